@@ -1,0 +1,105 @@
+"""The command ``passband``: check a study file, and make the configuration's reference."""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from passband import PassbandError, __version__
+from passband.config import SPLITS, Study, load
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What stands after ``passband`` on the command line; by default this process's own.
+
+    Returns
+    -------
+    int
+        0 if all went well, 1 after a mistake that the user can mend.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (PassbandError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def summary(study: Study) -> str:
+    """Return in a few lines how much a study asks for."""
+    of = study.study
+    specimens, replicas = len(study.specimens), of.replicas
+    train, test = len(study.train_conditions), len(study.test_conditions)
+    kinds = len(study.training.architectures)
+    networks = specimens * train * kinds * replicas
+    batches = specimens * train * kinds * math.ceil(replicas / of.replicas_per_job)
+    shards = specimens * sum(
+        math.ceil(getattr(of.structures, split) / of.structures_per_shard) for split in SPLITS
+    )
+    product = " × ".join(
+        _count(number, noun)
+        for number, noun in (
+            (specimens, "specimen"),
+            (train, "condition"),
+            (kinds, "architecture"),
+            (replicas, "replica"),
+        )
+    )
+    return "\n".join(
+        (
+            f"study       {of.name}",
+            f"conditions  {train:,} to train under, {test:,} to test under",
+            f"networks    {networks:,} = {product}",
+            f"jobs        {shards:,} simulate, {batches:,} train, {batches:,} evaluate",
+        )
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="passband", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"passband {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    check = commands.add_parser("check", help="validate a study file and say what it asks for")
+    check.add_argument("file", type=Path, help="a study file, such as studies/pilot.yaml")
+    check.set_defaults(run=_check)
+
+    docs = commands.add_parser("docs", help="write the configuration's reference and schema")
+    docs.add_argument("--check", action="store_true", help="write nothing; fail if they differ")
+    docs.add_argument(
+        "--directory", type=Path, default=Path("docs"), help="where they are (default: docs)"
+    )
+    docs.set_defaults(run=_docs)
+    return parser
+
+
+def _check(options: argparse.Namespace) -> int:
+    print(summary(load(options.file)))
+    return 0
+
+
+def _docs(options: argparse.Namespace) -> int:
+    from passband import reference  # only this command needs it
+
+    status = 0
+    for name, text in (
+        ("configuration.md", reference.markdown()),
+        ("config.schema.json", reference.schema()),
+    ):
+        path = options.directory / name
+        if not options.check:
+            path.write_text(text, encoding="utf-8")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+            print(f"{path}: differs from the models; run `make docs`", file=sys.stderr)
+            status = 1
+    return status

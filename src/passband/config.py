@@ -1,0 +1,664 @@
+"""The study's configuration: one model per block, every key with default, description and unit.
+
+``load`` reads a file and ``validate`` checks what Snakemake read. Both raise :class:`ConfigError`,
+a line for each mistake naming key, value and what is allowed. The JSON schema and
+``docs/configuration.md`` are made from these models by ``make docs``.
+"""
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
+
+import numpy as np
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+
+from passband import PassbandError, architectures, ctf, units
+from passband.grid import AXES, Condition, conditions
+from passband.materials import MATERIALS
+from passband.sampling import Sampling
+from passband.seeds import digest
+
+SPLITS = ("train", "val", "test")
+
+
+class ConfigError(PassbandError):
+    """A mistake in the configuration."""
+
+
+class Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True,
+                              allow_inf_nan=False)
+
+
+def key(default: Any, description: str, unit: str | None = None, **constraints: Any) -> Any:
+    """Return a pydantic field with its description and unit."""
+    extra = {"unit": unit} if unit else None
+    kind = "default_factory" if callable(default) else "default"
+    return Field(
+        **{kind: default}, description=description, json_schema_extra=extra, **constraints
+    )
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,39}$")]
+
+
+class Structures(Block):
+    """Number of random structures in each split. No structure is in two splits."""
+
+    train: int = key(96, "to train on", ge=1, le=1_000_000)
+    val: int = key(24, "to choose the best epoch by", ge=1, le=1_000_000)
+    test: int = key(24, "to test on", ge=1, le=1_000_000)
+
+
+class StudyBlock(Block):
+    """The study as a whole."""
+
+    name: Name = key("demo", "Results go to `results/<name>`.")
+    seed: int = key(2512, "All random numbers derive from this one.", ge=0, le=2**63 - 1)
+    structures: Structures = key(Structures, "Structures per specimen and split.")
+    structures_per_shard: int = key(
+        64, "Structures that one simulate job makes and one file holds.", ge=1, le=100_000
+    )
+    replicas: int = key(1, "Networks per cell of the grid, alike but for their seed.", ge=1, le=999)
+    replicas_per_job: int = key(
+        1, "Replicas that one train job and one evaluate job take on.", ge=1, le=999
+    )
+    allow_incomplete: bool = key(
+        False,
+        "Make the table from the records that exist, missing networks as NaN, instead of "
+        "finishing the grid first.",
+    )
+
+
+class Microscope(Block):
+    """What is fixed in the study: the microscope less the imaging grid, and the pixels."""
+
+    energy_kev: float = key(300.0, "Beam energy.", "keV", ge=20, le=2000)
+    pixel_size_A: float = key(0.3, "Side of a pixel at the specimen.", "Å", ge=0.02, le=2)
+    field_px: int = key(
+        128, "Pixels along each side of an image; no prime factor above 7.", "pixels", ge=16, le=8192
+    )
+    coherence: Literal["focal-series", "quasi-coherent"] = key(
+        "focal-series",
+        "How focal spread enters an image: `focal-series` sums a weighted incoherent series, "
+        "`quasi-coherent` multiplies the wave by the temporal envelope, faster and wrong for "
+        "thick specimens.",
+    )
+    focal_members: int = key(5, "Members of the focal series.", ge=1, le=99)
+    focal_spread_nm: float = key(
+        3.0, "1/e width of the focal distribution, √2 × its standard deviation.", "nm", ge=0, le=100
+    )
+    source_spread_mrad: float = key(
+        0.1, "Angular spread of the illumination, as abTEM's `angular_spread`.", "mrad", ge=0, le=10
+    )
+    aperture_edge_mrad: float = key(
+        0.0, "Width of the aperture's edge; 0 is a hard edge.", "mrad", ge=0, le=10
+    )
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(self.field_px, self.pixel_size_A)
+
+    @model_validator(mode="after")
+    def _smooth_field(self) -> Self:
+        rest = self.field_px
+        for prime in (2, 3, 5, 7):
+            while rest % prime == 0:
+                rest //= prime
+        if rest > 1:
+            raise ValueError(
+                f"microscope.field_px = {self.field_px}: has the prime factor {rest}; allowed are "
+                "numbers whose prime factors are 2, 3, 5 and 7"
+            )
+        return self
+
+
+class Diameter(Block):
+    """Normal distribution of particle diameters, cut off at both ends."""
+
+    mean: float = key(1.8, "Mean.", "nm", gt=0, le=100)
+    std: float = key(0.3, "Standard deviation.", "nm", ge=0, le=100)
+    min: float = key(1.2, "Smallest.", "nm", gt=0, le=100)
+    max: float = key(2.4, "Largest.", "nm", gt=0, le=100)
+
+
+class Particles(Block):
+    """Number of particles in a structure, drawn uniformly."""
+
+    min: int = key(1, "Fewest.", ge=1, le=100)
+    max: int = key(2, "Most.", ge=1, le=100)
+
+
+class Substrate(Block):
+    """Amorphous carbon under the particles."""
+
+    thickness_nm: float = key(1.0, "Thickness; 0 leaves the particles in vacuum.", "nm", ge=0, le=50)
+    density_g_per_cm3: float = key(2.0, "Mass density.", "g/cm³", ge=0.5, le=3.0)
+    minimum_distance_A: float = key(
+        1.4, "No two carbon atoms are closer.", "Å", ge=0.5, le=1.6
+    )
+
+
+class Specimen(Block):
+    """A distribution of atomic structures."""
+
+    material: str = key("Au", f"Crystal, one of {', '.join(sorted(MATERIALS))}.")
+    shape: Literal["sphere", "wulff"] = key(
+        "wulff", "Ball cut from the crystal, or Wulff construction from its surface energies."
+    )
+    diameter_nm: Diameter = key(Diameter, "Diameters; of a Wulff shape, of the ball of equal volume.")
+    particles: Particles = key(Particles, "Particles in a structure.")
+    gap_nm: float = key(0.3, "Smallest gap between particles, in projection.", "nm", ge=0, le=10)
+    substrate: Substrate = key(Substrate, "What the particles lie on.")
+
+    @model_validator(mode="after")
+    def _known_and_ordered(self) -> Self:
+        if self.material not in MATERIALS:
+            raise ValueError(
+                f"material = {self.material!r}: allowed are {', '.join(sorted(MATERIALS))}"
+            )
+        for name, block in (("diameter_nm", self.diameter_nm), ("particles", self.particles)):
+            if block.min > block.max:
+                raise ValueError(f"{name}.min = {block.min}: must not exceed max = {block.max}")
+        if not self.diameter_nm.min <= self.diameter_nm.mean <= self.diameter_nm.max:
+            raise ValueError(
+                f"diameter_nm.mean = {self.diameter_nm.mean}: must lie between min = "
+                f"{self.diameter_nm.min} and max = {self.diameter_nm.max}"
+            )
+        return self
+
+
+class Range(Block):
+    """Evenly spaced values, rounded to the axis's resolution."""
+
+    start: float = Field(description="First value.")
+    stop: float = Field(description="Last value.")
+    num: int = Field(description="Number of values.", ge=1, le=10_000)
+    spacing: Literal["linear", "geometric"] = key("linear", "Equal differences or equal ratios.")
+
+    @model_validator(mode="after")
+    def _geometric_has_one_sign(self) -> Self:
+        if self.spacing == "geometric" and self.start * self.stop <= 0:
+            raise ValueError(
+                f"start = {self.start:g}, stop = {self.stop:g}: a geometric range needs two "
+                "values of the same sign, neither of them 0"
+            )
+        return self
+
+    def values(self) -> list[float]:
+        space = np.geomspace if self.spacing == "geometric" else np.linspace
+        return space(self.start, self.stop, self.num).tolist()
+
+
+Values = Annotated[
+    Annotated[list[float], Tag("list")] | Annotated[Range, Tag("range")],
+    Discriminator(lambda value: "range" if isinstance(value, dict | Range) else "list"),
+]
+
+
+def _axis(name: str) -> Any:
+    """Return the type of an axis: a list or a range, checked against the axis's limits."""
+    axis = AXES[name]
+
+    def check(given: list[float] | Range) -> list[float] | Range:
+        values = given.values() if isinstance(given, Range) else given
+        if not values:
+            raise ValueError("[]: an axis needs at least one value")
+        canonical = [axis.canonical(value) for value in values]
+        for value, rounded in zip(values, canonical, strict=True):
+            if not axis.minimum <= value <= axis.maximum:
+                raise ValueError(
+                    f"{value:g}: must be between {axis.minimum} and {axis.maximum} {axis.unit}"
+                )
+            if not isinstance(given, Range) and abs(value - rounded) > 1e-9 * max(1, abs(value)):
+                raise ValueError(
+                    f"{value!r}: finer than the axis's resolution of "
+                    f"{10**-axis.decimals:g} {axis.unit}"
+                )
+        if duplicates := sorted({v for v in canonical if canonical.count(v) > 1}):
+            raise ValueError(
+                f"{duplicates[0]:g}: stands twice; values must differ by "
+                f"{10**-axis.decimals:g} {axis.unit} or more"
+            )
+        return given
+
+    return Annotated[Values, AfterValidator(check)]
+
+
+class Grid(Block):
+    """The imaging conditions to train under: every combination of the four axes.
+
+    An axis is a list, or `{start, stop, num}` with `spacing: linear` or `geometric`.
+    """
+
+    defocus_nm: _axis("defocus_nm") = key(
+        lambda: [5.0, 20.0], "Defocus; positive is underfocus.", "nm"
+    )
+    cs_um: _axis("cs_um") = key(lambda: [1.2, 60.0], "Spherical aberration C30.", "µm")
+    aperture_mrad: _axis("aperture_mrad") = key(
+        lambda: [10.0, 18.0], "Objective aperture's semi-angle.", "mrad"
+    )
+    dose_e_per_A2: _axis("dose_e_per_A2") = key(
+        lambda: [100.0, 1000.0], "Electron dose.", "e/Å²"
+    )
+
+    def axes(self) -> dict[str, list[float]]:
+        """Return each axis's canonical values, sorted."""
+        return {name: self._values(name) for name in AXES}
+
+    def _values(self, name: str) -> list[float]:
+        given = getattr(self, name)
+        values = given.values() if isinstance(given, Range) else given
+        return sorted(AXES[name].canonical(value) for value in values)
+
+
+class TestGrid(Block):
+    """The imaging conditions to test under. An axis left out is the training grid's."""
+
+    __test__ = False  # not a test of pytest's
+
+    defocus_nm: _axis("defocus_nm") | None = key(None, "Defocus; positive is underfocus.", "nm")
+    cs_um: _axis("cs_um") | None = key(None, "Spherical aberration C30.", "µm")
+    aperture_mrad: _axis("aperture_mrad") | None = key(
+        None, "Objective aperture's semi-angle.", "mrad"
+    )
+    dose_e_per_A2: _axis("dose_e_per_A2") | None = key(None, "Electron dose.", "e/Å²")
+
+
+class Training(Block):
+    """How networks are trained. The loss is cross-entropy plus Dice."""
+
+    architectures: list[str] = key(
+        lambda: ["compact-w8-d3"],
+        "Networks by name: `compact-w<width>-d<depth>` is Passband's U-Net; "
+        "`<decoder>-<encoder>`, such as `unet-resnet18`, is segmentation_models_pytorch's.",
+        min_length=1,
+    )
+    epochs: int = key(12, "Passes over the training structures.", "epochs", ge=1, le=10_000)
+    batch_size: int = key(8, "Images in an optimizer step.", "images", ge=1, le=4096)
+    learning_rate: float = key(0.004, "Adam's (highest) learning rate.", gt=0, le=1)
+    schedule: Literal["one-cycle", "exponential", "constant"] = key(
+        "one-cycle", "How the learning rate changes: per step, per epoch by `decay`, or not at all."
+    )
+    decay: float = key(0.8, "Factor per epoch of the exponential schedule.", gt=0, le=1)
+    dice_weight: float = key(1.0, "Weight of the Dice loss beside cross-entropy.", ge=0, le=100)
+    normalisation: Literal["zscore", "minmax", "vacuum"] = key(
+        "zscore",
+        "What a network sees of the counts: zero mean and unit variance per image, 0 to 1 per "
+        "image, or the deviation from what vacuum would count.",
+    )
+    noise: Literal["fresh", "fixed"] = key(
+        "fresh", "Whether a structure's training image is drawn anew every epoch or once."
+    )
+    augment: bool = key(True, "Random quarter turns and flips.")
+    precision: Literal["auto", "float32", "bfloat16"] = key(
+        "auto", "`auto` takes bfloat16 where the processor computes it fast."
+    )
+
+    @model_validator(mode="after")
+    def _known_architectures(self) -> Self:
+        for i, name in enumerate(self.architectures):
+            try:
+                architectures.parse(name)
+            except ValueError as error:
+                raise ValueError(f"training.architectures[{i}] = {name!r}: {error}") from None
+            if self.architectures.count(name) > 1:
+                raise ValueError(f"training.architectures[{i}] = {name!r}: stands twice")
+        return self
+
+
+class Evaluation(Block):
+    """How networks are tested."""
+
+    batch_size: int = key(32, "Images in a forward pass.", "images", ge=1, le=65536)
+    bootstrap: int = key(
+        200, "Bootstrap draws for confidence intervals; 0 leaves them out.", ge=0, le=100_000
+    )
+    confidence: float = key(0.95, "Coverage of confidence intervals.", gt=0, lt=1)
+
+
+class Information(Block):
+    """How the contrast transfer functions are compared."""
+
+    weights: list[Literal["flat", "specimen"]] = key(
+        lambda: ["flat", "specimen"],
+        "Weights w(q): 1, or the specimen's mean power spectrum.",
+        min_length=1,
+    )
+    samples: int = key(
+        2048, "Radial frequencies between 0 and the band limit.", ge=64, le=1_000_000
+    )
+
+
+class Figures(Block):
+    """How figures look. Nothing here makes a network train again."""
+
+    formats: list[Literal["png", "svg"]] = key(
+        lambda: ["png", "svg"], "File formats.", min_length=1
+    )
+    dpi: int = key(150, "Resolution of PNG files.", "dots/inch", ge=30, le=1200)
+    palette: Literal["viridis", "cividis", "magma", "mako", "rocket", "crest", "flare"] = key(
+        "viridis", "Colours, by matplotlib's or seaborn's name."
+    )
+    examples: int = key(3, "Test structures in the figure of examples.", ge=1, le=20)
+
+
+class Study(Block):
+    """A study's whole configuration."""
+
+    study: StudyBlock = key(StudyBlock, "The study as a whole.")
+    microscope: Microscope = key(Microscope, "What is fixed in the study.")
+    specimens: dict[Name, Specimen] = key(
+        lambda: {"gold": Specimen()}, "Distributions of atomic structures by name.", min_length=1
+    )
+    grid: Grid = key(Grid, "The conditions to train under.")
+    test_grid: TestGrid = key(TestGrid, "The conditions to test under.")
+    training: Training = key(Training, "How networks are trained.")
+    evaluation: Evaluation = key(Evaluation, "How networks are tested.")
+    information: Information = key(Information, "How transfer functions are compared.")
+    figures: Figures = key(Figures, "How figures look.")
+
+    @property
+    def train_conditions(self) -> list[Condition]:
+        return conditions(self.grid.axes())
+
+    @property
+    def test_axes(self) -> dict[str, list[float]]:
+        """Each test axis's canonical values, sorted; the training grid's where none are given."""
+        own = {
+            name: getattr(self.test_grid, name) or getattr(self.grid, name) for name in AXES
+        }
+        return Grid.model_construct(**own).axes()
+
+    @property
+    def test_conditions(self) -> list[Condition]:
+        return conditions(self.test_axes)
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that stand for the configuration."""
+        return digest(self.model_dump(mode="json"))
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        self._check_field()
+        self._check_optics("grid", self.grid.axes()["aperture_mrad"])
+        if self.test_grid.aperture_mrad is not None:
+            self._check_optics("test_grid", self.test_axes["aperture_mrad"])
+        if self.study.replicas_per_job > self.study.replicas:
+            raise ValueError(
+                f"study.replicas_per_job = {self.study.replicas_per_job}: must not exceed "
+                f"study.replicas = {self.study.replicas}"
+            )
+        return self
+
+    def _check_field(self) -> None:
+        if "flat" in self.specimens:
+            raise ValueError(
+                "specimens.flat = {...}: the name is taken by the flat weight of information "
+                "metrics; allowed is any other"
+            )
+        field_nm = self.microscope.sampling.field_A / units.A_PER_NM
+        for name, specimen in self.specimens.items():
+            # A faceted particle is wider than the ball of its volume, and its image must not touch
+            # its own periodic copy.
+            largest = (field_nm - 0.3) / 1.15
+            if specimen.diameter_nm.max > largest:
+                raise ValueError(
+                    f"specimens.{name}.diameter_nm.max = {specimen.diameter_nm.max:g}: must not "
+                    f"exceed {largest:.2f} nm, what fits the field of view of {field_nm:g} nm "
+                    "(microscope.field_px × microscope.pixel_size_A)"
+                )
+        for i, name in enumerate(self.training.architectures):
+            divisor = architectures.parse(name).divisor
+            if self.microscope.field_px % divisor:
+                raise ValueError(
+                    f"microscope.field_px = {self.microscope.field_px}: must be a multiple of "
+                    f"{divisor} for training.architectures[{i}] = {name!r}"
+                )
+
+    def _check_optics(self, block: str, apertures: list[float]) -> None:
+        wavelength = ctf.wavelength(units.energy(self.microscope))
+        cutoff = self.microscope.sampling.cutoff
+        limit = cutoff * wavelength * 1e3
+        edge = self.microscope.aperture_edge_mrad / 2
+        for value in apertures:
+            if value + edge > limit:
+                raise ValueError(
+                    f"{block}.aperture_mrad = {value:g}: must not exceed {limit - edge:.2f} mrad, "
+                    f"the band limit of pixels of {self.microscope.pixel_size_A:g} Å at "
+                    f"{self.microscope.energy_kev:g} keV; take smaller pixels or a smaller aperture"
+                )
+        if self.microscope.coherence == "focal-series":
+            widest = Condition(0, 0, max(apertures), 1)
+            needed = ctf.members_needed(units.optics(widest, self.microscope), cutoff)
+            if needed > self.microscope.focal_members:
+                raise ValueError(
+                    f"microscope.focal_members = {self.microscope.focal_members}: must be at least "
+                    f"{needed} to represent a focal spread of "
+                    f"{self.microscope.focal_spread_nm:g} nm up to {max(apertures):g} mrad"
+                )
+
+
+def validate(config: dict, source: str = "config") -> Study:
+    """Return the study that a configuration describes.
+
+    Parameters
+    ----------
+    config : dict
+        What the YAML file holds.
+    source : str
+        What error messages call the file.
+
+    Raises
+    ------
+    ConfigError
+        If anything is wrong; the message has a line for each mistake.
+    """
+    try:
+        return Study.model_validate(config)
+    except ValidationError as error:
+        lines = dict.fromkeys(f"{source}: {_line(details)}" for details in error.errors())
+        raise ConfigError("\n".join(lines)) from None
+
+
+def load(path: str | Path) -> Study:
+    """Return the study in a YAML file.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is not YAML, or describes no valid study.
+    """
+    try:
+        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"study file {str(path)!r}: {error.strerror}; give a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"study file {str(path)!r}: not YAML: {' '.join(str(error).split())}"
+        ) from None
+    if not isinstance(config, dict):
+        raise ConfigError(f"study file {str(path)!r}: not a mapping of keys to values")
+    return validate(config, str(path))
+
+
+#: What pydantic's ``Name`` pattern says, in words.
+NAME_IN_WORDS = "1 to 40 letters, digits, '.' or '-', beginning with a letter or a digit"
+
+
+def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "") -> str:
+    """Return in words what values a key may have.
+
+    Parameters
+    ----------
+    name : str
+        The key's last part; the grid's axes are known by it.
+    annotation, metadata
+        The field's, as pydantic keeps them.
+    unit : str
+        Unit of the value; it follows a bound, if there is one.
+    """
+    if name in AXES:
+        axis = AXES[name]
+        return (
+            "a list such as [5, 20] or a range such as {start: 5, stop: 40, num: 8}, of values "
+            f"between {axis.minimum} and {axis.maximum} {axis.unit}"
+        )
+    if get_origin(annotation) is Annotated:
+        annotation, *inner = get_args(annotation)
+        return allowed(name, annotation, inner, unit)
+    if get_origin(annotation) is Literal:
+        return _one_of([repr(value) for value in get_args(annotation)])
+    if get_origin(annotation) is list:
+        (item,) = get_args(annotation)
+        return f"a list of {'names' if item is str else allowed('', item)}, not empty"
+    if get_origin(annotation) is dict:
+        return "a block of named blocks, not empty"
+    if block_of(annotation):
+        return "a block of keys"
+    if any(getattr(item, "pattern", None) for item in metadata):
+        return NAME_IN_WORDS
+    kind = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
+    words = kind[annotation]
+    bounds = {
+        sign: getattr(item, sign)
+        for sign in ("ge", "gt", "le", "lt")
+        for item in metadata
+        if getattr(item, sign, None) is not None
+    }
+    if {"ge", "le"} <= bounds.keys():
+        words += f" between {bounds['ge']} and {bounds['le']}"
+    elif bounds:
+        says = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+        words += " " + " and ".join(f"{says[sign]} {value}" for sign, value in bounds.items())
+    return f"{words} {unit}" if bounds and unit else words
+
+
+def _line(details: dict) -> str:
+    """Return one line for one of pydantic's errors: key = value: what is allowed."""
+    loc, in_range = _place(details["loc"])
+    name, value = _dotted(loc) or "the study", details["input"]
+    if details["loc"][-1:] == ("[key]",):
+        return f"{_dotted(loc[:-1])} = {_short(value)}: a name here must be {NAME_IN_WORDS}"
+    match details["type"]:
+        case "extra_forbidden":
+            keys = sorted(_keys(loc[:-1]))
+            near = difflib.get_close_matches(str(loc[-1]), keys, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            return f"{name} = {_short(value)}: unknown key; {hint}allowed: {', '.join(keys)}"
+        case "invalid_key":
+            keys = ", ".join(sorted(_keys(loc[:-1])))
+            return f"{_dotted(loc[:-1]) or 'key'} = {_short(loc[-1])}: unknown key; allowed: {keys}"
+        case "value_error":
+            message = str(details["ctx"]["error"])
+            if message.startswith(tuple(f"{block}." for block in Study.model_fields)):
+                return message  # a rule across blocks names its own key
+            if in_range or (isinstance(value, dict) and loc[-1] not in AXES):
+                return f"{name}.{message}"  # a rule within a block names its own key there
+            return f"{name} = {message}"
+        case "missing":
+            return f"{name}: missing; it has no default"
+        case "finite_number":
+            return f"{name} = {_short(value)}: must be a finite number"
+    words = _allowed_at(loc)
+    if _is_number_in_text(value) and words.startswith(("a number", "an integer")):
+        # YAML takes 1e-3 for text: its numbers want a point and a signed exponent.
+        words += ", not text; write it without quotes, and 1e-3 as 1.0e-3"
+    return f"{name} = {_short(value)}: must be {words}"
+
+
+def _place(loc: tuple) -> tuple[list, bool]:
+    """Return where an error is, without pydantic's marks, and whether it is about a whole range."""
+    parts, after_axis = [], False
+    for part in loc:
+        if not (part == "[key]" or (after_axis and part in ("list", "range"))):
+            parts.append(part)
+        after_axis = part in AXES
+    return parts, loc[-1:] == ("range",) and parts[-1] in AXES
+
+
+def _dotted(loc: list) -> str:
+    """Return a place as a user writes it, such as ``training.architectures[0]``."""
+    parts = [
+        f"[{part}]"
+        if isinstance(part, int)
+        else f".{part}"
+        if re.fullmatch(r"[\w.-]+", part)
+        else f".{part!r}"
+        for part in loc
+    ]
+    return "".join(parts).lstrip(".")
+
+
+def _allowed_at(loc: list) -> str:
+    """Return in words what may stand at a place in the configuration."""
+    _, field = _field(loc)
+    if field is None or loc[-2:-1] == ["specimens"]:
+        return "a block of keys"
+    if not isinstance(loc[-1], int):
+        return allowed(loc[-1], field.annotation, field.metadata, _unit(loc))
+    if axis := AXES.get(loc[-2]):
+        return f"a number between {axis.minimum} and {axis.maximum} {axis.unit}"
+    return allowed("", *get_args(field.annotation))
+
+
+def _one_of(values: list[str]) -> str:
+    return f"{', '.join(values[:-1])} or {values[-1]}" if len(values) > 1 else values[0]
+
+
+def _is_number_in_text(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and float(value) is not None
+    except ValueError:
+        return False
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _field(loc: list) -> tuple[type[Block] | None, Any]:
+    """Return the model and the field at a place in the configuration."""
+    model, field = Study, None
+    for part in loc:
+        if model is None or isinstance(part, int):
+            continue
+        if field is not None and model is Specimen and part not in Specimen.model_fields:
+            continue  # a specimen's own name
+        field = model.model_fields.get(part)
+        if field is None:
+            return model, None
+        model = block_of(field.annotation)
+    return model, field
+
+
+def block_of(annotation: Any) -> type[Block] | None:
+    """Return the model inside an annotation such as dict[Name, Specimen]."""
+    if isinstance(annotation, type) and issubclass(annotation, Block):
+        return annotation
+    inner = [block_of(argument) for argument in getattr(annotation, "__args__", ())]
+    return next((model for model in inner if model is not None), None)
+
+
+def _keys(loc: list) -> list[str]:
+    model, _ = _field(loc)
+    return list(model.model_fields) if model else []
+
+
+def _unit(loc: list) -> str:
+    _, field = _field(loc)
+    return (field.json_schema_extra or {}).get("unit", "") if field is not None else ""

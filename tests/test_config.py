@@ -1,0 +1,339 @@
+"""The configuration: what is accepted, and one line for each mistake."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from passband import cli, reference
+from passband.config import Block, ConfigError, Study, block_of, load, validate
+from passband.grid import AXES
+
+ROOT = Path(__file__).parents[1]
+STUDIES = [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]
+
+
+def nested(path: str, value: object) -> dict:
+    """Return ``{a: {b: value}}`` for ``a.b``."""
+    for part in reversed(path.split(".")):
+        value = {part: value}
+    return value
+
+
+def lines(config: dict) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        validate(config, "file.yaml")
+    return str(caught.value).split("\n")
+
+
+def blocks(model: type[Block] = Study):
+    yield model
+    for field in model.model_fields.values():
+        if inner := block_of(field.annotation):
+            yield from blocks(inner)
+
+
+# What is accepted
+
+
+def test_default_is_valid():
+    study = validate({})
+    assert len(study.train_conditions) == len(study.test_conditions) == 16
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_study_files_are_valid(path):
+    load(path)
+
+
+def test_config_yaml_is_the_default_study():
+    assert load(ROOT / "config.yaml") == Study()
+
+
+def test_config_yaml_shows_every_key():
+    def keys(value, prefix=""):
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                yield f"{prefix}{name}"
+                yield from keys(inner, f"{prefix}{name}.")
+
+    shown = set(keys(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))))
+    every = set(keys(Study().model_dump())) - {f"test_grid.{axis}" for axis in AXES}
+    assert shown == every
+
+
+@pytest.mark.parametrize(
+    ("name", "conditions", "networks"),
+    [("smallest", 4, 8), ("pilot", 135, 270), ("paper", 576, 12_096)],
+)
+def test_study_sizes(name, conditions, networks):
+    study = load(ROOT / "studies" / f"{name}.yaml")
+    assert study.study.name == name
+    assert len(study.train_conditions) == conditions
+    assert conditions * study.study.replicas == networks
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([20, 5.0, 10], [5.0, 10.0, 20.0]),
+        ([-5.0], [-5.0]),
+        ({"start": 5, "stop": 40, "num": 8}, [5, 10, 15, 20, 25, 30, 35, 40]),
+        ({"start": 40, "stop": 5, "num": 2}, [5, 40]),
+        ({"start": 0, "stop": 1, "num": 4}, [0, 0.33, 0.67, 1]),
+        ({"start": 7, "stop": 7, "num": 1}, [7]),
+        ({"start": 5, "stop": 80, "num": 5, "spacing": "geometric"}, [5, 10, 20, 40, 80]),
+        ({"start": -5, "stop": -20, "num": 3, "spacing": "geometric"}, [-20, -10, -5]),
+    ],
+)
+def test_axis(given, expected):
+    study = validate(nested("grid.defocus_nm", given))
+    assert study.grid.axes()["defocus_nm"] == expected
+
+
+def test_test_grid_falls_back_axis_by_axis():
+    study = validate({"grid": {"cs_um": [1, 2, 3]}, "test_grid": {"defocus_nm": [7.5]}})
+    assert {c.defocus_nm for c in study.test_conditions} == {7.5}
+    assert {c.cs_um for c in study.test_conditions} == {1, 2, 3}
+    assert {c.defocus_nm for c in study.train_conditions} == {5, 20}
+    assert len(study.test_conditions) == 1 * 3 * 2 * 2
+
+
+def test_integers_serve_as_numbers():
+    assert validate(nested("microscope.energy_kev", 200)).microscope.energy_kev == 200.0
+
+
+def test_cs_in_micrometres_is_fine_and_in_metres_is_not():
+    validate(nested("grid.cs_um", [1.2]))
+    (line,) = lines(nested("grid.cs_um", [1.2e6]))
+    assert "between -9999.999 and 9999.999 µm" in line
+
+
+def test_digest_follows_the_values_and_not_their_spelling():
+    assert validate(nested("grid.defocus_nm", [5, 20])).digest == Study().digest
+    assert validate(nested("study.seed", 1)).digest != Study().digest
+
+
+# What is refused: path, value, and what the line must say
+
+BAD = [
+    # unknown keys
+    ("stdy", {}, "stdy = {}: unknown key; did you mean study? allowed: "),
+    ("study.sede", 1, "study.sede = 1: unknown key; did you mean seed? allowed: "),
+    ("grid.defocus", [5], "grid.defocus = [5]: unknown key; did you mean defocus_nm? allowed: "),
+    ("specimens.gold.size", 2, "specimens.gold.size = 2: unknown key; allowed: diameter_nm, "),
+    ("specimens.gold.substrate.thickness", 1, "unknown key; did you mean thickness_nm? allowed: "),
+    # names
+    ("study.name", "a b", "study.name = 'a b': must be 1 to 40 letters, digits, '.' or '-'"),
+    ("study.name", "../x", "study.name = '../x': must be 1 to 40 letters, digits, '.' or '-'"),
+    ("study.name", "", "study.name = '': must be 1 to 40 letters, digits, '.' or '-'"),
+    ("study.name", 5, "study.name = 5: must be 1 to 40 letters, digits, '.' or '-'"),
+    ("specimens", {"a b": {}}, "specimens = 'a b': a name here must be 1 to 40 letters, "),
+    ("specimens", {1: {}}, "specimens = 1: a name here must be 1 to 40 letters, "),
+    ("specimens", {}, "specimens = {}: must be a block of named blocks, not empty"),
+    # types
+    ("study", None, "study = None: must be a block of keys"),
+    ("study", 3, "study = 3: must be a block of keys"),
+    ("specimens.gold", None, "specimens.gold = None: must be a block of keys"),
+    ("study.seed", True, "study.seed = True: must be an integer between 0 and "),
+    ("study.replicas", 2.0, "study.replicas = 2.0: must be an integer between 1 and 999"),
+    ("study.replicas", "2", "must be an integer between 1 and 999, not text"),
+    ("study.allow_incomplete", 1, "study.allow_incomplete = 1: must be true or false"),
+    ("study.allow_incomplete", "no", "study.allow_incomplete = 'no': must be true or false"),
+    ("microscope.energy_kev", True, "must be a number between 20 and 2000 keV"),
+    ("microscope.energy_kev", float("nan"), "microscope.energy_kev = nan: must be a finite number"),
+    ("training.learning_rate", "1e-3", "must be a number above 0 and at most 1, not text; "),
+    ("training.architectures", "unet-resnet18", "must be a list of names, not empty"),
+    ("training.architectures", [3], "training.architectures[0] = 3: must be a string"),
+    # bounds
+    ("study.seed", -1, "study.seed = -1: must be an integer between 0 and "),
+    ("study.structures.train", 0, "must be an integer between 1 and 1000000"),
+    ("study.structures.val", 0, "study.structures.val = 0: must be an integer between 1 and "),
+    ("study.structures.test", 0, "study.structures.test = 0: must be an integer between 1 and "),
+    ("study.replicas_per_job", 2, "must not exceed study.replicas = 1"),
+    ("microscope.energy_kev", 300_000, "= 300000: must be a number between 20 and 2000 keV"),
+    ("microscope.focal_spread_nm", -1.0, "must be a number between 0 and 100 nm"),
+    ("training.epochs", 0, "training.epochs = 0: must be an integer between 1 and 10000 epochs"),
+    ("evaluation.confidence", 95, "= 95: must be a number above 0 and below 1"),
+    ("figures.dpi", 1, "must be an integer between 30 and 1200 dots/inch"),
+    # choices
+    ("microscope.coherence", "full", "must be 'focal-series' or 'quasi-coherent'"),
+    ("training.schedule", "cosine", "must be 'one-cycle', 'exponential' or 'constant'"),
+    ("training.normalisation", "z", "must be 'zscore', 'minmax' or 'vacuum'"),
+    ("figures.formats", ["pdf"], "figures.formats[0] = 'pdf': must be 'png' or 'svg'"),
+    ("figures.formats", [], "figures.formats = []: must be a list of 'png' or 'svg', not empty"),
+    ("specimens.gold.material", "Xx", "= 'Xx': allowed are Ag, Au, Cu, Pd, Pt"),
+    ("specimens.gold.shape", "cube", "must be 'sphere' or 'wulff'"),
+    # axes
+    ("grid.defocus_nm", [], "grid.defocus_nm = []: an axis needs at least one value"),
+    ("grid.defocus_nm", 5, "must be a list such as [5, 20] or a range such as {start: 5, "),
+    ("grid.defocus_nm", None, "must be a list such as [5, 20] or a range such as {start: 5, "),
+    ("grid.defocus_nm", [5, 5.0], "grid.defocus_nm = 5: stands twice"),
+    ("grid.defocus_nm", [True], "grid.defocus_nm[0] = True: must be a number between -9999.99"),
+    ("grid.defocus_nm", [5, "20"], "grid.defocus_nm[1] = '20': must be a number between -9999.99"),
+    ("grid.defocus_nm", [float("inf")], "grid.defocus_nm[0] = inf: must be a finite number"),
+    ("grid.defocus_nm", [5.001], "finer than the axis's resolution of 0.01 nm"),
+    ("grid.dose_e_per_A2", [-100], "= -100: must be between 0.01 and 999999.99 e/Å²"),
+    ("grid.dose_e_per_A2", [100, 0], "= 0: must be between 0.01 and 999999.99 e/Å²"),
+    ("grid.cs_um", [1.2e6], "grid.cs_um = 1.2e+06: must be between -9999.999 and 9999.999 µm"),
+    ("grid.cs_um", {"start": 1, "stop": 5}, "grid.cs_um.num: missing; it has no default"),
+    ("grid.cs_um", {"start": 1, "stop": 5, "num": 0}, "grid.cs_um.num = 0: must be an integer"),
+    ("grid.cs_um", {"start": 1, "stop": 1, "num": 2}, "grid.cs_um = 1: stands twice"),
+    ("grid.cs_um", {"start": 1, "stop": 2e4, "num": 2}, "grid.cs_um = 20000: must be between"),
+    (
+        "grid.cs_um",
+        {"start": 0, "stop": 5, "num": 2, "spacing": "geometric"},
+        "grid.cs_um.start = 0, stop = 5: a geometric range needs two values of the same sign",
+    ),
+    (
+        "grid.cs_um",
+        {"start": 1, "stop": 5, "num": 2, "spacing": "log"},
+        "grid.cs_um.spacing = 'log': must be 'linear' or 'geometric'",
+    ),
+    ("test_grid.dose_e_per_A2", [-1], "test_grid.dose_e_per_A2 = -1: must be between 0.01 and "),
+    ("test_grid.cs_um", [], "test_grid.cs_um = []: an axis needs at least one value"),
+    # what does not fit together
+    ("microscope.field_px", 88, "microscope.field_px = 88: has the prime factor 11"),
+    ("microscope.field_px", 100, "must be a multiple of 8 for training.architectures[0]"),
+    ("microscope.pixel_size_A", 1.0, "grid.aperture_mrad = 10: must not exceed 6.56 mrad"),
+    ("microscope.focal_spread_nm", 20.0, "microscope.focal_members = 5: must be at least "),
+    ("grid.aperture_mrad", [10, 40], "grid.aperture_mrad = 40: must not exceed 21.87 mrad"),
+    ("test_grid.aperture_mrad", [40], "test_grid.aperture_mrad = 40: must not exceed 21.87 mrad"),
+    ("specimens.gold.diameter_nm.max", 5.0, "= 5: must not exceed the field of view, 2.88 nm"),
+    ("specimens.gold.diameter_nm.mean", 1.0, "= 1.0: must lie between min = 1.2 and max = 2.4"),
+    ("specimens.gold.diameter_nm.min", 3.0, "= 3.0: must not exceed max = 2.4"),
+    ("specimens.gold.particles.min", 3, "= 3: must not exceed max = 2"),
+    ("training.architectures", [], "training.architectures = []: must be a list of names"),
+    ("training.architectures", ["unet-resnet17"], "[0] = 'unet-resnet17': unknown architecture"),
+    ("training.architectures", ["compact-w8-d3"] * 2, "[0] = 'compact-w8-d3': stands twice"),
+    ("training.architectures", ["compact-w8-d6"], "must be a multiple of 64 for training"),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"), BAD, ids=[f"{path}={value!r}"[:60] for path, value, _ in BAD]
+)
+def test_mistake_is_one_line_naming_key_value_and_what_is_allowed(path, value, says):
+    (line,) = lines(nested(path, value))
+    assert line.startswith("file.yaml: ")
+    assert says in line
+
+
+def test_key_that_is_no_text():
+    (line,) = lines({1: 2})
+    assert "key = 1: unknown key; allowed: evaluation, " in line
+
+
+def test_key_with_a_line_break_stays_on_one_line():
+    (line,) = lines({"a\nb": 2})
+    assert r"'a\nb' = 2: unknown key" in line
+
+
+def test_specimen_may_bear_any_name():
+    (line,) = lines(nested("specimens.range.material", 3))
+    assert "specimens.range.material = 3: must be a string" in line
+
+
+def test_long_values_are_shortened():
+    (line,) = lines(nested("study.name", "x" * 500))
+    assert "..." in line
+    assert len(line) < 200
+
+
+def test_several_mistakes_give_several_lines():
+    found = lines({"grid": {"cs_um": 5}, "training": {"epochs": 0, "augment": "yes"}, "x": 1})
+    assert [line.split(" = ")[0] for line in found] == [
+        "file.yaml: grid.cs_um",
+        "file.yaml: training.epochs",
+        "file.yaml: training.augment",
+        "file.yaml: x",
+    ]
+
+
+# Files
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"^study file '.*nope.yaml': No such file"):
+        load(tmp_path / "nope.yaml")
+
+
+@pytest.mark.parametrize("content", [b"study: [1,", b"a: b: c\n\td", b"\xff\xfe\x00\x81"])
+def test_file_that_is_not_yaml(tmp_path, content):
+    path = tmp_path / "study.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"^study file '.*study.yaml': not YAML: [^\n]*$"):
+        load(path)
+
+
+@pytest.mark.parametrize("content", ["", "- a\n- b\n", "just words\n"])
+def test_file_that_is_not_a_mapping(tmp_path, content):
+    path = tmp_path / "study.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match="not a mapping of keys to values"):
+        load(path)
+
+
+def test_errors_name_the_file(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("study: {seed: -1}\n")
+    with pytest.raises(ConfigError, match=rf"^{path}: study.seed = -1: "):
+        load(path)
+
+
+# The command and the reference
+
+
+def test_check_sums_up(capsys):
+    assert cli.main(["check", str(ROOT / "studies" / "paper.yaml")]) == 0
+    printed = capsys.readouterr().out
+    assert "576 to train under" in printed
+    assert "12,096 = 1 specimen × 576 conditions × 1 architecture × 21 replicas" in printed
+    assert "1,728 train, 1,728 evaluate" in printed
+
+
+def test_check_refuses_in_one_line(tmp_path, capsys):
+    path = tmp_path / "study.yaml"
+    path.write_text("study: {seed: -1}\n")
+    assert cli.main(["check", str(path)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "study.seed = -1: must be an integer" in err
+
+
+def test_reference_is_in_step_with_the_models(capsys):
+    assert cli.main(["docs", "--check", "--directory", str(ROOT / "docs")]) == 0, (
+        capsys.readouterr().err
+    )
+
+
+def test_docs_check_notices_a_difference(tmp_path, capsys):
+    assert cli.main(["docs", "--directory", str(tmp_path)]) == 0
+    assert cli.main(["docs", "--check", "--directory", str(tmp_path)]) == 0
+    (tmp_path / "configuration.md").write_text("")
+    (tmp_path / "config.schema.json").unlink()
+    assert cli.main(["docs", "--check", "--directory", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.count("run `make docs`") == 2
+
+
+@pytest.mark.parametrize("model", list(blocks()), ids=lambda model: model.__name__)
+def test_every_key_is_described(model):
+    assert model.__doc__
+    for name, field in model.model_fields.items():
+        assert field.description, name
+
+
+def test_reference_has_every_block_and_key():
+    page = reference.markdown()
+    for model in blocks():
+        for name in model.model_fields:
+            assert f"`{name}`" in page or f"## `{name}" in page, name
+
+
+def test_keys_that_name_a_unit_have_it():
+    for model in blocks():
+        for name, field in model.model_fields.items():
+            has_unit = bool((field.json_schema_extra or {}).get("unit"))
+            if name.endswith(("_kev", "_A", "_px", "_nm", "_um", "_mrad", "_A2", "_cm3")):
+                assert has_unit or block_of(field.annotation), name

@@ -1,0 +1,125 @@
+"""Conditions and their names."""
+
+import re
+from dataclasses import astuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from passband.grid import AXES, Condition, conditions, coordinates
+
+
+def values(axis, minimum=None):
+    """Return a strategy of an axis's canonical values."""
+    scale = 10**axis.decimals
+    low = axis.minimum if minimum is None else max(minimum, axis.minimum)
+    return st.integers(round(low * scale), round(axis.maximum * scale)).map(lambda n: n / scale)
+
+
+any_condition = st.builds(Condition, *(values(axis) for axis in AXES.values()))
+non_negative = st.builds(Condition, *(values(axis, 0.0) for axis in AXES.values()))
+
+
+def test_id_is_readable():
+    id = "df+0020.00_cs+0001.200_ap020.00_ds000400.00"
+    assert Condition(20, 1.2, 20, 400).id == id
+    assert Condition.parse(id) == Condition(20.0, 1.2, 20.0, 400.0)
+
+
+@given(any_condition)
+def test_id_and_condition_turn_into_each_other(condition):
+    assert Condition.parse(condition.id) == condition
+    assert Condition.parse(condition.id).id == condition.id
+
+
+@given(any_condition)
+def test_ids_are_safe_in_file_names_and_of_one_length(condition):
+    assert re.fullmatch(r"[a-z0-9.+_-]+", condition.id)
+    assert len(condition.id) == len(Condition(0, 0, 1, 1).id)
+
+
+@given(any_condition, any_condition)
+def test_ids_differ_where_conditions_do(a, b):
+    assert (a.id == b.id) == (a == b)
+
+
+@given(non_negative, non_negative)
+def test_ids_sort_as_values_do(a, b):
+    assert (a.id < b.id) == (a < b)
+
+
+def test_negative_values_follow_positive_ones_by_magnitude():
+    order = [0.0, 5.0, 20.0, -5.0, -20.0]
+    ids = [Condition(defocus, 0, 10, 100).id for defocus in order]
+    assert ids == sorted(ids)
+
+
+def test_values_are_canonical():
+    assert Condition(0.1 + 0.2, -0.0, 10, 100) == Condition(0.3, 0.0, 10, 100)
+    assert Condition(-0.001, 0, 10, 100).id.startswith("df+0000.00")
+
+
+@pytest.mark.parametrize("end", ["minimum", "maximum"])
+def test_limits_fit_into_ids(end):
+    condition = Condition(*(getattr(axis, end) for axis in AXES.values()))
+    assert Condition.parse(condition.id) == condition
+
+
+@pytest.mark.parametrize(
+    "id",
+    [
+        "",
+        "nonsense",
+        "df+0020.00_cs+0001.200_ap020.00",
+        "df+0020.00_cs+0001.200_ap020.00_ds000400.00_x",
+        "df20_cs1.2_ap20_ds400",
+        "df+0020.00_cs+0001.200_ap020.00_ds000400.000",
+        "cs+0001.200_df+0020.00_ap020.00_ds000400.00",
+        "df+0nan.00_cs+0001.200_ap020.00_ds000400.00",
+        "df-0000.00_cs+0001.200_ap020.00_ds000400.00",
+        "dfdf+0020.00_cs+0001.200_ap020.00_ds000400.00",
+    ],
+)
+def test_only_canonical_ids_are_read(id):
+    with pytest.raises(ValueError, match="is not the id of a condition"):
+        Condition.parse(id)
+
+
+@given(
+    st.tuples(
+        *(st.lists(values(axis), min_size=1, max_size=3, unique=True) for axis in AXES.values())
+    )
+)
+def test_grid_is_the_sorted_product(axes):
+    grid = conditions(dict(zip(AXES, axes, strict=True)))
+    expected = 1
+    for axis in axes:
+        expected *= len(axis)
+    assert len(grid) == len(set(grid)) == expected
+    assert grid == sorted(grid)
+
+
+def test_grid_does_not_depend_on_the_order_of_axes_or_values():
+    axes = {"defocus_nm": [5, 20], "cs_um": [1], "aperture_mrad": [10, 8], "dose_e_per_A2": [9]}
+    shuffled = {name: list(reversed(axes[name])) for name in reversed(axes)}
+    assert conditions(axes) == conditions(shuffled)
+    assert astuple(conditions(axes)[0]) == (5.0, 1.0, 8.0, 9.0)
+
+
+def test_coordinates():
+    ids = [Condition(5, 1.2, 10, 100).id, Condition(-20, 60, 18, 1000).id]
+    found = coordinates(ids, "train")
+    assert list(found) == [f"train_{axis}" for axis in AXES]
+    dimension, defocus, attrs = found["train_defocus_nm"]
+    assert (dimension, defocus) == ("train", [5.0, -20.0])
+    assert attrs == {"units": "nm", "long_name": "defocus"}
+    assert found["train_dose_e_per_A2"][1:] == (
+        [100.0, 1000.0],
+        {"units": "e/Å²", "long_name": "dose"},
+    )
+
+
+def test_coordinates_refuse_foreign_ids():
+    with pytest.raises(ValueError, match="'x' is not the id of a condition"):
+        coordinates(["x"], "test")
