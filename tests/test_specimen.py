@@ -1,0 +1,382 @@
+import numpy as np
+import pytest
+from ase import Atoms
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.spatial.distance import pdist
+
+from passband import PassbandError, seeds, specimen
+from passband.config import Diameter, Particles, Specimen, Substrate
+from passband.materials import MATERIALS
+from passband.sampling import Sampling
+from passband.specimen import Structure
+
+GOLD = MATERIALS["Au"]
+SMALL = Sampling(64, 0.3)
+VACUUM = Substrate(thickness_nm=0.0)
+
+
+def rng(*names):
+    return seeds.generator("test", *names)
+
+
+def exactly(diameter):
+    return Diameter(mean=diameter, std=0.0, min=diameter, max=diameter)
+
+
+def exactly_so_many(number):
+    return Particles(min=number, max=number)
+
+
+def nearest(a, b, field):
+    """The smallest distance, periodic in x and y, of each of `a` to another point of `b`."""
+    apart = a[:, None] - b
+    apart[..., :2] -= field * np.round(apart[..., :2] / field)
+    distance = np.linalg.norm(apart, axis=-1)
+    distance[distance == 0] = np.inf
+    return distance.min(1)
+
+
+def of_gold(xy, sampling, substrate=()):
+    """A structure with gold atoms, and carbon under them, at given places."""
+    xy = np.concatenate([np.reshape(substrate, (-1, 2)), np.reshape(xy, (-1, 2))])
+    atoms = Atoms(
+        ["C"] * len(substrate) + ["Au"] * (len(xy) - len(substrate)),
+        np.pad(xy, ((0, 0), (0, 1)), constant_values=2.0),
+        cell=[sampling.field_A, sampling.field_A, 4.0],
+        pbc=(True, True, False),
+    )
+    atoms.new_array("particle", (atoms.numbers == 79).astype(int))
+    return Structure(atoms, GOLD)
+
+
+def iou(a, b):
+    return (a & b).sum() / (a | b).sum()
+
+
+def disc(sampling, centre, radius):
+    x = np.arange(sampling.px) * sampling.pixel_A
+    return np.hypot(x[:, None] - centre, x - centre) <= radius
+
+
+# Substrate
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    field=st.floats(8, 20),
+    thickness=st.floats(1, 12),
+    density=st.floats(0.5, 2.5),
+    distance=st.floats(0.5, 1.5),
+    seed=st.integers(0, 2**32),
+)
+def test_carbon_has_its_density_and_keeps_its_distance(field, thickness, density, distance, seed):
+    box = field, field, thickness
+    carbon = specimen.amorphous_carbon(
+        field, thickness, density, distance, np.random.default_rng(seed)
+    )
+    grams = len(carbon) * 12.011 * 1.66053907e-24
+    assert grams / np.prod(box) / 1e-24 == pytest.approx(density, abs=21 / np.prod(box))
+    assert ((carbon >= 0) & (carbon < box)).all()
+    assert nearest(carbon, carbon, field).min() >= distance
+
+
+def test_carbon_fills_the_slab_evenly():
+    carbon = specimen.amorphous_carbon(60.0, 10.0, 2.0, 1.4, rng("carbon"))
+    for x, length in zip(carbon.T, (60, 60, 10), strict=True):
+        # Looser than for independent points would do: hard cores even the counts out, and the
+        # slab's free faces take a few atoms more than its middle.
+        counts = np.histogram(x, 5, (0, length))[0]
+        np.testing.assert_allclose(counts, len(carbon) / 5, rtol=0.15)
+
+
+def test_first_come_is_sequential():
+    # The second yields to the first, so the third, near the second alone, stays.
+    points = np.array([[1.0, 1, 1], [2, 1, 1], [3, 1, 1], [9.5, 1, 1]])
+    assert specimen._first_come(points, 1.2, 30.0).tolist() == [True, False, True, True]
+    assert specimen._first_come(points, 1.6, 10.0).tolist() == [True, False, True, False]
+
+
+def test_density_out_of_reach_is_said_in_one_line():
+    with pytest.raises(PassbandError, match=r"9 g/cm³ cannot be reached.* 1\.4 Å") as error:
+        specimen.amorphous_carbon(10.0, 5.0, 9.0, 1.4, rng())
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_densest_carbon_that_a_configuration_allows_can_be_made():
+    carbon = specimen.amorphous_carbon(30.0, 20.0, 3.0, 1.6, rng())
+    assert nearest(carbon, carbon, 30.0).min() >= 1.6
+
+
+# Particles
+
+
+def test_diameters_follow_the_truncated_normal_distribution():
+    d = Diameter(mean=2.0, std=0.5, min=1.8, max=3.0)
+    draws = specimen.diameters(d, 2000, rng("diameters"))
+    assert draws.min() >= d.min
+    assert draws.max() <= d.max
+    exact = stats.truncnorm((d.min - d.mean) / d.std, (d.max - d.mean) / d.std, d.mean, d.std)
+    assert stats.kstest(draws, exact.cdf).pvalue > 0.01
+
+
+def test_diameters_without_spread_are_the_mean():
+    assert (specimen.diameters(exactly(2.0), 3, rng()) == 2.0).all()
+    tight = Diameter(mean=2.0, std=0.5, min=2.0, max=2.0)
+    assert (specimen.diameters(tight, 3, rng()) == 2.0).all()
+
+
+@pytest.mark.parametrize("symbol", MATERIALS)
+def test_ball_has_its_crystals_density_and_spacing(symbol):
+    material = MATERIALS[symbol]
+    balls = [specimen.particle(material, "sphere", 36.0, rng(i)) for i in range(4)]
+    expected = material.atoms_per_A3 * np.pi / 6 * 36.0**3
+    assert np.mean([len(ball) for ball in balls]) == pytest.approx(expected, rel=0.02)
+    for ball in balls:
+        assert np.linalg.norm(ball, axis=1).max() <= 18.0
+        assert pdist(ball).min() == pytest.approx(material.neighbour_A)
+    assert len({len(ball) for ball in balls}) > 1, "the lattice's offset is random"
+
+
+def test_ball_reaches_its_radius_on_every_side():
+    ball = specimen.particle(GOLD, "sphere", 40.0, rng())
+    for direction in np.random.default_rng(0).normal(size=(50, 3)):
+        assert (ball @ direction).max() / np.linalg.norm(direction) == pytest.approx(20, abs=1.5)
+
+
+def test_smallest_ball_has_an_atom():
+    assert all(len(specimen.particle(GOLD, "sphere", 0.1, rng(i))) == 1 for i in range(5))
+
+
+@pytest.mark.parametrize("symbol", MATERIALS)
+def test_wulff_particle_has_the_cubes_symmetry_and_wulffs_proportions(symbol):
+    material = MATERIALS[symbol]
+    atoms = specimen._wulff(symbol, 3000)
+    assert len(atoms) == pytest.approx(3000, rel=0.1)
+    assert pdist(atoms).min() == pytest.approx(material.neighbour_A)
+    half = np.rint(atoms * 2 / material.lattice_A).astype(int)
+    points = set(map(tuple, half))
+    for turned in (-half, half[:, [1, 2, 0]], half[:, [1, 0, 2]], half * [1, 1, -1]):
+        assert set(map(tuple, turned)) == points
+    # Wulff's theorem: facets lie at distances in proportion to their surface energies. The
+    # distances are whole numbers of layers.
+    distance = {
+        face: (atoms @ face).max() / np.linalg.norm(face) for face in [(1, 1, 1), (1, 0, 0)]
+    }
+    energy = material.surface_energies
+    assert distance[1, 0, 0] / distance[1, 1, 1] == pytest.approx(
+        energy[1, 0, 0] / energy[1, 1, 1], rel=0.1
+    )
+
+
+@pytest.mark.parametrize("number", [1, 2, 13, 50, 100, 500])
+def test_wulff_particle_comes_as_close_as_complete_shells_allow(number):
+    assert len(specimen._wulff("Au", number)) == pytest.approx(number, rel=0.4, abs=6)
+
+
+def test_wulff_particle_of_a_diameter_has_the_balls_volume():
+    atoms = specimen.particle(GOLD, "wulff", 40.0, rng())
+    assert len(atoms) / GOLD.atoms_per_A3 == pytest.approx(np.pi / 6 * 40.0**3, rel=0.1)
+
+
+def test_orientation_is_a_uniformly_random_rotation():
+    draws = [specimen.particle(GOLD, "wulff", 8.0, rng(i)) for i in range(400)]
+    assert pdist(draws[0]) == pytest.approx(pdist(draws[1]))
+    turn = np.linalg.lstsq(*draws[:2], rcond=None)[0]
+    assert np.linalg.det(turn) == pytest.approx(1), "a rotation, not a reflection"
+    tip = np.linalg.norm(draws[0], axis=1).argmax()
+    tips = np.array([d[tip] / np.linalg.norm(d[tip]) for d in draws])
+    for cosine in tips.T:  # Archimedes: each is uniform between −1 and 1
+        assert stats.kstest(cosine, stats.uniform(-1, 2).cdf).pvalue > 0.01
+
+
+# Structures
+
+
+def test_structure_lies_in_its_cell():
+    structure = specimen.draw(Specimen(), Sampling(96, 0.3), rng())
+    atoms = structure.atoms
+    x, y, z = atoms.positions.T
+    field = Sampling(96, 0.3).field_A
+    assert atoms.cell.orthorhombic
+    assert atoms.cell.lengths()[:2] == pytest.approx(field)
+    assert atoms.pbc.tolist() == [True, True, False]
+    assert min(x.min(), y.min()) >= 0
+    assert max(x.max(), y.max()) < field
+    assert z.min() == pytest.approx(specimen.PADDING_A)
+    assert atoms.cell.lengths()[2] - z.max() == pytest.approx(specimen.PADDING_A)
+    assert structure.material == GOLD
+    labels = atoms.arrays["particle"]
+    assert labels.dtype.kind == "i"
+    assert set(atoms.numbers[labels == 0]) == {6}
+    assert set(atoms.numbers[labels > 0]) == {79}
+
+
+def test_particles_lie_on_the_substrate():
+    spec = Specimen(particles=exactly_so_many(2), diameter_nm=exactly(1.2))
+    atoms = specimen.draw(spec, Sampling(128, 0.3), rng()).atoms
+    z, labels = atoms.positions[:, 2], atoms.arrays["particle"]
+    top = z[labels == 0].min() + 10.0  # less the lowest atom's depth in the slab
+    assert labels.max() == 2
+    for label in (1, 2):
+        assert z[labels == label].min() == pytest.approx(top + specimen.CONTACT_A, abs=0.1)
+    assert z[labels > 0].min() - z[labels == 0].max() >= specimen.CONTACT_A
+
+
+def test_without_thickness_there_is_no_substrate():
+    atoms = specimen.draw(Specimen(substrate=VACUUM), Sampling(96, 0.3), rng()).atoms
+    assert (atoms.arrays["particle"] > 0).all()
+
+
+@pytest.mark.parametrize("shape", ["sphere", "wulff"])
+@pytest.mark.parametrize("seed", range(5))
+def test_particles_keep_their_gap(shape, seed):
+    sampling = Sampling(160, 0.3)
+    spec = Specimen(
+        shape=shape,
+        diameter_nm=Diameter(mean=1.0, std=0.2, min=0.7, max=1.3),
+        particles=exactly_so_many(4),
+        gap_nm=0.5,
+        substrate=VACUUM,
+    )
+    atoms = specimen.draw(spec, sampling, rng(seed)).atoms
+    labels = atoms.arrays["particle"]
+    assert set(labels) == {1, 2, 3, 4}
+    for label in (1, 2, 3, 4):
+        mine, others = (atoms.positions[s, :2] for s in (labels == label, labels != label))
+        assert nearest(mine, others, sampling.field_A).min() >= GOLD.neighbour_A + 5.0
+
+
+def test_particles_cross_the_periodic_border_whole():
+    sampling = Sampling(80, 0.3)
+    spec = Specimen(
+        diameter_nm=exactly(1.6), shape="wulff", particles=exactly_so_many(1), substrate=VACUUM
+    )
+    whole = pdist(specimen.particle(GOLD, "wulff", 16.0, rng()))
+    crossing = 0
+    for seed in range(10):
+        atoms = specimen.draw(spec, sampling, rng(seed)).atoms
+        crossing += np.ptp(atoms.positions[:, :2], axis=0).max() > 17
+        assert len(atoms) == (1 + np.sqrt(1 + 8 * len(whole))) / 2
+        nearest_neighbours = nearest(atoms.positions, atoms.positions, sampling.field_A)
+        assert nearest_neighbours == pytest.approx(GOLD.neighbour_A)
+    assert crossing
+
+
+def test_crowded_field_holds_fewer_but_at_least_one():
+    crowd = Specimen(diameter_nm=exactly(1.0), particles=exactly_so_many(50), substrate=VACUUM)
+    labels = specimen.draw(crowd, SMALL, rng()).atoms.arrays["particle"]
+    assert 1 <= labels.max() < 50
+    assert set(labels) == set(range(1, labels.max() + 1))
+    full = Specimen(diameter_nm=exactly(1.2), particles=exactly_so_many(2), substrate=VACUUM)
+    assert specimen.draw(full, SMALL, rng()).atoms.arrays["particle"].max() == 1
+
+
+def test_particle_wider_than_the_field_is_refused():
+    wide = Specimen(diameter_nm=exactly(1.9), shape="sphere", substrate=VACUUM)
+    with pytest.raises(PassbandError, match=r"Å wide, more than the field of view of 19\.2 Å"):
+        specimen.draw(wide, SMALL, rng())
+
+
+def test_number_of_particles_is_uniform():
+    spec = Specimen(diameter_nm=exactly(0.4), particles=Particles(min=1, max=3), substrate=VACUUM)
+    numbers = [
+        specimen.draw(spec, Sampling(200, 0.3), rng(i)).atoms.arrays["particle"].max()
+        for i in range(300)
+    ]
+    values, counts = np.unique(numbers, return_counts=True)
+    assert values.tolist() == [1, 2, 3]
+    assert stats.chisquare(counts).pvalue > 0.01
+
+
+def test_places_are_uniform_over_the_field():
+    dot = np.zeros((1, 3))
+    xy = np.concatenate([specimen.place([dot], 10.0, 0.0, 1.0, rng(i))[0] for i in range(400)])
+    for x in xy[:, :2].T:
+        assert stats.kstest(x, stats.uniform(0, 10).cdf).pvalue > 0.01
+    assert (xy[:, 2] == 0).all()
+
+
+@pytest.mark.parametrize("shape", ["sphere", "wulff"])
+def test_structure_depends_on_its_generator_alone(shape):
+    spec = Specimen(shape=shape)
+    first, other, again = (specimen.draw(spec, Sampling(96, 0.3), rng(i)) for i in (0, 1, 0))
+    assert (first.atoms.positions == again.atoms.positions).all()
+    assert (first.atoms.numbers == again.atoms.numbers).all()
+    assert not np.array_equal(first.atoms.positions, other.atoms.positions)
+
+
+# Masks
+
+
+def test_mask_of_one_atom_is_its_disc():
+    sampling = Sampling(200, 0.05)
+    m = specimen.mask(of_gold([5.0, 5.0], sampling), sampling)
+    assert m.dtype == np.uint8
+    assert m.shape == (200, 200)
+    assert set(np.unique(m)) == {0, 1}
+    assert m.sum() * 0.05**2 == pytest.approx(np.pi * (GOLD.neighbour_A / 2) ** 2, rel=0.03)
+    assert iou(m, disc(sampling, 5.0, GOLD.neighbour_A / 2)) > 0.96
+
+
+@pytest.mark.parametrize("pixel", [0.1, 0.2, 0.3, 0.4])
+def test_mask_of_a_densely_filled_disc_is_a_disc_half_a_neighbour_wider(pixel):
+    sampling = Sampling(round(60 / pixel), pixel)
+    r = 20 * np.sqrt(rng().random(20_000))
+    phi = rng("phi").random(20_000) * 2 * np.pi
+    atoms = of_gold(30 + np.stack([r * np.cos(phi), r * np.sin(phi)], 1), sampling)
+    m = specimen.mask(atoms, sampling)
+    radius = 20 + GOLD.neighbour_A / 2
+    assert m.sum() * pixel**2 == pytest.approx(np.pi * radius**2, rel=0.015)
+    assert iou(m, disc(sampling, 30.0, radius)) > 0.98
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_mask_of_a_ball_is_its_outline(seed):
+    sampling = Sampling(200, 0.3)
+    spec = Specimen(
+        shape="sphere", diameter_nm=exactly(4.0), particles=exactly_so_many(1), substrate=VACUUM
+    )
+    structure = specimen.draw(spec, sampling, rng(seed))
+    # Move the ball's centre to the field's.
+    angle = np.exp(2j * np.pi * structure.atoms.positions[:, :2] / sampling.field_A).sum(0)
+    centre = np.angle(angle) / 2 / np.pi * sampling.field_A
+    structure.atoms.positions[:, :2] += 30.0 - centre
+    structure.atoms.wrap()
+    m = specimen.mask(structure, sampling)
+    # A little wider than the ball: by r less the depth at which its outermost atoms lie.
+    assert np.sqrt(m.sum() * 0.3**2 / np.pi) == pytest.approx(20.5, abs=0.3)
+    assert iou(m, disc(sampling, 30.0, 20.5)) > 0.95
+    assert m[90:110, 90:110].all(), "no holes between projected columns"
+
+
+@settings(max_examples=25, deadline=None)
+@given(dx=st.integers(-100, 100), dy=st.integers(-100, 100))
+def test_mask_is_periodic_and_its_first_axis_is_x(dx, dy):
+    sampling = Sampling(60, 0.3)
+    xy = np.array([[20, 20], [24, 20], [30, 33], [41, 20]]) * 0.3
+    still = specimen.mask(of_gold(xy, sampling), sampling)
+    moved = specimen.mask(of_gold((xy + np.array([dx, dy]) * 0.3) % 18.0, sampling), sampling)
+    np.testing.assert_array_equal(moved, np.roll(still, (dx, dy), (0, 1)))
+
+
+def test_mask_fills_holes_up_to_the_closing_and_leaves_wider_ones():
+    sampling = Sampling(300, 0.1)
+    phi = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    for radius, filled in ((specimen.CLOSING_A - 0.5, 1), (specimen.CLOSING_A + 0.5, 0)):
+        ring = 15 + radius * np.stack([np.cos(phi), np.sin(phi)], 1)
+        assert specimen.mask(of_gold(ring, sampling), sampling)[150, 150] == filled
+
+
+def test_mask_may_cover_the_whole_field():
+    grid = np.stack(np.meshgrid(*[np.arange(0, 12, 1.0)] * 2), -1)
+    assert specimen.mask(of_gold(grid, Sampling(40, 0.3)), Sampling(40, 0.3)).all()
+
+
+def test_substrate_is_not_in_the_mask():
+    sampling = Sampling(64, 0.3)
+    bare = specimen.mask(of_gold([[5.0, 5.0]], sampling), sampling)
+    on_carbon = of_gold([[5.0, 5.0]], sampling, substrate=[[12.0, 12.0], [5.0, 9.0]])
+    np.testing.assert_array_equal(specimen.mask(on_carbon, sampling), bare)
