@@ -1,7 +1,9 @@
 """Architectures by name."""
 
 import pytest
+import torch
 
+from passband import networks
 from passband.architectures import DECODERS, ENCODERS, Compact, Pair, parse
 
 
@@ -17,13 +19,10 @@ def test_pair(encoder):
 
 
 def test_every_pair_has_a_name_of_its_own():
-    pairs = {
-        parse(f"{decoder}-{encoder}"): (decoder, encoder)
-        for decoder in DECODERS
-        for encoder in ENCODERS
-    }
-    assert len(pairs) == len(DECODERS) * len(ENCODERS)
-    assert all((pair.decoder, pair.encoder) == names for pair, names in pairs.items())
+    for encoder in ENCODERS:
+        assert parse(f"unet-{encoder}") == Pair("unet", encoder)
+    for decoder in DECODERS:
+        assert parse(f"{decoder}-resnet18") == Pair(decoder, "resnet18")
 
 
 @pytest.mark.parametrize(
@@ -50,6 +49,37 @@ def test_every_pair_has_a_name_of_its_own():
 def test_other_names_are_refused_saying_what_is_allowed(name):
     with pytest.raises(ValueError, match=r"^unknown architecture; allowed: compact-w<width>"):
         parse(name)
+
+
+REFUSED = {
+    f"{decoder}-{encoder}"
+    for decoders, encoders in (
+        (("deeplabv3", "deeplabv3plus", "pan"), ("densenet121", "vgg11", "xception")),
+        (("linknet", "unetplusplus"), ("mit_b0",)),
+    )
+    for decoder in decoders
+    for encoder in encoders
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "encoder",
+    # One of each family that differs in how it can be built, the smallest.
+    ["densenet121", "efficientnet-b0", "mit_b0", "mobileone_s0", "resnet18", "vgg11", "xception"],
+)
+def test_what_is_accepted_can_be_trained_and_what_is_refused_cannot_be_built(encoder):
+    smp = pytest.importorskip("segmentation_models_pytorch")
+    for decoder in DECODERS:
+        name = f"{decoder}-{encoder}"
+        if name in REFUSED:
+            with pytest.raises(ValueError, match="cannot be built"):
+                parse(name)
+            with pytest.raises((ValueError, NotImplementedError)):
+                smp.create_model(decoder, encoder, encoder_weights=None, in_channels=1, classes=1)
+        else:
+            images = torch.zeros(2, 1, *2 * [parse(name).smallest_px])
+            assert networks.build(name).train()(images).shape == images.shape
 
 
 def test_segmentation_models_pytorch_knows_them_all():

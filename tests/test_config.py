@@ -194,19 +194,27 @@ BAD = [
     ("test_grid.cs_um", [], "test_grid.cs_um = []: an axis needs at least one value"),
     # what does not fit together
     ("microscope.field_px", 88, "microscope.field_px = 88: has the prime factor 11"),
-    ("microscope.field_px", 100, "must be a multiple of 8 for training.architectures[0]"),
+    ("microscope.field_px", 108, "must be a multiple of 8, 16 or more, for training.arch"),
     ("microscope.pixel_size_A", 1.0, "grid.aperture_mrad = 10: must not exceed 6.56 mrad"),
     ("microscope.focal_spread_nm", 20.0, "microscope.focal_members = 5: must be at least "),
     ("grid.aperture_mrad", [10, 40], "grid.aperture_mrad = 40: must not exceed 21.87 mrad"),
     ("test_grid.aperture_mrad", [40], "test_grid.aperture_mrad = 40: must not exceed 21.87 mrad"),
-    ("specimens.gold.diameter_nm.max", 5.0, "= 5: must not exceed the field of view, 2.88 nm"),
+    (
+        "specimens.gold.diameter_nm.max",
+        5.0,
+        "= 5: must not exceed 3.08 nm, what fits the field of view of 3.84 nm",
+    ),
     ("specimens.gold.diameter_nm.mean", 1.0, "= 1.0: must lie between min = 1.2 and max = 2.4"),
     ("specimens.gold.diameter_nm.min", 3.0, "= 3.0: must not exceed max = 2.4"),
     ("specimens.gold.particles.min", 3, "= 3: must not exceed max = 2"),
     ("training.architectures", [], "training.architectures = []: must be a list of names"),
     ("training.architectures", ["unet-resnet17"], "[0] = 'unet-resnet17': unknown architecture"),
     ("training.architectures", ["compact-w8-d3"] * 2, "[0] = 'compact-w8-d3': stands twice"),
-    ("training.architectures", ["compact-w8-d6"], "must be a multiple of 64 for training"),
+    (
+        "training.architectures",
+        ["compact-w8-d8"],
+        "must be a multiple of 256, 512 or more, for training",
+    ),
 ]
 
 

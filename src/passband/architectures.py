@@ -25,6 +25,13 @@ ENCODERS = (
     "xception",
 )  # fmt: skip
 
+# What segmentation_models_pytorch refuses to build: decoders that dilate their encoder on encoders
+# that cannot be dilated, and decoders that want a first stage that vision transformers lack.
+_UNFIT = (
+    (("deeplabv3", "deeplabv3plus", "pan"), ("densenet", "vgg", "xception")),
+    (("linknet", "unetplusplus"), ("mit_",)),
+)
+
 ALLOWED = (
     "compact-w<width>-d<depth> such as compact-w8-d3, or <decoder>-<encoder> such as "
     f"unet-resnet18 with decoders {', '.join(DECODERS)} and encoders {', '.join(ENCODERS)}"
@@ -43,6 +50,11 @@ class Compact:
         """The side of an image must be a multiple of this."""
         return 2**self.depth
 
+    @property
+    def smallest_px(self) -> int:
+        """The smallest side: less leaves a single pixel, which batch normalisation cannot take."""
+        return 2 * self.divisor
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -55,6 +67,11 @@ class Pair:
     def divisor(self) -> int:
         """The side of an image must be a multiple of this."""
         return 32
+
+    @property
+    def smallest_px(self) -> int:
+        """The smallest side: less leaves a single pixel, which batch normalisation cannot take."""
+        return 128 if self.decoder == "pan" else 64
 
 
 def parse(name: str) -> Compact | Pair:
@@ -69,5 +86,9 @@ def parse(name: str) -> Compact | Pair:
         return Compact(int(match[1]), int(match[2]))
     decoder, _, encoder = name.partition("-")
     if decoder in DECODERS and encoder in ENCODERS:
+        if any(decoder in ds and encoder.startswith(es) for ds, es in _UNFIT):
+            raise ValueError(
+                f"{decoder} cannot be built on {encoder}; take another encoder, such as resnet18"
+            )
         return Pair(decoder, encoder)
     raise ValueError(f"unknown architecture; allowed: {ALLOWED}")

@@ -1,4 +1,4 @@
-"""The command ``passband``: check a study file, and make the configuration's reference."""
+"""The command ``passband``: check a study file, print results, make the reference."""
 
 import argparse
 import math
@@ -74,6 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", type=Path, help="a study file, such as studies/pilot.yaml")
     check.set_defaults(run=_check)
 
+    show = commands.add_parser("summary", help="print the OOD metrics of a finished study")
+    show.add_argument("results", type=Path, help="a study's results, such as results/demo")
+    show.set_defaults(run=_summary)
+
     docs = commands.add_parser("docs", help="write the configuration's reference and schema")
     docs.add_argument("--check", action="store_true", help="write nothing; fail if they differ")
     docs.add_argument(
@@ -85,6 +89,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(options: argparse.Namespace) -> int:
     print(summary(load(options.file)))
+    return 0
+
+
+def _summary(options: argparse.Namespace) -> int:
+    from passband import ood, store  # xarray takes a second to import
+
+    print(ood.summary(store.read(options.results / "ood.zarr", store.OOD)))
     return 0
 
 

@@ -38,17 +38,16 @@ class ConfigError(PassbandError):
 
 
 class Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True,
-                              allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 def key(default: Any, description: str, unit: str | None = None, **constraints: Any) -> Any:
     """Return a pydantic field with its description and unit."""
     extra = {"unit": unit} if unit else None
     kind = "default_factory" if callable(default) else "default"
-    return Field(
-        **{kind: default}, description=description, json_schema_extra=extra, **constraints
-    )
+    return Field(**{kind: default}, description=description, json_schema_extra=extra, **constraints)
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,39}$")]
@@ -88,7 +87,11 @@ class Microscope(Block):
     energy_kev: float = key(300.0, "Beam energy.", "keV", ge=20, le=2000)
     pixel_size_A: float = key(0.3, "Side of a pixel at the specimen.", "Å", ge=0.02, le=2)
     field_px: int = key(
-        128, "Pixels along each side of an image; no prime factor above 7.", "pixels", ge=16, le=8192
+        128,
+        "Pixels along each side of an image; no prime factor above 7.",
+        "pixels",
+        ge=16,
+        le=8192,
     )
     coherence: Literal["focal-series", "quasi-coherent"] = key(
         "focal-series",
@@ -144,11 +147,11 @@ class Particles(Block):
 class Substrate(Block):
     """Amorphous carbon under the particles."""
 
-    thickness_nm: float = key(1.0, "Thickness; 0 leaves the particles in vacuum.", "nm", ge=0, le=50)
-    density_g_per_cm3: float = key(2.0, "Mass density.", "g/cm³", ge=0.5, le=3.0)
-    minimum_distance_A: float = key(
-        1.4, "No two carbon atoms are closer.", "Å", ge=0.5, le=1.6
+    thickness_nm: float = key(
+        1.0, "Thickness; 0 leaves the particles in vacuum.", "nm", ge=0, le=50
     )
+    density_g_per_cm3: float = key(2.0, "Mass density.", "g/cm³", ge=0.5, le=3.0)
+    minimum_distance_A: float = key(1.4, "No two carbon atoms are closer.", "Å", ge=0.5, le=1.6)
 
 
 class Specimen(Block):
@@ -158,7 +161,9 @@ class Specimen(Block):
     shape: Literal["sphere", "wulff"] = key(
         "wulff", "Ball cut from the crystal, or Wulff construction from its surface energies."
     )
-    diameter_nm: Diameter = key(Diameter, "Diameters; of a Wulff shape, of the ball of equal volume.")
+    diameter_nm: Diameter = key(
+        Diameter, "Diameters; of a Wulff shape, of the ball of equal volume."
+    )
     particles: Particles = key(Particles, "Particles in a structure.")
     gap_nm: float = key(0.3, "Smallest gap between particles, in projection.", "nm", ge=0, le=10)
     substrate: Substrate = key(Substrate, "What the particles lie on.")
@@ -250,9 +255,7 @@ class Grid(Block):
     aperture_mrad: _axis("aperture_mrad") = key(
         lambda: [10.0, 18.0], "Objective aperture's semi-angle.", "mrad"
     )
-    dose_e_per_A2: _axis("dose_e_per_A2") = key(
-        lambda: [100.0, 1000.0], "Electron dose.", "e/Å²"
-    )
+    dose_e_per_A2: _axis("dose_e_per_A2") = key(lambda: [100.0, 1000.0], "Electron dose.", "e/Å²")
 
     def axes(self) -> dict[str, list[float]]:
         """Return each axis's canonical values, sorted."""
@@ -377,9 +380,7 @@ class Study(Block):
     @property
     def test_axes(self) -> dict[str, list[float]]:
         """Each test axis's canonical values, sorted; the training grid's where none are given."""
-        own = {
-            name: getattr(self.test_grid, name) or getattr(self.grid, name) for name in AXES
-        }
+        own = {name: getattr(self.test_grid, name) or getattr(self.grid, name) for name in AXES}
         return Grid.model_construct(**own).axes()
 
     @property
@@ -422,11 +423,12 @@ class Study(Block):
                     "(microscope.field_px × microscope.pixel_size_A)"
                 )
         for i, name in enumerate(self.training.architectures):
-            divisor = architectures.parse(name).divisor
-            if self.microscope.field_px % divisor:
+            architecture = architectures.parse(name)
+            px, least = self.microscope.field_px, architecture.smallest_px
+            if px % architecture.divisor or px < least:
                 raise ValueError(
-                    f"microscope.field_px = {self.microscope.field_px}: must be a multiple of "
-                    f"{divisor} for training.architectures[{i}] = {name!r}"
+                    f"microscope.field_px = {px}: must be a multiple of {architecture.divisor}, "
+                    f"{least} or more, for training.architectures[{i}] = {name!r}"
                 )
 
     def _check_optics(self, block: str, apertures: list[float]) -> None:

@@ -130,9 +130,7 @@ def temporal_envelope(optics: Optics, q: np.ndarray) -> np.ndarray:
     return np.exp(-((np.pi / 2 * lam * optics.focal_spread * q**2) ** 2))
 
 
-def spatial_envelope(
-    optics: Optics, q: np.ndarray, phi: np.ndarray | float = 0.0
-) -> np.ndarray:
+def spatial_envelope(optics: Optics, q: np.ndarray, phi: np.ndarray | float = 0.0) -> np.ndarray:
     """Return E_s = exp[−(β/2)²|∇_α χ|²], β the source's angular spread, as abTEM defines it."""
     radial, azimuthal = aberration_gradient(optics, q, phi)
     return np.exp(-((optics.source_spread * 1e-3 / 2) ** 2) * (radial**2 + azimuthal**2))
@@ -140,9 +138,7 @@ def spatial_envelope(
 
 def envelope(optics: Optics, q: np.ndarray, phi: np.ndarray | float = 0.0) -> np.ndarray:
     """Return E = A·E_t·E_s, what bounds the transfer from both sides."""
-    return (
-        aperture(optics, q) * temporal_envelope(optics, q) * spatial_envelope(optics, q, phi)
-    )
+    return aperture(optics, q) * temporal_envelope(optics, q) * spatial_envelope(optics, q, phi)
 
 
 def transfer(optics: Optics, q: np.ndarray, phi: np.ndarray | float = 0.0) -> np.ndarray:
@@ -170,8 +166,10 @@ def focal_series(optics: Optics, members: int) -> list[tuple[float, Optics]]:
         return [(1.0, optics)]
     nodes, weights = hermgauss(members)
     return [
-        (w / np.sqrt(np.pi), replace(optics, defocus=optics.defocus + x * optics.focal_spread,
-                                     focal_spread=0.0))
+        (
+            w / np.sqrt(np.pi),
+            replace(optics, defocus=optics.defocus + x * optics.focal_spread, focal_spread=0.0),
+        )
         for x, w in zip(nodes, weights, strict=True)
     ]
 
@@ -180,7 +178,7 @@ def members_needed(optics: Optics, q_max: float, tolerance: float = 0.01) -> int
     """Return how many focal members reproduce the temporal envelope up to `q_max` [1/Å].
 
     The quadrature of the linear terms, Σ w cos(πλq²δ), must stay within `tolerance` of E_t(q) at
-    every q below the aperture and `q_max`.
+    every q below the aperture and `q_max`. 100 stands for 100 or more.
     """
     lam = wavelength(optics.energy)
     q = np.linspace(0, min(q_max, optics.aperture * 1e-3 / lam), 200)

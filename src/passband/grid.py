@@ -152,7 +152,6 @@ def batches(replicas: int, per_job: int) -> dict[str, list[int]]:
         Most replicas in a job.
     """
     groups = (
-        list(range(first, min(first + per_job, replicas)))
-        for first in range(0, replicas, per_job)
+        list(range(first, min(first + per_job, replicas))) for first in range(0, replicas, per_job)
     )
     return {f"r{group[0]:03d}-{group[-1]:03d}": group for group in groups}

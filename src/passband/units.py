@@ -1,6 +1,7 @@
 """From a microscopist's units to internal ones. Nothing else in Passband converts."""
 
 from typing import TYPE_CHECKING
+
 from passband.ctf import Optics
 from passband.grid import Condition
 

@@ -1,0 +1,124 @@
+"""Images of a specimen's structures under a condition, formed in memory as they are needed."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+import xarray as xr
+
+from passband import units
+from passband.config import Microscope
+from passband.grid import Condition
+from passband.imaging import Imager, expose, normalise
+from passband.seeds import seed
+
+
+@dataclass(frozen=True)
+class Split:
+    """The exit waves and masks of one specimen's train, val or test split, on a device.
+
+    Attributes
+    ----------
+    names : tuple
+        (study seed, specimen, split): what the seeds of the images' noise start with.
+    structures : (N,) int array
+        Index of each structure within the split.
+    spectra : (N, cropped, cropped) complex64 tensor
+        Cropped spectra of the exit waves.
+    masks : (N, 1, px, px) float32 tensor
+        Ground truth, 0 or 1.
+    """
+
+    names: tuple[int, str, str]
+    structures: np.ndarray
+    spectra: torch.Tensor
+    masks: torch.Tensor
+
+    @classmethod
+    def from_dataset(cls, waves: xr.Dataset, study_seed: int, device: torch.device) -> "Split":
+        """Return the split in a dataset of exit waves."""
+        return cls(
+            (study_seed, waves.attrs["specimen"], waves.attrs["split"]),
+            waves.structure.values,
+            torch.as_tensor(waves.spectrum.values, device=device),
+            torch.as_tensor(waves["mask"].values[:, None], dtype=torch.float32, device=device),
+        )
+
+    def __len__(self) -> int:
+        return len(self.structures)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hexadecimal digits that stand for the waves, the masks and the noise's seeds."""
+        names = (self.names, self.structures.tolist())
+        hashed = hashlib.blake2b(repr(names).encode(), digest_size=8)
+        for tensor in (self.spectra, self.masks):
+            hashed.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
+        return hashed.hexdigest()
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Takes the images of a study: one microscope, one normalisation.
+
+    Attributes
+    ----------
+    imager : Imager
+        Forms intensities.
+    microscope : Microscope
+        The study's microscope.
+    normalisation : str
+        See :func:`passband.imaging.normalise`.
+    """
+
+    imager: Imager
+    microscope: Microscope
+    normalisation: str
+
+    @classmethod
+    def of(cls, microscope: Microscope, normalisation: str, device: torch.device) -> "Camera":
+        imager = Imager(microscope.sampling, microscope.coherence, microscope.focal_members, device)
+        return cls(imager, microscope, normalisation)
+
+    def electrons(self, condition: Condition) -> float:
+        """Return the mean count of a vacuum pixel."""
+        return condition.dose_e_per_A2 * self.microscope.pixel_size_A**2
+
+    def counts(
+        self, split: Split, condition: Condition, draw: int = 0, chunk: int = 64
+    ) -> Iterator[torch.Tensor]:
+        """Yield the electron counts of a split's images in chunks of (n, px, px), in order.
+
+        Parameters
+        ----------
+        split : Split
+            Whose images.
+        condition : Condition
+            Under which imaging condition.
+        draw : int
+            Which draw of the noise; the same draw always gives the same counts.
+        chunk : int
+            Images formed at a time; it bounds memory and changes nothing else.
+        """
+        optics = units.optics(condition, self.microscope)
+        for start in range(0, len(split), chunk):
+            part = slice(start, start + chunk)
+            seeds = [
+                seed(*split.names, int(i), condition.id, "noise", draw)
+                for i in split.structures[part]
+            ]
+            intensity = self.imager.intensity(split.spectra[part], optics)
+            yield expose(intensity, self.electrons(condition), seeds)
+
+    def images(self, split: Split, condition: Condition, draw: int = 0) -> torch.Tensor:
+        """Return what a network sees of a split under a condition: (N, 1, px, px) float32."""
+        electrons = self.electrons(condition)
+        return torch.cat(
+            [
+                normalise(counts, self.normalisation, electrons)
+                for counts in self.counts(split, condition, draw)
+            ]
+        )[:, None]

@@ -1,0 +1,372 @@
+"""Figures of a study. Every function returns a matplotlib figure and reads nothing from disk."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import xarray as xr
+from matplotlib.figure import Figure
+from scipy.stats import spearmanr
+
+from passband import ctf, store, units
+from passband.config import Microscope
+from passband.grid import AXES, Condition
+
+#: Colours that do not depend on the palette: training condition, other conditions, truth.
+OWN, OTHER, TRUTH = "#2a6f97", "#d1495b", "#f4d35e"
+
+#: Most panels along one side of a figure.
+MOST = 4
+
+
+def save(figure: Figure, paths: Iterable[str | Path], dpi: int) -> None:
+    """Write a figure to each path, whole or not at all; the suffix chooses the format."""
+    for path in paths:
+        with store.replacing(path) as beside:
+            figure.savefig(beside, dpi=dpi, bbox_inches="tight")
+    plt.close(figure)
+
+
+def _theme() -> None:
+    sns.set_theme(
+        "paper",
+        "ticks",
+        rc={
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "svg.fonttype": "none",
+            "legend.frameon": False,
+        },
+    )
+
+
+def _spread(values: Sequence, most: int = MOST) -> list:
+    """Return at most `most` of sorted values, evenly spread, ends included."""
+    values = sorted(values)
+    if len(values) <= most:
+        return values
+    return [values[k] for k in np.linspace(0, len(values) - 1, most).round().astype(int)]
+
+
+def label(id: str) -> str:
+    """Return a condition's name for a reader: ``20 nm · 1.2 µm · 18 mrad · 400 e/Å²``."""
+    condition = Condition.parse(id)
+    return " · ".join(f"{getattr(condition, a.name):g} {a.unit}" for a in AXES.values())
+
+
+def ctf_curves(conditions: Sequence[Condition], microscope: Microscope, palette: str) -> Figure:
+    """Return transfer and envelope over spatial frequency, a panel per defocus and Cs.
+
+    Of more than four values of defocus or Cs, four are shown. Every panel has the widest aperture;
+    the narrower ones are lines where they would cut.
+    """
+    _theme()
+    by = {axis: sorted({getattr(c, axis) for c in conditions}) for axis in AXES}
+    defoci, spherical = _spread(by["defocus_nm"]), _spread(by["cs_um"])
+    figure, axes = plt.subplots(
+        len(spherical),
+        len(defoci),
+        figsize=(2.6 * len(defoci), 1.7 * len(spherical) + 0.5),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    q = np.linspace(0, microscope.sampling.cutoff, 1500)
+    lam = ctf.wavelength(units.energy(microscope))
+    colour, edge, cut = sns.color_palette(palette, 3)
+    for row, cs in zip(axes, spherical, strict=True):
+        for ax, defocus in zip(row, defoci, strict=True):
+            optics = units.optics(
+                Condition(defocus, cs, by["aperture_mrad"][-1], by["dose_e_per_A2"][0]), microscope
+            )
+            envelope = ctf.envelope(optics, q)
+            ax.fill_between(q, -envelope, envelope, color=edge, alpha=0.15, lw=0)
+            ax.plot(q, envelope, color=edge, lw=0.8, label="envelope")
+            ax.plot(q, ctf.transfer(optics, q), color=colour, lw=0.9, label="transfer")
+            for k, aperture in enumerate(by["aperture_mrad"][:-1]):
+                ax.axvline(
+                    aperture * 1e-3 / lam,
+                    color=cut,
+                    ls=":",
+                    lw=1.2,
+                    label="narrower aperture" if k == 0 else None,
+                )
+            ax.set_title(f"defocus {defocus:g} nm, Cs {cs:g} µm", fontsize="small")
+            ax.set(xlim=(0, q[-1]), ylim=(-1.05, 1.05))
+    figure.supxlabel("spatial frequency (1/Å)", fontsize="medium")
+    figure.supylabel("transfer T(q)", fontsize="medium")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def matrix(ood: xr.Dataset, palette: str) -> Figure:
+    """Return M(i, j) and the gap to the test condition's own network, train by test.
+
+    A row of panels for each specimen, architecture and test specimen.
+    """
+    _theme()
+    groups = _groups(ood)
+    size = max(2.6, 0.16 * max(ood.sizes["train"], ood.sizes["test"]))
+    size = min(size, 6)
+    named = max(ood.sizes["train"], ood.sizes["test"]) <= 36
+    figure, axes = plt.subplots(
+        len(groups),
+        2,
+        figsize=(2 * size + (4 if named else 2), len(groups) * size + (2 if named else 0.6)),
+        squeeze=False,
+        layout="constrained",
+    )
+    columns = (
+        ("dice", "mean Dice", {"cmap": palette, "vmin": 0, "vmax": 1}),
+        (
+            "gap_test",
+            "gap to the test condition's own network",
+            {"cmap": "vlag", "vmin": -1, "vmax": 1},
+        ),
+    )
+    for row, (name, group) in zip(axes, groups.items(), strict=True):
+        for k, (ax, (variable, title, options)) in enumerate(zip(row, columns, strict=True)):
+            sns.heatmap(
+                group[variable].transpose("train", "test").values,
+                ax=ax,
+                square=True,
+                **options,
+                xticklabels=[label(id) for id in group.test.values] if named else False,
+                yticklabels=[label(id) for id in group.train.values] if named and k == 0 else False,
+                cbar_kws={"label": title, "shrink": 0.8},
+            )
+            ax.tick_params(labelsize=6, length=0)
+            ax.set_facecolor("0.8")
+            ax.set(xlabel="tested under", ylabel="trained under" if k == 0 else None)
+        row[0].set_title(name, loc="left", fontsize="small")
+    return figure
+
+
+def metrics(ood: xr.Dataset, information: xr.Dataset, palette: str) -> Figure:
+    """Return Dice under other conditions over overlap and coverage, a row for each weight.
+
+    Every point is a pair of different conditions; ρ is Spearman's rank correlation over all points
+    of a panel, and over those whose two conditions have the same dose.
+    """
+    _theme()
+    weights = [str(w) for w in information.weight.values]
+    columns = {
+        "overlap": "overlap σ",
+        "overlap_abs": "overlap σ of |T|",
+        "coverage": "coverage κ",
+    }
+    figure, axes = plt.subplots(
+        len(weights),
+        len(columns),
+        figsize=(7.2, 2.3 * len(weights) + 0.6),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    pairs = _pairs(ood)
+    pairs = pairs[pairs["train"] != pairs["test"]].dropna(subset="dice").reset_index(drop=True)
+    shift = pairs["test_dose_e_per_A2"] / pairs["train_dose_e_per_A2"]
+    pairs["dose, test / train"] = [f"{ratio:.3g}" for ratio in shift]
+    order = [f"{ratio:.3g}" for ratio in sorted(set(shift))]
+    for row, weight in zip(axes, weights, strict=True):
+        found = information.sel(weight=weight)
+        for ax, (variable, title) in zip(row, columns.items(), strict=True):
+            x = pd.Series(found[variable].values[pairs["i"], pairs["j"]], pairs.index)
+            many = len(order) > 7
+            sns.scatterplot(
+                x=x.values,
+                y=pairs["dice"].values,
+                ax=ax,
+                s=14,
+                alpha=0.7,
+                lw=0,
+                hue=(np.log10(shift) if many else pairs["dose, test / train"]).values,
+                hue_order=None if many else order,
+                palette=palette,
+                legend=ax is axes[0, 0] and "auto",
+                rasterized=len(pairs) > 5000,
+            )
+            equal = pairs[shift == 1].index
+            ax.set_title(
+                f"weight {weight}\nρ = {_rho(x, pairs.dice):.2f}, at equal dose "
+                f"{_rho(x[equal], pairs.dice[equal]):.2f}",
+                fontsize="small",
+            )
+            ax.set(xlabel=title, ylabel="mean Dice", ylim=(-0.03, 1.03))
+    if axes[0, 0].get_legend():
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        axes[0, 0].get_legend().remove()
+        title = "log₁₀ of dose, test / train" if len(order) > 7 else "dose, test / train"
+        figure.legend(handles, labels, title=title, loc="outside right upper")
+    return figure
+
+
+def _rho(x: pd.Series, y: pd.Series) -> float:
+    """Return Spearman's rank correlation, NaN where one side is constant."""
+    return spearmanr(x, y).statistic if min(x.nunique(), y.nunique()) > 1 else np.nan
+
+
+def decay(ood: xr.Dataset, palette: str) -> Figure:
+    """Return Dice over each imaging parameter of the test condition, a line per training value.
+
+    A panel uses the pairs whose other three parameters agree; lines are means over them and bands
+    their 95% bootstrap interval, open circles the training values themselves.
+    """
+    _theme()
+    pairs = _pairs(ood).dropna(subset="dice")
+    figure, axes = plt.subplots(1, len(AXES), figsize=(9.6, 2.5), sharey=True, layout="constrained")
+    for ax, axis in zip(axes, AXES.values(), strict=True):
+        x, hue = f"test_{axis.name}", f"train_{axis.name}"
+        others = [other for other in AXES if other != axis.name]
+        same = np.logical_and.reduce([pairs[f"train_{o}"] == pairs[f"test_{o}"] for o in others])
+        shown = pairs[same & pairs[hue].isin(_spread(pairs[hue].unique(), 6))]
+        colours = sns.color_palette(palette, shown[hue].nunique())
+        sns.lineplot(
+            shown,
+            x=x,
+            y="dice",
+            hue=hue,
+            ax=ax,
+            palette=colours,
+            errorbar=("ci", 95),
+            seed=0,
+            lw=1.4,
+            err_kws={"lw": 0, "alpha": 0.2},
+        )
+        own = shown[shown[x] == shown[hue]].groupby(hue)["dice"].mean()
+        ax.scatter(own.index, own, s=34, facecolor="white", edgecolor=colours[: len(own)], zorder=3)
+        values = np.unique(shown[x])
+        if values.min() > 0 and values.max() / values.min() >= 8:
+            ax.set_xscale("log")
+        ticks = _spread(values)
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.xaxis.minorticks_off()
+        handles, names = ax.get_legend_handles_labels()
+        ax.legend(
+            handles,
+            [f"{float(name):g}" for name in names],
+            title=f"trained at ({axis.unit})",
+            fontsize="x-small",
+            title_fontsize="x-small",
+        )
+        ax.set(xlabel=f"test {axis.label} ({axis.unit})", ylabel="mean Dice", ylim=(-0.03, 1.03))
+    return figure
+
+
+def examples(
+    images: dict[str, np.ndarray],
+    predictions: dict[str, np.ndarray],
+    masks: np.ndarray,
+    scores: dict[str, np.ndarray],
+    train: str,
+    pixel_size_A: float,
+) -> Figure:
+    """Return test images under several conditions with outlines of truth and prediction.
+
+    Parameters
+    ----------
+    images : dict of str to (N, px, px) array
+        Test condition's id to images, the training condition first.
+    predictions : dict of str to (N, px, px) bool array
+        What the network takes for particle.
+    masks : (N, px, px) array
+        The truth.
+    scores : dict of str to (N,) array
+        Dice of each image.
+    train : str
+        Id of the training condition.
+    pixel_size_A : float
+        Side of a pixel [Å].
+    """
+    _theme()
+    rows, columns = len(masks), len(images)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(2.3 * columns, 2.3 * rows + 0.9),
+        squeeze=False,
+        layout="constrained",
+    )
+    side = masks.shape[-1] * pixel_size_A / units.A_PER_NM
+    extent = (0, side, 0, side)
+    for k, id in enumerate(images):
+        colour = OWN if id == train else OTHER
+        for n in range(rows):
+            ax = axes[n, k]
+            low, high = np.quantile(images[id][n], [0.005, 0.995])
+            ax.imshow(
+                images[id][n].T, cmap="gray", origin="lower", extent=extent, vmin=low, vmax=high
+            )
+            for outline, line in ((masks[n], TRUTH), (predictions[id][n], colour)):
+                if outline.any() and not outline.all():
+                    ax.contour(
+                        outline.T, [0.5], colors=line, linewidths=1.3, origin="lower", extent=extent
+                    )
+            ax.text(
+                0.03,
+                0.97,
+                f"Dice {scores[id][n]:.2f}",
+                transform=ax.transAxes,
+                va="top",
+                fontsize="small",
+                color="white",
+                bbox={"fc": "black", "alpha": 0.6, "lw": 0, "pad": 2},
+            )
+            ax.set(xticks=[], yticks=[])
+            sns.despine(ax=ax, left=True, bottom=True)
+        where = "training condition" if id == train else "other condition"
+        lens, dose = label(id).rsplit(" · ", 1)
+        axes[0, k].set_title(f"{where}\n{lens}\n{dose}", fontsize="x-small", color=colour)
+    bar = min((b for b in (0.5, 1, 2, 5, 10) if b >= side / 6), default=10)
+    ax = axes[-1, 0]
+    ax.plot([side * 0.05, side * 0.05 + bar], [side * 0.06] * 2, color="white", lw=3)
+    ax.text(side * 0.05, side * 0.09, f"{bar:g} nm", color="white", fontsize="small")
+    handles = [
+        plt.Line2D([], [], color=colour, label=name)
+        for colour, name in (
+            (TRUTH, "truth"),
+            (OWN, "predicted, in distribution"),
+            (OTHER, "predicted, out of it"),
+        )
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _groups(data: xr.Dataset) -> dict[str, xr.Dataset]:
+    """Return the data of each specimen, architecture and test specimen, by a readable name."""
+    groups = {}
+    for specimen in data.specimen.values:
+        for architecture in data.architecture.values:
+            for test in data.test_specimen.values:
+                name = f"{architecture}, {specimen}"
+                groups[name + (f" → {test}" if test != specimen else "")] = data.sel(
+                    specimen=specimen, architecture=architecture, test_specimen=test
+                )
+    return groups
+
+
+def _pairs(ood: xr.Dataset) -> pd.DataFrame:
+    """Return a row for each pair of conditions of networks tested on their own specimen."""
+    own = pd.concat(
+        _frame(group)
+        for group in _groups(ood).values()
+        if str(group.specimen.values) == str(group.test_specimen.values)
+    )
+    return own.reset_index(drop=True)
+
+
+def _frame(group: xr.Dataset) -> pd.DataFrame:
+    dice = group.dice.transpose("train", "test")
+    i, j = np.indices(dice.shape).reshape(2, -1)
+    columns = {"i": i, "j": j, "dice": dice.values.ravel()}
+    for dimension, index in (("train", i), ("test", j)):
+        columns[dimension] = group[dimension].values[index]
+        for axis in AXES:
+            name = f"{dimension}_{axis}"
+            columns[name] = group[name].values[index]
+    return pd.DataFrame(columns)

@@ -1,0 +1,109 @@
+"""What every job of the workflow has in common: a log, a progress bar, a last line, no traceback
+for an error that the user can mend."""
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from passband import PassbandError, store
+from passband.config import validate
+
+logger = logging.getLogger("passband")
+
+
+class Job:
+    """A running job.
+
+    Attributes
+    ----------
+    terminal : bool
+        Whether somebody may be watching: standard error is a terminal.
+    study : Study
+        The whole configuration, for provenance. What a job computes depends on its params alone.
+    made : str
+        What the job's last line says it made; to be set by the job.
+    """
+
+    def __init__(self, name: str, config: dict):
+        self.name = name
+        self.terminal = sys.stderr.isatty()
+        self.study = validate(config)
+        self.made = ""
+        self.log = logger.info
+
+    def progress(self, items: Iterable) -> Iterable:
+        """Return `items` with a progress bar, drawn on a terminal only."""
+        return tqdm(items, desc=self.name, disable=not self.terminal)
+
+    def provenance(self, target: str) -> dict[str, str]:
+        """Return the attributes of what the job writes; `target` is the path Snakemake makes."""
+        study = self.study
+        return store.provenance(study.study.name, study.digest, f"snakemake --cores all {target}")
+
+
+@contextlib.contextmanager
+def job(name: str, logfile: str | Path, threads: int, config: dict) -> Iterator[Job]:
+    """Run a job: log to its file, cap its threads, and end with a line of what it made.
+
+    An error that the user can mend ends the program with one line and exit code 1.
+
+    Parameters
+    ----------
+    name : str
+        What the job is called in its log and its progress bar.
+    logfile : path
+        Where it logs.
+    threads : int
+        Cores it may use.
+    config : dict
+        The study's configuration.
+    """
+    started = time.monotonic()
+    with _logging(logfile):
+        try:
+            _cap_threads(threads)
+            running = Job(name, config)
+            yield running
+        except PassbandError as error:
+            logger.error("error: %s: %s", name, error)
+            sys.exit(1)
+        except BaseException:
+            logger.exception("%s: failed after %.1f s", name, time.monotonic() - started)
+            raise
+        logger.info("%s: %s in %.1f s", name, running.made, time.monotonic() - started)
+
+
+@contextlib.contextmanager
+def _logging(logfile: str | Path) -> Iterator[None]:
+    """Send the log to a file and to standard error, and warnings to the file."""
+    Path(logfile).parent.mkdir(parents=True, exist_ok=True)
+    file, terminal = logging.FileHandler(logfile), logging.StreamHandler(sys.stderr)
+    for handler in (file, terminal):
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").addHandler(file)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        logging.getLogger("py.warnings").removeHandler(file)
+        for handler in (file, terminal):
+            logger.removeHandler(handler)
+            handler.close()
+
+
+def _cap_threads(threads: int) -> None:
+    """Hold the numerical libraries that are loaded already to the job's cores."""
+    with contextlib.suppress(ImportError):
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)

@@ -1,0 +1,155 @@
+"""Segmentation networks by name, and their weights on disk."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from passband import architectures
+from passband.store import StoreError, replacing
+
+
+class CompactUNet(nn.Module):
+    """A U-Net (Ronneberger et al. 2015) with batch normalisation and nearest-neighbour upsampling.
+
+    Takes (N, 1, H, W) images and gives (N, 1, H, W) logits; H and W must be multiples of 2**depth.
+
+    Parameters
+    ----------
+    width : int
+        Channels at full resolution; they double at every halving.
+    depth : int
+        Number of halvings.
+    """
+
+    def __init__(self, width: int, depth: int):
+        super().__init__()
+        channels = [width * 2**level for level in range(depth + 1)]
+        inputs = [1, *channels[:-1]]
+        self.down = nn.ModuleList(_block(i, o) for i, o in zip(inputs, channels, strict=True))
+        self.up = nn.ModuleList(
+            _block(channels[level] + channels[level + 1], channels[level])
+            for level in reversed(range(depth))
+        )
+        self.head = nn.Conv2d(width, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips = []
+        for block in self.down[:-1]:
+            skips.append(block(x))
+            x = nn.functional.max_pool2d(skips[-1], 2)
+        x = self.down[-1](x)
+        for block in self.up:
+            x = nn.functional.interpolate(x, scale_factor=2)
+            x = block(torch.cat((skips.pop(), x), dim=1))
+        return self.head(x)
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def build(name: str, seed: int = 0) -> nn.Module:
+    """Return a network with freshly drawn weights.
+
+    Parameters
+    ----------
+    name : str
+        An architecture's name, see :mod:`passband.architectures`.
+    seed : int
+        Seed of the initial weights.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
+    architecture = architectures.parse(name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if isinstance(architecture, architectures.Compact):
+            return CompactUNet(architecture.width, architecture.depth)
+        # Imported here because it takes seconds and the compact networks do without.
+        import segmentation_models_pytorch as smp
+
+        return smp.create_model(
+            architecture.decoder,
+            architecture.encoder,
+            encoder_weights=None,
+            in_channels=1,
+            classes=1,
+        )
+
+
+def restore(name: str, weights: dict[str, Tensor]) -> nn.Module:
+    """Return the network of an architecture with the given weights, ready to predict."""
+    network = build(name)
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def fingerprint(weights: dict[int, dict[str, Tensor]]) -> str:
+    """Return hexadecimal digits that stand for the weights of replicas."""
+    hashed = hashlib.blake2b(digest_size=8)
+    for replica, state in sorted(weights.items()):
+        for name, tensor in sorted(state.items()):
+            hashed.update(f"{replica}/{name}".encode())
+            hashed.update(tensor.cpu().contiguous().numpy().data)
+    return hashed.hexdigest()
+
+
+def save(
+    weights: dict[int, dict[str, Tensor]], path: str | Path, metadata: dict[str, object]
+) -> None:
+    """Write the weights of replicas to one safetensors file, whole or not at all.
+
+    Parameters
+    ----------
+    weights : dict of int to state dict
+        Replica to its weights; tensors are stored as ``{replica}/{name}``.
+    path : path
+        The file.
+    metadata : dict
+        What to keep beside them, such as the architecture; values must be JSON's.
+    """
+    tensors = {
+        f"{replica}/{name}": tensor.detach().cpu().contiguous()
+        for replica, state in weights.items()
+        for name, tensor in state.items()
+    }
+    with replacing(path) as beside:
+        save_file(tensors, beside, {name: json.dumps(value) for name, value in metadata.items()})
+
+
+def load(path: str | Path) -> tuple[dict[int, dict[str, Tensor]], dict]:
+    """Return the weights and metadata that :func:`save` wrote. No code in the file is run.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or torn; the message names it.
+    """
+    weights: dict[int, dict[str, Tensor]] = {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
+            for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
+                replica, _, name = key.partition("/")
+                weights.setdefault(int(replica), {})[name] = file.get_tensor(key)
+    except FileNotFoundError:
+        raise StoreError(f"{path}: no such file of weights") from None
+    except (SafetensorError, ValueError, OSError) as error:
+        raise StoreError(f"{path}: not a whole file of weights: {error}") from None
+    # Keys come out of the file in the order of strings: replica 10 before replica 9.
+    return dict(sorted(weights.items())), metadata

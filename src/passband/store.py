@@ -1,0 +1,308 @@
+"""Stores on disk: Zarr format 3, whole or absent, with their provenance.
+
+A path that ends in ``.zarr.zip`` is one file, which keeps a study of thousands of jobs to few
+files, is replaced atomically and has a checksum on every entry. A path that ends in ``.zarr`` is a
+directory, which any Zarr reader opens by name. Both are written beside and then renamed.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import BloscCodec, Crc32cCodec
+
+from passband import PassbandError, __version__
+
+# What a store can be: its attribute `kind`.
+WAVES = "exit waves"
+RECORD = "record"
+INFORMATION = "information metrics"
+TABLE = "table"
+OOD = "OOD metrics"
+
+
+class StoreError(PassbandError):
+    """A store that is missing, torn, or not what its place says."""
+
+
+def provenance(study: str, digest: str, command: str) -> dict[str, str]:
+    """Return the attributes that every store carries.
+
+    Parameters
+    ----------
+    study : str
+        The study's name.
+    digest : str
+        Digest of the study's configuration.
+    command : str
+        What makes it again.
+
+    Returns
+    -------
+    dict
+        study, config_digest, passband_version, git_revision, command, created (UTC, ISO 8601).
+    """
+    return {
+        "study": study,
+        "config_digest": digest,
+        "passband_version": __version__,
+        "git_revision": _git_revision(),
+        "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+@cache
+def _git_revision() -> str:
+    """Return the revision of the source tree, ``-dirty`` if changed, or ``unknown``."""
+    git = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+    ]
+    try:
+        answer = subprocess.run(git, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return answer.stdout.strip() or "unknown"
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a path to write beside `path`; take its place when all went well, else leave nothing.
+
+    Parameters
+    ----------
+    path : path
+        A file or directory; what stood there is replaced, a file atomically.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays last, since writers choose their format by it.
+    tag = f"{socket.gethostname()}-{os.getpid()}"
+    beside = path.with_name(f".{tag}.{path.name}")
+    try:
+        yield beside
+        if path.is_dir():
+            old = path.with_name(f".{tag}.old.{path.name}")
+            path.rename(old)
+            try:
+                beside.rename(path)
+            except OSError:
+                old.rename(path)
+                raise
+            shutil.rmtree(old)
+        else:
+            beside.replace(path)
+    finally:
+        _remove(beside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write(
+    dataset: xr.Dataset, path: str | Path, kind: str, attrs: dict, chunks: dict | None = None
+) -> None:
+    """Write a dataset as a store, whole or not at all.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        What to write, in memory.
+    path : path
+        Where: ``*.zarr.zip`` for one file, ``*.zarr`` for a directory.
+    kind : str
+        What it is, such as ``"exit waves"``; :func:`read` compares it.
+    attrs : dict
+        Attributes to add, :func:`provenance` among them.
+    chunks : dict of str to int, optional
+        Chunk length per dimension; a dimension not named is one chunk.
+    """
+    path = Path(path)
+    dataset = dataset.assign_attrs(attrs, kind=kind)
+    with replacing(path) as beside:
+        if path.suffix == ".zip":
+            folder = beside.with_suffix("")
+            try:
+                _write_folder(dataset, folder, chunks or {}, consolidated=False)
+                _pack(folder, beside)
+            finally:
+                _remove(folder)
+        else:
+            _write_folder(dataset, beside, chunks or {}, consolidated=True)
+
+
+def _write_folder(dataset: xr.Dataset, folder: Path, chunks: dict, consolidated: bool) -> None:
+    create(dataset, folder, chunks)
+    if consolidated:
+        consolidate(folder)
+
+
+def create(
+    dataset: xr.Dataset, folder: Path, chunks: dict[str, int], fill: int | None = None
+) -> None:
+    """Create a Zarr folder; arrays that are dask's are laid out and left for `region` writes.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What to write.
+    folder : path
+        Where; inside :func:`replacing`, since a folder is not written in one step.
+    chunks : dict of str to int
+        Chunk length per dimension; a dimension not named is one chunk.
+    fill : int, optional
+        With it, float64 variables are stored as uint32 and NaN as this number.
+    """
+    encoding = {}
+    for name, variable in dataset.variables.items():
+        if variable.dtype.kind in "OUT":
+            # Fixed-length strings have no Zarr 3 specification yet; variable-length ones do.
+            dataset = dataset.assign({name: variable.astype(object)})
+        elif variable.ndim:
+            encoding[name] = {
+                "chunks": tuple(min(chunks.get(d, n), n) for d, n in variable.sizes.items()),
+                # Blosc reads a torn chunk as numbers; the checksum refuses it.
+                "compressors": (
+                    BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
+                    Crc32cCodec(),
+                ),
+            }
+            if fill is not None and variable.dtype == float and name in dataset.data_vars:
+                # Zarr's own fill_value, so that what is never written reads as NaN and not as 0.
+                encoding[name] |= {"dtype": "uint32", "_FillValue": fill, "fill_value": fill}
+    dataset.to_zarr(
+        folder, mode="w", zarr_format=3, consolidated=False, encoding=encoding, compute=False
+    )
+
+
+def consolidate(folder: Path) -> None:
+    """Gather a folder's metadata in one file, so that opening it reads one file."""
+    with warnings.catch_warnings():
+        # Zarr 3's specification does not have it yet; readers that do not know it pass it over.
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        zarr.consolidate_metadata(folder)
+
+
+def _pack(folder: Path, file: Path) -> None:
+    """Pack a folder into a zip file without compressing again."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for entry in sorted(folder.rglob("*")):
+            if entry.is_file():
+                archive.write(entry, entry.relative_to(folder).as_posix())
+    with file.open("rb+") as handle:
+        os.fsync(handle.fileno())
+
+
+def read(path: str | Path, kind: str) -> xr.Dataset:
+    """Read a whole store into memory.
+
+    Parameters
+    ----------
+    path : path
+        Where :func:`write` put it.
+    kind : str
+        What it must be.
+
+    Raises
+    ------
+    StoreError
+        If the store is missing, torn or of another kind; the message names it.
+    """
+    path = Path(path)
+
+    def load() -> xr.Dataset:
+        if path.suffix != ".zip":
+            return xr.open_zarr(path, chunks=None, consolidated=True).load()
+        with zipfile.ZipFile(path) as archive:
+            # An entry whose name is damaged would read as one never written, so as zeros.
+            if torn := archive.testzip():
+                raise zipfile.BadZipFile(f"{torn} is damaged")
+        with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as archive:
+            return xr.open_zarr(archive, chunks=None, consolidated=False).load()
+
+    return _checked(path, kind, load)
+
+
+def _checked(path: str | Path, kind: str, load: Callable[[], xr.Dataset]) -> xr.Dataset:
+    if not Path(path).exists():
+        raise StoreError(f"{path}: no such store of {kind}")
+    try:
+        dataset = load()
+    except Exception as error:  # whatever damage makes the readers raise, the store is not whole
+        raise StoreError(
+            f"{path}: not a whole store of {kind}: {type(error).__name__}: "
+            f"{' '.join(str(error).split())}; delete it and run again"
+        ) from None
+    found = dataset.attrs.get("kind", "something that Passband did not write")
+    if found != kind:
+        raise StoreError(f"{path}: expected a store of {kind}, found {found}")
+    return dataset
+
+
+def read_same(path: str | Path, kind: str, context: str) -> xr.Dataset | None:
+    """Read a store if it is there, whole, and its attribute `context` is the given one."""
+    try:
+        dataset = read(path, kind)
+    except StoreError:
+        return None
+    return dataset if dataset.attrs.get("context") == context else None
+
+
+def open(path: str | Path, kind: str) -> xr.Dataset:
+    """Open a folder; variables are read when they are used.
+
+    Raises
+    ------
+    StoreError
+        As :func:`read`, but damage inside a variable shows only when it is read.
+    """
+
+    def load() -> xr.Dataset:
+        dataset = xr.open_zarr(path, consolidated=True)
+        return dataset.assign_coords({name: c.compute() for name, c in dataset.coords.items()})
+
+    return _checked(path, kind, load)
+
+
+def read_many(paths: list[str], kind: str, dimension: str) -> xr.Dataset:
+    """Read several stores and concatenate them along a dimension, sorted by its coordinate.
+
+    Attributes are the first store's.
+
+    Raises
+    ------
+    StoreError
+        As :func:`read`.
+    """
+    parts = [read(path, kind) for path in paths]
+    whole = xr.concat(
+        parts,
+        dimension,
+        data_vars="minimal",
+        coords="minimal",
+        compat="override",
+        join="override",
+        combine_attrs="override",
+    )
+    return whole.isel({dimension: np.argsort(whole[dimension].values, kind="stable")})

@@ -1,0 +1,67 @@
+"""What the machine offers."""
+
+import pytest
+import torch
+
+from passband import devices
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture
+def cpu_has(monkeypatch):
+    def have(avx512_bf16: bool, amx: bool) -> None:
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+
+    return have
+
+
+@pytest.mark.parametrize(("there", "kind"), [(True, "cuda"), (False, "cpu")])
+def test_device_is_the_gpu_if_there_is_one(monkeypatch, there, kind):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert devices.device().type == kind
+
+
+def test_device_that_is_asked_for_is_taken(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert devices.device("cpu") == CPU
+
+
+@pytest.mark.parametrize(
+    ("avx512_bf16", "amx", "expected"),
+    [
+        (False, False, "float32"),
+        (True, False, "bfloat16"),
+        (False, True, "bfloat16"),
+        (True, True, "bfloat16"),
+    ],
+)
+def test_auto_is_bfloat16_on_processors_that_compute_it_fast(cpu_has, avx512_bf16, amx, expected):
+    cpu_has(avx512_bf16, amx)
+    assert devices.precision("auto", CPU) == expected
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [((7, 5), "float32"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16")],
+)
+def test_auto_is_bfloat16_on_gpus_from_ampere_on(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert devices.precision("auto", CUDA) == expected
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_precision_that_is_asked_for_is_taken(cpu_has, name):
+    cpu_has(name == "float32", name == "float32")
+    assert devices.precision(name, CPU) == name
+
+
+def test_auto_asks_the_real_processor():
+    assert devices.precision("auto", CPU) in ("float32", "bfloat16")
+
+
+def test_description_names_the_kind_of_device(monkeypatch):
+    assert devices.describe(CPU) == f"cpu ({torch.backends.cpu.get_cpu_capability()})"
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
+    assert devices.describe(CUDA) == "NVIDIA H100"

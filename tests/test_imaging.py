@@ -1,0 +1,341 @@
+"""Image formation against abTEM and analytic values; noise against its distribution."""
+
+from dataclasses import replace
+
+import abtem
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from passband import ctf
+from passband.ctf import Optics
+from passband.imaging import Imager, expose, normalise
+from passband.sampling import Sampling
+
+GRID = Sampling(48, 0.3)
+ROUND = Optics(300e3, defocus=150, cs=1.2e4, aperture=18, focal_spread=30, source_spread=0.2)
+
+
+def random_wave(seed, grid=GRID, contrast=0.4):
+    """Return a wave that fills the band, with phase and amplitude contrast."""
+    rng = np.random.default_rng(seed)
+    spectrum = np.zeros((grid.px, grid.px), complex)
+    index = np.arange(-grid.half, grid.half + 1)
+    inside = np.ix_(index, index)
+    shape = (grid.cropped, grid.cropped)
+    spectrum[inside] = rng.normal(size=shape) + 1j * rng.normal(size=shape)
+    spectrum *= contrast / np.linalg.norm(spectrum)
+    spectrum[0, 0] = 0.95
+    return np.fft.ifft2(spectrum, norm="forward")
+
+
+def random_optics(seed, astigmatic=True):
+    rng = np.random.default_rng(seed)
+    azimuth = rng.uniform(-np.pi, np.pi, 3)
+    return Optics(
+        energy=rng.choice([80e3, 200e3, 300e3]),
+        defocus=rng.uniform(-400, 400),
+        cs=rng.choice([1.2e4, 6e5, 1.2e7]) * rng.choice([-1, 1]),
+        aperture=rng.uniform(8, 30),
+        focal_spread=rng.uniform(10, 50),
+        source_spread=rng.uniform(0.05, 0.3),
+        c12=astigmatic * rng.uniform(0, 200),
+        phi12=azimuth[0],
+        c21=astigmatic * rng.uniform(0, 3e3),
+        phi21=azimuth[1],
+        c23=astigmatic * rng.uniform(0, 3e3),
+        phi23=azimuth[2],
+    )
+
+
+def spectra(*waves, grid=GRID, dtype=torch.complex128):
+    return torch.as_tensor(grid.crop(np.stack(waves)), dtype=dtype)
+
+
+def exact(grid=GRID, coherence="quasi-coherent", members=5):
+    return Imager(grid, coherence, members, dtype=torch.float64)
+
+
+def abtem_image(wave, optics, grid=GRID):
+    """Return abTEM's image in float64, at the energy where its constants give our wavelength."""
+    u = abtem.core.energy.units
+    rest = u._me * u._c**2 / u._e
+    momentum = u._hplanck * u._c / u._e * 1e10 / ctf.wavelength(optics.energy)
+    energy = float(np.hypot(rest, momentum) - rest)
+    with abtem.config.set({"precision": "float64", "fft": "numpy"}):
+        lens = abtem.CTF(
+            energy=energy,
+            soft=False,
+            defocus=optics.defocus,
+            Cs=optics.cs,
+            semiangle_cutoff=optics.aperture,
+            focal_spread=optics.focal_spread,
+            angular_spread=optics.source_spread,
+            C12=optics.c12,
+            phi12=optics.phi12,
+            C21=optics.c21,
+            phi21=optics.phi21,
+            C23=optics.c23,
+            phi23=optics.phi23,
+        )
+        waves = abtem.Waves(wave, energy=energy, sampling=grid.pixel_A)
+        return waves.apply_ctf(lens).intensity().array
+
+
+# Against abTEM
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_quasi_coherent_images_are_abtems(seed):
+    optics, wave = random_optics(seed), random_wave(seed)
+    theirs = abtem_image(wave, optics)
+    image = exact().intensity(spectra(wave), optics)[0].numpy()
+    np.testing.assert_allclose(image, theirs, rtol=1e-9)
+    single = Imager(GRID, "quasi-coherent").intensity(spectra(wave, dtype=torch.complex64), optics)
+    assert single.dtype == torch.float32
+    np.testing.assert_allclose(single[0].numpy(), theirs, rtol=1e-4)
+    assert theirs.std() > 0.02  # there is contrast to compare
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_focal_series_is_the_weighted_sum_of_abtems_images(seed):
+    optics, wave = random_optics(seed), random_wave(seed)
+    # The trapezium rule converges faster than any power on a Gaussian.
+    steps = np.linspace(-4.5, 4.5, 61)
+    weights = np.exp(-(steps**2)) / np.exp(-(steps**2)).sum()
+    theirs = sum(
+        weight
+        * abtem_image(
+            wave,
+            replace(optics, defocus=optics.defocus + step * optics.focal_spread, focal_spread=0.0),
+        )
+        for step, weight in zip(steps, weights, strict=True)
+    )
+    image = exact(coherence="focal-series", members=40).intensity(spectra(wave), optics)[0]
+    np.testing.assert_allclose(image.numpy(), theirs, rtol=1e-7)
+    coherent = exact().intensity(spectra(wave), optics)[0]
+    assert np.abs(coherent.numpy() - theirs).max() > 1e-3  # the two differ
+
+
+@pytest.mark.parametrize("px", [45, 46, 64])
+def test_any_grid_will_do(px):
+    grid = Sampling(px, 0.35)
+    optics, wave = random_optics(px), random_wave(px, grid)
+    image = exact(grid).intensity(spectra(wave, grid=grid), optics)[0]
+    np.testing.assert_allclose(image.numpy(), abtem_image(wave, optics, grid), rtol=1e-9)
+
+
+# Analytic values
+
+
+@pytest.mark.parametrize("coherence", ["focal-series", "quasi-coherent"])
+@pytest.mark.parametrize("seed", range(3))
+def test_vacuum_is_one(coherence, seed):
+    vacuum = spectra(np.ones((48, 48)), dtype=torch.complex64)
+    image = Imager(GRID, coherence).intensity(vacuum, random_optics(seed))
+    np.testing.assert_allclose(image.numpy(), 1, atol=1e-6)
+
+
+def test_without_a_lens_the_image_is_the_waves_intensity():
+    wave = random_wave(0)
+    image = exact().intensity(spectra(wave), Optics(300e3))[0]
+    np.testing.assert_allclose(image.numpy(), np.abs(wave) ** 2, rtol=1e-12)
+
+
+def test_mean_intensity_is_what_passes_the_aperture():
+    wave, q = random_wave(1), GRID.frequencies()[0]
+    passed = np.abs(GRID.crop(wave)[q * ctf.wavelength(300e3) <= 18e-3]) ** 2
+    optics = replace(ROUND, source_spread=0.0)
+    image = exact(coherence="focal-series").intensity(spectra(wave), optics)
+    # A focal series moves electrons about and loses none; the temporal envelope does lose some.
+    assert image.mean().item() == pytest.approx(passed.sum(), rel=1e-12)
+    assert exact().intensity(spectra(wave), optics).mean().item() < passed.sum() * 0.999
+
+
+@pytest.mark.parametrize("coherence", ["focal-series", "quasi-coherent"])
+@pytest.mark.parametrize("index", [(2, 0), (0, 5), (4, 3), (-6, 2), (9, 9)])
+def test_weak_phase_is_transferred_by_the_ctf(coherence, index):
+    # ψ = exp(iε cos 2πqx): of 1 + iε cos, the lens makes 1 + iεE·exp(−iχ)·cos, whose intensity is
+    # 1 + 2εE·sin χ·cos. With underfocus, atoms (ε > 0) are dark.
+    optics = replace(ROUND, c12=60.0, phi12=0.4)
+    epsilon, x = 1e-5, np.arange(48) / 48
+    cosine = np.cos(2 * np.pi * (index[0] * x[:, None] + index[1] * x[None, :]))
+    wave = np.exp(1j * epsilon * cosine)
+    image = exact(coherence=coherence, members=30).intensity(spectra(wave), optics)[0].numpy()
+    q, phi = np.hypot(*index) / GRID.field_A, np.arctan2(index[1], index[0])
+    contrast = 2 * np.mean((image - 1) * cosine)
+    # The source's envelope is each member's own in a focal series, at its own defocus.
+    members = ctf.focal_series(optics, 30) if coherence == "focal-series" else [(1, optics)]
+    T = sum(weight * ctf.transfer(member, q, phi) for weight, member in members)
+    assert abs(ctf.transfer(optics, q, phi)) > 1e-3
+    assert pytest.approx(ctf.transfer(optics, q, phi), abs=0.01) == T
+    assert contrast == pytest.approx(2 * epsilon * T, rel=1e-4)
+
+
+def test_a_phase_object_is_dark_at_underfocus_and_bright_at_overfocus():
+    x = GRID.pixel_A * (np.arange(48) - 24)
+    atom = 0.1 * np.exp(-(x[:, None] ** 2 + x[None, :] ** 2) / 2)
+    for defocus, sign in ((80, -1), (-80, 1)):
+        image = exact().intensity(spectra(np.exp(1j * atom)), Optics(300e3, defocus=defocus))[0]
+        assert sign * (image[24, 24] - 1) > 0.02
+
+
+# Symmetries
+
+
+@pytest.mark.parametrize("coherence", ["focal-series", "quasi-coherent"])
+def test_a_round_lens_has_no_orientation(coherence):
+    spectrum = spectra(random_wave(2))
+    image = exact(coherence=coherence).intensity(spectrum, ROUND)
+    turned = exact(coherence=coherence).intensity(spectrum.rot90(dims=(-2, -1)), ROUND)
+    # A turn of the spectrum about zero frequency is a turn about pixel (0, 0).
+    expected = image.roll(-1, -1).rot90(dims=(-2, -1))
+    torch.testing.assert_close(turned, expected, rtol=1e-12, atol=0)
+    mirrored = exact(coherence=coherence).intensity(spectrum.mT.contiguous(), ROUND)
+    torch.testing.assert_close(mirrored, image.mT, rtol=1e-12, atol=0)
+    astigmatic = replace(ROUND, c12=100.0, phi12=0.3)
+    assert not torch.allclose(
+        exact().intensity(spectrum.mT.contiguous(), astigmatic),
+        exact().intensity(spectrum, astigmatic).mT,
+        rtol=1e-3,
+    )
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 47), st.integers(0, 47), st.integers(0, 100))
+def test_a_shifted_wave_makes_a_shifted_image(down, right, seed):
+    wave, optics = random_wave(seed), random_optics(seed)
+    shifted = np.roll(wave, (down, right), (0, 1))
+    image, moved = exact(coherence="focal-series").intensity(spectra(wave, shifted), optics)
+    torch.testing.assert_close(moved, image.roll((down, right), (0, 1)), rtol=1e-10, atol=1e-12)
+
+
+# Batches
+
+
+@pytest.mark.parametrize("coherence", ["focal-series", "quasi-coherent"])
+@pytest.mark.parametrize("px", [48, 50, 96])
+def test_an_image_does_not_depend_on_its_batch(coherence, px):
+    grid = Sampling(px, 0.3)
+    batch = spectra(*(random_wave(i, grid) for i in range(7)), grid=grid, dtype=torch.complex64)
+    imager = Imager(grid, coherence)
+    whole = imager.intensity(batch, ROUND)
+    order = torch.tensor([3, 6, 0, 5, 1, 4, 2])
+    assert torch.equal(imager.intensity(batch[order], ROUND), whole[order])
+    for size in (1, 2, 5):
+        parts = [imager.intensity(part, ROUND) for part in batch.split(size)]
+        assert torch.equal(torch.cat(parts), whole)
+    noisy = expose(whole, 90.0, range(7))
+    assert torch.equal(expose(whole[order], 90.0, order.tolist()), noisy[order])
+    assert torch.equal(expose(whole[4:5], 90.0, [4]), noisy[4:5])
+
+
+def test_one_imager_keeps_conditions_apart():
+    imager, batch = exact(), spectra(random_wave(3))
+    conditions = [random_optics(i) for i in range(6)]
+    first = [imager.intensity(batch, optics) for optics in conditions]
+    again = [imager.intensity(batch, optics) for optics in conditions]
+    assert all(map(torch.equal, first, again))
+    fresh = [exact().intensity(batch, optics) for optics in conditions]
+    assert all(map(torch.equal, first, fresh))
+
+
+# Noise
+
+
+@pytest.mark.parametrize("mean", [0.2, 1.0, 9.0, 11.0, 90.0, 2000.0])
+def test_counts_follow_the_poisson_distribution(mean):
+    counts = expose(torch.ones(4, 128, 128), mean, range(4)).numpy().ravel()
+    assert np.array_equal(counts, np.rint(counts))
+    assert counts.min() >= 0
+    error = np.sqrt(mean / counts.size)
+    assert counts.mean() == pytest.approx(mean, abs=4 * error)
+    # The variance of a Poisson sample's variance is (mean + 2·mean²)/n.
+    assert counts.var() == pytest.approx(mean, abs=4 * np.sqrt((mean + 2 * mean**2) / counts.size))
+    edges = np.unique(stats.poisson.ppf(np.linspace(0.02, 0.98, 25), mean))
+    expected = np.diff(stats.poisson.cdf([-1, *edges, np.inf], mean)) * counts.size
+    found = np.histogram(counts, [-0.5, *(edges + 0.5), np.inf])[0]
+    keep = expected > 5
+    chi_square = np.sum((found[keep] - expected[keep]) ** 2 / expected[keep])
+    assert stats.chi2.sf(chi_square, keep.sum() - 1) > 1e-3
+
+
+def test_counts_follow_the_image():
+    image = torch.ones(1, 128, 128)
+    image[:, 64:] = 3
+    counts = expose(image, 50.0, [1])[0]
+    assert counts[:64].mean().item() == pytest.approx(50, abs=0.4)
+    assert counts[64:].mean().item() == pytest.approx(150, abs=0.7)
+    assert torch.all(expose(torch.zeros(1, 8, 8), 50.0, [1]) == 0)
+
+
+def test_noise_belongs_to_its_seed():
+    image = torch.ones(3, 32, 32)
+    first, second, third = expose(image, 20.0, [11, 12, 11])
+    assert torch.equal(first, third)
+    correlation = np.corrcoef(first.ravel(), second.ravel())[0, 1]
+    assert abs(correlation) < 4 / 32
+    torch.manual_seed(0)
+    assert torch.equal(expose(image, 20.0, [11, 12, 11])[1], second)  # not the global stream
+
+
+def test_a_seed_for_every_image():
+    with pytest.raises(ValueError, match="zip"):
+        expose(torch.ones(2, 8, 8), 20.0, [1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_counts_keep_their_dtype(dtype):
+    assert expose(torch.ones(1, 8, 8, dtype=dtype), 20.0, [1]).dtype == dtype
+
+
+# Normalisation
+
+
+def counts(seed=0):
+    rate = torch.linspace(0.5, 2, 3)[:, None, None].expand(3, 32, 32)
+    return expose(rate, 100.0, [seed, seed + 1, seed + 2])
+
+
+def test_zscore_has_mean_zero_and_variance_one_in_each_image():
+    seen = normalise(counts(), "zscore", 100.0)
+    torch.testing.assert_close(seen.mean((1, 2)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen.var((1, 2)), torch.ones(3), atol=1e-5, rtol=0)
+
+
+def test_minmax_runs_from_zero_to_one_in_each_image():
+    seen = normalise(counts(), "minmax", 100.0)
+    assert torch.equal(seen.amin((1, 2)), torch.zeros(3))
+    assert torch.equal(seen.amax((1, 2)), torch.ones(3))
+
+
+def test_vacuum_is_the_deviation_from_what_vacuum_counts():
+    seen = normalise(torch.tensor([[[0.0, 50.0, 100.0, 250.0]]]), "vacuum", 100.0)
+    torch.testing.assert_close(seen, torch.tensor([[[-1.0, -0.5, 0.0, 1.5]]]))
+
+
+@pytest.mark.parametrize("name", ["zscore", "minmax", "vacuum"])
+def test_normalisation_is_increasing_and_per_image(name):
+    image = counts()
+    seen = normalise(image, name, 100.0)
+    for one, other in zip(image, seen, strict=True):
+        slope = np.polyfit(one.ravel().numpy(), other.ravel().numpy(), 1)[0]
+        assert slope > 0
+        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] == pytest.approx(1, abs=1e-5)
+    assert torch.equal(normalise(image[1:2], name, 100.0), seen[1:2])
+
+
+@pytest.mark.parametrize("name", ["zscore", "minmax"])
+@pytest.mark.parametrize("value", [0.0, 1.0, 3.0, 333.0, 99999.0])
+@pytest.mark.parametrize("px", [8, 100, 512])
+def test_a_constant_image_is_zero_and_not_a_division_by_nothing(name, value, px):
+    seen = normalise(torch.full((2, px, px), value), name, 100.0)
+    assert torch.equal(seen, torch.zeros_like(seen))
+
+
+def test_an_unknown_normalisation_is_named():
+    with pytest.raises(ValueError, match=r"normalisation 'log': must be zscore, minmax or vacuum"):
+        normalise(counts(), "log", 100.0)

@@ -1,0 +1,263 @@
+"""Information metrics against direct integration, and the properties they are defined by."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from passband import ctf, information, units
+from passband.config import Microscope
+from passband.grid import AXES, Condition, conditions
+from passband.information import coverage, metrics, overlap, overlap_abs, transfer
+
+MICROSCOPE = Microscope(field_px=64, pixel_size_A=0.3)
+GRID = conditions(
+    {
+        "defocus_nm": [5, 20],
+        "cs_um": [1.2, 1200],
+        "aperture_mrad": [10, 18],
+        "dose_e_per_A2": [100],
+    }
+)
+TEST = [Condition(-10, 60, 14, 400), *GRID[:3]]
+NOTHING = Condition(0, 0, 18, 100)  # in focus without aberrations: T = 0
+FLAT = {"flat": (np.array([0.0, 1.0]), np.array([1.0, 1.0]))}
+#: Like a crystal's: a diffuse part that falls off, and a ring at 0.42/Å.
+Q = np.linspace(0, 1.2, 400)
+CRYSTAL = {"crystal": (Q, np.exp(-Q / 0.2) + 5 * np.exp(-(((Q - 0.42) / 0.02) ** 2)))}
+
+PAIRS = list(information.PAIR)
+
+
+def measure(train, test=None, samples=2048, spectra=None):
+    test = train if test is None else test
+    return metrics(train, test, MICROSCOPE, samples, spectra or FLAT | CRYSTAL)
+
+
+@pytest.fixture(scope="module")
+def square():
+    return measure([*GRID, NOTHING])
+
+
+@pytest.fixture(scope="module")
+def table():
+    return measure(GRID, TEST)
+
+
+# Against direct integration
+
+
+@pytest.mark.parametrize("weight", ["flat", "crystal"])
+def test_metrics_are_the_integrals_over_the_plane(table, weight):
+    cutoff = MICROSCOPE.sampling.cutoff
+    k = (np.arange(1200) + 0.5) / 1200 * cutoff  # a quadrant: T depends on |q| alone
+    q = np.hypot(k[:, None], k)
+    q = q[q <= cutoff]
+    w = np.interp(q, *(FLAT | CRYSTAL)[weight])
+    T, U = ([ctf.transfer(units.optics(c, MICROSCOPE), q) for c in ends] for ends in (GRID, TEST))
+    found = table.sel(weight=weight)
+    for i, a in enumerate(T):
+        assert found.transfer_train[i] == pytest.approx(np.sum(w * a**2) / np.sum(w), abs=1e-3)
+        for j, b in enumerate(U):
+            norm = np.sqrt(np.sum(w * a**2) * np.sum(w * b**2))
+            expected = {
+                "overlap": np.sum(w * a * b) / norm,
+                "overlap_abs": np.sum(w * np.abs(a * b)) / norm,
+                "coverage": np.sum(w * np.minimum(a**2, b**2)) / np.sum(w * b**2),
+            }
+            for name, value in expected.items():
+                assert found[name][i, j] == pytest.approx(value, abs=1e-3), (name, i, j)
+
+
+def test_transfer_of_an_aperture_is_its_area():
+    # With T² = 1 inside the aperture, flat ε is the aperture's share of the band's area.
+    q = (np.arange(4096) + 0.5) / 4096
+    assert transfer((q < 0.3)[None].astype(float), q)[0] == pytest.approx(0.3**2, rel=1e-3)
+
+
+def test_metrics_of_two_bands():
+    # Of T = 1 up to a and T′ = −1 between b and c, all is areas of rings.
+    q = (np.arange(20000) + 0.5) / 20000
+    T = (q < 0.6)[None].astype(float)
+    U = -((q > 0.4) & (q < 0.8))[None].astype(float)
+    shared, own, other = 0.6**2 - 0.4**2, 0.6**2, 0.8**2 - 0.4**2
+    assert overlap(T, U, q)[0, 0] == pytest.approx(-shared / np.sqrt(own * other), rel=1e-3)
+    assert overlap_abs(T, U, q)[0, 0] == pytest.approx(shared / np.sqrt(own * other), rel=1e-3)
+    assert coverage(T, U, q)[0, 0] == pytest.approx(shared / other, rel=1e-3)
+    assert coverage(U, T, q)[0, 0] == pytest.approx(shared / own, rel=1e-3)
+
+
+def test_more_samples_change_nothing(table):
+    fine = measure(GRID, TEST, samples=16384)
+    for name, values in table.data_vars.items():
+        np.testing.assert_allclose(values, fine[name], atol=2e-3, err_msg=name)
+
+
+# Properties
+
+transfers = arrays(float, (3, 16), elements=st.floats(-1, 1))
+weights = arrays(float, 16, elements=st.floats(1e-6, 10))
+
+
+@given(transfers, transfers, weights)
+def test_bounds(T, U, u):
+    slack = 1 + 1e-12
+    assert np.all((transfer(T, u) >= 0) & (transfer(T, u) <= slack))
+    assert np.all(np.abs(overlap(T, U, u)) <= slack)
+    assert np.all(overlap_abs(T, U, u) >= 0)
+    assert np.all(overlap_abs(T, U, u) <= slack)
+    assert np.all(np.abs(overlap(T, U, u)) <= overlap_abs(T, U, u) + 1e-12)
+    assert np.all((coverage(T, U, u) >= 0) & (coverage(T, U, u) <= slack))
+
+
+@given(transfers, transfers, weights, st.floats(1e-3, 1e3))
+def test_only_the_weights_shape_matters(T, U, u, factor):
+    for metric in information.PAIR.values():
+        np.testing.assert_allclose(metric(T, U, u), metric(T, U, factor * u), atol=1e-9)
+    np.testing.assert_allclose(transfer(T, u), transfer(T, factor * u), atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e-90])
+def test_overlap_does_not_depend_on_strength(scale):
+    # Under a wide source T may be far below the square root of the smallest number.
+    T = np.sin(np.linspace(0, 9, 200))[None]
+    u = np.ones(200)
+    assert overlap(T, scale * T, u)[0, 0] == pytest.approx(1)
+    assert overlap(scale * T, -scale * T, u)[0, 0] == pytest.approx(-1)
+    assert coverage(T, scale * T, u)[0, 0] == pytest.approx(1)
+    assert coverage(scale * T, T, u)[0, 0] == pytest.approx(scale**2)
+
+
+def test_a_condition_is_like_itself(square):
+    for name in PAIRS:
+        diagonal = np.diagonal(square[name].values, axis1=1, axis2=2)
+        np.testing.assert_allclose(diagonal[:, :-1], 1, atol=1e-12, err_msg=name)
+    np.testing.assert_array_equal(square.transfer_train.values, square.transfer_test.values)
+
+
+def test_overlap_is_symmetric_and_coverage_is_not(square):
+    for name in ("overlap", "overlap_abs"):
+        values = square[name].values
+        np.testing.assert_allclose(values, values.transpose(0, 2, 1), atol=1e-12, err_msg=name)
+    values = square.coverage.values[:, :-1, :-1]
+    assert np.abs(values - values.transpose(0, 2, 1)).max() > 0.1
+
+
+def test_a_wider_aperture_covers_a_narrower_one(square):
+    narrow, wide = Condition(5, 1.2, 10, 100).id, Condition(5, 1.2, 18, 100).id
+    coverage = square.coverage.sel(weight="flat")
+    assert coverage.sel(train=wide, test=narrow) == pytest.approx(1)
+    expected = (
+        square.transfer_train.sel(weight="flat", train=narrow)
+        / square.transfer_train.sel(weight="flat", train=wide)
+    ).item()
+    assert coverage.sel(train=narrow, test=wide) == pytest.approx(expected)
+    assert expected < 0.9
+
+
+def test_contrast_reversal_counts_in_the_signed_overlap_alone():
+    # Without Cs, underfocus and overfocus have opposite contrast throughout.
+    under, over = Condition(12, 0, 18, 100), Condition(-12, 0, 18, 100)
+    table = measure([under], [over])
+    np.testing.assert_allclose(table.overlap, -1, atol=1e-12)
+    np.testing.assert_allclose(table.overlap_abs, 1, atol=1e-12)
+    np.testing.assert_allclose(table.coverage, 1, atol=1e-12)
+
+
+def test_nothing_transferred_has_defined_values(square):
+    id = NOTHING.id
+    assert not any(np.isnan(values).any() for values in square.data_vars.values())
+    assert np.all(square.transfer_train.sel(train=id) == 0)
+    assert np.all(square.overlap.sel(train=id) == 0)
+    assert np.all(square.overlap.sel(test=id) == 0)
+    assert np.all(square.overlap_abs.sel(test=id) == 0)
+    assert np.all(square.coverage.sel(test=id) == 1)  # all of nothing is covered
+    assert np.all(square.coverage.sel(train=id).isel(test=slice(-1)) == 0)
+
+
+def test_dose_changes_nothing():
+    table = measure([Condition(5, 1.2, 18, 1)], [Condition(5, 1.2, 18, 1000)])
+    for name in PAIRS:
+        np.testing.assert_allclose(table[name], 1)
+
+
+# Weights
+
+
+def test_weights_matter(table):
+    for name in ("transfer_train", *PAIRS):
+        difference = table[name].sel(weight="flat") - table[name].sel(weight="crystal")
+        assert np.abs(difference).max() > 0.05, name
+
+
+def test_a_narrow_weight_picks_the_transfer_at_its_frequency():
+    q = np.array([0.0, 0.4249, 0.425, 0.4251, 1.0])
+    line = {"line": (q, np.array([0.0, 0.0, 1.0, 0.0, 0.0]))}
+    table = measure(GRID, TEST, samples=200_000, spectra=line)
+    T, U = (
+        np.array([ctf.transfer(units.optics(c, MICROSCOPE), np.array([0.425]))[0] for c in ends])
+        for ends in (GRID, TEST)
+    )
+    found = table.sel(weight="line")
+    np.testing.assert_allclose(found.transfer_train, T**2, atol=1e-3)
+    np.testing.assert_allclose(found.overlap, np.sign(np.outer(T, U)), atol=1e-3)
+    np.testing.assert_allclose(
+        found.coverage, np.minimum(1, T[:, None] ** 2 / U[None, :] ** 2), rtol=0.02, atol=1e-3
+    )
+
+
+def test_weights_are_constant_beyond_their_ends():
+    # The same curve, once written to its ends and once left to be continued.
+    short = {"w": (np.array([0.3, 0.5]), np.array([1.0, 4.0]))}
+    long = {"w": (np.array([0.0, 0.3, 0.5, 2.0]), np.array([1.0, 1.0, 4.0, 4.0]))}
+    xr.testing.assert_allclose(measure(GRID, spectra=short), measure(GRID, spectra=long))
+
+
+# The data set
+
+
+def test_a_registered_metric_is_in_the_data_set(monkeypatch):
+    monkeypatch.setattr(information, "SINGLE", dict(information.SINGLE))
+    monkeypatch.setattr(information, "PAIR", dict(information.PAIR))
+
+    @information.register(information.SINGLE, "passed")
+    def passed(T, u):
+        """The share of frequencies with any
+        transfer."""
+        return (T != 0) @ u / u.sum()
+
+    @information.register(information.PAIR, "ratio")
+    def ratio(T, T_test, u):
+        """ε(χ)/ε(χ′)."""
+        return np.divide.outer(T**2 @ u, T_test**2 @ u)
+
+    table = measure(GRID, TEST)
+    assert passed.__name__ == "passed"  # the decorator leaves the function as it is
+    assert table.passed_train.attrs["long_name"] == "The share of frequencies with any transfer."
+    cutoff = MICROSCOPE.sampling.cutoff * ctf.wavelength(300e3) * 1e3
+    shares = [(c.aperture_mrad / cutoff) ** 2 for c in TEST]
+    np.testing.assert_allclose(table.passed_test.sel(weight="flat"), shares, rtol=5e-3)
+    expected = table.transfer_train / table.transfer_test
+    np.testing.assert_allclose(table.ratio, expected.transpose("weight", "train", "test"))
+
+
+def test_dimensions_coordinates_and_attributes(table):
+    assert dict(table.sizes) == {"weight": 2, "train": 8, "test": 4}
+    assert table.weight.values.tolist() == ["flat", "crystal"]
+    assert table.train.values.tolist() == [c.id for c in GRID]
+    assert table.test.values.tolist() == [c.id for c in TEST]
+    for end, ends in (("train", GRID), ("test", TEST)):
+        for name, axis in AXES.items():
+            coordinate = table[f"{end}_{name}"]
+            assert coordinate.values.tolist() == [getattr(c, name) for c in ends]
+            assert coordinate.attrs == {"units": axis.unit, "long_name": axis.label}
+    assert set(table.data_vars) == {"transfer_train", "transfer_test", *PAIRS}
+    for name in PAIRS:
+        assert table[name].dims == ("weight", "train", "test")
+    for values in table.data_vars.values():
+        assert values.dtype == np.float64
+        assert values.attrs["units"] == "1"
+        assert len(values.attrs["long_name"]) > 20
+        assert "\n" not in values.attrs["long_name"]

@@ -1,0 +1,164 @@
+"""What every job has in common."""
+
+import logging
+import os
+import re
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from passband import PassbandError, jobs
+
+CONFIG = {"study": {"name": "pilot"}}
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    """Jobs cap the threads of the whole process."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "logs" / "train" / "one.log"
+
+
+def test_job_ends_with_a_line_of_what_it_made(log, capsys):
+    with jobs.job("train a b", log, 1, CONFIG) as job:
+        job.log("replica 0: fine")
+        job.made = "2 networks in there"
+    lines = log.read_text().splitlines()
+    assert len(lines) == 2
+    assert lines[0].endswith(" replica 0: fine")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d train a b: 2 networks in there in \d+\.\d s", lines[1])
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == lines
+    assert captured.out == ""
+
+
+def test_log_begins_anew_or_goes_on_but_never_loses_a_line(log):
+    for made in ("first", "second"):
+        with jobs.job("train", log, 1, CONFIG) as job:
+            job.made = made
+    assert log.read_text().splitlines()[-1].count("train: second in") == 1
+
+
+def test_jobs_in_one_process_do_not_share_their_logs(tmp_path, capsys):
+    before = (
+        len(logging.getLogger("passband").handlers),
+        len(logging.getLogger("py.warnings").handlers),
+    )
+    for name in ("one", "two", "three"):
+        with jobs.job(name, tmp_path / f"{name}.log", 1, CONFIG) as job:
+            job.made = f"thing {name}"
+    for name in ("one", "two", "three"):
+        assert len((tmp_path / f"{name}.log").read_text().splitlines()) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 3
+    assert before == (
+        len(logging.getLogger("passband").handlers),
+        len(logging.getLogger("py.warnings").handlers),
+    )
+
+
+def test_error_that_the_user_can_mend_is_one_line_and_exit_code_1(log, capsys):
+    with pytest.raises(SystemExit) as caught, jobs.job("train", log, 1, CONFIG):
+        raise PassbandError("a.zarr: not a whole store")
+    assert caught.value.code == 1
+    for text in (log.read_text(), capsys.readouterr().err):
+        (line,) = text.splitlines()
+        assert line.endswith(" error: train: a.zarr: not a whole store")
+    assert logging.getLogger("passband").handlers == []
+
+
+def test_invalid_configuration_is_one_line_too(log, capsys):
+    with (
+        pytest.raises(SystemExit) as caught,
+        jobs.job("train", log, 1, {"study": {"seed": -1}}),
+    ):
+        pytest.fail("the job began")
+    assert caught.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "study.seed = -1" in line
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt("broken")])
+def test_other_errors_are_logged_and_raised(log, error):
+    with pytest.raises(type(error)) as caught, jobs.job("train", log, 1, CONFIG):
+        raise error
+    assert caught.value is error
+    text = log.read_text()
+    assert re.search(r"train: failed after \d+\.\d s\n", text)
+    assert "Traceback" in text
+    assert f"{type(error).__name__}: broken" in text
+    assert " in 0" not in text  # no last line that says something was made
+    assert logging.getLogger("passband").handlers == []
+
+
+def test_warnings_go_to_the_log_file_alone(log, capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with jobs.job("train", log, 1, CONFIG):
+            warnings.warn("mind the gap", UserWarning, stacklevel=1)
+        shown = warnings.showwarning
+    assert "mind the gap" in log.read_text()
+    assert "mind the gap" not in capsys.readouterr().err
+    assert shown.__module__ != "logging"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_is_drawn_on_a_terminal_only(log, capsys, monkeypatch, terminal):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.stderr, "isatty", lambda: terminal)
+        with jobs.job("train", log, 1, CONFIG) as job:
+            assert job.terminal is terminal
+            assert list(job.progress([1, 2, 3])) == [1, 2, 3]
+    assert ("3/3" in capsys.readouterr().err) is terminal
+    assert "3/3" not in log.read_text()
+
+
+def test_provenance_says_what_made_it(log):
+    with jobs.job("train", log, 1, CONFIG) as job:
+        provenance = job.provenance("results/pilot/a.zarr")
+    assert (
+        provenance.items()
+        >= {
+            "study": "pilot",
+            "config_digest": job.study.digest,
+            "command": "snakemake --cores all results/pilot/a.zarr",
+        }.items()
+    )
+    assert provenance.keys() >= {"passband_version", "git_revision", "created"}
+    with jobs.job("train", log, 1, CONFIG | {"training": {"epochs": 99}}) as other:
+        assert other.provenance("b")["config_digest"] != provenance["config_digest"]
+
+
+def test_job_is_held_to_its_cores(log):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    np.ones((2, 2)) @ np.ones((2, 2))
+    with threadpoolctl.threadpool_limits(2):
+        torch.set_num_threads(2)
+        with jobs.job("train", log, 1, CONFIG):
+            assert torch.get_num_threads() == 1
+            pools = threadpoolctl.threadpool_info()
+            assert {pool["num_threads"] for pool in pools} == {1}
+
+
+def test_job_runs_without_torch(tmp_path):
+    """A job that needs no torch must not wait for its import."""
+    code = f"""
+import sys
+from passband import jobs
+with jobs.job("information", {str(tmp_path / "log")!r}, 1, {{}}) as job:
+    job.made = "it"
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "information: it in" in done.stderr
+    assert os.listdir(tmp_path) == ["log"]

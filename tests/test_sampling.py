@@ -1,0 +1,58 @@
+"""The grid of waves and images."""
+
+import abtem
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from passband.sampling import ANTIALIAS, Sampling
+
+grids = st.builds(Sampling, st.integers(16, 2048), st.floats(0.02, 2))
+
+
+def test_cutoff_is_abtems():
+    assert abtem.config.get("antialias.cutoff") == pytest.approx(ANTIALIAS, abs=1e-7)
+    waves = abtem.PlaneWave(gpts=48, sampling=0.25, energy=300e3).build(lazy=False)
+    antialiased, _ = waves.antialias_cutoff_gpts
+    assert Sampling(48, 0.25).half == antialiased // 2
+    assert Sampling(48, 0.25).cutoff == pytest.approx(2 / 3 * 2.0)  # Nyquist is 1/(2 × 0.25 Å)
+
+
+def test_field_is_pixels_times_their_size():
+    assert Sampling(512, 0.2).field_A == pytest.approx(102.4)
+
+
+@given(grids)
+def test_cropped_spectrum_holds_the_band_and_no_more(grid):
+    step = 1 / grid.field_A
+    assert grid.half * step <= grid.cutoff * (1 + 1e-9)
+    assert (grid.half + 1) * step > grid.cutoff * (1 + 1e-9)
+    assert grid.cropped == 2 * grid.half + 1 <= grid.px
+
+
+@pytest.mark.parametrize(("px", "half"), [(48, 16), (96, 32), (45, 15), (46, 15), (49, 16)])
+def test_half_does_not_lose_the_cutoff_to_rounding(px, half):
+    assert Sampling(px, 0.3).half == half
+
+
+@pytest.mark.parametrize("px", [30, 31])
+def test_frequencies_are_those_of_the_transform(px):
+    grid = Sampling(px, 0.3)
+    q, phi = grid.frequencies()
+    k = np.fft.fftshift(np.fft.fftfreq(px, 0.3))[px // 2 - grid.half :][: grid.cropped]
+    assert q.shape == phi.shape == (grid.cropped, grid.cropped)
+    np.testing.assert_allclose(q * np.cos(phi), np.repeat(k[:, None], len(k), 1), atol=1e-12)
+    np.testing.assert_allclose(q * np.sin(phi), np.repeat(k[None, :], len(k), 0), atol=1e-12)
+
+
+@pytest.mark.parametrize("px", [24, 25])
+@pytest.mark.parametrize("index", [(0, 0), (3, 0), (0, -5), (-8, 8), (7, 2)])
+def test_crop_puts_a_plane_wave_where_its_frequency_is(px, index):
+    grid = Sampling(px, 0.3)
+    x = np.arange(px) / px
+    wave = 0.7j * np.exp(2j * np.pi * (index[0] * x[:, None] + index[1] * x[None, :]))
+    spectrum = grid.crop(np.stack([wave, 2 * wave]))
+    expected = np.zeros((2, grid.cropped, grid.cropped), complex)
+    expected[:, grid.half + index[0], grid.half + index[1]] = 0.7j, 1.4j
+    np.testing.assert_allclose(spectrum, expected, atol=1e-13)

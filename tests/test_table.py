@@ -1,0 +1,359 @@
+"""All records of a study as one table."""
+
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from passband import store, table
+from passband.grid import AXES, Condition, batches, conditions
+from passband.scores import OUTCOMES, dice
+
+AXIS_VALUES = {
+    "defocus_nm": [-5.0, 5.0, 10.0],
+    "cs_um": [1.2],
+    "aperture_mrad": [10.0],
+    "dose_e_per_A2": [100.0],
+}
+TEST_VALUES = AXIS_VALUES | {"cs_um": [0.0, 30.0], "aperture_mrad": [10.0, 18.0]}
+# In the order of values; as strings, negative defocus would come last.
+TRAIN = [condition.id for condition in conditions(AXIS_VALUES)]
+TEST = [condition.id for condition in conditions(TEST_VALUES)]
+SPECIMENS, ARCHITECTURES = ["gold", "amber"], ["unet-resnet18", "compact-w4-d2"]
+REPLICAS = batches(3, 2)
+STRUCTURES = 4
+ATTRS = {"study": "test", "config_digest": "abc"}
+
+
+def write(path, replicas, counts, specimens=SPECIMENS, test=TEST, val_loss=(), best_epoch=()):
+    """Write a record as the workflow's evaluate.py does."""
+    record = xr.Dataset(
+        {
+            "counts": (
+                ("replica", "test_specimen", "test", "structure", "outcome"),
+                counts.astype(np.uint32),
+                {"units": "pixels"},
+            )
+        },
+        coords={
+            "replica": list(replicas),
+            "test_specimen": list(specimens),
+            "test": list(test),
+            "outcome": list(OUTCOMES),
+        },
+    )
+    record["val_loss"] = ("replica", list(val_loss) or [0.5] * len(replicas))
+    record["best_epoch"] = ("replica", list(best_epoch) or [1] * len(replicas))
+    store.write(record, path, store.RECORD, ATTRS | {"context": "x"})
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """Counts (specimen, architecture, train, replica, test_specimen, test, structure, outcome)."""
+    shape = (2, 2, len(TRAIN), 3, 2, len(TEST), STRUCTURES, 3)
+    return np.random.default_rng(0).integers(0, 10_000, shape)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, truth):
+    """The records of a whole grid: a folder, and its cells in the order of aggregate.py."""
+    folder = tmp_path_factory.mktemp("records")
+    cells = []
+    for s, specimen in enumerate(SPECIMENS):
+        for a, architecture in enumerate(ARCHITECTURES):
+            for t, train in enumerate(TRAIN):
+                for batch, replicas in REPLICAS.items():
+                    path = folder / specimen / architecture / train / f"{batch}.zarr.zip"
+                    write(
+                        path,
+                        replicas,
+                        truth[s, a, t, replicas],
+                        val_loss=[0.01 * r + 0.1 * t + s for r in replicas],
+                        best_epoch=[r + 3 * t + 20 * a for r in replicas],
+                    )
+                    cells.append(
+                        table.Cell(specimen, architecture, train, tuple(replicas), str(path))
+                    )
+    return folder, cells
+
+
+@pytest.fixture
+def grid(tmp_path, written):
+    """The cells of one specimen's 12 records, copied so that a test may damage them."""
+    folder, cells = written
+    shutil.copytree(folder, tmp_path / "records")
+    return [
+        table.Cell(
+            c.specimen,
+            c.architecture,
+            c.train,
+            c.replicas,
+            c.path.replace(str(folder), str(tmp_path / "records")),
+        )
+        for c in cells
+        if c.specimen == SPECIMENS[0]
+    ]
+
+
+def gather(cells, path, **options):
+    table.aggregate(cells, TEST, SPECIMENS, path, ATTRS, **options)
+    return table.load(path)
+
+
+@pytest.fixture(scope="module")
+def whole(written, tmp_path_factory):
+    return gather(written[1], tmp_path_factory.mktemp("results") / "table.zarr")
+
+
+# A whole grid
+
+
+def test_every_count_is_in_its_place(whole, truth):
+    assert whole.counts.dims == (
+        "specimen",
+        "architecture",
+        "train",
+        "replica",
+        "test_specimen",
+        "test",
+        "structure",
+        "outcome",
+    )
+    np.testing.assert_array_equal(whole.counts, truth)
+
+
+def test_dimensions_are_labelled(whole):
+    assert whole.specimen.values.tolist() == SPECIMENS
+    assert whole.architecture.values.tolist() == ARCHITECTURES
+    assert whole.train.values.tolist() == TRAIN
+    assert whole.replica.values.tolist() == [0, 1, 2]
+    assert whole.test_specimen.values.tolist() == SPECIMENS
+    assert whole.test.values.tolist() == TEST
+    assert whole.outcome.values.tolist() == ["tp", "fp", "fn"]
+
+
+def test_values_are_found_by_label(whole, truth):
+    """By label alone, as a user reads the table."""
+    found = whole.counts.sel(
+        specimen="amber",
+        architecture="unet-resnet18",
+        train=TRAIN[2],
+        replica=2,
+        test_specimen="gold",
+        test=TEST[5],
+        outcome="fn",
+    )
+    np.testing.assert_array_equal(found, truth[1, 0, 2, 2, 0, 5, :, 2])
+
+
+def test_dice_is_the_mean_over_structures(whole, truth):
+    assert whole.dice.dims == whole.counts.dims[:-2]
+    np.testing.assert_allclose(whole.dice, dice(truth).mean(-1), rtol=1e-6)
+    assert "empty" in " ".join(whole.dice.attrs)
+
+
+def test_networks_have_loss_epoch_and_status(whole):
+    dims = ("specimen", "architecture", "train", "replica")
+    assert whole.val_loss.dims == whole.best_epoch.dims == whole.status.dims == dims
+    s, a, t, r = np.ogrid[:2, :2, : len(TRAIN), :3]
+    np.testing.assert_allclose(whole.val_loss, (0.01 * r + 0.1 * t + s) + 0 * a, rtol=1e-6)
+    np.testing.assert_array_equal(whole.best_epoch, r + 3 * t + 20 * a + 0 * s)
+    assert (whole.status == table.STATUS["done"]).all()
+    assert whole.status.attrs["flag_meanings"] == "missing done"
+    assert "lowest validation loss" in whole.best_epoch.attrs["selection"]
+
+
+def test_training_conditions_are_ordered_by_value(grid, tmp_path, truth):
+    shuffled = [grid[i] for i in np.random.default_rng(1).permutation(len(grid))]
+    found = gather(shuffled, tmp_path / "table.zarr")
+    assert found.train.values.tolist() == TRAIN != sorted(TRAIN)
+    np.testing.assert_array_equal(found.counts.sel(architecture=ARCHITECTURES), truth[:1])
+
+
+@pytest.mark.parametrize(("dimension", "ids"), [("train", TRAIN), ("test", TEST)])
+def test_imaging_parameters_are_coordinates_with_units(whole, dimension, ids):
+    for name, axis in AXES.items():
+        coordinate = whole[f"{dimension}_{name}"]
+        assert coordinate.dims == (dimension,)
+        assert coordinate.values.tolist() == [getattr(Condition.parse(id), name) for id in ids]
+        assert coordinate.attrs == {"units": axis.unit, "long_name": axis.label}
+
+
+def test_attributes_say_where_it_is_from(whole):
+    assert whole.attrs.items() >= ATTRS.items()
+    assert whole.attrs["kind"] == store.TABLE
+    assert whole.counts.attrs["units"] == "pixels"
+    for name in ("dice", "val_loss", "best_epoch"):
+        assert whole[name].attrs["units"] == "1"
+
+
+def test_table_is_plain_zarr(written, tmp_path):
+    gather(written[1], tmp_path / "table.zarr")
+    found = xr.open_zarr(tmp_path / "table.zarr", consolidated=True)
+    assert np.issubdtype(found.counts.encoding["dtype"], np.unsignedinteger)
+    # A training condition can be read without the others.
+    assert found.counts.encoding["chunks"][:4] == (1, 1, 1, 3)
+    assert [p.name for p in tmp_path.iterdir()] == ["table.zarr"]
+
+
+def test_table_is_made_anew_where_one_was(grid, tmp_path, truth):
+    path = tmp_path / "table.zarr"
+    gather(grid[:2], path)
+    np.testing.assert_array_equal(gather(grid, path).counts, truth[:1])
+
+
+# Holes
+
+
+@pytest.mark.parametrize("gone", [0, 5])
+def test_missing_record_is_named(grid, tmp_path, gone):
+    os.unlink(grid[gone].path)
+    with pytest.raises(table.IncompleteError, match=re.escape(grid[gone].path)) as caught:
+        gather(grid, tmp_path / "table.zarr")
+    assert str(caught.value).startswith("1 of 12 records")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "table.zarr").exists()
+
+
+@pytest.mark.parametrize("gone", [[0], [3], [6, 7], [0, 2, 9, 11]])
+def test_missing_networks_are_nan_when_allowed(grid, tmp_path, truth, gone):
+    there, truth = np.ones((1, 2, len(TRAIN), 3), dtype=bool), truth[:1]
+    for k in gone:
+        cell = grid[k]
+        os.unlink(cell.path)
+        there[
+            0,
+            ARCHITECTURES.index(cell.architecture),
+            TRAIN.index(cell.train),
+            list(cell.replicas),
+        ] = False
+    found = gather(grid, tmp_path / "table.zarr", allow_incomplete=True)
+    assert found.sizes["train"] == len(TRAIN)
+    np.testing.assert_array_equal(found.status, np.where(there, 1, 0))
+    for name in ("counts", "dice", "val_loss", "best_epoch"):
+        values = found[name].values
+        assert np.isnan(values[~there]).all(), name
+        assert np.isfinite(values[there]).all(), name
+    np.testing.assert_array_equal(found.counts.values[there], truth[there])
+    np.testing.assert_allclose(found.dice.values[there], dice(truth[there]).mean(-1), rtol=1e-6)
+
+
+def test_grid_without_any_record_is_an_error_even_when_holes_are_allowed(grid, tmp_path):
+    for cell in grid:
+        os.unlink(cell.path)
+    with pytest.raises(table.IncompleteError, match="12 of 12 records"):
+        gather(grid, tmp_path / "table.zarr", allow_incomplete=True)
+    assert not (tmp_path / "table.zarr").exists()
+
+
+# Damage
+
+
+@pytest.mark.parametrize("torn", [0, 7])
+@pytest.mark.parametrize("allow_incomplete", [False, True])
+def test_torn_record_is_named(grid, tmp_path, torn, allow_incomplete):
+    path = grid[torn].path
+    with open(path, "r+b") as file:
+        file.truncate(os.path.getsize(path) // 2)
+    with pytest.raises(store.StoreError, match=re.escape(path)):
+        gather(grid, tmp_path / "table.zarr", allow_incomplete=allow_incomplete)
+    assert not (tmp_path / "table.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"test": TEST[:-1]},
+        {"test": TEST[::-1]},
+        {"test": [TEST[0].replace("ds000100", "ds000200"), *TEST[1:]]},
+        {"specimens": SPECIMENS[::-1]},
+        {"replicas": [0, 2]},
+    ],
+    ids=["fewer conditions", "another order", "another condition", "specimens", "replicas"],
+)
+def test_record_of_another_study_is_named(grid, tmp_path, change):
+    cell = grid[2]
+    options = {"replicas": cell.replicas, "test": TEST, "specimens": SPECIMENS} | change
+    counts = np.zeros((2, 2, len(options["test"]), STRUCTURES, 3))
+    write(cell.path, counts=counts, **options)
+    with pytest.raises(store.StoreError, match=rf"{re.escape(cell.path)}.*not those of the study"):
+        gather(grid, tmp_path / "table.zarr")
+    assert not (tmp_path / "table.zarr").exists()
+
+
+@pytest.mark.parametrize("structures", [1, 3, 5])
+def test_record_of_another_number_of_structures_is_named(grid, tmp_path, structures):
+    write(grid[2].path, grid[2].replicas, np.zeros((2, 2, len(TEST), structures, 3)))
+    with pytest.raises(store.StoreError, match=rf"{re.escape(grid[2].path)}.*structures"):
+        gather(grid, tmp_path / "table.zarr")
+
+
+def test_store_of_another_kind_is_no_record(grid, tmp_path):
+    store.write(xr.Dataset({"a": ("x", [1.0])}), grid[3].path, "exit waves", ATTRS)
+    with pytest.raises(store.StoreError, match="found exit waves"):
+        gather(grid, tmp_path / "table.zarr")
+
+
+def test_loading_what_is_no_table(tmp_path):
+    with pytest.raises(store.StoreError, match="no such store of table"):
+        table.load(tmp_path / "table.zarr")
+    foreign = tmp_path / "foreign.zarr"
+    xr.Dataset({"a": ("x", [1.0])}).to_zarr(foreign, zarr_format=3, consolidated=False)
+    with pytest.raises(store.StoreError, match=re.escape(str(foreign))):
+        table.load(foreign)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").write_text("no zarr")
+    with pytest.raises(store.StoreError, match="folder"):
+        table.load(tmp_path / "folder")
+
+
+# Hypercube
+
+
+@pytest.mark.parametrize("dimension", ["train", "test"])
+def test_hypercube_has_an_axis_for_each_parameter(whole, dimension):
+    cube = table.hypercube(whole.dice.load(), dimension)
+    assert dimension not in cube.dims
+    assert [cube.sizes[f"{dimension}_{name}"] for name in AXES] == (
+        [3, 1, 1, 1] if dimension == "train" else [3, 2, 2, 1]
+    )
+    for id in TRAIN if dimension == "train" else TEST:
+        condition = Condition.parse(id)
+        where = {f"{dimension}_{name}": getattr(condition, name) for name in AXES}
+        np.testing.assert_array_equal(
+            cube.sel(where).transpose(*whole.dice.isel({dimension: 0}).dims),
+            whole.dice.sel({dimension: id}),
+        )
+
+
+def test_hypercubes_of_both_dimensions_and_of_a_dataset(whole):
+    part = whole[["dice", "val_loss"]].load()
+    cube = table.hypercube(table.hypercube(part, "train"), "test")
+    assert cube.dice.sizes["test_cs_um"] == 2
+    assert cube.val_loss.sizes["train_defocus_nm"] == 3
+    assert np.isclose(
+        cube.dice.sel(
+            train_defocus_nm=-5, test_cs_um=30, test_defocus_nm=5, test_aperture_mrad=18
+        ).isel(specimen=1, architecture=0, replica=2, test_specimen=1),
+        whole.dice.sel(
+            train=Condition(-5, 1.2, 10, 100).id, test=Condition(5, 30, 18, 100).id
+        ).isel(specimen=1, architecture=0, replica=2, test_specimen=1),
+    ).all()
+
+
+def test_hypercube_keeps_units(whole):
+    cube = table.hypercube(whole.dice, "test")
+    assert {name: cube[f"test_{name}"].attrs.get("units") for name in AXES} == {
+        name: axis.unit for name, axis in AXES.items()
+    }
+
+
+def test_hypercube_is_nan_where_the_grid_has_no_condition(whole):
+    cube = table.hypercube(whole.dice.drop_sel(test=TEST[4]).load(), "test")
+    gap = Condition.parse(TEST[4])
+    where = {f"test_{name}": getattr(gap, name) for name in AXES}
+    assert np.isnan(cube.sel(where)).all()
+    assert np.isnan(cube).sum() == cube.sel(where).size

@@ -1,0 +1,36 @@
+"""From a microscopist's units to internal ones."""
+
+import pytest
+
+from passband import units
+from passband.config import Microscope
+from passband.ctf import Optics
+from passband.grid import Condition
+
+
+def test_optics_are_in_ev_angstrom_and_mrad():
+    microscope = Microscope(
+        energy_kev=200.0, aperture_edge_mrad=0.5, focal_spread_nm=2.5, source_spread_mrad=0.3
+    )
+    optics = units.optics(Condition(12.5, 1.2, 18, 400), microscope)
+    assert optics == Optics(
+        energy=pytest.approx(200e3),  # 1 keV = 1000 eV
+        defocus=pytest.approx(125),  # 1 nm = 10 Å
+        cs=pytest.approx(12e3),  # 1 µm = 10⁴ Å
+        aperture=18,
+        aperture_edge=0.5,
+        focal_spread=pytest.approx(25),
+        source_spread=0.3,
+    )
+    assert units.energy(microscope) == pytest.approx(200e3)
+
+
+def test_signs_are_kept():
+    optics = units.optics(Condition(-7, -15, 18, 400), Microscope())
+    assert optics.defocus == pytest.approx(-70)
+    assert optics.cs == pytest.approx(-150e3)
+
+
+def test_dose_does_not_change_the_optics():
+    low, high = (units.optics(Condition(5, 1.2, 18, dose), Microscope()) for dose in (1, 1000))
+    assert low == high

@@ -1,0 +1,405 @@
+"""The workflow itself: real runs of the smallest study, dry runs of the others."""
+
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+from snakemake.utils import update_config
+
+from passband import table
+from passband.config import Study, load
+from passband.networks import load as load_weights
+
+ROOT = Path(__file__).parents[1]
+SMALLEST = ROOT / "studies" / "smallest.yaml"
+FIGURES = ("ctf", "decay", "examples", "matrix", "metrics")
+
+
+class Workplace:
+    """A folder that looks like a clone, with results of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (
+            "Snakefile",
+            "config.yaml",
+            "workflow",
+            "studies",
+            "profiles",
+            "envs",
+            "slurm",
+        ):
+            (folder / name).symlink_to(ROOT / name)
+
+    def study(self, name: str = "study.yaml", **changes: dict) -> str:
+        """Write the smallest study with blocks changed, and return the file's name."""
+        study = yaml.safe_load(SMALLEST.read_text())
+        update_config(study, changes)  # merges blocks as deep as they go
+        (self.folder / name).write_text(yaml.safe_dump(study))
+        return name
+
+    def start(self, *arguments: str, study: str | None = None) -> subprocess.Popen:
+        which = ["--configfile", study] if study else []
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", "--cores", "2", "--nocolor", *arguments, *which],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, study: str | None = None, fails: bool = False) -> str:
+        """Run Snakemake, check its exit status, and return what it printed."""
+        process = self.start(*arguments, study=study)
+        printed, _ = process.communicate(timeout=500)
+        assert (process.returncode != 0) == fails, printed
+        return printed
+
+    def jobs(self, *arguments: str, study: str | None = None) -> dict[str, int]:
+        """Return the number of jobs by rule that a dry run announces."""
+        printed = self.run("--dry-run", "--quiet", "rules", *arguments, study=study)
+        stats = printed.partition("Job stats:")[2].partition("\n\n")[0]
+        counts = {m[1]: int(m[2]) for m in re.finditer(r"^(\w+) +(\d+)$", stats, re.M)}
+        counts.pop("total", None)
+        counts.pop("all", None)
+        return counts
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Workplace:
+    """A folder where the smallest study has run to its end, from scratch. Tests must not run in it
+    what changes its results."""
+    place = Workplace(tmp_path_factory.mktemp("finished"))
+    started = time.monotonic()
+    place.printed = place.run(study="studies/smallest.yaml")
+    place.seconds = time.monotonic() - started
+    return place
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Workplace:
+    """A copy of the finished study, to change."""
+    place = Workplace(tmp_path / "copy")
+    for name in ("results", ".snakemake"):
+        subprocess.run(["cp", "-a", finished.folder / name, place.folder / name], check=True)
+    return place
+
+
+def counts(place: Workplace) -> np.ndarray:
+    return table.load(place.folder / "results/smallest/table.zarr").counts.values
+
+
+# ── What a run leaves ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+def test_the_smallest_study_takes_less_than_a_minute(finished):
+    assert finished.seconds < 60 * float(os.environ.get("PASSBAND_SLOWNESS", "1"))
+
+
+@pytest.mark.slow
+def test_a_run_leaves_table_metrics_and_figures(finished):
+    results = finished.folder / "results/smallest"
+    whole = table.load(results / "table.zarr")
+    assert dict(whole.sizes) == {
+        "specimen": 1,
+        "architecture": 1,
+        "train": 4,
+        "replica": 2,
+        "test_specimen": 1,
+        "test": 4,
+        "structure": 4,
+        "outcome": 3,
+    }
+    assert not np.isnan(whole.counts).any()
+    assert (whole.status == table.STATUS["done"]).all()
+    assert sorted(set(whole.train_defocus_nm.values)) == [5, 20]
+    assert whole.train_defocus_nm.attrs["units"] == "nm"
+    assert whole.attrs["study"] == "smallest"
+    assert whole.attrs["config_digest"] == load(SMALLEST).digest
+    metrics = xr.open_zarr(results / "ood.zarr")
+    assert metrics.gap_test.sizes == {
+        "specimen": 1,
+        "architecture": 1,
+        "test_specimen": 1,
+        "train": 4,
+        "test": 4,
+    }
+    np.testing.assert_allclose(
+        metrics.dice, whole.dice.mean("replica").transpose(*metrics.dice.dims)
+    )
+    for name in FIGURES:
+        for format in ("png", "svg"):
+            assert (results / f"figures/{name}.{format}").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_every_job_logs_one_line_of_what_it_made_and_is_benchmarked(finished):
+    results = finished.folder / "results/smallest"
+    logs = list((results / "logs").rglob("*.log"))
+    assert len(logs) == sum(finished.jobs("--forceall", study="studies/smallest.yaml").values())
+    for log in logs:
+        last = log.read_text().splitlines()[-1]
+        assert re.fullmatch(r"\d\d:\d\d:\d\d .+ in \d+\.\d s", last)
+        assert last in finished.printed
+    assert len(list((results / "benchmarks").rglob("*.tsv"))) == len(logs)
+
+
+@pytest.mark.slow
+def test_nothing_is_left_half_written(finished):
+    results = finished.folder / "results/smallest"
+    assert not [path for path in results.rglob(".*") if path.name != ".snakemake_timestamp"]
+    assert not list((results / "unfinished").rglob("*.safetensors"))
+
+
+@pytest.mark.slow
+def test_the_report_is_one_page_with_captions(finished):
+    finished.run("--report", "report.html", study="studies/smallest.yaml")
+    page = (finished.folder / "report.html").read_text()
+    for text in ("Generalization", "Transfer functions", "Decay along each axis", "ctf.png"):
+        assert text in page
+
+
+@pytest.mark.slow
+def test_the_same_study_run_again_gives_the_same_table(finished, tmp_path):
+    again = Workplace(tmp_path / "again")
+    again.run("results/smallest/table.zarr", study="studies/smallest.yaml")
+    # On one kind of device and number of threads nothing differs, not even in the last pixel.
+    np.testing.assert_array_equal(counts(again), counts(finished))
+
+
+# ── What is made again, and what is not ──────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+def test_a_second_run_does_nothing(finished):
+    assert "Nothing to be done" in finished.run("--dry-run", study="studies/smallest.yaml")
+
+
+@pytest.mark.slow
+def test_adding_a_defocus_simulates_nothing_and_trains_the_new_cells(finished):
+    study = finished.study(grid={"defocus_nm": [5, 10, 20]})
+    jobs = finished.jobs(study=study)
+    assert "simulate" not in jobs
+    assert jobs["train"] == 2  # one new defocus × two doses
+    assert jobs["evaluate"] == 6  # the four old jobs for the new test conditions alone
+
+
+@pytest.mark.slow
+def test_adding_a_test_condition_computes_only_its_cells(copied):
+    before = counts(copied)
+    study = copied.study(test_grid={"dose_e_per_A2": [200, 500, 1000]})
+    jobs = copied.jobs(study=study)
+    assert "simulate" not in jobs
+    assert "train" not in jobs
+    printed = copied.run("results/smallest/table.zarr", study=study)
+    assert printed.count("on 6 conditions, 2 of them computed") == 4
+    whole = table.load(copied.folder / "results/smallest/table.zarr")
+    old = whole.counts.sel(test=whole.test_dose_e_per_A2 != 500)
+    np.testing.assert_array_equal(old.values, before)
+
+
+@pytest.mark.slow
+def test_changing_a_figure_option_draws_and_does_no_more(finished):
+    jobs = finished.jobs(study=finished.study(figures={"dpi": 90}))
+    assert set(jobs) == {f"figure_{name}" for name in FIGURES}
+
+
+@pytest.mark.slow
+def test_changing_the_bootstrap_trains_and_evaluates_nothing(finished):
+    jobs = finished.jobs(study=finished.study(evaluation={"bootstrap": 30}))
+    assert not set(jobs) & {"simulate", "train", "evaluate", "information", "aggregate"}
+    assert jobs["ood"] == 1
+
+
+@pytest.mark.slow
+def test_changing_the_specimen_remakes_all_that_depends_on_it(finished):
+    jobs = finished.jobs(study=finished.study(specimens={"gold": {"material": "Pt"}}))
+    # Less the transfer functions, which the specimen does not change.
+    everything = finished.jobs("--forceall", study="studies/smallest.yaml")
+    assert jobs == {rule: n for rule, n in everything.items() if rule != "figure_ctf"}
+
+
+@pytest.mark.slow
+def test_changing_the_training_keeps_the_exit_waves(finished):
+    jobs = finished.jobs(study=finished.study(training={"epochs": 3}))
+    assert "simulate" not in jobs
+    assert jobs["train"] == 4
+
+
+@pytest.mark.slow
+def test_changing_the_focal_spread_keeps_the_exit_waves(finished):
+    jobs = finished.jobs(study=finished.study(microscope={"focal_spread_nm": 2.0}))
+    assert "simulate" not in jobs
+    assert jobs["train"] == 4
+
+
+# ── Interruptions and damage ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+def test_a_killed_training_job_goes_on_behind_its_finished_networks(finished, tmp_path):
+    place = Workplace(tmp_path / "killed")
+    shutil.copytree(finished.folder / "results/smallest/waves", place.folder / "waves")
+    # Many epochs for the second replica to be killed in.
+    study = place.study(
+        study={"name": "killed", "replicas": 3, "replicas_per_job": 3},
+        grid={"defocus_nm": [5], "dose_e_per_A2": [200]},
+        training={"epochs": 40},
+    )
+    target = "results/killed/networks/gold/compact-w4-d2"
+    target = f"{target}/df+0005.00_cs+0001.200_ap016.00_ds000200.00/r000-002.safetensors"
+    left = place.folder / target.replace("networks", "unfinished").removesuffix(".safetensors")
+    process = place.start(target, study=study)
+    first = left / "000.safetensors"
+    deadline = time.monotonic() + 120
+    while not first.exists() and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (place.folder / target).exists()
+    kept = first.stat().st_mtime_ns
+    finished_before = load_weights(first)[0][0]
+    place.run("--unlock", study=study)
+    printed = place.run(target, study=study)
+    assert "3 network(s)" in printed
+    weights, metadata = load_weights(place.folder / target)
+    assert sorted(weights) == [0, 1, 2]
+    for name, tensor in finished_before.items():
+        assert (weights[0][name] == tensor).all()
+    # Trained networks differ in the seconds their epochs took, those taken over do not.
+    assert kept
+    assert metadata["best"]["0"]["seconds"] == pytest.approx(
+        load_history(place.folder / target.replace(".safetensors", ".csv"), 0, metadata)
+    )
+    assert not left.exists()
+
+
+def load_history(path: Path, replica: int, metadata: dict) -> float:
+    import pandas as pd
+
+    rows = pd.read_csv(path)
+    epoch = metadata["best"][str(replica)]["epoch"]
+    return float(rows[(rows.replica == replica) & (rows.epoch == epoch)].seconds.iloc[0])
+
+
+@pytest.mark.slow
+def test_a_truncated_exit_wave_is_named_and_nothing_is_made_of_it(copied):
+    shard = copied.folder / "results/smallest/waves/gold/val/00000.zarr.zip"
+    shard.write_bytes(shard.read_bytes()[:2000])
+    network = "results/smallest/networks/gold/compact-w4-d2"
+    network = f"{network}/df+0005.00_cs+0001.200_ap016.00_ds000200.00/r000-001.safetensors"
+    printed = copied.run(network, "--forcerun", "train", study="studies/smallest.yaml", fails=True)
+    assert re.search(r"error: train .*waves/gold/val/00000\.zarr\.zip: not a whole store", printed)
+    assert "Traceback" not in printed
+    assert not (copied.folder / network).exists()
+
+
+@pytest.mark.slow
+def test_a_hole_is_an_error_unless_allowed(copied):
+    record = "results/smallest/records/gold/compact-w4-d2"
+    record = f"{record}/df+0005.00_cs+0001.200_ap016.00_ds000200.00/r000-001.zarr.zip"
+    (copied.folder / record).unlink()
+    again = copied.jobs("--forcerun", "aggregate", study="studies/smallest.yaml")
+    assert again["evaluate"] == 1
+    study = copied.study(study={"allow_incomplete": True})
+    copied.run("results/smallest/table.zarr", study=study)
+    whole = table.load(copied.folder / "results/smallest/table.zarr")
+    hole = {"train": "df+0005.00_cs+0001.200_ap016.00_ds000200.00"}
+    assert (whole.status.sel(hole) == table.STATUS["missing"]).all()
+    assert np.isnan(whole.dice.sel(hole)).all()
+    assert int((whole.status == table.STATUS["missing"]).sum()) == 2
+
+
+# ── Configuration on the command line ────────────────────────────────────────────────────────────
+
+
+def test_without_a_name_config_yaml_is_the_study(tmp_path):
+    jobs = Workplace(tmp_path / "w").jobs()
+    study = Study()
+    assert jobs["train"] == jobs["evaluate"] == len(study.train_conditions) == 16
+    assert jobs["simulate"] == 2 + 1 + 1
+
+
+def test_a_named_study_stands_instead_of_config_yaml(tmp_path):
+    place = Workplace(tmp_path / "w")
+    study = place.study(
+        specimens={"silver": {"material": "Ag", "diameter_nm": {"mean": 1.3, "max": 1.6}}}
+    )
+    content = yaml.safe_load((place.folder / study).read_text())
+    del content["specimens"]["gold"]
+    (place.folder / study).write_text(yaml.safe_dump(content))
+    printed = place.run("--dry-run", study=study)
+    assert "waves/silver/" in printed
+    assert "waves/gold/" not in printed
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"grod": {"defocus_nm": [5]}}, ("grod", "unknown key", "did you mean grid?")),
+        ({"grid": {"cs_um": [1.2e6]}}, ("grid.cs_um", "1.2e+06", "9999.999 µm")),
+        ({"grid": {"dose_e_per_A2": [-5]}}, ("grid.dose_e_per_A2", "-5", "0.01")),
+        ({"grid": {"aperture_mrad": [30]}}, ("grid.aperture_mrad", "30", "18.75 mrad")),
+        ({"specimens": {"gold": {"material": "Unobtainium"}}}, ("material", "Unobtainium", "Au")),
+        ({"study": {"structures": {"train": 0}}}, ("study.structures.train = 0", "between 1 and")),
+        ({"training": {"architectures": ["unet-zero"]}}, ("unet-zero", "unet-resnet18")),
+    ],
+    ids=["key", "metres", "negative", "aperture", "material", "empty split", "architecture"],
+)
+def test_bad_input_is_one_line_before_any_job(tmp_path, changes, words):
+    place = Workplace(tmp_path / "w")
+    study = place.study(**changes)
+    printed = place.run(study=study, fails=True)
+    lines = [line for line in printed.splitlines() if line.startswith(f"{study}: ")]
+    assert len(lines) == 1
+    assert all(word in lines[0] for word in words), lines[0]
+    assert "Traceback" not in printed
+    assert not (place.folder / "results").exists()
+
+
+def test_a_file_that_is_not_yaml_is_refused_without_a_traceback(tmp_path):
+    place = Workplace(tmp_path / "w")
+    (place.folder / "broken.yaml").write_text("study: [1, 2")
+    printed = place.run(study="broken.yaml", fails=True)
+    assert "not valid JSON or YAML" in printed
+    assert "Traceback" not in printed
+
+
+# ── Scale and style ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+def test_the_papers_graph_is_built_in_twenty_seconds_and_a_gigabyte(tmp_path):
+    place = Workplace(tmp_path / "w")
+    started = time.monotonic()
+    jobs = place.jobs(study="studies/paper.yaml")
+    seconds = time.monotonic() - started
+    peak_MB = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    study = load(ROOT / "studies/paper.yaml")
+    assert len(study.train_conditions) * study.study.replicas == 12_096
+    assert jobs["train"] == jobs["evaluate"] == 576 * 3
+    assert seconds < 20 * float(os.environ.get("PASSBAND_SLOWNESS", "1"))
+    assert peak_MB < 1000
+
+
+def test_snakemake_finds_nothing_to_criticise(tmp_path):
+    assert "Congratulations" in Workplace(tmp_path / "w").run("--lint")
+
+
+def test_the_slurm_profile_is_found_from_the_root(tmp_path):
+    printed = Workplace(tmp_path / "w").run("--profile", "slurm", "--dry-run", "--quiet", "rules")
+    assert "train" in printed

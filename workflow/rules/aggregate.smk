@@ -1,0 +1,51 @@
+rule aggregate:
+    input:
+        records_for_table,
+    output:
+        directory(f"{RESULTS}/table.zarr"),
+    log:
+        f"{RESULTS}/logs/aggregate.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/aggregate.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        version=STAGES["aggregate"],
+        record=lambda wildcards: str(rules.evaluate.output[0]),
+        specimens=list(STUDY.specimens),
+        architectures=STUDY.training.architectures,
+        train=STUDY.grid.axes(),
+        test=STUDY.test_axes,
+        batches=BATCHES,
+        allow_incomplete=STUDY.study.allow_incomplete,
+    script:
+        "../scripts/aggregate.py"
+
+
+rule ood:
+    input:
+        table=rules.aggregate.output[0],
+        information=rules.information.output[0],
+    output:
+        directory(f"{RESULTS}/ood.zarr"),
+    log:
+        f"{RESULTS}/logs/ood.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/ood.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        version=STAGES["aggregate"],
+        seed=STUDY.study.seed,
+        bootstrap=STUDY.evaluation.bootstrap,
+        confidence=STUDY.evaluation.confidence,
+    script:
+        "../scripts/ood.py"

@@ -1,0 +1,92 @@
+rule figure_ctf:
+    output:
+        figure("ctf"),
+    log:
+        f"{RESULTS}/logs/figures/ctf.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/ctf.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        version=STAGES["figures"],
+        microscope=STUDY.microscope.model_dump(),
+        train=STUDY.grid.axes(),
+        palette=STUDY.figures.palette,
+        dpi=STUDY.figures.dpi,
+    script:
+        "../scripts/figure_ctf.py"
+
+
+rule figure_matrix:
+    input:
+        ood=rules.ood.output[0],
+    output:
+        figure("matrix"),
+    log:
+        f"{RESULTS}/logs/figures/matrix.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/matrix.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        version=STAGES["figures"],
+        palette=STUDY.figures.palette,
+        dpi=STUDY.figures.dpi,
+    script:
+        "../scripts/figure_table.py"
+
+
+use rule figure_matrix as figure_decay with:
+    output:
+        figure("decay"),
+    log:
+        f"{RESULTS}/logs/figures/decay.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/decay.tsv"
+
+
+use rule figure_matrix as figure_metrics with:
+    input:
+        ood=rules.ood.output[0],
+        information=rules.information.output[0],
+    output:
+        figure("metrics"),
+    log:
+        f"{RESULTS}/logs/figures/metrics.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/metrics.tsv"
+
+
+rule figure_examples:
+    input:
+        ood=rules.ood.output[0],
+        weights=expand(rules.train.output.weights, **EXAMPLE),
+        waves=shards(EXAMPLE["specimen"], "test")[:1],
+    output:
+        figure("examples"),
+    log:
+        f"{RESULTS}/logs/figures/examples.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/examples.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=15,
+    params:
+        version=STAGES["figures"],
+        seed=STUDY.study.seed,
+        microscope=STUDY.microscope.model_dump(),
+        structures=STUDY.figures.examples,
+        dpi=STUDY.figures.dpi,
+    script:
+        "../scripts/figure_examples.py"
