@@ -11,6 +11,7 @@ SHELL := /bin/bash
 VENV ?= .venv
 EXTRAS ?= dev
 CORES ?= all
+STUDY ?= config.yaml
 
 INSTALLED := $(VENV)/.installed-$(EXTRAS)
 # Snakemake starts `python` and `snakemake` by name, so the environment comes first on the path.
@@ -18,11 +19,19 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 ##@ Run
 
-.PHONY: demo
-demo: $(INSTALLED) ## Run the study in config.yaml and make its HTML report
-	snakemake --cores $(CORES)
-	name=$$(passband check config.yaml | awk '$$1 == "study" {print $$2}'); \
-	snakemake --report "results/$$name/report.html"
+.PHONY: demo run images
+demo: run ## Run the study in config.yaml and make its HTML report
+
+run: $(INSTALLED) ## Check STUDY=file, run it and make its HTML report
+	passband check $(STUDY)
+	snakemake --cores $(CORES) --configfile $(STUDY)
+	name=$$(passband check $(STUDY) | awk '$$1 == "study" {print $$2}'); \
+	snakemake --report "results/$$name/report.html" --configfile $(STUDY); \
+	passband summary "results/$$name"
+
+images: demo ## Make the figures in docs/images from the demo
+	mkdir -p docs/images
+	cp results/demo/figures/{examples,matrix,decay}.png docs/images/
 
 ##@ Develop
 

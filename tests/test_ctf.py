@@ -314,3 +314,24 @@ def test_members_needed_grows_with_spread_and_band():
     assert needed(0, 1.0) == 1
     assert needed(20, 1.0) < needed(80, 1.0)
     assert needed(40, 0.4) < needed(40, 1.0)
+
+
+# Displacement
+
+
+def test_displacement_of_pure_defocus_is_defocus_times_angle():
+    optics = ctf.Optics(300e3, defocus=400, aperture=10)
+    assert ctf.displacement(optics) == pytest.approx(400 * 10e-3, rel=1e-6)
+
+
+def test_displacement_of_pure_cs_is_cs_times_angle_cubed():
+    optics = ctf.Optics(300e3, cs=1e7, aperture=12)
+    assert ctf.displacement(optics) == pytest.approx(1e7 * 12e-3**3, rel=1e-6)
+
+
+def test_defocus_makes_up_for_cs():
+    """Lichte's defocus, ¾ Cs α², brings the largest displacement to a quarter (Ultramicroscopy 38,
+    13, 1991)."""
+    alone = ctf.Optics(300e3, cs=1e7, aperture=12)
+    lichte = ctf.Optics(300e3, cs=1e7, aperture=12, defocus=0.75 * 1e7 * 12e-3**2)
+    assert ctf.displacement(lichte) == pytest.approx(ctf.displacement(alone) / 4, rel=1e-3)

@@ -1,10 +1,12 @@
 """Networks on test conditions."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from passband import devices, evaluation, networks, store, training
+from passband import devices, evaluation, networks, store, table, training
 from passband.config import Training
 from passband.examples import Camera
 from passband.grid import Condition
@@ -171,7 +173,7 @@ def test_images_are_formed_once_for_all_networks(replicas, camera, splits, forme
     assert sorted(formed) == sorted((s, id) for s in splits for id in IDS)
 
 
-def test_progress_wraps_the_conditions(replicas, camera, splits):
+def test_progress_wraps_the_cells(replicas, camera, splits):
     seen = []
 
     def progress(items):
@@ -180,7 +182,7 @@ def test_progress_wraps_the_conditions(replicas, camera, splits):
             yield item
 
     run(replicas, camera, splits, progress=progress)
-    assert len(seen) == len(CONDITIONS)
+    assert len(seen) == len(CONDITIONS) * len(splits)
 
 
 # Records that are there already
@@ -215,9 +217,27 @@ def test_known_cells_are_found_by_name_when_specimens_change_places(
 
 
 def test_record_survives_the_disk(tmp_path, replicas, camera, splits, record):
-    store.write(record, tmp_path / "record.zarr.zip", store.RECORD, {"context": "x"})
-    known = store.read_same(tmp_path / "record.zarr.zip", store.RECORD, "x")
+    contexts = dict.fromkeys(splits, "x")
+    attrs = {"contexts": json.dumps(contexts)}
+    store.write(record, tmp_path / "record.zarr.zip", store.RECORD, attrs)
+    known = table.known(tmp_path / "record.zarr.zip", contexts)
     assert run(replicas, camera, splits, known=known).identical(record)
+
+
+def test_only_specimens_of_the_same_context_are_known(
+    tmp_path, replicas, camera, splits, record, formed
+):
+    path = tmp_path / "record.zarr.zip"
+    assert table.known(path, {"gold": "x"}) is None
+    store.write(record, path, store.RECORD, {"contexts": json.dumps({"gold": "x", "silver": "y"})})
+    assert table.known(path, {"gold": "z", "silver": "z"}) is None
+    known = table.known(path, {"gold": "x", "silver": "z"})
+    assert known.test_specimen.values.tolist() == ["gold"]
+    formed.clear()
+    assert run(replicas, camera, splits, known=known).identical(record)
+    assert sorted(formed) == sorted(("silver", id) for id in IDS)
+    path.write_bytes(path.read_bytes()[:-9])
+    assert table.known(path, {"gold": "x", "silver": "y"}) is None
 
 
 # Together with training

@@ -308,18 +308,16 @@ def test_condition_without_networks_is_nan_and_spoils_no_other():
 
 
 def test_every_draw_has_as_many_structures_and_replicas_as_there_are():
-    structures, replicas = ood.resample(7, 3, 500, seed=1)
+    structures = ood.resample(7, 500, 1, "structures")
     assert structures.shape == (500, 7)
-    assert replicas.shape == (500, 3)
     assert (structures.sum(1) == 7).all()
-    assert (replicas.sum(1) == 3).all()
     np.testing.assert_allclose(structures.mean(0), 1, atol=0.2)
     assert 0.6 < structures.var() < 1.1  # of a multinomial, 1 − 1/n: drawn with replacement
 
 
 def test_draws_are_weighted_means():
     D = random_dice(2, 3, 4)  # replica, test, structure
-    structures, replicas = ood.resample(4, 2, 6, seed=1)
+    structures, replicas = ood.resample(4, 6, 1, "s"), ood.resample(2, 6, 1, "r")
     found = ood._means(D, (structures, replicas))
     for draw in range(6):
         which = np.repeat(np.arange(4), structures[draw].astype(int))
@@ -385,11 +383,23 @@ def test_bootstrap_repeats_by_its_seed():
 
 def test_draws_are_paired_across_conditions():
     """Conditions that score alike on every structure differ by nothing, in every draw."""
-    alike = np.broadcast_to(random_dice(1, 3, 1, 8), (3, 3, 3, 8))
+    alike = np.broadcast_to(random_dice(1, 1, 1, 8), (3, 3, 3, 8))
     found = run(alike, draws=100)
     assert width(found, "dice") > 0.01
     for name in ("gap_model", "gap_test"):
         np.testing.assert_allclose(found[f"{name}_interval"], 0, atol=1e-12)
+
+
+def test_replicas_of_different_conditions_are_drawn_independently():
+    """Networks that differ by replica alone: a condition's own gap is nothing in every draw, that
+    to another condition's networks as uncertain as two means are."""
+    replicas = np.linspace(0.3, 0.9, 8).reshape(1, 8, 1, 1)
+    found = run(np.broadcast_to(replicas, (2, 8, 2, 5)), draws=400)
+    np.testing.assert_allclose(found.gap_model_interval, 0, atol=1e-12)
+    assert width(found, "gap_test") > 0
+    one = width(found, "dice")
+    other = found.gap_test_interval.diff("bound").squeeze().values[[0, 1], [1, 0]].mean()
+    assert other == pytest.approx(np.sqrt(2) * one, rel=0.2)
 
 
 def test_constant_gap_is_known_exactly_though_structures_scatter():
@@ -412,5 +422,7 @@ def test_interval_by_hand():
     np.testing.assert_allclose(found.dice_interval.squeeze(), [0.2, 0.8])
     found = run(D, draws=400, confidence=0.3)  # half of the draws are 0.5
     np.testing.assert_allclose(found.dice_interval.squeeze(), [0.5, 0.5])
-    share = Counter(ood._means(D[0], ood.resample(2, 1, 400, 0))[:, 0].round(3).tolist())
+    share = Counter(
+        ood._means(D[0], (ood.resample(2, 400, 0), np.ones((400, 1))))[:, 0].round(3).tolist()
+    )
     assert share[0.5] == pytest.approx(200, abs=50)

@@ -188,6 +188,7 @@ def test_dataset_is_labelled(dataset):
         "pixel_size_A": 0.3,
         "energy_eV": 300e3,
         "field_px": 48,
+        "seed": 7,
         "specimen": "gold",
         "split": "train",
     }

@@ -369,19 +369,24 @@ def test_read_many_names_the_store_that_is_not_whole(tmp_path):
         store.read_many(paths, KIND, "structure")
 
 
-@form
-def test_read_same_takes_only_the_same(tmp_path, form):
-    path = tmp_path / form
-    assert store.read_same(path, KIND, "abc") is None
-    store.write(dataset(), path, KIND, {"context": "abc"})
-    xr.testing.assert_equal(store.read_same(path, KIND, "abc"), dataset())
-    assert store.read_same(path, KIND, "abd") is None
-    assert store.read_same(path, "record", "abc") is None
-    store.write(dataset(), path, KIND, {})
-    assert store.read_same(path, KIND, "abc") is None
-    if path.is_file():
-        path.write_bytes(path.read_bytes()[:-9])
-        assert store.read_same(path, KIND, "abc") is None
+def test_read_many_takes_only_what_is_expected(tmp_path):
+    paths = [str(tmp_path / f"{k}.zarr.zip") for k in range(2)]
+    for k, split in enumerate(("train", "val")):
+        part = dataset().assign_coords(structure=dataset().structure + 100 * k)
+        store.write(part, paths[k], KIND, {"split": split})
+    store.read_many(paths, KIND, "structure")
+    with pytest.raises(StoreError, match=re.escape(f"{paths[1]}: its split is 'val', expected")):
+        store.read_many(paths, KIND, "structure", {"split": "train"})
+    with pytest.raises(StoreError, match="its field_px is None, expected 64"):
+        store.read_many(paths, KIND, "structure", {"field_px": 64})
+
+
+def test_read_many_refuses_the_same_structure_twice(tmp_path):
+    paths = [str(tmp_path / f"{k}.zarr.zip") for k in range(2)]
+    for path in paths:
+        store.write(dataset(), path, KIND, {})
+    with pytest.raises(StoreError, match=re.escape(f"{paths[1]}: its structure ")):
+        store.read_many(paths, KIND, "structure")
 
 
 # Provenance

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from passband import networks, training
-from passband.config import Training
+from passband.config import Microscope, Training
 from passband.evaluation import confusion
 from passband.examples import Camera
 from passband.scores import dice
@@ -112,12 +112,16 @@ def origins(batches, images, masks):
     return [origin(pair, images, masks) for batch in batches for pair in zip(*batch, strict=True)]
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 5, 10, 64])
-def test_every_structure_is_in_an_epoch_exactly_once(camera, splits, condition, batch_size):
+@pytest.mark.parametrize(
+    ("batch_size", "sizes"),
+    [(3, [3, 3, 4]), (4, [4, 4, 2]), (5, [5, 5]), (9, [10]), (10, [10]), (64, [10])],
+)
+def test_every_structure_is_in_an_epoch_exactly_once(camera, splits, condition, batch_size, sizes):
+    """A last image that would be alone joins the batch before."""
     made = epochs(camera, splits[0], condition, augment=False, batch_size=batch_size)
     batches = list(made)
-    assert len(batches) == len(made) == math.ceil(10 / batch_size)
-    assert all(len(images) == batch_size for images, _ in batches[:-1])
+    assert len(made) == len(batches)
+    assert [len(images) for images, _ in batches] == sizes
     images = camera.images(splits[0], condition)
     found = origins(batches, images, splits[0].masks)
     assert sorted(i for i, _ in found) == list(range(10))
@@ -264,7 +268,7 @@ def validate(done, camera, splits, condition, batch):
     return sum(losses) / len(images), dice(counts).mean()
 
 
-@pytest.mark.parametrize("batch_size", [1, 4])  # validation in batches of 4 and 2, and in one
+@pytest.mark.parametrize("batch_size", [2, 4])  # validation in batches of 4 and 2, and in one
 def test_returned_weights_have_the_lowest_loss_of_the_history(
     fit, camera, splits, condition, batch_size
 ):
@@ -274,6 +278,23 @@ def test_returned_weights_have_the_lowest_loss_of_the_history(
     value, score = validate(done, camera, splits, condition, 4 * batch_size)
     assert value == pytest.approx(min(losses), rel=1e-4)
     assert score == pytest.approx(done.best["val_dice"], abs=1e-6)
+
+
+def test_dropout_is_seeded_and_leaves_the_global_generator_alone(make_split, condition):
+    """fpn-resnet18 has dropout, which draws from torch's global generator."""
+    microscope = Microscope(field_px=64, pixel_size_A=0.4, focal_members=3)
+    camera = Camera.of(microscope, "zscore", torch.device("cpu"))
+    splits = make_split(4, "train", px=64), make_split(2, "val", px=64)
+    before = torch.random.get_rng_state()
+    runs = []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        runs.append(
+            training.train("fpn-resnet18", camera, splits, condition, settings(epochs=1), 5).weights
+        )
+        assert torch.initial_seed() == state
+    torch.random.set_rng_state(before)
+    assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
 
 
 def test_weights_are_those_of_the_best_epoch_and_not_of_the_last(fit, monkeypatch):

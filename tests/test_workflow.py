@@ -22,6 +22,8 @@ from passband.networks import load as load_weights
 
 ROOT = Path(__file__).parents[1]
 SMALLEST = ROOT / "studies" / "smallest.yaml"
+# The condition whose network is in the figure of examples.
+MIDDLE = "df+0020.00_cs+0001.200_ap016.00_ds001000.00"
 FIGURES = ("ctf", "decay", "examples", "matrix", "metrics")
 
 
@@ -233,6 +235,41 @@ def test_changing_the_specimen_remakes_all_that_depends_on_it(finished):
 
 
 @pytest.mark.slow
+def test_more_structures_simulate_only_the_shards_that_change(finished):
+    jobs = finished.jobs(study=finished.study(study={"structures": {"train": 24}}))
+    assert jobs["simulate"] == 2  # of three shards of 8, the first is full already
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [{"evaluation": {"batch_size": 16}}, {"training": {"decay": 0.5}}],
+    ids=["evaluation.batch_size", "decay under one-cycle"],
+)
+def test_what_changes_no_result_makes_nothing_again(finished, changes):
+    study = finished.study(**changes)
+    assert "Nothing to be done" in finished.run("--dry-run", study=study)
+
+
+@pytest.mark.slow
+def test_a_new_specimen_is_tested_on_without_repeating_the_old(copied):
+    study = copied.study(
+        specimens={"silver": {"material": "Ag", "diameter_nm": {"mean": 1.3, "max": 1.6}}},
+        grid={"defocus_nm": [5], "dose_e_per_A2": [200]},
+    )
+    jobs = copied.jobs(study=study)
+    assert jobs["train"] == 1
+    before = table.load(copied.folder / "results/smallest/table.zarr").counts.load()
+    printed = copied.run("results/smallest/table.zarr", study=study)
+    assert "on 2 conditions, 1 of them computed" in printed  # gold's network, now on silver too
+    assert "on 2 conditions, 2 of them computed" in printed  # silver's network
+    after = table.load(copied.folder / "results/smallest/table.zarr").counts
+    only = {"specimen": ["gold"], "test_specimen": ["gold"]}
+    kept = before.sel(train=after.train.values, test=after.test.values)
+    np.testing.assert_array_equal(after.sel(only).values, kept.values)
+
+
+@pytest.mark.slow
 def test_changing_the_training_keeps_the_exit_waves(finished):
     jobs = finished.jobs(study=finished.study(training={"epochs": 3}))
     assert "simulate" not in jobs
@@ -261,7 +298,8 @@ def test_a_killed_training_job_goes_on_behind_its_finished_networks(finished, tm
     )
     target = "results/killed/networks/gold/compact-w4-d2"
     target = f"{target}/df+0005.00_cs+0001.200_ap016.00_ds000200.00/r000-002.safetensors"
-    left = place.folder / target.replace("networks", "unfinished").removesuffix(".safetensors")
+    network = target.removeprefix("results/killed/networks/").removesuffix(".safetensors")
+    left = place.folder / "results/killed/unfinished" / network.replace("/", "_")
     process = place.start(target, study=study)
     first = left / "000.safetensors"
     deadline = time.monotonic() + 120
@@ -309,19 +347,38 @@ def test_a_truncated_exit_wave_is_named_and_nothing_is_made_of_it(copied):
 
 
 @pytest.mark.slow
+def test_an_exit_wave_of_another_split_is_named(copied):
+    waves = copied.folder / "results/smallest/waves/gold"
+    shutil.copy(waves / "val/00000.zarr.zip", waves / "train/00001.zarr.zip")
+    network = "results/smallest/networks/gold/compact-w4-d2"
+    network = f"{network}/df+0005.00_cs+0001.200_ap016.00_ds000200.00/r000-001.safetensors"
+    printed = copied.run(network, "--forcerun", "train", study="studies/smallest.yaml", fails=True)
+    assert re.search(r"error: train .*train/00001\.zarr\.zip: its split is 'val', exp", printed)
+    assert "Traceback" not in printed
+
+
+@pytest.mark.slow
 def test_a_hole_is_an_error_unless_allowed(copied):
     record = "results/smallest/records/gold/compact-w4-d2"
-    record = f"{record}/df+0005.00_cs+0001.200_ap016.00_ds000200.00/r000-001.zarr.zip"
+    record = f"{record}/{MIDDLE}/r000-001.zarr.zip"
     (copied.folder / record).unlink()
     again = copied.jobs("--forcerun", "aggregate", study="studies/smallest.yaml")
     assert again["evaluate"] == 1
     study = copied.study(study={"allow_incomplete": True})
-    copied.run("results/smallest/table.zarr", study=study)
+    printed = copied.run(study=study)  # with figures: another network is pictured
+    assert "3 of 4 records in" in printed
     whole = table.load(copied.folder / "results/smallest/table.zarr")
-    hole = {"train": "df+0005.00_cs+0001.200_ap016.00_ds000200.00"}
+    hole = {"train": MIDDLE}
     assert (whole.status.sel(hole) == table.STATUS["missing"]).all()
     assert np.isnan(whole.dice.sel(hole)).all()
     assert int((whole.status == table.STATUS["missing"]).sum()) == 2
+
+
+def test_holes_are_not_allowed_to_be_everything(tmp_path):
+    place = Workplace(tmp_path / "w")
+    printed = place.run(study=place.study(study={"allow_incomplete": True}), fails=True)
+    assert "there is no record under results/smallest/records yet" in printed
+    assert "Traceback" not in printed
 
 
 # ── Configuration on the command line ────────────────────────────────────────────────────────────
@@ -355,7 +412,7 @@ def test_a_named_study_stands_instead_of_config_yaml(tmp_path):
         ({"grid": {"dose_e_per_A2": [-5]}}, ("grid.dose_e_per_A2", "-5", "0.01")),
         ({"grid": {"aperture_mrad": [30]}}, ("grid.aperture_mrad", "30", "18.75 mrad")),
         ({"specimens": {"gold": {"material": "Unobtainium"}}}, ("material", "Unobtainium", "Au")),
-        ({"study": {"structures": {"train": 0}}}, ("study.structures.train = 0", "between 1 and")),
+        ({"study": {"structures": {"train": 0}}}, ("study.structures.train = 0", "between 2 and")),
         ({"training": {"architectures": ["unet-zero"]}}, ("unet-zero", "unet-resnet18")),
     ],
     ids=["key", "metres", "negative", "aperture", "material", "empty split", "architecture"],

@@ -8,6 +8,7 @@ a line for each mistake naming key, value and what is allowed. The JSON schema a
 import difflib
 import re
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
@@ -56,7 +57,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,39}$")]
 class Structures(Block):
     """Number of random structures in each split. No structure is in two splits."""
 
-    train: int = key(96, "to train on", ge=1, le=1_000_000)
+    train: int = key(96, "to train on", ge=2, le=1_000_000)
     val: int = key(24, "to choose the best epoch by", ge=1, le=1_000_000)
     test: int = key(24, "to test on", ge=1, le=1_000_000)
 
@@ -70,9 +71,18 @@ class StudyBlock(Block):
     structures_per_shard: int = key(
         64, "Structures that one simulate job makes and one file holds.", ge=1, le=100_000
     )
-    replicas: int = key(1, "Networks per cell of the grid, alike but for their seed.", ge=1, le=999)
+    replicas: int = key(
+        1,
+        "Networks per cell of the grid, alike but for initial weights, order and augmentation.",
+        ge=1,
+        le=999,
+    )
     replicas_per_job: int = key(
-        1, "Replicas that one train job and one evaluate job take on.", ge=1, le=999
+        1,
+        "Replicas that one train job and one evaluate job take on. Another number makes other jobs "
+        "of the networks, and trains them again.",
+        ge=1,
+        le=999,
     )
     allow_incomplete: bool = key(
         False,
@@ -190,11 +200,13 @@ class Range(Block):
 
     start: float = Field(description="First value.")
     stop: float = Field(description="Last value.")
-    num: int = Field(description="Number of values.", ge=1, le=10_000)
+    num: int = Field(description="Number of values.", ge=1, le=1000)
     spacing: Literal["linear", "geometric"] = key("linear", "Equal differences or equal ratios.")
 
     @model_validator(mode="after")
-    def _geometric_has_one_sign(self) -> Self:
+    def _makes_sense(self) -> Self:
+        if self.num == 1 and self.start != self.stop:
+            raise ValueError(f"num = 1: start = {self.start:g} and stop = {self.stop:g} need 2")
         if self.spacing == "geometric" and self.start * self.stop <= 0:
             raise ValueError(
                 f"start = {self.start:g}, stop = {self.stop:g}: a geometric range needs two "
@@ -211,6 +223,14 @@ Values = Annotated[
     Annotated[list[float], Tag("list")] | Annotated[Range, Tag("range")],
     Discriminator(lambda value: "range" if isinstance(value, dict | Range) else "list"),
 ]
+
+
+def _distinct(values: list[str]) -> list[str]:
+    """Return a list whose values all differ."""
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{values}: {value} stands twice")
+    return values
 
 
 def _axis(name: str) -> Any:
@@ -290,7 +310,7 @@ class Training(Block):
         min_length=1,
     )
     epochs: int = key(12, "Passes over the training structures.", "epochs", ge=1, le=10_000)
-    batch_size: int = key(8, "Images in an optimizer step.", "images", ge=1, le=4096)
+    batch_size: int = key(8, "Images in an optimizer step.", "images", ge=2, le=4096)
     learning_rate: float = key(0.004, "Adam's (highest) learning rate.", gt=0, le=1)
     schedule: Literal["one-cycle", "exponential", "constant"] = key(
         "one-cycle", "How the learning rate changes: per step, per epoch by `decay`, or not at all."
@@ -335,7 +355,7 @@ class Evaluation(Block):
 class Information(Block):
     """How the contrast transfer functions are compared."""
 
-    weights: list[Literal["flat", "specimen"]] = key(
+    weights: Annotated[list[Literal["flat", "specimen"]], AfterValidator(_distinct)] = key(
         lambda: ["flat", "specimen"],
         "Weights w(q): 1, or the specimen's mean power spectrum.",
         min_length=1,
@@ -348,7 +368,7 @@ class Information(Block):
 class Figures(Block):
     """How figures look. Nothing here makes a network train again."""
 
-    formats: list[Literal["png", "svg"]] = key(
+    formats: Annotated[list[Literal["png", "svg"]], AfterValidator(_distinct)] = key(
         lambda: ["png", "svg"], "File formats.", min_length=1
     )
     dpi: int = key(150, "Resolution of PNG files.", "dots/inch", ge=30, le=1200)
@@ -395,9 +415,9 @@ class Study(Block):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         self._check_field()
-        self._check_optics("grid", self.grid.axes()["aperture_mrad"])
-        if self.test_grid.aperture_mrad is not None:
-            self._check_optics("test_grid", self.test_axes["aperture_mrad"])
+        self._check_optics("grid", self.grid.axes())
+        if any(getattr(self.test_grid, name) for name in AXES):
+            self._check_optics("test_grid", self.test_axes)
         if self.study.replicas_per_job > self.study.replicas:
             raise ValueError(
                 f"study.replicas_per_job = {self.study.replicas_per_job}: must not exceed "
@@ -415,7 +435,7 @@ class Study(Block):
         for name, specimen in self.specimens.items():
             # A faceted particle is wider than the ball of its volume, and its image must not touch
             # its own periodic copy.
-            largest = (field_nm - 0.3) / 1.15
+            largest = (field_nm - 0.3) / 1.2
             if specimen.diameter_nm.max > largest:
                 raise ValueError(
                     f"specimens.{name}.diameter_nm.max = {specimen.diameter_nm.max:g}: must not "
@@ -431,26 +451,37 @@ class Study(Block):
                     f"{least} or more, for training.architectures[{i}] = {name!r}"
                 )
 
-    def _check_optics(self, block: str, apertures: list[float]) -> None:
-        wavelength = ctf.wavelength(units.energy(self.microscope))
-        cutoff = self.microscope.sampling.cutoff
-        limit = cutoff * wavelength * 1e3
-        edge = self.microscope.aperture_edge_mrad / 2
-        for value in apertures:
-            if value + edge > limit:
+    def _check_optics(self, block: str, axes: dict[str, list[float]]) -> None:
+        microscope, sampling = self.microscope, self.microscope.sampling
+        widest = axes["aperture_mrad"][-1]
+        cutoff = sampling.cutoff * ctf.wavelength(units.energy(microscope)) * 1e3
+        limit = cutoff - microscope.aperture_edge_mrad / 2
+        if widest > limit:
+            raise ValueError(
+                f"{block}.aperture_mrad = {widest:g}: must not exceed {limit:.2f} mrad, the band "
+                f"limit of pixels of {microscope.pixel_size_A:g} Å at {microscope.energy_kev:g} "
+                "keV; take smaller pixels or a smaller aperture"
+            )
+        if microscope.coherence == "focal-series":
+            optics = units.optics(Condition(0, 0, widest, 1), microscope)
+            needed = ctf.members_needed(optics, sampling.cutoff)
+            if needed > microscope.focal_members:
                 raise ValueError(
-                    f"{block}.aperture_mrad = {value:g}: must not exceed {limit - edge:.2f} mrad, "
-                    f"the band limit of pixels of {self.microscope.pixel_size_A:g} Å at "
-                    f"{self.microscope.energy_kev:g} keV; take smaller pixels or a smaller aperture"
+                    f"microscope.focal_members = {microscope.focal_members}: must be at least "
+                    f"{needed} to represent a focal spread of {microscope.focal_spread_nm:g} nm "
+                    f"up to {widest:g} mrad"
                 )
-        if self.microscope.coherence == "focal-series":
-            widest = Condition(0, 0, max(apertures), 1)
-            needed = ctf.members_needed(units.optics(widest, self.microscope), cutoff)
-            if needed > self.microscope.focal_members:
+        # Displacement is linear in defocus and in Cs, so a corner of the grid has the largest.
+        corners = product(*((axes[name][0], axes[name][-1]) for name in ("defocus_nm", "cs_um")))
+        for defocus, cs in corners:
+            optics = units.optics(Condition(defocus, cs, widest, 1), microscope)
+            displaced = ctf.displacement(optics)
+            if displaced > sampling.field_A / 2:
                 raise ValueError(
-                    f"microscope.focal_members = {self.microscope.focal_members}: must be at least "
-                    f"{needed} to represent a focal spread of "
-                    f"{self.microscope.focal_spread_nm:g} nm up to {max(apertures):g} mrad"
+                    f"{block}.cs_um = {cs:g} with defocus_nm = {defocus:g} and aperture_mrad = "
+                    f"{widest:g}: displaces image detail by up to {displaced:.0f} Å, which must "
+                    f"not exceed half the field of view, {sampling.field_A / 2:.0f} Å; take more "
+                    "pixels or a smaller aperture"
                 )
 
 

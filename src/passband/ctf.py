@@ -174,6 +174,19 @@ def focal_series(optics: Optics, members: int) -> list[tuple[float, Optics]]:
     ]
 
 
+def displacement(optics: Optics) -> float:
+    """Return how far the aberrations displace image detail, at most, within the aperture [Å].
+
+    A wave component at q is displaced by ∇χ/2π = |Cs α³ − Δf α| for round lenses (delocalisation,
+    Coene & Jansen, *Scanning Microsc. Suppl.* 6, 379, 1992). On a periodic field of side L,
+    displacements beyond L/2 wrap around: there χ changes by more than π between two frequencies.
+    """
+    lam = wavelength(optics.energy)
+    q = np.linspace(0, (optics.aperture + optics.aperture_edge / 2) * 1e-3 / lam, 500)
+    radial, _ = aberration_gradient(optics, q)
+    return float(np.abs(radial).max() * lam / (2 * np.pi))
+
+
 def members_needed(optics: Optics, q_max: float, tolerance: float = 0.01) -> int:
     """Return how many focal members reproduce the temporal envelope up to `q_max` [1/Å].
 
@@ -181,7 +194,7 @@ def members_needed(optics: Optics, q_max: float, tolerance: float = 0.01) -> int
     every q below the aperture and `q_max`. 100 stands for 100 or more.
     """
     lam = wavelength(optics.energy)
-    q = np.linspace(0, min(q_max, optics.aperture * 1e-3 / lam), 200)
+    q = np.linspace(0, min(q_max, (optics.aperture + optics.aperture_edge / 2) * 1e-3 / lam), 200)
     exact = temporal_envelope(optics, q)
     for members in range(1, 100):
         nodes, weights = hermgauss(members)

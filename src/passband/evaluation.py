@@ -76,10 +76,10 @@ def evaluate(
     precision : str
         See :func:`passband.devices.precision`.
     known : Dataset, optional
-        A record of the same networks and structures. Its cells are taken over, and only conditions
-        it lacks are computed.
+        A record of the same networks, and of the same structures in the test specimens it has. Its
+        cells are taken over, and only those it lacks are computed.
     progress : callable
-        Wraps the iterable of conditions, to draw a progress bar.
+        Wraps the list of cells to compute, to draw a progress bar.
 
     Returns
     -------
@@ -92,25 +92,25 @@ def evaluate(
     counts = np.zeros(
         (len(replicas), len(splits), len(ids), structures, len(OUTCOMES)), dtype=np.uint32
     )
-    missing = list(range(len(ids)))
-    if known is not None:
-        known = known.sel(replica=list(replicas), test_specimen=list(splits))
-        place = {id: k for k, id in enumerate(known.test.values)}
-        missing = [k for k, id in enumerate(ids) if id not in place]
+    missing = []
+    for s, specimen in enumerate(splits):
+        have = known is not None and specimen in known.test_specimen.values
+        have = set(known.test.values) if have else set()
         for k, id in enumerate(ids):
-            if id in place:
-                counts[:, :, k] = known.counts.values[:, :, place[id]]
-    for k in progress(missing):
-        for s, split in enumerate(splits.values()):
-            start = 0
-            for batch in camera.counts(split, conditions[k], chunk=batch_size):
-                images = normalise(batch, camera.normalisation, camera.electrons(conditions[k]))
-                stop = start + len(batch)
-                for r, network in enumerate(replicas.values()):
-                    logits = predict(network, images[:, None], precision)
-                    outcome = confusion(logits, split.masks[start:stop])
-                    counts[r, s, k, start:stop] = outcome.cpu().numpy()
-                start = stop
+            if id in have:
+                cell = known.counts.sel(replica=list(replicas), test_specimen=specimen, test=id)
+                counts[:, s, k] = cell.values
+            else:
+                missing.append((s, specimen, k))
+    for s, specimen, k in progress(missing):
+        split, start = splits[specimen], 0
+        for batch in camera.counts(split, conditions[k], chunk=batch_size):
+            images = normalise(batch, camera.normalisation, camera.electrons(conditions[k]))
+            stop = start + len(batch)
+            for r, network in enumerate(replicas.values()):
+                logits = predict(network, images[:, None], precision)
+                counts[r, s, k, start:stop] = confusion(logits, split.masks[start:stop]).cpu()
+            start = stop
     return xr.Dataset(
         {
             "counts": (

@@ -1,7 +1,7 @@
 """Images of a specimen's structures under a condition, formed in memory as they are needed."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from passband import units
+from passband import store, units
 from passband.config import Microscope
 from passband.grid import Condition
 from passband.imaging import Imager, expose, normalise
@@ -38,6 +38,43 @@ class Split:
     masks: torch.Tensor
 
     @classmethod
+    def load(
+        cls,
+        paths: Sequence[str],
+        names: tuple[int, str, str],
+        microscope: Microscope,
+        device: torch.device,
+    ) -> "Split":
+        """Read a split from its shards.
+
+        Parameters
+        ----------
+        paths : sequence of str
+            The shards of exit waves.
+        names : (int, str, str)
+            Study seed, specimen and split.
+        microscope : Microscope
+            Whose field, pixels and energy the waves must have.
+        device : torch.device
+            Where to keep them.
+
+        Raises
+        ------
+        StoreError
+            If a shard is missing, torn, or of another specimen, split, field or energy.
+        """
+        expected = {
+            "seed": names[0],
+            "specimen": names[1],
+            "split": names[2],
+            "field_px": microscope.field_px,
+            "pixel_size_A": microscope.pixel_size_A,
+            "energy_eV": units.energy(microscope),
+        }
+        waves = store.read_many(paths, store.WAVES, "structure", expected)
+        return cls.from_dataset(waves, names[0], device)
+
+    @classmethod
     def from_dataset(cls, waves: xr.Dataset, study_seed: int, device: torch.device) -> "Split":
         """Return the split in a dataset of exit waves."""
         return cls(
@@ -49,6 +86,12 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.structures)
+
+    def first(self, number: int) -> "Split":
+        """Return the split's first structures."""
+        return Split(
+            self.names, self.structures[:number], self.spectra[:number], self.masks[:number]
+        )
 
     @cached_property
     def digest(self) -> str:

@@ -24,10 +24,12 @@ MOST = 4
 
 def save(figure: Figure, paths: Iterable[str | Path], dpi: int) -> None:
     """Write a figure to each path, whole or not at all; the suffix chooses the format."""
-    for path in paths:
-        with store.replacing(path) as beside:
-            figure.savefig(beside, dpi=dpi, bbox_inches="tight")
-    plt.close(figure)
+    try:
+        for path in paths:
+            with store.replacing(path) as beside:
+                figure.savefig(beside, dpi=dpi, bbox_inches="tight")
+    finally:
+        plt.close(figure)
 
 
 def _theme() -> None:
@@ -149,8 +151,9 @@ def matrix(ood: xr.Dataset, palette: str) -> Figure:
 def metrics(ood: xr.Dataset, information: xr.Dataset, palette: str) -> Figure:
     """Return Dice under other conditions over overlap and coverage, a row for each weight.
 
-    Every point is a pair of different conditions; ρ is Spearman's rank correlation over all points
-    of a panel, and over those whose two conditions have the same dose.
+    Every point is a pair of different conditions, under a specimen's weight of that specimen's
+    networks; ρ is Spearman's rank correlation over all points of a panel, and over those whose two
+    conditions have the same dose.
     """
     _theme()
     weights = [str(w) for w in information.weight.values]
@@ -162,7 +165,7 @@ def metrics(ood: xr.Dataset, information: xr.Dataset, palette: str) -> Figure:
     figure, axes = plt.subplots(
         len(weights),
         len(columns),
-        figsize=(7.2, 2.3 * len(weights) + 0.6),
+        figsize=(8.2, 2.3 * len(weights) + 0.6),
         sharey=True,
         squeeze=False,
         layout="constrained",
@@ -171,36 +174,42 @@ def metrics(ood: xr.Dataset, information: xr.Dataset, palette: str) -> Figure:
     pairs = pairs[pairs["train"] != pairs["test"]].dropna(subset="dice").reset_index(drop=True)
     shift = pairs["test_dose_e_per_A2"] / pairs["train_dose_e_per_A2"]
     pairs["dose, test / train"] = [f"{ratio:.3g}" for ratio in shift]
-    order = [f"{ratio:.3g}" for ratio in sorted(set(shift))]
+    order = list(dict.fromkeys(f"{ratio:.3g}" for ratio in sorted(shift)))
+    many = len(order) > 7
+    information = information.sel(train=ood.train.values, test=ood.test.values)
     for row, weight in zip(axes, weights, strict=True):
-        found = information.sel(weight=weight)
+        found = information.sel(weight=weight).transpose("train", "test", ...)
+        # A specimen's spectrum says nothing of networks trained on another specimen.
+        own = pairs if weight == "flat" else pairs[pairs["specimen"] == weight]
+        equal = own[shift[own.index] == 1].index
+        hue = np.log10(shift) if many else pairs["dose, test / train"]
         for ax, (variable, title) in zip(row, columns.items(), strict=True):
-            x = pd.Series(found[variable].values[pairs["i"], pairs["j"]], pairs.index)
-            many = len(order) > 7
-            sns.scatterplot(
-                x=x.values,
-                y=pairs["dice"].values,
-                ax=ax,
-                s=14,
-                alpha=0.7,
-                lw=0,
-                hue=(np.log10(shift) if many else pairs["dose, test / train"]).values,
-                hue_order=None if many else order,
-                palette=palette,
-                legend=ax is axes[0, 0] and "auto",
-                rasterized=len(pairs) > 5000,
-            )
-            equal = pairs[shift == 1].index
+            x = pd.Series(found[variable].values[own["i"], own["j"]], own.index)
+            if len(own):
+                sns.scatterplot(
+                    x=x.values,
+                    y=own["dice"].values,
+                    ax=ax,
+                    s=14,
+                    alpha=0.7,
+                    lw=0,
+                    hue=hue[own.index].values,
+                    hue_order=None if many else order,
+                    hue_norm=(hue.min(), hue.max()) if many else None,
+                    palette=palette,
+                    legend=ax is axes[0, 0] and "auto",
+                    rasterized=len(own) > 5000,
+                )
             ax.set_title(
-                f"weight {weight}\nρ = {_rho(x, pairs.dice):.2f}, at equal dose "
-                f"{_rho(x[equal], pairs.dice[equal]):.2f}",
+                f"weight {weight}\nρ = {_rho(x, own.dice):.2f}, at equal dose "
+                f"{_rho(x[equal], own.dice[equal]):.2f}",
                 fontsize="small",
             )
             ax.set(xlabel=title, ylabel="mean Dice", ylim=(-0.03, 1.03))
     if axes[0, 0].get_legend():
         handles, labels = axes[0, 0].get_legend_handles_labels()
         axes[0, 0].get_legend().remove()
-        title = "log₁₀ of dose, test / train" if len(order) > 7 else "dose, test / train"
+        title = "log₁₀ of dose, test / train" if many else "dose, test / train"
         figure.legend(handles, labels, title=title, loc="outside right upper")
     return figure
 
@@ -219,12 +228,17 @@ def decay(ood: xr.Dataset, palette: str) -> Figure:
     _theme()
     pairs = _pairs(ood).dropna(subset="dice")
     figure, axes = plt.subplots(1, len(AXES), figsize=(9.6, 2.5), sharey=True, layout="constrained")
+    axes[0].set_ylabel("mean Dice")
     for ax, axis in zip(axes, AXES.values(), strict=True):
         x, hue = f"test_{axis.name}", f"train_{axis.name}"
         others = [other for other in AXES if other != axis.name]
         same = np.logical_and.reduce([pairs[f"train_{o}"] == pairs[f"test_{o}"] for o in others])
         shown = pairs[same & pairs[hue].isin(_spread(pairs[hue].unique(), 6))]
-        colours = sns.color_palette(palette, shown[hue].nunique())
+        ax.set(xlabel=f"test {axis.label} ({axis.unit})", ylim=(-0.03, 1.03))
+        if shown.empty:
+            continue
+        trained = sorted(shown[hue].unique())
+        colours = dict(zip(trained, sns.color_palette(palette, len(trained)), strict=True))
         sns.lineplot(
             shown,
             x=x,
@@ -238,7 +252,8 @@ def decay(ood: xr.Dataset, palette: str) -> Figure:
             err_kws={"lw": 0, "alpha": 0.2},
         )
         own = shown[shown[x] == shown[hue]].groupby(hue)["dice"].mean()
-        ax.scatter(own.index, own, s=34, facecolor="white", edgecolor=colours[: len(own)], zorder=3)
+        edges = [colours[value] for value in own.index]
+        ax.scatter(own.index, own, s=34, facecolor="white", edgecolor=edges, zorder=3)
         values = np.unique(shown[x])
         if values.min() > 0 and values.max() / values.min() >= 8:
             ax.set_xscale("log")
@@ -253,7 +268,6 @@ def decay(ood: xr.Dataset, palette: str) -> Figure:
             fontsize="x-small",
             title_fontsize="x-small",
         )
-        ax.set(xlabel=f"test {axis.label} ({axis.unit})", ylabel="mean Dice", ylim=(-0.03, 1.03))
     return figure
 
 
@@ -363,7 +377,7 @@ def _pairs(ood: xr.Dataset) -> pd.DataFrame:
 def _frame(group: xr.Dataset) -> pd.DataFrame:
     dice = group.dice.transpose("train", "test")
     i, j = np.indices(dice.shape).reshape(2, -1)
-    columns = {"i": i, "j": j, "dice": dice.values.ravel()}
+    columns = {"specimen": str(group.specimen.values), "i": i, "j": j, "dice": dice.values.ravel()}
     for dimension, index in (("train", i), ("test", j)):
         columns[dimension] = group[dimension].values[index]
         for axis in AXES:

@@ -8,13 +8,16 @@ a function and register it; it then is in the store, the table of metrics and th
 """
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from passband import ctf, units
-from passband.config import Microscope
 from passband.grid import Condition, coordinates
+
+if TYPE_CHECKING:
+    from passband.config import Microscope
 
 #: Metrics of one condition: (T, u) → values, with T of shape (conditions, frequencies) and u the
 #: weights w(q)·q·dq of the integral.
@@ -67,7 +70,7 @@ def coverage(T: np.ndarray, T_test: np.ndarray, u: np.ndarray) -> np.ndarray:
 def metrics(
     train: Sequence[Condition],
     test: Sequence[Condition],
-    microscope: Microscope,
+    microscope: "Microscope",
     samples: int,
     spectra: dict[str, tuple[np.ndarray, np.ndarray]],
 ) -> xr.Dataset:

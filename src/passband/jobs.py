@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from passband import PassbandError, store
@@ -42,8 +43,9 @@ class Job:
 
     def provenance(self, target: str) -> dict[str, str]:
         """Return the attributes of what the job writes; `target` is the path Snakemake makes."""
-        study = self.study
-        return store.provenance(study.study.name, study.digest, f"snakemake --cores all {target}")
+        name, configuration = self.study.study.name, self.study.model_dump_json()
+        command = f"snakemake --cores all {target}"
+        return store.provenance(name, self.study.digest, command) | {"configuration": configuration}
 
 
 @contextlib.contextmanager
@@ -101,9 +103,10 @@ def _logging(logfile: str | Path) -> Iterator[None]:
 
 def _cap_threads(threads: int) -> None:
     """Hold the numerical libraries that are loaded already to the job's cores."""
-    with contextlib.suppress(ImportError):
-        from threadpoolctl import threadpool_limits
-
-        threadpool_limits(threads)
+    threadpool_limits(threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
+    if "numba" in sys.modules:
+        sys.modules["numba"].set_num_threads(
+            min(threads, sys.modules["numba"].config.NUMBA_NUM_THREADS)
+        )

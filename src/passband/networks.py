@@ -76,7 +76,7 @@ def build(name: str, seed: int = 0) -> nn.Module:
         If the name is unknown.
     """
     architecture = architectures.parse(name)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng():
         torch.manual_seed(seed)
         if isinstance(architecture, architectures.Compact):
             return CompactUNet(architecture.width, architecture.depth)

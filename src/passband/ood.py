@@ -12,7 +12,7 @@ import xarray as xr
 from passband.scores import dice
 from passband.seeds import generator
 
-#: Metrics of one training condition: values (..., test) with the own condition's place → (...).
+#: Metrics of a training condition, and of a pair of conditions.
 SUMMARIES: dict[str, str] = {
     "id": "Dice under the training condition, M(i, i)",
     "ood": "mean Dice under the other test conditions",
@@ -96,24 +96,25 @@ def effective_robustness(id: np.ndarray, ood: np.ndarray) -> np.ndarray:
     return y - (slope * x + intercept)
 
 
-def resample(
-    structures: int, replicas: int, draws: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return how often each structure and each replica is in each bootstrap sample.
+def resample(number: int, draws: int, *names: str | int) -> np.ndarray:
+    """Return how often each of some clusters is in each bootstrap sample.
 
-    Structures and replicas are the clusters: the pixels and images of one are not independent.
-    The same samples serve every condition, so that differences between conditions are paired.
+    Parameters
+    ----------
+    number : int
+        Clusters to draw from, and to draw.
+    draws : int
+        Bootstrap samples.
+    *names : str or int
+        What the seed is derived from.
 
     Returns
     -------
-    (draws, structures) and (draws, replicas) float arrays
-        Each row adds to the number of structures, or of replicas.
+    (draws, number) float array
+        Each row adds to `number`.
     """
-    random = generator(seed, "bootstrap")
-    return tuple(
-        random.multinomial(n, np.full(n, 1 / n), size=draws).astype(float)
-        for n in (structures, replicas)
-    )
+    random = generator(*names, "bootstrap")
+    return random.multinomial(number, np.full(number, 1 / number), size=draws).astype(float)
 
 
 def _means(D: np.ndarray, weights: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -181,8 +182,15 @@ def metrics(
     shape = tuple(table.sizes[d] for d in dims)
     place = {id: k for k, id in enumerate(table.test.values)}
     own = [place.get(id) for id in table.train.values]
-    weights = resample(table.sizes["structure"], table.sizes["replica"], draws, seed)
+    # Structures are the same under every condition and so are their samples, which pairs the
+    # conditions; a replica of one condition has nothing to do with one of another.
+    of_structure = resample(table.sizes["structure"], draws, seed, "structures")
+    weights = [
+        (of_structure, resample(table.sizes["replica"], draws, seed, id))
+        for id in table.train.values
+    ]
     edges = [(1 - confidence) / 2, (1 + confidence) / 2]
+    information = information.sel(train=table.train.values, test=table.test.values)
     values: dict[str, np.ndarray] = {}
     for group in progress(list(np.ndindex(shape))):
         cells = table.counts.isel(dict(zip(dims, group, strict=True)))
@@ -198,7 +206,7 @@ def _of_group(
     cells: xr.DataArray,
     distance: np.ndarray,
     own: list[int | None],
-    weights: tuple[np.ndarray, np.ndarray],
+    weights: list[tuple[np.ndarray, np.ndarray]],
     edges: list[float],
 ) -> dict[str, np.ndarray]:
     """Return all metrics, and their intervals, of one specimen, architecture and test specimen.
@@ -211,11 +219,13 @@ def _of_group(
         CTF distance.
     own : list of int or None
         Each training condition's place among the test conditions.
-    weights, edges
-        From :func:`resample`; the intervals' two quantiles.
+    weights : list of (array, array)
+        For each training condition, the samples of structures and of replicas.
+    edges : list of float
+        The intervals' two quantiles.
     """
     train, test = distance.shape
-    draws = len(weights[0])
+    draws = len(weights[0][0])
     others = np.ones_like(distance, dtype=bool)
     for i, k in enumerate(own):
         if k is not None:
@@ -239,12 +249,12 @@ def _of_group(
             deviations[i] = there.mean(2).std(0, ddof=1)
         if k is not None:
             ideal[k] = means[i, k]
-            ideal_draws[:, k] = _means(D[:, [k]], weights)[:, 0]
+            ideal_draws[:, k] = _means(D[:, [k]], weights[i])[:, 0]
     rows = []
     for i, k in enumerate(own):
         found = _of_row(means[i], ideal, k, near[i])
         if draws:
-            samples = _of_row(_means(row(i), weights), ideal_draws, k, near[i])
+            samples = _of_row(_means(row(i), weights[i]), ideal_draws, k, near[i])
             found |= {f"{name}_interval": _interval(v, edges) for name, v in samples.items()}
         rows.append(found)
     values = {name: np.stack([found[name] for found in rows]) for name in rows[0]}
@@ -266,7 +276,7 @@ def summary(metrics: xr.Dataset) -> str:
 
     The figures after ± are standard deviations over training conditions, ddof = 1.
     """
-    names = ["id", "ood", "worst", "gap_model"]
+    names = ["id", "ood", "worst", "gap_test"]
     rows = []
     for (specimen, architecture, test), group in metrics.stack(
         network=("specimen", "architecture", "test_specimen")
@@ -274,7 +284,7 @@ def summary(metrics: xr.Dataset) -> str:
         group = group.squeeze("network")
         other = group.train != group.test
         frame = group[["id", "ood", "worst"]].to_dataframe()[["id", "ood", "worst"]]
-        frame["gap_model"] = group.gap_model.where(other).mean("test").values
+        frame["gap_test"] = group.gap_test.where(other).mean("test").values
         doses = group.train_dose_e_per_A2.values
         for dose in [*sorted(set(doses)), None]:
             part = frame if dose is None else frame[doses == dose]

@@ -168,6 +168,7 @@ def simulate(
         ========== ========= ==================== ================================================
         spectrum   complex64 (structure, kx, ky)  :meth:`Sampling.crop` of the exit wave
         mask       uint8     (structure, x, y)    :func:`passband.specimen.mask`
+        particles  int64     (structure)          particles that found room, see `draw`
         power      float64   (structure, q)       :func:`linear_power` of the spectrum
         structure  int64     (structure)          index within the split
         q          float64   (q)                  ring's spatial frequency [1/Å]
@@ -182,9 +183,11 @@ def simulate(
     spectrum = np.empty((len(indices), sampling.cropped, sampling.cropped), np.complex64)
     masks = np.empty((len(indices), sampling.px, sampling.px), np.uint8)
     power = np.empty((len(indices), sampling.half + 1))
+    particles = np.empty(len(indices), np.int64)
     for i, index in enumerate(progress(indices)):
         rng = seeds.generator(seed, specimen_name, split, int(index), "structure")
         structure = draw(specimen, sampling, rng)
+        particles[i] = structure.atoms.arrays["particle"].max()
         masks[i] = mask(structure, sampling)
         spectrum[i] = sampling.crop(exit_wave(structure.atoms, sampling, energy, device))
         power[i] = linear_power(spectrum[i])
@@ -199,6 +202,11 @@ def simulate(
                 ("structure", "x", "y"),
                 masks,
                 {"long_name": "particles in projection", "units": "1"},
+            ),
+            "particles": (
+                "structure",
+                particles,
+                {"long_name": "number of particles that found room", "units": "1"},
             ),
             "power": (
                 ("structure", "q"),
@@ -222,6 +230,7 @@ def simulate(
             "pixel_size_A": sampling.pixel_A,
             "energy_eV": energy,
             "field_px": sampling.px,
+            "seed": seed,
             "specimen": specimen_name,
             "split": split,
         },

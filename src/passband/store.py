@@ -12,7 +12,7 @@ import socket
 import subprocess
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -260,15 +260,6 @@ def _checked(path: str | Path, kind: str, load: Callable[[], xr.Dataset]) -> xr.
     return dataset
 
 
-def read_same(path: str | Path, kind: str, context: str) -> xr.Dataset | None:
-    """Read a store if it is there, whole, and its attribute `context` is the given one."""
-    try:
-        dataset = read(path, kind)
-    except StoreError:
-        return None
-    return dataset if dataset.attrs.get("context") == context else None
-
-
 def open(path: str | Path, kind: str) -> xr.Dataset:
     """Open a folder; variables are read when they are used.
 
@@ -285,17 +276,43 @@ def open(path: str | Path, kind: str) -> xr.Dataset:
     return _checked(path, kind, load)
 
 
-def read_many(paths: list[str], kind: str, dimension: str) -> xr.Dataset:
+def read_many(
+    paths: Sequence[str], kind: str, dimension: str, expected: dict | None = None
+) -> xr.Dataset:
     """Read several stores and concatenate them along a dimension, sorted by its coordinate.
 
     Attributes are the first store's.
 
+    Parameters
+    ----------
+    paths, kind
+        As for :func:`read`.
+    dimension : str
+        The dimension to concatenate along; no value of its coordinate may be in two stores.
+    expected : dict, optional
+        Attributes that every store must have.
+
     Raises
     ------
     StoreError
-        As :func:`read`.
+        As :func:`read`, and if an attribute is not as expected or a value is in two stores.
     """
-    parts = [read(path, kind) for path in paths]
+    parts = []
+    for path in paths:
+        part = read(path, kind)
+        for name, value in (expected or {}).items():
+            if part.attrs.get(name) != value:
+                raise StoreError(
+                    f"{path}: its {name} is {part.attrs.get(name)!r}, expected {value!r}; delete "
+                    "it and run again"
+                )
+        earlier = {v for other in parts for v in other[dimension].values.tolist()}
+        if shared := earlier & set(part[dimension].values.tolist()):
+            raise StoreError(
+                f"{path}: its {dimension} {min(shared)} is in another store too; delete it and "
+                "run again"
+            )
+        parts.append(part)
     whole = xr.concat(
         parts,
         dimension,

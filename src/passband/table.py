@@ -1,5 +1,6 @@
 """All records of a study as one xarray Dataset on disk."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -108,6 +109,30 @@ def aggregate(
                 beside, region={d: slice(k, k + 1) for d, k in place.items()}, consolidated=False
             )
         store.consolidate(beside)
+
+
+def known(path: str | Path, contexts: Mapping[str, str]) -> xr.Dataset | None:
+    """Return what of an earlier record still holds, None if nothing does.
+
+    Parameters
+    ----------
+    path : path
+        The record, if there is one.
+    contexts : mapping of str to str
+        Test specimen to a digest of all that its counts depend on.
+
+    Returns
+    -------
+    Dataset or None
+        The record's test specimens whose context is unchanged.
+    """
+    try:
+        record = store.read(path, store.RECORD)
+    except store.StoreError:
+        return None
+    before = json.loads(record.attrs.get("contexts", "{}"))
+    same = [name for name in record.test_specimen.values if before.get(name) == contexts.get(name)]
+    return record.sel(test_specimen=same) if same else None
 
 
 def _template(sizes: dict[str, list]) -> xr.Dataset:

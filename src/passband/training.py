@@ -100,10 +100,13 @@ class Epochs:
         self.camera, self.split, self.condition = camera, split, condition
         self.settings, self.network_seed = settings, network_seed
         self.epoch = 0
+        # Where batches begin, after the first. A last image alone joins the batch before: batch
+        # normalisation cannot take a batch of one.
+        self._starts = range(settings.batch_size, len(split) - 1, settings.batch_size)
         self._fixed = None if settings.noise == "fresh" else camera.images(split, condition)
 
     def __len__(self) -> int:
-        return -(-len(self.split) // self.settings.batch_size)
+        return len(self._starts) + 1
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         images = self._fixed
@@ -113,9 +116,7 @@ class Epochs:
         self.epoch += 1
         order = random.permutation(len(self.split))
         turns = random.integers(8, size=len(order)) if self.settings.augment else 0 * order
-        for batch in np.array_split(
-            order, range(self.settings.batch_size, len(order), self.settings.batch_size)
-        ):
+        for batch in np.array_split(order, self._starts):
             pairs = [
                 (turn(images[i], turns[i]), turn(self.split.masks[i], turns[i])) for i in batch
             ]
@@ -216,7 +217,7 @@ def train(
         The configuration's block `training`.
     network_seed : int
         Seed of initial weights, order and augmentation. Same seed, same kind of device and same
-        number of threads give the same network.
+        number of threads give the same network; the images' noise does not depend on it.
     progress : bool
         Whether to draw a progress bar.
     """
@@ -251,7 +252,10 @@ def train(
         # The batches lie in memory already: worker processes would only copy them.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*logging interval.*")
-        trainer.fit(module, epochs, held_out)
+        # Dropout draws from torch's global generator.
+        with torch.random.fork_rng():
+            torch.manual_seed(seed(network_seed, "training"))
+            trainer.fit(module, epochs, held_out)
     return Trained(module.best, module.history)
 
 

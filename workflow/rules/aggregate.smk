@@ -1,6 +1,6 @@
 rule aggregate:
     input:
-        records_for_table,
+        RECORDS,
     output:
         directory(f"{RESULTS}/table.zarr"),
     log:
@@ -8,14 +8,14 @@ rule aggregate:
     benchmark:
         f"{RESULTS}/benchmarks/aggregate.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=60,
     params:
         version=STAGES["aggregate"],
-        record=lambda wildcards: str(rules.evaluate.output[0]),
+        record=lambda wildcards: RECORD,
         specimens=list(STUDY.specimens),
         architectures=STUDY.training.architectures,
         train=STUDY.grid.axes(),
@@ -37,10 +37,10 @@ rule ood:
     benchmark:
         f"{RESULTS}/benchmarks/ood.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=60,
     params:
         version=STAGES["aggregate"],

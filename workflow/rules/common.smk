@@ -1,4 +1,5 @@
 # The study, and the names of its files. Nothing here reads data, since every job parses it again.
+import os
 import sys
 from os.path import relpath
 
@@ -11,8 +12,11 @@ try:
 except PassbandError as error:
     sys.exit(str(error))
 
+# Only for --software-deployment-method conda: which of envs/*.yaml jobs run in.
+ENVIRONMENT = f"../../envs/{os.environ.get('PASSBAND_ENVIRONMENT', 'cpu')}.yaml"
 RESULTS = f"results/{STUDY.study.name}"
 NETWORK = "{specimen}/{architecture}/{condition}/{batch}"
+RECORD = f"{RESULTS}/records/{NETWORK}.zarr.zip"
 BATCHES = batches(STUDY.study.replicas, STUDY.study.replicas_per_job)
 CONDITIONS = [condition.id for condition in STUDY.train_conditions]
 # What matches the grid's conditions and no other. Thousands of jobs match it against all rules, so
@@ -54,24 +58,67 @@ def values(block, *keys):
     return {key: value for key, value in block.model_dump().items() if key in keys}
 
 
-def records_for_table(wildcards):
-    """The records that must be there before the table is made."""
-    files = networks(rules.evaluate.output[0])
-    return [f for f in files if exists(f)] if STUDY.study.allow_incomplete else files
+def inactive(block, *keys):
+    """The leaves of a block without those that its other choices leave without effect."""
+    return {key: value for key, value in block.model_dump().items() if key not in keys}
 
 
-# The network whose predictions are pictured: the middle of the grid, at its highest dose.
-EXAMPLE = {
-    "specimen": next(iter(STUDY.specimens)),
-    "architecture": STUDY.training.architectures[0],
-    "condition": Condition(
-        *(
-            values[-1] if name == "dose_e_per_A2" else values[len(values) // 2]
-            for name, values in STUDY.grid.axes().items()
-        )
-    ).id,
-    "batch": next(iter(BATCHES)),
+def structures_of_shard(wildcards):
+    """The first structure of a shard, and the one after its last."""
+    first = int(wildcards.shard) * STUDY.study.structures_per_shard
+    number = getattr(STUDY.study.structures, wildcards.split)
+    return [first, min(first + STUDY.study.structures_per_shard, number)]
+
+
+FOCAL = {"focal-series": [], "quasi-coherent": ["focal_members"]}[STUDY.microscope.coherence]
+DECAY = [] if STUDY.training.schedule == "exponential" else ["decay"]
+IMAGING = inactive(STUDY.microscope, *FOCAL)
+TRAINING = inactive(STUDY.training, "architectures", *DECAY)
+# Linear transfer has the temporal envelope, however images are formed.
+TRANSFER = inactive(STUDY.microscope, "coherence", "focal_members")
+WEIGHTED_BY = {
+    specimen: shards(specimen, "train")
+    for specimen in STUDY.specimens
+    if "specimen" in STUDY.information.weights
 }
+
+
+def made(record):
+    """Whether a job's record counts as there: all do, unless holes in the grid are allowed."""
+    return not STUDY.study.allow_incomplete or exists(record)
+
+
+RECORDS = list(filter(made, networks(RECORD)))
+if not RECORDS:
+    sys.exit(
+        f"study.allow_incomplete = true: there is no record under {RESULTS}/records yet; run the "
+        "study with false first"
+    )
+
+
+def example():
+    """The job whose first network is pictured: the middle of the grid, at its highest dose."""
+    middle = Condition(
+        *(
+            axis[-1] if name == "dose_e_per_A2" else axis[len(axis) // 2]
+            for name, axis in STUDY.grid.axes().items()
+        )
+    ).id
+    jobs = (
+        {
+            "specimen": next(iter(STUDY.specimens)),
+            "architecture": STUDY.training.architectures[0],
+            "condition": condition,
+            "batch": batch,
+        }
+        for condition in [middle, *CONDITIONS]
+        for batch in BATCHES
+    )
+    return next((job for job in jobs if made(RECORD.format(**job))), None)
+
+
+EXAMPLE = example()
+
 
 FIGURES = {
     "ctf": "Transfer functions",
@@ -80,6 +127,8 @@ FIGURES = {
     "decay": "Generalization",
     "examples": "Generalization",
 }
+if EXAMPLE is None:
+    del FIGURES["examples"]
 
 
 def figure_files(names=FIGURES):

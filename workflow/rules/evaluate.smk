@@ -4,23 +4,22 @@ rule evaluate:
         waves=[file for specimen in STUDY.specimens for file in shards(specimen, "test")],
     output:
         # Kept when a test condition is added, so that only the new cells are computed.
-        update(f"{RESULTS}/records/{NETWORK}.zarr.zip"),
+        update(RECORD),
     log:
         f"{RESULTS}/logs/evaluate/{NETWORK}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate/{NETWORK}.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=60,
     params:
         version=STAGES["evaluate"],
         seed=STUDY.study.seed,
-        microscope=STUDY.microscope.model_dump(),
+        microscope=IMAGING,
         test=STUDY.test_axes,
-        batch_size=STUDY.evaluation.batch_size,
         waves={specimen: shards(specimen, "test") for specimen in STUDY.specimens},
     script:
         "../scripts/evaluate.py"

@@ -6,14 +6,14 @@ rule figure_ctf:
     benchmark:
         f"{RESULTS}/benchmarks/figures/ctf.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=15,
     params:
         version=STAGES["figures"],
-        microscope=STUDY.microscope.model_dump(),
+        microscope=TRANSFER,
         train=STUDY.grid.axes(),
         palette=STUDY.figures.palette,
         dpi=STUDY.figures.dpi,
@@ -31,10 +31,10 @@ rule figure_matrix:
     benchmark:
         f"{RESULTS}/benchmarks/figures/matrix.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=15,
     params:
         version=STAGES["figures"],
@@ -68,8 +68,8 @@ use rule figure_matrix as figure_metrics with:
 rule figure_examples:
     input:
         ood=rules.ood.output[0],
-        weights=expand(rules.train.output.weights, **EXAMPLE),
-        waves=shards(EXAMPLE["specimen"], "test")[:1],
+        weights=expand(rules.train.output.weights, **(EXAMPLE or {})) if EXAMPLE else [],
+        waves=shards(next(iter(STUDY.specimens)), "test"),
     output:
         figure("examples"),
     log:
@@ -77,15 +77,15 @@ rule figure_examples:
     benchmark:
         f"{RESULTS}/benchmarks/figures/examples.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=15,
     params:
         version=STAGES["figures"],
         seed=STUDY.study.seed,
-        microscope=STUDY.microscope.model_dump(),
+        microscope=IMAGING,
         structures=STUDY.figures.examples,
         dpi=STUDY.figures.dpi,
     script:

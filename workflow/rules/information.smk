@@ -1,6 +1,6 @@
 rule information:
     input:
-        waves=[file for specimen in STUDY.specimens for file in shards(specimen, "train")],
+        [file for files in WEIGHTED_BY.values() for file in files],
     output:
         directory(f"{RESULTS}/information.zarr"),
     log:
@@ -8,18 +8,19 @@ rule information:
     benchmark:
         f"{RESULTS}/benchmarks/information.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=30,
     params:
         version=STAGES["information"],
-        microscope=STUDY.microscope.model_dump(),
+        seed=STUDY.study.seed,
+        microscope=TRANSFER,
         train=STUDY.grid.axes(),
         test=STUDY.test_axes,
         weights=STUDY.information.weights,
         samples=STUDY.information.samples,
-        waves={specimen: shards(specimen, "train") for specimen in STUDY.specimens},
+        waves=WEIGHTED_BY,
     script:
         "../scripts/information.py"

@@ -10,18 +10,18 @@ rule train:
     benchmark:
         f"{RESULTS}/benchmarks/train/{NETWORK}.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=120,
     params:
         version=STAGES["train"],
         seed=STUDY.study.seed,
-        microscope=STUDY.microscope.model_dump(),
-        training=STUDY.training.model_dump(exclude={"architectures"}),
+        microscope=IMAGING,
+        training=TRAINING,
         replicas=lambda wildcards: BATCHES[wildcards.batch],
         # Finished replicas of an interrupted job: not an output, which Snakemake would delete.
-        unfinished=f"{RESULTS}/unfinished/{NETWORK}",
+        unfinished=f"{RESULTS}/unfinished/{NETWORK}".replace("}/{", "}_{"),
     script:
         "../scripts/train.py"

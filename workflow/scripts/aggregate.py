@@ -31,4 +31,4 @@ with jobs.job("aggregate", snakemake.log[0], snakemake.threads, snakemake.config
         job.provenance(snakemake.output[0]),
         params.allow_incomplete,
     )
-    job.made = f"{len(cells)} records in {snakemake.output[0]}"
+    job.made = f"{len(snakemake.input)} of {len(cells)} records in {snakemake.output[0]}"

@@ -1,50 +1,50 @@
 """Test one job's networks on every test condition, computing only the cells not yet known."""
 
-from passband import config, devices, evaluation, jobs, networks, store
+import json
+
+from passband import config, devices, evaluation, jobs, networks, store, table
 from passband.examples import Camera, Split
 from passband.grid import conditions
 from passband.seeds import digest
 
 params, wildcards = snakemake.params, snakemake.wildcards
-name = f"evaluate {wildcards.architecture} {wildcards.condition} {wildcards.batch}"
+name = " ".join(["evaluate", *wildcards])
 
 with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
     device = devices.device()
     weights, metadata = networks.load(snakemake.input.weights)
-    camera = Camera.of(config.Microscope(**params.microscope), metadata["normalisation"], device)
+    microscope = config.Microscope(**params.microscope)
+    camera = Camera.of(microscope, metadata["normalisation"], device)
     splits = {
-        specimen: Split.from_dataset(
-            store.read_many(files, store.WAVES, "structure"), params.seed, device
-        )
+        specimen: Split.load(files, (params.seed, specimen, "test"), microscope, device)
         for specimen, files in params.waves.items()
     }
-    context = digest(
-        {key: value for key, value in dict(params).items() if key != "test"},
-        networks.fingerprint(weights),
-        {specimen: split.digest for specimen, split in splits.items()},
-    )
-    known = store.read_same(snakemake.output[0], store.RECORD, context)
-    test = conditions(params.test)
+    how = {key: metadata[key] for key in ("architecture", "normalisation", "precision")}
+    counted_by = [params.version, params.microscope, how, devices.describe(device)]
+    fingerprint = networks.fingerprint(weights)
+    contexts = {
+        specimen: digest(counted_by, fingerprint, split.digest)
+        for specimen, split in splits.items()
+    }
+    known = table.known(snakemake.output[0], contexts)
     record = evaluation.evaluate(
         {r: networks.restore(metadata["architecture"], state) for r, state in weights.items()},
         camera,
         splits,
-        test,
-        params.batch_size,
+        conditions(params.test),
+        job.study.evaluation.batch_size,  # no param, since it changes no result
         metadata["precision"],
         known,
         job.progress,
     )
     for variable, key in (("val_loss", "val_loss"), ("best_epoch", "epoch")):
         record[variable] = ("replica", [metadata["best"][str(r)][key] for r in weights])
-    store.write(
-        record,
-        snakemake.output[0],
-        store.RECORD,
-        job.provenance(snakemake.output[0]) | {"context": context},
-    )
-    computed = len(test) if known is None else len({c.id for c in test} - set(known.test.values))
+    attrs = job.provenance(snakemake.output[0]) | {"contexts": json.dumps(contexts)}
+    store.write(record, snakemake.output[0], store.RECORD, attrs)
+    taken = [] if known is None else set(known.test.values) & set(record.test.values)
+    taken = len(taken) * (0 if known is None else known.sizes["test_specimen"])
+    cells = record.sizes["test_specimen"] * record.sizes["test"]
     job.made = (
-        f"{len(weights)} network(s) on {len(test)} conditions, {computed} of them computed, "
+        f"{len(weights)} network(s) on {cells} conditions, {cells - taken} of them computed, "
         f"in {snakemake.output[0]}"
     )

@@ -9,13 +9,12 @@ params = snakemake.params
 
 with jobs.job("information", snakemake.log[0], snakemake.threads, snakemake.config) as job:
     spectra = {"flat": (np.array([0.0]), np.array([1.0]))} if "flat" in params.weights else {}
-    if "specimen" in params.weights:
-        for specimen, files in params.waves.items():
-            power = [store.read(file, store.WAVES).power for file in files]
-            total = sum(p.sum("structure") for p in power) / sum(
-                p.sizes["structure"] for p in power
-            )
-            spectra[specimen] = (total.q.values, total.values)
+    for specimen, files in params.waves.items():
+        expected = {"specimen": specimen, "split": "train", "seed": params.seed}
+        parts = [store.read_many([f], store.WAVES, "structure", expected).power for f in files]
+        number = sum(power.sizes["structure"] for power in parts)
+        mean = sum(power.sum("structure") for power in parts) / number
+        spectra[specimen] = (mean.q.values, mean.values)
     metrics = information.metrics(
         conditions(params.train),
         conditions(params.test),

@@ -3,18 +3,16 @@
 from passband import config, jobs, simulate, store
 
 params, wildcards = snakemake.params, snakemake.wildcards
-name = f"simulate {wildcards.specimen} {wildcards.split} {wildcards.shard}"
+name = " ".join(["simulate", *wildcards])
 
 with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
-    first = int(wildcards.shard) * params.per_shard
-    indices = range(first, min(first + params.per_shard, params.structures))
     waves = simulate.simulate(
         wildcards.specimen,
         config.Specimen(**params.specimen),
         config.Microscope(**params.microscope),
         params.seed,
         wildcards.split,
-        indices,
+        range(*params.structures),
         progress=job.progress,
     )
     store.write(
@@ -24,4 +22,5 @@ with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as jo
         job.provenance(snakemake.output[0]),
         {"structure": 1},
     )
-    job.made = f"{len(indices)} exit waves in {snakemake.output[0]}"
+    made = f"{waves.sizes['structure']} exit waves of {float(waves.particles.mean()):.1f} particles"
+    job.made = f"{made} in {snakemake.output[0]}"

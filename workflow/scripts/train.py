@@ -1,8 +1,6 @@
 """Train one job's replicas, going on behind those that an interrupted attempt finished."""
 
-import os
 import shutil
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,16 +12,21 @@ from passband.grid import Condition
 from passband.seeds import digest, seed
 
 params, wildcards = snakemake.params, snakemake.wildcards
-name = f"train {wildcards.architecture} {wildcards.condition} {wildcards.batch}"
+name = " ".join(["train", *wildcards])
 
 with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
     condition = Condition.parse(wildcards.condition)
-    settings = config.Training(**params.training)
+    microscope, settings = (
+        config.Microscope(**params.microscope),
+        config.Training(**params.training),
+    )
     device = devices.device()
-    camera = Camera.of(config.Microscope(**params.microscope), settings.normalisation, device)
+    camera = Camera.of(microscope, settings.normalisation, device)
     splits = [
-        Split.from_dataset(store.read_many(files, store.WAVES, "structure"), params.seed, device)
-        for files in (snakemake.input.train, snakemake.input.val)
+        Split.load(
+            snakemake.input[split], (params.seed, wildcards.specimen, split), microscope, device
+        )
+        for split in ("train", "val")
     ]
     description = {
         "architecture": wildcards.architecture,
@@ -33,10 +36,15 @@ with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as jo
         "precision": devices.precision(settings.precision, device),
         "device": devices.describe(device),
     }
-    context = digest(dict(params), description, *(split.digest for split in splits))
+    context = digest(
+        params.version,
+        params.microscope,
+        params.training,
+        description,
+        [split.digest for split in splits],
+    )
     finished = {}
     for replica in params.replicas:
-        path = Path(params.unfinished) / f"{replica:03d}.safetensors"
         names = wildcards.specimen, wildcards.architecture, wildcards.condition, replica
         train = partial(
             training.train,
@@ -48,20 +56,18 @@ with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as jo
             seed(params.seed, *names),
             progress=job.terminal,
         )
-        finished[replica] = training.resumable(path, context, train)
+        left = Path(params.unfinished) / f"{replica:03d}.safetensors"
+        finished[replica] = training.resumable(left, context, train)
         best = finished[replica].best
         job.log(f"replica {replica}: val_loss {best['val_loss']:.4f}, Dice {best['val_dice']:.3f}")
+    best = {"best": {replica: trained.best for replica, trained in finished.items()}}
     networks.save(
         {replica: trained.weights for replica, trained in finished.items()},
         snakemake.output.weights,
-        description
-        | {"best": {r: t.best for r, t in finished.items()}}
-        | job.provenance(snakemake.output[0]),
+        description | best | job.provenance(snakemake.output.weights),
     )
     rows = [{"replica": r, **row} for r, trained in finished.items() for row in trained.history]
     with store.replacing(snakemake.output.history) as beside:
         pd.DataFrame(rows).to_csv(beside, index=False)
     shutil.rmtree(params.unfinished, ignore_errors=True)
-    with suppress(OSError):
-        os.removedirs(Path(params.unfinished).parent)
     job.made = f"{len(finished)} network(s) in {snakemake.output.weights}"

@@ -1,0 +1,131 @@
+"""The command ``passband summary``; the other commands are tested with the configuration."""
+
+import re
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from passband import cli, ood, store
+from passband.grid import conditions, coordinates
+
+DIMS = ("specimen", "architecture", "test_specimen", "train")
+IDS = [
+    condition.id
+    for condition in conditions(
+        {
+            "defocus_nm": [5, 20],
+            "cs_um": [1.2],
+            "aperture_mrad": [15],
+            "dose_e_per_A2": [100, 1000],
+        }
+    )
+]
+
+
+def make_metrics(ids=IDS, specimens=("gold",)):
+    """Return OOD metrics as ``ood.metrics`` makes them, of a random table."""
+    n, k = len(ids), len(specimens)
+    M = np.random.default_rng(0).uniform(0.2, 0.9, (k, 1, k, n, n))
+    cells = [
+        ood.summaries(row, i, np.arange(n) < 2, np.arange(n) >= 2)
+        for group in M.reshape(-1, n, n)
+        for i, row in enumerate(group)
+    ]
+    values = {name: np.reshape([c[name] for c in cells], (k, 1, k, n)) for name in ood.SUMMARIES}
+    gap = np.diagonal(M, axis1=3, axis2=4)[..., None, :] - M
+    return xr.Dataset(
+        {name: (DIMS, value) for name, value in values.items()}
+        | {"dice": ((*DIMS, "test"), M), "gap_test": ((*DIMS, "test"), gap)},
+        coords={
+            "specimen": list(specimens),
+            "architecture": ["compact-w4-d2"],
+            "test_specimen": list(specimens),
+            "train": ids,
+            "test": ids,
+            **coordinates(ids, "train"),
+            **coordinates(ids, "test"),
+        },
+    )
+
+
+def rows(text):
+    """The cells of a Markdown table by row, its head first."""
+    head, rule, *body = text.strip().splitlines()
+    assert re.fullmatch(r"(\|---)+\|", rule)
+    found = [[cell.strip() for cell in line.strip("|").split("|")] for line in (head, *body)]
+    assert all(len(row) == rule.count("---") for row in found)
+    return found
+
+
+def expected(group, where):
+    """The mean and standard deviation that a row must show, from M(i, j) itself."""
+    M = group.dice.values
+    other = ~np.eye(len(M), dtype=bool)
+    own = np.diag(M)
+    out = np.array([row[mask].mean() for row, mask in zip(M, other, strict=True)])
+    worst = np.array([row[mask].min() for row, mask in zip(M, other, strict=True)])
+    gap = np.array([(own - row)[mask].mean() for row, mask in zip(M, other, strict=True)])
+    columns = [v[where] for v in (own, out, worst, gap)]
+    return [f"{v.mean():.3f} ± {v.std(ddof=1):.3f}" for v in columns]
+
+
+def test_summary_prints_means_by_dose(tmp_path, capsys):
+    metrics = make_metrics()
+    store.write(metrics, tmp_path / "ood.zarr", store.OOD, {"study": "test"})
+    assert cli.main(["summary", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    head, *body = rows(out)
+    assert head == ["networks", "trained at", "conditions", "id", "ood", "worst", "gap_test"]
+    group = metrics.isel(specimen=0, architecture=0, test_specimen=0)
+    doses = group.train_dose_e_per_A2.values
+    for row, (at, where) in zip(
+        body,
+        [
+            ("100 e/Å²", doses == 100),
+            ("1000 e/Å²", doses == 1000),
+            ("all doses", doses > 0),
+        ],
+        strict=True,
+    ):
+        assert row == ["gold, compact-w4-d2", at, str(where.sum()), *expected(group, where)]
+
+
+def test_summary_of_two_specimens_has_their_pairs():
+    metrics = make_metrics(specimens=("gold", "amber"))
+    _, *body = rows(ood.summary(metrics))
+    assert len(body) == 4 * 3
+    totals = {row[0]: row[3:] for row in body if row[1] == "all doses"}
+    for trained in ("gold", "amber"):
+        for tested in ("gold", "amber"):
+            name = trained if trained == tested else f"{trained} → {tested}"
+            group = metrics.sel(specimen=trained, test_specimen=tested).isel(architecture=0)
+            assert totals[f"{name}, compact-w4-d2"] == expected(group, slice(None))
+
+
+def test_summary_leaves_missing_networks_out_of_its_means():
+    metrics = make_metrics()
+    whole = metrics.id.values.ravel()
+    for name in metrics.data_vars:
+        metrics[name][:, :, :, 0] = np.nan
+    *_, total = rows(ood.summary(metrics))
+    assert total[3] == f"{whole[1:].mean():.3f} ± {whole[1:].std(ddof=1):.3f}"
+
+
+def test_summary_of_one_condition_has_no_spread_and_no_other():
+    *_, total = rows(ood.summary(make_metrics(IDS[:1])))
+    assert total[1:3] == ["all doses", "1"]
+    assert total[3].endswith("± nan")
+    assert total[4:] == ["nan ± nan"] * 3
+
+
+@pytest.mark.parametrize("make", [None, "foreign"], ids=["missing", "foreign"])
+def test_summary_refuses_in_one_line(tmp_path, capsys, make):
+    if make:
+        store.write(make_metrics(), tmp_path / "none" / "ood.zarr", store.TABLE, {})
+    assert cli.main(["summary", str(tmp_path / "none")]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "none/ood.zarr" in err

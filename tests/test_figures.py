@@ -1,0 +1,534 @@
+"""What figures show, on small synthetic data."""
+
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
+from matplotlib.contour import ContourSet
+from PIL import Image
+from scipy.stats import spearmanr
+
+from passband import ctf, figures, units
+from passband.grid import AXES, Condition, conditions, coordinates
+
+PALETTE = "viridis"
+GRID = {
+    "defocus_nm": [-10.0, 5.0, 20.0],
+    "cs_um": [1.2, 60.0],
+    "aperture_mrad": [10.0, 15.0],
+    "dose_e_per_A2": [100.0, 1000.0],
+}
+ONE = {axis: values[-1:] for axis, values in GRID.items()}
+DIMS = ("specimen", "architecture", "test_specimen", "train", "test")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _without_a_screen():
+    before = plt.get_backend()
+    plt.switch_backend("Agg")
+    yield
+    plt.switch_backend(before)
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+def ids(grid):
+    return [condition.id for condition in conditions(grid)]
+
+
+def make_ood(train=GRID, test=None, specimens=("gold",), architectures=("compact-w4-d2",), seed=0):
+    """Return random OOD metrics of two grids, as far as figures read them."""
+    train, test = ids(train), ids(test or train)
+    shape = (len(specimens), len(architectures), len(specimens), len(train), len(test))
+    random = np.random.default_rng(seed)
+    return xr.Dataset(
+        {
+            "dice": (DIMS, random.uniform(0, 1, shape)),
+            "gap_test": (DIMS, random.uniform(-1, 1, shape)),
+        },
+        coords={
+            "specimen": list(specimens),
+            "architecture": list(architectures),
+            "test_specimen": list(specimens),
+            "train": train,
+            "test": test,
+            **coordinates(train, "train"),
+            **coordinates(test, "test"),
+        },
+    )
+
+
+def make_information(ood, weights=("flat",), seed=1):
+    random = np.random.default_rng(seed)
+    shape = (len(weights), ood.sizes["train"], ood.sizes["test"])
+    return xr.Dataset(
+        {
+            name: (("weight", "train", "test"), random.uniform(-1, 1, shape))
+            for name in ("overlap", "overlap_abs", "coverage")
+        },
+        coords={"weight": list(weights), "train": ood.train.values, "test": ood.test.values},
+    )
+
+
+def drawn(figure):
+    """Draw the figure as saving does, so that what warns or fails then does so here."""
+    figure.canvas.draw()
+    return figure
+
+
+def panels(figure):
+    """The figure's axes less colour bars."""
+    return [ax for ax in figure.axes if ax.get_label() != "<colorbar>"]
+
+
+# Names and files
+
+
+def test_label_has_every_parameter_with_its_unit():
+    condition = Condition(20, 1.2, 18, 400)
+    assert figures.label(condition.id) == "20 nm · 1.2 µm · 18 mrad · 400 e/Å²"
+    assert figures.label(Condition(-7.5, 0, 10, 0.5).id) == "-7.5 nm · 0 µm · 10 mrad · 0.5 e/Å²"
+
+
+def test_save_writes_every_format(tmp_path):
+    figure, ax = plt.subplots(figsize=(2, 1))
+    ax.set_title("a title")
+    paths = [tmp_path / "new" / "a.png", tmp_path / "new" / "a.svg"]
+    figures.save(figure, paths, dpi=100)
+    with Image.open(paths[0]) as image:
+        assert image.format == "PNG"
+        assert image.info["dpi"] == pytest.approx((100, 100), abs=0.1)
+    assert paths[1].read_text().startswith("<?xml")
+    assert paths[1].read_text().rstrip().endswith("</svg>")
+    assert sorted(paths[0].parent.iterdir()) == paths
+    assert not plt.get_fignums()
+
+
+def test_save_leaves_no_part_of_a_file_and_keeps_the_old_one(tmp_path, monkeypatch):
+    figure, _ = plt.subplots()
+    (tmp_path / "a.png").write_text("old")
+
+    def torn(path, **options):
+        path.write_text("half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(figure, "savefig", torn)
+    for name in ("a.png", "b.png"):
+        with pytest.raises(OSError, match="disk full"):
+            figures.save(figure, [tmp_path / name], 100)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert (tmp_path / "a.png").read_text() == "old"
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [(1, [0]), (4, [0, 1, 2, 3]), (5, [0, 1, 3, 4]), (9, [0, 3, 5, 8])]
+)
+def test_spread_keeps_the_ends(number, shown):
+    assert figures._spread(list(range(number))[::-1]) == shown
+
+
+# Transfer functions
+
+
+def of_label(ax, label):
+    return [line for line in ax.lines if line.get_label() == label]
+
+
+@pytest.mark.parametrize("grid", [GRID, ONE], ids=["grid", "one condition"])
+def test_ctf_lines_are_the_transfer_and_its_envelope(grid, microscope):
+    figure = drawn(figures.ctf_curves(conditions(grid), microscope, PALETTE))
+    pairs = [(cs, defocus) for cs in grid["cs_um"] for defocus in grid["defocus_nm"]]
+    assert len(figure.axes) == len(pairs)
+    for ax, (cs, defocus) in zip(figure.axes, pairs, strict=True):
+        assert ax.get_title() == f"defocus {defocus:g} nm, Cs {cs:g} µm"
+        widest = max(grid["aperture_mrad"])
+        optics = units.optics(Condition(defocus, cs, widest, 100), microscope)
+        for label, function in (("transfer", ctf.transfer), ("envelope", ctf.envelope)):
+            (line,) = of_label(ax, label)
+            q, values = line.get_data()
+            assert q[0] == 0
+            assert q[-1] == pytest.approx(microscope.sampling.cutoff)
+            np.testing.assert_allclose(values, function(optics, q), atol=1e-12)
+            low, high = ax.get_ylim()
+            assert low <= values.min() <= values.max() <= high
+
+
+def test_ctf_has_dotted_lines_where_narrower_apertures_cut(microscope):
+    grid = GRID | {"aperture_mrad": [5.0, 10.0, 15.0]}
+    figure = drawn(figures.ctf_curves(conditions(grid), microscope, PALETTE))
+    wavelength = ctf.wavelength(300e3)
+    for ax in figure.axes:
+        dotted = [line for line in ax.lines if line.get_linestyle() == ":"]
+        at = [line.get_xdata()[0] * wavelength * 1e3 for line in dotted]
+        assert at == pytest.approx([5, 10])
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["envelope", "transfer", "narrower aperture"]
+
+
+def test_ctf_of_one_aperture_has_no_dotted_line(microscope):
+    figure = figures.ctf_curves(conditions(GRID | {"aperture_mrad": [15.0]}), microscope, PALETTE)
+    assert not [line for ax in figure.axes for line in ax.lines if line.get_linestyle() == ":"]
+    assert len(figure.legends[0].get_texts()) == 2
+
+
+def test_ctf_shows_four_of_many_values(microscope):
+    grid = ONE | {"defocus_nm": list(range(-20, 50, 10)), "cs_um": [1, 2, 3, 4, 5]}
+    figure = figures.ctf_curves(conditions(grid), microscope, PALETTE)
+    assert len(figure.axes) == 16
+    found = [re.findall(r"-?[\d.]+", ax.get_title()) for ax in figure.axes]
+    assert {float(defocus) for defocus, _ in found} == {-20, 0, 20, 40}
+    assert {float(cs) for _, cs in found} == {1, 2, 4, 5}
+
+
+# Matrix
+
+
+def heatmap(ax):
+    (mesh,) = ax.collections
+    return np.ma.filled(mesh.get_array(), np.nan).squeeze()
+
+
+@pytest.mark.parametrize("grid", [GRID, ONE], ids=["grid", "one condition"])
+def test_matrix_shows_dice_and_gap_train_by_test(grid):
+    data = make_ood(grid)
+    left, right = panels(drawn(figures.matrix(data.transpose(*DIMS[::-1]), PALETTE)))
+    for ax, name in ((left, "dice"), (right, "gap_test")):
+        expected = data[name].isel(specimen=0, architecture=0, test_specimen=0)
+        np.testing.assert_array_equal(heatmap(ax), expected.values.squeeze())
+        assert ax.get_xlabel() == "tested under"
+    assert left.get_ylabel() == "trained under"
+    assert left.collections[0].get_clim() == (0, 1)
+    assert right.collections[0].get_clim() == (-1, 1)
+    assert left.get_title("left") == "compact-w4-d2, gold"
+
+
+def test_matrix_leaves_missing_cells_blank():
+    data = make_ood(ONE | {"defocus_nm": [5.0, 10.0]})
+    data.dice[..., 1, :] = np.nan
+    data.gap_test[:] = np.nan
+    left, right = panels(drawn(figures.matrix(data, PALETTE)))
+    assert np.isnan(heatmap(left)).tolist() == [[False, False], [True, True]]
+    assert np.isnan(heatmap(right)).all()
+
+
+@pytest.mark.parametrize(("number", "named"), [(36, True), (37, False)])
+def test_matrix_names_up_to_36_conditions(number, named):
+    test = ONE | {"defocus_nm": list(range(number))}
+    data = make_ood(ONE | {"defocus_nm": [5, 20]}, test)
+    left, right = panels(drawn(figures.matrix(data, PALETTE)))
+    expected = [figures.label(id) for id in data.test.values] if named else []
+    for ax in (left, right):
+        assert [text.get_text() for text in ax.get_xticklabels()] == expected
+    expected = [figures.label(id) for id in data.train.values] if named else []
+    assert [text.get_text() for text in left.get_yticklabels()] == expected
+    assert not right.get_yticklabels()
+    assert heatmap(left).shape == (2, number)
+
+
+def test_matrix_has_a_row_for_each_specimen_architecture_and_test_specimen():
+    grid = ONE | {"defocus_nm": [5.0, 10.0]}
+    for options, rows in (
+        ({"architectures": ("a", "b")}, ["a, gold", "b, gold"]),
+        (
+            {"specimens": ("gold", "silver"), "architectures": ("a",)},
+            ["a, gold", "a, gold → silver", "a, silver → gold", "a, silver"],
+        ),
+    ):
+        data = make_ood(grid, **options)
+        axes = panels(figures.matrix(data, PALETTE))
+        assert [ax.get_title("left") for ax in axes[::2]] == rows
+    cross = data.sel(specimen="silver", architecture="a", test_specimen="gold")
+    np.testing.assert_array_equal(heatmap(axes[4]), cross.dice)
+    np.testing.assert_array_equal(heatmap(axes[5]), cross.gap_test)
+
+
+# Dice over information metrics
+
+METRICS = ("overlap", "overlap_abs", "coverage")
+
+
+def points(ax):
+    (found,) = (c for c in ax.collections if isinstance(c, PathCollection))
+    return found.get_offsets()
+
+
+def rho(x, y):
+    return f"{spearmanr(x, y).statistic:.2f}"
+
+
+def test_metrics_are_pairs_of_different_conditions_that_exist():
+    data = make_ood()
+    data.dice[..., 1, 2:4] = np.nan  # two pairs of different conditions
+    information = make_information(data, ("flat", "gold"))
+    figure = drawn(figures.metrics(data, information, PALETTE))
+    assert len(figure.axes) == 6
+    M = data.dice.squeeze().values
+    n = len(M)
+    good = np.isfinite(M) & ~np.eye(n, dtype=bool)
+    same = (data.train_dose_e_per_A2.values[:, None] == data.test_dose_e_per_A2.values) & good
+    assert good.sum() == n * n - n - 2
+    for ax, (weight, name) in zip(
+        figure.axes, [(w, m) for w in ("flat", "gold") for m in METRICS], strict=True
+    ):
+        x = information[name].sel(weight=weight).values
+        found = points(ax)
+        assert len(found) == good.sum()
+        expected = np.stack([x[good], M[good]], axis=1)
+        np.testing.assert_allclose(found[np.lexsort(found.T)], expected[np.lexsort(expected.T)])
+        assert ax.get_title() == (
+            f"weight {weight}\nρ = {rho(x[good], M[good])}, at equal dose {rho(x[same], M[same])}"
+        )
+
+
+def test_metrics_colour_by_dose():
+    grid = ONE | {"defocus_nm": [5.0, 10.0], "dose_e_per_A2": [0.3, 3, 30]}  # 0.3/3 is not 3/30
+    data = make_ood(grid)
+    figure = drawn(figures.metrics(data, make_information(data), PALETTE))
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "dose, test / train"
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["0.01", "0.1", "1", "10", "100"]
+    assert not any(ax.get_legend() for ax in figure.axes)
+
+
+def test_metrics_of_many_doses_have_a_scale_instead_of_names():
+    data = make_ood(ONE | {"dose_e_per_A2": [100, 250, 550, 1200]})
+    figure = drawn(figures.metrics(data, make_information(data), PALETTE))
+    assert figure.legends[0].get_title().get_text() == "log₁₀ of dose, test / train"
+    assert [len(points(ax)) for ax in figure.axes] == [12, 12, 12]
+    assert "at equal dose nan" in figure.axes[0].get_title()
+
+
+def test_metrics_meet_dice_by_name_not_by_place():
+    data = make_ood()
+    information = make_information(data)
+    turned = information.isel(train=slice(None, None, -1)).transpose("test", "train", "weight")
+    found = [
+        [ax.get_title() for ax in figures.metrics(data, i, PALETTE).axes]
+        for i in (information, turned)
+    ]
+    assert found[0] == found[1]
+
+
+def test_metrics_of_constant_dice_have_no_correlation():
+    data = make_ood()
+    data.dice[:] = 0.5
+    figure = drawn(figures.metrics(data, make_information(data), PALETTE))
+    assert figure.axes[0].get_title() == "weight flat\nρ = nan, at equal dose nan"
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["one condition", "nothing"])
+def test_metrics_without_pairs_are_empty(missing):
+    data = make_ood(GRID if missing else ONE)
+    if missing:
+        data.dice[:] = np.nan
+    figure = drawn(figures.metrics(data, make_information(data), PALETTE))
+    assert [sum(len(c.get_offsets()) for c in ax.collections) for ax in figure.axes] == [0, 0, 0]
+    assert "ρ = nan" in figure.axes[0].get_title()
+
+
+def test_metrics_weighted_by_a_specimen_are_of_its_networks():
+    data = make_ood(specimens=("gold", "silver"))
+    information = make_information(data, ("flat", "gold", "silver"))
+    figure = figures.metrics(data, information, PALETTE)
+    pairs = 24 * 23
+    assert [len(points(ax)) for ax in figure.axes[::3]] == [2 * pairs, pairs, pairs]
+    M = data.dice.sel(specimen="silver", test_specimen="silver").squeeze().values
+    other = ~np.eye(24, dtype=bool)
+    x = information.overlap.sel(weight="silver").values
+    assert f"ρ = {rho(x[other], M[other])}," in figure.axes[6].get_title()
+
+
+# Decay
+
+
+def lines(ax):
+    """Training value to its line's (x, y), by the legend's names."""
+    found = [line for line in ax.lines if len(line.get_xdata())]
+    names = [float(text.get_text()) for text in ax.get_legend().get_texts()]
+    return dict(zip(names, (np.transpose(line.get_data()) for line in found), strict=True))
+
+
+def circles(ax):
+    (found,) = (c for c in ax.collections if isinstance(c, PathCollection))
+    at = found.get_offsets()
+    edges = np.resize(found.get_edgecolor(), (len(at), 4))
+    return {float(x): (y, edge) for (x, y), edge in zip(at, edges, strict=True)}
+
+
+def mean_over_matching(data, axis, train, test):
+    """M averaged over specimens, architectures and what the pair of values has in common."""
+    total = []
+    for i, a in enumerate(map(Condition.parse, data.train.values)):
+        for j, b in enumerate(map(Condition.parse, data.test.values)):
+            alike = all(getattr(a, o) == getattr(b, o) for o in AXES if o != axis)
+            if alike and (getattr(a, axis), getattr(b, axis)) == (train, test):
+                for k in range(data.sizes["specimen"]):  # on the specimen it was trained on
+                    total += [*data.dice[k, :, k, i, j].values]
+    return np.nanmean(total)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"specimens": ("gold", "silver"), "architectures": ("a", "b")},
+        {"test": GRID | {"defocus_nm": [-10.0, 0.0, 20.0], "dose_e_per_A2": [100.0, 1000, 9000]}},
+    ],
+    ids=["grid", "specimens", "test grid"],
+)
+def test_decay_is_the_mean_over_pairs_that_share_the_rest(options):
+    data = make_ood(**options)
+    data.dice[..., 0, 0] = np.nan
+    figure = drawn(figures.decay(data, PALETTE))
+    assert len(figure.axes) == 4
+    visible = [ax.get_ylabel() for ax in figure.axes if ax.yaxis.label.get_visible()]
+    assert visible == ["mean Dice"]
+    for ax, axis in zip(figure.axes, AXES.values(), strict=True):
+        assert ax.get_xlabel() == f"test {axis.label} ({axis.unit})"
+        train, test = (sorted({*data[f"{d}_{axis.name}"].values}) for d in ("train", "test"))
+        found = lines(ax)
+        assert list(found) == train
+        for value, line in found.items():
+            assert line[:, 0].tolist() == test
+            expected = [mean_over_matching(data, axis.name, value, t) for t in test]
+            np.testing.assert_allclose(line[:, 1], expected)
+        rings = circles(ax)
+        assert list(rings) == [value for value in train if value in test]
+        colour = dict(zip(train, [line.get_color() for line in ax.lines], strict=False))
+        for value, (y, edge) in rings.items():
+            assert y == pytest.approx(mean_over_matching(data, axis.name, value, value))
+            assert edge[:3] == pytest.approx(colour[value])
+
+
+def test_decay_axis_is_logarithmic_over_a_wide_positive_range():
+    figure = drawn(figures.decay(make_ood(), PALETTE))
+    assert [ax.get_xscale() for ax in figure.axes] == ["linear", "log", "linear", "log"]
+    ticks = [[text.get_text() for text in ax.get_xticklabels()] for ax in figure.axes]
+    assert ticks == [["-10", "5", "20"], ["1.2", "60"], ["10", "15"], ["100", "1000"]]
+
+
+def test_decay_of_one_condition_is_a_point_in_each_panel():
+    data = make_ood(ONE)
+    figure = drawn(figures.decay(data, PALETTE))
+    for ax, values in zip(figure.axes, ONE.values(), strict=True):
+        assert {value: y for value, (y, _) in circles(ax).items()} == {values[0]: data.dice.item()}
+
+
+def test_decay_draws_six_of_many_training_values():
+    data = make_ood(ONE | {"defocus_nm": list(range(-40, 50, 10))})
+    ax = figures.decay(data, PALETTE).axes[0]
+    assert list(lines(ax)) == [-40, -20, -10, 10, 20, 40]
+    assert all(len(line) == 9 for line in lines(ax).values())
+
+
+@pytest.mark.parametrize("why", ["missing", "apart"])
+def test_decay_without_pairs_is_empty(why):
+    if why == "missing":
+        data = make_ood()
+        data.dice[:] = np.nan
+    else:  # no two conditions share three parameters
+        data = make_ood(ONE, {axis: [2 * values[0]] for axis, values in ONE.items()})
+    figure = drawn(figures.decay(data, PALETTE))
+    assert not [line for ax in figure.axes for line in ax.lines if len(line.get_xdata())]
+
+
+# Examples
+
+PX = 32
+
+
+def make_examples():
+    """Two structures: a disc and nothing; predictions right, missing, everywhere."""
+    x = np.arange(PX)
+    disc = np.hypot(x[:, None] - 10, x[None, :] - 20) < 6
+    masks = np.stack([disc, np.zeros_like(disc)]).astype(float)
+    train, other = Condition(5, 1.2, 15, 1000).id, Condition(20, 60, 15, 100).id
+    random = np.random.default_rng(0)
+    images = {id: random.poisson(50, (2, PX, PX)) for id in (train, other)}
+    predictions = {
+        train: np.stack([disc, ~disc]),
+        other: np.stack([np.zeros_like(disc), np.ones_like(disc)]),
+    }
+    scores = {train: np.array([1.0, 0.126]), other: np.array([0.0, 0.5])}
+    return {
+        "images": images,
+        "predictions": predictions,
+        "masks": masks,
+        "scores": scores,
+        "train": train,
+        "pixel_size_A": 0.5,
+    }
+
+
+def outlines(ax):
+    named = {figures.TRUTH: "truth", figures.OWN: "own", figures.OTHER: "other"}
+    found = [c.get_edgecolor()[0] for c in ax.collections if isinstance(c, ContourSet)]
+    return [named[to_hex(colour)] for colour in found]
+
+
+def test_examples_outline_truth_and_prediction_where_there_is_one():
+    figure = drawn(figures.examples(**make_examples()))
+    first, second, third, fourth = figure.axes  # rows are structures, columns conditions
+    assert outlines(first) == ["truth", "own"]
+    assert outlines(second) == ["truth"]  # nothing predicted
+    assert outlines(third) == ["own"]  # nothing there
+    assert outlines(fourth) == []  # nothing there, everything predicted
+
+
+def test_examples_outlines_lie_on_the_particle():
+    given = make_examples()
+    ax = figures.examples(**given).axes[0]
+    for contours in (c for c in ax.collections if isinstance(c, ContourSet)):
+        (path,) = contours.get_paths()
+        centre = (path.vertices.min(0) + path.vertices.max(0)) / 2
+        assert centre == pytest.approx([10.5 * 0.05, 20.5 * 0.05], abs=0.05)  # nm
+        assert np.ptp(path.vertices, axis=0) == pytest.approx([0.6, 0.6], abs=0.1)
+
+
+def test_examples_show_each_image_with_its_score():
+    given = make_examples()
+    figure = drawn(figures.examples(**given))
+    shown = [(id, n) for n in range(2) for id in given["images"]]
+    for ax, (id, n) in zip(figure.axes, shown, strict=True):
+        (image,) = ax.images
+        np.testing.assert_array_equal(image.get_array(), given["images"][id][n].T)
+        assert image.get_extent() == [0, 1.6, 0, 1.6]
+        assert (*ax.get_xlim(), *ax.get_ylim()) == pytest.approx((0, 1.6, 0, 1.6))
+        assert f"Dice {given['scores'][id][n]:.2f}" in [text.get_text() for text in ax.texts]
+    titles = [ax.get_title() for ax in figure.axes[:2]]
+    assert titles == [
+        "training condition\n5 nm · 1.2 µm · 15 mrad\n1000 e/Å²",
+        "other condition\n20 nm · 60 µm · 15 mrad\n100 e/Å²",
+    ]
+
+
+def test_examples_scale_bar_is_as_long_as_it_says():
+    given = make_examples()
+    figure = figures.examples(**given | {"pixel_size_A": 2.0})  # a field of 6.4 nm
+    with_bar = [ax for ax in figure.axes if ax.lines]
+    assert with_bar == [figure.axes[2]]
+    (bar,) = with_bar[0].lines
+    (words,) = (t.get_text() for t in with_bar[0].texts if "nm" in t.get_text())
+    assert f"{np.ptp(bar.get_xdata()):g} nm" == words == "2 nm"
+
+
+def test_examples_of_one_structure_one_condition_and_a_constant_image():
+    given = make_examples()
+    train = given["train"]
+    for name in ("images", "predictions", "scores"):
+        given[name] = {train: given[name][train][:1]}
+    given["masks"] = given["masks"][:1]
+    given["images"][train] = np.zeros((1, PX, PX))
+    figure = drawn(figures.examples(**given))
+    assert len(figure.axes) == 1
