@@ -31,7 +31,9 @@ run: $(INSTALLED) ## Check STUDY=file, run it and make its HTML report
 
 images: demo ## Make the figures in docs/images from the demo
 	mkdir -p docs/images
-	cp results/demo/figures/{examples,matrix,decay}.png docs/images/
+	for name in examples matrix; do python -c 'import sys; from PIL import Image; \
+	  Image.open(sys.argv[1]).convert("RGB").quantize(96).save(sys.argv[2], optimize=True)' \
+	  "results/demo/figures/$$name.png" "docs/images/$$name.png"; done
 
 ##@ Develop
 
