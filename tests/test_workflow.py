@@ -84,9 +84,9 @@ def finished(tmp_path_factory) -> Workplace:
     """A folder where the smallest study has run to its end, from scratch. Tests must not run in it
     what changes its results."""
     place = Workplace(tmp_path_factory.mktemp("finished"))
-    started = time.monotonic()
+    started = cpu_seconds()
     place.printed = place.run(study="studies/smallest.yaml")
-    place.seconds = time.monotonic() - started
+    place.cpu_seconds = cpu_seconds() - started
     return place
 
 
@@ -99,6 +99,12 @@ def copied(finished, tmp_path) -> Workplace:
     return place
 
 
+def cpu_seconds() -> float:
+    """Processor time of all child processes so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def counts(place: Workplace) -> np.ndarray:
     return table.load(place.folder / "results/smallest/table.zarr").counts.values
 
@@ -108,7 +114,8 @@ def counts(place: Workplace) -> np.ndarray:
 
 @pytest.mark.slow
 def test_the_smallest_study_takes_less_than_a_minute(finished):
-    assert finished.seconds < 60 * float(os.environ.get("PASSBAND_SLOWNESS", "1"))
+    """Of two cores. Not of the clock, which also measures what else the machine does."""
+    assert finished.cpu_seconds < 2 * 60
 
 
 @pytest.mark.slow
@@ -442,14 +449,14 @@ def test_a_file_that_is_not_yaml_is_refused_without_a_traceback(tmp_path):
 @pytest.mark.slow
 def test_the_papers_graph_is_built_in_twenty_seconds_and_a_gigabyte(tmp_path):
     place = Workplace(tmp_path / "w")
-    started = time.monotonic()
+    started = cpu_seconds()
     jobs = place.jobs(study="studies/paper.yaml")
-    seconds = time.monotonic() - started
+    seconds = cpu_seconds() - started
     peak_MB = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     study = load(ROOT / "studies/paper.yaml")
     assert len(study.train_conditions) * study.study.replicas == 12_096
     assert jobs["train"] == jobs["evaluate"] == 576 * 3
-    assert seconds < 20 * float(os.environ.get("PASSBAND_SLOWNESS", "1"))
+    assert seconds < 20
     assert peak_MB < 1000
 
 
