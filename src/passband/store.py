@@ -144,18 +144,13 @@ def write(
         if path.suffix == ".zip":
             folder = beside.with_suffix("")
             try:
-                _write_folder(dataset, folder, chunks or {}, consolidated=False)
+                create(dataset, folder, chunks or {})
                 _pack(folder, beside)
             finally:
                 _remove(folder)
         else:
-            _write_folder(dataset, beside, chunks or {}, consolidated=True)
-
-
-def _write_folder(dataset: xr.Dataset, folder: Path, chunks: dict, consolidated: bool) -> None:
-    create(dataset, folder, chunks)
-    if consolidated:
-        consolidate(folder)
+            create(dataset, beside, chunks or {})
+            consolidate(beside)
 
 
 def create(
