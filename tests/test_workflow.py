@@ -447,17 +447,21 @@ def test_a_file_that_is_not_yaml_is_refused_without_a_traceback(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_papers_graph_is_built_in_twenty_seconds_and_a_gigabyte(tmp_path):
-    place = Workplace(tmp_path / "w")
+def test_the_papers_graph_is_built_in_twenty_seconds_and_a_gigabyte():
     started = cpu_seconds()
-    jobs = place.jobs(study="studies/paper.yaml")
-    seconds = cpu_seconds() - started
-    peak_MB = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    # The benchmark is a small process: a child of this one would begin with its peak memory.
+    printed = subprocess.run(
+        [sys.executable, ROOT / "benchmarks/graph.py", "--repeat", "1"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     study = load(ROOT / "studies/paper.yaml")
     assert len(study.train_conditions) * study.study.replicas == 12_096
-    assert jobs["train"] == jobs["evaluate"] == 576 * 3
-    assert seconds < 20
-    assert peak_MB < 1000
+    simulate = (512 + 64 + 32) // 32
+    assert f"graph    {simulate + 2 * 576 * 3 + 3 + 5 + 1:,} jobs" in printed
+    assert int(re.search(r"memory +(\d+) MB", printed)[1]) < 1000
+    assert (cpu_seconds() - started) / 2 < 20  # it builds the graph twice, once to count its files
 
 
 def test_snakemake_finds_nothing_to_criticise(tmp_path):
