@@ -203,6 +203,15 @@ BAD = [
     ("microscope.field_px", 108, "must be a multiple of 8, 16 or more, for training.arch"),
     ("microscope.pixel_size_A", 1.0, "grid.aperture_mrad = 18: must not exceed 6.56 mrad"),
     ("microscope.focal_spread_nm", 20.0, "microscope.focal_members = 5: must be at least "),
+    ("microscope.aberrations.coma_nm", -1.0, "must be a number between 0 and 100000 nm"),
+    ("microscope.aberrations.coma_deg", 400, "must be a number between -360 and 360 °"),
+    ("microscope.aberrations.coma", 1, "unknown key; did you mean coma_nm? allowed: "),
+    (
+        "microscope.aberrations.astigmatism_nm",
+        120,
+        "with defocus_nm = 5 and aperture_mrad = 18: displaces image detail by up to 22 Å, which "
+        "must not exceed half the field of view, 19 Å; take more pixels, smaller microscope.",
+    ),
     ("grid.aperture_mrad", [10, 40], "grid.aperture_mrad = 40: must not exceed 21.87 mrad"),
     ("test_grid.aperture_mrad", [40], "test_grid.aperture_mrad = 40: must not exceed 21.87 mrad"),
     (

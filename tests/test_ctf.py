@@ -335,3 +335,51 @@ def test_defocus_makes_up_for_cs():
     alone = ctf.Optics(300e3, cs=1e7, aperture=12)
     lichte = ctf.Optics(300e3, cs=1e7, aperture=12, defocus=0.75 * 1e7 * 12e-3**2)
     assert ctf.displacement(lichte) == pytest.approx(ctf.displacement(alone) / 4, rel=1e-3)
+
+
+@pytest.mark.parametrize("aberration", ["c12", "c21", "c23"])
+def test_displacement_counts_aberrations_that_are_not_round(aberration):
+    given = Optics(300e3, aperture=20, **{aberration: 1e4, f"phi{aberration[1:]}": 1.0})
+    order = 1 if aberration == "c12" else 2
+    # |∇χ|/2π is C12·α, C21·α² and C23·α² where it is largest.
+    assert ctf.displacement(given) == pytest.approx(1e4 * 20e-3**order, rel=1e-4)
+
+
+def test_displacement_of_astigmatism_adds_to_defocus():
+    given = Optics(300e3, defocus=400, c12=100, phi12=0.7, aperture=10)
+    assert ctf.displacement(given) == pytest.approx(500 * 10e-3, rel=1e-3)
+
+
+# Azimuths
+
+
+def test_azimuths_fill_a_turn():
+    phi = ctf.azimuths(7)
+    assert np.allclose(np.diff(phi), 2 * np.pi / 7)
+    assert phi[0] > 0
+    assert phi[-1] < 2 * np.pi
+    # They integrate the harmonics below their own number.
+    sums = [abs(np.exp(1j * n * phi).sum()) for n in range(1, 8)]
+    np.testing.assert_allclose(sums, [0] * 6 + [7], atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_azimuths_needed_are_enough(seed):
+    one, other = random_optics(seed), random_optics(seed + 100)
+    other = replace(other, energy=one.energy)
+    q_max = 1.1
+    number = max(ctf.azimuths_needed(optics, q_max) for optics in (one, other))
+    q = np.linspace(0, q_max, 60)[:, None]
+
+    def product(phi):
+        return (ctf.transfer(one, q, phi) * ctf.transfer(other, q, phi)).mean(1)
+
+    fine = product(ctf.azimuths(4096))
+    np.testing.assert_allclose(product(ctf.azimuths(number)), fine, atol=1e-9)
+    assert np.abs(product(ctf.azimuths(12)) - fine).max() > 1e-3
+
+
+def test_a_round_lens_needs_one_azimuth():
+    assert ROUND.round
+    assert ctf.azimuths_needed(ROUND, 1.0) == 1
+    assert not replace(ROUND, c23=1.0).round

@@ -91,6 +91,20 @@ class StudyBlock(Block):
     )
 
 
+class Aberrations(Block):
+    """Aberrations that are not round, the same under every condition.
+
+    An azimuth is where the phase is highest, from the images' first axis towards the second.
+    """
+
+    astigmatism_nm: float = key(0.0, "Two-fold astigmatism C12.", "nm", ge=0, le=1000)
+    astigmatism_deg: float = key(0.0, "Its azimuth.", "°", ge=-360, le=360)
+    coma_nm: float = key(0.0, "Axial coma C21; three times B2.", "nm", ge=0, le=100_000)
+    coma_deg: float = key(0.0, "Its azimuth.", "°", ge=-360, le=360)
+    threefold_nm: float = key(0.0, "Three-fold astigmatism C23 (A2).", "nm", ge=0, le=100_000)
+    threefold_deg: float = key(0.0, "Its azimuth.", "°", ge=-360, le=360)
+
+
 class Microscope(Block):
     """What is fixed in the study: the microscope less the imaging grid, and the pixels."""
 
@@ -119,6 +133,7 @@ class Microscope(Block):
     aperture_edge_mrad: float = key(
         0.0, "Width of the aperture's edge; 0 is a hard edge.", "mrad", ge=0, le=10
     )
+    aberrations: Aberrations = key(Aberrations, "Aberrations that are not round.")
 
     @property
     def sampling(self) -> Sampling:
@@ -471,7 +486,7 @@ class Study(Block):
                     f"{needed} to represent a focal spread of {microscope.focal_spread_nm:g} nm "
                     f"up to {widest:g} mrad"
                 )
-        # Displacement is linear in defocus and in Cs, so a corner of the grid has the largest.
+        # Displacement is convex in defocus and in Cs, so a corner of the grid has the largest.
         corners = product(*((axes[name][0], axes[name][-1]) for name in ("defocus_nm", "cs_um")))
         for defocus, cs in corners:
             optics = units.optics(Condition(defocus, cs, widest, 1), microscope)
@@ -481,7 +496,8 @@ class Study(Block):
                     f"{block}.cs_um = {cs:g} with defocus_nm = {defocus:g} and aperture_mrad = "
                     f"{widest:g}: displaces image detail by up to {displaced:.0f} Å, which must "
                     f"not exceed half the field of view, {sampling.field_A / 2:.0f} Å; take more "
-                    "pixels or a smaller aperture"
+                    f"pixels{'' if optics.round else ', smaller microscope.aberrations'} or a "
+                    "smaller aperture"
                 )
 
 

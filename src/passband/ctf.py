@@ -51,6 +51,11 @@ class Optics:
     c23: float = 0.0
     phi23: float = 0.0
 
+    @property
+    def round(self) -> bool:
+        """Whether the lens looks the same along every azimuth."""
+        return self.c12 == self.c21 == self.c23 == 0
+
 
 def wavelength(energy: float) -> float:
     """Return the relativistic electron wavelength λ = hc/√(E(E + 2mc²)) [Å].
@@ -177,14 +182,43 @@ def focal_series(optics: Optics, members: int) -> list[tuple[float, Optics]]:
 def displacement(optics: Optics) -> float:
     """Return how far the aberrations displace image detail, at most, within the aperture [Å].
 
-    A wave component at q is displaced by ∇χ/2π = |Cs α³ − Δf α| for round lenses (delocalisation,
+    A wave component at q is displaced by |∇χ|/2π, for round lenses |Cs α³ − Δf α| (delocalisation,
     Coene & Jansen, *Scanning Microsc. Suppl.* 6, 379, 1992). On a periodic field of side L,
     displacements beyond L/2 wrap around: there χ changes by more than π between two frequencies.
+    Aberrations that are not round are sampled along 360 azimuths.
     """
     lam = wavelength(optics.energy)
     q = np.linspace(0, (optics.aperture + optics.aperture_edge / 2) * 1e-3 / lam, 500)
-    radial, _ = aberration_gradient(optics, q)
-    return float(np.abs(radial).max() * lam / (2 * np.pi))
+    if optics.round:
+        radial, _ = aberration_gradient(optics, q)
+        return float(np.abs(radial).max() * lam / (2 * np.pi))
+    gradient = aberration_gradient(optics, q, azimuths(360)[:, None])
+    return float(np.hypot(*gradient).max() * lam / (2 * np.pi))
+
+
+def azimuths(number: int) -> np.ndarray:
+    """Return evenly spaced azimuths over a whole turn [rad], from half a step on."""
+    return (np.arange(number) + 0.5) * 2 * np.pi / number
+
+
+def azimuths_needed(optics: Optics, q_max: float) -> int:
+    """Return how many azimuths integrate products of two transfers, up to `q_max` [1/Å].
+
+    1 for a round lens. An aberration of n-fold symmetry and of phase a·cos nφ gives the product
+    harmonics up to about 2na, beyond which they fall off faster than exponentially (Jacobi–Anger);
+    evenly spaced azimuths integrate the harmonics below their own number exactly.
+    """
+    if optics.round:
+        return 1
+    lam = wavelength(optics.energy)
+    alpha = min(q_max * lam, (optics.aperture + optics.aperture_edge / 2) * 1e-3)
+    folds = (
+        (2, optics.c12 * alpha**2 / 2),
+        (1, optics.c21 * alpha**3 / 3),
+        (3, optics.c23 * alpha**3 / 3),
+    )
+    highest = sum(2 * n * 2 * np.pi / lam * abs(length) for n, length in folds)
+    return int(32 + 2 * np.ceil(highest / 2))
 
 
 def members_needed(optics: Optics, q_max: float, tolerance: float = 0.01) -> int:

@@ -1,5 +1,6 @@
 """From a microscopist's units to internal ones. Nothing else in Passband converts."""
 
+import math
 from typing import TYPE_CHECKING
 
 from passband.ctf import Optics
@@ -28,4 +29,10 @@ def optics(condition: Condition, microscope: "Microscope") -> Optics:
         aperture_edge=microscope.aperture_edge_mrad,
         focal_spread=microscope.focal_spread_nm * A_PER_NM,
         source_spread=microscope.source_spread_mrad,
+        c12=microscope.aberrations.astigmatism_nm * A_PER_NM,
+        phi12=math.radians(microscope.aberrations.astigmatism_deg),
+        c21=microscope.aberrations.coma_nm * A_PER_NM,
+        phi21=math.radians(microscope.aberrations.coma_deg),
+        c23=microscope.aberrations.threefold_nm * A_PER_NM,
+        phi23=math.radians(microscope.aberrations.threefold_deg),
     )
