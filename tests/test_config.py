@@ -212,6 +212,28 @@ BAD = [
         "with defocus_nm = 5 and aperture_mrad = 18: displaces image detail by up to 22 Å, which "
         "must not exceed half the field of view, 19 Å; take more pixels, smaller microscope.",
     ),
+    ("microscope.spread.dose", 1.5, "must be a number between 0 and 1"),
+    ("microscope.spread.focus_nm", -1, "must be a number between 0 and 100 nm"),
+    ("microscope.vibration_A", -0.1, "must be a number between 0 and 10 Å"),
+    ("microscope.detector.mtf", "sinc", "'none', 'gaussian', 'lorentzian' or 'table'"),
+    ("microscope.detector.mtf", "table", "microscope.detector.mtf_table = []: must have pairs "),
+    (
+        "microscope.detector.mtf_table",
+        [[0, 1]],
+        "microscope.detector.mtf = 'none': must be 'table'",
+    ),
+    ("microscope.detector.mtf_table", 3, "must be a list of pairs such as [[0, 1], [1, 0.4]]"),
+    ("microscope.detector.mtf_table", [3], "mtf_table[0] = 3: must be a pair of numbers such as "),
+    ("microscope.detector.mtf_table", [[0, "a"]], "= 'a': must be a pair of numbers such as "),
+    ("microscope.detector.mtf_table", [[0, 2.0]], "= [0.0, 2.0]: must be a pair of a fraction of"),
+    ("microscope.detector.mtf_table", [[0.5, 1]], "= [0.5, 1.0]: the first pair must be [0, 1]"),
+    (
+        "microscope.detector.mtf_table",
+        [[0, 1], [0.5, 0.7], [0.5, 0.4]],
+        "microscope.detector.mtf_table = 0.5 after 0.5: fractions must ascend",
+    ),
+    ("microscope.detector.mtf_nyquist", 0, "must be a number above 0 and at most 1"),
+    ("microscope.detector.gain", 0, "must be a number above 0 and at most 1000000.0 counts/"),
     ("grid.aperture_mrad", [10, 40], "grid.aperture_mrad = 40: must not exceed 21.87 mrad"),
     ("test_grid.aperture_mrad", [40], "test_grid.aperture_mrad = 40: must not exceed 21.87 mrad"),
     (

@@ -156,6 +156,18 @@ def test_gradient_is_the_derivative_of_the_phase(given, q, phi):
     assert abs(azimuthal - along_phi) <= tolerance
 
 
+@given(optics, st.floats(0.01, 1.5), angles)
+def test_phase_and_gradient_are_sums_over_the_basis(given, q, phi):
+    numbers = ctf.coefficients(given)
+    found = numbers @ ctf.basis(given.energy, q, phi).T
+    expected = (
+        ctf.aberration_phase(given, q, phi),
+        *ctf.aberration_gradient(given, q, phi),
+    )
+    size = np.abs(numbers) @ np.abs(ctf.basis(given.energy, q, phi)).max(0)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * size)
+
+
 # Aperture
 
 

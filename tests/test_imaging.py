@@ -243,6 +243,61 @@ def test_one_imager_keeps_conditions_apart():
     assert all(map(torch.equal, first, fresh))
 
 
+# A lens for every image
+
+
+def lenses(number, **shared):
+    """Return lenses that differ in their aberrations alone."""
+    shared = {
+        "energy": 300e3,
+        "aperture": 18.0,
+        "focal_spread": 30.0,
+        "source_spread": 0.2,
+    } | shared
+    return [replace(random_optics(i), **shared) for i in range(number)]
+
+
+@pytest.mark.parametrize("coherence", ["focal-series", "quasi-coherent"])
+@pytest.mark.parametrize("source", [0.0, 0.2])
+def test_a_lens_for_every_image_does_what_each_alone_does(coherence, source):
+    each = lenses(6, source_spread=source)
+    batch = spectra(*(random_wave(i) for i in range(6)))
+    alone = [
+        exact(coherence=coherence).intensity(batch[i : i + 1], lens) for i, lens in enumerate(each)
+    ]
+    images = exact(coherence=coherence).intensity(batch, each)
+    torch.testing.assert_close(images, torch.cat(alone), rtol=1e-9, atol=1e-12)
+    single = Imager(GRID, coherence).intensity(batch.to(torch.complex64), each)
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), images, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_image_with_a_lens_of_its_own_does_not_depend_on_its_batch(threads):
+    grid, each = Sampling(96, 0.3), lenses(7)
+    batch = spectra(*(random_wave(i, grid) for i in range(7)), grid=grid, dtype=torch.complex64)
+    imager = Imager(grid)
+    before = torch.get_num_threads()
+    whole = imager.intensity(batch, each)
+    try:
+        torch.set_num_threads(threads)
+        order = [3, 6, 0, 5, 1, 4, 2]
+        assert torch.equal(imager.intensity(batch[order], [each[i] for i in order]), whole[order])
+        for i in range(7):
+            assert torch.equal(imager.intensity(batch[i : i + 1], each[i : i + 1])[0], whole[i])
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_lenses_of_one_batch_share_everything_else():
+    each = [ROUND, replace(ROUND, aperture=12.0)]
+    batch = spectra(random_wave(0), random_wave(1))
+    with pytest.raises(ValueError, match="must differ in nothing but their aberrations"):
+        exact().intensity(batch, each)
+    with pytest.raises(ValueError, match="1 lenses for 2 images"):
+        exact().intensity(batch, [ROUND])
+
+
 # Noise
 
 

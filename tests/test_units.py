@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from passband import units
-from passband.config import Aberrations, Microscope
+from passband.config import Aberrations, Microscope, Spread
 from passband.ctf import Optics
 from passband.grid import Condition
 
@@ -53,3 +53,11 @@ def test_signs_are_kept():
 def test_dose_does_not_change_the_optics():
     low, high = (units.optics(Condition(5, 1.2, 18, dose), Microscope()) for dose in (1, 1000))
     assert low == high
+
+
+def test_spreads_are_in_angstrom():
+    given = Spread(focus_nm=1.5, dose=0.1, astigmatism_nm=2.0, coma_nm=30.0, threefold_nm=40.0)
+    spread = units.spread(Microscope(spread=given))
+    assert (spread.defocus, spread.dose) == pytest.approx((15, 0.1))
+    assert (spread.c12, spread.c21, spread.c23) == pytest.approx((20, 300, 400))
+    assert not units.spread(Microscope()).of_lens

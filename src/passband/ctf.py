@@ -118,6 +118,45 @@ def aberration_gradient(
     return 2 * np.pi / lam * radial, 2 * np.pi / lam * azimuthal
 
 
+def coefficients(optics: Optics) -> np.ndarray:
+    """Return the eight numbers [Å] that :func:`aberration_phase` is linear in.
+
+    Defocus, Cs, and real and imaginary parts of C12·exp(2iφ12), C21·exp(iφ21), C23·exp(3iφ23).
+    """
+    pairs = (
+        length * np.array([np.cos(n * azimuth), np.sin(n * azimuth)])
+        for n, length, azimuth in (
+            (2, optics.c12, optics.phi12),
+            (1, optics.c21, optics.phi21),
+            (3, optics.c23, optics.phi23),
+        )
+    )
+    return np.concatenate([[optics.defocus, optics.cs], *pairs])
+
+
+def basis(energy: float, q: np.ndarray, phi: np.ndarray | float = 0.0) -> np.ndarray:
+    """Return phase and gradient of each of :func:`coefficients`' numbers, at 1 Å.
+
+    Returns
+    -------
+    (3, 8, ...) array
+        χ, ∂χ/∂α and (1/α)·∂χ/∂φ; multiplied by the coefficients and summed, they are
+        :func:`aberration_phase` and :func:`aberration_gradient`.
+    """
+    units = [
+        Optics(energy, defocus=1.0),
+        Optics(energy, cs=1.0),
+        *(
+            Optics(energy, **{f"c{order}": 1.0, f"phi{order}": azimuth})
+            for order, folds in (("12", 2), ("21", 1), ("23", 3))
+            for azimuth in (0.0, np.pi / 2 / folds)
+        ),
+    ]
+    shape = np.broadcast_shapes(np.shape(q), np.shape(phi))
+    parts = [(aberration_phase(o, q, phi), *aberration_gradient(o, q, phi)) for o in units]
+    return np.stack([[np.broadcast_to(p, shape) for p in part] for part in parts], axis=1)
+
+
 def aperture(optics: Optics, q: np.ndarray) -> np.ndarray:
     """Return the aperture A(q): 1 inside the objective semi-angle, 0 outside.
 

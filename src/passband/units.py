@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from passband.ctf import Optics
 from passband.grid import Condition
+from passband.lens import Spread
 
 if TYPE_CHECKING:
     from passband.config import Microscope
@@ -35,4 +36,16 @@ def optics(condition: Condition, microscope: "Microscope") -> Optics:
         phi21=math.radians(microscope.aberrations.coma_deg),
         c23=microscope.aberrations.threefold_nm * A_PER_NM,
         phi23=math.radians(microscope.aberrations.threefold_deg),
+    )
+
+
+def spread(microscope: "Microscope") -> Spread:
+    """Return how much images under one condition differ, in Å."""
+    given = microscope.spread
+    return Spread(
+        defocus=given.focus_nm * A_PER_NM,
+        dose=given.dose,
+        c12=given.astigmatism_nm * A_PER_NM,
+        c21=given.coma_nm * A_PER_NM,
+        c23=given.threefold_nm * A_PER_NM,
     )
