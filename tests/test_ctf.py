@@ -126,6 +126,21 @@ def test_scherzer_defocus(energy, cs):
     assert round(1 / zero / (cs**0.25 * lam**0.75), 2) == 0.66
 
 
+@pytest.mark.parametrize(("defocus", "resolution"), [(1.0, 0.707), (1.5, 0.64)])
+def test_resolution_at_scherzers_and_at_the_extended_defocus(defocus, resolution):
+    """At a defocus of √(Csλ) and of √(1.5·Csλ), transfer first is zero at 0.707 and at 0.64 of
+    Cs^¼·λ^¾, and at the second it falls to 70% at 0.67 (M. A. O'Keefe, message to the 3DEM list, 4
+    December 2000)."""
+    lam, cs = ctf.wavelength(200e3), 1e7
+    unit = cs**0.25 * lam**0.75
+    given = Optics(200e3, defocus=np.sqrt(defocus * cs * lam), cs=cs)
+    d = np.linspace(10, 0.5, 200_001) * unit
+    transfer = np.sin(ctf.aberration_phase(given, 1 / d))
+    assert round(d[np.argmax(transfer > 0)] / unit, 3 if resolution == 0.707 else 2) == resolution
+    if defocus == 1.5:
+        assert ctf.transfer(given, 1 / (0.67 * unit)) == pytest.approx(-0.7, abs=0.005)
+
+
 def test_positive_defocus_is_underfocus():
     # Without Cs: χ = −πλ·defocus·q².
     chi = ctf.aberration_phase(Optics(300e3, defocus=100), np.array([0.5]))
@@ -231,6 +246,18 @@ def test_parts_are_abtems(seed):
     ):
         np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-6)
         assert np.ptp(np.abs(ours)) > 0.1 or np.ptp(np.angle(ours)) > 0.1  # something to compare
+
+
+def test_200_random_envelopes_are_abtems():
+    largest = 0.0
+    for seed in range(1000, 1200):
+        given = random_optics(seed)
+        aberrations = abtem_aberrations(given)
+        theirs = abtem_kernel(given, focal_spread=given.focal_spread)
+        largest = max(largest, np.abs(theirs - ctf.temporal_envelope(given, Q)).max())
+        theirs = np.abs(abtem_kernel(given, angular_spread=given.source_spread, **aberrations))
+        largest = max(largest, np.abs(theirs - ctf.spatial_envelope(given, Q, PHI)).max())
+    assert largest < 1e-6
 
 
 def test_temporal_envelope_is_1_over_e_at_its_analytic_place():
