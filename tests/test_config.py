@@ -214,6 +214,13 @@ BAD = [
     ),
     ("microscope.spread.dose", 1.5, "must be a number between 0 and 1"),
     ("microscope.spread.focus_nm", -1, "must be a number between 0 and 100 nm"),
+    (
+        "microscope.spread.coma_nm",
+        3000,
+        "displaces image detail by up to 30 Å, which must not exceed half the field of view, 19 Å; "
+        "take more pixels, a smaller microscope.spread or a smaller aperture",
+    ),
+    ("microscope.spread.focus_nm", 50, "must not exceed half the field of view, 19 Å; take more"),
     ("microscope.vibration_A", -0.1, "must be a number between 0 and 10 Å"),
     ("microscope.detector.mtf", "sinc", "'none', 'gaussian', 'lorentzian' or 'table'"),
     ("microscope.detector.mtf", "table", "microscope.detector.mtf_table = []: must have pairs "),

@@ -66,3 +66,13 @@ def test_one_spread_does_not_change_anothers_draw(name):
     else:
         assert alone_dose == 1
         assert getattr(alone_lens, name) == getattr(lens, name) != getattr(OPTICS, name)
+
+
+def test_few_images_exceed_the_extreme():
+    ends = [WIDE.extreme(replace(OPTICS, c12=0.0, c23=0.0), sign) for sign in (-1, 1)]
+    lenses = [lens for lens, _ in draws(WIDE, optics=replace(OPTICS, c12=0.0, c23=0.0))]
+    outside = [not ends[0].defocus <= lens.defocus <= ends[1].defocus for lens in lenses]
+    assert 0 < np.mean(outside) < 0.006
+    for name in ("c12", "c21", "c23"):
+        assert np.mean([getattr(lens, name) > getattr(ends[0], name) for lens in lenses]) < 0.001
+    assert Spread().extreme(OPTICS, -1) == OPTICS

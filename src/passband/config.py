@@ -570,15 +570,18 @@ class Study(Block):
                 )
         # Displacement is convex in defocus and in Cs, so a corner of the grid has the largest.
         corners = product(*((axes[name][0], axes[name][-1]) for name in ("defocus_nm", "cs_um")))
+        spread = units.spread(microscope)
         for defocus, cs in corners:
             optics = units.optics(Condition(defocus, cs, widest, 1), microscope)
-            displaced = ctf.displacement(optics)
+            ends = (spread.extreme(optics, sign) for sign in ((-1, 1) if spread.of_lens else (1,)))
+            displaced = max(ctf.displacement(end) for end in ends)
             if displaced > sampling.field_A / 2:
                 raise ValueError(
                     f"{block}.cs_um = {cs:g} with defocus_nm = {defocus:g} and aperture_mrad = "
                     f"{widest:g}: displaces image detail by up to {displaced:.0f} Å, which must "
                     f"not exceed half the field of view, {sampling.field_A / 2:.0f} Å; take more "
-                    f"pixels{'' if optics.round else ', smaller microscope.aberrations'} or a "
+                    f"pixels{'' if optics.round else ', smaller microscope.aberrations'}"
+                    f"{', a smaller microscope.spread' if spread.of_lens else ''} or a "
                     "smaller aperture"
                 )
 
