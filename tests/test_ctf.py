@@ -126,6 +126,21 @@ def test_scherzer_defocus(energy, cs):
     assert round(1 / zero / (cs**0.25 * lam**0.75), 2) == 0.66
 
 
+@pytest.mark.parametrize(("defocus", "resolution"), [(1.0, 0.707), (1.5, 0.64)])
+def test_resolution_at_scherzers_and_at_the_extended_defocus(defocus, resolution):
+    """At a defocus of √(Csλ) and of √(1.5·Csλ), transfer first is zero at 0.707 and at 0.64 of
+    Cs^¼·λ^¾, and at the second it falls to 70% at 0.67 (M. A. O'Keefe, message to the 3DEM list, 4
+    December 2000)."""
+    lam, cs = ctf.wavelength(200e3), 1e7
+    unit = cs**0.25 * lam**0.75
+    given = Optics(200e3, defocus=np.sqrt(defocus * cs * lam), cs=cs)
+    d = np.linspace(10, 0.5, 200_001) * unit
+    transfer = np.sin(ctf.aberration_phase(given, 1 / d))
+    assert round(d[np.argmax(transfer > 0)] / unit, 3 if resolution == 0.707 else 2) == resolution
+    if defocus == 1.5:
+        assert ctf.transfer(given, 1 / (0.67 * unit)) == pytest.approx(-0.7, abs=0.005)
+
+
 def test_positive_defocus_is_underfocus():
     # Without Cs: χ = −πλ·defocus·q².
     chi = ctf.aberration_phase(Optics(300e3, defocus=100), np.array([0.5]))
@@ -154,6 +169,18 @@ def test_gradient_is_the_derivative_of_the_phase(given, q, phi):
     tolerance = 1e-12 * 2 * np.pi * q * scale
     assert abs(radial - along_q) <= tolerance
     assert abs(azimuthal - along_phi) <= tolerance
+
+
+@given(optics, st.floats(0.01, 1.5), angles)
+def test_phase_and_gradient_are_sums_over_the_basis(given, q, phi):
+    numbers = ctf.coefficients(given)
+    found = numbers @ ctf.basis(given.energy, q, phi).T
+    expected = (
+        ctf.aberration_phase(given, q, phi),
+        *ctf.aberration_gradient(given, q, phi),
+    )
+    size = np.abs(numbers) @ np.abs(ctf.basis(given.energy, q, phi)).max(0)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * size)
 
 
 # Aperture
@@ -219,6 +246,18 @@ def test_parts_are_abtems(seed):
     ):
         np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-6)
         assert np.ptp(np.abs(ours)) > 0.1 or np.ptp(np.angle(ours)) > 0.1  # something to compare
+
+
+def test_200_random_envelopes_are_abtems():
+    largest = 0.0
+    for seed in range(1000, 1200):
+        given = random_optics(seed)
+        aberrations = abtem_aberrations(given)
+        theirs = abtem_kernel(given, focal_spread=given.focal_spread)
+        largest = max(largest, np.abs(theirs - ctf.temporal_envelope(given, Q)).max())
+        theirs = np.abs(abtem_kernel(given, angular_spread=given.source_spread, **aberrations))
+        largest = max(largest, np.abs(theirs - ctf.spatial_envelope(given, Q, PHI)).max())
+    assert largest < 1e-6
 
 
 def test_temporal_envelope_is_1_over_e_at_its_analytic_place():
@@ -335,3 +374,51 @@ def test_defocus_makes_up_for_cs():
     alone = ctf.Optics(300e3, cs=1e7, aperture=12)
     lichte = ctf.Optics(300e3, cs=1e7, aperture=12, defocus=0.75 * 1e7 * 12e-3**2)
     assert ctf.displacement(lichte) == pytest.approx(ctf.displacement(alone) / 4, rel=1e-3)
+
+
+@pytest.mark.parametrize("aberration", ["c12", "c21", "c23"])
+def test_displacement_counts_aberrations_that_are_not_round(aberration):
+    given = Optics(300e3, aperture=20, **{aberration: 1e4, f"phi{aberration[1:]}": 1.0})
+    order = 1 if aberration == "c12" else 2
+    # |∇χ|/2π is C12·α, C21·α² and C23·α² where it is largest.
+    assert ctf.displacement(given) == pytest.approx(1e4 * 20e-3**order, rel=1e-4)
+
+
+def test_displacement_of_astigmatism_adds_to_defocus():
+    given = Optics(300e3, defocus=400, c12=100, phi12=0.7, aperture=10)
+    assert ctf.displacement(given) == pytest.approx(500 * 10e-3, rel=1e-3)
+
+
+# Azimuths
+
+
+def test_azimuths_fill_a_turn():
+    phi = ctf.azimuths(7)
+    assert np.allclose(np.diff(phi), 2 * np.pi / 7)
+    assert phi[0] > 0
+    assert phi[-1] < 2 * np.pi
+    # They integrate the harmonics below their own number.
+    sums = [abs(np.exp(1j * n * phi).sum()) for n in range(1, 8)]
+    np.testing.assert_allclose(sums, [0] * 6 + [7], atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_azimuths_needed_are_enough(seed):
+    one, other = random_optics(seed), random_optics(seed + 100)
+    other = replace(other, energy=one.energy)
+    q_max = 1.1
+    number = max(ctf.azimuths_needed(optics, q_max) for optics in (one, other))
+    q = np.linspace(0, q_max, 60)[:, None]
+
+    def product(phi):
+        return (ctf.transfer(one, q, phi) * ctf.transfer(other, q, phi)).mean(1)
+
+    fine = product(ctf.azimuths(4096))
+    np.testing.assert_allclose(product(ctf.azimuths(number)), fine, atol=1e-9)
+    assert np.abs(product(ctf.azimuths(12)) - fine).max() > 1e-3
+
+
+def test_a_round_lens_needs_one_azimuth():
+    assert ROUND.round
+    assert ctf.azimuths_needed(ROUND, 1.0) == 1
+    assert not replace(ROUND, c23=1.0).round

@@ -8,6 +8,7 @@ import torch
 from conftest import CPU, SEED, discs
 
 from passband import units
+from passband.config import Detector, Spread
 from passband.examples import Camera, Split
 from passband.imaging import expose, normalise
 from passband.seeds import seed
@@ -143,3 +144,94 @@ def test_images_are_normalised_counts(camera, split, condition, name):
     found = all_counts(camera, split, condition, draw=3)
     assert torch.equal(images[:, 0], normalise(found, name, camera.electrons(condition)))
     assert not torch.equal(images, camera.images(split, condition))
+
+
+# Spreads, blur and gain
+
+
+def with_microscope(camera, **changes):
+    return Camera.of(camera.microscope.model_copy(update=changes), camera.normalisation, CPU)
+
+
+def intensities(camera, split, condition, draw=0):
+    """Return expected counts, each with the lens and the dose that the image's name gives it."""
+    optics, spread = units.optics(condition, camera.microscope), units.spread(camera.microscope)
+    images = []
+    for k, index in enumerate(split.structures):
+        names = (*split.names, int(index), condition.id, "lens", draw)
+        lens, dose = spread.draw(optics, names)
+        image = camera.imager.intensity(split.spectra[k : k + 1], lens)
+        images.append(image * dose * camera.electrons(condition))
+    return torch.cat(images)
+
+
+WIDE = Spread(focus_nm=4.0, dose=0.3, astigmatism_nm=3.0, coma_nm=100.0, threefold_nm=100.0)
+
+
+def test_every_image_has_the_lens_and_the_dose_of_its_name(camera, split, condition):
+    camera = with_microscope(camera, spread=WIDE)
+    for draw in (0, 3):
+        expected = intensities(camera, split, condition, draw)
+        residual = (all_counts(camera, split, condition, draw=draw) - expected) / expected.sqrt()
+        assert residual.std().item() == pytest.approx(1, abs=0.05)
+        assert residual.mean().item() == pytest.approx(0, abs=0.06)
+    wrong = (all_counts(camera, split, condition, draw=1) - expected) / expected.sqrt()
+    assert wrong.std().item() > 1.2
+    doses = all_counts(camera, split, condition).mean((1, 2))
+    assert doses.std() > 0.1 * doses.mean()
+
+
+def test_spreads_depend_on_neither_chunk_nor_company(camera, split, condition):
+    camera = with_microscope(camera, spread=WIDE)
+    whole = all_counts(camera, split, condition)
+    assert torch.equal(all_counts(camera, split, condition, chunk=2), whole)
+    part = replace(
+        split,
+        structures=split.structures[[3, 1]],
+        spectra=split.spectra[[3, 1]],
+        masks=split.masks[[3, 1]],
+    )
+    assert torch.equal(all_counts(camera, part, condition), whole[[3, 1]])
+
+
+def test_a_spread_of_the_dose_alone_leaves_the_lens(camera, split, condition):
+    camera = with_microscope(camera, spread=Spread(dose=0.3))
+    expected = intensities(camera, split, condition)
+    residual = (all_counts(camera, split, condition) - expected) / expected.sqrt()
+    assert residual.std().item() == pytest.approx(1, abs=0.05)
+
+
+def test_gain_scales_counts_and_not_what_is_seen(camera, split, condition):
+    gained = with_microscope(camera, detector=Detector(gain=2.5))
+    found = all_counts(camera, split, condition)
+    assert torch.equal(all_counts(gained, split, condition), found * 2.5)
+    for name in ("vacuum", "minmax", "zscore"):
+        ours, theirs = (replace(c, normalisation=name) for c in (gained, camera))
+        torch.testing.assert_close(
+            ours.images(split, condition), theirs.images(split, condition), rtol=1e-5, atol=1e-5
+        )
+
+
+def test_blur_is_before_the_noise(camera, split, condition):
+    given = Detector(mtf="gaussian", mtf_nyquist=0.1)
+    blurred = with_microscope(camera, detector=given, vibration_A=0.3)
+    counts = all_counts(blurred, split, condition)
+    assert torch.equal(counts, counts.round())
+    # The noise stays white: neighbouring pixels of vacuum do not know of each other.
+    flat = noise(blurred, split, condition)
+    assert not correlated(flat, flat.roll(1, 1))
+    expected = intensities(blurred, split, condition)
+    sharp = intensities(camera, split, condition)
+    assert expected.std() < 0.95 * sharp.std()
+    residual = (counts - expected) / expected.sqrt()
+    assert residual.std().item() == pytest.approx(1, abs=0.05)
+
+
+def test_a_table_is_the_cameras(camera, split, condition):
+    table = Detector(mtf="table", mtf_table=[[0, 1], [1, 0.1]])
+    blurred = with_microscope(camera, detector=table)
+    optics = units.optics(condition, camera.microscope)
+    assert (
+        blurred.imager.intensity(split.spectra, optics).std()
+        < 0.95 * camera.imager.intensity(split.spectra, optics).std()
+    )

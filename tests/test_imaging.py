@@ -100,6 +100,24 @@ def test_quasi_coherent_images_are_abtems(seed):
     assert theirs.std() > 0.02  # there is contrast to compare
 
 
+def test_200_random_conditions_are_abtems():
+    largest = {torch.float64: 0.0, torch.float32: 0.0}
+    for seed in range(200):
+        optics, wave = random_optics(1000 + seed), random_wave(1000 + seed)
+        theirs = abtem_image(wave, optics)
+        for dtype, complex_dtype in (
+            (torch.float64, torch.complex128),
+            (torch.float32, torch.complex64),
+        ):
+            imager = Imager(GRID, "quasi-coherent", dtype=dtype)
+            batch = spectra(wave, dtype=complex_dtype)
+            for lens in (optics, [optics]):  # shared by a batch, or each image's own
+                image = imager.intensity(batch, lens)[0].double().numpy()
+                largest[dtype] = max(largest[dtype], np.abs(image / theirs - 1).max())
+    assert largest[torch.float64] < 1e-5
+    assert largest[torch.float32] < 1e-3
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_focal_series_is_the_weighted_sum_of_abtems_images(seed):
     optics, wave = random_optics(seed), random_wave(seed)
@@ -175,6 +193,31 @@ def test_weak_phase_is_transferred_by_the_ctf(coherence, index):
     assert contrast == pytest.approx(2 * epsilon * T, rel=1e-4)
 
 
+@pytest.mark.parametrize("coherence", ["focal-series", "quasi-coherent"])
+def test_weak_random_phases_show_their_power_through_the_ctf(coherence):
+    # White phases of standard deviation s have power s²/N a frequency; of a weak one, the image
+    # has 4·T² of it. Over n images, its mean is spread by 1/√n of itself.
+    number, s, px = 400, 1e-3, GRID.px
+    optics = replace(ROUND, focal_spread=20.0, c12=50.0, phi12=0.5)
+    phases = np.random.default_rng(5).normal(0, s, (number, px, px))
+    index = np.fft.fftfreq(px, 1 / px)
+    band = np.maximum(np.abs(index[:, None]), np.abs(index)) <= GRID.half
+    waves = np.fft.ifft2(np.fft.fft2(np.exp(1j * phases)) * band)
+    images = exact(coherence=coherence, members=20).intensity(spectra(*waves), optics).numpy()
+    power = np.mean(np.abs(np.fft.fft2(images, norm="forward")) ** 2, 0)
+    q = np.hypot(index[:, None], index) / GRID.field_A
+    phi = np.arctan2(index[None, :], index[:, None])
+    E, chi = ctf.envelope(optics, q, phi), ctf.aberration_phase(optics, q, phi)
+    expected = 4 * np.sin(chi) ** 2 * E**2 * s**2 / px**2
+    # The lens is even and an image real, so that half of the plane says all.
+    use = (expected > 0.1 * expected.max()) & band & (index[:, None] > 0)
+    ratio = power[use] / expected[use]
+    assert use.sum() > 150
+    assert ratio.mean() == pytest.approx(1, abs=4 / np.sqrt(number * use.sum()) + 0.003)
+    assert ratio.std() == pytest.approx(1 / np.sqrt(number), rel=0.25)
+    assert power[(expected < 1e-4 * expected.max()) & (q > 0)].mean() < 1e-3 * power[use].mean()
+
+
 def test_a_phase_object_is_dark_at_underfocus_and_bright_at_overfocus():
     x = GRID.pixel_A * (np.arange(48) - 24)
     atom = 0.1 * np.exp(-(x[:, None] ** 2 + x[None, :] ** 2) / 2)
@@ -200,6 +243,42 @@ def test_a_round_lens_has_no_orientation(coherence):
     assert not torch.allclose(
         exact().intensity(spectrum.mT.contiguous(), astigmatic),
         exact().intensity(spectrum, astigmatic).mT,
+        rtol=1e-3,
+    )
+
+
+@pytest.mark.parametrize("coherence", ["focal-series", "quasi-coherent"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_quarter_turn_of_wave_and_lens_turns_the_image(coherence, seed):
+    optics, spectrum = random_optics(seed), spectra(random_wave(seed))
+    azimuths = {name: getattr(optics, name) - np.pi / 2 for name in ("phi12", "phi21", "phi23")}
+    image = exact(coherence=coherence).intensity(spectrum, optics)
+    lens = replace(optics, **azimuths)
+    turned = exact(coherence=coherence).intensity(spectrum.rot90(-1, dims=(-2, -1)), lens)
+    torch.testing.assert_close(
+        turned, image.rot90(-1, dims=(-2, -1)).roll(1, -1), atol=1e-10, rtol=0
+    )
+    unturned = exact(coherence=coherence).intensity(spectrum.rot90(-1, dims=(-2, -1)), optics)
+    assert (turned - unturned).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("coherence", ["focal-series", "quasi-coherent"])
+def test_friedel(coherence):
+    # An image is real: its spectrum is conjugate at −q. And an even lens does to a wave's mirror
+    # image through a point what it does to the wave.
+    wave, optics = random_wave(3), replace(ROUND, c12=80.0, phi12=0.4)
+    spectrum = spectra(wave)
+    image = exact(coherence=coherence).intensity(spectrum, optics)
+    found = torch.fft.fft2(image)[0]
+    mirrored = found.flip(0, 1).roll((1, 1), (0, 1))
+    torch.testing.assert_close(found, mirrored.conj(), rtol=1e-10, atol=1e-9)
+    through = exact(coherence=coherence).intensity(spectrum.flip(1, 2), optics)
+    torch.testing.assert_close(through, image.flip(1, 2).roll((1, 1), (1, 2)), rtol=1e-10, atol=0)
+    odd = replace(optics, c21=2e3)
+    other = exact(coherence=coherence)
+    assert not torch.allclose(
+        other.intensity(spectrum.flip(1, 2), odd),
+        other.intensity(spectrum, odd).flip(1, 2).roll((1, 1), (1, 2)),
         rtol=1e-3,
     )
 
@@ -243,10 +322,65 @@ def test_one_imager_keeps_conditions_apart():
     assert all(map(torch.equal, first, fresh))
 
 
+# A lens for every image
+
+
+def lenses(number, **shared):
+    """Return lenses that differ in their aberrations alone."""
+    shared = {
+        "energy": 300e3,
+        "aperture": 18.0,
+        "focal_spread": 30.0,
+        "source_spread": 0.2,
+    } | shared
+    return [replace(random_optics(i), **shared) for i in range(number)]
+
+
+@pytest.mark.parametrize("coherence", ["focal-series", "quasi-coherent"])
+@pytest.mark.parametrize("source", [0.0, 0.2])
+def test_a_lens_for_every_image_does_what_each_alone_does(coherence, source):
+    each = lenses(6, source_spread=source)
+    batch = spectra(*(random_wave(i) for i in range(6)))
+    alone = [
+        exact(coherence=coherence).intensity(batch[i : i + 1], lens) for i, lens in enumerate(each)
+    ]
+    images = exact(coherence=coherence).intensity(batch, each)
+    torch.testing.assert_close(images, torch.cat(alone), rtol=1e-9, atol=1e-12)
+    single = Imager(GRID, coherence).intensity(batch.to(torch.complex64), each)
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), images, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_image_with_a_lens_of_its_own_does_not_depend_on_its_batch(threads):
+    grid, each = Sampling(96, 0.3), lenses(7)
+    batch = spectra(*(random_wave(i, grid) for i in range(7)), grid=grid, dtype=torch.complex64)
+    imager = Imager(grid)
+    before = torch.get_num_threads()
+    whole = imager.intensity(batch, each)
+    try:
+        torch.set_num_threads(threads)
+        order = [3, 6, 0, 5, 1, 4, 2]
+        assert torch.equal(imager.intensity(batch[order], [each[i] for i in order]), whole[order])
+        for i in range(7):
+            assert torch.equal(imager.intensity(batch[i : i + 1], each[i : i + 1])[0], whole[i])
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_lenses_of_one_batch_share_everything_else():
+    each = [ROUND, replace(ROUND, aperture=12.0)]
+    batch = spectra(random_wave(0), random_wave(1))
+    with pytest.raises(ValueError, match="must differ in nothing but their aberrations"):
+        exact().intensity(batch, each)
+    with pytest.raises(ValueError, match="1 lenses for 2 images"):
+        exact().intensity(batch, [ROUND])
+
+
 # Noise
 
 
-@pytest.mark.parametrize("mean", [0.2, 1.0, 9.0, 11.0, 90.0, 2000.0])
+@pytest.mark.parametrize("mean", [0.1, 0.2, 1.0, 9.0, 11.0, 90.0, 1000.0, 2000.0])
 def test_counts_follow_the_poisson_distribution(mean):
     counts = expose(torch.ones(4, 128, 128), mean, range(4)).numpy().ravel()
     assert np.array_equal(counts, np.rint(counts))

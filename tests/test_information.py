@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from passband import ctf, information, units
-from passband.config import Microscope
+from passband.config import Aberrations, Microscope
 from passband.grid import AXES, Condition, conditions
 from passband.information import coverage, metrics, overlap, overlap_abs, transfer
 
@@ -69,6 +69,38 @@ def test_metrics_are_the_integrals_over_the_plane(table, weight):
             }
             for name, value in expected.items():
                 assert found[name][i, j] == pytest.approx(value, abs=1e-3), (name, i, j)
+
+
+def test_metrics_of_a_lens_that_is_not_round_are_the_integrals_over_the_plane():
+    aberrations = Aberrations(
+        astigmatism_nm=4.0,
+        astigmatism_deg=30.0,
+        coma_nm=200.0,
+        coma_deg=100.0,
+        threefold_nm=150.0,
+        threefold_deg=-20.0,
+    )
+    microscope = MICROSCOPE.model_copy(update={"aberrations": aberrations})
+    found = metrics(GRID[:2], TEST[:1], microscope, 512, FLAT | CRYSTAL)
+    cutoff = microscope.sampling.cutoff
+    k = (np.arange(-800, 800) + 0.5) / 800 * cutoff
+    q, phi = np.hypot(k[:, None], k), np.arctan2(k, k[:, None])
+    q, phi = q[q <= cutoff], phi[q <= cutoff]
+    T, U = (
+        [ctf.transfer(units.optics(c, microscope), q, phi) for c in ends]
+        for ends in (GRID[:2], TEST[:1])
+    )
+    for weight, curve in (FLAT | CRYSTAL).items():
+        w, here = np.interp(q, *curve), found.sel(weight=weight)
+        for i, a in enumerate(T):
+            expected = np.sum(w * a**2) / np.sum(w)
+            assert here.transfer_train[i] == pytest.approx(expected, abs=1e-3)
+            norm = np.sqrt(np.sum(w * a**2) * np.sum(w * U[0] ** 2))
+            assert here.overlap[i, 0] == pytest.approx(np.sum(w * a * U[0]) / norm, abs=2e-3)
+            shared = np.sum(w * np.minimum(a**2, U[0] ** 2)) / np.sum(w * U[0] ** 2)
+            assert here.coverage[i, 0] == pytest.approx(shared, abs=2e-3)
+    round = metrics(GRID[:2], TEST[:1], MICROSCOPE, 512, FLAT | CRYSTAL)
+    assert np.abs(found.transfer_train - round.transfer_train).max() > 0.01
 
 
 def test_transfer_of_an_aperture_is_its_area():

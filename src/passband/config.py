@@ -8,7 +8,7 @@ a line for each mistake naming key, value and what is allowed. The JSON schema a
 import difflib
 import re
 from collections.abc import Sequence
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
@@ -91,6 +91,93 @@ class StudyBlock(Block):
     )
 
 
+class Aberrations(Block):
+    """Aberrations that are not round, the same under every condition.
+
+    An azimuth is where the phase is highest, from the images' first axis towards the second.
+    """
+
+    astigmatism_nm: float = key(0.0, "Two-fold astigmatism C12.", "nm", ge=0, le=1000)
+    astigmatism_deg: float = key(0.0, "Its azimuth.", "°", ge=-360, le=360)
+    coma_nm: float = key(0.0, "Axial coma C21; three times B2.", "nm", ge=0, le=100_000)
+    coma_deg: float = key(0.0, "Its azimuth.", "°", ge=-360, le=360)
+    threefold_nm: float = key(0.0, "Three-fold astigmatism C23 (A2).", "nm", ge=0, le=100_000)
+    threefold_deg: float = key(0.0, "Its azimuth.", "°", ge=-360, le=360)
+
+
+class Spread(Block):
+    """How much images under one condition differ: what makes it a narrow distribution.
+
+    Every image has a draw of its own, from its specimen, split, structure, condition and the number
+    of the draw. A spread of 0 changes nothing. Information metrics leave spreads out: they are
+    those of the condition itself.
+    """
+
+    focus_nm: float = key(
+        0.0, "Standard deviation of the defocus, normally distributed.", "nm", ge=0, le=100
+    )
+    dose: float = key(
+        0.0,
+        "Standard deviation of an image's dose over the condition's, lognormally distributed about "
+        "a mean of 1.",
+        ge=0,
+        le=1,
+    )
+    astigmatism_nm: float = key(
+        0.0,
+        "Root mean square length of what is added to two-fold astigmatism, in any direction.",
+        "nm",
+        ge=0,
+        le=100,
+    )
+    coma_nm: float = key(0.0, "The same of axial coma.", "nm", ge=0, le=10_000)
+    threefold_nm: float = key(0.0, "The same of three-fold astigmatism.", "nm", ge=0, le=10_000)
+
+
+def _curve(pairs: list[list[float]]) -> list[list[float]]:
+    """Return a tabulated MTF whose points make sense."""
+    for pair in pairs:
+        if len(pair) != 2 or not 0 <= pair[0] <= 1.5 or not 0 <= pair[1] <= 1:
+            raise ValueError(
+                f"{pair}: must be a pair of a fraction of the Nyquist frequency between 0 and 1.5 "
+                "and an MTF between 0 and 1"
+            )
+    if pairs and pairs[0] != [0, 1]:
+        raise ValueError(f"{pairs[0]}: the first pair must be [0, 1]")
+    for (before, _), (after, _) in pairwise(pairs):
+        if after <= before:
+            raise ValueError(f"{after:g} after {before:g}: fractions must ascend")
+    return pairs
+
+
+class Detector(Block):
+    """The detector: a counting one, whose noise is white (see `passband.detector`)."""
+
+    mtf: Literal["none", "gaussian", "lorentzian", "table"] = key(
+        "none",
+        "Modulation transfer function, pixels included, over f, the frequency over Nyquist's: 1, "
+        "m^(f²), 1/(1 + (1/m − 1)f²), or `mtf_table`. It blurs the expected counts, before they "
+        "are drawn.",
+    )
+    mtf_nyquist: float = key(
+        0.5, "m, the MTF at the Nyquist frequency, if gaussian or lorentzian.", gt=0, le=1
+    )
+    mtf_table: Annotated[list[list[float]], AfterValidator(_curve)] = key(
+        list,
+        "Pairs of f and MTF, if `mtf` is `table`; between them it is interpolated linearly, and "
+        "constant beyond the last. Corners of the spectrum lie at f = 1.41.",
+    )
+    gain: float = key(1.0, "Counts per electron.", "counts/electron", gt=0, le=1e6)
+
+    @model_validator(mode="after")
+    def _table_where_it_counts(self) -> Self:
+        if self.mtf == "table" and not self.mtf_table:
+            raise ValueError("mtf_table = []: must have pairs such as [[0, 1], [1, 0.4]]")
+        if self.mtf != "table" and self.mtf_table:
+            raise ValueError(f"mtf = {self.mtf!r}: must be 'table', since there is an mtf_table")
+        return self
+
+
 class Microscope(Block):
     """What is fixed in the study: the microscope less the imaging grid, and the pixels."""
 
@@ -119,6 +206,16 @@ class Microscope(Block):
     aperture_edge_mrad: float = key(
         0.0, "Width of the aperture's edge; 0 is a hard edge.", "mrad", ge=0, le=10
     )
+    aberrations: Aberrations = key(Aberrations, "Aberrations that are not round.")
+    spread: Spread = key(Spread, "How much images under one condition differ.")
+    vibration_A: float = key(
+        0.0,
+        "Vibration of the image against the detector: standard deviation along any direction.",
+        "Å",
+        ge=0,
+        le=10,
+    )
+    detector: Detector = key(Detector, "The detector.")
 
     @property
     def sampling(self) -> Sampling:
@@ -471,17 +568,21 @@ class Study(Block):
                     f"{needed} to represent a focal spread of {microscope.focal_spread_nm:g} nm "
                     f"up to {widest:g} mrad"
                 )
-        # Displacement is linear in defocus and in Cs, so a corner of the grid has the largest.
+        # Displacement is convex in defocus and in Cs, so a corner of the grid has the largest.
         corners = product(*((axes[name][0], axes[name][-1]) for name in ("defocus_nm", "cs_um")))
+        spread = units.spread(microscope)
         for defocus, cs in corners:
             optics = units.optics(Condition(defocus, cs, widest, 1), microscope)
-            displaced = ctf.displacement(optics)
+            ends = (spread.extreme(optics, sign) for sign in ((-1, 1) if spread.of_lens else (1,)))
+            displaced = max(ctf.displacement(end) for end in ends)
             if displaced > sampling.field_A / 2:
                 raise ValueError(
                     f"{block}.cs_um = {cs:g} with defocus_nm = {defocus:g} and aperture_mrad = "
                     f"{widest:g}: displaces image detail by up to {displaced:.0f} Å, which must "
                     f"not exceed half the field of view, {sampling.field_A / 2:.0f} Å; take more "
-                    "pixels or a smaller aperture"
+                    f"pixels{'' if optics.round else ', smaller microscope.aberrations'}"
+                    f"{', a smaller microscope.spread' if spread.of_lens else ''} or a "
+                    "smaller aperture"
                 )
 
 
@@ -557,6 +658,8 @@ def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "")
         return _one_of([repr(value) for value in get_args(annotation)])
     if get_origin(annotation) is list:
         (item,) = get_args(annotation)
+        if get_origin(item) is list:
+            return "a list of pairs such as [[0, 1], [1, 0.4]]"
         return f"a list of {'names' if item is str else allowed('', item)}, not empty"
     if get_origin(annotation) is dict:
         return "a block of named blocks, not empty"
@@ -645,7 +748,8 @@ def _allowed_at(loc: list) -> str:
         return allowed(loc[-1], field.annotation, field.metadata, _unit(loc))
     if axis := AXES.get(loc[-2]):
         return f"a number between {axis.minimum} and {axis.maximum} {axis.unit}"
-    return allowed("", *get_args(field.annotation))
+    (item,) = get_args(field.annotation)
+    return "a pair of numbers such as [1, 0.4]" if get_origin(item) is list else allowed("", item)
 
 
 def _one_of(values: list[str]) -> str:

@@ -51,6 +51,11 @@ class Optics:
     c23: float = 0.0
     phi23: float = 0.0
 
+    @property
+    def round(self) -> bool:
+        """Whether the lens looks the same along every azimuth."""
+        return self.c12 == self.c21 == self.c23 == 0
+
 
 def wavelength(energy: float) -> float:
     """Return the relativistic electron wavelength λ = hc/√(E(E + 2mc²)) [Å].
@@ -111,6 +116,45 @@ def aberration_gradient(
         )
     )
     return 2 * np.pi / lam * radial, 2 * np.pi / lam * azimuthal
+
+
+def coefficients(optics: Optics) -> np.ndarray:
+    """Return the eight numbers [Å] that :func:`aberration_phase` is linear in.
+
+    Defocus, Cs, and real and imaginary parts of C12·exp(2iφ12), C21·exp(iφ21), C23·exp(3iφ23).
+    """
+    pairs = (
+        length * np.array([np.cos(n * azimuth), np.sin(n * azimuth)])
+        for n, length, azimuth in (
+            (2, optics.c12, optics.phi12),
+            (1, optics.c21, optics.phi21),
+            (3, optics.c23, optics.phi23),
+        )
+    )
+    return np.concatenate([[optics.defocus, optics.cs], *pairs])
+
+
+def basis(energy: float, q: np.ndarray, phi: np.ndarray | float = 0.0) -> np.ndarray:
+    """Return phase and gradient of each of :func:`coefficients`' numbers, at 1 Å.
+
+    Returns
+    -------
+    (3, 8, ...) array
+        χ, ∂χ/∂α and (1/α)·∂χ/∂φ; multiplied by the coefficients and summed, they are
+        :func:`aberration_phase` and :func:`aberration_gradient`.
+    """
+    units = [
+        Optics(energy, defocus=1.0),
+        Optics(energy, cs=1.0),
+        *(
+            Optics(energy, **{f"c{order}": 1.0, f"phi{order}": azimuth})
+            for order, folds in (("12", 2), ("21", 1), ("23", 3))
+            for azimuth in (0.0, np.pi / 2 / folds)
+        ),
+    ]
+    shape = np.broadcast_shapes(np.shape(q), np.shape(phi))
+    parts = [(aberration_phase(o, q, phi), *aberration_gradient(o, q, phi)) for o in units]
+    return np.stack([[np.broadcast_to(p, shape) for p in part] for part in parts], axis=1)
 
 
 def aperture(optics: Optics, q: np.ndarray) -> np.ndarray:
@@ -177,14 +221,43 @@ def focal_series(optics: Optics, members: int) -> list[tuple[float, Optics]]:
 def displacement(optics: Optics) -> float:
     """Return how far the aberrations displace image detail, at most, within the aperture [Å].
 
-    A wave component at q is displaced by ∇χ/2π = |Cs α³ − Δf α| for round lenses (delocalisation,
+    A wave component at q is displaced by |∇χ|/2π, for round lenses |Cs α³ − Δf α| (delocalisation,
     Coene & Jansen, *Scanning Microsc. Suppl.* 6, 379, 1992). On a periodic field of side L,
     displacements beyond L/2 wrap around: there χ changes by more than π between two frequencies.
+    Aberrations that are not round are sampled along 360 azimuths.
     """
     lam = wavelength(optics.energy)
     q = np.linspace(0, (optics.aperture + optics.aperture_edge / 2) * 1e-3 / lam, 500)
-    radial, _ = aberration_gradient(optics, q)
-    return float(np.abs(radial).max() * lam / (2 * np.pi))
+    if optics.round:
+        radial, _ = aberration_gradient(optics, q)
+        return float(np.abs(radial).max() * lam / (2 * np.pi))
+    gradient = aberration_gradient(optics, q, azimuths(360)[:, None])
+    return float(np.hypot(*gradient).max() * lam / (2 * np.pi))
+
+
+def azimuths(number: int) -> np.ndarray:
+    """Return evenly spaced azimuths over a whole turn [rad], from half a step on."""
+    return (np.arange(number) + 0.5) * 2 * np.pi / number
+
+
+def azimuths_needed(optics: Optics, q_max: float) -> int:
+    """Return how many azimuths integrate products of two transfers, up to `q_max` [1/Å].
+
+    1 for a round lens. An aberration of n-fold symmetry and of phase a·cos nφ gives the product
+    harmonics up to about 2na, beyond which they fall off faster than exponentially (Jacobi–Anger);
+    evenly spaced azimuths integrate the harmonics below their own number exactly.
+    """
+    if optics.round:
+        return 1
+    lam = wavelength(optics.energy)
+    alpha = min(q_max * lam, (optics.aperture + optics.aperture_edge / 2) * 1e-3)
+    folds = (
+        (2, optics.c12 * alpha**2 / 2),
+        (1, optics.c21 * alpha**3 / 3),
+        (3, optics.c23 * alpha**3 / 3),
+    )
+    highest = sum(2 * n * 2 * np.pi / lam * abs(length) for n, length in folds)
+    return int(32 + 2 * np.ceil(highest / 2))
 
 
 def members_needed(optics: Optics, q_max: float, tolerance: float = 0.01) -> int:

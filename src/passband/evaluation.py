@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from passband import devices
 from passband.examples import Camera, Split
 from passband.grid import Condition
-from passband.imaging import normalise
 from passband.scores import OUTCOMES
 
 
@@ -105,7 +104,7 @@ def evaluate(
     for s, specimen, k in progress(missing):
         split, start = splits[specimen], 0
         for batch in camera.counts(split, conditions[k], chunk=batch_size):
-            images = normalise(batch, camera.normalisation, camera.electrons(conditions[k]))
+            images = camera.seen(batch, conditions[k])
             stop = start + len(batch)
             for r, network in enumerate(replicas.values()):
                 logits = predict(network, images[:, None], precision)

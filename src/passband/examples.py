@@ -9,10 +9,11 @@ import numpy as np
 import torch
 import xarray as xr
 
-from passband import store, units
+from passband import detector, store, units
 from passband.config import Microscope
 from passband.grid import Condition
 from passband.imaging import Imager, expose, normalise
+from passband.lens import Spread
 from passband.seeds import seed
 
 
@@ -123,17 +124,38 @@ class Camera:
 
     @classmethod
     def of(cls, microscope: Microscope, normalisation: str, device: torch.device) -> "Camera":
-        imager = Imager(microscope.sampling, microscope.coherence, microscope.focal_members, device)
+        blur = detector.blur(
+            microscope.sampling,
+            microscope.vibration_A,
+            microscope.detector.mtf,
+            microscope.detector.mtf_nyquist,
+            microscope.detector.mtf_table,
+        )
+        imager = Imager(
+            microscope.sampling,
+            microscope.coherence,
+            microscope.focal_members,
+            device,
+            blur=blur,
+        )
         return cls(imager, microscope, normalisation)
 
     def electrons(self, condition: Condition) -> float:
-        """Return the mean count of a vacuum pixel."""
+        """Return the mean number of electrons in a vacuum pixel."""
         return condition.dose_e_per_A2 * self.microscope.pixel_size_A**2
+
+    def seen(self, counts: torch.Tensor, condition: Condition) -> torch.Tensor:
+        """Return what a network sees of counts; `vacuum` goes by the condition's own dose."""
+        vacuum = self.electrons(condition) * self.microscope.detector.gain
+        return normalise(counts, self.normalisation, vacuum)
 
     def counts(
         self, split: Split, condition: Condition, draw: int = 0, chunk: int = 64
     ) -> Iterator[torch.Tensor]:
-        """Yield the electron counts of a split's images in chunks of (n, px, px), in order.
+        """Yield the counts of a split's images in chunks of (n, px, px), in order.
+
+        They are whole numbers of electrons times the detector's gain. Where the microscope has
+        spreads, every image has a lens and a dose of its own.
 
         Parameters
         ----------
@@ -142,26 +164,33 @@ class Camera:
         condition : Condition
             Under which imaging condition.
         draw : int
-            Which draw of the noise; the same draw always gives the same counts.
+            Which draw of the noise and of the spreads; the same draw always gives the same counts.
         chunk : int
             Images formed at a time; it bounds memory and changes nothing else.
         """
-        optics = units.optics(condition, self.microscope)
+        optics, spread = units.optics(condition, self.microscope), units.spread(self.microscope)
+        gain = self.microscope.detector.gain
         for start in range(0, len(split), chunk):
             part = slice(start, start + chunk)
             seeds = [
                 seed(*split.names, int(i), condition.id, "noise", draw)
                 for i in split.structures[part]
             ]
-            intensity = self.imager.intensity(split.spectra[part], optics)
-            yield expose(intensity, self.electrons(condition), seeds)
+            drawn = [
+                spread.draw(optics, (*split.names, int(i), condition.id, "lens", draw))
+                for i in split.structures[part]
+                if spread != Spread()
+            ]
+            lenses = [lens for lens, _ in drawn] if spread.of_lens else optics
+            intensity = self.imager.intensity(split.spectra[part], lenses)
+            if spread.dose:
+                doses = torch.tensor([dose for _, dose in drawn]).to(intensity)
+                intensity = intensity * doses[:, None, None]
+            counts = expose(intensity, self.electrons(condition), seeds)
+            yield counts if gain == 1 else counts * gain
 
     def images(self, split: Split, condition: Condition, draw: int = 0) -> torch.Tensor:
         """Return what a network sees of a split under a condition: (N, 1, px, px) float32."""
-        electrons = self.electrons(condition)
         return torch.cat(
-            [
-                normalise(counts, self.normalisation, electrons)
-                for counts in self.counts(split, condition, draw)
-            ]
+            [self.seen(counts, condition) for counts in self.counts(split, condition, draw)]
         )[:, None]

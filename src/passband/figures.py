@@ -63,7 +63,8 @@ def ctf_curves(conditions: Sequence[Condition], microscope: Microscope, palette:
     """Return transfer and envelope over spatial frequency, a panel per defocus and Cs.
 
     Of more than four values of defocus or Cs, four are shown. Every panel has the widest aperture;
-    the narrower ones are lines where they would cut.
+    the narrower ones are lines where they would cut. Of a lens that is not round, azimuth 0 is
+    shown and said.
     """
     _theme()
     by = {axis: sorted({getattr(c, axis) for c in conditions}) for axis in AXES}
@@ -100,7 +101,8 @@ def ctf_curves(conditions: Sequence[Condition], microscope: Microscope, palette:
             ax.set_title(f"defocus {defocus:g} nm, Cs {cs:g} µm", fontsize="small")
             ax.set(xlim=(0, q[-1]), ylim=(-1.05, 1.05))
     figure.supxlabel("spatial frequency (1/Å)", fontsize="medium")
-    figure.supylabel("transfer T(q)", fontsize="medium")
+    along = "" if optics.round else " along azimuth 0"
+    figure.supylabel(f"transfer T(q){along}", fontsize="medium")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
 

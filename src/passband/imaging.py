@@ -1,6 +1,7 @@
 """From exit waves to images: transfer, intensity and electron counts, on torch's devices."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -25,6 +26,8 @@ class Imager:
         Where to compute.
     dtype : torch.dtype
         Precision of intensities: float32 or float64.
+    blur : (px, px//2 + 1) array, optional
+        What multiplies the spectrum of every image; see :func:`passband.detector.blur`.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class Imager:
         members: int = 5,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        blur: np.ndarray | None = None,
     ):
         self.sampling = sampling
         self.coherence = coherence
@@ -43,6 +47,8 @@ class Imager:
         self._q, self._phi = sampling.frequencies()
         # Jobs form many batches under one condition; a cache of a few is enough.
         self.kernels = lru_cache(maxsize=4)(self._kernels)
+        self._basis = lru_cache(maxsize=1)(self._make_basis)
+        self._blur = None if blur is None else torch.as_tensor(blur, dtype=dtype, device=device)
 
     def _kernels(self, optics: ctf.Optics) -> list[tuple[float, torch.Tensor]]:
         """Return weighted transfer functions exp(−iχ)·E on the cropped spectrum.
@@ -66,24 +72,78 @@ class Imager:
             )
         ]
 
-    def intensity(self, spectra: torch.Tensor, optics: ctf.Optics) -> torch.Tensor:
+    def _make_basis(self, energy: float) -> torch.Tensor:
+        return torch.as_tensor(ctf.basis(energy, self._q, self._phi), device=self.device)
+
+    def _kernels_each(self, lenses: Sequence[ctf.Optics]) -> Iterator[tuple[float, torch.Tensor]]:
+        """Yield weighted transfer functions as `kernels` has them, one lens an image.
+
+        The phase and its gradient are linear in the aberrations, so that in float64 they are sums
+        over a basis, element by element: nothing depends on the batch. What the lenses share, the
+        aperture and the temporal envelope, is computed once.
+        """
+        shared = [
+            replace(lens, defocus=0.0, cs=0.0, c12=0.0, c21=0.0, c23=0.0)
+            for lens in (replace(lens, phi12=0.0, phi21=0.0, phi23=0.0) for lens in lenses)
+        ]
+        if any(lens != shared[0] for lens in shared):
+            raise ValueError("lenses of one batch must differ in nothing but their aberrations")
+        if self.coherence == "focal-series":
+            members = ctf.focal_series(shared[0], self.members)
+        else:
+            members = [(1.0, shared[0])]
+        basis = self._basis(shared[0].energy)
+        numbers = torch.as_tensor(np.stack([ctf.coefficients(lens) for lens in lenses]))
+        numbers = numbers.to(self.device)[:, :, None, None]
+
+        def total(terms: torch.Tensor) -> torch.Tensor:
+            result = numbers[:, 0] * terms[0]
+            for k in range(1, len(terms)):
+                result.addcmul_(numbers[:, k], terms[k])
+            return result
+
+        phase, source = total(basis[0]), shared[0].source_spread
+        if source:
+            radial, azimuthal = total(basis[1]), total(basis[2]).square_()
+        for weight, member in members:
+            # A member's defocus is its distance from the lens's.
+            passed = ctf.aperture(member, self._q) * ctf.temporal_envelope(member, self._q)
+            size = torch.as_tensor(passed, device=self.device).expand_as(phase)
+            if source:
+                steepness = (radial + member.defocus * basis[1, 0]).square_().add_(azimuthal)
+                size = size * steepness.mul_(-((source * 1e-3 / 2) ** 2)).exp_()
+            # float32 has digits enough for a phase once whole turns are gone.
+            angle = torch.remainder(-(phase + member.defocus * basis[0, 0]), 2 * np.pi)
+            yield weight, torch.polar(size.to(self.dtype), angle.to(self.dtype))
+
+    def intensity(
+        self, spectra: torch.Tensor, optics: ctf.Optics | Sequence[ctf.Optics]
+    ) -> torch.Tensor:
         """Return noise-free images; vacuum is 1.
 
         Parameters
         ----------
         spectra : (N, cropped, cropped) complex tensor
             Cropped spectra of exit waves, see :meth:`Sampling.crop`.
-        optics : Optics
-            The microscope under one condition.
+        optics : Optics or sequence of N Optics
+            The microscope under one condition, or as it is for each image; those may differ in
+            their aberrations alone.
 
         Returns
         -------
         (N, px, px) tensor
-            Intensity relative to the incident beam.
+            Intensity relative to the incident beam, blurred if there is a blur; what a blur brings
+            below 0, by ringing, is 0.
         """
-        kernels = self.kernels(optics)
+        if isinstance(optics, ctf.Optics):
+            kernels: Iterable = self.kernels(optics)
+        else:
+            if len(optics) != len(spectra):
+                raise ValueError(f"{len(optics)} lenses for {len(spectra)} images")
+            kernels = self._kernels_each(optics)
+        complex_dtype = torch.complex64 if self.dtype == torch.float32 else torch.complex128
         px, half = self.sampling.px, self.sampling.half
-        padded = torch.zeros((len(spectra), px, px), dtype=kernels[0][1].dtype, device=self.device)
+        padded = torch.zeros((len(spectra), px, px), dtype=complex_dtype, device=self.device)
         total = torch.zeros((len(spectra), px, px), dtype=self.dtype, device=self.device)
         for weight, kernel in kernels:
             passed = spectra * kernel
@@ -94,6 +154,8 @@ class Imager:
             padded[:, px - half :, px - half :] = passed[:, :half, :half]
             wave = torch.view_as_real(torch.fft.ifft2(padded, norm="forward"))
             total += weight * wave.square().sum(-1)
+        if self._blur is not None:
+            total = torch.fft.irfft2(torch.fft.rfft2(total) * self._blur, s=(px, px)).clamp_min_(0)
         return total
 
 

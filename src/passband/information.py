@@ -2,9 +2,10 @@
 
 The paper names an information-transfer metric ε(χ) and an overlap metric σ(χ, χ′) of the transfer
 T(q); the expressions here are Passband's own. Integrals run over the two-dimensional plane of
-spatial frequencies up to the band limit of the exit waves; T depends on |q| alone, so that
-d²q = 2πq dq. The weight w(q) is flat, or the specimen's mean spectral power. To add a metric, write
-a function and register it; it then is in the store, the table of metrics and the documentation.
+spatial frequencies up to the band limit of the exit waves. For round lenses T depends on |q| alone,
+so that d²q = 2πq dq; otherwise the integrals run over the azimuth as well. The weight w(q) is flat,
+or the specimen's mean spectral power. To add a metric, write a function and register it; it then is
+in the store, the table of metrics and the documentation.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from passband.config import Microscope
 
 #: Metrics of one condition: (T, u) → values, with T of shape (conditions, frequencies) and u the
-#: weights w(q)·q·dq of the integral.
+#: weights w(q)·q·dq of the integral. Of a lens that is not round, a frequency is one of |q| and φ.
 SINGLE: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {}
 
 #: Metrics of a training and a test condition: (T, T′, u) → matrix (train, test).
@@ -83,7 +84,8 @@ def metrics(
     microscope : Microscope
         What is fixed in the study.
     samples : int
-        Radial frequencies between 0 and the band limit; midpoint rule.
+        Radial frequencies between 0 and the band limit; midpoint rule. For a lens that is not
+        round, each along as many azimuths as :func:`passband.ctf.azimuths_needed` says.
     spectra : dict of str to (q, w)
         Weights by name: frequencies [1/Å] and weights there, interpolated linearly and constant
         beyond both ends.
@@ -96,10 +98,12 @@ def metrics(
     """
     cutoff = microscope.sampling.cutoff
     q = (np.arange(samples) + 0.5) * cutoff / samples
-    T, T_test = (
-        np.stack([ctf.transfer(units.optics(c, microscope), q) for c in conditions])
-        for conditions in (train, test)
-    )
+    lenses = [[units.optics(c, microscope) for c in conditions] for conditions in (train, test)]
+    number = max(ctf.azimuths_needed(optics, cutoff) for end in lenses for optics in end)
+    phi = 0.0
+    if number > 1:  # a round lens needs none, whatever it is
+        q, phi = (axis.ravel() for axis in np.meshgrid(q, ctf.azimuths(number)))
+    T, T_test = (np.stack([ctf.transfer(optics, q, phi) for optics in end]) for end in lenses)
     weights = {name: np.interp(q, *curve) * q for name, curve in spectra.items()}
     variables = {}
     for name, metric in SINGLE.items():

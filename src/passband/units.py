@@ -1,9 +1,11 @@
 """From a microscopist's units to internal ones. Nothing else in Passband converts."""
 
+import math
 from typing import TYPE_CHECKING
 
 from passband.ctf import Optics
 from passband.grid import Condition
+from passband.lens import Spread
 
 if TYPE_CHECKING:
     from passband.config import Microscope
@@ -28,4 +30,22 @@ def optics(condition: Condition, microscope: "Microscope") -> Optics:
         aperture_edge=microscope.aperture_edge_mrad,
         focal_spread=microscope.focal_spread_nm * A_PER_NM,
         source_spread=microscope.source_spread_mrad,
+        c12=microscope.aberrations.astigmatism_nm * A_PER_NM,
+        phi12=math.radians(microscope.aberrations.astigmatism_deg),
+        c21=microscope.aberrations.coma_nm * A_PER_NM,
+        phi21=math.radians(microscope.aberrations.coma_deg),
+        c23=microscope.aberrations.threefold_nm * A_PER_NM,
+        phi23=math.radians(microscope.aberrations.threefold_deg),
+    )
+
+
+def spread(microscope: "Microscope") -> Spread:
+    """Return how much images under one condition differ, in Å."""
+    given = microscope.spread
+    return Spread(
+        defocus=given.focus_nm * A_PER_NM,
+        dose=given.dose,
+        c12=given.astigmatism_nm * A_PER_NM,
+        c21=given.coma_nm * A_PER_NM,
+        c23=given.threefold_nm * A_PER_NM,
     )

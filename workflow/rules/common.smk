@@ -75,7 +75,9 @@ DECAY = [] if STUDY.training.schedule == "exponential" else ["decay"]
 IMAGING = inactive(STUDY.microscope, *FOCAL)
 TRAINING = inactive(STUDY.training, "architectures", *DECAY)
 # Linear transfer has the temporal envelope, however images are formed.
-TRANSFER = inactive(STUDY.microscope, "coherence", "focal_members")
+TRANSFER = inactive(
+    STUDY.microscope, "coherence", "focal_members", "spread", "vibration_A", "detector"
+)
 WEIGHTED_BY = {
     specimen: shards(specimen, "train")
     for specimen in STUDY.specimens

@@ -5,7 +5,6 @@ import torch
 from passband import config, devices, evaluation, figures, jobs, networks, store
 from passband.examples import Camera, Split
 from passband.grid import Condition
-from passband.imaging import normalise
 from passband.scores import dice
 
 params = snakemake.params
@@ -32,7 +31,7 @@ with jobs.job("figure_examples", snakemake.log[0], snakemake.threads, snakemake.
     for id in dict.fromkeys([train, *worst]):
         condition = Condition.parse(id)
         images[id] = torch.cat(list(camera.counts(split, condition)))
-        seen = normalise(images[id], camera.normalisation, camera.electrons(condition))
+        seen = camera.seen(images[id], condition)
         logits = evaluation.predict(network, seen[:, None], metadata["precision"])
         predictions[id] = (logits > 0)[:, 0].cpu().numpy()
         scores[id] = dice(evaluation.confusion(logits, split.masks).cpu().numpy())
