@@ -129,7 +129,8 @@ def test_more_samples_change_nothing(table):
 
 # Properties
 
-transfers = arrays(float, (3, 16), elements=st.floats(-1, 1))
+# Six decimals: the square of a transfer of 1e-160 is no number.
+transfers = arrays(float, (3, 16), elements=st.floats(-1, 1).map(lambda t: round(t, 6)))
 weights = arrays(float, 16, elements=st.floats(1e-6, 10))
 
 
