@@ -1,4 +1,4 @@
-"""The commands ``passband summary`` and ``export``; the other commands are tested with the configuration."""
+"""The commands ``passband summary`` and ``export``; the others stand in test_config."""
 
 import re
 

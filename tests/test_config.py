@@ -263,6 +263,12 @@ BAD = [
         5.0,
         "= 5: must not exceed 2.95 nm, what fits the field of view of 3.84 nm",
     ),
+    (
+        "specimens.gold",
+        {"shape": "cube", "diameter_nm": {"max": 2.6}},
+        "diameter_nm.max = 2.6: must not exceed 2.53 nm",
+    ),
+    ("specimens.gold.stacking_faults.max", 6, "diameter_nm.max = 2.4: must not exceed 2.12 nm"),
     ("specimens.gold.diameter_nm.mean", 1.0, "= 1.0: must lie between min = 1.2 and max = 2.4"),
     ("specimens.gold.diameter_nm.min", 3.0, "= 3.0: must not exceed max = 2.4"),
     ("specimens.gold.particles.min", 3, "= 3: must not exceed max = 2"),

@@ -610,7 +610,11 @@ class Study(Block):
         for name, specimen in self.specimens.items():
             # A faceted particle is wider than the ball of its volume, and its image must not touch
             # its own periodic copy.
-            largest = (field_nm - 0.3) / _WIDEST.get(specimen.shape, 1.2)
+            # Each stacking fault may shift a part of it by a/6⟨112⟩.
+            steps = specimen.stacking_faults.max
+            if steps:
+                steps *= MATERIALS[specimen.material].lattice_A / 6**0.5 / units.A_PER_NM
+            largest = max(0.0, field_nm - 0.3 - steps) / _WIDEST.get(specimen.shape, 1.2)
             if specimen.diameter_nm.max > largest:
                 raise ValueError(
                     f"specimens.{name}.diameter_nm.max = {specimen.diameter_nm.max:g}: must not "
