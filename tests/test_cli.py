@@ -1,4 +1,4 @@
-"""The command ``passband summary``; the other commands are tested with the configuration."""
+"""The commands ``passband summary`` and ``export``; the others stand in test_config."""
 
 import re
 
@@ -129,3 +129,50 @@ def test_summary_refuses_in_one_line(tmp_path, capsys, make):
     assert out == ""
     assert err.count("\n") == 1
     assert "none/ood.zarr" in err
+
+
+def test_export_writes_the_structure_that_the_study_simulates(tmp_path, capsys):
+    from ase.io import read
+
+    from passband import seeds, specimen
+    from passband.config import Study
+
+    study, file = tmp_path / "study.yaml", tmp_path / "gold.extxyz"
+    study.write_text("study: {seed: 3}\n")
+    assert cli.main(["export", str(study), "gold", "val", "1", str(file)]) == 0
+    assert f"in {file}" in capsys.readouterr().out
+    written = read(file)
+    gold, sampling = Study().specimens["gold"], Study().microscope.sampling
+    drawn = specimen.draw(gold, sampling, seeds.generator(3, "gold", "val", 1, "structure")).atoms
+    np.testing.assert_allclose(written.positions, drawn.positions, atol=1e-7)
+    assert (written.numbers == drawn.numbers).all()
+    assert (written.arrays["particle"] == drawn.arrays["particle"]).all()
+    assert written.cell.lengths() == pytest.approx(drawn.cell.lengths())
+    assert written.info["split"] == "val"
+    assert [path.name for path in tmp_path.glob("*gold*")] == ["gold.extxyz"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["silver", "val", "0", "a.extxyz"], "specimen = 'silver': must be one of gold"),
+        (["gold", "all", "0", "a.extxyz"], "split = 'all': must be one of train, val, test"),
+        (["gold", "val", "24", "a.extxyz"], "index = 24: must be between 0 and 23 in val"),
+        (["gold", "val", "0", "a.txt"], "file = 'a.txt': must end in .extxyz"),
+    ],
+)
+def test_export_refuses_in_one_line(tmp_path, capsys, arguments, says):
+    study = tmp_path / "study.yaml"
+    study.write_text("{}\n")
+    assert cli.main(["export", str(study), *arguments]) == 1
+    assert capsys.readouterr().err.strip() == says
+
+
+def test_check_reads_crystal_files(tmp_path, capsys):
+    crystal, study = tmp_path / "bad.cif", tmp_path / "study.yaml"
+    crystal.write_text("data_x\n_cell_length_a 3\n_atom_site_fract_x\n")
+    study.write_text(f"specimens: {{a: {{material: {crystal}, shape: sphere}}}}\n")
+    assert cli.main(["check", str(study)]) == 1
+    err = capsys.readouterr().err
+    assert "not a crystal file that ASE reads" in err
+    assert err.count("\n") == 1

@@ -168,8 +168,61 @@ BAD = [
     ("training.normalisation", "z", "must be 'zscore', 'minmax' or 'vacuum'"),
     ("figures.formats", ["pdf"], "figures.formats[0] = 'pdf': must be 'png' or 'svg'"),
     ("figures.formats", [], "figures.formats = []: must be a list of 'png' or 'svg', not empty"),
-    ("specimens.gold.material", "Xx", "= 'Xx': allowed are Ag, Au, Cu, Pd, Pt"),
-    ("specimens.gold.shape", "cube", "must be 'sphere' or 'wulff'"),
+    ("specimens.gold.material", "Xx", "= 'Xx': allowed are Ag, Au, CdSe, CeO2, Cu, Fe, Pd, Pt, or"),
+    ("specimens.gold.material", "no.cif", "the path of a crystal file, which this is not"),
+    ("specimens.gold.shape", "ball", "must be 'sphere', 'wulff', 'truncated-octahedron', 'cube', "),
+    ("specimens.gold", {"material": "Fe", "shape": "decahedron"}, "gold.shape = 'decahedron': is "),
+    ("specimens.gold.material", "CdSe", "gold.surface_energies = {}: a Wulff shape of material 'C"),
+    ("specimens.gold.surface_energies", {"111": 0.0}, "surface_energies.111 = 0: must be above 0"),
+    ("specimens.gold.surface_energies", {"11": 1.0}, "surface_energies = '11': must be three Mil"),
+    ("specimens.gold.surface_energies", {"000": 1.0}, "surface_energies = '000': must be three Mi"),
+    ("specimens.gold.surface_energies", 5, "surface_energies = 5: must be a block of Miller indic"),
+    (
+        "specimens.gold",
+        {"shape": "cube", "surface_energies": {"111": 1.0}},
+        "gold.surface_energies = {...}: are for shape = 'wulff', not 'cube'",
+    ),
+    ("specimens.gold.diameter_nm.distribution", "flat", "'normal', 'uniform' or 'lognormal'"),
+    ("specimens.gold.roughness", 0.6, "roughness = 0.6: must be a number between 0 and 0.5"),
+    ("specimens.gold.twins", {"min": 2, "max": 1}, "gold.twins.min = 2: must not exceed max = 1"),
+    ("specimens.gold.stacking_faults.max", -1, "must be an integer between 0 and 20"),
+    (
+        "specimens.gold",
+        {"material": "Fe", "twins": {"max": 1}},
+        "gold.twins.max = 1: must be 0 but",
+    ),
+    (
+        "specimens.gold",
+        {"shape": "icosahedron", "stacking_faults": {"max": 1}},
+        "gold.stacking_faults.max = 1: must be 0 for shape = 'icosahedron'",
+    ),
+    (
+        "specimens.gold.orientation.zone",
+        [0, 0, 0],
+        "orientation.zone = [0, 0, 0]: must be three in",
+    ),
+    (
+        "specimens.gold.orientation.zone",
+        [1, 1],
+        "orientation.zone = [1, 1]: must be three integers",
+    ),
+    ("specimens.gold.orientation.zone", "110", "zone = '110': must be three integers such as [1,"),
+    ("specimens.gold.orientation.within_deg", -1, "= -1: must be a number between 0 and 180 °"),
+    (
+        "specimens.gold",
+        {"shape": "decahedron", "orientation": {"zone": [1, 1, 0]}},
+        "gold.orientation.zone = [1, 1, 0]: must be [] for shape = 'decahedron'",
+    ),
+    (
+        "specimens.gold.substrate",
+        {"thickness_nm": 0, "thickness_std_nm": 1},
+        "substrate.thickness_std_nm = 1: must be 0 where thickness_nm is 0, vacuum",
+    ),
+    (
+        "specimens.gold.substrate",
+        {"thickness_nm": 0, "faces": "both"},
+        "substrate.faces = 'both': must be 'top' where thickness_nm is 0, vacuum",
+    ),
     # axes
     ("grid.defocus_nm", [], "grid.defocus_nm = []: an axis needs at least one value"),
     ("grid.defocus_nm", 5, "must be a list such as [5, 20] or a range such as {start: 5, "),
@@ -248,6 +301,12 @@ BAD = [
         5.0,
         "= 5: must not exceed 2.95 nm, what fits the field of view of 3.84 nm",
     ),
+    (
+        "specimens.gold",
+        {"shape": "cube", "diameter_nm": {"max": 2.6}},
+        "diameter_nm.max = 2.6: must not exceed 2.53 nm",
+    ),
+    ("specimens.gold.stacking_faults.max", 6, "diameter_nm.max = 2.4: must not exceed 2.12 nm"),
     ("specimens.gold.diameter_nm.mean", 1.0, "= 1.0: must lie between min = 1.2 and max = 2.4"),
     ("specimens.gold.diameter_nm.min", 3.0, "= 3.0: must not exceed max = 2.4"),
     ("specimens.gold.particles.min", 3, "= 3: must not exceed max = 2"),
@@ -269,6 +328,27 @@ def test_mistake_is_one_line_naming_key_value_and_what_is_allowed(path, value, s
     (line,) = lines(nested(path, value))
     assert line.startswith("file.yaml: ")
     assert says in line
+
+
+def test_miller_indices_may_be_written_as_a_number():
+    study = validate({"specimens": {"a": {"surface_energies": {100: 1.0, "1-10": 2.0}}}})
+    assert study.specimens["a"].surface_energies == {"100": 1.0, "1-10": 2.0}
+
+
+def test_crystal_file_is_looked_at(tmp_path):
+    path = tmp_path / "crystal.cif"
+    path.write_text("data_x\n_cell_length_a 3\n")
+    (line,) = lines({"specimens": {"a": {"material": str(path), "shape": "cube"}}})
+    assert "not a CIF of a crystal: has no _atom_site_fract_x" in line
+    path.write_text("data_x\n_cell_length_a 3\n_atom_site_fract_x\n")
+    validate({"specimens": {"a": {"material": str(path), "shape": "cube"}}})
+    (line,) = lines({"specimens": {"a": {"material": str(path), "shape": "truncated-octahedron"}}})
+    assert "is for named, cubic materials" in line
+
+
+def test_uniform_diameters_need_no_mean():
+    diameter = {"distribution": "uniform", "min": 0.5, "max": 1.0}
+    validate({"specimens": {"a": {"diameter_nm": diameter}}})
 
 
 def test_key_that_is_no_text():

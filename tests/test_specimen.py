@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import pdist
 
-from passband import PassbandError, seeds, specimen
-from passband.config import Diameter, Particles, Specimen, Substrate
+from passband import PassbandError, crystals, seeds, specimen
+from passband.config import Diameter, Orientation, Particles, Planes, Specimen, Substrate
 from passband.materials import MATERIALS
 from passband.sampling import Sampling
 from passband.specimen import Structure
 
 GOLD = MATERIALS["Au"]
+FCC = [symbol for symbol, material in MATERIALS.items() if material.structure == "fcc"]
 SMALL = Sampling(64, 0.3)
 VACUUM = Substrate(thickness_nm=0.0)
 
@@ -36,6 +37,15 @@ def nearest(a, b, field):
     distance = np.linalg.norm(apart, axis=-1)
     distance[distance == 0] = np.inf
     return distance.min(1)
+
+
+def particle(material, shape, diameter, rng):
+    """Positions of a particle of a named material."""
+    crystal, spec = (
+        crystals.crystal(material.symbol),
+        Specimen(material=material.symbol, shape=shape),
+    )
+    return specimen.particle(crystal, spec, diameter, rng).positions
 
 
 def of_gold(xy, sampling, substrate=()):
@@ -128,10 +138,10 @@ def test_diameters_without_spread_are_the_mean():
     assert (specimen.diameters(tight, 3, rng()) == 2.0).all()
 
 
-@pytest.mark.parametrize("symbol", MATERIALS)
+@pytest.mark.parametrize("symbol", FCC)
 def test_ball_has_its_crystals_density_and_spacing(symbol):
     material = MATERIALS[symbol]
-    balls = [specimen.particle(material, "sphere", 36.0, rng(i)) for i in range(4)]
+    balls = [particle(material, "sphere", 36.0, rng(i)) for i in range(4)]
     expected = material.atoms_per_A3 * np.pi / 6 * 36.0**3
     assert np.mean([len(ball) for ball in balls]) == pytest.approx(expected, rel=0.02)
     for ball in balls:
@@ -141,19 +151,19 @@ def test_ball_has_its_crystals_density_and_spacing(symbol):
 
 
 def test_ball_reaches_its_radius_on_every_side():
-    ball = specimen.particle(GOLD, "sphere", 40.0, rng())
+    ball = particle(GOLD, "sphere", 40.0, rng())
     for direction in np.random.default_rng(0).normal(size=(50, 3)):
         assert (ball @ direction).max() / np.linalg.norm(direction) == pytest.approx(20, abs=1.5)
 
 
 def test_smallest_ball_has_an_atom():
-    assert all(len(specimen.particle(GOLD, "sphere", 0.1, rng(i))) == 1 for i in range(5))
+    assert all(len(particle(GOLD, "sphere", 0.1, rng(i))) == 1 for i in range(5))
 
 
-@pytest.mark.parametrize("symbol", MATERIALS)
+@pytest.mark.parametrize("symbol", FCC)
 def test_wulff_particle_has_the_cubes_symmetry_and_wulffs_proportions(symbol):
     material = MATERIALS[symbol]
-    atoms = specimen._wulff(symbol, 3000)
+    atoms = crystals._wulff(symbol, 3000)
     assert len(atoms) == pytest.approx(3000, rel=0.1)
     assert pdist(atoms).min() == pytest.approx(material.neighbour_A)
     half = np.rint(atoms * 2 / material.lattice_A).astype(int)
@@ -173,16 +183,16 @@ def test_wulff_particle_has_the_cubes_symmetry_and_wulffs_proportions(symbol):
 
 @pytest.mark.parametrize("number", [1, 2, 13, 50, 100, 500])
 def test_wulff_particle_comes_as_close_as_complete_shells_allow(number):
-    assert len(specimen._wulff("Au", number)) == pytest.approx(number, rel=0.4, abs=6)
+    assert len(crystals._wulff("Au", number)) == pytest.approx(number, rel=0.4, abs=6)
 
 
 def test_wulff_particle_of_a_diameter_has_the_balls_volume():
-    atoms = specimen.particle(GOLD, "wulff", 40.0, rng())
+    atoms = particle(GOLD, "wulff", 40.0, rng())
     assert len(atoms) / GOLD.atoms_per_A3 == pytest.approx(np.pi / 6 * 40.0**3, rel=0.1)
 
 
 def test_orientation_is_a_uniformly_random_rotation():
-    draws = [specimen.particle(GOLD, "wulff", 8.0, rng(i)) for i in range(400)]
+    draws = [particle(GOLD, "wulff", 8.0, rng(i)) for i in range(400)]
     assert pdist(draws[0]) == pytest.approx(pdist(draws[1]))
     turn = np.linalg.lstsq(*draws[:2], rcond=None)[0]
     assert np.linalg.det(turn) == pytest.approx(1), "a rotation, not a reflection"
@@ -190,6 +200,69 @@ def test_orientation_is_a_uniformly_random_rotation():
     tips = np.array([d[tip] / np.linalg.norm(d[tip]) for d in draws])
     for cosine in tips.T:  # Archimedes: each is uniform between −1 and 1
         assert stats.kstest(cosine, stats.uniform(-1, 2).cdf).pvalue > 0.01
+
+
+@pytest.mark.parametrize(
+    ("distribution", "exact"),
+    [
+        ("uniform", stats.uniform(1.0, 3.0)),
+        # scipy's parameters of mean 2 and standard deviation 0.5, from its definition
+        ("lognormal", stats.lognorm(np.sqrt(np.log(1.0625)), scale=2 / np.sqrt(1.0625))),
+    ],
+)
+def test_other_distributions_of_diameters(distribution, exact):
+    d = Diameter(distribution=distribution, mean=2.0, std=0.5, min=1.0, max=4.0)
+    draws = specimen.diameters(d, 2000, rng(distribution))
+    assert draws.min() >= 1.0
+    assert draws.max() <= 4.0
+    low, high = exact.cdf([1.0, 4.0])
+    assert stats.kstest(draws, lambda x: (exact.cdf(x) - low) / (high - low)).pvalue > 0.01
+    if distribution == "lognormal":
+        assert exact.mean() == pytest.approx(2.0)
+        assert exact.std() == pytest.approx(0.5)
+        assert draws.mean() == pytest.approx(2.0, abs=0.05)
+        assert draws.std() == pytest.approx(0.5, rel=0.08)
+
+
+@pytest.mark.parametrize("zone", [(1, 1, 0), (1, 1, 1), (0, 0, -1), (0, 1, 2)])
+def test_zone_axis_is_within_its_angle_of_the_beam(zone):
+    gold = crystals.crystal("Au")
+    within = Orientation(zone=list(zone), within_deg=20.0)
+    axis = np.array(zone) / np.linalg.norm(zone)
+    turns = [specimen.orientation(within, gold, rng(i)) for i in range(400)]
+    cosine = np.array([turn.apply(axis)[2] for turn in turns])
+    cap = 1 - np.cos(np.radians(20))
+    # Uniform over the cap of the sphere: its cosine is uniform (Archimedes).
+    assert stats.kstest(cosine, stats.uniform(1 - cap, cap).cdf).pvalue > 0.01
+    across = np.cross(axis, [0.3, 0.5, 0.7])
+    azimuths = [np.arctan2(*turn.apply(across)[:2]) for turn in turns]
+    assert stats.kstest(azimuths, stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > 0.01
+
+
+def test_particle_on_its_zone_axis_shows_its_columns():
+    spec = Specimen(
+        shape="sphere",
+        orientation=Orientation(zone=[1, 0, 0], within_deg=0.0),
+        diameter_nm=exactly(2.0),
+        particles=exactly_so_many(1),
+        substrate=VACUUM,
+    )
+    z = np.sort(specimen.draw(spec, Sampling(96, 0.3), rng()).atoms.positions[:, 2])
+    steps = np.diff(z)[np.diff(z) > 1e-6]
+    assert steps == pytest.approx(GOLD.lattice_A / 2), "layers of (200)"
+
+
+def test_particle_may_have_defects_and_roughness():
+    gold = crystals.crystal("Au")
+    one = Planes(min=1, max=1)
+    plain, faulted, rough = (
+        specimen.particle(gold, Specimen(shape="cube", **more), 20.0, rng())
+        for more in ({}, {"twins": one, "stacking_faults": one}, {"roughness": 0.3})
+    )
+    assert len(faulted) == len(plain) > len(rough)
+    assert pdist(faulted.positions).min() == pytest.approx(GOLD.neighbour_A)
+    distances = [np.sort(pdist(atoms.positions)) for atoms in (plain, faulted)]
+    assert not np.allclose(*distances)
 
 
 # Structures
@@ -254,7 +327,7 @@ def test_particles_cross_the_periodic_border_whole():
     spec = Specimen(
         diameter_nm=exactly(1.6), shape="wulff", particles=exactly_so_many(1), substrate=VACUUM
     )
-    whole = pdist(specimen.particle(GOLD, "wulff", 16.0, rng()))
+    whole = pdist(particle(GOLD, "wulff", 16.0, rng()))
     crossing = 0
     for seed in range(10):
         atoms = specimen.draw(spec, sampling, rng(seed)).atoms
@@ -297,6 +370,73 @@ def test_places_are_uniform_over_the_field():
     for x in xy[:, :2].T:
         assert stats.kstest(x, stats.uniform(0, 10).cdf).pvalue > 0.01
     assert (xy[:, 2] == 0).all()
+
+
+def test_compound_keeps_its_composition_and_its_atoms_apart():
+    spec = Specimen(
+        material="CeO2", shape="sphere", diameter_nm=exactly(2.0), particles=exactly_so_many(2)
+    )
+    atoms = specimen.draw(spec, Sampling(256, 0.3), rng()).atoms
+    labels = atoms.arrays["particle"]
+    assert labels.max() == 2
+    for label in (1, 2):
+        mine = atoms[labels == label]
+        assert set(mine.numbers) == {8, 58}
+        assert (mine.numbers == 8).sum() / (mine.numbers == 58).sum() == pytest.approx(2, rel=0.15)
+    assert set(atoms.numbers[labels == 0]) == {6}
+
+
+def test_particle_without_room_leaves_the_others_their_elements():
+    spec = Specimen(
+        material="CdSe", shape="sphere", diameter_nm=exactly(0.8), particles=exactly_so_many(20)
+    )
+    atoms = specimen.draw(spec, SMALL, rng()).atoms
+    labels = atoms.arrays["particle"]
+    assert 1 <= labels.max() < 20
+    d = atoms[labels == 1].get_all_distances(mic=True)
+    bonded = (d > 0.1) & (d < 2.7)
+    numbers = atoms.numbers[labels == 1]
+    assert bonded.any()
+    assert not (bonded & (numbers[:, None] == numbers)).any(), "unlike atoms are bonded"
+
+
+def test_particles_lie_on_both_faces():
+    substrate = Substrate(faces="both", thickness_nm=1.0)
+    spec = Specimen(
+        diameter_nm=exactly(1.2), particles=exactly_so_many(4), gap_nm=0.0, substrate=substrate
+    )
+    above = below = overlaps = 0
+    for seed in range(12):
+        structure = specimen.draw(spec, Sampling(128, 0.3), rng(seed))
+        z, labels = structure.atoms.positions[:, 2], structure.atoms.arrays["particle"]
+        carbon = z[labels == 0]
+        for label in range(1, labels.max() + 1):
+            mine = z[labels == label]
+            above += mine.min() - carbon.max() >= specimen.CONTACT_A
+            below += carbon.min() - mine.max() >= specimen.CONTACT_A
+        assert z.min() == pytest.approx(specimen.PADDING_A)
+        instances = specimen.instance_masks(structure, Sampling(128, 0.3))
+        overlaps += (instances.sum(0) > 1).any()
+        whole = specimen.mask(structure, Sampling(128, 0.3))
+        assert (instances.any(0) <= whole).all()
+        assert len(instances) == labels.max()
+    total = above + below
+    assert total == pytest.approx(48, abs=12)
+    assert stats.binomtest(above, total).pvalue > 0.01
+    assert overlaps
+
+
+def test_thickness_is_normal_and_never_negative():
+    spec = Specimen(substrate=Substrate(thickness_nm=1.0, thickness_std_nm=1.0))
+    draws = [specimen._thickness(spec, rng(i)) for i in range(1000)]
+    exact = stats.truncnorm(-1, np.inf, 10.0, 10.0)
+    assert min(draws) >= 0
+    assert stats.kstest(draws, exact.cdf).pvalue > 0.01
+    carbon = set()
+    for i in range(3):
+        atoms = specimen.draw(spec, Sampling(96, 0.3), rng(i)).atoms
+        carbon.add((atoms.numbers == 6).sum())
+    assert len(carbon) == 3, "drawn anew for every structure"
 
 
 @pytest.mark.parametrize("shape", ["sphere", "wulff"])
@@ -380,3 +520,18 @@ def test_substrate_is_not_in_the_mask():
     bare = specimen.mask(of_gold([[5.0, 5.0]], sampling), sampling)
     on_carbon = of_gold([[5.0, 5.0]], sampling, substrate=[[12.0, 12.0], [5.0, 9.0]])
     np.testing.assert_array_equal(specimen.mask(on_carbon, sampling), bare)
+
+
+def test_instance_masks_are_each_particles_own():
+    sampling = Sampling(64, 0.3)
+    far = of_gold([[5.0, 5.0], [13.0, 13.0]], sampling)
+    far.atoms.arrays["particle"][:] = [1, 2]
+    instances = specimen.instance_masks(far, sampling)
+    assert instances.shape == (2, 64, 64)
+    assert instances.dtype == np.uint8
+    for one, place in zip(instances, ([5.0, 5.0], [13.0, 13.0]), strict=True):
+        np.testing.assert_array_equal(one, specimen.mask(of_gold([place], sampling), sampling))
+    np.testing.assert_array_equal(instances.any(0), specimen.mask(far, sampling))
+    near = of_gold([[5.0, 5.0], [6.0, 5.0]], sampling)
+    near.atoms.arrays["particle"][:] = [1, 2]
+    assert specimen.instance_masks(near, sampling).all(0).any(), "overlap belongs to both"

@@ -1,4 +1,5 @@
-"""The command ``passband``: check a study file, print results, make the reference."""
+"""The command ``passband``: check a study file, print results, export a structure, make the
+reference."""
 
 import argparse
 import math
@@ -78,6 +79,14 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("results", type=Path, help="a study's results, such as results/demo")
     show.set_defaults(run=_summary)
 
+    export = commands.add_parser("export", help="write the atoms of one of a study's structures")
+    export.add_argument("study", type=Path, help="a study file, such as studies/pilot.yaml")
+    export.add_argument("specimen", help="the specimen's name in the study")
+    export.add_argument("split", help=f"{', '.join(SPLITS[:-1])} or {SPLITS[-1]}")
+    export.add_argument("index", type=int, help="the structure's index in the split, from 0")
+    export.add_argument("file", type=Path, help="what to write, such as gold.extxyz")
+    export.set_defaults(run=_export)
+
     docs = commands.add_parser("docs", help="write the configuration's reference and schema")
     docs.add_argument("--check", action="store_true", help="write nothing; fail if they differ")
     docs.add_argument(
@@ -88,7 +97,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> int:
-    print(summary(load(options.file)))
+    study = load(options.file)
+    files = {s.material for s in study.specimens.values() if s.structure == "file"}
+    if files:
+        from passband import crystals  # ase takes a second to import
+
+        for file in sorted(files):
+            crystals.crystal(file)
+    print(summary(study))
     return 0
 
 
@@ -96,6 +112,32 @@ def _summary(options: argparse.Namespace) -> int:
     from passband import ood, store  # xarray takes a second to import
 
     print(ood.summary(store.read(options.results / "ood.zarr", store.OOD)))
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    study = load(options.study)
+    name, split, index = options.specimen, options.split, options.index
+    if name not in study.specimens:
+        raise PassbandError(f"specimen = {name!r}: must be one of {', '.join(study.specimens)}")
+    if split not in SPLITS:
+        raise PassbandError(f"split = {split!r}: must be one of {', '.join(SPLITS)}")
+    number = getattr(study.study.structures, split)
+    if not 0 <= index < number:
+        raise PassbandError(f"index = {index}: must be between 0 and {number - 1} in {split}")
+    if options.file.suffix != ".extxyz":
+        raise PassbandError(f"file = {str(options.file)!r}: must end in .extxyz")
+
+    from passband import seeds, specimen  # ase takes a second to import
+
+    rng = seeds.generator(study.study.seed, name, split, index, "structure")
+    atoms = specimen.draw(study.specimens[name], study.microscope.sampling, rng).atoms
+    atoms.info = {"study": study.study.name, "seed": study.study.seed, "specimen": name}
+    atoms.info |= {"split": split, "structure": index, "passband": __version__}
+    beside = options.file.with_name(f".{options.file.name}.part")
+    atoms.write(beside, format="extxyz")
+    beside.replace(options.file)
+    print(f"{len(atoms):,} atoms of {atoms.get_chemical_formula()} in {options.file}")
     return 0
 
 

@@ -17,6 +17,7 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -236,10 +237,13 @@ class Microscope(Block):
 
 
 class Diameter(Block):
-    """Normal distribution of particle diameters, cut off at both ends."""
+    """Distribution of particle diameters, cut off at both ends."""
 
-    mean: float = key(1.8, "Mean.", "nm", gt=0, le=100)
-    std: float = key(0.3, "Standard deviation.", "nm", ge=0, le=100)
+    distribution: Literal["normal", "uniform", "lognormal"] = key(
+        "normal", "Its form; of `uniform`, `min` and `max` alone count."
+    )
+    mean: float = key(1.8, "Mean, before the ends are cut off.", "nm", gt=0, le=100)
+    std: float = key(0.3, "Standard deviation, before the ends are cut off.", "nm", ge=0, le=100)
     min: float = key(1.2, "Smallest.", "nm", gt=0, le=100)
     max: float = key(2.4, "Largest.", "nm", gt=0, le=100)
 
@@ -255,41 +259,212 @@ class Substrate(Block):
     """Amorphous carbon under the particles."""
 
     thickness_nm: float = key(
-        1.0, "Thickness; 0 leaves the particles in vacuum.", "nm", ge=0, le=50
+        1.0, "(Mean) thickness; 0 leaves the particles in vacuum.", "nm", ge=0, le=50
+    )
+    thickness_std_nm: float = key(
+        0.0,
+        "Standard deviation of the thickness: normal from structure to structure, cut off at 0.",
+        "nm",
+        ge=0,
+        le=50,
+    )
+    faces: Literal["top", "both"] = key(
+        "top",
+        "Where particles lie: on the face the beam leaves by, or on either. Particles on "
+        "opposite faces may overlap in projection.",
     )
     density_g_per_cm3: float = key(2.0, "Mass density.", "g/cm³", ge=0.5, le=3.0)
     minimum_distance_A: float = key(1.4, "No two carbon atoms are closer.", "Å", ge=0.5, le=1.6)
+
+    @model_validator(mode="after")
+    def _something_to_lie_on(self) -> Self:
+        if self.thickness_nm == 0 and self.thickness_std_nm > 0:
+            raise ValueError(
+                f"thickness_std_nm = {self.thickness_std_nm:g}: must be 0 where thickness_nm is 0, "
+                "vacuum"
+            )
+        if self.thickness_nm == 0 and self.faces == "both":
+            raise ValueError("faces = 'both': must be 'top' where thickness_nm is 0, vacuum")
+        return self
+
+
+class Planes(Block):
+    """Number of planar defects in a particle, drawn uniformly.
+
+    All of a particle's lie on the same family of {111} planes, each between two other layers.
+    """
+
+    min: int = key(0, "Fewest.", ge=0, le=20)
+    max: int = key(0, "Most.", ge=0, le=20)
+
+
+class Orientation(Block):
+    """How the crystal lies to the beam."""
+
+    zone: list[int] = key(
+        list,
+        "Zone axis along the beam, such as [1, 1, 0], with a random rotation about it; [] is a "
+        "uniformly random orientation.",
+    )
+    within_deg: float = key(
+        5.0, "Largest angle between zone axis and beam; of [], unused.", "°", ge=0, le=180
+    )
+
+    @model_validator(mode="after")
+    def _direction(self) -> Self:
+        if self.zone and (len(self.zone) != 3 or not any(self.zone)):
+            raise ValueError(
+                f"zone = {self.zone}: must be three integers, not all 0, or [] for random"
+            )
+        return self
+
+
+def miller(text: str) -> tuple[int, int, int]:
+    """Return the Miller indices in a text such as "111" or "1-10".
+
+    Raises
+    ------
+    ValueError
+        If it holds none, or zeros alone.
+    """
+    found = re.fullmatch(r"(-?\d)(-?\d)(-?\d)", text)
+    if not found or not any(map(int, found.groups())):
+        raise ValueError("must be three Miller indices of a digit each, such as 111 or 1-10")
+    return tuple(map(int, found.groups()))
 
 
 class Specimen(Block):
     """A distribution of atomic structures."""
 
-    material: str = key("Au", f"Crystal, one of {', '.join(sorted(MATERIALS))}.")
-    shape: Literal["sphere", "wulff"] = key(
-        "wulff", "Ball cut from the crystal, or Wulff construction from its surface energies."
+    material: str = key(
+        "Au",
+        f"Crystal, one of {', '.join(sorted(MATERIALS))}, or the path of a crystal file that ASE "
+        "reads, such as a CIF, relative to the working directory. That a file's content has "
+        "changed goes unnoticed: give it another name.",
+    )
+    shape: Literal[
+        "sphere", "wulff", "truncated-octahedron", "cube", "decahedron", "icosahedron"
+    ] = key(
+        "wulff",
+        "Ball cut from the crystal, Wulff construction from its surface energies, or a named "
+        "form. Files' crystals take the first two and `cube`, {100} faces; the last two are for "
+        "fcc.",
+    )
+    surface_energies: dict[Annotated[str, BeforeValidator(str)], float] = key(
+        dict,
+        'Of a Wulff shape, by Miller indices, such as {"111": 1.28, "100": 1.63}; {} takes those '
+        "known of the material, which compounds and files have none of. Equivalent faces count "
+        "as alike.",
+        "J/m²",
     )
     diameter_nm: Diameter = key(
-        Diameter, "Diameters; of a Wulff shape, of the ball of equal volume."
+        Diameter, "Diameters; of a shape other than the ball, of the ball of equal volume."
     )
+    roughness: float = key(
+        0.0, "Fraction of each particle's surface atoms that is missing, at random.", ge=0, le=0.5
+    )
+    twins: Planes = key(Planes, "Twin planes in a particle of fcc, zincblende or fluorite.")
+    stacking_faults: Planes = key(Planes, "Stacking faults in a particle of fcc or zincblende.")
+    orientation: Orientation = key(Orientation, "How particles lie to the beam.")
     particles: Particles = key(Particles, "Particles in a structure.")
-    gap_nm: float = key(0.3, "Smallest gap between particles, in projection.", "nm", ge=0, le=10)
+    gap_nm: float = key(
+        0.3,
+        "Smallest gap between particles on the same face, in projection.",
+        "nm",
+        ge=0,
+        le=10,
+    )
     substrate: Substrate = key(Substrate, "What the particles lie on.")
+
+    @property
+    def structure(self) -> str:
+        """The crystal structure, "file" of a crystal file."""
+        return MATERIALS[self.material].structure if self.material in MATERIALS else "file"
 
     @model_validator(mode="after")
     def _known_and_ordered(self) -> Self:
         if self.material not in MATERIALS:
-            raise ValueError(
-                f"material = {self.material!r}: allowed are {', '.join(sorted(MATERIALS))}"
-            )
-        for name, block in (("diameter_nm", self.diameter_nm), ("particles", self.particles)):
+            _check_crystal_file(self.material)
+        for name, block in (
+            ("diameter_nm", self.diameter_nm),
+            ("particles", self.particles),
+            ("twins", self.twins),
+            ("stacking_faults", self.stacking_faults),
+        ):
             if block.min > block.max:
                 raise ValueError(f"{name}.min = {block.min}: must not exceed max = {block.max}")
-        if not self.diameter_nm.min <= self.diameter_nm.mean <= self.diameter_nm.max:
+        d = self.diameter_nm
+        if d.distribution != "uniform" and not d.min <= d.mean <= d.max:
             raise ValueError(
-                f"diameter_nm.mean = {self.diameter_nm.mean}: must lie between min = "
-                f"{self.diameter_nm.min} and max = {self.diameter_nm.max}"
+                f"diameter_nm.mean = {d.mean}: must lie between min = {d.min} and max = {d.max}"
             )
+        self._check_shape()
         return self
+
+    def _check_shape(self) -> None:
+        """Refuse what makes no sense together."""
+        of, multiple = f"of material {self.material!r}", ("decahedron", "icosahedron")
+        if self.shape in multiple and self.structure != "fcc":
+            raise ValueError(f"shape = {self.shape!r}: is for fcc elements only, not {of}")
+        if self.shape == "truncated-octahedron" and self.structure == "file":
+            raise ValueError(
+                f"shape = {self.shape!r}: is for named, cubic materials, not {of}; give wulff "
+                "with surface_energies"
+            )
+        for indices, energy in self.surface_energies.items():
+            try:
+                miller(indices)
+            except ValueError as error:
+                raise ValueError(f"surface_energies = {indices!r}: {error}") from None
+            if energy <= 0:
+                raise ValueError(f"surface_energies.{indices} = {energy:g}: must be above 0 J/m²")
+        if self.surface_energies and self.shape != "wulff":
+            raise ValueError(
+                f"surface_energies = {{...}}: are for shape = 'wulff', not {self.shape!r}"
+            )
+        known = self.material in MATERIALS and MATERIALS[self.material].surface_energies
+        if self.shape == "wulff" and not (self.surface_energies or known):
+            raise ValueError(
+                f"surface_energies = {{}}: a Wulff shape {of} needs them, such as "
+                '{"111": 1.0, "100": 1.2}'
+            )
+        for name, planes, allowed_in in (
+            ("twins", self.twins, ("fcc", "zincblende", "fluorite")),
+            ("stacking_faults", self.stacking_faults, ("fcc", "zincblende")),
+        ):
+            if planes.max and self.structure not in allowed_in:
+                raise ValueError(
+                    f"{name}.max = {planes.max}: must be 0 but for {', '.join(allowed_in)}, "
+                    f"not {of}"
+                )
+            if planes.max and self.shape in multiple:
+                raise ValueError(
+                    f"{name}.max = {planes.max}: must be 0 for shape = {self.shape!r}, which is "
+                    "multiply twinned already"
+                )
+        if self.orientation.zone and self.shape in multiple:
+            raise ValueError(
+                f"orientation.zone = {self.orientation.zone}: must be [] for shape = "
+                f"{self.shape!r}, which has no single crystal axes"
+            )
+
+
+def _check_crystal_file(path: str) -> None:
+    """Refuse what is neither a known material nor a file; whether ASE reads it shows later."""
+    if not Path(path).is_file():
+        raise ValueError(
+            f"material = {path!r}: allowed are {', '.join(sorted(MATERIALS))}, or the path of a "
+            "crystal file, which this is not"
+        )
+    if path.lower().endswith(".cif"):
+        text = Path(path).read_text(encoding="utf-8", errors="replace").lower()
+        for word in ("_cell_length_a", "_atom_site_fract_x"):
+            if word not in text:
+                raise ValueError(f"material = {path!r}: not a CIF of a crystal: has no {word}")
+
+
+#: Widths of particles in projection over the diameter of their balls, where above 1.2.
+_WIDEST = {"cube": 1.4, "decahedron": 1.4, "icosahedron": 1.4}
 
 
 class Range(Block):
@@ -532,7 +707,11 @@ class Study(Block):
         for name, specimen in self.specimens.items():
             # A faceted particle is wider than the ball of its volume, and its image must not touch
             # its own periodic copy.
-            largest = (field_nm - 0.3) / 1.2
+            # Each stacking fault may shift a part of it by a/6⟨112⟩.
+            steps = specimen.stacking_faults.max
+            if steps:
+                steps *= MATERIALS[specimen.material].lattice_A / 6**0.5 / units.A_PER_NM
+            largest = max(0.0, field_nm - 0.3 - steps) / _WIDEST.get(specimen.shape, 1.2)
             if specimen.diameter_nm.max > largest:
                 raise ValueError(
                     f"specimens.{name}.diameter_nm.max = {specimen.diameter_nm.max:g}: must not "
@@ -656,6 +835,10 @@ def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "")
         return allowed(name, annotation, inner, unit)
     if get_origin(annotation) is Literal:
         return _one_of([repr(value) for value in get_args(annotation)])
+    if name == "zone":
+        return "three integers such as [1, 1, 0], or [] for a random orientation"
+    if name == "surface_energies":
+        return 'a block of Miller indices and numbers, such as {"111": 1.28, "100": 1.63}'
     if get_origin(annotation) is list:
         (item,) = get_args(annotation)
         if get_origin(item) is list:

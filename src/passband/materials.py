@@ -1,39 +1,50 @@
 """What Passband knows of crystals by name: plain data, so that a configuration can be checked
 without importing ase."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+#: By structure: nearest-neighbour distance in lattice constants, and atoms in the cubic cell.
+_STRUCTURES = {
+    "fcc": (1 / 2**0.5, 4),
+    "bcc": (3**0.5 / 2, 2),
+    "zincblende": (3**0.5 / 4, 8),
+    "fluorite": (3**0.5 / 4, 12),
+}
 
 
 @dataclass(frozen=True)
 class Material:
-    """An elemental crystal.
+    """A cubic crystal.
 
     Attributes
     ----------
     symbol : str
-        Chemical symbol.
-    structure : str
+        Chemical symbol or formula.
+    structure : "fcc", "bcc", "zincblende" or "fluorite"
         Crystal structure as ASE names it.
     lattice_A : float
         Cubic lattice constant at room temperature [Å].
     surface_energies : dict of Miller indices to float
-        Surface energies [J/m²]; only their ratios shape a Wulff particle.
+        Surface energies [J/m²]; only their ratios shape a Wulff particle. Compounds have none
+        here, since theirs depend on the termination and on what surrounds the particle.
     """
 
     symbol: str
     structure: str
     lattice_A: float
-    surface_energies: dict[tuple[int, int, int], float]
+    surface_energies: dict[tuple[int, int, int], float] = field(default_factory=dict)
 
     @property
     def neighbour_A(self) -> float:
-        """Nearest-neighbour distance of the fcc lattice [Å]."""
-        return self.lattice_A / 2**0.5
+        """Nearest-neighbour distance [Å]."""
+        if self.structure == "fcc":
+            return self.lattice_A / 2**0.5  # to the last bit what results were made with
+        return self.lattice_A * _STRUCTURES[self.structure][0]
 
     @property
     def atoms_per_A3(self) -> float:
-        """Atomic density of the fcc lattice [1/Å³]."""
-        return 4 / self.lattice_A**3
+        """Atomic density [1/Å³]."""
+        return _STRUCTURES[self.structure][1] / self.lattice_A**3
 
 
 # Lattice constants: CRC Handbook of Chemistry and Physics. Surface energies: Vitos et al.,
@@ -43,7 +54,21 @@ MATERIALS: dict[str, Material] = {
     for m in (
         Material("Ag", "fcc", 4.085, {(1, 1, 1): 1.172, (1, 0, 0): 1.200, (1, 1, 0): 1.238}),
         Material("Au", "fcc", 4.078, {(1, 1, 1): 1.283, (1, 0, 0): 1.627, (1, 1, 0): 1.700}),
+        Material("CdSe", "zincblende", 6.05),
+        Material("CeO2", "fluorite", 5.411),
         Material("Cu", "fcc", 3.615, {(1, 1, 1): 1.952, (1, 0, 0): 2.166, (1, 1, 0): 2.237}),
+        Material(
+            "Fe",
+            "bcc",
+            2.867,
+            {
+                (1, 1, 0): 2.430,
+                (1, 0, 0): 2.222,
+                (2, 1, 1): 2.589,
+                (3, 1, 0): 2.393,
+                (1, 1, 1): 2.733,
+            },
+        ),
         Material("Pd", "fcc", 3.891, {(1, 1, 1): 1.920, (1, 0, 0): 2.326, (1, 1, 0): 2.225}),
         Material("Pt", "fcc", 3.924, {(1, 1, 1): 2.299, (1, 0, 0): 2.734, (1, 1, 0): 2.819}),
     )

@@ -119,6 +119,8 @@ def _yaml(value: Any) -> str:
     """Return a plain value as it is written in YAML."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {_yaml(item)}' for name, item in value.items())}}}"
     if isinstance(value, list):
         return f"[{', '.join(_yaml(item) for item in value)}]"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -5,13 +5,10 @@ Inside this module lengths are Å; ``config.Specimen`` gives diameters, gap and 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from math import ceil, pi
+from math import ceil
 
 import numpy as np
 from ase import Atoms
-from ase.build import bulk
-from ase.cluster import wulff_construction
 from ase.data import atomic_masses, atomic_numbers
 from scipy.constants import N_A
 from scipy.ndimage import distance_transform_edt
@@ -19,8 +16,9 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 from scipy.special import ndtr, ndtri
 
-from passband import PassbandError
-from passband.config import Diameter, Specimen
+from passband import PassbandError, crystals
+from passband.config import Diameter, Orientation, Specimen, miller
+from passband.crystals import Crystal
 from passband.materials import MATERIALS, Material
 from passband.sampling import Sampling
 from passband.units import A_PER_NM
@@ -48,22 +46,24 @@ class Structure:
         Orthorhombic cell, field × field × height [Å], periodic in x and y. The beam runs along +z:
         through the substrate first. The integer array ``particle`` is 0 for the substrate's atoms
         and 1, 2, … for those of each particle.
-    material : Material
-        What the particles are made of.
+    material : Material or Crystal
+        What the particles are made of; its `neighbour_A` is what the mask wants to know.
     """
 
     atoms: Atoms
-    material: Material
+    material: Material | Crystal
 
 
 def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> Structure:
     """Return a random structure.
 
-    The number of particles is uniform, their diameters are from a normal distribution cut off at
-    both ends, orientations are uniform over all rotations, places uniform over the periodic field.
-    Outlines of particles are taken as circles, circumscribed in projection, that stay `gap_nm`
-    apart; a particle that finds no room in :data:`PLACE_TRIES` places is left out, so that a
-    crowded field holds fewer, but always one.
+    The number of particles is uniform, diameters are :func:`diameters`, particles are
+    :func:`particle`, places uniform over the periodic field. Outlines of particles on the same face
+    are taken as circles, circumscribed in projection, that stay `gap_nm` apart; a particle that
+    finds no room in :data:`PLACE_TRIES` places is left out, so that a crowded field holds fewer,
+    but always one. With particles on both faces, each has either face with probability ½, and
+    those on opposite faces may overlap in projection, as in a real image. A substrate whose
+    thickness has a spread has a normal one, cut off at 0.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> St
     PassbandError
         If the substrate's density cannot be reached, or a particle is wider than the field.
     """
-    material, field = MATERIALS[specimen.material], sampling.field_A
-    thickness = specimen.substrate.thickness_nm * A_PER_NM
+    crystal, field = crystals.crystal(specimen.material), sampling.field_A
+    thickness = _thickness(specimen, rng)
     substrate = amorphous_carbon(
         field,
         thickness,
@@ -89,25 +89,49 @@ def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> St
         rng,
     )
     number = rng.integers(specimen.particles.min, specimen.particles.max, endpoint=True)
-    particles = [
-        particle(material, specimen.shape, diameter * A_PER_NM, rng)
+    drawn = [
+        particle(crystal, specimen, diameter * A_PER_NM, rng)
         for diameter in diameters(specimen.diameter_nm, number, rng)
     ]
-    particles = place(particles, field, specimen.gap_nm * A_PER_NM, material.neighbour_A / 2, rng)
+    both = specimen.substrate.faces == "both"
+    below = rng.integers(2, size=number).astype(bool) if both else np.zeros(number, bool)
     # Without a substrate there is nothing to keep clear of.
-    bottom = thickness + CONTACT_A if len(substrate) else 0.0
-    positions = np.concatenate([substrate, *(p + np.array([0, 0, bottom]) for p in particles)])
+    top = thickness + CONTACT_A if len(substrate) else 0.0
+    particles = []
+    for face in (False, True):
+        of_face = [p for p, is_below in zip(drawn, below, strict=True) if is_below == face]
+        places = place(
+            [p.positions for p in of_face],
+            field,
+            specimen.gap_nm * A_PER_NM,
+            crystal.neighbour_A / 2,
+            rng,
+        )
+        for p, positions in zip(of_face, places, strict=True):
+            if positions is not None:
+                z = -CONTACT_A - positions[:, 2].max() if face else top
+                particles.append((p.numbers, positions + np.array([0, 0, z])))
+    positions = np.concatenate([substrate, *(p for _, p in particles)])
     positions[:, :2] %= field
     positions[:, 2] += PADDING_A - positions[:, 2].min()
-    sizes = [len(substrate), *map(len, particles)]
+    sizes = [len(substrate), *(len(p) for _, p in particles)]
     atoms = Atoms(
-        np.repeat(["C", *[material.symbol] * len(particles)], sizes),
+        np.concatenate([np.full(len(substrate), 6), *(n for n, _ in particles)]),
         positions,
         cell=[field, field, positions[:, 2].max() + PADDING_A],
         pbc=(True, True, False),
     )
     atoms.new_array("particle", np.repeat(np.arange(len(sizes)), sizes))
-    return Structure(atoms, material)
+    return Structure(atoms, MATERIALS.get(specimen.material, crystal))
+
+
+def _thickness(specimen: Specimen, rng: np.random.Generator) -> float:
+    """Return the substrate's thickness [Å], from a normal distribution cut off at 0."""
+    mean, std = specimen.substrate.thickness_nm, specimen.substrate.thickness_std_nm
+    if std:
+        low = ndtr(-mean / std)
+        mean = max(0.0, mean + std * ndtri(low + (1 - low) * rng.random()))
+    return mean * A_PER_NM
 
 
 def amorphous_carbon(
@@ -168,68 +192,77 @@ def _first_come(points: np.ndarray, distance: float, field: float) -> np.ndarray
 
 
 def diameters(distribution: Diameter, number: int, rng: np.random.Generator) -> np.ndarray:
-    """Return `number` draws from a truncated normal distribution, in its unit; float64.
+    """Return `number` draws from a distribution cut off at both ends, in its unit; float64.
 
-    One uniform number each through the inverse of the distribution function.
+    One uniform number each through the inverse of the distribution function. Of a lognormal
+    distribution, `mean` and `std` are its own, before the ends are cut off, not its logarithm's:
+    ln d has the variance s² = ln(1 + std²/mean²) and the mean ln(mean) − s²/2.
     """
     d = distribution
+    if d.distribution == "uniform":
+        return d.min + (d.max - d.min) * rng.random(number)
     if d.std == 0:
         return np.full(number, d.mean)
-    low, high = ndtr((d.min - d.mean) / d.std), ndtr((d.max - d.mean) / d.std)
-    draws = d.mean + d.std * ndtri(low + (high - low) * rng.random(number))
+    if d.distribution == "lognormal":
+        s = np.sqrt(np.log1p((d.std / d.mean) ** 2))
+        mean, std, ends = np.log(d.mean) - s**2 / 2, s, np.log([d.min, d.max])
+    else:
+        mean, std, ends = d.mean, d.std, (d.min, d.max)
+    low, high = ndtr((ends[0] - mean) / std), ndtr((ends[1] - mean) / std)
+    draws = mean + std * ndtri(low + (high - low) * rng.random(number))
+    if d.distribution == "lognormal":
+        draws = np.exp(draws)
     return np.clip(draws, d.min, d.max)  # the inverse rounds
 
 
 def particle(
-    material: Material, shape: str, diameter: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Return a particle in a uniformly random orientation.
+    crystal: Crystal, specimen: Specimen, diameter: float, rng: np.random.Generator
+) -> Atoms:
+    """Return a particle of a specimen: grown, twinned and faulted, roughened, turned.
 
     Parameters
     ----------
-    material : Material
-        The crystal.
-    shape : "sphere" or "wulff"
-        A ball cut from the crystal with a random lattice offset, or the Wulff polyhedron whose
-        number of atoms comes closest to the ball's; complete shells alone exist, so that the
-        smallest have up to a third more or fewer atoms.
+    crystal : Crystal
+        What it is made of.
+    specimen : config.Specimen
+        Its shape, surface energies, defects, roughness and orientation.
     diameter : float
-        Diameter of the ball [Å].
+        See :func:`passband.crystals.grow` [Å].
 
     Returns
     -------
-    (atoms, 3) float64 array
-        Positions about the centre [Å]; at least one.
+    ase.Atoms
+        About the centre, without a cell; at least one atom.
     """
-    if shape == "wulff":
-        number = max(1, round(material.atoms_per_A3 * pi / 6 * diameter**3))
-        positions = _wulff(material.symbol, number)
-    else:
-        positions = _ball(material, diameter / 2, rng)
-    return positions @ Rotation.random(None, rng).as_matrix().T
-
-
-def _ball(material: Material, radius: float, rng: np.random.Generator) -> np.ndarray:
-    cells = 2 * ceil(radius / material.lattice_A) + 3
-    crystal = bulk(material.symbol, material.structure, material.lattice_A, cubic=True) * (
-        [cells] * 3
+    energies = {miller(name): energy for name, energy in specimen.surface_energies.items()}
+    atoms = crystals.grow(crystal, specimen.shape, diameter, rng, energies)
+    twins, faults = (
+        rng.integers(planes.min, planes.max, endpoint=True) if planes.max else 0
+        for planes in (specimen.twins, specimen.stacking_faults)
     )
-    centre = (cells // 2 + rng.random(3)) * material.lattice_A
-    positions = crystal.positions - centre
-    r = np.linalg.norm(positions, axis=1)
-    return positions[r <= max(radius, r.min())]  # a ball smaller than a hole gets its nearest atom
+    if twins or faults:
+        atoms = crystals.add_planar_defects(atoms, crystal, twins, faults, rng)
+        atoms.positions -= atoms.positions.mean(0)
+    if specimen.roughness:
+        atoms = crystals.roughen(atoms, crystal, specimen.roughness, rng)
+    turn = orientation(specimen.orientation, crystal, rng)
+    atoms.positions = atoms.positions @ turn.as_matrix().T
+    return atoms
 
 
-@lru_cache(maxsize=256)
-def _wulff(symbol: str, number: int) -> np.ndarray:
-    material = MATERIALS[symbol]
-    surfaces, energies = zip(*material.surface_energies.items(), strict=True)
-    cluster = wulff_construction(
-        symbol, surfaces, energies, number, material.structure, "closest", material.lattice_A
-    )
-    positions = cluster.positions - cluster.positions.mean(0)
-    positions.flags.writeable = False  # the cache hands the same array to everybody
-    return positions
+def orientation(distribution: Orientation, crystal: Crystal, rng: np.random.Generator) -> Rotation:
+    """Return a random rotation of a crystal.
+
+    Uniform over all rotations without a zone. With one, its axis lies within an angle of the beam,
+    uniform over that cap of the sphere, and the rotation about it is uniform.
+    """
+    if not distribution.zone:
+        return Rotation.random(None, rng)
+    axis = np.array(distribution.zone) @ crystal.cell.cell.array
+    to_beam, _ = Rotation.align_vectors([[0, 0, 1]], [axis / np.linalg.norm(axis)])
+    about_zone, azimuth = 2 * np.pi * rng.random(2)
+    tilt = np.arccos(1 - (1 - np.cos(np.radians(distribution.within_deg))) * rng.random())
+    return Rotation.from_euler("zyz", [about_zone, tilt, azimuth]) * to_beam
 
 
 def place(
@@ -238,7 +271,7 @@ def place(
     gap: float,
     margin: float,
     rng: np.random.Generator,
-) -> list[np.ndarray]:
+) -> list[np.ndarray | None]:
     """Return the particles at random places in the periodic field, their lowest atoms at z = 0.
 
     Parameters
@@ -252,8 +285,8 @@ def place(
 
     Returns
     -------
-    list of (atoms, 3) float64 arrays
-        Those that found room in :data:`PLACE_TRIES` places; the first always does.
+    list of (atoms, 3) float64 arrays or None
+        None for those that found no room in :data:`PLACE_TRIES` places; the first always does.
 
     Raises
     ------
@@ -276,6 +309,8 @@ def place(
             centre = tries[fits.argmax()]
             placed.append(positions + np.array([*centre, -positions[:, 2].min()]))
             centres, radii = np.vstack([centres, centre]), np.append(radii, radius)
+        else:
+            placed.append(None)
     return placed
 
 
@@ -286,16 +321,43 @@ def mask(structure: Structure, sampling: Sampling) -> np.ndarray:
     of the particles' atoms, less what lies nearer than R − r to a pixel beyond, with R =
     :data:`CLOSING_A` and r half the nearest-neighbour distance. So the outline runs r outside the
     outermost atoms, as if these were touching discs, while holes between projected columns are
-    filled. The substrate is never in it, and the field is periodic.
+    filled. The substrate is never in it, and the field is periodic. Particles that overlap in
+    projection are one region here; :func:`instance_masks` tells them apart.
 
     Returns
     -------
     (px, px) uint8 array
         1 in the particles, 0 elsewhere; the first axis is x, pixel i is at x = i × pixel size.
     """
+    of = structure.atoms.arrays["particle"] > 0
+    return _closing(structure.atoms.positions[of, :2], structure.material.neighbour_A / 2, sampling)
+
+
+def instance_masks(structure: Structure, sampling: Sampling) -> np.ndarray:
+    """Return where each particle is in projection.
+
+    Each is the :func:`mask` of its particle alone, so that where particles overlap, a pixel
+    belongs to all of them. Their union is the semantic mask, but for gaps between two particles
+    that the closing of both together fills.
+
+    Returns
+    -------
+    (particles, px, px) uint8 array
+        1 in the particle, 0 elsewhere; particle i + 1 of the array ``particle`` is at index i.
+    """
+    labels = structure.atoms.arrays["particle"]
+    rim = structure.material.neighbour_A / 2
+    masks = [
+        _closing(structure.atoms.positions[labels == label, :2], rim, sampling)
+        for label in range(1, labels.max() + 1)
+    ]
+    return np.array(masks, np.uint8).reshape(-1, sampling.px, sampling.px)
+
+
+def _closing(points: np.ndarray, rim: float, sampling: Sampling) -> np.ndarray:
+    """Return the closing of projected atoms, its outline `rim` outside the outermost [Å]."""
     pixel, px = sampling.pixel_A, sampling.px
-    atoms = structure.atoms
-    x, y = np.rint(atoms.positions[atoms.arrays["particle"] > 0, :2].T / pixel).astype(int) % px
+    x, y = np.rint(points.T / pixel).astype(int) % px
     empty = np.ones((px, px), bool)
     empty[x, y] = False
     pad = ceil(2 * CLOSING_A / pixel) + 1
@@ -304,5 +366,5 @@ def mask(structure: Structure, sampling: Sampling) -> np.ndarray:
         return np.ones((px, px), np.uint8)
     # The nearest pixel beyond lies half a pixel outside the edge, on average.
     depth = (distance_transform_edt(near) - 0.5) * pixel
-    inside = depth > CLOSING_A - structure.material.neighbour_A / 2
+    inside = depth > CLOSING_A - rim
     return inside[pad:-pad, pad:-pad].astype(np.uint8)

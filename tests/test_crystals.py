@@ -1,0 +1,277 @@
+"""Crystals and what is cut from them, against analytic values."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from ase.spacegroup import crystal as ase_crystal
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import pdist
+
+from passband import PassbandError, crystals, seeds
+from passband.materials import MATERIALS
+
+#: Textbook coordination of each element in its crystal.
+COORDINATION = {
+    "fcc": {12},
+    "bcc": {8},
+    "zincblende": {4},
+    "fluorite": {4, 8},
+}
+
+
+def rng(*names):
+    return seeds.generator("crystals", *names)
+
+
+@pytest.fixture
+def rutile(tmp_path):
+    """A CIF of a crystal that is not cubic: TiO2, a = 4.594, c = 2.959, u = 0.305."""
+    path = tmp_path / "rutile.cif"
+    ase_crystal(
+        ["Ti", "O"],
+        [(0, 0, 0), (0.305, 0.305, 0)],
+        spacegroup=136,
+        cellpar=[4.594, 4.594, 2.959, 90, 90, 90],
+    ).write(path)
+    return str(path)
+
+
+def ball_of(name, diameter=30.0, seed=0):
+    return crystals.ball(crystals.crystal(name), diameter, rng(name, seed))
+
+
+@pytest.mark.parametrize("name", MATERIALS)
+def test_named_material_is_the_crystal_that_ase_builds(name):
+    material, crystal = MATERIALS[name], crystals.crystal(name)
+    shortest = min(bond for bond, _ in crystal.bonds.values())
+    assert material.neighbour_A == pytest.approx(shortest)
+    volume = crystal.cell.get_volume()
+    assert volume == pytest.approx(material.lattice_A**3)
+    assert material.atoms_per_A3 == pytest.approx(len(crystal.cell) / volume)
+    assert {number for _, number in crystal.bonds.values()} == COORDINATION[material.structure]
+
+
+def test_handbook_distances_and_densities():
+    bonds = {name: MATERIALS[name].neighbour_A for name in ("Au", "Fe", "CdSe", "CeO2")}
+    assert bonds == pytest.approx(
+        {"Au": 2.884, "Fe": 2.482, "CdSe": 2.620, "CeO2": 2.343}, abs=2e-3
+    )
+    grams = {"Au": 196.967, "Fe": 55.845, "CdSe": 191.37 / 2, "CeO2": 172.115 / 3}
+    density = {n: MATERIALS[n].atoms_per_A3 * m * 1.66054 for n, m in grams.items()}
+    expected = {"Au": 19.3, "Fe": 7.87, "CdSe": 5.74, "CeO2": 7.22}
+    assert density == pytest.approx(expected, rel=0.01)
+
+
+def test_crystal_from_a_file(rutile):
+    crystal = crystals.crystal(rutile)
+    volume = 4.594**2 * 2.959
+    assert crystal.atoms_per_A3 == pytest.approx(6 / volume, rel=1e-4)
+    # The four equatorial bonds of rutile, from its geometry.
+    d = np.hypot(np.sqrt(2) * (0.5 - 0.305) * 4.594, 2.959 / 2)
+    assert crystal.neighbour_A == pytest.approx(d, rel=1e-3)
+    assert crystal.bonds[22][1] == 6
+    assert crystal.bonds[8][1] == 3
+    ball = ball_of(rutile)
+    assert len(ball) == pytest.approx(6 / volume * np.pi / 6 * 30**3, rel=0.03)
+    assert pdist(ball.positions).min() == pytest.approx(d, rel=1e-3)
+
+
+@pytest.mark.parametrize("text", ["", "not a crystal", "data_x\n_cell_length_a 3\n"])
+def test_file_that_is_no_crystal_is_one_line(tmp_path, text):
+    path = tmp_path / "bad.cif"
+    path.write_text(text)
+    with pytest.raises(PassbandError, match=r"^material = '.*bad.cif': ") as error:
+        crystals.crystal(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_molecule_is_no_crystal(tmp_path):
+    path = tmp_path / "molecule.xyz"
+    path.write_text("1\n\nAu 0 0 0\n")
+    with pytest.raises(PassbandError, match="no three-dimensional unit cell"):
+        crystals.crystal(str(path))
+
+
+@pytest.mark.parametrize("name", MATERIALS)
+@pytest.mark.parametrize("shape", ["sphere", "cube", "truncated-octahedron", "wulff"])
+def test_shape_has_the_balls_volume_its_crystals_spacing_and_composition(name, shape):
+    crystal = crystals.crystal(name)
+    energies = None if crystal.surface_energies else {(1, 1, 1): 1.0, (1, 0, 0): 1.2}
+    drawn = [crystals.grow(crystal, shape, 30.0, rng(name, i), energies) for i in range(6)]
+    expected = crystal.atoms_per_A3 * np.pi / 6 * 30.0**3
+    # ASE's Wulff particles have complete shells.
+    rel = 0.15 if shape == "wulff" and crystal.structure == "fcc" else 0.06
+    assert np.mean([len(atoms) for atoms in drawn]) == pytest.approx(expected, rel=rel)
+    assert pdist(drawn[0].positions).min() == pytest.approx(crystal.neighbour_A)
+    numbers = np.concatenate([atoms.numbers for atoms in drawn])
+    for number in crystal.bonds:
+        share = (crystal.cell.numbers == number).mean()
+        assert (numbers == number).mean() == pytest.approx(share, rel=0.06)
+
+
+def test_cube_is_a_cube():
+    atoms = crystals.grow(crystals.crystal("Fe"), "cube", 40.0, rng())
+    side = 40 * (np.pi / 6) ** (1 / 3)
+    assert np.ptp(atoms.positions, axis=0) == pytest.approx(side, abs=2 * 2.867 / 2)
+    assert np.ptp(atoms.positions, axis=0).max() <= side
+
+
+def test_truncated_octahedron_has_its_faces():
+    atoms = crystals.grow(crystals.crystal("Au"), "truncated-octahedron", 60.0, rng())
+    edge = 60 * (np.pi / 6 / (8 * 2**0.5)) ** (1 / 3)  # volume 8√2 edge³
+    assert atoms.positions.max() == pytest.approx(2**0.5 * edge, abs=2.1)
+    for signs in product((1, -1), repeat=3):
+        far = (atoms.positions @ signs).max() / 3**0.5
+        assert far == pytest.approx(1.5**0.5 * edge, abs=2.4)
+        assert far <= 1.5**0.5 * edge
+
+
+def test_given_surface_energies_place_the_faces():
+    crystal = crystals.crystal("Au")
+    energies = {(1, 0, 0): 1.0, (1, 1, 0): 10.0}
+    atoms = crystals.grow(crystal, "wulff", 40.0, rng(), energies)
+    side = 40 * (np.pi / 6) ** (1 / 3)
+    assert np.ptp(atoms.positions, axis=0) == pytest.approx(side, abs=2.1), "a cube"
+    assert len(atoms) != len(crystals.grow(crystal, "wulff", 40.0, rng()))
+
+
+def test_wulff_of_a_tetragonal_crystal(rutile):
+    crystal = crystals.crystal(rutile)
+    atoms = crystals.grow(crystal, "wulff", 30.0, rng(), {(1, 0, 0): 1.0, (0, 0, 1): 2.0})
+    x, y, z = np.ptp(atoms.positions, axis=0)
+    assert x == pytest.approx(30 * (np.pi / 12) ** (1 / 3), abs=2.5)
+    assert y == pytest.approx(x, abs=2.5)
+    assert z == pytest.approx(2 * x, abs=3)
+
+
+def test_faces_that_enclose_nothing_are_refused(rutile):
+    crystal = crystals.crystal(rutile)
+    with pytest.raises(PassbandError, match="their faces enclose no body; give more of them"):
+        crystals.grow(crystal, "wulff", 30.0, rng(), {(1, 0, 0): 1.0})
+
+
+@pytest.mark.parametrize(
+    ("indices", "planes"), [((1, 0, 0), 6), ((1, 1, 1), 8), ((1, 1, 0), 12), ((2, 1, 0), 24)]
+)
+def test_cubic_families_have_their_multiplicity(indices, planes):
+    normals = crystals.family(np.eye(3) * 4.0, indices)
+    assert len(normals) == planes
+    assert np.linalg.norm(normals, axis=1) == pytest.approx(1)
+    assert len(crystals.family(np.diag([4.0, 4.0, 3.0]), (0, 0, 1))) == 2
+
+
+@pytest.mark.parametrize(("number", "magic"), [(1, 1), (12, 13), (60, 55), (140, 147), (330, 309)])
+def test_icosahedron_has_the_nearest_magic_number(number, magic):
+    assert len(crystals.multiply_twinned("Au", "icosahedron", number)) == magic
+
+
+@pytest.mark.parametrize("shape", ["icosahedron", "decahedron"])
+def test_multiply_twinned_particles_have_fivefold_axes(shape):
+    atoms = crystals.multiply_twinned("Pt", shape, 400)
+    assert len(atoms) == pytest.approx(400, rel=0.25)
+    assert pdist(atoms.positions).min() == pytest.approx(MATERIALS["Pt"].neighbour_A, rel=0.06)
+    tree = cKDTree(atoms.positions)
+    r = np.linalg.norm(atoms.positions, axis=1)
+    tip = np.eye(3)[2] if shape == "decahedron" else atoms.positions[r.argmax()] / r.max()
+    c, s = np.cos(2 * np.pi / 5), np.sin(2 * np.pi / 5)
+    p = atoms.positions
+    turned = p * c + np.cross(tip, p) * s + np.outer(p @ tip, tip) * (1 - c)
+    assert tree.query(turned)[0].max() < 1e-6
+
+
+def test_surface_of_a_cube_is_its_faces():
+    atoms = crystals.grow(crystals.crystal("Fe"), "cube", 30.0, rng())
+    at_surface = crystals.surface(atoms, crystals.crystal("Fe"))
+    low, high = atoms.positions.min(0) + 1e-6, atoms.positions.max(0) - 1e-6
+    outermost = ((atoms.positions < low) | (atoms.positions > high)).any(1)
+    np.testing.assert_array_equal(at_surface, outermost)
+
+
+@pytest.mark.parametrize("name", ["Au", "Fe", "CeO2"])
+def test_roughness_takes_surface_atoms_alone(name):
+    crystal, atoms = crystals.crystal(name), ball_of(name)
+    at_surface = crystals.surface(atoms, crystal)
+    rough = crystals.roughen(atoms, crystal, 0.3, rng())
+    assert len(atoms) - len(rough) == round(0.3 * at_surface.sum())
+    left = set(map(tuple, rough.positions))
+    assert set(map(tuple, atoms.positions[~at_surface])) <= left
+    gone = [p for p in map(tuple, atoms.positions[at_surface]) if p not in left]
+    assert np.linalg.norm(np.mean(gone, 0)) < 3, "on all sides"
+
+
+@pytest.mark.parametrize(
+    ("name", "twins", "faults"),
+    # Not faults in fluorite, which a configuration refuses.
+    [(name, *of) for name in ("Au", "CdSe") for of in ((1, 0), (0, 1), (3, 0), (0, 3), (2, 2))]
+    + [("CeO2", 1, 0), ("CeO2", 3, 0)],
+)
+def test_planar_defects_keep_bonds(name, twins, faults):
+    crystal = crystals.crystal(name)
+    for seed in range(4):
+        atoms = ball_of(name, 30.0, seed)
+        defect = crystals.add_planar_defects(atoms, crystal, twins, faults, rng(seed))
+        assert (defect.numbers == atoms.numbers).all()
+        assert not np.allclose(defect.positions, atoms.positions)
+        # Nothing is closer than in the crystal, and like atoms no closer than like atoms.
+        for number in crystal.bonds:
+            of = atoms.numbers == number
+            ideal, real = (pdist(a.positions[of]).min() for a in (atoms, defect))
+            assert real == pytest.approx(ideal)
+        assert pdist(defect.positions).min() == pytest.approx(crystal.neighbour_A)
+        coordination = crystals.coordination(defect, crystal)
+        inside = np.linalg.norm(defect.positions, axis=1) < 15 - 2.2 * crystal.neighbour_A
+        inside &= np.linalg.norm(atoms.positions, axis=1) < 15 - 2.2 * crystal.neighbour_A
+        perfect = np.array([crystal.bonds[number][1] for number in atoms.numbers])
+        missing = (perfect - coordination)[inside]
+        if name == "CeO2":
+            assert missing.max() <= 1
+            assert missing.min() >= 0
+        else:
+            assert (missing == 0).all()
+
+
+@pytest.mark.parametrize("name", ["Au", "CdSe"])
+def test_twin_mirrors_the_lattice(name):
+    crystal, atoms = crystals.crystal(name), ball_of(name, 40.0)
+    # Of the compound, the cations: their fcc lattice is mirrored, while the polarity is turned.
+    cation = atoms.numbers == (79 if name == "Au" else 48)
+    checked = 0
+    for seed in range(12):
+        twinned = crystals.add_planar_defects(atoms, crystal, 1, 0, rng(name, seed))
+        shift = twinned.positions - atoms.positions
+        normals = np.array([(1, 1, 1), (1, 1, -1), (1, -1, 1), (-1, 1, 1)]) / 3**0.5
+        n = min(normals, key=lambda v: np.ptp(shift @ v))
+        height = atoms.positions @ n
+        # Atoms on the axis stay where they are, the others of their layer do not.
+        moved = height > height[np.linalg.norm(shift, axis=1) > 1e-6].min() - 0.1
+        below, above = atoms.positions[~moved & cation], twinned.positions[moved & cation]
+        on_axis = cation[~moved][height[~moved].argmax()]  # which side's cations the axis meets
+        plane = (below @ n).max() if on_axis else (above @ n).min()
+        if abs(plane) > 8:
+            continue
+        checked += 1
+
+        def mirror(points, n=n, plane=plane):
+            points = points - 2 * np.outer(points @ n - plane, n)
+            return points[(points @ n < plane - 0.1) & (np.linalg.norm(points, axis=1) < 14)]
+
+        mirrored, tree = mirror(above), cKDTree(below)
+        assert len(mirrored) > 30
+        assert tree.query(mirrored)[0].max() < 1e-6
+        # The perfect crystal is not its own mirror image there.
+        assert tree.query(mirror(atoms.positions[moved & cation]))[0].max() > 1
+    assert checked >= 2
+
+
+def test_defects_lie_at_random_heights_and_number_what_was_asked():
+    crystal, atoms = crystals.crystal("Au"), ball_of("Au")
+    heights = set()
+    for seed in range(30):
+        defect = crystals.add_planar_defects(atoms, crystal, 0, 1, rng(seed))
+        moved = np.linalg.norm(defect.positions - atoms.positions, axis=1)
+        assert moved[moved > 0] == pytest.approx(MATERIALS["Au"].lattice_A / 6**0.5)
+        heights.add((moved > 0).sum())
+    assert len(heights) > 10
+    tiny = crystals.ball(crystal, 0.1, rng())
+    assert len(crystals.add_planar_defects(tiny, crystal, 2, 2, rng())) == 1
