@@ -130,6 +130,10 @@ class Camera:
         """Return the mean count of a vacuum pixel."""
         return condition.dose_e_per_A2 * self.microscope.pixel_size_A**2
 
+    def seeds(self, split: Split, condition: Condition, draw: int = 0) -> list[int]:
+        """Return the seed of each image's noise; see :meth:`counts`."""
+        return [seed(*split.names, int(i), condition.id, "noise", draw) for i in split.structures]
+
     def counts(
         self, split: Split, condition: Condition, draw: int = 0, chunk: int = 64
     ) -> Iterator[torch.Tensor]:
@@ -147,14 +151,11 @@ class Camera:
             Images formed at a time; it bounds memory and changes nothing else.
         """
         optics = units.optics(condition, self.microscope)
+        seeds = self.seeds(split, condition, draw)
         for start in range(0, len(split), chunk):
             part = slice(start, start + chunk)
-            seeds = [
-                seed(*split.names, int(i), condition.id, "noise", draw)
-                for i in split.structures[part]
-            ]
             intensity = self.imager.intensity(split.spectra[part], optics)
-            yield expose(intensity, self.electrons(condition), seeds)
+            yield expose(intensity, self.electrons(condition), seeds[part])
 
     def images(self, split: Split, condition: Condition, draw: int = 0) -> torch.Tensor:
         """Return what a network sees of a split under a condition: (N, 1, px, px) float32."""
