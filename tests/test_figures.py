@@ -532,3 +532,34 @@ def test_examples_of_one_structure_one_condition_and_a_constant_image():
     given["images"][train] = np.zeros((1, PX, PX))
     figure = drawn(figures.examples(**given))
     assert len(figure.axes) == 1
+
+
+# Gallery
+
+
+def test_gallery_has_a_row_for_each_structure_on_common_scales():
+    random = np.random.default_rng(0)
+    masks = np.zeros((3, 16, 16), np.uint8)
+    masks[:2, 4:9, 6:12] = 1
+    masks[2] = 1  # no background to compare with, and no outline
+    potentials = random.uniform(0, 2000, masks.shape)
+    # A phase of 0.3 rad in the particles, whatever that of the whole wave.
+    waves = (1 + 0.1 * masks) * np.exp(1j * (0.3 * masks + np.array([0.1, 2, -3])[:, None, None]))
+    images = random.poisson(50, masks.shape)
+    id = Condition(5, 1.2, 18, 400).id
+    figure = drawn(figures.gallery(potentials, waves, images, masks, id, 0.3))
+    shown = np.reshape(panels(figure), (3, 5))
+    assert figure.get_suptitle() == figures.label(id)
+    for row in range(3):
+        potential, amplitude, phase, image, _ = (ax.get_images()[0] for ax in shown[row])
+        np.testing.assert_allclose(potential.get_array(), potentials[row].T / 1e3)
+        np.testing.assert_allclose(amplitude.get_array(), 1 + 0.1 * masks[row].T)
+        expected = 0.3 * masks[row].T if row < 2 else 0
+        np.testing.assert_allclose(phase.get_array(), expected, atol=1e-9)
+        np.testing.assert_array_equal(image.get_array(), images[row].T)
+    for column in shown.T:
+        assert len({ax.get_images()[0].get_clim() for ax in column}) == 1
+    outlined = [any(len(c.get_paths()) for c in ax.collections) for ax in shown[:, 4]]
+    assert outlined == [True, True, False]
+    assert all(len(ax.get_title()) > 0 for ax in shown[0])
+    plt.close(figure)

@@ -473,3 +473,37 @@ def test_a_constant_image_is_zero_and_not_a_division_by_nothing(name, value, px)
 def test_an_unknown_normalisation_is_named():
     with pytest.raises(ValueError, match=r"normalisation 'log': must be zscore, minmax or vacuum"):
         normalise(counts(), "log", 100.0)
+
+
+# Speed that changes nothing
+
+
+def test_threads_draw_the_same_noise():
+    """Many pixels are drawn on as many threads as torch has, each image from its own seed."""
+    intensity = torch.rand((5, 96, 96), generator=torch.Generator().manual_seed(0)) + 0.5
+    before = torch.get_num_threads()
+    drawn = {}
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            drawn[threads] = expose(intensity, 40.0, range(5))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(drawn[1], drawn[3])
+    for seed in range(5):
+        alone = torch.Generator().manual_seed(seed)
+        assert torch.equal(drawn[3][seed], torch.poisson(intensity[seed] * 40.0, generator=alone))
+
+
+def test_neither_spectra_nor_intensities_are_changed():
+    imager = Imager(Sampling(32, 0.4), "focal-series", 3)
+    side = imager.sampling.cropped
+    spectra = torch.randn((2, side, side), dtype=torch.complex64) / 32
+    kept = spectra.clone()
+    optics = ctf.Optics(energy=300e3, defocus=100, cs=0, aperture=15, focal_spread=30)
+    intensity = imager.intensity(spectra, optics)
+    before = intensity.clone()
+    expose(intensity, 10.0, [1, 2])
+    assert torch.equal(spectra, kept)
+    assert torch.equal(intensity, before)
+    assert torch.equal(imager.intensity(spectra, optics), intensity)

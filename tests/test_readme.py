@@ -1,16 +1,19 @@
 """What README.md and docs/ promise is there."""
 
+import ast
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
 
-from passband import store, table
-from passband.grid import batches, conditions
+from passband import dataset, store, table
+from passband.config import Study
+from passband.grid import Condition, batches, conditions
 from passband.scores import OUTCOMES, dice
 
 ROOT = Path(__file__).parents[1]
@@ -119,7 +122,7 @@ def make_table(path):
 
 
 def test_the_example_reads_a_table(tmp_path, capsys):
-    (example,) = blocks("python")
+    example, _ = blocks("python")
     assert len([line for line in example.splitlines() if line and line[0] != "#"]) == 5
     there = "results/demo/table.zarr"
     assert example.count(there) == 1
@@ -141,3 +144,20 @@ def test_the_example_reads_a_table(tmp_path, capsys):
     cell = {"train_defocus_nm": 20, "train_dose_e_per_A2": 100, "test_cs_um": 60}
     cell |= {"train_cs_um": 1.2, "test_defocus_nm": 5, "test_dose_e_per_A2": 1000}
     assert cube.sel(cell).values.item() == pytest.approx(M[4, 3], rel=1e-6)
+
+
+def test_the_example_opens_images(tmp_path, camera, make_split):
+    """In three lines, from the file that the command above it makes."""
+    _, example = blocks("python")
+    (path,) = re.findall(r'"(results/demo/images/.+\.zarr)"', example)
+    assert f"snakemake --cores all {path}\n" in README
+    id = path.removesuffix(".zarr").rpartition("/")[2]
+    assert id in [condition.id for condition in Study().test_conditions]
+    images = dataset.images(camera, make_split(2, "test"), Condition.parse(id))
+    store.write(images, tmp_path / path, store.IMAGES, {})
+    code = example.replace("results/", f"{tmp_path.as_posix()}/results/")
+    assert len(ast.parse(code).body) == 3
+    found = {}
+    exec(code, found)  # the README's own code
+    plt.close("all")
+    np.testing.assert_array_equal(found["images"].counts, images.counts)

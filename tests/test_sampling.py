@@ -56,3 +56,13 @@ def test_crop_puts_a_plane_wave_where_its_frequency_is(px, index):
     expected = np.zeros((2, grid.cropped, grid.cropped), complex)
     expected[:, grid.half + index[0], grid.half + index[1]] = 0.7j, 1.4j
     np.testing.assert_allclose(spectrum, expected, atol=1e-13)
+
+
+@pytest.mark.parametrize("px", [32, 45])
+def test_restore_undoes_crop(px):
+    grid, random = Sampling(px, 0.4), np.random.default_rng(0)
+    shape = (2, grid.cropped, grid.cropped)
+    spectrum = random.normal(size=shape) + 1j * random.normal(size=shape)
+    wave = grid.restore(spectrum)
+    assert wave.shape == (2, px, px)
+    np.testing.assert_allclose(grid.crop(wave), spectrum, atol=1e-12)

@@ -79,6 +79,25 @@ def test_phase_of_an_atom_is_its_known_scattering():
     assert wave.imag[24, 24] == wave.imag.max() > 0
 
 
+def test_projected_potential_is_what_a_thin_atom_shifts_the_phase_by():
+    atoms = cell("C", [[GRID.field_A / 2, GRID.field_A / 3, 2.0]])
+    potential = simulate.projected_potential(atoms, GRID)
+    assert potential.dtype == np.float32
+    peak = np.unravel_index(potential.argmax(), potential.shape)
+    assert peak == (24, 16)
+    # ψ ≈ 1 + iσV for a weak phase object, with V in the wave's band. Of a carbon atom the second
+    # order, and the few Å that the wave travels on, are 4%.
+    band = GRID.restore(GRID.crop(potential.astype(complex))).real
+    phase = np.angle(simulate.exit_wave(atoms, GRID, ENERGY))
+    slope = np.vdot(band, phase) / np.vdot(band, band)
+    assert slope == pytest.approx(abtem.core.energy.energy2sigma(ENERGY), rel=0.05)
+
+
+def test_a_structure_is_made_again_from_its_seed(dataset):
+    again = simulate.structure("gold", TINY, GRID, 7, "train", 2)
+    np.testing.assert_array_equal(specimen.mask(again, GRID), dataset["mask"].sel(structure=2))
+
+
 def test_first_axis_is_x_and_the_field_is_periodic():
     wave = simulate.exit_wave(cell("Au", [[3.0, 9.0, 2.0]]), GRID, ENERGY)
     assert np.unravel_index(wave.imag.argmax(), wave.shape) == (10, 30)

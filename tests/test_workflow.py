@@ -12,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 import yaml
 from snakemake.utils import update_config
 
 from passband import table
 from passband.config import Study, load
+from passband.examples import Camera, Split
+from passband.grid import Condition
 from passband.networks import load as load_weights
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +74,7 @@ class Workplace:
 
     def jobs(self, *arguments: str, study: str | None = None) -> dict[str, int]:
         """Return the number of jobs by rule that a dry run announces."""
-        printed = self.run("--dry-run", "--quiet", "rules", *arguments, study=study)
+        printed = self.run("--quiet", "rules", "--dry-run", *arguments, study=study)
         stats = printed.partition("Job stats:")[2].partition("\n\n")[0]
         counts = {m[1]: int(m[2]) for m in re.finditer(r"^(\w+) +(\d+)$", stats, re.M)}
         counts.pop("total", None)
@@ -386,6 +389,63 @@ def test_holes_are_not_allowed_to_be_everything(tmp_path):
     printed = place.run(study=place.study(study={"allow_incomplete": True}), fails=True)
     assert "there is no record under results/smallest/records yet" in printed
     assert "Traceback" not in printed
+
+
+# ── Images to look at ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+def test_a_condition_of_the_test_grid_is_written_as_images(copied):
+    # 12 nm is tested under and never trained under; the test split is what evaluation sees.
+    study = copied.study(test_grid={"defocus_nm": [5, 12]})
+    id = "df+0012.00_cs+0001.200_ap016.00_ds001000.00"
+    target = f"results/smallest/images/gold/test/{id}.zarr"
+    assert copied.jobs(target, study=study) == {"images": 1}
+    assert f"4 images in {target}" in copied.run(target, study=study)
+    path = copied.folder / target
+    images = xr.open_zarr(path)
+    assert images.defocus_nm == 12
+    assert images.attrs["command"] == f"snakemake --cores all {target}"
+    assert images.attrs["study"] == "smallest"
+    assert sum(file.is_file() for file in path.rglob("*")) < 30
+    microscope = load(SMALLEST).microscope
+    waves = str(copied.folder / "results/smallest/waves/gold/test/00000.zarr.zip")
+    names = (load(SMALLEST).study.seed, "gold", "test")
+    split = Split.load([waves], names, microscope, torch.device("cpu"))
+    camera = Camera.of(microscope, "zscore", torch.device("cpu"))
+    expected = torch.cat(list(camera.counts(split, Condition.parse(id))))
+    np.testing.assert_array_equal(images.counts.values, expected.numpy())
+    assert "Nothing to be done" in copied.run("--dry-run", target, study=study)
+
+
+@pytest.mark.slow
+def test_images_of_the_training_grid_only_are_written_too(copied):
+    study = copied.study(test_grid={"defocus_nm": [12]})
+    target = f"results/smallest/images/gold/train/{MIDDLE}.zarr"
+    assert copied.jobs(target, study=study) == {"images": 1}
+
+
+def test_images_of_no_grid_are_refused(tmp_path):
+    place = Workplace(tmp_path / "w")
+    # Defocus of one grid with dose of the other: a condition of neither.
+    study = place.study(test_grid={"defocus_nm": [12], "dose_e_per_A2": [500]})
+    for id in ("df+0012.00_cs+0001.200_ap016.00_ds001000.00", MIDDLE.replace("20", "21")):
+        target = f"results/smallest/images/gold/test/{id}.zarr"
+        printed = place.run("--dry-run", target, study=study, fails=True)
+        assert "MissingRuleException" in printed
+
+
+@pytest.mark.slow
+def test_the_gallery_is_a_sheet_for_each_specimen_and_no_part_of_a_run(copied):
+    everything = copied.jobs("--forceall", study="studies/smallest.yaml")
+    assert not {"gallery", "gallery_sheet", "images"} & set(everything)
+    assert copied.jobs("gallery", study="studies/smallest.yaml") == {
+        "gallery": 1,
+        "gallery_sheet": 1,
+    }
+    assert "4 structures in" in copied.run("gallery", study="studies/smallest.yaml")
+    for format in ("png", "svg"):
+        assert (copied.folder / f"results/smallest/gallery/gold.{format}").stat().st_size > 20_000
 
 
 # ── Configuration on the command line ────────────────────────────────────────────────────────────

@@ -149,6 +149,10 @@ class Camera:
         vacuum = self.electrons(condition) * self.microscope.detector.gain
         return normalise(counts, self.normalisation, vacuum)
 
+    def seeds(self, split: Split, condition: Condition, draw: int = 0) -> list[int]:
+        """Return the seed of each image's noise; see :meth:`counts`."""
+        return [seed(*split.names, int(i), condition.id, "noise", draw) for i in split.structures]
+
     def counts(
         self, split: Split, condition: Condition, draw: int = 0, chunk: int = 64
     ) -> Iterator[torch.Tensor]:
@@ -170,12 +174,9 @@ class Camera:
         """
         optics, spread = units.optics(condition, self.microscope), units.spread(self.microscope)
         gain = self.microscope.detector.gain
+        seeds = self.seeds(split, condition, draw)
         for start in range(0, len(split), chunk):
             part = slice(start, start + chunk)
-            seeds = [
-                seed(*split.names, int(i), condition.id, "noise", draw)
-                for i in split.structures[part]
-            ]
             drawn = [
                 spread.draw(optics, (*split.names, int(i), condition.id, "lens", draw))
                 for i in split.structures[part]
@@ -186,7 +187,7 @@ class Camera:
             if spread.dose:
                 doses = torch.tensor([dose for _, dose in drawn]).to(intensity)
                 intensity = intensity * doses[:, None, None]
-            counts = expose(intensity, self.electrons(condition), seeds)
+            counts = expose(intensity, self.electrons(condition), seeds[part])
             yield counts if gain == 1 else counts * gain
 
     def images(self, split: Split, condition: Condition, draw: int = 0) -> torch.Tensor:

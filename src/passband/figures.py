@@ -9,6 +9,7 @@ import pandas as pd
 import seaborn as sns
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from scipy.stats import spearmanr
 
 from passband import ctf, store, units
@@ -337,10 +338,7 @@ def examples(
         where = "training condition" if id == train else "other condition"
         lens, dose = label(id).rsplit(" · ", 1)
         axes[0, k].set_title(f"{where}\n{lens}\n{dose}", fontsize="x-small", color=colour)
-    bar = min((b for b in (0.5, 1, 2, 5, 10) if b >= side / 6), default=10)
-    ax = axes[-1, 0]
-    ax.plot([side * 0.05, side * 0.05 + bar], [side * 0.06] * 2, color="white", lw=3)
-    ax.text(side * 0.05, side * 0.09, f"{bar:g} nm", color="white", fontsize="small")
+    _scale_bar(axes[-1, 0], side)
     handles = [
         plt.Line2D([], [], color=colour, label=name)
         for colour, name in (
@@ -351,6 +349,87 @@ def examples(
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
+
+
+def gallery(
+    potentials: np.ndarray,
+    waves: np.ndarray,
+    images: np.ndarray,
+    masks: np.ndarray,
+    condition: str,
+    pixel_size_A: float,
+) -> Figure:
+    """Return a contact sheet of a specimen: a row for each structure.
+
+    The panels of a column share one scale, so that structures can be compared.
+
+    Parameters
+    ----------
+    potentials : (N, px, px) array
+        Projected potentials [V·Å].
+    waves : (N, px, px) complex array
+        Exit waves, vacuum of amplitude 1.
+    images : (N, px, px) array
+        Electron counts.
+    masks : (N, px, px) array
+        Ground truth, drawn as an outline on a second copy of the image.
+    condition : str
+        Id of the images' condition.
+    pixel_size_A : float
+        Side of a pixel [Å].
+    """
+    _theme()
+    # Phase beside the particles' surroundings: that of a whole wave means nothing.
+    beside = np.where(masks.all((-2, -1), keepdims=True), True, masks == 0)
+    mean = (waves * beside).sum((-2, -1), keepdims=True)
+    columns = (
+        ("projected potential [kV·Å]", potentials / 1e3, "magma", (0, 1)),
+        ("exit wave, amplitude", np.abs(waves), "gray", (0.001, 0.999)),
+        ("exit wave, phase [rad]", np.angle(waves / mean), "magma", (0.001, 0.999)),
+        ("image [electrons]", images, "gray", (0.005, 0.995)),
+        ("image and mask", images, "gray", (0.005, 0.995)),
+    )
+    rows = len(masks)
+    figure, axes = plt.subplots(
+        rows,
+        len(columns),
+        figsize=(1.9 * len(columns), 1.9 * rows + 0.9),
+        squeeze=False,
+        layout="constrained",
+    )
+    side = masks.shape[-1] * pixel_size_A / units.A_PER_NM
+    extent = (0, side, 0, side)
+    for k, (title, values, palette, ends) in enumerate(columns):
+        low, high = np.quantile(values, ends)
+        for n in range(rows):
+            ax = axes[n, k]
+            shown = ax.imshow(
+                values[n].T, cmap=palette, origin="lower", extent=extent, vmin=low, vmax=high
+            )
+            ax.set(xticks=[], yticks=[])
+            sns.despine(ax=ax, left=True, bottom=True)
+        axes[0, k].set_title(title, fontsize="small")
+        bar = figure.colorbar(shown, ax=axes[:, k], location="bottom", aspect=20, pad=0.02)
+        bar.ax.tick_params(labelsize="x-small")
+        bar.outline.set_visible(False)
+    for n, mask in enumerate(masks):
+        if mask.any() and not mask.all():
+            axes[n, -1].contour(
+                mask.T, [0.5], colors=TRUTH, linewidths=1.3, origin="lower", extent=extent
+            )
+    _scale_bar(axes[-1, 0], side)
+    figure.suptitle(label(condition), fontsize="small")
+    return figure
+
+
+def _scale_bar(ax: plt.Axes, side: float) -> None:
+    """Draw a bar of a round length in the lower left corner of a field of `side` nm."""
+    bar = min((b for b in (0.5, 1, 2, 5, 10) if b >= side / 6), default=10)
+    edge = [withStroke(linewidth=2, foreground="black")]
+    left, right = side * 0.05, side * 0.05 + bar
+    ax.plot([left, right], [side * 0.06] * 2, color="white", lw=3, path_effects=edge)
+    text = f"{bar:g} nm"
+    ax.text(left, side * 0.09, text, color="white", fontsize="small", path_effects=edge)
 
 
 def _groups(data: xr.Dataset) -> dict[str, xr.Dataset]:

@@ -1,6 +1,7 @@
 """From exit waves to images: transfer, intensity and electron counts, on torch's devices."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 
@@ -9,6 +10,9 @@ import torch
 
 from passband import ctf
 from passband.sampling import Sampling
+
+#: Pixels from which on starting threads costs less than they save.
+_WORTH_THREADS = 2**14
 
 
 class Imager:
@@ -144,16 +148,19 @@ class Imager:
         complex_dtype = torch.complex64 if self.dtype == torch.float32 else torch.complex128
         px, half = self.sampling.px, self.sampling.half
         padded = torch.zeros((len(spectra), px, px), dtype=complex_dtype, device=self.device)
-        total = torch.zeros((len(spectra), px, px), dtype=self.dtype, device=self.device)
+        passed, total = torch.empty_like(spectra, dtype=complex_dtype), None
         for weight, kernel in kernels:
-            passed = spectra * kernel
+            torch.mul(spectra, kernel, out=passed)
             # From zero frequency in the centre to the corners that the FFT wants.
             padded[:, : half + 1, : half + 1] = passed[:, half:, half:]
             padded[:, : half + 1, px - half :] = passed[:, half:, :half]
             padded[:, px - half :, : half + 1] = passed[:, :half, half:]
             padded[:, px - half :, px - half :] = passed[:, :half, :half]
-            wave = torch.view_as_real(torch.fft.ifft2(padded, norm="forward"))
-            total += weight * wave.square().sum(-1)
+            parts = torch.view_as_real(torch.fft.ifft2(padded, norm="forward"))
+            # In place and one by one: a sum over the short last axis takes longer than the FFT.
+            parts.square_()
+            member = torch.add(parts[..., 0], parts[..., 1]).mul_(weight)
+            total = member if total is None else total.add_(member)
         if self._blur is not None:
             total = torch.fft.irfft2(torch.fft.rfft2(total) * self._blur, s=(px, px)).clamp_min_(0)
         return total
@@ -179,11 +186,20 @@ def expose(intensity: torch.Tensor, electrons: float, seeds: Sequence[int]) -> t
     (N, px, px) tensor
         Whole numbers, in the dtype of `intensity`.
     """
-    counts = torch.empty_like(intensity)
-    random = torch.Generator(device=intensity.device)
-    for count, rate, seed in zip(counts, intensity * electrons, seeds, strict=True):
-        random.manual_seed(seed)
-        count.copy_(torch.poisson(rate, generator=random))
+    counts = intensity * electrons
+
+    def draw(image: torch.Tensor, seed: int) -> None:
+        random = torch.Generator(device=image.device).manual_seed(seed)
+        image.copy_(torch.poisson(image, generator=random))
+
+    threads = 1 if counts.device.type != "cpu" else min(torch.get_num_threads(), len(counts))
+    if threads > 1 and counts.numel() > _WORTH_THREADS:
+        # torch draws on one thread, and lets others run meanwhile.
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(draw, counts, seeds))
+    else:
+        for image, seed in zip(counts, seeds, strict=True):
+            draw(image, seed)
     return counts
 
 

@@ -72,3 +72,21 @@ class Sampling:
         centre = self.px // 2
         keep = slice(centre - self.half, centre + self.half + 1)
         return spectrum[..., keep, keep]
+
+    def restore(self, spectrum: np.ndarray) -> np.ndarray:
+        """Return the wave whose cropped spectrum is given: the inverse of :meth:`crop`.
+
+        Parameters
+        ----------
+        spectrum : (..., cropped, cropped) complex array
+            From :meth:`crop`.
+
+        Returns
+        -------
+        (..., px, px) complex array
+            The wave.
+        """
+        whole = np.zeros((*spectrum.shape[:-2], self.px, self.px), spectrum.dtype)
+        k = np.arange(-self.half, self.half + 1) % self.px
+        whole[..., k[:, None], k] = spectrum
+        return np.fft.ifft2(whole, norm="forward")

@@ -11,7 +11,7 @@ from ase import Atoms
 from passband import seeds, units
 from passband.config import Microscope, Specimen
 from passband.sampling import ANTIALIAS, Sampling
-from passband.specimen import draw, mask
+from passband.specimen import Structure, draw, mask
 
 try:
     import cupy
@@ -84,16 +84,40 @@ def exit_wave(
         The first axis is x. The spectrum is zero beyond `sampling.cutoff`.
     """
     with abtem.config.set(_SETTINGS):
-        potential = abtem.Potential(
-            atoms,
-            gpts=sampling.px,
-            slice_thickness=SLICE_A,
-            projection="infinite",
-            device=device,
-        )
+        potential = _potential(atoms, sampling, device)
         plane = abtem.PlaneWave(energy=energy_eV, device=device)
         # Not lazy: dask, and its threads, stay out of it.
         return plane.multislice(potential, lazy=False).to_cpu().array
+
+
+def projected_potential(atoms: Atoms, sampling: Sampling, device: str = "cpu") -> np.ndarray:
+    """Return a structure's potential, projected along the beam.
+
+    It is the sum of the slices that :func:`exit_wave` sends the wave through.
+
+    Parameters
+    ----------
+    atoms, sampling, device
+        As for :func:`exit_wave`.
+
+    Returns
+    -------
+    (px, px) float32 array
+        Projected potential [V·Å]; the first axis is x.
+    """
+    with abtem.config.set(_SETTINGS):
+        potential = _potential(atoms, sampling, device).build(lazy=False)
+        return potential.project().to_cpu().array
+
+
+def _potential(atoms: Atoms, sampling: Sampling, device: str) -> abtem.Potential:
+    return abtem.Potential(
+        atoms,
+        gpts=sampling.px,
+        slice_thickness=SLICE_A,
+        projection="infinite",
+        device=device,
+    )
 
 
 def linear_power(spectrum: np.ndarray) -> np.ndarray:
@@ -124,6 +148,14 @@ def linear_power(spectrum: np.ndarray) -> np.ndarray:
     power = np.bincount(ring[inside], np.abs(b[inside]) ** 2) / np.bincount(ring[inside])
     power[0] = 0
     return power
+
+
+def structure(
+    specimen_name: str, specimen: Specimen, sampling: Sampling, seed: int, split: str, index: int
+) -> Structure:
+    """Return a split's structure, the one that :func:`simulate` sends its wave through."""
+    rng = seeds.generator(seed, specimen_name, split, int(index), "structure")
+    return draw(specimen, sampling, rng)
 
 
 def simulate(
@@ -185,11 +217,10 @@ def simulate(
     power = np.empty((len(indices), sampling.half + 1))
     particles = np.empty(len(indices), np.int64)
     for i, index in enumerate(progress(indices)):
-        rng = seeds.generator(seed, specimen_name, split, int(index), "structure")
-        structure = draw(specimen, sampling, rng)
-        particles[i] = structure.atoms.arrays["particle"].max()
-        masks[i] = mask(structure, sampling)
-        spectrum[i] = sampling.crop(exit_wave(structure.atoms, sampling, energy, device))
+        drawn = structure(specimen_name, specimen, sampling, seed, split, index)
+        particles[i] = drawn.atoms.arrays["particle"].max()
+        masks[i] = mask(drawn, sampling)
+        spectrum[i] = sampling.crop(exit_wave(drawn.atoms, sampling, energy, device))
         power[i] = linear_power(spectrum[i])
     return xr.Dataset(
         {

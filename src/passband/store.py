@@ -30,6 +30,7 @@ RECORD = "record"
 INFORMATION = "information metrics"
 TABLE = "table"
 OOD = "OOD metrics"
+IMAGES = "images"
 
 
 class StoreError(PassbandError):
@@ -121,7 +122,12 @@ def _remove(path: Path) -> None:
 
 
 def write(
-    dataset: xr.Dataset, path: str | Path, kind: str, attrs: dict, chunks: dict | None = None
+    dataset: xr.Dataset,
+    path: str | Path,
+    kind: str,
+    attrs: dict,
+    chunks: dict | None = None,
+    shards: dict | None = None,
 ) -> None:
     """Write a dataset as a store, whole or not at all.
 
@@ -137,6 +143,8 @@ def write(
         Attributes to add, :func:`provenance` among them.
     chunks : dict of str to int, optional
         Chunk length per dimension; a dimension not named is one chunk.
+    shards : dict of str to int, optional
+        See :func:`create`.
     """
     path = Path(path)
     dataset = dataset.assign_attrs(attrs, kind=kind)
@@ -144,17 +152,21 @@ def write(
         if path.suffix == ".zip":
             folder = beside.with_suffix("")
             try:
-                create(dataset, folder, chunks or {})
+                create(dataset, folder, chunks or {}, shards=shards)
                 _pack(folder, beside)
             finally:
                 _remove(folder)
         else:
-            create(dataset, beside, chunks or {})
+            create(dataset, beside, chunks or {}, shards=shards)
             consolidate(beside)
 
 
 def create(
-    dataset: xr.Dataset, folder: Path, chunks: dict[str, int], fill: int | None = None
+    dataset: xr.Dataset,
+    folder: Path,
+    chunks: dict[str, int],
+    fill: int | None = None,
+    shards: dict[str, int] | None = None,
 ) -> None:
     """Create a Zarr folder; arrays that are dask's are laid out and left for `region` writes.
 
@@ -168,6 +180,9 @@ def create(
         Chunk length per dimension; a dimension not named is one chunk.
     fill : int, optional
         With it, float64 variables are stored as uint32 and NaN as this number.
+    shards : dict of str to int, optional
+        With it, this many chunks along each dimension, one where it is not named, go into one
+        file; else every chunk is a file.
     """
     encoding = {}
     for name, variable in dataset.variables.items():
@@ -175,14 +190,17 @@ def create(
             # Fixed-length strings have no Zarr 3 specification yet; variable-length ones do.
             dataset = dataset.assign({name: variable.astype(object)})
         elif variable.ndim:
+            lengths = {d: min(chunks.get(d, n), n) for d, n in variable.sizes.items()}
             encoding[name] = {
-                "chunks": tuple(min(chunks.get(d, n), n) for d, n in variable.sizes.items()),
+                "chunks": tuple(lengths.values()),
                 # Blosc reads a torn chunk as numbers; the checksum refuses it.
                 "compressors": (
                     BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
                     Crc32cCodec(),
                 ),
             }
+            if shards is not None:
+                encoding[name]["shards"] = tuple(n * shards.get(d, 1) for d, n in lengths.items())
             if fill is not None and variable.dtype == float and name in dataset.data_vars:
                 # Zarr's own fill_value, so that what is never written reads as NaN and not as 0.
                 encoding[name] |= {"dtype": "uint32", "_FillValue": fill, "fill_value": fill}

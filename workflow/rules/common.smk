@@ -19,12 +19,19 @@ NETWORK = "{specimen}/{architecture}/{condition}/{batch}"
 RECORD = f"{RESULTS}/records/{NETWORK}.zarr.zip"
 BATCHES = batches(STUDY.study.replicas, STUDY.study.replicas_per_job)
 CONDITIONS = [condition.id for condition in STUDY.train_conditions]
-# What matches the grid's conditions and no other. Thousands of jobs match it against all rules, so
-# it goes axis by axis: a list of all products makes building the graph a third slower.
-GRID = "_".join(
-    f"(?:{'|'.join(re.escape(AXES[name].format(value)) for value in axis)})"
-    for name, axis in STUDY.grid.axes().items()
-)
+
+
+def pattern_of(axes):
+    """What matches the conditions of a grid and no other. Thousands of jobs match it against all
+    rules, so it goes axis by axis: a list of all products makes building the graph a third slower.
+    """
+    return "_".join(
+        f"(?:{'|'.join(re.escape(AXES[name].format(value)) for value in axis)})"
+        for name, axis in axes.items()
+    )
+
+
+GRID = pattern_of(STUDY.grid.axes())
 
 
 wildcard_constraints:
@@ -98,14 +105,17 @@ if not RECORDS:
     )
 
 
+# What is pictured: the middle of the grid, at its highest dose.
+MIDDLE = Condition(
+    *(
+        axis[-1] if name == "dose_e_per_A2" else axis[len(axis) // 2]
+        for name, axis in STUDY.grid.axes().items()
+    )
+).id
+
+
 def example():
-    """The job whose first network is pictured: the middle of the grid, at its highest dose."""
-    middle = Condition(
-        *(
-            axis[-1] if name == "dose_e_per_A2" else axis[len(axis) // 2]
-            for name, axis in STUDY.grid.axes().items()
-        )
-    ).id
+    """The job whose first network is pictured: the middle's, or the next one made."""
     jobs = (
         {
             "specimen": next(iter(STUDY.specimens)),
@@ -113,7 +123,7 @@ def example():
             "condition": condition,
             "batch": batch,
         }
-        for condition in [middle, *CONDITIONS]
+        for condition in [MIDDLE, *CONDITIONS]
         for batch in BATCHES
     )
     return next((job for job in jobs if made(RECORD.format(**job))), None)

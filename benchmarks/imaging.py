@@ -1,0 +1,184 @@
+"""Measure what images and exit waves cost beside their unavoidable parts: ratios, not seconds.
+
+    python benchmarks/imaging.py                # a minute or two on 2 cores
+    python benchmarks/imaging.py --quick        # seconds: small images, few rounds, for a look
+
+Both sides of a ratio are timed in turns within one process, so that what else the machine does
+meets both alike, and the ratio is that of the least disturbed rounds, the fastest of each. A number
+beyond its goal is not an error; the last column says it.
+"""
+
+import argparse
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from passband import ctf, simulate, store, units
+from passband.config import Diameter, Microscope, Particles, Specimen, Substrate
+from passband.imaging import Imager, expose
+from passband.sampling import Sampling
+from passband.specimen import mask
+
+#: What images are formed under: underfocus of 20 nm, a focal spread of 3 nm.
+OPTICS = ctf.Optics(energy=300e3, defocus=200, cs=1.2e4, aperture=18, focal_spread=30)
+#: Members of the focal series.
+MEMBERS = 5
+#: Threads of torch, but for the draws on one.
+THREADS = 2
+
+
+def side_by_side(rounds: int, *calls: Callable[[], object]) -> list[float]:
+    """Return the least seconds of each call, timed in turns after a first one that is not."""
+    for call in calls:
+        call()
+    times = [[] for _ in calls]
+    for _ in range(rounds):
+        for call, taken in zip(calls, times, strict=True):
+            started = time.perf_counter()
+            call()
+            taken.append(time.perf_counter() - started)
+    return [min(taken) for taken in times]
+
+
+class Table:
+    """Rows of what was measured, printed as they come."""
+
+    def __init__(self):
+        print(f"{'what':<64} {'goal':>8} {'measured':>9}")
+
+    def row(self, what: str, goal: float, value: float, least: bool = False, digits: int = 2):
+        """Print a row; `least` if the goal is the least value allowed, not the most."""
+        met = value >= goal if least else value <= goal
+        sign = "≥" if least else "≤"
+        verdict = "" if met else "  missed"
+        print(f"{what:<64} {sign} {goal:>6.{digits}f} {value:>9.{digits}f}{verdict}", flush=True)
+
+
+def transfer(table: Table, px: int, images: int, rounds: int) -> None:
+    """Intensity against the transforms of as many images, on the threads that torch has."""
+    sampling = Sampling(px, 0.3)
+    side = 2 * sampling.half + 1
+    random = torch.Generator().manual_seed(0)
+    spectra = torch.randn((images, side, side), dtype=torch.complex64, generator=random) / px
+    wave = torch.randn((images, px, px), dtype=torch.complex64, generator=random)
+    quasi = Imager(sampling, "quasi-coherent")
+    series = Imager(sampling, "focal-series", MEMBERS)
+    one, many, forward, inverse = side_by_side(
+        rounds,
+        lambda: quasi.intensity(spectra, OPTICS),
+        lambda: series.intensity(spectra, OPTICS),
+        lambda: torch.fft.fft2(wave),
+        lambda: torch.fft.ifft2(wave),
+    )
+    where = f"at {px}², {images} image{'s' if images > 1 else ''} a batch"
+    goal = 1.6 if px <= 128 else 1.3
+    table.row(f"quasi-coherent / (FFT + inverse) {where}", goal, one / (forward + inverse))
+    budget = (MEMBERS + 0.5) * inverse + forward
+    table.row(f"focal series / ({MEMBERS}.5 inverse + FFT) {where}", 1, many / budget)
+
+
+def noise(table: Table, px: int, images: int, rounds: int) -> None:
+    """Poisson counts against numpy's and torch's samplers on one thread, and on two."""
+    intensity = torch.rand((images, px, px), generator=torch.Generator().manual_seed(0)) + 0.5
+    electrons, seeds = 36.0, list(range(images))
+    rates = (intensity * electrons).double().numpy()
+    random, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
+
+    def on(threads: int):
+        torch.set_num_threads(threads)
+        expose(intensity, electrons, seeds)
+
+    ours, numpys, torchs, both = side_by_side(
+        rounds,
+        lambda: on(1),
+        lambda: random.poisson(rates),
+        lambda: torch.poisson(intensity * electrons, generator=generator),
+        lambda: on(THREADS),
+    )
+    torch.set_num_threads(THREADS)
+    where = f"at {px}², {electrons:g} e a pixel"
+    table.row(f"numpy's Poisson / Passband's {where}, 1 thread", 1, numpys / ours, least=True)
+    table.row(f"torch's Poisson / Passband's {where}, 1 thread", 1, torchs / ours, least=True)
+    table.row(f"Passband's on 1 thread / on {THREADS} {where}", 1.8, ours / both, least=True)
+
+
+def simulation(table: Table, px: int, rounds: int) -> None:
+    """What structure, mask, spectrum and writing add to multislice."""
+    microscope = Microscope(field_px=px, pixel_size_A=0.2)
+    sampling = microscope.sampling
+    field_nm = sampling.field_A / units.A_PER_NM
+    mean = 0.4 * field_nm  # 4 nm at 512 pixels
+    specimen = Specimen(
+        diameter_nm=Diameter(mean=mean, std=0.05 * mean, min=0.9 * mean, max=1.1 * mean),
+        particles=Particles(min=1, max=1),
+        substrate=Substrate(thickness_nm=2.0),
+    )
+    taken = {"structure": [], "mask": [], "spectrum": [], "multislice": []}
+
+    def timed(name: str, call: Callable):
+        started = time.perf_counter()
+        result = call()
+        taken[name].append(time.perf_counter() - started)
+        return result
+
+    for index in range(rounds + 1):
+        drawn = timed(
+            "structure",
+            lambda i=index: simulate.structure("gold", specimen, sampling, 0, "test", i),
+        )
+        timed("mask", lambda d=drawn: mask(d, sampling))
+        wave = timed(
+            "multislice",
+            lambda d=drawn: simulate.exit_wave(d.atoms, sampling, units.energy(microscope)),
+        )
+        timed("spectrum", lambda w=wave: simulate.linear_power(sampling.crop(w)))
+    # The first round compiles.
+    seconds = {name: statistics.median(values[1:]) for name, values in taken.items()}
+    waves = simulate.simulate(
+        "gold", specimen, microscope, 0, "test", range(max(2, rounds // 2)), "cpu"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "waves.zarr.zip"
+        (seconds["writing"],) = side_by_side(
+            1, lambda: store.write(waves, path, store.WAVES, {}, {"structure": 1})
+        )
+    seconds["writing"] /= waves.sizes["structure"]
+    multislice = seconds.pop("multislice")
+    where = f"at {px}² of 0.2 Å, a particle of {mean:.1f} nm"
+    share = sum(seconds.values()) / multislice
+    table.row(f"simulate: the rest / multislice {where}", 0.25, share)
+    for name, value in seconds.items():
+        print(f"    {name:<60} {'':>8} {value / multislice:>9.2f}")
+    print(f"    multislice of {len(drawn.atoms)} atoms: {multislice:.2f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="small images and few rounds")
+    quick = parser.parse_args().quick
+    threads = torch.get_num_threads()
+    print(
+        f"torch {torch.__version__}, {threads} threads, {torch.backends.cpu.get_cpu_capability()}"
+    )
+    table = Table()
+    for px, batches in ((64, (8,)),) if quick else ((128, (1, 64)), (512, (1, 8))):
+        for images in batches:
+            transfer(table, px, images, 3 if quick else 4000 // px // images ** (px > 128) + 20)
+    noise(table, 64 if quick else 512, 4, 3 if quick else 15)
+    simulation(table, 64 if quick else 512, 2 if quick else 6)
+    per_GB = 1e9 if sys.platform == "darwin" else 1e9 / 1024  # bytes there, KiB elsewhere
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / per_GB
+    table.row("peak memory of this process [GB]", 2, peak)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+# What a study does not need and a reader may want: asked for by name, not part of `all`.
+rule images:
+    input:
+        lambda wildcards: shards(wildcards.specimen, wildcards.split),
+    output:
+        directory(f"{RESULTS}/images/{{specimen}}/{{split}}/{{condition}}.zarr"),
+    log:
+        f"{RESULTS}/logs/images/{{specimen}}/{{split}}/{{condition}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/images/{{specimen}}/{{split}}/{{condition}}.tsv"
+    wildcard_constraints:
+        condition=f"{GRID}|{pattern_of(STUDY.test_axes)}",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=60,
+    params:
+        version=STAGES["evaluate"],
+        seed=STUDY.study.seed,
+        microscope=IMAGING,
+    script:
+        "../scripts/images.py"
+
+
+rule gallery:
+    input:
+        expand(
+            f"{RESULTS}/gallery/{{specimen}}.{{format}}",
+            specimen=STUDY.specimens,
+            format=STUDY.figures.formats,
+        ),
+
+
+rule gallery_sheet:
+    input:
+        waves=lambda wildcards: shards(wildcards.specimen, "test")[0],
+    output:
+        expand(f"{RESULTS}/gallery/{{{{specimen}}}}.{{format}}", format=STUDY.figures.formats),
+    log:
+        f"{RESULTS}/logs/gallery/{{specimen}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gallery/{{specimen}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=15,
+    params:
+        version=STAGES["figures"],
+        seed=STUDY.study.seed,
+        specimen=lambda wildcards: STUDY.specimens[wildcards.specimen].model_dump(),
+        microscope=IMAGING,
+        condition=MIDDLE,
+        dpi=STUDY.figures.dpi,
+    script:
+        "../scripts/gallery.py"
