@@ -98,12 +98,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(options: argparse.Namespace) -> int:
     study = load(options.file)
-    files = {s.material for s in study.specimens.values() if s.structure == "file"}
-    if files:
-        from passband import crystals  # ase takes a second to import
+    of_files = [s for s in study.specimens.values() if s.structure == "file"]
+    if of_files:
+        from passband import crystals, thermal  # ase takes a second to import
 
-        for file in sorted(files):
-            crystals.crystal(file)
+        for specimen in of_files:
+            cell = crystals.crystal(specimen.material).cell
+            thermal.mean_squares(specimen, sorted(set(cell.get_chemical_symbols())))
     print(summary(study))
     return 0
 

@@ -12,7 +12,7 @@ from math import ceil, pi
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
-from ase.cluster import Decahedron, Icosahedron, wulff_construction
+from ase.cluster import Decahedron, FaceCenteredCubic, Icosahedron, wulff_construction
 from ase.io import read
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError, cKDTree
 
@@ -263,9 +263,17 @@ def _wulff(symbol: str, number: int) -> np.ndarray:
     material = MATERIALS[symbol]
     surfaces, energies = zip(*material.surface_energies.items(), strict=True)
     cluster = wulff_construction(
-        symbol, surfaces, energies, number, material.structure, "closest", material.lattice_A
+        symbol, surfaces, energies, number, _layered, "closest", material.lattice_A
     )
     return _centred(cluster)
+
+
+def _layered(symbol: str, surfaces: tuple, layers: np.ndarray, latticeconstant: float) -> Atoms:
+    """Return the cluster that ASE asks for in its search, which tries a few for every number."""
+    return _fcc(symbol, surfaces, tuple(map(int, layers)), latticeconstant)
+
+
+_fcc = lru_cache(maxsize=256)(FaceCenteredCubic)
 
 
 def multiply_twinned(name: str, shape: str, number: int) -> Atoms:

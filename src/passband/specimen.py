@@ -170,7 +170,7 @@ def amorphous_carbon(
             return kept
         new = rng.random((number, 3)) * box
         if len(kept):
-            tree = cKDTree(kept, boxsize=(field, field, 0))
+            tree = _tree(kept, field)
             new = new[np.isinf(tree.query(new, distance_upper_bound=distance)[0])]
         new = new[_first_come(new, distance, field)]
         kept = np.concatenate([kept, new[: number - len(kept)]])
@@ -180,14 +180,23 @@ def amorphous_carbon(
     )
 
 
+def _tree(points: np.ndarray, field: float) -> cKDTree:
+    # Uniform points need no balancing, and are found in half the time without.
+    return cKDTree(points, boxsize=(field, field, 0), balanced_tree=False)
+
+
 def _first_come(points: np.ndarray, distance: float, field: float) -> np.ndarray:
     """Return which points stay if each yields to the earlier ones that stay themselves."""
+    pairs = _tree(points, field).query_pairs(distance, output_type="ndarray")
     stays = np.ones(len(points), bool)
-    pairs = cKDTree(points, boxsize=(field, field, 0)).query_pairs(distance, output_type="ndarray")
-    # Ordered by the later point, so that every earlier one has been decided on.
-    for earlier, later in pairs[np.argsort(pairs[:, 1])]:
-        if stays[earlier]:
-            stays[later] = False
+    while len(pairs):
+        # Nothing stands in the way of those that are nobody's later one.
+        earlier, later = pairs.T
+        sure = np.ones(len(points), bool)
+        sure[later] = False
+        stays[later[sure[earlier]]] = False
+        # A pair is settled when its earlier point is: that one stays, or is gone.
+        pairs = pairs[stays[later] & stays[earlier] & ~sure[earlier]]
     return stays
 
 
