@@ -98,13 +98,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(options: argparse.Namespace) -> int:
     study = load(options.file)
-    of_files = [s for s in study.specimens.values() if s.structure == "file"]
-    if of_files:
-        from passband import crystals, thermal  # ase takes a second to import
+    if not study.settled:
+        from passband import specimen  # ase takes a second to import
 
-        for specimen in of_files:
-            cell = crystals.crystal(specimen.material).cell
-            thermal.mean_squares(specimen, sorted(set(cell.get_chemical_symbols())))
+        specimen.check(study)
     print(summary(study))
     return 0
 

@@ -433,6 +433,15 @@ class Specimen(Block):
         return MATERIALS[self.material].structure if self.material in MATERIALS else "file"
 
     @property
+    def settled(self) -> bool:
+        """Whether what may be wrong shows here, before ASE reads a file or grows a particle.
+
+        Of the others :func:`passband.specimen.check` draws some.
+        """
+        planes = self.twins.max + self.stacking_faults.max
+        return self.structure != "file" and not self.surface_energies and not planes
+
+    @property
     def content(self) -> str:
         """Sixteen hexadecimal digits that stand for what is in a crystal file; "" if there is none.
 
@@ -476,7 +485,7 @@ class Specimen(Block):
             known += carbon + (material.elements if material and material.b_A2 else [])
         lacking = [element for element in elements if element not in known]
         if not material and not thermal.msd_A2:
-            lacking = ["those of its elements"]
+            lacking = ["every element"]
         if lacking:
             raise ValueError(
                 f"thermal.msd_A2 = {thermal.msd_A2}: lacks {', '.join(lacking)}, which "
@@ -754,6 +763,11 @@ class Study(Block):
     figures: Figures = key(Figures, "How figures look.")
 
     @property
+    def settled(self) -> bool:
+        """Whether all specimens are."""
+        return all(specimen.settled for specimen in self.specimens.values())
+
+    @property
     def train_conditions(self) -> list[Condition]:
         return conditions(self.grid.axes())
 
@@ -1018,6 +1032,8 @@ def _allowed_at(loc: list) -> str:
     _, field = _field(loc)
     if field is None or loc[-2:-1] == ["specimens"]:
         return "a block of keys"
+    if _field(loc[:-1])[1] is field and get_origin(field.annotation) is dict:
+        return allowed("", get_args(field.annotation)[1])
     if not isinstance(loc[-1], int):
         return allowed(loc[-1], field.annotation, field.metadata, _unit(loc))
     if axis := AXES.get(loc[-2]):

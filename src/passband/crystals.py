@@ -416,7 +416,10 @@ def add_planar_defects(
     ed., ch. 10). So outlines have a re-entrant angle or a step. In zincblende a twin cuts the
     single bonds along the normal and a fault the glide set, so that as in fcc every atom keeps
     its number of neighbours. In fluorite a twin lies between two layers of anions, where a cation
-    loses one of its eight; a fault would put cation on cation, and a configuration refuses it.
+    loses one of its eight. There is no fault in it: between layers of anions, one sense of a/6⟨112⟩
+    puts anion on anion, in CeO2 1.56 Å apart in place of 2.71 Å, and the other cation on cation,
+    3.12 Å apart in place of 3.83 Å; between anions and cations it brings two to within 1.56 Å or
+    0.78 Å. So a configuration refuses it.
 
     Parameters
     ----------
