@@ -414,7 +414,11 @@ class Specimen(Block):
         0.0, "Fraction of each particle's surface atoms that is missing, at random.", ge=0, le=0.5
     )
     twins: Planes = key(Planes, "Twin planes in a particle of fcc, zincblende or fluorite.")
-    stacking_faults: Planes = key(Planes, "Stacking faults in a particle of fcc or zincblende.")
+    stacking_faults: Planes = key(
+        Planes,
+        "Stacking faults in a particle of fcc or zincblende; in fluorite every glide puts ions on "
+        "top of each other.",
+    )
     orientation: Orientation = key(Orientation, "How particles lie to the beam.")
     thermal: Thermal = key(Thermal, "Thermal motion.")
     particles: Particles = key(Particles, "Particles in a structure.")
