@@ -39,7 +39,10 @@ def discs(
         masks.append(mask.astype(np.uint8))
     return xr.Dataset(
         {
-            "spectrum": (("structure", "kx", "ky"), np.stack(spectra)),
+            "spectrum": (
+                ("structure", "configuration", "kx", "ky"),
+                np.stack(spectra)[:, None],
+            ),
             "mask": (("structure", "x", "y"), np.stack(masks)),
         },
         {"structure": np.arange(structures)},

@@ -231,6 +231,40 @@ def test_planar_defects_keep_bonds(name, twins, faults):
             assert (missing == 0).all()
 
 
+def test_no_glide_is_a_stacking_fault_in_fluorite():
+    """Why a configuration refuses it: every one brings some pair of ions much too close."""
+    crystal = crystals.crystal("CeO2")
+    atoms = crystals.block(crystal, 14.0, rng())
+    height = atoms.positions @ np.ones(3) / 3**0.5
+    order = np.sort(height)
+    edges = np.flatnonzero(np.diff(order) > 0.1)
+    gaps = (order[edges] + order[edges + 1]) / 2
+    step = np.array([1, 1, -2]) * 5.411 / 6
+    inside = np.linalg.norm(atoms.positions, axis=1) < 10
+
+    def nearest(gap, shift):
+        above = height > gap
+        return {
+            pair: min(
+                cKDTree(atoms.positions[above & (atoms.numbers == upper)] + shift)
+                .query(atoms.positions[inside & ~above & (atoms.numbers == lower)])[0]
+                .min()
+                for upper, lower in (pair, pair[::-1])
+            )
+            for pair in ((58, 58), (8, 8), (58, 8))
+        }
+
+    found = set()
+    for gap in gaps[np.argsort(np.abs(gaps))[:3]]:  # the three kinds
+        perfect = nearest(gap, 0)
+        for way in (1, -1):
+            faulted = nearest(gap, way * step)
+            pair = min(faulted, key=lambda p: faulted[p] / perfect[p])
+            found.add((*pair, round(float(faulted[pair]), 2)))
+            assert faulted[pair] < 0.82 * perfect[pair]
+    assert found == {(8, 8, 1.56), (58, 58, 3.12), (58, 8, 0.78)}
+
+
 @pytest.mark.parametrize("name", ["Au", "CdSe"])
 def test_twin_mirrors_the_lattice(name):
     crystal, atoms = crystals.crystal(name), ball_of(name, 40.0)

@@ -61,6 +61,19 @@ def test_digest_stands_for_the_content(make_split, split):
 # Counts
 
 
+def test_frozen_configurations_are_averaged_in_intensity(camera, microscope, split, condition):
+    """Whatever the lens: that of the condition, or one of its own for each image."""
+    several = torch.stack([split.spectra[:3, 0], split.spectra[1:4, 0]], 1)
+    optics = units.optics(condition, microscope)
+    for lens in (optics, [replace(optics, defocus=optics.defocus + d) for d in range(3)]):
+        each = [camera.imager.intensity(several[:, k : k + 1], lens) for k in range(2)]
+        mean = camera.imager.intensity(several, lens)
+        torch.testing.assert_close(mean, (each[0] + each[1]) / 2)
+        assert not torch.allclose(mean, camera.imager.intensity(several.mean(1)[:, None], lens))
+    images = all_counts(camera, replace(split.first(3), spectra=several), condition)
+    assert images.shape == (3, 32, 32)
+
+
 def test_counts_are_the_conditions(camera, microscope, split, condition):
     found = all_counts(camera, split, condition)
     intensity = camera.imager.intensity(split.spectra, units.optics(condition, microscope))
@@ -107,7 +120,7 @@ def test_a_part_of_a_split_has_the_same_images(camera, split, condition):
 def noise(camera, split, condition, draw=0):
     """Return counts of vacuum, where they differ by nothing but the noise."""
     vacuum = torch.zeros_like(split.spectra)
-    vacuum[:, vacuum.shape[1] // 2, vacuum.shape[2] // 2] = 1
+    vacuum[..., vacuum.shape[-2] // 2, vacuum.shape[-1] // 2] = 1
     return all_counts(camera, replace(split, spectra=vacuum), condition, draw=draw)
 
 

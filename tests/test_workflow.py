@@ -15,6 +15,7 @@ import pytest
 import torch
 import xarray as xr
 import yaml
+from ase.build import bulk
 from snakemake.utils import update_config
 
 from passband import table
@@ -242,6 +243,30 @@ def test_changing_the_specimen_remakes_all_that_depends_on_it(finished):
     # Less the transfer functions, which the specimen does not change.
     everything = finished.jobs("--forceall", study="studies/smallest.yaml")
     assert jobs == {rule: n for rule, n in everything.items() if rule != "figure_ctf"}
+
+
+@pytest.mark.slow
+def test_a_crystal_file_is_read_before_any_job_and_edited_makes_its_waves_again(tmp_path):
+    place = Workplace(tmp_path / "w")
+    file = place.folder / "gold.xyz"
+    study = place.study(specimens={"gold": {"material": file.name, "shape": "sphere"}})
+    target = "results/smallest/waves/gold/val/00000.zarr.zip"
+    file.write_text("no crystal")
+    printed = place.run(target, study=study, fails=True)
+    assert "specimens.gold: material = 'gold.xyz': not a crystal file that ASE reads" in printed
+    assert "Traceback" not in printed
+    assert not (place.folder / "results").exists()
+
+    def crystal(a):
+        bulk("Au", "fcc", a, cubic=True).write(file, format="extxyz")
+        os.utime(file, (0, 0))  # one that is older than what was made of the other
+
+    crystal(4.078)
+    place.run(target, study=study)
+    crystal(4.078)
+    assert "Nothing to be done" in place.run("--dry-run", target, study=study)
+    crystal(4.1)
+    assert place.jobs(target, study=study) == {"simulate": 1}
 
 
 @pytest.mark.slow

@@ -27,8 +27,8 @@ class Split:
         (study seed, specimen, split): what the seeds of the images' noise start with.
     structures : (N,) int array
         Index of each structure within the split.
-    spectra : (N, cropped, cropped) complex64 tensor
-        Cropped spectra of the exit waves.
+    spectra : (N, P, cropped, cropped) complex64 tensor
+        Cropped spectra of the exit waves of P frozen configurations, whose images are averaged.
     masks : (N, 1, px, px) float32 tensor
         Ground truth, 0 or 1.
     """

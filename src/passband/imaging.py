@@ -127,7 +127,7 @@ class Imager:
 
         Parameters
         ----------
-        spectra : (N, cropped, cropped) complex tensor
+        spectra : (N, [P,] cropped, cropped) complex tensor
             Cropped spectra of exit waves, see :meth:`Sampling.crop`.
         optics : Optics or sequence of N Optics
             The microscope under one condition, or as it is for each image; those may differ in
@@ -139,6 +139,8 @@ class Imager:
             Intensity relative to the incident beam, blurred if there is a blur; what a blur brings
             below 0, by ringing, is 0.
         """
+        if spectra.ndim == 4:
+            return torch.stack([self.intensity(s, optics) for s in spectra.unbind(1)]).mean(0)
         if isinstance(optics, ctf.Optics):
             kernels: Iterable = self.kernels(optics)
         else:
