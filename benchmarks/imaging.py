@@ -66,7 +66,7 @@ def transfer(table: Table, px: int, images: int, rounds: int) -> None:
     sampling = Sampling(px, 0.3)
     side = 2 * sampling.half + 1
     random = torch.Generator().manual_seed(0)
-    spectra = torch.randn((images, side, side), dtype=torch.complex64, generator=random) / px
+    spectra = torch.randn((images, 1, side, side), dtype=torch.complex64, generator=random) / px
     wave = torch.randn((images, px, px), dtype=torch.complex64, generator=random)
     quasi = Imager(sampling, "quasi-coherent")
     series = Imager(sampling, "focal-series", MEMBERS)

@@ -27,8 +27,8 @@ class Split:
         (study seed, specimen, split): what the seeds of the images' noise start with.
     structures : (N,) int array
         Index of each structure within the split.
-    spectra : (N, cropped, cropped) complex64 tensor
-        Cropped spectra of the exit waves.
+    spectra : (N, P, cropped, cropped) complex64 tensor
+        Cropped spectra of the exit waves, P frozen-phonon configurations of each structure.
     masks : (N, 1, px, px) float32 tensor
         Ground truth, 0 or 1.
     """
@@ -81,7 +81,7 @@ class Split:
         return cls(
             (study_seed, waves.attrs["specimen"], waves.attrs["split"]),
             waves.structure.values,
-            torch.as_tensor(waves.spectrum.values, device=device),
+            torch.as_tensor(waves.spectrum.values[:, None], device=device),
             torch.as_tensor(waves["mask"].values[:, None], dtype=torch.float32, device=device),
         )
 
