@@ -210,7 +210,7 @@ class Imager:
         shift of the spectrum changes the wave's phase alone.
         """
         px = self.sampling.px
-        total = torch.zeros((len(spectra), px, px), dtype=self.dtype, device=self.device)
+        total = torch.zeros((len(spectra), px, px), dtype=self.dtype, device=spectra.device)
         for weight, kernel in zip(weights.tolist(), kernels.unbind(1), strict=True):
             for configuration in spectra.unbind(1):
                 # Along the first axis, only the frequencies that the aperture passes.
