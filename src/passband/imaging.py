@@ -14,7 +14,7 @@ from passband.compiled import compiled
 from passband.sampling import Sampling
 
 #: Pixels from which on starting threads costs less than they save.
-_WORTH_THREADS = 2**15
+_WORTH_THREADS = 2**16
 #: Pixels of waves formed at once: more would not stay in a core's cache, and less is more calls.
 _AT_ONCE = 100_000
 
