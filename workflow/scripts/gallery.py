@@ -30,7 +30,7 @@ with jobs.job(
     potentials = [simulate.projected_potential(s.atoms, sampling) for s in structures]
     figure = figures.gallery(
         np.stack(potentials),
-        sampling.restore(split.spectra.cpu().numpy()),
+        sampling.restore(split.spectra[:, 0].cpu().numpy()),
         torch.cat(list(camera.counts(split, condition))).cpu().numpy(),
         split.masks[:, 0].cpu().numpy(),
         condition.id,
