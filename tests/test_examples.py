@@ -33,7 +33,7 @@ def test_split_from_a_dataset():
     assert len(split) == 3
     assert split.structures.tolist() == [4, 5, 9]
     assert split.spectra.dtype == torch.complex64
-    np.testing.assert_array_equal(split.spectra.numpy(), waves.spectrum.values)
+    np.testing.assert_array_equal(split.spectra[:, 0].numpy(), waves.spectrum.values)
     assert split.masks.dtype == torch.float32
     assert split.masks.shape == (3, 1, 32, 32)
     np.testing.assert_array_equal(split.masks[:, 0].numpy(), waves["mask"].values)
@@ -92,7 +92,7 @@ def test_camera_is_the_microscopes(microscope, condition, split, coherence):
     camera = Camera.of(given, "minmax", CPU)
     assert camera.imager.coherence == coherence
     assert camera.imager.sampling == given.sampling
-    assert len(camera.imager.kernels(units.optics(condition, given))) == (
+    assert len(camera.imager.transfer(units.optics(condition, given)).kernels) == (
         7 if coherence == "focal-series" else 1
     )
     assert camera.images(split, condition).amax() == 1

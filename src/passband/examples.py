@@ -28,7 +28,7 @@ class Split:
     structures : (N,) int array
         Index of each structure within the split.
     spectra : (N, P, cropped, cropped) complex64 tensor
-        Cropped spectra of the exit waves of P frozen configurations, whose images are averaged.
+        Cropped spectra of the exit waves, P frozen-phonon configurations of each structure.
     masks : (N, 1, px, px) float32 tensor
         Ground truth, 0 or 1.
     """
@@ -81,7 +81,7 @@ class Split:
         return cls(
             (study_seed, waves.attrs["specimen"], waves.attrs["split"]),
             waves.structure.values,
-            torch.as_tensor(waves.spectrum.values, device=device),
+            torch.as_tensor(waves.spectrum.values[:, None], device=device),
             torch.as_tensor(waves["mask"].values[:, None], dtype=torch.float32, device=device),
         )
 
