@@ -33,7 +33,7 @@ def test_split_from_a_dataset():
     assert len(split) == 3
     assert split.structures.tolist() == [4, 5, 9]
     assert split.spectra.dtype == torch.complex64
-    np.testing.assert_array_equal(split.spectra[:, 0].numpy(), waves.spectrum.values)
+    np.testing.assert_array_equal(split.spectra.numpy(), waves.spectrum.values)
     assert split.masks.dtype == torch.float32
     assert split.masks.shape == (3, 1, 32, 32)
     np.testing.assert_array_equal(split.masks[:, 0].numpy(), waves["mask"].values)

@@ -81,7 +81,7 @@ class Split:
         return cls(
             (study_seed, waves.attrs["specimen"], waves.attrs["split"]),
             waves.structure.values,
-            torch.as_tensor(waves.spectrum.values[:, None], device=device),
+            torch.as_tensor(waves.spectrum.values, device=device),
             torch.as_tensor(waves["mask"].values[:, None], dtype=torch.float32, device=device),
         )
 
