@@ -31,12 +31,15 @@ class Split:
         Cropped spectra of the exit waves.
     masks : (N, 1, px, px) float32 tensor
         Ground truth, 0 or 1.
+    instances : (N, 2, px, px) uint8 array, optional
+        Which particle is where, see :func:`passband.specimen.instances`; only if it was asked for.
     """
 
     names: tuple[int, str, str]
     structures: np.ndarray
     spectra: torch.Tensor
     masks: torch.Tensor
+    instances: np.ndarray | None = None
 
     @classmethod
     def load(
@@ -45,6 +48,7 @@ class Split:
         names: tuple[int, str, str],
         microscope: Microscope,
         device: torch.device,
+        instances: bool = False,
     ) -> "Split":
         """Read a split from its shards.
 
@@ -58,6 +62,8 @@ class Split:
             Whose field, pixels and energy the waves must have.
         device : torch.device
             Where to keep them.
+        instances : bool
+            Whether to read the instances too, which networks are not trained on.
 
         Raises
         ------
@@ -72,7 +78,8 @@ class Split:
             "pixel_size_A": microscope.pixel_size_A,
             "energy_eV": units.energy(microscope),
         }
-        waves = store.read_many(paths, store.WAVES, "structure", expected)
+        variables = ["spectrum", "mask"] + ["instances"] * instances
+        waves = store.read_many(paths, store.WAVES, "structure", expected, variables)
         return cls.from_dataset(waves, names[0], device)
 
     @classmethod
@@ -83,6 +90,7 @@ class Split:
             waves.structure.values,
             torch.as_tensor(waves.spectrum.values, device=device),
             torch.as_tensor(waves["mask"].values[:, None], dtype=torch.float32, device=device),
+            waves.instances.values if "instances" in waves else None,
         )
 
     def __len__(self) -> int:
@@ -91,7 +99,11 @@ class Split:
     def first(self, number: int) -> "Split":
         """Return the split's first structures."""
         return Split(
-            self.names, self.structures[:number], self.spectra[:number], self.masks[:number]
+            self.names,
+            self.structures[:number],
+            self.spectra[:number],
+            self.masks[:number],
+            None if self.instances is None else self.instances[:number],
         )
 
     @cached_property

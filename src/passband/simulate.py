@@ -11,7 +11,7 @@ from ase import Atoms
 from passband import seeds, units
 from passband.config import Microscope, Specimen
 from passband.sampling import ANTIALIAS, Sampling
-from passband.specimen import Structure, draw, mask
+from passband.specimen import FACES, Structure, draw, instances
 
 try:
     import cupy
@@ -199,10 +199,13 @@ def simulate(
         name       type      dimensions
         ========== ========= ==================== ================================================
         spectrum   complex64 (structure, kx, ky)  :meth:`Sampling.crop` of the exit wave
-        mask       uint8     (structure, x, y)    :func:`passband.specimen.mask`
+        mask       uint8     (structure, x, y)    1 where there is a particle, else 0
+        instances  uint8     (structure, face,    which: :func:`passband.specimen.instances`
+                             x, y)
         particles  int64     (structure)          particles that found room, see `draw`
         power      float64   (structure, q)       :func:`linear_power` of the spectrum
         structure  int64     (structure)          index within the split
+        face       str       (face)               the substrate's, "top" or "bottom"
         q          float64   (q)                  ring's spatial frequency [1/Å]
         ========== ========= ==================== ================================================
 
@@ -213,13 +216,13 @@ def simulate(
     """
     sampling, energy, device = microscope.sampling, units.energy(microscope), resolve_device(device)
     spectrum = np.empty((len(indices), sampling.cropped, sampling.cropped), np.complex64)
-    masks = np.empty((len(indices), sampling.px, sampling.px), np.uint8)
+    labels = np.empty((len(indices), len(FACES), sampling.px, sampling.px), np.uint8)
     power = np.empty((len(indices), sampling.half + 1))
     particles = np.empty(len(indices), np.int64)
     for i, index in enumerate(progress(indices)):
         drawn = structure(specimen_name, specimen, sampling, seed, split, index)
-        particles[i] = drawn.atoms.arrays["particle"].max()
-        masks[i] = mask(drawn, sampling)
+        particles[i] = len(drawn.faces)
+        labels[i] = instances(drawn, sampling)
         spectrum[i] = sampling.crop(exit_wave(drawn.atoms, sampling, energy, device))
         power[i] = linear_power(spectrum[i])
     return xr.Dataset(
@@ -231,8 +234,13 @@ def simulate(
             ),
             "mask": (
                 ("structure", "x", "y"),
-                masks,
+                labels.any(1).astype(np.uint8),
                 {"long_name": "particles in projection", "units": "1"},
+            ),
+            "instances": (
+                ("structure", "face", "x", "y"),
+                labels,
+                {"long_name": "number of the particle in projection, 0 is none", "units": "1"},
             ),
             "particles": (
                 "structure",
@@ -250,6 +258,11 @@ def simulate(
                 "structure",
                 np.asarray(indices, np.int64),
                 {"long_name": "index within the split", "units": "1"},
+            ),
+            "face": (
+                "face",
+                list(FACES),
+                {"long_name": "face of the substrate that a particle lies on", "units": "1"},
             ),
             "q": (
                 "q",
