@@ -11,6 +11,7 @@ import xarray as xr
 
 from passband import detector, store, units
 from passband.config import Microscope
+from passband.ctf import Optics
 from passband.grid import Condition
 from passband.imaging import Imager, expose, normalise
 from passband.lens import Spread
@@ -165,6 +166,16 @@ class Camera:
         """Return the seed of each image's noise; see :meth:`counts`."""
         return [seed(*split.names, int(i), condition.id, "noise", draw) for i in split.structures]
 
+    def lenses(
+        self, split: Split, condition: Condition, draw: int = 0
+    ) -> list[tuple[Optics, float]]:
+        """Return each image's lens, and its dose over the condition's; see :meth:`counts`."""
+        optics, spread = units.optics(condition, self.microscope), units.spread(self.microscope)
+        return [
+            spread.draw(optics, (*split.names, int(i), condition.id, "lens", draw))
+            for i in split.structures
+        ]
+
     def counts(
         self, split: Split, condition: Condition, draw: int = 0, chunk: int = 64
     ) -> Iterator[torch.Tensor]:
@@ -187,17 +198,13 @@ class Camera:
         optics, spread = units.optics(condition, self.microscope), units.spread(self.microscope)
         gain = self.microscope.detector.gain
         seeds = self.seeds(split, condition, draw)
+        drawn = self.lenses(split, condition, draw) if spread != Spread() else []
         for start in range(0, len(split), chunk):
             part = slice(start, start + chunk)
-            drawn = [
-                spread.draw(optics, (*split.names, int(i), condition.id, "lens", draw))
-                for i in split.structures[part]
-                if spread != Spread()
-            ]
-            lenses = [lens for lens, _ in drawn] if spread.of_lens else optics
+            lenses = [lens for lens, _ in drawn[part]] if spread.of_lens else optics
             intensity = self.imager.intensity(split.spectra[part], lenses)
             if spread.dose:
-                doses = torch.tensor([dose for _, dose in drawn]).to(intensity)
+                doses = torch.tensor([dose for _, dose in drawn[part]]).to(intensity)
                 intensity = intensity * doses[:, None, None]
             counts = expose(intensity, self.electrons(condition), seeds[part])
             yield counts if gain == 1 else counts * gain
