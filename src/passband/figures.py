@@ -19,6 +19,9 @@ from passband.grid import AXES, Condition
 #: Colours that do not depend on the palette: training condition, other conditions, truth.
 OWN, OTHER, TRUTH = "#2a6f97", "#d1495b", "#f4d35e"
 
+#: Lines around particles by the face of the substrate that they lie on.
+OUTLINES = {"on top": "solid", "at the bottom": "dashed"}
+
 #: Most panels along one side of a figure.
 MOST = 4
 
@@ -355,7 +358,9 @@ def gallery(
     potentials: np.ndarray,
     waves: np.ndarray,
     images: np.ndarray,
-    masks: np.ndarray,
+    instances: np.ndarray,
+    specimen: str,
+    structures: Sequence[str],
     condition: str,
     pixel_size_A: float,
 ) -> Figure:
@@ -371,23 +376,29 @@ def gallery(
         Exit waves, vacuum of amplitude 1.
     images : (N, px, px) array
         Electron counts.
-    masks : (N, px, px) array
-        Ground truth, drawn as an outline on a second copy of the image.
+    instances : (N, 2, px, px) array
+        Ground truth, see :func:`passband.specimen.instances`: drawn as the semantic mask, with an
+        outline around each particle.
+    specimen : str
+        The specimen's name.
+    structures : sequence of N str
+        What to call each structure.
     condition : str
         Id of the images' condition.
     pixel_size_A : float
         Side of a pixel [Å].
     """
     _theme()
+    masks = instances.any(1)
     # Phase beside the particles' surroundings: that of a whole wave means nothing.
-    beside = np.where(masks.all((-2, -1), keepdims=True), True, masks == 0)
+    beside = np.where(masks.all((-2, -1), keepdims=True), True, ~masks)
     mean = (waves * beside).sum((-2, -1), keepdims=True)
     columns = (
-        ("projected potential [kV·Å]", potentials / 1e3, "magma", (0, 1)),
+        ("projected potential [kV·Å]", potentials / 1e3, "magma", (0, 0.999)),
         ("exit wave, amplitude", np.abs(waves), "gray", (0.001, 0.999)),
         ("exit wave, phase [rad]", np.angle(waves / mean), "magma", (0.001, 0.999)),
         ("image [electrons]", images, "gray", (0.005, 0.995)),
-        ("image and mask", images, "gray", (0.005, 0.995)),
+        ("mask and its particles", masks, "gray", None),
     )
     rows = len(masks)
     figure, axes = plt.subplots(
@@ -400,7 +411,7 @@ def gallery(
     side = masks.shape[-1] * pixel_size_A / units.A_PER_NM
     extent = (0, side, 0, side)
     for k, (title, values, palette, ends) in enumerate(columns):
-        low, high = np.quantile(values, ends)
+        low, high = np.quantile(values, ends) if ends else (-1, 2)  # grey, for colours to show on
         for n in range(rows):
             ax = axes[n, k]
             shown = ax.imshow(
@@ -412,14 +423,34 @@ def gallery(
         bar = figure.colorbar(shown, ax=axes[:, k], location="bottom", aspect=20, pad=0.02)
         bar.ax.tick_params(labelsize="x-small")
         bar.outline.set_visible(False)
-    for n, mask in enumerate(masks):
-        if mask.any() and not mask.all():
-            axes[n, -1].contour(
-                mask.T, [0.5], colors=TRUTH, linewidths=1.3, origin="lower", extent=extent
-            )
-    _scale_bar(axes[-1, 0], side)
-    figure.suptitle(label(condition), fontsize="small")
+    # In place of the last scale: what it has instead.
+    bar.ax.clear()
+    bar.ax.set_axis_off()
+    handles = [plt.Line2D([], [], color="0.3", ls=line) for line in OUTLINES.values()]
+    bar.ax.legend(handles, OUTLINES, loc="upper center", ncols=2, fontsize="x-small")
+    for row, name, faces in zip(axes, structures, instances, strict=True):
+        row[0].set_ylabel(name, fontsize="small")
+        _outline_particles(row[-1], faces, extent)
+        _scale_bar(row[0], side)
+    figure.suptitle(f"{specimen} · image at {label(condition)}", fontsize="small")
     return figure
+
+
+def _outline_particles(ax: plt.Axes, faces: np.ndarray, extent: tuple) -> None:
+    """Draw an outline around each particle, in the line of the face that it lies on."""
+    numbers = np.setdiff1d(np.unique(faces), 0)
+    for colour, number in zip(sns.color_palette("husl", len(numbers)), numbers, strict=True):
+        for face, line in zip(faces == number, OUTLINES.values(), strict=True):
+            if face.any() and not face.all():
+                ax.contour(
+                    face.T,
+                    [0.5],
+                    colors=[colour],
+                    linewidths=1.3,
+                    linestyles=line,
+                    origin="lower",
+                    extent=extent,
+                )
 
 
 def _scale_bar(ax: plt.Axes, side: float) -> None:

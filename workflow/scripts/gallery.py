@@ -1,4 +1,4 @@
-"""Draw a contact sheet of a specimen: potential, exit wave, image and mask of its structures."""
+"""Draw a contact sheet of a specimen: potential, exit wave, image and masks of its structures."""
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ with jobs.job(
     microscope = config.Microscope(**params.microscope)
     sampling, specimen = microscope.sampling, config.Specimen(**params.specimen)
     names = (params.seed, wildcards.specimen, "test")
-    split = Split.load([snakemake.input.waves], names, microscope, devices.device())
+    split = Split.load([snakemake.input.waves], names, microscope, devices.device(), instances=True)
     split = split.first(STRUCTURES)
     camera = Camera.of(microscope, job.study.training.normalisation, split.spectra.device)
     condition = Condition.parse(params.condition)
@@ -32,7 +32,9 @@ with jobs.job(
         np.stack(potentials),
         sampling.restore(split.spectra.cpu().numpy()),
         torch.cat(list(camera.counts(split, condition))).cpu().numpy(),
-        split.masks[:, 0].cpu().numpy(),
+        split.instances,
+        wildcards.specimen,
+        [f"test {index}" for index in split.structures],
         condition.id,
         microscope.pixel_size_A,
     )
