@@ -587,3 +587,36 @@ def test_gallery_outlines_each_particle_in_the_line_of_its_face():
     (legend,) = (ax.get_legend() for ax in figure.axes if ax.get_legend())
     assert [text.get_text() for text in legend.get_texts()] == list(figures.OUTLINES)
     plt.close(figure)
+
+
+# Masks
+
+
+def test_masks_go_from_atoms_to_instances():
+    instances = np.zeros((2, 20, 20), np.uint8)
+    instances[0, 4:9, 6:12] = 1
+    instances[1, 7:14, 3:8] = 2
+    atoms = np.array([[6.0, 8.0], [5.0, 9.0], [10.0, 5.0], [1.0, 1.0]])
+    figure = drawn(figures.masks(atoms, np.array([1, 1, 2, 0]), 1.4, 3.0, instances, 1.0))
+    dots, discs, closed, mask = figure.axes
+    titles = [ax.get_title() for ax in figure.axes]
+    assert "1.40 Å" in titles[1]
+    assert "1.60 Å" in titles[2]
+    for ax, radius in ((dots, 0.35), (discs, 1.4), (closed, 1.4)):
+        carbon, *particles = ax.collections[:3]
+        assert carbon.get_widths() == pytest.approx(0.07)
+        for collection, places in zip(particles, (atoms[:2], atoms[2:3]), strict=True):
+            assert collection.get_widths() == pytest.approx(2 * radius / 10)
+            offsets = collection.get_offsets()
+            assert len(offsets) == 9 * len(places), "the field is periodic"
+            for place in places / 10:
+                assert np.abs(offsets - place).sum(1).min() < 1e-9
+                assert np.abs(offsets - place - [2.0, 0]).sum(1).min() < 1e-9
+    # Pixel i lies at i: the outline runs half a pixel outside the outermost.
+    outline = closed.collections[3].get_paths()
+    corners = np.concatenate([path.vertices for path in outline])
+    np.testing.assert_allclose(corners.min(0), [0.35, 0.55])
+    np.testing.assert_allclose(corners.max(0), [0.85, 1.15])
+    np.testing.assert_array_equal(mask.get_images()[0].get_array(), instances.any(0).T)
+    assert len(mask.collections) == 2
+    plt.close(figure)

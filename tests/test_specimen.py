@@ -509,6 +509,27 @@ def test_mask_of_a_ball_is_its_outline(seed):
     assert m[90:110, 90:110].all(), "no holes between projected columns"
 
 
+@pytest.mark.parametrize("pixel", [0.3, 0.7])
+def test_mask_is_what_the_docs_say_pixel_by_pixel(pixel):
+    sampling = Sampling(48, pixel)
+    r, reach = GOLD.neighbour_A / 2, specimen.CLOSING_A
+    pixels = np.stack(np.indices((48, 48)), -1).reshape(-1, 2)
+
+    def distance(a, b):
+        """From each pixel to the nearest of others, over the periodic border [Å]."""
+        apart = (a[:, None] - b + 24) % 48 - 24
+        return np.hypot(*np.moveaxis(apart, -1, 0)).min(1) * pixel
+
+    for seed in range(3):
+        xy = (2.0 + 5.0 * rng(seed).random((12, 2))) % sampling.field_A - 1.0
+        atoms = np.rint(xy / pixel).astype(int) % 48
+        near = distance(pixels, atoms) <= reach
+        depth = distance(pixels, pixels[~near]) - pixel / 2
+        expected = near & (depth > reach - r)
+        found = mask(of_gold(xy % sampling.field_A, sampling), sampling)
+        np.testing.assert_array_equal(found, expected.reshape(48, 48))
+
+
 @pytest.mark.parametrize(
     ("zone", "area"),
     # A cube's projections, in squares of its edge: a square, a rectangle, a regular hexagon.

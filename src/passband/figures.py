@@ -1,6 +1,7 @@
 """Figures of a study. Every function returns a matplotlib figure and reads nothing from disk."""
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import xarray as xr
+from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from scipy.stats import spearmanr
@@ -436,10 +438,84 @@ def gallery(
     return figure
 
 
+def masks(
+    atoms: np.ndarray,
+    particle: np.ndarray,
+    radius: float,
+    reach: float,
+    instances: np.ndarray,
+    pixel_size_A: float,
+) -> Figure:
+    """Return how the masks of a structure come about, in four panels.
+
+    The projected atoms, discs about the particles' atoms, the outlines of their closing, and the
+    semantic mask with the particles in it.
+
+    Parameters
+    ----------
+    atoms : (atoms, 2) array
+        Places in projection [Å].
+    particle : (atoms,) int array
+        Which particle each is of; 0 is the substrate.
+    radius, reach : float
+        Radius r of the discs, and r plus that of the closing [Å].
+    instances : (2, px, px) array
+        See :func:`passband.specimen.instances`.
+    pixel_size_A : float
+        Side of a pixel [Å].
+    """
+    _theme()
+    figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.8), layout="constrained")
+    side = instances.shape[-1] * pixel_size_A / units.A_PER_NM
+    half = pixel_size_A / units.A_PER_NM / 2  # a pixel's place is its centre
+    extent = (-half, side - half, -half, side - half)
+    colours = _particle_colours(range(1, particle.max() + 1))
+    dot, around = 0.35, side * np.array(list(product((-1, 0, 1), repeat=2)))
+    for ax, size in zip(axes[:3], (dot, radius, radius), strict=True):
+        ax.set_aspect("equal")
+        for number, colour in {0: "0.85", **colours}.items():
+            diameter = 2 * (size if number else dot) / units.A_PER_NM
+            places = atoms[particle == number] / units.A_PER_NM
+            discs = EllipseCollection(
+                diameter,
+                diameter,
+                0,
+                units="xy",
+                offsets=(places + around[:, None]).reshape(-1, 2),  # the field is periodic
+                offset_transform=ax.transData,
+                facecolor=(colour, 1 if size == dot or not number else 0.3),
+                edgecolor=colour,
+                lw=0.3,
+            )
+            ax.add_collection(discs)
+    axes[3].imshow(instances.any(0).T, cmap="gray", origin="lower", extent=extent, vmin=-1, vmax=2)
+    for ax in axes[2:]:
+        _outline_particles(ax, instances, extent)
+    for ax, title in zip(
+        axes,
+        (
+            "atoms in projection",
+            f"discs of r = {radius:.2f} Å",
+            f"closed by discs of {reach - radius:.2f} Å",
+            "semantic mask and particles",
+        ),
+        strict=True,
+    ):
+        ax.set_title(title, fontsize="small")
+        ax.set(xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:])
+        sns.despine(ax=ax, left=True, bottom=True)
+    _scale_bar(axes[3], side)
+    return figure
+
+
+def _particle_colours(numbers: Iterable[int]) -> dict[int, tuple]:
+    numbers = list(numbers)
+    return dict(zip(numbers, sns.color_palette("husl", len(numbers)), strict=True))
+
+
 def _outline_particles(ax: plt.Axes, faces: np.ndarray, extent: tuple) -> None:
     """Draw an outline around each particle, in the line of the face that it lies on."""
-    numbers = np.setdiff1d(np.unique(faces), 0)
-    for colour, number in zip(sns.color_palette("husl", len(numbers)), numbers, strict=True):
+    for number, colour in _particle_colours(np.setdiff1d(np.unique(faces), 0)).items():
         for face, line in zip(faces == number, OUTLINES.values(), strict=True):
             if face.any() and not face.all():
                 ax.contour(
