@@ -109,7 +109,7 @@ class Split:
 
     @cached_property
     def digest(self) -> str:
-        """Hexadecimal digits that stand for the waves, the masks and the noise's seeds."""
+        """Hexadecimal digits that stand for all that networks see: waves, masks, noise's seeds."""
         names = (self.names, self.structures.tolist())
         hashed = hashlib.blake2b(repr(names).encode(), digest_size=8)
         for tensor in (self.spectra, self.masks):
@@ -137,6 +137,7 @@ class Camera:
 
     @classmethod
     def of(cls, microscope: Microscope, normalisation: str, device: torch.device) -> "Camera":
+        """Return the camera of a configuration's microscope, computing on a device."""
         blur = detector.blur(
             microscope.sampling,
             microscope.vibration_A,
