@@ -268,9 +268,16 @@ def test_blur_is_before_the_noise(camera, split, condition):
     assert residual.std().item() == pytest.approx(1, abs=0.05)
 
 
-def test_a_table_is_the_cameras(camera, split, condition):
-    table = Detector(mtf="table", mtf_table=[[0, 1], [1, 0.1]])
-    blurred = with_microscope(camera, detector=table)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"vibration_A": 0.4},
+        {"detector": Detector(mtf="lorentzian", mtf_nyquist=0.2)},
+        {"detector": Detector(mtf="table", mtf_table=[[0, 1], [1, 0.1]])},
+    ],
+)
+def test_each_blur_is_the_cameras(camera, split, condition, changes):
+    blurred = with_microscope(camera, **changes)
     optics = units.optics(condition, camera.microscope)
     assert (
         blurred.imager.intensity(split.spectra, optics).std()
