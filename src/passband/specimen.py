@@ -100,8 +100,6 @@ def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> St
     ]
     both = specimen.substrate.faces == "both"
     lies_on = rng.integers(len(FACES), size=number) if both else np.zeros(number, int)
-    # Without a substrate there is nothing to keep clear of.
-    top = thickness + CONTACT_A if len(substrate) else 0.0
     particles, faces = [], []
     for face in range(len(FACES)):
         of_face = [p for p, on in zip(drawn, lies_on, strict=True) if on == face]
@@ -114,7 +112,7 @@ def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> St
         )
         for p, positions in zip(of_face, places, strict=True):
             if positions is not None:
-                z = -CONTACT_A - positions[:, 2].max() if face else top
+                z = -CONTACT_A - positions[:, 2].max() if face else thickness + CONTACT_A
                 particles.append((p.numbers, positions + np.array([0, 0, z])))
                 faces.append(face)
     positions = np.concatenate([substrate, *(p for _, p in particles)])
