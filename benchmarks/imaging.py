@@ -25,7 +25,7 @@ from passband import ctf, simulate, store, units
 from passband.config import Diameter, Microscope, Particles, Specimen, Substrate
 from passband.imaging import Imager, expose
 from passband.sampling import Sampling
-from passband.specimen import mask
+from passband.specimen import instances
 
 #: What images are formed under: underfocus of 20 nm, a focal spread of 3 nm.
 OPTICS = ctf.Optics(energy=300e3, defocus=200, cs=1.2e4, aperture=18, focal_spread=30)
@@ -137,7 +137,7 @@ def simulation(table: Table, px: int, rounds: int) -> None:
             "structure",
             lambda i=index: simulate.structure("gold", specimen, sampling, 0, "test", i),
         )
-        timed("mask", lambda d=drawn: mask(d, sampling))
+        timed("mask", lambda d=drawn: instances(d, sampling))
         wave = timed(
             "multislice",
             lambda d=drawn: simulate.exit_wave(d.atoms, sampling, units.energy(microscope)),

@@ -10,7 +10,7 @@ import pytest
 from ase import Atoms
 
 from passband import ctf, seeds, simulate, specimen, thermal
-from passband.config import Diameter, Microscope, Particles, Specimen, Thermal
+from passband.config import Diameter, Microscope, Particles, Specimen, Substrate, Thermal
 from passband.sampling import Sampling
 
 ENERGY = 300e3
@@ -102,7 +102,8 @@ def test_projected_potential_is_what_a_thin_atom_shifts_the_phase_by():
 
 def test_a_structure_is_made_again_from_its_seed(dataset):
     again = simulate.structure("gold", TINY, GRID, 7, "train", 2)
-    np.testing.assert_array_equal(specimen.mask(again, GRID), dataset["mask"].sel(structure=2))
+    labels = dataset.instances.sel(structure=2)
+    np.testing.assert_array_equal(specimen.instances(again, GRID), labels)
 
 
 def test_first_axis_is_x_and_the_field_is_periodic():
@@ -248,6 +249,10 @@ def test_dataset_is_labelled(dataset):
     assert dataset.mask.dims == ("structure", "x", "y")
     assert dataset.mask.shape == (3, 48, 48)
     assert dataset.mask.dtype == np.uint8
+    assert dataset.instances.dims == ("structure", "face", "x", "y")
+    assert dataset.instances.shape == (3, 2, 48, 48)
+    assert dataset.instances.dtype == np.uint8
+    assert dataset.face.values.tolist() == ["top", "bottom"]
     assert dataset.power.dims == ("structure", "q")
     assert dataset.power.dtype == np.float64
     assert dataset.structure.dtype == np.int64
@@ -269,7 +274,10 @@ def test_dataset_holds_the_wave_mask_and_power_of_its_structures(dataset):
     one = dataset.sel(structure=1)
     wave = simulate.exit_wave(drawn.atoms, GRID, ENERGY)
     np.testing.assert_allclose(one.spectrum[0], GRID.crop(wave), atol=1e-7)
-    np.testing.assert_array_equal(one.mask, specimen.mask(drawn, GRID))
+    labels = specimen.instances(drawn, GRID)
+    np.testing.assert_array_equal(one.instances, labels)
+    np.testing.assert_array_equal(one.mask, labels.any(0))
+    assert one.particles == len(drawn.faces)
     np.testing.assert_allclose(one.power, simulate.linear_power(GRID.crop(wave)), rtol=1e-4)
 
 
@@ -287,8 +295,23 @@ def test_mask_lies_where_the_wave_is_changed_most(dataset):
 def test_structures_do_not_depend_on_order_or_shard(dataset):
     other = run([2, 0])
     assert other.structure.values.tolist() == [2, 0]
-    for name in ("spectrum", "mask", "power"):
+    for name in ("spectrum", "mask", "instances", "power"):
         np.testing.assert_array_equal(other[name], dataset[name].sel(structure=[2, 0]))
+
+
+def test_mask_is_the_union_of_overlapping_instances():
+    crowd = TINY.model_copy(
+        update={
+            "particles": Particles(min=6, max=6),
+            "substrate": Substrate(faces="both", thickness_nm=0.2),
+        }
+    )
+    waves = simulate.simulate("gold", crowd, MICROSCOPE, 7, "train", range(4), "cpu")
+    labels, masks = waves.instances.values, waves["mask"].values
+    np.testing.assert_array_equal(masks, (labels > 0).any(1))
+    assert (labels > 0).all(1).any(), "some overlap"
+    found = [set(each.ravel()) - {0} for each in labels]
+    assert found == [set(range(1, n + 1)) for n in waves.particles.values]
 
 
 @pytest.mark.parametrize("change", [{"name": "silver"}, {"seed": 8}, {"split": "test"}])

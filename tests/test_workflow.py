@@ -446,15 +446,24 @@ def test_a_condition_of_the_test_grid_is_written_as_images(copied):
 @pytest.mark.slow
 def test_images_of_the_training_grid_only_are_written_too(copied):
     study = copied.study(test_grid={"defocus_nm": [12]})
-    target = f"results/smallest/images/gold/train/{MIDDLE}.zarr"
-    assert copied.jobs(target, study=study) == {"images": 1}
+    targets = [f"results/smallest/images/gold/train/{MIDDLE}{d}.zarr" for d in ("", "_draw12")]
+    assert copied.jobs(*targets, study=study) == {"images": 2}
+    copied.run(targets[1], study=study)
+    images = xr.open_zarr(copied.folder / targets[1])
+    assert images.attrs["draw"] == 12
+    np.testing.assert_array_equal((images.instances > 0).any("face"), images["mask"])
 
 
 def test_images_of_no_grid_are_refused(tmp_path):
     place = Workplace(tmp_path / "w")
     # Defocus of one grid with dose of the other: a condition of neither.
     study = place.study(test_grid={"defocus_nm": [12], "dose_e_per_A2": [500]})
-    for id in ("df+0012.00_cs+0001.200_ap016.00_ds001000.00", MIDDLE.replace("20", "21")):
+    for id in (
+        "df+0012.00_cs+0001.200_ap016.00_ds001000.00",
+        MIDDLE.replace("20", "21"),
+        f"{MIDDLE}_draw0",  # has no name beside the condition's
+        f"{MIDDLE}_draw01",
+    ):
         target = f"results/smallest/images/gold/test/{id}.zarr"
         printed = place.run("--dry-run", target, study=study, fails=True)
         assert "MissingRuleException" in printed

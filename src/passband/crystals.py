@@ -37,7 +37,7 @@ class Crystal:
     name : str
         The material's name, or the file's path.
     structure : str
-        "fcc", "bcc", "zincblende", "fluorite", or "file".
+        "fcc", "bcc", "zincblende", "fluorite", or "file" of any crystal that a file holds.
     cell : ase.Atoms
         The conventional unit cell, or the file's.
     neighbour_A : float

@@ -15,7 +15,7 @@ from ase import Atoms
 from passband import seeds, thermal, units
 from passband.config import Microscope, Specimen
 from passband.sampling import ANTIALIAS, Sampling
-from passband.specimen import Structure, draw, mask
+from passband.specimen import FACES, Structure, draw, instances
 
 try:
     import cupy
@@ -244,11 +244,14 @@ def simulate(
         ========== ========= ================================== ================================
         spectrum   complex64 (structure, configuration, kx, ky) :meth:`Sampling.crop` of the
                                                                 exit wave
-        mask       uint8     (structure, x, y)                  :func:`passband.specimen.mask`
+        mask       uint8     (structure, x, y)                  1 where there is a particle, else 0
+        instances  uint8     (structure, face, x, y)            which:
+                                                                :func:`passband.specimen.instances`
         particles  int64     (structure)                        particles that found room
         power      float64   (structure, q)                     :func:`linear_power` of the mean
                                                                 of the spectra
         structure  int64     (structure)                        index within the split
+        face       str       (face)                             the substrate's: top or bottom
         q          float64   (q)                                ring's spatial frequency [1/Å]
         ========== ========= ================================== ================================
 
@@ -260,13 +263,13 @@ def simulate(
     sampling, energy, device = microscope.sampling, units.energy(microscope), resolve_device(device)
     shape = len(indices), specimen.thermal.configurations, sampling.cropped, sampling.cropped
     spectrum = np.empty(shape, np.complex64)
-    masks = np.empty((len(indices), sampling.px, sampling.px), np.uint8)
+    labels = np.empty((len(indices), len(FACES), sampling.px, sampling.px), np.uint8)
     power = np.empty((len(indices), sampling.half + 1))
     particles = np.empty(len(indices), np.int64)
     for i, index in enumerate(progress(indices)):
         drawn = structure(specimen_name, specimen, sampling, seed, split, index)
-        particles[i] = drawn.atoms.arrays["particle"].max()
-        masks[i] = mask(drawn, sampling)
+        particles[i] = len(drawn.faces)
+        labels[i] = instances(drawn, sampling)
         frozen = configurations(specimen_name, specimen, drawn.atoms, seed, split, index)
         for k, atoms in enumerate(frozen):
             spectrum[i, k] = sampling.crop(exit_wave(atoms, sampling, energy, device))
@@ -282,8 +285,13 @@ def simulate(
             ),
             "mask": (
                 ("structure", "x", "y"),
-                masks,
+                labels.any(1).astype(np.uint8),
                 {"long_name": "particles in projection", "units": "1"},
+            ),
+            "instances": (
+                ("structure", "face", "x", "y"),
+                labels,
+                {"long_name": "number of the particle in projection, 0 is none", "units": "1"},
             ),
             "particles": (
                 "structure",
@@ -301,6 +309,11 @@ def simulate(
                 "structure",
                 np.asarray(indices, np.int64),
                 {"long_name": "index within the split", "units": "1"},
+            ),
+            "face": (
+                "face",
+                list(FACES),
+                {"long_name": "face of the substrate that a particle lies on", "units": "1"},
             ),
             "q": (
                 "q",
