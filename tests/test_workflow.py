@@ -462,7 +462,6 @@ def test_images_of_no_grid_are_refused(tmp_path):
         "df+0012.00_cs+0001.200_ap016.00_ds001000.00",
         MIDDLE.replace("20", "21"),
         f"{MIDDLE}_draw0",  # has no name beside the condition's
-        f"{MIDDLE}_draw01",
     ):
         target = f"results/smallest/images/gold/test/{id}.zarr"
         printed = place.run("--dry-run", target, study=study, fails=True)
