@@ -139,7 +139,8 @@ def _template(sizes: dict[str, list]) -> xr.Dataset:
     """Return the table with every value missing, without taking memory."""
 
     def full(dims: tuple[str, ...], value: float, dtype: str, **attrs) -> tuple:
-        return dims, da.full([len(sizes[d]) for d in dims], value, dtype=dtype), attrs
+        # One chunk of dask's, never computed: those it picks by itself cut across the table's.
+        return dims, da.full([len(sizes[d]) for d in dims], value, dtype=dtype, chunks=-1), attrs
 
     cell = (*_NETWORK, "test_specimen", "test")
     return xr.Dataset(
