@@ -83,8 +83,10 @@ def write(study: Study, folder: Path) -> None:
 
 def aggregate(study: Study, folder: Path) -> None:
     test = [condition.id for condition in study.test_conditions]
-    path = folder / "table.zarr"
-    table.aggregate(cells(study, folder), test, list(study.specimens), path, {"study": "benchmark"})
+    path, attrs = folder / "table.zarr", {"study": "benchmark"}
+    table.aggregate(
+        cells(study, folder), test, list(study.specimens), path, attrs, threads=os.cpu_count()
+    )
 
 
 def select(study: Study, folder: Path) -> None:
@@ -119,6 +121,7 @@ def bootstrap(study: Study, folder: Path) -> None:
         study.evaluation.bootstrap,
         study.evaluation.confidence,
         study.study.seed,
+        threads=os.cpu_count(),
     )
     store.write(metrics, folder / "ood.zarr", store.OOD, {})
 
