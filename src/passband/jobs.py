@@ -87,13 +87,15 @@ def job(name: str, logfile: str | Path, threads: int, config: dict) -> Iterator[
         logger.info("%s: %s in %.1f s", name, running.made, time.monotonic() - started)
 
 
-def ended(log: str) -> str | None:
+def ended(log: str, rule: str) -> str | None:
     """Return how the last attempt in a job's log ended.
 
     Parameters
     ----------
     log : str
         What :func:`job` wrote, or the end of it.
+    rule : str
+        The first word of the job's name.
 
     Returns
     -------
@@ -104,7 +106,7 @@ def ended(log: str) -> str | None:
     last = entries[-1].rstrip()
     if re.match(r"error: |.+: failed after \d+\.\d s\n", last):
         return "interrupted" if re.search(r"^KeyboardInterrupt\b.*\Z", last, re.M) else "failed"
-    return "done" if re.fullmatch(r"\w+\b.*: .+ in \d+\.\d s", last) else None
+    return "done" if re.fullmatch(rf"{rule}\b.*: .+ in \d+\.\d s", last) else None
 
 
 @contextlib.contextmanager

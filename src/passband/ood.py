@@ -200,9 +200,7 @@ def metrics(
         cells = table.counts.isel(dict(zip(dims, group, strict=True)))
         specimen = str(cells.specimen.values)
         weight = specimen if specimen in information.weight.values else "flat"
-        found = _of_group(
-            cells, ctf_distance(information, weight), own, weights, edges, threads
-        )
+        found = _of_group(cells, ctf_distance(information, weight), own, weights, edges, threads)
         for name, value in found.items():
             values.setdefault(name, np.full(shape + value.shape, np.nan))[group] = value
     return _dataset(values, table, draws, confidence)

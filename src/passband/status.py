@@ -199,7 +199,7 @@ def look(study: Study, results: Path, now: float | None = None) -> Status:
         made = times.get(output)
         if made is not None and made < after:
             made = None
-        state, silent = _judge(results / log, made, times.get(log), now)
+        state, silent = _judge(stage, results / log, made, times.get(log), now)
         when = made if state == "done" else times.get(log)
         return Job(stage, cell, networks, str(results / log), state, when or 0.0, silent)
 
@@ -246,12 +246,14 @@ def _described(study: Study, times: dict[str, float]) -> Iterator[tuple]:
 
 
 def _judge(
-    log: Path, made: float | None, written: float | None, now: float
+    stage: str, log: Path, made: float | None, written: float | None, now: float
 ) -> tuple[str, bool]:
     """Return a job's state, and whether it failed without a word.
 
     Parameters
     ----------
+    stage : str
+        Its rule.
     log : path
         Its log; read only if it tells more than the times do.
     made, written : float or None
@@ -261,7 +263,7 @@ def _judge(
     """
     if written is None or (made is not None and written <= made + _MARGIN_S):
         return ("waiting" if made is None else "done"), False
-    ended = jobs.ended(tail(log))
+    ended = jobs.ended(tail(log), stage)
     if ended == "failed":
         return "failed", False
     if ended is not None:  # "done", but what it made is gone, or "interrupted"
@@ -389,11 +391,11 @@ def _grids(status: Status, width: int, paint) -> Iterator[list[str]]:
     for specimen, architecture in product(
         status.study.specimens, status.study.training.architectures
     ):
-        cs = " ".join(f"{value:g}" for value in spherical)
+        cs = ", ".join(f"{value:g}" for value in spherical)
         lines = [
             f"{specimen}, {architecture}",
-            "  down: aperture [mrad] and dose [e/Å²]; across: defocus [nm] and, at each, "
-            f"Cs {cs} µm",
+            "  down: aperture [mrad] and dose [e/Å²]; across: defocus [nm]",
+            f"  and, at each defocus, Cs of {cs} µm",
         ]
         for part in shown:
             lines.append(" " * margin + "".join(f"{d:<{group}g}" for d in part).rstrip())

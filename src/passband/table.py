@@ -101,12 +101,16 @@ def aggregate(
     for cell in cells:
         rows.setdefault((cell.specimen, cell.architecture, cell.train), []).append(cell)
     places = [
-        tuple(sizes[dimension].index(name) for dimension, name in zip(_NETWORK, names, strict=False))
+        tuple(
+            sizes[dimension].index(name) for dimension, name in zip(_NETWORK, names, strict=False)
+        )
         for names in rows
     ]
     with store.replacing(path) as beside:
         attrs = {**attrs, "kind": store.TABLE}
-        store.create(_template(sizes).assign_attrs(attrs), beside, dict.fromkeys(_NETWORK[:3], 1), _NO_COUNT)
+        store.create(
+            _template(sizes).assign_attrs(attrs), beside, dict.fromkeys(_NETWORK[:3], 1), _NO_COUNT
+        )
         folder = zarr.open_group(beside, mode="r+")
         counts, mean = folder["counts"], folder["dice"]
 
@@ -185,9 +189,7 @@ def _template(sizes: dict[str, list]) -> xr.Dataset:
     )
 
 
-def _networks(
-    sizes: dict[str, list], values: Mapping[str, np.ndarray] | None = None
-) -> xr.Dataset:
+def _networks(sizes: dict[str, list], values: Mapping[str, np.ndarray] | None = None) -> xr.Dataset:
     """Return the table's variables of networks, filled with `values` or every network missing."""
     described = {
         "val_loss": (np.nan, "float32", {"units": "1", "long_name": "validation loss"}),
@@ -213,15 +215,17 @@ def _networks(
     shape = [len(sizes[dimension]) for dimension in _NETWORK]
     return xr.Dataset(
         {
-            name: (_NETWORK, np.full(shape, value, dtype) if values is None else values[name], attrs)
+            name: (
+                _NETWORK,
+                np.full(shape, value, dtype) if values is None else values[name],
+                attrs,
+            )
             for name, (value, dtype, attrs) in described.items()
         }
     )
 
 
-def _row(
-    cells: Sequence[Cell], sizes: dict[str, list]
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _row(cells: Sequence[Cell], sizes: dict[str, list]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return counts, as they are stored, and the variables of networks of a training condition."""
     shape = {name: len(values) for name, values in sizes.items() if name not in _NETWORK[:3]}
     counts = np.full(list(shape.values()), _NO_COUNT, "uint32")
