@@ -247,14 +247,18 @@ def read(path: str | Path, kind: str) -> xr.Dataset:
     def load() -> xr.Dataset:
         if path.suffix != ".zip":
             return xr.open_zarr(path, chunks=None, consolidated=True).load()
-        with zipfile.ZipFile(path) as archive:
-            # An entry whose name is damaged would read as one never written, so as zeros.
-            if torn := archive.testzip():
-                raise zipfile.BadZipFile(f"{torn} is damaged")
+        _check_entries(path)
         with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as archive:
             return xr.open_zarr(archive, chunks=None, consolidated=False).load()
 
     return _checked(path, kind, load)
+
+
+def _check_entries(path: str | Path) -> None:
+    """Raise an error if an entry is damaged: under a damaged name it would read as zeros."""
+    with zipfile.ZipFile(path) as archive:
+        if torn := archive.testzip():
+            raise zipfile.BadZipFile(f"{torn} is damaged")
 
 
 def _checked(path: str | Path, kind: str, load: Callable[[], xr.Dataset]) -> xr.Dataset:
@@ -274,7 +278,9 @@ def _checked(path: str | Path, kind: str, load: Callable[[], xr.Dataset]) -> xr.
 
 
 def open(path: str | Path, kind: str) -> xr.Dataset:
-    """Open a folder; variables are read when they are used.
+    """Open a store; variables are read when they are used.
+
+    Of a folder they are dask's, of a file Zarr's own, which :func:`part` reads parts of.
 
     Raises
     ------
@@ -283,7 +289,12 @@ def open(path: str | Path, kind: str) -> xr.Dataset:
     """
 
     def load() -> xr.Dataset:
-        dataset = xr.open_zarr(path, consolidated=True)
+        if Path(path).suffix == ".zip":
+            _check_entries(path)
+            archive = zarr.storage.ZipStore(path, mode="r")
+            dataset = xr.open_zarr(archive, chunks=None, consolidated=False)
+        else:
+            dataset = xr.open_zarr(path, consolidated=True)
         return dataset.assign_coords({name: c.compute() for name, c in dataset.coords.items()})
 
     return _checked(path, kind, load)
@@ -310,22 +321,8 @@ def read_many(
     StoreError
         As :func:`read`, and if an attribute is not as expected or a value is in two stores.
     """
-    parts = []
-    for path in paths:
-        part = read(path, kind)
-        for name, value in (expected or {}).items():
-            if part.attrs.get(name) != value:
-                raise StoreError(
-                    f"{path}: its {name} is {part.attrs.get(name)!r}, expected {value!r}; delete "
-                    "it and run again"
-                )
-        earlier = {v for other in parts for v in other[dimension].values.tolist()}
-        if shared := earlier & set(part[dimension].values.tolist()):
-            raise StoreError(
-                f"{path}: its {dimension} {min(shared)} is in another store too; delete it and "
-                "run again"
-            )
-        parts.append(part)
+    parts = [read(path, kind) for path in paths]
+    check_many(parts, paths, dimension, expected)
     whole = xr.concat(
         parts,
         dimension,
@@ -336,3 +333,48 @@ def read_many(
         combine_attrs="override",
     )
     return whole.isel({dimension: np.argsort(whole[dimension].values, kind="stable")})
+
+
+def check_many(
+    parts: Sequence[xr.Dataset], paths: Sequence[str], dimension: str, expected: dict | None = None
+) -> None:
+    """Check that stores belong together; see :func:`read_many`.
+
+    Raises
+    ------
+    StoreError
+        If an attribute is not as expected or a value of the dimension is in two stores.
+    """
+    earlier: set = set()
+    for part, path in zip(parts, paths, strict=True):
+        for name, value in (expected or {}).items():
+            if part.attrs.get(name) != value:
+                raise StoreError(
+                    f"{path}: its {name} is {part.attrs.get(name)!r}, expected {value!r}; delete "
+                    "it and run again"
+                )
+        values = set(part[dimension].values.tolist())
+        if shared := earlier & values:
+            raise StoreError(
+                f"{path}: its {dimension} {min(shared)} is in another store too; delete it and "
+                "run again"
+            )
+        earlier |= values
+
+
+def part(dataset: xr.Dataset, where: dict[str, np.ndarray]) -> xr.Dataset:
+    """Read a part of an opened store into memory, by place along its dimensions.
+
+    Raises
+    ------
+    StoreError
+        If what is read is damaged.
+    """
+    try:
+        return dataset.isel(where).load()
+    except Exception as error:  # whatever damage makes the readers raise, the store is not whole
+        path = dataset.encoding.get("source", "a store")
+        raise StoreError(
+            f"{path}: not a whole store: {type(error).__name__}: {' '.join(str(error).split())}; "
+            "delete it and run again"
+        ) from None
