@@ -309,7 +309,6 @@ def train(
                 each.networks.compile()
         if not all(each.done for each in learners):
             keeper = Keeper(learners, clock, unfinished, context)
-            keeper.tick()
             _fit(learners, batches, _HeldOut(held_out, 4 * settings.batch_size), keeper, progress)
     return {r: trained for each in learners for r, trained in each.trained().items()}
 
