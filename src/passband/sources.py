@@ -38,13 +38,16 @@ class Stored:
     ----------
     names : tuple
         (study seed, specimen, split).
+    paths : tuple of str
+        The stores of exit waves.
     shards : tuple of Dataset
-        Opened stores of exit waves; what they hold is read when it is used.
+        What is in them, less the numbers; see :func:`passband.store.outline`.
     device : torch.device
         Where to put what is read.
     """
 
     names: tuple[int, str, str]
+    paths: tuple[str, ...]
     shards: tuple[xr.Dataset, ...]
     device: torch.device
 
@@ -58,9 +61,9 @@ class Stored:
     ) -> "Stored":
         """Open a split's shards; parameters and errors are those of :meth:`Split.load`."""
         expected = examples.expected(names, microscope)
-        shards = [store.open(path, store.WAVES) for path in paths]
+        shards = [store.outline(path, store.WAVES) for path in paths]
         store.check_many(shards, paths, "structure", expected)
-        return cls(names, tuple(shards), device)
+        return cls(names, tuple(paths), tuple(shards), device)
 
     @cached_property
     def _places(self) -> np.ndarray:
@@ -87,8 +90,9 @@ class Stored:
         wanted = self._places[indices]
         for shard in np.unique(wanted[:, 0]):
             where = np.flatnonzero(wanted[:, 0] == shard)
-            waves = self.shards[shard][["spectrum", "mask"]]
-            parts.append(store.part(waves, {"structure": wanted[where, 1]}))
+            wanted_here = {"structure": wanted[where, 1]}
+            read = store.part(self.paths[shard], store.WAVES, ("spectrum", "mask"), wanted_here)
+            parts.append(read)
             order.append(where)
         waves = xr.concat(parts, "structure", combine_attrs="override")
         waves = waves.isel(structure=np.argsort(np.concatenate(order)))

@@ -278,9 +278,7 @@ def _checked(path: str | Path, kind: str, load: Callable[[], xr.Dataset]) -> xr.
 
 
 def open(path: str | Path, kind: str) -> xr.Dataset:
-    """Open a store; variables are read when they are used.
-
-    Of a folder they are dask's, of a file Zarr's own, which :func:`part` reads parts of.
+    """Open a folder; variables are read when they are used.
 
     Raises
     ------
@@ -289,12 +287,7 @@ def open(path: str | Path, kind: str) -> xr.Dataset:
     """
 
     def load() -> xr.Dataset:
-        if Path(path).suffix == ".zip":
-            _check_entries(path)
-            archive = zarr.storage.ZipStore(path, mode="r")
-            dataset = xr.open_zarr(archive, chunks=None, consolidated=False)
-        else:
-            dataset = xr.open_zarr(path, consolidated=True)
+        dataset = xr.open_zarr(path, consolidated=True)
         return dataset.assign_coords({name: c.compute() for name, c in dataset.coords.items()})
 
     return _checked(path, kind, load)
@@ -362,19 +355,42 @@ def check_many(
         earlier |= values
 
 
-def part(dataset: xr.Dataset, where: dict[str, np.ndarray]) -> xr.Dataset:
-    """Read a part of an opened store into memory, by place along its dimensions.
+def outline(path: str | Path, kind: str) -> xr.Dataset:
+    """Return a file's attributes and coordinates, and variables that have no more than a shape.
 
     Raises
     ------
     StoreError
-        If what is read is damaged.
+        As :func:`read`: the whole file is checked.
     """
-    try:
-        return dataset.isel(where).load()
-    except Exception as error:  # whatever damage makes the readers raise, the store is not whole
-        path = dataset.encoding.get("source", "a store")
-        raise StoreError(
-            f"{path}: not a whole store: {type(error).__name__}: {' '.join(str(error).split())}; "
-            "delete it and run again"
-        ) from None
+
+    def load() -> xr.Dataset:
+        _check_entries(path)
+        with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as archive:
+            dataset = xr.open_zarr(archive, chunks=None, consolidated=False)
+            empty = {
+                name: (v.dims, np.broadcast_to(np.zeros((), v.dtype), v.shape), v.attrs)
+                for name, v in dataset.data_vars.items()
+            }
+            return dataset.coords.to_dataset().load().assign(empty).assign_attrs(dataset.attrs)
+
+    return _checked(path, kind, load)
+
+
+def part(
+    path: str | Path, kind: str, variables: Sequence[str], where: dict[str, np.ndarray]
+) -> xr.Dataset:
+    """Read a part of a file into memory: some variables, by place along dimensions.
+
+    Raises
+    ------
+    StoreError
+        As :func:`read`, of what is read.
+    """
+
+    def load() -> xr.Dataset:
+        with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as archive:
+            dataset = xr.open_zarr(archive, chunks=None, consolidated=False)
+            return dataset[list(variables)].isel(where).load()
+
+    return _checked(path, kind, load)
