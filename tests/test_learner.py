@@ -201,7 +201,7 @@ def test_loss_scale_of_float16_is_kept(course):
 
 
 def closed(learner, losses):
-    """Close epochs with given validation losses, a list for each replica; return weights of each."""
+    """Close epochs with given losses, a list for each replica; return the weights of each epoch."""
     weights = []
     for at in zip(*losses, strict=True):
         for name in ("head.weight", "head.bias"):

@@ -97,9 +97,7 @@ def test_what_fits_is_held(stored, room, kind, hold):
 
 
 @pytest.mark.parametrize("noise", ["fresh", "fixed"])
-def test_networks_are_the_same_wherever_the_waves_are(
-    stored, make_split, camera, condition, noise
-):
+def test_networks_are_the_same_wherever_the_waves_are(stored, make_split, camera, condition, noise):
     settings = Training(precision="float32", batch_size=4, epochs=2, noise=noise)
     networks = []
     for memory in (1e9, 2 * WAVES, 1e3):

@@ -52,5 +52,7 @@ def load(path: Path, context: str) -> tuple[dict[str, Tensor], dict] | None:
 
 
 def _sum(tensors: dict[str, Tensor], progress: dict) -> str:
-    whole = tensors | {"": torch.frombuffer(bytearray(json.dumps(progress).encode()), dtype=torch.uint8)}
+    whole = tensors | {
+        "": torch.frombuffer(bytearray(json.dumps(progress).encode()), dtype=torch.uint8)
+    }
     return networks.fingerprint({0: whole})

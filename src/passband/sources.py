@@ -1,4 +1,4 @@
-"""Where a job's exit waves are while it trains: in memory, or in their stores if they do not fit."""
+"""Where a job's exit waves are while it trains: in memory, or in their stores for want of it."""
 
 import math
 from collections.abc import Sequence

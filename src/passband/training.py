@@ -21,7 +21,6 @@ from passband.config import Training
 from passband.examples import Camera
 from passband.grid import Condition
 from passband.learner import Learner, Trained
-from passband.seeds import seed
 from passband.sources import Source
 
 logger = logging.getLogger("passband")
@@ -34,7 +33,7 @@ WORTH_TIMING = 60
 WORTH_COMPILING = 5000
 
 
-class Interrupted(PassbandError):
+class StoppedError(PassbandError):
     """Training stopped before its end. Its state is saved, and the same call goes on from there."""
 
 
@@ -223,7 +222,7 @@ class Keeper(lightning.Callback):
         if reason:
             epochs = self._learners[0].settings.epochs
             kept = "its state is saved, and the next attempt goes on from there"
-            raise Interrupted(
+            raise StoppedError(
                 f"stopped in epoch {running_epoch(self._learners) + 1} of {epochs} for "
                 f"{reason}; {kept if self._folder else 'nothing is kept'}"
             )
@@ -281,7 +280,7 @@ def train(
 
     Raises
     ------
-    Interrupted
+    StoppedError
         If the clock or SIGTERM stopped it.
     """
     device, clock = camera.imager.device, clock or Clock(settings.save_every_s)
