@@ -29,11 +29,8 @@ run: $(INSTALLED) ## Check STUDY=file, run it and make its HTML report
 	snakemake --report "results/$$name/report.html" --configfile $(STUDY); \
 	passband summary "results/$$name"
 
-images: demo ## Make the figures in docs/images from the demo
-	mkdir -p docs/images
-	for name in examples matrix; do python -c 'import sys; from PIL import Image; \
-	  Image.open(sys.argv[1]).convert("RGB").quantize(128, method=1).save(sys.argv[2], optimize=True)' \
-	  "results/demo/figures/$$name.png" "docs/images/$$name.png"; done
+images: demo ## Make the pictures in docs/images, two of them from the demo
+	python docs/pictures.py
 
 ##@ Develop
 

@@ -37,12 +37,18 @@ def discs(
         wave = np.exp(1j * phase * mask * (1 + np.cos(2 * np.pi * along / 2.4)))
         spectra.append(sampling.crop(wave).astype(np.complex64))
         masks.append(mask.astype(np.uint8))
+    # The disc lies on top; the bottom has a part of it too, so that there is an overlap.
+    instances = np.stack([masks, 2 * np.roll(masks, 3, 1) * np.stack(masks)], 1).astype(np.uint8)
     return xr.Dataset(
         {
-            "spectrum": (("structure", "kx", "ky"), np.stack(spectra)),
+            "spectrum": (
+                ("structure", "configuration", "kx", "ky"),
+                np.stack(spectra)[:, None],
+            ),
             "mask": (("structure", "x", "y"), np.stack(masks)),
+            "instances": (("structure", "face", "x", "y"), instances),
         },
-        {"structure": np.arange(structures)},
+        {"structure": np.arange(structures), "face": ["top", "bottom"]},
         {"specimen": specimen, "split": split, "field_px": px, "pixel_size_A": 0.4},
     )
 

@@ -1,6 +1,7 @@
 """The commands ``passband summary`` and ``export``; the others stand in test_config."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -176,3 +177,30 @@ def test_check_reads_crystal_files(tmp_path, capsys):
     err = capsys.readouterr().err
     assert "not a crystal file that ASE reads" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("specimen", "says"),
+    [
+        (
+            'surface_energies: {"111": 1.0}, diameter_nm: {max: 2.9}',
+            r"specimens.a: a particle is \d\d.\d Å wide, more than the field of view of 38.4 Å",
+        ),
+        ('surface_energies: {"001": 0.1}', ""),
+        (
+            "material: rutile.xyz, shape: sphere, thermal: {msd_A2: {Ti: 0.01, C: 0.01}}",
+            "specimens.a: thermal.msd_A2 of material 'rutile.xyz': lacks O; give its mean square",
+        ),
+    ],
+    ids=["too wide", "cube", "element of a file"],
+)
+def test_check_grows_particles_that_may_not_fit(tmp_path, capsys, monkeypatch, specimen, says):
+    monkeypatch.chdir(tmp_path)
+    rutile = 'Lattice="4.594 0 0 0 4.594 0 0 0 2.959" pbc="T T T"'
+    atoms = ["Ti 0 0 0", "Ti 2.297 2.297 1.48", "O 1.4 1.4 0", "O 3.194 3.194 0"]
+    Path("rutile.xyz").write_text("\n".join(["4", rutile, *atoms, ""]))
+    Path("study.yaml").write_text(f"specimens: {{a: {{{specimen}}}}}\n")
+    assert cli.main(["check", "study.yaml"]) == (1 if says else 0)
+    err = capsys.readouterr().err
+    assert re.match(says, err)
+    assert err.count("\n") == bool(says)

@@ -6,7 +6,16 @@ import pytest
 import yaml
 
 from passband import cli, reference
-from passband.config import Block, ConfigError, Study, Training, block_of, load, validate
+from passband.config import (
+    Block,
+    ConfigError,
+    Specimen,
+    Study,
+    Training,
+    block_of,
+    load,
+    validate,
+)
 from passband.grid import AXES
 
 ROOT = Path(__file__).parents[1]
@@ -212,6 +221,27 @@ BAD = [
         "gold.surface_energies = {...}: are for shape = 'wulff', not 'cube'",
     ),
     ("specimens.gold.diameter_nm.distribution", "flat", "'normal', 'uniform' or 'lognormal'"),
+    ("specimens.gold.thermal.temperature_K", -5.0, "temperature_K = -5.0: must be a number betwee"),
+    ("specimens.gold.thermal.msd_A2", {"Au": -0.1}, "msd_A2.Au = -0.1: must be between 0 and 0.1"),
+    ("specimens.gold.thermal.msd_A2", {"gold": 0.1}, "msd_A2 = 'gold': must be a chemical symbol"),
+    ("specimens.gold.thermal.msd_A2", {"Au": "big"}, "thermal.msd_A2.Au = 'big': must be a numb"),
+    ("specimens.gold.thermal.msd_A2", 5, "thermal.msd_A2 = 5: must be a block of chemical symb"),
+    ("specimens.gold.thermal.msd_A2", {"Au": 0.01}, "thermal.msd_A2 = {'Au': 0.01}: lacks C, wh"),
+    (
+        "specimens.gold.thermal",
+        {"temperature_K": 300.0, "msd_A2": {"Pt": 0.01}},
+        "gold.thermal.msd_A2.Pt = 0.01: must be of Au or C, the elements of this specimen",
+    ),
+    (
+        "specimens.gold",
+        {"material": "CeO2", "shape": "sphere", "thermal": {"temperature_K": 300.0}},
+        "lacks Ce, O, which temperature_K = 300 does not give for material 'CeO2'",
+    ),
+    (
+        "specimens.gold.thermal.configurations",
+        4,
+        "thermal.configurations = 4: must be 1 where atoms are at rest, temperature_K = 0",
+    ),
     ("specimens.gold.roughness", 0.6, "roughness = 0.6: must be a number between 0 and 0.5"),
     ("specimens.gold.twins", {"min": 2, "max": 1}, "gold.twins.min = 2: must not exceed max = 1"),
     ("specimens.gold.stacking_faults.max", -1, "must be an integer between 0 and 20"),
@@ -373,6 +403,40 @@ def test_crystal_file_is_looked_at(tmp_path):
     validate({"specimens": {"a": {"material": str(path), "shape": "cube"}}})
     (line,) = lines({"specimens": {"a": {"material": str(path), "shape": "truncated-octahedron"}}})
     assert "is for named, cubic materials" in line
+    (line,) = lines(
+        {
+            "specimens": {
+                "a": {"material": str(path), "shape": "cube", "thermal": {"temperature_K": 300}}
+            }
+        }
+    )
+    assert "a.thermal.msd_A2 = {}: lacks every element" in line
+
+
+def test_the_content_of_a_crystal_file_counts(tmp_path):
+    path = tmp_path / "crystal.cif"
+    study = {"specimens": {"a": {"material": str(path), "shape": "cube"}}}
+    found = []
+    for a in (3, 4, 3):
+        path.write_text(f"data_x\n_cell_length_a {a}\n_atom_site_fract_x\n")
+        found.append((validate(study).digest, validate(study).specimens["a"].content))
+    assert found[0] == found[2]
+    assert found[0][0] != found[1][0]
+    assert found[0][1] != found[1][1]
+    assert Specimen().content == ""
+
+
+def test_what_shows_only_in_a_drawn_structure_is_unsettled(tmp_path):
+    path = tmp_path / "crystal.xyz"
+    path.write_text("")
+    for change in (
+        {"material": str(path), "shape": "cube"},
+        {"surface_energies": {"111": 1.0}},
+        {"twins": {"max": 1}},
+        {"stacking_faults": {"max": 1}},
+    ):
+        assert not validate({"specimens": {"plain": {}, "a": change}}).settled
+    assert Study().settled
 
 
 def test_uniform_diameters_need_no_mean():

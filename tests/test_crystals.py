@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.spacegroup import crystal as ase_crystal
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
@@ -57,10 +58,24 @@ def test_handbook_distances_and_densities():
     assert bonds == pytest.approx(
         {"Au": 2.884, "Fe": 2.482, "CdSe": 2.620, "CeO2": 2.343}, abs=2e-3
     )
-    grams = {"Au": 196.967, "Fe": 55.845, "CdSe": 191.37 / 2, "CeO2": 172.115 / 3}
+    grams = {"Ag": 107.868, "Au": 196.967, "Cu": 63.546, "Fe": 55.845, "Pd": 106.42, "Pt": 195.084}
+    grams |= {"CdSe": 191.37 / 2, "CeO2": 172.115 / 3}
     density = {n: MATERIALS[n].atoms_per_A3 * m * 1.66054 for n, m in grams.items()}
-    expected = {"Au": 19.3, "Fe": 7.87, "CdSe": 5.74, "CeO2": 7.22}
+    expected = {"Ag": 10.5, "Au": 19.3, "Cu": 8.96, "Fe": 7.87, "Pd": 12.0, "Pt": 21.5}
+    expected |= {"CdSe": 5.74, "CeO2": 7.22}
     assert density == pytest.approx(expected, rel=0.01)
+    assert set(density) == set(MATERIALS)
+
+
+def test_surface_energies_are_as_anisotropic_as_metals_are():
+    for material in MATERIALS.values():
+        energies = material.surface_energies
+        if material.structure == "fcc":
+            # Breaking bonds of nearest neighbours gives ratios of 2/√3 and √(3/2).
+            assert energies[1, 0, 0] / energies[1, 1, 1] == pytest.approx(2 / 3**0.5, abs=0.15)
+            assert energies[1, 1, 0] / energies[1, 1, 1] == pytest.approx(1.5**0.5, abs=0.2)
+        elif energies:
+            assert max(energies.values()) < 1.3 * min(energies.values())
 
 
 def test_crystal_from_a_file(rutile):
@@ -84,6 +99,34 @@ def test_file_that_is_no_crystal_is_one_line(tmp_path, text):
     with pytest.raises(PassbandError, match=r"^material = '.*bad.cif': ") as error:
         crystals.crystal(str(path))
     assert "\n" not in str(error.value)
+
+
+def test_sites_that_share_a_place_are_refused(tmp_path):
+    path = tmp_path / "disordered.cif"
+    Atoms("AuAg", [(0, 0, 0), (0.3, 0, 0)], cell=[4, 4, 4], pbc=True).write(path)
+    with pytest.raises(PassbandError, match=r"two atoms are 0\.30 Å apart; sites that share"):
+        crystals.crystal(str(path))
+
+
+def test_every_element_has_bonds_of_its_own(tmp_path):
+    """Perovskite: oxygen is near titanium, and strontium further from oxygen."""
+    path, a = tmp_path / "perovskite.cif", 3.905
+    ase_crystal(
+        ["Sr", "Ti", "O"],
+        [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0)],
+        spacegroup=221,
+        cellpar=[a, a, a, 90, 90, 90],
+    ).write(path)
+    crystal = crystals.crystal(str(path))
+    assert crystal.bonds == {
+        38: (pytest.approx(a / 2**0.5), 12),
+        22: (pytest.approx(a / 2), 6),
+        8: (pytest.approx(a / 2), 2),
+    }
+    ball = ball_of(str(path))
+    at_surface = crystals.surface(ball, crystal)
+    assert not at_surface[np.linalg.norm(ball.positions, axis=1) < 15 - a].any()
+    assert set(ball.numbers[at_surface]) == {38, 22, 8}
 
 
 def test_molecule_is_no_crystal(tmp_path):
@@ -161,6 +204,15 @@ def test_cubic_families_have_their_multiplicity(indices, planes):
     assert len(crystals.family(np.diag([4.0, 4.0, 3.0]), (0, 0, 1))) == 2
 
 
+@pytest.mark.parametrize("indices", [(1, 1, 1), (2, 1, 1), (1, 2, 3)])
+def test_planes_cut_the_axes_at_their_indices(indices):
+    """Of any lattice: the plane (hkl) holds the points a/h, b/k and c/l."""
+    cell = np.array([[4.0, 0, 0], [-1.0, 3.5, 0], [0.5, 0.7, 5.0]])
+    cuts = cell / np.array(indices)[:, None]
+    for normal in crystals.family(cell, indices)[-1:]:
+        assert cuts @ normal == pytest.approx(np.full(3, cuts[0] @ normal))
+
+
 @pytest.mark.parametrize(("number", "magic"), [(1, 1), (12, 13), (60, 55), (140, 147), (330, 309)])
 def test_icosahedron_has_the_nearest_magic_number(number, magic):
     assert len(crystals.multiply_twinned("Au", "icosahedron", number)) == magic
@@ -231,6 +283,40 @@ def test_planar_defects_keep_bonds(name, twins, faults):
             assert (missing == 0).all()
 
 
+def test_no_glide_is_a_stacking_fault_in_fluorite():
+    """Why a configuration refuses it: every one brings some pair of ions much too close."""
+    crystal = crystals.crystal("CeO2")
+    atoms = crystals.block(crystal, 14.0, rng())
+    height = atoms.positions @ np.ones(3) / 3**0.5
+    order = np.sort(height)
+    edges = np.flatnonzero(np.diff(order) > 0.1)
+    gaps = (order[edges] + order[edges + 1]) / 2
+    step = np.array([1, 1, -2]) * 5.411 / 6
+    inside = np.linalg.norm(atoms.positions, axis=1) < 10
+
+    def nearest(gap, shift):
+        above = height > gap
+        return {
+            pair: min(
+                cKDTree(atoms.positions[above & (atoms.numbers == upper)] + shift)
+                .query(atoms.positions[inside & ~above & (atoms.numbers == lower)])[0]
+                .min()
+                for upper, lower in (pair, pair[::-1])
+            )
+            for pair in ((58, 58), (8, 8), (58, 8))
+        }
+
+    found = set()
+    for gap in gaps[np.argsort(np.abs(gaps))[:3]]:  # the three kinds
+        perfect = nearest(gap, 0)
+        for way in (1, -1):
+            faulted = nearest(gap, way * step)
+            pair = min(faulted, key=lambda p: faulted[p] / perfect[p])
+            found.add((*pair, round(float(faulted[pair]), 2)))
+            assert faulted[pair] < 0.82 * perfect[pair]
+    assert found == {(8, 8, 1.56), (58, 58, 3.12), (58, 8, 0.78)}
+
+
 @pytest.mark.parametrize("name", ["Au", "CdSe"])
 def test_twin_mirrors_the_lattice(name):
     crystal, atoms = crystals.crystal(name), ball_of(name, 40.0)
@@ -264,14 +350,22 @@ def test_twin_mirrors_the_lattice(name):
     assert checked >= 2
 
 
+def test_a_gap_has_one_defect():
+    crystal, atoms = crystals.crystal("Au"), ball_of("Au", 12.0)
+    full, more = (crystals.add_planar_defects(atoms, crystal, 99, n, rng()) for n in (0, 9))
+    np.testing.assert_array_equal(more.positions, full.positions)
+
+
 def test_defects_lie_at_random_heights_and_number_what_was_asked():
     crystal, atoms = crystals.crystal("Au"), ball_of("Au")
-    heights = set()
+    heights, shifts = set(), set()
     for seed in range(30):
         defect = crystals.add_planar_defects(atoms, crystal, 0, 1, rng(seed))
         moved = np.linalg.norm(defect.positions - atoms.positions, axis=1)
         assert moved[moved > 0] == pytest.approx(MATERIALS["Au"].lattice_A / 6**0.5)
         heights.add((moved > 0).sum())
+        shifts.add(tuple(np.round((defect.positions - atoms.positions)[moved.argmax()], 2)))
     assert len(heights) > 10
+    assert len(shifts) > 6, "four planes, on each one of three"
     tiny = crystals.ball(crystal, 0.1, rng())
     assert len(crystals.add_planar_defects(tiny, crystal, 2, 2, rng())) == 1

@@ -141,6 +141,33 @@ def test_resolution_at_scherzers_and_at_the_extended_defocus(defocus, resolution
         assert ctf.transfer(given, 1 / (0.67 * unit)) == pytest.approx(-0.7, abs=0.005)
 
 
+def test_kirklands_scherzer_condition():
+    """At 200 keV and Cs 1.3 mm, Kirkland's image of five atoms has a defocus of 700 Å and an
+    aperture of 10.37 mrad (*Advanced Computing in Electron Microscopy*, 2nd ed., fig. 5.12):
+    √(1.5·Csλ), where χ = −¾π is stationary, and (6λ/Cs)^¼, where sin χ is first zero."""
+    given = Optics(200e3, defocus=700, cs=1.3e7)
+    lam = ctf.wavelength(200e3)
+    assert np.sqrt(1.5 * 1.3e7 * lam) == pytest.approx(700, abs=1)
+    mrad = np.linspace(0.1, 11, 100_000)
+    chi = ctf.aberration_phase(given, mrad * 1e-3 / lam)
+    assert chi.min() == pytest.approx(-0.75 * np.pi, abs=0.01)
+    assert mrad[np.argmax(chi >= 0)] == pytest.approx(10.37, abs=0.01)
+
+
+def test_limits_of_the_one_angstrom_microscope():
+    """At 300 kV and Cs 0.6 mm, the resolution at Scherzer's defocus is 1.7 Å; a spread of focus of
+    36 Å (standard deviation) limits information at 1.07 Å, one of 20 Å at 0.78 Å, where the
+    temporal envelope is exp(−2) (O'Keefe et al., *Ultramicroscopy* 89, 215, 2001)."""
+    lam = ctf.wavelength(300e3)
+    d = np.linspace(3, 0.5, 100_000)
+    given = Optics(300e3, defocus=np.sqrt(1.5 * 6e6 * lam), cs=6e6)
+    assert round(d[np.argmax(ctf.transfer(given, 1 / d) > 0)], 1) == 1.7
+    for deviation, limit in ((36, 1.07), (20, 0.78)):
+        spread = Optics(300e3, focal_spread=np.sqrt(2) * deviation)
+        found = d[np.argmax(ctf.temporal_envelope(spread, 1 / d) < np.exp(-2))]
+        assert found == pytest.approx(limit, abs=0.02)
+
+
 def test_positive_defocus_is_underfocus():
     # Without Cs: χ = −πλ·defocus·q².
     chi = ctf.aberration_phase(Optics(300e3, defocus=100), np.array([0.5]))

@@ -15,7 +15,7 @@ TABLE = [[0.0, 1.0], [0.5, 0.8], [1.0, 0.4]]
 
 def image(wave, given, dtype=torch.float64):
     imager = Imager(GRID, dtype=dtype, blur=given)
-    return imager.intensity(torch.as_tensor(GRID.crop(wave[None])), Optics(300e3))[0].numpy()
+    return imager.intensity(torch.as_tensor(GRID.crop(wave[None, None])), Optics(300e3))[0].numpy()
 
 
 def waves(index=(3, 5), amplitude=0.2):
@@ -85,7 +85,7 @@ def test_any_grid_keeps_vacuum_at_one(px):
     grid = Sampling(px, 0.3)
     given = blur(grid, 0.5, "gaussian", 0.1)
     assert given.shape == (px, px // 2 + 1)
-    vacuum = torch.as_tensor(grid.crop(np.ones((1, px, px))))
+    vacuum = torch.as_tensor(grid.crop(np.ones((1, 1, px, px))))
     found = Imager(grid, blur=given).intensity(vacuum, Optics(300e3))
     np.testing.assert_allclose(found, 1, atol=1e-6)
 

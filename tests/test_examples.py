@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import CPU, SEED, discs
 
-from passband import units
+from passband import store, units
 from passband.config import Detector, Spread
 from passband.examples import Camera, Split
 from passband.imaging import expose, normalise
@@ -39,6 +39,47 @@ def test_split_from_a_dataset():
     np.testing.assert_array_equal(split.masks[:, 0].numpy(), waves["mask"].values)
 
 
+@pytest.fixture
+def shards(tmp_path, microscope):
+    """Two shards of a split, the later first."""
+    waves = discs(5, "val").assign_attrs(seed=SEED, energy_eV=units.energy(microscope))
+    paths = [str(tmp_path / f"{k}.zarr.zip") for k in (1, 0)]
+    for path, part in zip(paths, (slice(3, 5), slice(0, 3)), strict=True):
+        store.write(waves.isel(structure=part), path, store.WAVES, {})
+    return paths
+
+
+def test_split_is_loaded_from_its_shards_in_order(shards, microscope, make_split):
+    split = Split.load(shards, (SEED, "gold", "val"), microscope, CPU)
+    assert split.digest == make_split(5, "val").digest
+    assert split.structures.tolist() == [0, 1, 2, 3, 4]
+    assert split.instances is None, "training has no use for them"
+    whole = Split.load(shards, (SEED, "gold", "val"), microscope, CPU, instances=True)
+    assert whole.digest == split.digest, "they change no network"
+    np.testing.assert_array_equal(whole.instances, discs(5, "val").instances)
+    few = whole.first(2)
+    assert len(few) == len(few.spectra) == len(few.masks) == 2
+    np.testing.assert_array_equal(few.instances, whole.instances[:2])
+    assert split.first(2).instances is None
+    assert few.digest == make_split(2, "val").digest
+
+
+@pytest.mark.parametrize(
+    ("names", "changes", "said"),
+    [
+        ((SEED + 1, "gold", "val"), {}, "seed is 7, expected 8"),
+        ((SEED, "silver", "val"), {}, "specimen is 'gold', expected 'silver'"),
+        ((SEED, "gold", "test"), {}, "split is 'val', expected 'test'"),
+        ((SEED, "gold", "val"), {"field_px": 48}, "field_px is 32, expected 48"),
+        ((SEED, "gold", "val"), {"pixel_size_A": 0.3}, "pixel_size_A is 0.4, expected 0.3"),
+        ((SEED, "gold", "val"), {"energy_kev": 80}, "energy_eV is 300000.0, expected 80000.0"),
+    ],
+)
+def test_shard_of_something_else_is_refused(shards, microscope, names, changes, said):
+    with pytest.raises(store.StoreError, match=f"1.zarr.zip: its {said}"):
+        Split.load(shards, names, microscope.model_copy(update=changes), CPU)
+
+
 def test_digest_stands_for_the_content(make_split, split):
     assert make_split(5).digest == split.digest
 
@@ -61,6 +102,19 @@ def test_digest_stands_for_the_content(make_split, split):
 # Counts
 
 
+def test_frozen_configurations_are_averaged_in_intensity(camera, microscope, split, condition):
+    """Whatever the lens: that of the condition, or one of its own for each image."""
+    several = torch.stack([split.spectra[:3, 0], split.spectra[1:4, 0]], 1)
+    optics = units.optics(condition, microscope)
+    for lens in (optics, [replace(optics, defocus=optics.defocus + d) for d in range(3)]):
+        each = [camera.imager.intensity(several[:, k : k + 1], lens) for k in range(2)]
+        mean = camera.imager.intensity(several, lens)
+        torch.testing.assert_close(mean, (each[0] + each[1]) / 2)
+        assert not torch.allclose(mean, camera.imager.intensity(several.mean(1)[:, None], lens))
+    images = all_counts(camera, replace(split.first(3), spectra=several), condition)
+    assert images.shape == (3, 32, 32)
+
+
 def test_counts_are_the_conditions(camera, microscope, split, condition):
     found = all_counts(camera, split, condition)
     intensity = camera.imager.intensity(split.spectra, units.optics(condition, microscope))
@@ -79,7 +133,7 @@ def test_camera_is_the_microscopes(microscope, condition, split, coherence):
     camera = Camera.of(given, "minmax", CPU)
     assert camera.imager.coherence == coherence
     assert camera.imager.sampling == given.sampling
-    assert len(camera.imager.kernels(units.optics(condition, given))) == (
+    assert len(camera.imager.transfer(units.optics(condition, given)).kernels) == (
         7 if coherence == "focal-series" else 1
     )
     assert camera.images(split, condition).amax() == 1
@@ -107,7 +161,7 @@ def test_a_part_of_a_split_has_the_same_images(camera, split, condition):
 def noise(camera, split, condition, draw=0):
     """Return counts of vacuum, where they differ by nothing but the noise."""
     vacuum = torch.zeros_like(split.spectra)
-    vacuum[:, vacuum.shape[1] // 2, vacuum.shape[2] // 2] = 1
+    vacuum[..., vacuum.shape[-2] // 2, vacuum.shape[-1] // 2] = 1
     return all_counts(camera, replace(split, spectra=vacuum), condition, draw=draw)
 
 
@@ -227,9 +281,16 @@ def test_blur_is_before_the_noise(camera, split, condition):
     assert residual.std().item() == pytest.approx(1, abs=0.05)
 
 
-def test_a_table_is_the_cameras(camera, split, condition):
-    table = Detector(mtf="table", mtf_table=[[0, 1], [1, 0.1]])
-    blurred = with_microscope(camera, detector=table)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"vibration_A": 0.4},
+        {"detector": Detector(mtf="lorentzian", mtf_nyquist=0.2)},
+        {"detector": Detector(mtf="table", mtf_table=[[0, 1], [1, 0.1]])},
+    ],
+)
+def test_each_blur_is_the_cameras(camera, split, condition, changes):
+    blurred = with_microscope(camera, **changes)
     optics = units.optics(condition, camera.microscope)
     assert (
         blurred.imager.intensity(split.spectra, optics).std()

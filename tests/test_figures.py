@@ -539,27 +539,84 @@ def test_examples_of_one_structure_one_condition_and_a_constant_image():
 
 def test_gallery_has_a_row_for_each_structure_on_common_scales():
     random = np.random.default_rng(0)
-    masks = np.zeros((3, 16, 16), np.uint8)
-    masks[:2, 4:9, 6:12] = 1
-    masks[2] = 1  # no background to compare with, and no outline
+    instances = np.zeros((3, 2, 16, 16), np.uint8)
+    instances[:2, 0, 4:9, 6:12] = 2
+    instances[0, 1, 7:14, 3:8] = 1  # overlaps the other
+    instances[2] = 1  # no background to compare with, and no outline
+    masks = instances.any(1)
     potentials = random.uniform(0, 2000, masks.shape)
     # A phase of 0.3 rad in the particles, whatever that of the whole wave.
     waves = (1 + 0.1 * masks) * np.exp(1j * (0.3 * masks + np.array([0.1, 2, -3])[:, None, None]))
     images = random.poisson(50, masks.shape)
     id = Condition(5, 1.2, 18, 400).id
-    figure = drawn(figures.gallery(potentials, waves, images, masks, id, 0.3))
+    names = ["test 0", "test 1", "test 5"]
+    figure = drawn(figures.gallery(potentials, waves, images, instances, "gold", names, id, 2.0))
     shown = np.reshape(panels(figure), (3, 5))
-    assert figure.get_suptitle() == figures.label(id)
+    assert figure.get_suptitle() == f"gold · image at {figures.label(id)}"
+    assert [row[0].get_ylabel() for row in shown] == names
     for row in range(3):
-        potential, amplitude, phase, image, _ = (ax.get_images()[0] for ax in shown[row])
+        potential, amplitude, phase, image, mask = (ax.get_images()[0] for ax in shown[row])
         np.testing.assert_allclose(potential.get_array(), potentials[row].T / 1e3)
         np.testing.assert_allclose(amplitude.get_array(), 1 + 0.1 * masks[row].T)
         expected = 0.3 * masks[row].T if row < 2 else 0
         np.testing.assert_allclose(phase.get_array(), expected, atol=1e-9)
         np.testing.assert_array_equal(image.get_array(), images[row].T)
+        np.testing.assert_array_equal(mask.get_array(), masks[row].T)
+        assert shown[row][0].texts[0].get_text() == "1 nm"
     for column in shown.T:
         assert len({ax.get_images()[0].get_clim() for ax in column}) == 1
-    outlined = [any(len(c.get_paths()) for c in ax.collections) for ax in shown[:, 4]]
-    assert outlined == [True, True, False]
     assert all(len(ax.get_title()) > 0 for ax in shown[0])
+    plt.close(figure)
+
+
+def test_gallery_outlines_each_particle_in_the_line_of_its_face():
+    instances = np.zeros((1, 2, 16, 16), np.uint8)
+    instances[0, 0, 4:9, 6:12] = 2
+    instances[0, 1, 7:14, 3:8] = 1
+    flat = np.ones((1, 16, 16))
+    id = Condition(5, 1.2, 18, 400).id
+    figure = drawn(figures.gallery(flat, flat + 0j, flat, instances, "gold", ["test 0"], id, 0.3))
+    bottom, top = panels(figure)[-1].collections  # in the order of their numbers
+    for outline, (face, number), dashed in ((top, (0, 2), False), (bottom, (1, 1), True)):
+        assert (outline.get_linestyle()[0][1] is not None) == dashed
+        x, y = np.nonzero(instances[0, face] == number)
+        corners = np.concatenate([path.vertices for path in outline.get_paths()]) / 0.03 - 0.5
+        np.testing.assert_allclose(corners.min(0), [x.min() - 0.5, y.min() - 0.5], atol=1e-6)
+        np.testing.assert_allclose(corners.max(0), [x.max() + 0.5, y.max() + 0.5], atol=1e-6)
+    assert not np.array_equal(top.get_edgecolor(), bottom.get_edgecolor())
+    (legend,) = (ax.get_legend() for ax in figure.axes if ax.get_legend())
+    assert [text.get_text() for text in legend.get_texts()] == list(figures.OUTLINES)
+    plt.close(figure)
+
+
+# Masks
+
+
+def test_masks_go_from_atoms_to_instances():
+    instances = np.zeros((2, 20, 20), np.uint8)
+    instances[0, 4:9, 6:12] = 1
+    instances[1, 7:14, 3:8] = 2
+    atoms = np.array([[6.0, 8.0], [5.0, 9.0], [10.0, 5.0], [1.0, 1.0]])
+    figure = drawn(figures.masks(atoms, np.array([1, 1, 2, 0]), 1.4, 3.0, instances, 1.0))
+    dots, discs, closed, mask = figure.axes
+    titles = [ax.get_title() for ax in figure.axes]
+    assert "1.40 Å" in titles[1]
+    assert "1.60 Å" in titles[2]
+    for ax, radius in ((dots, 0.35), (discs, 1.4), (closed, 1.4)):
+        carbon, *particles = ax.collections[:3]
+        assert carbon.get_widths() == pytest.approx(0.07)
+        for collection, places in zip(particles, (atoms[:2], atoms[2:3]), strict=True):
+            assert collection.get_widths() == pytest.approx(2 * radius / 10)
+            offsets = collection.get_offsets()
+            assert len(offsets) == 9 * len(places), "the field is periodic"
+            for place in places / 10:
+                assert np.abs(offsets - place).sum(1).min() < 1e-9
+                assert np.abs(offsets - place - [2.0, 0]).sum(1).min() < 1e-9
+    # Pixel i lies at i: the outline runs half a pixel outside the outermost.
+    outline = closed.collections[3].get_paths()
+    corners = np.concatenate([path.vertices for path in outline])
+    np.testing.assert_allclose(corners.min(0), [0.35, 0.55])
+    np.testing.assert_allclose(corners.max(0), [0.85, 1.15])
+    np.testing.assert_array_equal(mask.get_images()[0].get_array(), instances.any(0).T)
+    assert len(mask.collections) == 2
     plt.close(figure)

@@ -44,6 +44,20 @@ def test_aberrations_have_a_circular_normal_spread_about_their_own(order, folds)
     assert abs(correlation) < 4 / np.sqrt(values.size)
 
 
+def test_all_quantities_are_independent():
+    rows = [
+        [lens.defocus, dose]
+        + [
+            part(getattr(lens, f"c{order}") * np.exp(1j * folds * getattr(lens, f"phi{order}")))
+            for order, folds in (("12", 2), ("21", 1), ("23", 3))
+            for part in (np.real, np.imag)
+        ]
+        for lens, dose in draws(WIDE, 2000)
+    ]
+    correlation = np.corrcoef(rows, rowvar=False) - np.eye(8)
+    assert np.abs(correlation).max() < 4.5 / np.sqrt(2000)
+
+
 def test_no_spread_changes_nothing():
     assert draws(Spread(), 3) == [(OPTICS, 1.0)] * 3
     assert not Spread(dose=0.3).of_lens

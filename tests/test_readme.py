@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,24 @@ def test_every_make_command_exists():
     named = set(re.findall(r"\bmake ([a-z]+)", "\n".join(code)))
     assert {"demo", "test"} <= named
     assert named <= targets
+
+
+@pytest.mark.slow
+def test_one_command_makes_every_picture(tmp_path):
+    """From the root of a clone in which the demo has run."""
+    (tmp_path / "results/demo").mkdir(parents=True)
+    (tmp_path / "results/demo/figures").symlink_to(ROOT / "docs/images")
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs/pictures.py", tmp_path / "docs")
+    subprocess.run([sys.executable, "docs/pictures.py"], cwd=tmp_path, check=True, timeout=120)
+    made = {path.name: path for path in (tmp_path / "docs/images").iterdir()}
+    assert set(made) == {path.name for path in (ROOT / "docs/images").iterdir()}
+    for name, path in made.items():
+        assert path.stat().st_size < 600_000
+        size, committed = (
+            plt.imread(file).shape[:2] for file in (path, ROOT / "docs/images" / name)
+        )
+        assert size == pytest.approx(committed, rel=0.1)
 
 
 # The example

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from passband import ctf, seeds, simulate, specimen
-from passband.config import Diameter, Microscope, Particles, Specimen
+from passband import ctf, seeds, simulate, specimen, thermal
+from passband.config import Diameter, Microscope, Particles, Specimen, Substrate, Thermal
 from passband.sampling import Sampling
 
 ENERGY = 300e3
@@ -30,8 +31,14 @@ def structure(index=0, spec=TINY, grid=GRID):
     return specimen.draw(spec, grid, seeds.generator("test", index))
 
 
-def run(indices, name="gold", seed=7, split="train", **more):
-    return simulate.simulate(name, TINY, MICROSCOPE, seed, split, indices, "cpu", **more)
+def warm(configurations=1):
+    return TINY.model_copy(
+        update={"thermal": Thermal(temperature_K=300.0, configurations=configurations)}
+    )
+
+
+def run(indices, name="gold", seed=7, split="train", spec=TINY, **more):
+    return simulate.simulate(name, spec, MICROSCOPE, seed, split, indices, "cpu", **more)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +102,8 @@ def test_projected_potential_is_what_a_thin_atom_shifts_the_phase_by():
 
 def test_a_structure_is_made_again_from_its_seed(dataset):
     again = simulate.structure("gold", TINY, GRID, 7, "train", 2)
-    np.testing.assert_array_equal(specimen.mask(again, GRID), dataset["mask"].sel(structure=2))
+    labels = dataset.instances.sel(structure=2)
+    np.testing.assert_array_equal(specimen.instances(again, GRID), labels)
 
 
 def test_first_axis_is_x_and_the_field_is_periodic():
@@ -128,6 +136,50 @@ def test_dask_stays_out_of_it():
 
     with dask.config.set(scheduler=forbidden):
         simulate.exit_wave(structure().atoms, GRID, ENERGY)
+
+
+def test_transforms_are_scipys_on_the_cpu_and_abtems_own_elsewhere(monkeypatch):
+    dispatch = abtem.core.fft._fft_dispatch
+    atoms = structure().atoms
+    wave = simulate.exit_wave(atoms, GRID, ENERGY)
+    assert abtem.core.fft._fft_dispatch is dispatch, "what others compute is left alone"
+    monkeypatch.setattr(simulate, "_transform", dispatch)
+    with abtem.config.set({"fft": "numpy"}):
+        numpys = simulate.exit_wave(atoms, GRID, ENERGY)
+    np.testing.assert_allclose(wave, numpys, atol=1e-5)
+    assert not np.array_equal(wave, numpys)
+    monkeypatch.undo()
+    monkeypatch.setattr(simulate, "_dispatch", lambda *given, **more: (given, more))
+    on_a_gpu = object()
+    assert simulate._transform(on_a_gpu, "fft2") == ((on_a_gpu, "fft2"), {"overwrite_x": False})
+
+
+@pytest.mark.slow
+def test_every_process_has_the_same_wave_to_the_last_bit():
+    code = """
+import sys, zlib, numpy as np
+from passband import seeds, simulate, specimen
+from passband.config import Specimen
+from passband.sampling import Sampling
+grid = Sampling(128, 0.3)
+atoms = specimen.draw(Specimen(), grid, seeds.generator("test", 0)).atoms
+for shift in range(4):  # memory is aligned otherwise
+    kept = [np.ones(int(sys.argv[1]) * 1001 + shift, np.uint8) for _ in range(3)]
+    print(zlib.crc32(simulate.exit_wave(atoms, grid, 300e3).tobytes()))
+"""
+    # At once, so that they are in each other's way.
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(number)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)},
+        )
+        for number, threads in enumerate((1, 2, 1))
+    ]
+    printed = [process.communicate(timeout=300)[0].split() for process in processes]
+    assert [len(lines) for lines in printed] == [4, 4, 4]
+    assert len({line for lines in printed for line in lines}) == 1
 
 
 @pytest.mark.slow
@@ -191,12 +243,16 @@ def test_power_times_transfer_is_a_thin_objects_image():
 
 
 def test_dataset_is_labelled(dataset):
-    assert dataset.spectrum.dims == ("structure", "kx", "ky")
-    assert dataset.spectrum.shape == (3, GRID.cropped, GRID.cropped)
+    assert dataset.spectrum.dims == ("structure", "configuration", "kx", "ky")
+    assert dataset.spectrum.shape == (3, 1, GRID.cropped, GRID.cropped)
     assert dataset.spectrum.dtype == np.complex64
     assert dataset.mask.dims == ("structure", "x", "y")
     assert dataset.mask.shape == (3, 48, 48)
     assert dataset.mask.dtype == np.uint8
+    assert dataset.instances.dims == ("structure", "face", "x", "y")
+    assert dataset.instances.shape == (3, 2, 48, 48)
+    assert dataset.instances.dtype == np.uint8
+    assert dataset.face.values.tolist() == ["top", "bottom"]
     assert dataset.power.dims == ("structure", "q")
     assert dataset.power.dtype == np.float64
     assert dataset.structure.dtype == np.int64
@@ -217,8 +273,11 @@ def test_dataset_holds_the_wave_mask_and_power_of_its_structures(dataset):
     drawn = specimen.draw(TINY, GRID, seeds.generator(7, "gold", "train", 1, "structure"))
     one = dataset.sel(structure=1)
     wave = simulate.exit_wave(drawn.atoms, GRID, ENERGY)
-    np.testing.assert_allclose(one.spectrum, GRID.crop(wave), atol=1e-7)
-    np.testing.assert_array_equal(one.mask, specimen.mask(drawn, GRID))
+    np.testing.assert_allclose(one.spectrum[0], GRID.crop(wave), atol=1e-7)
+    labels = specimen.instances(drawn, GRID)
+    np.testing.assert_array_equal(one.instances, labels)
+    np.testing.assert_array_equal(one.mask, labels.any(0))
+    assert one.particles == len(drawn.faces)
     np.testing.assert_allclose(one.power, simulate.linear_power(GRID.crop(wave)), rtol=1e-4)
 
 
@@ -236,8 +295,23 @@ def test_mask_lies_where_the_wave_is_changed_most(dataset):
 def test_structures_do_not_depend_on_order_or_shard(dataset):
     other = run([2, 0])
     assert other.structure.values.tolist() == [2, 0]
-    for name in ("spectrum", "mask", "power"):
+    for name in ("spectrum", "mask", "instances", "power"):
         np.testing.assert_array_equal(other[name], dataset[name].sel(structure=[2, 0]))
+
+
+def test_mask_is_the_union_of_overlapping_instances():
+    crowd = TINY.model_copy(
+        update={
+            "particles": Particles(min=6, max=6),
+            "substrate": Substrate(faces="both", thickness_nm=0.2),
+        }
+    )
+    waves = simulate.simulate("gold", crowd, MICROSCOPE, 7, "train", range(4), "cpu")
+    labels, masks = waves.instances.values, waves["mask"].values
+    np.testing.assert_array_equal(masks, (labels > 0).any(1))
+    assert (labels > 0).all(1).any(), "some overlap"
+    found = [set(each.ravel()) - {0} for each in labels]
+    assert found == [set(range(1, n + 1)) for n in waves.particles.values]
 
 
 @pytest.mark.parametrize("change", [{"name": "silver"}, {"seed": 8}, {"split": "test"}])
@@ -247,6 +321,40 @@ def test_seed_specimen_and_split_make_other_structures(dataset, change):
 
 def test_different_indices_are_different_structures(dataset):
     assert not np.array_equal(dataset.spectrum[0], dataset.spectrum[1])
+
+
+def test_configurations_are_independent_and_the_first_ones_stay():
+    two, three = (run([0, 1], spec=warm(n)) for n in (2, 3))
+    assert three.spectrum.shape[:2] == (2, 3)
+    np.testing.assert_array_equal(three.spectrum[:, :2], two.spectrum)
+    waves = [wave for structure in three.spectrum.values for wave in structure]
+    assert len({wave.tobytes() for wave in waves}) == 6
+    alone = run([1], spec=warm(3))
+    np.testing.assert_array_equal(alone.spectrum[0], three.spectrum[1])
+
+
+def test_a_configuration_is_the_displaced_structure():
+    resting = structure_of(0)
+    rng = seeds.generator(7, "gold", "train", 0, "phonon", 1)
+    atoms = thermal.displaced(resting.atoms, warm(), rng)
+    assert 0.05 < np.std(atoms.positions[:, 2] - resting.atoms.positions[:, 2]) < 0.12
+    wave = simulate.exit_wave(atoms, GRID, ENERGY)
+    found = run([0], spec=warm(2)).spectrum[0, 1]
+    np.testing.assert_allclose(found, GRID.crop(wave), atol=1e-7)
+
+
+def structure_of(index):
+    return simulate.structure("gold", TINY, GRID, 7, "train", index)
+
+
+def test_masks_are_of_the_resting_structure_and_power_of_the_mean_wave(dataset):
+    moving = run([0], spec=warm(3))
+    np.testing.assert_array_equal(moving["mask"][0], dataset["mask"][0])
+    mean = simulate.linear_power(moving.spectrum[0].values.mean(0))
+    np.testing.assert_allclose(moving.power[0], mean, rtol=1e-4)
+    # Thermal diffuse scattering averages out of it.
+    each = np.mean([simulate.linear_power(wave) for wave in moving.spectrum[0].values], 0)
+    assert each[-5:].mean() > 1.05 * moving.power[0, -5:].mean()
 
 
 def test_progress_wraps_the_indices():

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.ndimage import distance_transform_edt
+from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
 from passband import PassbandError, crystals, seeds, specimen
@@ -58,7 +62,16 @@ def of_gold(xy, sampling, substrate=()):
         pbc=(True, True, False),
     )
     atoms.new_array("particle", (atoms.numbers == 79).astype(int))
-    return Structure(atoms, GOLD)
+    return Structure(atoms, GOLD, (0,))
+
+
+def mask(structure, sampling):
+    """The semantic mask, and in passing that labels are what they must be."""
+    labels = specimen.instances(structure, sampling)
+    assert labels.dtype == np.uint8
+    assert labels.shape == (2, sampling.px, sampling.px)
+    assert labels.max() <= len(structure.faces)
+    return labels.any(0)
 
 
 def iou(a, b):
@@ -415,11 +428,15 @@ def test_particles_lie_on_both_faces():
             above += mine.min() - carbon.max() >= specimen.CONTACT_A
             below += carbon.min() - mine.max() >= specimen.CONTACT_A
         assert z.min() == pytest.approx(specimen.PADDING_A)
-        instances = specimen.instance_masks(structure, Sampling(128, 0.3))
-        overlaps += (instances.sum(0) > 1).any()
-        whole = specimen.mask(structure, Sampling(128, 0.3))
-        assert (instances.any(0) <= whole).all()
-        assert len(instances) == labels.max()
+        for number, face in enumerate(structure.faces, 1):
+            mine = z[labels == number]
+            beyond = carbon.min() - mine.max() if face else mine.min() - carbon.max()
+            assert beyond >= specimen.CONTACT_A
+        found = specimen.instances(structure, Sampling(128, 0.3))
+        assert [set(face.ravel()) - {0} for face in found] == [
+            {n for n, on in enumerate(structure.faces, 1) if on == face} for face in (0, 1)
+        ]
+        overlaps += found.all(0).any()
     total = above + below
     assert total == pytest.approx(48, abs=12)
     assert stats.binomtest(above, total).pvalue > 0.01
@@ -453,10 +470,7 @@ def test_structure_depends_on_its_generator_alone(shape):
 
 def test_mask_of_one_atom_is_its_disc():
     sampling = Sampling(200, 0.05)
-    m = specimen.mask(of_gold([5.0, 5.0], sampling), sampling)
-    assert m.dtype == np.uint8
-    assert m.shape == (200, 200)
-    assert set(np.unique(m)) == {0, 1}
+    m = mask(of_gold([5.0, 5.0], sampling), sampling)
     assert m.sum() * 0.05**2 == pytest.approx(np.pi * (GOLD.neighbour_A / 2) ** 2, rel=0.03)
     assert iou(m, disc(sampling, 5.0, GOLD.neighbour_A / 2)) > 0.96
 
@@ -467,29 +481,73 @@ def test_mask_of_a_densely_filled_disc_is_a_disc_half_a_neighbour_wider(pixel):
     r = 20 * np.sqrt(rng().random(20_000))
     phi = rng("phi").random(20_000) * 2 * np.pi
     atoms = of_gold(30 + np.stack([r * np.cos(phi), r * np.sin(phi)], 1), sampling)
-    m = specimen.mask(atoms, sampling)
+    m = mask(atoms, sampling)
     radius = 20 + GOLD.neighbour_A / 2
     assert m.sum() * pixel**2 == pytest.approx(np.pi * radius**2, rel=0.015)
     assert iou(m, disc(sampling, 30.0, radius)) > 0.98
 
 
+def centred(sampling, rng, **of):
+    """One particle of 4 nm, moved to the middle of the field."""
+    spec = Specimen(diameter_nm=exactly(4.0), particles=exactly_so_many(1), substrate=VACUUM, **of)
+    structure = specimen.draw(spec, sampling, rng)
+    angle = np.exp(2j * np.pi * structure.atoms.positions[:, :2] / sampling.field_A).sum(0)
+    centre = np.angle(angle) / 2 / np.pi * sampling.field_A
+    structure.atoms.positions[:, :2] += sampling.field_A / 2 - centre
+    structure.atoms.wrap()
+    return structure
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_mask_of_a_ball_is_its_outline(seed):
     sampling = Sampling(200, 0.3)
-    spec = Specimen(
-        shape="sphere", diameter_nm=exactly(4.0), particles=exactly_so_many(1), substrate=VACUUM
-    )
-    structure = specimen.draw(spec, sampling, rng(seed))
-    # Move the ball's centre to the field's.
-    angle = np.exp(2j * np.pi * structure.atoms.positions[:, :2] / sampling.field_A).sum(0)
-    centre = np.angle(angle) / 2 / np.pi * sampling.field_A
-    structure.atoms.positions[:, :2] += 30.0 - centre
-    structure.atoms.wrap()
-    m = specimen.mask(structure, sampling)
+    structure = centred(sampling, rng(seed), shape="sphere")
+    m = mask(structure, sampling)
     # A little wider than the ball: by r less the depth at which its outermost atoms lie.
     assert np.sqrt(m.sum() * 0.3**2 / np.pi) == pytest.approx(20.5, abs=0.3)
     assert iou(m, disc(sampling, 30.0, 20.5)) > 0.95
     assert m[90:110, 90:110].all(), "no holes between projected columns"
+
+
+@pytest.mark.parametrize("pixel", [0.3, 0.7])
+def test_mask_is_what_the_docs_say_pixel_by_pixel(pixel):
+    sampling = Sampling(48, pixel)
+    r, reach = GOLD.neighbour_A / 2, specimen.CLOSING_A
+    pixels = np.stack(np.indices((48, 48)), -1).reshape(-1, 2)
+
+    def distance(a, b):
+        """From each pixel to the nearest of others, over the periodic border [Å]."""
+        apart = (a[:, None] - b + 24) % 48 - 24
+        return np.hypot(*np.moveaxis(apart, -1, 0)).min(1) * pixel
+
+    for seed in range(3):
+        xy = (2.0 + 5.0 * rng(seed).random((12, 2))) % sampling.field_A - 1.0
+        atoms = np.rint(xy / pixel).astype(int) % 48
+        near = distance(pixels, atoms) <= reach
+        depth = distance(pixels, pixels[~near]) - pixel / 2
+        expected = near & (depth > reach - r)
+        found = mask(of_gold(xy % sampling.field_A, sampling), sampling)
+        np.testing.assert_array_equal(found, expected.reshape(48, 48))
+
+
+@pytest.mark.parametrize(
+    ("zone", "area"),
+    # A cube's projections, in squares of its edge: a square, a rectangle, a regular hexagon.
+    [([0, 0, 1], 1), ([1, 1, 0], 2**0.5), ([1, 1, 1], 3**0.5)],
+)
+def test_mask_of_a_cube_along_a_zone_axis_is_its_projection(zone, area):
+    sampling = Sampling(200, 0.3)
+    along = Orientation(zone=zone, within_deg=0.0)
+    structure = centred(sampling, rng(*zone), material="Cu", shape="cube", orientation=along)
+    hull = ConvexHull(structure.atoms.positions[:, :2])
+    edge = 40 * (np.pi / 6) ** (1 / 3)  # of the cube of the ball's volume
+    layer = structure.material.lattice_A / 2
+    assert area * (edge - 2 * layer) ** 2 < hull.volume <= area * edge**2
+    x = np.arange(200) * 0.3
+    grid = np.stack(np.meshgrid(x, x, indexing="ij"), -1)
+    inside = (grid @ hull.equations[:, :2].T + hull.equations[:, 2] <= 0).all(-1)
+    outline = distance_transform_edt(~inside) * 0.3 <= structure.material.neighbour_A / 2
+    assert iou(mask(structure, sampling), outline) > 0.97
 
 
 @settings(max_examples=25, deadline=None)
@@ -497,8 +555,8 @@ def test_mask_of_a_ball_is_its_outline(seed):
 def test_mask_is_periodic_and_its_first_axis_is_x(dx, dy):
     sampling = Sampling(60, 0.3)
     xy = np.array([[20, 20], [24, 20], [30, 33], [41, 20]]) * 0.3
-    still = specimen.mask(of_gold(xy, sampling), sampling)
-    moved = specimen.mask(of_gold((xy + np.array([dx, dy]) * 0.3) % 18.0, sampling), sampling)
+    still = mask(of_gold(xy, sampling), sampling)
+    moved = mask(of_gold((xy + np.array([dx, dy]) * 0.3) % 18.0, sampling), sampling)
     np.testing.assert_array_equal(moved, np.roll(still, (dx, dy), (0, 1)))
 
 
@@ -507,31 +565,65 @@ def test_mask_fills_holes_up_to_the_closing_and_leaves_wider_ones():
     phi = np.linspace(0, 2 * np.pi, 60, endpoint=False)
     for radius, filled in ((specimen.CLOSING_A - 0.5, 1), (specimen.CLOSING_A + 0.5, 0)):
         ring = 15 + radius * np.stack([np.cos(phi), np.sin(phi)], 1)
-        assert specimen.mask(of_gold(ring, sampling), sampling)[150, 150] == filled
+        assert mask(of_gold(ring, sampling), sampling)[150, 150] == filled
 
 
 def test_mask_may_cover_the_whole_field():
     grid = np.stack(np.meshgrid(*[np.arange(0, 12, 1.0)] * 2), -1)
-    assert specimen.mask(of_gold(grid, Sampling(40, 0.3)), Sampling(40, 0.3)).all()
+    assert mask(of_gold(grid, Sampling(40, 0.3)), Sampling(40, 0.3)).all()
 
 
 def test_substrate_is_not_in_the_mask():
     sampling = Sampling(64, 0.3)
-    bare = specimen.mask(of_gold([[5.0, 5.0]], sampling), sampling)
+    bare = mask(of_gold([[5.0, 5.0]], sampling), sampling)
     on_carbon = of_gold([[5.0, 5.0]], sampling, substrate=[[12.0, 12.0], [5.0, 9.0]])
-    np.testing.assert_array_equal(specimen.mask(on_carbon, sampling), bare)
+    np.testing.assert_array_equal(mask(on_carbon, sampling), bare)
 
 
-def test_instance_masks_are_each_particles_own():
-    sampling = Sampling(64, 0.3)
-    far = of_gold([[5.0, 5.0], [13.0, 13.0]], sampling)
-    far.atoms.arrays["particle"][:] = [1, 2]
-    instances = specimen.instance_masks(far, sampling)
-    assert instances.shape == (2, 64, 64)
-    assert instances.dtype == np.uint8
-    for one, place in zip(instances, ([5.0, 5.0], [13.0, 13.0]), strict=True):
-        np.testing.assert_array_equal(one, specimen.mask(of_gold([place], sampling), sampling))
-    np.testing.assert_array_equal(instances.any(0), specimen.mask(far, sampling))
-    near = of_gold([[5.0, 5.0], [6.0, 5.0]], sampling)
-    near.atoms.arrays["particle"][:] = [1, 2]
-    assert specimen.instance_masks(near, sampling).all(0).any(), "overlap belongs to both"
+def of_faces(places, faces, sampling):
+    """One gold atom a particle, at given places on given faces."""
+    structure = of_gold(places, sampling)
+    structure.atoms.arrays["particle"][:] = np.arange(len(places)) + 1
+    return replace(structure, faces=faces)
+
+
+def test_instances_are_each_particles_own_mask_on_its_face():
+    places = [[5.0, 5.0], [13.0, 13.0], [6.0, 5.0]]
+    found = specimen.instances(of_faces(places, (0, 0, 1), SMALL), SMALL)
+    for number, face in ((1, 0), (2, 0), (3, 1)):
+        alone = mask(of_gold([places[number - 1]], SMALL), SMALL)
+        np.testing.assert_array_equal(found[face] == number, alone)
+    assert set(found[0].ravel()) == {0, 1, 2}
+    assert found.all(0).sum() > 40, "particles on opposite faces overlap, each whole"
+
+
+def test_gap_between_two_particles_is_in_neither():
+    # Closer than holes within one particle are filled, further than their discs touch.
+    places = [[8.0, 9.6], [8.0 + GOLD.neighbour_A + 0.9, 9.6]]
+    middle = tuple(np.rint(np.mean(places, 0) / 0.3).astype(int))
+    assert mask(of_gold(places, SMALL), SMALL)[middle]
+    assert not mask(of_faces(places, (0, 0), SMALL), SMALL)[middle]
+
+
+def test_pixel_that_two_particles_of_a_face_touch_is_the_laters():
+    found = specimen.instances(of_faces([[5.0, 5.0], [6.0, 5.0]], (0, 0), SMALL), SMALL)
+    later = mask(of_gold([[6.0, 5.0]], SMALL), SMALL)
+    np.testing.assert_array_equal(found[0] == 2, later)
+    assert (found[0] == 1).any()
+    assert not found[1].any()
+
+
+def test_particle_that_is_nearly_as_wide_as_the_field_leaves_a_gap_to_its_image():
+    row = np.stack([np.arange(8.0, 24.0, 1.0) % 19.2, np.full(16, 9.6)], 1)
+    m = mask(of_gold(row, SMALL), SMALL)[:, 32]
+    # From r before the first atom to r behind the last, across the border.
+    inside = (np.arange(64) * 0.3 - 8.0 + GOLD.neighbour_A / 2) % 19.2 <= 15 + GOLD.neighbour_A
+    assert (m != inside).sum() <= 2
+    assert not m.all()
+
+
+def test_atoms_further_apart_than_the_closing_reaches_keep_their_discs():
+    sparse = Structure(of_gold([5.0, 5.0], SMALL).atoms, replace(GOLD, lattice_A=10.0), (0,))
+    radius = 10 / 2**0.5 / 2
+    assert radius > specimen.CLOSING_A
+    assert iou(mask(sparse, SMALL), disc(SMALL, 5.0, radius)) > 0.9

@@ -128,6 +128,16 @@ def test_writing_again_replaces(full):
     assert names(full.parent) == [full.name]
 
 
+@form
+def test_chosen_variables_are_read_alone_with_their_coordinates(full):
+    found = store.read(full, KIND, ["mask", "loss"])
+    assert set(found.variables) == {"mask", "loss", "structure", "shape"}
+    xr.testing.assert_equal(found, dataset()[["mask", "loss"]])
+    assert found.attrs["specimen"] == "gold"
+    with pytest.raises(StoreError, match=r"not a whole store of exit waves: KeyError: .*'phase'"):
+        store.read(full, KIND, ["phase"])
+
+
 def test_open_reads_when_used(tmp_path):
     path = tmp_path / "waves.zarr"
     store.write(dataset(), path, KIND, {})
@@ -358,6 +368,15 @@ def test_read_many_sorts_along_the_dimension(tmp_path, form):
         for name in ("spectrum", "mask", "counts", "score", "note", "shape", "energy", "outcome"):
             xr.testing.assert_equal(part[name], dataset(first)[name])
     assert found.counts.dtype == np.uint32
+
+
+def test_read_many_reads_chosen_variables(tmp_path):
+    for first in (0, 5):
+        store.write(dataset(first), tmp_path / f"{first}.zarr.zip", KIND, {})
+    paths = [tmp_path / f"{first}.zarr.zip" for first in (0, 5)]
+    found = store.read_many(paths, KIND, "structure", variables=["loss"])
+    assert set(found.data_vars) == {"loss"}
+    assert found.sizes["structure"] == 10
 
 
 def test_read_many_names_the_store_that_is_not_whole(tmp_path):

@@ -40,6 +40,8 @@ def test_aberrations_are_in_angstrom_and_radians():
     assert (optics.phi12, optics.phi21, optics.phi23) == pytest.approx(
         (np.pi / 2, -np.pi / 4, np.pi)
     )
+    back = {"defocus_nm": 5.0, **aberrations.model_dump()}
+    assert units.aberrations(optics) == pytest.approx(back)
     assert not optics.round
     assert units.optics(Condition(5, 1.2, 18, 400), Microscope()).round
 

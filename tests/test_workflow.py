@@ -15,6 +15,7 @@ import pytest
 import torch
 import xarray as xr
 import yaml
+from ase.build import bulk
 from snakemake.utils import update_config
 
 from passband import table
@@ -245,6 +246,30 @@ def test_changing_the_specimen_remakes_all_that_depends_on_it(finished):
 
 
 @pytest.mark.slow
+def test_a_crystal_file_is_read_before_any_job_and_edited_makes_its_waves_again(tmp_path):
+    place = Workplace(tmp_path / "w")
+    file = place.folder / "gold.xyz"
+    study = place.study(specimens={"gold": {"material": file.name, "shape": "sphere"}})
+    target = "results/smallest/waves/gold/val/00000.zarr.zip"
+    file.write_text("no crystal")
+    printed = place.run(target, study=study, fails=True)
+    assert "specimens.gold: material = 'gold.xyz': not a crystal file that ASE reads" in printed
+    assert "Traceback" not in printed
+    assert not (place.folder / "results").exists()
+
+    def crystal(a):
+        bulk("Au", "fcc", a, cubic=True).write(file, format="extxyz")
+        os.utime(file, (0, 0))  # one that is older than what was made of the other
+
+    crystal(4.078)
+    place.run(target, study=study)
+    crystal(4.078)
+    assert "Nothing to be done" in place.run("--dry-run", target, study=study)
+    crystal(4.1)
+    assert place.jobs(target, study=study) == {"simulate": 1}
+
+
+@pytest.mark.slow
 def test_more_structures_simulate_only_the_shards_that_change(finished):
     jobs = finished.jobs(study=finished.study(study={"structures": {"train": 24}}))
     assert jobs["simulate"] == 2  # of three shards of 8, the first is full already
@@ -435,15 +460,23 @@ def test_a_condition_of_the_test_grid_is_written_as_images(copied):
 @pytest.mark.slow
 def test_images_of_the_training_grid_only_are_written_too(copied):
     study = copied.study(test_grid={"defocus_nm": [12]})
-    target = f"results/smallest/images/gold/train/{MIDDLE}.zarr"
-    assert copied.jobs(target, study=study) == {"images": 1}
+    targets = [f"results/smallest/images/gold/train/{MIDDLE}{d}.zarr" for d in ("", "_draw12")]
+    assert copied.jobs(*targets, study=study) == {"images": 2}
+    copied.run(targets[1], study=study)
+    images = xr.open_zarr(copied.folder / targets[1])
+    assert images.attrs["draw"] == 12
+    np.testing.assert_array_equal((images.instances > 0).any("face"), images["mask"])
 
 
 def test_images_of_no_grid_are_refused(tmp_path):
     place = Workplace(tmp_path / "w")
     # Defocus of one grid with dose of the other: a condition of neither.
     study = place.study(test_grid={"defocus_nm": [12], "dose_e_per_A2": [500]})
-    for id in ("df+0012.00_cs+0001.200_ap016.00_ds001000.00", MIDDLE.replace("20", "21")):
+    for id in (
+        "df+0012.00_cs+0001.200_ap016.00_ds001000.00",
+        MIDDLE.replace("20", "21"),
+        f"{MIDDLE}_draw0",  # has no name beside the condition's
+    ):
         target = f"results/smallest/images/gold/test/{id}.zarr"
         printed = place.run("--dry-run", target, study=study, fails=True)
         assert "MissingRuleException" in printed

@@ -98,12 +98,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(options: argparse.Namespace) -> int:
     study = load(options.file)
-    files = {s.material for s in study.specimens.values() if s.structure == "file"}
-    if files:
-        from passband import crystals  # ase takes a second to import
+    if not study.settled:
+        from passband import specimen  # ase takes a second to import
 
-        for file in sorted(files):
-            crystals.crystal(file)
+        specimen.check(study)
     print(summary(study))
     return 0
 

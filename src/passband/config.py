@@ -6,6 +6,7 @@ a line for each mistake naming key, value and what is allowed. The JSON schema a
 """
 
 import difflib
+import hashlib
 import re
 from collections.abc import Sequence
 from itertools import pairwise, product
@@ -298,6 +299,56 @@ class Planes(Block):
     max: int = key(0, "Most.", ge=0, le=20)
 
 
+class Thermal(Block):
+    """Thermal motion: atoms displaced independently, by a normal distribution in each direction.
+
+    Masks are those of the resting structure.
+    """
+
+    temperature_K: float = key(
+        0.0,
+        "Temperature; 0 leaves atoms at rest, without zero-point motion. Mean square displacements "
+        "follow by Debye's model from the B factors of the metals and, for the substrate, of "
+        "graphite; compounds and crystal files need `msd_A2`.",
+        "K",
+        ge=0,
+        le=2000,
+    )
+    msd_A2: dict[str, float] = key(
+        dict,
+        "Mean square displacement along one direction, B/8π², by chemical symbol, such as "
+        "{Ce: 0.003, O: 0.006}, instead of what the temperature gives.",
+        "Å²",
+    )
+    configurations: int = key(
+        1,
+        "Frozen configurations of each structure, whose images are averaged in intensity; 1 is a "
+        "snapshot. Time and memory grow with it.",
+        ge=1,
+        le=1000,
+    )
+
+    @property
+    def moves(self) -> bool:
+        """Whether any atom does."""
+        return self.temperature_K > 0 or any(self.msd_A2.values())
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        for element, square in self.msd_A2.items():
+            if not re.fullmatch("[A-Z][a-z]?", element):
+                raise ValueError(f"msd_A2 = {element!r}: must be a chemical symbol, such as Au")
+            # More would throw atoms out of the cell, or the crystal has molten.
+            if not 0 <= square <= 0.1:
+                raise ValueError(f"msd_A2.{element} = {square:g}: must be between 0 and 0.1 Å²")
+        if self.configurations > 1 and not self.moves:
+            raise ValueError(
+                f"configurations = {self.configurations}: must be 1 where atoms are at rest, "
+                "temperature_K = 0"
+            )
+        return self
+
+
 class Orientation(Block):
     """How the crystal lies to the beam."""
 
@@ -339,8 +390,7 @@ class Specimen(Block):
     material: str = key(
         "Au",
         f"Crystal, one of {', '.join(sorted(MATERIALS))}, or the path of a crystal file that ASE "
-        "reads, such as a CIF, relative to the working directory. That a file's content has "
-        "changed goes unnoticed: give it another name.",
+        "reads, such as a CIF, relative to the working directory.",
     )
     shape: Literal[
         "sphere", "wulff", "truncated-octahedron", "cube", "decahedron", "icosahedron"
@@ -364,8 +414,13 @@ class Specimen(Block):
         0.0, "Fraction of each particle's surface atoms that is missing, at random.", ge=0, le=0.5
     )
     twins: Planes = key(Planes, "Twin planes in a particle of fcc, zincblende or fluorite.")
-    stacking_faults: Planes = key(Planes, "Stacking faults in a particle of fcc or zincblende.")
+    stacking_faults: Planes = key(
+        Planes,
+        "Stacking faults in a particle of fcc or zincblende; in fluorite every glide puts ions on "
+        "top of each other.",
+    )
     orientation: Orientation = key(Orientation, "How particles lie to the beam.")
+    thermal: Thermal = key(Thermal, "Thermal motion.")
     particles: Particles = key(Particles, "Particles in a structure.")
     gap_nm: float = key(
         0.3,
@@ -380,6 +435,25 @@ class Specimen(Block):
     def structure(self) -> str:
         """The crystal structure, "file" of a crystal file."""
         return MATERIALS[self.material].structure if self.material in MATERIALS else "file"
+
+    @property
+    def settled(self) -> bool:
+        """Whether what may be wrong shows here, before ASE reads a file or grows a particle.
+
+        Of the others :func:`passband.specimen.check` draws some.
+        """
+        planes = self.twins.max + self.stacking_faults.max
+        return self.structure != "file" and not self.surface_energies and not planes
+
+    @property
+    def content(self) -> str:
+        """Sixteen hexadecimal digits that stand for what is in a crystal file; "" if there is none.
+
+        With them, a file that is edited counts as another specimen.
+        """
+        if self.structure != "file":
+            return ""
+        return hashlib.blake2b(Path(self.material).read_bytes(), digest_size=8).hexdigest()
 
     @model_validator(mode="after")
     def _known_and_ordered(self) -> Self:
@@ -399,7 +473,34 @@ class Specimen(Block):
                 f"diameter_nm.mean = {d.mean}: must lie between min = {d.min} and max = {d.max}"
             )
         self._check_shape()
+        self._check_thermal()
         return self
+
+    def _check_thermal(self) -> None:
+        """Refuse motion of unknown size, and sizes of what is not there."""
+        thermal, material = self.thermal, MATERIALS.get(self.material)
+        if not thermal.moves:
+            return
+        carbon = ["C"] if self.substrate.thickness_nm else []
+        # What a file holds shows when ASE reads it.
+        elements = [*(material.elements if material else []), *carbon]
+        known = [*thermal.msd_A2]
+        if thermal.temperature_K:
+            known += carbon + (material.elements if material and material.b_A2 else [])
+        lacking = [element for element in elements if element not in known]
+        if not material and not thermal.msd_A2:
+            lacking = ["every element"]
+        if lacking:
+            raise ValueError(
+                f"thermal.msd_A2 = {thermal.msd_A2}: lacks {', '.join(lacking)}, which "
+                f"temperature_K = {thermal.temperature_K:g} does not give for material "
+                f"{self.material!r}"
+            )
+        if material and (other := [e for e in thermal.msd_A2 if e not in elements]):
+            raise ValueError(
+                f"thermal.msd_A2.{other[0]} = {thermal.msd_A2[other[0]]:g}: must be of "
+                f"{_one_of(elements)}, the elements of this specimen"
+            )
 
     def _check_shape(self) -> None:
         """Refuse what makes no sense together."""
@@ -745,6 +846,11 @@ class Study(Block):
     figures: Figures = key(Figures, "How figures look.")
 
     @property
+    def settled(self) -> bool:
+        """Whether all specimens are."""
+        return all(specimen.settled for specimen in self.specimens.values())
+
+    @property
     def train_conditions(self) -> list[Condition]:
         return conditions(self.grid.axes())
 
@@ -760,8 +866,9 @@ class Study(Block):
 
     @property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that stand for the configuration."""
-        return digest(self.model_dump(mode="json"))
+        """Sixteen hexadecimal digits that stand for the configuration and its crystal files."""
+        files = {name: s.content for name, s in self.specimens.items() if s.structure == "file"}
+        return digest(self.model_dump(mode="json"), *([files] if files else []))
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -918,6 +1025,8 @@ def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "")
         return "three integers such as [1, 1, 0], or [] for a random orientation"
     if name == "surface_energies":
         return 'a block of Miller indices and numbers, such as {"111": 1.28, "100": 1.63}'
+    if name == "msd_A2":
+        return "a block of chemical symbols and numbers, such as {Ce: 0.003, O: 0.006}"
     if get_origin(annotation) is list:
         (item,) = get_args(annotation)
         if get_origin(item) is list:
@@ -1006,6 +1115,8 @@ def _allowed_at(loc: list) -> str:
     _, field = _field(loc)
     if field is None or loc[-2:-1] == ["specimens"]:
         return "a block of keys"
+    if _field(loc[:-1])[1] is field and get_origin(field.annotation) is dict:
+        return allowed("", get_args(field.annotation)[1])
     if not isinstance(loc[-1], int):
         return allowed(loc[-1], field.annotation, field.metadata, _unit(loc))
     if axis := AXES.get(loc[-2]):

@@ -12,7 +12,7 @@ from math import ceil, pi
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
-from ase.cluster import Decahedron, Icosahedron, wulff_construction
+from ase.cluster import Decahedron, FaceCenteredCubic, Icosahedron, wulff_construction
 from ase.io import read
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError, cKDTree
 
@@ -37,7 +37,7 @@ class Crystal:
     name : str
         The material's name, or the file's path.
     structure : str
-        "fcc", "bcc", "zincblende", "fluorite", or "file".
+        "fcc", "bcc", "zincblende", "fluorite", or "file" of any crystal that a file holds.
     cell : ase.Atoms
         The conventional unit cell, or the file's.
     neighbour_A : float
@@ -263,9 +263,17 @@ def _wulff(symbol: str, number: int) -> np.ndarray:
     material = MATERIALS[symbol]
     surfaces, energies = zip(*material.surface_energies.items(), strict=True)
     cluster = wulff_construction(
-        symbol, surfaces, energies, number, material.structure, "closest", material.lattice_A
+        symbol, surfaces, energies, number, _layered, "closest", material.lattice_A
     )
     return _centred(cluster)
+
+
+def _layered(symbol: str, surfaces: tuple, layers: np.ndarray, latticeconstant: float) -> Atoms:
+    """Return the cluster that ASE asks for in its search, which tries a few for every number."""
+    return _fcc(symbol, surfaces, tuple(map(int, layers)), latticeconstant)
+
+
+_fcc = lru_cache(maxsize=256)(FaceCenteredCubic)
 
 
 def multiply_twinned(name: str, shape: str, number: int) -> Atoms:
@@ -408,7 +416,10 @@ def add_planar_defects(
     ed., ch. 10). So outlines have a re-entrant angle or a step. In zincblende a twin cuts the
     single bonds along the normal and a fault the glide set, so that as in fcc every atom keeps
     its number of neighbours. In fluorite a twin lies between two layers of anions, where a cation
-    loses one of its eight; a fault would put cation on cation, and a configuration refuses it.
+    loses one of its eight. There is no fault in it: between layers of anions, one sense of a/6⟨112⟩
+    puts anion on anion, in CeO2 1.56 Å apart in place of 2.71 Å, and the other cation on cation,
+    3.12 Å apart in place of 3.83 Å; between anions and cations it brings two to within 1.56 Å or
+    0.78 Å. So a configuration refuses it.
 
     Parameters
     ----------

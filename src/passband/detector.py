@@ -28,6 +28,11 @@ def vibration(rms: float, q: np.ndarray) -> np.ndarray:
         Standard deviation s of the displacement along any one direction [Å].
     q : array
         Spatial frequency [1/Å].
+
+    Returns
+    -------
+    float64 array
+        Of the shape of `q`.
     """
     return np.exp(-2 * np.pi**2 * rms**2 * q**2)
 
@@ -40,17 +45,22 @@ def mtf(
     Parameters
     ----------
     form : {"none", "gaussian", "lorentzian", "table"}
-        ``gaussian`` is m^(f²), of a Gaussian point spread; ``lorentzian`` 1/(1 + (1/m − 1)f²), with
-        the long tails that scattering in a detector gives (both are the terms that measured MTFs
-        are commonly fitted with: de Ruijter & Weiss, *Rev. Sci. Instrum.* 63, 4314, 1992;
-        Weickenmeier, Nüchter & Mayer, *Optik* 99, 147, 1995). ``table`` is interpolated linearly
-        and constant beyond its ends.
+        ``none`` is 1; ``gaussian`` is m^(f²), of a Gaussian point spread; ``lorentzian`` is
+        1/(1 + (1/m − 1)f²), with the long tails that scattering in a detector gives (both are the
+        terms that measured MTFs are commonly fitted with: de Ruijter & Weiss, *Rev. Sci. Instrum.*
+        63, 4314, 1992; Weickenmeier, Nüchter & Mayer, *Optik* 99, 147, 1995). ``table`` is
+        interpolated linearly and constant beyond its ends.
     f : array
         Spatial frequency over the Nyquist frequency.
     at_nyquist : float
         m, the MTF at the Nyquist frequency, for the two forms.
     table : sequence of (f, MTF)
         Pairs of ascending f.
+
+    Returns
+    -------
+    float64 array
+        Of the shape of `f`.
 
     Raises
     ------
@@ -78,7 +88,7 @@ def blur(
     """Return what multiplies the spectrum of an image, laid out as ``rfft2`` wants it.
 
     None if nothing does. The MTF is taken to include the pixel's own sinc, as a measured one does;
-    arguments are those of :func:`vibration` and :func:`mtf`.
+    arguments are those of :func:`vibration` and :func:`mtf`, the vibration's in Å.
 
     Returns
     -------

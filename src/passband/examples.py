@@ -11,6 +11,7 @@ import xarray as xr
 
 from passband import detector, store, units
 from passband.config import Microscope
+from passband.ctf import Optics
 from passband.grid import Condition
 from passband.imaging import Imager, expose, normalise
 from passband.lens import Spread
@@ -27,16 +28,19 @@ class Split:
         (study seed, specimen, split): what the seeds of the images' noise start with.
     structures : (N,) int array
         Index of each structure within the split.
-    spectra : (N, cropped, cropped) complex64 tensor
-        Cropped spectra of the exit waves.
+    spectra : (N, P, cropped, cropped) complex64 tensor
+        Cropped spectra of the exit waves, P frozen-phonon configurations of each structure.
     masks : (N, 1, px, px) float32 tensor
         Ground truth, 0 or 1.
+    instances : (N, 2, px, px) uint8 array, optional
+        Which particle is where, see :func:`passband.specimen.instances`; only if it was asked for.
     """
 
     names: tuple[int, str, str]
     structures: np.ndarray
     spectra: torch.Tensor
     masks: torch.Tensor
+    instances: np.ndarray | None = None
 
     @classmethod
     def load(
@@ -45,6 +49,7 @@ class Split:
         names: tuple[int, str, str],
         microscope: Microscope,
         device: torch.device,
+        instances: bool = False,
     ) -> "Split":
         """Read a split from its shards.
 
@@ -58,13 +63,18 @@ class Split:
             Whose field, pixels and energy the waves must have.
         device : torch.device
             Where to keep them.
+        instances : bool
+            Whether to read the instances too, which networks are not trained on.
 
         Raises
         ------
         StoreError
             If a shard is missing, torn, or of another specimen, split, field or energy.
         """
-        waves = store.read_many(paths, store.WAVES, "structure", expected(names, microscope))
+        variables = ["spectrum", "mask"] + ["instances"] * instances
+        waves = store.read_many(
+            paths, store.WAVES, "structure", expected(names, microscope), variables
+        )
         return cls.from_dataset(waves, names[0], device)
 
     @classmethod
@@ -75,6 +85,7 @@ class Split:
             waves.structure.values,
             torch.as_tensor(waves.spectrum.values, device=device),
             torch.as_tensor(waves["mask"].values[:, None], dtype=torch.float32, device=device),
+            waves.instances.values if "instances" in waves else None,
         )
 
     def __len__(self) -> int:
@@ -87,12 +98,16 @@ class Split:
     def take(self, indices: np.ndarray) -> "Split":
         """Return structures by their place in the split."""
         return Split(
-            self.names, self.structures[indices], self.spectra[indices], self.masks[indices]
+            self.names,
+            self.structures[indices],
+            self.spectra[indices],
+            self.masks[indices],
+            None if self.instances is None else self.instances[indices],
         )
 
     @cached_property
     def digest(self) -> str:
-        """Hexadecimal digits that stand for the waves, the masks and the noise's seeds."""
+        """Hexadecimal digits that stand for all that networks see: waves, masks, noise's seeds."""
         return digest(self.names, (self.take(np.array([place])) for place in range(len(self))))
 
 
@@ -138,6 +153,7 @@ class Camera:
 
     @classmethod
     def of(cls, microscope: Microscope, normalisation: str, device: torch.device) -> "Camera":
+        """Return the camera of a configuration's microscope, computing on a device."""
         blur = detector.blur(
             microscope.sampling,
             microscope.vibration_A,
@@ -167,6 +183,16 @@ class Camera:
         """Return the seed of each image's noise; see :meth:`counts`."""
         return [seed(*split.names, int(i), condition.id, "noise", draw) for i in split.structures]
 
+    def lenses(
+        self, split: Split, condition: Condition, draw: int = 0
+    ) -> list[tuple[Optics, float]]:
+        """Return each image's lens, and its dose over the condition's; see :meth:`counts`."""
+        optics, spread = units.optics(condition, self.microscope), units.spread(self.microscope)
+        return [
+            spread.draw(optics, (*split.names, int(i), condition.id, "lens", draw))
+            for i in split.structures
+        ]
+
     def counts(
         self, split: Split, condition: Condition, draw: int = 0, chunk: int = 64
     ) -> Iterator[torch.Tensor]:
@@ -189,17 +215,13 @@ class Camera:
         optics, spread = units.optics(condition, self.microscope), units.spread(self.microscope)
         gain = self.microscope.detector.gain
         seeds = self.seeds(split, condition, draw)
+        drawn = self.lenses(split, condition, draw) if spread != Spread() else []
         for start in range(0, len(split), chunk):
             part = slice(start, start + chunk)
-            drawn = [
-                spread.draw(optics, (*split.names, int(i), condition.id, "lens", draw))
-                for i in split.structures[part]
-                if spread != Spread()
-            ]
-            lenses = [lens for lens, _ in drawn] if spread.of_lens else optics
+            lenses = [lens for lens, _ in drawn[part]] if spread.of_lens else optics
             intensity = self.imager.intensity(split.spectra[part], lenses)
             if spread.dose:
-                doses = torch.tensor([dose for _, dose in drawn]).to(intensity)
+                doses = torch.tensor([dose for _, dose in drawn[part]]).to(intensity)
                 intensity = intensity * doses[:, None, None]
             counts = expose(intensity, self.electrons(condition), seeds[part])
             yield counts if gain == 1 else counts * gain

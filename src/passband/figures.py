@@ -1,6 +1,7 @@
 """Figures of a study. Every function returns a matplotlib figure and reads nothing from disk."""
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import xarray as xr
+from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from scipy.stats import spearmanr
@@ -18,6 +20,9 @@ from passband.grid import AXES, Condition
 
 #: Colours that do not depend on the palette: training condition, other conditions, truth.
 OWN, OTHER, TRUTH = "#2a6f97", "#d1495b", "#f4d35e"
+
+#: Lines around particles by the face of the substrate that they lie on.
+OUTLINES = {"on top": "solid", "at the bottom": "dashed"}
 
 #: Most panels along one side of a figure.
 MOST = 4
@@ -355,7 +360,9 @@ def gallery(
     potentials: np.ndarray,
     waves: np.ndarray,
     images: np.ndarray,
-    masks: np.ndarray,
+    instances: np.ndarray,
+    specimen: str,
+    structures: Sequence[str],
     condition: str,
     pixel_size_A: float,
 ) -> Figure:
@@ -371,23 +378,29 @@ def gallery(
         Exit waves, vacuum of amplitude 1.
     images : (N, px, px) array
         Electron counts.
-    masks : (N, px, px) array
-        Ground truth, drawn as an outline on a second copy of the image.
+    instances : (N, 2, px, px) array
+        Ground truth, see :func:`passband.specimen.instances`: drawn as the semantic mask, with an
+        outline around each particle.
+    specimen : str
+        The specimen's name.
+    structures : sequence of N str
+        What to call each structure.
     condition : str
         Id of the images' condition.
     pixel_size_A : float
         Side of a pixel [Å].
     """
     _theme()
+    masks = instances.any(1)
     # Phase beside the particles' surroundings: that of a whole wave means nothing.
-    beside = np.where(masks.all((-2, -1), keepdims=True), True, masks == 0)
+    beside = np.where(masks.all((-2, -1), keepdims=True), True, ~masks)
     mean = (waves * beside).sum((-2, -1), keepdims=True)
     columns = (
-        ("projected potential [kV·Å]", potentials / 1e3, "magma", (0, 1)),
+        ("projected potential [kV·Å]", potentials / 1e3, "magma", (0, 0.999)),
         ("exit wave, amplitude", np.abs(waves), "gray", (0.001, 0.999)),
         ("exit wave, phase [rad]", np.angle(waves / mean), "magma", (0.001, 0.999)),
         ("image [electrons]", images, "gray", (0.005, 0.995)),
-        ("image and mask", images, "gray", (0.005, 0.995)),
+        ("mask and its particles", masks, "gray", None),
     )
     rows = len(masks)
     figure, axes = plt.subplots(
@@ -400,7 +413,7 @@ def gallery(
     side = masks.shape[-1] * pixel_size_A / units.A_PER_NM
     extent = (0, side, 0, side)
     for k, (title, values, palette, ends) in enumerate(columns):
-        low, high = np.quantile(values, ends)
+        low, high = np.quantile(values, ends) if ends else (-1, 2)  # grey, for colours to show on
         for n in range(rows):
             ax = axes[n, k]
             shown = ax.imshow(
@@ -412,14 +425,108 @@ def gallery(
         bar = figure.colorbar(shown, ax=axes[:, k], location="bottom", aspect=20, pad=0.02)
         bar.ax.tick_params(labelsize="x-small")
         bar.outline.set_visible(False)
-    for n, mask in enumerate(masks):
-        if mask.any() and not mask.all():
-            axes[n, -1].contour(
-                mask.T, [0.5], colors=TRUTH, linewidths=1.3, origin="lower", extent=extent
-            )
-    _scale_bar(axes[-1, 0], side)
-    figure.suptitle(label(condition), fontsize="small")
+    # In place of the last scale: what it has instead.
+    bar.ax.clear()
+    bar.ax.set_axis_off()
+    handles = [plt.Line2D([], [], color="0.3", ls=line) for line in OUTLINES.values()]
+    bar.ax.legend(handles, OUTLINES, loc="upper center", ncols=2, fontsize="x-small")
+    for row, name, faces in zip(axes, structures, instances, strict=True):
+        row[0].set_ylabel(name, fontsize="small")
+        _outline_particles(row[-1], faces, extent)
+        _scale_bar(row[0], side)
+    figure.suptitle(f"{specimen} · image at {label(condition)}", fontsize="small")
     return figure
+
+
+def masks(
+    atoms: np.ndarray,
+    particle: np.ndarray,
+    radius: float,
+    reach: float,
+    instances: np.ndarray,
+    pixel_size_A: float,
+) -> Figure:
+    """Return how the masks of a structure come about, in four panels.
+
+    The projected atoms, discs about the particles' atoms, the outlines of their closing, and the
+    semantic mask with the particles in it.
+
+    Parameters
+    ----------
+    atoms : (atoms, 2) array
+        Places in projection [Å].
+    particle : (atoms,) int array
+        Which particle each is of; 0 is the substrate.
+    radius, reach : float
+        Radius r of the discs, and r plus that of the closing [Å].
+    instances : (2, px, px) array
+        See :func:`passband.specimen.instances`.
+    pixel_size_A : float
+        Side of a pixel [Å].
+    """
+    _theme()
+    figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.8), layout="constrained")
+    side = instances.shape[-1] * pixel_size_A / units.A_PER_NM
+    half = pixel_size_A / units.A_PER_NM / 2  # a pixel's place is its centre
+    extent = (-half, side - half, -half, side - half)
+    colours = _particle_colours(range(1, particle.max() + 1))
+    dot, around = 0.35, side * np.array(list(product((-1, 0, 1), repeat=2)))
+    for ax, size in zip(axes[:3], (dot, radius, radius), strict=True):
+        ax.set_aspect("equal")
+        for number, colour in {0: "0.85", **colours}.items():
+            diameter = 2 * (size if number else dot) / units.A_PER_NM
+            places = atoms[particle == number] / units.A_PER_NM
+            discs = EllipseCollection(
+                diameter,
+                diameter,
+                0,
+                units="xy",
+                offsets=(places + around[:, None]).reshape(-1, 2),  # the field is periodic
+                offset_transform=ax.transData,
+                facecolor=(colour, 1 if size == dot or not number else 0.3),
+                edgecolor=colour,
+                lw=0.3,
+            )
+            ax.add_collection(discs)
+    axes[3].imshow(instances.any(0).T, cmap="gray", origin="lower", extent=extent, vmin=-1, vmax=2)
+    for ax in axes[2:]:
+        _outline_particles(ax, instances, extent)
+    for ax, title in zip(
+        axes,
+        (
+            "atoms in projection",
+            f"discs of r = {radius:.2f} Å",
+            f"closed by discs of {reach - radius:.2f} Å",
+            "semantic mask and particles",
+        ),
+        strict=True,
+    ):
+        ax.set_title(title, fontsize="small")
+        ax.set(xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:])
+        sns.despine(ax=ax, left=True, bottom=True)
+    _scale_bar(axes[3], side)
+    return figure
+
+
+def _particle_colours(numbers: Iterable[int]) -> dict[int, tuple]:
+    numbers = list(numbers)
+    return dict(zip(numbers, sns.color_palette("husl", len(numbers)), strict=True))
+
+
+def _outline_particles(ax: plt.Axes, faces: np.ndarray, extent: tuple) -> None:
+    """Draw an outline around each particle, in the line of the face that it lies on."""
+    for number, colour in _particle_colours(np.setdiff1d(np.unique(faces), 0)).items():
+        for face, line in zip(faces == number, OUTLINES.values(), strict=True):
+            if face.any() and not face.all():
+                ax.contour(
+                    face.T,
+                    [0.5],
+                    colors=[colour],
+                    linewidths=1.3,
+                    linestyles=line,
+                    origin="lower",
+                    extent=extent,
+                )
 
 
 def _scale_bar(ax: plt.Axes, side: float) -> None:

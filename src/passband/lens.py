@@ -62,6 +62,11 @@ class Spread:
             The condition's.
         names : sequence of str or int
             What the random numbers are for; see :func:`passband.seeds.seed`.
+
+        Returns
+        -------
+        (Optics, float)
+            The condition's optics with defocus and aberrations of the image's own; its dose [1].
         """
         normal = generator(*names).standard_normal(8)
         # Of a lognormal distribution, var/mean² = exp(σ²) − 1 and mean = exp(μ + σ²/2).

@@ -1,7 +1,15 @@
 """What Passband knows of crystals by name: plain data, so that a configuration can be checked
 without importing ase."""
 
+import re
 from dataclasses import dataclass, field
+
+#: Temperature of the B factors here [K].
+ROOM_K = 293.0
+#: B factor of the substrate's carbon at :data:`ROOM_K` [Å²]: that of graphite, the mean of its
+#: directions and its two sites, 0.58 and 0.61 (Trucano & Chen, *Nature* 258, 136, 1975). For
+#: amorphous carbon, whose bonds are as short, it is an estimate.
+CARBON_B_A2 = 0.60
 
 #: By structure: nearest-neighbour distance in lattice constants, and atoms in the cubic cell.
 _STRUCTURES = {
@@ -27,12 +35,20 @@ class Material:
     surface_energies : dict of Miller indices to float
         Surface energies [J/m²]; only their ratios shape a Wulff particle. Compounds have none
         here, since theirs depend on the termination and on what surrounds the particle.
+    b_A2 : float or None
+        B factor 8π²⟨u²⟩ at :data:`ROOM_K` [Å²], ⟨u²⟩ along one direction. None of compounds.
     """
 
     symbol: str
     structure: str
     lattice_A: float
     surface_energies: dict[tuple[int, int, int], float] = field(default_factory=dict)
+    b_A2: float | None = None
+
+    @property
+    def elements(self) -> list[str]:
+        """Chemical symbols."""
+        return re.findall("[A-Z][a-z]?", self.symbol)
 
     @property
     def neighbour_A(self) -> float:
@@ -48,15 +64,17 @@ class Material:
 
 
 # Lattice constants: CRC Handbook of Chemistry and Physics. Surface energies: Vitos et al.,
-# Surf. Sci. 411, 186 (1998), full-charge-density calculations.
+# Surf. Sci. 411, 186 (1998), full-charge-density calculations. B factors: Sears & Shelley, Acta
+# Cryst. A47, 441 (1991), room temperature; those that Peng et al., Acta Cryst. A52, 456 (1996),
+# give for 280 K are within 5% of them where scaled to the same temperature.
 MATERIALS: dict[str, Material] = {
     m.symbol: m
     for m in (
-        Material("Ag", "fcc", 4.085, {(1, 1, 1): 1.172, (1, 0, 0): 1.200, (1, 1, 0): 1.238}),
-        Material("Au", "fcc", 4.078, {(1, 1, 1): 1.283, (1, 0, 0): 1.627, (1, 1, 0): 1.700}),
+        Material("Ag", "fcc", 4.085, {(1, 1, 1): 1.172, (1, 0, 0): 1.200, (1, 1, 0): 1.238}, 0.73),
+        Material("Au", "fcc", 4.078, {(1, 1, 1): 1.283, (1, 0, 0): 1.627, (1, 1, 0): 1.700}, 0.62),
         Material("CdSe", "zincblende", 6.05),
         Material("CeO2", "fluorite", 5.411),
-        Material("Cu", "fcc", 3.615, {(1, 1, 1): 1.952, (1, 0, 0): 2.166, (1, 1, 0): 2.237}),
+        Material("Cu", "fcc", 3.615, {(1, 1, 1): 1.952, (1, 0, 0): 2.166, (1, 1, 0): 2.237}, 0.56),
         Material(
             "Fe",
             "bcc",
@@ -68,8 +86,9 @@ MATERIALS: dict[str, Material] = {
                 (3, 1, 0): 2.393,
                 (1, 1, 1): 2.733,
             },
+            0.34,
         ),
-        Material("Pd", "fcc", 3.891, {(1, 1, 1): 1.920, (1, 0, 0): 2.326, (1, 1, 0): 2.225}),
-        Material("Pt", "fcc", 3.924, {(1, 1, 1): 2.299, (1, 0, 0): 2.734, (1, 1, 0): 2.819}),
+        Material("Pd", "fcc", 3.891, {(1, 1, 1): 1.920, (1, 0, 0): 2.326, (1, 1, 0): 2.225}, 0.45),
+        Material("Pt", "fcc", 3.924, {(1, 1, 1): 2.299, (1, 0, 0): 2.734, (1, 1, 0): 2.819}, 0.37),
     )
 }

@@ -38,7 +38,7 @@ class Sampling:
     @property
     def half(self) -> int:
         """Largest frequency index within the cutoff."""
-        return int(ANTIALIAS / 2 * self.px + 1e-9)
+        return int(ANTIALIAS / 2 * self.px)
 
     @property
     def cropped(self) -> int:

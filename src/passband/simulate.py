@@ -1,17 +1,21 @@
 """Exit waves by multislice: what every image of a structure is made from."""
 
+import contextlib
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+from unittest import mock
 
 import numpy as np
+import scipy.fft
 import xarray as xr
 from ase import Atoms
 
-from passband import seeds, units
+from passband import seeds, thermal, units
 from passband.config import Microscope, Specimen
 from passband.sampling import ANTIALIAS, Sampling
-from passband.specimen import Structure, draw, mask
+from passband.specimen import FACES, Structure, draw, instances
 
 try:
     import cupy
@@ -23,19 +27,45 @@ except Exception as error:
     sys.modules["cupy"] = sys.modules["cupyx"] = cupy = None
 
 import abtem
+import abtem.core.fft
 
 #: Largest thickness of a slice [Å]. Within 0.95 of the cutoff a wave changes by less than 1% of
 #: its own contrast when slices are made thinner.
 SLICE_A = 1.0
 
 #: abTEM's settings that results depend on, so that nobody's ``~/.config/abtem`` changes a study.
-#: numpy's transforms, because FFTW picks its algorithm by timing, anew in each process.
 _SETTINGS = {
     "fft": "numpy",
     "precision": "float32",
     "antialias.cutoff": ANTIALIAS,
     "antialias.taper": 0.01,
 }
+
+
+_dispatch = abtem.core.fft._fft_dispatch
+
+
+def _transform(x: Any, func_name: str, overwrite_x: bool = False, **options: Any) -> Any:
+    """Return a Fourier transform by scipy on the CPU, and as abTEM does it elsewhere."""
+    if isinstance(x, np.ndarray):
+        return getattr(scipy.fft, func_name)(x, overwrite_x=overwrite_x, workers=1, **options)
+    return _dispatch(x, func_name, overwrite_x=overwrite_x, **options)
+
+
+@contextlib.contextmanager
+def _abtem() -> Iterator[None]:
+    """Hold abTEM to settings and transforms that give the same bits in every process.
+
+    FFTW, its default, picks an algorithm by timing, anew in each process, and without timing
+    (FFTW_ESTIMATE) picks one that takes sixteen times as long at 512². numpy and scipy always take
+    the same one; scipy's is as fast as what FFTW finds, seven times as fast as numpy's at 512², and
+    abTEM has no setting for it.
+    """
+    with (
+        abtem.config.set(_SETTINGS),
+        mock.patch.object(abtem.core.fft, "_fft_dispatch", _transform),
+    ):
+        yield
 
 
 def resolve_device(device: str = "auto") -> str:
@@ -63,9 +93,9 @@ def exit_wave(
     """Return the wave behind a structure for a plane wave of amplitude 1.
 
     Multislice by abTEM (Madsen & Susi, *Open Research Europe* 1, 24, 2021) with Lobato's
-    independent-atom potentials, each projected whole into one slice; atoms do not vibrate. The
-    beam runs along +z and the wave is that at the top of the cell. What scatters beyond the
-    antialiasing cutoff is lost, so the mean intensity is slightly less than 1.
+    independent-atom potentials, each projected whole into one slice. The beam runs along +z and
+    the wave is that at the top of the cell. What scatters beyond the antialiasing cutoff is lost,
+    so the mean intensity is slightly less than 1.
 
     Parameters
     ----------
@@ -83,7 +113,7 @@ def exit_wave(
     (px, px) complex64 array
         The first axis is x. The spectrum is zero beyond `sampling.cutoff`.
     """
-    with abtem.config.set(_SETTINGS):
+    with _abtem():
         potential = _potential(atoms, sampling, device)
         plane = abtem.PlaneWave(energy=energy_eV, device=device)
         # Not lazy: dask, and its threads, stay out of it.
@@ -105,7 +135,7 @@ def projected_potential(atoms: Atoms, sampling: Sampling, device: str = "cpu") -
     (px, px) float32 array
         Projected potential [V·Å]; the first axis is x.
     """
-    with abtem.config.set(_SETTINGS):
+    with _abtem():
         potential = _potential(atoms, sampling, device).build(lazy=False)
         return potential.project().to_cpu().array
 
@@ -153,9 +183,22 @@ def linear_power(spectrum: np.ndarray) -> np.ndarray:
 def structure(
     specimen_name: str, specimen: Specimen, sampling: Sampling, seed: int, split: str, index: int
 ) -> Structure:
-    """Return a split's structure, the one that :func:`simulate` sends its wave through."""
+    """Return a split's structure, at rest: what :func:`simulate` sends its waves through."""
     rng = seeds.generator(seed, specimen_name, split, int(index), "structure")
     return draw(specimen, sampling, rng)
+
+
+def configurations(
+    specimen_name: str, specimen: Specimen, atoms: Atoms, seed: int, split: str, index: int
+) -> Iterator[Atoms]:
+    """Yield a structure's atoms as they are in each of its frozen configurations.
+
+    The k-th depends on study seed, specimen's name, split, index and k alone, so that with more of
+    them the first ones stay what they are. Where atoms are at rest there is one, `atoms` itself.
+    """
+    for k in range(specimen.thermal.configurations):
+        rng = seeds.generator(seed, specimen_name, split, int(index), "phonon", k)
+        yield thermal.displaced(atoms, specimen, rng)
 
 
 def simulate(
@@ -170,8 +213,9 @@ def simulate(
 ) -> xr.Dataset:
     """Return exit waves and masks of some of a split's structures.
 
-    A structure depends on study seed, specimen's name, split and index alone, so any division
-    into shards gives the same ones.
+    A structure and its configurations depend on study seed, specimen's name, split and index
+    alone, so any division into shards gives the same ones. An image is to be formed of each
+    configuration's wave, and their mean taken.
 
     Parameters
     ----------
@@ -195,16 +239,21 @@ def simulate(
     Returns
     -------
     xarray.Dataset
-        ========== ========= ==================== ================================================
+        ========== ========= ================================== ================================
         name       type      dimensions
-        ========== ========= ==================== ================================================
-        spectrum   complex64 (structure, kx, ky)  :meth:`Sampling.crop` of the exit wave
-        mask       uint8     (structure, x, y)    :func:`passband.specimen.mask`
-        particles  int64     (structure)          particles that found room, see `draw`
-        power      float64   (structure, q)       :func:`linear_power` of the spectrum
-        structure  int64     (structure)          index within the split
-        q          float64   (q)                  ring's spatial frequency [1/Å]
-        ========== ========= ==================== ================================================
+        ========== ========= ================================== ================================
+        spectrum   complex64 (structure, configuration, kx, ky) :meth:`Sampling.crop` of the
+                                                                exit wave
+        mask       uint8     (structure, x, y)                  1 where there is a particle, else 0
+        instances  uint8     (structure, face, x, y)            which:
+                                                                :func:`passband.specimen.instances`
+        particles  int64     (structure)                        particles that found room
+        power      float64   (structure, q)                     :func:`linear_power` of the mean
+                                                                of the spectra
+        structure  int64     (structure)                        index within the split
+        face       str       (face)                             the substrate's: top or bottom
+        q          float64   (q)                                ring's spatial frequency [1/Å]
+        ========== ========= ================================== ================================
 
     Raises
     ------
@@ -212,27 +261,37 @@ def simulate(
         If a structure cannot be made; see :func:`passband.specimen.draw`.
     """
     sampling, energy, device = microscope.sampling, units.energy(microscope), resolve_device(device)
-    spectrum = np.empty((len(indices), sampling.cropped, sampling.cropped), np.complex64)
-    masks = np.empty((len(indices), sampling.px, sampling.px), np.uint8)
+    shape = len(indices), specimen.thermal.configurations, sampling.cropped, sampling.cropped
+    spectrum = np.empty(shape, np.complex64)
+    labels = np.empty((len(indices), len(FACES), sampling.px, sampling.px), np.uint8)
     power = np.empty((len(indices), sampling.half + 1))
     particles = np.empty(len(indices), np.int64)
     for i, index in enumerate(progress(indices)):
         drawn = structure(specimen_name, specimen, sampling, seed, split, index)
-        particles[i] = drawn.atoms.arrays["particle"].max()
-        masks[i] = mask(drawn, sampling)
-        spectrum[i] = sampling.crop(exit_wave(drawn.atoms, sampling, energy, device))
-        power[i] = linear_power(spectrum[i])
+        particles[i] = len(drawn.faces)
+        labels[i] = instances(drawn, sampling)
+        frozen = configurations(specimen_name, specimen, drawn.atoms, seed, split, index)
+        for k, atoms in enumerate(frozen):
+            spectrum[i, k] = sampling.crop(exit_wave(atoms, sampling, energy, device))
+        # The linear contrast of a mean of images is that of the mean wave: what differs from one
+        # configuration to the next, the thermal diffuse scattering, is not in it.
+        power[i] = linear_power(spectrum[i].mean(0))
     return xr.Dataset(
         {
             "spectrum": (
-                ("structure", "kx", "ky"),
+                ("structure", "configuration", "kx", "ky"),
                 spectrum,
                 {"long_name": "Fourier coefficients of the exit wave", "units": "1"},
             ),
             "mask": (
                 ("structure", "x", "y"),
-                masks,
+                labels.any(1).astype(np.uint8),
                 {"long_name": "particles in projection", "units": "1"},
+            ),
+            "instances": (
+                ("structure", "face", "x", "y"),
+                labels,
+                {"long_name": "number of the particle in projection, 0 is none", "units": "1"},
             ),
             "particles": (
                 "structure",
@@ -250,6 +309,11 @@ def simulate(
                 "structure",
                 np.asarray(indices, np.int64),
                 {"long_name": "index within the split", "units": "1"},
+            ),
+            "face": (
+                "face",
+                list(FACES),
+                {"long_name": "face of the substrate that a particle lies on", "units": "1"},
             ),
             "q": (
                 "q",

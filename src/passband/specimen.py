@@ -16,11 +16,12 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 from scipy.special import ndtr, ndtri
 
-from passband import PassbandError, crystals
-from passband.config import Diameter, Orientation, Specimen, miller
+from passband import PassbandError, crystals, thermal
+from passband.config import Diameter, Orientation, Specimen, Study, miller
 from passband.crystals import Crystal
 from passband.materials import MATERIALS, Material
 from passband.sampling import Sampling
+from passband.seeds import generator
 from passband.units import A_PER_NM
 
 #: Height of a particle's lowest atom above the substrate's top [Å]; about the sum of the covalent
@@ -28,10 +29,14 @@ from passband.units import A_PER_NM
 CONTACT_A = 2.2
 #: Vacuum above and below the atoms, so that none lies on the cell's border [Å].
 PADDING_A = 2.0
-#: Reach of the mask's closing [Å]: gaps between projected columns up to twice this are filled.
+#: Reach of the mask's closing [Å]: holes between projected columns are filled up to this radius.
 CLOSING_A = 3.0
+#: Faces of the substrate: the one that the beam leaves by, and the one that it meets.
+FACES = ("top", "bottom")
 #: Random places tried for a particle before the structure does without it.
 PLACE_TRIES = 500
+#: Particles that :func:`check` draws.
+CHECK_DRAWS = 8
 #: Rounds of random sequential addition before a density counts as out of reach.
 _ROUNDS = 400
 
@@ -47,11 +52,14 @@ class Structure:
         through the substrate first. The integer array ``particle`` is 0 for the substrate's atoms
         and 1, 2, … for those of each particle.
     material : Material or Crystal
-        What the particles are made of; its `neighbour_A` is what the mask wants to know.
+        What the particles are made of; its `neighbour_A` is what the masks want to know.
+    faces : tuple of int
+        The face that each particle lies on, as an index of :data:`FACES`.
     """
 
     atoms: Atoms
     material: Material | Crystal
+    faces: tuple[int, ...]
 
 
 def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> Structure:
@@ -94,12 +102,10 @@ def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> St
         for diameter in diameters(specimen.diameter_nm, number, rng)
     ]
     both = specimen.substrate.faces == "both"
-    below = rng.integers(2, size=number).astype(bool) if both else np.zeros(number, bool)
-    # Without a substrate there is nothing to keep clear of.
-    top = thickness + CONTACT_A if len(substrate) else 0.0
-    particles = []
-    for face in (False, True):
-        of_face = [p for p, is_below in zip(drawn, below, strict=True) if is_below == face]
+    lies_on = rng.integers(len(FACES), size=number) if both else np.zeros(number, int)
+    particles, faces = [], []
+    for face in range(len(FACES)):
+        of_face = [p for p, on in zip(drawn, lies_on, strict=True) if on == face]
         places = place(
             [p.positions for p in of_face],
             field,
@@ -109,8 +115,9 @@ def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> St
         )
         for p, positions in zip(of_face, places, strict=True):
             if positions is not None:
-                z = -CONTACT_A - positions[:, 2].max() if face else top
+                z = -CONTACT_A - positions[:, 2].max() if face else thickness + CONTACT_A
                 particles.append((p.numbers, positions + np.array([0, 0, z])))
+                faces.append(face)
     positions = np.concatenate([substrate, *(p for _, p in particles)])
     positions[:, :2] %= field
     positions[:, 2] += PADDING_A - positions[:, 2].min()
@@ -122,7 +129,38 @@ def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> St
         pbc=(True, True, False),
     )
     atoms.new_array("particle", np.repeat(np.arange(len(sizes)), sizes))
-    return Structure(atoms, MATERIALS.get(specimen.material, crystal))
+    return Structure(atoms, MATERIALS.get(specimen.material, crystal), tuple(faces))
+
+
+def check(study: Study) -> None:
+    """Draw particles of a study's unsettled specimens, so that what is wrong shows before it runs.
+
+    They are of the largest diameter, and need room in the field. What one form or orientation in
+    many brings about may still show in :func:`draw` alone.
+
+    Parameters
+    ----------
+    study : config.Study
+        Those of its specimens that are not `settled` are looked at.
+
+    Raises
+    ------
+    PassbandError
+        If a crystal file is none, an element of it has no mean square displacement, or a particle
+        cannot be grown or is wider than the field.
+    """
+    for name, specimen in study.specimens.items():
+        if specimen.settled:
+            continue
+        rng, sampling = generator("check", name), study.microscope.sampling
+        try:
+            crystal = crystals.crystal(specimen.material)
+            thermal.mean_squares(specimen, sorted(set(crystal.cell.get_chemical_symbols())))
+            for _ in range(CHECK_DRAWS):
+                drawn = particle(crystal, specimen, specimen.diameter_nm.max * A_PER_NM, rng)
+                place([drawn.positions], sampling.field_A, 0.0, crystal.neighbour_A / 2, rng)
+        except PassbandError as error:
+            raise PassbandError(f"specimens.{name}: {error}") from None
 
 
 def _thickness(specimen: Specimen, rng: np.random.Generator) -> float:
@@ -170,7 +208,7 @@ def amorphous_carbon(
             return kept
         new = rng.random((number, 3)) * box
         if len(kept):
-            tree = cKDTree(kept, boxsize=(field, field, 0))
+            tree = _tree(kept, field)
             new = new[np.isinf(tree.query(new, distance_upper_bound=distance)[0])]
         new = new[_first_come(new, distance, field)]
         kept = np.concatenate([kept, new[: number - len(kept)]])
@@ -180,14 +218,23 @@ def amorphous_carbon(
     )
 
 
+def _tree(points: np.ndarray, field: float) -> cKDTree:
+    # Uniform points need no balancing, and are found in half the time without.
+    return cKDTree(points, boxsize=(field, field, 0), balanced_tree=False)
+
+
 def _first_come(points: np.ndarray, distance: float, field: float) -> np.ndarray:
     """Return which points stay if each yields to the earlier ones that stay themselves."""
+    pairs = _tree(points, field).query_pairs(distance, output_type="ndarray")
     stays = np.ones(len(points), bool)
-    pairs = cKDTree(points, boxsize=(field, field, 0)).query_pairs(distance, output_type="ndarray")
-    # Ordered by the later point, so that every earlier one has been decided on.
-    for earlier, later in pairs[np.argsort(pairs[:, 1])]:
-        if stays[earlier]:
-            stays[later] = False
+    while len(pairs):
+        # Nothing stands in the way of those that are nobody's later one.
+        earlier, later = pairs.T
+        sure = np.ones(len(points), bool)
+        sure[later] = False
+        stays[later[sure[earlier]]] = False
+        # A pair is settled when its earlier point is: that one stays, or is gone.
+        pairs = pairs[stays[later] & stays[earlier] & ~sure[earlier]]
     return stays
 
 
@@ -314,57 +361,67 @@ def place(
     return placed
 
 
-def mask(structure: Structure, sampling: Sampling) -> np.ndarray:
-    """Return where the particles are in projection.
+def instances(structure: Structure, sampling: Sampling) -> np.ndarray:
+    """Return which particle is where in projection, by the face that it lies on.
 
-    The mask is the closing of the projected atoms: every pixel nearer than R to the pixel of one
-    of the particles' atoms, less what lies nearer than R − r to a pixel beyond, with R =
-    :data:`CLOSING_A` and r half the nearest-neighbour distance. So the outline runs r outside the
-    outermost atoms, as if these were touching discs, while holes between projected columns are
-    filled. The substrate is never in it, and the field is periodic. Particles that overlap in
-    projection are one region here; :func:`instance_masks` tells them apart.
+    A particle's mask is the morphological closing, by a disc of radius R − r, of discs of radius r
+    about its projected atoms, with r half the nearest-neighbour distance and R = :data:`CLOSING_A`:
+    touching discs, and the holes between projected columns filled. On pixels it is every pixel
+    within R of an atom's pixel, less what lies within R − r of the edge of these, in the exact
+    Euclidean distance. The field is periodic, the substrate in no mask, and a particle's mask does
+    not depend on the other particles.
 
-    Returns
-    -------
-    (px, px) uint8 array
-        1 in the particles, 0 elsewhere; the first axis is x, pixel i is at x = i × pixel size.
-    """
-    of = structure.atoms.arrays["particle"] > 0
-    return _closing(structure.atoms.positions[of, :2], structure.material.neighbour_A / 2, sampling)
-
-
-def instance_masks(structure: Structure, sampling: Sampling) -> np.ndarray:
-    """Return where each particle is in projection.
-
-    Each is the :func:`mask` of its particle alone, so that where particles overlap, a pixel
-    belongs to all of them. Their union is the semantic mask, but for gaps between two particles
-    that the closing of both together fills.
+    Particles on opposite faces may overlap in projection, so that each face has an image of labels
+    of its own. Those on one face keep their gap; of a pixel that two touch all the same, with a gap
+    of less than a pixel or two, the later has it. The semantic mask is where any face has a
+    particle, ``instances(…).any(0)``.
 
     Returns
     -------
-    (particles, px, px) uint8 array
-        1 in the particle, 0 elsewhere; particle i + 1 of the array ``particle`` is at index i.
+    (2, px, px) uint8 array
+        By face, in the order of :data:`FACES`, 0 or the particle's number in the array
+        ``particle``. The second axis is x; pixel i is at x = i × pixel size.
     """
-    labels = structure.atoms.arrays["particle"]
-    rim = structure.material.neighbour_A / 2
-    masks = [
-        _closing(structure.atoms.positions[labels == label, :2], rim, sampling)
-        for label in range(1, labels.max() + 1)
-    ]
-    return np.array(masks, np.uint8).reshape(-1, sampling.px, sampling.px)
+    numbers, xy = structure.atoms.arrays["particle"], structure.atoms.positions[:, :2]
+    labels = np.zeros((len(FACES), sampling.px, sampling.px), np.uint8)
+    for number, face in enumerate(structure.faces, 1):
+        rim = structure.material.neighbour_A / 2
+        x, y, inside = _closing(xy[numbers == number], rim, sampling)
+        labels[face, x[inside], y[inside]] = number
+    return labels
 
 
-def _closing(points: np.ndarray, rim: float, sampling: Sampling) -> np.ndarray:
-    """Return the closing of projected atoms, its outline `rim` outside the outermost [Å]."""
-    pixel, px = sampling.pixel_A, sampling.px
-    x, y = np.rint(points.T / pixel).astype(int) % px
-    empty = np.ones((px, px), bool)
-    empty[x, y] = False
-    pad = ceil(2 * CLOSING_A / pixel) + 1
-    near = distance_transform_edt(np.pad(empty, pad, mode="wrap")) * pixel <= CLOSING_A
-    if near.all():  # the distance to a background that is nowhere is undefined
-        return np.ones((px, px), np.uint8)
+def _closing(
+    points: np.ndarray, rim: float, sampling: Sampling
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a window around a particle, as x and y of its pixels, and what of it is inside.
+
+    The outline lies `rim` outside the outermost points [Å]. The window is as large as it must be,
+    since its pixels are what a mask costs.
+    """
+    pixel, reach = sampling.pixel_A, max(CLOSING_A, rim)
+    pad = ceil(reach / pixel) + 1  # the pixels at the border are beyond reach
+    starts, places = zip(*(_unwrap(i, sampling.px) for i in _pixels(points, sampling)), strict=True)
+    empty = np.ones([place.max() + 1 + 2 * pad for place in places], bool)
+    empty[tuple(place + pad for place in places)] = False
+    near = distance_transform_edt(empty) * pixel <= reach
     # The nearest pixel beyond lies half a pixel outside the edge, on average.
-    depth = (distance_transform_edt(near) - 0.5) * pixel
-    inside = depth > CLOSING_A - rim
-    return inside[pad:-pad, pad:-pad].astype(np.uint8)
+    inside = (distance_transform_edt(near) - 0.5) * pixel > reach - rim
+    x, y = (
+        (start - pad + np.arange(size)) % sampling.px
+        for start, size in zip(starts, empty.shape, strict=True)
+    )
+    return *np.broadcast_arrays(x[:, None], y), inside
+
+
+def _pixels(points: np.ndarray, sampling: Sampling) -> np.ndarray:
+    """Return the (2, points) pixels that points are in."""
+    return np.rint(points.T / sampling.pixel_A).astype(int) % sampling.px
+
+
+def _unwrap(pixels: np.ndarray, px: int) -> tuple[int, np.ndarray]:
+    """Return where a periodic axis is best cut, behind its widest gap, and pixels from there on."""
+    taken = np.unique(pixels)
+    widest = np.diff(taken, append=taken[0] + px).argmax()
+    start = taken[(widest + 1) % len(taken)]
+    return start, (pixels - start) % px

@@ -227,8 +227,8 @@ def _pack(folder: Path, file: Path) -> None:
         os.fsync(handle.fileno())
 
 
-def read(path: str | Path, kind: str) -> xr.Dataset:
-    """Read a whole store into memory.
+def read(path: str | Path, kind: str, variables: Sequence[str] | None = None) -> xr.Dataset:
+    """Read a store into memory.
 
     Parameters
     ----------
@@ -236,6 +236,8 @@ def read(path: str | Path, kind: str) -> xr.Dataset:
         Where :func:`write` put it.
     kind : str
         What it must be.
+    variables : sequence of str, optional
+        Read these alone, and their coordinates; by default all.
 
     Raises
     ------
@@ -244,12 +246,15 @@ def read(path: str | Path, kind: str) -> xr.Dataset:
     """
     path = Path(path)
 
+    def wanted(opened: xr.Dataset) -> xr.Dataset:
+        return (opened if variables is None else opened[list(variables)]).load()
+
     def load() -> xr.Dataset:
         if path.suffix != ".zip":
-            return xr.open_zarr(path, chunks=None, consolidated=True).load()
+            return wanted(xr.open_zarr(path, chunks=None, consolidated=True))
         _check_entries(path)
         with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as archive:
-            return xr.open_zarr(archive, chunks=None, consolidated=False).load()
+            return wanted(xr.open_zarr(archive, chunks=None, consolidated=False))
 
     return _checked(path, kind, load)
 
@@ -294,7 +299,11 @@ def open(path: str | Path, kind: str) -> xr.Dataset:
 
 
 def read_many(
-    paths: Sequence[str], kind: str, dimension: str, expected: dict | None = None
+    paths: Sequence[str],
+    kind: str,
+    dimension: str,
+    expected: dict | None = None,
+    variables: Sequence[str] | None = None,
 ) -> xr.Dataset:
     """Read several stores and concatenate them along a dimension, sorted by its coordinate.
 
@@ -302,7 +311,7 @@ def read_many(
 
     Parameters
     ----------
-    paths, kind
+    paths, kind, variables
         As for :func:`read`.
     dimension : str
         The dimension to concatenate along; no value of its coordinate may be in two stores.
@@ -314,7 +323,7 @@ def read_many(
     StoreError
         As :func:`read`, and if an attribute is not as expected or a value is in two stores.
     """
-    parts = [read(path, kind) for path in paths]
+    parts = [read(path, kind, variables) for path in paths]
     check_many(parts, paths, dimension, expected)
     whole = xr.concat(
         parts,

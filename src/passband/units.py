@@ -39,6 +39,15 @@ def optics(condition: Condition, microscope: "Microscope") -> Optics:
     )
 
 
+def aberrations(optics: Optics) -> dict[str, float]:
+    """Return a lens's defocus and aberrations by the configuration's keys, in their units."""
+    values = {"defocus_nm": optics.defocus / A_PER_NM}
+    for key, order in (("astigmatism", "12"), ("coma", "21"), ("threefold", "23")):
+        values[f"{key}_nm"] = getattr(optics, f"c{order}") / A_PER_NM
+        values[f"{key}_deg"] = math.degrees(getattr(optics, f"phi{order}"))
+    return values
+
+
 def spread(microscope: "Microscope") -> Spread:
     """Return how much images under one condition differ, in Å."""
     given = microscope.spread

@@ -9,6 +9,11 @@ from passband.grid import AXES, Condition, batches
 
 try:
     STUDY = validate(config, relpath(workflow.configfiles[-1]))
+    # Takes seconds, so no job does it again.
+    if workflow.is_main_process and not STUDY.settled:
+        from passband import specimen
+
+        specimen.check(STUDY)
 except PassbandError as error:
     sys.exit(str(error))
 

@@ -3,13 +3,15 @@ rule images:
     input:
         lambda wildcards: shards(wildcards.specimen, wildcards.split),
     output:
-        directory(f"{RESULTS}/images/{{specimen}}/{{split}}/{{condition}}.zarr"),
+        directory(f"{RESULTS}/images/{{specimen}}/{{split}}/{{condition}}{{draw}}.zarr"),
     log:
-        f"{RESULTS}/logs/images/{{specimen}}/{{split}}/{{condition}}.log",
+        f"{RESULTS}/logs/images/{{specimen}}/{{split}}/{{condition}}{{draw}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/images/{{specimen}}/{{split}}/{{condition}}.tsv"
+        f"{RESULTS}/benchmarks/images/{{specimen}}/{{split}}/{{condition}}{{draw}}.tsv"
     wildcard_constraints:
         condition=f"{GRID}|{pattern_of(STUDY.test_axes)}",
+        # Which draw of the noise: none named is the first, what evaluation sees.
+        draw=r"|_draw[1-9]\d*",
     conda:
         ENVIRONMENT
     threads: 1

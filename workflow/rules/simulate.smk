@@ -15,6 +15,8 @@ rule simulate:
         version=STAGES["simulate"],
         seed=STUDY.study.seed,
         specimen=lambda wildcards: STUDY.specimens[wildcards.specimen].model_dump(),
+        # No path says what is in a file, and no date of it whether that has changed.
+        crystal=lambda wildcards: STUDY.specimens[wildcards.specimen].content,
         microscope=values(STUDY.microscope, "energy_kev", "pixel_size_A", "field_px"),
         structures=structures_of_shard,
     script:

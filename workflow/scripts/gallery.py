@@ -1,9 +1,6 @@
-"""Draw a contact sheet of a specimen: potential, exit wave, image and mask of its structures."""
+"""Draw a contact sheet of a specimen: potential, exit wave, image and masks of its structures."""
 
-import numpy as np
-import torch
-
-from passband import config, devices, figures, jobs, simulate
+from passband import config, devices, figures, gallery, jobs
 from passband.examples import Camera, Split
 from passband.grid import Condition
 
@@ -11,30 +8,16 @@ from passband.grid import Condition
 STRUCTURES = 5
 
 params, wildcards = snakemake.params, snakemake.wildcards
+name = " ".join(["gallery", *wildcards])
 
-with jobs.job(
-    f"gallery {wildcards.specimen}", snakemake.log[0], snakemake.threads, snakemake.config
-) as job:
+with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
+    device = devices.device()
     microscope = config.Microscope(**params.microscope)
-    sampling, specimen = microscope.sampling, config.Specimen(**params.specimen)
+    camera = Camera.of(microscope, job.study.training.normalisation, device)  # not in the counts
     names = (params.seed, wildcards.specimen, "test")
-    split = Split.load([snakemake.input.waves], names, microscope, devices.device())
+    split = Split.load([snakemake.input.waves], names, microscope, device, instances=True)
     split = split.first(STRUCTURES)
-    camera = Camera.of(microscope, job.study.training.normalisation, split.spectra.device)
-    condition = Condition.parse(params.condition)
-    # Exit waves are stored, potentials are not: the structures are made again from their seeds.
-    structures = [
-        simulate.structure(wildcards.specimen, specimen, sampling, params.seed, "test", index)
-        for index in job.progress(split.structures)
-    ]
-    potentials = [simulate.projected_potential(s.atoms, sampling) for s in structures]
-    figure = figures.gallery(
-        np.stack(potentials),
-        sampling.restore(split.spectra.cpu().numpy()),
-        torch.cat(list(camera.counts(split, condition))).cpu().numpy(),
-        split.masks[:, 0].cpu().numpy(),
-        condition.id,
-        microscope.pixel_size_A,
-    )
+    specimen = config.Specimen(**params.specimen)
+    figure = gallery.sheet(camera, split, specimen, Condition.parse(params.condition), job.progress)
     figures.save(figure, snakemake.output, params.dpi)
     job.made = f"{len(split)} structures in {snakemake.output[0]}"

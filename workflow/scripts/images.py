@@ -1,19 +1,20 @@
-"""Write the images of a specimen's split under one condition."""
+"""Write the images of a specimen's split under one condition, one draw of their noise."""
 
 from passband import config, dataset, devices, jobs, store
 from passband.examples import Camera, Split
 from passband.grid import Condition
 
 params, wildcards = snakemake.params, snakemake.wildcards
-name = " ".join(["images", *wildcards])
+name = " ".join(["images", *filter(None, wildcards)])
 
 with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
     device = devices.device()
     microscope = config.Microscope(**params.microscope)
     camera = Camera.of(microscope, job.study.training.normalisation, device)  # not in the counts
     names = (params.seed, wildcards.specimen, wildcards.split)
-    split = Split.load(snakemake.input, names, microscope, device)
-    images = dataset.images(camera, split, Condition.parse(wildcards.condition))
+    split = Split.load(snakemake.input, names, microscope, device, instances=True)
+    draw = int(wildcards.draw.removeprefix("_draw") or 0)
+    images = dataset.images(camera, split, Condition.parse(wildcards.condition), draw)
     store.write(
         images,
         snakemake.output[0],

@@ -11,7 +11,10 @@ with jobs.job("information", snakemake.log[0], snakemake.threads, snakemake.conf
     spectra = {"flat": (np.array([0.0]), np.array([1.0]))} if "flat" in params.weights else {}
     for specimen, files in params.waves.items():
         expected = {"specimen": specimen, "split": "train", "seed": params.seed}
-        parts = [store.read_many([f], store.WAVES, "structure", expected).power for f in files]
+        parts = [
+            store.read_many([file], store.WAVES, "structure", expected, ["power"]).power
+            for file in files
+        ]
         number = sum(power.sizes["structure"] for power in parts)
         mean = sum(power.sum("structure") for power in parts) / number
         spectra[specimen] = (mean.q.values, mean.values)
