@@ -115,7 +115,7 @@ def bare(case: Case, settings: Training, pair: tuple[torch.Tensor, torch.Tensor]
     """Return a function that takes optimizer steps on one batch, and returns their median time."""
     device = pair[0].device
     precision = devices.precision(settings.precision, device)
-    layout = devices.layout(precision)
+    layout = devices.layout(precision, device)
     network = networks.build(case.architecture, 1).to(device, memory_format=layout)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
     images, masks = pair[0][0].contiguous(memory_format=layout), pair[1]
