@@ -273,6 +273,8 @@ def disturbed(slurm, undisturbed, tmp_path_factory) -> Place:
     finally:
         snakemake.kill()
         snakemake.wait()
+        for job in place.watcher.held:  # dead by now, unless something went wrong
+            job.signal(signal.SIGKILL)
     place.first_run = place.printed()
     # Its jobs go on without it.
     wait("the jobs that it left end", lambda: not output("squeue", "--noheader"))
