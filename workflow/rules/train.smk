@@ -14,14 +14,14 @@ rule train:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=120,
+        runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         version=STAGES["train"],
         seed=STUDY.study.seed,
         microscope=IMAGING,
         training=TRAINING,
         replicas=lambda wildcards: BATCHES[wildcards.batch],
-        # Finished replicas of an interrupted job: not an output, which Snakemake would delete.
+        # The state an interrupted job goes on from: not an output, which Snakemake would delete.
         unfinished=f"{RESULTS}/unfinished/{NETWORK}".replace("}/{", "}_{"),
     script:
         "../scripts/train.py"
