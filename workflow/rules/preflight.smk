@@ -6,15 +6,13 @@ rule preflight:
         f"{RESULTS}/logs/preflight.log",
     benchmark:
         f"{RESULTS}/benchmarks/preflight.tsv"
+    # The same node would say the same again.
+    retries: 0
     conda:
         ENVIRONMENT
     threads: 1
-    # The same node would say the same again.
-    retries: 0
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
-    params:
-        results=RESULTS,
     script:
         "../scripts/preflight.py"

@@ -4,10 +4,8 @@ from pathlib import Path
 
 from passband import jobs, preflight, store
 
-params = snakemake.params
-
 with jobs.job("preflight", snakemake.log[0], snakemake.threads, snakemake.config) as job:
-    found = preflight.run(job.study, Path(params.results), snakemake.threads)
+    found = preflight.run(job.study, Path(snakemake.output[0]).parent, snakemake.threads)
     job.log(f"this node:\n{preflight.table(found)}")
     preflight.demand(found)
     with store.replacing(snakemake.output[0]) as beside:
