@@ -33,7 +33,8 @@ def test_job_ends_with_a_line_of_what_it_made(log, capsys):
     with jobs.job("train a b", log, 1, CONFIG) as job:
         job.log("replica 0: fine")
         job.made = "2 networks in there"
-    lines = log.read_text().splitlines()
+    started, *lines = log.read_text().splitlines()
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d started on .+, process {os.getpid()}", started)
     assert len(lines) == 2
     assert lines[0].endswith(" replica 0: fine")
     assert re.fullmatch(r"\d\d:\d\d:\d\d train a b: 2 networks in there in \d+\.\d s", lines[1])
@@ -58,7 +59,8 @@ def test_jobs_in_one_process_do_not_share_their_logs(tmp_path, capsys):
         with jobs.job(name, tmp_path / f"{name}.log", 1, CONFIG) as job:
             job.made = f"thing {name}"
     for name in ("one", "two", "three"):
-        assert len((tmp_path / f"{name}.log").read_text().splitlines()) == 1
+        _, line = (tmp_path / f"{name}.log").read_text().splitlines()
+        assert f" {name}: thing {name} in " in line
     assert len(capsys.readouterr().err.splitlines()) == 3
     assert before == (
         len(logging.getLogger("passband").handlers),
@@ -70,7 +72,7 @@ def test_error_that_the_user_can_mend_is_one_line_and_exit_code_1(log, capsys):
     with pytest.raises(SystemExit) as caught, jobs.job("train", log, 1, CONFIG):
         raise PassbandError("a.zarr: not a whole store")
     assert caught.value.code == 1
-    for text in (log.read_text(), capsys.readouterr().err):
+    for text in (log.read_text().partition("\n")[2], capsys.readouterr().err):
         (line,) = text.splitlines()
         assert line.endswith(" error: train: a.zarr: not a whole store")
     assert logging.getLogger("passband").handlers == []

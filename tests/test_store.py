@@ -340,7 +340,7 @@ def test_what_is_no_store_is_refused(tmp_path, form):
 def test_a_folder_that_lost_its_metadata_or_a_damaged_chunk_is_refused(tmp_path):
     path = tmp_path / "waves.zarr"
     store.write(dataset(), path, KIND, {})
-    chunk = path / "spectrum" / "c" / "0" / "0" / "0"
+    chunk = path / "spectrum" / "c.0.0.0"
     whole = chunk.read_bytes()
     for damaged in (whole[: len(whole) // 2], whole[:-1], b"", whole[:99] + b"?" + whole[100:]):
         chunk.write_bytes(damaged)

@@ -18,7 +18,7 @@ import yaml
 from ase.build import bulk
 from snakemake.utils import update_config
 
-from passband import table
+from passband import status, table
 from passband.config import Study, load
 from passband.examples import Camera, Split
 from passband.grid import Condition
@@ -168,6 +168,19 @@ def test_every_job_logs_one_line_of_what_it_made_and_is_benchmarked(finished):
         assert re.fullmatch(r"\d\d:\d\d:\d\d .+ in \d+\.\d s", last)
         assert last in finished.printed
     assert len(list((results / "benchmarks").rglob("*.tsv"))) == len(logs)
+
+
+@pytest.mark.slow
+def test_status_finds_every_file_of_a_finished_study(finished):
+    """It knows their names by itself: were one of the workflow's another, its job would wait."""
+    found = status.look(load(SMALLEST), finished.folder / "results/smallest")
+    assert found.complete
+    assert found.networks("train") == found.networks("evaluate") == (8, 8)
+    assert all(Path(job.log).is_file() for job in found.jobs)
+    jobs = finished.jobs("--forceall", study="studies/smallest.yaml")
+    figures = {rule: n for rule, n in jobs.items() if rule.startswith("figure_")}
+    counted = {stage: len(of_stage) for stage, of_stage in found.stages.items()}
+    assert jobs == counted | figures
 
 
 @pytest.mark.slow

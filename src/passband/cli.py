@@ -1,9 +1,12 @@
-"""The command ``passband``: check a study file, print results, export a structure, make the
-reference."""
+"""The command ``passband``: check a study file, say where it stands, print results, export a
+structure, make the reference."""
 
 import argparse
 import math
+import os
+import shutil
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,6 +82,24 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("results", type=Path, help="a study's results, such as results/demo")
     show.set_defaults(run=_summary)
 
+    at = commands.add_parser("status", help="draw the grid: done, running, failed and waiting")
+    at.add_argument(
+        "study",
+        nargs="?",
+        type=Path,
+        default=Path("config.yaml"),
+        help="a study file, or a study's results (default: config.yaml)",
+    )
+    at.add_argument(
+        "--watch",
+        nargs="?",
+        type=float,
+        const=10.0,
+        metavar="seconds",
+        help="on a terminal, draw it again and again, every 10 s unless said otherwise",
+    )
+    at.set_defaults(run=_status)
+
     export = commands.add_parser("export", help="write the atoms of one of a study's structures")
     export.add_argument("study", type=Path, help="a study file, such as studies/pilot.yaml")
     export.add_argument("specimen", help="the specimen's name in the study")
@@ -111,6 +132,29 @@ def _summary(options: argparse.Namespace) -> int:
 
     print(ood.summary(store.read(options.results / "ood.zarr", store.OOD)))
     return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from passband import status  # only this command needs it
+
+    if options.watch is not None and not options.watch > 0:
+        raise PassbandError(f"--watch = {options.watch:g}: must be above 0 s")
+    study, results = status.find(options.study)
+    terminal = sys.stdout.isatty()
+    try:
+        while True:
+            found = status.look(study, results)
+            width = shutil.get_terminal_size().columns
+            page = status.text(found, width, terminal and "NO_COLOR" not in os.environ)
+            # Home, the page with the rest of each line cleared, and the rest of the screen.
+            clear = terminal and options.watch is not None
+            lines = "\x1b[K\n".join(page.splitlines())
+            print(f"\x1b[H\x1b[2J{lines}" if clear else page, flush=True)
+            if not clear or found.complete:
+                return 0
+            time.sleep(options.watch)
+    except KeyboardInterrupt:
+        return 0
 
 
 def _export(options: argparse.Namespace) -> int:

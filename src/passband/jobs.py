@@ -3,7 +3,11 @@ for an error that the user can mend."""
 
 import contextlib
 import logging
+import os
+import re
+import socket
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +19,9 @@ from passband import PassbandError, store
 from passband.config import validate
 
 logger = logging.getLogger("passband")
+
+#: A running job's log is touched this often [s], so that its age tells whether the job lives.
+HEARTBEAT_S = 60.0
 
 
 class Job:
@@ -66,7 +73,7 @@ def job(name: str, logfile: str | Path, threads: int, config: dict) -> Iterator[
         The study's configuration.
     """
     started = time.monotonic()
-    with _logging(logfile):
+    with _logging(logfile), _heartbeat(Path(logfile)):
         try:
             _cap_threads(threads)
             running = Job(name, config)
@@ -78,6 +85,50 @@ def job(name: str, logfile: str | Path, threads: int, config: dict) -> Iterator[
             logger.exception("%s: failed after %.1f s", name, time.monotonic() - started)
             raise
         logger.info("%s: %s in %.1f s", name, running.made, time.monotonic() - started)
+
+
+def ended(log: str, rule: str) -> str | None:
+    """Return how the last attempt in a job's log ended.
+
+    Parameters
+    ----------
+    log : str
+        What :func:`job` wrote, or the end of it.
+    rule : str
+        The first word of the job's name.
+
+    Returns
+    -------
+    str or None
+        ``"done"``, ``"failed"``, ``"interrupted"`` by Ctrl-C, or None if it does not say.
+    """
+    entries = re.split(r"^\d\d:\d\d:\d\d ", log, flags=re.M)
+    last = entries[-1].rstrip()
+    if re.match(r"error: |.+: failed after \d+\.\d s\n", last):
+        return "interrupted" if re.search(r"^KeyboardInterrupt\b.*\Z", last, re.M) else "failed"
+    return "done" if re.fullmatch(rf"{rule}\b.*: .+ in \d+\.\d s", last) else None
+
+
+@contextlib.contextmanager
+def _heartbeat(logfile: Path) -> Iterator[None]:
+    """Say in the log where the job runs, and touch it as long as it does."""
+    now, host = time.strftime("%H:%M:%S"), socket.gethostname()
+    with logfile.open("a", encoding="utf-8") as file:  # for whoever looks into it: no screen's line
+        print(f"{now} started on {host}, process {os.getpid()}", file=file)
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(HEARTBEAT_S):
+            with contextlib.suppress(OSError):
+                os.utime(logfile)
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextlib.contextmanager
