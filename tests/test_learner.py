@@ -126,7 +126,7 @@ def difference(one: Trained, other: Trained) -> float:
     ("name", "px", "rate", "tolerance"),
     [
         (NAME, 32, 0.02, 2e-5),
-        # Deep networks magnify what rounding leaves from step to step, the more the larger the rate.
+        # Deep networks magnify what rounding leaves at every step, more at a larger rate.
         pytest.param("unet-resnet18", 64, 0.002, 5e-4, marks=pytest.mark.slow),
     ],
 )
