@@ -1,5 +1,5 @@
-"""The command ``passband``: check a study file, say where it stands, print results, export a
-structure, make the reference."""
+"""The command ``passband``: check a study file and the machine, say where the study stands, print
+results, export a structure, make the reference."""
 
 import argparse
 import math
@@ -100,6 +100,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     at.set_defaults(run=_status)
 
+    fit = commands.add_parser("preflight", help="see whether this machine can do a study's jobs")
+    fit.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        default=Path("config.yaml"),
+        help="a study file (default: config.yaml)",
+    )
+    fit.set_defaults(run=_preflight)
+
     export = commands.add_parser("export", help="write the atoms of one of a study's structures")
     export.add_argument("study", type=Path, help="a study file, such as studies/pilot.yaml")
     export.add_argument("specimen", help="the specimen's name in the study")
@@ -155,6 +165,16 @@ def _status(options: argparse.Namespace) -> int:
             time.sleep(options.watch)
     except KeyboardInterrupt:
         return 0
+
+
+def _preflight(options: argparse.Namespace) -> int:
+    from passband import preflight  # only this command needs it
+
+    study = load(options.file)
+    found = preflight.run(study, Path("results", study.study.name), os.cpu_count() or 1)
+    print(preflight.table(found))
+    preflight.demand(found)
+    return 0
 
 
 def _export(options: argparse.Namespace) -> int:

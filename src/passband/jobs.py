@@ -75,7 +75,7 @@ def job(name: str, logfile: str | Path, threads: int, config: dict) -> Iterator[
     started = time.monotonic()
     with _logging(logfile), _heartbeat(Path(logfile)):
         try:
-            _cap_threads(threads)
+            cap_threads(threads)
             running = Job(name, config)
             yield running
         except PassbandError as error:
@@ -152,12 +152,12 @@ def _logging(logfile: str | Path) -> Iterator[None]:
             handler.close()
 
 
-def _cap_threads(threads: int) -> None:
-    """Hold the numerical libraries that are loaded already to the job's cores."""
-    threadpool_limits(threads)
+def cap_threads(threads: int) -> None:
+    """Hold the numerical libraries that are loaded already to so many threads."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
     if "numba" in sys.modules:
         sys.modules["numba"].set_num_threads(
             min(threads, sys.modules["numba"].config.NUMBA_NUM_THREADS)
         )
+    threadpool_limits(threads)  # last, since numba has just loaded a pool of its own
