@@ -79,5 +79,9 @@ def test_speedup_is_the_ratio_of_timed_steps(monkeypatch):
 
 def test_a_real_probe_answers():
     assert 0.01 < devices.speedup("bfloat16", CPU, rounds=1) < 100
-    assert devices.layout("bfloat16") == torch.channels_last
-    assert devices.layout("float32") == torch.contiguous_format
+
+
+def test_layout_is_plain_in_float32_on_a_gpu_only():
+    assert devices.layout("float32", CUDA) == torch.contiguous_format
+    for precision, device in (("bfloat16", CUDA), ("float16", CUDA), ("float32", CPU)):
+        assert devices.layout(precision, device) == torch.channels_last

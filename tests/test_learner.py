@@ -176,6 +176,9 @@ def test_restored_learner_goes_on_to_the_same_bits(course, seeds, optimizer):
     after = made.learner(NAME, seeds)
     after.restore({k: t.clone() for k, t in tensors.items()}, progress)
     assert (after.epoch, after.steps, after.steps_left) == (1, 3, 1)
+    # Of the epoch before, which the step since has left.
+    for replica, trained in before.trained().items():
+        assert same(after.trained()[replica].weights, trained.weights)
     after.step(*batches[1])
     for places in torch.arange(5).split(3):
         after.validate(*made.held_out.take(places.numpy()))

@@ -41,9 +41,14 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
-def layout(precision: str) -> torch.memory_format:
-    """Return the order of an image's numbers that convolutions are fast in."""
-    return torch.contiguous_format if precision == "float32" else torch.channels_last
+def layout(precision: str, device: torch.device) -> torch.memory_format:
+    """Return the order of an image's numbers that convolutions are fast in: channels last.
+
+    On a CPU even in float32 (the compact U-Net's step takes two thirds of the time), on a GPU where
+    it has matrix units for the precision.
+    """
+    plain = precision == "float32" and device.type == "cuda"
+    return torch.contiguous_format if plain else torch.channels_last
 
 
 def synchronize(device: torch.device) -> None:
@@ -64,11 +69,13 @@ def speedup(precision: str, device: torch.device, rounds: int = 3) -> float:
     network = torch.nn.Sequential(*layers).to(device)
 
     def step(precision: str) -> float:
-        network.to(memory_format=layout(precision))
+        network.to(memory_format=layout(precision, device))
         synchronize(device)
         started = time.perf_counter()
         with autocast(precision, device):
-            total = network(images.contiguous(memory_format=layout(precision))).float().sum()
+            total = (
+                network(images.contiguous(memory_format=layout(precision, device))).float().sum()
+            )
         total.backward()
         synchronize(device)
         return time.perf_counter() - started

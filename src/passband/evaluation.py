@@ -38,7 +38,7 @@ def confusion(logits: Tensor, masks: Tensor) -> Tensor:
 def predict(network: nn.Module, images: Tensor, precision: str) -> Tensor:
     """Return a network's logits, (N, 1, H, W) float32, for images of the same shape."""
     precision = devices.precision(precision, images.device)
-    layout = devices.layout(precision)
+    layout = devices.layout(precision, images.device)
     network = network.to(images.device, memory_format=layout).eval()
     with devices.autocast(precision, images.device):
         return network(images.contiguous(memory_format=layout)).float()

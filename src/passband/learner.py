@@ -115,7 +115,9 @@ class Learner:
         self.seeds, self.settings, self.device = dict(seeds), settings, device
         self.steps_per_epoch = steps_per_epoch
         self.precision = devices.precision(settings.precision, device)
-        self._layout = devices.layout(self.precision) if len(seeds) == 1 else torch.preserve_format
+        self._layout = (
+            devices.layout(self.precision, device) if len(seeds) == 1 else torch.preserve_format
+        )
         built = (networks.build(architecture, seed(s, "weights")) for s in seeds.values())
         modules = [module.to(device, memory_format=self._layout) for module in built]
         self.networks = Alone(modules[0]) if len(modules) == 1 else Stack(modules)

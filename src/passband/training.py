@@ -326,18 +326,17 @@ def _stacking_pays(
     batches: Batches,
 ) -> bool:
     """Choose whether to stack replicas, by timing a few steps of both where that is worth it."""
-    if len(replicas) == 1:
+    if len(replicas) == 1 or settings.replicas_together == "never":
         return False
-    if settings.replicas_together == "never":
-        return False
-    if devices.precision(settings.precision, learner(replicas[:1]).device) == "float16":
+    one = learner(replicas[:1])
+    if one.precision == "float16":
         logger.info("replicas: one after another, since in float16 each has a scale of its own")
         return False
     if settings.replicas_together == "auto" and settings.epochs * len(batches) < WORTH_TIMING:
         logger.info("replicas: one after another, since so few steps are not worth timing")
         return False
     try:
-        one, stack = learner(replicas[:1]), learner(replicas)
+        stack = learner(replicas)
         pair = next(batches.epoch(list(stack.seeds.values()), 0))
         stack.step(*pair)  # the first step sets up, and says whether it can be done at all
     except (RuntimeError, torch.cuda.OutOfMemoryError) as error:
