@@ -12,7 +12,7 @@ rule aggregate:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=60,
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         version=STAGES["aggregate"],
         record=lambda wildcards: RECORD,
@@ -41,7 +41,7 @@ rule ood:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=60,
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         version=STAGES["aggregate"],
         seed=STUDY.study.seed,

@@ -10,7 +10,7 @@ rule figure_ctf:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=15,
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         version=STAGES["figures"],
         microscope=TRANSFER,
@@ -35,7 +35,7 @@ rule figure_matrix:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=15,
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         version=STAGES["figures"],
         palette=STUDY.figures.palette,
@@ -81,7 +81,7 @@ rule figure_examples:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=15,
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         version=STAGES["figures"],
         seed=STUDY.study.seed,

@@ -17,7 +17,7 @@ rule images:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=60,
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         version=STAGES["evaluate"],
         seed=STUDY.study.seed,
@@ -49,7 +49,7 @@ rule gallery_sheet:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=15,
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         version=STAGES["figures"],
         seed=STUDY.study.seed,

@@ -12,7 +12,7 @@ rule information:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         version=STAGES["information"],
         seed=STUDY.study.seed,

@@ -10,7 +10,7 @@ rule simulate:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=60,
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         version=STAGES["simulate"],
         seed=STUDY.study.seed,

@@ -14,7 +14,7 @@ rule train:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=120,
+        runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         version=STAGES["train"],
         seed=STUDY.study.seed,

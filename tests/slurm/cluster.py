@@ -1,0 +1,347 @@
+#!/usr/bin/env python3
+"""A real SLURM on this machine, for tests: controller, node daemons with fake GPUs, accounting.
+
+    tests/slurm/cluster.py install              # Debian's packages; nothing else installs any
+    tests/slurm/cluster.py start --accounting   # with slurmdbd and MariaDB, or --no-accounting
+    tests/slurm/cluster.py status
+    tests/slurm/cluster.py stop                 # ends what was started and removes every file
+
+Needs root, but neither systemd nor cgroups, so that it runs in a container. It lives in one folder,
+but for what stands in /etc/slurm: Snakemake's plugin takes SLURM_* out of the environment, so that
+the commands find their configuration nowhere else. A cluster that is not its own is never touched.
+"""
+
+import argparse
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+PACKAGES = (
+    "mariadb-server",
+    "munge",
+    "slurm-client",
+    "slurm-wlm-basic-plugins",
+    "slurm-wlm-mysql-plugin",
+    "slurmctld",
+    "slurmd",
+    "slurmdbd",
+)
+PROGRAMS = ("munged", "slurmctld", "slurmd", "slurmdbd", "mariadbd", "sbatch", "sacct")
+NODES = ("gpu1", "gpu2", "gpu3", "gpu4", "gpu5", "gpu6")
+GPUS_PER_NODE = 2
+PORT = 17000  # this and the next few, on the loopback interface alone
+
+STATE = Path("/var/tmp/passband-slurm")
+ETC = Path("/etc/slurm")
+CONFIGURATION = ("slurm.conf", "gres.conf", "cgroup.conf", "slurmdbd.conf")
+MARK = "# Written by Passband's tests/slurm/cluster.py, whose `stop` removes it.\n"
+LOGS, PIDS = STATE / "log", STATE / "pid"
+
+#: The daemons that this very process started, for it to reap.
+_children: dict[int, subprocess.Popen] = {}
+
+
+class ClusterError(RuntimeError):
+    """SLURM cannot be started, or has not come up; the message says why."""
+
+
+def missing() -> str | None:
+    """Return why SLURM cannot be started on this machine, or None if it can."""
+    if os.geteuid() != 0:
+        return "SLURM's daemons are started as root only"
+    absent = [program for program in PROGRAMS if shutil.which(program) is None]
+    if absent:
+        return f"not installed: {', '.join(absent)} (tests/slurm/cluster.py install)"
+    if not _own() and any((ETC / name).exists() for name in CONFIGURATION):
+        return f"{ETC} holds another cluster's configuration"
+    return None
+
+
+def install() -> None:
+    """Install Debian's packages, starting none of their services."""
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
+    command = ["apt-get", "install", "-qq", "--yes", "--no-install-recommends", *PACKAGES]
+    subprocess.run(command, check=True, env=environment, stdin=subprocess.DEVNULL)
+
+
+def start(accounting: bool) -> None:
+    """Start the cluster and wait until its nodes are idle, in place of one that is running.
+
+    Parameters
+    ----------
+    accounting : bool
+        With an accounting database, so that ``sacct`` answers; or without.
+
+    Raises
+    ------
+    ClusterError
+        If it cannot be started here, or does not come up.
+    """
+    if reason := missing():
+        raise ClusterError(reason)
+    stop()
+    for folder in (LOGS, PIDS, STATE / "controller", STATE / "munge", ETC):
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _configure(accounting)
+    try:
+        _start_munge()
+        if accounting:
+            _start_accounting()
+        _daemon("slurmctld", "slurmctld", "-D")
+        _until("slurmctld", lambda: "is UP" in _output("scontrol", "ping"))
+        for node in NODES:
+            start_node(node)
+        idle = ["idle"] * len(NODES)
+        _until(NODES[-1], lambda: _output("sinfo", "-hNp", "main", "-o%T").split() == idle)
+    except BaseException:
+        stop()
+        raise
+
+
+def start_node(node: str) -> None:
+    """Start the daemon of one node, which may have been killed."""
+    _daemon(node, "slurmd", "-D", "-N", node)
+
+
+def pid(daemon: str) -> int:
+    """Return the process of a daemon: a node's name, ``slurmctld``, ``slurmdbd``, …"""
+    return int((PIDS / daemon).read_text())
+
+
+def stop() -> None:
+    """Cancel every job, end every daemon that was started, and remove its files."""
+    if _own() and (PIDS / "slurmctld").exists():
+        with contextlib.suppress(subprocess.SubprocessError):
+            subprocess.run(["scancel", "--me"], timeout=10, capture_output=True)
+            for _ in range(150):
+                if not _output("squeue", "--noheader"):
+                    break
+                time.sleep(0.1)
+    # Those that others need last of all.
+    for name in (*NODES, "slurmctld", "slurmdbd", "mariadbd", "munged"):
+        if (PIDS / name).exists():
+            _end(pid(name), name)
+    shutil.rmtree(STATE, ignore_errors=True)
+    if _own():
+        # The mark goes last, so that a stop that is interrupted can be repeated.
+        for name in reversed(CONFIGURATION):
+            (ETC / name).unlink(missing_ok=True)
+
+
+def status() -> str:
+    """Return in a few lines what is running."""
+    if not _own():
+        return "no cluster was started"
+    kind = "with" if (ETC / "slurmdbd.conf").exists() else "without"
+    nodes = _output("sinfo", "--Node", "--long")
+    return f"{kind} accounting, logs in {LOGS}\n{nodes}\n{_output('squeue')}"
+
+
+def _own() -> bool:
+    """Whether the configuration in place is of this script's making."""
+    return (ETC / "slurm.conf").exists() and (ETC / "slurm.conf").read_text().startswith(MARK)
+
+
+def _configure(accounting: bool) -> None:
+    host, nodes = socket.gethostname().partition(".")[0], ",".join(NODES)
+    devices = []
+    for gpu in range(GPUS_PER_NODE):
+        # SLURM drains a node whose GPUs are no device files. These behave as /dev/null does.
+        devices.append(STATE / f"gpu{gpu}")
+        subprocess.run(["mknod", devices[-1], "c", "1", "3"], check=True)
+    files = STATE / f"gpu[0-{GPUS_PER_NODE - 1}]"
+    storage = "slurmdbd" if accounting else "none"
+    ports = f"{PORT + 10 + 1}-{PORT + 10 + len(NODES)}"
+    (ETC / "slurm.conf").write_text(
+        MARK
+        + f"""
+ClusterName=passband
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={PORT}
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket={STATE}/munge/socket,cred_expire=10
+StateSaveLocation={STATE}/controller
+SlurmctldLogFile={LOGS}/slurmctld.log
+SlurmctldPidFile={STATE}/slurmctld.pid
+SlurmdSpoolDir={STATE}/spool-%n
+SlurmdLogFile={LOGS}/%n.log
+SlurmdPidFile={STATE}/%n.pid
+
+# Neither cgroups nor enforced memory: a container has none to give.
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SlurmdParameters=config_overrides
+
+# As on a real cluster but for its waits. A job that goes back into the queue waits there for as
+# long as its credential lasts (cred_expire).
+ReturnToService=2
+MinJobAge=300
+KillWait=2
+SlurmdTimeout=30
+SchedulerParameters=sched_interval=2,bf_interval=5,batch_sched_delay=0
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+
+AccountingStorageType=accounting_storage/{storage}
+AccountingStorageHost=127.0.0.1
+AccountingStoragePass={STATE}/munge/socket
+AccountingStoragePort={PORT + 1}
+
+GresTypes=gpu
+NodeName={nodes} NodeHostname={host} NodeAddr=127.0.0.1 Port=[{ports}] CPUs=16 RealMemory=128000 \
+Gres=gpu:{GPUS_PER_NODE} State=UNKNOWN
+# Jobs go to the node with the least to do. One in `urgent` sends those of `main` back to the queue.
+PartitionName=main Nodes={nodes} Default=YES PriorityTier=1 LLN=yes
+PartitionName=urgent Nodes={nodes} PriorityTier=10 PreemptMode=OFF
+"""
+    )
+    (ETC / "gres.conf").write_text(f"NodeName={nodes} Name=gpu File={files}\n")
+    (ETC / "cgroup.conf").write_text("CgroupPlugin=disabled\n")
+    if not accounting:
+        return
+    database = ETC / "slurmdbd.conf"
+    database.touch(mode=0o600)
+    password = secrets.token_hex(16)
+    database.write_text(
+        f"""{MARK}
+DbdHost={host}
+DbdAddr=127.0.0.1
+DbdPort={PORT + 1}
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket={STATE}/munge/socket
+LogFile={LOGS}/slurmdbd.log
+PidFile={STATE}/slurmdbd.pid
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={PORT + 2}
+StorageUser=slurm
+StoragePass={password}
+StorageLoc=slurm
+"""
+    )
+    user = f"slurm@'127.0.0.1' IDENTIFIED BY '{password}'"
+    (STATE / "init.sql").touch(mode=0o600)
+    (STATE / "init.sql").write_text(
+        f"CREATE DATABASE slurm;\nCREATE USER {user};\nGRANT ALL ON slurm.* TO slurm@'127.0.0.1';\n"
+    )
+
+
+def _start_munge() -> None:
+    folder = STATE / "munge"
+    key = folder / "key"
+    key.touch(mode=0o600)
+    key.write_bytes(secrets.token_bytes(128))
+    places = {"key-file": key, "socket": folder / "socket", "pid-file": folder / "pid"}
+    places |= {"log-file": LOGS / "munged.log", "seed-file": folder / "seed"}
+    _daemon("munged", "munged", "--foreground", *(f"--{k}={v}" for k, v in places.items()))
+    _until("munged", (folder / "socket").exists)
+
+
+def _start_accounting() -> None:
+    data = STATE / "database"
+    command = ["mariadb-install-db", "--no-defaults", "--user=root", f"--datadir={data}"]
+    with (LOGS / "mariadbd.log").open("w") as log:
+        subprocess.run([*command, "--skip-test-db"], check=True, stdout=log, stderr=log)
+    _daemon(
+        "mariadbd",
+        *("mariadbd", "--no-defaults", "--user=root", f"--datadir={data}"),
+        *("--bind-address=127.0.0.1", f"--port={PORT + 2}", f"--socket={STATE}/mariadb.socket"),
+        *("--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"),
+        *(f"--init-file={STATE}/init.sql", f"--pid-file={STATE}/mariadbd.pid"),
+    )
+    _until("mariadbd", lambda: _listens(PORT + 2))
+    _daemon("slurmdbd", "slurmdbd", "-D")
+    _until("slurmdbd", lambda: _listens(PORT + 1))
+
+
+def _daemon(name: str, *command: str) -> None:
+    """Start a program that outlives this one, holding none of its streams open."""
+    with (LOGS / f"{name}.out").open("a") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            start_new_session=True,
+        )
+    _children[process.pid] = process
+    (PIDS / name).write_text(str(process.pid))
+
+
+def _end(process: int, name: str) -> None:
+    """End a process: asked to, then killed; one that has taken over its number is let be."""
+    program = "slurmd" if name in NODES else name
+    for what in (signal.SIGTERM, signal.SIGKILL):
+        for _ in range(100):
+            if process in _children:
+                _children[process].poll()
+            try:
+                if (Path("/proc") / str(process) / "comm").read_text().strip() != program:
+                    return
+                os.kill(process, what)
+            except (FileNotFoundError, ProcessLookupError):
+                return
+            time.sleep(0.1)
+
+
+def _until(daemon: str, ready: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until a daemon that was started is of use; else say what it logged."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        ended = _children[pid(daemon)].poll() is not None
+        if ended or time.monotonic() > deadline:
+            log = (LOGS / f"{daemon}.out").read_text(errors="replace").splitlines()[-10:]
+            raise ClusterError("\n".join([f"{daemon} did not come up:", *log]))
+        time.sleep(0.1)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.strip()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, dest="command")
+    commands.add_parser("install", help="install Debian's packages")
+    starting = commands.add_parser("start", help="start a cluster, in place of one running")
+    starting.add_argument("--accounting", action=argparse.BooleanOptionalAction, required=True)
+    commands.add_parser("status", help="say what is running")
+    commands.add_parser("stop", help="end everything and remove its files")
+    options = parser.parse_args()
+    try:
+        if options.command == "install":
+            install()
+        elif options.command == "start":
+            start(options.accounting)
+        elif options.command == "stop":
+            stop()
+        if options.command in ("start", "status"):
+            print(status())
+    except ClusterError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
