@@ -178,7 +178,10 @@ def fit(
         sized = settings.model_copy(update={"batch_size": batch})
         return of_networks(architecture, px, sized, precision, replicas, together)
 
-    need = needs(settings.batch_size, stacked)
+    try:
+        need = needs(settings.batch_size, stacked)
+    except RuntimeError:  # cannot be stacked, which training says best
+        return settings
     if need > room:
         low, high = 1, settings.batch_size  # what fits, as far as known, and what does not
         while high - low > 1:
