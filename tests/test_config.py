@@ -6,7 +6,16 @@ import pytest
 import yaml
 
 from passband import cli, reference
-from passband.config import Block, ConfigError, Specimen, Study, block_of, load, validate
+from passband.config import (
+    Block,
+    ConfigError,
+    Specimen,
+    Study,
+    Training,
+    block_of,
+    load,
+    validate,
+)
 from passband.grid import AXES
 
 ROOT = Path(__file__).parents[1]
@@ -109,6 +118,23 @@ def test_cs_in_micrometres_is_fine_and_in_metres_is_not():
     assert "between -9999.999 and 9999.999 µm" in line
 
 
+def test_recipe_stands_for_what_is_not_given():
+    recipe = {"architectures": ["unet-resnet18"], "epochs": 25, "batch_size": 16}
+    recipe |= {"learning_rate": 0.001, "schedule": "exponential", "normalisation": "minmax"}
+    given = Training(recipe="group-2024", epochs=3, noise="fixed")
+    expected = Training(**recipe | {"recipe": "group-2024", "epochs": 3, "noise": "fixed"})
+    assert given == expected
+    assert Training(**given.model_dump()) == given
+    paper = load(ROOT / "studies/paper.yaml").training
+    assert paper == Training(recipe="group-2024")
+    assert (paper.optimizer, paper.decay, paper.dice_weight, paper.augment) == (
+        "adam",
+        0.8,
+        1,
+        True,
+    )
+
+
 def test_digest_follows_the_values_and_not_their_spelling():
     assert validate(nested("grid.defocus_nm", [5, 20])).digest == Study().digest
     assert validate(nested("study.seed", 1)).digest != Study().digest
@@ -164,7 +190,19 @@ BAD = [
     ("figures.dpi", 1, "must be an integer between 30 and 1200 dots/inch"),
     # choices
     ("microscope.coherence", "full", "must be 'focal-series' or 'quasi-coherent'"),
-    ("training.schedule", "cosine", "must be 'one-cycle', 'exponential' or 'constant'"),
+    ("training.schedule", "step", "must be 'one-cycle', 'exponential', 'cosine' or 'constant'"),
+    ("training.optimizer", "lion", "must be 'adam', 'adamw' or 'sgd'"),
+    ("training.recipe", "group-2023", "must be 'none' or 'group-2024'"),
+    ("training.recipe", ["none"], "training.recipe = ['none']: must be 'none' or 'group-2024'"),
+    ("training.momentum", 1.0, "must be a number at least 0 and below 1"),
+    ("training.replicas_together", True, "must be 'auto', 'always' or 'never'"),
+    ("training.compile", "yes", "must be 'auto', 'always' or 'never'"),
+    ("training.precision", "float64", "must be 'auto', 'float32', 'bfloat16' or 'float16'"),
+    (
+        "training",
+        {"entropy_weight": 0, "dice_weight": 0},
+        "training.dice_weight = 0: must be above",
+    ),
     ("training.normalisation", "z", "must be 'zscore', 'minmax' or 'vacuum'"),
     ("figures.formats", ["pdf"], "figures.formats[0] = 'pdf': must be 'png' or 'svg'"),
     ("figures.formats", [], "figures.formats = []: must be a list of 'png' or 'svg', not empty"),

@@ -44,14 +44,14 @@ def test_auto_is_bfloat16_on_processors_that_compute_it_fast(cpu_has, avx512_bf1
 
 @pytest.mark.parametrize(
     ("capability", "expected"),
-    [((7, 5), "float32"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16")],
+    [((6, 1), "float32"), ((7, 5), "float16"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16")],
 )
-def test_auto_is_bfloat16_on_gpus_from_ampere_on(monkeypatch, capability, expected):
+def test_auto_is_what_the_gpu_computes_fast(monkeypatch, capability, expected):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert devices.precision("auto", CUDA) == expected
 
 
-@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])
 def test_precision_that_is_asked_for_is_taken(cpu_has, name):
     cpu_has(name == "float32", name == "float32")
     assert devices.precision(name, CPU) == name
@@ -65,3 +65,23 @@ def test_description_names_the_kind_of_device(monkeypatch):
     assert devices.describe(CPU) == f"cpu ({torch.backends.cpu.get_cpu_capability()})"
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
     assert devices.describe(CUDA) == "NVIDIA H100"
+
+
+def test_speedup_is_the_ratio_of_timed_steps(monkeypatch):
+    """A clock on which every step in float32 takes 3 s and every other 2 s, the first 9 s more."""
+    taken = iter([0, 12, 0, 11] + [0, 3, 0, 2] * 2)
+    monkeypatch.setattr(devices.time, "perf_counter", lambda: next(taken))
+    state = torch.random.get_rng_state()
+    assert devices.speedup("bfloat16", CPU, rounds=2) == 1.5
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert next(taken, None) is None
+
+
+def test_a_real_probe_answers():
+    assert 0.01 < devices.speedup("bfloat16", CPU, rounds=1) < 100
+
+
+def test_layout_is_plain_in_float32_on_a_gpu_only():
+    assert devices.layout("float32", CUDA) == torch.contiguous_format
+    for precision, device in (("bfloat16", CUDA), ("float16", CUDA), ("float32", CPU)):
+        assert devices.layout(precision, device) == torch.channels_last

@@ -249,7 +249,7 @@ def test_reloaded_network_has_the_validation_dice_of_its_history(
 ):
     train, val = make_split(12, "train"), make_split(6, "val")
     settings = Training(precision=precision, batch_size=4, epochs=3, learning_rate=0.02)
-    done = training.train(NAME, camera, (train, val), condition, settings, 1)
+    done = training.train(NAME, camera, (train, val), condition, settings, {0: 1})[0]
     networks.save({0: done.weights}, tmp_path / "net.safetensors", {})
     weights, _ = networks.load(tmp_path / "net.safetensors")
     record = evaluation.evaluate(

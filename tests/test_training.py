@@ -1,20 +1,23 @@
-"""Training one network."""
+"""Training a job's networks: the loop, interruptions, and replicas in step or stacked."""
 
-import math
 import os
-import warnings
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import lightning
 import numpy as np
 import pytest
 import torch
 
-from passband import networks, training
+from passband import PassbandError, checkpoints, learner, networks, training
 from passband.config import Microscope, Training
-from passband.evaluation import confusion
 from passband.examples import Camera
-from passband.scores import dice
-from passband.training import Epochs, Segmentation, Trained, loss, turn
+from passband.learner import Learner
+from passband.training import Clock, StoppedError
 
 NAME = "compact-w4-d2"
 
@@ -30,8 +33,14 @@ def splits(make_split):
 
 @pytest.fixture
 def fit(camera, splits, condition):
-    def train(network_seed=1, **changes):
-        return training.train(NAME, camera, splits, condition, settings(**changes), network_seed)
+    """``fit(seed)`` trains one network, ``fit({replica: seed, …})`` several."""
+
+    def train(seeds=1, options=None, **changes):
+        many = seeds if isinstance(seeds, dict) else {0: seeds}
+        made = training.train(
+            NAME, camera, splits, condition, settings(**changes), many, **(options or {})
+        )
+        return made if isinstance(seeds, dict) else made[0]
 
     return train
 
@@ -40,191 +49,27 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
-# Loss
+def timeless(history):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in history]
 
 
-def test_loss_by_hand():
-    # p = 1/2 and 3/4. Cross-entropy: (ln 2 + ln 4)/2; Dice loss: 1 − 2·(1/2)/(5/4 + 1) = 5/9.
-    logits = torch.tensor([0.0, math.log(3)]).reshape(1, 1, 1, 2)
-    masks = torch.tensor([1.0, 0.0]).reshape(1, 1, 1, 2)
-    entropy = 1.5 * math.log(2)
-    for weight in (0, 1, 2.5):
-        assert loss(logits, masks, weight).item() == pytest.approx(entropy + weight * 5 / 9)
-
-
-def test_dice_loss_is_of_the_whole_batch():
-    logits = torch.tensor([[20.0, 20.0], [-20.0, -20.0]]).reshape(2, 1, 1, 2)
-    masks = torch.tensor([[1.0, 1.0], [1.0, 0.0]]).reshape(2, 1, 1, 2)
-    without = loss(logits, masks, 0).item()
-    # Of the batch 1 − 2·2/(2 + 3) = 1/5; the mean over images would be 1/2.
-    assert loss(logits, masks, 1).item() - without == pytest.approx(1 / 5, abs=1e-5)
-
-
-def test_loss_is_computed_in_float32():
-    logits = torch.randn(2, 1, 4, 4, generator=torch.manual_seed(0)).bfloat16()
-    masks = (torch.arange(32.0).reshape(2, 1, 4, 4) > 15).float()
-    value = loss(logits, masks, 1.0)
-    assert value.dtype == torch.float32
-    assert value.item() == loss(logits.float(), masks, 1.0).item()
-
-
-def test_loss_of_empty_masks_is_finite():
-    nothing = torch.full((1, 1, 2, 2), -200.0)
-    assert torch.isfinite(loss(nothing, torch.zeros(1, 1, 2, 2), 1.0))
-
-
-# Turns
-
-
-def test_turns_are_the_eight_symmetries_of_the_square():
-    image = torch.arange(9.0).reshape(1, 3, 3)
-    turned = [turn(image, how) for how in range(8)]
-    assert len({tuple(t.flatten().tolist()) for t in turned}) == 8
-    distance = torch.cdist(*[torch.cartesian_prod(torch.arange(3.0), torch.arange(3.0))] * 2)
-    for t in turned:  # symmetries keep every pixel's distance to every other
-        order = t.flatten().long()
-        assert torch.equal(distance[order][:, order], distance)
-    assert torch.equal(turned[0], image)
-
-
-# Epochs
-
-
-def epochs(camera, split, condition, network_seed=1, **changes):
-    return Epochs(camera, split, condition, settings(**changes), network_seed)
-
-
-def origin(pair, images, masks):
-    """Return the structure and the symmetry that a batch's image and mask come from."""
-    found = [
-        (i, how)
-        for i in range(len(images))
-        for how in range(8)
-        if torch.equal(turn(images[i], how), pair[0])
-    ]
-    assert len(found) == 1
-    (i, how) = found[0]
-    assert torch.equal(turn(masks[i], how), pair[1]), "image and mask are turned differently"
-    return i, how
-
-
-def origins(batches, images, masks):
-    return [origin(pair, images, masks) for batch in batches for pair in zip(*batch, strict=True)]
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "sizes"),
-    [(3, [3, 3, 4]), (4, [4, 4, 2]), (5, [5, 5]), (9, [10]), (10, [10]), (64, [10])],
-)
-def test_every_structure_is_in_an_epoch_exactly_once(camera, splits, condition, batch_size, sizes):
-    """A last image that would be alone joins the batch before."""
-    made = epochs(camera, splits[0], condition, augment=False, batch_size=batch_size)
-    batches = list(made)
-    assert len(made) == len(batches)
-    assert [len(images) for images, _ in batches] == sizes
-    images = camera.images(splits[0], condition)
-    found = origins(batches, images, splits[0].masks)
-    assert sorted(i for i, _ in found) == list(range(10))
-    assert {how for _, how in found} == {0}
-
-
-def test_images_and_masks_are_turned_alike_and_every_way(camera, splits, condition):
-    made = epochs(camera, splits[0], condition, noise="fixed")
-    images = camera.images(splits[0], condition)
-    found = [origins(made, images, splits[0].masks) for _ in range(8)]
-    assert all(sorted(i for i, _ in epoch) == list(range(10)) for epoch in found)
-    assert {how for epoch in found for _, how in epoch} == set(range(8))
-    assert len({tuple(epoch) for epoch in found}) == 8  # another order and other turns every time
-
-
-def test_order_differs_between_epochs_and_between_seeds(camera, splits, condition):
-    def order(made):
-        images = camera.images(splits[0], condition)
-        return [i for i, _ in origins(made, images, splits[0].masks)]
-
-    one, other = (epochs(camera, splits[0], condition, s, noise="fixed") for s in (1, 2))
-    orders = [order(one), order(one), order(other), order(other)]
-    assert len({tuple(o) for o in orders}) == 4
-
-
-def test_same_seed_makes_the_same_batches(camera, splits, condition):
-    one, again = (epochs(camera, splits[0], condition) for _ in range(2))
-    for _ in range(2):
-        for (images, masks), (images2, masks2) in zip(one, again, strict=True):
-            assert torch.equal(images, images2)
-            assert torch.equal(masks, masks2)
-
-
-def test_batches_do_not_depend_on_global_random_state(camera, splits, condition):
-    torch.manual_seed(1)
-    first = next(iter(epochs(camera, splits[0], condition)))[0]
-    torch.manual_seed(2)
-    assert torch.equal(next(iter(epochs(camera, splits[0], condition)))[0], first)
-
-
-def test_fresh_noise_is_drawn_every_epoch_and_fixed_noise_once(camera, splits, condition):
-    fresh = epochs(camera, splits[0], condition, augment=False, noise="fresh")
-    fixed = epochs(camera, splits[0], condition, augment=False, noise="fixed")
-    for epoch in range(3):
-        of_epoch = camera.images(splits[0], condition, draw=epoch)
-        found = origins(fresh, of_epoch, splits[0].masks)  # fails if an image is of another draw
-        assert len(found) == 10
-        assert len(origins(fixed, camera.images(splits[0], condition), splits[0].masks)) == 10
-
-
-def test_every_epoch_of_a_training_is_drawn_once(camera, splits, condition, monkeypatch):
-    draws = []
-    images = Camera.images
-
-    def record(self, split, condition, draw=0):
-        draws.append((split.names[-1], draw))
-        return images(self, split, condition, draw)
-
-    monkeypatch.setattr(Camera, "images", record)
-    done = training.train(NAME, camera, splits, condition, settings(epochs=4), 1)
-    assert sorted(draws) == [("train", 0), ("train", 1), ("train", 2), ("train", 3), ("val", 0)]
-    assert [row["epoch"] for row in done.history] == [0, 1, 2, 3]
-
-
-def test_lightning_takes_every_batch_of_an_epoch_once(camera, splits, condition):
-    made = epochs(camera, splits[0], condition, noise="fixed", epochs=2)
-    seen = []
-
-    class Watched(Segmentation):
-        def training_step(self, batch, index):
-            seen.append(len(batch[0]))
-            return super().training_step(batch, index)
-
-    validation = [(camera.images(splits[1], condition), splits[1].masks)]
-    trainer = lightning.Trainer(
-        max_epochs=2,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
+def alike(one, other):
+    """Whether two results are the same to the last bit."""
+    return one.keys() == other.keys() and all(
+        same(one[r].weights, other[r].weights)
+        and timeless(one[r].history) == timeless(other[r].history)
+        for r in one
     )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        trainer.fit(
-            Watched(networks.build(NAME), settings(epochs=2), len(made)),
-            made,
-            torch.utils.data.DataLoader(validation, batch_size=None),
-        )
-    assert seen == [4, 4, 2, 4, 4, 2]
-    assert made.epoch == 2
 
 
-# Training
+# One network
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_short_training_learns(make_split, camera, condition, precision):
     splits = make_split(48, "train"), make_split(12, "val")
     options = settings(epochs=12, learning_rate=0.02, precision=precision)
-    done = training.train("compact-w8-d2", camera, splits, condition, options, 1)
+    done = training.train("compact-w8-d2", camera, splits, condition, options, {0: 1})[0]
     assert done.history[-1]["train_loss"] < done.history[0]["train_loss"] / 2
     assert done.best["val_dice"] > 0.85
     assert {v.dtype for v in done.weights.values()} == {torch.float32, torch.int64}
@@ -238,46 +83,72 @@ def test_same_seed_trains_the_same_network(fit):
     np.random.seed(2)  # noqa: NPY002
     again = fit(epochs=2)
     assert same(first.weights, again.weights)
-    strip = [{k: v for k, v in row.items() if k != "seconds"} for row in first.history]
-    assert strip == [{k: v for k, v in row.items() if k != "seconds"} for row in again.history]
+    assert timeless(first.history) == timeless(again.history)
 
 
 def test_another_seed_trains_another_network(fit):
     assert not same(fit(1, epochs=1).weights, fit(2, epochs=1).weights)
 
 
-def test_history_says_what_it_should(fit, splits):
-    done = fit()
-    assert [list(row) for row in done.history] == 3 * [
-        ["epoch", "learning_rate", "train_loss", "val_loss", "val_dice", "seconds"]
-    ]
-    assert all(row["seconds"] > 0 and 0 <= row["val_dice"] <= 1 for row in done.history)
+def test_every_epoch_is_drawn_once_for_all_replicas(fit, monkeypatch):
+    draws = []
+    images = Camera.images
+
+    def record(self, split, condition, draw=0):
+        draws.append((split.names[-1], draw))
+        return images(self, split, condition, draw)
+
+    monkeypatch.setattr(Camera, "images", record)
+    for together in ("never", "always"):
+        draws.clear()
+        made = fit({0: 1, 1: 2}, epochs=3, replicas_together=together)
+        # Stacking is tried on a batch of the first draw.
+        assert sorted(set(draws)) == [("train", 0), ("train", 1), ("train", 2), ("val", 0)]
+        assert len(draws) == 4
+        for trained in made.values():
+            assert [row["epoch"] for row in trained.history] == [0, 1, 2]
 
 
-def validate(done, camera, splits, condition, batch):
-    """Return loss and Dice of the returned weights on the validation images, by hand."""
-    network = networks.restore(NAME, done.weights)
-    images = camera.images(splits[1], condition)
-    with torch.inference_mode():
-        logits = torch.cat([network(part) for part in images.split(batch)])
-    losses = [
-        loss(a, b, 1.0).item() * len(a)
-        for a, b in zip(logits.split(batch), splits[1].masks.split(batch), strict=True)
-    ]
-    counts = confusion(logits, splits[1].masks).numpy()
-    return sum(losses) / len(images), dice(counts).mean()
+def test_every_step_and_validation_is_lightnings(fit, monkeypatch):
+    seen = []
+    step, validate = Learner.step, Learner.validate
+
+    def stepped(self, images, masks):
+        seen.append((self.name, len(images[0])))
+        step(self, images, masks)
+
+    def validated(self, images, masks):
+        seen.append((self.name, "validated", len(images)))
+        validate(self, images, masks)
+
+    monkeypatch.setattr(Learner, "step", stepped)
+    monkeypatch.setattr(Learner, "validate", validated)
+    fit({0: 1, 3: 2}, epochs=2, replicas_together="never")
+    epoch = [(name, n) for name in ("replica 0", "replica 3") for n in (4, 4, 2)]
+    epoch += [(name, "validated", 6) for name in ("replica 0", "replica 3")]
+    assert seen == epoch * 2
 
 
-@pytest.mark.parametrize("batch_size", [2, 4])  # validation in batches of 4 and 2, and in one
-def test_returned_weights_have_the_lowest_loss_of_the_history(
-    fit, camera, splits, condition, batch_size
-):
-    done = fit(epochs=5, learning_rate=0.05, schedule="constant", batch_size=batch_size)
-    losses = [row["val_loss"] for row in done.history]
-    assert done.best is done.history[int(np.argmin(losses))]
-    value, score = validate(done, camera, splits, condition, 4 * batch_size)
-    assert value == pytest.approx(min(losses), rel=1e-4)
-    assert score == pytest.approx(done.best["val_dice"], abs=1e-6)
+def test_train_loss_is_the_mean_over_steps(fit, monkeypatch):
+    values = []
+    real = learner.loss
+
+    def record(*arguments):
+        value = real(*arguments)
+        if torch.is_grad_enabled():
+            values.append(value.item())
+        return value
+
+    monkeypatch.setattr(learner, "loss", record)
+    done = fit(epochs=2)
+    assert len(values) == 6
+    assert done.history[0]["train_loss"] == pytest.approx(np.mean(values[:3]), rel=1e-6)
+    assert done.history[1]["train_loss"] == pytest.approx(np.mean(values[3:]), rel=1e-6)
+
+
+def test_learning_rates_are_the_schedules(fit):
+    done = fit(schedule="exponential", learning_rate=0.01, decay=0.5)
+    assert [row["learning_rate"] for row in done.history] == pytest.approx([0.01, 0.005, 0.0025])
 
 
 def test_dropout_is_seeded_and_leaves_the_global_generator_alone(make_split, condition):
@@ -289,93 +160,265 @@ def test_dropout_is_seeded_and_leaves_the_global_generator_alone(make_split, con
     runs = []
     for state in (1, 2):
         torch.manual_seed(state)
-        runs.append(
-            training.train("fpn-resnet18", camera, splits, condition, settings(epochs=1), 5).weights
-        )
+        made = training.train("fpn-resnet18", camera, splits, condition, settings(epochs=1), {0: 5})
+        runs.append(made[0].weights)
         assert torch.initial_seed() == state
     torch.random.set_rng_state(before)
-    assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
+    assert same(*runs)
 
 
-def test_weights_are_those_of_the_best_epoch_and_not_of_the_last(fit, monkeypatch):
-    """Validation losses are shifted so that the second of four epochs is the best for certain."""
-    states, shifts = [], [3000, 0, 2000, 1000]
-    real, end = training.loss, Segmentation.on_validation_epoch_end
-
-    def shifted(*arguments):
-        return real(*arguments) + (0 if torch.is_grad_enabled() else shifts[len(states)])
-
-    def record(self):
-        states.append({k: v.clone() for k, v in self.network.state_dict().items()})
-        end(self)
-
-    monkeypatch.setattr(training, "loss", shifted)
-    monkeypatch.setattr(Segmentation, "on_validation_epoch_end", record)
-    done = fit(epochs=4)
-    assert done.best["epoch"] == 1
-    assert same(done.weights, states[1])
-    assert not same(states[1], states[3])
-
-
-def test_train_loss_is_the_mean_over_steps(camera, splits, condition, monkeypatch):
-    values = []
-    real = training.loss
-
-    def record(logits, masks, weight):
-        value = real(logits, masks, weight)
-        if torch.is_grad_enabled():
-            values.append(value.item())
-        return value
-
-    monkeypatch.setattr(training, "loss", record)
-    done = training.train(NAME, camera, splits, condition, settings(epochs=2), 1)
-    assert len(values) == 6
-    assert done.history[0]["train_loss"] == pytest.approx(np.mean(values[:3]), rel=1e-6)
-    assert done.history[1]["train_loss"] == pytest.approx(np.mean(values[3:]), rel=1e-6)
-
-
-def test_dice_weight_reaches_the_loss(camera, splits, condition, monkeypatch):
-    weights = set()
-    real = training.loss
+def test_patience_ends_training(fit, monkeypatch):
     monkeypatch.setattr(
-        training, "loss", lambda *arguments: weights.add(arguments[2]) or real(*arguments)
+        learner, "loss", lambda logits, *_: logits.float().mean((1, 2, 3, 4)) * 0 + 1
     )
-    training.train(NAME, camera, splits, condition, settings(epochs=1, dice_weight=0.25), 1)
-    assert weights == {0.25}
+    made = fit({0: 1, 1: 2}, epochs=9, patience=3, replicas_together="never")
+    assert [len(trained.history) for trained in made.values()] == [4, 4]
+    assert made[0].best["epoch"] == 0
 
 
-# Schedules
+# Replicas
 
 
-def test_constant_schedule_keeps_the_learning_rate(fit):
-    done = fit(schedule="constant", learning_rate=0.003)
-    assert [row["learning_rate"] for row in done.history] == [0.003] * 3
+def test_one_after_another_is_to_the_last_bit_what_each_is_alone(fit):
+    many = fit({0: 1, 7: 2}, replicas_together="never")
+    assert list(many) == [0, 7]
+    for replica, network_seed in ((0, 1), (7, 2)):
+        alone = fit(network_seed)
+        assert alike({0: alone}, {0: many[replica]})
+        assert not many[replica].stacked
 
 
-def test_exponential_schedule_multiplies_by_decay_every_epoch(fit):
-    done = fit(schedule="exponential", learning_rate=0.01, decay=0.5)
-    assert [row["learning_rate"] for row in done.history] == pytest.approx([0.01, 0.005, 0.0025])
+@pytest.mark.parametrize(("ratio", "stacked"), [(0.84, True), (0.86, False), (1.5, False)])
+def test_choice_goes_by_the_clock_with_a_margin(fit, monkeypatch, caplog, ratio, stacked):
+    monkeypatch.setattr(training, "WORTH_TIMING", 1)
+    monkeypatch.setattr(training, "_ratio", lambda *_: ratio)
+    caplog.set_level("INFO", "passband")
+    made = fit({0: 1, 1: 2}, epochs=1)
+    assert [trained.stacked for trained in made.values()] == [stacked, stacked]
+    words = "stacked" if stacked else "one after another"
+    assert f"replicas: {words}; stacked steps take {ratio:.2f} of the time" in caplog.text
+    always = fit({0: 1, 1: 2}, epochs=1, replicas_together="always" if stacked else "never")
+    assert alike(made, always)  # what was timed leaves no trace
 
 
-def test_one_cycle_rises_to_the_learning_rate_and_falls(camera, splits, condition, monkeypatch):
-    rates = []
-    step = Segmentation.training_step
+def test_real_steps_are_timed(fit, monkeypatch):
+    monkeypatch.setattr(training, "WORTH_TIMING", 1)
+    found = []
+    real = training._ratio
+    monkeypatch.setattr(training, "_ratio", lambda *a: found.append(real(*a)) or found[-1])
+    fit({0: 1, 1: 2}, epochs=1)
+    assert len(found) == 1
+    assert 0.05 < found[0] < 50
 
-    def record(self, batch, index):
-        rates.append(self.optimizers().param_groups[0]["lr"])
-        return step(self, batch, index)
 
-    monkeypatch.setattr(Segmentation, "training_step", record)
-    training.train(
-        NAME, camera, splits, condition, settings(epochs=10, batch_size=5, learning_rate=0.01), 1
-    )
-    assert len(rates) == 20
-    top = int(np.argmax(rates))
-    assert max(rates) == pytest.approx(0.01, rel=0.02)
-    assert 3 <= top <= 8
-    assert rates == sorted(rates[:top]) + sorted(rates[top:], reverse=True)
-    assert rates[0] < 0.01 / 20
-    assert rates[-1] < 0.01 / 1000
+def test_short_trainings_and_single_networks_are_not_timed(fit, monkeypatch):
+    monkeypatch.setattr(training, "_ratio", lambda *_: pytest.fail("timed"))
+    assert not fit({0: 1, 1: 2}, epochs=1)[0].stacked
+    monkeypatch.setattr(training, "WORTH_TIMING", 1)
+    assert not fit(1, epochs=1).stacked
+    assert not fit({0: 1, 1: 2}, epochs=1, replicas_together="never")[0].stacked
+
+
+def test_what_cannot_be_stacked_is_trained_one_after_another(fit, monkeypatch, caplog):
+    caplog.set_level("INFO", "passband")
+
+    def fail(*_):
+        raise RuntimeError("called random operation\nwhile in randomness error mode")
+
+    monkeypatch.setattr(training, "WORTH_TIMING", 1)
+    monkeypatch.setattr("passband.stacking.Stack.forward", fail)
+    assert not fit({0: 1, 1: 2}, epochs=1)[1].stacked
+    assert "one after another, since they cannot be stacked: called random" in caplog.text
+    with pytest.raises(PassbandError, match="replicas_together = 'always': these") as error:
+        fit({0: 1, 1: 2}, epochs=1, replicas_together="always")
+    assert "\n" not in str(error.value)
+
+
+# Interruptions
+
+
+class After(Clock):
+    """Saves nothing, and stops after a number of steps or epochs."""
+
+    def __init__(self, ticks):
+        super().__init__(1e9)
+        self.ticks = ticks
+
+    @property
+    def reason_to_stop(self):
+        self.ticks -= 1
+        return "the test" if self.ticks <= 0 else ""
+
+
+@pytest.mark.parametrize("together", ["never", "always"])
+def test_training_stopped_at_every_step_ends_with_the_same_bits(fit, tmp_path, together):
+    seeds = {0: 1, 1: 2}
+    through = fit(seeds, replicas_together=together)
+    for ticks in (1, 3):
+        attempts = 1
+        while True:
+            options = {"unfinished": tmp_path, "context": "x", "clock": After(ticks)}
+            try:
+                done = fit(seeds, options, replicas_together=together)
+                break
+            except StoppedError:
+                attempts += 1
+        assert attempts >= 3
+        assert alike(done, through)
+        for file in tmp_path.iterdir():
+            file.unlink()
+
+
+def test_state_of_another_context_is_not_gone_on_from(fit, tmp_path):
+    for context in ("x", "y"):
+        with pytest.raises(StoppedError):
+            fit(1, {"unfinished": tmp_path, "context": context, "clock": After(4)}, epochs=2)
+    (file,) = tmp_path.iterdir()
+    assert checkpoints.load(file, "y")[1]["steps"] == 4  # and not 7
+
+
+def test_choice_is_kept(fit, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "WORTH_TIMING", 1)
+    monkeypatch.setattr(training, "_ratio", lambda *_: 0.5)
+    options = {"unfinished": tmp_path, "context": "x"}
+    with pytest.raises(StoppedError):
+        fit({0: 1, 1: 2}, options | {"clock": After(2)}, epochs=1)
+    monkeypatch.setattr(training, "_ratio", lambda *_: pytest.fail("timed again"))
+    assert fit({0: 1, 1: 2}, options, epochs=1)[0].stacked
+
+
+WORDS = (
+    "stopped in epoch 1 of 3 for its time being up; its state is saved, and the next attempt goes "
+    "on from there"
+)
+
+
+def test_budget_stops_training_in_time(fit, tmp_path):
+    options = {"unfinished": tmp_path, "context": "x", "clock": Clock(1e9, budget=0.0)}
+    with pytest.raises(PassbandError, match=WORDS):
+        fit(1, options)
+    (file,) = tmp_path.iterdir()
+    assert checkpoints.load(file, "x")[1]["steps"] == 1  # a step is always taken
+
+
+def test_budget_is_of_jobs_that_slurm_ends(monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert training.budget(120) is None
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert training.budget(120) == 7200 - 120
+    assert training.budget(1) == 30
+
+
+@pytest.mark.parametrize("on_slurm", [False, True])
+def test_sigterm_saves_and_stops(fit, tmp_path, monkeypatch, on_slurm):
+    if on_slurm:
+        monkeypatch.setenv("SLURM_JOB_ID", "7")
+        monkeypatch.setenv("SLURM_NTASKS", "1")
+    step = Learner.step
+    before = signal.getsignal(signal.SIGTERM)
+
+    def terminated(self, *pair):
+        step(self, *pair)
+        if self.steps == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "step", terminated)
+        with pytest.raises(StoppedError, match="stopped in epoch 2 of 3 for SIGTERM"):
+            fit(1, {"unfinished": tmp_path, "context": "x"})
+    assert signal.getsignal(signal.SIGTERM) is before
+    done = fit(1, {"unfinished": tmp_path, "context": "x"})
+    assert alike({0: done}, {0: fit(1)})
+
+
+def test_saves_are_at_the_interval(fit, tmp_path, monkeypatch):
+    saved = []
+    real = checkpoints.save
+
+    def save(path, context, tensors, progress):
+        saved.append(progress["steps"])
+        real(path, context, tensors, progress)
+
+    monkeypatch.setattr(checkpoints, "save", save)
+    fit(1, {"unfinished": tmp_path, "context": "x", "clock": Clock(0.0)})
+    # At every step but an epoch's last, which is saved once validation is done; the end needs none.
+    assert saved == [1, 2, 3, 4, 5, 6, 7, 8]
+    saved.clear()
+    fit(2, {"unfinished": tmp_path, "context": "y", "clock": Clock(1e9)})
+    assert saved == []
+    fit(2)
+    assert saved == []  # nowhere to save
+
+
+def test_a_failure_in_training_is_no_interruption(fit, tmp_path, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Learner, "validate", fail)
+    with pytest.raises(ZeroDivisionError):
+        fit(1, {"unfinished": tmp_path, "context": "x"})
+
+
+KILLED = """
+import sys, pickle, torch
+torch.set_num_threads(1)
+sys.path[:0] = [{tests!r}]
+from conftest import CPU, SEED, discs
+from passband import networks, training
+from passband.config import Microscope, Training
+from passband.examples import Camera, Split
+from passband.grid import Condition
+from pathlib import Path
+camera = Camera.of(Microscope(field_px=32, pixel_size_A=0.4, focal_members=3), "zscore", CPU)
+splits = [Split.from_dataset(discs(n, s), SEED, CPU) for n, s in ((10, "train"), (6, "val"))]
+settings = Training(
+    precision="float32", batch_size=4, epochs=24, replicas_together={together!r}
+)
+print("ready", flush=True)
+made = training.train(
+    "compact-w4-d2", camera, splits, Condition(15, 1.2, 15, 1000), settings, {{0: 1, 1: 2}},
+    unfinished=Path({folder!r}) / "unfinished", context="x", clock=training.Clock(0.05),
+)
+weights = {{r: trained.weights for r, trained in made.items()}}
+networks.save(weights, Path({folder!r}) / "done.safetensors", {{}})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("together", ["never", "always"])
+def test_killed_training_ends_with_the_same_weights(tmp_path, together):
+    """SIGKILL at random moments, at least five times, then left to end."""
+
+    def start(folder):
+        code = KILLED.format(
+            tests=str(Path(__file__).parent), folder=str(folder), together=together
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stdout.readline() == "ready\n", process.stderr.read()
+        return process
+
+    through, killed = tmp_path / "through", tmp_path / "killed"
+    process = start(through)
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    lasts = time.monotonic() - began
+    moments, kills = random.Random(5), 0
+    while not (killed / "done.safetensors").exists():
+        process = start(killed)
+        try:
+            # From the sixth attempt on it may end.
+            process.wait(timeout=moments.uniform(0.02, 0.25) * lasts if kills < 5 else 200)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            kills += 1
+        process.communicate()
+        assert kills <= 5
+    assert kills >= 3
+    one, other = (networks.load(f / "done.safetensors")[0] for f in (through, killed))
+    assert all(same(one[replica], other[replica]) for replica in (0, 1))
 
 
 # SLURM
@@ -408,68 +451,3 @@ def test_training_writes_no_files(fit, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fit(epochs=1)
     assert os.listdir(tmp_path) == []
-
-
-# Interrupted jobs
-
-
-@pytest.fixture
-def made():
-    """A maker of networks that counts its calls."""
-
-    class Maker:
-        calls = 0
-
-        def __call__(self):
-            self.calls += 1
-            history = [
-                {"epoch": e, "val_loss": v, "val_dice": 0.5} for e, v in enumerate((2.0, 1.0, 3.0))
-            ]
-            return Trained({"a": torch.full((3,), float(self.calls))}, history)
-
-    return Maker()
-
-
-def test_finished_network_is_taken_over(tmp_path, made):
-    path = tmp_path / "unfinished" / "000.safetensors"
-    first = training.resumable(path, "context", made)
-    again = training.resumable(path, "context", made)
-    assert made.calls == 1
-    assert same(again.weights, first.weights)
-    assert again.history == first.history
-    assert again.best == {"epoch": 1, "val_loss": 1.0, "val_dice": 0.5}
-
-
-def test_network_of_another_context_is_made_anew(tmp_path, made):
-    path = tmp_path / "000.safetensors"
-    training.resumable(path, "context", made)
-    assert training.resumable(path, "other", made).weights["a"][0] == 2
-    assert training.resumable(path, "other", made).weights["a"][0] == 2
-    assert made.calls == 2
-
-
-def test_torn_file_is_made_anew(tmp_path, made):
-    path = tmp_path / "000.safetensors"
-    training.resumable(path, "context", made)
-    path.write_bytes(path.read_bytes()[:-4])
-    assert training.resumable(path, "context", made).weights["a"][0] == 2
-    assert training.resumable(path, "context", made).weights["a"][0] == 2
-    assert made.calls == 2
-
-
-def test_interrupted_training_leaves_nothing(tmp_path):
-    def interrupted():
-        raise KeyboardInterrupt
-
-    path = tmp_path / "000.safetensors"
-    with pytest.raises(KeyboardInterrupt):
-        training.resumable(path, "context", interrupted)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_real_training_survives_the_disk(tmp_path, fit):
-    path = tmp_path / "000.safetensors"
-    first = training.resumable(path, "context", lambda: fit(epochs=1))
-    again = training.resumable(path, "context", lambda: pytest.fail("trained again"))
-    assert same(again.weights, first.weights)
-    assert again.history == first.history

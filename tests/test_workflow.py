@@ -278,8 +278,11 @@ def test_more_structures_simulate_only_the_shards_that_change(finished):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
-    [{"evaluation": {"batch_size": 16}}, {"training": {"decay": 0.5}}],
-    ids=["evaluation.batch_size", "decay under one-cycle"],
+    [
+        {"evaluation": {"batch_size": 16}},
+        {"training": {"decay": 0.5, "momentum": 0.5, "save_every_s": 5.0}},
+    ],
+    ids=["evaluation.batch_size", "what Adam and one-cycle do not use"],
 )
 def test_what_changes_no_result_makes_nothing_again(finished, changes):
     study = finished.study(**changes)
@@ -322,51 +325,62 @@ def test_changing_the_focal_spread_keeps_the_exit_waves(finished):
 
 
 @pytest.mark.slow
-def test_a_killed_training_job_goes_on_behind_its_finished_networks(finished, tmp_path):
+def test_a_killed_training_job_goes_on_from_where_it_was(finished, tmp_path):
     place = Workplace(tmp_path / "killed")
-    shutil.copytree(finished.folder / "results/smallest/waves", place.folder / "waves")
-    # Many epochs for the second replica to be killed in.
+    waves = finished.folder / "results/smallest/waves"
+    shutil.copytree(waves, place.folder / "results/killed/waves")
     study = place.study(
         study={"name": "killed", "replicas": 3, "replicas_per_job": 3},
         grid={"defocus_nm": [5], "dose_e_per_A2": [200]},
-        training={"epochs": 40},
+        training={"epochs": 30, "save_every_s": 0.0, "replicas_together": "never"},
     )
-    target = "results/killed/networks/gold/compact-w4-d2"
-    target = f"{target}/df+0005.00_cs+0001.200_ap016.00_ds000200.00/r000-002.safetensors"
-    network = target.removeprefix("results/killed/networks/").removesuffix(".safetensors")
+    network = "gold/compact-w4-d2/df+0005.00_cs+0001.200_ap016.00_ds000200.00/r000-002"
+    target = f"results/killed/networks/{network}.safetensors"
     left = place.folder / "results/killed/unfinished" / network.replace("/", "_")
     process = place.start(target, study=study)
-    first = left / "000.safetensors"
+    last = left / "002.safetensors"
     deadline = time.monotonic() + 120
-    while not first.exists() and time.monotonic() < deadline:
+    while not last.exists() and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (place.folder / target).exists()
-    kept = first.stat().st_mtime_ns
-    finished_before = load_weights(first)[0][0]
     place.run("--unlock", study=study)
     printed = place.run(target, study=study)
-    assert "3 network(s)" in printed
-    weights, metadata = load_weights(place.folder / target)
-    assert sorted(weights) == [0, 1, 2]
-    for name, tensor in finished_before.items():
-        assert (weights[0][name] == tensor).all()
-    # Trained networks differ in the seconds their epochs took, those taken over do not.
-    assert kept
-    assert metadata["best"]["0"]["seconds"] == pytest.approx(
-        load_history(place.folder / target.replace(".safetensors", ".csv"), 0, metadata)
-    )
+    assert len(re.findall(r"replica [012]: goes on after [1-9]\d* steps", printed)) == 3
     assert not left.exists()
+    killed, metadata = load_weights(place.folder / target)
+    assert metadata["stacked"] is False
+    place.run(target, "--forcerun", "train", study=study)
+    through, _ = load_weights(place.folder / target)
+    assert sorted(killed) == [0, 1, 2]
+    for replica, weights in through.items():
+        assert all(torch.equal(weights[name], killed[replica][name]) for name in weights)
 
 
-def load_history(path: Path, replica: int, metadata: dict) -> float:
-    import pandas as pd
-
-    rows = pd.read_csv(path)
-    epoch = metadata["best"][str(replica)]["epoch"]
-    return float(rows[(rows.replica == replica) & (rows.epoch == epoch)].seconds.iloc[0])
+@pytest.mark.slow
+def test_a_training_job_out_of_time_says_so_in_a_line_and_goes_on_when_retried(finished, tmp_path):
+    place = Workplace(tmp_path / "late")
+    shutil.copytree(finished.folder / "results/smallest/waves", place.folder / "results/late/waves")
+    study = place.study(
+        study={"name": "late", "replicas": 2},
+        grid={"defocus_nm": [5], "dose_e_per_A2": [200]},
+        training={"epochs": 30},
+    )
+    target = "results/late/networks/gold/compact-w4-d2"
+    target = f"{target}/df+0005.00_cs+0001.200_ap016.00_ds000200.00/r000-001.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_JOB_ID", "7")  # as inside a job of SLURM, which enforces runtime
+        arguments = target, "--set-resources", "train:runtime=0", "--retries", "1"
+        printed = place.run(*arguments, study=study, fails=True)
+    assert (
+        len(re.findall(r"error: train .*: stopped in epoch 1 of 30 for its time being", printed))
+        == 2
+    )
+    assert "goes on after 1 steps" in printed  # the retry
+    assert "Traceback" not in printed
+    assert "2 network(s)" in place.run(target, study=study)
 
 
 @pytest.mark.slow

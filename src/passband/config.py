@@ -673,8 +673,37 @@ class TestGrid(Block):
     dose_e_per_A2: _axis("dose_e_per_A2") | None = key(None, "Electron dose.", "e/Å²")
 
 
+#: Named presets of the training: what stands for the keys that a study does not give.
+RECIPES = {
+    "none": {},
+    "group-2024": {
+        "architectures": ["unet-resnet18"],
+        "epochs": 25,
+        "batch_size": 16,
+        "optimizer": "adam",
+        "learning_rate": 0.001,
+        "weight_decay": 0.0,
+        "schedule": "exponential",
+        "decay": 0.8,
+        "entropy_weight": 1.0,
+        "focal_gamma": 0.0,
+        "dice_weight": 1.0,
+        "normalisation": "minmax",
+        "augment": True,
+        "patience": 0,
+    },
+}
+
+
 class Training(Block):
-    """How networks are trained. The loss is cross-entropy plus Dice."""
+    """How networks are trained. The loss is weighted cross-entropy plus weighted Dice loss."""
+
+    recipe: Literal["none", "group-2024"] = key(
+        "none",
+        "A preset for the keys that are not given: `group-2024` is the U-Net on a ResNet-18 with "
+        "Adam at 0.001, times 0.8 each of 25 epochs, batches of 16, images scaled to 0–1, turns "
+        "and flips.",
+    )
 
     architectures: list[str] = key(
         lambda: ["compact-w8-d3"],
@@ -684,12 +713,35 @@ class Training(Block):
     )
     epochs: int = key(12, "Passes over the training structures.", "epochs", ge=1, le=10_000)
     batch_size: int = key(8, "Images in an optimizer step.", "images", ge=2, le=4096)
-    learning_rate: float = key(0.004, "Adam's (highest) learning rate.", gt=0, le=1)
-    schedule: Literal["one-cycle", "exponential", "constant"] = key(
-        "one-cycle", "How the learning rate changes: per step, per epoch by `decay`, or not at all."
+    optimizer: Literal["adam", "adamw", "sgd"] = key(
+        "adam", "Adam, Adam with decoupled weight decay, or gradient descent with momentum."
+    )
+    learning_rate: float = key(0.004, "The (highest) learning rate.", gt=0, le=1)
+    momentum: float = key(
+        0.9, "Of `sgd`; under `one-cycle` it goes from 0.95 to 0.85 and back instead.", ge=0, lt=1
+    )
+    weight_decay: float = key(0.0, "Of every optimizer.", ge=0, le=1)
+    schedule: Literal["one-cycle", "exponential", "cosine", "constant"] = key(
+        "one-cycle",
+        "How the learning rate changes: up and down, by `decay` per epoch, down to 0 along half a "
+        "cosine, or not at all.",
     )
     decay: float = key(0.8, "Factor per epoch of the exponential schedule.", gt=0, le=1)
-    dice_weight: float = key(1.0, "Weight of the Dice loss beside cross-entropy.", ge=0, le=100)
+    entropy_weight: float = key(1.0, "Weight of cross-entropy in the loss.", ge=0, le=100)
+    focal_gamma: float = key(
+        0.0,
+        "γ of the focal loss that stands for cross-entropy; 0 is cross-entropy.",
+        ge=0,
+        le=10,
+    )
+    dice_weight: float = key(1.0, "Weight of the Dice loss beside it.", ge=0, le=100)
+    patience: int = key(
+        0,
+        "Epochs without a lower validation loss after which a network's training ends; 0: never.",
+        "epochs",
+        ge=0,
+        le=10_000,
+    )
     normalisation: Literal["zscore", "minmax", "vacuum"] = key(
         "zscore",
         "What a network sees of the counts: zero mean and unit variance per image, 0 to 1 per "
@@ -699,9 +751,36 @@ class Training(Block):
         "fresh", "Whether a structure's training image is drawn anew every epoch or once."
     )
     augment: bool = key(True, "Random quarter turns and flips.")
-    precision: Literal["auto", "float32", "bfloat16"] = key(
-        "auto", "`auto` takes bfloat16 where the processor computes it fast."
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = key(
+        "auto", "`auto` takes what the processor or the GPU is built to compute fast."
     )
+    replicas_together: Literal["auto", "always", "never"] = key(
+        "auto",
+        "Whether a job's replicas are stacked and trained as one program or one after another; "
+        "`auto` times a few steps of both. It changes no more than rounding.",
+    )
+    compile: Literal["auto", "always", "never"] = key(
+        "auto", "Whether torch compiles networks; `auto` on a GPU, in long trainings."
+    )
+    save_every_s: float = key(
+        120.0,
+        "Seconds between saves of the state that an interrupted job goes on from.",
+        "s",
+        ge=0,
+        le=86_400,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recipe_for_what_is_not_given(cls, given: Any) -> Any:
+        name = given.get("recipe") if isinstance(given, dict) else None
+        return {**RECIPES[name], **given} if isinstance(name, str) and name in RECIPES else given
+
+    @model_validator(mode="after")
+    def _some_loss(self) -> Self:
+        if self.entropy_weight == self.dice_weight == 0:
+            raise ValueError("dice_weight = 0: must be above 0 where entropy_weight is 0")
+        return self
 
     @model_validator(mode="after")
     def _known_architectures(self) -> Self:

@@ -37,13 +37,11 @@ def confusion(logits: Tensor, masks: Tensor) -> Tensor:
 @torch.inference_mode()
 def predict(network: nn.Module, images: Tensor, precision: str) -> Tensor:
     """Return a network's logits, (N, 1, H, W) float32, for images of the same shape."""
-    bfloat16 = devices.precision(precision, images.device) == "bfloat16"
-    network = network.to(images.device).eval()
-    if bfloat16:
-        network = network.to(memory_format=torch.channels_last)
-        images = images.to(memory_format=torch.channels_last)
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
-        return network(images).float()
+    precision = devices.precision(precision, images.device)
+    layout = devices.layout(precision, images.device)
+    network = network.to(images.device, memory_format=layout).eval()
+    with devices.autocast(precision, images.device):
+        return network(images.contiguous(memory_format=layout)).float()
 
 
 def evaluate(

@@ -1,7 +1,7 @@
 """Images of a specimen's structures under a condition, formed in memory as they are needed."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -71,16 +71,10 @@ class Split:
         StoreError
             If a shard is missing, torn, or of another specimen, split, field or energy.
         """
-        expected = {
-            "seed": names[0],
-            "specimen": names[1],
-            "split": names[2],
-            "field_px": microscope.field_px,
-            "pixel_size_A": microscope.pixel_size_A,
-            "energy_eV": units.energy(microscope),
-        }
         variables = ["spectrum", "mask"] + ["instances"] * instances
-        waves = store.read_many(paths, store.WAVES, "structure", expected, variables)
+        waves = store.read_many(
+            paths, store.WAVES, "structure", expected(names, microscope), variables
+        )
         return cls.from_dataset(waves, names[0], device)
 
     @classmethod
@@ -99,22 +93,44 @@ class Split:
 
     def first(self, number: int) -> "Split":
         """Return the split's first structures."""
+        return self.take(np.arange(number))
+
+    def take(self, indices: np.ndarray) -> "Split":
+        """Return structures by their place in the split."""
         return Split(
             self.names,
-            self.structures[:number],
-            self.spectra[:number],
-            self.masks[:number],
-            None if self.instances is None else self.instances[:number],
+            self.structures[indices],
+            self.spectra[indices],
+            self.masks[indices],
+            None if self.instances is None else self.instances[indices],
         )
 
     @cached_property
     def digest(self) -> str:
         """Hexadecimal digits that stand for all that networks see: waves, masks, noise's seeds."""
-        names = (self.names, self.structures.tolist())
-        hashed = hashlib.blake2b(repr(names).encode(), digest_size=8)
-        for tensor in (self.spectra, self.masks):
+        return digest(self.names, (self.take(np.array([place])) for place in range(len(self))))
+
+
+def expected(names: tuple[int, str, str], microscope: Microscope) -> dict[str, object]:
+    """Return the attributes that stores of a split's exit waves have."""
+    return {
+        "seed": names[0],
+        "specimen": names[1],
+        "split": names[2],
+        "field_px": microscope.field_px,
+        "pixel_size_A": microscope.pixel_size_A,
+        "energy_eV": units.energy(microscope),
+    }
+
+
+def digest(names: tuple[int, str, str], structures: Iterable[Split]) -> str:
+    """Return hexadecimal digits that stand for a split, given structure by structure."""
+    hashed = hashlib.blake2b(repr(names).encode(), digest_size=8)
+    for part in structures:
+        hashed.update(repr(part.structures.tolist()).encode())
+        for tensor in (part.spectra, part.masks):
             hashed.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
-        return hashed.hexdigest()
+    return hashed.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def save(
         for name, tensor in state.items()
     }
     with replacing(path) as beside:
-        save_file(tensors, beside, {name: json.dumps(value) for name, value in metadata.items()})
+        write(tensors, beside, metadata)
 
 
 def load(path: str | Path) -> tuple[dict[int, dict[str, Tensor]], dict]:
@@ -141,15 +141,28 @@ def load(path: str | Path) -> tuple[dict[int, dict[str, Tensor]], dict]:
         If the file is missing or torn; the message names it.
     """
     weights: dict[int, dict[str, Tensor]] = {}
+    tensors, metadata = read(path)
+    for key, tensor in tensors.items():
+        replica, _, name = key.partition("/")
+        if not replica.isdigit():
+            raise StoreError(f"{path}: not a file of weights: it holds {key!r}")
+        weights.setdefault(int(replica), {})[name] = tensor
+    # Keys come out of the file in the order of strings: replica 10 before replica 9.
+    return dict(sorted(weights.items())), metadata
+
+
+def write(tensors: dict[str, Tensor], path: Path, metadata: dict[str, object]) -> None:
+    """Write tensors, contiguous and on the CPU, and metadata as JSON to a safetensors file."""
+    save_file(tensors, path, {name: json.dumps(value) for name, value in metadata.items()})
+
+
+def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:
+    """Return the tensors and metadata that :func:`write` wrote; errors are those of `load`."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
-            for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
-                replica, _, name = key.partition("/")
-                weights.setdefault(int(replica), {})[name] = file.get_tensor(key)
+            return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118
     except FileNotFoundError:
         raise StoreError(f"{path}: no such file of weights") from None
     except (SafetensorError, ValueError, OSError) as error:
         raise StoreError(f"{path}: not a whole file of weights: {error}") from None
-    # Keys come out of the file in the order of strings: replica 10 before replica 9.
-    return dict(sorted(weights.items())), metadata

@@ -252,14 +252,18 @@ def read(path: str | Path, kind: str, variables: Sequence[str] | None = None) ->
     def load() -> xr.Dataset:
         if path.suffix != ".zip":
             return wanted(xr.open_zarr(path, chunks=None, consolidated=True))
-        with zipfile.ZipFile(path) as archive:
-            # An entry whose name is damaged would read as one never written, so as zeros.
-            if torn := archive.testzip():
-                raise zipfile.BadZipFile(f"{torn} is damaged")
+        _check_entries(path)
         with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as archive:
             return wanted(xr.open_zarr(archive, chunks=None, consolidated=False))
 
     return _checked(path, kind, load)
+
+
+def _check_entries(path: str | Path) -> None:
+    """Raise an error if an entry is damaged: under a damaged name it would read as zeros."""
+    with zipfile.ZipFile(path) as archive:
+        if torn := archive.testzip():
+            raise zipfile.BadZipFile(f"{torn} is damaged")
 
 
 def _checked(path: str | Path, kind: str, load: Callable[[], xr.Dataset]) -> xr.Dataset:
@@ -319,22 +323,8 @@ def read_many(
     StoreError
         As :func:`read`, and if an attribute is not as expected or a value is in two stores.
     """
-    parts = []
-    for path in paths:
-        part = read(path, kind, variables)
-        for name, value in (expected or {}).items():
-            if part.attrs.get(name) != value:
-                raise StoreError(
-                    f"{path}: its {name} is {part.attrs.get(name)!r}, expected {value!r}; delete "
-                    "it and run again"
-                )
-        earlier = {v for other in parts for v in other[dimension].values.tolist()}
-        if shared := earlier & set(part[dimension].values.tolist()):
-            raise StoreError(
-                f"{path}: its {dimension} {min(shared)} is in another store too; delete it and "
-                "run again"
-            )
-        parts.append(part)
+    parts = [read(path, kind, variables) for path in paths]
+    check_many(parts, paths, dimension, expected)
     whole = xr.concat(
         parts,
         dimension,
@@ -345,3 +335,71 @@ def read_many(
         combine_attrs="override",
     )
     return whole.isel({dimension: np.argsort(whole[dimension].values, kind="stable")})
+
+
+def check_many(
+    parts: Sequence[xr.Dataset], paths: Sequence[str], dimension: str, expected: dict | None = None
+) -> None:
+    """Check that stores belong together; see :func:`read_many`.
+
+    Raises
+    ------
+    StoreError
+        If an attribute is not as expected or a value of the dimension is in two stores.
+    """
+    earlier: set = set()
+    for part, path in zip(parts, paths, strict=True):
+        for name, value in (expected or {}).items():
+            if part.attrs.get(name) != value:
+                raise StoreError(
+                    f"{path}: its {name} is {part.attrs.get(name)!r}, expected {value!r}; delete "
+                    "it and run again"
+                )
+        values = set(part[dimension].values.tolist())
+        if shared := earlier & values:
+            raise StoreError(
+                f"{path}: its {dimension} {min(shared)} is in another store too; delete it and "
+                "run again"
+            )
+        earlier |= values
+
+
+def outline(path: str | Path, kind: str) -> xr.Dataset:
+    """Return a file's attributes and coordinates, and variables that have no more than a shape.
+
+    Raises
+    ------
+    StoreError
+        As :func:`read`: the whole file is checked.
+    """
+
+    def load() -> xr.Dataset:
+        _check_entries(path)
+        with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as archive:
+            dataset = xr.open_zarr(archive, chunks=None, consolidated=False)
+            empty = {
+                name: (v.dims, np.broadcast_to(np.zeros((), v.dtype), v.shape), v.attrs)
+                for name, v in dataset.data_vars.items()
+            }
+            return dataset.coords.to_dataset().load().assign(empty).assign_attrs(dataset.attrs)
+
+    return _checked(path, kind, load)
+
+
+def part(
+    path: str | Path, kind: str, variables: Sequence[str], where: dict[str, np.ndarray]
+) -> xr.Dataset:
+    """Read a part of a file into memory: some variables, by place along dimensions.
+
+    Raises
+    ------
+    StoreError
+        As :func:`read`, of what is read.
+    """
+
+    def load() -> xr.Dataset:
+        with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as archive:
+            dataset = xr.open_zarr(archive, chunks=None, consolidated=False)
+            return dataset[list(variables)].isel(where).load()
+
+    return _checked(path, kind, load)

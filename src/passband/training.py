@@ -1,247 +1,410 @@
-"""Training one network on one specimen under one condition, with Lightning as the loop."""
+"""Training a job's networks on one specimen under one condition, with Lightning as the loop."""
 
+import contextlib
 import logging
+import os
+import signal
+import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment
-from torch import Tensor, nn
+from torch import Tensor
 
-from passband import devices, networks
+from passband import PassbandError, checkpoints, devices
+from passband.batches import Batches, Images
 from passband.config import Training
-from passband.evaluation import confusion
-from passband.examples import Camera, Split
+from passband.examples import Camera
 from passband.grid import Condition
-from passband.scores import dice
-from passband.seeds import seed
-from passband.store import StoreError
+from passband.learner import Learner, Trained
+from passband.sources import Source
+
+logger = logging.getLogger("passband")
+
+#: Stacked steps must take less than this, over as many steps one after another.
+CLEARLY_FASTER = 0.85
+#: Steps of a network below which nothing is timed: it would take longer than it could save.
+WORTH_TIMING = 60
+#: Steps of a network from which on `compile: auto` compiles on a GPU: it takes a minute.
+WORTH_COMPILING = 5000
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What training leaves.
+class StoppedError(PassbandError):
+    """Training stopped before its end. Its state is saved, and the same call goes on from there."""
 
-    Attributes
+
+class Clock:
+    """When to save, and when to stop: at a deadline, or when SIGTERM asks for it.
+
+    Parameters
     ----------
-    weights : dict of str to Tensor
-        State of the epoch with the lowest validation loss.
-    history : list of dict
-        A row per epoch: epoch, learning_rate (of its last step), train_loss, val_loss, val_dice,
-        seconds.
+    save_every : float
+        Seconds between saves.
+    budget : float, optional
+        Seconds after which to stop.
     """
 
-    weights: dict[str, Tensor]
-    history: list[dict[str, float]]
+    def __init__(self, save_every: float = 120.0, budget: float | None = None):
+        self._save_every, self._saved = save_every, time.monotonic()
+        self._deadline = None if budget is None else time.monotonic() + budget
+        self._terminated = False
 
     @property
-    def best(self) -> dict[str, float]:
-        """The history's row of the chosen epoch."""
-        return min(self.history, key=lambda row: row["val_loss"])
+    def reason_to_stop(self) -> str:
+        """Why training must stop now, or nothing."""
+        if self._terminated:
+            return "SIGTERM"
+        over = self._deadline is not None and time.monotonic() > self._deadline
+        return "its time being up" if over else ""
+
+    def time_to_save(self) -> bool:
+        """Whether a save is due; then the next one is so much later."""
+        due = time.monotonic() - self._saved >= self._save_every
+        if due:
+            self._saved = time.monotonic()
+        return due
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take SIGTERM for a wish to save and stop: what schedulers send before they kill."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_terminated", True))
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
-def loss(logits: Tensor, masks: Tensor, dice_weight: float) -> Tensor:
-    """Return cross-entropy plus `dice_weight` times the Dice loss, in float32.
-
-    The Dice loss is 1 − 2Σpy/(Σp + Σy) with sums over the whole batch (Milletari et al. 2016).
+def budget(runtime: float) -> float | None:
+    """Return the seconds a job may train in, or None where nobody ends it.
 
     Parameters
     ----------
-    logits, masks : (N, 1, H, W) tensors
-        A network's output, and the truth as 0 or 1.
+    runtime : float
+        The job's resource `runtime` [min]. Only SLURM, which is told of it, enforces it: on a
+        laptop a study may take as long as it takes. Other schedulers' limits come as SIGTERM.
+
+    Returns
+    -------
+    float or None
+        The runtime less two minutes to start up and to save in, but at least half of it.
     """
-    logits = logits.float()
-    entropy = nn.functional.binary_cross_entropy_with_logits(logits, masks)
-    probability = logits.sigmoid()
-    overlap = 2 * (probability * masks).sum() / (probability.sum() + masks.sum()).clamp_min(1e-6)
-    return entropy + dice_weight * (1 - overlap)
+    if "SLURM_JOB_ID" not in os.environ:
+        return None
+    return max(60.0 * runtime - 120, 30.0 * runtime)
 
 
-def turn(images: Tensor, how: int) -> Tensor:
-    """Return images after one of the eight symmetries of the square.
+class Loop(lightning.LightningModule):
+    """What Lightning runs: batches of one learner after another, then validation of them all.
 
     Parameters
     ----------
-    images : (..., H, H) tensor
-        Square images.
-    how : int
-        0 to 7: quarter turns, modulo 4; from 4 on with a flip before.
+    learners : sequence of Learner
+        Which train; each has networks and an optimizer of its own.
     """
-    return torch.rot90(images.flip(-1) if how >= 4 else images, how % 4, (-2, -1))
+
+    def __init__(self, learners: Sequence[Learner]):
+        super().__init__()
+        self.automatic_optimization = False  # a job has several optimizers
+        self.learners = learners
+        self._started = time.monotonic()
+
+    def training_step(self, batch: tuple[int, Tensor, Tensor], index: int) -> None:
+        which, images, masks = batch
+        self.learners[which].step(images, masks)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        for learner in self._awaiting():
+            learner.validate(*batch)
+
+    def on_validation_epoch_end(self) -> None:
+        learners = self._awaiting()
+        networks = sum(learner.running for learner in learners)
+        for learner in learners:
+            learner.close_epoch((time.monotonic() - self._started) / networks)
+        self._started = time.monotonic()
+        self.trainer.should_stop = all(learner.done for learner in self.learners)
+
+    def _awaiting(self) -> list[Learner]:
+        return [learner for learner in self.learners if not learner.done and not learner.steps_left]
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        return [learner.optimizer for learner in self.learners]
 
 
-class Epochs:
-    """Batches of one network's training images; every iteration is the next epoch.
+class _Feed:
+    """What is left of the running epoch: batches of each learner that is still in it."""
+
+    def __init__(self, learners: Sequence[Learner], batches: Batches):
+        self._learners, self._batches = learners, batches
+
+    def __iter__(self) -> Iterator[tuple[int, Tensor, Tensor]]:
+        epoch = running_epoch(self._learners)
+        for which, learner in enumerate(self._learners):
+            if learner.done or learner.epoch > epoch:
+                continue
+            first = learner.steps_per_epoch - learner.steps_left
+            for pair in self._batches.epoch(list(learner.seeds.values()), epoch, first):
+                yield which, *pair
+
+
+class _HeldOut:
+    """The validation images in batches."""
+
+    def __init__(self, images: Images, size: int):
+        self._images, self._size = images, size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for places in torch.arange(len(self._images)).split(self._size):
+            yield self._images.take(places.numpy())
+
+
+def running_epoch(learners: Sequence[Learner]) -> int:
+    """Return the epoch that the learner furthest behind is in."""
+    return min(learner.epoch for learner in learners if not learner.done)
+
+
+class Keeper(lightning.Callback):
+    """Saves the state of learners at a steady interval, and stops training when its time is up.
+
+    Every learner has a file of its own and goes on from there on its own, so that one save writes
+    no more than what has changed.
 
     Parameters
     ----------
-    camera, split, condition
-        What the images are of.
-    settings : Training
-        Batch size, noise and augmentation.
-    network_seed : int
-        Seed of the order and of the augmentation.
+    learners : sequence of Learner
+        Whose state.
+    clock : Clock
+        When to save and to stop.
+    folder : path, optional
+        Where; without it nothing is saved.
+    context : str
+        Digest of all that the networks depend on.
     """
 
     def __init__(
-        self,
-        camera: Camera,
-        split: Split,
-        condition: Condition,
-        settings: Training,
-        network_seed: int,
+        self, learners: Sequence[Learner], clock: Clock, folder: Path | None, context: str
     ):
-        self.camera, self.split, self.condition = camera, split, condition
-        self.settings, self.network_seed = settings, network_seed
-        self.epoch = 0
-        # Where batches begin, after the first. A last image alone joins the batch before: batch
-        # normalisation cannot take a batch of one.
-        self._starts = range(settings.batch_size, len(split) - 1, settings.batch_size)
-        self._fixed = None if settings.noise == "fresh" else camera.images(split, condition)
+        self._learners, self._clock = learners, clock
+        self._folder, self._context = folder, context
+        self._saved = {id(learner): self._at(learner) for learner in learners}
 
-    def __len__(self) -> int:
-        return len(self._starts) + 1
+    @staticmethod
+    def _at(learner: Learner) -> tuple[int, int]:
+        return learner.steps, learner.epoch
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        images = self._fixed
-        if images is None:
-            images = self.camera.images(self.split, self.condition, self.epoch)
-        random = np.random.default_rng(seed(self.network_seed, "epoch", self.epoch))
-        self.epoch += 1
-        order = random.permutation(len(self.split))
-        turns = random.integers(8, size=len(order)) if self.settings.augment else 0 * order
-        for batch in np.array_split(order, self._starts):
-            pairs = [
-                (turn(images[i], turns[i]), turn(self.split.masks[i], turns[i])) for i in batch
-            ]
-            yield tuple(torch.stack(part) for part in zip(*pairs, strict=True))
+    def on_train_batch_end(self, *_) -> None:
+        # Between an epoch's last step and its validation nothing is saved: there would be no batch
+        # left for Lightning to begin with.
+        epoch = running_epoch(self._learners)
+        if any(x.epoch == epoch and x.steps_left for x in self._learners if not x.done):
+            self.tick()
 
+    def on_validation_end(self, *_) -> None:
+        if not all(learner.done for learner in self._learners):
+            self.tick()
 
-class Segmentation(lightning.LightningModule):
-    """A network with its loss, optimizer and record of the best epoch.
-
-    Parameters
-    ----------
-    network : Module
-        Maps (N, 1, H, W) images to (N, 1, H, W) logits.
-    settings : Training
-        Optimizer, schedule and loss.
-    steps_per_epoch : int
-        Optimizer steps in an epoch.
-    """
-
-    def __init__(self, network: nn.Module, settings: Training, steps_per_epoch: int):
-        super().__init__()
-        self.network, self.settings = network, settings
-        self.steps = steps_per_epoch * settings.epochs
-        self.history: list[dict[str, float]] = []
-        self.best: dict[str, Tensor] = {}
-        self._train: list[Tensor] = []
-        self._val: list[tuple[Tensor, Tensor, int]] = []
-        self._rate = settings.learning_rate
-        self._started = time.monotonic()
-
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        images, masks = batch
-        value = loss(self.network(images), masks, self.settings.dice_weight)
-        self._train.append(value.detach())
-        # Kept here because the schedule moves on before validation.
-        self._rate = self.optimizers().param_groups[0]["lr"]
-        return value
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        images, masks = batch
-        logits = self.network(images)
-        value = loss(logits, masks, self.settings.dice_weight)
-        self._val.append((value, confusion(logits, masks), len(images)))
-
-    def on_validation_epoch_end(self) -> None:
-        losses, counts, sizes = zip(*self._val, strict=True)
-        row = {
-            "epoch": self.current_epoch,
-            "learning_rate": self._rate,
-            "train_loss": torch.stack(self._train).mean().item(),
-            "val_loss": sum(v.item() * n for v, n in zip(losses, sizes, strict=True)) / sum(sizes),
-            "val_dice": float(dice(torch.cat(counts).cpu().numpy()).mean()),
-            "seconds": time.monotonic() - self._started,
-        }
-        if all(row["val_loss"] < earlier["val_loss"] for earlier in self.history):
-            self.best = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-        self.history.append(row)
-        self._train, self._val, self._started = [], [], time.monotonic()
-
-    def configure_optimizers(self):
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.settings.learning_rate)
-        match self.settings.schedule:
-            case "one-cycle":
-                schedule = torch.optim.lr_scheduler.OneCycleLR(
-                    optimizer, self.settings.learning_rate, total_steps=self.steps
-                )
-                interval = "step"
-            case "exponential":
-                schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, self.settings.decay)
-                interval = "epoch"
-            case _:
-                return optimizer
-        return [optimizer], [{"scheduler": schedule, "interval": interval}]
+    def tick(self) -> None:
+        """Save if it is time; stop if time is up."""
+        reason = self._clock.reason_to_stop
+        if self._folder and (reason or self._clock.time_to_save()):
+            for learner in self._learners:
+                if self._saved[id(learner)] != self._at(learner):
+                    path = self._folder / f"{min(learner.seeds):03d}.safetensors"
+                    checkpoints.save(path, self._context, *learner.state())
+                    self._saved[id(learner)] = self._at(learner)
+        if reason:
+            epochs = self._learners[0].settings.epochs
+            kept = "its state is saved, and the next attempt goes on from there"
+            raise StoppedError(
+                f"stopped in epoch {running_epoch(self._learners) + 1} of {epochs} for "
+                f"{reason}; {kept if self._folder else 'nothing is kept'}"
+            )
 
 
 def train(
     architecture: str,
     camera: Camera,
-    splits: tuple[Split, Split],
+    splits: tuple[Source, Source],
     condition: Condition,
     settings: Training,
-    network_seed: int,
+    seeds: Mapping[int, int],
+    *,
+    hold: bool = True,
+    unfinished: Path | None = None,
+    context: str = "",
+    clock: Clock | None = None,
     progress: bool = False,
-) -> Trained:
-    """Train one network.
+) -> dict[int, Trained]:
+    """Train a job's replicas of one network.
 
     Parameters
     ----------
     architecture : str
-        The network's architecture by name.
+        The networks' architecture by name.
     camera : Camera
-        Takes the images.
-    splits : (Split, Split)
+        Takes the images, once for all replicas.
+    splits : (Source, Source)
         Structures to train on, and structures to choose the best epoch by.
     condition : Condition
         The imaging condition of both.
     settings : Training
         The configuration's block `training`.
-    network_seed : int
-        Seed of initial weights, order and augmentation. Same seed, same kind of device and same
-        number of threads give the same network; the images' noise does not depend on it.
+    seeds : mapping of int to int
+        Of each replica, the seed of initial weights, order, augmentation and dropout. Same seed,
+        same kind of device and same number of threads give the same network, to the last bit if it
+        is trained alone or one after another with others, and but for rounding if it is stacked
+        with others; the images' noise does not depend on it.
+    hold : bool
+        Whether to keep a draw's images in memory, or to form those of every batch; see
+        :func:`passband.sources.choose`. It changes nothing else.
+    unfinished : path, optional
+        Folder to save the state of training in, and to go on from.
+    context : str
+        Digest of all that the networks depend on; a state of another context is removed.
+    clock : Clock, optional
+        When to save and when to stop.
     progress : bool
         Whether to draw a progress bar.
+
+    Returns
+    -------
+    dict of int to Trained
+        By replica, in the order of `seeds`.
+
+    Raises
+    ------
+    StoppedError
+        If the clock or SIGTERM stopped it.
     """
-    device = camera.imager.device
-    training, validation = splits
-    network = networks.build(architecture, seed(network_seed, "weights"))
-    bfloat16 = devices.precision(settings.precision, device) == "bfloat16"
-    if bfloat16:
-        network = network.to(memory_format=torch.channels_last)
-    epochs = Epochs(camera, training, condition, settings, network_seed)
-    images = camera.images(validation, condition)
-    size = 4 * settings.batch_size
-    held_out = torch.utils.data.DataLoader(
-        list(zip(images.split(size), validation.masks.split(size), strict=True)), batch_size=None
+    device, clock = camera.imager.device, clock or Clock(settings.save_every_s)
+    images, held_out = (Images(camera, split, condition, hold) for split in splits)
+    batches = Batches(images, settings)
+
+    def learner(replicas: Sequence[int]) -> Learner:
+        some = {replica: seeds[replica] for replica in replicas}
+        return Learner(architecture, some, settings, len(batches), device)
+
+    # Dropout draws from torch's global generator, and stacking is timed with it too.
+    with torch.random.fork_rng(), clock.listening():
+        found = _left(unfinished, context)
+        if found:
+            together = any(len(progress["replicas"]) > 1 for _, progress in found.values())
+        else:
+            together = _stacking_pays(learner, list(seeds), settings, batches)
+        groups = [list(seeds)] if together else [[replica] for replica in seeds]
+        learners = [learner(group) for group in groups]
+        for each in learners:
+            if min(each.seeds) in found:
+                each.restore(*found[min(each.seeds)])
+                logger.info("%s: goes on after %d steps", each.name, each.steps)
+            if _compiles(settings, device, each.settings.epochs * len(batches)):
+                each.networks.compile()
+        if not all(each.done for each in learners):
+            keeper = Keeper(learners, clock, unfinished, context)
+            _fit(learners, batches, _HeldOut(held_out, 4 * settings.batch_size), keeper, progress)
+    return {r: trained for each in learners for r, trained in each.trained().items()}
+
+
+def _left(folder: Path | None, context: str) -> dict[int, tuple[dict[str, Tensor], dict]]:
+    """Return the states that an interrupted job left, by their first replica."""
+    files = sorted(folder.glob("[0-9]*.safetensors")) if folder else []
+    states = [state for file in files if (state := checkpoints.load(file, context))]
+    return {state[1]["replicas"][0]: state for state in states}
+
+
+def _stacking_pays(
+    learner: Callable[[Sequence[int]], Learner],
+    replicas: Sequence[int],
+    settings: Training,
+    batches: Batches,
+) -> bool:
+    """Choose whether to stack replicas, by timing a few steps of both where that is worth it."""
+    if len(replicas) == 1 or settings.replicas_together == "never":
+        return False
+    one = learner(replicas[:1])
+    if one.precision == "float16":
+        logger.info("replicas: one after another, since in float16 each has a scale of its own")
+        return False
+    if settings.replicas_together == "auto" and settings.epochs * len(batches) < WORTH_TIMING:
+        logger.info("replicas: one after another, since so few steps are not worth timing")
+        return False
+    try:
+        stack = learner(replicas)
+        pair = next(batches.epoch(list(stack.seeds.values()), 0))
+        stack.step(*pair)  # the first step sets up, and says whether it can be done at all
+    except (RuntimeError, torch.cuda.OutOfMemoryError) as error:
+        words = " ".join(str(error).split())[:160]
+        if settings.replicas_together == "always":
+            raise PassbandError(
+                "training.replicas_together = 'always': these replicas cannot be stacked; take "
+                f"'auto' or 'never': {words}"
+            ) from None
+        logger.info("replicas: one after another, since they cannot be stacked: %s", words)
+        return False
+    if settings.replicas_together == "always":
+        return True
+    ratio = _ratio(stack, one, pair)
+    pays = ratio < CLEARLY_FASTER
+    logger.info(
+        "replicas: %s; stacked steps take %.2f of the time",
+        "stacked" if pays else "one after another",
+        ratio,
     )
-    module = Segmentation(network, settings, len(epochs))
+    return pays
+
+
+def _ratio(stack: Learner, one: Learner, pair: tuple[Tensor, Tensor], rounds: int = 3) -> float:
+    """Return the time of a stacked step over that of as many steps one after another.
+
+    Steps are timed in turns, and fewer if the answer is clear.
+    """
+
+    def seconds(learner: Learner) -> float:
+        started = time.perf_counter()
+        learner.step(*(part[: len(learner.seeds)] for part in pair))
+        devices.synchronize(learner.device)
+        return time.perf_counter() - started
+
+    times = {one: [], stack: []}
+    seconds(one)  # sets up
+    for _ in range(rounds):
+        for learner, taken in times.items():
+            taken.append(seconds(learner))
+        ratio = min(times[stack]) / min(times[one]) / len(stack.seeds)
+        if not 0.5 < ratio < 1.5:
+            break
+    return ratio
+
+
+def _compiles(settings: Training, device: torch.device, steps: int) -> bool:
+    if settings.compile == "auto":
+        return device.type == "cuda" and steps >= WORTH_COMPILING
+    return settings.compile == "always"
+
+
+def _fit(
+    learners: Sequence[Learner],
+    batches: Batches,
+    held_out: _HeldOut,
+    keeper: Keeper,
+    progress: bool,
+) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    device = learners[0].device
     trainer = lightning.Trainer(
-        max_epochs=settings.epochs,
+        max_epochs=learners[0].settings.epochs - running_epoch(learners),
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,
-        precision="bf16-mixed" if bfloat16 else "32-true",
         # Under SLURM, Lightning would requeue the job itself and compete with Snakemake's retries.
         plugins=[LightningEnvironment()],
+        callbacks=[keeper],
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -251,32 +414,6 @@ def train(
     with warnings.catch_warnings():
         # The batches lie in memory already: worker processes would only copy them.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*logging interval.*")
-        # Dropout draws from torch's global generator.
-        with torch.random.fork_rng():
-            torch.manual_seed(seed(network_seed, "training"))
-            trainer.fit(module, epochs, held_out)
-    return Trained(module.best, module.history)
-
-
-def resumable(path: Path, context: str, make: Callable[[], Trained]) -> Trained:
-    """Return what an interrupted job left at a path, or make it and leave it there.
-
-    Parameters
-    ----------
-    path : path
-        A safetensors file outside the workflow's outputs.
-    context : str
-        Digest of all that the network depends on; a file of another context, or a torn one, is
-        made anew.
-    make : callable
-        Trains the network.
-    """
-    if path.exists():
-        with suppress(StoreError):
-            weights, metadata = networks.load(path)
-            if metadata.get("context") == context:
-                return Trained(weights[0], metadata["history"])
-    trained = make()
-    networks.save({0: trained.weights}, path, {"context": context, "history": trained.history})
-    return trained
+        # Jobs are started by Snakemake, which needs no srun around its Python.
+        warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
+        trainer.fit(Loop(learners), _Feed(learners, batches), held_out)

@@ -83,9 +83,13 @@ def structures_of_shard(wildcards):
 
 
 FOCAL = {"focal-series": [], "quasi-coherent": ["focal_members"]}[STUDY.microscope.coherence]
-DECAY = [] if STUDY.training.schedule == "exponential" else ["decay"]
+# Keys of the training without effect: what others leave unused, and what changes no result.
+UNUSED = ["architectures", "recipe", "save_every_s"]
+UNUSED += [] if STUDY.training.schedule == "exponential" else ["decay"]
+UNUSED += [] if STUDY.training.optimizer == "sgd" else ["momentum"]
+UNUSED += [] if STUDY.study.replicas_per_job > 1 else ["replicas_together"]
 IMAGING = inactive(STUDY.microscope, *FOCAL)
-TRAINING = inactive(STUDY.training, "architectures", *DECAY)
+TRAINING = inactive(STUDY.training, *UNUSED)
 # Linear transfer has the temporal envelope, however images are formed.
 TRANSFER = inactive(
     STUDY.microscope, "coherence", "focal_members", "spread", "vibration_A", "detector"

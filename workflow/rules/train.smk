@@ -21,7 +21,7 @@ rule train:
         microscope=IMAGING,
         training=TRAINING,
         replicas=lambda wildcards: BATCHES[wildcards.batch],
-        # Finished replicas of an interrupted job: not an output, which Snakemake would delete.
+        # The state an interrupted job goes on from: not an output, which Snakemake would delete.
         unfinished=f"{RESULTS}/unfinished/{NETWORK}".replace("}/{", "}_{"),
     script:
         "../scripts/train.py"

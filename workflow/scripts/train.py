@@ -1,13 +1,12 @@
-"""Train one job's replicas, going on behind those that an interrupted attempt finished."""
+"""Train one job's replicas, going on from where an interrupted attempt left them."""
 
 import shutil
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from passband import config, devices, jobs, networks, store, training
-from passband.examples import Camera, Split
+from passband import config, devices, jobs, networks, sources, store, training
+from passband.examples import Camera
 from passband.grid import Condition
 from passband.seeds import digest, seed
 
@@ -22,18 +21,25 @@ with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as jo
     )
     device = devices.device()
     camera = Camera.of(microscope, settings.normalisation, device)
-    splits = [
-        Split.load(
+    opened = [
+        sources.Stored.open(
             snakemake.input[split], (params.seed, wildcards.specimen, split), microscope, device
         )
         for split in ("train", "val")
     ]
+    splits, hold, room = sources.choose(
+        opened, microscope.field_px, 1e6 * snakemake.resources.mem_mb
+    )
+    job.log(room)
+    precision = devices.precision(settings.precision, device)
+    if precision != "float32":
+        job.log(f"{precision}: {devices.speedup(precision, device):.1f} times as fast as float32")
     description = {
         "architecture": wildcards.architecture,
         "specimen": wildcards.specimen,
         "condition": wildcards.condition,
         "normalisation": settings.normalisation,
-        "precision": devices.precision(settings.precision, device),
+        "precision": precision,
         "device": devices.describe(device),
     }
     context = digest(
@@ -43,28 +49,34 @@ with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as jo
         description,
         [split.digest for split in splits],
     )
-    finished = {}
-    for replica in params.replicas:
-        names = wildcards.specimen, wildcards.architecture, wildcards.condition, replica
-        train = partial(
-            training.train,
-            wildcards.architecture,
-            camera,
-            splits,
-            condition,
-            settings,
-            seed(params.seed, *names),
-            progress=job.terminal,
-        )
-        left = Path(params.unfinished) / f"{replica:03d}.safetensors"
-        finished[replica] = training.resumable(left, context, train)
-        best = finished[replica].best
+    names = wildcards.specimen, wildcards.architecture, wildcards.condition
+    finished = training.train(
+        wildcards.architecture,
+        camera,
+        splits,
+        condition,
+        settings,
+        {replica: seed(params.seed, *names, replica) for replica in params.replicas},
+        hold=hold,
+        unfinished=Path(params.unfinished),
+        context=context,
+        # What changes no result is no param.
+        clock=training.Clock(
+            job.study.training.save_every_s, training.budget(snakemake.resources.runtime)
+        ),
+        progress=job.terminal,
+    )
+    for replica, trained in finished.items():
+        best = trained.best
         job.log(f"replica {replica}: val_loss {best['val_loss']:.4f}, Dice {best['val_dice']:.3f}")
     best = {"best": {replica: trained.best for replica, trained in finished.items()}}
     networks.save(
         {replica: trained.weights for replica, trained in finished.items()},
         snakemake.output.weights,
-        description | best | job.provenance(snakemake.output.weights),
+        description
+        | best
+        | {"stacked": next(iter(finished.values())).stacked}
+        | job.provenance(snakemake.output.weights),
     )
     rows = [{"replica": r, **row} for r, trained in finished.items() for row in trained.history]
     with store.replacing(snakemake.output.history) as beside:

@@ -1,0 +1,415 @@
+"""Measure what training costs beside its arithmetic, and beside what one would write first.
+
+    python benchmarks/training.py               # some minutes on 2 cores
+    python benchmarks/training.py --quick       # small images and networks, for a look
+
+Both sides of a ratio are timed in turns within one process, so that what else the machine does
+meets both alike, and the ratio is that of the least disturbed rounds. A number beyond its goal is
+not an error; the last column says it. On a GPU, 21 replicas of the compact U-Net are stacked too.
+"""
+
+import argparse
+import contextlib
+import logging
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from passband import devices, networks, simulate, store, training
+from passband.batches import Batches, Images
+from passband.config import Diameter, Microscope, Particles, Specimen, Substrate, Training
+from passband.evaluation import confusion
+from passband.examples import Camera, Split
+from passband.grid import Condition
+from passband.learner import Learner, loss
+from passband.scores import dice
+
+CONDITION = Condition(defocus_nm=20, cs_um=1.2, aperture_mrad=16, dose_e_per_A2=1000)
+SEED = 2512
+
+
+@dataclass
+class Case:
+    """What is trained on.
+
+    Attributes
+    ----------
+    architecture, px, train, val, epochs
+        Network, side of an image, structures of both splits, and passes over them.
+    rounds, steps, replicas
+        How often a ratio is taken, of how many steps, and how many networks are stacked.
+    """
+
+    architecture: str
+    px: int
+    train: int
+    val: int
+    epochs: int
+    rounds: int
+    steps: int
+    replicas: int
+
+    @property
+    def microscope(self) -> Microscope:
+        return Microscope(field_px=self.px, pixel_size_A=0.35)
+
+    def settings(self, **changes) -> Training:
+        given = {"architectures": [self.architecture], "epochs": self.epochs, "batch_size": 8}
+        return Training(**given | {"compile": "never"} | changes)
+
+
+class Table:
+    """Rows of what was measured, in Markdown, printed as they come."""
+
+    def __init__(self):
+        print("| what | goal | measured | |\n|---|---|---|---|")
+
+    def row(self, what: str, value: float, goal: float | None = None, least: bool = False):
+        """Print a row; `least` if the goal is the least value allowed, not the most."""
+        if goal is None:
+            print(f"| {what} | – | {value:.3g} | |", flush=True)
+            return
+        met = value >= goal if least else value <= goal
+        sign = "≥" if least else "≤"
+        verdict = "met" if met else "missed"
+        print(f"| {what} | {sign} {goal:.2f} | {value:.2f} | {verdict} |", flush=True)
+
+
+def make_waves(case: Case, folder: Path) -> dict[str, str]:
+    """Simulate both splits and return their files."""
+    specimen = Specimen(
+        diameter_nm=Diameter(mean=1.3, std=0.2, min=1.0, max=1.6),
+        particles=Particles(min=1, max=1),
+        substrate=Substrate(thickness_nm=0.6),
+    )
+    paths = {}
+    for split, number in (("train", case.train), ("val", case.val)):
+        paths[split] = str(folder / f"{split}.zarr.zip")
+        waves = simulate.simulate(
+            "gold", specimen, case.microscope, SEED, split, range(number), "cpu"
+        )
+        store.write(waves, paths[split], store.WAVES, {}, {"structure": 1})
+    return paths
+
+
+def load(case: Case, paths: dict[str, str], device: torch.device) -> tuple[Camera, list[Split]]:
+    camera = Camera.of(case.microscope, "zscore", device)
+    splits = [
+        Split.load([path], (SEED, "gold", split), case.microscope, device)
+        for split, path in paths.items()
+    ]
+    return camera, splits
+
+
+def bare(case: Case, settings: Training, pair: tuple[torch.Tensor, torch.Tensor]):
+    """Return a function that takes optimizer steps on one batch, and returns their median time."""
+    device = pair[0].device
+    precision = devices.precision(settings.precision, device)
+    layout = devices.layout(precision, device)
+    network = networks.build(case.architecture, 1).to(device, memory_format=layout)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
+    images, masks = pair[0][0].contiguous(memory_format=layout), pair[1]
+
+    def steps(number: int) -> float:
+        at = [time.perf_counter()]
+        for _ in range(number):
+            with devices.autocast(precision, device):
+                logits = network(images)
+            loss(logits[None], masks, settings).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            devices.synchronize(device)
+            at.append(time.perf_counter())
+        return np.median(np.diff(at))
+
+    return steps
+
+
+def step_in_job(case: Case, camera: Camera, splits: list[Split], table: Table) -> None:
+    """A step of a job, batches and Lightning included, against the same step alone."""
+    epochs = -(-case.steps // max(1, case.train // 8))
+    settings = case.settings(noise="fixed", epochs=epochs)
+    batches = Batches(Images(camera, splits[0], CONDITION), settings)
+    alone = bare(case, settings, next(batches.epoch([1], 0)))
+    device, at = camera.imager.device, []
+    step = Learner.step
+
+    def timed(self, *pair):
+        devices.synchronize(device)
+        at.append(time.perf_counter())
+        step(self, *pair)
+
+    medians = []
+    Learner.step = timed
+    try:
+        for round in range(case.rounds + 1):
+            at.clear()
+            training.train(case.architecture, camera, splits, CONDITION, settings, {0: 1})
+            # From the start of a step to the next one's, less those that validation lies between.
+            between = np.diff(at)[[k for k in range(len(at) - 1) if (k + 1) % len(batches)]]
+            other = alone(len(between))
+            if round:
+                medians.append((np.median(between), other))
+    finally:
+        Learner.step = step
+    table.row(
+        f"step in the job / bare step, {case.architecture} at {case.px}²",
+        min(job for job, _ in medians) / min(other for _, other in medians),
+        1.10,
+    )
+
+
+START = """
+import sys, time, os
+from passband import devices, sources, training, networks
+from passband.learner import Learner
+sys.path[:0] = [{folder!r}]
+import training as benchmark
+case = benchmark.Case(*{case!r})
+step = Learner.step
+def first(self, *pair):
+    step(self, *pair)
+    print("first step", flush=True)
+    os._exit(0)
+Learner.step = first
+camera, splits = benchmark.load(case, {paths!r}, devices.device())
+training.train(case.architecture, camera, splits, benchmark.CONDITION, case.settings(), {{0: 1}})
+"""
+
+
+def start_up(case: Case, paths: dict[str, str], table: Table) -> None:
+    """From the start of a process to the end of its first step."""
+    code = START.format(folder=str(Path(__file__).parent), case=astuple(case), paths=paths)
+    seconds, processor = [], []
+    for _ in range(case.rounds):
+        started, used = time.perf_counter(), child_seconds()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        seconds.append(time.perf_counter() - started)
+        processor.append(child_seconds() - used)
+        if "first step" not in done.stdout:
+            raise RuntimeError(done.stderr)
+    table.row("start of a process to the end of its first step [s]", min(seconds), 10)
+    table.row("    the same in processor time [s]", min(processor))
+
+
+def child_seconds() -> float:
+    """Return the processor time of all child processes so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+class Files(torch.utils.data.Dataset):
+    """Images and masks of .npy files, as one would write it first."""
+
+    def __init__(self, folder: Path, augment: bool):
+        self.files, self.augment = sorted(folder.glob("*-image.npy")), augment
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        file = self.files[index]
+        image, mask = np.load(file), np.load(str(file).replace("-image", "-mask"))
+        if self.augment:
+            turns, flip = torch.randint(4, ()).item(), torch.randint(2, ()).item()
+            image, mask = (
+                np.rot90(x[..., ::-1] if flip else x, turns, (-2, -1)) for x in (image, mask)
+            )
+        return torch.from_numpy(image.copy()), torch.from_numpy(mask.copy())
+
+
+class Naive(lightning.LightningModule):
+    """Network, loss and optimizer, as one would write it first."""
+
+    def __init__(self, case: Case, settings: Training, steps: int, seed: int):
+        super().__init__()
+        self.network = networks.build(case.architecture, seed)
+        self.settings, self.steps, self.scores, self.best = settings, steps, [], 0.0
+
+    def training_step(self, batch, index):
+        return loss(self.network(batch[0])[None], batch[1], self.settings).sum()
+
+    def validation_step(self, batch, index):
+        logits = self.network(batch[0])
+        self.scores.append(confusion(logits, batch[1]))
+
+    def on_validation_epoch_end(self):
+        self.best = max(self.best, dice(torch.cat(self.scores).cpu().numpy()).mean())
+        self.scores.clear()
+
+    def configure_optimizers(self):
+        rate = self.settings.learning_rate
+        optimizer = torch.optim.Adam(self.parameters(), lr=rate)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=self.steps)
+        return [optimizer], [{"scheduler": cycle, "interval": "step"}]
+
+
+def naive(case: Case, folder: Path, seed: int) -> tuple[float, float]:
+    """Train one network as one would write it first; return seconds and Dice."""
+    settings = case.settings()
+    started = time.perf_counter()
+    loaders = [
+        torch.utils.data.DataLoader(
+            Files(folder / split, split == "train"),
+            8,
+            shuffle=split == "train",
+            num_workers=2,
+            persistent_workers=True,
+            drop_last=split == "train",
+        )
+        for split in ("train", "val")
+    ]
+    module = Naive(case, settings, len(loaders[0]) * settings.epochs, seed)
+    trainer = lightning.Trainer(
+        max_epochs=settings.epochs,
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(module, *loaders)
+    return time.perf_counter() - started, module.best
+
+
+def networks_per_hour(
+    case: Case, camera: Camera, splits: list[Split], table: Table, folder: Path
+) -> None:
+    """Networks per hour, image formation included, against Lightning over .npy files."""
+    for split in splits:
+        there = folder / split.names[-1]
+        there.mkdir()
+        for k, image in enumerate(camera.images(split, CONDITION).cpu().numpy()):
+            np.save(there / f"{k:05d}-image.npy", image)
+            np.save(there / f"{k:05d}-mask.npy", split.masks[k].cpu().numpy())
+    seconds = {"naive": [], "float32": [], "auto": []}
+    scores = {name: [] for name in seconds}
+    auto = devices.precision("auto", camera.imager.device)
+    kinds = ["float32"] + (["auto"] if auto != "float32" else [])
+    for round in range(max(1, case.rounds // 2)):
+        taken, score = naive(case, folder, round)
+        seconds["naive"].append(taken)
+        scores["naive"].append(score)
+        for precision in kinds:
+            started = time.perf_counter()
+            settings = case.settings(precision=precision)
+            made = training.train(
+                case.architecture, camera, splits, CONDITION, settings, {0: round, 1: round + 100}
+            )
+            seconds[precision].append((time.perf_counter() - started) / len(made))
+            scores[precision] += [trained.best["val_dice"] for trained in made.values()]
+    for precision in kinds:
+        goal = 1.3 if precision == "float32" else 3.0
+        name = "float32" if precision == "float32" else auto
+        table.row(
+            f"networks per hour in {name} / Lightning + DataLoader, {case.architecture} at "
+            f"{case.px}²",
+            min(seconds["naive"]) / min(seconds[precision]),
+            goal,
+            least=True,
+        )
+        table.row(
+            f"    mean Dice in {name} less that of Lightning + DataLoader, "
+            f"{np.mean(scores['naive']):.3f}",
+            np.mean(scores[precision]) - np.mean(scores["naive"]),
+        )
+
+
+def matrix_rate(precision: str, device: torch.device, side: int) -> float:
+    """Return the device's measured rate of a matrix product [FLOP/s]."""
+    a, b = (torch.randn(side, side, device=device, dtype=devices.DTYPES[precision]) for _ in "ab")
+    seconds = []
+    for _ in range(6):
+        devices.synchronize(device)
+        started = time.perf_counter()
+        a @ b
+        devices.synchronize(device)
+        seconds.append(time.perf_counter() - started)
+    return 2 * side**3 / min(seconds)
+
+
+def stacked(case: Case, camera: Camera, splits: list[Split], table: Table, quick: bool) -> None:
+    """Steps of stacked replicas against as many steps one after another."""
+    device = camera.imager.device
+    for precision in dict.fromkeys(("float32", devices.precision("auto", device))):
+        settings = case.settings(precision=precision, noise="fixed")
+        batches = Batches(Images(camera, splits[0], CONDITION), settings)
+        seeds = {replica: replica for replica in range(case.replicas)}
+        one, stack = (
+            Learner(case.architecture, some, settings, len(batches), device)
+            for some in ({0: 0}, seeds)
+        )
+        pair = next(batches.epoch(list(seeds.values()), 0))
+        with FlopCounterMode(display=False) as counted:
+            one.step(*(part[:1] for part in pair))
+        times = {one: [], stack: []}
+        for _ in range(case.rounds + 1):
+            for learner, taken in times.items():
+                part = [x[: len(learner.seeds)] for x in pair]
+                devices.synchronize(device)
+                started = time.perf_counter()
+                learner.step(*part)
+                devices.synchronize(device)
+                taken.append(time.perf_counter() - started)
+        alone, together = (min(taken[1:]) for taken in times.values())
+        what = f"{case.replicas} × {case.architecture} at {case.px}² in {precision}"
+        gain = alone * case.replicas / together
+        goal = 5.0 if device.type == "cuda" and case.px == 128 else None
+        table.row(f"one after another / stacked, {what}", gain, goal, least=True)
+        rate = matrix_rate(
+            precision, device, 8192 if device.type == "cuda" else 1024 // (1 + quick)
+        )
+        best = case.replicas * counted.get_total_flops() / min(together, alone * case.replicas)
+        table.row(f"    share of the measured matrix rate, {rate / 1e12:.2g} TFLOP/s", best / rate)
+
+
+@contextlib.contextmanager
+def silent():
+    """Keep Lightning's hints out of the table."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="small images and few rounds")
+    quick, device = parser.parse_args().quick, devices.device()
+    threads = torch.get_num_threads()
+    print(f"torch {torch.__version__}, {threads} threads, {devices.describe(device)}\n")
+    table = Table()
+    case = Case("compact-w8-d3", 128, 96, 24, 12, 3, 36, 4)
+    if quick:
+        case = Case("compact-w4-d2", 64, 16, 4, 2, 1, 4, 2)
+    with tempfile.TemporaryDirectory() as folder, silent():
+        paths = make_waves(case, Path(folder))
+        camera, splits = load(case, paths, device)
+        step_in_job(case, camera, splits, table)
+        start_up(case, paths, table)
+        networks_per_hour(case, camera, splits, table, Path(folder))
+        stacked(case, camera, splits, table, quick)
+        if device.type == "cuda" and not quick:
+            for px in (128, 512):
+                many = Case("compact-w8-d3", px, 32, 4, 1, 5, 4, 21)
+                there = Path(folder) / str(px)
+                there.mkdir()
+                camera, splits = load(many, make_waves(many, there), device)
+                stacked(many, camera, splits, table, quick)
+
+
+if __name__ == "__main__":
+    main()

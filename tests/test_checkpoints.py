@@ -1,0 +1,81 @@
+"""The state of interrupted jobs on disk."""
+
+import json
+
+import pytest
+import torch
+
+from passband import checkpoints, networks
+
+TENSORS = {
+    "network/a": torch.randn(2, 3, generator=torch.manual_seed(0)),
+    "network/n": torch.tensor([7]),
+    "total": torch.tensor([0.1], dtype=torch.float64),
+}
+PROGRESS = {"steps": 5, "histories": [[{"epoch": 0, "val_loss": 0.1, "val_dice": float("inf")}]]}
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "unfinished" / "000.safetensors"
+    checkpoints.save(path, "context", TENSORS, PROGRESS)
+    return path
+
+
+def test_state_comes_back_as_it_was(path):
+    tensors, progress = checkpoints.load(path, "context")
+    assert tensors.keys() == TENSORS.keys()
+    assert all(torch.equal(tensors[k], TENSORS[k]) for k in tensors)
+    assert {k: t.dtype for k, t in tensors.items()} == {k: t.dtype for k, t in TENSORS.items()}
+    assert progress == PROGRESS
+    assert [p.name for p in path.parent.iterdir()] == ["000.safetensors"]
+
+
+def test_no_state_is_none(tmp_path):
+    assert checkpoints.load(tmp_path / "000.safetensors", "context") is None
+
+
+def test_state_of_another_context_is_removed(path):
+    assert checkpoints.load(path, "other") is None
+    assert not path.exists()
+
+
+def test_torn_state_is_removed_wherever_it_is_torn(path):
+    whole = path.read_bytes()
+    for length in (0, 7, 100, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert checkpoints.load(path, "context") is None
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("what", ["tensor", "progress"])
+def test_damage_is_noticed(path, what):
+    """safetensors itself does not look at what tensors hold."""
+    whole = bytearray(path.read_bytes())
+    place = len(whole) - 1 if what == "tensor" else whole.index(b'steps\\": 5') + len('steps\\": ')
+    whole[place] ^= 1
+    path.write_bytes(whole)
+    networks.read(path)
+    assert checkpoints.load(path, "context") is None
+    assert not path.exists()
+
+
+def test_weights_of_something_else_are_no_state(tmp_path):
+    path = tmp_path / "000.safetensors"
+    networks.save({0: {"a": torch.ones(2)}}, path, {"context": "context"})
+    assert checkpoints.load(path, "context") is None
+
+
+def test_failed_save_leaves_the_state_before(path, monkeypatch):
+    def full(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(networks, "write", full)
+    with pytest.raises(OSError, match="disk full"):
+        checkpoints.save(path, "context", TENSORS, {"steps": 6})
+    assert checkpoints.load(path, "context")[1] == PROGRESS
+    assert len(list(path.parent.iterdir())) == 1
+
+
+def test_progress_is_json():
+    assert json.loads(json.dumps(PROGRESS)) == PROGRESS
