@@ -13,6 +13,9 @@ from passband.grid import Condition
 from passband.sampling import Sampling
 from passband.seeds import generator
 
+# As a job by default. Images here are so small that threads would mostly wait for each other.
+torch.set_num_threads(1)
+
 CPU = torch.device("cpu")
 SEED = 7
 

@@ -89,7 +89,7 @@ WAVES, IMAGES = 10 * (8 * 21**2 + 4 * 32**2), 10 * 8 * 32**2
     ],
 )
 def test_what_fits_is_held(stored, room, kind, hold):
-    assert stored.shards[0].spectrum.shape[1:] == (21, 21)
+    assert stored.shards[0].spectrum.shape[1:] == (1, 21, 21)
     ((found,), held, line) = choose([stored], 32, room / sources.SHARE)
     assert type(found) is kind
     assert held == hold
