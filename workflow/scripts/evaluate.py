@@ -10,7 +10,9 @@ from passband.seeds import digest
 params, wildcards = snakemake.params, snakemake.wildcards
 name = " ".join(["evaluate", *wildcards])
 
-with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
+with jobs.job(
+    name, snakemake.log[0], snakemake.threads, snakemake.config, snakemake.resources.runtime
+) as job:
     device = devices.device()
     weights, metadata = networks.load(snakemake.input.weights)
     microscope = config.Microscope(**params.microscope)
@@ -26,12 +28,16 @@ with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as jo
         specimen: digest(counted_by, fingerprint, split.digest)
         for specimen, split in splits.items()
     }
-    known = table.known(snakemake.output[0], contexts)
+    test = conditions(params.test)
+    known = table.known(params.kept, contexts)
+    if known is not None and table.covers(known, list(weights), list(splits), test):
+        store.link(params.kept, snakemake.output[0])
+        job.leave(f"{len(weights)} network(s) on all conditions in {snakemake.output[0]}")
     record = evaluation.evaluate(
         {r: networks.restore(metadata["architecture"], state) for r, state in weights.items()},
         camera,
         splits,
-        conditions(params.test),
+        test,
         job.study.evaluation.batch_size,  # no param, since it changes no result
         metadata["precision"],
         known,
@@ -40,7 +46,8 @@ with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as jo
     for variable, key in (("val_loss", "val_loss"), ("best_epoch", "epoch")):
         record[variable] = ("replica", [metadata["best"][str(r)][key] for r in weights])
     attrs = job.provenance(snakemake.output[0]) | {"contexts": json.dumps(contexts)}
-    store.write(record, snakemake.output[0], store.RECORD, attrs)
+    store.write(record, params.kept, store.RECORD, attrs)
+    store.link(params.kept, snakemake.output[0])
     taken = [] if known is None else set(known.test.values) & set(record.test.values)
     taken = len(taken) * (0 if known is None else known.sizes["test_specimen"])
     cells = record.sizes["test_specimen"] * record.sizes["test"]
