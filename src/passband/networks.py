@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from passband import architectures
 from passband.seeds import digest
-from passband.store import DamagedError, StoreError, is_unreachable, replacing
+from passband.store import DamagedError, StoreError, check_attributes, is_unreachable, replacing
 
 
 class CompactUNet(nn.Module):
@@ -135,13 +136,22 @@ def save(
         write(tensors, beside, metadata)
 
 
-def load(path: str | Path) -> tuple[dict[int, dict[str, Tensor]], dict]:
+def load(
+    path: str | Path, expected: Mapping[str, object] | None = None
+) -> tuple[dict[int, dict[str, Tensor]], dict]:
     """Return the weights and metadata that :func:`save` wrote. No code in the file is run.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    expected : mapping, optional
+        Metadata that it must have.
 
     Raises
     ------
     StoreError
-        If the file is missing, torn or changed; the message names it.
+        If the file is missing, torn, changed or of other networks; the message names it.
     """
     weights: dict[int, dict[str, Tensor]] = {}
     tensors, metadata = read(path)
@@ -150,6 +160,7 @@ def load(path: str | Path) -> tuple[dict[int, dict[str, Tensor]], dict]:
         if not replica.isdigit():
             raise DamagedError(path, f"not a file of weights: it holds {key!r}")
         weights.setdefault(int(replica), {})[name] = tensor
+    check_attributes(path, metadata, expected)
     # Keys come out of the file in the order of strings: replica 10 before replica 9.
     return dict(sorted(weights.items())), metadata
 

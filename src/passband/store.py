@@ -14,7 +14,7 @@ import socket
 import subprocess
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -293,11 +293,30 @@ def create(
 
 
 def consolidate(folder: Path) -> None:
-    """Gather a folder's metadata in one file, so that opening it reads one file."""
+    """Gather a folder's metadata in one file, so that opening it reads one file.
+
+    Its attribute `files` says how many others there are: a chunk that is missing reads as a fill
+    value, and what is missing in an emptied folder would not be missed.
+    """
+    zarr.open_group(folder, mode="r+").attrs["files"] = _number_of_files(folder)
     with warnings.catch_warnings():
         # Zarr 3's specification does not have it yet; readers that do not know it pass it over.
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         zarr.consolidate_metadata(folder)
+
+
+def _number_of_files(folder: Path) -> int:
+    """Return how many files a folder has, without those that others put there, as `.…`."""
+    names = (name for _, _, files in os.walk(folder) for name in files)
+    return sum(not name.startswith(".") for name in names)
+
+
+def _open_folder(path: str | Path, **options) -> xr.Dataset:
+    dataset = xr.open_zarr(path, consolidated=True, **options)
+    expected, found = dataset.attrs.pop("files", None), _number_of_files(Path(path))
+    if expected != found:
+        raise ValueError(f"{found} of {expected} files")
+    return dataset
 
 
 def _pack(folder: Path, file: Path) -> None:
@@ -334,12 +353,23 @@ def read(path: str | Path, kind: str, variables: Sequence[str] | None = None) ->
 
     def load() -> xr.Dataset:
         if path.suffix != ".zip":
-            return wanted(xr.open_zarr(path, chunks=None, consolidated=True))
+            return wanted(_open_folder(path, chunks=None))
         _check_entries(path)
-        with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as archive:
+        with _archive(path) as archive:
             return wanted(xr.open_zarr(archive, chunks=None, consolidated=False))
 
     return _checked(path, kind, load)
+
+
+@contextlib.contextmanager
+def _archive(path: str | Path) -> Iterator[zarr.storage.ZipStore]:
+    archive = zarr.storage.ZipStore(path, mode="r")
+    try:
+        yield archive
+    finally:
+        # One that could not be opened cannot be closed, and says so in place of the reason.
+        with contextlib.suppress(AttributeError):
+            archive.close()
 
 
 def _check_entries(path: str | Path) -> None:
@@ -387,10 +417,33 @@ def open(path: str | Path, kind: str) -> xr.Dataset:
     """
 
     def load() -> xr.Dataset:
-        dataset = xr.open_zarr(path, consolidated=True)
+        dataset = _open_folder(path)
         return dataset.assign_coords({name: c.compute() for name, c in dataset.coords.items()})
 
     return _checked(path, kind, load)
+
+
+@contextlib.contextmanager
+def reading(path: str | Path, kind: str) -> Iterator[xr.Dataset]:
+    """Open a folder for as long as its variables are read, and look for damage if that fails.
+
+    Raises
+    ------
+    StoreError
+        As :func:`read`. An error that is no fault of the store is raised as it is.
+    """
+
+    def read_through() -> xr.Dataset:
+        for variable in dataset.data_vars.values():
+            variable.count().compute()
+        return dataset
+
+    dataset = open(path, kind)
+    try:
+        yield dataset
+    except Exception:
+        _checked(path, kind, read_through)
+        raise
 
 
 def read_many(
@@ -444,11 +497,7 @@ def check_many(
     """
     earlier: set = set()
     for part, path in zip(parts, paths, strict=True):
-        for name, value in (expected or {}).items():
-            if part.attrs.get(name) != value:
-                raise DamagedError(
-                    path, f"its {name} is {part.attrs.get(name)!r}, expected {value!r}"
-                )
+        check_attributes(path, part.attrs, expected)
         values = set(part[dimension].values.tolist())
         if shared := earlier & values:
             raise DamagedError(path, f"its {dimension} {min(shared)} is in another store too")
@@ -463,6 +512,19 @@ def holds(path: str | Path, kind: str, context: str) -> bool:
         return False
 
 
+def check_attributes(path: str | Path, attrs: Mapping, expected: Mapping | None) -> None:
+    """Check that a store's attributes are as expected.
+
+    Raises
+    ------
+    DamagedError
+        If one is not: the store is whole, but another's.
+    """
+    for name, value in (expected or {}).items():
+        if attrs.get(name) != value:
+            raise DamagedError(path, f"its {name} is {attrs.get(name)!r}, expected {value!r}")
+
+
 def outline(path: str | Path, kind: str) -> xr.Dataset:
     """Return a file's attributes and coordinates, and variables that have no more than a shape.
 
@@ -474,7 +536,7 @@ def outline(path: str | Path, kind: str) -> xr.Dataset:
 
     def load() -> xr.Dataset:
         _check_entries(path)
-        with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as archive:
+        with _archive(path) as archive:
             dataset = xr.open_zarr(archive, chunks=None, consolidated=False)
             empty = {
                 name: (v.dims, np.broadcast_to(np.zeros((), v.dtype), v.shape), v.attrs)
@@ -497,7 +559,7 @@ def part(
     """
 
     def load() -> xr.Dataset:
-        with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as archive:
+        with _archive(path) as archive:
             dataset = xr.open_zarr(archive, chunks=None, consolidated=False)
             return dataset[list(variables)].isel(where).load()
 

@@ -201,6 +201,8 @@ def _row(cells: Sequence[Cell], sizes: dict[str, list]) -> xr.Dataset:
     network = {name: np.full(shape["replica"], np.nan) for name in ("val_loss", "best_epoch")}
     for cell in cells:
         record = store.read(cell.path, store.RECORD)
+        of = {"specimen": cell.specimen, "architecture": cell.architecture, "condition": cell.train}
+        store.check_attributes(cell.path, record.attrs, of)
         expected = {**{d: sizes[d] for d in ("test_specimen", "test")}, "replica": cell.replicas}
         for dimension, values in expected.items():
             if list(record[dimension].values) != list(values):

@@ -14,7 +14,8 @@ with jobs.job(
     name, snakemake.log[0], snakemake.threads, snakemake.config, snakemake.resources.runtime
 ) as job:
     device = devices.device()
-    weights, metadata = networks.load(snakemake.input.weights)
+    of = {key: wildcards[key] for key in ("specimen", "architecture", "condition")}
+    weights, metadata = networks.load(snakemake.input.weights, of)
     microscope = config.Microscope(**params.microscope)
     camera = Camera.of(microscope, metadata["normalisation"], device)
     splits = {
@@ -45,7 +46,7 @@ with jobs.job(
     )
     for variable, key in (("val_loss", "val_loss"), ("best_epoch", "epoch")):
         record[variable] = ("replica", [metadata["best"][str(r)][key] for r in weights])
-    attrs = job.provenance(snakemake.output[0]) | {"contexts": json.dumps(contexts)}
+    attrs = job.provenance(snakemake.output[0]) | of | {"contexts": json.dumps(contexts)}
     store.write(record, params.kept, store.RECORD, attrs)
     store.link(params.kept, snakemake.output[0])
     taken = [] if known is None else set(known.test.values) & set(record.test.values)
