@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import CPU
+from synthetic import CPU
 
 from passband import PassbandError, memory, networks, sources
 from passband.config import Training
