@@ -164,3 +164,11 @@ assert "torch" not in sys.modules
     assert done.returncode == 0, done.stderr
     assert "information: it in" in done.stderr
     assert os.listdir(tmp_path) == ["log"]
+
+
+def test_budget_is_of_jobs_that_slurm_ends(monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert jobs.budget(120) is None
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert jobs.budget(120) == 7200 - 120
+    assert jobs.budget(1) == 30

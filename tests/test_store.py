@@ -1,5 +1,7 @@
 """Stores: what is written is read, whole or not at all."""
 
+import errno
+import os
 import re
 import shutil
 import subprocess
@@ -14,7 +16,7 @@ import xarray as xr
 import zarr
 
 import passband
-from passband import store
+from passband import lease, store
 from passband.store import StoreError
 
 KIND = "exit waves"
@@ -349,6 +351,168 @@ def test_a_folder_that_lost_its_metadata_or_a_damaged_chunk_is_refused(tmp_path)
     store.read(path, KIND)
     (path / "zarr.json").unlink()
     refusal(path)
+
+
+@form
+def test_damage_is_told_from_a_store_that_cannot_be_reached(full, monkeypatch):
+    """A good store must not be set aside because its disk does not answer."""
+    for number in (errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE):
+        with monkeypatch.context() as patch:
+            error = OSError(number, os.strerror(number))
+            patch.setattr(
+                xr, "open_zarr", lambda *_, error=error, **__: (_ for _ in ()).throw(error)
+            )
+            with pytest.raises(StoreError, match=r"cannot be read: .*; run again") as caught:
+                store.read(full, KIND)
+        assert not isinstance(caught.value, store.DamagedError)
+    with monkeypatch.context() as patch:
+        patch.setattr(xr, "open_zarr", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
+        with pytest.raises(MemoryError):
+            store.read(full, KIND)
+    with pytest.raises(store.DamagedError, match="delete it and run again") as caught:
+        store.read(full, "another kind")
+    assert caught.value.path == full
+
+
+def test_a_chunk_that_is_gone_is_missed(tmp_path):
+    """It would read as a fill value."""
+    path = tmp_path / "waves.zarr"
+    store.write(dataset(), path, KIND, {}, {"structure": 1})
+    (path / ".snakemake_timestamp").touch()
+    store.read(path, KIND)
+    next(p for p in path.rglob("*") if p.is_file() and p.name != "zarr.json").unlink()
+    for read in (store.read, store.open):
+        assert re.search(
+            r"not a whole store of exit waves: .*\d+ of \d+ files", refusal(path, read=read)
+        )
+
+
+def test_damage_that_shows_late_is_named_and_other_errors_are_not_taken_for_it(tmp_path):
+    path = tmp_path / "waves.zarr"
+    store.write(dataset(), path, KIND, {})
+    with store.reading(path, KIND) as opened:
+        xr.testing.assert_equal(opened.load(), dataset())
+    with pytest.raises(ZeroDivisionError), store.reading(path, KIND):
+        _ = 1 / 0
+    chunk = path / "spectrum" / "c" / "0" / "0" / "0"
+    whole = bytearray(chunk.read_bytes())
+    whole[50] ^= 1
+    chunk.write_bytes(whole)
+    with (
+        pytest.raises(store.DamagedError, match=re.escape(f"{path}: not a whole store")),
+        store.reading(path, KIND) as opened,
+    ):
+        opened.spectrum.compute()
+
+
+def test_what_is_set_aside_is_kept_and_out_of_the_way(tmp_path):
+    path = tmp_path / "waves.zarr"
+    asides = []
+    for content in ("first", "second", "third"):
+        path.mkdir()
+        (path / content).touch()
+        asides.append(store.set_aside(path))
+        assert not path.exists()
+    assert [aside.name for aside in asides] == [f"waves.zarr.damaged{n}" for n in ("", 2, 3)]
+    assert [names(aside) for aside in asides] == [["first"], ["second"], ["third"]]
+
+
+def test_a_file_is_known_by_its_context(tmp_path):
+    path = tmp_path / "waves.zarr.zip"
+    assert not store.holds(path, KIND, "a")
+    store.write(dataset(), path, KIND, {"context": "a"})
+    assert store.holds(path, KIND, "a")
+    assert not store.holds(path, KIND, "b")
+    assert not store.holds(path, "record", "a")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert not store.holds(path, KIND, "a")
+
+
+# Second names
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["", "a file system without links"])
+def test_a_second_name_outlives_the_first(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(PermissionError))
+    path, other = tmp_path / "a" / "file", tmp_path / "b" / "file"
+    for content in ("first", "second"):
+        with store.replacing(path) as beside:
+            beside.write_text(content)
+        for _ in range(2):  # again, it changes nothing
+            store.link(path, other)
+            assert other.read_text() == content
+            assert names(other.parent) == ["file"]
+        assert other.samefile(path) == links
+        path.unlink()
+        assert other.read_text() == content
+    store.link(other, path)
+    assert path.read_text() == "second"
+
+
+# A lease, and a full disk
+
+
+def test_what_a_job_puts_in_place_is_its_own_to_do(tmp_path):
+    folder = tmp_path / "one.lease"
+
+    def write_late():
+        with lease.held(folder), store.replacing(tmp_path / "file") as beside:
+            beside.write_text("late")
+            (file,) = folder.iterdir()
+            file.rename(folder / "another")
+
+    with pytest.raises(lease.LostError):
+        write_late()
+    assert names(tmp_path) == ["one.lease"]
+
+
+def test_what_killed_attempts_left_goes_with_the_next(tmp_path):
+    others = {".other-7.file2", "file.txt", ".hidden"}
+    for name in {".other-7.file", ".old-8.old.file", *others}:
+        (tmp_path / name).touch()
+    with store.replacing(tmp_path / "file") as beside:
+        beside.touch()
+    assert set(names(tmp_path)) >= {".other-7.file", ".old-8.old.file"}  # without a lease
+    with lease.held(tmp_path / "lease"), store.replacing(tmp_path / "file") as beside:
+        beside.touch()
+    assert set(names(tmp_path)) == {"file", *others}
+
+
+@form
+@pytest.mark.parametrize("there", [False, True])
+def test_a_full_disk_is_named_and_what_was_there_stays(disk, form, there):
+    path = disk.folder / "some" / form
+    if there:
+        store.write(dataset(), path, KIND, {})
+    large = xr.Dataset({"a": ("x", np.random.default_rng(0).normal(size=500_000))})
+    with pytest.raises(store.FullError) as caught:
+        store.write(large, path, KIND, {})
+    free = r"0(\.\d+)?(e-\d+)? of 0.0021 GB are free"
+    assert re.fullmatch(
+        rf"{path}: no space left: {free}; make room and run again", str(caught.value)
+    )
+    assert (names(path.parent) if path.parent.exists() else []) == [form] * there
+    if there:
+        xr.testing.assert_equal(store.read(path, KIND), dataset())
+    disk.resize("20m")
+    store.write(large, path, KIND, {})
+    xr.testing.assert_equal(store.read(path, KIND), large)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(errno.EDQUOT, store.FullError), (errno.EACCES, ValueError)]
+)
+def test_a_quota_is_a_full_disk_too(tmp_path, number, expected):
+    def write():
+        with store.replacing(tmp_path / "file"):
+            try:
+                raise OSError(number, os.strerror(number))
+            except OSError as error:
+                raise ValueError("cannot write") from error
+
+    with pytest.raises(expected, match=r"the disk quota is used up; make room|cannot write"):
+        write()
 
 
 # Several stores

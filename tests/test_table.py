@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +48,8 @@ def write(path, replicas, counts, specimens=SPECIMENS, test=TEST, val_loss=(), b
     )
     record["val_loss"] = ("replica", list(val_loss) or [0.5] * len(replicas))
     record["best_epoch"] = ("replica", list(best_epoch) or [1] * len(replicas))
-    store.write(record, path, store.RECORD, ATTRS | {"context": "x"})
+    names = zip(("specimen", "architecture", "condition"), Path(path).parts[-4:-1], strict=True)
+    store.write(record, path, store.RECORD, ATTRS | dict(names))
 
 
 @pytest.fixture(scope="module")
@@ -323,6 +325,17 @@ def test_record_of_another_study_is_named(grid, tmp_path, change):
     with pytest.raises(store.StoreError, match=rf"{re.escape(cell.path)}.*not those of the study"):
         gather(grid, tmp_path / "table.zarr")
     assert not (tmp_path / "table.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    ("of", "words"),
+    [(2, "condition is"), (6, "architecture is")],
+    ids=["another condition", "another architecture"],
+)
+def test_record_of_another_cell_is_named(grid, tmp_path, of, words):
+    shutil.copy(grid[of].path, grid[0].path)
+    with pytest.raises(store.DamagedError, match=rf"{re.escape(grid[0].path)}: its {words} '"):
+        gather(grid, tmp_path / "table.zarr")
 
 
 @pytest.mark.parametrize("structures", [1, 3, 5])

@@ -301,14 +301,6 @@ def test_budget_stops_training_in_time(fit, tmp_path):
     assert checkpoints.load(file, "x")[1]["steps"] == 1  # a step is always taken
 
 
-def test_budget_is_of_jobs_that_slurm_ends(monkeypatch):
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    assert training.budget(120) is None
-    monkeypatch.setenv("SLURM_JOB_ID", "7")
-    assert training.budget(120) == 7200 - 120
-    assert training.budget(1) == 30
-
-
 @pytest.mark.parametrize("on_slurm", [False, True])
 def test_sigterm_saves_and_stops(fit, tmp_path, monkeypatch, on_slurm):
     if on_slurm:
@@ -363,7 +355,7 @@ KILLED = """
 import sys, pickle, torch
 torch.set_num_threads(1)
 sys.path[:0] = [{tests!r}]
-from conftest import CPU, SEED, discs
+from synthetic import CPU, SEED, discs
 from passband import networks, training
 from passband.config import Microscope, Training
 from passband.examples import Camera, Split

@@ -18,7 +18,7 @@ import yaml
 from ase.build import bulk
 from snakemake.utils import update_config
 
-from passband import status, table
+from passband import plan, status, table
 from passband.config import Study, load
 from passband.examples import Camera, Split
 from passband.grid import Condition
@@ -204,6 +204,25 @@ def test_the_same_study_run_again_gives_the_same_table(finished, tmp_path):
     again.run("results/smallest/table.zarr", study="studies/smallest.yaml")
     # On one kind of device and number of threads nothing differs, not even in the last pixel.
     np.testing.assert_array_equal(counts(again), counts(finished))
+
+
+@pytest.mark.slow
+def test_a_plan_foretells_jobs_files_bytes_and_hours(finished):
+    study = load(SMALLEST)
+    counted = plan.counts(study)
+    assert counted.jobs == finished.jobs("--forceall", study="studies/smallest.yaml")
+    speeds = plan.calibrate(study, 5)
+    results = finished.folder / "results/smallest"
+    for names, size in plan.sizes(study, speeds).items():
+        found = [p for n in names.split(", ") for p in (results / n).rglob("*") if p.is_file()]
+        assert len(found) == counted.files[names], names
+        written = sum(path.stat().st_size for path in found)
+        assert 1 / 3 < size / written < 3, names
+        if names in ("waves", "networks"):
+            assert size == pytest.approx(written, rel=0.1), names
+    assert sum(plan.hours(study, speeds).values()) == pytest.approx(
+        finished.cpu_seconds / 3600, rel=0.6
+    )
 
 
 # ── What is made again, and what is not ──────────────────────────────────────────────────────────

@@ -1,8 +1,7 @@
-"""The command ``passband``: check a study file and the machine, say where the study stands, print
-results, export a structure, make the reference."""
+"""The command ``passband``: check and plan a study, check the machine, say where the study stands,
+print results, export a structure, make the reference."""
 
 import argparse
-import math
 import os
 import shutil
 import sys
@@ -10,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from passband import PassbandError, __version__
+from passband import PassbandError, __version__, plan
 from passband.config import SPLITS, Study, load
 
 
@@ -35,40 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def summary(study: Study) -> str:
-    """Return in a few lines how much a study asks for."""
-    of = study.study
-    specimens, replicas = len(study.specimens), of.replicas
-    train, test = len(study.train_conditions), len(study.test_conditions)
-    kinds = len(study.training.architectures)
-    networks = specimens * train * kinds * replicas
-    batches = specimens * train * kinds * math.ceil(replicas / of.replicas_per_job)
-    shards = specimens * sum(
-        math.ceil(getattr(of.structures, split) / of.structures_per_shard) for split in SPLITS
-    )
-    product = " × ".join(
-        _count(number, noun)
-        for number, noun in (
-            (specimens, "specimen"),
-            (train, "condition"),
-            (kinds, "architecture"),
-            (replicas, "replica"),
-        )
-    )
-    return "\n".join(
-        (
-            f"study       {of.name}",
-            f"conditions  {train:,} to train under, {test:,} to test under",
-            f"networks    {networks:,} = {product}",
-            f"jobs        {shards:,} simulate, {batches:,} train, {batches:,} evaluate",
-        )
-    )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="passband", description=__doc__)
     parser.add_argument("--version", action="version", version=f"passband {__version__}")
@@ -77,6 +42,15 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="validate a study file and say what it asks for")
     check.add_argument("file", type=Path, help="a study file, such as studies/pilot.yaml")
     check.set_defaults(run=_check)
+
+    ahead = commands.add_parser(
+        "plan", help="say what a study will take: steps, images, memory, files, bytes and hours"
+    )
+    ahead.add_argument("file", type=Path, help="a study file, such as studies/pilot.yaml")
+    ahead.add_argument(
+        "--seconds", type=float, default=30.0, help="for the calibration (default: 30)"
+    )
+    ahead.set_defaults(run=_plan)
 
     show = commands.add_parser("summary", help="print the OOD metrics of a finished study")
     show.add_argument("results", type=Path, help="a study's results, such as results/demo")
@@ -127,13 +101,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check(options: argparse.Namespace) -> int:
-    study = load(options.file)
+def _checked(file: Path) -> Study:
+    """Return the study in a file, its specimens' crystals read too."""
+    study = load(file)
     if not study.settled:
         from passband import specimen  # ase takes a second to import
 
         specimen.check(study)
-    print(summary(study))
+    return study
+
+
+def _check(options: argparse.Namespace) -> int:
+    print(plan.summary(_checked(options.file)))
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    if not 0 <= options.seconds <= 3600:
+        raise PassbandError(f"--seconds = {options.seconds:g}: must be between 0 and 3600")
+    print(plan.text(_checked(options.file), options.seconds))
     return 0
 
 

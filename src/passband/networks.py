@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,7 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from passband import architectures
-from passband.store import StoreError, replacing
+from passband.seeds import digest
+from passband.store import DamagedError, StoreError, check_attributes, is_unreachable, replacing
 
 
 class CompactUNet(nn.Module):
@@ -132,37 +136,73 @@ def save(
         write(tensors, beside, metadata)
 
 
-def load(path: str | Path) -> tuple[dict[int, dict[str, Tensor]], dict]:
+def load(
+    path: str | Path, expected: Mapping[str, object] | None = None
+) -> tuple[dict[int, dict[str, Tensor]], dict]:
     """Return the weights and metadata that :func:`save` wrote. No code in the file is run.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    expected : mapping, optional
+        Metadata that it must have.
 
     Raises
     ------
     StoreError
-        If the file is missing or torn; the message names it.
+        If the file is missing, torn, changed or of other networks; the message names it.
     """
     weights: dict[int, dict[str, Tensor]] = {}
     tensors, metadata = read(path)
     for key, tensor in tensors.items():
         replica, _, name = key.partition("/")
         if not replica.isdigit():
-            raise StoreError(f"{path}: not a file of weights: it holds {key!r}")
+            raise DamagedError(path, f"not a file of weights: it holds {key!r}")
         weights.setdefault(int(replica), {})[name] = tensor
+    check_attributes(path, metadata, expected)
     # Keys come out of the file in the order of strings: replica 10 before replica 9.
     return dict(sorted(weights.items())), metadata
 
 
+def holds(path: str | Path, context: str) -> dict | None:
+    """Return a file's metadata if it is whole and its `context` is the given one, else None."""
+    try:
+        _, metadata = read(path)
+    except StoreError:
+        return None
+    return metadata if metadata.get("context") == context else None
+
+
 def write(tensors: dict[str, Tensor], path: Path, metadata: dict[str, object]) -> None:
-    """Write tensors, contiguous and on the CPU, and metadata as JSON to a safetensors file."""
-    save_file(tensors, path, {name: json.dumps(value) for name, value in metadata.items()})
+    """Write tensors, contiguous and on the CPU, and metadata to a safetensors file.
+
+    Metadata are written as JSON, with a checksum over everything: safetensors has none.
+    """
+    texts = {name: json.dumps(value) for name, value in metadata.items()}
+    checksum = {"checksum": digest(texts, fingerprint({0: tensors}))}
+    try:
+        save_file(tensors, path, texts | checksum)
+    except SafetensorError as error:
+        # safetensors puts the operating system's number into words.
+        if found := re.search(r"(?:os error |code: )(\d+)", str(error)):
+            raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from None
+        raise
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     """Return the tensors and metadata that :func:`write` wrote; errors are those of `load`."""
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
-            return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118
-    except FileNotFoundError:
-        raise StoreError(f"{path}: no such file of weights") from None
+            texts = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        checksum = texts.pop("checksum", None)
+        if checksum != digest(texts, fingerprint({0: tensors})):
+            raise ValueError("its checksum is another")
+        return tensors, {name: json.loads(text) for name, text in texts.items()}
     except (SafetensorError, ValueError, OSError) as error:
-        raise StoreError(f"{path}: not a whole file of weights: {error}") from None
+        if not Path(path).exists():
+            raise StoreError(f"{path}: no such file of weights") from None
+        if is_unreachable(error, Path(path)):
+            raise StoreError(f"{path}: cannot be read: {error}; run again") from None
+        raise DamagedError(path, f"not a whole file of weights: {error}") from None

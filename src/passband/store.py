@@ -6,13 +6,15 @@ directory, which any Zarr reader opens by name. Both are written beside and then
 """
 
 import contextlib
+import errno
+import glob
 import os
 import shutil
 import socket
 import subprocess
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -22,7 +24,7 @@ import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from passband import PassbandError, __version__
+from passband import PassbandError, __version__, lease
 
 # What a store can be: its attribute `kind`.
 WAVES = "exit waves"
@@ -35,6 +37,48 @@ IMAGES = "images"
 
 class StoreError(PassbandError):
     """A store that is missing, torn, or not what its place says."""
+
+
+class DamagedError(StoreError):
+    """A store whose content is not what belongs in its place; to be made again.
+
+    Never a store that cannot be reached: that may be well.
+
+    Attributes
+    ----------
+    path : Path
+        The store.
+    what : str
+        Path and what is wrong, without what to do about it.
+    """
+
+    def __init__(self, path: str | Path, what: str):
+        self.path, self.what = Path(path), f"{path}: {what}"
+        super().__init__(f"{self.what}; delete it and run again")
+
+
+class FullError(PassbandError):
+    """No space is left to write to, or none that this user may have."""
+
+    def __init__(self, path: str | Path, error: OSError):
+        place = Path(path).absolute()
+        while not place.exists():
+            place = place.parent
+        disk = shutil.disk_usage(place)
+        if error.errno == errno.EDQUOT:
+            what = "the disk quota is used up"
+        else:
+            what = f"no space left: {disk.free / 1e9:.3g} of {disk.total / 1e9:.3g} GB are free"
+        super().__init__(f"{path}: {what}; make room and run again")
+
+
+def shortage(error: BaseException | None) -> OSError | None:
+    """Return the error that says that a disk is full, if there is one behind an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def provenance(study: str, digest: str, command: str) -> dict[str, str]:
@@ -91,14 +135,26 @@ def replacing(path: str | Path) -> Iterator[Path]:
     ----------
     path : path
         A file or directory; what stood there is replaced, a file atomically.
+
+    Raises
+    ------
+    FullError
+        If there is no space left.
+    LostError
+        If this job's work was taken over by another, see :mod:`passband.lease`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last, since writers choose their format by it.
     tag = f"{socket.gethostname()}-{os.getpid()}"
+    # The suffix stays last, since writers choose their format by it.
     beside = path.with_name(f".{tag}.{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if lease.confirm():
+            # Nobody else writes here: these are of attempts that were killed.
+            for left in glob.glob(f".*.{glob.escape(path.name)}", root_dir=path.parent):
+                _remove(path.with_name(left))
         yield beside
+        lease.confirm()
         if path.is_dir():
             old = path.with_name(f".{tag}.old.{path.name}")
             path.rename(old)
@@ -110,8 +166,35 @@ def replacing(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(old)
         else:
             beside.replace(path)
+    except Exception as error:
+        if full := shortage(error):
+            raise FullError(path, full) from None
+        raise
     finally:
         _remove(beside)
+
+
+def link(path: str | Path, to: str | Path) -> None:
+    """Give a finished file a second name, which outlives the first; where none can be, a copy.
+
+    Parameters
+    ----------
+    path, to : path
+        The file, and where it is to stand too, in place of what is there.
+    """
+    with replacing(to) as beside:
+        try:
+            os.link(path, beside)
+        except OSError:
+            shutil.copy2(path, beside)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged store, so that it is missing and made again, and return its new path."""
+    names = (path.with_name(f"{path.name}.damaged{n}") for n in ("", *map(str, range(2, 10**6))))
+    aside = next(name for name in names if not name.exists())
+    path.rename(aside)
+    return aside
 
 
 def _remove(path: Path) -> None:
@@ -223,11 +306,30 @@ def create(
 
 
 def consolidate(folder: Path) -> None:
-    """Gather a folder's metadata in one file, so that opening it reads one file."""
+    """Gather a folder's metadata in one file, so that opening it reads one file.
+
+    Its attribute `files` says how many others there are: a chunk that is missing reads as a fill
+    value, and what is missing in an emptied folder would not be missed.
+    """
+    zarr.open_group(folder, mode="r+").attrs["files"] = _number_of_files(folder)
     with warnings.catch_warnings():
         # Zarr 3's specification does not have it yet; readers that do not know it pass it over.
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         zarr.consolidate_metadata(folder)
+
+
+def _number_of_files(folder: Path) -> int:
+    """Return how many files a folder has, without those that others put there, as `.…`."""
+    names = (name for _, _, files in os.walk(folder) for name in files)
+    return sum(not name.startswith(".") for name in names)
+
+
+def _open_folder(path: str | Path, **options) -> xr.Dataset:
+    dataset = xr.open_zarr(path, consolidated=True, **options)
+    expected, found = dataset.attrs.pop("files", None), _number_of_files(Path(path))
+    if expected != found:
+        raise ValueError(f"{found} of {expected} files")
+    return dataset
 
 
 def _pack(folder: Path, file: Path) -> None:
@@ -264,12 +366,23 @@ def read(path: str | Path, kind: str, variables: Sequence[str] | None = None) ->
 
     def load() -> xr.Dataset:
         if path.suffix != ".zip":
-            return wanted(xr.open_zarr(path, chunks=None, consolidated=True))
+            return wanted(_open_folder(path, chunks=None))
         _check_entries(path)
-        with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as archive:
+        with _archive(path) as archive:
             return wanted(xr.open_zarr(archive, chunks=None, consolidated=False))
 
     return _checked(path, kind, load)
+
+
+@contextlib.contextmanager
+def _archive(path: str | Path) -> Iterator[zarr.storage.ZipStore]:
+    archive = zarr.storage.ZipStore(path, mode="r")
+    try:
+        yield archive
+    finally:
+        # One that could not be opened cannot be closed, and says so in place of the reason.
+        with contextlib.suppress(AttributeError):
+            archive.close()
 
 
 def _check_entries(path: str | Path) -> None:
@@ -280,19 +393,31 @@ def _check_entries(path: str | Path) -> None:
 
 
 def _checked(path: str | Path, kind: str, load: Callable[[], xr.Dataset]) -> xr.Dataset:
-    if not Path(path).exists():
+    path = Path(path)
+    if not path.exists():
         raise StoreError(f"{path}: no such store of {kind}")
     try:
         dataset = load()
+    except MemoryError:
+        raise
     except Exception as error:  # whatever damage makes the readers raise, the store is not whole
-        raise StoreError(
-            f"{path}: not a whole store of {kind}: {type(error).__name__}: "
-            f"{' '.join(str(error).split())}; delete it and run again"
-        ) from None
+        words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        if is_unreachable(error, path):
+            raise StoreError(f"{path}: cannot be read: {words}; run again") from None
+        raise DamagedError(path, f"not a whole store of {kind}: {words}") from None
     found = dataset.attrs.get("kind", "something that Passband did not write")
     if found != kind:
-        raise StoreError(f"{path}: expected a store of {kind}, found {found}")
+        raise DamagedError(path, f"expected a store of {kind}, found {found}")
     return dataset
+
+
+def is_unreachable(error: Exception, path: Path) -> bool:
+    """Return whether an error tells of the way to a file, and nothing of what is in it."""
+    if not isinstance(error, OSError) or error.errno in (None, errno.EINVAL):
+        return False  # a format's own errors, and places outside of a file
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+        return not path.exists()
+    return True
 
 
 def open(path: str | Path, kind: str) -> xr.Dataset:
@@ -305,10 +430,33 @@ def open(path: str | Path, kind: str) -> xr.Dataset:
     """
 
     def load() -> xr.Dataset:
-        dataset = xr.open_zarr(path, consolidated=True)
+        dataset = _open_folder(path)
         return dataset.assign_coords({name: c.compute() for name, c in dataset.coords.items()})
 
     return _checked(path, kind, load)
+
+
+@contextlib.contextmanager
+def reading(path: str | Path, kind: str) -> Iterator[xr.Dataset]:
+    """Open a folder for as long as its variables are read, and look for damage if that fails.
+
+    Raises
+    ------
+    StoreError
+        As :func:`read`. An error that is no fault of the store is raised as it is.
+    """
+
+    def read_through() -> xr.Dataset:
+        for variable in dataset.data_vars.values():
+            variable.count().compute()
+        return dataset
+
+    dataset = open(path, kind)
+    try:
+        yield dataset
+    except Exception:
+        _checked(path, kind, read_through)
+        raise
 
 
 def read_many(
@@ -362,19 +510,32 @@ def check_many(
     """
     earlier: set = set()
     for part, path in zip(parts, paths, strict=True):
-        for name, value in (expected or {}).items():
-            if part.attrs.get(name) != value:
-                raise StoreError(
-                    f"{path}: its {name} is {part.attrs.get(name)!r}, expected {value!r}; delete "
-                    "it and run again"
-                )
+        check_attributes(path, part.attrs, expected)
         values = set(part[dimension].values.tolist())
         if shared := earlier & values:
-            raise StoreError(
-                f"{path}: its {dimension} {min(shared)} is in another store too; delete it and "
-                "run again"
-            )
+            raise DamagedError(path, f"its {dimension} {min(shared)} is in another store too")
         earlier |= values
+
+
+def holds(path: str | Path, kind: str, context: str) -> bool:
+    """Return whether a file is a whole store whose attribute `context` is the given one."""
+    try:
+        return outline(path, kind).attrs.get("context") == context
+    except StoreError:
+        return False
+
+
+def check_attributes(path: str | Path, attrs: Mapping, expected: Mapping | None) -> None:
+    """Check that a store's attributes are as expected.
+
+    Raises
+    ------
+    DamagedError
+        If one is not: the store is whole, but another's.
+    """
+    for name, value in (expected or {}).items():
+        if attrs.get(name) != value:
+            raise DamagedError(path, f"its {name} is {attrs.get(name)!r}, expected {value!r}")
 
 
 def outline(path: str | Path, kind: str) -> xr.Dataset:
@@ -388,7 +549,7 @@ def outline(path: str | Path, kind: str) -> xr.Dataset:
 
     def load() -> xr.Dataset:
         _check_entries(path)
-        with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as archive:
+        with _archive(path) as archive:
             dataset = xr.open_zarr(archive, chunks=None, consolidated=False)
             empty = {
                 name: (v.dims, np.broadcast_to(np.zeros((), v.dtype), v.shape), v.attrs)
@@ -411,7 +572,7 @@ def part(
     """
 
     def load() -> xr.Dataset:
-        with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as archive:
+        with _archive(path) as archive:
             dataset = xr.open_zarr(archive, chunks=None, consolidated=False)
             return dataset[list(variables)].isel(where).load()
 

@@ -154,6 +154,14 @@ def known(path: str | Path, contexts: Mapping[str, str]) -> xr.Dataset | None:
     return record.sel(test_specimen=same) if same else None
 
 
+def covers(
+    record: xr.Dataset, replicas: Sequence[int], specimens: Sequence[str], test: Sequence[Condition]
+) -> bool:
+    """Return whether a record is of exactly these networks, test specimens and test conditions."""
+    expected = {"replica": replicas, "test_specimen": specimens, "test": [c.id for c in test]}
+    return all(list(record[name].values) == list(v) for name, v in expected.items())
+
+
 def _template(sizes: dict[str, list]) -> xr.Dataset:
     """Return the table with every value missing, without taking memory."""
 
@@ -233,17 +241,17 @@ def _row(cells: Sequence[Cell], sizes: dict[str, list]) -> tuple[np.ndarray, dic
     network["status"] = np.full(shape["replica"], STATUS["missing"])
     for cell in cells:
         record = store.read(cell.path, store.RECORD)
+        of = {"specimen": cell.specimen, "architecture": cell.architecture, "condition": cell.train}
+        store.check_attributes(cell.path, record.attrs, of)
         expected = {**{d: sizes[d] for d in ("test_specimen", "test")}, "replica": cell.replicas}
         for dimension, values in expected.items():
             if list(record[dimension].values) != list(values):
-                raise store.StoreError(
-                    f"{cell.path}: its {dimension} are not those of the study; delete it and run "
-                    "again"
-                )
+                raise store.DamagedError(cell.path, f"its {dimension} are not those of the study")
         if record.sizes["structure"] != shape["structure"]:
-            raise store.StoreError(
-                f"{cell.path}: has {record.sizes['structure']} structures, other records have "
-                f"{shape['structure']}; delete it and run again"
+            raise store.DamagedError(
+                cell.path,
+                f"has {record.sizes['structure']} structures, other records have "
+                f"{shape['structure']}",
             )
         where = [sizes["replica"].index(replica) for replica in cell.replicas]
         counts[where] = record.counts.values

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import signal
 import threading
 import time
@@ -22,6 +21,7 @@ from passband.examples import Camera
 from passband.grid import Condition
 from passband.learner import Learner, Trained
 from passband.sources import Source
+from passband.store import FullError
 
 logger = logging.getLogger("passband")
 
@@ -79,25 +79,6 @@ class Clock:
             yield
         finally:
             signal.signal(signal.SIGTERM, before)
-
-
-def budget(runtime: float) -> float | None:
-    """Return the seconds a job may train in, or None where nobody ends it.
-
-    Parameters
-    ----------
-    runtime : float
-        The job's resource `runtime` [min]. Only SLURM, which is told of it, enforces it: on a
-        laptop a study may take as long as it takes. Other schedulers' limits come as SIGTERM.
-
-    Returns
-    -------
-    float or None
-        The runtime less two minutes to start up and to save in, but at least half of it.
-    """
-    if "SLURM_JOB_ID" not in os.environ:
-        return None
-    return max(60.0 * runtime - 120, 30.0 * runtime)
 
 
 class Loop(lightning.LightningModule):
@@ -213,15 +194,21 @@ class Keeper(lightning.Callback):
     def tick(self) -> None:
         """Save if it is time; stop if time is up."""
         reason = self._clock.reason_to_stop
+        kept = "its state is saved, and the next attempt goes on from there"
         if self._folder and (reason or self._clock.time_to_save()):
             for learner in self._learners:
                 if self._saved[id(learner)] != self._at(learner):
                     path = self._folder / f"{min(learner.seeds):03d}.safetensors"
-                    checkpoints.save(path, self._context, *learner.state())
-                    self._saved[id(learner)] = self._at(learner)
+                    try:
+                        checkpoints.save(path, self._context, *learner.state())
+                    except FullError as error:
+                        # What is not saved is only lost if the job ends before there is room.
+                        logger.warning("not saved: %s", error)
+                        kept = "its state could not be saved, for the disk is full"
+                    else:
+                        self._saved[id(learner)] = self._at(learner)
         if reason:
             epochs = self._learners[0].settings.epochs
-            kept = "its state is saved, and the next attempt goes on from there"
             raise StoppedError(
                 f"stopped in epoch {running_epoch(self._learners) + 1} of {epochs} for "
                 f"{reason}; {kept if self._folder else 'nothing is kept'}"

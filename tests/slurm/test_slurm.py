@@ -22,8 +22,9 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from passband import table
+from passband import networks, table
 from passband.grid import conditions
+from passband.store import StoreError
 
 # The first test to need a run waits for all of it.
 pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(1200)]
@@ -36,8 +37,8 @@ update_config(
     {
         "study": {"structures": {"train": 8}},  # one shard
         "grid": {"defocus_nm": [5, 10, 20]},
-        # The second network of a job takes long enough for the job to be caught at it.
-        "training": {"epochs": 12},
+        # A job trains long enough to be caught at it, and saves at every step.
+        "training": {"epochs": 12, "save_every_s": 0.0},
     },
 )
 CONDITIONS = [condition.id for condition in conditions(STUDY["grid"])]
@@ -112,7 +113,7 @@ def wait(what: str, for_: Callable[[], object], seconds: float = 150, pause: flo
 
 
 class Job:
-    """A train job on the cluster, stopped at its second network."""
+    """A train job on the cluster, stopped on its way."""
 
     def __init__(self, place: Place, condition: str):
         folder = (
@@ -122,7 +123,7 @@ class Job:
         self.condition = condition
 
     def hold(self) -> bool:
-        """Stop the job's process if its first network is finished."""
+        """Stop the job's process if it has saved its first network."""
         if not self.first.exists():
             return False
         process, self.slurm = process_of(self.condition)
@@ -205,8 +206,8 @@ def submitted(printed: str, rule: str) -> int:
 
 
 class Watcher(threading.Thread):
-    """Keeps jobs stopped, and notes each version of each finished network that a job leaves for its
-    next attempt.
+    """Keeps jobs stopped, and notes how many steps each network that a job leaves for its next
+    attempt has gone.
 
     SLURM lets a stopped process go on before it kills it, and waits for two seconds in between:
     time enough for one to end well.
@@ -215,18 +216,16 @@ class Watcher(threading.Thread):
     def __init__(self, folder: Path):
         super().__init__(daemon=True)
         self.folder, self.held, self.over = folder, [], threading.Event()
-        self.versions = defaultdict(set)
+        self.steps = defaultdict(list)
 
     def run(self) -> None:
         while not self.over.wait(0.02):
             for job in self.held:
                 job.signal(signal.SIGSTOP)
             for path in self.folder.glob("*/*.safetensors"):
-                try:
-                    stat = path.stat()
-                except FileNotFoundError:
-                    continue
-                self.versions[path].add((stat.st_ino, stat.st_mtime_ns))
+                with contextlib.suppress(StoreError):  # gone since, with the job's end
+                    _, metadata = networks.read(path)
+                    self.steps[path].append(metadata["progress"]["steps"])
 
 
 @pytest.fixture(scope="session")
@@ -260,7 +259,7 @@ def disturbed(slurm, undisturbed, tmp_path_factory) -> Place:
             waiting[:] = [job for job in waiting if job not in place.watcher.held]
             return not waiting
 
-        wait("every train job has finished a network", all_held, pause=0.02)
+        wait("every train job has saved a network", all_held, pause=0.02)
         for fault, job in place.jobs.items():
             getattr(job, fault)()
         if job := place.jobs.get("kill_node_daemon"):
@@ -294,11 +293,12 @@ def test_every_fault_happened(disturbed):
     assert disturbed.states == {fault: states for fault, (states, _) in disturbed.faults.items()}
 
 
-def test_no_finished_network_is_trained_twice(disturbed):
-    versions = disturbed.watcher.versions
+def test_no_step_is_trained_twice(disturbed):
+    """What is saved never goes back: every attempt goes on from where the one before was."""
+    steps = disturbed.watcher.steps
     for job in disturbed.jobs.values():
-        assert len(versions[job.first]) == 1, job.condition
-    assert all(len(of_network) == 1 for of_network in versions.values())
+        assert len(steps[job.first]) > 1, job.condition
+    assert all(of_network == sorted(of_network) for of_network in steps.values())
 
 
 def test_only_jobs_that_slurm_does_not_requeue_are_submitted_again(disturbed):

@@ -21,6 +21,9 @@ except PassbandError as error:
 ENVIRONMENT = f"../../envs/{os.environ.get('PASSBAND_ENVIRONMENT', 'cpu')}.yaml"
 RESULTS = f"results/{STUDY.study.name}"
 NETWORK = "{specimen}/{architecture}/{condition}/{batch}"
+# Second names of what takes long to make, for Snakemake deletes a job's outputs before it starts and
+# after it fails. One that finds here what it would make, to the same configuration, is done.
+KEPT = f"{RESULTS}/kept"
 RECORD = f"{RESULTS}/records/{NETWORK}.zarr.zip"
 BATCHES = batches(STUDY.study.replicas, STUDY.study.replicas_per_job)
 CONDITIONS = [condition.id for condition in STUDY.train_conditions]

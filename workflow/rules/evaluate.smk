@@ -3,8 +3,7 @@ rule evaluate:
         weights=rules.train.output.weights,
         waves=[file for specimen in STUDY.specimens for file in shards(specimen, "test")],
     output:
-        # Kept when a test condition is added, so that only the new cells are computed.
-        update(RECORD),
+        RECORD,
     log:
         f"{RESULTS}/logs/evaluate/{NETWORK}.log",
     benchmark:
@@ -20,6 +19,9 @@ rule evaluate:
         seed=STUDY.study.seed,
         microscope=IMAGING,
         test=STUDY.test_axes,
+        # So that only cells that are new are computed. update(…) would not do: after a job has failed,
+        # Snakemake (9.27) takes the old record for the new one.
+        kept=f"{KEPT}/records/{NETWORK}.zarr.zip",
         waves={specimen: shards(specimen, "test") for specimen in STUDY.specimens},
     script:
         "../scripts/evaluate.py"

@@ -19,5 +19,6 @@ rule simulate:
         crystal=lambda wildcards: STUDY.specimens[wildcards.specimen].content,
         microscope=values(STUDY.microscope, "energy_kev", "pixel_size_A", "field_px"),
         structures=structures_of_shard,
+        kept=f"{KEPT}/waves/{{specimen}}/{{split}}/{{shard}}.zarr.zip",
     script:
         "../scripts/simulate.py"

@@ -21,6 +21,7 @@ rule train:
         microscope=IMAGING,
         training=TRAINING,
         replicas=lambda wildcards: BATCHES[wildcards.batch],
+        kept=f"{KEPT}/networks/{NETWORK}.safetensors",
         # The state an interrupted job goes on from: not an output, which Snakemake would delete.
         unfinished=f"{RESULTS}/unfinished/{NETWORK}".replace("}/{", "}_{"),
     script:

@@ -1,19 +1,20 @@
 """Compute the OOD metrics of the study's table."""
 
-from passband import jobs, ood, store, table
+from passband import jobs, ood, store
 
 params = snakemake.params
 
 with jobs.job("ood", snakemake.log[0], snakemake.threads, snakemake.config) as job:
-    metrics = ood.metrics(
-        table.load(snakemake.input.table),
-        store.read(snakemake.input.information, store.INFORMATION),
-        params.bootstrap,
-        params.confidence,
-        params.seed,
-        job.progress,
-        snakemake.threads,
-    )
+    with store.reading(snakemake.input.table, store.TABLE) as table:
+        metrics = ood.metrics(
+            table,
+            store.read(snakemake.input.information, store.INFORMATION),
+            params.bootstrap,
+            params.confidence,
+            params.seed,
+            job.progress,
+            snakemake.threads,
+        )
     store.write(metrics, snakemake.output[0], store.OOD, job.provenance(snakemake.output[0]))
     for name in ("id", "ood"):
         job.log(f"mean {name} Dice {float(metrics[name].mean()):.3f}")
