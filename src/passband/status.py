@@ -288,16 +288,14 @@ def _times(results: Path) -> dict[str, float]:
 
     Folders are read side by side: a network file system takes its time for each.
     """
-    top = str(results)
-    found, folders = {}, [top]
+    top, found = str(results), {}
+    folders = [os.path.join(top, name) for name in _FOLDERS]
     with ThreadPoolExecutor(16) as pool:
-        while folders:
-            entries = list(chain.from_iterable(pool.map(_entries, folders)))
-            deeper = [path for path, _, folder in entries if folder]
+        entries = _entries(top)
+        while entries:
             found |= {os.path.relpath(path, top): when for path, when, _ in entries}
-            if folders == [top]:
-                deeper = [path for path in deeper if os.path.basename(path) in _FOLDERS]
-            folders = [path for path in deeper if not path.endswith(".zarr")]
+            entries = list(chain.from_iterable(pool.map(_entries, folders)))
+            folders = [path for path, _, folder in entries if folder]
     return found
 
 
@@ -307,9 +305,8 @@ def _entries(folder: str) -> list[tuple[str, float, bool]]:
     # Files come and go meanwhile, and what is gone is as what never was.
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if not entry.name.startswith("."):
-                with suppress(OSError):
-                    found.append((entry.path, entry.stat().st_mtime, entry.is_dir()))
+            with suppress(OSError):
+                found.append((entry.path, entry.stat().st_mtime, entry.is_dir()))
     return found
 
 
