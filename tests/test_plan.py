@@ -106,9 +106,10 @@ def test_hours_of_two_architectures_add_up():
 
 
 def test_bytes_grow_with_what_is_stored():
-    of = plan.sizes(load(SMALLEST), SPEEDS)
+    each = SPEEDS.wave_bytes, SPEEDS.weight_bytes
+    of = plan.sizes(load(SMALLEST), *each)
     assert of["waves"] == 20 * 1000
-    more = plan.sizes(changed(study={"replicas": 4}), SPEEDS)
+    more = plan.sizes(changed(study={"replicas": 4}), *each)
     assert more["networks"] == 2 * of["networks"]
     assert more["records"] == 2 * of["records"]
     assert more["waves"] == of["waves"]

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from passband import PassbandError, cli, jobs, networks, preflight, simulate
+from passband import PassbandError, cli, jobs, networks, plan, preflight, simulate
 from passband.config import load, validate
 from passband.preflight import FAILED, OK, WARNING
 
@@ -226,30 +226,28 @@ def test_file_system_that_cannot_do_it_fails(tmp_path, monkeypatch, what, owner,
     assert "another file system" in found.remedy
 
 
-def test_projected_size_is_that_of_waves_weights_and_counts():
-    study = validate(
-        {
-            "study": {"structures": {"train": 4, "val": 2, "test": 3}, "replicas": 2},
-            "grid": {"defocus_nm": [5, 20]},
-            "microscope": {"field_px": 112},
-            "specimens": {"a": {}, "b": {"thermal": {"temperature_K": 300, "configurations": 2}}},
-            "training": {"architectures": ["compact-w4-d2", "compact-w8-d2"]},
-        }
-    )
-    conditions = len(study.train_conditions)
-    assert conditions == 2 * 2 * 2 * 2
+def test_projected_size_has_waves_and_weights_in_full():
+    blocks = {
+        "study": {"structures": {"train": 4, "val": 2, "test": 3}, "replicas": 2},
+        "grid": {"defocus_nm": [5, 20]},
+        "microscope": {"field_px": 112},
+        "specimens": {"a": {}, "b": {"thermal": {"temperature_K": 300, "configurations": 2}}},
+        "training": {"architectures": ["compact-w4-d2", "compact-w8-d2"]},
+    }
+    study = validate(blocks)
+    sizes = plan.sizes(study, dict.fromkeys("ab", 0.0), {"": 0.0})
     # Frequencies up to a third of the sampling: −37 … 37.
     waves = 9 * ((1 + 2) * 8 * 75**2 + 2 * 3 * 112**2)
     numbers = [
         sum(4 * p.numel() for p in networks.build(name).parameters())
         for name in ("compact-w4-d2", "compact-w8-d2")
     ]
-    weights = 2 * conditions * 2 * sum(numbers)
-    counts = 2 * (2 * conditions * 2 * 2) * (2 * conditions * 3) * 3 * 4
+    weights = 2 * 16 * 2 * sum(numbers)
     size, files = preflight.projected(study)
     # Besides parameters, a state has the running means of its normalisation.
-    assert waves + weights + counts < size < waves + 1.02 * weights + counts
-    assert files > 2 * conditions * 2 * 2 * 5
+    assert 0 < size - sum(sizes.values()) - waves - weights < 0.02 * weights
+    # Each job's network, history, record and note of them, two logs and two benchmarks.
+    assert files > 2 * 2 * 16 * 2 * (2 * 3 + 4)
 
 
 @pytest.mark.parametrize(

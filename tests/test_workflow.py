@@ -213,7 +213,7 @@ def test_a_plan_foretells_jobs_files_bytes_and_hours(finished):
     assert counted.jobs == finished.jobs("--forceall", study="studies/smallest.yaml")
     speeds = plan.calibrate(study, 5)
     results = finished.folder / "results/smallest"
-    for names, size in plan.sizes(study, speeds).items():
+    for names, size in plan.sizes(study, speeds.wave_bytes, speeds.weight_bytes).items():
         found = [p for n in names.split(", ") for p in (results / n).rglob("*") if p.is_file()]
         assert len(found) == counted.files[names], names
         written = sum(path.stat().st_size for path in found)

@@ -80,14 +80,12 @@ def counts(study: Study) -> Counts:
     # As passband.batches: a last image alone joins the batch before it.
     in_epoch = len(range(training.batch_size, split.train - 1, training.batch_size)) + 1
     draws = training.epochs if training.noise == "fresh" else 1
-    kinds = len(training.architectures)
     files = {
         "waves": shards,
         "networks": 2 * jobs["train"],
         "records": jobs["evaluate"],
-        # An array is a file of metadata and one a chunk; counts, Dice and the like have a chunk for
-        # every training condition, and so have their parameters, but for specimen and architecture.
-        "table.zarr": 31 + 5 * cells + 4 * train + specimens + kinds,
+        # Each of 20 arrays has a file of metadata, and 18 a chunk; counts and Dice have one a cell.
+        "table.zarr": 1 + 20 + 18 + 2 * cells,
         "ood.zarr, information.zarr": 104 - 20 * (study.evaluation.bootstrap == 0),
         "figures": 5 * len(study.figures.formats),
         "logs, benchmarks": 2 * sum(jobs.values()),
@@ -363,17 +361,27 @@ def hours(study: Study, speeds: Speeds) -> dict[str, float]:
     return {rule: value / 3600 for rule, value in seconds.items()}
 
 
-def sizes(study: Study, speeds: Speeds) -> dict[str, float]:
-    """Return the bytes to be written, by the same names as :attr:`Counts.files`."""
+def sizes(
+    study: Study, wave_bytes: dict[str, float], weight_bytes: dict[str, float]
+) -> dict[str, float]:
+    """Return the bytes to be written, by the same names as :attr:`Counts.files`.
+
+    Parameters
+    ----------
+    study : Study
+        What is to be done.
+    wave_bytes, weight_bytes : dict of str to float
+        As in :class:`Speeds`.
+    """
     counted, of = counts(study), study.study
     structures = sum(getattr(of.structures, name) for name in SPLITS)
     kinds = len(study.training.architectures)
     pixels = counted.networks * counted.tested_on * 3 * _COUNT_BYTES
     pairs = counted.cells * len(study.specimens) * len(study.test_conditions)
-    weights = counted.networks / kinds * sum(speeds.weight_bytes.values())
+    weights = counted.networks / kinds * sum(weight_bytes.values())
     matrices = 3 + 6 * (study.evaluation.bootstrap > 0)  # Dice and gaps, and ends of intervals
     return {
-        "waves": structures * sum(speeds.wave_bytes.values()),
+        "waves": structures * sum(wave_bytes.values()),
         "networks": weights + counted.jobs["train"] * 4_000,
         "records": pixels + counted.jobs["evaluate"] * _RECORD_BYTES,
         "table.zarr": pixels + counted.files["table.zarr"] * 600,
@@ -387,7 +395,7 @@ def text(study: Study, seconds: float = 30.0) -> str:
     """Return in aligned lines what a study asks for, after a calibration of some seconds."""
     speeds = calibrate(study, seconds)
     counted, took = counts(study), hours(study, speeds)
-    written, of = sizes(study, speeds), study.study
+    written, of = sizes(study, speeds.wave_bytes, speeds.weight_bytes), study.study
     steps = counted.networks * counted.steps_per_network
     at_most = "at most " if study.training.patience else ""
     trained = counted.jobs["train"] * counted.trained_on

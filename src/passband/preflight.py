@@ -20,8 +20,8 @@ from importlib.machinery import PathFinder
 from importlib.metadata import version
 from pathlib import Path
 
-from passband import PassbandError, jobs
-from passband.config import SPLITS, Study
+from passband import PassbandError, jobs, plan
+from passband.config import Study
 
 #: What a check can find. A warning is of what works, but not as well as it could.
 OK, WARNING, FAILED = "ok", "warning", "FAILED"
@@ -359,35 +359,27 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def projected(study: Study) -> tuple[int, int]:
-    """Return how many bytes and files a whole study may write, without compression.
+    """Return how many bytes and files a whole study may write, Snakemake's notes included.
 
-    Exit waves are complex64 on the cropped spectrum, with a mask and two of instances; networks are
-    float32; counts are three uint32 for each network, test condition and image, in records and
-    again in the table.
+    As :func:`passband.plan.sizes` has it, but for exit waves and masks that are not compressed, so
+    that nothing has to be simulated to know.
     """
     from passband import networks
 
-    of, microscope, kinds = study.study, study.microscope, study.training.architectures
-    conditions = len(study.train_conditions)
-    each = [getattr(of.structures, split) for split in SPLITS]
-    waves = sum(
-        sum(each)
-        * (
-            8 * specimen.thermal.configurations * microscope.sampling.cropped**2
-            + 3 * microscope.field_px**2
-        )
-        for specimen in study.specimens.values()
-    )
-    trained = len(study.specimens) * conditions * of.replicas
-    weights = trained * sum(
-        sum(tensor.nbytes for tensor in networks.build(name).state_dict().values())
-        for name in kinds
-    )
-    images = len(study.specimens) * len(study.test_conditions) * of.structures.test
-    counts = 2 * 12 * trained * len(kinds) * images
-    # Each train and evaluate job leaves some 10 files, Snakemake's own included.
-    train_jobs = trained // of.replicas * len(kinds) * -(-of.replicas // of.replicas_per_job)
-    return waves + weights + counts, 10 * train_jobs + 1000
+    px, cropped = study.microscope.field_px, study.microscope.sampling.cropped
+    wave_bytes = {
+        # complex64, a mask, and instances on both faces.
+        name: 8.0 * specimen.thermal.configurations * cropped**2 + 3 * px**2
+        for name, specimen in study.specimens.items()
+    }
+    weight_bytes = {
+        name: float(sum(t.nbytes for t in networks.build(name).state_dict().values()))
+        for name in study.training.architectures
+    }
+    files = plan.counts(study).files
+    noted = sum(files[name] for name in ("waves", "networks", "records"))
+    size = sum(plan.sizes(study, wave_bytes, weight_bytes).values())
+    return round(size), sum(files.values()) + noted
 
 
 def _size(number: float) -> str:
