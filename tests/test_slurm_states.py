@@ -130,7 +130,8 @@ def test_an_unanswered_question_stays_one():
 def test_the_workflow_watches_the_installed_plugin(monkeypatch):
     """The names that are replaced are still the plugin's own."""
     plugin = snakemake_executor_plugin_slurm
-    for owner, name in ((plugin, "query_job_status"), (plugin.Executor, "check_active_jobs")):
+    replaced = ((plugin, "query_job_status"), (plugin, "get_submit_command"))
+    for owner, name in (*replaced, (plugin.Executor, "check_active_jobs")):
         monkeypatch.setattr(owner, name, getattr(owner, name))  # put back after the test
     monkeypatch.delattr(plugin, "passband_watches", raising=False)
     before = plugin.query_job_status, plugin.Executor.check_active_jobs
