@@ -4,19 +4,23 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from synthetic import CPU
 
-from passband import PassbandError, memory, networks, sources
-from passband.config import Training
+from passband import PassbandError, devices, memory, networks, sources
+from passband.config import Training, load
+
+ROOT = Path(__file__).parents[1]
+PRECISION = devices.precision("auto", CPU)
 
 #: Prints how far a step and a validation raise a process's peak memory, after a small one.
 MEASURE = """
 import json, sys
 import torch
 from passband import memory
-from passband.config import Training
+from passband.config import Training, load
 from passband.learner import Learner
 import segmentation_models_pytorch
 
@@ -165,3 +169,11 @@ def test_waves_and_images_are_what_tensors_take(make_split, camera, condition):
     size = sources.size_of_waves(3, 1, split.spectra.shape[-1], 32)
     assert size == split.spectra.nbytes + split.masks.nbytes
     assert sources.size_of_images(3, 32) == 2 * camera.images(split, condition).nbytes
+
+
+def test_a_job_holds_libraries_waves_images_and_networks():
+    study = load(ROOT / "studies" / "smallest.yaml")
+    held = 16 * (8 * study.microscope.sampling.cropped**2 + 4 * 64**2 + 2 * 4 * 64**2)
+    networks = memory.of_networks("compact-w4-d2", 64, study.training, PRECISION, replicas=2)
+    counted = memory.of_job(study, "compact-w4-d2", CPU)
+    assert counted == memory.LIBRARIES + held + networks

@@ -87,7 +87,9 @@ def counts(study: Study) -> Counts:
         # The folder has a file of metadata and one of Snakemake's; so has each of 20 arrays, and 18
         # a chunk; counts and Dice have one a cell.
         "table.zarr": 2 + 20 + 18 + 2 * cells,
-        "ood.zarr, information.zarr": 104 - 20 * (study.evaluation.bootstrap == 0),
+        "ood.zarr, information.zarr": 104
+        + 4 * (of.replicas > 1)
+        - 20 * (study.evaluation.bootstrap == 0),
         "figures": 5 * len(study.figures.formats),
         "logs, benchmarks": 2 * sum(jobs.values()),
     }
