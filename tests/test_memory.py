@@ -101,6 +101,15 @@ def test_activations_grow_with_images_and_weights_with_replicas():
     assert of(8, 3, True) - of(4, 3, True) > 3 * one
 
 
+@pytest.mark.parametrize(("precision", "cast"), [("float32", 0.0), ("bfloat16", 0.5)])
+def test_a_large_network_on_small_images_is_five_times_its_weights(precision, cast):
+    """Weights, gradients, two moments and the best epoch's, and in bfloat16 a cast copy."""
+    network = networks.build("unet-resnet18")
+    weights = 4 * sum(p.numel() for p in network.parameters())
+    of = counted("unet-resnet18", 32, 2, precision, 1, False)
+    assert of == pytest.approx((5 + cast) * weights, rel=0.05)
+
+
 def test_lower_precision_halves_activations():
     full, half = (
         counted("compact-w4-d2", 64, 16, p, 1, False) - counted("compact-w4-d2", 64, 8, p, 1, False)
