@@ -478,6 +478,11 @@ def test_missing_replicas_are_not_chosen():
     np.testing.assert_allclose(found.dice_selected, [[0.8, 0.3], [np.nan, np.nan]])
 
 
+def test_selections_of_a_table_on_disk_are_those_of_one_in_memory():
+    table = make_table(CHOICE)
+    xr.testing.assert_identical(ood.selections(table.chunk()), ood.selections(table))
+
+
 def test_selections_are_there_with_several_replicas_only():
     assert set(ood.SELECTIONS) <= set(run(CHOICE).data_vars)
     assert not set(ood.SELECTIONS) & set(run(CHOICE[:, :1]).data_vars)

@@ -56,8 +56,8 @@ def selections(table: xr.Dataset) -> xr.Dataset:
         Each of :data:`SELECTIONS`, (specimen, architecture, test_specimen, train, test). Replicas
         that are missing are passed over; NaN where all are.
     """
-    dice = table.dice.load()
-    chosen = dice.isel(replica=table.val_loss.fillna(np.inf).argmin("replica"))
+    dice, losses = table.dice.compute(), table.val_loss.compute()
+    chosen = dice.isel(replica=losses.fillna(np.inf).argmin("replica"))
     rules = ("lowest validation loss on the training condition", "oracle: by the test condition")
     found = {}
     for (name, words), value, rule in zip(
