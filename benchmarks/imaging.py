@@ -9,9 +9,7 @@ beyond its goal is not an error; the last column says it. The table is benchmark
 """
 
 import argparse
-import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from harness import Table, side_by_side
 
-from passband import ctf, simulate, store, units
+from passband import ctf, memory, simulate, store, units
 from passband.config import Diameter, Microscope, Particles, Specimen, Substrate
 from passband.imaging import Imager, expose
 from passband.sampling import Sampling
@@ -33,33 +32,6 @@ OPTICS = ctf.Optics(energy=300e3, defocus=200, cs=1.2e4, aperture=18, focal_spre
 MEMBERS = 5
 #: Threads of torch, but for the draws on one.
 THREADS = 2
-
-
-def side_by_side(rounds: int, *calls: Callable[[], object]) -> list[float]:
-    """Return the least seconds of each call, timed in turns after a first one that is not."""
-    for call in calls:
-        call()
-    times = [[] for _ in calls]
-    for _ in range(rounds):
-        for call, taken in zip(calls, times, strict=True):
-            started = time.perf_counter()
-            call()
-            taken.append(time.perf_counter() - started)
-    return [min(taken) for taken in times]
-
-
-class Table:
-    """Rows of what was measured, printed as they come, in Markdown."""
-
-    def __init__(self):
-        print("| what | goal | measured | |\n|---|---|---|---|")
-
-    def row(self, what: str, goal: float | None, value: float, least: bool = False):
-        """Print a row; `least` if the goal is the least value allowed, not the most."""
-        sign, met = ("≥", value >= goal) if least else ("≤", goal is None or value <= goal)
-        stated = "" if goal is None else f"{sign} {goal:.2f}"
-        verdict = "" if goal is None else "met" if met else "missed"
-        print(f"| {what} | {stated} | {value:.2f} | {verdict} |", flush=True)
 
 
 def transfer(table: Table, px: int, images: int, rounds: int) -> None:
@@ -179,9 +151,7 @@ def main() -> None:
     for electrons in (1, 36, 300):
         noise(table, 64 if quick else 512, 8, 3 if quick else 15, electrons)
     simulation(table, 64 if quick else 512, 2 if quick else 6)
-    per_GB = 1e9 if sys.platform == "darwin" else 1e9 / 1024  # bytes there, KiB elsewhere
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / per_GB
-    table.row("peak memory of this process [GB]", 2, peak)
+    table.row("peak memory of this process [GB]", 2, memory.taken() / 1e9)
 
 
 if __name__ == "__main__":

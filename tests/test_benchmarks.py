@@ -73,3 +73,20 @@ def test_table_measures_seconds_and_memory_of_each_step():
     found = rows("table.py")
     assert len(found) == 5 * 2
     assert all(float(measured) > 0 for _, _, measured, _ in found)
+
+
+@pytest.mark.slow
+def test_evaluation_is_measured_against_bare_passes_and_at_three_sizes():
+    found = rows("evaluation.py")
+    assert sum("bare forward passes" in what for what, *_ in found) == 2
+    for name in ("networks", "test conditions"):
+        assert [what[0] for what, *_ in found if f"as many {name}" in what] == ["2", "4"]
+    assert all(float(measured) > 0 for _, _, measured, _ in found)
+
+
+@pytest.mark.slow
+def test_memory_of_a_train_job_is_measured_and_counted():
+    (host, limit, measured, verdict), (_, _, counted, _) = rows("memory.py")
+    assert "host memory of a train job of 2 replicas" in host
+    assert (limit, verdict) == ("≤ 12.00", "met")
+    assert 0.5 < float(measured) / float(counted) < 2

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -172,3 +173,27 @@ def test_budget_is_of_jobs_that_slurm_ends(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     assert jobs.budget(120) == 7200 - 120
     assert jobs.budget(1) == 30
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of the GNU C library")
+def test_freed_memory_is_kept_for_what_comes_next():
+    code = """
+import resource
+import numpy as np
+from passband import jobs
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        three = [np.ones(1_000_000) for _ in range(3)]
+        del three
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+given_back = faults()
+jobs.keep_memory()
+faults()
+print(given_back, faults())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    given_back, kept = map(int, done.stdout.split())
+    assert kept < given_back / 10

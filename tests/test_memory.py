@@ -4,19 +4,23 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from synthetic import CPU
 
-from passband import PassbandError, memory, networks, sources
-from passband.config import Training
+from passband import PassbandError, devices, memory, networks, sources
+from passband.config import Training, load
+
+ROOT = Path(__file__).parents[1]
+PRECISION = devices.precision("auto", CPU)
 
 #: Prints how far a step and a validation raise a process's peak memory, after a small one.
 MEASURE = """
 import json, sys
 import torch
 from passband import memory
-from passband.config import Training
+from passband.config import Training, load
 from passband.learner import Learner
 import segmentation_models_pytorch
 
@@ -97,6 +101,15 @@ def test_activations_grow_with_images_and_weights_with_replicas():
     assert of(8, 3, True) - of(4, 3, True) > 3 * one
 
 
+@pytest.mark.parametrize(("precision", "cast"), [("float32", 0.0), ("bfloat16", 0.5)])
+def test_a_large_network_on_small_images_is_five_times_its_weights(precision, cast):
+    """Weights, gradients, two moments and the best epoch's, and in bfloat16 a cast copy."""
+    network = networks.build("unet-resnet18")
+    weights = 4 * sum(p.numel() for p in network.parameters())
+    of = counted("unet-resnet18", 32, 2, precision, 1, False)
+    assert of == pytest.approx((5 + cast) * weights, rel=0.05)
+
+
 def test_lower_precision_halves_activations():
     full, half = (
         counted("compact-w4-d2", 64, 16, p, 1, False) - counted("compact-w4-d2", 64, 8, p, 1, False)
@@ -165,3 +178,11 @@ def test_waves_and_images_are_what_tensors_take(make_split, camera, condition):
     size = sources.size_of_waves(3, 1, split.spectra.shape[-1], 32)
     assert size == split.spectra.nbytes + split.masks.nbytes
     assert sources.size_of_images(3, 32) == 2 * camera.images(split, condition).nbytes
+
+
+def test_a_job_holds_libraries_waves_images_and_networks():
+    study = load(ROOT / "studies" / "smallest.yaml")
+    held = 16 * (8 * study.microscope.sampling.cropped**2 + 4 * 64**2 + 2 * 4 * 64**2)
+    networks = memory.of_networks("compact-w4-d2", 64, study.training, PRECISION, replicas=2)
+    counted = memory.of_job(study, "compact-w4-d2", CPU)
+    assert counted == memory.LIBRARIES + held + networks

@@ -29,7 +29,14 @@ def make_table(D, train=None, test=None, specimens=("gold",)):
     train, test = train or ids(D.shape[3]), test or ids(D.shape[5])
     dims = ("specimen", "architecture", "test_specimen", "train", "replica", "test", "structure")
     return xr.Dataset(
-        {"counts": ((*dims, "outcome"), counts)},
+        {
+            "counts": ((*dims, "outcome"), counts),
+            "dice": (dims[:-1], (tp / 1000).mean(-1)),
+            "val_loss": (
+                (*dims[:2], *dims[3:5]),
+                np.where(np.isnan(D[:, :, 0, ..., 0, 0]), np.nan, 0.5),
+            ),
+        },
         coords={
             "specimen": list(specimens),
             "architecture": [f"compact-w{a + 1}-d1" for a in range(D.shape[1])],
@@ -431,3 +438,65 @@ def test_interval_by_hand():
         ood._means(D[0], (ood.resample(2, 400, 0), np.ones((400, 1))))[:, 0].round(3).tolist()
     )
     assert share[0.5] == pytest.approx(200, abs=50)
+
+
+# One replica of several
+
+
+def selected(D, losses):
+    """What is chosen of (train, replica, test, structure) Dice and (train, replica) losses."""
+    table = make_table(D)
+    table["val_loss"] = table.val_loss.copy(data=np.reshape(losses, table.val_loss.shape))
+    return ood.selections(table).isel(specimen=0, architecture=0, test_specimen=0)
+
+
+#: Two training conditions, three replicas, two test conditions, two structures.
+CHOICE = np.array(
+    [
+        [[[0.9, 0.7], [0.2, 0.4]], [[0.6, 0.6], [0.9, 0.7]], [[0.1, 0.1], [0.5, 0.5]]],
+        [[[0.3, 0.3], [0.8, 0.6]], [[0.4, 0.2], [0.9, 0.9]], [[0.5, 0.7], [0.6, 0.6]]],
+    ]
+)
+
+
+def test_oracle_is_the_best_replica_under_each_test_condition_by_hand():
+    found = selected(CHOICE, [[0.3, 0.2, 0.9], [0.5, 0.4, 0.1]])
+    np.testing.assert_allclose(found.dice_oracle, [[0.8, 0.8], [0.6, 0.9]])
+    # By validation loss: the second replica of the first condition, the third of the second.
+    np.testing.assert_allclose(found.dice_selected, [[0.6, 0.8], [0.6, 0.6]])
+    assert (found.dice_oracle >= found.dice_selected).all()
+    assert "oracle" in found.dice_oracle.attrs["selection"]
+    assert "validation loss" in found.dice_selected.attrs["selection"]
+
+
+def test_missing_replicas_are_not_chosen():
+    D = CHOICE.copy()
+    D[0, 1] = np.nan
+    D[1] = np.nan
+    found = selected(D, [[0.3, np.nan, 0.9], [np.nan] * 3])
+    np.testing.assert_allclose(found.dice_oracle, [[0.8, 0.5], [np.nan, np.nan]])
+    np.testing.assert_allclose(found.dice_selected, [[0.8, 0.3], [np.nan, np.nan]])
+
+
+def test_selections_of_a_table_on_disk_are_those_of_one_in_memory():
+    table = make_table(CHOICE)
+    xr.testing.assert_identical(ood.selections(table.chunk()), ood.selections(table))
+
+
+def test_selections_are_there_with_several_replicas_only():
+    assert set(ood.SELECTIONS) <= set(run(CHOICE).data_vars)
+    assert not set(ood.SELECTIONS) & set(run(CHOICE[:, :1]).data_vars)
+
+
+def test_summary_says_what_choosing_makes_of_the_mean():
+    table = make_table(CHOICE)
+    table["val_loss"] = table.val_loss.copy(
+        data=np.reshape([[0.1, 0.2, 0.9], [0.5, 0.4, 0.1]], table.val_loss.shape)
+    )
+    *_, empty, line = ood.summary(ood.metrics(table, make_information(table), 0)).splitlines()
+    # M(0, 1) and M(1, 0): of all replicas, of the chosen, of the best.
+    every = (np.mean(CHOICE[0, :, 1]) + np.mean(CHOICE[1, :, 0])) / 2
+    assert empty == ""
+    assert f"all replicas have a mean Dice of {every:.3f}" in line
+    assert f"by validation loss {(0.3 + 0.6) / 2:.3f}" in line
+    assert f"itself {(0.8 + 0.6) / 2:.3f}: an oracle" in line

@@ -108,7 +108,7 @@ def test_hours_of_two_architectures_add_up():
 def test_bytes_grow_with_what_is_stored():
     each = SPEEDS.wave_bytes, SPEEDS.weight_bytes
     of = plan.sizes(load(SMALLEST), *each)
-    assert of["waves"] == 20 * 1000
+    assert 20 * 1000 < of["waves"] < 20 * 1000 + 4 * 20_000  # with what describes four files
     more = plan.sizes(changed(study={"replicas": 4}), *each)
     assert more["networks"] == 2 * of["networks"]
     assert more["records"] == 2 * of["records"]

@@ -4,8 +4,8 @@ A job holds exit waves, masks and images (see :mod:`passband.sources`), its netw
 optimizer keeps of each, and what a step or a batch of validation needs at its peak. The last is
 counted tensor by tensor: the code of training runs on torch's ``meta`` device, where tensors have a
 shape and no content. Measured peaks are within a fifth of the count where freed memory goes back to
-the system; what the heap keeps of tensors below 32 MB, and what stacked operations take within
-themselves, comes to half of it at most (:data:`SLACK`).
+the system; what the heap keeps of tensors below 32 MB (:func:`passband.jobs.keep_memory`), and what
+stacked operations take within themselves, comes to as much again at most (:data:`SLACK`).
 """
 
 import contextlib
@@ -19,8 +19,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from passband import PassbandError, devices, networks
-from passband.config import Training
+from passband import PassbandError, devices, networks, sources
+from passband.config import Study, Training
 from passband.learner import loss
 from passband.stacking import Alone, Stack
 
@@ -28,7 +28,7 @@ from passband.stacking import Alone, Stack
 LIBRARIES = 0.5e9
 
 #: What may be taken over what is counted.
-SLACK = 1.5
+SLACK = 2.0
 
 # What an optimizer keeps of every weight.
 _MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
@@ -121,6 +121,27 @@ def of_networks(
     kept = (_MOMENTS[settings.optimizer] + 1) * weights  # and the best epoch's
     others = (replicas - stacked) * (weights + kept)
     return peak.highest + masters + kept + others
+
+
+def of_job(study: Study, architecture: str, device: torch.device) -> float:
+    """Return what a study's train job of an architecture takes, if its images are held in memory.
+
+    Bytes, of the process's memory on a CPU, and of a GPU's there.
+    """
+    of, px, training = study.study, study.microscope.field_px, study.training
+    structures = of.structures.train + of.structures.val
+    configurations = max(s.thermal.configurations for s in study.specimens.values())
+    cropped = study.microscope.sampling.cropped
+    held = sources.size_of_waves(structures, configurations, cropped, px)
+    held += sources.size_of_images(structures, px)
+    replicas = min(of.replicas, of.replicas_per_job)
+    together = training.replicas_together == "always" and replicas > 1
+    precision = devices.precision(training.precision, device)
+    try:
+        needs = of_networks(architecture, px, training, precision, replicas, together)
+    except RuntimeError:  # they cannot be stacked
+        needs = of_networks(architecture, px, training, precision, replicas)
+    return held + needs + (LIBRARIES if device.type == "cpu" else 0)
 
 
 def free(device: torch.device, asked: float) -> float:

@@ -27,11 +27,46 @@ MATRICES: dict[str, str] = {
     "gap_model": "M(i, i) − M(i, j): what the network loses by leaving its condition",
     "gap_test": "M(j, j) − M(i, j): what it lacks to a network trained under the test condition",
 }
+#: What stands for a training condition in place of the mean over replicas: one of them.
+SELECTIONS: dict[str, str] = {
+    "dice_selected": "Dice of the replica with the lowest validation loss in distribution",
+    "dice_oracle": "Dice of the replica that is best under the test condition itself",
+}
 
 
 def ctf_distance(information: xr.Dataset, weight: str) -> np.ndarray:
     """Return 1 − σ of the absolute transfers as (train, test): 0 for like, 1 for disjoint ones."""
     return 1 - information.overlap_abs.sel(weight=weight).values
+
+
+def selections(table: xr.Dataset) -> xr.Dataset:
+    """Return the Dice of one replica for each pair of conditions, as two rules choose it.
+
+    A choice by what the network has not seen is DomainBed's oracle, "test-domain validation"
+    (Gulrajani & Lopez-Paz 2021): a bound on what any rule could reach, and no result to compare by.
+
+    Parameters
+    ----------
+    table : Dataset
+        With `dice` and `val_loss`, see :func:`passband.table.aggregate`.
+
+    Returns
+    -------
+    Dataset
+        Each of :data:`SELECTIONS`, (specimen, architecture, test_specimen, train, test). Replicas
+        that are missing are passed over; NaN where all are.
+    """
+    dice, losses = table.dice.compute(), table.val_loss.compute()
+    chosen = dice.isel(replica=losses.fillna(np.inf).argmin("replica"))
+    rules = ("lowest validation loss on the training condition", "oracle: by the test condition")
+    found = {}
+    for (name, words), value, rule in zip(
+        SELECTIONS.items(), (chosen, dice.max("replica")), rules, strict=True
+    ):
+        value = value.transpose("specimen", "architecture", "test_specimen", "train", "test")
+        attrs = {"units": "1", "long_name": words, "selection": rule}
+        found[name] = (value.dims, value.values.astype(float), attrs)
+    return xr.Dataset(found)
 
 
 def summaries(
@@ -180,7 +215,8 @@ def metrics(
         Each of :data:`SUMMARIES` and `effective_robustness` over (specimen, architecture,
         test_specimen, train), each of :data:`MATRICES` over (..., train, test), `dice_std` their
         standard deviation over replicas (ddof = 1), and, for each but the residual and the
-        deviation, ``{name}_interval`` with the dimension `bound` (low, high).
+        deviation, ``{name}_interval`` with the dimension `bound` (low, high). Of several replicas,
+        also each of :data:`SELECTIONS`.
     """
     dims = ("specimen", "architecture", "test_specimen")
     shape = tuple(table.sizes[d] for d in dims)
@@ -203,7 +239,8 @@ def metrics(
         found = _of_group(cells, ctf_distance(information, weight), own, weights, edges, threads)
         for name, value in found.items():
             values.setdefault(name, np.full(shape + value.shape, np.nan))[group] = value
-    return _dataset(values, table, draws, confidence)
+    found = _dataset(values, table, draws, confidence)
+    return found.assign(selections(table).data_vars) if table.sizes["replica"] > 1 else found
 
 
 def _of_group(
@@ -284,7 +321,8 @@ def _of_row(
 def summary(metrics: xr.Dataset) -> str:
     """Return the metrics' means over training conditions as a Markdown table, a row per dose.
 
-    The figures after ± are standard deviations over training conditions, ddof = 1.
+    The figures after ± are standard deviations over training conditions, ddof = 1. Of several
+    replicas, a line below says what choosing one of them makes of the mean out of distribution.
     """
     names = ["id", "ood", "worst", "gap_test"]
     rows = []
@@ -303,7 +341,19 @@ def summary(metrics: xr.Dataset) -> str:
             at = "all doses" if dose is None else f"{dose:g} e/Å²"
             rows.append(f"| {where}, {architecture} | {at} | {len(part)} | {' | '.join(cells)} |")
     head = ["networks", "trained at", "conditions", *names]
-    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows])
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows]
+    if "dice_oracle" in metrics:
+        other = metrics.train != metrics.test
+        every, chosen, oracle = (
+            float(metrics[name].where(other).mean()) for name in ("dice", *SELECTIONS)
+        )
+        lines += [
+            "",
+            f"Out of distribution, all replicas have a mean Dice of {every:.3f}, those chosen by "
+            f"validation loss {chosen:.3f}, and those best under each test condition itself "
+            f"{oracle:.3f}: an oracle, which no one has.",
+        ]
+    return "\n".join(lines)
 
 
 def _dataset(

@@ -28,8 +28,8 @@ SINGLE = (
 
 #: Bytes of a stored count of pixels, out of 4, as measured of counts spread widely.
 _COUNT_BYTES = 2.0
-#: Bytes of a record, and of what else is written, that do not grow: attributes and metadata.
-_RECORD_BYTES, _JOB_BYTES, _FIGURES_BYTES = 9_500, 1_000, 2_000_000
+#: Bytes of a shard, a record and others that do not grow: attributes and metadata.
+_SHARD_BYTES, _RECORD_BYTES, _JOB_BYTES, _FIGURES_BYTES = 11_000, 9_500, 1_000, 2_000_000
 
 # What a job imports in each of its two processes, and what that takes is most of a small job.
 _PROCESSES = (
@@ -87,7 +87,9 @@ def counts(study: Study) -> Counts:
         # The folder has a file of metadata and one of Snakemake's; so has each of 20 arrays, and 18
         # a chunk; counts and Dice have one a cell.
         "table.zarr": 2 + 20 + 18 + 2 * cells,
-        "ood.zarr, information.zarr": 104 - 20 * (study.evaluation.bootstrap == 0),
+        "ood.zarr, information.zarr": 104
+        + 4 * (of.replicas > 1)
+        - 20 * (study.evaluation.bootstrap == 0),
         "figures": 5 * len(study.figures.formats),
         "logs, benchmarks": 2 * sum(jobs.values()),
     }
@@ -222,8 +224,9 @@ def calibrate(study: Study, seconds: float = 30.0) -> Speeds:
     import torch
     from threadpoolctl import threadpool_limits
 
-    from passband import devices
+    from passband import devices, jobs
 
+    jobs.keep_memory()  # as every job does
     device, threads = devices.device(), torch.get_num_threads()
     try:
         torch.set_num_threads(1)
@@ -237,7 +240,7 @@ def _calibrate(study: Study, seconds: float, device) -> Speeds:
     # Imported here since `passband check` counts without them.
     import torch
 
-    from passband import devices, evaluation, memory, networks, simulate, sources, store
+    from passband import devices, evaluation, memory, networks, simulate, store
     from passband.examples import Camera, Split
     from passband.learner import Learner
 
@@ -262,9 +265,13 @@ def _calibrate(study: Study, seconds: float, device) -> Speeds:
         test = study.study.structures.test
         structure[name] = per_item(make, min(test, 8), share(0.25, len(study.specimens)), clock)
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "waves.zarr.zip"
-            store.write(waves, file, store.WAVES, {}, {"structure": 1})
-            wave_bytes[name] = file.stat().st_size / waves.sizes["structure"]
+            written = []
+            for some in (waves, waves.isel(structure=slice(1))):
+                file = Path(folder) / "waves.zarr.zip"
+                store.write(some, file, store.WAVES, {}, {"structure": 1})
+                written.append(file.stat().st_size)
+        others = waves.sizes["structure"] - 1
+        wave_bytes[name] = (written[0] - written[1]) / others if others else float(written[1])
 
     camera = Camera.of(microscope, training.normalisation, device)
     split = Split.from_dataset(waves, study.study.seed, device)
@@ -280,18 +287,9 @@ def _calibrate(study: Study, seconds: float, device) -> Speeds:
 
     step, predict, weight_bytes, needs = {}, {}, {}, {}
     precision = devices.precision(training.precision, device)
-    of = study.study
-    held = of.structures.train + of.structures.val
-    cropped, configurations = split.spectra.shape[-1], split.spectra.shape[1]
-    data = sources.size_of_waves(held, configurations, cropped, px)
-    data += sources.size_of_images(held, px)
     kinds = len(training.architectures)
     for name in training.architectures:
-        replicas = min(of.replicas_per_job, of.replicas)
-        stacked = training.replicas_together == "always" and replicas > 1
-        need = memory.of_networks(name, px, training, precision, replicas, stacked)
-        needs[name] = need + data + (0 if gpu else memory.LIBRARIES)
-
+        needs[name] = memory.of_job(study, name, device)
         learner = Learner(name, {0: 0}, training, 10**6, device)
 
         def train(number: int, learner=learner):
@@ -382,7 +380,7 @@ def sizes(
     weights = counted.networks / kinds * sum(weight_bytes.values())
     matrices = 3 + 6 * (study.evaluation.bootstrap > 0)  # Dice and gaps, and ends of intervals
     return {
-        "waves": structures * sum(wave_bytes.values()),
+        "waves": structures * sum(wave_bytes.values()) + counted.files["waves"] * _SHARD_BYTES,
         "networks": weights + counted.jobs["train"] * 15_000,
         "records": pixels + counted.jobs["evaluate"] * _RECORD_BYTES,
         "table.zarr": pixels + counted.files["table.zarr"] * 600,

@@ -1,0 +1,79 @@
+"""Measure the memory of a train job at the scale of studies/paper.yaml, beside what is counted.
+
+    python benchmarks/memory.py             # minutes on 2 cores, and 8 GB
+    python benchmarks/memory.py --quick     # seconds: the scale of studies/smallest.yaml
+
+The arrays are a real job's in shape, and random: exit waves, masks and images of all structures in
+memory, every replica of a job with its optimizer, a step of each, and a batch of validation.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from harness import Table
+
+from passband import devices, jobs, memory
+from passband.batches import Batches, Images
+from passband.config import Study, load
+from passband.examples import Camera, Split
+from passband.learner import Learner
+
+STUDIES = Path(__file__).parents[1] / "studies"
+
+
+def split(study: Study, name: str, device: torch.device) -> Split:
+    """Random exit waves and masks, as many as the study has in a split."""
+    number, sampling = getattr(study.study.structures, name), study.microscope.sampling
+    side, px = sampling.cropped, sampling.px
+    spectra = torch.zeros((number, 1, side, side), dtype=torch.complex64, device=device)
+    for spectrum in spectra[:, 0]:
+        spectrum.copy_(torch.randn((side, side), dtype=torch.complex64) / px)
+        spectrum[side // 2, side // 2] = 1
+    masks = torch.zeros((number, 1, px, px), device=device)
+    masks[:, :, : px // 2, : px // 2] = 1
+    return Split((0, "gold", name), np.arange(number), spectra, masks)
+
+
+def job(study: Study, device: torch.device) -> None:
+    """Hold what a train job holds, and take a step with each of its networks."""
+    training, condition = study.training, study.train_conditions[0]
+    camera = Camera.of(study.microscope, training.normalisation, device)
+    images, held_out = (
+        Images(camera, split(study, name, device), condition) for name in ("train", "val")
+    )
+    batches = Batches(images, training)
+    (architecture, *_), replicas = training.architectures, study.study.replicas_per_job
+    learners = [
+        Learner(architecture, {r: r}, training, len(batches), device) for r in range(replicas)
+    ]
+    few = np.arange(min(4 * training.batch_size, len(held_out)))
+    for learner in learners:
+        learner.step(*next(batches.epoch([0], 0)))
+    learners[-1].validate(*held_out.take(few))
+    learners[-1].close_epoch(0.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="the smallest study's scale")
+    name = "smallest" if parser.parse_args().quick else "paper"
+    study, device = load(STUDIES / f"{name}.yaml"), devices.device()
+    jobs.keep_memory()  # as every job does
+    threads = torch.get_num_threads()
+    print(f"torch {torch.__version__}, {threads} threads, {devices.describe(device)}\n")
+    table = Table()
+    counted = memory.of_job(study, study.training.architectures[0], device) / 1e9
+    job(study, device)
+    what = f"a train job of {study.study.replicas_per_job} replicas, studies/{name}.yaml [GB]"
+    table.row(f"host memory of {what}", 12, memory.taken() / 1e9)
+    if device.type == "cuda":
+        table.row(f"GPU memory of {what}", None, torch.cuda.max_memory_reserved() / 1e9)
+    table.row(f"counted: {device.type} memory of {what}", None, counted)
+
+
+if __name__ == "__main__":
+    main()
