@@ -19,7 +19,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 ##@ Run
 
-.PHONY: demo run images
+.PHONY: demo run preflight images
 demo: run ## Run the study in config.yaml and make its HTML report
 
 run: $(INSTALLED) ## Check STUDY=file, run it and make its HTML report
@@ -28,6 +28,10 @@ run: $(INSTALLED) ## Check STUDY=file, run it and make its HTML report
 	name=$$(passband check $(STUDY) | awk '$$1 == "study" {print $$2}'); \
 	snakemake --report "results/$$name/report.html" --configfile $(STUDY); \
 	passband summary "results/$$name"
+
+preflight: $(INSTALLED) ## See whether this machine, or with PROFILE=slurm a node, can run STUDY=file
+	if [ -z "$(PROFILE)" ]; then passband preflight $(STUDY); \
+	else snakemake --profile $(PROFILE) --configfile $(STUDY) --force preflight; fi
 
 images: demo ## Make the pictures in docs/images, two of them from the demo
 	python docs/pictures.py

@@ -95,12 +95,20 @@ def test_confusion_is_that_of_a_loop_over_pixels():
 def test_prediction_is_of_a_network_that_does_not_train():
     network = networks.build(NAME)
     images = torch.randn(4, 1, 16, 16)
-    whole = evaluation.predict(network.train(), images, "float32")
-    assert not network.training
+    whole = evaluation.predict(network, images, "float32")
     assert not whole.requires_grad
-    assert network.head.bias.grad is None
-    one = evaluation.predict(network.train(), images[:1], "float32")
+    one = evaluation.predict(network, images[:1], "float32")
     torch.testing.assert_close(one, whole[:1])  # no statistics of the batch
+
+
+def test_prediction_leaves_the_network_as_it_is():
+    network = networks.build(NAME)
+    state = {name: (t.clone(), t.stride()) for name, t in network.state_dict().items()}
+    evaluation.predict(network, torch.randn(2, 1, 16, 16), "bfloat16")
+    assert network.training
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, state[name][0])
+        assert tensor.stride() == state[name][1]
 
 
 def test_bfloat16_prediction_is_close_and_comes_back_as_float32():

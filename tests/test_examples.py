@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import CPU, SEED, discs
+from synthetic import CPU, SEED, discs
 
 from passband import store, units
 from passband.config import Detector, Spread

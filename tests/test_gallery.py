@@ -35,7 +35,7 @@ def test_a_sheet_shows_what_its_structures_were_stored_with():
     for k, index in enumerate((0, 2)):
         again = simulate.structure("gold", SPECIMEN, MICROSCOPE.sampling, 7, "test", index)
         potential = simulate.projected_potential(again.atoms, MICROSCOPE.sampling)
-        wave = MICROSCOPE.sampling.restore(waves.spectrum[k].values)
+        wave = MICROSCOPE.sampling.restore(waves.spectrum[k, 0].values)
         expected = (potential / 1e3, np.abs(wave), None, counts[k], waves["mask"][k])
         for ax, values in zip(rows[k], expected, strict=True):
             if values is not None:

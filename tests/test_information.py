@@ -170,6 +170,14 @@ def test_a_condition_is_like_itself(square):
     np.testing.assert_array_equal(square.transfer_train.values, square.transfer_test.values)
 
 
+@pytest.mark.parametrize("number", [1, 31, 32, 33, 100])
+def test_coverage_of_many_conditions_is_that_of_each(number):
+    random = np.random.default_rng(0)
+    T, U, u = random.normal(size=(3, 50)), random.normal(size=(number, 50)), random.uniform(size=50)
+    each = [[coverage(T[[i]], U[[j]], u)[0, 0] for j in range(number)] for i in range(3)]
+    np.testing.assert_allclose(coverage(T, U, u), each, rtol=1e-12)
+
+
 def test_overlap_is_symmetric_and_coverage_is_not(square):
     for name in ("overlap", "overlap_abs"):
         values = square[name].values

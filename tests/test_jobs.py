@@ -36,7 +36,8 @@ def test_job_ends_with_a_line_of_what_it_made(log, capsys):
     with jobs.job("train a b", log, 1, CONFIG) as job:
         job.log("replica 0: fine")
         job.made = "2 networks in there"
-    lines = log.read_text().splitlines()
+    started, *lines = log.read_text().splitlines()
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d started on .+, process {os.getpid()}", started)
     assert len(lines) == 2
     assert lines[0].endswith(" replica 0: fine")
     assert re.fullmatch(r"\d\d:\d\d:\d\d train a b: 2 networks in there in \d+\.\d s", lines[1])
@@ -61,7 +62,8 @@ def test_jobs_in_one_process_do_not_share_their_logs(tmp_path, capsys):
         with jobs.job(name, tmp_path / f"{name}.log", 1, CONFIG) as job:
             job.made = f"thing {name}"
     for name in ("one", "two", "three"):
-        assert len((tmp_path / f"{name}.log").read_text().splitlines()) == 1
+        _, line = (tmp_path / f"{name}.log").read_text().splitlines()
+        assert f" {name}: thing {name} in " in line
     assert len(capsys.readouterr().err.splitlines()) == 3
     assert before == (
         len(logging.getLogger("passband").handlers),
@@ -73,7 +75,7 @@ def test_error_that_the_user_can_mend_is_one_line_and_exit_code_1(log, capsys):
     with pytest.raises(SystemExit) as caught, jobs.job("train", log, 1, CONFIG):
         raise PassbandError("a.zarr: not a whole store")
     assert caught.value.code == 1
-    for text in (log.read_text(), capsys.readouterr().err):
+    for text in (log.read_text().partition("\n")[2], capsys.readouterr().err):
         (line,) = text.splitlines()
         assert line.endswith(" error: train: a.zarr: not a whole store")
     assert logging.getLogger("passband").handlers == []
@@ -179,7 +181,7 @@ def test_job_that_is_done_ends_well_at_once(log):
     with jobs.job("train", log, 1, CONFIG) as job:
         job.leave("2 networks in there")
         pytest.fail("the job went on")
-    (line,) = log.read_text().splitlines()
+    _, line = log.read_text().splitlines()
     assert re.fullmatch(
         r"[\d:]+ train: 2 networks in there, made by an earlier job, in \d+\.\d s", line
     )
@@ -193,7 +195,7 @@ def test_job_that_another_does_waits_and_touches_nothing(log, capsys, monkeypatc
         with pytest.raises(SystemExit), jobs.job("train", log, 1, CONFIG, 1):
             pytest.fail("the job began")
         assert set(log.parent.rglob("*")) == before | {log}
-    waits, error = log.read_text().splitlines()
+    _, waits, error = log.read_text().splitlines()
     here = f"process {os.getpid()} on {socket.gethostname()}"
     assert waits.endswith(f"another job does the same, and is waited for: {here}")
     assert f"error: train: another job still does the same: {here}; nothing was" in error

@@ -123,14 +123,18 @@ def difference(one: Trained, other: Trained) -> float:
 
 
 @pytest.mark.parametrize(
-    ("name", "px", "tolerance"),
-    [(NAME, 32, 2e-5), pytest.param("unet-resnet18", 64, 5e-4, marks=pytest.mark.slow)],
+    ("name", "px", "rate", "tolerance"),
+    [
+        (NAME, 32, 0.02, 2e-5),
+        # Deep networks magnify what rounding leaves at every step, more at a larger rate.
+        pytest.param("unet-resnet18", 64, 0.002, 5e-4, marks=pytest.mark.slow),
+    ],
 )
-def test_stacked_replicas_are_what_they_are_alone(course, name, px, tolerance):
+def test_stacked_replicas_are_what_they_are_alone(course, name, px, rate, tolerance):
     """Of gradient descent but for rounding. Adam divides by the gradient's size, so that the
     rounding of gradients that are nothing but rounding decides which way a weight goes."""
     seeds = dict(list(SEEDS.items())[: 2 if px > 32 else 3])
-    made = course(px, optimizer="sgd", learning_rate=0.02, epochs=2, schedule="cosine")
+    made = course(px, optimizer="sgd", learning_rate=rate, epochs=2, schedule="cosine")
     stacked = made.run(made.learner(name, seeds)).trained()
     assert list(stacked) == list(seeds)
     for replica, its_seed in seeds.items():

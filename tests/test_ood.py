@@ -381,6 +381,11 @@ def test_bootstrap_repeats_by_its_seed():
     np.testing.assert_array_equal(first.dice, other.dice)
 
 
+def test_threads_change_nothing():
+    D = random_dice(7, 3, 7, 5)
+    xr.testing.assert_identical(run(D, draws=30), run(D, draws=30, threads=3))
+
+
 def test_draws_are_paired_across_conditions():
     """Conditions that score alike on every structure differ by nothing, in every draw."""
     alike = np.broadcast_to(random_dice(1, 1, 1, 8), (3, 3, 3, 8))

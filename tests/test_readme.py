@@ -134,7 +134,8 @@ def make_table(path):
             },
         )
         file = path.parent / "records" / f"{id}.zarr.zip"
-        store.write(dataset, file, store.RECORD, {})
+        of = {"specimen": "gold", "architecture": "compact-w4-d2", "condition": id}
+        store.write(dataset, file, store.RECORD, of)
         cells.append(table.Cell("gold", "compact-w4-d2", id, tuple(batch[1]), str(file)))
     table.aggregate(cells, ids, ["gold"], path, {"study": "demo"})
     return dice(counts).mean((1, 2, 4))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CPU, SEED, discs
+from synthetic import CPU, SEED, discs
 
 from passband import sources, store, training
 from passband.config import Training

@@ -201,6 +201,47 @@ def test_table_is_plain_zarr(written, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["table.zarr"]
 
 
+def test_opening_reads_few_files(written, tmp_path):
+    """Not one for each value of a coordinate, nor a folder for each dimension of a chunk."""
+    gather(written[1], tmp_path / "table.zarr")
+    files = {}
+    for path in (tmp_path / "table.zarr").rglob("*"):
+        if path.is_file() and path.name != "zarr.json":
+            name, _, chunk = path.relative_to(tmp_path / "table.zarr").as_posix().partition("/")
+            assert chunk.count("/") <= 1  # a string coordinate's is c/0
+            files[name] = files.get(name, 0) + 1
+    rows = len(SPECIMENS) * len(ARCHITECTURES) * len(TRAIN)
+    assert {name for name, n in files.items() if n > 1} == {"counts", "dice"}
+    assert files["counts"] == files["dice"] == rows
+
+
+def test_a_table_of_any_size_is_laid_out(tmp_path):
+    """The paper's has 288 MB of counts for each 1,000 networks."""
+    axes = {axis: [1.0 + k for k in range(5)] for axis in AXES}
+    test = [condition.id for condition in conditions(axes)]
+    sizes = {
+        "specimen": ["gold"],
+        "architecture": ["unet-resnet18"],
+        "train": test,
+        "replica": list(range(21)),
+        "test_specimen": ["gold"],
+        "test": test,
+        "structure": list(range(32)),
+        "outcome": list(OUTCOMES),
+    }
+    chunks = {"specimen": 1, "architecture": 1, "train": 1}
+    store.create(table._template(sizes), tmp_path / "table.zarr", chunks, 2**32 - 1)
+    laid = xr.open_zarr(tmp_path / "table.zarr", consolidated=False)
+    assert laid.counts.shape == (1, 1, 625, 21, 1, 625, 32, 3)
+    assert laid.counts.encoding["chunks"] == (1, 1, 1, 21, 1, 625, 32, 3)
+
+
+def test_threads_change_nothing(written, tmp_path, truth):
+    path = tmp_path / "table.zarr"
+    table.aggregate(written[1], TEST, SPECIMENS, path, ATTRS, threads=4)
+    np.testing.assert_array_equal(table.load(path).counts, truth)
+
+
 def test_table_is_made_anew_where_one_was(grid, tmp_path, truth):
     path = tmp_path / "table.zarr"
     gather(grid[:2], path)

@@ -376,7 +376,7 @@ KILLED = """
 import sys, pickle, torch
 torch.set_num_threads(1)
 sys.path[:0] = [{tests!r}]
-from conftest import CPU, SEED, discs
+from synthetic import CPU, SEED, discs
 from passband import networks, training
 from passband.config import Microscope, Training
 from passband.examples import Camera, Split

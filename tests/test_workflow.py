@@ -19,7 +19,7 @@ import yaml
 from ase.build import bulk
 from snakemake.utils import update_config
 
-from passband import table
+from passband import plan, status, table
 from passband.config import Study, load
 from passband.examples import Camera, Split
 from passband.grid import Condition
@@ -183,6 +183,19 @@ def test_every_job_logs_one_line_of_what_it_made_and_is_benchmarked(finished):
 
 
 @pytest.mark.slow
+def test_status_finds_every_file_of_a_finished_study(finished):
+    """It knows their names by itself: were one of the workflow's another, its job would wait."""
+    found = status.look(load(SMALLEST), finished.folder / "results/smallest")
+    assert found.complete
+    assert found.networks("train") == found.networks("evaluate") == (8, 8)
+    assert all(Path(job.log).is_file() for job in found.jobs)
+    jobs = finished.jobs("--forceall", study="studies/smallest.yaml")
+    figures = {rule: n for rule, n in jobs.items() if rule.startswith("figure_")}
+    counted = {stage: len(of_stage) for stage, of_stage in found.stages.items()}
+    assert jobs == counted | figures
+
+
+@pytest.mark.slow
 def test_nothing_is_left_half_written(finished):
     results = finished.folder / "results/smallest"
     assert not [path for path in results.rglob(".*") if path.name != ".snakemake_timestamp"]
@@ -203,6 +216,25 @@ def test_the_same_study_run_again_gives_the_same_table(finished, tmp_path):
     again.run("results/smallest/table.zarr", study="studies/smallest.yaml")
     # On one kind of device and number of threads nothing differs, not even in the last pixel.
     np.testing.assert_array_equal(counts(again), counts(finished))
+
+
+@pytest.mark.slow
+def test_a_plan_foretells_jobs_files_bytes_and_hours(finished):
+    study = load(SMALLEST)
+    counted = plan.counts(study)
+    assert counted.jobs == finished.jobs("--forceall", study="studies/smallest.yaml")
+    speeds = plan.calibrate(study, 5)
+    results = finished.folder / "results/smallest"
+    for names, size in plan.sizes(study, speeds.wave_bytes, speeds.weight_bytes).items():
+        found = [p for n in names.split(", ") for p in (results / n).rglob("*") if p.is_file()]
+        assert len(found) == counted.files[names], names
+        written = sum(path.stat().st_size for path in found)
+        assert 1 / 3 < size / written < 3, names
+        if names in ("waves", "networks"):
+            assert size == pytest.approx(written, rel=0.1), names
+    assert sum(plan.hours(study, speeds).values()) == pytest.approx(
+        finished.cpu_seconds / 3600, rel=0.6
+    )
 
 
 # ── What is made again, and what is not ──────────────────────────────────────────────────────────

@@ -1,13 +1,15 @@
-"""The command ``passband``: check a study file, print results, export a structure, make the
-reference."""
+"""The command ``passband``: check and plan a study, check the machine, say where the study stands,
+print results, export a structure, make the reference."""
 
 import argparse
-import math
+import os
+import shutil
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from passband import PassbandError, __version__
+from passband import PassbandError, __version__, plan
 from passband.config import SPLITS, Study, load
 
 
@@ -32,40 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def summary(study: Study) -> str:
-    """Return in a few lines how much a study asks for."""
-    of = study.study
-    specimens, replicas = len(study.specimens), of.replicas
-    train, test = len(study.train_conditions), len(study.test_conditions)
-    kinds = len(study.training.architectures)
-    networks = specimens * train * kinds * replicas
-    batches = specimens * train * kinds * math.ceil(replicas / of.replicas_per_job)
-    shards = specimens * sum(
-        math.ceil(getattr(of.structures, split) / of.structures_per_shard) for split in SPLITS
-    )
-    product = " × ".join(
-        _count(number, noun)
-        for number, noun in (
-            (specimens, "specimen"),
-            (train, "condition"),
-            (kinds, "architecture"),
-            (replicas, "replica"),
-        )
-    )
-    return "\n".join(
-        (
-            f"study       {of.name}",
-            f"conditions  {train:,} to train under, {test:,} to test under",
-            f"networks    {networks:,} = {product}",
-            f"jobs        {shards:,} simulate, {batches:,} train, {batches:,} evaluate",
-        )
-    )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="passband", description=__doc__)
     parser.add_argument("--version", action="version", version=f"passband {__version__}")
@@ -75,9 +43,46 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", type=Path, help="a study file, such as studies/pilot.yaml")
     check.set_defaults(run=_check)
 
+    ahead = commands.add_parser(
+        "plan", help="say what a study will take: steps, images, memory, files, bytes and hours"
+    )
+    ahead.add_argument("file", type=Path, help="a study file, such as studies/pilot.yaml")
+    ahead.add_argument(
+        "--seconds", type=float, default=30.0, help="for the calibration (default: 30)"
+    )
+    ahead.set_defaults(run=_plan)
+
     show = commands.add_parser("summary", help="print the OOD metrics of a finished study")
     show.add_argument("results", type=Path, help="a study's results, such as results/demo")
     show.set_defaults(run=_summary)
+
+    at = commands.add_parser("status", help="draw the grid: done, running, failed and waiting")
+    at.add_argument(
+        "study",
+        nargs="?",
+        type=Path,
+        default=Path("config.yaml"),
+        help="a study file, or a study's results (default: config.yaml)",
+    )
+    at.add_argument(
+        "--watch",
+        nargs="?",
+        type=float,
+        const=10.0,
+        metavar="seconds",
+        help="on a terminal, draw it again and again, every 10 s unless said otherwise",
+    )
+    at.set_defaults(run=_status)
+
+    fit = commands.add_parser("preflight", help="see whether this machine can do a study's jobs")
+    fit.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        default=Path("config.yaml"),
+        help="a study file (default: config.yaml)",
+    )
+    fit.set_defaults(run=_preflight)
 
     export = commands.add_parser("export", help="write the atoms of one of a study's structures")
     export.add_argument("study", type=Path, help="a study file, such as studies/pilot.yaml")
@@ -96,13 +101,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check(options: argparse.Namespace) -> int:
-    study = load(options.file)
+def _checked(file: Path) -> Study:
+    """Return the study in a file, its specimens' crystals read too."""
+    study = load(file)
     if not study.settled:
         from passband import specimen  # ase takes a second to import
 
         specimen.check(study)
-    print(summary(study))
+    return study
+
+
+def _check(options: argparse.Namespace) -> int:
+    print(plan.summary(_checked(options.file)))
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    if not 0 <= options.seconds <= 3600:
+        raise PassbandError(f"--seconds = {options.seconds:g}: must be between 0 and 3600")
+    print(plan.text(_checked(options.file), options.seconds))
     return 0
 
 
@@ -110,6 +127,39 @@ def _summary(options: argparse.Namespace) -> int:
     from passband import ood, store  # xarray takes a second to import
 
     print(ood.summary(store.read(options.results / "ood.zarr", store.OOD)))
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from passband import status  # only this command needs it
+
+    if options.watch is not None and not options.watch > 0:
+        raise PassbandError(f"--watch = {options.watch:g}: must be above 0 s")
+    study, results = status.find(options.study)
+    terminal = sys.stdout.isatty()
+    try:
+        while True:
+            found = status.look(study, results)
+            width = shutil.get_terminal_size().columns
+            page = status.text(found, width, terminal and "NO_COLOR" not in os.environ)
+            # Home, the page with the rest of each line cleared, and the rest of the screen.
+            clear = terminal and options.watch is not None
+            lines = "\x1b[K\n".join(page.splitlines())
+            print(f"\x1b[H\x1b[2J{lines}" if clear else page, flush=True)
+            if not clear or found.complete:
+                return 0
+            time.sleep(options.watch)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _preflight(options: argparse.Namespace) -> int:
+    from passband import preflight  # only this command needs it
+
+    study = load(options.file)
+    found = preflight.run(study, Path("results", study.study.name), os.cpu_count() or 1)
+    print(preflight.table(found))
+    preflight.demand(found)
     return 0
 
 

@@ -1,5 +1,6 @@
 """Every network of a job on every test condition, as counts of pixels per image."""
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -21,27 +22,38 @@ def confusion(logits: Tensor, masks: Tensor) -> Tensor:
     logits : (N, 1, H, W) tensor
         A network's output; a pixel is taken for particle where it is above 0.
     masks : (N, 1, H, W) tensor
-        The truth, 0 or 1.
+        The truth, bool or 0 and 1.
 
     Returns
     -------
     (N, 3) int64 tensor
         In the order of :data:`passband.scores.OUTCOMES`.
     """
-    found, true = logits > 0, masks > 0.5
-    return torch.stack(
-        [o.sum((1, 2, 3)) for o in (found & true, found & ~true, ~found & true)], dim=-1
-    )
+    found, true = ((x > 0).flatten(1) for x in (logits, masks))
+    hits, found, true = (torch.count_nonzero(x, 1) for x in (found & true, found, true))
+    return torch.stack([hits, found - hits, true - hits], dim=-1)
+
+
+def _ready(network: nn.Module, precision: str, device: torch.device) -> nn.Module:
+    """Return the network itself, moved, laid out and in evaluation mode."""
+    return network.to(device, memory_format=devices.layout(precision, device)).eval()
 
 
 @torch.inference_mode()
+def _logits(network: nn.Module, images: Tensor, precision: str) -> Tensor:
+    with devices.autocast(precision, images.device):
+        return network(images)
+
+
 def predict(network: nn.Module, images: Tensor, precision: str) -> Tensor:
-    """Return a network's logits, (N, 1, H, W) float32, for images of the same shape."""
+    """Return a network's logits, (N, 1, H, W) float32, of images of the same shape.
+
+    The network stays as it is: a copy of it predicts.
+    """
     precision = devices.precision(precision, images.device)
     layout = devices.layout(precision, images.device)
-    network = network.to(images.device, memory_format=layout).eval()
-    with devices.autocast(precision, images.device):
-        return network(images.contiguous(memory_format=layout)).float()
+    ready = _ready(copy.deepcopy(network), precision, images.device)
+    return _logits(ready, images.contiguous(memory_format=layout), precision).float()
 
 
 def evaluate(
@@ -61,7 +73,8 @@ def evaluate(
     Parameters
     ----------
     replicas : mapping of int to Module
-        Networks by replica number.
+        Networks by replica number; they are moved to the camera's device, laid out as is fast
+        there, and left in evaluation mode.
     camera : Camera
         Takes the images; its normalisation must be the one the networks were trained with.
     splits : mapping of str to Split
@@ -99,15 +112,21 @@ def evaluate(
                 counts[:, s, k] = cell.values
             else:
                 missing.append((s, specimen, k))
+    device = camera.imager.device
+    precision = devices.precision(precision, device)
+    layout = devices.layout(precision, device)
+    networks = [_ready(network, precision, device) for network in replicas.values()]
+    truth = {specimen: split.masks > 0.5 for specimen, split in splits.items()}
     for s, specimen, k in progress(missing):
-        split, start = splits[specimen], 0
+        split, start, found = splits[specimen], 0, []
         for batch in camera.counts(split, conditions[k], chunk=batch_size):
-            images = camera.seen(batch, conditions[k])
-            stop = start + len(batch)
-            for r, network in enumerate(replicas.values()):
-                logits = predict(network, images[:, None], precision)
-                counts[r, s, k, start:stop] = confusion(logits, split.masks[start:stop]).cpu()
-            start = stop
+            images = camera.seen(batch, conditions[k])[:, None].contiguous(memory_format=layout)
+            masks = truth[specimen][start : start + len(batch)]
+            of_each = [confusion(_logits(n, images, precision), masks) for n in networks]
+            found.append(torch.stack(of_each))
+            start += len(batch)
+        # A GPU is asked for its counts once a cell, since every answer is waited for.
+        counts[:, s, k] = torch.cat(found, dim=1).cpu().numpy()
     return xr.Dataset(
         {
             "counts": (

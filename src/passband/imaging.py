@@ -15,7 +15,7 @@ from passband.sampling import Sampling
 
 #: Pixels from which on starting threads costs less than they save.
 _WORTH_THREADS = 2**16
-#: Pixels of waves formed at once: more would not stay in a core's cache, and less is more calls.
+#: Pixels of waves formed at once: more would not stay in a core's cache, and fewer are more calls.
 _AT_ONCE = 100_000
 
 
@@ -75,7 +75,7 @@ class Imager:
         # Jobs form many batches under one condition; a cache of a few is enough.
         self.transfer = lru_cache(maxsize=4)(self._transfer)
         self._basis = lru_cache(maxsize=1)(self._make_basis)
-        self._at_once = min(members, max(1, _AT_ONCE // sampling.px**2))
+        self._at_once = max(1, _AT_ONCE // sampling.px**2)
         self._scratch: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._blur = None if blur is None else torch.as_tensor(blur, dtype=dtype, device=device)
 
@@ -155,8 +155,8 @@ class Imager:
     ) -> torch.Tensor:
         """Return noise-free images; vacuum is 1.
 
-        On a CPU, every image is formed by one thread, and on its own: neither the batch nor the
-        number of threads changes a bit of it.
+        On a CPU, every image is formed by one thread: neither the batch nor the number of threads
+        changes a bit of it.
 
         Parameters
         ----------
@@ -197,7 +197,7 @@ class Imager:
             return self._own_kernels(shared, own[image]) if own else transfer.kernels
 
         if self.device.type == "cpu":
-            return self._form_each(spectra, weights, kernels_of)
+            return self._form_each(spectra, weights, kernels_of, own is not None)
         kernels = [kernels_of(image) for image in range(len(own) if own else 1)]
         return self._form_all(spectra, weights, torch.stack(kernels))
 
@@ -224,39 +224,49 @@ class Imager:
         spectra: torch.Tensor,
         weights: np.ndarray,
         kernels_of: Callable[[int], torch.Tensor],
+        own_kernels: bool,
     ) -> torch.Tensor:
-        """Return the images of a batch one by one, what suits a CPU, as `_form_all` would."""
+        """Return a batch's images, a few at a time: what suits a CPU, as `_form_all` would."""
         px, side = self.sampling.px, spectra.shape[-1]
         real, paired = (str(dtype).removeprefix("torch.") for dtype in (self.dtype, self._complex))
-        add_power = compiled(_add_power, f"({paired}[:,:,::1], {real}[::1], {real}[:,::1])")
+        add_power = compiled(_add_power, f"({paired}[:,:,::1], {real}[::1], {real}[:,:,::1])")
         images, weights = np.zeros((len(spectra), px, px), real), weights.astype(real)
+        members = min(len(weights), self._at_once)
         groups = [
-            slice(first, min(first + self._at_once, len(weights)))
-            for first in range(0, len(weights), self._at_once)
+            slice(first, min(first + members, len(weights)))
+            for first in range(0, len(weights), members)
         ]
+        # With kernels of their own, images have nothing in common.
+        together = 1 if own_kernels else max(1, self._at_once // members)
 
         def work(numbers: Iterator[int]) -> None:
             tall, wide = scratch = self._take_scratch()
             # What lies beyond the aperture's frequencies is zero and stays so.
             tall[:, side:, :side] = 0
             wide[:, side:] = 0
-            for number in numbers:
-                kernels = kernels_of(number)
-                for spectrum in spectra[number]:
+            for first in numbers:
+                part = slice(first, min(first + together, len(spectra)))
+                kernels = kernels_of(first)
+                for configuration in spectra[part].unbind(1):
                     for group in groups:
-                        columns = tall[: group.stop - group.start, :, :side]
-                        rows = wide[: group.stop - group.start]
-                        torch.mul(spectrum, kernels[group], out=columns[:, :side])
+                        waves = len(configuration) * (group.stop - group.start)
+                        columns, rows = tall[:waves, :, :side], wide[:waves]
+                        torch.mul(
+                            configuration[:, None],
+                            kernels[group],
+                            out=columns[:, :side].unflatten(0, (len(configuration), -1)),
+                        )
                         # torch leaves what it transforms along the first axis transposed in
                         # memory: after two such transforms, the image is the right way round.
                         rows[:, :side] = torch.fft.ifft(columns, dim=1, norm="forward").mT
-                        waves = torch.fft.ifft(rows, dim=1, norm="forward").mT.contiguous()
-                        add_power(waves.numpy(), weights[group], images[number])
+                        formed = torch.fft.ifft(rows, dim=1, norm="forward").mT.contiguous()
+                        add_power(formed.numpy(), weights[group], images[part])
                 if self._blur is not None:
-                    images[number] = self._blurred(torch.from_numpy(images[number])).numpy()
+                    for number in range(part.start, part.stop):
+                        images[number] = self._blurred(torch.from_numpy(images[number])).numpy()
             self._scratch.append(scratch)
 
-        _share(work, len(spectra), images.size)
+        _share(work, range(0, len(spectra), together), images.size)
         return torch.from_numpy(images)
 
     def _take_scratch(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -291,24 +301,25 @@ def _shared(lenses: Sequence[ctf.Optics]) -> ctf.Optics:
     return shared[0]
 
 
-def _add_power(waves, weights, total):
-    """Add the weighted |ψ|² of some waves to an image, in one pass over memory for each."""
-    for wave in range(len(waves)):
-        for i in range(total.shape[0]):
-            for j in range(total.shape[1]):
-                z = waves[wave, i, j]
-                total[i, j] += weights[wave] * (z.real * z.real + z.imag * z.imag)
+def _add_power(waves, weights, totals):
+    """Add the weighted |ψ|² of images' waves to them, in one pass over memory for each."""
+    for image in range(len(totals)):
+        for wave in range(len(weights)):
+            for i in range(totals.shape[1]):
+                for j in range(totals.shape[2]):
+                    z = waves[image * len(weights) + wave, i, j]
+                    totals[image, i, j] += weights[wave] * (z.real * z.real + z.imag * z.imag)
 
 
-def _share(work: Callable[[Iterator[int]], None], images: int, pixels: int) -> None:
+def _share(work: Callable[[Iterator[int]], None], shares: Sequence[int], pixels: int) -> None:
     """Share images out among as many threads as torch has.
 
-    Every thread calls `work` once, with an iterator that hands each image's number to one of them.
+    Every thread calls `work` once, with an iterator that hands each share's number to one of them.
     Meanwhile torch keeps to one thread within each: how it divides a transform among threads, and
     with it the last bit, depends on how many there are.
     """
-    threads, numbers = torch.get_num_threads(), iter(range(images))
-    others = min(threads, images) - 1 if pixels >= _WORTH_THREADS else 0
+    threads, numbers = torch.get_num_threads(), iter(shares)
+    others = min(threads, len(shares)) - 1 if pixels >= _WORTH_THREADS else 0
     try:
         torch.set_num_threads(1)
         if others < 1:
@@ -364,7 +375,7 @@ def expose(intensity: torch.Tensor, electrons: float, seeds: Sequence[int]) -> t
         for number in numbers:
             poisson.draw(images[number], electrons, seeds[number], counts[number])
 
-    _share(work, len(images), images.size)
+    _share(work, range(len(images)), images.size)
     return torch.from_numpy(counts)
 
 

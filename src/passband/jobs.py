@@ -5,7 +5,9 @@ import contextlib
 import logging
 import logging.handlers
 import os
+import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -20,6 +22,9 @@ from passband import PassbandError, lease, store
 from passband.config import validate
 
 logger = logging.getLogger("passband")
+
+#: A running job's log is touched this often [s], so that its age tells whether the job lives.
+HEARTBEAT_S = 60.0
 
 
 class _Done(Exception):  # noqa: N818
@@ -112,9 +117,9 @@ def job(
         Minutes after which SLURM ends it, see :func:`budget`.
     """
     started, logfile = time.monotonic(), Path(logfile)
-    with _logging(logfile), _heeding_sigterm():
+    with _logging(logfile), _heartbeat(logfile), _heeding_sigterm():
         try:
-            _cap_threads(threads)
+            cap_threads(threads)
             running = Job(name, config, runtime and budget(runtime))
             with lease.held(logfile.with_suffix(".lease"), running.deadline):
                 yield running
@@ -132,6 +137,52 @@ def job(
             logger.exception("%s: failed after %.1f s", name, time.monotonic() - started)
             raise
         logger.info("%s: %s in %.1f s", name, running.made, time.monotonic() - started)
+
+
+def ended(log: str, rule: str) -> str | None:
+    """Return how the last attempt in a job's log ended.
+
+    Parameters
+    ----------
+    log : str
+        What :func:`job` wrote, or the end of it.
+    rule : str
+        The first word of the job's name.
+
+    Returns
+    -------
+    str or None
+        ``"done"``, ``"failed"``, ``"interrupted"`` by Ctrl-C, or None if it does not say.
+    """
+    entries = re.split(r"^\d\d:\d\d:\d\d ", log, flags=re.M)
+    last = entries[-1].rstrip()
+    if re.match(r"error: |.+: failed after \d+\.\d s\n", last):
+        by_hand = re.search(r"^KeyboardInterrupt\b.*\Z|: stopped in .* for SIGINT;", last, re.M)
+        return "interrupted" if by_hand else "failed"
+    return "done" if re.fullmatch(rf"{rule}\b.*: .+ in \d+\.\d s", last) else None
+
+
+@contextlib.contextmanager
+def _heartbeat(logfile: Path) -> Iterator[None]:
+    """Say in the log where the job runs, and touch it as long as it does."""
+    now, host = time.strftime("%H:%M:%S"), socket.gethostname()
+    # For whoever looks into it: no line for the screen, and none on a full disk.
+    with contextlib.suppress(OSError), logfile.open("a", encoding="utf-8") as file:
+        print(f"{now} started on {host}, process {os.getpid()}", file=file)
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(HEARTBEAT_S):
+            with contextlib.suppress(OSError):
+                os.utime(logfile)
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _fail(name: str, why: object) -> NoReturn:
@@ -160,9 +211,7 @@ def _heeding_sigterm() -> Iterator[None]:
         return
 
     def end(*_) -> NoReturn:
-        signal.signal(
-            signal.SIGTERM, signal.SIG_IGN
-        )  # it may come once to each of several processes
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it may come to each of several processes
         raise _Terminated
 
     before = signal.signal(signal.SIGTERM, end)
@@ -212,12 +261,12 @@ def _logging(logfile: Path) -> Iterator[None]:
             handler.close()
 
 
-def _cap_threads(threads: int) -> None:
-    """Hold the numerical libraries that are loaded already to the job's cores."""
-    threadpool_limits(threads)
+def cap_threads(threads: int) -> None:
+    """Hold the numerical libraries that are loaded already to so many threads."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
     if "numba" in sys.modules:
         sys.modules["numba"].set_num_threads(
             min(threads, sys.modules["numba"].config.NUMBA_NUM_THREADS)
         )
+    threadpool_limits(threads)  # last, since numba has just loaded a pool of its own

@@ -5,6 +5,7 @@ and tested under condition j.
 """
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import xarray as xr
@@ -152,6 +153,7 @@ def metrics(
     confidence: float = 0.95,
     seed: int = 0,
     progress: Callable[[Iterable], Iterable] = iter,
+    threads: int = 1,
 ) -> xr.Dataset:
     """Return the OOD metrics of a table, with confidence intervals.
 
@@ -169,6 +171,8 @@ def metrics(
         Seed of the bootstrap.
     progress : callable
         Wraps the iterable of groups of networks.
+    threads : int
+        Training conditions to take on at a time.
 
     Returns
     -------
@@ -196,7 +200,7 @@ def metrics(
         cells = table.counts.isel(dict(zip(dims, group, strict=True)))
         specimen = str(cells.specimen.values)
         weight = specimen if specimen in information.weight.values else "flat"
-        found = _of_group(cells, ctf_distance(information, weight), own, weights, edges)
+        found = _of_group(cells, ctf_distance(information, weight), own, weights, edges, threads)
         for name, value in found.items():
             values.setdefault(name, np.full(shape + value.shape, np.nan))[group] = value
     return _dataset(values, table, draws, confidence)
@@ -208,6 +212,7 @@ def _of_group(
     own: list[int | None],
     weights: list[tuple[np.ndarray, np.ndarray]],
     edges: list[float],
+    threads: int,
 ) -> dict[str, np.ndarray]:
     """Return all metrics, and their intervals, of one specimen, architecture and test specimen.
 
@@ -223,6 +228,8 @@ def _of_group(
         For each training condition, the samples of structures and of replicas.
     edges : list of float
         The intervals' two quantiles.
+    threads : int
+        Training conditions to take on at a time.
     """
     train, test = distance.shape
     draws = len(weights[0][0])
@@ -250,13 +257,16 @@ def _of_group(
         if k is not None:
             ideal[k] = means[i, k]
             ideal_draws[:, k] = _means(D[:, [k]], weights[i])[:, 0]
-    rows = []
-    for i, k in enumerate(own):
-        found = _of_row(means[i], ideal, k, near[i])
+
+    def of_row(i: int) -> dict[str, np.ndarray]:
+        found = _of_row(means[i], ideal, own[i], near[i])
         if draws:
-            samples = _of_row(_means(row(i), weights[i]), ideal_draws, k, near[i])
+            samples = _of_row(_means(row(i), weights[i]), ideal_draws, own[i], near[i])
             found |= {f"{name}_interval": _interval(v, edges) for name, v in samples.items()}
-        rows.append(found)
+        return found
+
+    with ThreadPoolExecutor(threads) as pool:
+        rows = list(pool.map(of_row, range(train)))
     values = {name: np.stack([found[name] for found in rows]) for name in rows[0]}
     values["dice_std"] = deviations
     values["effective_robustness"] = effective_robustness(values["id"], values["ood"])

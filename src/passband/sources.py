@@ -1,6 +1,5 @@
 """Where a job's exit waves are while it trains: in memory, or in their stores for want of it."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -110,6 +109,16 @@ class Stored:
         return self.take(np.arange(len(self)))
 
 
+def size_of_waves(structures: int, configurations: int, cropped: int, px: int) -> int:
+    """Return the bytes of structures' exit waves and masks in memory."""
+    return structures * (8 * configurations * cropped**2 + 4 * px**2)  # complex64 and float32
+
+
+def size_of_images(structures: int, px: int) -> int:
+    """Return the bytes of their images, float32, and once more while they are put together."""
+    return 2 * structures * 4 * px**2
+
+
 def choose(
     splits: Sequence[Stored], field_px: int, memory: float
 ) -> tuple[list[Source], bool, str]:
@@ -133,10 +142,9 @@ def choose(
     if device.type == "cuda":
         memory = min(memory, torch.cuda.mem_get_info(device)[0])
     room, structures = SHARE * memory, sum(map(len, splits))
-    pixels = structures * field_px**2
-    waves = sum(math.prod(shard.spectrum.shape) * 8 for s in splits for shard in s.shards)
-    waves += 4 * pixels  # masks, float32
-    images = 2 * 4 * pixels  # float32, and once more while they are put together
+    _, configurations, cropped, _ = splits[0].shards[0].spectrum.shape
+    waves = size_of_waves(structures, configurations, cropped, field_px)
+    images = size_of_images(structures, field_px)
     if waves > room:
         where = "read from their stores for every batch"
     elif waves + images > room:

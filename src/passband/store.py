@@ -250,8 +250,9 @@ def create(
     chunks: dict[str, int],
     fill: int | None = None,
     shards: dict[str, int] | None = None,
+    add: bool = False,
 ) -> None:
-    """Create a Zarr folder; arrays that are dask's are laid out and left for `region` writes.
+    """Create a Zarr folder; arrays that are dask's are laid out and left to be written.
 
     Parameters
     ----------
@@ -260,12 +261,15 @@ def create(
     folder : path
         Where; inside :func:`replacing`, since a folder is not written in one step.
     chunks : dict of str to int
-        Chunk length per dimension; a dimension not named is one chunk.
+        Chunk length per dimension; a dimension not named is one chunk, and so is a coordinate:
+        a file for each of its values would take longer to open than all the rest.
     fill : int, optional
         With it, float64 variables are stored as uint32 and NaN as this number.
     shards : dict of str to int, optional
         With it, this many chunks along each dimension, one where it is not named, go into one
         file; else every chunk is a file.
+    add : bool
+        Whether to add the variables to a folder that is there.
     """
     encoding = {}
     for name, variable in dataset.variables.items():
@@ -273,7 +277,8 @@ def create(
             # Fixed-length strings have no Zarr 3 specification yet; variable-length ones do.
             dataset = dataset.assign({name: variable.astype(object)})
         elif variable.ndim:
-            lengths = {d: min(chunks.get(d, n), n) for d, n in variable.sizes.items()}
+            cut = chunks if name in dataset.data_vars else {}
+            lengths = {d: min(cut.get(d, n), n) for d, n in variable.sizes.items()}
             encoding[name] = {
                 "chunks": tuple(lengths.values()),
                 # Blosc reads a torn chunk as numbers; the checksum refuses it.
@@ -281,14 +286,22 @@ def create(
                     BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
                     Crc32cCodec(),
                 ),
+                # Files of one folder: by default each chunk has a folder for every dimension.
+                "chunk_key_encoding": {"name": "default", "separator": "."},
             }
             if shards is not None:
-                encoding[name]["shards"] = tuple(n * shards.get(d, 1) for d, n in lengths.items())
+                together = shards if name in dataset.data_vars else {}
+                encoding[name]["shards"] = tuple(n * together.get(d, 1) for d, n in lengths.items())
             if fill is not None and variable.dtype == float and name in dataset.data_vars:
                 # Zarr's own fill_value, so that what is never written reads as NaN and not as 0.
                 encoding[name] |= {"dtype": "uint32", "_FillValue": fill, "fill_value": fill}
     dataset.to_zarr(
-        folder, mode="w", zarr_format=3, consolidated=False, encoding=encoding, compute=False
+        folder,
+        mode="a" if add else "w",
+        zarr_format=3,
+        consolidated=False,
+        encoding=encoding,
+        compute=False,
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +11,7 @@ from typing import TypeVar
 import dask.array as da
 import numpy as np
 import xarray as xr
+import zarr
 
 from passband import PassbandError, store
 from passband.grid import AXES, Condition, coordinates
@@ -46,6 +48,7 @@ def aggregate(
     path: str | Path,
     attrs: Mapping[str, str],
     allow_incomplete: bool = False,
+    threads: int = 1,
 ) -> None:
     """Gather records into the table, a training condition at a time, so that memory stays small.
 
@@ -67,6 +70,8 @@ def aggregate(
         Provenance.
     allow_incomplete : bool
         Whether a record may be missing.
+    threads : int
+        Training conditions to take on at a time.
 
     Raises
     ------
@@ -95,19 +100,33 @@ def aggregate(
     rows: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in cells:
         rows.setdefault((cell.specimen, cell.architecture, cell.train), []).append(cell)
-    chunks = dict.fromkeys(("specimen", "architecture", "train"), 1)
+    places = [
+        tuple(
+            sizes[dimension].index(name) for dimension, name in zip(_NETWORK, names, strict=False)
+        )
+        for names in rows
+    ]
     with store.replacing(path) as beside:
-        template = _template(sizes).assign_attrs(attrs, kind=store.TABLE)
-        store.create(template, beside, chunks, _NO_COUNT)
-        for names, row in rows.items():
-            block = _row([cell for cell in row if cell.path not in missing], sizes)
-            place = {
-                dimension: sizes[dimension].index(name)
-                for dimension, name in zip(_NETWORK, names, strict=False)
-            }
-            block.expand_dims(list(place)).to_zarr(
-                beside, region={d: slice(k, k + 1) for d, k in place.items()}, consolidated=False
-            )
+        attrs = {**attrs, "kind": store.TABLE}
+        store.create(
+            _template(sizes).assign_attrs(attrs), beside, dict.fromkeys(_NETWORK[:3], 1), _NO_COUNT
+        )
+        folder = zarr.open_group(beside, mode="r+")
+        counts, mean = folder["counts"], folder["dice"]
+
+        def write(place: tuple[int, ...], row: Sequence[Cell]) -> dict[str, np.ndarray]:
+            values, network = _row([cell for cell in row if cell.path not in missing], sizes)
+            # A chunk to itself, as `store.create` was told: rows are written side by side.
+            counts[place] = values
+            mean[place] = _dice(values)
+            return network
+
+        networks = {name: variable.values for name, variable in _networks(sizes).items()}
+        with ThreadPoolExecutor(threads) as pool:
+            for place, network in zip(places, pool.map(write, places, rows.values()), strict=True):
+                for name, values in network.items():
+                    networks[name][place] = values
+        store.create(_networks(sizes, networks).assign_attrs(attrs), beside, {}, add=True)
         store.consolidate(beside)
 
 
@@ -147,7 +166,8 @@ def _template(sizes: dict[str, list]) -> xr.Dataset:
     """Return the table with every value missing, without taking memory."""
 
     def full(dims: tuple[str, ...], value: float, dtype: str, **attrs) -> tuple:
-        return dims, da.full([len(sizes[d]) for d in dims], value, dtype=dtype), attrs
+        # One chunk of dask's, never computed: those it picks by itself cut across the table's.
+        return dims, da.full([len(sizes[d]) for d in dims], value, dtype=dtype, chunks=-1), attrs
 
     cell = (*_NETWORK, "test_specimen", "test")
     return xr.Dataset(
@@ -168,23 +188,6 @@ def _template(sizes: dict[str, list]) -> xr.Dataset:
                 empty_masks="Dice of an image without particle pixels is 1 if none was predicted, "
                 "otherwise 0",
             ),
-            "val_loss": full(_NETWORK, np.nan, "float32", units="1", long_name="validation loss"),
-            "best_epoch": full(
-                _NETWORK,
-                np.nan,
-                "float32",
-                units="1",
-                long_name="chosen epoch, from 0",
-                selection="lowest validation loss on the training condition",
-            ),
-            "status": full(
-                _NETWORK,
-                STATUS["missing"],
-                "int8",
-                long_name="whether the network is there",
-                flag_values=list(STATUS.values()),
-                flag_meanings=" ".join(STATUS),
-            ),
         },
         coords={
             **{name: values for name, values in sizes.items() if name != "structure"},
@@ -194,11 +197,48 @@ def _template(sizes: dict[str, list]) -> xr.Dataset:
     )
 
 
-def _row(cells: Sequence[Cell], sizes: dict[str, list]) -> xr.Dataset:
-    """Return the table's values for one training condition, missing replicas as NaN."""
+def _networks(sizes: dict[str, list], values: Mapping[str, np.ndarray] | None = None) -> xr.Dataset:
+    """Return the table's variables of networks, filled with `values` or every network missing."""
+    described = {
+        "val_loss": (np.nan, "float32", {"units": "1", "long_name": "validation loss"}),
+        "best_epoch": (
+            np.nan,
+            "float32",
+            {
+                "units": "1",
+                "long_name": "chosen epoch, from 0",
+                "selection": "lowest validation loss on the training condition",
+            },
+        ),
+        "status": (
+            STATUS["missing"],
+            "int8",
+            {
+                "long_name": "whether the network is there",
+                "flag_values": list(STATUS.values()),
+                "flag_meanings": " ".join(STATUS),
+            },
+        ),
+    }
+    shape = [len(sizes[dimension]) for dimension in _NETWORK]
+    return xr.Dataset(
+        {
+            name: (
+                _NETWORK,
+                np.full(shape, value, dtype) if values is None else values[name],
+                attrs,
+            )
+            for name, (value, dtype, attrs) in described.items()
+        }
+    )
+
+
+def _row(cells: Sequence[Cell], sizes: dict[str, list]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return counts, as they are stored, and the variables of networks of a training condition."""
     shape = {name: len(values) for name, values in sizes.items() if name not in _NETWORK[:3]}
-    counts = np.full(list(shape.values()), np.nan)
+    counts = np.full(list(shape.values()), _NO_COUNT, "uint32")
     network = {name: np.full(shape["replica"], np.nan) for name in ("val_loss", "best_epoch")}
+    network["status"] = np.full(shape["replica"], STATUS["missing"])
     for cell in cells:
         record = store.read(cell.path, store.RECORD)
         of = {"specimen": cell.specimen, "architecture": cell.architecture, "condition": cell.train}
@@ -215,17 +255,17 @@ def _row(cells: Sequence[Cell], sizes: dict[str, list]) -> xr.Dataset:
             )
         where = [sizes["replica"].index(replica) for replica in cell.replicas]
         counts[where] = record.counts.values
-        for name, values in network.items():
-            values[where] = record[name].values
-    status = np.where(np.isnan(counts[:, 0, 0, 0, 0]), STATUS["missing"], STATUS["done"])
-    return xr.Dataset(
-        {
-            "counts": (tuple(shape), counts),
-            "dice": (tuple(shape)[:3], dice(counts).mean(-1).astype("float32")),
-            "status": ("replica", status.astype("int8")),
-            **{name: ("replica", values.astype("float32")) for name, values in network.items()},
-        }
-    )
+        for name in ("val_loss", "best_epoch"):
+            network[name][where] = record[name].values
+        network["status"][where] = STATUS["done"]
+    return counts, network
+
+
+def _dice(counts: np.ndarray) -> np.ndarray:
+    """Return the mean Dice (replica, test_specimen, test) of counts as they are stored."""
+    values = dice(counts).mean(-1)
+    values[counts[:, 0, 0, 0, 0] == _NO_COUNT] = np.nan
+    return values
 
 
 def load(path: str | Path) -> xr.Dataset:

@@ -30,5 +30,6 @@ with jobs.job("aggregate", snakemake.log[0], snakemake.threads, snakemake.config
         snakemake.output[0],
         job.provenance(snakemake.output[0]),
         params.allow_incomplete,
+        snakemake.threads,
     )
     job.made = f"{len(snakemake.input)} of {len(cells)} records in {snakemake.output[0]}"

@@ -13,6 +13,7 @@ with jobs.job("ood", snakemake.log[0], snakemake.threads, snakemake.config) as j
             params.confidence,
             params.seed,
             job.progress,
+            snakemake.threads,
         )
     store.write(metrics, snakemake.output[0], store.OOD, job.provenance(snakemake.output[0]))
     for name in ("id", "ood"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from passband import config, devices, jobs, networks, sources, store, training
+from passband import config, devices, jobs, memory, networks, sources, store, training
 from passband.examples import Camera
 from passband.grid import Condition
 from passband.seeds import digest, seed
@@ -50,6 +50,12 @@ with jobs.job(
         opened, microscope.field_px, 1e6 * snakemake.resources.mem_mb
     )
     job.log(room)
+    free = memory.free(device, 1e6 * snakemake.resources.mem_mb)
+    if hold:
+        free -= sources.size_of_images(sum(map(len, splits)), microscope.field_px)
+    settings = memory.fit(
+        wildcards.architecture, microscope.field_px, settings, device, len(params.replicas), free
+    )
     precision = devices.precision(settings.precision, device)
     if precision != "float32":
         job.log(f"{precision}: {devices.speedup(precision, device):.1f} times as fast as float32")
