@@ -61,8 +61,8 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path) -> Iterator[Disk]:
-    """A disk of 2 MB. Skips where nothing can be mounted, unless PASSBAND_REQUIRE_SLURM is set, as
-    it is in .ci/run."""
+    """A disk of 2 MB. Skips where nothing can be mounted, unless PASSBAND_REQUIRE_SLURM is
+    set."""
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder]

@@ -296,3 +296,8 @@ def test_each_blur_is_the_cameras(camera, split, condition, changes):
         blurred.imager.intensity(split.spectra, optics).std()
         < 0.95 * camera.imager.intensity(split.spectra, optics).std()
     )
+
+
+def test_first_structures_are_at_most_those_there_are(split):
+    assert len(split.first(2)) == 2
+    assert len(split.first(len(split) + 3)) == len(split)

@@ -86,6 +86,7 @@ def asked(answers: dict[str, dict], jobs: list[str], requeue: bool = True):
         Executor=Executor,
         query_job_status=query_job_status,
         query_job_status_squeue=snakemake_executor_plugin_slurm.query_job_status_squeue,
+        get_submit_command=None,
     )
     slurm.watch(plugin)
     executor = Executor()
@@ -129,7 +130,8 @@ def test_an_unanswered_question_stays_one():
 def test_the_workflow_watches_the_installed_plugin(monkeypatch):
     """The names that are replaced are still the plugin's own."""
     plugin = snakemake_executor_plugin_slurm
-    for owner, name in ((plugin, "query_job_status"), (plugin.Executor, "check_active_jobs")):
+    replaced = ((plugin, "query_job_status"), (plugin, "get_submit_command"))
+    for owner, name in (*replaced, (plugin.Executor, "check_active_jobs")):
         monkeypatch.setattr(owner, name, getattr(owner, name))  # put back after the test
     monkeypatch.delattr(plugin, "passband_watches", raising=False)
     before = plugin.query_job_status, plugin.Executor.check_active_jobs
@@ -139,3 +141,16 @@ def test_the_workflow_watches_the_installed_plugin(monkeypatch):
     assert after == (plugin.query_job_status, plugin.Executor.check_active_jobs)
     del plugin.passband_watches
     assert all(old is not new for old, new in zip(before, after, strict=True))
+
+
+def test_a_node_that_is_none_is_not_excluded():
+    """sacct names the failed node of a job only until SLURM has queued that job again."""
+    plugin = SimpleNamespace(
+        Executor=SimpleNamespace(check_active_jobs=None),
+        query_job_status=None,
+        get_submit_command=lambda job, *, failed_nodes: (job, failed_nodes),
+    )
+    slurm.watch(plugin)
+    nodes = {"None assigned", "gpu3"}
+    assert plugin.get_submit_command("job", failed_nodes=nodes) == ("job", {"gpu3"})
+    assert plugin.get_submit_command("job") == ("job", set())

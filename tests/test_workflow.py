@@ -232,9 +232,9 @@ def test_a_plan_foretells_jobs_files_bytes_and_hours(finished):
         assert 1 / 3 < size / written < 3, names
         if names in ("waves", "networks"):
             assert size == pytest.approx(written, rel=0.1), names
-    assert sum(plan.hours(study, speeds).values()) == pytest.approx(
-        finished.cpu_seconds / 3600, rel=0.6
-    )
+    # Five seconds of calibration beside whatever else runs on the machine: the order of magnitude.
+    took = sum(plan.hours(study, speeds).values()) / (finished.cpu_seconds / 3600)
+    assert 1 / 4 < took < 4
 
 
 # ── What is made again, and what is not ──────────────────────────────────────────────────────────
@@ -449,6 +449,8 @@ def test_jobs_that_a_killed_snakemake_left_are_waited_for(finished, tmp_path):
 
     wait(first, stopped)
     first.kill()
+    first.wait()
+    first.stdout.close()  # as a terminal that is gone
     place.run("--unlock", study=study)
     second = place.start(target, study=study)
     try:

@@ -92,8 +92,8 @@ class Split:
         return len(self.structures)
 
     def first(self, number: int) -> "Split":
-        """Return the split's first structures."""
-        return self.take(np.arange(number))
+        """Return the split's first structures, at most so many."""
+        return self.take(np.arange(min(number, len(self))))
 
     def take(self, indices: np.ndarray) -> "Split":
         """Return structures by their place in the split."""

@@ -84,8 +84,9 @@ def counts(study: Study) -> Counts:
         "waves": shards,
         "networks": 2 * jobs["train"],
         "records": jobs["evaluate"],
-        # Each of 20 arrays has a file of metadata, and 18 a chunk; counts and Dice have one a cell.
-        "table.zarr": 1 + 20 + 18 + 2 * cells,
+        # The folder has a file of metadata and one of Snakemake's; so has each of 20 arrays, and 18
+        # a chunk; counts and Dice have one a cell.
+        "table.zarr": 2 + 20 + 18 + 2 * cells,
         "ood.zarr, information.zarr": 104 - 20 * (study.evaluation.bootstrap == 0),
         "figures": 5 * len(study.figures.formats),
         "logs, benchmarks": 2 * sum(jobs.values()),
@@ -382,7 +383,7 @@ def sizes(
     matrices = 3 + 6 * (study.evaluation.bootstrap > 0)  # Dice and gaps, and ends of intervals
     return {
         "waves": structures * sum(wave_bytes.values()),
-        "networks": weights + counted.jobs["train"] * 4_000,
+        "networks": weights + counted.jobs["train"] * 15_000,
         "records": pixels + counted.jobs["evaluate"] * _RECORD_BYTES,
         "table.zarr": pixels + counted.files["table.zarr"] * 600,
         "ood.zarr, information.zarr": pairs * 8 * (matrices + 6) + 100_000,

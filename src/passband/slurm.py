@@ -79,6 +79,7 @@ def watch(plugin: ModuleType) -> None:
         return
     plugin.passband_watches = True
     check, query = plugin.Executor.check_active_jobs, plugin.query_job_status
+    submit_command = plugin.get_submit_command
     executor, jobs = None, []
 
     async def check_active_jobs(self: Any, active_jobs: list) -> AsyncIterator[Any]:
@@ -102,5 +103,12 @@ def watch(plugin: ModuleType) -> None:
             queue, _ = await query(plugin.query_job_status_squeue(executor.run_uuid), logger)
         return states | settle(jobs, states, queue), seconds
 
+    def get_submit_command(*arguments: Any, failed_nodes: Collection[str] = (), **options: Any):
+        # The plugin takes for the failed node of a job what the database says of its next turn, and
+        # while that waits, sbatch would be told to exclude the node "None assigned", and refuse.
+        nodes = {node for node in failed_nodes if " " not in node}
+        return submit_command(*arguments, failed_nodes=nodes, **options)
+
+    plugin.get_submit_command = get_submit_command
     plugin.Executor.check_active_jobs = check_active_jobs
     plugin.query_job_status = query_job_status

@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture(scope="session", params=["accounting", "noaccounting"])
 def slurm(request) -> Iterator[str]:
     """A running cluster; the profile that is made for it. Skips where there can be none, unless
-    PASSBAND_REQUIRE_SLURM is set, as it is in .ci/run."""
+    PASSBAND_REQUIRE_SLURM is set."""
     if reason := cluster.missing():
         refuse = pytest.fail if os.environ.get("PASSBAND_REQUIRE_SLURM") else pytest.skip
         refuse(f"no SLURM here: {reason}")
