@@ -519,11 +519,11 @@ def test_a_full_disk_is_named_and_the_rest_is_made_when_there_is_room(finished, 
     np.testing.assert_array_equal(counts(place), counts(finished))
 
 
-def until_done(place: Workplace, target: str, study: str) -> tuple[str, int]:
+def until_done(place: Workplace, *targets: str, study: str) -> tuple[str, int]:
     """Call Snakemake until it succeeds; return what it printed, and how often it was called."""
     printed = ""
     for calls in range(1, 7):
-        process = place.start("--keep-going", target, study=study)
+        process = place.start("--keep-going", *targets, study=study)
         printed += process.communicate(timeout=500)[0]
         if process.returncode == 0:
             return printed, calls
@@ -548,8 +548,8 @@ def test_damaged_stores_are_set_aside_and_made_again(copied):
     shard.write_bytes(shard.read_bytes()[:2000])
     # A new test condition, so that every evaluation runs, and fails while its old record is there.
     study = copied.study(test_grid={"dose_e_per_A2": [200, 500, 1000]})
-    target = "results/smallest/ood.zarr"
-    printed, calls = until_done(copied, target, study)
+    targets = "results/smallest/table.zarr", "results/smallest/ood.zarr"
+    printed, calls = until_done(copied, *targets, study=study)
     assert 2 <= calls <= 5
     named = re.findall(
         r"error: evaluate .*: results/smallest/(\S+): (?:not a|its) .*; set aside as", printed
@@ -567,7 +567,7 @@ def test_damaged_stores_are_set_aside_and_made_again(copied):
 
     records[0].write_bytes(records[0].read_bytes()[:-100])
     next((results / "information.zarr/overlap").glob("c*")).unlink()
-    printed, calls = until_done(copied, target, study)
+    printed, calls = until_done(copied, *targets, study=study)
     assert calls == 3
     for job, name in (("aggregate", "records/"), ("ood", "information.zarr")):
         assert re.search(rf"error: {job}: .*/{name}.*: not a whole store .*; set aside", printed)
