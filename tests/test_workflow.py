@@ -230,8 +230,9 @@ def test_a_plan_foretells_jobs_files_bytes_and_hours(finished):
         assert len(found) == counted.files[names], names
         written = sum(path.stat().st_size for path in found)
         assert 1 / 3 < size / written < 3, names
-        if names in ("waves", "networks"):
-            assert size == pytest.approx(written, rel=0.1), names
+        # Waves are those of the few structures that seconds of calibration made.
+        if tolerance := {"waves": 0.25, "networks": 0.1}.get(names):
+            assert size == pytest.approx(written, rel=tolerance), names
     # Five seconds of calibration beside whatever else runs on the machine: the order of magnitude.
     took = sum(plan.hours(study, speeds).values()) / (finished.cpu_seconds / 3600)
     assert 1 / 4 < took < 4
