@@ -324,7 +324,7 @@ def test_after_the_death_of_snakemake_nothing_finished_is_made_again(disturbed):
 # ── Duplicates ───────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("slurm", ["accounting"], indirect=True)
+@pytest.mark.parametrize("slurm", ["noaccounting"], indirect=True)
 def test_a_job_that_is_submitted_twice_works_once(slurm, undisturbed, tmp_path):
     """By a Snakemake that knows nothing of the jobs of the one before, and is not waited for."""
     place, results = Place(tmp_path), tmp_path / "results/smallest"
