@@ -1,12 +1,13 @@
 """The state of interrupted jobs on disk."""
 
+import errno
 import json
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from passband import checkpoints, networks
+from passband import checkpoints, networks, store
 
 TENSORS = {
     "network/a": torch.randn(2, 3, generator=torch.manual_seed(0)),
@@ -76,6 +77,27 @@ def test_failed_save_leaves_the_state_before(path, monkeypatch):
         checkpoints.save(path, "context", TENSORS, {"steps": 6})
     assert checkpoints.load(path, "context")[1] == PROGRESS
     assert len(list(path.parent.iterdir())) == 1
+
+
+def test_full_disk_is_named_and_leaves_the_state_before(disk):
+    path = disk.folder / "000.safetensors"
+    checkpoints.save(path, "context", TENSORS, PROGRESS)
+    large = TENSORS | {"network/a": torch.zeros(1_000_000)}
+    with pytest.raises(store.FullError, match=rf"{path}: no space left: 0.* of 0.0021 GB are free"):
+        checkpoints.save(path, "context", large, {"steps": 6})
+    assert checkpoints.load(path, "context")[1] == PROGRESS
+    assert [p.name for p in disk.folder.iterdir()] == ["000.safetensors"]
+
+
+def test_state_that_cannot_be_read_now_is_not_removed(path, monkeypatch):
+    def unreachable(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(networks, "safe_open", unreachable)
+        with pytest.raises(store.StoreError, match="cannot be read"):
+            checkpoints.load(path, "context")
+    assert checkpoints.load(path, "context")[1] == PROGRESS
 
 
 def test_progress_is_json():

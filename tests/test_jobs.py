@@ -4,15 +4,18 @@ import logging
 import os
 import platform
 import re
+import signal
+import socket
 import subprocess
 import sys
+import time
 import warnings
 
 import numpy as np
 import pytest
 import torch
 
-from passband import PassbandError, jobs
+from passband import PassbandError, jobs, lease, store
 
 CONFIG = {"study": {"name": "pilot"}}
 
@@ -197,3 +200,114 @@ print(given_back, faults())
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     given_back, kept = map(int, done.stdout.split())
     assert kept < given_back / 10
+
+
+def test_job_that_is_done_ends_well_at_once(log):
+    with jobs.job("train", log, 1, CONFIG) as job:
+        job.leave("2 networks in there")
+        pytest.fail("the job went on")
+    _, line = log.read_text().splitlines()
+    assert re.fullmatch(
+        r"[\d:]+ train: 2 networks in there, made by an earlier job, in \d+\.\d s", line
+    )
+
+
+def test_job_that_another_does_waits_and_touches_nothing(log, capsys, monkeypatch):
+    monkeypatch.setattr(lease, "_LOOK_S", 0.01)
+    monkeypatch.setattr(jobs, "budget", lambda minutes: 0.2 * minutes)
+    with lease.held(log.with_suffix(".lease")):
+        before = set(log.parent.rglob("*"))
+        with pytest.raises(SystemExit), jobs.job("train", log, 1, CONFIG, 1):
+            pytest.fail("the job began")
+        assert set(log.parent.rglob("*")) == before | {log}
+    _, waits, error = log.read_text().splitlines()
+    here = f"process {os.getpid()} on {socket.gethostname()}"
+    assert waits.endswith(f"another job does the same, and is waited for: {here}")
+    assert f"error: train: another job still does the same: {here}; nothing was" in error
+
+
+def test_job_gives_its_lease_back(log):
+    with jobs.job("train", log, 1, CONFIG) as job:
+        assert [path.name for path in log.parent.iterdir() if path.is_dir()] == ["one.lease"]
+        job.made = "it"
+    assert os.listdir(log.parent) == ["one.log"]
+
+
+def test_waiting_is_part_of_a_jobs_time(log, monkeypatch):
+    with jobs.job("train", log, 1, CONFIG, 120) as job:
+        assert job.seconds_left is None
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    with jobs.job("train", log, 1, CONFIG, 120) as job:
+        time.sleep(0.05)
+        assert 7200 - 120 - 5 < job.seconds_left < 7200 - 120 - 0.05
+
+
+def test_sigterm_ends_a_job_in_a_line_with_nothing_half_done(log, tmp_path, capsys):
+    def terminated():
+        with jobs.job("train", log, 1, CONFIG), store.replacing(tmp_path / "out") as beside:
+            beside.touch()
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit, match="1"):
+        terminated()
+    assert "error: train: SIGTERM: " in log.read_text()
+    assert "Traceback" not in log.read_text()
+    assert os.listdir(tmp_path) == ["logs"]
+    assert os.listdir(log.parent) == ["one.log"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_damaged_store_is_set_aside_in_a_line(log, tmp_path, capsys):
+    damaged = tmp_path / "a.zarr"
+    damaged.mkdir()
+    with pytest.raises(SystemExit), jobs.job("train", log, 1, CONFIG):
+        store.read(damaged, store.WAVES)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(
+        rf"error: train: {damaged}: not a whole store of exit waves: .*; set aside as "
+        r"a\.zarr\.damaged; run again, and it is made again",
+        line,
+    )
+    assert sorted(os.listdir(tmp_path)) == ["a.zarr.damaged", "logs"]
+
+
+def test_store_that_cannot_be_reached_stays(log, tmp_path, capsys):
+    with pytest.raises(SystemExit), jobs.job("train", log, 1, CONFIG):
+        raise store.StoreError("a.zarr: cannot be read")
+    with pytest.raises(SystemExit), jobs.job("train", log, 1, CONFIG):
+        raise store.DamagedError(tmp_path / "no" / "a.zarr", "torn")
+    assert "it cannot be set aside (No such file" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["logs"]
+
+
+def test_full_disk_is_one_line_even_if_the_log_is_on_it(disk, capsys):
+    def write():
+        with jobs.job("train", disk.folder / "one.log", 1, CONFIG) as job:
+            disk.fill()
+            job.log("x" * 10_000)
+            warnings.warn("shown nowhere", UserWarning, stacklevel=1)
+            (disk.folder / "more").write_bytes(bytes(10_000))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with pytest.raises(SystemExit, match="1"):
+            write()
+    said, error = capsys.readouterr().err.splitlines()
+    assert said.endswith("x" * 100)
+    assert "error: train: " in error
+    assert re.search(r": no space left: 0 of 0\.0021 GB are free; make room and run again$", error)
+    assert logging.getLogger("passband").handlers == []
+
+
+def test_log_that_snakemake_deleted_for_another_job_goes_on(log):
+    with jobs.job("train", log, 1, CONFIG) as job:
+        job.log("before")
+        log.unlink()
+        job.log("after")
+        job.made = "it"
+    assert [line.split(" ", 1)[1][:9] for line in log.read_text().splitlines()] == [
+        "after",
+        "train: it",
+    ]

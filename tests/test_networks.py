@@ -7,10 +7,10 @@ import socket
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from passband import networks
-from passband.store import StoreError
+from passband.store import DamagedError, StoreError
 
 NAME = "compact-w4-d2"
 
@@ -194,6 +194,30 @@ def test_foreign_safetensors_file_is_named(tmp_path, tensors, metadata):
 
 
 # Fingerprint
+
+
+def test_file_of_other_networks_is_refused(tmp_path, weights):
+    path = tmp_path / "net.safetensors"
+    networks.save(weights, path, {"condition": "a", "context": "x"})
+    assert networks.load(path, {"condition": "a"})[1]["condition"] == "a"
+    with pytest.raises(DamagedError, match=f"{path}: its condition is 'a', expected 'b'"):
+        networks.load(path, {"condition": "b"})
+    assert networks.holds(path, "x")["condition"] == "a"
+    assert networks.holds(path, "y") is None
+    assert networks.holds(tmp_path / "no.safetensors", "x") is None
+
+
+@pytest.mark.parametrize("what", ["weights", "metadata"])
+def test_a_flipped_bit_is_refused(tmp_path, weights, what):
+    """safetensors itself does not look at what tensors hold."""
+    path = tmp_path / "net.safetensors"
+    networks.save(weights, path, {"condition": "a"})
+    whole = bytearray(path.read_bytes())
+    whole[-1 if what == "weights" else whole.index(b'\\"a\\"') + 2] ^= 1
+    path.write_bytes(whole)
+    load_file(path)
+    with pytest.raises(DamagedError, match="not a whole file of weights: its checksum"):
+        networks.load(path)
 
 
 def test_fingerprint_survives_the_disk(tmp_path, weights):

@@ -129,6 +129,8 @@ def test_a_log_without_an_output_says_how_its_job_does(results, age, text, state
         (ValueError("a\nb: c in 3.0 s"), "failed"),
         (MemoryError(), "failed"),
         (KeyboardInterrupt(), "interrupted"),
+        (PassbandError("stopped in epoch 1 of 2 for SIGINT; its state is saved"), "interrupted"),
+        (PassbandError("stopped in epoch 1 of 2 for SIGTERM; its state is saved"), "failed"),
     ],
 )
 def test_the_end_of_a_real_log_is_understood(tmp_path, raised, state):

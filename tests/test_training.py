@@ -1,5 +1,6 @@
 """Training a job's networks: the loop, interruptions, and replicas in step or stacked."""
 
+import errno
 import os
 import random
 import signal
@@ -17,6 +18,7 @@ from passband import PassbandError, checkpoints, learner, networks, training
 from passband.config import Microscope, Training
 from passband.examples import Camera
 from passband.learner import Learner
+from passband.store import FullError
 from passband.training import Clock, StoppedError
 
 NAME = "compact-w4-d2"
@@ -301,24 +303,27 @@ def test_budget_stops_training_in_time(fit, tmp_path):
     assert checkpoints.load(file, "x")[1]["steps"] == 1  # a step is always taken
 
 
-@pytest.mark.parametrize("on_slurm", [False, True])
-def test_sigterm_saves_and_stops(fit, tmp_path, monkeypatch, on_slurm):
+@pytest.mark.parametrize(
+    ("number", "on_slurm"),
+    [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, False)],
+)
+def test_a_signal_saves_and_stops(fit, tmp_path, monkeypatch, number, on_slurm):
     if on_slurm:
         monkeypatch.setenv("SLURM_JOB_ID", "7")
         monkeypatch.setenv("SLURM_NTASKS", "1")
     step = Learner.step
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
 
     def terminated(self, *pair):
         step(self, *pair)
         if self.steps == 5:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
 
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "step", terminated)
-        with pytest.raises(StoppedError, match="stopped in epoch 2 of 3 for SIGTERM"):
+        with pytest.raises(StoppedError, match=f"stopped in epoch 2 of 3 for {number.name}"):
             fit(1, {"unfinished": tmp_path, "context": "x"})
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
     done = fit(1, {"unfinished": tmp_path, "context": "x"})
     assert alike({0: done}, {0: fit(1)})
 
@@ -340,6 +345,22 @@ def test_saves_are_at_the_interval(fit, tmp_path, monkeypatch):
     assert saved == []
     fit(2)
     assert saved == []  # nowhere to save
+
+
+def test_a_full_disk_is_no_reason_to_stop(fit, tmp_path, monkeypatch, caplog):
+    """The save that fails is the next attempt's; this one may end well."""
+
+    def full(*_):
+        raise FullError(tmp_path, OSError(errno.ENOSPC, ""))
+
+    options = {"unfinished": tmp_path, "context": "x"}
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save", full)
+        done = fit(1, options | {"clock": Clock(0.0)})
+        assert caplog.text.count(f"not saved: {tmp_path}: no space left") == 8
+        with pytest.raises(StoppedError, match="its state could not be saved, for the disk is"):
+            fit(1, options | {"clock": Clock(1e9, budget=0.0)})
+    assert alike({0: done}, {0: fit(1)})
 
 
 def test_a_failure_in_training_is_no_interruption(fit, tmp_path, monkeypatch):

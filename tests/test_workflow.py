@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from passband import plan, status, table
 from passband.config import Study, load
 from passband.examples import Camera, Split
 from passband.grid import Condition
+from passband.lease import Holder
 from passband.networks import load as load_weights
 
 ROOT = Path(__file__).parents[1]
@@ -101,6 +103,16 @@ def copied(finished, tmp_path) -> Workplace:
     for name in ("results", ".snakemake"):
         subprocess.run(["cp", "-a", finished.folder / name, place.folder / name], check=True)
     return place
+
+
+def wait(process: subprocess.Popen, until: Callable[[], object], seconds: float = 120) -> object:
+    """Wait until something is true while Snakemake runs, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := until()):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
 
 
 def cpu_seconds() -> float:
@@ -371,11 +383,7 @@ def test_a_killed_training_job_goes_on_from_where_it_was(finished, tmp_path):
     target = f"results/killed/networks/{network}.safetensors"
     left = place.folder / "results/killed/unfinished" / network.replace("/", "_")
     process = place.start(target, study=study)
-    last = left / "002.safetensors"
-    deadline = time.monotonic() + 120
-    while not last.exists() and time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
+    wait(process, (left / "002.safetensors").exists)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (place.folder / target).exists()
@@ -385,6 +393,7 @@ def test_a_killed_training_job_goes_on_from_where_it_was(finished, tmp_path):
     assert not left.exists()
     killed, metadata = load_weights(place.folder / target)
     assert metadata["stacked"] is False
+    shutil.rmtree(place.folder / "results/killed/kept")
     place.run(target, "--forcerun", "train", study=study)
     through, _ = load_weights(place.folder / target)
     assert sorted(killed) == [0, 1, 2]
@@ -414,6 +423,156 @@ def test_a_training_job_out_of_time_says_so_in_a_line_and_goes_on_when_retried(f
     assert "goes on after 1 steps" in printed  # the retry
     assert "Traceback" not in printed
     assert "2 network(s)" in place.run(target, study=study)
+
+
+def training(place: Workplace) -> set[int]:
+    """The processes that hold the lease of a train job."""
+    found = (
+        Holder.of(file.name) for file in place.folder.glob("results/*/logs/train/**/*.lease/*")
+    )
+    return {int(holder.process) for holder in found if not holder.gone}
+
+
+@pytest.mark.slow
+def test_jobs_that_a_killed_snakemake_left_are_waited_for(finished, tmp_path):
+    """The next Snakemake does not know of them, and starts them again."""
+    place = Workplace(tmp_path / "left")
+    waves = finished.folder / "results/smallest/waves"
+    shutil.copytree(waves, place.folder / "results/smallest/waves")
+    study, target = "studies/smallest.yaml", "results/smallest/table.zarr"
+    first, left = place.start(target, study=study), set()
+
+    def stopped() -> bool:
+        for process in training(place) - left:
+            os.kill(process, signal.SIGSTOP)
+            left.add(process)
+        return len(left) == 2
+
+    wait(first, stopped)
+    first.kill()
+    first.wait()
+    first.stdout.close()  # as a terminal that is gone
+    place.run("--unlock", study=study)
+    second = place.start(target, study=study)
+    try:
+        logs = place.folder / "results/smallest/logs/train"
+        waits = [f"is waited for: process {process} on" for process in left]
+
+        def waiting() -> bool:
+            said = "".join(log.read_text() for log in logs.rglob("*.log"))
+            return all(words in said for words in waits)
+
+        wait(second, waiting)
+        assert training(place) == left
+    finally:
+        for process in left:
+            os.kill(process, signal.SIGCONT)
+    printed, _ = second.communicate(timeout=500)
+    assert second.returncode == 0, printed
+    assert len(re.findall(r"train .*, made by an earlier job, in", printed)) == 2
+    said = "".join(log.read_text() for log in logs.rglob("*.log"))
+    assert said.count("replica 0: val_loss") == 4  # jobs, of which each has trained once
+    np.testing.assert_array_equal(counts(place), counts(finished))
+    assert not list((place.folder / "results").rglob("*.lease"))
+    assert "Nothing to be done" in place.run("--dry-run", target, study=study)
+
+
+@pytest.mark.slow
+def test_ctrl_c_loses_nothing(finished, tmp_path):
+    place = Workplace(tmp_path / "interrupted")
+    waves = finished.folder / "results/smallest/waves"
+    shutil.copytree(waves, place.folder / "results/smallest/waves")
+    study = place.study(training={"save_every_s": 0.0})
+    target = "results/smallest/table.zarr"
+    process = place.start(target, study=study)
+    unfinished = place.folder / "results/smallest/unfinished"
+    wait(process, lambda: list(unfinished.rglob("0*.safetensors")))
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=100)
+    assert process.returncode != 0
+    assert not training(place)
+    assert not list((place.folder / "results").rglob("*.lease"))
+    assert "goes on after" in place.run(target, study=study)
+    np.testing.assert_array_equal(counts(place), counts(finished))
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_named_and_the_rest_is_made_when_there_is_room(finished, disk, tmp_path):
+    place = Workplace(tmp_path / "full")
+    (place.folder / "results").symlink_to(disk.folder)
+    waves = finished.folder / "results/smallest/waves"
+    shutil.copytree(waves, disk.folder / "smallest/waves")
+    study = place.study(training={"save_every_s": 0.0})
+    target = "results/smallest/table.zarr"
+    disk.fill()
+    printed = place.run(target, study=study, fails=True)
+    assert re.search(
+        r"error: train .*: results/smallest/kept/.*\.safetensors: no space left: 0 of 0\.0021 GB "
+        r"are free; make room and run again\n",
+        printed,
+    )
+    assert "not saved: results/smallest/unfinished/" in printed
+    assert "Traceback" not in printed
+    left = [path for path in disk.folder.rglob("*") if path.suffix in (".safetensors", ".csv")]
+    assert left == []
+    (disk.folder / "filling").unlink()
+    place.run(target, study=study)
+    np.testing.assert_array_equal(counts(place), counts(finished))
+
+
+def until_done(place: Workplace, *targets: str, study: str) -> tuple[str, int]:
+    """Call Snakemake until it succeeds; return what it printed, and how often it was called."""
+    printed = ""
+    for calls in range(1, 7):
+        process = place.start("--keep-going", *targets, study=study)
+        printed += process.communicate(timeout=500)[0]
+        if process.returncode == 0:
+            return printed, calls
+    raise AssertionError(printed)
+
+
+@pytest.mark.slow
+def test_damaged_stores_are_set_aside_and_made_again(copied):
+    """A call of Snakemake names at least one, and remakes those that the one before has named."""
+    before = counts(copied)
+    results = copied.folder / "results/smallest"
+    cells = sorted(path.parent.name for path in (results / "networks").rglob("*.safetensors"))
+    networks = [results / f"networks/gold/compact-w4-d2/{c}/r000-001.safetensors" for c in cells]
+    records = [results / f"records/gold/compact-w4-d2/{c}/r000-001.zarr.zip" for c in cells]
+    shard = results / "waves/gold/test/00000.zarr.zip"
+    networks[0].write_bytes(networks[0].read_bytes()[:1000])
+    flipped = bytearray(networks[1].read_bytes())
+    flipped[-1] ^= 1
+    networks[1].write_bytes(flipped)
+    networks[2].unlink()
+    shutil.copy(networks[3], networks[2])
+    shard.write_bytes(shard.read_bytes()[:2000])
+    # A new test condition, so that every evaluation runs, and fails while its old record is there.
+    study = copied.study(test_grid={"dose_e_per_A2": [200, 500, 1000]})
+    targets = "results/smallest/table.zarr", "results/smallest/ood.zarr"
+    printed, calls = until_done(copied, *targets, study=study)
+    assert 2 <= calls <= 5
+    named = re.findall(
+        r"error: evaluate .*: results/smallest/(\S+): (?:not a|its) .*; set aside as", printed
+    )
+    assert sorted(named) == sorted(str(p.relative_to(results)) for p in (*networks[:3], shard))
+    assert "its condition is" in printed
+    assert "Traceback" not in printed
+    # What is whole is not made again, neither networks nor cells of records.
+    assert printed.count("replica 0: val_loss") == 2
+    assert len(re.findall(r"train .*made by an earlier job", printed)) == 1
+    assert printed.count("on 6 conditions, 2 of them computed") == 4
+    whole = table.load(results / "table.zarr").counts.load()
+    old = whole.sel(test=whole.test_dose_e_per_A2 != 500)
+    np.testing.assert_array_equal(old.values, before)
+
+    records[0].write_bytes(records[0].read_bytes()[:-100])
+    next((results / "information.zarr/overlap").glob("c*")).unlink()
+    printed, calls = until_done(copied, *targets, study=study)
+    assert calls == 3
+    for job, name in (("aggregate", "records/"), ("ood", "information.zarr")):
+        assert re.search(rf"error: {job}: .*/{name}.*: not a whole store .*; set aside", printed)
+    xr.testing.assert_identical(table.load(results / "table.zarr").counts.load(), whole)
 
 
 @pytest.mark.slow

@@ -162,7 +162,8 @@ def ended(log: str, rule: str) -> str | None:
     entries = re.split(r"^\d\d:\d\d:\d\d ", log, flags=re.M)
     last = entries[-1].rstrip()
     if re.match(r"error: |.+: failed after \d+\.\d s\n", last):
-        return "interrupted" if re.search(r"^KeyboardInterrupt\b.*\Z", last, re.M) else "failed"
+        by_hand = re.search(r"^KeyboardInterrupt\b.*\Z|: stopped in .* for SIGINT;", last, re.M)
+        return "interrupted" if by_hand else "failed"
     return "done" if re.fullmatch(rf"{rule}\b.*: .+ in \d+\.\d s", last) else None
 
 

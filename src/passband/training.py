@@ -38,7 +38,7 @@ class StoppedError(PassbandError):
 
 
 class Clock:
-    """When to save, and when to stop: at a deadline, or when SIGTERM asks for it.
+    """When to save, and when to stop: at a deadline, or when SIGTERM or Ctrl-C asks for it.
 
     Parameters
     ----------
@@ -51,13 +51,13 @@ class Clock:
     def __init__(self, save_every: float = 120.0, budget: float | None = None):
         self._save_every, self._saved = save_every, time.monotonic()
         self._deadline = None if budget is None else time.monotonic() + budget
-        self._terminated = False
+        self._signal = ""
 
     @property
     def reason_to_stop(self) -> str:
         """Why training must stop now, or nothing."""
-        if self._terminated:
-            return "SIGTERM"
+        if self._signal:
+            return self._signal
         over = self._deadline is not None and time.monotonic() > self._deadline
         return "its time being up" if over else ""
 
@@ -70,15 +70,21 @@ class Clock:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Take SIGTERM for a wish to save and stop: what schedulers send before they kill."""
+        """Take SIGTERM, which schedulers send before they kill, and Ctrl-C for a wish to save and
+        stop."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_terminated", True))
+
+        def hear(number: int, _) -> None:
+            self._signal = signal.Signals(number).name
+
+        before = {n: signal.signal(n, hear) for n in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 class Loop(lightning.LightningModule):
@@ -268,7 +274,7 @@ def train(
     Raises
     ------
     StoppedError
-        If the clock or SIGTERM stopped it.
+        If the clock, SIGTERM or Ctrl-C stopped it.
     """
     device, clock = camera.imager.device, clock or Clock(settings.save_every_s)
     images, held_out = (Images(camera, split, condition, hold) for split in splits)

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cluster
@@ -24,6 +24,7 @@ from snakemake.utils import update_config
 
 from passband import networks, table
 from passband.grid import conditions
+from passband.lease import Holder
 from passband.store import StoreError
 
 # The first test to need a run waits for all of it.
@@ -56,9 +57,9 @@ class Place:
         (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
         self.runs = 0
 
-    def start(self, *arguments: str) -> subprocess.Popen:
+    def start(self, *arguments: str, targets: Sequence[str] = (TABLE,)) -> subprocess.Popen:
         command = [sys.executable, "-m", "snakemake", *arguments]
-        command += ["--configfile", "study.yaml", "--nocolor", TABLE]
+        command += ["--configfile", "study.yaml", "--nocolor", *targets]
         self.runs += 1
         environment = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
         with (self.folder / f"run{self.runs}.log").open("w") as log:
@@ -98,6 +99,11 @@ def on_slurm(profile: str) -> list[str]:
 
 def output(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def read(log: Path) -> str:
+    """What a log says, nothing if it is not there."""
+    return log.read_text() if log.exists() else ""
 
 
 def wait(what: str, for_: Callable[[], object], seconds: float = 150, pause: float = 0.1):
@@ -313,6 +319,55 @@ def test_after_the_death_of_snakemake_nothing_finished_is_made_again(disturbed):
     second = {rule: submitted(disturbed.second_run, rule) for rule in ("train", "evaluate")}
     assert second == {"train": 0, "evaluate": len(CONDITIONS) - evaluated}
     assert "Nothing to be done" in disturbed.run("--cores", "1", "--dry-run")
+
+
+# ── Duplicates ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("slurm", ["noaccounting"], indirect=True)
+def test_a_job_that_is_submitted_twice_works_once(slurm, undisturbed, tmp_path):
+    """By a Snakemake that knows nothing of the jobs of the one before, and is not waited for."""
+    place, results = Place(tmp_path), tmp_path / "results/smallest"
+    shutil.copytree(undisturbed.folder / "results/smallest/waves", results / "waves")
+    cells = [f"gold/compact-w4-d2/{c}/r000-001" for c in CONDITIONS[:2]]
+    targets = [f"results/smallest/networks/{cell}.safetensors" for cell in cells]
+    logs = [results / f"logs/train/{cell}.log" for cell in cells]
+    first, held = place.start(*on_slurm(slurm), targets=targets), {}
+
+    def all_held() -> bool:
+        assert first.poll() is None, place.printed()
+        for log in logs:
+            for file in log.with_suffix(".lease").glob("*,*"):
+                if log not in held:
+                    held[log] = Holder.of(file.name)
+                    os.kill(int(held[log].process), signal.SIGSTOP)
+        return len(held) == len(logs)
+
+    try:
+        wait("both jobs work", all_held, pause=0.02)
+        first.kill()
+        first.wait()
+        place.run(*on_slurm(slurm), "--unlock")
+        second = place.start(*on_slurm(slurm), targets=targets)
+        running = ("squeue", "--noheader", "--states=RUNNING")
+
+        def all_wait() -> bool:
+            assert second.poll() is None, place.printed()
+            return all(f"waited for: {held[log]}" in read(log) for log in logs)
+
+        wait("their doubles wait", all_wait)
+        assert len(output(*running).splitlines()) == 4
+    finally:
+        for holder in held.values():
+            os.kill(int(holder.process), signal.SIGCONT)
+    second.wait(timeout=150)
+    assert second.returncode == 0, place.printed()
+    assert submitted(place.printed(), "train") == 2
+    for log, target in zip(logs, targets, strict=True):
+        assert read(log).count("replica 0: val_loss") == 1
+        assert re.search("train .*, made by an earlier job, in", read(log))
+        trained, expected = (networks.load(p.folder / target)[0] for p in (place, undisturbed))
+        assert networks.fingerprint(trained) == networks.fingerprint(expected)
 
 
 # ── Resources ────────────────────────────────────────────────────────────────────────────────────
