@@ -94,6 +94,7 @@ UNUSED += [] if STUDY.study.replicas_per_job > 1 else ["replicas_together"]
 IMAGING = inactive(STUDY.microscope, *FOCAL)
 TRAINING = inactive(STUDY.training, *UNUSED)
 # Linear transfer has the temporal envelope, however images are formed.
+VIEWED = inactive(STUDY.microscope, "coherence", "focal_members")
 TRANSFER = inactive(
     STUDY.microscope, "coherence", "focal_members", "spread", "vibration_A", "detector"
 )
