@@ -1,15 +1,22 @@
 """Information metrics against direct integration, and the properties they are defined by."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
+import torch
 import xarray as xr
+from ase import Atoms
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from passband import ctf, information, units
-from passband.config import Aberrations, Microscope
+from passband import ctf, information, simulate, units
+from passband.config import Aberrations, Detector, Microscope, Spread
+from passband.detector import mtf, vibration
+from passband.examples import Camera
 from passband.grid import AXES, Condition, conditions
+from passband.imaging import expose
 from passband.information import (
     PAIR,
     SINGLE,
@@ -80,13 +87,13 @@ def table():
 @pytest.mark.parametrize("weight", ["flat", "crystal"])
 def test_metrics_are_the_integrals_over_the_plane(table, weight):
     cutoff = MICROSCOPE.sampling.cutoff
-    k = (np.arange(1200) + 0.5) / 1200 * cutoff  # a quadrant: T depends on |q| alone
+    k = (np.arange(800) + 0.5) / 800 * cutoff  # a quadrant: T depends on |q| alone
     q = np.hypot(k[:, None], k)
     q = q[q <= cutoff]
     w = np.interp(q, *(FLAT | CRYSTAL)[weight])
     T, U = ([ctf.transfer(units.optics(c, MICROSCOPE), q) for c in ends] for ends in (GRID, TEST))
     found = table.sel(weight=weight)
-    area = 4 * (cutoff / 1200) ** 2  # four quadrants
+    area = 4 * (cutoff / 800) ** 2  # four quadrants
     for i, a in enumerate(T):
         assert found.transfer_train[i] == pytest.approx(np.sum(w * a**2) / np.sum(w), abs=1e-3)
         s = 4 * GRID[i].dose_e_per_A2 * w * a**2
@@ -131,7 +138,7 @@ def test_metrics_of_a_lens_that_is_not_round_are_the_integrals_over_the_plane():
     microscope = MICROSCOPE.model_copy(update={"aberrations": aberrations})
     found = metrics(GRID[:2], TEST[:1], microscope, 512, FLAT | CRYSTAL)
     cutoff = microscope.sampling.cutoff
-    k = (np.arange(-800, 800) + 0.5) / 800 * cutoff
+    k = (np.arange(-500, 500) + 0.5) / 500 * cutoff
     q, phi = np.hypot(k[:, None], k), np.arctan2(k, k[:, None])
     q, phi = q[q <= cutoff], phi[q <= cutoff]
     T, U = (
@@ -148,7 +155,7 @@ def test_metrics_of_a_lens_that_is_not_round_are_the_integrals_over_the_plane():
             shared = np.sum(w * np.minimum(a**2, U[0] ** 2)) / np.sum(w * U[0] ** 2)
             assert here.coverage[i, 0] == pytest.approx(shared, abs=2e-3)
             s = 4 * 100 * w * a**2
-            bits = np.sum(np.log2(1 + s)) / 2 * (cutoff / 800) ** 2
+            bits = np.sum(np.log2(1 + s)) / 2 * (cutoff / 500) ** 2
             assert here.capacity_train[i] == pytest.approx(bits, rel=3e-3)
             W = a / (a**2 + 1 / (4 * 100 * w))
             error = np.sum(w * (1 - W * U[0]) ** 2 + W**2 / (4 * 400)) / np.sum(w)
@@ -375,6 +382,132 @@ def test_a_filter_is_trained_for_its_own_noise():
     W = 3 / 4
     assert wiener(both)[0, 0] == pytest.approx((1 - W / 2) ** 2 + W**2)
     assert fidelity(both)[0, 0] == pytest.approx(W / 2 / np.sqrt(W**2 / 4 + W**2))
+
+
+def test_signal_and_noise_are_those_of_simulated_images():
+    # A thin film of carbon through multislice, imager, vibration, MTF and Poisson draws: the power
+    # spectrum of the noise-free contrast over that of the shot noise is s, and so are its bits.
+    microscope = MICROSCOPE.model_copy(
+        update={"vibration_A": 0.3, "detector": Detector(mtf="gaussian", mtf_nyquist=0.4, gain=3.0)}
+    )
+    sampling, condition = microscope.sampling, Condition(30, 60, 20, 500)
+    random = np.random.default_rng(0)
+    side = sampling.field_A
+    atoms = Atoms(
+        "C120", random.uniform(0, (side, side, 4), (120, 3)), cell=(side, side, 4), pbc=True
+    )
+    wave = sampling.crop(simulate.exit_wave(atoms, sampling, 300e3))
+    camera = Camera.of(microscope, "vacuum", torch.device("cpu"))
+    optics = units.optics(condition, microscope)
+    ideal = camera.imager.intensity(torch.as_tensor(wave)[None, None], optics)
+    counts = expose(ideal.expand(200, -1, -1), camera.electrons(condition), range(200))
+    contrast = (ideal / ideal.mean() - 1).numpy()
+    noise = (camera.seen(counts * microscope.detector.gain, condition) + 1 - ideal).numpy()
+
+    def rings(images):
+        k = sampling.px * np.fft.fftfreq(sampling.px)
+        ring = np.rint(np.hypot(k[:, None], k)).astype(int).ravel()
+        power = (np.abs(np.fft.fft2(images, norm="forward")) ** 2).mean(0).ravel()
+        density = sampling.density(np.bincount(ring, power) / np.bincount(ring))
+        return density[: sampling.half + 1]
+
+    np.testing.assert_allclose(rings(noise)[2:], 1 / condition.dose_e_per_A2, rtol=0.1)
+    measured = rings(contrast) * condition.dose_e_per_A2
+    q = np.arange(sampling.half + 1) / side
+    power = sampling.density(simulate.linear_power(wave))
+    blur = vibration(0.3, q) * mtf("gaussian", 2 * q * sampling.pixel_A, 0.4)
+    T = ctf.transfer(optics, q) * blur
+    s = 4 * condition.dose_e_per_A2 * power * T**2
+    assert s.max() > 1
+    shown = (T / blur) ** 2 > 0.1
+    np.testing.assert_allclose(measured[shown], s[shown], rtol=0.2)
+    # Single rings differ by what is second order, and by T within a ring; sums hardly.
+    assert np.sum(q * measured) == pytest.approx(np.sum(q * s), rel=0.02)
+    table = metrics([condition], [condition], microscope, 2048, {"carbon": (q, power)})
+    bits = np.sum(np.log2(1 + measured) / 2 * 2 * np.pi * q / side)
+    assert table.capacity_train.item() == pytest.approx(bits, rel=0.02)
+
+
+# Distributions of conditions
+
+
+def spread_metrics(spread, draws=16, seed=0, train=GRID[4:7], test=TEST[:1], samples=256):
+    microscope = MICROSCOPE.model_copy(update={"spread": spread})
+    return metrics(train, test, microscope, samples, FLAT | CRYSTAL, seed, draws)
+
+
+def test_no_spread_is_the_condition_itself(monkeypatch):
+    point = spread_metrics(Spread())
+    xr.testing.assert_identical(point, spread_metrics(Spread(), draws=100, seed=1))
+    # Neither is it another computation: with a spread so small that it draws, nothing changes.
+    tiny = Spread(focus_nm=1e-9, dose=1e-9)
+    xr.testing.assert_allclose(point, spread_metrics(tiny), rtol=1e-6, atol=1e-6)
+
+
+def test_metrics_of_distributions_are_means_over_independent_draws():
+    spread = Spread(focus_nm=2.0, dose=0.3)
+    found = spread_metrics(spread, draws=64)
+    # The same at points that stand for equal shares of the distribution: of defocus and dose at
+    # either end, all combinations.
+    number = 12
+    z = np.array([NormalDist().inv_cdf((k + 0.5) / number) for k in range(number)])
+    sigma = np.sqrt(np.log1p(0.3**2))
+    doses = np.exp(sigma * z[1::3] - sigma**2 / 2)
+    train, test = (
+        [
+            Condition(c.defocus_nm + 2 * x, c.cs_um, c.aperture_mrad, c.dose_e_per_A2 * dose)
+            for c in ends
+            for x in z
+            for dose in doses
+        ]
+        for ends in (GRID[4:7], TEST[:1])
+    )
+    every = metrics(train, test, MICROSCOPE, 256, FLAT | CRYSTAL)
+    cloud, point = number * len(doses), spread_metrics(Spread())
+    for name in (*PAIR, *(f"{name}_train" for name in SINGLE)):
+        split = (2, 3, cloud, 1, cloud) if name in PAIR else (2, 3, cloud)
+        expected = every[name].values.reshape(split).mean((2, 4) if name in PAIR else 2)
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(found[name], expected, atol=0.01 * scale, err_msg=name)
+        assert np.abs(point[name] - expected).max() > 0.01 * scale, name
+
+
+def test_more_draws_converge():
+    spread = Spread(focus_nm=2.0, dose=0.2)
+
+    def overlap(draws, seed):
+        return spread_metrics(spread, draws, seed).overlap
+
+    many = overlap(256, 9)
+    few, more = (
+        np.mean([np.abs(overlap(draws, seed) - many).mean() for seed in range(4)])
+        for draws in (2, 32)
+    )
+    assert more < few / 2
+
+
+def test_distributions_keep_symmetry_and_both_ends_alike():
+    found = spread_metrics(Spread(focus_nm=3.0, dose=0.2), 3, test=GRID[4:7])
+    for name in ("overlap", "overlap_abs", "shared_capacity"):
+        values = found[name].values
+        np.testing.assert_allclose(values, values.transpose(0, 2, 1), atol=1e-12, err_msg=name)
+    for name in SINGLE:
+        np.testing.assert_allclose(found[f"{name}_train"].values, found[f"{name}_test"].values)
+    # Two images under one condition are not quite alike.
+    assert np.all(np.diagonal(found.overlap.values, axis1=1, axis2=2) < 0.9999)
+
+
+def test_a_spread_of_aberrations_is_integrated_over_the_azimuth():
+    round = spread_metrics(Spread(), train=GRID[1:2], test=GRID[1:2])
+    found = spread_metrics(
+        Spread(astigmatism_nm=4.0), 2, train=GRID[1:2], test=GRID[1:2], samples=128
+    )
+    assert found.overlap.sel(weight="flat").item() < 0.9
+    assert np.all(found.capacity_train < round.capacity_train * 1.5)
+    more = spread_metrics(
+        Spread(astigmatism_nm=4.0), 2, train=GRID[1:2], test=GRID[1:2], samples=512
+    )
+    np.testing.assert_allclose(found.overlap, more.overlap, atol=0.01)
 
 
 # Weights

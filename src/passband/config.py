@@ -824,8 +824,8 @@ class Information(Block):
         2048, "Radial frequencies between 0 and the band limit.", ge=64, le=1_000_000
     )
     draws: int = key(
-        8,
-        "Half the number of draws that metrics are averaged over, of a microscope with spreads.",
+        32,
+        "Pairs of lenses and doses drawn to average metrics over, of a microscope with spreads.",
         ge=1,
         le=10_000,
     )

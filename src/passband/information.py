@@ -26,7 +26,8 @@ import xarray as xr
 from passband import ctf, detector, units
 from passband.compiled import compiled
 from passband.grid import Condition, coordinates
-from passband.lens import Spread
+from passband.lens import NUMBERS, Spread
+from passband.seeds import stratified_normal
 
 if TYPE_CHECKING:
     from passband.config import Microscope
@@ -274,15 +275,15 @@ def metrics(
     samples: int,
     spectra: dict[str, tuple[np.ndarray, np.ndarray]],
     seed: int = 0,
-    draws: int = 8,
+    draws: int = 32,
 ) -> xr.Dataset:
     """Return every registered metric for every pair of conditions and every weight.
 
     Where the microscope has spreads, a condition is a distribution, and a metric its expectation:
     of single ones over the distribution, of pairs over independent draws of both ends, one image's
-    lens and dose against another's. 2·`draws` points z are drawn, the same for every condition, so
-    that the differences between conditions are not those of their draws. Pairs take z(k) at one end
-    and z(2·draws − 1 − k) at the other: independent, and a symmetric metric stays symmetric.
+    lens and dose against another's. The draws are a Latin hypercube over both ends, the same for
+    all conditions, so that differences between conditions are not those of their draws; each counts
+    both ways round, so that a symmetric metric stays symmetric.
 
     Parameters
     ----------
@@ -299,7 +300,7 @@ def metrics(
     seed : int
         Study seed, for the draws.
     draws : int
-        Half the number of draws, of a microscope with spreads.
+        Draws of two images' lenses and doses, of a microscope with spreads.
 
     Returns
     -------
@@ -307,42 +308,29 @@ def metrics(
         Each of :data:`SINGLE` as `{name}_train` (weight, train) and `{name}_test` (weight, test),
         and each of :data:`PAIR` (weight, train, test), all float64.
     """
-    cutoff, spread = microscope.sampling.cutoff, units.spread(microscope)
-    points = 2 * draws if spread != Spread() else 1
+    spread = units.spread(microscope)
+    normals = np.zeros((1, NUMBERS))
+    if spread != Spread():
+        both = stratified_normal(draws, 2 * NUMBERS, seed, "information")
+        # One image's draws, then the other's in reverse: first and last are of one pair, and so on.
+        normals = np.concatenate([both[:, :NUMBERS], both[::-1, NUMBERS:]])
     ends = {"train": train, "test": test}
-    # Per draw, each condition's lens and its dose [e/Å²].
-    lenses = {end: [[] for _ in range(points)] for end in ends}
-    for end, conditions in ends.items():
-        for k, drawn in enumerate(lenses[end]):
-            for c in conditions:
-                optics, share = spread.draw(units.optics(c, microscope), (seed, "information", k))
-                drawn.append((optics, share * c.dose_e_per_A2))
-    q = (np.arange(samples) + 0.5) * cutoff / samples
-    number = max(
-        ctf.azimuths_needed(optics, cutoff)
-        for drawn in (*lenses["train"], *lenses["test"])
-        for optics, _ in drawn
-    )
-    phi = 0.0
-    if number > 1:  # a round lens needs none, whatever it is
-        q, phi = (axis.ravel() for axis in np.meshgrid(q, ctf.azimuths(number)))
-    area = 2 * np.pi / number * q * cutoff / samples
+    lenses = {
+        end: [[spread.at(units.optics(c, microscope), z) for c in conditions] for z in normals]
+        for end, conditions in ends.items()
+    }
+    every = [optics for drawn in (*lenses["train"], *lenses["test"]) for optics, _ in drawn]
+    q, phi, area = _plane(every, microscope.sampling.cutoff, samples)
     powers = {name: np.interp(q, *curve) for name, curve in spectra.items()}
-    camera = microscope.detector
-    blur = detector.response(
-        microscope.sampling,
-        q * microscope.pixel_size_A,
-        microscope.vibration_A,
-        camera.mtf,
-        camera.mtf_nyquist,
-        camera.mtf_table,
-    )
+    blur = _blur(q, microscope)
 
     def views(end: str, k: int, part: slice) -> list[View]:
-        chosen = lenses[end][k][part]
-        transfers = {o: ctf.transfer(o, q, phi) * blur for o in dict.fromkeys(o for o, _ in chosen)}
-        T = np.stack([transfers[optics] for optics, _ in chosen])
-        dose = np.array([dose for _, dose in chosen])
+        """Return what some of an end's conditions show in the k-th draw, by each weight."""
+        chosen, doses = zip(*lenses[end][k][part], strict=True)
+        # Conditions that differ in dose alone have the same lens.
+        transfers = {optics: ctf.transfer(optics, q, phi) * blur for optics in set(chosen)}
+        T = np.stack([transfers[optics] for optics in chosen])
+        dose = np.array(doses) * [c.dose_e_per_A2 for c in ends[end][part]]
         return [View(T, dose, power, area) for power in powers.values()]
 
     rows = max(1, _AT_ONCE // len(q))
@@ -350,23 +338,21 @@ def metrics(
         end: [slice(first, first + rows) for first in range(0, len(conditions), rows)]
         for end, conditions in ends.items()
     }
-    single = {
-        (name, end): np.zeros((len(powers), len(ends[end]))) for name in SINGLE for end in ends
-    }
-    pairs = {name: np.zeros((len(powers), len(train), len(test))) for name in PAIR}
-    for k in range(points):
-        for end in ends:
+    shape = {end: (len(powers), len(conditions)) for end, conditions in ends.items()}
+    single = {(name, end): np.zeros(shape[end]) for name in SINGLE for end in ends}
+    pairs = {name: np.zeros((*shape["train"], len(test))) for name in PAIR}
+    for k in range(len(normals)):
+        for (name, end), values in single.items():
             for part in parts[end]:
                 for weight, view in enumerate(views(end, k, part)):
-                    for name, metric in SINGLE.items():
-                        single[name, end][weight, part] += metric.function(view) / points
+                    values[weight, part] += SINGLE[name].function(view) / len(normals)
         for part in parts["train"]:
             left = views("train", k, part)
             for other in parts["test"]:
-                right = views("test", points - 1 - k, other)
+                right = views("test", -1 - k, other)
                 for weight, pair in enumerate(map(Pair, left, right)):
                     for name, metric in PAIR.items():
-                        pairs[name][weight, part, other] += metric.function(pair) / points
+                        pairs[name][weight, part, other] += metric.function(pair) / len(normals)
     train_ids, test_ids = [c.id for c in train], [c.id for c in test]
     return xr.Dataset(
         {
@@ -386,4 +372,33 @@ def metrics(
             **coordinates(train_ids, "train"),
             **coordinates(test_ids, "test"),
         },
+    )
+
+
+def _plane(
+    lenses: Sequence[ctf.Optics], cutoff: float, samples: int
+) -> tuple[np.ndarray, np.ndarray | float, np.ndarray]:
+    """Return where integrals are sampled: |q| [1/Å], φ [rad] and d²q [1/Å²].
+
+    Midpoints of `samples` radii below the cutoff; a round lens needs no azimuth.
+    """
+    q = (np.arange(samples) + 0.5) * cutoff / samples
+    azimuths = max(ctf.azimuths_needed(optics, cutoff) for optics in lenses)
+    area = 2 * np.pi / azimuths * q * cutoff / samples
+    if azimuths == 1:
+        return q, 0.0, area
+    q, phi = (axis.ravel() for axis in np.meshgrid(q, ctf.azimuths(azimuths)))
+    return q, phi, np.tile(area, azimuths)
+
+
+def _blur(q: np.ndarray, microscope: "Microscope") -> np.ndarray:
+    """Return what vibration and detector leave of the contrast at frequencies [1/Å]."""
+    camera = microscope.detector
+    return detector.response(
+        microscope.sampling,
+        q * microscope.pixel_size_A,
+        microscope.vibration_A,
+        camera.mtf,
+        camera.mtf_nyquist,
+        camera.mtf_table,
     )
