@@ -16,7 +16,7 @@ rule information:
     params:
         version=STAGES["information"],
         seed=STUDY.study.seed,
-        microscope=VIEWED,
+        microscope=LINEAR,
         train=STUDY.grid.axes(),
         test=STUDY.test_axes,
         weights=STUDY.information.weights,
