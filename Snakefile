@@ -20,6 +20,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/information.smk"
 include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/prediction.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/images.smk"
 include: "workflow/rules/preflight.smk"
@@ -30,4 +31,5 @@ rule all:
     input:
         f"{RESULTS}/table.zarr",
         f"{RESULTS}/ood.zarr",
+        [f"{RESULTS}/prediction.zarr"] if PREDICTED else [],
         figure_files(),

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from passband.config import SPLITS, Study
+from passband.config import FEWEST_PREDICTED, SPLITS, Study
 from passband.grid import batches
 
 #: Jobs that a study has one of, beside simulate, train and evaluate; the last five draw figures.
@@ -127,6 +127,9 @@ def summary(study: Study) -> str:
             "conditions": f"{train:,} to train under, {test:,} to test under",
             "networks": f"{counted.networks:,} = {product}",
             "jobs": jobs,
+            "prediction": "of each pair from the others"
+            if study.predictable
+            else f"none, for want of {FEWEST_PREDICTED} conditions at both ends",
         }
     )
 

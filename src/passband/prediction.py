@@ -16,11 +16,10 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from passband import PassbandError, ood
+from passband.config import FEWEST_PREDICTED as FEWEST
 from passband.grid import AXES
 from passband.seeds import generator
 
-#: Fewest training and test conditions of a study whose matrix is worth predicting.
-FEWEST = 24
 #: Most conditions of each end that are taken, drawn at random; the cells of 144 × 144 are 20,736.
 MOST = 144
 #: Most cells that a model is fitted to, drawn at random.
@@ -36,6 +35,8 @@ CONDITIONS = "conditions"
 #: Level of all folds of an axis and an end together.
 ALL = "all"
 ENDS = ("train", "test", "both")
+#: What the networks of one matrix have in common.
+GROUP = ("specimen", "architecture", "test_specimen")
 
 #: What a prediction of a larger value of a metric has to do: rise, +1, or fall, −1. What is not
 #: named here may do either.
@@ -625,8 +626,8 @@ def predict(
     Dataset
         Each of :data:`SCORES` over (specimen, architecture, test_specimen, features, model, part)
         with its ``…_interval``; `gain`, the R² of the stack with ``ctf`` less that with other
-        features, over (…, features, part), paired; `weight` of each member in the stack, mean over
-        folds, (…, features, member, part); and what the stack predicts with ``ctf``,
+        features, over (…, features, part), paired; `stack`, the weight of each member in the stack,
+        mean over folds, (…, features, member, part); and what the stack predicts with ``ctf``,
         `predicted` and `predicted_interval`, over (…, axis, end, train, test). A part is a fold, or
         all folds of an axis and an end together: its coordinates `part_axis`, `part_end` and
         `part_level` say which. Levels are scored for the stack alone.
@@ -634,42 +635,49 @@ def predict(
     Raises
     ------
     TooFewError
-        If fewer than :data:`FEWEST` conditions with networks, or test conditions, are there.
+        See :func:`groups`.
     """
-    dims = ("specimen", "architecture", "test_specimen")
     found = []
-    for group in np.ndindex(tuple(metrics.sizes[d] for d in dims)):
-        cells = metrics.isel(dict(zip(dims, group, strict=True)))
-        cells = chosen(cells, seed)
+    for cells in groups(metrics, seed):
         of = information.sel(train=cells.train.values, test=cells.test.values)
         one = _predict(
             cells, of, distances, draws, confidence, seed, tuple(axes), progress, threads
         )
-        found.append(one.expand_dims({d: [str(cells[d].values)] for d in dims}))
+        found.append(one.expand_dims({d: [str(cells[d].values)] for d in GROUP}))
     return xr.combine_by_coords(found, combine_attrs="drop_conflicts")
 
 
-def chosen(cells: xr.Dataset, seed: int) -> xr.Dataset:
-    """Return a group's cells without training conditions that have no network, and at most
-    :data:`MOST` conditions at each end.
+def groups(metrics: xr.Dataset, seed: int) -> list[xr.Dataset]:
+    """Return the cells of each specimen, architecture and test specimen, over (train, test).
+
+    Training conditions without networks are left out, groups with fewer than
+    :data:`passband.config.FEWEST_PREDICTED` conditions at an end too, and of more than
+    :data:`MOST` a random choice stands for all.
 
     Raises
     ------
     TooFewError
-        If fewer than :data:`FEWEST` are left.
+        If no group is left.
     """
-    there = np.flatnonzero(np.isfinite(cells.dice.transpose("train", "test").values).any(1))
-    places = {"train": there, "test": np.arange(cells.sizes["test"])}
-    for end, place in places.items():
-        if len(place) < FEWEST:
-            raise TooFewError(
-                f"{len(place)} {end} conditions: at least {FEWEST} are needed to judge predictions"
-            )
-        if len(place) > MOST:
-            # By name, so that a condition that is at both ends is taken at both or at neither.
-            lot = [generator(seed, "chosen", id).random() for id in cells[end].values[place]]
-            places[end] = np.sort(place[np.argsort(lot)[:MOST]])
-    return cells.isel(places)
+    found, most = [], 0
+    for group in np.ndindex(tuple(metrics.sizes[d] for d in GROUP)):
+        cells = metrics.isel(dict(zip(GROUP, group, strict=True)))
+        there = np.isfinite(cells.dice.transpose("train", "test").values).any(1)
+        places = {"train": np.flatnonzero(there), "test": np.arange(cells.sizes["test"])}
+        for end, place in places.items():
+            if len(place) > MOST:
+                # By name, so that a condition that is at both ends is taken at both or neither.
+                lot = [generator(seed, "chosen", id).random() for id in cells[end].values[place]]
+                places[end] = np.sort(place[np.argsort(lot)[:MOST]])
+        fewest = min(map(len, places.values()))
+        most = max(most, fewest)
+        if fewest >= FEWEST:
+            found.append(cells.isel(places))
+    if not found:
+        raise TooFewError(
+            f"networks under {most} conditions: predictions are judged from {FEWEST} on"
+        )
+    return found
 
 
 def _predict(
@@ -788,7 +796,7 @@ def _dataset(
         for n, name in enumerate(sets):
             stack[n, :, k] = np.mean([one.stack[name] for one in together[part]], 0)
     words = {"units": "1", "long_name": "weight of a model in the stack, mean over folds"}
-    variables["weight"] = (("features", "member", "part"), stack, words)
+    variables["stack"] = (("features", "member", "part"), stack, words)
     ends = {name: c for name, c in cells.coords.items() if set(c.dims) in ({"train"}, {"test"})}
     return xr.Dataset(
         variables,
@@ -807,3 +815,33 @@ def _dataset(
             },
         },
     )
+
+
+def summary(predicted: xr.Dataset) -> str:
+    """Return how well held-out cells are predicted as a Markdown table, a row per way to hold out.
+
+    R² of the stack for each set of features, with its interval, and of the transfer functions' also
+    ρ, R² within pairs of doses, and the share of cells within their prediction interval.
+    """
+    sets = [str(name) for name in predicted.features.values]
+    head = ["matrix", "left out", "in", *(f"R², {name}" for name in sets)]
+    head += ["ρ, ctf", "R² at given doses, ctf", f"within {COVERAGE:.0%} interval"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    stacked = predicted.sel(model=STACKED).stack(matrix=GROUP).dropna("matrix", how="all")
+    for key in stacked.matrix.values:
+        one = stacked.sel(matrix=key)
+        name = ", ".join([key[1], key[0] if key[0] == key[2] else f"{key[0]} → {key[2]}"])
+        for part in one.part.values[one.part_level.values == ALL]:
+            of = one.sel(part=part)
+            cells = [name, str(of.part_axis.values), str(of.part_end.values)]
+            cells += [interval(of.sel(features=s), "r2") for s in sets]
+            ctf = of.sel(features="ctf")
+            cells += [interval(ctf, "rho"), interval(ctf, "r2_dose"), f"{float(ctf.coverage):.3f}"]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def interval(of: xr.Dataset, name: str) -> str:
+    """Return a value and its interval for a reader: ``0.85 (0.81–0.88)``."""
+    low, high = of[f"{name}_interval"].values
+    return f"{float(of[name]):.2f} ({low:.2f} to {high:.2f})"

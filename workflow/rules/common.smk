@@ -146,6 +146,9 @@ def example():
 EXAMPLE = example()
 
 
+# Whether the matrix is large enough for its prediction to be judged; a plan says so too.
+PREDICTED = STUDY.predictable
+
 FIGURES = {
     "ctf": "Transfer functions",
     "matrix": "Generalization",
@@ -155,6 +158,8 @@ FIGURES = {
 }
 if EXAMPLE is None:
     del FIGURES["examples"]
+if PREDICTED:
+    FIGURES |= {"prediction": "Prediction", "smoothness": "Prediction", "design": "Prediction"}
 
 
 def figure_files(names=FIGURES):
