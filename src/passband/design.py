@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from passband import prediction
 from passband.seeds import generator
@@ -222,8 +221,6 @@ def design(
         the designed one; `noise`, the standard deviation between replicas; and `reach`, what that
         error would be if it came from another replica in their place, √(1 + 1/replicas)·noise.
     """
-    import sklearn.ensemble  # noqa: F401  before threads are limited, so that its are too
-
     found = []
     for cells in prediction.groups(metrics, seed):
         of = information.sel(train=cells.train.values, test=cells.test.values)
@@ -233,10 +230,10 @@ def design(
         M = cells.dice.transpose("train", "test").values
         weight = name["specimen"] if name["specimen"] in of.weight.values else "flat"
         kappa = of.coverage.sel(weight=weight).transpose("train", "test").values
-        # Nothing is predicted in distribution: there it is taken for as good as at its best elsewhere.
+        # Nothing is predicted in distribution, where it is taken to be as good as at its best.
         guess = guess.sel(train=cells.train.values, test=cells.test.values).values
         guess = np.where(np.isfinite(guess), guess, np.nanmax(guess, axis=1, keepdims=True))
-        with threadpool_limits(1):
+        with prediction.one_thread():
             worths = curves(M, guess, kappa, seed)
             error = completion(X, prediction.targets(cells), seed, progress)
         noise = float(np.sqrt((cells.dice_std**2).mean()))

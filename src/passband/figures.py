@@ -595,3 +595,231 @@ def _frame(group: xr.Dataset) -> pd.DataFrame:
             name = f"{dimension}_{axis}"
             columns[name] = group[name].values[index]
     return pd.DataFrame(columns)
+
+
+#: Sets of features in the order and with the names and colours that figures of prediction have.
+FEATURES = {
+    "ctf": "transfer functions",
+    "raw": "imaging parameters",
+    "spectral": "image spectra",
+    "id": "in-distribution Dice",
+    "mean": "mean",
+}
+
+
+def prediction(predicted: xr.Dataset, palette: str) -> Figure:
+    """Return how well held-out cells are predicted, a row for each matrix.
+
+    Left, predicted over true Dice with whole levels left out in training, all axes together. Right,
+    R² for each axis that levels are left out of, and each set of features: points are all levels of
+    an axis together, with their bootstrap interval, and ticks single levels.
+    """
+    _theme()
+    matrices = _matrices(predicted)
+    figure, axes = plt.subplots(
+        len(matrices),
+        2,
+        figsize=(7.2, 2.9 * len(matrices) + 0.4),
+        width_ratios=(1, 1.75),
+        squeeze=False,
+        layout="constrained",
+    )
+    sets = [name for name in _in_order(predicted.features.values) if name != "mean"]
+    colours = _feature_colours(sets)
+    for (parity, right), (name, of) in zip(axes, matrices.items(), strict=True):
+        _parity(parity, of, palette)
+        parity.set_title(name, loc="left", fontsize="small")
+        _left_out(right, of.sel(model="stacked"), sets, colours)
+    handles, names = axes[0, 1].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower right", ncols=min(4, len(names)))
+    return figure
+
+
+def _matrices(data: xr.Dataset) -> dict[str, xr.Dataset]:
+    """Return the groups of :func:`_groups` that were large enough to be predicted."""
+    return {name: of for name, of in _groups(data).items() if of.r2.notnull().any()}
+
+
+def _in_order(names: Iterable) -> list[str]:
+    names = [str(name) for name in names]
+    return [*(n for n in FEATURES if n in names), *(n for n in names if n not in FEATURES)]
+
+
+def _feature_colours(sets: Sequence[str]) -> dict[str, tuple]:
+    others = iter(sns.color_palette("deep", len(sets) + 3)[3:])
+    known = {"ctf": OWN, "raw": OTHER, "spectral": "#e09f3e", "id": "#6c757d"}
+    return {name: known.get(name) or next(others) for name in sets}
+
+
+def _parity(ax: plt.Axes, of: xr.Dataset, palette: str) -> None:
+    """Draw predicted over true Dice, a density of cells where they are many."""
+    levels = [axis for axis in of.axis.values if axis in AXES]
+    axis = levels or list(of.axis.values)
+    predicted = of.predicted.sel(axis=axis, end="train").transpose("axis", "train", "test").values
+    true = np.broadcast_to(of.true.transpose("train", "test").values, predicted.shape)
+    good = np.isfinite(predicted) & np.isfinite(true)
+    shown = ax.hexbin(
+        true[good],
+        predicted[good],
+        gridsize=40,
+        extent=(0, 1, 0, 1),
+        mincnt=1,
+        bins="log",
+        cmap=palette,
+        linewidths=0.1,
+    )
+    ax.plot([0, 1], [0, 1], color="0.4", lw=0.8, ls="--")
+    ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="mean Dice", ylabel="predicted")
+    ax.figure.colorbar(shown, ax=ax, label="pairs", shrink=0.8)
+
+
+def _left_out(ax: plt.Axes, of: xr.Dataset, sets: Sequence[str], colours: dict) -> None:
+    """Draw R² for each axis and end that is left out, side by side for the sets of features."""
+    whole = of.part.values[of.part_level.values == "all"]
+    place, ticks = 0.0, []
+    for k, part in enumerate(whole):
+        axis, end = (str(of[f"part_{n}"].sel(part=part).values) for n in ("axis", "end"))
+        if k and end == "train":
+            place += 0.6
+        same = (of.part_axis == axis) & (of.part_end == end) & (of.part_level != "all")
+        for n, name in enumerate(sets):
+            x = place + (n - (len(sets) - 1) / 2) * 0.7 / len(sets)
+            r2 = of.r2.sel(features=name)
+            low, high = of.r2_interval.sel(features=name, part=part).values
+            ax.plot([x, x], [low, high], color=colours[name], lw=1.6, solid_capstyle="butt")
+            ax.plot(
+                x,
+                r2.sel(part=part),
+                "o",
+                ms=3.6,
+                color=colours[name],
+                label=FEATURES.get(name, name) if k == 0 else None,
+            )
+            single = r2.values[same.values]
+            ax.plot(np.full(len(single), x), single, "_", ms=3.5, mew=0.6, color=colours[name])
+        ticks.append((place, axis, end))
+        place += 1
+    ax.set_xticks([t[0] for t in ticks], [t[2] for t in ticks], fontsize=6, rotation=90)
+    for axis in dict.fromkeys(t[1] for t in ticks):
+        of_axis = [t[0] for t in ticks if t[1] == axis]
+        words = AXES[axis].label if axis in AXES else "groups"
+        ax.text(np.mean(of_axis), 1.03, words, ha="center", va="bottom", fontsize=7)
+    ax.axhline(0, color="0.7", lw=0.8)
+    ax.set(ylim=(-0.5, 1.02), ylabel="R² of held-out pairs")
+    ax.tick_params(axis="x", length=0)
+
+
+def smoothness(predicted: xr.Dataset, palette: str) -> Figure:
+    """Return steps between neighbours on the grid beside their noise, and monotonicity.
+
+    Left, the mean of |ΔM| and of the deviation from a straight line, in steps between networks and
+    between test conditions, with black ticks where noise alone would put them. Right, Spearman's ρ
+    of mean Dice and each metric with its interval: filled for all pairs of different conditions,
+    open within pairs of doses. A row for each matrix.
+    """
+    _theme()
+    matrices = _matrices(predicted)
+    figure, axes = plt.subplots(
+        len(matrices), 2, figsize=(7.2, 3.1 * len(matrices)), squeeze=False, layout="constrained"
+    )
+    shades = sns.color_palette(palette, 4)
+    for (left, right), (name, of) in zip(axes, matrices.items(), strict=True):
+        at = np.arange(of.sizes["along"])
+        bars = (("step", "train", -0.3), ("step", "test", -0.1), ("bend", "train", 0.1))
+        bars += (("bend", "test", 0.3),)
+        words = {"step": "step", "bend": "deviation from a line", "train": "networks"}
+        words |= {"test": "test conditions"}
+        for (value, end, shift), colour in zip(bars, shades, strict=True):
+            height = of[value].sel(step_end=end).values
+            label = f"{words[value]}, {words[end]}"
+            left.bar(at + shift, height, 0.18, color=colour, lw=0, label=label)
+            noise = of[f"{value}_noise"].sel(step_end=end).values
+            left.plot(
+                at + shift,
+                noise,
+                "_",
+                color="black",
+                ms=7,
+                label="noise alone" if shift > 0.2 else None,
+            )
+        left.set_xticks(at, [AXES[str(a)].label for a in of.along.values])
+        left.set(ylabel="mean change of Dice")
+        left.set_title(name, loc="left", fontsize="small")
+        left.legend(fontsize=6, loc="upper left")
+        left.set_ylim(top=1.45 * left.get_ylim()[1])
+        for k, weight in enumerate(of.weight.values):
+            one = of.sel(weight=weight)
+            for kind, shift, face in (("along_rho", -0.12, OWN), ("along_rho_dose", 0.12, "white")):
+                y = np.arange(of.sizes["metric"]) + shift + (k - 0.5) * 0.45
+                colour = (OWN, OTHER)[k]
+                low, high = one[f"{kind}_interval"].transpose("bound", "metric").values
+                right.hlines(y, low, high, color=colour, lw=1)
+                right.plot(
+                    one[kind],
+                    y,
+                    "o",
+                    ms=3.4,
+                    color=colour,
+                    mfc="white" if face == "white" else colour,
+                    label=f"weight {weight}" if face != "white" else None,
+                )
+        right.set_yticks(np.arange(of.sizes["metric"]), of.metric.values, fontsize=6)
+        right.invert_yaxis()
+        right.axvline(0, color="0.7", lw=0.8)
+        right.set(xlim=(-1, 1), xlabel="Spearman's ρ with mean Dice")
+        right.legend(fontsize=6, loc="lower left")
+    return figure
+
+
+def design(predicted: xr.Dataset, palette: str) -> Figure:
+    """Return what chosen sets of training conditions are worth, and how many make the matrix known.
+
+    Left and middle, the lowest and the mean Dice over test conditions of the best of some networks
+    under each, over their number; the band is the middle 90% of random sets. Right, the error of
+    Dice of networks that were not trained, over the share that was, and the error of another
+    replica. A row for each matrix.
+    """
+    _theme()
+    matrices = _matrices(predicted)
+    figure, axes = plt.subplots(
+        len(matrices),
+        3,
+        figsize=(7.2, 2.5 * len(matrices) + 0.3),
+        squeeze=False,
+        layout="constrained",
+    )
+    lines = {
+        "true": ("true Dice (oracle)", "0.3", "--"),
+        "predicted": ("predicted Dice", OWN, "-"),
+        "coverage": ("coverage", OTHER, "-"),
+        "random": ("random", "0.6", "-"),
+    }
+    for row, (name, of) in zip(axes, matrices.items(), strict=True):
+        for ax, worth in zip(row, ("worst", "mean"), strict=False):
+            values = of.design.sel(worth=worth)
+            low, high = (values.sel(strategy=f"random_{end}") for end in ("low", "high"))
+            ax.fill_between(of["size"], low, high, color="0.6", alpha=0.25, lw=0)
+            for strategy, (label, colour, line) in lines.items():
+                ax.plot(
+                    of["size"],
+                    values.sel(strategy=strategy),
+                    line,
+                    color=colour,
+                    lw=1.3,
+                    label=label,
+                )
+            ax.plot(of["size"], values.sel(strategy="optimum"), "k*", ms=4, label="best set of all")
+            ax.set(xlabel="networks", ylabel=f"{worth} Dice over test conditions")
+        row[0].set_title(name, loc="left", fontsize="small")
+        ax, share = row[2], 100 * of.share.values
+        random = of.completion.isel(choice=slice(None, -1)).transpose("share", "choice").values
+        ax.plot(share, random, "o", ms=2.5, color="0.6")
+        ax.plot(share, random.mean(1), color="0.6", lw=1.3)
+        ax.plot(share, of.completion.sel(choice="designed"), "o-", ms=2.5, color=OWN, lw=1.3)
+        if np.isfinite(of.reach):
+            ax.axhline(of.reach, color="black", lw=0.8, ls=":")
+            ax.text(share[-1], of.reach, "another replica", ha="right", va="bottom", fontsize=6)
+        ax.set(xlabel="networks trained (%)", ylabel="error of the others' Dice")
+        ax.set_ylim(bottom=0)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    return figure

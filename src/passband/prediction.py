@@ -408,7 +408,19 @@ def _bounds(errors: np.ndarray) -> np.ndarray:
 
 def _fit_members(X: Features, Y: np.ndarray, cells: np.ndarray, seed: int) -> list[Fitted]:
     where = _some(cells, CELLS, seed)
-    return [member(X.values[where], Y[where], X.signs, seed) for member in MEMBERS.values()]
+    with one_thread():
+        return [member(X.values[where], Y[where], X.signs, seed) for member in MEMBERS.values()]
+
+
+def one_thread() -> threadpool_limits:
+    """Return a context in which models are fitted by one thread.
+
+    So few cells are not worth two, and threads that wait for each other on shared cores make
+    gradient boosting a hundred times slower.
+    """
+    import sklearn.ensemble  # noqa: F401  whose threads are limited only once it is there
+
+    return threadpool_limits(1)
 
 
 def _some(cells: np.ndarray, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -691,8 +703,6 @@ def _predict(
     progress: Callable[[Iterable], Iterable],
     threads: int,
 ) -> xr.Dataset:
-    import sklearn.ensemble  # noqa: F401  before threads are limited, so that its are too
-
     Y = targets(cells)
     sets = feature_sets(cells, information, distances)
     by = {axis: labels(cells, axis, seed) for axis in (CONDITIONS, *AXES)}
@@ -701,8 +711,7 @@ def _predict(
         ood.resample(number, draws, seed, "prediction", end)
         for number, end in zip(Y.shape, ("train", "test"), strict=True)
     )
-    # Trees are faster on one thread each, and many times slower where cores are shared.
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+    with one_thread(), ThreadPoolExecutor(threads) as pool:
         asked = folds(cells, np.isfinite(Y), axes, seed)
         judged = list(progress(pool.map(lambda fold: judge(fold, Y, sets, by, seed), asked)))
         together: dict[tuple[str, str, str], list[Judged]] = {}
@@ -787,6 +796,8 @@ def _dataset(
     with np.errstate(invalid="ignore"):
         mean = total[..., 1:] / np.where(total[..., :1] > 0, total[..., :1], np.nan)
     of = ("axis", "end", "train", "test")
+    words = {"units": "1", "long_name": "mean Dice M(i, j), j ≠ i"}
+    variables["true"] = (("train", "test"), targets(cells), words)
     words = {"units": "1", "long_name": "Dice predicted from transfer functions and doses"}
     variables["predicted"] = (of, mean[..., 0].astype("float32"), words)
     words = {"units": "1", "long_name": f"{COVERAGE:.0%} prediction interval of Dice"}
