@@ -150,7 +150,7 @@ def completed(
     even = np.where(np.isinf(apart), 0.0, 1.0)
     values = np.concatenate([X.values, mean(even)[..., None], mean(near)[..., None]], -1)
     full = prediction.Features(values, (*X.names, "known", "near"))
-    groups = np.arange(len(Y)) % prediction.INNER
+    groups = np.cumsum(trained) % prediction.INNER
     inner = [((groups == k) & trained)[:, None] & good for k in range(prediction.INNER)]
     model = prediction.fit(full, seen, [held for held in inner if held.any()], seed)
     rest = ~trained

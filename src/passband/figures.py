@@ -608,36 +608,42 @@ FEATURES = {
 
 
 def prediction(predicted: xr.Dataset, palette: str) -> Figure:
-    """Return how well held-out cells are predicted, a row for each matrix.
+    """Return how well held-out cells are predicted, a column for each matrix.
 
-    Left, predicted over true Dice with whole levels left out in training, all axes together. Right,
-    R² for each axis that levels are left out of, and each set of features: points are all levels of
-    an axis together, with their bootstrap interval, and ticks single levels.
+    Above, predicted over true Dice with whole levels left out in training, all axes together.
+    Below, R² for each axis that levels are left out of, and each set of features: points are all
+    levels of an axis together, with their bootstrap interval, and ticks single levels.
     """
-    _theme()
-    matrices = _matrices(predicted)
-    figure, axes = plt.subplots(
-        len(matrices),
-        2,
-        figsize=(7.2, 2.9 * len(matrices) + 0.4),
-        width_ratios=(1, 1.75),
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes, matrices = _columns(predicted, (2.6, 2.7))
     sets = [name for name in _in_order(predicted.features.values) if name != "mean"]
     colours = _feature_colours(sets)
-    for (parity, right), (name, of) in zip(axes, matrices.items(), strict=True):
+    for (parity, below), (name, of) in zip(axes.T, matrices.items(), strict=True):
         _parity(parity, of, palette)
         parity.set_title(name, loc="left", fontsize="small")
-        _left_out(right, of.sel(model="stacked"), sets, colours)
-    handles, names = axes[0, 1].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower right", ncols=min(4, len(names)))
+        _left_out(below, of.sel(model="stacked"), sets, colours)
+    handles, names = axes[1, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize="small")
     return figure
 
 
-def _matrices(data: xr.Dataset) -> dict[str, xr.Dataset]:
-    """Return the groups of :func:`_groups` that were large enough to be predicted."""
-    return {name: of for name, of in _groups(data).items() if of.r2.notnull().any()}
+def _columns(
+    predicted: xr.Dataset, heights: Sequence[float]
+) -> tuple[Figure, np.ndarray, dict[str, xr.Dataset]]:
+    """Return panels one below the other, a journal's column wide, beside those of other matrices.
+
+    The matrices are the groups that were large enough to be predicted.
+    """
+    _theme()
+    matrices = {name: of for name, of in _groups(predicted).items() if of.r2.notnull().any()}
+    figure, axes = plt.subplots(
+        len(heights),
+        len(matrices),
+        figsize=(3.5 * len(matrices), sum(heights) + 0.4),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
+    )
+    return figure, axes, matrices
 
 
 def _in_order(names: Iterable) -> list[str]:
@@ -670,7 +676,11 @@ def _parity(ax: plt.Axes, of: xr.Dataset, palette: str) -> None:
     )
     ax.plot([0, 1], [0, 1], color="0.4", lw=0.8, ls="--")
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="mean Dice", ylabel="predicted")
-    ax.figure.colorbar(shown, ax=ax, label="pairs", shrink=0.8)
+    bar = ax.figure.colorbar(
+        shown, cax=ax.inset_axes((0.55, 0.16, 0.4, 0.04)), orientation="horizontal"
+    )
+    bar.set_label("pairs", fontsize=7, labelpad=0)
+    bar.ax.tick_params(labelsize=6)
 
 
 def _left_out(ax: plt.Axes, of: xr.Dataset, sets: Sequence[str], colours: dict) -> None:
@@ -712,114 +722,87 @@ def _left_out(ax: plt.Axes, of: xr.Dataset, sets: Sequence[str], colours: dict) 
 def smoothness(predicted: xr.Dataset, palette: str) -> Figure:
     """Return steps between neighbours on the grid beside their noise, and monotonicity.
 
-    Left, the mean of |ΔM| and of the deviation from a straight line, in steps between networks and
-    between test conditions, with black ticks where noise alone would put them. Right, Spearman's ρ
+    Above, the mean of |ΔM| and of the deviation from a straight line, in steps between networks and
+    between test conditions, with black ticks where noise alone would put them. Below, Spearman's ρ
     of mean Dice and each metric with its interval: filled for all pairs of different conditions,
-    open within pairs of doses. A row for each matrix.
+    open within pairs of doses. A column for each matrix.
     """
-    _theme()
-    matrices = _matrices(predicted)
-    figure, axes = plt.subplots(
-        len(matrices), 2, figsize=(7.2, 3.1 * len(matrices)), squeeze=False, layout="constrained"
-    )
+    figure, axes, matrices = _columns(predicted, (2.5, 3.6))
     shades = sns.color_palette(palette, 4)
-    for (left, right), (name, of) in zip(axes, matrices.items(), strict=True):
+    bars = ("step", "train"), ("step", "test"), ("bend", "train"), ("bend", "test")
+    words = {"step": "step", "bend": "off a line", "train": "networks", "test": "test conditions"}
+    for (above, below), (name, of) in zip(axes.T, matrices.items(), strict=True):
+        of = of.isel(along=np.flatnonzero(of.step.notnull().any("step_end").values))
         at = np.arange(of.sizes["along"])
-        bars = (("step", "train", -0.3), ("step", "test", -0.1), ("bend", "train", 0.1))
-        bars += (("bend", "test", 0.3),)
-        words = {"step": "step", "bend": "deviation from a line", "train": "networks"}
-        words |= {"test": "test conditions"}
-        for (value, end, shift), colour in zip(bars, shades, strict=True):
+        for k, ((value, end), colour) in enumerate(zip(bars, shades, strict=True)):
+            x = at + 0.2 * (k - 1.5)
             height = of[value].sel(step_end=end).values
             label = f"{words[value]}, {words[end]}"
-            left.bar(at + shift, height, 0.18, color=colour, lw=0, label=label)
+            above.bar(x, height, 0.18, color=colour, lw=0, label=label)
             noise = of[f"{value}_noise"].sel(step_end=end).values
-            left.plot(
-                at + shift,
-                noise,
-                "_",
-                color="black",
-                ms=7,
-                label="noise alone" if shift > 0.2 else None,
-            )
-        left.set_xticks(at, [AXES[str(a)].label for a in of.along.values])
-        left.set(ylabel="mean change of Dice")
-        left.set_title(name, loc="left", fontsize="small")
-        left.legend(fontsize=6, loc="upper left")
-        left.set_ylim(top=1.45 * left.get_ylim()[1])
-        for k, weight in enumerate(of.weight.values):
+            label = "noise alone" if k == 3 else None
+            above.plot(x, noise, "_", color="black", ms=7, label=label)
+        above.set_xticks(at, [AXES[str(a)].label for a in of.along.values])
+        above.set(ylabel="mean change of Dice")
+        above.set_title(name, loc="left", fontsize="small")
+        for k, (weight, colour) in enumerate(zip(of.weight.values, (OWN, OTHER), strict=True)):
             one = of.sel(weight=weight)
-            for kind, shift, face in (("along_rho", -0.12, OWN), ("along_rho_dose", 0.12, "white")):
-                y = np.arange(of.sizes["metric"]) + shift + (k - 0.5) * 0.45
-                colour = (OWN, OTHER)[k]
+            for n, (kind, face) in enumerate((("along_rho", colour), ("along_rho_dose", "white"))):
+                y = np.arange(of.sizes["metric"]) + 0.4 * (k - 0.5) + 0.2 * (n - 0.5)
                 low, high = one[f"{kind}_interval"].transpose("bound", "metric").values
-                right.hlines(y, low, high, color=colour, lw=1)
-                right.plot(
-                    one[kind],
-                    y,
-                    "o",
-                    ms=3.4,
-                    color=colour,
-                    mfc="white" if face == "white" else colour,
-                    label=f"weight {weight}" if face != "white" else None,
-                )
-        right.set_yticks(np.arange(of.sizes["metric"]), of.metric.values, fontsize=6)
-        right.invert_yaxis()
-        right.axvline(0, color="0.7", lw=0.8)
-        right.set(xlim=(-1, 1), xlabel="Spearman's ρ with mean Dice")
-        right.legend(fontsize=6, loc="lower left")
+                below.hlines(y, low, high, color=colour, lw=1)
+                label = None if n else f"weight {weight}"
+                below.plot(one[kind], y, "o", ms=3.2, color=colour, mfc=face, label=label)
+        below.set_yticks(np.arange(of.sizes["metric"]), of.metric.values, fontsize=7)
+        below.invert_yaxis()
+        below.axvline(0, color="0.7", lw=0.8)
+        below.set(xlim=(-1, 1), xlabel="Spearman's ρ with mean Dice")
+    entries = [ax.get_legend_handles_labels() for ax in axes[:, 0]]
+    handles, names = ([one for of in both for one in of] for both in zip(*entries, strict=True))
+    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=7)
     return figure
 
 
 def design(predicted: xr.Dataset, palette: str) -> Figure:
     """Return what chosen sets of training conditions are worth, and how many make the matrix known.
 
-    Left and middle, the lowest and the mean Dice over test conditions of the best of some networks
-    under each, over their number; the band is the middle 90% of random sets. Right, the error of
-    Dice of networks that were not trained, over the share that was, and the error of another
-    replica. A row for each matrix.
+    Above, the lowest and the mean Dice over test conditions of the best of some networks under
+    each, over their number; the band is the middle 90% of random sets. Below, the error of Dice of
+    networks that were not trained, over the share that was, and the error of another replica. A
+    column for each matrix. The colours are those of the features; `palette` has no part in it.
     """
-    _theme()
-    matrices = _matrices(predicted)
-    figure, axes = plt.subplots(
-        len(matrices),
-        3,
-        figsize=(7.2, 2.5 * len(matrices) + 0.3),
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes, matrices = _columns(predicted, (1.8, 1.8, 1.8))
     lines = {
         "true": ("true Dice (oracle)", "0.3", "--"),
         "predicted": ("predicted Dice", OWN, "-"),
         "coverage": ("coverage", OTHER, "-"),
         "random": ("random", "0.6", "-"),
     }
-    for row, (name, of) in zip(axes, matrices.items(), strict=True):
-        for ax, worth in zip(row, ("worst", "mean"), strict=False):
+    for column, (name, of) in zip(axes.T, matrices.items(), strict=True):
+        sizes = of["size"].values
+        for ax, worth in zip(column, ("worst", "mean"), strict=False):
             values = of.design.sel(worth=worth)
             low, high = (values.sel(strategy=f"random_{end}") for end in ("low", "high"))
-            ax.fill_between(of["size"], low, high, color="0.6", alpha=0.25, lw=0)
+            ax.fill_between(sizes, low, high, color="0.6", alpha=0.25, lw=0)
             for strategy, (label, colour, line) in lines.items():
-                ax.plot(
-                    of["size"],
-                    values.sel(strategy=strategy),
-                    line,
-                    color=colour,
-                    lw=1.3,
-                    label=label,
-                )
-            ax.plot(of["size"], values.sel(strategy="optimum"), "k*", ms=4, label="best set of all")
-            ax.set(xlabel="networks", ylabel=f"{worth} Dice over test conditions")
-        row[0].set_title(name, loc="left", fontsize="small")
-        ax, share = row[2], 100 * of.share.values
+                y = values.sel(strategy=strategy)
+                ax.plot(sizes, y, line, color=colour, lw=1.3, label=label)
+            ax.plot(sizes, values.sel(strategy="optimum"), "k*", ms=5, label="best set of all")
+            ax.set(ylabel=f"{worth} Dice", xticks=sizes)
+        column[0].set_title(name, loc="left", fontsize="small")
+        column[1].set_xlabel("networks to choose from")
+        ax, share = column[2], 100 * of.share.values
         random = of.completion.isel(choice=slice(None, -1)).transpose("share", "choice").values
         ax.plot(share, random, "o", ms=2.5, color="0.6")
-        ax.plot(share, random.mean(1), color="0.6", lw=1.3)
-        ax.plot(share, of.completion.sel(choice="designed"), "o-", ms=2.5, color=OWN, lw=1.3)
+        ax.plot(share, random.mean(1), color="0.6", lw=1.3, label="chosen at random")
+        apart = of.completion.sel(choice="designed")
+        ax.plot(share, apart, "o-", ms=3, color=OWN, lw=1.3, label="chosen far apart")
         if np.isfinite(of.reach):
             ax.axhline(of.reach, color="black", lw=0.8, ls=":")
-            ax.text(share[-1], of.reach, "another replica", ha="right", va="bottom", fontsize=6)
-        ax.set(xlabel="networks trained (%)", ylabel="error of the others' Dice")
-        ax.set_ylim(bottom=0)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+            ax.text(share[-1], of.reach, "another replica", ha="right", va="bottom", fontsize=7)
+        ax.legend(fontsize=7, loc="upper right")
+        ax.set(xlabel="networks trained (%)", ylabel="error of the rest")
+        ax.set_ylim(0, 1.1 * np.nanmax(random))
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize="small")
     return figure

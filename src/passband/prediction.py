@@ -703,6 +703,8 @@ def _predict(
     progress: Callable[[Iterable], Iterable],
     threads: int,
 ) -> xr.Dataset:
+    from sklearn.utils.parallel import Parallel, delayed
+
     Y = targets(cells)
     sets = feature_sets(cells, information, distances)
     by = {axis: labels(cells, axis, seed) for axis in (CONDITIONS, *AXES)}
@@ -711,9 +713,11 @@ def _predict(
         ood.resample(number, draws, seed, "prediction", end)
         for number, end in zip(Y.shape, ("train", "test"), strict=True)
     )
+    asked = folds(cells, np.isfinite(Y), axes, seed)
+    # Processes, since scikit-learn's fits get in each other's way in threads.
+    pool = Parallel(n_jobs=threads, return_as="generator")
+    judged = list(progress(pool(delayed(judge)(fold, Y, sets, by, seed) for fold in asked)))
     with one_thread(), ThreadPoolExecutor(threads) as pool:
-        asked = folds(cells, np.isfinite(Y), axes, seed)
-        judged = list(progress(pool.map(lambda fold: judge(fold, Y, sets, by, seed), asked)))
         together: dict[tuple[str, str, str], list[Judged]] = {}
         for one in judged:
             fold = one.fold

@@ -167,11 +167,19 @@ def _contrast(
         of_replica = D.mean(-1)
         if same_networks:
             per = np.einsum("c,cor->or", weights, of_replica)
-            replica = np.nanvar(per, axis=-1, ddof=1) / np.isfinite(per).sum(-1)
+            replica = _variance_of_mean(per)
         else:
-            each = np.nanvar(of_replica, axis=-1, ddof=1) / there
+            each = _variance_of_mean(of_replica)
             replica = np.einsum("c,co->o", weights**2, each)
     return of_structure.mean(-1), np.where((there > 1).all(0), replica + shared, np.nan)
+
+
+def _variance_of_mean(values: np.ndarray) -> np.ndarray:
+    """Return the variance of the mean over the last axis, NaN left out, NaN where one is left."""
+    good = np.isfinite(values)
+    number = good.sum(-1)
+    deviations = np.where(good, values - _nanmean(values, -1)[..., None], 0)
+    return np.where(number > 1, (deviations**2).sum(-1) / ((number - 1.0) * number), np.nan)
 
 
 def _nanmean(values: np.ndarray, axis: int) -> np.ndarray:
