@@ -17,7 +17,7 @@ over the azimuth as well.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,8 +32,9 @@ from passband.seeds import stratified_normal
 if TYPE_CHECKING:
     from passband.config import Microscope
 
-#: Numbers in an array over (conditions, frequencies) that is worked on at a time, 8 MB.
-_AT_ONCE = 2**20
+#: Numbers in an array over (conditions, frequencies) that is worked on at a time, 8 MB, and in the
+#: transfers that are kept meanwhile, 256 MB at most.
+_AT_ONCE, _KEPT = 2**20, 2**25
 
 
 @dataclass(frozen=True)
@@ -324,12 +325,14 @@ def metrics(
     powers = {name: np.interp(q, *curve) for name, curve in spectra.items()}
     blur = _blur(q, microscope)
 
+    @lru_cache(maxsize=1 + _KEPT // len(q))
+    def transfer_of(optics: ctf.Optics) -> np.ndarray:
+        return ctf.transfer(optics, q, phi) * blur
+
     def views(end: str, k: int, part: slice) -> list[View]:
         """Return what some of an end's conditions show in the k-th draw, by each weight."""
         chosen, doses = zip(*lenses[end][k][part], strict=True)
-        # Conditions that differ in dose alone have the same lens.
-        transfers = {optics: ctf.transfer(optics, q, phi) * blur for optics in set(chosen)}
-        T = np.stack([transfers[optics] for optics in chosen])
+        T = np.stack([transfer_of(optics) for optics in chosen])
         dose = np.array(doses) * [c.dose_e_per_A2 for c in ends[end][part]]
         return [View(T, dose, power, area) for power in powers.values()]
 
