@@ -19,7 +19,7 @@ import yaml
 from ase.build import bulk
 from snakemake.utils import update_config
 
-from passband import plan, status, table
+from passband import ctf, plan, status, store, table, units
 from passband.config import Study, load
 from passband.examples import Camera, Split
 from passband.grid import Condition
@@ -216,6 +216,28 @@ def test_the_same_study_run_again_gives_the_same_table(finished, tmp_path):
     again.run("results/smallest/table.zarr", study="studies/smallest.yaml")
     # On one kind of device and number of threads nothing differs, not even in the last pixel.
     np.testing.assert_array_equal(counts(again), counts(finished))
+
+
+@pytest.mark.slow
+def test_information_has_the_signal_of_the_studys_own_waves(finished):
+    study, results = load(SMALLEST), finished.folder / "results/smallest"
+    found = store.read(results / "information.zarr", store.INFORMATION)
+    expected = {"specimen": "gold", "split": "train", "seed": study.study.seed}
+    shards = sorted((results / "waves/gold/train").glob("*.zarr.zip"))
+    waves = store.read_many(shards, store.WAVES, "structure", expected, ["spectrum"])
+    b = [(s / s[len(s) // 2, len(s) // 2]) for s in waves.spectrum.values[:, 0].astype(complex)]
+    b2 = np.mean([np.abs((x - x[::-1, ::-1].conj()) / 2) ** 2 for x in b], 0)
+    # Of the condition's own lens, on the waves' own frequencies.
+    sampling, condition = study.microscope.sampling, study.train_conditions[0]
+    q, phi = sampling.frequencies()
+    T = ctf.transfer(units.optics(condition, study.microscope), q, phi)
+    inside = (q > 0) & (q <= sampling.cutoff)
+    share = np.sum((b2 * T**2)[inside]) / np.sum(b2[inside])
+    assert found.transfer_train.sel(weight="gold")[0] == pytest.approx(share, rel=0.1)
+    for weight, power in (("gold", b2 * sampling.field_A**2), ("flat", 0.005)):
+        s = 4 * condition.dose_e_per_A2 * power * T**2
+        bits = np.sum(np.log2(1 + s)[inside]) / 2 / sampling.field_A**2
+        assert found.capacity_train.sel(weight=weight)[0] == pytest.approx(bits, rel=0.1)
 
 
 @pytest.mark.slow

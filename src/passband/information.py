@@ -93,7 +93,7 @@ class Pair:
     test: View
 
     @cached_property
-    def reversed(self) -> "Pair":
+    def unsigned(self) -> "Pair":
         """The same with |T| and |T′|, as if every contrast reversal were known and undone."""
         return Pair(*(replace(view, T=np.abs(view.T)) for view in (self.train, self.test)))
 
@@ -177,7 +177,7 @@ def overlap(pair: Pair) -> np.ndarray:
 @register(PAIR)
 def overlap_abs(pair: Pair) -> np.ndarray:
     """σ of |T| and |T′|: likeness that ignores contrast reversals, 0 to 1."""
-    return overlap(pair.reversed)
+    return overlap(pair.unsigned)
 
 
 @register(PAIR)
@@ -217,7 +217,7 @@ def wiener(pair: Pair) -> np.ndarray:
 @register(PAIR)
 def wiener_abs(pair: Pair) -> np.ndarray:
     """E of |T| and |T′|: the error of a filter that knew of contrast reversals, 0 up."""
-    return wiener(pair.reversed)
+    return wiener(pair.unsigned)
 
 
 @register(PAIR)
@@ -238,7 +238,7 @@ def fidelity(pair: Pair) -> np.ndarray:
 @register(PAIR)
 def fidelity_abs(pair: Pair) -> np.ndarray:
     """ρ of |T| and |T′|: the same of a filter that knew of contrast reversals, 0 to 1."""
-    return fidelity(pair.reversed)
+    return fidelity(pair.unsigned)
 
 
 def _quotient(part: np.ndarray, whole: np.ndarray, otherwise: float) -> np.ndarray:
@@ -345,10 +345,11 @@ def metrics(
     single = {(name, end): np.zeros(shape[end]) for name in SINGLE for end in ends}
     pairs = {name: np.zeros((*shape["train"], len(test))) for name in PAIR}
     for k in range(len(normals)):
-        for (name, end), values in single.items():
-            for part in parts[end]:
+        for end, of_end in parts.items():
+            for part in of_end:
                 for weight, view in enumerate(views(end, k, part)):
-                    values[weight, part] += SINGLE[name].function(view) / len(normals)
+                    for name, metric in SINGLE.items():
+                        single[name, end][weight, part] += metric.function(view) / len(normals)
         for part in parts["train"]:
             left = views("train", k, part)
             for other in parts["test"]:
