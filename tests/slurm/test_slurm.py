@@ -228,7 +228,7 @@ class Watcher(threading.Thread):
         while not self.over.wait(0.02):
             for job in self.held:
                 job.signal(signal.SIGSTOP)
-            for path in self.folder.glob("*/*.safetensors"):
+            for path in self.folder.glob("*/[!.]*.safetensors"):  # what is whole
                 with contextlib.suppress(StoreError):  # gone since, with the job's end
                     _, metadata = networks.read(path)
                     self.steps[path].append(metadata["progress"]["steps"])
