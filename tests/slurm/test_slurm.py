@@ -22,7 +22,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from passband import networks, table
+from passband import networks, store, table
 from passband.grid import conditions
 from passband.lease import Holder
 from passband.store import StoreError
@@ -44,7 +44,8 @@ update_config(
 )
 CONDITIONS = [condition.id for condition in conditions(STUDY["grid"])]
 # This machine has two cores, and the number of threads changes the last digits.
-THREADS = [f"{rule}=1" for rule in ("simulate", "train", "evaluate", "information", "aggregate")]
+RULES = ("simulate", "train", "evaluate", "information", "aggregate", "preflight")
+THREADS = [f"{rule}=1" for rule in RULES]
 
 
 class Place:
@@ -52,6 +53,7 @@ class Place:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         for name in ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "slurm"):
             (folder / name).symlink_to(ROOT / name)
         (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
@@ -73,11 +75,11 @@ class Place:
                 start_new_session=True,
             )
 
-    def run(self, *arguments: str) -> str:
-        """Run Snakemake to its end, and return what it printed."""
-        process = self.start(*arguments)
+    def run(self, *arguments: str, targets: Sequence[str] = (TABLE,), fails: bool = False) -> str:
+        """Run Snakemake to its end, check its exit status, and return what it printed."""
+        process = self.start(*arguments, targets=targets)
         process.wait(timeout=400)
-        assert process.returncode == 0, self.printed()
+        assert (process.returncode != 0) == fails, self.printed()
         return self.printed()
 
     def printed(self) -> str:
@@ -209,6 +211,12 @@ BRIEF = {
 def submitted(printed: str, rule: str) -> int:
     """Jobs of a rule that a run submitted."""
     return len(re.findall(rf"has been submitted with SLURM jobid .*/rule_{rule}/", printed))
+
+
+def same_networks(place: Place, other: Place, name: str) -> bool:
+    """Whether two places have the same networks, to the last bit."""
+    loaded = (networks.load(p.folder / name)[0] for p in (place, other))
+    return len({networks.fingerprint(weights) for weights in loaded}) == 1
 
 
 class Watcher(threading.Thread):
@@ -366,8 +374,59 @@ def test_a_job_that_is_submitted_twice_works_once(slurm, undisturbed, tmp_path):
     for log, target in zip(logs, targets, strict=True):
         assert read(log).count("replica 0: val_loss") == 1
         assert re.search("train .*, made by an earlier job, in", read(log))
-        trained, expected = (networks.load(p.folder / target)[0] for p in (place, undisturbed))
-        assert networks.fingerprint(trained) == networks.fingerprint(expected)
+        assert same_networks(place, undisturbed, target)
+
+
+# ── Disks ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("slurm", ["noaccounting"], indirect=True)
+def test_a_full_disk_is_named_and_a_rerun_completes(slurm, undisturbed, disk, tmp_path):
+    place = Place(tmp_path / "place")
+    (place.folder / "results").symlink_to(disk.folder)
+    waves = undisturbed.folder / "results/smallest/waves"
+    shutil.copytree(waves, disk.folder / "smallest/waves")
+    target = f"results/smallest/networks/gold/compact-w4-d2/{CONDITIONS[0]}/r000-001.safetensors"
+    disk.fill()
+    arguments = [*on_slurm(slurm), "--retries", "0"]
+    printed = place.run(*arguments, targets=[target], fails=True)
+    assert re.search("error: train .*: no space left: 0 of 0.0021 GB are free; make room", printed)
+    assert not list(disk.folder.rglob("*.safetensors"))
+    (disk.folder / "filling").unlink()
+    place.run(*arguments, targets=[target])
+    assert same_networks(place, undisturbed, target)
+
+
+@pytest.mark.parametrize("slurm", ["noaccounting"], indirect=True)
+def test_damaged_stores_are_named_set_aside_and_made_again(slurm, undisturbed, tmp_path):
+    """Bytes that are flipped, a file that is cut off, and an empty folder, each in another job."""
+    place, results = Place(tmp_path / "place"), tmp_path / "place/results/smallest"
+    cells = [f"gold/compact-w4-d2/{c}/r000-001" for c in CONDITIONS[:3]]
+    for name in ("waves", *(f"networks/{Path(cell).parent}" for cell in cells)):
+        shutil.copytree(undisturbed.folder / "results/smallest" / name, results / name)
+    flipped, short = (results / f"networks/{cell}.safetensors" for cell in cells[:2])
+    content = bytearray(flipped.read_bytes())
+    content[-1] ^= 1
+    flipped.write_bytes(content)
+    short.write_bytes(short.read_bytes()[:1000])
+    empty = results / "waves/gold/test/00000.zarr.zip"
+    empty.unlink()
+    empty.mkdir()
+    damaged, records = [flipped, short, empty], [f"records/{cell}.zarr.zip" for cell in cells]
+    targets = [f"results/smallest/{record}" for record in records]
+    arguments = [*on_slurm(slurm), "--retries", "0"]
+    printed = place.run(*arguments, targets=targets, fails=True)
+    named = re.findall(r"error: evaluate .*: results/smallest/(\S+): not a .*; set aside", printed)
+    assert set(named) == {str(path.relative_to(results)) for path in damaged}
+    assert not any(path.exists() for path in damaged)
+    assert all(path.with_name(f"{path.name}.damaged").exists() for path in damaged)
+    place.run(*arguments, targets=targets)
+    for record in records:
+        mine, other = (
+            store.read(p.folder / "results/smallest" / record, store.RECORD)
+            for p in (place, undisturbed)
+        )
+        assert mine.drop_attrs().identical(other.drop_attrs())
 
 
 # ── Resources ────────────────────────────────────────────────────────────────────────────────────
@@ -398,3 +457,24 @@ rule aggregate:
     seen = {name: (tmp_path / name).read_text().strip() for name in ("train1", "train2")}
     assert set(seen.values()) == {"gpu:0 gpu1", "gpu:1 gpu1"}
     assert (tmp_path / "aggregate").read_text().strip() == "gpu: gpu1"
+
+
+# ── Preflight ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_preflight_looks_at_a_node_as_train_finds_it(slurm, tmp_path):
+    """The nodes' GPUs are make-believe, which it finds out; without one, all is well."""
+    places = [Place(tmp_path / name) for name in ("gpu", "cpu")]
+    with_gpu, without = (
+        place.start(*on_slurm(slurm), *more, targets=["results/smallest/preflight.txt"])
+        for place, more in zip(places, ([], ["--set-resources", "preflight:gpu=0"]), strict=True)
+    )
+    assert with_gpu.wait(timeout=150) != 0
+    assert without.wait(timeout=150) == 0, places[1].printed()
+    failed = read(places[0].folder / "results/smallest/logs/preflight.log")
+    assert re.search("GPU +FAILED", failed)
+    assert not (places[0].folder / "results/smallest/preflight.txt").exists()
+    report = read(places[1].folder / "results/smallest/preflight.txt")
+    assert "FAILED" not in report
+    for check in ("packages", "GPU", "threads", "file system", "disk", "SLURM"):
+        assert re.search(rf"^{check} +ok", report, re.M), check
