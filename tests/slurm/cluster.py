@@ -299,7 +299,7 @@ def _end(process: int, name: str) -> None:
             time.sleep(0.1)
 
 
-def _until(daemon: str, ready: Callable[[], bool], seconds: float = 30) -> None:
+def _until(daemon: str, ready: Callable[[], bool], seconds: float = 120) -> None:
     """Wait until a daemon that was started is of use; else say what it logged."""
     deadline = time.monotonic() + seconds
     while not ready():

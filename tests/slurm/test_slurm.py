@@ -28,7 +28,10 @@ from passband.lease import Holder
 from passband.store import StoreError
 
 # The first test to need a run waits for all of it.
-pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(3600)]
+
+#: Seconds that anything may take: some are enough on a machine that does nothing else.
+PATIENCE = 600
 
 ROOT = Path(__file__).parents[2]
 TABLE = "results/smallest/table.zarr"
@@ -78,7 +81,7 @@ class Place:
     def run(self, *arguments: str, targets: Sequence[str] = (TABLE,), fails: bool = False) -> str:
         """Run Snakemake to its end, check its exit status, and return what it printed."""
         process = self.start(*arguments, targets=targets)
-        process.wait(timeout=400)
+        process.wait(timeout=PATIENCE)
         assert (process.returncode != 0) == fails, self.printed()
         return self.printed()
 
@@ -108,7 +111,7 @@ def read(log: Path) -> str:
     return log.read_text() if log.exists() else ""
 
 
-def wait(what: str, for_: Callable[[], object], seconds: float = 150, pause: float = 0.1):
+def wait(what: str, for_: Callable[[], object], seconds: float = PATIENCE, pause: float = 0.1):
     """Wait until something is true, and return it."""
     deadline = time.monotonic() + seconds
     while not (found := for_()):
@@ -368,7 +371,7 @@ def test_a_job_that_is_submitted_twice_works_once(slurm, undisturbed, tmp_path):
     finally:
         for holder in held.values():
             os.kill(int(holder.process), signal.SIGCONT)
-    second.wait(timeout=150)
+    second.wait(timeout=PATIENCE)
     assert second.returncode == 0, place.printed()
     assert submitted(place.printed(), "train") == 2
     for log, target in zip(logs, targets, strict=True):
@@ -469,12 +472,13 @@ def test_preflight_looks_at_a_node_as_train_finds_it(slurm, tmp_path):
         place.start(*on_slurm(slurm), *more, targets=["results/smallest/preflight.txt"])
         for place, more in zip(places, ([], ["--set-resources", "preflight:gpu=0"]), strict=True)
     )
-    assert with_gpu.wait(timeout=150) != 0
-    assert without.wait(timeout=150) == 0, places[1].printed()
+    assert with_gpu.wait(timeout=PATIENCE) != 0
+    assert without.wait(timeout=PATIENCE) == 0, places[1].printed()
     failed = read(places[0].folder / "results/smallest/logs/preflight.log")
     assert re.search("GPU +FAILED", failed)
     assert not (places[0].folder / "results/smallest/preflight.txt").exists()
     report = read(places[1].folder / "results/smallest/preflight.txt")
     assert "FAILED" not in report
-    for check in ("packages", "GPU", "threads", "file system", "disk", "SLURM"):
+    for check in ("packages", "CuPy", "threads", "file system", "disk", "SLURM"):
         assert re.search(rf"^{check} +ok", report, re.M), check
+    assert re.search("^GPU +(ok|warning)", report, re.M)
