@@ -239,8 +239,9 @@ class Watcher(threading.Thread):
         while not self.over.wait(0.02):
             for job in self.held:
                 job.signal(signal.SIGSTOP)
-            for path in self.folder.glob("*/[!.]*.safetensors"):  # what is whole
-                with contextlib.suppress(StoreError):  # gone since, with the job's end
+            # What is not whole yet has a name with a dot; what a job leaves goes when it ends.
+            with contextlib.suppress(StoreError, OSError, RuntimeError):
+                for path in self.folder.glob("*/[!.]*.safetensors"):
                     _, metadata = networks.read(path)
                     self.steps[path].append(metadata["progress"]["steps"])
 
@@ -392,8 +393,11 @@ def test_a_full_disk_is_named_and_a_rerun_completes(slurm, undisturbed, disk, tm
     target = f"results/smallest/networks/gold/compact-w4-d2/{CONDITIONS[0]}/r000-001.safetensors"
     disk.fill()
     arguments = [*on_slurm(slurm), "--retries", "0"]
-    printed = place.run(*arguments, targets=[target], fails=True)
-    assert re.search("error: train .*: no space left: 0 of 0.0021 GB are free; make room", printed)
+    place.run(*arguments, targets=[target], fails=True)
+    # The job's own log is on the full disk too.
+    (log,) = place.folder.glob("logs/slurm/rule_train/*/*.log")
+    words = r"error: train .*: no space left: 0 of 0\.0021 GB are free; make room and run again\n"
+    assert re.search(words, log.read_text())
     assert not list(disk.folder.rglob("*.safetensors"))
     (disk.folder / "filling").unlink()
     place.run(*arguments, targets=[target])
@@ -465,6 +469,7 @@ rule aggregate:
 # ── Preflight ────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("slurm", ["accounting"], indirect=True)
 def test_preflight_looks_at_a_node_as_train_finds_it(slurm, tmp_path):
     """The nodes' GPUs are make-believe, which it finds out; without one, all is well."""
     places = [Place(tmp_path / name) for name in ("gpu", "cpu")]
