@@ -1,6 +1,7 @@
 """Measure what a job on SLURM takes besides its work: sbatch, Snakemake twice, imports.
 
-    python benchmarks/overhead.py       # a minute or two, as root, with SLURM installed
+    python benchmarks/overhead.py           # some minutes, as root, with SLURM installed
+    python benchmarks/overhead.py --quick   # one job, for a look
 
 On a SLURM that `tests/slurm/cluster.py` starts, with one job at a time: the smallest study's, under
 one condition. The profile is `slurm`, which only asks more often. Work is what a job's log says it
@@ -33,12 +34,12 @@ OPTIONS = (
 )
 
 
-def run(folder: Path) -> str:
-    """Make the table of the smallest study's first condition; return what Snakemake printed."""
+def run(folder: Path, *targets: str) -> str:
+    """Make files of the smallest study's first condition; return what Snakemake printed."""
     study = yaml.safe_load((ROOT / "studies/smallest.yaml").read_text(encoding="utf-8"))
     study["grid"] = {axis: values[:1] for axis, values in study["grid"].items()}
     (folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
-    targets = "results/smallest/table.zarr", "results/smallest/information.zarr"
+    targets = [f"results/smallest/{target}" for target in targets]
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", *OPTIONS, *targets, "--configfile", "study.yaml"],
         cwd=folder,
@@ -66,18 +67,24 @@ def overheads(printed: str, folder: Path) -> dict[str, list[tuple[float, float]]
 
 
 def main() -> None:
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    )
+    parser.add_argument("--quick", action="store_true", help="one job")
+    quick = parser.parse_args().quick
     if reason := cluster.missing():
         print(f"no SLURM here: {reason}")
         return
+    targets = ["figures/ctf.png"] if quick else ["table.zarr", "information.zarr"]
+    running = cluster.accounting()
     try:
-        cluster.start(accounting=True)
+        if not running:
+            cluster.start(accounting=True)
         with tempfile.TemporaryDirectory() as folder:
-            found = overheads(run(clone(folder)), Path(folder))
+            found = overheads(run(clone(folder), *targets), Path(folder))
     finally:
-        cluster.stop()
+        if not running:
+            cluster.stop()
     table = Table()
     for stage, jobs in found.items():
         queue, besides = (sum(values) / len(jobs) for values in zip(*jobs, strict=True))

@@ -170,7 +170,7 @@ class Job:
 
     def states(self) -> set[str]:
         """Every state that SLURM has recorded of the job."""
-        if (cluster.ETC / "slurmdbd.conf").exists():
+        if cluster.accounting():
             command = ("sacct", "-XDnP", f"--jobs={self.slurm}", "--format=State")
         else:
             command = ("squeue", "-ht", "all", f"--jobs={self.slurm}", "--format=%T")
@@ -464,6 +464,21 @@ rule aggregate:
     seen = {name: (tmp_path / name).read_text().strip() for name in ("train1", "train2")}
     assert set(seen.values()) == {"gpu:0 gpu1", "gpu:1 gpu1"}
     assert (tmp_path / "aggregate").read_text().strip() == "gpu: gpu1"
+
+
+# ── Overhead ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("slurm", ["accounting"], indirect=True)
+def test_what_a_job_takes_besides_its_work_is_measured(slurm):
+    command = [sys.executable, ROOT / "benchmarks/overhead.py", "--quick"]
+    printed = output(*map(str, command))
+    rows = [[cell.strip() for cell in line.split("|")] for line in printed.splitlines()]
+    measured = {row[1]: float(row[3]) for row in rows if row[1].startswith("figure_ctf: ")}
+    assert len(measured) == 3
+    assert measured["figure_ctf: sbatch to start, in an idle queue [s]"] >= 0
+    assert 1 < measured["figure_ctf: start-up and end [s]"] < 300
+    assert cluster.accounting()  # the running cluster was used, and left
 
 
 # ── Preflight ────────────────────────────────────────────────────────────────────────────────────
