@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[1]
 SMALLEST = ROOT / "studies" / "smallest.yaml"
 # The condition whose network is in the figure of examples.
 MIDDLE = "df+0020.00_cs+0001.200_ap016.00_ds001000.00"
+SILVER = {"material": "Ag", "diameter_nm": {"mean": 1.3, "max": 1.6}}
 FIGURES = ("ctf", "decay", "examples", "matrix", "metrics")
 
 
@@ -337,7 +338,7 @@ def test_what_changes_no_result_makes_nothing_again(finished, changes):
 @pytest.mark.slow
 def test_a_new_specimen_is_tested_on_without_repeating_the_old(copied):
     study = copied.study(
-        specimens={"silver": {"material": "Ag", "diameter_nm": {"mean": 1.3, "max": 1.6}}},
+        specimens={"silver": SILVER},
         grid={"defocus_nm": [5], "dose_e_per_A2": [200]},
     )
     jobs = copied.jobs(study=study)
@@ -350,6 +351,28 @@ def test_a_new_specimen_is_tested_on_without_repeating_the_old(copied):
     only = {"specimen": ["gold"], "test_specimen": ["gold"]}
     kept = before.sel(train=after.train.values, test=after.test.values)
     np.testing.assert_array_equal(after.sel(only).values, kept.values)
+
+
+@pytest.mark.slow
+def test_a_specimen_that_is_only_tested_on_trains_nothing(copied):
+    study = copied.study(specimens={"silver": SILVER | {"trained": False}})
+    others = {"aggregate": 1, "ood": 1, "all": 1} | {f"figure_{name}": 1 for name in FIGURES}
+    others.pop("all"), others.pop("figure_ctf")
+    assert copied.jobs(study=study) == {"simulate": 1, "evaluate": 4} | others
+    network = f"results/smallest/networks/silver/compact-w4-d2/{MIDDLE}/r000-001.safetensors"
+    assert "MissingRuleException" in copied.run("-n", network, study=study, fails=True)
+    table_file = copied.folder / "results/smallest/table.zarr"
+    before = table.load(table_file).counts.load()
+    printed = copied.run("results/smallest/ood.zarr", "gallery", study=study)
+    assert printed.count("on 8 conditions, 4 of them computed") == 4
+    after = table.load(table_file)
+    assert list(after.specimen.values) == ["gold"]
+    assert list(after.test_specimen.values) == ["gold", "silver"]
+    assert np.isfinite(after.dice).all()
+    np.testing.assert_array_equal(after.counts.sel(test_specimen=["gold"]).values, before.values)
+    waves = copied.folder / "results/smallest/waves/silver"
+    assert [path.name for path in waves.iterdir()] == ["test"]
+    assert (copied.folder / "results/smallest/gallery/silver.png").is_file()
 
 
 @pytest.mark.slow
@@ -699,9 +722,7 @@ def test_without_a_name_config_yaml_is_the_study(tmp_path):
 
 def test_a_named_study_stands_instead_of_config_yaml(tmp_path):
     place = Workplace(tmp_path / "w")
-    study = place.study(
-        specimens={"silver": {"material": "Ag", "diameter_nm": {"mean": 1.3, "max": 1.6}}}
-    )
+    study = place.study(specimens={"silver": SILVER})
     content = yaml.safe_load((place.folder / study).read_text())
     del content["specimens"]["gold"]
     (place.folder / study).write_text(yaml.safe_dump(content))

@@ -430,6 +430,16 @@ class Specimen(Block):
         le=10,
     )
     substrate: Substrate = key(Substrate, "What the particles lie on.")
+    trained: bool = key(
+        True,
+        "Whether networks are trained on it. If not, it is only tested on: its test structures are "
+        "simulated, and the networks of the other specimens meet them.",
+    )
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that a study needs of it."""
+        return SPLITS if self.trained else ("test",)
 
     @property
     def structure(self) -> str:
@@ -851,6 +861,11 @@ class Study(Block):
         return all(specimen.settled for specimen in self.specimens.values())
 
     @property
+    def trained_specimens(self) -> dict[str, Specimen]:
+        """The specimens that networks are trained on."""
+        return {name: specimen for name, specimen in self.specimens.items() if specimen.trained}
+
+    @property
     def train_conditions(self) -> list[Condition]:
         return conditions(self.grid.axes())
 
@@ -872,6 +887,11 @@ class Study(Block):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if not self.trained_specimens:
+            name = next(iter(self.specimens))
+            raise ValueError(
+                f"specimens.{name}.trained = False: must be true of one specimen or more"
+            )
         self._check_field()
         self._check_optics("grid", self.grid.axes())
         if any(getattr(self.test_grid, name) for name in AXES):

@@ -27,6 +27,7 @@ KEPT = f"{RESULTS}/kept"
 RECORD = f"{RESULTS}/records/{NETWORK}.zarr.zip"
 BATCHES = batches(STUDY.study.replicas, STUDY.study.replicas_per_job)
 CONDITIONS = [condition.id for condition in STUDY.train_conditions]
+TRAINED = list(STUDY.trained_specimens)
 
 
 def pattern_of(axes):
@@ -61,7 +62,7 @@ def networks(pattern):
     """The files that a pattern names over every job of the grid."""
     return expand(
         pattern,
-        specimen=STUDY.specimens,
+        specimen=TRAINED,
         architecture=STUDY.training.architectures,
         condition=CONDITIONS,
         batch=BATCHES,
@@ -74,7 +75,7 @@ def values(block, *keys):
 
 
 def inactive(block, *keys):
-    """The leaves of a block without those that its other choices leave without effect."""
+    """The leaves of a block without those that leave a stage's results as they are."""
     return {key: value for key, value in block.model_dump().items() if key not in keys}
 
 
@@ -99,7 +100,7 @@ TRANSFER = inactive(
 )
 WEIGHTED_BY = {
     specimen: shards(specimen, "train")
-    for specimen in STUDY.specimens
+    for specimen in TRAINED
     if "specimen" in STUDY.information.weights
 }
 
@@ -130,7 +131,7 @@ def example():
     """The job whose first network is pictured: the middle's, or the next one made."""
     jobs = (
         {
-            "specimen": next(iter(STUDY.specimens)),
+            "specimen": TRAINED[0],
             "architecture": STUDY.training.architectures[0],
             "condition": condition,
             "batch": batch,

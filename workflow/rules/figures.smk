@@ -69,7 +69,7 @@ rule figure_examples:
     input:
         ood=rules.ood.output[0],
         weights=expand(rules.train.output.weights, **(EXAMPLE or {})) if EXAMPLE else [],
-        waves=shards(next(iter(STUDY.specimens)), "test"),
+        waves=shards(TRAINED[0], "test"),
     output:
         figure("examples"),
     log:
