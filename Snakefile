@@ -22,6 +22,7 @@ include: "workflow/rules/information.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/images.smk"
+include: "workflow/rules/distances.smk"
 include: "workflow/rules/preflight.smk"
 
 

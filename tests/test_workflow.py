@@ -19,7 +19,7 @@ import yaml
 from ase.build import bulk
 from snakemake.utils import update_config
 
-from passband import plan, status, table
+from passband import plan, status, store, table
 from passband.config import Study, load
 from passband.examples import Camera, Split
 from passband.grid import Condition
@@ -708,6 +708,31 @@ def test_the_gallery_is_a_sheet_for_each_specimen_and_no_part_of_a_run(copied):
     assert "4 structures in" in copied.run("gallery", study="studies/smallest.yaml")
     for format in ("png", "svg"):
         assert (copied.folder / f"results/smallest/gallery/gold.{format}").stat().st_size > 20_000
+
+
+@pytest.mark.slow
+def test_distances_are_of_finished_networks_and_no_part_of_a_run(copied):
+    several = {"conditions_per_job": 3, "structures": 3}
+    faint = {"silver": SILVER | {"trained": False}}
+    study = copied.study(specimens=faint, distances=several)
+    target = "results/smallest/distances.zarr"
+    assert "distances" not in copied.jobs("--forceall", study=study)
+    expected = {"simulate": 1, "distances_part": 2, "distances": 1}
+    assert copied.jobs(target, study=study) == expected
+    printed = copied.run(target, study=study)
+    assert "24 pairs of 3 structures" in printed
+    assert "8 pairs of 3 structures" in printed
+    found = store.read(copied.folder / target, store.DISTANCES)
+    assert found.attrs["structures"] == 3
+    assert found.attrs["command"] == f"snakemake --cores all {target}"
+    assert found.sizes["test_specimen"] == 2
+    assert np.isfinite(found[["frechet", "mmd", "spectral"]].to_dataarray()).all()
+    own = found.sel(test_specimen="gold").squeeze()
+    np.testing.assert_allclose(np.diag(own.cka), 1, atol=1e-4)
+    assert not found.cka.sel(test_specimen="silver").count()
+    # Other numbers make other distances, and train nothing.
+    study = copied.study(specimens=faint, distances=several | {"structures": 4})
+    assert copied.jobs(target, study=study) == {"distances_part": 2, "distances": 1}
 
 
 # ── Configuration on the command line ────────────────────────────────────────────────────────────

@@ -827,6 +827,17 @@ class Information(Block):
     )
 
 
+class Distances(Block):
+    """How distances other than the transfer functions' are measured, where they are asked for."""
+
+    structures: int = key(
+        16, "Test structures of each specimen; all, if there are fewer.", ge=2, le=1_000_000
+    )
+    conditions_per_job: int = key(
+        32, "Test conditions that one job takes on, images of all in its memory.", ge=1, le=100_000
+    )
+
+
 class Figures(Block):
     """How figures look. Nothing here makes a network train again."""
 
@@ -853,6 +864,7 @@ class Study(Block):
     training: Training = key(Training, "How networks are trained.")
     evaluation: Evaluation = key(Evaluation, "How networks are tested.")
     information: Information = key(Information, "How transfer functions are compared.")
+    distances: Distances = key(Distances, "How other distances are measured.")
     figures: Figures = key(Figures, "How figures look.")
 
     @property
