@@ -20,9 +20,9 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/information.smk"
 include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/distances.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/images.smk"
-include: "workflow/rules/distances.smk"
 include: "workflow/rules/preflight.smk"
 
 

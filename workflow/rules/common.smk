@@ -166,5 +166,6 @@ def figure_files(names=FIGURES):
 def figure(name):
     """A figure's files; the first is in the report, since one format of each is enough there."""
     first, *others = figure_files([name])
-    shown = report(first, caption=f"../report/{name}.rst", category=FIGURES[name])
+    category = FIGURES.get(name, "Generalization")
+    shown = report(first, caption=f"../report/{name}.rst", category=category)
     return [shown, *others]
