@@ -373,6 +373,10 @@ def test_a_specimen_that_is_only_tested_on_trains_nothing(copied):
     waves = copied.folder / "results/smallest/waves/silver"
     assert [path.name for path in waves.iterdir()] == ["test"]
     assert (copied.folder / "results/smallest/gallery/silver.png").is_file()
+    # Trained on after all, it keeps its test structures.
+    study = copied.study(specimens={"silver": SILVER})
+    jobs = copied.jobs(study=study)
+    assert (jobs["simulate"], jobs["train"]) == (3, 4)
 
 
 @pytest.mark.slow
