@@ -174,9 +174,7 @@ def _rank_correlation(
     counts : (draws, clusters) array
         How often each cluster is in each bootstrap sample.
     """
-    # Metrics of a condition with itself differ by rounding.
-    if np.ptp(x) <= 1e-9 * max(1.0, np.abs(x).max()) or np.ptp(y) == 0:
-        return np.full(3, np.nan)
+    # Metrics of conditions with themselves are alike but for rounding: NaN, and no correlation.
     a, b = ((rank - rank.mean()) / len(x) for rank in (rankdata(np.round(x, 12)), rankdata(y)))
     moments = [np.bincount(clusters, v) for v in (np.ones(len(x)), a, b, a * b, a * a, b * b)]
     counts = np.vstack([np.ones(counts.shape[1]), counts])  # the sample itself, and the draws

@@ -118,6 +118,24 @@ if not RECORDS:
     )
 
 
+# Test conditions by the jobs that take distances to them, as many as there is memory for images of.
+TESTED = [condition.id for condition in STUDY.test_conditions]
+SIZE = STUDY.distances.conditions_per_job
+PARTS = {f"{k:05d}": TESTED[k * SIZE : (k + 1) * SIZE] for k in range(-(-len(TESTED) // SIZE))}
+FIRST = f"{RESULTS}/networks/{{specimen}}/{{architecture}}/{{condition}}/{next(iter(BATCHES))}.safetensors"
+
+
+def compared(wildcards):
+    """A specimen's networks, and those trained where they are tested."""
+    files = (
+        FIRST.format(specimen=specimen, architecture=wildcards.architecture, condition=condition)
+        for specimen in TRAINED
+        for condition in CONDITIONS
+        if specimen == wildcards.specimen or condition in PARTS[wildcards.part]
+    )
+    return list(filter(made, files))
+
+
 # What is pictured: the middle of the grid, at its highest dose.
 MIDDLE = Condition(
     *(

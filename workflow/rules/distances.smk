@@ -1,22 +1,5 @@
 # Distances other than the transfer functions': of finished networks, asked for by name, not part of
 # `all`. A job takes on some test conditions, as many as it has memory for their images.
-TESTED = [condition.id for condition in STUDY.test_conditions]
-SIZE = STUDY.distances.conditions_per_job
-PARTS = {f"{k:05d}": TESTED[k * SIZE : (k + 1) * SIZE] for k in range(-(-len(TESTED) // SIZE))}
-FIRST = f"{RESULTS}/networks/{{specimen}}/{{architecture}}/{{condition}}/{next(iter(BATCHES))}.safetensors"
-
-
-def compared(wildcards):
-    """A specimen's networks, and those trained where they are tested."""
-    files = (
-        FIRST.format(specimen=specimen, architecture=wildcards.architecture, condition=condition)
-        for specimen in TRAINED
-        for condition in CONDITIONS
-        if specimen == wildcards.specimen or condition in PARTS[wildcards.part]
-    )
-    return list(filter(made, files))
-
-
 rule distances_part:
     input:
         weights=compared,

@@ -1,6 +1,6 @@
 """Measure the distances of one specimen's networks to some test conditions, of every specimen."""
 
-from passband import config, devices, distances, jobs, networks, store
+from passband import PassbandError, config, devices, distances, jobs, networks, store
 from passband.examples import Camera, Split
 from passband.grid import Condition, conditions
 
@@ -10,6 +10,8 @@ name = " ".join(["distances", *wildcards])
 with jobs.job(
     name, snakemake.log[0], snakemake.threads, snakemake.config, snakemake.resources.runtime
 ) as job:
+    if not snakemake.input.weights:
+        raise PassbandError("study.allow_incomplete = true: no network to compare is there yet")
     device = devices.device()
     microscope = config.Microscope(**params.microscope)
     _, metadata = networks.load(snakemake.input.weights[0])
