@@ -164,6 +164,12 @@ def test_metrics_of_a_lens_that_is_not_round_are_the_integrals_over_the_plane():
     assert np.abs(found.transfer_train - round.transfer_train).max() > 0.01
 
 
+def test_integrals_over_the_azimuth_are_those_of_a_round_lens():
+    nearly = MICROSCOPE.model_copy(update={"aberrations": Aberrations(astigmatism_nm=1e-9)})
+    round, found = (metrics(GRID, TEST, m, 128, FLAT | CRYSTAL) for m in (MICROSCOPE, nearly))
+    xr.testing.assert_allclose(found, round, rtol=1e-6, atol=1e-8)
+
+
 def test_transfer_of_an_aperture_is_its_area():
     # With T² = 1 inside the aperture, flat ε is the aperture's share of the band's area.
     q = (np.arange(4096) + 0.5) / 4096
@@ -188,6 +194,12 @@ def test_more_samples_change_nothing(table):
     fine = measure(GRID, TEST, samples=16384)
     for name, values in table.data_vars.items():
         np.testing.assert_allclose(values, fine[name], atol=2e-3, err_msg=name)
+
+
+def test_blocks_of_conditions_change_nothing(table, monkeypatch):
+    monkeypatch.setattr(information, "_AT_ONCE", 3 * 2048)  # of eight and of four conditions
+    monkeypatch.setattr(information, "_KEPT", 2048)
+    xr.testing.assert_allclose(table, measure(GRID, TEST), rtol=1e-12)
 
 
 # Properties
@@ -288,6 +300,25 @@ def test_nothing_transferred_has_defined_values(square):
     assert np.all(square.overlap_abs.sel(test=id) == 0)
     assert np.all(square.coverage.sel(test=id) == 1)  # all of nothing is covered
     assert np.all(square.coverage.sel(train=id).isel(test=slice(-1)) == 0)
+    assert np.all(square.capacity_train.sel(train=id) == 0)
+    assert np.all(square.shared_capacity.sel(train=id) == 0)
+    assert np.all(square.shared_capacity.sel(test=id) == 0)
+    assert np.all(square.capacity_coverage.sel(test=id) == 1)
+    assert np.all(square.capacity_coverage.sel(train=id).isel(test=slice(-1)) == 0)
+    np.testing.assert_allclose(square.residual_train.sel(train=id), 1)
+    assert np.all(square.wiener.sel(train=id) == 1)  # no filter, no output
+    assert np.all(square.wiener.sel(test=id) > 1 - 1e-12)  # output of noise alone
+    for name in ("fidelity", "fidelity_abs"):
+        assert np.all(square[name].sel(train=id) == 0)
+        assert np.all(square[name].sel(test=id) == 0)
+
+
+def test_an_aperture_that_closes_transfers_nothing():
+    closing = [Condition(20, 60, aperture, 100) for aperture in (18, 1, 0.1)]
+    table = measure(closing, samples=8192).sel(weight="flat")
+    for name, limit in (("transfer_train", 0), ("capacity_train", 0), ("residual_train", 1)):
+        assert np.all(np.diff(np.abs(table[name] - limit)) < 0)
+        assert table[name][-1] == pytest.approx(limit, abs=1e-6)
 
 
 def test_dose_changes_what_knows_of_it_and_nothing_else():

@@ -12,7 +12,8 @@ STAGES = {
     "train": 3,
     "evaluate": 2,
     "information": 2,
-    "aggregate": 2,
+    "aggregate": 3,
+    "distances": 1,
     "prediction": 1,
     "figures": 3,
 }

@@ -429,6 +429,16 @@ class Specimen(Block):
         le=10,
     )
     substrate: Substrate = key(Substrate, "What the particles lie on.")
+    trained: bool = key(
+        True,
+        "Whether networks are trained on it. If not, it is only tested on: its test structures are "
+        "simulated, and the networks of the other specimens meet them.",
+    )
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that a study needs of it."""
+        return SPLITS if self.trained else ("test",)
 
     @property
     def structure(self) -> str:
@@ -831,6 +841,17 @@ class Information(Block):
     )
 
 
+class Distances(Block):
+    """How distances other than the transfer functions' are measured, where they are asked for."""
+
+    structures: int = key(
+        16, "Test structures of each specimen; all, if there are fewer.", ge=2, le=1_000_000
+    )
+    conditions_per_job: int = key(
+        32, "Test conditions that one job takes on, images of all in its memory.", ge=1, le=100_000
+    )
+
+
 class Figures(Block):
     """How figures look. Nothing here makes a network train again."""
 
@@ -861,6 +882,7 @@ class Study(Block):
     training: Training = key(Training, "How networks are trained.")
     evaluation: Evaluation = key(Evaluation, "How networks are tested.")
     information: Information = key(Information, "How transfer functions are compared.")
+    distances: Distances = key(Distances, "How other distances are measured.")
     figures: Figures = key(Figures, "How figures look.")
 
     @property
@@ -872,6 +894,11 @@ class Study(Block):
     def predictable(self) -> bool:
         """Whether the grid is large enough for predictions of its matrix to be judged."""
         return min(len(self.train_conditions), len(self.test_conditions)) >= FEWEST_PREDICTED
+
+    @property
+    def trained_specimens(self) -> dict[str, Specimen]:
+        """The specimens that networks are trained on."""
+        return {name: specimen for name, specimen in self.specimens.items() if specimen.trained}
 
     @property
     def train_conditions(self) -> list[Condition]:
@@ -895,6 +922,11 @@ class Study(Block):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if not self.trained_specimens:
+            name = next(iter(self.specimens))
+            raise ValueError(
+                f"specimens.{name}.trained = False: must be true of one specimen or more"
+            )
         self._check_field()
         self._check_optics("grid", self.grid.axes())
         if any(getattr(self.test_grid, name) for name in AXES):

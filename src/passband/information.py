@@ -17,7 +17,7 @@ over the azimuth as well.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,8 +32,9 @@ from passband.seeds import stratified_normal
 if TYPE_CHECKING:
     from passband.config import Microscope
 
-#: Numbers in an array over (conditions, frequencies) that is worked on at a time, 8 MB.
-_AT_ONCE = 2**20
+#: Numbers in an array over (conditions, frequencies) that is worked on at a time, 8 MB, and in the
+#: transfers that are kept meanwhile, 256 MB at most.
+_AT_ONCE, _KEPT = 2**20, 2**25
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Pair:
     test: View
 
     @cached_property
-    def reversed(self) -> "Pair":
+    def unsigned(self) -> "Pair":
         """The same with |T| and |T′|, as if every contrast reversal were known and undone."""
         return Pair(*(replace(view, T=np.abs(view.T)) for view in (self.train, self.test)))
 
@@ -176,7 +177,7 @@ def overlap(pair: Pair) -> np.ndarray:
 @register(PAIR)
 def overlap_abs(pair: Pair) -> np.ndarray:
     """σ of |T| and |T′|: likeness that ignores contrast reversals, 0 to 1."""
-    return overlap(pair.reversed)
+    return overlap(pair.unsigned)
 
 
 @register(PAIR)
@@ -216,7 +217,7 @@ def wiener(pair: Pair) -> np.ndarray:
 @register(PAIR)
 def wiener_abs(pair: Pair) -> np.ndarray:
     """E of |T| and |T′|: the error of a filter that knew of contrast reversals, 0 up."""
-    return wiener(pair.reversed)
+    return wiener(pair.unsigned)
 
 
 @register(PAIR)
@@ -237,7 +238,7 @@ def fidelity(pair: Pair) -> np.ndarray:
 @register(PAIR)
 def fidelity_abs(pair: Pair) -> np.ndarray:
     """ρ of |T| and |T′|: the same of a filter that knew of contrast reversals, 0 to 1."""
-    return fidelity(pair.reversed)
+    return fidelity(pair.unsigned)
 
 
 def _quotient(part: np.ndarray, whole: np.ndarray, otherwise: float) -> np.ndarray:
@@ -324,12 +325,14 @@ def metrics(
     powers = {name: np.interp(q, *curve) for name, curve in spectra.items()}
     blur = _blur(q, microscope)
 
+    @lru_cache(maxsize=1 + _KEPT // len(q))
+    def transfer_of(optics: ctf.Optics) -> np.ndarray:
+        return ctf.transfer(optics, q, phi) * blur
+
     def views(end: str, k: int, part: slice) -> list[View]:
         """Return what some of an end's conditions show in the k-th draw, by each weight."""
         chosen, doses = zip(*lenses[end][k][part], strict=True)
-        # Conditions that differ in dose alone have the same lens.
-        transfers = {optics: ctf.transfer(optics, q, phi) * blur for optics in set(chosen)}
-        T = np.stack([transfers[optics] for optics in chosen])
+        T = np.stack([transfer_of(optics) for optics in chosen])
         dose = np.array(doses) * [c.dose_e_per_A2 for c in ends[end][part]]
         return [View(T, dose, power, area) for power in powers.values()]
 
@@ -342,10 +345,11 @@ def metrics(
     single = {(name, end): np.zeros(shape[end]) for name in SINGLE for end in ends}
     pairs = {name: np.zeros((*shape["train"], len(test))) for name in PAIR}
     for k in range(len(normals)):
-        for (name, end), values in single.items():
-            for part in parts[end]:
+        for end, of_end in parts.items():
+            for part in of_end:
                 for weight, view in enumerate(views(end, k, part)):
-                    values[weight, part] += SINGLE[name].function(view) / len(normals)
+                    for name, metric in SINGLE.items():
+                        single[name, end][weight, part] += metric.function(view) / len(normals)
         for part in parts["train"]:
             left = views("train", k, part)
             for other in parts["test"]:

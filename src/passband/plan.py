@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from passband.config import FEWEST_PREDICTED, SPLITS, Study
+from passband.config import FEWEST_PREDICTED, Specimen, Study
 from passband.grid import batches
 
 #: Jobs that a study has one of, beside simulate, train and evaluate; the last five draw figures.
@@ -25,11 +25,16 @@ SINGLE = (
     "information", "aggregate", "ood", "figure_ctf", "figure_decay", "figure_examples",
     "figure_matrix", "figure_metrics",
 )  # fmt: skip
+#: And if its matrix is large enough to be predicted; the last three draw figures.
+PREDICTED = ("prediction", "figure_prediction", "figure_smoothness", "figure_design")
 
 #: Bytes of a stored count of pixels, out of 4, as measured of counts spread widely.
 _COUNT_BYTES = 2.0
 #: Bytes of a shard, a record and others that do not grow: attributes and metadata.
 _SHARD_BYTES, _RECORD_BYTES, _JOB_BYTES, _FIGURES_BYTES = 11_000, 9_500, 1_000, 2_000_000
+
+#: Files of prediction.zarr, whose arrays are a chunk each, and its bytes but for what grows.
+_PREDICTION_FILES, _PREDICTION_BYTES = 144, 200_000
 
 # What a job imports in each of its two processes, and what that takes is most of a small job.
 _PROCESSES = (
@@ -47,7 +52,7 @@ class Counts:
     jobs : dict of str to int
         Jobs by rule.
     cells : int
-        Specimens × architectures × training conditions.
+        Specimens trained on × architectures × training conditions.
     networks, steps_per_network : int
         All networks, and each one's optimizer steps, unless `training.patience` ends it before.
     trained_on, tested_on : int
@@ -70,15 +75,17 @@ def counts(study: Study) -> Counts:
     from passband import information  # xarray takes a second to import
 
     of, training = study.study, study.training
-    split, specimens = of.structures, len(study.specimens)
+    split = of.structures
     train, test = len(study.train_conditions), len(study.test_conditions)
-    cells = specimens * train * len(training.architectures)
+    cells = len(study.trained_specimens) * train * len(training.architectures)
     groups = batches(of.replicas, of.replicas_per_job)
-    shards = specimens * sum(
-        math.ceil(getattr(split, name) / of.structures_per_shard) for name in SPLITS
+    shards = sum(
+        math.ceil(getattr(split, name) / of.structures_per_shard)
+        for specimen in study.specimens.values()
+        for name in specimen.splits
     )
     jobs = {"simulate": shards, "train": cells * len(groups), "evaluate": cells * len(groups)}
-    jobs |= dict.fromkeys(SINGLE, 1)
+    jobs |= dict.fromkeys(SINGLE + PREDICTED * study.predictable, 1)
     # As passband.batches: a last image alone joins the batch before it.
     in_epoch = len(range(training.batch_size, split.train - 1, training.batch_size)) + 1
     draws = training.epochs if training.noise == "fresh" else 1
@@ -93,7 +100,8 @@ def counts(study: Study) -> Counts:
         + 2 * (2 * len(information.SINGLE) + len(information.PAIR))
         + 4 * (of.replicas > 1)
         - 20 * (study.evaluation.bootstrap == 0),
-        "figures": 5 * len(study.figures.formats),
+        **({"prediction.zarr": _PREDICTION_FILES} if study.predictable else {}),
+        "figures": (5 + 3 * study.predictable) * len(study.figures.formats),
         "logs, benchmarks": 2 * sum(jobs.values()),
     }
     return Counts(
@@ -102,9 +110,14 @@ def counts(study: Study) -> Counts:
         networks=cells * of.replicas,
         steps_per_network=training.epochs * in_epoch,
         trained_on=split.train * draws + split.val,
-        tested_on=specimens * split.test * test,
+        tested_on=len(study.specimens) * split.test * test,
         files=files,
     )
+
+
+def _structures(study: Study, specimen: Specimen) -> int:
+    """Return how many structures of a specimen are simulated."""
+    return sum(getattr(study.study.structures, name) for name in specimen.splits)
 
 
 def summary(study: Study) -> str:
@@ -113,17 +126,19 @@ def summary(study: Study) -> str:
     product = " × ".join(
         _count(number, noun)
         for number, noun in (
-            (len(study.specimens), "specimen"),
+            (len(study.trained_specimens), "specimen"),
             (len(study.train_conditions), "condition"),
             (len(study.training.architectures), "architecture"),
             (study.study.replicas, "replica"),
         )
     )
     train, test = len(study.train_conditions), len(study.test_conditions)
+    trained, tested = len(study.trained_specimens), len(study.specimens)
     jobs = ", ".join(f"{counted.jobs[rule]:,} {rule}" for rule in ("simulate", "train", "evaluate"))
     return _aligned(
         {
             "study": study.study.name,
+            "specimens": f"{trained:,} to train on, {tested:,} to test on",
             "conditions": f"{train:,} to train under, {test:,} to test under",
             "networks": f"{counted.networks:,} = {product}",
             "jobs": jobs,
@@ -349,7 +364,6 @@ def hours(study: Study, speeds: Speeds) -> dict[str, float]:
     counted, of = counts(study), study.study
     networks = counted.networks / len(study.training.architectures)
     jobs = counted.jobs["train"] / len(study.training.architectures)
-    structures = sum(getattr(of.structures, name) for name in SPLITS)
     epochs, split = study.training.epochs, of.structures
     train = counted.jobs["train"] * counted.trained_on * speeds.image
     evaluate = jobs * len(speeds.step) * counted.tested_on * speeds.image
@@ -358,7 +372,10 @@ def hours(study: Study, speeds: Speeds) -> dict[str, float]:
         train += networks * epochs * (split.train * step + validation)
         evaluate += networks * counted.tested_on * speeds.predict[name]
     seconds = {
-        "simulate": structures * sum(speeds.structure.values()),
+        "simulate": sum(
+            _structures(study, specimen) * speeds.structure[name]
+            for name, specimen in study.specimens.items()
+        ),
         "train": train,
         "evaluate": evaluate,
         "starting": sum(counted.jobs.values()) * speeds.start,
@@ -380,22 +397,31 @@ def sizes(
     """
     from passband import information  # xarray takes a second to import
 
-    counted, of = counts(study), study.study
-    structures = sum(getattr(of.structures, name) for name in SPLITS)
+    counted = counts(study)
+    waves = sum(
+        _structures(study, specimen) * wave_bytes[name]
+        for name, specimen in study.specimens.items()
+    )
     kinds = len(study.training.architectures)
     pixels = counted.networks * counted.tested_on * 3 * _COUNT_BYTES
     pairs = counted.cells * len(study.specimens) * len(study.test_conditions)
-    weights_of = {"flat": 1, "specimen": len(study.specimens)}
+    weights_of = {"flat": 1, "specimen": len(study.trained_specimens)}
     compared = len(study.train_conditions) * len(study.test_conditions) * len(information.PAIR)
     compared *= sum(weights_of[kind] for kind in study.information.weights)
     weights = counted.networks / kinds * sum(weight_bytes.values())
     matrices = 3 + 6 * (study.evaluation.bootstrap > 0)  # Dice and gaps, and ends of intervals
     return {
-        "waves": structures * sum(wave_bytes.values()) + counted.files["waves"] * _SHARD_BYTES,
+        "waves": waves + counted.files["waves"] * _SHARD_BYTES,
         "networks": weights + counted.jobs["train"] * 15_000,
         "records": pixels + counted.jobs["evaluate"] * _RECORD_BYTES,
         "table.zarr": pixels + counted.files["table.zarr"] * 600,
         "ood.zarr, information.zarr": 8 * (pairs * matrices + compared) + 100_000,
+        # 15 ways to leave cells out, each with a prediction and both ends of its interval.
+        **(
+            {"prediction.zarr": 15 * 3 * 4.0 * pairs + _PREDICTION_BYTES}
+            if study.predictable
+            else {}
+        ),
         "figures": float(_FIGURES_BYTES),
         "logs, benchmarks": counted.files["logs, benchmarks"] * _JOB_BYTES / 2,
     }

@@ -9,14 +9,16 @@ rule aggregate:
         f"{RESULTS}/benchmarks/aggregate.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    # Nothing else is left to run beside it.
+    threads: 4
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         version=STAGES["aggregate"],
         record=lambda wildcards: RECORD,
-        specimens=list(STUDY.specimens),
+        # Those tested on are no param: a record is made again when they change.
+        specimens=TRAINED,
         architectures=STUDY.training.architectures,
         train=STUDY.grid.axes(),
         test=STUDY.test_axes,
@@ -38,7 +40,8 @@ rule ood:
         f"{RESULTS}/benchmarks/ood.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    # Nothing else is left to run beside it.
+    threads: 4
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,

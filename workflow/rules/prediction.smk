@@ -1,5 +1,4 @@
 # How well the matrix is predicted. Distances are a further predictor where someone asked for them.
-DISTANCES = f"{RESULTS}/distances.zarr"
 
 
 rule prediction:
@@ -7,7 +6,7 @@ rule prediction:
         table=rules.aggregate.output[0],
         ood=rules.ood.output[0],
         information=rules.information.output[0],
-        distances=[DISTANCES] if exists(DISTANCES) else [],
+        distances=rules.distances.output[0] if exists(rules.distances.output[0]) else [],
     output:
         directory(f"{RESULTS}/prediction.zarr"),
     log:
