@@ -16,6 +16,7 @@ import xarray as xr
 from PIL import Image
 
 from passband import PassbandError, prediction, store
+from passband import structure as shifts
 from passband.grid import AXES
 
 #: The first is of the issue's goals: what held-out pairs are predicted by, from transfer functions.
@@ -39,7 +40,7 @@ def account(results: Path) -> str:
     sections.append(distribution(metrics, replicas))
     if predicted is not None:
         sections += [predictions(predicted), limits(predicted), networks(predicted)]
-    sections.append(structure(metrics))
+    sections.append(structure(metrics, results))
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
 
 
@@ -402,7 +403,7 @@ def networks(predicted: xr.Dataset) -> list[str]:
     return [*text, *picture("design", "What to train")][:-1]
 
 
-def structure(metrics: xr.Dataset) -> list[str]:
+def structure(metrics: xr.Dataset, results: Path) -> list[str]:
     """Other specimens than that of the training: left out where there are none."""
     rows = []
     for specimen in metrics.specimen.values:
@@ -433,7 +434,13 @@ def structure(metrics: xr.Dataset) -> list[str]:
         return []
     head = ["networks", "own specimen, own condition", "other specimen, own condition"]
     head += ["loss over all pairs ± spread", "r² of both matrices"]
-    return ["## Other structures", "", *table_of(head, rows)]
+    text = ["## Other structures", "", *table_of(head, rows)]
+    path = results / "distances.zarr"
+    if path.exists():
+        information = store.read(results / "information.zarr", store.INFORMATION)
+        found = shifts.explained(metrics, information, store.read(path, store.DISTANCES))
+        text += ["", shifts.summary(found), "", *picture("structure", "Structure")]
+    return text
 
 
 def main(arguments: list[str]) -> int:
