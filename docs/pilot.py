@@ -436,7 +436,7 @@ def structure(metrics: xr.Dataset, results: Path) -> list[str]:
     head += ["loss over all pairs ± spread", "r² of both matrices"]
     text = ["## Other structures", "", *table_of(head, rows)]
     path = results / "distances.zarr"
-    if path.exists():
+    if path.exists() and metrics.sizes["specimen"] > 1:
         information = store.read(results / "information.zarr", store.INFORMATION)
         found = shifts.explained(metrics, information, store.read(path, store.DISTANCES))
         text += ["", shifts.summary(found), "", *picture("structure", "Structure")]
