@@ -83,3 +83,14 @@ def test_design_labels_what_it_finds(monkeypatch):
     assert found.completion.sel(share=0.5, choice="designed") < 0.1
     values = found.design.sel(size=2, worth="worst")
     assert values.sel(strategy="optimum") >= values.sel(strategy="true")
+
+
+def test_errors_are_carried_to_rows_nearby_and_noise_is_not():
+    x, to = np.linspace(0, 1, 20), np.array([0.31, 0.72])
+    within, apart = np.abs(x[:, None] - x), np.abs(to[:, None] - x)
+    errors = np.column_stack([np.sin(4 * x), np.cos(4 * x)])
+    errors[3, 0] = np.nan
+    found = design._carried(errors, within, apart)
+    np.testing.assert_allclose(found[1], [np.sin(4 * to[1]), np.cos(4 * to[1])], atol=0.05)
+    noise = np.random.default_rng(0).normal(0, 0.1, (20, 200))
+    assert np.abs(design._carried(noise, within, apart)).mean() < 0.03
