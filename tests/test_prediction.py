@@ -54,7 +54,8 @@ def make_information(train, test, seed=0):
 
 def make_metrics(grid=GRID, noise=0.0, seed=0):
     """Return a matrix that rises with coverage and with the test dose, and its information."""
-    ids = [c.id for c in conditions(grid)]
+    # As they come from a store.
+    ids = np.array([c.id for c in conditions(grid)], dtype=np.dtypes.StringDType())
     information = make_information(ids, ids)
     dose = np.log10(information.test_dose_e_per_A2.values)
     M = 0.3 + 0.4 * information.coverage.values[0] + 0.08 * dose

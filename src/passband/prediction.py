@@ -285,7 +285,7 @@ def labels(pairs: xr.Dataset, axis: str, seed: int) -> tuple[np.ndarray, np.ndar
     """
     if axis != CONDITIONS:
         return tuple(pairs[f"{end}_{axis}"].values for end in ("train", "test"))
-    both = np.unique(np.concatenate([pairs.train.values, pairs.test.values]).astype(str))
+    both = sorted({str(id) for end in ("train", "test") for id in pairs[end].values})
     groups = generator(seed, "groups").permutation(np.arange(len(both)) % GROUPS)
     of = dict(zip(both, groups, strict=True))
     return tuple(np.array([of[str(id)] for id in pairs[end].values]) for end in ("train", "test"))
