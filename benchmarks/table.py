@@ -97,7 +97,8 @@ def select_dice(study: Study, folder: Path) -> None:
 
 def pairs(study: Study, folder: Path) -> None:
     q = np.linspace(0, study.microscope.sampling.cutoff, 256)
-    curves = {"flat": (q, np.ones_like(q)), **{s: (q, np.exp(-q)) for s in study.specimens}}
+    curves = {"flat": (q, np.full_like(q, 0.005))}
+    curves |= {s: (q, 0.02 * np.exp(-4 * q)) for s in study.specimens}
     metrics = information.metrics(
         study.train_conditions,
         study.test_conditions,

@@ -73,13 +73,13 @@ def test_config_yaml_shows_every_key():
 
 @pytest.mark.parametrize(
     ("name", "conditions", "networks"),
-    [("smallest", 4, 8), ("pilot", 135, 270), ("paper", 576, 12_096)],
+    [("smallest", 4, 8), ("pilot", 135, 270), ("specimens", 8, 80), ("paper", 576, 12_096)],
 )
 def test_study_sizes(name, conditions, networks):
     study = load(ROOT / "studies" / f"{name}.yaml")
     assert study.study.name == name
     assert len(study.train_conditions) == conditions
-    assert conditions * study.study.replicas == networks
+    assert len(study.trained_specimens) * conditions * study.study.replicas == networks
 
 
 @pytest.mark.parametrize(
@@ -157,6 +157,8 @@ BAD = [
     ("specimens", {"a b": {}}, "specimens = 'a b': a name here must be 1 to 40 letters, "),
     ("specimens", {1: {}}, "specimens = 1: a name here must be 1 to 40 letters, "),
     ("specimens", {}, "specimens = {}: must be a block of named blocks, not empty"),
+    ("specimens.gold.trained", False, "gold.trained = False: must be true of one specimen or more"),
+    ("specimens.gold.trained", "no", "specimens.gold.trained = 'no': must be true or false"),
     # types
     ("study", None, "study = None: must be a block of keys"),
     ("study", 3, "study = 3: must be a block of keys"),
@@ -446,7 +448,7 @@ def test_uniform_diameters_need_no_mean():
 
 def test_key_that_is_no_text():
     (line,) = lines({1: 2})
-    assert "key = 1: unknown key; allowed: evaluation, " in line
+    assert "key = 1: unknown key; allowed: distances, " in line
 
 
 def test_key_with_a_line_break_stays_on_one_line():

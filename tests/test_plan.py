@@ -77,6 +77,26 @@ def test_every_network_is_tested_on_every_specimen_and_condition():
     assert counted.jobs["simulate"] == 8
 
 
+def test_a_specimen_that_is_only_tested_on_costs_its_test_structures():
+    study = load(SMALLEST).model_dump()
+    alone = validate(study)
+    study["specimens"]["silver"] = study["specimens"]["gold"] | {"material": "Ag", "trained": False}
+    both = validate(study)
+    counted, before = plan.counts(both), plan.counts(alone)
+    assert counted.jobs == before.jobs | {"simulate": before.jobs["simulate"] + 1}
+    assert counted.cells == before.cells
+    assert counted.networks == before.networks
+    assert counted.tested_on == 2 * before.tested_on
+    speeds = replace(SPEEDS, structure={"gold": 10.0, "silver": 100.0})
+    assert plan.hours(both, speeds)["simulate"] * 3600 == pytest.approx(20 * 10 + 4 * 100)
+    sizes = [
+        plan.sizes(of, {"gold": 1e3, "silver": 1e6}, SPEEDS.weight_bytes)["waves"]
+        for of in (alone, both)
+    ]
+    assert sizes[1] - sizes[0] == pytest.approx(4e6 + 11_000)
+    assert "1 to train on, 2 to test on" in plan.summary(both)
+
+
 def test_the_papers_study_leaves_fewer_than_40_000_files():
     counted = plan.counts(load(ROOT / "studies" / "paper.yaml"))
     assert counted.networks == 12_096

@@ -97,6 +97,18 @@ def test_every_job_of_a_study_that_has_not_begun_waits(results):
     assert not found.complete
 
 
+def test_a_specimen_that_is_only_tested_on_has_one_split_and_no_networks(tmp_path):
+    content = STUDY.model_dump()
+    content["specimens"]["silver"] = {"material": "Ag", "trained": False}
+    with_silver = validate(content)
+    found = status.look(with_silver, tmp_path, NOW)
+    before = status.look(STUDY, tmp_path, NOW)
+    new = {job.log for job in found.jobs} - {job.log for job in before.jobs}
+    assert new == {str(tmp_path / "logs/simulate/silver/test/00000.log")}
+    assert found.cells == before.cells
+    assert "silver" not in status.text(found)
+
+
 @pytest.mark.parametrize(
     ("age", "text", "state", "silent"),
     [

@@ -19,7 +19,7 @@ import yaml
 from ase.build import bulk
 from snakemake.utils import update_config
 
-from passband import plan, status, table
+from passband import ctf, plan, status, store, table, units
 from passband.config import Study, load
 from passband.examples import Camera, Split
 from passband.grid import Condition
@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[1]
 SMALLEST = ROOT / "studies" / "smallest.yaml"
 # The condition whose network is in the figure of examples.
 MIDDLE = "df+0020.00_cs+0001.200_ap016.00_ds001000.00"
+SILVER = {"material": "Ag", "diameter_nm": {"mean": 1.3, "max": 1.6}}
 FIGURES = ("ctf", "decay", "examples", "matrix", "metrics")
 
 
@@ -219,6 +220,31 @@ def test_the_same_study_run_again_gives_the_same_table(finished, tmp_path):
 
 
 @pytest.mark.slow
+def test_information_has_the_signal_of_the_studys_own_waves(finished):
+    study, results = load(SMALLEST), finished.folder / "results/smallest"
+    found = store.read(results / "information.zarr", store.INFORMATION)
+    expected = {"specimen": "gold", "split": "train", "seed": study.study.seed}
+    shards = sorted((results / "waves/gold/train").glob("*.zarr.zip"))
+    waves = store.read_many(shards, store.WAVES, "structure", expected, ["spectrum"])
+    b = [(s / s[len(s) // 2, len(s) // 2]) for s in waves.spectrum.values[:, 0].astype(complex)]
+    b2 = np.mean([np.abs((x - x[::-1, ::-1].conj()) / 2) ** 2 for x in b], 0)
+    # Of the condition's own lens, on the waves' own frequencies.
+    sampling, condition = study.microscope.sampling, study.train_conditions[0]
+    q, phi = sampling.frequencies()
+    # Rings have one power, the mean of theirs; their widths are what the two integrals differ by.
+    ring = np.rint(q * sampling.field_A).astype(int)
+    b2 = (np.bincount(ring.ravel(), b2.ravel()) / np.bincount(ring.ravel()))[ring]
+    T = ctf.transfer(units.optics(condition, study.microscope), q, phi)
+    inside = (q > 0) & (q <= sampling.cutoff)
+    share = np.sum((b2 * T**2)[inside]) / np.sum(b2[inside])
+    assert found.transfer_train.sel(weight="gold")[0] == pytest.approx(share, rel=0.1)
+    for weight, power in (("gold", b2 * sampling.field_A**2), ("flat", 0.005)):
+        s = 4 * condition.dose_e_per_A2 * power * T**2
+        bits = np.sum(np.log2(1 + s)[inside]) / 2 / sampling.field_A**2
+        assert found.capacity_train.sel(weight=weight)[0] == pytest.approx(bits, rel=0.03)
+
+
+@pytest.mark.slow
 def test_a_plan_foretells_jobs_files_bytes_and_hours(finished):
     study = load(SMALLEST)
     counted = plan.counts(study)
@@ -337,7 +363,7 @@ def test_what_changes_no_result_makes_nothing_again(finished, changes):
 @pytest.mark.slow
 def test_a_new_specimen_is_tested_on_without_repeating_the_old(copied):
     study = copied.study(
-        specimens={"silver": {"material": "Ag", "diameter_nm": {"mean": 1.3, "max": 1.6}}},
+        specimens={"silver": SILVER},
         grid={"defocus_nm": [5], "dose_e_per_A2": [200]},
     )
     jobs = copied.jobs(study=study)
@@ -350,6 +376,32 @@ def test_a_new_specimen_is_tested_on_without_repeating_the_old(copied):
     only = {"specimen": ["gold"], "test_specimen": ["gold"]}
     kept = before.sel(train=after.train.values, test=after.test.values)
     np.testing.assert_array_equal(after.sel(only).values, kept.values)
+
+
+@pytest.mark.slow
+def test_a_specimen_that_is_only_tested_on_trains_nothing(copied):
+    study = copied.study(specimens={"silver": SILVER | {"trained": False}})
+    others = {"aggregate": 1, "ood": 1, "all": 1} | {f"figure_{name}": 1 for name in FIGURES}
+    others.pop("all"), others.pop("figure_ctf")
+    assert copied.jobs(study=study) == {"simulate": 1, "evaluate": 4} | others
+    network = f"results/smallest/networks/silver/compact-w4-d2/{MIDDLE}/r000-001.safetensors"
+    assert "MissingRuleException" in copied.run("-n", network, study=study, fails=True)
+    table_file = copied.folder / "results/smallest/table.zarr"
+    before = table.load(table_file).counts.load()
+    printed = copied.run("results/smallest/ood.zarr", "gallery", study=study)
+    assert printed.count("on 8 conditions, 4 of them computed") == 4
+    after = table.load(table_file)
+    assert list(after.specimen.values) == ["gold"]
+    assert list(after.test_specimen.values) == ["gold", "silver"]
+    assert np.isfinite(after.dice).all()
+    np.testing.assert_array_equal(after.counts.sel(test_specimen=["gold"]).values, before.values)
+    waves = copied.folder / "results/smallest/waves/silver"
+    assert [path.name for path in waves.iterdir()] == ["test"]
+    assert (copied.folder / "results/smallest/gallery/silver.png").is_file()
+    # Trained on after all, it keeps its test structures.
+    study = copied.study(specimens={"silver": SILVER})
+    jobs = copied.jobs(study=study)
+    assert (jobs["simulate"], jobs["train"]) == (3, 4)
 
 
 @pytest.mark.slow
@@ -689,6 +741,31 @@ def test_the_gallery_is_a_sheet_for_each_specimen_and_no_part_of_a_run(copied):
         assert (copied.folder / f"results/smallest/gallery/gold.{format}").stat().st_size > 20_000
 
 
+@pytest.mark.slow
+def test_distances_are_of_finished_networks_and_no_part_of_a_run(copied):
+    several = {"conditions_per_job": 3, "structures": 3}
+    faint = {"silver": SILVER | {"trained": False}}
+    study = copied.study(specimens=faint, distances=several)
+    target = "results/smallest/distances.zarr"
+    assert "distances" not in copied.jobs("--forceall", study=study)
+    expected = {"simulate": 1, "distances_part": 2, "distances": 1}
+    assert copied.jobs(target, study=study) == expected
+    printed = copied.run(target, study=study)
+    assert "24 pairs of 3 structures" in printed
+    assert "8 pairs of 3 structures" in printed
+    found = store.read(copied.folder / target, store.DISTANCES)
+    assert found.attrs["structures"] == 3
+    assert found.attrs["command"] == f"snakemake --cores all {target}"
+    assert found.sizes["test_specimen"] == 2
+    assert np.isfinite(found[["frechet", "mmd", "spectral"]].to_dataarray()).all()
+    own = found.sel(test_specimen="gold").squeeze()
+    np.testing.assert_allclose(np.diag(own.cka), 1, atol=1e-4)
+    assert not found.cka.sel(test_specimen="silver").count()
+    # Other numbers make other distances, and train nothing.
+    study = copied.study(specimens=faint, distances=several | {"structures": 4})
+    assert copied.jobs(target, study=study) == {"distances_part": 2, "distances": 1}
+
+
 # ── Configuration on the command line ────────────────────────────────────────────────────────────
 
 
@@ -702,9 +779,7 @@ def test_without_a_name_config_yaml_is_the_study(tmp_path):
 
 def test_a_named_study_stands_instead_of_config_yaml(tmp_path):
     place = Workplace(tmp_path / "w")
-    study = place.study(
-        specimens={"silver": {"material": "Ag", "diameter_nm": {"mean": 1.3, "max": 1.6}}}
-    )
+    study = place.study(specimens={"silver": SILVER})
     content = yaml.safe_load((place.folder / study).read_text())
     del content["specimens"]["gold"]
     (place.folder / study).write_text(yaml.safe_dump(content))

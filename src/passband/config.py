@@ -111,8 +111,7 @@ class Spread(Block):
     """How much images under one condition differ: what makes it a narrow distribution.
 
     Every image has a draw of its own, from its specimen, split, structure, condition and the number
-    of the draw. A spread of 0 changes nothing. Information metrics leave spreads out: they are
-    those of the condition itself.
+    of the draw. A spread of 0 changes nothing. Information metrics are expectations over spreads.
     """
 
     focus_nm: float = key(
@@ -430,6 +429,16 @@ class Specimen(Block):
         le=10,
     )
     substrate: Substrate = key(Substrate, "What the particles lie on.")
+    trained: bool = key(
+        True,
+        "Whether networks are trained on it. If not, it is only tested on: its test structures are "
+        "simulated, and the networks of the other specimens meet them.",
+    )
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that a study needs of it."""
+        return SPLITS if self.trained else ("test",)
 
     @property
     def structure(self) -> str:
@@ -809,11 +818,37 @@ class Information(Block):
 
     weights: Annotated[list[Literal["flat", "specimen"]], AfterValidator(_distinct)] = key(
         lambda: ["flat", "specimen"],
-        "Weights w(q): 1, or the specimen's mean power spectrum.",
+        "Weights w(q): the same everywhere, or the specimen's mean power spectrum.",
         min_length=1,
+    )
+    flat_power_A2: float = key(
+        0.005,
+        "Power spectral density of the wave's linear contrast that the flat weight stands for, "
+        "where metrics know of the dose. The default is near that of 2 nm of gold on 1 nm of "
+        "carbon, over its band.",
+        "Å²",
+        gt=0,
+        le=1000,
     )
     samples: int = key(
         2048, "Radial frequencies between 0 and the band limit.", ge=64, le=1_000_000
+    )
+    draws: int = key(
+        32,
+        "Pairs of lenses and doses drawn to average metrics over, of a microscope with spreads.",
+        ge=1,
+        le=10_000,
+    )
+
+
+class Distances(Block):
+    """How distances other than the transfer functions' are measured, where they are asked for."""
+
+    structures: int = key(
+        16, "Test structures of each specimen; all, if there are fewer.", ge=2, le=1_000_000
+    )
+    conditions_per_job: int = key(
+        32, "Test conditions that one job takes on, images of all in its memory.", ge=1, le=100_000
     )
 
 
@@ -843,12 +878,18 @@ class Study(Block):
     training: Training = key(Training, "How networks are trained.")
     evaluation: Evaluation = key(Evaluation, "How networks are tested.")
     information: Information = key(Information, "How transfer functions are compared.")
+    distances: Distances = key(Distances, "How other distances are measured.")
     figures: Figures = key(Figures, "How figures look.")
 
     @property
     def settled(self) -> bool:
         """Whether all specimens are."""
         return all(specimen.settled for specimen in self.specimens.values())
+
+    @property
+    def trained_specimens(self) -> dict[str, Specimen]:
+        """The specimens that networks are trained on."""
+        return {name: specimen for name, specimen in self.specimens.items() if specimen.trained}
 
     @property
     def train_conditions(self) -> list[Condition]:
@@ -872,6 +913,11 @@ class Study(Block):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if not self.trained_specimens:
+            name = next(iter(self.specimens))
+            raise ValueError(
+                f"specimens.{name}.trained = False: must be true of one specimen or more"
+            )
         self._check_field()
         self._check_optics("grid", self.grid.axes())
         if any(getattr(self.test_grid, name) for name in AXES):

@@ -34,7 +34,7 @@ def confusion(logits: Tensor, masks: Tensor) -> Tensor:
     return torch.stack([hits, found - hits, true - hits], dim=-1)
 
 
-def _ready(network: nn.Module, precision: str, device: torch.device) -> nn.Module:
+def ready(network: nn.Module, precision: str, device: torch.device) -> nn.Module:
     """Return the network itself, moved, laid out and in evaluation mode."""
     return network.to(device, memory_format=devices.layout(precision, device)).eval()
 
@@ -52,8 +52,8 @@ def predict(network: nn.Module, images: Tensor, precision: str) -> Tensor:
     """
     precision = devices.precision(precision, images.device)
     layout = devices.layout(precision, images.device)
-    ready = _ready(copy.deepcopy(network), precision, images.device)
-    return _logits(ready, images.contiguous(memory_format=layout), precision).float()
+    copied = ready(copy.deepcopy(network), precision, images.device)
+    return _logits(copied, images.contiguous(memory_format=layout), precision).float()
 
 
 def evaluate(
@@ -115,7 +115,7 @@ def evaluate(
     device = camera.imager.device
     precision = devices.precision(precision, device)
     layout = devices.layout(precision, device)
-    networks = [_ready(network, precision, device) for network in replicas.values()]
+    networks = [ready(network, precision, device) for network in replicas.values()]
     truth = {specimen: split.masks > 0.5 for specimen, split in splits.items()}
     for s, specimen, k in progress(missing):
         split, start, found = splits[specimen], 0, []

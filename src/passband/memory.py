@@ -130,7 +130,7 @@ def of_job(study: Study, architecture: str, device: torch.device) -> float:
     """
     of, px, training = study.study, study.microscope.field_px, study.training
     structures = of.structures.train + of.structures.val
-    configurations = max(s.thermal.configurations for s in study.specimens.values())
+    configurations = max(s.thermal.configurations for s in study.trained_specimens.values())
     cropped = study.microscope.sampling.cropped
     held = sources.size_of_waves(structures, configurations, cropped, px)
     held += sources.size_of_images(structures, px)

@@ -41,12 +41,15 @@ class CompactUNet(nn.Module):
         )
         self.head = nn.Conv2d(width, 1, 1)
 
+    def encoder(self, x: Tensor) -> list[Tensor]:
+        """Return the features at every resolution, the coarsest last, as smp's encoders do."""
+        features = [self.down[0](x)]
+        for block in self.down[1:]:
+            features.append(block(nn.functional.max_pool2d(features[-1], 2)))
+        return features
+
     def forward(self, x: Tensor) -> Tensor:
-        skips = []
-        for block in self.down[:-1]:
-            skips.append(block(x))
-            x = nn.functional.max_pool2d(skips[-1], 2)
-        x = self.down[-1](x)
+        *skips, x = self.encoder(x)
         for block in self.up:
             x = nn.functional.interpolate(x, scale_factor=2)
             x = block(torch.cat((skips.pop(), x), dim=1))

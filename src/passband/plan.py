@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from passband.config import SPLITS, Study
+from passband.config import Specimen, Study
 from passband.grid import batches
 
 #: Jobs that a study has one of, beside simulate, train and evaluate; the last five draw figures.
@@ -47,7 +47,7 @@ class Counts:
     jobs : dict of str to int
         Jobs by rule.
     cells : int
-        Specimens × architectures × training conditions.
+        Specimens trained on × architectures × training conditions.
     networks, steps_per_network : int
         All networks, and each one's optimizer steps, unless `training.patience` ends it before.
     trained_on, tested_on : int
@@ -67,13 +67,17 @@ class Counts:
 
 def counts(study: Study) -> Counts:
     """Return what a study asks for."""
+    from passband import information  # xarray takes a second to import
+
     of, training = study.study, study.training
-    split, specimens = of.structures, len(study.specimens)
+    split = of.structures
     train, test = len(study.train_conditions), len(study.test_conditions)
-    cells = specimens * train * len(training.architectures)
+    cells = len(study.trained_specimens) * train * len(training.architectures)
     groups = batches(of.replicas, of.replicas_per_job)
-    shards = specimens * sum(
-        math.ceil(getattr(split, name) / of.structures_per_shard) for name in SPLITS
+    shards = sum(
+        math.ceil(getattr(split, name) / of.structures_per_shard)
+        for specimen in study.specimens.values()
+        for name in specimen.splits
     )
     jobs = {"simulate": shards, "train": cells * len(groups), "evaluate": cells * len(groups)}
     jobs |= dict.fromkeys(SINGLE, 1)
@@ -87,7 +91,8 @@ def counts(study: Study) -> Counts:
         # The folder has a file of metadata and one of Snakemake's; so has each of 20 arrays, and 18
         # a chunk; counts and Dice have one a cell.
         "table.zarr": 2 + 20 + 18 + 2 * cells,
-        "ood.zarr, information.zarr": 104
+        "ood.zarr, information.zarr": 94
+        + 2 * (2 * len(information.SINGLE) + len(information.PAIR))
         + 4 * (of.replicas > 1)
         - 20 * (study.evaluation.bootstrap == 0),
         "figures": 5 * len(study.figures.formats),
@@ -99,9 +104,14 @@ def counts(study: Study) -> Counts:
         networks=cells * of.replicas,
         steps_per_network=training.epochs * in_epoch,
         trained_on=split.train * draws + split.val,
-        tested_on=specimens * split.test * test,
+        tested_on=len(study.specimens) * split.test * test,
         files=files,
     )
+
+
+def _structures(study: Study, specimen: Specimen) -> int:
+    """Return how many structures of a specimen are simulated."""
+    return sum(getattr(study.study.structures, name) for name in specimen.splits)
 
 
 def summary(study: Study) -> str:
@@ -110,17 +120,19 @@ def summary(study: Study) -> str:
     product = " × ".join(
         _count(number, noun)
         for number, noun in (
-            (len(study.specimens), "specimen"),
+            (len(study.trained_specimens), "specimen"),
             (len(study.train_conditions), "condition"),
             (len(study.training.architectures), "architecture"),
             (study.study.replicas, "replica"),
         )
     )
     train, test = len(study.train_conditions), len(study.test_conditions)
+    trained, tested = len(study.trained_specimens), len(study.specimens)
     jobs = ", ".join(f"{counted.jobs[rule]:,} {rule}" for rule in ("simulate", "train", "evaluate"))
     return _aligned(
         {
             "study": study.study.name,
+            "specimens": f"{trained:,} to train on, {tested:,} to test on",
             "conditions": f"{train:,} to train under, {test:,} to test under",
             "networks": f"{counted.networks:,} = {product}",
             "jobs": jobs,
@@ -343,7 +355,6 @@ def hours(study: Study, speeds: Speeds) -> dict[str, float]:
     counted, of = counts(study), study.study
     networks = counted.networks / len(study.training.architectures)
     jobs = counted.jobs["train"] / len(study.training.architectures)
-    structures = sum(getattr(of.structures, name) for name in SPLITS)
     epochs, split = study.training.epochs, of.structures
     train = counted.jobs["train"] * counted.trained_on * speeds.image
     evaluate = jobs * len(speeds.step) * counted.tested_on * speeds.image
@@ -352,7 +363,10 @@ def hours(study: Study, speeds: Speeds) -> dict[str, float]:
         train += networks * epochs * (split.train * step + validation)
         evaluate += networks * counted.tested_on * speeds.predict[name]
     seconds = {
-        "simulate": structures * sum(speeds.structure.values()),
+        "simulate": sum(
+            _structures(study, specimen) * speeds.structure[name]
+            for name, specimen in study.specimens.items()
+        ),
         "train": train,
         "evaluate": evaluate,
         "starting": sum(counted.jobs.values()) * speeds.start,
@@ -372,19 +386,27 @@ def sizes(
     wave_bytes, weight_bytes : dict of str to float
         As in :class:`Speeds`.
     """
-    counted, of = counts(study), study.study
-    structures = sum(getattr(of.structures, name) for name in SPLITS)
+    from passband import information  # xarray takes a second to import
+
+    counted = counts(study)
+    waves = sum(
+        _structures(study, specimen) * wave_bytes[name]
+        for name, specimen in study.specimens.items()
+    )
     kinds = len(study.training.architectures)
     pixels = counted.networks * counted.tested_on * 3 * _COUNT_BYTES
     pairs = counted.cells * len(study.specimens) * len(study.test_conditions)
+    weights_of = {"flat": 1, "specimen": len(study.trained_specimens)}
+    compared = len(study.train_conditions) * len(study.test_conditions) * len(information.PAIR)
+    compared *= sum(weights_of[kind] for kind in study.information.weights)
     weights = counted.networks / kinds * sum(weight_bytes.values())
     matrices = 3 + 6 * (study.evaluation.bootstrap > 0)  # Dice and gaps, and ends of intervals
     return {
-        "waves": structures * sum(wave_bytes.values()) + counted.files["waves"] * _SHARD_BYTES,
+        "waves": waves + counted.files["waves"] * _SHARD_BYTES,
         "networks": weights + counted.jobs["train"] * 15_000,
         "records": pixels + counted.jobs["evaluate"] * _RECORD_BYTES,
         "table.zarr": pixels + counted.files["table.zarr"] * 600,
-        "ood.zarr, information.zarr": pairs * 8 * (matrices + 6) + 100_000,
+        "ood.zarr, information.zarr": 8 * (pairs * matrices + compared) + 100_000,
         "figures": float(_FIGURES_BYTES),
         "logs, benchmarks": counted.files["logs, benchmarks"] * _JOB_BYTES / 2,
     }

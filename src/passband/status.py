@@ -16,7 +16,7 @@ from itertools import chain, product
 from pathlib import Path
 
 from passband import PassbandError, jobs, lease
-from passband.config import SPLITS, ConfigError, Study, load
+from passband.config import ConfigError, Study, load
 from passband.grid import AXES, Condition, batches
 
 #: What a job can be.
@@ -224,14 +224,15 @@ def _described(study: Study, times: dict[str, float]) -> Iterator[tuple]:
     The paths are those of the workflow's rules.
     """
     of = study.study
-    for specimen, split in product(study.specimens, SPLITS):
+    splits = ((name, split) for name, of_it in study.specimens.items() for split in of_it.splits)
+    for specimen, split in splits:
         for shard in range(-(-getattr(of.structures, split) // of.structures_per_shard)):
             name = f"{specimen}/{split}/{shard:05d}"
             yield "simulate", (), 0, f"waves/{name}.zarr.zip", f"logs/simulate/{name}.log"
     cells = [
         ((specimen, architecture, condition.id), batch, len(replicas))
         for specimen, architecture, condition, (batch, replicas) in product(
-            study.specimens,
+            study.trained_specimens,
             study.training.architectures,
             study.train_conditions,
             batches(of.replicas, of.replicas_per_job).items(),
@@ -390,7 +391,7 @@ def _grids(status: Status, width: int, paint) -> Iterator[list[str]]:
     fits = max(1, (width - margin) // group)
     shown = [defoci[k : k + fits] for k in range(0, len(defoci), fits)]
     for specimen, architecture in product(
-        status.study.specimens, status.study.training.architectures
+        status.study.trained_specimens, status.study.training.architectures
     ):
         cs = ", ".join(f"{value:g}" for value in spherical)
         lines = [

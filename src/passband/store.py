@@ -32,6 +32,7 @@ RECORD = "record"
 INFORMATION = "information metrics"
 TABLE = "table"
 OOD = "OOD metrics"
+DISTANCES = "distances"
 IMAGES = "images"
 
 

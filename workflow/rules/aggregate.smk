@@ -17,7 +17,8 @@ rule aggregate:
     params:
         version=STAGES["aggregate"],
         record=lambda wildcards: RECORD,
-        specimens=list(STUDY.specimens),
+        # Those tested on are no param: a record is made again when they change.
+        specimens=TRAINED,
         architectures=STUDY.training.architectures,
         train=STUDY.grid.axes(),
         test=STUDY.test_axes,

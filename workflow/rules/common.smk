@@ -27,6 +27,7 @@ KEPT = f"{RESULTS}/kept"
 RECORD = f"{RESULTS}/records/{NETWORK}.zarr.zip"
 BATCHES = batches(STUDY.study.replicas, STUDY.study.replicas_per_job)
 CONDITIONS = [condition.id for condition in STUDY.train_conditions]
+TRAINED = list(STUDY.trained_specimens)
 
 
 def pattern_of(axes):
@@ -61,7 +62,7 @@ def networks(pattern):
     """The files that a pattern names over every job of the grid."""
     return expand(
         pattern,
-        specimen=STUDY.specimens,
+        specimen=TRAINED,
         architecture=STUDY.training.architectures,
         condition=CONDITIONS,
         batch=BATCHES,
@@ -74,7 +75,7 @@ def values(block, *keys):
 
 
 def inactive(block, *keys):
-    """The leaves of a block without those that its other choices leave without effect."""
+    """The leaves of a block without those that leave a stage's results as they are."""
     return {key: value for key, value in block.model_dump().items() if key not in keys}
 
 
@@ -93,13 +94,15 @@ UNUSED += [] if STUDY.training.optimizer == "sgd" else ["momentum"]
 UNUSED += [] if STUDY.study.replicas_per_job > 1 else ["replicas_together"]
 IMAGING = inactive(STUDY.microscope, *FOCAL)
 TRAINING = inactive(STUDY.training, *UNUSED)
-# Linear transfer has the temporal envelope, however images are formed.
-TRANSFER = inactive(
-    STUDY.microscope, "coherence", "focal_members", "spread", "vibration_A", "detector"
-)
+# Linear transfer has the temporal envelope, however images are formed. Metrics are of the images;
+# the figure is of the lens.
+LINEAR = inactive(STUDY.microscope, "coherence", "focal_members")
+TRANSFER = {
+    key: value for key, value in LINEAR.items() if key not in ("spread", "vibration_A", "detector")
+}
 WEIGHTED_BY = {
     specimen: shards(specimen, "train")
-    for specimen in STUDY.specimens
+    for specimen in TRAINED
     if "specimen" in STUDY.information.weights
 }
 
@@ -117,6 +120,24 @@ if not RECORDS:
     )
 
 
+# Test conditions by the jobs that take distances to them, as many as there is memory for images of.
+TESTED = [condition.id for condition in STUDY.test_conditions]
+SIZE = STUDY.distances.conditions_per_job
+PARTS = {f"{k:05d}": TESTED[k * SIZE : (k + 1) * SIZE] for k in range(-(-len(TESTED) // SIZE))}
+FIRST = f"{RESULTS}/networks/{{specimen}}/{{architecture}}/{{condition}}/{next(iter(BATCHES))}.safetensors"
+
+
+def compared(wildcards):
+    """A specimen's networks, and those trained where they are tested."""
+    files = (
+        FIRST.format(specimen=specimen, architecture=wildcards.architecture, condition=condition)
+        for specimen in TRAINED
+        for condition in CONDITIONS
+        if specimen == wildcards.specimen or condition in PARTS[wildcards.part]
+    )
+    return list(filter(made, files))
+
+
 # What is pictured: the middle of the grid, at its highest dose.
 MIDDLE = Condition(
     *(
@@ -130,7 +151,7 @@ def example():
     """The job whose first network is pictured: the middle's, or the next one made."""
     jobs = (
         {
-            "specimen": next(iter(STUDY.specimens)),
+            "specimen": TRAINED[0],
             "architecture": STUDY.training.architectures[0],
             "condition": condition,
             "batch": batch,
@@ -165,5 +186,6 @@ def figure_files(names=FIGURES):
 def figure(name):
     """A figure's files; the first is in the report, since one format of each is enough there."""
     first, *others = figure_files([name])
-    shown = report(first, caption=f"../report/{name}.rst", category=FIGURES[name])
+    category = FIGURES.get(name, "Generalization")
+    shown = report(first, caption=f"../report/{name}.rst", category=category)
     return [shown, *others]

@@ -65,11 +65,25 @@ use rule figure_matrix as figure_metrics with:
         f"{RESULTS}/benchmarks/figures/metrics.tsv"
 
 
+# Of what `all` does not make: asked for by name.
+use rule figure_matrix as figure_structure with:
+    input:
+        ood=rules.ood.output[0],
+        information=rules.information.output[0],
+        distances=rules.distances.output[0],
+    output:
+        figure("structure"),
+    log:
+        f"{RESULTS}/logs/figures/structure.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/structure.tsv"
+
+
 rule figure_examples:
     input:
         ood=rules.ood.output[0],
         weights=expand(rules.train.output.weights, **(EXAMPLE or {})) if EXAMPLE else [],
-        waves=shards(next(iter(STUDY.specimens)), "test"),
+        waves=shards(TRAINED[0], "test"),
     output:
         figure("examples"),
     log:

@@ -53,7 +53,7 @@ rule gallery_sheet:
     params:
         version=STAGES["figures"],
         seed=STUDY.study.seed,
-        specimen=lambda wildcards: STUDY.specimens[wildcards.specimen].model_dump(),
+        specimen=lambda wildcards: inactive(STUDY.specimens[wildcards.specimen], "trained"),
         microscope=IMAGING,
         condition=MIDDLE,
         dpi=STUDY.figures.dpi,

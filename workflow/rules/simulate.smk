@@ -14,7 +14,7 @@ rule simulate:
     params:
         version=STAGES["simulate"],
         seed=STUDY.study.seed,
-        specimen=lambda wildcards: STUDY.specimens[wildcards.specimen].model_dump(),
+        specimen=lambda wildcards: inactive(STUDY.specimens[wildcards.specimen], "trained"),
         # No path says what is in a file, and no date of it whether that has changed.
         crystal=lambda wildcards: STUDY.specimens[wildcards.specimen].content,
         microscope=values(STUDY.microscope, "energy_kev", "pixel_size_A", "field_px"),

@@ -9,6 +9,8 @@ rule train:
         f"{RESULTS}/logs/train/{NETWORK}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{NETWORK}.tsv"
+    wildcard_constraints:
+        specimen="|".join(map(re.escape, TRAINED)),
     conda:
         ENVIRONMENT
     threads: 1

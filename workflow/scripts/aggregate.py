@@ -26,7 +26,7 @@ with jobs.job("aggregate", snakemake.log[0], snakemake.threads, snakemake.config
     table.aggregate(
         cells,
         test,
-        params.specimens,
+        list(job.study.specimens),
         snakemake.output[0],
         job.provenance(snakemake.output[0]),
         params.allow_incomplete,

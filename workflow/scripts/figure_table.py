@@ -6,7 +6,11 @@ params = snakemake.params
 
 with jobs.job(snakemake.rule, snakemake.log[0], snakemake.threads, snakemake.config) as job:
     draw = getattr(figures, snakemake.rule.removeprefix("figure_"))
-    kinds = {"ood": store.OOD, "information": store.INFORMATION}
+    kinds = {
+        "ood": store.OOD,
+        "information": store.INFORMATION,
+        "distances": store.DISTANCES,
+    }
     data = [store.read(path, kinds[name]) for name, path in snakemake.input.items()]
     figures.save(draw(*data, params.palette), snakemake.output, params.dpi)
     job.made = snakemake.output[0]
