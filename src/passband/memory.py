@@ -101,26 +101,29 @@ def of_networks(
         If the networks draw random numbers, and so cannot be stacked.
     """
     stacked, dtype = replicas if together else 1, devices.DTYPES[precision]
-    # Weights on `meta` are not autocast. In lower precision, these stand for the cast copies.
-    modules = [networks.build(architecture).to("meta", dtype) for _ in range(stacked)]
-    learning = Stack(modules) if stacked > 1 else Alone(modules[0])
-    weights = 4 * sum(t.numel() for t in learning.parameters.values())
+    modules = [networks.build(architecture).to("meta") for _ in range(stacked)]
+    weights = 4 * stacked * sum(t.numel() for t in modules[0].parameters())
+    if stacked > 1:
+        learning, images, beside = Stack(modules, precision), torch.float32, 0.0
+    else:
+        # Nothing on `meta` is autocast. Weights in lower precision stand for the cast copies; those
+        # in float32, and their gradients, are beside what is counted.
+        learning, images = Alone(modules[0].to(dtype)), dtype
+        beside = 0.0 if precision == "float32" else 1.5 * weights
     with torch.device("meta"), _Peak() as peak:
         for tensor in learning.tensors.values():
             peak.add(tensor)
         masks = torch.zeros(stacked, settings.batch_size, 1, px, px)
-        logits = learning.forward(masks.to(dtype, copy=True))
+        logits = learning.forward(masks.to(images, copy=True))
         loss(logits, masks, settings).sum().backward()
         del logits, masks
         with torch.inference_mode():
             masks = torch.zeros(4 * settings.batch_size, 1, px, px)
-            logits = learning.predict(masks.to(dtype, copy=True))
+            logits = learning.predict(masks.to(images, copy=True))
             loss(logits, masks, settings)
-    # In lower precision, weights and gradients in float32 are beside what was counted.
-    masters = 0 if precision == "float32" else 1.5 * weights
     kept = (_MOMENTS[settings.optimizer] + 1) * weights  # and the best epoch's
     others = (replicas - stacked) * (weights + kept)
-    return peak.highest + masters + kept + others
+    return peak.highest + beside + kept + others
 
 
 def of_job(study: Study, architecture: str, device: torch.device) -> float:
