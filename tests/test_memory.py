@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from synthetic import CPU
 
-from passband import PassbandError, devices, memory, networks, sources
+from passband import PassbandError, devices, footprint, memory, networks
 from passband.config import Training, load
 
 ROOT = Path(__file__).parents[1]
@@ -180,9 +180,9 @@ def test_slurm_alone_holds_a_job_to_what_it_asked_for(monkeypatch):
 
 def test_waves_and_images_are_what_tensors_take(make_split, camera, condition):
     split = make_split(3)
-    size = sources.size_of_waves(3, 1, split.spectra.shape[-1], 32)
+    size = footprint.of_waves(3, 1, split.spectra.shape[-1], 32)
     assert size == split.spectra.nbytes + split.masks.nbytes
-    assert sources.size_of_images(3, 32) == 2 * camera.images(split, condition).nbytes
+    assert footprint.of_images(3, 32) == 2 * camera.images(split, condition).nbytes
 
 
 def test_a_job_holds_libraries_waves_images_and_networks():
@@ -190,4 +190,4 @@ def test_a_job_holds_libraries_waves_images_and_networks():
     held = 16 * (8 * study.microscope.sampling.cropped**2 + 4 * 64**2 + 2 * 4 * 64**2)
     networks = memory.of_networks("compact-w4-d2", 64, study.training, PRECISION, replicas=2)
     counted = memory.of_job(study, "compact-w4-d2", CPU)
-    assert counted == memory.LIBRARIES + held + networks
+    assert counted == footprint.LIBRARIES + held + networks

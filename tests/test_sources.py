@@ -7,7 +7,7 @@ import pytest
 import torch
 from synthetic import CPU, SEED, discs
 
-from passband import sources, store, training
+from passband import footprint, store, training
 from passband.config import Training
 from passband.examples import Split
 from passband.sources import Stored, choose
@@ -90,7 +90,7 @@ WAVES, IMAGES = 10 * (8 * 21**2 + 4 * 32**2), 10 * 8 * 32**2
 )
 def test_what_fits_is_held(stored, room, kind, hold):
     assert stored.shards[0].spectrum.shape[1:] == (1, 21, 21)
-    ((found,), held, line) = choose([stored], 32, room / sources.SHARE)
+    ((found,), held, line) = choose([stored], 32, room / footprint.SHARE)
     assert type(found) is kind
     assert held == hold
     assert line.startswith("10 structures: ")

@@ -19,20 +19,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from passband import PassbandError, devices, networks, sources
+from passband import PassbandError, devices, footprint, networks
 from passband.config import Study, Training
 from passband.learner import loss
 from passband.stacking import Alone, Stack
 
-#: What a process takes that has imported all that training needs [bytes].
-LIBRARIES = 0.5e9
-
 #: What may be taken over what is counted.
 SLACK = 2.0
-
-# What an optimizer keeps of every weight.
-_MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
-
 
 class _Peak(TorchDispatchMode):
     """Adds up the storages that are alive, and keeps the highest sum."""
@@ -121,7 +114,7 @@ def of_networks(
             masks = torch.zeros(4 * settings.batch_size, 1, px, px)
             logits = learning.predict(masks.to(images, copy=True))
             loss(logits, masks, settings)
-    kept = (_MOMENTS[settings.optimizer] + 1) * weights  # and the best epoch's
+    kept = (footprint.MOMENTS[settings.optimizer] + 1) * weights  # and the best epoch's
     others = (replicas - stacked) * (weights + kept)
     return peak.highest + beside + kept + others
 
@@ -132,11 +125,6 @@ def of_job(study: Study, architecture: str, device: torch.device) -> float:
     Bytes, of the process's memory on a CPU, and of a GPU's there.
     """
     of, px, training = study.study, study.microscope.field_px, study.training
-    structures = of.structures.train + of.structures.val
-    configurations = max(s.thermal.configurations for s in study.specimens.values())
-    cropped = study.microscope.sampling.cropped
-    held = sources.size_of_waves(structures, configurations, cropped, px)
-    held += sources.size_of_images(structures, px)
     replicas = min(of.replicas, of.replicas_per_job)
     together = training.replicas_together == "always" and replicas > 1
     precision = devices.precision(training.precision, device)
@@ -144,7 +132,7 @@ def of_job(study: Study, architecture: str, device: torch.device) -> float:
         needs = of_networks(architecture, px, training, precision, replicas, together)
     except RuntimeError:  # they cannot be stacked
         needs = of_networks(architecture, px, training, precision, replicas)
-    return held + needs + (LIBRARIES if device.type == "cpu" else 0)
+    return footprint.held(study) + needs + (footprint.LIBRARIES if device.type == "cpu" else 0)
 
 
 def free(device: torch.device, asked: float) -> float:
