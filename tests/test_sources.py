@@ -96,6 +96,21 @@ def test_what_fits_is_held(stored, room, kind, hold):
     assert line.startswith("10 structures: ")
 
 
+def test_on_a_gpu_its_own_memory_counts(stored, monkeypatch):
+    """And not what the job may use of the host's."""
+
+    class OnGpu(Stored):
+        def load(self):
+            return "in memory"
+
+    split = OnGpu(stored.names, stored.paths, stored.shards, torch.device("cuda"))
+    for free, host, expected in ((1e9, 1e3, "in memory"), (1e3, 1e9, split)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 2e9))
+        (found,), hold, _ = choose([split], 32, host)
+        assert found is expected
+        assert hold == (free == 1e9)
+
+
 @pytest.mark.parametrize("noise", ["fresh", "fixed"])
 def test_networks_are_the_same_wherever_the_waves_are(stored, make_split, camera, condition, noise):
     settings = Training(precision="float32", batch_size=4, epochs=2, noise=noise)

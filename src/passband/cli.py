@@ -44,7 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
 
     ahead = commands.add_parser(
-        "plan", help="say what a study will take, and what of it is left: steps, memory, files, hours"
+        "plan",
+        help="say what a study will take, and what of it is left: steps, memory, files, hours",
     )
     ahead.add_argument("file", type=Path, help="a study file, such as studies/pilot.yaml")
     ahead.add_argument(

@@ -50,7 +50,9 @@ def _waves(study: Study, structures: int) -> int:
 def held(study: Study) -> int:
     """Return the bytes of a train job's exit waves, masks and images, held in memory."""
     of = study.study.structures
-    return _waves(study, of.train + of.val) + of_images(of.train + of.val, study.microscope.field_px)
+    return _waves(study, of.train + of.val) + of_images(
+        of.train + of.val, study.microscope.field_px
+    )
 
 
 def of_networks(

@@ -27,6 +27,7 @@ from passband.stacking import Alone, Stack
 #: What may be taken over what is counted.
 SLACK = 2.0
 
+
 class _Peak(TorchDispatchMode):
     """Adds up the storages that are alive, and keeps the highest sum."""
 
