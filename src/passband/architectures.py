@@ -69,7 +69,7 @@ class Compact:
 
     @property
     def weights(self) -> int:
-        """Number of weights: of two 3 × 3 convolutions a block, each normalised, and of the head."""
+        """Number of weights: two normalised 3 × 3 convolutions a block, and the head."""
         channels = [self.width * 2**level for level in range(self.depth + 1)]
         inputs = [1, *channels[:-1], *(c + 2 * c for c in channels[:-1])]
         outputs = [*channels, *channels[:-1]]
@@ -81,8 +81,8 @@ class Compact:
         """Memory of a step, or of validation if that is more, per pixel of a batch, in float32.
 
         Validation predicts four times as many images, and holds 4½ times `width` numbers a pixel
-        at the last join. A step keeps for its gradients what convolutions and normalisations make:
-        four times the channels of all 2·`depth` + 1 blocks; and what pooling makes, with its places.
+        at the last join. For its gradients a step keeps what convolutions and normalisations make,
+        four times the channels of each block, and what pooling makes, with its places.
         """
         kept = 17.5 - 13.5 / 2**self.depth
         return 4 * max(4 * (4.5 * self.width + 2), (kept + 2) * self.width + 3)
