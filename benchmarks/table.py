@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from passband import information, ood, store, table
+from passband import information, jobs, ood, store, table
 from passband.config import Study, load
 from passband.grid import batches
 from passband.scores import OUTCOMES
@@ -97,7 +97,8 @@ def select_dice(study: Study, folder: Path) -> None:
 
 def pairs(study: Study, folder: Path) -> None:
     q = np.linspace(0, study.microscope.sampling.cutoff, 256)
-    curves = {"flat": (q, np.ones_like(q)), **{s: (q, np.exp(-q)) for s in study.specimens}}
+    curves = {"flat": (q, np.full_like(q, 0.005))}
+    curves |= {s: (q, 0.02 * np.exp(-4 * q)) for s in study.specimens}
     metrics = information.metrics(
         study.train_conditions,
         study.test_conditions,
@@ -109,6 +110,7 @@ def pairs(study: Study, folder: Path) -> None:
 
 
 def bootstrap(study: Study, folder: Path) -> None:
+    jobs.cap_threads(1)  # as the job does, whose threads are those below
     metrics = ood.metrics(
         table.load(folder / "table.zarr"),
         store.read(folder / "information.zarr", store.INFORMATION),
@@ -151,6 +153,7 @@ def main() -> None:
     file = ROOT / "studies/smallest.yaml" if options.quick else options.study
     study = load(file)
     if options.step:
+        jobs.keep_memory()  # as the jobs do
         started = time.perf_counter()
         STEPS[options.step](study, options.folder)
         print(time.perf_counter() - started)

@@ -109,6 +109,7 @@ def test_quasi_coherent_images_are_abtems(seed):
     assert theirs.std() > 0.02  # there is contrast to compare
 
 
+@pytest.mark.slow
 def test_200_random_conditions_are_abtems():
     largest = {torch.float64: 0.0, torch.float32: 0.0}
     for seed in range(200):

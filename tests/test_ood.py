@@ -344,6 +344,17 @@ def test_intervals_contain_the_estimate():
             assert (low < high).all()
 
 
+def test_intervals_are_percentiles_of_the_draws_that_are_not_nan():
+    samples = np.random.default_rng(0).normal(size=(41, 3, 4))
+    samples[:7, 0, 1] = samples[5, 1] = samples[1:, 2, 0] = samples[:, 2, 3] = np.nan
+    edges = [0.03, 0.5, 1.0]
+    with pytest.warns(RuntimeWarning, match="All-NaN"):
+        expected = np.nanquantile(samples, edges, axis=0)
+    found = ood._interval(samples, edges)
+    np.testing.assert_allclose(found, np.moveaxis(expected, 0, -1), rtol=1e-6)
+    assert np.isnan(found[2, 3]).all()
+
+
 def test_no_draws_leave_intervals_out():
     found = run(MATRIX)
     assert not [name for name in found.data_vars if name.endswith("_interval")]

@@ -51,7 +51,9 @@ def test_every_key_says_why(path):
     assert [line for line in bare if line != "__definitions__:"] == []  # it has a heading
 
 
-@pytest.mark.parametrize("name", CLUSTERS)
+@pytest.mark.parametrize(
+    "name", ["slurm", *(pytest.param(name, marks=pytest.mark.slow) for name in CLUSTERS[1:])]
+)
 def test_a_gpu_is_asked_for_where_it_is_used(name):
     resources = dry_run(name)
     assert {"information", "aggregate", "ood", "figure_ctf"} | GPU_RULES <= resources.keys()
@@ -60,6 +62,7 @@ def test_a_gpu_is_asked_for_where_it_is_used(name):
     assert all("mem_mb=" in line and "runtime=" in line for line in resources.values())
 
 
+@pytest.mark.slow
 def test_account_partition_and_qos_come_from_the_environment():
     variables = {"SBATCH_ACCOUNT": "materials", "SBATCH_PARTITION": "cpus", "SBATCH_QOS": "night"}
     variables |= {"PASSBAND_GPU_PARTITION": "a100s", "PASSBAND_GPU_MODEL": "a100"}
@@ -72,6 +75,7 @@ def test_account_partition_and_qos_come_from_the_environment():
     assert not any("slurm_" in line or "qos" in line for line in dry_run("slurm").values())
 
 
+@pytest.mark.slow
 def test_perlmutter_has_nodes_of_two_kinds():
     for rule, line in dry_run("perlmutter").items():
         assert f"constraint={'gpu' if rule in GPU_RULES else 'cpu'}" in line
@@ -94,6 +98,7 @@ def test_no_profile_submits_arrays(name):
     assert not re.search(r"^slurm-array-jobs", read(name), re.M)
 
 
+@pytest.mark.slow
 def test_the_three_jobs_that_come_first_are_three():
     """docs/cluster.md's own command."""
     page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")

@@ -50,6 +50,7 @@ def graph(text):
     )
 
 
+@pytest.mark.slow
 def test_the_rule_graph_is_drawn_from_the_snakefile():
     (shown,) = blocks("mermaid")
     process = subprocess.run(

@@ -1,11 +1,13 @@
 """Seeds by hashing names."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passband.seeds import generator, seed
+from passband.seeds import generator, seed, stratified_normal
 
 names = st.lists(
     st.integers(0, 10**6) | st.text("abcdefghijklmnop+-._0123456789", max_size=8),
@@ -50,6 +52,18 @@ def test_generators_repeat_and_are_independent():
     draws = [generator("study", i).normal(size=1000) for i in (0, 0, 1)]
     np.testing.assert_array_equal(draws[0], draws[1])
     assert abs(np.corrcoef(draws[0], draws[2])[0, 1]) < 0.15
+
+
+def test_stratified_normals_have_one_in_each_interval_of_every_dimension():
+    found = stratified_normal(32, 5, "study", 1)
+    np.testing.assert_array_equal(found, stratified_normal(32, 5, "study", 1))
+    assert not np.any(found == stratified_normal(32, 5, "study", 2))
+    cdf = np.vectorize(NormalDist().cdf)(found)
+    np.testing.assert_array_equal(np.sort(cdf * 32 // 1, 0), np.tile(np.arange(32)[:, None], 5))
+    # Means come out ten times as close as those of independent draws.
+    assert stratified_normal(256, 20, "a").mean(0).std() < 0.1 / np.sqrt(256)
+    many = stratified_normal(4000, 3, "b")
+    np.testing.assert_allclose(np.cov(many.T), np.eye(3), atol=0.06)
 
 
 def test_seeds_fill_their_range():

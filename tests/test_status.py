@@ -2,14 +2,14 @@
 
 import os
 import re
-import signal
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from passband import PassbandError, cli, jobs, status
+from passband import PassbandError, cli, jobs, lease, status
 from passband.config import validate
 from passband.grid import batches
 
@@ -389,7 +389,7 @@ def test_watch_draws_again_until_ctrl_c_and_only_on_a_terminal(
         if len(drawn) == 2:
             mixed.trained(CELLS[2], "r000-002", 10)
         if len(drawn) == 3:
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt  # the signal itself would be ignored in the background
 
     monkeypatch.setattr(cli.sys.stdout, "isatty", lambda: True)
     monkeypatch.setattr(cli.time, "sleep", sleep)
@@ -400,16 +400,30 @@ def test_watch_draws_again_until_ctrl_c_and_only_on_a_terminal(
     assert (out.count("8 of 40"), out.count("11 of 40")) == (2, 1)
 
 
-def test_a_running_jobs_log_is_touched(tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "HEARTBEAT_S", 0.01)
-    log = tmp_path / "train.log"
-    with jobs.job("train", log, 1, {}) as job:
-        os.utime(log, (0, 0))
+@pytest.mark.parametrize(
+    ("age", "state", "silent"),
+    [
+        (10, "running", False),
+        (status.PATIENCE_S - 1, "running", False),
+        (status.PATIENCE_S + 1, "failed", True),
+    ],
+)
+def test_a_job_lives_as_long_as_its_lease(results, age, state, silent):
+    results.log("train", CELLS[1], "r000-002", 1e6, LIVES)
+    held = results.folder / f"logs/train/{'/'.join(CELLS[1])}/r000-002.lease"
+    held.mkdir()
+    os.utime(held, (NOW - age, NOW - age))
+    (job,) = [job for job in results.look().jobs if job.time]
+    assert (job.state, job.silent, job.time) == (state, silent, NOW - age)
+
+
+def test_a_running_job_lives_however_long_it_has_nothing_to_log(results, monkeypatch):
+    monkeypatch.setattr(lease, "held", partial(lease.held, pulse=0.01))
+    log = results.folder / "logs/ood.log"
+    with jobs.job("ood", log, 1, {}):
+        for path in (log, log.with_suffix(".lease")):
+            os.utime(path, (0, 0))
         deadline = time.monotonic() + 10
-        while log.stat().st_mtime == 0:
+        while status.look(STUDY, results.folder).stages["ood"][0].state != "running":
             assert time.monotonic() < deadline, "no heartbeat"
             time.sleep(0.005)
-        job.made = "it"
-    os.utime(log, (0, 0))
-    time.sleep(0.05)
-    assert log.stat().st_mtime == 0  # nothing beats on after the job

@@ -19,7 +19,7 @@ from passband.config import Microscope, Training
 from passband.examples import Camera
 from passband.learner import Learner
 from passband.store import FullError
-from passband.training import Clock, StoppedError
+from passband.training import Clock, Keeper, StoppedError
 
 NAME = "compact-w4-d2"
 
@@ -326,6 +326,28 @@ def test_a_signal_saves_and_stops(fit, tmp_path, monkeypatch, number, on_slurm):
     assert signal.getsignal(number) is before
     done = fit(1, {"unfinished": tmp_path, "context": "x"})
     assert alike({0: done}, {0: fit(1)})
+
+
+@pytest.mark.parametrize(
+    ("moment", "after", "saved"),
+    [("on_train_batch_end", 1, 2), ("on_train_batch_end", 3, 3), ("on_validation_start", 6, 6)],
+    ids=["after a step is over", "at the end of an epoch", "in validation"],
+)
+def test_a_signal_at_any_moment_saves_and_stops(fit, tmp_path, monkeypatch, moment, after, saved):
+    """Also when Lightning, which listens to SIGTERM too, would have left by itself."""
+    hook = getattr(Keeper, moment)
+
+    def terminated(self, *arguments):
+        hook(self, *arguments)
+        if self._learners[0].steps == after:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, moment, terminated)
+        with pytest.raises(StoppedError, match="for SIGTERM; its state is saved"):
+            fit(1, {"unfinished": tmp_path, "context": "x"})
+    (file,) = tmp_path.iterdir()
+    assert checkpoints.load(file, "x")[1]["steps"] == saved
 
 
 def test_saves_are_at_the_interval(fit, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ import yaml
 from ase.build import bulk
 from snakemake.utils import update_config
 
-from passband import plan, status, table
+from passband import ctf, plan, status, store, table, units
 from passband.config import Study, load
 from passband.examples import Camera, Split
 from passband.grid import Condition
@@ -216,6 +216,31 @@ def test_the_same_study_run_again_gives_the_same_table(finished, tmp_path):
     again.run("results/smallest/table.zarr", study="studies/smallest.yaml")
     # On one kind of device and number of threads nothing differs, not even in the last pixel.
     np.testing.assert_array_equal(counts(again), counts(finished))
+
+
+@pytest.mark.slow
+def test_information_has_the_signal_of_the_studys_own_waves(finished):
+    study, results = load(SMALLEST), finished.folder / "results/smallest"
+    found = store.read(results / "information.zarr", store.INFORMATION)
+    expected = {"specimen": "gold", "split": "train", "seed": study.study.seed}
+    shards = sorted((results / "waves/gold/train").glob("*.zarr.zip"))
+    waves = store.read_many(shards, store.WAVES, "structure", expected, ["spectrum"])
+    b = [(s / s[len(s) // 2, len(s) // 2]) for s in waves.spectrum.values[:, 0].astype(complex)]
+    b2 = np.mean([np.abs((x - x[::-1, ::-1].conj()) / 2) ** 2 for x in b], 0)
+    # Of the condition's own lens, on the waves' own frequencies.
+    sampling, condition = study.microscope.sampling, study.train_conditions[0]
+    q, phi = sampling.frequencies()
+    # Rings have one power, the mean of theirs; their widths are what the two integrals differ by.
+    ring = np.rint(q * sampling.field_A).astype(int)
+    b2 = (np.bincount(ring.ravel(), b2.ravel()) / np.bincount(ring.ravel()))[ring]
+    T = ctf.transfer(units.optics(condition, study.microscope), q, phi)
+    inside = (q > 0) & (q <= sampling.cutoff)
+    share = np.sum((b2 * T**2)[inside]) / np.sum(b2[inside])
+    assert found.transfer_train.sel(weight="gold")[0] == pytest.approx(share, rel=0.1)
+    for weight, power in (("gold", b2 * sampling.field_A**2), ("flat", 0.005)):
+        s = 4 * condition.dose_e_per_A2 * power * T**2
+        bits = np.sum(np.log2(1 + s)[inside]) / 2 / sampling.field_A**2
+        assert found.capacity_train.sel(weight=weight)[0] == pytest.approx(bits, rel=0.03)
 
 
 @pytest.mark.slow
@@ -615,6 +640,7 @@ def test_a_hole_is_an_error_unless_allowed(copied):
     assert int((whole.status == table.STATUS["missing"]).sum()) == 2
 
 
+@pytest.mark.slow
 def test_holes_are_not_allowed_to_be_everything(tmp_path):
     place = Workplace(tmp_path / "w")
     printed = place.run(study=place.study(study={"allow_incomplete": True}), fails=True)
@@ -660,6 +686,7 @@ def test_images_of_the_training_grid_only_are_written_too(copied):
     np.testing.assert_array_equal((images.instances > 0).any("face"), images["mask"])
 
 
+@pytest.mark.slow
 def test_images_of_no_grid_are_refused(tmp_path):
     place = Workplace(tmp_path / "w")
     # Defocus of one grid with dose of the other: a condition of neither.
@@ -690,6 +717,7 @@ def test_the_gallery_is_a_sheet_for_each_specimen_and_no_part_of_a_run(copied):
 # ── Configuration on the command line ────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_without_a_name_config_yaml_is_the_study(tmp_path):
     jobs = Workplace(tmp_path / "w").jobs()
     study = Study()
@@ -710,20 +738,32 @@ def test_a_named_study_stands_instead_of_config_yaml(tmp_path):
     assert "waves/gold/" not in printed
 
 
+BAD = {
+    "key": ({"grod": {"defocus_nm": [5]}}, ("grod", "unknown key", "did you mean grid?")),
+    "metres": ({"grid": {"cs_um": [1.2e6]}}, ("grid.cs_um", "1.2e+06", "9999.999 µm")),
+    "negative": ({"grid": {"dose_e_per_A2": [-5]}}, ("grid.dose_e_per_A2", "-5", "0.01")),
+    "aperture": ({"grid": {"aperture_mrad": [30]}}, ("grid.aperture_mrad", "30", "18.75 mrad")),
+    "material": (
+        {"specimens": {"gold": {"material": "Unobtainium"}}},
+        ("material", "Unobtainium", "Au"),
+    ),
+    "empty split": (
+        {"study": {"structures": {"train": 0}}},
+        ("study.structures.train = 0", "between 2 and"),
+    ),
+    "architecture": (
+        {"training": {"architectures": ["unet-zero"]}},
+        ("unet-zero", "unet-resnet18"),
+    ),
+}
+
+
+# A start of Snakemake takes seconds; test_config has the same without, and more.
 @pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"grod": {"defocus_nm": [5]}}, ("grod", "unknown key", "did you mean grid?")),
-        ({"grid": {"cs_um": [1.2e6]}}, ("grid.cs_um", "1.2e+06", "9999.999 µm")),
-        ({"grid": {"dose_e_per_A2": [-5]}}, ("grid.dose_e_per_A2", "-5", "0.01")),
-        ({"grid": {"aperture_mrad": [30]}}, ("grid.aperture_mrad", "30", "18.75 mrad")),
-        ({"specimens": {"gold": {"material": "Unobtainium"}}}, ("material", "Unobtainium", "Au")),
-        ({"study": {"structures": {"train": 0}}}, ("study.structures.train = 0", "between 2 and")),
-        ({"training": {"architectures": ["unet-zero"]}}, ("unet-zero", "unet-resnet18")),
-    ],
-    ids=["key", "metres", "negative", "aperture", "material", "empty split", "architecture"],
+    "which", ["key", *(pytest.param(w, marks=pytest.mark.slow) for w in list(BAD)[1:])]
 )
-def test_bad_input_is_one_line_before_any_job(tmp_path, changes, words):
+def test_bad_input_is_one_line_before_any_job(tmp_path, which):
+    changes, words = BAD[which]
     place = Workplace(tmp_path / "w")
     study = place.study(**changes)
     printed = place.run(study=study, fails=True)
@@ -734,6 +774,7 @@ def test_bad_input_is_one_line_before_any_job(tmp_path, changes, words):
     assert not (place.folder / "results").exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_yaml_is_refused_without_a_traceback(tmp_path):
     place = Workplace(tmp_path / "w")
     (place.folder / "broken.yaml").write_text("study: [1, 2")
@@ -763,10 +804,12 @@ def test_the_papers_graph_is_built_in_twenty_seconds_and_a_gigabyte():
     assert (cpu_seconds() - started) / 2 < 20  # it builds the graph twice, once to count its files
 
 
+@pytest.mark.slow
 def test_snakemake_finds_nothing_to_criticise(tmp_path):
     assert "Congratulations" in Workplace(tmp_path / "w").run("--lint")
 
 
+@pytest.mark.slow
 def test_the_slurm_profile_is_found_from_the_root(tmp_path):
     printed = Workplace(tmp_path / "w").run("--profile", "slurm", "--dry-run", "--quiet", "rules")
     assert "train" in printed

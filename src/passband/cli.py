@@ -178,11 +178,11 @@ def _export(options: argparse.Namespace) -> int:
     if options.file.suffix != ".extxyz":
         raise PassbandError(f"file = {str(options.file)!r}: must end in .extxyz")
 
-    from passband import seeds, specimen  # ase takes a second to import
+    from passband import simulate  # ase takes a second to import
 
-    rng = seeds.generator(study.study.seed, name, split, index, "structure")
-    atoms = specimen.draw(study.specimens[name], study.microscope.sampling, rng).atoms
-    atoms.info = {"study": study.study.name, "seed": study.study.seed, "specimen": name}
+    seed, sampling = study.study.seed, study.microscope.sampling
+    atoms = simulate.structure(name, study.specimens[name], sampling, seed, split, index).atoms
+    atoms.info = {"study": study.study.name, "seed": seed, "specimen": name}
     atoms.info |= {"split": split, "structure": index, "passband": __version__}
     beside = options.file.with_name(f".{options.file.name}.part")
     atoms.write(beside, format="extxyz")

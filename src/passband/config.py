@@ -111,8 +111,7 @@ class Spread(Block):
     """How much images under one condition differ: what makes it a narrow distribution.
 
     Every image has a draw of its own, from its specimen, split, structure, condition and the number
-    of the draw. A spread of 0 changes nothing. Information metrics leave spreads out: they are
-    those of the condition itself.
+    of the draw. A spread of 0 changes nothing. Information metrics are expectations over spreads.
     """
 
     focus_nm: float = key(
@@ -809,11 +808,26 @@ class Information(Block):
 
     weights: Annotated[list[Literal["flat", "specimen"]], AfterValidator(_distinct)] = key(
         lambda: ["flat", "specimen"],
-        "Weights w(q): 1, or the specimen's mean power spectrum.",
+        "Weights w(q): the same everywhere, or the specimen's mean power spectrum.",
         min_length=1,
+    )
+    flat_power_A2: float = key(
+        0.005,
+        "Power spectral density of the wave's linear contrast that the flat weight stands for, "
+        "where metrics know of the dose. The default is near that of 2 nm of gold on 1 nm of "
+        "carbon, over its band.",
+        "Å²",
+        gt=0,
+        le=1000,
     )
     samples: int = key(
         2048, "Radial frequencies between 0 and the band limit.", ge=64, le=1_000_000
+    )
+    draws: int = key(
+        32,
+        "Pairs of lenses and doses drawn to average metrics over, of a microscope with spreads.",
+        ge=1,
+        le=10_000,
     )
 
 

@@ -78,6 +78,32 @@ def mtf(
     raise ValueError(f"MTF {form!r}: must be none, gaussian, lorentzian or table")
 
 
+def response(
+    sampling: Sampling,
+    k: np.ndarray,
+    vibration_rms: float = 0.0,
+    form: str = "none",
+    at_nyquist: float = 1.0,
+    table: Sequence[Sequence[float]] = (),
+) -> np.ndarray:
+    """Return what vibration and detector leave of an image's contrast.
+
+    The MTF is taken to include the pixel's own sinc, as a measured one does; arguments are those of
+    :func:`vibration` and :func:`mtf`, the vibration's in Å.
+
+    Parameters
+    ----------
+    k : array
+        Spatial frequency [cycles/pixel].
+
+    Returns
+    -------
+    float64 array
+        Of the shape of `k`; 1 at zero frequency, so that no electron is lost.
+    """
+    return vibration(vibration_rms, k / sampling.pixel_A) * mtf(form, 2 * k, at_nyquist, table)
+
+
 def blur(
     sampling: Sampling,
     vibration_rms: float = 0.0,
@@ -85,18 +111,15 @@ def blur(
     at_nyquist: float = 1.0,
     table: Sequence[Sequence[float]] = (),
 ) -> np.ndarray | None:
-    """Return what multiplies the spectrum of an image, laid out as ``rfft2`` wants it.
-
-    None if nothing does. The MTF is taken to include the pixel's own sinc, as a measured one does;
-    arguments are those of :func:`vibration` and :func:`mtf`, the vibration's in Å.
+    """Return :func:`response` over the spectrum of an image, laid out as ``rfft2`` wants it.
 
     Returns
     -------
     (px, px//2 + 1) float64 array or None
-        1 at zero frequency, so that no electron is lost.
+        None if it is 1 throughout.
     """
     if vibration_rms == 0 and (form == "none" or (form != "table" and at_nyquist == 1)):
         return None
     px = sampling.px
-    k = np.hypot(np.fft.fftfreq(px)[:, None], np.fft.rfftfreq(px)[None, :])  # cycles/pixel
-    return vibration(vibration_rms, k / sampling.pixel_A) * mtf(form, 2 * k, at_nyquist, table)
+    k = np.hypot(np.fft.fftfreq(px)[:, None], np.fft.rfftfreq(px)[None, :])
+    return response(sampling, k, vibration_rms, form, at_nyquist, table)

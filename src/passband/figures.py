@@ -157,68 +157,91 @@ def matrix(ood: xr.Dataset, palette: str) -> Figure:
 
 
 def metrics(ood: xr.Dataset, information: xr.Dataset, palette: str) -> Figure:
-    """Return Dice under other conditions over overlap and coverage, a row for each weight.
+    """Return how well each information metric ranks Dice under other conditions.
 
-    Every point is a pair of different conditions, under a specimen's weight of that specimen's
-    networks; ρ is Spearman's rank correlation over all points of a panel, and over those whose two
-    conditions have the same dose.
+    Above, Spearman's ρ of every metric, for each weight: filled over all pairs of different
+    conditions, open over those of the same dose. Below, for each weight, the pairs themselves over
+    the metric of the largest |ρ| over all of them. A specimen's weight is of its networks alone.
     """
     _theme()
     weights = [str(w) for w in information.weight.values]
-    columns = {
-        "overlap": "overlap σ",
-        "overlap_abs": "overlap σ of |T|",
-        "coverage": "coverage κ",
-    }
-    figure, axes = plt.subplots(
-        len(weights),
-        len(columns),
-        figsize=(8.2, 2.3 * len(weights) + 0.6),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
+    names = [name for name, v in information.data_vars.items() if {"train", "test"} <= {*v.dims}]
     pairs = _pairs(ood)
     pairs = pairs[pairs["train"] != pairs["test"]].dropna(subset="dice").reset_index(drop=True)
     shift = pairs["test_dose_e_per_A2"] / pairs["train_dose_e_per_A2"]
-    pairs["dose, test / train"] = [f"{ratio:.3g}" for ratio in shift]
     order = list(dict.fromkeys(f"{ratio:.3g}" for ratio in sorted(shift)))
     many = len(order) > 7
+    hue = np.log10(shift) if many else shift.map("{:.3g}".format)
     information = information.sel(train=ood.train.values, test=ood.test.values)
-    for row, weight in zip(axes, weights, strict=True):
+    columns = min(len(weights), 2)
+    heights = [0.17 * len(names) + 0.7] + [2.0] * -(-len(weights) // columns)
+    figure = plt.figure(figsize=(4.4, sum(heights) + 0.5), layout="constrained")
+    grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
+    ranks = figure.add_subplot(grid[0, :])
+    colours = sns.color_palette(palette, len(weights))
+    for number, (weight, colour) in enumerate(zip(weights, colours, strict=True)):
         found = information.sel(weight=weight).transpose("train", "test", ...)
         # A specimen's spectrum says nothing of networks trained on another specimen.
         own = pairs if weight == "flat" else pairs[pairs["specimen"] == weight]
-        equal = own[shift[own.index] == 1].index
-        hue = np.log10(shift) if many else pairs["dose, test / train"]
-        for ax, (variable, title) in zip(row, columns.items(), strict=True):
-            x = pd.Series(found[variable].values[own["i"], own["j"]], own.index)
-            if len(own):
-                sns.scatterplot(
-                    x=x.values,
-                    y=own["dice"].values,
-                    ax=ax,
-                    s=14,
-                    alpha=0.7,
-                    lw=0,
-                    hue=hue[own.index].values,
-                    hue_order=None if many else order,
-                    hue_norm=(hue.min(), hue.max()) if many else None,
-                    palette=palette,
-                    legend=ax is axes[0, 0] and "auto",
-                    rasterized=len(own) > 5000,
-                )
-            ax.set_title(
-                f"weight {weight}\nρ = {_rho(x, own.dice):.2f}, at equal dose "
-                f"{_rho(x[equal], own.dice[equal]):.2f}",
-                fontsize="small",
+        same = own.index[shift[own.index] == 1]
+        values = {name: pd.Series(found[name].values[own.i, own.j], own.index) for name in names}
+        every = {name: _rho(x, own.dice) for name, x in values.items()}
+        equal = {name: _rho(x[same], own.dice[same]) for name, x in values.items()}
+        y = np.arange(len(names)) + 0.6 * ((number + 0.5) / len(weights) - 0.5)
+        for rho, face in ((every, colour), (equal, "white")):
+            ranks.scatter(list(rho.values()), y, 14, facecolor=face, edgecolor=colour, label=weight)
+        best = max(names, key=lambda name: np.nan_to_num(abs(every[name])))
+        ax = figure.add_subplot(grid[1 + number // columns, number % columns])
+        if len(own):
+            sns.scatterplot(
+                x=values[best].values,
+                y=own["dice"].values,
+                ax=ax,
+                s=9,
+                alpha=0.7,
+                lw=0,
+                hue=hue[own.index].values,
+                hue_order=None if many else order,
+                hue_norm=(hue.min(), hue.max()) if many else None,
+                palette=palette,
+                legend=number == 0 and "auto",
+                rasterized=len(own) > 5000,
             )
-            ax.set(xlabel=title, ylabel="mean Dice", ylim=(-0.03, 1.03))
-    if axes[0, 0].get_legend():
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        axes[0, 0].get_legend().remove()
-        title = "log₁₀ of dose, test / train" if many else "dose, test / train"
-        figure.legend(handles, labels, title=title, loc="outside right upper")
+        unit = found[best].attrs.get("units", "1")
+        ax.set_title(
+            f"weight {weight}, ρ = {every[best]:.2f},\nat equal dose {equal[best]:.2f}",
+            fontsize="small",
+        )
+        ax.set(
+            xlabel=best if unit == "1" else f"{best} ({unit})",
+            ylabel="" if number % columns else "mean Dice",
+            ylim=(-0.03, 1.03),
+        )
+        if legend := ax.get_legend():
+            handles, labels = ax.get_legend_handles_labels()
+            legend.remove()
+            title = "log₁₀ of dose, test / train" if many else "dose, test / train"
+            figure.legend(
+                handles, labels, title=title, loc="outside lower center", ncols=7, fontsize="small"
+            )
+    ranks.axvline(0, color="0.7", lw=0.8, zorder=0)
+    ranks.set_yticks(range(len(names)), names)
+    ranks.invert_yaxis()
+    ranks.set(
+        xlim=(-1, 1),
+        xticks=[-1, -0.5, 0, 0.5, 1],
+        xlabel="Spearman's ρ with Dice (open: at equal dose)",
+    )
+    ranks.grid(axis="y", color="0.93")
+    handles, labels = ranks.get_legend_handles_labels()
+    ranks.legend(
+        handles[::2],
+        [f"weight {name}" for name in labels[::2]],
+        fontsize="small",
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1),
+        ncols=3,
+    )
     return figure
 
 

@@ -24,8 +24,9 @@ from passband.config import validate
 
 logger = logging.getLogger("passband")
 
-#: A running job's log is touched this often [s], so that its age tells whether the job lives.
-HEARTBEAT_S = 60.0
+#: What stands for ``.log`` in the name of a job's lease. The lease's time of change, a heartbeat's,
+#: tells whether the job lives.
+LEASE = ".lease"
 
 # Parameters of the GNU C library's mallopt, from its malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -121,12 +122,16 @@ def job(
         Minutes after which SLURM ends it, see :func:`budget`.
     """
     started, logfile = time.monotonic(), Path(logfile)
-    with _logging(logfile), _heartbeat(logfile), _heeding_sigterm():
+    with _logging(logfile), _heeding_sigterm():
+        now, host = time.strftime("%H:%M:%S"), socket.gethostname()
+        # For whoever looks into it: no line for the screen, and none on a full disk.
+        with contextlib.suppress(OSError), logfile.open("a", encoding="utf-8") as file:
+            print(f"{now} started on {host}, process {os.getpid()}", file=file)
         try:
             cap_threads(threads)
             keep_memory()
             running = Job(name, config, runtime and budget(runtime))
-            with lease.held(logfile.with_suffix(".lease"), running.deadline):
+            with lease.held(logfile.with_suffix(LEASE), running.deadline):
                 yield running
         except _Done as done:
             running.made = str(done)
@@ -165,29 +170,6 @@ def ended(log: str, rule: str) -> str | None:
         by_hand = re.search(r"^KeyboardInterrupt\b.*\Z|: stopped in .* for SIGINT;", last, re.M)
         return "interrupted" if by_hand else "failed"
     return "done" if re.fullmatch(rf"{rule}\b.*: .+ in \d+\.\d s", last) else None
-
-
-@contextlib.contextmanager
-def _heartbeat(logfile: Path) -> Iterator[None]:
-    """Say in the log where the job runs, and touch it as long as it does."""
-    now, host = time.strftime("%H:%M:%S"), socket.gethostname()
-    # For whoever looks into it: no line for the screen, and none on a full disk.
-    with contextlib.suppress(OSError), logfile.open("a", encoding="utf-8") as file:
-        print(f"{now} started on {host}, process {os.getpid()}", file=file)
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(HEARTBEAT_S):
-            with contextlib.suppress(OSError):
-                os.utime(logfile)
-
-    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _fail(name: str, why: object) -> NoReturn:

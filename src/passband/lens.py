@@ -8,6 +8,9 @@ import numpy as np
 from passband.ctf import Optics
 from passband.seeds import generator
 
+#: Random numbers in a draw: defocus, dose, and two for each complex coefficient.
+NUMBERS = 8
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -54,8 +57,6 @@ class Spread:
     def draw(self, optics: Optics, names: Sequence[str | int]) -> tuple[Optics, float]:
         """Return the lens of one image, and its dose over the condition's.
 
-        Every quantity has its own random number, which the other spreads do not change.
-
         Parameters
         ----------
         optics : Optics
@@ -66,9 +67,27 @@ class Spread:
         Returns
         -------
         (Optics, float)
-            The condition's optics with defocus and aberrations of the image's own; its dose [1].
+            See :meth:`at`.
         """
-        normal = generator(*names).standard_normal(8)
+        return self.at(optics, generator(*names).standard_normal(NUMBERS))
+
+    def at(self, optics: Optics, normal: np.ndarray) -> tuple[Optics, float]:
+        """Return the lens and the dose that normal random numbers stand for.
+
+        Parameters
+        ----------
+        optics : Optics
+            The condition's.
+        normal : (NUMBERS,) float array
+            Independent standard normal numbers. Every quantity has its own, which the other
+            spreads do not change.
+
+        Returns
+        -------
+        (Optics, float)
+            The condition's optics with defocus and aberrations of the image's own; its dose over
+            the condition's [1].
+        """
         # Of a lognormal distribution, var/mean² = exp(σ²) − 1 and mean = exp(μ + σ²/2).
         variance = np.log1p(self.dose**2)
         dose = float(np.exp(np.sqrt(variance) * normal[1] - variance / 2))

@@ -153,6 +153,23 @@ def resample(number: int, draws: int, *names: str | int) -> np.ndarray:
     return random.multinomial(number, np.full(number, 1 / number), size=draws).astype(float)
 
 
+def _there(D: np.ndarray) -> np.ndarray:
+    """Return the replicas of D (replica, test, structure) that are not NaN."""
+    return D[np.isfinite(D[:, 0, 0])]
+
+
+def _mean(D: np.ndarray) -> np.ndarray:
+    """Return the mean of D (replica, test, structure) as (test,); NaN without a replica."""
+    D = _there(D)
+    return D.mean((0, 2)) if len(D) else np.full(D.shape[1], np.nan)
+
+
+def _deviation(D: np.ndarray) -> np.ndarray:
+    """Return the deviation of D over replicas, as :func:`_mean`; NaN with fewer than two."""
+    D = _there(D)
+    return D.mean(2).std(0, ddof=1) if len(D) > 1 else np.full(D.shape[1], np.nan)
+
+
 def _means(D: np.ndarray, weights: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Return weighted means of D (replica, test, structure) as (draws, test).
 
@@ -173,12 +190,21 @@ def _means(D: np.ndarray, weights: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 
 
 def _interval(samples: np.ndarray, edges: list[float]) -> np.ndarray:
-    """Return percentiles of the draws (draws, ...) as (..., 2), draws that are NaN left out."""
-    bounds = np.quantile(samples, edges, axis=0)
-    some = np.isnan(bounds[0]) & np.isfinite(samples).any(0)
-    if some.any():  # np.nanquantile is slow and seldom needed
-        bounds[:, some] = np.nanquantile(samples[:, some], edges, axis=0)
-    return np.moveaxis(bounds, 0, -1)
+    """Return percentiles of the draws (draws, ...) as (..., 2), draws that are NaN left out.
+
+    To seven digits: to sort numbers of half the length in their order in memory takes a third of
+    the time of `np.quantile`, and percentiles were most of the bootstrap's.
+    """
+    samples = np.ascontiguousarray(np.moveaxis(samples, 0, -1), dtype=np.float32)
+    samples.sort(axis=-1)  # NaN come last
+    last = np.maximum(np.isfinite(samples).sum(-1, keepdims=True) - 1, 0)
+    place = last * np.array(edges)
+    below = place.astype(int)
+    low, high = (
+        np.take_along_axis(samples, k, -1).astype(float)
+        for k in (below, np.minimum(below + 1, last))
+    )
+    return low + (high - low) * (place - below)
 
 
 def metrics(
@@ -276,36 +302,32 @@ def _of_group(
             others[i, k] = False
     near = distance < (np.median(distance[others]) if others.any() else 0.0)
 
-    def row(i: int) -> np.ndarray:
-        counts = cells.isel(train=i).transpose("replica", "test", "structure", "outcome")
-        return dice(counts.values)
+    def dice_of(i: int, columns: slice = slice(None)) -> np.ndarray:
+        counts = cells.isel(train=i, test=columns)
+        return dice(counts.transpose("replica", "test", "structure", "outcome").values)
 
-    # M(j, j) of every test condition, as it is and in every draw: a pass of its own over the
-    # table, since all rows at once would not fit in memory at the paper's scale.
-    means, deviations = np.full((2, train, test), np.nan)
+    # M(j, j) of every test condition, as it is and in every draw, before all else: to keep every
+    # row would take too much memory at the paper's scale.
     ideal, ideal_draws = np.full(test, np.nan), np.full((draws, test), np.nan)
-    for i, k in enumerate(own):
-        D = row(i)
-        there = D[np.isfinite(D[:, 0, 0])]
-        if len(there):
-            means[i] = there.mean((0, 2))
-        if len(there) > 1:
-            deviations[i] = there.mean(2).std(0, ddof=1)
-        if k is not None:
-            ideal[k] = means[i, k]
-            ideal_draws[:, k] = _means(D[:, [k]], weights[i])[:, 0]
+
+    def find_ideal(i: int) -> None:
+        if (k := own[i]) is not None:
+            D = dice_of(i, slice(k, k + 1))
+            ideal[k] = _mean(D)[0]
+            ideal_draws[:, k] = _means(D, weights[i])[:, 0]
 
     def of_row(i: int) -> dict[str, np.ndarray]:
-        found = _of_row(means[i], ideal, own[i], near[i])
+        D = dice_of(i)
+        found = _of_row(_mean(D), ideal, own[i], near[i]) | {"dice_std": _deviation(D)}
         if draws:
-            samples = _of_row(_means(row(i), weights[i]), ideal_draws, own[i], near[i])
+            samples = _of_row(_means(D, weights[i]), ideal_draws, own[i], near[i])
             found |= {f"{name}_interval": _interval(v, edges) for name, v in samples.items()}
         return found
 
     with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(find_ideal, range(train)))
         rows = list(pool.map(of_row, range(train)))
     values = {name: np.stack([found[name] for found in rows]) for name in rows[0]}
-    values["dice_std"] = deviations
     values["effective_robustness"] = effective_robustness(values["id"], values["ood"])
     return values
 

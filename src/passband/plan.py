@@ -67,6 +67,8 @@ class Counts:
 
 def counts(study: Study) -> Counts:
     """Return what a study asks for."""
+    from passband import information  # xarray takes a second to import
+
     of, training = study.study, study.training
     split, specimens = of.structures, len(study.specimens)
     train, test = len(study.train_conditions), len(study.test_conditions)
@@ -87,7 +89,8 @@ def counts(study: Study) -> Counts:
         # The folder has a file of metadata and one of Snakemake's; so has each of 20 arrays, and 18
         # a chunk; counts and Dice have one a cell.
         "table.zarr": 2 + 20 + 18 + 2 * cells,
-        "ood.zarr, information.zarr": 104
+        "ood.zarr, information.zarr": 94
+        + 2 * (2 * len(information.SINGLE) + len(information.PAIR))
         + 4 * (of.replicas > 1)
         - 20 * (study.evaluation.bootstrap == 0),
         "figures": 5 * len(study.figures.formats),
@@ -372,11 +375,16 @@ def sizes(
     wave_bytes, weight_bytes : dict of str to float
         As in :class:`Speeds`.
     """
+    from passband import information  # xarray takes a second to import
+
     counted, of = counts(study), study.study
     structures = sum(getattr(of.structures, name) for name in SPLITS)
     kinds = len(study.training.architectures)
     pixels = counted.networks * counted.tested_on * 3 * _COUNT_BYTES
     pairs = counted.cells * len(study.specimens) * len(study.test_conditions)
+    weights_of = {"flat": 1, "specimen": len(study.specimens)}
+    compared = len(study.train_conditions) * len(study.test_conditions) * len(information.PAIR)
+    compared *= sum(weights_of[kind] for kind in study.information.weights)
     weights = counted.networks / kinds * sum(weight_bytes.values())
     matrices = 3 + 6 * (study.evaluation.bootstrap > 0)  # Dice and gaps, and ends of intervals
     return {
@@ -384,7 +392,7 @@ def sizes(
         "networks": weights + counted.jobs["train"] * 15_000,
         "records": pixels + counted.jobs["evaluate"] * _RECORD_BYTES,
         "table.zarr": pixels + counted.files["table.zarr"] * 600,
-        "ood.zarr, information.zarr": pairs * 8 * (matrices + 6) + 100_000,
+        "ood.zarr, information.zarr": 8 * (pairs * matrices + compared) + 100_000,
         "figures": float(_FIGURES_BYTES),
         "logs, benchmarks": counted.files["logs, benchmarks"] * _JOB_BYTES / 2,
     }

@@ -73,6 +73,14 @@ class Sampling:
         keep = slice(centre - self.half, centre + self.half + 1)
         return spectrum[..., keep, keep]
 
+    def density(self, power: np.ndarray) -> np.ndarray:
+        """Return the power spectral density [Å²] of squared Fourier coefficients.
+
+        Of coefficients as :meth:`crop` gives them, Σ|c|² is a mean square over the field; each
+        stands for d²q = 1/field², so that ∫P d²q is the same for P = |c|²·field².
+        """
+        return power * self.field_A**2
+
     def restore(self, spectrum: np.ndarray) -> np.ndarray:
         """Return the wave whose cropped spectrum is given: the inverse of :meth:`crop`.
 

@@ -1,5 +1,6 @@
-"""Where a study stands, told from the names and times of its files, and from the logs of jobs that
-have begun and left no output. It needs no Snakemake to run, opens no store and writes nothing.
+"""Where a study stands, told from the names and times of its files and leases, and from the logs
+of jobs that have begun and left no output. It needs no Snakemake to run, opens no store and writes
+nothing.
 """
 
 import math
@@ -14,7 +15,7 @@ from functools import cached_property
 from itertools import chain, product
 from pathlib import Path
 
-from passband import PassbandError, jobs
+from passband import PassbandError, jobs, lease
 from passband.config import SPLITS, ConfigError, Study, load
 from passband.grid import AXES, Condition, batches
 
@@ -23,10 +24,10 @@ STATES = ("done", "running", "failed", "waiting")
 
 #: Seconds after which a job without a sign of life is taken for dead: some heartbeats, since clocks
 #: differ and network file systems show a change late.
-PATIENCE_S = 5 * jobs.HEARTBEAT_S
+PATIENCE_S = 15 * lease.PULSE_S
 
 #: A log that is younger than its job's output by more than this [s] is of a later attempt.
-_MARGIN_S = jobs.HEARTBEAT_S
+_MARGIN_S = 3 * lease.PULSE_S
 
 #: Where the files lie that tell something; others are not looked at.
 _FOLDERS = ("waves", "networks", "records", "logs")
@@ -52,8 +53,8 @@ class Job:
     state : str
         One of :data:`STATES`.
     time : float
-        When its output, or if there is none its log, last changed; seconds since the epoch, 0 if
-        there is neither.
+        When its output, or if there is none its log or its lease, last changed; seconds since the
+        epoch, 0 if there is neither.
     silent : bool
         Whether it failed without a word: killed, or its node went down.
     """
@@ -180,8 +181,8 @@ def look(study: Study, results: Path, now: float | None = None) -> Status:
     """Return what every job of a study is.
 
     A job is done if its output is there, a record only if its networks are not younger; failed if
-    its log says so, or gives no sign of life for :data:`PATIENCE_S` without saying how it ended;
-    running if its log goes on; and waiting otherwise, also after Ctrl-C.
+    its log says so, or does not say how it ended and neither it nor the job's lease has changed for
+    :data:`PATIENCE_S`; running if one of them has; and waiting otherwise, also after Ctrl-C.
 
     Parameters
     ----------
@@ -199,8 +200,11 @@ def look(study: Study, results: Path, now: float | None = None) -> Status:
         made = times.get(output)
         if made is not None and made < after:
             made = None
-        state, silent = _judge(stage, results / log, made, times.get(log), now)
-        when = made if state == "done" else times.get(log)
+        lived = times.get(log)
+        if lived is not None:
+            lived = max(lived, times.get(log.removesuffix(".log") + jobs.LEASE, 0.0))
+        state, silent = _judge(stage, results / log, made, lived, now)
+        when = made if state == "done" else lived
         return Job(stage, cell, networks, str(results / log), state, when or 0.0, silent)
 
     known = [judged(*described) for described in _described(study, times)]
@@ -246,7 +250,7 @@ def _described(study: Study, times: dict[str, float]) -> Iterator[tuple]:
 
 
 def _judge(
-    stage: str, log: Path, made: float | None, written: float | None, now: float
+    stage: str, log: Path, made: float | None, lived: float | None, now: float
 ) -> tuple[str, bool]:
     """Return a job's state, and whether it failed without a word.
 
@@ -256,19 +260,19 @@ def _judge(
         Its rule.
     log : path
         Its log; read only if it tells more than the times do.
-    made, written : float or None
-        When its output and its log last changed.
+    made, lived : float or None
+        When its output last changed, and when it last gave a sign of life.
     now : float
         All in seconds since the epoch.
     """
-    if written is None or (made is not None and written <= made + _MARGIN_S):
+    if lived is None or (made is not None and lived <= made + _MARGIN_S):
         return ("waiting" if made is None else "done"), False
     ended = jobs.ended(tail(log), stage)
     if ended == "failed":
         return "failed", False
     if ended is not None:  # "done", but what it made is gone, or "interrupted"
         return ("waiting" if made is None else "done"), False
-    return ("running", False) if now - written < PATIENCE_S else ("failed", True)
+    return ("running", False) if now - lived < PATIENCE_S else ("failed", True)
 
 
 def tail(log: str | Path, most: int = 8192) -> str:

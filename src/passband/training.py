@@ -48,10 +48,12 @@ class Clock:
         Seconds after which to stop.
     """
 
+    _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
     def __init__(self, save_every: float = 120.0, budget: float | None = None):
         self._save_every, self._saved = save_every, time.monotonic()
         self._deadline = None if budget is None else time.monotonic() + budget
-        self._signal = ""
+        self._signal, self._listening = "", False
 
     @property
     def reason_to_stop(self) -> str:
@@ -75,16 +77,24 @@ class Clock:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-
-        def hear(number: int, _) -> None:
-            self._signal = signal.Signals(number).name
-
-        before = {n: signal.signal(n, hear) for n in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.getsignal(number) for number in self._SIGNALS}
+        self._listening = True
+        self.listen()
         try:
             yield
         finally:
+            self._listening = False
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def listen(self) -> None:
+        """While :meth:`listening`, take the signals back from whoever has taken them since."""
+        if self._listening:
+            for number in self._SIGNALS:
+                signal.signal(number, self._hear)
+
+    def _hear(self, number: int, _) -> None:
+        self._signal = signal.Signals(number).name
 
 
 class Loop(lightning.LightningModule):
@@ -185,6 +195,10 @@ class Keeper(lightning.Callback):
     @staticmethod
     def _at(learner: Learner) -> tuple[int, int]:
         return learner.steps, learner.epoch
+
+    def on_train_start(self, *_) -> None:
+        # Lightning has just taken SIGTERM, for which it would stop without a save.
+        self._clock.listen()
 
     def on_train_batch_end(self, *_) -> None:
         # Between an epoch's last step and its validation nothing is saved: there would be no batch

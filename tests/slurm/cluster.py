@@ -137,11 +137,16 @@ def stop() -> None:
             (ETC / name).unlink(missing_ok=True)
 
 
+def accounting() -> bool | None:
+    """Return whether the cluster that was started has an accounting database; None if none was."""
+    return (ETC / "slurmdbd.conf").exists() if _own() else None
+
+
 def status() -> str:
     """Return in a few lines what is running."""
-    if not _own():
+    if accounting() is None:
         return "no cluster was started"
-    kind = "with" if (ETC / "slurmdbd.conf").exists() else "without"
+    kind = "with" if accounting() else "without"
     nodes = _output("sinfo", "--Node", "--long")
     return f"{kind} accounting, logs in {LOGS}\n{nodes}\n{_output('squeue')}"
 
@@ -299,7 +304,7 @@ def _end(process: int, name: str) -> None:
             time.sleep(0.1)
 
 
-def _until(daemon: str, ready: Callable[[], bool], seconds: float = 30) -> None:
+def _until(daemon: str, ready: Callable[[], bool], seconds: float = 120) -> None:
     """Wait until a daemon that was started is of use; else say what it logged."""
     deadline = time.monotonic() + seconds
     while not ready():

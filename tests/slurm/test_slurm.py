@@ -22,13 +22,16 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from passband import networks, table
+from passband import networks, store, table
 from passband.grid import conditions
 from passband.lease import Holder
 from passband.store import StoreError
 
 # The first test to need a run waits for all of it.
-pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(3600)]
+
+#: Seconds that anything may take: some are enough on a machine that does nothing else.
+PATIENCE = 600
 
 ROOT = Path(__file__).parents[2]
 TABLE = "results/smallest/table.zarr"
@@ -44,7 +47,8 @@ update_config(
 )
 CONDITIONS = [condition.id for condition in conditions(STUDY["grid"])]
 # This machine has two cores, and the number of threads changes the last digits.
-THREADS = [f"{rule}=1" for rule in ("simulate", "train", "evaluate", "information", "aggregate")]
+RULES = ("simulate", "train", "evaluate", "information", "aggregate", "preflight")
+THREADS = [f"{rule}=1" for rule in RULES]
 
 
 class Place:
@@ -52,6 +56,7 @@ class Place:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         for name in ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "slurm"):
             (folder / name).symlink_to(ROOT / name)
         (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
@@ -73,11 +78,11 @@ class Place:
                 start_new_session=True,
             )
 
-    def run(self, *arguments: str) -> str:
-        """Run Snakemake to its end, and return what it printed."""
-        process = self.start(*arguments)
-        process.wait(timeout=400)
-        assert process.returncode == 0, self.printed()
+    def run(self, *arguments: str, targets: Sequence[str] = (TABLE,), fails: bool = False) -> str:
+        """Run Snakemake to its end, check its exit status, and return what it printed."""
+        process = self.start(*arguments, targets=targets)
+        process.wait(timeout=PATIENCE)
+        assert (process.returncode != 0) == fails, self.printed()
         return self.printed()
 
     def printed(self) -> str:
@@ -106,7 +111,7 @@ def read(log: Path) -> str:
     return log.read_text() if log.exists() else ""
 
 
-def wait(what: str, for_: Callable[[], object], seconds: float = 150, pause: float = 0.1):
+def wait(what: str, for_: Callable[[], object], seconds: float = PATIENCE, pause: float = 0.1):
     """Wait until something is true, and return it."""
     deadline = time.monotonic() + seconds
     while not (found := for_()):
@@ -165,7 +170,7 @@ class Job:
 
     def states(self) -> set[str]:
         """Every state that SLURM has recorded of the job."""
-        if (cluster.ETC / "slurmdbd.conf").exists():
+        if cluster.accounting():
             command = ("sacct", "-XDnP", f"--jobs={self.slurm}", "--format=State")
         else:
             command = ("squeue", "-ht", "all", f"--jobs={self.slurm}", "--format=%T")
@@ -211,6 +216,12 @@ def submitted(printed: str, rule: str) -> int:
     return len(re.findall(rf"has been submitted with SLURM jobid .*/rule_{rule}/", printed))
 
 
+def same_networks(place: Place, other: Place, name: str) -> bool:
+    """Whether two places have the same networks, to the last bit."""
+    loaded = (networks.load(p.folder / name)[0] for p in (place, other))
+    return len({networks.fingerprint(weights) for weights in loaded}) == 1
+
+
 class Watcher(threading.Thread):
     """Keeps jobs stopped, and notes how many steps each network that a job leaves for its next
     attempt has gone.
@@ -228,8 +239,9 @@ class Watcher(threading.Thread):
         while not self.over.wait(0.02):
             for job in self.held:
                 job.signal(signal.SIGSTOP)
-            for path in self.folder.glob("*/*.safetensors"):
-                with contextlib.suppress(StoreError):  # gone since, with the job's end
+            # What is not whole yet has a name with a dot; what a job leaves goes when it ends.
+            with contextlib.suppress(StoreError, OSError, RuntimeError):
+                for path in self.folder.glob("*/[!.]*.safetensors"):
                     _, metadata = networks.read(path)
                     self.steps[path].append(metadata["progress"]["steps"])
 
@@ -360,14 +372,68 @@ def test_a_job_that_is_submitted_twice_works_once(slurm, undisturbed, tmp_path):
     finally:
         for holder in held.values():
             os.kill(int(holder.process), signal.SIGCONT)
-    second.wait(timeout=150)
+    second.wait(timeout=PATIENCE)
     assert second.returncode == 0, place.printed()
     assert submitted(place.printed(), "train") == 2
     for log, target in zip(logs, targets, strict=True):
         assert read(log).count("replica 0: val_loss") == 1
         assert re.search("train .*, made by an earlier job, in", read(log))
-        trained, expected = (networks.load(p.folder / target)[0] for p in (place, undisturbed))
-        assert networks.fingerprint(trained) == networks.fingerprint(expected)
+        assert same_networks(place, undisturbed, target)
+
+
+# ── Disks ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("slurm", ["noaccounting"], indirect=True)
+def test_a_full_disk_is_named_and_a_rerun_completes(slurm, undisturbed, disk, tmp_path):
+    place = Place(tmp_path / "place")
+    (place.folder / "results").symlink_to(disk.folder)
+    waves = undisturbed.folder / "results/smallest/waves"
+    shutil.copytree(waves, disk.folder / "smallest/waves")
+    target = f"results/smallest/networks/gold/compact-w4-d2/{CONDITIONS[0]}/r000-001.safetensors"
+    disk.fill()
+    arguments = [*on_slurm(slurm), "--retries", "0"]
+    place.run(*arguments, targets=[target], fails=True)
+    # The job's own log is on the full disk too.
+    (log,) = place.folder.glob("logs/slurm/rule_train/*/*.log")
+    words = r"error: train .*: no space left: 0 of 0\.0021 GB are free; make room and run again\n"
+    assert re.search(words, log.read_text())
+    assert not list(disk.folder.rglob("*.safetensors"))
+    (disk.folder / "filling").unlink()
+    place.run(*arguments, targets=[target])
+    assert same_networks(place, undisturbed, target)
+
+
+@pytest.mark.parametrize("slurm", ["noaccounting"], indirect=True)
+def test_damaged_stores_are_named_set_aside_and_made_again(slurm, undisturbed, tmp_path):
+    """Bytes that are flipped, a file that is cut off, and an empty folder, each in another job."""
+    place, results = Place(tmp_path / "place"), tmp_path / "place/results/smallest"
+    cells = [f"gold/compact-w4-d2/{c}/r000-001" for c in CONDITIONS[:3]]
+    for name in ("waves", *(f"networks/{Path(cell).parent}" for cell in cells)):
+        shutil.copytree(undisturbed.folder / "results/smallest" / name, results / name)
+    flipped, short = (results / f"networks/{cell}.safetensors" for cell in cells[:2])
+    content = bytearray(flipped.read_bytes())
+    content[-1] ^= 1
+    flipped.write_bytes(content)
+    short.write_bytes(short.read_bytes()[:1000])
+    empty = results / "waves/gold/test/00000.zarr.zip"
+    empty.unlink()
+    empty.mkdir()
+    damaged, records = [flipped, short, empty], [f"records/{cell}.zarr.zip" for cell in cells]
+    targets = [f"results/smallest/{record}" for record in records]
+    arguments = [*on_slurm(slurm), "--retries", "0"]
+    printed = place.run(*arguments, targets=targets, fails=True)
+    named = re.findall(r"error: evaluate .*: results/smallest/(\S+): not a .*; set aside", printed)
+    assert set(named) == {str(path.relative_to(results)) for path in damaged}
+    assert not any(path.exists() for path in damaged)
+    assert all(path.with_name(f"{path.name}.damaged").exists() for path in damaged)
+    place.run(*arguments, targets=targets)
+    for record in records:
+        mine, other = (
+            store.read(p.folder / "results/smallest" / record, store.RECORD)
+            for p in (place, undisturbed)
+        )
+        assert mine.drop_attrs().identical(other.drop_attrs())
 
 
 # ── Resources ────────────────────────────────────────────────────────────────────────────────────
@@ -398,3 +464,41 @@ rule aggregate:
     seen = {name: (tmp_path / name).read_text().strip() for name in ("train1", "train2")}
     assert set(seen.values()) == {"gpu:0 gpu1", "gpu:1 gpu1"}
     assert (tmp_path / "aggregate").read_text().strip() == "gpu: gpu1"
+
+
+# ── Overhead ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("slurm", ["accounting"], indirect=True)
+def test_what_a_job_takes_besides_its_work_is_measured(slurm):
+    command = [sys.executable, ROOT / "benchmarks/overhead.py", "--quick"]
+    printed = output(*map(str, command))
+    rows = [[cell.strip() for cell in line.split("|")] for line in printed.splitlines()]
+    measured = {row[1]: float(row[3]) for row in rows if row[1].startswith("figure_ctf: ")}
+    assert len(measured) == 3
+    assert measured["figure_ctf: sbatch to start, in an idle queue [s]"] >= 0
+    assert 1 < measured["figure_ctf: start-up and end [s]"] < 300
+    assert cluster.accounting()  # the running cluster was used, and left
+
+
+# ── Preflight ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("slurm", ["accounting"], indirect=True)
+def test_preflight_looks_at_a_node_as_train_finds_it(slurm, tmp_path):
+    """The nodes' GPUs are make-believe, which it finds out; without one, all is well."""
+    places = [Place(tmp_path / name) for name in ("gpu", "cpu")]
+    with_gpu, without = (
+        place.start(*on_slurm(slurm), *more, targets=["results/smallest/preflight.txt"])
+        for place, more in zip(places, ([], ["--set-resources", "preflight:gpu=0"]), strict=True)
+    )
+    assert with_gpu.wait(timeout=PATIENCE) != 0
+    assert without.wait(timeout=PATIENCE) == 0, places[1].printed()
+    failed = read(places[0].folder / "results/smallest/logs/preflight.log")
+    assert re.search("GPU +FAILED", failed)
+    assert not (places[0].folder / "results/smallest/preflight.txt").exists()
+    report = read(places[1].folder / "results/smallest/preflight.txt")
+    assert "FAILED" not in report
+    for check in ("packages", "CuPy", "threads", "file system", "disk", "SLURM"):
+        assert re.search(rf"^{check} +ok", report, re.M), check
+    assert re.search("^GPU +(ok|warning)", report, re.M)

@@ -9,7 +9,8 @@ rule aggregate:
         f"{RESULTS}/benchmarks/aggregate.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    # Nothing else is left to run beside it.
+    threads: 4
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
@@ -38,7 +39,8 @@ rule ood:
         f"{RESULTS}/benchmarks/ood.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    # Nothing else is left to run beside it.
+    threads: 4
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,

@@ -96,10 +96,12 @@ UNUSED += [] if STUDY.training.optimizer == "sgd" else ["momentum"]
 UNUSED += [] if STUDY.study.replicas_per_job > 1 else ["replicas_together"]
 IMAGING = inactive(STUDY.microscope, *FOCAL)
 TRAINING = inactive(STUDY.training, *UNUSED)
-# Linear transfer has the temporal envelope, however images are formed.
-TRANSFER = inactive(
-    STUDY.microscope, "coherence", "focal_members", "spread", "vibration_A", "detector"
-)
+# Linear transfer has the temporal envelope, however images are formed. Metrics are of the images;
+# the figure is of the lens.
+LINEAR = inactive(STUDY.microscope, "coherence", "focal_members")
+TRANSFER = {
+    key: value for key, value in LINEAR.items() if key not in ("spread", "vibration_A", "detector")
+}
 WEIGHTED_BY = {
     specimen: shards(specimen, "train")
     for specimen in STUDY.specimens

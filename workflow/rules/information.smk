@@ -16,11 +16,13 @@ rule information:
     params:
         version=STAGES["information"],
         seed=STUDY.study.seed,
-        microscope=TRANSFER,
+        microscope=LINEAR,
         train=STUDY.grid.axes(),
         test=STUDY.test_axes,
         weights=STUDY.information.weights,
+        flat_power=STUDY.information.flat_power_A2,
         samples=STUDY.information.samples,
+        draws=STUDY.information.draws,
         waves=WEIGHTED_BY,
     script:
         "../scripts/information.py"

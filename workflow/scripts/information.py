@@ -8,7 +8,10 @@ from passband.grid import conditions
 params = snakemake.params
 
 with jobs.job("information", snakemake.log[0], snakemake.threads, snakemake.config) as job:
-    spectra = {"flat": (np.array([0.0]), np.array([1.0]))} if "flat" in params.weights else {}
+    microscope = config.Microscope(**params.microscope)
+    spectra = {}
+    if "flat" in params.weights:
+        spectra["flat"] = (np.array([0.0]), np.array([params.flat_power]))
     for specimen, files in params.waves.items():
         expected = {"specimen": specimen, "split": "train", "seed": params.seed}
         parts = [
@@ -17,13 +20,15 @@ with jobs.job("information", snakemake.log[0], snakemake.threads, snakemake.conf
         ]
         number = sum(power.sizes["structure"] for power in parts)
         mean = sum(power.sum("structure") for power in parts) / number
-        spectra[specimen] = (mean.q.values, mean.values)
+        spectra[specimen] = (mean.q.values, microscope.sampling.density(mean.values))
     metrics = information.metrics(
         conditions(params.train),
         conditions(params.test),
-        config.Microscope(**params.microscope),
+        microscope,
         params.samples,
         spectra,
+        params.seed,
+        params.draws,
     )
     store.write(
         metrics, snakemake.output[0], store.INFORMATION, job.provenance(snakemake.output[0])

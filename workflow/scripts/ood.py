@@ -4,7 +4,8 @@ from passband import jobs, ood, store
 
 params = snakemake.params
 
-with jobs.job("ood", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+# The numerical libraries have one thread: the metrics have threads of their own.
+with jobs.job("ood", snakemake.log[0], 1, snakemake.config) as job:
     with store.reading(snakemake.input.table, store.TABLE) as table:
         metrics = ood.metrics(
             table,

@@ -1,0 +1,97 @@
+"""Measure what a job on SLURM takes besides its work: sbatch, Snakemake twice, imports.
+
+    python benchmarks/overhead.py           # some minutes, as root, with SLURM installed
+    python benchmarks/overhead.py --quick   # one job, for a look
+
+On a SLURM that `tests/slurm/cluster.py` starts, with one job at a time: the smallest study's, under
+one condition. The profile is `slurm`, which only asks more often. Work is what a job's log says it
+took, and start-up and end are what SLURM says above that. Where a job waits for its turn in the
+queue, that comes on top, and takes nobody's processor.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from datetime import datetime
+from pathlib import Path
+
+import yaml
+from harness import Table
+from schedule import ROOT, clone
+
+sys.path.insert(0, str(ROOT / "tests/slurm"))
+import cluster
+
+#: A job of which this is at most 5% is worth its start.
+SHARE = 0.05
+STAGES = ("simulate", "train", "evaluate", "information", "aggregate")
+OPTIONS = (
+    *("--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "1"),
+    *("--jobs", "1", "--set-threads", *(f"{stage}=1" for stage in STAGES)),
+)
+
+
+def run(folder: Path, *targets: str) -> str:
+    """Make files of the smallest study's first condition; return what Snakemake printed."""
+    study = yaml.safe_load((ROOT / "studies/smallest.yaml").read_text(encoding="utf-8"))
+    study["grid"] = {axis: values[:1] for axis, values in study["grid"].items()}
+    (folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
+    targets = [f"results/smallest/{target}" for target in targets]
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *OPTIONS, *targets, "--configfile", "study.yaml"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        sys.exit(f"Snakemake failed:\n{done.stdout[-4000:]}")
+    return done.stdout
+
+
+def overheads(printed: str, folder: Path) -> dict[str, list[tuple[float, float]]]:
+    """Return of each stage's jobs the seconds from sbatch to start, and those besides work."""
+    found = defaultdict(list)
+    announced = r"^rule (\w+):\n(?:    .*\n)*?    log: (.+)\n(?:.*\n)*?Job .* SLURM jobid (\d+)"
+    for stage, log, job in re.findall(announced, printed, re.M):
+        command = ["sacct", "-XnP", f"--jobs={job}", "--format=Submit,Start,End"]
+        times = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        submitted, started, ended = map(datetime.fromisoformat, times.strip().split("|"))
+        *_, work = re.findall(r" in (\d+\.\d) s$", (folder / log).read_text(), re.M)
+        besides = (ended - started).total_seconds() - float(work)
+        found[stage].append(((started - submitted).total_seconds(), besides))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="one job")
+    quick = parser.parse_args().quick
+    if reason := cluster.missing():
+        print(f"no SLURM here: {reason}")
+        return
+    targets = ["figures/ctf.png"] if quick else ["table.zarr", "information.zarr"]
+    running = cluster.accounting()
+    try:
+        if not running:
+            cluster.start(accounting=True)
+        with tempfile.TemporaryDirectory() as folder:
+            found = overheads(run(clone(folder), *targets), Path(folder))
+    finally:
+        if not running:
+            cluster.stop()
+    table = Table()
+    for stage, jobs in found.items():
+        queue, besides = (sum(values) / len(jobs) for values in zip(*jobs, strict=True))
+        table.row(f"{stage}: sbatch to start, in an idle queue [s]", None, queue)
+        table.row(f"{stage}: start-up and end [s]", None, besides)
+        table.row(f"{stage}: a job of which that is {SHARE:.0%} [min]", None, besides / SHARE / 60)
+
+
+if __name__ == "__main__":
+    main()
