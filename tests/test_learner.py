@@ -129,7 +129,7 @@ def difference(one: Trained, other: Trained) -> float:
     ("name", "px", "rate", "precision", "tolerance"),
     [
         (NAME, 32, 0.02, "float32", 2e-6),
-        (NAME, 32, 0.02, "bfloat16", 1e-3),
+        (NAME, 32, 0.02, "bfloat16", 2e-3),
         # Deep networks magnify what rounding leaves at every step, more at a larger rate.
         pytest.param("unet-resnet18", 64, 0.002, "float32", 5e-4, marks=pytest.mark.slow),
         pytest.param("unet-resnet18", 64, 0.002, "bfloat16", 2e-2, marks=pytest.mark.slow),
@@ -149,7 +149,7 @@ def test_stacked_replicas_are_what_they_are_alone(course, name, px, rate, precis
         assert any("running_mean" in key for key in alone.weights)
         assert difference(alone, stacked[replica]) < tolerance
         for row, other in zip(alone.history, stacked[replica].history, strict=True):
-            assert row == pytest.approx(other, rel=10 * tolerance, abs=1e-3)
+            assert row == pytest.approx(other, rel=10 * tolerance, abs=max(1e-3, 10 * tolerance))
         assert not alone.stacked
         assert stacked[replica].stacked
     first, second, *_ = stacked.values()
