@@ -14,6 +14,7 @@ STAGES = {
     "information": 2,
     "aggregate": 3,
     "distances": 1,
+    "prediction": 1,
     "figures": 3,
 }
 

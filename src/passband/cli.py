@@ -126,9 +126,12 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _summary(options: argparse.Namespace) -> int:
-    from passband import ood, store  # xarray takes a second to import
+    from passband import ood, prediction, store  # xarray takes a second to import
 
     print(ood.summary(store.read(options.results / "ood.zarr", store.OOD)))
+    path = options.results / "prediction.zarr"
+    if path.exists():
+        print(f"\n{prediction.summary(store.read(path, store.PREDICTION))}")
     return 0
 
 
