@@ -19,7 +19,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 ##@ Run
 
-.PHONY: demo run preflight images
+.PHONY: demo run preflight images pilot
 demo: run ## Run the study in config.yaml and make its HTML report
 
 run: $(INSTALLED) ## Check STUDY=file, run it and make its HTML report
@@ -35,6 +35,9 @@ preflight: $(INSTALLED) ## See whether this machine, or with PROFILE=slurm a nod
 
 images: demo ## Make the pictures in docs/images, two of them from the demo
 	python docs/pictures.py
+
+pilot: $(INSTALLED) ## Write docs/pilot, the pilot's account, after STUDY=studies/pilot.yaml has run
+	python docs/pilot.py
 
 ##@ Develop
 

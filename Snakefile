@@ -21,6 +21,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/information.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/distances.smk"
+include: "workflow/rules/prediction.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/images.smk"
 include: "workflow/rules/preflight.smk"
@@ -31,4 +32,5 @@ rule all:
     input:
         f"{RESULTS}/table.zarr",
         f"{RESULTS}/ood.zarr",
+        [f"{RESULTS}/prediction.zarr"] if PREDICTED else [],
         figure_files(),

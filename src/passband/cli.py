@@ -44,7 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
 
     ahead = commands.add_parser(
-        "plan", help="say what a study will take: steps, images, memory, files, bytes and hours"
+        "plan",
+        help="say what a study will take, and what of it is left: steps, memory, files, hours",
     )
     ahead.add_argument("file", type=Path, help="a study file, such as studies/pilot.yaml")
     ahead.add_argument(
@@ -119,14 +120,18 @@ def _check(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> int:
     if not 0 <= options.seconds <= 3600:
         raise PassbandError(f"--seconds = {options.seconds:g}: must be between 0 and 3600")
-    print(plan.text(_checked(options.file), options.seconds))
+    study = _checked(options.file)
+    print(plan.text(study, Path("results", study.study.name), options.seconds))
     return 0
 
 
 def _summary(options: argparse.Namespace) -> int:
-    from passband import ood, store  # xarray takes a second to import
+    from passband import ood, prediction, store  # xarray takes a second to import
 
     print(ood.summary(store.read(options.results / "ood.zarr", store.OOD)))
+    path = options.results / "prediction.zarr"
+    if path.exists():
+        print(f"\n{prediction.summary(store.read(path, store.PREDICTION))}")
     return 0
 
 

@@ -865,6 +865,10 @@ class Figures(Block):
     examples: int = key(3, "Test structures in the figure of examples.", ge=1, le=20)
 
 
+#: Fewest training and test conditions of a study whose matrix is worth predicting.
+FEWEST_PREDICTED = 24
+
+
 class Study(Block):
     """A study's whole configuration."""
 
@@ -885,6 +889,11 @@ class Study(Block):
     def settled(self) -> bool:
         """Whether all specimens are."""
         return all(specimen.settled for specimen in self.specimens.values())
+
+    @property
+    def predictable(self) -> bool:
+        """Whether the grid is large enough for predictions of its matrix to be judged."""
+        return min(len(self.train_conditions), len(self.test_conditions)) >= FEWEST_PREDICTED
 
     @property
     def trained_specimens(self) -> dict[str, Specimen]:

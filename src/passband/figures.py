@@ -684,3 +684,214 @@ def _frame(group: xr.Dataset) -> pd.DataFrame:
             name = f"{dimension}_{axis}"
             columns[name] = group[name].values[index]
     return pd.DataFrame(columns)
+
+
+#: Sets of features in the order and with the names and colours that figures of prediction have.
+FEATURES = {
+    "ctf": "transfer functions",
+    "raw": "imaging parameters",
+    "spectral": "image spectra",
+    "id": "in-distribution Dice",
+    "mean": "mean",
+}
+
+
+def prediction(predicted: xr.Dataset, palette: str) -> Figure:
+    """Return how well held-out cells are predicted, a column for each matrix.
+
+    Above, predicted over true Dice with whole levels left out in training, all axes together.
+    Below, R² for each axis that levels are left out of, and each set of features: points are all
+    levels of an axis together, with their bootstrap interval, and ticks single levels.
+    """
+    figure, axes, matrices = _columns(predicted, (2.6, 2.7))
+    sets = [name for name in _in_order(predicted.features.values) if name != "mean"]
+    colours = _feature_colours(sets)
+    for (parity, below), (name, of) in zip(axes.T, matrices.items(), strict=True):
+        _parity(parity, of, palette)
+        parity.set_title(name, loc="left", fontsize="small")
+        _left_out(below, of.sel(model="stacked"), sets, colours)
+    handles, names = axes[1, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize="small")
+    return figure
+
+
+def _columns(
+    predicted: xr.Dataset, heights: Sequence[float]
+) -> tuple[Figure, np.ndarray, dict[str, xr.Dataset]]:
+    """Return panels one below the other, a journal's column wide, beside those of other matrices.
+
+    The matrices are the groups that were large enough to be predicted.
+    """
+    _theme()
+    matrices = {name: of for name, of in _groups(predicted).items() if of.r2.notnull().any()}
+    figure, axes = plt.subplots(
+        len(heights),
+        len(matrices),
+        figsize=(3.5 * len(matrices), sum(heights) + 0.4),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
+    )
+    return figure, axes, matrices
+
+
+def _in_order(names: Iterable) -> list[str]:
+    names = [str(name) for name in names]
+    return [*(n for n in FEATURES if n in names), *(n for n in names if n not in FEATURES)]
+
+
+def _feature_colours(sets: Sequence[str]) -> dict[str, tuple]:
+    others = iter(sns.color_palette("deep", len(sets) + 3)[3:])
+    known = {"ctf": OWN, "raw": OTHER, "spectral": "#e09f3e", "id": "#6c757d"}
+    return {name: known.get(name) or next(others) for name in sets}
+
+
+def _parity(ax: plt.Axes, of: xr.Dataset, palette: str) -> None:
+    """Draw predicted over true Dice, a density of cells where they are many."""
+    levels = [axis for axis in of.axis.values if axis in AXES]
+    axis = levels or list(of.axis.values)
+    predicted = of.predicted.sel(axis=axis, end="train").transpose("axis", "train", "test").values
+    true = np.broadcast_to(of.true.transpose("train", "test").values, predicted.shape)
+    good = np.isfinite(predicted) & np.isfinite(true)
+    shown = ax.hexbin(
+        true[good],
+        predicted[good],
+        gridsize=40,
+        extent=(0, 1, 0, 1),
+        mincnt=1,
+        bins="log",
+        cmap=palette,
+        linewidths=0.1,
+    )
+    ax.plot([0, 1], [0, 1], color="0.4", lw=0.8, ls="--")
+    ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="mean Dice", ylabel="predicted")
+    bar = ax.figure.colorbar(
+        shown, cax=ax.inset_axes((0.55, 0.16, 0.4, 0.04)), orientation="horizontal"
+    )
+    bar.set_label("pairs", fontsize=7, labelpad=0)
+    bar.ax.tick_params(labelsize=6)
+
+
+def _left_out(ax: plt.Axes, of: xr.Dataset, sets: Sequence[str], colours: dict) -> None:
+    """Draw R² for each axis and end that is left out, side by side for the sets of features."""
+    whole = of.part.values[of.part_level.values == "all"]
+    place, ticks = 0.0, []
+    for k, part in enumerate(whole):
+        axis, end = (str(of[f"part_{n}"].sel(part=part).values) for n in ("axis", "end"))
+        if k and end == "train":
+            place += 0.6
+        same = (of.part_axis == axis) & (of.part_end == end) & (of.part_level != "all")
+        for n, name in enumerate(sets):
+            x = place + (n - (len(sets) - 1) / 2) * 0.7 / len(sets)
+            r2 = of.r2.sel(features=name)
+            low, high = of.r2_interval.sel(features=name, part=part).values
+            ax.plot([x, x], [low, high], color=colours[name], lw=1.6, solid_capstyle="butt")
+            ax.plot(
+                x,
+                r2.sel(part=part),
+                "o",
+                ms=3.6,
+                color=colours[name],
+                label=FEATURES.get(name, name) if k == 0 else None,
+            )
+            single = r2.values[same.values]
+            ax.plot(np.full(len(single), x), single, "_", ms=3.5, mew=0.6, color=colours[name])
+        ticks.append((place, axis, end))
+        place += 1
+    ax.set_xticks([t[0] for t in ticks], [t[2] for t in ticks], fontsize=6, rotation=90)
+    for axis in dict.fromkeys(t[1] for t in ticks):
+        of_axis = [t[0] for t in ticks if t[1] == axis]
+        words = AXES[axis].label if axis in AXES else "groups"
+        ax.text(np.mean(of_axis), 1.03, words, ha="center", va="bottom", fontsize=7)
+    ax.axhline(0, color="0.7", lw=0.8)
+    ax.set(ylim=(-0.5, 1.02), ylabel="R² of held-out pairs")
+    ax.tick_params(axis="x", length=0)
+
+
+def smoothness(predicted: xr.Dataset, palette: str) -> Figure:
+    """Return steps between neighbours on the grid beside their noise, and monotonicity.
+
+    Above, the mean of |ΔM| and of the deviation from a straight line, in steps between networks and
+    between test conditions, with black ticks where noise alone would put them. Below, Spearman's ρ
+    of mean Dice and each metric with its interval: filled for all pairs of different conditions,
+    open within pairs of doses. A column for each matrix.
+    """
+    figure, axes, matrices = _columns(predicted, (2.5, 3.6))
+    shades = sns.color_palette(palette, 4)
+    bars = ("step", "train"), ("step", "test"), ("bend", "train"), ("bend", "test")
+    words = {"step": "step", "bend": "off a line", "train": "networks", "test": "test conditions"}
+    for (above, below), (name, of) in zip(axes.T, matrices.items(), strict=True):
+        of = of.isel(along=np.flatnonzero(of.step.notnull().any("step_end").values))
+        at = np.arange(of.sizes["along"])
+        for k, ((value, end), colour) in enumerate(zip(bars, shades, strict=True)):
+            x = at + 0.2 * (k - 1.5)
+            height = of[value].sel(step_end=end).values
+            label = f"{words[value]}, {words[end]}"
+            above.bar(x, height, 0.18, color=colour, lw=0, label=label)
+            noise = of[f"{value}_noise"].sel(step_end=end).values
+            label = "noise alone" if k == 3 else None
+            above.plot(x, noise, "_", color="black", ms=7, label=label)
+        above.set_xticks(at, [AXES[str(a)].label for a in of.along.values])
+        above.set(ylabel="mean change of Dice")
+        above.set_title(name, loc="left", fontsize="small")
+        for k, (weight, colour) in enumerate(zip(of.weight.values, (OWN, OTHER), strict=True)):
+            one = of.sel(weight=weight)
+            for n, (kind, face) in enumerate((("along_rho", colour), ("along_rho_dose", "white"))):
+                y = np.arange(of.sizes["metric"]) + 0.4 * (k - 0.5) + 0.2 * (n - 0.5)
+                low, high = one[f"{kind}_interval"].transpose("bound", "metric").values
+                below.hlines(y, low, high, color=colour, lw=1)
+                label = None if n else f"weight {weight}"
+                below.plot(one[kind], y, "o", ms=3.2, color=colour, mfc=face, label=label)
+        below.set_yticks(np.arange(of.sizes["metric"]), of.metric.values, fontsize=7)
+        below.invert_yaxis()
+        below.axvline(0, color="0.7", lw=0.8)
+        below.set(xlim=(-1, 1), xlabel="Spearman's ρ with mean Dice")
+    entries = [ax.get_legend_handles_labels() for ax in axes[:, 0]]
+    handles, names = ([one for of in both for one in of] for both in zip(*entries, strict=True))
+    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=7)
+    return figure
+
+
+def design(predicted: xr.Dataset, palette: str) -> Figure:
+    """Return what chosen sets of training conditions are worth, and how many make the matrix known.
+
+    Above, the lowest and the mean Dice over test conditions of the best of some networks under
+    each, over their number; the band is the middle 90% of random sets. Below, the error of Dice of
+    networks that were not trained, over the share that was, and the error of another replica. A
+    column for each matrix. The colours are those of the features; `palette` has no part in it.
+    """
+    figure, axes, matrices = _columns(predicted, (1.8, 1.8, 1.8))
+    lines = {
+        "true": ("true Dice (oracle)", "0.3", "--"),
+        "predicted": ("predicted Dice", OWN, "-"),
+        "coverage": ("coverage", OTHER, "-"),
+        "random": ("random", "0.6", "-"),
+    }
+    for column, (name, of) in zip(axes.T, matrices.items(), strict=True):
+        sizes = of["size"].values
+        for ax, worth in zip(column, ("worst", "mean"), strict=False):
+            values = of.design.sel(worth=worth)
+            low, high = (values.sel(strategy=f"random_{end}") for end in ("low", "high"))
+            ax.fill_between(sizes, low, high, color="0.6", alpha=0.25, lw=0)
+            for strategy, (label, colour, line) in lines.items():
+                y = values.sel(strategy=strategy)
+                ax.plot(sizes, y, line, color=colour, lw=1.3, label=label)
+            ax.plot(sizes, values.sel(strategy="optimum"), "k*", ms=5, label="best set of all")
+            ax.set(ylabel=f"{worth} Dice", xticks=sizes)
+        column[0].set_title(name, loc="left", fontsize="small")
+        column[1].set_xlabel("networks to choose from")
+        ax, share = column[2], 100 * of.share.values
+        random = of.completion.isel(choice=slice(None, -1)).transpose("share", "choice").values
+        ax.plot(share, random, "o", ms=2.5, color="0.6")
+        ax.plot(share, random.mean(1), color="0.6", lw=1.3, label="chosen at random")
+        apart = of.completion.sel(choice="designed")
+        ax.plot(share, apart, "o-", ms=3, color=OWN, lw=1.3, label="chosen far apart")
+        if np.isfinite(of.reach):
+            ax.axhline(of.reach, color="black", lw=0.8, ls=":")
+            ax.text(share[-1], of.reach, "another replica", ha="right", va="bottom", fontsize=7)
+        ax.legend(fontsize=7, loc="upper right")
+        ax.set(xlabel="networks trained (%)", ylabel="error of the rest")
+        ax.set_ylim(0, 1.1 * np.nanmax(random))
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize="small")
+    return figure

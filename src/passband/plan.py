@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from passband.config import Specimen, Study
+from passband.config import FEWEST_PREDICTED, Specimen, Study
 from passband.grid import batches
 
 #: Jobs that a study has one of, beside simulate, train and evaluate; the last five draw figures.
@@ -25,11 +25,16 @@ SINGLE = (
     "information", "aggregate", "ood", "figure_ctf", "figure_decay", "figure_examples",
     "figure_matrix", "figure_metrics",
 )  # fmt: skip
+#: And if its matrix is large enough to be predicted; the last three draw figures.
+PREDICTED = ("prediction", "figure_prediction", "figure_smoothness", "figure_design")
 
 #: Bytes of a stored count of pixels, out of 4, as measured of counts spread widely.
 _COUNT_BYTES = 2.0
 #: Bytes of a shard, a record and others that do not grow: attributes and metadata.
 _SHARD_BYTES, _RECORD_BYTES, _JOB_BYTES, _FIGURES_BYTES = 11_000, 9_500, 1_000, 2_000_000
+
+#: Files of prediction.zarr, whose arrays are a chunk each, and its bytes but for what grows.
+_PREDICTION_FILES, _PREDICTION_BYTES = 144, 200_000
 
 # What a job imports in each of its two processes, and what that takes is most of a small job.
 _PROCESSES = (
@@ -80,7 +85,7 @@ def counts(study: Study) -> Counts:
         for name in specimen.splits
     )
     jobs = {"simulate": shards, "train": cells * len(groups), "evaluate": cells * len(groups)}
-    jobs |= dict.fromkeys(SINGLE, 1)
+    jobs |= dict.fromkeys(SINGLE + PREDICTED * study.predictable, 1)
     # As passband.batches: a last image alone joins the batch before it.
     in_epoch = len(range(training.batch_size, split.train - 1, training.batch_size)) + 1
     draws = training.epochs if training.noise == "fresh" else 1
@@ -95,7 +100,8 @@ def counts(study: Study) -> Counts:
         + 2 * (2 * len(information.SINGLE) + len(information.PAIR))
         + 4 * (of.replicas > 1)
         - 20 * (study.evaluation.bootstrap == 0),
-        "figures": 5 * len(study.figures.formats),
+        **({"prediction.zarr": _PREDICTION_FILES} if study.predictable else {}),
+        "figures": (5 + 3 * study.predictable) * len(study.figures.formats),
         "logs, benchmarks": 2 * sum(jobs.values()),
     }
     return Counts(
@@ -136,6 +142,9 @@ def summary(study: Study) -> str:
             "conditions": f"{train:,} to train under, {test:,} to test under",
             "networks": f"{counted.networks:,} = {product}",
             "jobs": jobs,
+            "prediction": "of each pair from the others"
+            if study.predictable
+            else f"none, for want of {FEWEST_PREDICTED} conditions at both ends",
         }
     )
 
@@ -407,13 +416,59 @@ def sizes(
         "records": pixels + counted.jobs["evaluate"] * _RECORD_BYTES,
         "table.zarr": pixels + counted.files["table.zarr"] * 600,
         "ood.zarr, information.zarr": 8 * (pairs * matrices + compared) + 100_000,
+        # 15 ways to leave cells out, each with a prediction and both ends of its interval.
+        **(
+            {"prediction.zarr": 15 * 3 * 4.0 * pairs + _PREDICTION_BYTES}
+            if study.predictable
+            else {}
+        ),
         "figures": float(_FIGURES_BYTES),
         "logs, benchmarks": counted.files["logs, benchmarks"] * _JOB_BYTES / 2,
     }
 
 
-def text(study: Study, seconds: float = 30.0) -> str:
-    """Return in aligned lines what a study asks for, after a calibration of some seconds."""
+def left(study: Study, results: Path) -> dict[str, float]:
+    """Return the share of each of simulate, train and evaluate that is still to do.
+
+    By networks, or by structures' files for simulate, as far as names and times of files in the
+    study's `results` tell: what a changed configuration makes again counts as done.
+    """
+    from passband import status  # no other part of a plan reads what is there
+
+    stages = status.look(study, results).stages
+    shares = {}
+    for stage in ("simulate", "train", "evaluate"):
+        sizes = [(job.networks or 1, job.state != "done") for job in stages[stage]]
+        shares[stage] = sum(n for n, open_ in sizes if open_) / sum(n for n, _ in sizes)
+    return shares
+
+
+def _left(study: Study, shares: dict[str, float], took: dict[str, float], unit: str) -> list[str]:
+    """Return lines of what is left; none if all of it is."""
+    if min(shares.values()) == 1:
+        return []
+    if not any(shares.values()):
+        return ["no structure, network or test: all are there"]
+    counted, stages = counts(study), ("simulate", "train", "evaluate")
+    files, *networks = (
+        round(shares[stage] * number)
+        for stage, number in zip(
+            stages, (counted.jobs["simulate"], counted.networks, counted.networks), strict=True
+        )
+    )
+    jobs = sum(shares[stage] * counted.jobs[stage] for stage in stages)
+    starting = took["starting"] * jobs / sum(counted.jobs[stage] for stage in stages)
+    time = starting + sum(shares[stage] * took[stage] for stage in stages)
+    return [
+        f"{_count(files, 'file')} of structures to simulate, {_count(networks[0], 'network')} to "
+        f"train and {networks[1]:,} to test",
+        f"{networks[0] * counted.steps_per_network:,} steps and {_number(time)} {unit}-hours",
+    ]
+
+
+def text(study: Study, results: Path, seconds: float = 30.0) -> str:
+    """Return in aligned lines what a study asks for, after a calibration of some seconds, and what
+    of it is left, if some is there in its folder of results."""
     speeds = calibrate(study, seconds)
     counted, took = counts(study), hours(study, speeds)
     written, of = sizes(study, speeds.wave_bytes, speeds.weight_bytes), study.study
@@ -446,6 +501,8 @@ def text(study: Study, seconds: float = 30.0) -> str:
             *(f"{rule:<26}  {_number(t):>7}  {t / total:>8.0%}" for rule, t in took.items()),
         ],
     }
+    if lines := _left(study, left(study, results), took, speeds.unit):
+        rows["left"] = lines
     return f"{summary(study)}\n{_aligned(rows)}"
 
 

@@ -33,6 +33,7 @@ INFORMATION = "information metrics"
 TABLE = "table"
 OOD = "OOD metrics"
 DISTANCES = "distances"
+PREDICTION = "prediction"
 IMAGES = "images"
 
 

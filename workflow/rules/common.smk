@@ -3,8 +3,8 @@ import os
 import sys
 from os.path import relpath
 
-from passband import PassbandError, STAGES
-from passband.config import SPLITS, validate
+from passband import PassbandError, STAGES, footprint
+from passband.config import FEWEST_PREDICTED, SPLITS, validate
 from passband.grid import AXES, Condition, batches
 
 try:
@@ -26,6 +26,9 @@ NETWORK = "{specimen}/{architecture}/{condition}/{batch}"
 KEPT = f"{RESULTS}/kept"
 RECORD = f"{RESULTS}/records/{NETWORK}.zarr.zip"
 BATCHES = batches(STUDY.study.replicas, STUDY.study.replicas_per_job)
+# Megabytes that jobs ask for, by architecture.
+TRAIN_MB = {name: footprint.train_mb(STUDY, name) for name in STUDY.training.architectures}
+EVALUATE_MB = {name: footprint.evaluate_mb(STUDY, name) for name in STUDY.training.architectures}
 CONDITIONS = [condition.id for condition in STUDY.train_conditions]
 TRAINED = list(STUDY.trained_specimens)
 
@@ -165,6 +168,11 @@ def example():
 EXAMPLE = example()
 
 
+# Whether the matrix is large enough for its prediction to be judged; `passband check` says so too.
+PREDICTED = (
+    STUDY.predictable and len({record.split("/")[-2] for record in RECORDS}) >= FEWEST_PREDICTED
+)
+
 FIGURES = {
     "ctf": "Transfer functions",
     "matrix": "Generalization",
@@ -174,9 +182,13 @@ FIGURES = {
 }
 if EXAMPLE is None:
     del FIGURES["examples"]
+# Those of a study that is too small to be predicted are left out.
+OF_PREDICTION = ["prediction", "smoothness", "design"]
+FIGURES |= dict.fromkeys(OF_PREDICTION, "Prediction")
+DRAWN = [name for name in FIGURES if PREDICTED or name not in OF_PREDICTION]
 
 
-def figure_files(names=FIGURES):
+def figure_files(names=DRAWN):
     """The files of figures, in every format."""
     return expand(
         f"{RESULTS}/figures/{{name}}.{{format}}", name=names, format=STUDY.figures.formats

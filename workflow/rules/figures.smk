@@ -104,3 +104,36 @@ rule figure_examples:
         dpi=STUDY.figures.dpi,
     script:
         "../scripts/figure_examples.py"
+
+
+use rule figure_matrix as figure_prediction with:
+    input:
+        prediction=rules.prediction.output[0],
+    output:
+        figure("prediction"),
+    log:
+        f"{RESULTS}/logs/figures/prediction.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/prediction.tsv"
+
+
+use rule figure_matrix as figure_smoothness with:
+    input:
+        prediction=rules.prediction.output[0],
+    output:
+        figure("smoothness"),
+    log:
+        f"{RESULTS}/logs/figures/smoothness.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/smoothness.tsv"
+
+
+use rule figure_matrix as figure_design with:
+    input:
+        prediction=rules.prediction.output[0],
+    output:
+        figure("design"),
+    log:
+        f"{RESULTS}/logs/figures/design.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/design.tsv"

@@ -10,6 +10,7 @@ with jobs.job(snakemake.rule, snakemake.log[0], snakemake.threads, snakemake.con
         "ood": store.OOD,
         "information": store.INFORMATION,
         "distances": store.DISTANCES,
+        "prediction": store.PREDICTION,
     }
     data = [store.read(path, kinds[name]) for name, path in snakemake.input.items()]
     figures.save(draw(*data, params.palette), snakemake.output, params.dpi)

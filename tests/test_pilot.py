@@ -1,0 +1,138 @@
+"""The pilot's account, its figures and the figures of prediction, from a small synthetic study."""
+
+import re
+import runpy
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+from test_prediction import GRID, make_information, make_metrics
+from test_smoothness import make_table
+
+from passband import design, figures, ood, prediction, smoothness, store
+from passband.config import load
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """The results of a study of 24 conditions, as the workflow leaves them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("GROUPS", 3), ("INNER", 2)):
+            patch.setattr(prediction, name, value)
+        for name, value in (("SHARES", (0.3, 0.5)), ("CHOICES", 2)):
+            patch.setattr(design, name, value)
+        table = make_table(GRID, make_metrics()[0].dice.values[0, 0, 0], sd_replica=0.01)
+        tp, fp, fn = np.moveaxis(table.counts.values, -1, 0)
+        table["dice"] = (table.counts.dims[:-2], (2 * tp / (2 * tp + fp + fn)).mean(-1))
+        table["val_loss"] = (table.counts.dims[:4], np.zeros(table.counts.shape[:4]))
+        information = make_information(table.train.values, table.test.values)
+        information["overlap_abs"] = np.abs(information.overlap)
+        metrics = ood.metrics(table, information, 10)
+        predicted = prediction.predict(
+            metrics, information, draws=20, axes=[prediction.CONDITIONS, "defocus_nm"]
+        )
+        of = [
+            predicted,
+            smoothness.monotonicity(metrics, information, 20),
+            smoothness.steps(table),
+            design.design(metrics, information, predicted, 2),
+        ]
+    folder = tmp_path_factory.mktemp("results")
+    attrs = {"configuration": load(ROOT / "studies" / "pilot.yaml").model_dump_json()}
+    store.write(table, folder / "table.zarr", store.TABLE, attrs)
+    store.write(metrics, folder / "ood.zarr", store.OOD, attrs)
+    whole = xr.merge(of, combine_attrs="drop")
+    store.write(whole, folder / "prediction.zarr", store.PREDICTION, attrs)
+    for name in ("prediction", "smoothness", "design"):
+        figure = getattr(figures, name)(whole, "viridis")
+        assert figure.get_figwidth() == 3.5  # a journal's column
+        figures.save(figure, [folder / "figures" / f"{name}.png"], 50)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predicted(results):
+    return store.read(results / "prediction.zarr", store.PREDICTION)
+
+
+@pytest.fixture
+def pilot():
+    return runpy.run_path(str(ROOT / "docs" / "pilot.py"))
+
+
+def test_account_has_the_results_numbers(results, predicted, pilot, tmp_path):
+    assert pilot["main"]([str(results), str(tmp_path)]) == 0
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "48 networks: 24 training conditions, 2 replicas" in text
+    of = predicted.sel(part="defocus_nm/both/all", features="ctf", model="stacked").squeeze()
+    assert prediction.interval(of, "r2") in text
+    assert f"| {float(of.r2):.3f} | {'met' if of.r2 >= 0.85 else 'missed'} |" in text
+    metrics = store.read(results / "ood.zarr", store.OOD)
+    assert f"| {float(metrics.id.mean()):.3f} ± " in text
+    assert f"Another replica would be off by {float(of.reach):.3f}." in text
+    assert "nan" not in text
+    assert "## Other structures" not in text  # there are none
+    for name in re.findall(r"\]\((\w+\.png)\)", text):
+        assert (tmp_path / name).exists()
+    copy = store.read(tmp_path / "ood.zarr.zip", store.OOD)
+    np.testing.assert_allclose(copy.dice, metrics.dice, rtol=1e-6)
+
+
+def test_account_leaves_out_what_was_not_predicted(results, pilot, tmp_path):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("table.zarr", "ood.zarr"):
+        (bare / name).symlink_to(results / name)
+    assert pilot["main"]([str(bare), str(tmp_path / "docs")]) == 0
+    text = (tmp_path / "docs" / "README.md").read_text(encoding="utf-8")
+    assert "## In and out of distribution" in text
+    assert "## Prediction" not in text
+    assert "png" not in text
+
+
+def test_account_of_nothing_is_one_line(pilot, tmp_path, capsys):
+    assert pilot["main"]([str(tmp_path), str(tmp_path / "docs")]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "docs").exists()
+
+
+def test_figure_of_prediction_shows_the_scores(predicted):
+    figure = figures.prediction(predicted, "viridis")
+    below = figure.axes[1]
+    points = [line for line in below.lines if line.get_marker() == "o"]
+    whole = predicted.part.values[predicted.part_level.values == "all"]
+    sets = [f for f in ("ctf", "raw", "id") if f in predicted.features.values]
+    expected = [
+        float(predicted.r2.sel(part=p, features=f, model="stacked").squeeze())
+        for p in whole
+        for f in sets
+    ]
+    assert [float(np.ravel(p.get_ydata())[0]) for p in points] == pytest.approx(expected)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == [figures.FEATURES[f] for f in sets]
+    plt.close(figure)
+
+
+def test_figure_of_smoothness_shows_steps_beside_their_noise(predicted):
+    figure = figures.smoothness(predicted, "viridis")
+    above, below = figure.axes
+    heights = [bar.get_height() for bar in above.patches]
+    of = predicted.squeeze()
+    assert heights[:4] == pytest.approx(of.step.sel(step_end="train").values)
+    assert [text.get_text() for text in below.get_yticklabels()] == list(of.metric.values)
+    plt.close(figure)
+
+
+def test_figure_of_design_shows_every_strategy(predicted):
+    figure = figures.design(predicted, "viridis")
+    of = predicted.squeeze().design.sel(worth="worst")
+    drawn = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
+    np.testing.assert_allclose(drawn["predicted Dice"], of.sel(strategy="predicted"))
+    np.testing.assert_allclose(drawn["coverage"], of.sel(strategy="coverage"))
+    plt.close(figure)
