@@ -29,7 +29,9 @@ class Table:
 
     def row(self, what: str, goal: float | None, value: float, least: bool = False):
         """Print a row; `least` if the goal is the least value allowed, not the most."""
-        sign, met = ("≥", value >= goal) if least else ("≤", goal is None or value <= goal)
-        stated = "" if goal is None else f"{sign} {goal:.2f}"
-        verdict = "" if goal is None else "met" if met else "missed"
-        print(f"| {what} | {stated} | {value:.2f} | {verdict} |", flush=True)
+        if goal is None:
+            print(f"| {what} |  | {value:.3g} |  |", flush=True)
+            return
+        sign, met = ("≥", value >= goal) if least else ("≤", value <= goal)
+        verdict = "met" if met else "missed"
+        print(f"| {what} | {sign} {goal:.2f} | {value:.2f} | {verdict} |", flush=True)

@@ -41,7 +41,7 @@ def run(folder: Path, *targets: str) -> str:
     (folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     targets = [f"results/smallest/{target}" for target in targets]
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *OPTIONS, *targets, "--configfile", "study.yaml"],
+        [sys.executable, "-m", "snakemake", *targets, *OPTIONS, "--configfile", "study.yaml"],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

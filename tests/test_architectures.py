@@ -51,6 +51,21 @@ def test_other_names_are_refused_saying_what_is_allowed(name):
         parse(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("dpt-tu-vit_base_patch16_224.augreg_in21k", "dpt is built on"),
+        ("dpt-resnet18", "dpt is built on"),
+        ("unet-tu-convnext_tiny", "tu-convnext_tiny is one of"),
+        ("fpn-timm-regnetx_002", "timm-regnetx_002 is one of"),
+    ],
+)
+def test_encoders_of_timm_are_refused_saying_why(name, what):
+    why = f"^{what} timm's encoders, which are not offered: .*version; allowed: compact-w<width>"
+    with pytest.raises(ValueError, match=why):
+        parse(name)
+
+
 REFUSED = {
     f"{decoder}-{encoder}"
     for decoders, encoders in (

@@ -4,7 +4,10 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from passband import devices
+from passband.architectures import parse
 from passband.batches import Batches, Images
 from passband.config import Microscope, Training
 from passband.evaluation import confusion
@@ -123,18 +126,21 @@ def difference(one: Trained, other: Trained) -> float:
 
 
 @pytest.mark.parametrize(
-    ("name", "px", "rate", "tolerance"),
+    ("name", "px", "rate", "precision", "tolerance"),
     [
-        (NAME, 32, 0.02, 2e-5),
+        (NAME, 32, 0.02, "float32", 2e-6),
+        (NAME, 32, 0.02, "bfloat16", 2e-3),
         # Deep networks magnify what rounding leaves at every step, more at a larger rate.
-        pytest.param("unet-resnet18", 64, 0.002, 5e-4, marks=pytest.mark.slow),
+        pytest.param("unet-resnet18", 64, 0.002, "float32", 5e-4, marks=pytest.mark.slow),
+        pytest.param("unet-resnet18", 64, 0.002, "bfloat16", 2e-2, marks=pytest.mark.slow),
     ],
 )
-def test_stacked_replicas_are_what_they_are_alone(course, name, px, rate, tolerance):
+def test_stacked_replicas_are_what_they_are_alone(course, name, px, rate, precision, tolerance):
     """Of gradient descent but for rounding. Adam divides by the gradient's size, so that the
     rounding of gradients that are nothing but rounding decides which way a weight goes."""
     seeds = dict(list(SEEDS.items())[: 2 if px > 32 else 3])
-    made = course(px, optimizer="sgd", learning_rate=rate, epochs=2, schedule="cosine")
+    how = {"optimizer": "sgd", "learning_rate": rate, "schedule": "cosine", "epochs": 2}
+    made = course(px, precision=precision, **how)
     stacked = made.run(made.learner(name, seeds)).trained()
     assert list(stacked) == list(seeds)
     for replica, its_seed in seeds.items():
@@ -143,11 +149,56 @@ def test_stacked_replicas_are_what_they_are_alone(course, name, px, rate, tolera
         assert any("running_mean" in key for key in alone.weights)
         assert difference(alone, stacked[replica]) < tolerance
         for row, other in zip(alone.history, stacked[replica].history, strict=True):
-            assert row == pytest.approx(other, rel=10 * tolerance, abs=1e-3)
+            assert row == pytest.approx(other, rel=10 * tolerance, abs=max(1e-3, 10 * tolerance))
         assert not alone.stacked
         assert stacked[replica].stacked
     first, second, *_ = stacked.values()
     assert difference(first, second) > 1e-2
+
+
+WORK = ("convolution", "convolution_backward", "mm", "addmm", "bmm", "baddbmm")
+
+
+class Computed(TorchDispatchMode):
+    """Records the types of what convolutions and matrix products, and their gradients, take in."""
+
+    def __init__(self):
+        super().__init__()
+        self.types = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        if name in WORK:
+            found = {x.dtype for x in args if isinstance(x, torch.Tensor)}
+            self.types[name] = self.types.get(name, set()) | found
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        *((NAME, precision) for precision in devices.DTYPES),
+        # It has linear layers.
+        pytest.param("segformer-resnet18", "bfloat16", marks=pytest.mark.slow),
+    ],
+)
+def test_stacks_compute_in_their_precision(name, precision):
+    """Convolutions and products, of training, of its gradients and to predict; not the loss."""
+    px, dtype = parse(name).smallest_px, devices.DTYPES[precision]
+    images, masks = torch.rand(2, 2, 1, px, px), torch.zeros(2, 2, 1, px, px)
+    learner = Learner(name, {0: 1, 1: 2}, settings(precision=precision), 2, CPU)
+    with Computed() as computed:
+        logits = learner.networks.forward(images)
+        value = loss(logits, masks, learner.settings)
+        value.sum().backward()
+        predicted = learner.networks.predict(images[0])
+    assert {"convolution", "convolution_backward"} <= computed.types.keys()
+    assert name == NAME or {"mm", "addmm", "bmm", "baddbmm"} & computed.types.keys()
+    assert set.union(*computed.types.values()) == {dtype}
+    assert logits.dtype == predicted.dtype == dtype
+    assert value.dtype == torch.float32
+    for parameter in learner.networks.parameters.values():
+        assert parameter.dtype == parameter.grad.dtype == torch.float32
 
 
 def test_stacked_replicas_under_adam_are_as_good(course):

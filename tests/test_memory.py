@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from synthetic import CPU
 
-from passband import PassbandError, devices, memory, networks, sources
+from passband import PassbandError, devices, footprint, memory, networks
 from passband.config import Training, load
 
 ROOT = Path(__file__).parents[1]
@@ -84,8 +84,9 @@ def test_count_is_the_measured_peak_to_a_fifth(measured, case):
 
 
 @pytest.mark.slow
-def test_stacked_networks_take_what_is_counted_and_at_most_half_more(measured):
-    case = ("compact-w8-d3", 256, 4, "float32", 3, True)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_stacked_networks_take_what_is_counted_and_at_most_half_more(measured, precision):
+    case = ("compact-w8-d3", 256, 4, precision, 3, True)
     assert counted(*case) < measured(*case) < memory.SLACK * counted(*case)
 
 
@@ -101,18 +102,22 @@ def test_activations_grow_with_images_and_weights_with_replicas():
     assert of(8, 3, True) - of(4, 3, True) > 3 * one
 
 
+@pytest.mark.parametrize("replicas", [1, 2])
 @pytest.mark.parametrize(("precision", "cast"), [("float32", 0.0), ("bfloat16", 0.5)])
-def test_a_large_network_on_small_images_is_five_times_its_weights(precision, cast):
-    """Weights, gradients, two moments and the best epoch's, and in bfloat16 a cast copy."""
+def test_a_large_network_on_small_images_is_five_times_its_weights(precision, cast, replicas):
+    """Weights, gradients, two moments and the best epoch's, and in bfloat16 a cast copy, however
+    many are stacked."""
     network = networks.build("unet-resnet18")
-    weights = 4 * sum(p.numel() for p in network.parameters())
-    of = counted("unet-resnet18", 32, 2, precision, 1, False)
+    weights = replicas * 4 * sum(p.numel() for p in network.parameters())
+    of = counted("unet-resnet18", 32, 2, precision, replicas, replicas > 1)
     assert of == pytest.approx((5 + cast) * weights, rel=0.05)
 
 
-def test_lower_precision_halves_activations():
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_lower_precision_halves_activations(replicas):
     full, half = (
-        counted("compact-w4-d2", 64, 16, p, 1, False) - counted("compact-w4-d2", 64, 8, p, 1, False)
+        counted("compact-w4-d2", 64, 16, p, replicas, replicas > 1)
+        - counted("compact-w4-d2", 64, 8, p, replicas, replicas > 1)
         for p in ("float32", "bfloat16")
     )
     assert 0.45 < half / full < 0.6
@@ -175,9 +180,9 @@ def test_slurm_alone_holds_a_job_to_what_it_asked_for(monkeypatch):
 
 def test_waves_and_images_are_what_tensors_take(make_split, camera, condition):
     split = make_split(3)
-    size = sources.size_of_waves(3, 1, split.spectra.shape[-1], 32)
+    size = footprint.of_waves(3, 1, split.spectra.shape[-1], 32)
     assert size == split.spectra.nbytes + split.masks.nbytes
-    assert sources.size_of_images(3, 32) == 2 * camera.images(split, condition).nbytes
+    assert footprint.of_images(3, 32) == 2 * camera.images(split, condition).nbytes
 
 
 def test_a_job_holds_libraries_waves_images_and_networks():
@@ -185,4 +190,4 @@ def test_a_job_holds_libraries_waves_images_and_networks():
     held = 16 * (8 * study.microscope.sampling.cropped**2 + 4 * 64**2 + 2 * 4 * 64**2)
     networks = memory.of_networks("compact-w4-d2", 64, study.training, PRECISION, replicas=2)
     counted = memory.of_job(study, "compact-w4-d2", CPU)
-    assert counted == memory.LIBRARIES + held + networks
+    assert counted == footprint.LIBRARIES + held + networks

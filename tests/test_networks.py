@@ -42,6 +42,32 @@ def test_channels_double_at_every_halving():
     assert [block[0].out_channels for block in network.up] == [6, 3]
 
 
+@pytest.mark.parametrize("name", ["compact-w4-d1", "compact-w3-d3"])
+def test_network_is_the_plain_u_net(name):
+    """Upsampled, joined and convolved, but for rounding, and so are its gradients."""
+    network = networks.build(name).double()
+    images = torch.randn(2, 1, 16, 24, dtype=torch.float64)
+
+    def plain(x):
+        skips = []
+        for block in network.down[:-1]:
+            skips.append(block(x))
+            x = torch.nn.functional.max_pool2d(skips[-1], 2)
+        x = network.down[-1](x)
+        for block in network.up:
+            x = torch.nn.functional.interpolate(x, scale_factor=2)
+            x = block(torch.cat((skips.pop(), x), dim=1))
+        return network.head(x)
+
+    found = []
+    for forward in (network, plain):
+        logits = forward(images)
+        parameters = list(network.parameters())
+        found.append([logits, *torch.autograd.grad((logits**3).sum(), parameters)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
 def test_depth_widens_the_view():
     """The deeper a network, the farther off a single pixel is noticed."""
     image = torch.randn(1, 1, 64, 64)

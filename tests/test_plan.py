@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passband import cli, plan
+from passband import cli, grid, plan, status
 from passband.batches import Batches
 from passband.config import Study, Training, load, validate
 
@@ -165,8 +165,47 @@ def test_few_items_stand_for_many_where_time_is_short(monkeypatch):
     assert plan.per_item(Clock(0.0, 1.0).work, 1, 10, clock) == 0
 
 
-def test_a_plan_says_all_that_was_asked(monkeypatch, capsys):
+@pytest.fixture
+def results(monkeypatch, tmp_path):
+    """The smallest study's folder of results, where nothing is, and no calibration."""
     monkeypatch.setattr(plan, "calibrate", lambda study, seconds: SPEEDS)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "results" / "smallest"
+
+
+def make(results, *names):
+    for name in names:
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / name).touch()
+
+
+def test_a_plan_says_what_is_left(results, capsys):
+    study = load(SMALLEST)
+    waves = [f"waves/gold/{split}/00000.zarr.zip" for split in ("train", "val", "test")]
+    cell = f"gold/compact-w4-d2/{study.train_conditions[0].id}/"
+    (batch,) = grid.batches(2, 2)
+    make(results, *waves, f"networks/{cell}{batch}.safetensors")
+    assert plan.left(study, results) == {"simulate": 1 / 4, "train": 3 / 4, "evaluate": 1}
+    assert cli.main(["plan", str(SMALLEST)]) == 0
+    first, second = capsys.readouterr().out.splitlines()[-2:]
+    assert first == (
+        "left        1 file of structures to simulate, 6 networks to train and 8 to test"
+    )
+    took = plan.hours(study, SPEEDS)
+    hours = took["simulate"] / 4 + took["train"] * 3 / 4 + took["evaluate"]
+    hours += took["starting"] * (1 + 3 + 4) / 12
+    assert second.strip() == f"36 steps and {hours:.2g} core-hours"
+
+
+def test_a_plan_of_a_finished_study_leaves_nothing(results, capsys):
+    described = status._described(load(SMALLEST), {})
+    make(results, *(output for _, _, _, output, *_ in described))
+    assert cli.main(["plan", str(SMALLEST)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "left        no structure, network or test: all are there"
+
+
+def test_a_plan_says_all_that_was_asked(results, capsys):
     assert cli.main(["plan", str(SMALLEST)]) == 0
     printed = capsys.readouterr().out
     for line in (
@@ -179,6 +218,7 @@ def test_a_plan_says_all_that_was_asked(monkeypatch, capsys):
     assert re.search(r"^files +\d+ of [\d.]+ MB$", printed, re.M)
     total = sum(plan.hours(load(SMALLEST), SPEEDS).values())
     assert re.search(rf"^time +{total:.2g} core-hours on cpu; ", printed, re.M)
+    assert "left" not in printed
     assert len({line.index(line.split()[1]) for line in printed.splitlines()[:8]}) == 1
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from synthetic import CPU, SEED, discs
 
-from passband import sources, store, training
+from passband import footprint, store, training
 from passband.config import Training
 from passband.examples import Split
 from passband.sources import Stored, choose
@@ -90,10 +90,25 @@ WAVES, IMAGES = 10 * (8 * 21**2 + 4 * 32**2), 10 * 8 * 32**2
 )
 def test_what_fits_is_held(stored, room, kind, hold):
     assert stored.shards[0].spectrum.shape[1:] == (1, 21, 21)
-    ((found,), held, line) = choose([stored], 32, room / sources.SHARE)
+    ((found,), held, line) = choose([stored], 32, room / footprint.SHARE)
     assert type(found) is kind
     assert held == hold
     assert line.startswith("10 structures: ")
+
+
+def test_on_a_gpu_its_own_memory_counts(stored, monkeypatch):
+    """And not what the job may use of the host's."""
+
+    class OnGpu(Stored):
+        def load(self):
+            return "in memory"
+
+    split = OnGpu(stored.names, stored.paths, stored.shards, torch.device("cuda"))
+    for free, host, expected in ((1e9, 1e3, "in memory"), (1e3, 1e9, split)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 2e9))
+        (found,), hold, _ = choose([split], 32, host)
+        assert found is expected
+        assert hold == (free == 1e9)
 
 
 @pytest.mark.parametrize("noise", ["fresh", "fixed"])

@@ -67,7 +67,7 @@ def alike(one, other):
 # One network
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_short_training_learns(make_split, camera, condition, precision):
     splits = make_split(48, "train"), make_split(12, "val")
     options = settings(epochs=12, learning_rate=0.02, precision=precision)

@@ -9,8 +9,8 @@ __version__ = version("passband")
 #: exactly what depends on them is made again.
 STAGES = {
     "simulate": 2,
-    "train": 3,
-    "evaluate": 2,
+    "train": 4,
+    "evaluate": 3,
     "information": 2,
     "aggregate": 3,
     "distances": 1,

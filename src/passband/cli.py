@@ -44,7 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
 
     ahead = commands.add_parser(
-        "plan", help="say what a study will take: steps, images, memory, files, bytes and hours"
+        "plan",
+        help="say what a study will take, and what of it is left: steps, memory, files, hours",
     )
     ahead.add_argument("file", type=Path, help="a study file, such as studies/pilot.yaml")
     ahead.add_argument(
@@ -119,7 +120,8 @@ def _check(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> int:
     if not 0 <= options.seconds <= 3600:
         raise PassbandError(f"--seconds = {options.seconds:g}: must be between 0 and 3600")
-    print(plan.text(_checked(options.file), options.seconds))
+    study = _checked(options.file)
+    print(plan.text(study, Path("results", study.study.name), options.seconds))
     return 0
 
 

@@ -1,6 +1,8 @@
 """What the machine offers, chosen at run time."""
 
+import contextlib
 import time
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -35,10 +37,11 @@ def precision(name: str, device: torch.device) -> str:
     return "bfloat16" if fast else "float32"
 
 
-def autocast(precision: str, device: torch.device) -> torch.autocast:
+def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     """Return the context in which networks compute in a precision, weights staying float32."""
-    dtype = DTYPES[precision]
-    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, DTYPES[precision])
 
 
 def layout(precision: str, device: torch.device) -> torch.memory_format:

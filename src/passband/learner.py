@@ -120,7 +120,10 @@ class Learner:
         )
         built = (networks.build(architecture, seed(s, "weights")) for s in seeds.values())
         modules = [module.to(device, memory_format=self._layout) for module in built]
-        self.networks = Alone(modules[0]) if len(modules) == 1 else Stack(modules)
+        alone = len(modules) == 1
+        self.networks = (
+            Alone(modules[0], self.precision) if alone else Stack(modules, self.precision)
+        )
         self._parameters = list(self.networks.parameters.values())
         self.optimizer = schedules.optimizer(settings, self._parameters)
         # float16 has too few exponents for small gradients; the others need no scale.
@@ -168,8 +171,7 @@ class Learner:
             # Dropout draws from torch's global generator; stacks have none.
             (only,) = self.seeds.values()
             torch.manual_seed(seed(only, "step", self.steps))
-        with devices.autocast(self.precision, self.device):
-            logits = self.networks.forward(self._laid_out(images))
+        logits = self.networks.forward(self._laid_out(images))
         losses = loss(logits, masks, self.settings)
         # The networks share no weight: the gradient of the sum is each one's own.
         self._scaler.scale(losses.sum()).backward()
@@ -187,9 +189,7 @@ class Learner:
     @torch.inference_mode()
     def validate(self, images: Tensor, masks: Tensor) -> None:
         """Take a batch of validation images, (N, 1, H, W), into account."""
-        with devices.autocast(self.precision, self.device):
-            logits = self.networks.predict(images)
-        logits, number = logits.float(), len(images)
+        logits, number = self.networks.predict(images).float(), len(images)
         self._sums.losses.append(loss(logits, masks, self.settings) * number)
         together = masks.expand_as(logits)
         counts = confusion(logits.flatten(0, 1), together.flatten(0, 1))

@@ -19,19 +19,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from passband import PassbandError, devices, networks, sources
+from passband import PassbandError, devices, footprint, networks
 from passband.config import Study, Training
 from passband.learner import loss
 from passband.stacking import Alone, Stack
 
-#: What a process takes that has imported all that training needs [bytes].
-LIBRARIES = 0.5e9
-
 #: What may be taken over what is counted.
 SLACK = 2.0
-
-# What an optimizer keeps of every weight.
-_MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
 
 
 class _Peak(TorchDispatchMode):
@@ -101,26 +95,29 @@ def of_networks(
         If the networks draw random numbers, and so cannot be stacked.
     """
     stacked, dtype = replicas if together else 1, devices.DTYPES[precision]
-    # Weights on `meta` are not autocast. In lower precision, these stand for the cast copies.
-    modules = [networks.build(architecture).to("meta", dtype) for _ in range(stacked)]
-    learning = Stack(modules) if stacked > 1 else Alone(modules[0])
-    weights = 4 * sum(t.numel() for t in learning.parameters.values())
+    modules = [networks.build(architecture).to("meta") for _ in range(stacked)]
+    weights = 4 * stacked * sum(t.numel() for t in modules[0].parameters())
+    if stacked > 1:
+        learning, images, beside = Stack(modules, precision), torch.float32, 0.0
+    else:
+        # Nothing on `meta` is autocast. Weights in lower precision stand for the cast copies; those
+        # in float32, and their gradients, are beside what is counted.
+        learning, images = Alone(modules[0].to(dtype)), dtype
+        beside = 0.0 if precision == "float32" else 1.5 * weights
     with torch.device("meta"), _Peak() as peak:
         for tensor in learning.tensors.values():
             peak.add(tensor)
         masks = torch.zeros(stacked, settings.batch_size, 1, px, px)
-        logits = learning.forward(masks.to(dtype, copy=True))
+        logits = learning.forward(masks.to(images, copy=True))
         loss(logits, masks, settings).sum().backward()
         del logits, masks
         with torch.inference_mode():
             masks = torch.zeros(4 * settings.batch_size, 1, px, px)
-            logits = learning.predict(masks.to(dtype, copy=True))
+            logits = learning.predict(masks.to(images, copy=True))
             loss(logits, masks, settings)
-    # In lower precision, weights and gradients in float32 are beside what was counted.
-    masters = 0 if precision == "float32" else 1.5 * weights
-    kept = (_MOMENTS[settings.optimizer] + 1) * weights  # and the best epoch's
+    kept = (footprint.MOMENTS[settings.optimizer] + 1) * weights  # and the best epoch's
     others = (replicas - stacked) * (weights + kept)
-    return peak.highest + masters + kept + others
+    return peak.highest + beside + kept + others
 
 
 def of_job(study: Study, architecture: str, device: torch.device) -> float:
@@ -129,11 +126,6 @@ def of_job(study: Study, architecture: str, device: torch.device) -> float:
     Bytes, of the process's memory on a CPU, and of a GPU's there.
     """
     of, px, training = study.study, study.microscope.field_px, study.training
-    structures = of.structures.train + of.structures.val
-    configurations = max(s.thermal.configurations for s in study.trained_specimens.values())
-    cropped = study.microscope.sampling.cropped
-    held = sources.size_of_waves(structures, configurations, cropped, px)
-    held += sources.size_of_images(structures, px)
     replicas = min(of.replicas, of.replicas_per_job)
     together = training.replicas_together == "always" and replicas > 1
     precision = devices.precision(training.precision, device)
@@ -141,7 +133,7 @@ def of_job(study: Study, architecture: str, device: torch.device) -> float:
         needs = of_networks(architecture, px, training, precision, replicas, together)
     except RuntimeError:  # they cannot be stacked
         needs = of_networks(architecture, px, training, precision, replicas)
-    return held + needs + (LIBRARIES if device.type == "cpu" else 0)
+    return footprint.held(study) + needs + (footprint.LIBRARIES if device.type == "cpu" else 0)
 
 
 def free(device: torch.device, asked: float) -> float:

@@ -427,8 +427,48 @@ def sizes(
     }
 
 
-def text(study: Study, seconds: float = 30.0) -> str:
-    """Return in aligned lines what a study asks for, after a calibration of some seconds."""
+def left(study: Study, results: Path) -> dict[str, float]:
+    """Return the share of each of simulate, train and evaluate that is still to do.
+
+    By networks, or by structures' files for simulate, as far as names and times of files in the
+    study's `results` tell: what a changed configuration makes again counts as done.
+    """
+    from passband import status  # no other part of a plan reads what is there
+
+    stages = status.look(study, results).stages
+    shares = {}
+    for stage in ("simulate", "train", "evaluate"):
+        sizes = [(job.networks or 1, job.state != "done") for job in stages[stage]]
+        shares[stage] = sum(n for n, open_ in sizes if open_) / sum(n for n, _ in sizes)
+    return shares
+
+
+def _left(study: Study, shares: dict[str, float], took: dict[str, float], unit: str) -> list[str]:
+    """Return lines of what is left; none if all of it is."""
+    if min(shares.values()) == 1:
+        return []
+    if not any(shares.values()):
+        return ["no structure, network or test: all are there"]
+    counted, stages = counts(study), ("simulate", "train", "evaluate")
+    files, *networks = (
+        round(shares[stage] * number)
+        for stage, number in zip(
+            stages, (counted.jobs["simulate"], counted.networks, counted.networks), strict=True
+        )
+    )
+    jobs = sum(shares[stage] * counted.jobs[stage] for stage in stages)
+    starting = took["starting"] * jobs / sum(counted.jobs[stage] for stage in stages)
+    time = starting + sum(shares[stage] * took[stage] for stage in stages)
+    return [
+        f"{_count(files, 'file')} of structures to simulate, {_count(networks[0], 'network')} to "
+        f"train and {networks[1]:,} to test",
+        f"{networks[0] * counted.steps_per_network:,} steps and {_number(time)} {unit}-hours",
+    ]
+
+
+def text(study: Study, results: Path, seconds: float = 30.0) -> str:
+    """Return in aligned lines what a study asks for, after a calibration of some seconds, and what
+    of it is left, if some is there in its folder of results."""
     speeds = calibrate(study, seconds)
     counted, took = counts(study), hours(study, speeds)
     written, of = sizes(study, speeds.wave_bytes, speeds.weight_bytes), study.study
@@ -461,6 +501,8 @@ def text(study: Study, seconds: float = 30.0) -> str:
             *(f"{rule:<26}  {_number(t):>7}  {t / total:>8.0%}" for rule, t in took.items()),
         ],
     }
+    if lines := _left(study, left(study, results), took, speeds.unit):
+        rows["left"] = lines
     return f"{summary(study)}\n{_aligned(rows)}"
 
 

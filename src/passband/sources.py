@@ -9,13 +9,9 @@ import numpy as np
 import torch
 import xarray as xr
 
-from passband import examples, store
+from passband import examples, footprint, store
 from passband.config import Microscope
 from passband.examples import Split
-
-#: The share of a job's memory that waves, masks and images may take. The rest is for libraries,
-#: weights and activations.
-SHARE = 0.5
 
 
 class Source(Protocol):
@@ -109,16 +105,6 @@ class Stored:
         return self.take(np.arange(len(self)))
 
 
-def size_of_waves(structures: int, configurations: int, cropped: int, px: int) -> int:
-    """Return the bytes of structures' exit waves and masks in memory."""
-    return structures * (8 * configurations * cropped**2 + 4 * px**2)  # complex64 and float32
-
-
-def size_of_images(structures: int, px: int) -> int:
-    """Return the bytes of their images, float32, and once more while they are put together."""
-    return 2 * structures * 4 * px**2
-
-
 def choose(
     splits: Sequence[Stored], field_px: int, memory: float
 ) -> tuple[list[Source], bool, str]:
@@ -131,7 +117,8 @@ def choose(
     field_px : int
         Side of an image in pixels.
     memory : float
-        What the job may use, in bytes; of a GPU's, what is free counts too.
+        What the job may use of the host's memory, in bytes. On a GPU, what is free there counts
+        instead.
 
     Returns
     -------
@@ -140,11 +127,11 @@ def choose(
     """
     device = splits[0].device
     if device.type == "cuda":
-        memory = min(memory, torch.cuda.mem_get_info(device)[0])
-    room, structures = SHARE * memory, sum(map(len, splits))
+        memory = torch.cuda.mem_get_info(device)[0]
+    room, structures = footprint.SHARE * memory, sum(map(len, splits))
     _, configurations, cropped, _ = splits[0].shards[0].spectrum.shape
-    waves = size_of_waves(structures, configurations, cropped, field_px)
-    images = size_of_images(structures, field_px)
+    waves = footprint.of_waves(structures, configurations, cropped, field_px)
+    images = footprint.of_images(structures, field_px)
     if waves > room:
         where = "read from their stores for every batch"
     elif waves + images > room:

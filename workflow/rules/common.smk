@@ -3,7 +3,7 @@ import os
 import sys
 from os.path import relpath
 
-from passband import PassbandError, STAGES
+from passband import PassbandError, STAGES, footprint
 from passband.config import FEWEST_PREDICTED, SPLITS, validate
 from passband.grid import AXES, Condition, batches
 
@@ -26,6 +26,9 @@ NETWORK = "{specimen}/{architecture}/{condition}/{batch}"
 KEPT = f"{RESULTS}/kept"
 RECORD = f"{RESULTS}/records/{NETWORK}.zarr.zip"
 BATCHES = batches(STUDY.study.replicas, STUDY.study.replicas_per_job)
+# Megabytes that jobs ask for, by architecture.
+TRAIN_MB = {name: footprint.train_mb(STUDY, name) for name in STUDY.training.architectures}
+EVALUATE_MB = {name: footprint.evaluate_mb(STUDY, name) for name in STUDY.training.architectures}
 CONDITIONS = [condition.id for condition in STUDY.train_conditions]
 TRAINED = list(STUDY.trained_specimens)
 

@@ -15,7 +15,7 @@ rule train:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        mem_mb=lambda wildcards, attempt: TRAIN_MB[wildcards.architecture] * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         version=STAGES["train"],

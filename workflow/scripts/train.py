@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from passband import config, devices, jobs, memory, networks, sources, store, training
+from passband import config, devices, footprint, jobs, memory, networks, sources, store, training
 from passband.examples import Camera
 from passband.grid import Condition
 from passband.seeds import digest, seed
@@ -52,7 +52,7 @@ with jobs.job(
     job.log(room)
     free = memory.free(device, 1e6 * snakemake.resources.mem_mb)
     if hold:
-        free -= sources.size_of_images(sum(map(len, splits)), microscope.field_px)
+        free -= footprint.of_images(sum(map(len, splits)), microscope.field_px)
     settings = memory.fit(
         wildcards.architecture, microscope.field_px, settings, device, len(params.replicas), free
     )
