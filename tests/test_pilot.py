@@ -35,7 +35,7 @@ def results(tmp_path_factory):
         information["overlap_abs"] = np.abs(information.overlap)
         metrics = ood.metrics(table, information, 10)
         predicted = prediction.predict(
-            metrics, information, draws=20, axes=[prediction.CONDITIONS, "defocus_nm"]
+            metrics, information, draws=20, axes=[prediction.CONDITIONS, "defocus_nm"], threads=2
         )
         of = [
             predicted,

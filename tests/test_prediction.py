@@ -334,9 +334,7 @@ def test_within_pairs_of_doses_what_doses_explain_counts_for_nothing():
 
 def test_predict_labels_what_it_finds():
     metrics, information = make_metrics(noise=0.01)
-    found = prediction.predict(
-        metrics, information, draws=20, axes=[prediction.CONDITIONS], threads=2
-    )
+    found = prediction.predict(metrics, information, draws=20, axes=[prediction.CONDITIONS])
     of = found.sel(part="conditions/train/all", model="stacked").squeeze()
     low, high = of.r2_interval.sel(features="ctf").values
     assert low < of.r2.sel(features="ctf") < high
