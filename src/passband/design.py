@@ -153,9 +153,10 @@ def completed(
     full = prediction.Features(values, (*X.names, "known", "near"))
     groups = np.cumsum(trained) % prediction.INNER
     inner = [((groups == k) & trained)[:, None] & good for k in range(prediction.INNER)]
-    model = prediction.fit(full, seen, [held for held in inner if held.any()], seed)
     rest = ~trained
-    guess = model(values[rest].reshape(-1, values.shape[-1]))[prediction.STACKED]
+    with prediction.one_thread():
+        model = prediction.fit(full, seen, [held for held in inner if held.any()], seed)
+        guess = model(values[rest].reshape(-1, values.shape[-1]))[prediction.STACKED]
     errors = (seen - model.left_out)[trained]
     apart = distance[:, trained]
     found = Y.copy()
@@ -263,9 +264,8 @@ def design(
         # Nothing is predicted in distribution, where it is taken to be as good as at its best.
         guess = guess.sel(train=cells.train.values, test=cells.test.values).values
         guess = np.where(np.isfinite(guess), guess, np.nanmax(guess, axis=1, keepdims=True))
-        with prediction.one_thread():
-            worths = curves(M, guess, kappa, seed)
-            error = completion(X, prediction.targets(cells), seed, progress)
+        worths = curves(M, guess, kappa, seed)
+        error = completion(X, prediction.targets(cells), seed, progress)
         noise = float(np.sqrt((cells.dice_std**2).mean()))
         sizes = len(worths["true"])
         one = xr.Dataset(

@@ -426,12 +426,11 @@ def _bounds(errors: np.ndarray) -> np.ndarray:
 
 def _fit_members(X: Features, Y: np.ndarray, cells: np.ndarray, seed: int) -> list[Fitted]:
     where = _some(cells, CELLS, seed)
-    with one_thread():
-        return [member(X.values[where], Y[where], X.signs, seed) for member in MEMBERS.values()]
+    return [member(X.values[where], Y[where], X.signs, seed) for member in MEMBERS.values()]
 
 
 def one_thread() -> threadpool_limits:
-    """Return a context in which models are fitted by one thread.
+    """Return a context in which models are fitted, and predict, by one thread.
 
     So few cells are not worth two, and threads that wait for each other on shared cores make
     gradient boosting a hundred times slower.
@@ -501,12 +500,13 @@ def judge(
     inner = [inner[k] for k in np.unique(np.linspace(0, len(inner) - 1, INNER).astype(int))]
     cells = fold.held & np.isfinite(Y)
     predicted, bounds, stack = {}, {}, {}
-    for name, X in sets.items():
-        model = fit(X, seen, [f.held for f in inner], seed)
-        found = model(X.values[cells])
-        predicted |= {(name, m): values for m, values in found.items()}
-        bounds[name] = model.interval(found[STACKED])
-        stack[name] = model.weights
+    with one_thread():
+        for name, X in sets.items():
+            model = fit(X, seen, [f.held for f in inner], seed)
+            found = model(X.values[cells])
+            predicted |= {(name, m): values for m, values in found.items()}
+            bounds[name] = model.interval(found[STACKED])
+            stack[name] = model.weights
     return Judged(fold, cells, predicted, bounds, stack)
 
 
