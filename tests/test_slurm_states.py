@@ -73,6 +73,9 @@ def asked(answers: dict[str, dict], jobs: list[str], requeue: bool = True):
         run_uuid = "run"
         workflow = SimpleNamespace(executor_settings=SimpleNamespace(requeue=requeue))
 
+        def __post_init__(self):
+            pass
+
         async def check_active_jobs(self, active_jobs):
             command = next(iter(answers))
             self.states, _ = await plugin.query_job_status(command, None)
@@ -131,7 +134,8 @@ def test_the_workflow_watches_the_installed_plugin(monkeypatch):
     """The names that are replaced are still the plugin's own."""
     plugin = snakemake_executor_plugin_slurm
     replaced = ((plugin, "query_job_status"), (plugin, "get_submit_command"))
-    for owner, name in (*replaced, (plugin.Executor, "check_active_jobs")):
+    of_executor = "check_active_jobs", "__post_init__"
+    for owner, name in (*replaced, *((plugin.Executor, name) for name in of_executor)):
         monkeypatch.setattr(owner, name, getattr(owner, name))  # put back after the test
     monkeypatch.delattr(plugin, "passband_watches", raising=False)
     before = plugin.query_job_status, plugin.Executor.check_active_jobs
@@ -146,7 +150,7 @@ def test_the_workflow_watches_the_installed_plugin(monkeypatch):
 def test_a_node_that_is_none_is_not_excluded():
     """sacct names the failed node of a job only until SLURM has queued that job again."""
     plugin = SimpleNamespace(
-        Executor=SimpleNamespace(check_active_jobs=None),
+        Executor=SimpleNamespace(check_active_jobs=None, __post_init__=None),
         query_job_status=None,
         get_submit_command=lambda job, *, failed_nodes: (job, failed_nodes),
     )

@@ -864,3 +864,13 @@ def test_snakemake_finds_nothing_to_criticise(tmp_path):
 def test_the_slurm_profile_is_found_from_the_root(tmp_path):
     printed = Workplace(tmp_path / "w").run("--profile", "slurm", "--dry-run", "--quiet", "rules")
     assert "train" in printed
+
+
+@pytest.mark.slow
+def test_job_arrays_are_refused_in_a_line(tmp_path):
+    workplace = Workplace(tmp_path / "w")
+    options = "--profile", "slurm", "--slurm-array-jobs", "all", "--retries", "0"
+    printed = workplace.run(*options, fails=True)
+    assert "slurm-array-jobs = 'all': must not be set" in printed
+    assert "Traceback" not in printed
+    assert "sbatch" not in printed

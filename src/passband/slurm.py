@@ -3,7 +3,8 @@
 The plugin (2.8.0) takes for running whatever it does not know as ended: a job that somebody
 cancelled (``sacct`` says "CANCELLED by 1000"), one that was preempted and is not requeued, and,
 where ``squeue`` is asked, one that ended so long ago that the controller has forgotten it. Nothing
-in its settings changes that. Here its answers are put into words that it understands.
+in its settings changes that. Here its answers are put into words that it understands, and its job
+arrays are refused.
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -68,7 +69,9 @@ def settle(
 
 
 def watch(plugin: ModuleType) -> None:
-    """Have the plugin learn of its jobs through :func:`settle`; a second call changes nothing.
+    """Have the plugin learn of its jobs through :func:`settle`, and refuse job arrays.
+
+    A second call changes nothing.
 
     Parameters
     ----------
@@ -79,8 +82,17 @@ def watch(plugin: ModuleType) -> None:
         return
     plugin.passband_watches = True
     check, query = plugin.Executor.check_active_jobs, plugin.query_job_status
-    submit_command = plugin.get_submit_command
+    submit_command, begin = plugin.get_submit_command, plugin.Executor.__post_init__
     executor, jobs = None, []
+
+    def post_init(self: Any, *arguments: Any) -> None:
+        if arrays := self.workflow.executor_settings.array_jobs:
+            raise plugin.WorkflowError(
+                f"slurm-array-jobs = {arrays!r}: must not be set, since in the plugin's array mode "
+                "one task's failure can delete another's finished output; study.replicas_per_job "
+                "puts several networks in a job"
+            )
+        begin(self, *arguments)
 
     async def check_active_jobs(self: Any, active_jobs: list) -> AsyncIterator[Any]:
         nonlocal executor, jobs
@@ -110,5 +122,6 @@ def watch(plugin: ModuleType) -> None:
         return submit_command(*arguments, failed_nodes=nodes, **options)
 
     plugin.get_submit_command = get_submit_command
+    plugin.Executor.__post_init__ = post_init
     plugin.Executor.check_active_jobs = check_active_jobs
     plugin.query_job_status = query_job_status
