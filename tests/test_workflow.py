@@ -1,5 +1,6 @@
 """The workflow itself: real runs of the smallest study, dry runs of the others."""
 
+import contextlib
 import os
 import re
 import resource
@@ -109,11 +110,13 @@ def copied(finished, tmp_path) -> Workplace:
 def wait(process: subprocess.Popen, until: Callable[[], object], seconds: float = 120) -> object:
     """Wait until something is true while Snakemake runs, and return it."""
     deadline = time.monotonic() + seconds
-    while not (found := until()):
+    while True:
+        with contextlib.suppress(FileNotFoundError):  # jobs may delete what is being looked at
+            if found := until():
+                return found
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    return found
 
 
 def cpu_seconds() -> float:
@@ -479,10 +482,19 @@ def test_a_training_job_out_of_time_says_so_in_a_line_and_goes_on_when_retried(f
 
 def training(place: Workplace) -> set[int]:
     """The processes that hold the lease of a train job."""
-    found = (
-        Holder.of(file.name) for file in place.folder.glob("results/*/logs/train/**/*.lease/*")
-    )
-    return {int(holder.process) for holder in found if not holder.gone}
+    holders = [
+        Holder.of(file)
+        # It passes over folders that go meanwhile, as those do by which a lease is asked for.
+        for folder, _, files in os.walk(place.folder / "results/smallest/logs/train")
+        if re.match(r"[^.].*\.lease$", os.path.basename(folder))
+        for file in files
+    ]
+    return {int(holder.process) for holder in holders if not holder.gone}
+
+
+def said(logs: Path) -> str:
+    """What all logs under a folder say."""
+    return "".join(log.read_text() for log in logs.rglob("*.log"))
 
 
 @pytest.mark.slow
@@ -510,11 +522,7 @@ def test_jobs_that_a_killed_snakemake_left_are_waited_for(finished, tmp_path):
         logs = place.folder / "results/smallest/logs/train"
         waits = [f"is waited for: process {process} on" for process in left]
 
-        def waiting() -> bool:
-            said = "".join(log.read_text() for log in logs.rglob("*.log"))
-            return all(words in said for words in waits)
-
-        wait(second, waiting)
+        wait(second, lambda: all(words in said(logs) for words in waits))
         assert training(place) == left
     finally:
         for process in left:
@@ -522,8 +530,7 @@ def test_jobs_that_a_killed_snakemake_left_are_waited_for(finished, tmp_path):
     printed, _ = second.communicate(timeout=500)
     assert second.returncode == 0, printed
     assert len(re.findall(r"train .*, made by an earlier job, in", printed)) == 2
-    said = "".join(log.read_text() for log in logs.rglob("*.log"))
-    assert said.count("replica 0: val_loss") == 4  # jobs, of which each has trained once
+    assert said(logs).count("replica 0: val_loss") == 4  # jobs, of which each has trained once
     np.testing.assert_array_equal(counts(place), counts(finished))
     assert not list((place.folder / "results").rglob("*.lease"))
     assert "Nothing to be done" in place.run("--dry-run", target, study=study)
