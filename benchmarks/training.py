@@ -219,11 +219,7 @@ class PlainUNet(networks.CompactUNet):
     """The same network as it is written first: doubled, joined and convolved."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        skips = []
-        for block in self.down[:-1]:
-            skips.append(block(x))
-            x = torch.nn.functional.max_pool2d(skips[-1], 2)
-        x = self.down[-1](x)
+        *skips, x = self.encoder(x)
         for block in self.up:
             x = torch.nn.functional.interpolate(x, scale_factor=2)
             x = block(torch.cat((skips.pop(), x), dim=1))

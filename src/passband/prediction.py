@@ -185,45 +185,35 @@ def feature_sets(
     return sets
 
 
-# Models: (X, y, signs, seed, **options) → function of X. y is Dice.
+# Models: (X, y, signs, seed) → function of X. y is Dice.
 
 Fitted = Callable[[np.ndarray], np.ndarray]
 
 
 def additive(X: np.ndarray, y: np.ndarray, signs: list[int], seed: int) -> Fitted:
     """Fit a sum of step functions of single features, monotonic where `signs` says so."""
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
-    if not X.shape[1]:
-        return _constant(y)
-    model = HistGradientBoostingRegressor(
-        max_iter=80,
-        max_leaf_nodes=6,
-        min_samples_leaf=20,
-        learning_rate=0.15,
-        interaction_cst="no_interactions",
-        monotonic_cst=signs,
-        early_stopping=False,
-        random_state=seed,
-    )
-    return model.fit(X, y).predict
+    options = {"max_leaf_nodes": 6, "learning_rate": 0.15, "interaction_cst": "no_interactions"}
+    return _trees(X, y, signs, seed, options)
 
 
 def boosted(X: np.ndarray, y: np.ndarray, signs: list[int], seed: int) -> Fitted:
     """Fit gradient-boosted trees, monotonic where `signs` says so."""
+    options = {"max_leaf_nodes": 16, "learning_rate": 0.12, "l2_regularization": 1.0}
+    return _trees(X, y, signs, seed, options)
+
+
+def _trees(X: np.ndarray, y: np.ndarray, signs: list[int], seed: int, options: dict) -> Fitted:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     if not X.shape[1]:
         return _constant(y)
     model = HistGradientBoostingRegressor(
         max_iter=80,
-        max_leaf_nodes=16,
         min_samples_leaf=20,
-        learning_rate=0.12,
-        l2_regularization=1.0,
         monotonic_cst=signs,
         early_stopping=False,
         random_state=seed,
+        **options,
     )
     return model.fit(X, y).predict
 

@@ -84,16 +84,13 @@ class Alone:
 class _BatchNorm(torch.autograd.Function):
     """Batch normalisation of stacked networks: of all their channels at once, as one operation.
 
-    vmap's own takes no bfloat16 beside statistics in float32, and several passes over memory.
+    vmap's own takes no bfloat16 beside statistics in float32, and several passes over memory. It is
+    a Function for its rule under vmap alone: operations in the rule bring gradients of their own.
     """
 
     @staticmethod
-    def forward(*_):
-        raise NotImplementedError("only stacked")
-
-    @staticmethod
     def setup_context(*_):
-        raise NotImplementedError("only stacked")
+        """Save nothing; torch wants it to be there."""
 
     @staticmethod
     def vmap(info, dims, x, mean, variance, weight, bias, *how):
