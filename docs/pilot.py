@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from PIL import Image
 
-from passband import PassbandError, prediction, store
+from passband import PassbandError, holdout, prediction, predictors, store
 from passband import structure as shifts
 from passband.grid import AXES
 
@@ -167,7 +167,7 @@ def scored(of: xr.Dataset, axis: str, end: str, features: str = "ctf") -> xr.Dat
     name = f"{axis}/{end}/{prediction.ALL}"
     if name not in of.part.values:
         return None
-    return of.sel(part=name, features=features, model=prediction.STACKED)
+    return of.sel(part=name, features=features, model=predictors.STACKED)
 
 
 def distribution(metrics: xr.Dataset, replicas: xr.DataArray) -> list[str]:
@@ -255,7 +255,7 @@ def goals(predicted: xr.Dataset) -> list[str]:
     rows = []
     for (name, _), of in matrices(predicted):
         for axis in LENS:
-            for end in prediction.ENDS:
+            for end in holdout.ENDS:
                 one = scored(of, axis, end)
                 if one is None:
                     continue
@@ -275,7 +275,7 @@ def goals(predicted: xr.Dataset) -> list[str]:
                     (
                         "intervals cover 90% within 3 points",
                         float(one.coverage),
-                        abs(one.coverage - prediction.COVERAGE) <= GOAL_COVERAGE,
+                        abs(one.coverage - predictors.COVERAGE) <= GOAL_COVERAGE,
                     ),
                 ]
                 if low:
@@ -334,7 +334,7 @@ def limits(predicted: xr.Dataset) -> list[str]:
                     f"- No better than `{f}`, within the interval of the difference of R² (in "
                     f"parentheses), with left out: {'; '.join(weak)}."
                 )
-        levels = of.sel(features="ctf", model=prediction.STACKED)
+        levels = of.sel(features="ctf", model=predictors.STACKED)
         levels = levels.isel(part=of.part_level.values != prediction.ALL)
         order = np.argsort(levels.r2.values)[:3]
         lines.append(

@@ -9,6 +9,7 @@ import pytest
 import torch
 from synthetic import CPU, SEED, discs
 
+from passband import holdout
 from passband.config import Microscope
 from passband.examples import Camera, Split
 from passband.grid import Condition
@@ -37,6 +38,13 @@ def camera(microscope) -> Camera:
 def condition() -> Condition:
     """The fringes of the discs in full contrast."""
     return Condition(defocus_nm=15, cs_um=1.2, aperture_mrad=15, dose_e_per_A2=1000)
+
+
+@pytest.fixture
+def few_folds(monkeypatch) -> None:
+    """Predictions are judged by fewer folds, for the sake of time."""
+    monkeypatch.setattr(holdout, "GROUPS", 3)
+    monkeypatch.setattr(holdout, "INNER", 2)
 
 
 class Disk:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import xarray as xr
-from test_prediction import few_folds, make_metrics, matrix  # noqa: F401
+from matrices import make_metrics, matrix
 
-from passband import design, prediction
+from passband import design, features, holdout, prediction
 
 
 def test_greedy_raises_the_lowest_then_the_mean():
@@ -43,7 +43,7 @@ def test_design_by_a_good_prediction_beats_random_and_nears_the_oracle():
 def test_likeness_is_a_distance_of_scaled_features():
     random = np.random.default_rng(0)
     values = random.normal(size=(5, 6, 3)) * [1, 10, 0.1] + [0, 5, 3]
-    found = design.likeness(prediction.Features(values, ("a", "b", "c")))
+    found = design.likeness(features.Features(values, ("a", "b", "c")))
     scaled = (values - values.mean((0, 1))) / values.std((0, 1))
     assert found[1, 3] == pytest.approx(np.sqrt(((scaled[1] - scaled[3]) ** 2).mean()))
     np.testing.assert_allclose(np.diag(found), 0, atol=1e-7)
@@ -57,7 +57,7 @@ def test_spread_takes_the_middle_then_the_ends():
 def test_rows_that_were_not_trained_are_recovered_and_do_not_leak():
     metrics, information = make_metrics(noise=0.005)
     cells = matrix(metrics)
-    X = prediction.feature_sets(cells, information)["ctf"]
+    X = features.feature_sets(cells, information)["ctf"]
     Y = prediction.targets(cells)
     distance = design.likeness(X)
     trained = np.random.default_rng(0).permutation(len(Y)) < 12
@@ -75,7 +75,7 @@ def test_design_labels_what_it_finds(monkeypatch):
     monkeypatch.setattr(design, "SHARES", (0.5,))
     monkeypatch.setattr(design, "CHOICES", 1)
     metrics, information = make_metrics(noise=0.01)
-    guess = metrics.dice.expand_dims({"axis": [prediction.CONDITIONS], "end": ["train"]})
+    guess = metrics.dice.expand_dims({"axis": [holdout.CONDITIONS], "end": ["train"]})
     predicted = xr.Dataset({"predicted": guess.where(metrics.train != metrics.test)})
     found = design.design(metrics, information, predicted, 2).squeeze(prediction.GROUP)
     assert found.noise == pytest.approx(0.01)

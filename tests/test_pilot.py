@@ -8,10 +8,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
-from test_prediction import GRID, make_information, make_metrics
+from matrices import GRID, make_information, make_metrics
 from test_smoothness import make_table
 
-from passband import design, figures, ood, prediction, smoothness, store
+from passband import design, figures, holdout, ood, prediction, smoothness, store
 from passband.config import load
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +24,7 @@ def results(tmp_path_factory):
     """The results of a study of 24 conditions, as the workflow leaves them."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("GROUPS", 3), ("INNER", 2)):
-            patch.setattr(prediction, name, value)
+            patch.setattr(holdout, name, value)
         for name, value in (("SHARES", (0.3, 0.5)), ("CHOICES", 2)):
             patch.setattr(design, name, value)
         table = make_table(GRID, make_metrics()[0].dice.values[0, 0, 0], sd_replica=0.01)
@@ -35,7 +35,7 @@ def results(tmp_path_factory):
         information["overlap_abs"] = np.abs(information.overlap)
         metrics = ood.metrics(table, information, 10)
         predicted = prediction.predict(
-            metrics, information, draws=20, axes=[prediction.CONDITIONS, "defocus_nm"], threads=2
+            metrics, information, draws=20, axes=[holdout.CONDITIONS, "defocus_nm"], threads=2
         )
         of = [
             predicted,

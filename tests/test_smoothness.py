@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import xarray as xr
+from matrices import GRID, make_metrics
 from scipy.stats import spearmanr
-from test_prediction import GRID, make_metrics
 
 from passband import prediction, smoothness
 from passband.grid import conditions, coordinates

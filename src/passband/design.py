@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import xarray as xr
 
-from passband import prediction
+from passband import features, holdout, prediction, predictors
 from passband.seeds import generator
 
 #: How a set of training conditions is chosen.
@@ -91,7 +91,7 @@ def curves(
 # Completion
 
 
-def likeness(X: prediction.Features) -> np.ndarray:
+def likeness(X: features.Features) -> np.ndarray:
     """Return how far apart training conditions are as (train, train).
 
     The root mean square, over test conditions and features, of the difference of features, each
@@ -114,7 +114,7 @@ def spread(distance: np.ndarray, number: int) -> list[int]:
 
 
 def completed(
-    X: prediction.Features, Y: np.ndarray, trained: np.ndarray, distance: np.ndarray, seed: int
+    X: features.Features, Y: np.ndarray, trained: np.ndarray, distance: np.ndarray, seed: int
 ) -> np.ndarray:
     """Return the matrix with the rows of networks that were not trained predicted from the others.
 
@@ -150,13 +150,13 @@ def completed(
 
     even = np.where(np.isinf(apart), 0.0, 1.0)
     values = np.concatenate([X.values, mean(even)[..., None], mean(near)[..., None]], -1)
-    full = prediction.Features(values, (*X.names, "known", "near"))
-    groups = np.cumsum(trained) % prediction.INNER
-    inner = [((groups == k) & trained)[:, None] & good for k in range(prediction.INNER)]
+    full = features.Features(values, (*X.names, "known", "near"))
+    groups = np.cumsum(trained) % holdout.INNER
+    inner = [((groups == k) & trained)[:, None] & good for k in range(holdout.INNER)]
     rest = ~trained
-    with prediction.one_thread():
-        model = prediction.fit(full, seen, [held for held in inner if held.any()], seed)
-        guess = model(values[rest].reshape(-1, values.shape[-1]))[prediction.STACKED]
+    with predictors.one_thread():
+        model = predictors.fit(full, seen, [held for held in inner if held.any()], seed)
+        guess = model(values[rest].reshape(-1, values.shape[-1]))[predictors.STACKED]
     errors = (seen - model.left_out)[trained]
     apart = distance[:, trained]
     found = Y.copy()
@@ -193,7 +193,7 @@ def _carried(errors: np.ndarray, within: np.ndarray, to: np.ndarray) -> np.ndarr
 
 
 def completion(
-    X: prediction.Features, Y: np.ndarray, seed: int, progress: Callable = iter
+    X: features.Features, Y: np.ndarray, seed: int, progress: Callable = iter
 ) -> dict[str, np.ndarray]:
     """Return the root mean square error of rows that were not trained, by the share that was.
 
@@ -213,7 +213,7 @@ def completion(
         return float(np.sqrt(np.nanmean(e**2)))
 
     for k, share in enumerate(progress(SHARES)):
-        number = max(prediction.INNER, round(share * n))
+        number = max(holdout.INNER, round(share * n))
         for c in range(CHOICES):
             rows = generator(seed, "completion", k, c).choice(n, number, replace=False)
             error["random"][k, c] = of(rows)
@@ -255,9 +255,9 @@ def design(
     found = []
     for cells in prediction.groups(metrics, seed):
         of = information.sel(train=cells.train.values, test=cells.test.values)
-        X = prediction.feature_sets(cells, of)["ctf"]
+        X = features.feature_sets(cells, of)["ctf"]
         name = {d: str(cells[d].values) for d in prediction.GROUP}
-        guess = predicted.predicted.sel(name).sel(axis=prediction.CONDITIONS, end="train")
+        guess = predicted.predicted.sel(name).sel(axis=holdout.CONDITIONS, end="train")
         M = cells.dice.transpose("train", "test").values
         weight = name["specimen"] if name["specimen"] in of.weight.values else "flat"
         kappa = of.coverage.sel(weight=weight).transpose("train", "test").values

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
-from passband import ood, prediction
+from passband import holdout, ood, prediction
 from passband.grid import AXES
 from passband.scores import dice
 
@@ -250,7 +250,7 @@ def monotonicity(
                     here = pair[good] == k
                     by_dose[here] = _monotonic(x[here], Y[good][here])
                 scored = [
-                    prediction.score([(good, p, np.zeros((len(p), 2)))], Y, doses, samples)
+                    holdout.score([(good, p, np.zeros((len(p), 2)))], Y, doses, samples)
                     for p in (x, whole, by_dose)
                 ]
                 values = (
