@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from PIL import Image
 
-from passband import PassbandError, holdout, prediction, predictors, store
+from passband import PassbandError, completion, holdout, prediction, predictors, store
 from passband import structure as shifts
 from passband.grid import AXES
 
@@ -291,17 +291,18 @@ def goals(predicted: xr.Dataset) -> list[str]:
                     [name, where, g, f"{v:.3f}", "met" if ok else "missed"] for g, v, ok in checks
                 ]
         if np.isfinite(of.reach):
-            half = of.completion.sel(share=0.5).isel(choice=slice(None, -1))
-            ratio = float(half.mean() / of.reach)
-            rows.append(
-                [
-                    name,
-                    "half of the networks",
-                    "error within another replica's",
-                    f"{ratio:.2f} of it",
-                    "met" if ratio <= 1 else "missed",
-                ]
-            )
+            for hidden, words in completion.HIDDEN.items():
+                half = of.completion.sel(share=0.5, hidden=hidden).isel(choice=slice(None, -1))
+                ratio = float(half.mean() / of.reach)
+                rows.append(
+                    [
+                        name,
+                        f"half of the matrix, {words}",
+                        "error within another replica's",
+                        f"{ratio:.2f} of it",
+                        "met" if ratio <= 1 else "missed",
+                    ]
+                )
     if not rows:
         return []
     met = sum(row[-1] == "met" for row in rows)
@@ -383,19 +384,26 @@ def networks(predicted: xr.Dataset) -> list[str]:
             ),
             "",
         ]
-        errors = [
-            [
-                f"{share:.0%}",
-                f"{float(of.completion.sel(share=share).isel(choice=slice(None, -1)).mean()):.3f}",
-                f"{float(of.completion.sel(share=share, choice='designed')):.3f}",
-            ]
-            for share in of.share.values
-        ]
+        errors = []
+        for share in of.share.values:
+            at = of.completion.sel(share=share)
+            random = at.isel(choice=slice(None, -1)).mean("choice")
+            found = [at.sel(hidden="networks", choice="designed"), random.sel(hidden="networks")]
+            found += [random.sel(hidden="cells")]
+            errors.append([f"{share:.0%}", *(f"{float(value):.3f}" for value in found)])
         text += [
-            "Dice of networks that were not trained, predicted from transfer functions and the "
-            "networks that were, has a root mean square error of",
+            "Dice that is hidden, predicted from transfer functions and from what is not, has a "
+            "root mean square error of",
             "",
-            *table_of(["trained", "chosen at random", "chosen far apart"], errors),
+            *table_of(
+                [
+                    "known",
+                    "of networks not trained, the others far apart",
+                    "the others chosen at random",
+                    "of cells not tested",
+                ],
+                errors,
+            ),
         ]
         if np.isfinite(of.reach):
             text += ["", f"Another replica would be off by {float(of.reach):.3f}."]

@@ -11,7 +11,7 @@ import xarray as xr
 from matrices import GRID, make_information, make_metrics
 from test_smoothness import make_table
 
-from passband import design, figures, holdout, ood, prediction, smoothness, store
+from passband import completion, design, figures, holdout, ood, prediction, smoothness, store
 from passband.config import load
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +26,7 @@ def results(tmp_path_factory):
         for name, value in (("GROUPS", 3), ("INNER", 2)):
             patch.setattr(holdout, name, value)
         for name, value in (("SHARES", (0.3, 0.5)), ("CHOICES", 2)):
-            patch.setattr(design, name, value)
+            patch.setattr(completion, name, value)
         table = make_table(GRID, make_metrics()[0].dice.values[0, 0, 0], sd_replica=0.01)
         tp, fp, fn = np.moveaxis(table.counts.values, -1, 0)
         table["dice"] = (table.counts.dims[:-2], (2 * tp / (2 * tp + fp + fn)).mean(-1))
@@ -41,7 +41,8 @@ def results(tmp_path_factory):
             predicted,
             smoothness.monotonicity(metrics, information, 20),
             smoothness.steps(table),
-            design.design(metrics, information, predicted, 2),
+            design.design(metrics, information, predicted),
+            completion.completion(metrics, information, 2),
         ]
     folder = tmp_path_factory.mktemp("results")
     attrs = {"configuration": load(ROOT / "studies" / "pilot.yaml").model_dump_json()}

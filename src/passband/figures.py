@@ -856,9 +856,10 @@ def design(predicted: xr.Dataset, palette: str) -> Figure:
     """Return what chosen sets of training conditions are worth, and how many make the matrix known.
 
     Above, the lowest and the mean Dice over test conditions of the best of some networks under
-    each, over their number; the band is the middle 90% of random sets. Below, the error of Dice of
-    networks that were not trained, over the share that was, and the error of another replica. A
-    column for each matrix. The colours are those of the features; `palette` has no part in it.
+    each, over their number; the band is the middle 90% of random sets. Below, the error of Dice
+    that is hidden, of networks or of single cells, over the share that is known, and that of
+    another replica. A column for each matrix. The colours are those of the features; `palette` has
+    no part in it.
     """
     figure, axes, matrices = _columns(predicted, (1.8, 1.8, 1.8))
     lines = {
@@ -881,16 +882,21 @@ def design(predicted: xr.Dataset, palette: str) -> Figure:
         column[0].set_title(name, loc="left", fontsize="small")
         column[1].set_xlabel("networks to choose from")
         ax, share = column[2], 100 * of.share.values
-        random = of.completion.isel(choice=slice(None, -1)).transpose("share", "choice").values
-        ax.plot(share, random, "o", ms=2.5, color="0.6")
-        ax.plot(share, random.mean(1), color="0.6", lw=1.3, label="chosen at random")
-        apart = of.completion.sel(choice="designed")
-        ax.plot(share, apart, "o-", ms=3, color=OWN, lw=1.3, label="chosen far apart")
+        random = of.completion.isel(choice=slice(None, -1)).transpose("hidden", "share", "choice")
+        networks, cells = (random.sel(hidden=h).values for h in ("networks", "cells"))
+        for values, colour, label in (
+            (networks, "0.6", "networks at random"),
+            (cells, OTHER, "cells at random"),
+        ):
+            ax.plot(share, values, "o", ms=2.5, color=colour)
+            ax.plot(share, values.mean(1), color=colour, lw=1.3, label=label)
+        apart = of.completion.sel(hidden="networks", choice="designed")
+        ax.plot(share, apart, "o-", ms=3, color=OWN, lw=1.3, label="networks far apart")
         if np.isfinite(of.reach):
             ax.axhline(of.reach, color="black", lw=0.8, ls=":")
             ax.text(share[-1], of.reach, "another replica", ha="right", va="bottom", fontsize=7)
         ax.legend(fontsize=7, loc="upper right")
-        ax.set(xlabel="networks trained (%)", ylabel="error of the rest")
+        ax.set(xlabel="known (%)", ylabel="error of the rest")
         ax.set_ylim(0, 1.1 * np.nanmax(random))
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize="small")

@@ -2,7 +2,7 @@
 
 import xarray as xr
 
-from passband import design, jobs, prediction, smoothness, store
+from passband import completion, design, jobs, prediction, smoothness, store
 
 params, files = snakemake.params, snakemake.input
 
@@ -24,8 +24,9 @@ with jobs.job("prediction", snakemake.log[0], snakemake.threads, snakemake.confi
     with store.reading(files.table, store.TABLE) as table:
         steps = smoothness.steps(table)
         replicas = table.sizes["replica"]
-    chosen = design.design(metrics, information, predicted, replicas, params.seed, job.progress)
-    result = xr.merge([predicted, along, steps, chosen], combine_attrs="drop")
+    chosen = design.design(metrics, information, predicted, params.seed)
+    rest = completion.completion(metrics, information, replicas, params.seed, job.progress)
+    result = xr.merge([predicted, along, steps, chosen, rest], combine_attrs="drop")
     store.write(result, snakemake.output[0], store.PREDICTION, job.provenance(snakemake.output[0]))
     for line in prediction.summary(result).splitlines():
         job.log(line)
