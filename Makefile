@@ -36,7 +36,11 @@ preflight: $(INSTALLED) ## See whether this machine, or with PROFILE=slurm a nod
 images: demo ## Make the pictures in docs/images, two of them from the demo
 	python docs/pictures.py
 
-pilot: $(INSTALLED) ## Write docs/pilot, the pilot's account, after STUDY=studies/pilot.yaml has run
+pilot: $(INSTALLED) ## Run the pilot and the study of specimens, hours, and write docs/pilot about them
+	snakemake --cores $(CORES) --configfile studies/pilot.yaml -- results/pilot/distances.zarr
+	snakemake --cores $(CORES) --configfile studies/pilot.yaml
+	snakemake --cores $(CORES) --configfile studies/specimens.yaml -- all \
+	  results/specimens/figures/structure.png
 	python docs/pilot.py
 
 ##@ Develop

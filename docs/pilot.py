@@ -1,9 +1,10 @@
 """Write the account of the pilot, docs/pilot: run it from the repository's root.
 
-    python docs/pilot.py             # after studies/pilot.yaml has run
-    python docs/pilot.py RESULTS FOLDER
+    python docs/pilot.py             # after studies/pilot.yaml and studies/specimens.yaml have run
+    python docs/pilot.py RESULTS SPECIMENS FOLDER
 
-Every number in the text is computed here from the results; what they do not have is left out.
+Every number in the text is computed here from the results of both; what they do not have is left
+out.
 """
 
 import json
@@ -23,12 +24,12 @@ from passband.grid import AXES
 GOAL_R2, GOAL_RHO, GOAL_DOSE, GOAL_COVERAGE = 0.85, 0.9, 0.6, 0.03
 #: Axes whose levels are left out for the goals.
 LENS = ("defocus_nm", "cs_um", "aperture_mrad")
-FIGURES = ("matrix", "prediction", "smoothness", "design", "structure")
+FIGURES = ("matrix", "prediction", "smoothness", "design")
 COLOURS = 256
 
 
-def account(results: Path) -> str:
-    """Return the account of a finished study as Markdown."""
+def account(results: Path, specimens: Path) -> str:
+    """Return the account of a finished study as Markdown, and of one of several specimens."""
     metrics = store.read(results / "ood.zarr", store.OOD)
     with store.reading(results / "table.zarr", store.TABLE) as table:
         replicas = table.dice.load()
@@ -40,7 +41,9 @@ def account(results: Path) -> str:
     sections.append(distribution(metrics, replicas))
     if predicted is not None:
         sections += [predictions(predicted), limits(predicted), networks(predicted)]
-    sections.append(structure(metrics, results))
+    sections.append(structure(metrics))
+    if (specimens / "distances.zarr").exists():
+        sections.append(structures(specimens))
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
 
 
@@ -105,7 +108,9 @@ def claims(metrics: xr.Dataset, replicas: xr.DataArray, predicted: xr.Dataset) -
             text.append(
                 f"- *Networks are stable.* Replicas differ by {float(of.noise):.3f} (standard "
                 f"deviation of mean Dice, ddof = 1, root mean square over all pairs), conditions "
-                f"out of distribution by {between:.3f}: the seed makes {share:.1%} of the variance."
+                f"out of distribution by {between:.3f}: the seed makes {share:.1%} of the "
+                "variance, and no prediction of the mean over replicas can be expected to have an "
+                f"R² above {1 - share / own.sizes['replica']:.3f}."
             )
         steps, bends = (
             [
@@ -411,7 +416,7 @@ def networks(predicted: xr.Dataset) -> list[str]:
     return [*text, *picture("design", "What to train")][:-1]
 
 
-def structure(metrics: xr.Dataset, results: Path) -> list[str]:
+def structure(metrics: xr.Dataset) -> list[str]:
     """Other specimens than that of the training: left out where there are none."""
     rows = []
     for specimen in metrics.specimen.values:
@@ -443,32 +448,75 @@ def structure(metrics: xr.Dataset, results: Path) -> list[str]:
     head = ["networks", "own specimen, own condition", "other specimen, own condition"]
     head += ["loss over all pairs ± spread", "r² of both matrices"]
     text = ["## Other structures", "", *table_of(head, rows)]
-    path = results / "distances.zarr"
-    if path.exists() and metrics.sizes["specimen"] > 1:
-        information = store.read(results / "information.zarr", store.INFORMATION)
-        found = shifts.explained(metrics, information, store.read(path, store.DISTANCES))
-        text += ["", shifts.summary(found), "", *picture("structure", "Structure")]
     return text
 
 
+def structures(results: Path) -> list[str]:
+    """Specimens that were trained on and tested on each other."""
+    metrics = store.read(results / "ood.zarr", store.OOD)
+    information = store.read(results / "information.zarr", store.INFORMATION)
+    distances = store.read(results / "distances.zarr", store.DISTANCES)
+    found = shifts.explained(metrics, information, distances)
+    names = [str(name) for name in found.specimen.values]
+    rows = [
+        [name, *(f"{float(v):.3f}" for v in found.dice.sel(specimen=name, test_specimen=names))]
+        for name in names
+    ]
+    share = found.share.sel(source="conditions")
+    best = {}
+    for shift in shifts.SHIFTS:
+        rho = found.rho.sel(shift=shift).dropna("predictor")
+        k = str(rho.predictor.values[int(rho.argmax())])
+        low, high = found.rho_interval.sel(shift=shift, predictor=k).values
+        best[shift] = f"`{k}`, ρ = {float(rho.max()):.2f} ({low:.2f} to {high:.2f})"
+    return [
+        "## Structure out of distribution",
+        "",
+        "From another study, `studies/specimens.yaml`: "
+        f"{len(names)} specimens, {metrics.sizes['train']} conditions, each trained on and each "
+        "tested on. Mean Dice where the condition is the same, trained on (rows) and tested on "
+        "(columns):",
+        "",
+        *table_of(["", *names], rows),
+        "",
+        "The gap to a network that was trained on what it is tested on, at equal doses: Spearman's "
+        "ρ with each predictor, and what its variance lies between. Under the same condition, "
+        "metrics of pairs of conditions are the same for all specimens, but for their weights.",
+        "",
+        shifts.summary(found),
+        "",
+        f"Where the specimen alone differs, no function of both conditions explains more than "
+        f"{max(float(share.sel(shift='structure')), 0):.0%} of the gap's variance; where the lens "
+        f"alone differs, {float(share.sel(shift='lens')):.0%}. The best predictor of the first is "
+        f"{best['structure']}; of the second {best['lens']}; of both together {best['both']}.",
+        "",
+        *picture("structure", "Gaps between specimens and what explains them"),
+    ][:-1]
+
+
+def shrink(source: Path, target: Path) -> None:
+    few = Image.open(source).convert("RGB").quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE)
+    few.save(target, optimize=True)
+
+
 def main(arguments: list[str]) -> int:
-    results = Path(arguments[0] if arguments else "results/pilot")
-    folder = Path(arguments[1] if len(arguments) > 1 else "docs/pilot")
+    given = (Path(argument) for argument in arguments)
+    results = next(given, Path("results/pilot"))
+    specimens = next(given, Path("results/specimens"))
+    folder = next(given, Path("docs/pilot"))
     try:
-        text = account(results)
+        text = account(results, specimens)
         metrics = store.read(results / "ood.zarr", store.OOD)
     except PassbandError as error:
         print(f"{error}; run `make run STUDY=studies/pilot.yaml` first", file=sys.stderr)
         return 1
     folder.mkdir(parents=True, exist_ok=True)
-    for name in FIGURES:
-        source = results / "figures" / f"{name}.png"
+    sources = [results / "figures" / f"{name}.png" for name in FIGURES]
+    for source in [*sources, specimens / "figures" / "structure.png"]:
         if source.exists():
-            few = Image.open(source).convert("RGB")
-            few = few.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE)
-            few.save(folder / f"{name}.png", optimize=True)
+            shrink(source, folder / source.name)
         else:
-            text = "\n".join(line for line in text.split("\n") if f"]({name}.png)" not in line)
+            text = "\n".join(line for line in text.split("\n") if f"]({source.name})" not in line)
     small = metrics.map(lambda v: v.astype("float32"), keep_attrs=True)
     store.write(small, folder / "ood.zarr.zip", store.OOD, metrics.attrs)
     (folder / "README.md").write_text(text, encoding="utf-8")

@@ -10,8 +10,19 @@ import pytest
 import xarray as xr
 from matrices import GRID, make_information, make_metrics
 from test_smoothness import make_table
+from test_structure import of_specimens, study
 
-from passband import completion, design, figures, holdout, ood, prediction, smoothness, store
+from passband import (
+    completion,
+    design,
+    figures,
+    holdout,
+    ood,
+    prediction,
+    smoothness,
+    store,
+    structure,
+)
 from passband.config import load
 
 ROOT = Path(__file__).parents[1]
@@ -68,7 +79,7 @@ def pilot():
 
 
 def test_account_has_the_results_numbers(results, predicted, pilot, tmp_path):
-    assert pilot["main"]([str(results), str(tmp_path)]) == 0
+    assert pilot["main"]([str(results), "none", str(tmp_path)]) == 0
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "48 networks: 24 training conditions, 2 replicas" in text
     of = predicted.sel(part="defocus_nm/both/all", features="ctf", model="stacked").squeeze()
@@ -90,15 +101,32 @@ def test_account_leaves_out_what_was_not_predicted(results, pilot, tmp_path):
     bare.mkdir()
     for name in ("table.zarr", "ood.zarr"):
         (bare / name).symlink_to(results / name)
-    assert pilot["main"]([str(bare), str(tmp_path / "docs")]) == 0
+    assert pilot["main"]([str(bare), "none", str(tmp_path / "docs")]) == 0
     text = (tmp_path / "docs" / "README.md").read_text(encoding="utf-8")
     assert "## In and out of distribution" in text
     assert "## Prediction" not in text
     assert "png" not in text
 
 
+def test_account_says_what_other_specimens_do(results, pilot, tmp_path):
+    metrics, information, distances = study(of_specimens, noise=0.01)
+    folder = tmp_path / "specimens"
+    attrs = {"configuration": "{}"}
+    store.write(metrics, folder / "ood.zarr", store.OOD, attrs)
+    store.write(information, folder / "information.zarr", store.INFORMATION, attrs)
+    store.write(distances, folder / "distances.zarr", store.DISTANCES, attrs)
+    assert pilot["main"]([str(results), str(folder), str(tmp_path / "docs")]) == 0
+    text = (tmp_path / "docs" / "README.md").read_text(encoding="utf-8")
+    found = structure.explained(metrics, information, distances)
+    assert set(structure.summary(found).splitlines()) <= set(text.splitlines())
+    low, high = found.rho_interval.sel(shift="structure", predictor="frechet").values
+    rho = float(found.rho.sel(shift="structure", predictor="frechet"))
+    assert f"`frechet`, ρ = {rho:.2f} ({low:.2f} to {high:.2f}); of the second" in text
+    assert "| gold | 0.900 |" in text
+
+
 def test_account_of_nothing_is_one_line(pilot, tmp_path, capsys):
-    assert pilot["main"]([str(tmp_path), str(tmp_path / "docs")]) == 1
+    assert pilot["main"]([str(tmp_path), "none", str(tmp_path / "docs")]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not (tmp_path / "docs").exists()
 

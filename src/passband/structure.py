@@ -209,7 +209,8 @@ def summary(found: xr.Dataset) -> str:
             )
         rows.append(f"| ρ of {name} | {' | '.join(cells)} |")
     for source in found.source.values:
-        shares = (f"{float(value):.0%}" for value in found.share.sel(source=source))
+        # Added to 0, what rounds to −0% loses its sign.
+        shares = (f"{round(float(v), 2) + 0.0:.0%}" for v in found.share.sel(source=source))
         rows.append(f"| variance between {source} | {' | '.join(shares)} |")
     numbers = (f"{int(value):,}" for value in found.cells)
     head = ["", *SHIFTS.values()]
