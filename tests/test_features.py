@@ -24,6 +24,14 @@ def test_transfer_features_are_every_metric_the_coverage_back_and_the_doses():
     assert of["log_dose_ratio"][0, 1] == pytest.approx(np.log10(8))
 
 
+def test_a_specimens_weights_are_its_own_and_the_flat_one():
+    _, information = make_metrics()
+    names = ["flat", "gold", "gold/0-0.3", "gold2", "gold2/0-0.3"]
+    many = xr.concat([information.assign_coords(weight=[name]) for name in names], "weight")
+    assert features.weights_of(many, "gold") == names[:3]
+    assert features.weights_of(many, "iron") == ["flat"]
+
+
 def test_coverage_back_is_coverage_the_other_way():
     from passband import information
     from passband.config import Microscope

@@ -566,6 +566,30 @@ def test_a_narrow_weight_picks_the_transfer_at_its_frequency():
     )
 
 
+def test_bands_are_integrals_over_their_frequencies():
+    found = metrics(GRID, TEST, MICROSCOPE, 2048, FLAT | CRYSTAL, bands=[0.2, 0.5, 40])
+    names = ["flat", "crystal", "crystal/0-0.2", "crystal/0.2-0.5", "crystal/0.5-40"]
+    assert found.weight.values.tolist() == names  # the band beyond the limit is left out
+    q = np.linspace(0, MICROSCOPE.sampling.cutoff, 200_001)
+    q = q[(q >= 0.2) & (q < 0.5)]
+    P = np.interp(q, *CRYSTAL["crystal"])
+    for i, j in ((0, 0), (3, 2)):
+        T, U = (ctf.transfer(units.optics(c, MICROSCOPE), q, 0.0) for c in (GRID[i], TEST[j]))
+        s, t = (4 * c.dose_e_per_A2 * P * v**2 for c, v in ((GRID[i], T), (TEST[j], U)))
+        expected = {
+            "overlap": (P * T * U * q).sum() / np.sqrt((P * T**2 * q).sum() * (P * U**2 * q).sum()),
+            "coverage": (P * np.minimum(T**2, U**2) * q).sum() / (P * U**2 * q).sum(),
+            "shared_capacity": (np.log2(1 + np.minimum(s, t)) / 2 * 2 * np.pi * q).sum()
+            * (q[1] - q[0]),
+        }
+        of = found.sel(weight="crystal/0.2-0.5").isel(train=i, test=j)
+        for name, value in expected.items():
+            assert float(of[name]) == pytest.approx(value, rel=0.02, abs=2e-3), name
+    # What adds up over frequencies adds up over bands.
+    parts = found.shared_capacity.isel(weight=slice(2, None)).sum("weight")
+    np.testing.assert_allclose(parts, found.shared_capacity.sel(weight="crystal"), rtol=1e-12)
+
+
 def test_weights_are_constant_beyond_their_ends():
     # The same curve, once written to its ends and once left to be continued.
     short = {"w": (np.array([0.3, 0.5]), np.array([1.0, 4.0]))}

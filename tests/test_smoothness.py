@@ -98,7 +98,7 @@ def test_one_replica_says_nothing_of_noise_and_a_hole_spoils_nothing():
 
 def test_monotonicity_is_spearmans_and_that_of_the_best_monotonic_function():
     metrics, information = make_metrics()
-    found = smoothness.monotonicity(metrics, information, 20).squeeze()
+    found = smoothness.monotonicity(metrics, information, 20).squeeze(prediction.GROUP)
     assert list(found.metric.values) == ["overlap", "coverage"]
     of = found.sel(weight="flat", metric="coverage")
     M = metrics.dice.squeeze().values
@@ -111,7 +111,19 @@ def test_monotonicity_is_spearmans_and_that_of_the_best_monotonic_function():
     assert 0.5 < of.along_r2 < 0.99
     low, high = of.along_rho_interval.values
     assert low < of.along_rho < high
-    assert np.isnan(found.along_rho.sel(weight="specimen")).all()
+    assert found.weight.values.tolist() == ["flat"]
+
+
+def test_a_specimens_weights_are_named_alike_for_all_specimens():
+    metrics, information = make_metrics()
+    bands = ["gold", "gold/0-0.3", "copper", "copper/0-0.3"]
+    more = [information.assign_coords(weight=[name]) for name in bands]
+    more[1] = more[1].assign(overlap=-information.overlap.values + 0 * more[1].overlap)
+    found = smoothness.monotonicity(metrics, xr.concat([information, *more], "weight"), 5).squeeze()
+    assert found.weight.values.tolist() == ["flat", "specimen", "specimen/0-0.3"]
+    rho = found.along_rho.sel(metric="overlap")
+    assert rho.sel(weight="specimen") == pytest.approx(float(rho.sel(weight="flat")))
+    assert rho.sel(weight="specimen/0-0.3") == pytest.approx(-float(rho.sel(weight="flat")))
 
 
 def test_falling_is_as_monotonic_as_rising():

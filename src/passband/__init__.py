@@ -11,11 +11,11 @@ STAGES = {
     "simulate": 2,
     "train": 4,
     "evaluate": 3,
-    "information": 2,
+    "information": 3,
     "aggregate": 3,
     "distances": 1,
-    "prediction": 1,
-    "figures": 3,
+    "prediction": 2,
+    "figures": 4,
 }
 
 

@@ -813,6 +813,16 @@ class Evaluation(Block):
     confidence: float = key(0.95, "Coverage of confidence intervals.", gt=0, lt=1)
 
 
+def _bands(edges: list[float]) -> list[float]:
+    """Return edges of bands that ascend."""
+    for before, after in pairwise([0.0, *edges]):
+        if not before < after <= 100:
+            raise ValueError(
+                f"{after:g} after {before:g}: edges must ascend, from above 0 to at most 100 per Å"
+            )
+    return edges
+
+
 class Information(Block):
     """How the contrast transfer functions are compared."""
 
@@ -820,6 +830,13 @@ class Information(Block):
         lambda: ["flat", "specimen"],
         "Weights w(q): the same everywhere, or the specimen's mean power spectrum.",
         min_length=1,
+    )
+    bands_per_A: Annotated[list[float], AfterValidator(_bands)] = key(
+        lambda: [0.25, 0.6],
+        "Frequencies that divide the specimen's spectrum into bands, each of which is a weight of "
+        "its own too; [] for none. By default they are the shapes of particles, the widest lattice "
+        "spacings, and all that is finer.",
+        "1/Å",
     )
     flat_power_A2: float = key(
         0.005,
@@ -1086,6 +1103,8 @@ def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "")
         (item,) = get_args(annotation)
         if get_origin(item) is list:
             return "a list of pairs such as [[0, 1], [1, 0.4]]"
+        if item is float:
+            return "a list of ascending numbers such as [0.25, 0.6], or [] for none"
         return f"a list of {'names' if item is str else allowed('', item)}, not empty"
     if get_origin(annotation) is dict:
         return "a block of named blocks, not empty"

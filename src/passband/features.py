@@ -89,6 +89,12 @@ def transfer_features(information: xr.Dataset, weights: Iterable[str]) -> Featur
     return _table(columns, shape)
 
 
+def weights_of(information: xr.Dataset, specimen: str) -> list[str]:
+    """Return the weights that tell of a specimen: the flat one, its spectrum, and bands of it."""
+    weights = [str(weight) for weight in information.weight.values]
+    return [w for w in weights if w.partition("/")[0] in ("flat", specimen)]
+
+
 def raw_features(pairs: xr.Dataset) -> Features:
     """Return the imaging parameters of both ends, their differences and these without their signs.
 
@@ -132,9 +138,8 @@ def feature_sets(
         ``raw``: the imaging parameters. And one for each of the distances.
     """
     specimen, shape = str(cells.specimen.values), (cells.sizes["train"], cells.sizes["test"])
-    weights = [w for w in ("flat", specimen) if w in information.weight.values]
     sets = {
-        "ctf": transfer_features(information, weights),
+        "ctf": transfer_features(information, weights_of(information, specimen)),
         "mean": _table({}, shape),
         "raw": raw_features(cells),
     }

@@ -165,7 +165,7 @@ def metrics(ood: xr.Dataset, information: xr.Dataset, palette: str) -> Figure:
     the metric of the largest |ρ| over all of them. A specimen's weight is of its networks alone.
     """
     _theme()
-    weights = [str(w) for w in information.weight.values]
+    weights = [str(w) for w in information.weight.values if "/" not in w]  # no single bands
     names = [name for name, v in information.data_vars.items() if {"train", "test"} <= {*v.dims}]
     pairs = _pairs(ood)
     pairs = pairs[pairs["train"] != pairs["test"]].dropna(subset="dice").reset_index(drop=True)
@@ -834,7 +834,8 @@ def smoothness(predicted: xr.Dataset, palette: str) -> Figure:
         above.set_xticks(at, [AXES[str(a)].label for a in of.along.values])
         above.set(ylabel="mean change of Dice")
         above.set_title(name, loc="left", fontsize="small")
-        for k, (weight, colour) in enumerate(zip(of.weight.values, (OWN, OTHER), strict=True)):
+        whole = [weight for weight in of.weight.values if "/" not in weight]  # no single bands
+        for k, (weight, colour) in enumerate(zip(whole, (OWN, OTHER), strict=False)):
             one = of.sel(weight=weight)
             for n, (kind, face) in enumerate((("along_rho", colour), ("along_rho_dose", "white"))):
                 y = np.arange(of.sizes["metric"]) + 0.4 * (k - 0.5) + 0.2 * (n - 0.5)

@@ -18,6 +18,7 @@ over the azimuth as well.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -277,6 +278,7 @@ def metrics(
     spectra: dict[str, tuple[np.ndarray, np.ndarray]],
     seed: int = 0,
     draws: int = 32,
+    bands: Sequence[float] = (),
 ) -> xr.Dataset:
     """Return every registered metric for every pair of conditions and every weight.
 
@@ -302,6 +304,10 @@ def metrics(
         Study seed, for the draws.
     draws : int
         Draws of two images' lenses and doses, of a microscope with spreads.
+    bands : sequence of float
+        Frequencies [1/Å], ascending, that divide each spectrum but the flat one into bands. Each
+        band is a weight of its own, such as ``gold/0.25-0.6``, the last of them ``gold/0.6-``; one
+        that lies beyond the band limit is left out.
 
     Returns
     -------
@@ -322,7 +328,13 @@ def metrics(
     }
     every = [optics for drawn in (*lenses["train"], *lenses["test"]) for optics, _ in drawn]
     q, phi, area = _plane(every, microscope.sampling.cutoff, samples)
-    powers = {name: np.interp(q, *curve) for name, curve in spectra.items()}
+    powers = {}
+    for name, curve in spectra.items():
+        powers[name] = np.interp(q, *curve)
+        if bands and name != "flat":
+            powers |= _divided(name, q, powers[name], bands)
+    # Frequencies without power add nothing to any integral.
+    kept = [slice(None) if (p > 0).all() else np.flatnonzero(p) for p in powers.values()]
     blur = _blur(q, microscope)
 
     @lru_cache(maxsize=1 + _KEPT // len(q))
@@ -334,7 +346,10 @@ def metrics(
         chosen, doses = zip(*lenses[end][k][part], strict=True)
         T = np.stack([transfer_of(optics) for optics in chosen])
         dose = np.array(doses) * [c.dose_e_per_A2 for c in ends[end][part]]
-        return [View(T, dose, power, area) for power in powers.values()]
+        return [
+            View(np.ascontiguousarray(T[:, few]), dose, power[few], area[few])
+            for power, few in zip(powers.values(), kept, strict=True)
+        ]
 
     rows = max(1, _AT_ONCE // len(q))
     parts = {
@@ -377,6 +392,18 @@ def metrics(
             **coordinates(test_ids, "test"),
         },
     )
+
+
+def _divided(
+    name: str, q: np.ndarray, power: np.ndarray, edges: Sequence[float]
+) -> dict[str, np.ndarray]:
+    """Return what of a spectrum is in each band, by the band's name, 0 elsewhere."""
+    found = {}
+    for low, high in pairwise([0.0, *edges, np.inf]):
+        inside = np.where((low <= q) & (q < high), power, 0.0)
+        if inside.any():
+            found[f"{name}/{low:g}-{'' if high == np.inf else f'{high:g}'}"] = inside
+    return found
 
 
 def _plane(

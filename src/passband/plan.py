@@ -405,7 +405,9 @@ def sizes(
     kinds = len(study.training.architectures)
     pixels = counted.networks * counted.tested_on * 3 * _COUNT_BYTES
     pairs = counted.cells * len(study.specimens) * len(study.test_conditions)
-    weights_of = {"flat": 1, "specimen": len(study.trained_specimens)}
+    spectra = len(study.trained_specimens)
+    bands = len(study.information.bands_per_A)
+    weights_of = {"flat": 1, "specimen": spectra * (1 + (bands + 1 if bands else 0))}
     compared = len(study.train_conditions) * len(study.test_conditions) * len(information.PAIR)
     compared *= sum(weights_of[kind] for kind in study.information.weights)
     weights = counted.networks / kinds * sum(weight_bytes.values())

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from passband import holdout, ood, prediction
+from passband.features import weights_of
 from passband.grid import AXES
 from passband.scores import dice
 
@@ -220,11 +221,19 @@ def monotonicity(
     -------
     Dataset
         Each of :data:`MONOTONIC` over (specimen, architecture, test_specimen, weight, metric), with
-        its ``…_interval``. The weights are ``flat`` and ``specimen``, the training specimen's own.
+        its ``…_interval``. The weights are ``flat``, ``specimen``, the training specimen's own, and
+        the bands of it.
     """
     dims = prediction.GROUP
     names = [n for n, v in information.data_vars.items() if {"train", "test"} <= set(v.dims)]
-    weights = ["flat", "specimen"]
+    of_specimen = {
+        specimen: {
+            weight if weight == "flat" else weight.replace(specimen, "specimen", 1): weight
+            for weight in weights_of(information, specimen)
+        }
+        for specimen in map(str, metrics.specimen.values)
+    }
+    weights = list(dict.fromkeys(name for found in of_specimen.values() for name in found))
     shape = (*(metrics.sizes[d] for d in dims), len(weights), len(names))
     found = {name: np.full((*shape, 3), np.nan) for name in MONOTONIC}
     edges = [(1 - confidence) / 2, (1 + confidence) / 2]
@@ -239,10 +248,8 @@ def monotonicity(
         )
         pair = np.unique(doses[0][:, None] + 1j * doses[1], return_inverse=True)[1].reshape(Y.shape)
         of = information.sel(train=cells.train.values, test=cells.test.values)
-        for w, weight in enumerate(weights):
-            weight = str(cells.specimen.values) if weight == "specimen" else weight
-            if weight not in of.weight.values:
-                continue
+        for generic, weight in of_specimen[str(cells.specimen.values)].items():
+            w = weights.index(generic)
             for n, name in enumerate(names):
                 x = of[name].sel(weight=weight).transpose("train", "test").values[good]
                 whole, by_dose = _monotonic(x, Y[good]), np.empty_like(x)

@@ -20,6 +20,7 @@ rule information:
         train=STUDY.grid.axes(),
         test=STUDY.test_axes,
         weights=STUDY.information.weights,
+        bands=STUDY.information.bands_per_A,
         flat_power=STUDY.information.flat_power_A2,
         samples=STUDY.information.samples,
         draws=STUDY.information.draws,

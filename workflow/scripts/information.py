@@ -29,6 +29,7 @@ with jobs.job("information", snakemake.log[0], snakemake.threads, snakemake.conf
         spectra,
         params.seed,
         params.draws,
+        params.bands,
     )
     store.write(
         metrics, snakemake.output[0], store.INFORMATION, job.provenance(snakemake.output[0])
