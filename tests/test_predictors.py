@@ -29,9 +29,12 @@ def test_additive_model_has_no_interactions():
     assert a + d - b - c > 0.5
 
 
-def test_smooth_model_goes_on_where_trees_stop():
+def test_smooth_model_is_smooth_and_stops_where_its_cells_do():
     X = np.linspace(0, 1, 200)[:, None]
-    y = 0.2 + 0.5 * X[:, 0]
-    beyond = np.array([[1.15]])
-    assert predictors.smooth(X, y, [0], 0)(beyond)[0] == pytest.approx(0.775, abs=0.03)
-    assert predictors.boosted(X, y, [0], 0)(beyond)[0] < 0.71
+    y = 0.2 + 0.5 * X[:, 0] ** 2
+    model = predictors.smooth(X, y, [0], 0)
+    between = X[:-1] + 0.0025
+    np.testing.assert_allclose(model(between), 0.2 + 0.5 * between[:, 0] ** 2, atol=0.01)
+    ends = model(np.array([[-9.0], [0.0], [1.0], [9.0]]))
+    assert ends[0] == ends[1]
+    assert ends[2] == ends[3]

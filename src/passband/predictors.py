@@ -54,7 +54,9 @@ def smooth(X: np.ndarray, y: np.ndarray, signs: list[int], seed: int) -> Fitted:
     """Fit a Gaussian process's mean, by kernel ridge regression on 300 of the cells (Nyström).
 
     Features are scaled to a variance of 1, and the squared-exponential kernel is twice the root of
-    their number wide, so that it goes on beyond the cells it knows for a while.
+    their number wide. A feature beyond the range of the cells that it knows is taken for the end of
+    that range: Wiener errors have no upper bound, and what the mean does far from all cells says
+    nothing.
     """
     from sklearn.kernel_approximation import Nystroem
     from sklearn.linear_model import Ridge
@@ -68,7 +70,9 @@ def smooth(X: np.ndarray, y: np.ndarray, signs: list[int], seed: int) -> Fitted:
         Nystroem(gamma=1 / (8 * X.shape[1]), n_components=min(300, len(X)), random_state=seed),
         Ridge(0.01),
     )
-    return model.fit(X, y).predict
+    low, high = X.min(0), X.max(0)
+    model.fit(X, y)
+    return lambda X: model.predict(np.clip(X, low, high))
 
 
 def _constant(y: np.ndarray) -> Fitted:
