@@ -16,9 +16,10 @@ import numpy as np
 import xarray as xr
 from PIL import Image
 
-from passband import PassbandError, completion, holdout, prediction, predictors, store
+from passband import PassbandError, completion, ctf, holdout, prediction, predictors, store
 from passband import structure as shifts
 from passband.grid import AXES
+from passband.materials import MATERIALS
 
 #: The first is of the issue's goals: what held-out pairs are predicted by, from transfer functions.
 GOAL_R2, GOAL_RHO, GOAL_DOSE, GOAL_COVERAGE = 0.85, 0.9, 0.6, 0.03
@@ -38,7 +39,7 @@ def account(results: Path, specimens: Path) -> str:
     sections = [what_was_run(metrics, replicas, results)]
     if predicted is not None:
         sections.append(claims(metrics, replicas, predicted))
-    sections.append(distribution(metrics, replicas))
+    sections += [distribution(metrics, replicas), levels(metrics)]
     if predicted is not None:
         sections += [predictions(predicted), limits(predicted), networks(predicted)]
     sections.append(structure(metrics))
@@ -213,6 +214,55 @@ def distribution(metrics: xr.Dataset, replicas: xr.DataArray) -> list[str]:
     head += [f"{axis.label} alone" for axis in AXES.values()]
     text += table_of(head, rows)
     return [*text, "", *picture("matrix", "Every network under every condition")][:-1]
+
+
+def levels(metrics: xr.Dataset) -> list[str]:
+    """Mean Dice by the level of each axis in training and in testing."""
+    text = [
+        "## Along each axis",
+        "",
+        "Mean Dice of all pairs of conditions with a level of training (rows) and of testing "
+        "(columns), on the networks' own specimen.",
+    ]
+    specimens = [s for s in metrics.specimen.values if s in metrics.test_specimen.values]
+    own = xr.concat([metrics.dice.sel(specimen=s, test_specimen=s) for s in specimens], "specimen")
+    for name, axis in AXES.items():
+        trained, tested = (metrics[f"{end}_{name}"] for end in ("train", "test"))
+        head = [f"{axis.label} [{axis.unit}]", *(f"{b:g}" for b in np.unique(tested))]
+        rows = []
+        for a in np.unique(trained):
+            means = [
+                float(own.where((trained == a) & (tested == b)).mean()) for b in np.unique(tested)
+            ]
+            rows.append([f"**{a:g}**", *(f"{mean:.3f}" for mean in means)])
+        if min(len(rows), len(head) - 1) > 1:
+            text += ["", *table_of(head, rows)]
+    text += fringes(metrics)
+    return text
+
+
+def fringes(metrics: xr.Dataset) -> list[str]:
+    """Apertures that pass no lattice fringe of a specimen, if there are any."""
+    study = json.loads(metrics.attrs["configuration"])
+    wavelength = ctf.wavelength(1e3 * study["microscope"]["energy_kev"])
+    apertures = np.unique(metrics.train_aperture_mrad.values)
+    text = []
+    for name in map(str, metrics.specimen.values):
+        material = MATERIALS.get(study["specimens"].get(name, {}).get("material"))
+        if material is None or material.structure != "fcc":
+            continue
+        spacing = material.lattice_A / 3**0.5
+        angle = 1e3 * wavelength / spacing
+        below = apertures[apertures < angle]
+        if len(below):
+            passing = ", ".join(f"{aperture:g}" for aperture in below)
+            text += [
+                "",
+                f"The widest lattice spacing of {name}, {spacing:.2f} Å of its {{111}} planes, "
+                f"scatters to {angle:.1f} mrad: an aperture of {passing} mrad passes no lattice "
+                "fringe.",
+            ]
+    return text
 
 
 def groups(data: xr.DataArray) -> Iterable[tuple[dict, xr.DataArray]]:

@@ -88,6 +88,10 @@ def test_account_has_the_results_numbers(results, predicted, pilot, tmp_path):
     metrics = store.read(results / "ood.zarr", store.OOD)
     assert f"| {float(metrics.id.mean()):.3f} ± " in text
     assert f"Another replica would be off by {float(of.reach):.3f}." in text
+    trained = metrics.dice.where(metrics.train_cs_um == 1.2)
+    means = [f"{float(trained.where(metrics.test_cs_um == cs).mean()):.3f}" for cs in (1.2, 1000)]
+    assert f"| **1.2** | {' | '.join(means)} |" in text
+    assert "scatters to 8.4 mrad" not in text  # no aperture is narrower
     assert "nan" not in text
     assert "## Other structures" not in text  # there are none
     for name in re.findall(r"\]\((\w+\.png)\)", text):
@@ -165,3 +169,15 @@ def test_figure_of_design_shows_every_strategy(predicted):
     np.testing.assert_allclose(drawn["predicted Dice"], of.sel(strategy="predicted"))
     np.testing.assert_allclose(drawn["coverage"], of.sel(strategy="coverage"))
     plt.close(figure)
+
+
+def test_account_says_which_apertures_pass_no_fringe(pilot):
+    configuration = load(ROOT / "studies" / "pilot.yaml").model_dump_json()
+    metrics = xr.Dataset(
+        coords={"train_aperture_mrad": ("train", [6.0, 9.0]), "specimen": ["gold"]},
+        attrs={"configuration": configuration},
+    )
+    # Bragg's law by hand: 1.9687 pm over 4.078 Å/√3.
+    assert "2.35 Å of its {111} planes, scatters to 8.4 mrad: an aperture of 6 mrad" in " ".join(
+        pilot["fringes"](metrics)
+    )
