@@ -447,8 +447,8 @@ def networks(predicted: xr.Dataset) -> list[str]:
             found += [random.sel(hidden="cells")]
             errors.append([f"{share:.0%}", *(f"{float(value):.3f}" for value in found)])
         text += [
-            "Dice that is hidden, predicted from transfer functions and from what is not, has a "
-            "root mean square error of",
+            "Dice that is hidden, of whole networks from those alike by their transfer functions, "
+            "of single cells from the rest of the matrix, has a root mean square error of",
             "",
             *table_of(
                 [

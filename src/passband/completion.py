@@ -1,11 +1,15 @@
-"""The rest of the matrix from a part of it: networks that were not trained, cells not tested."""
+"""The rest of the matrix from a part of it: networks that were not trained, cells not tested.
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+Networks are as those whose training conditions are alike by their transfer functions; for single
+cells the matrix itself, which is of low rank, says enough.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import xarray as xr
 
-from passband import holdout, prediction, predictors
+from passband import prediction
 from passband.features import Features, feature_sets
 from passband.seeds import generator
 
@@ -37,149 +41,75 @@ def spread(distance: np.ndarray, number: int) -> list[int]:
     return rows
 
 
-def completed(
-    X: Features, Y: np.ndarray, trained: np.ndarray, distance: np.ndarray, seed: int
-) -> np.ndarray:
-    """Return the matrix with the rows of networks that were not trained predicted from the others.
+def completed(Y: np.ndarray, trained: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Return the matrix with the rows of networks that were not trained, from those nearby.
 
-    What is known of a pair beside its features is how the trained networks do under its test
-    condition: their mean, and their mean with weights that fall off with the distance of the
-    training conditions. A row's own values are not in it. What the models get wrong of the rows
-    that they know, left out in turn, is carried over to the others.
+    The mean of a Gaussian process over training conditions, for each test condition, about the mean
+    of the networks that were trained. Its width and its noise are those that predict each network
+    best from the others, which needs no refit (Rasmussen & Williams 2006, eq. 5.12).
 
     Parameters
     ----------
-    X : Features
     Y : (train, test) float array
-        Dice; the rows that were not trained are not looked at.
+        Dice; NaN is taken for the mean, and rows that were not trained are not looked at.
     trained : (train,) bool array
     distance : (train, train) array
         See :func:`likeness`.
-    seed : int
     """
-    seen = np.where(trained[:, None], Y, np.nan)
-    apart = np.where(np.eye(len(Y), dtype=bool), np.inf, distance)
-    apart[:, ~trained] = np.inf
-    width = np.median(apart[trained].min(1))
-    near = np.exp(-0.5 * (apart / max(width, 1e-12)) ** 2)
-    near /= np.maximum(near.max(1, keepdims=True), 1e-300)
-    even = np.where(np.isinf(apart), 0.0, 1.0)
-    groups = np.cumsum(trained) % holdout.INNER
-    inner = [np.broadcast_to(((groups == k) & trained)[:, None], Y.shape) for k in _inner()]
-    known = {"known": _mean(seen, even), "near": _mean(seen, near)}
-    guess, errors = _guess(X, seen, known, inner, seed)
-    rest = ~trained
-    apart = distance[:, trained]
-    found = Y.copy()
-    found[rest] = guess[rest] + _carried(errors[trained], apart[trained], apart[rest])
-    return np.clip(found, 0, 1)
-
-
-def filled(X: Features, Y: np.ndarray, tested: np.ndarray, seed: int) -> np.ndarray:
-    """Return the matrix with the cells that were not tested predicted from the others.
-
-    What is known of a pair beside its features is how its network does under other test conditions,
-    and other networks do under its test condition. What the models get wrong of the cells that they
-    know, left out in turn, is made into a matrix of low rank (soft-impute), and added.
-
-    Parameters
-    ----------
-    X : Features
-    Y : (train, test) float array
-        Dice; the cells that were not tested are not looked at.
-    tested : (train, test) bool array
-    seed : int
-    """
-    seen = np.where(tested, Y, np.nan)
-    lot = generator(seed, "inner").integers(holdout.INNER, size=Y.shape)
-    inner = [tested & (lot == k) for k in _inner()]
-    known = {
-        "network": _mean(seen.T, 1.0 - np.eye(Y.shape[1])).T,
-        "condition": _mean(seen, 1.0 - np.eye(Y.shape[0])),
-    }
-    guess, errors = _guess(X, seen, known, inner, seed)
-    return np.where(tested, Y, np.clip(guess + low_rank(errors, seed), 0, 1))
-
-
-def _inner() -> range:
-    return range(holdout.INNER)
-
-
-def _mean(seen: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the mean of known cells of each column, each row by its weights of all rows.
-
-    A column of which no weighted row is known falls back on its plain mean.
-    """
-    good = np.isfinite(seen)
-    known = np.where(good, seen, 0)
-    total = weights @ good
-    plain = known.sum(0) / np.maximum(good.sum(0), 1)
-    return np.where(total > 1e-6, weights @ known / np.maximum(total, 1e-12), plain)
-
-
-def _guess(
-    X: Features, seen: np.ndarray, known: Mapping[str, np.ndarray], inner: Iterable, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the stack predicts for each cell, and its errors of inner folds' cells.
-
-    `known`, by name, are further features; the errors are NaN where a cell was not left out.
-    """
-    full = Features(
-        np.stack([*np.moveaxis(X.values, -1, 0), *known.values()], -1), (*X.names, *known)
-    )
-    good = np.isfinite(seen)
-    folds = [held & good for held in inner]
-    with predictors.one_thread():
-        model = predictors.fit(full, seen, [held for held in folds if held.any()], seed)
-        guess = model(full.values.reshape(-1, full.values.shape[-1]))[predictors.STACKED]
-    return guess.reshape(seen.shape), seen - model.left_out
-
-
-def _carried(errors: np.ndarray, within: np.ndarray, to: np.ndarray) -> np.ndarray:
-    """Return what the errors of some rows say of those of other rows: a Gaussian process's mean.
-
-    Its width and its noise are those that predict each row best from the others, which needs no
-    refit (Rasmussen & Williams 2006, eq. 5.12); none at all is among the choices.
-
-    Parameters
-    ----------
-    errors : (rows, test) float array
-        NaN is taken for no error.
-    within, to : (rows, rows) and (others, rows) float arrays
-        How far apart rows are.
-    """
+    mean = np.nanmean(Y[trained], axis=0)
+    errors = Y[trained] - mean
     good = np.isfinite(errors)
     known = np.where(good, errors, 0)
+    within, to = distance[np.ix_(trained, trained)], distance[np.ix_(~trained, trained)]
     nearest = np.median(np.where(np.eye(len(within), dtype=bool), np.inf, within).min(1))
-    least, found = (known**2).sum(), np.zeros((len(to), errors.shape[1]))
-    for width in nearest * np.array([1.0, 2.0, 4.0, 8.0]):
-        K, cross = (np.exp(-0.5 * (d / max(width, 1e-12)) ** 2) for d in (within, to))
-        for noise in (0.01, 0.1, 1.0):
+    least, rest = (known**2).sum(), np.zeros((len(to), Y.shape[1]))
+    for width in max(nearest, 1e-12) * np.array([1.0, 2.0, 4.0, 8.0]):
+        K, cross = (np.exp(-0.5 * (d / width) ** 2) for d in (within, to))
+        for noise in (0.01, 0.03, 0.1, 0.3, 1.0):
             inverse = np.linalg.inv(K + noise * np.eye(len(K)))
             weights = inverse @ known
             missed = ((weights / np.diag(inverse)[:, None]) ** 2)[good].sum()
             if missed < least:
-                least, found = missed, cross @ weights
+                least, rest = missed, cross @ weights
+    found = Y.copy()
+    found[~trained] = np.clip(mean + rest, 0, 1)
     return found
 
 
-def low_rank(errors: np.ndarray, seed: int) -> np.ndarray:
-    """Return a smooth matrix near those errors that are known: soft-impute.
+def filled(Y: np.ndarray, tested: np.ndarray, seed: int) -> np.ndarray:
+    """Return the matrix with the cells that were not tested, from those that were.
 
-    Of the matrices X, that with the least ½Σ(X − errors)² over known cells + λ·(sum of singular
-    values), found by shrinking singular values over and over (Mazumder, Hastie & Tibshirani 2010,
-    algorithm 1). λ is the one that best predicts a fifth of the known cells; nothing at all is
-    among the choices.
+    A matrix of low rank about the mean of all cells: what network and test condition have in common
+    with others shows in the other cells of its row and its column.
 
     Parameters
     ----------
-    errors : (train, test) float array
+    Y : (train, test) float array
+        Dice; cells that were not tested are not looked at.
+    tested : (train, test) bool array
+    seed : int
+    """
+    seen = np.where(tested, Y, np.nan)
+    mean = np.nanmean(seen)
+    return np.where(tested, Y, np.clip(mean + low_rank(seen - mean, seed), 0, 1))
+
+
+def low_rank(values: np.ndarray, seed: int) -> np.ndarray:
+    """Return a matrix of low rank near the values that are known: soft-impute.
+
+    Of the matrices X, that with the least ½Σ(X − values)² over known cells + λ·(sum of singular
+    values), found by shrinking singular values over and over (Mazumder, Hastie & Tibshirani 2010,
+    algorithm 1). λ is the one that best predicts a fifth of the known cells.
+
+    Parameters
+    ----------
+    values : (train, test) float array
         NaN is not known.
     seed : int
     """
-    known = np.isfinite(errors)
-    values = np.where(known, errors, 0)
-    hidden = known & (generator(seed, "hidden").random(errors.shape) < 0.2)
+    known = np.isfinite(values)
+    values = np.where(known, values, 0)
+    hidden = known & (generator(seed, "hidden").random(values.shape) < 0.2)
     largest = np.linalg.norm(values, 2)
     # At λ of the largest singular value, the first of them, everything is shrunk to nothing.
     shrinkages = largest * np.geomspace(1, 0.01, 12)
@@ -197,8 +127,11 @@ def _soft_impute(
     X = np.zeros_like(values)
     for shrinkage in shrinkages:
         for _ in range(steps):
+            before = X
             U, s, V = np.linalg.svd(np.where(known, values, X), full_matrices=False)
             X = (U * np.maximum(s - shrinkage, 0)) @ V
+            if np.linalg.norm(X - before) <= 1e-3 * np.linalg.norm(X):
+                break
         yield X
 
 
@@ -273,14 +206,14 @@ def _errors(X: Features, Y: np.ndarray, seed: int, progress: Callable) -> np.nda
     def without(rows: Iterable[int]) -> float:
         trained = np.zeros(n, dtype=bool)
         trained[list(rows)] = True
-        return off(completed(X, Y, trained, distance, seed), ~trained)
+        return off(completed(Y, trained, distance), ~trained)
 
     for k, share in enumerate(progress(SHARES)):
-        number = max(holdout.INNER, round(share * n))
+        number = max(2, round(share * n))
         for c in range(CHOICES):
             random = generator(seed, "completion", k, c)
             error[0, k, c] = without(random.choice(n, number, replace=False))
             tested = random.random(Y.shape) < share
-            error[1, k, c] = off(filled(X, Y, tested, seed), ~tested)
+            error[1, k, c] = off(filled(Y, tested, seed), ~tested)
         error[0, k, -1] = without(spread(distance, number))
     return error
