@@ -105,6 +105,7 @@ def pairs(study: Study, folder: Path) -> None:
         study.microscope,
         study.information.samples,
         curves,
+        bands=study.information.bands_per_A,
     )
     store.write(metrics, folder / "information.zarr", store.INFORMATION, {})
 
