@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from matrices import make_metrics, matrix
 from sklearn.metrics import r2_score
 
@@ -31,6 +32,29 @@ def test_predict_labels_what_it_finds():
     text = prediction.summary(found)
     assert "| compact, gold | conditions | train |" in text
     assert f"{float(of.r2.sel(features='ctf')):.2f} ({low:.2f} to {high:.2f})" in text
+
+
+def test_matrices_may_lack_features_that_others_have():
+    metrics, information = make_metrics(noise=0.01)
+    metrics = xr.concat([metrics, metrics.assign_coords(test_specimen=["iron"])], "test_specimen")
+    n = metrics.sizes["train"]
+    far = np.arange(2.0 * n * n).reshape(2, n, n)
+    of = ("test_specimen", "train", "test")
+    some = np.where(np.arange(2)[:, None, None] == 0, far, np.nan)
+    distances = xr.Dataset(
+        {"cka": (of, some), "spectral": (of, far)},
+        {"test_specimen": ["gold", "iron"], "train": metrics.train, "test": metrics.test},
+    )
+    found = prediction.predict(
+        metrics, information, distances, draws=2, axes=[holdout.CONDITIONS]
+    ).squeeze(["specimen", "architecture"])
+    assert set(found.features.values) == {"ctf", "mean", "raw", "id", "cka", "spectral"}
+    r2 = found.r2.sel(model="stacked", part="conditions/train/all")
+    assert np.isfinite(r2.sel(test_specimen="gold")).all()
+    lacking = found.features[np.isnan(r2.sel(test_specimen="iron"))]
+    assert lacking.values.tolist() == ["cka"]
+    text = prediction.summary(found.expand_dims(["specimen", "architecture"]))
+    assert "nan" not in text
 
 
 def test_small_and_holed_matrices():

@@ -90,7 +90,12 @@ def predict(
             cells, of, distances, draws, confidence, seed, tuple(axes), progress, threads
         )
         found.append(one.expand_dims({d: [str(cells[d].values)] for d in GROUP}))
-    return xr.combine_by_coords(found, combine_attrs="drop_conflicts")
+    # A matrix may lack features that another has, such as CKA where nothing was trained.
+    names = list(dict.fromkeys(str(name) for one in found for name in one.features.values))
+    found = [one.reindex(features=names) for one in found]
+    found = [one.assign_coords(features=range(len(names))) for one in found]  # any order combines
+    together = xr.combine_by_coords(found, combine_attrs="drop_conflicts")
+    return together.assign_coords(features=names)
 
 
 def groups(metrics: xr.Dataset, seed: int) -> list[xr.Dataset]:
@@ -291,6 +296,8 @@ def summary(predicted: xr.Dataset) -> str:
 
 
 def interval(of: xr.Dataset, name: str) -> str:
-    """Return a value and its interval for a reader: ``0.85 (0.81–0.88)``."""
+    """Return a value and its interval for a reader, ``0.85 (0.81 to 0.88)``, or a dash for none."""
+    if of[name].isnull():
+        return "–"
     low, high = of[f"{name}_interval"].values
     return f"{float(of[name]):.2f} ({low:.2f} to {high:.2f})"
