@@ -144,9 +144,9 @@ def test_figure_of_prediction_shows_the_scores(predicted):
     expected = [
         float(predicted.r2.sel(part=p, features=f, model="stacked").squeeze())
         for p in whole
-        for f in sets
+        for f in reversed(sets)
     ]
-    assert [float(np.ravel(p.get_ydata())[0]) for p in points] == pytest.approx(expected)
+    assert [float(np.ravel(p.get_xdata())[0]) for p in points] == pytest.approx(expected)
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == [figures.FEATURES[f] for f in sets]
     plt.close(figure)
@@ -179,5 +179,5 @@ def test_account_says_which_apertures_pass_no_fringe(pilot):
     )
     # Bragg's law by hand: 1.9687 pm over 4.078 Å/√3.
     assert "2.35 Å of its {111} planes, scatters to 8.4 mrad: an aperture of 6 mrad" in " ".join(
-        pilot["fringes"](metrics)
+        pilot["fringes"](metrics, None)
     )

@@ -22,6 +22,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "docs" / "pilot" / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "benchmarks" / "README.md",
     ROOT / "results" / "README.md",
@@ -182,3 +183,22 @@ def test_the_example_opens_images(tmp_path, camera, make_split):
     exec(code, found)  # the README's own code
     plt.close("all")
     np.testing.assert_array_equal(found["images"].counts, images.counts)
+
+
+# The pilot
+
+
+def test_the_pilots_numbers_are_those_of_its_account():
+    account = (ROOT / "docs" / "pilot" / "README.md").read_text(encoding="utf-8")
+    goals = re.findall(
+        r"^\| \S+, gold \| (\w+) left out, \w+ \| (R²|ρ) ≥ [\d.]+ \| ([\d.]+) \|", account, re.M
+    )
+    text = " ".join(README.split())
+
+    def between(score, *axes):
+        values = [float(value) for axis, name, value in goals if name == score and axis in axes]
+        return f"{min(values):.2f} to {max(values):.2f}"
+
+    lens = "defocus", "Cs"
+    assert f"R² is {between('R²', *lens)} and Spearman's ρ {between('ρ', *lens)}, better" in text
+    assert f"aperture left out R² is {between('R²', 'aperture')}: the" in text

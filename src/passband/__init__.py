@@ -15,7 +15,7 @@ STAGES = {
     "aggregate": 3,
     "distances": 1,
     "prediction": 2,
-    "figures": 4,
+    "figures": 5,
 }
 
 

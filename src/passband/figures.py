@@ -692,6 +692,9 @@ FEATURES = {
     "raw": "imaging parameters",
     "spectral": "image spectra",
     "id": "in-distribution Dice",
+    "cka": "CKA of networks",
+    "frechet": "Fréchet distance of features",
+    "mmd": "MMD of features",
     "mean": "mean",
 }
 
@@ -701,9 +704,10 @@ def prediction(predicted: xr.Dataset, palette: str) -> Figure:
 
     Above, predicted over true Dice with whole levels left out in training, all axes together.
     Below, R² for each axis that levels are left out of, and each set of features: points are all
-    levels of an axis together, with their bootstrap interval, and ticks single levels.
+    levels of an axis together, with their bootstrap interval, and ticks single levels, of transfer
+    functions alone.
     """
-    figure, axes, matrices = _columns(predicted, (2.6, 2.7))
+    figure, axes, matrices = _columns(predicted, (2.6, 3.8))
     sets = [name for name in _in_order(predicted.features.values) if name != "mean"]
     colours = _feature_colours(sets)
     for (parity, below), (name, of) in zip(axes.T, matrices.items(), strict=True):
@@ -711,7 +715,7 @@ def prediction(predicted: xr.Dataset, palette: str) -> Figure:
         parity.set_title(name, loc="left", fontsize="small")
         _left_out(below, of.sel(model="stacked"), sets, colours)
     handles, names = axes[1, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize="small")
+    figure.legend(handles[::-1], names[::-1], loc="outside lower center", ncols=2, fontsize="small")
     return figure
 
 
@@ -743,6 +747,7 @@ def _in_order(names: Iterable) -> list[str]:
 def _feature_colours(sets: Sequence[str]) -> dict[str, tuple]:
     others = iter(sns.color_palette("deep", len(sets) + 3)[3:])
     known = {"ctf": OWN, "raw": OTHER, "spectral": "#e09f3e", "id": "#6c757d"}
+    known |= {"cka": "#4a9d5f", "frechet": "#8172b3", "mmd": "#937860"}
     return {name: known.get(name) or next(others) for name in sets}
 
 
@@ -773,39 +778,32 @@ def _parity(ax: plt.Axes, of: xr.Dataset, palette: str) -> None:
 
 
 def _left_out(ax: plt.Axes, of: xr.Dataset, sets: Sequence[str], colours: dict) -> None:
-    """Draw R² for each axis and end that is left out, side by side for the sets of features."""
+    """Draw R² of the sets of features in a row for each axis and end that is left out."""
     whole = of.part.values[of.part_level.values == "all"]
-    place, ticks = 0.0, []
+    place, rows = 0.0, []
     for k, part in enumerate(whole):
         axis, end = (str(of[f"part_{n}"].sel(part=part).values) for n in ("axis", "end"))
         if k and end == "train":
-            place += 0.6
-        same = (of.part_axis == axis) & (of.part_end == end) & (of.part_level != "all")
-        for n, name in enumerate(sets):
-            x = place + (n - (len(sets) - 1) / 2) * 0.7 / len(sets)
+            place += 0.5
+        for name in reversed(sets):  # the transfer functions on top
             r2 = of.r2.sel(features=name)
             low, high = of.r2_interval.sel(features=name, part=part).values
-            ax.plot([x, x], [low, high], color=colours[name], lw=1.6, solid_capstyle="butt")
-            ax.plot(
-                x,
-                r2.sel(part=part),
-                "o",
-                ms=3.6,
-                color=colours[name],
-                label=FEATURES.get(name, name) if k == 0 else None,
-            )
-            single = r2.values[same.values]
-            ax.plot(np.full(len(single), x), single, "_", ms=3.5, mew=0.6, color=colours[name])
-        ticks.append((place, axis, end))
-        place += 1
-    ax.set_xticks([t[0] for t in ticks], [t[2] for t in ticks], fontsize=6, rotation=90)
-    for axis in dict.fromkeys(t[1] for t in ticks):
-        of_axis = [t[0] for t in ticks if t[1] == axis]
+            ax.plot([low, high], [place] * 2, color=colours[name], lw=1.4, solid_capstyle="butt")
+            label = FEATURES.get(name, name) if k == 0 else None
+            size = 4.6 if name == "ctf" else 3.2
+            ax.plot(r2.sel(part=part), place, "o", ms=size, color=colours[name], label=label)
+        same = (of.part_axis == axis) & (of.part_end == end) & (of.part_level != "all")
+        single = of.r2.sel(features="ctf").values[same.values]
+        ax.plot(single, np.full(len(single), place), "|", ms=6, mew=0.8, color=colours["ctf"])
         words = AXES[axis].label if axis in AXES else "groups"
-        ax.text(np.mean(of_axis), 1.03, words, ha="center", va="bottom", fontsize=7)
-    ax.axhline(0, color="0.7", lw=0.8)
-    ax.set(ylim=(-0.5, 1.02), ylabel="R² of held-out pairs")
-    ax.tick_params(axis="x", length=0)
+        rows.append((place, f"{words}, {end}" if end == "train" else end))
+        place += 1
+    ax.set_yticks([y for y, _ in rows], [words for _, words in rows], fontsize=7)
+    ax.invert_yaxis()
+    ax.axvline(0, color="0.7", lw=0.8, zorder=0)
+    ax.grid(axis="y", color="0.93")
+    ax.set(xlim=(-0.3, 1.0), xlabel="R² of held-out pairs")
+    ax.tick_params(axis="y", length=0)
 
 
 def smoothness(predicted: xr.Dataset, palette: str) -> Figure:
@@ -895,7 +893,7 @@ def design(predicted: xr.Dataset, palette: str) -> Figure:
         ax.plot(share, apart, "o-", ms=3, color=OWN, lw=1.3, label="networks far apart")
         if np.isfinite(of.reach):
             ax.axhline(of.reach, color="black", lw=0.8, ls=":")
-            ax.text(share[-1], of.reach, "another replica", ha="right", va="bottom", fontsize=7)
+            ax.text(share[-1], of.reach, "another replica", ha="right", va="top", fontsize=7)
         ax.legend(fontsize=7, loc="upper right")
         ax.set(xlabel="known (%)", ylabel="error of the rest")
         ax.set_ylim(0, 1.1 * np.nanmax(random))
