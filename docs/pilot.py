@@ -532,7 +532,7 @@ def structures(results: Path) -> list[str]:
     best = {}
     for shift in shifts.SHIFTS:
         rho = found.rho.sel(shift=shift).dropna("predictor")
-        k = str(rho.predictor.values[int(rho.argmax())])
+        k = str(rho.predictor.values[int(np.argmax(rho.values))])
         low, high = found.rho_interval.sel(shift=shift, predictor=k).values
         best[shift] = f"`{k}`, ρ = {float(rho.max()):.2f} ({low:.2f} to {high:.2f})"
     return [

@@ -197,7 +197,7 @@ def test_the_pilots_numbers_are_those_of_its_account():
 
     def between(score, *axes):
         values = [float(value) for axis, name, value in goals if name == score and axis in axes]
-        return f"{min(values):.2f} to {max(values):.2f}"
+        return f"{min(values):.3f} to {max(values):.3f}"
 
     lens = "defocus", "Cs"
     assert f"R² is {between('R²', *lens)} and Spearman's ρ {between('ρ', *lens)}, better" in text
