@@ -73,7 +73,7 @@ def test_config_yaml_shows_every_key():
 
 @pytest.mark.parametrize(
     ("name", "conditions", "networks"),
-    [("smallest", 4, 8), ("pilot", 135, 270), ("specimens", 8, 80), ("paper", 576, 12_096)],
+    [("smallest", 4, 8), ("pilot", 135, 270), ("specimens", 4, 40), ("paper", 576, 12_096)],
 )
 def test_study_sizes(name, conditions, networks):
     study = load(ROOT / "studies" / f"{name}.yaml")
