@@ -102,15 +102,12 @@ class Predictor:
         Of the stack.
     edges, bounds : (n,) and (n + 1, 2) arrays
         Where intervals change, in predicted Dice, and their ends less what is predicted.
-    left_out : (train, test) array
-        What the stack predicts for cells of the inner folds, NaN elsewhere.
     """
 
     members: list[Fitted]
     weights: np.ndarray
     edges: np.ndarray
     bounds: np.ndarray
-    left_out: np.ndarray
 
     def __call__(self, X: np.ndarray) -> dict[str, np.ndarray]:
         """Return the Dice that each of :data:`MODELS` predicts, (cells,), between 0 and 1."""
@@ -143,19 +140,16 @@ def fit(X: np.ndarray, Y: np.ndarray, inner: list[np.ndarray], seed: int) -> Pre
     from scipy.optimize import nnls
 
     known = np.isfinite(Y)
-    out, target, places = [], [], []
+    out, target = [], []
     for held in inner:
         members = _fit_members(X, Y, known & ~held, seed)
         cells = _some(known & held, CELLS, seed)
         out.append(np.stack([np.clip(member(X.values[cells]), 0, 1) for member in members]))
         target.append(Y[cells])
-        places.append(np.ravel_multi_index(cells, Y.shape))
     members = _fit_members(X, Y, known, seed)
     if not inner:
         even = np.full(len(members), 1 / len(members))
-        return Predictor(
-            members, even, np.empty(0), np.array([[-1.0, 1.0]]), np.full(Y.shape, np.nan)
-        )
+        return Predictor(members, even, np.empty(0), np.array([[-1.0, 1.0]]))
     out, target = np.concatenate(out, axis=1), np.concatenate(target)
     weights = nnls(out.T, target)[0]
     weights = weights / weights.sum() if weights.sum() > 0 else np.full(len(out), 1 / len(out))
@@ -163,9 +157,7 @@ def fit(X: np.ndarray, Y: np.ndarray, inner: list[np.ndarray], seed: int) -> Pre
     edges = np.unique(np.quantile(stacked, [0.2, 0.4, 0.6, 0.8]))
     fifth = np.digitize(stacked, edges)
     bounds = [_bounds((target - stacked)[fifth == k]) for k in range(len(edges) + 1)]
-    left_out = np.full(Y.size, np.nan)
-    left_out[np.concatenate(places)] = stacked
-    return Predictor(members, weights, edges, np.array(bounds), left_out.reshape(Y.shape))
+    return Predictor(members, weights, edges, np.array(bounds))
 
 
 def _bounds(errors: np.ndarray) -> np.ndarray:
