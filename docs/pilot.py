@@ -42,7 +42,7 @@ def account(results: Path, specimens: Path) -> str:
     sections = [what_was_run(metrics, replicas, results)]
     if predicted is not None:
         sections.append(claims(metrics, replicas, predicted))
-    sections += [distribution(metrics, replicas), levels(metrics, predicted)]
+    sections += [distribution(metrics, replicas), by_level(metrics, predicted)]
     if predicted is not None:
         sections += [predictions(predicted), limits(predicted), networks(predicted)]
     sections.append(structure(metrics))
@@ -220,7 +220,7 @@ def distribution(metrics: xr.Dataset, replicas: xr.DataArray) -> list[str]:
     return [*text, "", *picture("matrix", "Every network under every condition")][:-1]
 
 
-def levels(metrics: xr.Dataset, predicted: xr.Dataset | None) -> list[str]:
+def by_level(metrics: xr.Dataset, predicted: xr.Dataset | None) -> list[str]:
     """Mean Dice by the level of each axis in training and in testing."""
     text = [
         "## Along each axis",
