@@ -1,7 +1,7 @@
 # Passband's commands; `make` alone lists them.
 #
-# The first one makes .venv and installs everything into it, and again only when pyproject.toml or
-# the constraints change. `make VENV=path …` uses another environment.
+# The first command makes .venv and installs all packages into it. The installation is repeated only
+# if pyproject.toml or the constraints change. `make VENV=path …` uses a different environment.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -12,6 +12,12 @@ VENV ?= .venv
 EXTRAS ?= dev
 CORES ?= all
 STUDY ?= config.yaml
+
+# Two files of tests at a time. tests/conftest.py sorts them.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+
+# The study's name, for the shell.
+NAME = $$(passband check $(STUDY) | awk '$$1 == "study" {print $$2}')
 
 INSTALLED := $(VENV)/.installed-$(EXTRAS)
 # Snakemake starts `python` and `snakemake` by name, so the environment comes first on the path.
@@ -25,19 +31,25 @@ demo: run ## Run the study in config.yaml and make its HTML report
 run: $(INSTALLED) ## Check STUDY=file, run it and make its HTML report
 	passband check $(STUDY)
 	snakemake --cores $(CORES) --configfile $(STUDY)
-	name=$$(passband check $(STUDY) | awk '$$1 == "study" {print $$2}'); \
-	snakemake --report "results/$$name/report.html" --configfile $(STUDY); \
-	passband summary "results/$$name"
+	@name="$(NAME)"; \
+	(set -x; snakemake --report "results/$$name/report.html" --configfile $(STUDY); \
+	 passband summary "results/$$name"); \
+	printf '%s\n' "" \
+	  "Open results/$$name/report.html in a browser: the figures, with captions." \
+	  "Then type:" \
+	  "  source $(VENV)/bin/activate" \
+	  "  passband status $(STUDY)" \
+	  "Edit $(STUDY), and run the new jobs:" \
+	  "  snakemake --cores $(CORES) --configfile $(STUDY)"
 
-preflight: $(INSTALLED) ## See whether this machine, or with PROFILE=slurm a node, can run STUDY=file
+preflight: $(INSTALLED) ## Check that this machine (PROFILE=slurm: a node) can run STUDY=file
 	if [ -z "$(PROFILE)" ]; then passband preflight $(STUDY); \
 	else snakemake --profile $(PROFILE) --configfile $(STUDY) --force preflight; fi
 
-images: demo ## Make the pictures in docs/images, two of them from the demo
+images: demo ## Make the pictures in docs/images; two of them show the demo
 	python docs/pictures.py
 
-pilot: $(INSTALLED) ## Run the pilot and the study of specimens, hours, and write docs/pilot about them
-	snakemake --cores $(CORES) --configfile studies/pilot.yaml -- results/pilot/distances.zarr
+pilot: $(INSTALLED) ## Run the studies pilot and specimens (hours), and write docs/pilot
 	snakemake --cores $(CORES) --configfile studies/pilot.yaml
 	snakemake --cores $(CORES) --configfile studies/specimens.yaml -- all \
 	  results/specimens/figures/structure.png
@@ -45,19 +57,24 @@ pilot: $(INSTALLED) ## Run the pilot and the study of specimens, hours, and writ
 
 ##@ Develop
 
-.PHONY: test quick lint format docs bench
-test: $(INSTALLED) ## Run every test (one at a time: some of them time whole workflow runs)
-	pytest
+.PHONY: test test-long quick lint format docs bench
+test: $(INSTALLED) ## Run all tests except the long ones, two at a time, and list the 25 slowest
+	pytest $(PARALLEL) --durations=25 -m "not long"
 
-quick: $(INSTALLED) ## Run the tests that take seconds
-	pytest -m "not slow"
+test-long: $(INSTALLED) ## Run the tests that take minutes each, most of them on a real SLURM
+	pytest -m long
 
-lint: $(INSTALLED) ## Check style, formatting, the workflow and the generated docs
+quick: $(INSTALLED) ## Run the tests that take seconds, two at a time
+	pytest $(PARALLEL) -m "not slow and not long"
+
+lint: $(INSTALLED) ## Check style, formatting, layers, English, the workflow and the generated docs
 	ruff check
 	ruff format --check
+	lint-imports --no-cache
 	snakefmt --check --line-length 100 Snakefile workflow
 	snakemake --lint
 	passband docs --check
+	python tests/repository/english.py check
 
 format: $(INSTALLED) ## Format the code and the workflow
 	ruff check --fix
@@ -85,7 +102,7 @@ distclean: clean ## Remove the environment too
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} \
 	/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-	/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 $(INSTALLED): pyproject.toml envs/constraints.txt
 	@new_enough='import sys; sys.exit(sys.version_info < (3, 11))'; \

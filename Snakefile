@@ -1,8 +1,23 @@
 # Passband: simulate → train → evaluate → information → table → OOD metrics → figures.
 # Edit config.yaml and run `snakemake --cores all`, or `snakemake --profile slurm` on a cluster.
+import sys
+from os.path import relpath
+
 from snakemake.utils import min_version
 
+from passband import PassbandError
+from passband.config import study_file
+
 min_version("9.10")
+
+# Check the study's file. Snakemake itself would use the last of two equal keys, and would read 010 as 8.
+# Jobs do not repeat this check.
+if workflow.is_main_process:
+    try:
+        for path in workflow.configfiles or ["config.yaml"]:
+            study_file.read(relpath(path))
+    except PassbandError as error:
+        sys.exit(str(error))
 
 # A study file given by --configfile is the whole configuration: it is not merged into config.yaml.
 if not workflow.configfiles:
@@ -30,7 +45,7 @@ include: "workflow/rules/preflight.smk"
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/table.zarr",
-        f"{RESULTS}/ood.zarr",
-        [f"{RESULTS}/prediction.zarr"] if PREDICTED else [],
+        f"{RESULTS}/{layout.TABLE}",
+        f"{RESULTS}/{layout.OOD}",
+        [f"{RESULTS}/{layout.PREDICTION}"] if PREDICTED else [],
         figure_files(),

@@ -1,11 +1,12 @@
-"""Measure what evaluation costs beside its bare forward passes, and how it grows: ratios.
+"""Measure the time of evaluation relative to its forward passes, and how this time grows.
 
-    python benchmarks/evaluation.py             # a minute or two
-    python benchmarks/evaluation.py --quick     # seconds: small images and networks, for a look
+    python benchmarks/evaluation.py             # one or two minutes
+    python benchmarks/evaluation.py --quick     # seconds, with small images and networks
 
-Both sides of a ratio are timed in turns within one process, on a CPU as processor time of one
-thread, which is what an evaluate job has. Bare are the forward passes of every network alone, on
-batches that lie in memory; evaluation forms the images too, and counts pixels.
+The two times of a ratio are measured in turns within one process. On a CPU, times are the processor
+time of one thread, since an evaluate job has one thread. Bare forward passes run each network on
+batches that are in memory. An evaluation also forms the images, counts pixels, and adds the terms
+of the networks' confidence.
 """
 
 import argparse
@@ -13,15 +14,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice, product
+from unittest import mock
 
 import numpy as np
 import torch
 from harness import Table, side_by_side
 
-from passband import devices, evaluation, jobs, networks
 from passband.config import Microscope
-from passband.examples import Camera, Split
 from passband.grid import Condition
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.jobs import job as jobs
+from passband.learning import confidence, devices, evaluation, networks
 
 CONDITIONS = [
     Condition(defocus, 1.2, 16, dose) for defocus, dose in product(range(5, 21), (200, 1000))
@@ -30,7 +34,7 @@ CONDITIONS = [
 
 @dataclass
 class Case:
-    """What is evaluated: networks, side of an image, structures, images a batch, rounds."""
+    """Architecture, pixels along an image's side, structures, images per batch, and rounds."""
 
     architecture: str
     px: int
@@ -44,11 +48,13 @@ class Case:
         return time.process_time if self.device.type == "cpu" else time.perf_counter
 
     @property
-    def camera(self) -> Camera:
-        return Camera.of(Microscope(field_px=self.px, pixel_size_A=0.3), "zscore", self.device)
+    def camera(self) -> Acquisition:
+        return Acquisition.from_microscope(
+            Microscope(field_px=self.px, pixel_size_A=0.3), "zscore", self.device
+        )
 
-    def split(self, camera: Camera) -> Split:
-        """Structures of random waves, a fifth of whose pixels are particle."""
+    def split(self, camera: Acquisition) -> Split:
+        """Structures with random waves. A fifth of their pixels belongs to particles."""
         random = torch.Generator().manual_seed(0)
         side = camera.imager.sampling.cropped
         shape = (self.structures, 1, side, side)
@@ -67,7 +73,7 @@ class Case:
 
 
 def against_bare(table: Table, case: Case, replicas: int) -> None:
-    """Evaluation of some networks on a condition against their forward passes."""
+    """Compare the time to evaluate networks under a condition with that of their forward passes."""
     camera, device = case.camera, case.device
     split, nets = case.split(camera), case.networks(replicas)
     precision = devices.precision("auto", device)
@@ -77,7 +83,7 @@ def against_bare(table: Table, case: Case, replicas: int) -> None:
     batches, fresh = images.split(case.batch), iter(CONDITIONS)
 
     def evaluate():
-        # Another condition every time: its transfer function is part of the cost.
+        # Each call has a new condition, since the time of its transfer function must be included.
         some = [next(fresh)]
         evaluation.evaluate(nets, camera, {"gold": split}, some, case.batch)
 
@@ -93,8 +99,26 @@ def against_bare(table: Table, case: Case, replicas: int) -> None:
     table.row(f"evaluation / bare forward passes, {what}", 1.25, whole / passes)
 
 
+def against_counts(table: Table, case: Case, replicas: int) -> None:
+    """Compare the time to evaluate networks with the time without the sums of confidence."""
+    camera = case.camera
+    split, nets = case.split(camera), case.networks(replicas)
+    zeros = confidence.confidence([torch.zeros(case.batch, 1, 2, 2)] * replicas)
+
+    def evaluate():
+        evaluation.evaluate(nets, camera, {"gold": split}, CONDITIONS[:1], case.batch)
+
+    def without():
+        with mock.patch.object(confidence, "confidence", return_value=zeros):
+            evaluate()
+
+    whole, counts = side_by_side(3 * case.rounds, evaluate, without, clock=case.clock)
+    what = f"{replicas} × {case.architecture} at {case.px}²"
+    table.row(f"evaluation / evaluation that only counts, {what}", 1.05, whole / counts)
+
+
 def growth(table: Table, case: Case) -> None:
-    """Seconds of twice and four times as many networks or conditions, over as many times one's."""
+    """Compare the time of 2 and 4 networks (or conditions) with 2 and 4 times the time of one."""
     camera = case.camera
     split, nets = case.split(camera), case.networks(4)
 
@@ -131,6 +155,7 @@ def main() -> None:
         small = Case("compact-w4-d2", 64, 4, 4, 2, device)
     for case, replicas in ((small, 1), (small, 4), *([] if quick else [(large, 1)])):
         against_bare(table, case, replicas)
+        against_counts(table, case, replicas)
     growth(table, small)
 
 

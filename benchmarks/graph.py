@@ -1,10 +1,10 @@
-"""Measure what Snakemake needs to build the graph of a study: seconds and peak memory.
+"""Measure the time and peak memory that Snakemake needs to build the graph of a study.
 
     python benchmarks/graph.py                          # studies/paper.yaml, the median of 3 runs
     python benchmarks/graph.py studies/pilot.yaml --repeat 5
 
-Every run is a dry run in an empty folder, so that finished results change nothing; it makes no
-file. It also prints how many jobs and files the graph has.
+Each run is a dry run of Snakemake in an empty folder, so that finished results have no effect. A
+dry run makes no files. The script also prints the number of jobs and files in the graph.
 """
 
 import argparse
@@ -22,9 +22,9 @@ PARTS = ("Snakefile", "config.yaml", "workflow", "studies", "profiles", "envs")
 
 
 def measure(folder: Path, study: Path, *options: str) -> tuple[float, float, str]:
-    """Return seconds, peak memory [MB] of the process, and what a dry run printed."""
+    """Return the time [s], the peak memory [MB] and the output of a dry run of Snakemake."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--nocolor", *options]
-    # A file, not a pipe: nobody reads while the child is waited for.
+    # The output is written to a file, since a full pipe would block the child process.
     with tempfile.TemporaryFile("w+") as printed:
         started = time.perf_counter()
         process = subprocess.Popen(
@@ -33,7 +33,7 @@ def measure(folder: Path, study: Path, *options: str) -> tuple[float, float, str
             stdout=printed,
             stderr=subprocess.STDOUT,
         )
-        # wait4 gives this child's own usage; getrusage would give the largest of all so far.
+        # wait4 gives the memory of this child; getrusage gives the largest of all children so far.
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - started
@@ -41,12 +41,12 @@ def measure(folder: Path, study: Path, *options: str) -> tuple[float, float, str
         text = printed.read()
     if process.returncode:
         sys.exit(f"{study}: the dry run failed:\n{text}")
-    per_MB = 1e6 if sys.platform == "darwin" else 1e6 / 1024  # bytes there, KiB elsewhere
+    per_MB = 1e6 if sys.platform == "darwin" else 1e6 / 1024  # bytes on macOS, KiB elsewhere
     return seconds, usage.ru_maxrss / per_MB, text
 
 
 def size(text: str) -> tuple[int, int]:
-    """Return the numbers of jobs and of distinct files that a dry run's listing announces."""
+    """Return the numbers of jobs and of different files in the output of a dry run."""
     jobs = re.search(r"^total +(\d+)$", text, re.M)
     listed = re.findall(r"^ +(?:input|output): (.+)$", text, re.M)
     return int(jobs[1]), len({file for files in listed for file in files.split(", ")})

@@ -1,5 +1,6 @@
-"""What benchmarks share: sides of a ratio timed in turns, and a table of goals and measurements."""
+"""What benchmarks share: the timing of calls in turns, and a table of goals and measurements."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ def side_by_side(
     *calls: Callable[[], object],
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
-    """Return the least seconds of each call, timed in turns after a first one that is not."""
+    """Return the shortest time of each call [s], timed in turns after an untimed call."""
     for call in calls:
         call()
     times = [[] for _ in calls]
@@ -22,16 +23,23 @@ def side_by_side(
 
 
 class Table:
-    """Rows of what was measured, printed as they come, in Markdown."""
+    """A Markdown table of measurements, printed row by row."""
 
     def __init__(self):
         print("| what | goal | measured | |\n|---|---|---|---|")
 
-    def row(self, what: str, goal: float | None, value: float, least: bool = False):
-        """Print a row; `least` if the goal is the least value allowed, not the most."""
+    def row(
+        self, what: str, goal: float | None, value: float, least: bool = False, digits: int = 2
+    ):
+        """Print a row. The goal is the largest allowed value, or with `least` the smallest one.
+
+        Raises ValueError if the value is not finite, or if it is negative and has a goal.
+        """
+        if not math.isfinite(value) or (goal is not None and value < 0):
+            raise ValueError(f"{what}: measured {value}")
         if goal is None:
             print(f"| {what} |  | {value:.3g} |  |", flush=True)
             return
         sign, met = ("≥", value >= goal) if least else ("≤", value <= goal)
         verdict = "met" if met else "missed"
-        print(f"| {what} | {sign} {goal:.2f} | {value:.2f} | {verdict} |", flush=True)
+        print(f"| {what} | {sign} {goal:.{digits}f} | {value:.{digits}f} | {verdict} |", flush=True)

@@ -1,11 +1,12 @@
-"""Measure what images and exit waves cost beside their unavoidable parts: ratios, not seconds.
+"""Measure the time to make images and exit waves, relative to the unavoidable parts of this time.
 
-    python benchmarks/imaging.py                # a minute or two on 2 cores
-    python benchmarks/imaging.py --quick        # seconds: small images, few rounds, for a look
+    python benchmarks/imaging.py                # one or two minutes on 2 cores
+    python benchmarks/imaging.py --quick        # seconds, with small images and few rounds
 
-Both sides of a ratio are timed in turns within one process, so that what else the machine does
-meets both alike, and the ratio is that of the least disturbed rounds, the fastest of each. A number
-beyond its goal is not an error; the last column says it. The table is benchmarks/README.md's.
+The two times of a ratio are measured in turns within one process, so that other programs on the
+machine affect both times equally. The ratio is that of the fastest rounds. The last column of the
+table shows whether the goal is reached. A missed goal is not an error. The table is in
+benchmarks/README.md.
 """
 
 import argparse
@@ -20,22 +21,27 @@ import numpy as np
 import torch
 from harness import Table, side_by_side
 
-from passband import ctf, memory, simulate, store, units
+from passband import units
 from passband.config import Diameter, Microscope, Particles, Specimen, Substrate
-from passband.imaging import Imager, expose
-from passband.sampling import Sampling
-from passband.specimen import instances
+from passband.imaging.imager import Imager
+from passband.imaging.noise import expose
+from passband.learning import memory
+from passband.optics import ctf
+from passband.optics.sampling import Sampling
+from passband.specimens import exit_waves as simulate
+from passband.specimens.masks import instances
+from passband.storage import datasets
 
-#: What images are formed under: underfocus of 20 nm, a focal spread of 3 nm.
+#: The lens of the images: underfocus of 20 nm, and a focal spread of 3 nm.
 OPTICS = ctf.Optics(energy=300e3, defocus=200, cs=1.2e4, aperture=18, focal_spread=30)
-#: Members of the focal series.
+#: Number of images in the focal series.
 MEMBERS = 5
-#: Threads of torch, but for the draws on one.
+#: Number of threads, except for counts that are drawn on one thread.
 THREADS = 2
 
 
 def transfer(table: Table, px: int, images: int, rounds: int) -> None:
-    """Intensity against the transforms of as many images, on the threads that torch has."""
+    """Compare the time of intensities with that of Fourier transforms of as many images."""
     sampling = Sampling(px, 0.3)
     side = 2 * sampling.half + 1
     random = torch.Generator().manual_seed(0)
@@ -61,7 +67,7 @@ def transfer(table: Table, px: int, images: int, rounds: int) -> None:
 
 
 def noise(table: Table, px: int, images: int, rounds: int, electrons: float) -> None:
-    """Poisson counts against numpy's and torch's samplers on one thread, and on two."""
+    """Compare Poisson counts with numpy's and torch's samplers, on one and on two threads."""
     intensity = torch.rand((images, px, px), generator=torch.Generator().manual_seed(0)) + 0.5
     seeds = list(range(images))
     rates = (intensity * electrons).double().numpy()
@@ -86,11 +92,11 @@ def noise(table: Table, px: int, images: int, rounds: int, electrons: float) -> 
 
 
 def simulation(table: Table, px: int, rounds: int) -> None:
-    """What structure, mask, spectrum and writing add to multislice."""
+    """Measure the time for structure, mask, spectrum and writing, relative to multislice."""
     microscope = Microscope(field_px=px, pixel_size_A=0.2)
     sampling = microscope.sampling
     field_nm = sampling.field_A / units.A_PER_NM
-    mean = 0.4 * field_nm  # 4 nm at 512 pixels
+    mean = 0.4 * field_nm  # a field of 4 nm with 512 pixels
     specimen = Specimen(
         diameter_nm=Diameter(mean=mean, std=0.05 * mean, min=0.9 * mean, max=1.1 * mean),
         particles=Particles(min=1, max=1),
@@ -112,10 +118,10 @@ def simulation(table: Table, px: int, rounds: int) -> None:
         timed("mask", lambda d=drawn: instances(d, sampling))
         wave = timed(
             "multislice",
-            lambda d=drawn: simulate.exit_wave(d.atoms, sampling, units.energy(microscope)),
+            lambda d=drawn: simulate.exit_wave(d.atoms, sampling, microscope.energy_eV),
         )
         timed("spectrum", lambda w=wave: simulate.linear_power(sampling.crop(w)))
-    # The first round compiles.
+    # The first round compiles functions.
     seconds = {name: statistics.median(values[1:]) for name, values in taken.items()}
     waves = simulate.simulate(
         "gold", specimen, microscope, 0, "test", range(max(2, rounds // 2)), "cpu"
@@ -123,16 +129,16 @@ def simulation(table: Table, px: int, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "waves.zarr.zip"
         (seconds["writing"],) = side_by_side(
-            1, lambda: store.write(waves, path, store.WAVES, {}, {"structure": 1})
+            1, lambda: datasets.write(waves, path, datasets.WAVES, {}, {"structure": 1})
         )
     seconds["writing"] /= waves.sizes["structure"]
     multislice = seconds.pop("multislice")
     where = f"at {px}² of 0.2 Å, a particle of {mean:.1f} nm"
     share = sum(seconds.values()) / multislice
-    table.row(f"simulate: the rest / multislice {where}", 0.25, share)
+    table.row(f"simulate: all other steps / multislice {where}", 0.25, share)
     for name, value in seconds.items():
-        table.row(f"of it, {name}", None, value / multislice)
-    table.row(f"seconds of multislice, of {len(drawn.atoms)} atoms", None, multislice)
+        table.row(f"simulate: {name} / multislice", None, value / multislice)
+    table.row(f"multislice of {len(drawn.atoms)} atoms [s]", None, multislice)
 
 
 def main() -> None:
@@ -151,7 +157,7 @@ def main() -> None:
     for electrons in (1, 36, 300):
         noise(table, 64 if quick else 512, 8, 3 if quick else 15, electrons)
     simulation(table, 64 if quick else 512, 2 if quick else 6)
-    table.row("peak memory of this process [GB]", 2, memory.taken() / 1e9)
+    table.row("peak memory of this process [GB]", 2, memory.peak_process_bytes() / 1e9)
 
 
 if __name__ == "__main__":

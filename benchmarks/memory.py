@@ -1,10 +1,11 @@
-"""Measure the memory of a train job at the scale of studies/paper.yaml, beside what is counted.
+"""Measure the memory of a `train` job of studies/paper.yaml; compare it with Passband's count.
 
-    python benchmarks/memory.py             # minutes on 2 cores, and 8 GB
-    python benchmarks/memory.py --quick     # seconds: the scale of studies/smallest.yaml
+    python benchmarks/memory.py             # minutes on 2 cores, with 8 GB of memory
+    python benchmarks/memory.py --quick     # seconds, with studies/smallest.yaml
 
-The arrays are a real job's in shape, and random: exit waves, masks and images of all structures in
-memory, every replica of a job with its optimizer, a step of each, and a batch of validation.
+The arrays are random and have the shapes of a real job. The memory contains exit waves, masks and
+images of all structures. The memory also contains each replica of a job with its optimizer. Each
+replica does an optimizer step, and a batch is validated.
 """
 
 import argparse
@@ -14,17 +15,19 @@ import numpy as np
 import torch
 from harness import Table
 
-from passband import devices, jobs, memory
-from passband.batches import Batches, Images
 from passband.config import Study, load
-from passband.examples import Camera, Split
-from passband.learner import Learner
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.jobs import job as jobs
+from passband.learning import devices, memory
+from passband.learning.batches import Batches, Images
+from passband.learning.learner import Learner
 
 STUDIES = Path(__file__).parents[1] / "studies"
 
 
 def split(study: Study, name: str, device: torch.device) -> Split:
-    """Random exit waves and masks, as many as the study has in a split."""
+    """Return random exit waves and masks for all structures of a split."""
     number, sampling = getattr(study.study.structures, name), study.microscope.sampling
     side, px = sampling.cropped, sampling.px
     spectra = torch.zeros((number, 1, side, side), dtype=torch.complex64, device=device)
@@ -37,9 +40,9 @@ def split(study: Study, name: str, device: torch.device) -> Split:
 
 
 def job(study: Study, device: torch.device) -> None:
-    """Hold what a train job holds, and take a step with each of its networks."""
+    """Allocate the arrays of a `train` job, and do an optimizer step with each of its networks."""
     training, condition = study.training, study.train_conditions[0]
-    camera = Camera.of(study.microscope, training.normalisation, device)
+    camera = Acquisition.from_microscope(study.microscope, training.normalisation, device)
     images, held_out = (
         Images(camera, split(study, name, device), condition) for name in ("train", "val")
     )
@@ -59,17 +62,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="the smallest study's scale")
+    parser.add_argument("--quick", action="store_true", help="use the smallest study")
     name = "smallest" if parser.parse_args().quick else "paper"
     study, device = load(STUDIES / f"{name}.yaml"), devices.device()
     jobs.keep_memory()  # as every job does
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {threads} threads, {devices.describe(device)}\n")
     table = Table()
-    counted = memory.of_job(study, study.training.architectures[0], device) / 1e9
+    counted = memory.job_peak_bytes(study, study.training.architectures[0], device) / 1e9
     job(study, device)
     what = f"a train job of {study.study.replicas_per_job} replicas, studies/{name}.yaml [GB]"
-    table.row(f"host memory of {what}", 12, memory.taken() / 1e9)
+    table.row(f"host memory of {what}", 12, memory.peak_process_bytes() / 1e9)
     if device.type == "cuda":
         table.row(f"GPU memory of {what}", None, torch.cuda.max_memory_reserved() / 1e9)
     table.row(f"counted: {device.type} memory of {what}", None, counted)

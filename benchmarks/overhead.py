@@ -1,12 +1,13 @@
-"""Measure what a job on SLURM takes besides its work: sbatch, Snakemake twice, imports.
+"""Measure the time that a SLURM job needs besides its work: sbatch, two Snakemakes, imports.
 
-    python benchmarks/overhead.py           # some minutes, as root, with SLURM installed
-    python benchmarks/overhead.py --quick   # one job, for a look
+    python benchmarks/overhead.py           # a few minutes, as root, with SLURM installed
+    python benchmarks/overhead.py --quick   # one job
 
-On a SLURM that `tests/slurm/cluster.py` starts, with one job at a time: the smallest study's, under
-one condition. The profile is `slurm`, which only asks more often. Work is what a job's log says it
-took, and start-up and end are what SLURM says above that. Where a job waits for its turn in the
-queue, that comes on top, and takes nobody's processor.
+The jobs are those of the smallest study under one condition. The jobs run one at a time on a SLURM
+that `tests/slurm/cluster.py` starts. The profile is `slurm` with more frequent status checks. A
+job's log has the time of its work. The time for start-up and end is the time that SLURM records for
+the job, minus the time of its work. On a real cluster, the wait in the queue is added. A job that
+waits uses no processor.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from schedule import ROOT, clone
 sys.path.insert(0, str(ROOT / "tests/slurm"))
 import cluster
 
-#: A job of which this is at most 5% is worth its start.
+#: The largest allowed share of a job's time for start-up and end.
 SHARE = 0.05
 STAGES = ("simulate", "train", "evaluate", "information", "aggregate")
 OPTIONS = (
@@ -35,7 +36,7 @@ OPTIONS = (
 
 
 def run(folder: Path, *targets: str) -> str:
-    """Make files of the smallest study's first condition; return what Snakemake printed."""
+    """Run jobs of the smallest study's first condition, and return Snakemake's output."""
     study = yaml.safe_load((ROOT / "studies/smallest.yaml").read_text(encoding="utf-8"))
     study["grid"] = {axis: values[:1] for axis, values in study["grid"].items()}
     (folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
@@ -53,7 +54,7 @@ def run(folder: Path, *targets: str) -> str:
 
 
 def overheads(printed: str, folder: Path) -> dict[str, list[tuple[float, float]]]:
-    """Return of each stage's jobs the seconds from sbatch to start, and those besides work."""
+    """Return for each stage the seconds from sbatch to start, and the seconds besides work."""
     found = defaultdict(list)
     announced = r"^rule (\w+):\n(?:    .*\n)*?    log: (.+)\n(?:.*\n)*?Job .* SLURM jobid (\d+)"
     for stage, log, job in re.findall(announced, printed, re.M):
@@ -90,7 +91,7 @@ def main() -> None:
         queue, besides = (sum(values) / len(jobs) for values in zip(*jobs, strict=True))
         table.row(f"{stage}: sbatch to start, in an idle queue [s]", None, queue)
         table.row(f"{stage}: start-up and end [s]", None, besides)
-        table.row(f"{stage}: a job of which that is {SHARE:.0%} [min]", None, besides / SHARE / 60)
+        table.row(f"{stage}: a job with {SHARE:.0%} for them [min]", None, besides / SHARE / 60)
 
 
 if __name__ == "__main__":

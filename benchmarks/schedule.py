@@ -1,16 +1,16 @@
-"""Measure what Snakemake needs for a study besides its jobs: every job here takes no time.
+"""Measure Snakemake's time and memory for a study whose jobs take no time.
 
-    python benchmarks/schedule.py                       # studies/paper.yaml, some minutes
-    python benchmarks/schedule.py --quick               # studies/smallest.yaml, for a look
+    python benchmarks/schedule.py                       # studies/paper.yaml, a few minutes
+    python benchmarks/schedule.py --quick               # studies/smallest.yaml
 
-The workflow and the SLURM profile are run as they are, but with the executor `instant`, beside this
-file, in place of `slurm`: a job leaves its files, empty, and is done. Jobs are prepared, scheduled,
-registered, checked and recorded as a cluster's are. What is not measured is the cluster: sbatch and
-status commands, the wait in the queue, network file systems. The profile's rate limit, which is
-there for the controller's sake, is lifted.
+The workflow runs with the SLURM profile, but with the executor `instant` of this folder instead of
+`slurm`. A job of this executor makes empty output files and ends at once. Snakemake prepares,
+schedules, registers, checks and records the jobs as it does on a cluster. The times do not include
+what a cluster adds: sbatch and status commands, the wait in the queue, and network file systems.
+The profile's rate limit, which protects SLURM's controller, is switched off.
 
-The study runs once from the start to its end, then in another folder to the half of its records,
-and from there to its end.
+The study runs once from start to end. In a second folder the study runs until half of its records
+exist. Then Snakemake starts again and runs it to the end.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graph import PARTS, ROOT
+from harness import Table
 
 OPTIONS = (
     *("--profile", "profiles/slurm", "--executor", "instant"),
@@ -33,18 +34,18 @@ OPTIONS = (
 
 @dataclass(frozen=True)
 class Run:
-    """What one call of Snakemake took.
+    """Measurements of one call of Snakemake.
 
     Attributes
     ----------
     seconds : float
-        From start to end.
+        Time from start to end [s].
     first : float
-        From start to the first job's files.
+        Time from start to the first job's files [s].
     jobs : int
-        Jobs run, less `all`.
+        Number of jobs, without the job `all`.
     memory : float
-        Peak of the process [MB].
+        Peak memory of Snakemake's process [MB].
     """
 
     seconds: float
@@ -54,18 +55,18 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """Jobs a second, once the graph is built."""
+        """Number of jobs per second after the graph of jobs is built."""
         return self.jobs / (self.seconds - self.first)
 
 
 def files(folder: Path) -> Iterator[Path]:
-    """Yield the study's own files, and Snakemake's."""
+    """Yield the study's own files, and the files of Snakemake."""
     for name in ("results", ".snakemake"):
         yield from (path for path in (folder / name).rglob("*") if path.is_file())
 
 
 def run(folder: Path, study: Path, *options: str) -> Run:
-    """Run Snakemake in a folder; exit with what it printed if it fails."""
+    """Run Snakemake in a folder. If it fails, exit with its output."""
     benchmarks = {path: path.stat().st_mtime for path in files(folder) if path.suffix == ".tsv"}
     python = os.pathsep.join(filter(None, (str(ROOT / "benchmarks"), os.environ.get("PYTHONPATH"))))
     with tempfile.TemporaryFile("w+") as printed:
@@ -77,7 +78,7 @@ def run(folder: Path, study: Path, *options: str) -> Run:
             stdout=printed,
             stderr=subprocess.STDOUT,
         )
-        # wait4 gives this child's own usage; getrusage would give the largest of all so far.
+        # wait4 gives the memory of this child; getrusage gives the largest of all children so far.
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - started
@@ -87,7 +88,7 @@ def run(folder: Path, study: Path, *options: str) -> Run:
     # Every job leaves one benchmark file.
     made = [path for path in files(folder) if path.suffix == ".tsv" and path not in benchmarks]
     first = min(path.stat().st_mtime for path in made) - began
-    per_MB = 1e6 if sys.platform == "darwin" else 1e6 / 1024  # bytes there, KiB elsewhere
+    per_MB = 1e6 if sys.platform == "darwin" else 1e6 / 1024  # bytes on macOS, KiB elsewhere
     return Run(seconds, first, len(made), usage.ru_maxrss / per_MB)
 
 
@@ -113,18 +114,16 @@ def main() -> None:
         half = run(clone(folder), study, "--batch", "aggregate=1/2")
         rest = run(Path(folder), study)
     print(f"{study.name}: {whole.jobs:,} jobs in {whole.seconds:.0f} s\n")
-    print("| what | goal | measured | |\n|---|---|---|---|")
+    table = Table()
     for what, sign, goal, value in (
         ("jobs a second", "≥", 20, whole.rate),
         ("seconds to the first job, nothing done", "≤", 30, whole.first),
         (f"seconds to the first job, {half.jobs:,} jobs done", "≤", 30, rest.first),
         (f"jobs a second, the other {rest.jobs:,}", "≥", 20, rest.rate),
         ("peak memory of Snakemake [GB]", "≤", 1, max(whole.memory, rest.memory) / 1e3),
-        ("files in all, Snakemake's included", "≤", 40_000, number),
+        ("all files, with Snakemake's files", "≤", 40_000, number),
     ):
-        verdict = "met" if (value >= goal if sign == "≥" else value <= goal) else "missed"
-        digits = 0 if goal > 1000 else 2
-        print(f"| {what} | {sign} {goal:.{digits}f} | {value:.{digits}f} | {verdict} |")
+        table.row(what, goal, value, sign == "≥", digits=0 if goal > 1000 else 2)
 
 
 if __name__ == "__main__":

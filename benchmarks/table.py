@@ -1,11 +1,12 @@
-"""Measure what is made of a study's records: table, slices, OOD metrics, information metrics.
+"""Measure the time and memory for the table, selections of it, OOD metrics and information metrics.
 
     python benchmarks/table.py                          # studies/paper.yaml, a few minutes
-    python benchmarks/table.py --quick                  # studies/smallest.yaml, for a look
-    python benchmarks/table.py --folder /scratch/x      # where records and table go for the while
+    python benchmarks/table.py --quick                  # studies/smallest.yaml
+    python benchmarks/table.py --folder /scratch/x      # writes records and table to this folder
 
-Records have the study's shape and counts as networks have them, but no network is trained. Every
-step runs in a process of its own, whose peak memory is its own; its seconds leave the imports out.
+No network is trained: the records are synthetic, with the study's shape and realistic counts. Each
+step runs in a separate process, so that the step's peak memory is known. Times do not include
+imports.
 """
 
 import argparse
@@ -19,18 +20,22 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from harness import Table
 
-from passband import information, jobs, ood, store, table
+from passband.analysis import information, ood, table
 from passband.config import Study, load
 from passband.grid import batches
+from passband.jobs import job as jobs
+from passband.learning import confidence
 from passband.scores import OUTCOMES
+from passband.storage import datasets, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
-PER_GB = 1e9 if sys.platform == "darwin" else 1e9 / 1024  # ru_maxrss is bytes there, KiB elsewhere
+PER_GB = 1e9 if sys.platform == "darwin" else 1e9 / 1024  # bytes on macOS, KiB elsewhere
 
 
 def cells(study: Study, folder: Path) -> list[table.Cell]:
-    """Return every train job of the study and where its record lies."""
+    """Return every `train` job of the study, with the path of its record."""
     jobs = batches(study.study.replicas, study.study.replicas_per_job).items()
     return [
         table.Cell(s, a, c.id, tuple(replicas), f"{folder}/records/{s}/{a}/{c.id}/{name}.zarr.zip")
@@ -41,14 +46,19 @@ def cells(study: Study, folder: Path) -> list[table.Cell]:
 
 
 def record(study: Study, replicas: tuple[int, ...], random: np.random.Generator) -> xr.Dataset:
-    """Return a record of networks that find most of each particle, under some conditions less."""
+    """Return a record of networks that find most of each particle, less under some conditions."""
     specimens, test = list(study.specimens), [c.id for c in study.test_conditions]
     shape = (len(replicas), len(specimens), len(test), study.study.structures.test)
     pixels = random.integers(0.02 * study.microscope.field_px**2, size=shape[-1]) + 100
     found = random.binomial(pixels, random.uniform(0.3, 0.98, (*shape[:-1], 1)), size=shape)
     false = random.poisson(0.1 * pixels, size=shape)
     counts = np.stack([found, false, pixels - found], -1).astype(np.uint32)
-    return xr.Dataset(
+    sums = confidence.missing(replicas, *shape[1:])
+    for name in ("confidence", "agreement"):
+        if name in sums:
+            sums[name].values[:] = random.lognormal(5, 1, sums[name].shape)
+    sums.histogram.values[:] = random.integers(0, 2**16, sums.histogram.shape)
+    counted = xr.Dataset(
         {
             "counts": (("replica", "test_specimen", "test", "structure", "outcome"), counts),
             "val_loss": ("replica", random.uniform(0.1, 0.9, len(replicas))),
@@ -61,18 +71,19 @@ def record(study: Study, replicas: tuple[int, ...], random: np.random.Generator)
             "outcome": list(OUTCOMES),
         },
     )
+    return counted.merge(sums)
 
 
 def write(study: Study, folder: Path) -> None:
-    """Write a record for every job; of their numbers, a few are drawn and used again."""
+    """Write a record for every `train` job. A few random records are written repeatedly."""
     random, drawn = np.random.default_rng(0), {}
-    provenance = store.provenance(study.study.name, study.digest, "benchmarks/table.py")
+    attrs = provenance.attributes(study.study.name, study.digest, "benchmarks/table.py")
     for number, cell in enumerate(cells(study, folder)):
         key = cell.replicas, number % 16
         if key not in drawn:
             drawn[key] = record(study, cell.replicas, random)
         of = {"specimen": cell.specimen, "architecture": cell.architecture, "condition": cell.train}
-        store.write(drawn[key], cell.path, store.RECORD, provenance | of)
+        datasets.write(drawn[key], cell.path, datasets.RECORD, attrs | of)
 
 
 def aggregate(study: Study, folder: Path) -> None:
@@ -84,13 +95,13 @@ def aggregate(study: Study, folder: Path) -> None:
 
 
 def select(study: Study, folder: Path) -> None:
-    """Open the table and read all replicas of one condition under one other."""
+    """Open the table and read one condition's counts under another condition, for all replicas."""
     opened = table.load(folder / "table.zarr")
     opened.counts.isel(train=len(opened.train) // 2, test=-1).load()
 
 
 def select_dice(study: Study, folder: Path) -> None:
-    """Open the table and read a training condition's Dice under all others."""
+    """Open the table and read one training condition's Dice under all test conditions."""
     opened = table.load(folder / "table.zarr")
     opened.dice.isel(train=len(opened.train) // 2).load()
 
@@ -107,20 +118,20 @@ def pairs(study: Study, folder: Path) -> None:
         curves,
         bands=study.information.bands_per_A,
     )
-    store.write(metrics, folder / "information.zarr", store.INFORMATION, {})
+    datasets.write(metrics, folder / "information.zarr", datasets.INFORMATION, {})
 
 
 def bootstrap(study: Study, folder: Path) -> None:
-    jobs.cap_threads(1)  # as the job does, whose threads are those below
+    jobs.cap_threads(1)  # as the job does; its threads are set below
     metrics = ood.metrics(
         table.load(folder / "table.zarr"),
-        store.read(folder / "information.zarr", store.INFORMATION),
+        datasets.read(folder / "information.zarr", datasets.INFORMATION),
         study.evaluation.bootstrap,
         study.evaluation.confidence,
         study.study.seed,
         threads=os.cpu_count(),
     )
-    store.write(metrics, folder / "ood.zarr", store.OOD, {})
+    datasets.write(metrics, folder / "ood.zarr", datasets.OOD, {})
 
 
 STEPS = {step.__name__: step for step in (aggregate, select, select_dice, pairs, bootstrap)}
@@ -134,7 +145,7 @@ def measure(step: str, file: Path, folder: Path) -> tuple[float, float]:
         text=True,
     )
     printed = process.stdout.read()
-    # wait4 gives this child's own usage; getrusage would give the largest of all so far.
+    # wait4 gives the memory of this child; getrusage gives the largest of all children so far.
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -148,7 +159,7 @@ def main() -> None:
     )
     parser.add_argument("study", nargs="?", type=Path, default=ROOT / "studies/paper.yaml")
     parser.add_argument("--quick", action="store_true", help="the smallest study")
-    parser.add_argument("--folder", type=Path, help="where files go (default: a temporary folder)")
+    parser.add_argument("--folder", type=Path, help="folder for files (default: temporary)")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     file = ROOT / "studies/smallest.yaml" if options.quick else options.study
@@ -165,22 +176,21 @@ def main() -> None:
         write(study, folder)
         size = sum(Path(cell.path).stat().st_size for cell in cells(study, folder)) / 1e9
         networks = len(study.train_conditions) * study.study.replicas
-        of = f"{networks:,} networks under {len(study.test_conditions)} conditions"
+        scale = f"{networks:,} networks under {len(study.test_conditions)} conditions"
         seconds = time.perf_counter() - started
-        print(f"{of}, {size:.2f} GB of records written in {seconds:.0f} s\n")
-        print("| what | goal | measured | |\n|---|---|---|---|")
+        print(f"{scale}, {size:.2f} GB of records written in {seconds:.0f} s\n")
+        printed = Table()
         for step, what, limit, memory in (
-            ("aggregate", f"table of {of}", 60, 2),
-            ("select", "open it, select one condition under one other, counts of all images", 1, 2),
-            ("select_dice", "open it, select one condition's Dice under all others", 1, 2),
+            ("aggregate", f"table of {scale}", 60, 2),
+            ("select", "open the table, read all counts of a pair of conditions", 1, 2),
+            ("select_dice", "open the table, read a training condition's Dice", 1, 2),
             ("pairs", "information metrics of all pairs of conditions", 10, 1),
             ("bootstrap", f"OOD metrics, bootstrap of {study.evaluation.bootstrap:,}", 60, 2),
         ):
             for unit, goal, value in zip(
                 ("s", "GB"), (limit, memory), measure(step, file, folder), strict=True
             ):
-                verdict = "met" if value <= goal else "missed"
-                print(f"| {what} [{unit}] | ≤ {goal:.2f} | {value:.2f} | {verdict} |", flush=True)
+                printed.row(f"{what} [{unit}]", goal, value)
         files = sum(path.is_file() for path in (folder / "table.zarr").rglob("*"))
         print(f"\n{files:,} files in the table")
 

@@ -1,11 +1,13 @@
-"""Measure what training costs beside its arithmetic, and beside what one would write first.
+"""Measure the time of training, relative to its arithmetic and relative to a plain program.
 
-    python benchmarks/training.py               # some minutes on 2 cores
-    python benchmarks/training.py --quick       # small images and networks, for a look
+    python benchmarks/training.py               # a few minutes on 2 cores
+    python benchmarks/training.py --quick       # seconds, with small images and networks
 
-Both sides of a ratio are timed in turns within one process, so that what else the machine does
-meets both alike, and the ratio is that of the least disturbed rounds. A number beyond its goal is
-not an error; the last column says it. On a GPU, 21 replicas of the compact U-Net are stacked too.
+The plain program trains a network by Lightning with a `DataLoader` over image files. The two
+times of a ratio are measured in turns within one process, so that other programs on the machine
+affect both times equally. The ratio is that of the fastest rounds. The last column of the table
+shows whether the goal is reached. A missed goal is not an error. On a GPU, 21 vectorized replicas
+of the compact U-Net are measured too.
 """
 
 import argparse
@@ -28,14 +30,18 @@ import torch
 from harness import Table
 from torch.utils.flop_counter import FlopCounterMode
 
-from passband import devices, jobs, networks, simulate, store, training
-from passband.batches import Batches, Images
 from passband.config import Diameter, Microscope, Particles, Specimen, Substrate, Training
-from passband.evaluation import confusion
-from passband.examples import Camera, Split
 from passband.grid import Condition
-from passband.learner import Learner, loss
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.jobs import job as jobs
+from passband.learning import devices, networks, training
+from passband.learning.batches import Batches, Images
+from passband.learning.evaluation import confusion
+from passband.learning.learner import Learner, loss
 from passband.scores import dice
+from passband.specimens import exit_waves as simulate
+from passband.storage import datasets
 
 CONDITION = Condition(defocus_nm=20, cs_um=1.2, aperture_mrad=16, dose_e_per_A2=1000)
 SEED = 2512
@@ -43,14 +49,16 @@ SEED = 2512
 
 @dataclass
 class Case:
-    """What is trained on.
+    """The networks and data of a measurement.
 
     Attributes
     ----------
     architecture, px, train, val, epochs
-        Network, side of an image, structures of both splits, and passes over them.
+        Network, pixels along an image's side, number of structures of each split, and number of
+        epochs.
     rounds, steps, replicas
-        How often a ratio is taken, of how many steps, and how many networks are stacked.
+        Number of measurements of a ratio, of optimizer steps in each measurement, and of vectorized
+        networks.
     """
 
     architecture: str
@@ -72,7 +80,7 @@ class Case:
 
 
 def make_waves(case: Case, folder: Path) -> dict[str, str]:
-    """Simulate both splits and return their files."""
+    """Simulate the splits `train` and `val`, and return their files."""
     specimen = Specimen(
         diameter_nm=Diameter(mean=1.3, std=0.2, min=1.0, max=1.6),
         particles=Particles(min=1, max=1),
@@ -84,12 +92,14 @@ def make_waves(case: Case, folder: Path) -> dict[str, str]:
         waves = simulate.simulate(
             "gold", specimen, case.microscope, SEED, split, range(number), "cpu"
         )
-        store.write(waves, paths[split], store.WAVES, {}, {"structure": 1})
+        datasets.write(waves, paths[split], datasets.WAVES, {}, {"structure": 1})
     return paths
 
 
-def load(case: Case, paths: dict[str, str], device: torch.device) -> tuple[Camera, list[Split]]:
-    camera = Camera.of(case.microscope, "zscore", device)
+def load(
+    case: Case, paths: dict[str, str], device: torch.device
+) -> tuple[Acquisition, list[Split]]:
+    camera = Acquisition.from_microscope(case.microscope, "zscore", device)
     splits = [
         Split.load([path], (SEED, "gold", split), case.microscope, device)
         for split, path in paths.items()
@@ -98,7 +108,7 @@ def load(case: Case, paths: dict[str, str], device: torch.device) -> tuple[Camer
 
 
 def bare(case: Case, settings: Training, pair: tuple[torch.Tensor, torch.Tensor]):
-    """Return a function that takes optimizer steps on one batch, and returns their median time."""
+    """Return a function that does optimizer steps on one batch and returns their median time."""
     device = pair[0].device
     precision = devices.precision(settings.precision, device)
     layout = devices.layout(precision, device)
@@ -121,8 +131,8 @@ def bare(case: Case, settings: Training, pair: tuple[torch.Tensor, torch.Tensor]
     return steps
 
 
-def step_in_job(case: Case, camera: Camera, splits: list[Split], table: Table) -> None:
-    """A step of a job, batches and Lightning included, against the same step alone."""
+def step_in_job(case: Case, camera: Acquisition, splits: list[Split], table: Table) -> None:
+    """Compare an optimizer step in a job, with batches and Lightning, with the step alone."""
     epochs = -(-case.steps // max(1, case.train // 8))
     settings = case.settings(noise="fixed", epochs=epochs)
     batches = Batches(Images(camera, splits[0], CONDITION), settings)
@@ -141,7 +151,7 @@ def step_in_job(case: Case, camera: Camera, splits: list[Split], table: Table) -
         for round in range(case.rounds + 1):
             at.clear()
             training.train(case.architecture, camera, splits, CONDITION, settings, {0: 1})
-            # From the start of a step to the next one's, less those that validation lies between.
+            # Times between the starts of two steps, without those that include a validation.
             between = np.diff(at)[[k for k in range(len(at) - 1) if (k + 1) % len(batches)]]
             other = alone(len(between))
             if round:
@@ -157,8 +167,9 @@ def step_in_job(case: Case, camera: Camera, splits: list[Split], table: Table) -
 
 START = """
 import sys, time, os
-from passband import devices, jobs, sources, training, networks
-from passband.learner import Learner
+from passband.jobs import job as jobs
+from passband.learning import devices, streaming as sources, training, networks
+from passband.learning.learner import Learner
 jobs.keep_memory()
 sys.path[:0] = [{folder!r}]
 import training as benchmark
@@ -175,7 +186,7 @@ training.train(case.architecture, camera, splits, benchmark.CONDITION, case.sett
 
 
 def start_up(case: Case, paths: dict[str, str], table: Table) -> None:
-    """From the start of a process to the end of its first step."""
+    """Measure the time from the start of a process to the end of its first step."""
     code = START.format(folder=str(Path(__file__).parent), case=astuple(case), paths=paths)
     seconds, processor = [], []
     for _ in range(case.rounds):
@@ -196,7 +207,7 @@ def child_seconds() -> float:
 
 
 class Files(torch.utils.data.Dataset):
-    """Images and masks of .npy files, as one would write it first."""
+    """Images and masks from .npy files, in the plain program."""
 
     def __init__(self, folder: Path, augment: bool):
         self.files, self.augment = sorted(folder.glob("*-image.npy")), augment
@@ -216,7 +227,7 @@ class Files(torch.utils.data.Dataset):
 
 
 class PlainUNet(networks.CompactUNet):
-    """The same network as it is written first: doubled, joined and convolved."""
+    """The compact U-Net in its usual form: upsampling, concatenation and convolution."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         *skips, x = self.encoder(x)
@@ -227,7 +238,7 @@ class PlainUNet(networks.CompactUNet):
 
 
 class Naive(lightning.LightningModule):
-    """Network, loss and optimizer, as one would write it first."""
+    """Network, loss and optimizer of the plain program."""
 
     def __init__(self, case: Case, settings: Training, steps: int, seed: int):
         super().__init__()
@@ -254,7 +265,7 @@ class Naive(lightning.LightningModule):
 
 
 def naive(case: Case, folder: Path, seed: int) -> tuple[float, float]:
-    """Train one network as one would write it first; return seconds and Dice."""
+    """Train one network by the plain program, and return the time [s] and the best Dice."""
     with silent():
         return _naive(case, folder, seed)
 
@@ -288,9 +299,11 @@ def _naive(case: Case, folder: Path, seed: int) -> tuple[float, float]:
 
 
 def networks_per_hour(
-    case: Case, camera: Camera, splits: list[Split], table: Table, folder: Path
+    case: Case, camera: Acquisition, splits: list[Split], table: Table, folder: Path
 ) -> None:
-    """Networks per hour, image formation included, against Lightning over .npy files."""
+    """Compare the networks per hour of Passband and of the plain program.
+
+    Passband's time includes image formation. The plain program reads images from .npy files."""
     for split in splits:
         there = folder / split.names[-1]
         there.mkdir()
@@ -301,7 +314,7 @@ def networks_per_hour(
     scores = {name: [] for name in seconds}
     auto = devices.precision("auto", camera.imager.device)
     kinds = ["float32"] + (["auto"] if auto != "float32" else [])
-    # In a process of its own, whose memory is as Python leaves it, and not as a job keeps it.
+    # The plain program runs in a separate process, since this process keeps freed memory.
     apart = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
     for round in range(max(1, case.rounds // 2)):
         taken, score = apart.submit(naive, case, folder, round).result()
@@ -314,7 +327,7 @@ def networks_per_hour(
                 case.architecture, camera, splits, CONDITION, settings, {0: round, 1: round + 100}
             )
             seconds[precision].append((time.perf_counter() - started) / len(made))
-            scores[precision] += [trained.best["val_dice"] for trained in made.values()]
+            scores[precision] += [trained.best.val_dice for trained in made.values()]
     apart.shutdown()
     for precision in kinds:
         goal = 1.3 if precision == "float32" else 3.0
@@ -327,8 +340,8 @@ def networks_per_hour(
             least=True,
         )
         table.row(
-            f"    mean Dice in {name} less that of Lightning + DataLoader, "
-            f"{np.mean(scores['naive']):.3f}",
+            f"    mean Dice in {name} less mean Dice of Lightning + DataLoader "
+            f"({np.mean(scores['naive']):.3f})",
             None,
             np.mean(scores[precision]) - np.mean(scores["naive"]),
         )
@@ -347,8 +360,10 @@ def matrix_rate(precision: str, device: torch.device, side: int) -> float:
     return 2 * side**3 / min(seconds)
 
 
-def stacked(case: Case, camera: Camera, splits: list[Split], table: Table, quick: bool) -> None:
-    """Steps of stacked replicas against as many steps one after another."""
+def stacked(
+    case: Case, camera: Acquisition, splits: list[Split], table: Table, quick: bool
+) -> None:
+    """Compare optimizer steps of vectorized replicas with as many steps of separate replicas."""
     device = camera.imager.device
     for precision in dict.fromkeys(("float32", devices.precision("auto", device))):
         settings = case.settings(precision=precision, noise="fixed")
@@ -358,7 +373,7 @@ def stacked(case: Case, camera: Camera, splits: list[Split], table: Table, quick
             Learner(case.architecture, some, settings, len(batches), device)
             for some in ({0: 0}, seeds)
         )
-        pair = next(batches.epoch(list(seeds.values()), 0))
+        pair = next(batches.epoch(list(seeds), 0))
         with FlopCounterMode(display=False) as counted:
             one.step(*(part[:1] for part in pair))
         times = {one: [], stack: []}
@@ -374,7 +389,7 @@ def stacked(case: Case, camera: Camera, splits: list[Split], table: Table, quick
         what = f"{case.replicas} × {case.architecture} at {case.px}² in {precision}"
         gain = alone * case.replicas / together
         goal = 5.0 if device.type == "cuda" and case.px == 128 else None
-        table.row(f"one after another / stacked, {what}", goal, gain, least=True)
+        table.row(f"one after another / vectorized, {what}", goal, gain, least=True)
         rate = matrix_rate(
             precision, device, 8192 if device.type == "cuda" else 1024 // (1 + quick)
         )
@@ -383,9 +398,54 @@ def stacked(case: Case, camera: Camera, splits: list[Split], table: Table, quick
         table.row(f"    share of the measured matrix rate, {rate / 1e12:.2g} TFLOP/s", None, share)
 
 
+class Shared(Images):
+    """Images whose noise is drawn once per epoch for all replicas, which is the fastest way."""
+
+    drawn: tuple[int, torch.Tensor] | None = None
+
+    def take(self, places, draw=0, replicas=None):
+        if self.drawn is None or self.drawn[0] != draw:
+            self.drawn = draw, self._acquisition.images(self._source, self._condition, draw)
+        return self.drawn[1][places.ravel()], self._source.masks[places.ravel()]
+
+
+def own_noise(case: Case, camera: Acquisition, splits: list[Split], table: Table) -> None:
+    """Compare an epoch of replicas with separate noise with an epoch of replicas with shared noise.
+
+    On a CPU, times are the processor time of one thread, as in a job.
+    """
+    device, replicas, settings = camera.imager.device, range(7), case.settings()
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    shared, own = (
+        Batches(kind(camera, splits[0], CONDITION), settings) for kind in (Shared, Images)
+    )
+    learners = [Learner(case.architecture, {r: r}, settings, len(own), device) for r in replicas]
+    times = {(batches, step): [] for batches in (shared, own) for step in (True, False)}
+    for epoch in range(case.rounds + 1):
+        for (batches, step), taken in times.items():
+            started = clock()
+            for replica, learner in zip(replicas, learners, strict=True):
+                for pair in batches.epoch([replica], 2 * epoch + step):  # draws new noise
+                    if step:
+                        learner.step(*pair)
+            devices.synchronize(device)
+            taken.append((clock() - started) / len(own) / len(replicas))
+    torch.set_num_threads(threads)
+    best = {what: min(taken[1:]) for what, taken in times.items()}
+    what = f"{len(replicas)} × {case.architecture} at {case.px}²"
+    table.row(
+        f"step, own noise / one noise for all, {what}", 1.05, best[own, True] / best[shared, True]
+    )
+    for batches, whose in ((own, "separate"), (shared, "shared")):
+        seconds = best[batches, False] * len(batches) / len(splits[0])
+        table.row(f"    a network's training image, noise {whose} [ms]", None, 1e3 * seconds)
+
+
 @contextlib.contextmanager
 def silent():
-    """Keep Lightning's hints out of the table."""
+    """Silence Lightning's hints and warnings, so that the table is readable."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -409,6 +469,7 @@ def main() -> None:
         paths = make_waves(case, Path(folder))
         camera, splits = load(case, paths, device)
         step_in_job(case, camera, splits, table)
+        own_noise(case, camera, splits, table)
         start_up(case, paths, table)
         networks_per_hour(case, camera, splits, table, Path(folder))
         stacked(case, camera, splits, table, quick)

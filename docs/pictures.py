@@ -12,10 +12,13 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from passband import figures, gallery, simulate, specimen
 from passband.config import Diameter, Microscope, Particles, Specimen, Substrate
-from passband.examples import Camera, Split
+from passband.figures import gallery, images, style
 from passband.grid import Condition
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.specimens import exit_waves as simulate
+from passband.specimens import masks as specimen_masks
 
 FOLDER = Path(__file__).parent / "images"
 DEMO = Path("results/demo/figures")
@@ -45,12 +48,12 @@ def masks() -> Figure:
     sampling = MICROSCOPE.sampling
     structure = simulate.structure("gold", BOTH_FACES, sampling, SEED, "test", 1)
     numbers = structure.atoms.arrays["particle"]
-    return figures.masks(
+    return images.masks(
         structure.atoms.positions[:, :2],
         numbers,
         structure.material.neighbour_A / 2,
-        specimen.CLOSING_A,
-        specimen.instances(structure, sampling),
+        specimen_masks.CLOSING_A,
+        specimen_masks.instances(structure, sampling),
         sampling.pixel_A,
     )
 
@@ -59,7 +62,7 @@ def sheet() -> Figure:
     """A gallery of two structures."""
     waves = simulate.simulate("gold", BOTH_FACES, MICROSCOPE, SEED, "test", range(2))
     split = Split.from_dataset(waves, SEED, torch.device("cpu"))
-    camera = Camera.of(MICROSCOPE, "zscore", torch.device("cpu"))
+    camera = Acquisition.from_microscope(MICROSCOPE, "zscore", torch.device("cpu"))
     return gallery.sheet(camera, split, BOTH_FACES, Condition(20, 1.2, 18, 1000))
 
 
@@ -69,7 +72,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         for name, figure in (("masks", masks()), ("gallery", sheet())):
             path = Path(folder) / f"{name}.png"
-            figures.save(figure, [path], 110)
+            style.save(figure, [path], 110)
             shrink(path, name)
 
 

@@ -1,10 +1,10 @@
-"""Write the account of the pilot, docs/pilot: run it from the repository's root.
+"""Write the report of the pilot, docs/pilot: run it from the repository's root.
 
     python docs/pilot.py             # after studies/pilot.yaml and studies/specimens.yaml have run
     python docs/pilot.py RESULTS SPECIMENS FOLDER
 
-Every number in the text is computed here from the results of both; what they do not have is left
-out.
+Every number in the text is computed here from the results of both studies. Sections without results
+are left out.
 """
 
 import json
@@ -16,29 +16,43 @@ import numpy as np
 import xarray as xr
 from PIL import Image
 
-from passband import PassbandError, completion, ctf, holdout, prediction, predictors, store
-from passband import structure as shifts
+from passband import PassbandError
+from passband.analysis import specimen_shift as shifts
+from passband.analysis.groups import GROUP, group_label, group_names, groups
+from passband.config.materials import MATERIALS
 from passband.grid import AXES
-from passband.materials import MATERIALS
+from passband.optics import ctf
+from passband.prediction import completion, cross_validation, prediction
+from passband.prediction import models as predictors
+from passband.prediction.matrices import predicted_matrices
+from passband.reports import markdown, summaries
+from passband.reports.markdown import mean_and_deviation
+from passband.storage import datasets
 
-#: The first is of the issue's goals: what held-out pairs are predicted by, from transfer functions.
+#: Thresholds for the prediction of held-out pairs from transfer functions.
 GOAL_R2, GOAL_RHO, GOAL_DOSE, GOAL_COVERAGE = 0.85, 0.9, 0.6, 0.03
-#: What transfer functions have to be better than. The distances in a network's own features are no
-#: baselines: they ask the network that is left out.
+#: Features that are compared with the transfer functions. Distances between features of the
+#: networks are not among them, since they need the network that is left out.
 BASELINES = ("mean", "id", "raw", "spectral")
-#: Axes whose levels are left out for the goals.
+#: Axes whose levels are left out for the thresholds.
 LENS = ("defocus_nm", "cs_um", "aperture_mrad")
 FIGURES = ("matrix", "prediction", "smoothness", "design")
 COLOURS = 256
+COMBINED = predictors.COMBINED
+_PROCESS = (
+    "A Gaussian process on the profiles of both conditions (`process`) needs no features. The "
+    "prediction `combined` is the weighted mean of `stacked` and `process`, whose weights are "
+    "chosen on the inner folds too. "
+)
 
 
 def account(results: Path, specimens: Path) -> str:
-    """Return the account of a finished study as Markdown, and of one of several specimens."""
-    metrics = store.read(results / "ood.zarr", store.OOD)
-    with store.reading(results / "table.zarr", store.TABLE) as table:
+    """Return a report on a finished study, and on a study of several specimens, as Markdown."""
+    metrics = datasets.read(results / "ood.zarr", datasets.OOD)
+    with datasets.open_checked(results / "table.zarr", datasets.TABLE) as table:
         replicas = table.dice.load()
     path = results / "prediction.zarr"
-    predicted = store.read(path, store.PREDICTION) if path.exists() else None
+    predicted = datasets.read(path, datasets.PREDICTION) if path.exists() else None
     sections = [what_was_run(metrics, replicas, results)]
     if predicted is not None:
         sections.append(claims(metrics, replicas, predicted))
@@ -56,9 +70,7 @@ def picture(name: str, words: str) -> list[str]:
 
 
 def table_of(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    head = list(head)
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
+    return markdown.table(head, rows).splitlines()
 
 
 def what_was_run(metrics: xr.Dataset, replicas: xr.DataArray, results: Path) -> list[str]:
@@ -73,19 +85,25 @@ def what_was_run(metrics: xr.Dataset, replicas: xr.DataArray, results: Path) -> 
     text = [
         "# The pilot",
         "",
-        "Every number and figure on this page is computed from the study's results by "
-        "`make pilot`. Nothing is entered by hand. `ood.zarr.zip` beside it has the study's "
-        "`ood.zarr` but for the intervals of single pairs.",
+        f"*Passband {metrics.attrs['passband_version']}, git {metrics.attrs['git_revision']}, made "
+        "these results.*",
         "",
-        "## What was run",
+        "`make pilot` computes every number and figure on this page from the study's results. "
+        "`ood.zarr.zip` beside this page is the study's `ood.zarr` without the confidence "
+        "intervals of single pairs of conditions. [findings.md](../findings.md) summarises the "
+        "results and their limits, and [metrics.md](../metrics.md) defines all terms.",
         "",
-        f"{networks} networks: {metrics.sizes['train']} training conditions, "
-        f"{replicas.sizes['replica']} replicas, on {structures['train']} structures each "
-        f"({structures['val']} to choose the epoch by), of "
-        f"{', '.join(map(str, metrics.specimen.values))}; architecture "
-        f"{', '.join(map(str, metrics.architecture.values))}. Each was tested under "
-        f"{metrics.sizes['test']} conditions on {structures['test']} structures of "
-        f"{', '.join(map(str, metrics.test_specimen.values))}, {cells:,} results in all.",
+        "## The study",
+        "",
+        f"The study has {networks} networks: {metrics.sizes['train']} training conditions, "
+        f"{replicas.sizes['replica']} replicas. Specimen: "
+        f"{', '.join(map(str, metrics.specimen.values))}. Architecture: "
+        f"{', '.join(map(str, metrics.architecture.values))}. Each network was trained on "
+        f"{structures['train']} structures, and {structures['val']} more structures were used to "
+        "choose the epoch whose weights are kept. Each network was tested under "
+        f"{metrics.sizes['test']} conditions, on {structures['test']} structures of each test "
+        f"specimen: {', '.join(map(str, metrics.test_specimen.values))}. In total, there are "
+        f"{cells:,} results: one for each network, test condition and test specimen.",
         "",
         *table_of(["axis", "values", "unit"], axes),
     ]
@@ -95,15 +113,15 @@ def what_was_run(metrics: xr.Dataset, replicas: xr.DataArray, results: Path) -> 
         for line in file.read_text(encoding="utf-8").splitlines()[1:2]
     ]
     if seconds:
-        text += ["", f"Training took {sum(seconds) / 3600:.1f} job hours."]
+        text += ["", f"The train jobs took {sum(seconds) / 3600:.1f} hours in total."]
     return text
 
 
 def claims(metrics: xr.Dataset, replicas: xr.DataArray, predicted: xr.Dataset) -> list[str]:
     """The paper's three claims."""
     text = ["## Three claims", ""]
-    for (name, _), of in matrices(predicted):
-        own = replicas.sel({d: of[d].values for d in prediction.GROUP})
+    for name, of in matrices(predicted):
+        own = replicas.sel({d: of[d].values for d in GROUP})
         M = own.mean("replica")
         other = (own.train != own.test).values
         between = float(M.where(other).std())
@@ -111,16 +129,18 @@ def claims(metrics: xr.Dataset, replicas: xr.DataArray, predicted: xr.Dataset) -
         if own.sizes["replica"] > 1:
             share = float(of.noise) ** 2 / between**2
             text.append(
-                f"- *Networks are stable.* Replicas differ by {float(of.noise):.3f} (standard "
-                f"deviation of mean Dice, ddof = 1, root mean square over all pairs), conditions "
-                f"out of distribution by {between:.3f}: the seed makes {share:.1%} of the "
-                "variance, and no prediction of the mean over replicas can be expected to have an "
-                f"R² above {1 - share / own.sizes['replica']:.3f}."
+                "- *Networks are stable.* Between replicas, the standard deviation of mean Dice is "
+                f"{float(of.noise):.3f} (ddof = 1, root mean square over all pairs of a training "
+                "and a test condition). Between pairs of different conditions, the standard "
+                f"deviation of mean Dice is {between:.3f}. So the random seed explains {share:.1%} "
+                "of the variance of mean Dice. A prediction of the mean over replicas can be "
+                "expected to reach an R² of at most "
+                f"{1 - share / own.sizes['replica']:.3f}."
             )
         steps, bends = (
             [
                 f"{AXES[str(a)].label} {float(of[k].sel(along=a, step_end=e)):.3f} "
-                f"({float(of[f'{k}_noise'].sel(along=a, step_end=e)):.3f} from noise alone)"
+                f"({float(of[f'{k}_noise'].sel(along=a, step_end=e)):.3f} expected from noise)"
                 for a in of.along.values
                 for e in ["train"]
                 if np.isfinite(of[k].sel(along=a, step_end=e))
@@ -128,9 +148,11 @@ def claims(metrics: xr.Dataset, replicas: xr.DataArray, predicted: xr.Dataset) -
             for k in ("step", "bend")
         )
         text.append(
-            "- *They worsen smoothly.* From one training condition to its neighbour on the grid, "
-            f"Dice under the same test condition changes on average along {'; '.join(steps)}; it "
-            f"deviates from a straight line between both neighbours along {'; '.join(bends)}."
+            "- *Dice changes smoothly along the grid of conditions.* For two networks whose "
+            "training conditions are neighbours along an axis of the grid, the mean difference of "
+            f"Dice under the same test condition is: {'; '.join(steps)}. The mean deviation of a "
+            "network's Dice from a straight line through the Dice of its two neighbours along an "
+            f"axis is: {'; '.join(bends)}."
         )
         best = {}
         for kind in ("along_rho", "along_rho_dose"):
@@ -139,69 +161,70 @@ def claims(metrics: xr.Dataset, replicas: xr.DataArray, predicted: xr.Dataset) -
             weight, metric = values.which.values[k]
             low, high = of[f"{kind}_interval"].sel(weight=weight, metric=metric).values
             best[kind] = (
-                f"`{metric}` (weight {weight}), ρ = {float(values[k]):.2f} "
-                f"({low:.2f} to {high:.2f})"
+                f"`{metric}` (weight {weight}), ρ = {float(values[k]):z.2f} "
+                f"({low:z.2f} to {high:z.2f})"
             )
         r2 = [
-            f"{prediction.interval(part, 'r2')} with a level of {AXES[axis].label} left out"
+            f"{markdown.interval(part, 'r2')} with a level of {AXES[axis].label} left out"
             for axis in LENS
             if (part := scored(of, axis, "both")) is not None
         ]
         text.append(
-            f"- *Transfer functions quantify the shift.* The best single metric is "
-            f"{best['along_rho']} with mean Dice of all pairs of different conditions; within "
-            f"pairs of doses, {best['along_rho_dose']}. All metrics and the doses together "
-            "predict pairs that no model has seen in training or in testing with R² = "
-            f"{', '.join(r2)}."
+            "- *Transfer functions quantify the shift.* Over all pairs of different conditions, "
+            "the metric with the strongest Spearman rank correlation with mean Dice is "
+            f"{best['along_rho']}. Over pairs with the same training dose and the same test dose, "
+            f"the metric with the strongest correlation is {best['along_rho_dose']}. Mean Dice is "
+            "also predicted from all metrics and the doses, for pairs of conditions that no model "
+            f"has seen in training or in testing. Predictions for pairs of "
+            f"conditions that no model has seen have R² = {', '.join(r2)}."
         )
         text.append("")
-    return [*text, *picture("smoothness", "Steps on the grid, and monotonicity")][:-1]
+    words = "Changes of Dice along the grid, and rank correlations with metrics"
+    return [*text, *picture("smoothness", words)][:-1]
 
 
-def matrices(predicted: xr.Dataset) -> list[tuple[tuple[str, dict], xr.Dataset]]:
-    """The groups that were predicted, own specimens first, with a name."""
-    found = []
-    for specimen in predicted.specimen.values:
-        for architecture in predicted.architecture.values:
-            for test in predicted.test_specimen.values:
-                at = dict(zip(prediction.GROUP, (specimen, architecture, test), strict=True))
-                of = predicted.sel(at)
-                if of.r2.notnull().any():
-                    tested = "" if specimen == test else f" → {test}"
-                    found.append(((f"{architecture}, {specimen}{tested}", at), of))
-    return sorted(found, key=lambda one: one[0][1]["specimen"] != one[0][1]["test_specimen"])
+def matrices(predicted: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
+    """The predicted matrices with their names, own specimens first."""
+    return sorted(predicted_matrices(predicted).items(), key=lambda one: "→" in one[0])
 
 
 def scored(of: xr.Dataset, axis: str, end: str, features: str = "ctf") -> xr.Dataset | None:
-    """The stack's scores with all levels of an axis left out in turn, None if there are none."""
+    """The scores of the final prediction, each level of an axis left out in turn, or None.
+
+    For features other than the transfer functions, the scores are those of the model `stacked`.
+    """
     name = f"{axis}/{end}/{prediction.ALL}"
     if name not in of.part.values:
         return None
-    return of.sel(part=name, features=features, model=predictors.STACKED)
+    model = prediction.headline(of) if features == "ctf" else predictors.STACKED
+    return of.sel(part=name, features=features, model=model)
 
 
 def distribution(metrics: xr.Dataset, replicas: xr.DataArray) -> list[str]:
-    """In and out of distribution, as the community prints it."""
+    """Mean Dice in and out of distribution, with standard deviations over replicas."""
     text = [
         "## In and out of distribution",
         "",
-        "Mean Dice over training conditions, ± standard deviation over replicas (ddof = 1) of that "
-        "mean. Worst and 10th percentile are over the test conditions of each network; along an "
-        "axis, the pairs that differ in it alone.",
+        "The table shows the mean of Dice over all training conditions, ± the standard deviation "
+        "of this mean between replicas (ddof = 1). The columns “worst” and “10th percentile” show "
+        "the minimum and the 10th percentile of each network's Dice over its test conditions. A "
+        "column such as “dose only” uses only the pairs of a training and a test condition that "
+        "differ in this axis and in no other.",
         "",
     ]
     rows = []
     distance = metrics.near.notnull() & metrics.far.notnull()
-    for at, own in groups(replicas):
+    for _, own in groups(replicas):
+        if own.isnull().all():
+            continue
         train, test = own.train.values, own.test.values
         other = train[:, None] != test
         D = own.transpose("replica", "train", "test").values
-        of = metrics.sel(at)
-        values = [np.where(~other, D, np.nan)]
+        of = metrics.sel(group_names(own))
         out = np.where(other, D, np.nan)
-        values.append(out)
-        cells = [over(v) for v in (np.nanmean(v, (1, 2)) for v in values)]
-        cells += [over(np.nanmean(np.nanquantile(out, q, axis=2), axis=1)) for q in (0, 0.1)]
+        means = [np.nanmean(values, (1, 2)) for values in (np.where(~other, D, np.nan), out)]
+        means += [np.nanmean(np.nanquantile(out, q, axis=2), axis=1) for q in (0, 0.1)]
+        cells = [mean_and_deviation(mean) for mean in means]
         if distance.any():
             cells += [f"{float(of[n].mean()):.3f}" for n in ("near", "far")]
         alone = []
@@ -210,23 +233,24 @@ def distribution(metrics: xr.Dataset, replicas: xr.DataArray) -> list[str]:
             for name in AXES:
                 equal = own[f"train_{name}"].values[:, None] == own[f"test_{name}"].values
                 same &= ~equal if name == axis else equal
-            alone.append(over(np.nanmean(np.where(same, D, np.nan), (1, 2))) if same.any() else "–")
-        tested = "" if at["specimen"] == at["test_specimen"] else f" → {at['test_specimen']}"
-        rows.append([f"{at['architecture']}, {at['specimen']}{tested}", *cells, *alone])
-    head = ["networks", "in distribution", "out of it", "worst", "10th percentile"]
+            mean = np.nanmean(np.where(same, D, np.nan), (1, 2)) if same.any() else np.empty(0)
+            alone.append(mean_and_deviation(mean))
+        rows.append([group_label(own), *cells, *alone])
+    head = ["networks", "in distribution", "out of distribution", "worst", "10th percentile"]
     head += ["near", "far"] if distance.any() else []
-    head += [f"{axis.label} alone" for axis in AXES.values()]
+    head += [f"{axis.label} only" for axis in AXES.values()]
     text += table_of(head, rows)
     return [*text, "", *picture("matrix", "Every network under every condition")][:-1]
 
 
 def by_level(metrics: xr.Dataset, predicted: xr.Dataset | None) -> list[str]:
-    """Mean Dice by the level of each axis in training and in testing."""
+    """Tables of mean Dice by an axis's level in training and in testing, one for each axis."""
     text = [
         "## Along each axis",
         "",
-        "Mean Dice of all pairs of conditions with a level of training (rows) and of testing "
-        "(columns), on the networks' own specimen.",
+        "Each table below is for one axis of the grid of conditions. Each table shows mean Dice "
+        "over all pairs of conditions with a given level of its axis in training (rows) and in "
+        "testing (columns). The specimen is the same in training and in testing.",
     ]
     specimens = [s for s in metrics.specimen.values if s in metrics.test_specimen.values]
     own = xr.concat([metrics.dice.sel(specimen=s, test_specimen=s) for s in specimens], "specimen")
@@ -246,7 +270,7 @@ def by_level(metrics: xr.Dataset, predicted: xr.Dataset | None) -> list[str]:
 
 
 def fringes(metrics: xr.Dataset, predicted: xr.Dataset | None) -> list[str]:
-    """Apertures that pass no lattice fringe of a specimen, if there are any."""
+    """Sentences about apertures that pass no lattice fringe of a specimen, if there are any."""
     study = json.loads(metrics.attrs["configuration"])
     wavelength = ctf.wavelength(1e3 * study["microscope"]["energy_kev"])
     apertures = np.unique(metrics.train_aperture_mrad.values)
@@ -263,72 +287,62 @@ def fringes(metrics: xr.Dataset, predicted: xr.Dataset | None) -> list[str]:
             text += [
                 "",
                 f"The widest lattice spacing of {name}, {spacing:.2f} Å of its {{111}} planes, "
-                f"scatters to {angle:.1f} mrad: an aperture of {passing} mrad passes no lattice "
+                f"scatters to {angle:.1f} mrad. So an aperture of {passing} mrad passes no lattice "
                 "fringe.",
             ]
             if predicted is not None:
                 of = predicted.sel(specimen=name, test_specimen=name, features="ctf")
-                r2 = of.r2.sel(model=predictors.STACKED).mean("architecture")
+                r2 = of.r2.sel(model=prediction.headline(of)).mean("architecture")
                 levels = (of.part_axis == "aperture_mrad") & (of.part_end == "train")
                 levels = levels & (of.part_level != prediction.ALL)
                 each = ", ".join(
-                    f"{float(value):.2f} at {level} mrad"
+                    f"{float(value):z.2f} at {level} mrad"
                     for value, level in zip(r2[levels], of.part_level[levels].values, strict=True)
                 )
                 text[-1] += (
-                    " Where there is one such level, models that have not seen its networks do not "
-                    "know what fringes do to a network that has never met any: predicted from the "
-                    f"other levels, R² is {each}."
+                    " If only one level of the aperture passes no lattice fringe, models fitted to "
+                    "the other levels have not seen any network that was trained without lattice "
+                    "fringes. The Dice of networks trained at one aperture is predicted from the "
+                    f"networks of the other apertures: R² is {each}."
                 )
     return text
-
-
-def groups(data: xr.DataArray) -> Iterable[tuple[dict, xr.DataArray]]:
-    for specimen in data.specimen.values:
-        for architecture in data.architecture.values:
-            for test in data.test_specimen.values:
-                at = dict(zip(prediction.GROUP, (specimen, architecture, test), strict=True))
-                if data.sel(at).notnull().any():
-                    yield at, data.sel(at)
-
-
-def over(values: np.ndarray) -> str:
-    if len(values) < 2:
-        return f"{values.mean():.3f}"
-    return f"{values.mean():.3f} ± {values.std(ddof=1):.3f}"
 
 
 def predictions(predicted: xr.Dataset) -> list[str]:
     text = [
         "## Prediction of pairs never seen",
         "",
-        "Groups of conditions, or whole levels of an axis, are left out in training, in testing, "
-        "or wherever they stand; models fitted to the rest predict them. All sets of features go "
-        "through the same models (a monotonic additive one, gradient-boosted trees, a Gaussian "
-        "process's mean, stacked by inner folds that leave out the same way). In parentheses: "
-        "95% bootstrap intervals over training and test conditions as clusters.",
+        "Groups of conditions, or whole levels of an axis, are left out as training conditions, as "
+        "test conditions, or as both. Models fitted to the remaining pairs of conditions predict "
+        "Dice for the pairs that were left out. The same models are used for every set of "
+        "features: a monotonic additive model, gradient-boosted trees, the mean of a Gaussian "
+        "process, and a weighted sum of these three (`stacked`). The weights of the sum "
+        "`stacked` are chosen on inner folds, which leave out conditions in the same way as the "
+        f"outer folds. {_PROCESS if COMBINED in predicted.model.values else ''}The intervals in "
+        "parentheses are 95% bootstrap intervals, with training and test conditions as clusters.",
         "",
-        prediction.summary(predicted),
+        summaries.prediction(predicted),
         "",
-        "R² of each model by itself, from transfer functions and doses:",
+        "The next table shows R² of each model, if its features are the metrics of the transfer "
+        "functions and the doses:",
         "",
     ]
     rows = []
-    for (name, _), of in matrices(predicted):
+    for name, of in matrices(predicted):
         for part in of.part.values[of.part_level.values == prediction.ALL]:
             one = of.sel(part=part, features="ctf")
             left = f"{one.part_axis.values}, {one.part_end.values}"
-            rows.append([name, left, *(f"{float(one.r2.sel(model=m)):.2f}" for m in one.model)])
+            rows.append([name, left, *(f"{float(one.r2.sel(model=m)):z.2f}" for m in one.model)])
     text += table_of(["matrix", "left out", *map(str, predicted.model.values)], rows)
     return [*text, "", *picture("prediction", "Prediction of pairs never seen"), *goals(predicted)]
 
 
 def goals(predicted: xr.Dataset) -> list[str]:
-    """What was hoped for, before the study was run, and what came out."""
+    """Compare the scores of held-out pairs with thresholds."""
     rows = []
-    for (name, _), of in matrices(predicted):
+    for name, of in matrices(predicted):
         for axis in LENS:
-            for end in holdout.ENDS:
+            for end in cross_validation.SIDES:
                 one = scored(of, axis, end)
                 if one is None:
                     continue
@@ -341,7 +355,7 @@ def goals(predicted: xr.Dataset) -> list[str]:
                     (f"R² ≥ {GOAL_R2}", float(one.r2), one.r2 >= GOAL_R2),
                     (f"ρ ≥ {GOAL_RHO}", float(one.rho), one.rho >= GOAL_RHO),
                     (
-                        f"R² ≥ {GOAL_DOSE} at given doses",
+                        f"R² ≥ {GOAL_DOSE} within pairs of doses",
                         float(one.r2_dose),
                         one.r2_dose >= GOAL_DOSE,
                     ),
@@ -355,13 +369,14 @@ def goals(predicted: xr.Dataset) -> list[str]:
                     least = min(low, key=low.get)
                     checks.append(
                         (
-                            f"better than each baseline (least sure: {least})",
+                            f"better than each baseline (closest: {least})",
                             low[least],
                             low[least] > 0,
                         )
                     )
                 rows += [
-                    [name, where, g, f"{v:.3f}", "met" if ok else "missed"] for g, v, ok in checks
+                    [name, where, threshold, f"{value:z.3f}", "reached" if reached else "missed"]
+                    for threshold, value, reached in checks
                 ]
         if np.isfinite(of.reach):
             for hidden, words in completion.HIDDEN.items():
@@ -371,27 +386,35 @@ def goals(predicted: xr.Dataset) -> list[str]:
                     [
                         name,
                         f"half of the matrix, {words}",
-                        "error within another replica's",
-                        f"{ratio:.2f} of it",
-                        "met" if ratio <= 1 else "missed",
+                        "error at most that of another replica",
+                        f"{ratio:.2f} times that",
+                        "reached" if ratio <= 1 else "missed",
                     ]
                 )
     if not rows:
         return []
-    met = sum(row[-1] == "met" for row in rows)
+    met = sum(row[-1] == "reached" for row in rows)
     return [
-        "### The goals, set beforehand",
+        "### Comparison with thresholds",
         "",
-        f"{met} of {len(rows)} are met. The number beside a comparison with baselines is the lower "
-        "end of the interval of the difference of R².",
+        f"{met} of {len(rows)} thresholds are reached. Baselines are predictions from other "
+        "features than the transfer functions. In a row with “better than each baseline”, the "
+        "result is for the closest baseline: the lower end of the interval of the difference of "
+        "R².",
         "",
-        *table_of(["matrix", "what", "goal", "found", ""], rows),
+        *table_of(["matrix", "hidden", "threshold", "result", ""], rows),
     ]
 
 
 def limits(predicted: xr.Dataset) -> list[str]:
-    text = ["## Where the transfer functions do not help", ""]
-    for (name, _), of in matrices(predicted):
+    text = [
+        "## Where predictions from transfer functions are not better",
+        "",
+        "Two sets of features are compared by the difference of their R². A set is called not "
+        "better if the bootstrap interval of this difference includes 0 or is below 0.",
+        "",
+    ]
+    for name, of in matrices(predicted):
         lines = []
         for f in map(str, of.features.values):
             if f == "ctf":
@@ -399,23 +422,25 @@ def limits(predicted: xr.Dataset) -> list[str]:
             whole = of.sel(features=f).isel(part=of.part_level.values == prediction.ALL)
             low = whole.gain_interval.sel(bound="low")
             weak = [
-                f"{p.rsplit('/', 1)[0].replace('/', ', ')} ({float(whole.gain.sel(part=p)):+.2f})"
+                f"{p.rsplit('/', 1)[0].replace('/', ', ')} ({float(whole.gain.sel(part=p)):+z.2f})"
                 for p in whole.part.values
                 if np.isfinite(low.sel(part=p)) and low.sel(part=p) <= 0
             ]
             if weak:
                 lines.append(
-                    f"- No better than `{f}`, within the interval of the difference of R² (in "
-                    f"parentheses), with left out: {'; '.join(weak)}."
+                    "- With these parts of the grid left out, predictions from transfer functions "
+                    f"are not better than predictions from `{f}` (the difference of R² is in "
+                    f"parentheses): {'; '.join(weak)}."
                 )
-        levels = of.sel(features="ctf", model=predictors.STACKED)
+        levels = of.sel(features="ctf", model=prediction.headline(of))
         levels = levels.isel(part=of.part_level.values != prediction.ALL)
         order = np.argsort(levels.r2.values)[:3]
         lines.append(
-            "- The levels predicted worst: "
+            "- These levels of an axis, each left out in training, in testing or in both, have the "
+            "lowest R² of all levels: "
             + "; ".join(
                 f"{levels.part_axis.values[k]} {levels.part_level.values[k]}, "
-                f"{levels.part_end.values[k]}, R² {levels.r2.values[k]:.2f}"
+                f"{levels.part_end.values[k]}, R² {levels.r2.values[k]:z.2f}"
                 for k in order
             )
             + "."
@@ -424,7 +449,9 @@ def limits(predicted: xr.Dataset) -> list[str]:
         weak = [f"`{m}`" for m in of.metric.values[(most < 0.3).values]]
         if weak:
             lines.append(
-                f"- Within pairs of doses, |ρ| with mean Dice is below 0.3 under every weight for "
+                "- These metrics have a rank correlation |ρ| below 0.3 with mean Dice for every "
+                "weight of spatial frequencies, if only pairs with the same training dose and the "
+                "same test dose are compared: "
                 f"{', '.join(weak)}."
             )
         text += [f"**{name}.**", "", *lines, ""]
@@ -433,7 +460,7 @@ def limits(predicted: xr.Dataset) -> list[str]:
 
 def networks(predicted: xr.Dataset) -> list[str]:
     text = ["## What to train", ""]
-    for (name, _), of in matrices(predicted):
+    for name, of in matrices(predicted):
         size = min(4, of.sizes["size"])
         worth = {
             s: [float(of.design.sel(strategy=s, size=size, worth=w)) for w in ("worst", "mean")]
@@ -443,11 +470,12 @@ def networks(predicted: xr.Dataset) -> list[str]:
             "predicted": "by predicted Dice",
             "coverage": "by coverage",
             "random": "at random",
-            "true": "by the true matrix, which no one has",
+            "true": "by the true matrix (an upper bound)",
         }
         text += [
-            f"**{name}.** The best of {size} networks under each of the test conditions, chosen "
-            "one after another, has",
+            f"**{name}.** {size} networks are chosen one after another. Under each test condition, "
+            "the best of these networks is used. The table shows the lowest and the mean Dice of "
+            "this best network over all test conditions:",
             "",
             *table_of(
                 ["chosen", "lowest Dice", "mean Dice"],
@@ -463,27 +491,33 @@ def networks(predicted: xr.Dataset) -> list[str]:
             found += [random.sel(hidden="cells")]
             errors.append([f"{share:.0%}", *(f"{float(value):.3f}" for value in found)])
         text += [
-            "Dice that is hidden, of whole networks from those alike by their transfer functions, "
-            "of single cells from the rest of the matrix, has a root mean square error of",
+            "The next table shows the root mean square error of predicted Dice, if a part of the "
+            "matrix is known. For a network that was not trained, Dice is predicted from networks "
+            "with similar transfer functions. For a cell of the matrix that was not tested, Dice "
+            "is predicted from the tested cells.",
             "",
             *table_of(
                 [
                     "known",
-                    "of networks not trained, the others far apart",
-                    "the others chosen at random",
-                    "of cells not tested",
+                    "networks not trained, known networks far apart",
+                    "networks not trained, known networks at random",
+                    "cells not tested",
                 ],
                 errors,
             ),
         ]
         if np.isfinite(of.reach):
-            text += ["", f"Another replica would be off by {float(of.reach):.3f}."]
+            text += [
+                "",
+                f"The error of another replica is {float(of.reach):.3f}. The error of another "
+                "replica is the error if the Dice of one more replica is used as the prediction.",
+            ]
         text.append("")
     return [*text, *picture("design", "What to train")][:-1]
 
 
 def structure(metrics: xr.Dataset) -> list[str]:
-    """Other specimens than that of the training: left out where there are none."""
+    """Compare Dice on other test specimens with Dice on the specimen of the training."""
     rows = []
     for specimen in metrics.specimen.values:
         for architecture in metrics.architecture.values:
@@ -502,26 +536,27 @@ def structure(metrics: xr.Dataset) -> list[str]:
                 lost = own.dice - far.dice
                 rows.append(
                     [
-                        f"{architecture}, {specimen} → {test}",
+                        group_label(far),
                         f"{float(own.dice.where(same).mean()):.3f}",
                         f"{float(far.dice.where(same).mean()):.3f}",
-                        f"{float(lost.mean()):.3f} ± {float(lost.std()):.3f}",
+                        f"{float(lost.mean()):z.3f} ± {float(lost.std()):z.3f}",
                         f"{float(xr.corr(own.dice, far.dice)) ** 2:.2f}",
                     ]
                 )
     if not rows:
         return []
-    head = ["networks", "own specimen, own condition", "other specimen, own condition"]
-    head += ["loss over all pairs ± spread", "r² of both matrices"]
-    text = ["## Other structures", "", *table_of(head, rows)]
+    head = ["networks", "training specimen, training condition"]
+    head += ["test specimen, training condition"]
+    head += ["loss over all pairs ± standard deviation", "r² between both matrices"]
+    text = ["## Other test specimens", "", *table_of(head, rows)]
     return text
 
 
 def structures(results: Path) -> list[str]:
-    """Specimens that were trained on and tested on each other."""
-    metrics = store.read(results / "ood.zarr", store.OOD)
-    information = store.read(results / "information.zarr", store.INFORMATION)
-    distances = store.read(results / "distances.zarr", store.DISTANCES)
+    """Compare specimens that were each used for training and for testing."""
+    metrics = datasets.read(results / "ood.zarr", datasets.OOD)
+    information = datasets.read(results / "information.zarr", datasets.INFORMATION)
+    distances = datasets.read(results / "distances.zarr", datasets.DISTANCES)
     found = shifts.explained(metrics, information, distances)
     names = [str(name) for name in found.specimen.values]
     rows = [
@@ -534,29 +569,34 @@ def structures(results: Path) -> list[str]:
         rho = found.rho.sel(shift=shift).dropna("predictor")
         k = str(rho.predictor.values[int(np.argmax(rho.values))])
         low, high = found.rho_interval.sel(shift=shift, predictor=k).values
-        best[shift] = f"`{k}`, ρ = {float(rho.max()):.2f} ({low:.2f} to {high:.2f})"
+        best[shift] = f"`{k}`, ρ = {float(rho.max()):z.2f} ({low:z.2f} to {high:z.2f})"
     return [
         "## Structure out of distribution",
         "",
-        "From another study, `studies/specimens.yaml`: "
-        f"{len(names)} specimens, {metrics.sizes['train']} conditions, each trained on and each "
-        "tested on. Mean Dice where the condition is the same, trained on (rows) and tested on "
-        "(columns):",
+        "The results in this section are from another study, `studies/specimens.yaml`, with "
+        f"{len(names)} specimens and {metrics.sizes['train']} conditions. Each specimen is used "
+        "for training and for testing. The table shows mean Dice under equal training and test "
+        "conditions, by training specimen (rows) and test specimen (columns):",
         "",
         *table_of(["", *names], rows),
         "",
-        "The gap to a network that was trained on what it is tested on, at equal doses: Spearman's "
-        "ρ with each predictor, and what its variance lies between. Under the same condition, "
-        "metrics of pairs of conditions are the same for all specimens, but for their weights.",
+        "The gap of a network, at equal doses, is the difference between its Dice and the Dice of "
+        "a network that was trained on the test specimen under the test condition. The table shows "
+        "Spearman's ρ of the gap with each predictor, and the shares of the gap's variance between "
+        "conditions and between specimens. If the training condition and the test condition are "
+        "equal, a metric of the two transfer functions differs between specimens only by its "
+        "weight of spatial frequencies.",
         "",
-        shifts.summary(found),
+        summaries.specimen_shift(found),
         "",
-        f"Where the specimen alone differs, no function of both conditions explains more than "
-        f"{max(float(share.sel(shift='structure')), 0):.0%} of the gap's variance; where the lens "
-        f"alone differs, {float(share.sel(shift='lens')):.0%}. The best predictor of the first is "
-        f"{best['structure']}; of the second {best['lens']}; of both together {best['both']}.",
+        f"If only the specimen differs, a function of both conditions explains at most "
+        f"{max(float(share.sel(shift='structure')), 0):.0%} of the gap's variance. If only the "
+        f"lens differs, a function of both conditions explains at most "
+        f"{float(share.sel(shift='lens')):.0%} of the gap's variance. The best "
+        f"predictor of the gap is {best['structure']}, if only the specimen differs; "
+        f"{best['lens']}, if only the lens differs; and {best['both']}, if both differ.",
         "",
-        *picture("structure", "Gaps between specimens and what explains them"),
+        *picture("structure", "Gaps between specimens, and their predictors"),
     ][:-1]
 
 
@@ -572,7 +612,7 @@ def main(arguments: list[str]) -> int:
     folder = next(given, Path("docs/pilot"))
     try:
         text = account(results, specimens)
-        metrics = store.read(results / "ood.zarr", store.OOD)
+        metrics = datasets.read(results / "ood.zarr", datasets.OOD)
     except PassbandError as error:
         print(f"{error}; run `make run STUDY=studies/pilot.yaml` first", file=sys.stderr)
         return 1
@@ -587,7 +627,7 @@ def main(arguments: list[str]) -> int:
         n for n, v in metrics.items() if {"train", "test", "bound"} <= {*v.dims}
     )
     small = few.map(lambda v: v.astype("float32"), keep_attrs=True)
-    store.write(small, folder / "ood.zarr.zip", store.OOD, metrics.attrs)
+    datasets.write(small, folder / "ood.zarr.zip", datasets.OOD, metrics.attrs)
     (folder / "README.md").write_text(text, encoding="utf-8")
     size = (folder / "ood.zarr.zip").stat().st_size / 1e6
     print(f"{folder}/README.md, its figures, and ood.zarr.zip of {size:.1f} MB")

@@ -1,5 +1,8 @@
-"""What tests share: a microscope, a condition and splits of small synthetic exit waves."""
+"""Fixtures of several tests: a microscope, a condition, splits, a finished study, a full disk."""
 
+import contextlib
+import fcntl
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -7,20 +10,26 @@ from pathlib import Path
 
 import pytest
 import torch
+from ase.spacegroup import crystal as ase_crystal
 from synthetic import CPU, SEED, discs
+from workplace import Workplace, cpu_seconds
 
-from passband import holdout
 from passband.config import Microscope
-from passband.examples import Camera, Split
 from passband.grid import Condition
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.prediction import cross_validation
 
-# As a job by default. Images here are so small that threads would mostly wait for each other.
+# One thread, as in a job. Images in tests are so small that threads would mostly wait.
 torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def make_split() -> Callable[..., Split]:
-    """``make_split(structures, split, specimen, …)`` is a Split of `discs` on the CPU."""
+    """Return the function ``make_split(structures, split, specimen, …)``.
+
+    The function returns a Split of structures from `discs`, on the CPU.
+    """
     return lambda *args, **options: Split.from_dataset(discs(*args, **options), SEED, CPU)
 
 
@@ -30,25 +39,70 @@ def microscope() -> Microscope:
 
 
 @pytest.fixture(scope="session")
-def camera(microscope) -> Camera:
-    return Camera.of(microscope, "zscore", CPU)
+def camera(microscope) -> Acquisition:
+    return Acquisition.from_microscope(microscope, "zscore", CPU)
 
 
 @pytest.fixture(scope="session")
 def condition() -> Condition:
-    """The fringes of the discs in full contrast."""
+    """A condition that shows the fringes of the synthetic discs in full contrast."""
     return Condition(defocus_nm=15, cs_um=1.2, aperture_mrad=15, dose_e_per_A2=1000)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests, so that the two workers of ``make test`` end at the same time.
+
+    A worker runs all tests of a file. Tests that start SLURM mostly wait, so they begin first, and
+    the other worker uses the processor. Files with slow tests come before files with quick tests.
+    """
+
+    def quickness(item: pytest.Item) -> int:
+        marks = "slurm", "slow"
+        return next((k for k, m in enumerate(marks) if item.get_closest_marker(m)), len(marks))
+
+    items.sort(key=quickness)
+
+
+@contextlib.contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Lock a file, so that only one process at a time continues."""
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Workplace:
+    """A folder with the finished smallest study. Tests must not change its results.
+
+    The study runs once in each run of pytest, and each worker of pytest-xdist has a copy.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # all workers share this folder
+    made, said = base / "finished", base / "finished.json"
+    with alone(base / "finished.lock"):
+        if not said.exists():
+            place, started = Workplace(made), cpu_seconds()
+            printed = place.run(study="studies/smallest.yaml")
+            said.write_text(
+                json.dumps({"printed": printed, "cpu_seconds": cpu_seconds() - started})
+            )
+        place = Workplace(tmp_path_factory.mktemp("finished"))
+        place.take(made)
+    vars(place).update(json.loads(said.read_text()))
+    return place
 
 
 @pytest.fixture
 def few_folds(monkeypatch) -> None:
-    """Predictions are judged by fewer folds, for the sake of time."""
-    monkeypatch.setattr(holdout, "GROUPS", 3)
-    monkeypatch.setattr(holdout, "INNER", 2)
+    """Evaluate predictions with fewer folds, to save time."""
+    monkeypatch.setattr(cross_validation, "GROUPS", 3)
+    monkeypatch.setattr(cross_validation, "INNER", 2)
 
 
 class Disk:
-    """A file system of its own, which can be full."""
+    """A separate file system, which a test can fill."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -57,20 +111,23 @@ class Disk:
         command = ["mount", "-o", f"remount,size={size}", self.folder]
         subprocess.run(command, check=True, capture_output=True)
 
-    def fill(self) -> None:
-        """Take all space that is left, but for an inode or two."""
+    def fill(self, leaving: int = 0) -> None:
+        """Fill the disk except for one or two inodes and `leaving` bytes."""
         with (self.folder / "filling").open("wb", buffering=0) as file:
             try:
                 while file.write(bytes(4096)):
                     pass
             except OSError:
                 pass
+            file.truncate(max(0, file.tell() - leaving))
 
 
 @pytest.fixture
 def disk(tmp_path) -> Iterator[Disk]:
-    """A disk of 2 MB. Skips where nothing can be mounted, unless PASSBAND_REQUIRE_SLURM is
-    set."""
+    """A separate disk of 2 MB.
+
+    If the machine cannot mount the disk, the test is skipped, unless PASSBAND_REQUIRE_SLURM is set.
+    """
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder]
@@ -81,3 +138,16 @@ def disk(tmp_path) -> Iterator[Disk]:
         refuse("no file system can be mounted here")
     yield Disk(folder)
     subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def rutile(tmp_path):
+    """A CIF file of a crystal that is not cubic: TiO2, a = 4.594, c = 2.959, u = 0.305."""
+    path = tmp_path / "rutile.cif"
+    ase_crystal(
+        ["Ti", "O"],
+        [(0, 0, 0), (0.305, 0.305, 0)],
+        spacegroup=136,
+        cellpar=[4.594, 4.594, 2.959, 90, 90, 90],
+    ).write(path)
+    return str(path)

@@ -1,4 +1,4 @@
-"""The commands ``passband summary`` and ``export``; the others stand in test_config."""
+"""The commands ``passband summary`` and ``export``. tests/config has the other commands."""
 
 import re
 from pathlib import Path
@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from passband import cli, ood, store
+from passband import cli
+from passband.analysis import ood
 from passband.grid import conditions, coordinates
+from passband.reports import summaries
+from passband.storage import datasets
 
 DIMS = ("specimen", "architecture", "test_specimen", "train")
 IDS = [
@@ -25,7 +28,7 @@ IDS = [
 
 
 def make_metrics(ids=IDS, specimens=("gold",)):
-    """Return OOD metrics as ``ood.metrics`` makes them, of a random table."""
+    """Return the result of ``ood.metrics`` for a table of random Dice."""
     n, k = len(ids), len(specimens)
     M = np.random.default_rng(0).uniform(0.2, 0.9, (k, 1, k, n, n))
     cells = [
@@ -51,7 +54,7 @@ def make_metrics(ids=IDS, specimens=("gold",)):
 
 
 def rows(text):
-    """The cells of a Markdown table by row, its head first."""
+    """Return the cells of a Markdown table by row. The header is the first row."""
     head, rule, *body = text.strip().splitlines()
     assert re.fullmatch(r"(\|---)+\|", rule)
     found = [[cell.strip() for cell in line.strip("|").split("|")] for line in (head, *body)]
@@ -60,7 +63,7 @@ def rows(text):
 
 
 def expected(group, where):
-    """The mean and standard deviation that a row must show, from M(i, j) itself."""
+    """Return the mean and standard deviation that a row must show, computed from M(i, j)."""
     M = group.dice.values
     other = ~np.eye(len(M), dtype=bool)
     own = np.diag(M)
@@ -73,7 +76,7 @@ def expected(group, where):
 
 def test_summary_prints_means_by_dose(tmp_path, capsys):
     metrics = make_metrics()
-    store.write(metrics, tmp_path / "ood.zarr", store.OOD, {"study": "test"})
+    datasets.write(metrics, tmp_path / "ood.zarr", datasets.OOD, {"study": "test"})
     assert cli.main(["summary", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -95,7 +98,7 @@ def test_summary_prints_means_by_dose(tmp_path, capsys):
 
 def test_summary_of_two_specimens_has_their_pairs():
     metrics = make_metrics(specimens=("gold", "amber"))
-    _, *body = rows(ood.summary(metrics))
+    _, *body = rows(summaries.ood(metrics))
     assert len(body) == 4 * 3
     totals = {row[0]: row[3:] for row in body if row[1] == "all doses"}
     for trained in ("gold", "amber"):
@@ -110,33 +113,42 @@ def test_summary_leaves_missing_networks_out_of_its_means():
     whole = metrics.id.values.ravel()
     for name in metrics.data_vars:
         metrics[name][:, :, :, 0] = np.nan
-    *_, total = rows(ood.summary(metrics))
+    *_, total = rows(summaries.ood(metrics))
     assert total[3] == f"{whole[1:].mean():.3f} ± {whole[1:].std(ddof=1):.3f}"
 
 
 def test_summary_of_one_condition_has_no_spread_and_no_other():
-    *_, total = rows(ood.summary(make_metrics(IDS[:1])))
+    *_, total = rows(summaries.ood(make_metrics(IDS[:1])))
     assert total[1:3] == ["all doses", "1"]
-    assert total[3].endswith("± nan")
-    assert total[4:] == ["nan ± nan"] * 3
+    assert re.fullmatch(r"0\.\d{3}", total[3])
+    assert total[4:] == ["–"] * 3
+
+
+def test_summary_of_one_condition_and_several_replicas_says_nothing_of_choosing():
+    metrics = make_metrics(IDS[:1])
+    for name in ood.SELECTIONS:
+        metrics[name] = metrics.dice
+    assert "nan" not in summaries.ood(metrics)
+    assert len(rows(summaries.ood(metrics))) == 1 + 2
 
 
 @pytest.mark.parametrize("make", [None, "foreign"], ids=["missing", "foreign"])
 def test_summary_refuses_in_one_line(tmp_path, capsys, make):
     if make:
-        store.write(make_metrics(), tmp_path / "none" / "ood.zarr", store.TABLE, {})
+        datasets.write(make_metrics(), tmp_path / "none" / "ood.zarr", datasets.TABLE, {})
     assert cli.main(["summary", str(tmp_path / "none")]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
-    assert "none/ood.zarr" in err
+    assert ("none/ood.zarr" if make else "none: there is no such file or folder") in err
 
 
 def test_export_writes_the_structure_that_the_study_simulates(tmp_path, capsys):
     from ase.io import read
 
-    from passband import seeds, specimen
+    from passband import seeds
     from passband.config import Study
+    from passband.specimens import structures as specimen
 
     study, file = tmp_path / "study.yaml", tmp_path / "gold.extxyz"
     study.write_text("study: {seed: 3}\n")
@@ -167,6 +179,24 @@ def test_export_refuses_in_one_line(tmp_path, capsys, arguments, says):
     study.write_text("{}\n")
     assert cli.main(["export", str(study), *arguments]) == 1
     assert capsys.readouterr().err.strip() == says
+
+
+def test_writing_to_a_missing_folder_names_the_given_path(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("study.yaml").write_text("study: {seed: 3}\n")
+    for arguments, said in (
+        (
+            ["export", "study.yaml", "gold", "val", "0", "no/a.extxyz"],
+            "file = 'no/a.extxyz': there",
+        ),
+        (["docs", "--directory", "no"], "--directory = 'no': there is no folder no"),
+        (["docs", "--check", "--directory", "no"], "--directory = 'no': there is no folder no"),
+    ):
+        assert cli.main(arguments) == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith(said)
+        assert err.count("\n") == 1
 
 
 def test_check_reads_crystal_files(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Conditions and their names."""
+"""Imaging conditions and their names."""
 
 import re
 from dataclasses import astuple
@@ -11,7 +11,7 @@ from passband.grid import AXES, Condition, conditions, coordinates
 
 
 def values(axis, minimum=None):
-    """Return a strategy of an axis's canonical values."""
+    """Return a Hypothesis strategy that draws canonical values of an axis."""
     scale = 10**axis.decimals
     low = axis.minimum if minimum is None else max(minimum, axis.minimum)
     return st.integers(round(low * scale), round(axis.maximum * scale)).map(lambda n: n / scale)

@@ -1,4 +1,4 @@
-"""Scores against scikit-learn's, and their rules for nothing."""
+"""Scores compared with those of scikit-learn, and scores of empty masks."""
 
 import warnings
 
@@ -49,16 +49,16 @@ def test_scores_are_scikit_learns(score):
 
 
 @ALL
-def test_nothing_predicted_where_there_is_nothing_is_perfect(score):
+def test_an_empty_prediction_of_an_empty_mask_is_perfect(score):
     assert score(np.array([0, 0, 0])) == 1
 
 
-def test_something_predicted_where_there_is_nothing_scores_nothing():
+def test_a_prediction_for_an_empty_mask_scores_zero():
     counts = np.array([0, 1, 0])
     assert dice(counts) == iou(counts) == precision(counts) == 0
 
 
-def test_nothing_predicted_where_there_is_something_scores_nothing():
+def test_an_empty_prediction_of_a_mask_scores_zero():
     counts = np.array([0, 0, 1])
     assert dice(counts) == iou(counts) == recall(counts) == 0
 

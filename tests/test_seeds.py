@@ -1,4 +1,4 @@
-"""Seeds by hashing names."""
+"""Random seeds, which are made by hashing names."""
 
 from statistics import NormalDist
 

@@ -1,7 +1,7 @@
-"""An executor for Snakemake whose jobs take no time: each leaves what its rule names, empty.
+"""A Snakemake executor whose jobs take no time: each job makes empty output files.
 
-Snakemake finds it as `--executor instant` where this folder is on PYTHONPATH. To Snakemake its jobs
-are a cluster's, so that they are prepared, registered, checked and recorded as those are.
+Snakemake finds this executor by `--executor instant` if the folder `benchmarks` is on PYTHONPATH.
+Snakemake prepares, registers, checks and records these jobs in the same way as jobs of a cluster.
 """
 
 from pathlib import Path

@@ -1,23 +1,25 @@
-"""Passband: does a network trained under one contrast transfer function work under another?"""
+"""Passband: does a network that was trained under one transfer function work under another?"""
 
 from importlib.metadata import version
 
 __version__ = version("passband")
 
-#: Version of what each stage computes. Snakemake does not see changes inside a package, so every
-#: rule carries its stage's number as a param: raise it when the stage's results change, and
-#: exactly what depends on them is made again.
+#: Version number of the results of each stage. Snakemake does not see changes inside a package, so
+#: every rule of Snakemake has the version number of its stage as a param. Increase a stage's
+#: version number if a change of the code changes the results of this stage. Snakemake then makes
+#: the stage's results again, and all results that depend on them.
 STAGES = {
-    "simulate": 2,
-    "train": 4,
+    "simulate": 3,
+    "train": 5,
     "evaluate": 3,
     "information": 3,
     "aggregate": 3,
+    "ood": 4,
     "distances": 1,
-    "prediction": 2,
+    "prediction": 3,
     "figures": 5,
 }
 
 
 class PassbandError(Exception):
-    """An error that a user can mend. Its message is one line and is shown without a traceback."""
+    """An error that a user can correct. Its message of one line is shown without a traceback."""

@@ -1,4 +1,4 @@
-"""The imaging grid: its axes, its conditions and their names."""
+"""The grid of imaging conditions: its axes, its conditions and the ids of the conditions."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,21 +7,24 @@ from itertools import product
 
 @dataclass(frozen=True)
 class Axis:
-    """One imaging parameter as a user writes it, and how a condition's name spells it.
+    """An imaging parameter: its key in the configuration and its format in a condition's id.
 
     Attributes
     ----------
     name : str
-        Key in the configuration and coordinate in the table; ends with its unit.
+        Key of the parameter in the configuration, and name of its coordinate in the table of
+        results. The key ends with the unit.
     label, unit : str
-        What figures and attributes show.
+        Name and unit of the parameter in figures and in attributes of data sets.
     token : str
-        Prefix in a condition's name.
+        Prefix of the parameter's value in a condition's id.
     digits, decimals : int
-        Digits before and after the point in a condition's name. Values are canonical multiples of
-        10**−decimals, so a name and its value turn into each other without loss.
+        Number of digits before and after the decimal point in a condition's id. All values of the
+        parameter are multiples of 10**−decimals, so that a value can be converted to text in an id,
+        and back to a number, without loss.
     minimum, maximum : float
-        Allowed values, ends included. They catch a value given in the wrong unit.
+        Smallest and largest allowed value of the parameter. These limits detect values in a wrong
+        unit.
     """
 
     name: str
@@ -42,7 +45,7 @@ class Axis:
         return round(value, self.decimals) + 0.0  # + 0.0 turns −0.0 into 0.0
 
     def format(self, value: float) -> str:
-        """Return the fixed-width token of a value, such as ``cs+0001.200``."""
+        """Return a value's part of a condition's id, of fixed width, such as ``cs+0001.200``."""
         width = self.digits + 1 + self.decimals + self.signed
         sign = "+" if self.signed else ""
         return f"{self.token}{self.canonical(value):{sign}0{width}.{self.decimals}f}"
@@ -61,10 +64,11 @@ AXES: dict[str, Axis] = {
 
 @dataclass(frozen=True, order=True)
 class Condition:
-    """One point χ of the imaging grid. Values are canonical: see :class:`Axis`.
+    """An imaging condition χ. Each value is rounded to a multiple of its axis's resolution.
 
-    Conditions order by value, defocus first. Their ids sort the same way, except that negative
-    values of an axis follow its positive ones and run by magnitude.
+    Conditions are sorted by their values, first by defocus. The sorted ids of conditions have the
+    same order as the sorted conditions, with one exception: among the ids, negative values of an
+    axis come after its positive values and are sorted by magnitude.
     """
 
     defocus_nm: float
@@ -78,7 +82,7 @@ class Condition:
 
     @property
     def id(self) -> str:
-        """The canonical name, such as ``df+0020.00_cs+0001.200_ap020.00_ds000400.00``."""
+        """The condition's id, such as ``df+0020.00_cs+0001.200_ap020.00_ds000400.00``."""
         return "_".join(axis.format(getattr(self, axis.name)) for axis in AXES.values())
 
     @classmethod
@@ -88,7 +92,7 @@ class Condition:
         Raises
         ------
         ValueError
-            If `id` is not the canonical name of a condition.
+            If `id` is not the id of a condition.
         """
         tokens = id.split("_")
         try:
@@ -100,35 +104,37 @@ class Condition:
             raise ValueError(f"{id!r} is not the id of a condition") from None
         condition = cls(*values)
         if condition.id != id:
-            raise ValueError(f"{id!r} is not the id of a condition; {condition.id!r} would be")
+            raise ValueError(f"{id!r} is not the id of a condition; write {condition.id!r}")
         return condition
 
 
 def conditions(axes: dict[str, Sequence[float]]) -> list[Condition]:
-    """Return the Cartesian product of the axes' values as sorted conditions.
+    """Return all combinations of the axes' values (Cartesian product), as sorted conditions.
 
     Parameters
     ----------
     axes : dict of str to sequence of float
-        Values of each of :data:`AXES`, in its unit.
+        For each axis in :data:`AXES`, the axis's values in the axis's unit.
     """
     return sorted(Condition(*values) for values in product(*(axes[name] for name in AXES)))
 
 
 def coordinates(ids: Iterable[str], dimension: str) -> dict[str, tuple]:
-    """Return xarray coordinates that give the imaging parameters of conditions.
+    """Return xarray coordinates with the imaging parameters of conditions.
 
     Parameters
     ----------
     ids : iterable of str
-        Condition ids along the dimension.
+        Ids of the conditions along the dimension `dimension`.
     dimension : str
-        The dimension's name; a coordinate is called ``{dimension}_{axis name}``.
+        Name of the data set's dimension that has the conditions. The name of each coordinate is
+        ``{dimension}_{axis name}``.
 
     Returns
     -------
     dict
-        Coordinate name to ``(dimension, values, attrs)``, attrs giving unit and long name.
+        For each coordinate's name, ``(dimension, values, attrs)``. `attrs` has the unit and the
+        long name of the imaging parameter.
     """
     parsed = [Condition.parse(id) for id in ids]
     return {
@@ -142,14 +148,14 @@ def coordinates(ids: Iterable[str], dimension: str) -> dict[str, tuple]:
 
 
 def batches(replicas: int, per_job: int) -> dict[str, list[int]]:
-    """Return the replicas that each job of a cell takes on, by name, such as ``r000-006``.
+    """Return a grid point's batches, the replicas of each job, by names like ``r000-006``.
 
     Parameters
     ----------
     replicas : int
-        Networks per cell, numbered from 0.
+        Number of replicas of a grid point. The first replica has the number 0.
     per_job : int
-        Most replicas in a job.
+        Largest number of replicas in one job.
     """
     groups = (
         list(range(first, min(first + per_job, replicas))) for first in range(0, replicas, per_job)

@@ -1,39 +1,58 @@
-"""From counts of pixels to scores."""
+"""Scores of segmentations, such as Dice, computed from counts of pixels; names of other sums."""
+
+from collections.abc import Iterable
+from itertools import combinations
 
 import numpy as np
 
-#: Order of the counts along the axis `outcome`.
+#: Order of the counts of pixels along the dimension `outcome`: true positives, false positives and
+#: false negatives.
 OUTCOMES = ("tp", "fp", "fn")
+#: Order of the sums of :mod:`passband.learning.confidence` along the dimension `statistic`.
+STATISTICS = ("p", "p2", "p_predicted", "p_max", "entropy")
+#: Order of the sums of products of two replicas along the dimension `product`.
+PRODUCTS = ("p", "predicted")
+#: Number of bins of the histogram of p. All bins have the same width.
+BINS = 8
+
+
+def pairs(replicas: Iterable[int]) -> list[tuple[int, int]]:
+    """Return all pairs of replicas, each in ascending order.
+
+    The order of the pairs is that of :attr:`passband.learning.confidence.Confidence.products` for
+    networks in the order of `replicas`.
+    """
+    return [(min(pair), max(pair)) for pair in combinations(replicas, 2)]
 
 
 def dice(counts: np.ndarray) -> np.ndarray:
     """Return Dice = 2tp/(2tp + fp + fn), the F1 score of pixels.
 
-    An image without particle pixels scores 1 if none was predicted and 0 otherwise.
+    For an image without particle pixels, Dice is 1 if no particle pixel was predicted, otherwise 0.
 
     Parameters
     ----------
     counts : (..., 3) int array
-        In the order of :data:`OUTCOMES`.
+        Counts of pixels in the order of :data:`OUTCOMES`.
     """
     tp, fp, fn = (counts[..., i].astype(float) for i in range(3))
     return _ratio(2 * tp, 2 * tp + fp + fn)
 
 
 def iou(counts: np.ndarray) -> np.ndarray:
-    """Return the intersection over union tp/(tp + fp + fn), 1 where both are empty."""
+    """Return the intersection over union tp/(tp + fp + fn); 1 if truth and prediction are empty."""
     tp, fp, fn = (counts[..., i].astype(float) for i in range(3))
     return _ratio(tp, tp + fp + fn)
 
 
 def precision(counts: np.ndarray) -> np.ndarray:
-    """Return tp/(tp + fp), 1 where nothing was predicted."""
+    """Return the precision tp/(tp + fp); 1 if no particle pixel was predicted."""
     tp, fp, _ = (counts[..., i].astype(float) for i in range(3))
     return _ratio(tp, tp + fp)
 
 
 def recall(counts: np.ndarray) -> np.ndarray:
-    """Return tp/(tp + fn), 1 where there was nothing to find."""
+    """Return the recall tp/(tp + fn); 1 if the image has no particle pixels."""
     tp, _, fn = (counts[..., i].astype(float) for i in range(3))
     return _ratio(tp, tp + fn)
 

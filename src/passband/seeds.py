@@ -1,4 +1,7 @@
-"""Seeds and digests by hashing, so that no job depends on another's place in a random stream."""
+"""Seeds of random numbers, and digests of values, both computed as hashes.
+
+Since seeds are hashes of names, the random numbers of one job do not depend on other jobs.
+"""
 
 import hashlib
 import json
@@ -9,40 +12,40 @@ import numpy as np
 
 
 def seed(*names: str | int) -> int:
-    """Return the seed that belongs to a sequence of names.
+    """Return the seed of random numbers for a sequence of names.
 
     Parameters
     ----------
     *names : str or int
-        What the random numbers are for, from the general to the particular, such as
-        ``(study seed, specimen, split, structure index, "structure")``.
+        Names that identify the purpose of the random numbers, such as ``(study seed, specimen,
+        split, structure index, "structure")``.
 
     Returns
     -------
     int
-        Between 0 and 2**63 − 1: the first eight bytes of the BLAKE2b hash of the names, less the
-        sign bit, which torch's generators do not take.
+        The first eight bytes of the BLAKE2b hash of the names, shifted right by one bit. The seed
+        is an integer from 0 to 2**63 − 1, because torch's generators refuse larger seeds.
     """
     text = "\x1f".join(str(name) for name in names)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def generator(*names: str | int) -> np.random.Generator:
-    """Return numpy's generator (PCG64) seeded by :func:`seed` of the names."""
+    """Return numpy's random generator (PCG64) with the seed ``seed(*names)``."""
     return np.random.default_rng(seed(*names))
 
 
 def stratified_normal(number: int, dimensions: int, *names: str | int) -> np.ndarray:
-    """Return standard normal numbers of a Latin hypercube, for averages over few draws.
+    """Return standard normal numbers from a Latin hypercube, for averages over few draws.
 
-    Along every dimension one number falls into each of as many equally likely intervals: what the
-    dimensions contribute one by one is averaged as by quadrature, and the average stays unbiased
-    (McKay, Beckman & Conover, *Technometrics* 21, 239, 1979).
+    Each dimension is divided into `number` equally likely intervals, and each interval has one draw
+    of the random numbers. So the contribution of each single dimension to an average is computed as
+    in a quadrature, without bias (McKay, Beckman & Conover, *Technometrics* 21, 239, 1979).
 
     Returns
     -------
     (number, dimensions) float64 array
-        Rows are the draws.
+        The random numbers; each row is one draw.
     """
     random = generator(*names)
     places = random.permuted(np.tile(np.arange(number)[:, None], dimensions), axis=0)
@@ -51,6 +54,6 @@ def stratified_normal(number: int, dimensions: int, *names: str | int) -> np.nda
 
 
 def digest(*values: Any) -> str:
-    """Return sixteen hexadecimal digits that stand for values JSON can write."""
+    """Return sixteen hexadecimal digits that identify values which can be written as JSON."""
     text = json.dumps(values, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """A real SLURM on this machine, for tests: controller, node daemons with fake GPUs, accounting.
 
-    tests/slurm/cluster.py install              # Debian's packages; nothing else installs any
+    tests/slurm/cluster.py install              # Debian's packages; only this command installs
     tests/slurm/cluster.py start --accounting   # with slurmdbd and MariaDB, or --no-accounting
     tests/slurm/cluster.py status
-    tests/slurm/cluster.py stop                 # ends what was started and removes every file
+    tests/slurm/cluster.py stop                 # ends all daemons and removes all files
 
-Needs root, but neither systemd nor cgroups, so that it runs in a container. It lives in one folder,
-but for what stands in /etc/slurm: Snakemake's plugin takes SLURM_* out of the environment, so that
-the commands find their configuration nowhere else. A cluster that is not its own is never touched.
+The script needs root. It needs neither systemd nor cgroups, so it runs in a container. All files
+are in one folder, except the configuration in /etc/slurm: Snakemake's plugin removes SLURM_* from
+the environment, so the commands find their configuration only there. The script changes only a
+cluster that it started itself.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 PACKAGES = (
+    "btrfs-progs",  # for a disk with a quota
     "mariadb-server",
     "munge",
     "slurm-client",
@@ -37,7 +39,7 @@ PACKAGES = (
 PROGRAMS = ("munged", "slurmctld", "slurmd", "slurmdbd", "mariadbd", "sbatch", "sacct")
 NODES = ("gpu1", "gpu2", "gpu3", "gpu4", "gpu5", "gpu6")
 GPUS_PER_NODE = 2
-PORT = 17000  # this and the next few, on the loopback interface alone
+PORT = 17000  # this port and the next few, only on the loopback interface
 
 STATE = Path("/var/tmp/passband-slurm")
 ETC = Path("/etc/slurm")
@@ -50,7 +52,7 @@ _children: dict[int, subprocess.Popen] = {}
 
 
 class ClusterError(RuntimeError):
-    """SLURM cannot be started, or has not come up; the message says why."""
+    """SLURM cannot be started, or does not answer. The message says why."""
 
 
 def missing() -> str | None:
@@ -66,7 +68,7 @@ def missing() -> str | None:
 
 
 def install() -> None:
-    """Install Debian's packages, starting none of their services."""
+    """Install Debian's packages without starting their services."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
     command = ["apt-get", "install", "-qq", "--yes", "--no-install-recommends", *PACKAGES]
@@ -74,17 +76,17 @@ def install() -> None:
 
 
 def start(accounting: bool) -> None:
-    """Start the cluster and wait until its nodes are idle, in place of one that is running.
+    """Stop a running cluster of this script, start a new one, and wait until its nodes are idle.
 
     Parameters
     ----------
     accounting : bool
-        With an accounting database, so that ``sacct`` answers; or without.
+        Whether the cluster has an accounting database, so that ``sacct`` answers.
 
     Raises
     ------
     ClusterError
-        If it cannot be started here, or does not come up.
+        If this machine cannot start it, or if it does not answer.
     """
     if reason := missing():
         raise ClusterError(reason)
@@ -96,8 +98,7 @@ def start(accounting: bool) -> None:
         _start_munge()
         if accounting:
             _start_accounting()
-        _daemon("slurmctld", "slurmctld", "-D")
-        _until("slurmctld", lambda: "is UP" in _output("scontrol", "ping"))
+        start_controller()
         for node in NODES:
             start_node(node)
         idle = ["idle"] * len(NODES)
@@ -107,18 +108,24 @@ def start(accounting: bool) -> None:
         raise
 
 
+def start_controller() -> None:
+    """Start SLURM's controller, which may have been killed, and wait until it answers."""
+    _daemon("slurmctld", "slurmctld", "-D")
+    _until("slurmctld", lambda: "is UP" in _output("scontrol", "ping"))
+
+
 def start_node(node: str) -> None:
-    """Start the daemon of one node, which may have been killed."""
+    """Start the daemon of one node, which may have been killed before."""
     _daemon(node, "slurmd", "-D", "-N", node)
 
 
 def pid(daemon: str) -> int:
-    """Return the process of a daemon: a node's name, ``slurmctld``, ``slurmdbd``, …"""
+    """Return the process number of a daemon: a node's name, ``slurmctld``, ``slurmdbd``, …"""
     return int((PIDS / daemon).read_text())
 
 
 def stop() -> None:
-    """Cancel every job, end every daemon that was started, and remove its files."""
+    """Cancel all jobs, end all daemons that this script started, and remove their files."""
     if _own() and (PIDS / "slurmctld").exists():
         with contextlib.suppress(subprocess.SubprocessError):
             subprocess.run(["scancel", "--me"], timeout=10, capture_output=True)
@@ -126,13 +133,13 @@ def stop() -> None:
                 if not _output("squeue", "--noheader"):
                     break
                 time.sleep(0.1)
-    # Those that others need last of all.
+    # The daemons that other daemons need are ended last.
     for name in (*NODES, "slurmctld", "slurmdbd", "mariadbd", "munged"):
         if (PIDS / name).exists():
             _end(pid(name), name)
     shutil.rmtree(STATE, ignore_errors=True)
     if _own():
-        # The mark goes last, so that a stop that is interrupted can be repeated.
+        # The mark is removed last, so that an interrupted stop can be repeated.
         for name in reversed(CONFIGURATION):
             (ETC / name).unlink(missing_ok=True)
 
@@ -143,7 +150,7 @@ def accounting() -> bool | None:
 
 
 def status() -> str:
-    """Return in a few lines what is running."""
+    """Return a few lines about the running daemons."""
     if accounting() is None:
         return "no cluster was started"
     kind = "with" if accounting() else "without"
@@ -152,7 +159,7 @@ def status() -> str:
 
 
 def _own() -> bool:
-    """Whether the configuration in place is of this script's making."""
+    """Return whether this script wrote the present configuration of SLURM."""
     return (ETC / "slurm.conf").exists() and (ETC / "slurm.conf").read_text().startswith(MARK)
 
 
@@ -160,7 +167,7 @@ def _configure(accounting: bool) -> None:
     host, nodes = socket.gethostname().partition(".")[0], ",".join(NODES)
     devices = []
     for gpu in range(GPUS_PER_NODE):
-        # SLURM drains a node whose GPUs are no device files. These behave as /dev/null does.
+        # SLURM drains a node whose GPUs are not device files. These behave like /dev/null.
         devices.append(STATE / f"gpu{gpu}")
         subprocess.run(["mknod", devices[-1], "c", "1", "3"], check=True)
     files = STATE / f"gpu[0-{GPUS_PER_NODE - 1}]"
@@ -182,7 +189,7 @@ SlurmdSpoolDir={STATE}/spool-%n
 SlurmdLogFile={LOGS}/%n.log
 SlurmdPidFile={STATE}/%n.pid
 
-# Neither cgroups nor enforced memory: a container has none to give.
+# Neither cgroups nor memory limits: a container does not have them.
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -190,8 +197,8 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 
-# As on a real cluster but for its waits. A job that goes back into the queue waits there for as
-# long as its credential lasts (cred_expire).
+# As on a real cluster, with shorter waits. A requeued job waits in the queue until its credential
+# expires (cred_expire).
 ReturnToService=2
 MinJobAge=300
 KillWait=2
@@ -208,7 +215,7 @@ AccountingStoragePort={PORT + 1}
 GresTypes=gpu
 NodeName={nodes} NodeHostname={host} NodeAddr=127.0.0.1 Port=[{ports}] CPUs=16 RealMemory=128000 \
 Gres=gpu:{GPUS_PER_NODE} State=UNKNOWN
-# Jobs go to the node with the least to do. One in `urgent` sends those of `main` back to the queue.
+# Jobs start on the least busy node. A job in `urgent` sends jobs of `main` back to the queue.
 PartitionName=main Nodes={nodes} Default=YES PriorityTier=1 LLN=yes
 PartitionName=urgent Nodes={nodes} PriorityTier=10 PreemptMode=OFF
 """
@@ -274,7 +281,7 @@ def _start_accounting() -> None:
 
 
 def _daemon(name: str, *command: str) -> None:
-    """Start a program that outlives this one, holding none of its streams open."""
+    """Start a program that continues after this script, and does not keep its streams open."""
     with (LOGS / f"{name}.out").open("a") as log:
         process = subprocess.Popen(
             command,
@@ -289,7 +296,7 @@ def _daemon(name: str, *command: str) -> None:
 
 
 def _end(process: int, name: str) -> None:
-    """End a process: asked to, then killed; one that has taken over its number is let be."""
+    """End a process by SIGTERM, then by SIGKILL, unless its number belongs to a new process."""
     program = "slurmd" if name in NODES else name
     for what in (signal.SIGTERM, signal.SIGKILL):
         for _ in range(100):
@@ -305,7 +312,7 @@ def _end(process: int, name: str) -> None:
 
 
 def _until(daemon: str, ready: Callable[[], bool], seconds: float = 120) -> None:
-    """Wait until a daemon that was started is of use; else say what it logged."""
+    """Wait until a started daemon answers; otherwise raise an error with its log."""
     deadline = time.monotonic() + seconds
     while not ready():
         ended = _children[pid(daemon)].poll() is not None

@@ -1,16 +1,19 @@
-"""SLURM for the tests, started once for each kind of cluster."""
+"""SLURM for the tests. A test run starts it once for each kind of cluster."""
 
 import os
 from collections.abc import Iterator
 
 import cluster
 import pytest
+from place import STARTED, Place
 
 
 @pytest.fixture(scope="session", params=["accounting", "noaccounting"])
 def slurm(request) -> Iterator[str]:
-    """A running cluster; the profile that is made for it. Skips where there can be none, unless
-    PASSBAND_REQUIRE_SLURM is set."""
+    """Start a cluster and return the profile for this cluster.
+
+    If the machine cannot run SLURM, the test is skipped, unless PASSBAND_REQUIRE_SLURM is set.
+    """
     if reason := cluster.missing():
         refuse = pytest.fail if os.environ.get("PASSBAND_REQUIRE_SLURM") else pytest.skip
         refuse(f"no SLURM here: {reason}")
@@ -18,3 +21,21 @@ def slurm(request) -> Iterator[str]:
     cluster.start(accounting)
     yield "slurm" if accounting else "profiles/slurm-noaccounting"
     cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory) -> Place:
+    """The finished study, after a run on this machine without SLURM."""
+    place = Place(tmp_path_factory.mktemp("undisturbed"))
+    place.run("--cores", "2")
+    return place
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    yield
+    for process in STARTED:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    STARTED.clear()

@@ -1,15 +1,15 @@
 rule aggregate:
     input:
-        RECORDS,
+        below_results(RECORDS),
     output:
-        directory(f"{RESULTS}/table.zarr"),
+        directory(f"{RESULTS}/{layout.TABLE}"),
     log:
-        f"{RESULTS}/logs/aggregate.log",
+        LOGS["aggregate"],
     benchmark:
-        f"{RESULTS}/benchmarks/aggregate.tsv"
+        BENCHMARKS["aggregate"]
     conda:
         ENVIRONMENT
-    # Nothing else is left to run beside it.
+    # No other job runs at this time.
     threads: 4
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
@@ -17,7 +17,7 @@ rule aggregate:
     params:
         version=STAGES["aggregate"],
         record=lambda wildcards: RECORD,
-        # Those tested on are no param: a record is made again when they change.
+        # The test specimens are no param of this rule: if they change, the records are made again.
         specimens=TRAINED,
         architectures=STUDY.training.architectures,
         train=STUDY.grid.axes(),
@@ -33,20 +33,20 @@ rule ood:
         table=rules.aggregate.output[0],
         information=rules.information.output[0],
     output:
-        directory(f"{RESULTS}/ood.zarr"),
+        directory(f"{RESULTS}/{layout.OOD}"),
     log:
-        f"{RESULTS}/logs/ood.log",
+        LOGS["ood"],
     benchmark:
-        f"{RESULTS}/benchmarks/ood.tsv"
+        BENCHMARKS["ood"]
     conda:
         ENVIRONMENT
-    # Nothing else is left to run beside it.
+    # No other job runs at this time.
     threads: 4
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        version=STAGES["aggregate"],
+        version=STAGES["ood"],
         seed=STUDY.study.seed,
         bootstrap=STUDY.evaluation.bootstrap,
         confidence=STUDY.evaluation.confidence,

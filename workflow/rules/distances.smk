@@ -1,15 +1,21 @@
-# Distances other than the transfer functions': of finished networks, asked for by name, not part of
-# `all`. A job takes on some test conditions, as many as it has memory for their images.
+# Distances between trained networks, and between the images of their conditions. The distances are
+# part of `all` if the prediction uses them (`distances.predict`). Otherwise they are made on
+# request. A job has as many test conditions as can have their images in memory.
 rule distances_part:
     input:
-        weights=compared,
+        weights=lambda wildcards: below_results(
+            filter(
+                is_counted,
+                layout.compared_networks(STUDY, *wildcards[:2], PARTS[wildcards.part]),
+            )
+        ),
         waves=rules.evaluate.input.waves,
     output:
-        f"{RESULTS}/distances/{{specimen}}/{{architecture}}/{{part}}.zarr.zip",
+        f"{RESULTS}/{layout.DISTANCES_PART}",
     log:
-        f"{RESULTS}/logs/distances/{{specimen}}/{{architecture}}/{{part}}.log",
+        LOGS["distances_part"],
     benchmark:
-        f"{RESULTS}/benchmarks/distances/{{specimen}}/{{architecture}}/{{part}}.tsv"
+        BENCHMARKS["distances_part"]
     wildcard_constraints:
         specimen="|".join(map(re.escape, TRAINED)),
         part="|".join(PARTS),
@@ -22,11 +28,11 @@ rule distances_part:
     params:
         version=STAGES["distances"],
         seed=STUDY.study.seed,
-        microscope=IMAGING,
+        microscope=STUDY.microscope.imaging_params(),
         structures=STUDY.distances.structures,
         train=STUDY.grid.axes(),
         test=lambda wildcards: PARTS[wildcards.part],
-        network=lambda wildcards: FIRST,
+        network=lambda wildcards: f"{RESULTS}/{layout.first_network(STUDY)}",
         waves={specimen: shards(specimen, "test") for specimen in STUDY.specimens},
     script:
         "../scripts/distances_part.py"
@@ -34,18 +40,13 @@ rule distances_part:
 
 rule distances:
     input:
-        expand(
-            rules.distances_part.output[0],
-            specimen=TRAINED,
-            architecture=STUDY.training.architectures,
-            part=PARTS,
-        ),
+        below_results(layout.distance_parts(STUDY)),
     output:
-        directory(f"{RESULTS}/distances.zarr"),
+        directory(f"{RESULTS}/{layout.DISTANCES}"),
     log:
-        f"{RESULTS}/logs/distances.log",
+        LOGS["distances"],
     benchmark:
-        f"{RESULTS}/benchmarks/distances.tsv"
+        BENCHMARKS["distances"]
     conda:
         ENVIRONMENT
     threads: 1

@@ -1,3 +1,11 @@
+from passband.learning import memory_request
+
+# Memory [MB] that an `evaluate` job requests, by architecture.
+EVALUATE_MB = {
+    name: memory_request.evaluate_mb(STUDY, name) for name in STUDY.training.architectures
+}
+
+
 rule evaluate:
     input:
         weights=rules.train.output.weights,
@@ -5,9 +13,9 @@ rule evaluate:
     output:
         RECORD,
     log:
-        f"{RESULTS}/logs/evaluate/{NETWORK}.log",
+        LOGS["evaluate"],
     benchmark:
-        f"{RESULTS}/benchmarks/evaluate/{NETWORK}.tsv"
+        BENCHMARKS["evaluate"]
     conda:
         ENVIRONMENT
     threads: 1
@@ -17,11 +25,11 @@ rule evaluate:
     params:
         version=STAGES["evaluate"],
         seed=STUDY.study.seed,
-        microscope=IMAGING,
+        microscope=STUDY.microscope.imaging_params(),
         test=STUDY.test_axes,
-        # So that only cells that are new are computed. update(…) would not do: after a job has failed,
-        # Snakemake (9.27) takes the old record for the new one.
-        kept=f"{KEPT}/records/{NETWORK}.zarr.zip",
+        # Only new cells of the record are computed. The output has no update(…): after a job has
+        # failed, Snakemake (9.27) would accept the old record as the new one.
+        cache=f"{RESULTS}/{layout.cache(layout.RECORD)}",
         waves={specimen: shards(specimen, "test") for specimen in STUDY.specimens},
     script:
         "../scripts/evaluate.py"

@@ -2,9 +2,9 @@ rule figure_ctf:
     output:
         figure("ctf"),
     log:
-        f"{RESULTS}/logs/figures/ctf.log",
+        LOGS["figure"].format(figure="ctf"),
     benchmark:
-        f"{RESULTS}/benchmarks/figures/ctf.tsv"
+        BENCHMARKS["figure"].format(figure="ctf")
     conda:
         ENVIRONMENT
     threads: 1
@@ -13,7 +13,7 @@ rule figure_ctf:
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         version=STAGES["figures"],
-        microscope=TRANSFER,
+        microscope=STUDY.microscope.lens_params(),
         train=STUDY.grid.axes(),
         palette=STUDY.figures.palette,
         dpi=STUDY.figures.dpi,
@@ -27,9 +27,9 @@ rule figure_matrix:
     output:
         figure("matrix"),
     log:
-        f"{RESULTS}/logs/figures/matrix.log",
+        LOGS["figure"].format(figure="matrix"),
     benchmark:
-        f"{RESULTS}/benchmarks/figures/matrix.tsv"
+        BENCHMARKS["figure"].format(figure="matrix")
     conda:
         ENVIRONMENT
     threads: 1
@@ -48,9 +48,9 @@ use rule figure_matrix as figure_decay with:
     output:
         figure("decay"),
     log:
-        f"{RESULTS}/logs/figures/decay.log",
+        LOGS["figure"].format(figure="decay"),
     benchmark:
-        f"{RESULTS}/benchmarks/figures/decay.tsv"
+        BENCHMARKS["figure"].format(figure="decay")
 
 
 use rule figure_matrix as figure_metrics with:
@@ -60,12 +60,12 @@ use rule figure_matrix as figure_metrics with:
     output:
         figure("metrics"),
     log:
-        f"{RESULTS}/logs/figures/metrics.log",
+        LOGS["figure"].format(figure="metrics"),
     benchmark:
-        f"{RESULTS}/benchmarks/figures/metrics.tsv"
+        BENCHMARKS["figure"].format(figure="metrics")
 
 
-# Of what `all` does not make: asked for by name.
+# This figure is not part of `all`. To make the figure, name its file as a target.
 use rule figure_matrix as figure_structure with:
     input:
         ood=rules.ood.output[0],
@@ -74,22 +74,22 @@ use rule figure_matrix as figure_structure with:
     output:
         figure("structure"),
     log:
-        f"{RESULTS}/logs/figures/structure.log",
+        LOGS["figure"].format(figure="structure"),
     benchmark:
-        f"{RESULTS}/benchmarks/figures/structure.tsv"
+        BENCHMARKS["figure"].format(figure="structure")
 
 
 rule figure_examples:
     input:
         ood=rules.ood.output[0],
-        weights=expand(rules.train.output.weights, **(EXAMPLE or {})) if EXAMPLE else [],
+        weights=below_results([EXAMPLE.path(layout.WEIGHTS)]) if EXAMPLE else [],
         waves=shards(TRAINED[0], "test"),
     output:
         figure("examples"),
     log:
-        f"{RESULTS}/logs/figures/examples.log",
+        LOGS["figure"].format(figure="examples"),
     benchmark:
-        f"{RESULTS}/benchmarks/figures/examples.tsv"
+        BENCHMARKS["figure"].format(figure="examples")
     conda:
         ENVIRONMENT
     threads: 1
@@ -99,7 +99,7 @@ rule figure_examples:
     params:
         version=STAGES["figures"],
         seed=STUDY.study.seed,
-        microscope=IMAGING,
+        microscope=STUDY.microscope.imaging_params(),
         structures=STUDY.figures.examples,
         dpi=STUDY.figures.dpi,
     script:
@@ -112,9 +112,9 @@ use rule figure_matrix as figure_prediction with:
     output:
         figure("prediction"),
     log:
-        f"{RESULTS}/logs/figures/prediction.log",
+        LOGS["figure"].format(figure="prediction"),
     benchmark:
-        f"{RESULTS}/benchmarks/figures/prediction.tsv"
+        BENCHMARKS["figure"].format(figure="prediction")
 
 
 use rule figure_matrix as figure_smoothness with:
@@ -123,9 +123,9 @@ use rule figure_matrix as figure_smoothness with:
     output:
         figure("smoothness"),
     log:
-        f"{RESULTS}/logs/figures/smoothness.log",
+        LOGS["figure"].format(figure="smoothness"),
     benchmark:
-        f"{RESULTS}/benchmarks/figures/smoothness.tsv"
+        BENCHMARKS["figure"].format(figure="smoothness")
 
 
 use rule figure_matrix as figure_design with:
@@ -134,6 +134,6 @@ use rule figure_matrix as figure_design with:
     output:
         figure("design"),
     log:
-        f"{RESULTS}/logs/figures/design.log",
+        LOGS["figure"].format(figure="design"),
     benchmark:
-        f"{RESULTS}/benchmarks/figures/design.tsv"
+        BENCHMARKS["figure"].format(figure="design")

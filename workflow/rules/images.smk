@@ -1,17 +1,20 @@
-# What a study does not need and a reader may want: asked for by name, not part of `all`.
+# Outputs on request, which are not part of `all`. To make these outputs, name them as targets.
 rule images:
     input:
         lambda wildcards: shards(wildcards.specimen, wildcards.split),
     output:
-        directory(f"{RESULTS}/images/{{specimen}}/{{split}}/{{condition}}{{draw}}.zarr"),
+        directory(f"{RESULTS}/{layout.IMAGES}"),
     log:
-        f"{RESULTS}/logs/images/{{specimen}}/{{split}}/{{condition}}{{draw}}.log",
+        LOGS["images"],
     benchmark:
-        f"{RESULTS}/benchmarks/images/{{specimen}}/{{split}}/{{condition}}{{draw}}.tsv"
+        BENCHMARKS["images"]
     wildcard_constraints:
-        condition=f"{GRID}|{pattern_of(STUDY.test_axes)}",
-        # Which draw of the noise: none named is the first, what evaluation sees.
-        draw=r"|_draw[1-9]\d*",
+        # Images with a replica's noise exist only for the training split.
+        split="train|(?:val|test)(?!.*_replica)",
+        condition=f"{PATTERNS['condition']}|{layout.pattern(STUDY.test_axes)}",
+        # The replica whose noise the images have, and the number of the draw of this noise. Without
+        # these two numbers, the images have the noise of evaluation.
+        whose=rf"|_replica(?:{'|'.join(map(str, range(STUDY.study.replicas)))})_draw(?:0|[1-9]\d*)",
     conda:
         ENVIRONMENT
     threads: 1
@@ -19,9 +22,9 @@ rule images:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        version=STAGES["evaluate"],
+        version=lambda wildcards: STAGES["train" if wildcards.whose else "evaluate"],
         seed=STUDY.study.seed,
-        microscope=IMAGING,
+        microscope=STUDY.microscope.imaging_params(),
     script:
         "../scripts/images.py"
 
@@ -29,7 +32,7 @@ rule images:
 rule gallery:
     input:
         expand(
-            f"{RESULTS}/gallery/{{specimen}}.{{format}}",
+            f"{RESULTS}/{layout.GALLERY}",
             specimen=STUDY.specimens,
             format=STUDY.figures.formats,
         ),
@@ -39,11 +42,11 @@ rule gallery_sheet:
     input:
         waves=lambda wildcards: shards(wildcards.specimen, "test")[0],
     output:
-        expand(f"{RESULTS}/gallery/{{{{specimen}}}}.{{format}}", format=STUDY.figures.formats),
+        expand(f"{RESULTS}/{layout.GALLERY}", format=STUDY.figures.formats, allow_missing=True),
     log:
-        f"{RESULTS}/logs/gallery/{{specimen}}.log",
+        LOGS["gallery_sheet"],
     benchmark:
-        f"{RESULTS}/benchmarks/gallery/{{specimen}}.tsv"
+        BENCHMARKS["gallery_sheet"]
     conda:
         ENVIRONMENT
     threads: 1
@@ -53,9 +56,9 @@ rule gallery_sheet:
     params:
         version=STAGES["figures"],
         seed=STUDY.study.seed,
-        specimen=lambda wildcards: inactive(STUDY.specimens[wildcards.specimen], "trained"),
-        microscope=IMAGING,
-        condition=MIDDLE,
+        specimen=lambda wildcards: STUDY.specimens[wildcards.specimen].params(),
+        microscope=STUDY.microscope.imaging_params(),
+        condition=layout.middle_condition(STUDY),
         dpi=STUDY.figures.dpi,
     script:
         "../scripts/gallery.py"

@@ -1,12 +1,21 @@
+from passband.analysis import information
+
+WEIGHTED_BY = {
+    specimen: shards(specimen, "train")
+    for specimen in TRAINED
+    if "specimen" in STUDY.information.weights
+}
+
+
 rule information:
     input:
         [file for files in WEIGHTED_BY.values() for file in files],
     output:
-        directory(f"{RESULTS}/information.zarr"),
+        directory(f"{RESULTS}/{layout.INFORMATION}"),
     log:
-        f"{RESULTS}/logs/information.log",
+        LOGS["information"],
     benchmark:
-        f"{RESULTS}/benchmarks/information.tsv"
+        BENCHMARKS["information"]
     conda:
         ENVIRONMENT
     threads: 1
@@ -16,7 +25,7 @@ rule information:
     params:
         version=STAGES["information"],
         seed=STUDY.study.seed,
-        microscope=LINEAR,
+        microscope=STUDY.microscope.transfer_params(),
         train=STUDY.grid.axes(),
         test=STUDY.test_axes,
         weights=STUDY.information.weights,
@@ -24,6 +33,8 @@ rule information:
         flat_power=STUDY.information.flat_power_A2,
         samples=STUDY.information.samples,
         draws=STUDY.information.draws,
+        # If a new metric is registered, this param changes and the rule runs again.
+        metrics=information.names(),
         waves=WEIGHTED_BY,
     script:
         "../scripts/information.py"

@@ -1,4 +1,5 @@
-# How well the matrix is predicted. Distances are a further predictor where someone asked for them.
+# Predictions of the matrix of Dice, and the errors of these predictions. If `distances.predict` is
+# true, distances are features too.
 
 
 rule prediction:
@@ -6,13 +7,14 @@ rule prediction:
         table=rules.aggregate.output[0],
         ood=rules.ood.output[0],
         information=rules.information.output[0],
-        distances=rules.distances.output[0] if exists(rules.distances.output[0]) else [],
+        distances=rules.distances.output[0] if STUDY.distances.predict else [],
+        waves=rules.information.input,
     output:
-        directory(f"{RESULTS}/prediction.zarr"),
+        directory(f"{RESULTS}/{layout.PREDICTION}"),
     log:
-        f"{RESULTS}/logs/prediction.log",
+        LOGS["prediction"],
     benchmark:
-        f"{RESULTS}/benchmarks/prediction.tsv"
+        BENCHMARKS["prediction"]
     conda:
         ENVIRONMENT
     threads: 2
@@ -22,6 +24,14 @@ rule prediction:
     params:
         version=STAGES["prediction"],
         seed=STUDY.study.seed,
+        # The profiles of the conditions, see the rule `information`.
+        microscope=STUDY.microscope.transfer_params(),
+        train=STUDY.grid.axes(),
+        test=STUDY.test_axes,
+        specimens=TRAINED,
+        flat_power=STUDY.information.flat_power_A2,
+        draws=STUDY.information.draws,
+        waves=WEIGHTED_BY,
         bootstrap=STUDY.evaluation.bootstrap,
         confidence=STUDY.evaluation.confidence,
     script:

@@ -1,12 +1,12 @@
-# A look at a node as jobs find it: asked for by name, not part of `all`.
+# Checks of a node, which run as a job. To run the job, name its target: it is not part of `all`.
 rule preflight:
     output:
-        f"{RESULTS}/preflight.txt",
+        f"{RESULTS}/{layout.PREFLIGHT}",
     log:
-        f"{RESULTS}/logs/preflight.log",
+        LOGS["preflight"],
     benchmark:
-        f"{RESULTS}/benchmarks/preflight.tsv"
-    # The same node would say the same again.
+        BENCHMARKS["preflight"]
+    # No retries, since the same node would give the same result again.
     retries: 0
     conda:
         ENVIRONMENT

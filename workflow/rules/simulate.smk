@@ -1,24 +1,33 @@
+from passband.learning import memory_request
+
+# Memory [MB] and time [min] that a `simulate` job requests.
+SIMULATE_MB = memory_request.simulate_mb(STUDY)
+SIMULATE_MINUTES = memory_request.simulate_minutes(STUDY)
+
+
 rule simulate:
     output:
-        f"{RESULTS}/waves/{{specimen}}/{{split}}/{{shard}}.zarr.zip",
+        f"{RESULTS}/{layout.WAVES}",
     log:
-        f"{RESULTS}/logs/simulate/{{specimen}}/{{split}}/{{shard}}.log",
+        LOGS["simulate"],
     benchmark:
-        f"{RESULTS}/benchmarks/simulate/{{specimen}}/{{split}}/{{shard}}.tsv"
+        BENCHMARKS["simulate"]
     conda:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=lambda wildcards, attempt: SIMULATE_MB * attempt,
+        runtime=lambda wildcards, attempt: SIMULATE_MINUTES * attempt,
     params:
         version=STAGES["simulate"],
         seed=STUDY.study.seed,
-        specimen=lambda wildcards: inactive(STUDY.specimens[wildcards.specimen], "trained"),
-        # No path says what is in a file, and no date of it whether that has changed.
+        specimen=lambda wildcards: STUDY.specimens[wildcards.specimen].params(),
+        # The digest of the crystal file's content. The file's path and date do not show a change.
         crystal=lambda wildcards: STUDY.specimens[wildcards.specimen].content,
-        microscope=values(STUDY.microscope, "energy_kev", "pixel_size_A", "field_px"),
-        structures=structures_of_shard,
-        kept=f"{KEPT}/waves/{{specimen}}/{{split}}/{{shard}}.zarr.zip",
+        microscope=STUDY.microscope.exit_wave_params(),
+        structures=lambda wildcards: layout.structures_of_shard(
+            STUDY, wildcards.split, wildcards.shard
+        ),
+        cache=f"{RESULTS}/{layout.cache(layout.WAVES)}",
     script:
         "../scripts/simulate.py"

@@ -1,8 +1,8 @@
-# Jobs that somebody cancelled, or that SLURM preempted or has forgotten, would be waited for for ever.
+# Without this file, Snakemake waits without end for cancelled, preempted or forgotten jobs.
 import sys
 
-from passband import slurm
+from passband.jobs import slurm
 
-# Snakemake has imported every executor plugin by now, and starts the one it needs after this.
+# Snakemake has already imported all executor plugins, and starts the selected plugin later.
 if "snakemake_executor_plugin_slurm" in sys.modules:
     slurm.watch(sys.modules["snakemake_executor_plugin_slurm"])

@@ -1,14 +1,20 @@
+from passband.learning import memory_request
+
+# Memory [MB] that a `train` job requests, by architecture.
+TRAIN_MB = {name: memory_request.train_mb(STUDY, name) for name in STUDY.training.architectures}
+
+
 rule train:
     input:
         train=lambda wildcards: shards(wildcards.specimen, "train"),
         val=lambda wildcards: shards(wildcards.specimen, "val"),
     output:
-        weights=f"{RESULTS}/networks/{NETWORK}.safetensors",
-        history=f"{RESULTS}/networks/{NETWORK}.csv",
+        weights=f"{RESULTS}/{layout.WEIGHTS}",
+        history=f"{RESULTS}/{layout.HISTORY}",
     log:
-        f"{RESULTS}/logs/train/{NETWORK}.log",
+        LOGS["train"],
     benchmark:
-        f"{RESULTS}/benchmarks/train/{NETWORK}.tsv"
+        BENCHMARKS["train"]
     wildcard_constraints:
         specimen="|".join(map(re.escape, TRAINED)),
     conda:
@@ -20,11 +26,11 @@ rule train:
     params:
         version=STAGES["train"],
         seed=STUDY.study.seed,
-        microscope=IMAGING,
-        training=TRAINING,
+        microscope=STUDY.microscope.imaging_params(),
+        training=STUDY.training.params(STUDY.study.replicas_per_job),
         replicas=lambda wildcards: BATCHES[wildcards.batch],
-        kept=f"{KEPT}/networks/{NETWORK}.safetensors",
-        # The state an interrupted job goes on from: not an output, which Snakemake would delete.
-        unfinished=f"{RESULTS}/unfinished/{NETWORK}".replace("}/{", "}_{"),
+        cache=f"{RESULTS}/{layout.cache(layout.WEIGHTS)}",
+        # The saved state of an interrupted job. It is no output, since Snakemake would delete it.
+        checkpoints=f"{RESULTS}/{layout.CHECKPOINTS}",
     script:
         "../scripts/train.py"

@@ -1,35 +1,36 @@
-"""Gather all records into the study's table."""
+"""Gather all records of a study into its table."""
 
-from itertools import product
-
-from passband import jobs, table
+from passband.analysis import table
 from passband.grid import conditions
+from passband.jobs import job as jobs
+from passband.jobs import layout, reuse
+from passband.storage import datasets
 
-params = snakemake.params
 
-with jobs.job("aggregate", snakemake.log[0], snakemake.threads, snakemake.config) as job:
-    cells = [
-        table.Cell(
-            specimen,
-            architecture,
-            train.id,
-            tuple(replicas),
-            params.record.format(
-                specimen=specimen, architecture=architecture, condition=train.id, batch=batch
-            ),
+def main(snakemake):
+    params, output = snakemake.params, snakemake.output[0]
+    with jobs.job("aggregate", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+        attrs = reuse.attributes(job, snakemake, datasets.TABLE)
+        train, test = (
+            [condition.id for condition in conditions(axes)] for axes in (params.train, params.test)
         )
-        for specimen, architecture, train, (batch, replicas) in product(
-            params.specimens, params.architectures, conditions(params.train), params.batches.items()
+        cells = [
+            table.Cell(*trained.cell, trained.replicas, trained.path(params.record))
+            for trained in layout.training_jobs(
+                params.specimens, params.architectures, train, params.batches
+            )
+        ]
+        table.aggregate(
+            cells,
+            test,
+            list(job.study.specimens),
+            output,
+            attrs,
+            params.allow_incomplete,
+            snakemake.threads,
         )
-    ]
-    test = [condition.id for condition in conditions(params.test)]
-    table.aggregate(
-        cells,
-        test,
-        list(job.study.specimens),
-        snakemake.output[0],
-        job.provenance(snakemake.output[0]),
-        params.allow_incomplete,
-        snakemake.threads,
-    )
-    job.made = f"{len(snakemake.input)} of {len(cells)} records in {snakemake.output[0]}"
+        job.result = f"{len(snakemake.input)} of {len(cells)} records in {output}"
+
+
+if "snakemake" in globals():
+    main(snakemake)

@@ -1,10 +1,21 @@
 """Gather the distances of all specimens, architectures and test conditions."""
 
-from passband import distances, jobs, store
+from passband.analysis import distances
+from passband.jobs import job as jobs
+from passband.jobs import reuse
+from passband.storage import datasets
 
-with jobs.job("distances", snakemake.log[0], snakemake.threads, snakemake.config) as job:
-    gathered = distances.gather([store.read(part, store.DISTANCES) for part in snakemake.input])
-    store.write(gathered, snakemake.output[0], store.DISTANCES, job.provenance(snakemake.output[0]))
-    job.made = (
-        f"{gathered.sizes['train']} × {gathered.sizes['test']} pairs in {snakemake.output[0]}"
-    )
+
+def main(snakemake):
+    output = snakemake.output[0]
+    with jobs.job("distances", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+        attrs = reuse.attributes(job, snakemake, datasets.DISTANCES)
+        parts = [datasets.read(part, datasets.DISTANCES) for part in snakemake.input]
+        gathered = distances.gather(parts)
+        datasets.write(gathered, output, datasets.DISTANCES, attrs)
+        sizes = gathered.sizes
+        job.result = f"{sizes['train']} × {sizes['test']} pairs in {output}"
+
+
+if "snakemake" in globals():
+    main(snakemake)

@@ -1,45 +1,42 @@
-"""Measure the distances of one specimen's networks to some test conditions, of every specimen."""
+"""Measure the distances between one specimen's networks and a part of the test conditions."""
 
-from passband import PassbandError, config, devices, distances, jobs, networks, store
-from passband.examples import Camera, Split
+from passband import PassbandError, config
+from passband.analysis import distances
 from passband.grid import Condition, conditions
+from passband.imaging.acquisition import Acquisition
+from passband.jobs import job as jobs
+from passband.jobs import reuse
+from passband.learning import devices, networks
+from passband.learning.replicas import load_first_network, load_test_splits
+from passband.storage import datasets
 
-params, wildcards = snakemake.params, snakemake.wildcards
-name = " ".join(["distances", *wildcards])
 
-with jobs.job(
-    name, snakemake.log[0], snakemake.threads, snakemake.config, snakemake.resources.runtime
-) as job:
-    if not snakemake.input.weights:
-        raise PassbandError("study.allow_incomplete = true: no network to compare is there yet")
-    device = devices.device()
-    microscope = config.Microscope(**params.microscope)
-    _, metadata = networks.load(snakemake.input.weights[0])
-    camera = Camera.of(microscope, metadata["normalisation"], device)
-    splits = {
-        specimen: Split.load(files, (params.seed, specimen, "test"), microscope, device).first(
-            params.structures
-        )
-        for specimen, files in params.waves.items()
-    }
-    finished = set(snakemake.input.weights)
+def main(snakemake):
+    params, wildcards = snakemake.params, snakemake.wildcards
+    name, runtime = " ".join(["distances", *wildcards]), snakemake.resources.runtime
+    with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
+        if not snakemake.input.weights:
+            raise PassbandError("study.allow_incomplete = true: no network is trained yet")
+        attrs = reuse.attributes(job, snakemake, datasets.DISTANCES)
+        device, microscope = devices.device(), config.Microscope(**params.microscope)
+        _, metadata = networks.load(snakemake.input.weights[0])
+        acquisition = Acquisition.from_microscope(microscope, metadata.normalisation, device)
+        splits = load_test_splits(params.waves, params.seed, microscope, device, params.structures)
+        finished, architecture = set(snakemake.input.weights), wildcards.architecture
 
-    def load(specimen, condition):
-        of = {"specimen": specimen, "condition": condition.id}
-        of |= {"architecture": wildcards.architecture}
-        if (path := params.network.format(**of)) not in finished:
-            return None
-        replicas, _ = networks.load(path, of)
-        return networks.restore(wildcards.architecture, next(iter(replicas.values())))
+        def load(specimen, condition):
+            cell = specimen, architecture, condition.id
+            return load_first_network(params.network, cell, finished)
 
-    train, test = conditions(params.train), [Condition.parse(id) for id in params.test]
-    measured = distances.distances(
-        load, wildcards.specimen, train, test, camera, splits, metadata["precision"], job.progress
-    )
-    attrs = {"specimen": wildcards.specimen, "architecture": wildcards.architecture}
-    attrs |= job.provenance(snakemake.output[0])
-    store.write(measured, snakemake.output[0], store.DISTANCES, attrs)
-    pairs = measured.sizes["test_specimen"] * len(train) * len(test)
-    job.made = (
-        f"{pairs} pairs of {len(next(iter(splits.values())))} structures in {snakemake.output[0]}"
-    )
+        train, test = conditions(params.train), [Condition.parse(id) for id in params.test]
+        grid = train, test, acquisition, splits, metadata.precision
+        measured = distances.distances(load, wildcards.specimen, *grid, job.progress)
+        attrs |= {"specimen": wildcards.specimen, "architecture": architecture}
+        datasets.write(measured, snakemake.output[0], datasets.DISTANCES, attrs)
+        pairs = len(splits) * len(train) * len(test)
+        structures = len(splits[wildcards.specimen])
+        job.result = f"{pairs} pairs of {structures} structures in {snakemake.output[0]}"
+
+
+if "snakemake" in globals():
+    main(snakemake)

@@ -1,58 +1,44 @@
-"""Test one job's networks on every test condition, computing only the cells not yet known."""
+"""Test one job's networks under all test conditions, and keep an earlier record's valid cells."""
 
 import json
 
-from passband import config, devices, evaluation, jobs, networks, store, table
-from passband.examples import Camera, Split
+from passband import config
 from passband.grid import conditions
-from passband.seeds import digest
+from passband.jobs import job as jobs
+from passband.jobs import reuse
+from passband.learning.replicas import TrainedReplicas
+from passband.storage import atomic, datasets
 
-params, wildcards = snakemake.params, snakemake.wildcards
-name = " ".join(["evaluate", *wildcards])
 
-with jobs.job(
-    name, snakemake.log[0], snakemake.threads, snakemake.config, snakemake.resources.runtime
-) as job:
-    device = devices.device()
-    of = {key: wildcards[key] for key in ("specimen", "architecture", "condition")}
-    weights, metadata = networks.load(snakemake.input.weights, of)
-    microscope = config.Microscope(**params.microscope)
-    camera = Camera.of(microscope, metadata["normalisation"], device)
-    splits = {
-        specimen: Split.load(files, (params.seed, specimen, "test"), microscope, device)
-        for specimen, files in params.waves.items()
-    }
-    how = {key: metadata[key] for key in ("architecture", "normalisation", "precision")}
-    counted_by = [params.version, params.microscope, how, devices.describe(device)]
-    fingerprint = networks.fingerprint(weights)
-    contexts = {
-        specimen: digest(counted_by, fingerprint, split.digest)
-        for specimen, split in splits.items()
-    }
-    test = conditions(params.test)
-    known = table.known(params.kept, contexts)
-    if known is not None and table.covers(known, list(weights), list(splits), test):
-        store.link(params.kept, snakemake.output[0])
-        job.leave(f"{len(weights)} network(s) on all conditions in {snakemake.output[0]}")
-    record = evaluation.evaluate(
-        {r: networks.restore(metadata["architecture"], state) for r, state in weights.items()},
-        camera,
-        splits,
-        test,
-        job.study.evaluation.batch_size,  # no param, since it changes no result
-        metadata["precision"],
-        known,
-        job.progress,
-    )
-    for variable, key in (("val_loss", "val_loss"), ("best_epoch", "epoch")):
-        record[variable] = ("replica", [metadata["best"][str(r)][key] for r in weights])
-    attrs = job.provenance(snakemake.output[0]) | of | {"contexts": json.dumps(contexts)}
-    store.write(record, params.kept, store.RECORD, attrs)
-    store.link(params.kept, snakemake.output[0])
-    taken = [] if known is None else set(known.test.values) & set(record.test.values)
-    taken = len(taken) * (0 if known is None else known.sizes["test_specimen"])
-    cells = record.sizes["test_specimen"] * record.sizes["test"]
-    job.made = (
-        f"{len(weights)} network(s) on {cells} conditions, {cells - taken} of them computed, "
-        f"in {snakemake.output[0]}"
-    )
+def main(snakemake):
+    params, wildcards, output = snakemake.params, snakemake.wildcards, snakemake.output[0]
+    name = " ".join(["evaluate", *wildcards])
+    with jobs.job(
+        name, snakemake.log[0], snakemake.threads, snakemake.config, snakemake.resources.runtime
+    ) as job:
+        cell = {key: wildcards[key] for key in ("specimen", "architecture", "condition")}
+        microscope = config.Microscope(**params.microscope)
+        trained = TrainedReplicas.load(
+            snakemake.input.weights, cell, microscope, params.seed, params.waves
+        )
+        contexts = trained.contexts(params.version, params.microscope)
+        test, replicas = conditions(params.test), list(trained.weights)
+        known = reuse.record(job, params.cache, output, contexts, replicas, test)
+        # The batch size does not change results, so it is not a param of the rule.
+        batch_size = job.study.evaluation.batch_size
+        record = trained.evaluate(test, batch_size, known, job.progress)
+        attrs = job.provenance(output) | cell | {"contexts": json.dumps(contexts)}
+        datasets.write(record, params.cache, datasets.RECORD, attrs)
+        atomic.link(params.cache, output)
+        kept = 0
+        if known is not None:
+            kept = len({*known.test.values} & {*record.test.values}) * known.sizes["test_specimen"]
+        number = record.sizes["test_specimen"] * record.sizes["test"]
+        job.result = (
+            f"{len(replicas)} network(s) on {number} conditions, {number - kept} of them "
+            f"computed, in {output}"
+        )
+
+
+if "snakemake" in globals():
+    main(snakemake)

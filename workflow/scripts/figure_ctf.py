@@ -1,13 +1,20 @@
 """Draw the transfer functions of the training grid."""
 
-from passband import config, figures, jobs
+from passband import config
+from passband.figures import ctf, style
 from passband.grid import conditions
+from passband.jobs import job as jobs
 
-params = snakemake.params
 
-with jobs.job("figure_ctf", snakemake.log[0], snakemake.threads, snakemake.config) as job:
-    figure = figures.ctf_curves(
-        conditions(params.train), config.Microscope(**params.microscope), params.palette
-    )
-    figures.save(figure, snakemake.output, params.dpi)
-    job.made = snakemake.output[0]
+def main(snakemake):
+    params = snakemake.params
+    with jobs.job("figure_ctf", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+        figure = ctf.ctf_curves(
+            conditions(params.train), config.Microscope(**params.microscope), params.palette
+        )
+        style.save(figure, snakemake.output, params.dpi)
+        job.result = snakemake.output[0]
+
+
+if "snakemake" in globals():
+    main(snakemake)

@@ -1,17 +1,35 @@
-"""Draw a figure of the OOD metrics: the one that the rule is called after."""
+"""Draw the figure of OOD metrics or predictions that the rule's name contains."""
 
-from passband import figures, jobs, store
+from passband.figures import generalization, prediction, specimen_shift, style
+from passband.jobs import job as jobs
+from passband.storage import datasets
 
-params = snakemake.params
+# The function of each figure, by the figure's name, which is part of the rule's name.
+FIGURES = {
+    "matrix": generalization.matrix,
+    "metrics": generalization.metrics,
+    "decay": generalization.decay,
+    "structure": specimen_shift.structure,
+    "prediction": prediction.prediction,
+    "smoothness": prediction.smoothness,
+    "design": prediction.design,
+}
 
-with jobs.job(snakemake.rule, snakemake.log[0], snakemake.threads, snakemake.config) as job:
-    draw = getattr(figures, snakemake.rule.removeprefix("figure_"))
-    kinds = {
-        "ood": store.OOD,
-        "information": store.INFORMATION,
-        "distances": store.DISTANCES,
-        "prediction": store.PREDICTION,
-    }
-    data = [store.read(path, kinds[name]) for name, path in snakemake.input.items()]
-    figures.save(draw(*data, params.palette), snakemake.output, params.dpi)
-    job.made = snakemake.output[0]
+
+def main(snakemake):
+    params = snakemake.params
+    with jobs.job(snakemake.rule, snakemake.log[0], snakemake.threads, snakemake.config) as job:
+        draw = FIGURES[snakemake.rule.removeprefix("figure_")]
+        kinds = {
+            "ood": datasets.OOD,
+            "information": datasets.INFORMATION,
+            "distances": datasets.DISTANCES,
+            "prediction": datasets.PREDICTION,
+        }
+        data = [datasets.read(path, kinds[name]) for name, path in snakemake.input.items()]
+        style.save(draw(*data, params.palette), snakemake.output, params.dpi)
+        job.result = snakemake.output[0]
+
+
+if "snakemake" in globals():
+    main(snakemake)

@@ -1,26 +1,43 @@
-"""Write the images of a specimen's split under one condition, one draw of their noise."""
+"""Write the images of a specimen's split under one condition, with one draw of noise."""
 
-from passband import config, dataset, devices, jobs, store
-from passband.examples import Camera, Split
+import re
+
+from passband import config
 from passband.grid import Condition
+from passband.imaging import export as dataset
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.jobs import job as jobs
+from passband.jobs import reuse
+from passband.learning import devices
+from passband.storage import datasets
 
-params, wildcards = snakemake.params, snakemake.wildcards
-name = " ".join(["images", *filter(None, wildcards)])
 
-with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
-    device = devices.device()
-    microscope = config.Microscope(**params.microscope)
-    camera = Camera.of(microscope, job.study.training.normalisation, device)  # not in the counts
-    names = (params.seed, wildcards.specimen, wildcards.split)
-    split = Split.load(snakemake.input, names, microscope, device, instances=True)
-    draw = int(wildcards.draw.removeprefix("_draw") or 0)
-    images = dataset.images(camera, split, Condition.parse(wildcards.condition), draw)
-    store.write(
-        images,
-        snakemake.output[0],
-        store.IMAGES,
-        job.provenance(snakemake.output[0]) | {"device": devices.describe(device)},
-        {"structure": 1},
-        {"structure": min(len(split), dataset.IMAGES_PER_SHARD)},
-    )
-    job.made = f"{len(split)} images in {snakemake.output[0]}"
+def main(snakemake):
+    params, wildcards = snakemake.params, snakemake.wildcards
+    name = " ".join(["images", *filter(None, wildcards)])
+    with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
+        attrs = reuse.attributes(job, snakemake, datasets.IMAGES)
+        device = devices.device()
+        microscope = config.Microscope(**params.microscope)
+        normalisation = job.study.training.normalisation  # this has no effect on counts
+        camera = Acquisition.from_microscope(microscope, normalisation, device)
+        names = (params.seed, wildcards.specimen, wildcards.split)
+        split = Split.load(snakemake.input, names, microscope, device, instances=True)
+        # The end of the file's name: empty, or for example _replica1_draw3.
+        whose = [int(number) for number in re.findall(r"\d+", wildcards.whose)]
+        replica, draw = whose or (None, 0)
+        images = dataset.images(camera, split, Condition.parse(wildcards.condition), draw, replica)
+        datasets.write(
+            images,
+            snakemake.output[0],
+            datasets.IMAGES,
+            attrs | {"device": devices.describe(device)},
+            {"structure": 1},
+            {"structure": min(len(split), dataset.IMAGES_PER_SHARD)},
+        )
+        job.result = f"{len(split)} images in {snakemake.output[0]}"
+
+
+if "snakemake" in globals():
+    main(snakemake)

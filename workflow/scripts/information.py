@@ -2,36 +2,41 @@
 
 import numpy as np
 
-from passband import config, information, jobs, store
+from passband import config
+from passband.analysis import information
 from passband.grid import conditions
+from passband.jobs import job as jobs
+from passband.jobs import reuse
+from passband.specimens import exit_waves
+from passband.storage import datasets
 
-params = snakemake.params
 
-with jobs.job("information", snakemake.log[0], snakemake.threads, snakemake.config) as job:
-    microscope = config.Microscope(**params.microscope)
-    spectra = {}
-    if "flat" in params.weights:
-        spectra["flat"] = (np.array([0.0]), np.array([params.flat_power]))
-    for specimen, files in params.waves.items():
-        expected = {"specimen": specimen, "split": "train", "seed": params.seed}
-        parts = [
-            store.read_many([file], store.WAVES, "structure", expected, ["power"]).power
-            for file in files
-        ]
-        number = sum(power.sizes["structure"] for power in parts)
-        mean = sum(power.sum("structure") for power in parts) / number
-        spectra[specimen] = (mean.q.values, microscope.sampling.density(mean.values))
-    metrics = information.metrics(
-        conditions(params.train),
-        conditions(params.test),
-        microscope,
-        params.samples,
-        spectra,
-        params.seed,
-        params.draws,
-        params.bands,
-    )
-    store.write(
-        metrics, snakemake.output[0], store.INFORMATION, job.provenance(snakemake.output[0])
-    )
-    job.made = f"{metrics.sizes['train']} × {metrics.sizes['test']} pairs in {snakemake.output[0]}"
+def main(snakemake):
+    params = snakemake.params
+    with jobs.job("information", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+        attrs = reuse.attributes(job, snakemake, datasets.INFORMATION)
+        microscope = config.Microscope(**params.microscope)
+        spectra = {}
+        if "flat" in params.weights:
+            spectra["flat"] = (np.array([0.0]), np.array([params.flat_power]))
+        for specimen, files in params.waves.items():
+            mean = exit_waves.mean_power(files, (params.seed, specimen, "train"))
+            spectra[specimen] = (mean.q.values, microscope.sampling.density(mean.values))
+        metrics = information.metrics(
+            conditions(params.train),
+            conditions(params.test),
+            microscope,
+            params.samples,
+            spectra,
+            params.seed,
+            params.draws,
+            params.bands,
+        )
+        datasets.write(metrics, snakemake.output[0], datasets.INFORMATION, attrs)
+        job.result = (
+            f"{metrics.sizes['train']} × {metrics.sizes['test']} pairs in {snakemake.output[0]}"
+        )
+
+
+if "snakemake" in globals():
+    main(snakemake)

@@ -1,22 +1,32 @@
 """Compute the OOD metrics of the study's table."""
 
-from passband import jobs, ood, store
+from passband.analysis import ood
+from passband.jobs import job as jobs
+from passband.jobs import reuse
+from passband.storage import datasets
 
-params = snakemake.params
 
-# The numerical libraries have one thread: the metrics have threads of their own.
-with jobs.job("ood", snakemake.log[0], 1, snakemake.config) as job:
-    with store.reading(snakemake.input.table, store.TABLE) as table:
-        metrics = ood.metrics(
-            table,
-            store.read(snakemake.input.information, store.INFORMATION),
-            params.bootstrap,
-            params.confidence,
-            params.seed,
-            job.progress,
-            snakemake.threads,
-        )
-    store.write(metrics, snakemake.output[0], store.OOD, job.provenance(snakemake.output[0]))
-    for name in ("id", "ood"):
-        job.log(f"mean {name} Dice {float(metrics[name].mean()):.3f}")
-    job.made = f"{len(metrics.data_vars)} variables in {snakemake.output[0]}"
+def main(snakemake):
+    params = snakemake.params
+
+    # The numerical libraries have one thread each, since the metrics use their own threads.
+    with jobs.job("ood", snakemake.log[0], 1, snakemake.config) as job:
+        attrs = reuse.attributes(job, snakemake, datasets.OOD)
+        with datasets.open_checked(snakemake.input.table, datasets.TABLE) as table:
+            metrics = ood.metrics(
+                table,
+                datasets.read(snakemake.input.information, datasets.INFORMATION),
+                params.bootstrap,
+                params.confidence,
+                params.seed,
+                job.progress,
+                snakemake.threads,
+            )
+        datasets.write(metrics, snakemake.output[0], datasets.OOD, attrs)
+        for name in ("id", "ood"):
+            job.log(f"mean {name} Dice {float(metrics[name].mean()):.3f}")
+        job.result = f"{len(metrics.data_vars)} variables in {snakemake.output[0]}"
+
+
+if "snakemake" in globals():
+    main(snakemake)

@@ -1,33 +1,39 @@
-"""Judge how well the matrix is predicted, how smooth it is, and what to train."""
+"""Predict the matrix of Dice, compute its smoothness, and choose networks to train."""
 
-import xarray as xr
+from passband import config
+from passband.analysis.profiles import profiles_of_specimens
+from passband.jobs import job as jobs
+from passband.jobs import reuse
+from passband.prediction.assessment import assess
+from passband.reports import summaries
+from passband.storage import datasets
 
-from passband import completion, design, jobs, prediction, smoothness, store
 
-params, files = snakemake.params, snakemake.input
+def main(snakemake):
+    params, files = snakemake.params, snakemake.input
+    with jobs.job("prediction", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+        attrs = reuse.attributes(job, snakemake, datasets.PREDICTION)
+        metrics = datasets.read(files.ood, datasets.OOD)
+        information = datasets.read(files.information, datasets.INFORMATION)
+        distances = datasets.read(files.distances, datasets.DISTANCES) if files.distances else None
+        profiles = profiles_of_specimens(
+            params.specimens,
+            [params.train, params.test],
+            config.Microscope(**params.microscope),
+            params.waves,
+            params.seed,
+            params.flat_power,
+            params.draws,
+        )
+        with datasets.open_checked(files.table, datasets.TABLE) as table:
+            stores = table, metrics, information, distances, profiles
+            sampled = params.bootstrap, params.confidence, params.seed
+            result = assess(*stores, *sampled, job.progress, snakemake.threads)
+        datasets.write(result, snakemake.output[0], datasets.PREDICTION, attrs)
+        for line in summaries.prediction(result).splitlines():
+            job.log(line)
+        job.result = f"{len(result.data_vars)} variables in {snakemake.output[0]}"
 
-with jobs.job("prediction", snakemake.log[0], snakemake.threads, snakemake.config) as job:
-    metrics = store.read(files.ood, store.OOD)
-    information = store.read(files.information, store.INFORMATION)
-    distances = store.read(files.distances, store.DISTANCES) if files.distances else None
-    sampled = {"confidence": params.confidence, "seed": params.seed}
-    predicted = prediction.predict(
-        metrics,
-        information,
-        distances,
-        params.bootstrap,
-        **sampled,
-        progress=job.progress,
-        threads=snakemake.threads,
-    )
-    along = smoothness.monotonicity(metrics, information, params.bootstrap, **sampled)
-    with store.reading(files.table, store.TABLE) as table:
-        steps = smoothness.steps(table)
-        replicas = table.sizes["replica"]
-    chosen = design.design(metrics, information, predicted, params.seed)
-    rest = completion.completion(metrics, information, replicas, params.seed, job.progress)
-    result = xr.merge([predicted, along, steps, chosen, rest], combine_attrs="drop")
-    store.write(result, snakemake.output[0], store.PREDICTION, job.provenance(snakemake.output[0]))
-    for line in prediction.summary(result).splitlines():
-        job.log(line)
-    job.made = f"{len(result.data_vars)} variables in {snakemake.output[0]}"
+
+if "snakemake" in globals():
+    main(snakemake)

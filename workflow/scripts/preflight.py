@@ -1,13 +1,21 @@
-"""Check the node that this runs on; a check that fails is in the log, and leaves no report."""
+"""Check this node. If a check fails, the results are in the log only, and no report is written."""
 
 from pathlib import Path
 
-from passband import jobs, preflight, store
+from passband.jobs import job as jobs
+from passband.jobs import preflight
+from passband.storage import atomic
 
-with jobs.job("preflight", snakemake.log[0], snakemake.threads, snakemake.config) as job:
-    found = preflight.run(job.study, Path(snakemake.output[0]).parent, snakemake.threads)
-    job.log(f"this node:\n{preflight.table(found)}")
-    preflight.demand(found)
-    with store.replacing(snakemake.output[0]) as beside:
-        beside.write_text(preflight.table(found) + "\n", encoding="utf-8")
-    job.made = f"{len(found)} checks, none failed, in {snakemake.output[0]}"
+
+def main(snakemake):
+    with jobs.job("preflight", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+        found = preflight.run(job.study, Path(snakemake.output[0]).parent, snakemake.threads)
+        job.log(f"this node:\n{preflight.table(found)}")
+        preflight.raise_on_failure(found)
+        with atomic.replacing(snakemake.output[0]) as beside:
+            beside.write_text(preflight.table(found) + "\n", encoding="utf-8")
+        job.result = f"{len(found)} checks without failure in {snakemake.output[0]}"
+
+
+if "snakemake" in globals():
+    main(snakemake)

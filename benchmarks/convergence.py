@@ -1,0 +1,155 @@
+"""Measure the error of exit waves for several pixel sizes of multislice and slice thicknesses.
+
+The reference wave is computed with the same slices and with pixels of 0.04 Å. A wave of abTEM with
+pixels of 0.05 Å is compared with the reference wave too. The error of a wave ψ is rms|Δψ| / rms|ψ −
+mean ψ| over spatial frequencies from 0 to an aperture. The table shows, for each material, the
+largest error of its structures.
+"""
+
+import argparse
+from pathlib import Path
+
+import abtem
+import numpy as np
+from harness import Table
+from matplotlib.figure import Figure
+
+from passband import seeds
+from passband.config import Diameter, Microscope, Specimen
+from passband.optics import ctf
+from passband.optics.sampling import Sampling
+from passband.specimens import multislice
+from passband.specimens import structures as specimen
+from passband.specimens.multislice import Multislice
+
+MATERIALS = ("Au", "Pt", "CeO2")
+PIXELS_A = (0.3, 0.2, 0.15, 0.12, 0.09, 0.075, 0.06)
+SLICES_A = (4.0, 2.0, 1.0, 0.5, 0.25)
+REFERENCE_A, REFERENCE_SLICE_A = 0.04, 0.125
+ENERGY_EV = 300e3
+APERTURES_MRAD = (10, 18)
+GOAL = 0.02
+
+
+def structures(material: str, grid: Sampling, number: int, diameter: Diameter) -> list:
+    """Return the atoms of random structures: particles of a material on 1 nm of carbon."""
+    # Materials that are compounds have no surface energies.
+    shape = "sphere" if material == "CeO2" else "wulff"
+    drawn = Specimen(material=material, diameter_nm=diameter, shape=shape)
+    return [
+        specimen.draw(drawn, grid, seeds.generator("convergence", k)).atoms for k in range(number)
+    ]
+
+
+def error(found: np.ndarray, reference: np.ndarray, grid: Sampling, alpha_mrad: float) -> float:
+    """Return the error of a wave's spectrum up to an aperture, relative to the scattered wave."""
+    q, _ = grid.frequencies()
+    within = (q > 0) & (q <= alpha_mrad * 1e-3 / ctf.wavelength(ENERGY_EV))
+    return float(np.linalg.norm((found - reference)[within]) / np.linalg.norm(reference[within]))
+
+
+def image(spectrum: np.ndarray, grid: Sampling, alpha_mrad: float) -> np.ndarray:
+    """Return the image at 10 nm underfocus through an aperture. Vacuum has the intensity 1."""
+    q, _ = grid.frequencies()
+    wavelength = ctf.wavelength(ENERGY_EV)
+    lens = np.exp(1j * np.pi * wavelength * 100 * q**2) * (q <= alpha_mrad * 1e-3 / wavelength)
+    return np.abs(grid.restore(spectrum * lens)) ** 2
+
+
+def with_slices(grid: Sampling, thickness_A: float, atoms) -> np.ndarray:
+    """Return the exit wave for a given slice thickness."""
+    before, multislice.SLICE_A = multislice.SLICE_A, thickness_A
+    try:
+        return Multislice(grid, ENERGY_EV).wave(atoms)
+    finally:
+        multislice.SLICE_A = before
+
+
+def abtems(atoms, pixel_A: float) -> np.ndarray:
+    """Return abTEM's exit wave with the same slices."""
+    potential = abtem.Potential(
+        atoms, sampling=pixel_A, slice_thickness=multislice.SLICE_A, projection="infinite"
+    )
+    with abtem.config.set({"fft": "numpy"}):
+        return abtem.PlaneWave(energy=ENERGY_EV).multislice(potential, lazy=False).array
+
+
+def draw(pixels: dict, slices: dict, auto_A: float, path: Path) -> None:
+    """Draw the largest error of each material over pixel size and over slice thickness."""
+    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    styles = zip(MATERIALS, ("#0072B2", "#D55E00", "#009E73"), "os^", strict=True)
+    for material, colour, marker in styles:
+        label = material.replace("O2", "O₂")
+        for axes, values in ((left, pixels[material]), (right, slices[material])):
+            x, y = zip(*sorted(values.items()), strict=True)
+            axes.loglog(x, 100 * np.array(y), color=colour, marker=marker, ms=4, label=label)
+    for axes, ticks in ((left, (0.06, *PIXELS_A[4::-1])), (right, SLICES_A)):
+        axes.axhline(100 * GOAL, color="0.5", lw=0.8, ls="--")
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+    left.axvline(auto_A, color="0.5", lw=0.8, ls=":")
+    left.text(
+        auto_A * 1.04, 0.96, "auto", transform=left.get_xaxis_transform(), va="top", fontsize=8
+    )
+    right.axvline(multislice.SLICE_A, color="0.5", lw=0.8, ls=":")
+    ticks = [0.05, 0.1, 0.2, 0.5, 1, 2, 5]
+    left.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    left.set_xlabel("pixel of multislice (Å)")
+    right.set_xlabel("thickness of a slice (Å)")
+    left.set_ylabel(f"error of the wave up to\n{APERTURES_MRAD[-1]} mrad (%), worst structure")
+    left.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one small structure, in seconds")
+    parser.add_argument("--figure", type=Path, help="file of the figure, such as a.png")
+    options = parser.parse_args()
+    quick = options.quick
+    microscope = Microscope(field_px=48 if quick else 128)
+    grid, auto = microscope.sampling, microscope.multislice
+    diameter = Diameter(mean=0.8, std=0.1, min=0.6, max=1.0) if quick else Diameter()
+    number, materials = (1, MATERIALS[:1]) if quick else (8, MATERIALS)
+    pixels, slices, table = {}, {}, Table()
+    for material in materials:
+        pixels[material] = dict.fromkeys(PIXELS_A[:: 3 if quick else 1], 0.0)
+        slices[material] = dict.fromkeys(SLICES_A[:: 2 if quick else 1], 0.0)
+        worst = dict.fromkeys(APERTURES_MRAD, 0.0)
+        contrast = change = of_abtem = before = 0.0
+        alpha = APERTURES_MRAD[-1]
+        for atoms in structures(material, grid, number, diameter):
+            reference = grid.crop(Multislice(grid.finer(REFERENCE_A), ENERGY_EV).wave(atoms))
+            found = grid.crop(Multislice(auto, ENERGY_EV).wave(atoms))
+            for each in worst:
+                worst[each] = max(worst[each], error(found, reference, grid, each))
+            seen, true = image(found, grid, alpha), image(reference, grid, alpha)
+            contrast = max(contrast, abs(seen.std() / true.std() - 1))
+            change = max(change, float(np.sqrt(np.mean((seen - true) ** 2)) / true.std()))
+            of_abtem = max(of_abtem, error(grid.crop(abtems(atoms, 0.05)), reference, grid, alpha))
+            before = max(before, error(grid.crop(abtems(atoms, 0.3)), reference, grid, alpha))
+            for pixel, known in pixels[material].items():
+                wave = Multislice(grid.finer(pixel), ENERGY_EV).wave(atoms)
+                pixels[material][pixel] = max(known, error(grid.crop(wave), reference, grid, alpha))
+            thin = grid.crop(with_slices(auto, REFERENCE_SLICE_A, atoms))
+            for thickness, known in slices[material].items():
+                wave = grid.crop(with_slices(auto, thickness, atoms))
+                slices[material][thickness] = max(known, error(wave, thin, grid, alpha))
+        where = f"{material}, {auto.pixel_A:.3f} Å"
+        for each, value in worst.items():
+            table.row(f"{where}: error of the wave up to {each} mrad [%]", 100 * GOAL, 100 * value)
+        table.row(f"{where}: error of std(I) [%]", 100 * GOAL, 100 * contrast)
+        table.row(f"{where}: rms ΔI / std(I) [%]", None, 100 * change)
+        thick = 100 * slices[material][1.0]
+        table.row(f"{where}: error with slices of 1 Å, relative to 0.125 Å [%]", None, thick)
+        table.row(f"{material}: error of abTEM with pixels of 0.05 Å [%]", None, 100 * of_abtem)
+        table.row(f"{material}: error of abTEM with pixels of 0.3 Å [%]", None, 100 * before)
+        for pixel, value in pixels[material].items():
+            table.row(f"{material}, {pixel:g} Å: error up to {alpha} mrad [%]", None, 100 * value)
+    if options.figure:
+        draw(pixels, slices, auto.pixel_A, options.figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,449 @@
+"""Information metrics: functions of the contrast transfer of one condition or of two conditions.
+
+The paper names an information-transfer metric ε(χ) and an overlap metric σ(χ, χ′) of the transfer
+T(q). The expressions in this module are Passband's own, not the paper's; `docs/metrics.md` explains
+each expression. To add a metric, write a function and register it with :func:`register`. The metric
+is then computed, stored and drawn like all other metrics. Every job reads the names of all metrics,
+so this module imports slow libraries only inside the functions that compute metrics.
+
+Signal and noise: linear imaging of a wave ψ̄(1 + a + ib) gives the contrast 2b(q)T(q). If P(q) is
+the power spectral density of b [Å²], with ∫P d²q = ⟨b²⟩, the power spectral density of the contrast
+is 4PT². The electron counts of a pixel have a Poisson distribution. A pixel of area p has p·dose
+electrons on average, so the pixel's contrast has the variance 1/(p·dose). The noise of different
+pixels is independent, so the noise has a flat power spectral density of 1/dose [Å²]. The spectral
+signal-to-noise ratio is the power spectral density of the contrast divided by that of the noise,
+s(q) = 4·dose·P(q)·T(q)².
+
+Integrals are over the two-dimensional plane of spatial frequencies up to the band limit of the exit
+waves. For round lenses, T depends only on |q|, so d²q = 2πq dq. For lenses that are not round, the
+integrals also include the azimuth.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from passband.grid import Condition, coordinates
+from passband.optics import ctf
+from passband.optics.jitter import NUMBERS
+from passband.seeds import stratified_normal
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from passband.config import Microscope
+
+#: Largest number of elements of one array over (conditions, frequencies) that is computed at a time
+#: (8 MB), and largest number of elements of all cached transfer functions (256 MB).
+_AT_ONCE, _KEPT = 2**20, 2**25
+
+
+@dataclass(frozen=True)
+class View:
+    """The linear imaging of a specimen under several conditions.
+
+    Attributes
+    ----------
+    T : (conditions, frequencies) float64 array
+        Linear transfer T, from the exit wave to the electron counts. For a lens that is not round,
+        each frequency has its own |q| and φ.
+    dose : (conditions,) float64 array
+        Dose under each condition [e/Å²].
+    power : (frequencies,) float64 array
+        Power spectral density P of b, the wave's linear phase contrast [Å²].
+    area : (frequencies,) float64 array
+        d²q, the area of each frequency in an integral over the plane [1/Å²].
+    """
+
+    T: np.ndarray
+    dose: np.ndarray
+    power: np.ndarray
+    area: np.ndarray
+
+    @cached_property
+    def u(self) -> np.ndarray:
+        """w d²q, for integrals with the weight w = P, the specimen's power spectral density."""
+        return self.power * self.area
+
+    @cached_property
+    def T2(self) -> np.ndarray:
+        """T², the square of the linear transfer T."""
+        return self.T**2
+
+    @cached_property
+    def s(self) -> np.ndarray:
+        """Spectral signal-to-noise ratio s = 4·dose·P·T² [1]."""
+        return 4 * self.dose[:, None] * self.power * self.T2
+
+    @cached_property
+    def bits(self) -> np.ndarray:
+        """½log₂(1 + s), the information at each frequency (Shannon's capacity)."""
+        return np.log2(1 + self.s) / 2
+
+    @cached_property
+    def W(self) -> np.ndarray:
+        """Wiener filter W = T/(T² + 1/(4·dose·P)): W/2 times the contrast estimates b best."""
+        return 4 * self.dose[:, None] * self.power * self.T / (1 + self.s)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Views of a specimen under training and test conditions; arrays are (train, test)."""
+
+    train: View
+    test: View
+
+    @cached_property
+    def unsigned(self) -> "Pair":
+        """This pair of views with |T| and |T′|, as if all contrast reversals were corrected."""
+        return Pair(*(replace(view, T=np.abs(view.T)) for view in (self.train, self.test)))
+
+    @cached_property
+    def shared_bits(self) -> np.ndarray:
+        """½∫log₂(1 + min(s, s′)) d²q [bits/Å²]."""
+        return _least(self.train.bits, self.test.bits, self.test.area)
+
+    @cached_property
+    def cross(self) -> np.ndarray:
+        """K = ∫wWT′ d²q: covariance of b and its estimate under the test condition."""
+        return (self.train.W * self.test.u) @ self.test.T.T
+
+    @cached_property
+    def power(self) -> np.ndarray:
+        """V = ∫wW²T′² d²q + ∫W² d²q/(4·dose′): the power of the estimate, from signal and noise."""
+        W2 = self.train.W**2
+        signal = (W2 * self.test.u) @ self.test.T2.T
+        return signal + np.outer(W2 @ self.test.area, 1 / (4 * self.test.dose))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """An information metric: its registered function, and the unit of the function's values."""
+
+    function: Callable[..., np.ndarray]
+    units: str
+
+    @property
+    def attrs(self) -> dict[str, str]:
+        """Attributes of the variable that has the metric's values in a data set."""
+        words = self.function.__doc__ or self.function.__name__
+        return {"units": self.units, "long_name": " ".join(words.split())}
+
+
+#: The registered metrics of one condition: functions of a View that return (conditions,).
+SINGLE: dict[str, Metric] = {}
+
+#: The registered metrics of two conditions: functions of a Pair that return (train, test).
+PAIR: dict[str, Metric] = {}
+
+
+def register(table: dict[str, Metric], units: str = "1") -> Callable:
+    """Return a decorator that adds a function to a table of metrics, under the function's name.
+
+    The table of metrics is :data:`SINGLE` or :data:`PAIR`.
+    """
+
+    def add(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        table[function.__name__] = Metric(function, units)
+        return function
+
+    return add
+
+
+def names() -> list[str]:
+    """Return the names of all registered metrics, which are a param of the stage `information`."""
+    return sorted({*SINGLE, *PAIR})
+
+
+@register(SINGLE)
+def transfer(view: View) -> np.ndarray:
+    """ε(χ) = ∫wT²/∫w: the share of the band that is transferred, weighted by w; 0 to 1."""
+    return view.T2 @ view.u / view.u.sum()
+
+
+@register(SINGLE, "bits/Å²")
+def capacity(view: View) -> np.ndarray:
+    """C(χ) = ½∫log₂(1 + s) d²q: the information about the specimen in an image; 0 or more."""
+    return view.bits @ view.area
+
+
+@register(SINGLE)
+def residual(view: View) -> np.ndarray:
+    """E(χ→χ) = ∫w/(1 + s)/∫w: the share of the specimen's power that no linear filter can restore
+    at this dose; 0 to 1. It is the `wiener` error of a condition under itself.
+    """
+    return 1 / (1 + view.s) @ view.u / view.u.sum()
+
+
+@register(PAIR)
+def overlap(pair: Pair) -> np.ndarray:
+    """σ(χ, χ′) = ∫wTT′/√(∫wT²·∫wT′²): similarity of two transfers with their signs; −1 to 1."""
+    train, test = pair.train, pair.test
+    norm = np.outer(np.sqrt(train.T2 @ train.u), np.sqrt(test.T2 @ test.u))
+    return _quotient((train.T * train.u) @ test.T.T, norm, 0)
+
+
+@register(PAIR)
+def overlap_abs(pair: Pair) -> np.ndarray:
+    """σ of |T| and |T′|: similarity that ignores contrast reversals; 0 to 1."""
+    return overlap(pair.unsigned)
+
+
+@register(PAIR)
+def coverage(pair: Pair) -> np.ndarray:
+    """κ(χ→χ′) = ∫w·min(T², T′²)/∫wT′²: the share of the test condition's transfer that the
+    training condition also has; 0 to 1. Not symmetric. It is 1 if the test condition has no
+    transfer.
+    """
+    train, test = pair.train, pair.test
+    return _quotient(_least(train.T2, test.T2, test.u), test.T2 @ test.u, 1)
+
+
+@register(PAIR, "bits/Å²")
+def shared_capacity(pair: Pair) -> np.ndarray:
+    """C(χ, χ′) = ½∫log₂(1 + min(s, s′)) d²q: the information that both conditions have at the same
+    frequencies; from 0 to the smaller of the two capacities.
+    """
+    return pair.shared_bits
+
+
+@register(PAIR)
+def capacity_coverage(pair: Pair) -> np.ndarray:
+    """C(χ, χ′)/C(χ′): the share of the test condition's information that the training condition
+    also has; 0 to 1. It is a coverage that depends on the dose, and 1 if the test condition has no
+    information.
+    """
+    return _quotient(pair.shared_bits, capacity(pair.test), 1)
+
+
+@register(PAIR)
+def wiener(pair: Pair) -> np.ndarray:
+    """E(χ→χ′) = ∫w[(1 − WT′)² + W²/(4·dose′·w)]/∫w, w = P: the error of the training condition's
+    Wiener filter W under the test condition, as a share of the specimen's power; 0 or more. A
+    filter without any output has the error 1.
+    """
+    return 1 + (pair.power - 2 * pair.cross) / pair.test.u.sum()
+
+
+@register(PAIR)
+def wiener_abs(pair: Pair) -> np.ndarray:
+    """E of |T| and |T′|: the error if all contrast reversals were corrected; 0 or more."""
+    return wiener(pair.unsigned)
+
+
+@register(PAIR)
+def wiener_excess(pair: Pair) -> np.ndarray:
+    """E(χ→χ′) − E(χ′→χ′): the part of the error that is due to the shift; 0 or more."""
+    return wiener(pair) - residual(pair.test)
+
+
+@register(PAIR)
+def fidelity(pair: Pair) -> np.ndarray:
+    """ρ(χ→χ′): correlation of the specimen with the output of the training condition's Wiener
+    filter for images of the test condition; −1 to 1. It does not depend on the scale of the images.
+    It is 0 if the filter or its output is 0.
+    """
+    return _quotient(pair.cross, np.sqrt(pair.power * pair.test.u.sum()), 0)
+
+
+@register(PAIR)
+def fidelity_abs(pair: Pair) -> np.ndarray:
+    """ρ of |T| and |T′|: the correlation if all contrast reversals were corrected; 0 to 1."""
+    return fidelity(pair.unsigned)
+
+
+def _quotient(part: np.ndarray, whole: np.ndarray, otherwise: float) -> np.ndarray:
+    """Return `part / whole`, and the value `otherwise` where `whole` is 0."""
+    return np.divide(part, whole, out=np.full_like(part, otherwise), where=whole > 0)
+
+
+def _least(a: np.ndarray, b: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Return the sums over frequencies Σ u·min(a, b), as (train, test)."""
+    from passband.imaging.compiled import compiled
+
+    matrix = "float64[:,::1]"
+    add = compiled(_add_least, f"({matrix}, {matrix}, float64[::1], {matrix})")
+    result = np.empty((len(a), len(b)))
+    for first in range(0, len(b), 128):  # 128 test conditions at a time fit into the cache
+        part = np.ascontiguousarray(b[first : first + 128].T)
+        sums = np.zeros((len(a), part.shape[1]))
+        add(np.ascontiguousarray(a), part, u, sums)
+        result[:, first : first + 128] = sums
+    return result
+
+
+def _add_least(a, b, u, sums):
+    """Add Σ u·min(a, b) of a (train, frequencies) and b (frequencies, test), in one pass."""
+    for i in range(a.shape[0]):
+        for k in range(a.shape[1]):
+            x, weight = a[i, k], u[k]
+            for j in range(b.shape[1]):  # the innermost loop, so that the compiler vectorizes it
+                y = b[k, j]
+                sums[i, j] += weight * (y if y < x else x)
+
+
+def metrics(
+    train: Sequence[Condition],
+    test: Sequence[Condition],
+    microscope: "Microscope",
+    samples: int,
+    spectra: dict[str, tuple[np.ndarray, np.ndarray]],
+    seed: int = 0,
+    draws: int = 32,
+    bands: Sequence[float] = (),
+) -> "xr.Dataset":
+    """Return every registered metric for every pair of conditions and every weight.
+
+    If the microscope has jitter, every image has its own lens and dose, and each metric is an
+    expectation. For a metric of one condition, it is the expectation over the lens and dose of one
+    image. For a metric of two conditions, it is the expectation over the lens and dose of a
+    training image and, independently, of a test image. The draws of lenses and doses are a Latin
+    hypercube over both images. All conditions have the same draws of the jitter, so that
+    differences between conditions are not caused by the draws. Each draw of two images is used a
+    second time with the two images exchanged, so that a symmetric metric stays symmetric.
+
+    Parameters
+    ----------
+    train, test : sequences of Condition
+        Training and test conditions.
+    microscope : Microscope
+        The microscope of the study.
+    samples : int
+        Number of radial frequencies between 0 and the band limit, at which integrals are sampled
+        (midpoint rule). For a lens that is not round, each radial frequency has
+        :func:`passband.optics.ctf.azimuths_needed` azimuths.
+    spectra : dict of str to (q, P)
+        For the name of each weight of spatial frequencies, frequencies [1/Å] and the power spectral
+        densities at these frequencies [Å²]. The densities are interpolated linearly, and are
+        constant beyond both ends.
+    seed : int
+        Study seed, for the draws of the jitter.
+    draws : int
+        Number of draws of the jitter, for a microscope with jitter. Each draw gives the lens and
+        dose of two images.
+    bands : sequence of float
+        Frequencies [1/Å], ascending, that divide every spectrum except the flat one into bands.
+        Each band of a spectrum is one more weight of the metrics, with a name such as
+        ``gold/0.25-0.6``, or ``gold/0.6-`` for the last band. Bands beyond the band limit are left
+        out.
+
+    Returns
+    -------
+    Dataset
+        Each of :data:`SINGLE` as `{name}_train` (weight, train) and `{name}_test` (weight, test),
+        and each of :data:`PAIR` (weight, train, test), all float64.
+    """
+    import xarray as xr
+
+    jitter = microscope.jitter
+    normals = np.zeros((1, NUMBERS))
+    if jitter.varies:
+        both = stratified_normal(draws, 2 * NUMBERS, seed, "information")
+        # The draws of the jitter of one image are followed by the draws of the other image in
+        # reverse order. So the first and the last draw of the array are a pair, the second and the
+        # last but one are a pair, and so on.
+        normals = np.concatenate([both[:, :NUMBERS], both[::-1, NUMBERS:]])
+    ends = {"train": train, "test": test}
+    lenses = {}
+    for end, conditions in ends.items():
+        optics = [microscope.optics(condition) for condition in conditions]
+        lenses[end] = [[jitter.apply(o, z) for o in optics] for z in normals]
+    every = [optics for drawn in (*lenses["train"], *lenses["test"]) for optics, _ in drawn]
+    q, phi, area = plane(every, microscope.sampling.cutoff, samples)
+    powers = {}
+    for name, curve in spectra.items():
+        powers[name] = np.interp(q, *curve)
+        if bands and name != "flat":
+            powers |= _divided(name, q, powers[name], bands)
+    # Frequencies without power of the specimen are left out, because they add 0 to all integrals.
+    kept = [slice(None) if (p > 0).all() else np.flatnonzero(p) for p in powers.values()]
+    blur = microscope.response(q)
+
+    @lru_cache(maxsize=1 + _KEPT // len(q))
+    def transfer_of(optics: ctf.Optics) -> np.ndarray:
+        return ctf.transfer(optics, q, phi) * blur
+
+    def views(end: str, k: int, part: slice) -> list[View]:
+        """Return a view for each weight, of some training or test conditions, in the k-th draw."""
+        chosen, doses = zip(*lenses[end][k][part], strict=True)
+        T = np.stack([transfer_of(optics) for optics in chosen])
+        dose = np.array(doses) * [c.dose_e_per_A2 for c in ends[end][part]]
+        return [
+            View(np.ascontiguousarray(T[:, few]), dose, power[few], area[few])
+            for power, few in zip(powers.values(), kept, strict=True)
+        ]
+
+    rows = max(1, _AT_ONCE // len(q))
+    parts = {
+        end: [slice(first, first + rows) for first in range(0, len(conditions), rows)]
+        for end, conditions in ends.items()
+    }
+    shape = {end: (len(powers), len(conditions)) for end, conditions in ends.items()}
+    single = {(name, end): np.zeros(shape[end]) for name in SINGLE for end in ends}
+    pairs = {name: np.zeros((*shape["train"], len(test))) for name in PAIR}
+    for k in range(len(normals)):
+        for end, of_end in parts.items():
+            for part in of_end:
+                for weight, view in enumerate(views(end, k, part)):
+                    for name, metric in SINGLE.items():
+                        single[name, end][weight, part] += metric.function(view) / len(normals)
+        for part in parts["train"]:
+            left = views("train", k, part)
+            for other in parts["test"]:
+                right = views("test", -1 - k, other)
+                for weight, pair in enumerate(map(Pair, left, right)):
+                    for name, metric in PAIR.items():
+                        pairs[name][weight, part, other] += metric.function(pair) / len(normals)
+    train_ids, test_ids = [c.id for c in train], [c.id for c in test]
+    return xr.Dataset(
+        {
+            **{
+                f"{name}_{end}": (("weight", end), values, SINGLE[name].attrs)
+                for (name, end), values in single.items()
+            },
+            **{
+                name: (("weight", "train", "test"), values, PAIR[name].attrs)
+                for name, values in pairs.items()
+            },
+        },
+        coords={
+            "weight": list(powers),
+            "train": train_ids,
+            "test": test_ids,
+            **coordinates(train_ids, "train"),
+            **coordinates(test_ids, "test"),
+        },
+    )
+
+
+def _divided(
+    name: str, q: np.ndarray, power: np.ndarray, edges: Sequence[float]
+) -> dict[str, np.ndarray]:
+    """Return a spectrum that is 0 outside the band, for each band of a spectrum, by its name."""
+    bands = {}
+    for low, high in pairwise([0.0, *edges, np.inf]):
+        inside = np.where((low <= q) & (q < high), power, 0.0)
+        if inside.any():
+            bands[f"{name}/{low:g}-{'' if high == np.inf else f'{high:g}'}"] = inside
+    return bands
+
+
+def plane(
+    lenses: Sequence[ctf.Optics], cutoff: float, samples: int
+) -> tuple[np.ndarray, np.ndarray | float, np.ndarray]:
+    """Return the points at which integrals are sampled: |q| [1/Å], φ [rad] and d²q [1/Å²].
+
+    The radii |q| are the midpoints of `samples` intervals between 0 and the cutoff. A round lens
+    needs no azimuths φ.
+    """
+    q = (np.arange(samples) + 0.5) * cutoff / samples
+    azimuths = max(ctf.azimuths_needed(optics, cutoff) for optics in lenses)
+    area = 2 * np.pi / azimuths * q * cutoff / samples
+    if azimuths == 1:
+        return q, 0.0, area
+    q, phi = (axis.ravel() for axis in np.meshgrid(q, ctf.azimuths(azimuths)))
+    return q, phi, np.tile(area, azimuths)

@@ -1,0 +1,191 @@
+"""Profiles of conditions: the transfer T(q), the information bits(q), and the dose's logarithm.
+
+An information metric compares two conditions by one number. A profile keeps the whole curves, from
+which :mod:`passband.prediction.gaussian_process` computes distances between conditions. The
+definitions of T, of the spectral signal-to-noise ratio s and of the integrals over spatial
+frequencies are those of :mod:`passband.analysis.information`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from passband.analysis.information import View, plane
+from passband.grid import Condition, conditions, coordinates
+from passband.optics import ctf
+from passband.optics.jitter import NUMBERS
+from passband.seeds import stratified_normal
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from passband.config import Microscope
+
+#: Number of radial frequencies of a profile. Distances between profiles with this number of
+#: frequencies differ from those with 2,048 frequencies by less than 2%.
+SAMPLES = 256
+#: Attribute of a published table of results: the spectra (q, P) of specimens, as JSON.
+SPECTRUM = "spectrum"
+#: Number of draws of the jitter, for a microscope with jitter.
+DRAWS = 32
+
+
+def spectrum(
+    microscope: "Microscope", waves: Sequence[str], specimen: str, seed: int, flat_power: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a specimen's spectrum (q, P) for :func:`profiles`.
+
+    The spectrum is the mean over all training structures of the specimen. Without files of exit
+    waves, the spectrum is flat.
+
+    Parameters
+    ----------
+    microscope : Microscope
+        The microscope of the study.
+    waves : sequence of str
+        Files with the exit waves of the specimen's training structures.
+    specimen : str
+        Name of the specimen.
+    seed : int
+        Study seed, which the files must have.
+    flat_power : float
+        Power spectral density of the flat spectrum [Å²].
+
+    Raises
+    ------
+    StoreError
+        If a file is missing or damaged, or has other structures.
+    """
+    if not waves:
+        return flat_spectrum(flat_power)
+    from passband.specimens import exit_waves
+
+    mean = exit_waves.mean_power(waves, (seed, specimen, "train"))
+    return mean.q.values, microscope.sampling.density(mean.values)
+
+
+def profiles_of_specimens(
+    specimens: Sequence[str],
+    grids: Sequence[dict[str, Sequence[float]]],
+    microscope: "Microscope",
+    waves: Mapping[str, Sequence[str]],
+    seed: int,
+    flat_power: float,
+    draws: int,
+) -> "dict[str, xr.Dataset]":
+    """Return the profiles of all conditions of grids, see :func:`profiles`, for each specimen.
+
+    Parameters
+    ----------
+    specimens : sequence of str
+        Names of the specimens.
+    grids : sequence of dict
+        The axes of each grid, see :func:`passband.grid.conditions`.
+    microscope, seed, flat_power
+        See :func:`spectrum`.
+    waves : mapping of str to sequence of str
+        Files with the exit waves of each specimen's training structures. The spectrum of a specimen
+        without files is flat.
+    draws : int
+        Number of draws of the jitter.
+    """
+    every = sorted({condition for axes in grids for condition in conditions(axes)})
+    result = {}
+    for specimen in specimens:
+        curve = spectrum(microscope, waves.get(specimen, []), specimen, seed, flat_power)
+        result[specimen] = profiles(every, microscope, SAMPLES, curve, seed, draws)
+    return result
+
+
+def flat_spectrum(power: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return a spectrum (q, P) with the same power spectral density [Å²] at all frequencies."""
+    return np.array([0.0]), np.array([power])
+
+
+def profiles(
+    conditions: Sequence[Condition],
+    microscope: "Microscope",
+    samples: int,
+    spectrum: tuple[np.ndarray, np.ndarray],
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> "xr.Dataset":
+    """Return the profile of each condition.
+
+    Profiles of the same microscope, number of samples, spectrum and seed have the same frequencies,
+    whatever their conditions are. So they can be compared with each other. If the microscope has
+    jitter, T and bits are means over draws of the lens and the dose of an image. All conditions
+    have the same draws.
+
+    Parameters
+    ----------
+    conditions : sequence of Condition
+        The conditions. A condition may occur several times.
+    microscope : Microscope
+        The microscope of the study.
+    samples : int
+        Number of radial frequencies between 0 and the band limit, at the midpoints of intervals;
+        :data:`SAMPLES` is enough. For a lens that is not round, each radial frequency has several
+        azimuths.
+    spectrum : (q, P)
+        Frequencies [1/Å] and the specimen's power spectral density at these frequencies [Å²]. The
+        density is interpolated linearly, and is constant beyond both ends.
+    seed : int
+        Study seed, for the draws of the jitter.
+    draws : int
+        Number of draws of the jitter, for a microscope with jitter.
+
+    Returns
+    -------
+    Dataset
+        Over (condition, frequency): `T`, the linear transfer [1], and `bits`, ½log₂(1 + s) [bits].
+        Over (condition,): `log_dose`, the decimal logarithm of the dose in e/Å². The coordinates
+        are the ids of the conditions and their imaging parameters, `frequency` |q| [1/Å],
+        `azimuth` φ [rad], `area` d²q [1/Å²] and `power` P [Å²], all float64.
+    """
+    import xarray as xr
+
+    jitter = microscope.jitter
+    normals = np.zeros((1, NUMBERS))
+    if jitter.varies:
+        normals = stratified_normal(draws, NUMBERS, seed, "profiles")
+    optics = [microscope.optics(condition) for condition in conditions]
+    nominal = np.array([condition.dose_e_per_A2 for condition in conditions])
+    q, phi, area = plane(_widest(microscope, normals), microscope.sampling.cutoff, samples)
+    power = np.interp(q, *spectrum)
+    blur = microscope.response(q)
+    T, bits = np.zeros((2, len(optics), len(q)))
+    for z in normals:
+        lenses, doses = zip(*(jitter.apply(lens, z) for lens in optics), strict=True)
+        curves = {lens: ctf.transfer(lens, q, phi) * blur for lens in set(lenses)}
+        drawn = np.stack([curves[lens] for lens in lenses])
+        T += drawn / len(normals)
+        bits += View(drawn, np.array(doses) * nominal, power, area).bits / len(normals)
+    ids = [condition.id for condition in conditions]
+    return xr.Dataset(
+        {
+            "T": (("condition", "frequency"), T, {"units": "1"}),
+            "bits": (("condition", "frequency"), bits, {"units": "bits"}),
+            "log_dose": ("condition", np.log10(nominal), {"long_name": "log10 of dose in e/Å²"}),
+        },
+        coords={
+            "condition": ids,
+            **coordinates(ids, "condition"),
+            "frequency": ("frequency", q, {"units": "1/Å"}),
+            "azimuth": ("frequency", np.broadcast_to(phi, q.shape), {"units": "rad"}),
+            "area": ("frequency", area, {"units": "1/Å²"}),
+            "power": ("frequency", power, {"units": "Å²"}),
+        },
+    )
+
+
+def _widest(microscope: "Microscope", normals: np.ndarray) -> list[ctf.Optics]:
+    """Return lenses with an aperture as wide as the band limit, which need the most azimuths.
+
+    The number of azimuths then does not depend on the conditions.
+    """
+    lens = microscope.optics(Condition(0, 0, 1, 1))
+    lens = replace(lens, aperture=1e3, aperture_edge=0.0)
+    return [microscope.jitter.apply(lens, z)[0] for z in normals]

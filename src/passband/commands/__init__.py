@@ -1,0 +1,1 @@
+"""The commands of ``passband``: each module adds one command to the parser and runs it."""

@@ -1,0 +1,67 @@
+"""Arguments that several commands have, and checks of arguments."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from passband import PassbandError
+from passband.grid import AXES
+
+#: What a user can give as a study.
+STUDY = "a study: its file, its folder of results, or its name"
+
+
+def add_study(command: argparse.ArgumentParser) -> None:
+    """Add the argument `study` to a command; the default is ``config.yaml``."""
+    command.add_argument(
+        "study",
+        nargs="?",
+        type=Path,
+        default=Path("config.yaml"),
+        help=f"{STUDY} (default: config.yaml)",
+    )
+
+
+def join_negative(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments, with an option of an axis joined to a value that begins with a minus.
+
+    Without this, argparse would regard a value such as ``-10:25`` as an option.
+    """
+    options = {f"--{name.replace('_', '-')}" for name in AXES}
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in options and re.match(r"-[\d.]", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def report_remark(line: str) -> None:
+    """Print a remark on a study to standard error, so that the output has only results."""
+    print(line, file=sys.stderr)
+
+
+def check_folder(option: str, given: Path, folder: Path) -> None:
+    """Check that the folder of an output file exists.
+
+    Parameters
+    ----------
+    option : str
+        The name of the argument, for the error's message.
+    given : path
+        The value of the argument, for the error's message.
+    folder : path
+        The folder that must exist.
+
+    Raises
+    ------
+    PassbandError
+        If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise PassbandError(
+            f"{option} = {str(given)!r}: there is no folder {folder}; create it first"
+        )

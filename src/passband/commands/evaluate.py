@@ -1,0 +1,72 @@
+"""``passband evaluate``: test a study's finished networks under further conditions."""
+
+import argparse
+import sys
+
+from passband import PassbandError
+from passband.commands.arguments import add_study, report_remark
+from passband.commands.conditions import add_conditions, check_conditions, given_conditions
+from passband.jobs.locate import open_study
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "evaluate",
+        help="test a study's finished networks under conditions that are not in its test grid",
+        description="Test a study's finished networks under further conditions. The results are "
+        "kept in results/<study>/extra/. Results that are there already are not computed again.",
+    )
+    add_study(command)
+    add_conditions(command)
+    command.add_argument(
+        "--confidence",
+        action="store_true",
+        help="also test the networks under those test conditions of the study for which their "
+        "records lack the sums of probabilities (docs/metrics.md)",
+    )
+    command.add_argument(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="number of processes (default: as many as cores, memory and the work allow)",
+    )
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status."""
+    given = given_conditions(options)
+    if not given and not options.confidence:
+        raise PassbandError(
+            "no condition is given; give --defocus-nm, --cs-um, --aperture-mrad and "
+            "--dose-e-per-A2, or --conditions FILE.csv, or --confidence"
+        )
+    if options.processes is not None and not 1 <= options.processes <= 1024:
+        raise PassbandError(f"--processes = {options.processes}: must be between 1 and 1024")
+    study, results = open_study(options.study, report_remark)
+    conditions = check_conditions(study, given)
+
+    from tqdm.auto import tqdm  # only this command needs these modules
+
+    from passband.jobs import extra, layout
+
+    jobs = extra.finished_jobs(study, results)
+
+    def progress(items):
+        return tqdm(items, desc="evaluate", disable=not sys.stderr.isatty())
+
+    extra.evaluate_extra(
+        study,
+        results,
+        conditions,
+        confidence=options.confidence,
+        processes=options.processes,
+        progress=progress,
+        log=lambda line: tqdm.write(line, file=sys.stderr),
+    )
+    networks = sum(len(job.replicas) for job in jobs)
+    under = f"{len(set(conditions)):,} further condition(s)" if conditions else "test conditions"
+    folder = results / layout.EXTRA.partition("/")[0]
+    print(f"{networks:,} network(s) are tested under {under}; results in {folder}")
+    return 0

@@ -1,0 +1,54 @@
+"""``passband export``: write the atoms of a structure to a file."""
+
+import argparse
+from pathlib import Path
+
+from passband import PassbandError, __version__
+from passband.commands.arguments import STUDY, check_folder, report_remark
+from passband.config import SPLITS
+from passband.jobs.locate import open_study
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser("export", help="write the atoms of a structure")
+    command.add_argument("study", type=Path, help=f"{STUDY}, such as studies/pilot.yaml")
+    command.add_argument("specimen", help="the specimen's name in the study")
+    command.add_argument("split", help=f"{', '.join(SPLITS[:-1])} or {SPLITS[-1]}")
+    command.add_argument("index", type=int, help="the structure's index in the split, from 0")
+    command.add_argument("file", type=Path, help="the file to write, such as gold.extxyz")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    PassbandError
+        If the study has no such structure, or the file cannot be written.
+    """
+    study, _ = open_study(options.study, report_remark)
+    name, split, index = options.specimen, options.split, options.index
+    if name not in study.specimens:
+        raise PassbandError(f"specimen = {name!r}: must be one of {', '.join(study.specimens)}")
+    if split not in SPLITS:
+        raise PassbandError(f"split = {split!r}: must be one of {', '.join(SPLITS)}")
+    number = getattr(study.study.structures, split)
+    if not 0 <= index < number:
+        raise PassbandError(f"index = {index}: must be between 0 and {number - 1} in {split}")
+    if options.file.suffix != ".extxyz":
+        raise PassbandError(f"file = {str(options.file)!r}: must end in .extxyz")
+    check_folder("file", options.file, options.file.parent)
+
+    from passband.specimens import exit_waves as simulate  # ase takes a second to import
+
+    seed, sampling = study.study.seed, study.microscope.sampling
+    atoms = simulate.structure(name, study.specimens[name], sampling, seed, split, index).atoms
+    atoms.info = {"study": study.study.name, "seed": seed, "specimen": name}
+    atoms.info |= {"split": split, "structure": index, "passband": __version__}
+    beside = options.file.with_name(f".{options.file.name}.part")
+    atoms.write(beside, format="extxyz")
+    beside.replace(options.file)
+    print(f"{len(atoms):,} atoms of {atoms.get_chemical_formula()} in {options.file}")
+    return 0

@@ -1,0 +1,36 @@
+"""``passband plan``: print a study's steps, memory, files and hours before the study runs."""
+
+import argparse
+
+from passband import PassbandError
+from passband.commands.arguments import add_study, report_remark
+from passband.jobs import plan
+from passband.jobs.locate import open_study
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "plan",
+        help="print a study's steps, memory, files and hours, and how much of the work is left",
+    )
+    add_study(command)
+    command.add_argument(
+        "--seconds", type=float, default=30.0, help="duration of the calibration (default: 30)"
+    )
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    PassbandError
+        If the duration of the calibration is not allowed.
+    """
+    if not 0 <= options.seconds <= 3600:
+        raise PassbandError(f"--seconds = {options.seconds:g}: must be between 0 and 3600")
+    study, results = open_study(options.study, report_remark, crystals=True)
+    print(plan.render(study, results, options.seconds))
+    return 0

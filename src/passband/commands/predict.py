@@ -1,0 +1,275 @@
+"""``passband predict``: segment images of a microscope with trained networks."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from passband import PassbandError
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "predict",
+        help="segment images of a microscope with trained networks",
+        usage="passband predict NETWORK FILES... [options]\n"
+        "       passband predict STUDY FILES... --network ID [options]\n"
+        "       passband predict --network PATH FILES... [options]",
+        description="Segment images with a trained network. NETWORK is a weights file of a study "
+        "or a published folder. docs/predict.md describes the formats and the output files.",
+    )
+    command.add_argument(
+        "words",
+        nargs="+",
+        metavar="NETWORK|STUDY, FILES",
+        help="a network or a study, then image files or folders of image files; only files and "
+        "folders if --network is a path",
+    )
+    command.add_argument(
+        "--network",
+        action="append",
+        default=[],
+        metavar="ID|PATH",
+        help="the id of a network of the study, with or without the replica, such as gold/"
+        "compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0, or a weights file or a "
+        "published folder; several networks: give the option several times",
+    )
+    command.add_argument(
+        "--replicas",
+        metavar="0,1",
+        help="numbers of the replicas that are used together (default: all that were named)",
+    )
+    command.add_argument(
+        "--pixel-size-A",
+        type=float,
+        metavar="Å",
+        help="pixel size of the images, if the files do not have one",
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        default=Path("predictions"),
+        metavar="DIR",
+        help="folder of the output files (default: predictions)",
+    )
+    command.add_argument(
+        "--truth",
+        type=Path,
+        metavar="DIR",
+        help="folder of masks with the names of the images; prints Dice, precision and recall",
+    )
+    command.add_argument(
+        "--hot-pixels",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="remove hot pixels (default: yes)",
+    )
+    command.add_argument(
+        "--flat-field",
+        action=argparse.BooleanOptionalAction,
+        help="divide the image by its smooth background (default: only an image that is at least "
+        "4 times as wide and high as the network's training images)",
+    )
+    command.add_argument(
+        "--normalise",
+        choices=("image", "local"),
+        default="image",
+        help="the network's own normalisation over the whole image, or local: mean 0 and variance "
+        "1 in the surroundings of each pixel (default: image)",
+    )
+    command.add_argument(
+        "--dose-e-per-A2",
+        type=float,
+        metavar="DOSE",
+        help="dose of the images, for networks with the normalisation `vacuum`",
+    )
+    command.add_argument(
+        "--adapt",
+        action="store_true",
+        help="use the image's own statistics in batch normalisation: better for images that are "
+        "unlike the training images, worse for images that are like the training images",
+    )
+    command.add_argument(
+        "--smallest-nm",
+        type=float,
+        default=0.5,
+        metavar="NM",
+        help="smallest equivalent diameter of a particle (default: 0.5)",
+    )
+    command.add_argument(
+        "--tile",
+        type=int,
+        metavar="PIXELS",
+        help="side of tiles; results do not depend on it (default: up to 1024)",
+    )
+    command.add_argument(
+        "--precision",
+        choices=("float32", "auto", "bfloat16", "float16"),
+        default="float32",
+        help="precision of the network; auto: the fastest of this machine (default: float32)",
+    )
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status, which is 1 if a file failed.
+
+    Raises
+    ------
+    PassbandError
+        If there is no such network, or an option is wrong.
+    """
+    from tqdm import tqdm
+
+    from passband.micrographs import pixel_size, predictions, readers
+    from passband.micrographs.segmentation import Settings
+
+    pixel_size.check_option(options.pixel_size_A)
+    settings = Settings(
+        hot_pixels=options.hot_pixels,
+        flat_field=options.flat_field,
+        normalise=options.normalise,
+        dose_e_per_A2=options.dose_e_per_A2,
+        adapt=options.adapt,
+        tile=options.tile,
+        smallest_nm=options.smallest_nm,
+        precision=options.precision,
+    )
+    settings.check([])
+    networks, files = _open(options)
+    settings.check(networks)
+    if options.truth is not None and not options.truth.is_dir():
+        raise PassbandError(f"--truth = {str(options.truth)!r}: there is no such folder")
+    paths = readers.find(files)
+    _check_out(options.out, paths)
+    names = predictions.output_names(paths)
+    for network in networks:
+        print(f"network {network.id}, pixels of {network.pixel_size_A:g} Å")
+    print(f"preparation: {_preparation(networks, options)}")
+    if len(networks) == 1:
+        print("one network: there is no map of the disagreement between networks")
+
+    def tiles(parts: Iterable) -> Iterable:
+        return tqdm(parts, unit="tile", leave=False, disable=None)
+
+    failures, done = [], []
+    with tqdm(total=len(paths), unit="file", disable=None) as bar:
+        for path, name in zip(paths, names, strict=True):
+            try:
+                result = predictions.predict_file(
+                    path,
+                    networks,
+                    settings,
+                    options.out,
+                    name,
+                    options.pixel_size_A,
+                    options.truth,
+                    tiles,
+                )
+            except (PassbandError, OSError) as error:
+                failures.append(str(error))
+            except MemoryError:
+                failures.append(f"{path}: does not fit into memory")
+            except Exception as error:  # the other files are still segmented
+                words = " ".join(str(error).split())
+                failures.append(f"{path}: {type(error).__name__}: {words}")
+            else:
+                done.append(result)
+                bar.write("\n".join(result.lines))
+                sys.stdout.flush()
+            bar.update()
+    if done:
+        number = sum(len(result.written) for result in done)
+        print(f"{number} files in {options.out}; first open {done[0].overlay}")
+    if failures:
+        print(f"{len(failures)} of {len(paths)} files failed:", file=sys.stderr)
+        print("\n".join(failures), file=sys.stderr)
+    if options.truth is not None:
+        print("\n".join(predictions.truth_lines(done)))
+    return 1 if failures else 0
+
+
+def _open(options: argparse.Namespace) -> tuple[list, list[str]]:
+    """Return the networks, and the files and folders that the user gave.
+
+    Raises
+    ------
+    PassbandError
+        If there is no such network, or no file.
+    """
+    from passband.jobs.locate import locate_results
+    from passband.learning import network_files
+    from passband.learning.network_files import open_networks
+
+    nouns, words = options.network, list(options.words)
+    if "auto" in nouns:
+        raise PassbandError(
+            "--network = 'auto': a network is not chosen automatically; give the id of a network, "
+            "such as one from `passband recommend`"
+        )
+    ids = [noun for noun in nouns if network_files.is_id(noun) and not Path(noun).exists()]
+    if ids and len(ids) < len(nouns):
+        (path, *_) = (noun for noun in nouns if noun not in ids)
+        raise PassbandError(
+            f"--network = {path!r}: is not an id, and --network = {ids[0]!r} is an id; give "
+            "either ids or paths"
+        )
+    if nouns and not ids:
+        found = [network for noun in nouns for network in open_networks(noun)]
+    else:
+        source = Path(words.pop(0))
+        # A name such as `pilot` is a study, whether or not there is a folder of the same name.
+        is_network = source.is_file() and source.suffix not in (".yaml", ".yml")
+        if not is_network and not (source / network_files.PUBLISHED).is_file():
+            source = source if source.suffix == ".safetensors" else locate_results(source)
+        found = [network for id in ids or [None] for network in open_networks(source, id)]
+    if not words:
+        raise PassbandError("no image: give files or folders after the network")
+    found = list({(network.path, network.replica): network for network in found}.values())
+    return _replicas(found, options.replicas), words
+
+
+def _replicas(networks: list, wanted: str | None) -> list:
+    """Return the networks with the replica numbers in the option `--replicas`."""
+    if wanted is None:
+        return networks
+    known = sorted({network.replica for network in networks})
+    try:
+        numbers = {int(word) for word in wanted.split(",")}
+    except ValueError:
+        numbers = set()
+    if not numbers or not numbers <= set(known):
+        raise PassbandError(
+            f"--replicas = {wanted!r}: must be numbers separated by commas, out of "
+            f"{','.join(map(str, known))}"
+        )
+    return [network for network in networks if network.replica in numbers]
+
+
+def _check_out(out: Path, paths: list[Path]) -> None:
+    """Check that no output file can replace an image, or be an image of the next run."""
+    if out.exists() and not out.is_dir():
+        raise PassbandError(f"--out = {str(out)!r}: is a file; give a folder")
+    for path in paths:
+        if out.resolve() == path.resolve().parent:
+            raise PassbandError(f"--out = {str(out)!r}: is the folder of {path}; give another")
+
+
+def _preparation(networks: list, options: argparse.Namespace) -> str:
+    """Return a description of the preparation."""
+    kinds = " and ".join(dict.fromkeys(network.normalisation for network in networks))
+    flat = {
+        None: "field of large images flattened",
+        True: "field flattened",
+        False: "field not flattened",
+    }
+    words = [
+        "hot pixels removed" if options.hot_pixels else "hot pixels kept",
+        flat[options.flat_field],
+        "local zscore" if options.normalise == "local" else f"{kinds} over the whole image",
+        "batch statistics of the image" if options.adapt else "batch statistics of the training",
+        f"particles of {options.smallest_nm:g} nm or more",
+        options.precision,
+    ]
+    return ", ".join(words)

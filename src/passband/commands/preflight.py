@@ -1,0 +1,33 @@
+"""``passband preflight``: check whether this machine can run a study's jobs."""
+
+import argparse
+import os
+
+from passband.commands.arguments import add_study, report_remark
+from passband.jobs.locate import open_study
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "preflight", help="check whether this machine can run a study's jobs"
+    )
+    add_study(command)
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    PassbandError
+        If a check failed.
+    """
+    from passband.jobs import preflight  # only this command needs it
+
+    study, results = open_study(options.study, report_remark)
+    checks = preflight.run(study, results, os.cpu_count() or 1)
+    print(preflight.table(checks))
+    preflight.raise_on_failure(checks)
+    return 0

@@ -1,0 +1,149 @@
+"""``passband publish``: write a folder with a network, its description and its card."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from passband import PassbandError
+from passband.commands.arguments import STUDY
+from passband.jobs.locate import locate_results
+from passband.storage import StoreError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from passband.config import Study
+    from passband.grid import Condition
+    from passband.learning.network_files import Network
+
+_LICENSE = "CC-BY-4.0"
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "publish", help="write a folder with a trained network that others can use"
+    )
+    command.add_argument(
+        "network",
+        type=Path,
+        help=f"a weights file (.safetensors), or {STUDY}; a study needs --network too",
+    )
+    command.add_argument(
+        "--network",
+        dest="id",
+        metavar="ID",
+        help="the network's id, such as "
+        "gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0",
+    )
+    command.add_argument(
+        "--replica", type=int, help="the replica, if the weights file has several replicas"
+    )
+    command.add_argument(
+        "--study",
+        type=Path,
+        help=f"{STUDY}, which tested the network (default: the study of the weights file)",
+    )
+    command.add_argument(
+        "--out", type=Path, help="the folder to write (default: published/ and the network's id)"
+    )
+    command.add_argument("--name", help="the network's name (default: made from its condition)")
+    command.add_argument(
+        "--license", default=_LICENSE, help=f"SPDX id of the license (default: {_LICENSE})"
+    )
+    command.add_argument(
+        "--author", action="append", default=[], help="an author's name; may be given repeatedly"
+    )
+    command.add_argument(
+        "--force", action="store_true", help="replace an existing published folder"
+    )
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    PassbandError
+        If there is no such network, or if it cannot be published.
+    """
+    from passband.sharing import extras
+
+    extras.check()
+    from passband.learning.network_files import open_networks  # torch takes seconds to import
+
+    source, results = _source(options.network)
+    if options.study is not None:
+        results = locate_results(options.study)
+    networks = open_networks(source, options.id)
+    if options.replica is not None:
+        chosen = [network for network in networks if network.replica == options.replica]
+    else:
+        chosen = networks
+    if len(chosen) != 1:
+        replicas = ", ".join(str(network.replica) for network in networks)
+        given = "is missing" if options.replica is None else f"= {options.replica}"
+        raise PassbandError(
+            f"--replica {given}: {options.network} has the replicas {replicas}; give one of them"
+        )
+    (network,) = chosen
+
+    from passband.sharing import bioimageio_description, publication
+
+    out = options.out or Path("published") / network.id.replace("/", "_")
+    name = options.name or bioimageio_description.default_name(network)
+    labels = bioimageio_description.Labels(name, options.license, tuple(options.author))
+    expected = _expected(network, publication.study_of(network), results)
+    publication.publish(network, results, out, labels, options.force, expected, _report)
+    print(f"{network.id} is published in {out}, under the license {options.license}.")
+    print(f"Read {out / publication.CARD} first.")
+    return 0
+
+
+def _source(given: Path) -> tuple[Path, Path | None]:
+    """Return the file or folder that has the network, and the study's results, if they are known.
+
+    Raises
+    ------
+    PassbandError
+        If there is no such file, folder or study.
+    """
+    from passband.learning.network_files import PUBLISHED
+
+    if (given / PUBLISHED).is_file():
+        return given, None
+    if given.suffix == ".safetensors" or (
+        given.is_file() and given.suffix not in (".yaml", ".yml")
+    ):
+        folders = given.absolute().parents
+        is_of_study = len(folders) > 4 and folders[3].name == "networks"
+        return given, folders[4] if is_of_study else None
+    results = locate_results(given)
+    return results, results
+
+
+def _expected(
+    network: "Network", study: "Study", results: Path | None
+) -> "Callable[[Sequence[Condition]], np.ndarray] | None":
+    """Return a function for the expected Dice of a network, or None if the study is too small."""
+    if results is None:
+        return None
+    from passband.jobs.recommendation import TestedNetworks
+
+    try:
+        # The folder has no results under further conditions, so the card does not use them.
+        tested = TestedNetworks.open(study, results, network.metadata.specimen, with_extra=False)
+    except StoreError:
+        raise
+    except PassbandError:  # no table yet, too few conditions, or not tested on this specimen
+        return None
+    if not any(network.id in ids for _, ids, _ in tested.of_groups.values()):
+        return None
+    return lambda conditions: tested.expected(conditions).sel(network=network.id).values
+
+
+def _report(line: str) -> None:
+    print(line, file=sys.stderr)

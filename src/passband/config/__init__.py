@@ -1,0 +1,52 @@
+"""The configuration of a study: models of its keys, and tables of materials and architectures.
+
+Each block of the configuration is a pydantic model. Related models are in one file.
+:mod:`passband.config.base` describes how to add a key.
+"""
+
+from passband.config.analysis import FEWEST_PREDICTED, FIGURES_OF_PREDICTION
+from passband.config.base import SPLITS, Block, block_of
+from passband.config.loading import MOST_LINES, SOURCE, load, validate
+from passband.config.microscope import Aberrations, Detector, Microscope, Spread
+from passband.config.specimen import (
+    MOST_IN_PARTICLE,
+    Diameter,
+    Orientation,
+    Particles,
+    Planes,
+    Specimen,
+    Substrate,
+    Thermal,
+    too_many_atoms,
+)
+from passband.config.study import Study
+from passband.config.study_file import ConfigError
+from passband.config.training import Training
+
+__all__ = [
+    "FEWEST_PREDICTED",
+    "FIGURES_OF_PREDICTION",
+    "MOST_IN_PARTICLE",
+    "MOST_LINES",
+    "SOURCE",
+    "SPLITS",
+    "Aberrations",
+    "Block",
+    "ConfigError",
+    "Detector",
+    "Diameter",
+    "Microscope",
+    "Orientation",
+    "Particles",
+    "Planes",
+    "Specimen",
+    "Spread",
+    "Study",
+    "Substrate",
+    "Thermal",
+    "Training",
+    "block_of",
+    "load",
+    "too_many_atoms",
+    "validate",
+]

@@ -1,0 +1,121 @@
+"""Blocks of the configuration for tests of networks, metrics, distances and figures."""
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from passband.config.base import Block, distinct, key
+
+
+class Evaluation(Block):
+    """How networks are tested."""
+
+    batch_size: int = key(
+        32, "Number of images that a network predicts at a time.", "images", ge=1, le=65536
+    )
+    bootstrap: int = key(
+        200,
+        "Number of bootstrap draws for confidence intervals. With 0, there are no confidence "
+        "intervals.",
+        ge=0,
+        le=100_000,
+    )
+    confidence: float = key(0.95, "Coverage probability of confidence intervals.", gt=0, lt=1)
+
+
+def _bands(edges: list[float]) -> list[float]:
+    """Return the edges of frequency bands unchanged. Raise ValueError if they do not ascend."""
+    for before, after in pairwise([0.0, *edges]):
+        if not before < after <= 100:
+            raise ValueError(
+                f"{after:g} after {before:g}: edges must ascend, from above 0 to at most 100 per Å"
+            )
+    return edges
+
+
+class Information(Block):
+    """How contrast transfer functions are compared."""
+
+    weights: Annotated[list[Literal["flat", "specimen"]], AfterValidator(distinct)] = key(
+        lambda: ["flat", "specimen"],
+        "Weights w(q) of spatial frequencies in information metrics: `flat` is the same weight for "
+        "all frequencies, and `specimen` is the mean power spectrum of the specimen.",
+        min_length=1,
+    )
+    bands_per_A: Annotated[list[float], AfterValidator(_bands)] = key(
+        lambda: [0.25, 0.6],
+        "Spatial frequencies that divide the specimen's power spectrum into bands. Information "
+        "metrics are also computed for each band. With [], there are no bands. The default gives "
+        "three bands: shapes of particles, the widest lattice spacings, and finer details.",
+        "1/Å",
+        max_length=20,
+    )
+    flat_power_A2: float = key(
+        0.005,
+        "Power spectral density of the linear contrast of the exit wave. The weight `flat` assumes "
+        "this density in metrics that depend on the dose. The default is close to the mean density "
+        "for 2 nm of gold on 1 nm of carbon.",
+        "Å²",
+        gt=0,
+        le=1000,
+    )
+    samples: int = key(
+        2048,
+        "Number of radial spatial frequencies, between 0 and the band limit, at which transfer "
+        "functions are compared.",
+        ge=64,
+        le=1_000_000,
+    )
+    draws: int = key(
+        32,
+        "Number of draws of the jitter over which information metrics are averaged, if "
+        "`microscope.spread` is not 0. A draw is a pair of lenses and doses.",
+        ge=1,
+        le=10_000,
+    )
+
+
+class Distances(Block):
+    """How distances between training images and test images are measured, if they are requested."""
+
+    predict: bool = key(
+        False,
+        "true: if the study is large enough for a prediction, every run measures distances between "
+        "training images and test images, and the prediction uses these distances as features.",
+    )
+    structures: int = key(
+        16,
+        "Number of test structures of each specimen that are used to measure distances. If the "
+        "specimen has fewer, all are used.",
+        ge=2,
+        le=1_000_000,
+    )
+    conditions_per_job: int = key(
+        32,
+        "Number of test conditions in a job that measures distances. The job has the images under "
+        "all its test conditions in memory.",
+        ge=1,
+        le=100_000,
+    )
+
+
+class Figures(Block):
+    """How figures look. A change of these keys does not train any network again."""
+
+    formats: Annotated[list[Literal["png", "svg"]], AfterValidator(distinct)] = key(
+        lambda: ["png", "svg"], "File formats of figures.", min_length=1
+    )
+    dpi: int = key(150, "Resolution of PNG files.", "dots/inch", ge=30, le=1200)
+    palette: Literal["viridis", "cividis", "magma", "mako", "rocket", "crest", "flare"] = key(
+        "viridis", "Colours of figures, by matplotlib's or seaborn's name of the palette."
+    )
+    examples: int = key(3, "Number of test structures in the figure `examples`.", ge=1, le=20)
+
+
+#: The matrix of scores is predicted if a study has at least so many training conditions and at
+#: least so many test conditions.
+FEWEST_PREDICTED = 24
+#: Figures that are drawn for every study, and figures that are drawn only with a prediction.
+FIGURES = ("ctf", "decay", "examples", "matrix", "metrics")
+FIGURES_OF_PREDICTION = ("prediction", "smoothness", "design")

@@ -1,0 +1,165 @@
+"""The base class of the configuration's models, the function for keys, and text for messages.
+
+How to add a key
+----------------
+1. Add the key to its model with the function :func:`key`. As ``since=``, give the version of
+   Passband in which the key will be new. The key's default must give the same results as before.
+   While the key has its default, it is not in the params of Snakemake's rules and not in digests.
+   So finished studies stay finished: see :meth:`Block.identity`. A new block inside an existing
+   block needs ``since=`` too. The keys in the new block do not need ``since=``. If ``since=`` is
+   missing, every network of every study is trained again.
+2. Some keys affect only some stages, or have an effect only with one value of another key. For such
+   a key, change the methods that give the stages their params: ``Microscope.exit_wave_params``,
+   ``.imaging_params``, ``.transfer_params`` and ``.lens_params``, ``Specimen.params`` and
+   ``Training.params``. All these methods except ``Microscope.exit_wave_params`` include a new key
+   automatically.
+3. The rules in workflow/rules/ list single keys of the blocks `evaluation`, `information`,
+   `distances` and `figures`. For a new key in one of these blocks, such as `information`, add
+   ``**STUDY.information.identity(only=("key",))`` to the params of the rule. The expression is
+   empty while the key has its default. It is necessary because Snakemake runs a rule again if the
+   rule has a new param.
+4. Add the key with its default to config.yaml. Set the key in a study of studies/, such as
+   studies/everything.yaml, and run ``make docs``.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+SPLITS = ("train", "val", "test")
+
+
+class Block(BaseModel):
+    """A block of the configuration. Blocks are frozen, and accept only known keys and types."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False
+    )
+
+    def identity(
+        self,
+        mode: Literal["python", "json"] = "python",
+        only: Collection[str] | None = None,
+        without: Collection[str] = (),
+    ) -> dict[str, Any]:
+        """Return the values of the keys that results depend on.
+
+        Params of rules and digests are made from these values. Keys with ``since=`` are left out
+        while they have their defaults, in this block and in the blocks inside this block.
+
+        Parameters
+        ----------
+        mode : {"python", "json"}
+            The argument of pydantic's ``model_dump``.
+        only : collection of str, optional
+            Names of this block's keys. All other keys are left out.
+        without : collection of str
+            Names of this block's keys that are left out.
+        """
+        fields = type(self).model_fields
+        names = [name for name in fields if (only is None or name in only) and name not in without]
+        dumped = self.model_dump(mode=mode, include=set(names))
+        return {
+            name: _identity(getattr(self, name), dumped[name], mode)
+            for name in names
+            if not (_is_later(fields[name]) and self._has_default(name))
+        }
+
+    def _has_default(self, name: str) -> bool:
+        default = type(self).model_fields[name].get_default(call_default_factory=True)
+        return getattr(self, name) == default
+
+
+def _identity(value: Any, dumped: Any, mode: str) -> Any:
+    """Return the value of a key for :meth:`Block.identity`; `dumped` is the value from pydantic."""
+    if isinstance(value, Block):
+        return value.identity(mode)
+    if isinstance(value, dict):
+        return {name: _identity(inner, dumped[name], mode) for name, inner in value.items()}
+    return dumped
+
+
+def _is_later(field: FieldInfo) -> bool:
+    return bool(field.json_schema_extra and "since" in field.json_schema_extra)
+
+
+def key(
+    default: Any,
+    description: str,
+    unit: str | None = None,
+    since: str | None = None,
+    **constraints: Any,
+) -> Any:
+    """Return the pydantic field of a key.
+
+    Parameters
+    ----------
+    default : Any
+        The default of the key, or a function that returns the default.
+    description : str
+        A sentence about the key for the configuration's reference.
+    unit : str, optional
+        Unit of the key's value.
+    since : str, optional
+        The version of Passband that added the key. `since` is needed if earlier versions have
+        made results. See :meth:`Block.identity` and the docstring of this module.
+    **constraints
+        Bounds of the key's value, as arguments of pydantic's ``Field``.
+    """
+    extra = {name: text for name, text in (("unit", unit), ("since", since)) if text}
+    kind = "default_factory" if callable(default) else "default"
+    return Field(
+        **{kind: default}, description=description, json_schema_extra=extra or None, **constraints
+    )
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,39}$")]
+
+
+def block_of(annotation: Any) -> type[Block] | None:
+    """Return the model inside an annotation, such as Specimen in dict[Name, Specimen]."""
+    if isinstance(annotation, type) and issubclass(annotation, Block):
+        return annotation
+    inner = [block_of(argument) for argument in getattr(annotation, "__args__", ())]
+    return next((model for model in inner if model is not None), None)
+
+
+def distinct(values: list[str]) -> list[str]:
+    """Return a list unchanged. Raise ValueError if the list has a value twice."""
+    if (repeated := first_repeated(values)) is not None:
+        raise ValueError(f"{short(values)}: {repeated} is listed twice")
+    return values
+
+
+def first_repeated(values: Sequence) -> Any:
+    """Return the first value that a sequence has twice, or None."""
+    seen = set()
+    return next((value for value in values if value in seen or seen.add(value)), None)
+
+
+def one_of(values: list[str]) -> str:
+    """Return values as a choice, such as "a, b or c"."""
+    return f"{', '.join(values[:-1])} or {values[-1]}" if len(values) > 1 else values[0]
+
+
+def number_hint(value: Any) -> str:
+    """Return advice for a number that was given as text, and "" for any other value."""
+    if not isinstance(value, str) or number_in(value) is None:
+        return ""
+    return ", not text; write it without quotes, and 1e-3 as 1.0e-3"
+
+
+def number_in(text: str) -> float | None:
+    """Return the number that a text represents, or None."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def short(value: Any) -> str:
+    """Return a value as Python writes it, cut to 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

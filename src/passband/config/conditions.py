@@ -1,0 +1,116 @@
+"""Blocks of the configuration for the training conditions and for the test conditions."""
+
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+
+from passband.config.base import Block, first_repeated, key
+from passband.config.study_file import MOST_IN_LIST
+from passband.grid import AXES
+
+
+class Range(Block):
+    """Evenly spaced values of an axis, rounded to the resolution of the axis."""
+
+    start: float = Field(description="First value of the axis.")
+    stop: float = Field(description="Last value of the axis.")
+    num: int = Field(description="Number of values of the axis.", ge=1, le=MOST_IN_LIST)
+    spacing: Literal["linear", "geometric"] = key(
+        "linear",
+        "`linear`: equal differences between values. `geometric`: equal ratios between values.",
+    )
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.num == 1 and self.start != self.stop:
+            raise ValueError(f"num = 1: start = {self.start:g} and stop = {self.stop:g} need 2")
+        if self.spacing == "geometric" and self.start * self.stop <= 0:
+            raise ValueError(
+                f"start = {self.start:g}, stop = {self.stop:g}: a geometric range needs two "
+                "values of the same sign, neither of them 0"
+            )
+        return self
+
+    def values(self) -> list[float]:
+        """Return the values in the unit of the axis, before they are rounded."""
+        space = np.geomspace if self.spacing == "geometric" else np.linspace
+        return space(self.start, self.stop, self.num).tolist()
+
+
+Values = Annotated[
+    Annotated[list[float], Tag("list")] | Annotated[Range, Tag("range")],
+    Discriminator(lambda value: "range" if isinstance(value, dict | Range) else "list"),
+]
+
+
+def _axis(name: str) -> Any:
+    """Return the type of an axis: a list or a range of values within the limits of the axis."""
+    axis = AXES[name]
+
+    def check(given: list[float] | Range) -> list[float] | Range:
+        if not isinstance(given, Range) and len(given) > MOST_IN_LIST:
+            raise ValueError(f"{len(given):,} values: an axis has at most {MOST_IN_LIST:,}")
+        if not isinstance(given, Range) and not given:
+            raise ValueError("[]: an axis needs at least one value")
+        for value in (given.start, given.stop) if isinstance(given, Range) else given:
+            if not axis.minimum <= value <= axis.maximum:
+                raise ValueError(
+                    f"{value:g}: must be between {axis.minimum} and {axis.maximum} {axis.unit}"
+                )
+            rounded = axis.canonical(value)
+            if not isinstance(given, Range) and abs(value - rounded) > 1e-9 * max(1, abs(value)):
+                raise ValueError(
+                    f"{value!r}: finer than the axis's resolution of "
+                    f"{10**-axis.decimals:g} {axis.unit}"
+                )
+        values = given.values() if isinstance(given, Range) else given
+        repeated = first_repeated(sorted(axis.canonical(value) for value in values))
+        if repeated is not None:
+            raise ValueError(
+                f"{repeated:g}: is listed twice; values must differ by "
+                f"{10**-axis.decimals:g} {axis.unit} or more"
+            )
+        return given
+
+    return Annotated[Values, AfterValidator(check)]
+
+
+class Grid(Block):
+    """The training conditions: all combinations of the values of four axes.
+
+    An axis is a list of values, or `{start, stop, num}` with `spacing: linear` or `geometric`.
+    """
+
+    defocus_nm: _axis("defocus_nm") = key(
+        lambda: [5.0, 20.0], "Defocus. A positive defocus is underfocus.", "nm"
+    )
+    cs_um: _axis("cs_um") = key(lambda: [1.2, 60.0], "Spherical aberration C30.", "µm")
+    aperture_mrad: _axis("aperture_mrad") = key(
+        lambda: [10.0, 18.0], "Semi-angle of the objective aperture.", "mrad"
+    )
+    dose_e_per_A2: _axis("dose_e_per_A2") = key(lambda: [100.0, 1000.0], "Electron dose.", "e/Å²")
+
+    def axes(self) -> dict[str, list[float]]:
+        """Return the values of each axis, rounded to the resolution of the axis and sorted."""
+        return {name: self._values(name) for name in AXES}
+
+    def _values(self, name: str) -> list[float]:
+        given = getattr(self, name)
+        values = given.values() if isinstance(given, Range) else given
+        return sorted(AXES[name].canonical(value) for value in values)
+
+
+class TestGrid(Block):
+    """The test conditions. An axis that is not given has the same values as in `grid`."""
+
+    __test__ = False  # pytest must not collect this class
+
+    defocus_nm: _axis("defocus_nm") | None = key(
+        None, "Defocus. A positive defocus is underfocus.", "nm"
+    )
+    cs_um: _axis("cs_um") | None = key(None, "Spherical aberration C30.", "µm")
+    aperture_mrad: _axis("aperture_mrad") | None = key(
+        None, "Semi-angle of the objective aperture.", "mrad"
+    )
+    dose_e_per_A2: _axis("dose_e_per_A2") | None = key(None, "Electron dose.", "e/Å²")

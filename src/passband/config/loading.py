@@ -1,0 +1,238 @@
+"""Load a study's file as a :class:`Study`, or report each mistake in the file in one line.
+
+``load`` reads a study's file, and ``validate`` checks values that Snakemake has read. Both
+functions raise :class:`ConfigError` with one line for each mistake. The line names the key, the
+key's value and the allowed values. The number of values of each axis and the number of conditions
+are checked before conditions are made.
+"""
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import ValidationError
+
+from passband.config.base import Block, block_of, number_hint, one_of, short
+from passband.config.specimen import Specimen
+from passband.config.study import Study
+from passband.config.study_file import ConfigError, read
+from passband.grid import AXES
+
+#: The largest number of mistakes that are reported.
+MOST_LINES = 20
+
+
+#: Key under which the workflow gives its jobs the path of the study's file.
+SOURCE = "__source__"
+
+
+def validate(config: dict, source: str = "config") -> Study:
+    """Return the study that a configuration describes.
+
+    Parameters
+    ----------
+    config : dict
+        The content of the YAML file. If it has the key :data:`SOURCE`, paths in the configuration
+        are relative to the folder of the file that this key names.
+    source : str
+        Name of the study's file in error messages. Without the key :data:`SOURCE`, paths in the
+        configuration are relative to the folder of this file.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration has mistakes. The message has one line for each mistake.
+    """
+    config = dict(config)
+    folder = Path(config.pop(SOURCE, source)).parent
+    try:
+        return Study.model_validate(config, context={"folder": folder})
+    except ValidationError as error:
+        mistakes = error.errors(include_url=False)
+        lines = dict.fromkeys(f"{source}: {_line(each)}" for each in mistakes[:MOST_LINES])
+        if more := len(mistakes[MOST_LINES:]):
+            lines[f"{source}: and {more:,} more mistake{'s' * (more > 1)}"] = None
+        raise ConfigError(*lines) from None
+
+
+def load(path: str | Path) -> Study:
+    """Return the study in a YAML file.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is not YAML, or does not describe a valid study.
+    """
+    return validate(read(path), str(path))
+
+
+#: Description of the values that ``Name`` allows.
+NAME_IN_WORDS = "1 to 40 letters, digits, '.' or '-', beginning with a letter or a digit"
+
+
+def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "") -> str:
+    """Return a description of the values that a key may have.
+
+    Parameters
+    ----------
+    name : str
+        The last part of the key. The name shows whether the key is an axis of the grid.
+    annotation, metadata
+        Annotation and metadata of pydantic's field.
+    unit : str
+        Unit of the value. The unit is written after a bound.
+    """
+    if name in AXES:
+        axis = AXES[name]
+        return (
+            "a list such as [5, 20] or a range such as {start: 5, stop: 40, num: 8}, of values "
+            f"between {axis.minimum} and {axis.maximum} {axis.unit}"
+        )
+    if get_origin(annotation) is Annotated:
+        annotation, *inner = get_args(annotation)
+        inner = [item for each in inner for item in getattr(each, "metadata", [each])]
+        return allowed(name, annotation, inner, unit)
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(allowed(name, each, (), unit) for each in get_args(annotation))
+    if get_origin(annotation) is Literal:
+        return one_of([repr(value) for value in get_args(annotation)])
+    if name == "zone":
+        return "three integers such as [1, 1, 0], or [] for a random orientation"
+    if name == "surface_energies":
+        return 'a block of Miller indices and numbers, such as {"111": 1.28, "100": 1.63}'
+    if name == "msd_A2":
+        return "a block of chemical symbols and numbers, such as {Ce: 0.003, O: 0.006}"
+    if get_origin(annotation) is list:
+        (item,) = get_args(annotation)
+        if get_origin(item) is list:
+            return "a list of pairs such as [[0, 1], [1, 0.4]]"
+        if item is float:
+            return "a list of ascending numbers such as [0.25, 0.6], or [] for none"
+        return f"a list of {'names' if item is str else allowed('', item)}, not empty"
+    if get_origin(annotation) is dict:
+        return "a block of named blocks, not empty"
+    if block_of(annotation):
+        return "a block of keys"
+    if any(getattr(item, "pattern", None) for item in metadata):
+        return NAME_IN_WORDS
+    kind = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
+    words = kind[annotation]
+    bounds = {
+        sign: getattr(item, sign)
+        for sign in ("ge", "gt", "le", "lt")
+        for item in metadata
+        if getattr(item, sign, None) is not None
+    }
+    if {"ge", "le"} <= bounds.keys():
+        words += f" between {bounds['ge']} and {bounds['le']}"
+    elif bounds:
+        says = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+        words += " " + " and ".join(f"{says[sign]} {value}" for sign, value in bounds.items())
+    return f"{words} {unit}" if bounds and unit else words
+
+
+def _line(details: dict) -> str:
+    """Return the line for one of pydantic's errors: ``key = value: must be …``."""
+    loc, in_range = _place(details["loc"])
+    name, value = _dotted(loc) or "the study", details["input"]
+    if details["loc"][-1:] == ("[key]",):
+        return f"{_dotted(loc[:-1])} = {short(value)}: a name here must be {NAME_IN_WORDS}"
+    match details["type"]:
+        case "too_long":
+            most = details["ctx"]["max_length"]
+            return f"{name} = {short(value)}: {len(value):,} values; must not exceed {most:,}"
+        case "extra_forbidden":
+            keys = sorted(_keys(loc[:-1]))
+            near = difflib.get_close_matches(str(loc[-1]), keys, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            return f"{name} = {short(value)}: unknown key; {hint}allowed: {', '.join(keys)}"
+        case "invalid_key":
+            keys = ", ".join(sorted(_keys(loc[:-1])))
+            return f"{_dotted(loc[:-1]) or 'key'} = {short(loc[-1])}: unknown key; allowed: {keys}"
+        case "value_error":
+            message = str(details["ctx"]["error"])
+            if re.match(rf"(?:{'|'.join(Study.model_fields)})[. ]", message):
+                return message  # a rule across blocks names its own key
+            if in_range or (isinstance(value, dict) and loc[-1] not in AXES and _keys(loc)):
+                return f"{name}.{message}"  # a rule within a block names its own key there
+            return f"{name} = {message}"
+        case "missing":
+            return f"{name}: missing; it has no default"
+        case "finite_number":
+            return f"{name} = {short(value)}: must be a finite number"
+    words = _allowed_at(loc)
+    if words.startswith(("a number", "an integer")):
+        words += number_hint(value)
+    return f"{name} = {short(value)}: must be {words}"
+
+
+def _place(loc: tuple) -> tuple[list, bool]:
+    """Return the keys that lead to an error, and whether the error is in an axis's whole range.
+
+    Names that pydantic adds between the keys are removed.
+    """
+    parts, after_axis = [], False
+    for part in loc:
+        if not (part == "[key]" or (after_axis and part in ("list", "range"))):
+            parts.append(part)
+        after_axis = part in AXES
+    return parts, loc[-1:] == ("range",) and parts[-1] in AXES
+
+
+def _dotted(loc: list) -> str:
+    """Return keys as a user writes them, such as ``training.architectures[0]``."""
+    parts = [
+        f"[{part}]"
+        if isinstance(part, int)
+        else f".{part}"
+        if re.fullmatch(r"[\w.-]{1,60}", part)
+        else f".{short(part)}"
+        for part in loc
+    ]
+    return "".join(parts).lstrip(".")
+
+
+def _allowed_at(loc: list) -> str:
+    """Return a description of the values that are allowed for a key.
+
+    `loc` is the key's place in the configuration.
+    """
+    _, field = _field(loc)
+    if field is None or loc[-2:-1] == ["specimens"]:
+        return "a block of keys"
+    if _field(loc[:-1])[1] is field and get_origin(field.annotation) is dict:
+        return allowed("", get_args(field.annotation)[1])
+    if not isinstance(loc[-1], int):
+        return allowed(loc[-1], field.annotation, field.metadata, _unit(loc))
+    if axis := AXES.get(loc[-2]):
+        return f"a number between {axis.minimum} and {axis.maximum} {axis.unit}"
+    (item,) = get_args(field.annotation)
+    return "a pair of numbers such as [1, 0.4]" if get_origin(item) is list else allowed("", item)
+
+
+def _field(loc: list) -> tuple[type[Block] | None, Any]:
+    """Return the model and the field at a place in the configuration."""
+    model, field = Study, None
+    for part in loc:
+        if model is None or isinstance(part, int):
+            continue
+        if field is not None and model is Specimen and part not in Specimen.model_fields:
+            continue  # a specimen's own name
+        field = model.model_fields.get(part)
+        if field is None:
+            return model, None
+        model = block_of(field.annotation)
+    return model, field
+
+
+def _keys(loc: list) -> list[str]:
+    model, _ = _field(loc)
+    return list(model.model_fields) if model else []
+
+
+def _unit(loc: list) -> str:
+    _, field = _field(loc)
+    return (field.json_schema_extra or {}).get("unit", "") if field is not None else ""

@@ -1,0 +1,99 @@
+"""Crystals by name, as plain data: a configuration is checked without ASE."""
+
+import re
+from dataclasses import dataclass, field
+
+#: Temperature of the B factors in this module [K].
+ROOM_K = 293.0
+#: B factor of the substrate's carbon at :data:`ROOM_K` [Å²]. It is the B factor of graphite: the
+#: mean over all directions and over graphite's two sites, 0.58 and 0.61 (Trucano & Chen, *Nature*
+#: 258, 136, 1975). For amorphous carbon, whose bonds have about the same length, this B factor is
+#: an estimate.
+CARBON_B_A2 = 0.60
+#: Atoms of carbon per Å³ at 1 g/cm³.
+CARBON_PER_A3 = 0.6022 / 12.011
+
+#: For each crystal structure: the nearest-neighbour distance in lattice constants, and the number
+#: of atoms in the cubic unit cell.
+_STRUCTURES = {
+    "fcc": (1 / 2**0.5, 4),
+    "bcc": (3**0.5 / 2, 2),
+    "zincblende": (3**0.5 / 4, 8),
+    "fluorite": (3**0.5 / 4, 12),
+}
+
+
+@dataclass(frozen=True)
+class Material:
+    """A cubic crystal.
+
+    Attributes
+    ----------
+    symbol : str
+        Chemical symbol or formula.
+    structure : "fcc", "bcc", "zincblende" or "fluorite"
+        Crystal structure as ASE names it.
+    lattice_A : float
+        Cubic lattice constant at room temperature [Å].
+    surface_energies : dict of Miller indices to float
+        Surface energies [J/m²]. The shape of a Wulff particle depends only on the ratios of surface
+        energies. Compounds have none here, because surface energies of a compound depend on the
+        termination of the surface and on the surroundings.
+    b_A2 : float or None
+        B factor 8π²⟨u²⟩ at :data:`ROOM_K` [Å²], where ⟨u²⟩ is the mean square displacement along
+        one direction; None for compounds.
+    """
+
+    symbol: str
+    structure: str
+    lattice_A: float
+    surface_energies: dict[tuple[int, int, int], float] = field(default_factory=dict)
+    b_A2: float | None = None
+
+    @property
+    def elements(self) -> list[str]:
+        """Chemical symbols of the material's elements."""
+        return re.findall("[A-Z][a-z]?", self.symbol)
+
+    @property
+    def neighbour_A(self) -> float:
+        """Nearest-neighbour distance [Å]."""
+        if self.structure == "fcc":
+            return self.lattice_A / 2**0.5  # so the last bit is the same as in earlier results
+        return self.lattice_A * _STRUCTURES[self.structure][0]
+
+    @property
+    def atoms_per_A3(self) -> float:
+        """Atomic density [1/Å³]."""
+        return _STRUCTURES[self.structure][1] / self.lattice_A**3
+
+
+# Lattice constants: CRC Handbook of Chemistry and Physics. Surface energies: Vitos et al.,
+# Surf. Sci. 411, 186 (1998), full-charge-density calculations. B factors: Sears & Shelley, Acta
+# Cryst. A47, 441 (1991), room temperature. The B factors for 280 K of Peng et al., Acta Cryst. A52,
+# 456 (1996), are within 5% of these after conversion to the same temperature.
+MATERIALS: dict[str, Material] = {
+    m.symbol: m
+    for m in (
+        Material("Ag", "fcc", 4.085, {(1, 1, 1): 1.172, (1, 0, 0): 1.200, (1, 1, 0): 1.238}, 0.73),
+        Material("Au", "fcc", 4.078, {(1, 1, 1): 1.283, (1, 0, 0): 1.627, (1, 1, 0): 1.700}, 0.62),
+        Material("CdSe", "zincblende", 6.05),
+        Material("CeO2", "fluorite", 5.411),
+        Material("Cu", "fcc", 3.615, {(1, 1, 1): 1.952, (1, 0, 0): 2.166, (1, 1, 0): 2.237}, 0.56),
+        Material(
+            "Fe",
+            "bcc",
+            2.867,
+            {
+                (1, 1, 0): 2.430,
+                (1, 0, 0): 2.222,
+                (2, 1, 1): 2.589,
+                (3, 1, 0): 2.393,
+                (1, 1, 1): 2.733,
+            },
+            0.34,
+        ),
+        Material("Pd", "fcc", 3.891, {(1, 1, 1): 1.920, (1, 0, 0): 2.326, (1, 1, 0): 2.225}, 0.45),
+        Material("Pt", "fcc", 3.924, {(1, 1, 1): 2.299, (1, 0, 0): 2.734, (1, 1, 0): 2.819}, 0.37),
+    )
+}

@@ -1,0 +1,363 @@
+"""The microscope: keys that are the same under every condition, and their internal units."""
+
+import math
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from passband.config.base import Block, key, number_hint, short
+from passband.grid import Condition
+from passband.optics import ctf, detector
+from passband.optics.jitter import Jitter
+from passband.optics.sampling import Sampling, rest
+from passband.units import A_PER_NM, A_PER_UM, EV_PER_KEV
+
+
+class Aberrations(Block):
+    """Aberrations that are not round. These aberrations are the same under every condition.
+
+    The azimuth of an aberration is the direction of the highest aberration phase, measured from the
+    first axis of the images towards the second axis.
+    """
+
+    astigmatism_nm: float = key(0.0, "Two-fold astigmatism C12.", "nm", ge=0, le=1000)
+    astigmatism_deg: float = key(0.0, "Azimuth of two-fold astigmatism.", "°", ge=-360, le=360)
+    coma_nm: float = key(0.0, "Axial coma C21, which is three times B2.", "nm", ge=0, le=100_000)
+    coma_deg: float = key(0.0, "Azimuth of axial coma.", "°", ge=-360, le=360)
+    threefold_nm: float = key(
+        0.0, "Three-fold astigmatism C23, which is also called A2.", "nm", ge=0, le=100_000
+    )
+    threefold_deg: float = key(0.0, "Azimuth of three-fold astigmatism.", "°", ge=-360, le=360)
+
+
+class Spread(Block):
+    """Jitter: random differences between images under one condition.
+
+    The jitter of an image depends on the image's specimen, split, structure and condition, and on
+    the number of the draw. All replicas have the same jitter and differ only in the noise. If a key
+    is 0, its quantity has no jitter. Information metrics are means over random draws of the jitter.
+    """
+
+    focus_nm: float = key(
+        0.0, "Standard deviation of the normally distributed defocus.", "nm", ge=0, le=100
+    )
+    dose: float = key(
+        0.0,
+        "Standard deviation of the ratio of an image's dose to the condition's dose. The ratio has "
+        "a lognormal distribution with the mean 1.",
+        ge=0,
+        le=1,
+    )
+    astigmatism_nm: float = key(
+        0.0,
+        "Root mean square length of the random change of two-fold astigmatism. No direction of the "
+        "change is preferred.",
+        "nm",
+        ge=0,
+        le=100,
+    )
+    coma_nm: float = key(
+        0.0, "Root mean square length of the random change of axial coma.", "nm", ge=0, le=10_000
+    )
+    threefold_nm: float = key(
+        0.0,
+        "Root mean square length of the random change of three-fold astigmatism.",
+        "nm",
+        ge=0,
+        le=10_000,
+    )
+
+
+def _curve(pairs: list[list[float]]) -> list[list[float]]:
+    """Return the points of an MTF unchanged. Raise ValueError if a point is not valid."""
+    for pair in pairs:
+        if len(pair) != 2 or not 0 <= pair[0] <= 1.5 or not 0 <= pair[1] <= 1:
+            raise ValueError(
+                f"{short(pair)}: must be a pair of a fraction of the Nyquist frequency between 0 "
+                "and 1.5 and an MTF between 0 and 1"
+            )
+    if pairs and pairs[0] != [0, 1]:
+        raise ValueError(f"{pairs[0]}: the first pair must be [0, 1]")
+    for (before, _), (after, _) in pairwise(pairs):
+        if after <= before:
+            raise ValueError(f"{after:g} after {before:g}: fractions must ascend")
+    return pairs
+
+
+class Detector(Block):
+    """The detector counts electrons, and its noise is white: see `passband.optics.detector`."""
+
+    mtf: Literal["none", "gaussian", "lorentzian", "table"] = key(
+        "none",
+        "Modulation transfer function (MTF), which includes that of the pixels. `none` is 1, "
+        "`gaussian` is m^(f²), `lorentzian` is 1/(1 + (1/m − 1)f²), and `table` is `mtf_table`, "
+        "where f is the frequency as a fraction of the Nyquist frequency. The MTF blurs the "
+        "expected counts, before counts are drawn.",
+    )
+    mtf_nyquist: float = key(
+        0.5,
+        "The MTF at the Nyquist frequency, m, for `gaussian` and `lorentzian`.",
+        gt=0,
+        le=1,
+    )
+    mtf_table: Annotated[list[list[float]], AfterValidator(_curve)] = key(
+        list,
+        "Pairs of the frequency f and the MTF, if `mtf` is `table`. The MTF is interpolated "
+        "linearly between the pairs, and is constant beyond the last pair. The corners of the "
+        "spectrum of an image are at f = 1.41.",
+    )
+    gain: float = key(1.0, "Number of counts per electron.", "counts/electron", gt=0, le=1e6)
+
+    @model_validator(mode="after")
+    def _table_if_named(self) -> Self:
+        if self.mtf == "table" and not self.mtf_table:
+            raise ValueError("mtf_table = []: must have pairs such as [[0, 1], [1, 0.4]]")
+        if self.mtf != "table" and self.mtf_table:
+            raise ValueError(f"mtf = {self.mtf!r}: must be 'table', since there is an mtf_table")
+        return self
+
+
+#: Bounds of `multislice_pixel_A` [Å], and the largest number of pixels along a side of the
+#: multislice grid.
+_MULTISLICE_A = 0.01, 2.0
+_MULTISLICE_PX = 16_384
+
+
+def _auto_or_pixel(value: Any) -> Any:
+    low, high = _MULTISLICE_A
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value == "auto" or (number and low <= value <= high):
+        return value
+    raise ValueError(f"{short(value)}: must be {_AUTO_OR_PIXEL}{number_hint(value)}")
+
+
+def _converged_A(microscope: "Microscope") -> float:
+    """Return the pixel size of multislice that gives exit waves with an error below 2% [Å].
+
+    The formula is from trials at 60 to 2,000 kV with the specimen that needs the smallest pixels: a
+    platinum particle at rest, with ⟨110⟩ along the beam. The error of an exit wave is the error at
+    spatial frequencies up to the cutoff. Electrons that are scattered beyond an angle proportional
+    to √λ lose their phase relation along a column of atoms and do not return to small angles. Slow
+    electrons are scattered more. benchmarks/convergence.py measures the error.
+    """
+    wavelength = ctf.wavelength(microscope.energy_eV)
+    slow, fast = (ctf.wavelength(kev * EV_PER_KEV) for kev in (60, 300))
+    trusted = 0.09 * min(1, (wavelength / fast) ** 0.5, slow / wavelength)
+    return max(_MULTISLICE_A[0], round(min(trusted, 0.7 * microscope.pixel_size_A), 3))
+
+
+_AUTO_OR_PIXEL = f"'auto' or a number between {_MULTISLICE_A[0]} and {_MULTISLICE_A[1]:g} Å"
+AutoPixel = Annotated[
+    Literal["auto"] | Annotated[float, Field(ge=_MULTISLICE_A[0], le=_MULTISLICE_A[1])],
+    BeforeValidator(_auto_or_pixel),
+]
+
+
+#: Keys that change images and do not change the linear transfer function.
+_NOT_IN_TRANSFER = "multislice_pixel_A", "coherence", "focal_members"
+
+
+class Microscope(Block):
+    """Parameters of the microscope that are the same under all conditions, and the pixels."""
+
+    energy_kev: float = key(300.0, "Energy of the beam's electrons.", "keV", ge=20, le=2000)
+    pixel_size_A: float = key(
+        0.3, "Side of an image's pixel, measured at the specimen.", "Å", ge=0.02, le=2
+    )
+    field_px: int = key(
+        128,
+        "Number of pixels along each side of an image. The number must have no prime factor above "
+        "7.",
+        "pixels",
+        ge=16,
+        le=8192,
+    )
+    multislice_pixel_A: AutoPixel = key(
+        "auto",
+        "Largest side of a pixel of the multislice grid, at most `pixel_size_A`. Exit waves are "
+        "computed on the multislice grid, and cropped in Fourier space to the frequencies of the "
+        "image. `auto` gives exit waves with an error below 2%, see docs/specimens.md. With larger "
+        "pixels, multislice is faster.",
+        "Å",
+    )
+    coherence: Literal["focal-series", "quasi-coherent"] = key(
+        "focal-series",
+        "How an image includes the focal spread. `focal-series` adds the intensities of a weighted "
+        "focal series. `quasi-coherent` multiplies the wave by the temporal envelope, which is "
+        "faster, but wrong for thick specimens.",
+    )
+    focal_members: int = key(5, "Number of images in the focal series.", ge=1, le=99)
+    focal_spread_nm: float = key(
+        3.0,
+        "1/e width of the distribution of the focus: √2 times its standard deviation.",
+        "nm",
+        ge=0,
+        le=100,
+    )
+    source_spread_mrad: float = key(
+        0.1,
+        "Angular spread of the illumination, defined as abTEM's `angular_spread`.",
+        "mrad",
+        ge=0,
+        le=10,
+    )
+    aperture_edge_mrad: float = key(
+        0.0,
+        "Width of the edge of the objective aperture. With 0, the edge is hard.",
+        "mrad",
+        ge=0,
+        le=10,
+    )
+    aberrations: Aberrations = key(Aberrations, "Aberrations that are not round.")
+    spread: Spread = key(Spread, "Jitter: random differences between images under one condition.")
+    vibration_A: float = key(
+        0.0,
+        "Standard deviation, along one direction, of the vibration of the image relative to the "
+        "detector.",
+        "Å",
+        ge=0,
+        le=10,
+    )
+    detector: Detector = key(Detector, "The detector, which counts electrons.")
+
+    @property
+    def energy_eV(self) -> float:
+        """Beam energy [eV]."""
+        return self.energy_kev * EV_PER_KEV
+
+    def optics(self, condition: Condition) -> ctf.Optics:
+        """Return the microscope under an imaging condition, in internal units."""
+        fixed = self.aberrations
+        return ctf.Optics(
+            energy=self.energy_eV,
+            defocus=condition.defocus_nm * A_PER_NM,
+            cs=condition.cs_um * A_PER_UM,
+            aperture=condition.aperture_mrad,
+            aperture_edge=self.aperture_edge_mrad,
+            focal_spread=self.focal_spread_nm * A_PER_NM,
+            source_spread=self.source_spread_mrad,
+            c12=fixed.astigmatism_nm * A_PER_NM,
+            phi12=math.radians(fixed.astigmatism_deg),
+            c21=fixed.coma_nm * A_PER_NM,
+            phi21=math.radians(fixed.coma_deg),
+            c23=fixed.threefold_nm * A_PER_NM,
+            phi23=math.radians(fixed.threefold_deg),
+        )
+
+    @property
+    def jitter(self) -> Jitter:
+        """Jitter, the random differences between images: the block `spread` in internal units."""
+        return Jitter(
+            defocus=self.spread.focus_nm * A_PER_NM,
+            dose=self.spread.dose,
+            c12=self.spread.astigmatism_nm * A_PER_NM,
+            c21=self.spread.coma_nm * A_PER_NM,
+            c23=self.spread.threefold_nm * A_PER_NM,
+        )
+
+    @property
+    def blur(self) -> np.ndarray | None:
+        """The factor by which vibration and MTF multiply the spectrum of an image.
+
+        See :func:`passband.optics.detector.blur`.
+        """
+        return detector.blur(self.sampling, *self._blurred_by)
+
+    def response(self, q: np.ndarray) -> np.ndarray:
+        """Return the factor of vibration and MTF at spatial frequencies [1/Å].
+
+        The result is a float64 array of the shape of `q`.
+        """
+        return detector.response(self.sampling, q * self.pixel_size_A, *self._blurred_by)
+
+    @property
+    def _blurred_by(self) -> tuple[float, str, float, list[list[float]]]:
+        """Arguments of :func:`detector.blur`: the vibration [Å], and three values for the MTF."""
+        return (
+            self.vibration_A,
+            self.detector.mtf,
+            self.detector.mtf_nyquist,
+            self.detector.mtf_table,
+        )
+
+    @property
+    def sampling(self) -> Sampling:
+        """The grid of an image's pixels."""
+        return Sampling(self.field_px, self.pixel_size_A)
+
+    @property
+    def multislice_A(self) -> float:
+        """The key `multislice_pixel_A` as a number [Å].
+
+        With `auto`, the number depends on the image's pixel size and on the beam energy, and not on
+        the imaging conditions. So exit waves are not computed again if an aperture is added.
+        """
+        if self.multislice_pixel_A == "auto":
+            return _converged_A(self)
+        return self.multislice_pixel_A
+
+    @property
+    def multislice(self) -> Sampling:
+        """The multislice grid, on which exit waves are computed."""
+        return self.sampling.finer(self.multislice_A)
+
+    def exit_wave_params(self) -> dict[str, Any]:
+        """Return the keys of the microscope that exit waves depend on.
+
+        The value of `multislice_pixel_A` is returned as a number, also if it is `auto`.
+        """
+        keys = self.identity(only=("energy_kev", "pixel_size_A", "field_px"))
+        return keys | {"multislice_pixel_A": self.multislice_A}
+
+    def imaging_params(self) -> dict[str, Any]:
+        """Return the keys of the microscope that images depend on, in addition to exit waves."""
+        unused = ["focal_members"] if self.coherence == "quasi-coherent" else []
+        return self.identity(without=("multislice_pixel_A", *unused))
+
+    def transfer_params(self) -> dict[str, Any]:
+        """Return the keys of the microscope that information metrics depend on.
+
+        Information metrics depend only on the linear transfer function, which has the temporal
+        envelope for both values of `coherence`.
+        """
+        return self.identity(without=_NOT_IN_TRANSFER)
+
+    def lens_params(self) -> dict[str, Any]:
+        """Return the keys that the transfer function of the lens without jitter depends on."""
+        return self.identity(without=(*_NOT_IN_TRANSFER, "spread", "vibration_A", "detector"))
+
+    @model_validator(mode="after")
+    def _fine_enough(self) -> Self:
+        given, image = self.multislice_pixel_A, self.pixel_size_A
+        if given != "auto" and given > image:
+            raise ValueError(
+                f"microscope.multislice_pixel_A = {given:g}: must not exceed the image's pixel, "
+                f"microscope.pixel_size_A = {image:g} Å"
+            )
+        if (px := self.multislice.px) > _MULTISLICE_PX:
+            least = math.ceil(1e3 * self.sampling.field_A / _MULTISLICE_PX) / 1e3
+            raise ValueError(
+                f"microscope.multislice_pixel_A = {given}: makes {px} pixels a side, which must "
+                f"not exceed {_MULTISLICE_PX}; take {least:g} Å or more, or a smaller field"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _smooth_field(self) -> Self:
+        if (factor := rest(self.field_px)) > 1:
+            raise ValueError(
+                f"microscope.field_px = {self.field_px}: has the prime factor {factor}; allowed "
+                "are numbers whose prime factors are 2, 3, 5 and 7"
+            )
+        return self
+
+
+def lens_values(optics: ctf.Optics) -> dict[str, float]:
+    """Return the defocus and the aberrations of a lens, by key and in the unit of each key."""
+    values = {"defocus_nm": optics.defocus / A_PER_NM}
+    for name, order in (("astigmatism", "12"), ("coma", "21"), ("threefold", "23")):
+        values[f"{name}_nm"] = getattr(optics, f"c{order}") / A_PER_NM
+        values[f"{name}_deg"] = math.degrees(getattr(optics, f"phi{order}"))
+    return values

@@ -1,0 +1,448 @@
+"""Specimens: distributions of atomic structures."""
+
+import hashlib
+import re
+from math import pi
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
+
+from passband import units
+from passband.config import crystal_file
+from passband.config.base import SPLITS, Block, key, one_of, short
+from passband.config.materials import MATERIALS
+
+#: The largest number of atoms in a particle.
+MOST_IN_PARTICLE = 1_000_000
+
+
+class Diameter(Block):
+    """Distribution of the particles' diameters, truncated at `min` and `max`."""
+
+    distribution: Literal["normal", "uniform", "lognormal"] = key(
+        "normal", "Form of the distribution of diameters. `uniform` uses only `min` and `max`."
+    )
+    mean: float = key(1.8, "Mean diameter before truncation.", "nm", ge=0.1, le=100)
+    std: float = key(0.3, "Standard deviation of diameters before truncation.", "nm", ge=0, le=100)
+    min: float = key(1.2, "Smallest diameter of a particle.", "nm", ge=0.1, le=100)
+    max: float = key(2.4, "Largest diameter of a particle.", "nm", ge=0.1, le=100)
+
+
+class Particles(Block):
+    """Number of particles in a structure, which is uniformly distributed."""
+
+    min: int = key(1, "Smallest number of particles in a structure.", ge=1, le=100)
+    max: int = key(2, "Largest number of particles in a structure.", ge=1, le=100)
+
+
+class Substrate(Block):
+    """Amorphous carbon under the particles."""
+
+    thickness_nm: float = key(
+        1.0, "Mean thickness of the substrate. With 0, particles are in vacuum.", "nm", ge=0, le=50
+    )
+    thickness_std_nm: float = key(
+        0.0,
+        "Standard deviation of the substrate's thickness between structures. The thickness has a "
+        "normal distribution, truncated at 0.",
+        "nm",
+        ge=0,
+        le=50,
+    )
+    faces: Literal["top", "both"] = key(
+        "top",
+        "Faces of the substrate with particles: `top`, where the beam leaves the substrate, or "
+        "`both`. Particles on opposite faces may overlap in projection.",
+    )
+    density_g_per_cm3: float = key(2.0, "Mass density of the substrate.", "g/cm³", ge=0.5, le=3.0)
+    minimum_distance_A: float = key(
+        1.4, "Smallest distance between two carbon atoms.", "Å", ge=0.5, le=1.6
+    )
+
+    @model_validator(mode="after")
+    def _vacuum_has_no_faces(self) -> Self:
+        if self.thickness_nm == 0 and self.thickness_std_nm > 0:
+            raise ValueError(
+                f"thickness_std_nm = {self.thickness_std_nm:g}: must be 0 where thickness_nm is 0, "
+                "vacuum"
+            )
+        if self.thickness_nm == 0 and self.faces == "both":
+            raise ValueError("faces = 'both': must be 'top' where thickness_nm is 0, vacuum")
+        return self
+
+
+class Planes(Block):
+    """Number of planar defects in a particle, which is uniformly distributed.
+
+    All planar defects of a particle are parallel {111} planes. Each planar defect lies between two
+    atomic layers.
+    """
+
+    min: int = key(0, "Smallest number of planar defects of this kind.", ge=0, le=20)
+    max: int = key(0, "Largest number of planar defects of this kind.", ge=0, le=20)
+
+
+class Thermal(Block):
+    """Thermal motion: independent displacements of atoms, normally distributed in each direction.
+
+    Masks of particles are made from the atoms at rest.
+    """
+
+    temperature_K: float = key(
+        0.0,
+        "Temperature of the specimen. With 0, atoms are at rest, without zero-point motion. "
+        "Debye's model gives the mean square displacements of atoms, from the B factors of the "
+        "metals. For the carbon of the substrate, it uses the B factor of graphite. Compounds and "
+        "crystal files need `msd_A2`.",
+        "K",
+        ge=0,
+        le=2000,
+    )
+    msd_A2: dict[str, float] = key(
+        dict,
+        "Mean square displacement of the atoms of an element along one direction, B/8π², by "
+        "chemical symbol, such as {Ce: 0.003, O: 0.006}. It replaces the mean square displacement "
+        "that follows from the temperature.",
+        "Å²",
+        max_length=100,
+    )
+    configurations: int = key(
+        1,
+        "Number of frozen configurations of each structure. The intensity of an image is the mean "
+        "over all frozen configurations. Time and memory are proportional to their number.",
+        ge=1,
+        le=1000,
+    )
+
+    @property
+    def moves(self) -> bool:
+        """Whether any atom moves."""
+        return self.temperature_K > 0 or any(self.msd_A2.values())
+
+    @model_validator(mode="after")
+    def _is_known_motion(self) -> Self:
+        for element, square in self.msd_A2.items():
+            if not re.fullmatch("[A-Z][a-z]?", element):
+                raise ValueError(
+                    f"msd_A2 = {short(element)}: must be a chemical symbol, such as Au"
+                )
+            # With larger mean square displacements, a crystal would melt.
+            if not 0 <= square <= 0.1:
+                raise ValueError(f"msd_A2.{element} = {square:g}: must be between 0 and 0.1 Å²")
+        if self.configurations > 1 and not self.moves:
+            raise ValueError(
+                f"configurations = {self.configurations}: must be 1 where atoms are at rest, "
+                "temperature_K = 0"
+            )
+        return self
+
+
+class Orientation(Block):
+    """Orientation of the particles' crystal relative to the beam."""
+
+    zone: list[Annotated[int, Field(ge=-99, le=99)]] = key(
+        list,
+        "Zone axis along the beam, such as [1, 1, 0]. The rotation of a particle about the zone "
+        "axis is random. With [], the orientation of a particle is uniformly random.",
+    )
+    within_deg: float = key(
+        5.0,
+        "Largest angle between the zone axis and the beam. The key has no effect if `zone` is [].",
+        "°",
+        ge=0,
+        le=180,
+    )
+
+    @model_validator(mode="after")
+    def _direction(self) -> Self:
+        if self.zone and (len(self.zone) != 3 or not any(self.zone)):
+            raise ValueError(
+                f"zone = {short(self.zone)}: must be three integers, not all 0, or [] for random"
+            )
+        return self
+
+
+def miller(text: str) -> tuple[int, int, int]:
+    """Return the Miller indices in a text such as "111" or "1-10".
+
+    Raises
+    ------
+    ValueError
+        If the text does not have three Miller indices, or if all three are 0.
+    """
+    match = re.fullmatch(r"(-?\d)(-?\d)(-?\d)", text, re.ASCII)
+    if not match or not any(map(int, match.groups())):
+        raise ValueError("must be three Miller indices of a digit each, such as 111 or 1-10")
+    return tuple(map(int, match.groups()))
+
+
+class Specimen(Block):
+    """A specimen: a distribution of atomic structures."""
+
+    material: str = key(
+        "Au",
+        f"Crystal of the particles: {', '.join(sorted(MATERIALS))}, or the path of a crystal file "
+        "that ASE reads, such as a CIF. A relative path begins in the folder of the study's file.",
+    )
+    shape: Literal[
+        "sphere", "wulff", "truncated-octahedron", "cube", "decahedron", "icosahedron"
+    ] = key(
+        "wulff",
+        "Shape of the particles. `sphere` is a ball, `wulff` is the Wulff construction from "
+        "surface energies, and `cube` has {100} faces. For crystal files, only these three shapes "
+        "are allowed. `decahedron` and `icosahedron` are for fcc metals.",
+    )
+    surface_energies: dict[Annotated[str, BeforeValidator(str)], float] = key(
+        dict,
+        'Surface energies of a Wulff shape by Miller indices, such as {"111": 1.28, "100": 1.63}. '
+        "With {}, the surface energies of the material are used; compounds and crystal files have "
+        "none. Equivalent faces have the same surface energy.",
+        "J/m²",
+        max_length=50,
+    )
+    diameter_nm: Diameter = key(
+        Diameter,
+        "Diameters of particles. A particle has the same volume as a ball of its diameter.",
+    )
+    closed_shells: bool = key(
+        False,
+        "true: a particle is a perfect body of complete atomic shells. Its size is the possible "
+        "size that is closest to the diameter. This is allowed for `decahedron`, `icosahedron`, "
+        "and `wulff` with the surface energies of an fcc metal. false: every particle has a "
+        "different body, with uneven facets.",
+    )
+    roughness: float = key(
+        0.0,
+        "Fraction of the surface atoms that are removed at random from each particle.",
+        ge=0,
+        le=0.5,
+    )
+    twins: Planes = key(Planes, "Twin planes in a particle of fcc, zincblende or fluorite.")
+    stacking_faults: Planes = key(
+        Planes,
+        "Stacking faults in a particle of fcc or zincblende. In fluorite, every stacking fault "
+        "would put ions on top of each other.",
+    )
+    orientation: Orientation = key(Orientation, "Orientation of particles relative to the beam.")
+    thermal: Thermal = key(Thermal, "Thermal motion of the atoms.")
+    particles: Particles = key(Particles, "Number of particles in a structure.")
+    gap_nm: float = key(
+        0.3,
+        "Smallest gap between two particles on the same face of the substrate, in projection.",
+        "nm",
+        ge=0,
+        le=10,
+    )
+    substrate: Substrate = key(Substrate, "Amorphous carbon under the particles.")
+    trained: bool = key(
+        True,
+        "true: networks are trained on the specimen. false: only test structures of the specimen "
+        "are simulated, and networks that are trained on other specimens are tested on them.",
+    )
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits of the specimen that a study needs."""
+        return SPLITS if self.trained else ("test",)
+
+    @property
+    def structure(self) -> str:
+        """The crystal structure of the material; "file" if the material is a crystal file."""
+        return MATERIALS[self.material].structure if self.material in MATERIALS else "file"
+
+    @property
+    def energies(self) -> dict[tuple[int, int, int], float]:
+        """The surface energies of the key `surface_energies`, by Miller indices [J/m²]."""
+        return {miller(name): energy for name, energy in self.surface_energies.items()}
+
+    @property
+    def widest(self) -> float:
+        """Upper limit of a particle's projected width, divided by the particle's diameter.
+
+        Planar defects may add :attr:`steps_nm` to the projected width. Particles from crystal files
+        or with given surface energies may be wider, see
+        :func:`passband.specimens.structures.widest_A`.
+        """
+        return _WIDEST.get(self.shape, 1.2)
+
+    @property
+    def steps_nm(self) -> float:
+        """Width that planar defects may add to a particle [nm]: a multiple of the step a/6⟨112⟩.
+
+        Each stacking fault shifts a part of the particle by one step. A twin plane rotates a part
+        of the particle about an axis near the particle's middle. All twin planes together add at
+        most two steps.
+        """
+        steps = self.stacking_faults.max + min(self.twins.max, 2)
+        step = MATERIALS[self.material].lattice_A / 6**0.5 / units.A_PER_NM if steps else 0.0
+        return steps * step
+
+    @property
+    def needs_trial_particles(self) -> bool:
+        """Whether the specimen can be checked only by making trial particles.
+
+        Crystal files, given surface energies and planar defects need trial particles, which
+        :func:`passband.specimens.structures.check` makes.
+        """
+        planes = self.twins.max + self.stacking_faults.max
+        return self.structure == "file" or bool(self.surface_energies) or planes > 0
+
+    def params(self) -> dict[str, Any]:
+        """Return the keys of the specimen that structures and exit waves depend on."""
+        return self.identity(without=("trained",))
+
+    @property
+    def content(self) -> str:
+        """Sixteen hexadecimal digits that identify the content of the crystal file.
+
+        The digits are "" without a crystal file. Because of these digits, a specimen counts as
+        another specimen after its crystal file is edited.
+        """
+        if self.structure != "file":
+            return ""
+        return hashlib.blake2b(self.file.read_bytes(), digest_size=8).hexdigest()
+
+    _file: Path | None = PrivateAttr(None)
+    _elsewhere: bool = PrivateAttr(False)
+
+    def most_atoms(self, atoms_per_A3: float) -> float:
+        """Return the number of atoms of the largest particle, for an atomic density [1/Å³]."""
+        return atoms_per_A3 * pi / 6 * (self.diameter_nm.max * units.A_PER_NM) ** 3
+
+    @property
+    def file(self) -> Path | None:
+        """Path of the crystal file; None for a known material.
+
+        A relative path is looked up in the folder of the study's file, and then in the working
+        directory. The path found is not a key, so that the digest of a study does not depend on the
+        study's folder.
+        """
+        return self._file
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the crystal file is in the working directory, not in the study file's folder."""
+        return self._elsewhere
+
+    @model_validator(mode="after")
+    def _known_and_ordered(self, info: ValidationInfo) -> Self:
+        if self.material not in MATERIALS:
+            folder = (info.context or {}).get("folder", Path())
+            self._file = crystal_file.locate(self.material, folder)
+            self._elsewhere = self._file != folder / self.material
+        for name, block in (
+            ("diameter_nm", self.diameter_nm),
+            ("particles", self.particles),
+            ("twins", self.twins),
+            ("stacking_faults", self.stacking_faults),
+        ):
+            if block.min > block.max:
+                raise ValueError(f"{name}.min = {block.min}: must not exceed max = {block.max}")
+        d = self.diameter_nm
+        if d.distribution != "uniform" and not d.min <= d.mean <= d.max:
+            raise ValueError(
+                f"diameter_nm.mean = {d.mean}: must lie between min = {d.min} and max = {d.max}"
+            )
+        self._check_shape()
+        self._check_thermal()
+        return self
+
+    def _check_thermal(self) -> None:
+        """Refuse elements without a mean square displacement, and `msd_A2` of absent elements."""
+        thermal, material = self.thermal, MATERIALS.get(self.material)
+        if not thermal.moves:
+            return
+        carbon = ["C"] if self.substrate.thickness_nm else []
+        # The elements in a crystal file are known only when ASE reads the file.
+        elements = [*(material.elements if material else []), *carbon]
+        known = [*thermal.msd_A2]
+        if thermal.temperature_K:
+            known += carbon + (material.elements if material and material.b_A2 else [])
+        lacking = [element for element in elements if element not in known]
+        if not material and not thermal.msd_A2:
+            lacking = ["every element"]
+        if lacking:
+            raise ValueError(
+                f"thermal.msd_A2 = {short(thermal.msd_A2)}: lacks {', '.join(lacking)}, which "
+                f"temperature_K = {thermal.temperature_K:g} does not give for material "
+                f"{self.material!r}"
+            )
+        if material and (other := [e for e in thermal.msd_A2 if e not in elements]):
+            raise ValueError(
+                f"thermal.msd_A2.{other[0]} = {thermal.msd_A2[other[0]]:g}: must be for "
+                f"{one_of(elements)}, the elements of this specimen"
+            )
+
+    def _check_shape(self) -> None:
+        """Refuse impossible combinations of shape, material and other keys."""
+        which, multiple = f"material {self.material!r}", ("decahedron", "icosahedron")
+        if self.shape in multiple and self.structure != "fcc":
+            raise ValueError(f"shape = {self.shape!r}: is for fcc elements only, not for {which}")
+        if self.shape == "truncated-octahedron" and self.structure == "file":
+            raise ValueError(
+                f"shape = {self.shape!r}: is for named, cubic materials, not for {which}; use "
+                "wulff with surface_energies"
+            )
+        for indices, energy in self.surface_energies.items():
+            try:
+                miller(indices)
+            except ValueError as error:
+                raise ValueError(f"surface_energies = {short(indices)}: {error}") from None
+            if not 0 < energy <= 1000:
+                raise ValueError(
+                    f"surface_energies.{indices} = {energy:g}: must be above 0 and at most 1000 "
+                    "J/m²"
+                )
+        if self.surface_energies and self.shape != "wulff":
+            raise ValueError(
+                f"surface_energies = {{...}}: are for shape = 'wulff', not {self.shape!r}"
+            )
+        known = self.material in MATERIALS and MATERIALS[self.material].surface_energies
+        if self.shape == "wulff" and not (self.surface_energies or known):
+            raise ValueError(
+                f"surface_energies = {{}}: a Wulff shape of {which} needs them, such as "
+                '{"111": 1.0, "100": 1.2}'
+            )
+        if self.closed_shells and not (
+            self.shape in multiple
+            or (self.shape == "wulff" and self.structure == "fcc" and not self.surface_energies)
+        ):
+            raise ValueError(
+                f"closed_shells = True: must be false for shape = {self.shape!r} of {which}; "
+                "complete shells are known for decahedron, icosahedron, and wulff of an fcc metal "
+                "without surface_energies"
+            )
+        for name, planes, allowed_in in (
+            ("twins", self.twins, ("fcc", "zincblende", "fluorite")),
+            ("stacking_faults", self.stacking_faults, ("fcc", "zincblende")),
+        ):
+            if planes.max and self.structure not in allowed_in:
+                raise ValueError(
+                    f"{name}.max = {planes.max}: must be 0 for {which}; other numbers are for "
+                    f"{', '.join(allowed_in)}"
+                )
+            if planes.max and self.shape in multiple:
+                raise ValueError(
+                    f"{name}.max = {planes.max}: must be 0 for shape = {self.shape!r}, which is "
+                    "multiply twinned already"
+                )
+        if self.orientation.zone and self.shape in multiple:
+            raise ValueError(
+                f"orientation.zone = {self.orientation.zone}: must be [] for shape = "
+                f"{self.shape!r}, whose twins have different crystal axes"
+            )
+
+
+#: Upper limits of a particle's projected width, divided by its diameter, for shapes whose limit is
+#: above 1.2. Some random bodies are wider than the limit. If such a body does not fit into the
+#: field of view, :func:`passband.specimens.structures.particle` draws the body again.
+_WIDEST = {"cube": 1.4, "decahedron": 1.4, "icosahedron": 1.4}
+
+
+def too_many_atoms(specimen: Specimen, atoms: float) -> str:
+    """Return the message for a specimen whose largest particle has too many atoms."""
+    return (
+        f"diameter_nm.max = {specimen.diameter_nm.max:g}: makes particles of {atoms:,.0f} atoms; "
+        f"must not exceed {MOST_IN_PARTICLE:,}"
+    )

@@ -1,0 +1,350 @@
+"""The study: all blocks of the configuration, and checks that involve several blocks."""
+
+from itertools import product
+from math import ceil, prod, sqrt
+from typing import Self
+
+from pydantic import model_validator
+
+from passband import units
+from passband.config import architectures
+from passband.config.analysis import (
+    FEWEST_PREDICTED,
+    FIGURES,
+    FIGURES_OF_PREDICTION,
+    Distances,
+    Evaluation,
+    Figures,
+    Information,
+)
+from passband.config.base import Block, Name, key
+from passband.config.conditions import Grid, TestGrid
+from passband.config.materials import CARBON_PER_A3, MATERIALS
+from passband.config.microscope import Microscope
+from passband.config.specimen import MOST_IN_PARTICLE, Specimen, too_many_atoms
+from passband.config.training import Training
+from passband.grid import AXES, Condition, conditions
+from passband.optics import ctf
+from passband.seeds import digest
+
+#: The largest number of training conditions, and the largest number of test conditions.
+MOST_CONDITIONS = 200_000
+#: The largest number of jobs of a study. Snakemake needs about 20 GB for a graph of so many jobs.
+MOST_JOBS = 1_000_000
+
+
+#: The largest number of atoms in a structure.
+MOST_ATOMS = 10_000_000
+
+
+class Structures(Block):
+    """Number of random structures of each specimen in each split. No structure is in two splits."""
+
+    train: int = key(96, "Number of structures for training.", ge=2, le=1_000_000)
+    val: int = key(
+        24,
+        "Number of structures for validation, which chooses the best epoch.",
+        ge=1,
+        le=1_000_000,
+    )
+    test: int = key(24, "Number of structures for tests of networks.", ge=1, le=1_000_000)
+
+
+class StudyBlock(Block):
+    """The study as a whole."""
+
+    name: Name = key("demo", "Name of the study. Results are in `results/<name>`.")
+    seed: int = key(
+        2512, "Seed from which all random numbers of the study follow.", ge=0, le=2**63 - 1
+    )
+    structures: Structures = key(Structures, "Number of structures of each specimen in each split.")
+    structures_per_shard: int = key(
+        64,
+        "Number of structures in a shard: a `simulate` job makes one shard, which is one file.",
+        ge=1,
+        le=100_000,
+    )
+    replicas: int = key(
+        1,
+        "Number of networks for each specimen, architecture and training condition. Each network "
+        "has its own initial weights, and its own noise, order and augmentation of training "
+        "images. All networks have the same validation images and test images.",
+        ge=1,
+        le=999,
+    )
+    replicas_per_job: int = key(
+        1,
+        "Number of replicas in a `train` job and in an `evaluate` job. If you change this number, "
+        "all networks are trained again, in other jobs.",
+        ge=1,
+        le=999,
+    )
+    allow_incomplete: bool = key(
+        False,
+        "true: the table of results is made from the records that exist, with NaN for missing "
+        "networks. false: all networks are trained and tested before the table is made.",
+    )
+
+
+class Study(Block):
+    """The whole configuration of a study."""
+
+    study: StudyBlock = key(StudyBlock, "The study as a whole.")
+    microscope: Microscope = key(
+        Microscope, "Parameters of the microscope that are the same under all conditions."
+    )
+    specimens: dict[Name, Specimen] = key(
+        lambda: {"gold": Specimen()},
+        "Distributions of atomic structures by name.",
+        min_length=1,
+        max_length=1000,
+    )
+    grid: Grid = key(Grid, "The training conditions.")
+    test_grid: TestGrid = key(TestGrid, "The test conditions.")
+    training: Training = key(Training, "How networks are trained.")
+    evaluation: Evaluation = key(Evaluation, "How networks are tested.")
+    information: Information = key(Information, "How transfer functions are compared.")
+    distances: Distances = key(
+        Distances, "How distances between training images and test images are measured."
+    )
+    figures: Figures = key(Figures, "How figures look.")
+
+    @property
+    def needs_trial_particles(self) -> bool:
+        """Whether any specimen needs trial particles."""
+        return any(specimen.needs_trial_particles for specimen in self.specimens.values())
+
+    @property
+    def predictable(self) -> bool:
+        """Whether there are enough conditions to predict the matrix of scores.
+
+        So many conditions are also enough to evaluate the predictions.
+        """
+        return min(self.train_number, self.test_number) >= FEWEST_PREDICTED
+
+    @property
+    def drawn(self) -> list[str]:
+        """The names of figures that every run draws. Other figures are drawn on request."""
+        return [*FIGURES, *(FIGURES_OF_PREDICTION if self.predictable else ())]
+
+    @property
+    def compared(self) -> dict[str, list[str]]:
+        """The ids of the test conditions in each job that measures distances, by the job's name."""
+        ids, size = [c.id for c in self.test_conditions], self.distances.conditions_per_job
+        return {f"{k // size:05d}": ids[k : k + size] for k in range(0, len(ids), size)}
+
+    @property
+    def trained_specimens(self) -> dict[str, Specimen]:
+        """The specimens that networks are trained on."""
+        return {name: specimen for name, specimen in self.specimens.items() if specimen.trained}
+
+    @property
+    def train_conditions(self) -> list[Condition]:
+        """The training conditions, sorted."""
+        return conditions(self.grid.axes())
+
+    @property
+    def test_axes(self) -> dict[str, list[float]]:
+        """The values of each axis of the test conditions, rounded to its resolution and sorted.
+
+        An axis that `test_grid` does not give has the values of `grid`.
+        """
+        own = {name: getattr(self.test_grid, name) or getattr(self.grid, name) for name in AXES}
+        return Grid.model_construct(**own).axes()
+
+    @property
+    def test_conditions(self) -> list[Condition]:
+        """The test conditions, sorted."""
+        return conditions(self.test_axes)
+
+    @property
+    def train_number(self) -> int:
+        """Number of training conditions, computed without making the conditions."""
+        return prod(map(len, self.grid.axes().values()))
+
+    @property
+    def test_number(self) -> int:
+        """Number of test conditions, computed without making the conditions."""
+        return prod(map(len, self.test_axes.values()))
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that identify the study's configuration and crystal files."""
+        files = {name: s.content for name, s in self.specimens.items() if s.structure == "file"}
+        return digest(self.identity(mode="json"), *([files] if files else []))
+
+    @property
+    def remarks(self) -> list[str]:
+        """Warnings about the configuration, one line each."""
+        return [
+            f"specimens.{name}.material = {specimen.material!r}: found in the working directory; "
+            "write the path relative to the study's folder, so that it is found from any folder"
+            for name, specimen in self.specimens.items()
+            if specimen.is_elsewhere
+        ]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not self.trained_specimens:
+            name = next(iter(self.specimens))
+            raise ValueError(
+                f"specimens.{name}.trained = False: must be true for one specimen or more"
+            )
+        self._check_specimens()
+        self._check_numbers("grid", self.grid.axes())
+        self._check_numbers("test_grid", self.test_axes)
+        self._check_jobs()
+        self._check_field()
+        self._check_optics("grid.", self.grid.axes())
+        if any(getattr(self.test_grid, name) for name in AXES):
+            self._check_optics("test_grid.", self.test_axes)
+        return self
+
+    def _check_specimens(self) -> None:
+        """Refuse names of specimens that differ only in case, and the name of a weight."""
+        if "flat" in self.specimens:
+            raise ValueError(
+                "specimens.flat = {...}: the flat weight of information metrics has this "
+                "name; choose another"
+            )
+        alike: dict[str, str] = {}
+        for name in self.specimens:
+            other = alike.setdefault(name.lower(), name)
+            if other != name:
+                raise ValueError(
+                    f"specimens.{name} = {{...}}: differs from specimens.{other} only in case, and "
+                    "some file systems do not distinguish case; choose another name"
+                )
+
+    def _check_numbers(self, block: str, axes: dict[str, list[float]]) -> None:
+        number = prod(map(len, axes.values()))
+        if number > MOST_CONDITIONS:
+            lengths = " × ".join(f"{len(axis):,}" for axis in axes.values())
+            raise ValueError(
+                f"{block} = {lengths} values: {number:,} conditions; must not exceed "
+                f"{MOST_CONDITIONS:,}"
+            )
+
+    def _check_jobs(self) -> None:
+        block = self.study
+        if block.replicas_per_job > block.replicas:
+            raise ValueError(
+                f"study.replicas_per_job = {block.replicas_per_job}: must not exceed "
+                f"study.replicas = {block.replicas}"
+            )
+        simulate = sum(
+            ceil(getattr(block.structures, split) / block.structures_per_shard)
+            for specimen in self.specimens.values()
+            for split in specimen.splits
+        )
+        groups = len(self.trained_specimens) * self.train_number * len(self.training.architectures)
+        others = 2 * groups * ceil(block.replicas / block.replicas_per_job)
+        if simulate + others > MOST_JOBS:
+            key, value = (
+                ("structures_per_shard", block.structures_per_shard)
+                if simulate > others
+                else ("replicas_per_job", block.replicas_per_job)
+            )
+            raise ValueError(
+                f"study.{key} = {value}: makes {simulate:,} jobs to simulate and {others:,} to "
+                f"train and evaluate; must not exceed {MOST_JOBS:,} together"
+            )
+
+    def _check_field(self) -> None:
+        field_nm = self.microscope.sampling.field_A / units.A_PER_NM
+        for name, specimen in self.specimens.items():
+            # A particle's image must not touch its periodic copy; 0.3 nm is the width of an atom.
+            room = max(0.0, field_nm - 0.3 - specimen.steps_nm)
+            largest = room / specimen.widest
+            if specimen.diameter_nm.max > largest:
+                raise ValueError(
+                    f"specimens.{name}.diameter_nm.max = {specimen.diameter_nm.max:g}: must not "
+                    f"exceed {largest:.2f} nm, to fit the field of view of {field_nm:g} nm "
+                    "(microscope.field_px × microscope.pixel_size_A)"
+                )
+            # The hexagonal packing of equal discs is the densest packing (Fejes Tóth, Math. Z. 46,
+            # 83, 1940). Discs at random positions fill little more than half as much area.
+            apart = specimen.diameter_nm.min + specimen.gap_nm
+            faces = 2 if specimen.substrate.faces == "both" else 1
+            most = max(1, int(faces * field_nm**2 / (sqrt(3) / 2 * apart**2)))
+            if specimen.particles.max > most:
+                raise ValueError(
+                    f"specimens.{name}.particles.max = {specimen.particles.max}: must not exceed "
+                    f"{most}, to fit the field of view of {field_nm:g} nm with particles of "
+                    f"{specimen.diameter_nm.min:g} nm, the smallest, and gaps of "
+                    f"{specimen.gap_nm:g} nm"
+                )
+            self._check_atoms(name, specimen, field_nm)
+        for i, name in enumerate(self.training.architectures):
+            architecture = architectures.parse(name)
+            px, least = self.microscope.field_px, architecture.smallest_px
+            if px % architecture.divisor or px < least:
+                raise ValueError(
+                    f"microscope.field_px = {px}: must be a multiple of {architecture.divisor}, "
+                    f"{least} or more, for training.architectures[{i}] = {name!r}"
+                )
+
+    def _check_atoms(self, name: str, specimen: Specimen, field_nm: float) -> None:
+        material, layer = MATERIALS.get(specimen.material), specimen.substrate
+        # The atomic density of a crystal in a file is not known before ASE reads the file.
+        largest = specimen.most_atoms(material.atoms_per_A3) if material else 0.0
+        if largest > MOST_IN_PARTICLE:
+            raise ValueError(f"specimens.{name}.{too_many_atoms(specimen, largest)}")
+        volume_nm3 = field_nm**2 * (layer.thickness_nm + 3 * layer.thickness_std_nm)
+        carbon = CARBON_PER_A3 * layer.density_g_per_cm3 * volume_nm3 * units.A_PER_NM**3
+        atoms = specimen.particles.max * largest + carbon
+        if atoms > MOST_ATOMS:
+            raise ValueError(
+                f"specimens.{name}.substrate.thickness_nm = {layer.thickness_nm:g}: makes, with "
+                f"{specimen.particles.max} particles in a field of view of {field_nm:g} nm, "
+                f"structures of up to {atoms:,.0f} atoms; must not exceed {MOST_ATOMS:,}"
+            )
+
+    def check_condition(self, condition: Condition) -> None:
+        """Check that this study's images can be formed under a condition that is not in its grid.
+
+        Raises
+        ------
+        ValueError
+            If the pixels, the field of view or the focal series are not sufficient. The message of
+            one line begins with the name of an axis.
+        """
+        self._check_optics("", {name: [getattr(condition, name)] for name in AXES})
+
+    def _check_optics(self, block: str, axes: dict[str, list[float]]) -> None:
+        microscope, sampling = self.microscope, self.microscope.sampling
+        widest = axes["aperture_mrad"][-1]
+        cutoff = sampling.cutoff * ctf.wavelength(microscope.energy_eV) * 1e3
+        limit = cutoff - microscope.aperture_edge_mrad / 2
+        if widest > limit:
+            raise ValueError(
+                f"{block}aperture_mrad = {widest:g}: must not exceed {limit:.2f} mrad, the band "
+                f"limit of pixels of {microscope.pixel_size_A:g} Å at {microscope.energy_kev:g} "
+                "keV; take smaller pixels or a smaller aperture"
+            )
+        if microscope.coherence == "focal-series":
+            optics = microscope.optics(Condition(0, 0, widest, 1))
+            needed = ctf.members_needed(optics, sampling.cutoff)
+            if needed > microscope.focal_members:
+                raise ValueError(
+                    f"microscope.focal_members = {microscope.focal_members}: must be at least "
+                    f"{needed} to represent a focal spread of {microscope.focal_spread_nm:g} nm "
+                    f"up to {widest:g} mrad"
+                )
+        # The displacement of image detail is a convex function of defocus and of Cs. So it is
+        # largest at one of the extreme combinations of defocus and Cs.
+        corners = product(*((axes[name][0], axes[name][-1]) for name in ("defocus_nm", "cs_um")))
+        jitter = microscope.jitter
+        for defocus, cs in corners:
+            optics = microscope.optics(Condition(defocus, cs, widest, 1))
+            signs = (-1, 1) if jitter.lens_varies else (1,)
+            displaced = max(ctf.displacement(jitter.extreme(optics, sign)) for sign in signs)
+            if displaced > sampling.field_A / 2:
+                raise ValueError(
+                    f"{block}cs_um = {cs:g} with defocus_nm = {defocus:g} and aperture_mrad = "
+                    f"{widest:g}: displaces image detail by up to {displaced:.0f} Å, which must "
+                    f"not exceed half the field of view, {sampling.field_A / 2:.0f} Å; take more "
+                    f"pixels{'' if optics.round else ', smaller microscope.aberrations'}"
+                    f"{', a smaller microscope.spread' if jitter.lens_varies else ''} or a "
+                    "smaller aperture"
+                )

@@ -1,0 +1,180 @@
+"""The block `training` of the configuration: how networks are trained."""
+
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
+
+from passband.config import architectures
+from passband.config.base import Block, first_repeated, key, short
+
+#: Presets for the block `training`, by name: values for the keys that a study does not give.
+RECIPES = {
+    "none": {},
+    "group-2024": {
+        "architectures": ["unet-resnet18"],
+        "epochs": 25,
+        "batch_size": 16,
+        "optimizer": "adam",
+        "learning_rate": 0.001,
+        "weight_decay": 0.0,
+        "schedule": "exponential",
+        "decay": 0.8,
+        "entropy_weight": 1.0,
+        "focal_gamma": 0.0,
+        "dice_weight": 1.0,
+        "normalisation": "minmax",
+        "augment": True,
+        "patience": 0,
+    },
+}
+
+
+class Training(Block):
+    """How networks are trained. The loss is weighted cross-entropy plus weighted Dice loss."""
+
+    recipe: Literal["none", "group-2024"] = key(
+        "none",
+        "A preset for the keys of `training` that a study does not give. `group-2024` trains a "
+        "U-Net on a ResNet-18 for 25 epochs with Adam. The learning rate is 0.001, multiplied by "
+        "0.8 after each epoch. Batches have 16 images, which are scaled to 0–1, with random "
+        "quarter turns and flips.",
+    )
+
+    architectures: list[str] = key(
+        lambda: ["compact-w8-d3"],
+        "Names of network architectures. `compact-w<width>-d<depth>` is Passband's own U-Net. "
+        "`<decoder>-<encoder>`, such as `unet-resnet18`, is a network of "
+        "segmentation_models_pytorch.",
+        min_length=1,
+        max_length=100,
+    )
+    epochs: int = key(
+        12,
+        "Number of epochs. In an epoch, every training structure is used once.",
+        "epochs",
+        ge=1,
+        le=10_000,
+    )
+    batch_size: int = key(8, "Number of images in an optimizer step.", "images", ge=2, le=4096)
+    optimizer: Literal["adam", "adamw", "sgd"] = key(
+        "adam",
+        "`adam` is Adam, `adamw` is Adam with decoupled weight decay, and `sgd` is gradient "
+        "descent with momentum.",
+    )
+    learning_rate: float = key(0.004, "The highest learning rate of the schedule.", gt=0, le=1)
+    momentum: float = key(
+        0.9,
+        "Momentum of the optimizer `sgd`. With the schedule `one-cycle`, this key has no effect: "
+        "the momentum changes from 0.95 to 0.85 and back.",
+        ge=0,
+        lt=1,
+    )
+    weight_decay: float = key(0.0, "Weight decay, for every optimizer.", ge=0, le=1)
+    schedule: Literal["one-cycle", "exponential", "cosine", "constant"] = key(
+        "one-cycle",
+        "How the learning rate changes. `one-cycle`: it rises and falls. `exponential`: it is "
+        "multiplied by `decay` after each epoch. `cosine`: it falls to 0 along half a cosine. "
+        "`constant`: it does not change.",
+    )
+    decay: float = key(
+        0.8,
+        "Factor by which the schedule `exponential` multiplies the learning rate after each epoch.",
+        gt=0,
+        le=1,
+    )
+    entropy_weight: float = key(1.0, "Weight of cross-entropy in the loss.", ge=0, le=100)
+    focal_gamma: float = key(
+        0.0,
+        "The exponent γ of the focal loss, which replaces cross-entropy. With 0, the focal loss is "
+        "equal to cross-entropy.",
+        ge=0,
+        le=10,
+    )
+    dice_weight: float = key(1.0, "Weight of the Dice loss in the loss.", ge=0, le=100)
+    patience: int = key(
+        0,
+        "Training of a network ends after so many epochs without a lower validation loss. With 0, "
+        "training does not end early.",
+        "epochs",
+        ge=0,
+        le=10_000,
+    )
+    normalisation: Literal["zscore", "minmax", "vacuum"] = key(
+        "zscore",
+        "How counts are scaled for the network. `zscore`: each image has mean 0 and variance 1. "
+        "`minmax`: each image has the range 0 to 1. `vacuum`: the relative deviation from the mean "
+        "count of a vacuum pixel.",
+    )
+    noise: Literal["fresh", "fixed"] = key(
+        "fresh",
+        "`fresh`: the noise of a training image is drawn again in every epoch. `fixed`: the noise "
+        "is drawn only once. Each replica has its own noise.",
+    )
+    augment: bool = key(
+        True, "Whether training images are changed by random quarter turns and flips."
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = key(
+        "auto",
+        "Precision in which networks compute. `auto` is the precision in which the processor or "
+        "the GPU is fastest.",
+    )
+    replicas_together: Literal["auto", "always", "never"] = key(
+        "auto",
+        "`always`: the replicas of a job are trained together, as one program. `never`: the "
+        "replicas are trained one after another. `auto` times a few steps of both ways and chooses "
+        "one. Results of the two ways differ only by rounding errors.",
+    )
+    compile: Literal["auto", "always", "never"] = key(
+        "auto",
+        "Whether torch compiles networks. `auto` compiles networks on a GPU if training is long.",
+    )
+    save_every_s: float = key(
+        120.0,
+        "Time between saves of a training state. An interrupted job resumes from the saved state.",
+        "s",
+        ge=0,
+        le=86_400,
+    )
+
+    def params(self, replicas_per_job: int) -> dict[str, Any]:
+        """Return the keys of `training` that the networks of a train job depend on.
+
+        Parameters
+        ----------
+        replicas_per_job : int
+            Number of networks that a job trains.
+        """
+        # The values of the recipe are in the other keys. The architecture is a separate param of
+        # the rule, since a job has only one architecture.
+        without = ["architectures", "recipe", "save_every_s"]
+        if self.schedule != "exponential":
+            without.append("decay")
+        if self.optimizer != "sgd":
+            without.append("momentum")
+        if replicas_per_job == 1:
+            without.append("replicas_together")
+        return self.identity(without=without)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_recipe(cls, given: Any) -> Any:
+        name = given.get("recipe") if isinstance(given, dict) else None
+        return {**RECIPES[name], **given} if isinstance(name, str) and name in RECIPES else given
+
+    @model_validator(mode="after")
+    def _loss_is_not_zero(self) -> Self:
+        if self.entropy_weight == self.dice_weight == 0:
+            raise ValueError("dice_weight = 0: must be above 0 where entropy_weight is 0")
+        return self
+
+    @model_validator(mode="after")
+    def _known_architectures(self) -> Self:
+        for i, name in enumerate(self.architectures):
+            try:
+                architectures.parse(name)
+            except ValueError as error:
+                raise ValueError(f"training.architectures[{i}] = {short(name)}: {error}") from None
+        if (repeated := first_repeated(self.architectures)) is not None:
+            i = self.architectures.index(repeated)
+            raise ValueError(f"training.architectures[{i}] = {repeated!r}: is listed twice")
+        return self

@@ -1,0 +1,43 @@
+"""Output on terminals that cannot show every character."""
+
+import codecs
+import sys
+import unicodedata
+
+#: ASCII text for the characters in Passband's messages that some terminals cannot show.
+_ASCII = {
+    "Å": "A", "µ": "u", "μ": "u", "°": "deg", "±": "+-", "×": "x", "·": ".", "–": "-", "—": "-",
+    "−": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "≈": "~", "√": "sqrt", "∞": "inf",
+    "²": "2", "³": "3", "⁻": "-", "¹": "1", "½": "1/2", "′": "'", "“": '"', "”": '"', "’": "'",
+    "α": "alpha", "γ": "gamma", "Δ": "Delta", "ε": "epsilon", "κ": "kappa", "λ": "lambda",
+    "π": "pi", "ρ": "rho", "σ": "sigma", "χ": "chi", "ψ": "psi", "∫": "integral",
+    "█": "#", "▒": "+", "▌": "#", "▏": "|", "─": "-", "│": "|", "●": "*", "✓": "ok",
+}  # fmt: skip
+
+
+def prepare() -> None:
+    """Make standard output and standard error write ASCII for characters they cannot encode.
+
+    The output of a stream that can encode all characters, such as a UTF-8 stream, does not change.
+    A second call of this function has no effect.
+    """
+    codecs.register_error("passband-ascii", _readable)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="passband-ascii")
+
+
+def _readable(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    refused = error.object[error.start : error.end]
+    return "".join(map(_substitute, refused)), error.end
+
+
+def _substitute(character: str) -> str:
+    if character in _ASCII:
+        return _ASCII[character]
+    # The letter é, for example, is replaced by e, the ASCII letter in it. A character that contains
+    # no ASCII character is replaced by a question mark.
+    plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return plain or "?"

@@ -1,0 +1,61 @@
+"""The contact sheet of a specimen: its structures' potentials, exit waves, images and masks."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from passband.config import Specimen
+from passband.figures import images
+from passband.grid import Condition
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.specimens import exit_waves as simulate
+from passband.specimens.multislice import Multislice
+
+
+def sheet(
+    camera: Acquisition,
+    split: Split,
+    specimen: Specimen,
+    condition: Condition,
+    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
+) -> Figure:
+    """Return a contact sheet, :func:`passband.figures.images.gallery`, of a split's structures.
+
+    Exit waves are stored, but potentials are not, so the structures are made again from their seeds
+    to compute the potentials.
+
+    Parameters
+    ----------
+    camera : Acquisition
+        Makes the images from the exit waves.
+    split : Split
+        The stored structures of the split, read together with their instance masks.
+    specimen : config.Specimen
+        The specimen's distribution, from which the structures were drawn.
+    condition : Condition
+        Imaging condition under which the images are made.
+    progress : callable
+        A function that wraps the iteration over the structures and shows the progress, like tqdm.
+    """
+    seed, name, kind = split.names
+    sampling = camera.imager.sampling
+    multislice = Multislice(sampling, camera.microscope.energy_eV)
+    structures = [
+        simulate.structure(name, specimen, sampling, seed, kind, index)
+        for index in progress(split.structures)
+    ]
+    return images.gallery(
+        np.stack([multislice.potential(s.atoms) for s in structures]),
+        # Each frozen configuration of a structure has its own exit wave. The first exit wave is
+        # shown.
+        sampling.restore(split.spectra[:, 0].cpu().numpy()),
+        torch.cat(list(camera.counts(split, condition))).cpu().numpy(),
+        split.instances,
+        name,
+        [f"{kind} {index}" for index in split.structures],
+        condition.id,
+        sampling.pixel_A,
+    )

@@ -1,0 +1,129 @@
+"""The figure of a recommendation: expected Dice of the chosen network around the condition."""
+
+from collections.abc import Callable, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from passband.figures import style
+from passband.grid import AXES, Condition
+from passband.prediction.asked import Asked, ranges, scaled, unscaled
+
+#: The two axes of the figure, and the number of values along each.
+X, Y, NUMBERS = "defocus_nm", "dose_e_per_A2", (61, 41)
+#: The map extends beyond the study's range and the asked values by this share of their width.
+_MARGIN = 0.15
+
+
+def plane(asked: Asked, tested: Sequence[Condition]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of defocus [nm] and dose [e/Å²] that the figure shows.
+
+    The values extend beyond the study's range and beyond the asked values.
+
+    Parameters
+    ----------
+    asked : Asked
+        The asked condition.
+    tested : sequence of Condition
+        The study's test conditions.
+    """
+    both = ranges([*tested, asked.low, asked.high])
+    found = []
+    for name, number in zip((X, Y), NUMBERS, strict=True):
+        low, high = (scaled(name, end) for end in both[name])
+        # An axis with a single value is shown with some values around it.
+        margin = _MARGIN * (high - low) or 0.1 * max(1.0, abs(low))
+        values = unscaled(name, np.linspace(low - margin, high + margin, number))
+        found.append(np.clip(values, AXES[name].minimum, AXES[name].maximum))
+    return tuple(found)
+
+
+def _plain(value: float, place: int) -> str:
+    """Return a dose as a plain number."""
+    return f"{value:g}"
+
+
+def _few(doses: np.ndarray) -> bool:
+    """Return whether the doses span less than a factor of 10, so that minor ticks need labels."""
+    return doses[-1] < 10 * doses[0]
+
+
+def recommendation(
+    asked: Asked,
+    network: str,
+    tested: Sequence[Condition],
+    expected: Callable[[Sequence[Condition]], np.ndarray],
+    palette: str,
+) -> Figure:
+    """Return the map of a network's expected Dice over defocus and dose.
+
+    Cs and aperture are those of the asked condition; for a range, the middle. The asked condition
+    or its range is marked, and so is the range of the study's test conditions. Points show the
+    defocus and dose of the study's test conditions, whatever their Cs and aperture are.
+
+    Parameters
+    ----------
+    asked : Asked
+        The asked condition.
+    network : str
+        The network's id.
+    tested : sequence of Condition
+        The study's test conditions.
+    expected : callable
+        The function that returns the network's expected Dice (condition,) under conditions.
+    palette : str
+        A colour map of matplotlib or seaborn.
+    """
+    style.set_theme()
+    middle, (x, y) = asked.middle, plane(asked, tested)
+    conditions = [
+        Condition(defocus, middle.cs_um, middle.aperture_mrad, dose) for dose in y for defocus in x
+    ]
+    dice = np.reshape(expected(conditions), (len(y), len(x)))
+    figure, ax = plt.subplots(figsize=(4.6, 3.6), layout="constrained")
+    shown = ax.pcolormesh(
+        x, y, dice, vmin=0, vmax=1, cmap=palette, shading="gouraud", rasterized=True
+    )
+    levels = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
+    lines = ax.contour(x, y, dice, levels, colors="white", linewidths=0.7)
+    ax.clabel(lines, fontsize=7, fmt="%g")
+    (left, right), (bottom, top) = (ranges(tested)[name] for name in (X, Y))
+    ax.add_patch(
+        Rectangle(
+            (left, bottom),
+            right - left,
+            top - bottom,
+            fill=False,
+            ls="--",
+            lw=1,
+            ec="white",
+            label="range of the study's tests",
+        )
+    )
+    points = sorted({(c.defocus_nm, c.dose_e_per_A2) for c in tested})
+    ax.plot(*zip(*points, strict=True), ".", color="white", ms=5, label="tested (any lens)")
+    (x0, x1), (y0, y1) = (asked.values[name] for name in (X, Y))
+    if x0 < x1 or y0 < y1:
+        ax.plot(
+            [x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], color=style.OTHER, lw=1.6, label="asked"
+        )
+    else:
+        ax.plot(x0, y0, "*", ms=13, color=style.OTHER, mec="white", label="asked")
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(_plain)
+    ax.yaxis.set_minor_formatter(lambda value, _: _plain(value, _) if _few(y) else "")
+    ax.set(xlabel="defocus (nm)", ylabel="dose (e/Å²)", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+    figure.colorbar(shown, ax=ax, label="expected Dice")
+    specimen, architecture, condition, replica = network.split("/")
+    lens = f"{middle.cs_um:g} µm, {middle.aperture_mrad:g} mrad"
+    ax.set_title(
+        f"{specimen}, {architecture}, trained at {style.condition_label(condition)}, "
+        f"replica {replica}\ntested at {lens}",
+        loc="left",
+        fontsize=7,
+    )
+    legend = figure.legend(loc="outside lower center", ncols=3, fontsize=7, frameon=True)
+    legend.get_frame().set(facecolor="0.6", edgecolor="none")
+    return figure

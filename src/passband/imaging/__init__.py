@@ -1,0 +1,1 @@
+"""Images for networks, formed from exit waves: intensity, noise, normalisation and splits."""

@@ -1,0 +1,154 @@
+"""Images of a split under a condition. Images are formed in memory when they are needed."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from passband.config import Microscope
+from passband.grid import Condition
+from passband.imaging.imager import Imager
+from passband.imaging.noise import expose, noise_seeds, normalise
+from passband.imaging.splits import Split
+from passband.optics.ctf import Optics
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """Forms the images of a study with one microscope and one normalisation.
+
+    Attributes
+    ----------
+    imager : Imager
+        Forms the noise-free intensities.
+    microscope : Microscope
+        The study's microscope.
+    normalisation : str
+        See :func:`passband.imaging.noise.normalise`.
+    """
+
+    imager: Imager
+    microscope: Microscope
+    normalisation: str
+
+    @classmethod
+    def from_microscope(
+        cls, microscope: Microscope, normalisation: str, device: torch.device
+    ) -> "Acquisition":
+        """Return the acquisition with a study's microscope, which computes on `device`."""
+        imager = Imager(
+            microscope.sampling,
+            microscope.coherence,
+            microscope.focal_members,
+            device,
+            blur=microscope.blur,
+        )
+        return cls(imager, microscope, normalisation)
+
+    def electrons(self, condition: Condition) -> float:
+        """Return the mean number of electrons in a vacuum pixel."""
+        return condition.dose_e_per_A2 * self.microscope.pixel_size_A**2
+
+    def normalised(self, counts: torch.Tensor, condition: Condition) -> torch.Tensor:
+        """Return the normalised counts, which are the input of a network.
+
+        The normalisation ``vacuum`` divides counts by the mean count of a vacuum pixel under the
+        condition.
+        """
+        vacuum = self.electrons(condition) * self.microscope.detector.gain
+        return normalise(counts, self.normalisation, vacuum)
+
+    @property
+    def has_jitter(self) -> bool:
+        """Whether the microscope has jitter, so that each draw has different intensities."""
+        return self.microscope.jitter.varies
+
+    def lenses(
+        self, split: Split, condition: Condition, draw: int = 0
+    ) -> list[tuple[Optics, float]]:
+        """Return each image's lens, and the ratio of its dose to the condition's dose.
+
+        The parameters are those of :meth:`intensities`.
+        """
+        return self._lenses(self.microscope.optics(condition), split, condition, draw)
+
+    def _lenses(
+        self, optics: Optics, split: Split, condition: Condition, draw: int
+    ) -> list[tuple[Optics, float]]:
+        jitter = self.microscope.jitter
+        return [
+            jitter.draw(optics, (*split.names, int(i), condition.id, "lens", draw))
+            for i in split.structures
+        ]
+
+    def intensities(
+        self, split: Split, condition: Condition, draw: int = 0, chunk: int = 64
+    ) -> Iterator[torch.Tensor]:
+        """Yield a split's noise-free images in chunks of (n, px, px), in order.
+
+        An intensity is the expected number of electrons, divided by :meth:`electrons`. If the
+        microscope has jitter, every image has its own lens and dose in each draw. All replicas
+        have the same lenses and doses.
+
+        Parameters
+        ----------
+        split : Split
+            The structures.
+        condition : Condition
+            The imaging condition.
+        draw : int
+            The number of the draw of the jitter. Without jitter, it has no effect.
+        chunk : int
+            Number of images that are formed at a time. A small number limits the memory. The images
+            do not depend on it.
+        """
+        optics, jitter = self.microscope.optics(condition), self.microscope.jitter
+        drawn = self._lenses(optics, split, condition, draw) if jitter.varies else []
+        for start in range(0, len(split), chunk):
+            part = slice(start, start + chunk)
+            lenses = [lens for lens, _ in drawn[part]] if jitter.lens_varies else optics
+            intensity = self.imager.intensity(split.spectra[part], lenses)
+            if jitter.dose:
+                doses = torch.tensor([dose for _, dose in drawn[part]]).to(intensity)
+                intensity = intensity * doses[:, None, None]
+            yield intensity
+
+    def exposed(
+        self, intensity: torch.Tensor, condition: Condition, seeds: Sequence[int]
+    ) -> torch.Tensor:
+        """Return the counts of (n, px, px) intensities: electrons times the detector's gain.
+
+        `seeds` has the noise seed of each image, from :func:`~passband.imaging.noise.noise_seeds`.
+        """
+        counts = expose(intensity, self.electrons(condition), seeds)
+        gain = self.microscope.detector.gain
+        return counts if gain == 1 else counts * gain
+
+    def counts(
+        self,
+        split: Split,
+        condition: Condition,
+        draw: int = 0,
+        replica: int | None = None,
+        chunk: int = 64,
+    ) -> Iterator[torch.Tensor]:
+        """Yield the counts of a split's images in chunks of (n, px, px), in order.
+
+        The parameters are those of :meth:`intensities` and of
+        :func:`~passband.imaging.noise.noise_seeds`. The same parameters always give the same
+        counts.
+        """
+        seeds, start = noise_seeds(split.names, split.structures, condition, draw, replica), 0
+        for intensity in self.intensities(split, condition, draw, chunk):
+            yield self.exposed(intensity, condition, seeds[start : start + len(intensity)])
+            start += len(intensity)
+
+    def images(
+        self, split: Split, condition: Condition, draw: int = 0, replica: int | None = None
+    ) -> torch.Tensor:
+        """Return normalised images of a split under a condition: (N, 1, px, px) float32.
+
+        The parameters are those of :meth:`counts`.
+        """
+        counts = self.counts(split, condition, draw, replica)
+        return torch.cat([self.normalised(part, condition) for part in counts])[:, None]

@@ -1,0 +1,157 @@
+"""The images of a split under one condition as a data set that can be viewed or shared."""
+
+import numpy as np
+import torch
+import xarray as xr
+
+from passband.config.microscope import lens_values
+from passband.grid import AXES, Condition
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.noise import noise_seeds
+from passband.imaging.splits import Split
+from passband.specimens.structures import FACES
+
+#: Maximum number of images in a file of a data set. At 512² pixels, the counts of so many images
+#: are 128 MB before compression.
+IMAGES_PER_SHARD = 256
+
+
+def images(
+    acquisition: Acquisition,
+    split: Split,
+    condition: Condition,
+    draw: int = 0,
+    replica: int | None = None,
+) -> xr.Dataset:
+    """Return the images of a split's structures under a condition, with their ground truth.
+
+    On the same kind of device, the counts are equal to the last bit to the counts that networks
+    see, before these are normalised, rotated and flipped. In evaluation and validation, all
+    networks see draw 0 of the noise and jitter, without a replica. In training, each replica has
+    its own noise. If ``training.noise`` is ``fixed``, every epoch uses draw 0. If it is ``fresh``,
+    epoch e uses draw e, from 0 on.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        Forms the images. The acquisition's normalisation has no effect, since the data set has
+        counts.
+    split : Split
+        The split of the structures, which must have been loaded with its instances.
+    condition : Condition
+        The imaging condition.
+    draw : int
+        The number of the draw of the noise and of the jitter.
+    replica : int, optional
+        The replica whose noise is drawn. By default, it is the noise of evaluation and validation.
+
+    Returns
+    -------
+    xarray.Dataset
+        ============= ================ ================= ========================================
+        name          type             dimensions
+        ============= ================ ================= ========================================
+        counts        uint16           (structure, x, y) electrons times gain; uint32 if uint16 is
+                                                         too small, float32 if gain is a fraction
+        mask          uint8            (structure, x, y) 1 in the particles, 0 elsewhere
+        instances     uint8            (structure, face, number of the particle, see
+                                       x, y)             `passband.specimens.masks.instances`
+        seed          int64            (structure)       seed of the image's noise
+        structure     int64            (structure)       index within the split
+        face          str              (face)            face of the substrate, "top" or "bottom"
+        x, y          float64          (x), (y)          position of a pixel [Å]
+        defocus_nm, … float64          ()                the condition's value on each axis
+        image_…       float64          (structure)       defocus, dose and aberrations of each
+                                                         image, if the microscope has jitter
+        ============= ================ ================= ========================================
+    """
+    counts = torch.cat(list(acquisition.counts(split, condition, draw, replica))).cpu().numpy()
+    if not acquisition.microscope.detector.gain.is_integer():
+        dtype = np.float32
+    else:
+        dtype = np.uint16 if counts.max() <= np.iinfo(np.uint16).max else np.uint32
+    side = np.arange(acquisition.microscope.field_px) * acquisition.microscope.pixel_size_A
+    return xr.Dataset(
+        {
+            "counts": (
+                ("structure", "x", "y"),
+                counts.astype(dtype),
+                {"long_name": "electrons times the detector's gain", "units": "counts"},
+            ),
+            "mask": (
+                ("structure", "x", "y"),
+                split.masks[:, 0].cpu().numpy().astype(np.uint8),
+                {"long_name": "particles in projection", "units": "1"},
+            ),
+            "instances": (
+                ("structure", "face", "x", "y"),
+                split.instances,
+                {"long_name": "number of the particle in projection, 0 is none", "units": "1"},
+            ),
+            "seed": (
+                "structure",
+                np.asarray(
+                    noise_seeds(split.names, split.structures, condition, draw, replica), np.int64
+                ),
+                {"long_name": "seed of the image's noise", "units": "1"},
+            ),
+        },
+        {
+            "structure": (
+                "structure",
+                np.asarray(split.structures, np.int64),
+                {"long_name": "index within the split", "units": "1"},
+            ),
+            "face": (
+                "face",
+                list(FACES),
+                {"long_name": "face of the substrate that a particle lies on", "units": "1"},
+            ),
+            "x": ("x", side, {"long_name": "x", "units": "Å"}),
+            "y": ("y", side, {"long_name": "y", "units": "Å"}),
+            **{
+                axis.name: (
+                    (),
+                    getattr(condition, name),
+                    {"long_name": axis.label, "units": axis.unit},
+                )
+                for name, axis in AXES.items()
+            },
+            **_each(acquisition, split, condition, draw),
+        },
+        {
+            "study_seed": split.names[0],
+            "specimen": split.names[1],
+            "split": split.names[2],
+            "condition": condition.id,
+            "draw": draw,
+            **({} if replica is None else {"replica": replica}),
+            "electrons_per_vacuum_pixel": acquisition.electrons(condition),
+            "pixel_size_A": acquisition.microscope.pixel_size_A,
+            "energy_kev": acquisition.microscope.energy_kev,
+            "coherence": acquisition.microscope.coherence,
+        },
+    )
+
+
+def _each(
+    acquisition: Acquisition, split: Split, condition: Condition, draw: int
+) -> dict[str, tuple]:
+    """Return coordinates for each image's own lens and dose; empty without jitter."""
+    if not acquisition.microscope.jitter.varies:
+        return {}
+    rows = [
+        {"dose_e_per_A2": dose * condition.dose_e_per_A2, **lens_values(lens)}
+        for lens, dose in acquisition.lenses(split, condition, draw)
+    ]
+    return {
+        f"image_{key}": (
+            "structure",
+            np.array([row[key] for row in rows]),
+            {
+                "long_name": f"the image's own {key.partition('_')[0]}",
+                "units": {"nm": "nm", "deg": "°", "A2": "e/Å²"}[key.rpartition("_")[2]],
+            },
+        )
+        for key in rows[0]
+    }

@@ -1,0 +1,119 @@
+"""Electron counts: seeds of the noise, the Poisson draw, and normalisation for networks."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+
+from passband.grid import Condition
+from passband.imaging import poisson
+from passband.imaging.threads import share_images
+from passband.seeds import seed
+
+
+def noise_seeds(
+    names: tuple[int, str, str],
+    structures: Iterable[int],
+    condition: Condition,
+    draw: int = 0,
+    replica: int | None = None,
+) -> list[int]:
+    """Return the seeds of the noise of images, one for each image.
+
+    Parameters
+    ----------
+    names : (int, str, str)
+        The study's seed, the specimen's name and the split.
+    structures : iterable of int
+        Index of each image's structure within the split.
+    condition : Condition
+        The imaging condition.
+    draw : int
+        The number of the draw of the noise.
+    replica : int, optional
+        The replica that is trained on the images. The default gives the seeds of validation and
+        test images, which all networks share.
+
+    Returns
+    -------
+    list of int
+        A seed for each structure, see :func:`passband.seeds.seed`.
+    """
+    owner = () if replica is None else ("replica", replica)
+    return [seed(*names, int(i), condition.id, "noise", *owner, draw) for i in structures]
+
+
+def expose(intensity: torch.Tensor, electrons: float, seeds: Sequence[int]) -> torch.Tensor:
+    """Return electron counts drawn from the Poisson distribution.
+
+    Every image has its own random generator. So the noise of an image depends only on its seed and
+    its intensity, not on its batch or on earlier draws. On a CPU, counts are drawn by
+    :mod:`passband.imaging.poisson`. On a GPU, counts are drawn by torch's generator: they are other
+    counts from the same distribution.
+
+    Parameters
+    ----------
+    intensity : (N, px, px) tensor
+        Noise-free images; the intensity of vacuum is 1.
+    electrons : float
+        Mean count of a vacuum pixel: dose × pixel area.
+    seeds : sequence of N int
+        A seed for each image, from 0 to 2**63 − 1.
+
+    Returns
+    -------
+    (N, px, px) tensor
+        Counts: whole numbers, in the dtype of `intensity`. float32 rounds counts above 2**24.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of seeds and images differ. On a CPU, also if a mean count is negative or
+        NaN.
+    """
+    if len(seeds) != len(intensity):
+        raise ValueError(f"{len(seeds)} seeds for {len(intensity)} images")
+    if intensity.device.type != "cpu":
+        counts = intensity * electrons
+        for image, seed in zip(counts, seeds, strict=True):
+            random = torch.Generator(device=image.device).manual_seed(seed)
+            image.copy_(torch.poisson(image, generator=random))
+        return counts
+    images = intensity.contiguous().numpy()
+    counts = np.empty_like(images)
+
+    def work(numbers: Iterator[int]) -> None:
+        for number in numbers:
+            poisson.draw(images[number], electrons, seeds[number], counts[number])
+
+    share_images(work, range(len(images)), images.size)
+    return torch.from_numpy(counts)
+
+
+def normalise(counts: torch.Tensor, name: str, electrons: float) -> torch.Tensor:
+    """Return the input of a network for electron counts.
+
+    Parameters
+    ----------
+    counts : (N, px, px) tensor
+        Electron counts.
+    name : {"zscore", "minmax", "vacuum"}
+        ``zscore`` gives each image mean 0 and variance 1. ``minmax`` scales each image to the range
+        0 to 1. ``vacuum`` is counts / `electrons` − 1.
+    electrons : float
+        Mean count of a vacuum pixel.
+
+    Raises
+    ------
+    ValueError
+        If the name of the normalisation is unknown.
+    """
+    if name == "zscore":
+        std, mean = torch.std_mean(counts, dim=(-2, -1), keepdim=True)
+        return (counts - mean) / std.clamp_min(1e-12)
+    if name == "minmax":
+        low, high = counts.amin((-2, -1), True), counts.amax((-2, -1), True)
+        return (counts - low) / (high - low).clamp_min(1e-12)
+    if name == "vacuum":
+        return counts / electrons - 1
+    raise ValueError(f"normalisation {name!r}: must be zscore, minmax or vacuum")

@@ -1,0 +1,134 @@
+"""The exit waves and masks of a specimen's split, which are read from shards."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+import xarray as xr
+
+from passband.config import Microscope
+from passband.storage import datasets
+
+
+@dataclass(frozen=True)
+class Split:
+    """The exit waves and masks of one specimen's train, val or test split, on a device.
+
+    Attributes
+    ----------
+    names : tuple
+        (study seed, specimen, split). The noise seeds of the images depend on these names.
+    structures : (N,) int array
+        Index of each structure within the split.
+    spectra : (N, P, cropped, cropped) complex64 tensor
+        Cropped spectra of the exit waves, for P frozen configurations of each structure.
+    masks : (N, 1, px, px) float32 tensor
+        Ground truth: 1 in the particles, 0 elsewhere.
+    instances : (N, 2, px, px) uint8 array, optional
+        The number of the particle in each pixel, see
+        :func:`passband.specimens.masks.instances`. None if the instances were not loaded.
+    """
+
+    names: tuple[int, str, str]
+    structures: np.ndarray
+    spectra: torch.Tensor
+    masks: torch.Tensor
+    instances: np.ndarray | None = None
+
+    @classmethod
+    def load(
+        cls,
+        paths: Sequence[str],
+        names: tuple[int, str, str],
+        microscope: Microscope,
+        device: torch.device,
+        instances: bool = False,
+    ) -> "Split":
+        """Read a split from its shards.
+
+        Parameters
+        ----------
+        paths : sequence of str
+            The shards of exit waves.
+        names : (int, str, str)
+            Study seed, specimen and split.
+        microscope : Microscope
+            The microscope whose field, pixels and energy the waves must have.
+        device : torch.device
+            The device on which the tensors are.
+        instances : bool
+            Whether to read the instances. Training does not need the instances.
+
+        Raises
+        ------
+        StoreError
+            If a shard is missing or damaged, or has another specimen, split, field or energy.
+        """
+        variables = ["spectrum", "mask"] + ["instances"] * instances
+        waves = datasets.read_many(
+            paths, datasets.WAVES, "structure", expected_attributes(names, microscope), variables
+        )
+        return cls.from_dataset(waves, names[0], device)
+
+    @classmethod
+    def from_dataset(cls, waves: xr.Dataset, study_seed: int, device: torch.device) -> "Split":
+        """Return the split with the exit waves of a Dataset."""
+        return cls(
+            (study_seed, waves.attrs["specimen"], waves.attrs["split"]),
+            waves.structure.values,
+            torch.as_tensor(waves.spectrum.values, device=device),
+            torch.as_tensor(waves["mask"].values[:, None], dtype=torch.float32, device=device),
+            waves.instances.values if "instances" in waves else None,
+        )
+
+    def __len__(self) -> int:
+        return len(self.structures)
+
+    def first(self, number: int) -> "Split":
+        """Return a split with the first `number` structures, or with all if there are fewer."""
+        return self.take(np.arange(min(number, len(self))))
+
+    def take(self, indices: np.ndarray) -> "Split":
+        """Return a split with the structures at the given positions in this split."""
+        return Split(
+            self.names,
+            self.structures[indices],
+            self.spectra[indices],
+            self.masks[indices],
+            None if self.instances is None else self.instances[indices],
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """Hexadecimal digits that identify the split: its exit waves, its masks and its names."""
+        return split_digest(
+            self.names, (self.take(np.array([place])) for place in range(len(self)))
+        )
+
+
+def expected_attributes(names: tuple[int, str, str], microscope: Microscope) -> dict[str, object]:
+    """Return the attributes that a split's stores of exit waves must have."""
+    return {
+        "seed": names[0],
+        "specimen": names[1],
+        "split": names[2],
+        "field_px": microscope.field_px,
+        "pixel_size_A": microscope.pixel_size_A,
+        "energy_eV": microscope.energy_eV,
+    }
+
+
+def split_digest(names: tuple[int, str, str], structures: Iterable[Split]) -> str:
+    """Return hexadecimal digits that identify a split.
+
+    `structures` yields the parts of the split in order.
+    """
+    hashed = hashlib.blake2b(repr(names).encode(), digest_size=8)
+    for part in structures:
+        hashed.update(repr(part.structures.tolist()).encode())
+        for tensor in (part.spectra, part.masks):
+            hashed.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
+    return hashed.hexdigest()

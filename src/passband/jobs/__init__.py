@@ -1,0 +1,1 @@
+"""The jobs of a study: the files, the required resources and the state of each job."""

@@ -1,0 +1,234 @@
+"""Measures in a few seconds how long the parts of a study take on this machine.
+
+The calibration makes a few structures, images, optimizer steps and predictions, with the size and
+the precision of the study's jobs.
+"""
+
+import itertools
+import math
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from passband.config import Study
+
+# The imports of a job's two processes. These imports take most of a small job's time.
+_PROCESSES = (
+    "import snakemake.cli, passband.config",
+    "import snakemake.cli, passband.learning.training, passband.analysis.table",
+)
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Times of a study's parts on this machine, and sizes of its files and of its memory.
+
+    Times are seconds of one core, or seconds of a GPU if the machine has one.
+
+    Attributes
+    ----------
+    device : str
+        The name of the CPU or GPU.
+    unit : str
+        "core" or "GPU".
+    start : float
+        Time to start a job [s].
+    structure, wave_bytes : dict of str to float
+        For each specimen, the time to simulate a structure [s], and the size of a structure in a
+        file [bytes].
+    image, noise : float
+        Time to form an image [s], and the part of this time for noise and normalisation [s]. The
+        time to form an image includes its share of the time to compute a transfer function.
+    step, predict : dict of str to float
+        For each architecture, the time per image of an optimizer step and of a prediction [s].
+    weight_bytes, memory : dict of str to float
+        For each architecture, the size of a network in a file [bytes], and the memory of a `train`
+        job [bytes].
+    """
+
+    device: str
+    unit: str
+    start: float
+    structure: dict[str, float]
+    wave_bytes: dict[str, float]
+    image: float
+    noise: float
+    step: dict[str, float]
+    predict: dict[str, float]
+    weight_bytes: dict[str, float]
+    memory: dict[str, float]
+
+
+def per_item(
+    call: Callable[[int], object],
+    most: int,
+    seconds: float,
+    clock: Callable[[], float] = time.process_time,
+) -> float:
+    """Return the seconds that a function takes per item if it is called for many items.
+
+    If a call for many items would take too long, fewer items are measured.
+
+    Parameters
+    ----------
+    call : callable
+        Processes a given number of items.
+    most : int
+        Number of items in a call of a real job. The measured calls have at least two items, or
+        `most` items if `most` is less than two.
+    seconds : float
+        Time for all calls [s]. The first call is not measured, because it includes the set-up.
+    """
+    number, ends = min(2, most), time.perf_counter() + seconds
+    call(number)
+    best = math.inf
+    for _ in range(10):
+        began, started = time.perf_counter(), clock()
+        call(number)
+        best = min(best, (clock() - started) / number)
+        now = time.perf_counter()
+        affordable = int((ends - now) / 2 / max((now - began) / number, 1e-9))
+        if number < most and affordable > number:
+            number, best = min(most, affordable), math.inf  # larger batches need less per image
+            call(number)
+        elif now > ends:
+            break
+    return best
+
+
+def calibrate(study: Study, seconds: float = 30.0) -> Speeds:
+    """Measure the times of a study's parts on this machine.
+
+    Structures, images and networks have the size and the precision that they have in the study's
+    jobs. On a CPU, times are the processor time of one thread, since the rules give one thread to a
+    job. On a GPU, times are elapsed times. A third of `seconds` is for structures and images, and
+    two thirds are for networks. At least one structure, image, optimizer step and prediction is
+    made, even if this takes longer than `seconds`.
+    """
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    from passband.jobs import job as jobs
+    from passband.learning import devices
+
+    jobs.keep_memory()  # as every job does
+    device, threads = devices.device(), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with threadpool_limits(1), torch.random.fork_rng():
+            return _calibrate(study, seconds, device)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _calibrate(study: Study, seconds: float, device) -> Speeds:
+    # Imported here since `passband check` counts jobs without these modules.
+    import numpy as np
+    import torch
+
+    from passband.imaging.acquisition import Acquisition
+    from passband.imaging.splits import Split
+    from passband.learning import devices, evaluation, memory, networks
+    from passband.learning.batches import Images
+    from passband.learning.learner import Learner
+    from passband.specimens import exit_waves as simulate
+    from passband.storage import datasets
+
+    microscope, training = study.microscope, study.training
+    px, gpu = microscope.field_px, device.type == "cuda"
+
+    def clock() -> float:
+        devices.synchronize(device)
+        return time.perf_counter() if gpu else time.process_time()
+
+    def share(part: float, among: int) -> float:
+        return seconds * part / among
+
+    structure, wave_bytes, waves = {}, {}, None
+    for name, specimen in study.specimens.items():
+
+        def make(number: int, name=name, specimen=specimen):
+            nonlocal waves
+            seed = study.study.seed
+            waves = simulate.simulate(name, specimen, microscope, seed, "test", range(number))
+
+        test = study.study.structures.test
+        structure[name] = per_item(make, min(test, 8), share(0.25, len(study.specimens)), clock)
+        with tempfile.TemporaryDirectory() as folder:
+            written = []
+            for part in (waves, waves.isel(structure=slice(1))):
+                file = Path(folder) / "waves.zarr.zip"
+                datasets.write(part, file, datasets.WAVES, {}, {"structure": 1})
+                written.append(file.stat().st_size)
+        others = waves.sizes["structure"] - 1
+        wave_bytes[name] = (written[0] - written[1]) / others if others else float(written[1])
+
+    camera = Acquisition.from_microscope(microscope, training.normalisation, device)
+    split = Split.from_dataset(waves, study.study.seed, device)
+    conditions = itertools.cycle(study.test_conditions)
+
+    def several(number: int) -> Split:
+        return split.take(torch.arange(number).remainder(len(split)).numpy())
+
+    tested = min(study.evaluation.batch_size, study.study.structures.test)
+    image = per_item(
+        lambda n: camera.images(several(n), next(conditions)), tested, share(0.07, 1), clock
+    )
+    condition = study.train_conditions[0]
+    validation = Images(camera, several(tested), condition)
+    noise = per_item(
+        lambda n: validation.take(np.arange(n), replicas=[0]), tested, share(0.03, 1), clock
+    )
+
+    step, predict, weight_bytes, needs = {}, {}, {}, {}
+    precision = devices.precision(training.precision, device)
+    kinds = len(training.architectures)
+    for name in training.architectures:
+        needs[name] = memory.job_peak_bytes(study, name, device)
+        learner = Learner(name, {0: 0}, training, 10**6, device)
+
+        def train(number: int, learner=learner):
+            shape = 1, number, 1, px, px
+            learner.step(torch.rand(shape, device=device), torch.ones(shape, device=device))
+
+        step[name] = per_item(train, training.batch_size, share(0.4, kinds), clock)
+        network = networks.build(name)
+        weight_bytes[name] = float(sum(t.nbytes for t in network.state_dict().values()))
+
+        def test_it(number: int, network=network):
+            chosen = [next(conditions)]
+            splits = {"": several(number)}
+            evaluation.evaluate({0: network}, camera, splits, chosen, number, precision)
+
+        both = per_item(test_it, tested, share(0.25, kinds), clock)
+        predict[name] = max(both - image, 0.0)
+    return Speeds(
+        device=devices.describe(device),
+        unit="GPU" if gpu else "core",
+        start=sum(map(_processor_seconds, _PROCESSES)),
+        structure=structure,
+        wave_bytes=wave_bytes,
+        image=image,
+        noise=min(noise, image),
+        step=step,
+        predict=predict,
+        weight_bytes=weight_bytes,
+        memory=needs,
+    )
+
+
+def _processor_seconds(code: str) -> float:
+    """Return the processor time of a Python process."""
+
+    def used() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    before = used()
+    subprocess.run([sys.executable, "-c", code], check=True, stdin=subprocess.DEVNULL)
+    return used() - before

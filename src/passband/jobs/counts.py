@@ -1,0 +1,232 @@
+"""Counts a study's jobs, steps, images, files and bytes from its configuration."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from passband.analysis import information
+from passband.config import Specimen, Study
+from passband.grid import AXES, batches
+from passband.scores import BINS, PRODUCTS, STATISTICS
+
+#: Bytes of a stored count of pixels (4 before compression). The value was measured on counts of
+#: very different size.
+_COUNT_BYTES = 2.0
+#: Bytes of a stored float32 sum of confidence, and of a bin of its histogram (4 and 2 before
+#: compression), measured on random values.
+_SUM_BYTES, _BIN_BYTES = 3.4, 2.0
+#: Bytes of attributes and metadata in a file of exit waves, and in a record; bytes of a log, of the
+#: history of a training, and of all figures.
+_SHARD_BYTES, _RECORD_BYTES, _JOB_BYTES, _HISTORY_BYTES = 11_000, 12_500, 1_000, 15_000
+_FIGURES_BYTES = 2_000_000
+#: Number of arrays of prediction.zarr, which have one chunk each; and the bytes of
+#: prediction.zarr without those arrays whose size grows with the number of conditions.
+_PREDICTION_ARRAYS, _PREDICTION_BYTES = 73, 200_000
+#: Number of files of distances.zarr, and the minimum bytes of a file of distances.
+_DISTANCES_FILES, _DISTANCES_BYTES = 37, 1_000
+
+# Names of the arrays in the study's stores. The settings determine which arrays a store has.
+_CONDITIONS = [side + axis for side in ("train", "test") for axis in ("", *(f"_{a}" for a in AXES))]
+_NETWORKS = ["specimen", "architecture", "test_specimen", *_CONDITIONS]
+_TABLE = [*_NETWORKS, "replica", "outcome", "status", "val_loss", "best_epoch"]
+_TABLE += ["statistic", "bin_start"]
+_TABLE_PAIRS = ["product", "first", "second"]
+#: Arrays of the table that have one chunk for each specimen, architecture and training condition.
+_TABLE_CELLS, _TABLE_CELLS_PAIRS = ["counts", "dice", "confidence", "histogram"], ["agreement"]
+_OOD = [*_NETWORKS, "dice", "dice_std", "gap_test", "gap_model", "id", "ood", "near", "far"]
+_OOD += ["worst", "p10", "distance", "effective_robustness"]
+_OOD_REPLICAS = ["dice_selected", "dice_oracle"]
+_OOD_BOOTSTRAP = ["bound"] + [
+    f"{name}_interval"
+    for name in ("dice", "gap_test", "gap_model", "id", "ood", "near", "far", "worst", "p10")
+]
+_INFORMATION = ["weight", *_CONDITIONS]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of a study's jobs, networks, steps, images and files.
+
+    Attributes
+    ----------
+    jobs : dict of str to int
+        Number of jobs by rule.
+    cells : int
+        Number of combinations of training specimen, architecture and training condition.
+    networks, steps_per_network : int
+        Number of networks, and number of optimizer steps of each network. If `training.patience`
+        ends a training early, the network has fewer steps.
+    trained_on, tested_on : int
+        Number of images that a `train` job forms if all images fit into its memory, and number of
+        images that an `evaluate` job forms.
+    drawn : int
+        Number of images for which all `train` jobs together draw noise. If `training.patience` ends
+        a training early, noise is drawn for fewer images.
+    files : dict of str to int
+        Number of files by folder under ``results/<study>/``.
+    """
+
+    jobs: dict[str, int]
+    cells: int
+    networks: int
+    steps_per_network: int
+    trained_on: int
+    tested_on: int
+    drawn: int
+    files: dict[str, int]
+
+
+def count(study: Study) -> Counts:
+    """Return the numbers of a study's jobs, networks, steps, images and files."""
+    block, training = study.study, study.training
+    split, train, test = block.structures, study.train_number, study.test_number
+    jobs = _jobs(study)
+    cells = len(study.trained_specimens) * train * len(training.architectures)
+    networks = cells * block.replicas
+    # As in passband.learning.batches: if the last batch had one image only, this image is added to
+    # the batch before.
+    in_epoch = len(range(training.batch_size, split.train - 1, training.batch_size)) + 1
+    # All replicas and epochs use the same noise-free images, unless jitter changes each image.
+    new_images = training.noise == "fresh" and study.microscope.jitter.varies
+    return Counts(
+        jobs=dict(jobs),
+        cells=cells,
+        networks=networks,
+        steps_per_network=training.epochs * in_epoch,
+        trained_on=split.train * (training.epochs if new_images else 1) + split.val,
+        tested_on=len(study.specimens) * split.test * test,
+        drawn=training.epochs * (networks * split.train + jobs["train"] * split.val),
+        files=_files(study, jobs, cells),
+    )
+
+
+def _jobs(study: Study) -> Counter:
+    """Return the number of jobs by rule, without jobs on request.
+
+    The numbers are products: a study may have a million jobs, and `passband check` lists none.
+    """
+    block = study.study
+    pairs = len(study.trained_specimens) * len(study.training.architectures)
+    batches = -(-block.replicas // block.replicas_per_job)
+    jobs = Counter(
+        simulate=sum(
+            -(-getattr(block.structures, split) // block.structures_per_shard)
+            for specimen in study.specimens.values()
+            for split in specimen.splits
+        ),
+        train=pairs * study.train_number * batches,
+        evaluate=pairs * study.train_number * batches,
+    )
+    jobs.update(("information", "aggregate", "ood"))
+    if study.predictable:
+        if study.distances.predict:
+            parts = -(-study.test_number // study.distances.conditions_per_job)
+            jobs.update({"distances_part": pairs * parts, "distances": 1})
+        jobs["prediction"] = 1
+    jobs.update(f"figure_{name}" for name in study.drawn)
+    return jobs
+
+
+def _files(study: Study, jobs: Counter, cells: int) -> dict[str, int]:
+    """Return the number of a study's files in each folder."""
+    ood = [*_OOD, *_OOD_REPLICAS * (study.study.replicas > 1)]
+    ood += _OOD_BOOTSTRAP * (study.evaluation.bootstrap > 0)
+    metrics = 2 * len(information.SINGLE) + len(information.PAIR)
+    paired = study.study.replicas_per_job > 1
+    files = {
+        "waves": jobs["simulate"],
+        "networks": 2 * jobs["train"],
+        "records": jobs["evaluate"],
+        "table.zarr": _store(len(_TABLE) + len(_TABLE_PAIRS) * paired)
+        + (len(_TABLE_CELLS) + len(_TABLE_CELLS_PAIRS) * paired) * (1 + cells),
+        "ood.zarr, information.zarr": _store(len(ood)) + _store(len(_INFORMATION) + metrics),
+    }
+    if jobs["distances_part"]:
+        files["distances"] = jobs["distances_part"] + _DISTANCES_FILES
+    if jobs["prediction"]:
+        files["prediction.zarr"] = _store(_PREDICTION_ARRAYS)
+    files["figures"] = sum(name.startswith("figure_") for name in jobs) * len(study.figures.formats)
+    return files | {"logs, benchmarks": 2 * sum(jobs.values())}
+
+
+def _store(arrays: int) -> int:
+    """Return the number of files of a store whose arrays have one chunk each.
+
+    A store has one file of metadata, and one file that Snakemake writes. An array has one file of
+    metadata and one chunk.
+    """
+    return 2 + 2 * arrays
+
+
+def structures(study: Study, specimen: Specimen) -> int:
+    """Return the number of simulated structures of a specimen."""
+    return sum(getattr(study.study.structures, name) for name in specimen.splits)
+
+
+def sizes(
+    study: Study, wave_bytes: dict[str, float], weight_bytes: dict[str, float]
+) -> dict[str, float]:
+    """Return the bytes that a study writes, by the same names as :attr:`Counts.files`.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration.
+    wave_bytes, weight_bytes : dict of str to float
+        For each specimen, the bytes of a structure in a file; for each architecture, the bytes of a
+        network in a file.
+    """
+    counted = count(study)
+    waves = sum(
+        structures(study, specimen) * wave_bytes[name] for name, specimen in study.specimens.items()
+    )
+    kinds = len(study.training.architectures)
+    pixels = counted.networks * counted.tested_on * 3 * _COUNT_BYTES
+    together = batches(study.study.replicas, study.study.replicas_per_job).values()
+    couples = counted.cells * sum(math.comb(len(batch), 2) for batch in together)
+    # The sums of a network for an image, and the sums of a pair of networks.
+    sums = _SUM_BYTES * (len(STATISTICS) * counted.networks + len(PRODUCTS) * couples)
+    tested = len(study.specimens) * study.test_number
+    histograms = counted.networks * tested * BINS * _BIN_BYTES
+    pairs = counted.cells * len(study.specimens) * study.test_number
+    spectra = len(study.trained_specimens)
+    bands = len(study.information.bands_per_A)
+    weights_of = {"flat": 1, "specimen": spectra * (1 + (bands + 1 if bands else 0))}
+    compared = study.train_number * study.test_number * len(information.PAIR)
+    compared *= sum(weights_of[kind] for kind in study.information.weights)
+    weights = counted.networks / kinds * sum(weight_bytes.values())
+    matrices = 3 + 6 * (study.evaluation.bootstrap > 0)  # Dice, gaps, and limits of the intervals
+    return {
+        "waves": waves + counted.files["waves"] * _SHARD_BYTES,
+        "networks": weights + counted.jobs["train"] * _HISTORY_BYTES,
+        "records": pixels
+        + sums * counted.tested_on
+        + histograms
+        + counted.jobs["evaluate"] * _RECORD_BYTES,
+        # The table has only the mean of the sums over the images of a test condition.
+        "table.zarr": pixels + sums * tested + histograms + counted.files["table.zarr"] * 600,
+        "ood.zarr, information.zarr": 8 * (pairs * matrices + compared) + 100_000,
+        # Four distances of 8 bytes are in the jobs' files, and again in distances.zarr.
+        **(
+            {"distances": 2 * 4 * 8.0 * pairs + _DISTANCES_BYTES * counted.files["distances"]}
+            if "distances" in counted.files
+            else {}
+        ),
+        # 15 ways to leave cells of the matrix out. Each has a prediction and both limits of its
+        # interval.
+        **(
+            {"prediction.zarr": 15 * 3 * 4.0 * pairs + _PREDICTION_BYTES}
+            if study.predictable
+            else {}
+        ),
+        "figures": float(_FIGURES_BYTES),
+        "logs, benchmarks": counted.files["logs, benchmarks"] * _JOB_BYTES / 2,
+    }
+
+
+def in_bytes(number: float) -> str:
+    """Return a number of bytes for a reader, with three digits: ``1.25 GB``."""
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number / 1e3:.3g} kB"

@@ -1,0 +1,198 @@
+"""Tests of a study's finished networks under conditions that are not in the study's test grid.
+
+The results are in ``results/<study>/extra/``, with one store for each training job. No rule of
+Snakemake makes or reads these stores, so a finished study stays finished.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import xarray as xr
+
+from passband import PassbandError
+from passband.analysis.cell_means import VARIABLES
+from passband.config import Study
+from passband.grid import Condition
+from passband.jobs import extra_store, layout
+from passband.jobs.layout import TrainingJob
+from passband.storage import datasets, lease
+
+
+def evaluate_extra(
+    study: Study,
+    results: str | Path,
+    conditions: Iterable[Condition],
+    *,
+    confidence: bool = False,
+    processes: int | None = None,
+    progress: Callable[[Iterable], Iterable] = iter,
+    log: Callable[[str], object] = lambda line: None,
+) -> None:
+    """Test every finished network of a study under further conditions, and keep the results.
+
+    Networks are tested by the function that the rule `evaluate` uses, on the same test structures.
+    Results that are in the study's folder ``extra`` already are not computed again. Each training
+    job's results are written when they are complete, so that an interrupted call loses little.
+    Another process that does the same work waits until this process ends.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration.
+    results : path
+        The study's folder of results.
+    conditions : iterable of Condition
+        The further conditions. They may lie outside the study's grids.
+    confidence : bool
+        Whether to test the networks also under those test conditions of the study for which their
+        records lack the sums for estimates without labels, see
+        :mod:`passband.learning.confidence`. Records of earlier versions of Passband lack these
+        sums.
+    processes : int, optional
+        Number of processes; by default as many as the machine's cores, memory and the work allow.
+        With a GPU, the default is one process.
+    progress : callable
+        Wraps the list of training jobs, to draw a progress bar.
+    log : callable
+        Receives lines of text, for example if another process does the same work.
+
+    Raises
+    ------
+    PassbandError
+        If a condition's images cannot be formed, if no network is finished, or if files of networks
+        or exit waves are missing or damaged. If only some training jobs fail, the results of all
+        other training jobs are written first.
+    """
+    from passband.jobs import extra_jobs  # torch takes seconds to import
+
+    results, wanted = Path(results), sorted(set(conditions))
+    for condition in wanted:
+        try:
+            study.check_condition(condition)
+        except ValueError as error:
+            raise PassbandError(str(error)) from None
+    jobs = finished_jobs(study, results)
+    failures: list[str] = []
+    with _logged(log), lease.held(results / layout.EXTRA_LEASE):
+        work = extra_jobs.Work(study, results, tuple(c.id for c in wanted), confidence)
+        with extra_jobs.computed(work, jobs, processes) as made:
+            for job in progress(jobs):
+                try:
+                    done = next(made)
+                except BrokenProcessPool:
+                    raise PassbandError(
+                        "a process of passband evaluate was killed, perhaps for lack of memory; "
+                        "use fewer processes: --processes 1"
+                    ) from None
+                for line in done.remarks:
+                    log(line)
+                if done.failure:
+                    failures.append(done.failure)
+                elif done.record is not None:
+                    path = results / job.path(layout.EXTRA)
+                    datasets.write(done.record, path, datasets.RECORD, done.attrs)
+                lease.check()
+    if failures:
+        others = f" ({len(failures)} of {len(jobs)} training jobs failed)" if len(jobs) > 1 else ""
+        raise PassbandError(failures[0] + others)
+
+
+def finished_jobs(study: Study, results: Path) -> list[TrainingJob]:
+    """Return the training jobs of a study whose networks exist.
+
+    Raises
+    ------
+    PassbandError
+        If no network of the study exists.
+    """
+    jobs = [
+        job
+        for job in layout.training_jobs_of(study)
+        if (results / job.path(layout.WEIGHTS)).exists()
+    ]
+    if not jobs:
+        raise PassbandError(
+            f"{results}: the study has no finished networks yet; run the study first"
+        )
+    return jobs
+
+
+def read_extra(
+    study: Study,
+    results: str | Path,
+    variables: Collection[str] = ("counts", "dice"),
+    threads: int = 4,
+) -> xr.Dataset | None:
+    """Return the results of a study's networks under the further conditions.
+
+    Results of networks that have been trained again since then, and results of test structures that
+    the configuration describes differently now, count as missing.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration.
+    results : path
+        The study's folder of results.
+    variables : collection of str
+        Names of the variables to return: `counts`, `dice`, and the means of the sums of confidence
+        `confidence`, `histogram` and `agreement`, see :mod:`passband.analysis.cell_means`. Without
+        `counts`, the result needs less memory.
+    threads : int
+        Number of stores that are read at the same time.
+
+    Returns
+    -------
+    Dataset or None
+        `dice` (specimen, architecture, train, replica, test_specimen, test), the mean Dice over
+        structures; and `counts` with the further dimensions (structure, outcome), in pixels. The
+        coordinates are those of the table of results. The dimension `test` has all further
+        conditions, sorted. Missing values are NaN; in `histogram`, they are 0. None is returned if
+        there are no results.
+
+    Raises
+    ------
+    StoreError
+        If a store is damaged or has a newer format.
+    """
+    results = Path(results)
+    jobs = list(layout.training_jobs_of(study))
+    unknown = set(variables) - {"counts", "dice", *VARIABLES}
+    if unknown:
+        raise ValueError(f"{min(unknown)}: must be counts, dice, {', '.join(VARIABLES)}")
+    # Only stores of jobs with several replicas have the variable `agreement`.
+    needed = ["counts"] if not set(variables) & set(VARIABLES) else None
+
+    def read(job: TrainingJob) -> xr.Dataset | None:
+        path = results / job.path(layout.EXTRA)
+        if not path.exists():
+            return None
+        record = datasets.read(path, datasets.RECORD, needed)
+        return extra_store.valid(study, results, job, record)
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = zip(jobs, pool.map(read, jobs), strict=True)
+        records = {job: record for job, record in found if record is not None}
+    return extra_store.gathered(study, records, variables) if records else None
+
+
+@contextlib.contextmanager
+def _logged(log: Callable[[str], object]) -> Iterator[None]:
+    """Pass the log lines of a lease, such as who has the lease, to the function `log`."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            log(record.getMessage())
+
+    handler, before = Handler(), lease.logger.level
+    lease.logger.addHandler(handler)
+    lease.logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        lease.logger.removeHandler(handler)
+        lease.logger.setLevel(before)

@@ -1,0 +1,267 @@
+"""Computes the results of training jobs under further conditions, in one or several processes.
+
+See :mod:`passband.jobs.extra`. A process of this module reads files and computes. Only the process
+that has the lease writes files.
+"""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+import xarray as xr
+from threadpoolctl import threadpool_limits
+
+from passband import STAGES, PassbandError
+from passband.analysis import table
+from passband.config import Study
+from passband.grid import Condition
+from passband.imaging.splits import Split
+from passband.jobs import extra_store, layout
+from passband.jobs import job as running
+from passband.jobs.layout import TrainingJob
+from passband.learning import devices, memory_request, networks
+from passband.learning.replicas import TrainedReplicas, load_test_splits
+from passband.storage import DamagedError, StoreError, datasets, integrity, provenance
+
+#: Number of images for which a further process is worth the time that it takes to start.
+_WORTH_A_PROCESS = 10_000
+
+
+@dataclass
+class Done:
+    """What a process has done for a training job.
+
+    Attributes
+    ----------
+    record : Dataset or None
+        The results to write, or None if the store of results is complete already.
+    attrs : dict of str to str
+        The attributes of the results.
+    failure : str
+        The message of an error that the user can correct; empty if there is none.
+    remarks : list of str
+        Lines for the user, for example about damaged files.
+    """
+
+    record: xr.Dataset | None = None
+    attrs: dict[str, str] = field(default_factory=dict)
+    failure: str = ""
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to compute for every training job.
+
+    Attributes
+    ----------
+    study : Study
+        The configuration.
+    results : Path
+        The study's folder of results.
+    wanted : tuple of str
+        Ids of the further conditions.
+    confidence : bool
+        Whether to add test conditions for which the record lacks sums, see
+        :func:`passband.jobs.extra.evaluate_extra`.
+    """
+
+    study: Study
+    results: Path
+    wanted: tuple[str, ...]
+    confidence: bool = False
+
+    @cached_property
+    def splits(self) -> dict[str, Split]:
+        """The test structures by specimen. All training jobs of a process share them."""
+        study = self.study
+        waves = {
+            name: [str(self.results / path) for path in layout.shards(study, name, "test")]
+            for name in study.specimens
+        }
+        return load_test_splits(waves, study.study.seed, study.microscope, devices.device())
+
+    def compute(self, job: TrainingJob, progress=iter) -> Done:
+        """Return the results of a training job's networks, with all its earlier valid results."""
+        done = Done()
+        try:
+            self._compute(job, done, progress)
+        except PassbandError as error:
+            done.failure = str(error)
+        return done
+
+    def _compute(self, job: TrainingJob, done: Done, progress) -> None:
+        before = self._before(job, done)
+        wanted = set(self.wanted) | (self._without_sums(job) if self.confidence else set())
+        if before is not None:
+            now = extra_store.valid(self.study, self.results, job, before)
+            complete = now is not None and list(now.test_specimen.values) == [*self.study.specimens]
+            if complete and wanted <= set(now.test.values):
+                return
+        if not wanted:
+            return
+        study = self.study
+        cell = dict(zip(("specimen", "architecture", "condition"), job.cell, strict=True))
+        states, metadata = networks.load(self.results / job.path(layout.WEIGHTS), cell)
+        trained = TrainedReplicas(states, metadata, study.microscope, self.splits, devices.device())
+        params = f"evaluate {STAGES['evaluate']}", study.microscope.imaging_params()
+        contexts = trained.contexts(*params, any_device=True)
+        known = None if before is None else _known(before, contexts, list(states))
+        ids = wanted | (set() if known is None else set(known.test.values))
+        conditions = sorted(map(Condition.parse, ids))
+        done.record = trained.evaluate(conditions, study.evaluation.batch_size, known, progress)
+        used = {devices.describe(trained.device)}
+        if known is not None:
+            used |= set(json.loads(known.attrs.get("devices", "[]")))
+        command = f"passband evaluate {study.study.name}"
+        done.attrs = {
+            **provenance.attributes(study.study.name, study.digest, command),
+            "configuration": study.model_dump_json(),
+            **cell,
+            "contexts": json.dumps(contexts),
+            "described": json.dumps(extra_store.described(study, self.results, job)),
+            "devices": json.dumps(sorted(used)),
+        }
+
+    def _without_sums(self, job: TrainingJob) -> set[str]:
+        """Return the ids of test conditions of the study whose sums the job's record lacks."""
+        test = {condition.id for condition in self.study.test_conditions}
+        path = self.results / job.path(layout.RECORD)
+        try:
+            record = datasets.read(path, datasets.RECORD)
+        except StoreError:
+            return test
+        if "confidence" not in record:
+            return test
+        complete = record.confidence.notnull().all(
+            [d for d in record.confidence.dims if d != "test"]
+        )
+        return test - set(record.test.values[complete.values])
+
+    def _before(self, job: TrainingJob, done: Done) -> xr.Dataset | None:
+        """Return the training job's earlier results, or None. Set a damaged store aside."""
+        path = self.results / job.path(layout.EXTRA)
+        try:
+            return datasets.read(path, datasets.RECORD) if path.exists() else None
+        except DamagedError as error:
+            aside = integrity.set_aside(path)
+            done.remarks.append(f"{error.what}; set aside as {aside.name}, and made again now")
+            return None
+
+
+def _known(
+    before: xr.Dataset, contexts: dict[str, str], replicas: Sequence[int]
+) -> xr.Dataset | None:
+    """Return the part of earlier results that is valid for the present networks and structures."""
+    if list(before.replica.values) != list(replicas):
+        return None
+    return table.still_valid(before, contexts)
+
+
+# ── Processes ────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextlib.contextmanager
+def computed(
+    work: Work, jobs: Sequence[TrainingJob], processes: int | None = None
+) -> Iterator[Iterator[Done]]:
+    """Yield an iterator over what was done for each training job, in the order of the jobs.
+
+    The training jobs are computed in several processes of one thread each. At the end of the block
+    of code, all processes end after the condition that they are computing.
+
+    Parameters
+    ----------
+    work : Work
+        What to compute.
+    jobs : sequence of TrainingJob
+        The training jobs.
+    processes : int, optional
+        Number of processes; by default see :func:`number_of_processes`.
+    """
+    number = number_of_processes(work, jobs) if processes is None else min(processes, len(jobs))
+    if number < 2:
+        with _one_thread():
+            yield map(work.compute, jobs)
+        return
+    # A process that was forked from a process with threads, such as those of torch, can deadlock.
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(number, context, _begin, (work, stop))
+    try:
+        yield pool.map(_compute, jobs)
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def number_of_processes(work: Work, jobs: Sequence[TrainingJob]) -> int:
+    """Return how many processes the cores and the memory of this machine and the work allow."""
+    if devices.device().type == "cuda":
+        return 1
+    study = work.study
+    conditions = len(work.wanted) + (study.test_number if work.confidence else 0)
+    images = len(study.specimens) * study.study.structures.test * conditions
+    images *= sum(len(job.replicas) for job in jobs)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    architectures = {job.architecture for job in jobs}
+    largest = max(memory_request.evaluate_mb(study, name) for name in architectures)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
+    return max(1, min(cores or 1, len(jobs), images // _WORTH_A_PROCESS, int(memory / largest)))
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch and other libraries compute with one thread, as in a job of the rule `evaluate`."""
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+# The work of a further process, and the event after which the process stops.
+_state: list = []
+
+
+def _begin(work: Work, stop) -> None:
+    """Prepare a further process."""
+    # Ctrl-C reaches all processes of a terminal. The first process then sets the event `stop`.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    first = multiprocessing.parent_process()
+
+    def end_with_first() -> None:
+        first.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_first, daemon=True).start()
+    running.cap_threads(1)
+    running.keep_memory()
+    _state[:] = [work, stop]
+
+
+class _StoppedError(PassbandError):
+    """The first process ends, and nobody needs the results of this process."""
+
+
+def _compute(job: TrainingJob) -> Done:
+    work, stop = _state
+
+    def until_stopped(items: Iterable) -> Iterator:
+        for item in items:
+            if stop.is_set():
+                raise _StoppedError
+            yield item
+
+    return work.compute(job, until_stopped)

@@ -1,0 +1,65 @@
+"""Keeps the fitted parameters of models for recommendations, so that a second call takes less time.
+
+The file is ``results/<study>/cache/recommend/<test specimen>.json``. It is complete or absent, and
+it is made again if the results, the configuration or a version of a library has changed. No rule of
+Snakemake reads or makes the file. Without permission to write, the models are fitted in every call.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable
+from hashlib import blake2b
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from passband.jobs import layout
+from passband.seeds import digest
+from passband.storage import StoreError, atomic
+
+#: Version of the file's content. Increase this number if the code gives other parameters.
+_VERSION = 2
+_LIBRARIES = ("passband", "numpy", "scipy")
+
+
+def path(results: Path, specimen: str, with_extra: bool) -> Path:
+    """Return the path of the file for a test specimen.
+
+    Models that know only the table of results, as in a check, have a separate file.
+    """
+    name = specimen if with_extra else f"{specimen}-table"
+    return results / layout.CACHE / "recommend" / f"{name}.json"
+
+
+def key(arrays: list[np.ndarray], *values: Any) -> str:
+    """Return a digest of arrays, values and the versions of libraries."""
+    hashed = blake2b(digest_size=8)
+    for array in arrays:
+        hashed.update(repr((array.shape, str(array.dtype))).encode())
+        hashed.update(np.ascontiguousarray(array).tobytes())
+    libraries = {name: version(name) for name in _LIBRARIES}
+    return digest(_VERSION, libraries, hashed.hexdigest(), *values)
+
+
+def kept(file: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the content that a file has under a key, or make the content and write the file.
+
+    Parameters
+    ----------
+    file : path
+        The file.
+    key : str
+        The result of :func:`key` for everything that the content depends on.
+    make : callable
+        A function that returns the content, which can be written as JSON.
+    """
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if found["key"] == key:
+            return found["content"]
+    content = make()
+    with contextlib.suppress(OSError, StoreError), atomic.replacing(file) as beside:
+        beside.write_text(json.dumps({"key": key, "content": content}), encoding="utf-8")
+    return content

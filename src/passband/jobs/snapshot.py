@@ -1,0 +1,107 @@
+"""The copy of the configuration that Snakemake writes for its jobs when it starts.
+
+A job on a cluster reads the workflow and its configuration again, minutes or days after Snakemake
+read them. If jobs read the study's file, an edit would change jobs that are already submitted: one
+table would mix networks of the old and of the new configuration. Snakemake therefore gives its jobs
+a copy. The copy's name is the digest of the copy's content.
+"""
+
+import json
+from pathlib import Path
+
+from passband.config import SOURCE, Study
+
+#: The folder with copies of the configuration, in the study's results.
+FOLDER = "configuration"
+
+
+def write(study: Study, source: str, results: Path, *, alone: bool) -> Path:
+    """Write the copy of the configuration that jobs read, and return the copy's path.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration.
+    source : str
+        The study's file. Paths in the configuration are relative to this file.
+    results : path
+        The study's folder of results.
+    alone : bool
+        Whether no other Snakemake runs this study. If no other runs, the copies of earlier
+        configurations are removed. Jobs that were submitted with an earlier configuration and are
+        still in the queue will then end when they start.
+
+    Raises
+    ------
+    FullError
+        If there is no space left.
+    """
+    # Importing the storage takes a second, and the Snakefile imports this module in every job.
+    from passband.storage import atomic
+
+    path = _path(study, results)
+    content = json.dumps(study.model_dump(mode="json") | {SOURCE: source}, indent=2).encode()
+    if not (path.exists() and path.read_bytes() == content):
+        with atomic.replacing(path) as beside:
+            beside.write_bytes(content)
+    if alone:
+        for other in path.parent.glob("*.json"):
+            if other != path:
+                other.unlink(missing_ok=True)
+    return path
+
+
+def hand_to_jobs(settings, study: Study, source: str, results: str) -> None:
+    """Make the jobs of this Snakemake read a copy of the configuration instead of the study's file.
+
+    Parameters
+    ----------
+    settings : object
+        The object with Snakemake's settings of the configuration. This function changes the object.
+    study : Study
+        The configuration.
+    source, results : str
+        The study's file and its folder of results.
+
+    Raises
+    ------
+    FullError
+        If there is no space left.
+    """
+    copy = write(study, source, Path(results), alone=is_alone(results))
+    settings.configfiles = [copy.absolute()]
+    settings.config_args = None  # the copy includes them
+
+
+def is_alone(results: str) -> bool:
+    """Return whether no other Snakemake in the working directory runs this study.
+
+    Each running Snakemake process has locks, which name the files that the process makes.
+
+    Parameters
+    ----------
+    results : str
+        The study's folder of results, as the workflow names it.
+    """
+    files = Path(".snakemake/locks").glob("*.output.lock")
+    return sum(f"\n{results}/" in f"\n{file.read_text()}" for file in files) == 1
+
+
+def changed(study: Study, results: Path) -> bool:
+    """Return whether the study has changed since the job was submitted.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration that the job read. The digest of the configuration includes the content of
+        crystal files. Crystal files are not copied.
+    results : path
+        The study's folder of results. If this folder has no copy of a configuration, the study has
+        not changed.
+    """
+    path = _path(study, results)
+    return path.parent.exists() and not path.exists()
+
+
+def _path(study: Study, results: Path) -> Path:
+    return results / FOLDER / f"{study.digest}.json"

@@ -1,0 +1,183 @@
+"""Every job of a study, whether or not it has run, with its rule, its log and its outputs.
+
+`passband plan` counts these jobs, and `passband status` compares them with the files that exist.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from passband.config import Study
+from passband.jobs.layout import (
+    DISTANCES,
+    FIGURE,
+    FIGURES,
+    GALLERY,
+    INFORMATION,
+    JOB_NAMES,
+    OOD,
+    PREDICTION,
+    RECORD,
+    TABLE,
+    WEIGHTS,
+    distance_parts,
+    figures,
+    is_predicted,
+    log,
+    shards,
+    training_jobs_of,
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job of a study, whether or not it has run.
+
+    Attributes
+    ----------
+    rule : str
+        The name of the job's rule.
+    log : str
+        Path of the job's log.
+    outputs : tuple of str
+        Paths of the job's output files.
+    cell : tuple of str
+        Specimen, architecture and condition id of a `train` or `evaluate` job. This tuple is empty
+        for jobs of other rules.
+    networks : int
+        The number of networks that the job trains or tests.
+    after : float
+        When the job's inputs last changed [s since the epoch]. An output that is older is not
+        valid.
+    needed : bool
+        Whether a complete study needs the job's outputs.
+    on_request : bool
+        Whether the job runs only if the user names its output.
+    """
+
+    rule: str
+    log: str
+    outputs: tuple[str, ...] = ()
+    cell: tuple[str, ...] = ()
+    networks: int = 0
+    after: float = 0.0
+    needed: bool = True
+    on_request: bool = False
+
+    @property
+    def stage(self) -> str:
+        """The name of the job's rule, or a common name: "figures", "distances" or "gallery"."""
+        if self.rule.startswith("figure_"):
+            return "figures"
+        return {"distances_part": "distances", "gallery_sheet": "gallery"}.get(self.rule, self.rule)
+
+    @property
+    def name(self) -> str:
+        """The first word of the job's name in the job's log."""
+        return self.rule if self.stage == "figures" else self.stage
+
+
+def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Task]:
+    """Yield the jobs of a study in the workflow's order, including jobs on request.
+
+    A job on request runs only if the user names its output.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration.
+    times : mapping of str to float, optional
+        When each existing file last changed [s since the epoch], by the file's path. Without
+        `times`, all networks of the study are assumed to be trained.
+    """
+    complete = times is None or not study.study.allow_incomplete
+    times = times or {}
+
+    def newest(files: Iterable[str]) -> float:
+        return max((times.get(file, 0.0) for file in files), default=0.0)
+
+    def single(rule: str, output: str, inputs: Iterable[str], **options) -> Task:
+        return Task(rule, log(JOB_NAMES[rule]), (output,), after=newest(inputs), **options)
+
+    for specimen, block in study.specimens.items():
+        for split in block.splits:
+            for shard, file in enumerate(shards(study, specimen, split)):
+                name = {"specimen": specimen, "split": split, "shard": f"{shard:05d}"}
+                yield Task("simulate", log(JOB_NAMES["simulate"].format_map(name)), (file,))
+    # When the exit waves of each specimen and split last changed, and when the exit waves of the
+    # test structures of all specimens last changed.
+    waves = {
+        (specimen, split): newest(shards(study, specimen, split))
+        for specimen, block in study.specimens.items()
+        for split in block.splits
+    }
+    tested = max(waves[specimen, "test"] for specimen in study.specimens)
+
+    jobs, needed = list(training_jobs_of(study)), not study.study.allow_incomplete
+    for rule, template in (("train", WEIGHTS), ("evaluate", RECORD)):
+        for job in jobs:
+            if rule == "train":
+                after = max(waves[job.specimen, "train"], waves[job.specimen, "val"])
+            else:
+                after = max(tested, newest([job.path(WEIGHTS)]))
+            yield Task(
+                rule,
+                log(job.path(JOB_NAMES[rule])),
+                (job.path(template),),
+                job.cell,
+                len(job.replicas),
+                after,
+                needed,
+            )
+    networks = [job.path(WEIGHTS) for job in jobs]
+    records = [job.path(RECORD) for job in jobs]
+
+    weighted = study.trained_specimens if "specimen" in study.information.weights else ()
+    spectra = [file for specimen in weighted for file in shards(study, specimen, "train")]
+    yield single("information", INFORMATION, spectra)
+    yield single("aggregate", TABLE, records)
+    yield single("ood", OOD, (TABLE, INFORMATION))
+
+    predicted = is_predicted(study, (r for r in records if complete or r in times))
+    with_distances = predicted and study.distances.predict
+    options = {"needed": with_distances, "on_request": not with_distances}
+    parts, after = distance_parts(study), max(tested, newest(networks))
+    for part in parts:
+        # The log has the same name as the file of distances.
+        name = part.removesuffix(".zarr.zip")
+        yield Task("distances_part", log(name), (part,), after=after, **options)
+    yield single("distances", DISTANCES, parts, **options)
+    if predicted:
+        inputs = (TABLE, OOD, INFORMATION, *[DISTANCES] * with_distances, *spectra)
+        yield single("prediction", PREDICTION, inputs)
+
+    on_request = [name for name, figure in FIGURES.items() if figure.on_request]
+    for name in (*figures(study, predicted), *on_request):
+        yield Task(
+            f"figure_{name}",
+            log(JOB_NAMES["figure"].format(figure=name)),
+            _in_formats(study, FIGURE, figure=name),
+            after=newest(FIGURES[name].inputs),
+            needed=not FIGURES[name].on_request,
+            on_request=FIGURES[name].on_request,
+        )
+
+    options = {"needed": False, "on_request": True}
+    for specimen in study.specimens:
+        outputs = _in_formats(study, GALLERY, specimen=specimen)
+        name = JOB_NAMES["gallery_sheet"].format(specimen=specimen)
+        yield Task("gallery_sheet", log(name), outputs, **options)
+    for name in sorted(set(_images(times))):
+        yield Task("images", log(f"images/{name}"), (f"images/{name}.zarr",), **options)
+
+
+def _in_formats(study: Study, template: str, **wildcards: str) -> tuple[str, ...]:
+    """Return the paths of a figure's files, one for each format."""
+    return tuple(template.format(format=name, **wildcards) for name in study.figures.formats)
+
+
+def _images(times: Mapping[str, float]) -> Iterator[str]:
+    """Yield the specimen, split and condition of stores of images that exist or have a log."""
+    for path in times:
+        for folder, ending in (("images/", ".zarr"), ("logs/images/", ".log")):
+            if path.startswith(folder) and path.endswith(ending):
+                yield path.removeprefix(folder).removesuffix(ending)

@@ -1,0 +1,1 @@
+"""Networks: their training, checkpoints, memory and evaluation."""

@@ -1,0 +1,188 @@
+"""Batches of training images. Noise-free images are formed once for all networks of a job.
+
+The images of each network have their own noise, and their own random rotations and flips.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from passband.config import Training
+from passband.grid import Condition
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.noise import noise_seeds
+from passband.imaging.splits import Split
+from passband.learning.streaming import Source
+from passband.seeds import generator
+
+
+def turn(images: Tensor, how: int) -> Tensor:
+    """Return images after one of the eight symmetry operations of the square.
+
+    Parameters
+    ----------
+    images : (..., H, H) tensor
+        Square images.
+    how : int
+        The number of the symmetry operation, from 0 to 7. The images are rotated by `how` modulo 4
+        quarter turns. If `how` is 4 or more, the images are flipped first.
+    """
+    return torch.rot90(images.flip(-1) if how >= 4 else images, how % 4, (-2, -1))
+
+
+def turned(images: Tensor, turns: np.ndarray) -> Tensor:
+    """Return (N, …) images, each after one of the eight symmetry operations in `turns`."""
+    result = torch.empty_like(images)
+    for how in np.unique(turns):
+        where = torch.from_numpy(np.flatnonzero(turns == how)).to(images.device)
+        result[where] = turn(images[where], int(how))
+    return result
+
+
+class Images:
+    """The images and masks of a split under a condition.
+
+    All replicas share the noise-free intensities. These intensities are either kept in memory or
+    formed for every batch, and both ways give the same images. The noise of an image is drawn for
+    every batch. An intensity depends only on structure, condition and draw, and the noise depends
+    also on the replica.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        Forms the images.
+    source : Source
+        The structures.
+    condition : Condition
+        The imaging condition.
+    hold : bool
+        Whether to form all intensities of a draw of the jitter at once, and to keep them in memory
+        until another draw is needed. Without jitter, the intensities are formed only once. If
+        `hold` is true, the source must be a :class:`~passband.imaging.splits.Split`.
+    """
+
+    def __init__(
+        self, acquisition: Acquisition, source: Source, condition: Condition, hold: bool = True
+    ):
+        self._acquisition, self._source, self._condition, self._hold = (
+            acquisition,
+            source,
+            condition,
+            hold,
+        )
+        self._held: tuple[int, Tensor] | None = None
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    @property
+    def names(self) -> tuple[int | str, ...]:
+        """The names that every seed of these images depends on.
+
+        The names are the study's seed, the specimen, the split and the condition.
+        """
+        return *self._source.names, self._condition.id
+
+    def take(
+        self, places: np.ndarray, draw: int = 0, replicas: Sequence[int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return images and masks.
+
+        Parameters
+        ----------
+        places : (n,) int array, or (R, n)
+            Positions of the structures in the split. With `replicas`, there is a row for each
+            replica.
+        draw : int
+            The number of the draw of the noise and of the jitter.
+        replicas : sequence of R int, optional
+            The replicas whose noise is drawn. By default, the noise of validation images is drawn,
+            which all networks share.
+
+        Returns
+        -------
+        two (n, 1, px, px) or (R·n, 1, px, px) float32 tensors
+            Normalised images, and masks that are 1 in the particles. With `replicas`, the images
+            are in the order of the replicas.
+        """
+        intensity, structures, masks = self._formed(places.ravel(), draw)
+        rows = structures.reshape(-1, places.shape[-1])
+        seeds = [
+            seed
+            for replica, row in zip(replicas or [None], rows, strict=True)
+            for seed in noise_seeds(self._source.names, row, self._condition, draw, replica)
+        ]
+        counts = self._acquisition.exposed(intensity, self._condition, seeds)
+        return self._acquisition.normalised(counts, self._condition)[:, None], masks
+
+    def _formed(self, places: np.ndarray, draw: int) -> tuple[Tensor, np.ndarray, Tensor]:
+        """Return intensities, indices of structures and masks."""
+        if self._hold:
+            source, draw = self._source, draw if self._acquisition.has_jitter else 0
+            if self._held is None or self._held[0] != draw:
+                self._held = None  # the memory of the last draw is freed before the next one
+                self._held = draw, self._intensities(source, draw)
+            intensity = self._held[1]
+        else:
+            # Each structure is read only once for all networks that need the structure.
+            distinct, places = np.unique(places, return_inverse=True)
+            source = self._source.take(distinct)
+            intensity = self._intensities(source, draw)
+        return intensity[places], source.structures[places], source.masks[places]
+
+    def _intensities(self, split: Split, draw: int) -> Tensor:
+        return torch.cat(list(self._acquisition.intensities(split, self._condition, draw)))
+
+
+class Batches:
+    """Training batches of one or several networks, in every epoch.
+
+    Parameters
+    ----------
+    images : Images
+        The images of the training split.
+    settings : Training
+        Batch size, noise and augmentation.
+    """
+
+    def __init__(self, images: Images, settings: Training):
+        self._images, self._settings = images, settings
+        # The first image of every batch except batch 0. If the last batch would have a single
+        # image, the image is added to the previous batch: batch normalisation needs two images.
+        self._starts = range(settings.batch_size, len(images) - 1, settings.batch_size)
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return len(self._starts) + 1
+
+    def epoch(
+        self, replicas: Sequence[int], epoch: int, first: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (R, N, 1, px, px) images and masks of an epoch's batches.
+
+        Every replica has its own order of structures, symmetry operations and noise. Order,
+        operations and noise do not depend on the architecture of the network.
+
+        Parameters
+        ----------
+        replicas : sequence of R int
+            The networks' replica numbers.
+        epoch : int
+            The epoch, from 0 on. The same epoch always gives the same batches.
+        first : int
+            The number of batches that are skipped at the beginning.
+        """
+        draw = epoch if self._settings.noise == "fresh" else 0
+        orders, turns = [], []
+        for replica in replicas:
+            random = generator(*self._images.names, "order", replica, epoch)
+            orders.append(random.permutation(len(self._images)))
+            turns.append(random.integers(8, size=len(self._images)))
+        parts = (np.array_split(np.stack(each), self._starts, axis=1) for each in (orders, turns))
+        for order, how in list(zip(*parts, strict=True))[first:]:
+            pair = self._images.take(order, draw, replicas)
+            if self._settings.augment:
+                pair = (turned(part, how.ravel()) for part in pair)
+            yield tuple(part.unflatten(0, order.shape) for part in pair)

@@ -1,0 +1,73 @@
+"""Saved states of training, from which an interrupted job resumes.
+
+A state's file is either complete or absent, and only the job that wrote the file can use it.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from torch import Tensor
+
+from passband.storage import DamagedError, lease, weights
+from passband.storage.atomic import replacing
+
+
+def save(path: Path, context: str, tensors: dict[str, Tensor], progress: dict) -> None:
+    """Write a state of training to a file. The file is either complete or absent.
+
+    Parameters
+    ----------
+    path : path
+        A safetensors file that is not an output of the workflow.
+    context : str
+        Digest of everything that the state depends on.
+    tensors : dict of str to Tensor
+        All tensors of the state, such as weights and the optimizer's state.
+    progress : dict
+        The rest of the state, as values that JSON can write.
+    """
+    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    metadata = {"context": context, "progress": progress}
+    with replacing(path) as beside:
+        weights.write(tensors, beside, metadata)
+        with beside.open("rb+") as handle:
+            # Without this call, the file could be empty after the compute node fails.
+            os.fsync(handle.fileno())
+
+
+def load(path: Path, context: str) -> tuple[dict[str, Tensor], dict] | None:
+    """Return the tensors and the progress of a saved state, or None if there is no state.
+
+    If the file is damaged or has another context, it is removed. Code in the file is not run.
+
+    Raises
+    ------
+    NewerError
+        If a newer version of Passband wrote the file. The file is not removed.
+    LostError
+        If another job has taken over the work. Then the saved state may belong to the other job.
+    """
+    if not path.exists():
+        return None
+    try:
+        tensors, metadata = weights.read(path)
+        if metadata.get("context") == context and "progress" in metadata:
+            return tensors, metadata["progress"]
+    except DamagedError:
+        pass
+    lease.confirm()
+    path.unlink(missing_ok=True)
+    return None
+
+
+def clear(folder: Path) -> None:
+    """Remove all saved states of a finished job.
+
+    Raises
+    ------
+    LostError
+        If another job has taken over the work. Then the states may belong to the other job.
+    """
+    lease.confirm()
+    shutil.rmtree(folder, ignore_errors=True)

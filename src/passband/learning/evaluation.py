@@ -1,0 +1,206 @@
+"""Tests of a job's networks under all test conditions.
+
+The result is the numbers of correctly and wrongly predicted pixels in every image, and sums that
+describe how sure the networks are.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from passband.grid import Condition
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.learning import confidence, devices
+from passband.scores import OUTCOMES, dice
+
+
+def confusion(logits: Tensor, masks: Tensor) -> Tensor:
+    """Return the numbers of true positives, false positives and false negatives in every image.
+
+    Parameters
+    ----------
+    logits : (N, 1, H, W) tensor
+        A network's output. If the logit of a pixel is above 0, the pixel is predicted to be in a
+        particle.
+    masks : (N, 1, H, W) tensor
+        The ground truth, bool or 0 and 1.
+
+    Returns
+    -------
+    (N, 3) int64 tensor
+        Numbers of pixels, in the order of :data:`passband.scores.OUTCOMES`.
+    """
+    predicted, true = ((x > 0).flatten(1) for x in (logits, masks))
+    hits, predicted, true = (torch.count_nonzero(x, 1) for x in (predicted & true, predicted, true))
+    return torch.stack([hits, predicted - hits, true - hits], dim=-1)
+
+
+def ready(network: nn.Module, precision: str, device: torch.device) -> nn.Module:
+    """Return the network on the device, in the device's fast layout and in evaluation mode."""
+    return network.to(device, memory_format=devices.layout(precision, device)).eval()
+
+
+@torch.inference_mode()
+def _logits(network: nn.Module, images: Tensor, precision: str) -> Tensor:
+    with devices.autocast(precision, images.device):
+        return network(images)
+
+
+def predict(network: nn.Module, images: Tensor, precision: str) -> Tensor:
+    """Return a network's logits, (N, 1, H, W) float32, for images of the same shape.
+
+    A copy of the network predicts, so that the network itself does not change.
+    """
+    precision = devices.precision(precision, images.device)
+    layout = devices.layout(precision, images.device)
+    copied = ready(copy.deepcopy(network), precision, images.device)
+    return _logits(copied, images.contiguous(memory_format=layout), precision).float()
+
+
+def examples(
+    network: nn.Module,
+    acquisition: Acquisition,
+    split: Split,
+    conditions: Sequence[Condition],
+    precision: str,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return images, a network's predictions and its scores, by the id of the imaging condition.
+
+    Returns
+    -------
+    dict of str to (structure, x, y) array
+        Counts [electrons per pixel].
+    dict of str to (structure, x, y) bool array
+        Whether each pixel is predicted to be in a particle.
+    dict of str to (structure,) array
+        Dice score of each image.
+    """
+    images, predictions, scores = {}, {}, {}
+    for condition in conditions:
+        counts = torch.cat(list(acquisition.counts(split, condition)))
+        normalised = acquisition.normalised(counts, condition)
+        logits = predict(network, normalised[:, None], precision)
+        images[condition.id] = counts.cpu().numpy()
+        predictions[condition.id] = (logits > 0)[:, 0].cpu().numpy()
+        scores[condition.id] = dice(confusion(logits, split.masks).cpu().numpy())
+    return images, predictions, scores
+
+
+def evaluate(
+    replicas: Mapping[int, nn.Module],
+    acquisition: Acquisition,
+    splits: Mapping[str, Split],
+    conditions: Sequence[Condition],
+    batch_size: int,
+    precision: str = "auto",
+    known: xr.Dataset | None = None,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> xr.Dataset:
+    """Test networks on every test specimen under every test condition.
+
+    Each batch of images is formed once for all networks.
+
+    Parameters
+    ----------
+    replicas : mapping of int to Module
+        Networks by replica number. The networks are moved to the acquisition's device, into the
+        device's fast layout, and stay in evaluation mode.
+    acquisition : Acquisition
+        Forms the images. The acquisition must have the normalisation with which the networks were
+        trained.
+    splits : mapping of str to Split
+        Test structures by specimen. All specimens have the same number of test structures.
+    conditions : sequence of Condition
+        Test conditions.
+    batch_size : int
+        Number of images in a forward pass.
+    precision : str
+        See :func:`passband.learning.devices.precision`.
+    known : Dataset, optional
+        A record of the same networks on the same structures. The record may lack some test
+        specimens and test conditions. Its counts are used again, and only missing counts are
+        computed.
+    progress : callable
+        Wraps the list of missing counts, to draw a progress bar.
+
+    Returns
+    -------
+    Dataset
+        `counts` (replica, test_specimen, test, structure, outcome) uint32: numbers of pixels. The
+        coordinate `test` has the ids of the test conditions. The coordinate `outcome` has tp, fp
+        and fn: true positives, false positives and false negatives. The other variables are those
+        of :func:`passband.learning.confidence.missing`. These variables are missing for a test
+        condition if an earlier record has only the counts.
+    """
+    ids = [condition.id for condition in conditions]
+    record = _empty(list(replicas), splits, ids)
+    missing = []
+    for s, specimen in enumerate(splits):
+        has_specimen = known is not None and specimen in known.test_specimen.values
+        known_ids = set(known.test.values) if has_specimen else set()
+        if kept := [id for id in ids if id in known_ids]:
+            _take(record, known, specimen, kept)
+        missing += [(s, specimen, k) for k, id in enumerate(ids) if id not in known_ids]
+    device = acquisition.imager.device
+    precision = devices.precision(precision, device)
+    layout = devices.layout(precision, device)
+    networks = [ready(network, precision, device) for network in replicas.values()]
+    truth = {specimen: split.masks > 0.5 for specimen, split in splits.items()}
+    for s, specimen, k in progress(missing):
+        split, start, outcomes, parts = splits[specimen], 0, [], []
+        for batch in acquisition.counts(split, conditions[k], chunk=batch_size):
+            images = acquisition.normalised(batch, conditions[k])[:, None].contiguous(
+                memory_format=layout
+            )
+            masks = truth[specimen][start : start + len(batch)]
+            logits = [_logits(network, images, precision) for network in networks]
+            outcomes.append(torch.stack([confusion(each, masks) for each in logits]))
+            parts.append(confidence.confidence(logits))
+            start += len(batch)
+        # Each copy from the GPU waits for the GPU, so that there are only few copies for each test
+        # condition.
+        record.counts.values[:, s, k] = torch.cat(outcomes, dim=1).cpu().numpy()
+        confidence.write(record, s, k, parts)
+    return record
+
+
+def _empty(replicas: Sequence[int], splits: Mapping[str, Split], ids: Sequence[str]) -> xr.Dataset:
+    """Return a record without results."""
+    structures = len(next(iter(splits.values())))
+    shape = len(replicas), len(splits), len(ids), structures, len(OUTCOMES)
+    record = xr.Dataset(
+        {
+            "counts": (
+                ("replica", "test_specimen", "test", "structure", "outcome"),
+                np.zeros(shape, dtype=np.uint32),
+                {"units": "pixels", "long_name": "pixels by outcome"},
+            )
+        },
+        coords={
+            "replica": list(replicas),
+            "test_specimen": list(splits),
+            "test": list(ids),
+            "outcome": list(OUTCOMES),
+        },
+    )
+    return record.merge(confidence.missing(replicas, len(splits), len(ids), structures))
+
+
+def _take(record: xr.Dataset, known: xr.Dataset, specimen: str, ids: Sequence[str]) -> None:
+    """Copy the results of a test specimen under some test conditions from an earlier record.
+
+    An earlier record may lack the variables of :mod:`passband.learning.confidence`.
+    """
+    s = list(record.test_specimen.values).index(specimen)
+    places = record.get_index("test").get_indexer(ids)
+    rows = known.get_index("replica").get_indexer(record.replica.values)
+    for name, variable in record.data_vars.items():
+        if name in known:
+            part = known[name].sel(test_specimen=specimen, test=list(ids)).values
+            order = confidence.same_pairs(known, record) if "pair" in variable.dims else rows
+            variable.values[:, s, places] = part[order]

@@ -1,0 +1,307 @@
+"""Training of one network, or of several vectorized networks: steps, validation, best epoch."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from passband.config import Training
+from passband.learning import devices, networks, schedules
+from passband.learning.evaluation import confusion
+from passband.learning.vectorized import SingleNetwork, VectorizedNetworks
+from passband.scores import dice
+from passband.seeds import seed
+from passband.storage.weights import EpochRecord
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The result of a network's training.
+
+    Attributes
+    ----------
+    weights : dict of str to Tensor
+        Weights and buffers after the epoch with the lowest validation loss.
+    history : list of EpochRecord
+        A record for each epoch.
+    vectorized : bool
+        Whether the network was trained together with other replicas, as one program.
+    """
+
+    weights: dict[str, Tensor]
+    history: list[EpochRecord]
+    vectorized: bool = False
+
+    @property
+    def best(self) -> EpochRecord:
+        """The record of the epoch whose weights are kept."""
+        return best(self.history)
+
+
+def best(history: list[EpochRecord]) -> EpochRecord:
+    """Return the record of the epoch with the lowest validation loss.
+
+    If several epochs have the same loss, the first of them counts. A loss of NaN counts as
+    infinite.
+    """
+    return min(history, key=lambda r: math.inf if math.isnan(r.val_loss) else r.val_loss)
+
+
+def loss(logits: Tensor, masks: Tensor, settings: Training) -> Tensor:
+    """Return each network's loss: weighted cross-entropy plus weighted Dice loss.
+
+    If γ is not 0, cross-entropy is replaced by the focal loss: the cross-entropy of each pixel is
+    multiplied by (1 − p_t)^γ, where p_t is the predicted probability of the true class (Lin et al.
+    2017). The Dice loss is 1 − 2Σpy/(Σp + Σy), with sums over all pixels of the batch (Milletari et
+    al. 2016).
+
+    Parameters
+    ----------
+    logits, masks : (R, N, 1, H, W) tensors
+        The output of the networks, and the ground truth, which is 0 or 1.
+    settings : Training
+        The settings with the weights of both losses, and γ of the focal loss.
+
+    Returns
+    -------
+    (R,) float32 tensor
+        The loss of each network.
+    """
+    logits, masks = logits.float(), masks.expand_as(logits)
+    pixels = tuple(range(1, logits.ndim))
+    probability = logits.sigmoid()
+    entropy = nn.functional.binary_cross_entropy_with_logits(logits, masks, reduction="none")
+    if settings.focal_gamma:
+        missed = (probability - masks).abs()
+        entropy = entropy * missed**settings.focal_gamma
+    overlap = (probability * masks).sum(pixels)
+    sizes = probability.sum(pixels) + masks.sum(pixels)
+    dice_loss = 1 - 2 * overlap / sizes.clamp_min(1e-6)
+    return settings.entropy_weight * entropy.mean(pixels) + settings.dice_weight * dice_loss
+
+
+@dataclass
+class _Sums:
+    """Losses, counts and number of images of all validation batches of the present epoch so far."""
+
+    losses: list[Tensor] = field(default_factory=list)
+    counts: list[Tensor] = field(default_factory=list)
+    images: int = 0
+
+
+class Learner:
+    """One network, or several vectorized networks, with optimizer, schedule and best epoch.
+
+    Dropout depends only on the seed and the step. Batches depend only on the replica and the step.
+    So weights, optimizer state and history are the complete state of training, see :meth:`state`.
+
+    Parameters
+    ----------
+    architecture : str
+        Name of the networks' architecture.
+    seeds : mapping of int to int
+        Seed of each replica's initial weights and dropout. If there are several replicas, they are
+        vectorized.
+    settings : Training
+        The settings with optimizer, schedule, loss and precision.
+    steps_per_epoch : int
+        Number of optimizer steps in an epoch.
+    device : torch.device
+        The device that trains.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        seeds: Mapping[int, int],
+        settings: Training,
+        steps_per_epoch: int,
+        device: torch.device,
+    ):
+        self.seeds, self.settings, self.device = dict(seeds), settings, device
+        self.steps_per_epoch = steps_per_epoch
+        self.precision = devices.precision(settings.precision, device)
+        self._layout = (
+            devices.layout(self.precision, device) if len(seeds) == 1 else torch.preserve_format
+        )
+        built = (networks.build(architecture, seed(s, "weights")) for s in seeds.values())
+        modules = [module.to(device, memory_format=self._layout) for module in built]
+        alone = len(modules) == 1
+        self.networks = (
+            SingleNetwork(modules[0], self.precision)
+            if alone
+            else VectorizedNetworks(modules, self.precision)
+        )
+        self._parameters = list(self.networks.parameters.values())
+        self.optimizer = schedules.optimizer(settings, self._parameters)
+        # Small gradients become 0 in float16, so that the loss is scaled. In other precisions, the
+        # loss is not scaled.
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "float16")
+        self.steps = 0
+        self.histories: dict[int, list[EpochRecord]] = {replica: [] for replica in seeds}
+        self._best: dict[str, Tensor] = {}
+        self._total = torch.zeros(len(seeds), dtype=torch.float64, device=device)
+        self._rate = settings.learning_rate
+        self._sums = _Sums()
+
+    @property
+    def name(self) -> str:
+        """Text with the numbers of the learner's replicas, for the log."""
+        first, *others = self.seeds
+        return f"replicas {first} to {others[-1]}" if others else f"replica {first}"
+
+    @property
+    def epoch(self) -> int:
+        """Number of finished epochs. An epoch is finished when its validation is finished."""
+        return max(len(history) for history in self.histories.values())
+
+    @property
+    def steps_left(self) -> int:
+        """Number of optimizer steps that are left in the running epoch."""
+        return (self.epoch + 1) * self.steps_per_epoch - self.steps
+
+    @property
+    def done(self) -> bool:
+        """Whether training is finished."""
+        return self.epoch == self.settings.epochs or all(map(self._stopped, self.histories))
+
+    def _stopped(self, replica: int) -> bool:
+        """Return whether a replica's validation loss has not improved for `patience` epochs."""
+        history, patience = self.histories[replica], self.settings.patience
+        return bool(patience and history) and (history[-1].epoch - best(history).epoch >= patience)
+
+    def step(self, images: Tensor, masks: Tensor) -> None:
+        """Take an optimizer step with a batch of (R, N, 1, H, W) images and masks."""
+        self._rate, momentum = schedules.rate(self.settings, self.steps, self.steps_per_epoch)
+        schedules.set_rate(self.optimizer, self._rate, momentum)
+        if isinstance(self.networks, SingleNetwork):
+            # Dropout draws from torch's global generator; vectorized networks have no dropout.
+            (only,) = self.seeds.values()
+            torch.manual_seed(seed(only, "step", self.steps))
+        logits = self.networks.forward(self._laid_out(images))
+        losses = loss(logits, masks, self.settings)
+        # Networks share no weights. So the gradient of the sum of losses has the gradient of each
+        # network's own loss.
+        self._scaler.scale(losses.sum()).backward()
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        self.optimizer.zero_grad()
+        self._total += losses.detach()
+        self.steps += 1
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        if self._layout == torch.channels_last:
+            return images[0].contiguous(memory_format=self._layout)[None]
+        return images
+
+    @torch.inference_mode()
+    def validate(self, images: Tensor, masks: Tensor) -> None:
+        """Validate with a batch: add its losses and counts to those of the epoch.
+
+        The batch has (N, 1, H, W) images and masks.
+        """
+        logits, number = self.networks.predict(images).float(), len(images)
+        self._sums.losses.append(loss(logits, masks, self.settings) * number)
+        together = masks.expand_as(logits)
+        counts = confusion(logits.flatten(0, 1), together.flatten(0, 1))
+        self._sums.counts.append(counts.unflatten(0, (-1, number)))
+        self._sums.images += number
+
+    def close_epoch(self, seconds: float) -> None:
+        """End an epoch: add a record to the history of each replica.
+
+        The weights of a replica are kept if the epoch has the lowest validation loss. `seconds` is
+        the time of the epoch for one replica.
+        """
+        losses = (torch.stack(self._sums.losses).double().sum(0) / self._sums.images).tolist()
+        scores = dice(torch.cat(self._sums.counts, dim=1).cpu().numpy()).mean(1).tolist()
+        trained = (self._total / self.steps_per_epoch).tolist()
+        tensors, epoch = self.networks.tensors, self.epoch
+        if not self._best:
+            self._best = {name: t.clone() for name, t in tensors.items()}
+        for place, (replica, history) in enumerate(self.histories.items()):
+            if self._stopped(replica):
+                continue
+            history.append(
+                EpochRecord(
+                    epoch=epoch,
+                    learning_rate=self._rate,
+                    train_loss=trained[place],
+                    val_loss=losses[place],
+                    val_dice=scores[place],
+                    seconds=seconds,
+                )
+            )
+            if best(history).epoch == epoch:
+                for name, tensor in tensors.items():
+                    self._best[name][place].copy_(tensor[place])
+        self._total.zero_()
+        self._sums = _Sums()
+
+    @property
+    def running(self) -> int:
+        """Number of replicas that `patience` has not stopped."""
+        return sum(not self._stopped(replica) for replica in self.histories)
+
+    def trained(self) -> dict[int, Trained]:
+        """Return each replica's best weights and history."""
+        vectorized = len(self.seeds) > 1
+        return {
+            replica: Trained(
+                {name: t[place] for name, t in self._best.items()}, history, vectorized
+            )
+            for place, (replica, history) in enumerate(self.histories.items())
+        }
+
+    def state(self) -> tuple[dict[str, Tensor], dict]:
+        """Return the complete state of training: tensors, and values that JSON can write."""
+        tensors = {f"network/{name}": t for name, t in self.networks.tensors.items()}
+        tensors |= {f"best/{name}": t for name, t in self._best.items()}
+        tensors |= {
+            f"optimizer/{place}/{name}": value
+            for place, parameter in enumerate(self._parameters)
+            for name, value in self.optimizer.state.get(parameter, {}).items()
+            if value is not None  # SGD without momentum has None
+        }
+        progress = {
+            "replicas": list(self.seeds),
+            "steps": self.steps,
+            "learning_rate": self._rate,
+            "histories": [[asdict(r) for r in history] for history in self.histories.values()],
+            "scaler": self._scaler.state_dict(),
+        }
+        return tensors | {"total": self._total}, progress
+
+    def restore(self, tensors: dict[str, Tensor], progress: dict) -> None:
+        """Resume training from a state of :meth:`state`.
+
+        Tensors keep their strides, since the last bits of later results depend on the strides.
+        """
+        for name, tensor in self.networks.tensors.items():
+            tensor.copy_(tensors[f"network/{name}"])
+            if f"best/{name}" in tensors:
+                self._best[name] = torch.empty_like(tensor).copy_(tensors[f"best/{name}"])
+        for key, value in tensors.items():
+            kind, _, name = key.partition("/")
+            if kind == "optimizer":
+                place, _, name = name.partition("/")
+                parameter = self._parameters[int(place)]
+                like = parameter if value.shape == parameter.shape else value
+                tensor = torch.empty_like(like, device=self.device, requires_grad=False)
+                self.optimizer.state[parameter][name] = tensor.copy_(value)
+        self._total.copy_(tensors["total"])
+        self.steps, self._rate = progress["steps"], progress["learning_rate"]
+        for replica, rows in zip(self.seeds, progress["histories"], strict=True):
+            self.histories[replica] = [EpochRecord(**row) for row in rows]
+        if progress["scaler"]:
+            self._scaler.load_state_dict(progress["scaler"])
+
+
+def running_epoch(learners: Sequence[Learner]) -> int:
+    """Return the number of the running epoch, from 0 on.
+
+    The running epoch is the lowest epoch of all learners that are not finished.
+    """
+    return min(learner.epoch for learner in learners if not learner.done)

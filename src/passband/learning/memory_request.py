@@ -1,0 +1,154 @@
+"""The memory and time that jobs request, computed from the configuration alone.
+
+Snakemake computes the requests when it makes its graph of jobs. The requests are computed without
+torch, since an import of torch takes long. They are estimates for a CPU, from a table of
+architectures. If the needed memory depends on the device, the estimate is rather too large. Later,
+in the job, :mod:`passband.learning.memory` counts the memory tensor by tensor for the actual
+device.
+"""
+
+import math
+
+from passband import units
+from passband.config import Specimen, Study, Training, architectures
+
+#: The memory of a process that has imported everything that training needs [bytes].
+LIBRARIES = 0.5e9
+
+#: The share of a job's memory that exit waves, masks and images may use. The rest of the memory is
+#: for libraries, weights and activations.
+SHARE = 0.5
+
+#: How many numbers each optimizer keeps for every weight.
+MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
+
+#: The smallest memory that a job requests [MB]. On a machine with a GPU, CUDA uses a part of this
+#: memory.
+LEAST = 3000
+
+#: Memory of multislice for each pixel of the multislice grid [bytes], and time of multislice on a
+#: slow core for each pixel and each Å of a structure's height [s].
+_GRID_BYTES, _GRID_SECONDS = 80, 1e-7
+
+
+def wave_bytes(structures: int, configurations: int, cropped: int, px: int) -> int:
+    """Return the memory of structures' exit waves and masks [bytes].
+
+    Parameters
+    ----------
+    structures, configurations : int
+        Number of structures, and number of frozen configurations of each structure.
+    cropped, px : int
+        Side of a wave's cropped spectrum, and side of a mask, in pixels.
+    """
+    return structures * (8 * configurations * cropped**2 + 4 * px**2)  # complex64 and float32
+
+
+def image_bytes(structures: int, px: int) -> int:
+    """Return the memory of structures' noise-free float32 images [bytes].
+
+    Each image counts twice, since chunks of images are copied once when they are joined. All
+    replicas of a job share the noise-free images. Noise is drawn for each batch and is not kept.
+    """
+    return 2 * structures * 4 * px**2
+
+
+def _wave_bytes(study: Study, structures: int) -> int:
+    configurations = max(s.thermal.configurations for s in study.trained_specimens.values())
+    sampling = study.microscope.sampling
+    return wave_bytes(structures, configurations, sampling.cropped, sampling.px)
+
+
+def held_bytes(study: Study) -> int:
+    """Return the memory of a train job's exit waves, masks and images [bytes]."""
+    structures = study.study.structures
+    return _wave_bytes(study, structures.train + structures.val) + image_bytes(
+        structures.train + structures.val, study.microscope.field_px
+    )
+
+
+def estimated_training_bytes(
+    architecture: str, px: int, settings: Training, replicas: int = 1, together: bool = False
+) -> float:
+    """Return an estimate of :func:`passband.learning.memory.peak_training_bytes` on a CPU.
+
+    The parameters are the same, without `precision`. The setting ``auto`` of the precision counts
+    as float32, which needs the most memory.
+    """
+    known = architectures.parse(architecture)
+    full = settings.precision in ("auto", "float32")
+    active = replicas if together else 1
+    # All networks have weights, the optimizer's moments and the weights of the best epoch. Networks
+    # that compute at the moment also have gradients, and copies of the weights in the precision.
+    copies = replicas * (2 + MOMENTS[settings.optimizer]) + active * (1.0 if full else 1.5)
+    activations = active * settings.batch_size * px**2 * known.bytes_per_pixel
+    return 4 * known.weights * copies + activations * (1 if full else 0.5)
+
+
+def train_mb(study: Study, architecture: str) -> int:
+    """Return the memory that a train job of an architecture requests [MB].
+
+    The requested memory is enough to keep all images in memory. Half of it is for exit waves, masks
+    and images, see :data:`SHARE`.
+    """
+    block, training = study.study, study.training
+    replicas = min(block.replicas, block.replicas_per_job)
+    together = training.replicas_together == "always" and replicas > 1
+    networks = estimated_training_bytes(
+        architecture, study.microscope.field_px, training, replicas, together
+    )
+    return _request_mb(max(held_bytes(study) / SHARE, LIBRARIES + held_bytes(study) + networks))
+
+
+def evaluate_mb(study: Study, architecture: str) -> int:
+    """Return the memory that an evaluate job requests [MB].
+
+    The memory includes the test structures of all specimens. The bytes per pixel of an architecture
+    are enough for validation with four times `batch_size` images. So in evaluation, the activations
+    of one image need at most a quarter of the bytes per pixel.
+    """
+    block, px = study.study, study.microscope.field_px
+    replicas, known = min(block.replicas, block.replicas_per_job), architectures.parse(architecture)
+    batch = min(study.evaluation.batch_size, block.structures.test)
+    waves = len(study.specimens) * _wave_bytes(study, block.structures.test)
+    # In addition, 16 bytes per pixel are for images while they are formed.
+    activations = batch * px**2 * (known.bytes_per_pixel / 4 + 16)
+    # The logits of all replicas are in memory together. In addition, the sums of confidence need p
+    # and the predicted pixels of all replicas, and three arrays more, for some images at a time.
+    logits = 4 * replicas * batch * px**2 + 4 * (2 * replicas + 3) * max(px**2, 2**18)
+    return _request_mb(LIBRARIES + waves + 4 * known.weights * replicas + activations + logits)
+
+
+def simulate_mb(study: Study) -> int:
+    """Return the memory that a simulate job requests [MB].
+
+    The memory is for multislice, and for two copies of the shard that the job makes.
+    """
+    shard = study.study.structures_per_shard
+    configurations = max(s.thermal.configurations for s in study.specimens.values())
+    sampling, grid = study.microscope.sampling, study.microscope.multislice
+    waves = wave_bytes(shard, configurations, sampling.cropped, sampling.px)
+    return _request_mb(LIBRARIES + 2 * waves + _GRID_BYTES * grid.px**2)
+
+
+def simulate_minutes(study: Study) -> int:
+    """Return the time limit of the first attempt of a simulate job [min].
+
+    The time limit is one or several whole hours.
+    """
+
+    def height(specimen: Specimen) -> float:
+        """Return the height of a specimen's structures [Å], times the number of configurations."""
+        substrate = specimen.substrate
+        carbon = substrate.thickness_nm + 3 * substrate.thickness_std_nm
+        particles = 2 * specimen.diameter_nm.max * len({"top", substrate.faces})
+        return specimen.thermal.configurations * (carbon + particles + 1) * units.A_PER_NM
+
+    highest = max(map(height, study.specimens.values()))
+    structures, pixels = study.study.structures_per_shard, study.microscope.multislice.px**2
+    return 60 * math.ceil(_GRID_SECONDS * structures * highest * pixels / 3600)
+
+
+def _request_mb(need: float) -> int:
+    """Return the requested memory [MB]: a quarter more than `need` [bytes], in steps of 500 MB."""
+    return max(LEAST, 500 * math.ceil(1.25 * need / 500e6))

@@ -1,0 +1,235 @@
+"""Trained networks that are opened from a weights file, a published folder or a study's results.
+
+A network's id is ``<specimen>/<architecture>/<condition id>/<replica>``, such as
+``gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0``.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+from torch import nn
+
+from passband import PassbandError
+from passband.config import Microscope, architectures
+from passband.grid import Condition
+from passband.learning import networks
+from passband.storage import DamagedError
+from passband.storage.weights import WeightsMetadata
+
+#: The name of the weights file in a published folder.
+PUBLISHED = "weights.safetensors"
+#: The folder of weights files in a study's folder of results.
+_STUDY_FOLDER = "networks"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network and its origin.
+
+    Attributes
+    ----------
+    module : Module
+        The network, on the CPU, in evaluation mode: (N, 1, H, W) normalised images to logits.
+    replica : int
+        The network's replica number.
+    metadata : WeightsMetadata
+        The metadata of the network's weights file.
+    microscope : Microscope
+        The microscope of the study in which the network was trained.
+    condition : Condition
+        The training condition.
+    path : Path
+        The weights file.
+    """
+
+    module: nn.Module
+    replica: int
+    metadata: WeightsMetadata
+    microscope: Microscope
+    condition: Condition
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The network's id in its study."""
+        return "/".join(
+            (
+                self.metadata.specimen,
+                self.metadata.architecture,
+                self.metadata.condition,
+                str(self.replica),
+            )
+        )
+
+    @property
+    def pixel_size_A(self) -> float:
+        """Side of a pixel of the training images [Å]."""
+        return self.microscope.pixel_size_A
+
+    @property
+    def normalisation(self) -> str:
+        """Normalisation of the training images, see :func:`passband.imaging.noise.normalise`."""
+        return self.metadata.normalisation
+
+    @property
+    def divisor(self) -> int:
+        """The sides of the network's input are multiples of this number of pixels."""
+        return architectures.parse(self.metadata.architecture).divisor
+
+    @property
+    def smallest_px(self) -> int:
+        """The smallest side of the network's input [pixels]."""
+        return architectures.parse(self.metadata.architecture).smallest_px
+
+
+def open_networks(source: str | Path, network: str | None = None) -> list[Network]:
+    """Return the networks in a weights file, a published folder, or a study's folder of results.
+
+    Parameters
+    ----------
+    source : path
+        A weights file, a folder with the file ``weights.safetensors``, or a study's folder of
+        results.
+    network : str, optional
+        The id of the network. The id may lack the replica: then all replicas are returned. For a
+        study's folder of results, an id is necessary.
+
+    Returns
+    -------
+    list of Network
+        The networks, sorted by replica. There is one network or more.
+
+    Raises
+    ------
+    PassbandError
+        If there is no such network, or if a file is damaged. The message is one line.
+    """
+    source = Path(source)
+    if source.is_dir() and not (source / PUBLISHED).is_file():
+        return _from_study(source, network)
+    path = source / PUBLISHED if source.is_dir() else source
+    if not path.is_file():
+        raise PassbandError(
+            f"{source}: there is no such file or folder; give a weights file (.safetensors), a "
+            "published folder, or a study and the id of a network"
+        )
+    found = _from_file(path)
+    if network is None:
+        return found
+    cell, replica = _parse(network)
+    chosen = [
+        each
+        for each in found
+        if each.id.rpartition("/")[0] == cell and replica in (None, each.replica)
+    ]
+    if not chosen:
+        raise PassbandError(
+            f"network = {network!r}: {source} has only {', '.join(each.id for each in found)}"
+        )
+    return chosen
+
+
+def finished_networks(results: str | Path) -> list[str]:
+    """Return the ids, without replica, of all networks in a study's folder of results, sorted.
+
+    The weights files are not opened.
+    """
+    folder = Path(results) / _STUDY_FOLDER
+    files = folder.glob("*/*/*/*.safetensors")
+    return sorted({file.parent.relative_to(folder).as_posix() for file in files})
+
+
+def _parse(network: str) -> tuple[str, int | None]:
+    """Return a network's id without the replica, and the replica or None.
+
+    Raises
+    ------
+    PassbandError
+        If the text is not the id of a network.
+    """
+    parts = network.split("/")
+    try:
+        if len(parts) not in (3, 4) or not all(parts):
+            raise ValueError("must have three or four parts")
+        Condition.parse(parts[2])
+        replica = int(parts[3]) if len(parts) == 4 else None
+    except ValueError as error:
+        raise PassbandError(
+            f"network = {network!r}: must be an id such as gold/compact-w8-d3/"
+            f"df+0005.00_cs+0001.200_ap010.00_ds000100.00/0 ({error})"
+        ) from None
+    return "/".join(parts[:3]), replica
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text has the form of a network's id, with or without the replica."""
+    try:
+        _parse(text)
+    except PassbandError:
+        return False
+    return True
+
+
+def _from_study(results: Path, network: str | None) -> list[Network]:
+    known = finished_networks(results)
+    if not known:
+        raise PassbandError(f"{results}: has no finished network; run the study first")
+    example = f"{known[0]}/0"
+    if network is None:
+        raise PassbandError(
+            f"{results}: has networks of {len(known)} training conditions; give the id of a "
+            f"network, such as {example}"
+        )
+    cell, replica = _parse(network)
+    found: list[Network] = []
+    for path in sorted((results / _STUDY_FOLDER / cell).glob("*.safetensors")):
+        found += _from_file(path)
+    chosen = [each for each in found if replica in (None, each.replica)]
+    if not chosen:
+        has = f"only the replicas {_listed(each.replica for each in found)}" if found else "none"
+        raise PassbandError(
+            f"network = {network!r}: {results} has {has} of this specimen, architecture and "
+            f"condition; an existing network is {found[0].id if found else example}"
+        )
+    return sorted(chosen, key=lambda each: each.replica)
+
+
+def _listed(items: Iterable[object]) -> str:
+    return ", ".join(map(str, sorted(items)))
+
+
+def _from_file(path: Path) -> list[Network]:
+    """Return all networks of a weights file."""
+    try:
+        weights, metadata = networks.load(path)
+    except DamagedError as error:
+        # The advice to delete the file is not repeated: the file may be of another program.
+        raise PassbandError(f"{error.what}; give a weights file of a study") from None
+    try:
+        configuration = json.loads(metadata.provenance["configuration"])
+        microscope = Microscope.model_validate(configuration["microscope"])
+        condition = Condition.parse(metadata.condition)
+    except (KeyError, TypeError) as error:
+        raise PassbandError(f"{path}: its metadata have no {error}; train it again") from None
+    except ValidationError as error:
+        reason = error.errors(include_url=False)[0]
+        raise PassbandError(
+            f"{path}: microscope.{'.'.join(map(str, reason['loc']))} in its metadata: "
+            f"{reason['msg']}"
+        ) from None
+    except ValueError as error:
+        raise PassbandError(f"{path}: its metadata are wrong: {error}") from None
+    return [
+        Network(
+            networks.restore(metadata.architecture, state),
+            replica,
+            metadata,
+            microscope,
+            condition,
+            path,
+        )
+        for replica, state in weights.items()
+    ]

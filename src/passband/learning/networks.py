@@ -1,0 +1,178 @@
+"""Segmentation networks by name, with new random weights or with weights from a file."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from passband.config import architectures
+from passband.storage import DamagedError
+from passband.storage import weights as files
+from passband.storage.weights import WeightsMetadata
+
+
+class CompactUNet(nn.Module):
+    """A U-Net (Ronneberger et al. 2015) with batch normalisation and nearest-neighbour upsampling.
+
+    The network maps (N, 1, H, W) images to (N, 1, H, W) logits. H and W must be multiples of
+    2**depth.
+
+    Parameters
+    ----------
+    width : int
+        Number of channels at full resolution. The number of channels doubles each time the
+        resolution is halved.
+    depth : int
+        How many times the resolution is halved.
+    """
+
+    def __init__(self, width: int, depth: int):
+        super().__init__()
+        channels = [width * 2**level for level in range(depth + 1)]
+        inputs = [1, *channels[:-1]]
+        self.down = nn.ModuleList(_block(i, o) for i, o in zip(inputs, channels, strict=True))
+        self.up = nn.ModuleList(
+            _block(channels[level] + channels[level + 1], channels[level])
+            for level in reversed(range(depth))
+        )
+        self.head = nn.Conv2d(width, 1, 1)
+
+    def encoder(self, x: Tensor) -> list[Tensor]:
+        """Return the feature maps at every resolution; those of the coarsest resolution are last.
+
+        The encoders of segmentation_models_pytorch can be called in the same way.
+        """
+        features = [self.down[0](x)]
+        for block in self.down[1:]:
+            features.append(block(nn.functional.max_pool2d(features[-1], 2)))
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        *skips, x = self.encoder(x)
+        for convolution, *rest in self.up:
+            x = _joined(convolution, skips.pop(), x)
+            for layer in rest:
+                x = layer(x)
+        return self.head(x)
+
+
+def _joined(layer: nn.Conv2d, skip: Tensor, x: Tensor) -> Tensor:
+    """Return a layer's convolution of the channels of `skip` and of `x`.
+
+    The resolution of `x` is doubled by nearest-neighbour interpolation. The result is computed as a
+    convolution of `skip` plus a transposed convolution of `x`. Several of the nine weights of the
+    layer's 3 × 3 kernel fall on the same pixel of `x`. Such weights are added, so that four weights
+    are left for each pixel. So no tensor of doubled resolution and no joined tensor is made. A
+    training step on a CPU takes 10% (bfloat16) to 20% (float32) less time.
+
+    Parameters
+    ----------
+    layer : Conv2d
+        A 3 × 3 convolution without bias, padded by 1. Its first input channels are those of `skip`.
+    skip, x : (N, C, H, W) and (N, C', H/2, W/2) tensors
+        Features from the skip connection, and features of half the resolution.
+    """
+    own, other = layer.weight.split([skip.shape[1], x.shape[1]], dim=1)
+    taps = other.to(torch.promote_types(other.dtype, torch.float32)).flip(2, 3).transpose(0, 1)
+    taps = sum(
+        nn.functional.pad(taps, (right, 1 - right, down, 1 - down))
+        for right in (0, 1)
+        for down in (0, 1)
+    ).to(other.dtype)
+    doubled = nn.functional.conv_transpose2d(x, taps, stride=2, padding=1)
+    return nn.functional.conv2d(skip, own, padding=1) + doubled
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def build(name: str, seed: int = 0) -> nn.Module:
+    """Return a network with new random weights.
+
+    Parameters
+    ----------
+    name : str
+        An architecture's name, see :mod:`passband.config.architectures`.
+    seed : int
+        Seed of the initial weights.
+
+    Raises
+    ------
+    ValueError
+        If the name of the architecture is unknown.
+    """
+    architecture = architectures.parse(name)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if isinstance(architecture, architectures.Compact):
+            return CompactUNet(architecture.width, architecture.depth)
+        # The library is imported here because the import takes seconds, and compact networks do not
+        # need the library.
+        import segmentation_models_pytorch as smp
+
+        return smp.create_model(
+            architecture.decoder,
+            architecture.encoder,
+            encoder_weights=None,
+            in_channels=1,
+            classes=1,
+        )
+
+
+@cache
+def _shapes(name: str) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of an architecture's weights and buffers, by the names of the tensors."""
+    with torch.device("meta"):
+        return {key: tuple(tensor.shape) for key, tensor in build(name).state_dict().items()}
+
+
+def restore(name: str, weights: dict[str, Tensor]) -> nn.Module:
+    """Return a network of an architecture with the given weights, in evaluation mode."""
+    network = build(name)
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def load(
+    path: str | Path, expected: Mapping[str, object] | None = None
+) -> tuple[dict[int, dict[str, Tensor]], WeightsMetadata]:
+    """Return the weights of replicas from a file, after a check that weights fit the architecture.
+
+    Parameters
+    ----------
+    path : path
+        A file that :func:`passband.storage.weights.save` wrote.
+    expected : mapping, optional
+        Names and values that the metadata of the file must have.
+
+    Returns
+    -------
+    dict of int to state dict, WeightsMetadata
+        The weights of each replica, and the file's metadata.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, damaged or changed, or has other networks. The message names the
+        file.
+    """
+    weights, metadata = files.load(path, expected)
+    try:
+        shapes = _shapes(metadata.architecture)
+    except ValueError as error:
+        raise DamagedError(path, f"not a file of weights: {error}") from None
+    for replica, state in weights.items():
+        if {name: tuple(tensor.shape) for name, tensor in state.items()} != shapes:
+            reason = f"the tensors of replica {replica} do not fit {metadata.architecture!r}"
+            raise DamagedError(path, f"not a file of weights: {reason}")
+    return weights, metadata

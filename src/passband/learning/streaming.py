@@ -1,0 +1,154 @@
+"""Exit waves of a train job, in memory. If they do not fit, they are read from their stores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import torch
+import xarray as xr
+
+from passband.config import Microscope
+from passband.imaging.splits import Split, expected_attributes, split_digest
+from passband.learning import memory_request
+from passband.storage import datasets
+
+
+class Source(Protocol):
+    """The structures of a split: in memory (:class:`Split`) or on disk (:class:`Stored`)."""
+
+    digest: str
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: np.ndarray) -> Split:
+        """Return the structures at some places of the split, in memory."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A split whose exit waves and masks are read from their stores when they are needed.
+
+    Attributes
+    ----------
+    names : tuple
+        (study seed, specimen, split).
+    paths : tuple of str
+        Paths of the stores of exit waves.
+    shards : tuple of Dataset
+        Coordinates and attributes of each store, see
+        :func:`passband.storage.datasets.read_metadata`.
+    device : torch.device
+        The device to which exit waves and masks are read.
+    """
+
+    names: tuple[int, str, str]
+    paths: tuple[str, ...]
+    shards: tuple[xr.Dataset, ...]
+    device: torch.device
+
+    @classmethod
+    def open(
+        cls,
+        paths: Sequence[str],
+        names: tuple[int, str, str],
+        microscope: Microscope,
+        device: torch.device,
+    ) -> "Stored":
+        """Open the shards of a split. Parameters and errors are those of :meth:`Split.load`."""
+        expected = expected_attributes(names, microscope)
+        shards = [datasets.read_metadata(path, datasets.WAVES) for path in paths]
+        datasets.check_many(shards, paths, "structure", expected)
+        return cls(names, tuple(paths), tuple(shards), device)
+
+    @cached_property
+    def _places(self) -> np.ndarray:
+        """The shard of every structure, and the structure's position in the shard.
+
+        The (N, 2) array is sorted by the index of the structure within the split.
+        """
+        rows = sorted(
+            (index, shard, place)
+            for shard, waves in enumerate(self.shards)
+            for place, index in enumerate(waves.structure.values.tolist())
+        )
+        return np.array(rows)[:, 1:]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def take(self, indices: np.ndarray) -> Split:
+        """Return the structures at some places of the split, in memory.
+
+        Raises
+        ------
+        StoreError
+            If a store is damaged.
+        """
+        parts, order = [], []
+        wanted = self._places[indices]
+        for shard in np.unique(wanted[:, 0]):
+            where = np.flatnonzero(wanted[:, 0] == shard)
+            wanted_here = {"structure": wanted[where, 1]}
+            read = datasets.read_selection(
+                self.paths[shard], datasets.WAVES, ("spectrum", "mask"), wanted_here
+            )
+            parts.append(read)
+            order.append(where)
+        waves = xr.concat(parts, "structure", combine_attrs="override")
+        waves = waves.isel(structure=np.argsort(np.concatenate(order)))
+        return Split.from_dataset(waves, self.names[0], self.device)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hexadecimal digits that identify the split, equal to :attr:`Split.digest`."""
+        return split_digest(
+            self.names, (self.take(np.array([place])) for place in range(len(self)))
+        )
+
+    def load(self) -> Split:
+        """Return the whole split, read into memory."""
+        return self.take(np.arange(len(self)))
+
+
+def choose(
+    splits: Sequence[Stored], field_px: int, memory: float
+) -> tuple[list[Source], bool, str]:
+    """Read the splits of a job into memory, unless the splits are too large.
+
+    Parameters
+    ----------
+    splits : sequence of Stored
+        All splits that the job needs.
+    field_px : int
+        Side of an image in pixels.
+    memory : float
+        The memory of the machine that the job may use [bytes]. If the device is a GPU, the free
+        memory of the GPU is used instead.
+
+    Returns
+    -------
+    list of Source, bool, str
+        The splits, whether their noise-free images also fit into memory, and a line of text for the
+        log.
+    """
+    device = splits[0].device
+    if device.type == "cuda":
+        memory = torch.cuda.mem_get_info(device)[0]
+    room, structures = memory_request.SHARE * memory, sum(map(len, splits))
+    _, configurations, cropped, _ = splits[0].shards[0].spectrum.shape
+    waves = memory_request.wave_bytes(structures, configurations, cropped, field_px)
+    images = memory_request.image_bytes(structures, field_px)
+    if waves > room:
+        where = "exit waves are read from their stores for every batch"
+    elif waves + images > room:
+        where = "exit waves are in memory, and images are formed for every batch"
+    else:
+        where = "exit waves and noise-free images are in memory"
+    sources = splits if waves > room else [split.load() for split in splits]
+    line = (
+        f"{structures} structures need {waves / 1e9:.2g} GB for exit waves and masks and "
+        f"{images / 1e9:.2g} GB for images; {room / 1e9:.2g} GB are available: {where}"
+    )
+    return list(sources), waves + images <= room, line

@@ -1,0 +1,88 @@
+"""Writes and reads the lines of a job's log that other code needs.
+
+`passband status` finds from these lines how a job ended. `passband status` also reads the log lines
+that earlier versions of Passband wrote.
+"""
+
+import re
+
+#: The reason in the log of a job that stops at its time limit.
+TIME_LIMIT = "time limit"
+
+#: Format of the time at the beginning of each log entry, for :func:`time.strftime`. A log entry may
+#: have several lines.
+TIME = "%H:%M:%S"
+_TIME = re.compile(r"^\d\d:\d\d:\d\d ", re.M)
+_FAILED = re.compile(r"error: |.+: failed after \d+\.\d s\n")
+#: Earlier versions of Passband wrote "stopped in the middle for SIGINT", "stopped in epoch 1 of 3
+#: for SIGINT".
+_INTERRUPTED = re.compile(r": stopped (?:in .* )?(?:by|for) SIGINT;")
+
+
+def started(host: str, process: int) -> str:
+    """Return the first log line of an attempt to run a job."""
+    return f"started on {host}, process {process}"
+
+
+def finished(name: str, result: str, seconds: float) -> str:
+    """Return the last log line of a job that succeeded with `result`."""
+    return f"{name}: {result} in {seconds:.1f} s"
+
+
+def reused(result: str) -> str:
+    """Return the `result` of :func:`finished` for a result that an earlier job has made."""
+    return f"{result}, made by an earlier job,"
+
+
+def failed(name: str, reason: object) -> str:
+    """Return the last log line of a job that failed by an error which the user can correct."""
+    return f"error: {name}: {reason}"
+
+
+def crashed(name: str, seconds: float) -> str:
+    """Return the log line before the traceback of an unexpected error."""
+    return f"{name}: failed after {seconds:.1f} s"
+
+
+def interrupted() -> str:
+    """Return the log's reason for the end of a job that Ctrl-C stopped without a saved state."""
+    return "stopped by SIGINT; the next run makes its result from the start"
+
+
+def stopped(epoch: int, epochs: int, reason: str, outcome: str) -> str:
+    """Return the log's reason for the end of a training job that was stopped.
+
+    Parameters
+    ----------
+    epoch, epochs : int
+        The number of the epoch in which training stopped, counted from 0, and the number of all
+        epochs.
+    reason : str
+        The name of the signal that stopped the job, or :data:`TIME_LIMIT`.
+    outcome : str
+        A sentence that says whether the state of the training is saved.
+    """
+    why = ": the time limit was reached" if reason == TIME_LIMIT else f" by {reason}"
+    return f"stopped in epoch {epoch + 1} of {epochs}{why}; {outcome}"
+
+
+def ended(log: str, name: str) -> str | None:
+    """Return how the last attempt to run a job ended, from the job's log.
+
+    Parameters
+    ----------
+    log : str
+        The job's log, or the last lines of this log.
+    name : str
+        A regular expression of the first word of the job's name.
+
+    Returns
+    -------
+    str or None
+        ``"done"``, ``"failed"``, ``"interrupted"`` (by Ctrl-C), or None if the log does not show
+        how the job ended.
+    """
+    last = _TIME.split(log)[-1].rstrip()
+    if _FAILED.match(last):
+        return "interrupted" if _INTERRUPTED.search(last) else "failed"
+    return "done" if re.fullmatch(rf"{name}\b.*: .+ in \d+\.\d s", last) else None

@@ -1,0 +1,1 @@
+"""Images from microscopes: reading files, and preparation for networks."""

@@ -1,0 +1,311 @@
+"""What each file format contains: images of any type, and the pixel size that the file states.
+
+The function of a format raises PassbandError if the file is whole but contains no image. Damaged
+files raise errors of many types, which :mod:`passband.micrographs.readers` turns into one line.
+"""
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from passband import PassbandError
+from passband.micrographs.pixel_size import is_reciprocal, length_A
+
+
+@dataclass(frozen=True)
+class Content:
+    """The content of a file.
+
+    Attributes
+    ----------
+    images : (height, width) or (frames, height, width) array
+        Grey values, in the type of the file.
+    pixel_sizes_A : (float, float), optional
+        Pixel size along height and width [Å], or None if the file has no pixel size.
+    notes : tuple of str
+        What the user should know about how the file was read.
+    """
+
+    images: np.ndarray
+    pixel_sizes_A: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def grey(colours: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the mean of red, green and blue of images (…, 3 or 4), and a note.
+
+    The grey of images with grey and transparency (…, 2) is returned.
+    """
+    if colours.shape[-1] == 2:
+        return colours[..., 0], ("the transparency of the image is ignored",)
+    mean = colours[..., :3].mean(axis=-1, dtype=np.float32)
+    return mean, ("a colour image: the mean of red, green and blue is used",)
+
+
+def _by_last_axis(data: np.ndarray) -> Content:
+    """Return an array without names of axes. A last axis of 3 or 4 bytes is colour."""
+    if data.ndim == 3 and data.shape[-1] in (3, 4) and data.dtype == np.uint8:
+        return Content(*_with_pixels(grey(data), None))
+    return Content(data)
+
+
+def _without_single_axes(data: np.ndarray) -> np.ndarray:
+    """Return an array of images without leading axes of length 1, such as a time and a channel."""
+    return data.squeeze(tuple(k for k in range(data.ndim - 2) if data.shape[k] == 1))
+
+
+def _with_pixels(images: tuple[np.ndarray, tuple[str, ...]], sizes) -> tuple:
+    return images[0], sizes, images[1]
+
+
+def pillow(path: Path, kind: str) -> Content:
+    """Return the frames of a PNG or TIFF file, read with Pillow."""
+    from PIL import Image, ImageSequence
+
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = 2**31  # the default refuses images of 16k × 16k pixels
+    try:
+        # libtiff, below Pillow, writes to the process's standard error, not to Python's.
+        quiet = _no_standard_error() if kind == "TIFF" else contextlib.nullcontext()
+        with quiet, Image.open(path, formats=[kind]) as file:
+            frames = []
+            for frame in ImageSequence.Iterator(file):
+                if frame.mode in ("P", "PA", "CMYK", "YCbCr"):
+                    frame = frame.convert("RGB")
+                frames.append(np.array(frame))
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    images = np.stack(frames) if len(frames) > 1 else frames[0]
+    if frame.mode in ("LA", "La"):
+        return Content(images[..., 0])
+    if frame.mode in ("RGB", "RGBA", "RGBa", "RGBX"):
+        return Content(*_with_pixels(grey(images), None))
+    return Content(images)
+
+
+@contextlib.contextmanager
+def _no_standard_error() -> Iterator[None]:
+    """Send what libraries in C write to standard error to nowhere."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def png(path: Path) -> Content:
+    """Return the image of a PNG file. Its resolution, for printing, is not a pixel size."""
+    return pillow(path, "PNG")
+
+
+def npy(path: Path) -> Content:
+    """Return the array of an NPY file. The file has no pixel size."""
+    with path.open("rb") as file:
+        if file.read(6) != b"\x93NUMPY":
+            raise ValueError("the header of NPY is missing")
+    data = np.load(path, mmap_mode="r", allow_pickle=False)
+    return _by_last_axis(data)
+
+
+def tiff(path: Path) -> Content:
+    """Return the images of a TIFF file, see :mod:`passband.micrographs.tiff`."""
+    from passband.micrographs.tiff import read
+
+    return read(path)
+
+
+def zarr(path: Path) -> Content:
+    """Return the images of a Zarr folder or zip file.
+
+    Read are Passband's own stores of images, OME-Zarr, a Zarr array, and a Zarr group with exactly
+    one array of two or more dimensions. An attribute ``pixel_size_A`` is the pixel size.
+    """
+    import zarr as library
+
+    if path.suffix == ".zip":
+        store = library.storage.ZipStore(path, mode="r")
+        try:
+            return _zarr_node(path, library.open(store, mode="r"))
+        finally:
+            store.close()
+    return _zarr_node(path, library.open(path, mode="r"))
+
+
+def _zarr_node(path: Path, node) -> Content:
+    import zarr as library
+
+    if isinstance(node, library.Array):
+        return _zarr_array(node, node.attrs.get("pixel_size_A"))
+    attributes = dict(node.attrs)
+    if "kind" in attributes and "format" in attributes:
+        return _passband_images(path, attributes)
+    scales = attributes.get("ome", attributes).get("multiscales")
+    if scales:
+        return _ome_zarr(node, scales[0])
+    arrays = {name: array for name, array in node.arrays() if array.ndim >= 2}
+    if len(arrays) != 1:
+        names = ", ".join(sorted(arrays)) or "none"
+        raise PassbandError(f"{path}: must have one array of an image, found {names}")
+    (array,) = arrays.values()
+    return _zarr_array(array, array.attrs.get("pixel_size_A", attributes.get("pixel_size_A")))
+
+
+def _zarr_array(array, pixel_size_A: float | None) -> Content:
+    content = _by_last_axis(np.asarray(array[...]))
+    if pixel_size_A is None:
+        return content
+    return Content(content.images, (float(pixel_size_A),) * 2, content.notes)
+
+
+def _passband_images(path: Path, attributes: dict) -> Content:
+    from passband.storage import DamagedError, datasets
+
+    if attributes["kind"] != datasets.IMAGES:
+        raise PassbandError(f"{path}: a store of {attributes['kind']}, expected a store of images")
+    try:
+        counts = datasets.read(path, datasets.IMAGES, ["counts"]).counts.values
+    except DamagedError as error:
+        raise PassbandError(error.what) from None  # without the advice to delete the store
+    size = float(attributes["pixel_size_A"])
+    return Content(counts, (size, size))
+
+
+def _ome_zarr(group, scale: dict) -> Content:
+    """Return the largest image of an OME-Zarr group: the first of its levels."""
+    level = scale["datasets"][0]
+    content = _by_last_axis(_without_single_axes(np.asarray(group[level["path"]][...])))
+    units = [axis.get("unit") if isinstance(axis, dict) else None for axis in scale["axes"]]
+    for change in level.get("coordinateTransformations", ()):
+        lengths = [length_A(unit) for unit in units[-2:]]
+        if change.get("type") == "scale" and None not in lengths:
+            sizes = [
+                float(size) * length
+                for size, length in zip(change["scale"][-2:], lengths, strict=True)
+            ]
+            return Content(content.images, tuple(sizes), content.notes)
+    return content
+
+
+def _rosetta(module: str, **options) -> Callable[[Path], Content]:
+    """Return a function that reads a file with a module of RosettaSciIO."""
+
+    def load(path: Path) -> Content:
+        try:
+            reader = importlib.import_module(f"rsciio.{module}")
+        except ImportError:
+            raise PassbandError(
+                f"{path}: files {path.suffix} need RosettaSciIO: "
+                "pip install 'passband[micrographs]'"
+            ) from None
+        return _images_of(path, reader.file_reader(str(path), **options))
+
+    return load
+
+
+def _images_of(path: Path, datasets: Sequence[dict]) -> Content:
+    """Return the images among the data sets that RosettaSciIO has read from a file."""
+    found, others = [], []
+    for dataset in datasets:
+        axes = dataset["axes"]
+        signal = [axis for axis in axes if not axis["navigate"]]
+        if len(signal) == 3 and len({axis.get("units") for axis in signal[1:]}) == 1:
+            signal = signal[1:]  # NCEM's EMD does not mark the axis of a stack
+        if len(signal) == 1:
+            others.append("a spectrum")
+        elif len(signal) != 2:
+            others.append(f"data of {len(axes)} dimensions")
+        elif any(is_reciprocal(axis.get("units")) for axis in signal):
+            others.append("a diffraction pattern")
+        else:
+            found.append(_image(dataset, signal))
+    if not found:
+        what = ", ".join(dict.fromkeys(others)) or "nothing"
+        raise PassbandError(f"{path}: contains {what}, not an image")
+    first = found[0]
+    if len(found) == 1:
+        return first
+    if all(
+        one.images.ndim == 2
+        and one.images.shape == first.images.shape
+        and one.pixel_sizes_A == first.pixel_sizes_A
+        for one in found
+    ):
+        images = np.stack([one.images for one in found])
+        return Content(images, first.pixel_sizes_A, (*first.notes, f"{len(found)} images"))
+    note = f"{len(found)} images of different kinds: the first is used"
+    return Content(first.images, first.pixel_sizes_A, (*first.notes, note))
+
+
+def _image(dataset: dict, signal: list[dict]) -> Content:
+    data, notes = np.asarray(dataset["data"]), ()
+    if data.dtype.names and data.dtype.names[:3] == ("R", "G", "B"):
+        data, notes = grey(np.stack([data[name] for name in "RGB"], axis=-1))
+    sizes = []
+    for axis in signal:
+        length = length_A(axis.get("units"))
+        sizes.append(None if length is None else float(axis["scale"]) * length)
+    return Content(data, None if None in sizes else tuple(sizes), notes)
+
+
+def emi(path: Path) -> Content:
+    """Return the images of the SER files that belong to an EMI file, read with RosettaSciIO."""
+    stem = path.stem.lower()
+    if not any(
+        suffix(entry) == ".ser" and entry.stem.lower().rpartition("_")[0] == stem
+        for entry in path.absolute().parent.iterdir()
+    ):
+        raise PassbandError(f"{path}: the images are in {path.stem}_1.ser, which is missing")
+    return _rosetta("tia")(path)
+
+
+def mrc(path: Path) -> Content:
+    """Return the images of an MRC file, read with RosettaSciIO.
+
+    An MRC file without a pixel size has a cell of 0 Å. RosettaSciIO then returns 0 or 1 nm. Some
+    programs write 1 Å if they do not know the pixel size, so a note mentions this value.
+    """
+    # RosettaSciIO looks for other files if a file's name contains "movie", unless told otherwise.
+    content = _rosetta("mrc", metadata_file=None)(path)
+    cell = np.fromfile(path, "<i4", 10)[7:10], np.fromfile(path, "<f4", 13)[10:13]
+    standard = int(np.fromfile(path, "<i4", 24)[23]) != 131072  # an extended header of FEI
+    if standard and (not all(cell[0][:2]) or not all(cell[1][:2])):
+        return Content(content.images, None, content.notes)
+    sizes, notes = content.pixel_sizes_A, content.notes
+    if sizes and all(abs(size - 1) < 1e-6 for size in sizes):
+        notes += ("pixel size 1 Å: some programs write this value if they do not know it",)
+    return Content(content.images, sizes, notes)
+
+
+#: The function that reads files with a suffix (in lower case). No DM4 file was at hand, and
+#: RosettaSciIO writes none: the suffix .dm4 was not tried.
+FORMATS: dict[str, Callable[[Path], Content]] = {
+    ".dm3": _rosetta("digitalmicrograph"),
+    ".dm4": _rosetta("digitalmicrograph"),
+    ".emd": _rosetta("emd", select_type="images"),
+    ".emi": emi,
+    ".mrc": mrc,
+    ".mrcs": mrc,
+    ".npy": npy,
+    ".png": png,
+    ".ser": _rosetta("tia"),
+    ".tif": tiff,
+    ".tiff": tiff,
+    ".zarr": zarr,
+    ".zarr.zip": zarr,
+}
+
+
+def suffix(path: Path) -> str:
+    """Return the suffix that selects the format, in lower case."""
+    name = path.name.lower()
+    return ".zarr.zip" if name.endswith(".zarr.zip") else path.suffix.lower()

@@ -1,0 +1,360 @@
+"""Prepare a micrograph for a network: hot pixels, flat field, pixel size, local normalisation.
+
+All functions get and return one image: a float32 array (height, width), in counts or in any other
+unit. Large images are worked on in bands, so that the memory in use stays a few times the image.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+#: A pixel is hot or dead if it differs from the median of its surroundings by more than this many
+#: standard deviations of the noise.
+HOT_SIGMA = 6.0
+#: Side of the square of surroundings [pixels].
+_SIDE = 7
+#: Number of blocks along the longer side of the image to which the background is fitted.
+_BLOCKS = 48
+#: The means of all blocks must be above this fraction of the image's mean to divide by them.
+_MIN_BACKGROUND = 0.01
+
+
+def remove_hot_pixels(image: np.ndarray, sigma: float = HOT_SIGMA) -> np.ndarray:
+    """Replace hot and dead pixels by the median of their surroundings.
+
+    The surroundings are the 48 other pixels of a square of 7 × 7, mirrored at the edges of the
+    image. A pixel x is replaced if |x − median| > `sigma` · s + (`sigma`² − 1)/6 · g:
+
+    - s is the larger of two standard deviations. One belongs to the whole image: the standard
+      deviation of x − mean of the surroundings, without its 0.5% largest and smallest values. The
+      other belongs to the surroundings: the distance of their percentiles 20 and 80, divided by
+      1.68. So lattice fringes, which fill the surroundings, are not replaced. Spots of up to 3 × 3
+      pixels, as from X-rays, are replaced.
+    - g = min(s²/mean of the image, 5 s) is the count of one electron if the noise is Poisson. This
+      term of the expansion by Cornish and Fisher raises the threshold where few electrons fall on
+      a pixel, since the distribution of their counts is skewed.
+
+    An image with negative values is not in counts. The threshold is then (`sigma` + 2) · s.
+
+    Pure Poisson noise of 0.05 to 1000 electrons a pixel stays as it is: fewer than 1 in 10⁴ pixels
+    change.
+
+    Parameters
+    ----------
+    image : (height, width) float32 array
+        The image.
+    sigma : float
+        The threshold in standard deviations.
+
+    Returns
+    -------
+    (height, width) float32 array
+        A new array.
+    """
+    image = np.asarray(image, np.float32)
+    mean = float(image.mean(dtype=np.float64))
+    spread = _noise(image, mean)
+    counts = float(image.min()) >= 0 and mean > 0
+    result = image.copy()
+    half, number = _SIDE // 2, _SIDE**2 - 1
+    offsets = np.array(
+        [(i, j) for i in range(_SIDE) for j in range(_SIDE) if (i, j) != (half, half)]
+    )
+    for band in _bands(image.shape):
+        padded = _padded(image, band, half)
+        # A spot of 3 × 3 hot pixels raises the mean of the surroundings of its centre by 8/48, so
+        # the median, which takes longer, is computed only where this difference is large.
+        candidates = np.argwhere(np.abs(_from_surroundings(padded, mean)) > 0.75 * sigma * spread)
+        for start in range(0, len(candidates), 2**16):
+            rows, columns = candidates[start : start + 2**16].T
+            around = padded[rows[:, None] + offsets[:, 0], columns[:, None] + offsets[:, 1]]
+            around.sort(axis=1)
+            median = (around[:, number // 2 - 1] + around[:, number // 2]) / 2
+            local = (around[:, number * 4 // 5] - around[:, number // 5]) / np.float32(1.683)
+            s = np.maximum(local, spread)
+            if counts:
+                threshold = sigma * s + (sigma**2 - 1) / 6 * np.minimum(s**2 / mean, 5 * s)
+            else:
+                threshold = (sigma + 2) * s
+            values = image[band][rows, columns]
+            hot = np.abs(values - median) > threshold
+            result[band][rows[hot], columns[hot]] = median[hot]
+    return result
+
+
+def _noise(image: np.ndarray, mean: float) -> float:
+    """Return the standard deviation of pixels from the mean of their surroundings.
+
+    The 0.5% largest and smallest differences are cut off. Large images are sampled in bands.
+    """
+    rows = image.shape[0]
+    if image.size <= 2**22:
+        bands = [slice(0, rows)]
+    else:
+        height = max(_SIDE, 2**18 // image.shape[1])
+        bands = [slice(s, s + height) for s in np.linspace(0, rows - height, 16, dtype=int)]
+    differences = np.concatenate(
+        [_from_surroundings(_padded(image, band, _SIDE // 2), mean).ravel() for band in bands]
+    )
+    low, high = np.quantile(differences, (0.005, 0.995))
+    return float(np.clip(differences, low, high).std(dtype=np.float64))
+
+
+def _from_surroundings(padded: np.ndarray, mean: float) -> np.ndarray:
+    """Return each pixel's difference from the mean of its surroundings; the padding is cut off."""
+    from scipy import ndimage
+
+    half, side = _SIDE // 2, _SIDE**2
+    # Without the image's mean, float32 is precise for large counts.
+    deviation = padded - np.float32(mean)
+    box = ndimage.uniform_filter(deviation, _SIDE)
+    difference = (deviation - box)[half:-half, half:-half]
+    return difference * np.float32(side / (side - 1))
+
+
+def _padded(image: np.ndarray, band: slice, margin: int) -> np.ndarray:
+    """Return a band of rows with a margin on all sides, mirrored at the edges of the image."""
+    rows = _reflected(np.arange(band.start - margin, band.stop + margin), image.shape[0])
+    columns = _reflected(np.arange(-margin, image.shape[1] + margin), image.shape[1])
+    return image[rows][:, columns]
+
+
+def flatten_field(image: np.ndarray, degree: int = 2) -> np.ndarray:
+    """Divide an image by its smooth background, so that illumination is the same everywhere.
+
+    The logarithm of the background is a polynomial of both coordinates, fitted to the logarithms of
+    the means of blocks. So a beam with a Gaussian profile is described exactly. Blocks that are far
+    from the polynomial, such as particles in projection, get small weights (Tukey's biweight). A
+    polynomial needs no padding at the edges, and does not follow single particles, as a blurred
+    image would.
+
+    Parameters
+    ----------
+    image : (height, width) float32 array
+        The image.
+    degree : int
+        Degree of the polynomial, from 0 (no change) to 6.
+
+    Returns
+    -------
+    (height, width) float32 array
+        The flat image, with the mean of the input. If the mean of a block is below 1% of the
+        image's mean, as in an image whose mean was subtracted, the polynomial is fitted to the
+        means themselves, and is subtracted.
+    """
+    image = np.asarray(image, np.float32)
+    mean = float(image.mean(dtype=np.float64))
+    block = max(1, max(image.shape) // _BLOCKS)
+    means = _block_means(image, block)
+    divide = mean > 0 and means.min() > _MIN_BACKGROUND * mean
+    # The last blocks may be cut off by the edge: their centres are those of their pixels.
+    y = _block_means(_centres(image.shape[0])[:, None], block)[:, 0]
+    x = _block_means(_centres(image.shape[1])[:, None], block)[:, 0]
+    coefficients = _fit(np.log(means / mean) if divide else means - mean, y, x, degree)
+    along_y = np.polynomial.legendre.legvander(_centres(image.shape[0]), degree)
+    along_x = np.polynomial.legendre.legvander(_centres(image.shape[1]), degree)
+    along_y, x_part = along_y.astype(np.float32), (coefficients @ along_x.T).astype(np.float32)
+    result = np.empty_like(image)
+    for band in _bands(image.shape):
+        background = along_y[band] @ x_part
+        if divide:
+            result[band] = image[band] * np.exp(-background)
+        else:
+            result[band] = image[band] - background
+    if divide:
+        result *= np.float32(mean / result.mean(dtype=np.float64))
+    else:
+        result += np.float32(mean - result.mean(dtype=np.float64))
+    return result
+
+
+def _fit(values: np.ndarray, y: np.ndarray, x: np.ndarray, degree: int) -> np.ndarray:
+    """Return coefficients (degree + 1, degree + 1) of products of Legendre's polynomials."""
+    degrees = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
+    along_y = np.polynomial.legendre.legvander(y, degree)
+    along_x = np.polynomial.legendre.legvander(x, degree)
+    columns = [np.outer(along_y[:, i], along_x[:, j]).ravel() for i, j in degrees]
+    design, flat = np.stack(columns, axis=1), values.ravel()
+    weights = np.ones(len(flat))
+    for _ in range(20):
+        root = np.sqrt(weights)
+        solution = np.linalg.lstsq(design * root[:, None], flat * root, rcond=None)[0]
+        residual = np.abs(flat - design @ solution)
+        scale = 1.4826 * np.median(residual)
+        if scale <= 1e-7 * np.abs(flat).max():
+            break
+        # The smallest weight keeps the polynomial defined where all blocks are far from it.
+        weights = np.clip(1 - (residual / (4.685 * scale)) ** 2, 0, 1) ** 2 + 1e-6
+    result = np.zeros((degree + 1, degree + 1))
+    for (i, j), value in zip(degrees, solution, strict=True):
+        result[i, j] = value
+    return result
+
+
+def _block_means(image: np.ndarray, block: int) -> np.ndarray:
+    """Return the means of square blocks; the last blocks may have fewer pixels."""
+    starts = [np.arange(0, size, block) for size in image.shape]
+    sums = np.add.reduceat(image, starts[0], axis=0, dtype=np.float64)
+    sums = np.add.reduceat(sums, starts[1], axis=1)
+    numbers = [np.diff(s, append=size) for s, size in zip(starts, image.shape, strict=True)]
+    return sums / np.outer(*numbers)
+
+
+def _centres(number: int) -> np.ndarray:
+    """Return the centres of pixels on an axis from −1 to 1."""
+    return (2 * np.arange(number) + 1) / number - 1
+
+
+def _bands(shape: tuple[int, int], rows: int = 1) -> Iterator[slice]:
+    """Yield slices of rows, of about 2²² pixels each, and of at least `rows` rows."""
+    rows = max(rows, 2**22 // shape[1])
+    for start in range(0, shape[0], rows):
+        yield slice(start, min(start + rows, shape[0]))
+
+
+def resample(image: np.ndarray, pixel_from: float, pixel_to: float) -> np.ndarray:
+    """Return an image with another pixel size, by Fourier interpolation. Counts are kept.
+
+    The image is interpolated by its Fourier series, without the frequencies above the Nyquist
+    frequency of the new pixels. The values are then multiplied by the ratio of the pixels' areas:
+    a pixel twice as long has four times the counts. If the noise is white, its variance is
+    multiplied by the same ratio where pixels become larger, so Poisson noise keeps a variance equal
+    to its mean. Where pixels become smaller, neighbouring pixels share their noise.
+
+    The edges of the image's first pixel and of the new image's first pixel are the same. Before the
+    transform, the image is extended by its mirror image. The extension leads smoothly from one edge
+    to the opposite edge, so that the edges do not ring. The length of the extension is chosen so
+    that the new pixel size is right within 10⁻⁴.
+
+    Parameters
+    ----------
+    image : (height, width) float32 array
+        The image, of any size.
+    pixel_from, pixel_to : float
+        Pixel size of the image, and of the result, in the same unit.
+
+    Returns
+    -------
+    (height, width) float32 array
+        The result. Its sides are the image's sides × `pixel_from` / `pixel_to`, rounded to whole
+        pixels. If the two pixel sizes are equal within 10⁻⁶, a copy of the image.
+
+    Raises
+    ------
+    ValueError
+        If a pixel size is not a positive number.
+    """
+    if not (0 < pixel_from < np.inf and 0 < pixel_to < np.inf):
+        raise ValueError(f"pixel sizes {pixel_from:g} and {pixel_to:g}: must be positive")
+    image = np.asarray(image, np.float32)
+    scale = pixel_to / pixel_from
+    if abs(scale - 1) <= 1e-6:
+        return image.copy()
+    # One axis at a time: large images never need a transform of the whole image.
+    height, width = (max(1, round(side / scale)) for side in image.shape)
+    mean = np.float32(image.mean(dtype=np.float64))
+    narrow = np.empty((image.shape[0], width), np.float32)
+    _resample_rows(image, scale, mean, narrow)
+    result = np.empty((height, width), np.float32)
+    _resample_rows(narrow.T, scale, np.float32(0), result.T)
+    result += mean
+    result *= np.float32(scale**2)
+    return result
+
+
+def _resample_rows(image: np.ndarray, scale: float, offset: np.float32, out: np.ndarray) -> None:
+    """Write the rows of `image` − `offset` at every `scale` pixels to `out`."""
+    from scipy import fft
+
+    length = image.shape[1]
+    extended, extended_new = _periods(length, scale)
+    gap = extended - length
+    weight = (0.5 + 0.5 * np.cos(np.pi * (np.arange(gap) + 0.5) / gap)).astype(np.float32)
+    # Positions behind the right edge, and before the left edge, as in a mirror.
+    after = _mirrored(length + np.arange(gap), length)
+    before = _mirrored(np.arange(-gap, 0), length)
+    size = min(extended, extended_new) // 2 + 1
+    # Centres of pixels: (j + ½) · scale = x + ½.
+    frequency = np.arange(size) / extended
+    factor = np.exp(2j * np.pi * frequency * (scale - 1) / 2) * (extended_new / extended)
+    if extended_new < extended and extended_new % 2 == 0:
+        factor[-1] = 0  # the Nyquist frequency of the new pixels has no phase
+    if extended_new > extended and extended % 2 == 0:
+        factor[-1] /= 2  # it was counted once, and is now one of two conjugate frequencies
+    factor = factor.astype(np.complex64)
+    for band in _bands((image.shape[0], extended + extended_new)):
+        rows = image[band] - offset
+        extension = rows[:, after] * weight + rows[:, before] * (1 - weight)
+        spectrum = fft.rfft(np.concatenate((rows, extension), axis=1), axis=1)[:, :size] * factor
+        out[band] = fft.irfft(spectrum, extended_new, axis=1)[:, : out.shape[1]]
+
+
+def _reflected(positions: np.ndarray, length: int) -> np.ndarray:
+    """Return the indices of positions outside of an axis, mirrored at the first and last pixel."""
+    if length == 1:
+        return np.zeros_like(positions)
+    folded = positions % (2 * length - 2)
+    return np.minimum(folded, 2 * length - 2 - folded)
+
+
+def _mirrored(positions: np.ndarray, length: int) -> np.ndarray:
+    """Return the indices of positions outside of an axis, mirrored at the edges of its pixels."""
+    folded = positions % (2 * length)
+    return np.minimum(folded, 2 * length - 1 - folded)
+
+
+def _periods(length: int, scale: float) -> tuple[int, int]:
+    """Return a number of pixels above `length`, and the nearest number of new pixels.
+
+    The extension has at least 32 old pixels and 16 new pixels. Among the possible lengths, the best
+    one has the most nearly whole number of new pixels.
+    """
+    from scipy import fft
+
+    smallest = length + max(32, int(np.ceil(16 * scale)), length // 16)
+    lengths = np.arange(smallest, smallest + max(256, int(64 * scale)))
+    exact = lengths / scale
+    error = np.abs(exact - np.rint(exact)) / exact
+    fine = lengths[error <= max(2 * error.min(), 1e-5)]
+    # Transforms are fast if the length has small prime factors only.
+    quick = [n for n in fine.tolist() if fft.next_fast_len(n, real=True) == n]
+    best = quick[0] if quick else int(lengths[error.argmin()])
+    return best, int(np.rint(best / scale))
+
+
+def normalise_local(image: np.ndarray, side_px: int) -> np.ndarray:
+    """Return an image with mean 0 and variance 1 in the surroundings of every pixel.
+
+    The surroundings are a square, mirrored at the edges of the image.
+
+    Parameters
+    ----------
+    image : (height, width) float32 array
+        The image.
+    side_px : int
+        Side of the square [pixels], such as the side of the network's training images. It is cut to
+        the shorter side of the image.
+
+    Returns
+    -------
+    (height, width) float32 array
+        (image − local mean) / local standard deviation; 0 where the surroundings have one value.
+    """
+    from scipy import ndimage
+
+    image = np.asarray(image, np.float32)
+    side = max(1, min(side_px, *image.shape))
+    # Without the image's mean, squares in float32 are precise enough.
+    mean = np.float32(image.mean(dtype=np.float64))
+    floor = max(1e-7 * float(image.var(dtype=np.float64)), 1e-24)
+    result = np.empty_like(image)
+    margin = side // 2 + 1
+    for band in _bands(image.shape, 2 * side):
+        rows = _mirrored(np.arange(band.start - margin, band.stop + margin), image.shape[0])
+        centred = image[rows] - mean
+        local = ndimage.uniform_filter(centred, side, mode="reflect")
+        square = ndimage.uniform_filter(centred**2, side, mode="reflect") - local**2
+        centred -= local
+        centred /= np.sqrt(np.maximum(square, floor))
+        result[band] = centred[margin:-margin]
+    return result

@@ -1,0 +1,1 @@
+"""Image formation in the microscope: transfer functions, sampling, detector, and lens jitter."""

@@ -1,0 +1,1 @@
+"""Prediction of Dice for pairs of conditions that were not tested, and scores of predictions."""

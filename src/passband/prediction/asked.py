@@ -1,0 +1,251 @@
+"""The condition that a user asks about: a value or a range of values on each axis of the grid."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from passband import PassbandError
+from passband.grid import AXES, Axis, Condition
+
+#: Number of conditions that represent a range on one axis, or ranges on several axes.
+ALONG_ONE, ALONG_MANY = 16, 64
+#: The axis on which equal ratios count as equal steps.
+_LOGARITHMIC = "dose_e_per_A2"
+
+
+def option(axis: str) -> str:
+    """Return the option of a command for an axis, such as ``--defocus-nm``."""
+    return f"--{axis.replace('_', '-')}"
+
+
+def scaled(axis: str, values: np.ndarray | float) -> np.ndarray | float:
+    """Return values of an axis on its scale: log10 for the dose, unchanged for the others."""
+    return np.log10(values) if axis == _LOGARITHMIC else values
+
+
+def unscaled(axis: str, values: np.ndarray | float) -> np.ndarray | float:
+    """Return the values of an axis from values on the axis's scale, see :func:`scaled`."""
+    return 10.0**values if axis == _LOGARITHMIC else values
+
+
+def ranges(conditions: Iterable[Condition]) -> dict[str, tuple[float, float]]:
+    """Return the smallest and the largest value of each axis among conditions."""
+    listed = list(conditions)
+    values = {name: [getattr(condition, name) for condition in listed] for name in AXES}
+    return {name: (min(of_axis), max(of_axis)) for name, of_axis in values.items()}
+
+
+@dataclass(frozen=True)
+class Excess:
+    """How far the asked values of one axis lie outside the range of a study.
+
+    Attributes
+    ----------
+    axis : str
+        Name of the axis, see :data:`passband.grid.AXES`.
+    below, above : float
+        Distance from the smallest asked value to the lower end of the range, and from the largest
+        asked value to the upper end of the range, in the axis's unit; 0 if the value is inside.
+    low, high : float
+        The range of the study, in the axis's unit.
+    """
+
+    axis: str
+    below: float
+    above: float
+    low: float
+    high: float
+
+    @property
+    def words(self) -> str:
+        """The excess in words, such as ``defocus: 5 nm above the range from 5 to 20 nm``."""
+        axis = AXES[self.axis]
+        parts = [
+            f"{excess:g} {axis.unit} {side}"
+            for side, excess in (("below", self.below), ("above", self.above))
+            if excess > 0
+        ]
+        span = f"{self.low:g} to {self.high:g} {axis.unit}"
+        return f"{axis.label}: {' and '.join(parts)} the range from {span}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The condition that a user asks about, with a value or a range of values on each axis.
+
+    Attributes
+    ----------
+    low, high : Condition
+        The smallest and the largest value of each axis. Both are equal if no axis has a range.
+    """
+
+    low: Condition
+    high: Condition
+
+    @classmethod
+    def parse(cls, given: Mapping[str, str | float | None]) -> "Asked":
+        """Return the asked condition from the words of a user.
+
+        Parameters
+        ----------
+        given : mapping of str to str or float or None
+            For each axis in :data:`passband.grid.AXES`, a number such as ``12``, or a range such
+            as ``-10:25``, in the axis's unit. None means that the value is missing.
+
+        Raises
+        ------
+        PassbandError
+            If a value is missing, is not a number or a range, is outside the limits of its axis,
+            or if a range is reversed.
+        """
+        missing = [option(name) for name in AXES if given.get(name) is None]
+        if missing:
+            verb = "is" if len(missing) == 1 else "are"
+            raise PassbandError(
+                f"{_listed(missing)} {verb} missing: a condition has a value of "
+                f"{_listed([option(name) for name in AXES])}"
+            )
+        ends = {axis.name: _ends(axis, given[axis.name]) for axis in AXES.values()}
+        return cls(*(Condition(*(both[end] for both in ends.values())) for end in (0, 1)))
+
+    @classmethod
+    def at(cls, condition: Condition) -> "Asked":
+        """Return the asked condition that is a single condition of the grid."""
+        return cls(condition, condition)
+
+    @property
+    def ranged(self) -> list[str]:
+        """Names of the axes that have a range."""
+        return [name for name, (low, high) in self.values.items() if low < high]
+
+    @property
+    def values(self) -> dict[str, tuple[float, float]]:
+        """The smallest and the largest value of each axis, by the axis's name."""
+        return {name: (getattr(self.low, name), getattr(self.high, name)) for name in AXES}
+
+    @property
+    def middle(self) -> Condition:
+        """The condition in the middle of every range; of the dose, the geometric mean."""
+        return Condition(
+            *(
+                float(unscaled(name, np.mean(scaled(name, np.array(ends)))))
+                for name, ends in self.values.items()
+            )
+        )
+
+    @property
+    def words(self) -> str:
+        """The condition for people, such as ``-10 to 25 nm · 5 µm · 15 mrad · 400 e/Å²``."""
+        return " · ".join(
+            f"{low:g} {AXES[name].unit}"
+            if low == high
+            else f"{low:g} to {high:g} {AXES[name].unit}"
+            for name, (low, high) in self.values.items()
+        )
+
+    def points(self) -> tuple[list[Condition], np.ndarray]:
+        """Return conditions that represent the asked ranges, and the weight of each in the mean.
+
+        Without a range, there is one condition. If one axis has a range, the conditions are the
+        middles of :data:`ALONG_ONE` equal parts of the range. If several axes have ranges, the
+        conditions are the first :data:`ALONG_MANY` points of a Halton sequence (Halton, *Numer.
+        Math.* 2, 84, 1960), which fills the ranges evenly and is the same in every run. Steps
+        along the dose are equal ratios. The corners of the ranges are added with the weight 0, so
+        that they count only for the worst condition.
+
+        Returns
+        -------
+        list of Condition
+            The conditions.
+        (conditions,) float array
+            The weights. Their sum is 1.
+        """
+        ranged = self.ranged
+        if not ranged:
+            return [self.low], np.ones(1)
+        if len(ranged) == 1:
+            places = (np.arange(ALONG_ONE)[:, None] + 0.5) / ALONG_ONE
+        else:
+            from scipy.stats import qmc  # scipy.stats takes a second to import
+
+            places = qmc.Halton(len(ranged), scramble=False).random(ALONG_MANY + 1)[1:]
+        corners = np.array(list(product((0.0, 1.0), repeat=len(ranged))))
+        weights = np.r_[np.full(len(places), 1 / len(places)), np.zeros(len(corners))]
+        return [self._within(ranged, place) for place in np.r_[places, corners]], weights
+
+    def _within(self, ranged: list[str], place: np.ndarray) -> Condition:
+        """Return the condition at a place between 0 and 1 along each axis that has a range."""
+        values = {name: low for name, (low, _) in self.values.items()}
+        for name, share in zip(ranged, place, strict=True):
+            low, high = (scaled(name, end) for end in self.values[name])
+            values[name] = float(unscaled(name, low + share * (high - low)))
+        return Condition(**values)
+
+    def outside(self, of_study: Mapping[str, tuple[float, float]]) -> list[Excess]:
+        """Return the axes on which asked values lie outside the range of a study.
+
+        Parameters
+        ----------
+        of_study : mapping of str to (float, float)
+            Smallest and largest value of each axis among the study's test conditions, see
+            :func:`ranges`.
+        """
+        found = []
+        for name, (low, high) in self.values.items():
+            least, most = of_study[name]
+            below, above = max(0.0, least - low), max(0.0, high - most)
+            if below > 0 or above > 0:
+                # Rounding removes the error of the subtraction of two decimal numbers.
+                digits = AXES[name].decimals
+                found.append(Excess(name, round(below, digits), round(above, digits), least, most))
+        return found
+
+
+def _ends(axis: Axis, given: str | float) -> tuple[float, float]:
+    """Return the smallest and the largest value that a user gave for an axis."""
+    text = str(given).strip()
+    parts = text.split(":")
+    numbers = [_number(part) for part in parts]
+    if len(parts) > 2 or any(number is None for number in numbers):
+        raise PassbandError(
+            f"{option(axis.name)} = {text!r}: must be a number in {axis.unit} without the unit, "
+            f"such as 12, or a range such as {_example(axis)}"
+        )
+    for number in numbers:
+        if not axis.minimum <= number <= axis.maximum:
+            raise PassbandError(
+                f"{option(axis.name)} = {text!r}: must be between {axis.minimum:g} and "
+                f"{axis.maximum:g} {axis.unit}"
+            )
+        if abs(number - axis.canonical(number)) > 1e-9 * max(1, abs(number)):
+            raise PassbandError(
+                f"{option(axis.name)} = {text!r}: is finer than the axis's resolution of "
+                f"{10**-axis.decimals:g} {axis.unit}"
+            )
+    if numbers[0] > numbers[-1]:
+        raise PassbandError(
+            f"{option(axis.name)} = {text!r}: the range is reversed; write "
+            f"{numbers[-1]:g}:{numbers[0]:g}"
+        )
+    return numbers[0], numbers[-1]
+
+
+def _number(text: str) -> float | None:
+    """Return the finite number that a text is, or None."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _example(axis: Axis) -> str:
+    return "-10:25" if axis.signed else "10:25"
+
+
+def _listed(words: list[str]) -> str:
+    """Return words as an English list, such as ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

@@ -1,0 +1,124 @@
+"""Covariance of Dice between two networks or two test conditions, from profiles of conditions.
+
+A factor of the covariance is a matrix over training conditions, or over test conditions. Its
+element for two conditions is
+
+    k(d) + b·x·x′ + c,    d² = Σ d_n²/ℓ_n²,
+
+where k is a Matérn kernel with ν = 5/2 (Rasmussen & Williams 2006, eq. 4.17). The distances d_n
+between the profiles of the two conditions have separate lengths ℓ_n, see :func:`distances`. The
+number x is the logarithm of the dose minus its mean, b is the size of the linear effect of the
+dose, and c is a constant. With the linear effect, a trend with the dose continues outside the
+fitted doses, where k decreases to 0.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+#: Names of the distances between two conditions.
+DISTANCES = "T", "correlation", "bits", "log_dose"
+#: Parameters of a factor, as natural logarithms: the lengths of all distances, b and c. Their prior
+#: has these means and standard deviations. The prior is wide, so that it matters only for few
+#: conditions.
+PRIOR_MEAN = np.log([0.5, 0.5, 0.25, 1.0, 0.3, 1.0])
+PRIOR_DEVIATION = np.array([1.0, 1.0, 1.0, 1.0, 1.5, 1.5])
+
+
+def distances(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
+    """Return the squared distances between the profiles of conditions, (DISTANCES, a, b) float64.
+
+    Each squared distance is a mean of the squared difference of two curves over the plane of
+    frequencies:
+
+    - `T`: the transfer T, with the specimen's power as the weight,
+    - `correlation`: √(s/(1 + s)), the correlation of the image with the specimen at a frequency
+      with the signal-to-noise ratio s, with the specimen's power as the weight,
+    - `bits`: ½log₂(1 + s), with equal weights.
+
+    The squared distance `log_dose` is the squared difference of the decimal logarithms of the dose.
+
+    Parameters
+    ----------
+    a, b : Dataset
+        Profiles with the same frequencies, see :func:`passband.analysis.profiles.profiles`.
+    """
+    power = a.power.values * a.area.values
+    weights = {"T": power, "correlation": power, "bits": a.area.values}
+    result = []
+    for name, weight in weights.items():
+        root = np.sqrt(weight / weight.sum())
+        result.append(_squared(*(_curves(profiles, name) * root for profiles in (a, b))))
+    result.append(_squared(a.log_dose.values[:, None], b.log_dose.values[:, None]))
+    return np.stack(result)
+
+
+def _curves(profiles: xr.Dataset, name: str) -> np.ndarray:
+    """Return the curves of a distance for each condition, (condition, frequency) float64."""
+    if name == "correlation":
+        return np.sqrt(1 - 4.0**-profiles.bits.values)  # since 1 + s is 4 to the power of bits
+    return profiles[name].values
+
+
+def _squared(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the squared Euclidean distances between the rows of x and the rows of y."""
+    square = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T
+    # A difference of large numbers has rounding errors, and their square root would be large.
+    square[square < 1e-12 * (1 + square.max(initial=0))] = 0
+    return square
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A factor of the covariance over the conditions of fitted profiles.
+
+    Attributes
+    ----------
+    fitted : Dataset
+        The profiles of the fitted conditions.
+    squared : (DISTANCES, conditions, conditions) array
+        Squared distances between the fitted conditions.
+    dose : (conditions,) array
+        x, the logarithm of the dose minus its mean over the fitted conditions.
+    """
+
+    fitted: xr.Dataset
+    squared: np.ndarray
+    dose: np.ndarray
+
+    @classmethod
+    def of(cls, fitted: xr.Dataset) -> "Factor":
+        """Return the factor of the conditions of profiles."""
+        dose = fitted.log_dose.values
+        return cls(fitted, distances(fitted, fitted), dose - dose.mean())
+
+    def covariance(self, parameters: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return the covariance of the fitted conditions, and its derivative by each parameter."""
+        kernel, slope = _matern(parameters, self.squared)
+        linear = np.exp(parameters[-2]) * np.outer(self.dose, self.dose)
+        constant = np.full_like(kernel, np.exp(parameters[-1]))
+        lengths = [
+            -2 * np.exp(-2 * log) * slope * square
+            for log, square in zip(parameters[:-2], self.squared, strict=True)
+        ]
+        return kernel + linear + constant, [*lengths, linear, constant]
+
+    def to(self, parameters: np.ndarray, others: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+        """Return the covariance of other conditions with the fitted ones, and their variances.
+
+        The result is an (others, fitted) array and an (others,) array.
+        """
+        dose = others.log_dose.values - self.fitted.log_dose.values.mean()
+        kernel, _ = _matern(parameters, distances(others, self.fitted))
+        linear, constant = np.exp(parameters[-2:])
+        cross = kernel + linear * np.outer(dose, self.dose) + constant
+        return cross, 1 + linear * dose**2 + constant
+
+
+def _matern(parameters: np.ndarray, squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the Matérn kernel k, ν = 5/2, and its derivative by the squared distance d²."""
+    u = 5 * np.tensordot(np.exp(-2 * parameters[:-2]), squared, 1)
+    root = np.sqrt(u)
+    decay = np.exp(-root)
+    return (1 + root + u / 3) * decay, -5 / 6 * (1 + root) * decay

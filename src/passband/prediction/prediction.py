@@ -1,0 +1,303 @@
+"""Prediction of M(i, j) for held-out pairs of conditions, and scores of the predictions.
+
+Models are fitted to mean Dice. The features of the models are metrics of the transfer functions of
+both conditions. The models are evaluated for conditions that they were not fitted to, and for whole
+levels (values) of an imaging parameter that they were not fitted to. The baselines are the same
+models with other sets of features.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import xarray as xr
+
+from passband.analysis.bootstrap import interval_edges, percentile_interval
+from passband.analysis.groups import group_names
+from passband.grid import AXES
+from passband.prediction.cross_validation import (
+    CONDITIONS,
+    CTF,
+    SCORES,
+    SIDES,
+    Clusters,
+    FoldResult,
+    evaluate_fold,
+    folds,
+    labels,
+    score,
+)
+from passband.prediction.features import Features, feature_sets
+from passband.prediction.matrices import matrices, targets
+from passband.prediction.models import (
+    COMBINED,
+    COVERAGE,
+    MEMBERS,
+    MODELS,
+    PROCESS,
+    STACKED,
+    one_thread,
+)
+from passband.prediction.profiled import Profiled
+
+#: Models that have prediction intervals, and scores of single folds.
+WITH_INTERVALS = (STACKED, PROCESS, COMBINED)
+#: The level of a part of the predictions that contains all folds of an axis and a side.
+ALL = "all"
+
+
+def predict(
+    metrics: xr.Dataset,
+    information: xr.Dataset,
+    distances: xr.Dataset | None = None,
+    draws: int = 200,
+    confidence: float = 0.95,
+    seed: int = 0,
+    axes: Iterable[str] = (CONDITIONS, *AXES),
+    progress: Callable[[Iterable], Iterable] = iter,
+    threads: int = 1,
+    profiles: Mapping[str, xr.Dataset] | None = None,
+) -> xr.Dataset:
+    """Return scored predictions of M(i, j), j ≠ i, by models that were not fitted to M(i, j).
+
+    Parameters
+    ----------
+    metrics : Dataset
+        OOD metrics, see :func:`passband.analysis.ood.metrics`.
+    information : Dataset
+        Information metrics of the same conditions, see
+        :func:`passband.analysis.information.metrics`.
+    distances : Dataset, optional
+        Distances between conditions, see :func:`passband.prediction.features.feature_sets`.
+    draws : int
+        Number of bootstrap samples of the conditions. With 0, the scores have no intervals.
+    confidence : float
+        Intended coverage of the intervals of scores, which are percentile intervals of bootstrap
+        samples.
+    seed : int
+        Seed of all random choices.
+    axes : iterable of str
+        The axes along which folds hold out conditions; see
+        :class:`passband.prediction.cross_validation.Fold`.
+    progress : callable
+        A function that wraps the iterable of folds and shows the progress.
+    threads : int
+        Number of folds that are computed at the same time.
+    profiles : mapping of str to Dataset, optional
+        For each training specimen, profiles of all conditions with the specimen's spectrum, see
+        :func:`passband.analysis.profiles.profiles`. With profiles, the set of features ``ctf`` has
+        two more models: `process`, the Gaussian process on profiles, and `combined`.
+
+    Returns
+    -------
+    Dataset
+        All variables have the dimensions (specimen, architecture, test_specimen). In this list, …
+        means these three dimensions:
+
+        - Each of :data:`passband.prediction.cross_validation.SCORES` over (…, features, model,
+          part), and the score's interval ``{name}_interval``. A part of the predictions is one
+          fold, or all folds of an axis and a side. The coordinates `part_axis`, `part_end` (the
+          side) and `part_level` describe each part. Single folds have scores only for the models
+          :data:`WITH_INTERVALS`.
+        - `gain` over (…, features, part): R² of the stack with the set of features ``ctf`` minus R²
+          of the stack with another set of features, for the same bootstrap samples.
+        - `stack` over (…, features, member, part): the weight of each member in the stack, averaged
+          over folds.
+        - `process_weight` over (…, part), with profiles: the weight of `process` in `combined`,
+          averaged over folds.
+        - `predicted` and `predicted_interval` over (…, axis, end, train, test): the Dice that is
+          predicted with the features ``ctf`` by the model :func:`headline`. The dimension `end` is
+          the side that folds hold out.
+        - `true` over (…, train, test): the true mean Dice, M(i, j).
+
+    Raises
+    ------
+    TooFewError
+        If all Dice matrices are too small, see :func:`passband.prediction.matrices.matrices`.
+    """
+    parts = []
+    for cells in matrices(metrics, seed):
+        same = information.sel(train=cells.train.values, test=cells.test.values)
+        profiled = None
+        if profiles is not None:
+            ends = (
+                profiles[str(cells.specimen.values)].sel(condition=cells[d].values)
+                for d in ("train", "test")
+            )
+            profiled = Profiled(*ends, cells.dice.transpose("train", "test").values.astype(float))
+        part = _predict(
+            cells,
+            same,
+            distances,
+            draws,
+            confidence,
+            seed,
+            tuple(axes),
+            progress,
+            threads,
+            profiled,
+        )
+        parts.append(part.expand_dims({d: [name] for d, name in group_names(cells).items()}))
+    # One Dice matrix may lack features that another Dice matrix has, such as CKA for a test
+    # specimen that no network was trained on.
+    names = list(dict.fromkeys(str(name) for part in parts for name in part.features.values))
+    parts = [part.reindex(features=names) for part in parts]
+    # The coordinate has numbers in place of names, because combining the data sets needs a sorted
+    # coordinate.
+    parts = [part.assign_coords(features=range(len(names))) for part in parts]
+    together = xr.combine_by_coords(parts, combine_attrs="drop_conflicts")
+    return together.assign_coords(features=names)
+
+
+def headline(predicted: xr.Dataset) -> str:
+    """Return the name of the model with the predictions `predicted`.
+
+    The model is `combined` if the predictions were made with profiles, and `stacked` otherwise.
+    """
+    return COMBINED if COMBINED in predicted.model.values else STACKED
+
+
+def _predict(
+    cells: xr.Dataset,
+    information: xr.Dataset,
+    distances: xr.Dataset | None,
+    draws: int,
+    confidence: float,
+    seed: int,
+    axes: tuple[str, ...],
+    progress: Callable[[Iterable], Iterable],
+    threads: int,
+    profiled: Profiled | None,
+) -> xr.Dataset:
+    from sklearn.utils.parallel import Parallel, delayed
+
+    Y = targets(cells)
+    sets = feature_sets(cells, information, distances)
+    levels = {axis: labels(cells, axis, seed) for axis in (CONDITIONS, *AXES)}
+    clusters = Clusters.of(cells, draws, seed, "prediction")
+    all_folds = folds(cells, np.isfinite(Y), axes, seed)
+    # Processes are used instead of threads, because scikit-learn's fits in several threads slow
+    # each other down.
+    pool = Parallel(n_jobs=threads, return_as="generator")
+    results = list(
+        progress(
+            pool(
+                delayed(evaluate_fold)(fold, Y, sets, levels, seed, profiled) for fold in all_folds
+            )
+        )
+    )
+    with one_thread(), ThreadPoolExecutor(threads) as pool:
+        together: dict[tuple[str, str, str], list[FoldResult]] = {}
+        for result in results:
+            fold = result.fold
+            together.setdefault((fold.axis, fold.side, ALL), []).append(result)
+            together[fold.axis, fold.side, fold.level] = [result]
+        jobs = [
+            (name, model, part)
+            for name, model in results[0].predicted
+            for part in together
+            if model in WITH_INTERVALS or part[-1] == ALL
+        ]
+
+        def scored(job: tuple) -> dict[str, np.ndarray]:
+            name, model, part = job
+            interval = name, model if model in WITH_INTERVALS else STACKED
+            parts = [
+                (j.cells, j.predicted[name, model], j.bounds[interval]) for j in together[part]
+            ]
+            return score(parts, Y, clusters)
+
+        scores = dict(zip(jobs, pool.map(scored, jobs), strict=True))
+    return _dataset(cells, sets, results, together, scores, confidence)
+
+
+def _dataset(
+    cells: xr.Dataset,
+    sets: Mapping[str, Features],
+    results: list[FoldResult],
+    together: Mapping[tuple[str, str, str], list[FoldResult]],
+    scores: Mapping[tuple, dict[str, np.ndarray]],
+    confidence: float,
+) -> xr.Dataset:
+    parts, edges = list(together), interval_edges(confidence)
+    has_process = (CTF, COMBINED) in results[0].predicted
+    models = [*MODELS, *((PROCESS, COMBINED) if has_process else ())]
+    best = COMBINED if has_process else STACKED
+    shape = (len(sets), len(models), len(parts))
+    values = {name: np.full((*shape, 3), np.nan) for name in SCORES}
+    gain = np.full((len(sets), len(parts), 3), np.nan)
+
+    def described(samples: np.ndarray) -> list[float]:
+        return [samples[0], *percentile_interval(samples[1:], edges)]
+
+    for (name, model, part), by_score in scores.items():
+        place = list(sets).index(name), models.index(model), parts.index(part)
+        for score_, samples in by_score.items():
+            if model in WITH_INTERVALS or score_ not in ("coverage", "width"):
+                values[score_][place] = described(samples)
+        if model == STACKED:
+            gain[place[0], place[2]] = described(scores[CTF, STACKED, part]["r2"] - by_score["r2"])
+    dims = ("features", "model", "part")
+    variables = {}
+
+    def add(name: str, dims: tuple[str, ...], value: np.ndarray, words: str) -> None:
+        attrs = {"units": "1", "long_name": words}
+        variables[name] = (dims, value[..., 0], attrs)
+        variables[f"{name}_interval"] = (
+            (*dims, "bound"),
+            value[..., 1:],
+            {
+                "units": "1",
+                "long_name": f"{confidence:.0%} interval of {words}",
+                "method": "percentile bootstrap over training and test conditions as clusters",
+            },
+        )
+
+    for name, words in SCORES.items():
+        add(name, dims, values[name], words)
+    add("gain", ("features", "part"), gain, "R² with ctf minus R² with these features, stacked")
+    schemes = list(dict.fromkeys((j.fold.axis, j.fold.side) for j in results))
+    axes = list(dict.fromkeys(axis for axis, _ in schemes))
+    total = np.zeros((len(axes), len(SIDES), cells.sizes["train"], cells.sizes["test"], 4))
+    for result in results:
+        part_sum = total[axes.index(result.fold.axis), SIDES.index(result.fold.side)]
+        part_sum[result.cells] += np.column_stack(
+            [np.ones(result.cells.sum()), result.predicted[CTF, best], result.bounds[CTF, best]]
+        )
+    with np.errstate(invalid="ignore"):
+        mean = total[..., 1:] / np.where(total[..., :1] > 0, total[..., :1], np.nan)
+    dims = ("axis", "end", "train", "test")
+    words = {"units": "1", "long_name": "mean Dice M(i, j), j ≠ i"}
+    variables["true"] = (("train", "test"), targets(cells), words)
+    words = {"units": "1", "long_name": f"Dice predicted by {best} from transfer and dose"}
+    variables["predicted"] = (dims, mean[..., 0].astype("float32"), words)
+    words = {"units": "1", "long_name": f"{COVERAGE:.0%} prediction interval of Dice"}
+    variables["predicted_interval"] = ((*dims, "bound"), mean[..., 1:].astype("float32"), words)
+    stack = np.full((len(sets), len(MEMBERS), len(parts)), np.nan)
+    for k, part in enumerate(parts):
+        for n, name in enumerate(sets):
+            stack[n, :, k] = np.mean([result.stack[name] for result in together[part]], 0)
+    words = {"units": "1", "long_name": "weight of a model in the stack, mean over folds"}
+    variables["stack"] = (("features", "member", "part"), stack, words)
+    if has_process:
+        share = [np.mean([result.share for result in together[part]]) for part in parts]
+        words = {"units": "1", "long_name": "weight of process in combined, mean over folds"}
+        variables["process_weight"] = ("part", share, words)
+    ends = {name: c for name, c in cells.coords.items() if set(c.dims) in ({"train"}, {"test"})}
+    return xr.Dataset(
+        variables,
+        coords={
+            **ends,
+            "features": list(sets),
+            "model": models,
+            "member": list(MEMBERS),
+            "axis": axes,
+            "end": list(SIDES),
+            "bound": ["low", "high"],
+            "part": ["/".join(part) for part in parts],
+            **{
+                f"part_{name}": ("part", [p[k] for p in parts])
+                for k, name in enumerate(("axis", "end", "level"))
+            },
+        },
+    )

@@ -1,0 +1,395 @@
+"""Which network of a study is expected to segment best under a condition that a user asks about.
+
+The expected Dice of every network comes from a model of the Dice matrix, see
+:mod:`passband.prediction.gaussian_process`. Where a network was tested under the very condition,
+its measured Dice is used instead. :mod:`passband.jobs.recommendation` reads a study's files, and
+calls :func:`recommend`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Protocol
+
+import numpy as np
+import xarray as xr
+
+from passband.grid import AXES, Condition
+from passband.prediction.asked import Asked, Excess, ranges
+
+#: Coverage of the intervals of expected Dice.
+COVERAGE = 0.9
+#: How an expected Dice was obtained.
+MEASURED, INTERPOLATED, EXTRAPOLATED = "measured", "interpolated", "extrapolated"
+
+#: A function that returns the profiles of conditions, see :func:`passband.analysis.profiles`.
+Profiles = Callable[[Sequence[Condition]], xr.Dataset]
+
+
+class Model(Protocol):
+    """A fitted model of the Dice of networks, see :mod:`passband.prediction.gaussian_process`."""
+
+    def predict(self, train: xr.Dataset | None, test: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+        """Return expected Dice and its standard deviation, each (row, test condition).
+
+        The rows are the fitted networks if `train` is None, and otherwise new networks with these
+        profiles of their training conditions.
+        """
+
+    def interval(
+        self, train: xr.Dataset | None, test: xr.Dataset
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return expected Dice and the ends of its interval, each (row, test condition)."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The networks of one specimen and architecture, and the fitted model of their Dice.
+
+    Attributes
+    ----------
+    specimen, architecture : str
+        Specimen and architecture that the networks were trained with.
+    networks : tuple of str
+        Ids of the networks, which are the rows of the model.
+    train : tuple of str
+        Ids of the networks' training conditions.
+    model : Model
+        The fitted model.
+    """
+
+    specimen: str
+    architecture: str
+    networks: tuple[str, ...]
+    train: tuple[str, ...]
+    model: Model
+
+
+@dataclass(frozen=True)
+class Dice:
+    """An expected Dice with the lower and the upper end of its interval, each from 0 to 1."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def words(self) -> str:
+        """The Dice for people, such as ``0.91 (0.85 to 0.96)``."""
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The expected Dice of one network under the asked condition.
+
+    Attributes
+    ----------
+    id : str
+        The network's id.
+    dice : Dice
+        Expected Dice; for ranges, its mean over the ranges.
+    how : str
+        ``measured``, ``interpolated`` or ``extrapolated``.
+    worst : Dice
+        Expected Dice under the worst condition of the ranges.
+    worst_condition : str
+        Id of the worst condition.
+    """
+
+    id: str
+    dice: Dice
+    how: str
+    worst: Dice
+    worst_condition: str
+
+
+@dataclass(frozen=True)
+class TrainNext:
+    """The condition whose new network is expected to help most under the asked condition.
+
+    Attributes
+    ----------
+    specimen, architecture, condition : str
+        What to train; `condition` is a condition's id.
+    dice : Dice
+        Expected Dice of the new network under the asked condition.
+    gain : float
+        By how much the new network is expected to raise the best Dice. The gain is 0 or more,
+        because the better of the new network and the best existing network is used.
+    """
+
+    specimen: str
+    architecture: str
+    condition: str
+    dice: Dice
+    gain: float
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The networks of a study, ranked by their expected Dice under the asked condition.
+
+    Attributes
+    ----------
+    asked : Asked
+        The asked condition.
+    specimen : str
+        The test specimen.
+    networks : tuple of Expected
+        All networks, the best first.
+    outside : tuple of Excess
+        The axes on which the asked condition lies outside the range of the test conditions.
+    nearest : str
+        Id of the nearest tested condition.
+    train_next : TrainNext or None
+        What to train next.
+    """
+
+    asked: Asked
+    specimen: str
+    networks: tuple[Expected, ...]
+    outside: tuple[Excess, ...]
+    nearest: str
+    train_next: TrainNext | None
+
+    @property
+    def inside(self) -> bool:
+        """Whether the asked condition is within the range of the study's tests on every axis."""
+        return not self.outside
+
+    def as_dict(self, top: int | None = None) -> dict[str, Any]:
+        """Return the content for JSON, with the first `top` networks; by default, all networks."""
+        return {
+            "networks": [
+                {
+                    "id": network.id,
+                    "dice": vars(network.dice),
+                    "how": network.how,
+                    "worst": {"condition": network.worst_condition, "dice": vars(network.worst)},
+                }
+                for network in self.networks[:top]
+            ],
+            "inside": self.inside,
+            "outside": [vars(excess) for excess in self.outside],
+            "asked": {name: list(ends) for name, ends in self.asked.values.items()},
+            "specimen": self.specimen,
+            "nearest_tested": self.nearest,
+            "train_next": self.train_next
+            and vars(self.train_next) | {"dice": vars(self.train_next.dice)},
+        }
+
+
+def transfer_distances(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
+    """Return the distances of the transfers T(q) of two sets of conditions, (a, b) float array.
+
+    The distance is the root mean square of T − T′ over the plane of spatial frequencies.
+    """
+    weight = np.sqrt(a.area.values / a.area.values.sum())
+    left, right = (ends.T.transpose("condition", "frequency").values * weight for ends in (a, b))
+    squares = (left**2).sum(1)[:, None] + (right**2).sum(1) - 2 * left @ right.T
+    return np.sqrt(np.maximum(squares, 0))
+
+
+def distances(a: xr.Dataset, b: xr.Dataset, scale: xr.Dataset) -> np.ndarray:
+    """Return distances of conditions by transfer and logarithm of the dose, (a, b) float array.
+
+    Both distances are divided by their root mean square between the conditions of `scale`, squared
+    and added. A distance that is 0 between all conditions of `scale` is left out.
+
+    Parameters
+    ----------
+    a, b, scale : Dataset
+        Profiles of conditions, see :func:`passband.analysis.profiles.profiles`.
+    """
+
+    def dose_distances(x: xr.Dataset, y: xr.Dataset) -> np.ndarray:
+        return np.abs(x.log_dose.values[:, None] - y.log_dose.values)
+
+    total = 0.0
+    for distance in (transfer_distances, dose_distances):
+        mean_square = (distance(scale, scale) ** 2).mean()
+        # Differences below 1e-12 come from rounding.
+        total = total + (distance(a, b) ** 2 / mean_square if mean_square > 1e-12 else 0.0)
+    return np.sqrt(np.broadcast_to(total, (a.sizes["condition"], b.sizes["condition"])))
+
+
+def expected_dice(
+    groups: Sequence[Group],
+    measured: xr.Dataset,
+    points: Sequence[Condition],
+    profiles: Profiles,
+) -> xr.Dataset:
+    """Return the expected Dice of all networks under conditions.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+        All networks, with their models.
+    measured : Dataset
+        See :func:`recommend`.
+    points : sequence of Condition
+        The conditions.
+    profiles : callable
+        The function that returns the profiles of conditions.
+
+    Returns
+    -------
+    Dataset
+        `mean`, the ends `low` and `high` of the interval, and `is_measured` (network, test), over
+        the networks of all groups and the conditions.
+    """
+    of_points = profiles(points)
+    predicted = [group.model.interval(None, of_points) for group in groups]
+    names = ("mean", "low", "high")
+    expected = {
+        name: np.concatenate(parts)
+        for name, parts in zip(names, zip(*predicted, strict=True), strict=True)
+    }
+    networks = [network for group in groups for network in group.networks]
+    ids = [point.id for point in points]
+    known = measured.reindex(network=networks, test=ids).transpose("network", "test")
+    is_measured = known["mean"].notnull().values
+    for name in names:
+        # The interval of a mean over a single structure is not known.
+        own = known[name].values
+        expected[name] = np.where(np.isfinite(own), own, expected[name])
+    expected["low"] = np.minimum(expected["low"], expected["mean"])
+    expected["high"] = np.maximum(expected["high"], expected["mean"])
+    return xr.Dataset(
+        {name: (("network", "test"), np.clip(values, 0, 1)) for name, values in expected.items()}
+        | {"is_measured": (("network", "test"), is_measured)},
+        {"network": networks, "test": ids},
+    )
+
+
+def recommend(
+    groups: Sequence[Group],
+    measured: xr.Dataset,
+    tested: Sequence[Condition],
+    extra: Sequence[Condition],
+    asked: Asked,
+    profiles: Profiles,
+    specimen: str,
+    train_axes: Mapping[str, Sequence[float]] | None = None,
+    allowed: Callable[[Condition], bool] = lambda condition: True,
+) -> Recommendation:
+    """Return the networks of a study, ranked by their expected Dice under the asked condition.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+        All networks, with their models.
+    measured : Dataset
+        `mean` (network, test), mean Dice over test structures of each network under tested
+        conditions, and the ends `low` and `high` (network, test) of the interval of this mean. A
+        cell that was not measured is NaN. The coordinates are ids of networks and of conditions.
+        Tested conditions that are not among the points of `asked` may be left out.
+    tested : sequence of Condition
+        The study's test conditions. Their ranges are the study's ranges.
+    extra : sequence of Condition
+        Further conditions under which networks were tested.
+    asked : Asked
+        The asked condition. With ranges, the expected Dice is the mean over
+        :meth:`passband.prediction.asked.Asked.points`. The errors at these points are regarded as
+        fully correlated, so that the interval does not become narrower by averaging.
+    profiles : callable
+        The function that returns the profiles of conditions.
+    specimen : str
+        The test specimen, for the result.
+    train_axes : mapping of str to sequence of float, optional
+        The values of each axis of the training grid, for :func:`train_next`.
+    allowed : callable
+        Returns whether images can be formed under a condition, for :func:`train_next`.
+    """
+    points, weights = asked.points()
+    expected = expected_dice(groups, measured, points, profiles)
+    outside = tuple(asked.outside(ranges(tested)))
+    # The values (mean, low, high) of each network under each condition.
+    D = np.stack([expected[name].values for name in ("mean", "low", "high")], -1)
+    all_measured = expected.is_measured.all("test").values
+    networks = []
+    for k, id in enumerate(expected.network.values):
+        worst = int(D[k, :, 0].argmin())
+        networks.append(
+            Expected(
+                str(id),
+                Dice(*map(float, weights @ D[k])),
+                MEASURED if all_measured[k] else EXTRAPOLATED if outside else INTERPOLATED,
+                Dice(*map(float, D[k, worst])),
+                points[worst].id,
+            )
+        )
+    networks.sort(key=lambda network: (-network.dice.value, network.id))
+    every = sorted({*tested, *extra})
+    of_tested = profiles(every)
+    nearest = distances(profiles([asked.middle]), of_tested, of_tested)[0].argmin()
+    following = None
+    if train_axes is not None:
+        best = networks[0].dice.value
+        following = train_next(groups, asked, profiles, train_axes, best, allowed)
+    return Recommendation(asked, specimen, tuple(networks), outside, every[nearest].id, following)
+
+
+def candidates(asked: Asked, axes: Mapping[str, Sequence[float]]) -> list[Condition]:
+    """Return the conditions that :func:`train_next` compares.
+
+    These are all combinations of the asked value of each axis and of the values of the training
+    grid next to this value. For a range, the asked value is the middle of the range.
+    """
+    middle, values = asked.middle, {}
+    for name in AXES:
+        own = getattr(middle, name)
+        below = [value for value in axes[name] if value <= own]
+        above = [value for value in axes[name] if value > own]
+        values[name] = sorted({*below[-1:], own, *above[:1]})
+    return sorted(Condition(*combined) for combined in product(*values.values()))
+
+
+def train_next(
+    groups: Sequence[Group],
+    asked: Asked,
+    profiles: Profiles,
+    axes: Mapping[str, Sequence[float]],
+    best: float,
+    allowed: Callable[[Condition], bool] = lambda condition: True,
+) -> TrainNext | None:
+    """Return the condition whose new network is expected to raise the best Dice most.
+
+    For every condition of :func:`candidates` that has no network yet, the model predicts the Dice
+    of a new network. The expected gain is the mean of max(0, D − `best`), where D is the new
+    network's Dice with a normal distribution: the expected improvement of Jones, Schonlau & Welch,
+    *J. Global Optim.* 13, 455 (1998). The condition with the largest expected gain is returned, or
+    None if every candidate has networks.
+
+    Parameters
+    ----------
+    groups, asked, profiles
+        See :func:`recommend`.
+    axes : mapping of str to sequence of float
+        The values of each axis of the training grid.
+    best : float
+        Expected Dice of the best existing network.
+    allowed : callable
+        Returns whether images can be formed under a condition. Other candidates are left out.
+    """
+    from scipy.stats import norm  # scipy.stats takes a second to import
+
+    points, weights = asked.points()
+    of_points, found = profiles(points), []
+    for group in groups:
+        new = [c for c in candidates(asked, axes) if c.id not in group.train and allowed(c)]
+        if not new:
+            continue
+        mean, deviation = (
+            np.asarray(x) @ weights for x in group.model.predict(profiles(new), of_points)
+        )
+        z = (mean - best) / np.maximum(deviation, 1e-9)
+        gain = deviation * norm.pdf(z) + (mean - best) * norm.cdf(z)
+        k = int(gain.argmax())
+        of_new = group.model.interval(profiles(new[k : k + 1]), of_points)
+        dice = Dice(*(float(np.clip(x, 0, 1)[0] @ weights) for x in of_new))
+        found.append(
+            TrainNext(group.specimen, group.architecture, new[k].id, dice, max(0.0, float(gain[k])))
+        )
+    return max(found, key=lambda one: one.gain, default=None)

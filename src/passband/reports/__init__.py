@@ -1,0 +1,1 @@
+"""Reports: Markdown tables of OOD metrics, of predictions, and of shifts of specimens."""

@@ -1,0 +1,178 @@
+"""Recommendations, and checks of recommendations, as text."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from passband.grid import Condition
+from passband.prediction.asked import Asked
+from passband.prediction.recommendation import COVERAGE, Recommendation
+from passband.prediction.recommendation_check import (
+    CONFIDENCE,
+    GOOD,
+    ORACLE,
+    Check,
+    Estimate,
+    Scores,
+)
+from passband.reports.markdown import NONE, table
+
+#: Number of networks that are printed by default.
+TOP = 10
+
+
+def condition_words(id: str) -> str:
+    """Return a condition for people, such as ``12 nm · 5 µm · 15 mrad · 400 e/Å²``, from its id."""
+    return Asked.at(Condition.parse(id)).words
+
+
+def recommendation(found: Recommendation, study: str, top: int = TOP) -> str:
+    """Return the ranked networks, where the asked condition lies, and what to train next.
+
+    Parameters
+    ----------
+    found : Recommendation
+        See :func:`passband.prediction.recommendation.recommend`.
+    study : str
+        The study's name.
+    top : int
+        Number of networks in the text.
+    """
+    return "\n\n".join(_parts(found, study, top))
+
+
+def _parts(found: Recommendation, study: str, top: int) -> Iterator[str]:
+    ranged = bool(found.asked.ranged)
+    yield f"{found.specimen} at {found.asked.words}, with the networks of the study {study}"
+    if found.outside:
+        lines = [
+            "outside this study: expected Dice is extrapolated, and less certain than inside",
+            *(f"  {excess.words}" for excess in found.outside),
+        ]
+        yield "\n".join(lines)
+    else:
+        yield "inside this study: within the range of its test conditions on every axis"
+    head = ["", "expected Dice", *(["worst in the range"] if ranged else []), "how", "network"]
+    rows = [
+        [
+            f"{rank}",
+            network.dice.words,
+            *([network.worst.words] if ranged else []),
+            network.how,
+            network.id,
+        ]
+        for rank, network in enumerate(found.networks[:top], 1)
+    ]
+    yield _columns([head, *rows])
+    notes = []
+    if (more := len(found.networks) - top) > 0:
+        notes.append(f"{more} more networks: --top {len(found.networks)} prints all.")
+    if found.outside:
+        notes.append(
+            "In parentheses: the model's interval. Far outside the study, the interval and the "
+            "expected Dice can be wrong."
+        )
+    else:
+        notes.append(
+            f"In parentheses: the interval that contains the measured Dice in {COVERAGE:.0%} of "
+            "cases."
+        )
+    if ranged:
+        worst = found.networks[0].worst_condition
+        notes.append(
+            "Expected Dice is the mean over the range. The first network is worst at "
+            f"{condition_words(worst)}."
+        )
+    yield "\n".join(notes)
+    lines = [f"nearest tested condition: {condition_words(found.nearest)}"]
+    if following := found.train_next:
+        lines.append(
+            f"train next: {following.specimen}, {following.architecture}, "
+            f"{condition_words(following.condition)}; expected Dice {following.dice.words}, "
+            f"expected gain in Dice {following.gain:.3f}"
+        )
+    yield "\n".join(lines)
+
+
+def _columns(rows: list[list[str]]) -> str:
+    """Return rows of text in aligned columns, without spaces at the ends of lines."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def check(found: Check) -> str:
+    """Return the scores of recommended networks and of simpler rules, as Markdown.
+
+    Parameters
+    ----------
+    found : Check
+        See :func:`passband.prediction.recommendation_check.check`.
+    """
+    inside, outside = found.inside, found.outside
+    parts = [
+        f"{inside.number} microscopes inside the ranges of the study, {outside.number} outside, "
+        f"{found.networks} networks, seed {found.seed}. The best network for each microscope has a "
+        f"mean Dice of {inside.best:.3f} inside.",
+        _rules(inside),
+        _intervals(inside, outside),
+        f"Numbers in parentheses are {CONFIDENCE:.0%} bootstrap intervals over microscopes. Regret "
+        "is the best network's Dice minus the chosen network's Dice."
+        + (" The oracle knows results that no user knows." if ORACLE in inside.rules else ""),
+    ]
+    return "\n\n".join(parts)
+
+
+def _rules(scores: Scores) -> str:
+    head = [
+        "network chosen by",
+        "true Dice",
+        "mean regret",
+        f"within {GOOD:g} of the best",
+        "more regret than recommended",
+    ]
+    rows = [
+        [
+            name,
+            f"{rule.dice:.3f}",
+            _estimate(rule.regret),
+            f"{rule.good:.1%}",
+            _estimate(rule.more) if name != next(iter(scores.rules)) else NONE,
+        ]
+        for name, rule in scores.rules.items()
+    ]
+    return table(head, rows)
+
+
+def _intervals(inside: Scores, outside: Scores) -> str:
+    recommended = [next(iter(scores.rules.values()), None) for scores in (inside, outside)]
+    values = {
+        f"coverage of {COVERAGE:.0%} intervals, all networks": [
+            _estimate(scores.coverage, ".1%") for scores in (inside, outside)
+        ],
+        "coverage, recommended networks": [
+            _estimate(scores.coverage_recommended, ".1%") for scores in (inside, outside)
+        ],
+        "mean half-width of the intervals": [_number(s.half_width) for s in (inside, outside)],
+        "error of expected Dice (root mean square)": [_number(s.error) for s in (inside, outside)],
+        "expected − true Dice, recommended network": [
+            _number(s.optimism) for s in (inside, outside)
+        ],
+        "mean regret of the recommended network": [
+            _estimate(rule.regret) if rule else NONE for rule in recommended
+        ],
+    }
+    return table(["", "inside", "outside"], [[name, *cells] for name, cells in values.items()])
+
+
+def _number(value: float) -> str:
+    return f"{value:z.3f}" if np.isfinite(value) else NONE
+
+
+def _estimate(estimate: Estimate, form: str = "z.3f") -> str:
+    if not np.isfinite(estimate.value):
+        return NONE
+    value, low, high = (format(x, form) for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value} ({low} to {high})"

@@ -1,0 +1,123 @@
+"""Summaries of a study's results as Markdown, such as the output of ``passband summary``."""
+
+import numpy as np
+import xarray as xr
+
+from passband.analysis.groups import group_names, groups, specimen_label
+from passband.analysis.ood import SELECTIONS
+from passband.analysis.specimen_shift import SHIFTS
+from passband.prediction.cross_validation import CTF
+from passband.prediction.matrices import predicted_matrices
+from passband.prediction.models import COMBINED, COVERAGE, PROCESS, STACKED
+from passband.prediction.prediction import ALL, headline
+from passband.reports.markdown import interval, mean_and_deviation, table
+
+
+def ood(metrics: xr.Dataset) -> str:
+    """Return means of the OOD metrics over training conditions, with a row for each dose.
+
+    The numbers after ± are standard deviations over training conditions (ddof = 1). For a single
+    training condition, the standard deviation is left out. A dash means that there is no value. If
+    there are several replicas, a line below the table compares the mean Dice out of distribution
+    for different rules to choose one replica.
+
+    Parameters
+    ----------
+    metrics : Dataset
+        OOD metrics, see :func:`passband.analysis.ood.metrics`.
+    """
+    names = ["id", "ood", "worst", "gap_test"]
+    rows = []
+    for cells in sorted((cells for _, cells in groups(metrics)), key=_names):
+        specimen, architecture, test_specimen = group_names(cells).values()
+        networks = f"{specimen_label(specimen, test_specimen)}, {architecture}"
+        values = {name: cells[name].values for name in names[:3]}
+        values["gap_test"] = cells.gap_test.where(cells.train != cells.test).mean("test").values
+        doses = cells.train_dose_e_per_A2.values
+        for dose in [*sorted(set(doses)), None]:
+            chosen = np.full(len(doses), True) if dose is None else doses == dose
+            shown = (values[name][chosen] for name in names)
+            label = "all doses" if dose is None else f"{dose:g} e/Å²"
+            means = [mean_and_deviation(v[np.isfinite(v)]) for v in shown]
+            rows.append([networks, label, str(chosen.sum()), *means])
+    text = table(["networks", "trained at", "conditions", *names], rows)
+    other = metrics.train != metrics.test
+    if "dice_oracle" in metrics and metrics.dice.where(other).notnull().any():
+        every, chosen, oracle = (
+            float(metrics[name].where(other).mean()) for name in ("dice", *SELECTIONS)
+        )
+        text += (
+            f"\n\nOut of distribution, the mean Dice is {every:.3f} for all replicas, "
+            f"{chosen:.3f} for the replicas with the lowest validation loss, and {oracle:.3f} for "
+            "the replicas that are best under each test condition. The last value is an oracle: "
+            "this choice uses the test results."
+        )
+    return text
+
+
+def _names(cells: xr.Dataset) -> list[str]:
+    return list(group_names(cells).values())
+
+
+def prediction(predicted: xr.Dataset) -> str:
+    """Return scores of predicted Dice of held-out cells, with a row for each axis and side.
+
+    The columns have R² of the stack of models for each set of features, with the interval of R².
+    If the Gaussian process on profiles was evaluated, R² of `process` and of `combined` follow. For
+    the model that makes the final predictions, there are three more columns: ρ, R² within pairs of
+    doses, and the share of cells whose Dice is within the prediction interval.
+
+    Parameters
+    ----------
+    predicted : Dataset
+        Predictions, see :func:`passband.prediction.prediction.predict`.
+    """
+    sets = [str(name) for name in predicted.features.values]
+    models = [name for name in (PROCESS, COMBINED) if name in predicted.model.values]
+    best = headline(predicted)
+    final = "ctf" if best == STACKED else best
+    head = ["matrix", "left out", "in", *(f"R², {name}" for name in (*sets, *models))]
+    head += [f"ρ, {final}", f"R² at given doses, {final}", f"within {COVERAGE:.0%} interval"]
+    rows = []
+    for name, matrix in predicted_matrices(predicted).items():
+        for part in matrix.part.values[matrix.part_level.values == ALL]:
+            fold = matrix.sel(part=part, model=STACKED)
+            ctf = matrix.sel(part=part, features=CTF)
+            others = [interval(ctf.sel(model=m), "r2") for m in models]
+            ctf = ctf.sel(model=best)
+            rows.append(
+                [
+                    name,
+                    str(fold.part_axis.values),
+                    str(fold.part_end.values),
+                    *(interval(fold.sel(features=s), "r2") for s in sets),
+                    *others,
+                    interval(ctf, "rho"),
+                    interval(ctf, "r2_dose"),
+                    f"{float(ctf.coverage):.3f}",
+                ]
+            )
+    return table(head, rows)
+
+
+def specimen_shift(explained: xr.Dataset) -> str:
+    """Return correlations and shares of variance, with a row for each kind of shift.
+
+    Parameters
+    ----------
+    explained : Dataset
+        Effect of specimen shifts, see :func:`passband.analysis.specimen_shift.explained`.
+    """
+    rows = []
+    for name in explained.predictor.values:
+        cells = []
+        for shift in SHIFTS:
+            cell = explained.sel(shift=shift, predictor=name)
+            cells.append(interval(cell, "rho") if cell.rho.notnull() else "constant")
+        rows.append([f"ρ of {name}", *cells])
+    for source in explained.source.values:
+        # Adding 0 removes the minus sign of a share that rounds to −0%.
+        shares = (f"{round(float(v), 2) + 0.0:.0%}" for v in explained.share.sel(source=source))
+        rows.append([f"variance between {source}", *shares])
+    rows.append(["cells", *(f"{int(value):,}" for value in explained.cells)])
+    return table(["", *SHIFTS.values()], rows)

@@ -1,0 +1,219 @@
+"""The description of a published network in the format of BioImage.IO, version 0.5."""
+
+import gc
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from passband import PassbandError, __version__
+from passband.learning.network_files import Network
+from passband.sharing.onnx_export import INPUT, OUTPUT
+
+#: Name of the description in a published folder.
+FILE = "rdf.yaml"
+#: Version of the format. Newer versions of bioimageio.spec read it too.
+_FORMAT_VERSION = "0.5.4"
+#: Characters of a name that the format allows, besides letters and digits.
+_NAME_CHARACTERS = "_+- ()"
+#: Smallest and largest allowed length of a name.
+_NAME_LENGTHS = 5, 64
+#: Added to the divisor of a normalisation, so that an image of one value is not divided by 0.
+_EPS = 1e-12
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the user chose for a published network.
+
+    Attributes
+    ----------
+    name : str
+        The network's name.
+    license : str
+        The SPDX id of the license, such as ``CC-BY-4.0``.
+    authors : sequence of str
+        Names of the authors, which may be empty.
+    """
+
+    name: str
+    license: str
+    authors: Sequence[str] = ()
+
+
+def default_name(network: Network) -> str:
+    """Return a name with the specimen, architecture, defocus, dose and replica of a network."""
+    condition = network.condition
+    words = (
+        f"{network.metadata.specimen} {network.metadata.architecture} "
+        f"({condition.defocus_nm:.0f} nm {condition.dose_e_per_A2:.0f} e per A2) "
+        f"replica {network.replica}"
+    )
+    allowed = "".join(c if _is_allowed(c) else "-" for c in words)
+    return allowed[: _NAME_LENGTHS[1]].strip()
+
+
+def check_labels(labels: Labels) -> None:
+    """Check the name and the license that the user chose.
+
+    Raises
+    ------
+    PassbandError
+        If the format does not allow the name or the license.
+    """
+    from bioimageio.spec.generic.v0_3 import LicenseId
+    from pydantic import TypeAdapter, ValidationError
+
+    shortest, longest = _NAME_LENGTHS
+    wrong = [c for c in labels.name if not _is_allowed(c)]
+    if wrong or not shortest <= len(labels.name) <= longest:
+        raise PassbandError(
+            f"--name = {labels.name!r}: must have {shortest} to {longest} characters, which are "
+            "letters without accents, digits, spaces, and _ + - ( )"
+        )
+    try:
+        TypeAdapter(LicenseId).validate_python(labels.license)
+    except ValidationError:
+        raise PassbandError(
+            f"--license = {labels.license!r}: must be the SPDX id of a license, such as "
+            "CC-BY-4.0, CC0-1.0 or MIT"
+        ) from None
+
+
+def _is_allowed(character: str) -> bool:
+    return character in _NAME_CHARACTERS or (character.isascii() and character.isalnum())
+
+
+def preprocessing(normalisation: str) -> list[dict[str, Any]]:
+    """Return the steps of BioImage.IO from counts to the network's input.
+
+    ``zscore`` divides by the standard deviation with N − 1 pixels, and BioImage.IO by the standard
+    deviation with N pixels. Their ratio is 1 − 1/(2N), which is 1 − 3·10⁻⁵ for 128 × 128 pixels.
+    ``vacuum`` has no step: it needs the number of electrons in a vacuum pixel of each image.
+    """
+    each = {"axes": ["channel", "y", "x"], "eps": _EPS}
+    if normalisation == "zscore":
+        return [{"id": "zero_mean_unit_variance", "kwargs": each}]
+    if normalisation == "minmax":
+        percentiles = {"min_percentile": 0.0, "max_percentile": 100.0}
+        return [{"id": "scale_range", "kwargs": each | percentiles}]
+    return []
+
+
+def describe(
+    network: Network,
+    folder: Path,
+    labels: Labels,
+    opset: int,
+    documentation: str,
+    attachments: Sequence[str],
+    config: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the description of the files in a folder.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    folder : path
+        A folder with all other files of the publication.
+    labels : Labels
+        What the user chose.
+    opset : int
+        The version of the ONNX file's set of operators.
+    documentation : str
+        The name of the card.
+    attachments : sequence of str
+        Names of the files that BioImage.IO's programs do not need.
+    config : mapping
+        What only Passband needs. YAML can write these values.
+    """
+
+    def file(name: str) -> dict[str, str]:
+        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        return {"source": name, "sha256": digest}
+
+    scale = {"scale": network.pixel_size_A, "unit": "angstrom"}
+    size = {"min": network.smallest_px, "step": network.divisor}
+    sides = [{"type": "space", "id": side, "size": size, **scale} for side in ("y", "x")]
+    same = [
+        {"type": "space", "id": side, "size": {"tensor_id": INPUT, "axis_id": side}, **scale}
+        for side in ("y", "x")
+    ]
+    channel = {"type": "channel", "id": "channel"}
+    condition = network.condition
+    return {
+        "type": "model",
+        "format_version": _FORMAT_VERSION,
+        "name": labels.name,
+        "description": (
+            "Segments particles in HRTEM images. Trained by Passband on simulated images of "
+            f"{network.metadata.specimen} at a defocus of {condition.defocus_nm:g} nm, Cs of "
+            f"{condition.cs_um:g} um, an aperture of {condition.aperture_mrad:g} mrad and "
+            f"{condition.dose_e_per_A2:g} electrons per square angstrom."
+        ),
+        "documentation": documentation,
+        "license": labels.license,
+        **({"authors": [{"name": name} for name in labels.authors]} if labels.authors else {}),
+        "tags": ["HRTEM", "electron microscopy", "segmentation", "nanoparticles", "2d", "pytorch"],
+        "timestamp": network.metadata.provenance.get("created", "1970-01-01T00:00:00+00:00"),
+        "inputs": [
+            {
+                "id": INPUT,
+                "description": f"An image, normalised by {network.normalisation}.",
+                "axes": [{"type": "batch"}, channel | {"channel_names": ["counts"]}, *sides],
+                "data": {"type": "float32", "range": [None, None]},
+                "preprocessing": preprocessing(network.normalisation),
+                "test_tensor": file("test_input.npy"),
+            }
+        ],
+        "outputs": [
+            {
+                "id": OUTPUT,
+                "description": "The probability that a pixel is in a particle.",
+                "axes": [{"type": "batch"}, channel | {"channel_names": ["particle"]}, *same],
+                "data": {"type": "float32", "range": [0.0, 1.0]},
+                "test_tensor": file("test_output.npy"),
+            }
+        ],
+        "weights": {"onnx": {**file("model.onnx"), "opset_version": opset}},
+        "attachments": [file(name) for name in attachments],
+        "config": {"passband": {"version": __version__, **config}},
+    }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes equal parts in full, because references make a file hard to read."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def write(description: Mapping[str, Any], folder: Path) -> None:
+    """Write the description to a folder with all other files, and check it without a network.
+
+    Raises
+    ------
+    PassbandError
+        If bioimageio.spec finds the description wrong. The message has its first objection.
+    """
+    from bioimageio.spec import ValidationContext, load_description_and_validate_format_only
+
+    text = yaml.dump(dict(description), Dumper=_Dumper, sort_keys=False, width=100)
+    (folder / FILE).write_text(text, encoding="utf-8")
+    context = ValidationContext(perform_io_checks=True, log_warnings=False, progressbar=False)
+    with warnings.catch_warnings(), context:
+        # bioimageio.spec does not close the files that it reads. Python closes them here.
+        warnings.simplefilter("ignore", ResourceWarning)
+        summary = load_description_and_validate_format_only(folder / FILE)
+        gc.collect()
+    errors = [error for detail in summary.details for error in detail.errors]
+    if errors or summary.status == "failed":
+        place, words = (
+            (".".join(map(str, errors[0].loc)), errors[0].msg) if errors else ("", summary.status)
+        )
+        raise PassbandError(f"{FILE}: bioimageio.spec refuses {place}: {' '.join(words.split())}")

@@ -1,0 +1,297 @@
+"""The card of a published network: what it was trained on, where it works and how to use it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+import yaml
+
+from passband.grid import AXES, Condition
+from passband.learning.network_files import Network
+from passband.sharing import performance
+from passband.sharing.onnx_export import INPUT, OUTPUT
+
+#: The card shows the conditions with a mean Dice above this number.
+GOOD = 0.8
+
+#: For each normalisation, the line of Python that turns counts into the network's input.
+_NORMALISED = {
+    "zscore": "image = (image - image.mean()) / image.std(ddof=1)",
+    "minmax": "image = (image - image.min()) / (image.max() - image.min())",
+    "vacuum": "image = image / counts_of_a_vacuum_pixel - 1",
+}
+#: For each normalisation, the sentence about the description in the format of BioImage.IO.
+_DESCRIBED = {
+    "zscore": "The description in rdf.yaml has this step as `zero_mean_unit_variance`. BioImage.IO "
+    "divides by the standard deviation with N pixels instead of N − 1, which changes an image of "
+    "128 × 128 pixels by a factor of 1 + 3·10⁻⁵.",
+    "minmax": "The description in rdf.yaml has this step as `scale_range`.",
+    "vacuum": "The description in rdf.yaml has no such step, because it needs the dose of each "
+    "image.",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the card says beyond the network itself.
+
+    Attributes
+    ----------
+    name, license : str
+        The network's name, and the SPDX id of its license.
+    authors : sequence of str
+        Names of the authors, which may be empty.
+    configuration : mapping
+        The study's configuration.
+    network_seed : int
+        The seed of the initial weights.
+    measured : Dataset or None
+        See :func:`passband.sharing.performance.measured`.
+    measured_in : str
+        The source of `measured`, or the reason why there is none.
+    expected : DataArray or None
+        Expected Dice (test) of the network on its training specimen, under the tested conditions
+        and between them.
+    picture : str or None
+        The name of the picture of the measured Dice.
+    example : str
+        What the test input shows.
+    difference : float
+        Largest difference between a probability of the ONNX file and of torch.
+    sizes : sequence of (int, int)
+        The sizes of the images for which `difference` was measured [pixels].
+    versions : mapping of str to str
+        Versions of the programs that made the folder.
+    """
+
+    name: str
+    license: str
+    authors: Sequence[str]
+    configuration: Mapping[str, Any]
+    network_seed: int
+    measured: xr.Dataset | None
+    measured_in: str
+    expected: xr.DataArray | None
+    picture: str | None
+    example: str
+    difference: float
+    sizes: Sequence[tuple[int, int]]
+    versions: Mapping[str, str]
+
+
+def render(network: Network, facts: Facts) -> str:
+    """Return the card as Markdown."""
+    parts = (
+        _head(network, facts),
+        _training(network, facts),
+        _validation(network, facts),
+        _limits(network, facts),
+        _use(network, facts),
+        _origin(network, facts),
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(network: Network, facts: Facts) -> str:
+    by = f" Authors: {', '.join(facts.authors)}." if facts.authors else ""
+    return (
+        f"# {facts.name}\n\n"
+        "This network finds particles in HRTEM images. For each pixel, it gives the probability "
+        f"that the pixel is in a particle. Its architecture is `{network.metadata.architecture}`. "
+        f"It was trained by Passband on simulated images.\n\nLicense: {facts.license}.{by}"
+    )
+
+
+def _training(network: Network, facts: Facts) -> str:
+    rows = "\n".join(
+        f"| {axis.label} | {getattr(network.condition, axis.name):g} {axis.unit} |"
+        for axis in AXES.values()
+    )
+    microscope, specimen = network.microscope, network.metadata.specimen
+    described = facts.configuration.get("specimens", {}).get(specimen)
+    block = ""
+    if described is not None:
+        text = yaml.safe_dump({specimen: described}, sort_keys=False, allow_unicode=True)
+        block = (
+            f"\n\nThe specimen `{specimen}`, with the keys of Passband's configuration:\n\n"
+            f"```yaml\n{text}```"
+        )
+    return (
+        "## Training\n\n"
+        f"The network was trained on the specimen `{specimen}` under one condition:\n\n"
+        f"| parameter | value |\n|---|---|\n{rows}\n"
+        f"| beam energy | {microscope.energy_kev:g} keV |\n"
+        f"| pixel size | {microscope.pixel_size_A:g} Å |\n"
+        f"| focal spread (1/e) | {microscope.focal_spread_nm:g} nm |\n\n"
+        "A positive defocus is underfocus. `study.yaml` has the whole configuration: microscope, "
+        f"specimens, training and seeds.{block}"
+    )
+
+
+def _validation(network: Network, facts: Facts) -> str:
+    head = "## Validation\n\n"
+    if facts.measured is None:
+        return (
+            f"{head}There are no measurements: {facts.measured_in}. So this card cannot say under "
+            "which conditions the network works."
+        )
+    specimen = network.metadata.specimen
+    dice = performance.own_specimen(facts.measured, specimen)
+    tested = facts.measured.sizes["test"]
+    images = facts.measured.attrs["images"]
+    text = (
+        f"{head}The network was tested on {images} simulated images under each of {tested} "
+        f"conditions ({facts.measured_in}). Dice is 1 if prediction and truth agree in every "
+        "pixel, and 0 if they share no particle pixel. All numbers are means over the images of a "
+        "condition. `performance.csv` has all of them, with their standard errors.\n\n"
+    )
+    if dice is not None:
+        text += _own(network.condition, dice, facts) + _region(dice, specimen, facts.expected)
+    others = [name for name in facts.measured.test_specimen.values if name != specimen]
+    if others:
+        rows = "\n".join(
+            f"| {name} | {values.mean():.3f} | {values.min():.3f} |"
+            for name in others
+            for values in [facts.measured.dice.sel(test_specimen=name).values]
+        )
+        text += (
+            "Mean and lowest Dice over all test conditions, on specimens that the network was not "
+            f"trained on:\n\n| specimen | mean Dice | lowest Dice |\n|---|---|---|\n{rows}\n\n"
+        )
+    return text.rstrip()
+
+
+def _own(trained: Condition, dice: xr.DataArray, facts: Facts) -> str:
+    """Return the numbers and the picture for the training specimen."""
+    if trained.id in dice.test.values:
+        others = dice.sel(test=dice.test != trained.id)
+        text = f"Under the training condition, Dice is {dice.sel(test=trained.id).item():.3f}."
+        if others.size:
+            text += f" Over the {others.size} other conditions, mean Dice is {others.mean():.3f}."
+    else:
+        text = f"Mean Dice over all conditions is {dice.mean():.3f}."
+    lowest = Condition.parse(str(dice.test.values[dice.values.argmin()]))
+    text += f" It is lowest at {_words(lowest)}: {dice.min():.3f}.\n\n"
+    if facts.picture:
+        text += f"![Mean Dice by defocus, Cs, aperture and dose]({facts.picture})\n\n"
+    return text
+
+
+def _region(dice: xr.DataArray, specimen: str, expected: xr.DataArray | None) -> str:
+    """Return where Dice is above :data:`GOOD` on the training specimen, by dose."""
+    above = int((dice > GOOD).sum())
+    defoci = sorted({Condition.parse(id).defocus_nm for id in dice.test.values})
+    if expected is None:
+        how = (
+            "The table is measured, not predicted: between the tested values, nothing was measured."
+        )
+    else:
+        how = (
+            "Under the tested conditions, the table is measured. Between them, it shows where the "
+            f"expected Dice is above {GOOD:g}. The expected Dice comes from a Gaussian process of "
+            "all networks of the study. `passband recommend` prints it for any condition, with an "
+            "interval."
+        )
+    shown = dice if expected is None else expected
+    doses = sorted({Condition.parse(id).dose_e_per_A2 for id in shown.test.values})
+    head = " | ".join(f"{dose:g} e/Å²" for dose in doses)
+    rows = "\n".join(
+        f"| {cs:g} µm, {aperture:g} mrad | "
+        + " | ".join(
+            performance.runs(by_dose[dose]) if dose in by_dose else "not tested" for dose in doses
+        )
+        + " |"
+        for (cs, aperture), by_dose in performance.region(shown, GOOD).items()
+    )
+    return (
+        f"Mean Dice is above {GOOD:g} under {above} of {dice.size} tested conditions. The table "
+        f"has the values of defocus with a Dice above {GOOD:g} on `{specimen}`, in nm, by Cs and "
+        "aperture (rows) and dose (columns). The tested values are "
+        f"{', '.join(f'{defocus:g}' for defocus in defoci)} nm. {how}\n\n"
+        f"| Cs, aperture | {head} |\n|---|{'---|' * len(doses)}\n{rows}\n\n"
+    )
+
+
+def _limits(network: Network, facts: Facts) -> str:
+    text = (
+        "## Limits\n\n"
+        "- The network has seen simulated images only. All numbers on this card are from simulated "
+        "images too. Passband has not tested the network on real micrographs. A real micrograph "
+        "differs from the simulated images, for example in the spectrum of its noise.\n"
+        f"- The pixel size must be {network.pixel_size_A:g} Å. Resample other images first. "
+        "With a wrong pixel size, the network fails without a warning.\n"
+        "- The numbers hold for the training specimen. Other materials, sizes, shapes and "
+        "supports were tested only if the section Validation lists them.\n"
+    )
+    if facts.measured is not None:
+        ids = [Condition.parse(id) for id in facts.measured.test.values]
+        ranges = "; ".join(
+            f"{axis.label} {_range([getattr(c, axis.name) for c in ids])} {axis.unit}"
+            for axis in AXES.values()
+        )
+        text += (
+            f"- The tests covered these ranges: {ranges}. Outside these ranges, Dice was not "
+            "measured, and it may be lower than every value on this card.\n"
+        )
+    return text.rstrip()
+
+
+def _use(network: Network, facts: Facts) -> str:
+    line = _NORMALISED[network.normalisation]
+    return (
+        "## How to use it\n\n"
+        "With Passband, from the folder that contains this card:\n\n"
+        "```\npassband predict . IMAGE\n```\n\n"
+        "With Python and onnxruntime:\n\n"
+        "```python\n"
+        "import numpy as np, onnxruntime\n"
+        f'image = np.load("image.npy").astype(np.float32)  # counts, {network.pixel_size_A:g} Å a '
+        "pixel, shape (height, width)\n"
+        f"{line}\n"
+        'session = onnxruntime.InferenceSession("model.onnx")\n'
+        f'({OUTPUT},) = session.run(None, {{"{INPUT}": image[None, None]}})\n'
+        f"mask = {OUTPUT}[0, 0] > 0.5\n"
+        "```\n\n"
+        f"Both sides of the image must be multiples of {network.divisor} pixels, and at least "
+        f"{network.smallest_px} pixels. Normalise the whole image before it is cut into tiles. "
+        f"{_DESCRIBED[network.normalisation]}\n\n"
+        f"`test_input.npy` is {facts.example}, which is normalised already. `test_output.npy` has "
+        "the probabilities that torch computes from it, in float32."
+    )
+
+
+def _origin(network: Network, facts: Facts) -> str:
+    metadata, provenance = network.metadata, network.metadata.provenance
+    best = metadata.best[network.replica]
+    sizes = ", ".join(f"{height} × {width}" for height, width in facts.sizes)
+    rows = {
+        "network": f"`{network.id}`",
+        "study": provenance.get("study", "unknown"),
+        "study's seed": facts.configuration.get("study", {}).get("seed", "unknown"),
+        "seed of the initial weights": facts.network_seed,
+        "chosen epoch, from 0": f"{best.epoch} of {len(metadata.history[network.replica])}, with "
+        f"validation loss {best.val_loss:.4f} and Dice {best.val_dice:.4f}",
+        "training": f"{metadata.precision} on {metadata.device}",
+        "trained": provenance.get("created", "unknown"),
+        "Passband of the training": f"{provenance.get('passband_version', 'unknown')}, revision "
+        f"{provenance.get('git_revision', 'unknown')}",
+        "digest of the configuration": f"`{provenance.get('config_digest', 'unknown')}`",
+        "digest of the network's inputs": f"`{metadata.context}`",
+        "made with": ", ".join(f"{name} {version}" for name, version in facts.versions.items()),
+        "ONNX against torch": f"largest difference of a probability {facts.difference:.1e}, for "
+        f"random images of {sizes} pixels",
+    }
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    return f"## Origin\n\n| what | value |\n|---|---|\n{table}"
+
+
+def _words(condition: Condition) -> str:
+    return ", ".join(
+        f"{axis.label} {getattr(condition, axis.name):g} {axis.unit}" for axis in AXES.values()
+    )
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

@@ -1,0 +1,58 @@
+"""The test input of a published network: one image of the training condition."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.learning.network_files import Network
+from passband.seeds import seed
+from passband.storage import StoreError
+
+#: The smallest side of a test image of noise [pixels].
+_SIDE = 64
+
+
+def example_image(network: Network, study_seed: int, results: Path | None) -> tuple[Tensor, str]:
+    """Return a normalised image of the network's training condition, and its description.
+
+    If the study's exit waves exist, the image is the image of the first test structure. Otherwise
+    the image is Poisson noise of vacuum.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    study_seed : int
+        The study's seed.
+    results : path or None
+        The study's folder of results.
+
+    Returns
+    -------
+    (1, 1, H, W) float32 tensor
+        The image. H and W are allowed sizes of the network's input.
+    str
+        What the image shows.
+    """
+    cpu = torch.device("cpu")
+    acquisition = Acquisition.from_microscope(network.microscope, network.normalisation, cpu)
+    specimen = network.metadata.specimen
+    if results is not None:
+        shard = results / "waves" / specimen / "test" / "00000.zarr.zip"
+        names = study_seed, specimen, "test"
+        try:
+            split = Split.load([str(shard)], names, network.microscope, cpu).first(1)
+        except StoreError:
+            pass  # the exit waves are deleted after a study, or the study has not made them here
+        else:
+            images = acquisition.images(split, network.condition)
+            return images.contiguous(), f"a simulated image of {specimen}, test structure 0"
+    side = -(-max(_SIDE, network.smallest_px) // network.divisor) * network.divisor
+    vacuum = torch.ones(1, side, side)
+    number = seed(study_seed, specimen, "test", network.condition.id, "published")
+    counts = acquisition.exposed(vacuum, network.condition, [number])
+    noise = acquisition.normalised(counts, network.condition)[:, None]
+    return noise, "Poisson noise of vacuum, because the study's exit waves were not at hand"

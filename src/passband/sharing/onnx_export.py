@@ -1,0 +1,182 @@
+"""A network as an ONNX file, which other programs run without Passband and without torch."""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from passband import PassbandError
+
+#: Names of the input and of the output in the ONNX file.
+INPUT, OUTPUT = "image", "probability"
+#: Largest allowed difference between a probability of the ONNX file and of torch.
+TOLERANCE = 1e-4
+
+
+class Probability(nn.Module):
+    """A network whose output is the probability that a pixel is in a particle.
+
+    The network maps (N, 1, H, W) normalised images to (N, 1, H, W) probabilities, both float32.
+    """
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(self.network(image))
+
+
+def export(
+    network: nn.Module,
+    divisor: int,
+    smallest_px: int,
+    path: str | Path,
+    metadata: Mapping[str, str] | None = None,
+) -> int:
+    """Write a network as an ONNX file with any number of images of any allowed size.
+
+    Parameters
+    ----------
+    network : Module
+        The network, on the CPU, in evaluation mode: (N, 1, H, W) normalised images to logits.
+    divisor, smallest_px : int
+        The sides of an image are multiples of `divisor`, and at least `smallest_px` [pixels].
+    path : path
+        The file to write.
+    metadata : mapping of str to str, optional
+        Names and values that are written into the file.
+
+    Returns
+    -------
+    int
+        The version of ONNX's set of operators.
+
+    Raises
+    ------
+    PassbandError
+        If torch cannot export the network.
+    """
+    import onnx
+
+    batch, height, width = (torch.export.Dim(name) for name in ("batch", "height", "width"))
+    first, second, *_ = _sides(divisor, smallest_px)
+    shapes = ({0: batch, 2: divisor * height, 3: divisor * width},)
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                Probability(network).eval(),
+                (torch.zeros(2, 1, first, second),),
+                dynamo=True,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=shapes,
+                verbose=False,
+            )
+    except Exception as error:  # torch raises errors of many types
+        words = str(error).split("\n")[0]
+        raise PassbandError(f"the network cannot be written as ONNX: {words}") from None
+    model = program.model_proto
+    _remove_origins(model)
+    names = {f"{divisor}*height": "height", f"{divisor}*width": "width"}
+    for tensor in (*model.graph.input, *model.graph.output):
+        for dimension in tensor.type.tensor_type.shape.dim:
+            if dimension.dim_param in names:
+                dimension.dim_param = names[dimension.dim_param]
+    onnx.helper.set_model_props(model, dict(metadata or {}))
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+    return next(each.version for each in model.opset_import if each.domain == "")
+
+
+def largest_difference(
+    network: nn.Module, divisor: int, smallest_px: int, path: str | Path
+) -> tuple[float, list[tuple[int, int]]]:
+    """Return the largest difference between probabilities of an ONNX file and of torch.
+
+    Both are computed for random images of three sizes.
+
+    Parameters
+    ----------
+    network, divisor, smallest_px
+        See :func:`export`.
+    path : path
+        The ONNX file.
+
+    Returns
+    -------
+    float
+        The largest absolute difference.
+    list of (int, int)
+        Height and width of the images [pixels]. Some sides are odd multiples of `divisor`.
+
+    Raises
+    ------
+    PassbandError
+        If a difference is above :data:`TOLERANCE`.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    expected = Probability(network).eval()
+    random, largest = np.random.default_rng(0), 0.0
+    first, second, third = _sides(divisor, smallest_px)
+    sizes = [(first, first), (first, second), (third, second)]
+    for number, size in enumerate(sizes, 1):
+        images = random.standard_normal((number, 1, *size)).astype(np.float32)
+        with torch.inference_mode():
+            wanted = expected(torch.from_numpy(images)).numpy()
+        (found,) = session.run([OUTPUT], {INPUT: images})
+        # A NaN counts as a difference.
+        difference = np.abs(found - wanted).max() if found.shape == wanted.shape else np.inf
+        if not difference <= TOLERANCE:
+            raise PassbandError(
+                f"the ONNX file's probabilities differ from torch's by {difference:.2g} for images "
+                f"of {size[0]} × {size[1]} pixels; allowed is {TOLERANCE:g}"
+            )
+        largest = max(largest, float(difference))
+    return largest, sizes
+
+
+def _sides(divisor: int, smallest_px: int) -> tuple[int, int, int]:
+    """Return three allowed sides of an image [pixels]: two odd and one even multiple of divisor."""
+    odd = -(-smallest_px // divisor) | 1
+    return odd * divisor, (odd + 2) * divisor, (odd + 3) * divisor
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out warnings of the exporter: a user of Passband can do nothing about them.
+
+    torch warns that it uses deprecated functions. The optimizer of onnxscript warns of operators
+    that it does not simplify.
+    """
+    logger = logging.getLogger("onnxscript")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _remove_origins(model) -> None:
+    """Remove what torch notes about the origin of each node, such as paths of source files."""
+    for part in (
+        *model.graph.node,
+        *model.graph.input,
+        *model.graph.output,
+        *model.graph.initializer,
+        *model.graph.value_info,
+        model.graph,
+        model,
+    ):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")

@@ -1,0 +1,243 @@
+"""How well a network segments images of each test condition, as its study measured it."""
+
+import contextlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from passband.analysis import table
+from passband.analysis.profiles import SPECTRUM, spectrum
+from passband.config import Study
+from passband.grid import AXES, Condition, coordinates
+from passband.learning.network_files import Network
+from passband.scores import dice
+from passband.storage import StoreError, datasets
+
+#: The columns of the file of measured Dice in a published folder, besides the imaging parameters.
+_COLUMNS = ("test_specimen", "dice", "standard_error", "images", "condition")
+#: Number of intervals of the defocus between tested conditions.
+_STEPS = 30
+
+
+def measured(network: Network, results: Path) -> tuple[xr.Dataset | None, str]:
+    """Return the measured performance of one network, or the reason why there is none.
+
+    The performance is read from the study's table of results. If there is no table, it is read from
+    the record of the network's training job.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    results : path
+        The study's folder of results.
+
+    Returns
+    -------
+    Dataset or None
+        `dice` (test_specimen, test), the mean Dice over test images, and its `standard_error`, over
+        the same dimensions. The attribute `images` is the number of test images of a test specimen
+        under a condition. The coordinates are those of the table of results.
+    str
+        The file that was read, or the reason why there is no measured performance.
+
+    Raises
+    ------
+    StoreError
+        If the table or the record is damaged.
+    """
+    row, source = _row(network, results)
+    if row is None:
+        return None, source
+    # The networks may have been trained again since they were tested.
+    loss = network.metadata.best[network.replica].val_loss
+    if not np.isclose(float(row.val_loss), loss, rtol=1e-5, atol=0):
+        return None, f"{source} was made with other weights: the validation loss differs"
+    each = dice(row.counts.transpose("test_specimen", "test", "structure", "outcome").values)
+    images = each.shape[-1]
+    missing = np.full(each.shape[:-1], np.nan)
+    error = each.std(-1, ddof=1) / np.sqrt(images) if images > 1 else missing
+    dims = "test_specimen", "test"
+    return xr.Dataset(
+        {"dice": (dims, each.mean(-1)), "standard_error": (dims, error)},
+        {
+            "test_specimen": row.test_specimen.values,
+            "test": row.test.values,
+            **coordinates(row.test.values, "test"),
+        },
+        {"images": images},
+    ), source
+
+
+def _row(network: Network, results: Path) -> tuple[xr.Dataset | None, str]:
+    """Return the counts and the validation loss of one network, and their file or a reason."""
+    metadata = network.metadata
+    cell = metadata.specimen, metadata.architecture, metadata.condition
+    path = results / "table.zarr"
+    if path.exists():
+        names = ("specimen", "architecture", "train", "replica")
+        opened = table.load(path)[["counts", "val_loss", "status"]]
+        place = dict(zip(names, (*cell, network.replica), strict=True))
+        if all(value in opened[name].values for name, value in place.items()):
+            row = opened.sel(place)
+            if int(row.status) == table.STATUS["done"]:
+                return row.load(), f"{results.name}/{path.name}"
+    record = results.joinpath("records", *cell, f"{network.path.stem}.zarr.zip")
+    if record.exists():
+        opened = datasets.read(record, datasets.RECORD, ["counts", "val_loss"])
+        if network.replica in opened.replica.values:
+            found = f"{results.name}/records/{'/'.join(cell)}/{record.name}"
+            return opened.sel(replica=network.replica), found
+    return None, f"the study {results.name} has not tested this network"
+
+
+def write_table(network: Network, results: Path, path: Path, study: Study) -> bool:
+    """Write the table of all networks of the network's specimen and architecture to one zip file.
+
+    With this table, `passband recommend` computes the expected Dice under other conditions. The
+    attribute :data:`passband.analysis.profiles.SPECTRUM` of the table has the specimen's spectrum,
+    if the study's exit waves exist.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    results : path
+        The study's folder of results.
+    path : path
+        The zip file to write. Its kind is that of the study's table of results.
+    study : Study
+        The configuration of the study.
+
+    Returns
+    -------
+    bool
+        Whether the study has a table of results that includes the network. Without such a table,
+        no file is written.
+
+    Raises
+    ------
+    StoreError
+        If the table is damaged.
+    """
+    stored = results / "table.zarr"
+    if not stored.exists():
+        return False
+    opened, metadata = table.load(stored), network.metadata
+    group = {"specimen": [metadata.specimen], "architecture": [metadata.architecture]}
+    if not all(value in opened[name].values for name, (value,) in group.items()):
+        return False
+    part = opened.sel(group).load().drop_encoding()
+    datasets.write(part, path, datasets.TABLE, _spectrum(study, results, metadata.specimen))
+    return True
+
+
+def _spectrum(study: Study, results: Path, specimen: str) -> dict[str, str]:
+    """Return the attribute with the specimen's spectrum; no attribute without its exit waves."""
+    files = sorted(map(str, (results / "waves" / specimen / "train").glob("*.zarr.zip")))
+    if len(files) != -(-study.study.structures.train // study.study.structures_per_shard):
+        return {}
+    with contextlib.suppress(StoreError):
+        power = study.information.flat_power_A2
+        curve = spectrum(study.microscope, files, specimen, study.study.seed, power)
+        return {SPECTRUM: json.dumps({specimen: [values.tolist() for values in curve]})}
+    return {}
+
+
+def to_table(performance: xr.Dataset) -> pd.DataFrame:
+    """Return the performance as a table with a row for each test specimen and test condition."""
+    frame = performance.to_dataframe().reset_index().rename(columns={"test": "condition"})
+    frame = frame.rename(columns={f"test_{axis}": axis for axis in AXES})
+    frame["images"] = performance.attrs["images"]
+    specimen, *others = _COLUMNS
+    return frame[[specimen, *AXES, *others]]
+
+
+def read(path: Path) -> xr.Dataset:
+    """Return the performance in the file ``performance.csv`` of a published folder.
+
+    The Dataset has the form of the Dataset from :func:`measured`.
+    """
+    frame = pd.read_csv(path).rename(columns={"condition": "test"})
+    specimens, ids = (list(dict.fromkeys(frame[name])) for name in ("test_specimen", "test"))
+    indexed = frame.set_index(["test_specimen", "test"])[["dice", "standard_error"]]
+    performance = xr.Dataset.from_dataframe(indexed).sel(test_specimen=specimens, test=ids)
+    return performance.assign_coords(coordinates(ids, "test")).assign_attrs(
+        images=int(frame["images"].iloc[0])
+    )
+
+
+def own_specimen(performance: xr.Dataset, specimen: str) -> xr.DataArray | None:
+    """Return Dice (test) on the training specimen, or None if it was not tested on it."""
+    if specimen not in performance.test_specimen.values:
+        return None
+    return performance.dice.sel(test_specimen=specimen)
+
+
+def between(tested: Iterable[str]) -> list[Condition]:
+    """Return the tested conditions, and conditions at values of defocus between them.
+
+    Each tested Cs, aperture and dose gets :data:`_STEPS` intervals between the smallest and the
+    largest defocus that was tested with them.
+
+    Parameters
+    ----------
+    tested : iterable of str
+        Ids of the tested conditions.
+    """
+    found, defoci = {Condition.parse(id) for id in tested}, {}
+    for c in found:
+        lens_and_dose = c.cs_um, c.aperture_mrad, c.dose_e_per_A2
+        defoci.setdefault(lens_and_dose, []).append(c.defocus_nm)
+    for lens_and_dose, values in defoci.items():
+        for value in np.linspace(min(values), max(values), _STEPS + 1):
+            found.add(Condition(value, *lens_and_dose))
+    return sorted(found)
+
+
+def region(dice: xr.DataArray, least: float) -> dict[tuple[float, float], dict[float, list]]:
+    """Return, by lens and dose, at which values of defocus Dice is above a limit.
+
+    Parameters
+    ----------
+    dice : (test,) DataArray
+        Measured or expected mean Dice by condition.
+    least : float
+        The limit.
+
+    Returns
+    -------
+    dict
+        For each pair of Cs [µm] and aperture [mrad], and then for each dose [e/Å²]: a list of
+        (defocus [nm], whether Dice is above the limit), by increasing defocus.
+    """
+    found: dict[tuple[float, float], dict[float, list]] = {}
+    for id, value in sorted(
+        zip(dice.test.values, dice.values, strict=True), key=lambda pair: Condition.parse(pair[0])
+    ):
+        condition = Condition.parse(id)
+        doses = found.setdefault((condition.cs_um, condition.aperture_mrad), {})
+        doses.setdefault(condition.dose_e_per_A2, []).append(
+            (condition.defocus_nm, bool(value > least))
+        )
+    return dict(sorted(found.items()))
+
+
+def runs(defoci: list[tuple[float, bool]]) -> str:
+    """Return the defocus values that are above a limit as text, such as ``-10 to 5, 20``.
+
+    Neighbouring values are joined, if all values between them are above the limit too.
+    """
+    texts, start, before = [], None, None
+    for defocus, above in [*defoci, (None, False)]:
+        if above and start is None:
+            start = defocus
+        elif not above and start is not None:
+            texts.append(f"{start:g}" if start == before else f"{start:g} to {before:g}")
+            start = None
+        before = defocus
+    return ", ".join(texts) or "none"

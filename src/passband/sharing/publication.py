@@ -1,0 +1,238 @@
+"""Publishes a network: a folder with its weights, its description, its test images and its card."""
+
+import json
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+import yaml
+
+from passband import PassbandError, __version__
+from passband.config import Study, validate
+from passband.grid import Condition
+from passband.learning.network_files import PUBLISHED, Network
+from passband.seeds import seed
+from passband.sharing import bioimageio_description, card, extras, onnx_export, performance
+from passband.sharing.bioimageio_description import Labels
+from passband.sharing.example_image import example_image
+from passband.sharing.onnx_export import Probability
+from passband.storage import atomic, weights
+
+#: The names of the files in a published folder, besides the weights and the description.
+ONNX, CARD, STUDY = "model.onnx", "README.md", "study.yaml"
+PERFORMANCE, PICTURE, TABLE = "performance.csv", "performance.png", "table.zarr.zip"
+TEST_INPUT, TEST_OUTPUT = "test_input.npy", "test_output.npy"
+
+
+def check_target(folder: Path, force: bool) -> None:
+    """Check that a folder can be published here.
+
+    Parameters
+    ----------
+    folder : path
+        The folder to write.
+    force : bool
+        Whether a folder of an earlier publication may be replaced.
+
+    Raises
+    ------
+    PassbandError
+        If something other than a published folder exists, or if a published folder exists and
+        `force` is false.
+    """
+    if not folder.exists() and not folder.is_symlink():
+        return
+    published = all((folder / name).is_file() for name in (PUBLISHED, bioimageio_description.FILE))
+    if not published or folder.is_symlink():
+        raise PassbandError(
+            f"--out = {str(folder)!r}: exists and is no published folder; give another name"
+        )
+    if not force:
+        raise PassbandError(
+            f"--out = {str(folder)!r}: exists; give another name, or replace it with --force"
+        )
+
+
+def publish(
+    network: Network,
+    results: Path | None,
+    folder: Path,
+    labels: Labels,
+    force: bool = False,
+    expected: Callable[[Sequence[Condition]], np.ndarray] | None = None,
+    report: Callable[[str], object] = lambda line: None,
+) -> None:
+    """Write a published folder, completely or not at all.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    results : path or None
+        The study's folder of results, which has the measured performance and the exit waves.
+    folder : path
+        The folder to write.
+    labels : Labels
+        The name, license and authors.
+    force : bool
+        Whether a folder of an earlier publication is replaced.
+    expected : callable, optional
+        Returns the expected Dice of the network on its training specimen under conditions. It is
+        used only if the performance was measured.
+    report : callable
+        Receives a line for each step that takes seconds.
+
+    Raises
+    ------
+    PassbandError
+        If packages are missing, the folder exists, a label is wrong, the network cannot be
+        exported, or the disk is full.
+    """
+    extras.check()
+    check_target(folder, force)
+    bioimageio_description.check_labels(labels)
+    study = study_of(network)
+    measured, source = (
+        performance.measured(network, results)
+        if results is not None
+        else (None, "the study's results were not at hand")
+    )
+    with atomic.replacing(folder) as beside:
+        beside.mkdir()
+        _write_weights(network, beside / PUBLISHED)
+        _write_study(study, network, beside / STUDY)
+        image, example = example_image(network, study.study.seed, results)
+        with torch.inference_mode():
+            probability = Probability(network.module)(image)
+        np.save(beside / TEST_INPUT, image.numpy())
+        np.save(beside / TEST_OUTPUT, probability.numpy())
+        attachments = [PUBLISHED, STUDY]
+        if measured is not None:
+            attachments += _write_performance(network, results, study, measured, beside)
+        report("writing the ONNX file")
+        shape = network.divisor, network.smallest_px
+        opset = onnx_export.export(
+            network.module, *shape, beside / ONNX, _onnx_metadata(network, labels)
+        )
+        report("comparing the ONNX file's probabilities with torch's")
+        difference, sizes = onnx_export.largest_difference(network.module, *shape, beside / ONNX)
+        facts = card.Facts(
+            name=labels.name,
+            license=labels.license,
+            authors=labels.authors,
+            configuration=json.loads(network.metadata.provenance["configuration"]),
+            network_seed=seed(study.study.seed, *network.id.split("/")[:3], network.replica),
+            measured=measured,
+            measured_in=source,
+            expected=_expected(network, measured, expected),
+            picture=PICTURE if PICTURE in attachments else None,
+            example=example,
+            difference=difference,
+            sizes=sizes,
+            versions={
+                "Passband": __version__,
+                **{name: version(name) for name in ("torch", "onnx", "onnxscript")},
+                "ONNX operators": str(opset),
+            },
+        )
+        (beside / CARD).write_text(card.render(network, facts), encoding="utf-8")
+        description = bioimageio_description.describe(
+            network,
+            beside,
+            labels,
+            opset,
+            CARD,
+            attachments,
+            {
+                "network": network.id,
+                "condition": network.metadata.condition,
+                "specimen": network.metadata.specimen,
+                "architecture": network.metadata.architecture,
+                "normalisation": network.normalisation,
+                "pixel_size_A": network.pixel_size_A,
+            },
+        )
+        bioimageio_description.write(description, beside)
+
+
+def study_of(network: Network) -> Study:
+    """Return the study whose configuration is in the metadata of a network's weights file.
+
+    Raises
+    ------
+    ConfigError
+        If this version of Passband does not allow the configuration.
+    """
+    return validate(
+        json.loads(network.metadata.provenance["configuration"]), f"{network.path}, metadata"
+    )
+
+
+def _write_weights(network: Network, path: Path) -> None:
+    """Write the weights of one replica in the format of a study's weights files."""
+    metadata, replica = network.metadata, network.replica
+    values = metadata.to_values()
+    values["best"] = {str(replica): values["best"][str(replica)]}
+    values["history"] = [row for row in values["history"] if row["replica"] == replica]
+    own = weights.WeightsMetadata.from_values(values)
+    weights.save({replica: network.module.state_dict()}, path, own)
+    path.chmod(0o644)  # safetensors writes a file that only its owner may read
+
+
+def _write_study(study: Study, network: Network, path: Path) -> None:
+    text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    path.write_text(
+        f"# The configuration of the study in which {network.id} was trained.\n\n{text}",
+        encoding="utf-8",
+    )
+
+
+def _write_performance(
+    network: Network, results: Path, study: Study, measured: xr.Dataset, folder: Path
+) -> list[str]:
+    """Write the measured performance, its picture and the study's table, and return their names.
+
+    The picture needs tests on the training specimen. The table needs a finished study.
+    """
+    performance.to_table(measured).to_csv(folder / PERFORMANCE, index=False, float_format="%.6g")
+    written = [PERFORMANCE]
+    dice = performance.own_specimen(measured, network.metadata.specimen)
+    if dice is not None:
+        from passband.figures import style
+        from passband.sharing.performance_figure import dice_over_defocus_and_dose
+
+        figure = dice_over_defocus_and_dose(dice, network.condition, study.figures.palette)
+        style.save(figure, [folder / PICTURE], dpi=150)
+        written.append(PICTURE)
+    if performance.write_table(network, results, folder / TABLE, study):
+        written.append(TABLE)
+    return written
+
+
+def _expected(
+    network: Network,
+    measured: xr.Dataset | None,
+    expected: Callable[[Sequence[Condition]], np.ndarray] | None,
+) -> xr.DataArray | None:
+    """Return the expected Dice (test) under the tested conditions and between them, or None."""
+    if measured is None or expected is None:
+        return None
+    if performance.own_specimen(measured, network.metadata.specimen) is None:
+        return None
+    conditions = performance.between(measured.test.values)
+    ids = [condition.id for condition in conditions]
+    return xr.DataArray(expected(conditions), {"test": ids}, "test")
+
+
+def _onnx_metadata(network: Network, labels: Labels) -> dict[str, str]:
+    return {
+        "name": labels.name,
+        "license": labels.license,
+        "network": network.id,
+        "normalisation": network.normalisation,
+        "pixel_size_A": f"{network.pixel_size_A:g}",
+        "passband_version": __version__,
+    }

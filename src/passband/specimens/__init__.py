@@ -1,0 +1,1 @@
+"""Atomic structures and exit waves: crystals, particles, carbon, thermal motion, multislice."""

@@ -1,0 +1,244 @@
+"""Exit waves, computed by multislice. All images of a structure are formed from its exit wave."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import xarray as xr
+from ase import Atoms
+
+from passband import seeds
+from passband.config import Microscope, Specimen
+from passband.optics.sampling import Sampling
+from passband.specimens import thermal
+from passband.specimens.masks import instances
+from passband.specimens.multislice import Multislice, resolve_device
+from passband.specimens.structures import FACES, Structure, draw
+from passband.storage import datasets
+
+
+def exit_wave(
+    atoms: Atoms, sampling: Sampling, energy_eV: float, device: str = "cpu"
+) -> np.ndarray:
+    """Return the exit wave of one structure.
+
+    The wave is the result of :meth:`passband.specimens.multislice.Multislice.wave`.
+    """
+    return Multislice(sampling, energy_eV, device).wave(atoms)
+
+
+def linear_power(spectrum: np.ndarray) -> np.ndarray:
+    """Return the power of a wave's linear phase contrast at each spatial frequency.
+
+    A wave ψ with the mean ψ̄ is written as ψ = ψ̄(1 + a + ib), with real functions a and b. To
+    first order, the image of ψ under an aberration phase χ has the Fourier coefficients
+    2(a(q) cos χ + b(q) sin χ). For a thin object, ψ ≈ 1 + iσV and a = 0. The linear transfer
+    sin χ(q) makes b visible (Kirkland, 2nd ed., sec. 3.1). The Fourier coefficients of
+    b = Im ψ/ψ̄ follow from the wave's Fourier coefficients ψ(q):
+    b(q) = [ψ(q)/ψ̄ − (ψ(−q)/ψ̄)*]/2i.
+
+    Parameters
+    ----------
+    spectrum : (cropped, cropped) complex array
+        The cropped spectrum of the wave, see :meth:`Sampling.crop`.
+
+    Returns
+    -------
+    (half + 1,) float64 array
+        Mean of |b(q)|² over each ring of the spectrum. Ring n has the Fourier coefficients whose
+        distance from zero frequency, in steps of the spectrum, rounds to n. The value of ring 0 is
+        set to 0.
+    """
+    half = len(spectrum) // 2
+    relative = spectrum.astype(np.complex128) / spectrum[half, half]
+    b = (relative - relative[::-1, ::-1].conj()) / 2j
+    k = np.arange(-half, half + 1)
+    ring = np.rint(np.hypot(k[:, None], k)).astype(int)
+    inside = ring <= half
+    power = np.bincount(ring[inside], np.abs(b[inside]) ** 2) / np.bincount(ring[inside])
+    power[0] = 0
+    return power
+
+
+def structure(
+    specimen_name: str, specimen: Specimen, sampling: Sampling, seed: int, split: str, index: int
+) -> Structure:
+    """Return a structure of a split, with its atoms at rest: the one that :func:`simulate` uses."""
+    rng = seeds.generator(seed, specimen_name, split, int(index), "structure")
+    return draw(specimen, sampling, rng)
+
+
+def configurations(
+    specimen_name: str, specimen: Specimen, atoms: Atoms, seed: int, split: str, index: int
+) -> Iterator[Atoms]:
+    """Yield a structure's atoms in each of its frozen configurations.
+
+    The frozen configuration k depends only on the study's seed, the specimen's name, the split, the
+    structure's index and k. So a larger number of configurations does not change the first ones. If
+    atoms are at rest, the only configuration is `atoms`.
+    """
+    for k in range(specimen.thermal.configurations):
+        rng = seeds.generator(seed, specimen_name, split, int(index), "phonon", k)
+        yield thermal.displaced(atoms, specimen, rng)
+
+
+def simulate(
+    specimen_name: str,
+    specimen: Specimen,
+    microscope: Microscope,
+    seed: int,
+    split: str,
+    indices: Sequence[int],
+    device: str = "auto",
+    progress: Callable[[Sequence[int]], Iterable[int]] = lambda indices: indices,
+) -> xr.Dataset:
+    """Return exit waves and masks of structures of a split.
+
+    A structure and its frozen configurations depend only on the study's seed, the specimen's name,
+    the split and the structure's index. So any division of the split into shards gives the same
+    structures. An image of a structure is the mean of the images of all its frozen configurations.
+    Exit waves are computed on the multislice grid, `microscope.multislice`, and their spectra are
+    cropped to the cutoff of the image.
+
+    Parameters
+    ----------
+    specimen_name : str
+        The specimen's key in the study.
+    specimen : config.Specimen
+        The distribution from which structures are drawn.
+    microscope : config.Microscope
+        The microscope: beam energy, field of view, pixel size and multislice grid.
+    seed : int
+        The study's seed.
+    split : str
+        "train", "val" or "test".
+    indices : sequence of int
+        Indices of structures within the split.
+    device : "auto", "cpu" or "gpu"
+        See :func:`resolve_device`.
+    progress : callable
+        Wraps the iteration over `indices`, as tqdm does.
+
+    Returns
+    -------
+    xarray.Dataset
+        ========== ========= ================================== ================================
+        name       type      dimensions
+        ========== ========= ================================== ================================
+        spectrum   complex64 (structure, configuration, kx, ky) :meth:`Sampling.crop` of the
+                                                                exit wave, 0 beyond its cutoff
+        mask       uint8     (structure, x, y)                  1 where there is a particle, else 0
+        instances  uint8     (structure, face, x, y)            numbers of particles, see
+                                                                :func:`passband.specimens.masks.instances`
+        particles  int64     (structure)                        number of particles in it
+        power      float64   (structure, q)                     :func:`linear_power` of the mean
+                                                                of the spectra
+        structure  int64     (structure)                        index within the split
+        face       str       (face)                             face of the substrate: top, bottom
+        q          float64   (q)                                spatial frequency of a ring [1/Å]
+        ========== ========= ================================== ================================
+
+    Raises
+    ------
+    PassbandError
+        If a structure cannot be made; see :func:`passband.specimens.structures.draw`.
+    """
+    sampling, energy = microscope.sampling, microscope.energy_eV
+    multislice = Multislice(microscope.multislice, energy, resolve_device(device))
+    shape = len(indices), specimen.thermal.configurations, sampling.cropped, sampling.cropped
+    spectrum = np.empty(shape, np.complex64)
+    labels = np.empty((len(indices), len(FACES), sampling.px, sampling.px), np.uint8)
+    power = np.empty((len(indices), sampling.half + 1))
+    particles = np.empty(len(indices), np.int64)
+    for i, index in enumerate(progress(indices)):
+        drawn = structure(specimen_name, specimen, sampling, seed, split, index)
+        particles[i] = len(drawn.faces)
+        labels[i] = instances(drawn, sampling)
+        frozen = configurations(specimen_name, specimen, drawn.atoms, seed, split, index)
+        for k, atoms in enumerate(frozen):
+            spectrum[i, k] = sampling.crop(multislice.wave(atoms)) * sampling.band
+        # The linear contrast of the mean image is the linear contrast of the mean wave. The mean
+        # wave does not include the differences between frozen configurations, which are thermal
+        # diffuse scattering.
+        power[i] = linear_power(spectrum[i].mean(0))
+    return xr.Dataset(
+        {
+            "spectrum": (
+                ("structure", "configuration", "kx", "ky"),
+                spectrum,
+                {"long_name": "Fourier coefficients of the exit wave", "units": "1"},
+            ),
+            "mask": (
+                ("structure", "x", "y"),
+                labels.any(1).astype(np.uint8),
+                {"long_name": "particles in projection", "units": "1"},
+            ),
+            "instances": (
+                ("structure", "face", "x", "y"),
+                labels,
+                {"long_name": "number of the particle in projection, 0 is none", "units": "1"},
+            ),
+            "particles": (
+                "structure",
+                particles,
+                {"long_name": "number of particles that found room", "units": "1"},
+            ),
+            "power": (
+                ("structure", "q"),
+                power,
+                {"long_name": "power of the linear phase contrast", "units": "1"},
+            ),
+        },
+        {
+            "structure": (
+                "structure",
+                np.asarray(indices, np.int64),
+                {"long_name": "index within the split", "units": "1"},
+            ),
+            "face": (
+                "face",
+                list(FACES),
+                {"long_name": "face of the substrate that a particle lies on", "units": "1"},
+            ),
+            "q": (
+                "q",
+                np.arange(sampling.half + 1) / sampling.field_A,
+                {"long_name": "spatial frequency", "units": "1/Å"},
+            ),
+        },
+        {
+            "pixel_size_A": sampling.pixel_A,
+            "multislice_pixel_A": multislice.sampling.pixel_A,
+            "energy_eV": energy,
+            "field_px": sampling.px,
+            "seed": seed,
+            "specimen": specimen_name,
+            "split": split,
+        },
+    )
+
+
+def mean_power(files: Sequence[str], names: tuple[int, str, str]) -> xr.DataArray:
+    """Return the mean of :func:`linear_power` over all structures in files.
+
+    The files are read one by one.
+
+    Parameters
+    ----------
+    files : sequence of str
+        Files of exit waves.
+    names : tuple
+        (study seed, specimen, split) of the structures that the files must have.
+
+    Raises
+    ------
+    StoreError
+        If a file is missing or damaged, or has other structures.
+    """
+    seed, specimen, split = names
+    expected = {"specimen": specimen, "split": split, "seed": seed}
+    parts = [
+        datasets.read_many([file], datasets.WAVES, "structure", expected, ["power"]).power
+        for file in files
+    ]
+    number = sum(power.sizes["structure"] for power in parts)
+    return sum(power.sum("structure") for power in parts) / number

@@ -1,0 +1,388 @@
+"""Bodies of nanoparticles: which atoms of a crystal belong to a particle. Lengths are in Å.
+
+A body is cut from a crystal by a form, which may have any size and any centre in the unit cell. The
+distance of each facet from the centre differs a little from its distance in the perfect form, and
+the sites at the surface are filled in a partly random order. Particles are ``ase.Atoms`` without a
+cell, with positions relative to the particle's centre.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from math import ceil, pi
+
+import numpy as np
+from ase import Atoms
+from ase.cluster import Icosahedron
+from ase.data import atomic_numbers
+from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError, cKDTree
+from scipy.spatial.transform import Rotation
+
+from passband import PassbandError
+from passband.config.materials import MATERIALS
+from passband.specimens import shells
+from passband.specimens.crystals import BOND, Crystal, family, lattice
+
+#: Largest random change of a facet's distance from the centre, as a fraction of the distance.
+JITTER = 0.1
+#: Mean random delay of a site, given as a height [Å]: a delayed site is filled at the same time as
+#: a site that is farther from the centre by this height.
+HELD_BACK_A = 0.4
+#: Maximum random delay of a site, in bond lengths, so that no atom is missing below the surface.
+_MOST_HELD_BACK = 0.5
+#: An atom is loose if it has less than this share of the neighbours that it has inside the crystal.
+#: Loose atoms are removed.
+FEWEST_NEIGHBOURS = 1 / 3
+#: Distance of the {100} facets from the centre of the regular truncated octahedron, divided by the
+#: distance of the {111} facets.
+_TRUNCATION = 2 / 3**0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """The shape of a body for any size: sectors around a common point, each with its facets.
+
+    A ball and a single crystal have one sector, a decahedron has five sectors, and an icosahedron
+    has twenty. At size s, every facet is s times as far from the common point as at size 1.
+
+    Attributes
+    ----------
+    sectors : (sectors, 3) float64 array
+        The axes of the sectors. A point is in the sector along whose axis its coordinate is
+        largest. A point on the border between sectors is in several sectors.
+    normals : (sectors, facets, 3) float64 array
+        Unit normals of the facets; a ball has no facets.
+    distances : (sectors, facets) float64 array
+        Distances of the facets from the sectors' common point at size 1.
+    reach : float
+        Distance of the body's farthest point from the sectors' common point at size 1.
+    volume : float
+        Volume of the body at size 1.
+    """
+
+    sectors: np.ndarray
+    normals: np.ndarray
+    distances: np.ndarray
+    reach: float
+    volume: float
+
+    @property
+    def diameter(self) -> float:
+        """Diameter of the ball that has the same volume as the body at size 1."""
+        return (6 / pi * self.volume) ** (1 / 3)
+
+    @property
+    def width(self) -> float:
+        """Twice the reach, divided by the diameter of the ball of equal volume."""
+        return 2 * self.reach / self.diameter
+
+    def sizes(self, positions: np.ndarray) -> np.ndarray:
+        """Return, for each of (points, 3) positions, the size of a body with this surface point."""
+        if not self.normals.size:
+            return np.linalg.norm(positions, axis=1)
+        heights = (self.normals @ positions.T / self.distances[..., None]).max(1)
+        along = self.sectors @ positions.T
+        return np.where(along >= along.max(0) - 1e-6, heights, -np.inf).max(0)
+
+    def varied(self, shift: float, rng: np.random.Generator) -> "Form":
+        """Return the form with random distances of its facets. The form's `volume` is approximate.
+
+        Parameters
+        ----------
+        shift : float
+            Maximum displacement of all facets together, relative to the sectors' common point, at
+            size 1.
+        """
+        if not self.normals.size:
+            return self
+        off = shift * rng.random() ** (1 / 3) * Rotation.random(None, rng).apply([0, 0, 1])
+        jitter = 1 + JITTER * rng.uniform(-1, 1, self.distances.shape)
+        reach = self.reach * (1 + JITTER + shift / self.distances.min())
+        distances = self.distances * jitter + self.normals @ off
+        return Form(self.sectors, self.normals, distances, reach, self.volume)
+
+
+_ONE = np.zeros((1, 3))
+_BALL = Form(_ONE, np.empty((1, 0, 3)), np.empty((1, 0)), 1.0, 4 / 3 * pi)
+
+
+def form(
+    crystal: Crystal, shape: str, energies: dict[tuple[int, int, int], float] | None = None
+) -> Form:
+    """Return the form of a shape in a crystal; see :func:`grow`.
+
+    Raises
+    ------
+    PassbandError
+        If the faces of the given surface energies enclose no body.
+    """
+    if shape == "sphere":
+        return _BALL
+    if shape == "cube":
+        return _cube(crystal)
+    if shape in ("decahedron", "icosahedron"):
+        return _twinned(crystal.name, shape)[0]
+    faces = energies or crystal.surface_energies
+    if shape == "truncated-octahedron":
+        faces = {(1, 1, 1): 1.0, (1, 0, 0): _TRUNCATION}
+    return _polyhedron(crystal, tuple(faces.items()))
+
+
+@lru_cache(maxsize=64)
+def _polyhedron(crystal: Crystal, faces: tuple[tuple[tuple[int, int, int], float], ...]) -> Form:
+    planes = [family(crystal.cell.cell.array, indices) for indices, _ in faces]
+    distances = [
+        np.full(len(normals), energy) for normals, (_, energy) in zip(planes, faces, strict=True)
+    ]
+    return _single(crystal, np.concatenate(planes), np.concatenate(distances))
+
+
+@lru_cache(maxsize=64)
+def _cube(crystal: Crystal) -> Form:
+    normals = _unit(np.linalg.inv(crystal.cell.cell.array).T)
+    return _single(crystal, np.concatenate([normals, -normals]), np.ones(6))
+
+
+def _single(crystal: Crystal, normals: np.ndarray, distances: np.ndarray) -> Form:
+    """Return the form of a single crystal with the given facets."""
+    try:
+        corners = _corners(normals, distances)
+        bounded = np.isfinite(corners).all()
+    except (QhullError, ValueError):
+        bounded = False
+    if not bounded:
+        raise PassbandError(
+            f"surface_energies of {crystal.name!r}: their faces enclose no body; give more faces"
+        )
+    return Form(_ONE, normals[None], distances[None], *_measures(corners))
+
+
+def _corners(
+    normals: np.ndarray, distances: np.ndarray, inside: Sequence[float] = (0, 0, 0)
+) -> np.ndarray:
+    halfspaces = np.c_[normals, -distances]
+    return HalfspaceIntersection(halfspaces, np.array(inside, float)).intersections
+
+
+def _measures(corners: np.ndarray) -> tuple[float, float]:
+    """Return the reach and the volume of a convex body with the given corners."""
+    return float(np.linalg.norm(corners, axis=1).max()), float(ConvexHull(corners).volume)
+
+
+@lru_cache(maxsize=16)
+def _twinned(name: str, shape: str) -> tuple[Form, np.ndarray]:
+    """Return a multiply twinned form, and the lattice vectors (sectors, 3, 3) of its sectors.
+
+    The sectors have the fcc structure, strained such that the sectors fill space. Neighbouring
+    sectors are separated by a twin plane.
+    """
+    material = MATERIALS[name]
+    if shape == "icosahedron":
+        corners = Icosahedron(name, 2, material.lattice_A).positions[1:]
+        near = np.linalg.norm(corners[:, None] - corners, axis=-1) < BOND * material.neighbour_A
+        triples = [trio for trio in combinations(range(12), 3) if near[np.ix_(trio, trio)].all()]
+        vectors = corners[np.array(triples)]
+        normals = _unit(vectors.sum(1))
+        reach, volume = _measures(corners / (normals[0] @ vectors[0, 0]))
+        return Form(normals, normals[:, None], np.ones((20, 1)), reach, volume), vectors
+    # In each sector, the vectors a and b lead from the common axis along the sector's twin planes.
+    angles, height = 2 * pi / 5 * np.arange(5), material.neighbour_A
+    a = np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1) * height * 3**0.5 / 2
+    b, axis = np.roll(a, -1, 0), np.array([0, 0, height])
+    caps = [np.cross(a - axis / 2, b - axis / 2), np.cross(b + axis / 2, a + axis / 2)]
+    notches = [np.cross(axis, -b), np.cross(axis, a)]
+    normals = _unit(np.stack([*caps, a + b, *notches], 1))
+    energies = material.surface_energies
+    distances = np.tile([1, 1, energies[1, 0, 0] / energies[1, 1, 1], 1, 1], (5, 1))
+    walls = _unit(np.stack([np.cross(a[0], axis), np.cross(axis, b[0])]))
+    inside = _unit(a + b)[0] / 2
+    corners = _corners(np.concatenate([normals[0], walls]), np.append(distances[0], [0, 0]), inside)
+    reach, volume = _measures(corners)
+    vectors = np.stack([a + axis / 2, b + axis / 2, np.broadcast_to(axis, a.shape)], 1)
+    return Form(_unit(a + b), normals, distances, reach, 5 * volume), vectors
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+@lru_cache(maxsize=64)
+def _twinned_lattice(name: str, shape: str, bonds: int) -> Atoms:
+    """Return the atoms of all sectors within so many bond lengths of the sectors' common point."""
+    _, vectors = _twinned(name, shape)
+    steps = np.arange(2 * bonds + 1)
+    # Sectors of a decahedron extend along its axis in both directions.
+    along = np.arange(-2 * bonds, bonds + 1) if shape == "decahedron" else steps
+    steps = np.stack(np.meshgrid(steps, steps, along, indexing="ij"), -1).reshape(-1, 3)
+    points = np.concatenate(steps @ vectors)
+    points = points[np.linalg.norm(points, axis=1) <= bonds * MATERIALS[name].neighbour_A]
+    # Points on twin planes belong to two sectors.
+    _, first = np.unique(np.round(points, 3) + 0.0, axis=0, return_index=True)
+    numbers = np.full(len(first), atomic_numbers[name])
+    return Atoms(numbers=numbers, positions=points[np.sort(first)])
+
+
+def grow(
+    crystal: Crystal,
+    shape: str,
+    diameter: float,
+    rng: np.random.Generator,
+    energies: dict[tuple[int, int, int], float] | None = None,
+    closed_shells: bool = False,
+) -> Atoms:
+    """Return a particle of a shape, without defects.
+
+    The form grows, and each site of the crystal is filled when the form reaches it, until the
+    particle has the required number of atoms. The filling of each site is delayed by a random
+    height. This height has an exponential distribution with the mean :data:`HELD_BACK_A`. The
+    distance of each facet from the centre changes at random by up to the fraction :data:`JITTER`,
+    see :meth:`Form.varied`. An atom is loose if it has less than :data:`FEWEST_NEIGHBOURS` of the
+    neighbours that atoms of its element have inside the crystal. Loose atoms are removed, and the
+    next sites are filled instead. In particles with at most as many atoms as one atom together with
+    its neighbours, loose atoms are not removed.
+
+    Parameters
+    ----------
+    crystal : Crystal
+        The crystal of the particle.
+    shape : str
+        - "sphere": a ball.
+        - "wulff": the distance of the facet (hkl) from the centre is proportional to the facet's
+          surface energy (Wulff's theorem; Herring, *Phys. Rev.* 82, 87, 1951). All equivalent
+          facets have the same surface energy, see :func:`passband.specimens.crystals.family`.
+        - "cube": the faces (100), (010) and (001) and the opposite faces, all at the same distance
+          from the centre.
+        - "truncated-octahedron": the regular truncated octahedron, with {111} and {100} facets.
+        - "decahedron", "icosahedron": for a metal with fcc structure, five or twenty sectors of
+          Wulff's construction between twin planes (Marks, *Phil. Mag. A* 49, 81, 1984). The
+          decahedron has {111} and {100} facets. The icosahedron has only {111} facets.
+
+        The centre of a single crystal is at a random point of the unit cell. The centre of a
+        decahedron or icosahedron is within half a bond length of the sectors' common point.
+    diameter : float
+        Diameter of the ball of equal volume [Å]. The particle has as many atoms as the crystal has
+        in the volume of this ball. If the particle would then have loose atoms, it has the nearest
+        possible number of atoms without loose atoms.
+    energies : dict of Miller indices to float, optional
+        Surface energies of a Wulff shape, in any unit. By default, they are those of the crystal.
+    closed_shells : bool
+        Whether the particle has complete atomic shells, with the nearest possible number of atoms:
+        see :func:`passband.specimens.shells.wulff` and
+        :func:`passband.specimens.shells.multiply_twinned`. Then the particle does not depend on
+        `rng`.
+
+    Returns
+    -------
+    ase.Atoms
+        The particle, with at least one atom. Positions are relative to the mean of all positions.
+
+    Raises
+    ------
+    PassbandError
+        If the faces of the given surface energies enclose no body.
+    """
+    number = max(1, round(crystal.atoms_per_A3 * pi / 6 * diameter**3))
+    if closed_shells and shape == "wulff":
+        return shells.wulff(crystal.name, number)
+    if closed_shells:
+        return shells.multiply_twinned(crystal.name, shape, number)
+    perfect = form(crystal, shape, energies)
+    size = diameter / perfect.diameter
+    twinned = shape in ("decahedron", "icosahedron")
+    offset = rng.random(3)
+    varied = perfect.varied(min(crystal.neighbour_A / 2 / size, 0.25) if twinned else 0.0, rng)
+    radius = size * varied.reach + crystal.neighbour_A / 2
+    while True:
+        if twinned:
+            bonds = ceil(radius / crystal.neighbour_A)
+            sites = _twinned_lattice(crystal.name, shape, bonds)
+        else:
+            sites = lattice(crystal, radius, offset)
+        held_back = HELD_BACK_A * rng.exponential(size=len(sites))
+        held_back = np.minimum(held_back, _MOST_HELD_BACK * crystal.neighbour_A)
+        sizes = varied.sizes(sites.positions) + 2 / perfect.diameter * held_back
+        order = np.argsort(sizes, kind="stable")
+        # Beyond this size, some sites of the crystal are outside the block of sites.
+        order = order[: np.searchsorted(sizes[order], radius / varied.reach)]
+        filled = _filled(sites.numbers[order], sites.positions[order], number, crystal)
+        if len(filled):
+            positions = sites.positions[order[filled]]
+            positions -= positions.mean(0)
+            return Atoms(numbers=sites.numbers[order[filled]], positions=positions)
+        radius *= 1.2
+
+
+def _filled(
+    numbers: np.ndarray, positions: np.ndarray, number: int, crystal: Crystal
+) -> np.ndarray:
+    """Return the indices of the filled sites, or an empty array if there are too few sites.
+
+    The sites are given in the order in which they are filled. The result is the first n sites,
+    without those of loose atoms. The number of atoms in the result increases with n. The number n
+    is chosen such that the number of atoms is closest to `number`.
+    """
+    sites = np.arange(len(numbers))
+    if len(sites) < number:
+        return sites[:0]
+    if number <= _most_neighbours(crystal) + 1:
+        return sites[:number]
+    inside = _inside(numbers, crystal)
+    pairs = _neighbours(numbers, positions, crystal)
+
+    def firm(n: int) -> np.ndarray:
+        return np.flatnonzero(_firm(sites < n, inside, *pairs))
+
+    low = n = number
+    while lacking := max(0, number - len(firm(n))):
+        low, n = n + 1, n + lacking
+        if n > len(sites):
+            return sites[:0]
+    n = bisect_left(range(n), number, low, key=lambda n: len(firm(n)))
+    return min(firm(n - 1), firm(n), key=lambda filled: abs(len(filled) - number))
+
+
+def without_loose(atoms: Atoms, crystal: Crystal) -> Atoms:
+    """Return a particle without its loose atoms. If all its atoms are loose, it is unchanged."""
+    inside = _inside(atoms.numbers, crystal)
+    pairs = _neighbours(atoms.numbers, atoms.positions, crystal)
+    firm = _firm(np.ones(len(atoms), bool), inside, *pairs)
+    return atoms[firm] if firm.any() else atoms
+
+
+def _firm(
+    stays: np.ndarray, inside: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> np.ndarray:
+    """Return which atoms remain after loose atoms are removed repeatedly, until none is left."""
+    while True:
+        there = stays[first] & stays[second]
+        neighbours = np.bincount(first[there], minlength=len(stays))
+        loose = stays & (neighbours < FEWEST_NEIGHBOURS * inside - 1e-9)
+        if not loose.any():
+            return stays
+        stays = stays & ~loose
+
+
+def _inside(numbers: np.ndarray, crystal: Crystal) -> np.ndarray:
+    """Return, for each atom, the number of neighbours of such an atom inside the crystal."""
+    return np.array([crystal.bonds[z][1] for z in numbers.tolist()])
+
+
+def _most_neighbours(crystal: Crystal) -> int:
+    return max(neighbours for _, neighbours in crystal.bonds.values())
+
+
+def _neighbours(
+    numbers: np.ndarray, positions: np.ndarray, crystal: Crystal
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return pairs of neighbours as two arrays of atom indices.
+
+    In each pair, the second atom is a neighbour of the first atom.
+    """
+    reach = BOND * np.array([crystal.bonds[z][0] for z in numbers.tolist()])
+    pairs = cKDTree(positions).query_pairs(reach.max(), output_type="ndarray")
+    apart = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
+    first, second = np.concatenate([pairs, pairs[:, ::-1]]).T
+    near = np.tile(apart, 2) <= reach[first]
+    return first[near], second[near]

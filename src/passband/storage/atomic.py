@@ -1,0 +1,106 @@
+"""Atomic writes: a file is written under a temporary name in its folder, and then renamed.
+
+So the final path of a file has either a complete file or no file.
+"""
+
+import contextlib
+import glob
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from passband.storage import lease
+from passband.storage.integrity import FullError, disk_full_error
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path; if the block succeeds, rename it to `path`, otherwise remove it.
+
+    The temporary path is in the same folder as `path`.
+
+    Parameters
+    ----------
+    path : path
+        The final path of a file or directory. An existing file or directory at this path is
+        replaced. Only files are replaced atomically.
+
+    Raises
+    ------
+    FullError
+        If there is no space left on the disk.
+    LostError
+        If another job has taken over the work of this job; see :mod:`passband.storage.lease`.
+    """
+    path = Path(path)
+    tag = f"{socket.gethostname()}-{os.getpid()}"
+    # The temporary path ends with the suffix of `path`, because writers choose a file's format by
+    # the suffix.
+    beside = path.with_name(f".{tag}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if lease.confirm():
+            _clear(path)
+        yield beside
+        lease.confirm()
+        if path.is_dir():
+            old = path.with_name(f".{tag}.old.{path.name}")
+            path.rename(old)
+            try:
+                beside.rename(path)
+            except OSError:
+                old.rename(path)
+                raise
+            shutil.rmtree(old)
+        else:
+            beside.replace(path)
+    except Exception as error:
+        if full := disk_full_error(error):
+            raise FullError(path, full) from None
+        raise
+    finally:
+        remove(beside)
+
+
+def link(path: str | Path, to: str | Path) -> None:
+    """Link a finished file to a second path, or copy it if the file system has no hard links.
+
+    The file remains at the second path when the first path is deleted.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    to : path
+        The second path. An existing file at the second path is replaced.
+    """
+    if lease.confirm():
+        _clear(Path(path))
+    with replacing(to) as beside:
+        try:
+            os.link(path, beside)
+        except OSError:
+            shutil.copy2(path, beside)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a directory, if it exists."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _clear(path: Path) -> None:
+    """Remove the temporary files of a path that killed jobs left behind.
+
+    Only the job that has the lease may call this function: while a job has the lease, no other job
+    writes to this path.
+    """
+    # `datasets.write` first writes a zip file's content to a folder without the suffix `.zip`.
+    for name in {path.name, path.name.removesuffix(".zip")}:
+        for left in glob.glob(f".*.{glob.escape(name)}", root_dir=path.parent):
+            with contextlib.suppress(OSError):  # a file that cannot be removed does no harm
+                remove(path.with_name(left))

@@ -1,0 +1,435 @@
+"""Stores of data sets, in Zarr format 3, which are written and read with xarray.
+
+A store whose path ends in ``.zarr.zip`` is one zip file. With such stores, a large study has fewer
+files. A store in one zip file is replaced atomically, and every entry of the zip file has a
+checksum. A store whose path ends in ``.zarr`` is a directory, which any Zarr reader can open. A
+store of either kind is complete or absent; see :mod:`passband.storage.atomic`.
+"""
+
+import contextlib
+import json
+import os
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import BloscCodec, Crc32cCodec
+
+from passband.storage import integrity
+from passband.storage.atomic import remove, replacing
+from passband.storage.integrity import (
+    DamagedError,
+    NewerError,
+    StoreError,
+    check_attributes,
+    check_format,
+    check_zip,
+    is_unreachable,
+    number_of_files,
+)
+
+# The kinds of stores. Each kind is a value of the attribute `kind` of a store.
+WAVES = "exit waves"
+RECORD = "record"
+INFORMATION = "information metrics"
+TABLE = "table"
+OOD = "OOD metrics"
+DISTANCES = "distances"
+PREDICTION = "prediction"
+IMAGES = "images"
+
+
+def write(
+    dataset: xr.Dataset,
+    path: str | Path,
+    kind: str,
+    attrs: dict,
+    chunks: dict | None = None,
+    shards: dict | None = None,
+) -> None:
+    """Write a data set to a store. The store is written completely or not at all.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        The data set to write. Its data are in memory.
+    path : path
+        Path of the store: ``*.zarr.zip`` for one zip file, ``*.zarr`` for a directory.
+    kind : str
+        The kind of store, such as ``"exit waves"``. :func:`read` compares this kind with the
+        expected kind.
+    attrs : dict
+        Attributes to add to the store, including the attributes from
+        :func:`passband.storage.provenance.attributes`.
+    chunks : dict of str to int, optional
+        Length of a chunk along each dimension. A dimension that is not in `chunks` has one chunk.
+    shards : dict of str to int, optional
+        Number of chunks in one file along each dimension, see :func:`create`.
+    """
+    path = Path(path)
+    dataset = dataset.assign_attrs(attrs, kind=kind)
+    with replacing(path) as beside:
+        if path.suffix == ".zip":
+            folder = beside.with_suffix("")
+            try:
+                create(dataset, folder, chunks or {}, shards=shards)
+                _write_number_of_files(folder)
+                _pack(folder, beside)
+            finally:
+                remove(folder)
+        else:
+            create(dataset, beside, chunks or {}, shards=shards)
+            consolidate(beside)
+
+
+def create(
+    dataset: xr.Dataset,
+    folder: Path,
+    chunks: dict[str, int],
+    fill: int | None = None,
+    shards: dict[str, int] | None = None,
+    add: bool = False,
+) -> None:
+    """Create a Zarr folder. For dask arrays, write only metadata; add their chunks later.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data set.
+    folder : path
+        A temporary path from :func:`passband.storage.atomic.replacing`, because a folder is not
+        written in one atomic step.
+    chunks : dict of str to int
+        Length of a chunk along each dimension. A dimension that is not in `chunks` has one chunk.
+        Every coordinate is one chunk, because opening one file for each value of a coordinate would
+        take longer than opening all other data.
+    fill : int, optional
+        If given, float64 variables are stored as uint32, and NaN is stored as the number `fill`.
+    shards : dict of str to int, optional
+        If given, one file stores several chunks: for each dimension, `shards` has the number of
+        chunks in one file (by default 1). If not given, every chunk is one file.
+    add : bool
+        Whether to add the variables of the data set to an existing Zarr folder.
+    """
+    encoding = {}
+    dataset = dataset.assign_attrs(format=integrity.FORMAT)
+    for name, variable in dataset.variables.items():
+        if variable.dtype.kind in "OUT":
+            # Zarr 3 specifies variable-length strings, but not yet fixed-length strings.
+            dataset = dataset.assign({name: variable.astype(object)})
+        elif variable.ndim:
+            cut = chunks if name in dataset.data_vars else {}
+            lengths = {d: min(cut.get(d, n), n) for d, n in variable.sizes.items()}
+            encoding[name] = {
+                "chunks": tuple(lengths.values()),
+                # Blosc reads a damaged chunk without an error; the checksum detects the damage.
+                "compressors": (
+                    BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
+                    Crc32cCodec(),
+                ),
+                # The names of the chunks are chosen so that all chunks of a variable are in one
+                # folder. By default, Zarr makes a level of folders for every dimension.
+                "chunk_key_encoding": {"name": "default", "separator": "."},
+            }
+            if shards is not None:
+                together = shards if name in dataset.data_vars else {}
+                encoding[name]["shards"] = tuple(n * together.get(d, 1) for d, n in lengths.items())
+            if fill is not None and variable.dtype == float and name in dataset.data_vars:
+                # With Zarr's own fill_value, a chunk that is never written reads as NaN, not as 0.
+                encoding[name] |= {"dtype": "uint32", "_FillValue": fill, "fill_value": fill}
+    dataset.to_zarr(
+        folder,
+        mode="a" if add else "w",
+        zarr_format=3,
+        consolidated=False,
+        encoding=encoding,
+        compute=False,
+    )
+
+
+def consolidate(folder: Path) -> None:
+    """Copy all metadata of a Zarr folder to one file, the only file needed to open the folder.
+
+    The number of files in the folder is written too. Without this number, a missing chunk would not
+    be detected.
+    """
+    _write_number_of_files(folder)
+    with warnings.catch_warnings():
+        # The specification of Zarr 3 does not include a file with all metadata yet, so some readers
+        # ignore this file.
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        zarr.consolidate_metadata(folder)
+
+
+def _write_number_of_files(folder: Path) -> None:
+    """Write the number of files in a folder to its attribute `files`.
+
+    The number of files is needed because Zarr reads a missing chunk as the fill value, without an
+    error.
+    """
+    zarr.open_group(folder, mode="r+").attrs["files"] = number_of_files(folder)
+
+
+def _pack(folder: Path, file: Path) -> None:
+    """Pack a Zarr folder into a zip file. The zip file's entries are not compressed again."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for entry in sorted(folder.rglob("*")):
+            if entry.is_file():
+                archive.write(entry, entry.relative_to(folder).as_posix())
+    with file.open("rb+") as handle:
+        os.fsync(handle.fileno())
+
+
+def _without_own_attributes(dataset: xr.Dataset) -> xr.Dataset:
+    """Remove the attributes of a data set that describe the store and not the data."""
+    for name in ("files", "format"):
+        dataset.attrs.pop(name, None)
+    return dataset
+
+
+def _load_folder(path: str | Path, **options) -> xr.Dataset:
+    path = Path(path)
+    root = json.loads((path / "zarr.json").read_bytes())
+    check_format(path, root.get("attributes", {}).get("format", 1))
+    dataset = xr.open_zarr(path, consolidated=True, **options)
+    if (number := number_of_files(path)) != (expected := dataset.attrs.get("files")):
+        raise ValueError(f"{number} of {expected} files")
+    return _without_own_attributes(dataset)
+
+
+@contextlib.contextmanager
+def _zipped(path: Path, whole: bool = True) -> Iterator[xr.Dataset]:
+    """Open a store in a zip file. Each variable is read from the file when it is used.
+
+    Parameters
+    ----------
+    path : Path
+        The zip file.
+    whole : bool
+        Whether to check the whole content of the zip file for damage first.
+    """
+    check_zip(path, whole)
+    archive = zarr.storage.ZipStore(path, mode="r")
+    try:
+        yield _without_own_attributes(xr.open_zarr(archive, chunks=None, consolidated=False))
+    finally:
+        # Closing a store that could not be opened raises this error. The error would hide why the
+        # store could not be opened.
+        with contextlib.suppress(AttributeError):
+            archive.close()
+
+
+def _checked(path: str | Path, kind: str, load: Callable[[], xr.Dataset]) -> xr.Dataset:
+    """Call `load`, turn its errors into StoreErrors, and check the kind of the data set."""
+    path = Path(path)
+    if not path.exists():
+        raise StoreError(f"{path}: no such store of {kind}")
+    try:
+        dataset = load()
+    except (MemoryError, NewerError):
+        raise
+    except Exception as error:  # readers raise errors of all types for damaged content
+        words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        if is_unreachable(error, path):
+            raise StoreError(f"{path}: cannot be read: {words}; run again") from None
+        raise DamagedError(path, f"not a whole store of {kind}: {words}") from None
+    actual = dataset.attrs.get("kind", "something that Passband did not write")
+    if actual != kind:
+        raise DamagedError(path, f"expected a store of {kind}, found {actual}")
+    return dataset
+
+
+def read(path: str | Path, kind: str, variables: Sequence[str] | None = None) -> xr.Dataset:
+    """Read a store into memory.
+
+    Parameters
+    ----------
+    path : path
+        The path of the store, as it was given to :func:`write`.
+    kind : str
+        The expected kind of the store.
+    variables : sequence of str, optional
+        Names of the variables to read, together with their coordinates; by default all variables.
+
+    Raises
+    ------
+    StoreError
+        If the store is missing or damaged, has another kind than the expected kind, or has a newer
+        format. The error's message names the store.
+    """
+    path = Path(path)
+
+    def selected(opened: xr.Dataset) -> xr.Dataset:
+        return (opened if variables is None else opened[list(variables)]).load()
+
+    def load() -> xr.Dataset:
+        if path.suffix != ".zip":
+            return selected(_load_folder(path, chunks=None))
+        with _zipped(path) as dataset:
+            return selected(dataset)
+
+    return _checked(path, kind, load)
+
+
+def open_folder(path: str | Path, kind: str) -> xr.Dataset:
+    """Open a store in a folder. Each variable is read from the folder when it is used.
+
+    Raises
+    ------
+    StoreError
+        If :func:`read` would raise a StoreError, except that damage inside a variable raises an
+        error only when the variable is read.
+    """
+
+    def load() -> xr.Dataset:
+        dataset = _load_folder(path)
+        return dataset.assign_coords({name: c.compute() for name, c in dataset.coords.items()})
+
+    return _checked(path, kind, load)
+
+
+@contextlib.contextmanager
+def open_checked(path: str | Path, kind: str) -> Iterator[xr.Dataset]:
+    """Open a store in a folder for a block of code; if the block fails, check the store for damage.
+
+    Raises
+    ------
+    StoreError
+        If :func:`read` would raise a StoreError. If the block of code fails and the store is not
+        damaged, the error of the block is raised.
+    """
+
+    def read_through() -> xr.Dataset:
+        for variable in dataset.data_vars.values():
+            variable.count().compute()
+        return dataset
+
+    dataset = open_folder(path, kind)
+    try:
+        yield dataset
+    except Exception:
+        _checked(path, kind, read_through)
+        raise
+
+
+def read_many(
+    paths: Sequence[str],
+    kind: str,
+    dimension: str,
+    expected: dict | None = None,
+    variables: Sequence[str] | None = None,
+) -> xr.Dataset:
+    """Read several stores, and concatenate them along a dimension, sorted by its coordinate.
+
+    The concatenated data set has the attributes of the first store.
+
+    Parameters
+    ----------
+    paths, kind, variables
+        The paths, the kind and the variables of the stores; see :func:`read`.
+    dimension : str
+        The dimension along which the stores are concatenated. No value of this dimension's
+        coordinate may be in two stores.
+    expected : dict, optional
+        Attributes that every store must have.
+
+    Raises
+    ------
+    StoreError
+        If :func:`read` would raise a StoreError, if an attribute of a store is not as expected, or
+        if a value of the dimension's coordinate is in two stores.
+    """
+    parts = [read(path, kind, variables) for path in paths]
+    check_many(parts, paths, dimension, expected)
+    whole = xr.concat(
+        parts,
+        dimension,
+        data_vars="minimal",
+        coords="minimal",
+        compat="override",
+        join="override",
+        combine_attrs="override",
+    )
+    return whole.isel({dimension: np.argsort(whole[dimension].values, kind="stable")})
+
+
+def check_many(
+    parts: Sequence[xr.Dataset], paths: Sequence[str], dimension: str, expected: dict | None = None
+) -> None:
+    """Check that stores belong together, so that :func:`read_many` can concatenate them.
+
+    Raises
+    ------
+    DamagedError
+        If an attribute of a store is not as expected, or if a value of the dimension's coordinate
+        is in two stores.
+    """
+    earlier: set = set()
+    for part, path in zip(parts, paths, strict=True):
+        check_attributes(path, part.attrs, expected)
+        values = set(part[dimension].values.tolist())
+        if shared := earlier & values:
+            raise DamagedError(path, f"its {dimension} {min(shared)} is in another store too")
+        earlier |= values
+
+
+def has_context(path: str | Path, kind: str, context: str) -> bool:
+    """Return whether a store exists, is complete and has the given value of `context`.
+
+    Raises
+    ------
+    NewerError
+        If a newer Passband wrote the store, which must not be overwritten.
+    """
+    opened = read_metadata if Path(path).suffix == ".zip" else open_folder
+    try:
+        return opened(path, kind).attrs.get("context") == context
+    except NewerError:
+        raise
+    except StoreError:
+        return False
+
+
+def read_metadata(path: str | Path, kind: str) -> xr.Dataset:
+    """Return the attributes and coordinates of a store in a zip file; all variables are 0.
+
+    Each variable has its shape from the store, but takes no memory.
+
+    Raises
+    ------
+    StoreError
+        If :func:`read` would raise a StoreError. The whole zip file is checked for damage.
+    """
+
+    def load() -> xr.Dataset:
+        with _zipped(Path(path)) as dataset:
+            empty = {
+                name: (v.dims, np.broadcast_to(np.zeros((), v.dtype), v.shape), v.attrs)
+                for name, v in dataset.data_vars.items()
+            }
+            return dataset.coords.to_dataset().load().assign(empty).assign_attrs(dataset.attrs)
+
+    return _checked(path, kind, load)
+
+
+def read_selection(
+    path: str | Path, kind: str, variables: Sequence[str], indices: dict[str, np.ndarray]
+) -> xr.Dataset:
+    """Read the given variables of a store in a zip file, at the given indices along dimensions.
+
+    Raises
+    ------
+    StoreError
+        If :func:`read` would raise a StoreError, except that only the selected part of the store is
+        checked for damage.
+    """
+
+    def load() -> xr.Dataset:
+        with _zipped(Path(path), whole=False) as dataset:
+            return dataset[list(variables)].isel(indices).load()
+
+    return _checked(path, kind, load)

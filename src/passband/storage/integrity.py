@@ -1,0 +1,188 @@
+"""Checks of files: damage, newer formats and full disks, and the errors that report them."""
+
+import errno
+import json
+import math
+import os
+import shutil
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from passband import PassbandError
+
+#: Version of the layout of stores and of weights files. A file that does not give the version of
+#: its layout has version 1. Increase the version when older code would read the files of newer code
+#: wrongly. A file with this version of the layout can be read, whichever version of Passband wrote
+#: the file.
+FORMAT = 1
+
+# A zip file declares the size of its unpacked content and of each array in memory. Every declared
+# size of at most 10⁸ bytes is accepted. A larger size of the content is accepted if it is at most
+# 10 times the number of stored bytes. A larger size of an array is accepted if it is at most 10,000
+# times the number of stored bytes. Passband compresses no entry of a zip file, and Blosc's zstd
+# stores at least one byte for every 4,400 bytes, even of a constant array.
+_ACCEPTED_BYTES, _UNZIPPED_RATIO, _UNPACKED_RATIO = 10**8, 10, 10_000
+
+
+class StoreError(PassbandError):
+    """A store is missing or damaged, or its content does not belong to its path."""
+
+
+class DamagedError(StoreError):
+    """The content of a store is damaged or does not belong to its path: make the store again.
+
+    If a store cannot be reached, :class:`StoreError` is raised instead, because the store may be
+    undamaged.
+
+    Attributes
+    ----------
+    path : Path
+        The store.
+    what : str
+        The store's path and its problem, without the advice to make the store again.
+    """
+
+    def __init__(self, path: str | Path, what: str):
+        self.path, self.what = Path(path), f"{path}: {what}"
+        super().__init__(f"{self.what}; delete it and run again")
+
+
+class NewerError(StoreError):
+    """A store has a newer format than this code can read. The store is not damaged: keep it."""
+
+
+class FullError(PassbandError):
+    """The disk is full, or the user's quota is used up."""
+
+    def __init__(self, path: str | Path, error: OSError):
+        place = Path(path).absolute()
+        while not place.exists():
+            place = place.parent
+        disk = shutil.disk_usage(place)
+        if error.errno == errno.EDQUOT:
+            what = "the disk quota is used up"
+        else:
+            what = f"no space left: {disk.free / 1e9:.3g} of {disk.total / 1e9:.3g} GB are free"
+        super().__init__(f"{path}: {what}; make room and run again")
+
+
+def disk_full_error(error: BaseException | None) -> OSError | None:
+    """Return the error that reports a full disk, from an error's chain of causes, or None."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def is_unreachable(error: Exception, path: Path) -> bool:
+    """Return whether the access to a file caused an error, and not the content of the file."""
+    if not isinstance(error, OSError) or error.errno in (None, errno.EINVAL):
+        return False  # errors of the format itself, and positions outside of the file
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+        return not path.exists()
+    return True
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged store and return its new path; the next run then makes the store again."""
+    names = (path.with_name(f"{path.name}.damaged{n}") for n in ("", *map(str, range(2, 10**6))))
+    aside = next(name for name in names if not name.exists())
+    path.rename(aside)
+    return aside
+
+
+def check_format(path: str | Path, format: object) -> None:
+    """Check the version of a store's format.
+
+    Raises
+    ------
+    NewerError
+        If the version of the store's format is above :data:`FORMAT`.
+    ValueError
+        If the version of the store's format is not an integer of 1 or more.
+    """
+    if isinstance(format, bool) or not isinstance(format, int) or format < 1:
+        raise ValueError(f"its format is {format!r}")
+    if format > FORMAT:
+        raise NewerError(
+            f"{path}: its format is {format}, and this Passband reads up to {FORMAT}: update "
+            "Passband, or move the file away to have it made again; it was left as it is"
+        )
+
+
+def check_attributes(path: str | Path, attrs: Mapping, expected: Mapping | None) -> None:
+    """Check that a store's attributes have the expected values.
+
+    Raises
+    ------
+    DamagedError
+        If an attribute differs from the expected value: the store is complete, but does not belong
+        to this path.
+    """
+    for name, value in (expected or {}).items():
+        if attrs.get(name) != value:
+            raise DamagedError(path, f"its {name} is {attrs.get(name)!r}, expected {value!r}")
+
+
+def number_of_files(folder: Path) -> int:
+    """Return the number of files in a folder, without hidden files of other programs."""
+    names = (name for _, _, files in os.walk(folder) for name in files)
+    return sum(not name.startswith(".") for name in names)
+
+
+def check_zip(path: Path, whole: bool) -> None:
+    """Check the format, the number of entries and the declared sizes of a zip file.
+
+    Parameters
+    ----------
+    path : Path
+        The zip file.
+    whole : bool
+        Whether to check the checksum of every entry of the zip file too.
+
+    Raises
+    ------
+    NewerError
+        If the zip file's format is newer than :data:`FORMAT`.
+    ValueError, zipfile.BadZipFile
+        If entries of the zip file are missing or damaged, or if a declared size is far above the
+        stored size.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        size = sum(entry.file_size for entry in entries)
+        if size > max(_ACCEPTED_BYTES, _UNZIPPED_RATIO * path.stat().st_size):
+            raise zipfile.BadZipFile(f"it would unpack to {size / 1e9:.3g} GB")
+        attributes = json.loads(archive.read("zarr.json")).get("attributes", {})
+        check_format(path, attributes.get("format", 1))
+        # Earlier versions of Passband did not write the number of files in a store.
+        number = sum(not entry.is_dir() for entry in entries)
+        if (expected := attributes.get("files", number)) != number:
+            raise ValueError(f"{number} of {expected} files")
+        _check_shapes(archive)
+        # If the name of an entry is damaged, Zarr does not find the entry, and reads zeros.
+        if whole and (torn := archive.testzip()):
+            raise zipfile.BadZipFile(f"{torn} is damaged")
+
+
+def _check_shapes(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError if the declared size of an array is too large for its stored bytes."""
+    stored: Counter[str] = Counter()
+    for entry in archive.infolist():
+        stored[entry.filename.partition("/")[0]] += entry.file_size
+    for name in archive.namelist():
+        if not name.endswith("/zarr.json"):
+            continue
+        array = json.loads(archive.read(name))
+        try:
+            width = np.dtype(array.get("data_type")).itemsize
+        except TypeError:
+            width = np.dtype(object).itemsize
+        size = width * math.prod(array.get("shape", []))
+        if size > max(_ACCEPTED_BYTES, _UNPACKED_RATIO * stored[name.partition("/")[0]]):
+            raise ValueError(f"{name.removesuffix('/zarr.json')} would take {size / 1e9:.3g} GB")

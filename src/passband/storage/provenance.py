@@ -1,0 +1,58 @@
+"""The provenance of a store: the study, Passband's version and the command that made the store."""
+
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from passband import __version__
+
+
+def attributes(study: str, digest: str, command: str) -> dict[str, str]:
+    """Return the provenance attributes that every store has.
+
+    Parameters
+    ----------
+    study : str
+        The study's name.
+    digest : str
+        Digest of the study's configuration.
+    command : str
+        The command that makes the store again.
+
+    Returns
+    -------
+    dict
+        study, config_digest, passband_version, git_revision, command, created (UTC, ISO 8601).
+    """
+    return {
+        "study": study,
+        "config_digest": digest,
+        "passband_version": __version__,
+        "git_revision": _git_revision(),
+        "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+@cache
+def _git_revision() -> str:
+    """Return the git revision of the source code, or ``unknown``.
+
+    If files of the source code have changed since the git revision, the returned text ends with
+    ``-dirty``.
+    """
+    git = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+    ]
+    try:
+        answer = subprocess.run(git, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return answer.stdout.strip() or "unknown"

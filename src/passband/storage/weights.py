@@ -1,0 +1,321 @@
+"""Weights of trained networks, and states of training, in safetensors files.
+
+Only the functions that need torch import torch, so that other results of a study can be read
+without loading torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError, safe_open
+
+from passband.seeds import digest
+from passband.storage.atomic import replacing
+from passband.storage.integrity import (
+    FORMAT,
+    DamagedError,
+    NewerError,
+    StoreError,
+    check_attributes,
+    check_format,
+    is_unreachable,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of a network's training.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch's number; the first epoch is 0.
+    learning_rate : float
+        The learning rate of the epoch's last training step.
+    train_loss : float
+        The mean loss over the training steps of the epoch.
+    val_loss, val_dice : float
+        The loss and the mean Dice of the network on the validation images after the epoch.
+    seconds : float
+        The epoch's duration, which is the same for all networks that were trained together.
+    """
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    val_loss: float
+    val_dice: float
+    seconds: float
+
+
+#: Fields of :class:`WeightsMetadata` that are strings. Each field has the same name in a weights
+#: file.
+_TEXTS = ("architecture", "specimen", "condition", "normalisation", "precision", "device")
+
+
+@dataclass(frozen=True)
+class WeightsMetadata:
+    """Metadata of the networks in a weights file.
+
+    Attributes
+    ----------
+    architecture, specimen, condition : str
+        The architecture's name, the training specimen, and the id of the training condition.
+    normalisation : str
+        Normalisation of the images that the networks were trained on; see
+        :func:`passband.imaging.noise.normalise`.
+    precision, device : str
+        The precision of the training, and the kind of device that the networks were trained on.
+    context : str
+        Digest of everything that the networks depend on.
+    vectorized : bool
+        Whether the replicas were trained together by `torch.func.vmap`. In a weights file, the name
+        of this value is `stacked`.
+    best : dict of int to EpochRecord
+        For each replica, the epoch whose network weights are in the file.
+    history : dict of int to tuple of EpochRecord
+        For each replica, all epochs of its training.
+    provenance : dict
+        All other metadata of the file, from :func:`passband.storage.provenance.attributes`.
+    """
+
+    architecture: str
+    specimen: str
+    condition: str
+    normalisation: str
+    precision: str
+    device: str
+    context: str
+    vectorized: bool
+    best: dict[int, EpochRecord]
+    history: dict[int, tuple[EpochRecord, ...]]
+    provenance: dict[str, object]
+
+    def history_rows(self) -> list[dict[str, float]]:
+        """Return the history of training as a table with a row for each epoch of each replica."""
+        return [
+            {"replica": replica, **asdict(record)}
+            for replica, records in self.history.items()
+            for record in records
+        ]
+
+    def to_values(self) -> dict[str, object]:
+        """Return the names and values of the metadata, to write them to a weights file."""
+        return {
+            **{name: getattr(self, name) for name in _TEXTS},
+            "context": self.context,
+            "best": {str(replica): asdict(record) for replica, record in self.best.items()},
+            "history": self.history_rows(),
+            "stacked": self.vectorized,
+            **self.provenance,
+        }
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, object]) -> WeightsMetadata:
+        """Return the metadata that :meth:`to_values` wrote.
+
+        Raises
+        ------
+        ValueError
+            If a value of the metadata is missing or has a wrong type. The error's message names the
+            value.
+        """
+        rest = dict(values)
+        try:
+            texts = {name: rest.pop(name) for name in (*_TEXTS, "context")}
+            for name, text in texts.items():
+                if not isinstance(text, str):
+                    raise ValueError(f"its {name} is {text!r}")
+            history: dict[int, list[EpochRecord]] = {}
+            for row in rest.pop("history"):
+                record = {key: value for key, value in row.items() if key != "replica"}
+                history.setdefault(row["replica"], []).append(EpochRecord(**record))
+            best = rest.pop("best")
+            return cls(
+                **texts,
+                vectorized=rest.pop("stacked"),
+                best={int(replica): EpochRecord(**row) for replica, row in best.items()},
+                history={replica: tuple(records) for replica, records in history.items()},
+                provenance=rest,
+            )
+        except KeyError as error:
+            raise ValueError(f"its metadata have no {error}") from None
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"its metadata do not describe weights: {error}") from None
+
+
+def fingerprint(weights: dict[int, dict[str, Tensor]]) -> str:
+    """Return sixteen hexadecimal digits that identify the network weights of replicas."""
+    hashed = hashlib.blake2b(digest_size=8)
+    for replica, state in sorted(weights.items()):
+        for name, tensor in sorted(state.items()):
+            hashed.update(f"{replica}/{name}".encode())
+            hashed.update(tensor.cpu().contiguous().numpy().data)
+    return hashed.hexdigest()
+
+
+def checksum(path: str | Path) -> str | None:
+    """Return the checksum that a weights file declares, or None if there is no readable file.
+
+    Only the head of the file is read, so this function takes little time and finds no damage. Two
+    files with different networks have different checksums.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return (file.metadata() or {}).get("checksum")
+    except (SafetensorError, OSError):
+        return None
+
+
+def save(
+    weights: dict[int, dict[str, Tensor]], path: str | Path, metadata: WeightsMetadata
+) -> None:
+    """Write replicas' network weights to one safetensors file, completely or not at all.
+
+    Parameters
+    ----------
+    weights : dict of int to state dict
+        The network weights of each replica. In the file, the name of a tensor is
+        ``{replica}/{name}``.
+    path : path
+        The file.
+    metadata : WeightsMetadata
+        The metadata to store with the network weights.
+
+    Raises
+    ------
+    FullError
+        If there is no space left on the disk.
+    LostError
+        If another job has taken over the work of this job.
+    """
+    tensors = {
+        f"{replica}/{name}": tensor.detach().cpu().contiguous()
+        for replica, state in weights.items()
+        for name, tensor in state.items()
+    }
+    with replacing(path) as beside:
+        write(tensors, beside, metadata.to_values())
+
+
+def load(
+    path: str | Path, expected: Mapping[str, object] | None = None
+) -> tuple[dict[int, dict[str, Tensor]], WeightsMetadata]:
+    """Return the weights and metadata that :func:`save` wrote. No code in the file is run.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    expected : mapping, optional
+        Names and values that the metadata in the file must have.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, incomplete or changed, or if its metadata are not as expected. The
+        error's message names the file.
+    """
+    weights: dict[int, dict[str, Tensor]] = {}
+    tensors, values = read(path)
+    for key, tensor in tensors.items():
+        replica, _, name = key.partition("/")
+        if not (replica.isascii() and replica.isdigit()):
+            raise DamagedError(path, f"not a file of weights: it has a tensor {key!r}")
+        weights.setdefault(int(replica), {})[name] = tensor
+    check_attributes(path, values, expected)
+    try:
+        metadata = WeightsMetadata.from_values(values)
+    except ValueError as error:
+        raise DamagedError(path, f"not a file of weights: {error}") from None
+    # The names of the file's tensors are sorted as strings, so replica 10 comes before replica 9.
+    return dict(sorted(weights.items())), metadata
+
+
+def matching_metadata(path: str | Path, context: str) -> WeightsMetadata | None:
+    """Return the metadata of a complete file with the given `context`; None for any other file.
+
+    Raises
+    ------
+    NewerError
+        If a newer Passband wrote the file, which must not be overwritten.
+    """
+    try:
+        _, values = read(path)
+        if values.get("context") != context:
+            return None
+        return WeightsMetadata.from_values(values)
+    except NewerError:
+        raise
+    except (StoreError, ValueError):
+        return None
+
+
+def write(tensors: dict[str, Tensor], path: Path, values: Mapping[str, object]) -> None:
+    """Write tensors and values to a safetensors file.
+
+    The values are written as JSON, together with the version of the file format. A checksum over
+    the whole content of the file is written too, because the safetensors format has no checksum.
+
+    Parameters
+    ----------
+    tensors : dict of str to Tensor
+        The tensors by name. They are contiguous and on the CPU.
+    path : path
+        The file.
+    values : mapping
+        The values by name. JSON can write these values.
+
+    Raises
+    ------
+    OSError
+        If the operating system refuses to write the file.
+    """
+    from safetensors.torch import save_file
+
+    texts = {name: json.dumps(value) for name, value in {**values, "format": FORMAT}.items()}
+    checksum = {"checksum": digest(texts, fingerprint({0: tensors}))}
+    try:
+        save_file(tensors, path, texts | checksum)
+    except SafetensorError as error:
+        # The operating system's error number is in the error message of safetensors.
+        if match := re.search(r"(?:os error |code: )(\d+)", str(error)):
+            raise OSError(int(match[1]), os.strerror(int(match[1])), str(path)) from None
+        raise
+
+
+def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """Return the tensors and values that :func:`write` wrote.
+
+    This function raises the same errors as :func:`load`.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            texts = file.metadata() or {}
+            values = {name: json.loads(text) for name, text in texts.items() if name != "checksum"}
+            check_format(path, values.pop("format", 1))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        checksum = texts.pop("checksum", None)
+        if checksum != digest(texts, fingerprint({0: tensors})):
+            raise ValueError("its checksum does not match its content")
+        if not tensors:
+            raise ValueError("it has no tensors")
+        return tensors, values
+    except (SafetensorError, ValueError, TypeError, RecursionError, OSError) as error:
+        if not Path(path).exists():
+            raise StoreError(f"{path}: no such file of weights") from None
+        if is_unreachable(error, Path(path)):
+            raise StoreError(f"{path}: cannot be read: {error}; run again") from None
+        words = " ".join(str(error).split())
+        raise DamagedError(path, f"not a whole file of weights: {words}") from None

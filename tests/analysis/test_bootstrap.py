@@ -1,0 +1,57 @@
+"""The matrices of a study, rank correlation, bootstrap intervals, and Markdown tables."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.stats import spearmanr
+
+from passband.analysis import bootstrap, correlation, groups
+from passband.reports import markdown
+
+SIZES = {"specimen": ["iron", "gold"], "architecture": ["unet"], "test_specimen": ["iron", "gold"]}
+
+
+def test_groups_are_in_the_order_of_the_study_with_their_names():
+    data = xr.Dataset({"dice": ((*groups.GROUP, "train"), np.arange(12.0).reshape(2, 1, 2, 3))})
+    data = data.assign_coords(SIZES).transpose("train", ...)
+    found = groups.groups(data)
+    assert [index for index, _ in found] == [(0, 0, 0), (0, 0, 1), (1, 0, 0), (1, 0, 1)]
+    np.testing.assert_array_equal(found[2][1].dice, [6, 7, 8])
+    assert [groups.group_label(cells) for _, cells in found] == [
+        "unet, iron",
+        "unet, iron → gold",
+        "unet, gold → iron",
+        "unet, gold",
+    ]
+
+
+def test_rank_correlation_is_scipys_and_nan_where_one_side_is_constant():
+    random = np.random.default_rng(0)
+    x, y = random.integers(0, 9, 40).astype(float), random.normal(size=40)
+    assert correlation.rank_correlation(x, y) == pytest.approx(spearmanr(x, y).statistic)
+    assert np.isnan(correlation.rank_correlation(x, np.full(40, 0.1)))
+    assert np.isnan(correlation.rank_correlation(x[:0], y[:0]))
+
+
+def test_percentile_intervals_leave_nan_out_and_agree():
+    samples = np.random.default_rng(0).normal(size=(200, 3))
+    samples[:7, 0], samples[:, 2] = np.nan, np.nan
+    edges = bootstrap.interval_edges(0.9)
+    assert edges == pytest.approx([0.05, 0.95])
+    single = [bootstrap.percentile_interval(column, edges) for column in samples.T]
+    assert single[0] == pytest.approx(np.nanquantile(samples[:, 0], edges))
+    assert np.isnan(single[2]).all()
+    together = bootstrap.percentile_intervals(samples, edges)
+    np.testing.assert_allclose(together, single, rtol=1e-6)
+
+
+def test_markdown_table_has_a_line_for_each_row():
+    lines = markdown.table(["a", "b"], [["1", "2"], ["3", "4"]]).splitlines()
+    assert lines == ["| a | b |", "|---|---|", "| 1 | 2 |", "| 3 | 4 |"]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"), [([], "–"), ([0.5], "0.500"), ([0.4, 0.6], "0.500 ± 0.141")]
+)
+def test_mean_has_a_deviation_where_there_are_two_values(values, text):
+    assert markdown.mean_and_deviation(np.array(values)) == text

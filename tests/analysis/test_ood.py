@@ -1,0 +1,628 @@
+"""OOD metrics, compared with values that were computed by hand, and with simulations."""
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from passband.analysis import bootstrap, ood
+from passband.analysis.information import metrics
+from passband.config import Microscope, Spread, load
+from passband.grid import Condition, coordinates
+from passband.optics import ctf
+from passband.reports import summaries
+
+WITH_INTERVALS = [*ood.SUMMARIES, *ood.MATRICES]
+
+
+def ids(n, start=0):
+    return [Condition(5 * (start + k), 1.2, 15, 100).id for k in range(n)]
+
+
+def make_table(D, train=None, test=None, specimens=("gold",)):
+    """Return a table whose images have the Dice D, a multiple of 1/1000. Missing Dice is NaN.
+
+    The axes of D are (train, replica, test, structure). The axes (specimen, architecture,
+    test_specimen) may come before them.
+    """
+    D = np.asarray(D, dtype=float)
+    if D.ndim == 4:
+        D = D[None, None, None]
+    tp = np.round(1000 * D)
+    counts = np.stack([tp, 1000 - tp, 1000 - tp], axis=-1)
+    train, test = train or ids(D.shape[3]), test or ids(D.shape[5])
+    dims = ("specimen", "architecture", "test_specimen", "train", "replica", "test", "structure")
+    return xr.Dataset(
+        {
+            "counts": ((*dims, "outcome"), counts),
+            "dice": (dims[:-1], (tp / 1000).mean(-1)),
+            "val_loss": (
+                (*dims[:2], *dims[3:5]),
+                np.where(np.isnan(D[:, :, 0, ..., 0, 0]), np.nan, 0.5),
+            ),
+        },
+        coords={
+            "specimen": list(specimens),
+            "architecture": [f"compact-w{a + 1}-d1" for a in range(D.shape[1])],
+            "test_specimen": [f"s{k}" for k in range(D.shape[2])],
+            "train": train,
+            "replica": range(D.shape[4]),
+            "test": test,
+            "outcome": ["tp", "fp", "fn"],
+            **coordinates(train, "train"),
+            **coordinates(test, "test"),
+        },
+    )
+
+
+def make_information(table, shared=None, weights=("flat",)):
+    """Return information metrics in which each condition has one bit of information.
+
+    The larger the distance of two conditions, the less of this bit they share.
+    """
+    if shared is None:
+        i, j = table.train_defocus_nm.values[:, None], table.test_defocus_nm.values
+        shared = 1 - np.abs(i - j) / 1000
+    return xr.Dataset(
+        {
+            "capacity_train": (("weight", "train"), np.ones((len(weights), len(shared)))),
+            "capacity_test": (("weight", "test"), np.ones((len(weights), len(shared[0])))),
+            "shared_capacity": (("weight", "train", "test"), np.stack([shared] * len(weights))),
+        },
+        coords={"weight": list(weights), "train": table.train.values, "test": table.test.values},
+    )
+
+
+def run(D, draws=0, train=None, test=None, shared=None, **options):
+    table = make_table(D, train, test)
+    found = ood.metrics(table, make_information(table, shared), draws, **options)
+    return found.isel(specimen=0, architecture=0, test_specimen=0)
+
+
+def random_dice(*shape, seed=0):
+    return np.round(np.random.default_rng(seed).uniform(0.3, 0.9, shape), 3)
+
+
+M = np.array([[0.9, 0.5, 0.2], [0.7, 0.8, 0.6], [0.1, 0.4, 0.6]])  # M[i, j], by hand below
+MATRIX = M[:, None, :, None]
+
+
+# One training condition
+
+
+def test_summaries_by_hand():
+    values = np.array([0.9, 0.5, 0.2, 0.4, 0.7])
+    near = np.array([True, True, False, False, True])
+    found = ood.summaries(values, 0, near, ~near)
+    assert found.keys() == ood.SUMMARIES.keys()
+    assert found["id"] == 0.9
+    assert found["ood"] == pytest.approx((0.5 + 0.2 + 0.4 + 0.7) / 4)
+    assert found["worst"] == 0.2
+    assert found["p10"] == pytest.approx(0.2 + 0.3 * 0.2)  # 0.3 of the way from 1st to 2nd of four
+    assert found["near"] == pytest.approx((0.5 + 0.7) / 2)
+    assert found["far"] == pytest.approx((0.2 + 0.4) / 2)
+
+
+def test_summaries_of_draws_are_those_of_each():
+    values = np.random.default_rng(0).uniform(size=(4, 5))
+    near = np.array([True, False, True, False, False])
+    found = ood.summaries(values, 2, near, ~near)
+    for k in range(4):
+        for name, value in ood.summaries(values[k], 2, near, ~near).items():
+            assert found[name][k] == pytest.approx(value), name
+
+
+def test_condition_that_is_not_tested_on_has_no_id_and_all_others():
+    values = np.array([0.9, 0.5])
+    found = ood.summaries(values, None, np.array([True, False]), np.array([False, True]))
+    assert np.isnan(found["id"])
+    assert found["ood"] == pytest.approx(0.7)
+    assert (found["worst"], found["near"], found["far"]) == (0.5, 0.9, 0.5)
+
+
+def test_no_other_condition_leaves_nan():
+    found = ood.summaries(np.array([0.9]), 0, np.array([True]), np.array([False]))
+    assert found["id"] == 0.9
+    assert all(np.isnan(found[name]) for name in ("ood", "worst", "p10", "near", "far"))
+
+
+# Effective robustness
+
+
+def logistic(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_networks_on_a_line_have_no_effective_robustness():
+    x = np.array([0.1, 0.5, 1.0, 2.0])
+    found = ood.effective_robustness(logistic(x), logistic(0.7 * x - 0.5))
+    np.testing.assert_allclose(found, 0, atol=1e-9)
+
+
+def test_network_above_the_line_is_more_robust():
+    x = np.array([0.0, 1.0, 2.0, 3.0])
+    y = 0.5 * x - 1
+    y[1] += 0.4
+    found = ood.effective_robustness(logistic(x), logistic(y))
+    # Least squares by hand: the residuals of a bump of 0.4 at x = 1 of 0, 1, 2, 3.
+    np.testing.assert_allclose(found, 0.4 * np.array([-0.4, 0.7, -0.2, -0.1]), atol=1e-9)
+
+
+def test_effective_robustness_where_it_is_not_defined():
+    assert np.isnan(ood.effective_robustness(np.array([0.5, 0.6]), np.array([0.5, 0.6]))).all()
+    assert np.isnan(ood.effective_robustness(np.full(4, 0.5), np.array([0.1, 0.2, 0.3, 0.4]))).all()
+    found = ood.effective_robustness(
+        np.array([0.5, np.nan, 0.7, 0.8, 0.6]), np.array([0.4, 0.3, 0.6, 0.6, np.nan])
+    )
+    assert np.isnan(found).tolist() == [False, True, False, False, True]
+
+
+def test_perfect_scores_are_finite():
+    found = ood.effective_robustness(np.array([0.5, 1.0, 0.9, 0.7]), np.array([0.0, 1, 0.8, 0.5]))
+    assert np.isfinite(found).all()
+
+
+# Tables, without intervals
+
+
+def test_matrices_and_summaries_by_hand():
+    found = run(MATRIX)
+    np.testing.assert_allclose(found.dice, M)
+    np.testing.assert_allclose(found.id, [0.9, 0.8, 0.6])
+    np.testing.assert_allclose(found.ood, [0.35, 0.65, 0.25])
+    np.testing.assert_allclose(found.worst, [0.2, 0.6, 0.1])
+    np.testing.assert_allclose(
+        found.gap_model, [[0, 0.4, 0.7], [0.1, 0, 0.2], [0.5, 0.2, 0]], atol=1e-12
+    )
+    np.testing.assert_allclose(
+        found.gap_test, [[0, 0.3, 0.4], [0.2, 0, 0], [0.8, 0.4, 0]], atol=1e-12
+    )
+    # Gaps are oriented (train, test): rows are networks.
+    assert found.gap_test.dims == ("train", "test")
+    np.testing.assert_allclose(
+        found.effective_robustness,
+        ood.effective_robustness(found.id.values, found.ood.values),
+    )
+
+
+def test_dice_is_the_mean_over_structures_and_replicas():
+    D = random_dice(2, 3, 2, 4)
+    found = run(D)
+    np.testing.assert_allclose(found.dice, D.mean((1, 3)))
+    np.testing.assert_allclose(found.dice_std, D.mean(3).std(1, ddof=1))
+
+
+def test_single_replica_has_no_deviation():
+    found = run(MATRIX, draws=5)
+    assert np.isnan(found.dice_std).all()
+    assert np.isfinite(found.dice).all()
+
+
+def test_near_and_far_are_divided_at_the_median_distance():
+    shared = np.array([[1, 0.9, 0.2], [0.9, 1, 0.5], [0.2, 0.5, 1]])
+    # Distances of other conditions: 0.1, 0.8, 0.1, 0.5, 0.8, 0.5; the median is 0.5.
+    found = run(MATRIX, shared=shared)
+    np.testing.assert_allclose(found.near, [0.5, 0.7, np.nan])
+    np.testing.assert_allclose(found.far, [0.2, 0.6, 0.25])
+
+
+def test_distance_is_that_of_the_specimens_own_weight():
+    table = make_table(MATRIX)
+    flat = make_information(table, np.array([[1, 0.9, 0.2], [0.9, 1, 0.5], [0.2, 0.5, 1]]))
+    mirrored = np.array([[1, 0.2, 0.9], [0.2, 1, 0.5], [0.9, 0.5, 1]])
+    own = make_information(table, mirrored, ["gold"])
+    both = xr.concat([flat, own], "weight")
+    by_own, by_flat = (ood.metrics(table, i, 0).squeeze() for i in (both, flat))
+    np.testing.assert_allclose(by_flat.near, [0.5, 0.7, np.nan])
+    np.testing.assert_allclose(by_own.near, [0.2, np.nan, 0.1])
+    np.testing.assert_allclose(ood.distance(both, "gold"), 1 - mirrored)
+    np.testing.assert_allclose(by_own.distance, 1 - mirrored)
+    assert by_own.distance.attrs["units"] == "1"
+
+
+def apart(train, test=None, power=0.005, **microscope):
+    """Return the distances between conditions for a specimen with a flat power spectrum."""
+    curve = {"flat": (np.array([0.0]), np.array([power]))}
+    test = train if test is None else test
+    return ood.distance(metrics(train, test, Microscope(**microscope), 256, curve), "flat")
+
+
+LENSES = st.tuples(
+    st.floats(-40, 40).map(lambda x: round(x, 2)), st.sampled_from([1.2, 60.0, 1000.0]),
+    st.sampled_from([8.0, 12.0, 18.0]), st.sampled_from([1.0, 50.0, 1000.0]),
+)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(lenses=st.lists(LENSES, min_size=2, max_size=4, unique=True), power=st.floats(1e-4, 1.0))
+def test_distance_is_symmetric_zero_to_itself_and_at_most_one(lenses, power):
+    found = apart([Condition(*lens) for lens in lenses], power=power)
+    np.testing.assert_array_equal(found, found.T)
+    np.testing.assert_array_equal(np.diag(found), 0)
+    others = found[~np.eye(len(lenses), dtype=bool)]
+    assert (others > 0).all()  # no two have equal spectra of signal to noise
+    assert (others <= 1).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(lens=LENSES, first=st.floats(1.2, 50.0), second=st.floats(1.2, 50.0))
+def test_distance_rises_with_the_ratio_of_doses(lens, first, second):
+    """The conditions have equal transfer functions, so that 1 − σ would be 0."""
+    *lens, dose = lens
+    one, *others = (Condition(*lens, dose * r) for r in (1.0, first, first * second))
+    (near, far), (back, _) = apart([one], others)[0], apart(others, [one])
+    assert 0 < near < far < 1
+    assert back == near
+
+
+def test_distance_by_direct_integration():
+    """The distance is integrated over the plane, independently of the code of Passband."""
+    train, test = (Condition(15, 1.2, 16, 100), Condition(-8, 60, 12, 1000))
+    microscope, power = Microscope(focal_spread_nm=4.0), 0.01
+    lenses = [microscope.optics(c) for c in (train, test)]
+
+    def capacity(*which):
+        def least(q):
+            s = [
+                4 * (train, test)[k].dose_e_per_A2 * power * ctf.transfer(lenses[k], q, 0.0) ** 2
+                for k in which
+            ]
+            return np.pi * q * np.log2(1 + np.min(s, axis=0))
+
+        # Either aperture ends what it passes: 12 and 16 mrad.
+        edges = [0.0, *(a * 1e-3 / ctf.wavelength(300e3) for a in (12, 16))]
+        parts = (np.linspace(a, b, 200_001) for a, b in pairwise(edges))
+        return sum(np.trapezoid(least(q), q) for q in parts)
+
+    expected = 1 - capacity(0, 1) / max(capacity(0), capacity(1))
+    assert 0.1 < expected < 0.9
+    curve = {"flat": (np.array([0.0]), np.array([power]))}
+    found = ood.distance(metrics([train], [test], microscope, 4096, curve), "flat")
+    assert found[0, 0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_conditions_without_information_are_alike_and_far_from_all_others():
+    nothing = xr.Dataset(
+        {
+            "capacity_train": (("weight", "train"), [[0.0, 2.0]]),
+            "capacity_test": (("weight", "test"), [[0.0, 1.0]]),
+            "shared_capacity": (("weight", "train", "test"), [[[0.0, 0.0], [0.0, 1.0]]]),
+        },
+        coords={"weight": ["flat"]},
+    )
+    np.testing.assert_array_equal(ood.distance(nothing, "flat"), [[0, 1], [1, 0.5]])
+
+
+def test_no_two_of_the_demos_conditions_are_at_no_distance():
+    """By the transfer alone, 16 pairs whose doses differ by a factor of ten had no distance."""
+    of = load(Path(__file__).parents[2] / "config.yaml").train_conditions
+    found = apart(of)
+    assert ((found == 0) == np.eye(16, dtype=bool)).all()
+
+
+def test_with_spreads_a_condition_is_apart_from_itself():
+    (found,) = apart([Condition(15, 1.2, 16, 100)], spread=Spread(focus_nm=3.0))
+    assert 0 < found[0] < 0.5
+
+
+def test_distances_that_differ_only_by_rounding_are_equal():
+    table = make_table(MATRIX)
+    information = make_information(table)
+    information["shared_capacity"] = information.shared_capacity * (1 - 1e-15)
+    assert (np.diag(ood.distance(information, "flat")) == 0).all()
+
+
+def test_test_grid_that_differs_from_the_training_grid():
+    train, test = ids(2), ids(3, start=1)  # only the second training condition is tested on
+    D = random_dice(2, 2, 3, 4)
+    found = run(D, draws=20, train=train, test=test)
+    mean = D.mean((1, 3))
+    np.testing.assert_allclose(found.dice, mean)
+    np.testing.assert_allclose(found.id, [np.nan, mean[1, 0]])
+    np.testing.assert_allclose(found.ood, [mean[0].mean(), mean[1, 1:].mean()])
+    np.testing.assert_allclose(found.gap_model, [[np.nan] * 3, mean[1, 0] - mean[1]], atol=1e-12)
+    ideal = [mean[1, 0], np.nan, np.nan]  # nobody was trained on the other two
+    np.testing.assert_allclose(found.gap_test, ideal - mean, atol=1e-12)
+    np.testing.assert_array_equal(
+        np.isnan(found.gap_test_interval), np.isnan(found.gap_test.values)[..., None] & [True, True]
+    )
+    assert found.test_defocus_nm.values.tolist() == [5, 10, 15]
+
+
+def test_groups_do_not_mix():
+    D = random_dice(2, 2, 2, 3, 2, 3, 4)
+    table = make_table(D, specimens=("gold", "silver"))
+    found = ood.metrics(table, make_information(table, weights=("flat", "gold")), 10)
+    np.testing.assert_allclose(found.dice, D.mean((4, 6)))
+    np.testing.assert_allclose(found.id, np.diagonal(D.mean((4, 6)), axis1=3, axis2=4))
+    for s in range(2):
+        for a in range(2):
+            for t in range(2):
+                one = run(D[s, a, t], draws=10)
+                for name in (*WITH_INTERVALS, "gap_test_interval", "effective_robustness"):
+                    np.testing.assert_allclose(
+                        found[name].isel(specimen=s, architecture=a, test_specimen=t),
+                        one[name],
+                        atol=1e-12,
+                    )
+
+
+def test_order_of_the_tables_dimensions_changes_nothing():
+    table = make_table(random_dice(3, 2, 3, 4))
+    turned = table.transpose("outcome", "structure", "test", "replica", "train", ...)
+    information = make_information(table)
+    assert ood.metrics(turned, information, 5).equals(ood.metrics(table, information, 5))
+
+
+def test_result_is_labelled():
+    table = make_table(random_dice(2, 2, 2, 3))
+    found = ood.metrics(table, make_information(table), 5, confidence=0.9)
+    dims = ("specimen", "architecture", "test_specimen", "train")
+    for name in (*ood.SUMMARIES, "effective_robustness"):
+        assert found[name].dims == dims
+    for name in (*ood.MATRICES, "dice_std"):
+        assert found[name].dims == (*dims, "test")
+    for name in WITH_INTERVALS:
+        assert found[f"{name}_interval"].dims == (*found[name].dims, "bound")
+        assert "90%" in found[f"{name}_interval"].attrs["long_name"]
+        assert "5 draws" in found[f"{name}_interval"].attrs["method"]
+    assert found.bound.values.tolist() == ["low", "high"]
+    assert all(v.attrs["units"] == "1" for v in found.data_vars.values())
+    assert found.train_defocus_nm.attrs["units"] == "nm"
+    assert "replica" not in found.coords
+
+
+def test_progress_wraps_the_groups():
+    seen = []
+    table = make_table(random_dice(2, 1, 1, 2, 1, 2, 2), specimens=("gold", "silver"))
+    ood.metrics(
+        table, make_information(table), 0, progress=lambda g: [seen.append(x) or x for x in g]
+    )
+    assert len(seen) == 2
+
+
+# Missing networks
+
+
+def test_missing_replica_is_left_out():
+    D = random_dice(3, 3, 3, 5)
+    D[1, 2] = np.nan
+    found = run(D, draws=50)
+    np.testing.assert_allclose(found.dice, np.nanmean(D, (1, 3)))
+    np.testing.assert_allclose(found.dice_std[1], D[1, :2].mean(2).std(0, ddof=1))
+    for name in WITH_INTERVALS:
+        # Some draws have the missing replica alone: they must not make the interval NaN.
+        assert np.array_equal(
+            np.isfinite(found[f"{name}_interval"]).all("bound"), np.isfinite(found[name])
+        ), name
+
+
+def test_condition_without_networks_is_nan_and_spoils_no_other():
+    D = random_dice(3, 2, 3, 5)
+    whole = run(D, draws=20)
+    D[1] = np.nan
+    found = run(D, draws=20)
+    for name in WITH_INTERVALS:
+        if name != "effective_robustness":
+            assert np.isnan(found[name][1]).all()
+            assert np.isnan(found[f"{name}_interval"][1]).all()
+    for name in ("id", "ood", "worst", "dice", "gap_model"):
+        np.testing.assert_array_equal(found[name][[0, 2]], whole[name][[0, 2]])
+        interval = f"{name}_interval"
+        np.testing.assert_array_equal(found[interval][[0, 2]], whole[interval][[0, 2]])
+    assert np.isnan(found.gap_test[:, 1]).all()
+    np.testing.assert_array_equal(
+        found.gap_test[[0, 2]][:, [0, 2]], whole.gap_test[[0, 2]][:, [0, 2]]
+    )
+
+
+# Bootstrap
+
+
+def test_every_draw_has_as_many_structures_and_replicas_as_there_are():
+    structures = bootstrap.resample(7, 500, 1, "structures")
+    assert structures.shape == (500, 7)
+    assert (structures.sum(1) == 7).all()
+    np.testing.assert_allclose(structures.mean(0), 1, atol=0.2)
+    assert 0.6 < structures.var() < 1.1  # of a multinomial, 1 − 1/n: drawn with replacement
+
+
+def test_draws_are_weighted_means():
+    D = random_dice(2, 3, 4)  # replica, test, structure
+    structures, replicas = bootstrap.resample(4, 6, 1, "s"), bootstrap.resample(2, 6, 1, "r")
+    found = bootstrap.resampled_mean_dice(D, (structures, replicas))
+    for draw in range(6):
+        which = np.repeat(np.arange(4), structures[draw].astype(int))
+        nets = np.repeat(np.arange(2), replicas[draw].astype(int))
+        np.testing.assert_allclose(found[draw], D[nets][:, :, which].mean((0, 2)))
+
+
+def test_intervals_contain_the_estimate():
+    found = run(random_dice(4, 3, 4, 12), draws=200)
+    for name in ("id", "ood", "near", "far", *ood.MATRICES):
+        low, high = (found[f"{name}_interval"].sel(bound=b) for b in ("low", "high"))
+        there = np.isfinite(found[name])
+        assert there.any()
+        inside = (low <= found[name] + 1e-12) & (found[name] <= high + 1e-12)
+        assert inside.where(there, True).all(), name
+        if name in ("id", "ood", "dice"):
+            assert (low < high).all()
+
+
+def test_intervals_are_percentiles_of_the_draws_that_are_not_nan():
+    samples = np.random.default_rng(0).normal(size=(41, 3, 4))
+    samples[:7, 0, 1] = samples[5, 1] = samples[1:, 2, 0] = samples[:, 2, 3] = np.nan
+    edges = [0.03, 0.5, 1.0]
+    with pytest.warns(RuntimeWarning, match="All-NaN"):
+        expected = np.nanquantile(samples, edges, axis=0)
+    found = bootstrap.percentile_intervals(samples, edges)
+    np.testing.assert_allclose(found, np.moveaxis(expected, 0, -1), rtol=1e-6)
+    assert np.isnan(found[2, 3]).all()
+
+
+def test_no_draws_leave_intervals_out():
+    found = run(MATRIX)
+    assert not [name for name in found.data_vars if name.endswith("_interval")]
+    assert "bound" not in found.coords
+
+
+def width(found, name="dice"):
+    return found[f"{name}_interval"].diff("bound").mean().item()
+
+
+def test_intervals_shrink_with_structures_and_with_replicas():
+    few, more = (run(random_dice(6, 1, 2, n), draws=300) for n in (16, 64))
+    assert width(few) / width(more) == pytest.approx(2, rel=0.2)
+    effect = np.random.default_rng(1).normal(0, 0.1, (6, 32, 1, 1))
+    D = np.round(np.clip(0.6 + effect + np.zeros((6, 32, 2, 3)), 0, 1), 3)
+    assert width(run(D[:, :8], draws=300)) / width(run(D, draws=300)) == pytest.approx(2, rel=0.25)
+
+
+def test_intervals_widen_with_confidence():
+    D = random_dice(3, 1, 3, 20)
+    assert width(run(D, 200, confidence=0.5)) < width(run(D, 200, confidence=0.95)) / 2
+
+
+@pytest.mark.parametrize("replicas", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_intervals_cover_the_truth_as_often_as_they_say(replicas):
+    """Each training condition is a separate study. The true Dice of all of them is 0.6."""
+    studies, structures = 600, 80
+    random = np.random.default_rng(3)
+    D = 0.6 + random.normal(0, 0.08, (studies, 1, 1, structures))
+    if replicas > 1:
+        D = D + random.normal(0, 0.05, (studies, replicas, 1, 1))
+    found = run(np.round(D, 3), 400, ids(studies), ids(1), confidence=0.9)
+    inside = (found.dice_interval[..., 0] <= 0.6) & (found.dice_interval[..., 1] >= 0.6)
+    assert 0.85 < inside.mean().item() < 0.94
+
+
+def test_bootstrap_repeats_by_its_seed():
+    D = random_dice(3, 2, 3, 6)
+    first, again, other = (run(D, 50, seed=s) for s in (1, 1, 2))
+    assert first.identical(again)
+    assert not np.array_equal(first.dice_interval, other.dice_interval)
+    np.testing.assert_array_equal(first.dice, other.dice)
+
+
+def test_threads_change_nothing():
+    D = random_dice(7, 3, 7, 5)
+    xr.testing.assert_identical(run(D, draws=30), run(D, draws=30, threads=3))
+
+
+def test_draws_are_paired_across_conditions():
+    """If two conditions have equal Dice on every structure, every draw has zero difference."""
+    alike = np.broadcast_to(random_dice(1, 1, 1, 8), (3, 3, 3, 8))
+    found = run(alike, draws=100)
+    assert width(found, "dice") > 0.01
+    for name in ("gap_model", "gap_test"):
+        np.testing.assert_allclose(found[f"{name}_interval"], 0, atol=1e-12)
+
+
+def test_replicas_of_different_conditions_are_drawn_independently():
+    """If networks differ only by replica, the gap of a condition to itself is zero in every draw.
+
+    The gap to the networks of another condition is as uncertain as the difference of two means.
+    """
+    replicas = np.linspace(0.3, 0.9, 8).reshape(1, 8, 1, 1)
+    found = run(np.broadcast_to(replicas, (2, 8, 2, 5)), draws=400)
+    np.testing.assert_allclose(found.gap_model_interval, 0, atol=1e-12)
+    assert width(found, "gap_test") > 0
+    one = width(found, "dice")
+    other = found.gap_test_interval.diff("bound").squeeze().values[[0, 1], [1, 0]].mean()
+    assert other == pytest.approx(np.sqrt(2) * one, rel=0.2)
+
+
+def test_constant_gap_is_known_exactly_though_structures_scatter():
+    D = np.repeat(random_dice(1, 1, 1, 8), 2, axis=0) + np.zeros((2, 1, 2, 8))
+    D[:, :, 1] -= 0.25  # the second condition is harder, by the same for every structure
+    found = run(D, draws=100)
+    np.testing.assert_allclose(found.gap_model_interval[0, 1], 0.25, atol=1e-9)
+    np.testing.assert_allclose(found.gap_test_interval[0, 1], 0, atol=1e-9)
+
+
+def test_single_replica_and_structure_have_intervals_of_no_width():
+    found = run(MATRIX, draws=10)
+    np.testing.assert_allclose(found.dice_interval, M[..., None] + np.zeros(2))
+
+
+def test_interval_by_hand():
+    """With two structures of Dice 0.2 and 0.8, the mean of a bootstrap draw is 0.2, 0.5 or 0.8."""
+    D = np.array([0.2, 0.8]).reshape(1, 1, 1, 2)
+    found = run(D, draws=400, confidence=0.95)
+    np.testing.assert_allclose(found.dice_interval.squeeze(), [0.2, 0.8])
+    found = run(D, draws=400, confidence=0.3)  # half of the draws are 0.5
+    np.testing.assert_allclose(found.dice_interval.squeeze(), [0.5, 0.5])
+    weights = bootstrap.resample(2, 400, 0), np.ones((400, 1))
+    means = bootstrap.resampled_mean_dice(D[0], weights)[:, 0]
+    share = Counter(means.round(3).tolist())
+    assert share[0.5] == pytest.approx(200, abs=50)
+
+
+# One replica of several
+
+
+def selected(D, losses):
+    """Return what is selected from Dice (train, replica, test, structure) and from losses.
+
+    The losses have the axes (train, replica).
+    """
+    table = make_table(D)
+    table["val_loss"] = table.val_loss.copy(data=np.reshape(losses, table.val_loss.shape))
+    return ood.selections(table).isel(specimen=0, architecture=0, test_specimen=0)
+
+
+#: Two training conditions, three replicas, two test conditions, two structures.
+CHOICE = np.array(
+    [
+        [[[0.9, 0.7], [0.2, 0.4]], [[0.6, 0.6], [0.9, 0.7]], [[0.1, 0.1], [0.5, 0.5]]],
+        [[[0.3, 0.3], [0.8, 0.6]], [[0.4, 0.2], [0.9, 0.9]], [[0.5, 0.7], [0.6, 0.6]]],
+    ]
+)
+
+
+def test_oracle_is_the_best_replica_under_each_test_condition_by_hand():
+    found = selected(CHOICE, [[0.3, 0.2, 0.9], [0.5, 0.4, 0.1]])
+    np.testing.assert_allclose(found.dice_oracle, [[0.8, 0.8], [0.6, 0.9]])
+    # By validation loss: the second replica of the first condition, the third of the second.
+    np.testing.assert_allclose(found.dice_selected, [[0.6, 0.8], [0.6, 0.6]])
+    assert (found.dice_oracle >= found.dice_selected).all()
+    assert "oracle" in found.dice_oracle.attrs["selection"]
+    assert "validation loss" in found.dice_selected.attrs["selection"]
+
+
+def test_missing_replicas_are_not_chosen():
+    D = CHOICE.copy()
+    D[0, 1] = np.nan
+    D[1] = np.nan
+    found = selected(D, [[0.3, np.nan, 0.9], [np.nan] * 3])
+    np.testing.assert_allclose(found.dice_oracle, [[0.8, 0.5], [np.nan, np.nan]])
+    np.testing.assert_allclose(found.dice_selected, [[0.8, 0.3], [np.nan, np.nan]])
+
+
+def test_selections_of_a_table_on_disk_are_those_of_one_in_memory():
+    table = make_table(CHOICE)
+    xr.testing.assert_identical(ood.selections(table.chunk()), ood.selections(table))
+
+
+def test_selections_are_there_with_several_replicas_only():
+    assert set(ood.SELECTIONS) <= set(run(CHOICE).data_vars)
+    assert not set(ood.SELECTIONS) & set(run(CHOICE[:, :1]).data_vars)
+
+
+def test_summary_shows_the_effect_of_selection_on_the_mean():
+    table = make_table(CHOICE)
+    table["val_loss"] = table.val_loss.copy(
+        data=np.reshape([[0.1, 0.2, 0.9], [0.5, 0.4, 0.1]], table.val_loss.shape)
+    )
+    *_, empty, line = summaries.ood(ood.metrics(table, make_information(table), 0)).splitlines()
+    # M(0, 1) and M(1, 0): of all replicas, of the chosen, of the best.
+    every = (np.mean(CHOICE[0, :, 1]) + np.mean(CHOICE[1, :, 0])) / 2
+    assert empty == ""
+    assert f"the mean Dice is {every:.3f} for all replicas" in line
+    assert f"{(0.3 + 0.6) / 2:.3f} for the replicas with the lowest validation loss" in line
+    assert f"{(0.8 + 0.6) / 2:.3f} for the replicas that are best" in line

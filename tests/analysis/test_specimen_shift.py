@@ -1,0 +1,132 @@
+"""How a different specimen changes a network's Dice, and what correlates with this change."""
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from specimen_pairs import DIMS, DOSE, GRID, SPECIMENS, of_specimens, study
+
+from passband import PassbandError
+from passband.analysis import specimen_shift as structure
+from passband.figures import specimen_shift as figures
+from passband.reports import summaries
+
+
+def of_conditions(a, b, i, j):
+    return 0.02 * np.abs(i - j) + 0 * a
+
+
+def test_a_gap_is_to_the_network_of_the_test_specimen_and_condition():
+    random = np.random.default_rng(1)
+    ood, *_ = study(lambda a, b, i, j: random.random(a.shape))
+    found, M = (of.squeeze("architecture") for of in (structure.gaps(ood), ood.dice))
+    a, b, i, j = "gold", "cubes", GRID[1], GRID[4]
+    expected = M.sel(specimen=b, test_specimen=b, train=j, test=j) - M.sel(
+        specimen=a, test_specimen=b, train=i, test=j
+    )
+    assert float(found.sel(specimen=a, test_specimen=b, train=i, test=j)) == float(expected)
+    assert structure.gaps(ood).dims == DIMS
+
+
+def test_there_is_no_gap_without_a_network_to_compare_with():
+    ood, *_ = study(of_specimens, SPECIMENS[:2], [*SPECIMENS[:2], "platinum"], GRID[:6])
+    found = structure.gaps(ood)
+    assert not found.sel(test_specimen="platinum").count()
+    assert not found.sel(test=GRID[6:]).count()
+    assert found.sel(test_specimen=SPECIMENS[:2], test=GRID[:6]).notnull().all()
+
+
+def test_only_transfer_functions_predict_gaps_of_the_lens():
+    found = structure.explained(*study(of_conditions))
+    rho = found.rho.sel(predictor="overlap_abs")
+    assert float(rho.sel(shift="lens")) > 0.95
+    assert float(found.share.sel(shift="lens", source="conditions")) == pytest.approx(1)
+    assert float(found.share.sel(shift="lens", source="specimens")) < 0.05
+    assert np.isnan(found.rho.sel(shift="structure", predictor="overlap_abs")), "it is constant"
+    assert abs(float(found.rho.sel(shift="lens", predictor="frechet"))) < 0.3
+
+
+def test_other_distances_predict_gaps_of_specimens():
+    found = structure.explained(*study(of_specimens))
+    at = found.sel(shift="structure")
+    assert float(at.rho.sel(predictor="frechet")) > 0.95
+    assert float(at.share.sel(source="specimens")) == pytest.approx(1)
+    assert float(at.share.sel(source="conditions")) < 0.05
+    both = found.sel(shift="both")
+    assert float(both.rho.sel(predictor="frechet")) > 0.95
+    assert abs(float(both.rho.sel(predictor="overlap_abs"))) < 0.2
+    low, high = at.rho_interval.sel(predictor="frechet").values
+    assert low <= float(at.rho.sel(predictor="frechet")) <= high <= 1
+    assert found.rho.sel(predictor="cka").isnull().all()
+
+
+def test_cells_are_of_equal_dose():
+    found = structure.explained(*study(of_conditions), draws=0)
+    pairs = np.equal.outer(DOSE, DOSE).sum()
+    expected = {"lens": 4 * (pairs - 12), "structure": 12 * 12, "both": 12 * (pairs - 12)}
+    assert dict(zip(found["shift"].values, found.cells.values, strict=True)) == expected
+    assert found.rho_interval.isnull().all()
+
+
+def test_correlation_and_interval_are_those_of_resampled_cells():
+    random = np.random.default_rng(2)
+    x, clusters = random.normal(size=200), np.repeat(np.arange(10), 20)
+    y = x + random.normal(size=200) + random.normal(size=10)[clusters]
+    draws = structure.resample(10, 400, 0)
+    rho, low, high = structure._rank_correlation(x, y, clusters, draws)
+    assert rho == pytest.approx(spearmanr(x, y).statistic)
+    again = []
+    for count in draws.astype(int):
+        some = np.repeat(np.arange(200), count[clusters])
+        again.append(spearmanr(x[some], y[some]).statistic)
+    np.testing.assert_allclose([low, high], np.quantile(again, [0.025, 0.975]), atol=0.02)
+
+
+def test_a_specimens_own_weight_counts_where_there_is_one():
+    ood, information, distances = study(of_conditions)
+    without = information.assign(overlap_abs=information.overlap_abs * 0)
+    without.overlap_abs.loc[{"weight": "gold"}] = information.overlap_abs.sel(weight="gold")
+    only_gold = ood.sel(specimen=["gold", "cubes"], test_specimen=["gold", "cubes"])
+    found = structure.explained(only_gold, without, distances, draws=0)
+    # Cubes have no specimen weight, and the flat weight is constant here.
+    whole = structure.explained(only_gold, information, distances, draws=0)
+    pick = {"shift": "lens", "predictor": "overlap_abs"}
+    assert float(whole.rho.sel(pick)) > float(found.rho.sel(pick)) + 0.1
+
+
+def test_share_of_noise_is_none():
+    found = structure.explained(*study(lambda a, b, i, j: 0.0 * a, noise=0.1), draws=0)
+    np.testing.assert_allclose(found.share, 0, atol=0.15)
+
+
+def test_dice_is_of_equal_conditions():
+    found = structure.explained(*study(of_specimens), draws=0)
+    assert found.dice.dims == ("specimen", "test_specimen")
+    np.testing.assert_allclose(np.diag(found.dice), 0.9)
+    assert float(found.dice.sel(specimen="copper", test_specimen="cubes")) == pytest.approx(0.8)
+
+
+def test_one_specimen_has_no_other():
+    with pytest.raises(PassbandError, match="specimens = gold: two or more training specimens"):
+        structure.explained(*study(of_specimens, SPECIMENS[:1]))
+
+
+def test_summary_has_a_row_for_each_predictor_and_source():
+    text = summaries.specimen_shift(structure.explained(*study(of_specimens), draws=50))
+    assert "| ρ of overlap_abs | 0." not in text
+    row = next(line for line in text.splitlines() if line.startswith("| ρ of overlap_abs"))
+    assert row.split(" | ")[2] == "constant"
+    assert "| variance between specimens | " in text
+    assert "100%" in text
+    assert "| cells | 240 | 144 | 720 |" in text
+
+
+def test_figure_shows_dice_correlations_and_shares():
+    drawn = figures.structure(*study(of_specimens), "viridis")
+    matrix, dots, bars = drawn.axes[:3]
+    values = [text.get_text() for text in matrix.texts]
+    assert len(values) == 16
+    assert values[:2] == ["0.90", "0.85"]
+    names = [label.get_text() for label in dots.get_yticklabels()]
+    assert names == ["overlap σ of |T|", "Fréchet"], "those without any correlation are left out"
+    widths = [patch.get_height() for patch in bars.patches]
+    assert max(widths) == pytest.approx(1)

@@ -1,0 +1,483 @@
+"""The table that gathers all records of a study."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from passband.analysis import table
+from passband.grid import AXES, Condition, batches, conditions
+from passband.learning import confidence
+from passband.scores import OUTCOMES, dice
+from passband.storage import DamagedError, StoreError, datasets
+
+AXIS_VALUES = {
+    "defocus_nm": [-5.0, 5.0, 10.0],
+    "cs_um": [1.2],
+    "aperture_mrad": [10.0],
+    "dose_e_per_A2": [100.0],
+}
+TEST_VALUES = AXIS_VALUES | {"cs_um": [0.0, 30.0], "aperture_mrad": [10.0, 18.0]}
+# In the order of values; as strings, negative defocus would come last.
+TRAIN = [condition.id for condition in conditions(AXIS_VALUES)]
+TEST = [condition.id for condition in conditions(TEST_VALUES)]
+SPECIMENS, ARCHITECTURES = ["gold", "amber"], ["unet-resnet18", "compact-w4-d2"]
+REPLICAS = batches(3, 2)
+STRUCTURES = 4
+ATTRS = {"study": "test", "config_digest": "abc"}
+
+
+def write(path, replicas, counts, specimens=SPECIMENS, test=TEST, val_loss=(), best_epoch=()):
+    """Write a record of counts like the workflow's script evaluate.py."""
+    record = xr.Dataset(
+        {
+            "counts": (
+                ("replica", "test_specimen", "test", "structure", "outcome"),
+                counts.astype(np.uint32),
+                {"units": "pixels"},
+            )
+        },
+        coords={
+            "replica": list(replicas),
+            "test_specimen": list(specimens),
+            "test": list(test),
+            "outcome": list(OUTCOMES),
+        },
+    )
+    record["val_loss"] = ("replica", list(val_loss) or [0.5] * len(replicas))
+    record["best_epoch"] = ("replica", list(best_epoch) or [1] * len(replicas))
+    names = zip(("specimen", "architecture", "condition"), Path(path).parts[-4:-1], strict=True)
+    datasets.write(record, path, datasets.RECORD, ATTRS | dict(names))
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """Counts of pixels.
+
+    The axes are specimen, architecture, train, replica, test_specimen, test, structure and outcome.
+    """
+    shape = (2, 2, len(TRAIN), 3, 2, len(TEST), STRUCTURES, 3)
+    return np.random.default_rng(0).integers(0, 10_000, shape)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, truth):
+    """The folder with the records of a whole grid, and the cells of the table.
+
+    The cells have the order of the script aggregate.py.
+    """
+    folder = tmp_path_factory.mktemp("records")
+    cells = []
+    for s, specimen in enumerate(SPECIMENS):
+        for a, architecture in enumerate(ARCHITECTURES):
+            for t, train in enumerate(TRAIN):
+                for batch, replicas in REPLICAS.items():
+                    path = folder / specimen / architecture / train / f"{batch}.zarr.zip"
+                    write(
+                        path,
+                        replicas,
+                        truth[s, a, t, replicas],
+                        val_loss=[0.01 * r + 0.1 * t + s for r in replicas],
+                        best_epoch=[r + 3 * t + 20 * a for r in replicas],
+                    )
+                    cells.append(
+                        table.Cell(specimen, architecture, train, tuple(replicas), str(path))
+                    )
+    return folder, cells
+
+
+@pytest.fixture
+def grid(tmp_path, written):
+    """The cells of 12 records of one specimen, in a copied folder that a test may damage."""
+    folder, cells = written
+    shutil.copytree(folder, tmp_path / "records")
+    return [
+        table.Cell(
+            c.specimen,
+            c.architecture,
+            c.train,
+            c.replicas,
+            c.path.replace(str(folder), str(tmp_path / "records")),
+        )
+        for c in cells
+        if c.specimen == SPECIMENS[0]
+    ]
+
+
+def gather(cells, path, **options):
+    table.aggregate(cells, TEST, SPECIMENS, path, ATTRS, **options)
+    return table.load(path)
+
+
+@pytest.fixture(scope="module")
+def whole(written, tmp_path_factory):
+    return gather(written[1], tmp_path_factory.mktemp("results") / "table.zarr")
+
+
+# A whole grid
+
+
+def test_every_count_is_in_its_place(whole, truth):
+    assert whole.counts.dims == (
+        "specimen",
+        "architecture",
+        "train",
+        "replica",
+        "test_specimen",
+        "test",
+        "structure",
+        "outcome",
+    )
+    np.testing.assert_array_equal(whole.counts, truth)
+
+
+def test_dimensions_are_labelled(whole):
+    assert whole.specimen.values.tolist() == SPECIMENS
+    assert whole.architecture.values.tolist() == ARCHITECTURES
+    assert whole.train.values.tolist() == TRAIN
+    assert whole.replica.values.tolist() == [0, 1, 2]
+    assert whole.test_specimen.values.tolist() == SPECIMENS
+    assert whole.test.values.tolist() == TEST
+    assert whole.outcome.values.tolist() == ["tp", "fp", "fn"]
+
+
+def test_values_are_found_by_label(whole, truth):
+    """As a user would, the test reads the table by labels only."""
+    found = whole.counts.sel(
+        specimen="amber",
+        architecture="unet-resnet18",
+        train=TRAIN[2],
+        replica=2,
+        test_specimen="gold",
+        test=TEST[5],
+        outcome="fn",
+    )
+    np.testing.assert_array_equal(found, truth[1, 0, 2, 2, 0, 5, :, 2])
+
+
+def test_dice_is_the_mean_over_structures(whole, truth):
+    assert whole.dice.dims == whole.counts.dims[:-2]
+    np.testing.assert_allclose(whole.dice, dice(truth).mean(-1), rtol=1e-6)
+    assert "empty" in " ".join(whole.dice.attrs)
+
+
+def test_networks_have_loss_epoch_and_status(whole):
+    dims = ("specimen", "architecture", "train", "replica")
+    assert whole.val_loss.dims == whole.best_epoch.dims == whole.status.dims == dims
+    s, a, t, r = np.ogrid[:2, :2, : len(TRAIN), :3]
+    np.testing.assert_allclose(whole.val_loss, (0.01 * r + 0.1 * t + s) + 0 * a, rtol=1e-6)
+    np.testing.assert_array_equal(whole.best_epoch, r + 3 * t + 20 * a + 0 * s)
+    assert (whole.status == table.STATUS["done"]).all()
+    assert whole.status.attrs["flag_meanings"] == "missing done"
+    assert "lowest validation loss" in whole.best_epoch.attrs["selection"]
+
+
+def test_training_conditions_are_ordered_by_value(grid, tmp_path, truth):
+    shuffled = [grid[i] for i in np.random.default_rng(1).permutation(len(grid))]
+    found = gather(shuffled, tmp_path / "table.zarr")
+    assert found.train.values.tolist() == TRAIN != sorted(TRAIN)
+    np.testing.assert_array_equal(found.counts.sel(architecture=ARCHITECTURES), truth[:1])
+
+
+@pytest.mark.parametrize(("dimension", "ids"), [("train", TRAIN), ("test", TEST)])
+def test_imaging_parameters_are_coordinates_with_units(whole, dimension, ids):
+    for name, axis in AXES.items():
+        coordinate = whole[f"{dimension}_{name}"]
+        assert coordinate.dims == (dimension,)
+        assert coordinate.values.tolist() == [getattr(Condition.parse(id), name) for id in ids]
+        assert coordinate.attrs == {"units": axis.unit, "long_name": axis.label}
+
+
+def test_attributes_say_where_it_is_from(whole):
+    assert whole.attrs.items() >= ATTRS.items()
+    assert whole.attrs["kind"] == datasets.TABLE
+    assert whole.counts.attrs["units"] == "pixels"
+    for name in ("dice", "val_loss", "best_epoch"):
+        assert whole[name].attrs["units"] == "1"
+
+
+def test_table_is_plain_zarr(written, tmp_path):
+    gather(written[1], tmp_path / "table.zarr")
+    found = xr.open_zarr(tmp_path / "table.zarr", consolidated=True)
+    assert np.issubdtype(found.counts.encoding["dtype"], np.unsignedinteger)
+    # A training condition can be read without the others.
+    assert found.counts.encoding["chunks"][:4] == (1, 1, 1, 3)
+    assert [p.name for p in tmp_path.iterdir()] == ["table.zarr"]
+
+
+def test_opening_reads_few_files(written, tmp_path):
+    """The store has no file per value of a coordinate, and no folder per chunk dimension."""
+    gather(written[1], tmp_path / "table.zarr")
+    files = {}
+    for path in (tmp_path / "table.zarr").rglob("*"):
+        if path.is_file() and path.name != "zarr.json":
+            name, _, chunk = path.relative_to(tmp_path / "table.zarr").as_posix().partition("/")
+            assert chunk.count("/") <= 1  # a string coordinate's is c/0
+            files[name] = files.get(name, 0) + 1
+    rows = len(SPECIMENS) * len(ARCHITECTURES) * len(TRAIN)
+    assert {name for name, n in files.items() if n > 1} == {"counts", "dice"}
+    assert files["counts"] == files["dice"] == rows
+
+
+def test_a_table_of_any_size_is_laid_out(tmp_path):
+    """The table of studies/paper.yaml has 288 MB of counts for each 1,000 networks."""
+    axes = {axis: [1.0 + k for k in range(5)] for axis in AXES}
+    test = [condition.id for condition in conditions(axes)]
+    sizes = {
+        "specimen": ["gold"],
+        "architecture": ["unet-resnet18"],
+        "train": test,
+        "replica": list(range(21)),
+        "test_specimen": ["gold"],
+        "test": test,
+        "structure": list(range(32)),
+        "outcome": list(OUTCOMES),
+    }
+    chunks = {"specimen": 1, "architecture": 1, "train": 1}
+    datasets.create(table._template(sizes), tmp_path / "table.zarr", chunks, 2**32 - 1)
+    laid = xr.open_zarr(tmp_path / "table.zarr", consolidated=False)
+    assert laid.counts.shape == (1, 1, 625, 21, 1, 625, 32, 3)
+    assert laid.counts.encoding["chunks"] == (1, 1, 1, 21, 1, 625, 32, 3)
+
+
+def test_threads_change_nothing(written, tmp_path, truth):
+    path = tmp_path / "table.zarr"
+    table.aggregate(written[1], TEST, SPECIMENS, path, ATTRS, threads=4)
+    np.testing.assert_array_equal(table.load(path).counts, truth)
+
+
+def test_an_existing_table_is_replaced(grid, tmp_path, truth):
+    path = tmp_path / "table.zarr"
+    gather(grid[:2], path)
+    np.testing.assert_array_equal(gather(grid, path).counts, truth[:1])
+
+
+# Holes
+
+
+@pytest.mark.parametrize("gone", [0, 5])
+def test_missing_record_is_named(grid, tmp_path, gone):
+    os.unlink(grid[gone].path)
+    with pytest.raises(table.IncompleteError, match=re.escape(grid[gone].path)) as caught:
+        gather(grid, tmp_path / "table.zarr")
+    assert str(caught.value).startswith("1 of 12 records")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "table.zarr").exists()
+
+
+@pytest.mark.parametrize("gone", [[0], [3], [6, 7], [0, 2, 9, 11]])
+def test_missing_networks_are_nan_when_allowed(grid, tmp_path, truth, gone):
+    there, truth = np.ones((1, 2, len(TRAIN), 3), dtype=bool), truth[:1]
+    for k in gone:
+        cell = grid[k]
+        os.unlink(cell.path)
+        there[
+            0,
+            ARCHITECTURES.index(cell.architecture),
+            TRAIN.index(cell.train),
+            list(cell.replicas),
+        ] = False
+    found = gather(grid, tmp_path / "table.zarr", allow_incomplete=True)
+    assert found.sizes["train"] == len(TRAIN)
+    np.testing.assert_array_equal(found.status, np.where(there, 1, 0))
+    for name in ("counts", "dice", "val_loss", "best_epoch"):
+        values = found[name].values
+        assert np.isnan(values[~there]).all(), name
+        assert np.isfinite(values[there]).all(), name
+    np.testing.assert_array_equal(found.counts.values[there], truth[there])
+    np.testing.assert_allclose(found.dice.values[there], dice(truth[there]).mean(-1), rtol=1e-6)
+
+
+def test_grid_without_any_record_is_an_error_even_when_holes_are_allowed(grid, tmp_path):
+    for cell in grid:
+        os.unlink(cell.path)
+    with pytest.raises(table.IncompleteError, match="12 of 12 records"):
+        gather(grid, tmp_path / "table.zarr", allow_incomplete=True)
+    assert not (tmp_path / "table.zarr").exists()
+
+
+# Damage
+
+
+@pytest.mark.parametrize("torn", [0, 7])
+@pytest.mark.parametrize("allow_incomplete", [False, True])
+def test_torn_record_is_named(grid, tmp_path, torn, allow_incomplete):
+    path = grid[torn].path
+    with open(path, "r+b") as file:
+        file.truncate(os.path.getsize(path) // 2)
+    with pytest.raises(StoreError, match=re.escape(path)):
+        gather(grid, tmp_path / "table.zarr", allow_incomplete=allow_incomplete)
+    assert not (tmp_path / "table.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"test": TEST[:-1]},
+        {"test": TEST[::-1]},
+        {"test": [TEST[0].replace("ds000100", "ds000200"), *TEST[1:]]},
+        {"specimens": SPECIMENS[::-1]},
+        {"replicas": [0, 2]},
+    ],
+    ids=["fewer conditions", "another order", "another condition", "specimens", "replicas"],
+)
+def test_record_of_another_study_is_named(grid, tmp_path, change):
+    cell = grid[2]
+    options = {"replicas": cell.replicas, "test": TEST, "specimens": SPECIMENS} | change
+    counts = np.zeros((2, 2, len(options["test"]), STRUCTURES, 3))
+    write(cell.path, counts=counts, **options)
+    words = rf"{re.escape(cell.path)}.*values of .* differ from the study"
+    with pytest.raises(StoreError, match=words):
+        gather(grid, tmp_path / "table.zarr")
+    assert not (tmp_path / "table.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    ("of", "words"),
+    [(2, "condition is"), (6, "architecture is")],
+    ids=["another condition", "another architecture"],
+)
+def test_record_of_another_cell_is_named(grid, tmp_path, of, words):
+    shutil.copy(grid[of].path, grid[0].path)
+    with pytest.raises(DamagedError, match=rf"{re.escape(grid[0].path)}: its {words} '"):
+        gather(grid, tmp_path / "table.zarr")
+
+
+@pytest.mark.parametrize("structures", [1, 3, 5])
+def test_record_of_another_number_of_structures_is_named(grid, tmp_path, structures):
+    write(grid[2].path, grid[2].replicas, np.zeros((2, 2, len(TEST), structures, 3)))
+    with pytest.raises(StoreError, match=rf"{re.escape(grid[2].path)}.*structures"):
+        gather(grid, tmp_path / "table.zarr")
+
+
+def test_store_of_another_kind_is_no_record(grid, tmp_path):
+    datasets.write(xr.Dataset({"a": ("x", [1.0])}), grid[3].path, "exit waves", ATTRS)
+    with pytest.raises(StoreError, match="found exit waves"):
+        gather(grid, tmp_path / "table.zarr")
+
+
+def test_loading_a_file_that_is_no_table(tmp_path):
+    with pytest.raises(StoreError, match="no such store of table"):
+        table.load(tmp_path / "table.zarr")
+    foreign = tmp_path / "foreign.zarr"
+    xr.Dataset({"a": ("x", [1.0])}).to_zarr(foreign, zarr_format=3, consolidated=False)
+    with pytest.raises(StoreError, match=re.escape(str(foreign))):
+        table.load(foreign)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").write_text("no zarr")
+    with pytest.raises(StoreError, match="folder"):
+        table.load(tmp_path / "folder")
+
+
+# Hypercube
+
+
+@pytest.mark.parametrize("dimension", ["train", "test"])
+def test_hypercube_has_an_axis_for_each_parameter(whole, dimension):
+    cube = table.hypercube(whole.dice.load(), dimension)
+    assert dimension not in cube.dims
+    assert [cube.sizes[f"{dimension}_{name}"] for name in AXES] == (
+        [3, 1, 1, 1] if dimension == "train" else [3, 2, 2, 1]
+    )
+    for id in TRAIN if dimension == "train" else TEST:
+        condition = Condition.parse(id)
+        where = {f"{dimension}_{name}": getattr(condition, name) for name in AXES}
+        np.testing.assert_array_equal(
+            cube.sel(where).transpose(*whole.dice.isel({dimension: 0}).dims),
+            whole.dice.sel({dimension: id}),
+        )
+
+
+def test_hypercubes_of_both_dimensions_and_of_a_dataset(whole):
+    part = whole[["dice", "val_loss"]].load()
+    cube = table.hypercube(table.hypercube(part, "train"), "test")
+    assert cube.dice.sizes["test_cs_um"] == 2
+    assert cube.val_loss.sizes["train_defocus_nm"] == 3
+    assert np.isclose(
+        cube.dice.sel(
+            train_defocus_nm=-5, test_cs_um=30, test_defocus_nm=5, test_aperture_mrad=18
+        ).isel(specimen=1, architecture=0, replica=2, test_specimen=1),
+        whole.dice.sel(
+            train=Condition(-5, 1.2, 10, 100).id, test=Condition(5, 30, 18, 100).id
+        ).isel(specimen=1, architecture=0, replica=2, test_specimen=1),
+    ).all()
+
+
+def test_hypercube_keeps_units(whole):
+    cube = table.hypercube(whole.dice, "test")
+    assert {name: cube[f"test_{name}"].attrs.get("units") for name in AXES} == {
+        name: axis.unit for name, axis in AXES.items()
+    }
+
+
+def test_hypercube_is_nan_where_the_grid_has_no_condition(whole):
+    cube = table.hypercube(whole.dice.drop_sel(test=TEST[4]).load(), "test")
+    gap = Condition.parse(TEST[4])
+    where = {f"test_{name}": getattr(gap, name) for name in AXES}
+    assert np.isnan(cube.sel(where)).all()
+    assert np.isnan(cube).sum() == cube.sel(where).size
+
+
+# Means of the sums of confidence
+
+
+@pytest.fixture(scope="module")
+def mixed(written, tmp_path_factory):
+    """Records, their table, and the sums of confidence, which every second record has."""
+    folder = tmp_path_factory.mktemp("mixed")
+    random, cells, made = np.random.default_rng(1), [], {}
+    for number, cell in enumerate(written[1][:6]):
+        record = datasets.read(cell.path, datasets.RECORD)
+        attrs = dict(record.attrs)
+        if number % 2 == 0:
+            sums = confidence.missing(cell.replicas, 2, len(TEST), STRUCTURES)
+            for name in ("confidence", "agreement"):
+                if name in sums:
+                    sums[name].values[:] = random.lognormal(5, 1, sums[name].shape)
+            sums.histogram.values[:] = random.integers(0, 2**16, sums.histogram.shape)
+            sums.confidence.values[0, 1, 2] = np.nan  # a cell of an earlier version
+            record = made[cell] = record.merge(sums)
+        path = str(folder / Path(cell.path).relative_to(written[0]))
+        datasets.write(record, path, datasets.RECORD, attrs)
+        cells.append(table.Cell(cell.specimen, cell.architecture, cell.train, cell.replicas, path))
+    return gather(cells, folder / "table.zarr"), made
+
+
+def test_table_has_the_means_of_the_sums(mixed):
+    found, made = mixed
+    assert found.confidence.dims[-3:] == ("test_specimen", "test", "statistic")
+    assert found.histogram.dtype == np.uint16
+    assert found.confidence.dtype == found.agreement.dtype == np.float32
+    # Batches of replicas 0 and 1, and of replica 2: one pair.
+    assert (found["first"].values.tolist(), found["second"].values.tolist()) == ([0], [1])
+    for cell, record in made.items():
+        place = {"specimen": cell.specimen, "architecture": cell.architecture, "train": cell.train}
+        row = found.sel(place)
+        of = {"replica": list(cell.replicas)}
+        expected = record.confidence.values.astype(float).mean(3)
+        np.testing.assert_allclose(row.confidence.sel(of), expected, rtol=1e-6)
+        assert np.isnan(row.confidence.sel(of).values[0, 1, 2]).all()
+        np.testing.assert_array_equal(row.histogram.sel(of), record.histogram)
+        if "agreement" in record:
+            expected = record.agreement.values.astype(float).mean(3)
+            np.testing.assert_allclose(row.agreement, expected, rtol=1e-6)
+
+
+def test_means_are_missing_where_a_record_has_no_sums(mixed, written):
+    found, made = mixed
+    for cell in written[1][:6]:
+        if cell not in made:
+            row = found.sel(architecture=cell.architecture, train=cell.train)
+            row = row.sel(specimen=cell.specimen, replica=list(cell.replicas))
+            assert np.isnan(row.confidence).all()
+            assert not row.histogram.any()
+            assert not np.isnan(row.counts).any()
+
+
+def test_table_of_old_records_has_no_means(whole):
+    assert {"counts", "dice", "val_loss", "best_epoch", "status"} == set(whole.data_vars)
+    assert "statistic" not in whole.coords

@@ -1,0 +1,221 @@
+"""The command `passband predict`."""
+
+import shutil
+
+import numpy as np
+import pytest
+import tifffile
+from thresholds import CELL, image_of, mask_of_discs, save
+
+from passband import cli
+
+MASK = mask_of_discs((80, 121), (30, 40, 12), (60, 90, 11))
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with a network, a study, images and masks; it is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "two.safetensors", {0: 0.4, 1: 0.6})
+    save(tmp_path / "published/weights.safetensors", {3: 0.5})
+    save(tmp_path / f"results/small/networks/{CELL}/r000-001.safetensors", {0: 0.4, 1: 0.6})
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    for number in range(3):
+        np.save(tmp_path / f"images/{number}.npy", image_of(MASK, number))
+        np.save(tmp_path / f"masks/{number}.npy", MASK)
+    return tmp_path
+
+
+def run(capsys, *words):
+    """Return the command's exit status, and the lines of its output and of its errors."""
+    status = cli.main(["predict", *map(str, words)])
+    captured = capsys.readouterr()
+    return status, captured.out.splitlines(), captured.err.splitlines()
+
+
+PIXEL = ("--pixel-size-A", "0.3")
+
+
+def test_folder_of_images_is_segmented(place, capsys):
+    status, out, err = run(capsys, "two.safetensors", "images", *PIXEL, "--truth", "masks")
+    assert (status, err) == (0, [])
+    assert out[0] == f"network {CELL}/0, pixels of 0.3 Å"
+    assert out[1] == f"network {CELL}/1, pixels of 0.3 Å"
+    assert out[2].startswith(
+        "preparation: hot pixels removed, field of large images flattened, zscore over"
+    )
+    lines = [line for line in out if ": 2 particles, mean diameter 0.68" in line]
+    assert [line.partition(":")[0] for line in lines] == ["0.npy", "1.npy", "2.npy"]
+    assert all("disagreement 0." in line and "Dice 1.000" in line for line in lines)
+    assert out[-2] == "18 files in predictions; first open predictions/0_overlay.png"
+    assert out[-1].startswith("mean Dice 1.000 over")
+    assert out[-1].endswith(" over 3 images")
+    assert len(list((place / "predictions").iterdir())) == 18
+    with tifffile.TiffFile(place / "predictions/1_mask.ome.tif") as file:
+        assert np.mean((file.asarray() > 0) != MASK) < 0.002
+        assert 'PhysicalSizeX="0.03"' in file.ome_metadata
+
+
+def test_one_network_has_no_map_of_disagreement(place, capsys):
+    words = "two.safetensors", "images/0.npy", "--replicas", "1", *PIXEL, "--out", "some/where"
+    status, out, _ = run(capsys, *words)
+    assert status == 0
+    assert out[0] == f"network {CELL}/1, pixels of 0.3 Å"
+    assert "one network: there is no map of the disagreement between networks" in out
+    assert not (place / "some/where/0_disagreement.ome.tif").exists()
+    assert (place / "some/where/0_mask.ome.tif").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "replicas"),
+    [
+        (["published", "images/0.npy"], [3]),
+        (["published/weights.safetensors", "images/0.npy"], [3]),
+        (["--network", "published", "images/0.npy"], [3]),
+        (["--network", "published", "--network", "two.safetensors", "images/0.npy"], [3, 0, 1]),
+        (["small", "images/0.npy", "--network", f"{CELL}/1"], [1]),
+        (["results/small", "images/0.npy", "--network", CELL], [0, 1]),
+        (["small", "images/0.npy", "--network", f"{CELL}/1", "--network", CELL], [1, 0]),
+        (["two.safetensors", "images/0.npy", "--network", f"{CELL}/1"], [1]),
+    ],
+)
+def test_networks_are_named_in_several_ways(place, capsys, words, replicas):
+    status, out, err = run(capsys, *words, *PIXEL)
+    assert (status, err) == (0, [])
+    shown = [line for line in out if line.startswith("network ")]
+    assert shown == [f"network {CELL}/{replica}, pixels of 0.3 Å" for replica in replicas]
+
+
+def test_batch_goes_on_when_a_file_fails(place, capsys):
+    (place / "images/1.npy").write_bytes(b"no array")
+    np.save(place / "images/flat.npy", np.ones((64, 64)))
+    np.save(place / "images/small.npy", np.arange(100.0).reshape(10, 10))
+    np.save(place / "images/four.npy", np.zeros((2, 2, 64, 64)))
+    np.save(place / "images/nan.npy", np.full((64, 64), np.nan))
+    status, out, err = run(capsys, "two.safetensors", "images", *PIXEL)
+    assert status == 1
+    assert [line.partition(":")[0] for line in out if "particles," in line] == ["0.npy", "2.npy"]
+    assert err[0] == "5 of 7 files failed:"
+    assert [line.partition(":")[0] for line in err[1:]] == [
+        f"images/{name}.npy" for name in ("1", "flat", "four", "nan", "small")
+    ]
+    assert len(list((place / "predictions").iterdir())) == 12
+
+
+def test_options_reach_the_segmentation(place, capsys):
+    words = "--no-hot-pixels", "--flat-field", "--adapt", "--tile", "32", "--smallest-nm", "0.7"
+    status, out, _ = run(capsys, "published", "images/0.npy", *PIXEL, *words)
+    assert status == 0
+    assert out[1] == (
+        "preparation: hot pixels kept, field flattened, zscore over the whole image, batch "
+        "statistics of the image, particles of 0.7 nm or more, float32"
+    )
+    assert any(line.startswith("0.npy: 1 particle, mean diameter 0.7") for line in out)
+    status, out, _ = run(capsys, "published", "images/0.npy", *PIXEL, "--normalise", "local")
+    assert "local zscore" in out[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["two.safetensors", "images/0.npy"], "1 of 1 files failed:"),
+        (["two.safetensors", "images/0.npy", "--pixel-size-A", "0"], "--pixel-size-A 0: must be"),
+        (["two.safetensors", "images/0.npy", "--pixel-size-A", "10"], "--pixel-size-A 10: must"),
+        (["none.safetensors", "images/0.npy"], "none.safetensors: there is no such file"),
+        (["nothing", "images/0.npy"], "nothing: no study of this name"),
+        (["two.safetensors"], "no image: give files or folders after the network"),
+        (["two.safetensors", "none.npy"], "none.npy: no such file or folder"),
+        (["two.safetensors", "images", "--out", "images"], "--out = 'images': is the folder of"),
+        (["two.safetensors", "images/0.npy", "--out", "images"], "--out = 'images': is the folder"),
+        (["two.safetensors", "images", "--out", "two.safetensors"], "is a file; give a folder"),
+        (["two.safetensors", "images", "--truth", "none"], "--truth = 'none': there is no such"),
+        (["two.safetensors", "images", "--replicas", "1,x"], "--replicas = '1,x': must be numbers"),
+        (["two.safetensors", "images", "--replicas", "7"], "--replicas = '7': must be numbers"),
+        (["two.safetensors", "images", "--tile", "-3"], "--tile = -3: must be at least 1 pixel"),
+        (["small", "images"], "give the id of a network, such as gold/"),
+        (["small", "images", "--network", "auto"], "--network = 'auto': a network is not"),
+        (["images", "--network", "none"], "none: there is no such file or folder"),
+        (
+            ["small", "images", "--network", f"{CELL}/0", "--network", "published"],
+            "give either ids or paths",
+        ),
+        (["images/0.npy", "images/1.npy"], "images/0.npy: not a whole file of weights"),
+    ],
+)
+def test_mistakes_are_reported_in_one_line(place, capsys, words, line):
+    status, _, err = run(capsys, *words)
+    assert status == 1
+    assert line in err[0]
+    assert len(err) == 1 or line.startswith("1 of 1")
+    assert not (place / "predictions").exists()
+
+
+def test_study_without_networks_is_reported(place, capsys):
+    shutil.rmtree(place / "results/small/networks")
+    status, _, err = run(capsys, "small", "images", "--network", f"{CELL}/0")
+    assert (status, len(err)) == (1, 1)
+    assert "has no finished network; run the study first" in err[0]
+
+
+def test_network_with_vacuum_normalisation_needs_the_dose(place, capsys):
+    save(place / "vacuum.safetensors", {0: 0.4}, normalisation="vacuum")
+    status, _, err = run(capsys, "vacuum.safetensors", "images", *PIXEL)
+    assert (status, len(err)) == (1, 1)
+    assert "needs the dose: give --dose-e-per-A2" in err[0]
+    words = "vacuum.safetensors", "images", *PIXEL, "--dose-e-per-A2", "111"
+    assert run(capsys, *words)[0] == 0
+
+
+def test_options_may_stand_before_the_files(place, capsys):
+    status, out, _ = run(capsys, "published", *PIXEL, "--adapt", "images/0.npy", "images/1.npy")
+    assert status == 0
+    assert "10 files in predictions" in out[-1]
+    with pytest.raises(SystemExit):
+        run(capsys, "published", *PIXEL, "images/0.npy", "--unknown")
+
+
+def test_a_very_narrow_image_is_segmented(place, capsys):
+    np.save("narrow.npy", np.random.default_rng(0).poisson(50, (32, 9000)))
+    status, _, err = run(capsys, "published", "narrow.npy", *PIXEL)
+    assert (status, err) == (0, [])
+
+
+def test_an_unexpected_error_fails_only_its_file(place, capsys, monkeypatch):
+    from passband.micrographs import predictions
+
+    whole = predictions.predict_file
+
+    def predict_file(path, *others):
+        if path.name == "1.npy":
+            raise IndexError("a fault\nin a library")
+        return whole(path, *others)
+
+    monkeypatch.setattr(predictions, "predict_file", predict_file)
+    status, out, err = run(capsys, "published", "images", *PIXEL)
+    assert status == 1
+    assert err == ["1 of 3 files failed:", "images/1.npy: IndexError: a fault in a library"]
+    assert "10 files in predictions" in out[-1]
+
+
+def test_images_are_not_their_own_truth(place, capsys):
+    status, _, err = run(capsys, "published", "images/0.npy", *PIXEL, "--truth", "images")
+    assert status == 1
+    assert err[1] == "images/0.npy: is in the folder of masks images; give another folder"
+
+
+def test_files_of_an_earlier_run_do_not_remain_beside_new_ones(place, capsys):
+    np.save("stack.npy", np.stack([image_of(MASK, k) for k in range(3)]))
+    run(capsys, "two.safetensors", "stack.npy", *PIXEL)
+    assert (place / "predictions/stack_overlay_0002.png").exists()
+    np.save("stack.npy", np.stack([image_of(MASK, k) for k in range(2)]))
+    run(capsys, "published", "stack.npy", *PIXEL)
+    left = {path.name for path in (place / "predictions").iterdir()}
+    assert "stack_overlay_0001.png" in left
+    assert not left & {"stack_overlay_0002.png", "stack_disagreement.ome.tif"}
+
+
+def test_a_study_may_be_given_by_its_file(place, capsys):
+    (place / "config.yaml").write_text("study: {name: small}\n")
+    words = "config.yaml", "images/0.npy", *PIXEL, "--network", f"{CELL}/0"
+    assert run(capsys, *words)[0] == 0

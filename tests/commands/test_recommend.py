@@ -1,0 +1,100 @@
+"""The command ``passband recommend``."""
+
+import json
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from recommended import make_results, make_study
+
+from passband import cli
+
+HERE = ["--defocus-nm", "6", "--cs-um=20", "--aperture-mrad=14", "--dose-e-per-A2=850"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_results(make_study(), tmp_path)
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    status = cli.main(["recommend", *arguments])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_networks_are_printed_in_the_order_of_their_expected_dice(folder, capsys):
+    status, out, err = run(capsys, "known", *HERE, "--top", "3")
+    assert (status, err) == (0, "")
+    assert out.startswith("gold at 6 nm · 20 µm · 14 mrad · 850 e/Å², with the networks of the")
+    assert "\n\ninside this study" in out
+    ranked = [line.split() for line in out.splitlines() if "interpolated" in line]
+    assert [line[0] for line in ranked] == ["1", "2", "3"]
+    assert "df+0005.00" in ranked[0][-1]
+    assert "ds001000.00" in ranked[0][-1]
+    assert "13 more networks: --top 16 prints all." in out
+    assert "nearest tested condition: 5 nm" in out
+    assert "train next: gold, compact-w8-d3" in out
+
+
+def test_a_condition_outside_the_study_is_named_as_such(folder, capsys):
+    status, out, _ = run(capsys, "known", "--defocus-nm", "-10:25", *HERE[2:])
+    assert status == 0
+    assert "outside this study" in out
+    assert "defocus: 15 nm below and 5 nm above the range from 5 to 20 nm" in out
+    assert "worst in the range" in out
+
+
+def test_json_has_networks_and_inside(folder, capsys):
+    status, out, _ = run(capsys, "known", *HERE, "--json")
+    content = json.loads(out)
+    assert status == 0
+    assert content["inside"] is True
+    assert len(content["networks"]) == 16
+    values = [network["dice"]["value"] for network in content["networks"]]
+    assert values == sorted(values, reverse=True)
+    first = content["networks"][0]
+    assert first["dice"]["low"] < first["dice"]["value"] < first["dice"]["high"]
+    assert first["how"] == "interpolated"
+    assert cli.main(["recommend", "known", *HERE, "--json", "--top=2"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["networks"]) == 2
+
+
+def test_the_figure_is_written(folder, capsys):
+    status, _, err = run(capsys, "known", *HERE, "--figure", "map.png")
+    assert (status, err) == (0, "map.png: expected Dice over defocus and dose\n")
+    assert np.ptp(imread(folder / "map.png")[..., :3]) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["known"], "--defocus-nm, --cs-um, --aperture-mrad and --dose-e-per-A2 are missing: a"),
+        (["known", *HERE[2:]], "--defocus-nm is missing: a condition has"),
+        (["known", "--defocus-nm=6nm", *HERE[2:]], "--defocus-nm = '6nm': must be a number in nm"),
+        (["known", "--defocus-nm=9:6", *HERE[2:]], "the range is reversed; write 6:9"),
+        (["known", *HERE, "--specimen=iron"], "--specimen = 'iron': must be one of gold"),
+        (["known", *HERE, "--top=0"], "--top = 0: must be 1 or more"),
+        (["known", *HERE, "--figure=map.jpeg"], "--figure = 'map.jpeg': must end in .png"),
+        (["known", *HERE, "--figure=no/map.png"], "there is no folder no; create it first"),
+        (["known", *HERE, "--check=9"], "--check = 9: cannot be used together with --defocus-nm"),
+        (["known", "--check=0"], "--check = 0: must be between 1 and 10,000"),
+        (["unknown", *HERE], "unknown: no study of this name"),
+    ],
+)
+def test_a_mistake_is_one_line(folder, capsys, arguments, message):
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (1, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_study_without_results_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text(make_study().model_dump_json(), encoding="utf-8")
+    for arguments in (HERE, ["--check=3"]):
+        status, out, err = run(capsys, *arguments)
+        assert (status, out) == (1, "")
+        assert "results/known: the study has no table of results yet; run the study first" in err

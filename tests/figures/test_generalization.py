@@ -1,0 +1,660 @@
+"""The content of figures that are drawn from small synthetic data."""
+
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
+from matplotlib.contour import ContourSet
+from PIL import Image
+from scipy.stats import spearmanr
+
+from passband.figures import ctf as transfer_figures
+from passband.figures import generalization, style
+from passband.figures import images as image_figures
+from passband.grid import AXES, Condition, conditions, coordinates
+from passband.optics import ctf
+
+PALETTE = "viridis"
+GRID = {
+    "defocus_nm": [-10.0, 5.0, 20.0],
+    "cs_um": [1.2, 60.0],
+    "aperture_mrad": [10.0, 15.0],
+    "dose_e_per_A2": [100.0, 1000.0],
+}
+ONE = {axis: values[-1:] for axis, values in GRID.items()}
+DIMS = ("specimen", "architecture", "test_specimen", "train", "test")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _without_a_screen():
+    before = plt.get_backend()
+    plt.switch_backend("Agg")
+    yield
+    plt.switch_backend(before)
+
+
+@pytest.fixture(autouse=True)
+def _drawn_once(monkeypatch):
+    """Draw the whole figure only once.
+
+    To see whether labels overlap, seaborn would draw the whole figure for every heat map.
+    """
+    monkeypatch.setattr("seaborn.matrix._draw_figure", lambda figure: None)
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+def ids(grid):
+    return [condition.id for condition in conditions(grid)]
+
+
+def make_ood(train=GRID, test=None, specimens=("gold",), architectures=("compact-w4-d2",), seed=0):
+    """Return random OOD metrics of two training grids, with the variables that figures read."""
+    train, test = ids(train), ids(test or train)
+    shape = (len(specimens), len(architectures), len(specimens), len(train), len(test))
+    random = np.random.default_rng(seed)
+    return xr.Dataset(
+        {
+            "dice": (DIMS, random.uniform(0, 1, shape)),
+            "gap_test": (DIMS, random.uniform(-1, 1, shape)),
+        },
+        coords={
+            "specimen": list(specimens),
+            "architecture": list(architectures),
+            "test_specimen": list(specimens),
+            "train": train,
+            "test": test,
+            **coordinates(train, "train"),
+            **coordinates(test, "test"),
+        },
+    )
+
+
+def make_information(ood, weights=("flat",), seed=1):
+    random = np.random.default_rng(seed)
+    shape = (len(weights), ood.sizes["train"], ood.sizes["test"])
+    return xr.Dataset(
+        {
+            name: (("weight", "train", "test"), random.uniform(-1, 1, shape))
+            for name in ("overlap", "overlap_abs", "coverage")
+        },
+        coords={"weight": list(weights), "train": ood.train.values, "test": ood.test.values},
+    )
+
+
+def drawn(figure):
+    """Draw a figure in the same way as saving does, so that warnings and errors occur here."""
+    figure.canvas.draw()
+    return figure
+
+
+def panels(figure):
+    """Return a figure's axes, without those of colour bars."""
+    return [ax for ax in figure.axes if ax.get_label() != "<colorbar>"]
+
+
+# Names and files
+
+
+def test_label_has_every_parameter_with_its_unit():
+    condition = Condition(20, 1.2, 18, 400)
+    assert style.condition_label(condition.id) == "20 nm · 1.2 µm · 18 mrad · 400 e/Å²"
+    assert (
+        style.condition_label(Condition(-7.5, 0, 10, 0.5).id)
+        == "-7.5 nm · 0 µm · 10 mrad · 0.5 e/Å²"
+    )
+
+
+def test_save_writes_every_format(tmp_path):
+    figure, ax = plt.subplots(figsize=(2, 1))
+    ax.set_title("a title")
+    paths = [tmp_path / "new" / "a.png", tmp_path / "new" / "a.svg"]
+    style.save(figure, paths, dpi=100)
+    with Image.open(paths[0]) as image:
+        assert image.format == "PNG"
+        assert image.info["dpi"] == pytest.approx((100, 100), abs=0.1)
+    assert paths[1].read_text().startswith("<?xml")
+    assert paths[1].read_text().rstrip().endswith("</svg>")
+    assert sorted(paths[0].parent.iterdir()) == paths
+    assert not plt.get_fignums()
+
+
+def test_save_leaves_no_part_of_a_file_and_keeps_the_old_one(tmp_path, monkeypatch):
+    figure, _ = plt.subplots()
+    (tmp_path / "a.png").write_text("old")
+
+    def torn(path, **options):
+        path.write_text("half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(figure, "savefig", torn)
+    for name in ("a.png", "b.png"):
+        with pytest.raises(OSError, match="disk full"):
+            style.save(figure, [tmp_path / name], 100)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert (tmp_path / "a.png").read_text() == "old"
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [(1, [0]), (4, [0, 1, 2, 3]), (5, [0, 1, 3, 4]), (9, [0, 3, 5, 8])]
+)
+def test_spread_keeps_the_ends(number, shown):
+    assert style.evenly_spaced(list(range(number))[::-1]) == shown
+
+
+# Transfer functions
+
+
+def of_label(ax, label):
+    return [line for line in ax.lines if line.get_label() == label]
+
+
+@pytest.mark.parametrize("grid", [GRID, ONE], ids=["grid", "one condition"])
+def test_ctf_lines_are_the_transfer_and_its_envelope(grid, microscope):
+    figure = drawn(transfer_figures.ctf_curves(conditions(grid), microscope, PALETTE))
+    pairs = [(cs, defocus) for cs in grid["cs_um"] for defocus in grid["defocus_nm"]]
+    assert len(figure.axes) == len(pairs)
+    for ax, (cs, defocus) in zip(figure.axes, pairs, strict=True):
+        assert ax.get_title() == f"defocus {defocus:g} nm, Cs {cs:g} µm"
+        widest = max(grid["aperture_mrad"])
+        optics = microscope.optics(Condition(defocus, cs, widest, 100))
+        for label, function in (("transfer", ctf.transfer), ("envelope", ctf.envelope)):
+            (line,) = of_label(ax, label)
+            q, values = line.get_data()
+            assert q[0] == 0
+            assert q[-1] == pytest.approx(microscope.sampling.cutoff)
+            np.testing.assert_allclose(values, function(optics, q), atol=1e-12)
+            low, high = ax.get_ylim()
+            assert low <= values.min() <= values.max() <= high
+
+
+def test_ctf_has_dotted_lines_where_narrower_apertures_cut(microscope):
+    grid = GRID | {"aperture_mrad": [5.0, 10.0, 15.0]}
+    figure = drawn(transfer_figures.ctf_curves(conditions(grid), microscope, PALETTE))
+    wavelength = ctf.wavelength(300e3)
+    assert figure.axes
+    for ax in figure.axes:
+        dotted = [line for line in ax.lines if line.get_linestyle() == ":"]
+        at = [line.get_xdata()[0] * wavelength * 1e3 for line in dotted]
+        assert at == pytest.approx([5, 10])
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["envelope", "transfer", "narrower aperture"]
+
+
+def test_ctf_of_one_aperture_has_no_dotted_line(microscope):
+    figure = transfer_figures.ctf_curves(
+        conditions(GRID | {"aperture_mrad": [15.0]}), microscope, PALETTE
+    )
+    assert not [line for ax in figure.axes for line in ax.lines if line.get_linestyle() == ":"]
+    assert len(figure.legends[0].get_texts()) == 2
+
+
+def test_ctf_shows_four_of_many_values(microscope):
+    grid = ONE | {"defocus_nm": list(range(-20, 50, 10)), "cs_um": [1, 2, 3, 4, 5]}
+    figure = transfer_figures.ctf_curves(conditions(grid), microscope, PALETTE)
+    assert len(figure.axes) == 16
+    found = [re.findall(r"-?[\d.]+", ax.get_title()) for ax in figure.axes]
+    assert {float(defocus) for defocus, _ in found} == {-20, 0, 20, 40}
+    assert {float(cs) for _, cs in found} == {1, 2, 4, 5}
+
+
+# Matrix
+
+
+def heatmap(ax):
+    (mesh,) = ax.collections
+    return np.ma.filled(mesh.get_array(), np.nan).squeeze()
+
+
+@pytest.mark.parametrize("grid", [GRID, ONE], ids=["grid", "one condition"])
+def test_matrix_shows_dice_and_gap_train_by_test(grid):
+    data = make_ood(grid)
+    left, right = panels(drawn(generalization.matrix(data.transpose(*DIMS[::-1]), PALETTE)))
+    for ax, name in ((left, "dice"), (right, "gap_test")):
+        expected = data[name].isel(specimen=0, architecture=0, test_specimen=0)
+        np.testing.assert_array_equal(heatmap(ax), expected.values.squeeze())
+        assert ax.get_xlabel() == "tested under"
+    assert left.get_ylabel() == "trained under"
+    assert left.collections[0].get_clim() == (0, 1)
+    assert right.collections[0].get_clim() == (-1, 1)
+    assert left.get_title("left") == "compact-w4-d2, gold"
+
+
+def test_matrix_leaves_missing_cells_blank():
+    data = make_ood(ONE | {"defocus_nm": [5.0, 10.0]})
+    data.dice[..., 1, :] = np.nan
+    data.gap_test[:] = np.nan
+    left, right = panels(drawn(generalization.matrix(data, PALETTE)))
+    assert np.isnan(heatmap(left)).tolist() == [[False, False], [True, True]]
+    assert np.isnan(heatmap(right)).all()
+
+
+@pytest.mark.parametrize(("number", "named"), [(36, True), (37, False)])
+def test_matrix_names_up_to_36_conditions(number, named):
+    test = ONE | {"defocus_nm": list(range(number))}
+    data = make_ood(ONE | {"defocus_nm": [5, 20]}, test)
+    left, right = panels(drawn(generalization.matrix(data, PALETTE)))
+    expected = [style.condition_label(id) for id in data.test.values] if named else []
+    for ax in (left, right):
+        assert [text.get_text() for text in ax.get_xticklabels()] == expected
+    expected = [style.condition_label(id) for id in data.train.values] if named else []
+    assert [text.get_text() for text in left.get_yticklabels()] == expected
+    assert not right.get_yticklabels()
+    assert heatmap(left).shape == (2, number)
+
+
+def test_matrix_has_a_row_for_each_specimen_architecture_and_test_specimen():
+    grid = ONE | {"defocus_nm": [5.0, 10.0]}
+    for options, rows in (
+        ({"architectures": ("a", "b")}, ["a, gold", "b, gold"]),
+        (
+            {"specimens": ("gold", "silver"), "architectures": ("a",)},
+            ["a, gold", "a, gold → silver", "a, silver → gold", "a, silver"],
+        ),
+    ):
+        data = make_ood(grid, **options)
+        axes = panels(generalization.matrix(data, PALETTE))
+        assert [ax.get_title("left") for ax in axes[::2]] == rows
+    cross = data.sel(specimen="silver", architecture="a", test_specimen="gold")
+    np.testing.assert_array_equal(heatmap(axes[4]), cross.dice)
+    np.testing.assert_array_equal(heatmap(axes[5]), cross.gap_test)
+
+
+# Dice over information metrics
+
+METRICS = ("overlap", "overlap_abs", "coverage")
+
+
+def points(ax):
+    (found,) = (c for c in ax.collections if isinstance(c, PathCollection))
+    return found.get_offsets()
+
+
+def rhos(figure):
+    """Return Spearman's ρ with the axes (weights, all pairs or pairs of equal dose, metrics)."""
+    return np.reshape([c.get_offsets()[:, 0] for c in figure.axes[0].collections], (-1, 2, 3))
+
+
+def test_metrics_are_pairs_of_different_conditions_that_exist():
+    data = make_ood()
+    data.dice[..., 1, 2:4] = np.nan  # two pairs of different conditions
+    information = make_information(data, ("flat", "gold"))
+    figure = drawn(generalization.metrics(data, information, PALETTE))
+    assert len(figure.axes) == 3
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [*METRICS]
+    M = data.dice.squeeze().values
+    n = len(M)
+    good = np.isfinite(M) & ~np.eye(n, dtype=bool)
+    same = (data.train_dose_e_per_A2.values[:, None] == data.test_dose_e_per_A2.values) & good
+    assert good.sum() == n * n - n - 2
+    for ax, weight, found in zip(figure.axes[1:], ("flat", "gold"), rhos(figure), strict=True):
+        of = information.sel(weight=weight)
+        for pairs, row in zip((good, same), found, strict=True):
+            expected = [spearmanr(of[name].values[pairs], M[pairs]).statistic for name in METRICS]
+            np.testing.assert_allclose(row, expected)
+        best = METRICS[np.abs(found[0]).argmax()]
+        assert ax.get_xlabel() == best
+        shown = points(ax)
+        assert len(shown) == good.sum()
+        expected = np.stack([of[best].values[good], M[good]], axis=1)
+        np.testing.assert_allclose(shown[np.lexsort(shown.T)], expected[np.lexsort(expected.T)])
+        every, equal = found[:, np.abs(found[0]).argmax()]
+        assert ax.get_title() == f"weight {weight}, ρ = {every:.2f},\nρ at equal dose = {equal:.2f}"
+
+
+def test_metrics_are_all_that_compare_pairs_with_their_units():
+    data = make_ood()
+    information = make_information(data)
+    information["transfer_train"] = ("weight", "train"), np.ones((1, data.sizes["train"]))
+    bits = information.coverage.copy(data=data.dice.squeeze().values[None])
+    information["shared_capacity"] = bits.assign_attrs(units="bits/Å²")
+    figure = drawn(generalization.metrics(data, information, PALETTE))
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert names == [*METRICS, "shared_capacity"]
+    assert figure.axes[1].get_xlabel() == "shared_capacity (bits/Å²)"
+    assert figure.axes[1].get_title().startswith("weight flat, ρ = 1.00")
+
+
+def test_metrics_colour_by_dose():
+    grid = ONE | {"defocus_nm": [5.0, 10.0], "dose_e_per_A2": [0.3, 3, 30]}  # 0.3/3 is not 3/30
+    data = make_ood(grid)
+    figure = drawn(generalization.metrics(data, make_information(data), PALETTE))
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "dose, test / train"
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["0.01", "0.1", "1", "10", "100"]
+    assert not figure.axes[1].get_legend()
+
+
+def test_metrics_of_many_doses_have_a_scale_instead_of_names():
+    data = make_ood(ONE | {"dose_e_per_A2": [100, 250, 550, 1200]})
+    figure = drawn(generalization.metrics(data, make_information(data), PALETTE))
+    assert figure.legends[0].get_title().get_text() == "log₁₀ of dose, test / train"
+    assert len(points(figure.axes[1])) == 12
+    assert "at equal dose = nan" in figure.axes[1].get_title()
+
+
+def test_metrics_meet_dice_by_name_not_by_place():
+    data = make_ood()
+    information = make_information(data)
+    turned = information.isel(train=slice(None, None, -1)).transpose("test", "train", "weight")
+    found = [rhos(generalization.metrics(data, i, PALETTE)) for i in (information, turned)]
+    np.testing.assert_array_equal(*found)
+
+
+def test_metrics_of_constant_dice_have_no_correlation():
+    data = make_ood()
+    data.dice[:] = 0.5
+    figure = drawn(generalization.metrics(data, make_information(data), PALETTE))
+    assert figure.axes[1].get_title() == "weight flat, ρ = nan,\nρ at equal dose = nan"
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["one condition", "nothing"])
+def test_metrics_without_pairs_are_empty(missing):
+    data = make_ood(GRID if missing else ONE)
+    if missing:
+        data.dice[:] = np.nan
+    figure = drawn(generalization.metrics(data, make_information(data), PALETTE))
+    assert not sum(len(c.get_offsets()) for c in figure.axes[1].collections)
+    assert "ρ = nan" in figure.axes[1].get_title()
+
+
+def test_metrics_weighted_by_a_specimen_are_of_its_networks():
+    data = make_ood(specimens=("gold", "silver"))
+    information = make_information(data, ("flat", "gold", "silver"))
+    figure = drawn(generalization.metrics(data, information, PALETTE))
+    pairs = 24 * 23
+    assert [len(points(ax)) for ax in figure.axes[1:]] == [2 * pairs, pairs, pairs]
+    M = data.dice.sel(specimen="silver", test_specimen="silver").squeeze().values
+    other = ~np.eye(24, dtype=bool)
+    x = information.overlap.sel(weight="silver").values
+    assert rhos(figure)[2, 0, 0] == pytest.approx(spearmanr(x[other], M[other]).statistic)
+
+
+# Decay
+
+
+def lines(ax):
+    """Return the (x, y) of each training value's line, by the labels in the legend."""
+    found = [line for line in ax.lines if len(line.get_xdata())]
+    names = [float(text.get_text()) for text in ax.get_legend().get_texts()]
+    return dict(zip(names, (np.transpose(line.get_data()) for line in found), strict=True))
+
+
+def circles(ax):
+    (found,) = (c for c in ax.collections if isinstance(c, PathCollection))
+    at = found.get_offsets()
+    edges = np.resize(found.get_edgecolor(), (len(at), 4))
+    return {float(x): (y, edge) for (x, y), edge in zip(at, edges, strict=True)}
+
+
+def mean_over_matching(data, axis, train, test):
+    """Return M, averaged over specimens, architectures and pairs of equal values."""
+    total = []
+    for i, a in enumerate(map(Condition.parse, data.train.values)):
+        for j, b in enumerate(map(Condition.parse, data.test.values)):
+            alike = all(getattr(a, o) == getattr(b, o) for o in AXES if o != axis)
+            if alike and (getattr(a, axis), getattr(b, axis)) == (train, test):
+                for k in range(data.sizes["specimen"]):  # on the specimen it was trained on
+                    total += [*data.dice[k, :, k, i, j].values]
+    return np.nanmean(total)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"specimens": ("gold", "silver"), "architectures": ("a", "b")},
+        {"test": GRID | {"defocus_nm": [-10.0, 0.0, 20.0], "dose_e_per_A2": [100.0, 1000, 9000]}},
+    ],
+    ids=["grid", "specimens", "test grid"],
+)
+def test_decay_is_the_mean_over_pairs_that_share_the_rest(options):
+    data = make_ood(**options)
+    data.dice[..., 0, 0] = np.nan
+    figure = drawn(generalization.decay(data, PALETTE))
+    assert len(figure.axes) == 4
+    visible = [ax.get_ylabel() for ax in figure.axes if ax.yaxis.label.get_visible()]
+    assert visible == ["mean Dice"]
+    for ax, axis in zip(figure.axes, AXES.values(), strict=True):
+        assert ax.get_xlabel() == f"test {axis.label} ({axis.unit})"
+        train, test = (sorted({*data[f"{d}_{axis.name}"].values}) for d in ("train", "test"))
+        found = lines(ax)
+        assert list(found) == train
+        for value, line in found.items():
+            assert line[:, 0].tolist() == test
+            expected = [mean_over_matching(data, axis.name, value, t) for t in test]
+            np.testing.assert_allclose(line[:, 1], expected)
+        rings = circles(ax)
+        assert list(rings) == [value for value in train if value in test]
+        colour = dict(zip(train, [line.get_color() for line in ax.lines], strict=False))
+        for value, (y, edge) in rings.items():
+            assert y == pytest.approx(mean_over_matching(data, axis.name, value, value))
+            assert edge[:3] == pytest.approx(colour[value])
+
+
+def test_decay_axis_is_logarithmic_over_a_wide_positive_range():
+    figure = drawn(generalization.decay(make_ood(), PALETTE))
+    assert [ax.get_xscale() for ax in figure.axes] == ["linear", "log", "linear", "log"]
+    ticks = [[text.get_text() for text in ax.get_xticklabels()] for ax in figure.axes]
+    assert ticks == [["-10", "5", "20"], ["1.2", "60"], ["10", "15"], ["100", "1000"]]
+
+
+def test_decay_of_one_condition_is_a_point_in_each_panel():
+    data = make_ood(ONE)
+    figure = drawn(generalization.decay(data, PALETTE))
+    for ax, values in zip(figure.axes, ONE.values(), strict=True):
+        assert {value: y for value, (y, _) in circles(ax).items()} == {values[0]: data.dice.item()}
+
+
+def test_decay_draws_six_of_many_training_values():
+    data = make_ood(ONE | {"defocus_nm": list(range(-40, 50, 10))})
+    ax = generalization.decay(data, PALETTE).axes[0]
+    assert list(lines(ax)) == [-40, -20, -10, 10, 20, 40]
+    assert all(len(line) == 9 for line in lines(ax).values())
+
+
+@pytest.mark.parametrize("why", ["missing", "apart"])
+def test_decay_without_pairs_is_empty(why):
+    if why == "missing":
+        data = make_ood()
+        data.dice[:] = np.nan
+    else:  # no two conditions share three parameters
+        data = make_ood(ONE, {axis: [2 * values[0]] for axis, values in ONE.items()})
+    figure = drawn(generalization.decay(data, PALETTE))
+    assert not [line for ax in figure.axes for line in ax.lines if len(line.get_xdata())]
+
+
+# Examples
+
+PX = 32
+
+
+def make_examples():
+    """Two structures, a disc and an empty one; predictions are right, missing, or everywhere."""
+    x = np.arange(PX)
+    disc = np.hypot(x[:, None] - 10, x[None, :] - 20) < 6
+    masks = np.stack([disc, np.zeros_like(disc)]).astype(float)
+    train, other = Condition(5, 1.2, 15, 1000).id, Condition(20, 60, 15, 100).id
+    random = np.random.default_rng(0)
+    images = {id: random.poisson(50, (2, PX, PX)) for id in (train, other)}
+    predictions = {
+        train: np.stack([disc, ~disc]),
+        other: np.stack([np.zeros_like(disc), np.ones_like(disc)]),
+    }
+    scores = {train: np.array([1.0, 0.126]), other: np.array([0.0, 0.5])}
+    return {
+        "images": images,
+        "predictions": predictions,
+        "masks": masks,
+        "scores": scores,
+        "train": train,
+        "pixel_size_A": 0.5,
+    }
+
+
+def outlines(ax):
+    named = {style.TRUTH: "truth", style.OWN: "own", style.OTHER: "other"}
+    found = [c.get_edgecolor()[0] for c in ax.collections if isinstance(c, ContourSet)]
+    return [named[to_hex(colour)] for colour in found]
+
+
+def test_examples_outline_truth_and_prediction_where_there_is_one():
+    figure = drawn(image_figures.examples(**make_examples()))
+    first, second, third, fourth = figure.axes  # rows are structures, columns conditions
+    assert outlines(first) == ["truth", "own"]
+    assert outlines(second) == ["truth"]  # nothing predicted
+    assert outlines(third) == ["own"]  # nothing there
+    assert outlines(fourth) == []  # nothing there, everything predicted
+
+
+def test_examples_outlines_lie_on_the_particle():
+    given = make_examples()
+    ax = image_figures.examples(**given).axes[0]
+    drawn_contours = [c for c in ax.collections if isinstance(c, ContourSet)]
+    assert len(drawn_contours) == 2  # the truth, and the network's own
+    for contours in drawn_contours:
+        (path,) = contours.get_paths()
+        centre = (path.vertices.min(0) + path.vertices.max(0)) / 2
+        assert centre == pytest.approx([10.5 * 0.05, 20.5 * 0.05], abs=0.05)  # nm
+        assert np.ptp(path.vertices, axis=0) == pytest.approx([0.6, 0.6], abs=0.1)
+
+
+def test_examples_show_each_image_with_its_score():
+    given = make_examples()
+    figure = drawn(image_figures.examples(**given))
+    shown = [(id, n) for n in range(2) for id in given["images"]]
+    for ax, (id, n) in zip(figure.axes, shown, strict=True):
+        (image,) = ax.images
+        np.testing.assert_array_equal(image.get_array(), given["images"][id][n].T)
+        assert image.get_extent() == [0, 1.6, 0, 1.6]
+        assert (*ax.get_xlim(), *ax.get_ylim()) == pytest.approx((0, 1.6, 0, 1.6))
+        assert f"Dice {given['scores'][id][n]:.2f}" in [text.get_text() for text in ax.texts]
+    titles = [ax.get_title() for ax in figure.axes[:2]]
+    assert titles == [
+        "training condition\n5 nm · 1.2 µm · 15 mrad\n1000 e/Å²",
+        "other condition\n20 nm · 60 µm · 15 mrad\n100 e/Å²",
+    ]
+
+
+def test_examples_scale_bar_is_as_long_as_it_says():
+    given = make_examples()
+    figure = image_figures.examples(**given | {"pixel_size_A": 2.0})  # a field of 6.4 nm
+    with_bar = [ax for ax in figure.axes if ax.lines]
+    assert with_bar == [figure.axes[2]]
+    (bar,) = with_bar[0].lines
+    (words,) = (t.get_text() for t in with_bar[0].texts if "nm" in t.get_text())
+    assert f"{np.ptp(bar.get_xdata()):g} nm" == words == "2 nm"
+
+
+def test_examples_of_one_structure_one_condition_and_a_constant_image():
+    given = make_examples()
+    train = given["train"]
+    for name in ("images", "predictions", "scores"):
+        given[name] = {train: given[name][train][:1]}
+    given["masks"] = given["masks"][:1]
+    given["images"][train] = np.zeros((1, PX, PX))
+    figure = drawn(image_figures.examples(**given))
+    assert len(figure.axes) == 1
+
+
+# Gallery
+
+
+def test_gallery_has_a_row_for_each_structure_on_common_scales():
+    random = np.random.default_rng(0)
+    instances = np.zeros((3, 2, 16, 16), np.uint8)
+    instances[:2, 0, 4:9, 6:12] = 2
+    instances[0, 1, 7:14, 3:8] = 1  # overlaps the other
+    instances[2] = 1  # no background to compare with, and no outline
+    masks = instances.any(1)
+    potentials = random.uniform(0, 2000, masks.shape)
+    # A phase of 0.3 rad in the particles, whatever that of the whole wave.
+    waves = (1 + 0.1 * masks) * np.exp(1j * (0.3 * masks + np.array([0.1, 2, -3])[:, None, None]))
+    images = random.poisson(50, masks.shape)
+    id = Condition(5, 1.2, 18, 400).id
+    names = ["test 0", "test 1", "test 5"]
+    figure = drawn(
+        image_figures.gallery(potentials, waves, images, instances, "gold", names, id, 2.0)
+    )
+    shown = np.reshape(panels(figure), (3, 5))
+    assert figure.get_suptitle() == f"gold · image at {style.condition_label(id)}"
+    assert [row[0].get_ylabel() for row in shown] == names
+    for row in range(3):
+        potential, amplitude, phase, image, mask = (ax.get_images()[0] for ax in shown[row])
+        np.testing.assert_allclose(potential.get_array(), potentials[row].T / 1e3)
+        np.testing.assert_allclose(amplitude.get_array(), 1 + 0.1 * masks[row].T)
+        expected = 0.3 * masks[row].T if row < 2 else 0
+        np.testing.assert_allclose(phase.get_array(), expected, atol=1e-9)
+        np.testing.assert_array_equal(image.get_array(), images[row].T)
+        np.testing.assert_array_equal(mask.get_array(), masks[row].T)
+        assert shown[row][0].texts[0].get_text() == "1 nm"
+    for column in shown.T:
+        assert len({ax.get_images()[0].get_clim() for ax in column}) == 1
+    assert all(len(ax.get_title()) > 0 for ax in shown[0])
+    plt.close(figure)
+
+
+def test_gallery_outlines_each_particle_in_the_line_of_its_face():
+    instances = np.zeros((1, 2, 16, 16), np.uint8)
+    instances[0, 0, 4:9, 6:12] = 2
+    instances[0, 1, 7:14, 3:8] = 1
+    flat = np.ones((1, 16, 16))
+    id = Condition(5, 1.2, 18, 400).id
+    figure = drawn(
+        image_figures.gallery(flat, flat + 0j, flat, instances, "gold", ["test 0"], id, 0.3)
+    )
+    bottom, top = panels(figure)[-1].collections  # in the order of their numbers
+    for outline, (face, number), dashed in ((top, (0, 2), False), (bottom, (1, 1), True)):
+        assert (outline.get_linestyle()[0][1] is not None) == dashed
+        x, y = np.nonzero(instances[0, face] == number)
+        corners = np.concatenate([path.vertices for path in outline.get_paths()]) / 0.03 - 0.5
+        np.testing.assert_allclose(corners.min(0), [x.min() - 0.5, y.min() - 0.5], atol=1e-6)
+        np.testing.assert_allclose(corners.max(0), [x.max() + 0.5, y.max() + 0.5], atol=1e-6)
+    assert not np.array_equal(top.get_edgecolor(), bottom.get_edgecolor())
+    (legend,) = (ax.get_legend() for ax in figure.axes if ax.get_legend())
+    assert [text.get_text() for text in legend.get_texts()] == list(image_figures.OUTLINES)
+    plt.close(figure)
+
+
+# Masks
+
+
+def test_masks_go_from_atoms_to_instances():
+    instances = np.zeros((2, 20, 20), np.uint8)
+    instances[0, 4:9, 6:12] = 1
+    instances[1, 7:14, 3:8] = 2
+    atoms = np.array([[6.0, 8.0], [5.0, 9.0], [10.0, 5.0], [1.0, 1.0]])
+    figure = drawn(image_figures.masks(atoms, np.array([1, 1, 2, 0]), 1.4, 3.0, instances, 1.0))
+    dots, discs, closed, mask = figure.axes
+    titles = [ax.get_title() for ax in figure.axes]
+    assert "1.40 Å" in titles[1]
+    assert "1.60 Å" in titles[2]
+    for ax, radius in ((dots, 0.35), (discs, 1.4), (closed, 1.4)):
+        carbon, *particles = ax.collections[:3]
+        assert carbon.get_widths() == pytest.approx(0.07)
+        for collection, places in zip(particles, (atoms[:2], atoms[2:3]), strict=True):
+            assert collection.get_widths() == pytest.approx(2 * radius / 10)
+            offsets = collection.get_offsets()
+            assert len(offsets) == 9 * len(places), "the field is periodic"
+            for place in places / 10:
+                assert np.abs(offsets - place).sum(1).min() < 1e-9
+                assert np.abs(offsets - place - [2.0, 0]).sum(1).min() < 1e-9
+    # Pixel i lies at i: the outline runs half a pixel outside the outermost.
+    outline = closed.collections[3].get_paths()
+    corners = np.concatenate([path.vertices for path in outline])
+    np.testing.assert_allclose(corners.min(0), [0.35, 0.55])
+    np.testing.assert_allclose(corners.max(0), [0.85, 1.15])
+    np.testing.assert_array_equal(mask.get_images()[0].get_array(), instances.any(0).T)
+    assert len(mask.collections) == 2
+    plt.close(figure)

@@ -1,0 +1,37 @@
+"""Functions that several tests of the workflow use."""
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from workplace import Workplace
+
+from passband.analysis import table
+
+ROOT = Path(__file__).parents[2]
+
+# The condition whose network is in the figure of examples.
+MIDDLE = "df+0020.00_cs+0001.200_ap016.00_ds001000.00"
+
+SILVER = {"material": "Ag", "diameter_nm": {"mean": 1.3, "max": 1.6}}
+
+FIGURES = ("ctf", "decay", "examples", "matrix", "metrics")
+
+
+def wait(process: subprocess.Popen, until: Callable[[], object], seconds: float = 120) -> object:
+    """Wait while Snakemake runs until a condition is true, and return its value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(FileNotFoundError):  # jobs may delete a file that is being read
+            if found := until():
+                return found
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def counts(place: Workplace) -> np.ndarray:
+    return table.load(place.folder / "results/smallest/table.zarr").counts.values

@@ -1,0 +1,77 @@
+"""A folder in which tests run the workflow as in a clone of the repository."""
+
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.utils import update_config
+
+ROOT = Path(__file__).parents[2]
+SMALLEST = ROOT / "studies" / "smallest.yaml"
+
+
+class Workplace:
+    """A folder that looks like a clone of the repository, with separate results."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (
+            "Snakefile",
+            "config.yaml",
+            "workflow",
+            "studies",
+            "profiles",
+            "envs",
+            "slurm",
+            "Makefile",
+        ):
+            (folder / name).symlink_to(ROOT / name)
+
+    def take(self, folder: Path) -> None:
+        """Copy the results and Snakemake's records from the folder of another workplace."""
+        for name in ("results", ".snakemake"):
+            subprocess.run(["cp", "-a", folder / name, self.folder / name], check=True)
+
+    def study(self, name: str = "study.yaml", **changes: dict) -> str:
+        """Write the smallest study with changed blocks, and return the name of the file."""
+        study = yaml.safe_load(SMALLEST.read_text())
+        update_config(study, changes)  # merges nested blocks
+        (self.folder / name).write_text(yaml.safe_dump(study))
+        return name
+
+    def start(self, *arguments: str, study: str | None = None) -> subprocess.Popen:
+        which = ["--configfile", study] if study else []
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", "--cores", "2", "--nocolor", *arguments, *which],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, study: str | None = None, fails: bool = False) -> str:
+        """Run Snakemake, check its exit status, and return its output."""
+        process = self.start(*arguments, study=study)
+        printed, _ = process.communicate(timeout=500)
+        assert (process.returncode != 0) == fails, printed
+        return printed
+
+    def jobs(self, *arguments: str, study: str | None = None) -> dict[str, int]:
+        """Return the number of jobs of each rule in a dry run's output."""
+        printed = self.run("--quiet", "rules", "--dry-run", *arguments, study=study)
+        stats = printed.partition("Job stats:")[2].partition("\n\n")[0]
+        counts = {m[1]: int(m[2]) for m in re.finditer(r"^(\w+) +(\d+)$", stats, re.M)}
+        counts.pop("total", None)
+        counts.pop("all", None)
+        return counts
+
+
+def cpu_seconds() -> float:
+    """Return the processor time of all child processes so far [s]."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

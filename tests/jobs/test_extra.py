@@ -1,0 +1,311 @@
+"""Tests of finished networks under conditions outside the study's test grid."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from finished_study import small_study, write_finished, write_networks
+
+from passband import PassbandError
+from passband.grid import Condition, conditions
+from passband.imaging.acquisition import Acquisition
+from passband.jobs import extra, extra_jobs, layout
+from passband.learning import devices
+from passband.learning.replicas import TrainedReplicas
+from passband.scores import dice
+from passband.storage import datasets, lease
+
+CONDITIONS = [Condition(12, 5, 15, dose) for dose in (100, 400)]
+IDS = [condition.id for condition in CONDITIONS]
+
+
+@pytest.fixture(scope="module")
+def study():
+    return small_study()
+
+
+@pytest.fixture(scope="module")
+def made(study, tmp_path_factory):
+    """A finished study with two further conditions. Tests must not change the folder."""
+    results = tmp_path_factory.mktemp("made")
+    write_finished(study, results)
+    extra.evaluate_extra(study, results, CONDITIONS)
+    return results
+
+
+@pytest.fixture
+def results(made, tmp_path):
+    """A copy of the finished study with two further conditions, which a test may change."""
+    return shutil.copytree(made, tmp_path / "results")
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """The ids of the conditions whose images are formed."""
+    seen, counts = [], Acquisition.counts
+
+    def watch(self, split, condition, *args, **options):
+        seen.append(condition.id)
+        return counts(self, split, condition, *args, **options)
+
+    monkeypatch.setattr(Acquisition, "counts", watch)
+    return seen
+
+
+def store(study, results, number=0):
+    job = list(layout.training_jobs_of(study))[number]
+    return job, results / job.path(layout.EXTRA)
+
+
+def test_results_are_those_of_the_function_of_the_rule(study, made):
+    found = extra.read_extra(study, made)
+    assert found.dice.dims == (
+        "specimen", "architecture", "train", "replica", "test_specimen", "test"
+    )  # fmt: skip
+    assert found.test.values.tolist() == IDS
+    assert found.test_dose_e_per_A2.values.tolist() == [100, 400]
+    assert not np.isnan(found.counts).any()
+    assert len(np.unique(found.dice)) > 4
+    np.testing.assert_allclose(found.dice, dice(found.counts.values).mean(-1), rtol=1e-6)
+    waves = {"gold": [str(made / path) for path in layout.shards(study, "gold", "test")]}
+    for job in layout.training_jobs_of(study):
+        cell = dict(zip(("specimen", "architecture", "condition"), job.cell, strict=True))
+        trained = TrainedReplicas.load(
+            made / job.path(layout.WEIGHTS), cell, study.microscope, study.study.seed, waves
+        )
+        np.testing.assert_array_equal(
+            found.counts.sel(specimen="gold", architecture=job.architecture, train=job.condition),
+            trained.evaluate(CONDITIONS, 16).counts,
+        )
+
+
+def test_without_results_nothing_is_read(study, tmp_path):
+    assert extra.read_extra(study, tmp_path) is None
+
+
+def test_variables_can_be_chosen(study, made):
+    assert set(extra.read_extra(study, made, ["dice"]).data_vars) == {"dice"}
+
+
+def test_a_second_call_computes_nothing(study, results, computed):
+    times = {path: path.stat().st_mtime_ns for path in results.rglob("*.zarr.zip")}
+    extra.evaluate_extra(study, results, CONDITIONS[::-1])
+    assert computed == []
+    assert times == {path: path.stat().st_mtime_ns for path in results.rglob("*.zarr.zip")}
+
+
+def test_only_new_conditions_are_computed(study, results, computed):
+    before = extra.read_extra(study, results)
+    new = Condition(-3, 5, 12, 250)
+    extra.evaluate_extra(study, results, [CONDITIONS[1], new])
+    assert computed == [new.id] * 2  # two training jobs
+    after = extra.read_extra(study, results)
+    assert after.test.values.tolist() == [new.id, *IDS]
+    assert after.sel(test=IDS).identical(before)
+
+
+def test_networks_that_are_trained_again_lose_their_results(study, results, computed):
+    job, path = store(study, results)
+    write_networks(study, results, job, "again")
+    found = extra.read_extra(study, results)
+    assert np.isnan(found.dice.sel(train=job.condition)).all()
+    assert not np.isnan(found.dice.isel(train=1)).any()
+    extra.evaluate_extra(study, results, CONDITIONS[:1])
+    assert computed == IDS[:1]
+    assert datasets.read(path, datasets.RECORD).test.values.tolist() == IDS[:1]
+    found = extra.read_extra(study, results).dice.sel(train=job.condition)
+    assert np.isnan(found.sel(test=IDS[1])).all()
+    assert not np.isnan(found.sel(test=IDS[0])).any()
+
+
+def test_results_of_other_structures_or_another_lens_are_not_valid(results):
+    for blocks in (
+        {"microscope": {"vibration_A": 0.5}},
+        {"specimens": {"gold": {"diameter_nm": {"mean": 0.6, "min": 0.5, "max": 0.7}}}},
+    ):
+        assert extra.read_extra(small_study(**blocks), results) is None
+    assert extra.read_extra(small_study(training={"epochs": 99}), results) is not None
+
+
+def test_results_stay_valid_on_another_kind_of_device(study, results, computed, monkeypatch):
+    monkeypatch.setattr(devices, "describe", lambda device: "another")
+    extra.evaluate_extra(study, results, [*CONDITIONS, Condition(1, 1, 15, 100)])
+    assert len(computed) == 2
+    attrs = datasets.read(store(study, results)[1], datasets.RECORD).attrs
+    assert "another" in json.loads(attrs["devices"])
+    assert len(json.loads(attrs["devices"])) == 2
+
+
+def test_a_damaged_store_is_set_aside_and_made_again(study, results, computed):
+    before, lines = extra.read_extra(study, results), []
+    _, path = store(study, results)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(PassbandError, match=path.name):
+        extra.read_extra(study, results)
+    extra.evaluate_extra(study, results, CONDITIONS, log=lines.append)
+    assert computed == IDS
+    assert "set aside as r000-001.zarr.zip.damaged" in lines[0]
+    assert len(lines) == 1
+    assert path.with_name(f"{path.name}.damaged").exists()
+    assert extra.read_extra(study, results).identical(before)
+
+
+def test_only_finished_networks_are_tested(study, tmp_path):
+    write_finished(study, tmp_path)
+    job, path = store(study, tmp_path)
+    (tmp_path / job.path(layout.WEIGHTS)).unlink()
+    extra.evaluate_extra(study, tmp_path, CONDITIONS)
+    assert not path.exists()
+    found = extra.read_extra(study, tmp_path).dice
+    assert np.isnan(found.sel(train=job.condition)).all()
+    assert not np.isnan(found.isel(train=1)).any()
+
+
+def test_a_study_without_networks_is_refused(study, tmp_path):
+    with pytest.raises(PassbandError, match="has no finished networks yet") as error:
+        extra.evaluate_extra(study, tmp_path, CONDITIONS)
+    assert "\n" not in str(error.value)
+
+
+def test_a_condition_beyond_the_band_limit_is_refused(study, results, computed):
+    with pytest.raises(PassbandError, match=r"aperture_mrad = 60: must not exceed .* mrad"):
+        extra.evaluate_extra(study, results, [CONDITIONS[0], Condition(5, 1.2, 60, 100)])
+    assert computed == []
+
+
+def test_damaged_networks_do_not_stop_the_others(study, tmp_path):
+    write_finished(study, tmp_path)
+    job, _ = store(study, tmp_path)
+    path = tmp_path / job.path(layout.WEIGHTS)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(PassbandError, match=r"not a whole file .*\(1 of 2 training jobs failed\)"):
+        extra.evaluate_extra(study, tmp_path, CONDITIONS)
+    assert not store(study, tmp_path, 0)[1].exists()
+    assert store(study, tmp_path, 1)[1].exists()
+
+
+def test_missing_exit_waves_are_named(study, tmp_path):
+    write_finished(study, tmp_path)
+    shutil.rmtree(tmp_path / "waves")
+    with pytest.raises(PassbandError, match="waves/gold/test/00000"):
+        extra.evaluate_extra(study, tmp_path, CONDITIONS)
+
+
+def test_an_interruption_keeps_the_finished_jobs(study, tmp_path):
+    write_finished(study, tmp_path)
+
+    def interrupted(jobs):
+        yield jobs[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extra.evaluate_extra(study, tmp_path, CONDITIONS, progress=interrupted)
+    assert store(study, tmp_path, 0)[1].exists()
+    assert not store(study, tmp_path, 1)[1].exists()
+    assert not (tmp_path / layout.EXTRA_LEASE).exists()
+
+
+def test_a_second_process_waits_and_says_so(study, results):
+    code = (
+        "import sys, pathlib; from passband.storage import lease\n"
+        "with lease.held(pathlib.Path(sys.argv[1])):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, results / layout.EXTRA_LEASE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout.readline() == "held\n"
+    lines = []
+    thread = threading.Thread(
+        target=extra.evaluate_extra, args=(study, results, CONDITIONS), kwargs={"log": lines.append}
+    )
+    thread.start()
+    while not lines:
+        time.sleep(0.01)
+    assert len(lines) == 1
+    assert f"waits for another job that does the same work: process {other.pid}" in lines[0]
+    assert thread.is_alive()
+    other.communicate()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_the_number_of_processes_follows_from_the_work(study, monkeypatch):
+    jobs = list(layout.training_jobs_of(study))
+    monkeypatch.setattr(extra_jobs.os, "sched_getaffinity", lambda _: set(range(64)))
+
+    def number(conditions):
+        work = extra_jobs.Work(study, None, tuple(map(str, range(conditions))))
+        return extra_jobs.number_of_processes(work, jobs)
+
+    assert number(10) == 1
+    assert number(10**5) == 2  # as many as training jobs
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_same_results(study, made, tmp_path):
+    write_finished(study, tmp_path)
+    extra.evaluate_extra(study, tmp_path, CONDITIONS, processes=2)
+    assert extra.read_extra(study, tmp_path).identical(extra.read_extra(study, made))
+
+
+def test_conditions_of_the_study_can_be_tested_too(study, results):
+    extra.evaluate_extra(study, results, conditions(study.test_axes))
+    assert len(extra.read_extra(study, results, ["dice"]).test) == 4
+
+
+def test_the_lease_is_given_back(study, results):
+    extra.evaluate_extra(study, results, CONDITIONS)
+    with lease.held(results / layout.EXTRA_LEASE, deadline=0):
+        pass
+
+
+# Sums of confidence
+
+
+def test_sums_of_confidence_are_read_on_request(study, made):
+    found = extra.read_extra(study, made, ["dice", "confidence", "histogram", "agreement"])
+    assert set(found.data_vars) == {"dice", "confidence", "histogram", "agreement"}
+    for job in layout.training_jobs_of(study):
+        record = datasets.read(made / job.path(layout.EXTRA), datasets.RECORD)
+        row = found.sel(specimen="gold", architecture=job.architecture, train=job.condition)
+        np.testing.assert_allclose(row.confidence, record.confidence.mean("structure"), rtol=1e-6)
+        np.testing.assert_allclose(row.agreement, record.agreement.mean("structure"), rtol=1e-6)
+        np.testing.assert_array_equal(row.histogram, record.histogram)
+    assert found["second"].values.tolist() == [1]
+    with pytest.raises(ValueError, match="loss: must be counts, dice, confidence"):
+        extra.read_extra(study, made, ["loss"])
+
+
+def test_confidence_fills_only_what_the_records_lack(study, results, computed):
+    """The first record is of an earlier version, and the second record has all sums."""
+    first, second = layout.training_jobs_of(study)
+    test = [condition.id for condition in study.test_conditions]
+    extra.evaluate_extra(study, results, study.test_conditions)
+    whole = datasets.read(results / first.path(layout.EXTRA), datasets.RECORD).sel(test=test)
+    shutil.rmtree(results / "extra")
+    datasets.write(whole[["counts"]], results / first.path(layout.RECORD), datasets.RECORD, {})
+    datasets.write(whole, results / second.path(layout.RECORD), datasets.RECORD, {})
+    records = {path: path.read_bytes() for path in (results / "records").rglob("*.zip")}
+    computed.clear()
+    extra.evaluate_extra(study, results, [], confidence=True)
+    assert computed == test
+    found = extra.read_extra(study, results, ["confidence"])
+    assert found.test.values.tolist() == test
+    assert not np.isnan(found.confidence.isel(train=0)).any()
+    assert np.isnan(found.confidence.isel(train=1)).all()
+    assert records == {path: path.read_bytes() for path in (results / "records").rglob("*.zip")}
+    # A record with a new test condition has sums for this condition only.
+    whole.confidence.loc[{"test": test[0]}] = np.nan
+    datasets.write(whole, results / second.path(layout.RECORD), datasets.RECORD, {})
+    computed.clear()
+    extra.evaluate_extra(study, results, [], confidence=True)
+    assert computed == test[:1]

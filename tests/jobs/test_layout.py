@@ -1,0 +1,202 @@
+"""The jobs of a study and the names of their files. tests/workflow compares them with real runs."""
+
+import re
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from passband import PassbandError
+from passband.config import FIGURES_OF_PREDICTION, load, validate
+from passband.jobs import layout
+from passband.jobs.tasks import tasks
+
+ROOT = Path(__file__).parents[2]
+SMALLEST = ROOT / "studies" / "smallest.yaml"
+
+
+def changed(**blocks):
+    """Return the smallest study with changed keys."""
+    given = load(SMALLEST).model_dump()
+    for block, keys in blocks.items():
+        given[block] |= keys
+    return validate(given)
+
+
+def test_files_of_a_finished_study_are_those_of_its_jobs():
+    """The finished study is in tests/data. An earlier version of the workflow made its files."""
+    with tarfile.open(ROOT / "tests/data/finished.tar.xz") as archive:
+        names = [name for name in archive.getnames() if "results/smallest/" in name]
+    found = {name.partition("results/smallest/")[2] for name in names}
+    needed = [task for task in tasks(load(SMALLEST)) if task.needed]
+    outputs = {output for task in needed for output in task.outputs}
+    pngs = {path for path in outputs if not path.endswith(".svg")}
+    assert {path for path in outputs if path.startswith(("waves", "networks", "records"))} <= found
+    assert {"table.zarr", "ood.zarr", "information.zarr"} <= outputs & found
+    whole = re.compile(
+        r"(waves|networks|records)/.*(\.zip|\.safetensors)|[a-z]+\.zarr|figures/.+png"
+    )
+    assert {path for path in found if whole.fullmatch(path)} == {
+        path for path in pngs if whole.fullmatch(path)
+    }
+
+
+def test_no_two_jobs_share_a_file():
+    every = list(tasks(changed(study={"replicas": 5, "structures_per_shard": 3})))
+    files = [file for task in every for file in (task.log, *task.outputs)]
+    assert len(files) == len(set(files)) > 50
+
+
+def test_a_training_job_names_its_files():
+    study = changed(study={"replicas": 5, "replicas_per_job": 2})
+    jobs = list(layout.training_jobs_of(study))
+    assert len(jobs) == 4 * 3
+    assert [job.replicas for job in jobs[:3]] == [(0, 1), (2, 3), (4,)]
+    job = jobs[2]
+    assert job.path(layout.RECORD) == (
+        f"records/gold/compact-w4-d2/{job.condition}/r004-004.zarr.zip"
+    )
+    assert job.path(layout.CHECKPOINTS) == (
+        f"checkpoints/gold_compact-w4-d2_{job.condition}_r004-004"
+    )
+    assert layout.TRAINING_JOB.format(**job.wildcards) == "/".join((*job.cell, job.batch))
+
+
+def test_the_last_shard_has_the_rest_of_the_structures():
+    study = changed(study={"structures_per_shard": 5})
+    files = layout.shards(study, "gold", "train")
+    assert files == [f"waves/gold/train/0000{k}.zarr.zip" for k in range(3)]
+    assert layout.structures_of_shard(study, "train", "00000") == [0, 5]
+    assert layout.structures_of_shard(study, "train", "00002") == [10, 12]
+
+
+def test_patterns_match_the_conditions_of_the_grid_alone():
+    study = load(SMALLEST)
+    pattern = re.compile(layout.pattern(study.grid.axes()))
+    ids = [condition.id for condition in study.train_conditions]
+    assert ids
+    assert all(pattern.fullmatch(id) for id in ids)
+    assert not pattern.fullmatch(ids[0].replace("df+0005.00", "df+0006.00"))
+    patterns = layout.wildcard_patterns(study)
+    for task in tasks(study):
+        if task.rule == "train":
+            values = re.fullmatch("logs/train/(.*)/(.*)/(.*)/(.*).log", task.log).groups()
+            for name, value in zip(
+                ("specimen", "architecture", "condition", "batch"), values, strict=True
+            ):
+                assert re.fullmatch(patterns[name], value)
+
+
+def test_patterns_match_the_names_of_the_study_alone():
+    patterns = layout.wildcard_patterns(load(SMALLEST))
+    names = {
+        "specimen": ("gold", "silver"),
+        "split": ("train", "training"),
+        "shard": ("00001", "1"),
+        "architecture": ("compact-w4-d2", "compact-w8-d3"),
+        "batch": ("r000-001", "r000-000"),
+    }
+    assert {*names, "condition"} == set(patterns)
+    for wildcard, (own, other) in names.items():
+        assert re.fullmatch(patterns[wildcard], own)
+        assert not re.fullmatch(patterns[wildcard], other)
+
+
+def test_a_part_of_the_distances_needs_a_specimens_networks_and_those_tested_at_home():
+    given = load(SMALLEST).model_dump()
+    given["specimens"]["silver"] = given["specimens"]["gold"] | {"material": "Ag"}
+    study = validate(given)
+    ids = [condition.id for condition in study.train_conditions]
+    files = layout.compared_networks(study, "gold", "compact-w4-d2", [ids[1]])
+    named = [tuple(file.split("/")[1:4:2]) for file in files]
+    assert named == [*(("gold", id) for id in ids), ("silver", ids[1])]
+    assert {file.split("/")[4] for file in files} == {"r000-001.safetensors"}
+
+
+def test_the_example_is_the_middle_condition_or_the_first_that_is_counted():
+    study = load(SMALLEST)
+    assert layout.example_job(study, lambda path: True).condition == layout.middle_condition(study)
+    last = study.train_conditions[-1].id
+    first = study.train_conditions[0].id
+    assert layout.example_job(study, lambda path: first in path or last in path).condition in (
+        first,
+        layout.middle_condition(study),
+    )
+    assert layout.example_job(study, lambda path: first in path).condition == first
+    assert layout.example_job(study, lambda path: False) is None
+
+
+def test_a_study_without_records_is_refused():
+    study = load(SMALLEST)
+    assert len(layout.counted_records(study, lambda path: True)) == 4
+    with pytest.raises(PassbandError, match="there is no record under results/smallest/records"):
+        layout.counted_records(study, lambda path: False)
+
+
+def test_every_figure_of_the_workflow_is_listed_once():
+    rules = (ROOT / "workflow/rules/figures.smk").read_text()
+    drawn = re.findall(r'^        figure\("(\w+)"\)', rules, re.M)
+    assert sorted(drawn) == sorted(layout.FIGURES)
+    large = changed(grid={"defocus_nm": [5, 10, 15, 20], "cs_um": [1.2, 30, 60]})
+    assert large.predictable
+    on_request = {name for name, figure in layout.FIGURES.items() if figure.on_request}
+    assert set(layout.figures(large, predicted=True)) == set(layout.FIGURES) - on_request
+    few = layout.figures(large, predicted=False, pictured=False)
+    assert set(layout.FIGURES) - on_request - set(few) == {"examples", *FIGURES_OF_PREDICTION}
+
+
+def test_a_holey_study_is_predicted_from_the_conditions_that_have_records():
+    large = changed(
+        study={"allow_incomplete": True},
+        grid={"defocus_nm": [5, 10, 15, 20], "cs_um": [1.2, 30, 60]},
+    )
+    rules = {task.rule for task in tasks(large)}
+    assert "prediction" in rules
+    records = [job.path(layout.RECORD) for job in layout.training_jobs_of(large)]
+    few = {task.rule for task in tasks(large, dict.fromkeys(records[:-1], 1.0))}
+    assert rules - few == {"prediction", *(f"figure_{name}" for name in FIGURES_OF_PREDICTION)}
+
+
+def test_parsing_the_workflow_loads_no_numerical_library():
+    """Every job parses the workflow again."""
+    files = [ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]
+    lines = {
+        line
+        for file in files
+        for line in file.read_text().splitlines()
+        if re.match(r"(from passband[\w.]*|import passband).*", line)
+    }
+    assert len(lines) > 5
+    code = "\n".join([*sorted(lines), "import sys", "print(*sys.modules)"])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "passband.jobs.layout" in loaded
+    heavy = {"torch", "lightning", "xarray", "zarr", "dask", "pandas", "scipy", "ase", "abtem"}
+    assert not (heavy | {"numba", "sklearn", "matplotlib", "threadpoolctl"}) & loaded
+
+
+def test_a_network_s_id_is_parsed_to_its_parts():
+    parts = ("gold", "compact-w8-d3", "df-0005.00_cs+0001.200_ap010.00_ds000100.00", 12)
+    id = layout.network_id(*parts)
+    assert id == "gold/compact-w8-d3/df-0005.00_cs+0001.200_ap010.00_ds000100.00/12"
+    assert layout.parse_network_id(id) == parts
+
+
+@pytest.mark.parametrize(
+    "id",
+    [
+        "",
+        "gold",
+        "gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00",
+        "gold/compact-w8-d3/df+5_cs+0001.200_ap010.00_ds000100.00/0",
+        "gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/00",
+        "gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/-1",
+        "gold//df+0005.00_cs+0001.200_ap010.00_ds000100.00/0",
+        "a/gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0",
+    ],
+)
+def test_a_wrong_id_of_a_network_is_refused(id):
+    with pytest.raises(PassbandError, match="must be SPECIMEN/ARCHITECTURE/CONDITION/REPLICA"):
+        layout.parse_network_id(id)

@@ -1,0 +1,90 @@
+"""How a study is found by its file, its folder of results, or its name."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from passband import PassbandError
+from passband.config import ConfigError, load
+from passband.jobs.locate import locate_results, locate_study
+
+
+@pytest.fixture(autouse=True)
+def checkout(tmp_path, monkeypatch):
+    """A folder with two studies, and with results of one of them."""
+    monkeypatch.chdir(tmp_path)
+    Path("studies").mkdir()
+    Path("config.yaml").write_text("study: {name: demo}\n")
+    Path("studies/mine.yaml").write_text("study: {name: gold}\n")
+    Path("studies/broken.yaml").write_text("study: {name: 3\n")
+    Path("results/demo").mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    "noun", ["config.yaml", "results/demo", "results/demo/", "demo", "./results/../results/demo"]
+)
+def test_file_folder_and_name_are_the_same_study(noun):
+    study, results = locate_study(noun)
+    assert study == load("config.yaml")
+    assert results.resolve() == Path("results/demo").resolve()
+    assert locate_results(noun).samefile("results/demo")
+
+
+def test_a_name_needs_no_results_for_its_study_and_a_results_folder_for_them():
+    assert locate_study("gold") == (load("studies/mine.yaml"), Path("results/gold"))
+    with pytest.raises(PassbandError, match=r"^gold: there is no folder results/gold yet"):
+        locate_results("gold")
+
+
+def test_a_studys_name_has_priority_over_a_folder_of_the_same_name():
+    Path("demo").mkdir()
+    assert locate_study("demo")[1] == Path("results/demo")
+
+
+def test_a_folder_from_anywhere(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    study, results = locate_study(tmp_path / "results" / "demo")
+    assert study.study.name == "demo"
+    assert results == tmp_path / "results" / "demo"
+    monkeypatch.chdir(tmp_path / "results" / "demo")
+    assert locate_study(".")[0].study.name == "demo"
+
+
+def test_an_unknown_study_is_one_line_that_lists_the_studies():
+    with pytest.raises(PassbandError) as caught:
+        locate_study("silver")
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("silver: no study of this name")
+    assert "results/silver" in line
+    assert line.endswith("have demo, gold")
+
+
+@pytest.mark.parametrize("noun", ["studies/none.yaml", "none.yaml", "studies/broken.yaml"])
+def test_an_error_in_a_file_names_the_file(noun):
+    with pytest.raises(ConfigError, match=noun):
+        locate_study(noun)
+
+
+def test_two_files_of_one_name_are_refused_unless_one_of_them_is_given():
+    Path("studies/copy.yaml").write_text("study: {name: demo, seed: 4}\n")
+    for noun in ("demo", "results/demo"):
+        with pytest.raises(
+            PassbandError, match=r"config.yaml and studies/copy.yaml have this name"
+        ):
+            locate_study(noun)
+    assert locate_study("studies/copy.yaml")[0].study.seed == 4
+    assert locate_results("demo") == Path("results/demo")
+
+
+def test_results_without_a_study_file_name_their_study():
+    study = load("config.yaml")
+    Path("config.yaml").unlink()
+    with pytest.raises(PassbandError, match="the results do not name their study"):
+        locate_study("demo")
+    table = Path("results/demo/table.zarr/zarr.json")
+    table.parent.mkdir()
+    table.write_text(json.dumps({"attributes": {"configuration": study.model_dump_json()}}))
+    assert locate_study("demo") == (study, Path("results/demo"))

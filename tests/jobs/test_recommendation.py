@@ -1,0 +1,177 @@
+"""Recommendations from a study's files, with a table of results whose Dice is known."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from recommended import STRUCTURES, make_results, make_study
+from scipy.stats import t
+from toy_networks import true_dice
+
+from passband import PassbandError
+from passband.analysis.profiles import SPECTRUM
+from passband.grid import Condition
+from passband.jobs import layout
+from passband.jobs.recommendation import TestedNetworks, is_allowed, recommend, recommend_from
+from passband.learning import network_files
+from passband.prediction import gaussian_process
+from passband.prediction.asked import Asked
+from passband.storage import datasets
+
+
+def open_(tmp_path, specimen=None, without=0, **options):
+    study = make_study(**options)
+    return TestedNetworks.open(study, make_results(study, tmp_path, without=without), specimen)
+
+
+@pytest.mark.parametrize(
+    ("asked", "best"),
+    [
+        (Condition(6, 20, 14, 850), Condition(5, 1.2, 10, 1000)),
+        (Condition(19, 20, 14, 120), Condition(20, 1.2, 10, 100)),
+    ],
+)
+def test_the_best_network_of_a_finished_study_is_recommended(tmp_path, asked, best):
+    found = recommend_from(open_(tmp_path), Asked.at(asked))
+    *_, condition, replica = layout.parse_network_id(found.networks[0].id)
+    condition = Condition.parse(condition)
+    assert (condition.defocus_nm, condition.dose_e_per_A2) == (best.defocus_nm, best.dose_e_per_A2)
+    assert replica == 0
+    assert len(found.networks) == 16
+    dice = found.networks[0].dice
+    assert dice.value == pytest.approx(true_dice(condition, asked), abs=0.06)
+    assert dice.low < dice.value < dice.high
+    assert found.inside
+    assert found.train_next.gain >= 0
+
+
+def test_a_tested_condition_has_the_measured_mean_and_its_interval(tmp_path):
+    here = Condition(5, 1.2, 10, 100)
+    found = recommend_from(open_(tmp_path), Asked.at(here))
+    assert {network.how for network in found.networks} == {"measured"}
+    assert found.nearest == here.id
+    first = next(n for n in found.networks if here.id in n.id)
+    assert first.dice.value == pytest.approx(0.95, abs=1e-5)
+    deviation = np.std(0.01 * np.linspace(-1, 1, STRUCTURES), ddof=1)
+    half = t.ppf(0.95, STRUCTURES - 1) * deviation / np.sqrt(STRUCTURES)
+    assert first.dice.high - first.dice.value == pytest.approx(half, rel=1e-3)
+
+
+def test_replicas_are_separate_networks(tmp_path):
+    found = recommend_from(open_(tmp_path, replicas=2), Asked.at(Condition(6, 20, 14, 850)))
+    assert len(found.networks) == 32
+    assert {n.id.rsplit("/")[-1] for n in found.networks} == {"0", "1"}
+    assert found.networks[0].id.endswith("/0")  # replica 1 is worse by 0.002
+
+
+def test_the_test_specimen_decides_between_networks_of_several_specimens(tmp_path):
+    study = make_study(specimens=("gold", "silver"))
+    results = make_results(study, tmp_path)
+    with pytest.raises(PassbandError, match="--specimen is missing: must be one of gold, silver"):
+        TestedNetworks.open(study, results)
+    with pytest.raises(PassbandError, match="--specimen = 'iron': must be one of gold, silver"):
+        TestedNetworks.open(study, results, "iron")
+    for name in ("gold", "silver"):
+        tested = TestedNetworks.open(study, results, name)
+        found = recommend_from(tested, Asked.at(Condition(6, 20, 14, 850)))
+        assert len(found.networks) == 32
+        assert found.networks[0].id.startswith(f"{name}/")
+        assert found.specimen == name
+
+
+def test_missing_networks_are_left_out(tmp_path):
+    found = recommend_from(open_(tmp_path, without=10), Asked.at(Condition(6, 20, 14, 850)))
+    assert len(found.networks) == 6
+
+
+def test_a_study_with_too_few_results_is_refused(tmp_path):
+    with pytest.raises(PassbandError, match=r"3 training conditions with results; .* needs 4"):
+        open_(tmp_path, without=13)
+    study = make_study(defocus_nm=[5.0], cs_um=[1.2])
+    study = study.model_copy(update={"test_grid": type(study.test_grid)(dose_e_per_A2=[100.0])})
+    with pytest.raises(PassbandError, match="2 test conditions with results"):
+        TestedNetworks.open(study, make_results(study, tmp_path / "other"))
+    with pytest.raises(PassbandError, match="the study has no table of results yet; run the"):
+        TestedNetworks.open(study, tmp_path / "nothing")
+
+
+def test_the_function_for_python_finds_a_study_by_its_name(tmp_path, monkeypatch):
+    make_results(make_study(), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    words = {"defocus_nm": "5:8", "cs_um": 20, "aperture_mrad": 14, "dose_e_per_A2": 850}
+    found = recommend("known", words)
+    assert found.asked.ranged == ["defocus_nm"]
+    assert recommend("known", Condition(6, 20, 14, 850)).asked.ranged == []
+
+
+def test_a_second_call_fits_nothing_and_gives_the_same_result(tmp_path, monkeypatch):
+    tested = open_(tmp_path)
+    asked = Asked.at(Condition(6, 20, 14, 850))
+    first = recommend_from(tested, asked)
+    (file,) = (tmp_path / "results/known/cache/recommend").iterdir()
+
+    def again():
+        return recommend_from(TestedNetworks.open(tested.study, tested.results), asked)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gaussian_process, "_optimum", None)
+        assert again() == first
+        # With other results, the models are fitted again.
+        changed = TestedNetworks(
+            tested.study,
+            tested.results,
+            "gold",
+            tested.table.assign(dice=tested.table.dice * 0.9),
+            None,
+        )
+        with pytest.raises(TypeError, match="not callable"):
+            recommend_from(changed, asked)
+    file.write_text("damaged")
+    assert again() == first
+    assert file.read_text() != "damaged"
+
+
+def test_a_published_folder_has_one_network(tmp_path, monkeypatch):
+    tested = open_(tmp_path)
+    folder = tmp_path / "published"
+    datasets.write(
+        tested.table.expand_dims("test_specimen").load(),
+        folder / "table.zarr.zip",
+        datasets.TABLE,
+        {},
+    )
+    (tmp_path / "config.yaml").rename(folder / "study.yaml")
+    (folder / "weights.safetensors").touch()
+    every = recommend_from(tested, Asked.at(Condition(6, 20, 14, 850))).networks
+    opened = [SimpleNamespace(id=every[3].id)]
+    monkeypatch.setattr(network_files, "open_networks", lambda source: opened)
+    before = sorted(folder.iterdir())
+    found = recommend(folder, Condition(6, 20, 14, 850))
+    assert found.networks == (every[3],)
+    assert found.train_next is None
+    assert sorted(folder.iterdir()) == before
+    (folder / "table.zarr.zip").unlink()
+    with pytest.raises(PassbandError, match=r"the published folder has no table.zarr.zip"):
+        recommend(folder, Condition(6, 20, 14, 850))
+
+
+def test_the_table_of_a_published_folder_has_the_spectrum(tmp_path):
+    tested = open_(tmp_path)
+    table = tested.table.assign_attrs({SPECTRUM: '{"gold": [[0.0, 1.0], [0.02, 0.01]]}'})
+    q, power = replace(tested, table=table)._mean_spectrum()
+    assert (q.tolist(), power.tolist()) == ([0.0, 1.0], [0.02, 0.01])
+
+
+def test_conditions_without_images_are_not_recommended_for_training(tmp_path):
+    tested = open_(tmp_path)
+    widest = Condition(6, 20, 60, 850)
+    assert not is_allowed(tested.study, widest)
+    found = recommend_from(tested, Asked.at(widest))
+    assert Condition.parse(found.train_next.condition).aperture_mrad < 60
+
+
+def test_a_finer_value_than_the_resolution_is_refused():
+    values = {"cs_um": 1, "aperture_mrad": 10, "dose_e_per_A2": 100}
+    with pytest.raises(PassbandError, match=r"--defocus-nm = '12\.001': is finer than the axis's"):
+        Asked.parse(values | {"defocus_nm": "12.001"})

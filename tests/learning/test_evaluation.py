@@ -1,0 +1,345 @@
+"""The evaluation of networks under test conditions."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from synthetic import weights_metadata
+
+from passband.analysis import table
+from passband.config import Training
+from passband.grid import Condition
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.noise import normalise
+from passband.learning import confidence, devices, evaluation, networks, training
+from passband.scores import STATISTICS, dice
+from passband.storage import NewerError, datasets, integrity
+from passband.storage import weights as files
+
+NAME = "compact-w4-d2"
+CONDITIONS = [
+    Condition(defocus_nm, 1.2, 15, dose) for defocus_nm in (5, 15) for dose in (100, 1000)
+]
+IDS = [condition.id for condition in CONDITIONS]
+
+
+@pytest.fixture(scope="module")
+def splits(make_split):
+    """Two specimens. The images of the second specimen have less contrast."""
+    return {
+        "gold": make_split(5, "test", "gold"),
+        "silver": make_split(5, "test", "silver", phase=0.2),
+    }
+
+
+@pytest.fixture(scope="module")
+def replicas():
+    """Untrained networks whose logits vary, since they have the running means of a few images."""
+    made = {r: networks.build(NAME, seed=r) for r in (3, 8)}
+    for network in made.values():
+        with torch.no_grad():
+            network(torch.randn(8, 1, 32, 32, generator=torch.manual_seed(0)))
+    return made
+
+
+def run(replicas, camera, splits, conditions=CONDITIONS, batch_size=4, **options):
+    return evaluation.evaluate(
+        replicas, camera, splits, conditions, batch_size, "float32", **options
+    )
+
+
+@pytest.fixture(scope="module")
+def record(replicas, camera, splits):
+    return run(replicas, camera, splits)
+
+
+@pytest.fixture
+def formed(monkeypatch):
+    """The specimen and the condition id of each pass of evaluation that forms images."""
+    seen = []
+    counts = Acquisition.counts
+
+    def watch(self, split, condition, draw=0, chunk=64):
+        seen.append((split.names[1], condition.id))
+        return counts(self, split, condition, draw, chunk=chunk)
+
+    monkeypatch.setattr(Acquisition, "counts", watch)
+    return seen
+
+
+# Counts
+
+
+def test_confusion_by_hand():
+    logits = torch.tensor([[3.0, 1.0, -1.0, 2.0, 0.0, -2.0], [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]])
+    masks = torch.tensor([[1.0, 1.0, 1.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
+    counts = evaluation.confusion(logits.reshape(2, 1, 2, 3), masks.reshape(2, 1, 2, 3))
+    assert counts.tolist() == [[2, 1, 2], [0, 6, 0]]  # a logit of 0 is no particle
+    assert counts.dtype == torch.int64
+
+
+def test_confusion_is_that_of_a_loop_over_pixels():
+    random = np.random.default_rng(0)
+    logits, masks = random.normal(size=(3, 1, 9, 9)), random.integers(2, size=(3, 1, 9, 9))
+    expected = [
+        [
+            sum(1 for v, m in zip(image.flat, mask.flat, strict=True) if (v > 0, m) == kind)
+            for kind in ((True, 1), (True, 0), (False, 1))
+        ]
+        for image, mask in zip(logits, masks, strict=True)
+    ]
+    found = evaluation.confusion(torch.tensor(logits), torch.tensor(masks, dtype=torch.float32))
+    assert found.tolist() == expected
+
+
+# Prediction
+
+
+def test_prediction_is_of_a_network_that_does_not_train():
+    network = networks.build(NAME)
+    images = torch.randn(4, 1, 16, 16)
+    whole = evaluation.predict(network, images, "float32")
+    assert not whole.requires_grad
+    one = evaluation.predict(network, images[:1], "float32")
+    torch.testing.assert_close(one, whole[:1])  # no statistics of the batch
+
+
+def test_prediction_does_not_change_the_network():
+    network = networks.build(NAME)
+    state = {name: (t.clone(), t.stride()) for name, t in network.state_dict().items()}
+    evaluation.predict(network, torch.randn(2, 1, 16, 16), "bfloat16")
+    assert network.training
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, state[name][0])
+        assert tensor.stride() == state[name][1]
+
+
+def test_bfloat16_prediction_is_close_and_comes_back_as_float32():
+    images = torch.randn(2, 1, 32, 32)
+    full, half = (
+        evaluation.predict(networks.build(NAME), images, p) for p in ("float32", "bfloat16")
+    )
+    assert half.dtype == full.dtype == torch.float32
+    assert not torch.equal(half, full)
+    torch.testing.assert_close(half, full, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_auto_precision_is_the_devices(monkeypatch, name):
+    images = torch.randn(1, 1, 32, 32)
+    expected = evaluation.predict(networks.build(NAME), images, name)
+    monkeypatch.setattr(devices, "precision", lambda *_: name)
+    assert torch.equal(evaluation.predict(networks.build(NAME), images, "auto"), expected)
+
+
+# Records
+
+
+def test_record_is_labelled(record):
+    assert record.counts.dims == ("replica", "test_specimen", "test", "structure", "outcome")
+    assert record.counts.dtype == np.uint32
+    assert record.counts.attrs["units"] == "pixels"
+    assert record.replica.values.tolist() == [3, 8]
+    assert record.test_specimen.values.tolist() == ["gold", "silver"]
+    assert record.test.values.tolist() == IDS
+    assert record.outcome.values.tolist() == ["tp", "fp", "fn"]
+
+
+@pytest.mark.parametrize("normalisation", ["zscore", "vacuum"])
+def test_record_is_that_of_a_direct_loop(replicas, microscope, splits, normalisation):
+    camera = Acquisition.from_microscope(microscope, normalisation, torch.device("cpu"))
+    record = run(replicas, camera, splits)
+    assert len(np.unique(record.counts.sel(outcome="tp"))) > 20  # networks that see something
+    for r, network in replicas.items():
+        for specimen, split in splits.items():
+            for condition in CONDITIONS:
+                logits = evaluation.predict(network, camera.images(split, condition), "float32")
+                np.testing.assert_array_equal(
+                    record.counts.sel(replica=r, test_specimen=specimen, test=condition.id),
+                    evaluation.confusion(logits, split.masks),
+                )
+
+
+def test_counts_add_up_to_the_masks(record, splits):
+    for specimen, split in splits.items():
+        found = record.counts.sel(test_specimen=specimen, outcome=["tp", "fn"]).sum("outcome")
+        np.testing.assert_array_equal(
+            found, np.broadcast_to(split.masks.sum((1, 2, 3)), found.shape)
+        )
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 5, 64])
+def test_batch_size_changes_nothing(replicas, camera, splits, record, batch_size):
+    other = run(replicas, camera, splits, batch_size=batch_size)
+    assert other.counts.identical(record.counts)
+    # The last bit of a logit depends on the number of images in a forward pass.
+    xr.testing.assert_allclose(other, record, rtol=1e-5, atol=1e-4)
+
+
+def test_order_of_conditions_changes_nothing(replicas, camera, splits, record):
+    other = run(replicas, camera, splits, CONDITIONS[::-1])
+    assert other.test.values.tolist() == IDS[::-1]
+    assert other.sel(test=IDS).identical(record)
+
+
+def test_images_are_formed_once_for_all_networks(replicas, camera, splits, formed):
+    run(replicas, camera, splits)
+    assert sorted(formed) == sorted((s, id) for s in splits for id in IDS)
+
+
+def test_progress_wraps_the_cells(replicas, camera, splits):
+    seen = []
+
+    def progress(items):
+        for item in items:
+            seen.append(item)
+            yield item
+
+    run(replicas, camera, splits, progress=progress)
+    assert len(seen) == len(CONDITIONS) * len(splits)
+
+
+# Records that are there already
+
+
+def test_only_missing_cells_are_computed(replicas, camera, splits, record, formed):
+    known = run(replicas, camera, splits, CONDITIONS[1:3])
+    formed.clear()
+    merged = run(replicas, camera, splits, known=known)
+    assert sorted(formed) == sorted((s, id) for s in splits for id in (IDS[0], IDS[3]))
+    assert merged.identical(record)
+
+
+def test_known_cells_are_kept_unchanged(replicas, camera, splits, record, formed):
+    marked = record.assign(counts=record.counts + np.uint32(1000))
+    taken = run(replicas, camera, splits, known=marked)
+    assert formed == []
+    np.testing.assert_array_equal(taken.counts, marked.counts)
+    fewer = run(replicas, camera, splits, [CONDITIONS[2], CONDITIONS[0]], known=marked)
+    assert formed == []
+    np.testing.assert_array_equal(fewer.counts, marked.counts.sel(test=[IDS[2], IDS[0]]))
+
+
+def test_known_cells_are_found_by_name_when_specimens_change_places(
+    replicas, camera, splits, record
+):
+    turned = dict(reversed(splits.items()))
+    taken = run(dict(reversed(replicas.items())), camera, turned, known=record)
+    assert taken.test_specimen.values.tolist() == ["silver", "gold"]
+    assert taken.replica.values.tolist() == [8, 3]
+    assert taken.sel(record.coords).identical(record)
+
+
+def test_record_survives_the_disk(tmp_path, replicas, camera, splits, record):
+    contexts = dict.fromkeys(splits, "x")
+    attrs = {"contexts": json.dumps(contexts)}
+    datasets.write(record, tmp_path / "record.zarr.zip", datasets.RECORD, attrs)
+    known = table.known(tmp_path / "record.zarr.zip", contexts)
+    assert run(replicas, camera, splits, known=known).identical(record)
+
+
+def test_only_specimens_of_the_same_context_are_known(
+    tmp_path, replicas, camera, splits, record, formed
+):
+    path = tmp_path / "record.zarr.zip"
+    assert table.known(path, {"gold": "x"}) is None
+    datasets.write(
+        record, path, datasets.RECORD, {"contexts": json.dumps({"gold": "x", "silver": "y"})}
+    )
+    assert table.known(path, {"gold": "z", "silver": "z"}) is None
+    known = table.known(path, {"gold": "x", "silver": "z"})
+    assert known.test_specimen.values.tolist() == ["gold"]
+    formed.clear()
+    assert run(replicas, camera, splits, known=known).identical(record)
+    assert sorted(formed) == sorted(("silver", id) for id in IDS)
+    path.write_bytes(path.read_bytes()[:-9])
+    assert table.known(path, {"gold": "x", "silver": "y"}) is None
+
+
+def test_a_record_of_a_newer_format_is_not_written_over(tmp_path, record, monkeypatch):
+    path = tmp_path / "record.zarr.zip"
+    with monkeypatch.context() as patch:
+        patch.setattr(integrity, "FORMAT", 2)
+        datasets.write(record, path, datasets.RECORD, {"contexts": json.dumps({"gold": "x"})})
+    with pytest.raises(NewerError, match="its format is 2"):
+        table.known(path, {"gold": "x"})
+
+
+# Together with training
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_reloaded_network_has_the_validation_dice_of_its_history(
+    tmp_path, make_split, camera, condition, precision
+):
+    train, val = make_split(12, "train"), make_split(6, "val")
+    settings = Training(precision=precision, batch_size=4, epochs=3, learning_rate=0.02)
+    done = training.train(NAME, camera, (train, val), condition, settings, {0: 1})[0]
+    files.save({0: done.weights}, tmp_path / "net.safetensors", weights_metadata(architecture=NAME))
+    weights, _ = networks.load(tmp_path / "net.safetensors")
+    record = evaluation.evaluate(
+        {0: networks.restore(NAME, weights[0])}, camera, {"gold": val}, [condition], 16, precision
+    )
+    tolerance = 1e-6 if precision == "float32" else 0.02
+    assert 0.05 < done.best.val_dice < 1
+    assert dice(record.counts.values).mean() == pytest.approx(done.best.val_dice, abs=tolerance)
+
+
+def test_network_sees_counts_normalised_by_the_conditions_dose(camera, splits, microscope):
+    """Vacuum-normalised images of two doses have the same mean, but their counts have not."""
+    camera = Acquisition.from_microscope(microscope, "vacuum", torch.device("cpu"))
+    seen = {}
+
+    class Probe(torch.nn.Module):
+        def forward(self, images):
+            seen.setdefault("means", []).append(images.mean().item())
+            return images
+
+    evaluation.evaluate(
+        {0: Probe()}, camera, {"gold": splits["gold"]}, CONDITIONS[:2], 64, "float32"
+    )
+    split = splits["gold"]
+    expected = [
+        normalise(next(camera.counts(split, c)), "vacuum", c.dose_e_per_A2 * 0.4**2).mean().item()
+        for c in CONDITIONS[:2]
+    ]
+    assert seen["means"] == pytest.approx(expected)
+    assert abs(expected[0] - expected[1]) < 0.02
+
+
+# Sums of confidence
+
+
+def test_record_has_the_sums_of_each_image(replicas, camera, splits, record):
+    for s, (specimen, split) in enumerate(splits.items()):
+        for k, condition in enumerate(CONDITIONS):
+            images = camera.images(split, condition)
+            logits = [evaluation.predict(n, images, "float32") for n in replicas.values()]
+            made = confidence.confidence(logits)
+            cell = record.sel(test_specimen=specimen, test=condition.id)
+            np.testing.assert_allclose(cell.confidence, made.sums, rtol=1e-5)
+            np.testing.assert_allclose(cell.agreement, made.products, rtol=1e-5)
+            histogram = made.histogram.sum(1).numpy()
+            np.testing.assert_allclose(
+                record.histogram.values[:, s, k] / 65535,
+                histogram / histogram.sum(-1, keepdims=True),
+                atol=1e-3,
+            )
+    assert record.confidence.attrs["statistic"] == " ".join(STATISTICS)
+    assert record.agreement.attrs["pair"] == "3-8"
+
+
+def test_cells_of_an_old_record_keep_their_counts_and_lack_the_sums(
+    replicas, camera, splits, record, formed
+):
+    old = record[["counts"]].sel(test=IDS[1:3])
+    merged = run(replicas, camera, splits, known=old)
+    assert sorted(formed) == sorted((s, id) for s in splits for id in (IDS[0], IDS[3]))
+    assert merged.counts.identical(record.counts)
+    assert np.isnan(merged.confidence.sel(test=IDS[1:3])).all()
+    assert np.isnan(merged.agreement.sel(test=IDS[1:3])).all()
+    assert not merged.histogram.sel(test=IDS[1:3]).any()
+    new = [IDS[0], IDS[3]]
+    assert merged.sel(test=new).identical(record.sel(test=new))

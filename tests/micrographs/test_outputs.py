@@ -1,0 +1,130 @@
+"""Output files of a segmented image."""
+
+import csv
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from thresholds import image_of, mask_of_discs, save
+
+from passband.learning.network_files import open_networks
+from passband.micrographs import outputs, readers
+from passband.micrographs.segmentation import Settings, segment
+
+RAW = Settings(hot_pixels=False, flat_field=False, smallest_nm=0)
+
+
+@pytest.fixture
+def networks(tmp_path):
+    return open_networks(save(tmp_path / "a.safetensors", {0: 0.4, 1: 0.6}))
+
+
+def results(networks, *masks):
+    images = [image_of(mask) for mask in masks]
+    found = [segment(image, 0.25, networks, RAW) for image in images]
+    return [outputs.reduced(image) for image in images], found
+
+
+def test_tiffs_have_the_pixel_size_and_the_values(networks, tmp_path):
+    mask = mask_of_discs((80, 121), (30, 40, 12), (60, 119, 9))
+    shown, (result,) = results(networks, mask)
+    written = outputs.write(shown, [result], tmp_path / "out", "gold")
+    assert sorted(path.name for path in written) == [
+        "gold_disagreement.ome.tif",
+        "gold_instances.ome.tif",
+        "gold_mask.ome.tif",
+        "gold_overlay.png",
+        "gold_particles.csv",
+        "gold_probability.ome.tif",
+    ]
+    expected = {
+        "mask": (np.where(result.mask, 255, 0), np.uint8),
+        "probability": (result.probability, np.float32),
+        "instances": (result.labels, np.uint16),
+        "disagreement": (result.disagreement, np.float32),
+    }
+    for kind, (values, dtype) in expected.items():
+        path = tmp_path / f"out/gold_{kind}.ome.tif"
+        with tifffile.TiffFile(path) as file:
+            assert file.is_ome
+            (series,) = file.series
+            assert (series.axes, series.dtype) == ("YX", dtype)
+            np.testing.assert_array_equal(series.asarray(), values)
+            assert 'PhysicalSizeX="0.025" PhysicalSizeXUnit="nm"' in file.ome_metadata
+        if values.any():
+            assert readers.read(path).pixel_size_A == pytest.approx(0.25)
+
+
+def test_stack_is_a_stack(networks, tmp_path):
+    masks = [mask_of_discs((64, 70), (30, 20 + 10 * k, 9)) for k in range(3)]
+    shown, found = results(networks[:1], *masks)
+    written = outputs.write(shown, found, tmp_path, "stack")
+    assert not (tmp_path / "stack_disagreement.ome.tif").exists()
+    with tifffile.TiffFile(tmp_path / "stack_mask.ome.tif") as file:
+        assert file.series[0].axes == "TYX"
+        np.testing.assert_array_equal(file.series[0].asarray() > 0, [each.mask for each in found])
+    pictures = [path.name for path in written if path.suffix == ".png"]
+    assert pictures == ["stack_overlay.png", "stack_overlay_0001.png", "stack_overlay_0002.png"]
+    with open(tmp_path / "stack_particles.csv", newline="") as file:
+        assert [row["frame"] for row in csv.DictReader(file)] == ["0", "1", "2"]
+
+
+def test_table_has_a_row_for_each_particle(networks, tmp_path):
+    mask = mask_of_discs((80, 121), (30, 40, 12), (60, 119, 9))
+    shown, (result,) = results(networks, mask)
+    outputs.write(shown, [result], tmp_path, "gold")
+    with open(tmp_path / "gold_particles.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == outputs.COLUMNS
+    assert [row["touches_edge"] for row in rows] == ["no", "yes"]
+    for row, particle in zip(rows, result.particles, strict=True):
+        assert int(row["particle"]) == particle.label
+        assert float(row["area_nm2"]) == pytest.approx(particle.area_nm2, rel=1e-5)
+        assert float(row["equivalent_diameter_nm"]) == pytest.approx(particle.diameter_nm, rel=1e-5)
+        assert float(row["x_nm"]) == pytest.approx(particle.x_nm, rel=1e-5)
+        assert float(row["y_nm"]) == pytest.approx(particle.y_nm, rel=1e-5)
+
+
+def test_image_without_particles_has_a_table_without_rows(networks, tmp_path):
+    shown, _ = results(networks, np.zeros((64, 64), bool))
+    found = [segment(image_of(np.zeros((64, 64), bool)), 0.25, networks, Settings(smallest_nm=1))]
+    assert found[0].particles == []
+    outputs.write(shown, found, tmp_path, "empty")
+    assert (tmp_path / "empty_particles.csv").read_text().split() == [",".join(outputs.COLUMNS)]
+    with Image.open(tmp_path / "empty_overlay.png") as picture:
+        assert min(picture.size) >= outputs.SMALLEST_OVERLAY
+
+
+def test_overlay_draws_outlines_and_a_scale_bar(networks):
+    mask = mask_of_discs((100, 100), (30, 30, 15), (50, 95, 12))
+    (shown,), (result,) = results(networks, mask)
+    pixels = np.asarray(outputs.overlay(shown, result))
+    assert pixels.shape == (800, 800, 3)
+    whole, cut = (
+        np.argwhere((pixels == colour).all(-1)) / 8 for colour in (outputs.WHOLE, outputs.CUT)
+    )
+    np.testing.assert_allclose(np.hypot(*(whole - 30).T), 15, atol=2)
+    np.testing.assert_allclose(np.hypot(*(cut - (50, 95)).T)[cut[:, 1] < 99], 12, atol=2)
+    # A field of 2.5 nm has a scale bar of 0.5 nm: 160 of 800 pixels.
+    bar = (pixels[-60:, :300] == 255).all(-1).sum(1)
+    assert bar.max() == pytest.approx(160, abs=2)
+    # Bright pixels are bright, and dark pixels are dark.
+    assert pixels[240, 240].min() > 150
+    assert pixels[600, 400].max() < 100
+
+
+def test_large_image_is_reduced(monkeypatch, networks):
+    monkeypatch.setattr(outputs, "LARGEST_OVERLAY", 60)
+    monkeypatch.setattr(outputs, "SMALLEST_OVERLAY", 10)
+    (shown,), (result,) = results(networks, mask_of_discs((101, 131), (50, 60, 20)))
+    assert shown.shape == (33, 43)
+    picture = outputs.overlay(shown, result)
+    assert picture.size == (43, 33)
+
+
+@pytest.mark.parametrize(
+    ("most", "length"), [(0.99, 0.5), (1, 1), (4.9, 2), (5, 5), (37, 20), (0.021, 0.02)]
+)
+def test_scale_bar_has_a_round_length(most, length):
+    assert outputs.round_length(most) == pytest.approx(length)

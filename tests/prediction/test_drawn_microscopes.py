@@ -1,0 +1,66 @@
+"""Microscopes that are drawn inside and outside the ranges of a study."""
+
+import numpy as np
+import pytest
+
+from passband.grid import AXES, Condition
+from passband.prediction.drawn_microscopes import BEYOND, drawn_inside, drawn_outside
+
+RANGES = {
+    "defocus_nm": (5.0, 20.0),
+    "cs_um": (1.2, 60.0),
+    "aperture_mrad": (10.0, 18.0),
+    "dose_e_per_A2": (100.0, 1000.0),
+}
+
+
+def shares(drawn):
+    """Return where each value is in its range: 0 at the lower end, 1 at the upper end."""
+    values = np.array([[getattr(c, name) for name in AXES] for c in drawn])
+    low, high = np.array([RANGES[name] for name in AXES]).T
+    values[:, 3], low[3], high[3] = np.log10(values[:, 3]), np.log10(low[3]), np.log10(high[3])
+    return (values - low) / (high - low)
+
+
+def test_microscopes_inside_fill_every_range_evenly():
+    x = shares(drawn_inside(RANGES, 400, 0))
+    assert ((x >= 0) & (x <= 1)).all()
+    np.testing.assert_allclose(x.mean(0), 0.5, atol=0.05)
+    np.testing.assert_allclose(x.std(0), 1 / np.sqrt(12), atol=0.03)
+    assert np.abs(np.corrcoef(x.T) - np.eye(4)).max() < 0.15
+
+
+def test_microscopes_outside_are_outside_on_one_axis():
+    x = shares(drawn_outside(RANGES, 200, 0))
+    outside = (x < 0) | (x > 1)
+    assert (outside.sum(1) == 1).all()
+    assert outside.sum(0).min() > 30
+    assert x.min() > -BEYOND - 0.01
+    assert x.max() < 1 + BEYOND + 0.01
+
+
+def test_a_draw_depends_on_its_number_the_seed_and_the_ranges_only():
+    for drawn in (drawn_inside, drawn_outside):
+        assert drawn(RANGES, 5, 7) == drawn(RANGES, 20, 7)[:5]
+        assert drawn(RANGES, 5, 7) != drawn(RANGES, 5, 8)
+
+
+def test_an_axis_with_one_value_keeps_this_value():
+    ranges = RANGES | {"cs_um": (1.2, 1.2)}
+    drawn = [*drawn_inside(ranges, 30, 0), *drawn_outside(ranges, 30, 0)]
+    assert {c.cs_um for c in drawn} == {1.2}
+
+
+def test_a_condition_without_images_is_drawn_again():
+    drawn = drawn_outside(RANGES, 100, 0, lambda condition: condition.aperture_mrad < 17)
+    assert max(c.aperture_mrad for c in drawn) < 17
+    ranges = RANGES | {"dose_e_per_A2": (0.01, 0.02), "aperture_mrad": (0.1, 1.0)}
+    drawn = drawn_outside(ranges, 50, 0)
+    assert min(c.aperture_mrad for c in drawn) >= 0.1
+    with pytest.raises(ValueError, match="no allowed condition"):
+        drawn_inside(RANGES, 1, 0, lambda condition: False)
+
+
+def test_the_draws_stay_the_same():
+    """Results under drawn microscopes are kept, and would be computed again if draws changed."""
+    assert drawn_inside(RANGES, 1, 0) == [Condition(9.58, 25.985, 16.64, 216.78)]

@@ -1,0 +1,286 @@
+"""The Gaussian process against a dense one, its gradient, and what it predicts."""
+
+from itertools import combinations, product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from passband import PassbandError
+from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
+from passband.config import Microscope, load
+from passband.grid import AXES, Condition, conditions
+from passband.prediction import gaussian_process, kronecker
+from passband.prediction.covariance import PRIOR_MEAN
+from passband.prediction.gaussian_process import Z90, fit
+from passband.storage import datasets
+
+ROOT = Path(__file__).parents[2]
+
+MICROSCOPE = Microscope(field_px=64, pixel_size_A=0.3)
+GRID = {
+    "defocus_nm": [5, 12, 20],
+    "cs_um": [1.2, 60],
+    "aperture_mrad": [10, 18],
+    "dose_e_per_A2": [100, 1000],
+}
+N, NUMBER = len(PRIOR_MEAN), len(kronecker.MEAN)
+
+ENDS = -3.8, 3.8  # within the logits of Dice 0 and 1
+
+
+def profiled(chosen):
+    return profiles(chosen, MICROSCOPE, 32, flat_spectrum(0.005))
+
+
+@pytest.fixture(scope="module")
+def grid():
+    return profiled(conditions(GRID))
+
+
+@pytest.fixture(scope="module")
+def fine():
+    """Conditions of a grid with small steps."""
+    axes = {"defocus_nm": [5, 10, 15, 20], "aperture_mrad": [10, 14, 18]}
+    return profiled(conditions(GRID | axes | {"dose_e_per_A2": [100, 316, 1000]}))
+
+
+@pytest.fixture(scope="module")
+def between():
+    """Conditions between those of the grids."""
+    random = np.random.default_rng(5)
+    low, high = (np.array([f(v) for v in GRID.values()]) for f in (min, max))
+    return profiled([Condition(*(low + u * (high - low))) for u in random.uniform(size=(40, 4))])
+
+
+def smooth(train, test):
+    """Return Dice (train, test) that is a smooth function of the conditions."""
+    dose, aperture = (train[f"condition_{a}"].values for a in ("dose_e_per_A2", "aperture_mrad"))
+    x = np.stack([np.log10(dose), aperture / 10, train.condition_defocus_nm.values / 15], -1)
+    dose, aperture = (test[f"condition_{a}"].values for a in ("dose_e_per_A2", "aperture_mrad"))
+    y = np.stack([np.log10(dose), aperture / 10, test.condition_defocus_nm.values / 15], -1)
+    apart = ((x[:, None] - y) ** 2).sum(-1)
+    return 0.2 + 0.5 * np.exp(-apart / 4) + 0.05 * y[:, 0]
+
+
+def dense(process, Y, train, test, new_train, new_test):
+    """Return mean and standard deviation of a Gaussian process without Kronecker products."""
+    block, theta = process._block, process.theta
+    rho, kappa, signal, noise = np.exp(theta[2 * N :])
+    known = np.isfinite(Y)
+    columns = np.flatnonzero(known.any(0))
+    i, j = np.nonzero(known)
+    j_factor = np.searchsorted(columns, j)
+    ids = np.unique(train.condition.values[known.any(1)])
+    g = np.searchsorted(ids, train.condition.values)
+    R = block.train.covariance(theta[:N])[0][np.ix_(g, g)] + rho * np.eye(len(g))
+    C = signal * (block.test.covariance(theta[N : 2 * N])[0] + kappa * np.eye(len(columns)))
+    K = R[np.ix_(i, i)] * C[np.ix_(j_factor, j_factor)] + noise * np.eye(len(i))
+    if new_train is None:
+        R_new, own = R, np.diag(R)
+    else:
+        R_new, own = block.train.to(theta[:N], new_train)
+        R_new, own = R_new[:, g], own + rho
+    C_new, own_test = block.test.to(theta[N : 2 * N], new_test)
+    C_new, own_test = signal * C_new, signal * (own_test + kappa)
+    cross = R_new[:, None, i] * C_new[None][:, :, j_factor]
+    y = (gaussian_process._logit(Y[i, j]) - process.mean) / process.deviation
+    mean = process.mean + process.deviation * cross @ np.linalg.solve(K, y)
+    explained = np.einsum("abk,abk->ab", cross, np.linalg.solve(K, cross[..., None])[..., 0])
+    return mean, process.deviation * np.sqrt(np.outer(own, own_test) + noise - explained)
+
+
+@pytest.fixture(params=["complete", "replicas", "missing cells", "missing networks"])
+def case(request, grid):
+    """Dice of a few networks, with the profiles of rows and columns."""
+    random = np.random.default_rng(0)
+    rows = np.arange(0, 24, 3)
+    if request.param in ("replicas", "missing cells"):
+        rows = random.permutation([*rows, *rows[:4], rows[0]])  # one, two or three replicas
+    train, test = grid.isel(condition=rows), grid.isel(condition=slice(0, 24, 4))
+    Y = smooth(train, test) + 0.03 * random.normal(size=(len(rows), 6))
+    Y += 0.03 * random.normal(size=(len(rows), 1))
+    if request.param == "missing cells":
+        Y[[1, 4, 4, 7], [2, 0, 5, 2]] = np.nan
+    if request.param == "missing networks":
+        Y[[0, 5]] = np.nan
+        Y[:, 3] = np.nan
+    return Y, train, test
+
+
+def test_predictions_are_those_of_a_dense_gaussian_process(case, between):
+    Y, train, test = case
+    process = fit(Y, train, test)
+    few = between.isel(condition=slice(5))
+    known = np.isfinite(Y).any(1)
+    mean, std = process._logits(None, few)
+    expected = dense(process, Y[known], train.isel(condition=known), test, None, few)
+    np.testing.assert_allclose(mean[known], expected[0], rtol=1e-6)
+    np.testing.assert_allclose(std[known], process.inflation[1] * expected[1], rtol=1e-6)
+    both = process._logits(few, test)
+    expected = dense(process, Y[known], train.isel(condition=known), test, few, test)
+    np.testing.assert_allclose(both[0], expected[0], rtol=1e-6)
+    np.testing.assert_allclose(both[1], max(process.inflation) * expected[1], rtol=1e-6)
+    for found, z in zip(process.interval(few, test), (0, -Z90, Z90), strict=True):
+        np.testing.assert_allclose(
+            np.clip(gaussian_process._logit(found), *ENDS), np.clip(both[0] + z * both[1], *ENDS)
+        )
+    # A network without results is predicted from its training condition.
+    if not known.all():
+        new = process._logits(train.isel(condition=~known), few)
+        np.testing.assert_allclose(np.stack([mean, std])[:, ~known], np.stack(new), rtol=1e-9)
+
+
+def test_gradient_is_that_of_finite_differences(case):
+    block = fit(*case)._block
+    theta = kronecker.MEAN + 0.3 * np.random.default_rng(1).normal(size=NUMBER)
+    gradient = block.objective(theta)[1]
+    step = 1e-5 * np.eye(NUMBER)
+    numeric = [(block.objective(theta + s)[0] - block.objective(theta - s)[0]) / 2e-5 for s in step]
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-5)
+
+
+def test_errors_of_left_out_conditions_are_those_of_a_fit_without_them(case):
+    Y, train, test = case
+    process = fit(Y, train, test)
+    known = np.isfinite(Y)
+    Y, train, test = (
+        Y[known.any(1)][:, known.any(0)],
+        train.isel(condition=known.any(1)),
+        test.isel(condition=known.any(0)),
+    )
+    expected = []
+    for j in range(Y.shape[1]):
+        without = Y.copy()
+        without[:, j] = np.nan
+        here = np.isfinite(Y[:, j])
+        kept = np.isfinite(without)
+        block, theta = process._block, process.theta
+        rho, kappa, signal, noise = np.exp(theta[2 * N :])
+        g = np.searchsorted(np.unique(train.condition.values), train.condition.values)
+        R = block.train.covariance(theta[:N])[0][np.ix_(g, g)] + rho * np.eye(len(g))
+        C = signal * (block.test.covariance(theta[N : 2 * N])[0] + kappa * np.eye(Y.shape[1]))
+        K = np.kron(R, C) + noise * np.eye(Y.size)
+        y = (gaussian_process._logit(Y).ravel() - process.mean) / process.deviation
+        k, o = np.flatnonzero(kept.ravel()), np.flatnonzero((np.isfinite(Y) & ~kept).ravel())
+        inverse = np.linalg.inv(K[np.ix_(k, k)])
+        error = y[o] - K[np.ix_(o, k)] @ inverse @ y[k]
+        variance = np.diag(K[np.ix_(o, o)] - K[np.ix_(o, k)] @ inverse @ K[np.ix_(k, o)])
+        assert len(error) == here.sum()
+        expected.append(error / np.sqrt(variance))
+    found = process._block.left_out_test(process._solution)
+    np.testing.assert_allclose(found, np.concatenate(expected), rtol=1e-6, atol=1e-8)
+
+
+def test_order_of_rows_and_columns_does_not_matter(case, between):
+    Y, train, test = case
+    random = np.random.default_rng(2)
+    rows, columns = random.permutation(len(Y)), random.permutation(Y.shape[1])
+    few = between.isel(condition=slice(5))
+    found = fit(Y, train, test).predict(None, few)
+    other = fit(
+        Y[np.ix_(rows, columns)], train.isel(condition=rows), test.isel(condition=columns)
+    ).predict(None, few)
+    np.testing.assert_allclose(np.stack(found)[:, rows], np.stack(other), atol=2e-3)
+
+
+def test_a_known_function_is_recovered_between_the_conditions(fine, between):
+    process = fit(smooth(fine, fine), fine, fine)
+    for train, true in ((None, smooth(fine, between)), (between, smooth(between, between))):
+        mean, std = process.predict(train, between)
+        assert np.abs(mean - true).mean() < 0.02
+        assert 1 - ((mean - true) ** 2).mean() / true.var() > 0.5
+        assert (std > 0).all()
+
+
+def test_intervals_have_their_coverage(fine, between):
+    covered, halves = [], []
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        networks = fine.isel(condition=random.choice(72, 24, replace=False))
+        networks = networks.isel(condition=np.repeat(np.arange(24), 2))
+        own = 0.04 * random.normal(size=(48, 1))
+        Y, true = (
+            smooth(networks, test) + own + 0.03 * random.normal(size=(48, len(test.condition)))
+            for test in (fine, between)
+        )
+        _, low, high = fit(Y, networks, fine).interval(None, between)
+        covered.append((low <= true) & (true <= high))
+        halves.append((high - low).mean() / 2)
+    assert 0.85 < np.mean(covered) < 0.96
+    assert np.mean(halves) < 0.08  # 1.645 × 0.03 is 0.049
+
+
+def test_with_few_conditions_intervals_are_wider(fine, grid, between):
+    corners = grid.isel(condition=slice(0, 24, 3))
+    wide, narrow = (fit(smooth(c, c), c, c).predict(None, between)[1] for c in (corners, fine))
+    assert wide.mean() > 2 * narrow.mean()
+
+
+def test_replicas_keep_their_own_effects(grid, between):
+    networks = grid.isel(condition=np.repeat(np.arange(24), 2))
+    own = np.tile([0.05, -0.05], 24)[:, None]
+    Y = smooth(networks, grid) + own
+    mean, _ = fit(Y, networks, grid).predict(None, between)
+    apart = mean[::2] - mean[1::2]
+    assert apart.mean() == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_few_conditions_are_enough(number, grid, between):
+    few = grid.isel(condition=np.linspace(0, 23, number).astype(int))
+    process = fit(smooth(few, few), few, few)
+    mean, std = process.predict(None, between)
+    assert ((mean >= 0) & (mean <= 1)).all()
+    assert np.isfinite(std).all()
+    # At the tested conditions, uncertainty is smaller than between them.
+    assert process.predict(None, few)[1].mean() < std.mean()
+
+
+def test_dice_without_variation_is_predicted(grid, between):
+    mean, std = fit(np.full((24, 24), 0.8), grid, grid).predict(None, between)
+    np.testing.assert_allclose(mean, 0.8, atol=1e-3)
+    assert (std < 0.01).all()
+
+
+def test_too_few_results_are_one_line(grid):
+    Y = np.full((24, 24), np.nan)
+    Y[0] = 0.5
+    with pytest.raises(PassbandError, match=r"^1 training and 24 test conditions with results"):
+        fit(Y, grid, grid)
+    with pytest.raises(PassbandError, match=r"^0 training and 0 test conditions"):
+        fit(np.full((24, 24), np.nan), grid, grid)
+
+
+def test_sparse_columns_are_left_out_if_too_many_cells_are_missing(grid, monkeypatch):
+    monkeypatch.setattr(gaussian_process, "MISSING", 30)
+    Y = smooth(grid, grid)
+    Y[1:, 3] = np.nan
+    Y[:10, 5] = np.nan
+    process = fit(Y, grid, grid)
+    assert process._block.Y.shape == (24, 23)
+    assert process._block.unknown.shape == (2, 10)
+
+
+def test_intervals_from_16_conditions_of_the_pilot_cover_most_conditions_between():
+    # Each fit has two values of each axis of the pilot, and predicts the conditions between these.
+    matrix = datasets.read(ROOT / "docs/pilot/ood.zarr.zip", datasets.OOD).dice
+    matrix = matrix.sel(test_specimen="gold").squeeze().transpose("train", "test")
+    every = [Condition.parse(id) for id in matrix.test.values]
+    microscope = load(ROOT / "studies/pilot.yaml").microscope
+    of_every = profiles(every, microscope, SAMPLES, flat_spectrum(0.005))
+    axes = {axis: sorted({getattr(c, axis) for c in every}) for axis in AXES}
+    pairs = list(product(*(combinations(values, 2) for values in axes.values())))
+    covered = []
+    for pair in pairs[::9]:
+        limits = dict(zip(AXES, pair, strict=True))
+        within = [all(a <= getattr(c, n) <= b for n, (a, b) in limits.items()) for c in every]
+        corner = [all(getattr(c, n) in ends for n, ends in limits.items()) for c in every]
+        between = np.flatnonzero(np.array(within) & ~np.array(corner))
+        corner = np.flatnonzero(corner)
+        known = of_every.isel(condition=corner)
+        process = fit(matrix.values[np.ix_(corner, corner)], known, known)
+        _, low, high = process.interval(None, of_every.isel(condition=between))
+        true = matrix.values[np.ix_(corner, between)]
+        covered.append(((low <= true) & (true <= high)).ravel())
+    assert 0.75 <= np.concatenate(covered).mean() <= 0.95

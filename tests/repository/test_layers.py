@@ -1,0 +1,24 @@
+"""The libraries that a room of the package loads. pyproject.toml has the contract of layers."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("modules", "absent"),
+    [
+        ("passband.analysis.information, passband.analysis.ood", {"numba", "torch", "pydantic"}),
+        ("passband.storage, passband.storage.lease, passband.storage.atomic", {"xarray", "zarr"}),
+        ("passband.reports.summaries", {"numba", "torch", "matplotlib", "sklearn"}),
+    ],
+)
+def test_a_fresh_import_leaves_heavy_libraries_out(modules, absent):
+    code = f"import sys, {modules}; print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    loaded = set(run.stdout.split())
+    assert set(modules.split(", ")) <= loaded
+    assert not loaded & absent

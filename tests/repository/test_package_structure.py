@@ -1,0 +1,26 @@
+"""The tests are in the folders that the table of rooms in CONTRIBUTING lists."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = sorted(path.parent.name for path in (ROOT / "src/passband").glob("*/__init__.py"))
+#: Files of tests about several modules of their room.
+SEVERAL = {"config": {"odd_studies", "stage_keys"}}
+
+
+def test_every_room_is_in_the_table_with_its_tests():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = page.partition("## Rooms")[2].partition("## Words")[0].splitlines()
+    assert len(ROOMS) > 5
+    for room in ROOMS:
+        (row,) = [row for row in rows if row.count("|") > 4 and f"`{room}/`" in row.split("|")[2]]
+        assert f"`tests/{room}/`" in row
+
+
+@pytest.mark.parametrize("room", ["", *ROOMS])
+def test_files_of_tests_have_the_names_of_modules(room):
+    modules = {path.stem for path in (ROOT / "src/passband" / room).glob("*.py")}
+    tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests" / room).glob("test_*.py")}
+    assert tested - modules <= SEVERAL.get(room, set())

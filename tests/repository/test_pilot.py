@@ -1,0 +1,190 @@
+"""The pilot's page, its figures, and the figures of prediction, from a small synthetic study."""
+
+import re
+import runpy
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+from matrices import GRID, make_information, make_metrics, make_table
+from specimen_pairs import of_specimens, study
+
+from passband.analysis import ood
+from passband.analysis import specimen_shift as structure
+from passband.config import load
+from passband.figures import prediction as figures
+from passband.figures import style
+from passband.prediction import completion, cross_validation, design, prediction, smoothness
+from passband.reports import markdown, summaries
+from passband.storage import datasets
+
+ROOT = Path(__file__).parents[2]
+ENDS = ("train", "test")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """The results of a study of 24 conditions, in files with the workflow's names."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("GROUPS", 3), ("INNER", 2)):
+            patch.setattr(cross_validation, name, value)
+        for name, value in (("SHARES", (0.3, 0.5)), ("CHOICES", 2)):
+            patch.setattr(completion, name, value)
+        table = make_table(GRID, make_metrics()[0].dice.values[0, 0, 0], sd_replica=0.01)
+        tp, fp, fn = np.moveaxis(table.counts.values, -1, 0)
+        table["dice"] = (table.counts.dims[:-2], (2 * tp / (2 * tp + fp + fn)).mean(-1))
+        table["val_loss"] = (table.counts.dims[:4], np.zeros(table.counts.shape[:4]))
+        information = make_information(table.train.values, table.test.values)
+        information["overlap_abs"] = shared = np.abs(information.overlap)
+        ones = {f"capacity_{e}": xr.ones_like(information[f"transfer_{e}"]) for e in ENDS}
+        with_distances = information.assign(ones | {"shared_capacity": shared})
+        metrics = ood.metrics(table, with_distances, 10)
+        predicted = prediction.predict(
+            metrics,
+            information,
+            draws=20,
+            axes=[cross_validation.CONDITIONS, "defocus_nm"],
+            threads=2,
+        )
+        of = [
+            predicted,
+            smoothness.monotonicity(metrics, information, 20),
+            smoothness.steps(table),
+            design.design(metrics, information, predicted),
+            completion.completion(metrics, information, 2),
+        ]
+    folder = tmp_path_factory.mktemp("results")
+    attrs = {"configuration": load(ROOT / "studies" / "pilot.yaml").model_dump_json()}
+    attrs |= {"passband_version": "9.8", "git_revision": "abcdef"}
+    datasets.write(table, folder / "table.zarr", datasets.TABLE, attrs)
+    datasets.write(metrics, folder / "ood.zarr", datasets.OOD, attrs)
+    whole = xr.merge(of, combine_attrs="drop")
+    datasets.write(whole, folder / "prediction.zarr", datasets.PREDICTION, attrs)
+    for name in ("prediction", "smoothness", "design"):
+        figure = getattr(figures, name)(whole, "viridis")
+        assert figure.get_figwidth() == 3.5  # a journal's column
+        style.save(figure, [folder / "figures" / f"{name}.png"], 50)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predicted(results):
+    return datasets.read(results / "prediction.zarr", datasets.PREDICTION)
+
+
+@pytest.fixture
+def pilot():
+    return runpy.run_path(str(ROOT / "docs" / "pilot.py"))
+
+
+def test_account_has_the_results_numbers(results, predicted, pilot, tmp_path):
+    assert pilot["main"]([str(results), "none", str(tmp_path)]) == 0
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("# The pilot\n\n*Passband 9.8, git abcdef, made these results.*\n")
+    assert "48 networks: 24 training conditions, 2 replicas" in text
+    assert not re.search(r"-0\.0+(?!\d)", text)
+    of = predicted.sel(part="defocus_nm/both/all", features="ctf", model="stacked").squeeze()
+    assert markdown.interval(of, "r2") in text
+    assert f"| {float(of.r2):.3f} | {'reached' if of.r2 >= 0.85 else 'missed'} |" in text
+    metrics = datasets.read(results / "ood.zarr", datasets.OOD)
+    assert f"| {float(metrics.id.mean()):.3f} ± " in text
+    assert f"The error of another replica is {float(of.reach):.3f}." in text
+    trained = metrics.dice.where(metrics.train_cs_um == 1.2)
+    means = [f"{float(trained.where(metrics.test_cs_um == cs).mean()):.3f}" for cs in (1.2, 1000)]
+    assert f"| **1.2** | {' | '.join(means)} |" in text
+    assert "scatters to 8.4 mrad" not in text  # no narrower aperture exists
+    assert "nan" not in text
+    assert "## Other test specimens" not in text  # the study has none
+    pictures = re.findall(r"\]\((\w+\.png)\)", text)
+    assert pictures
+    for name in pictures:
+        assert (tmp_path / name).exists()
+    copy = datasets.read(tmp_path / "ood.zarr.zip", datasets.OOD)
+    np.testing.assert_allclose(copy.dice, metrics.dice, rtol=1e-6)
+
+
+def test_account_leaves_out_what_was_not_predicted(results, pilot, tmp_path):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("table.zarr", "ood.zarr"):
+        (bare / name).symlink_to(results / name)
+    assert pilot["main"]([str(bare), "none", str(tmp_path / "docs")]) == 0
+    text = (tmp_path / "docs" / "README.md").read_text(encoding="utf-8")
+    assert "## In and out of distribution" in text
+    assert "## Prediction" not in text
+    assert "png" not in text
+
+
+def test_account_has_the_effect_of_other_specimens(results, pilot, tmp_path):
+    metrics, information, distances = study(of_specimens, noise=0.01)
+    folder = tmp_path / "specimens"
+    attrs = {"configuration": "{}"}
+    datasets.write(metrics, folder / "ood.zarr", datasets.OOD, attrs)
+    datasets.write(information, folder / "information.zarr", datasets.INFORMATION, attrs)
+    datasets.write(distances, folder / "distances.zarr", datasets.DISTANCES, attrs)
+    assert pilot["main"]([str(results), str(folder), str(tmp_path / "docs")]) == 0
+    text = (tmp_path / "docs" / "README.md").read_text(encoding="utf-8")
+    found = structure.explained(metrics, information, distances)
+    assert set(summaries.specimen_shift(found).splitlines()) <= set(text.splitlines())
+    low, high = found.rho_interval.sel(shift="structure", predictor="frechet").values
+    rho = float(found.rho.sel(shift="structure", predictor="frechet"))
+    assert f"`frechet`, ρ = {rho:.2f} ({low:.2f} to {high:.2f}), if only the specimen" in text
+    assert "| gold | 0.900 |" in text
+
+
+def test_account_without_results_is_one_line(pilot, tmp_path, capsys):
+    assert pilot["main"]([str(tmp_path), "none", str(tmp_path / "docs")]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "docs").exists()
+
+
+def test_figure_of_prediction_shows_the_scores(predicted):
+    figure = figures.prediction(predicted, "viridis")
+    below = figure.axes[1]
+    points = [line for line in below.lines if line.get_marker() == "o"]
+    whole = predicted.part.values[predicted.part_level.values == "all"]
+    sets = [f for f in ("ctf", "raw", "id") if f in predicted.features.values]
+    expected = [
+        float(predicted.r2.sel(part=p, features=f, model="stacked").squeeze())
+        for p in whole
+        for f in reversed(sets)
+    ]
+    assert [float(np.ravel(p.get_xdata())[0]) for p in points] == pytest.approx(expected)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == [figures.FEATURES[f] for f in sets]
+    plt.close(figure)
+
+
+def test_figure_of_smoothness_shows_steps_beside_their_noise(predicted):
+    figure = figures.smoothness(predicted, "viridis")
+    above, below = figure.axes
+    heights = [bar.get_height() for bar in above.patches]
+    of = predicted.squeeze()
+    assert heights[:4] == pytest.approx(of.step.sel(step_end="train").values)
+    assert [text.get_text() for text in below.get_yticklabels()] == list(of.metric.values)
+    plt.close(figure)
+
+
+def test_figure_of_design_shows_every_strategy(predicted):
+    figure = figures.design(predicted, "viridis")
+    of = predicted.squeeze().design.sel(worth="worst")
+    drawn = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
+    np.testing.assert_allclose(drawn["predicted Dice"], of.sel(strategy="predicted"))
+    np.testing.assert_allclose(drawn["coverage"], of.sel(strategy="coverage"))
+    plt.close(figure)
+
+
+def test_account_says_which_apertures_pass_no_fringe(pilot):
+    configuration = load(ROOT / "studies" / "pilot.yaml").model_dump_json()
+    metrics = xr.Dataset(
+        coords={"train_aperture_mrad": ("train", [6.0, 9.0]), "specimen": ["gold"]},
+        attrs={"configuration": configuration},
+    )
+    # Bragg's law by hand: 1.9687 pm over 4.078 Å/√3.
+    assert "2.35 Å of its {111} planes, scatters to 8.4 mrad. So an aperture of 6 mrad" in " ".join(
+        pilot["fringes"](metrics, None)
+    )

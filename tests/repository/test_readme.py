@@ -1,0 +1,399 @@
+"""The commands, links and examples in README.md and docs/ work."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+from workplace import Workplace
+
+from passband.analysis import table
+from passband.config import Study
+from passband.grid import Condition, batches, conditions, coordinates
+from passband.imaging import export as dataset
+from passband.reports import summaries
+from passband.scores import OUTCOMES, dice
+from passband.storage import datasets
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "docs" / "pilot" / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "benchmarks" / "README.md",
+    ROOT / "results" / "README.md",
+]
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+FINDINGS = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+
+
+def blocks(language, page=README):
+    """Return the code blocks of a page that are in the given language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.M | re.S)
+
+
+# The rule graph
+
+
+def graph(text):
+    """Return the nodes and edges of a mermaid flowchart by name, and its direction.
+
+    Snakemake numbers nodes in an order that changes between runs. The colours follow from these
+    numbers.
+    """
+    names = dict(re.findall(r"^\s*(id\d+)\[(.+)\]$", text, re.M))
+    edges = re.findall(r"^\s*(id\d+) --> (id\d+)$", text, re.M)
+    return (
+        re.search(r"^flowchart \w+$", text, re.M)[0],
+        sorted(names.values()),
+        sorted((names[a], names[b]) for a, b in edges),
+    )
+
+
+@pytest.mark.slow
+def test_the_rule_graph_is_drawn_from_the_snakefile():
+    (shown,) = blocks("mermaid", ARCHITECTURE)
+    process = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--rulegraph", "mermaid-js"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert process.returncode == 0, process.stderr
+    found = graph(process.stdout)
+    assert ("train", "evaluate") in found[2]
+    assert graph(shown) == found, "put `snakemake --rulegraph mermaid-js` into docs/architecture.md"
+
+
+# Links and commands
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_to_a_file(page):
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    targets = re.findall(r"\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)", text)
+    local = {t.partition("#")[0] for t in targets if not re.match(r"[a-z]+:|#", t)}
+    assert sorted(t for t in local if not (page.parent / t).exists()) == []
+
+
+def test_every_make_command_exists():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    # In code, or in the comment about the source of the numbers; not the verb "make".
+    code = blocks("") + re.findall(r"`([^`\n]+)`", README) + re.findall(r"<!--.*?-->", README)
+    named = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(code)))
+    assert {"demo", "test"} <= named
+    assert named <= targets
+
+
+@pytest.mark.slow
+def test_one_command_makes_every_picture(tmp_path):
+    """The command runs in the root of a clone with a finished demo.
+
+    A page names the command for the other pictures.
+    """
+    (tmp_path / "results/demo").mkdir(parents=True)
+    (tmp_path / "results/demo/figures").symlink_to(ROOT / "docs/images")
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs/pictures.py", tmp_path / "docs")
+    subprocess.run([sys.executable, "docs/pictures.py"], cwd=tmp_path, check=True, timeout=500)
+    made = {path.name: path for path in (tmp_path / "docs/images").iterdir()}
+    pages = "".join(page.read_text() for page in PAGES)
+    command = r"(?:python benchmarks/\w+\.py|passband recommend [^\n`]+) --figure"
+    measured = set(re.findall(rf"{command} docs/images/(\S+\.png)", pages))
+    assert {*made, *measured} == {path.name for path in (ROOT / "docs/images").iterdir()}
+    for name, path in made.items():
+        assert path.stat().st_size < 600_000
+        size, committed = (
+            plt.imread(file).shape[:2] for file in (path, ROOT / "docs/images" / name)
+        )
+        assert size == pytest.approx(committed, rel=0.1)
+
+
+# Every documented command
+
+PROGRAMS = ("git", "cd", "make", "source", "passband", "snakemake", "tmux", "pre-commit")
+LANGUAGES = {"", "python", "yaml", "mermaid", "text"}
+FEW = "studies/smallest.yaml"
+#: A condition of the demo whose images pages name.
+DEMO_CONDITION = "df+0005.00_cs+0001.200_ap010.00_ds001000.00"
+ASKED = "--defocus-nm 12 --cs-um 5 --aperture-mrad 15 --dose-e-per-A2 400"
+
+#: Commands that a test cannot run, and the reason.
+NOT_RUN = {
+    "git clone ADDRESS passband": "the tests run in the clone",
+    "git clone … && cd passband": "the tests run in the clone",
+    "cd passband": "the tests run in the clone",
+    "source .venv/bin/activate": "the tests run in a separate environment",
+    "make setup": "installs",
+    "make setup EXTRAS=gpu": "installs",
+    "make test": "runs this test",
+    "pre-commit install": "changes the repository's hooks",
+    "tmux": "waits for input",
+    "tests/slurm/cluster.py install": "installs; tests/slurm does it",
+    "tests/slurm/cluster.py start --accounting": "tests/slurm does it",
+    "tests/slurm/cluster.py stop": "tests/slurm does it",
+    "make preflight STUDY=studies/paper.yaml PROFILE=slurm": "needs a SLURM; tests/slurm does it",
+}
+#: Commands of more than a minute, and their replacements. Snakemake's commands are dry runs.
+INSTEAD = {
+    "make demo": f"make -o .venv/.installed-dev run STUDY={FEW}",
+    "passband plan config.yaml": f"passband plan {FEW} --seconds 1",
+    "passband plan studies/paper.yaml": f"passband plan {FEW} --seconds 1",
+    "passband evaluate config.yaml --defocus-nm=-5,12 --cs-um 5 --aperture-mrad 15 "
+    "--dose-e-per-A2 100,400": f"passband evaluate {FEW} --defocus-nm 12 --cs-um 5 "
+    "--aperture-mrad 15 --dose-e-per-A2 400",
+    "passband summary results/demo": "passband summary results/smallest",
+    "passband status --watch studies/paper.yaml": f"passband status --watch {FEW}",
+    # The same command with a network of the smallest study, and an image of noise.
+    f"passband predict demo results/demo/images/gold/test/{DEMO_CONDITION}.zarr --network "
+    f"gold/compact-w8-d3/{DEMO_CONDITION}/0 --truth results/demo/images/gold/test": (
+        'python -c \'import numpy as np; np.save("image.npy", np.random.default_rng(0)'
+        ".poisson(30, (64, 64)))' && passband predict smallest image.npy --pixel-size-A 0.35 "
+        "--network gold/compact-w4-d2/df+0005.00_cs+0001.200_ap016.00_ds001000.00/0"
+    ),
+    f"passband recommend demo {ASKED} --top 5": f"passband recommend {FEW} {ASKED} --top 5",
+    f"passband recommend demo {ASKED} --figure docs/images/recommend.png": (
+        f"passband recommend {FEW} {ASKED} --figure recommend.png"
+    ),
+    "passband publish results/demo --network gold/compact-w8-d3/"
+    "df+0005.00_cs+0001.200_ap010.00_ds000100.00/0": (
+        "passband publish results/smallest --network gold/compact-w4-d2/"
+        "df+0005.00_cs+0001.200_ap016.00_ds000200.00/0"
+    ),
+}
+
+
+def fenced(page):
+    """Return the commands in a page's code blocks; continued lines are joined."""
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S)
+    assert {language for language, _ in found} <= LANGUAGES
+    lines = "".join(block for language, block in found if not language).replace("\\\n", " ")
+    return [" ".join(line.partition(" #")[0].split()) for line in lines.splitlines() if line]
+
+
+def inline(page):
+    """Return the complete commands in a page's sentences."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    found = re.findall(r"`(passband \w+ [^`\n…]+|snakemake --(?:cores|profile) [^`\n…]+)`", text)
+    return [command for command in found if not command.endswith(" FILE")]
+
+
+def documented():
+    return list(dict.fromkeys(c for page in PAGES for c in (*fenced(page), *inline(page))))
+
+
+def runs(command):
+    """Return the command that a test runs for a documented command, or None."""
+    if command in NOT_RUN:
+        return None
+    if command.startswith("snakemake ") and "--dry-run" not in command:
+        return command.replace("snakemake ", "snakemake --dry-run ", 1)
+    return INSTEAD.get(command, command)
+
+
+def test_every_fenced_command_is_one_that_the_test_knows():
+    commands = [command for page in PAGES for command in fenced(page)]
+    assert len(commands) > 25
+    known = [c for c in commands if c.split()[0] in PROGRAMS or c.startswith("tests/slurm/")]
+    assert known == commands
+    stale = {*NOT_RUN, *INSTEAD} - set(documented())
+    assert not stale, "no page has these any more"
+
+
+@pytest.fixture(scope="module")
+def clone(finished, tmp_path_factory):
+    """A copy of the finished smallest study, which the documented commands may change."""
+    place = Workplace(tmp_path_factory.mktemp("clone"))
+    place.take(finished.folder)
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", dict.fromkeys(filter(None, map(runs, documented()))))
+def test_every_documented_command_works(clone, command):
+    """The commands run in a folder with the finished smallest study."""
+    process = shell(clone, command)
+    printed = process.stdout + process.stderr
+    assert process.returncode == 0, printed
+    assert "Traceback" not in printed
+    if "--dry-run" in command:
+        assert re.search(r"^total +[1-9]|Nothing to be done", printed, re.M), printed
+    if "run STUDY=" in command:
+        # The output ends with the file to open and the next commands.
+        _, _, end = process.stdout.rpartition("\n\n")
+        (page,) = re.findall(r"^Open (\S+\.html) in a browser", end, re.M)
+        assert (clone.folder / page).stat().st_size > 100_000
+        activate, *typed = re.findall(r"^  (.+)$", end, re.M)
+        assert activate == "source .venv/bin/activate"
+        assert [next_one.split()[0] for next_one in typed] == ["passband", "snakemake"]
+        for next_one in typed:
+            following = shell(clone, next_one)
+            assert following.returncode == 0, following.stderr
+            said = following.stdout + following.stderr
+            assert re.search("study is complete|Nothing to be done", said)
+
+
+def shell(place, command):
+    """Run a command as in a shell with the activated environment."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=place.folder,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_the_readmes_table_is_the_one_that_the_demo_prints():
+    """Columns and rows are compared. The numbers are not, since the demo runs for minutes."""
+    (shown,) = re.findall(r"^\| networks \| trained at .*\n(?:\|.*\n)+", README, re.M)
+    study = Study()
+    (specimen,), (architecture,) = study.specimens, study.training.architectures
+    ids = [condition.id for condition in study.train_conditions]
+    size = {"specimen": 1, "architecture": 1, "test_specimen": 1, "train": len(ids)}
+    values = np.full(tuple(size.values()), 0.5)
+    coords = {"specimen": [specimen], "test_specimen": [specimen], "architecture": [architecture]}
+    coords |= {"train": ids, "test": ids, **coordinates(ids, "train")}
+    metrics = xr.Dataset(
+        {name: (tuple(size), values) for name in ("id", "ood", "worst")}
+        | {"gap_test": ((*size, "test"), np.repeat(values[..., None], len(ids), -1))},
+        coords=coords,
+    )
+
+    def without_numbers(table):
+        return re.sub(r"\d\.\d{3}", "0.000", table)
+
+    assert without_numbers(shown).strip() == without_numbers(summaries.ood(metrics))
+
+
+# The example
+
+
+def make_table(path):
+    """Write a table of random counts of two networks in the demo's grid, and return M."""
+    grid = {
+        "defocus_nm": [5, 20],
+        "cs_um": [1.2, 60],
+        "aperture_mrad": [10],
+        "dose_e_per_A2": [100, 1000],
+    }
+    ids = [condition.id for condition in conditions(grid)]
+    cells, counts = [], np.random.default_rng(0).integers(1, 1000, (len(ids), 2, 1, len(ids), 3, 3))
+    (batch,) = batches(2, 2).items()
+    for id, values in zip(ids, counts, strict=True):
+        record = {
+            "counts": (("replica", "test_specimen", "test", "structure", "outcome"), values),
+            "val_loss": ("replica", [0.5, 0.4]),
+            "best_epoch": ("replica", [1, 2]),
+        }
+        dataset = xr.Dataset(
+            record,
+            {
+                "replica": batch[1],
+                "test_specimen": ["gold"],
+                "test": ids,
+                "outcome": list(OUTCOMES),
+            },
+        )
+        file = path.parent / "records" / f"{id}.zarr.zip"
+        of = {"specimen": "gold", "architecture": "compact-w4-d2", "condition": id}
+        datasets.write(dataset, file, datasets.RECORD, of)
+        cells.append(table.Cell("gold", "compact-w4-d2", id, tuple(batch[1]), str(file)))
+    table.aggregate(cells, ids, ["gold"], path, {"study": "demo"})
+    return dice(counts).mean((1, 2, 4))
+
+
+def test_the_example_reads_a_table(tmp_path, capsys):
+    example, _ = blocks("python")
+    assert len([line for line in example.splitlines() if line and line[0] != "#"]) == 5
+    there = "results/demo/table.zarr"
+    assert example.count(there) == 1
+    path = tmp_path / "table.zarr"
+    M = make_table(path)
+    found = {}
+    exec(example.replace(there, path.as_posix()), found)  # the README's own code
+    np.testing.assert_allclose(found["M"].values, M, rtol=1e-6)
+    # Networks of the first defocus, tested under each defocus; defocus is the slowest axis.
+    expected = [M[:4, :4].mean(), M[:4, 4:].mean()]
+    printed = [float(value) for value in re.findall(r"\d\.\d+", capsys.readouterr().out)]
+    np.testing.assert_allclose(printed, expected, rtol=1e-5)
+    cube = found["cube"]
+    assert dict(cube.sizes) == {
+        f"{end}_{axis}": n
+        for end in ("train", "test")
+        for axis, n in (("defocus_nm", 2), ("cs_um", 2), ("aperture_mrad", 1), ("dose_e_per_A2", 2))
+    }
+    cell = {"train_defocus_nm": 20, "train_dose_e_per_A2": 100, "test_cs_um": 60}
+    cell |= {"train_cs_um": 1.2, "test_defocus_nm": 5, "test_dose_e_per_A2": 1000}
+    assert cube.sel(cell).values.item() == pytest.approx(M[4, 3], rel=1e-6)
+
+
+def test_the_results_page_opens_both_kinds_of_store(tmp_path, monkeypatch):
+    (code,) = blocks("python", (ROOT / "results" / "README.md").read_text(encoding="utf-8"))
+    make_table(tmp_path / "results" / "demo" / "table.zarr")
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    monkeypatch.chdir(tmp_path)
+    opened = {}
+    exec(code, opened)  # the page's code
+    assert opened["table"].counts.dims[-1] == "outcome"
+    assert opened["pilot"].dice.sizes["train"] == 135
+    opened["pilot"].close()
+
+
+def test_the_example_opens_images(tmp_path, camera, make_split):
+    """The example has three lines, and reads the output of the command above the example."""
+    _, example = blocks("python")
+    (path,) = re.findall(r'"(results/demo/images/.+\.zarr)"', example)
+    assert f"snakemake --cores all {path}\n" in README
+    id = path.removesuffix(".zarr").rpartition("/")[2]
+    assert id in [condition.id for condition in Study().test_conditions]
+    images = dataset.images(camera, make_split(2, "test"), Condition.parse(id))
+    datasets.write(images, tmp_path / path, datasets.IMAGES, {})
+    code = example.replace("results/", f"{tmp_path.as_posix()}/results/")
+    assert len(ast.parse(code).body) == 3
+    found = {}
+    exec(code, found)  # the README's own code
+    plt.close("all")
+    np.testing.assert_array_equal(found["images"].counts, images.counts)
+
+
+# The pilot
+
+
+def test_the_pilots_numbers_are_those_of_its_account():
+    account = (ROOT / "docs" / "pilot" / "README.md").read_text(encoding="utf-8")
+    goals = re.findall(
+        r"^\| \S+, gold \| (\w+) left out, \w+ \| (R²|ρ) ≥ [\d.]+ \| ([\d.]+) \|", account, re.M
+    )
+
+    def between(score, *axes):
+        values = [float(value) for axis, name, value in goals if name == score and axis in axes]
+        return f"{min(values):.3f} to {max(values):.3f}"
+
+    readme, findings = (" ".join(page.split()) for page in (README, FINDINGS))
+    lens = "defocus", "Cs"
+    assert f"R² is {between('R²', *lens)} when a whole level of defocus or Cs" in readme
+    assert f"a level of the aperture ({between('R²', 'aperture')})" in readme
+    assert f"R² is {between('R²', *lens)} and Spearman's ρ {between('ρ', *lens)}." in findings
+    assert f"aperture left out, R² is {between('R²', 'aperture')}: the" in findings
+    (dose,) = re.findall(r"^\| dose \[e/Å²\] \| 50 \| .+?\n\n", account, re.M | re.S)
+    rows = dict(re.findall(r"^\| \*\*(\d+)\*\* \| (.+) \|$", dose, re.M))
+    up, down = rows["50"].split(" | ")[-1], rows["800"].split(" | ")[0]
+    assert f"mean Dice is {up} from 50 to 800 e/Å², and {down} from 800 to 50" in readme
+    assert f"a mean Dice of {up} at 800 e/Å², and networks trained at 800 have {down}" in findings

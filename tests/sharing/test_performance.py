@@ -1,0 +1,141 @@
+"""The measured performance of one network, from the table or from a record."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from synthetic import weights_metadata
+
+from passband.analysis import table
+from passband.config import Microscope, Study
+from passband.grid import Condition, conditions
+from passband.learning.network_files import Network
+from passband.scores import OUTCOMES, dice
+from passband.sharing import performance
+from passband.storage import datasets
+
+IDS = [
+    c.id
+    for c in conditions(
+        {
+            "defocus_nm": [-5, 5, 20],
+            "cs_um": [1.2],
+            "aperture_mrad": [10],
+            "dose_e_per_A2": [100, 1000],
+        }
+    )
+]
+TRAINED = IDS[1]
+
+
+def network(folder, replica=1, loss=1.5):
+    best = weights_metadata((0, 1)).best
+    record = type(best[0])(**vars(best[0]) | {"val_loss": loss})
+    metadata = weights_metadata((0, 1), condition=TRAINED, best=dict.fromkeys((0, 1), record))
+    path = folder / "networks/gold/compact-w4-d2" / TRAINED / "r000-001.safetensors"
+    condition = Condition.parse(TRAINED)
+    return Network(torch.nn.Identity(), replica, metadata, Microscope(), condition, path)
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A folder of results with a record; the counts are returned too."""
+    counts = np.random.default_rng(0).integers(1, 1000, (2, 2, len(IDS), 5, 3))
+    record = xr.Dataset(
+        {
+            "counts": (("replica", "test_specimen", "test", "structure", "outcome"), counts),
+            "val_loss": ("replica", [1.25, 1.5]),
+            "best_epoch": ("replica", [0, 0]),
+        },
+        {
+            "replica": [0, 1],
+            "test_specimen": ["gold", "platinum"],
+            "test": IDS,
+            "outcome": list(OUTCOMES),
+        },
+    )
+    cell = {"specimen": "gold", "architecture": "compact-w4-d2", "condition": TRAINED}
+    folder = tmp_path / "study"
+    path = folder.joinpath("records", *cell.values(), "r000-001.zarr.zip")
+    datasets.write(record, path, datasets.RECORD, cell)
+    return folder, counts
+
+
+def aggregate(folder):
+    path = folder.joinpath("records/gold/compact-w4-d2", TRAINED, "r000-001.zarr.zip")
+    cell = table.Cell("gold", "compact-w4-d2", TRAINED, (0, 1), str(path))
+    table.aggregate([cell], IDS, ["gold", "platinum"], folder / "table.zarr", {"study": "study"})
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_dice_is_that_of_the_networks_own_replica(results, finished):
+    folder, counts = results
+    if finished:
+        aggregate(folder)
+    found, source = performance.measured(network(folder), folder)
+    expected = dice(counts[1])
+    np.testing.assert_allclose(found.dice, expected.mean(-1), rtol=1e-12)
+    np.testing.assert_allclose(found.standard_error, expected.std(-1, ddof=1) / np.sqrt(5))
+    assert found.attrs["images"] == 5
+    assert list(found.test_defocus_nm.values) == [-5, -5, 5, 5, 20, 20]
+    assert source.startswith("study/table.zarr" if finished else "study/records/gold/")
+
+
+def test_network_that_was_trained_again_has_no_measured_performance(results):
+    folder, _ = results
+    found, reason = performance.measured(network(folder, loss=1.4), folder)
+    assert found is None
+    assert "was made with other weights" in reason
+
+
+def test_network_that_was_not_tested_has_no_measured_performance(results, tmp_path):
+    found, reason = performance.measured(network(tmp_path), tmp_path)
+    assert (found, reason) == (None, f"the study {tmp_path.name} has not tested this network")
+
+
+def test_table_in_the_folder_has_all_networks_of_specimen_and_architecture(results, tmp_path):
+    folder, counts = results
+    path = tmp_path / "table.zarr.zip"
+    assert not performance.write_table(network(folder), folder, path, Study())
+    aggregate(folder)
+    assert performance.write_table(network(folder), folder, path, Study())
+    copied = datasets.read(path, datasets.TABLE)
+    np.testing.assert_array_equal(copied.counts.squeeze(), counts)
+    assert copied.attrs["study"] == "study"
+
+
+def test_performance_is_the_same_after_writing_and_reading(results, tmp_path):
+    folder, _ = results
+    found, _ = performance.measured(network(folder), folder)
+    performance.to_table(found).to_csv(tmp_path / "a.csv", index=False)
+    again = performance.read(tmp_path / "a.csv")
+    xr.testing.assert_allclose(again, found)
+    assert again.attrs == found.attrs
+
+
+def test_region_lists_defocus_values_by_lens_and_dose():
+    values = xr.DataArray([0.9, 0.7, 0.95, 0.9, 0.6, 0.81], {"test": IDS}, "test")
+    found = performance.region(values, 0.8)
+    assert found == {
+        (1.2, 10.0): {
+            100.0: [(-5.0, True), (5.0, True), (20.0, False)],
+            1000.0: [(-5.0, False), (5.0, True), (20.0, True)],
+        }
+    }
+    assert [performance.runs(part) for part in found[1.2, 10.0].values()] == ["-5 to 5", "5 to 20"]
+
+
+@pytest.mark.parametrize(
+    ("above", "text"),
+    [("111", "1 to 3"), ("101", "1, 3"), ("000", "none"), ("011", "2 to 3"), ("100", "1")],
+)
+def test_neighbouring_values_of_defocus_are_joined(above, text):
+    assert performance.runs([(k, sign == "1") for k, sign in enumerate(above, 1)]) == text
+
+
+def test_conditions_between_tested_ones_have_the_same_lens_and_dose():
+    found = performance.between([IDS[0], IDS[4], IDS[1]])  # -5 and 20 nm at 100, -5 nm at 1000 e/Å²
+    at_low_dose = [c.defocus_nm for c in found if c.dose_e_per_A2 == 100]
+    np.testing.assert_allclose(at_low_dose, np.linspace(-5, 20, 31), atol=0.005)
+    assert [c.defocus_nm for c in found if c.dose_e_per_A2 == 1000] == [-5]
+    assert {(c.cs_um, c.aperture_mrad) for c in found} == {(1.2, 10)}

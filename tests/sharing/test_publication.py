@@ -1,0 +1,295 @@
+"""A published folder: complete, equal to the network, valid, and readable without Passband."""
+
+import contextlib
+import gc
+import json
+import re
+import shutil
+import socket
+import subprocess
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from passband import PassbandError
+from passband.analysis import table
+from passband.cli import main
+from passband.config import load
+from passband.learning.network_files import open_networks
+from passband.sharing import bioimageio_description, extras, onnx_export, publication
+from passband.storage import datasets, weights
+
+FINISHED = Path(__file__).parents[1] / "data" / "finished.tar.xz"
+CONDITION = "df+0005.00_cs+0001.200_ap016.00_ds001000.00"
+CELL = f"gold/compact-w4-d2/{CONDITION}"
+FILE = f"results/smallest/networks/{CELL}/r000-001.safetensors"
+
+for module in extras.MODULES:
+    pytest.importorskip(module)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A folder with the finished smallest study."""
+    folder = tmp_path_factory.mktemp("study")
+    subprocess.run(["tar", "xf", FINISHED], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def published(study):
+    """A published network of the smallest study."""
+    out = study / "published"
+    arguments = ["--replica", "1", "--out", str(out), "--author", "A. Author", "--license", "MIT"]
+    assert main(["publish", str(study / FILE), *arguments]) == 0
+    return out
+
+
+@pytest.fixture
+def network(study):
+    return open_networks(study / FILE, f"{CELL}/1")[0]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Leave out the ONNX file, whose export takes seconds."""
+
+    def export(network, divisor, smallest_px, path, metadata):
+        path.write_bytes(b"onnx")
+        return 20
+
+    monkeypatch.setattr(onnx_export, "export", export)
+    monkeypatch.setattr(onnx_export, "largest_difference", lambda *_: (0.0, [(8, 8)]))
+
+
+def images(network, *sizes):
+    random = np.random.default_rng(1)
+    for number, (height, width) in enumerate(sizes, 1):
+        yield random.normal(size=(number, 1, height, width)).astype(np.float32)
+
+
+@pytest.mark.slow
+def test_probabilities_of_onnxruntime_are_torchs_at_three_sizes(published, network):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(published / "model.onnx")
+    assert session.get_inputs()[0].shape == ["batch", 1, "height", "width"]
+    for image in images(network, (12, 20), (64, 64), (128, 100)):
+        with torch.inference_mode():
+            expected = torch.sigmoid(network.module(torch.from_numpy(image))).numpy()
+        (found,) = session.run(None, {"image": image})
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
+    (found,) = session.run(None, {"image": np.load(published / "test_input.npy")})
+    np.testing.assert_allclose(found, np.load(published / "test_output.npy"), atol=1e-4, rtol=0)
+
+
+@pytest.mark.slow
+def test_another_networks_onnx_file_is_refused(published, study):
+    other = open_networks(study / FILE, f"{CELL}/0")[0]
+    with pytest.raises(PassbandError, match=r"differ from torch's by [\d.e-]+ for images of 12 ×"):
+        onnx_export.largest_difference(other.module, 4, 8, published / "model.onnx")
+
+
+@pytest.mark.slow
+def test_onnx_file_has_no_path_of_the_machine_that_made_it(published):
+    content = (published / "model.onnx").read_bytes()
+    assert b"site-packages" not in content
+    assert b".py" not in content
+
+
+@pytest.mark.slow
+def test_description_is_valid_without_a_connection(published, monkeypatch):
+    from bioimageio.spec import load_model_description
+
+    @contextlib.contextmanager
+    def closed():
+        """Let Python close the files that bioimageio.spec leaves open."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            yield
+            gc.collect()
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a connection was opened")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    with closed():
+        model = load_model_description(published / "rdf.yaml", perform_io_checks=True)
+    assert model.validation_summary.status != "failed"
+    assert model.license == "MIT"
+    assert [author.name for author in model.authors] == ["A. Author"]
+    (image,), (probability,) = model.inputs, model.outputs
+    assert [axis.size.step for axis in image.axes[2:]] == [4, 4]
+    assert [axis.scale for axis in image.axes[2:]] == [0.35, 0.35]
+    assert probability.axes[1].channel_names == ["particle"]
+    assert model.config.model_dump()["passband"]["network"] == f"{CELL}/1"
+    assert "&id" not in (published / "rdf.yaml").read_text()
+
+
+@pytest.mark.slow
+def test_changed_file_is_detected(published, tmp_path):
+    description = yaml.safe_load((published / "rdf.yaml").read_text())
+    for path in published.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "model.onnx").write_bytes(b"something else")
+    with pytest.raises(PassbandError, match=r"rdf.yaml: bioimageio.spec refuses .*weights"):
+        bioimageio_description.write(description, tmp_path)
+
+
+@pytest.mark.slow
+def test_published_network_is_opened_as_a_network_of_the_study(published, network):
+    (found,) = open_networks(published)
+    assert found.id == network.id == f"{CELL}/1"
+    assert found.microscope == network.microscope
+    state, expected = (each.module.state_dict() for each in (found, network))
+    assert all(torch.equal(state[name], value) for name, value in expected.items())
+    assert list(found.metadata.history) == list(found.metadata.best) == [1]
+    assert found.metadata.provenance == network.metadata.provenance
+    assert (published / "weights.safetensors").stat().st_mode & 0o044
+
+
+@pytest.mark.slow
+def test_numbers_are_those_of_the_table(published, study):
+    stored = table.load(study / "results/smallest/table.zarr")
+    place = {"specimen": "gold", "architecture": "compact-w4-d2", "train": CONDITION, "replica": 1}
+    dice = stored.dice.sel(place).sel(test_specimen="gold").compute()
+    numbers = pd.read_csv(published / "performance.csv").set_index("condition")
+    np.testing.assert_allclose(numbers.dice[dice.test.values], dice.values, atol=1e-6)
+    card = (published / "README.md").read_text()
+    assert f"Dice is {dice.sel(test=CONDITION).item():.3f}." in card
+    assert "(performance.png)" in card
+    assert "The expected Dice comes from a Gaussian process" in card
+    copied = datasets.read(published / "table.zarr.zip", datasets.TABLE)
+    np.testing.assert_array_equal(copied.counts.values, stored.counts.values)
+
+
+@pytest.mark.slow
+def test_study_in_the_folder_is_the_study_that_trained_the_network(published, network):
+    configuration = json.loads(network.metadata.provenance["configuration"])
+    assert load(published / "study.yaml").model_dump(mode="json") == configuration
+
+
+@pytest.mark.slow
+def test_code_on_the_card_gives_the_networks_probabilities(
+    published, network, monkeypatch, tmp_path
+):
+    counts = np.random.default_rng(0).poisson(100, (32, 48)).astype(np.uint16)
+    np.save(tmp_path / "image.npy", counts)
+    (tmp_path / "model.onnx").symlink_to(published / "model.onnx")
+    (code,) = re.findall(
+        r"^```python\n(.*?)^```$", (published / "README.md").read_text(), re.M | re.S
+    )
+    assert code.count("\n") == 6
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    exec(code, found)  # the card's own code
+    from passband.imaging.noise import normalise
+
+    image = normalise(torch.from_numpy(counts.astype(np.float32))[None, None], "zscore", 1.0)
+    with torch.inference_mode():
+        expected = torch.sigmoid(network.module(image)).numpy()
+    np.testing.assert_allclose(found["probability"], expected, atol=1e-4)
+
+
+def test_test_input_is_an_image_of_the_study(study, network, quick, tmp_path):
+    results = study / "results/smallest"
+    labels = bioimageio_description.Labels("a network", "MIT")
+    publication.publish(network, results, tmp_path / "with", labels)
+    assert "a simulated image of gold" in (tmp_path / "with/README.md").read_text()
+    publication.publish(network, None, tmp_path / "without", labels)
+    assert "Poisson noise of vacuum" in (tmp_path / "without/README.md").read_text()
+    assert not (tmp_path / "without/performance.csv").exists()
+    shapes = [np.load(tmp_path / name / "test_input.npy") for name in ("with", "without")]
+    for image in shapes:
+        assert image.shape == (1, 1, 64, 64)
+        assert image.dtype == np.float32
+        assert abs(image.mean()) < 1e-5
+        assert image.std(ddof=1) == pytest.approx(1, abs=1e-5)
+    assert not np.array_equal(*shapes)
+
+
+def test_failure_leaves_nothing(network, quick, tmp_path, monkeypatch):
+    def fail(*_):
+        raise PassbandError("refused")
+
+    monkeypatch.setattr(bioimageio_description, "write", fail)
+    labels = bioimageio_description.Labels("a network", "MIT")
+    with pytest.raises(PassbandError, match="refused"):
+        publication.publish(network, None, tmp_path / "out", labels)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_folder_is_replaced_only_with_force(study, quick, tmp_path, capsys):
+    # Outside the study's folder, there is no performance to draw, which would take seconds.
+    file = shutil.copy(study / FILE, tmp_path / "a.safetensors")
+    command = ["publish", str(file), "--replica", "1", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    (tmp_path / "out/README.md").write_text("old")
+    assert main(command) == 1
+    assert "out': exists; give another name, or replace it with --force" in capsys.readouterr().err
+    assert (tmp_path / "out/README.md").read_text() == "old"
+    assert main([*command, "--force"]) == 0
+    assert (tmp_path / "out/README.md").read_text() != "old"
+
+
+def test_folder_that_is_not_published_is_never_replaced(study, tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.jpg").write_text("a")
+    out = ["--out", str(tmp_path / "photos"), "--force"]
+    assert main(["publish", str(study / FILE), "--replica", "1", *out]) == 1
+    assert "exists and is no published folder" in capsys.readouterr().err
+    assert (tmp_path / "photos/a.jpg").exists()
+
+
+def test_missing_packages_are_named_with_the_command_that_installs_them(monkeypatch, capsys):
+    monkeypatch.setattr(extras, "MODULES", ("numpy", "no_such_onnx", "no_such_package.spec"))
+    assert main(["publish", "a.safetensors"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "needs no_such_onnx, no_such_package.spec, which" in line
+    assert "pip install 'passband[share]'" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([FILE], r"--replica is missing: .* has the replicas 0, 1; give one of them"),
+        ([FILE, "--replica", "7"], r"--replica = 7: .* has the replicas 0, 1"),
+        ([FILE, "--network", f"{CELL}/7"], "has only gold/.*/0, gold/.*/1"),
+        (["results/smallest"], "has networks of 4 training conditions; give the id"),
+        (["results/smallest", "--network", "gold/7"], "must be an id such as"),
+        (["nowhere.safetensors"], "there is no such file or folder"),
+        (["nowhere"], "no study of this name"),
+        (["photo.png"], "photo.png: not a whole file of weights"),
+        (["damaged.safetensors"], "damaged.safetensors: not a whole file of weights"),
+        (["other.safetensors"], "other.safetensors: its metadata have no 'configuration'"),
+        ([FILE, "--replica", "0", "--license", "free"], "--license = 'free': must be the SPDX id"),
+        ([FILE, "--replica", "0", "--name", "naïve"], "--name = 'naïve': must have 5 to 64"),
+        ([FILE, "--replica", "0", "--name", "abc"], "--name = 'abc': must have 5 to 64"),
+        ([FILE, "--replica", "0", "--study", "nowhere"], "no study of this name"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(study, tmp_path, arguments, line, monkeypatch, capsys):
+    (tmp_path / "results").symlink_to(study / "results")
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    whole = (study / FILE).read_bytes()
+    (tmp_path / "damaged.safetensors").write_bytes(whole[:-100])
+    states, metadata = weights.load(study / FILE)
+    values = metadata.to_values()
+    del values["configuration"]
+    weights.save(
+        states, tmp_path / "other.safetensors", weights.WeightsMetadata.from_values(values)
+    )
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert main(["publish", *arguments]) == 1
+    (printed,) = capsys.readouterr().err.splitlines()
+    assert re.search(line, printed)
+    assert sorted(tmp_path.iterdir()) == before

@@ -1,0 +1,70 @@
+"""Lines of the log that `passband status` reads, as this and earlier versions wrote them."""
+
+import pytest
+
+from passband import log_lines
+
+TIME = "12:00:00 "
+#: The time limit, in lines of earlier versions.
+OLD_REASON = "time being up"
+BEGUN = f"{TIME}{log_lines.started('node1', 7)}\n"
+
+
+def stopped(reason: str) -> str:
+    return log_lines.failed("train a", log_lines.stopped(0, 3, reason, "its state is saved"))
+
+
+@pytest.mark.parametrize(
+    ("line", "how"),
+    [
+        (log_lines.finished("train a b", "2 networks in x", 3.14), "done"),
+        (log_lines.finished("train a", log_lines.reused("2 networks"), 0), "done"),
+        (log_lines.failed("train a", "x.zarr: not a whole store"), "failed"),
+        (log_lines.crashed("train a", 2.0) + "\nTraceback\nValueError: x in 2.0 s", "failed"),
+        (log_lines.failed("simulate a", log_lines.interrupted()), "interrupted"),
+        (stopped("SIGINT"), "interrupted"),
+        (stopped("SIGTERM"), "failed"),
+        (stopped(log_lines.TIME_LIMIT), "failed"),
+        ("replica 0: val_loss 0.1", None),
+        # Lines of earlier versions.
+        ("train a: 2 network(s) in x, made by an earlier job, in 0.1 s", "done"),
+        (
+            "error: train a: stopped in the middle for SIGINT; the next run makes it from the "
+            "start",
+            "interrupted",
+        ),
+        (
+            "error: train a: stopped in epoch 1 of 3 for SIGINT; its state is saved, and the next "
+            "attempt goes on from there",
+            "interrupted",
+        ),
+        (
+            f"error: train a: stopped in epoch 1 of 3 for its {OLD_REASON}; its state is saved",
+            "failed",
+        ),
+        (
+            "error: train a: SIGTERM: the time limit was reached, or somebody cancelled the job",
+            "failed",
+        ),
+    ],
+)
+def test_how_a_job_ended(line, how):
+    assert log_lines.ended(f"{BEGUN}{TIME}{line}\n", "train") == how
+    # A later attempt counts, and so does what its log has before the last entry.
+    assert log_lines.ended(f"{BEGUN}{TIME}{line}\n{BEGUN}", "train") is None
+    assert log_lines.ended(f"{BEGUN}{TIME}some other line\n{TIME}{line}\n", "train") == how
+
+
+def test_another_jobs_last_line_does_not_count():
+    line = TIME + log_lines.finished("simulate a", "waves", 1.0)
+    assert log_lines.ended(line, "train") is None
+    assert log_lines.ended(line, r"\S+") == "done"
+
+
+def test_a_stopped_job_says_where_and_why():
+    assert stopped(log_lines.TIME_LIMIT) == (
+        "error: train a: stopped in epoch 1 of 3: the time limit was reached; its state is saved"
+    )
+    assert stopped("SIGTERM") == (
+        "error: train a: stopped in epoch 1 of 3 by SIGTERM; its state is saved"
+    )

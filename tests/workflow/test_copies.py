@@ -1,0 +1,96 @@
+"""Finished studies stay valid after a copy and after an update of Passband."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from runs import ROOT
+from workplace import SMALLEST, Workplace
+
+from passband.analysis import table
+from passband.config import load
+from passband.jobs import extra
+from passband.learning import devices
+from passband.learning.networks import load as load_weights
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.mark.slow
+def test_a_second_run_does_nothing(finished):
+    assert "Nothing to be done" in finished.run("--dry-run", study="studies/smallest.yaml")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("cp -a {0}/results {0}/.snakemake .", []),
+        ("rsync -a {0}/results {0}/.snakemake .", ["--profile", "slurm"]),
+        ("tar -c -C {0} results .snakemake | tar -x", []),
+    ],
+)
+def test_a_study_copied_with_its_times_has_nothing_to_do(finished, tmp_path, command, options):
+    """This is also true in a new clone, where the workflow is newer than all results."""
+    if not shutil.which(command.split()[0]):
+        pytest.skip(f"{command.split()[0]} is not installed")
+    place = Workplace(tmp_path / "copy")
+    for name in ("Snakefile", "workflow", "profiles", "envs"):
+        (place.folder / name).unlink()
+        subprocess.run(["cp", "-r", ROOT / name, place.folder], check=True)
+    copying = command.format(finished.folder)
+    subprocess.run(copying, cwd=place.folder, shell=True, check=True)
+    printed = place.run("--dry-run", *options, study="studies/smallest.yaml")
+    assert "Nothing to be done" in printed
+
+
+@pytest.mark.slow
+def test_results_of_an_earlier_version_stay_valid(tmp_path):
+    """After the number of a stage is raised, the results in tests/data must be made again."""
+    place = Workplace(tmp_path)
+    subprocess.run(["tar", "xf", ROOT / "tests/data/finished.tar.xz"], cwd=tmp_path, check=True)
+    changed = {"figures": {"formats": ["png"], "dpi": 30}, "training": {"epochs": 3}}
+    assert place.jobs(study=place.study("changed.yaml", **changed))["train"] == 4
+    assert "Nothing to be done" in place.run("--dry-run", study="study.yaml")
+
+    # A lost output is linked from the cache, which has a file with the same digest.
+    for folder in ("waves", "networks", "records", "table.zarr"):
+        shutil.rmtree(tmp_path / "results/smallest" / folder)
+    target = "results/smallest/table.zarr"
+    place.run(target, study="study.yaml")
+    stages = {"simulate": 4, "train": 4, "evaluate": 4}
+    weights = next((tmp_path / "results/smallest/networks").rglob("*.safetensors"))
+    if load_weights(weights)[1].device != devices.describe(torch.device("cpu")):
+        del stages["evaluate"]  # its counts depend on the kind of device
+    for stage, number in stages.items():
+        logs = list((tmp_path / "results/smallest/logs" / stage).rglob("*.log"))
+        assert len(logs) == number
+        for log in logs:
+            assert "made by an earlier job" in log.read_text()
+
+
+@pytest.mark.slow
+def test_further_conditions_leave_a_finished_study_finished(copied):
+    results = copied.folder / "results/smallest"
+    before = {path: path.stat().st_mtime_ns for path in results.rglob("*")}
+    options = ["--defocus-nm=12,5", "--cs-um=1.2", "--aperture-mrad=16", "--dose-e-per-A2=1000"]
+    subprocess.run(
+        [sys.executable, "-m", "passband.cli", "evaluate", "studies/smallest.yaml", *options],
+        cwd=copied.folder,
+        check=True,
+    )
+    study = load(SMALLEST)
+    found = extra.read_extra(study, results)
+    same = study.test_conditions[1].id
+    assert same in found.test.values
+    # Under a condition of the study, the results are those of the rule.
+    whole = table.load(results / "table.zarr")
+    np.testing.assert_array_equal(found.counts.sel(test=same), whole.counts.sel(test=same))
+    sums = extra.read_extra(study, results, ["confidence"]).confidence
+    np.testing.assert_array_equal(sums.sel(test=same), whole.confidence.sel(test=same))
+    assert "Nothing to be done" in copied.run("--dry-run", study="studies/smallest.yaml")
+    after = {path: path.stat().st_mtime_ns for path in before if path != results}
+    assert after == {path: time for path, time in before.items() if path != results}

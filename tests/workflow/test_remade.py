@@ -1,0 +1,208 @@
+"""Which results are made again after a change of the study or of the package."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from runs import FIGURES, MIDDLE, ROOT, SILVER, counts
+from workplace import Workplace
+
+from passband.analysis import table
+from passband.storage import datasets
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.mark.slow
+def test_a_raised_stage_number_lists_its_jobs(finished):
+    """Snakemake lists the jobs of the stage, and the jobs after them.
+
+    Any other change of the package's code has no effect.
+    """
+    (finished.folder / "raised.smk").write_text(
+        'import passband\n\npassband.STAGES["information"] += 1\n\n\ninclude: "Snakefile"\n'
+    )
+    jobs = finished.jobs("all", "--snakefile", "raised.smk", study="studies/smallest.yaml")
+    assert jobs == {"information": 1, "ood": 1} | {
+        f"figure_{name}": 1 for name in ("decay", "examples", "matrix", "metrics")
+    }
+
+
+@pytest.mark.slow
+def test_a_metric_that_is_registered_appears_by_itself(copied, monkeypatch):
+    """The user registers the metric in a copy of the package, as docs/metrics.md describes."""
+    shutil.copytree(ROOT / "src", copied.folder / "src")
+    with (copied.folder / "src/passband/analysis/information.py").open("a") as module:
+        module.write(
+            '\n\n@register(PAIR)\ndef alike(pair):\n    """Twice σ, a test."""\n'
+            "    return 2 * overlap(pair)\n"
+        )
+    monkeypatch.setenv("PYTHONPATH", str(copied.folder / "src"))
+    study = "studies/smallest.yaml"
+    assert copied.jobs(study=study) == {"information": 1, "ood": 1} | {
+        f"figure_{name}": 1 for name in ("decay", "examples", "matrix", "metrics")
+    }
+    copied.run("results/smallest/figures/metrics.svg", study=study)
+    found = datasets.read(copied.folder / "results/smallest/information.zarr", datasets.INFORMATION)
+    np.testing.assert_allclose(found.alike, 2 * found.overlap)
+    assert ">alike<" in (copied.folder / "results/smallest/figures/metrics.svg").read_text()
+
+
+@pytest.mark.slow
+def test_adding_a_defocus_simulates_nothing_and_trains_the_new_cells(finished):
+    study = finished.study(grid={"defocus_nm": [5, 10, 20]})
+    jobs = finished.jobs(study=study)
+    assert "simulate" not in jobs
+    assert jobs["train"] == 2  # one new defocus × two doses
+    assert jobs["evaluate"] == 6  # four of them only for the new test conditions
+
+
+@pytest.mark.slow
+def test_adding_a_test_condition_computes_only_its_cells(copied):
+    before = counts(copied)
+    study = copied.study(test_grid={"dose_e_per_A2": [200, 500, 1000]})
+    jobs = copied.jobs(study=study)
+    assert "simulate" not in jobs
+    assert "train" not in jobs
+    printed = copied.run("results/smallest/table.zarr", study=study)
+    assert printed.count("on 6 conditions, 2 of them computed") == 4
+    whole = table.load(copied.folder / "results/smallest/table.zarr")
+    old = whole.counts.sel(test=whole.test_dose_e_per_A2 != 500)
+    np.testing.assert_array_equal(old.values, before)
+
+
+@pytest.mark.slow
+def test_changing_a_figure_option_draws_and_does_no_more(finished):
+    jobs = finished.jobs(study=finished.study(figures={"dpi": 90}))
+    assert set(jobs) == {f"figure_{name}" for name in FIGURES}
+
+
+@pytest.mark.slow
+def test_changing_the_bootstrap_trains_and_evaluates_nothing(finished):
+    jobs = finished.jobs(study=finished.study(evaluation={"bootstrap": 30}))
+    assert not set(jobs) & {"simulate", "train", "evaluate", "information", "aggregate"}
+    assert jobs["ood"] == 1
+
+
+@pytest.mark.slow
+def test_changing_the_specimen_remakes_all_that_depends_on_it(finished):
+    jobs = finished.jobs(study=finished.study(specimens={"gold": {"material": "Pt"}}))
+    # All results except the transfer functions, which do not depend on the specimen.
+    everything = finished.jobs("--forceall", study="studies/smallest.yaml")
+    assert jobs == {rule: n for rule, n in everything.items() if rule != "figure_ctf"}
+
+
+@pytest.mark.slow
+def test_a_crystal_file_is_read_before_any_job_and_edited_makes_its_waves_again(tmp_path):
+    place = Workplace(tmp_path / "w")
+    # The path is relative to the study's file, from every working directory.
+    file = place.folder / "mine" / "gold.xyz"
+    file.parent.mkdir()
+    specimens = {"gold": {"material": file.name, "shape": "sphere"}}
+    study = place.study("mine/study.yaml", specimens=specimens)
+    target = "results/smallest/waves/gold/val/00000.zarr.zip"
+    file.write_text("no crystal")
+    printed = place.run(target, study=study, fails=True)
+    assert "specimens.gold: material = 'gold.xyz': not a crystal file that ASE reads" in printed
+    assert "Traceback" not in printed
+    assert not (place.folder / "results").exists()
+
+    def crystal(a):
+        bulk("Au", "fcc", a, cubic=True).write(file, format="extxyz")
+        os.utime(file, (0, 0))  # a file that is older than the results of the other file
+
+    crystal(4.078)
+    place.run(target, study=study)
+    crystal(4.078)
+    assert "Nothing to be done" in place.run("--dry-run", target, study=study)
+    crystal(4.1)
+    assert place.jobs(target, study=study) == {"simulate": 1}
+
+
+@pytest.mark.slow
+def test_more_structures_simulate_only_the_shards_that_change(finished):
+    jobs = finished.jobs(study=finished.study(study={"structures": {"train": 24}}))
+    assert jobs["simulate"] == 2  # of three shards of 8, the first is full already
+
+
+@pytest.mark.slow
+def test_another_pixel_of_multislice_simulates_everything_again(finished):
+    jobs = finished.jobs(study=finished.study(microscope={"multislice_pixel_A": 0.1}))
+    assert jobs["simulate"] == 4
+    everything = finished.jobs("--forceall", study="studies/smallest.yaml")
+    assert jobs["train"] == everything["train"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"evaluation": {"batch_size": 16}},
+        {"training": {"decay": 0.5, "momentum": 0.5, "save_every_s": 5.0}},
+        {"microscope": {"multislice_pixel_A": 0.09}},
+    ],
+    ids=["evaluation.batch_size", "what Adam and one-cycle do not use", "what auto gives"],
+)
+def test_settings_without_effect_on_results_make_nothing_again(finished, changes):
+    study = finished.study(**changes)
+    assert "Nothing to be done" in finished.run("--dry-run", study=study)
+
+
+@pytest.mark.slow
+def test_a_new_specimen_is_tested_on_without_repeating_the_old(copied):
+    study = copied.study(
+        specimens={"silver": SILVER},
+        grid={"defocus_nm": [5], "dose_e_per_A2": [200]},
+    )
+    jobs = copied.jobs(study=study)
+    assert jobs["train"] == 1
+    before = table.load(copied.folder / "results/smallest/table.zarr").counts.load()
+    printed = copied.run("results/smallest/table.zarr", study=study)
+    assert "on 2 conditions, 1 of them computed" in printed  # gold's network, now on silver too
+    assert "on 2 conditions, 2 of them computed" in printed  # silver's network
+    after = table.load(copied.folder / "results/smallest/table.zarr").counts
+    only = {"specimen": ["gold"], "test_specimen": ["gold"]}
+    kept = before.sel(train=after.train.values, test=after.test.values)
+    np.testing.assert_array_equal(after.sel(only).values, kept.values)
+
+
+@pytest.mark.slow
+def test_a_specimen_that_is_only_tested_on_trains_nothing(copied):
+    study = copied.study(specimens={"silver": SILVER | {"trained": False}})
+    others = {"aggregate": 1, "ood": 1, "all": 1} | {f"figure_{name}": 1 for name in FIGURES}
+    others.pop("all"), others.pop("figure_ctf")
+    assert copied.jobs(study=study) == {"simulate": 1, "evaluate": 4} | others
+    network = f"results/smallest/networks/silver/compact-w4-d2/{MIDDLE}/r000-001.safetensors"
+    assert "MissingRuleException" in copied.run("-n", network, study=study, fails=True)
+    table_file = copied.folder / "results/smallest/table.zarr"
+    before = table.load(table_file).counts.load()
+    printed = copied.run("results/smallest/ood.zarr", "gallery", study=study)
+    assert printed.count("on 8 conditions, 4 of them computed") == 4
+    after = table.load(table_file)
+    assert list(after.specimen.values) == ["gold"]
+    assert list(after.test_specimen.values) == ["gold", "silver"]
+    assert np.isfinite(after.dice).all()
+    np.testing.assert_array_equal(after.counts.sel(test_specimen=["gold"]).values, before.values)
+    waves = copied.folder / "results/smallest/waves/silver"
+    assert [path.name for path in waves.iterdir()] == ["test"]
+    assert (copied.folder / "results/smallest/gallery/silver.png").is_file()
+    # If networks are then trained on it, its test structures are kept.
+    study = copied.study(specimens={"silver": SILVER})
+    jobs = copied.jobs(study=study)
+    assert (jobs["simulate"], jobs["train"]) == (3, 4)
+
+
+@pytest.mark.slow
+def test_changing_the_training_keeps_the_exit_waves(finished):
+    jobs = finished.jobs(study=finished.study(training={"epochs": 3}))
+    assert "simulate" not in jobs
+    assert jobs["train"] == 4
+
+
+@pytest.mark.slow
+def test_changing_the_focal_spread_keeps_the_exit_waves(finished):
+    jobs = finished.jobs(study=finished.study(microscope={"focal_spread_nm": 2.0}))
+    assert "simulate" not in jobs
+    assert jobs["train"] == 4

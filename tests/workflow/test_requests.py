@@ -1,0 +1,143 @@
+"""Results that are made only on request: images, the gallery and distances."""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from runs import MIDDLE, SILVER
+from workplace import SMALLEST, Workplace
+
+from passband.config import load
+from passband.grid import Condition
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.jobs import status
+from passband.jobs.counts import count
+from passband.storage import datasets
+
+pytestmark = pytest.mark.workflow
+
+
+def asked_for(place: Workplace, study: str = "studies/smallest.yaml") -> dict:
+    """Return the stages that `status` lists only on request, and the states of their jobs."""
+    found = status.scan(load(place.folder / study), place.folder / "results/smallest")
+    return {
+        stage: Counter(job.state for job in jobs)
+        for stage, jobs in found.stages.items()
+        if not any(job.needed for job in jobs)
+    }
+
+
+@pytest.mark.slow
+def test_a_condition_of_the_test_grid_is_written_as_images(copied):
+    # 12 nm is only a test condition. The test split has the images of evaluation.
+    study = copied.study(test_grid={"defocus_nm": [5, 12]})
+    id = "df+0012.00_cs+0001.200_ap016.00_ds001000.00"
+    target = f"results/smallest/images/gold/test/{id}.zarr"
+    assert copied.jobs(target, study=study) == {"images": 1}
+    assert f"4 images in {target}" in copied.run(target, study=study)
+    path = copied.folder / target
+    images = xr.open_zarr(path)
+    assert images.defocus_nm == 12
+    assert images.attrs["command"] == f"snakemake --cores all {target}"
+    assert images.attrs["study"] == "smallest"
+    assert sum(file.is_file() for file in path.rglob("*")) < 30
+    microscope = load(SMALLEST).microscope
+    waves = str(copied.folder / "results/smallest/waves/gold/test/00000.zarr.zip")
+    names = (load(SMALLEST).study.seed, "gold", "test")
+    split = Split.load([waves], names, microscope, torch.device("cpu"))
+    camera = Acquisition.from_microscope(microscope, "zscore", torch.device("cpu"))
+    expected = torch.cat(list(camera.counts(split, Condition.parse(id))))
+    np.testing.assert_array_equal(images.counts.values, expected.numpy())
+    assert "Nothing to be done" in copied.run("--dry-run", target, study=study)
+
+
+@pytest.mark.slow
+def test_images_of_the_training_grid_only_are_written_too(copied):
+    study = copied.study(test_grid={"defocus_nm": [12]})
+    whose = ("", "_replica1_draw12")
+    targets = [f"results/smallest/images/gold/train/{MIDDLE}{name}.zarr" for name in whose]
+    assert copied.jobs(*targets, study=study) == {"images": 2}
+    copied.run(targets[1], study=study)
+    assert asked_for(copied, study) == {"images": {"done": 1}}
+    images = xr.open_zarr(copied.folder / targets[1])
+    assert (images.attrs["replica"], images.attrs["draw"]) == (1, 12)
+    np.testing.assert_array_equal((images.instances > 0).any("face"), images["mask"])
+
+
+@pytest.mark.slow
+def test_images_of_no_grid_are_refused(tmp_path):
+    place = Workplace(tmp_path / "w")
+    # Defocus of one grid with dose of the other: a condition of neither.
+    study = place.study(test_grid={"defocus_nm": [12], "dose_e_per_A2": [500]})
+    for name in (
+        "test/df+0012.00_cs+0001.200_ap016.00_ds001000.00",
+        f"test/{MIDDLE.replace('20', '21')}",
+        f"train/{MIDDLE}_draw3",  # whose?
+        f"train/{MIDDLE}_replica2_draw3",  # of 0 and 1
+        f"test/{MIDDLE}_replica1_draw3",  # test images are the same for all replicas
+    ):
+        target = f"results/smallest/images/gold/{name}.zarr"
+        printed = place.run("--dry-run", target, study=study, fails=True)
+        assert "MissingRuleException" in printed
+
+
+@pytest.mark.slow
+def test_the_gallery_is_a_sheet_for_each_specimen_and_no_part_of_a_run(copied):
+    everything = copied.jobs("--forceall", study="studies/smallest.yaml")
+    assert not {"gallery", "gallery_sheet", "images"} & set(everything)
+    assert copied.jobs("gallery", study="studies/smallest.yaml") == {
+        "gallery": 1,
+        "gallery_sheet": 1,
+    }
+    assert "4 structures in" in copied.run("gallery", study="studies/smallest.yaml")
+    for format in ("png", "svg"):
+        assert (copied.folder / f"results/smallest/gallery/gold.{format}").stat().st_size > 20_000
+    assert asked_for(copied) == {"gallery": {"done": 1}}
+
+
+@pytest.mark.slow
+def test_distances_are_of_finished_networks_and_no_part_of_a_run(copied):
+    several = {"conditions_per_job": 3, "structures": 3}
+    faint = {"silver": SILVER | {"trained": False}}
+    study = copied.study(specimens=faint, distances=several)
+    target = "results/smallest/distances.zarr"
+    assert "distances" not in copied.jobs("--forceall", study=study)
+    expected = {"simulate": 1, "distances_part": 2, "distances": 1}
+    assert copied.jobs(target, study=study) == expected
+    printed = copied.run(target, study=study)
+    assert "24 pairs of 3 structures" in printed
+    assert "8 pairs of 3 structures" in printed
+    assert asked_for(copied, study) == {"distances": {"done": 2 + 1}}
+    found = datasets.read(copied.folder / target, datasets.DISTANCES)
+    assert found.attrs["structures"] == 3
+    assert found.attrs["command"] == f"snakemake --cores all {target}"
+    assert found.sizes["test_specimen"] == 2
+    assert np.isfinite(found[["frechet", "mmd", "spectral"]].to_dataarray()).all()
+    own = found.sel(test_specimen="gold").squeeze()
+    np.testing.assert_allclose(np.diag(own.cka), 1, atol=1e-4)
+    assert not found.cka.sel(test_specimen="silver").count()
+    # Changed numbers of structures give new distances, and train no network.
+    study = copied.study(specimens=faint, distances=several | {"structures": 4})
+    assert copied.jobs(target, study=study) == {"distances_part": 2, "distances": 1}
+
+
+@pytest.mark.slow
+def test_inputs_of_the_prediction_depend_on_the_study_and_not_on_existing_files(tmp_path):
+    place = Workplace(tmp_path / "w")
+    grid = {"defocus_nm": [5, 10, 15, 20], "cs_um": [1.2, 30, 60]}  # of two doses each: 24
+    target = "results/smallest/prediction.zarr"
+    for predict in (False, True):
+        study = place.study(grid=grid, distances={"predict": predict, "conditions_per_job": 9})
+        before = place.jobs(study=study)
+        assert before == count(load(place.folder / study)).jobs
+        assert ("distances" in before, before.get("distances_part", 0)) == (predict, 3 * predict)
+        distances = place.folder / "results/smallest/distances.zarr"
+        distances.mkdir(parents=True)  # as if the user had requested it
+        printed = place.run("--dry-run", target, study=study)
+        inputs = re.search(r"rule prediction:\n +input: (.+)", printed)[1]
+        assert ("distances.zarr" in inputs) == predict
+        distances.rmdir()

@@ -1,0 +1,197 @@
+"""The results of a run of the smallest study."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from runs import FIGURES, counts
+from workplace import SMALLEST, Workplace
+
+from passband.analysis import table
+from passband.config import load, validate
+from passband.jobs import calibration, plan, status
+from passband.jobs.counts import count, sizes
+from passband.optics import ctf
+from passband.storage import datasets
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.mark.slow
+def test_the_smallest_study_takes_less_than_ten_times_its_minute_of_two_cores(finished):
+    """`benchmarks/studies.py` measures the time exactly."""
+    assert finished.cpu_seconds < 10 * 2 * 60
+
+
+@pytest.mark.slow
+def test_a_run_leaves_table_metrics_and_figures(finished):
+    results = finished.folder / "results/smallest"
+    whole = table.load(results / "table.zarr")
+    assert dict(whole.sizes) == {
+        "specimen": 1,
+        "architecture": 1,
+        "train": 4,
+        "replica": 2,
+        "test_specimen": 1,
+        "test": 4,
+        "structure": 4,
+        "outcome": 3,
+        "pair": 1,
+        "product": 2,
+        "statistic": 5,
+        "bin": 8,
+    }
+    assert not np.isnan(whole.counts).any()
+    assert (whole.status == table.STATUS["done"]).all()
+    assert sorted(set(whole.train_defocus_nm.values)) == [5, 20]
+    assert whole.train_defocus_nm.attrs["units"] == "nm"
+    assert whole.attrs["study"] == "smallest"
+    assert whole.attrs["config_digest"] == load(SMALLEST).digest
+    metrics = xr.open_zarr(results / "ood.zarr")
+    assert metrics.gap_test.sizes == {
+        "specimen": 1,
+        "architecture": 1,
+        "test_specimen": 1,
+        "train": 4,
+        "test": 4,
+    }
+    np.testing.assert_allclose(
+        metrics.dice, whole.dice.mean("replica").transpose(*metrics.dice.dims)
+    )
+    for name in FIGURES:
+        for format in ("png", "svg"):
+            assert (results / f"figures/{name}.{format}").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_every_job_logs_one_line_about_its_result_and_is_benchmarked(finished):
+    results = finished.folder / "results/smallest"
+    logs = list((results / "logs").rglob("*.log"))
+    assert len(logs) == sum(finished.jobs("--forceall", study="studies/smallest.yaml").values())
+    for log in logs:
+        last = log.read_text().splitlines()[-1]
+        assert re.fullmatch(r"\d\d:\d\d:\d\d .+ in \d+\.\d s", last)
+        assert last in finished.printed
+    assert len(list((results / "benchmarks").rglob("*.tsv"))) == len(logs)
+
+
+@pytest.mark.slow
+def test_status_finds_every_file_of_a_finished_study(finished):
+    """If the workflow gave a file another name, `status` would show the file's job as waiting."""
+    found = status.scan(load(SMALLEST), finished.folder / "results/smallest")
+    assert found.complete
+    assert found.over
+    assert found.networks("train") == found.networks("evaluate") == (8, 8)
+    assert all(Path(job.log).is_file() for job in found.jobs)
+    jobs = finished.jobs("--forceall", study="studies/smallest.yaml")
+    counted = {stage: len(of_stage) for stage, of_stage in found.stages.items()}
+    counted |= {f"figure_{name}": 1 for name in FIGURES}
+    assert counted.pop("figures") == len(FIGURES)
+    assert jobs == counted
+
+
+@pytest.mark.slow
+def test_a_finished_study_with_old_logs_is_complete_and_watching_it_ends(copied):
+    """This is true even if logs are two hours newer than the outputs of their jobs."""
+    for log in (copied.folder / "results/smallest/logs").rglob("*.log"):
+        age = time.time() + 7200 if "figures" in log.parts else time.time() - 7200
+        os.utime(log, (age, age))
+    command = [sys.executable, "-c", "import sys; from passband.cli import main; sys.exit(main())"]
+    watched = subprocess.run(
+        [*command, "status", "--watch", "1", "studies/smallest.yaml"],
+        cwd=copied.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert watched.returncode == 0
+    assert watched.stdout.count("the study is complete") == 1
+    assert "failed:" not in watched.stdout
+
+
+@pytest.mark.slow
+def test_no_file_is_incomplete(finished):
+    results = finished.folder / "results/smallest"
+    assert not [path for path in results.rglob(".*") if path.name != ".snakemake_timestamp"]
+    assert not list((results / "checkpoints").rglob("*.safetensors"))
+
+
+@pytest.mark.slow
+def test_the_configuration_that_was_read_is_kept_for_jobs(finished):
+    study = load(SMALLEST)
+    (copy,) = (finished.folder / "results/smallest/configuration").iterdir()
+    assert copy.stem == study.digest
+    assert validate(json.loads(copy.read_text())) == study
+
+
+@pytest.mark.slow
+def test_the_report_is_one_page_with_captions(finished):
+    finished.run("--report", "report.html", study="studies/smallest.yaml")
+    page = (finished.folder / "report.html").read_text()
+    for text in (
+        "Generalization",
+        "Transfer functions",
+        "Decay of Dice along each axis",
+        "ctf.png",
+    ):
+        assert text in page
+
+
+@pytest.mark.slow
+def test_the_same_study_run_again_gives_the_same_table(finished, tmp_path):
+    again = Workplace(tmp_path / "again")
+    again.run("results/smallest/table.zarr", study="studies/smallest.yaml")
+    # With the same kind of device and number of threads, all pixels are equal.
+    np.testing.assert_array_equal(counts(again), counts(finished))
+
+
+@pytest.mark.slow
+def test_information_has_the_signal_of_the_studys_own_waves(finished):
+    study, results = load(SMALLEST), finished.folder / "results/smallest"
+    found = datasets.read(results / "information.zarr", datasets.INFORMATION)
+    expected = {"specimen": "gold", "split": "train", "seed": study.study.seed}
+    shards = sorted((results / "waves/gold/train").glob("*.zarr.zip"))
+    waves = datasets.read_many(shards, datasets.WAVES, "structure", expected, ["spectrum"])
+    b = [(s / s[len(s) // 2, len(s) // 2]) for s in waves.spectrum.values[:, 0].astype(complex)]
+    b2 = np.mean([np.abs((x - x[::-1, ::-1].conj()) / 2) ** 2 for x in b], 0)
+    # The lens of the condition, on the frequencies of the waves.
+    sampling, condition = study.microscope.sampling, study.train_conditions[0]
+    q, phi = sampling.frequencies()
+    # Each ring has its mean power; the width of rings causes the difference of the two integrals.
+    ring = np.rint(q * sampling.field_A).astype(int)
+    b2 = (np.bincount(ring.ravel(), b2.ravel()) / np.bincount(ring.ravel()))[ring]
+    T = ctf.transfer(study.microscope.optics(condition), q, phi)
+    inside = (q > 0) & (q <= sampling.cutoff)
+    share = np.sum((b2 * T**2)[inside]) / np.sum(b2[inside])
+    assert found.transfer_train.sel(weight="gold")[0] == pytest.approx(share, rel=0.1)
+    for weight, power in (("gold", b2 * sampling.field_A**2), ("flat", 0.005)):
+        s = 4 * condition.dose_e_per_A2 * power * T**2
+        bits = np.sum(np.log2(1 + s)[inside]) / 2 / sampling.field_A**2
+        assert found.capacity_train.sel(weight=weight)[0] == pytest.approx(bits, rel=0.03)
+
+
+@pytest.mark.slow
+def test_a_plan_predicts_jobs_files_bytes_and_hours(finished):
+    study = load(SMALLEST)
+    counted = count(study)
+    assert counted.jobs == finished.jobs("--forceall", study="studies/smallest.yaml")
+    speeds = calibration.calibrate(study, 5)
+    results = finished.folder / "results/smallest"
+    for names, size in sizes(study, speeds.wave_bytes, speeds.weight_bytes).items():
+        found = [p for n in names.split(", ") for p in (results / n).rglob("*") if p.is_file()]
+        assert len(found) == counted.files[names], names
+        written = sum(path.stat().st_size for path in found)
+        assert 1 / 3 < size / written < 3, names
+        # The size of waves is estimated from the few structures of the calibration.
+        if tolerance := {"waves": 0.25, "networks": 0.1}.get(names):
+            assert size == pytest.approx(written, rel=tolerance), names
+    # Other programs run during the five seconds of calibration: only the order of magnitude.
+    took = sum(plan.hours(study, speeds).values()) / (finished.cpu_seconds / 3600)
+    assert 1 / 10 < took < 10

@@ -1,0 +1,307 @@
+"""The workflow's scripts without Snakemake. Their inputs are the exit waves in tests/data."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scripts
+import torch
+
+from passband.analysis import table
+from passband.config import load
+from passband.jobs import layout
+from passband.learning import networks
+from passband.specimens import exit_waves
+from passband.storage import datasets
+
+ROOT = Path(__file__).parents[2]
+STUDY = load(ROOT / "studies" / "smallest.yaml")
+CONFIG = STUDY.model_dump(mode="json")
+MICROSCOPE = STUDY.microscope.model_dump()
+JOB = next(layout.training_jobs_of(STUDY))
+CELL = {name: JOB.wildcards[name] for name in ("specimen", "architecture", "condition")}
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    """Restore the number of threads, since a job limits the threads of the whole process."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("unpacked")
+    archive = ROOT / "tests/data/finished.tar.xz"
+    subprocess.run(["tar", "xf", archive, "results/smallest"], cwd=folder, check=True)
+    return folder / "results/smallest"
+
+
+@pytest.fixture
+def results(unpacked, tmp_path) -> Path:
+    """A copy of the finished study's results, which the test may change."""
+    return Path(shutil.copytree(unpacked, tmp_path / "results"))
+
+
+def waves(results: Path, split: str) -> list[str]:
+    return [str(results / file) for file in layout.shards(STUDY, "gold", split)]
+
+
+def train(results: Path, log: Path, **changed: object) -> str:
+    output = {
+        "weights": str(results / JOB.path(layout.WEIGHTS)),
+        "history": str(results / JOB.path(layout.HISTORY)),
+    }
+    for path in output.values():
+        Path(path).unlink(missing_ok=True)
+    return scripts.run(
+        "train",
+        log,
+        input={split: waves(results, split) for split in ("train", "val")},
+        output=output,
+        wildcards=JOB.wildcards,
+        config=CONFIG,
+        params={
+            "version": "train 0",
+            "seed": STUDY.study.seed,
+            "microscope": MICROSCOPE,
+            "training": STUDY.training.model_dump() | {"epochs": 1} | changed,
+            "replicas": list(JOB.replicas),
+            "cache": str(results / "cache" / JOB.path(layout.WEIGHTS)),
+            "checkpoints": str(results / JOB.path(layout.CHECKPOINTS)),
+        },
+    )
+
+
+def evaluate(results: Path, log: Path, test: dict) -> str:
+    output = results / JOB.path(layout.RECORD)
+    output.unlink(missing_ok=True)
+    return scripts.run(
+        "evaluate",
+        log,
+        input={"weights": str(results / JOB.path(layout.WEIGHTS))},
+        output=[str(output)],
+        wildcards=JOB.wildcards,
+        config=CONFIG,
+        params={
+            "version": "evaluate 0",
+            "seed": STUDY.study.seed,
+            "microscope": MICROSCOPE,
+            "test": test,
+            "cache": str(results / "cache" / JOB.path(layout.RECORD)),
+            "waves": {"gold": waves(results, "test")},
+        },
+    )
+
+
+@pytest.mark.parametrize("name", scripts.NAMES)
+def test_scripts_are_short_and_run_nothing_when_imported(name):
+    assert callable(scripts.load(name).main)
+    text = (scripts.FOLDER / f"{name}.py").read_text()
+    assert text.count("\n") <= 45
+    assert text.endswith('\n\nif "snakemake" in globals():\n    main(snakemake)\n')
+
+
+def test_every_script_of_a_rule_is_there():
+    assert len(scripts.NAMES) == 15
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    assert all(f'"../scripts/{name}.py"' in rules for name in scripts.NAMES)
+
+
+def test_exit_waves_are_simulated_once(results, tmp_path, monkeypatch):
+    made = []
+
+    def simulate(name, specimen, microscope, seed, split, structures, progress):
+        made.append(list(structures))
+        return datasets.read(waves(results, "test")[0], datasets.WAVES)
+
+    def run(structures):
+        output.unlink(missing_ok=True)
+        return scripts.run(
+            "simulate",
+            tmp_path / "logs/simulate.log",
+            output=[str(output)],
+            wildcards={"specimen": "gold", "split": "test", "shard": "00000"},
+            config=CONFIG,
+            params={
+                "version": "simulate 0",
+                "seed": 7,
+                "specimen": STUDY.specimens["gold"].model_dump(),
+                "crystal": "",
+                "microscope": MICROSCOPE,
+                "structures": structures,
+                "cache": str(tmp_path / "cache.zarr.zip"),
+            },
+        )
+
+    output = tmp_path / "made.zarr.zip"
+    monkeypatch.setattr(exit_waves, "simulate", simulate)
+    first, second, other = run([0, 4]), run([0, 4]), run([0, 3])
+    assert made == [list(range(4)), list(range(3))]
+    assert f" simulate gold test 00000: 4 exit waves of 1.0 particles in {output} in" in first
+    assert f" exit waves in {output}, made by an earlier job, in " in second
+    assert "made by an earlier job" not in other
+    assert datasets.read(output, datasets.WAVES).sizes["structure"] == 4
+
+
+def test_networks_are_trained_once(results, tmp_path):
+    """New networks are trained only for changed settings. A lost output is linked again."""
+    log = tmp_path / "logs/train.log"
+    assert f": 2 network(s) in {results / JOB.path(layout.WEIGHTS)} in " in train(results, log)
+    weights, metadata = networks.load(results / JOB.path(layout.WEIGHTS), CELL)
+    history = pd.read_csv(results / JOB.path(layout.HISTORY))
+    assert list(weights) == [0, 1]
+    assert list(history.replica) == [0, 1]
+    assert history.val_loss[1] == metadata.best[1].val_loss
+    assert "replica 0: val_loss " in log.read_text()
+    assert "exit waves and masks" in log.read_text()
+
+    assert ", made by an earlier job, in " in train(results, log)
+    again, _ = networks.load(results / JOB.path(layout.WEIGHTS), CELL)
+    assert all(torch.equal(again[1][name], tensor) for name, tensor in weights[1].items())
+    pd.testing.assert_frame_equal(pd.read_csv(results / JOB.path(layout.HISTORY)), history)
+
+    assert "made by an earlier job" not in train(results, log, learning_rate=1e-5)
+    other, _ = networks.load(results / JOB.path(layout.WEIGHTS), CELL)
+    assert not all(torch.equal(other[1][name], tensor) for name, tensor in weights[1].items())
+
+
+def test_only_new_test_conditions_are_evaluated(results, tmp_path):
+    log, axes = tmp_path / "logs/evaluate.log", STUDY.test_axes
+    shutil.rmtree(results / "cache", ignore_errors=True)
+    path = results / JOB.path(layout.RECORD)
+    assert "2 network(s) on 4 conditions, 4 of them computed, in " in evaluate(results, log, axes)
+    before = datasets.read(path, datasets.RECORD)
+    assert f"2 network(s) on all conditions in {path}, made by an earlier job, in " in evaluate(
+        results, log, axes
+    )
+    np.testing.assert_array_equal(datasets.read(path, datasets.RECORD).counts, before.counts)
+    more = axes | {"defocus_nm": [5.0, 10.0, 20.0]}
+    assert "2 network(s) on 6 conditions, 2 of them computed, in " in evaluate(results, log, more)
+    after = datasets.read(path, datasets.RECORD)
+    np.testing.assert_array_equal(after.counts.sel(test=before.test), before.counts)
+    _, metadata = networks.load(results / JOB.path(layout.WEIGHTS))
+    assert list(after.best_epoch.values) == [metadata.best[r].epoch for r in (0, 1)]
+
+
+def test_the_table_has_the_records_that_the_layout_names(results, tmp_path):
+    records = [str(results / job.path(layout.RECORD)) for job in layout.training_jobs_of(STUDY)]
+    output = tmp_path / "table.zarr"
+
+    def run():
+        return scripts.run(
+            "aggregate",
+            tmp_path / "logs/aggregate.log",
+            input=records,
+            output=[str(output)],
+            config=CONFIG,
+            params={
+                "record": str(results / layout.RECORD),
+                "specimens": ["gold"],
+                "architectures": STUDY.training.architectures,
+                "train": STUDY.grid.axes(),
+                "test": STUDY.test_axes,
+                "batches": {"r000-001": [0, 1]},
+                "allow_incomplete": False,
+            },
+        )
+
+    assert f" aggregate: 4 of 4 records in {output} in " in run()
+    made = table.load(output)
+    before = table.load(results / layout.TABLE)
+    np.testing.assert_array_equal(made.counts, before.counts)
+    assert f" aggregate: {output}, made by an earlier job, in " in run()
+
+
+def test_distances_need_a_network(results, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        scripts.run(
+            "distances_part",
+            tmp_path / "logs/distances.log",
+            input={"weights": []},
+            output=[str(tmp_path / "part.zarr.zip")],
+            wildcards={"specimen": "gold", "architecture": JOB.architecture, "part": "00000"},
+            config=CONFIG,
+        )
+    assert "no network is trained yet" in capsys.readouterr().err
+
+
+def test_distances_of_a_specimens_networks(results, tmp_path):
+    study_networks = [
+        str(results / layout.first_network(STUDY)).format(
+            specimen="gold", architecture=JOB.architecture, condition=condition.id
+        )
+        for condition in STUDY.train_conditions
+    ]
+    output = tmp_path / "part.zarr.zip"
+    line = scripts.run(
+        "distances_part",
+        tmp_path / "logs/distances.log",
+        input={"weights": study_networks},
+        output=[str(output)],
+        wildcards={"specimen": "gold", "architecture": JOB.architecture, "part": "00000"},
+        config=CONFIG,
+        params={
+            "version": "distances 0",
+            "seed": STUDY.study.seed,
+            "microscope": MICROSCOPE,
+            "structures": 2,
+            "train": STUDY.grid.axes(),
+            "test": [JOB.condition],
+            "network": str(results / layout.first_network(STUDY)),
+            "waves": {"gold": waves(results, "test")},
+        },
+    )
+    assert f": 4 pairs of 2 structures in {output} in " in line
+    made = datasets.read(output, datasets.DISTANCES)
+    assert made.sizes["train"] == 4
+    assert np.isfinite(made.spectral).all()
+
+
+def test_the_figure_of_examples_shows_the_networks_worst_conditions(results, tmp_path):
+    output = tmp_path / "examples.png"
+    line = scripts.run(
+        "figure_examples",
+        tmp_path / "logs/figures.log",
+        input={
+            "ood": str(results / layout.OOD),
+            "weights": [str(results / JOB.path(layout.WEIGHTS))],
+            "waves": waves(results, "test"),
+        },
+        output=[str(output)],
+        config=CONFIG,
+        params={"seed": STUDY.study.seed, "microscope": MICROSCOPE, "structures": 2, "dpi": 40},
+    )
+    assert f" figure_examples: {output} in " in line
+    assert output.stat().st_size > 5000
+
+
+def test_information_has_the_signal_of_the_exit_waves(results, tmp_path):
+    output = tmp_path / "information.zarr"
+    line = scripts.run(
+        "information",
+        tmp_path / "logs/information.log",
+        output=[str(output)],
+        config=CONFIG,
+        params={
+            "seed": STUDY.study.seed,
+            "microscope": MICROSCOPE,
+            "train": STUDY.grid.axes(),
+            "test": STUDY.test_axes,
+            "weights": STUDY.information.weights,
+            "bands": STUDY.information.bands_per_A,
+            "flat_power": STUDY.information.flat_power_A2,
+            "samples": STUDY.information.samples,
+            "draws": STUDY.information.draws,
+            "waves": {"gold": waves(results, "train")},
+        },
+    )
+    assert f" information: 4 × 4 pairs in {output} in " in line
+    made = datasets.read(output, datasets.INFORMATION)
+    before = datasets.read(results / layout.INFORMATION, datasets.INFORMATION)
+    np.testing.assert_allclose(made.capacity_train, before.capacity_train)
+    np.testing.assert_allclose(made.fidelity, before.fidelity)
