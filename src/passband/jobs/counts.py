@@ -132,13 +132,16 @@ def _files(study: Study, jobs: Counter, cells: int) -> dict[str, int]:
     ood = [*_OOD, *_OOD_REPLICAS * (study.study.replicas > 1)]
     ood += _OOD_BOOTSTRAP * (study.evaluation.bootstrap > 0)
     metrics = 2 * len(information.SINGLE) + len(information.PAIR)
-    paired = study.study.replicas_per_job > 1
+    pairs = _pairs_of_replicas(study)
+    paired = pairs > 0
     files = {
         "waves": jobs["simulate"],
         "networks": 2 * jobs["train"],
         "records": jobs["evaluate"],
         "table.zarr": _store(len(_TABLE) + len(_TABLE_PAIRS) * paired)
-        + (len(_TABLE_CELLS) + len(_TABLE_CELLS_PAIRS) * paired) * (1 + cells),
+        + (len(_TABLE_CELLS) + len(_TABLE_CELLS_PAIRS) * paired) * (1 + cells)
+        # The only pair is (0, 1), and Zarr stores no chunk of zeros.
+        - (pairs == 1),
         "ood.zarr, information.zarr": _store(len(ood)) + _store(len(_INFORMATION) + metrics),
     }
     if jobs["distances_part"]:
@@ -147,6 +150,12 @@ def _files(study: Study, jobs: Counter, cells: int) -> dict[str, int]:
         files["prediction.zarr"] = _store(_PREDICTION_ARRAYS)
     files["figures"] = sum(name.startswith("figure_") for name in jobs) * len(study.figures.formats)
     return files | {"logs, benchmarks": 2 * sum(jobs.values())}
+
+
+def _pairs_of_replicas(study: Study) -> int:
+    """Return the number of pairs of a grid point's replicas that one job evaluates together."""
+    together = batches(study.study.replicas, study.study.replicas_per_job).values()
+    return sum(math.comb(len(batch), 2) for batch in together)
 
 
 def _store(arrays: int) -> int:
@@ -182,8 +191,7 @@ def sizes(
     )
     kinds = len(study.training.architectures)
     pixels = counted.networks * counted.tested_on * 3 * _COUNT_BYTES
-    together = batches(study.study.replicas, study.study.replicas_per_job).values()
-    couples = counted.cells * sum(math.comb(len(batch), 2) for batch in together)
+    couples = counted.cells * _pairs_of_replicas(study)
     # The sums of a network for an image, and the sums of a pair of networks.
     sums = _SUM_BYTES * (len(STATISTICS) * counted.networks + len(PRODUCTS) * couples)
     tested = len(study.specimens) * study.test_number
