@@ -257,7 +257,7 @@ def test_only_one_process_at_a_time_takes_over_from_a_dead_job(folder, other, el
     def work():
         nonlocal inside, most
         for _ in range(5):
-            with held(folder, patience=0.2, pulse=0.02):
+            with held(folder, patience=2, pulse=0.02):
                 inside += 1
                 most = max(most, inside)
                 time.sleep(0.002)
