@@ -80,6 +80,7 @@ def test_config_yaml_shows_every_key():
 UNSET = {
     "study.allow_incomplete": "a run from scratch has no record yet; tests of holes set it",
     "microscope.focal_members": "unused with quasi-coherent; the other studies have a focal series",
+    "microscope.detector.noise.table": "unused with a kernel; unit tests have the other forms",
     "microscope.detector.mtf_nyquist": "unused with a table; unit tests have the other forms",
 }
 

@@ -72,6 +72,13 @@ def add(commands: argparse._SubParsersAction) -> None:
         "4 times as wide and high as the network's training images)",
     )
     command.add_argument(
+        "--filter-noise",
+        action=argparse.BooleanOptionalAction,
+        help="filter the image as the counts of the network's training images were filtered "
+        "(default: only an image whose pixels are smaller than those over which the training "
+        "counts were averaged)",
+    )
+    command.add_argument(
         "--normalise",
         choices=("image", "local"),
         default="image",
@@ -129,6 +136,7 @@ def run(options: argparse.Namespace) -> int:
     settings = Settings(
         hot_pixels=options.hot_pixels,
         flat_field=options.flat_field,
+        filter_noise=options.filter_noise,
         normalise=options.normalise,
         dose_e_per_A2=options.dose_e_per_A2,
         adapt=options.adapt,

@@ -1,15 +1,15 @@
 """The microscope: keys that are the same under every condition, and their internal units."""
 
 import math
-from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from passband.config.base import Block, key, number_hint, short
+from passband.config.detector import Detector
 from passband.grid import Condition
-from passband.optics import ctf, detector
+from passband.optics import ctf, detector, noise_filter
 from passband.optics.jitter import Jitter
 from passband.optics.sampling import Sampling, rest
 from passband.units import A_PER_NM, A_PER_UM, EV_PER_KEV
@@ -68,55 +68,6 @@ class Spread(Block):
         ge=0,
         le=10_000,
     )
-
-
-def _curve(pairs: list[list[float]]) -> list[list[float]]:
-    """Return the points of an MTF unchanged. Raise ValueError if a point is not valid."""
-    for pair in pairs:
-        if len(pair) != 2 or not 0 <= pair[0] <= 1.5 or not 0 <= pair[1] <= 1:
-            raise ValueError(
-                f"{short(pair)}: must be a pair of a fraction of the Nyquist frequency between 0 "
-                "and 1.5 and an MTF between 0 and 1"
-            )
-    if pairs and pairs[0] != [0, 1]:
-        raise ValueError(f"{pairs[0]}: the first pair must be [0, 1]")
-    for (before, _), (after, _) in pairwise(pairs):
-        if after <= before:
-            raise ValueError(f"{after:g} after {before:g}: fractions must ascend")
-    return pairs
-
-
-class Detector(Block):
-    """The detector counts electrons, and its noise is white: see `passband.optics.detector`."""
-
-    mtf: Literal["none", "gaussian", "lorentzian", "table"] = key(
-        "none",
-        "Modulation transfer function (MTF), which includes that of the pixels. `none` is 1, "
-        "`gaussian` is m^(f²), `lorentzian` is 1/(1 + (1/m − 1)f²), and `table` is `mtf_table`, "
-        "where f is the frequency as a fraction of the Nyquist frequency. The MTF blurs the "
-        "expected counts, before counts are drawn.",
-    )
-    mtf_nyquist: float = key(
-        0.5,
-        "The MTF at the Nyquist frequency, m, for `gaussian` and `lorentzian`.",
-        gt=0,
-        le=1,
-    )
-    mtf_table: Annotated[list[list[float]], AfterValidator(_curve)] = key(
-        list,
-        "Pairs of the frequency f and the MTF, if `mtf` is `table`. The MTF is interpolated "
-        "linearly between the pairs, and is constant beyond the last pair. The corners of the "
-        "spectrum of an image are at f = 1.41.",
-    )
-    gain: float = key(1.0, "Number of counts per electron.", "counts/electron", gt=0, le=1e6)
-
-    @model_validator(mode="after")
-    def _table_if_named(self) -> Self:
-        if self.mtf == "table" and not self.mtf_table:
-            raise ValueError("mtf_table = []: must have pairs such as [[0, 1], [1, 0.4]]")
-        if self.mtf != "table" and self.mtf_table:
-            raise ValueError(f"mtf = {self.mtf!r}: must be 'table', since there is an mtf_table")
-        return self
 
 
 #: Bounds of `multislice_pixel_A` [Å], and the largest number of pixels along a side of the
@@ -264,6 +215,14 @@ class Microscope(Block):
         See :func:`passband.optics.detector.blur`.
         """
         return detector.blur(self.sampling, *self._blurred_by)
+
+    @property
+    def noise_filter(self) -> np.ndarray | None:
+        """The factor by which `detector.noise` multiplies the spectrum of counts; None if white.
+
+        See :func:`passband.optics.noise_filter.of_sampling`.
+        """
+        return noise_filter.of_sampling(self.sampling, *self.detector.noise.arguments)
 
     def response(self, q: np.ndarray) -> np.ndarray:
         """Return the factor of vibration and MTF at spatial frequencies [1/Å].
