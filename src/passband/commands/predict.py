@@ -33,7 +33,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="ID|PATH",
         help="the id of a network of the study, with or without the replica, such as gold/"
         "compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0, or a weights file or a "
-        "published folder; several networks: give the option several times",
+        "published folder, or general, the network that is part of the package; several networks: "
+        "give the option several times",
     )
     command.add_argument(
         "--replicas",
@@ -154,6 +155,8 @@ def run(options: argparse.Namespace) -> int:
     names = predictions.output_names(paths)
     for network in networks:
         print(f"network {network.id}, pixels of {network.pixel_size_A:g} Å")
+        if network.limits:
+            print(f"  {network.limits}")
     print(f"preparation: {_preparation(networks, options)}")
     if len(networks) == 1:
         print("one network: there is no map of the disagreement between networks")
