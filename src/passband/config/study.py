@@ -278,6 +278,12 @@ class Study(Block):
         for i, name in enumerate(self.training.architectures):
             architecture = architectures.parse(name)
             px, least = self.microscope.field_px, architecture.smallest_px
+            crop = self.training.crop_px
+            if crop and (crop % architecture.divisor or not least <= crop <= px):
+                raise ValueError(
+                    f"training.crop_px = {crop}: must be 0, or a multiple of "
+                    f"{architecture.divisor} between {least} and microscope.field_px = {px}"
+                )
             if px % architecture.divisor or px < least:
                 raise ValueError(
                     f"microscope.field_px = {px}: must be a multiple of {architecture.divisor}, "
