@@ -96,7 +96,7 @@ def _converged_A(microscope: "Microscope") -> float:
     wavelength = ctf.wavelength(microscope.energy_eV)
     slow, fast = (ctf.wavelength(kev * EV_PER_KEV) for kev in (60, 300))
     trusted = 0.09 * min(1, (wavelength / fast) ** 0.5, slow / wavelength)
-    return max(_MULTISLICE_A[0], round(min(trusted, 0.7 * microscope.pixel_size_A), 3))
+    return max(_MULTISLICE_A[0], round(min(trusted, 0.7 * microscope.wave_sampling.pixel_A), 3))
 
 
 _AUTO_OR_PIXEL = f"'auto' or a number between {_MULTISLICE_A[0]} and {_MULTISLICE_A[1]:g} Å"
@@ -107,7 +107,7 @@ AutoPixel = Annotated[
 
 
 #: Keys that change images and do not change the linear transfer function.
-_NOT_IN_TRANSFER = "multislice_pixel_A", "coherence", "focal_members"
+_NOT_IN_TRANSFER = "multislice_pixel_A", "oversampling", "coherence", "focal_members"
 
 
 class Microscope(Block):
@@ -124,6 +124,16 @@ class Microscope(Block):
         "pixels",
         ge=16,
         le=8192,
+    )
+    oversampling: int = key(
+        1,
+        "How many times finer the pixels are on which images are formed from exit waves. With 1, "
+        "electrons that are scattered beyond the angles that the image's pixels can show are lost, "
+        "as at an aperture, and particles are dark. A larger number keeps these electrons; images "
+        "are then reduced to the image's pixels, without aliasing.",
+        since="0.1.0",
+        ge=1,
+        le=8,
     )
     multislice_pixel_A: AutoPixel = key(
         "auto",
@@ -247,6 +257,11 @@ class Microscope(Block):
         return Sampling(self.field_px, self.pixel_size_A)
 
     @property
+    def wave_sampling(self) -> Sampling:
+        """The grid on which images are formed from exit waves."""
+        return Sampling(self.field_px * self.oversampling, self.pixel_size_A / self.oversampling)
+
+    @property
     def multislice_A(self) -> float:
         """The key `multislice_pixel_A` as a number [Å].
 
@@ -260,14 +275,14 @@ class Microscope(Block):
     @property
     def multislice(self) -> Sampling:
         """The multislice grid, on which exit waves are computed."""
-        return self.sampling.finer(self.multislice_A)
+        return self.wave_sampling.finer(self.multislice_A)
 
     def exit_wave_params(self) -> dict[str, Any]:
         """Return the keys of the microscope that exit waves depend on.
 
         The value of `multislice_pixel_A` is returned as a number, also if it is `auto`.
         """
-        keys = self.identity(only=("energy_kev", "pixel_size_A", "field_px"))
+        keys = self.identity(only=("energy_kev", "pixel_size_A", "field_px", "oversampling"))
         return keys | {"multislice_pixel_A": self.multislice_A}
 
     def imaging_params(self) -> dict[str, Any]:
@@ -289,7 +304,7 @@ class Microscope(Block):
 
     @model_validator(mode="after")
     def _fine_enough(self) -> Self:
-        given, image = self.multislice_pixel_A, self.pixel_size_A
+        given, image = self.multislice_pixel_A, self.wave_sampling.pixel_A
         if given != "auto" and given > image:
             raise ValueError(
                 f"microscope.multislice_pixel_A = {given:g}: must not exceed the image's pixel, "

@@ -38,11 +38,12 @@ class Acquisition:
     ) -> "Acquisition":
         """Return the acquisition with a study's microscope, which computes on `device`."""
         imager = Imager(
-            microscope.sampling,
+            microscope.wave_sampling,
             microscope.coherence,
             microscope.focal_members,
             device,
             blur=microscope.blur,
+            image=microscope.sampling,
         )
         return cls(imager, microscope, normalisation)
 
