@@ -12,7 +12,7 @@ from passband.learning import network_files
 from passband.micrographs import readers
 from passband.micrographs.segmentation import Settings, segment
 
-SAMPLE = network_files.SHIPPED / "sample.tif"
+SAMPLE = network_files.SHIPPED / "sample.ome.tif"
 DATA = Path(__file__).parents[2] / "shared" / "data" / "hrtem"
 
 
