@@ -25,7 +25,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 ##@ Run
 
-.PHONY: demo run preflight images pilot
+.PHONY: demo run preflight images pilot real
 demo: run ## Run the study in config.yaml and make its HTML report
 
 run: $(INSTALLED) ## Check STUDY=file, run it and make its HTML report

@@ -79,7 +79,7 @@ def test_config_yaml_shows_every_key():
 #: Keys that no study in studies/ sets, and why.
 UNSET = {
     "study.allow_incomplete": "a run from scratch has no record yet; tests of holes set it",
-    "microscope.focal_members": "unused with quasi-coherent; the other studies have a focal series",
+    "microscope.detector.noise.table": "unused with a kernel; unit tests have the other forms",
     "microscope.detector.mtf_nyquist": "unused with a table; unit tests have the other forms",
 }
 
@@ -446,6 +446,15 @@ BAD = [
         "microscope.detector.mtf_table = 0.5 after 0.5: fractions must ascend",
     ),
     ("microscope.detector.mtf_nyquist", 0, "must be a number above 0 and at most 1"),
+    ("microscope.detector.noise.form", "pink", "'white', 'binned', 'hann' or 'table'"),
+    ("microscope.detector.noise.form", "table", "noise.table = []: must have pairs such as "),
+    ("microscope.detector.noise.table", [[0, 1]], "noise.form = 'white': must be 'table'"),
+    ("microscope.detector.noise.table", [[0, 3]], "= [0.0, 3.0]: must be a pair of a spatial "),
+    ("microscope.detector.noise.table", [[1, 1]], "= [1.0, 1.0]: the first pair must be [0, 1]"),
+    ("microscope.detector.noise.width_A", 0, "must be a number above 0 and at most 20"),
+    ("microscope.detector.noise.stored_pixel_A", -1, "must be a number between 0 and 20"),
+    ("training.crop_px", 20, "must be 0, or a multiple of 8 between 16 and microscope.field_px"),
+    ("training.crop_px", 136, "must be 0, or a multiple of 8 between 16 and microscope.field_px"),
     ("microscope.detector.gain", 0, "must be a number above 0 and at most 1000000.0 counts/"),
     ("grid.aperture_mrad", [10, 40], "grid.aperture_mrad = 40: must not exceed 21.87 mrad"),
     ("test_grid.aperture_mrad", [40], "test_grid.aperture_mrad = 40: must not exceed 21.87 mrad"),

@@ -10,7 +10,7 @@ from synthetic import CPU
 
 from passband.config import Spread, Training
 from passband.imaging.acquisition import Acquisition
-from passband.learning.batches import Batches, Images, turn, turned
+from passband.learning.batches import Batches, Images, cropped, turn, turned
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +209,39 @@ def test_order_and_turns_are_seeded_by_all_but_the_architecture(camera, make_spl
         masks = torch.cat([masks[0] for _, masks in made.epoch([replica], epoch)])
         seen.add(masks.numpy().tobytes())
     assert len(seen) == len(cases)
+
+
+def test_a_crop_is_a_part_of_the_periodic_image():
+    images = torch.arange(2 * 36.0).reshape(2, 1, 6, 6)
+    result = cropped(images, np.array([[1, 2], [4, 5]]), 4)
+    assert torch.equal(result[0], images[0, :, 1:5, 2:6])
+    rows, columns = torch.tensor([4, 5, 0, 1]), torch.tensor([5, 0, 1, 2])
+    assert torch.equal(result[1, 0], images[1, 0][rows][:, columns])
+
+
+def test_image_and_mask_are_cropped_alike_at_a_new_place_in_every_epoch(batches):
+    """A crop of a mask is a crop of the mask that the whole image has."""
+    whole, small = (batches(True, augment=False, noise="fixed", crop_px=crop) for crop in (0, 16))
+    found = []
+    for epoch in (0, 1):
+        pairs = zip(whole.epoch([0, 3], epoch), small.epoch([0, 3], epoch), strict=True)
+        for (image, mask), (part, part_mask) in pairs:
+            assert part.shape == part_mask.shape == (*image.shape[:3], 16, 16)
+            for k in range(2):
+                for n in range(image.shape[1]):
+                    places = [
+                        (r, c)
+                        for r in range(32)
+                        for c in range(32)
+                        if torch.equal(
+                            image[k, n, 0].roll((-r, -c), (0, 1))[:16, :16], part[k, n, 0]
+                        )
+                    ]
+                    assert len(places) == 1
+                    r, c = places[0]
+                    expected = mask[k, n, 0].roll((-r, -c), (0, 1))[:16, :16]
+                    assert torch.equal(expected, part_mask[k, n, 0])
+                    found.append(places[0])
+    assert len(set(found)) > 30
+    again = list(small.epoch([0, 3], 1, first=1))
+    assert torch.equal(again[0][0], list(small.epoch([0, 3], 1))[1][0])

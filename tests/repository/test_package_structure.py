@@ -7,7 +7,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = sorted(path.parent.name for path in (ROOT / "src/passband").glob("*/__init__.py"))
 #: Files of tests about several modules of their room.
-SEVERAL = {"config": {"odd_studies", "stage_keys"}}
+SEVERAL = {
+    "config": {"odd_studies", "stage_keys"},
+    "imaging": {"oversampling"},
+    "micrographs": {"shipped"},
+}
 
 
 def test_every_room_is_in_the_table_with_its_tests():

@@ -28,6 +28,7 @@ PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "docs" / "pilot" / "README.md",
+    ROOT / "docs" / "real" / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "benchmarks" / "README.md",
     ROOT / "results" / "README.md",

@@ -33,7 +33,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="ID|PATH",
         help="the id of a network of the study, with or without the replica, such as gold/"
         "compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0, or a weights file or a "
-        "published folder; several networks: give the option several times",
+        "published folder, or general, the network that is part of the package; several networks: "
+        "give the option several times",
     )
     command.add_argument(
         "--replicas",
@@ -70,6 +71,13 @@ def add(commands: argparse._SubParsersAction) -> None:
         action=argparse.BooleanOptionalAction,
         help="divide the image by its smooth background (default: only an image that is at least "
         "4 times as wide and high as the network's training images)",
+    )
+    command.add_argument(
+        "--filter-noise",
+        action=argparse.BooleanOptionalAction,
+        help="filter the image as the counts of the network's training images were filtered "
+        "(default: only an image whose pixels are smaller than those over which the training "
+        "counts were averaged)",
     )
     command.add_argument(
         "--normalise",
@@ -129,6 +137,7 @@ def run(options: argparse.Namespace) -> int:
     settings = Settings(
         hot_pixels=options.hot_pixels,
         flat_field=options.flat_field,
+        filter_noise=options.filter_noise,
         normalise=options.normalise,
         dose_e_per_A2=options.dose_e_per_A2,
         adapt=options.adapt,
@@ -146,6 +155,8 @@ def run(options: argparse.Namespace) -> int:
     names = predictions.output_names(paths)
     for network in networks:
         print(f"network {network.id}, pixels of {network.pixel_size_A:g} Å")
+        if network.limits:
+            print(f"  {network.limits}")
     print(f"preparation: {_preparation(networks, options)}")
     if len(networks) == 1:
         print("one network: there is no map of the disagreement between networks")

@@ -1,15 +1,15 @@
 """The microscope: keys that are the same under every condition, and their internal units."""
 
 import math
-from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from passband.config.base import Block, key, number_hint, short
+from passband.config.detector import Detector
 from passband.grid import Condition
-from passband.optics import ctf, detector
+from passband.optics import ctf, detector, noise_filter
 from passband.optics.jitter import Jitter
 from passband.optics.sampling import Sampling, rest
 from passband.units import A_PER_NM, A_PER_UM, EV_PER_KEV
@@ -70,55 +70,6 @@ class Spread(Block):
     )
 
 
-def _curve(pairs: list[list[float]]) -> list[list[float]]:
-    """Return the points of an MTF unchanged. Raise ValueError if a point is not valid."""
-    for pair in pairs:
-        if len(pair) != 2 or not 0 <= pair[0] <= 1.5 or not 0 <= pair[1] <= 1:
-            raise ValueError(
-                f"{short(pair)}: must be a pair of a fraction of the Nyquist frequency between 0 "
-                "and 1.5 and an MTF between 0 and 1"
-            )
-    if pairs and pairs[0] != [0, 1]:
-        raise ValueError(f"{pairs[0]}: the first pair must be [0, 1]")
-    for (before, _), (after, _) in pairwise(pairs):
-        if after <= before:
-            raise ValueError(f"{after:g} after {before:g}: fractions must ascend")
-    return pairs
-
-
-class Detector(Block):
-    """The detector counts electrons, and its noise is white: see `passband.optics.detector`."""
-
-    mtf: Literal["none", "gaussian", "lorentzian", "table"] = key(
-        "none",
-        "Modulation transfer function (MTF), which includes that of the pixels. `none` is 1, "
-        "`gaussian` is m^(f²), `lorentzian` is 1/(1 + (1/m − 1)f²), and `table` is `mtf_table`, "
-        "where f is the frequency as a fraction of the Nyquist frequency. The MTF blurs the "
-        "expected counts, before counts are drawn.",
-    )
-    mtf_nyquist: float = key(
-        0.5,
-        "The MTF at the Nyquist frequency, m, for `gaussian` and `lorentzian`.",
-        gt=0,
-        le=1,
-    )
-    mtf_table: Annotated[list[list[float]], AfterValidator(_curve)] = key(
-        list,
-        "Pairs of the frequency f and the MTF, if `mtf` is `table`. The MTF is interpolated "
-        "linearly between the pairs, and is constant beyond the last pair. The corners of the "
-        "spectrum of an image are at f = 1.41.",
-    )
-    gain: float = key(1.0, "Number of counts per electron.", "counts/electron", gt=0, le=1e6)
-
-    @model_validator(mode="after")
-    def _table_if_named(self) -> Self:
-        if self.mtf == "table" and not self.mtf_table:
-            raise ValueError("mtf_table = []: must have pairs such as [[0, 1], [1, 0.4]]")
-        if self.mtf != "table" and self.mtf_table:
-            raise ValueError(f"mtf = {self.mtf!r}: must be 'table', since there is an mtf_table")
-        return self
-
-
 #: Bounds of `multislice_pixel_A` [Å], and the largest number of pixels along a side of the
 #: multislice grid.
 _MULTISLICE_A = 0.01, 2.0
@@ -145,7 +96,7 @@ def _converged_A(microscope: "Microscope") -> float:
     wavelength = ctf.wavelength(microscope.energy_eV)
     slow, fast = (ctf.wavelength(kev * EV_PER_KEV) for kev in (60, 300))
     trusted = 0.09 * min(1, (wavelength / fast) ** 0.5, slow / wavelength)
-    return max(_MULTISLICE_A[0], round(min(trusted, 0.7 * microscope.pixel_size_A), 3))
+    return max(_MULTISLICE_A[0], round(min(trusted, 0.7 * microscope.wave_sampling.pixel_A), 3))
 
 
 _AUTO_OR_PIXEL = f"'auto' or a number between {_MULTISLICE_A[0]} and {_MULTISLICE_A[1]:g} Å"
@@ -156,7 +107,7 @@ AutoPixel = Annotated[
 
 
 #: Keys that change images and do not change the linear transfer function.
-_NOT_IN_TRANSFER = "multislice_pixel_A", "coherence", "focal_members"
+_NOT_IN_TRANSFER = "multislice_pixel_A", "oversampling", "coherence", "focal_members"
 
 
 class Microscope(Block):
@@ -173,6 +124,16 @@ class Microscope(Block):
         "pixels",
         ge=16,
         le=8192,
+    )
+    oversampling: int = key(
+        1,
+        "How many times finer the pixels are on which images are formed from exit waves. With 1, "
+        "electrons that are scattered beyond the angles that the image's pixels can show are lost, "
+        "as at an aperture, and particles are dark. A larger number keeps these electrons; images "
+        "are then reduced to the image's pixels, without aliasing.",
+        since="0.1.0",
+        ge=1,
+        le=8,
     )
     multislice_pixel_A: AutoPixel = key(
         "auto",
@@ -265,6 +226,14 @@ class Microscope(Block):
         """
         return detector.blur(self.sampling, *self._blurred_by)
 
+    @property
+    def noise_filter(self) -> np.ndarray | None:
+        """The factor by which `detector.noise` multiplies the spectrum of counts; None if white.
+
+        See :func:`passband.optics.noise_filter.of_sampling`.
+        """
+        return noise_filter.of_sampling(self.sampling, *self.detector.noise.arguments)
+
     def response(self, q: np.ndarray) -> np.ndarray:
         """Return the factor of vibration and MTF at spatial frequencies [1/Å].
 
@@ -288,6 +257,11 @@ class Microscope(Block):
         return Sampling(self.field_px, self.pixel_size_A)
 
     @property
+    def wave_sampling(self) -> Sampling:
+        """The grid on which images are formed from exit waves."""
+        return Sampling(self.field_px * self.oversampling, self.pixel_size_A / self.oversampling)
+
+    @property
     def multislice_A(self) -> float:
         """The key `multislice_pixel_A` as a number [Å].
 
@@ -301,14 +275,14 @@ class Microscope(Block):
     @property
     def multislice(self) -> Sampling:
         """The multislice grid, on which exit waves are computed."""
-        return self.sampling.finer(self.multislice_A)
+        return self.wave_sampling.finer(self.multislice_A)
 
     def exit_wave_params(self) -> dict[str, Any]:
         """Return the keys of the microscope that exit waves depend on.
 
         The value of `multislice_pixel_A` is returned as a number, also if it is `auto`.
         """
-        keys = self.identity(only=("energy_kev", "pixel_size_A", "field_px"))
+        keys = self.identity(only=("energy_kev", "pixel_size_A", "field_px", "oversampling"))
         return keys | {"multislice_pixel_A": self.multislice_A}
 
     def imaging_params(self) -> dict[str, Any]:
@@ -330,7 +304,7 @@ class Microscope(Block):
 
     @model_validator(mode="after")
     def _fine_enough(self) -> Self:
-        given, image = self.multislice_pixel_A, self.pixel_size_A
+        given, image = self.multislice_pixel_A, self.wave_sampling.pixel_A
         if given != "auto" and given > image:
             raise ValueError(
                 f"microscope.multislice_pixel_A = {given:g}: must not exceed the image's pixel, "

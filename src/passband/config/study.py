@@ -278,6 +278,12 @@ class Study(Block):
         for i, name in enumerate(self.training.architectures):
             architecture = architectures.parse(name)
             px, least = self.microscope.field_px, architecture.smallest_px
+            crop = self.training.crop_px
+            if crop and (crop % architecture.divisor or not least <= crop <= px):
+                raise ValueError(
+                    f"training.crop_px = {crop}: must be 0, or a multiple of "
+                    f"{architecture.divisor} between {least} and microscope.field_px = {px}"
+                )
             if px % architecture.divisor or px < least:
                 raise ValueError(
                     f"microscope.field_px = {px}: must be a multiple of {architecture.divisor}, "
@@ -312,14 +318,14 @@ class Study(Block):
         self._check_optics("", {name: [getattr(condition, name)] for name in AXES})
 
     def _check_optics(self, block: str, axes: dict[str, list[float]]) -> None:
-        microscope, sampling = self.microscope, self.microscope.sampling
+        microscope, sampling = self.microscope, self.microscope.wave_sampling
         widest = axes["aperture_mrad"][-1]
         cutoff = sampling.cutoff * ctf.wavelength(microscope.energy_eV) * 1e3
         limit = cutoff - microscope.aperture_edge_mrad / 2
         if widest > limit:
             raise ValueError(
                 f"{block}aperture_mrad = {widest:g}: must not exceed {limit:.2f} mrad, the band "
-                f"limit of pixels of {microscope.pixel_size_A:g} Å at {microscope.energy_kev:g} "
+                f"limit of pixels of {sampling.pixel_A:g} Å at {microscope.energy_kev:g} "
                 "keV; take smaller pixels or a smaller aperture"
             )
         if microscope.coherence == "focal-series":

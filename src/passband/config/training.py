@@ -113,6 +113,17 @@ class Training(Block):
     augment: bool = key(
         True, "Whether training images are changed by random quarter turns and flips."
     )
+    crop_px: int = key(
+        0,
+        "Side of a random square that is cut from every training image, at another place in every "
+        "epoch. So training takes less time, and particles are cut by the edge. The images are "
+        "periodic, so the square may pass over an edge. Validation and test images are whole. With "
+        "0, training images are whole too.",
+        "pixels",
+        since="0.1.0",
+        ge=0,
+        le=8192,
+    )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = key(
         "auto",
         "Precision in which networks compute. `auto` is the precision in which the processor or "

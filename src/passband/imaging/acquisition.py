@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
 from passband.config import Microscope
 from passband.grid import Condition
 from passband.imaging.imager import Imager
-from passband.imaging.noise import expose, noise_seeds, normalise
+from passband.imaging.noise import expose, filtered, noise_seeds, normalise
 from passband.imaging.splits import Split
 from passband.optics.ctf import Optics
 
@@ -37,11 +38,12 @@ class Acquisition:
     ) -> "Acquisition":
         """Return the acquisition with a study's microscope, which computes on `device`."""
         imager = Imager(
-            microscope.sampling,
+            microscope.wave_sampling,
             microscope.coherence,
             microscope.focal_members,
             device,
             blur=microscope.blur,
+            image=microscope.sampling,
         )
         return cls(imager, microscope, normalisation)
 
@@ -118,11 +120,23 @@ class Acquisition:
     ) -> torch.Tensor:
         """Return the counts of (n, px, px) intensities: electrons times the detector's gain.
 
-        `seeds` has the noise seed of each image, from :func:`~passband.imaging.noise.noise_seeds`.
+        If the detector's noise has a spectrum, the counts are filtered after they are drawn, see
+        :mod:`passband.optics.noise_filter`. `seeds` has the noise seed of each image, from
+        :func:`~passband.imaging.noise.noise_seeds`.
         """
         counts = expose(intensity, self.electrons(condition), seeds)
+        if self._noise_filter is not None:
+            counts = filtered(counts, self._noise_filter)
         gain = self.microscope.detector.gain
         return counts if gain == 1 else counts * gain
+
+    @cached_property
+    def _noise_filter(self) -> torch.Tensor | None:
+        """The filter of counts on the imager's device, or None."""
+        factor = self.microscope.noise_filter
+        if factor is None:
+            return None
+        return torch.as_tensor(factor, dtype=self.imager.dtype, device=self.imager.device)
 
     def counts(
         self,

@@ -52,7 +52,8 @@ def images(
         name          type             dimensions
         ============= ================ ================= ========================================
         counts        uint16           (structure, x, y) electrons times gain; uint32 if uint16 is
-                                                         too small, float32 if gain is a fraction
+                                                         too small, float32 if gain is a fraction or
+                                                         counts are filtered
         mask          uint8            (structure, x, y) 1 in the particles, 0 elsewhere
         instances     uint8            (structure, face, number of the particle, see
                                        x, y)             `passband.specimens.masks.instances`
@@ -66,7 +67,8 @@ def images(
         ============= ================ ================= ========================================
     """
     counts = torch.cat(list(acquisition.counts(split, condition, draw, replica))).cpu().numpy()
-    if not acquisition.microscope.detector.gain.is_integer():
+    detector = acquisition.microscope.detector
+    if not (detector.gain.is_integer() and detector.noise.is_white):
         dtype = np.float32
     else:
         dtype = np.uint16 if counts.max() <= np.iinfo(np.uint16).max else np.uint32

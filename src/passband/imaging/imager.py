@@ -56,6 +56,10 @@ class Imager:
     blur : (px, px//2 + 1) array, optional
         Factor by which the spectrum of every image is multiplied, see
         :func:`passband.optics.detector.blur`.
+    image : Sampling, optional
+        The grid of the image's pixels, which has the same field and the same or larger pixels. By
+        default, the grid of the waves' pixels. Intensities are reduced to larger pixels by cropping
+        their spectra, so that no frequency is aliased.
     """
 
     def __init__(
@@ -66,8 +70,10 @@ class Imager:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         blur: np.ndarray | None = None,
+        image: Sampling | None = None,
     ):
         self.sampling = sampling
+        self.image = image or sampling
         self.coherence = coherence
         self.members = members
         self.device = torch.device(device)
@@ -176,8 +182,9 @@ class Imager:
         Returns
         -------
         (N, px, px) tensor
-            Intensity relative to the incident beam, after the blur if there is one. The blur can
-            cause negative intensities by ringing, and these are set to 0.
+            Intensity relative to the incident beam on the image's pixels, after the blur if there
+            is one. Ringing of the blur or of the larger pixels can cause negative intensities, and
+            these are set to 0.
 
         Raises
         ------
@@ -225,7 +232,7 @@ class Imager:
                 wave = torch.fft.ifft(configuration * kernel, n=px, dim=-2, norm="forward")
                 wave = torch.fft.ifft(wave, n=px, dim=-1, norm="forward")
                 total.add_(torch.view_as_real(wave).square_().sum(-1), alpha=weight)
-        return self._blurred(total)
+        return self._finished(total)
 
     def _form_each(
         self,
@@ -239,6 +246,8 @@ class Imager:
         real, paired = (str(dtype).removeprefix("torch.") for dtype in (self.dtype, self._complex))
         add_power = compiled(_add_power, f"({paired}[:,:,::1], {real}[::1], {real}[:,:,::1])")
         images, weights = np.zeros((len(spectra), px, px), real), weights.astype(real)
+        side_px = self.image.px
+        finished = images if side_px == px else np.empty((len(spectra), side_px, side_px), real)
         members = min(len(weights), self._at_once)
         groups = [
             slice(first, min(first + members, len(weights)))
@@ -275,13 +284,14 @@ class Imager:
                         rows[:, :side] = torch.fft.ifft(columns, dim=1, norm="forward").mT
                         formed = torch.fft.ifft(rows, dim=1, norm="forward").mT.contiguous()
                         add_power(formed.numpy(), weights[group], images[part])
-                if self._blur is not None:
+                if self._changes:
                     for number in range(part.start, part.stop):
-                        images[number] = self._blurred(torch.from_numpy(images[number])).numpy()
+                        image = self._finished(torch.from_numpy(images[number]))
+                        finished[number] = image.numpy()
             self._scratch.append(scratch)
 
         share_images(work, range(0, len(spectra), together), images.size)
-        return torch.from_numpy(images)
+        return torch.from_numpy(finished)
 
     def _take_scratch(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return memory for spectra before the first transform and between the two transforms.
@@ -299,11 +309,27 @@ class Imager:
             wide = torch.empty((self._at_once, px, px + 16), dtype=self._complex)
             return tall, wide[..., :px]
 
-    def _blurred(self, images: torch.Tensor) -> torch.Tensor:
-        if self._blur is None:
+    @property
+    def _changes(self) -> bool:
+        """Whether intensities on the waves' pixels are reduced or blurred."""
+        return self._blur is not None or self.image != self.sampling
+
+    def _finished(self, images: torch.Tensor) -> torch.Tensor:
+        """Return intensities on the image's pixels, after the blur."""
+        if not self._changes:
             return images
-        spectrum = torch.fft.rfft2(images) * self._blur
-        return torch.fft.irfft2(spectrum, s=images.shape[-2:]).clamp_min_(0)
+        px, fine = self.image.px, images.shape[-1]
+        spectrum = torch.fft.rfft2(images)
+        if px != fine:
+            # Frequencies at the Nyquist frequency of the image's pixels have no phase there.
+            rows = torch.fft.fftfreq(px, 1 / px, device=images.device).round().long()
+            spectrum = spectrum[..., rows % fine, : px // 2 + 1] * (px / fine) ** 2
+            if px % 2 == 0:
+                spectrum[..., px // 2, :] = 0
+                spectrum[..., -1] = 0
+        if self._blur is not None:
+            spectrum = spectrum * self._blur
+        return torch.fft.irfft2(spectrum, s=(px, px)).clamp_min_(0)
 
 
 def _shared(lenses: Sequence[ctf.Optics]) -> ctf.Optics:

@@ -1,4 +1,4 @@
-"""Electron counts: seeds of the noise, the Poisson draw, and normalisation for networks."""
+"""Electron counts: seeds of the noise, the Poisson draw, its filter, and normalisation."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -88,6 +88,31 @@ def expose(intensity: torch.Tensor, electrons: float, seeds: Sequence[int]) -> t
 
     share_images(work, range(len(images)), images.size)
     return torch.from_numpy(counts)
+
+
+def filtered(counts: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Return counts whose spectra are multiplied by a real factor.
+
+    Parameters
+    ----------
+    counts : (N, px, px) tensor
+        Counts as they were drawn. The field is periodic.
+    factor : (px, px//2 + 1) tensor
+        The factor, in ``rfft2``'s layout; see :mod:`passband.optics.noise_filter`.
+
+    Returns
+    -------
+    (N, px, px) tensor
+        Filtered counts. They are not integers. Near the limit of a band they may be negative.
+    """
+    side = counts.shape[-2:]
+    if counts.device.type != "cpu":
+        return torch.fft.irfft2(torch.fft.rfft2(counts) * factor, s=side)
+    # One image at a time, so that the bits of an image do not depend on its batch.
+    result = torch.empty_like(counts)
+    for number, image in enumerate(counts):
+        result[number] = torch.fft.irfft2(torch.fft.rfft2(image) * factor, s=side)
+    return result
 
 
 def normalise(counts: torch.Tensor, name: str, electrons: float) -> torch.Tensor:

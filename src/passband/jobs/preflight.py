@@ -373,7 +373,7 @@ def projected(study: Study) -> tuple[int, int]:
     """
     from passband.learning import networks
 
-    px, cropped = study.microscope.field_px, study.microscope.sampling.cropped
+    px, cropped = study.microscope.field_px, study.microscope.wave_sampling.cropped
     wave_bytes = {
         # Waves in complex64; a mask; and the particles' numbers on both faces of the substrate.
         name: 8.0 * specimen.thermal.configurations * cropped**2 + 3 * px**2

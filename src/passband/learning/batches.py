@@ -41,6 +41,25 @@ def turned(images: Tensor, turns: np.ndarray) -> Tensor:
     return result
 
 
+def cropped(images: Tensor, corners: np.ndarray, side: int) -> Tensor:
+    """Return a square of each periodic image, (N, …, side, side).
+
+    Parameters
+    ----------
+    images : (N, …, H, W) tensor
+        Periodic images.
+    corners : (N, 2) int array
+        The first row and the first column of each square.
+    side : int
+        Side of the squares [pixels].
+    """
+    parts = [
+        image.roll((-int(row), -int(column)), (-2, -1))[..., :side, :side]
+        for image, (row, column) in zip(images, corners, strict=True)
+    ]
+    return torch.stack(parts)
+
+
 class Images:
     """The images and masks of a split under a condition.
 
@@ -144,7 +163,7 @@ class Batches:
     images : Images
         The images of the training split.
     settings : Training
-        Batch size, noise and augmentation.
+        Batch size, noise, crop and augmentation.
     """
 
     def __init__(self, images: Images, settings: Training):
@@ -181,8 +200,15 @@ class Batches:
             orders.append(random.permutation(len(self._images)))
             turns.append(random.integers(8, size=len(self._images)))
         parts = (np.array_split(np.stack(each), self._starts, axis=1) for each in (orders, turns))
-        for order, how in list(zip(*parts, strict=True))[first:]:
+        for number, (order, how) in list(enumerate(zip(*parts, strict=True)))[first:]:
             pair = self._images.take(order, draw, replicas)
+            if crop := self._settings.crop_px:
+                # The random numbers do not depend on which batches are skipped.
+                names = *self._images.names, "crop", epoch, number
+                chosen = [generator(*names, replica) for replica in replicas]
+                side = pair[0].shape[-1]
+                corners = [random.integers(side, size=(order.shape[1], 2)) for random in chosen]
+                pair = tuple(cropped(part, np.concatenate(corners), crop) for part in pair)
             if self._settings.augment:
                 pair = (turned(part, how.ravel()) for part in pair)
             yield tuple(part.unflatten(0, order.shape) for part in pair)

@@ -55,8 +55,9 @@ def image_bytes(structures: int, px: int) -> int:
 
 def _wave_bytes(study: Study, structures: int) -> int:
     configurations = max(s.thermal.configurations for s in study.trained_specimens.values())
-    sampling = study.microscope.sampling
-    return wave_bytes(structures, configurations, sampling.cropped, sampling.px)
+    microscope = study.microscope
+    cropped = microscope.wave_sampling.cropped
+    return wave_bytes(structures, configurations, cropped, microscope.field_px)
 
 
 def held_bytes(study: Study) -> int:
@@ -126,8 +127,9 @@ def simulate_mb(study: Study) -> int:
     """
     shard = study.study.structures_per_shard
     configurations = max(s.thermal.configurations for s in study.specimens.values())
-    sampling, grid = study.microscope.sampling, study.microscope.multislice
-    waves = wave_bytes(shard, configurations, sampling.cropped, sampling.px)
+    microscope, grid = study.microscope, study.microscope.multislice
+    cropped = microscope.wave_sampling.cropped
+    waves = wave_bytes(shard, configurations, cropped, microscope.field_px)
     return _request_mb(LIBRARIES + 2 * waves + _GRID_BYTES * grid.px**2)
 
 

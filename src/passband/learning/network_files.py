@@ -21,6 +21,8 @@ from passband.storage.weights import WeightsMetadata
 
 #: The name of the weights file in a published folder.
 PUBLISHED = "weights.safetensors"
+#: The networks that are part of the package, as weights files.
+SHIPPED = Path(__file__).with_name("shipped")
 #: The folder of weights files in a study's folder of results.
 _STUDY_FOLDER = "networks"
 
@@ -65,6 +67,12 @@ class Network:
         )
 
     @property
+    def limits(self) -> str:
+        """Where a network of the package holds, in one line; empty for other networks."""
+        card = self.path.with_suffix(".txt")
+        return card.read_text(encoding="utf-8").strip() if self.path.parent == SHIPPED else ""
+
+    @property
     def pixel_size_A(self) -> float:
         """Side of a pixel of the training images [Å]."""
         return self.microscope.pixel_size_A
@@ -91,8 +99,8 @@ def open_networks(source: str | Path, network: str | None = None) -> list[Networ
     Parameters
     ----------
     source : path
-        A weights file, a folder with the file ``weights.safetensors``, or a study's folder of
-        results.
+        A weights file, a folder with the file ``weights.safetensors``, a study's folder of results,
+        or the name of a network that is part of the package, see :func:`shipped`.
     network : str, optional
         The id of the network. The id may lack the replica: then all replicas are returned. For a
         study's folder of results, an id is necessary.
@@ -108,13 +116,16 @@ def open_networks(source: str | Path, network: str | None = None) -> list[Networ
         If there is no such network, or if a file is damaged. The message is one line.
     """
     source = Path(source)
+    if not source.exists():
+        source = shipped().get(str(source), source)
     if source.is_dir() and not (source / PUBLISHED).is_file():
         return _from_study(source, network)
     path = source / PUBLISHED if source.is_dir() else source
     if not path.is_file():
         raise PassbandError(
             f"{source}: there is no such file or folder; give a weights file (.safetensors), a "
-            "published folder, or a study and the id of a network"
+            f"published folder, {''.join(f'{name!r}, ' for name in shipped())}or a study and the "
+            "id of a network"
         )
     found = _from_file(path)
     if network is None:
@@ -130,6 +141,11 @@ def open_networks(source: str | Path, network: str | None = None) -> list[Networ
             f"network = {network!r}: {source} has only {', '.join(each.id for each in found)}"
         )
     return chosen
+
+
+def shipped() -> dict[str, Path]:
+    """Return the weights files of the networks that are part of the package, by name."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
 
 
 def finished_networks(results: str | Path) -> list[str]:

@@ -13,7 +13,13 @@ from passband import PassbandError, scores
 from passband.learning.network_files import Network
 from passband.micrographs import outputs, readers
 from passband.micrographs.formats import FORMATS, suffix
-from passband.micrographs.segmentation import Segmentation, Settings, is_flattened, segment
+from passband.micrographs.segmentation import (
+    Segmentation,
+    Settings,
+    is_filtered,
+    is_flattened,
+    segment,
+)
 from passband.storage import datasets
 from passband.units import A_PER_NM
 
@@ -160,6 +166,13 @@ def predict_file(
         f"  pixels of {size:g} Å resampled to {' and '.join(sizes)} Å "
         f"(factor {size / first.pixel_size_A:.4g}), field {flat}"
     )
+    if not first.microscope.detector.noise.is_white:
+        filtered = is_filtered(size, first, settings)
+        lines.append(
+            "  noise filtered as in the training"
+            if filtered
+            else "  noise not filtered: the image counts as averaged over its pixels"
+        )
     if size > LARGER_PIXEL * first.pixel_size_A and not settings.adapt:
         notes.append(
             "the image lacks the finest detail of the training images, since its pixels are "

@@ -1,4 +1,4 @@
-"""Prepare a micrograph for a network: hot pixels, flat field, pixel size, local normalisation.
+"""Prepare a micrograph: hot pixels, flat field, pixel size, noise, local normalisation.
 
 All functions get and return one image: a float32 array (height, width), in counts or in any other
 unit. Large images are worked on in bands, so that the memory in use stays a few times the image.
@@ -7,6 +7,9 @@ unit. Large images are worked on in bands, so that the memory in use stays a few
 from collections.abc import Iterator
 
 import numpy as np
+
+from passband.config.detector import DetectorNoise
+from passband.optics import noise_filter
 
 #: A pixel is hot or dead if it differs from the median of its surroundings by more than this many
 #: standard deviations of the noise.
@@ -320,6 +323,41 @@ def _periods(length: int, scale: float) -> tuple[int, int]:
     quick = [n for n in fine.tolist() if fft.next_fast_len(n, real=True) == n]
     best = quick[0] if quick else int(lengths[error.argmin()])
     return best, int(np.rint(best / scale))
+
+
+def filter_noise(image: np.ndarray, pixel_A: float, noise: DetectorNoise) -> np.ndarray:
+    """Return an image filtered as the counts of training images were.
+
+    The noise of the result has the spectrum of the training images if the noise of `image` is
+    white. The image is extended by its mirror image before the transform.
+
+    Parameters
+    ----------
+    image : (height, width) float32 array
+        The image.
+    pixel_A : float
+        Side of its pixels [Å].
+    noise : DetectorNoise
+        The filter, `microscope.detector.noise` of the training.
+
+    Returns
+    -------
+    (height, width) float32 array
+        The filtered image, with about the mean of the input.
+    """
+    from scipy import fft
+
+    margin = max(16, int(np.ceil(4 * noise.pixel_A / pixel_A)))
+    sides = [fft.next_fast_len(n + 2 * margin, real=True) for n in image.shape]
+    rows, columns = (
+        _mirrored(np.arange(-margin, side - margin), n)
+        for side, n in zip(sides, image.shape, strict=True)
+    )
+    factor = noise_filter.on_grid(tuple(sides), pixel_A, *noise.arguments).astype(np.float32)
+    spectrum = fft.rfft2(np.asarray(image, np.float32)[rows][:, columns])
+    spectrum *= factor
+    result = fft.irfft2(spectrum, s=sides)
+    return result[margin : margin + image.shape[0], margin : margin + image.shape[1]].copy()
 
 
 def normalise_local(image: np.ndarray, side_px: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import expit
 
 from passband import PassbandError
+from passband.config.detector import DetectorNoise
 from passband.learning import devices, evaluation
 from passband.learning.network_files import Network
 from passband.micrographs import particles as measured
@@ -22,6 +23,9 @@ MOST_ENLARGED = 5.0
 MOST_REDUCED = 50.0
 #: By default, the field is flattened if an image is so many times as wide as a training image.
 FLATTENED = 4
+#: An image counts as averaged if its pixels have at least so many times the side of the pixels over
+#: which the counts of the training images were averaged.
+AVERAGED = 0.9
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,9 @@ class Settings:
         Whether an image is divided by its smooth background. By default, only images that are at
         least :data:`FLATTENED` times as wide and high as a training image. In a smaller image, the
         background cannot be distinguished from particles.
+    filter_noise : bool, optional
+        Whether an image is filtered as the counts of a network's training images were, see
+        :func:`passband.micrographs.preparation.filter_noise`. By default, see :func:`is_filtered`.
     normalise : {"image", "local"}
         ``image``: the network's own normalisation, over the whole image. ``local``: mean 0 and
         variance 1 in the surroundings of each pixel, as wide as a training image.
@@ -53,6 +60,7 @@ class Settings:
 
     hot_pixels: bool = True
     flat_field: bool | None = None
+    filter_noise: bool | None = None
     normalise: str = "image"
     dose_e_per_A2: float | None = None
     adapt: bool = False
@@ -145,6 +153,21 @@ def is_flattened(
     return min(shape) * pixel_size_A >= FLATTENED * field_A
 
 
+def is_filtered(pixel_size_A: float, network: Network, settings: Settings) -> bool:
+    """Return whether an image is filtered as the counts of the training images were.
+
+    By default, an image is filtered if its pixels are smaller than 0.9 times the pixels over which
+    the counts of the training images were averaged. An image with larger pixels counts as averaged
+    already. A network whose `detector.noise` is white needs no filter.
+    """
+    noise = network.microscope.detector.noise
+    if noise.is_white:
+        return False
+    if settings.filter_noise is not None:
+        return settings.filter_noise
+    return pixel_size_A < AVERAGED * noise.pixel_A
+
+
 def segment(
     image: np.ndarray,
     pixel_size_A: float,
@@ -186,16 +209,28 @@ def segment(
         image = preparation.remove_hot_pixels(image)
     if is_flattened(shape, pixel_size_A, networks[0], settings):
         image = preparation.flatten_field(image)
-    # All networks of one pixel size work on the same resampled image.
-    sizes = list(dict.fromkeys(network.pixel_size_A for network in networks))
+    # All networks of one pixel size and one filter work on the same resampled image.
+    kinds = {
+        id(network): (
+            network.pixel_size_A,
+            network.microscope.detector.noise.model_dump_json()
+            if is_filtered(pixel_size_A, network, settings)
+            else "",
+        )
+        for network in networks
+    }
     total = squares = None
-    for size in sizes:
+    for kind in (distinct := list(dict.fromkeys(kinds.values()))):
+        size, noise = kind
         same = abs(size / pixel_size_A - 1) <= 1e-6
         resampled = image if same else preparation.resample(image, pixel_size_A, size)
-        if size == sizes[-1]:
+        if kind == distinct[-1]:
             del image
+        if noise:
+            filter_of = DetectorNoise.model_validate_json(noise)
+            resampled = preparation.filter_noise(resampled, size, filter_of)
         for network in networks:
-            if network.pixel_size_A != size:
+            if kinds[id(network)] != kind:
                 continue
             probability, lines = _probability(resampled, network, settings, progress)
             notes += lines

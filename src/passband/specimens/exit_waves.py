@@ -142,12 +142,12 @@ def simulate(
     PassbandError
         If a structure cannot be made; see :func:`passband.specimens.structures.draw`.
     """
-    sampling, energy = microscope.sampling, microscope.energy_eV
+    sampling, waves, energy = microscope.sampling, microscope.wave_sampling, microscope.energy_eV
     multislice = Multislice(microscope.multislice, energy, resolve_device(device))
-    shape = len(indices), specimen.thermal.configurations, sampling.cropped, sampling.cropped
+    shape = len(indices), specimen.thermal.configurations, waves.cropped, waves.cropped
     spectrum = np.empty(shape, np.complex64)
     labels = np.empty((len(indices), len(FACES), sampling.px, sampling.px), np.uint8)
-    power = np.empty((len(indices), sampling.half + 1))
+    power = np.empty((len(indices), waves.half + 1))
     particles = np.empty(len(indices), np.int64)
     for i, index in enumerate(progress(indices)):
         drawn = structure(specimen_name, specimen, sampling, seed, split, index)
@@ -155,7 +155,7 @@ def simulate(
         labels[i] = instances(drawn, sampling)
         frozen = configurations(specimen_name, specimen, drawn.atoms, seed, split, index)
         for k, atoms in enumerate(frozen):
-            spectrum[i, k] = sampling.crop(multislice.wave(atoms)) * sampling.band
+            spectrum[i, k] = waves.crop(multislice.wave(atoms)) * waves.band
         # The linear contrast of the mean image is the linear contrast of the mean wave. The mean
         # wave does not include the differences between frozen configurations, which are thermal
         # diffuse scattering.
@@ -201,7 +201,7 @@ def simulate(
             ),
             "q": (
                 "q",
-                np.arange(sampling.half + 1) / sampling.field_A,
+                np.arange(waves.half + 1) / waves.field_A,
                 {"long_name": "spatial frequency", "units": "1/Å"},
             ),
         },

@@ -1,0 +1,248 @@
+"""Segment real images with the networks of studies/real*.yaml, and write docs/real.
+
+    python docs/real.py FOLDER                       # FOLDER has the folders images and masks
+    python docs/real.py FOLDER --out results/real-images --demo results/demo
+
+The tables and the pictures are made here from the images and the networks. Everything is printed
+too. A patch whose mask covers less than 1% of the image is left out of means of Dice.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from passband import PassbandError
+from passband.jobs.locate import locate_results
+from passband.learning.network_files import Network, finished_networks, open_networks
+from passband.micrographs import readers
+from passband.micrographs.segmentation import Settings, segment
+from passband.reports import markdown
+
+#: Side of a pixel of the images [Å].
+PIXEL_A = 0.776
+#: Patches with a smaller fraction of particles are left out of means.
+EMPTY = 0.01
+#: Dice of the source's network, which was trained on real images, by the numbers that the source
+#: prints.
+SOURCE = {
+    "au2p2nm_0": 0.847,
+    "au2p2nm_3": 0.821,
+    "au5nm_0": 0.800,
+    "au5nm_2": 0.891,
+    "au10nm_1": 0.976,
+}
+#: The rule: the network of this study, at the threshold ½, with the default preparation.
+GENERAL = "real-general"
+MARKS = "<!-- results begin -->", "<!-- results end -->"
+TRUE, PREDICTED = (60, 220, 60), (255, 70, 70)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A real image with its hand-drawn mask."""
+
+    name: str
+    image: np.ndarray
+    mask: np.ndarray
+
+    @property
+    def is_empty(self) -> bool:
+        return self.mask.mean() < EMPTY
+
+
+def read(folder: Path) -> list[Patch]:
+    """Return the patches of a folder, sorted by name.
+
+    Raises
+    ------
+    PassbandError
+        If the folder has no images, or an image has no mask.
+    """
+    paths = sorted((folder / "images").glob("*.png"))
+    if not paths:
+        raise PassbandError(f"{folder}: has no images/*.png; give the folder of the real images")
+    patches = []
+    for path in paths:
+        mask = folder / "masks" / path.name
+        if not mask.exists():
+            raise PassbandError(f"{path}: there is no mask {mask}")
+        (image,) = readers.read(path, PIXEL_A).images
+        (true,) = readers.read_mask(mask)
+        patches.append(Patch(path.stem, image, true))
+    return patches
+
+
+def dice(predicted: np.ndarray, true: np.ndarray) -> float:
+    return 2 * np.count_nonzero(predicted & true) / max(predicted.sum() + true.sum(), 1)
+
+
+# ── Methods without training ─────────────────────────────────────────────────────────────────────
+
+
+def otsu(values: np.ndarray) -> np.ndarray:
+    """Return which values are above Otsu's threshold."""
+    counts, edges = np.histogram(values, 256)
+    centres = (edges[1:] + edges[:-1]) / 2
+    below, above = counts.cumsum(), counts[::-1].cumsum()[::-1]
+    mean_below = (counts * centres).cumsum() / np.maximum(below, 1)
+    mean_above = (counts * centres)[::-1].cumsum()[::-1] / np.maximum(above, 1)
+    between = below[:-1] * above[1:] * (mean_below[:-1] - mean_above[1:]) ** 2
+    return values > edges[1:][between.argmax()]
+
+
+def classical(image: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the masks of 32 settings: a blur, or the local energy in a band, and Otsu's threshold.
+
+    The band is a difference of two Gaussians.
+    """
+    for sigma in (1, 2, 3, 4, 6, 8, 10):
+        blurred = ndimage.gaussian_filter(image, sigma)
+        yield f"blur of {sigma} px, dark particles", otsu(-blurred)
+        yield f"blur of {sigma} px, bright particles", otsu(blurred)
+    for fine, coarse in ((0.4, 0.8), (0.5, 1.0), (0.8, 1.6)):
+        band = ndimage.gaussian_filter(image, fine) - ndimage.gaussian_filter(image, coarse)
+        for sigma in (2, 3, 4, 5, 6, 8):
+            energy = ndimage.gaussian_filter(band**2, sigma)
+            yield f"energy between blurs of {fine} and {coarse} px, over {sigma} px", otsu(energy)
+
+
+def best_classical(patches: list[Patch]) -> tuple[str, dict[str, float]]:
+    """Return the setting with the highest mean Dice over the patches, and its Dice by patch."""
+    scores: dict[str, dict[str, float]] = {}
+    for patch in patches:
+        for name, mask in classical(patch.image):
+            scores.setdefault(name, {})[patch.name] = value(mask, patch)
+    return max(scores.items(), key=lambda item: mean(item[1], patches))
+
+
+# ── Networks ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def value(mask: np.ndarray, patch: Patch) -> float:
+    """Return Dice, or the fraction of wrong pixels where a patch is empty."""
+    return float((mask & ~patch.mask).mean()) if patch.is_empty else dice(mask, patch.mask)
+
+
+def mean(scores: dict[str, float], patches: list[Patch]) -> float:
+    return float(np.mean([scores[patch.name] for patch in patches if not patch.is_empty]))
+
+
+def measure(networks: list[Network], patches: list[Patch], adapt: bool) -> dict[str, float]:
+    """Return the score of each patch; several networks predict together."""
+    settings = Settings(adapt=adapt)
+    return {
+        patch.name: value(segment(patch.image, PIXEL_A, networks, settings).mask, patch)
+        for patch in patches
+    }
+
+
+def of_study(results: Path) -> dict[str, list[Network]]:
+    """Return the replicas of each network of a study, by id; empty if the study has not run."""
+    return {id: open_networks(results, id) for id in finished_networks(results)}
+
+
+def picture(patches: list[Patch], networks: list[Network], path: Path, scale: int = 3) -> None:
+    """Write a picture of all patches with the outlines of true and predicted masks."""
+    tiles = []
+    for patch in patches:
+        low, high = np.percentile(patch.image, (0.5, 99.5))
+        grey = ((patch.image - low) / (high - low)).clip(0, 1) * 255
+        tile = np.repeat(np.repeat(grey.astype(np.uint8), scale, 0), scale, 1)
+        tile = np.stack([tile] * 3, axis=-1)
+        predicted = segment(patch.image, PIXEL_A, networks, Settings()).mask
+        for mask, colour in ((patch.mask, TRUE), (predicted, PREDICTED)):
+            large = np.repeat(np.repeat(mask, scale, 0), scale, 1)
+            tile[large & ~ndimage.binary_erosion(large, border_value=1)] = colour
+        tiles.append(np.pad(tile, ((2, 2), (2, 2), (0, 0)), constant_values=255))
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % 3)
+    rows = [np.hstack(tiles[k : k + 3]) for k in range(0, len(tiles), 3)]
+    Image.fromarray(np.vstack(rows)).save(path, optimize=True)
+
+
+# ── Tables ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def rows(patches: list[Patch], options: argparse.Namespace) -> Iterator[tuple[str, dict, dict]]:
+    """Yield a name, the scores, and the scores with `--adapt`, of each method."""
+    yield "everything particle", everything(patches), {}
+    name, scores = best_classical(patches)
+    yield f"best of 32 classical settings ({name})", scores, {}
+    for label, study in (("demo", options.demo), ("real", options.grid)):
+        ids = of_study(study)
+        plain = {id: measure(found, patches, False) for id, found in ids.items()}
+        adapted = {id: measure(found, patches, True) for id, found in ids.items()}
+        options.measured[label] = plain
+        if not ids:
+            continue
+        middle = {p.name: float(np.mean([s[p.name] for s in plain.values()])) for p in patches}
+        turned = {p.name: float(np.mean([s[p.name] for s in adapted.values()])) for p in patches}
+        yield f"mean of the {len(ids)} networks of `{label}`", middle, turned
+        best = max(plain, key=lambda id: mean(plain[id], patches))
+        yield f"best of them on these patches, `{condition(best)}`", plain[best], adapted[best]
+    for id, found in of_study(options.general).items():
+        scores = measure(found, patches, False)
+        options.measured["real-general"] = {id: scores}
+        yield "**the general network**", scores, measure(found, patches, True)
+    if set(SOURCE) == {patch.name for patch in patches if not patch.is_empty}:
+        yield "the source's network, trained on real images (as printed)", SOURCE, {}
+
+
+def everything(patches: list[Patch]) -> dict[str, float]:
+    return {patch.name: value(np.ones_like(patch.mask), patch) for patch in patches}
+
+
+def condition(id: str) -> str:
+    return id.split("/")[2]
+
+
+def table(patches: list[Patch], options: argparse.Namespace) -> str:
+    """Return the table of all methods as Markdown."""
+    full = [patch for patch in patches if not patch.is_empty]
+    empty = [patch for patch in patches if patch.is_empty]
+    head = ["method", *(p.name for p in full), "mean", "mean with `--adapt`"]
+    head += [f"wrong in {p.name}" for p in empty]
+    lines = []
+    for name, scores, adapted in rows(patches, options):
+        cells = [name, *(f"{scores[p.name]:.2f}" for p in full), f"**{mean(scores, full):.3f}**"]
+        cells.append(f"{mean(adapted, full):.3f}" if adapted else "")
+        cells += [f"{100 * scores[p.name]:.1f}%" if p.name in scores else "" for p in empty]
+        lines.append(cells)
+        print(" | ".join(cells), flush=True)
+    return markdown.table(head, lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="folder with the folders images and masks")
+    parser.add_argument(
+        "--out", type=Path, default=Path("docs/real"), help="folder that is written"
+    )
+    parser.add_argument("--demo", type=Path, default=Path("results/demo"))
+    parser.add_argument("--grid", type=Path, default=Path("results/real"))
+    parser.add_argument("--general", type=Path, default=Path("results/real-general"))
+    options = parser.parse_args()
+    options.measured = {}
+    try:
+        patches = read(options.data)
+        general = of_study(locate_results(options.general))
+        text = table(patches, options)
+    except PassbandError as error:
+        parser.exit(1, f"{error}\n")
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "scores.json").write_text(json.dumps(options.measured, indent=1) + "\n")
+    for networks in general.values():
+        picture(patches, networks, options.out / "masks.png")
+    page = options.out / "README.md"
+    if page.exists() and all(mark in (old := page.read_text()) for mark in MARKS):
+        begin, end = (old.index(mark) for mark in MARKS)
+        page.write_text(f"{old[:begin]}{MARKS[0]}\n\n{text.strip()}\n\n{old[end:]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Put the network of a study into the package, with a sample image: run it from the root.
+
+    python docs/ship.py results/real-general
+
+The sample is a simulated image of a test structure, under the network's training condition. The
+line about where the network holds is in `general.txt` beside the network, and is written by hand.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from passband import PassbandError
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.jobs import layout
+from passband.jobs.locate import locate_study
+from passband.learning import network_files
+from passband.micrographs import outputs
+from passband.units import A_PER_NM
+
+#: The largest size of the network's file [bytes].
+MOST = 2_000_000
+
+
+def main(results: Path, index: int = 0) -> None:
+    study, results = locate_study(results)
+    (id,) = network_files.finished_networks(results)
+    (network,) = network_files.open_networks(results, id)
+    if (size := network.path.stat().st_size) > MOST:
+        raise PassbandError(f"{network.path}: has {size:,} bytes, must not exceed {MOST:,}")
+    folder = network_files.SHIPPED
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(network.path, folder / "general.safetensors")
+    specimen = network.metadata.specimen
+    files = [str(results / path) for path in layout.shards(study, specimen, "test")]
+    names = (study.study.seed, specimen, "test")
+    cpu = torch.device("cpu")
+    split = Split.load(files, names, study.microscope, cpu).take(np.array([index]))
+    camera = Acquisition.from_microscope(study.microscope, network.normalisation, cpu)
+    (counts,) = camera.counts(split, network.condition)
+    title = f"simulated, {specimen} test {index}, {network.condition.id}"
+    pixel_nm = network.pixel_size_A / A_PER_NM
+    outputs.write_tiff(folder / "sample.ome.tif", [counts[0].numpy()], pixel_nm, title)
+    mask = (split.masks[0, 0].numpy() > 0.5).astype(np.uint8) * 255
+    Image.fromarray(mask).save(folder / "sample_mask.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

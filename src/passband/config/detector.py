@@ -1,0 +1,140 @@
+"""The block `microscope.detector` of the configuration: MTF, gain, and the noise's spectrum."""
+
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, model_validator
+
+from passband.config.base import Block, key, short
+
+
+def _curve(pairs: list[list[float]]) -> list[list[float]]:
+    """Return the points of an MTF unchanged. Raise ValueError if a point is not valid."""
+    for pair in pairs:
+        if len(pair) != 2 or not 0 <= pair[0] <= 1.5 or not 0 <= pair[1] <= 1:
+            raise ValueError(
+                f"{short(pair)}: must be a pair of a fraction of the Nyquist frequency between 0 "
+                "and 1.5 and an MTF between 0 and 1"
+            )
+    return _ordered(pairs)
+
+
+def _filter(pairs: list[list[float]]) -> list[list[float]]:
+    """Return the points of a filter unchanged. Raise ValueError if a point is not valid."""
+    for pair in pairs:
+        if len(pair) != 2 or not 0 <= pair[0] <= 10 or not 0 <= pair[1] <= 2:
+            raise ValueError(
+                f"{short(pair)}: must be a pair of a spatial frequency between 0 and 10 per Å and "
+                "a factor between 0 and 2"
+            )
+    return _ordered(pairs)
+
+
+def _ordered(pairs: list[list[float]]) -> list[list[float]]:
+    """Return pairs unchanged. Raise ValueError unless they begin at [0, 1] and ascend."""
+    if pairs and pairs[0] != [0, 1]:
+        raise ValueError(f"{pairs[0]}: the first pair must be [0, 1]")
+    for (before, _), (after, _) in pairwise(pairs):
+        if after <= before:
+            raise ValueError(f"{after:g} after {before:g}: fractions must ascend")
+    return pairs
+
+
+class DetectorNoise(Block):
+    """The filter of the counts: their noise has a spectrum if they were averaged or resampled.
+
+    The filter acts after counts are drawn, on noise and signal alike. Counts are then not integers.
+    See `passband.optics.noise_filter`.
+    """
+
+    form: Literal["white", "binned", "hann", "table"] = key(
+        "white",
+        "`white`: counts stay as they are. `binned`: counts are averaged over a square with the "
+        "side `width_A`. `hann`: counts are averaged with a Hann kernel of the half-width "
+        "`width_A`. `table`: `table` is the filter.",
+    )
+    width_A: float = key(
+        1.0,
+        "The side of the square for `binned`, or the half-width of the kernel for `hann`.",
+        "Å",
+        gt=0,
+        le=20,
+    )
+    table: Annotated[list[list[float]], AfterValidator(_filter)] = key(
+        list,
+        "Pairs of the spatial frequency in 1/Å and the factor of the filter, if `form` is `table`. "
+        "The factor is interpolated linearly, and is constant beyond the last pair. Its square is "
+        "the normalised power spectrum of the noise.",
+    )
+    stored_pixel_A: float = key(
+        0.0,
+        "Side of the pixels with which images are stored. Beyond the Nyquist frequency of these "
+        "pixels, counts have neither signal nor noise. With 0, there is no such limit.",
+        "Å",
+        ge=0,
+        le=20,
+    )
+
+    @property
+    def arguments(self) -> tuple[str, float, list[list[float]], float]:
+        """Arguments of the functions of :mod:`passband.optics.noise_filter`."""
+        return self.form, self.width_A, self.table, self.stored_pixel_A
+
+    @property
+    def pixel_A(self) -> float:
+        """Side of the pixels over which counts were averaged [Å]; 0 if that is not known."""
+        return self.stored_pixel_A or (self.width_A if self.form in ("binned", "hann") else 0.0)
+
+    @property
+    def is_white(self) -> bool:
+        """Whether counts stay as they are drawn."""
+        return self.form == "white" and not self.stored_pixel_A
+
+    @model_validator(mode="after")
+    def _table_if_named(self) -> Self:
+        if self.form == "table" and not self.table:
+            raise ValueError("table = []: must have pairs such as [[0, 1], [0.6, 0.4]]")
+        if self.form != "table" and self.table:
+            raise ValueError(f"form = {self.form!r}: must be 'table', since there is a table")
+        return self
+
+
+class Detector(Block):
+    """The detector counts electrons. Its noise is white unless `noise` gives it a spectrum.
+
+    See `passband.optics.detector` and `passband.optics.noise_filter`.
+    """
+
+    mtf: Literal["none", "gaussian", "lorentzian", "table"] = key(
+        "none",
+        "Modulation transfer function (MTF), which includes that of the pixels. `none` is 1, "
+        "`gaussian` is m^(f²), `lorentzian` is 1/(1 + (1/m − 1)f²), and `table` is `mtf_table`, "
+        "where f is the frequency as a fraction of the Nyquist frequency. The MTF blurs the "
+        "expected counts, before counts are drawn.",
+    )
+    mtf_nyquist: float = key(
+        0.5,
+        "The MTF at the Nyquist frequency, m, for `gaussian` and `lorentzian`.",
+        gt=0,
+        le=1,
+    )
+    mtf_table: Annotated[list[list[float]], AfterValidator(_curve)] = key(
+        list,
+        "Pairs of the frequency f and the MTF, if `mtf` is `table`. The MTF is interpolated "
+        "linearly between the pairs, and is constant beyond the last pair. The corners of the "
+        "spectrum of an image are at f = 1.41.",
+    )
+    gain: float = key(1.0, "Number of counts per electron.", "counts/electron", gt=0, le=1e6)
+    noise: DetectorNoise = key(
+        DetectorNoise,
+        "The filter of the counts, which gives their noise a spectrum.",
+        since="0.1.0",
+    )
+
+    @model_validator(mode="after")
+    def _table_if_named(self) -> Self:
+        if self.mtf == "table" and not self.mtf_table:
+            raise ValueError("mtf_table = []: must have pairs such as [[0, 1], [1, 0.4]]")
+        if self.mtf != "table" and self.mtf_table:
+            raise ValueError(f"mtf = {self.mtf!r}: must be 'table', since there is an mtf_table")
+        return self
