@@ -32,6 +32,8 @@ _ABRUPT, _NEARBY = 2.0, 12
 _INFORMATION = 4.0
 #: Sectors of the first fits.
 _COARSE_SECTORS = 6
+#: Errors of the model, as a fraction of the gain by which two signs may differ for no reason.
+_MODEL_ERROR = 0.002
 #: Cs is searched in this many images of a set.
 _CS_IMAGES = 4
 
@@ -260,7 +262,8 @@ def measure(
     results = []
     for image, solutions in zip(images, found, strict=True):
         gain = solutions[0].gain
-        kept = [s for s in solutions if gain - s.gain < 4 * _POSSIBLE] if gain > VISIBLE else []
+        margin = 4 * _POSSIBLE * (1 + _MODEL_ERROR * max(0.0, gain))
+        kept = [s for s in solutions if gain - s.gain < margin] if gain > VISIBLE else []
         results.append(Measurement(image, kept, gain, cs, cs_std, _likelihoods(kept)))
     return results
 
@@ -396,13 +399,27 @@ def _with_cs(
 
 
 def _likelihoods(solutions: Sequence[Solution]) -> dict[int, float]:
-    """Return the likelihood of each sign of the defocus, from the best solution of each."""
-    best = {
-        sign: max((s.gain for s in solutions if np.sign(s.defocus_A) == sign), default=-np.inf)
-        for sign in (1, -1)
-    }
-    top = max(best.values())
-    if not np.isfinite(top):
+    """Return the likelihood of each sign of the defocus, from the best solution of each.
+
+    Amplitude contrast distinguishes the signs too, but it is hardly known. So each sign may also
+    have no amplitude contrast, at the price that its standard deviation sets. Small errors of the
+    model add to the difference of two large gains, and so the difference is divided by a number
+    that increases with the gain.
+    """
+    best: dict[int, float] = {}
+    for each in solutions:
+        sign, fit = int(np.sign(each.defocus_A)), each.fit
+        if sign in best:
+            continue
+        best[sign] = each.gain
+        if std := fit.shared.contrast_std:
+            without = replace(fit.shared, contrast=0.0)
+            other = ring_fit.fit(fit.models, without, fit.own[:1], fit.coefficients[:1])
+            better = float(fit.deviances[0] - other.deviances[0]) / fit.dispersions[0]
+            best[sign] = max(each.gain, each.gain + better - (fit.shared.contrast / std) ** 2)
+    if not best:
         return {1: 0.5, -1: 0.5}
-    weights = {sign: float(np.exp((gain - top) / 2)) for sign, gain in best.items()}
+    top = max(best.values())
+    scale = 2 * (1 + _MODEL_ERROR * max(0.0, top))
+    weights = {sign: float(np.exp((best.get(sign, -np.inf) - top) / scale)) for sign in (1, -1)}
     return {sign: weight / sum(weights.values()) for sign, weight in weights.items()}

@@ -216,6 +216,8 @@ def measure(
     paths: Sequence[Path],
     pixel_size_A: float | None,
     known: Known,
+    most_frames: int | None = None,
+    usual_keV: float | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> list[Lens]:
     """Return the lens of each image in files of one microscope; all images share one Cs.
@@ -228,6 +230,10 @@ def measure(
         The pixel size, if the files do not have one [Å].
     known : Known
         What the user knows. What is None is taken from the files, if they state it.
+    most_frames : int, optional
+        How many images of a stack are measured; by default, all.
+    usual_keV : float, optional
+        The beam energy if neither the user nor the file states one [keV].
     progress : callable
         Wraps the images, to draw a progress bar.
 
@@ -241,7 +247,8 @@ def measure(
     read = []
     for path in paths:
         stated = recorded(path)
-        energy = known.energy_keV if known.energy_keV is not None else stated.energy_keV
+        choices = known.energy_keV, stated.energy_keV, usual_keV
+        energy = next((each for each in choices if each is not None), None)
         if energy is None:
             raise PassbandError(f"--energy-kev is missing: {path} does not state a beam energy")
         micrograph = readers.read(path, pixel_size_A)
@@ -270,7 +277,7 @@ def measure(
     frames = [
         (micrograph, its, number)
         for micrograph, its, _ in read
-        for number in range(len(micrograph.images))
+        for number in range(len(micrograph.images[:most_frames]))
     ]
     images = []
     for micrograph, _, number in progress(frames):
