@@ -19,9 +19,12 @@ from harness import Table
 
 from passband import seeds
 from passband.config import Diameter, Specimen
+from passband.figures import style, thon_rings
 from passband.imaging.imager import Imager
 from passband.micrographs import ctf_fit, readers
 from passband.micrographs.ctf_fit import Settings
+from passband.micrographs.lens import Lens
+from passband.micrographs.recorded import Recorded
 from passband.optics.ctf import Optics
 from passband.optics.sampling import Sampling
 from passband.specimens import carbon, crystals, structures
@@ -67,7 +70,7 @@ def wave(thickness_nm: float, fraction: float, particles: int, px: int) -> tuple
         places = structures.place([p.positions for p in drawn], fraction * field, 5.0, 1.5, rng)
         for p, at in zip(drawn, places, strict=True):
             if at is not None:
-                positions.append(at + [0, 0, thickness + structures.CONTACT_A])
+                positions.append(at + np.array([0, 0, thickness + structures.CONTACT_A]))
                 numbers.append(p.numbers)
     every = np.concatenate(positions)
     every[:, :2] %= field
@@ -88,20 +91,40 @@ def image(
     return rng.poisson(intensity * dose * PIXEL_A**2).astype(np.float32)
 
 
+def stored_wave(options: argparse.Namespace, field: tuple, px: int) -> tuple:
+    """Return the result of :func:`wave` for a field, from the folder of waves if it is there."""
+    name, thickness, fraction, particles = field
+    file = options.waves / f"{name.replace(' ', '-').replace(',', '')}-{px}.npz"
+    if not file.exists():
+        spectrum, middle = wave(thickness, fraction, particles, px)
+        options.waves.mkdir(parents=True, exist_ok=True)
+        np.savez(file, spectrum=spectrum, middle=middle)
+    with np.load(file) as stored:
+        return stored["spectrum"], float(stored["middle"])
+
+
+def draw(options: argparse.Namespace) -> None:
+    """Draw the rings of a simulated image with particles: 110 nm underfocus, 400 e/Å²."""
+    spectrum, middle = stored_wave(options, FIELDS[5], PX)
+    lens = Optics(
+        ENERGY_EV, defocus=1100 + middle, aperture=40, focal_spread=20.0, c12=100, phi12=0.6
+    )
+    counts = image(spectrum, PX, lens, 400, seeds.generator("figure"))
+    settings = Settings(ENERGY_EV, 0.0, sign=1)
+    (found,) = ctf_fit.measure([ctf_fit.prepare(counts, PIXEL_A, settings)], settings)
+    name = "4 nm of carbon with particles"
+    measured = Lens(name, Path(name), PIXEL_A, settings, found, Recorded(), ())
+    style.save(thon_rings.thon_rings(measured), [options.figure], 110)
+    print(measured.line())
+
+
 def simulated(options: argparse.Namespace) -> list[dict]:
     """Return a record of each simulated image."""
     px = 256 if options.quick else PX
     fields = FIELDS[1:2] if options.quick else FIELDS
     records = []
     for name, thickness, fraction, particles in fields:
-        file = options.waves / f"{name.replace(' ', '-').replace(',', '')}-{px}.npz"
-        if file.exists():
-            with np.load(file) as stored:
-                spectrum, middle = stored["spectrum"], float(stored["middle"])
-        else:
-            spectrum, middle = wave(thickness, fraction, particles, px)
-            options.waves.mkdir(parents=True, exist_ok=True)
-            np.savez(file, spectrum=spectrum, middle=middle)
+        spectrum, middle = stored_wave(options, (name, thickness, fraction, particles), px)
         few = options.quick or not thickness
         for defocus in DEFOCI_NM[3:5] if few else DEFOCI_NM:
             for dose in DOSES[1:2] if options.quick else DOSES:
@@ -130,9 +153,7 @@ def simulated(options: argparse.Namespace) -> list[dict]:
                     "aperture_mrad": aperture,
                     "found_by": prepared.found_by,
                     "gain": found.gain,
-                    "visible": bool(
-                        thickness >= 2 and abs(defocus) >= 40 and dose >= 200
-                    ),
+                    "visible": bool(thickness >= 2 and abs(defocus) >= 40 and dose >= 200),
                     "rings": found.is_visible,
                 }
                 if found.is_visible:
@@ -166,7 +187,9 @@ def real(folder: Path, cs_um: float | None, contrast: float | None) -> list[dict
         rows = list(csv.DictReader(file))
     settings = Settings(200e3, None if cs_um is None else cs_um * 1e4, contrast)
     images = [
-        ctf_fit.prepare(readers.read(folder / "images" / f"{r['image']}.png", 0.564).images[0], 0.564, settings)
+        ctf_fit.prepare(
+            readers.read(folder / "images" / f"{r['image']}.png", 0.564).images[0], 0.564, settings
+        )
         for r in rows
     ]
     found = ctf_fit.measure(images, settings)
@@ -174,8 +197,19 @@ def real(folder: Path, cs_um: float | None, contrast: float | None) -> list[dict
     for row, each in zip(rows, found, strict=True):
         stated = float(row["defocus_nm_if_200kV_pixel0p0564nm"])
         value, low, high = (x / 10 for x in each.defocus_A())
-        records.append({"image": row["image"], "stated": stated, "value": value, "low": low,
-                        "high": high, "ratio": value / stated, "cs_um": each.cs_A / 1e4, "cs_std": each.cs_std_A/1e4, "sign": each.likelihoods[1]})
+        records.append(
+            {
+                "image": row["image"],
+                "stated": stated,
+                "value": value,
+                "low": low,
+                "high": high,
+                "ratio": value / stated,
+                "cs_um": each.cs_A / 1e4,
+                "cs_std": each.cs_std_A / 1e4,
+                "sign": each.likelihoods[1],
+            }
+        )
     return records
 
 
@@ -187,7 +221,11 @@ def main() -> None:
     parser.add_argument("--contrast", type=float, help="amplitude contrast (default: 0.1 ± 0.05)")
     parser.add_argument("--real", type=Path, help="folder of real micrographs with a manifest")
     parser.add_argument("--cs-um", type=float, help="the Cs of the real micrographs")
+    parser.add_argument("--figure", type=Path, help="draw the rings of one image, and end")
     options = parser.parse_args()
+    if options.figure:
+        draw(options)
+        return
     table = Table()
     if options.real:
         records = real(options.real, options.cs_um, options.contrast)

@@ -55,7 +55,7 @@ def test_noise_has_no_rings():
 
 
 def test_nothing_beyond_an_aperture_is_used():
-    image = film_image(defocus=600, aperture=9.0, dose=2000)
+    image = film_image(px=384, defocus=400, aperture=9.0, dose=4000)
     prepared = prepare(image, PIXEL_A, Settings(ENERGY_EV, 0.0, most_A=1500))
     edge = 9e-3 / 0.019687
     assert prepared.high == pytest.approx(edge, abs=0.03)

@@ -101,4 +101,4 @@ def test_deviance_does_not_increase():
     shared = Shared(ENERGY, 1e7)
     deviances = [fit([one], shared, [[1440, 0, 0]], steps=n).deviance for n in (1, 3, 10, 60)]
     assert deviances == sorted(deviances, reverse=True)
-    assert ring_fit.CONTRAST == shared.contrast
+    assert shared.contrast == ring_fit.CONTRAST

@@ -92,9 +92,7 @@ def known_lens(
     """Return what the options of a command say about the microscope."""
     from passband.micrographs.lens import Known
 
-    return Known(
-        options.energy_kev, cs_um, aperture_mrad, options.amplitude_contrast, options.sign
-    )
+    return Known(options.energy_kev, cs_um, aperture_mrad, options.amplitude_contrast, options.sign)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -144,8 +142,11 @@ def _lines(found: list) -> list[str]:
         cs = seen[0].as_dict()["cs_um"]
         fixed = seen[0].settings.cs_A is not None
         how = "as given" if fixed else f"fitted, {cs['low']:.0f} to {cs['high']:.0f}"
-        lines.append(f"Cs {cs['value']:.0f} µm ({how})" if cs["value"] >= 20 else
-                     f"Cs {cs['value']:.2f} µm ({how})")
+        lines.append(
+            f"Cs {cs['value']:.0f} µm ({how})"
+            if cs["value"] >= 20
+            else f"Cs {cs['value']:.2f} µm ({how})"
+        )
         lines.append("not determined:")
         sentences = dict.fromkeys(s for each in seen for s in each.undetermined())
         lines += [f"  {sentence}" for sentence in sentences]

@@ -144,7 +144,7 @@ def asked(lens: Lens, given: Mapping[str, str | None]) -> list[tuple[int, Asked]
 
 
 def recommend(tested: TestedNetworks, lens: Lens, given: Mapping[str, str | None]) -> list[Like]:
-    """Return the ranked networks for each possible sign of an image's defocus, see :func:`asked`."""
+    """Return the ranked networks for each possible sign of the defocus, see :func:`asked`."""
     return [
         Like(sign, lens.measurement.likelihoods[sign], recommend_from(tested, condition))
         for sign, condition in asked(lens, given)

@@ -18,8 +18,8 @@ from passband.optics import ctf
 VISIBLE = 40.0
 #: Half-width of a 95% interval, in standard deviations.
 WIDTH = 1.96
-#: Solutions whose deviance is larger by less than this, in units of the dispersion, are possible.
-_POSSIBLE = 12.0
+#: Solutions whose gain is smaller by less than this, or by less than this fraction, are possible.
+_POSSIBLE, _POSSIBLE_FRACTION = 12.0, 0.2
 #: The lowest frequency that is used: this number of rings, and at least this frequency [1/Å].
 _LOWEST_RINGS, _LOWEST = 10, 0.06
 #: The highest frequency that is used [1/Å], and as a fraction of the Nyquist frequency.
@@ -170,7 +170,7 @@ class Measurement:
             s.defocus_A + side * WIDTH * s.stds[0]
             for s in own
             for side in (-1, 1)
-            if own[0].gain - s.gain < _POSSIBLE
+            if own[0].gain - s.gain < max(_POSSIBLE, _POSSIBLE_FRACTION * own[0].gain)
         ]
         return own[0].defocus_A, min(ends), max(ends)
 
@@ -262,7 +262,7 @@ def measure(
     results = []
     for image, solutions in zip(images, found, strict=True):
         gain = solutions[0].gain
-        margin = 4 * _POSSIBLE * (1 + _MODEL_ERROR * max(0.0, gain))
+        margin = max(4 * _POSSIBLE, _POSSIBLE_FRACTION * gain)
         kept = [s for s in solutions if gain - s.gain < margin] if gain > VISIBLE else []
         results.append(Measurement(image, kept, gain, cs, cs_std, _likelihoods(kept)))
     return results
@@ -309,7 +309,7 @@ def _solutions(image: Image, settings: Settings, cs: float) -> list[Solution]:
     model = Smooth.of(coarse, image.low, limit)
     tried = [ring_fit.fit([model], shared, start, steps=12) for start in starts]
     tried.sort(key=lambda f: f.deviance)
-    chosen = tried[:2]
+    chosen = tried[:3]
     for sign in (1, -1):
         chosen += [f for f in tried if f.own[0, 0] * sign > 0 and f not in chosen][:1]
     model = Smooth.of(image.spectrum, image.low, limit)
@@ -380,7 +380,7 @@ def _with_cs(
             best = joint
     cs, cs_std = max(0.0, best.shared.cs), best.cs_std
     again = []
-    for k, image in enumerate(images):
+    for k in range(len(images)):
         near = [s.fit for s in found[k]]
         shared = settings.shared(cs)
         fits = [ring_fit.fit(f.models, shared, f.own, f.coefficients) for f in near]

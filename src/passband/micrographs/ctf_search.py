@@ -123,12 +123,14 @@ def astigmatic(
     middles = np.unique(cells.azimuth)
     tables = np.stack(
         [
-            _table(Smooth.of(cells.sector(a), low, high, True, _COARSER), shared, defocus, [shared.cs])[0]
+            _table(
+                Smooth.of(cells.sector(a), low, high, True, _COARSER), shared, defocus, [shared.cs]
+            )[0]
             for a in middles
         ]
     )
     number, spacing = len(defocus), defocus[1] - defocus[0]
-    lengths = np.arange(0, max(4, number // 12))
+    lengths = np.arange(0, max(4, number // 8))
     found = []
     for length in lengths:
         for azimuth in np.arange(_SECTORS if length else 1) * np.pi / _SECTORS:
@@ -154,7 +156,5 @@ def minima(values: np.ndarray) -> np.ndarray:
     padded = np.concatenate([[np.inf], values, [np.inf]])
     inner = padded[1:-1]
     with np.errstate(invalid="ignore"):
-        places = np.flatnonzero(
-            np.isfinite(inner) & (inner <= padded[:-2]) & (inner <= padded[2:])
-        )
+        places = np.flatnonzero(np.isfinite(inner) & (inner <= padded[:-2]) & (inner <= padded[2:]))
     return places[np.argsort(values[places])]

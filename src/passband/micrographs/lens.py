@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from passband import PassbandError
 from passband.micrographs import ctf_fit, readers
 from passband.micrographs.ctf_fit import WIDTH, Measurement, Settings, Solution
@@ -98,7 +96,9 @@ class Lens:
         If neither is excluded, underfocus is first, unless it is much less likely.
         """
         likelihoods = self.measurement.likelihoods
-        possible = [s for s in (1, -1) if likelihoods[s] >= UNLIKELY and self.measurement.of_sign(s)]
+        possible = [
+            s for s in (1, -1) if likelihoods[s] >= UNLIKELY and self.measurement.of_sign(s)
+        ]
         if len(possible) == 2 and likelihoods[1] < 0.05:
             possible.reverse()
         return possible
@@ -147,9 +147,7 @@ class Lens:
             "sign": SIGNS[first] if len(signs) == 1 else "undetermined",
             "scaled": {
                 "wavelength_defocus_per_pixel2": float(f"{lam * defocus / self._square:.5g}"),
-                "cs_wavelength3_per_pixel4": float(
-                    f"{found.cs_A * lam**3 / self._square**2:.5g}"
-                ),
+                "cs_wavelength3_per_pixel4": float(f"{found.cs_A * lam**3 / self._square**2:.5g}"),
             },
             "undetermined": self.undetermined(),
         }
@@ -184,7 +182,9 @@ class Lens:
                 f"{over:.2f}; --underfocus or --overfocus decides"
             )
         if self.settings.cs_A is None and self.measurement.cs_A == 0:
-            sentences.append("Cs: the rings are explained by a Cs of 0; give --cs-um if it is known")
+            sentences.append(
+                "Cs: the rings are explained by a Cs of 0; give --cs-um if it is known"
+            )
         return sentences
 
     def line(self) -> str:
@@ -209,7 +209,10 @@ class Lens:
 
 
 def _interval(value: float, low: float, high: float) -> dict[str, float]:
-    return {key: round(float(x), 4) for key, x in zip(("value", "low", "high"), (value, low, high), strict=True)}
+    return {
+        key: round(float(x), 4)
+        for key, x in zip(("value", "low", "high"), (value, low, high), strict=True)
+    }
 
 
 def measure(
@@ -282,9 +285,7 @@ def measure(
     images = []
     for micrograph, _, number in progress(frames):
         try:
-            images.append(
-                ctf_fit.prepare(micrograph.images[number], first.pixel_size_A, settings)
-            )
+            images.append(ctf_fit.prepare(micrograph.images[number], first.pixel_size_A, settings))
         except PassbandError as error:
             raise PassbandError(f"{micrograph.path}: {error}") from None
     results = ctf_fit.measure(images, settings)

@@ -71,7 +71,10 @@ class Smooth:
         if not round_:
             u = cells.q / high
             turn = np.stack([np.cos(2 * cells.azimuth), np.sin(2 * cells.azimuth)], 1)
-            splines = [np.c_[splines[0], turn * u[:, None]], np.c_[splines[1], turn * u[:, None] ** 2]]
+            splines = [
+                np.c_[splines[0], turn * u[:, None]],
+                np.c_[splines[1], turn * u[:, None] ** 2],
+            ]
         noise, envelope = splines
         first, total = noise.shape[1], noise.shape[1] + envelope.shape[1]
         penalty = np.zeros((total, total))

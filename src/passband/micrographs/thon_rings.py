@@ -18,8 +18,8 @@ LARGEST_TILE = 1024
 #: Fraction of a tile's side over which its taper rises and falls.
 _TAPER = 0.25
 #: Coefficients above this multiple of their ring's mean power are left out: spots of a lattice. Of
-#: exponentially distributed powers, one in 3,000 is above it.
-_SPOT = 8.0
+#: exponentially distributed powers, one in 150 is above it, and the mean of all rings falls by 4%.
+_SPOT = 5.0
 #: A tile is used if at least this fraction of it is background.
 _LEAST_BACKGROUND = 0.05
 
