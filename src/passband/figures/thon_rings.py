@@ -71,7 +71,7 @@ def thon_rings(lens: "Lens") -> Figure:
                 lw=1,
                 label="zeros of the fit" if number == 0 else None,
             )
-        right.legend(loc="upper right", fontsize="small")
+        right.legend(loc="upper right", fontsize="small", frameon=True, facecolor="white")
     left.set(xlim=(0, 1.6 * high), xlabel="spatial frequency (1/Å)", ylabel="power")
     shown = radial.power[radial.q < 1.6 * high]
     left.set_ylim(0.6 * shown.min(), 2 * shown.max())

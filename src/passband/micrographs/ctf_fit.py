@@ -18,8 +18,9 @@ from passband.optics import ctf
 VISIBLE = 40.0
 #: Half-width of a 95% interval, in standard deviations.
 WIDTH = 1.96
-#: Solutions whose gain is smaller by less than this, or by less than this fraction, are possible.
-_POSSIBLE, _POSSIBLE_FRACTION = 12.0, 0.2
+#: Solutions are possible if their gain is smaller by less than a fraction of the best gain, but at
+#: least the first and at most the second number.
+_POSSIBLE, _POSSIBLE_FRACTION = (12.0, 40.0), 0.2
 #: The lowest frequency that is used: this number of rings, and at least this frequency [1/Å].
 _LOWEST_RINGS, _LOWEST = 10, 0.06
 #: The highest frequency that is used [1/Å], and as a fraction of the Nyquist frequency.
@@ -34,6 +35,8 @@ _INFORMATION = 4.0
 _COARSE_SECTORS = 6
 #: Errors of the model, as a fraction of the gain by which two signs may differ for no reason.
 _MODEL_ERROR = 0.002
+#: Values of Cs by which a background is chosen if Cs is not known [Å].
+_USUAL_CS = np.array([0.0, 1.2e7])
 #: Cs is searched in this many images of a set.
 _CS_IMAGES = 4
 
@@ -87,7 +90,7 @@ class Image:
     low, high : float
         The range of frequencies that is fitted [1/Å].
     search : Search
-        The search of the radial spectrum.
+        The search of the radial spectrum, for a known Cs or for two usual ones.
     notes : tuple of str
         What the user should know.
     """
@@ -170,9 +173,14 @@ class Measurement:
             s.defocus_A + side * WIDTH * s.stds[0]
             for s in own
             for side in (-1, 1)
-            if own[0].gain - s.gain < max(_POSSIBLE, _POSSIBLE_FRACTION * own[0].gain)
+            if own[0].gain - s.gain < _margin(own[0].gain)
         ]
         return own[0].defocus_A, min(ends), max(ends)
+
+
+def _margin(gain: float) -> float:
+    """Return by how much the gain of a possible solution may be below the best gain."""
+    return float(np.clip(_POSSIBLE_FRACTION * gain, *_POSSIBLE))
 
 
 def prepare(image: np.ndarray, pixel_size_A: float, settings: Settings) -> Image:
@@ -198,7 +206,8 @@ def prepare(image: np.ndarray, pixel_size_A: float, settings: Settings) -> Image
     for found_by, weights in background.backgrounds(image, pixel_size_A, excluded).items():
         spectrum = thon_rings.spectrum(image, pixel_size_A, weights, _SMOOTHING / low)
         end = _edge(spectrum, low, high)
-        searched = _searched(spectrum, low, end, settings)
+        cs = _USUAL_CS if settings.cs_A is None else np.array([settings.cs_A])
+        searched = _searched(spectrum, low, end, settings, cs)
         made = Image(spectrum, weights, found_by, low, end, searched, notes)
         gain = searched.without - searched.deviance.min()
         if best is None or gain > 1.2 * best[0]:
@@ -206,10 +215,10 @@ def prepare(image: np.ndarray, pixel_size_A: float, settings: Settings) -> Image
     return best[1]
 
 
-def _searched(spectrum: Spectrum, low: float, high: float, settings: Settings) -> Search:
-    defocus, cs = ctf_search.grids(
-        settings.energy_eV, high, spectrum.step, settings.most_A, settings.cs_A
-    )
+def _searched(
+    spectrum: Spectrum, low: float, high: float, settings: Settings, cs: np.ndarray
+) -> Search:
+    defocus = ctf_search.defoci(settings.energy_eV, high, spectrum.step, settings.most_A)
     if settings.sign:
         defocus = defocus[np.sign(defocus) == settings.sign]
     return ctf_search.search(spectrum, low, high, settings.shared(0.0), defocus, cs)
@@ -254,7 +263,7 @@ def measure(
     """
     cs = settings.cs_A
     if cs is None:
-        cs = _common_cs(images)
+        cs = _common_cs(images, settings)
     found = [_solutions(image, settings, cs) for image in progress(images)]
     cs_std = 0.0
     if settings.cs_A is None:
@@ -262,38 +271,36 @@ def measure(
     results = []
     for image, solutions in zip(images, found, strict=True):
         gain = solutions[0].gain
-        margin = max(4 * _POSSIBLE, _POSSIBLE_FRACTION * gain)
-        kept = [s for s in solutions if gain - s.gain < margin] if gain > VISIBLE else []
+        kept = [s for s in solutions if s.gain > VISIBLE / 2] if gain > VISIBLE else []
         results.append(Measurement(image, kept, gain, cs, cs_std, _likelihoods(kept)))
     return results
 
 
-def _common_cs(images: Sequence[Image]) -> float:
-    """Return the Cs of the grid with the lowest deviance; 0 if rings without Cs are as good."""
-    known = sorted(images, key=lambda i: i.search.deviance.min() - i.search.without)[:_CS_IMAGES]
-    # Images with different frequencies have different grids.
-    grid = min((i.search.cs for i in known), key=len)
-    total = sum(
-        np.interp(grid, i.search.cs, i.search.deviance.min(1)) / max(1, _scale(i)) for i in known
-    )
-    return float(grid[total.argmin()])
-
-
-def _scale(image: Image) -> float:
-    return image.search.deviance.min() / max(1, image.high / image.spectrum.step)
+def _common_cs(images: Sequence[Image], settings: Settings) -> float:
+    """Return the Cs on a grid with the lowest deviance in the images with the clearest rings."""
+    clearest = sorted(images, key=lambda i: i.search.deviance.min() - i.search.without)
+    clearest = clearest[:_CS_IMAGES]
+    grid = ctf_search.cs_grid(settings.energy_eV, min(i.high for i in clearest))
+    total = 0.0
+    for image in clearest:
+        found = _searched(image.spectrum, image.low, image.high, settings, grid)
+        # Deviances of all images count alike, whatever their numbers of coefficients.
+        total = total + found.deviance.min(1) / found.deviance.min()
+    return float(grid[np.argmin(total)])
 
 
 def _solutions(image: Image, settings: Settings, cs: float) -> list[Solution]:
     """Return the possible lenses of an image at a given Cs, the best first."""
     shared = settings.shared(cs)
-    row = int(np.abs(image.search.cs - cs).argmin())
-    defocus = image.search.defocus
+    search = image.search
+    if cs not in search.cs:
+        search = _searched(image.spectrum, image.low, image.high, settings, np.array([cs]))
+    row = int(np.abs(search.cs - cs).argmin())
+    defocus = search.defocus
     best = [
         np.array([defocus[k], 0.0, 0.0])
         for sign in (1, -1)
-        for k in [
-            k for k in ctf_search.minima(image.search.deviance[row]) if defocus[k] * sign > 0
-        ][:3]
+        for k in [k for k in ctf_search.minima(search.deviance[row]) if defocus[k] * sign > 0][:3]
     ]
     # Fewer sectors and few steps tell which starts are worth a fit of all cells.
     coarse = image.spectrum.merged(_COARSE_SECTORS)
@@ -301,7 +308,7 @@ def _solutions(image: Image, settings: Settings, cs: float) -> list[Solution]:
     tried = [ring_fit.fit([model], shared, start[None], steps=12) for start in best]
     limit = _limit(min(tried, key=lambda f: f.deviance), image)
     most = float(np.abs(defocus).max())
-    defocus, _ = ctf_search.grids(settings.energy_eV, limit, image.spectrum.step, most, cs)
+    defocus = ctf_search.defoci(settings.energy_eV, limit, image.spectrum.step, most)
     if settings.sign:
         defocus = defocus[np.sign(defocus) == settings.sign]
     starts = [f.own for f in tried]

@@ -21,6 +21,8 @@ _PHASE_STEP = 0.9
 #: Step of Cs, as the change of χ at the highest frequency [rad]. A change of defocus makes up for
 #: most of it.
 _CS_STEP = 5.0
+#: Smallest and largest step of Cs [Å].
+_LEAST_CS_STEP, _MOST_CS_STEP = 2e6, 4e6
 #: Largest Cs that is tried [Å].
 MOST_CS = 3.5e7
 #: Number of values of the defocus that are fitted at once.
@@ -55,10 +57,8 @@ class Search:
     without: float
 
 
-def grids(
-    energy: float, high: float, step: float, most: float, cs: float | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values of the defocus and of Cs that are tried [Å].
+def defoci(energy: float, high: float, step: float, most: float) -> np.ndarray:
+    """Return the values of the defocus that are tried [Å].
 
     Parameters
     ----------
@@ -71,18 +71,18 @@ def grids(
         be at least four such widths apart at half of `high`.
     most : float
         Largest absolute value of the defocus [Å], if the rings allow it.
-    cs : float or None
-        The known Cs [Å], or None.
     """
     lam = ctf.wavelength(energy)
     most = min(most, 1 / (2 * lam * (high / 2) * 4 * step))
     spacing = _PHASE_STEP / (np.pi * lam * high**2)
     number = int(np.ceil(most / spacing))
-    defocus = (np.arange(-number, number) + 0.5) * spacing
-    if cs is not None:
-        return defocus, np.array([cs])
-    cs_step = _CS_STEP / (np.pi / 2 * lam**3 * high**4)
-    return defocus, np.arange(0, MOST_CS, min(cs_step, 5e6))
+    return (np.arange(-number, number) + 0.5) * spacing
+
+
+def cs_grid(energy: float, high: float) -> np.ndarray:
+    """Return the values of Cs that are tried [Å], for rings up to a frequency [1/Å]."""
+    step = _CS_STEP / (np.pi / 2 * ctf.wavelength(energy) ** 3 * high**4)
+    return np.arange(0, MOST_CS, np.clip(step, _LEAST_CS_STEP, _MOST_CS_STEP))
 
 
 def search(
