@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from passband import PassbandError, __version__, console
 from passband.commands import (
     check,
+    ctf,
     docs,
     evaluate,
     export,
@@ -29,6 +30,7 @@ COMMANDS = (
     status,
     summary,
     recommend,
+    ctf,
     predict,
     publish,
     evaluate,

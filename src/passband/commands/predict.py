@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from passband import PassbandError
+from passband.commands.ctf import add_lens, add_pixel_size, known_lens
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -15,6 +16,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="segment images of a microscope with trained networks",
         usage="passband predict NETWORK FILES... [options]\n"
         "       passband predict STUDY FILES... --network ID [options]\n"
+        "       passband predict STUDY FILES... --network auto [options]\n"
         "       passband predict --network PATH FILES... [options]",
         description="Segment images with a trained network. NETWORK is a weights file of a study "
         "or a published folder. docs/predict.md describes the formats and the output files.",
@@ -30,23 +32,19 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--network",
         action="append",
         default=[],
-        metavar="ID|PATH",
+        metavar="ID|PATH|auto",
         help="the id of a network of the study, with or without the replica, such as gold/"
         "compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0, or a weights file or a "
         "published folder, or general, the network that is part of the package; several networks: "
-        "give the option several times",
+        "give the option several times. auto: the condition of each image is measured from its "
+        "rings (docs/ctf.md), and the study's recommended network is used",
     )
     command.add_argument(
         "--replicas",
         metavar="0,1",
         help="numbers of the replicas that are used together (default: all that were named)",
     )
-    command.add_argument(
-        "--pixel-size-A",
-        type=float,
-        metavar="Å",
-        help="pixel size of the images, if the files do not have one",
-    )
+    add_pixel_size(command)
     command.add_argument(
         "--out",
         type=Path,
@@ -90,8 +88,20 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--dose-e-per-A2",
         type=float,
         metavar="DOSE",
-        help="dose of the images, for networks with the normalisation `vacuum`",
+        help="dose of the images, for networks with the normalisation `vacuum` and for "
+        "--network auto",
     )
+    command.add_argument(
+        "--aperture-mrad",
+        type=float,
+        metavar="A",
+        help="objective aperture of the images, for --network auto, if the files do not state it",
+    )
+    command.add_argument(
+        "--cs-um", type=float, metavar="C", help="Cs of the images, for --network auto, if known"
+    )
+    command.add_argument("--specimen", help="specimen of the images, for --network auto")
+    add_lens(command)
     command.add_argument(
         "--adapt",
         action="store_true",
@@ -146,19 +156,22 @@ def run(options: argparse.Namespace) -> int:
         precision=options.precision,
     )
     settings.check([])
-    networks, files = _open(options)
+    networks, files = ([], options.words[1:]) if _is_auto(options) else _open(options)
     settings.check(networks)
     if options.truth is not None and not options.truth.is_dir():
         raise PassbandError(f"--truth = {str(options.truth)!r}: there is no such folder")
     paths = readers.find(files)
     _check_out(options.out, paths)
     names = predictions.output_names(paths)
-    for network in networks:
+    chosen = _chosen(options, paths) if _is_auto(options) else dict.fromkeys(paths, networks)
+    networks = [network for own in chosen.values() for network in own]
+    settings.check(networks)
+    for network in {n.id: n for n in networks}.values():
         print(f"network {network.id}, pixels of {network.pixel_size_A:g} Å")
         if network.limits:
             print(f"  {network.limits}")
     print(f"preparation: {_preparation(networks, options)}")
-    if len(networks) == 1:
+    if all(len(own) == 1 for own in chosen.values()):
         print("one network: there is no map of the disagreement between networks")
 
     def tiles(parts: Iterable) -> Iterable:
@@ -170,7 +183,7 @@ def run(options: argparse.Namespace) -> int:
             try:
                 result = predictions.predict_file(
                     path,
-                    networks,
+                    chosen[path],
                     settings,
                     options.out,
                     name,
@@ -201,6 +214,55 @@ def run(options: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def _is_auto(options: argparse.Namespace) -> bool:
+    """Return whether the network is chosen for each image.
+
+    Raises
+    ------
+    PassbandError
+        If other networks are named too, or if there is no study and image.
+    """
+    if "auto" not in options.network:
+        return False
+    if len(options.network) > 1 or options.replicas is not None:
+        raise PassbandError(
+            "--network = 'auto': cannot be used together with other networks or --replicas"
+        )
+    if len(options.words) < 2:
+        raise PassbandError("no image: give a study, then files or folders")
+    return True
+
+
+def _chosen(options: argparse.Namespace, paths: list[Path]) -> dict[Path, list]:
+    """Return the network that the study recommends for each image, and print why.
+
+    Raises
+    ------
+    PassbandError
+        If the condition of an image cannot be measured, or if no network fits it.
+    """
+    from passband.jobs import like
+    from passband.jobs.locate import open_study
+    from passband.jobs.recommendation import TestedNetworks
+    from passband.learning.network_files import open_networks
+
+    study, results = open_study(Path(options.words[0]), print)
+    tested = TestedNetworks.open(study, results, options.specimen)
+    known = known_lens(options, options.cs_um, options.aperture_mrad)
+    measured = like.measure(paths, options.pixel_size_A, known, study)
+    given = {
+        name: None if (value := getattr(options, name)) is None else f"{value:.10g}"
+        for name in ("aperture_mrad", "dose_e_per_A2")
+    }
+    chosen = {}
+    for path, lens in zip(paths, measured, strict=True):
+        id, expected = like.best(like.recommend(tested, lens, given))
+        print(lens.line())
+        print(f"  recommended: {id}, expected Dice {expected:.3f}")
+        chosen[path] = open_networks(results, id)
+    return chosen
+
+
 def _open(options: argparse.Namespace) -> tuple[list, list[str]]:
     """Return the networks, and the files and folders that the user gave.
 
@@ -214,11 +276,6 @@ def _open(options: argparse.Namespace) -> tuple[list, list[str]]:
     from passband.learning.network_files import open_networks
 
     nouns, words = options.network, list(options.words)
-    if "auto" in nouns:
-        raise PassbandError(
-            "--network = 'auto': a network is not chosen automatically; give the id of a network, "
-            "such as one from `passband recommend`"
-        )
     ids = [noun for noun in nouns if network_files.is_id(noun) and not Path(noun).exists()]
     if ids and len(ids) < len(nouns):
         (path, *_) = (noun for noun in nouns if noun not in ids)

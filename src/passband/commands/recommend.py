@@ -3,11 +3,17 @@
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from passband import PassbandError
 from passband.commands.arguments import add_study, check_folder, report_remark
+from passband.commands.ctf import add_lens, add_pixel_size, known_lens
 from passband.grid import AXES
 from passband.jobs.locate import open_study
+
+if TYPE_CHECKING:
+    from passband.jobs.recommendation import TestedNetworks
+    from passband.prediction.recommendation import Recommendation
 
 #: Largest number of microscopes of a check.
 _MOST = 10_000
@@ -27,6 +33,15 @@ def add(commands: argparse._SubParsersAction) -> None:
             help=f"{axis.label} of your microscope [{axis.unit}], or a range such as "
             f"{'-10:25' if axis.signed else '10:25'}",
         )
+    command.add_argument(
+        "--like",
+        type=Path,
+        metavar="IMAGE",
+        help="measure defocus and, without --cs-um, Cs from the rings of this image "
+        "(docs/ctf.md); aperture and dose are from the file or from the options",
+    )
+    add_pixel_size(command)
+    add_lens(command)
     command.add_argument(
         "--specimen",
         help="your specimen; necessary if the study tests networks on several specimens",
@@ -66,7 +81,12 @@ def run(options: argparse.Namespace) -> int:
         return _check(options)
     from passband.prediction.asked import Asked
 
-    asked = Asked.parse({name: getattr(options, name) for name in AXES})
+    given = {name: getattr(options, name) for name in AXES}
+    asked = None if options.like else Asked.parse(given)
+    if options.like and options.defocus_nm is not None:
+        raise PassbandError(
+            f"--like = {str(options.like)!r}: cannot be used together with --defocus-nm"
+        )
     if options.top is not None and options.top < 1:
         raise PassbandError(f"--top = {options.top}: must be 1 or more")
     if options.figure is not None:
@@ -89,11 +109,15 @@ def run(options: argparse.Namespace) -> int:
             f"{number} further condition(s) are not used, because some networks have no valid "
             "results there; run the study, and then passband evaluate"
         )
-    found = jobs.recommend_from(tested, asked)
-    if options.json:
-        print(json.dumps(found.as_dict(options.top), ensure_ascii=False))
+    if options.like:
+        found = _like(options, tested, given)
+        asked = found.asked
     else:
-        print(reports.recommendation(found, study.study.name, options.top or reports.TOP))
+        found = jobs.recommend_from(tested, asked)
+        if options.json:
+            print(json.dumps(found.as_dict(options.top), ensure_ascii=False))
+        else:
+            print(reports.recommendation(found, study.study.name, options.top or reports.TOP))
     if options.figure is not None:
         from passband.figures import recommendation as figures
         from passband.figures import style
@@ -111,10 +135,52 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _single(name: str, given: dict) -> float | None:
+    """Return the value of an axis as a number, or None if it is a range or is not given.
+
+    A range of apertures leaves the image's aperture unknown; a Cs must be one number.
+    """
+    text = given[name]
+    if text is None or (name != "cs_um" and ":" in text):
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise PassbandError(
+            f"--{name.replace('_', '-')} = {text!r}: must be a number together with --like"
+        ) from None
+
+
+def _like(options: argparse.Namespace, tested: "TestedNetworks", given: dict) -> "Recommendation":
+    """Print the networks for an image's condition, and return those for the likelier sign."""
+    from passband.jobs import like
+    from passband.micrographs import pixel_size
+    from passband.reports import recommendation as reports
+
+    pixel_size.check_option(options.pixel_size_A)
+    known = known_lens(options, _single("cs_um", given), _single("aperture_mrad", given))
+    (lens,) = like.measure([options.like], options.pixel_size_A, known, tested.study)
+    both = like.recommend(tested, lens, given)
+    if options.json:
+        recommendations = [
+            {"sign": like.SIGNS[each.sign], "likelihood": each.likelihood}
+            | each.found.as_dict(options.top)
+            for each in both
+        ]
+        content = {"measured": lens.as_dict(), "recommendations": recommendations}
+        print(json.dumps(content, ensure_ascii=False))
+        return both[0].found
+    print("\n".join([lens.line(), *(f"  {note}" for note in lens.notes)]))
+    for each in both:
+        name, top = tested.study.study.name, options.top or reports.TOP
+        print(f"\n{each.words}\n\n{reports.recommendation(each.found, name, top)}")
+    return both[0].found
+
+
 def _check(options: argparse.Namespace) -> int:
     """Print the check of recommendations."""
     given = [f"--{n.replace('_', '-')}" for n in AXES if getattr(options, n) is not None]
-    for name in ("top", "figure"):
+    for name in ("top", "figure", "like"):
         given += [f"--{name}"] if getattr(options, name) is not None else []
     if given:
         raise PassbandError(f"--check = {options.check}: cannot be used together with {given[0]}")

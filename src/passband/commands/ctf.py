@@ -1,0 +1,153 @@
+"""``passband ctf``: measure defocus, astigmatism and Cs from the Thon rings of images."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from passband import PassbandError
+from passband.commands.arguments import check_folder, report_remark
+
+if TYPE_CHECKING:
+    from passband.micrographs.lens import Known
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "ctf",
+        help="measure defocus, astigmatism and Cs from the Thon rings of images",
+        description="Measure defocus, two-fold astigmatism and Cs from the Thon rings in the "
+        "background of images. Several images are of one microscope and share one Cs. docs/ctf.md "
+        "describes the method.",
+    )
+    command.add_argument(
+        "files", nargs="+", metavar="IMAGE", help="image files, or folders of image files"
+    )
+    add_pixel_size(command)
+    add_lens(command)
+    command.add_argument(
+        "--cs-um",
+        type=float,
+        metavar="C",
+        help="Cs, if it is known [µm]; without it, Cs is fitted",
+    )
+    command.add_argument(
+        "--aperture-mrad",
+        type=float,
+        metavar="A",
+        help="semi-angle of the objective aperture, beyond which there are no rings [mrad]; "
+        "without it, an edge is searched in the spectrum",
+    )
+    command.add_argument("--json", action="store_true", help="print JSON (docs/ctf.md)")
+    command.add_argument(
+        "--figure",
+        type=Path,
+        metavar="FILE.png",
+        help="draw the first image's spectrum, its fit and its rings",
+    )
+    command.set_defaults(run=run)
+
+
+def add_pixel_size(command: argparse.ArgumentParser) -> None:
+    """Add the option `--pixel-size-A` to a command."""
+    command.add_argument(
+        "--pixel-size-A",
+        type=float,
+        metavar="Å",
+        help="pixel size of the images, if the files do not have one",
+    )
+
+
+def add_lens(command: argparse.ArgumentParser) -> None:
+    """Add the options about rings to a command: beam energy, sign, amplitude contrast."""
+    command.add_argument(
+        "--energy-kev",
+        type=float,
+        metavar="E",
+        help="beam energy [keV], if the files do not state it",
+    )
+    sign = command.add_mutually_exclusive_group()
+    for name, value in (("underfocus", 1), ("overfocus", -1)):
+        sign.add_argument(
+            f"--{name}",
+            dest="sign",
+            action="store_const",
+            const=value,
+            default=0,
+            help=f"the images are in {name}",
+        )
+    command.add_argument(
+        "--amplitude-contrast",
+        type=float,
+        metavar="W",
+        help="amplitude contrast of the background (default: 0.1 ± 0.05)",
+    )
+
+
+def known_lens(
+    options: argparse.Namespace, cs_um: float | None, aperture_mrad: float | None
+) -> "Known":
+    """Return what the options of a command say about the microscope."""
+    from passband.micrographs.lens import Known
+
+    return Known(options.energy_kev, cs_um, aperture_mrad, options.amplitude_contrast, options.sign)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    PassbandError
+        If an option is wrong or missing, or if a file cannot be used.
+    """
+    from passband.micrographs import lens, pixel_size, readers
+
+    if options.figure is not None:
+        if options.figure.suffix not in (".png", ".svg", ".pdf"):
+            raise PassbandError(
+                f"--figure = {str(options.figure)!r}: must end in .png, .svg or .pdf"
+            )
+        check_folder("--figure", options.figure, options.figure.parent)
+    pixel_size.check_option(options.pixel_size_A)
+    known = known_lens(options, options.cs_um, options.aperture_mrad)
+    known.check()
+    paths = readers.find(options.files)
+    found = lens.measure(paths, options.pixel_size_A, known)
+    if options.json:
+        dicts = [each.as_dict() for each in found]
+        content = dicts[0] if len(dicts) == 1 else {"images": dicts}
+        print(json.dumps(content, ensure_ascii=False))
+    else:
+        print("\n".join(_lines(found)))
+    if options.figure is not None:
+        from passband.figures import style, thon_rings
+
+        figure = thon_rings.thon_rings(found[0])
+        style.save(figure, [options.figure], 150)
+        report_remark(f"{options.figure}: the rings of {found[0].name}")
+    sys.stdout.flush()
+    return 0
+
+
+def _lines(found: list) -> list[str]:
+    """Return the lines that are printed about measured images."""
+    lines = []
+    for each in found:
+        lines += [each.line(), *(f"  {note}" for note in each.notes)]
+    seen = [each for each in found if each.measurement.is_visible]
+    if seen:
+        cs = seen[0].as_dict()["cs_um"]
+        fixed = seen[0].settings.cs_A is not None
+        how = "as given" if fixed else f"fitted, {cs['low']:.0f} to {cs['high']:.0f}"
+        lines.append(
+            f"Cs {cs['value']:.0f} µm ({how})"
+            if cs["value"] >= 20
+            else f"Cs {cs['value']:.2f} µm ({how})"
+        )
+        lines.append("not determined:")
+        sentences = dict.fromkeys(s for each in seen for s in each.undetermined())
+        lines += [f"  {sentence}" for sentence in sentences]
+    return lines

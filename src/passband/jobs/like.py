@@ -1,0 +1,166 @@
+"""Recommends networks for an image: its condition is measured, and networks are ranked for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from passband import PassbandError
+from passband.config import Study
+from passband.grid import AXES
+from passband.jobs.recommendation import TestedNetworks, recommend_from
+from passband.micrographs import lens as lenses
+from passband.micrographs.lens import SIGNS, Known, Lens
+from passband.micrographs.pixel_size import TOLERANCE
+from passband.optics import ctf
+from passband.prediction.asked import Asked, option
+from passband.prediction.recommendation import Recommendation
+from passband.units import A_PER_NM, A_PER_UM, EV_PER_KEV
+
+#: An interval of the defocus that is wider than this becomes a range of the asked condition [nm].
+_NARROW_NM = 0.5
+
+
+@dataclass(frozen=True)
+class Like:
+    """The recommendation for one sign of an image's defocus.
+
+    Attributes
+    ----------
+    sign : int
+        1 for underfocus, −1 for overfocus.
+    likelihood : float
+        The likelihood of the sign.
+    found : Recommendation
+        The ranked networks.
+    """
+
+    sign: int
+    likelihood: float
+    found: Recommendation
+
+    @property
+    def words(self) -> str:
+        """The sign and its likelihood."""
+        return f"{SIGNS[self.sign]}, likelihood {self.likelihood:.2f}"
+
+
+def measure(
+    paths: Sequence[Path], pixel_size_A: float | None, known: Known, study: Study
+) -> list[Lens]:
+    """Return the lens of the first image of each file, with the study's beam energy.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files of images of one microscope.
+    pixel_size_A : float, optional
+        The pixel size, if the files do not have one [Å].
+    known : Known
+        What the user knows. Without a beam energy, it is the study's.
+    study : Study
+        The study whose networks are ranked.
+
+    Raises
+    ------
+    PassbandError
+        If a file cannot be used, if its beam energy is not the study's, or if its pixels are too
+        large for all networks of the study.
+    """
+    of_study = study.microscope.energy_eV / EV_PER_KEV
+    if known.energy_keV is not None and abs(known.energy_keV - of_study) > TOLERANCE * of_study:
+        known.check()
+        raise PassbandError(
+            f"--energy-kev = {known.energy_keV:g}: the networks of the study "
+            f"{study.study.name} are for {of_study:g} keV"
+        )
+    found = lenses.measure(paths, pixel_size_A, known, 1, of_study)
+    for each in found:
+        check_pixel(each, study)
+    return found
+
+
+def check_pixel(lens: Lens, study: Study) -> None:
+    """Raise PassbandError if no network of the study can be made for the image's pixel.
+
+    The image must have the frequencies that the narrowest aperture of the training conditions
+    passes, and the study's beam energy.
+    """
+    energy = study.microscope.energy_eV
+    if abs(lens.settings.energy_eV - energy) > TOLERANCE * energy:
+        raise PassbandError(
+            f"{lens.path}: states {lens.settings.energy_eV / EV_PER_KEV:g} keV, and the networks "
+            f"of the study {study.study.name} are for {energy / EV_PER_KEV:g} keV"
+        )
+    narrowest = min(c.aperture_mrad for c in study.train_conditions)
+    needed = narrowest * 1e-3 / ctf.wavelength(energy)
+    nyquist = 1 / (2 * lens.pixel_size_A)
+    if nyquist < needed:
+        raise PassbandError(
+            f"{lens.path}: pixels of {lens.pixel_size_A:g} Å have frequencies up to "
+            f"{nyquist:.3g} 1/Å; every network of the study {study.study.name} needs "
+            f"{needed:.3g} 1/Å or more, for apertures from {narrowest:g} mrad"
+        )
+
+
+def asked(lens: Lens, given: Mapping[str, str | None]) -> list[tuple[int, Asked]]:
+    """Return the asked condition for each possible sign of an image's defocus.
+
+    Parameters
+    ----------
+    lens : Lens
+        The measured lens.
+    given : mapping of str to str or None
+        What the user gives for aperture and dose; None is taken from the file.
+
+    Raises
+    ------
+    PassbandError
+        If the image has no rings, or if aperture or dose are neither given nor in the file.
+    """
+    if not lens.signs:
+        raise PassbandError(f"{lens.name}: {lenses.NO_RINGS}; give --defocus-nm without --like")
+    values = {name: given.get(name) for name in ("aperture_mrad", "dose_e_per_A2")}
+    missing = []
+    for name in values:
+        if values[name] is None:
+            stated = getattr(lens.stated, name)
+            values[name] = None if stated is None else f"{stated:.10g}"
+            missing += [option(name)] if stated is None else []
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise PassbandError(
+            f"{' and '.join(missing)} {verb} missing: {lens.path} does not state "
+            f"{'it' if len(missing) == 1 else 'them'}"
+        )
+    cs = AXES["cs_um"].canonical(lens.measurement.cs_A / A_PER_UM)
+    conditions = []
+    for sign in lens.signs:
+        value, low, high = (
+            AXES["defocus_nm"].canonical(x / A_PER_NM) for x in lens.measurement.defocus_A(sign)
+        )
+        text = f"{value}" if high - low < _NARROW_NM else f"{low}:{high}"
+        conditions.append((sign, Asked.parse({"defocus_nm": text, "cs_um": f"{cs}", **values})))
+    return conditions
+
+
+def recommend(tested: TestedNetworks, lens: Lens, given: Mapping[str, str | None]) -> list[Like]:
+    """Return the ranked networks for each possible sign of the defocus, see :func:`asked`."""
+    return [
+        Like(sign, lens.measurement.likelihoods[sign], recommend_from(tested, condition))
+        for sign, condition in asked(lens, given)
+    ]
+
+
+def best(found: Sequence[Like]) -> tuple[str, float]:
+    """Return the id of the network with the highest expected Dice, and that Dice.
+
+    If the sign of the defocus is not determined, the expected Dice is the mean over both signs,
+    weighted with their likelihoods.
+    """
+    total = sum(each.likelihood for each in found)
+    expected: dict[str, float] = {}
+    for each in found:
+        for network in each.found.networks:
+            part = each.likelihood / total * network.dice.value
+            expected[network.id] = expected.get(network.id, 0.0) + part
+    return max(expected.items(), key=lambda pair: pair[1])

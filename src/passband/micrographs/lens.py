@@ -1,0 +1,303 @@
+"""The lens of image files, measured from Thon rings, for commands."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from passband import PassbandError
+from passband.micrographs import ctf_fit, readers
+from passband.micrographs.ctf_fit import WIDTH, Measurement, Settings, Solution
+from passband.micrographs.pixel_size import TOLERANCE
+from passband.micrographs.recorded import Recorded, recorded
+from passband.optics import ctf
+from passband.units import A_PER_NM, A_PER_UM, EV_PER_KEV
+
+#: Allowed beam energies [keV].
+ENERGIES_KEV = 10.0, 3000.0
+#: A sign of the defocus whose likelihood is below this is excluded.
+UNLIKELY = 0.01
+#: Names of the signs.
+SIGNS = {1: "underfocus", -1: "overfocus"}
+#: What a measurement without rings means.
+NO_RINGS = (
+    "no rings: the spectrum of the background fits a lens without rings as well, so the condition "
+    "cannot be measured"
+)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a user knows about the microscope; None is unknown.
+
+    Attributes
+    ----------
+    energy_keV, cs_um, aperture_mrad, amplitude_contrast : float or None
+        Beam energy, Cs, semi-angle of the objective aperture, amplitude contrast.
+    sign : int
+        1 for underfocus, −1 for overfocus, 0 for unknown.
+    """
+
+    energy_keV: float | None = None
+    cs_um: float | None = None
+    aperture_mrad: float | None = None
+    amplitude_contrast: float | None = None
+    sign: int = 0
+
+    def check(self) -> None:
+        """Raise PassbandError if a value is not allowed."""
+        limits = (
+            ("--energy-kev", self.energy_keV, *ENERGIES_KEV, "keV"),
+            ("--cs-um", self.cs_um, -9999.999, 9999.999, "µm"),
+            ("--aperture-mrad", self.aperture_mrad, 0.1, 200, "mrad"),
+            ("--amplitude-contrast", self.amplitude_contrast, -0.9, 0.9, ""),
+        )
+        for name, value, low, high, unit in limits:
+            if value is not None and not low <= value <= high:  # NaN fails too
+                between = f"must be between {low:g} and {high:g} {unit}".rstrip()
+                raise PassbandError(f"{name} = {value:g}: {between}")
+
+
+@dataclass(frozen=True)
+class Lens:
+    """The measured lens of an image, and what it was measured with.
+
+    Attributes
+    ----------
+    name : str
+        The name of the file, with the number of the frame if the file is a stack.
+    path : Path
+        The file.
+    pixel_size_A : float
+        Pixel size [Å].
+    settings : Settings
+        What was known.
+    measurement : Measurement
+        The result.
+    stated : Recorded
+        What the file states.
+    notes : tuple of str
+        What the user should know.
+    """
+
+    name: str
+    path: Path
+    pixel_size_A: float
+    settings: Settings
+    measurement: Measurement
+    stated: Recorded
+    notes: tuple[str, ...]
+
+    @property
+    def signs(self) -> list[int]:
+        """The signs of the defocus that are possible, the first one reported first.
+
+        If neither is excluded, underfocus is first, unless it is much less likely.
+        """
+        likelihoods = self.measurement.likelihoods
+        possible = [
+            s for s in (1, -1) if likelihoods[s] >= UNLIKELY and self.measurement.of_sign(s)
+        ]
+        if len(possible) == 2 and likelihoods[1] < 0.05:
+            possible.reverse()
+        return possible
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the lens as JSON's types; see docs/ctf.md."""
+        found, settings = self.measurement, self.settings
+        lam = ctf.wavelength(settings.energy_eV)
+        shared = settings.shared(found.cs_A)
+        spread = WIDTH * shared.contrast_std
+        result: dict[str, Any] = {
+            "image": self.name,
+            "rings": found.is_visible,
+            "ring_gain": round(found.gain, 2),
+            "pixel_size_A": self.pixel_size_A,
+            "energy_kev": settings.energy_eV / EV_PER_KEV,
+            "background": {
+                "found_by": found.image.found_by,
+                "fraction": round(found.image.spectrum.background, 4),
+            },
+            "defocus_nm": None,
+            "astigmatism_nm": None,
+            "astigmatism_angle_deg": None,
+            "cs_um": None,
+            "amplitude_contrast": _interval(
+                shared.contrast, shared.contrast - spread, shared.contrast + spread
+            ),
+            "sign": None,
+            "signs": [],
+            "undetermined": [],
+            "notes": list(self.notes),
+        }
+        if not found.is_visible:
+            return result | {"undetermined": [NO_RINGS]}
+        first, *_ = signs = self.signs
+        for sign in signs:
+            result["signs"].append(
+                {"sign": SIGNS[sign], "likelihood": round(found.likelihoods[sign], 4)}
+                | self._of_sign(sign)
+            )
+        cs, width = found.cs_A / A_PER_UM, WIDTH * found.cs_std_A / A_PER_UM
+        defocus = found.defocus_A(first)[0]
+        return result | {
+            **self._of_sign(first),
+            "cs_um": _interval(cs, max(0.0, cs - width) if width else cs, cs + width),
+            "sign": SIGNS[first] if len(signs) == 1 else "undetermined",
+            "scaled": {
+                "wavelength_defocus_per_pixel2": float(f"{lam * defocus / self._square:.5g}"),
+                "cs_wavelength3_per_pixel4": float(f"{found.cs_A * lam**3 / self._square**2:.5g}"),
+            },
+            "undetermined": self.undetermined(),
+        }
+
+    @property
+    def _square(self) -> float:
+        return self.pixel_size_A**2
+
+    def _of_sign(self, sign: int) -> dict[str, dict[str, float]]:
+        """Return defocus and astigmatism for a sign of the defocus, with intervals."""
+        found = self.measurement
+        best: Solution = found.of_sign(sign)[0]
+        length, angle = best.astigmatism_A / A_PER_NM, math.degrees(best.azimuth)
+        widths = WIDTH * best.stds
+        of_length, of_angle = widths[1] / A_PER_NM, math.degrees(widths[2])
+        return {
+            "defocus_nm": _interval(*(x / A_PER_NM for x in found.defocus_A(sign))),
+            "astigmatism_nm": _interval(length, max(0.0, length - of_length), length + of_length),
+            "astigmatism_angle_deg": _interval(angle, angle - of_angle, angle + of_angle),
+        }
+
+    def undetermined(self) -> list[str]:
+        """Return sentences about what the rings do not determine."""
+        sentences = [
+            "rings fix only λ·Δf/p² and Cs·λ³/p⁴: another energy or pixel size p gives another "
+            "defocus Δf and another Cs"
+        ]
+        if len(self.signs) == 2:
+            under, over = (self.measurement.likelihoods[sign] for sign in (1, -1))
+            sentences.append(
+                f"the sign of the defocus: underfocus has the likelihood {under:.2f}, overfocus "
+                f"{over:.2f}; --underfocus or --overfocus decides"
+            )
+        if self.settings.cs_A is None and self.measurement.cs_A == 0:
+            sentences.append(
+                "Cs: the rings are explained by a Cs of 0; give --cs-um if it is known"
+            )
+        return sentences
+
+    def line(self) -> str:
+        """Return the result in one line."""
+        found = self.measurement
+        if not found.is_visible:
+            return f"{self.name}: {NO_RINGS}"
+        words = []
+        for sign in self.signs:
+            each = self._of_sign(sign)
+            value, low, high = each["defocus_nm"].values()
+            text = f"defocus {value:.1f} nm ({low:.1f} to {high:.1f})"
+            if len(self.signs) == 2:
+                text += f" with likelihood {found.likelihoods[sign]:.2f}"
+            words.append(text)
+        each = self._of_sign(self.signs[0])
+        length, angle = each["astigmatism_nm"], each["astigmatism_angle_deg"]
+        return (
+            f"{self.name}: {' or '.join(words)}, astigmatism {length['value']:.1f} nm "
+            f"({length['low']:.1f} to {length['high']:.1f}) at {angle['value']:.0f}°"
+        )
+
+
+def _interval(value: float, low: float, high: float) -> dict[str, float]:
+    return {
+        key: round(float(x), 4)
+        for key, x in zip(("value", "low", "high"), (value, low, high), strict=True)
+    }
+
+
+def measure(
+    paths: Sequence[Path],
+    pixel_size_A: float | None,
+    known: Known,
+    most_frames: int | None = None,
+    usual_keV: float | None = None,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> list[Lens]:
+    """Return the lens of each image in files of one microscope; all images share one Cs.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files of images, see :func:`passband.micrographs.readers.find`.
+    pixel_size_A : float, optional
+        The pixel size, if the files do not have one [Å].
+    known : Known
+        What the user knows. What is None is taken from the files, if they state it.
+    most_frames : int, optional
+        How many images of a stack are measured; by default, all.
+    usual_keV : float, optional
+        The beam energy if neither the user nor the file states one [keV].
+    progress : callable
+        Wraps the images, to draw a progress bar.
+
+    Raises
+    ------
+    PassbandError
+        If a file is wrong, if no beam energy is known, if the files differ in pixel size or beam
+        energy, or if an image is too small.
+    """
+    known.check()
+    read = []
+    for path in paths:
+        stated = recorded(path)
+        choices = known.energy_keV, stated.energy_keV, usual_keV
+        energy = next((each for each in choices if each is not None), None)
+        if energy is None:
+            raise PassbandError(f"--energy-kev is missing: {path} does not state a beam energy")
+        micrograph = readers.read(path, pixel_size_A)
+        read.append((micrograph, stated, energy))
+    first, stated, energy = read[0]
+    for other, _, its_energy in read[1:]:
+        if abs(other.pixel_size_A - first.pixel_size_A) > TOLERANCE * first.pixel_size_A:
+            raise PassbandError(
+                f"{other.path}: has pixels of {other.pixel_size_A:g} Å, and {first.path} has "
+                f"pixels of {first.pixel_size_A:g} Å; images of one fit have one pixel size"
+            )
+        if abs(its_energy - energy) > TOLERANCE * energy:
+            raise PassbandError(
+                f"{other.path}: states {its_energy:g} keV, and {first.path} states {energy:g} "
+                "keV; images of one fit have one beam energy"
+            )
+    cs_um = known.cs_um if known.cs_um is not None else stated.cs_um
+    aperture = known.aperture_mrad if known.aperture_mrad is not None else stated.aperture_mrad
+    settings = Settings(
+        energy * EV_PER_KEV,
+        None if cs_um is None else cs_um * A_PER_UM,
+        known.amplitude_contrast,
+        known.sign,
+        aperture,
+    )
+    frames = [
+        (micrograph, its, number)
+        for micrograph, its, _ in read
+        for number in range(len(micrograph.images[:most_frames]))
+    ]
+    images = []
+    for micrograph, _, number in progress(frames):
+        try:
+            images.append(ctf_fit.prepare(micrograph.images[number], first.pixel_size_A, settings))
+        except PassbandError as error:
+            raise PassbandError(f"{micrograph.path}: {error}") from None
+    results = ctf_fit.measure(images, settings)
+    return [
+        Lens(
+            m.path.name if len(m.images) == 1 else f"{m.path.name} frame {number}",
+            m.path,
+            float(first.pixel_size_A),
+            settings,
+            result,
+            its,
+            tuple(dict.fromkeys((*m.notes, *result.image.notes))),
+        )
+        for (m, its, number), result in zip(frames, results, strict=True)
+    ]
