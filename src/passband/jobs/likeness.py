@@ -1,0 +1,298 @@
+"""Reads a study's images to know how far its networks can be trusted on other images.
+
+For a network, or for replicas that are used together, the training images are described, see
+:mod:`passband.micrographs.likeness`, and the network is tried on the study's test images. From the
+scores and the Dice of these test images, :mod:`passband.prediction.image_dice` learns the Dice of
+an image without ground truth. The results are kept in ``results/<study>/cache/likeness/``.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from passband.config import Study
+from passband.grid import AXES, Condition
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.jobs import layout
+from passband.learning import evaluation
+from passband.learning.network_files import Network
+from passband.micrographs import likeness
+from passband.micrographs.distortions import DISTORTIONS
+from passband.micrographs.likeness import DESCRIPTIONS, Reference
+from passband.micrographs.trust import WELL, Own, Trust, relative_scores, sureness
+from passband.prediction import image_dice
+from passband.scores import dice
+
+#: Largest numbers of training images, of test conditions and of test structures of each specimen.
+#: The larger numbers of a larger study are thinned out.
+TRAINING, CONDITIONS, STRUCTURES = 256, 24, 24
+#: The part of the images on which a network does well that may be beyond a limit of a distance.
+_BEYOND = 0.02
+#: The scores of an image that need no ground truth, before they are compared with the training.
+RAW = ("confidence", "agreement", "area", *DESCRIPTIONS)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Networks of one training condition on images whose Dice is known.
+
+    Attributes
+    ----------
+    networks : tuple of str
+        Ids of the networks.
+    reference : Reference
+        Their training images.
+    own : Own
+        The networks on validation images of the training condition.
+    places : list of (str, str, str)
+        For each image, the test specimen, the id of the test condition, and the distortion or an
+        empty text.
+    raw : dict of str to (n,) float array
+        The scores :data:`RAW` of each image.
+    dice : (n,) float array
+        Dice of each image.
+    """
+
+    networks: tuple[str, ...]
+    reference: Reference
+    own: Own
+    places: list[tuple[str, str, str]]
+    raw: dict[str, np.ndarray]
+    dice: np.ndarray
+
+    @property
+    def in_matrix(self) -> np.ndarray:
+        """Which images are not distorted, (n,) bool array."""
+        return np.array([not distortion for *_, distortion in self.places])
+
+    def limits(self, included: np.ndarray) -> dict[str, float]:
+        """Return the largest distance of each description at which the networks do well.
+
+        Parameters
+        ----------
+        included : (n,) bool array
+            The images that are used. Distorted images are never used.
+        """
+        well = included & self.in_matrix & (self.dice >= WELL * self.own.dice)
+        result = {}
+        for name in DESCRIPTIONS:
+            # Training images are not flagged, whatever their Dice is.
+            found = np.quantile(self.raw[name][well], 1 - _BEYOND) if well.any() else 0.0
+            result[name] = max(float(found), self.reference.limit(name))
+        return result
+
+    def scores(self, included: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the scores of all images, with the limits of :meth:`limits`."""
+        return relative_scores(self.raw, self.own, self.limits(included))
+
+    def folds(self) -> list[np.ndarray]:
+        """Return the images that are left out together, each a (n,) bool array.
+
+        A fold has all images of one value of one axis, of one test specimen, or of one distortion.
+        A value that all images have makes no fold.
+        """
+        names = [
+            np.array([f"{distortion or specimen}" for specimen, _, distortion in self.places]),
+        ]
+        conditions = [Condition.parse(id) for _, id, _ in self.places]
+        own = [not distortion for *_, distortion in self.places]
+        for axis in AXES:
+            values = [
+                f"{getattr(c, axis):g}" if o else "" for c, o in zip(conditions, own, strict=True)
+            ]
+            names.append(np.array(values))
+        result = []
+        for each in names:
+            different = [value for value in dict.fromkeys(each.tolist()) if value]
+            result += [each == value for value in different if len(different) > 1]
+        return [fold for fold in result if not fold.all()]
+
+
+class StudyImages:
+    """The images of a study, which are formed when they are needed.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration.
+    results : path
+        The study's folder of results, which has the exit waves.
+    normalisation : str
+        The normalisation of the networks.
+    """
+
+    def __init__(self, study: Study, results: Path, normalisation: str):
+        self.study, self.results = study, results
+        self._cpu = torch.device("cpu")
+        self.acquisition = Acquisition.from_microscope(study.microscope, normalisation, self._cpu)
+        self._splits: dict[tuple[str, str], Split] = {}
+
+    def split(self, specimen: str, name: str) -> Split:
+        """Return the first structures of a split.
+
+        Raises
+        ------
+        StoreError
+            If the exit waves are missing or damaged.
+        """
+        key = specimen, name
+        if key not in self._splits:
+            most = STRUCTURES if name == "test" else TRAINING
+            files = [str(self.results / f) for f in layout.shards(self.study, specimen, name)]
+            files = files[: -(-most // self.study.study.structures_per_shard)]
+            names = self.study.study.seed, specimen, name
+            found = Split.load(files, names, self.study.microscope, self._cpu)
+            self._splits[key] = found.first(most)
+        return self._splits[key]
+
+    def images(
+        self, specimen: str, name: str, condition: Condition
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return counts, normalised images and masks of a split, (n, px, px) each."""
+        split = self.split(specimen, name)
+        counts = torch.cat(list(self.acquisition.counts(split, condition)))
+        inputs = self.acquisition.normalised(counts, condition)
+        return counts.numpy(), inputs.numpy(), split.masks[:, 0].numpy() > 0.5
+
+    def measure(
+        self,
+        networks: Sequence[Network],
+        progress: Callable[[Iterable], Iterable] = iter,
+    ) -> Measured:
+        """Return how networks do on training images, test images and distorted images.
+
+        Parameters
+        ----------
+        networks : sequence of Network
+            Networks of one specimen, architecture and training condition: one network, or replicas
+            that are used together.
+        progress : callable
+            Wraps the list of test conditions, to show the progress.
+        """
+        specimen, condition = networks[0].metadata.specimen, networks[0].condition
+        train, val = (self.images(specimen, name, condition) for name in ("train", "val"))
+        counts, inputs, masks = (np.concatenate(each) for each in zip(train, val, strict=True))
+        reference = Reference.of(
+            counts.shape[-1], _described(networks, counts, inputs), np.arange(len(counts))
+        )
+        raw, found = _predicted(networks, *val[1:])
+        area = float(masks.mean((1, 2)).max())
+        own = Own(
+            float(found.mean()),
+            float(np.median(raw["confidence"])),
+            float(np.median(raw["agreement"])),
+            area,
+        )
+        places, parts = [], []
+        for place in progress(self._places(specimen, condition)):
+            images = self._test_images(*place)
+            raw, found = _predicted(networks, *images[1:])
+            raw |= reference.distances(_described(networks, *images[:2]))
+            places += [place] * len(found)
+            parts.append(raw | {"dice": found})
+        every = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        ids = tuple(network.id for network in networks)
+        return Measured(ids, reference, own, places, every, every.pop("dice"))
+
+    def _places(self, specimen: str, own: Condition) -> list[tuple[str, str, str]]:
+        number = max(4, CONDITIONS // len(self.study.specimens))
+        conditions = _thinned(self.study.test_conditions, number)
+        matrix = [(s, c.id, "") for s, c in product(self.study.specimens, conditions)]
+        matrix = list(dict.fromkeys([(specimen, own.id, ""), *matrix]))
+        return matrix + [(specimen, own.id, name) for name in DISTORTIONS]
+
+    def _test_images(
+        self, specimen: str, id: str, distortion: str
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return counts, normalised images and masks of the test structures."""
+        condition = Condition.parse(id)
+        counts, inputs, masks = self.images(specimen, "test", condition)
+        if not distortion:
+            return counts, inputs, masks
+        pairs = [DISTORTIONS[distortion](*each) for each in zip(counts, masks, strict=True)]
+        counts, masks = (np.stack(each) for each in zip(*pairs, strict=True))
+        inputs = self.acquisition.normalised(torch.from_numpy(counts), condition)
+        return counts, inputs.numpy(), masks
+
+
+def calibrate(measured: Measured, ctf: np.ndarray | None = None) -> Trust:
+    """Return everything that is needed to assess images of the measured networks.
+
+    Parameters
+    ----------
+    measured : Measured
+        The networks on images whose Dice is known.
+    ctf : (n,) float array, optional
+        The Dice that the study's model expects for each image, without having seen the image's test
+        condition.
+    """
+    every = np.ones(len(measured.dice), bool)
+    names = [name for name in image_dice.SCORES if name != "ctf"]
+    if len(measured.networks) == 1:
+        names.remove("disagreement")
+    calibrations = {"plain": _fitted(measured, names, None)}
+    if ctf is not None:
+        calibrations["ctf"] = _fitted(measured, [*names, "ctf"], ctf)
+    return Trust(
+        measured.networks, measured.reference, measured.own, measured.limits(every), calibrations
+    )
+
+
+def _fitted(
+    measured: Measured, names: Sequence[str], ctf: np.ndarray | None
+) -> image_dice.Calibration:
+    own = np.full(len(measured.dice), measured.own.dice)
+    folds, is_outside = measured.folds(), ~measured.in_matrix
+
+    def scores(included: np.ndarray) -> dict[str, np.ndarray]:
+        found = measured.scores(included)
+        if ctf is not None:
+            found["ctf"] = np.maximum(image_dice.logit(own) - image_dice.logit(ctf), 0)
+        return found
+
+    return image_dice.fit(names, own, scores, measured.dice, folds, is_outside)
+
+
+def _predicted(
+    networks: Sequence[Network], inputs: np.ndarray, masks: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the scores `confidence`, `agreement` and `area` of images, and Dice."""
+    images = torch.from_numpy(inputs)[:, None]
+    probabilities = [
+        torch.sigmoid(evaluation.predict(network.module, images, "float32"))[:, 0].numpy()
+        for network in networks
+    ]
+    found = [sureness(each) for each in zip(*probabilities, strict=True)]
+    raw = {name: np.array([each[name] for each in found]) for name in found[0]}
+    predicted = torch.from_numpy(np.mean(probabilities, 0) - 0.5)[:, None]
+    counts = evaluation.confusion(predicted, torch.from_numpy(masks)[:, None])
+    return raw, dice(counts.numpy())
+
+
+def _described(
+    networks: Sequence[Network], counts: np.ndarray, inputs: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the descriptions of images, in batches that fit into the cache."""
+    number = max(1, 2**19 // counts[0].size)
+    parts = [
+        likeness.describe(
+            [network.module for network in networks],
+            counts[start : start + number],
+            inputs[start : start + number],
+        )
+        for start in range(0, len(counts), number)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _thinned(items: Sequence, most: int) -> list:
+    """Return at most `most` items at regular distances."""
+    if len(items) <= most:
+        return list(items)
+    places = np.linspace(0, len(items) - 1, most).round().astype(int)
+    return [items[place] for place in places]

@@ -1,0 +1,222 @@
+"""Whether the mask of an image can be trusted: expected Dice, and a warning with its reasons."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from passband.learning.network_files import Network
+from passband.micrographs import likeness
+from passband.micrographs.likeness import DESCRIPTIONS, Reference
+from passband.prediction.image_dice import Calibration, logit
+from passband.prediction.recommendation import Dice
+
+#: An image is flagged if its expected Dice is below this fraction of the network's own Dice.
+LOWEST = 0.6
+#: A network does well on an image if Dice is at least this fraction of the network's own Dice.
+WELL = 0.8
+#: The warning for an image that is flagged.
+WARNING = "unlike anything this network was trained on: do not trust the mask"
+#: What is said about each description whose distance is too large.
+_REASONS = {
+    "spectrum": "its spectrum",
+    "values": "the distribution of its values",
+    "features": "the network's features",
+}
+
+
+@dataclass(frozen=True)
+class Own:
+    """A network, or replicas together, on images of the training condition.
+
+    Attributes
+    ----------
+    dice : float
+        Mean Dice.
+    confidence : float
+        Median of the soft Dice, see :func:`passband.micrographs.likeness.soft_dice`.
+    agreement : float
+        Median of :func:`passband.micrographs.likeness.agreement`; 1 for a single network.
+    area : float
+        Largest part of a training image that is particle.
+    """
+
+    dice: float
+    confidence: float
+    agreement: float
+    area: float
+
+
+def relative_scores(
+    raw: Mapping[str, np.ndarray], own: Own, limits: Mapping[str, float]
+) -> dict[str, np.ndarray]:
+    """Return scores that are 0 for images like the training images.
+
+    Parameters
+    ----------
+    raw : mapping of str to (n,) float array
+        `confidence`, `agreement`, `area`, and the distances of
+        :data:`passband.micrographs.likeness.DESCRIPTIONS`.
+    own : Own
+        The same for images of the training condition.
+    limits : mapping of str to float
+        The largest distance of each description at which the network does well.
+
+    Returns
+    -------
+    dict of str to (n,) float array
+        The scores of :data:`passband.prediction.image_dice.SCORES`, without `ctf`.
+    """
+    distances = {name: np.asarray(raw[name], float) for name in DESCRIPTIONS}
+    return {
+        "confidence": np.maximum(logit(own.confidence) - logit(raw["confidence"]), 0),
+        "disagreement": np.maximum(logit(own.agreement) - logit(raw["agreement"]), 0),
+        "area": np.maximum(logit(raw["area"]) - logit(own.area), 0),
+        **distances,
+        "excess": np.max([np.maximum(distances[n] - limits[n], 0) for n in DESCRIPTIONS], axis=0),
+    }
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What is known about the mask of an image without its ground truth.
+
+    Attributes
+    ----------
+    dice : Dice
+        The expected Dice, with its interval.
+    reasons : tuple of str
+        Why the image is flagged; empty if the mask can be trusted as the expected Dice says.
+    scores : mapping of str to float
+        The scores that the expected Dice was computed from.
+    """
+
+    dice: Dice
+    reasons: tuple[str, ...]
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_flagged(self) -> bool:
+        """Whether the mask must not be trusted."""
+        return bool(self.reasons)
+
+    @property
+    def line(self) -> str:
+        """The assessment for people."""
+        words = f"expected Dice {self.dice.words}"
+        if not self.reasons:
+            return words
+        return f"{words}; WARNING: {WARNING} ({', '.join(self.reasons)})"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Everything that is needed to assess images of one network, or of replicas together.
+
+    Attributes
+    ----------
+    networks : tuple of str
+        Ids of the networks.
+    reference : Reference
+        Their training images.
+    own : Own
+        The networks on images of the training condition.
+    limits : mapping of str to float
+        The largest distance of each description at which the networks do well.
+    calibrations : mapping of str to Calibration
+        `plain`, and `ctf` if the condition's expected Dice can be used too.
+    """
+
+    networks: tuple[str, ...]
+    reference: Reference
+    own: Own
+    limits: Mapping[str, float]
+    calibrations: Mapping[str, Calibration]
+
+    def assess(self, raw: Mapping[str, float], ctf: float | None = None) -> Assessment:
+        """Return the assessment of an image.
+
+        Parameters
+        ----------
+        raw : mapping of str to float
+            See :func:`relative_scores`.
+        ctf : float, optional
+            The Dice that the study's model expects under the condition of the image.
+        """
+        scores = relative_scores(
+            {name: np.array([value]) for name, value in raw.items()}, self.own, self.limits
+        )
+        found = {name: float(each[0]) for name, each in scores.items()}
+        kind = "plain"
+        if ctf is not None and "ctf" in self.calibrations:
+            kind, found["ctf"] = "ctf", max(0.0, float(logit(self.own.dice) - logit(ctf)))
+        beyond = [name for name in DESCRIPTIONS if found[name] > self.limits[name]]
+        dice = self.calibrations[kind].expected(self.own.dice, found, bool(beyond))
+        reasons = [_REASONS[name] for name in beyond]
+        if dice.value < LOWEST * self.own.dice:
+            reasons.append(
+                "the network finds no particle" if raw["area"] == 0 else "low expected Dice"
+            )
+        return Assessment(dice, tuple(reasons), found)
+
+    def to_values(self) -> dict[str, Any]:
+        """Return the content for JSON."""
+        return {
+            "networks": list(self.networks),
+            "reference": self.reference.to_values(),
+            "own": vars(self.own),
+            "limits": dict(self.limits),
+            "calibrations": {name: each.to_values() for name, each in self.calibrations.items()},
+        }
+
+    @classmethod
+    def from_values(cls, content: Mapping[str, Any]) -> "Trust":
+        """Return the content of :meth:`to_values` as an object."""
+        return cls(
+            tuple(content["networks"]),
+            Reference.from_values(content["reference"]),
+            Own(**content["own"]),
+            content["limits"],
+            {k: Calibration.from_values(each) for k, each in content["calibrations"].items()},
+        )
+
+
+def raw_scores(
+    networks: Sequence[Network],
+    reference: Reference,
+    parts: np.ndarray,
+    inputs: np.ndarray,
+    probabilities: Sequence[np.ndarray],
+) -> dict[str, float]:
+    """Return the scores of one image, which :func:`relative_scores` compares with the training.
+
+    Parameters
+    ----------
+    networks : sequence of Network
+        The networks that are used together.
+    reference : Reference
+        Their training images.
+    parts, inputs : (n, side, side) float32 arrays
+        Windows of the image with the networks' pixels, and the networks' inputs there.
+    probabilities : sequence of (height, width) float32 array
+        The probability of each network, for the whole image.
+    """
+    modules = [network.module for network in networks]
+    distances = reference.distances(likeness.describe(modules, parts, inputs))
+    return {
+        **{name: likeness.of_windows(each) for name, each in distances.items()},
+        **sureness(probabilities),
+    }
+
+
+def sureness(probabilities: Sequence[np.ndarray]) -> dict[str, float]:
+    """Return `confidence`, `agreement` and `area` of an image from the networks' probabilities."""
+    if len(probabilities) == 1:
+        mean, agreement = probabilities[0], 1.0
+    else:
+        stacked = np.stack(probabilities)
+        mean = stacked.mean(0)
+        agreement = likeness.agreement(mean, stacked.std(0, ddof=1), len(probabilities))
+    area = np.count_nonzero(mean > 0.5) / mean.size
+    return {"confidence": likeness.soft_dice(mean), "agreement": agreement, "area": area}
