@@ -82,7 +82,27 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--dose-e-per-A2",
         type=float,
         metavar="DOSE",
-        help="dose of the images, for networks with the normalisation `vacuum`",
+        help="dose of the images, for networks with the normalisation `vacuum`, and for the "
+        "expected Dice",
+    )
+    for option, unit, what in (
+        ("defocus", "nm", "defocus of the images; positive is underfocus"),
+        ("cs", "um", "spherical aberration of the images"),
+        ("aperture", "mrad", "objective aperture of the images"),
+    ):
+        command.add_argument(
+            f"--{option}-{unit}",
+            type=float,
+            metavar=unit.upper(),
+            help=f"{what} [{unit}]; with these three and the dose, the expected Dice uses the "
+            "transfer function",
+        )
+    command.add_argument(
+        "--likeness",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="compare the images with the training images, and print the expected Dice of each "
+        "image (default: yes)",
     )
     command.add_argument(
         "--adapt",
@@ -150,6 +170,9 @@ def run(options: argparse.Namespace) -> int:
     if len(networks) == 1:
         print("one network: there is no map of the disagreement between networks")
 
+    condition = _condition(options)
+    assessor = _assessor(networks, options, condition) if options.likeness else None
+
     def tiles(parts: Iterable) -> Iterable:
         return tqdm(parts, unit="tile", leave=False, disable=None)
 
@@ -166,6 +189,7 @@ def run(options: argparse.Namespace) -> int:
                     options.pixel_size_A,
                     options.truth,
                     tiles,
+                    assessor,
                 )
             except (PassbandError, OSError) as error:
                 failures.append(str(error))
@@ -182,12 +206,74 @@ def run(options: argparse.Namespace) -> int:
     if done:
         number = sum(len(result.written) for result in done)
         print(f"{number} files in {options.out}; first open {done[0].overlay}")
+    every = [found for result in done for found in result.assessments]
+    if number := sum(found.is_flagged for found in every):
+        print(f"{number} of {len(every)} images are unlike the training: do not trust these masks")
     if failures:
         print(f"{len(failures)} of {len(paths)} files failed:", file=sys.stderr)
         print("\n".join(failures), file=sys.stderr)
     if options.truth is not None:
         print("\n".join(predictions.truth_lines(done)))
     return 1 if failures else 0
+
+
+def _condition(options: argparse.Namespace):
+    """Return the condition of the images, or None if it is not given.
+
+    Raises
+    ------
+    PassbandError
+        If only a part of the condition is given, or a value is not allowed.
+    """
+    from passband.grid import AXES, Condition
+
+    values = {name: getattr(options, name) for name in AXES}
+    given = [name for name, value in values.items() if value is not None]
+    if not set(given) - {"dose_e_per_A2"}:
+        return None
+    for name, axis in AXES.items():
+        option = "--" + name.replace("_", "-")
+        if values[name] is None:
+            raise PassbandError(
+                f"{option} is missing: the expected Dice by the transfer function needs all of "
+                "defocus, Cs, aperture and dose"
+            )
+        if not axis.minimum <= values[name] <= axis.maximum:
+            raise PassbandError(
+                f"{option} = {values[name]:g}: must be between {axis.minimum} and {axis.maximum} "
+                f"{axis.unit}"
+            )
+    return Condition(**values)
+
+
+def _assessor(networks: list, options: argparse.Namespace, condition):
+    """Return what assesses the images, or None after a line with the reason."""
+    from tqdm import tqdm
+
+    from passband.jobs import trust
+    from passband.micrographs.trust import Assessor
+
+    def progress(items: Iterable) -> Iterable:
+        return tqdm(list(items), "images of the study", leave=False, disable=None)
+
+    if options.normalise == "local":
+        print("likeness to the training images: not assessed with --normalise local")
+        return None
+    try:
+        groups = trust.by_condition(networks)
+        trusts = [trust.open_trust(group, progress, condition is not None) for group in groups]
+    except PassbandError as error:
+        print(f"likeness to the training images: not assessed, since {error}")
+        return None
+    ctf: dict[str, float] = {}
+    if condition is not None:
+        try:
+            ctf = trust.expected_dice(networks, condition)
+        except PassbandError as error:
+            print(f"expected Dice: the condition is not used, since {error}")
+    if options.adapt:
+        print("expected Dice: not known with --adapt; images are only compared with the training")
+    return Assessor(trusts, networks, ctf, options.adapt)
 
 
 def _open(options: argparse.Namespace) -> tuple[list, list[str]]:

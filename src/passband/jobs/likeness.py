@@ -6,10 +6,11 @@ scores and the Dice of these test images, :mod:`passband.prediction.image_dice` 
 an image without ground truth. The results are kept in ``results/<study>/cache/likeness/``.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,6 +65,29 @@ class Measured:
     places: list[tuple[str, str, str]]
     raw: dict[str, np.ndarray]
     dice: np.ndarray
+
+    def to_values(self) -> dict[str, Any]:
+        """Return the content for JSON."""
+        return {
+            "networks": list(self.networks),
+            "reference": self.reference.to_values(),
+            "own": vars(self.own),
+            "places": [list(place) for place in self.places],
+            "raw": {name: likeness.rounded(values) for name, values in self.raw.items()},
+            "dice": likeness.rounded(self.dice),
+        }
+
+    @classmethod
+    def from_values(cls, content: Mapping[str, Any]) -> "Measured":
+        """Return the content of :meth:`to_values` as an object."""
+        return cls(
+            tuple(content["networks"]),
+            Reference.from_values(content["reference"]),
+            Own(**content["own"]),
+            [(specimen, id, distortion) for specimen, id, distortion in content["places"]],
+            {name: np.array(values, float) for name, values in content["raw"].items()},
+            np.array(content["dice"], float),
+        )
 
     @property
     def in_matrix(self) -> np.ndarray:

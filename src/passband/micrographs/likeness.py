@@ -222,7 +222,7 @@ class Normal:
 
     def to_values(self) -> dict[str, Any]:
         """Return the content for JSON."""
-        content = {name: _rounded(value) for name, value in vars(self).items() if name != "rest"}
+        content = {name: rounded(value) for name, value in vars(self).items() if name != "rest"}
         return content | {"rest": self.rest}
 
     @classmethod
@@ -349,7 +349,7 @@ def _tail(distances: np.ndarray) -> float:
     return float(max(normal, distances.max()))
 
 
-def _rounded(array: np.ndarray) -> list:
+def rounded(array: np.ndarray) -> list:
     """Return an array as lists of numbers with six digits."""
     return np.vectorize(lambda x: float(f"{x:.6g}"), otypes=[float])(array).tolist()
 

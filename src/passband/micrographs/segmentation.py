@@ -22,6 +22,8 @@ MOST_ENLARGED = 5.0
 MOST_REDUCED = 50.0
 #: By default, the field is flattened if an image is so many times as wide as a training image.
 FLATTENED = 4
+#: A function that receives what a network made of an image, see :func:`segment`.
+Watch = Callable[[Network, np.ndarray, Callable[[np.ndarray], np.ndarray], np.ndarray], None]
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ def segment(
     networks: Sequence[Network],
     settings: Settings | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
+    watch: Watch | None = None,
 ) -> Segmentation:
     """Segment one image with one or several networks.
 
@@ -171,6 +174,9 @@ def segment(
         How the image is segmented.
     progress : callable
         Wraps the tiles of each network, to draw a progress bar.
+    watch : callable, optional
+        Receives each network, the image with the network's pixels, the function that normalises
+        parts of it, and the network's probability.
 
     Raises
     ------
@@ -197,7 +203,7 @@ def segment(
         for network in networks:
             if network.pixel_size_A != size:
                 continue
-            probability, lines = _probability(resampled, network, settings, progress)
+            probability, lines = _probability(resampled, network, settings, progress, watch)
             notes += lines
             probability = _to_grid(probability, shape, size / pixel_size_A)
             if total is None:
@@ -255,6 +261,7 @@ def _probability(
     network: Network,
     settings: Settings,
     progress: Callable[[Iterable], Iterable],
+    watch: Watch | None,
 ) -> tuple[np.ndarray, list[str]]:
     """Return a network's probability for an image with the network's pixels, and notes."""
     architecture = network.metadata.architecture
@@ -284,6 +291,8 @@ def _probability(
     parts = tiles.logits(module, image, tiling, normalise, precision, device, progress)
     for place, part in parts:
         result[place] = expit(part)
+    if watch is not None:
+        watch(network, image, normalise, result)
     return result, notes
 
 

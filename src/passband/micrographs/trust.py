@@ -1,6 +1,7 @@
 """Whether the mask of an image can be trusted: expected Dice, and a warning with its reasons."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,10 @@ from passband.prediction.recommendation import Dice
 LOWEST = 0.6
 #: A network does well on an image if Dice is at least this fraction of the network's own Dice.
 WELL = 0.8
+#: Largest number of pixels of an image over which probabilities are summed.
+MOST_PIXELS = 2**22
+#: The file of a published folder with the content of :class:`Trust`.
+PUBLISHED_FILE = "likeness.json"
 #: The warning for an image that is flagged.
 WARNING = "unlike anything this network was trained on: do not trust the mask"
 #: What is said about each description whose distance is too large.
@@ -84,15 +89,15 @@ class Assessment:
 
     Attributes
     ----------
-    dice : Dice
-        The expected Dice, with its interval.
+    dice : Dice or None
+        The expected Dice, with its interval. None if it is not known, as with `--adapt`.
     reasons : tuple of str
         Why the image is flagged; empty if the mask can be trusted as the expected Dice says.
     scores : mapping of str to float
         The scores that the expected Dice was computed from.
     """
 
-    dice: Dice
+    dice: Dice | None
     reasons: tuple[str, ...]
     scores: Mapping[str, float] = field(default_factory=dict)
 
@@ -102,12 +107,31 @@ class Assessment:
         return bool(self.reasons)
 
     @property
-    def line(self) -> str:
-        """The assessment for people."""
-        words = f"expected Dice {self.dice.words}"
-        if not self.reasons:
-            return words
-        return f"{words}; WARNING: {WARNING} ({', '.join(self.reasons)})"
+    def lines(self) -> list[str]:
+        """The assessment for people: the expected Dice, and the warning if there is one."""
+        known = [] if self.dice is None else [f"expected Dice {self.dice.words}"]
+        return known + [f"{WARNING} ({', '.join(self.reasons)})"] * self.is_flagged
+
+
+def together(assessments: Sequence[Assessment]) -> Assessment:
+    """Return the assessment of a mean over networks of several training conditions.
+
+    The expected Dice is the mean of theirs, and the interval covers all their intervals. The image
+    is flagged if it is flagged for all of them.
+    """
+    if len(assessments) == 1:
+        return assessments[0]
+    known = [each.dice for each in assessments if each.dice is not None]
+    dice = None
+    if known:
+        dice = Dice(
+            float(np.mean([each.value for each in known])),
+            min(each.low for each in known),
+            max(each.high for each in known),
+        )
+    reasons = dict.fromkeys(reason for each in assessments for reason in each.reasons)
+    flagged = all(each.is_flagged for each in assessments)
+    return Assessment(dice, tuple(reasons) if flagged else ())
 
 
 @dataclass(frozen=True)
@@ -134,7 +158,9 @@ class Trust:
     limits: Mapping[str, float]
     calibrations: Mapping[str, Calibration]
 
-    def assess(self, raw: Mapping[str, float], ctf: float | None = None) -> Assessment:
+    def assess(
+        self, raw: Mapping[str, float], ctf: float | None = None, adapted: bool = False
+    ) -> Assessment:
         """Return the assessment of an image.
 
         Parameters
@@ -143,6 +169,9 @@ class Trust:
             See :func:`relative_scores`.
         ctf : float, optional
             The Dice that the study's model expects under the condition of the image.
+        adapted : bool
+            Whether batch normalisation had the statistics of the image. The expected Dice is then
+            not known, since it was learned without.
         """
         scores = relative_scores(
             {name: np.array([value]) for name, value in raw.items()}, self.own, self.limits
@@ -152,13 +181,13 @@ class Trust:
         if ctf is not None and "ctf" in self.calibrations:
             kind, found["ctf"] = "ctf", max(0.0, float(logit(self.own.dice) - logit(ctf)))
         beyond = [name for name in DESCRIPTIONS if found[name] > self.limits[name]]
-        dice = self.calibrations[kind].expected(self.own.dice, found, bool(beyond))
         reasons = [_REASONS[name] for name in beyond]
-        if dice.value < LOWEST * self.own.dice:
-            reasons.append(
-                "the network finds no particle" if raw["area"] == 0 else "low expected Dice"
-            )
-        return Assessment(dice, tuple(reasons), found)
+        dice = self.calibrations[kind].expected(self.own.dice, found, bool(beyond))
+        if raw["area"] == 0:
+            reasons.append("the network finds no particle")
+        elif dice.value < LOWEST * self.own.dice and not adapted:
+            reasons.append("low expected Dice")
+        return Assessment(None if adapted else dice, tuple(reasons), found)
 
     def to_values(self) -> dict[str, Any]:
         """Return the content for JSON."""
@@ -180,6 +209,76 @@ class Trust:
             content["limits"],
             {k: Calibration.from_values(each) for k, each in content["calibrations"].items()},
         )
+
+
+class Assessor:
+    """Assesses images while they are segmented.
+
+    Parameters
+    ----------
+    trusts : sequence of Trust
+        For the networks of each training condition.
+    networks : sequence of Network
+        All networks.
+    ctf : mapping of str to float, optional
+        For each id of a network, the Dice that the study's model expects under the condition of the
+        images.
+    adapted : bool
+        See :meth:`Trust.assess`.
+    """
+
+    def __init__(
+        self,
+        trusts: Sequence[Trust],
+        networks: Sequence[Network],
+        ctf: Mapping[str, float] | None = None,
+        adapted: bool = False,
+    ):
+        self._trusts, self._ctf, self._adapted = trusts, ctf or {}, adapted
+        self._networks = {network.id: network for network in networks}
+        self._windows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._probabilities: dict[str, np.ndarray] = {}
+
+    def watch(
+        self,
+        network: Network,
+        image: np.ndarray,
+        normalise: Callable[[np.ndarray], np.ndarray],
+        probability: np.ndarray,
+    ) -> None:
+        """Keep what is needed of an image that a network has segmented.
+
+        Parameters
+        ----------
+        network : Network
+            The network.
+        image, probability : (height, width) float32 arrays
+            The image with the network's pixels, and the probability.
+        normalise : callable
+            Returns the network's input for a part of the image.
+        """
+        (trust,) = (each for each in self._trusts if network.id in each.networks)
+        if trust.networks[0] not in self._windows:
+            parts = likeness.windows(image, trust.reference.side)
+            self._windows[trust.networks[0]] = parts, normalise(parts)
+        # Sums over the pixels of a wide image hardly change if rows and columns are left out.
+        step = max(1, math.ceil((probability.size / MOST_PIXELS) ** 0.5))
+        self._probabilities[network.id] = probability[::step, ::step].copy()
+
+    def finish(self) -> Assessment:
+        """Return the assessment of the image that all networks have segmented."""
+        found = []
+        for trust in self._trusts:
+            raw = raw_scores(
+                [self._networks[id] for id in trust.networks],
+                trust.reference,
+                *self._windows.pop(trust.networks[0]),
+                [self._probabilities.pop(id) for id in trust.networks],
+            )
+            expected = [self._ctf[id] for id in trust.networks if id in self._ctf]
+            ctf = float(np.mean(expected)) if expected else None
+            found.append(trust.assess(raw, ctf, self._adapted))
+        return together(found)
 
 
 def raw_scores(
