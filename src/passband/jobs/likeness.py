@@ -114,27 +114,34 @@ class Measured:
         """Return the scores of all images, with the limits of :meth:`limits`."""
         return relative_scores(self.raw, self.own, self.limits(included))
 
+    def condition_folds(self) -> list[np.ndarray]:
+        """Return the images of each test specimen and test condition, each a (n,) bool array.
+
+        Distorted images are in none of these folds.
+        """
+        matrix = [place for place in dict.fromkeys(self.places) if not place[2]]
+        return [np.array([own == place for own in self.places]) for place in matrix]
+
     def folds(self) -> list[np.ndarray]:
-        """Return the images that are left out together, each a (n,) bool array.
+        """Return the images that are left out together for the intervals, each a (n,) bool array.
 
         A fold has all images of one value of one axis, of one test specimen, or of one distortion.
         A value that all images have makes no fold.
         """
-        names = [
-            np.array([f"{distortion or specimen}" for specimen, _, distortion in self.places]),
-        ]
-        conditions = [Condition.parse(id) for _, id, _ in self.places]
-        own = [not distortion for *_, distortion in self.places]
+        kinds = [[distortion or specimen for specimen, _, distortion in self.places]]
         for axis in AXES:
-            values = [
-                f"{getattr(c, axis):g}" if o else "" for c, o in zip(conditions, own, strict=True)
-            ]
-            names.append(np.array(values))
-        result = []
-        for each in names:
-            different = [value for value in dict.fromkeys(each.tolist()) if value]
-            result += [each == value for value in different if len(different) > 1]
-        return [fold for fold in result if not fold.all()]
+            kinds.append(
+                [
+                    "" if distortion else f"{getattr(Condition.parse(id), axis):g}"
+                    for _, id, distortion in self.places
+                ]
+            )
+        folds = []
+        for names in kinds:
+            values = [name for name in dict.fromkeys(names) if name]
+            if len(values) > 1:
+                folds += [np.array([own == value for own in names]) for value in values]
+        return folds
 
 
 class StudyImages:
@@ -276,7 +283,7 @@ def _fitted(
     def scores(included: np.ndarray) -> dict[str, np.ndarray]:
         found = measured.scores(included)
         if ctf is not None:
-            found["ctf"] = np.maximum(image_dice.logit(own) - image_dice.logit(ctf), 0)
+            found["ctf"] = image_dice.ctf_score(own, ctf)
         return found
 
     return image_dice.fit(names, own, scores, measured.dice, folds, is_outside)

@@ -67,7 +67,7 @@ def measured(networks: Sequence[Network], progress: Progress = iter) -> Measured
     results = study_results(networks[0])
     if results is None:
         raise PassbandError(f"{networks[0].path} is not in the results of a study")
-    study = _study(networks[0])
+    study = study_of(networks[0])
     first = networks[0].metadata
     replicas = "-".join(str(network.replica) for network in networks)
     file = results.joinpath(
@@ -152,7 +152,7 @@ def _tested(networks: Sequence[Network]):
     results = study_results(first)
     if results is None:
         raise PassbandError(f"{first.path} is not in the results of a study")
-    return TestedNetworks.open(_study(first), results, first.metadata.specimen, with_extra=False)
+    return TestedNetworks.open(study_of(first), results, first.metadata.specimen, with_extra=False)
 
 
 def expected_left_out(found: Measured, networks: Sequence[Network]) -> np.ndarray:
@@ -191,7 +191,7 @@ def expected_left_out(found: Measured, networks: Sequence[Network]) -> np.ndarra
     return np.array([expected[id] for _, id, _ in found.places])
 
 
-def _study(network: Network) -> Study:
+def study_of(network: Network) -> Study:
     """Return the study in the metadata of a network."""
     try:
         configuration = json.loads(network.metadata.provenance["configuration"])

@@ -27,7 +27,7 @@ DESCRIPTIONS = {
     "values": "the distribution of the pixel values",
     "features": "the mean of each feature of the network's encoder",
 }
-#: Number of rings of a radial power spectrum, from 0 to the Nyquist frequency.
+#: Largest number of rings of a radial power spectrum, from 0 to the Nyquist frequency.
 RINGS = 24
 #: Cumulative probabilities of the quantiles that describe the distribution of pixel values.
 PROBABILITIES = (0.001, 0.01, 0.05, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.95, 0.99, 0.999)
@@ -90,25 +90,27 @@ def spectra(images: np.ndarray) -> np.ndarray:
     -------
     (n, 24) float64 array
         The decimal logarithm of the mean power in each ring, where white noise has the value 0.
-        The rings have the same width and lie between 0 and the Nyquist frequency.
+        The rings have the same width and lie between 0 and the Nyquist frequency. Images of less
+        than 50 pixels have fewer rings, so that no ring is empty.
     """
     side = images.shape[-1]
+    rings = min(RINGS, (side - 1) // 2)
     hann = np.hanning(side + 2)[1:-1]
     taper = np.outer(hann, hann)
     values = images.astype(np.float64)
     values -= (values * taper).sum((1, 2), keepdims=True) / taper.sum()
     power = np.abs(np.fft.rfft2(values * taper)) ** 2
     q = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)) / 0.5
-    ring = np.floor(q * RINGS).astype(int)
-    inside = (ring < RINGS) & (q > 0)
+    ring = np.floor(q * rings).astype(int)
+    inside = (ring < rings) & (q > 0)
     # Columns of a real transform count twice, except for the first and the last.
     weight = np.full(q.shape, 2.0)
     weight[:, 0] = 1
     if side % 2 == 0:
         weight[:, -1] = 1
     weight, ring = weight[inside], ring[inside]
-    total = np.bincount(ring, weight, RINGS)
-    means = np.stack([np.bincount(ring, weight * each[inside], RINGS) / total for each in power])
+    total = np.bincount(ring, weight, rings)
+    means = np.stack([np.bincount(ring, weight * each[inside], rings) / total for each in power])
     # Without any power, as in an image of one value, the spectrum is that of white noise.
     every = np.maximum((means * total).sum(1, keepdims=True) / total.sum(), 1e-300)
     return np.log10(np.maximum(means / every, 1e-8))

@@ -45,6 +45,19 @@ def logit(dice: np.ndarray | float) -> np.ndarray:
     return np.log((dice + _OFFSET) / (1 - dice + _OFFSET))
 
 
+def ctf_score(own: np.ndarray | float, expected: np.ndarray | float) -> np.ndarray:
+    """Return the score `ctf`, 0 or more.
+
+    Parameters
+    ----------
+    own : float or (n,) float array
+        Mean Dice of the network under its training condition.
+    expected : float or (n,) float array
+        The Dice that the transfer functions predict under the condition of the image.
+    """
+    return np.maximum(logit(own) - logit(expected), 0)
+
+
 @dataclass(frozen=True)
 class Calibration:
     """A fitted model of the Dice of an image.
