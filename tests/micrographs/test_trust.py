@@ -165,6 +165,24 @@ def test_content_is_the_same_after_json(trained):
     assert assess((trained[0], again), image)[0] == assess(trained, image)[0]
 
 
+def test_a_failed_image_has_no_effect_on_the_next_image(trained):
+    networks, known = trained
+    image = images("Au")[0][0]
+    assessor = Assessor([known], networks)
+    noise = np.random.default_rng(0).normal(size=(128, 128)).astype(np.float32)
+    assessor.watch(networks[0], noise, np.asarray, noise)  # and then an error
+    assessor.begin()
+    segment(image, PIXEL_A, networks, watch=assessor.watch)
+    assert assessor.finish() == assess(trained, image)[0]
+
+
+def test_wide_images_of_the_training_condition_are_not_flagged(trained):
+    every = images("Au")[0]
+    for k in range(0, 12, 4):
+        wide = np.block([[every[k], every[k + 1]], [every[k + 2], every[k + 3]]])
+        assert not assess(trained, wide)[0].is_flagged
+
+
 RAW = {"confidence": 0.8, "agreement": 0.9, "area": 0.3}
 LIMITS = {"spectrum": 1.0, "values": 1.0, "features": 2.0}
 

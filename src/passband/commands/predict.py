@@ -208,7 +208,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"{number} files in {options.out}; first open {done[0].overlay}")
     every = [found for result in done for found in result.assessments]
     if number := sum(found.is_flagged for found in every):
-        print(f"{number} of {len(every)} images are unlike the training: do not trust these masks")
+        which = f"{number} of {len(every)} images are unlike the training images"
+        print(f"{which}: do not trust these masks")
     if failures:
         print(f"{len(failures)} of {len(paths)} files failed:", file=sys.stderr)
         print("\n".join(failures), file=sys.stderr)
@@ -272,7 +273,7 @@ def _assessor(networks: list, options: argparse.Namespace, condition):
         except PassbandError as error:
             print(f"expected Dice: the condition is not used, since {error}")
     if options.adapt:
-        print("expected Dice: not known with --adapt; images are only compared with the training")
+        print("expected Dice: not known with --adapt; images are compared with the training")
     return Assessor(trusts, networks, ctf, options.adapt)
 
 

@@ -99,7 +99,8 @@ def run(options: argparse.Namespace) -> int:
     labels = bioimageio_description.Labels(name, options.license, tuple(options.author))
     expected = _expected(network, publication.study_of(network), results)
     publication.publish(
-        network, results, out, labels, options.force, expected, _report, _trust(network, expected)
+        *(network, results, out, labels, options.force, expected, _report),
+        lambda: _trust(network, expected is not None),
     )
     print(f"{network.id} is published in {out}, under the license {options.license}.")
     print(f"Read {out / publication.CARD} first.")
@@ -148,13 +149,13 @@ def _expected(
     return lambda conditions: tested.expected(conditions).sel(network=network.id).values
 
 
-def _trust(network: "Network", expected: object) -> "Trust | None":
+def _trust(network: "Network", with_ctf: bool) -> "Trust | None":
     """Return what is known about images that the network has not seen, or None after a line."""
     from passband.jobs import trust
 
     _report("comparing test images with the training images")
     try:
-        return trust.open_trust([network], with_ctf=expected is not None)
+        return trust.open_trust([network], with_ctf=with_ctf)
     except PassbandError as error:
         _report(f"the folder has no {trust.PUBLISHED_FILE}, since {error}")
         return None

@@ -151,6 +151,8 @@ def predict_file(
     watch = assessor and assessor.watch
     try:
         for _ in range(number):
+            if assessor is not None:
+                assessor.begin()
             results.append(segment(frames.pop(), size, networks, settings, progress, watch))
             if assessor is not None:
                 assessments.append(assessor.finish())

@@ -249,6 +249,11 @@ class Assessor:
         self._probabilities: dict[str, np.ndarray] = {}
         self._fields: dict[str, float] = {}
 
+    def begin(self) -> None:
+        """Forget an image whose segmentation has failed."""
+        for kept in (self._windows, self._probabilities, self._fields):
+            kept.clear()
+
     def watch(
         self,
         network: Network,

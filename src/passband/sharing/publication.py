@@ -65,7 +65,7 @@ def publish(
     force: bool = False,
     expected: Callable[[Sequence[Condition]], np.ndarray] | None = None,
     report: Callable[[str], object] = lambda line: None,
-    trust: Trust | None = None,
+    trust: Callable[[], Trust | None] = lambda: None,
 ) -> None:
     """Write a published folder, completely or not at all.
 
@@ -86,8 +86,8 @@ def publish(
         used only if the performance was measured.
     report : callable
         Receives a line for each step that takes seconds.
-    trust : Trust, optional
-        What `passband predict` needs to compare an image with the training images.
+    trust : callable
+        Returns what `passband predict` needs to compare an image with the training images, or None.
 
     Raises
     ------
@@ -116,8 +116,8 @@ def publish(
         attachments = [PUBLISHED, STUDY]
         if measured is not None:
             attachments += _write_performance(network, results, study, measured, beside)
-        if trust is not None:
-            text = json.dumps(trust.to_values())
+        if (known := trust()) is not None:
+            text = json.dumps(known.to_values())
             (beside / PUBLISHED_FILE).write_text(text, encoding="utf-8")
             attachments.append(PUBLISHED_FILE)
         report("writing the ONNX file")
