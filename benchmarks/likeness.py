@@ -1,7 +1,8 @@
 """How well the Dice of an image without ground truth is known, for all networks of a study.
 
-    python benchmarks/likeness.py demo                        # 8 s of processor time a network
+    python benchmarks/likeness.py demo                        # 10 s of processor time a network
     python benchmarks/likeness.py demo --hrtem FOLDER         # also real images with masks
+    python benchmarks/likeness.py demo --materials Fe CdSe    # also particles of other materials
     python benchmarks/likeness.py demo --networks 4           # fewer networks
 
 The first two tables are about the study's own matrix, with conditions left out: `one condition`
@@ -10,9 +11,11 @@ this value. Each row uses other scores; the simplest method predicts the mean. M
 absolute error of Dice, ρ is Spearman's correlation, and the risk is the area under the curve of
 risk over coverage, which the row `Dice itself` limits from below. All numbers are over images.
 
-The third table is about the flag. The last table is about images outside the matrix: images of
-noise, shuffled pixels, and wrong pixel sizes; and with `--hrtem`, a folder with the folders
-`images` and `masks`, with pixels of 0.776 Å, real images.
+The third table is about the flag. Then come images outside the matrix: noise, shuffled pixels,
+wrong pixel sizes, and with `--materials`, the first specimen with another material (compounds as
+spheres). With `--hrtem`, a folder with the folders `images` and `masks`, with pixels of 0.776 Å,
+the expected Dice of real images is compared with the measured Dice. The interval of ρ is a
+bootstrap over images.
 """
 
 import argparse
@@ -20,22 +23,39 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy.stats import spearmanr
 
 from passband import PassbandError
+from passband.config.materials import MATERIALS
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
 from passband.jobs import trust
 from passband.jobs.likeness import Measured, calibrate
 from passband.jobs.locate import locate_results
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs import readers
+from passband.micrographs.predictions import score
 from passband.micrographs.segmentation import segment
 from passband.micrographs.trust import LOWEST, Assessment, Assessor, Trust
 from passband.prediction import image_dice
-from passband.prediction.image_dice import SCORES
+from passband.specimens import exit_waves
 
 HRTEM_PIXEL_A = 0.776
 #: Real images that are nearly empty: their Dice is about 0 for every network.
 EMPTY = ("au10nm_2",)
+#: A name for each score.
+LABELS = {
+    "confidence": "soft Dice confidence",
+    "disagreement": "disagreement of replicas",
+    "symmetry": "disagreement with the mirror image",
+    "spectrum": "distance of the spectrum",
+    "values": "distance of the pixel values",
+    "features": "distance of the network's features",
+    "area": "excess of predicted area",
+    "excess": "excess of the largest distance",
+    "ctf": "transfer function",
+}
 #: The scores that need no images of the new condition.
 NEED_NO_IMAGES = ("ctf",)
 
@@ -44,6 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("study", help="a finished study, by name or folder of results")
     parser.add_argument("--networks", type=int, help="number of training conditions")
+    parser.add_argument("--materials", nargs="+", default=[], metavar="SYMBOL")
     parser.add_argument("--hrtem", type=Path, help="folder with real images and their masks")
     options = parser.parse_args()
     results = locate_results(options.study)
@@ -57,6 +78,8 @@ def main() -> None:
     trusts = [calibrate(each) for each in measured]
     flags(measured, trusts)
     outside(results, groups, trusts)
+    if options.materials:
+        materials(groups, trusts, options.materials)
     if options.hrtem is not None:
         real(groups, trusts, options.hrtem)
 
@@ -76,9 +99,9 @@ def matrix(measured: list[Measured], ctf: list[np.ndarray | None], left: str) ->
     with_ctf = ctf[0] is not None
     chosen = list(measured_names(measured[0]))
     rows: dict[str, list[str]] = {"the mean (simplest method)": []}
-    rows |= {SCORES[name]: [name] for name in SCORES if name in chosen or name in _EXTRA}
+    rows |= {LABELS[name]: [name] for name in chosen}
     if with_ctf:
-        rows[SCORES["ctf"]] = ["ctf"]
+        rows[LABELS["ctf"]] = ["ctf"]
     rows["together"] = chosen
     if with_ctf:
         rows["together, with the transfer function"] = [*chosen, "ctf"]
@@ -87,10 +110,6 @@ def matrix(measured: list[Measured], ctf: list[np.ndarray | None], left: str) ->
         images = "no" if set(names) <= set(NEED_NO_IMAGES) else "yes"
         print(f"| {label} | {images} | {_numbers(expected, dice)} |")
     print(f"| Dice itself | yes | {_numbers(dice, dice)} |\n")
-
-
-#: Scores that are measured and tried, but are not part of the model.
-_EXTRA = ("spectrum", "values", "features")
 
 
 def measured_names(measured: Measured) -> tuple[str, ...]:
@@ -196,6 +215,44 @@ def _unlike(results: Path, network: Network) -> Iterator[tuple[str, np.ndarray, 
         yield "binned 2 × 2, with its pixel size", binned, 2 * size
 
 
+def materials(groups: list[list[Network]], trusts: list[Trust], names: list[str]) -> None:
+    """Print how many images of other materials are flagged, under each training condition."""
+    study, cpu = trust.study_of(groups[0][0]), torch.device("cpu")
+    specimen = next(iter(study.specimens.values()))
+    print("| material | images | mean Dice | expected | flagged, Dice low | flagged, others |")
+    print("|---|---|---|---|---|---|")
+    for name in names:
+        changes = {"material": name, "surface_energies": {}}
+        if not MATERIALS[name].surface_energies:
+            changes["shape"] = "sphere"
+        changed = specimen.model_copy(update=changes)
+        seed = study.study.seed
+        waves = exit_waves.simulate(name, changed, study.microscope, seed, "test", range(8), "cpu")
+        split = Split.from_dataset(waves.assign_attrs(specimen=name, split="test"), seed, cpu)
+        masks = split.masks[:, 0].numpy() > 0.5
+        rows = []
+        for group, known in zip(groups, trusts, strict=True):
+            first = group[0]
+            camera = Acquisition.from_microscope(study.microscope, first.normalisation, cpu)
+            counts = torch.cat(list(camera.counts(split, first.condition))).numpy()
+            for image, mask in zip(counts, masks, strict=True):
+                found, assessed = assess(image, first.pixel_size_A, group, known)
+                dice = score(found.mask, mask, first.pixel_size_A).dice
+                low = dice < LOWEST * known.own.dice
+                rows.append((dice, assessed.dice.value, assessed.is_flagged, low))
+        dice, expected, flagged, low = np.array(rows).T
+        low = low > 0
+        parts = [
+            f"{int(flagged[which].sum())} of {int(which.sum())}" if which.any() else "–"
+            for which in (low, ~low)
+        ]
+        print(
+            f"| {name} | {len(rows)} | {dice.mean():.3f} | {expected.mean():.3f} | {parts[0]} | "
+            f"{parts[1]} |"
+        )
+    print()
+
+
 def real(groups: list[list[Network]], trusts: list[Trust], folder: Path) -> None:
     """Print expected and measured Dice on real images."""
     rows, flagged = [], []
@@ -206,14 +263,20 @@ def real(groups: list[list[Network]], trusts: list[Trust], folder: Path) -> None
             found, assessed = assess(image, HRTEM_PIXEL_A, group, known)
             flagged.append(assessed.is_flagged)
             if path.stem not in EMPTY:
-                hits = np.count_nonzero(found.mask & mask)
-                dice = 2 * hits / (np.count_nonzero(found.mask) + np.count_nonzero(mask))
+                dice = score(found.mask, mask, HRTEM_PIXEL_A).dice
                 expected = assessed.dice
                 rows.append((path.stem, k, dice, expected.value, expected.low, expected.high))
     names, networks, *values = zip(*rows, strict=True)
     dice, expected, low, high = map(np.array, values)
     print(f"{len(set(names))} real images × {len(groups)} networks: {np.mean(flagged):.0%} flagged")
     rho = spearmanr(expected, dice).statistic
+    rng, different = np.random.default_rng(0), list(dict.fromkeys(names))
+    of_image = {name: np.flatnonzero(np.array(names) == name) for name in different}
+    drawn = []
+    for _ in range(1000):
+        places = np.concatenate([of_image[name] for name in rng.choice(different, len(different))])
+        drawn.append(spearmanr(expected[places], dice[places]).statistic)
+    low_rho, high_rho = np.quantile(drawn, [0.05, 0.95])
     within = [
         spearmanr(expected[own], dice[own]).statistic
         for own in (np.array(names) == name for name in dict.fromkeys(names))
@@ -225,7 +288,8 @@ def real(groups: list[list[Network]], trusts: list[Trust], folder: Path) -> None
     print(
         f"mean Dice {dice.mean():.3f}, expected {expected.mean():.3f}, MAE "
         f"{np.abs(dice - expected).mean():.3f}, in the interval "
-        f"{np.mean((low <= dice) & (dice <= high)):.0%}; ρ over all pairs {rho:.2f}, mean ρ over "
+        f"{np.mean((low <= dice) & (dice <= high)):.0%}; ρ over all pairs {rho:.2f} "
+        f"({low_rho:.2f} to {high_rho:.2f}), mean ρ over "
         f"networks for one image {np.mean(within):.2f}, of the networks' means "
         f"{spearmanr(*of_networks).statistic:.2f}"
     )

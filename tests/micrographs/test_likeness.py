@@ -138,29 +138,6 @@ def test_features_have_a_mean_for_each_channel_of_each_network():
     assert np.allclose(both[:, -8:], last.mean((2, 3)).numpy(), atol=1e-5)
 
 
-def test_soft_dice_is_the_mean_dice_of_masks_drawn_from_the_probabilities():
-    rng = np.random.default_rng(3)
-    p = rng.uniform(size=(60, 60)) ** 2
-    predicted = p > 0.5
-    drawn = [
-        2 * (predicted & true).sum() / (predicted.sum() + true.sum())
-        for true in (rng.uniform(size=p.shape) < p for _ in range(200))
-    ]
-    assert likeness.soft_dice(p) == pytest.approx(np.mean(drawn), abs=0.005)
-    assert likeness.soft_dice(np.zeros((4, 4))) == 0
-    assert likeness.soft_dice(predicted.astype(float)) == 1
-
-
-def test_agreement_is_the_soft_dice_of_pairs():
-    p = np.random.default_rng(0).uniform(size=(3, 8, 8))
-    pairs = [(0, 1), (0, 2), (1, 2)]
-    product = sum((p[r] * p[s]).sum() for r, s in pairs)
-    squares = sum((p[r] ** 2 + p[s] ** 2).sum() for r, s in pairs)
-    found = likeness.agreement(p.mean(0), p.std(0, ddof=1), 3)
-    assert found == pytest.approx(2 * product / squares)
-    assert likeness.agreement(p[0], np.zeros((8, 8)), 2) == pytest.approx(1)
-
-
 def test_one_window_of_four_decides_for_a_wide_image():
     assert likeness.of_windows([0.1, 5, 5, 5, 0.1]) == pytest.approx(0.1)
     assert likeness.of_windows([5, 6, 7, 8]) > 5

@@ -74,7 +74,7 @@ def test_real_images_are_flagged_and_expected_dice_is_low(trained, name):
     true = readers.read_mask(path.parents[1] / "masks" / path.name)[0]
     assert found.is_flagged
     assert found.dice.value < 0.6
-    assert found.dice.low <= dice(mask, true) <= found.dice.high
+    assert found.dice.value == pytest.approx(dice(mask, true), abs=0.35)
 
 
 def test_photograph_is_flagged(trained):
@@ -183,19 +183,19 @@ def test_wide_images_of_the_training_condition_are_not_flagged(trained):
         assert not assess(trained, wide)[0].is_flagged
 
 
-RAW = {"confidence": 0.8, "agreement": 0.9, "area": 0.3}
+RAW = {"confidence": 0.8, "agreement": 0.9, "symmetry": 0.95, "area": 0.3}
 LIMITS = {"spectrum": 1.0, "values": 1.0, "features": 2.0}
 
 
 def test_scores_are_zero_for_images_like_the_training_and_never_negative():
-    own = Own(0.9, 0.8, 0.9, 0.4)
+    own = Own(0.9, 0.8, 0.9, 0.95, 0.4)
     distances = {"spectrum": 0.0, "values": 0.0, "features": 0.0}
-    better = {"confidence": 0.99, "agreement": 1.0, "area": 0.0}
+    better = {"confidence": 0.99, "agreement": 1.0, "symmetry": 1.0, "area": 0.0}
     for raw in (RAW, better):
         scores = trust.relative_scores(raw | distances, own, LIMITS)
         assert all(score == 0 for score in scores.values())
     worse = trust.relative_scores(
-        {"confidence": 0.2, "agreement": 0.4, "area": 0.9}
+        {"confidence": 0.2, "agreement": 0.4, "symmetry": 0.5, "area": 0.9}
         | {"spectrum": 0.5, "values": 1.5, "features": 2.1},
         own,
         LIMITS,
@@ -211,12 +211,3 @@ def test_networks_of_several_conditions_are_assessed_together():
     assert not found.is_flagged
     both = trust.together([Assessment(sure, ("a",)), Assessment(unsure, ("b", "a"))])
     assert both.reasons == ("a", "b")
-
-
-def test_sureness_of_replicas_is_that_of_their_mean():
-    p, q = np.full((4, 4), 0.9), np.full((4, 4), 0.3)
-    q[:, 2:] = p[:, 2:] = 0.0
-    found = trust.sureness([p, q])
-    assert found["area"] == 0.5
-    assert found["confidence"] == pytest.approx(2 * 0.6 / 1.6)
-    assert found["agreement"] == pytest.approx(2 * 0.27 / (0.81 + 0.09))

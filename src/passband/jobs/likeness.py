@@ -20,22 +20,22 @@ from passband.grid import AXES, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import layout
-from passband.learning import evaluation
 from passband.learning.network_files import Network
 from passband.micrographs import likeness
 from passband.micrographs.distortions import DISTORTIONS
 from passband.micrographs.likeness import DESCRIPTIONS, Reference
-from passband.micrographs.trust import WELL, Own, Trust, relative_scores, sureness
+from passband.micrographs.sureness import probabilities, ratio, sureness, symmetry
+from passband.micrographs.trust import WELL, Own, Trust, relative_scores
 from passband.prediction import image_dice
 from passband.scores import dice
 
 #: Largest numbers of training images, of test conditions and of test structures of each specimen.
 #: The larger numbers of a larger study are thinned out.
-TRAINING, CONDITIONS, STRUCTURES = 256, 24, 24
+TRAINING, CONDITIONS, STRUCTURES = 256, 24, 16
 #: The part of the images on which a network does well that may be beyond a limit of a distance.
 _BEYOND = 0.02
 #: The scores of an image that need no ground truth, before they are compared with the training.
-RAW = ("confidence", "agreement", "area", *DESCRIPTIONS)
+RAW = ("confidence", "agreement", "symmetry", "area", *DESCRIPTIONS)
 
 
 @dataclass(frozen=True)
@@ -217,6 +217,7 @@ class StudyImages:
             float(found.mean()),
             float(np.median(raw["confidence"])),
             float(np.median(raw["agreement"])),
+            float(np.median(raw["symmetry"])),
             area,
         )
         places, parts = [], []
@@ -292,17 +293,19 @@ def _fitted(
 def _predicted(
     networks: Sequence[Network], inputs: np.ndarray, masks: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return the scores `confidence`, `agreement` and `area` of images, and Dice."""
-    images = torch.from_numpy(inputs)[:, None]
-    probabilities = [
-        torch.sigmoid(evaluation.predict(network.module, images, "float32"))[:, 0].numpy()
-        for network in networks
-    ]
-    found = [sureness(each) for each in zip(*probabilities, strict=True)]
-    raw = {name: np.array([each[name] for each in found]) for name in found[0]}
-    predicted = torch.from_numpy(np.mean(probabilities, 0) - 0.5)[:, None]
-    counts = evaluation.confusion(predicted, torch.from_numpy(masks)[:, None])
-    return raw, dice(counts.numpy())
+    """Return the scores of :data:`RAW` that are no distances, and Dice."""
+    modules = [network.module for network in networks]
+    found = []
+    for image, mask in zip(inputs, masks, strict=True):
+        every = probabilities(modules, image[None])
+        raw = sureness(every[0, :, 0])
+        raw["symmetry"] = float(ratio(*symmetry(every))[0])
+        predicted = every[0, :, 0].mean(0) > 0.5
+        hits, both = np.count_nonzero(predicted & mask), (predicted.sum(), mask.sum())
+        raw["dice"] = float(dice(np.array([hits, both[0] - hits, both[1] - hits])))
+        found.append(raw)
+    scores = {name: np.array([each[name] for each in found]) for name in found[0]}
+    return scores, scores.pop("dice")
 
 
 def _described(

@@ -24,7 +24,7 @@ from passband.prediction import gaussian_process
 from passband.storage import StoreError
 
 #: Version of the measurements. Increase this number if the code measures something else.
-_VERSION = 1
+_VERSION = 2
 
 #: A function that wraps a list, to show the progress.
 Progress = Callable[[Iterable], Iterable]

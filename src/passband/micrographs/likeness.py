@@ -387,40 +387,6 @@ def describe(
     }
 
 
-def soft_dice(probability: np.ndarray) -> float:
-    """Return the Dice that a network expects by its own probabilities, from 0 to 1.
-
-    If the probabilities p are right, a pixel is in a particle with the probability p. The result
-    is 2 Σ p ŷ / (Σ p + Σ ŷ), where ŷ is 1 in the predicted pixels and otherwise 0. It is 0 if no
-    pixel is predicted.
-    """
-    predicted = probability > 0.5
-    hits = float(probability[predicted].sum(dtype=np.float64))
-    both = float(probability.sum(dtype=np.float64)) + np.count_nonzero(predicted)
-    return 2 * hits / both if both > 0 else 0.0
-
-
-def agreement(mean: np.ndarray, deviation: np.ndarray, number: int) -> float:
-    """Return how far replicas agree: the soft Dice of two replicas, from 0 to 1.
-
-    The soft Dice of the probabilities p and p′ is 2 Σ pp′ / (Σ p² + Σ p′²), summed over all pairs
-    of replicas in the numerator and the denominator. It is computed from the mean and the standard
-    deviation over the replicas.
-
-    Parameters
-    ----------
-    mean, deviation : (height, width) float arrays
-        Mean and sample standard deviation of p over the replicas.
-    number : int
-        Number of replicas, 2 or more.
-    """
-    squares = float(np.square(mean, dtype=np.float64).sum())
-    variance = float(np.square(deviation, dtype=np.float64).sum())
-    product = squares - variance / number
-    own = squares + variance * (number - 1) / number
-    return max(0.0, product / own) if own > 0 else 1.0
-
-
 def of_windows(distances: Sequence[float] | np.ndarray) -> float:
     """Return the distance of an image from the distances of its windows."""
     return float(np.quantile(distances, QUANTILE))

@@ -10,6 +10,8 @@ import numpy as np
 from passband.learning.network_files import Network
 from passband.micrographs import likeness
 from passband.micrographs.likeness import DESCRIPTIONS, Reference
+from passband.micrographs.sureness import probabilities as mirrored
+from passband.micrographs.sureness import ratio, sureness, symmetry
 from passband.prediction.image_dice import Calibration, ctf_score, logit
 from passband.prediction.recommendation import Dice
 
@@ -46,9 +48,12 @@ class Own:
     dice : float
         Mean Dice.
     confidence : float
-        Median of the soft Dice, see :func:`passband.micrographs.likeness.soft_dice`.
+        Median of the soft Dice, see :func:`passband.micrographs.sureness.soft_dice`.
     agreement : float
-        Median of :func:`passband.micrographs.likeness.agreement`; 1 for a single network.
+        Median of :func:`passband.micrographs.sureness.agreement_of`; 1 for a single network.
+    symmetry : float
+        Median of the agreement with the mirror image, see
+        :func:`passband.micrographs.sureness.symmetry`.
     area : float
         Largest part of a training image that is particle.
     """
@@ -56,6 +61,7 @@ class Own:
     dice: float
     confidence: float
     agreement: float
+    symmetry: float
     area: float
 
 
@@ -67,7 +73,7 @@ def relative_scores(
     Parameters
     ----------
     raw : mapping of str to (n,) float array
-        `confidence`, `agreement`, `area`, and the distances of
+        `confidence`, `agreement`, `symmetry`, `area`, and the distances of
         :data:`passband.micrographs.likeness.DESCRIPTIONS`.
     own : Own
         The same for images of the training condition.
@@ -83,6 +89,7 @@ def relative_scores(
     return {
         "confidence": np.maximum(logit(own.confidence) - logit(raw["confidence"]), 0),
         "disagreement": np.maximum(logit(own.agreement) - logit(raw["agreement"]), 0),
+        "symmetry": np.maximum(logit(own.symmetry) - logit(raw["symmetry"]), 0),
         "area": np.maximum(logit(raw["area"]) - logit(own.area), 0),
         **distances,
         "excess": np.max([np.maximum(distances[n] - limits[n], 0) for n in DESCRIPTIONS], axis=0),
@@ -320,19 +327,9 @@ def raw_scores(
     """
     modules = [network.module for network in networks]
     distances = reference.distances(likeness.describe(modules, parts, inputs))
+    products, squares = symmetry(mirrored(modules, inputs))
     return {
         **{name: likeness.of_windows(each) for name, each in distances.items()},
         **sureness(probabilities),
+        "symmetry": float(ratio(products.sum(), squares.sum())),
     }
-
-
-def sureness(probabilities: Sequence[np.ndarray]) -> dict[str, float]:
-    """Return `confidence`, `agreement` and `area` of an image from the networks' probabilities."""
-    if len(probabilities) == 1:
-        mean, agreement = probabilities[0], 1.0
-    else:
-        stacked = np.stack(probabilities)
-        mean = stacked.mean(0)
-        agreement = likeness.agreement(mean, stacked.std(0, ddof=1), len(probabilities))
-    area = np.count_nonzero(mean > 0.5) / mean.size
-    return {"confidence": likeness.soft_dice(mean), "agreement": agreement, "area": area}

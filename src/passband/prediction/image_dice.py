@@ -24,6 +24,7 @@ from passband.prediction.recommendation import COVERAGE, Dice
 SCORES = {
     "confidence": "the soft Dice is lower than that of training images",
     "disagreement": "replicas agree less than on training images",
+    "symmetry": "the mirror image is segmented in another way",
     "spectrum": "distance of the spectrum",
     "values": "distance of the distribution of pixel values",
     "features": "distance of the network's features",
