@@ -203,7 +203,8 @@ def _unlike(results: Path, network: Network) -> Iterator[tuple[str, np.ndarray, 
     size = network.pixel_size_A
     rng = np.random.default_rng(0)
     study = trust.study_of(network)
-    images = trust.StudyImages(study, results, network.normalisation)
+    first = network.metadata
+    images = trust.StudyImages(study, results, first.normalisation, first.architecture)
     counts, *_ = images.images(network.metadata.specimen, "test", network.condition)
     mean = float(counts.mean())
     yield "noise", rng.poisson(mean, counts.shape[1:]).astype(np.float32), size

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from likeness_study import STUDY, write_study
+from finished_study import small_study
+from likeness_study import STRUCTURES, STUDY, write_study
 from synthetic import CPU, SEED
 
 from passband.imaging.acquisition import Acquisition
@@ -29,7 +30,7 @@ def networks(results):
 
 @pytest.fixture(scope="module")
 def measured(results, networks):
-    return StudyImages(STUDY, results, "zscore").measure(networks)
+    return StudyImages(STUDY, results, "zscore", "compact-w4-d2").measure(networks)
 
 
 def test_all_test_images_and_distorted_images_are_measured(measured):
@@ -112,4 +113,12 @@ def test_content_is_the_same_after_json(measured):
 
 def test_missing_exit_waves_are_reported(tmp_path, networks):
     with pytest.raises(StoreError, match="waves"):
-        StudyImages(STUDY, tmp_path, "zscore").measure(networks)
+        StudyImages(STUDY, tmp_path, "zscore", "compact-w4-d2").measure(networks)
+
+
+def test_large_networks_are_measured_on_fewer_images(results):
+    small = StudyImages(STUDY, results, "zscore", "compact-w8-d3")
+    larger = small_study(microscope={"field_px": 512}, study={"structures": STRUCTURES})
+    large = StudyImages(larger, results, "zscore", "unet-resnet18")
+    assert (small._training, small._conditions, small._structures) == (256, 24, 16)
+    assert (large._training, large._conditions, large._structures) == (64, 8, 6)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from passband.config import Study
+from passband.config import Study, architectures
 from passband.grid import AXES, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
@@ -29,9 +29,14 @@ from passband.micrographs.trust import WELL, Own, Trust, relative_scores
 from passband.prediction import image_dice
 from passband.scores import dice
 
-#: Largest numbers of training images, of test conditions and of test structures of each specimen.
-#: The larger numbers of a larger study are thinned out.
+#: Largest numbers of structures of the splits for training and for validation, of test conditions,
+#: and of test structures of each specimen. The larger numbers of a larger study are thinned out.
 TRAINING, CONDITIONS, STRUCTURES = 256, 24, 16
+#: The same numbers, below which they are not reduced for large networks and large images.
+_FEWEST = (64, 8, 6)
+#: Bytes of the features of an image from which on these numbers are reduced: four times those of an
+#: image of the demo.
+_BYTES = 4 * 608 * 128**2
 #: The part of the images on which a network does well that may be beyond a limit of a distance.
 _BEYOND = 0.02
 #: The scores of an image that need no ground truth, before they are compared with the training.
@@ -153,12 +158,18 @@ class StudyImages:
         The configuration.
     results : path
         The study's folder of results, which has the exit waves.
-    normalisation : str
-        The normalisation of the networks.
+    normalisation, architecture : str
+        The normalisation and the architecture of the networks.
     """
 
-    def __init__(self, study: Study, results: Path, normalisation: str):
+    def __init__(self, study: Study, results: Path, normalisation: str, architecture: str):
         self.study, self.results = study, results
+        parsed = architectures.parse(architecture)
+        ratio = _BYTES / (parsed.bytes_per_pixel * study.microscope.field_px**2)
+        self._training, self._conditions, self._structures = (
+            min(most, max(fewest, round(most * ratio)))
+            for most, fewest in zip((TRAINING, CONDITIONS, STRUCTURES), _FEWEST, strict=True)
+        )
         self._cpu = torch.device("cpu")
         self.acquisition = Acquisition.from_microscope(study.microscope, normalisation, self._cpu)
         self._splits: dict[tuple[str, str], Split] = {}
@@ -173,7 +184,7 @@ class StudyImages:
         """
         key = specimen, name
         if key not in self._splits:
-            most = STRUCTURES if name == "test" else TRAINING
+            most = self._structures if name == "test" else self._training
             files = [str(self.results / f) for f in layout.shards(self.study, specimen, name)]
             files = files[: -(-most // self.study.study.structures_per_shard)]
             names = self.study.study.seed, specimen, name
@@ -232,7 +243,7 @@ class StudyImages:
         return Measured(ids, reference, own, places, every, every.pop("dice"))
 
     def _places(self, specimen: str, own: Condition) -> list[tuple[str, str, str]]:
-        number = max(4, CONDITIONS // len(self.study.specimens))
+        number = max(4, self._conditions // len(self.study.specimens))
         conditions = _thinned(self.study.test_conditions, number)
         matrix = [(s, c.id, "") for s, c in product(self.study.specimens, conditions)]
         matrix = list(dict.fromkeys([(specimen, own.id, ""), *matrix]))

@@ -81,7 +81,7 @@ def measured(networks: Sequence[Network], progress: Progress = iter) -> Measured
     key = fitted_models.key([], _VERSION, study.digest, weights, replicas)
 
     def make() -> dict:
-        images = StudyImages(study, results, first.normalisation)
+        images = StudyImages(study, results, first.normalisation, first.architecture)
         return images.measure(networks, progress).to_values()
 
     try:

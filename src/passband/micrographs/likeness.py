@@ -43,8 +43,8 @@ MOST_WINDOWS = 36
 #: The distance of an image is this quantile of the distances of its windows. A wide image may have
 #: windows without particles. It is unlike the training images only if most of its windows are.
 QUANTILE = 0.25
-#: Number of parts of the training structures of which each is left out once, to measure distances
-#: of images that the normal distribution does not know.
+#: Number of parts of the training structures. Each part is left out once, to measure distances of
+#: images that the normal distribution does not know.
 FOLDS = 5
 
 
