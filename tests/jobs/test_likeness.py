@@ -122,3 +122,12 @@ def test_large_networks_are_measured_on_fewer_images(results):
     large = StudyImages(larger, results, "zscore", "unet-resnet18")
     assert (small._training, small._conditions, small._structures) == (256, 24, 16)
     assert (large._training, large._conditions, large._structures) == (64, 8, 6)
+
+
+def test_networks_that_know_squares_of_images_have_windows_of_that_size(results, networks):
+    images = StudyImages(STUDY, results, "zscore", "compact-w4-d2")
+    assert images.side == 32
+    images.side = 16  # as with squares that are cut from training images
+    found = images.measure(networks)
+    assert found.reference.side == 16
+    assert all(len(values) == len(found.dice) for values in found.raw.values())

@@ -170,8 +170,8 @@ def run(options: argparse.Namespace) -> int:
     if len(networks) == 1:
         print("one network: there is no map of the disagreement between networks")
 
-    condition = _condition(options)
-    assessor = _assessor(networks, options, condition) if options.likeness else None
+    assessors = _Assessors(options)
+    assessors.of(networks)  # before the first image, since this may take seconds
 
     def tiles(parts: Iterable) -> Iterable:
         return tqdm(parts, unit="tile", leave=False, disable=None)
@@ -189,7 +189,7 @@ def run(options: argparse.Namespace) -> int:
                     options.pixel_size_A,
                     options.truth,
                     tiles,
-                    assessor,
+                    assessors.of(networks),
                 )
             except (PassbandError, OSError) as error:
                 failures.append(str(error))
@@ -219,7 +219,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _condition(options: argparse.Namespace):
-    """Return the condition of the images, or None if it is not given.
+    """Return the condition of the images, or None if the defocus is not given.
 
     Raises
     ------
@@ -229,8 +229,7 @@ def _condition(options: argparse.Namespace):
     from passband.grid import AXES, Condition
 
     values = {name: getattr(options, name) for name in AXES}
-    given = [name for name, value in values.items() if value is not None]
-    if not set(given) - {"dose_e_per_A2"}:
+    if values["defocus_nm"] is None:
         return None
     for name, axis in AXES.items():
         option = "--" + name.replace("_", "-")
@@ -247,34 +246,48 @@ def _condition(options: argparse.Namespace):
     return Condition(**values)
 
 
-def _assessor(networks: list, options: argparse.Namespace, condition):
-    """Return what assesses the images, or None after a line with the reason."""
-    from tqdm import tqdm
+class _Assessors:
+    """Opens what assesses the images of networks, once for the same networks."""
 
-    from passband.jobs import trust
-    from passband.micrographs.trust import Assessor
+    def __init__(self, options: argparse.Namespace):
+        self._options, self._condition = options, _condition(options)
+        self._known: dict[tuple, object] = {}
 
-    def progress(items: Iterable) -> Iterable:
-        return tqdm(list(items), "images of the study", leave=False, disable=None)
+    def of(self, networks: list):
+        """Return the Assessor of networks, or None after a line with the reason."""
+        key = tuple((network.path, network.replica) for network in networks)
+        if key not in self._known:
+            self._known[key] = self._open(networks) if self._options.likeness else None
+        return self._known[key]
 
-    if options.normalise == "local":
-        print("likeness to the training images: not assessed with --normalise local")
-        return None
-    try:
-        groups = trust.by_condition(networks)
-        trusts = [trust.open_trust(group, progress, condition is not None) for group in groups]
-    except PassbandError as error:
-        print(f"likeness to the training images: not assessed, since {error}")
-        return None
-    ctf: dict[str, float] = {}
-    if condition is not None:
+    def _open(self, networks: list):
+        from tqdm import tqdm
+
+        from passband.jobs import trust
+        from passband.micrographs.trust import Assessor
+
+        def progress(items: Iterable) -> Iterable:
+            return tqdm(list(items), "images of the study", leave=False, disable=None)
+
+        condition, adapt = self._condition, self._options.adapt
+        if self._options.normalise == "local":
+            print("likeness to the training images: not assessed with --normalise local")
+            return None
         try:
-            ctf = trust.expected_dice(networks, condition)
+            groups = trust.by_condition(networks)
+            trusts = [trust.open_trust(group, progress, condition is not None) for group in groups]
         except PassbandError as error:
-            print(f"expected Dice: the condition is not used, since {error}")
-    if options.adapt:
-        print("expected Dice: not known with --adapt; images are compared with the training")
-    return Assessor(trusts, networks, ctf, options.adapt)
+            print(f"likeness to the training images: not assessed, since {error}")
+            return None
+        ctf: dict[str, float] = {}
+        if condition is not None:
+            try:
+                ctf = trust.expected_dice(networks, condition)
+            except PassbandError as error:
+                print(f"expected Dice: the condition is not used, since {error}")
+        if adapt:
+            print("expected Dice: not known with --adapt; images are compared with the training")
+        return Assessor(trusts, networks, ctf, adapt)
 
 
 def _open(options: argparse.Namespace) -> tuple[list, list[str]]:

@@ -164,6 +164,8 @@ class StudyImages:
 
     def __init__(self, study: Study, results: Path, normalisation: str, architecture: str):
         self.study, self.results = study, results
+        # A network that is trained on squares of its images knows images of that size.
+        self.side = getattr(study.training, "crop_px", 0) or study.microscope.field_px
         parsed = architectures.parse(architecture)
         ratio = _BYTES / (parsed.bytes_per_pixel * study.microscope.field_px**2)
         self._training, self._conditions, self._structures = (
@@ -219,9 +221,9 @@ class StudyImages:
         specimen, condition = networks[0].metadata.specimen, networks[0].condition
         train, val = (self.images(specimen, name, condition) for name in ("train", "val"))
         counts, inputs, masks = (np.concatenate(each) for each in zip(train, val, strict=True))
-        reference = Reference.of(
-            counts.shape[-1], _described(networks, counts, inputs), np.arange(len(counts))
-        )
+        described, number = self._described(networks, counts, inputs)
+        structures = np.repeat(np.arange(len(counts)), number)
+        reference = Reference.of(self.side, described, structures)
         raw, found = _predicted(networks, *val[1:])
         area = float(masks.mean((1, 2)).max())
         own = Own(
@@ -235,12 +237,32 @@ class StudyImages:
         for place in progress(self._places(specimen, condition)):
             images = self._test_images(*place)
             raw, found = _predicted(networks, *images[1:])
-            raw |= reference.distances(_described(networks, *images[:2]))
+            described, number = self._described(networks, *images[:2])
+            for name, distances in reference.distances(described).items():
+                raw[name] = np.array(
+                    [likeness.of_windows(d) for d in distances.reshape(-1, number)]
+                )
             places += [place] * len(found)
             parts.append(raw | {"dice": found})
         every = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         ids = tuple(network.id for network in networks)
         return Measured(ids, reference, own, places, every, every.pop("dice"))
+
+    def _described(
+        self, networks: Sequence[Network], counts: np.ndarray, inputs: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], int]:
+        """Return the descriptions of all windows of images, and the number of windows of each."""
+        modules = [network.module for network in networks]
+        # Few windows at a time fit into the cache of the processor.
+        step, parts = max(1, 2**19 // counts[0].size), []
+        for start in range(0, len(counts), step):
+            each = [
+                np.concatenate([likeness.windows(image, self.side) for image in images])
+                for images in (counts[start : start + step], inputs[start : start + step])
+            ]
+            parts.append(likeness.describe(modules, *each))
+        described = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return described, len(described["spectrum"]) // len(counts)
 
     def _places(self, specimen: str, own: Condition) -> list[tuple[str, str, str]]:
         number = max(4, self._conditions // len(self.study.specimens))
@@ -317,22 +339,6 @@ def _predicted(
         found.append(raw)
     scores = {name: np.array([each[name] for each in found]) for name in found[0]}
     return scores, scores.pop("dice")
-
-
-def _described(
-    networks: Sequence[Network], counts: np.ndarray, inputs: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Return the descriptions of images, in batches that fit into the cache."""
-    number = max(1, 2**19 // counts[0].size)
-    parts = [
-        likeness.describe(
-            [network.module for network in networks],
-            counts[start : start + number],
-            inputs[start : start + number],
-        )
-        for start in range(0, len(counts), number)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _thinned(items: Sequence, most: int) -> list:

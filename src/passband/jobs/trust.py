@@ -18,7 +18,7 @@ from passband.config import Study, validate
 from passband.grid import Condition
 from passband.jobs import fitted_models, layout
 from passband.jobs.likeness import Measured, StudyImages, calibrate
-from passband.learning.network_files import Network
+from passband.learning.network_files import PUBLISHED, Network
 from passband.micrographs.trust import PUBLISHED_FILE, Trust
 from passband.prediction import gaussian_process
 from passband.storage import StoreError
@@ -47,6 +47,17 @@ def study_results(network: Network) -> Path | None:
     if len(parents) < 5 or path.parent != parents[4] / inside:
         return None
     return parents[4]
+
+
+def trust_file(network: Network) -> Path:
+    """Return the path of the file that a network has beside its weights, if it is published.
+
+    The file is ``likeness.json`` in a published folder. Beside any other weights file, such as
+    ``general.safetensors``, it is ``general.likeness.json``.
+    """
+    path = network.path
+    name = PUBLISHED_FILE if path.name == PUBLISHED else f"{path.stem}.{PUBLISHED_FILE}"
+    return path.with_name(name)
 
 
 def measured(networks: Sequence[Network], progress: Progress = iter) -> Measured:
@@ -108,7 +119,7 @@ def open_trust(
     PassbandError
         If the training images are not known. The message has one line.
     """
-    path = networks[0].path.parent / PUBLISHED_FILE
+    path = trust_file(networks[0])
     if path.exists():
         try:
             trust = Trust.from_values(json.loads(path.read_text(encoding="utf-8")))
@@ -147,7 +158,7 @@ def _tested(networks: Sequence[Network]):
     from passband.jobs.recommendation import TestedNetworks  # xarray takes seconds to import
 
     first = networks[0]
-    if (first.path.parent / PUBLISHED_FILE).exists():
+    if first.path.name == PUBLISHED:
         return TestedNetworks.open_published(first.path.parent, first.metadata.specimen)
     results = study_results(first)
     if results is None:
