@@ -1,10 +1,12 @@
 """The command `passband predict`."""
 
+import re
 import shutil
 
 import numpy as np
 import pytest
 import tifffile
+from low_dose import extract, images
 from thresholds import CELL, image_of, mask_of_discs, save
 
 from passband import cli
@@ -219,3 +221,82 @@ def test_a_study_may_be_given_by_its_file(place, capsys):
     (place / "config.yaml").write_text("study: {name: small}\n")
     words = "config.yaml", "images/0.npy", *PIXEL, "--network", f"{CELL}/0"
     assert run(capsys, *words)[0] == 0
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A folder with a published network that knows its training images, and images."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "network").mkdir()
+    extract(tmp_path / "network")
+    np.save(tmp_path / "gold.npy", images("Au")[0][0])
+    np.save(tmp_path / "noise.npy", np.random.default_rng(0).poisson(9, (128, 128)))
+    return tmp_path
+
+
+def test_expected_dice_and_warning_follow_each_image(trained, capsys):
+    status, out, err = run(capsys, "network", "gold.npy", "noise.npy", *PIXEL)
+    assert (status, err) == (0, [])
+    (gold,) = (k for k, line in enumerate(out) if line.startswith("gold.npy: "))
+    (noise,) = (k for k, line in enumerate(out) if line.startswith("noise.npy: "))
+    assert re.fullmatch(r"  expected Dice 0\.[789]\d\d \(0\.\d+ to [01]\.\d+\)", out[gold + 1])
+    assert not out[gold + 2].startswith("  unlike")
+    assert out[noise + 1].startswith("  expected Dice 0.0")
+    assert out[noise + 2].startswith(
+        "  unlike anything this network was trained on: do not trust the mask ("
+    )
+    assert out[-1] == "1 of 2 images are unlike the training images: do not trust these masks"
+
+
+def test_condition_changes_the_expected_dice_only_with_a_table(trained, capsys):
+    words = "--defocus-nm", "5", "--cs-um", "1.2", "--aperture-mrad", "10", "--dose-e-per-A2", "90"
+    status, out, _ = run(capsys, "network", "gold.npy", *PIXEL, *words)
+    assert status == 0
+    (line,) = (line for line in out if "the condition is not used" in line)
+    assert "has no table.zarr.zip" in line
+    assert any(line.startswith("  expected Dice 0.") for line in out)
+
+
+def test_likeness_can_be_left_out(trained, capsys):
+    _, out, _ = run(capsys, "network", "gold.npy", *PIXEL, "--no-likeness")
+    assert not any("expected Dice" in line or "likeness" in line for line in out)
+    _, out, _ = run(capsys, "network", "noise.npy", *PIXEL, "--adapt")
+    assert "expected Dice: not known with --adapt; images are compared with the training" in out
+    assert not any(line.startswith("  expected Dice") for line in out)
+    _, out, _ = run(capsys, "network", "gold.npy", *PIXEL, "--normalise", "local")
+    assert "likeness to the training images: not assessed with --normalise local" in out
+
+
+def test_one_line_says_why_likeness_is_not_assessed(place, capsys):
+    status, out, _ = run(capsys, "two.safetensors", "images/0.npy", *PIXEL)
+    (line,) = (line for line in out if line.startswith("likeness to the training images"))
+    assert status == 0
+    assert line.endswith("two.safetensors is not in the results of a study")
+    _, out, _ = run(capsys, "small", "images/0.npy", "--network", CELL, *PIXEL)
+    assert any(line.startswith("likeness to the training images: not assessed") for line in out)
+    assert not any("unlike" in line for line in out)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--defocus-nm", "5"], "--cs-um is missing: the expected Dice by the transfer function"),
+        (
+            ["--defocus-nm", "5", "--cs-um", "1", "--aperture-mrad", "10"],
+            "--dose-e-per-A2 is missing: the expected Dice by the transfer function needs all of",
+        ),
+        (
+            ["--defocus-nm", "5", "--cs-um", "1", "--aperture-mrad", "-1", "--dose-e-per-A2", "9"],
+            "--aperture-mrad = -1: must be between",
+        ),
+        (
+            ["--defocus-nm", "nan", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-per-A2", "9"],
+            "--defocus-nm = nan: must be between",
+        ),
+    ],
+)
+def test_incomplete_conditions_are_reported_in_one_line(trained, capsys, words, line):
+    status, _, err = run(capsys, "network", "gold.npy", *PIXEL, *words)
+    assert status == 1
+    assert len(err) == 1
+    assert line in err[0]

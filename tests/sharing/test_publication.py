@@ -172,6 +172,19 @@ def test_numbers_are_those_of_the_table(published, study):
 
 
 @pytest.mark.slow
+def test_folder_has_what_the_expected_dice_of_an_image_needs(published, network):
+    from passband.jobs import trust
+
+    found = open_networks(published)
+    known = trust.open_trust(found, with_ctf=True)
+    assert known.networks == (network.id,)
+    assert set(known.calibrations) == {"plain", "ctf"}
+    assert known.to_values() == trust.open_trust([network], with_ctf=True).to_values()
+    expected = trust.expected_dice(found, network.condition)[network.id]
+    assert expected == trust.expected_dice([network], network.condition)[network.id]
+
+
+@pytest.mark.slow
 def test_study_in_the_folder_is_the_study_that_trained_the_network(published, network):
     configuration = json.loads(network.metadata.provenance["configuration"])
     assert load(published / "study.yaml").model_dump(mode="json") == configuration

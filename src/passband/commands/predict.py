@@ -88,17 +88,35 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--dose-e-per-A2",
         type=float,
         metavar="DOSE",
-        help="dose of the images, for networks with the normalisation `vacuum` and for "
-        "--network auto",
+        help="dose of the images, for networks with the normalisation `vacuum`, for the "
+        "expected Dice and for --network auto",
     )
+    for option, unit, what in (
+        (
+            "defocus",
+            "nm",
+            "defocus of the images, positive is underfocus; with these three and the dose, the "
+            "expected Dice uses the transfer function",
+        ),
+        ("cs", "um", "spherical aberration of the images, also for --network auto, if it is known"),
+        (
+            "aperture",
+            "mrad",
+            "objective aperture of the images, also for --network auto, if files do not have it",
+        ),
+    ):
+        command.add_argument(
+            f"--{option}-{unit}",
+            type=float,
+            metavar=unit.upper(),
+            help=f"{what} [{unit}]",
+        )
     command.add_argument(
-        "--aperture-mrad",
-        type=float,
-        metavar="A",
-        help="objective aperture of the images, for --network auto, if the files do not state it",
-    )
-    command.add_argument(
-        "--cs-um", type=float, metavar="C", help="Cs of the images, for --network auto, if known"
+        "--likeness",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="compare the images with the training images, and print the expected Dice of each "
+        "image (default: yes)",
     )
     command.add_argument("--specimen", help="specimen of the images, for --network auto")
     add_lens(command)
@@ -174,6 +192,10 @@ def run(options: argparse.Namespace) -> int:
     if all(len(own) == 1 for own in chosen.values()):
         print("one network: there is no map of the disagreement between networks")
 
+    assessors = _Assessors(options)
+    for own in chosen.values():  # before the first image, since this may take seconds
+        assessors.of(own)
+
     def tiles(parts: Iterable) -> Iterable:
         return tqdm(parts, unit="tile", leave=False, disable=None)
 
@@ -190,6 +212,7 @@ def run(options: argparse.Namespace) -> int:
                     options.pixel_size_A,
                     options.truth,
                     tiles,
+                    assessors.of(chosen[path]),
                 )
             except (PassbandError, OSError) as error:
                 failures.append(str(error))
@@ -206,6 +229,10 @@ def run(options: argparse.Namespace) -> int:
     if done:
         number = sum(len(result.written) for result in done)
         print(f"{number} files in {options.out}; first open {done[0].overlay}")
+    every = [found for result in done for found in result.assessments]
+    if number := sum(found.is_flagged for found in every):
+        which = f"{number} of {len(every)} images are unlike the training images"
+        print(f"{which}: do not trust these masks")
     if failures:
         print(f"{len(failures)} of {len(paths)} files failed:", file=sys.stderr)
         print("\n".join(failures), file=sys.stderr)
@@ -261,6 +288,78 @@ def _chosen(options: argparse.Namespace, paths: list[Path]) -> dict[Path, list]:
         print(f"  recommended: {id}, expected Dice {expected:.3f}")
         chosen[path] = open_networks(results, id)
     return chosen
+
+
+def _condition(options: argparse.Namespace):
+    """Return the condition of the images, or None if the defocus is not given.
+
+    Raises
+    ------
+    PassbandError
+        If only a part of the condition is given, or a value is not allowed.
+    """
+    from passband.grid import AXES, Condition
+
+    values = {name: getattr(options, name) for name in AXES}
+    if values["defocus_nm"] is None:
+        return None
+    for name, axis in AXES.items():
+        option = "--" + name.replace("_", "-")
+        if values[name] is None:
+            raise PassbandError(
+                f"{option} is missing: the expected Dice by the transfer function needs all of "
+                "defocus, Cs, aperture and dose"
+            )
+        if not axis.minimum <= values[name] <= axis.maximum:
+            raise PassbandError(
+                f"{option} = {values[name]:g}: must be between {axis.minimum} and {axis.maximum} "
+                f"{axis.unit}"
+            )
+    return Condition(**values)
+
+
+class _Assessors:
+    """Opens what assesses the images of networks, once for the same networks."""
+
+    def __init__(self, options: argparse.Namespace):
+        self._options, self._condition = options, _condition(options)
+        self._known: dict[tuple, object] = {}
+
+    def of(self, networks: list):
+        """Return the Assessor of networks, or None after a line with the reason."""
+        key = tuple((network.path, network.replica) for network in networks)
+        if key not in self._known:
+            self._known[key] = self._open(networks) if self._options.likeness else None
+        return self._known[key]
+
+    def _open(self, networks: list):
+        from tqdm import tqdm
+
+        from passband.jobs import trust
+        from passband.micrographs.trust import Assessor
+
+        def progress(items: Iterable) -> Iterable:
+            return tqdm(list(items), "images of the study", leave=False, disable=None)
+
+        condition, adapt = self._condition, self._options.adapt
+        if self._options.normalise == "local":
+            print("likeness to the training images: not assessed with --normalise local")
+            return None
+        try:
+            groups = trust.by_condition(networks)
+            trusts = [trust.open_trust(group, progress, condition is not None) for group in groups]
+        except PassbandError as error:
+            print(f"likeness to the training images: not assessed, since {error}")
+            return None
+        ctf: dict[str, float] = {}
+        if condition is not None:
+            try:
+                ctf = trust.expected_dice(networks, condition)
+            except PassbandError as error:
+                print(f"expected Dice: the condition is not used, since {error}")
+        if adapt:
+            print("expected Dice: not known with --adapt; images are compared with the training")
+        return Assessor(trusts, networks, ctf, adapt)
 
 
 def _open(options: argparse.Namespace) -> tuple[list, list[str]]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from passband.config import Study
     from passband.grid import Condition
     from passband.learning.network_files import Network
+    from passband.micrographs.trust import Trust
 
 _LICENSE = "CC-BY-4.0"
 
@@ -97,7 +98,10 @@ def run(options: argparse.Namespace) -> int:
     name = options.name or bioimageio_description.default_name(network)
     labels = bioimageio_description.Labels(name, options.license, tuple(options.author))
     expected = _expected(network, publication.study_of(network), results)
-    publication.publish(network, results, out, labels, options.force, expected, _report)
+    publication.publish(
+        *(network, results, out, labels, options.force, expected, _report),
+        lambda: _trust(network, expected is not None),
+    )
     print(f"{network.id} is published in {out}, under the license {options.license}.")
     print(f"Read {out / publication.CARD} first.")
     return 0
@@ -143,6 +147,18 @@ def _expected(
     if not any(network.id in ids for _, ids, _ in tested.of_groups.values()):
         return None
     return lambda conditions: tested.expected(conditions).sel(network=network.id).values
+
+
+def _trust(network: "Network", with_ctf: bool) -> "Trust | None":
+    """Return what is known about images that the network has not seen, or None after a line."""
+    from passband.jobs import trust
+
+    _report("comparing test images with the training images")
+    try:
+        return trust.open_trust([network], with_ctf=with_ctf)
+    except PassbandError as error:
+        _report(f"the folder has no {trust.PUBLISHED_FILE}, since {error}")
+        return None
 
 
 def _report(line: str) -> None:

@@ -20,6 +20,7 @@ from passband.micrographs.segmentation import (
     is_flattened,
     segment,
 )
+from passband.micrographs.trust import Assessment, Assessor
 from passband.storage import datasets
 from passband.units import A_PER_NM
 
@@ -81,6 +82,8 @@ class Prediction:
         A score for each image; empty without ground truth.
     written : tuple of Path
         The output files.
+    assessments : tuple of Assessment
+        Whether the mask of each image can be trusted; empty if this was not assessed.
     """
 
     path: Path
@@ -88,6 +91,7 @@ class Prediction:
     names: tuple[str, ...]
     scores: tuple[Score, ...]
     written: tuple[Path, ...]
+    assessments: tuple[Assessment, ...] = ()
 
     @property
     def overlay(self) -> Path:
@@ -104,6 +108,7 @@ def predict_file(
     pixel_size_A: float | None = None,
     truth: Path | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
+    assessor: Assessor | None = None,
 ) -> Prediction:
     """Segment the images of a file, and write the results.
 
@@ -127,6 +132,8 @@ def predict_file(
         A folder of masks. The mask has the name of the file, or the same name with another suffix.
     progress : callable
         Wraps the tiles, to draw a progress bar.
+    assessor : Assessor, optional
+        Assesses whether the masks can be trusted.
 
     Raises
     ------
@@ -146,8 +153,15 @@ def predict_file(
         )
     shown = [outputs.reduced(frame) for frame in frames]
     frames.reverse()
+    results, assessments = [], []
+    watch = assessor and assessor.watch
     try:
-        results = [segment(frames.pop(), size, networks, settings, progress) for _ in range(number)]
+        for _ in range(number):
+            if assessor is not None:
+                assessor.begin()
+            results.append(segment(frames.pop(), size, networks, settings, progress, watch))
+            if assessor is not None:
+                assessments.append(assessor.finish())
     except PassbandError as error:
         raise PassbandError(f"{path}: {error}") from None
     written = outputs.write(shown, results, folder, name)
@@ -159,6 +173,10 @@ def predict_file(
             score(result.mask, mask, size) for result, mask in zip(results, true, strict=True)
         )
         lines = [f"{line}; {each}" for line, each in zip(lines, found, strict=True)]
+    if assessments:  # the assessment of each frame follows its line
+        below = [[f"  {text}" for text in found.lines] for found in assessments]
+        pairs = zip(lines, below, strict=True)
+        lines = [text for line, others in pairs for text in (line, *others)]
     first = networks[0]
     flat = "flattened" if is_flattened(shape, size, first, settings) else "not flattened"
     sizes = [f"{each:g}" for each in dict.fromkeys(n.pixel_size_A for n in networks)]
@@ -180,7 +198,7 @@ def predict_file(
         )
     notes += [note for result in results for note in result.notes]
     lines += [f"  {note}" for note in dict.fromkeys(notes)]
-    return Prediction(path, tuple(lines), names, found, tuple(written))
+    return Prediction(path, tuple(lines), names, found, tuple(written), tuple(assessments))
 
 
 def _sides(number: int, shape: Sequence[int]) -> str:

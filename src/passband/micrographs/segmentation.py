@@ -26,6 +26,8 @@ FLATTENED = 4
 #: An image counts as averaged if its pixels have at least so many times the side of the pixels over
 #: which the counts of the training images were averaged.
 AVERAGED = 0.9
+#: A function that receives what a network made of an image, see :func:`segment`.
+Watch = Callable[[Network, np.ndarray, Callable[[np.ndarray], np.ndarray], np.ndarray], None]
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,7 @@ def segment(
     networks: Sequence[Network],
     settings: Settings | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
+    watch: Watch | None = None,
 ) -> Segmentation:
     """Segment one image with one or several networks.
 
@@ -194,6 +197,9 @@ def segment(
         How the image is segmented.
     progress : callable
         Wraps the tiles of each network, to draw a progress bar.
+    watch : callable, optional
+        Receives each network, the image with the network's pixels, the function that normalises
+        parts of it, and the network's probability.
 
     Raises
     ------
@@ -232,7 +238,7 @@ def segment(
         for network in networks:
             if kinds[id(network)] != kind:
                 continue
-            probability, lines = _probability(resampled, network, settings, progress)
+            probability, lines = _probability(resampled, network, settings, progress, watch)
             notes += lines
             probability = _to_grid(probability, shape, size / pixel_size_A)
             if total is None:
@@ -290,6 +296,7 @@ def _probability(
     network: Network,
     settings: Settings,
     progress: Callable[[Iterable], Iterable],
+    watch: Watch | None,
 ) -> tuple[np.ndarray, list[str]]:
     """Return a network's probability for an image with the network's pixels, and notes."""
     architecture = network.metadata.architecture
@@ -319,6 +326,8 @@ def _probability(
     parts = tiles.logits(module, image, tiling, normalise, precision, device, progress)
     for place, part in parts:
         result[place] = expit(part)
+    if watch is not None:
+        watch(network, image, normalise, result)
     return result, notes
 
 

@@ -14,6 +14,7 @@ from passband import PassbandError, __version__
 from passband.config import Study, validate
 from passband.grid import Condition
 from passband.learning.network_files import PUBLISHED, Network
+from passband.micrographs.trust import PUBLISHED_FILE, Trust
 from passband.seeds import seed
 from passband.sharing import bioimageio_description, card, extras, onnx_export, performance
 from passband.sharing.bioimageio_description import Labels
@@ -64,6 +65,7 @@ def publish(
     force: bool = False,
     expected: Callable[[Sequence[Condition]], np.ndarray] | None = None,
     report: Callable[[str], object] = lambda line: None,
+    trust: Callable[[], Trust | None] = lambda: None,
 ) -> None:
     """Write a published folder, completely or not at all.
 
@@ -84,6 +86,8 @@ def publish(
         used only if the performance was measured.
     report : callable
         Receives a line for each step that takes seconds.
+    trust : callable
+        Returns what `passband predict` needs to compare an image with the training images, or None.
 
     Raises
     ------
@@ -112,6 +116,10 @@ def publish(
         attachments = [PUBLISHED, STUDY]
         if measured is not None:
             attachments += _write_performance(network, results, study, measured, beside)
+        if (known := trust()) is not None:
+            text = json.dumps(known.to_values())
+            (beside / PUBLISHED_FILE).write_text(text, encoding="utf-8")
+            attachments.append(PUBLISHED_FILE)
         report("writing the ONNX file")
         shape = network.divisor, network.smallest_px
         opset = onnx_export.export(

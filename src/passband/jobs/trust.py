@@ -1,0 +1,211 @@
+"""Opens what is known about images that networks have never seen: from a study, or published.
+
+The measurements of a network are kept in ``results/<study>/cache/likeness/``. A file there is
+complete or absent, and is made again if the weights or the configuration have changed. No rule of
+Snakemake reads or makes it. A published folder has the result in ``likeness.json``.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+
+from passband import PassbandError
+from passband.config import Study, validate
+from passband.grid import Condition
+from passband.jobs import fitted_models, layout
+from passband.jobs.likeness import Measured, StudyImages, calibrate
+from passband.learning.network_files import PUBLISHED, Network
+from passband.micrographs.trust import PUBLISHED_FILE, Trust
+from passband.prediction import gaussian_process
+from passband.storage import StoreError
+
+#: Version of the measurements. Increase this number if the code measures something else.
+_VERSION = 2
+
+#: A function that wraps a list, to show the progress.
+Progress = Callable[[Iterable], Iterable]
+
+
+def by_condition(networks: Sequence[Network]) -> list[list[Network]]:
+    """Return the networks of each training condition, specimen and architecture, by replica."""
+    groups: dict[tuple[Path, str], list[Network]] = {}
+    for network in networks:
+        folder = network.path.parent
+        groups.setdefault((folder, network.id.rpartition("/")[0]), []).append(network)
+    return [sorted(each, key=lambda network: network.replica) for each in groups.values()]
+
+
+def study_results(network: Network) -> Path | None:
+    """Return the folder of results that has the weights of a network, or None."""
+    metadata, path = network.metadata, network.path.absolute()
+    inside = Path("networks", metadata.specimen, metadata.architecture, metadata.condition)
+    parents = path.parents
+    if len(parents) < 5 or path.parent != parents[4] / inside:
+        return None
+    return parents[4]
+
+
+def trust_file(network: Network) -> Path:
+    """Return the path of the file that a network has beside its weights, if it is published.
+
+    The file is ``likeness.json`` in a published folder. Beside any other weights file, such as
+    ``general.safetensors``, it is ``general.likeness.json``.
+    """
+    path = network.path
+    name = PUBLISHED_FILE if path.name == PUBLISHED else f"{path.stem}.{PUBLISHED_FILE}"
+    return path.with_name(name)
+
+
+def measured(networks: Sequence[Network], progress: Progress = iter) -> Measured:
+    """Return the measurements of networks of one training condition.
+
+    Parameters
+    ----------
+    networks : sequence of Network
+        One network, or replicas that are used together, in the results of a study.
+    progress : callable
+        Wraps the list of test conditions, if the measurements are not known yet.
+
+    Raises
+    ------
+    PassbandError
+        If the networks are not in the results of a study, or if exit waves are missing.
+    """
+    results = study_results(networks[0])
+    if results is None:
+        raise PassbandError(f"{networks[0].path} is not in the results of a study")
+    study = study_of(networks[0])
+    first = networks[0].metadata
+    replicas = "-".join(str(network.replica) for network in networks)
+    file = results.joinpath(
+        layout.CACHE,
+        "likeness",
+        first.specimen,
+        first.architecture,
+        f"{first.condition}_{replicas}.json",
+    )
+    weights = [blake2b(network.path.read_bytes()).hexdigest() for network in networks]
+    key = fitted_models.key([], _VERSION, study.digest, weights, replicas)
+
+    def make() -> dict:
+        images = StudyImages(study, results, first.normalisation, first.architecture)
+        return images.measure(networks, progress).to_values()
+
+    try:
+        return Measured.from_values(fitted_models.kept(file, key, make))
+    except StoreError as error:
+        raise PassbandError(str(error)) from None
+
+
+def open_trust(
+    networks: Sequence[Network], progress: Progress = iter, with_ctf: bool = False
+) -> Trust:
+    """Return what is needed to assess images of networks of one training condition.
+
+    Parameters
+    ----------
+    networks, progress
+        See :func:`measured`. The networks may also be those of a published folder.
+    with_ctf : bool
+        Whether the Dice that the study's model expects under a condition will be known. Without a
+        table of results, the Dice of :func:`expected_dice` is not used.
+
+    Raises
+    ------
+    PassbandError
+        If the training images are not known. The message has one line.
+    """
+    path = trust_file(networks[0])
+    if path.exists():
+        try:
+            trust = Trust.from_values(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise PassbandError(f"{path}: is damaged: {error}") from None
+        if trust.networks != tuple(network.id for network in networks):
+            raise PassbandError(f"{path}: is of {', '.join(trust.networks)}")
+        return trust
+    found, ctf = measured(networks, progress), None
+    if with_ctf:
+        with contextlib.suppress(PassbandError):  # no table yet, or too few conditions
+            ctf = expected_left_out(found, networks)
+    return calibrate(found, ctf)
+
+
+def expected_dice(networks: Sequence[Network], condition: Condition) -> dict[str, float]:
+    """Return the Dice that the study's model expects for each network under a condition.
+
+    Raises
+    ------
+    PassbandError
+        If the networks are not in the results of a study with a table.
+    """
+    result = {}
+    for group in by_condition(networks):
+        tested = _tested(group)
+        values = tested.expected([condition])
+        for network in group:
+            if network.id in values.network.values:
+                result[network.id] = float(values.sel(network=network.id).values[0])
+    return result
+
+
+def _tested(networks: Sequence[Network]):
+    """Return the tested networks of the study to which networks belong."""
+    from passband.jobs.recommendation import TestedNetworks  # xarray takes seconds to import
+
+    first = networks[0]
+    if first.path.name == PUBLISHED:
+        return TestedNetworks.open_published(first.path.parent, first.metadata.specimen)
+    results = study_results(first)
+    if results is None:
+        raise PassbandError(f"{first.path} is not in the results of a study")
+    return TestedNetworks.open(study_of(first), results, first.metadata.specimen, with_extra=False)
+
+
+def expected_left_out(found: Measured, networks: Sequence[Network]) -> np.ndarray:
+    """Return the Dice that the study's model expects for each image of measurements.
+
+    The model has not seen the test condition of the image. The expected Dice of an image of another
+    test specimen, and of a distorted image, is that of the same condition: the condition says no
+    more about these images.
+
+    Returns
+    -------
+    (n,) float array
+        The expected Dice; for replicas, the mean of theirs.
+
+    Raises
+    ------
+    PassbandError
+        If there is no table of results, or if it has too few conditions.
+    """
+    tested = _tested(networks)
+    specimen, architecture, *_ = layout.parse_network_id(found.networks[0])
+    train, ids, D = tested.of_groups[specimen, architecture]
+    (group,) = (
+        g for g in tested.groups if (g.specimen, g.architecture) == (specimen, architecture)
+    )
+    of_networks = tested.profiles([Condition.parse(id) for id in train])
+    known = [condition.id for condition in tested.tested]
+    rows = [ids.index(id) for id in found.networks]
+    expected = {}
+    for left in dict.fromkeys(id for _, id, _ in found.places):
+        others = [k for k, id in enumerate(known) if id != left]
+        of_others = tested.profiles([Condition.parse(known[k]) for k in others])
+        model = gaussian_process.fit(D[:, others], of_networks, of_others, theta=group.model.theta)
+        mean, _ = model.predict(None, tested.profiles([Condition.parse(left)]))
+        expected[left] = float(mean[rows, 0].mean())
+    return np.array([expected[id] for _, id, _ in found.places])
+
+
+def study_of(network: Network) -> Study:
+    """Return the study in the metadata of a network."""
+    try:
+        configuration = json.loads(network.metadata.provenance["configuration"])
+    except (KeyError, ValueError) as error:
+        raise PassbandError(f"{network.path}: its metadata have no study: {error}") from None
+    return validate(configuration, f"{network.path}, metadata")

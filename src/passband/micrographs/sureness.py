@@ -1,0 +1,114 @@
+"""How sure networks are of an image: their probabilities, replicas, and the mirror image.
+
+All values are Dice scores of probabilities, from 0 to 1. None needs a ground truth.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from passband.learning import devices
+
+
+def soft_dice(probability: np.ndarray) -> float:
+    """Return the Dice that a network expects by its own probabilities, from 0 to 1.
+
+    If the probabilities p are right, a pixel is in a particle with the probability p. The result
+    is 2 Σ p ŷ / (Σ p + Σ ŷ), where ŷ is 1 in the predicted pixels and otherwise 0. It is 0 if no
+    pixel is predicted.
+    """
+    predicted = probability > 0.5
+    hits = float(probability[predicted].sum(dtype=np.float64))
+    both = float(probability.sum(dtype=np.float64)) + np.count_nonzero(predicted)
+    return 2 * hits / both if both > 0 else 0.0
+
+
+def agreement_of(mean: np.ndarray, deviation: np.ndarray, number: int) -> float:
+    """Return how far replicas agree: the soft Dice of two replicas, from 0 to 1.
+
+    The soft Dice of the probabilities p and p′ is 2 Σ pp′ / (Σ p² + Σ p′²), summed over all pairs
+    of replicas in the numerator and the denominator. It is computed from the mean and the standard
+    deviation over the replicas.
+
+    Parameters
+    ----------
+    mean, deviation : (height, width) float arrays
+        Mean and sample standard deviation of p over the replicas.
+    number : int
+        Number of replicas, 2 or more.
+    """
+    squares = float(np.square(mean, dtype=np.float64).sum())
+    variance = float(np.square(deviation, dtype=np.float64).sum())
+    product = squares - variance / number
+    own = squares + variance * (number - 1) / number
+    return max(0.0, product / own) if own > 0 else 1.0
+
+
+@torch.inference_mode()
+def probabilities(networks: Sequence[nn.Module], inputs: np.ndarray) -> np.ndarray:
+    """Return the probabilities for images and for their mirror images.
+
+    A network whose training images were flipped at random should segment the mirror image as it
+    segments the image.
+
+    Parameters
+    ----------
+    networks : sequence of Module
+        The networks, in evaluation mode.
+    inputs : (n, side, side) float32 array
+        The normalised images.
+
+    Returns
+    -------
+    (2, network, n, side, side) float32 array
+        The probabilities for the images, and for their mirror images, which are mirrored back.
+    """
+    device = next(networks[0].parameters()).device
+    layout = devices.layout("float32", device)
+    images = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))[:, None].to(device)
+
+    def of(images: Tensor) -> Tensor:
+        images = images.contiguous(memory_format=layout)
+        return torch.stack([torch.sigmoid(network(images))[:, 0] for network in networks])
+
+    return torch.stack([of(images), of(images.flip(-1)).flip(-1)]).cpu().numpy()
+
+
+def symmetry(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far the probabilities of an image and of its mirror image agree.
+
+    The agreement is the soft Dice Σ 2pp′ / Σ (p² + p′²) of both probabilities. For several images,
+    both sums are added.
+
+    Parameters
+    ----------
+    found : (2, network, n, side, side) float array
+        The result of :func:`probabilities`. The mean over the networks is used.
+
+    Returns
+    -------
+    products, squares : (n,) float64 array
+        The sums of 2pp′ and of p² + p′² over the pixels of each image.
+    """
+    first, second = found.mean(1, dtype=np.float64)
+    products, squares = 2 * first * second, first**2 + second**2
+    return products.sum((1, 2)), squares.sum((1, 2))
+
+
+def ratio(products: np.ndarray | float, squares: np.ndarray | float) -> np.ndarray:
+    """Return an agreement from its two sums; 1 if no pixel has a probability above 0."""
+    return np.where(np.asarray(squares) > 1e-9, products / np.maximum(squares, 1e-9), 1.0)
+
+
+def sureness(probabilities: Sequence[np.ndarray]) -> dict[str, float]:
+    """Return `confidence`, `agreement` and `area` of an image from the networks' probabilities."""
+    if len(probabilities) == 1:
+        mean, agreement = probabilities[0], 1.0
+    else:
+        stacked = np.stack(probabilities)
+        mean = stacked.mean(0)
+        agreement = agreement_of(mean, stacked.std(0, ddof=1), len(probabilities))
+    area = np.count_nonzero(mean > 0.5) / mean.size
+    return {"confidence": soft_dice(mean), "agreement": agreement, "area": area}

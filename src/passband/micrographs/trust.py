@@ -1,0 +1,335 @@
+"""Whether the mask of an image can be trusted: expected Dice, and a warning with its reasons."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from passband.learning.network_files import Network
+from passband.micrographs import likeness
+from passband.micrographs.likeness import DESCRIPTIONS, Reference
+from passband.micrographs.sureness import probabilities as mirrored
+from passband.micrographs.sureness import ratio, sureness, symmetry
+from passband.prediction.image_dice import Calibration, ctf_score, logit
+from passband.prediction.recommendation import Dice
+
+#: An image is flagged if its expected Dice is below this fraction of the network's own Dice. The
+#: number was chosen after looking at the demo's matrix. With 0.6, 0.7, 0.75 and 0.8, these parts of
+#: the images with a Dice below 0.6 of the own Dice are flagged: 77%, 85%, 89% and 91%; and of the
+#: images of the training condition: 0.3%, 0.3%, 0.6% and 0.6%.
+LOWEST = 0.75
+#: An image is flagged if its area is below this fraction of the area of a training image: its
+#: distances are those of its mirror images too. The number was chosen for one small image of noise.
+SMALLEST_FIELD = 0.5
+#: A network does well on an image if Dice is at least this fraction of the network's own Dice.
+WELL = 0.8
+#: Largest number of pixels of an image over which probabilities are summed.
+MOST_PIXELS = 2**22
+#: The file of a published folder with the content of :class:`Trust`.
+PUBLISHED_FILE = "likeness.json"
+#: The warning for an image that is flagged.
+WARNING = "unlike anything this network was trained on: do not trust the mask"
+#: What is said about each description whose distance is too large.
+_REASONS = {
+    "spectrum": "its spectrum",
+    "values": "the distribution of its values",
+    "features": "the network's features",
+}
+
+
+@dataclass(frozen=True)
+class Own:
+    """A network, or replicas together, on images of the training condition.
+
+    Attributes
+    ----------
+    dice : float
+        Mean Dice.
+    confidence : float
+        Median of the soft Dice, see :func:`passband.micrographs.sureness.soft_dice`.
+    agreement : float
+        Median of :func:`passband.micrographs.sureness.agreement_of`; 1 for a single network.
+    symmetry : float
+        Median of the agreement with the mirror image, see
+        :func:`passband.micrographs.sureness.symmetry`.
+    area : float
+        Largest part of a training image that is particle.
+    """
+
+    dice: float
+    confidence: float
+    agreement: float
+    symmetry: float
+    area: float
+
+
+def relative_scores(
+    raw: Mapping[str, np.ndarray], own: Own, limits: Mapping[str, float]
+) -> dict[str, np.ndarray]:
+    """Return scores that are 0 for images like the training images.
+
+    Parameters
+    ----------
+    raw : mapping of str to (n,) float array
+        `confidence`, `agreement`, `symmetry`, `area`, and the distances of
+        :data:`passband.micrographs.likeness.DESCRIPTIONS`.
+    own : Own
+        The same for images of the training condition.
+    limits : mapping of str to float
+        The largest distance of each description at which the network does well.
+
+    Returns
+    -------
+    dict of str to (n,) float array
+        The scores of :data:`passband.prediction.image_dice.SCORES`, without `ctf`.
+    """
+    distances = {name: np.asarray(raw[name], float) for name in DESCRIPTIONS}
+    return {
+        "confidence": np.maximum(logit(own.confidence) - logit(raw["confidence"]), 0),
+        "disagreement": np.maximum(logit(own.agreement) - logit(raw["agreement"]), 0),
+        "symmetry": np.maximum(logit(own.symmetry) - logit(raw["symmetry"]), 0),
+        "area": np.maximum(logit(raw["area"]) - logit(own.area), 0),
+        **distances,
+        "excess": np.max([np.maximum(distances[n] - limits[n], 0) for n in DESCRIPTIONS], axis=0),
+    }
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What is known about the mask of an image without its ground truth.
+
+    Attributes
+    ----------
+    dice : Dice or None
+        The expected Dice, with its interval. None if it is not known, as with `--adapt`.
+    reasons : tuple of str
+        Why the image is flagged; empty if the mask can be trusted as the expected Dice says.
+    scores : mapping of str to float
+        The scores that the expected Dice was computed from.
+    """
+
+    dice: Dice | None
+    reasons: tuple[str, ...]
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_flagged(self) -> bool:
+        """Whether the mask must not be trusted."""
+        return bool(self.reasons)
+
+    @property
+    def lines(self) -> list[str]:
+        """The assessment for people: the expected Dice, and the warning if there is one."""
+        known = [] if self.dice is None else [f"expected Dice {self.dice.words}"]
+        return known + [f"{WARNING} ({', '.join(self.reasons)})"] * self.is_flagged
+
+
+def together(assessments: Sequence[Assessment]) -> Assessment:
+    """Return the assessment of a mean over networks of several training conditions.
+
+    The expected Dice is the mean of theirs, and the interval covers all their intervals. The image
+    is flagged if it is flagged for all of them.
+    """
+    if len(assessments) == 1:
+        return assessments[0]
+    known = [each.dice for each in assessments if each.dice is not None]
+    dice = None
+    if known:
+        dice = Dice(
+            float(np.mean([each.value for each in known])),
+            min(each.low for each in known),
+            max(each.high for each in known),
+        )
+    reasons = dict.fromkeys(reason for each in assessments for reason in each.reasons)
+    flagged = all(each.is_flagged for each in assessments)
+    return Assessment(dice, tuple(reasons) if flagged else ())
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Everything that is needed to assess images of one network, or of replicas together.
+
+    Attributes
+    ----------
+    networks : tuple of str
+        Ids of the networks.
+    reference : Reference
+        Their training images.
+    own : Own
+        The networks on images of the training condition.
+    limits : mapping of str to float
+        The largest distance of each description at which the networks do well.
+    calibrations : mapping of str to Calibration
+        `plain`, and `ctf` if the condition's expected Dice can be used too.
+    """
+
+    networks: tuple[str, ...]
+    reference: Reference
+    own: Own
+    limits: Mapping[str, float]
+    calibrations: Mapping[str, Calibration]
+
+    def assess(
+        self, raw: Mapping[str, float], ctf: float | None = None, adapted: bool = False
+    ) -> Assessment:
+        """Return the assessment of an image.
+
+        Parameters
+        ----------
+        raw : mapping of str to float
+            See :func:`relative_scores`. The optional entry `field` is the area of the image,
+            divided by the area of a training image.
+        ctf : float, optional
+            The Dice that the study's model expects under the condition of the image.
+        adapted : bool
+            Whether batch normalisation had the statistics of the image. The expected Dice is then
+            not known, since it was learned without.
+        """
+        scores = relative_scores(
+            {name: np.array([value]) for name, value in raw.items()}, self.own, self.limits
+        )
+        is_small = raw.get("field", 1.0) < SMALLEST_FIELD
+        found = {name: float(each[0]) for name, each in scores.items()}
+        kind = "plain"
+        if ctf is not None and "ctf" in self.calibrations:
+            kind, found["ctf"] = "ctf", float(ctf_score(self.own.dice, ctf))
+        beyond = [name for name in DESCRIPTIONS if found[name] > self.limits[name]]
+        reasons = [_REASONS[name] for name in beyond]
+        reasons += ["its small field"] * is_small
+        dice = self.calibrations[kind].expected(self.own.dice, found, bool(reasons))
+        if raw["area"] == 0:
+            reasons.append("the network finds no particle")
+        elif dice.value < LOWEST * self.own.dice and not adapted:
+            reasons.append("low expected Dice")
+        return Assessment(None if adapted else dice, tuple(reasons), found)
+
+    def to_values(self) -> dict[str, Any]:
+        """Return the content for JSON."""
+        return {
+            "networks": list(self.networks),
+            "reference": self.reference.to_values(),
+            "own": vars(self.own),
+            "limits": dict(self.limits),
+            "calibrations": {name: each.to_values() for name, each in self.calibrations.items()},
+        }
+
+    @classmethod
+    def from_values(cls, content: Mapping[str, Any]) -> "Trust":
+        """Return the content of :meth:`to_values` as an object."""
+        return cls(
+            tuple(content["networks"]),
+            Reference.from_values(content["reference"]),
+            Own(**content["own"]),
+            content["limits"],
+            {k: Calibration.from_values(each) for k, each in content["calibrations"].items()},
+        )
+
+
+class Assessor:
+    """Assesses images while they are segmented.
+
+    Parameters
+    ----------
+    trusts : sequence of Trust
+        For the networks of each training condition.
+    networks : sequence of Network
+        All networks.
+    ctf : mapping of str to float, optional
+        For each id of a network, the Dice that the study's model expects under the condition of the
+        images.
+    adapted : bool
+        See :meth:`Trust.assess`.
+    """
+
+    def __init__(
+        self,
+        trusts: Sequence[Trust],
+        networks: Sequence[Network],
+        ctf: Mapping[str, float] | None = None,
+        adapted: bool = False,
+    ):
+        self._trusts, self._ctf, self._adapted = trusts, ctf or {}, adapted
+        self._networks = {network.id: network for network in networks}
+        self._windows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._probabilities: dict[str, np.ndarray] = {}
+        self._fields: dict[str, float] = {}
+
+    def begin(self) -> None:
+        """Forget an image whose segmentation has failed."""
+        for kept in (self._windows, self._probabilities, self._fields):
+            kept.clear()
+
+    def watch(
+        self,
+        network: Network,
+        image: np.ndarray,
+        normalise: Callable[[np.ndarray], np.ndarray],
+        probability: np.ndarray,
+    ) -> None:
+        """Keep what is needed of an image that a network has segmented.
+
+        Parameters
+        ----------
+        network : Network
+            The network.
+        image, probability : (height, width) float32 arrays
+            The image with the network's pixels, and the probability.
+        normalise : callable
+            Returns the network's input for a part of the image.
+        """
+        (trust,) = (each for each in self._trusts if network.id in each.networks)
+        if trust.networks[0] not in self._windows:
+            parts = likeness.windows(image, trust.reference.side)
+            self._windows[trust.networks[0]] = parts, normalise(parts)
+            self._fields[trust.networks[0]] = image.size / trust.reference.side**2
+        # Sums over the pixels of a wide image hardly change if rows and columns are left out.
+        step = max(1, math.ceil((probability.size / MOST_PIXELS) ** 0.5))
+        self._probabilities[network.id] = probability[::step, ::step].copy()
+
+    def finish(self) -> Assessment:
+        """Return the assessment of the image that all networks have segmented."""
+        found = []
+        for trust in self._trusts:
+            raw = raw_scores(
+                [self._networks[id] for id in trust.networks],
+                trust.reference,
+                *self._windows.pop(trust.networks[0]),
+                [self._probabilities.pop(id) for id in trust.networks],
+            )
+            raw["field"] = self._fields.pop(trust.networks[0])
+            expected = [self._ctf[id] for id in trust.networks if id in self._ctf]
+            ctf = float(np.mean(expected)) if expected else None
+            found.append(trust.assess(raw, ctf, self._adapted))
+        return together(found)
+
+
+def raw_scores(
+    networks: Sequence[Network],
+    reference: Reference,
+    parts: np.ndarray,
+    inputs: np.ndarray,
+    probabilities: Sequence[np.ndarray],
+) -> dict[str, float]:
+    """Return the scores of one image, which :func:`relative_scores` compares with the training.
+
+    Parameters
+    ----------
+    networks : sequence of Network
+        The networks that are used together.
+    reference : Reference
+        Their training images.
+    parts, inputs : (n, side, side) float32 arrays
+        Windows of the image with the networks' pixels, and the networks' inputs there.
+    probabilities : sequence of (height, width) float32 array
+        The probability of each network, for the whole image.
+    """
+    modules = [network.module for network in networks]
+    distances = reference.distances(likeness.describe(modules, parts, inputs))
+    products, squares = symmetry(mirrored(modules, inputs))
+    return {
+        **{name: likeness.of_windows(each) for name, each in distances.items()},
+        **sureness(probabilities),
+        "symmetry": float(ratio(products.sum(), squares.sum())),
+    }

@@ -1,0 +1,72 @@
+"""Make low_dose_network.tar.xz: a trained network with its likeness.json, and images with masks.
+
+Run `python tests/data/low_dose_network.py RESULTS` with the folder of results of the finished demo.
+The network was trained at 100 e/Å², where other images are hardest to recognize. The images are of
+the training condition: test structures of the demo, and iron and cadmium selenide in place of gold.
+"""
+
+import io
+import json
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.jobs import layout, trust
+from passband.learning.network_files import open_networks
+from passband.specimens import exit_waves
+
+ROOT = Path(__file__).resolve().parents[2]
+NETWORK = "gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0"
+#: Number of images of each material.
+NUMBERS = {"Au": 24, "Fe": 8, "CdSe": 8}
+
+
+def main() -> None:
+    """Write the archive."""
+    results = Path(sys.argv[1])
+    (network,) = open_networks(results, NETWORK)
+    study = trust.study_of(network)
+    cpu, gold = torch.device("cpu"), study.specimens["gold"]
+    acquisition = Acquisition.from_microscope(study.microscope, network.normalisation, cpu)
+    arrays = {}
+    for material, number in NUMBERS.items():
+        if material == "Au":
+            files = [str(results / file) for file in layout.shards(study, "gold", "test")]
+            names = study.study.seed, "gold", "test"
+            split = Split.load(files, names, study.microscope, cpu).first(number)
+        else:
+            shape = "wulff" if material == "Fe" else "sphere"
+            specimen = gold.model_copy(update={"material": material, "shape": shape})
+            waves = exit_waves.simulate(
+                material, specimen, study.microscope, study.study.seed, "test", range(number), "cpu"
+            )
+            waves.attrs |= {"specimen": material, "split": "test"}
+            split = Split.from_dataset(waves, study.study.seed, cpu)
+        counts = torch.cat(list(acquisition.counts(split, network.condition))).numpy()
+        arrays[material] = counts.astype(np.uint8)
+        arrays[f"{material}_mask"] = split.masks[:, 0].numpy() > 0.5
+        assert np.array_equal(arrays[material], counts)
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)
+    known = json.dumps(trust.open_trust([network], with_ctf=True).to_values()).encode()
+    contents = {
+        "weights.safetensors": network.path.read_bytes(),
+        "likeness.json": known,
+        "images.npz": packed.getvalue(),
+    }
+    target = ROOT / "tests/data/low_dose_network.tar.xz"
+    with tarfile.open(target, mode="w:xz", preset=9) as archive:
+        for name, content in contents.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    print(f"{target.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

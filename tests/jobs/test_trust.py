@@ -1,0 +1,89 @@
+"""What is known about images is opened from a study or a published folder, and kept."""
+
+import json
+import shutil
+
+import pytest
+from likeness_study import STUDY, write_study
+from low_dose import extract
+
+from passband import PassbandError
+from passband.jobs import trust
+from passband.learning.network_files import open_networks
+
+CELL = f"gold/compact-w4-d2/{STUDY.train_conditions[0].id}"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return write_study(tmp_path_factory.mktemp("results") / "tiny")
+
+
+def test_measurements_are_kept_until_the_weights_change(results, monkeypatch):
+    networks = open_networks(results, CELL)
+    first = trust.measured(networks)
+    (file,) = (results / "cache/likeness").rglob("*.json")
+    assert file.name == f"{STUDY.train_conditions[0].id}_0-1.json"
+
+    def refuse(*_):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(trust.StudyImages, "measure", refuse)
+    assert trust.measured(networks).places == first.places
+    file.write_text(file.read_text().replace('"key": "', '"key": "0'))
+    with pytest.raises(AssertionError, match="measured again"):
+        trust.measured(networks)
+
+
+def test_replicas_that_are_used_alone_have_their_own_measurements(results):
+    networks = open_networks(results, f"{CELL}/1")
+    found = trust.open_trust(networks)
+    assert found.networks == (f"{CELL}/1",)
+    assert "disagreement" not in found.calibrations["plain"].names
+
+
+def test_without_a_table_the_condition_is_not_used(results):
+    networks = open_networks(results, f"{CELL}/1")
+    assert set(trust.open_trust(networks, with_ctf=True).calibrations) == {"plain"}
+    with pytest.raises(PassbandError, match="no table of results"):
+        trust.expected_dice(networks, STUDY.train_conditions[1])
+
+
+def test_networks_are_grouped_by_training_condition(results):
+    other = f"gold/compact-w4-d2/{STUDY.train_conditions[1].id}"
+    networks = [*open_networks(results, f"{CELL}/1"), *open_networks(results, other)]
+    networks += open_networks(results, f"{CELL}/0")
+    found = [[network.id for network in group] for group in trust.by_condition(networks)]
+    assert found == [[f"{CELL}/0", f"{CELL}/1"], [f"{other}/0", f"{other}/1"]]
+
+
+def test_weights_that_are_not_in_a_study_are_not_assessed(results, tmp_path):
+    (path,) = (results / "networks" / CELL).glob("*.safetensors")
+    shutil.copy(path, tmp_path / "copy.safetensors")
+    with pytest.raises(PassbandError, match=r"copy\.safetensors is not in the results of a study"):
+        trust.open_trust(open_networks(tmp_path / "copy.safetensors"))
+
+
+def test_published_folder_has_everything(tmp_path):
+    folder = extract(tmp_path)
+    networks = open_networks(folder)
+    found = trust.open_trust(networks, with_ctf=True)
+    assert found.networks == (networks[0].id,)
+    assert set(found.calibrations) == {"plain", "ctf"}
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"networks": []}', "[1]"])
+def test_damaged_file_of_a_published_folder_is_reported(tmp_path, content):
+    folder = extract(tmp_path)
+    (folder / "likeness.json").write_text(content)
+    with pytest.raises(PassbandError, match=r"likeness\.json: is damaged"):
+        trust.open_trust(open_networks(folder))
+
+
+def test_file_of_another_network_is_refused(tmp_path):
+    folder = extract(tmp_path)
+    path = folder / "likeness.json"
+    content = json.loads(path.read_text()) | {"networks": ["gold/x/y/0"]}
+    path.write_text(json.dumps(content))
+    with pytest.raises(PassbandError, match="is of gold/x/y/0"):
+        trust.open_trust(open_networks(folder))
