@@ -136,7 +136,6 @@ def test_options_reach_the_segmentation(place, capsys):
         (["two.safetensors", "images", "--replicas", "7"], "--replicas = '7': must be numbers"),
         (["two.safetensors", "images", "--tile", "-3"], "--tile = -3: must be at least 1 pixel"),
         (["small", "images"], "give the id of a network, such as gold/"),
-        (["small", "images", "--network", "auto"], "--network = 'auto': a network is not"),
         (["images", "--network", "none"], "none: there is no such file or folder"),
         (
             ["small", "images", "--network", f"{CELL}/0", "--network", "published"],
