@@ -6,7 +6,9 @@ import shutil
 import numpy as np
 import pytest
 import tifffile
+from carbon_images import film_image
 from low_dose import extract, images
+from recommended import make_results, make_study
 from thresholds import CELL, image_of, mask_of_discs, save
 
 from passband import cli
@@ -89,6 +91,25 @@ def test_networks_are_named_in_several_ways(place, capsys, words, replicas):
     assert shown == [f"network {CELL}/{replica}, pixels of 0.3 Å" for replica in replicas]
 
 
+def test_network_is_chosen_for_the_condition_of_the_image(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    study = make_study()
+    results = make_results(study, tmp_path)
+    for condition in study.train_conditions:
+        save(results / f"networks/gold/compact-w8-d3/{condition.id}/r000.safetensors", {0: 0.5})
+    np.save("film.npy", film_image(defocus=400, cs=2e5, aperture=14))
+    pixel = ("--pixel-size-A", "0.4", "--cs-um", "20", "--underfocus")
+    asked = (*pixel, "--aperture-mrad", "14", "--dose-e-per-A2", "850")
+    status, out, err = run(capsys, "known", "film.npy", "--network", "auto", *asked)
+    assert (status, err) == (0, [])
+    assert out[0].startswith("film.npy: defocus ")
+    assert out[1].startswith("  recommended: gold/compact-w8-d3/df+00")
+    assert (tmp_path / "predictions/film_mask.ome.tif").exists()
+    status, _, err = run(capsys, "known", "film.npy", "--network", "auto", *pixel)
+    assert status == 1
+    assert err == ["--aperture-mrad and --dose-e-per-A2 are missing: film.npy does not state them"]
+
+
 def test_batch_goes_on_when_a_file_fails(place, capsys):
     (place / "images/1.npy").write_bytes(b"no array")
     np.save(place / "images/flat.npy", np.ones((64, 64)))
@@ -136,6 +157,9 @@ def test_options_reach_the_segmentation(place, capsys):
         (["two.safetensors", "images", "--replicas", "7"], "--replicas = '7': must be numbers"),
         (["two.safetensors", "images", "--tile", "-3"], "--tile = -3: must be at least 1 pixel"),
         (["small", "images"], "give the id of a network, such as gold/"),
+        (["small", "images", "--network", "auto", "--network", f"{CELL}/0"], "cannot be used"),
+        (["small", "images", "--network", "auto", "--replicas", "0"], "--network = 'auto': cannot"),
+        (["small", "--network", "auto"], "no image: give a study, then files or folders"),
         (["images", "--network", "none"], "none: there is no such file or folder"),
         (
             ["small", "images", "--network", f"{CELL}/0", "--network", "published"],

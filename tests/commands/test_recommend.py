@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from carbon_images import film_image
 from matplotlib.image import imread
 from recommended import make_results, make_study
 
 from passband import cli
 
+LIKE = ["--like=film.npy", "--pixel-size-A=0.4", "--cs-um=20"]
 HERE = ["--defocus-nm", "6", "--cs-um=20", "--aperture-mrad=14", "--dose-e-per-A2=850"]
 
 
@@ -62,6 +64,23 @@ def test_json_has_networks_and_inside(folder, capsys):
     assert len(json.loads(capsys.readouterr().out)["networks"]) == 2
 
 
+def test_networks_are_ranked_for_an_image(folder, capsys):
+    np.save("film.npy", film_image(defocus=400, cs=2e5, aperture=14))
+    known = ["known", *LIKE, "--underfocus", *HERE[3:]]
+    status, out, err = run(capsys, *known, "--json", "--top=2")
+    content = json.loads(out)
+    assert (status, err) == (0, "")
+    assert content["measured"]["defocus_nm"]["value"] == pytest.approx(40, abs=1.5)
+    (found,) = content["recommendations"]
+    assert found["sign"] == "underfocus"
+    low, high = found["asked"]["defocus_nm"]
+    assert low <= content["measured"]["defocus_nm"]["value"] <= high
+    assert len(found["networks"]) == 2
+    status, out, _ = run(capsys, *known, "--top=1")
+    assert out.startswith("film.npy: defocus ")
+    assert "underfocus, likelihood 1.00\n\ngold at " in out
+
+
 def test_the_figure_is_written(folder, capsys):
     status, _, err = run(capsys, "known", *HERE, "--figure", "map.png")
     assert (status, err) == (0, "map.png: expected Dice over defocus and dose\n")
@@ -81,6 +100,10 @@ def test_the_figure_is_written(folder, capsys):
         (["known", *HERE, "--figure=no/map.png"], "there is no folder no; create it first"),
         (["known", *HERE, "--check=9"], "--check = 9: cannot be used together with --defocus-nm"),
         (["known", "--check=0"], "--check = 0: must be between 1 and 10,000"),
+        (["known", *HERE, "--like=film.npy"], "--like = 'film.npy': cannot be used together with"),
+        (["known", *LIKE], "film.npy: no such file"),
+        (["known", *LIKE, "--energy-kev=200"], "--energy-kev = 200: the networks of the study"),
+        (["known", *LIKE, "--check=9"], "--check = 9: cannot be used together with --"),
         (["unknown", *HERE], "unknown: no study of this name"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Images of a random phase object, a stand-in for a thin amorphous film, with known rings."""
+"""Images of a random phase object, which is like a thin amorphous film, with known rings."""
 
 import numpy as np
 

@@ -121,3 +121,10 @@ def test_the_table_of_encoders_is_what_its_script_counts():
     assert known.endswith("as in the table")
     assert other.endswith("as in the table")
     assert new.endswith("in the table: None")  # an encoder that the table lacks
+
+
+@pytest.mark.slow
+def test_thon_rings_meets_its_goals_in_a_small_field():
+    found = rows("thon_rings.py")
+    goals = [verdict for _, goal, _, verdict in found if goal]
+    assert goals == ["met"] * 3

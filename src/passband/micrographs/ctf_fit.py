@@ -302,7 +302,7 @@ def _solutions(image: Image, settings: Settings, cs: float) -> list[Solution]:
         for sign in (1, -1)
         for k in [k for k in ctf_search.minima(search.deviance[row]) if defocus[k] * sign > 0][:3]
     ]
-    # Fewer sectors and few steps tell which starts are worth a fit of all cells.
+    # Fewer sectors and few steps show which starts are worth a fit of all cells.
     coarse = image.spectrum.merged(_COARSE_SECTORS)
     model = Smooth.of(coarse, image.low, image.high)
     tried = [ring_fit.fit([model], shared, start[None], steps=12) for start in best]
@@ -320,7 +320,11 @@ def _solutions(image: Image, settings: Settings, cs: float) -> list[Solution]:
     for sign in (1, -1):
         chosen += [f for f in tried if f.own[0, 0] * sign > 0 and f not in chosen][:1]
     model = Smooth.of(image.spectrum, image.low, limit)
-    return _ordered(model, [ring_fit.fit([model], shared, f.own) for f in chosen], 0, settings)
+    fits = [ring_fit.fit([model], shared, f.own) for f in chosen]
+    # Without Cs, the opposite lens has the same rings; with a small Cs, similar ones.
+    best = min(fits, key=lambda f: f.deviance)
+    fits.append(ring_fit.fit([model], shared, -best.own, best.coefficients))
+    return _ordered(model, fits, 0, settings)
 
 
 def _limit(fit: Fit, image: Image) -> float:

@@ -17,8 +17,8 @@ SECTORS = 12
 LARGEST_TILE = 1024
 #: Fraction of a tile's side over which its taper rises and falls.
 _TAPER = 0.25
-#: Coefficients above this multiple of their ring's mean power are left out: spots of a lattice. Of
-#: exponentially distributed powers, one in 150 is above it, and the mean of all rings falls by 4%.
+#: Coefficients above this multiple of their ring's mean power are left out: spots of a lattice. If
+#: powers are exponentially distributed, one in 150 is above it, and all means fall by 4%.
 _SPOT = 5.0
 #: A tile is used if at least this fraction of it is background.
 _LEAST_BACKGROUND = 0.05
