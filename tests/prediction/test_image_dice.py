@@ -77,6 +77,21 @@ def test_without_images_of_a_kind_the_interval_has_every_dice():
     assert high > 100
 
 
+def test_interval_of_unlike_images_is_that_of_the_hardest_kind():
+    scores, own, dice = made()
+    kinds = np.arange(len(dice)) % 5
+    harder = np.where(kinds == 4, np.clip(dice - 0.5, 0, 1), dice)
+    folds, outside = [kinds == k for k in range(5)], kinds >= 3
+    model = image_dice.fit(["confidence"], own, lambda included: scores, harder, folds, outside)
+    inside, unlike = (model.expected(0.9, {"confidence": 0.5}, which) for which in (False, True))
+    assert unlike.value == inside.value
+    assert unlike.low < inside.low - 0.2
+    only = image_dice.fit(
+        ["confidence"], own, lambda included: scores, harder, folds, kinds == 3
+    ).outside
+    assert model.outside[0] < only[0]
+
+
 def test_left_out_images_are_not_part_of_the_fit():
     scores, own, dice = made()
     fold = np.arange(len(dice)) < 40

@@ -71,7 +71,7 @@ class Calibration:
         b₀ and the bₖ.
     inside, outside : (float, float)
         Quantiles of the scaled errors, for images that are like those of the matrix, and for other
-        images.
+        images: the lowest and the highest quantile of all kinds of other images.
     """
 
     names: tuple[str, ...]
@@ -232,16 +232,18 @@ def fit(
     names, own, scores, dice, folds
         See :func:`left_out`. For the intervals, the images of each fold are left out in turn.
     is_outside : (n,) bool array
-        Whether an image is unlike those of the matrix.
+        Whether an image is unlike those of the matrix. Each fold has one kind of these images.
     """
     mean = left_out(names, own, scores, dice, folds)
     error = (dice - mean) / _deviation(mean)
-    ends = []
-    for which in (~is_outside, is_outside):
-        values = error[:, which]
-        ends.append(quantiles(values[np.isfinite(values)]))
+    inside = error[:, ~is_outside]
+    kinds = [row[is_outside & np.isfinite(row)] for row in error]
+    each = [quantiles(row) for row in kinds if len(row)] or [quantiles(np.zeros(0))]
+    # A new kind of image may be as hard as the hardest known kind.
+    outside = min(low for low, _ in each), max(high for _, high in each)
     design = _design(names, scores(np.ones(len(dice), bool)))
-    return Calibration(tuple(names), coefficients(own, design, dice), *ends)
+    fitted = coefficients(own, design, dice)
+    return Calibration(tuple(names), fitted, quantiles(inside[np.isfinite(inside)]), outside)
 
 
 def quantiles(errors: np.ndarray) -> tuple[float, float]:
