@@ -20,11 +20,13 @@ from passband.imaging.splits import Split
 from passband.jobs import layout
 from passband.jobs.locate import locate_study
 from passband.learning import network_files
-from passband.micrographs import outputs
+from passband.micrographs import outputs, preparation
 from passband.units import A_PER_NM
 
 #: The largest size of the network's file [bytes].
 MOST = 2_000_000
+#: Pixels along a side of the sample.
+SAMPLE_PX = 128
 
 
 def main(results: Path, index: int = 0) -> None:
@@ -44,10 +46,14 @@ def main(results: Path, index: int = 0) -> None:
     camera = Acquisition.from_microscope(study.microscope, network.normalisation, cpu)
     (counts,) = camera.counts(split, network.condition)
     title = f"simulated, {specimen} test {index}, {network.condition.id}"
-    pixel_nm = network.pixel_size_A / A_PER_NM
-    outputs.write_tiff(folder / "sample.ome.tif", [counts[0].numpy()], pixel_nm, title)
-    mask = (split.masks[0, 0].numpy() > 0.5).astype(np.uint8) * 255
-    Image.fromarray(mask).save(folder / "sample_mask.png", optimize=True)
+    # The counts are averaged already. So the sample is stored with pixels of about that size.
+    field_px, stored_px = study.microscope.field_px, SAMPLE_PX
+    stored_A = network.pixel_size_A * field_px / stored_px
+    image = preparation.resample(counts[0].numpy(), network.pixel_size_A, stored_A)
+    outputs.write_tiff(folder / "sample.ome.tif", [image], stored_A / A_PER_NM, title)
+    centres = ((np.arange(stored_px) + 0.5) * field_px / stored_px).astype(int)
+    mask = split.masks[0, 0].numpy()[np.ix_(centres, centres)] > 0.5
+    Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "sample_mask.png", optimize=True)
 
 
 if __name__ == "__main__":
