@@ -15,16 +15,22 @@ import torch
 from PIL import Image
 
 from passband import PassbandError
+from passband.config import Study
+from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import layout
 from passband.jobs.locate import locate_study
 from passband.learning import network_files
-from passband.micrographs import outputs
+from passband.micrographs import outputs, preparation
+from passband.reports import markdown
+from passband.storage import datasets
 from passband.units import A_PER_NM
 
 #: The largest size of the network's file [bytes].
 MOST = 2_000_000
+#: Pixels along a side of the sample.
+SAMPLE_PX = 128
 
 
 def main(results: Path, index: int = 0) -> None:
@@ -41,13 +47,49 @@ def main(results: Path, index: int = 0) -> None:
     names = (study.study.seed, specimen, "test")
     cpu = torch.device("cpu")
     split = Split.load(files, names, study.microscope, cpu).take(np.array([index]))
+    (shipped,) = network_files.open_networks("general")
+    (folder / "general.md").write_text(card(study, results, shipped), encoding="utf-8")
     camera = Acquisition.from_microscope(study.microscope, network.normalisation, cpu)
     (counts,) = camera.counts(split, network.condition)
     title = f"simulated, {specimen} test {index}, {network.condition.id}"
-    pixel_nm = network.pixel_size_A / A_PER_NM
-    outputs.write_tiff(folder / "sample.ome.tif", [counts[0].numpy()], pixel_nm, title)
-    mask = (split.masks[0, 0].numpy() > 0.5).astype(np.uint8) * 255
-    Image.fromarray(mask).save(folder / "sample_mask.png", optimize=True)
+    # The counts are averaged already. So the sample is stored with pixels of about that size.
+    field_px, stored_px = study.microscope.field_px, SAMPLE_PX
+    stored_A = network.pixel_size_A * field_px / stored_px
+    image = preparation.resample(counts[0].numpy(), network.pixel_size_A, stored_A)
+    outputs.write_tiff(folder / "sample.ome.tif", [image], stored_A / A_PER_NM, title)
+    centres = ((np.arange(stored_px) + 0.5) * field_px / stored_px).astype(int)
+    mask = split.masks[0, 0].numpy()[np.ix_(centres, centres)] > 0.5
+    Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "sample_mask.png", optimize=True)
+
+
+def card(study: Study, results: Path, network: network_files.Network) -> str:
+    """Return the network's card: what it was trained on, and its Dice on simulated images."""
+    with datasets.open_checked(results / "table.zarr", datasets.TABLE) as table:
+        dice = table.dice.load().squeeze()
+    axes = study.test_grid.defocus_nm or study.grid.defocus_nm
+    doses = study.test_grid.dose_e_per_A2 or study.grid.dose_e_per_A2
+    tested = {Condition.parse(str(id)): float(dice.sel(test=id)) for id in table.test.values}
+    rows = []
+    for defocus in axes:
+        at = {c.dose_e_per_A2: d for c, d in tested.items() if c.defocus_nm == defocus}
+        rows.append([f"{defocus:g} nm", *(f"{at[dose]:.3f}" for dose in doses)])
+    head = ["defocus", *(f"{dose:g} e/Å²" for dose in doses)]
+    return "\n".join(
+        [
+            "# The network `general`",
+            "",
+            f"`{network.metadata.architecture}` of the study `{study.study.name}`, trained on",
+            f"{study.study.structures.train} simulated structures and on no real image. docs/real",
+            "has its results on real images. Licence: GPL-3.0-or-later.",
+            "",
+            network.limits,
+            "",
+            f"Mean Dice of {study.study.structures.test} simulated test structures:",
+            "",
+            markdown.table(head, rows),
+            "",
+        ]
+    )
 
 
 if __name__ == "__main__":

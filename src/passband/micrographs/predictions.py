@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +140,9 @@ def predict_file(
     PassbandError
         If the file, its mask or its pixel size is wrong, or does not fit the networks.
     """
+    if settings.filter_noise is None and _is_of_study(path):
+        # The counts have the noise of their study, also if their pixels are small.
+        settings = replace(settings, filter_noise=False)
     true = None if truth is None else _read_mask(_mask_of(path, truth))
     micrograph = readers.read(path, pixel_size_A)
     size, notes = micrograph.pixel_size_A, list(micrograph.notes)
@@ -191,7 +194,8 @@ def predict_file(
             if filtered
             else "  noise not filtered: the image counts as averaged over its pixels"
         )
-    if size > LARGER_PIXEL * first.pixel_size_A and not settings.adapt:
+    finest = max(first.pixel_size_A, first.microscope.detector.noise.stored_pixel_A)
+    if size > LARGER_PIXEL * finest and not settings.adapt:
         notes.append(
             "the image lacks the finest detail of the training images, since its pixels are "
             "larger; compare with --adapt"
@@ -263,14 +267,18 @@ def _mask_of(path: Path, truth: Path) -> Path:
     raise PassbandError(f"{path}: there is no mask {path.name} in {truth}")
 
 
-def _read_mask(path: Path) -> np.ndarray:
-    """Return a mask, (frames, height, width) bool. A study's store of images has its own masks."""
-    kind = None
+def _is_of_study(path: Path) -> bool:
+    """Return whether a file is a study's store of simulated images."""
     if suffix(path) == ".zarr":
         with contextlib.suppress(OSError, ValueError, KeyError, AttributeError):
             text = (path / "zarr.json").read_text(encoding="utf-8")
-            kind = json.loads(text)["attributes"].get("kind")
-    if kind == datasets.IMAGES:
+            return json.loads(text)["attributes"].get("kind") == datasets.IMAGES
+    return False
+
+
+def _read_mask(path: Path) -> np.ndarray:
+    """Return a mask, (frames, height, width) bool. A study's store of images has its own masks."""
+    if _is_of_study(path):
         return datasets.read(path, datasets.IMAGES, ["mask"])["mask"].values > 0
     return readers.read_mask(path)
 
