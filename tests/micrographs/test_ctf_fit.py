@@ -1,16 +1,13 @@
 """The lens of images."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from carbon_images import ENERGY_EV, PIXEL_A, film_image
+from real_data import real
 
 from passband import PassbandError
 from passband.micrographs import ctf_fit, readers
 from passband.micrographs.ctf_fit import Settings, measure, prepare
-
-REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "micrographs"
 
 
 def lens_of(image, settings):
@@ -70,11 +67,10 @@ def test_an_image_with_too_few_frequencies_is_refused():
 
 @pytest.mark.slow
 def test_real_micrographs_have_the_defocus_of_their_visible_minima():
-    if not REAL.is_dir():
-        pytest.skip("needs shared/data")
+    images = real("micrographs", "images")
     settings = Settings(200e3, 1.04e7)
     for name, stated in (("test_1", 1530), ("train_0", 2000)):
-        image = readers.read(REAL / "images" / f"{name}.png", 0.564).images[0]
+        image = readers.read(images / f"{name}.png", 0.564).images[0]
         found = measure([prepare(image, 0.564, settings)], settings)[0]
         assert found.defocus_A()[0] == pytest.approx(stated, rel=0.03)
         assert found.likelihoods[1] > 0.99

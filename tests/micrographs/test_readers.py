@@ -1,6 +1,7 @@
 """Images are read from files of every format. A pixel size is never guessed."""
 
 import contextlib
+import gc
 import shutil
 import sys
 from pathlib import Path
@@ -12,21 +13,19 @@ import xarray as xr
 import zarr
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from real_data import FOLDER, real
 
 from passband import PassbandError
 from passband.micrographs.readers import find, read, read_mask
 from passband.storage import datasets
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "formats"
 IMAGE = np.random.default_rng(0).poisson(50, (48, 64)).astype(np.uint16)
 FLOATS = IMAGE.astype(np.float32)
 
 
-def real(name: str) -> Path:
+def microscope_file(name: str) -> Path:
     pytest.importorskip("rsciio")
-    if not (SHARED / name).is_file():
-        pytest.skip("the files of microscopes are not here")
-    return SHARED / name
+    return real("formats", name)
 
 
 def refused(path: Path, pixel_size_A: float | None = 0.25) -> str:
@@ -250,7 +249,7 @@ def test_mrc(tmp_path):
     ],
 )
 def test_files_of_microscopes(name, shape, size_A):
-    micrograph = read(real(name))
+    micrograph = read(microscope_file(name))
     assert micrograph.images.shape == shape
     assert micrograph.images.dtype == np.float32
     assert micrograph.pixel_size_A == pytest.approx(size_A, rel=1e-5)
@@ -268,20 +267,20 @@ def test_files_of_microscopes(name, shape, size_A):
     ],
 )
 def test_files_of_microscopes_that_are_refused(name, message):
-    assert message in refused(real(name), None)
+    assert message in refused(microscope_file(name), None)
 
 
 def test_files_of_microscopes_with_a_pixel_size_from_the_user():
-    micrograph = read(real("ncem_Camera_Ceta_Imaging_Micro.emd"), 0.25)
+    micrograph = read(microscope_file("ncem_Camera_Ceta_Imaging_Micro.emd"), 0.25)
     assert micrograph.images.shape == (1, 512, 512)
     assert micrograph.notes == (
         "pixel size 0.25 Å from --pixel-size-A is used; the file states 31.39 Å",
     )
-    assert read(real("soot_ExampleImage.tif"), 0.25).images.shape == (1, 512, 512)
+    assert read(microscope_file("soot_ExampleImage.tif"), 0.25).images.shape == (1, 512, 512)
 
 
 def test_an_emi_file_without_its_ser_file(tmp_path):
-    shutil.copy(real("ncem_16_STOimage.emi"), tmp_path / "a.emi")
+    shutil.copy(microscope_file("ncem_16_STOimage.emi"), tmp_path / "a.emi")
     assert refused(tmp_path / "a.emi") == "a.emi: the images are in a_1.ser, which is missing"
 
 
@@ -370,13 +369,14 @@ def samples(folder: Path) -> list[Path]:
     shutil.make_archive(str(folder / "z.zarr"), "zip", folder / "z.zarr")
     mrc(folder / "a.mrc", cell=(16, 12))
     rosetta(folder / "a.emd", "emd", FLOATS)
-    if SHARED.is_dir():
+    if (formats := FOLDER / "formats").is_dir():
         for name in ("rsciio_test_STEM_image.dm3", "rsciio_fei_example_tem_stack.emd"):
-            shutil.copyfile(SHARED / name, folder / name)
-        (folder / "b_1.ser").write_bytes((SHARED / "ncem_16_STOimage_1.ser").read_bytes())
+            shutil.copyfile(formats / name, folder / name)
+        (folder / "b_1.ser").write_bytes((formats / "ncem_16_STOimage_1.ser").read_bytes())
     return [path for path in sorted(folder.iterdir()) if path.is_file()]
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 def test_damaged_files_give_one_line_and_nothing_is_printed(tmp_path, capfd, caplog):
     pytest.importorskip("rsciio")
     random = np.random.default_rng(1)
@@ -392,6 +392,7 @@ def test_damaged_files_give_one_line_and_nothing_is_printed(tmp_path, capfd, cap
             path.write_bytes(changed.tobytes())
             with contextlib.suppress(PassbandError):  # such a file may still be whole
                 read(path, 0.25)
+    gc.collect()  # RosettaSciIO leaves some damaged files open
     assert capfd.readouterr() == ("", "")
     assert caplog.records == []
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from real_data import real
 
 from passband.cli import main
 from passband.learning import network_files
@@ -13,7 +14,6 @@ from passband.micrographs import readers
 from passband.micrographs.segmentation import Settings, segment
 
 SAMPLE = network_files.SHIPPED / "sample.ome.tif"
-DATA = Path(__file__).parents[2] / "shared" / "data" / "hrtem"
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +43,13 @@ def test_a_sample_is_segmented_from_the_command_line(tmp_path, capsys):
     assert 2 * both / (mask.sum() + true.sum()) > 0.85
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="needs the real images")
 def test_real_images_are_segmented_better_than_by_any_threshold(network):
     """The best setting of 32 thresholds has a mean Dice of 0.64 on these patches."""
-    values = []
-    for path in sorted((DATA / "images").glob("*.png")):
+    values, folder = [], real("hrtem")
+    for path in sorted((folder / "images").glob("*.png")):
         (image,), (true,) = (
             readers.read(path, 0.776).images,
-            readers.read_mask(DATA / "masks" / path.name),
+            readers.read_mask(folder / "masks" / path.name),
         )
         mask = segment(image, 0.776, [network], Settings()).mask
         if true.mean() > 0.01:

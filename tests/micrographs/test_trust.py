@@ -1,11 +1,11 @@
 """Which images are flagged, and the expected Dice, for a trained network."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from low_dose import extract, images
+from real_data import real
 
 from passband.learning.network_files import open_networks
 from passband.micrographs import readers, trust
@@ -13,7 +13,6 @@ from passband.micrographs.segmentation import segment
 from passband.micrographs.trust import Assessment, Assessor, Own, Trust
 from passband.prediction.recommendation import Dice
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 PIXEL_A = 0.3
 
 
@@ -35,13 +34,6 @@ def assess(trained, image, pixel_A=PIXEL_A, **options) -> tuple[Assessment, np.n
 
 def dice(mask, true) -> float:
     return 2 * np.count_nonzero(mask & true) / (np.count_nonzero(mask) + np.count_nonzero(true))
-
-
-def data(*names: str) -> Path:
-    path = DATA.joinpath(*names)
-    if not path.exists():
-        pytest.skip("the shared data are not here")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +60,7 @@ def test_expected_dice_is_near_dice_in_distribution(in_distribution):
 
 @pytest.mark.parametrize("name", ["au10nm_1", "au2p2nm_0", "au2p2nm_3", "au5nm_0", "au5nm_2"])
 def test_real_images_are_flagged_and_expected_dice_is_low(trained, name):
-    path = data("hrtem", "images", f"{name}.png")
+    path = real("hrtem", "images", f"{name}.png")
     image = readers.read(path, 0.776).images[0]
     found, mask = assess(trained, image, 0.776)
     true = readers.read_mask(path.parents[1] / "masks" / path.name)[0]
@@ -88,7 +80,7 @@ def test_photograph_is_flagged(trained):
 
 @pytest.mark.parametrize("pixel_A", [0.2, 0.3, 0.5])
 def test_soot_is_flagged(trained, pixel_A):
-    image = readers.read(data("formats", "soot_ExampleImage.tif"), pixel_A).images[0]
+    image = readers.read(real("formats", "soot_ExampleImage.tif"), pixel_A).images[0]
     assert assess(trained, image, pixel_A)[0].is_flagged
 
 
@@ -96,7 +88,7 @@ def test_soot_is_flagged(trained, pixel_A):
 def test_stem_image_is_flagged(trained, pixel_A):
     # The pixels of the file, 2.5 Å, are too large for this network: `predict` refuses the file.
     pytest.importorskip("rsciio")
-    image = readers.read(data("formats", "rsciio_test_STEM_image.dm3"), pixel_A).images[0]
+    image = readers.read(real("formats", "rsciio_test_STEM_image.dm3"), pixel_A).images[0]
     assert assess(trained, image, pixel_A)[0].is_flagged
 
 
