@@ -239,7 +239,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one small field, in seconds")
     parser.add_argument("--verbose", action="store_true", help="print a record of each image")
     parser.add_argument("--waves", type=Path, default=Path("results/thon_rings"))
-    parser.add_argument("--contrast", type=float, help="amplitude contrast (default: 0.1 ± 0.05)")
+    parser.add_argument("--contrast", type=float, help="amplitude contrast (default: 0.1 ± 0.06)")
     parser.add_argument("--real", type=Path, help="folder of real micrographs with a manifest")
     parser.add_argument("--cs-um", type=float, help="the Cs of the real micrographs")
     parser.add_argument("--figure", type=Path, help="draw the rings of one image, and end")

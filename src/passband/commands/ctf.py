@@ -82,7 +82,7 @@ def add_lens(command: argparse.ArgumentParser) -> None:
         "--amplitude-contrast",
         type=float,
         metavar="W",
-        help="amplitude contrast of the background (default: 0.1 ± 0.05)",
+        help="amplitude contrast of the background (default: 0.1 ± 0.06)",
     )
 
 
