@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from ase import Atoms
 from harness import Table
+from scipy.ndimage import gaussian_filter
 
 from passband import seeds
 from passband.config import Diameter, Specimen
@@ -164,6 +165,26 @@ def simulated(options: argparse.Namespace) -> list[dict]:
     return records
 
 
+def without_rings(number: int, px: int, table: Table) -> None:
+    """Print how often images without rings are said to have rings, and the largest gains.
+
+    Images take turns: white noise, noise that a detector blurred, noise with a smooth spectrum.
+    """
+    settings = Settings(ENERGY_EV, 0.0)
+    gains = []
+    for k in range(number):
+        rng = seeds.generator("no rings", k)
+        noise = rng.poisson((3, 30, 300)[k // 3 % 3], (px, px)).astype(np.float32)
+        if k % 3:
+            noise = gaussian_filter(noise.astype(float), (0.5, 1.2)[k % 3 - 1])
+        (found,) = ctf_fit.measure([ctf_fit.prepare(noise, PIXEL_A, settings)], settings)
+        gains.append(found.gain)
+    wrong = 100 * float(np.mean(np.array(gains) > ctf_fit.VISIBLE))
+    table.row(f"{number} images of noise: with rings [%]", 1, wrong)
+    table.row("gain of noise, mean", None, float(np.mean(gains)))
+    table.row("gain of noise, largest", None, float(np.max(gains)))
+
+
 def judged(found: ctf_fit.Measurement, defocus: float) -> dict:
     """Return the measured defocus of the true sign, and whether it is right."""
     sign = 1 if defocus > 0 else -1
@@ -218,10 +239,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one small field, in seconds")
     parser.add_argument("--verbose", action="store_true", help="print a record of each image")
     parser.add_argument("--waves", type=Path, default=Path("results/thon_rings"))
-    parser.add_argument("--contrast", type=float, help="amplitude contrast (default: 0.1 ± 0.05)")
+    parser.add_argument("--contrast", type=float, help="amplitude contrast (default: 0.1 ± 0.06)")
     parser.add_argument("--real", type=Path, help="folder of real micrographs with a manifest")
     parser.add_argument("--cs-um", type=float, help="the Cs of the real micrographs")
     parser.add_argument("--figure", type=Path, help="draw the rings of one image, and end")
+    parser.add_argument("--noise", type=int, default=0, help="number of images of noise")
     options = parser.parse_args()
     if options.figure:
         draw(options)
@@ -234,6 +256,9 @@ def main() -> None:
         near = np.mean([abs(r["ratio"] - 1) <= 0.03 for r in records])
         table.row("real micrographs within 3% of the manifest [%]", None, 100 * near)
         table.row("common Cs [µm]", None, records[0]["cs_um"])
+        return
+    if options.noise:
+        without_rings(options.noise, PX // 2, table)
         return
     records = simulated(options)
     visible = [r for r in records if r["visible"]]

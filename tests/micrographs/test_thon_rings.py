@@ -14,7 +14,7 @@ def noise(shape=(128, 128), seed=0):
 
 
 def test_white_noise_has_its_variance_at_every_frequency():
-    found = spectrum(noise(), 0.5, WHOLE, 1e3)
+    found = spectrum(noise(), 0.5, WHOLE, 60)
     assert np.average(found.power, weights=found.number) == pytest.approx(4, rel=0.06)
     scatter = np.sqrt(found.number) * (found.power / 4 - 1)
     assert 0.6 < scatter.std() < 1.3
@@ -23,11 +23,11 @@ def test_white_noise_has_its_variance_at_every_frequency():
 def test_a_tone_is_in_the_cell_of_its_frequency_and_azimuth():
     x = np.arange(128)
     wave = 0.3 * np.cos(2 * np.pi * (20 * x[:, None] + 20 * x) / 128)
-    found = spectrum(noise() / 20 + wave, 0.5, WHOLE, 1e3)
+    found = spectrum(noise() / 20 + wave, 0.5, WHOLE, 60)
     spots = thon_rings._SPOT
     thon_rings._SPOT = np.inf
     try:
-        with_spots = spectrum(noise() / 20 + wave, 0.5, WHOLE, 1e3)
+        with_spots = spectrum(noise() / 20 + wave, 0.5, WHOLE, 60)
     finally:
         thon_rings._SPOT = spots
     k = with_spots.power.argmax()
@@ -60,8 +60,8 @@ def test_merged_cells_keep_the_total():
 def test_tiles_of_a_wide_image_are_averaged(monkeypatch):
     monkeypatch.setattr(thon_rings, "LARGEST_TILE", 64)
     wide = noise((128, 192))
-    found = spectrum(wide, 0.5, np.ones(wide.shape), 1e3)
+    found = spectrum(wide, 0.5, np.ones(wide.shape), 30)
     assert found.step == 1 / 32
     assert np.average(found.power, weights=found.number) == pytest.approx(4, rel=0.06)
-    one = spectrum(wide[:64, :64], 0.5, np.ones((64, 64)), 1e3)
+    one = spectrum(wide[:64, :64], 0.5, np.ones((64, 64)), 30)
     assert 2 < found.number.sum() / one.number.sum() < 7

@@ -82,7 +82,7 @@ def add_lens(command: argparse.ArgumentParser) -> None:
         "--amplitude-contrast",
         type=float,
         metavar="W",
-        help="amplitude contrast of the background (default: 0.1 ± 0.05)",
+        help="amplitude contrast of the background (default: 0.1 ± 0.06)",
     )
 
 
@@ -103,6 +103,8 @@ def run(options: argparse.Namespace) -> int:
     PassbandError
         If an option is wrong or missing, or if a file cannot be used.
     """
+    from threadpoolctl import threadpool_limits
+
     from passband.micrographs import lens, pixel_size, readers
 
     if options.figure is not None:
@@ -115,7 +117,8 @@ def run(options: argparse.Namespace) -> int:
     known = known_lens(options, options.cs_um, options.aperture_mrad)
     known.check()
     paths = readers.find(options.files)
-    found = lens.measure(paths, options.pixel_size_A, known)
+    with threadpool_limits(1):  # the matrices are small, and threads would wait for each other
+        found = lens.measure(paths, options.pixel_size_A, known)
     if options.json:
         dicts = [each.as_dict() for each in found]
         content = dicts[0] if len(dicts) == 1 else {"images": dicts}

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from passband import PassbandError
 from passband.config import Study
 from passband.grid import AXES
@@ -73,7 +75,8 @@ def measure(
             f"--energy-kev = {known.energy_keV:g}: the networks of the study "
             f"{study.study.name} are for {of_study:g} keV"
         )
-    found = lenses.measure(paths, pixel_size_A, known, 1, of_study)
+    with threadpool_limits(1):  # the matrices are small, and threads would wait for each other
+        found = lenses.measure(paths, pixel_size_A, known, 1, of_study)
     for each in found:
         check_pixel(each, study)
     return found

@@ -21,7 +21,7 @@ _STRIDE = 10.0
 _ASTIGMATISM_A, _ASTIGMATISM_FRACTION = 200.0, 0.1
 #: Amplitude contrast that is assumed if the user gives none, and its standard deviation, which is
 #: part of the intervals. The value is the usual one for carbon films in programs such as CTFFIND.
-CONTRAST, CONTRAST_STD = 0.1, 0.05
+CONTRAST, CONTRAST_STD = 0.1, 0.06
 #: A band of neighbouring rings, for the correlation of residuals.
 _BAND = 4
 
