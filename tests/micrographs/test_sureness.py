@@ -34,7 +34,7 @@ def test_agreement_is_the_soft_dice_of_pairs():
 def test_sureness_of_replicas_is_that_of_their_mean():
     p, q = np.full((4, 4), 0.9), np.full((4, 4), 0.3)
     q[:, 2:] = p[:, 2:] = 0.0
-    found = sureness.sureness([p, q])
+    found = sureness.sureness([p, q], 4)
     assert found["area"] == 0.5
     assert found["confidence"] == pytest.approx(2 * 0.6 / 1.6)
     assert found["agreement"] == pytest.approx(2 * 0.27 / (0.81 + 0.09))
@@ -62,3 +62,24 @@ def test_symmetry_is_one_for_a_symmetric_network_and_low_for_other_answers():
     half = np.concatenate([left, np.ones_like(left)])
     assert sureness.ratio(*sureness.symmetry(half)) == pytest.approx(2 / 3)
     assert sureness.ratio(0.0, 0.0) == 1
+
+
+def test_empty_background_of_a_wide_image_does_not_lower_the_confidence():
+    rng = np.random.default_rng(0)
+    small = np.full((64, 64), 0.05) + rng.uniform(0, 0.02, (64, 64))
+    small[20:44, 20:44] = 0.9
+    wide = np.full((256, 320), 0.06)
+    wide[100:164, 100:164] = small
+    assert sureness.windowed_dice(small, 64) == pytest.approx(sureness.soft_dice(small))
+    assert sureness.windowed_dice(small, 100) == pytest.approx(sureness.soft_dice(small))
+    assert sureness.soft_dice(wide) < 0.6 * sureness.soft_dice(small)
+    assert sureness.windowed_dice(wide, 64) > 0.85 * sureness.soft_dice(small)
+    assert sureness.windowed_dice(np.zeros((70, 70)), 64) == 0
+
+
+def test_windows_of_a_wide_image_cover_it():
+    wide = np.zeros((150, 97))
+    for row, column in ((0, 0), (149, 96), (0, 96), (149, 0), (75, 50)):
+        single = wide.copy()
+        single[row, column] = 1
+        assert sureness.windowed_dice(single, 32) == pytest.approx(1)

@@ -224,7 +224,7 @@ class StudyImages:
         described, number = self._described(networks, counts, inputs)
         structures = np.repeat(np.arange(len(counts)), number)
         reference = Reference.of(self.side, described, structures)
-        raw, found = _predicted(networks, *val[1:])
+        raw, found = _predicted(networks, *val[1:], self.side)
         area = float(masks.mean((1, 2)).max())
         own = Own(
             float(found.mean()),
@@ -236,7 +236,7 @@ class StudyImages:
         places, parts = [], []
         for place in progress(self._places(specimen, condition)):
             images = self._test_images(*place)
-            raw, found = _predicted(networks, *images[1:])
+            raw, found = _predicted(networks, *images[1:], self.side)
             described, number = self._described(networks, *images[:2])
             for name, distances in reference.distances(described).items():
                 raw[name] = np.array(
@@ -324,14 +324,14 @@ def _fitted(
 
 
 def _predicted(
-    networks: Sequence[Network], inputs: np.ndarray, masks: np.ndarray
+    networks: Sequence[Network], inputs: np.ndarray, masks: np.ndarray, side: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return the scores of :data:`RAW` that are no distances, and Dice."""
     modules = [network.module for network in networks]
     found = []
     for image, mask in zip(inputs, masks, strict=True):
         every = probabilities(modules, image[None])
-        raw = sureness(every[0, :, 0])
+        raw = sureness(every[0, :, 0], side)
         raw["symmetry"] = float(ratio(*symmetry(every))[0])
         predicted = every[0, :, 0].mean(0) > 0.5
         hits, both = np.count_nonzero(predicted & mask), (predicted.sum(), mask.sum())

@@ -102,8 +102,53 @@ def ratio(products: np.ndarray | float, squares: np.ndarray | float) -> np.ndarr
     return np.where(np.asarray(squares) > 1e-9, products / np.maximum(squares, 1e-9), 1.0)
 
 
-def sureness(probabilities: Sequence[np.ndarray]) -> dict[str, float]:
-    """Return `confidence`, `agreement` and `area` of an image from the networks' probabilities."""
+def windowed_dice(probability: np.ndarray, side: int) -> float:
+    """Return the mean of :func:`soft_dice` over windows of a wide image, from 0 to 1.
+
+    In a wide image with few particles, the small probabilities of the background would add up. So
+    the soft Dice is computed in windows as large as a training image. They overlap by half or more,
+    and their weights are the squared numbers of predicted pixels, so that windows with whole
+    particles count most.
+
+    Parameters
+    ----------
+    probability : (height, width) float array
+        The probability.
+    side : int
+        Side of a training image [pixels]. An image that is not wider is one window.
+    """
+    predicted = probability > 0.5
+    tall, wide = (min(side, n) for n in probability.shape)
+    rows, columns = (
+        np.linspace(0, n - size, -(-2 * (n - size) // size) + 1).astype(int)
+        for n, size in zip(probability.shape, (tall, wide), strict=True)
+    )
+
+    def sums(values: np.ndarray) -> np.ndarray:
+        total = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
+        total[1:, 1:] = values.cumsum(0, dtype=np.float64).cumsum(1)
+        (top, bottom), (left, right) = (rows, rows + tall), (columns, columns + wide)
+        corners = [total[np.ix_(i, j)] for i in (bottom, top) for j in (right, left)]
+        return corners[0] - corners[1] - corners[2] + corners[3]
+
+    hits, both, number = map(sums, (probability * predicted, probability, predicted))
+    if not number.any():
+        return 0.0
+    dice = 2 * hits / np.maximum(both + number, 1e-12)
+    weight = number**2
+    return float((weight * dice).sum() / weight.sum())
+
+
+def sureness(probabilities: Sequence[np.ndarray], side: int) -> dict[str, float]:
+    """Return `confidence`, `agreement` and `area` of an image from the networks' probabilities.
+
+    Parameters
+    ----------
+    probabilities : sequence of (height, width) float array
+        The probability of each network.
+    side : int
+        See :func:`windowed_dice`, which is the confidence.
+    """
     if len(probabilities) == 1:
         mean, agreement = probabilities[0], 1.0
     else:
@@ -111,4 +156,4 @@ def sureness(probabilities: Sequence[np.ndarray]) -> dict[str, float]:
         mean = stacked.mean(0)
         agreement = agreement_of(mean, stacked.std(0, ddof=1), len(probabilities))
     area = np.count_nonzero(mean > 0.5) / mean.size
-    return {"confidence": soft_dice(mean), "agreement": agreement, "area": area}
+    return {"confidence": windowed_dice(mean, side), "agreement": agreement, "area": area}

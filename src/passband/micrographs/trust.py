@@ -255,10 +255,11 @@ class Assessor:
         self._windows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._probabilities: dict[str, np.ndarray] = {}
         self._fields: dict[str, float] = {}
+        self._steps: dict[str, int] = {}
 
     def begin(self) -> None:
         """Forget an image whose segmentation has failed."""
-        for kept in (self._windows, self._probabilities, self._fields):
+        for kept in (self._windows, self._probabilities, self._fields, self._steps):
             kept.clear()
 
     def watch(
@@ -287,6 +288,7 @@ class Assessor:
         # Sums over the pixels of a wide image hardly change if rows and columns are left out.
         step = max(1, math.ceil((probability.size / MOST_PIXELS) ** 0.5))
         self._probabilities[network.id] = probability[::step, ::step].copy()
+        self._steps[trust.networks[0]] = step
 
     def finish(self) -> Assessment:
         """Return the assessment of the image that all networks have segmented."""
@@ -297,6 +299,7 @@ class Assessor:
                 trust.reference,
                 *self._windows.pop(trust.networks[0]),
                 [self._probabilities.pop(id) for id in trust.networks],
+                self._steps.pop(trust.networks[0]),
             )
             raw["field"] = self._fields.pop(trust.networks[0])
             expected = [self._ctf[id] for id in trust.networks if id in self._ctf]
@@ -311,6 +314,7 @@ def raw_scores(
     parts: np.ndarray,
     inputs: np.ndarray,
     probabilities: Sequence[np.ndarray],
+    step: int = 1,
 ) -> dict[str, float]:
     """Return the scores of one image, which :func:`relative_scores` compares with the training.
 
@@ -324,12 +328,14 @@ def raw_scores(
         Windows of the image with the networks' pixels, and the networks' inputs there.
     probabilities : sequence of (height, width) float32 array
         The probability of each network, for the whole image.
+    step : int
+        Only each so-many-th row and column of the probabilities is there.
     """
     modules = [network.module for network in networks]
     distances = reference.distances(likeness.describe(modules, parts, inputs))
     products, squares = symmetry(mirrored(modules, inputs))
     return {
         **{name: likeness.of_windows(each) for name, each in distances.items()},
-        **sureness(probabilities),
+        **sureness(probabilities, max(1, reference.side // step)),
         "symmetry": float(ratio(products.sum(), squares.sum())),
     }
