@@ -57,3 +57,15 @@ def test_coarser_knots_have_fewer_parameters():
     fine, coarse = Smooth.of(spectrum, 0.06, 0.6, True), Smooth.of(spectrum, 0.06, 0.6, True, 2)
     assert len(coarse.start) < len(fine.start)
     assert len(Smooth.of(spectrum, 0.06, 0.6).start) == len(fine.start) + 4
+
+
+def test_a_ring_of_a_lattice_is_not_mistaken_for_rings_of_a_lens():
+    def peak(q):
+        return np.exp(-(((q - 0.42) / 0.02) ** 2) / 2)
+
+    crystal = Smooth.of(cells(peak), 0.06, 0.6, True)
+    rates = np.arange(20, 80, 1.0)
+    deviance, _ = crystal.fit(np.stack([rings(crystal.spectrum.q, rate) for rate in rates]))
+    assert crystal.lattice() < deviance.min()
+    film = Smooth.of(cells(rings), 0.06, 0.6, True)
+    assert film.lattice() > film.fit(rings(film.spectrum.q)[None])[0][0] + 20

@@ -271,7 +271,8 @@ def measure(
     results = []
     for image, solutions in zip(images, found, strict=True):
         gain = solutions[0].gain
-        kept = [s for s in solutions if s.gain > VISIBLE / 2] if gain > VISIBLE else []
+        is_visible = gain > VISIBLE and _over_lattice(solutions[0].fit) > VISIBLE / 2
+        kept = [s for s in solutions if s.gain > VISIBLE / 2] if is_visible else []
         results.append(Measurement(image, kept, gain, cs, cs_std, _likelihoods(kept)))
     return results
 
@@ -407,6 +408,11 @@ def _with_cs(
             for s in again[k]
         ]
     return cs, cs_std, again
+
+
+def _over_lattice(fit: Fit) -> float:
+    """Return the gain of a fit relative to a ring of a lattice, in units of the dispersion."""
+    return (fit.models[0].lattice() - float(fit.deviances[0])) / fit.dispersions[0]
 
 
 def _likelihoods(solutions: Sequence[Solution]) -> dict[int, float]:

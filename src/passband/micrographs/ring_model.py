@@ -24,6 +24,8 @@ _KNOTS_N, _KNOTS_E = 0.07, 0.09
 _BEND_N, _BEND_E = 0.4, 0.6
 #: Standard deviation of the coefficients by which N and E depend on the azimuth.
 _UNROUND = 0.5
+#: Standard deviations of the ring of a lattice [1/Å].
+_LATTICE_WIDTHS = 0.02, 0.04
 #: Largest change of a coefficient in one step of the fit.
 _STRIDE = 2.0
 
@@ -142,6 +144,20 @@ class Smooth:
             deviance = np.where(better, new_deviance, deviance)
             damping = np.where(better, damping / 5, damping * 10)
         return deviance, c
+
+    def lattice(self) -> float:
+        """Return the lowest deviance with one ring of a lattice instead of the lens's rings.
+
+        Many small crystals of random orientation have a ring of spots in the spectrum. It is
+        narrow, and there is only one, or one is far stronger than the others.
+        """
+        q = self.spectrum.q
+        peaks = [
+            np.exp(-(((q - centre) / width) ** 2) / 2)
+            for width in _LATTICE_WIDTHS
+            for centre in np.arange(q.min() + width, q.max(), width)
+        ]
+        return min(float(self.fit(peak[None])[0][0]) for peak in peaks)
 
 
 def _splines(q: np.ndarray, low: float, high: float, step: float) -> np.ndarray:
