@@ -2,10 +2,12 @@
 
     python docs/ship.py results/real-general
 
+The network's training images are measured for the expected Dice of an image, which takes minutes.
 The sample is a simulated image of a test structure, under the network's training condition. The
 line about where the network holds is in `general.txt` beside the network, and is written by hand.
 """
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -19,7 +21,7 @@ from passband.config import Study
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs import layout
+from passband.jobs import layout, trust
 from passband.jobs.locate import locate_study
 from passband.learning import network_files
 from passband.micrographs import outputs, preparation
@@ -48,6 +50,8 @@ def main(results: Path, index: int = 0) -> None:
     cpu = torch.device("cpu")
     split = Split.load(files, names, study.microscope, cpu).take(np.array([index]))
     (shipped,) = network_files.open_networks("general")
+    known = trust.open_trust([network]).to_values()
+    trust.trust_file(shipped).write_text(json.dumps(known), encoding="utf-8")
     (folder / "general.md").write_text(card(study, results, shipped), encoding="utf-8")
     camera = Acquisition.from_microscope(study.microscope, network.normalisation, cpu)
     (counts,) = camera.counts(split, network.condition)

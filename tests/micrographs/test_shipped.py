@@ -10,7 +10,7 @@ from real_data import real
 
 from passband.cli import main
 from passband.learning import network_files
-from passband.micrographs import readers
+from passband.micrographs import readers, trust
 from passband.micrographs.segmentation import Settings, segment
 
 SAMPLE = network_files.SHIPPED / "sample.ome.tif"
@@ -36,6 +36,8 @@ def test_a_sample_is_segmented_from_the_command_line(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "gold" in printed
     assert "noise not filtered" in printed
+    assert "expected Dice 0." in printed
+    assert trust.WARNING not in printed
     mask = np.asarray(Image.open(tmp_path / "sample_mask.ome.tif")) > 0
     true = np.asarray(Image.open(SAMPLE.with_name("sample_mask.png"))) > 0
     assert mask.shape == true.shape
