@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.ctf import add_lens, add_pixel_size, known_lens
+from passband.commands.ctf import add_lens, add_pixel_size
+from passband.commands.image_trust import Assessors
+from passband.commands.network_choice import is_auto, named, recommended
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -174,14 +176,14 @@ def run(options: argparse.Namespace) -> int:
         precision=options.precision,
     )
     settings.check([])
-    networks, files = ([], options.words[1:]) if _is_auto(options) else _open(options)
+    networks, files = ([], options.words[1:]) if is_auto(options) else named(options)
     settings.check(networks)
     if options.truth is not None and not options.truth.is_dir():
         raise PassbandError(f"--truth = {str(options.truth)!r}: there is no such folder")
     paths = readers.find(files)
     _check_out(options.out, paths)
     names = predictions.output_names(paths)
-    chosen = _chosen(options, paths) if _is_auto(options) else dict.fromkeys(paths, networks)
+    chosen = recommended(options, paths) if is_auto(options) else dict.fromkeys(paths, networks)
     networks = [network for own in chosen.values() for network in own]
     settings.check(networks)
     for network in {n.id: n for n in networks}.values():
@@ -192,7 +194,7 @@ def run(options: argparse.Namespace) -> int:
     if all(len(own) == 1 for own in chosen.values()):
         print("one network: there is no map of the disagreement between networks")
 
-    assessors = _Assessors(options)
+    assessors = Assessors(options)
     for own in chosen.values():  # before the first image, since this may take seconds
         assessors.of(own)
 
@@ -239,179 +241,6 @@ def run(options: argparse.Namespace) -> int:
     if options.truth is not None:
         print("\n".join(predictions.truth_lines(done)))
     return 1 if failures else 0
-
-
-def _is_auto(options: argparse.Namespace) -> bool:
-    """Return whether the network is chosen for each image.
-
-    Raises
-    ------
-    PassbandError
-        If other networks are named too, or if there is no study and image.
-    """
-    if "auto" not in options.network:
-        return False
-    if len(options.network) > 1 or options.replicas is not None:
-        raise PassbandError(
-            "--network = 'auto': cannot be used together with other networks or --replicas"
-        )
-    if len(options.words) < 2:
-        raise PassbandError("no image: give a study, then files or folders")
-    return True
-
-
-def _chosen(options: argparse.Namespace, paths: list[Path]) -> dict[Path, list]:
-    """Return the network that the study recommends for each image, and print why.
-
-    Raises
-    ------
-    PassbandError
-        If the condition of an image cannot be measured, or if no network fits it.
-    """
-    from passband.jobs import like
-    from passband.jobs.locate import open_study
-    from passband.jobs.recommendation import TestedNetworks
-    from passband.learning.network_files import open_networks
-
-    study, results = open_study(Path(options.words[0]), print)
-    tested = TestedNetworks.open(study, results, options.specimen)
-    known = known_lens(options, options.cs_um, options.aperture_mrad)
-    measured = like.measure(paths, options.pixel_size_A, known, study)
-    given = {
-        name: None if (value := getattr(options, name)) is None else f"{value:.10g}"
-        for name in ("aperture_mrad", "dose_e_per_A2")
-    }
-    chosen = {}
-    for path, lens in zip(paths, measured, strict=True):
-        id, expected = like.best(like.recommend(tested, lens, given))
-        print(lens.line())
-        print(f"  recommended: {id}, expected Dice {expected:.3f}")
-        chosen[path] = open_networks(results, id)
-    return chosen
-
-
-def _condition(options: argparse.Namespace):
-    """Return the condition of the images, or None if the defocus is not given.
-
-    Raises
-    ------
-    PassbandError
-        If only a part of the condition is given, or a value is not allowed.
-    """
-    from passband.grid import AXES, Condition
-
-    values = {name: getattr(options, name) for name in AXES}
-    if values["defocus_nm"] is None:
-        return None
-    for name, axis in AXES.items():
-        option = "--" + name.replace("_", "-")
-        if values[name] is None:
-            raise PassbandError(
-                f"{option} is missing: the expected Dice by the transfer function needs all of "
-                "defocus, Cs, aperture and dose"
-            )
-        if not axis.minimum <= values[name] <= axis.maximum:
-            raise PassbandError(
-                f"{option} = {values[name]:g}: must be between {axis.minimum} and {axis.maximum} "
-                f"{axis.unit}"
-            )
-    return Condition(**values)
-
-
-class _Assessors:
-    """Opens what assesses the images of networks, once for the same networks."""
-
-    def __init__(self, options: argparse.Namespace):
-        self._options, self._condition = options, _condition(options)
-        self._known: dict[tuple, object] = {}
-
-    def of(self, networks: list):
-        """Return the Assessor of networks, or None after a line with the reason."""
-        key = tuple((network.path, network.replica) for network in networks)
-        if key not in self._known:
-            self._known[key] = self._open(networks) if self._options.likeness else None
-        return self._known[key]
-
-    def _open(self, networks: list):
-        from tqdm import tqdm
-
-        from passband.jobs import trust
-        from passband.micrographs.trust import Assessor
-
-        def progress(items: Iterable) -> Iterable:
-            return tqdm(list(items), "images of the study", leave=False, disable=None)
-
-        condition, adapt = self._condition, self._options.adapt
-        if self._options.normalise == "local":
-            print("likeness to the training images: not assessed with --normalise local")
-            return None
-        try:
-            groups = trust.by_condition(networks)
-            trusts = [trust.open_trust(group, progress, condition is not None) for group in groups]
-        except PassbandError as error:
-            print(f"likeness to the training images: not assessed, since {error}")
-            return None
-        ctf: dict[str, float] = {}
-        if condition is not None:
-            try:
-                ctf = trust.expected_dice(networks, condition)
-            except PassbandError as error:
-                print(f"expected Dice: the condition is not used, since {error}")
-        if adapt:
-            print("expected Dice: not known with --adapt; images are compared with the training")
-        return Assessor(trusts, networks, ctf, adapt)
-
-
-def _open(options: argparse.Namespace) -> tuple[list, list[str]]:
-    """Return the networks, and the files and folders that the user gave.
-
-    Raises
-    ------
-    PassbandError
-        If there is no such network, or no file.
-    """
-    from passband.jobs.locate import locate_results
-    from passband.learning import network_files
-    from passband.learning.network_files import open_networks
-
-    nouns, words = options.network, list(options.words)
-    ids = [noun for noun in nouns if network_files.is_id(noun) and not Path(noun).exists()]
-    if ids and len(ids) < len(nouns):
-        (path, *_) = (noun for noun in nouns if noun not in ids)
-        raise PassbandError(
-            f"--network = {path!r}: is not an id, and --network = {ids[0]!r} is an id; give "
-            "either ids or paths"
-        )
-    if nouns and not ids:
-        found = [network for noun in nouns for network in open_networks(noun)]
-    else:
-        source = Path(words.pop(0))
-        # A name such as `pilot` is a study, whether or not there is a folder of the same name.
-        is_network = source.is_file() and source.suffix not in (".yaml", ".yml")
-        if not is_network and not (source / network_files.PUBLISHED).is_file():
-            source = source if source.suffix == ".safetensors" else locate_results(source)
-        found = [network for id in ids or [None] for network in open_networks(source, id)]
-    if not words:
-        raise PassbandError("no image: give files or folders after the network")
-    found = list({(network.path, network.replica): network for network in found}.values())
-    return _replicas(found, options.replicas), words
-
-
-def _replicas(networks: list, wanted: str | None) -> list:
-    """Return the networks with the replica numbers in the option `--replicas`."""
-    if wanted is None:
-        return networks
-    known = sorted({network.replica for network in networks})
-    try:
-        numbers = {int(word) for word in wanted.split(",")}
-    except ValueError:
-        numbers = set()
-    if not numbers or not numbers <= set(known):
-        raise PassbandError(
-            f"--replicas = {wanted!r}: must be numbers separated by commas, out of "
-            f"{','.join(map(str, known))}"
-        )
-    return [network for network in networks if network.replica in numbers]
 
 
 def _check_out(out: Path, paths: list[Path]) -> None:

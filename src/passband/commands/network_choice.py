@@ -1,0 +1,108 @@
+"""The networks that ``passband predict`` uses: named by the user, or recommended for each image."""
+
+import argparse
+from pathlib import Path
+
+from passband import PassbandError
+from passband.commands.ctf import known_lens
+
+
+def is_auto(options: argparse.Namespace) -> bool:
+    """Return whether the network is chosen for each image.
+
+    Raises
+    ------
+    PassbandError
+        If other networks are named too, or if there is no study and image.
+    """
+    if "auto" not in options.network:
+        return False
+    if len(options.network) > 1 or options.replicas is not None:
+        raise PassbandError(
+            "--network = 'auto': cannot be used together with other networks or --replicas"
+        )
+    if len(options.words) < 2:
+        raise PassbandError("no image: give a study, then files or folders")
+    return True
+
+
+def recommended(options: argparse.Namespace, paths: list[Path]) -> dict[Path, list]:
+    """Return the network that the study recommends for each image, and print why.
+
+    Raises
+    ------
+    PassbandError
+        If the condition of an image cannot be measured, or if no network fits it.
+    """
+    from passband.jobs import like
+    from passband.jobs.locate import open_study
+    from passband.jobs.recommendation import TestedNetworks
+    from passband.learning.network_files import open_networks
+
+    study, results = open_study(Path(options.words[0]), print)
+    tested = TestedNetworks.open(study, results, options.specimen)
+    known = known_lens(options, options.cs_um, options.aperture_mrad)
+    measured = like.measure(paths, options.pixel_size_A, known, study)
+    given = {
+        name: None if (value := getattr(options, name)) is None else f"{value:.10g}"
+        for name in ("aperture_mrad", "dose_e_per_A2")
+    }
+    chosen = {}
+    for path, lens in zip(paths, measured, strict=True):
+        id, expected = like.best(like.recommend(tested, lens, given))
+        print(lens.line())
+        print(f"  recommended: {id}, expected Dice {expected:.3f}")
+        chosen[path] = open_networks(results, id)
+    return chosen
+
+
+def named(options: argparse.Namespace) -> tuple[list, list[str]]:
+    """Return the networks, and the files and folders that the user gave.
+
+    Raises
+    ------
+    PassbandError
+        If there is no such network, or no file.
+    """
+    from passband.jobs.locate import locate_results
+    from passband.learning import network_files
+    from passband.learning.network_files import open_networks
+
+    nouns, words = options.network, list(options.words)
+    ids = [noun for noun in nouns if network_files.is_id(noun) and not Path(noun).exists()]
+    if ids and len(ids) < len(nouns):
+        (path, *_) = (noun for noun in nouns if noun not in ids)
+        raise PassbandError(
+            f"--network = {path!r}: is not an id, and --network = {ids[0]!r} is an id; give "
+            "either ids or paths"
+        )
+    if nouns and not ids:
+        found = [network for noun in nouns for network in open_networks(noun)]
+    else:
+        source = Path(words.pop(0))
+        # A name such as `pilot` is a study, whether or not there is a folder of the same name.
+        is_network = source.is_file() and source.suffix not in (".yaml", ".yml")
+        if not is_network and not (source / network_files.PUBLISHED).is_file():
+            source = source if source.suffix == ".safetensors" else locate_results(source)
+        found = [network for id in ids or [None] for network in open_networks(source, id)]
+    if not words:
+        raise PassbandError("no image: give files or folders after the network")
+    found = list({(network.path, network.replica): network for network in found}.values())
+    return _replicas(found, options.replicas), words
+
+
+def _replicas(networks: list, wanted: str | None) -> list:
+    """Return the networks with the replica numbers in the option `--replicas`."""
+    if wanted is None:
+        return networks
+    known = sorted({network.replica for network in networks})
+    try:
+        numbers = {int(word) for word in wanted.split(",")}
+    except ValueError:
+        numbers = set()
+    if not numbers or not numbers <= set(known):
+        raise PassbandError(
+            f"--replicas = {wanted!r}: must be numbers separated by commas, out of "
+            f"{','.join(map(str, known))}"
+        )
+    return [network for network in networks if network.replica in numbers]
