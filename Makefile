@@ -55,6 +55,13 @@ pilot: $(INSTALLED) ## Run the studies pilot and specimens (hours), and write do
 	  results/specimens/figures/structure.png
 	python docs/pilot.py
 
+real: $(INSTALLED) ## Train networks for real images, and segment the images in DATA=folder
+	@[ -d "$(DATA)/images" ] || \
+	  { echo "DATA = '$(DATA)': must be a folder with the folders images and masks" >&2; exit 1; }
+	snakemake --cores $(CORES) --configfile studies/real-general.yaml
+	snakemake --cores $(CORES) --configfile studies/real.yaml
+	python docs/real.py "$(DATA)"
+
 ##@ Develop
 
 .PHONY: test test-long quick lint format docs bench

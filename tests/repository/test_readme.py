@@ -92,10 +92,11 @@ def test_every_relative_link_leads_to_a_file(page):
 def test_every_make_command_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     # In code, or in the comment about the source of the numbers; not the verb "make".
-    code = blocks("") + re.findall(r"`([^`\n]+)`", README) + re.findall(r"<!--.*?-->", README)
+    code = blocks("", text) + re.findall(r"`([^`\n]+)`", text) + re.findall(r"<!--.*?-->", text)
     named = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(code)))
-    assert {"demo", "test"} <= named
+    assert {"demo", "test", "real"} <= named
     assert named <= targets
 
 
