@@ -40,7 +40,8 @@ SOURCE = {
 #: The rule: the network of this study, at the threshold ½, with the default preparation.
 GENERAL = "real-general"
 MARKS = "<!-- results begin -->", "<!-- results end -->"
-TRUE, PREDICTED = (60, 220, 60), (255, 70, 70)
+#: Yellow and light blue, which people with any colour vision can distinguish on grey.
+TRUE, PREDICTED = (240, 228, 66), (86, 180, 233)
 
 
 @dataclass(frozen=True)
