@@ -95,7 +95,7 @@ def write(folder, name):
         (["none", *PIXEL, *LENS], "none.npy: no such file or folder"),
         (["flat", *PIXEL, *LENS], "the image has the value 3 in every pixel"),
         (["nan", *PIXEL, *LENS], "has 256 of 65536 pixels that are NaN"),
-        (["blank", *PIXEL, *LENS], "of the image has one value or is dark"),
+        (["blank", *PIXEL, *LENS], "of the image has one value or is dark, or is beside"),
         (["small", *PIXEL, *LENS], "the spectrum has too few frequencies for rings"),
     ],
 )

@@ -107,7 +107,18 @@ def test_network_is_chosen_for_the_condition_of_the_image(tmp_path, monkeypatch,
     assert (tmp_path / "predictions/film_mask.ome.tif").exists()
     status, _, err = run(capsys, "known", "film.npy", "--network", "auto", *pixel)
     assert status == 1
-    assert err == ["--aperture-mrad and --dose-e-per-A2 are missing: film.npy does not state them"]
+    assert err == [
+        "1 of 1 files failed:",
+        "--aperture-mrad and --dose-e-per-A2 are missing: film.npy does not state them",
+    ]
+    # Each image is measured alone, so an image without rings does not stop the others.
+    np.save("a_noise.npy", np.random.default_rng(0).poisson(100.0, (256, 256)))
+    files = "a_noise.npy", "film.npy"
+    status, out, err = run(capsys, "known", *files, "--network", "auto", *asked)
+    assert status == 1
+    assert err[0] == "1 of 2 files failed:"
+    assert err[1].startswith("a_noise.npy: no rings")
+    assert any(line.startswith("film.npy: ") and "particle" in line for line in out)
 
 
 def test_batch_goes_on_when_a_file_fails(place, capsys):
@@ -160,6 +171,15 @@ def test_options_reach_the_segmentation(place, capsys):
         (["small", "images", "--network", "auto", "--network", f"{CELL}/0"], "cannot be used"),
         (["small", "images", "--network", "auto", "--replicas", "0"], "--network = 'auto': cannot"),
         (["small", "--network", "auto"], "no image: give a study, then files or folders"),
+        (["small", "images", "--network", "auto", "--defocus-nm", "5"], "--defocus-nm = 5: cannot"),
+        (["published", "images", "--energy-kev", "80"], "--energy-kev = 80: has an effect only"),
+        (["published", "images", "--overfocus"], "--overfocus: has an effect only together with"),
+        (["published", "images", "--specimen", "x"], "--specimen = 'x': has an effect only"),
+        (["published", "images", "--cs-um", "3"], "--cs-um = 3: has an effect only together with"),
+        (
+            ["published", "images", "--filter-noise"],
+            "--filter-noise: has no effect, since",
+        ),
         (["images", "--network", "none"], "none: there is no such file or folder"),
         (
             ["small", "images", "--network", f"{CELL}/0", "--network", "published"],

@@ -99,6 +99,11 @@ def test_the_figure_is_written(folder, capsys):
         (["known", *HERE, "--figure=map.jpeg"], "--figure = 'map.jpeg': must end in .png"),
         (["known", *HERE, "--figure=no/map.png"], "there is no folder no; create it first"),
         (["known", *HERE, "--check=9"], "--check = 9: cannot be used together with --defocus-nm"),
+        (
+            ["known", *HERE, "--energy-kev=80"],
+            "--energy-kev = 80: has an effect only together",
+        ),
+        (["known", *HERE, "--pixel-size-A=2"], "--pixel-size-A = 2: has an effect only together"),
         (["known", "--check=0"], "--check = 0: must be between 1 and 10,000"),
         (["known", *HERE, "--like=film.npy"], "--like = 'film.npy': cannot be used together with"),
         (["known", *LIKE], "film.npy: no such file"),

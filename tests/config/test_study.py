@@ -452,6 +452,8 @@ BAD = [
     ("microscope.detector.noise.table", [[0, 3]], "= [0.0, 3.0]: must be a pair of a spatial "),
     ("microscope.detector.noise.table", [[1, 1]], "= [1.0, 1.0]: the first pair must be [0, 1]"),
     ("microscope.detector.noise.width_A", 0, "must be a number above 0 and at most 20"),
+    ("microscope.detector.noise.width_A", 3, "noise.form = 'white': must be 'binned' or 'hann'"),
+    ("microscope.detector.noise.stored_pixel_A", 15, "= 15: must be at most 2.4 Å, a sixteenth"),
     ("microscope.detector.noise.stored_pixel_A", -1, "must be a number between 0 and 20"),
     ("training.crop_px", 20, "must be 0, or a multiple of 8 between 16 and microscope.field_px"),
     ("training.crop_px", 136, "must be 0, or a multiple of 8 between 16 and microscope.field_px"),

@@ -36,6 +36,15 @@ def test_a_beam_stop_is_left_out():
     assert "beam stop" in notes[0]
 
 
+def test_a_large_patch_of_one_value_is_left_out_without_the_rest():
+    """A black corner, as in an aligned image, covers 10% of the image."""
+    cornered = NOISE.copy()
+    cornered[:80, :80] = 0
+    excluded, _ = background.artificial(cornered)
+    assert excluded[:80, :80].all()
+    assert excluded.mean() < 0.25
+
+
 def test_an_image_of_mostly_one_value_is_refused():
     half = NOISE.copy()
     half[:200] = 0

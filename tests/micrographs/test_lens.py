@@ -39,24 +39,44 @@ def test_frames_of_a_stack_are_images(tmp_path):
     known = Known(energy_keV=300, cs_um=0, sign=1)
     both = lens.measure([path], None, known)
     assert [each.name for each in both] == ["a.zarr frame 0", "a.zarr frame 1"]
-    assert len(lens.measure([path], None, known, most_frames=1)) == 1
+    (first,) = lens.measure([path], None, known, most_frames=1)
+    assert first.notes == ("measured in 1 of 2 frames",)
 
 
-def test_files_of_different_energies_are_refused(tmp_path):
-    image = film_image(px=160)
-    first = write(
-        tmp_path,
-        "a.zarr",
-        image,
-        condition="df+0060.00_cs+0000.000_ap030.00_ds002000.00",
-        energy_kev=300.0,
-    )
-    second = write(
-        tmp_path,
-        "b.zarr",
-        image,
-        condition="df+0060.00_cs+0000.000_ap030.00_ds002000.00",
-        energy_kev=200.0,
-    )
-    with pytest.raises(PassbandError, match=r"b\.zarr: states 200 keV, and .*one beam energy"):
-        lens.measure([first, second], None, Known())
+@pytest.mark.parametrize(
+    ("cs", "energy", "message"),
+    [
+        ("0000.000", 200.0, r"b\.zarr: states 200 keV, and .*one beam energy"),
+        ("1200.000", 300.0, r"b\.zarr: states a Cs of 1200 µm, and .*a Cs of 0 µm; .*give --cs-um"),
+    ],
+)
+def test_files_of_different_lenses_are_refused(tmp_path, cs, energy, message):
+    files = [
+        write(
+            tmp_path,
+            f"{name}.zarr",
+            film_image(px=160),
+            condition=f"df+0060.00_cs+{cs}_ap030.00_ds002000.00",
+            energy_kev=energy,
+        )
+        for name, cs, energy in (("a", "0000.000", 300.0), ("b", cs, energy))
+    ]
+    with pytest.raises(PassbandError, match=message):
+        lens.measure(files, None, Known())
+
+
+def test_every_file_has_its_own_aperture(tmp_path):
+    files = [
+        write(
+            tmp_path,
+            f"{aperture}.zarr",
+            film_image(px=160, seed=k, defocus=600, dose=2000),
+            condition=f"df+0060.00_cs+0000.000_ap0{aperture}.00_ds002000.00",
+            energy_kev=300.0,
+        )
+        for k, aperture in enumerate((30, 14))
+    ]
+    found = lens.measure(files, None, Known(sign=1))
+    assert [each.settings.aperture_mrad for each in found] == [30, 14]
+    limits = [each.measurement.image.high for each in found]
+    assert limits[1] < 0.014 / 0.0197 < limits[0]

@@ -95,6 +95,27 @@ def known_lens(
     return Known(options.energy_kev, cs_um, aperture_mrad, options.amplitude_contrast, options.sign)
 
 
+def check_unused(options: argparse.Namespace, needs: str, *names: str) -> None:
+    """Raise PassbandError if an option about an image's rings is given and has no effect.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        The options of the command.
+    needs : str
+        The option without which the options of the lens have no effect.
+    *names : str
+        Further options with a number.
+    """
+    signs = {1: "--underfocus", -1: "--overfocus"}
+    given = [signs[options.sign]] if options.sign else []
+    for name in ("energy_kev", "amplitude_contrast", *names):
+        if (value := getattr(options, name)) is not None:
+            given.append(f"--{name.replace('_', '-')} = {value:g}")
+    if given:
+        raise PassbandError(f"{given[0]}: has an effect only together with {needs}")
+
+
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.ctf import known_lens
+from passband.commands.ctf import check_unused, known_lens
 
 
 def is_auto(options: argparse.Namespace) -> bool:
@@ -21,18 +21,43 @@ def is_auto(options: argparse.Namespace) -> bool:
         raise PassbandError(
             "--network = 'auto': cannot be used together with other networks or --replicas"
         )
+    if options.defocus_nm is not None:
+        raise PassbandError(
+            f"--defocus-nm = {options.defocus_nm:g}: cannot be used together with --network auto, "
+            "which measures the defocus"
+        )
     if len(options.words) < 2:
         raise PassbandError("no image: give a study, then files or folders")
     return True
 
 
-def recommended(options: argparse.Namespace, paths: list[Path]) -> dict[Path, list]:
+def check_named(options: argparse.Namespace) -> None:
+    """Raise PassbandError if an option is given that has no effect on a network with a name."""
+    check_unused(options, "--network auto")
+    if options.specimen is not None:
+        raise PassbandError(
+            f"--specimen = {options.specimen!r}: has an effect only together with --network auto"
+        )
+    for name in ("cs_um", "aperture_mrad"):
+        if (value := getattr(options, name)) is not None and options.defocus_nm is None:
+            raise PassbandError(
+                f"--{name.replace('_', '-')} = {value:g}: has an effect only together with "
+                "--defocus-nm or --network auto"
+            )
+
+
+def recommended(
+    options: argparse.Namespace, paths: list[Path]
+) -> tuple[dict[Path, list], dict[Path, str]]:
     """Return the network that the study recommends for each image, and print why.
+
+    Each image is measured alone. The second result has a line for each image whose condition
+    cannot be measured, or that no network fits.
 
     Raises
     ------
     PassbandError
-        If the condition of an image cannot be measured, or if no network fits it.
+        If the study has no results, or an option is wrong.
     """
     from passband.jobs import like
     from passband.jobs.locate import open_study
@@ -42,18 +67,23 @@ def recommended(options: argparse.Namespace, paths: list[Path]) -> dict[Path, li
     study, results = open_study(Path(options.words[0]), print)
     tested = TestedNetworks.open(study, results, options.specimen)
     known = known_lens(options, options.cs_um, options.aperture_mrad)
-    measured = like.measure(paths, options.pixel_size_A, known, study)
+    known.check()
     given = {
         name: None if (value := getattr(options, name)) is None else f"{value:.10g}"
         for name in ("aperture_mrad", "dose_e_per_A2")
     }
-    chosen = {}
-    for path, lens in zip(paths, measured, strict=True):
-        id, expected = like.best(like.recommend(tested, lens, given))
-        print(lens.line())
+    chosen, failed = {}, {}
+    for path in paths:
+        try:
+            (lens,) = like.measure([path], options.pixel_size_A, known, study)
+            id, expected = like.best(like.recommend(tested, lens, given))
+            chosen[path] = open_networks(results, id)
+        except (PassbandError, OSError) as error:
+            failed[path] = str(error)
+            continue
+        print("\n".join([lens.line(), *(f"  {note}" for note in lens.notes)]))
         print(f"  recommended: {id}, expected Dice {expected:.3f}")
-        chosen[path] = open_networks(results, id)
-    return chosen
+    return chosen, failed
 
 
 def named(options: argparse.Namespace) -> tuple[list, list[str]]:

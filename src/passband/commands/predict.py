@@ -8,7 +8,7 @@ from pathlib import Path
 from passband import PassbandError
 from passband.commands.ctf import add_lens, add_pixel_size
 from passband.commands.image_trust import Assessors
-from passband.commands.network_choice import is_auto, named, recommended
+from passband.commands.network_choice import check_named, is_auto, named, recommended
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -176,22 +176,34 @@ def run(options: argparse.Namespace) -> int:
         precision=options.precision,
     )
     settings.check([])
-    networks, files = ([], options.words[1:]) if is_auto(options) else named(options)
+    if is_auto(options):
+        networks, files = [], options.words[1:]
+    else:
+        check_named(options)
+        networks, files = named(options)
     settings.check(networks)
     if options.truth is not None and not options.truth.is_dir():
         raise PassbandError(f"--truth = {str(options.truth)!r}: there is no such folder")
     paths = readers.find(files)
     _check_out(options.out, paths)
     names = predictions.output_names(paths)
-    chosen = recommended(options, paths) if is_auto(options) else dict.fromkeys(paths, networks)
+    chosen, failed = dict.fromkeys(paths, networks), {}
+    if is_auto(options):
+        chosen, failed = recommended(options, paths)
     networks = [network for own in chosen.values() for network in own]
     settings.check(networks)
+    white = all(network.microscope.detector.noise.is_white for network in networks)
+    if options.filter_noise and networks and white:
+        raise PassbandError(
+            "--filter-noise: has no effect, since the noise of the training images is white"
+        )
     for network in {n.id: n for n in networks}.values():
         print(f"network {network.id}, pixels of {network.pixel_size_A:g} Å")
         if network.limits:
             print(f"  {network.limits}")
-    print(f"preparation: {_preparation(networks, options)}")
-    if all(len(own) == 1 for own in chosen.values()):
+    if networks:
+        print(f"preparation: {_preparation(networks, options)}")
+    if networks and all(len(own) == 1 for own in chosen.values()):
         print("one network: there is no map of the disagreement between networks")
 
     assessors = Assessors(options)
@@ -204,6 +216,10 @@ def run(options: argparse.Namespace) -> int:
     failures, done = [], []
     with tqdm(total=len(paths), unit="file", disable=None) as bar:
         for path, name in zip(paths, names, strict=True):
+            if path in failed:
+                failures.append(failed[path])
+                bar.update()
+                continue
             try:
                 result = predictions.predict_file(
                     path,

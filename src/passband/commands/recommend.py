@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from passband import PassbandError
 from passband.commands.arguments import add_study, check_folder, report_remark
-from passband.commands.ctf import add_lens, add_pixel_size, known_lens
+from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_lens
 from passband.grid import AXES
 from passband.jobs.locate import open_study
 
@@ -87,6 +87,10 @@ def run(options: argparse.Namespace) -> int:
         raise PassbandError(
             f"--like = {str(options.like)!r}: cannot be used together with --defocus-nm"
         )
+    if not options.like:
+        check_unused(options, "--like", "pixel_size_A")
+    elif options.like.is_dir() and options.like.suffix != ".zarr":
+        raise PassbandError(f"--like = {str(options.like)!r}: is a folder; give one image")
     if options.top is not None and options.top < 1:
         raise PassbandError(f"--top = {options.top}: must be 1 or more")
     if options.figure is not None:
@@ -184,6 +188,7 @@ def _check(options: argparse.Namespace) -> int:
         given += [f"--{name}"] if getattr(options, name) is not None else []
     if given:
         raise PassbandError(f"--check = {options.check}: cannot be used together with {given[0]}")
+    check_unused(options, "--like", "pixel_size_A")
     if not 1 <= options.check <= _MOST:
         raise PassbandError(f"--check = {options.check}: must be between 1 and {_MOST:,}")
     from passband.jobs.recommendation import is_published  # xarray takes seconds to import

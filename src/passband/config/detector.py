@@ -96,6 +96,10 @@ class DetectorNoise(Block):
             raise ValueError("table = []: must have pairs such as [[0, 1], [0.6, 0.4]]")
         if self.form != "table" and self.table:
             raise ValueError(f"form = {self.form!r}: must be 'table', since there is a table")
+        if self.form not in ("binned", "hann") and self.width_A != 1:
+            raise ValueError(
+                f"form = {self.form!r}: must be 'binned' or 'hann', since there is a width_A"
+            )
         return self
 
 

@@ -303,6 +303,16 @@ class Microscope(Block):
         return self.identity(without=(*_NOT_IN_TRANSFER, "spread", "vibration_A", "detector"))
 
     @model_validator(mode="after")
+    def _stored_pixels_show_the_field(self) -> Self:
+        stored, field_A = self.detector.noise.stored_pixel_A, self.field_px * self.pixel_size_A
+        if stored > field_A / 16:
+            raise ValueError(
+                f"microscope.detector.noise.stored_pixel_A = {stored:g}: must be at most "
+                f"{field_A / 16:.4g} Å, a sixteenth of the field"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _fine_enough(self) -> Self:
         given, image = self.multislice_pixel_A, self.wave_sampling.pixel_A
         if given != "auto" and given > image:

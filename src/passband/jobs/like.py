@@ -121,7 +121,7 @@ def asked(lens: Lens, given: Mapping[str, str | None]) -> list[tuple[int, Asked]
         If the image has no rings, or if aperture or dose are neither given nor in the file.
     """
     if not lens.signs:
-        raise PassbandError(f"{lens.name}: {lenses.NO_RINGS}; give it yourself")
+        raise PassbandError(f"{lens.name}: {lenses.NO_RINGS}; give it to recommend, without --like")
     values = {name: given.get(name) for name in ("aperture_mrad", "dose_e_per_A2")}
     missing = []
     for name in values:

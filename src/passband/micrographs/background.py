@@ -20,6 +20,8 @@ _MOST, _LEAST = 0.7, 0.003
 _MARGIN_A, _RISE_A = 3.0, 2.0
 #: Side of the square of equal values that is called artificial, such as a scale bar [pixels].
 _FLAT_PX = 7
+#: A region of equal values that is thicker than this is no scale bar, and has no letters [pixels].
+_THICKEST_BAR_PX = 40
 #: A region below this fraction of the median brightness is called a beam stop, if it covers at
 #: least this fraction of the image.
 _DARK, _DARK_AREA = 0.3, 0.005
@@ -54,7 +56,8 @@ def artificial(image: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         # Letters beside a scale bar are too thin for a square, so the surroundings are left out.
         for rows, columns in ndimage.find_objects(labels):
             height, width = rows.stop - rows.start, columns.stop - columns.start
-            reach = 2 * min(height, width) + 8
+            thickness = min(height, width)
+            reach = 2 * thickness + 8 if thickness <= _THICKEST_BAR_PX else 8
             flat[
                 max(0, rows.start - reach) : rows.stop + reach,
                 max(0, columns.start - reach) : columns.stop + reach,
@@ -75,8 +78,8 @@ def artificial(image: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         flat = flat | dark
     if flat.mean() > 0.75:
         raise PassbandError(
-            f"{flat.mean():.0%} of the image has one value or is dark; at least a quarter must "
-            "show the specimen"
+            f"{flat.mean():.0%} of the image has one value or is dark, or is beside such a region; "
+            "at least a quarter must show the specimen"
         )
     return flat, tuple(notes)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +215,18 @@ def _interval(value: float, low: float, high: float) -> dict[str, float]:
     }
 
 
+def _cs_words(stated: Recorded) -> str:
+    return "no Cs" if stated.cs_um is None else f"a Cs of {stated.cs_um:g} µm"
+
+
+def _left_out(micrograph: readers.Micrograph, most_frames: int | None) -> list[str]:
+    """Return a note if not all images of a stack are measured."""
+    number = len(micrograph.images)
+    if most_frames is None or number <= most_frames:
+        return []
+    return [f"measured in {most_frames} of {number} frames"]
+
+
 def measure(
     paths: Sequence[Path],
     pixel_size_A: float | None,
@@ -243,8 +255,8 @@ def measure(
     Raises
     ------
     PassbandError
-        If a file is wrong, if no beam energy is known, if the files differ in pixel size or beam
-        energy, or if an image is too small.
+        If a file is wrong, if no beam energy is known, if the files differ in pixel size, beam
+        energy or stated Cs, or if an image is too small.
     """
     known.check()
     read = []
@@ -257,7 +269,7 @@ def measure(
         micrograph = readers.read(path, pixel_size_A)
         read.append((micrograph, stated, energy))
     first, stated, energy = read[0]
-    for other, _, its_energy in read[1:]:
+    for other, its, its_energy in read[1:]:
         if abs(other.pixel_size_A - first.pixel_size_A) > TOLERANCE * first.pixel_size_A:
             raise PassbandError(
                 f"{other.path}: has pixels of {other.pixel_size_A:g} Å, and {first.path} has "
@@ -268,24 +280,29 @@ def measure(
                 f"{other.path}: states {its_energy:g} keV, and {first.path} states {energy:g} "
                 "keV; images of one fit have one beam energy"
             )
+        if known.cs_um is None and its.cs_um != stated.cs_um:
+            raise PassbandError(
+                f"{other.path}: states {_cs_words(its)}, and {first.path} states "
+                f"{_cs_words(stated)}; images of one fit have one Cs: give --cs-um"
+            )
     cs_um = known.cs_um if known.cs_um is not None else stated.cs_um
-    aperture = known.aperture_mrad if known.aperture_mrad is not None else stated.aperture_mrad
     settings = Settings(
         energy * EV_PER_KEV,
         None if cs_um is None else cs_um * A_PER_UM,
         known.amplitude_contrast,
         known.sign,
-        aperture,
     )
     frames = [
         (micrograph, its, number)
         for micrograph, its, _ in read
         for number in range(len(micrograph.images[:most_frames]))
     ]
-    images = []
-    for micrograph, _, number in progress(frames):
+    images, used = [], []
+    for micrograph, its, number in progress(frames):
+        aperture = its.aperture_mrad if known.aperture_mrad is None else known.aperture_mrad
+        used.append(replace(settings, aperture_mrad=aperture))
         try:
-            images.append(ctf_fit.prepare(micrograph.images[number], first.pixel_size_A, settings))
+            images.append(ctf_fit.prepare(micrograph.images[number], first.pixel_size_A, used[-1]))
         except PassbandError as error:
             raise PassbandError(f"{micrograph.path}: {error}") from None
     results = ctf_fit.measure(images, settings)
@@ -294,10 +311,10 @@ def measure(
             m.path.name if len(m.images) == 1 else f"{m.path.name} frame {number}",
             m.path,
             float(first.pixel_size_A),
-            settings,
+            own,
             result,
             its,
-            tuple(dict.fromkeys((*m.notes, *result.image.notes))),
+            tuple(dict.fromkeys((*m.notes, *result.image.notes, *_left_out(m, most_frames)))),
         )
-        for (m, its, number), result in zip(frames, results, strict=True)
+        for (m, its, number), own, result in zip(frames, used, results, strict=True)
     ]
