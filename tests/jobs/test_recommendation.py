@@ -132,6 +132,21 @@ def test_a_second_call_fits_nothing_and_gives_the_same_result(tmp_path, monkeypa
     assert file.read_text() != "damaged"
 
 
+def test_models_are_fitted_again_once_there_are_exit_waves(tmp_path, monkeypatch):
+    """Without exit waves, the spectrum of the specimen is flat."""
+    tested = open_(tmp_path)
+    asked = Asked.at(Condition(6, 20, 14, 850))
+    recommend_from(tested, asked)
+    for name in layout.shards(tested.study, "gold", "train"):
+        (tested.results / name).parent.mkdir(parents=True, exist_ok=True)
+        (tested.results / name).touch()
+    flat = tested._mean_spectrum()
+    monkeypatch.setattr(TestedNetworks, "_mean_spectrum", lambda _: flat)
+    monkeypatch.setattr(gaussian_process, "_optimum", None)
+    with pytest.raises(TypeError, match="not callable"):
+        recommend_from(TestedNetworks.open(tested.study, tested.results), asked)
+
+
 def test_a_published_folder_has_one_network(tmp_path, monkeypatch):
     tested = open_(tmp_path)
     folder = tmp_path / "published"

@@ -56,6 +56,21 @@ def test_tiffs_have_the_pixel_size_and_the_values(networks, tmp_path):
             assert readers.read(path).pixel_size_A == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize(("side", "is_big"), [(1_000, False), (40_000, True)])
+def test_images_above_4_gb_are_bigtiffs(tmp_path, monkeypatch, side, is_big):
+    """The values need no memory, and nothing is written."""
+    given = {}
+
+    def imwrite(path, data, **options):
+        path.touch()
+        given.update(options)
+
+    monkeypatch.setattr(tifffile, "imwrite", imwrite)
+    image = np.broadcast_to(np.float32(0), (side, side))
+    outputs.write_tiff(tmp_path / "a.ome.tif", [image], 0.02, "a")
+    assert given["bigtiff"] == is_big
+
+
 def test_stack_is_a_stack(networks, tmp_path):
     masks = [mask_of_discs((64, 70), (30, 20 + 10 * k, 9)) for k in range(3)]
     shown, found = results(networks[:1], *masks)

@@ -87,6 +87,24 @@ def test_a_measured_dice_is_used_in_place_of_the_expected_one():
     assert ranked.nearest == here.id
 
 
+@pytest.mark.parametrize("mean", [0.02, 0.999])
+def test_the_interval_of_a_single_structure_includes_its_dice(mean):
+    """A mean over one structure has no interval, so the model's interval is used."""
+    here = Condition(12, 1.2, 16, 400)
+    dims, unknown = ("network", "test"), np.full((4, 1), np.nan)
+    measured = xr.Dataset(
+        {
+            "mean": (dims, np.full((4, 1), mean)),
+            "low": (dims, unknown),
+            "high": (dims, unknown),
+        },
+        {"network": list(IDS), "test": [here.id]},
+    )
+    for network in found(measured=measured, extra=[here]).networks:
+        assert network.dice.value == mean
+        assert network.dice.low <= mean <= network.dice.high
+
+
 def test_a_range_has_the_mean_and_the_worst_dice():
     ranked = found(defocus="5:20", dose="100")
     best = ranked.networks[0]
