@@ -28,6 +28,7 @@ def until_done(place: Workplace, *targets: str, study: str) -> tuple[str, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.long  # tests/slurm has the same test on a cluster, which `make test` runs
 def test_damaged_stores_are_set_aside_and_made_again(copied):
     """A run of Snakemake names at least one damaged store, and makes the stores named before."""
     before = counts(copied)

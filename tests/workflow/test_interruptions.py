@@ -245,6 +245,7 @@ def test_ctrl_c_loses_nothing(finished, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long  # tests/slurm has the same test on a cluster, which `make test` runs
 def test_a_full_disk_is_named_and_the_rest_is_made_when_there_is_room(finished, disk, tmp_path):
     place = Workplace(tmp_path / "full")
     (place.folder / "results").symlink_to(disk.folder)
