@@ -76,7 +76,9 @@ def test_after_the_death_of_snakemake_nothing_finished_is_made_again(disturbed):
     evaluated = submitted(disturbed.first_run, "evaluate")
     assert evaluated > 0
     second = {rule: submitted(disturbed.second_run, rule) for rule in ("train", "evaluate")}
-    assert second == {"train": 0, "evaluate": len(CONDITIONS) - evaluated}
+    # A Snakemake that was killed may have submitted one job that it did not print any more.
+    rest = len(CONDITIONS) - evaluated
+    assert second in ({"train": 0, "evaluate": rest}, {"train": 0, "evaluate": rest - 1})
     assert "Nothing to be done" in disturbed.run("--cores", "1", "--dry-run")
 
 
