@@ -21,6 +21,7 @@ from passband import PassbandError
 from passband.jobs.locate import locate_results
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs import readers
+from passband.micrographs.background import otsu_threshold
 from passband.micrographs.segmentation import Settings, segment
 from passband.reports import markdown
 
@@ -88,13 +89,7 @@ def dice(predicted: np.ndarray, true: np.ndarray) -> float:
 
 def otsu(values: np.ndarray) -> np.ndarray:
     """Return which values are above Otsu's threshold."""
-    counts, edges = np.histogram(values, 256)
-    centres = (edges[1:] + edges[:-1]) / 2
-    below, above = counts.cumsum(), counts[::-1].cumsum()[::-1]
-    mean_below = (counts * centres).cumsum() / np.maximum(below, 1)
-    mean_above = (counts * centres)[::-1].cumsum()[::-1] / np.maximum(above, 1)
-    between = below[:-1] * above[1:] * (mean_below[:-1] - mean_above[1:]) ** 2
-    return values > edges[1:][between.argmax()]
+    return values > otsu_threshold(values)[0]
 
 
 def classical(image: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

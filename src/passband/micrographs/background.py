@@ -115,7 +115,7 @@ def backgrounds(
     for name, feature in (("brightness", smooth - slow), ("detail", np.log(rough + 1e-30))):
         particles = _minority(feature, excluded)
         if name == "detail" and particles is not None:
-            particles = feature > _threshold(feature[~excluded])[0]
+            particles = feature > otsu_threshold(feature[~excluded])[0]
         if particles is not None:
             margin = max(1, round(_MARGIN_A / pixel_size_A))
             grown = ndimage.binary_dilation(particles, iterations=margin) | excluded
@@ -134,7 +134,7 @@ def _weights(excluded: np.ndarray, pixel_size_A: float) -> np.ndarray:
 
 def _minority(feature: np.ndarray, excluded: np.ndarray) -> np.ndarray | None:
     """Return the pixels of the smaller of two classes, or None if there is only one class."""
-    threshold, share = _threshold(feature[~excluded])
+    threshold, share = otsu_threshold(feature[~excluded])
     above = (feature > threshold) & ~excluded
     fraction = above.sum() / (~excluded).sum()
     if share < _TWO_CLASSES or not _LEAST < min(fraction, 1 - fraction) < _MOST:
@@ -142,8 +142,8 @@ def _minority(feature: np.ndarray, excluded: np.ndarray) -> np.ndarray | None:
     return above if fraction < 0.5 else (feature <= threshold) & ~excluded
 
 
-def _threshold(values: np.ndarray) -> tuple[float, float]:
-    """Return Otsu's threshold, and the share of the variance between both classes."""
+def otsu_threshold(values: np.ndarray) -> tuple[float, float]:
+    """Return Otsu's threshold of an array, and the share of the variance between both classes."""
     counts, edges = np.histogram(values, 256)
     centres = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(counts) / counts.sum()
