@@ -1,5 +1,6 @@
 """The command `passband predict`."""
 
+import itertools
 import re
 import shutil
 
@@ -12,6 +13,8 @@ from recommended import make_results, make_study
 from thresholds import CELL, image_of, mask_of_discs, save
 
 from passband import cli
+from passband.commands import predict
+from passband.learning.network_files import open_networks
 
 MASK = mask_of_discs((80, 121), (30, 40, 12), (60, 90, 11))
 
@@ -298,6 +301,29 @@ def test_condition_changes_the_expected_dice_only_with_a_table(trained, capsys):
     (line,) = (line for line in out if "the condition is not used" in line)
     assert "has no table.zarr.zip" in line
     assert any(line.startswith("  expected Dice 0.") for line in out)
+
+
+def test_condition_that_is_measured_from_an_image_changes_its_expected_dice(
+    trained, capsys, monkeypatch
+):
+    """Two copies of an image have the same network, and different measured conditions."""
+    np.save(trained / "far.npy", np.load(trained / "gold.npy"))
+    networks = open_networks("network")
+
+    def recommended(_, paths):
+        ctf = {
+            path: {networks[0].id: {"gold.npy": 0.95, "far.npy": 0.3}[path.name]} for path in paths
+        }
+        return dict.fromkeys(paths, networks), ctf, {}
+
+    monkeypatch.setattr(predict, "recommended", recommended)
+    status, out, _ = run(capsys, "name", "gold.npy", "far.npy", "--network", "auto", *PIXEL)
+    assert status == 0
+    expected = {}
+    for line, after in itertools.pairwise(out):
+        if found := re.match(r"  expected Dice (0\.\d+)", after):
+            expected[line.partition(":")[0]] = float(found[1])
+    assert expected["far.npy"] < expected["gold.npy"] - 0.02
 
 
 def test_likeness_can_be_left_out(trained, capsys):

@@ -1,7 +1,7 @@
 """What ``passband predict`` says about the trust in a mask: expected Dice, and likeness."""
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from passband import PassbandError
 
@@ -39,31 +39,42 @@ class Assessors:
 
     def __init__(self, options: argparse.Namespace):
         self._options, self._condition = options, _condition(options)
-        self._known: dict[tuple, object] = {}
+        self._known: dict[tuple, tuple[list, dict[str, float]] | None] = {}
 
-    def of(self, networks: list):
-        """Return the Assessor of networks, or None after a line with the reason."""
-        key = tuple((network.path, network.replica) for network in networks)
+    def of(self, networks: list, ctf: Mapping[str, float] | None = None):
+        """Return the Assessor of networks for an image, or None after a line with the reason.
+
+        `ctf` is the Dice that the study's model expects under the image's own condition, by the
+        network's id. Without it, the condition is that of the options.
+        """
+        from passband.micrographs.trust import Assessor
+
+        key = (ctf is not None, *((network.path, network.replica) for network in networks))
         if key not in self._known:
-            self._known[key] = self._open(networks) if self._options.likeness else None
-        return self._known[key]
+            known = self._open(networks, ctf is not None) if self._options.likeness else None
+            self._known[key] = known
+        if (known := self._known[key]) is None:
+            return None
+        trusts, of_options = known
+        return Assessor(trusts, networks, of_options if ctf is None else ctf, self._options.adapt)
 
-    def _open(self, networks: list):
+    def _open(self, networks: list, with_ctf: bool) -> tuple[list, dict[str, float]] | None:
+        """Return the Trust of each training condition, and the Dice that the options let expect."""
         from tqdm import tqdm
 
         from passband.jobs import trust
-        from passband.micrographs.trust import Assessor
 
         def progress(items: Iterable) -> Iterable:
             return tqdm(list(items), "images of the study", leave=False, disable=None)
 
-        condition, adapt = self._condition, self._options.adapt
+        condition = self._condition
         if self._options.normalise == "local":
             print("likeness to the training images: not assessed with --normalise local")
             return None
+        with_ctf = with_ctf or condition is not None
         try:
             groups = trust.by_condition(networks)
-            trusts = [trust.open_trust(group, progress, condition is not None) for group in groups]
+            trusts = [trust.open_trust(group, progress, with_ctf) for group in groups]
         except PassbandError as error:
             print(f"likeness to the training images: not assessed, since {error}")
             return None
@@ -73,6 +84,6 @@ class Assessors:
                 ctf = trust.expected_dice(networks, condition)
             except PassbandError as error:
                 print(f"expected Dice: the condition is not used, since {error}")
-        if adapt:
+        if self._options.adapt:
             print("expected Dice: not known with --adapt; images are compared with the training")
-        return Assessor(trusts, networks, ctf, adapt)
+        return trusts, ctf

@@ -48,11 +48,12 @@ def check_named(options: argparse.Namespace) -> None:
 
 def recommended(
     options: argparse.Namespace, paths: list[Path]
-) -> tuple[dict[Path, list], dict[Path, str]]:
+) -> tuple[dict[Path, list], dict[Path, dict[str, float]], dict[Path, str]]:
     """Return the network that the study recommends for each image, and print why.
 
-    Each image is measured alone. The second result has a line for each image whose condition
-    cannot be measured, or that no network fits.
+    Each image is measured alone. The second result has the Dice that the study's model expects
+    under the measured condition, by the network's id. The third result has a line for each image
+    whose condition cannot be measured, or that no network fits.
 
     Raises
     ------
@@ -72,18 +73,18 @@ def recommended(
         name: None if (value := getattr(options, name)) is None else f"{value:.10g}"
         for name in ("aperture_mrad", "dose_e_per_A2")
     }
-    chosen, failed = {}, {}
+    chosen, ctf, failed = {}, {}, {}
     for path in paths:
         try:
             (lens,) = like.measure([path], options.pixel_size_A, known, study)
             id, expected = like.best(like.recommend(tested, lens, given))
-            chosen[path] = open_networks(results, id)
+            chosen[path], ctf[path] = open_networks(results, id), {id: expected}
         except (PassbandError, OSError) as error:
             failed[path] = str(error)
             continue
         print("\n".join([lens.line(), *(f"  {note}" for note in lens.notes)]))
         print(f"  recommended: {id}, expected Dice {expected:.3f}")
-    return chosen, failed
+    return chosen, ctf, failed
 
 
 def named(options: argparse.Namespace) -> tuple[list, list[str]]:

@@ -187,9 +187,9 @@ def run(options: argparse.Namespace) -> int:
     paths = readers.find(files)
     _check_out(options.out, paths)
     names = predictions.output_names(paths)
-    chosen, failed = dict.fromkeys(paths, networks), {}
+    chosen, ctf, failed = dict.fromkeys(paths, networks), {}, {}
     if is_auto(options):
-        chosen, failed = recommended(options, paths)
+        chosen, ctf, failed = recommended(options, paths)
     networks = [network for own in chosen.values() for network in own]
     settings.check(networks)
     white = all(network.microscope.detector.noise.is_white for network in networks)
@@ -207,8 +207,8 @@ def run(options: argparse.Namespace) -> int:
         print("one network: there is no map of the disagreement between networks")
 
     assessors = Assessors(options)
-    for own in chosen.values():  # before the first image, since this may take seconds
-        assessors.of(own)
+    for path, own in chosen.items():  # before the first image, since this may take seconds
+        assessors.of(own, ctf.get(path))
 
     def tiles(parts: Iterable) -> Iterable:
         return tqdm(parts, unit="tile", leave=False, disable=None)
@@ -230,7 +230,7 @@ def run(options: argparse.Namespace) -> int:
                     options.pixel_size_A,
                     options.truth,
                     tiles,
-                    assessors.of(chosen[path]),
+                    assessors.of(chosen[path], ctf.get(path)),
                 )
             except (PassbandError, OSError) as error:
                 failures.append(str(error))
