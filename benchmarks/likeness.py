@@ -278,14 +278,21 @@ def real(groups: list[list[Network]], trusts: list[Trust], folder: Path) -> None
         for k, (group, known) in enumerate(zip(groups, trusts, strict=True)):
             image = readers.read(path, HRTEM_PIXEL_A).images[0]
             found, assessed = assess(image, HRTEM_PIXEL_A, group, known)
-            flagged.append(assessed.is_flagged)
+            flagged.append((path.stem, assessed.is_flagged))
             if path.stem not in EMPTY:
                 dice = score(found.mask, mask, HRTEM_PIXEL_A).dice
                 expected = assessed.dice
                 rows.append((path.stem, k, dice, expected.value, expected.low, expected.high))
     names, networks, *values = zip(*rows, strict=True)
     dice, expected, low, high = map(np.array, values)
-    print(f"{len(set(names))} real images × {len(groups)} networks: {np.mean(flagged):.0%} flagged")
+    different = list(dict.fromkeys(name for name, _ in flagged))
+    share = np.mean([is_flagged for _, is_flagged in flagged])
+    print(f"{len(different)} real images × {len(groups)} networks: {share:.0%} flagged\n")
+    print("| image | flagged | measured Dice | expected |\n|---|---|---|---|")
+    for name in different:
+        own, number = np.array(names) == name, sum(each for of, each in flagged if of == name)
+        means = [f"{values[own].mean():.3f}" if own.any() else "" for values in (dice, expected)]
+        print(f"| {name} | {number} | {' | '.join(means)} |")
     print("\n| training condition | measured Dice | expected |\n|---|---|---|")
     for k, group in enumerate(groups):
         own = np.array(networks) == k

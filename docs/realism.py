@@ -5,7 +5,7 @@
 
 Each row is `studies/real-general.yaml` with fewer structures and epochs, and without one step.
 Snakemake trains two networks for a row, with different initial weights and noise. Rows share exit
-waves if only the imaging differs. The table is printed, and written to docs/real/trials.md.
+waves if only the imaging differs. The table is printed, and written to docs/real/README.md.
 """
 
 import argparse
@@ -61,7 +61,7 @@ STEPS = {
     "one thickness of carbon": {"specimens.gold.substrate.thickness_std_nm": 0.0},
     "whole particles": {"training.crop_px": 0},
 }
-PAGE = Path("docs/real/trials.md")
+PAGE = Path("docs/real/README.md")
 MARKS = "<!-- steps begin -->", "<!-- steps end -->"
 
 
