@@ -3,6 +3,7 @@
     python benchmarks/likeness.py demo                        # 10 s of processor time a network
     python benchmarks/likeness.py demo --hrtem FOLDER         # also real images with masks
     python benchmarks/likeness.py demo --materials Fe CdSe    # also particles of other materials
+    python benchmarks/likeness.py real --hrtem FOLDER --only-hrtem   # only the real images
     python benchmarks/likeness.py demo --networks 4           # fewer networks
 
 The first two tables are about the study's own matrix, with conditions left out: `one condition`
@@ -66,11 +67,17 @@ def main() -> None:
     parser.add_argument("--networks", type=int, help="number of training conditions")
     parser.add_argument("--materials", nargs="+", default=[], metavar="SYMBOL")
     parser.add_argument("--hrtem", type=Path, help="folder with real images and their masks")
+    parser.add_argument("--only-hrtem", action="store_true", help="only the table of --hrtem")
     options = parser.parse_args()
+    if options.only_hrtem and options.hrtem is None:
+        parser.error("--only-hrtem needs --hrtem")
     results = locate_results(options.study)
     ids = finished_networks(results)[: options.networks]
     groups = [open_networks(results, id) for id in ids]
     measured = [trust.measured(group) for group in groups]
+    if options.only_hrtem:
+        real(groups, [calibrate(each) for each in measured], options.hrtem)
+        return
     ctf = [_ctf(each, group) for each, group in zip(measured, groups, strict=True)]
     print(f"{len(groups)} training conditions, {len(measured[0].dice)} images each\n")
     matrix(measured, ctf, "one condition")
@@ -271,14 +278,26 @@ def real(groups: list[list[Network]], trusts: list[Trust], folder: Path) -> None
         for k, (group, known) in enumerate(zip(groups, trusts, strict=True)):
             image = readers.read(path, HRTEM_PIXEL_A).images[0]
             found, assessed = assess(image, HRTEM_PIXEL_A, group, known)
-            flagged.append(assessed.is_flagged)
+            flagged.append((path.stem, assessed.is_flagged))
             if path.stem not in EMPTY:
                 dice = score(found.mask, mask, HRTEM_PIXEL_A).dice
                 expected = assessed.dice
                 rows.append((path.stem, k, dice, expected.value, expected.low, expected.high))
     names, networks, *values = zip(*rows, strict=True)
     dice, expected, low, high = map(np.array, values)
-    print(f"{len(set(names))} real images × {len(groups)} networks: {np.mean(flagged):.0%} flagged")
+    different = list(dict.fromkeys(name for name, _ in flagged))
+    share = np.mean([is_flagged for _, is_flagged in flagged])
+    print(f"{len(different)} real images × {len(groups)} networks: {share:.0%} flagged\n")
+    print("| image | flagged | measured Dice | expected |\n|---|---|---|---|")
+    for name in different:
+        own, number = np.array(names) == name, sum(each for of, each in flagged if of == name)
+        means = [f"{values[own].mean():.3f}" if own.any() else "" for values in (dice, expected)]
+        print(f"| {name} | {number} | {' | '.join(means)} |")
+    print("\n| training condition | measured Dice | expected |\n|---|---|---|")
+    for k, group in enumerate(groups):
+        own = np.array(networks) == k
+        print(f"| {group[0].condition.id} | {dice[own].mean():.3f} | {expected[own].mean():.3f} |")
+    print()
     rho = spearmanr(expected, dice).statistic
     rng, different = np.random.default_rng(0), list(dict.fromkeys(names))
     of_image = {name: np.flatnonzero(np.array(names) == name) for name in different}

@@ -1,5 +1,6 @@
 """The memory that jobs request, compared with counts and measurements."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from passband.config import Training, load, validate
 from passband.config.architectures import parse
+from passband.imaging.acquisition import Acquisition
 from passband.learning import memory, memory_request, networks
 
 ROOT = Path(__file__).parents[2]
@@ -131,6 +133,62 @@ def test_evaluation_holds_all_test_structures_and_a_batch():
     assert 1e6 * (many - few) == pytest.approx(1.25 * waves, abs=500e6)
     activations = 16 * 512**2 * (parse("unet-resnet18").bytes_per_pixel / 4 + 16)
     assert 1e6 * (large - few) == pytest.approx(1.25 * activations, abs=500e6)
+
+
+def test_oversampled_images_are_in_the_requests_and_others_change_nothing(monkeypatch):
+    plain, fine = (
+        changed(
+            SMALLEST,
+            study={"structures": {"train": 64, "val": 2, "test": 96}},
+            microscope={"field_px": 512, "multislice_pixel_A": 0.07, "oversampling": times},
+        )
+        for times in (1, 4)
+    )
+    assert memory_request.train_forming_bytes(plain) == 0
+    assert memory_request.forming_bytes(plain, 32) == 0
+    forming = memory_request.forming_bytes(fine, 32)
+    assert forming == 32 * 4 * 2048**2
+    assert memory_request.train_forming_bytes(fine) == 64 * 4 * 2048**2
+
+    def asked() -> tuple[int, int]:
+        name = "unet-resnet18"
+        return memory_request.train_mb(fine, name), memory_request.evaluate_mb(fine, name)
+
+    with_forming = asked()
+    monkeypatch.setattr(memory_request, "forming_bytes", lambda *_: 0)
+    train, evaluate = (
+        1e6 * (more - less) for more, less in zip(with_forming, asked(), strict=True)
+    )
+    assert train == pytest.approx(1.25 * 2 * forming, abs=500e6)
+    assert evaluate == pytest.approx(1.25 * forming, abs=500e6)
+    assert min(train, evaluate) > 0
+
+
+def test_a_train_job_forms_as_many_images_at_a_time_as_its_request_assumes():
+    chunk = inspect.signature(Acquisition.intensities).parameters["chunk"].default
+    assert chunk == memory_request.FORMED
+
+
+@pytest.mark.slow
+def test_the_memory_of_oversampled_images_is_what_a_process_uses():
+    code = """
+import torch
+from passband.config import Microscope
+from passband.grid import Condition
+from passband.imaging.acquisition import Acquisition
+from passband.learning.memory import peak_process_bytes
+microscope = Microscope(pixel_size_A=0.5, field_px=128, oversampling=4, focal_members=1)
+imager = Acquisition.from_microscope(microscope, "zscore", torch.device("cpu")).imager
+lens = microscope.optics(Condition(20, 0, 13, 200))
+spectra = torch.ones((64, 1) + (microscope.wave_sampling.cropped,) * 2, dtype=torch.complex64)
+imager.intensity(spectra[:1], lens)
+before = peak_process_bytes()
+imager.intensity(spectra, lens)
+print(peak_process_bytes() - before)
+"""
+    run = [sys.executable, "-c", code]
+    used = float(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
+    assert 0.8 * 64 * 4 * 512**2 < used < 1.6 * 64 * 4 * 512**2
 
 
 def test_a_graph_asks_without_torch():

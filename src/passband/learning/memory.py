@@ -148,8 +148,10 @@ def job_peak_bytes(study: Study, architecture: str, device: torch.device) -> flo
         needs = peak_training_bytes(architecture, px, training, precision, replicas, together)
     except RuntimeError:  # the replicas cannot be vectorized
         needs = peak_training_bytes(architecture, px, training, precision, replicas)
-    libraries = memory_request.LIBRARIES if device.type == "cpu" else 0
-    return memory_request.held_bytes(study) + needs + libraries
+    needs += memory_request.held_bytes(study)
+    if device.type == "cpu":
+        needs += memory_request.LIBRARIES + memory_request.train_forming_bytes(study)
+    return needs
 
 
 def available_bytes(device: torch.device, requested: float) -> float:

@@ -26,6 +26,10 @@ MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
 #: memory.
 LEAST = 3000
 
+#: How many images a train job forms at a time: the default `chunk` of
+#: :meth:`passband.imaging.acquisition.Acquisition.intensities`.
+FORMED = 64
+
 #: Memory of multislice for each pixel of the multislice grid [bytes], and time of multislice on a
 #: slow core for each pixel and each Å of a structure's height [s].
 _GRID_BYTES, _GRID_SECONDS = 80, 1e-7
@@ -51,6 +55,29 @@ def image_bytes(structures: int, px: int) -> int:
     replicas of a job share the noise-free images. Noise is drawn for each batch and is not kept.
     """
     return 2 * structures * 4 * px**2
+
+
+def forming_bytes(study: Study, images: int) -> int:
+    """Return the memory of images on the finer pixels of `microscope.oversampling` [bytes].
+
+    Images of a chunk are formed on finer pixels as float32, before they are reduced to the image's
+    pixels. Without oversampling, the result is 0, since images are then formed where they are kept.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration.
+    images : int
+        Number of images that are formed at a time.
+    """
+    microscope = study.microscope
+    return 4 * images * microscope.wave_sampling.px**2 if microscope.oversampling > 1 else 0
+
+
+def train_forming_bytes(study: Study) -> int:
+    """Return :func:`forming_bytes` of a train job."""
+    structures = study.study.structures
+    return forming_bytes(study, min(FORMED, max(structures.train, structures.val)))
 
 
 def _wave_bytes(study: Study, structures: int) -> int:
@@ -98,7 +125,8 @@ def train_mb(study: Study, architecture: str) -> int:
     networks = estimated_training_bytes(
         architecture, study.microscope.field_px, training, replicas, together
     )
-    return _request_mb(max(held_bytes(study) / SHARE, LIBRARIES + held_bytes(study) + networks))
+    used = LIBRARIES + held_bytes(study) + train_forming_bytes(study) + networks
+    return _request_mb(max(held_bytes(study) / SHARE, used))
 
 
 def evaluate_mb(study: Study, architecture: str) -> int:
@@ -117,7 +145,8 @@ def evaluate_mb(study: Study, architecture: str) -> int:
     # The logits of all replicas are in memory together. In addition, the sums of confidence need p
     # and the predicted pixels of all replicas, and three arrays more, for some images at a time.
     logits = 4 * replicas * batch * px**2 + 4 * (2 * replicas + 3) * max(px**2, 2**18)
-    return _request_mb(LIBRARIES + waves + 4 * known.weights * replicas + activations + logits)
+    weights, forming = 4 * known.weights * replicas, forming_bytes(study, batch)
+    return _request_mb(LIBRARIES + waves + weights + activations + logits + forming)
 
 
 def simulate_mb(study: Study) -> int:
