@@ -21,7 +21,9 @@ from place import (
     FAULTS,
     PATIENCE,
     ROOT,
+    STUDY,
     TABLE,
+    THREE,
     Place,
     disturb,
     on_slurm,
@@ -42,7 +44,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(3600)]
 @pytest.fixture(scope="session")
 def disturbed(slurm, undisturbed, tmp_path_factory) -> Place:
     """The study after a run on SLURM with all faults and with a killed Snakemake."""
-    place = Place(tmp_path_factory.mktemp("disturbed"))
+    place = Place(tmp_path_factory.mktemp("disturbed"), STUDY if slurm == "slurm" else THREE)
     if slurm != "slurm":  # one simulation is enough
         waves = "results/smallest/waves"
         shutil.copytree(undisturbed.folder / waves, place.folder / waves)
@@ -51,7 +53,8 @@ def disturbed(slurm, undisturbed, tmp_path_factory) -> Place:
 
 
 def test_the_table_is_that_of_an_undisturbed_run(disturbed, undisturbed):
-    assert disturbed.table().identical(undisturbed.table())
+    ids = disturbed.conditions
+    assert disturbed.table().identical(undisturbed.table().sel(train=ids, test=ids))
 
 
 def test_every_fault_happened(disturbed):
@@ -68,7 +71,7 @@ def test_no_step_is_trained_twice(disturbed):
 
 def test_only_jobs_that_slurm_does_not_requeue_are_submitted_again(disturbed):
     again = sum(resubmitted for _, resubmitted in disturbed.faults.values())
-    assert submitted(disturbed.first_run, "train") == len(CONDITIONS) + again
+    assert submitted(disturbed.first_run, "train") == len(disturbed.conditions) + again
 
 
 def test_after_the_death_of_snakemake_nothing_finished_is_made_again(disturbed):
@@ -77,7 +80,7 @@ def test_after_the_death_of_snakemake_nothing_finished_is_made_again(disturbed):
     assert evaluated > 0
     second = {rule: submitted(disturbed.second_run, rule) for rule in ("train", "evaluate")}
     # A Snakemake that was killed may have submitted one job that it did not print any more.
-    rest = len(CONDITIONS) - evaluated
+    rest = len(disturbed.conditions) - evaluated
     assert second in ({"train": 0, "evaluate": rest}, {"train": 0, "evaluate": rest - 1})
     assert "Nothing to be done" in disturbed.run("--cores", "1", "--dry-run")
 
@@ -87,7 +90,7 @@ def test_jobs_read_the_configuration_that_snakemake_read(slurm, disturbed):
     """Jobs do not read the study's file, which the user may edit. test_faults.py edits the file."""
     lines = output("sacct", "-XnP", "--format=SubmitLine").splitlines()
     given = [line for line in lines if f"{disturbed.folder}/Snakefile" in line]
-    assert len(given) >= 2 * len(CONDITIONS)
+    assert len(given) >= 2 * len(disturbed.conditions)
     copy = rf"--configfiles '?{disturbed.folder}/results/smallest/configuration/\w+\.json'? "
     assert all(re.search(copy, line) for line in given)
 
@@ -238,8 +241,14 @@ def test_damaged_stores_are_named_set_aside_and_made_again(slurm, undisturbed, t
 
 @pytest.mark.parametrize("slurm", ["accounting"], indirect=True)
 def test_jobs_on_a_node_see_their_own_gpu_and_others_none(slurm, tmp_path):
-    """The rules have names from the profile, and their jobs run on one node."""
+    """The rules have names from the profile, and their jobs run on one node.
+
+    Each job ends only when all three have begun, so that all three run at the same time.
+    """
     place = Place(tmp_path)
+    together = (
+        "touch begun-$SLURM_JOB_ID; until [ $(ls begun-* | wc -l) -ge 3 ]; do sleep 0.1; done"
+    )
     (tmp_path / "Snakefile").unlink()
     (tmp_path / "Snakefile").write_text(
         f"""
@@ -250,11 +259,11 @@ rule all:
 rule train:
     output: "train{{n}}"
     resources: slurm_extra="--nodelist=gpu1"
-    shell: "echo gpu:$CUDA_VISIBLE_DEVICES $SLURMD_NODENAME > {{output}}; sleep 5"
+    shell: "echo gpu:$CUDA_VISIBLE_DEVICES $SLURMD_NODENAME > {{output}}; {together}"
 rule aggregate:
     output: "aggregate"
     resources: slurm_extra="--nodelist=gpu1"
-    shell: "echo gpu:${{{{CUDA_VISIBLE_DEVICES:-}}}} $SLURMD_NODENAME > {{output}}; sleep 5"
+    shell: "echo gpu:${{{{CUDA_VISIBLE_DEVICES:-}}}} $SLURMD_NODENAME > {{output}}; {together}"
 """
     )
     place.run(*on_slurm(slurm))
@@ -286,7 +295,10 @@ def test_preflight_looks_at_a_node_as_train_finds_it(slurm, tmp_path):
     """The nodes' GPUs are fake, and the preflight notices it. Without a GPU, no check fails."""
     places = [Place(tmp_path / name) for name in ("gpu", "cpu")]
     with_gpu, without = (
-        place.start(*on_slurm(slurm), *more, targets=["results/smallest/preflight.txt"])
+        place.start(
+            *(*on_slurm(slurm), "--retries", "0", *more),
+            targets=["results/smallest/preflight.txt"],
+        )
         for place, more in zip(places, ([], ["--set-resources", "preflight:gpu=0"]), strict=True)
     )
     assert with_gpu.wait(timeout=PATIENCE) != 0
