@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from ase.spacegroup import crystal as ase_crystal
+from hypothesis import HealthCheck, settings
 from synthetic import CPU, SEED, discs
 from workplace import Workplace, cpu_seconds
 
@@ -22,6 +23,13 @@ from passband.prediction import cross_validation
 
 # One thread, as in a job. Images in tests are so small that threads would mostly wait.
 torch.set_num_threads(1)
+
+# Hypothesis limits the time of an example, and draws other examples in every run. Tests must give
+# the same result on every machine and in every run.
+settings.register_profile(
+    "passband", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("passband")
 
 
 @pytest.fixture(scope="session")

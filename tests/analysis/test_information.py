@@ -9,7 +9,7 @@ import pytest
 import torch
 import xarray as xr
 from ase import Atoms
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -385,7 +385,6 @@ def test_more_dose_holds_more(T, u, dose, power, factor):
     np.testing.assert_allclose(np.diag(shared_capacity(both)), capacity(less), rtol=1e-12)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(transfers, transfers, weights, doses, doses, powers, st.floats(1, 100))
 def test_units_of_area_cancel(T, U, u, dose, test_dose, power, unit):
     # The same in units of √unit Å: doses and 1/P grow, and the area of an integral.

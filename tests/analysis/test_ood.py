@@ -238,7 +238,7 @@ LENSES = st.tuples(
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(lenses=st.lists(LENSES, min_size=2, max_size=4, unique=True), power=st.floats(1e-4, 1.0))
 def test_distance_is_symmetric_zero_to_itself_and_at_most_one(lenses, power):
     found = apart([Condition(*lens) for lens in lenses], power=power)
@@ -249,7 +249,7 @@ def test_distance_is_symmetric_zero_to_itself_and_at_most_one(lenses, power):
     assert (others <= 1).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(lens=LENSES, first=st.floats(1.2, 50.0), second=st.floats(1.2, 50.0))
 def test_distance_rises_with_the_ratio_of_doses(lens, first, second):
     """The conditions have equal transfer functions, so that 1 − σ would be 0."""

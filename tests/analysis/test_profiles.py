@@ -22,7 +22,13 @@ LENSES = {
 }
 
 
-@pytest.mark.parametrize("changes", LENSES.values(), ids=LENSES)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(lens, id=name, marks=[pytest.mark.slow] if name == "jitter" else [])
+        for name, lens in LENSES.items()
+    ],
+)
 def test_integrals_of_profiles_are_the_information_metrics(changes):
     microscope = MICROSCOPE.model_copy(update=changes)
     found = profiles(CONDITIONS, microscope, SAMPLES, CRYSTAL, seed=3)

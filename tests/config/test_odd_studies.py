@@ -181,13 +181,13 @@ PIECES = """~ yes no 010 1:00 0x10 1e3 1_0 +1 -.inf .nan 2026-11-25 << = !x &a *
 TEXTS = st.sampled_from([*PIECES.split(), "a: ", "b: ", "- ", "\n  ", "\n", " ", "\t"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(SCALARS, inner)))
 def test_any_yaml_is_read_or_refused_in_a_line(value):
     compare(yaml.safe_dump(value, allow_unicode=True))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(TEXTS, max_size=12))
 def test_any_text_is_read_or_refused_in_a_line(pieces):
     compare("".join(pieces))

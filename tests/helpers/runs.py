@@ -21,7 +21,7 @@ SILVER = {"material": "Ag", "diameter_nm": {"mean": 1.3, "max": 1.6}}
 FIGURES = ("ctf", "decay", "examples", "matrix", "metrics")
 
 
-def wait(process: subprocess.Popen, until: Callable[[], object], seconds: float = 120) -> object:
+def wait(process: subprocess.Popen, until: Callable[[], object], seconds: float = 1000) -> object:
     """Wait while Snakemake runs until a condition is true, and return its value."""
     deadline = time.monotonic() + seconds
     while True:

@@ -57,7 +57,7 @@ class Workplace:
     def run(self, *arguments: str, study: str | None = None, fails: bool = False) -> str:
         """Run Snakemake, check its exit status, and return its output."""
         process = self.start(*arguments, study=study)
-        printed, _ = process.communicate(timeout=500)
+        printed, _ = process.communicate(timeout=1500)
         assert (process.returncode != 0) == fails, printed
         return printed
 

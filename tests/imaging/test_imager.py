@@ -323,7 +323,7 @@ def test_friedel(coherence):
     )
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 47), st.integers(0, 47), st.integers(0, 100))
 def test_a_shifted_wave_makes_a_shifted_image(down, right, seed):
     wave, optics = random_wave(seed), random_optics(seed)

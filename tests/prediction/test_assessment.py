@@ -9,6 +9,7 @@ from passband.prediction.assessment import assess
 pytestmark = pytest.mark.usefixtures("few_folds")
 
 
+@pytest.mark.slow
 def test_the_results_have_no_names_in_common(monkeypatch):
     monkeypatch.setattr(cross_validation, "SIDES", ("train",))  # a third of the folds
     metrics, information = make_metrics(noise=0.01)

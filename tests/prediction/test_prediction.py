@@ -14,7 +14,8 @@ from passband.reports import markdown, summaries
 pytestmark = pytest.mark.usefixtures("few_folds")
 
 
-def test_predict_labels_what_it_finds():
+def test_predict_labels_what_it_finds(monkeypatch):
+    monkeypatch.setattr(cross_validation, "SIDES", ("train",))  # a third of the folds
     metrics, information = make_metrics(noise=0.01)
     found = prediction.predict(metrics, information, draws=20, axes=[cross_validation.CONDITIONS])
     of = found.sel(part="conditions/train/all", model="stacked").squeeze()
@@ -36,6 +37,7 @@ def test_predict_labels_what_it_finds():
     assert f"{float(of.r2.sel(features='ctf')):.2f} ({low:.2f} to {high:.2f})" in text
 
 
+@pytest.mark.slow
 def test_with_profiles_the_combination_is_the_final_prediction(monkeypatch):
     monkeypatch.setattr(cross_validation, "SIDES", ("train",))  # a third of the folds
     metrics, information = make_metrics(noise=0.01)
@@ -64,6 +66,7 @@ def test_with_profiles_the_combination_is_the_final_prediction(monkeypatch):
     assert "combined with a Gaussian process" in labels
 
 
+@pytest.mark.slow
 def test_matrices_may_lack_features_that_others_have(monkeypatch):
     monkeypatch.setattr(cross_validation, "SIDES", ("train",))  # a third of the folds
     metrics, information = make_metrics(noise=0.01)

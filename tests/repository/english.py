@@ -19,6 +19,7 @@ import sys
 import tokenize
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -265,14 +266,21 @@ def of_code(path: Path, text: str) -> Iterator[Sentence]:
             yield from sentences("message", path, node.lineno, written(node))
 
 
-def draw(seed: int, number: int) -> list[Sentence]:
-    """Return random sentences, a third each from pages, from docstrings and from messages."""
+@cache
+def all_sentences() -> list[Sentence]:
+    """Return all sentences of pages, docstrings and messages."""
     found = []
     for path in files():
         if path.suffix in (".md", ".rst"):
             found += sentences("page", path, 1, of_page(read(path)))
         elif path.suffix == ".py" and path.parts[0] in ("src", "workflow", "docs", "benchmarks"):
             found += of_code(path, read(path))
+    return found
+
+
+def draw(seed: int, number: int) -> list[Sentence]:
+    """Return random sentences, a third each from pages, from docstrings and from messages."""
+    found = all_sentences()
     chance = random.Random(seed)
     kinds = ("page", "docstring", "message")
     sizes = {kind: number // 3 + (k < number % 3) for k, kind in enumerate(kinds)}

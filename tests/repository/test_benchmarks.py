@@ -20,7 +20,6 @@ def rows(script: str) -> list[list[str]]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=400,
     )
     assert process.returncode == 0, process.stderr
     lines = [line for line in process.stdout.splitlines() if line.startswith("| ")][1:]

@@ -258,7 +258,7 @@ def shell(place, command):
         env=os.environ | {"PATH": path},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1500,
     )
 
 

@@ -200,7 +200,7 @@ SlurmdParameters=config_overrides
 # As on a real cluster, with shorter waits. A requeued job waits in the queue until its credential
 # expires (cred_expire).
 ReturnToService=2
-MinJobAge=300
+MinJobAge=3600
 KillWait=2
 SlurmdTimeout=30
 SchedulerParameters=sched_interval=2,bf_interval=5,batch_sched_delay=0
@@ -311,7 +311,7 @@ def _end(process: int, name: str) -> None:
             time.sleep(0.1)
 
 
-def _until(daemon: str, ready: Callable[[], bool], seconds: float = 120) -> None:
+def _until(daemon: str, ready: Callable[[], bool], seconds: float = 300) -> None:
     """Wait until a started daemon answers; otherwise raise an error with its log."""
     deadline = time.monotonic() + seconds
     while not ready():

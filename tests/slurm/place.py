@@ -3,13 +3,14 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -31,14 +32,17 @@ STUDY = yaml.safe_load((ROOT / "studies" / "smallest.yaml").read_text())
 update_config(
     STUDY,
     {
-        "study": {"structures": {"train": 8}},  # one shard
+        # One shard of structures for training, and one network of a condition.
+        "study": {"structures": {"train": 8}, "replicas": 1, "replicas_per_job": 1},
         "grid": {"defocus_nm": [5, 10, 20]},
-        # A job trains long enough to be stopped before its end, and saves at every step. Timing
-        # must not choose how replicas are trained, since that changes the last digits.
-        "training": {"epochs": 36, "save_every_s": 0.0, "replicas_together": "never"},
+        # A job trains long enough to be stopped before its end, and saves at every step.
+        "training": {"epochs": 36, "save_every_s": 0.0},
     },
 )
+REPLICA = "r000-000"
 CONDITIONS = [condition.id for condition in conditions(STUDY["grid"])]
+#: Half of the grid's conditions.
+THREE = STUDY | {"grid": STUDY["grid"] | {"dose_e_per_A2": [1000]}}
 # This machine has two cores, and the number of threads changes the last digits.
 RULES = ("simulate", "train", "evaluate", "information", "aggregate", "preflight")
 THREADS = [f"{rule}=1" for rule in RULES]
@@ -56,6 +60,7 @@ class Place:
         folder.mkdir(exist_ok=True)
         for name in ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "slurm"):
             (folder / name).symlink_to(ROOT / name)
+        self.conditions = [condition.id for condition in conditions(study["grid"])]
         self.edit(study)
         self.runs = 0
 
@@ -64,7 +69,7 @@ class Place:
         (self.folder / "study.yaml").write_text(yaml.safe_dump(study))
 
     def start(self, *arguments: str, targets: Sequence[str] = (TABLE,)) -> subprocess.Popen:
-        command = [sys.executable, "-m", "snakemake", *arguments]
+        command = [sys.executable, ROOT / "tests/slurm/frequent.py", *arguments]
         command += ["--configfile", "study.yaml", "--nocolor", *targets]
         self.runs += 1
         environment = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
@@ -95,6 +100,13 @@ class Place:
     def table(self):
         """Return the table without the attributes about the time and place of its making."""
         return table.load(self.folder / TABLE).drop_attrs()
+
+
+def with_waves(folder: Path, of: Place, study: dict = STUDY) -> Place:
+    """Return a place for a study whose structures are simulated already."""
+    place, waves = Place(folder, study), "results/smallest/waves"
+    shutil.copytree(of.folder / waves, folder / waves)
+    return place
 
 
 def on_slurm(profile: str) -> list[str]:
@@ -133,12 +145,12 @@ class Job:
     """A `train` job on the cluster, which a test stops before its end."""
 
     def __init__(self, place: Place, condition: str):
-        saved = f"results/smallest/checkpoints/gold_compact-w4-d2_{condition}_r000-001"
+        saved = f"results/smallest/checkpoints/gold_compact-w4-d2_{condition}_{REPLICA}"
         self.folder, self.first = place.folder, place.folder / saved / "000.safetensors"
         self.condition = condition
 
     def hold(self) -> bool:
-        """Stop the process of the job if the job has saved its first network."""
+        """Stop the process of the job if the job has saved its state."""
         if not self.first.exists():
             return False
         process, self.slurm = process_of(self.folder, self.condition)
@@ -206,7 +218,8 @@ def process_of(place: Path, condition: str) -> tuple[int, str]:
     raise AssertionError(f"no process trains under {condition}")
 
 
-#: What a fault leaves in SLURM's records, and whether Snakemake submits the job again itself.
+#: The states that a fault leaves in SLURM's records, and whether Snakemake submits the job again.
+Expected = tuple[set[str], bool]
 FAULTS = {
     "kill": ({"FAILED"}, True),
     "cancel": ({"CANCELLED by 0"}, True),
@@ -224,8 +237,28 @@ LAST = {
     "preempt_for_good": ({"PREEMPTED"}, True),
     "kill_node_daemon": ({"COMPLETED"}, False),
 }
-#: Those of them that are over soon.
-BRIEF = {name: LAST[name] for name in ("kill", "cancel", "preempt", "preempt_for_good")}
+#: Three of them that are over soon.
+BRIEF = {name: LAST[name] for name in ("cancel", "preempt", "preempt_for_good")}
+
+
+def network(condition: str) -> str:
+    """Return the path of the networks that were trained under a condition."""
+    return f"results/smallest/networks/gold/compact-w4-d2/{condition}/{REPLICA}.safetensors"
+
+
+def train_log(condition: str) -> str:
+    """Return the path of the log of a condition's `train` job."""
+    return f"results/smallest/logs/train/gold/compact-w4-d2/{condition}/{REPLICA}.log"
+
+
+def in_slurm(printed: str, rule: str) -> int:
+    """Return the jobs of a rule that SLURM has from a run of Snakemake.
+
+    A Snakemake that was killed may have submitted jobs that it did not print any more.
+    """
+    name = re.search(r"SLURM run ID: (\S+)", printed)[1]
+    jobs = output("squeue", "-ht", "all", f"--name={name}", "--format=%k").splitlines()
+    return sum(f"rule_{rule}" in job for job in jobs)
 
 
 def submitted(printed: str, rule: str) -> int:
@@ -262,49 +295,57 @@ class Watcher(threading.Thread):
                     self.steps[path].append(metadata["progress"]["steps"])
 
 
-def disturb(place: Place, profile: str, faults: Mapping[str, tuple[set[str], bool]]) -> None:
-    """Run the study on SLURM up to its table, with faults of jobs and then a killed Snakemake.
-
-    Each `train` job is stopped when its first network is finished. The job then gets its fault.
-    """
-    place.faults = faults
-    place.jobs = {fault: Job(place, c) for fault, c in zip(faults, CONDITIONS, strict=False)}
-    results = place.folder / "results/smallest"
-    place.watcher = Watcher(results / "checkpoints")
+@contextlib.contextmanager
+def watched(place: Place) -> Iterator[None]:
+    """Keep stopped jobs stopped in a block of code. End them after an error."""
+    place.watcher = Watcher(place.folder / "results/smallest/checkpoints")
     place.watcher.start()
-    snakemake = place.start(*on_slurm(profile))
     try:
-        waiting = list(place.jobs.values())
+        yield
+    finally:
+        place.watcher.over.set()
+        place.watcher.join()
+        for job in place.watcher.held:
+            job.signal(signal.SIGKILL)
 
-        def all_held() -> bool:
-            assert snakemake.poll() is None, place.printed()
-            for job in waiting:
-                if job.hold():
-                    place.watcher.held.append(job)
-            waiting[:] = [job for job in waiting if job not in place.watcher.held]
-            return not waiting
 
-        wait("every train job has saved a network", all_held, pause=0.02)
-        assert all(job.node for job in place.jobs.values())  # before a fault changes it
-        for fault, job in place.jobs.items():
-            getattr(job, fault)()
-        if job := place.jobs.get("kill_node_daemon"):
-            wait("a dead node is noticed", lambda: job.states() & {"NODE_FAIL", "PENDING"})
-            cluster.start_node(job.node)
-        networks = [results / f"networks/gold/compact-w4-d2/{c}" for c in CONDITIONS]
-        wait("training ends", lambda: all(list(n.glob("*.safetensors")) for n in networks))
+def strike(place: Place, snakemake: subprocess.Popen, faults: Mapping[str, Expected]) -> None:
+    """Stop each `train` job when its first state is saved, and give each job its fault."""
+    place.faults = faults
+    place.jobs = {fault: Job(place, c) for fault, c in zip(faults, place.conditions, strict=True)}
+    waiting = list(place.jobs.values())
+
+    def all_held() -> bool:
+        assert snakemake.poll() is None, place.printed()
+        for job in waiting:
+            if job.hold():
+                place.watcher.held.append(job)
+        waiting[:] = [job for job in waiting if job not in place.watcher.held]
+        return not waiting
+
+    wait("every train job has saved its state", all_held, pause=0.02)
+    assert all(job.node for job in place.jobs.values())  # before a fault changes it
+    for fault, job in place.jobs.items():
+        getattr(job, fault)()
+    if job := place.jobs.get("kill_node_daemon"):
+        wait("a dead node is noticed", lambda: job.states() & {"NODE_FAIL", "PENDING"})
+        cluster.start_node(job.node)
+
+
+def disturb(place: Place, profile: str, faults: Mapping[str, Expected]) -> None:
+    """Run the study on SLURM up to its table, with faults of jobs and then a killed Snakemake."""
+    with watched(place):
+        snakemake = place.start(*on_slurm(profile))
+        strike(place, snakemake, faults)
+        networks = [place.folder / network(c) for c in place.conditions]
+        wait("training ends", lambda: all(path.exists() for path in networks))
         running = ("squeue", "--noheader", "--states=RUNNING", "--format=%k")
         wait("evaluation begins", lambda: "rule_evaluate" in output(*running))
-    finally:
         snakemake.kill()
         snakemake.wait()
-        for job in place.watcher.held:  # these have ended, except after an error
-            job.signal(signal.SIGKILL)
-    place.first_run = place.printed()
-    # Snakemake's jobs continue without it.
-    wait("the jobs that it left end", lambda: not output("squeue", "--noheader"))
-    place.states = {fault: job.states() for fault, job in place.jobs.items()}
-    place.run(*on_slurm(profile), "--unlock")
-    place.second_run = place.run(*on_slurm(profile))
-    place.watcher.over.set()
-    place.watcher.join()
+        place.first_run = place.printed()
+        # Snakemake's jobs continue without it.
+        wait("the jobs that it left end", lambda: not output("squeue", "--noheader"))
+        place.states = {fault: job.states() for fault, job in place.jobs.items()}
+        place.run(*on_slurm(profile), "--unlock")
+        place.second_run = place.run(*on_slurm(profile))

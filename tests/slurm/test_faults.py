@@ -24,12 +24,15 @@ from place import (
     Job,
     Place,
     disturb,
+    network,
     on_slurm,
     output,
     read,
     same_networks,
     submitted,
+    train_log,
     wait,
+    with_waves,
 )
 from snakemake.utils import update_config
 
@@ -61,20 +64,12 @@ def study(**changes: dict) -> dict:
 PAIR = study(grid={"defocus_nm": [5, 20], "dose_e_per_A2": [1000]})
 
 
-def start_with_waves(folder: Path, of: Place, study: dict = PAIR) -> Place:
-    """Return a place for a study whose structures are simulated already."""
-    place = Place(folder, study)
-    shutil.copytree(of.folder / RESULTS / "waves", folder / RESULTS / "waves")
-    return place
-
-
 def assert_as_undisturbed(place: Place, other: Place, study: dict) -> None:
     """Compare table and weights with those of a run without faults that has these conditions."""
     ids = [condition.id for condition in conditions(study["grid"])]
     assert place.table().identical(other.table().sel(train=ids, test=ids))
     for condition in ids:
-        name = f"{RESULTS}/networks/gold/compact-w4-d2/{condition}/r000-001.safetensors"
-        assert same_networks(place, other, name), condition
+        assert same_networks(place, other, network(condition)), condition
 
 
 def held(place: Place, study: dict, snakemake: subprocess.Popen) -> list[Job]:
@@ -104,14 +99,14 @@ EDITED = study(grid={"defocus_nm": [5, 40], "dose_e_per_A2": [1000]}, training={
 @pytest.fixture(scope="session")
 def edited(undisturbed, tmp_path_factory) -> Place:
     """The study after the edit, finished by a run on this machine without SLURM."""
-    place = start_with_waves(tmp_path_factory.mktemp("edited"), undisturbed, EDITED)
+    place = with_waves(tmp_path_factory.mktemp("edited"), undisturbed, EDITED)
     place.run("--cores", "2")
     return place
 
 
 @ON_ONE
 def test_an_edit_counts_from_the_next_call_on(slurm, undisturbed, edited, tmp_path):
-    place = start_with_waves(tmp_path / "place", undisturbed)
+    place = with_waves(tmp_path / "place", undisturbed, PAIR)
     snakemake = place.start(*on_slurm(slurm))
     wait("a job is submitted", lambda: submitted(place.printed(), "train"), pause=0.02)
     place.edit(EDITED)
@@ -127,7 +122,7 @@ def test_an_edit_counts_from_the_next_call_on(slurm, undisturbed, edited, tmp_pa
 @pytest.mark.parametrize("left", ["queued", "running"])
 def test_jobs_of_a_snakemake_that_died_before_the_edit(slurm, left, undisturbed, edited, tmp_path):
     """Jobs in the queue end when they start. Snakemake waits for running jobs."""
-    place, jobs = start_with_waves(tmp_path / "place", undisturbed), []
+    place, jobs = with_waves(tmp_path / "place", undisturbed, PAIR), []
     partition = ("scontrol", "update", "PartitionName=main")
     if left == "queued":
         output(*partition, "State=DOWN")
@@ -145,9 +140,8 @@ def test_jobs_of_a_snakemake_that_died_before_the_edit(slurm, left, undisturbed,
         second = place.start(*on_slurm(slurm))
         wait("new jobs are queued", lambda: submitted(place.printed(), "train") == 2)
         if left == "running":
-            log = f"{RESULTS}/logs/train/gold/compact-w4-d2/{jobs[0].condition}/r000-001.log"
-            waiting = "waits for another job"
-            wait("the new job waits for the old one", lambda: waiting in read(place.folder / log))
+            log, waiting = place.folder / train_log(jobs[0].condition), "waits for another job"
+            wait("the new job waits for the old one", lambda: waiting in read(log))
     finally:
         output(*partition, "State=UP")
         for job in jobs:
@@ -167,7 +161,7 @@ def test_jobs_of_a_snakemake_that_died_before_the_edit(slurm, left, undisturbed,
 def test_the_controller_is_down_for_five_minutes(slurm, undisturbed, tmp_path):
     """One job is submitted before the controller ends. The other jobs are not submitted yet."""
     three = study(grid={"dose_e_per_A2": [1000]})
-    place = start_with_waves(tmp_path / "place", undisturbed, three)
+    place = with_waves(tmp_path / "place", undisturbed, three)
     snakemake = place.start(*on_slurm(slurm))
     wait("a job is submitted", lambda: submitted(place.printed(), "train"), pause=0.01)
     os.kill(cluster.pid("slurmctld"), signal.SIGKILL)
@@ -189,7 +183,7 @@ def test_the_controller_is_down_for_five_minutes(slurm, undisturbed, tmp_path):
 
 @ON_OTHER
 def test_without_accounting_every_fault_is_noticed(slurm, undisturbed, tmp_path):
-    place = start_with_waves(tmp_path / "place", undisturbed, STUDY)
+    place = with_waves(tmp_path / "place", undisturbed, STUDY)
     disturb(place, slurm, LAST)
     assert place.states == {fault: states for fault, (states, _) in LAST.items()}
     again = sum(resubmitted for _, resubmitted in LAST.values())
@@ -200,7 +194,7 @@ def test_without_accounting_every_fault_is_noticed(slurm, undisturbed, tmp_path)
 
 @ON_BOTH
 def test_ctrl_c_cancels_all_jobs_and_the_same_command_continues(slurm, undisturbed, tmp_path):
-    place = start_with_waves(tmp_path / "place", undisturbed)
+    place = with_waves(tmp_path / "place", undisturbed, PAIR)
     snakemake = place.start(*on_slurm(slurm))
     jobs = held(place, PAIR, snakemake)
     # The terminal sends it to all processes of the command.
@@ -212,8 +206,7 @@ def test_ctrl_c_cancels_all_jobs_and_the_same_command_continues(slurm, undisturb
     printed = place.run(*on_slurm(slurm))
     assert submitted(printed, "train") == 2
     for job in jobs:
-        log = f"{RESULTS}/logs/train/gold/compact-w4-d2/{job.condition}/r000-001.log"
-        assert "continues after" in read(place.folder / log)
+        assert "continues after" in read(place.folder / train_log(job.condition))
     assert_as_undisturbed(place, undisturbed, PAIR)
 
 

@@ -1,6 +1,6 @@
 """The workflow on a real SLURM, with all faults that happen on a cluster.
 
-On each kind of cluster, one run has all faults at once, see place.py. The tests check its results.
+One run has all faults at once, see place.py, and several tests check its results.
 """
 
 import contextlib
@@ -20,16 +20,24 @@ from place import (
     CONDITIONS,
     FAULTS,
     PATIENCE,
+    REPLICA,
     ROOT,
     TABLE,
+    THREE,
     Place,
     disturb,
+    in_slurm,
+    network,
     on_slurm,
     output,
     read,
     same_networks,
+    strike,
     submitted,
+    train_log,
     wait,
+    watched,
+    with_waves,
 )
 
 from passband.storage import datasets, lease
@@ -38,27 +46,30 @@ from passband.storage.lease import Holder
 # The first test that needs a run waits until the run ends.
 pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(3600)]
 
+ON_ONE = pytest.mark.parametrize("slurm", ["accounting"], indirect=True)
+ON_OTHER = pytest.mark.parametrize("slurm", ["noaccounting"], indirect=True)
+
 
 @pytest.fixture(scope="session")
 def disturbed(slurm, undisturbed, tmp_path_factory) -> Place:
     """The study after a run on SLURM with all faults and with a killed Snakemake."""
-    place = Place(tmp_path_factory.mktemp("disturbed"))
-    if slurm != "slurm":  # one simulation is enough
-        waves = "results/smallest/waves"
-        shutil.copytree(undisturbed.folder / waves, place.folder / waves)
-    disturb(place, slurm, FAULTS if slurm == "slurm" else BRIEF)
+    place = with_waves(tmp_path_factory.mktemp("disturbed"), undisturbed)
+    disturb(place, slurm, FAULTS)
     return place
 
 
-def test_the_table_is_that_of_an_undisturbed_run(disturbed, undisturbed):
+@ON_ONE
+def test_the_table_is_that_of_an_undisturbed_run(slurm, disturbed, undisturbed):
     assert disturbed.table().identical(undisturbed.table())
 
 
-def test_every_fault_happened(disturbed):
+@ON_ONE
+def test_every_fault_happened(slurm, disturbed):
     assert disturbed.states == {fault: states for fault, (states, _) in disturbed.faults.items()}
 
 
-def test_no_step_is_trained_twice(disturbed):
+@ON_ONE
+def test_no_step_is_trained_twice(slurm, disturbed):
     """Every attempt of a job continues from the last step that the attempt before saved."""
     steps = disturbed.watcher.steps
     for job in disturbed.jobs.values():
@@ -66,30 +77,46 @@ def test_no_step_is_trained_twice(disturbed):
     assert all(of_network == sorted(of_network) for of_network in steps.values())
 
 
-def test_only_jobs_that_slurm_does_not_requeue_are_submitted_again(disturbed):
+@ON_ONE
+def test_only_jobs_that_slurm_does_not_requeue_are_submitted_again(slurm, disturbed):
     again = sum(resubmitted for _, resubmitted in disturbed.faults.values())
-    assert submitted(disturbed.first_run, "train") == len(CONDITIONS) + again
+    assert submitted(disturbed.first_run, "train") == len(disturbed.conditions) + again
 
 
-def test_after_the_death_of_snakemake_nothing_finished_is_made_again(disturbed):
+@ON_ONE
+def test_after_the_death_of_snakemake_nothing_finished_is_made_again(slurm, disturbed):
     """Results that jobs finished after the death of their Snakemake are not made again either."""
-    evaluated = submitted(disturbed.first_run, "evaluate")
+    evaluated = in_slurm(disturbed.first_run, "evaluate")
     assert evaluated > 0
     second = {rule: submitted(disturbed.second_run, rule) for rule in ("train", "evaluate")}
-    # A Snakemake that was killed may have submitted one job that it did not print any more.
-    rest = len(CONDITIONS) - evaluated
-    assert second in ({"train": 0, "evaluate": rest}, {"train": 0, "evaluate": rest - 1})
+    assert second == {"train": 0, "evaluate": len(disturbed.conditions) - evaluated}
     assert "Nothing to be done" in disturbed.run("--cores", "1", "--dry-run")
 
 
-@pytest.mark.parametrize("slurm", ["accounting"], indirect=True)
+@ON_ONE
 def test_jobs_read_the_configuration_that_snakemake_read(slurm, disturbed):
     """Jobs do not read the study's file, which the user may edit. test_faults.py edits the file."""
     lines = output("sacct", "-XnP", "--format=SubmitLine").splitlines()
     given = [line for line in lines if f"{disturbed.folder}/Snakefile" in line]
-    assert len(given) >= 2 * len(CONDITIONS)
+    assert len(given) >= 2 * len(disturbed.conditions)
     copy = rf"--configfiles '?{disturbed.folder}/results/smallest/configuration/\w+\.json'? "
     assert all(re.search(copy, line) for line in given)
+
+
+@ON_OTHER
+def test_faults_are_noticed_without_accounting(slurm, undisturbed, tmp_path):
+    """Three faults. test_faults.py has all of them."""
+    place = with_waves(tmp_path, undisturbed, THREE)
+    networks = [network(condition) for condition in place.conditions]
+    with watched(place):
+        snakemake = place.start(*on_slurm(slurm), targets=networks)
+        strike(place, snakemake, BRIEF)
+        assert snakemake.wait(timeout=PATIENCE) == 0, place.printed()
+    states = {fault: job.states() for fault, job in place.jobs.items()}
+    assert states == {fault: expected for fault, (expected, _) in BRIEF.items()}
+    again = sum(resubmitted for _, resubmitted in BRIEF.values())
+    assert submitted(place.printed(), "train") == len(networks) + again
+    assert all(same_networks(place, undisturbed, path) for path in networks)
 
 
 # ── Duplicates ───────────────────────────────────────────────────────────────────────────────────
@@ -108,14 +135,12 @@ def hold(
     return len(held) == len(logs)
 
 
-@pytest.mark.parametrize("slurm", ["noaccounting"], indirect=True)
+@ON_OTHER
 def test_a_job_that_is_submitted_twice_works_once(slurm, undisturbed, tmp_path):
     """A second Snakemake submits the job, because it does not know the first one's jobs."""
-    place, results = Place(tmp_path), tmp_path / "results/smallest"
-    shutil.copytree(undisturbed.folder / "results/smallest/waves", results / "waves")
-    cells = [f"gold/compact-w4-d2/{c}/r000-001" for c in CONDITIONS[:2]]
-    targets = [f"results/smallest/networks/{cell}.safetensors" for cell in cells]
-    logs = [results / f"logs/train/{cell}.log" for cell in cells]
+    place, pair = with_waves(tmp_path, undisturbed), CONDITIONS[:2]
+    targets = [network(condition) for condition in pair]
+    logs = [tmp_path / train_log(condition) for condition in pair]
     first, held = place.start(*on_slurm(slurm), targets=targets), {}
 
     try:
@@ -145,15 +170,13 @@ def test_a_job_that_is_submitted_twice_works_once(slurm, undisturbed, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("slurm", ["noaccounting"], indirect=True)
+@ON_OTHER
 def test_a_result_of_the_job_that_took_over_is_kept(slurm, undisturbed, tmp_path, monkeypatch):
     """The job that took over has made its output, and its Snakemake has ended."""
     monkeypatch.setenv(lease.PATIENCE, "10")
-    place, results = Place(tmp_path), tmp_path / "results/smallest"
-    shutil.copytree(undisturbed.folder / "results/smallest/waves", results / "waves")
-    cells = [f"gold/compact-w4-d2/{c}/r000-001" for c in CONDITIONS[:2]]
-    targets = [f"results/smallest/networks/{cell}.safetensors" for cell in cells]
-    logs = [results / f"logs/train/{cell}.log" for cell in cells]
+    place, pair = with_waves(tmp_path, undisturbed), CONDITIONS[:2]
+    targets = [network(condition) for condition in pair]
+    logs = [tmp_path / train_log(condition) for condition in pair]
     first, held = place.start(*on_slurm(slurm), targets=targets), {}
     try:
         wait("both jobs work", lambda: hold(logs, held, first, place), pause=0.02)
@@ -182,13 +205,13 @@ def test_a_result_of_the_job_that_took_over_is_kept(slurm, undisturbed, tmp_path
 # ── Disks ────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("slurm", ["noaccounting"], indirect=True)
+@ON_OTHER
 def test_a_full_disk_is_named_and_a_rerun_completes(slurm, undisturbed, disk, tmp_path):
     place = Place(tmp_path / "place")
     (place.folder / "results").symlink_to(disk.folder)
     waves = undisturbed.folder / "results/smallest/waves"
     shutil.copytree(waves, disk.folder / "smallest/waves")
-    target = f"results/smallest/networks/gold/compact-w4-d2/{CONDITIONS[0]}/r000-001.safetensors"
+    target = network(CONDITIONS[0])
     disk.fill(leaving=12_288)  # enough for Snakemake's start, but not for a network
     arguments = [*on_slurm(slurm), "--retries", "0"]
     place.run(*arguments, targets=[target], fails=True)
@@ -201,22 +224,21 @@ def test_a_full_disk_is_named_and_a_rerun_completes(slurm, undisturbed, disk, tm
     assert same_networks(place, undisturbed, target)
 
 
-@pytest.mark.parametrize("slurm", ["noaccounting"], indirect=True)
+@ON_OTHER
 def test_damaged_stores_are_named_set_aside_and_made_again(slurm, undisturbed, tmp_path):
-    """The stores of three jobs have changed bytes, are truncated, or are an empty folder."""
-    place, results = Place(tmp_path / "place"), tmp_path / "place/results/smallest"
-    cells = [f"gold/compact-w4-d2/{c}/r000-001" for c in CONDITIONS[:3]]
-    for name in ("waves", *(f"networks/{Path(cell).parent}" for cell in cells)):
-        shutil.copytree(undisturbed.folder / "results/smallest" / name, results / name)
-    flipped, short = (results / f"networks/{cell}.safetensors" for cell in cells[:2])
+    """A network has a changed byte, and a store of exit waves is an empty folder."""
+    place, results = with_waves(tmp_path, undisturbed), tmp_path / "results/smallest"
+    pair = CONDITIONS[:2]
+    for folder in (Path(network(condition)).parent for condition in pair):
+        shutil.copytree(undisturbed.folder / folder, tmp_path / folder)
+    flipped, empty = tmp_path / network(pair[0]), results / "waves/gold/test/00000.zarr.zip"
     content = bytearray(flipped.read_bytes())
     content[-1] ^= 1
     flipped.write_bytes(content)
-    short.write_bytes(short.read_bytes()[:1000])
-    empty = results / "waves/gold/test/00000.zarr.zip"
     empty.unlink()
     empty.mkdir()
-    damaged, records = [flipped, short, empty], [f"records/{cell}.zarr.zip" for cell in cells]
+    damaged = [flipped, empty]
+    records = [f"records/gold/compact-w4-d2/{c}/{REPLICA}.zarr.zip" for c in pair]
     targets = [f"results/smallest/{record}" for record in records]
     arguments = [*on_slurm(slurm), "--retries", "0"]
     printed = place.run(*arguments, targets=targets, fails=True)
@@ -236,10 +258,16 @@ def test_damaged_stores_are_named_set_aside_and_made_again(slurm, undisturbed, t
 # ── Resources ────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("slurm", ["accounting"], indirect=True)
+@ON_ONE
 def test_jobs_on_a_node_see_their_own_gpu_and_others_none(slurm, tmp_path):
-    """The rules have names from the profile, and their jobs run on one node."""
+    """The rules have names from the profile, and their jobs run on one node.
+
+    Each job ends only when all three have begun, so that all three run at the same time.
+    """
     place = Place(tmp_path)
+    together = (
+        "touch begun-$SLURM_JOB_ID; until [ $(ls begun-* | wc -l) -ge 3 ]; do sleep 0.1; done"
+    )
     (tmp_path / "Snakefile").unlink()
     (tmp_path / "Snakefile").write_text(
         f"""
@@ -250,11 +278,11 @@ rule all:
 rule train:
     output: "train{{n}}"
     resources: slurm_extra="--nodelist=gpu1"
-    shell: "echo gpu:$CUDA_VISIBLE_DEVICES $SLURMD_NODENAME > {{output}}; sleep 5"
+    shell: "echo gpu:$CUDA_VISIBLE_DEVICES $SLURMD_NODENAME > {{output}}; {together}"
 rule aggregate:
     output: "aggregate"
     resources: slurm_extra="--nodelist=gpu1"
-    shell: "echo gpu:${{{{CUDA_VISIBLE_DEVICES:-}}}} $SLURMD_NODENAME > {{output}}; sleep 5"
+    shell: "echo gpu:${{{{CUDA_VISIBLE_DEVICES:-}}}} $SLURMD_NODENAME > {{output}}; {together}"
 """
     )
     place.run(*on_slurm(slurm))
@@ -266,7 +294,7 @@ rule aggregate:
 # ── Overhead ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("slurm", ["accounting"], indirect=True)
+@ON_ONE
 def test_the_overhead_of_a_job_is_measured(slurm):
     command = [sys.executable, ROOT / "benchmarks/overhead.py", "--quick"]
     printed = output(*map(str, command))
@@ -281,12 +309,15 @@ def test_the_overhead_of_a_job_is_measured(slurm):
 # ── Preflight ────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("slurm", ["accounting"], indirect=True)
+@ON_ONE
 def test_preflight_looks_at_a_node_as_train_finds_it(slurm, tmp_path):
     """The nodes' GPUs are fake, and the preflight notices it. Without a GPU, no check fails."""
     places = [Place(tmp_path / name) for name in ("gpu", "cpu")]
     with_gpu, without = (
-        place.start(*on_slurm(slurm), *more, targets=["results/smallest/preflight.txt"])
+        place.start(
+            *(*on_slurm(slurm), "--retries", "0", *more),
+            targets=["results/smallest/preflight.txt"],
+        )
         for place, more in zip(places, ([], ["--set-resources", "preflight:gpu=0"]), strict=True)
     )
     assert with_gpu.wait(timeout=PATIENCE) != 0

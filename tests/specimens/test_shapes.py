@@ -170,7 +170,7 @@ def test_bodies_are_centred_anywhere_in_the_unit_cell():
 # What does not
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(KINDS),
     d=st.floats(0.5, 26.0),

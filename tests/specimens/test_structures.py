@@ -90,7 +90,7 @@ def disc(sampling, centre, radius):
 # Substrate
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     field=st.floats(8, 20),
     thickness=st.floats(1, 12),
@@ -560,7 +560,7 @@ def test_mask_of_a_cube_along_a_zone_axis_is_its_projection(zone, area):
     assert iou(mask(structure, sampling), outline) > 0.95
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(dx=st.integers(-100, 100), dy=st.integers(-100, 100))
 def test_mask_is_periodic_and_its_first_axis_is_x(dx, dy):
     sampling = Sampling(60, 0.3)

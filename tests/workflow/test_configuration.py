@@ -19,6 +19,7 @@ def test_without_a_name_config_yaml_is_the_study(tmp_path):
     assert jobs["simulate"] == 2 + 1 + 1
 
 
+@pytest.mark.slow
 def test_a_named_study_replaces_config_yaml(tmp_path):
     place = Workplace(tmp_path / "w")
     study = place.study(specimens={"silver": SILVER})
