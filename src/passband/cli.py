@@ -1,42 +1,87 @@
 """The command ``passband``. Each of its commands is a module in ``passband.commands``."""
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from passband import PassbandError, __version__, console
-from passband.commands import (
-    check,
-    ctf,
-    docs,
-    evaluate,
-    export,
-    plan,
-    predict,
-    preflight,
-    publish,
-    recommend,
-    status,
-    summary,
-)
-from passband.commands.arguments import join_negative
 
-#: The modules of the commands, in the order of `passband --help`.
-COMMANDS = (
-    check,
-    plan,
-    preflight,
-    status,
-    summary,
-    recommend,
-    ctf,
-    predict,
-    publish,
-    evaluate,
-    export,
-    docs,
-)
+
+class Command(NamedTuple):
+    """A command of ``passband``.
+
+    Attributes
+    ----------
+    name : str
+        The command's name, and the name of its module in ``passband.commands``.
+    does : str
+        What the command does, in one line.
+    example : str
+        The words after ``passband`` in an example.
+    """
+
+    name: str
+    does: str
+    example: str
+
+
+#: The commands by group, in the order of `passband --help`. A new command needs a line here.
+COMMANDS = {
+    "Make and check a study": (
+        Command("new", "make a folder with a study to edit", "new mine --like pilot"),
+        Command("check", "check a study and count its jobs", "check config.yaml"),
+        Command("plan", "measure how long a study will take", "plan config.yaml --seconds 10"),
+        Command("preflight", "check that this machine can run a study", "preflight config.yaml"),
+    ),
+    "Run it": (
+        Command("run", "run a study to its end, or continue it", "run config.yaml --cores 8"),
+        Command("status", "draw which jobs are done, run, failed or wait", "status demo --watch"),
+    ),
+    "See what it found": (
+        Command("table", "print the OOD metrics and the predictions", "table demo --csv demo.csv"),
+        Command("summary", "the same as table, without options", "summary demo"),
+        Command(
+            "evaluate",
+            "test networks under other conditions",
+            "evaluate demo --conditions more.csv",
+        ),
+        Command(
+            "images",
+            "make images of test structures under a condition",
+            "images demo --defocus-nm 5 --cs-um 1.2 --aperture-mrad 10 --dose-e-per-A2 1000",
+        ),
+        Command("gallery", "draw example structures of each specimen", "gallery demo"),
+        Command("distances", "compute distances between trained networks", "distances demo"),
+    ),
+    "Use its networks": (
+        Command(
+            "recommend",
+            "rank the networks of a study for your microscope",
+            "recommend demo --defocus-nm 12 --cs-um 5 --aperture-mrad 15 --dose-e-per-A2 400",
+        ),
+        Command(
+            "ctf",
+            "measure defocus, astigmatism and Cs from Thon rings",
+            "ctf image.dm4 --energy-kev 300",
+        ),
+        Command("predict", "segment images of a microscope", "predict demo images/ --out masks/"),
+        Command("publish", "write a network for others to use", "publish demo --network ID"),
+    ),
+    "Other": (
+        Command("export", "write the atoms of a structure", "export demo gold test 0 gold.extxyz"),
+        Command("docs", "write the configuration's reference and schema", "docs --check"),
+    ),
+}
+
+#: The exit status of `passband`, for the help.
+_EXIT = """exit status:
+    0  success
+    1  an error that you can correct, in one line; or a job failed
+    2  a wrong option
+  130  stopped by Ctrl-C"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,14 +95,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 after success, 1 after an error that the user can correct, and 130 after Ctrl-C.
+        0 after success, 1 after an error that the user can correct or if a job of Snakemake failed,
+        and 130 after Ctrl-C.
+
+    Raises
+    ------
+    SystemExit
+        With 2 after a wrong option, and with 0 after `--help` and `--version`.
     """
     console.prepare()
-    given = sys.argv[1:] if arguments is None else arguments
-    parser = _parser()
-    options, rest = parser.parse_known_args(join_negative(status.spell_out(given)))
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    name = next((word for word in given if not word.startswith("-")), "")
+    parser, passed = _parser(name), []
+    if name == "run" and "--" in given:
+        place = given.index("--")
+        given, passed = given[:place], given[place:]
+    options, rest = parser.parse_known_args(_spelled_out(name, given))
+    if hasattr(options, "for_snakemake"):
+        options.for_snakemake = [*rest, *passed]
     # argparse reads words that follow an option only as far as the option needs them.
-    if rest and hasattr(options, "words") and not any(word.startswith("-") for word in rest):
+    elif rest and hasattr(options, "words") and not any(word.startswith("-") for word in rest):
         options.words += rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -77,16 +134,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="passband",
-        description="Check, plan and watch a study, and ask the finished study what it found.",
-    )
+def _parser(name: str) -> argparse.ArgumentParser:
+    """Return a parser that knows the command `name`: to import all commands would take longer."""
+    parser = _Parser(prog="passband")
     parser.add_argument("--version", action="version", version=f"passband {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="command")
-    for module in COMMANDS:
-        module.add(commands)
+    commands = parser.add_subparsers(
+        required=True, metavar="COMMAND", parser_class=argparse.ArgumentParser
+    )
+    known = {command.name: command for group in COMMANDS.values() for command in group}
+    if name in known:
+        importlib.import_module(f"passband.commands.{name}").add(commands)
+        own, does = commands.choices[name], known[name].does
+        own.description = own.description or f"{does[0].upper()}{does[1:]}."
+        own.epilog = f"example: passband {known[name].example}"
+    elif name:
+        parser.error(f"there is no command {name!r}; `passband --help` lists the commands")
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help lists the commands by group."""
+
+    def format_usage(self) -> str:
+        return "usage: passband COMMAND …, or passband COMMAND --help\n"
+
+    def format_help(self) -> str:
+        lines = [
+            self.format_usage(),
+            "Make, run and watch a study, and ask it what it found. A study is named by its file,",
+            "its folder with a config.yaml, its folder of results, or its name.",
+        ]
+        for group, commands in COMMANDS.items():
+            lines += ["", f"{group}:"]
+            lines += [f"  {command.name:<10} {command.does}" for command in commands]
+        return "\n".join([*lines, "", _EXIT, ""])
+
+
+def _spelled_out(name: str, given: list[str]) -> list[str]:
+    """Return the words of a command, prepared for argparse."""
+    if not name:
+        return given
+    from passband.commands.arguments import join_negative
+
+    if name == "status":
+        from passband.commands import status
+
+        given = status.spell_out(given)
+    return join_negative(given)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from passband import PassbandError
 from passband.grid import AXES
 
 #: What a user can give as a study.
-STUDY = "a study: its file, its folder of results, or its name"
+STUDY = "a study: its file, its folder, its folder of results, or its name"
 
 
 def add_study(command: argparse.ArgumentParser) -> None:

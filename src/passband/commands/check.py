@@ -9,9 +9,7 @@ from passband.jobs.locate import open_study
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
-    command = commands.add_parser(
-        "check", help="check a study file and print the number of the study's jobs"
-    )
+    command = commands.add_parser("check")
     add_study(command)
     command.set_defaults(run=run)
 

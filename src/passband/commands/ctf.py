@@ -17,7 +17,6 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
     command = commands.add_parser(
         "ctf",
-        help="measure defocus, astigmatism and Cs from the Thon rings of images",
         description="Measure defocus, two-fold astigmatism and Cs from the Thon rings in the "
         "background of images. Several images are of one microscope and share one Cs. docs/ctf.md "
         "describes the method.",

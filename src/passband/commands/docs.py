@@ -9,9 +9,7 @@ from passband.commands.arguments import check_folder
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
-    command = commands.add_parser(
-        "docs", help="write the reference and schema of the configuration"
-    )
+    command = commands.add_parser("docs")
     command.add_argument(
         "--check",
         action="store_true",

@@ -13,7 +13,6 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
     command = commands.add_parser(
         "evaluate",
-        help="test a study's finished networks under conditions that are not in its test grid",
         description="Test a study's finished networks under further conditions. The results are "
         "kept in results/<study>/extra/. Results that are there already are not computed again.",
     )

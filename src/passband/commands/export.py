@@ -11,7 +11,7 @@ from passband.jobs.locate import open_study
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
-    command = commands.add_parser("export", help="write the atoms of a structure")
+    command = commands.add_parser("export")
     command.add_argument("study", type=Path, help=f"{STUDY}, such as studies/pilot.yaml")
     command.add_argument("specimen", help="the specimen's name in the study")
     command.add_argument("split", help=f"{', '.join(SPLITS[:-1])} or {SPLITS[-1]}")

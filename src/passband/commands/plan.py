@@ -10,10 +10,7 @@ from passband.jobs.locate import open_study
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
-    command = commands.add_parser(
-        "plan",
-        help="print a study's steps, memory, files and hours, and how much of the work is left",
-    )
+    command = commands.add_parser("plan")
     add_study(command)
     command.add_argument(
         "--seconds", type=float, default=30.0, help="duration of the calibration (default: 30)"

@@ -15,7 +15,6 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
     command = commands.add_parser(
         "predict",
-        help="segment images of a microscope with trained networks",
         usage="passband predict NETWORK FILES... [options]\n"
         "       passband predict STUDY FILES... --network ID [options]\n"
         "       passband predict STUDY FILES... --network auto [options]\n"

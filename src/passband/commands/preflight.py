@@ -9,9 +9,7 @@ from passband.jobs.locate import open_study
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
-    command = commands.add_parser(
-        "preflight", help="check whether this machine can run a study's jobs"
-    )
+    command = commands.add_parser("preflight")
     add_study(command)
     command.set_defaults(run=run)
 

@@ -24,9 +24,7 @@ _LICENSE = "CC-BY-4.0"
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
-    command = commands.add_parser(
-        "publish", help="write a folder with a trained network that others can use"
-    )
+    command = commands.add_parser("publish")
     command.add_argument(
         "network",
         type=Path,

@@ -21,9 +21,7 @@ _MOST = 10_000
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
-    command = commands.add_parser(
-        "recommend", help="rank the networks of a finished study for your microscope"
-    )
+    command = commands.add_parser("recommend")
     add_study(command)
     for axis in AXES.values():
         command.add_argument(

@@ -17,9 +17,7 @@ _WATCH_S = 10.0
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
-    command = commands.add_parser(
-        "status", help="draw the grid, with the finished, running, failed and waiting jobs"
-    )
+    command = commands.add_parser("status")
     add_study(command)
     command.add_argument(
         "--watch",

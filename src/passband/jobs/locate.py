@@ -1,4 +1,4 @@
-"""Finds the study that a user names by its file, its folder of results, or its name."""
+"""Finds the study that a user names by its file, a folder, or its name."""
 
 import json
 import re
@@ -11,6 +11,8 @@ from passband.config import ConfigError, Study, load, validate
 
 #: The folder of results, in the folder in which Snakemake is started.
 RESULTS = Path("results")
+#: The name of a study's file in a folder of its own, and of the demo's file in the repository.
+CONFIG = "config.yaml"
 
 
 def locate_study(noun: str | Path) -> tuple[Study, Path]:
@@ -19,10 +21,10 @@ def locate_study(noun: str | Path) -> tuple[Study, Path]:
     Parameters
     ----------
     noun : str or path
-        A study's file, the study's folder of results, or the study's name. For a folder or a name,
-        the study's file is searched in `config.yaml` and `studies/*.yaml` beside the folder
-        `results`. If no file has a study of this name, the study is read from the attributes of the
-        results.
+        A study's file, a folder with the study's file `config.yaml`, the study's folder of results,
+        or the study's name. For a folder of results or a name, the study's file is searched in
+        `config.yaml`, `studies/*.yaml` and `<name>/config.yaml` beside the folder `results`. If no
+        file has a study of this name, the study is read from the attributes of the results.
 
     Raises
     ------
@@ -34,24 +36,55 @@ def locate_study(noun: str | Path) -> tuple[Study, Path]:
     noun = Path(noun)
     results = _results(noun)
     if results is None:
-        study = load(noun)
+        study = load(_file(noun))
         return study, RESULTS / study.study.name
+    if file := _file_of(results, noun):
+        return load(file), results
+    if study := _recorded(results):
+        return study, results
+    root = results.absolute().parent.parent
+    raise PassbandError(
+        f"{noun}: neither {_shown(root / CONFIG)} nor a file in {_shown(root / 'studies')} "
+        "has a study of this name, and the results do not name their study; give the study's "
+        "file"
+    )
+
+
+def locate_file(noun: str | Path) -> tuple[Path, Path]:
+    """Return a study's file, and the folder in which Snakemake runs the study.
+
+    Raises
+    ------
+    ConfigError, PassbandError
+        As :func:`locate_study`, and if the study has results but no file.
+    """
+    noun = Path(noun)
+    results = _results(noun)
+    if results is None:
+        file = _file(noun)
+        load(file)
+        return file, Path()
+    root = results.absolute().parent.parent
+    if file := _file_of(results, noun):
+        return file, Path(_shown(root))
+    raise PassbandError(f"{noun}: no file has a study of this name; give the study's file")
+
+
+def _file_of(results: Path, noun: Path) -> Path | None:
+    """Return the file of the study that has a folder of results; None if there is no file."""
     root, name = results.absolute().parent.parent, results.absolute().name
-    files = [file for file, its in _names(root) if its == name]
+    files = [file for file, its in _names(root, name) if its == name]
     if len(files) > 1:
         raise PassbandError(
             f"{noun}: {' and '.join(str(_shown(file)) for file in files)} have this name; give the "
             "file that you mean"
         )
-    if files:
-        return load(_shown(files[0])), results
-    if study := _recorded(results):
-        return study, results
-    raise PassbandError(
-        f"{noun}: neither {_shown(root / 'config.yaml')} nor a file in {_shown(root / 'studies')} "
-        "has a study of this name, and the results do not name their study; give the study's "
-        "file"
-    )
+    return _shown(files[0]) if files else None
+
+
+def _file(noun: Path) -> Path:
+    """Return the file of a study from the file or the file's folder."""
+    return noun / CONFIG if noun.is_dir() else noun
 
 
 def open_study(
@@ -92,14 +125,14 @@ def locate_results(noun: str | Path) -> Path:
         As :func:`locate_study`, and if there are no results.
     """
     noun = Path(noun)
-    results = _results(noun) or RESULTS / load(noun).study.name
+    results = _results(noun) or RESULTS / load(_file(noun)).study.name
     if not results.is_dir():
         raise PassbandError(f"{noun}: there is no folder {results} yet; run the study first")
     return results
 
 
 def _results(noun: Path) -> Path | None:
-    """Return the folder of results that `noun` names, or None if `noun` is a file.
+    """Return the folder of results that `noun` names; None if `noun` is a file or its folder.
 
     Raises
     ------
@@ -110,17 +143,17 @@ def _results(noun: Path) -> Path | None:
     by_name = RESULTS / noun
     is_name = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}", str(noun)) is not None
     if is_name and not noun.is_file():
-        known = sorted({name for _, name in _names(Path())})
+        known = study_names()
         if by_name.is_dir() or str(noun) in known:
             return by_name
     if noun.is_dir():
-        return noun
+        return None if (noun / CONFIG).is_file() else noun
     if noun.suffix or noun.exists():
         return None  # reading the file will report what is wrong with the file
     if not is_name:
         raise PassbandError(
-            f"{noun}: there is no such file or folder; give a study's file, its folder of results, "
-            "or its name"
+            f"{noun}: there is no such file or folder; give a study's file, its folder, its "
+            "results or its name"
         )
     raise PassbandError(
         f"{noun}: no study of this name: it is no file, there is no folder {by_name}, and "
@@ -128,9 +161,18 @@ def _results(noun: Path) -> Path | None:
     )
 
 
-def _names(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each valid study file of a checkout, and the name of the study in the file."""
-    for file in (root / "config.yaml", *sorted((root / "studies").glob("*.yaml"))):
+def study_names() -> list[str]:
+    """Return the names of the studies whose files are in the working directory, sorted."""
+    return sorted({name for _, name in _names(Path())})
+
+
+def _names(root: Path, name: str = "") -> Iterator[tuple[Path, str]]:
+    """Yield each valid study file of a folder, and the name of the study in the file.
+
+    With a `name`, the folder with this name may have a study's file, too.
+    """
+    own = [root / name / CONFIG] if name else []
+    for file in (root / CONFIG, *sorted((root / "studies").glob("*.yaml")), *own):
         with suppress(ConfigError):
             yield file, load(file).study.name
 

@@ -1,0 +1,107 @@
+"""``passband new``: make a folder with a study to edit."""
+
+import argparse
+import os
+import re
+from pathlib import Path
+
+from passband import PassbandError
+from passband.config import load
+from passband.jobs.locate import CONFIG, RESULTS, study_names
+from passband.jobs.workflow import repository
+
+#: The studies of the repository that a new study may be like, and what they are for.
+_LIKE = {
+    "demo": "every key with its meaning",
+    "pilot": "270 networks in an evening",
+    "paper": "the paper's size, for a cluster",
+    "real": "networks for real images",
+}
+#: A line by which editors find the configuration's schema.
+_SCHEMA = "# yaml-language-server: $schema={}"
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser("new")
+    command.add_argument("folder", type=Path, metavar="NAME", help="the new folder and study")
+    like = ", ".join(f"{name} ({what})" for name, what in _LIKE.items())
+    command.add_argument(
+        "--like", default="demo", metavar="STUDY", help=f"the study to begin with: {like}"
+    )
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    PassbandError
+        If the folder or a study of this name exists, if its name cannot be a study's name, or if
+        there is no study to begin with.
+    """
+    folder, name = options.folder, options.folder.absolute().name
+    if options.like not in _LIKE:
+        raise PassbandError(f"--like = {options.like!r}: must be one of {', '.join(_LIKE)}")
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}", name) is None:
+        raise PassbandError(
+            f"NAME = {name!r}: must have up to 40 letters, digits, points and hyphens, and begin "
+            "with a letter or digit"
+        )
+    if folder.exists():
+        raise PassbandError(f"{folder}: exists already; give another name")
+    if name in study_names() or (RESULTS / name).exists():
+        raise PassbandError(f"{name}: there is already a study of this name here")
+    text = _text(name, options.like)
+    try:
+        folder.mkdir(parents=True)
+        (folder / CONFIG).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PassbandError(f"{folder}: cannot be made: {error.strerror}") from None
+    study = load(folder / CONFIG)
+    networks = study.train_number * study.study.replicas
+    networks *= len(study.trained_specimens) * len(study.training.architectures)
+    print(
+        f"{folder / CONFIG} has the study {name}, like {options.like}: {networks:,} networks.\n"
+        f"Edit it, and then type:\n"
+        f"  passband check {folder}\n"
+        f"  passband plan {folder}\n"
+        f"  passband run {folder}"
+    )
+    return 0
+
+
+def _text(name: str, like: str) -> str:
+    """Return the text of the study `like` with another name, and with comments for its reader."""
+    root = repository()
+    source = root / (CONFIG if like == "demo" else f"studies/{like}.yaml")
+    if not source.is_file():
+        raise PassbandError(f"--like = {like!r}: there is no file {source}")
+    lines = source.read_text(encoding="utf-8").splitlines()
+    head = next(k for k, line in enumerate(lines) if line and not line.startswith("#"))
+    body = "\n".join(lines[head:])
+    body, changed = re.subn(
+        rf"^  name: {re.escape(like)}\b( *)",
+        # A comment stays in its column.
+        lambda found: f"  name: {name}".ljust(len(found[0]) - 1) + " " * bool(found[1]),
+        body,
+        count=1,
+        flags=re.M,
+    )
+    if not changed:
+        raise PassbandError(f"{source}: has no line `  name: {like}`; give another --like")
+    schema = os.path.abspath(root / "docs" / "config.schema.json")
+    about = [line for line in lines[:head] if line and "$schema=" not in line]
+    about = [] if like == "demo" else ["#", f"# About the study {like}:", *about]
+    return "\n".join(
+        [
+            _SCHEMA.format(schema),
+            f"# The study {name}. Results go to results/{name} in the folder in which it is run.",
+            "# docs/configuration.md of Passband's repository explains every key.",
+            *about,
+            "",
+            body,
+            "",
+        ]
+    )

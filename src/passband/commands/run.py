@@ -1,0 +1,123 @@
+"""``passband run``: run a study to its end, with one display of its progress."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from passband import PassbandError
+from passband.commands.arguments import add_study
+from passband.jobs import workflow
+from passband.jobs.locate import locate_file, open_study
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "run",
+        allow_abbrev=False,
+        description="Run a study to its end, and continue it if it was stopped. Other options, and "
+        "all words after --, go to Snakemake.",
+    )
+    add_study(command)
+    add_machine(command)
+    command.add_argument(
+        "-n", "--dry-run", action="store_true", help="only list the jobs that would run"
+    )
+    command.set_defaults(run=run, for_snakemake=[])
+
+
+def add_machine(command: argparse.ArgumentParser) -> None:
+    """Add the options that say where jobs run."""
+    command.add_argument("--cores", metavar="N", help="number of CPU cores (default: all)")
+    command.add_argument(
+        "--profile",
+        metavar="NAME",
+        help="a profile of profiles/, such as slurm, or your own folder with a profile",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status.
+
+    Returns
+    -------
+    int
+        0 if the study is complete, 1 if a job failed, and 130 after Ctrl-C.
+
+    Raises
+    ------
+    PassbandError
+        If the study, the number of cores or the profile is wrong.
+    """
+    file, folder = locate_file(options.study)
+    # Snakemake reports the remarks, so they are not reported twice.
+    study, results = open_study(options.study, lambda remark: None, crystals=True)
+    words = [*(["--dry-run"] if options.dry_run else []), *options.for_snakemake]
+    status = start(options, file, folder, words=words)
+    if status or options.dry_run:
+        return status
+    from passband.jobs import status as states  # only a study that ran needs it
+
+    if not states.scan(study, results).complete:
+        print(f"The study is not complete; see: passband status {options.study}")
+        return 0
+    page = _make_report(file, folder, results)
+    _print_end(options.study, results, page)
+    return 0
+
+
+def start(
+    options: argparse.Namespace,
+    file: Path,
+    folder: Path,
+    targets: tuple[str, ...] = (),
+    words: list[str] | None = None,
+) -> int:
+    """Run Snakemake on a study with a command's options, and return its exit status.
+
+    Raises
+    ------
+    PassbandError
+        If the number of cores or the profile is wrong.
+    """
+    cores = options.cores
+    if cores not in (None, "all") and not (cores.isdecimal() and int(cores) > 0):
+        raise PassbandError(f"--cores = {cores!r}: must be a number above 0, or all")
+    command = workflow.command(
+        file, folder, targets, cores=cores, profile=options.profile, words=words or []
+    )
+    status = workflow.run(command, folder)
+    return status if status in (0, 130) else 1
+
+
+def _make_report(file: Path, folder: Path, results: Path) -> Path | None:
+    """Make the study's report if its figures are newer, and return its path; None if that fails."""
+    page = results / "report.html"
+    made = max(path.stat().st_mtime for path in (results / "figures").iterdir())
+    if not page.exists() or page.stat().st_mtime < made:
+        words = ["--report", os.path.relpath(page, folder)]
+        command = workflow.command(file, folder, words=words, logger=False)
+        if workflow.run(command, folder, quiet=True):
+            return None
+    return page
+
+
+def _print_end(noun: Path, results: Path, page: Path | None) -> None:
+    """Print the table, where the report is, and what to type next."""
+    from passband.reports import summaries  # xarray takes a second to import
+    from passband.storage import datasets
+
+    print(f"\n{summaries.ood(datasets.read(results / 'ood.zarr', datasets.OOD))}\n")
+    lines = [] if page is None else [f"Open {page} in a browser."]
+    lines.append("Then type, for example:" if page else "Type, for example:")
+    if "VIRTUAL_ENV" not in os.environ and sys.prefix != sys.base_prefix:
+        lines.append(f"  source {_shown(Path(sys.prefix))}/bin/activate")
+    lines.append(f"  passband table {results.name} --csv {results.name}.csv")
+    lines.append(f"  passband run {noun}")
+    print("\n".join(lines))
+
+
+def _shown(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

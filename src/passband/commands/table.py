@@ -1,0 +1,78 @@
+"""``passband table``: print the OOD metrics and the predictions of a finished study."""
+
+import argparse
+from pathlib import Path
+
+from passband import PassbandError
+from passband.commands.arguments import add_study, check_folder
+from passband.jobs.locate import locate_results
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "table",
+        description="Print means of a finished study's OOD metrics and the scores of its "
+        "predictions, or write the OOD metrics as CSV. docs/metrics.md describes the columns.",
+    )
+    add_study(command)
+    command.add_argument(
+        "--csv",
+        type=Path,
+        metavar="FILE.csv",
+        help="write the OOD metrics of each training condition to a file instead of printing means",
+    )
+    command.add_argument(
+        "--cells",
+        action="store_true",
+        help="with --csv: a row for each pair of a training condition and a test condition",
+    )
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    PassbandError
+        If there are no results, or the file cannot be written.
+    """
+    if options.csv is None:
+        if options.cells:
+            raise PassbandError("--cells: must be given together with --csv FILE.csv")
+        show(locate_results(options.study))
+        return 0
+    if options.csv.suffix != ".csv":
+        raise PassbandError(f"--csv = {str(options.csv)!r}: must end in .csv")
+    check_folder("--csv", options.csv, options.csv.absolute().parent)
+    results = locate_results(options.study)
+
+    from passband.reports import csv_tables  # xarray takes a second to import
+    from passband.storage import atomic, datasets
+
+    metrics = datasets.read(results / "ood.zarr", datasets.OOD)
+    rows = (
+        csv_tables.by_cell(metrics) if options.cells else csv_tables.by_training_condition(metrics)
+    )
+    with atomic.replacing(options.csv) as beside:
+        rows.to_csv(beside, index=False, float_format="%.6g")
+    print(f"{len(rows):,} rows and {len(rows.columns)} columns are in {options.csv}")
+    return 0
+
+
+def show(results: Path) -> None:
+    """Print the tables of a finished study.
+
+    Parameters
+    ----------
+    results : path
+        The study's folder of results.
+    """
+    from passband.reports import summaries  # xarray takes a second to import
+    from passband.storage import datasets
+
+    print(summaries.ood(datasets.read(results / "ood.zarr", datasets.OOD)))
+    path = results / "prediction.zarr"
+    if path.exists():
+        print(f"\n{summaries.prediction(datasets.read(path, datasets.PREDICTION))}")

@@ -1,0 +1,231 @@
+"""How far a run of the workflow is: its jobs, the share of its work that is done, and time left.
+
+The jobs of a run are known by their numbers and rules, as Snakemake reports them. This module needs
+neither Snakemake nor a terminal. :mod:`passband.jobs.progress_display` draws a run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from passband.grid import Condition
+
+#: Rules that only list other rules' files. Their jobs do nothing and are not counted.
+TARGETS = ("all", "gallery")
+
+#: Seconds of a job whose rule has no estimate.
+_OTHER_S = 10.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A job that was started or submitted.
+
+    Attributes
+    ----------
+    rule : str
+        The name of the job's rule.
+    name : str
+        The job in words, see :func:`describe`.
+    log : str
+        Path of the job's log, or "".
+    since : float
+        When the job was started [s since the epoch].
+    """
+
+    rule: str
+    name: str
+    log: str
+    since: float
+
+
+@dataclass
+class OfRule:
+    """The jobs of a rule.
+
+    Attributes
+    ----------
+    total, done : int
+        Number of the jobs of the run, and of those that are done.
+    failed : set of str
+        Numbers of those jobs whose last attempt failed.
+    took : float
+        Sum of the times of the jobs that are done [s].
+    """
+
+    total: int = 0
+    done: int = 0
+    failed: set[str] = field(default_factory=set)
+    took: float = 0.0
+
+
+class Progress:
+    """The state of a run.
+
+    Parameters
+    ----------
+    seconds : mapping of str to float
+        The estimated seconds of one job of each rule, see :func:`passband.jobs.typical.seconds`.
+        Only their ratios matter: as soon as jobs are done, their measured times correct the
+        estimates.
+    now : float
+        When the run started [s since the epoch].
+
+    Attributes
+    ----------
+    rules : dict of str to OfRule
+        The jobs by rule.
+    running : dict of str to Running
+        The jobs that run or are submitted, by their numbers, the oldest first.
+    dice : list of float
+        Validation Dice of the networks that this run has trained.
+    """
+
+    def __init__(self, seconds: Mapping[str, float], now: float):
+        self._seconds, self.started = seconds, now
+        self.rules: dict[str, OfRule] = {}
+        self.running: dict[str, Running] = {}
+        self.dice: list[float] = []
+        self._shown = 0.0
+
+    def expect(self, jobs: Mapping[str, int]) -> None:
+        """Set how many jobs of each rule the run has. Jobs of `TARGETS` are left out."""
+        for rule, number in jobs.items():
+            if rule not in TARGETS:
+                self.rules.setdefault(rule, OfRule()).total = number
+
+    def start(self, id: str, job: Running) -> None:
+        """Note that a job was started. A job that failed before is tried again."""
+        if job.rule in TARGETS:
+            return
+        of_rule = self.rules.setdefault(job.rule, OfRule())
+        of_rule.failed.discard(id)
+        self.running[id] = job
+
+    def finish(self, id: str, now: float) -> Running | None:
+        """Note that a job is done, and return the job; None if it was not started."""
+        job = self.running.pop(id, None)
+        if job is not None:
+            of_rule = self.rules[job.rule]
+            of_rule.done += 1
+            of_rule.took += max(now - job.since, 0.0)
+        return job
+
+    def fail(self, id: str, rule: str) -> Running | None:
+        """Note that an attempt to run a job failed, and return the job; None if it is unknown."""
+        job = self.running.pop(id, None)
+        if rule not in TARGETS:
+            self.rules.setdefault(rule, OfRule()).failed.add(id)
+        return job
+
+    @property
+    def total(self) -> int:
+        """Number of the run's jobs."""
+        return sum(of_rule.total for of_rule in self.rules.values())
+
+    @property
+    def done(self) -> int:
+        """Number of jobs that are done."""
+        return sum(of_rule.done for of_rule in self.rules.values())
+
+    @property
+    def failed(self) -> int:
+        """Number of jobs whose last attempt failed."""
+        return sum(len(of_rule.failed) for of_rule in self.rules.values())
+
+    def seconds_of(self, rule: str) -> float:
+        """Return the expected seconds of a job of a rule.
+
+        This is the mean of those jobs of the rule that are done. Without such a job, this is the
+        rule's estimate, times the ratio of measured and estimated times of all jobs that are done.
+        """
+        of_rule = self.rules.get(rule)
+        if of_rule is not None and of_rule.done:
+            return of_rule.took / of_rule.done
+        took = sum(r.took for r in self.rules.values())
+        planned = sum(r.done * self._planned(name) for name, r in self.rules.items())
+        return self._planned(rule) * (took / planned if planned and took else 1.0)
+
+    def _planned(self, rule: str) -> float:
+        return self._seconds.get(rule, _OTHER_S)
+
+    def share(self, now: float) -> float:
+        """Return the share of the work that is done, from 0 to 1; it never decreases.
+
+        A running job counts by the time that it has run, but at most 95% of its expected time.
+        """
+        done = sum(r.done * self.seconds_of(name) for name, r in self.rules.items())
+        whole = sum(r.total * self.seconds_of(name) for name, r in self.rules.items())
+        for job in self.running.values():
+            expected = self.seconds_of(job.rule)
+            done += min(max(now - job.since, 0.0), 0.95 * expected)
+        if self.total and self.done == self.total:
+            self._shown = 1.0
+        elif whole > 0:
+            self._shown = max(self._shown, min(done / whole, 0.99))
+        return self._shown
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return the expected seconds until all jobs are done; None before the first job is done.
+
+        As many jobs are assumed to run at a time as ran on average so far.
+        """
+        if not self.done or now <= self.started:
+            return None
+        busy = sum(r.took for r in self.rules.values())
+        busy += sum(max(now - job.since, 0.0) for job in self.running.values())
+        together = max(busy / (now - self.started), 1.0)
+        work, longest = 0.0, 0.0
+        for job in self.running.values():
+            left = max(self.seconds_of(job.rule) - (now - job.since), 0.0)
+            work, longest = work + left, max(longest, left)
+        at_work: dict[str, int] = {}
+        for job in self.running.values():
+            at_work[job.rule] = at_work.get(job.rule, 0) + 1
+        for name, r in self.rules.items():
+            waiting = r.total - r.done - len(r.failed) - at_work.get(name, 0)
+            work += max(waiting, 0) * self.seconds_of(name)
+        return max(work / together, longest)
+
+
+def describe(rule: str, wildcards: Mapping[str, str]) -> str:
+    """Return a job in words, such as ``train gold compact-w8-d3, 5 nm, 1.2 µm, 10 mrad, 50 e/Å²``.
+
+    Parameters
+    ----------
+    rule : str
+        The name of the job's rule.
+    wildcards : mapping of str to str
+        The values of the job's wildcards. A condition's id is written with its units.
+    """
+    words, condition = [rule.replace("figure_", "figure ")], ""
+    for name, value in wildcards.items():
+        if name == "condition":
+            try:
+                c = Condition.parse(value)
+            except ValueError:
+                words.append(value)
+                continue
+            condition = (
+                f", {c.defocus_nm:g} nm, {c.cs_um:g} µm, {c.aperture_mrad:g} mrad, "
+                f"{c.dose_e_per_A2:g} e/Å²"
+            )
+        elif name != "batch" or value != "r000-000":
+            words.append(value)
+    return " ".join(words) + condition
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words, such as ``45 s``, ``3 min 20 s``, ``2 h 10 min``, ``3 days 4 h``."""
+    seconds = max(0, round(seconds))
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, rest = divmod(seconds, 60)
+    if minutes < 10 and rest:
+        return f"{minutes} min {rest} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} days {hours} h" if hours else f"{days} days"

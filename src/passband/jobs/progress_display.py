@@ -1,0 +1,239 @@
+"""Draws a run: a bar and the running jobs in a terminal, or now and then a line in a pipe.
+
+Both displays show failures at once, with the last lines of the job's log. Names and log lines may
+contain anything, so control characters are removed and nothing is read as markup.
+"""
+
+import statistics
+import time
+from typing import IO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from passband.jobs.progress import Progress, Running, duration
+from passband.jobs.status import tail
+
+#: Number of running jobs that a terminal shows, and number of the last lines of a failed job's log.
+_SHOWN, _LAST_LINES = 6, 5
+#: In a pipe, a line is written after this share of the work, but not within the first time [s], and
+#: at the first finished job after the second time [s].
+_SHARE, _AT_LEAST_S, _AT_MOST_S = 0.1, 5.0, 1800.0
+#: The stages of the display, in the workflow's order. Other rules have a stage of their own.
+_STAGES = {
+    "simulate": "simulate",
+    "train": "train",
+    "evaluate": "evaluate",
+    **dict.fromkeys(
+        ("information", "aggregate", "ood", "distances_part", "distances", "prediction"), "analysis"
+    ),
+    "figures": "figures",
+}
+
+
+def display(file: IO[str], progress: Progress, study: str, log: str) -> "Display":
+    """Return the display for a stream: `Bar` for a terminal, and `Lines` for a file or a pipe.
+
+    Parameters
+    ----------
+    file : file
+        The stream.
+    progress : Progress
+        The run, which the display reads.
+    study : str
+        The name of the study.
+    log : str
+        Path of Snakemake's log, or "".
+    """
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    drawing = console.is_terminal and not console.is_dumb_terminal
+    return (Bar if drawing else Lines)(console, progress, study, log)
+
+
+class Display:
+    """What both displays have in common."""
+
+    def __init__(self, console: Console, progress: Progress, study: str, log: str):
+        self.console, self.progress, self.study, self.log = console, progress, study, log
+
+    def start(self) -> None:
+        """Say what the run is going to do."""
+        number = self.progress.total
+        self.say(f"{self.study}: {number:,} job{'s' * (number != 1)} to run")
+        if self.log:
+            self.say(f"Snakemake's messages are in {self.log}")
+
+    def update(self) -> None:
+        """Show the changed progress."""
+
+    def say(self, line: str, style: str = "") -> None:
+        """Print a line above the display. A long line is not cut."""
+        self.console.print(Text(clean(line), style=style), soft_wrap=True)
+
+    def failure(self, name: str, log: str, after: float | None, again: bool = False) -> None:
+        """Show a failed job, with the last lines of its log.
+
+        Parameters
+        ----------
+        name, log : str
+            The job in words, and the path of its log, or "".
+        after : float or None
+            How long the job ran [s].
+        """
+        ran = "" if after is None else f" after {duration(after)}"
+        self.say(f"failed{ran}: {name}", "bold red")
+        for line in tail(log).splitlines()[-_LAST_LINES:] if log else ():
+            self.say(f"    {line}")
+        if log:
+            self.say(f"  its log: {log}")
+
+    def stop(self, why: str = "") -> None:
+        """Say how the run ended; `why` is the reason if it did not end by itself."""
+        progress, took = self.progress, duration(time.time() - self.progress.started)
+        jobs = f"{progress.done:,} of {progress.total:,} jobs are done after {took}"
+        if why:
+            self.say(f"{jobs}; {why}", "yellow")
+        elif progress.failed:
+            self.say(f"{jobs}; {progress.failed:,} failed", "bold red")
+        elif progress.done == progress.total:
+            self.say(f"{progress.total:,} jobs are done after {took}", "green")
+        else:
+            self.say(jobs, "yellow")
+
+
+class Lines(Display):
+    """Writes a line after each tenth of the work."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._share, self._when = 0.0, time.time()
+
+    def update(self) -> None:
+        progress, now = self.progress, time.time()
+        share, since = progress.share(now), now - self._when
+        if share >= 1 or since < _AT_LEAST_S:
+            return
+        if share < self._share + _SHARE and since < _AT_MOST_S:
+            return
+        self._share, self._when = share - share % _SHARE, now
+        self.say(f"  {share:4.0%}  {', '.join(counts(progress, False))}{_left(progress, now)}")
+
+
+class Bar(Display):
+    """Draws a bar, the jobs of each stage, and the running jobs."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._over = False
+        self._live = Live(
+            console=self.console,
+            get_renderable=self._draw,
+            refresh_per_second=2,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def start(self) -> None:
+        super().start()
+        self._live.start()
+
+    def stop(self, why: str = "") -> None:
+        self._over = True
+        self._live.stop()
+        super().stop(why)
+
+    def _draw(self) -> RenderableType:
+        progress, now = self.progress, time.time()
+        share = progress.share(now)
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(
+            Text(clean(self.study), "bold"),
+            ProgressBar(total=1.0, completed=share, width=max(10, self.console.width // 2 - 8)),
+            Text(f"{share:4.0%}", "bold"),
+            Text(f"{duration(now - progress.started)}{_left(progress, now)}", no_wrap=True),
+        )
+        lines: list[RenderableType] = [bar]
+        lines.append(Text("  " + "   ".join(counts(progress)), overflow="ellipsis"))
+        if progress.dice:
+            lines.append(Text(f"  {dice(progress)}", no_wrap=True, overflow="ellipsis"))
+        if not self._over:
+            lines += self._running(list(progress.running.values()), now)
+        return Group(*lines)
+
+    def _running(self, jobs: list[Running], now: float) -> list[RenderableType]:
+        table = Table.grid(padding=(0, 2), expand=True)
+        table.add_column(width=8)
+        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        table.add_column(justify="right", no_wrap=True)
+        for job in jobs[:_SHOWN]:
+            state, where = _at_work(job)
+            took = duration(now - job.since)
+            table.add_row(f"  {state}", Text(clean(job.name)), Text(f"{where}{took}"), style="dim")
+        more = len(jobs) - _SHOWN
+        if more > 0:
+            table.add_row("", f"and {more:,} more", "", style="dim")
+        return [table]
+
+
+def counts(progress: Progress, all_stages: bool = True) -> list[str]:
+    """Return the number of jobs of each stage that are done, such as ``train 3 of 16``.
+
+    Parameters
+    ----------
+    progress : Progress
+        The run.
+    all_stages : bool
+        Whether to name also those stages that are complete, and those that have not begun.
+    """
+    stages: dict[str, list[int]] = {stage: [0, 0, 0, 0] for stage in _STAGES.values()}
+    at_work = [job.rule for job in progress.running.values()]
+    for name, r in progress.rules.items():
+        numbers = stages.setdefault(_stage(name), [0, 0, 0, 0])
+        for place, value in enumerate((r.done, r.total, len(r.failed), at_work.count(name))):
+            numbers[place] += value
+    return [
+        f"{stage} {done:,} of {total:,}" + (f" ({failed:,} failed)" if failed else "")
+        for stage, (done, total, failed, running) in stages.items()
+        if total and (all_stages or failed or running or 0 < done < total)
+    ]
+
+
+def _stage(rule: str) -> str:
+    return "figures" if rule.startswith("figure_") else _STAGES.get(rule, rule)
+
+
+def dice(progress: Progress) -> str:
+    """Return the Dice of the networks that this run has trained, in words."""
+    values = progress.dice
+    if len(values) == 1:
+        return f"Dice on validation images: {values[0]:.2f} (1 network)"
+    return (
+        f"Dice on validation images: {statistics.median(values):.2f}, from {min(values):.2f} to "
+        f"{max(values):.2f} ({len(values):,} networks)"
+    )
+
+
+def clean(text: str) -> str:
+    """Return a text without control characters, with which a log could change the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text.replace("\t", "    "))
+
+
+def _left(progress: Progress, now: float) -> str:
+    left = progress.seconds_left(now)
+    return "" if left is None or progress.done == progress.total else f"; {duration(left)} left"
+
+
+def _at_work(job: Running) -> tuple[str, str]:
+    """Return whether a job runs or waits for a node, and the name of its node."""
+    if not job.log:
+        return "runs", ""
+    try:
+        with open(job.log, encoding="utf-8", errors="replace") as file:
+            first = file.readline(500)
+    except OSError:
+        return "waits", ""
+    host = first.partition(" started on ")[2].partition(",")[0]
+    return "runs", f"{clean(host)}  " if host else ""

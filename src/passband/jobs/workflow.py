@@ -1,0 +1,157 @@
+"""Starts Snakemake on a study's file, as `passband run` and the commands for single outputs do."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import passband
+from passband import PassbandError
+
+#: A file of the workflow by which its folder is recognised, beside the file `Snakefile`.
+_SIGN = Path("workflow") / "rules" / "common.smk"
+
+
+def repository() -> Path:
+    """Return the folder of the workflow: the working directory, or the clone of this package.
+
+    Raises
+    ------
+    PassbandError
+        If this package was installed without its repository, and the working directory is no clone.
+    """
+    for folder in (Path(), Path(passband.__file__).resolve().parents[2]):
+        if (folder / "Snakefile").is_file() and (folder / _SIGN).is_file():
+            return folder
+    raise PassbandError(
+        f"{Path.cwd()}: is no clone of Passband, and the package was installed without the "
+        "workflow; change to a clone, or install Passband from a clone: pip install --editable ."
+    )
+
+
+def command(
+    file: Path,
+    folder: Path,
+    targets: Sequence[str] = (),
+    *,
+    cores: str | None = None,
+    profile: str | None = None,
+    words: Sequence[str] = (),
+    logger: bool = True,
+) -> list[str]:
+    """Return the command that runs Snakemake.
+
+    Parameters
+    ----------
+    file, folder : path
+        The study's file, and the folder in which Snakemake is going to run.
+    targets : sequence of str
+        The files or rules to make; by default, all of the study.
+    cores : str, optional
+        Number of cores, or "all". The default is "all" without a profile, and otherwise what the
+        profile says.
+    profile : str, optional
+        Name or folder of a profile. A name may be that of a folder in `profiles/`.
+    words : sequence of str
+        Further words for Snakemake.
+    logger : bool
+        Whether Passband's display is drawn.
+
+    Raises
+    ------
+    PassbandError
+        If there is no workflow, or no such profile.
+    """
+    root = repository()
+    given = [sys.executable, "-m", "snakemake"]
+    if root.resolve() != folder.resolve():
+        given += ["--snakefile", str((root / "Snakefile").resolve())]
+    if logger:
+        given += ["--logger", "passband"]
+    if profile is not None:
+        given += ["--profile", _profile(profile, root, folder)]
+    if cores is not None or profile is None:
+        given += ["--cores", cores or "all"]
+    given += ["--configfile", os.path.relpath(file, folder), *words]
+    return [*given, "--", *targets] if targets else given
+
+
+def _profile(name: str, root: Path, folder: Path) -> str:
+    known = sorted(path.parent.name for path in (root / "profiles").glob("*/config.yaml"))
+    if (folder / name).exists() or Path(name).is_absolute():
+        return name
+    if name in known:
+        return str((root / "profiles" / name).resolve())
+    raise PassbandError(
+        f"--profile = {name!r}: must be a folder, or one of "
+        f"{', '.join(n for n in known if n != 'default')}"
+    )
+
+
+def run(words: Sequence[str], folder: Path, quiet: bool = False) -> int:
+    """Run a command to its end, and return its exit status.
+
+    The command and its children have a process group of their own, to which this process sends on
+    Ctrl-C once, and the signals to end and to pause. So Ctrl-C reaches all of them in the same way
+    whether it was typed or sent to this process alone.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The command.
+    folder : path
+        The folder in which the command runs.
+    quiet : bool
+        Whether to show the command's output only if the command fails.
+
+    Returns
+    -------
+    int
+        The exit status, or 128 and the number of the signal that ended the command: 130 after
+        Ctrl-C.
+    """
+    # Snakemake starts `python` and `snakemake` by name.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    process = subprocess.Popen(
+        words,
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        process_group=0,
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.STDOUT if quiet else None,
+        text=True,
+        errors="replace",
+    )
+    received: list[int] = []
+
+    def send(number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+
+    def forward(number: int, _) -> None:
+        received.append(number)
+        send(number)
+
+    def pause(*_) -> None:
+        send(signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        send(signal.SIGCONT)
+
+    with ExitStack() as stack:
+        for number, handler in (
+            (signal.SIGINT, forward),
+            (signal.SIGTERM, forward),
+            (signal.SIGHUP, forward),
+            (signal.SIGTSTP, pause),
+        ):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as with nohup
+                stack.callback(signal.signal, number, signal.signal(number, handler))
+        printed, _ = process.communicate()
+    if received:
+        return 128 + received[0]
+    if quiet and process.returncode:
+        sys.stderr.write(printed)
+    return process.returncode if process.returncode >= 0 else 128 - process.returncode
