@@ -58,8 +58,6 @@ STEPS = {
         "specimens.gold.twins": {"min": 0, "max": 0},
         "specimens.gold.roughness": 0.0,
     },
-    "one thickness of carbon": {"specimens.gold.substrate.thickness_std_nm": 0.0},
-    "whole particles": {"training.crop_px": 0},
 }
 PAGE = Path("docs/real/README.md")
 MARKS = "<!-- steps begin -->", "<!-- steps end -->"
@@ -166,7 +164,7 @@ def main() -> None:
             print(" | ".join(table[-1]), flush=True)
     except PassbandError as error:
         parser.exit(1, f"{error}\n")
-    head = ["without", *(p.name for p in patches if not p.is_empty), "mean", "each network"]
+    head = ["training images", *(p.name for p in patches if not p.is_empty), "mean", "each network"]
     head += [f"wrong in {p.name}" for p in patches if p.is_empty]
     text = markdown.table(head, table)
     print(f"\n{text}")
