@@ -161,6 +161,7 @@ def test_a_batch_that_cannot_fit_is_refused_with_the_largest_that_can():
         fit(1e3, replicas_together="never")
 
 
+@pytest.mark.slow
 def test_replicas_are_vectorized_only_if_they_surely_fit():
     one, stack = (counted("compact-w4-d2", 32, 12, "float32", 2, t) for t in (False, True))
     assert fit(memory.SLACK * stack).replicas_together == "auto"

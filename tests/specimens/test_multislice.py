@@ -246,6 +246,7 @@ for shift in range(4):  # memory is aligned otherwise
     assert len({line for lines in printed for line in lines}) == 1
 
 
+@pytest.mark.slow
 def test_abtem_is_not_imported():
     """The import would take seconds in every job. abTEM's table of elements is read as a file."""
     code = (
