@@ -24,9 +24,10 @@ import torch
 from passband.learning import memory
 from passband.config import Training, load
 from passband.learning.learner import Learner
-import segmentation_models_pytorch
 
 name, px, batch, precision, replicas, together = json.loads(sys.argv[1])
+if not name.startswith("compact-"):
+    import segmentation_models_pytorch
 
 def learners(name, batch, px):
     settings = Training(precision=precision, batch_size=batch)
