@@ -70,7 +70,7 @@ def test_the_rule_graph_is_drawn_from_the_snakefile():
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1500,
     )
     assert process.returncode == 0, process.stderr
     found = graph(process.stdout)
@@ -110,7 +110,7 @@ def test_one_command_makes_every_picture(tmp_path):
     (tmp_path / "results/demo/figures").symlink_to(ROOT / "docs/images")
     (tmp_path / "docs").mkdir()
     shutil.copy(ROOT / "docs/pictures.py", tmp_path / "docs")
-    subprocess.run([sys.executable, "docs/pictures.py"], cwd=tmp_path, check=True, timeout=500)
+    subprocess.run([sys.executable, "docs/pictures.py"], cwd=tmp_path, check=True, timeout=1500)
     made = {path.name: path for path in (tmp_path / "docs/images").iterdir()}
     pages = "".join(page.read_text() for page in PAGES)
     command = r"(?:python benchmarks/\w+\.py|passband recommend [^\n`]+) --figure"

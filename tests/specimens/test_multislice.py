@@ -241,7 +241,7 @@ for shift in range(4):  # memory is aligned otherwise
         )
         for number, threads in enumerate((1, 2, 1))
     ]
-    printed = [process.communicate(timeout=300)[0].split() for process in processes]
+    printed = [process.communicate(timeout=1500)[0].split() for process in processes]
     assert [len(lines) for lines in printed] == [4, 4, 4]
     assert len({line for lines in printed for line in lines}) == 1
 

@@ -111,7 +111,7 @@ def test_a_finished_study_with_old_logs_is_complete_and_watching_it_ends(copied)
         cwd=copied.folder,
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1500,
     )
     assert watched.returncode == 0
     assert watched.stdout.count("the study is complete") == 1
