@@ -273,13 +273,14 @@ def naive(case: Case, folder: Path, seed: int) -> tuple[float, float]:
 def _naive(case: Case, folder: Path, seed: int) -> tuple[float, float]:
     settings = case.settings()
     started = time.perf_counter()
+    workers = 2 if case.rounds > 1 else 0  # a quick run does not start further processes
     loaders = [
         torch.utils.data.DataLoader(
             Files(folder / split, split == "train"),
             8,
             shuffle=split == "train",
-            num_workers=2,
-            persistent_workers=True,
+            num_workers=workers,
+            persistent_workers=workers > 0,
             drop_last=split == "train",
         )
         for split in ("train", "val")

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,10 @@ from passband.prediction import cross_validation
 
 # One thread, as in a job. Images in tests are so small that threads would mostly wait.
 torch.set_num_threads(1)
+
+# The & of a shell makes programs ignore Ctrl-C, and also the programs that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Hypothesis limits the time of an example, and draws other examples in every run. Tests must give
 # the same result on every machine and in every run.
@@ -93,8 +98,10 @@ def finished(tmp_path_factory) -> Workplace:
         if not said.exists():
             place, started = Workplace(made), cpu_seconds()
             printed = place.run(study="studies/smallest.yaml")
+            seconds = cpu_seconds() - started
+            every_job = place.jobs("--forceall", study="studies/smallest.yaml")
             said.write_text(
-                json.dumps({"printed": printed, "cpu_seconds": cpu_seconds() - started})
+                json.dumps({"printed": printed, "cpu_seconds": seconds, "every_job": every_job})
             )
         place = Workplace(tmp_path_factory.mktemp("finished"))
         place.take(made)

@@ -261,7 +261,7 @@ with jobs.job("train", log, 1, {}, 60) as job:
 """
 
 
-@pytest.mark.parametrize("where", ["progress", "an error"])
+@pytest.mark.parametrize("where", ["progress", pytest.param("an error", marks=pytest.mark.slow)])
 def test_job_that_lost_its_lease_starts_again_and_ends_with_the_others_result(
     log, tmp_path, where, monkeypatch
 ):
@@ -287,7 +287,7 @@ def test_job_that_lost_its_lease_starts_again_and_ends_with_the_others_result(
     made.touch()
     (folder / other).unlink()
     folder.rmdir()
-    printed, _ = first.communicate(timeout=60)
+    printed, _ = first.communicate(timeout=1500)
     assert first.returncode == 0
     assert printed == "begins\nbegins\n"
     lines = log.read_text()

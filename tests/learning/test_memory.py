@@ -24,9 +24,10 @@ import torch
 from passband.learning import memory
 from passband.config import Training, load
 from passband.learning.learner import Learner
-import segmentation_models_pytorch
 
 name, px, batch, precision, replicas, together = json.loads(sys.argv[1])
+if not name.startswith("compact-"):
+    import segmentation_models_pytorch
 
 def learners(name, batch, px):
     settings = Training(precision=precision, batch_size=batch)
@@ -161,6 +162,7 @@ def test_a_batch_that_cannot_fit_is_refused_with_the_largest_that_can():
         fit(1e3, replicas_together="never")
 
 
+@pytest.mark.slow
 def test_replicas_are_vectorized_only_if_they_surely_fit():
     one, stack = (counted("compact-w4-d2", 32, 12, "float32", 2, t) for t in (False, True))
     assert fit(memory.SLACK * stack).replicas_together == "auto"

@@ -275,6 +275,7 @@ def test_parts_are_abtems(seed):
         assert np.ptp(np.abs(ours)) > 0.1 or np.ptp(np.angle(ours)) > 0.1  # something to compare
 
 
+@pytest.mark.slow
 def test_200_random_envelopes_are_abtems():
     largest = 0.0
     for seed in range(1000, 1200):

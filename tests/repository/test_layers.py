@@ -17,7 +17,7 @@ import pytest
 def test_a_fresh_import_leaves_heavy_libraries_out(modules, absent):
     code = f"import sys, {modules}; print(*sys.modules)"
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=1500
     )
     loaded = set(run.stdout.split())
     assert set(modules.split(", ")) <= loaded

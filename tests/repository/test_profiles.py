@@ -51,9 +51,8 @@ def test_every_key_has_a_reason(path):
     assert [line for line in bare if line != "__definitions__:"] == []  # a heading describes it
 
 
-@pytest.mark.parametrize(
-    "name", ["slurm", *(pytest.param(name, marks=pytest.mark.slow) for name in CLUSTERS[1:])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLUSTERS)
 def test_only_rules_that_use_a_gpu_request_it(name):
     resources = dry_run(name)
     assert {"information", "aggregate", "ood", "figure_ctf"} | GPU_RULES <= resources.keys()

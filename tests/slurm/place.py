@@ -24,7 +24,7 @@ from passband.storage import StoreError
 from passband.storage import weights as files
 
 #: Seconds that anything may take: some are enough on a machine that does nothing else.
-PATIENCE = 600
+PATIENCE = 2000
 
 ROOT = Path(__file__).parents[2]
 TABLE = "results/smallest/table.zarr"

@@ -241,11 +241,12 @@ for shift in range(4):  # memory is aligned otherwise
         )
         for number, threads in enumerate((1, 2, 1))
     ]
-    printed = [process.communicate(timeout=300)[0].split() for process in processes]
+    printed = [process.communicate(timeout=1500)[0].split() for process in processes]
     assert [len(lines) for lines in printed] == [4, 4, 4]
     assert len({line for lines in printed for line in lines}) == 1
 
 
+@pytest.mark.slow
 def test_abtem_is_not_imported():
     """The import would take seconds in every job. abTEM's table of elements is read as a file."""
     code = (

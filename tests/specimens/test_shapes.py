@@ -78,6 +78,7 @@ def test_body_has_the_number_of_atoms_of_its_diameter(name, shape):
         assert diameter(atoms, crystal) == pytest.approx(d, rel=0.012)
 
 
+@pytest.mark.slow
 def test_diameters_have_the_requested_distribution_and_bodies_differ():
     spec, number = Specimen(), 300
     found = grown(spec, number, "gold")
@@ -105,6 +106,7 @@ def test_two_thousand_bodies(shape):
     assert len(set(map(fingerprint, large))) == len(large)
 
 
+@pytest.mark.slow
 def test_facets_keep_their_areas_on_average():
     """The areas of facets {100} over those of facets {111}.
 

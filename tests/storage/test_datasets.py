@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 import warnings
 import zipfile
 from datetime import datetime
@@ -282,6 +281,7 @@ def test_a_truncated_zip_is_refused(full):
         assert "not a whole store of exit waves" in refusal(full)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_a_zip_is_refused_wherever_it_changes_the_data(tmp_path):
     full = tmp_path / "waves.zarr.zip"
     datasets.write(dataset()[["mask"]].drop_vars("shape"), full, KIND, {})
@@ -448,7 +448,7 @@ def test_a_zip_of_an_earlier_version_is_read(tmp_path):
     xr.testing.assert_equal(datasets.read(path, KIND), dataset())
 
 
-def test_a_zip_that_unpacks_to_gigabytes_is_refused_unread(tmp_path):
+def test_a_zip_that_unpacks_to_gigabytes_is_refused_unread(tmp_path, monkeypatch):
     path = tmp_path / "waves.zarr.zip"
     datasets.write(dataset(), path, KIND, {})
     with (
@@ -457,9 +457,17 @@ def test_a_zip_that_unpacks_to_gigabytes_is_refused_unread(tmp_path):
     ):
         for _ in range(200):
             entry.write(bytes(10**6))
-    started = time.process_time()
+    size, read = 0, zipfile.ZipExtFile.read
+
+    def counted(self, *arguments):
+        nonlocal size
+        found = read(self, *arguments)
+        size += len(found)
+        return found
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", counted)
     assert "it would unpack to 0.2 GB" in refusal(path)
-    assert time.process_time() - started < 0.2
+    assert size < 10**5
 
 
 @pytest.mark.parametrize("which", ["structure", "spectrum"])
@@ -730,7 +738,7 @@ def test_provenance():
     found = provenance.attributes("demo", "0123abcd", "snakemake results/demo/a.zarr")
     made = datetime.fromisoformat(found.pop("created"))
     assert made.utcoffset().total_seconds() == 0
-    assert abs((datetime.now(made.tzinfo) - made).total_seconds()) < 60
+    assert abs((datetime.now(made.tzinfo) - made).total_seconds()) < 3600
     revision = found.pop("git_revision")
     assert revision == "unknown" or re.fullmatch(r"[\w.-]+", revision)
     assert found == {

@@ -21,7 +21,7 @@ def until_done(place: Workplace, *targets: str, study: str) -> tuple[str, int]:
     printed = ""
     for calls in range(1, 7):
         process = place.start("--keep-going", *targets, study=study)
-        printed += process.communicate(timeout=500)[0]
+        printed += process.communicate(timeout=1500)[0]
         if process.returncode == 0:
             return printed, calls
     raise AssertionError(printed)

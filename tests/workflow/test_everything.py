@@ -25,8 +25,8 @@ def test_a_study_that_sets_every_key_runs_and_its_results_show_it(tmp_path):
     place, file = Workplace(tmp_path / "w"), "studies/everything.yaml"
     results, study = place.folder / "results/everything", load(ROOT / file)
     id = "df+0012.50_cs+0001.200_ap016.00_ds001000.00"
-    pictures = [f"results/everything/images/gold/{split}/{id}.zarr" for split in ("val", "test")]
-    targets = ["all", "results/everything/distances.zarr", *pictures]
+    picture = f"results/everything/images/gold/test/{id}.zarr"
+    targets = ["all", "results/everything/distances.zarr", picture]
     place.run(*targets, study=file)
     assert "Nothing to be done" in place.run("--dry-run", *targets, study=file)
 
@@ -67,7 +67,7 @@ def test_a_study_that_sets_every_key_runs_and_its_results_show_it(tmp_path):
     assert (distances.sizes["test_specimen"], distances.sizes["test"]) == (3, 4)
 
     # Images: counts are twice the electrons, and each image has a separate lens and dose.
-    images = xr.open_zarr(place.folder / pictures[1])
+    images = xr.open_zarr(place.folder / picture)
     assert not (images.counts % 2).any()
     for name in ("defocus_nm", "astigmatism_nm", "coma_nm", "threefold_nm", "dose_e_per_A2"):
         assert len(set(images[f"image_{name}"].values)) == 3

@@ -76,7 +76,7 @@ def test_a_run_leaves_table_metrics_and_figures(finished):
 def test_every_job_logs_one_line_about_its_result_and_is_benchmarked(finished):
     results = finished.folder / "results/smallest"
     logs = list((results / "logs").rglob("*.log"))
-    assert len(logs) == sum(finished.jobs("--forceall", study="studies/smallest.yaml").values())
+    assert len(logs) == sum(finished.every_job.values())
     for log in logs:
         last = log.read_text().splitlines()[-1]
         assert re.fullmatch(r"\d\d:\d\d:\d\d .+ in \d+\.\d s", last)
@@ -92,7 +92,7 @@ def test_status_finds_every_file_of_a_finished_study(finished):
     assert found.over
     assert found.networks("train") == found.networks("evaluate") == (8, 8)
     assert all(Path(job.log).is_file() for job in found.jobs)
-    jobs = finished.jobs("--forceall", study="studies/smallest.yaml")
+    jobs = finished.every_job
     counted = {stage: len(of_stage) for stage, of_stage in found.stages.items()}
     counted |= {f"figure_{name}": 1 for name in FIGURES}
     assert counted.pop("figures") == len(FIGURES)
@@ -111,7 +111,7 @@ def test_a_finished_study_with_old_logs_is_complete_and_watching_it_ends(copied)
         cwd=copied.folder,
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1500,
     )
     assert watched.returncode == 0
     assert watched.stdout.count("the study is complete") == 1
@@ -195,7 +195,7 @@ def test_information_has_the_signal_of_the_studys_own_waves(finished):
 def test_a_plan_predicts_jobs_files_bytes_and_hours(finished):
     study = load(SMALLEST)
     counted = count(study)
-    assert counted.jobs == finished.jobs("--forceall", study="studies/smallest.yaml")
+    assert counted.jobs == finished.every_job
     speeds = calibration.calibrate(study, 5)
     results = finished.folder / "results/smallest"
     for names, size in sizes(study, speeds.wave_bytes, speeds.weight_bytes).items():
