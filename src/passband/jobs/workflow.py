@@ -75,7 +75,8 @@ def command(
         given += ["--profile", _profile(profile, root, folder)]
     if cores is not None or profile is None:
         given += ["--cores", cores or "all"]
-    given += ["--configfile", os.path.relpath(file, folder), *words]
+    # The option --configfile would take words after it for further files.
+    given += [*words, "--configfile", os.path.relpath(file, folder)]
     return [*given, "--", *targets] if targets else given
 
 
