@@ -22,7 +22,7 @@ _SHOWN, _LAST_LINES = 6, 5
 #: In a pipe, a line is written after this share of the work, but not within the first time [s], and
 #: at the first finished job after the second time [s].
 _SHARE, _AT_LEAST_S, _AT_MOST_S = 0.1, 5.0, 1800.0
-#: The stages of the display, in the workflow's order. Other rules have a stage of their own.
+#: The stages of the display, in the workflow's order. Each other rule is its own stage.
 _STAGES = {
     "simulate": "simulate",
     "train": "train",
