@@ -70,6 +70,14 @@ def test_a_quiet_commands_output_appears_only_if_it_fails(capfd):
     assert capfd.readouterr().err == "said\n"
 
 
+@pytest.fixture
+def interruptible():
+    """Let child processes heed signals, also if this process was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 CHILD = """
 import signal, sys
 def end(number, frame):
@@ -90,7 +98,7 @@ print("status", workflow.run([sys.executable, "-c", sys.argv[1]], Path()), flush
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("whole_group", [True, False])
-def test_a_signal_reaches_the_command_once(number, whole_group):
+def test_a_signal_reaches_the_command_once(number, whole_group, interruptible):
     process = subprocess.Popen(
         [sys.executable, "-c", PARENT, CHILD],
         stdout=subprocess.PIPE,

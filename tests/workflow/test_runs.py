@@ -103,7 +103,17 @@ def test_a_failure_in_a_pipe_names_its_reason_and_its_log(copied):
     assert len(run.stderr.splitlines()) < 15
 
 
-def test_ctrl_c_stops_all_jobs_and_says_that_the_same_command_goes_on(finished, tmp_path):
+@pytest.fixture
+def interruptible():
+    """Let child processes heed SIGINT, also if this process was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_stops_all_jobs_and_says_that_the_same_command_goes_on(
+    finished, tmp_path, interruptible
+):
     place = Workplace(tmp_path / "stopped")
     waves = finished.folder / "results/smallest/waves"
     shutil.copytree(waves, place.folder / "results/stopped/waves")
