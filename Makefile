@@ -16,9 +16,6 @@ STUDY ?= config.yaml
 # Two files of tests at a time. tests/conftest.py sorts them.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-# The study's name, for the shell.
-NAME = $$(passband check $(STUDY) | awk '$$1 == "study" {print $$2}')
-
 INSTALLED := $(VENV)/.installed-$(EXTRAS)
 # Snakemake starts `python` and `snakemake` by name, so the environment comes first on the path.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
@@ -29,18 +26,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 demo: run ## Run the study in config.yaml and make its HTML report
 
 run: $(INSTALLED) ## Check STUDY=file, run it and make its HTML report
-	passband check $(STUDY)
-	snakemake --cores $(CORES) --configfile $(STUDY)
-	@name="$(NAME)"; \
-	(set -x; snakemake --report "results/$$name/report.html" --configfile $(STUDY); \
-	 passband summary "results/$$name"); \
-	printf '%s\n' "" \
-	  "Open results/$$name/report.html in a browser: the figures, with captions." \
-	  "Then type:" \
-	  "  source $(VENV)/bin/activate" \
-	  "  passband status $(STUDY)" \
-	  "Edit $(STUDY), and run the new jobs:" \
-	  "  snakemake --cores $(CORES) --configfile $(STUDY)"
+	@passband run $(STUDY) --cores $(CORES)
 
 preflight: $(INSTALLED) ## Check that this machine (PROFILE=slurm: a node) can run STUDY=file
 	if [ -z "$(PROFILE)" ]; then passband preflight $(STUDY); \

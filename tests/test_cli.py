@@ -1,6 +1,9 @@
-"""The commands ``passband summary`` and ``export``. tests/config has the other commands."""
+"""The commands ``passband summary`` and ``export``, and the help of all commands."""
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -234,3 +237,56 @@ def test_check_grows_particles_that_may_not_fit(tmp_path, capsys, monkeypatch, s
     err = capsys.readouterr().err
     assert re.match(says, err)
     assert err.count("\n") == bool(says)
+
+
+# The help
+
+NAMES = [command.name for group in cli.COMMANDS.values() for command in group]
+
+
+def test_the_help_lists_every_module_of_commands_once(capsys):
+    helpers = {"arguments", "conditions", "image_trust", "network_choice", "__init__"}
+    folder = Path(cli.__file__).parent / "commands"
+    assert sorted(NAMES) == sorted({path.stem for path in folder.glob("*.py")} - helpers)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--help"])
+    assert caught.value.code == 0
+    printed = capsys.readouterr().out
+    assert re.findall(r"^  ([a-z]+) +[a-z]", printed, re.M) == NAMES
+    for group in cli.COMMANDS:
+        assert f"\n{group}:\n" in printed
+    assert "130  stopped by Ctrl-C" in printed
+    assert max(map(len, printed.splitlines())) <= 90
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_help_of_a_command_ends_with_an_example_that_its_parser_accepts(name, capsys):
+    (example,) = [c.example for g in cli.COMMANDS.values() for c in g if c.name == name]
+    with pytest.raises(SystemExit) as caught:
+        cli.main([name, "--help"])
+    assert caught.value.code == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.endswith(f"example: passband {example}")
+    words = shlex.split(example)
+    assert words[0] == name
+    options, rest = cli._parser(name).parse_known_args(cli._spelled_out(name, words))
+    assert rest == []
+    assert callable(options.run)
+
+
+def test_the_help_imports_no_command():
+    code = "import sys; from passband import cli; sys.exit(cli.main(['--help']))"
+    code = f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); {code}"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0
+    loaded = set(run.stdout.splitlines()[-1].split())
+    assert "passband.cli" in loaded
+    assert not loaded & {"pydantic", "numpy", "yaml", "passband.config", "passband.commands.run"}
+
+
+@pytest.mark.parametrize("words", [["nothing"], [], ["run", "--cores"], ["check", "--nothing"]])
+def test_wrong_words_end_with_2_and_a_line(words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    assert caught.value.code == 2
+    assert "error: " in capsys.readouterr().err.splitlines()[-1]

@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser, passed = _parser(name), []
     if name == "run" and "--" in given:
         place = given.index("--")
-        given, passed = given[:place], given[place:]
+        given, passed = given[:place], given[place + 1 :]
     options, rest = parser.parse_known_args(_spelled_out(name, given))
     if hasattr(options, "for_snakemake"):
         options.for_snakemake = [*rest, *passed]

@@ -41,7 +41,7 @@ class LogHandler(LogHandlerBase):
         self._display = self._out = None
         self._study, self._seconds = "workflow", {}
         self._outputs: dict[object, list[str]] = {}
-        self._listed = self._stopping = self._broken = False
+        self._listed = self._stopping = self._broken = self._cluster = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Draw a record. An error in this method is reported and does not end the run."""
@@ -71,6 +71,8 @@ class LogHandler(LogHandlerBase):
             if not self.common_settings.dryrun:
                 self._redirect()
             self._study, self._seconds = _study(record.configfiles)
+        elif event == LogEvent.RESOURCES_INFO:
+            self._cluster = self._cluster or hasattr(record, "nodes")
         elif event == LogEvent.RUN_INFO:
             jobs = {rule: int(n) for rule, n in record.stats.items() if rule != "total"}
             if self.common_settings.dryrun:
@@ -112,7 +114,9 @@ class LogHandler(LogHandlerBase):
         progress, log = Progress(self._seconds, now), _logfile()
         progress.expect(jobs)
         shown = os.path.relpath(log) if log else ""
-        self._display = display(self._out or sys.stderr, progress, self._study, shown)
+        self._display = display(
+            self._out or sys.stderr, progress, self._study, shown, self._cluster
+        )
         self._display.start()
 
     def _list(self, jobs: Mapping[str, int]) -> None:

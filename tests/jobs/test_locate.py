@@ -7,7 +7,7 @@ import pytest
 
 from passband import PassbandError
 from passband.config import ConfigError, load
-from passband.jobs.locate import locate_results, locate_study
+from passband.jobs.locate import locate_file, locate_results, locate_study, study_names
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +88,40 @@ def test_results_without_a_study_file_name_their_study():
     table.parent.mkdir()
     table.write_text(json.dumps({"attributes": {"configuration": study.model_dump_json()}}))
     assert locate_study("demo") == (study, Path("results/demo"))
+
+
+def test_a_folder_with_a_studys_file_is_the_study():
+    Path("mine").mkdir()
+    Path("mine/config.yaml").write_text("study: {name: other}\n")
+    assert locate_study("mine") == (load("mine/config.yaml"), Path("results/other"))
+    assert locate_file("mine") == (Path("mine/config.yaml"), Path())
+    with pytest.raises(PassbandError, match="there is no folder results/other yet"):
+        locate_results("mine")
+    Path("results/other").mkdir()
+    assert locate_results("mine") == Path("results/other")
+
+
+def test_results_of_a_study_in_its_own_folder_name_their_file():
+    Path("results/mine").mkdir()
+    Path("mine").mkdir()
+    Path("mine/config.yaml").write_text("study: {name: mine}\n")
+    for noun in ("mine", "results/mine", "mine/", "mine/config.yaml"):
+        assert locate_study(noun)[0].study.name == "mine"
+        assert locate_file(noun)[0] == Path("mine/config.yaml")
+
+
+def test_the_file_of_results_elsewhere_is_run_in_their_folder(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    file, folder = locate_file(tmp_path / "results/demo")
+    assert (file, folder) == (tmp_path / "config.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert locate_file("results/demo") == (Path("config.yaml"), Path())
+    assert study_names() == ["demo", "gold"]
+
+
+def test_results_without_a_file_cannot_be_run():
+    Path("results/lost").mkdir()
+    with pytest.raises(PassbandError, match=r"^lost: no file has a study of this name"):
+        locate_file("lost")

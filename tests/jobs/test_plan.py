@@ -200,6 +200,29 @@ def test_time_of_an_item_does_not_include_the_set_up(monkeypatch):
     assert max(clock.calls) == 16
 
 
+def test_one_item_is_measured_if_the_first_call_took_all_the_time(monkeypatch):
+    clock = Clock(first=50.0, each=2.0)
+    monkeypatch.setattr(calibration.time, "perf_counter", clock)
+    assert calibration.per_item(clock.work, 16, 10, clock) == pytest.approx(2)
+    assert clock.calls == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"),
+    [
+        (0, "0 core-minutes"),
+        (0.0024, "0.14 core-minutes"),
+        (0.05, "3 core-minutes"),
+        (1.99, "119 core-minutes"),
+        (2, "2 core-hours"),
+        (12.4, "12 core-hours"),
+        (54_321, "54,321 core-hours"),
+    ],
+)
+def test_short_times_are_in_minutes(hours, text):
+    assert plan._time(hours, "core-") == text
+
+
 def test_few_items_are_measured_if_time_is_short(monkeypatch):
     clock = Clock(first=0.0, each=2.0)
     monkeypatch.setattr(calibration.time, "perf_counter", clock)
@@ -211,7 +234,7 @@ def test_few_items_are_measured_if_time_is_short(monkeypatch):
 @pytest.fixture
 def results(monkeypatch, tmp_path):
     """The empty folder of results of the smallest study. The calibration is replaced."""
-    monkeypatch.setattr(plan, "calibrate", lambda study, seconds: SPEEDS)
+    monkeypatch.setattr(plan, "calibrate", lambda study, seconds, say: SPEEDS)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "results" / "smallest"
 
@@ -237,7 +260,7 @@ def test_a_plan_lists_the_work_that_is_left(results, capsys):
     took = plan.hours(study, SPEEDS)
     hours = took["simulate"] / 4 + took["train"] * 3 / 4 + took["evaluate"]
     hours += took["starting"] * (1 + 3 + 4) / 12
-    assert second.strip() == f"36 steps and {hours:.2g} core-hours"
+    assert second.strip() == f"36 steps and {60 * hours:.2g} core-minutes"
 
 
 def test_a_plan_of_a_finished_study_leaves_nothing(results, capsys):
@@ -261,7 +284,7 @@ def test_a_plan_has_all_its_lines(results, capsys):
         assert line in printed.splitlines()
     assert re.search(r"^files +\d+ of [\d.]+ MB$", printed, re.M)
     total = sum(plan.hours(load(SMALLEST), SPEEDS).values())
-    assert re.search(rf"^time +{total:.2g} core-hours on cpu; ", printed, re.M)
+    assert re.search(rf"^time +{60 * total:.2g} core-minutes on cpu; ", printed, re.M)
     assert "left" not in printed
     assert len({line.index(line.split()[1]) for line in printed.splitlines()[:8]}) == 1
 

@@ -1,6 +1,7 @@
 """``passband plan``: print a study's steps, memory, files and hours before the study runs."""
 
 import argparse
+import sys
 
 from passband import PassbandError
 from passband.commands.arguments import add_study, report_remark
@@ -13,7 +14,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("plan")
     add_study(command)
     command.add_argument(
-        "--seconds", type=float, default=30.0, help="duration of the calibration (default: 30)"
+        "--seconds", type=float, default=12.0, help="duration of the calibration (default: 12)"
     )
     command.set_defaults(run=run)
 
@@ -29,5 +30,14 @@ def run(options: argparse.Namespace) -> int:
     if not 0 <= options.seconds <= 3600:
         raise PassbandError(f"--seconds = {options.seconds:g}: must be between 0 and 3600")
     study, results = open_study(options.study, report_remark, crystals=True)
-    print(plan.render(study, results, options.seconds))
+    text = plan.render(study, results, options.seconds, _say)
+    _say("")
+    print(text)
     return 0
+
+
+def _say(part: str) -> None:
+    """Show in a terminal which part is being measured, in place of the part before."""
+    if sys.stderr.isatty():
+        words = f"measuring {part}" if part else ""
+        print(f"\r\x1b[K{words}", end="", file=sys.stderr, flush=True)

@@ -55,6 +55,8 @@ def run(options: argparse.Namespace) -> int:
     study, results = open_study(options.study, lambda remark: None, crystals=True)
     words = [*(["--dry-run"] if options.dry_run else []), *options.for_snakemake]
     status = start(options, file, folder, words=words)
+    if status == 1 and not options.dry_run:
+        print("The same command goes on; finished jobs do not run again.", file=sys.stderr)
     if status or options.dry_run:
         return status
     from passband.jobs import status as states  # only a study that ran needs it

@@ -6,7 +6,7 @@ the precision of the study's jobs.
 
 import itertools
 import math
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -79,13 +79,15 @@ def per_item(
     call : callable
         Processes a given number of items.
     most : int
-        Number of items in a call of a real job. The measured calls have at least two items, or
-        `most` items if `most` is less than two.
+        Number of items in a call of a real job. The measured calls have at least two items; but
+        one item if `most` is less than two, or if the first call took longer than `seconds`.
     seconds : float
         Time for all calls [s]. The first call is not measured, because it includes the set-up.
     """
     number, ends = min(2, most), time.perf_counter() + seconds
     call(number)
+    if time.perf_counter() > ends:
+        number = 1
     best = math.inf
     for _ in range(10):
         began, started = time.perf_counter(), clock()
@@ -101,15 +103,21 @@ def per_item(
     return best
 
 
-def calibrate(study: Study, seconds: float = 30.0) -> Speeds:
+def calibrate(
+    study: Study, seconds: float = 12.0, say: Callable[[str], object] = lambda part: None
+) -> Speeds:
     """Measure the times of a study's parts on this machine.
 
     Structures, images and networks have the size and the precision that they have in the study's
     jobs. On a CPU, times are the processor time of one thread, since the rules give one thread to a
     job. On a GPU, times are elapsed times. A third of `seconds` is for structures and images, and
     two thirds are for networks. At least one structure, image, optimizer step and prediction is
-    made, even if this takes longer than `seconds`.
+    made, even if this takes longer than `seconds`. `say` is called with the name of each part
+    before the part is measured.
     """
+    say("the start of jobs")
+    # These processes run while this process imports the same packages. Nothing is measured then.
+    starting = [_start(code) for code in _PROCESSES]
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -121,12 +129,12 @@ def calibrate(study: Study, seconds: float = 30.0) -> Speeds:
     try:
         torch.set_num_threads(1)
         with threadpool_limits(1), torch.random.fork_rng():
-            return _calibrate(study, seconds, device)
+            return _calibrate(study, seconds, device, starting, say)
     finally:
         torch.set_num_threads(threads)
 
 
-def _calibrate(study: Study, seconds: float, device) -> Speeds:
+def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Speeds:
     # Imported here since `passband check` counts jobs without these modules.
     import numpy as np
     import torch
@@ -141,6 +149,7 @@ def _calibrate(study: Study, seconds: float, device) -> Speeds:
 
     microscope, training = study.microscope, study.training
     px, gpu = microscope.field_px, device.type == "cuda"
+    start = sum(map(_processor_seconds, starting))
 
     def clock() -> float:
         devices.synchronize(device)
@@ -157,6 +166,7 @@ def _calibrate(study: Study, seconds: float, device) -> Speeds:
             seed = study.study.seed
             waves = simulate.simulate(name, specimen, microscope, seed, "test", range(number))
 
+        say(f"structures of {name}")
         test = study.study.structures.test
         structure[name] = per_item(make, min(test, 8), share(0.25, len(study.specimens)), clock)
         with tempfile.TemporaryDirectory() as folder:
@@ -168,6 +178,7 @@ def _calibrate(study: Study, seconds: float, device) -> Speeds:
         others = waves.sizes["structure"] - 1
         wave_bytes[name] = (written[0] - written[1]) / others if others else float(written[1])
 
+    say("images")
     camera = Acquisition.from_microscope(microscope, training.normalisation, device)
     split = Split.from_dataset(waves, study.study.seed, device)
     conditions = itertools.cycle(study.test_conditions)
@@ -189,6 +200,7 @@ def _calibrate(study: Study, seconds: float, device) -> Speeds:
     precision = devices.precision(training.precision, device)
     kinds = len(training.architectures)
     for name in training.architectures:
+        say(f"training with {name}")
         needs[name] = memory.job_peak_bytes(study, name, device)
         learner = Learner(name, {0: 0}, training, 10**6, device)
 
@@ -205,12 +217,13 @@ def _calibrate(study: Study, seconds: float, device) -> Speeds:
             splits = {"": several(number)}
             evaluation.evaluate({0: network}, camera, splits, chosen, number, precision)
 
+        say(f"tests with {name}")
         both = per_item(test_it, tested, share(0.25, kinds), clock)
         predict[name] = max(both - image, 0.0)
     return Speeds(
         device=devices.describe(device),
         unit="GPU" if gpu else "core",
-        start=sum(map(_processor_seconds, _PROCESSES)),
+        start=start,
         structure=structure,
         wave_bytes=wave_bytes,
         image=image,
@@ -222,13 +235,15 @@ def _calibrate(study: Study, seconds: float, device) -> Speeds:
     )
 
 
-def _processor_seconds(code: str) -> float:
-    """Return the processor time of a Python process."""
+def _start(code: str) -> subprocess.Popen:
+    """Start a Python process."""
+    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL)
 
-    def used() -> float:
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return usage.ru_utime + usage.ru_stime
 
-    before = used()
-    subprocess.run([sys.executable, "-c", code], check=True, stdin=subprocess.DEVNULL)
-    return used() - before
+def _processor_seconds(process: subprocess.Popen) -> float:
+    """Wait for a process, and return its processor time [s]."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return usage.ru_utime + usage.ru_stime

@@ -11,7 +11,7 @@ from passband.config import ConfigError, Study, load, validate
 
 #: The folder of results, in the folder in which Snakemake is started.
 RESULTS = Path("results")
-#: The name of a study's file in a folder of its own, and of the demo's file in the repository.
+#: The name of a study's file in its own folder, and of the demo's file in the repository.
 CONFIG = "config.yaml"
 
 

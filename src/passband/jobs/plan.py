@@ -6,6 +6,7 @@ Numbers of jobs, images and files follow from the configuration alone, see
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from passband.config import FEWEST_PREDICTED, Study
@@ -120,11 +121,16 @@ def _left(study: Study, shares: dict[str, float], took: dict[str, float], unit: 
     return [
         f"{_count(files, 'file')} of structures to simulate, {_count(networks[0], 'network')} to "
         f"train and {networks[1]:,} to test",
-        f"{networks[0] * counted.steps_per_network:,} steps and {_number(time)} {unit}-hours",
+        f"{networks[0] * counted.steps_per_network:,} steps and {_time(time, f'{unit}-')}",
     ]
 
 
-def render(study: Study, results: Path, seconds: float = 30.0) -> str:
+def render(
+    study: Study,
+    results: Path,
+    seconds: float = 12.0,
+    say: Callable[[str], object] = lambda part: None,
+) -> str:
     """Return aligned lines about a study's work, and about the part that is not done yet.
 
     Parameters
@@ -135,8 +141,10 @@ def render(study: Study, results: Path, seconds: float = 30.0) -> str:
         The study's folder of results, which may not exist.
     seconds : float
         Duration of the calibration [s].
+    say : callable
+        A function that is called with the name of each part before the part is measured.
     """
-    speeds = calibrate(study, seconds)
+    speeds = calibrate(study, seconds, say)
     counted, took = count(study), hours(study, speeds)
     written = sizes(study, speeds.wave_bytes, speeds.weight_bytes)
     steps = counted.networks * counted.steps_per_network
@@ -148,7 +156,7 @@ def render(study: Study, results: Path, seconds: float = 30.0) -> str:
     where = f"on {speeds.device}"
     if speeds.unit == "core":
         cores = os.cpu_count() or 1
-        where += f"; {_number(total / cores)} hours with all {cores} cores of this machine"
+        where += f"; {_time(total / cores)} with all {cores} cores of this machine"
     rows = {
         "steps": f"{at_most}{steps:,} of {study.training.batch_size} images",
         "images": f"{trained:,} to train, if they fit into memory, with noise drawn "
@@ -165,8 +173,8 @@ def render(study: Study, results: Path, seconds: float = 30.0) -> str:
             ),
         ],
         "time": [
-            f"{_number(total)} {speeds.unit}-hours {where}",
-            *(f"{rule:<26}  {_number(t):>7}  {t / total:>8.0%}" for rule, t in took.items()),
+            f"{_time(total, f'{speeds.unit}-')} {where}",
+            *(f"{rule:<26}  {_time(t):>11}  {t / total:>4.0%}" for rule, t in took.items()),
         ],
     }
     if lines := _left(study, left(study, results), took, speeds.unit):
@@ -174,5 +182,8 @@ def render(study: Study, results: Path, seconds: float = 30.0) -> str:
     return f"{summary(study)}\n{_aligned(rows)}"
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+def _time(hours: float, of: str = "") -> str:
+    """Return a time in minutes, or from two hours on in hours; `of` is in front of the unit."""
+    value, unit = (hours, "hours") if hours >= 2 else (60 * hours, "minutes")
+    number = f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+    return f"{number} {of}{unit}"

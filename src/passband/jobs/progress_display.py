@@ -22,7 +22,7 @@ _SHOWN, _LAST_LINES = 6, 5
 #: In a pipe, a line is written after this share of the work, but not within the first time [s], and
 #: at the first finished job after the second time [s].
 _SHARE, _AT_LEAST_S, _AT_MOST_S = 0.1, 5.0, 1800.0
-#: The stages of the display, in the workflow's order. Other rules have a stage of their own.
+#: The stages of the display, in the workflow's order. Each other rule is its own stage.
 _STAGES = {
     "simulate": "simulate",
     "train": "train",
@@ -34,7 +34,9 @@ _STAGES = {
 }
 
 
-def display(file: IO[str], progress: Progress, study: str, log: str) -> "Display":
+def display(
+    file: IO[str], progress: Progress, study: str, log: str = "", cluster: bool = False
+) -> "Display":
     """Return the display for a stream: `Bar` for a terminal, and `Lines` for a file or a pipe.
 
     Parameters
@@ -47,17 +49,22 @@ def display(file: IO[str], progress: Progress, study: str, log: str) -> "Display
         The name of the study.
     log : str
         Path of Snakemake's log, or "".
+    cluster : bool
+        Whether jobs are submitted to a cluster, where they may wait for a node.
     """
     console = Console(file=file, highlight=False, markup=False, emoji=False)
     drawing = console.is_terminal and not console.is_dumb_terminal
-    return (Bar if drawing else Lines)(console, progress, study, log)
+    return (Bar if drawing else Lines)(console, progress, study, log, cluster)
 
 
 class Display:
     """What both displays have in common."""
 
-    def __init__(self, console: Console, progress: Progress, study: str, log: str):
+    def __init__(
+        self, console: Console, progress: Progress, study: str, log: str = "", cluster: bool = False
+    ):
         self.console, self.progress, self.study, self.log = console, progress, study, log
+        self._not_begun = "waits" if cluster else "starts"
 
     def start(self) -> None:
         """Say what the run is going to do."""
@@ -99,7 +106,8 @@ class Display:
         elif progress.failed:
             self.say(f"{jobs}; {progress.failed:,} failed", "bold red")
         elif progress.done == progress.total:
-            self.say(f"{progress.total:,} jobs are done after {took}", "green")
+            what = "1 job is" if progress.total == 1 else f"{progress.total:,} jobs are"
+            self.say(f"{what} done after {took}", "green")
         else:
             self.say(jobs, "yellow")
 
@@ -169,13 +177,25 @@ class Bar(Display):
         table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
         table.add_column(justify="right", no_wrap=True)
         for job in jobs[:_SHOWN]:
-            state, where = _at_work(job)
+            state, where = self._at_work(job)
             took = duration(now - job.since)
             table.add_row(f"  {state}", Text(clean(job.name)), Text(f"{where}{took}"), style="dim")
         more = len(jobs) - _SHOWN
         if more > 0:
             table.add_row("", f"and {more:,} more", "", style="dim")
         return [table]
+
+    def _at_work(self, job: Running) -> tuple[str, str]:
+        """Return whether a job runs, and its node. A job that has begun has written its log."""
+        if not job.log:
+            return "runs", ""
+        try:
+            with open(job.log, encoding="utf-8", errors="replace") as file:
+                first = file.readline(500)
+        except OSError:
+            return self._not_begun, ""
+        host = first.partition(" started on ")[2].partition(",")[0]
+        return "runs", f"{clean(host)}  " if host else ""
 
 
 def counts(progress: Progress, all_stages: bool = True) -> list[str]:
@@ -224,16 +244,3 @@ def clean(text: str) -> str:
 def _left(progress: Progress, now: float) -> str:
     left = progress.seconds_left(now)
     return "" if left is None or progress.done == progress.total else f"; {duration(left)} left"
-
-
-def _at_work(job: Running) -> tuple[str, str]:
-    """Return whether a job runs or waits for a node, and the name of its node."""
-    if not job.log:
-        return "runs", ""
-    try:
-        with open(job.log, encoding="utf-8", errors="replace") as file:
-            first = file.readline(500)
-    except OSError:
-        return "waits", ""
-    host = first.partition(" started on ")[2].partition(",")[0]
-    return "runs", f"{clean(host)}  " if host else ""

@@ -1,6 +1,6 @@
 """Times of a study's jobs on a typical core, from the configuration alone.
 
-`passband plan` measures for half a minute how long a study's parts take on this machine. A run that
+`passband plan` measures for many seconds how long a study's parts take on this machine. A run that
 starts has no time for that: it needs only the ratios of the times of its jobs, for its bar. These
 ratios follow from the same formulas as `passband plan`, with the times of a core on which they were
 measured. :class:`passband.jobs.progress.Progress` corrects them as jobs are done.

@@ -75,7 +75,8 @@ def command(
         given += ["--profile", _profile(profile, root, folder)]
     if cores is not None or profile is None:
         given += ["--cores", cores or "all"]
-    given += ["--configfile", os.path.relpath(file, folder), *words]
+    # The option --configfile would take words after it for further files.
+    given += [*words, "--configfile", os.path.relpath(file, folder)]
     return [*given, "--", *targets] if targets else given
 
 
@@ -94,7 +95,7 @@ def _profile(name: str, root: Path, folder: Path) -> str:
 def run(words: Sequence[str], folder: Path, quiet: bool = False) -> int:
     """Run a command to its end, and return its exit status.
 
-    The command and its children have a process group of their own, to which this process sends on
+    The command and its children are in their own process group, to which this process sends on
     Ctrl-C once, and the signals to end and to pause. So Ctrl-C reaches all of them in the same way
     whether it was typed or sent to this process alone.
 

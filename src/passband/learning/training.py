@@ -144,6 +144,8 @@ def train(
                 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
                 # Snakemake starts the jobs, and needs no srun for them.
                 warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
+                # Lightning's own use of a class that torch is going to replace.
+                warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
                 trainer.fit(ReplicaModule(learners), datamodule=data)
     return {r: trained for learner in learners for r, trained in learner.trained().items()}
 

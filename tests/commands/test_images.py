@@ -1,0 +1,91 @@
+"""The command ``passband images``, without running Snakemake."""
+
+import pytest
+
+from passband import cli
+from passband.jobs import workflow
+
+LENS = ["--cs-um", "1.2", "--aperture-mrad", "16"]
+STUDY = """
+study: {name: tiny}
+microscope: {pixel_size_A: 0.35, field_px: 64}
+specimens:
+  gold: {diameter_nm: {mean: 1.3, max: 1.6}, particles: {min: 1, max: 1}}
+  platinum: {material: Pt, shape: sphere, trained: false, diameter_nm: {mean: 1.3, max: 1.6}}
+grid: {defocus_nm: [5, 20], cs_um: [1.2], aperture_mrad: [16], dose_e_per_A2: [200, 1000]}
+test_grid: {defocus_nm: [12]}
+training: {architectures: [compact-w4-d2]}
+"""
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch):
+    """The commands that would have been run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.yaml").write_text(STUDY)
+    commands = []
+    monkeypatch.setattr(workflow, "run", lambda words, folder: commands.append(words) or 0)
+    return commands
+
+
+def test_images_of_conditions_are_targets_and_are_named_at_the_end(started, capsys):
+    given = ["--defocus-nm", "5,20", *LENS, "--dose-e-per-A2", "200"]
+    assert cli.main(["images", "study.yaml", *given, "--split", "val", "--cores", "3"]) == 0
+    (command,) = started
+    targets = command[command.index("--") + 1 :]
+    assert targets == [
+        f"results/tiny/images/gold/val/df+{defocus}_cs+0001.200_ap016.00_ds000200.00.zarr"
+        for defocus in ("0005.00", "0020.00")
+    ]
+    assert command[command.index("--cores") + 1] == "3"
+    assert command[command.index("--configfile") + 1] == "study.yaml"
+    assert capsys.readouterr().out.splitlines() == targets
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "no condition: give a value of each axis, or --conditions FILE.csv"),
+        (["--defocus-nm", "5"], "--cs-um is missing"),
+        (
+            ["--defocus-nm", "7", *LENS, "--dose-e-per-A2", "200"],
+            "defocus_nm = 7: must be one of 5, 12, 20",
+        ),
+        (
+            ["--defocus-nm", "5", *LENS, "--dose-e-per-A2", "200", "--specimen", "iron"],
+            "--specimen = 'iron': must be one of gold, platinum",
+        ),
+        (
+            ["--defocus-nm", "5", *LENS, "--dose-e-per-A2", "200", "--split", "all"],
+            "--split = 'all': must be one of train, val, test",
+        ),
+        (
+            [
+                *("--defocus-nm", "12", *LENS, "--dose-e-per-A2", "200"),
+                *("--specimen", "platinum", "--split", "train"),
+            ],
+            "--split = 'train': must be one of test",
+        ),
+        (["--defocus-nm", "x", *LENS, "--dose-e-per-A2", "200"], "--defocus-nm = 'x': must be"),
+    ],
+)
+def test_images_are_refused_in_one_line(started, capsys, words, says):
+    assert cli.main(["images", "study.yaml", *words]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(says)
+    assert err.count("\n") == 1
+    assert started == []
+
+
+def test_gallery_and_distances_name_their_targets(started, capsys):
+    assert cli.main(["gallery", "study.yaml"]) == 0
+    assert cli.main(["distances", "study.yaml", "--profile", "slurm"]) == 0
+    gallery, distances = started
+    assert gallery[gallery.index("--") :] == ["--", "gallery"]
+    assert distances[distances.index("--") :] == ["--", "results/tiny/distances.zarr"]
+    assert "--cores" not in distances
+    printed = capsys.readouterr().out.splitlines()
+    assert "results/tiny/gallery/gold.png" in printed
+    assert "results/tiny/gallery/platinum.svg" in printed
+    assert printed[-1] == "results/tiny/distances.zarr"

@@ -1,0 +1,68 @@
+"""The command ``passband new``."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from passband import cli
+from passband.config import load
+from passband.jobs.locate import locate_study
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("like", ["demo", "pilot", "paper", "real"])
+def test_a_new_study_is_a_folder_with_comments_and_its_own_name(like, capsys):
+    assert cli.main(["new", "mine", "--like", like]) == 0
+    printed = capsys.readouterr().out
+    assert re.findall(r"^  passband (\w+) mine$", printed, re.M) == ["check", "plan", "run"]
+    text = Path("mine/config.yaml").read_text()
+    schema = re.match(r"# yaml-language-server: \$schema=(.+)\n", text)[1]
+    assert Path(schema).is_file()
+    assert text.count("$schema=") == 1
+    assert max(map(len, text.splitlines())) <= 121
+    study, results = locate_study("mine")
+    assert study.study.name == "mine"
+    assert results == Path("results/mine")
+    root = Path(cli.__file__).parents[2]
+    source = load(root / ("config.yaml" if like == "demo" else f"studies/{like}.yaml"))
+    own, its = study.model_dump(), source.model_dump()
+    assert own["study"].pop("name") != its["study"].pop("name")
+    assert own == its
+    assert cli.main(["check", "mine"]) == 0
+
+
+def test_a_study_in_another_folder_is_named_by_its_folder(capsys):
+    assert cli.main(["new", "work/a-1"]) == 0
+    assert "passband run work/a-1" in capsys.readouterr().out
+    assert locate_study("work/a-1")[0].study.name == "a-1"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["there"], "there: exists already; give another name"),
+        (["file"], "file: exists already; give another name"),
+        (["old"], "old: there is already a study of this name here"),
+        (["known"], "known: there is already a study of this name here"),
+        (["a_b"], "NAME = 'a_b': must have up to 40 letters, digits, points and hyphens"),
+        (["x" * 41], "NAME = 'xxxxx"),
+        (["mine", "--like", "best"], "--like = 'best': must be one of demo, pilot, paper, real"),
+        (["file/mine"], "file/mine: cannot be made: Not a directory"),
+    ],
+)
+def test_a_new_study_is_refused_in_one_line(words, says, capsys):
+    Path("there").mkdir()
+    Path("file").touch()
+    Path("results/old").mkdir(parents=True)
+    Path("studies").mkdir()
+    Path("studies/any.yaml").write_text("study: {name: known}\n")
+    assert cli.main(["new", *words]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(says)
+    assert err.count("\n") == 1

@@ -1,0 +1,127 @@
+"""How Snakemake is started and stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from passband import PassbandError
+from passband.jobs import workflow
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_clone_is_used_before_the_package_and_another_snakefile_is_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Snakefile").write_text("# of another workflow\n")
+    assert workflow.repository() == ROOT
+    rules = tmp_path / "workflow/rules"
+    rules.mkdir(parents=True)
+    (rules / "common.smk").touch()
+    assert workflow.repository() == Path()
+
+
+def test_a_package_without_its_repository_says_so_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("passband.__file__", str(tmp_path / "lib/site/passband/__init__.py"))
+    with pytest.raises(PassbandError, match="installed without the workflow") as caught:
+        workflow.repository()
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_command_in_another_folder_names_the_workflow_and_the_profile(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = workflow.command(Path("a/config.yaml"), Path(), ["x"], profile="slurm", words=["-k"])
+    assert words[1:3] == ["-m", "snakemake"]
+    assert words[words.index("--snakefile") + 1] == str(ROOT / "Snakefile")
+    assert words[words.index("--profile") + 1] == str(ROOT / "profiles/slurm")
+    assert words[-5:] == ["-k", "--configfile", "a/config.yaml", "--", "x"]
+    assert "--cores" not in words
+
+
+def test_the_command_in_a_clone_is_short(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    words = workflow.command(Path("config.yaml"), Path(), cores="2")
+    assert words[3:] == ["--logger", "passband", "--cores", "2", "--configfile", "config.yaml"]
+    assert workflow.command(Path("config.yaml"), Path(), profile="slurm")[5:7] == [
+        "--profile",
+        "slurm",
+    ]
+    with pytest.raises(PassbandError, match=r"^--profile = 'nowhere': must be a folder, or one of"):
+        workflow.command(Path("config.yaml"), Path(), profile="nowhere")
+
+
+def test_the_exit_status_is_the_commands(capfd):
+    for code, status in (("", 0), ("raise SystemExit(3)", 3)):
+        assert workflow.run([sys.executable, "-c", code], Path()) == status
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    assert workflow.run([sys.executable, "-c", killed], Path()) == 128 + signal.SIGKILL
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_quiet_commands_output_appears_only_if_it_fails(capfd):
+    code = "import sys; print('said'); sys.exit({})"
+    assert workflow.run([sys.executable, "-c", code.format(0)], Path(), quiet=True) == 0
+    assert capfd.readouterr().err == ""
+    assert workflow.run([sys.executable, "-c", code.format(1)], Path(), quiet=True) == 1
+    assert capfd.readouterr().err == "said\n"
+
+
+@pytest.fixture
+def interruptible():
+    """Let child processes heed signals, also if this process was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+CHILD = """
+import signal, sys
+def end(number, frame):
+    print("child received", number, flush=True)
+    sys.exit(5)
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, end)
+print("ready", flush=True)
+signal.pause()
+"""
+PARENT = """
+import sys
+from pathlib import Path
+from passband.jobs import workflow
+print("status", workflow.run([sys.executable, "-c", sys.argv[1]], Path()), flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("whole_group", [True, False])
+def test_a_signal_reaches_the_command_once(number, whole_group, interruptible):
+    process = subprocess.Popen(
+        [sys.executable, "-c", PARENT, CHILD],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    (os.killpg if whole_group else os.kill)(process.pid, number)
+    said, _ = process.communicate(timeout=120)
+    assert said.splitlines() == [f"child received {int(number)}", f"status {128 + number}"]
+
+
+def test_an_ignored_hangup_stays_ignored():
+    """As with nohup: the study goes on if the terminal is closed."""
+    process = subprocess.Popen(
+        ["sh", "-c", 'trap "" HUP; exec "$0" -c "$1" "$2"', sys.executable, PARENT,
+         "import time; print('ready', flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "ready\n"
+    os.kill(process.pid, signal.SIGHUP)
+    said, _ = process.communicate("go on\n", timeout=120)
+    assert said == "status 0\n"

@@ -1,0 +1,170 @@
+"""``passband run`` as a user starts it: in a terminal, in a pipe, with a failure, with Ctrl-C."""
+
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from runs import wait
+from workplace import Workplace
+
+from passband.jobs import interrupt
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+STUDY = "studies/smallest.yaml"
+
+
+def command(*words):
+    return [sys.executable, "-m", "passband.cli", *words]
+
+
+def drawn(place, *words):
+    """Run a command in a terminal, and return its exit status and its output."""
+    main, terminal = pty.openpty()
+    process = subprocess.Popen(
+        command(*words),
+        cwd=place.folder,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+        start_new_session=True,
+    )
+    os.close(terminal)
+    said = b""
+    try:
+        while chunk := os.read(main, 65536):
+            said += chunk
+    except OSError:  # the terminal of a process that has ended
+        pass
+    os.close(main)
+    return process.wait(), said.decode()
+
+
+def test_a_terminal_has_a_bar_and_a_run_ends_with_the_table_and_the_report(copied):
+    results = copied.folder / "results/smallest"
+    for figure in (results / "figures").glob("decay.*"):
+        figure.unlink()
+    status, said = drawn(copied, "run", STUDY, "--cores", "2")
+    assert status == 0, said
+    assert "smallest: 1 job to run" in said
+    assert "━" in said
+    assert "figures 1 of 1" in said
+    assert "1 job is done after" in said
+    assert "Select jobs" not in said  # Snakemake's messages are in its log
+    log = re.search(r"Snakemake's messages are in (\S+)", said)[1]
+    assert "Select jobs" in (copied.folder / log).read_text()
+    *_, end = said.replace("\r", "").split("\n\n")
+    assert re.search(r"^\| gold, compact-w4-d2 \| all doses \| 4 \|", said, re.M)
+    assert len(end.splitlines()) <= 5
+    page = re.search(r"^Open (\S+) in a browser\.$", end, re.M)[1]
+    assert (copied.folder / page).stat().st_size > 100_000
+    typed = re.findall(r"^  (passband .+)$", end, re.M)
+    assert [words.split()[1] for words in typed] == ["table", "run"]
+    before = (copied.folder / page).stat().st_mtime_ns
+    again = subprocess.run(
+        command("run", STUDY), cwd=copied.folder, capture_output=True, text=True, timeout=500
+    )
+    assert again.returncode == 0, again.stderr
+    assert "Nothing to be done" in again.stderr
+    assert "\x1b" not in again.stdout + again.stderr
+    assert (copied.folder / page).stat().st_mtime_ns == before  # no figure has changed
+
+
+def test_a_failure_in_a_pipe_names_its_reason_and_its_log(copied):
+    results = copied.folder / "results/smallest"
+    for figure in (results / "figures").glob("decay.*"):
+        figure.unlink()
+    metadata = results / "ood.zarr/zarr.json"
+    times = metadata.stat()
+    metadata.write_text("{")
+    os.utime(metadata, ns=(times.st_atime_ns, times.st_mtime_ns))
+    run = subprocess.run(
+        command("run", STUDY, "--cores", "2"),
+        cwd=copied.folder,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert "failed after" in run.stderr
+    assert "ood.zarr" in run.stderr
+    log = re.search(r"^  its log: (\S+)$", run.stderr, re.M)[1]
+    assert (copied.folder / log).read_text().splitlines()[-1] in run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.stderr.splitlines()[-1].startswith("The same command goes on")
+    assert len(run.stderr.splitlines()) < 15
+
+
+@pytest.fixture
+def interruptible():
+    """Let child processes heed SIGINT, also if this process was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_stops_all_jobs_and_says_that_the_same_command_goes_on(
+    finished, tmp_path, interruptible
+):
+    place = Workplace(tmp_path / "stopped")
+    waves = finished.folder / "results/smallest/waves"
+    shutil.copytree(waves, place.folder / "results/stopped/waves")
+    study = place.study(
+        study={"name": "stopped", "replicas": 3, "replicas_per_job": 3},
+        grid={"defocus_nm": [5], "dose_e_per_A2": [200]},
+        training={"epochs": 3000, "save_every_s": 0.0, "replicas_together": "never"},
+    )
+    id = "df+0005.00_cs+0001.200_ap016.00_ds000200.00"
+    target = f"results/stopped/networks/gold/compact-w4-d2/{id}/r000-002.safetensors"
+    log = place.folder / f"results/stopped/logs/train/gold/compact-w4-d2/{id}/r000-002.log"
+    saved = place.folder / f"results/stopped/checkpoints/gold_compact-w4-d2_{id}_r000-002"
+    process = subprocess.Popen(
+        command("run", study, "--cores", "2", "--", target),
+        cwd=place.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    wait(process, (saved / "000.safetensors").exists)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=500)
+    assert process.returncode == 130
+    assert "Stopping; the same command goes on." in said
+    assert said.splitlines()[-1] == interrupt.LINE
+    assert "failed" not in said
+    assert "Traceback" not in said
+    assert "by SIGINT" in log.read_text()
+    worker = re.search(r"started on \S+, process (\d+)", log.read_text())[1]
+    assert not Path(f"/proc/{worker}").exists()
+    assert not list((place.folder / "results").rglob("*.lease"))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nowhere"], "nowhere: no study of this name"),
+        (["wrong.yaml"], "wrong.yaml: trainig = {'epochs': 3}: unknown key"),
+        ([STUDY, "--cores", "0"], "--cores = '0': must be a number above 0, or all"),
+        ([STUDY, "--cores", "many"], "--cores = 'many': must be a number above 0, or all"),
+        ([STUDY, "--profile", "none/x"], "--profile = 'none/x': must be a folder, or one of"),
+    ],
+)
+def test_a_run_is_refused_in_one_line(tmp_path, words, says):
+    place = Workplace(tmp_path)
+    (place.folder / "wrong.yaml").write_text("trainig: {epochs: 3}\n")
+    run = subprocess.run(
+        command("run", *words), cwd=place.folder, capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert run.stderr.startswith(says)
+    assert run.stderr.count("\n") == 1
