@@ -17,6 +17,7 @@ from passband.commands import (
     preflight,
     publish,
     recommend,
+    report,
     status,
     summary,
 )
@@ -29,6 +30,7 @@ COMMANDS = (
     preflight,
     status,
     summary,
+    report,
     recommend,
     ctf,
     predict,

@@ -124,6 +124,7 @@ def _jobs(study: Study) -> Counter:
             jobs.update({"distances_part": pairs * parts, "distances": 1})
         jobs["prediction"] = 1
     jobs.update(f"figure_{name}" for name in study.drawn)
+    jobs["report"] = 1
     return jobs
 
 
