@@ -3,9 +3,8 @@
 # page existed must not train again if one of these files is lost.
 from passband.jobs import report_page
 
-# Before, Snakemake's own report had this file's name. Snakemake would not replace it.
-if workflow.is_main_process and report_page.is_foreign(f"{RESULTS}/{layout.REPORT}"):
-    workflow.dag_settings.forcerun |= {"report"}
+if workflow.is_main_process and (moved := report_page.move_foreign(RESULTS)):
+    print(moved, file=sys.stderr)
 
 
 rule report:

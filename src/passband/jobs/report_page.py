@@ -24,24 +24,34 @@ if TYPE_CHECKING:
     from passband.reports.page import Content, Example, Failure
     from passband.reports.page_numbers import Numbers
 
+#: These bytes are near the beginning of every page that :func:`write` makes.
+MARKER = b'<meta name="generator" content="passband report">'
 #: Number of failed jobs that the page shows, and of lines of their logs.
 MOST_FAILURES, MOST_LINES = 10, 8
 #: Number of example structures of each specimen, and of all specimens.
 EXAMPLES, MOST_EXAMPLES = 4, 8
 
 
-def is_foreign(path: str | Path) -> bool:
-    """Return whether a file exists that has the page's name but was not made by this module.
+def move_foreign(results: str | Path) -> str:
+    """Rename Snakemake's own report if it has the page's name, and return a line about it, or "".
 
-    Such a file is Snakemake's own report, which had this name before.
+    ``make demo`` of earlier versions wrote Snakemake's report to this file. Snakemake does not make
+    a file again that exists and that no rule has made, so the study would never get its page.
+
+    Parameters
+    ----------
+    results : path
+        The study's folder of results.
     """
-    from passband.reports.page import marker
-
+    page, aside = (Path(results) / name for name in (layout.REPORT, layout.SNAKEMAKE_REPORT))
     try:
-        with open(path, "rb") as file:
-            return marker() not in file.read(1000)
-    except OSError:
-        return False
+        with page.open("rb") as file:
+            if MARKER in file.read(1000):
+                return ""
+        page.replace(aside)
+    except OSError:  # there is no page yet, or the user may not change the results
+        return ""
+    return f"{page}: this report of Snakemake is now {aside}"
 
 
 def write(study: Study, results: Path, target: Path) -> list[str]:

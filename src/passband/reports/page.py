@@ -9,7 +9,6 @@ import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from importlib.resources import files
 
 import numpy as np
@@ -27,8 +26,6 @@ from passband.reports.page_files import Cost, History
 from passband.reports.page_matrix import left_out, matrix_svg, png_uri
 from passband.reports.page_numbers import Numbers
 
-#: The content of the page's `meta` element `generator`; other files of this name are not ours.
-GENERATOR = "passband report"
 #: A PNG file with more bytes than this is compressed as WebP, with small losses.
 _LARGE = 400_000
 #: An SVG file with at most this many bytes is preferred to a PNG file.
@@ -77,8 +74,6 @@ class Content:
         The git revision of the code that made the results, or "".
     results : str
         The study's folder of results, as commands name it.
-    command : str
-        The words after ``snakemake --cores all`` that make the study again, or "".
     numbers : Numbers
         See :func:`passband.reports.page_numbers.numbers`.
     metrics, information, prediction : Dataset or None
@@ -95,7 +90,6 @@ class Content:
     made: str
     revision: str
     results: str
-    command: str = ""
     numbers: Numbers = field(default_factory=Numbers)
     metrics: xr.Dataset | None = None
     information: xr.Dataset | None = None
@@ -131,7 +125,6 @@ def render(content: Content) -> str:
     word, first, second = page_text.answer(content.numbers)
     return template.render(
         content=content,
-        generator=GENERATOR,
         policy=policy,
         style=Markup(style),
         script=Markup(script),
@@ -168,7 +161,10 @@ def _matrix(content: Content) -> dict | None:
         f"the mean is {mean}"
     )
     return {
-        "svg": matrix_svg(M, found.train, found.test, content.study.figures.palette, alt),
+        "svg": Markup("").join(
+            matrix_svg(M, found.train, found.test, content.study.figures.palette, alt, compact)
+            for compact in (False, True)
+        ),
         "name": f"{architecture}, {specimen}" if len(found.matrices) > 1 else "",
         "others": len(found.matrices) - 1,
         "left_out": left_out(found.train, found.test),
@@ -311,9 +307,3 @@ def _curves(content: Content) -> dict | None:
         "worst": [(h.network, page_text.number(h.final)) for h in (worst if many else worst[:3])],
         "data": page_curves.data(histories),
     }
-
-
-@cache
-def marker() -> bytes:
-    """Return the bytes near the beginning of every page that :func:`render` makes."""
-    return f'<meta name="generator" content="{GENERATOR}">'.encode()

@@ -268,7 +268,7 @@ def cost_table(costs: Sequence[Cost]) -> Table | None:
             cost.stage,
             f"{cost.jobs:,}",
             hours(cost.wall_s),
-            number(cost.cpu_s / 3600, 2),
+            _core_hours(cost.cpu_s),
             f"{cost.memory_MB / 1000:.1f} GB" if cost.memory_MB else "–",
         ]
         for cost in costs
@@ -278,7 +278,7 @@ def cost_table(costs: Sequence[Cost]) -> Table | None:
             "all",
             f"{sum(c.jobs for c in costs):,}",
             hours(sum(c.wall_s for c in costs)),
-            number(sum(c.cpu_s for c in costs) / 3600, 2),
+            _core_hours(sum(c.cpu_s for c in costs)),
             f"{max(c.memory_MB for c in costs) / 1000:.1f} GB",
         ]
     )
@@ -294,6 +294,11 @@ def cost_table(costs: Sequence[Cost]) -> Table | None:
         ],
     )
     return Table(["Stage", "Jobs", "Time of all jobs", "Core-hours", "Largest memory"], rows, data)
+
+
+def _core_hours(seconds: float) -> str:
+    value = seconds / 3600
+    return "< 0.01" if value < 0.01 else number(value, 2 if value < 100 else 0)
 
 
 def configuration(study: Study) -> str:
