@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     if options.output:
         check_folder("--output", target, target.absolute().parent)
     missing = report_page.write(study, results, target)
-    for line in missing:
-        report_remark(f"missing: {line}")
+    if missing:
+        report_remark(f"the study is incomplete: {'; '.join(missing)}")
     print(f"{target}: {target.stat().st_size / 1e6:.1f} MB; open it in a browser")
     return 0

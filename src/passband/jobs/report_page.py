@@ -114,9 +114,8 @@ def collect(study: Study, results: Path) -> "Content":
             (layout.PREDICTION, datasets.PREDICTION),
         )
     }
-    made = stores[layout.OOD] or stores[layout.INFORMATION]
-    attrs = {} if made is None else made.attrs
-    prefix = [
+    attrs = next((s.attrs for s in stores.values() if s is not None), {})
+    jobs = [
         ("/".join(job.cell), results / job.path(layout.HISTORY))
         for job in layout.training_jobs_of(study)
     ]
@@ -132,7 +131,8 @@ def collect(study: Study, results: Path) -> "Content":
         prediction=stores[layout.PREDICTION],
         figures=_figures(results),
         captions=_captions(),
-        histories=page_files.histories(prefix),
+        expected=study.drawn,
+        histories=page_files.histories(jobs),
         costs=page_files.costs(results / "benchmarks"),
         failures=[_failure(job.stage, job.log) for job in failed[:MOST_FAILURES]],
         failed=len(failed),
@@ -143,17 +143,20 @@ def collect(study: Study, results: Path) -> "Content":
 
 
 def _missing(scanned: "Status") -> Iterator[str]:
-    """Yield a sentence about each stage whose jobs are not all done."""
+    """Yield words about each stage whose jobs are not all done."""
+    done = {"train": "trained", "evaluate": "tested"}
     for stage, jobs in scanned.stages.items():
         needed = [job for job in jobs if job.needed]
         left = [job for job in needed if job.state != "done"]
         if not left or stage == "report":
             continue
-        if sum(job.networks for job in needed):
-            done, total = scanned.networks(stage)
-            yield f"{stage}: {done:,} of {total:,} networks are done"
+        if stage in done:
+            number, total = scanned.networks(stage)
+            yield f"{number:,} of {total:,} networks are {done[stage]}"
+        elif len(needed) == 1:
+            yield f"the job {stage} is not done"
         else:
-            yield f"{stage}: {len(needed) - len(left):,} of {len(needed):,} jobs are done"
+            yield f"{len(left):,} of {len(needed):,} {stage} jobs are not done"
 
 
 def _store(path: Path, kind: str, lacking: list[str]) -> "xr.Dataset | None":

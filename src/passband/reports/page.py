@@ -7,7 +7,7 @@ content security policy allows only its own script, pictures inside the page, an
 import base64
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 
@@ -82,8 +82,22 @@ class Content:
         For each figure, its files by format.
     captions : mapping of str to str
         The caption of each figure, as reStructuredText.
-    histories, costs, failures, missing, examples, citation
-        What jobs left behind; sentences about missing results; and a reference for citing Passband.
+    expected : collection of str
+        The names of the figures that the complete study has.
+    histories : sequence of History
+        The histories of training that exist.
+    costs : sequence of Cost
+        What the jobs of each stage took.
+    failures : sequence of Failure
+        The newest failed jobs.
+    failed : int
+        Number of all failed jobs.
+    missing : sequence of str
+        What an incomplete study lacks, in words.
+    examples : sequence of Example
+        Example structures.
+    citation : sequence of str
+        References to cite.
     """
 
     study: Study
@@ -96,6 +110,7 @@ class Content:
     prediction: xr.Dataset | None = None
     figures: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     captions: Mapping[str, str] = field(default_factory=dict)
+    expected: Collection[str] = ()
     histories: Sequence[History] = ()
     costs: Sequence[Cost] = ()
     failures: Sequence[Failure] = ()
@@ -197,7 +212,7 @@ def _cards(found: Numbers) -> list[dict]:
 
 
 class _Figures:
-    """Returns a figure of the workflow for the template, or None if the figure is missing."""
+    """Returns a figure of the workflow for the template, or None if nobody asked for it."""
 
     def __init__(self, content: Content):
         self.content = content
@@ -205,7 +220,8 @@ class _Figures:
     def __call__(self, name: str) -> dict | None:
         formats = self.content.figures.get(name)
         if not formats:
-            return None
+            # A figure on request is not missed.
+            return {"uri": ""} if name in self.content.expected else None
         values = {
             "snakemake": {"config": self.content.study.model_dump(mode="json"), "params": {}}
         }
@@ -226,7 +242,11 @@ class _Figures:
             return page_data.transfer(study.train_conditions, study.microscope)
         if name in ("matrix", "decay") and content.metrics is not None:
             return getattr(page_data, name)(content.metrics)
-        if name == "metrics" and None not in (content.metrics, content.information):
+        if (
+            name == "metrics"
+            and content.metrics is not None
+            and content.information is not None
+        ):
             return page_data.information(content.metrics, content.information)
         if name in FIGURES_OF_PREDICTION and content.prediction is not None:
             return page_data.prediction(name, content.prediction)

@@ -70,7 +70,7 @@ def _curves(ax, histories: Sequence[History], palette: str) -> str:
     varied = [a for a in order if len({getattr(c, a) for c in conditions}) > 1]
     axis = AXES[(varied or order)[0]]
     values = sorted({getattr(c, axis.name) for c in conditions})
-    colours = color_palette(palette, as_cmap=True)(np.linspace(0.2, 0.8, max(len(values), 2)))
+    colours = color_palette(palette, as_cmap=True)(np.linspace(0.3, 0.78, max(len(values), 2)))
     shown = set()
     pairs = sorted(
         zip(histories, conditions, strict=True), key=lambda pair: getattr(pair[1], axis.name)

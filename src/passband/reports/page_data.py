@@ -17,7 +17,7 @@ from passband.optics import ctf
 from passband.prediction.matrices import predicted_matrices
 
 #: A table with more values than this is not stored in the page, which would become too large.
-MOST_VALUES = 450_000
+MOST_VALUES = 900_000
 
 
 @dataclass(frozen=True)
