@@ -178,7 +178,10 @@ def _numbers(study: Study, results: Path) -> "Numbers":
     from passband.storage import StoreError, datasets
 
     options = study.evaluation.bootstrap, study.evaluation.confidence, study.study.seed
-    with suppress(StoreError), datasets.open_checked(results / layout.TABLE, datasets.TABLE) as table:
+    with (
+        suppress(StoreError),
+        datasets.open_checked(results / layout.TABLE, datasets.TABLE) as table,
+    ):
         return numbers(table, *options)
     with TemporaryDirectory() as folder, suppress(PassbandError):
         path = Path(folder) / layout.TABLE
@@ -282,5 +285,3 @@ def _examples(study: Study, results: Path) -> "Iterator[Example]":
             padded[corner : corner + len(spectrum), corner : corner + len(spectrum)] = spectrum
             wave = np.fft.ifft2(np.fft.ifftshift(padded))
             yield Example(specimen, np.angle(wave / wave.mean()), mask)
-
-

@@ -151,8 +151,9 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
         inputs = (TABLE, OOD, INFORMATION, *[DISTANCES] * with_distances, *spectra)
         yield single("prediction", PREDICTION, inputs)
 
-    drawn = [f for name in figures(study, predicted) for f in _in_formats(study, FIGURE, figure=name)]
-    stores = (TABLE, OOD, INFORMATION, *[PREDICTION] * predicted)
+    drawn = [
+        f for name in figures(study, predicted) for f in _in_formats(study, FIGURE, figure=name)
+    ]
     on_request = [name for name, figure in FIGURES.items() if figure.on_request]
     for name in (*figures(study, predicted), *on_request):
         yield Task(
@@ -163,7 +164,8 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
             needed=not FIGURES[name].on_request,
             on_request=FIGURES[name].on_request,
         )
-    yield single("report", REPORT, (*stores, *drawn))
+    # The report also reads the table and the information metrics, which the OOD metrics follow.
+    yield single("report", REPORT, (OOD, *[PREDICTION] * predicted, *drawn))
 
     options = {"needed": False, "on_request": True}
     for specimen in study.specimens:

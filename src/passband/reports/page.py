@@ -134,9 +134,7 @@ def render(content: Content) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string(
-        (folder / "report.html.j2").read_text(encoding="utf-8")
-    )
+    template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
     word, first, second = page_text.answer(content.numbers)
     return template.render(
         content=content,
@@ -212,7 +210,7 @@ def _cards(found: Numbers) -> list[dict]:
 
 
 class _Figures:
-    """Returns a figure of the workflow for the template, or None if nobody asked for it."""
+    """Returns a figure of the workflow for the template, or None for a figure on request that was not made."""
 
     def __init__(self, content: Content):
         self.content = content
@@ -222,9 +220,7 @@ class _Figures:
         if not formats:
             # A figure on request is not missed.
             return {"uri": ""} if name in self.content.expected else None
-        values = {
-            "snakemake": {"config": self.content.study.model_dump(mode="json"), "params": {}}
-        }
+        values = {"snakemake": {"config": self.content.study.model_dump(mode="json"), "params": {}}}
         title, html = page_text.caption(self.content.captions.get(name, f"**{name}.**"), values)
         return {
             "name": name,
@@ -242,11 +238,7 @@ class _Figures:
             return page_data.transfer(study.train_conditions, study.microscope)
         if name in ("matrix", "decay") and content.metrics is not None:
             return getattr(page_data, name)(content.metrics)
-        if (
-            name == "metrics"
-            and content.metrics is not None
-            and content.information is not None
-        ):
+        if name == "metrics" and content.metrics is not None and content.information is not None:
             return page_data.information(content.metrics, content.information)
         if name in FIGURES_OF_PREDICTION and content.prediction is not None:
             return page_data.prediction(name, content.prediction)

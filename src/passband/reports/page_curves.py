@@ -54,7 +54,11 @@ def curves_svg(histories: Sequence[History], palette: str) -> Markup:
     ax.tick_params(colors=_FAINT, labelcolor=_INK)
     legend = ax.legend(
         title=title,
-        frameon=False, labelcolor=_INK, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5)
+        frameon=False,
+        labelcolor=_INK,
+        fontsize=8,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
     )
     legend.get_title().set(color=_INK, fontsize=8)
     return _inline(figure)

@@ -48,7 +48,7 @@ def compressed(name: str, head: Sequence[str], columns: Sequence[Sequence]) -> D
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)
     writer.writerows(zip(*map(_texts, columns), strict=True))
-    packed = gzip.compress(text.getvalue().encode(), 9, mtime=0)
+    packed = gzip.compress(text.getvalue().encode(), 6, mtime=0)
     return Data(name, rows, base64.b64encode(packed).decode("ascii"))
 
 

@@ -45,7 +45,10 @@ def histories(files: Iterable[tuple[str, Path]]) -> list[History]:
     found = []
     for prefix, path in files:
         networks: dict[str, list[tuple[float, float, float]]] = {}
-        with suppress(OSError, KeyError, ValueError, TypeError), path.open(encoding="utf-8") as file:
+        with (
+            suppress(OSError, KeyError, ValueError, TypeError),
+            path.open(encoding="utf-8") as file,
+        ):
             for row in csv.DictReader(file):
                 values = tuple(float(row[n] or "nan") for n in ("epoch", "val_dice", "val_loss"))
                 networks.setdefault(row["replica"], []).append(values)

@@ -161,9 +161,9 @@ class _Sums:
         ideal = np.full((samples, cells.sizes["test"]), np.nan)
         for i, k in enumerate(own):
             if k is not None:
-                ideal[:, k] = resampled_mean_dice(
-                    _dice(cells.isel(train=i, test=[k])), weights[i]
-                )[:, 0]
+                ideal[:, k] = resampled_mean_dice(_dice(cells.isel(train=i, test=[k])), weights[i])[
+                    :, 0
+                ]
         M = np.full((cells.sizes["train"], cells.sizes["test"]), np.nan)
         for i, k in enumerate(own):
             row = resampled_mean_dice(_dice(cells.isel(train=i)), weights[i])

@@ -61,9 +61,7 @@ def study_table(study: Study) -> Table:
         * len(training.architectures)
         * block.replicas
     )
-    rows = [
-        [f"Specimen {name}", _specimen(specimen)] for name, specimen in study.specimens.items()
-    ]
+    rows = [[f"Specimen {name}", _specimen(specimen)] for name, specimen in study.specimens.items()]
     rows.append(
         [
             "Structures",
@@ -162,7 +160,7 @@ def choice_table(found: Numbers) -> Table | None:
     """
     rows, records = [], []
     for specimen, architecture, j in _tested(found):
-        # Of several architectures, each has its row.
+        # Each architecture has its row.
         column = found.matrices[specimen, architecture][:, j]
         best = int(np.nanargmax(column))
         test = found.test[j]
@@ -253,9 +251,7 @@ def prediction_sentences(predicted: xr.Dataset) -> list[str]:
     return [
         f"Dice that is predicted from transfer functions and doses alone explains the variance of "
         f"held-out pairs best for {high[1]} (R² {number(high[0])}).",
-        f"The prediction {verb} for {low[1]} (R² {number(low[0])})."
-        if len(values) > 1
-        else "",
+        f"The prediction {verb} for {low[1]} (R² {number(low[0])})." if len(values) > 1 else "",
     ]
 
 

@@ -105,7 +105,8 @@ def answer(found: Numbers) -> tuple[str, str, str]:
     first = (
         f"Under its own condition, a network reaches a mean Dice of {number(found.own.value)}; "
         f"under the other conditions {number(found.other.value)}, and in {percent(share)} of these "
-        f"cases it is as good as a network that was trained there (Dice lower by at most {CLOSE:g})."
+        "cases it is as good as a network that was trained there (Dice lower by at most "
+        f"{CLOSE:g})."
     )
     return word, first, _axes_sentence(found)
 
