@@ -32,10 +32,9 @@ run: $(INSTALLED) ## Check STUDY=file, run it and make its HTML report
 	passband check $(STUDY)
 	snakemake --cores $(CORES) --configfile $(STUDY)
 	@name="$(NAME)"; \
-	(set -x; snakemake --report "results/$$name/report.html" --configfile $(STUDY); \
-	 passband summary "results/$$name"); \
+	(set -x; passband summary "results/$$name"); \
 	printf '%s\n' "" \
-	  "Open results/$$name/report.html in a browser: the figures, with captions." \
+	  "Open results/$$name/report.html in a browser: the results, with figures." \
 	  "Then type:" \
 	  "  source $(VENV)/bin/activate" \
 	  "  passband status $(STUDY)" \

@@ -210,7 +210,7 @@ def _cards(found: Numbers) -> list[dict]:
 
 
 class _Figures:
-    """Returns a figure of the workflow for the template, or None for a figure on request that was not made."""
+    """Returns a figure of the workflow for the template, or None if it is on request only."""
 
     def __init__(self, content: Content):
         self.content = content
