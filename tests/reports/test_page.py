@@ -287,6 +287,61 @@ def test_many_networks_are_drawn_as_bands_and_the_worst_ten_are_named():
     assert scores == [round(v, 2) for v in finals[:10]]
 
 
+def make_prediction(r2: dict[str, float]) -> xr.Dataset:
+    """Return a store with the predictions of a matrix; `r2` is R² by the held-out axis."""
+    found, _, _ = stores(GRID)
+    M, axes = found.matrices["gold", "compact"], list(r2)
+    parts = [f"{axis}/train/all" for axis in axes]
+    of = ("specimen", "architecture", "test_specimen")
+    values = np.array(list(r2.values()))[None, None, None, :, None, None]
+    score = (*of, "part", "features", "model")
+    return xr.Dataset(
+        {
+            "r2": (score, values),
+            "r2_interval": ((*score, "bound"), np.stack([values - 0.1, values + 0.1], -1)),
+            "coverage": (score, 0 * values + 0.9),
+            "true": ((*of, "train", "test"), M[None, None, None]),
+            "predicted": (
+                (*of, "axis", "end", "train", "test"),
+                np.stack([M + k / 100 for k in range(len(axes))])[None, None, None, :, None],
+            ),
+        },
+        coords={
+            "specimen": ["gold"],
+            "architecture": ["compact"],
+            "test_specimen": ["gold"],
+            "part": parts,
+            "part_axis": ("part", axes),
+            "part_end": ("part", ["train"] * len(axes)),
+            "part_level": ("part", ["all"] * len(axes)),
+            "features": ["ctf"],
+            "model": ["stacked"],
+            "axis": axes,
+            "end": ["train"],
+            "train": found.train,
+            "test": found.test,
+        },
+    )
+
+
+def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
+    r2 = {"conditions": 0.95, "dose_e_per_A2": 0.8, "aperture_mrad": -0.12}
+    predicted = make_prediction(r2)
+    text = page.render(content(prediction=predicted))
+    assert "predicted best if groups of conditions are left out of training (R² 0.95)." in text
+    assert "It fails if levels of aperture are left out of training (R² −0.12)." in text
+    assert "−0.22 to −0.02" in text
+    assert "is not predicted" not in text
+    assert len(saved(text, "prediction.csv")) == 3 + 2 * 3
+    rows = saved(text, "predicted.csv")
+    assert len(rows) == 24**2
+    np.testing.assert_allclose(
+        [float(r["predicted_without_aperture_mrad"]) - float(r["dice"]) for r in rows],
+        0.02,
+        atol=2e-4,
+    )
+
+
 # ── Words ────────────────────────────────────────────────────────────────────────────────────────
 
 

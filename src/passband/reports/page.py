@@ -230,19 +230,19 @@ class _Figures:
             "data": self._data(name),
         }
 
-    def _data(self, name: str) -> Data | None:
-        """Return the figure's data as CSV, or None if the figure shows only images."""
+    def _data(self, name: str) -> list[Data]:
+        """Return the figure's data as CSV files; none for a figure of images."""
         content = self.content
         if name == "ctf":
-            study = content.study
-            return page_data.transfer(study.train_conditions, study.microscope)
-        if name in ("matrix", "decay") and content.metrics is not None:
-            return getattr(page_data, name)(content.metrics)
-        if name == "metrics" and content.metrics is not None and content.information is not None:
-            return page_data.information(content.metrics, content.information)
+            return [page_data.transfer(content.study.train_conditions, content.study.microscope)]
         if name in FIGURES_OF_PREDICTION and content.prediction is not None:
             return page_data.prediction(name, content.prediction)
-        return None
+        if content.metrics is None:
+            return []
+        if name == "metrics" and content.information is not None:
+            return [page_data.information(content.metrics, content.information)]
+        draw = {"matrix": page_data.matrix, "decay": page_data.decay}.get(name)
+        return [draw(content.metrics)] if draw else []
 
 
 def _uri(formats: Mapping[str, bytes]) -> str:

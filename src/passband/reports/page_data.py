@@ -180,12 +180,33 @@ def _matrices_as_rows(name: str, predicted: xr.Dataset, variables: Sequence[str]
     return compressed(name, head, [np.concatenate(c) if c else np.array([]) for c in columns])
 
 
-def prediction(figure: str, predicted: xr.Dataset) -> Data | None:
-    """Return the data of one of the three figures of predictions, as CSV."""
+def prediction(figure: str, predicted: xr.Dataset) -> list[Data]:
+    """Return the data of one of the three figures of predictions, as CSV files."""
     variables = {
         "prediction": ["r2", "r2_interval"],
         "smoothness": ["step", "bend", "step_noise", "bend_noise", "along_rho", "along_rho_dose"],
         "design": ["design", "completion"],
     }.get(figure, [])
     there = [name for name in variables if name in predicted]
-    return _matrices_as_rows(f"{figure}.csv", predicted, there) if there else None
+    found = [_matrices_as_rows(f"{figure}.csv", predicted, there)] if there else []
+    return [*found, _predicted_pairs(predicted)] if figure == "prediction" else found
+
+
+def _predicted_pairs(predicted: xr.Dataset) -> Data:
+    """Return true Dice, and Dice predicted without levels of each axis in training, as CSV."""
+    axes = [str(axis) for axis in predicted.axis.values]
+    columns: list[list] = [[] for _ in range(4 + len(axes))]
+    for label, cells in predicted_matrices(predicted).items():
+        cells = cells.transpose(..., "train", "test")
+        i, j = np.indices((cells.sizes["train"], cells.sizes["test"])).reshape(2, -1)
+        values = [cells.predicted.sel(axis=axis, end="train").values.ravel() for axis in axes]
+        texts = [np.full(len(i), label, object)]
+        texts += [cells[side].values.astype(object)[k] for side, k in (("train", i), ("test", j))]
+        for column, value in zip(
+            columns, [*texts, cells.true.values.ravel(), *values], strict=True
+        ):
+            column.append(value)
+    head = ["matrix", "train", "test", "dice", *(f"predicted_without_{axis}" for axis in axes)]
+    return compressed(
+        "predicted.csv", head, [np.concatenate(c) if c else np.array([]) for c in columns]
+    )

@@ -27,6 +27,8 @@ from passband.reports.page_text import (
     ranged,
 )
 
+#: A prediction with a smaller R² fails.
+FAILS = 0.3
 #: Number of microscopes in the table of choices; the CSV file has all of them.
 MOST_CHOICES = 24
 #: More values of an axis than this are written as a range.
@@ -224,8 +226,12 @@ def prediction_table(predicted: xr.Dataset) -> Table:
             fold = matrix.sel(part=part, features=CTF, model=best)
             axis, end = str(fold.part_axis.values), str(fold.part_end.values)
             low, high = (float(v) for v in fold.r2_interval.values)
-            words = axis_words(axis).removeprefix("the ") if axis in AXES else "groups"
-            there = {"train": "training", "test": "test", "both": "both"}[end]
+            words = (
+                f"levels of {axis_words(axis).removeprefix('the ')}"
+                if axis in AXES
+                else "groups of conditions"
+            )
+            there = {"train": "training", "test": "tests", "both": "both"}[end]
             span = f"{number(low)} to {number(high)}" if np.isfinite(low) else ""
             prefix = f"{name}: " if several else ""
             rows.append(
@@ -236,7 +242,7 @@ def prediction_table(predicted: xr.Dataset) -> Table:
                     percent(float(fold.coverage)),
                 ]
             )
-    head = ["Held out", "R²", "Bootstrap range", "Dice within the 90% interval"]
+    head = ["Left out", "R²", "Bootstrap range", "Dice within the 90% interval"]
     return Table(head, rows)
 
 
@@ -246,13 +252,21 @@ def prediction_sentences(predicted: xr.Dataset) -> list[str]:
     values = [(float(row[1].replace("−", "-")), row[0]) for row in rows if row[1] != "–"]
     if not values:
         return []
-    low, high = min(values), max(values)
-    verb = "fails" if low[0] < 0.3 else "is weakest"
-    return [
-        f"Dice that is predicted from transfer functions and doses alone explains the variance of "
-        f"held-out pairs best for {high[1]} (R² {number(high[0])}).",
-        f"The prediction {verb} for {low[1]} (R² {number(low[0])})." if len(values) > 1 else "",
-    ]
+    (low, there), (high, best) = min(values), max(values)
+    first = (
+        "From transfer functions and doses alone, Dice of held-out pairs is predicted best if "
+        f"{_left_out(best)} (R² {number(high)})."
+    )
+    if len(values) == 1:
+        return [first]
+    last = "It fails" if low < FAILS else "It is least certain"
+    return [first, f"{last} if {_left_out(there)} (R² {number(low)})."]
+
+
+def _left_out(row: str) -> str:
+    """Return ``levels of dose are left out of training`` from ``levels of dose, training``."""
+    what, _, where = row.rpartition(", ")
+    return f"{what} are left out of {where}"
 
 
 def cost_table(costs: Sequence[Cost]) -> Table | None:
