@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from matrices import GRID, make_metrics, make_table
+from matrices import GRID
 from PIL import Image
+from report_content import make_content, make_stores, make_study, picture
 
-from passband.config import Study
 from passband.grid import conditions
 from passband.jobs import layout
 from passband.reports import page, page_data, page_tables, page_text
-from passband.reports.page_files import Cost, History, costs, histories
+from passband.reports.page_files import Cost, costs, histories
 from passband.reports.page_matrix import dice_range, left_out, matrix_svg
-from passband.reports.page_numbers import NOTHING, Numbers, Value, numbers
+from passband.reports.page_numbers import NOTHING, Numbers, Value
 
 ROOT = Path(__file__).parents[2]
 PAPER = {
@@ -32,72 +32,6 @@ PAPER = {
 EVIL = "<script>alert(1)</script>"
 
 
-def study(**blocks) -> Study:
-    given = {
-        "study": {"name": "tiny"},
-        "specimens": {"gold": {}},
-        "microscope": {"field_px": 128, "pixel_size_A": 0.3},
-        "grid": {**GRID, "cs_um": [1.2, 20]},
-        "evaluation": {"bootstrap": 20},
-    }
-    return Study.model_validate(given | blocks)
-
-
-def stores(grid, draws=20):
-    """Return numbers, OOD metrics and information metrics of a synthetic study."""
-    metrics, _ = make_metrics(grid, noise=0.02)
-    M = metrics.dice.values[0, 0, 0].clip(0, 1)
-    found = numbers(make_table(grid, M, sd_structure=0.02), draws, 0.95, 0)
-    own = np.diag(M)
-    dims = metrics.dice.dims
-    gap = (own - M)[None, None, None]
-    metrics = metrics.assign(
-        gap_test=(dims, gap),
-        gap_model=(dims, gap),
-        dice_interval=((*dims, "bound"), np.stack([metrics.dice - 0.01, metrics.dice + 0.01], -1)),
-        id=(dims[:-1], own[None, None, None]),
-        ood=metrics.dice.mean("test"),
-        worst=metrics.dice.min("test"),
-    )
-    values = np.random.default_rng(0).random((2, *M.shape))
-    names = [f"metric{k}" for k in range(10)]
-    coords = {"weight": ["flat", "gold"], "train": found.train, "test": found.test}
-    variables = {name: (("weight", "train", "test"), values + k) for k, name in enumerate(names)}
-    return found, metrics, xr.Dataset(variables, coords=coords)
-
-
-def picture(px: int) -> bytes:
-    packed = io.BytesIO()
-    noise = np.random.default_rng(0).integers(0, 255, (px, px, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(packed, "png")
-    return packed.getvalue()
-
-
-def content(grid=GRID, replicas=2, **changes) -> page.Content:
-    found, metrics, information = stores(grid)
-    random = np.random.default_rng(0)
-    epochs = np.arange(5.0)
-    values = {
-        "study": study(),
-        "made": "26 November 2026",
-        "revision": "0123456789ab",
-        "results": "results/tiny",
-        "numbers": found,
-        "metrics": metrics,
-        "information": information,
-        "figures": {name: {"png": picture(60)} for name in layout.FIGURES},
-        "captions": {p.stem: p.read_text() for p in (ROOT / "workflow/report").glob("*.rst")},
-        "histories": [
-            History(f"gold/compact/{id}/{k}", epochs, random.random(5), random.random(5))
-            for id in found.train
-            for k in range(replicas)
-        ],
-        "costs": [Cost("train", 12, 3600, 1800, 700), Cost("ood", 1, 2, 0, 0)],
-        "citation": ["A reference."],
-    }
-    return page.Content(**values | changes)
-
-
 def saved(text: str, name: str) -> list[dict]:
     """Return the rows of a CSV file inside the page."""
     packed = re.search(rf'id="data-{name}"[^>]*>([^<]*)</script>', text)[1]
@@ -106,7 +40,7 @@ def saved(text: str, name: str) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def whole() -> str:
-    return page.render(content())
+    return page.render(make_content())
 
 
 # ── The page ─────────────────────────────────────────────────────────────────────────────────────
@@ -122,7 +56,7 @@ def test_the_page_names_no_host_and_no_other_file(whole):
 
 def test_the_first_screen_has_question_answer_matrix_and_five_numbers(whole):
     first = whole[: whole.index('id="trained"')]
-    word, one, two = page_text.answer(content().numbers)
+    word, one, two = page_text.answer(make_content().numbers)
     for text in (page_text.QUESTION, word, one, two, "26 November 2026", "tiny", "0123456789ab"):
         assert html.escape(text, quote=False) in first
     assert first.count("<svg") == 2  # for wide and for narrow screens
@@ -148,7 +82,7 @@ def test_the_contents_lead_to_every_section(whole):
 
 
 def test_the_data_of_the_matrix_are_those_of_the_store(whole):
-    _, metrics, _ = stores(GRID)
+    _, metrics, _ = make_stores(GRID)
     rows = saved(whole, "matrix.csv")
     assert len(rows) == metrics.dice.size
     np.testing.assert_allclose(
@@ -165,7 +99,7 @@ def test_other_data_have_their_rows(whole):
     assert len(saved(whole, "metrics.csv")) == 2 * number**2
     assert len(saved(whole, "training.csv")) == 2 * number * 5
     assert {row["changed_axis"] for row in saved(whole, "decay.csv")} == {"none", *GRID}
-    lenses = {(c.defocus_nm, c.cs_um, c.aperture_mrad) for c in study().train_conditions}
+    lenses = {(c.defocus_nm, c.cs_um, c.aperture_mrad) for c in make_study().train_conditions}
     curves = saved(whole, "ctf.csv")
     assert len(curves) == 256 * len(lenses)
     assert all(abs(float(r["transfer"])) <= float(r["envelope"]) + 1e-4 for r in curves)
@@ -178,7 +112,7 @@ def test_other_data_have_their_rows(whole):
 def test_a_study_of_135_conditions_fits_into_six_megabytes():
     figures = {name: {"png": picture(60)} for name in layout.FIGURES}
     figures["examples"] = {"png": picture(700)}  # 1.5 MB
-    text = page.render(content(PAPER, study=study(grid=PAPER), figures=figures))
+    text = page.render(make_content(PAPER, study=make_study(grid=PAPER), figures=figures))
     assert len(saved(text, "matrix.csv")) == 135**2
     assert len(saved(text, "metrics.csv")) == 2 * 135**2
     assert "image/webp" in text
@@ -188,7 +122,7 @@ def test_a_study_of_135_conditions_fits_into_six_megabytes():
 
 def test_a_table_that_is_too_large_is_not_in_the_page(monkeypatch):
     monkeypatch.setattr(page_data, "MOST_VALUES", 1000)
-    text = page.render(content())
+    text = page.render(make_content())
     assert 'id="data-matrix.csv"' not in text
     assert "too large for this page; they are in the stores under results/tiny" in text
 
@@ -200,9 +134,9 @@ def test_text_of_others_is_escaped(tmp_path, rutile):
     folder = tmp_path / EVIL.replace("/", "")
     folder.mkdir()
     crystal = Path(rutile).rename(folder / f"{EVIL.replace('/', '')}.cif")
-    evil = study(specimens={"gold": {"material": str(crystal), "shape": "sphere"}})
+    evil = make_study(specimens={"gold": {"material": str(crystal), "shape": "sphere"}})
     text = page.render(
-        content(
+        make_content(
             study=evil,
             results=f"/home/{EVIL}/results",
             revision=EVIL,
@@ -233,15 +167,19 @@ def test_only_the_pages_own_script_may_run(whole):
 
 def test_a_study_of_one_condition_cannot_answer_the_question():
     one = {name: values[:1] for name, values in GRID.items()}
-    found, metrics, _ = stores(one)
-    text = page.render(content(one, study=study(grid=one), numbers=found, metrics=metrics))
+    found, metrics, _ = make_stores(one)
+    text = page.render(
+        make_content(one, study=make_study(grid=one), numbers=found, metrics=metrics)
+    )
     assert "This study cannot say." in text
     assert text.count("<dd>–</dd>") == 4
 
 
 def test_a_study_without_results_has_a_page():
     text = page.render(
-        page.Content(study(), "today", "", "results/tiny", missing=["0 of 4 networks are trained"])
+        page.Content(
+            make_study(), "today", "", "results/tiny", missing=["0 of 4 networks are trained"]
+        )
     )
     assert "There is no answer yet." in text
     assert "0 of 4 networks are trained" in text
@@ -251,13 +189,13 @@ def test_a_study_without_results_has_a_page():
 
 def test_a_figure_that_is_missing_is_named():
     figures = {name: {"png": picture(20)} for name in layout.FIGURES if name != "decay"}
-    text = page.render(content(figures=figures, expected=study().drawn))
+    text = page.render(make_content(figures=figures, expected=make_study().drawn))
     assert "The figure “decay” is not drawn yet." in text
     assert text.count("is not drawn yet") == 1
 
 
 def test_two_specimens_and_architectures_have_a_row_each():
-    found, metrics, _ = stores(GRID)
+    found, metrics, _ = make_stores(GRID)
     both = xr.concat([metrics, metrics.assign_coords(specimen=["silver"])], "specimen")
     both = xr.concat([both, both.assign_coords(test_specimen=["silver"])], "test_specimen")
     two = Numbers(
@@ -269,7 +207,9 @@ def test_two_specimens_and_architectures_have_a_row_each():
         }
     )
     specimens = {"gold": {}, "silver": {"material": "Ag"}}
-    text = page.render(content(study=study(specimens=specimens), metrics=both, numbers=two))
+    text = page.render(
+        make_content(study=make_study(specimens=specimens), metrics=both, numbers=two)
+    )
     assert "compact, gold → silver" in text
     assert "Specimen silver" in text
     assert "(silver, compact)" in text
@@ -277,19 +217,19 @@ def test_two_specimens_and_architectures_have_a_row_each():
 
 
 def test_many_networks_are_drawn_as_bands_and_the_worst_ten_are_named():
-    few, many = page.render(content(replicas=1)), page.render(content(replicas=7))
+    few, many = page.render(make_content(replicas=1)), page.render(make_content(replicas=7))
     assert "Each of the 24 lines is a network" in few
     assert "The line is the median of 168 networks" in many
     names = re.search(r'<ol class="names">(.*?)</ol>', many, re.S)[1]
     assert names.count("<li>") == 10
     scores = [float(v) for v in re.findall(r"</code> ([\d.]+)", names)]
-    finals = sorted(h.final for h in content(replicas=7).histories)
+    finals = sorted(h.final for h in make_content(replicas=7).histories)
     assert scores == [round(v, 2) for v in finals[:10]]
 
 
 def make_prediction(r2: dict[str, float]) -> xr.Dataset:
     """Return a store with the predictions of a matrix; `r2` is R² by the held-out axis."""
-    found, _, _ = stores(GRID)
+    found, _, _ = make_stores(GRID)
     M, axes = found.matrices["gold", "compact"], list(r2)
     parts = [f"{axis}/train/all" for axis in axes]
     of = ("specimen", "architecture", "test_specimen")
@@ -327,7 +267,7 @@ def make_prediction(r2: dict[str, float]) -> xr.Dataset:
 def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
     r2 = {"conditions": 0.95, "dose_e_per_A2": 0.8, "aperture_mrad": -0.12}
     predicted = make_prediction(r2)
-    text = page.render(content(prediction=predicted))
+    text = page.render(make_content(prediction=predicted))
     assert "predicted best if groups of conditions are left out of training (R² 0.95)." in text
     assert "It fails if levels of aperture are left out of training (R² −0.12)." in text
     assert "−0.22 to −0.02" in text
@@ -409,7 +349,7 @@ def test_durations(seconds, text):
 
 
 def test_the_matrix_has_each_cells_colour():
-    found, *_ = stores(GRID)
+    found, *_ = make_stores(GRID)
     M = found.matrices["gold", "compact"].copy()
     M[2, 3] = np.nan
     svg = matrix_svg(M, found.train, found.test, "viridis", "words")

@@ -1,7 +1,6 @@
 """The words of a study's page: numbers for readers, the answer, and the captions of figures."""
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -47,16 +46,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def condition_words(id: str, but: Sequence[str] = ()) -> str:
+def condition_words(id: str) -> str:
     """Return a condition for people, such as ``20 nm · 1.2 µm · 18 mrad · 400 e/Å²``.
 
-    Axes in `but` are left out.
+    No line breaks between a number and its unit.
     """
     condition = Condition.parse(id)
     values = (
-        f"{getattr(condition, axis.name):g} {axis.unit}"
-        for axis in AXES.values()
-        if axis.name not in but
+        f"{getattr(condition, axis.name):g}\N{NO-BREAK SPACE}{axis.unit}" for axis in AXES.values()
     )
     return " · ".join(values).replace("-", "−")
 
