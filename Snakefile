@@ -39,6 +39,7 @@ include: "workflow/rules/distances.smk"
 include: "workflow/rules/prediction.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/images.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/preflight.smk"
 
 
@@ -49,3 +50,4 @@ rule all:
         f"{RESULTS}/{layout.OOD}",
         [f"{RESULTS}/{layout.PREDICTION}"] if PREDICTED else [],
         figure_files(),
+        f"{RESULTS}/{layout.REPORT}",

@@ -18,6 +18,7 @@ STAGES = {
     "distances": 1,
     "prediction": 3,
     "figures": 5,
+    "report": 1,
 }
 
 

@@ -151,7 +151,7 @@ def test_hours_by_hand():
     images = 4 * 16 * 0.3 + drawn * 0.2
     assert hours["train"] * 3600 == pytest.approx(images + 8 * 2 * (12 * 3 + 4 * 1))
     assert hours["evaluate"] * 3600 == pytest.approx(4 * 16 * 0.5 + 8 * 16 * 1)
-    assert hours["starting"] * 3600 == pytest.approx(2 * (3 * 4 + 8))
+    assert hours["starting"] * 3600 == pytest.approx(2 * (3 * 4 + 9))
 
 
 def test_hours_of_two_architectures_add_up():

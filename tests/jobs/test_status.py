@@ -96,6 +96,7 @@ def test_every_job_of_a_study_that_has_not_begun_waits(results):
         "aggregate": 1,
         "ood": 1,
         "figures": 5,
+        "report": 1,
     }
     assert {job.state for job in found.jobs} == {"waiting"}
     assert found.networks("train") == (0, 40)
@@ -486,6 +487,8 @@ def finish_all(results: Results, age: float = 7200) -> None:
         for format in STUDY.figures.formats:
             results.put(f"figures/{name}.{format}", age)
         results.put(f"logs/figures/{name}.log", age, GOOD.replace("train a b", f"figure_{name}"))
+    results.put("report.html", age)
+    results.put("logs/report.log", age, GOOD.replace("train a b", "report"))
 
 
 # ── Whole studies ────────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ from workplace import SMALLEST, Workplace
 from passband.analysis import table
 from passband.config import load
 from passband.jobs import extra
+from passband.jobs.report_page import MARKER
 from passband.learning import devices
 from passband.learning.networks import load as load_weights
 
@@ -54,6 +55,13 @@ def test_results_of_an_earlier_version_stay_valid(tmp_path):
     subprocess.run(["tar", "xf", ROOT / "tests/data/finished.tar.xz"], cwd=tmp_path, check=True)
     changed = {"figures": {"formats": ["png"], "dpi": 30}, "training": {"epochs": 3}}
     assert place.jobs(study=place.study("changed.yaml", **changed))["train"] == 4
+    # The study is older than the report. The file of this name is Snakemake's own report.
+    page = tmp_path / "results/smallest/report.html"
+    page.write_text("<title>Snakemake Report</title>")
+    assert place.jobs(study="study.yaml") == {"report": 1}
+    assert "Snakemake Report" in page.with_name("snakemake-report.html").read_text()
+    place.run(study="study.yaml")
+    assert MARKER in page.read_bytes()
     assert "Nothing to be done" in place.run("--dry-run", study="study.yaml")
 
     # A lost output is linked from the cache, which has a file with the same digest. The old logs

@@ -25,7 +25,7 @@ def test_a_raised_stage_number_lists_its_jobs(finished):
         'import passband\n\npassband.STAGES["information"] += 1\n\n\ninclude: "Snakefile"\n'
     )
     jobs = finished.jobs("all", "--snakefile", "raised.smk", study="studies/smallest.yaml")
-    assert jobs == {"information": 1, "ood": 1} | {
+    assert jobs == {"information": 1, "ood": 1, "report": 1} | {
         f"figure_{name}": 1 for name in ("decay", "examples", "matrix", "metrics")
     }
 
@@ -41,7 +41,7 @@ def test_a_metric_that_is_registered_appears_by_itself(copied, monkeypatch):
         )
     monkeypatch.setenv("PYTHONPATH", str(copied.folder / "src"))
     study = "studies/smallest.yaml"
-    assert copied.jobs(study=study) == {"information": 1, "ood": 1} | {
+    assert copied.jobs(study=study) == {"information": 1, "ood": 1, "report": 1} | {
         f"figure_{name}": 1 for name in ("decay", "examples", "matrix", "metrics")
     }
     copied.run("results/smallest/figures/metrics.svg", study=study)
@@ -76,7 +76,7 @@ def test_adding_a_test_condition_computes_only_its_cells(copied):
 @pytest.mark.slow
 def test_changing_a_figure_option_draws_and_does_no_more(finished):
     jobs = finished.jobs(study=finished.study(figures={"dpi": 90}))
-    assert set(jobs) == {f"figure_{name}" for name in FIGURES}
+    assert set(jobs) == {f"figure_{name}" for name in FIGURES} | {"report"}
 
 
 @pytest.mark.slow
@@ -167,7 +167,7 @@ def test_a_new_specimen_is_tested_on_without_repeating_the_old(copied):
 def test_a_specimen_that_is_only_tested_on_trains_nothing(copied):
     few = {"defocus_nm": [5, 20], "dose_e_per_A2": [1000]}
     study = copied.study(specimens={"silver": SILVER | {"trained": False}}, grid=few)
-    others = {"information": 1, "aggregate": 1, "ood": 1}
+    others = {"information": 1, "aggregate": 1, "ood": 1, "report": 1}
     others |= {f"figure_{name}": 1 for name in FIGURES}
     assert copied.jobs(study=study) == {"simulate": 1, "evaluate": 2} | others
     network = f"results/smallest/networks/silver/compact-w4-d2/{MIDDLE}/r000-001.safetensors"

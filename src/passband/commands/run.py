@@ -7,7 +7,7 @@ from pathlib import Path
 
 from passband import PassbandError
 from passband.commands.arguments import add_study
-from passband.jobs import workflow
+from passband.jobs import layout, workflow
 from passband.jobs.locate import locate_file, open_study
 
 
@@ -64,8 +64,7 @@ def run(options: argparse.Namespace) -> int:
     if not states.scan(study, results).complete:
         print(f"The study is not complete; see: passband status {options.study}")
         return 0
-    page = _make_report(file, folder, results)
-    _print_end(options.study, results, page)
+    _print_end(options.study, results)
     return 0
 
 
@@ -93,26 +92,13 @@ def start(
     return status if status in (0, 130) else 1
 
 
-def _make_report(file: Path, folder: Path, results: Path) -> Path | None:
-    """Make the study's report if its figures are newer, and return its path; None if that fails."""
-    page = results / "report.html"
-    made = max(path.stat().st_mtime for path in (results / "figures").iterdir())
-    if not page.exists() or page.stat().st_mtime < made:
-        words = ["--report", os.path.relpath(page, folder)]
-        command = workflow.command(file, folder, words=words, logger=False)
-        if workflow.run(command, folder, quiet=True):
-            return None
-    return page
-
-
-def _print_end(noun: Path, results: Path, page: Path | None) -> None:
+def _print_end(noun: Path, results: Path) -> None:
     """Print the table, where the report is, and what to type next."""
     from passband.reports import summaries  # xarray takes a second to import
     from passband.storage import datasets
 
     print(f"\n{summaries.ood(datasets.read(results / 'ood.zarr', datasets.OOD))}\n")
-    lines = [] if page is None else [f"Open {page} in a browser."]
-    lines.append("Then type, for example:" if page else "Type, for example:")
+    lines = [f"Open {results / layout.REPORT} in a browser.", "Then type, for example:"]
     if "VIRTUAL_ENV" not in os.environ and sys.prefix != sys.base_prefix:
         lines.append(f"  source {_shown(Path(sys.prefix))}/bin/activate")
     lines.append(f"  passband table {results.name} --csv {results.name}.csv")

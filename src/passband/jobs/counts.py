@@ -19,6 +19,8 @@ _SUM_BYTES, _BIN_BYTES = 3.4, 2.0
 #: history of a training, and of all figures.
 _SHARD_BYTES, _RECORD_BYTES, _JOB_BYTES, _HISTORY_BYTES = 11_000, 12_500, 1_000, 15_000
 _FIGURES_BYTES = 2_000_000
+#: Bytes of the report besides the figures, and of its data for each pair of conditions.
+_REPORT_BYTES, _REPORT_PAIR_BYTES = 200_000, 130
 #: Number of arrays of prediction.zarr, which have one chunk each; and the bytes of
 #: prediction.zarr without those arrays whose size grows with the number of conditions.
 _PREDICTION_ARRAYS, _PREDICTION_BYTES = 73, 200_000
@@ -124,6 +126,7 @@ def _jobs(study: Study) -> Counter:
             jobs.update({"distances_part": pairs * parts, "distances": 1})
         jobs["prediction"] = 1
     jobs.update(f"figure_{name}" for name in study.drawn)
+    jobs["report"] = 1
     return jobs
 
 
@@ -148,7 +151,8 @@ def _files(study: Study, jobs: Counter, cells: int) -> dict[str, int]:
         files["distances"] = jobs["distances_part"] + _DISTANCES_FILES
     if jobs["prediction"]:
         files["prediction.zarr"] = _store(_PREDICTION_ARRAYS)
-    files["figures"] = sum(name.startswith("figure_") for name in jobs) * len(study.figures.formats)
+    drawn = sum(name.startswith("figure_") for name in jobs)
+    files["figures, report.html"] = drawn * len(study.figures.formats) + 1
     return files | {"logs, benchmarks": 2 * sum(jobs.values())}
 
 
@@ -227,7 +231,9 @@ def sizes(
             if study.predictable
             else {}
         ),
-        "figures": float(_FIGURES_BYTES),
+        "figures, report.html": _FIGURES_BYTES
+        + _REPORT_BYTES
+        + float(_REPORT_PAIR_BYTES * study.train_number * study.test_number),
         "logs, benchmarks": counted.files["logs, benchmarks"] * _JOB_BYTES / 2,
     }
 

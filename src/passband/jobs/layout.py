@@ -31,6 +31,10 @@ FIGURE = "figures/{figure}.{format}"
 GALLERY = "gallery/{specimen}.{format}"
 IMAGES = "images/{specimen}/{split}/{condition}{whose}.zarr"
 PREFLIGHT = "preflight.txt"
+#: The page that presents the study, see :mod:`passband.jobs.report`.
+REPORT = "report.html"
+#: Snakemake's own report, which a user makes with ``snakemake --report``.
+SNAKEMAKE_REPORT = "snakemake-report.html"
 #: Results of a job's networks under conditions that are not test conditions of the study; and the
 #: lease of the process that makes these files. No rule of Snakemake makes or reads them.
 EXTRA = f"extra/{TRAINING_JOB}.zarr.zip"
@@ -60,6 +64,7 @@ JOB_NAMES = {
     "gallery_sheet": "gallery/{specimen}",
     "images": "images/{specimen}/{split}/{condition}{whose}",
     "preflight": "preflight",
+    "report": "report",
 }
 
 

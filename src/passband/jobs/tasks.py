@@ -17,6 +17,7 @@ from passband.jobs.layout import (
     OOD,
     PREDICTION,
     RECORD,
+    REPORT,
     TABLE,
     WEIGHTS,
     distance_parts,
@@ -150,6 +151,9 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
         inputs = (TABLE, OOD, INFORMATION, *[DISTANCES] * with_distances, *spectra)
         yield single("prediction", PREDICTION, inputs)
 
+    drawn = [
+        f for name in figures(study, predicted) for f in _in_formats(study, FIGURE, figure=name)
+    ]
     on_request = [name for name, figure in FIGURES.items() if figure.on_request]
     for name in (*figures(study, predicted), *on_request):
         yield Task(
@@ -160,6 +164,8 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
             needed=not FIGURES[name].on_request,
             on_request=FIGURES[name].on_request,
         )
+    # The report also reads the table and the information metrics, which the OOD metrics follow.
+    yield single("report", REPORT, (OOD, *[PREDICTION] * predicted, *drawn))
 
     options = {"needed": False, "on_request": True}
     for specimen in study.specimens:

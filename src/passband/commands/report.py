@@ -1,0 +1,50 @@
+"""``passband report``: make the page that presents a finished or an incomplete study."""
+
+import argparse
+from pathlib import Path
+
+from passband.commands.arguments import add_study, check_folder, report_remark
+from passband.jobs.locate import open_study
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "report",
+        description="Make the page that presents a finished or an incomplete study. docs/report.md "
+        "describes the page.",
+    )
+    add_study(command)
+    command.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE.html",
+        help="the page's file (default: report.html in the study's folder of results)",
+    )
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    PassbandError
+        If there are no results yet, or if the page cannot be written.
+    """
+    from passband import PassbandError
+    from passband.jobs import layout, report_page  # only this command needs it
+
+    study, results = open_study(options.study, report_remark)
+    if not results.is_dir():
+        raise PassbandError(
+            f"{options.study}: there is no folder {results} yet; run the study first"
+        )
+    target = options.output or results / layout.REPORT
+    if options.output:
+        check_folder("--output", target, target.absolute().parent)
+    missing = report_page.write(study, results, target)
+    if missing:
+        report_remark(f"the study is incomplete: {'; '.join(missing)}")
+    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    return 0

@@ -1,0 +1,287 @@
+"""Collects what the page of a study shows, and writes the page.
+
+The workflow's rule `report` and the command ``passband report`` use this module. The page of an
+incomplete study says what is missing, and shows the rest.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import passband
+from passband import PassbandError
+from passband.config import Study
+from passband.jobs import layout
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from passband.jobs.status import Status
+    from passband.reports.page import Content, Example, Failure
+    from passband.reports.page_numbers import Numbers
+
+#: These bytes are near the beginning of every page that :func:`write` makes.
+MARKER = b'<meta name="generator" content="passband report">'
+#: Number of failed jobs that the page shows, and of lines of their logs.
+MOST_FAILURES, MOST_LINES = 10, 8
+#: Number of example structures of each specimen, and of all specimens.
+EXAMPLES, MOST_EXAMPLES = 4, 8
+
+
+def move_foreign(results: str | Path) -> str:
+    """Rename Snakemake's own report if it has the page's name, and return a line about it, or "".
+
+    ``make demo`` of earlier versions wrote Snakemake's report to this file. Snakemake does not make
+    a file again that exists and that no rule has made, so the study would never get its page.
+
+    Parameters
+    ----------
+    results : path
+        The study's folder of results.
+    """
+    page, aside = (Path(results) / name for name in (layout.REPORT, layout.SNAKEMAKE_REPORT))
+    try:
+        with page.open("rb") as file:
+            if MARKER in file.read(1000):
+                return ""
+        page.replace(aside)
+    except OSError:  # there is no page yet, or the user may not change the results
+        return ""
+    return f"{page}: this report of Snakemake is now {aside}"
+
+
+def write(study: Study, results: Path, target: Path) -> list[str]:
+    """Write the page of a study, completely or not at all, and return what the study lacks.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration.
+    results : path
+        The study's folder of results.
+    target : path
+        The page's file.
+
+    Returns
+    -------
+    list of str
+        A sentence about each missing part; an empty list for a complete study.
+
+    Raises
+    ------
+    PassbandError
+        If the page cannot be written.
+    """
+    from passband.reports import page
+    from passband.storage import atomic
+
+    content = collect(study, results)
+    html = page.render(content)
+    try:
+        with atomic.replacing(target) as beside:
+            beside.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise PassbandError(
+            f"{target}: cannot be written: {error.strerror}; write the page to another folder: "
+            f"passband report {study.study.name} --output FILE.html"
+        ) from error
+    return list(content.missing)
+
+
+def collect(study: Study, results: Path) -> "Content":
+    """Return what the page of a study shows. Parts that are missing are left out.
+
+    Parameters
+    ----------
+    study, results
+        See :func:`write`.
+    """
+    from passband.jobs import status
+    from passband.reports import page, page_files
+    from passband.storage import datasets
+
+    scanned = status.scan(study, results)
+    lacking: list[str] = list(_missing(scanned))
+    stores = {
+        name: _store(results / name, kind, lacking)
+        for name, kind in (
+            (layout.OOD, datasets.OOD),
+            (layout.INFORMATION, datasets.INFORMATION),
+            (layout.PREDICTION, datasets.PREDICTION),
+        )
+    }
+    attrs = next((s.attrs for s in stores.values() if s is not None), {})
+    jobs = [
+        ("/".join(job.cell), results / job.path(layout.HISTORY))
+        for job in layout.training_jobs_of(study)
+    ]
+    failed = scanned.failures
+    return page.Content(
+        study=study,
+        made=_date(attrs.get("created")),
+        revision=attrs.get("git_revision", "").replace("unknown", ""),
+        results=str(results),
+        numbers=_numbers(study, results),
+        metrics=stores[layout.OOD],
+        information=stores[layout.INFORMATION],
+        prediction=stores[layout.PREDICTION],
+        figures=_figures(results),
+        captions=_captions(),
+        expected=study.drawn,
+        histories=page_files.histories(jobs),
+        costs=page_files.costs(results / "benchmarks"),
+        failures=[_failure(job.stage, job.log) for job in failed[:MOST_FAILURES]],
+        failed=len(failed),
+        missing=lacking,
+        examples=list(_examples(study, results)),
+        citation=_citation(),
+    )
+
+
+def _missing(scanned: "Status") -> Iterator[str]:
+    """Yield words about each stage whose jobs are not all done."""
+    done = {"train": "trained", "evaluate": "tested"}
+    for stage, jobs in scanned.stages.items():
+        needed = [job for job in jobs if job.needed]
+        left = [job for job in needed if job.state != "done"]
+        if not left or stage == "report":
+            continue
+        if stage in done:
+            number, total = scanned.networks(stage)
+            yield f"{number:,} of {total:,} networks are {done[stage]}"
+        elif len(needed) == 1:
+            yield f"the job {stage} is not done"
+        else:
+            yield f"{len(left):,} of {len(needed):,} {stage} jobs are not done"
+
+
+def _store(path: Path, kind: str, lacking: list[str]) -> "xr.Dataset | None":
+    """Return a store in memory, or None; a damaged store is added to what is lacking."""
+    from passband.storage import StoreError, datasets
+
+    if not path.exists():
+        return None
+    try:
+        return datasets.read(path, kind)
+    except StoreError as error:
+        lacking.append(str(error))
+        return None
+
+
+def _numbers(study: Study, results: Path) -> "Numbers":
+    """Return the numbers of the study's table, or of a table of the records that exist."""
+    from passband.reports.page_numbers import Numbers, numbers
+    from passband.storage import StoreError, datasets
+
+    options = study.evaluation.bootstrap, study.evaluation.confidence, study.study.seed
+    with (
+        suppress(StoreError),
+        datasets.open_checked(results / layout.TABLE, datasets.TABLE) as table,
+    ):
+        return numbers(table, *options)
+    with TemporaryDirectory() as folder, suppress(PassbandError):
+        path = Path(folder) / layout.TABLE
+        _gather(study, results, path)
+        with datasets.open_checked(path, datasets.TABLE) as table:
+            return numbers(table, *options)
+    return Numbers()
+
+
+def _gather(study: Study, results: Path, path: Path) -> None:
+    """Write the table of all existing records, as if the study allowed missing networks."""
+    from passband.analysis import table
+
+    cells = [
+        table.Cell(*job.cell, job.replicas, str(results / job.path(layout.RECORD)))
+        for job in layout.training_jobs_of(study)
+    ]
+    test = [condition.id for condition in study.test_conditions]
+    table.aggregate(cells, test, list(study.specimens), path, {}, allow_incomplete=True)
+
+
+def _figures(results: Path) -> dict[str, dict[str, bytes]]:
+    """Return the files of all figures that exist, by name and format."""
+    found: dict[str, dict[str, bytes]] = {}
+    for name in layout.FIGURES:
+        for form in ("png", "svg"):
+            with suppress(OSError):
+                content = (results / layout.FIGURE.format(figure=name, format=form)).read_bytes()
+                found.setdefault(name, {})[form] = content
+    return found
+
+
+def _repository(name: str) -> Path | None:
+    """Return a file of the checkout: in the working directory, or beside the package."""
+    for root in (Path(), Path(passband.__file__).parents[2]):
+        if (root / name).exists():
+            return root / name
+    return None
+
+
+def _captions() -> dict[str, str]:
+    """Return the captions that Snakemake's report has too, by the figure's name."""
+    folder = _repository("workflow/report")
+    if folder is None:
+        return {}
+    return {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.rst")}
+
+
+def _citation() -> list[str]:
+    """Return the references in CITATION.cff as sentences, or a sentence about Passband."""
+    import yaml
+
+    ours = f"The Passband developers. Passband, version {passband.__version__}."
+    path = _repository("CITATION.cff")
+    if path is None:
+        return [ours]
+    cited = yaml.safe_load(path.read_text(encoding="utf-8"))
+    references = [f"The Passband developers. {cited['title']}. Version {passband.__version__}."]
+    for entry in cited.get("references", ()):
+        names = ", ".join(f"{a['given-names']} {a['family-names']}" for a in entry["authors"])
+        where = ", ".join(i["value"] for i in entry.get("identifiers", ()))
+        references.append(f"{names} ({entry['year']}). {entry['title']}. {where}.")
+    return references
+
+
+def _failure(stage: str, log: str) -> "Failure":
+    from passband.jobs.status import tail
+    from passband.reports.page import Failure
+
+    return Failure(stage, log, tuple(tail(log).splitlines()[-MOST_LINES:]))
+
+
+def _date(created: str | None) -> str:
+    """Return a day in words, from an ISO 8601 time or from the clock."""
+    with suppress(ValueError, TypeError):
+        day = datetime.fromisoformat(created)
+        return f"{day.day} {day:%B %Y}"
+    return time.strftime("%-d %B %Y")
+
+
+def _examples(study: Study, results: Path) -> "Iterator[Example]":
+    """Yield the first test structures of each specimen, as far as their exit waves exist."""
+    import numpy as np
+
+    from passband.reports.page import Example
+    from passband.storage import StoreError, datasets
+
+    each = max(1, min(EXAMPLES, MOST_EXAMPLES // len(study.specimens)))
+    for specimen in list(study.specimens)[:MOST_EXAMPLES]:
+        path = results / layout.shards(study, specimen, "test")[0]
+        try:
+            waves = datasets.read(path, datasets.WAVES, ["spectrum", "mask"])
+        except StoreError:
+            continue
+        for index in range(min(each, waves.sizes["structure"])):
+            spectrum = waves.spectrum.values[index, 0]
+            mask = waves.mask.values[index] > 0
+            # Zeros around the cropped spectrum give the wave as many pixels as the mask has.
+            padded = np.zeros(mask.shape, np.complex64)
+            corner = mask.shape[0] // 2 - len(spectrum) // 2
+            padded[corner : corner + len(spectrum), corner : corner + len(spectrum)] = spectrum
+            wave = np.fft.ifft2(np.fft.ifftshift(padded))
+            yield Example(specimen, np.angle(wave / wave.mean()), mask)

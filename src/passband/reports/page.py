@@ -1,0 +1,321 @@
+"""The page that presents a study: one HTML file that needs no other file and contacts no host.
+
+The text of stores, logs and names of files is never trusted: Jinja escapes every value. The page's
+content security policy allows only its own script, pictures inside the page, and no connection.
+"""
+
+import base64
+import hashlib
+import io
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+import numpy as np
+import xarray as xr
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+from passband import __version__
+from passband.analysis.groups import groups
+from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, Study
+from passband.reports import page_curves, page_data, page_tables, page_text
+from passband.reports.page_data import Data
+from passband.reports.page_files import Cost, History
+from passband.reports.page_matrix import left_out, matrix_svg, png_uri
+from passband.reports.page_numbers import Numbers
+
+#: A PNG file with more bytes than this is compressed as WebP, with small losses.
+_LARGE = 400_000
+#: An SVG file with at most this many bytes is preferred to a PNG file.
+_SMALL = 250_000
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed job: its log, and the last lines of it."""
+
+    stage: str
+    log: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Example:
+    """An example structure of a specimen: the phase of its exit wave, and its mask.
+
+    Attributes
+    ----------
+    specimen : str
+        The specimen's name.
+    phase : (px, px) float array
+        Phase of the exit wave [rad].
+    mask : (px, px) bool array
+        Where there is a particle.
+    """
+
+    specimen: str
+    phase: np.ndarray
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything that the page shows.
+
+    Attributes
+    ----------
+    study : Study
+        The configuration.
+    made : str
+        The date of the results, such as ``26 November 2026``.
+    revision : str
+        The git revision of the code that made the results, or "".
+    results : str
+        The study's folder of results, as commands name it.
+    numbers : Numbers
+        See :func:`passband.reports.page_numbers.numbers`.
+    metrics, information, prediction : Dataset or None
+        The stores that exist.
+    figures : mapping of str to mapping of str to bytes
+        For each figure, its files by format.
+    captions : mapping of str to str
+        The caption of each figure, as reStructuredText.
+    expected : collection of str
+        The names of the figures that the complete study has.
+    histories : sequence of History
+        The histories of training that exist.
+    costs : sequence of Cost
+        What the jobs of each stage took.
+    failures : sequence of Failure
+        The newest failed jobs.
+    failed : int
+        Number of all failed jobs.
+    missing : sequence of str
+        What an incomplete study lacks, in words.
+    examples : sequence of Example
+        Example structures.
+    citation : sequence of str
+        References to cite.
+    """
+
+    study: Study
+    made: str
+    revision: str
+    results: str
+    numbers: Numbers = field(default_factory=Numbers)
+    metrics: xr.Dataset | None = None
+    information: xr.Dataset | None = None
+    prediction: xr.Dataset | None = None
+    figures: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    captions: Mapping[str, str] = field(default_factory=dict)
+    expected: Collection[str] = ()
+    histories: Sequence[History] = ()
+    costs: Sequence[Cost] = ()
+    failures: Sequence[Failure] = ()
+    failed: int = 0
+    missing: Sequence[str] = ()
+    examples: Sequence[Example] = ()
+    citation: Sequence[str] = ()
+
+
+def render(content: Content) -> str:
+    """Return the page as HTML."""
+    folder = files("passband.reports") / "templates"
+    style, script = (
+        (folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
+    )
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
+    word, first, second = page_text.answer(content.numbers)
+    return template.render(
+        content=content,
+        policy=policy,
+        style=Markup(style),
+        script=Markup(script),
+        version=__version__,
+        question=page_text.QUESTION,
+        word=word,
+        answer=(first, second),
+        matrix=_matrix(content),
+        cards=_cards(content.numbers),
+        figure=_Figures(content),
+        tables=_tables(content),
+        curves=_curves(content),
+        sentences=_sentences(content),
+        examples=_examples(content.examples),
+        configuration=page_tables.configuration(content.study),
+        fewest=FEWEST_PREDICTED,
+        of_prediction=FIGURES_OF_PREDICTION,
+    )
+
+
+# ── First screen ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _matrix(content: Content) -> dict | None:
+    """Return the first matrix as SVG, with its name and notes, or None without networks."""
+    found = content.numbers
+    if not found.matrices:
+        return None
+    (specimen, architecture), M = next(iter(found.matrices.items()))
+    mean = page_text.number(float(np.nanmean(M))) if np.isfinite(M).any() else "–"
+    alt = (
+        f"Matrix of mean Dice of {len(found.train)} training conditions (rows) and "
+        f"{len(found.test)} test conditions (columns) for {architecture} on {specimen}; "
+        f"the mean is {mean}"
+    )
+    return {
+        "svg": Markup("").join(
+            matrix_svg(M, found.train, found.test, content.study.figures.palette, alt, compact)
+            for compact in (False, True)
+        ),
+        "name": f"{architecture}, {specimen}" if len(found.matrices) > 1 else "",
+        "others": len(found.matrices) - 1,
+        "left_out": left_out(found.train, found.test),
+        "own": any(id in found.test for id in found.train),
+        "missing": int((~np.isfinite(M)).sum()),
+    }
+
+
+def _cards(found: Numbers) -> list[dict]:
+    """Return the five numbers of the first screen, each with its bootstrap range."""
+    number, percent = page_text.number, page_text.percent
+    cards = (
+        (found.own, number, "mean Dice under the condition of the training"),
+        (found.other, number, "mean Dice under the other conditions"),
+        (found.loss, number, "mean loss of Dice against a network that was trained there"),
+        (found.worst, number, "Dice of a network under its worst other condition, on average"),
+        (
+            found.close,
+            percent,
+            "of all pairs of conditions: as good as a network that was trained there",
+        ),
+    )
+    return [
+        {"value": form(value.value), "range": page_text.ranged(value, form), "words": words}
+        for value, form, words in cards
+    ]
+
+
+# ── Figures and data ─────────────────────────────────────────────────────────────────────────────
+
+
+class _Figures:
+    """Returns a figure of the workflow for the template, or None if it is on request only."""
+
+    def __init__(self, content: Content):
+        self.content = content
+
+    def __call__(self, name: str) -> dict | None:
+        formats = self.content.figures.get(name)
+        if not formats:
+            # A figure on request is not missed.
+            return {"uri": ""} if name in self.content.expected else None
+        values = {"snakemake": {"config": self.content.study.model_dump(mode="json"), "params": {}}}
+        title, html = page_text.caption(self.content.captions.get(name, f"**{name}.**"), values)
+        return {
+            "name": name,
+            "uri": _uri(formats),
+            "alt": f"Figure: {title}. The caption describes it.",
+            "caption": html,
+            "data": self._data(name),
+        }
+
+    def _data(self, name: str) -> list[Data]:
+        """Return the figure's data as CSV files; none for a figure of images."""
+        content = self.content
+        if name == "ctf":
+            return [page_data.transfer(content.study.train_conditions, content.study.microscope)]
+        if name in FIGURES_OF_PREDICTION and content.prediction is not None:
+            return page_data.prediction(name, content.prediction)
+        if content.metrics is None:
+            return []
+        if name == "metrics" and content.information is not None:
+            return [page_data.information(content.metrics, content.information)]
+        draw = {"matrix": page_data.matrix, "decay": page_data.decay}.get(name)
+        return [draw(content.metrics)] if draw else []
+
+
+def _uri(formats: Mapping[str, bytes]) -> str:
+    """Return a figure as a data URI: a small SVG file, or else PNG, or else WebP if it is large."""
+    svg, png = formats.get("svg"), formats.get("png")
+    if svg is not None and (png is None or len(svg) <= _SMALL):
+        return _data_uri("image/svg+xml", svg)
+    if len(png) > _LARGE:
+        packed = io.BytesIO()
+        with Image.open(io.BytesIO(png)) as picture:
+            picture.convert("RGB").save(packed, "webp", quality=88, method=4)
+        if packed.tell() < len(png):
+            return _data_uri("image/webp", packed.getvalue())
+    return _data_uri("image/png", png)
+
+
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _examples(examples: Sequence[Example]) -> list[dict]:
+    """Return pictures of example structures: the phase in grey, with the mask's outline."""
+    pictures = []
+    for example in examples:
+        low, high = np.quantile(example.phase, [0.002, 0.998])
+        grey = np.clip((example.phase - low) / max(high - low, 1e-9), 0, 1)
+        pixels = np.repeat((grey * 255).round().astype(np.uint8)[..., None], 3, -1)
+        inside = example.mask
+        eroded = inside.copy()
+        for shift in (1, -1):
+            for axis in (0, 1):
+                eroded &= np.roll(inside, shift, axis)
+        pixels[inside & ~eroded] = (244, 211, 94)
+        pictures.append({"specimen": example.specimen, "uri": png_uri(pixels)})
+    return pictures
+
+
+# ── Tables and curves ────────────────────────────────────────────────────────────────────────────
+
+
+def _tables(content: Content) -> dict:
+    several = content.metrics is not None and len(groups(content.metrics)) > 1
+    return {
+        "study": page_tables.study_table(content.study),
+        "axes": page_tables.axes_table(content.numbers),
+        "groups": page_tables.groups_table(content.metrics) if several else None,
+        "choices": page_tables.choice_table(content.numbers),
+        "prediction": page_tables.prediction_table(content.prediction)
+        if content.prediction is not None
+        else None,
+        "costs": page_tables.cost_table(content.costs),
+    }
+
+
+def _sentences(content: Content) -> dict:
+    return {
+        "all_rounders": page_tables.all_rounders(content.numbers),
+        "prediction": page_tables.prediction_sentences(content.prediction)
+        if content.prediction is not None
+        else [],
+    }
+
+
+def _curves(content: Content) -> dict | None:
+    histories = [h for h in content.histories if len(h.epoch) and np.isfinite(h.dice).any()]
+    if not histories:
+        return None
+    worst = page_curves.worst(histories, min(page_curves.WORST, len(histories)))
+    many = len(histories) > page_curves.MOST_CURVES
+    return {
+        "svg": page_curves.curves_svg(histories, content.study.figures.palette),
+        "number": len(histories),
+        "bands": many,
+        "worst": [(h.network, page_text.number(h.final)) for h in (worst if many else worst[:3])],
+        "data": page_curves.data(histories),
+    }

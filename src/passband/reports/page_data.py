@@ -1,0 +1,212 @@
+"""The data of a page's figures as CSV, compressed inside the page."""
+
+import base64
+import csv
+import gzip
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from passband.analysis.groups import GROUP, group_names, groups
+from passband.config import Microscope
+from passband.grid import AXES, Condition
+from passband.optics import ctf
+from passband.prediction.matrices import predicted_matrices
+
+#: A table with more values than this is not stored in the page, which would become too large.
+MOST_VALUES = 900_000
+
+
+@dataclass(frozen=True)
+class Data:
+    """A CSV file inside the page.
+
+    Attributes
+    ----------
+    name : str
+        The file's name.
+    rows : int
+        Number of rows without the head; 0 if the table is too large for the page.
+    content : str
+        The file, compressed by gzip, in base64; "" if the table is too large for the page.
+    """
+
+    name: str
+    rows: int
+    content: str = ""
+
+
+def compressed(name: str, head: Sequence[str], columns: Sequence[Sequence]) -> Data:
+    """Return a CSV file of columns of equal length. Numbers have five significant digits."""
+    rows = len(columns[0]) if len(columns) else 0
+    if rows * len(columns) > MOST_VALUES:
+        return Data(name, 0)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(zip(*map(_texts, columns), strict=True))
+    packed = gzip.compress(text.getvalue().encode(), 6, mtime=0)
+    return Data(name, rows, base64.b64encode(packed).decode("ascii"))
+
+
+def _texts(column: Sequence) -> Iterable[str]:
+    values = np.asarray(column)
+    if values.dtype.kind == "f":
+        return ["" if np.isnan(v) else f"{v:.5g}" for v in values.tolist()]
+    return [str(v) for v in column]
+
+
+def pairs(metrics: xr.Dataset) -> tuple[list[str], list[Sequence]]:
+    """Return names and columns of all pairs of conditions, with a row for each pair.
+
+    The columns are specimen, architecture, test specimen, both conditions, and Dice with its
+    bootstrap range, standard deviation over replicas and gaps, as far as the store has them.
+
+    Parameters
+    ----------
+    metrics : Dataset
+        OOD metrics, see :func:`passband.analysis.ood.metrics`.
+    """
+    names = [n for n in ("dice", "dice_std", "gap_test", "gap_model") if n in metrics]
+    shape = metrics.sizes["train"], metrics.sizes["test"]
+    i, j = np.indices(shape).reshape(2, -1)
+    head = [*GROUP, *(f"{side}_{axis}" for side in ("train", "test") for axis in AXES)]
+    bounds = ["dice_low", "dice_high"] if "dice_interval" in metrics else []
+    parts: list[list] = [[] for _ in (*head, *names, *bounds)]
+    for _, cells in groups(metrics):
+        columns = [np.full(len(i), name, object) for name in group_names(cells).values()]
+        for side, index in (("train", i), ("test", j)):
+            columns += [cells[f"{side}_{axis}"].values[index] for axis in AXES]
+        columns += [cells[name].transpose("train", "test").values.ravel() for name in names]
+        if bounds:
+            limits = cells.dice_interval.transpose("bound", "train", "test").values
+            columns += [limits[0].ravel(), limits[1].ravel()]
+        for part, column in zip(parts, columns, strict=True):
+            part.append(column)
+    return [*head, *names, *bounds], [np.concatenate(part) for part in parts]
+
+
+def matrix(metrics: xr.Dataset) -> Data:
+    """Return the matrix of Dice as CSV, with a row for each pair of conditions."""
+    return compressed("matrix.csv", *pairs(metrics))
+
+
+def decay(metrics: xr.Dataset) -> Data:
+    """Return the pairs of conditions that differ in one axis at most, as CSV."""
+    head, columns = pairs(metrics)
+    table = dict(zip(head, columns, strict=True))
+    different = {a: table[f"train_{a}"] != table[f"test_{a}"] for a in AXES}
+    chosen = sum(mask.astype(int) for mask in different.values()) <= 1
+    changed = np.full(len(chosen), "none", object)
+    for axis, mask in different.items():
+        changed[mask & chosen] = axis
+    return compressed(
+        "decay.csv", ["changed_axis", *head], [c[chosen] for c in (changed, *columns)]
+    )
+
+
+def transfer(conditions: Sequence[Condition], microscope: Microscope, samples: int = 256) -> Data:
+    """Return the transfer T(q) and its envelope for each lens of the study, as CSV.
+
+    Doses are left out, since the transfer does not depend on them. For a lens that is not round,
+    the azimuth is 0.
+    """
+    lenses = {(c.defocus_nm, c.cs_um, c.aperture_mrad): c for c in conditions}
+    q = np.linspace(0, microscope.sampling.cutoff, samples)
+    columns: list[list] = [[] for _ in range(6)]
+    for lens, condition in lenses.items():
+        optics = microscope.optics(condition)
+        for column, value in zip(columns[:3], lens, strict=True):
+            column.append(np.full(samples, value))
+        for column, curve in zip(
+            columns[3:], (q, ctf.transfer(optics, q), ctf.envelope(optics, q)), strict=True
+        ):
+            column.append(curve)
+    head = ["defocus_nm", "cs_um", "aperture_mrad", "frequency_per_A", "transfer", "envelope"]
+    return compressed("ctf.csv", head, [np.concatenate(c) for c in columns])
+
+
+def information(metrics: xr.Dataset, store: xr.Dataset) -> Data:
+    """Return Dice and all information metrics of each pair of conditions, as CSV.
+
+    Frequency bands are left out. Networks are tested on the specimen of their training, and the
+    weight of frequencies is flat, or the spectrum of this specimen.
+    """
+    names = [str(n) for n, v in store.data_vars.items() if {"train", "test"} <= {*v.dims}]
+    store = store.sel(train=metrics.train.values, test=metrics.test.values)
+    i, j = np.indices((metrics.sizes["train"], metrics.sizes["test"])).reshape(2, -1)
+    head = ["specimen", "architecture", "weight"]
+    head += [f"{side}_{axis}" for side in ("train", "test") for axis in AXES]
+    parts: list[list] = [[] for _ in (*head, "dice", *names)]
+    for _, cells in groups(metrics):
+        specimen, architecture, test_specimen = group_names(cells).values()
+        if specimen != test_specimen:
+            continue
+        for weight in [w for w in store.weight.values if w in ("flat", specimen)]:
+            weighted = store.sel(weight=weight)
+            columns = [np.full(len(i), v, object) for v in (specimen, architecture, weight)]
+            for side, index in (("train", i), ("test", j)):
+                columns += [cells[f"{side}_{axis}"].values[index] for axis in AXES]
+            columns.append(cells.dice.transpose("train", "test").values.ravel())
+            columns += [weighted[n].transpose("train", "test").values.ravel() for n in names]
+            for part, column in zip(parts, columns, strict=True):
+                part.append(column)
+    columns = [np.concatenate(part) for part in parts]
+    return compressed("metrics.csv", [*head, "dice", *names], columns)
+
+
+def _matrices_as_rows(name: str, predicted: xr.Dataset, variables: Sequence[str]) -> Data:
+    """Return variables of each predicted matrix as rows: matrix, variable, coordinates, value."""
+    dims = list(dict.fromkeys(d for v in variables for d in predicted[v].dims if d not in GROUP))
+    columns: list[list] = [[] for _ in range(len(dims) + 3)]
+    for label, cells in predicted_matrices(predicted).items():
+        for variable in variables:
+            values = cells[variable]
+            index = np.indices(values.shape).reshape(values.ndim, -1)
+            size = values.size
+            columns[0].append(np.full(size, label, object))
+            columns[1].append(np.full(size, variable, object))
+            for column, dim in zip(columns[2:-1], dims, strict=True):
+                if dim in values.dims:
+                    labels = np.array([str(v) for v in cells[dim].values], object)
+                    column.append(labels[index[values.dims.index(dim)]])
+                else:
+                    column.append(np.full(size, "", object))
+            columns[-1].append(values.values.ravel().astype(float))
+    head = ["matrix", "variable", *dims, "value"]
+    return compressed(name, head, [np.concatenate(c) if c else np.array([]) for c in columns])
+
+
+def prediction(figure: str, predicted: xr.Dataset) -> list[Data]:
+    """Return the data of one of the three figures of predictions, as CSV files."""
+    variables = {
+        "prediction": ["r2", "r2_interval"],
+        "smoothness": ["step", "bend", "step_noise", "bend_noise", "along_rho", "along_rho_dose"],
+        "design": ["design", "completion"],
+    }.get(figure, [])
+    there = [name for name in variables if name in predicted]
+    found = [_matrices_as_rows(f"{figure}.csv", predicted, there)] if there else []
+    return [*found, _predicted_pairs(predicted)] if figure == "prediction" else found
+
+
+def _predicted_pairs(predicted: xr.Dataset) -> Data:
+    """Return true Dice, and Dice predicted without levels of each axis in training, as CSV."""
+    axes = [str(axis) for axis in predicted.axis.values]
+    columns: list[list] = [[] for _ in range(4 + len(axes))]
+    for label, cells in predicted_matrices(predicted).items():
+        cells = cells.transpose(..., "train", "test")
+        i, j = np.indices((cells.sizes["train"], cells.sizes["test"])).reshape(2, -1)
+        values = [cells.predicted.sel(axis=axis, end="train").values.ravel() for axis in axes]
+        texts = [np.full(len(i), label, object)]
+        texts += [cells[side].values.astype(object)[k] for side, k in (("train", i), ("test", j))]
+        for column, value in zip(
+            columns, [*texts, cells.true.values.ravel(), *values], strict=True
+        ):
+            column.append(value)
+    head = ["matrix", "train", "test", "dice", *(f"predicted_without_{axis}" for axis in axes)]
+    return compressed(
+        "predicted.csv", head, [np.concatenate(c) if c else np.array([]) for c in columns]
+    )

@@ -1,0 +1,245 @@
+"""The matrix of mean Dice on the page's first screen: an SVG whose text has the page's colours."""
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from markupsafe import Markup, escape
+from PIL import Image
+
+from passband.grid import AXES, Condition
+
+#: Side of the matrix, height of a label, width of a character, and gap [units of the SVG].
+_SIDE, _LINE, _CHARACTER, _GAP = 420.0, 11.0, 5.4, 5.0
+#: On a narrow screen, labels are larger by this factor, and only the outermost axes have labels.
+_COMPACT, _COMPACT_LEVELS = 1.8, 2
+#: Cells that are smaller have a dot in place of an outline, and only up to this number of rows.
+_OUTLINED, _DOTTED = 9.0, 1000
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Adjacent conditions with the same value of an axis and of all axes outside it."""
+
+    axis: str
+    label: str
+    first: int
+    number: int
+
+
+class _Labels:
+    """The labels along one side of the matrix, the outermost axis first.
+
+    An axis whose labels would be too small to read has no labels.
+    """
+
+    def __init__(self, ids: Sequence[str], compact: bool = False):
+        self.scale = _COMPACT if compact else 1.0
+        self.step = _SIDE / len(ids)
+        self.varied = _varied(ids)
+        self.levels: list[list[_Run]] = []
+        parsed = [Condition.parse(id) for id in ids]
+        for depth, name in enumerate(self.varied[: _COMPACT_LEVELS if compact else None]):
+            runs, first = [], 0
+            outer = self.varied[: depth + 1]
+            for values, same in groupby(parsed, lambda c, o=outer: [getattr(c, n) for n in o]):
+                number = len(list(same))
+                label = f"{values[-1]:g} {AXES[name].unit}".replace("-", "−")
+                runs.append(_Run(AXES[name].label, label, first, number))
+                first += number
+            if min(run.number for run in runs) * self.step < _LINE * self.scale:
+                break
+            self.levels.append(runs)
+
+    def length(self, runs: Sequence[_Run]) -> float:
+        return max(len(run.label) for run in runs) * _CHARACTER * self.scale
+
+    def flat(self, runs: Sequence[_Run]) -> bool:
+        """Return whether the labels fit beside each other above the matrix."""
+        return min(run.number for run in runs) * self.step >= self.length(runs) + 4
+
+    def height(self, runs: Sequence[_Run]) -> float:
+        return _LINE * self.scale if self.flat(runs) else self.length(runs)
+
+    @property
+    def start(self) -> float:
+        """Where the first label begins, beside the name of the side."""
+        return 7 + _LINE * self.scale
+
+    def beside(self) -> Iterator[str]:
+        """Yield the labels of rows."""
+        x = self.start
+        for runs in self.levels:
+            x += self.length(runs)
+            for run in runs:
+                y = (run.first + run.number / 2) * self.step + 3.2 * self.scale
+                yield f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="end">{run.label}</text>'
+            x += _GAP
+
+    def above(self, top: float) -> Iterator[str]:
+        """Yield the labels of columns and the names of axes, relative to the matrix's corner."""
+        y = self.start - top
+        for runs in self.levels:
+            y += self.height(runs)
+            yield (
+                f'<text class="axis" x="{-_GAP}" y="{y - 1:.1f}" text-anchor="end">'
+                f"{runs[0].axis}</text>"
+            )
+            for run in runs:
+                x = (run.first + run.number / 2) * self.step
+                if self.flat(runs):
+                    place = f'x="{x:.1f}" y="{y - 1:.1f}" text-anchor="middle"'
+                else:
+                    x += 3.2 * self.scale
+                    place = f'transform="translate({x:.1f} {y:.1f}) rotate(-90)"'
+                yield f"<text {place}>{run.label}</text>"
+            y += _GAP
+
+    def borders(self) -> list[float]:
+        """Return where the value of the outermost axis changes."""
+        return [run.first * self.step for run in self.levels[0][1:]] if self.levels else []
+
+
+def matrix_svg(
+    M: np.ndarray,
+    train: Sequence[str],
+    test: Sequence[str],
+    palette: str,
+    alt: str,
+    compact: bool = False,
+) -> Markup:
+    """Return the matrix as an SVG element. Each axis's values are written once for each run.
+
+    Parameters
+    ----------
+    M : (train, test) float array
+        Mean Dice; NaN for a missing value.
+    train, test : sequence of str
+        Ids of the conditions.
+    palette : str
+        Name of the colour map.
+    alt : str
+        Text in place of the picture.
+    compact : bool
+        Whether the matrix is for a narrow screen: with larger labels of fewer axes.
+    """
+    low, high = dice_range(M)
+    colours = _colours(palette)
+    scaled = np.clip((np.nan_to_num(M) - low) / (high - low), 0, 1)
+    pixels = (colours(scaled) * 255).round().astype(np.uint8)
+    pixels[~np.isfinite(M), 3] = 0
+    rows, columns = _Labels(train, compact), _Labels(test, compact)
+    line = _LINE * rows.scale
+    left = rows.start + sum(rows.length(runs) + _GAP for runs in rows.levels)
+    if compact and columns.levels:  # the names of axes are wider than the labels of rows
+        left = max(left, rows.start + 8 * _CHARACTER * rows.scale)
+    top = columns.start + sum(columns.height(runs) + _GAP for runs in columns.levels)
+    lines = [f'<path class="border" d="M0 {y:.1f}h{_SIDE}"/>' for y in rows.borders()]
+    lines += [f'<path class="border" d="M{x:.1f} 0v{_SIDE}"/>' for x in columns.borders()]
+    width, height = left + _SIDE + 8, top + _SIDE + 2.2 * line + 20
+    parts = [
+        f'<g transform="translate(0 {top:.1f})">{"".join(rows.beside())}</g>',
+        f'<g transform="translate({left:.1f} {top:.1f})">',
+        *columns.above(top),
+        f'<rect width="{_SIDE}" height="{_SIDE}" class="missing"/>',
+        _image(pixels, _SIDE, _SIDE),
+        *lines,
+        *_diagonal(train, test),
+        *_colour_bar(colours, low, high, line),
+        "</g>",
+        f'<text class="name" transform="translate({line:.1f} {top + _SIDE / 2:.1f}) rotate(-90)" '
+        'text-anchor="middle">trained under</text>',
+        f'<text class="name" x="{left + _SIDE / 2:.1f}" y="{line:.1f}" text-anchor="middle">'
+        "tested under</text>",
+    ]
+    return Markup(
+        f'<svg class="matrix {"narrow" if compact else "wide"}" role="img" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" aria-label="{escape(alt)}">{"".join(parts)}</svg>'
+    )
+
+
+def dice_range(M: np.ndarray) -> tuple[float, float]:
+    """Return the ends of the colour scale: the range of Dice, rounded outwards to tenths."""
+    finite = M[np.isfinite(M)]
+    if not len(finite):
+        return 0.0, 1.0
+    low = np.floor(10 * finite.min() + 1e-9) / 10
+    high = np.ceil(10 * finite.max() - 1e-9) / 10
+    return float(low), float(max(high, low + 0.1))
+
+
+def left_out(train: Sequence[str], test: Sequence[str]) -> list[str]:
+    """Return words about the axes whose values are not written beside the matrix.
+
+    An axis with one value is not written, since all conditions have it.
+    """
+    words = []
+    for ids in (train, test):
+        labels = _Labels(ids)
+        for name in labels.varied[len(labels.levels) :]:
+            values = sorted({getattr(Condition.parse(id), name) for id in ids})
+            text = f"{AXES[name].label} {values[0]:g} to {values[-1]:g} {AXES[name].unit}"
+            words.append(text.replace("-", "−"))
+    return list(dict.fromkeys(words))
+
+
+def png_uri(pixels: np.ndarray) -> str:
+    """Return an image (y, x) or (y, x, channel) of uint8 as the URI of a PNG file."""
+    packed = io.BytesIO()
+    Image.fromarray(pixels).save(packed, "png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(packed.getvalue()).decode("ascii")
+
+
+def _colours(palette: str):
+    from seaborn import color_palette  # imports matplotlib, which takes a second
+
+    return color_palette(palette, as_cmap=True)
+
+
+def _image(pixels: np.ndarray, width: float, height: float, y: float = 0) -> str:
+    return (
+        f'<image y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
+        f'preserveAspectRatio="none" style="image-rendering:pixelated" href="{png_uri(pixels)}"/>'
+    )
+
+
+def _varied(ids: Sequence[str]) -> list[str]:
+    """Return the names of axes with several values, from the outermost axis to the innermost."""
+    parsed = [Condition.parse(id) for id in ids]
+    return [name for name in AXES if len({getattr(c, name) for c in parsed}) > 1]
+
+
+def _diagonal(train: Sequence[str], test: Sequence[str]) -> Iterator[str]:
+    """Yield outlines of the cells with equal conditions, or dots if the cells are small."""
+    place = {id: k for k, id in enumerate(test)}
+    width, height = _SIDE / len(test), _SIDE / len(train)
+    for i, id in enumerate(train):
+        if (j := place.get(id)) is None:
+            continue
+        if min(width, height) > _OUTLINED:
+            yield (
+                f'<rect class="own" x="{j * width + 1.2:.1f}" y="{i * height + 1.2:.1f}" '
+                f'width="{width - 2.4:.1f}" height="{height - 2.4:.1f}"/>'
+            )
+        elif len(train) <= _DOTTED:
+            yield (
+                f'<circle class="dot" cx="{(j + 0.5) * width:.1f}" cy="{(i + 0.5) * height:.1f}" '
+                f'r="{min(width, height) / 3:.2f}"/>'
+            )
+
+
+def _colour_bar(colours, low: float, high: float, line: float) -> Iterator[str]:
+    pixels = (colours(np.linspace(0, 1, 128))[None] * 255).round().astype(np.uint8)
+    bar, y, steps = _SIDE / 2, _SIDE + 14, round((high - low) * 10)
+    yield _image(pixels, bar, 8, y)
+    for k in range(steps + 1):
+        value = low + k / 10
+        if steps <= 5 or round(10 * value) % 2 == 0:
+            x = bar * k / steps
+            yield (
+                f'<text x="{x:.1f}" y="{y + 8 + line:.1f}" text-anchor="middle">{value:.1f}</text>'
+            )
+    yield f'<text x="{bar + 16:.1f}" y="{y + 8:.1f}">mean Dice M(i, j)</text>'

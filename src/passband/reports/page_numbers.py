@@ -1,0 +1,207 @@
+"""The numbers of a study's page: means of the Dice matrix over pairs of conditions, with ranges.
+
+The ranges are percentile intervals of a bootstrap over test structures and replicas, as in
+:mod:`passband.analysis.ood`. Structures are paired across all conditions. The conditions themselves
+are not resampled, since the grid is chosen and not drawn.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import xarray as xr
+
+from passband.analysis.bootstrap import (
+    interval_edges,
+    percentile_interval,
+    resample,
+    resampled_mean_dice,
+)
+from passband.analysis.groups import groups
+from passband.grid import AXES
+from passband.scores import dice
+
+#: A network works as well as a network that was trained under the test condition if its Dice is
+#: lower by at most this value.
+CLOSE = 0.05
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number and its bootstrap range; both ends of the range are NaN without a bootstrap."""
+
+    value: float
+    low: float = np.nan
+    high: float = np.nan
+
+    def __bool__(self) -> bool:
+        return bool(np.isfinite(self.value))
+
+
+NOTHING = Value(np.nan)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Means over the networks that are tested on the specimen of their training.
+
+    Attributes
+    ----------
+    own : Value
+        Mean Dice M(i, i) under the training condition.
+    other : Value
+        Mean Dice M(i, j) under the other test conditions, i ≠ j.
+    loss : Value
+        Mean of M(j, j) − M(i, j), i ≠ j: what a network loses against one that was trained under
+        the test condition.
+    worst : Value
+        Mean over training conditions of the lowest Dice under the other test conditions.
+    close : Value
+        Share of the pairs i ≠ j whose loss is at most :data:`CLOSE`.
+    axes : dict of str to Value
+        For each axis with several values, `loss` of the pairs that differ in this axis only.
+    matrices : dict of (str, str) to (train, test) float array
+        Mean Dice M(i, j), by specimen and architecture.
+    train, test : list of str
+        Ids of the conditions.
+    pairs : int
+        Number of pairs i ≠ j with a Dice.
+    replicas, structures : int
+        Number of replicas and of test structures.
+    draws : int
+        Number of bootstrap samples.
+    """
+
+    own: Value = NOTHING
+    other: Value = NOTHING
+    loss: Value = NOTHING
+    worst: Value = NOTHING
+    close: Value = NOTHING
+    axes: dict[str, Value] = field(default_factory=dict)
+    matrices: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    train: list[str] = field(default_factory=list)
+    test: list[str] = field(default_factory=list)
+    pairs: int = 0
+    replicas: int = 0
+    structures: int = 0
+    draws: int = 0
+
+
+def numbers(table: xr.Dataset, draws: int, confidence: float, seed: int) -> Numbers:
+    """Return the numbers of a table of results.
+
+    Parameters
+    ----------
+    table : Dataset
+        See :func:`passband.analysis.table.aggregate`. One training condition is read at a time.
+    draws : int
+        Number of bootstrap samples; with 0, there are no ranges.
+    confidence : float
+        Share of the bootstrap samples in a range, such as 0.95.
+    seed : int
+        Seed of the bootstrap.
+    """
+    train, test = ([str(id) for id in table[side].values] for side in ("train", "test"))
+    sums = _Sums(_single_changes(table))
+    # The first sample has every structure and every replica once: its means are the estimates.
+    of_structure = _with_all(resample(table.sizes["structure"], draws, seed, "structures"))
+    weights = [
+        (of_structure, _with_all(resample(table.sizes["replica"], draws, seed, id))) for id in train
+    ]
+    place = {id: k for k, id in enumerate(test)}
+    own = [place.get(id) for id in train]
+    matrices = {}
+    for _, cells in groups(table.counts):
+        specimen, architecture = (str(cells[n].values) for n in ("specimen", "architecture"))
+        if specimen != str(cells.test_specimen.values):
+            continue
+        matrices[specimen, architecture] = sums.add(cells, own, weights)
+    edges = interval_edges(confidence)
+    return Numbers(
+        **{name: sums.value(name, edges) for name in ("own", "other", "loss", "worst", "close")},
+        axes={name: sums.value(name, edges) for name in sums.single},
+        matrices=matrices,
+        train=train,
+        test=test,
+        pairs=int(sums.count.get("other", np.zeros(1))[0]),
+        replicas=table.sizes["replica"],
+        structures=table.sizes["structure"],
+        draws=draws,
+    )
+
+
+def _with_all(samples: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.ones((1, samples.shape[1])), samples])
+
+
+def _single_changes(table: xr.Dataset) -> dict[str, np.ndarray]:
+    """Return, for each axis that varies, whether each pair of conditions differs only in it."""
+    differs = {
+        axis: table[f"train_{axis}"].values[:, None] != table[f"test_{axis}"].values
+        for axis in AXES
+    }
+    number = sum(mask.astype(int) for mask in differs.values())
+    single = {axis: mask & (number == 1) for axis, mask in differs.items()}
+    return {axis: mask for axis, mask in single.items() if mask.any()}
+
+
+class _Sums:
+    """Sums over pairs of conditions, in each bootstrap sample.
+
+    Only sums are kept, since the samples of a large matrix would not fit into memory.
+    """
+
+    def __init__(self, single: dict[str, np.ndarray]):
+        self.single = single
+        self.total: dict[str, np.ndarray] = {}
+        self.count: dict[str, np.ndarray] = {}
+
+    def add(self, cells: xr.DataArray, own: list[int | None], weights: list) -> np.ndarray:
+        """Add the pairs of one matrix, and return its mean Dice (train, test)."""
+        samples = len(weights[0][0])
+        ideal = np.full((samples, cells.sizes["test"]), np.nan)
+        for i, k in enumerate(own):
+            if k is not None:
+                ideal[:, k] = resampled_mean_dice(_dice(cells.isel(train=i, test=[k])), weights[i])[
+                    :, 0
+                ]
+        M = np.full((cells.sizes["train"], cells.sizes["test"]), np.nan)
+        for i, k in enumerate(own):
+            row = resampled_mean_dice(_dice(cells.isel(train=i)), weights[i])
+            M[i] = row[0]
+            other = np.ones(len(row[0]), dtype=bool)
+            if k is not None:
+                other[k] = False
+                self._accumulate("own", row[:, k : k + 1])
+            loss = ideal - row
+            self._accumulate("other", row[:, other])
+            self._accumulate("loss", loss[:, other])
+            near = np.where(np.isfinite(loss), loss <= CLOSE, np.nan)
+            self._accumulate("close", near[:, other])
+            if other.any() and np.isfinite(M[i]).all():
+                self._accumulate("worst", row[:, other].min(1, keepdims=True))
+            for axis, mask in self.single.items():
+                self._accumulate(axis, loss[:, mask[i]])
+        return M
+
+    def _accumulate(self, name: str, values: np.ndarray) -> None:
+        good = np.isfinite(values)
+        total = np.where(good, values, 0).sum(1)
+        self.total[name] = self.total.get(name, 0) + total
+        self.count[name] = self.count.get(name, 0) + good.sum(1)
+
+    def value(self, name: str, edges: list[float]) -> Value:
+        """Return the mean of all added values and its range."""
+        if name not in self.total or not self.count[name][0]:
+            return NOTHING
+        means = np.divide(
+            self.total[name],
+            self.count[name],
+            out=np.full(len(self.total[name]), np.nan),
+            where=self.count[name] > 0,
+        )
+        return Value(float(means[0]), *map(float, percentile_interval(means[1:], edges)))
+
+
+def _dice(cells: xr.DataArray) -> np.ndarray:
+    """Return Dice (replica, test, structure) of one training condition."""
+    return dice(cells.transpose("replica", "test", "structure", "outcome").values)

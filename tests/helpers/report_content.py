@@ -1,0 +1,86 @@
+"""The content of the report of a synthetic study."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from matrices import GRID, make_metrics, make_table
+from PIL import Image
+
+from passband.config import Study
+from passband.jobs import layout
+from passband.reports import page
+from passband.reports.page_files import Cost, History
+from passband.reports.page_numbers import numbers
+
+ROOT = Path(__file__).parents[2]
+
+
+def make_study(**blocks) -> Study:
+    """Return a study of 24 conditions."""
+    given = {
+        "study": {"name": "tiny"},
+        "specimens": {"gold": {}},
+        "microscope": {"field_px": 128, "pixel_size_A": 0.3},
+        "grid": {**GRID, "cs_um": [1.2, 20]},
+        "evaluation": {"bootstrap": 20},
+    }
+    return Study.model_validate(given | blocks)
+
+
+def make_stores(grid, draws=20):
+    """Return numbers, OOD metrics and information metrics of a synthetic study."""
+    metrics, _ = make_metrics(grid, noise=0.02)
+    M = metrics.dice.values[0, 0, 0].clip(0, 1)
+    found = numbers(make_table(grid, M, sd_structure=0.02), draws, 0.95, 0)
+    own = np.diag(M)
+    dims = metrics.dice.dims
+    gap = (own - M)[None, None, None]
+    metrics = metrics.assign(
+        gap_test=(dims, gap),
+        gap_model=(dims, gap),
+        dice_interval=((*dims, "bound"), np.stack([metrics.dice - 0.01, metrics.dice + 0.01], -1)),
+        id=(dims[:-1], own[None, None, None]),
+        ood=metrics.dice.mean("test"),
+        worst=metrics.dice.min("test"),
+    )
+    values = np.random.default_rng(0).random((2, *M.shape))
+    names = [f"metric{k}" for k in range(10)]
+    coords = {"weight": ["flat", "gold"], "train": found.train, "test": found.test}
+    variables = {name: (("weight", "train", "test"), values + k) for k, name in enumerate(names)}
+    return found, metrics, xr.Dataset(variables, coords=coords)
+
+
+def picture(px: int) -> bytes:
+    """Return a PNG file of noise."""
+    packed = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (px, px, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(packed, "png")
+    return packed.getvalue()
+
+
+def make_content(grid=GRID, replicas=2, **changes) -> page.Content:
+    """Return the content of a complete study, with some values changed."""
+    found, metrics, information = make_stores(grid)
+    random = np.random.default_rng(0)
+    epochs = np.arange(5.0)
+    values = {
+        "study": make_study(),
+        "made": "26 November 2026",
+        "revision": "0123456789ab",
+        "results": "results/tiny",
+        "numbers": found,
+        "metrics": metrics,
+        "information": information,
+        "figures": {name: {"png": picture(60)} for name in layout.FIGURES},
+        "captions": {p.stem: p.read_text() for p in (ROOT / "workflow/report").glob("*.rst")},
+        "histories": [
+            History(f"gold/compact/{id}/{k}", epochs, random.random(5), random.random(5))
+            for id in found.train
+            for k in range(replicas)
+        ],
+        "costs": [Cost("train", 12, 3600, 1800, 700), Cost("ood", 1, 2, 0, 0)],
+        "citation": ["A reference."],
+    }
+    return page.Content(**values | changes)

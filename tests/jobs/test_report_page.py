@@ -1,0 +1,150 @@
+"""The page of finished and of incomplete studies, made from their files."""
+
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from passband import PassbandError, cli
+from passband.config import Study, validate
+from passband.jobs import report_page
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def archived(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("archived")
+    with tarfile.open(ROOT / "tests/data/finished.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture
+def place(archived, tmp_path, monkeypatch) -> Path:
+    """A copy of a finished study of four conditions, as the working directory."""
+    shutil.copytree(archived, tmp_path / "place")
+    monkeypatch.chdir(tmp_path / "place")
+    return tmp_path / "place"
+
+
+def study_of(place: Path) -> Study:
+    return validate(yaml.safe_load((place / "study.yaml").read_text()), "study.yaml")
+
+
+def test_the_command_makes_the_page_of_a_finished_study(place, capsys):
+    assert cli.main(["report", "study.yaml"]) == 0
+    page = place / "results/smallest/report.html"
+    printed = capsys.readouterr()
+    assert printed.out.startswith("results/smallest/report.html: 0.")
+    assert printed.err == ""
+    text = page.read_text()
+    assert report_page.MARKER in page.read_bytes()[:1000]
+    assert "This study is incomplete" not in text
+    for name in ("ctf", "matrix", "decay", "examples", "metrics"):
+        assert f'id="figure-{name}"' in text
+    assert "Each of the 8 lines is a network" in text
+    assert "Phase of the exit wave" in text
+    assert "Rangel DaCosta" in text
+    assert "<dd>" in text
+
+
+def test_the_numbers_of_an_incomplete_study_are_those_of_its_records(place, capsys):
+    results, study = place / "results/smallest", study_of(place)
+    whole = report_page.collect(study, results).numbers
+    shutil.rmtree(results / "table.zarr")
+    shutil.rmtree(results / "ood.zarr")
+    (results / "figures/matrix.png").unlink()
+    again = report_page.collect(study, results).numbers
+    assert (again.own, again.other, again.pairs) == (whole.own, whole.other, whole.pairs)
+    records = sorted((results / "records").rglob("*.zarr.zip"))
+    records[0].unlink()
+    weights = sorted((results / "networks").rglob("*.safetensors"))
+    weights[0].unlink()
+    log = results / "logs" / weights[0].relative_to(results / "networks").parent
+    log = results / "logs/train" / weights[0].relative_to(results / "networks")
+    log = log.with_suffix(".log")
+    log.write_text("08:00:00 error: train gold: <script>alert(1)</script>: cannot be read\n")
+    os.utime(log)
+    assert cli.main(["report", "study.yaml"]) == 0
+    said = capsys.readouterr().err
+    for words in ("6 of 8 networks are trained", "6 of 8 networks are tested", "aggregate", "ood"):
+        assert words in said
+    text = (results / "report.html").read_text()
+    assert "This study is incomplete" in text
+    assert "The figure “matrix” is not drawn yet." in text
+    assert "<script>alert" not in text
+    assert "1 job has failed." in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;: cannot be read" in text
+    found = report_page.collect(study, results).numbers
+    assert found.pairs < whole.pairs
+
+
+def test_a_study_without_any_network_has_a_page(place):
+    results = place / "results/smallest"
+    for name in ("table.zarr", "ood.zarr", "records", "networks", "benchmarks", "figures", "waves"):
+        shutil.rmtree(results / name)
+    missing = report_page.write(study_of(place), results, results / "report.html")
+    assert "0 of 8 networks are trained" in missing
+    assert "There is no answer yet." in (results / "report.html").read_text()
+
+
+def test_a_damaged_store_is_named(place):
+    results = place / "results/smallest"
+    (results / "ood.zarr/zarr.json").write_text("{")
+    missing = report_page.write(study_of(place), results, results / "report.html")
+    assert any("ood.zarr" in line for line in missing)
+
+
+def test_a_study_without_results_is_an_error_of_one_line(place, capsys):
+    shutil.rmtree(place / "results")
+    assert cli.main(["report", "study.yaml"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "study.yaml: there is no folder results/smallest yet; run the study first"
+
+
+def test_results_without_write_permission_are_an_error_of_one_line(place):
+    results = place / "results/smallest"
+    study, content = study_of(place), report_page.collect
+    user = os.geteuid()
+    for folder in (place.parent, place, results.parent, results):
+        folder.chmod(0o755)
+    results.chmod(0o555)
+    made = content(study, results)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report_page, "collect", lambda *_: made)
+        try:
+            if user == 0:
+                os.seteuid(65534)  # root may write everywhere
+            with pytest.raises(PassbandError) as error:
+                report_page.write(study, results, results / "report.html")
+        finally:
+            os.seteuid(user)
+            results.chmod(0o755)
+    assert str(error.value) == (
+        f"{results / 'report.html'}: cannot be written: Permission denied; write the page to "
+        "another folder: passband report smallest --output FILE.html"
+    )
+
+
+def test_the_page_may_be_written_elsewhere(place, capsys):
+    assert cli.main(["report", "smallest", "--output", "page.html"]) == 0
+    assert (place / "page.html").is_file()
+    assert not (place / "results/smallest/report.html").exists()
+    assert cli.main(["report", "smallest", "--output", "no/page.html"]) == 1
+    assert "there is no folder" in capsys.readouterr().err
+
+
+def test_only_a_report_of_snakemake_is_moved(tmp_path):
+    page, aside = tmp_path / "report.html", tmp_path / "snakemake-report.html"
+    assert report_page.move_foreign(tmp_path) == ""
+    page.write_bytes(report_page.MARKER)
+    assert report_page.move_foreign(tmp_path) == ""
+    assert page.exists()
+    page.write_text("<title>Snakemake Report</title>")
+    assert "is now" in report_page.move_foreign(tmp_path)
+    assert not page.exists()
+    assert aside.read_text() == "<title>Snakemake Report</title>"

@@ -1,0 +1,418 @@
+"""The page that presents a study: it needs no other file, escapes all text, and keeps its data."""
+
+import base64
+import csv
+import gzip
+import html
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from matrices import GRID
+from PIL import Image
+from report_content import make_content, make_stores, make_study, picture
+
+from passband.grid import conditions
+from passband.jobs import layout
+from passband.reports import page, page_data, page_tables, page_text
+from passband.reports.page_files import Cost, costs, histories
+from passband.reports.page_matrix import dice_range, left_out, matrix_svg
+from passband.reports.page_numbers import NOTHING, Numbers, Value
+
+ROOT = Path(__file__).parents[2]
+PAPER = {
+    "defocus_nm": [5, 15, 25],
+    "cs_um": [1.2, 5, 20],
+    "aperture_mrad": [10, 14, 18],
+    "dose_e_per_A2": [30, 100, 300, 800, 1600],
+}
+EVIL = "<script>alert(1)</script>"
+
+
+def saved(text: str, name: str) -> list[dict]:
+    """Return the rows of a CSV file inside the page."""
+    packed = re.search(rf'id="data-{name}"[^>]*>([^<]*)</script>', text)[1]
+    return list(csv.DictReader(io.StringIO(gzip.decompress(base64.b64decode(packed)).decode())))
+
+
+@pytest.fixture(scope="module")
+def whole() -> str:
+    return page.render(make_content())
+
+
+# ── The page ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_page_names_no_host_and_no_other_file(whole):
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", whole)
+    assert "://" not in whole
+    assert "@import" not in whole
+    assert not re.findall(r"url\((?!#)", whole)
+    assert "default-src 'none'" in html.unescape(whole)
+
+
+def test_the_first_screen_has_question_answer_matrix_and_five_numbers(whole):
+    first = whole[: whole.index('id="trained"')]
+    word, one, two = page_text.answer(make_content().numbers)
+    for text in (page_text.QUESTION, word, one, two, "26 November 2026", "tiny", "0123456789ab"):
+        assert html.escape(text, quote=False) in first
+    assert first.count("<svg") == 2  # for wide and for narrow screens
+    assert first.count("<dd>") == 5
+    assert first.count("<small>bootstrap range ") == 5
+
+
+def test_every_figure_has_a_caption_an_alternative_text_and_its_data(whole):
+    figures = re.findall(r'<figure id="figure-(\w+)".*?</figure>', whole, re.S)
+    assert set(figures) == set(layout.FIGURES)
+    for part in re.findall(r'<figure id="figure-.*?</figure>', whole, re.S):
+        assert re.search(r'<img src="data:image/png;base64,[^"]+" alt="Figure: [^"]{10,}"', part)
+        assert re.search(r"<figcaption><p><strong>.{5,}</strong> .{40,}</p>", part, re.S)
+    for name in ("ctf", "matrix", "decay", "metrics"):
+        assert f'data-source="data-{name}.csv"' in whole
+
+
+def test_the_contents_lead_to_every_section(whole):
+    targets = re.findall(r'<a href="#([\w-]+)"', whole)
+    assert len(targets) >= 7
+    assert all(f'id="{target}"' in whole for target in targets)
+    assert set(re.findall(r'<section id="(\w+)"', whole)) == {*targets, "answer"}
+
+
+def test_the_data_of_the_matrix_are_those_of_the_store(whole):
+    _, metrics, _ = make_stores(GRID)
+    rows = saved(whole, "matrix.csv")
+    assert len(rows) == metrics.dice.size
+    np.testing.assert_allclose(
+        [float(r["dice"]) for r in rows], metrics.dice.values.ravel(), rtol=1e-4
+    )
+    first, last = conditions(GRID)[0], conditions(GRID)[-1]
+    assert float(rows[-1]["train_dose_e_per_A2"]) == last.dose_e_per_A2
+    assert float(rows[len(metrics.train) - 1]["train_defocus_nm"]) == first.defocus_nm
+    assert float(rows[0]["dice_low"]) == pytest.approx(float(rows[0]["dice"]) - 0.01, abs=1e-4)
+
+
+def test_other_data_have_their_rows(whole):
+    number = len(conditions(GRID))
+    assert len(saved(whole, "metrics.csv")) == 2 * number**2
+    assert len(saved(whole, "training.csv")) == 2 * number * 5
+    assert {row["changed_axis"] for row in saved(whole, "decay.csv")} == {"none", *GRID}
+    lenses = {(c.defocus_nm, c.cs_um, c.aperture_mrad) for c in make_study().train_conditions}
+    curves = saved(whole, "ctf.csv")
+    assert len(curves) == 256 * len(lenses)
+    assert all(abs(float(r["transfer"])) <= float(r["envelope"]) + 1e-4 for r in curves)
+    best = saved(whole, "choices.csv")
+    assert len(best) == number
+    assert all(float(row["dice"]) >= float(row["dice_own"]) for row in best)
+
+
+@pytest.mark.slow
+def test_a_study_of_135_conditions_fits_into_six_megabytes():
+    figures = {name: {"png": picture(60)} for name in layout.FIGURES}
+    figures["examples"] = {"png": picture(700)}  # 1.5 MB
+    text = page.render(make_content(PAPER, study=make_study(grid=PAPER), figures=figures))
+    assert len(saved(text, "matrix.csv")) == 135**2
+    assert len(saved(text, "metrics.csv")) == 2 * 135**2
+    assert "image/webp" in text
+    # The largest figures of the demo have 250 kB in the page.
+    assert len(text.encode()) + len(figures) * 250_000 < 6e6
+
+
+def test_a_table_that_is_too_large_is_not_in_the_page(monkeypatch):
+    monkeypatch.setattr(page_data, "MOST_VALUES", 1000)
+    text = page.render(make_content())
+    assert 'id="data-matrix.csv"' not in text
+    assert "too large for this page; they are in the stores under results/tiny" in text
+
+
+# ── Text that must not become a part of the page ─────────────────────────────────────────────────
+
+
+def test_text_of_others_is_escaped(tmp_path, rutile):
+    folder = tmp_path / EVIL.replace("/", "")
+    folder.mkdir()
+    crystal = Path(rutile).rename(folder / f"{EVIL.replace('/', '')}.cif")
+    evil = make_study(specimens={"gold": {"material": str(crystal), "shape": "sphere"}})
+    text = page.render(
+        make_content(
+            study=evil,
+            results=f"/home/{EVIL}/results",
+            revision=EVIL,
+            made=EVIL,
+            missing=[f"{EVIL} is missing"],
+            failures=[page.Failure(EVIL, f"logs/{EVIL}.log", (f"error: {EVIL}", "</pre>" + EVIL))],
+            failed=1,
+            citation=[EVIL],
+            captions={"matrix": f"**{EVIL}.** {EVIL} ``{EVIL}``"},
+            costs=[Cost(EVIL, 1, 2, 3, 4)],
+        )
+    )
+    assert "<script>alert" not in text
+    assert text.count("&lt;script&gt;alert(1)") >= 8
+    # The page's own script, and data, which are base64, are all scripts.
+    scripts = re.findall(r"<script([^>]*)>", text)
+    assert [s for s in scripts if not s.startswith(' type="text/plain"')] == [""]
+
+
+def test_only_the_pages_own_script_may_run(whole):
+    script = re.findall(r"<script>(.*?)</script>", whole, re.S)
+    digest = base64.b64encode(__import__("hashlib").sha256(script[0].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in html.unescape(whole)
+
+
+# ── Unusual studies ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_study_of_one_condition_cannot_answer_the_question():
+    one = {name: values[:1] for name, values in GRID.items()}
+    found, metrics, _ = make_stores(one)
+    text = page.render(
+        make_content(one, study=make_study(grid=one), numbers=found, metrics=metrics)
+    )
+    assert "This study cannot say." in text
+    assert text.count("<dd>–</dd>") == 4
+
+
+def test_a_study_without_results_has_a_page():
+    text = page.render(
+        page.Content(
+            make_study(), "today", "", "results/tiny", missing=["0 of 4 networks are trained"]
+        )
+    )
+    assert "There is no answer yet." in text
+    assert "0 of 4 networks are trained" in text
+    assert "No network has been tested yet." in text
+    assert "nan" not in re.sub(r"base64,[^\"]*", "", text)
+
+
+def test_a_figure_that_is_missing_is_named():
+    figures = {name: {"png": picture(20)} for name in layout.FIGURES if name != "decay"}
+    text = page.render(make_content(figures=figures, expected=make_study().drawn))
+    assert "The figure “decay” is not drawn yet." in text
+    assert text.count("is not drawn yet") == 1
+
+
+def test_two_specimens_and_architectures_have_a_row_each():
+    found, metrics, _ = make_stores(GRID)
+    both = xr.concat([metrics, metrics.assign_coords(specimen=["silver"])], "specimen")
+    both = xr.concat([both, both.assign_coords(test_specimen=["silver"])], "test_specimen")
+    two = Numbers(
+        **{
+            **vars(found),
+            "matrices": {
+                (s, "compact"): found.matrices["gold", "compact"] for s in ("gold", "silver")
+            },
+        }
+    )
+    specimens = {"gold": {}, "silver": {"material": "Ag"}}
+    text = page.render(
+        make_content(study=make_study(specimens=specimens), metrics=both, numbers=two)
+    )
+    assert "compact, gold → silver" in text
+    assert "Specimen silver" in text
+    assert "(silver, compact)" in text
+    assert len(saved(text, "matrix.csv")) == 4 * metrics.dice.size
+
+
+def test_many_networks_are_drawn_as_bands_and_the_worst_ten_are_named():
+    few, many = page.render(make_content(replicas=1)), page.render(make_content(replicas=7))
+    assert "Each of the 24 lines is a network" in few
+    assert "The line is the median of 168 networks" in many
+    names = re.search(r'<ol class="names">(.*?)</ol>', many, re.S)[1]
+    assert names.count("<li>") == 10
+    scores = [float(v) for v in re.findall(r"</code> ([\d.]+)", names)]
+    finals = sorted(h.final for h in make_content(replicas=7).histories)
+    assert scores == [round(v, 2) for v in finals[:10]]
+
+
+def make_prediction(r2: dict[str, float]) -> xr.Dataset:
+    """Return a store with the predictions of a matrix; `r2` is R² by the held-out axis."""
+    found, _, _ = make_stores(GRID)
+    M, axes = found.matrices["gold", "compact"], list(r2)
+    parts = [f"{axis}/train/all" for axis in axes]
+    of = ("specimen", "architecture", "test_specimen")
+    values = np.array(list(r2.values()))[None, None, None, :, None, None]
+    score = (*of, "part", "features", "model")
+    return xr.Dataset(
+        {
+            "r2": (score, values),
+            "r2_interval": ((*score, "bound"), np.stack([values - 0.1, values + 0.1], -1)),
+            "coverage": (score, 0 * values + 0.9),
+            "true": ((*of, "train", "test"), M[None, None, None]),
+            "predicted": (
+                (*of, "axis", "end", "train", "test"),
+                np.stack([M + k / 100 for k in range(len(axes))])[None, None, None, :, None],
+            ),
+        },
+        coords={
+            "specimen": ["gold"],
+            "architecture": ["compact"],
+            "test_specimen": ["gold"],
+            "part": parts,
+            "part_axis": ("part", axes),
+            "part_end": ("part", ["train"] * len(axes)),
+            "part_level": ("part", ["all"] * len(axes)),
+            "features": ["ctf"],
+            "model": ["stacked"],
+            "axis": axes,
+            "end": ["train"],
+            "train": found.train,
+            "test": found.test,
+        },
+    )
+
+
+def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
+    r2 = {"conditions": 0.95, "dose_e_per_A2": 0.8, "aperture_mrad": -0.12}
+    predicted = make_prediction(r2)
+    text = page.render(make_content(prediction=predicted))
+    assert "predicted best if groups of conditions are left out of training (R² 0.95)." in text
+    assert "It fails if levels of aperture are left out of training (R² −0.12)." in text
+    assert "−0.22 to −0.02" in text
+    assert "is not predicted" not in text
+    assert len(saved(text, "prediction.csv")) == 3 + 2 * 3
+    rows = saved(text, "predicted.csv")
+    assert len(rows) == 24**2
+    np.testing.assert_allclose(
+        [float(r["predicted_without_aperture_mrad"]) - float(r["dice"]) for r in rows],
+        0.02,
+        atol=2e-4,
+    )
+
+
+# ── Words ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-0.123, "−0.12"), (-0.001, "0.00"), (np.nan, "–"), (1234.5, "1,234.50")]
+)
+def test_numbers_have_a_true_minus_and_no_negative_zero(value, text):
+    assert page_text.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "word"),
+    [(0.95, "Yes, nearly always."), (0.7, "Mostly."), (0.3, "Sometimes."), (0.0, "Rarely.")],
+)
+def test_the_answers_word_follows_from_the_share_of_pairs(share, word):
+    found = Numbers(
+        own=Value(0.9),
+        other=Value(0.6),
+        loss=Value(0.3),
+        close=Value(share),
+        axes={"dose_e_per_A2": Value(0.31), "cs_um": Value(0.02), "defocus_nm": NOTHING},
+        matrices={("gold", "unet"): np.zeros((2, 2))},
+    )
+    said, first, second = page_text.answer(found)
+    assert said == word
+    assert "0.90" in first
+    assert "0.60" in first
+    assert f"{share:.0%}" in first
+    assert second == (
+        "A change of the dose alone costs the most Dice, 0.31 on average, and a change of Cs alone "
+        "the least, 0.02."
+    )
+
+
+@pytest.mark.parametrize("name", sorted(layout.FIGURES))
+def test_captions_are_those_of_snakemakes_report(name):
+    text = (ROOT / f"workflow/report/{name}.rst").read_text()
+    title, shown = page_text.caption(text, {"snakemake": {"config": {}}})
+    assert len(title) > 5
+    assert shown.startswith(f"<p><strong>{title}.</strong>")
+    assert "*" not in shown
+    assert "`" not in shown
+
+
+def test_a_caption_may_be_a_template():
+    values = {"snakemake": {"config": {"study": {"name": "<b>"}}}}
+    title, shown = page_text.caption(
+        "**Title.** In {{ snakemake.config.study.name }}, ``a < b``.", values
+    )
+    assert (title, shown) == (
+        "Title",
+        "<p><strong>Title.</strong> In &lt;b&gt;, <code>a &lt; b</code>.</p>",
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "under 1 s"), (42, "42 s"), (720, "12 min"), (3 * 3600, "3.0 h"), (4e6, "1,111 h")],
+)
+def test_durations(seconds, text):
+    assert page_text.hours(seconds) == text
+
+
+# ── The matrix ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_matrix_has_each_cells_colour():
+    found, *_ = make_stores(GRID)
+    M = found.matrices["gold", "compact"].copy()
+    M[2, 3] = np.nan
+    svg = matrix_svg(M, found.train, found.test, "viridis", "words")
+    packed = re.search(r'href="data:image/png;base64,([^"]+)"', svg)[1]
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(packed))))
+    from matplotlib import colormaps
+
+    low, high = dice_range(M)
+    expected = (colormaps["viridis"]((M - low) / (high - low)) * 255).round()
+    good = np.isfinite(M)
+    np.testing.assert_allclose(pixels[good], expected[good], atol=1)
+    assert pixels[2, 3, 3] == 0  # transparent
+
+
+def test_a_level_is_written_once_for_each_run():
+    ids = [c.id for c in conditions(GRID)]
+    svg = matrix_svg(np.eye(len(ids)), ids, ids, "viridis", "words")
+    assert svg.count(">5 nm<") == svg.count(">25 nm<") == 2  # for rows and for columns
+    assert svg.count(">1.2 µm<") == 2 * 3
+    assert svg.count(">100 e/Å²<") == 2 * 12
+    assert not left_out(ids, ids)
+
+
+def test_an_axis_whose_labels_would_be_too_small_is_named_below():
+    ids = [c.id for c in conditions(PAPER)]
+    svg = matrix_svg(np.eye(len(ids)), ids, ids, "viridis", "words")
+    assert "e/Å²" not in svg
+    assert ">14 mrad<" in svg
+    assert left_out(ids, ids) == ["dose 30 to 1600 e/Å²"]
+
+
+@pytest.mark.parametrize(
+    ("values", "ends"),
+    [([0.31, 0.86], (0.3, 0.9)), ([0.5], (0.5, 0.6)), ([np.nan], (0.0, 1.0)), ([0, 1], (0, 1))],
+)
+def test_the_colour_scale_is_the_range_of_dice(values, ends):
+    assert dice_range(np.array(values)) == pytest.approx(ends)
+
+
+# ── Files beside the stores ──────────────────────────────────────────────────────────────────────
+
+
+def test_costs_are_sums_over_benchmarks(tmp_path):
+    head = "s\th:m:s\tmax_rss\tcpu_time\n"
+    for name, row in {
+        "train/gold/a/r0.tsv": "10.5\t0:00:10\t700.0\t8.5",
+        "train/gold/b/r0.tsv": "1.5\t0:00:01\t900.0\t1.5",
+        "ood.tsv": "0.4\t0:00:00\tNA\tNA",
+        "aggregate.tsv": "",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(head + row)
+    assert costs(tmp_path) == [Cost("train", 2, 12.0, 10.0, 900.0), Cost("ood", 1, 0.4, 0.0, 0.0)]
+    table = page_tables.cost_table(costs(tmp_path))
+    assert table.rows[-1] == ["all", "3", "12 s", "< 0.01", "0.9 GB"]
+    assert costs(tmp_path / "absent") == []
+
+
+def test_histories_that_cannot_be_read_are_left_out(tmp_path):
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_text("replica,epoch,val_loss,val_dice\n0,0,2,0.1\n0,1,1,0.7\n0,2,3,0.9\n1,0,,\n")
+    bad.write_text("replica,epoch\n0,0\n")
+    found = histories([("a/b/c", good), ("a/b/d", bad), ("a/b/e", tmp_path / "absent")])
+    assert [h.network for h in found] == ["a/b/c/0", "a/b/c/1"]
+    assert found[0].final == 0.7  # after the epoch with the lowest validation loss

@@ -1,0 +1,32 @@
+# The page that presents the study. Its job reads the stores and the figures, and also logs,
+# benchmarks and histories of training, which are no inputs: a study that was finished before the
+# page existed must not train again if one of these files is lost.
+from passband.jobs import report_page
+
+if workflow.is_main_process and (moved := report_page.move_foreign(RESULTS)):
+    print(moved, file=sys.stderr)
+
+
+rule report:
+    input:
+        figure_files(),
+        table=rules.aggregate.output[0],
+        ood=rules.ood.output[0],
+        information=rules.information.output[0],
+        prediction=rules.prediction.output[0] if PREDICTED else [],
+    output:
+        f"{RESULTS}/{layout.REPORT}",
+    log:
+        LOGS["report"],
+    benchmark:
+        BENCHMARKS["report"]
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        version=STAGES["report"],
+    script:
+        "../scripts/report.py"

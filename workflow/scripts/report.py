@@ -1,0 +1,17 @@
+"""Write the page that presents the study."""
+
+from pathlib import Path
+
+from passband.jobs import job as jobs
+from passband.jobs import report_page
+
+
+def main(snakemake):
+    with jobs.job("report", snakemake.log[0], snakemake.threads, snakemake.config) as job:
+        target = Path(snakemake.output[0])
+        report_page.write(job.study, target.parent, target)
+        job.result = f"{target.stat().st_size / 1e6:.1f} MB in {target}"
+
+
+if "snakemake" in globals():
+    main(snakemake)
