@@ -1,0 +1,103 @@
+"""``passband explore``: write the explorer, a page that shows every cell of a study's matrices."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from passband import PassbandError
+from passband.commands.arguments import add_study, report_remark
+from passband.jobs import layout
+from passband.jobs.locate import open_study
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+
+    from passband.config import Study
+
+#: The explorer's file in the study's folder of results.
+PAGE = "explorer.html"
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "explore", help="write a page that shows every cell of a finished study's matrices"
+    )
+    add_study(command)
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    PassbandError
+        If the study has no results yet, or if the page cannot be written.
+    """
+    study, results = open_study(options.study, report_remark)
+    file = results / PAGE
+    for needed in (layout.OOD, layout.TABLE):
+        if not (results / needed).exists():
+            raise PassbandError(f"{results}: the study has no {needed} yet; run the study first")
+    text = page(study, results)
+
+    from passband.storage import atomic  # zarr takes a second to import
+
+    try:
+        with atomic.replacing(file) as beside:
+            beside.write_text(text, encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise PassbandError(f"{file}: cannot be written: {reason}") from None
+    print(file)
+    return 0
+
+
+def page(study: "Study", results: Path) -> str:
+    """Return the explorer of a study.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration.
+    results : Path
+        The study's folder of results, with the table of results and the OOD metrics.
+    """
+    from passband.analysis import table
+    from passband.reports import explorer, explorer_content
+    from passband.storage import datasets
+
+    metrics = datasets.read(results / layout.OOD, datasets.OOD)
+    stored = table.load(results / layout.TABLE)
+    blocks = explorer.Blocks()
+    content = explorer_content.content(
+        study, metrics, stored, _spectra(study, results), _information(results), blocks
+    )
+    return explorer.page(f"{study.study.name}: explorer", content, blocks)
+
+
+def _spectra(study: "Study", results: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
+    """Return the spectrum of each weight of spatial frequencies.
+
+    The spectrum of a specimen is known as long as the exit waves of its training structures exist.
+    """
+    from passband.analysis import profiles
+
+    flat = study.information.flat_power_A2
+    spectra = {"flat": profiles.flat_spectrum(flat)}
+    for name in study.trained_specimens:
+        files = [str(results / file) for file in layout.shards(study, name, "train")]
+        if all(Path(file).exists() for file in files):
+            spectra[name] = profiles.spectrum(study.microscope, files, name, study.study.seed, flat)
+    return spectra
+
+
+def _information(results: Path) -> "xr.Dataset | None":
+    """Return the metrics of transfer functions that the page stores if it cannot compute them."""
+    from passband.reports.explorer_content import STORED
+    from passband.storage import datasets
+
+    path = results / layout.INFORMATION
+    return datasets.read(path, datasets.INFORMATION, STORED) if path.exists() else None
