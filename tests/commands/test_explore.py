@@ -5,9 +5,11 @@ import io
 import json
 import os
 import re
+from xml.etree import ElementTree
 
 import browser
 import numpy as np
+import pandas as pd
 import pytest
 from explored import large_results, large_study, make_explored, spectra
 from PIL import Image
@@ -15,6 +17,12 @@ from recommended import make_study
 
 from passband import cli
 from passband.analysis.information import PAIR
+from passband.grid import AXES
+from passband.jobs import recommendation
+from passband.jobs.locate import locate_study
+from passband.jobs.recommendation_check import microscopes
+from passband.optics import ctf
+from passband.prediction.asked import Asked
 from passband.reports import explorer, explorer_colours, explorer_content
 from passband.reports.recommendation import condition_words
 from passband.storage import datasets
@@ -45,6 +53,27 @@ def page(known):
         page.wait(READY)
         yield page
         assert page.problems == []
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser.opened("about:blank") as page:
+        yield page
+
+
+@pytest.fixture
+def other(chromium):
+    """A Chromium in which a test can open another page."""
+    chromium.problems.clear()
+    yield chromium
+    assert chromium.problems == []
+
+
+def show(page, file):
+    page.open("about:blank")
+    page.wait("location.href === 'about:blank'")
+    page.open(file.as_uri())
+    page.wait(f"location.href !== 'about:blank' && {READY}")
 
 
 @pytest.fixture
@@ -186,6 +215,146 @@ def test_metrics_of_transfer_functions_are_those_of_the_study(known, fresh):
     assert np.allclose(matrix_of(fresh, "distance"), distance, rtol=0, atol=1e-6)
 
 
+def test_ranked_networks_are_those_of_recommend(known, fresh):
+    """20 microscopes off the grid, some of them outside of the study, and one on the grid."""
+    tested = recommendation.TestedNetworks.open(*locate_study(known))
+    inside, outside = microscopes(tested.study, 15, 3)
+    on_grid = tested.tested[5]
+    assert len(outside) == 5
+    for condition in (*inside, *outside, on_grid):
+        expected = recommendation.recommend_from(tested, Asked.at(condition))
+        asked = [getattr(condition, name) for name in AXES]
+        found = fresh.evaluate(
+            f"explorer.rank(0, {json.dumps(asked)}).then(found => ({{outside: found.outside, "
+            "networks: found.networks.map(n => [n.id, n.dice, n.low, n.high])}))"
+        )
+        assert found["outside"] == [excess.words for excess in expected.outside]
+        if condition == on_grid:  # measured Dice of several networks can be equal
+            best = {id: dice for id, dice, *_ in found["networks"]}
+            assert all(abs(best[n.id] - n.dice.value) < 1e-6 for n in expected.networks)
+            assert expected.networks[0].how == "measured"
+            continue
+        ids = [id for id, *_ in found["networks"]]
+        assert ids[:3] == [network.id for network in expected.networks[:3]]
+        by_id = {network.id: network.dice for network in expected.networks}
+        for id, *numbers in found["networks"]:
+            wanted = [by_id[id].value, by_id[id].low, by_id[id].high]
+            assert np.allclose(numbers, wanted, rtol=0, atol=1e-5)
+
+
+def test_a_moved_slider_changes_the_ranked_networks(fresh):
+    fresh.evaluate("explorer.change({tab: 'microscope'})")
+    first = fresh.wait("document.querySelector('#ranked tr[data-id]')?.dataset.id")
+    assert "Inside" in fresh.evaluate("document.getElementById('inside').textContent")
+    fresh.evaluate(
+        "(input => {input.value = 300; input.dispatchEvent(new Event('change'))})"
+        "(document.querySelector('input[type=number][data-axis=\"0\"]'))"
+    )
+    fresh.wait("document.getElementById('inside').className === 'warning'")
+    words = fresh.evaluate("document.getElementById('inside').textContent")
+    assert "defocus: 280 nm above the range from 5 to 20 nm" in words
+    fresh.wait(f"document.querySelector('#ranked tr[data-id]').dataset.id !== {first!r}")
+
+
+def test_a_cell_has_its_transfer_functions_and_decay(known, fresh):
+    fresh.evaluate("explorer.change({cell: [3, 12], tab: 'cell'})")
+    text = fresh.wait(
+        "document.querySelectorAll('#panel-cell svg.plot').length === 5 &&"
+        "document.getElementById('panel-cell').innerText"
+    )
+    found = of_matrix(known)
+    own, there = (found.dice.values[k, k] for k in (3, 12))
+    for words, value in (
+        ("Dice", found.dice.values[3, 12]),
+        ("of this network, in distribution", own),
+        ("of a network trained under the test condition", there),
+    ):
+        (number,) = re.findall(rf"^{words}\s+(0\.\d\d\d)", text, re.M)
+        assert abs(float(number) - value) < READ, words
+    planes = fresh.evaluate(
+        "Array.from(document.querySelectorAll('#panel-cell svg .mark')).map(t => t.textContent)"
+    )
+    assert planes[:3] == ["111", "200", "220"]
+    # The curve is the transfer that the study computes.
+    study = locate_study(known)[0]
+    q = np.linspace(0.01, 1, 50)
+    optics = study.microscope.optics(study.train_conditions[3])
+    drawn = fresh.evaluate(f"explorer.transfer(explorer.train.values[3], {q.tolist()})")
+    assert np.allclose(drawn, ctf.transfer(optics, q), rtol=0, atol=1e-9)
+
+
+def test_chosen_networks_have_a_summary_and_are_saved_as_csv(known, fresh):
+    rows = fresh.evaluate(
+        "(v => {const r = document.getElementById('overlay').getBoundingClientRect();"
+        "return [r.x + v.left - 60, r.y + v.y(0) + 3, r.y + v.y(8) - 3]})(explorer.view)"
+    )
+    x, y, _ = rows
+    fresh.click(x, y)  # the label of an aperture: both doses
+    chosen = fresh.wait("explorer.state.brush.length && explorer.state.brush")
+    assert chosen == [0, 1]
+    dice = of_matrix(known).dice.values
+    text = fresh.wait(
+        "document.querySelector('#panel-networks .plot') && "
+        "document.getElementById('panel-networks').innerText"
+    )
+    (mean,) = re.findall(r"mean Dice (\S+) over 16 test", text)
+    (worst,) = re.findall(r"Worst: Dice (\S+),", text)
+    assert abs(float(mean) - dice[:2].mean()) < READ
+    assert abs(float(worst) - dice[:2].min()) < READ
+    fresh.evaluate("document.getElementById('save-csv').click()")
+    table = pd.read_csv(fresh.download("known-networks.csv"))
+    assert len(table) == 32
+    assert np.allclose(table.dice, dice[:2].ravel(), rtol=0, atol=2 * STEP)
+    conditions = locate_study(known)[0].train_conditions
+    doses = [condition.dose_e_per_A2 for condition in conditions[:2] for _ in dice]
+    assert table.train_dose_e_per_A2.tolist() == doses
+    assert set(table.networks) == {2}
+
+
+def test_the_view_is_saved_as_png_and_svg(known, fresh):
+    fresh.evaluate("Array.from(document.querySelectorAll('#saving button')).map(b => b.click())")
+    width, height = fresh.evaluate("[explorer.view.canvas.width, explorer.view.canvas.height]")
+    with Image.open(fresh.download("known-dice.png")) as picture:
+        assert picture.size == (width, height + 30)
+    text = fresh.download("known-dice.svg").read_text(encoding="utf-8")
+    root = ElementTree.fromstring(text)
+    words = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert words[0] == "known: Dice"
+    assert {"← trained at", "tested at →", "100", "1000"} <= set(words)
+    (image,) = root.iter("{http://www.w3.org/2000/svg}image")
+    png = base64.b64decode(image.get("href").partition(",")[2])
+    assert Image.open(io.BytesIO(png)).size == (16, 16)
+
+
+def test_the_address_keeps_the_view(known, fresh):
+    fresh.evaluate(
+        "explorer.change({metric: 'gap_test', rows: [3, 0, 1, 2], columns: [3, 0, 1, 2], "
+        "brush: [1, 2, 3, 7], cell: [3, 5], tab: 'cell', low: -0.5, high: 0.5})"
+    )
+    fresh.evaluate("explorer.view.show(2, 10, 1, 6)")
+    names = "metric", "rows", "columns", "brush", "cell", "tab", "low", "high", "view"
+    wanted = fresh.evaluate(f"{list(names)}.map(name => explorer.state[name])")
+    address = fresh.evaluate("location.href")
+    fresh.open("about:blank")
+    fresh.open(address)
+    fresh.wait(f"location.href !== 'about:blank' && {READY}")
+    assert fresh.evaluate(f"{list(names)}.map(name => explorer.state[name])") == wanted
+    assert fresh.evaluate("explorer.view.shown") == {"x0": 2, "x1": 10, "y0": 1, "y1": 6}
+    assert fresh.evaluate("document.getElementById('metric').value") == "gap_test"
+    for wrong in (
+        "metric=nothing",
+        "rows=dose",
+        "view=9,1,a",
+        "cell=x~y",
+        "brush=99-3,a",
+        "%",
+        "=",
+    ):
+        fresh.evaluate(f"location.hash = {wrong!r}")
+        fresh.wait("explorer.state.metric === 'dice'")
+        assert fresh.evaluate("explorer.state.view") is None
+
+
 def test_the_keyboard_reaches_every_cell(fresh):
     fresh.evaluate("document.getElementById('overlay').focus()")
     for key in ("End", "ArrowUp", "ArrowDown", "ArrowDown", "Enter"):
@@ -200,7 +369,7 @@ def test_the_keyboard_reaches_every_cell(fresh):
     assert fresh.evaluate("explorer.view.view") is None
 
 
-def test_a_large_matrix_is_drawn_pixel_by_pixel(tmp_path):
+def test_a_large_matrix_is_drawn_pixel_by_pixel(tmp_path, other):
     study = large_study()
     metrics, table = large_results(study)
     blocks = explorer.Blocks()
@@ -210,17 +379,15 @@ def test_a_large_matrix_is_drawn_pixel_by_pixel(tmp_path):
     (tmp_path / "explorer.html").write_text(text, encoding="utf-8")
     rng = np.random.default_rng(1)
     values = metrics.dice.values[0, 0, 0]
-    with browser.opened(tmp_path / "explorer.html") as page:
-        page.wait(READY)
-        _, shades = check_pixels(page, values, rng)
-        assert len(shades) > 20
-        outwards(page, "dose")
-        check_pixels(page, values, rng)
-        page.evaluate("explorer.view.zoom(20)")
-        check_pixels(page, values, rng)
-        page.evaluate("explorer.change({metric: 'dice_std', view: null})")
-        check_pixels(page, metrics.dice_std.values[0, 0, 0], rng)
-        assert page.problems == []
+    show(other, tmp_path / "explorer.html")
+    _, shades = check_pixels(other, values, rng)
+    assert len(shades) > 20
+    outwards(other, "dose")
+    check_pixels(other, values, rng)
+    other.evaluate("explorer.view.zoom(20)")
+    check_pixels(other, values, rng)
+    other.evaluate("explorer.change({metric: 'dice_std', view: null})")
+    check_pixels(other, metrics.dice_std.values[0, 0, 0], rng)
 
 
 # ── Bad input ────────────────────────────────────────────────────────────────────────────────────
@@ -268,27 +435,25 @@ def test_a_folder_without_write_permission_is_named(tmp_path, capsys):
     ],
     ids=["one condition", "two specimens", "incomplete"],
 )
-def test_unusual_studies_have_a_page(tmp_path, capsys, options, without, rows, note):
+def test_unusual_studies_have_a_page(tmp_path, capsys, other, options, without, rows, note):
     study = make_study(**options)
     results = make_explored(study, tmp_path, without=without)
     assert explore(capsys, results) == (0, f"{results / 'explorer.html'}\n", "")
-    with browser.opened(results / "explorer.html") as page:
-        page.wait(READY)
-        groups = page.evaluate("document.getElementById('group').options.length")
-        assert groups == len(study.specimens) ** 2
-        assert page.evaluate("explorer.view.rows.order.length") == rows
-        assert note in page.evaluate("document.getElementById('notes').textContent")
-        shown = matrix_of(page, "dice")
-        assert np.isnan(shown).any(1).sum() == without
-        for name in page.evaluate("explorer.metrics()"):
-            page.evaluate(f"explorer.change({{group: {groups - 1}, metric: {name!r}}})")
-            page.frame()
-        page.evaluate("explorer.change({cell: [0, 0], tab: 'cell'})")
-        page.frame()
-        assert page.problems == []
+    show(other, results / "explorer.html")
+    groups = other.evaluate("document.getElementById('group').options.length")
+    assert groups == len(study.specimens) ** 2
+    assert other.evaluate("explorer.view.rows.order.length") == rows
+    assert note in other.evaluate("document.getElementById('notes').textContent")
+    shown = matrix_of(other, "dice")
+    assert np.isnan(shown).any(1).sum() == without
+    for name in other.evaluate("explorer.metrics()"):
+        other.evaluate(f"explorer.change({{group: {groups - 1}, metric: {name!r}}})")
+        other.frame()
+    other.evaluate("explorer.change({cell: [0, 0], tab: 'cell'})")
+    other.frame()
 
 
-def test_names_cannot_contain_markup(tmp_path):
+def test_names_cannot_contain_markup(tmp_path, other):
     bad = "</script><script>window.bad = 1</script><img src=x onerror='window.bad = 1'>@@DATA@@"
     study = make_study()
     metrics, table = large_results(study)
@@ -298,11 +463,9 @@ def test_names_cannot_contain_markup(tmp_path):
     content = explorer_content.content(study, metrics, table, spectra(study), None, blocks)
     content["study"]["name"] = bad
     (tmp_path / "page.html").write_text(explorer.page(bad, content, blocks), encoding="utf-8")
-    with browser.opened(tmp_path / "page.html") as page:
-        page.wait(READY)
-        page.evaluate("explorer.view.hover([0, 0])")
-        assert page.evaluate("document.title") == bad
-        assert page.evaluate("document.getElementById('name').textContent") == bad
-        assert bad in page.evaluate("document.getElementById('group').textContent")
-        assert page.evaluate("[window.bad, document.images.length]") == [None, 0]
-        assert page.problems == []
+    show(other, tmp_path / "page.html")
+    other.evaluate("explorer.view.hover([0, 0])")
+    assert other.evaluate("document.title") == bad
+    assert other.evaluate("document.getElementById('name').textContent") == bad
+    assert bad in other.evaluate("document.getElementById('group').textContent")
+    assert other.evaluate("[window.bad, document.images.length]") == [None, 0]

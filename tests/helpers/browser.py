@@ -140,6 +140,15 @@ class Page:
         answer = self.command("Page.captureScreenshot", captureBeyondViewport=whole)
         file.write_bytes(base64.b64decode(answer["data"]))
 
+    def download(self, name: str) -> Path:
+        """Wait until the page has saved a file, and return the file."""
+        file, end = self.downloads / name, time.monotonic() + PATIENCE
+        # Chromium writes to a file with another name, and renames it.
+        while not file.exists():
+            assert time.monotonic() < end, f"{name} is not in {list(self.downloads.iterdir())}"
+            self.frame()
+        return file
+
     def open(self, address: str) -> None:
         """Open an address."""
         self.command("Page.navigate", url=address)
@@ -229,7 +238,8 @@ def opened(file: Path | str, width: int = 1400, height: int = 1000) -> Iterator[
             page.command(f"{domain}.enable")
         page.resize(width, height)
         page.open(file.absolute().as_uri() if isinstance(file, Path) else file)
-        page.wait("location.href !== 'about:blank' && document.readyState === 'complete'")
+        start = "location.href !== 'about:blank' && " if file != "about:blank" else ""
+        page.wait(f"{start}document.readyState === 'complete'")
         yield page
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from passband.config import Study
+    from passband.reports.explorer import Blocks
 
 #: The explorer's file in the study's folder of results.
 PAGE = "explorer.html"
@@ -75,7 +76,44 @@ def page(study: "Study", results: Path) -> str:
     content = explorer_content.content(
         study, metrics, stored, _spectra(study, results), _information(results), blocks
     )
+    content["rankings"], notes = _rankings(study, results, metrics, blocks)
+    content["notes"] += notes
     return explorer.page(f"{study.study.name}: explorer", content, blocks)
+
+
+def _rankings(
+    study: "Study", results: Path, metrics: "xr.Dataset", blocks: "Blocks"
+) -> tuple[list[dict], list[str]]:
+    """Return the models that rank networks, for each test specimen; and notes on missing models."""
+    from passband.jobs.recommendation import TestedNetworks
+    from passband.reports.explorer_ranking import MOST_NETWORKS, ranking
+
+    found, notes = [], []
+    for specimen in map(str, metrics.test_specimen.values):
+        try:
+            tested = TestedNetworks.open(study, results, specimen)
+            number = sum(len(ids) for _, ids, _ in tested.of_groups.values())
+            if number > MOST_NETWORKS:
+                raise PassbandError(
+                    f"the page ranks at most {MOST_NETWORKS:,} networks for a microscope, and the "
+                    f"study has {number:,}; use passband recommend"
+                )
+            profile = tested.profiles(tested.tested[:1])
+            found.append(
+                ranking(
+                    tested.groups,
+                    tested.tested,
+                    tested.further,
+                    {names: D for names, (_, _, D) in tested.of_groups.items()},
+                    profile,
+                    study.microscope.response(profile.frequency.values),
+                    specimen,
+                    blocks,
+                )
+            )
+        except PassbandError as error:
+            notes.append(f"No networks are ranked for {specimen}: {error}.")
+    return found, notes
 
 
 def _spectra(study: "Study", results: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":

@@ -26,7 +26,13 @@ SCRIPTS = (
     "colours.js",
     "axes.js",
     "matrix.js",
+    "plot.js",
+    "ranking.js",
     "state.js",
+    "cell.js",
+    "networks.js",
+    "microscope.js",
+    "save.js",
     "main.js",
 )
 #: Number of a missing value in a block of 16-bit and of 8-bit integers.

@@ -59,6 +59,7 @@ def content(
         "groups": explorer_matrices.matrices(metrics, table, blocks, {}, stored),
         "sentences": explorer_matrices.sentences(),
         "notes": _notes(metrics, spectra, computed),
+        "rankings": [],
         "colours": explorer_colours.tables(study.figures.palette, blocks),
         "lens": lens,
         "lattice": explorer_lens.lattice(study.specimens),

@@ -40,6 +40,11 @@ function short(value) {
   return String(Number(value.toPrecision(6))).replace("-", "−");
 }
 
+/** Return the words of a condition that break only between its values. */
+function tight(words) {
+  return words.replace(/(?<=\d) (?=[^·])/g, "\u00a0").replaceAll("/", "/\u2060");
+}
+
 /** Give the browser time for input and drawing, during a long computation. */
 function breathe() {
   return new Promise((resolve) => setTimeout(resolve));

@@ -8,7 +8,10 @@ let values = null;
 const view = new MatrixView(byId("matrix"), byId("overlay"), {
   hover: showTip,
   pick: (cell) => change({ cell, tab: "cell" }),
-  brush: (rows, added) => change({ brush: added ? [...new Set([...state.brush, ...rows])] : rows }),
+  brush: (rows, added) => {
+    const brush = added ? [...new Set([...state.brush, ...rows])] : rows;
+    change({ brush: brush.sort((a, b) => a - b), tab: brush.length ? "networks" : state.tab });
+  },
   moved: () => {
     state.view = view.view;
     keep();
@@ -234,12 +237,58 @@ function showTip(cell, x, y) {
   if (document.activeElement === byId("overlay")) byId("said").textContent = tip.innerText;
 }
 
-async function showDetails() {}
+// ── Tabs ─────────────────────────────────────────────────────────────────────────────────────────
+
+const TABS = {
+  microscope: ["Microscope", showMicroscope],
+  cell: ["Cell", showCell],
+  networks: ["Networks", showNetworks],
+};
+
+function tabNow() {
+  return state.tab in TABS ? state.tab : content.rankings.length ? "microscope" : "cell";
+}
+
+function connectTabs() {
+  const buttons = Object.entries(TABS).map(([name, [label]]) =>
+    element(
+      "button",
+      {
+        type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`,
+        onclick: () => change({ tab: name }),
+      },
+      label,
+    ),
+  );
+  const panels = Object.keys(TABS).map((name) =>
+    element("div", { id: `panel-${name}`, role: "tabpanel", "aria-labelledby": `tab-${name}` }),
+  );
+  byId("details").append(element("div", { role: "tablist", class: "tabs" }, ...buttons), ...panels);
+}
+
+async function showDetails(group) {
+  const now = tabNow();
+  for (const name of Object.keys(TABS)) {
+    byId(`tab-${name}`).setAttribute("aria-selected", String(name === now));
+    byId(`panel-${name}`).hidden = name !== now;
+  }
+  await TABS[now][1](byId(`panel-${now}`), group);
+}
+
+function connectSaving() {
+  const button = (label, action) => element("button", { type: "button", onclick: action }, label);
+  byId("saving").append(button("save PNG", savePng), button("save SVG", saveSvg));
+}
 
 connectControls();
+connectTabs();
+connectSaving();
 const ready = show().then(readForTip);
 window.explorer = {
-  ready, view, train, test, change, cellNumbers, matrixOf, initial: defaultState,
+  ready, view, train, test, change, cellNumbers, matrixOf,
+  initial: defaultState,
+  transfer: (condition, q) => Array.from(transfer(condition, LENS.draws[0], q, null)),
+  rank: (number, condition) => rank(content.rankings[number], condition),
   metrics: () => metricsOf(GROUPS[state.group]),
   get state() { return state; },
   get values() { return values; },
