@@ -26,6 +26,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "explore", help="write a page that shows every cell of a finished study's matrices"
     )
     add_study(command)
+    command.add_argument(
+        "--no-images", action="store_true", help="leave out the example images, to save time"
+    )
     command.set_defaults(run=run)
 
 
@@ -42,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     for needed in (layout.OOD, layout.TABLE):
         if not (results / needed).exists():
             raise PassbandError(f"{results}: the study has no {needed} yet; run the study first")
-    text = page(study, results)
+    text = page(study, results, not options.no_images)
 
     from passband.storage import atomic  # zarr takes a second to import
 
@@ -56,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def page(study: "Study", results: Path) -> str:
+def page(study: "Study", results: Path, with_images: bool = True) -> str:
     """Return the explorer of a study.
 
     Parameters
@@ -65,6 +68,8 @@ def page(study: "Study", results: Path) -> str:
         The configuration.
     results : Path
         The study's folder of results, with the table of results and the OOD metrics.
+    with_images : bool
+        Whether to make example images, with the masks of some networks.
     """
     from passband.analysis import table
     from passband.reports import explorer, explorer_content
@@ -73,22 +78,41 @@ def page(study: "Study", results: Path) -> str:
     metrics = datasets.read(results / layout.OOD, datasets.OOD)
     stored = table.load(results / layout.TABLE)
     blocks = explorer.Blocks()
+    rankings, predicted, notes = _models(study, results, metrics, blocks)
     content = explorer_content.content(
-        study, metrics, stored, _spectra(study, results), _information(results), blocks
+        study, metrics, stored, _spectra(study, results), _information(results), blocks, predicted
     )
-    content["rankings"], notes = _rankings(study, results, metrics, blocks)
+    content["rankings"] = rankings
     content["notes"] += notes
+    if with_images:
+        from tqdm.auto import tqdm
+
+        from passband.jobs import explored_images  # torch takes seconds to import
+
+        content["examples"] = explored_images.examples(
+            study, results, blocks, lambda tests: tqdm(tests, "example images", disable=None)
+        )
     return explorer.page(f"{study.study.name}: explorer", content, blocks)
 
 
-def _rankings(
+def _models(
     study: "Study", results: Path, metrics: "xr.Dataset", blocks: "Blocks"
-) -> tuple[list[dict], list[str]]:
-    """Return the models that rank networks, for each test specimen; and notes on missing models."""
-    from passband.jobs.recommendation import TestedNetworks
-    from passband.reports.explorer_ranking import MOST_NETWORKS, ranking
+) -> "tuple[list[dict], dict[tuple[int, int, int], np.ndarray], list[str]]":
+    """Return what the models of Dice are for: rankings, and predicted matrices.
 
-    found, notes = [], []
+    Returns
+    -------
+    list of dict
+        For each test specimen with a model, see :func:`passband.reports.explorer_ranking.ranking`.
+    dict of (int, int, int) to array
+        The predicted matrices, see :func:`passband.reports.explorer_matrices.matrices`.
+    list of str
+        Notes on test specimens without a model.
+    """
+    from passband.jobs.recommendation import TestedNetworks
+    from passband.reports.explorer_ranking import MOST_NETWORKS, predicted, ranking
+
+    rankings, matrices, notes = [], {}, []
     for specimen in map(str, metrics.test_specimen.values):
         try:
             tested = TestedNetworks.open(study, results, specimen)
@@ -99,7 +123,7 @@ def _rankings(
                     f"study has {number:,}; use passband recommend"
                 )
             profile = tested.profiles(tested.tested[:1])
-            found.append(
+            rankings.append(
                 ranking(
                     tested.groups,
                     tested.tested,
@@ -111,9 +135,10 @@ def _rankings(
                     blocks,
                 )
             )
+            matrices |= predicted(tested.groups, metrics, specimen)
         except PassbandError as error:
             notes.append(f"No networks are ranked for {specimen}: {error}.")
-    return found, notes
+    return rankings, matrices, notes
 
 
 def _spectra(study: "Study", results: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":

@@ -107,6 +107,24 @@ class GaussianProcess:
         mean, std = self._logits(train, test)
         return tuple(_dice(x) for x in (mean, mean - Z90 * std, mean + Z90 * std))
 
+    def left_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the Dice of fitted networks, each predicted from all other test conditions.
+
+        The parameters of the process are those of the fit to all test conditions.
+
+        Returns
+        -------
+        (test,) array of str
+            Ids of the fitted test conditions.
+        (row, test) float64 array
+            Predicted Dice; NaN where the Dice is not known, and in rows without any Dice.
+        """
+        block = self._block
+        predicted = np.full((len(self._rows), block.Y.shape[1]), np.nan)
+        scaled = block.predicted_test(self._solution)
+        predicted[self._rows >= 0] = _dice(self.mean + self.deviation * scaled)
+        return block.test.fitted.condition.values, predicted
+
     def explained(self) -> "Explained":
         """Return the parts of the prediction for fitted networks that a condition does not change.
 

@@ -29,6 +29,7 @@ SCRIPTS = (
     "plot.js",
     "ranking.js",
     "state.js",
+    "images.js",
     "cell.js",
     "networks.js",
     "microscope.js",

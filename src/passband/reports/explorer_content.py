@@ -22,6 +22,7 @@ def content(
     spectra: Mapping[str, tuple[np.ndarray, np.ndarray]],
     information: xr.Dataset | None,
     blocks: Blocks,
+    predicted: Mapping[tuple[int, int, int], np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """Return what the explorer contains, for :func:`passband.reports.explorer.page`.
 
@@ -41,6 +42,8 @@ def content(
         or has jitter. Otherwise, the page computes all metrics.
     blocks : Blocks
         The arrays are added to these blocks.
+    predicted : mapping of (int, int, int) to (train, test) array, optional
+        Predicted matrices, see :func:`passband.reports.explorer_matrices.matrices`.
     """
     lens = explorer_lens.lens(study.microscope, study.study.seed)
     computed = lens["round"] and not lens["varies"]
@@ -56,7 +59,7 @@ def content(
         "axes": explorer_matrices.axes(),
         "train": explorer_matrices.conditions(metrics.train.values),
         "test": explorer_matrices.conditions(metrics.test.values),
-        "groups": explorer_matrices.matrices(metrics, table, blocks, {}, stored),
+        "groups": explorer_matrices.matrices(metrics, table, blocks, predicted or {}, stored),
         "sentences": explorer_matrices.sentences(),
         "notes": _notes(metrics, spectra, computed),
         "rankings": [],

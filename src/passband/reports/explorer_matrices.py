@@ -29,7 +29,7 @@ DERIVED = {
 _SENTENCES = {
     "dice_std": "standard deviation of mean Dice over replicas, ddof = 1",
     "distance": "share of the information under the better condition that the other lacks; 0 to 1",
-    "predicted": "M(i, j) as it is predicted from other cells",
+    "predicted": "M(i, j), predicted from the Dice under all other test conditions",
 }
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from passband.analysis.groups import GROUP
 from passband.grid import AXES, Condition
 from passband.prediction.asked import ranges
 from passband.prediction.gaussian_process import Z90, GaussianProcess
@@ -76,6 +77,40 @@ def ranking(
             _group(group, measured[group.specimen, group.architecture], blocks) for group in groups
         ],
     }
+
+
+def predicted(
+    groups: Sequence[Group], metrics: xr.Dataset, specimen: str
+) -> dict[tuple[int, int, int], np.ndarray]:
+    """Return Dice matrices in which each test condition is predicted from all others.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+        All networks, with their fitted models.
+    metrics : Dataset
+        OOD metrics, with the conditions and the order of the matrices.
+    specimen : str
+        The test specimen.
+
+    Returns
+    -------
+    dict of (int, int, int) to (train, test) array
+        The mean over replicas, by the index of specimen, architecture and test specimen.
+    """
+    rows, columns = ([str(id) for id in metrics[side].values] for side in ("train", "test"))
+    found = {}
+    for group in groups:
+        tests, dice = group.model.left_out()
+        matrix = xr.DataArray(dice, {"train": list(group.train), "test": tests.astype(str)})
+        means = matrix.groupby("train").mean().reindex(train=rows, test=columns)
+        names = group.specimen, group.architecture, specimen
+        index = tuple(
+            metrics[dimension].values.tolist().index(name)
+            for dimension, name in zip(GROUP, names, strict=True)
+        )
+        found[index] = means.transpose("train", "test").values
+    return found
 
 
 def _group(group: Group, measured: np.ndarray, blocks: Blocks) -> dict[str, Any]:

@@ -17,6 +17,7 @@ async function showCell(place, group) {
   const [i, j] = state.cell;
   const names = ["dice", "low", "high", "predicted"].filter((name) => name in group.matrices);
   const read = await Promise.all(names.map((name) => numbers(group.matrices[name])));
+  const images = await exampleImages(i, j, group);
   if (state.cell?.[0] !== i || state.cell?.[1] !== j) return;
   const matrices = Object.fromEntries(names.map((name, n) => [name, read[n]]));
   const n = i * test.size + j;
@@ -24,12 +25,12 @@ async function showCell(place, group) {
     element("p", { class: "train" }, `trained at ${train.words(i)}`),
     element("p", { class: "test" }, `tested at ${test.words(j)}`),
     cellFacts(group, matrices, n, i, j),
+    images,
     element("h3", {}, "Contrast transfer of both conditions"),
     transferPlot(i, j, group),
     legend([[LINES.train, "trained"], [LINES.test, "tested", "6 3"]]),
     element("h3", {}, "Dice of this network along each axis through the cell"),
     decayPlots(i, j, matrices),
-    exampleImages(i, j, group),
   );
 }
 
@@ -133,49 +134,3 @@ function decayPlots(i, j, { dice, low, high }) {
   );
 }
 
-/** Return the example images of a cell, or of the other cells that have some. */
-function exampleImages(i, j, group) {
-  const examples = (content.examples ?? []).filter(
-    (example) =>
-      example.specimen === group.specimen &&
-      example.architecture === group.architecture &&
-      example.test_specimen === group.test_specimen,
-  );
-  if (!examples.length) return element("div", {});
-  const own = examples.find(
-    (example) => example.train === train.ids[i] && example.test === test.ids[j],
-  );
-  const link = (example) => {
-    const cell = [train.place.get(example.train), test.place.get(example.test)];
-    return element(
-      "li",
-      {},
-      element(
-        "button",
-        { type: "button", class: "link", onclick: () => change({ cell }) },
-        `trained at ${train.words(cell[0])}, tested at ${test.words(cell[1])}`,
-      ),
-    );
-  };
-  return element(
-    "div",
-    {},
-    element("h3", {}, "Example images"),
-    own
-      ? element(
-          "div",
-          { class: "examples" },
-          ...own.images.map((image, n) =>
-            element("img", {
-              src: `data:image/png;base64,${image}`,
-              alt: `test image ${n + 1}, Dice ${fixed(own.dice[n], 2)}`,
-              title: `Dice ${fixed(own.dice[n], 2)}`,
-            }),
-          ),
-        )
-      : element("p", {}, "This cell has no images. These cells have:"),
-    own
-      ? legend([["#f4d35e", "true outline"], ["#e8601c", "outline of the network's mask"]])
-      : element("ul", {}, ...examples.map(link)),
-  );
-}

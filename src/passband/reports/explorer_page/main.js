@@ -4,6 +4,7 @@ const STUDY = content.study;
 let state = readState(location.hash.slice(1));
 let showing = 0;
 let values = null;
+let painted = null;
 
 const view = new MatrixView(byId("matrix"), byId("overlay"), {
   hover: showTip,
@@ -62,8 +63,16 @@ async function show() {
   view.colour(colourPlaces(values, range), colours);
   view.bar = { range, label: LABELS[state.metric].label };
   view.draw();
+  noteFirstFrame();
   showWords(group);
   await showDetails(group);
+}
+
+/** Note when the first frame with the matrix was drawn, in ms after the start of the navigation. */
+function noteFirstFrame() {
+  if (painted !== null) return;
+  painted = 0;
+  requestAnimationFrame(() => setTimeout(() => (painted = performance.now())));
 }
 
 const ranges = new WeakMap();
@@ -290,6 +299,7 @@ window.explorer = {
   transfer: (condition, q) => Array.from(transfer(condition, LENS.draws[0], q, null)),
   rank: (number, condition) => rank(content.rankings[number], condition),
   metrics: () => metricsOf(GROUPS[state.group]),
+  get painted() { return painted; },
   get state() { return state; },
   get values() { return values; },
 };

@@ -11,7 +11,7 @@ const LABELS = {
   dice_std: { label: "standard deviation over replicas", heading: "Results" },
   dice_selected: { label: "Dice of the selected replica", heading: "Results" },
   dice_oracle: { label: "Dice of the best replica (oracle)", heading: "Results" },
-  predicted: { label: "predicted Dice", heading: "Prediction" },
+  predicted: { label: "predicted Dice (test condition left out)", heading: "Prediction" },
   residual: { label: "Dice − predicted Dice", heading: "Prediction", signed: true },
   overlap: { label: "overlap σ", heading: "Transfer functions", signed: true },
   overlap_abs: { label: "overlap σ of |T|", heading: "Transfer functions" },
