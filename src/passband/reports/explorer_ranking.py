@@ -29,6 +29,8 @@ from passband.reports.explorer_matrices import conditions
 
 #: Largest number of networks that are ranked, and of numbers in H of a group and in V.
 MOST_NETWORKS, _MOST_NUMBERS = 1500, 150_000
+#: Step of measured Dice.
+_STEP = 2e-5
 
 
 def ranking(
@@ -123,8 +125,8 @@ def _group(group: Group, measured: np.ndarray, blocks: Blocks) -> dict[str, Any]
         "networks": list(group.networks),
         "train": list(group.train),
         "fitted": conditions(fitted.tests),
-        "measured": blocks.floats(measured, "f4"),
-        "weights": blocks.floats(fitted.weights, "f4"),
+        "measured": blocks.integers(measured, _STEP),
+        "weights": blocks.short_floats(fitted.weights),
         "mean": model.mean,
         "deviation": model.deviation,
         "lengths": of_test[: N - 2].tolist(),

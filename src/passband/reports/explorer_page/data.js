@@ -19,6 +19,7 @@ async function readBlock({ block, kind, low, step }) {
   if (kind === "f4") return new Float32Array(buffer);
   const bytes = new Uint8Array(buffer);
   if (kind === "b1") return bytes;
+  if (kind === "f3") return floatsOf(bytes);
   if (kind === "u1") return Float32Array.from(bytes, (k) => (k === 255 ? NaN : low + k * step));
   const length = bytes.length / 2;
   const values = new Float32Array(length);
@@ -27,4 +28,13 @@ async function readBlock({ block, kind, low, step }) {
     values[n] = k === 65535 ? NaN : low + k * step;
   }
   return values;
+}
+
+/** Return floats, whose upper three bytes are in three planes. */
+function floatsOf(bytes) {
+  const length = bytes.length / 3;
+  const bits = new Uint32Array(length);
+  for (let n = 0; n < length; n++)
+    bits[n] = (bytes[n] << 8) | (bytes[length + n] << 16) | (bytes[2 * length + n] << 24);
+  return new Float32Array(bits.buffer);
 }
