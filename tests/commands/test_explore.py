@@ -20,6 +20,7 @@ from recommended import make_study
 from passband import cli
 from passband.analysis import table
 from passband.analysis.information import PAIR
+from passband.config import validate
 from passband.grid import AXES
 from passband.jobs import recommendation
 from passband.jobs.locate import locate_study
@@ -279,6 +280,9 @@ def test_a_cell_has_its_transfer_functions_and_decay(known, fresh):
     ):
         (number,) = re.findall(rf"^{words}\s+(0\.\d\d\d)", text, re.M)
         assert abs(float(number) - value) < READ, words
+    single = datasets.read(known / "table.zarr", datasets.TABLE).dice[0, 0, 3, :, 0, 12].values
+    (numbers,) = re.findall(r"^of its replicas\s+(.+)$", text, re.M)
+    assert np.allclose(list(map(float, numbers.split(", "))), single, rtol=0, atol=0.0051)
     planes = fresh.evaluate(
         "Array.from(document.querySelectorAll('#panel-cell svg .mark')).map(t => t.textContent)"
     )
@@ -436,6 +440,35 @@ def test_the_page_of_a_finished_study_has_its_numbers_and_example_images(tmp_pat
         "(document.querySelector('.examples canvas'))"
     )
     assert outlined > 50  # pixels of the true outline
+
+
+def test_a_lens_that_is_not_round_and_varies_has_the_ranking_of_recommend(tmp_path, capsys, other):
+    given = json.loads(make_study(cs_um=[1.2], aperture_mrad=[15]).model_dump_json())
+    given["microscope"] |= {
+        "aberrations": {"astigmatism_nm": 2, "coma_nm": 20, "threefold_nm": 20},
+        "spread": {"focus_nm": 1, "dose": 0.1, "astigmatism_nm": 0.5},
+        "vibration_A": 0.2,
+    }
+    given["information"] |= {"samples": 64}
+    results = make_explored(validate(given), tmp_path)
+    assert explore(capsys, results)[0] == 0
+    show(other, results / "explorer.html")
+    stored = datasets.read(results / "information.zarr", datasets.INFORMATION).sel(weight="flat")
+    names = set(other.evaluate("explorer.metrics()"))
+    assert names & set(PAIR) == {"overlap", "coverage", "wiener"}
+    for name in ("overlap", "coverage", "wiener"):
+        expected = stored[name].transpose("train", "test").values
+        assert np.allclose(matrix_of(other, name), expected, rtol=0, atol=STEP), name
+    tested = recommendation.TestedNetworks.open(*locate_study(results))
+    (inside, *_), _ = microscopes(tested.study, 1, 0)
+    expected = recommendation.recommend_from(tested, Asked.at(inside)).networks
+    asked = [getattr(inside, name) for name in AXES]
+    found = other.evaluate(
+        f"explorer.rank(0, {asked}).then(found => found.networks.map(n => [n.id, n.dice]))"
+    )
+    assert [id for id, _ in found[:3]] == [network.id for network in expected[:3]]
+    wanted = {network.id: network.dice.value for network in expected}
+    assert all(abs(wanted[id] - value) < 1e-4 for id, value in found)
 
 
 # ── Bad input ────────────────────────────────────────────────────────────────────────────────────

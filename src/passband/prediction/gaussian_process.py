@@ -220,7 +220,7 @@ class Explained(NamedTuple):
     own : (network,) array
         Variance of each network's factor.
     H : (network, b) array, or None
-        None if some cells are unknown; then the variance has a further part.
+        There is no H if some cells are unknown; then the variance has a further part.
     V : (test, b) array
         Eigenvectors over the fitted test conditions.
     inflation : (network,) array

@@ -17,6 +17,7 @@ async function showCell(place, group) {
   const [i, j] = state.cell;
   const names = ["dice", "low", "high", "predicted"].filter((name) => name in group.matrices);
   const read = await Promise.all(names.map((name) => numbers(group.matrices[name])));
+  const single = group.single && (await numbers(group.single));
   const images = await exampleImages(i, j, group);
   if (state.cell?.[0] !== i || state.cell?.[1] !== j) return;
   const matrices = Object.fromEntries(names.map((name, n) => [name, read[n]]));
@@ -24,7 +25,7 @@ async function showCell(place, group) {
   place.replaceChildren(
     element("p", { class: "train" }, `trained at ${train.words(i)}`),
     element("p", { class: "test" }, `tested at ${test.words(j)}`),
-    cellFacts(group, matrices, n, i, j),
+    cellFacts(group, { ...matrices, single }, n, i, j),
     images,
     element("h3", {}, "Contrast transfer of both conditions"),
     transferPlot(i, j, group),
@@ -34,15 +35,17 @@ async function showCell(place, group) {
   );
 }
 
-function cellFacts(group, { dice, low, high, predicted }, n, i, j) {
+function cellFacts(group, { dice, low, high, predicted, single }, n, i, j) {
   const size = test.size;
   const own = OWN_TEST[i] >= 0 ? dice[i * size + OWN_TEST[i]] : NaN;
   const there = OWN_TRAIN[j] >= 0 ? dice[OWN_TRAIN[j] * size + j] : NaN;
+  const replicas = single ? replicasOf(group, single, i, j).map((value) => fixed(value, 2)) : [];
   const rows = [
     ["Dice", `${fixed(dice[n])}${low ? ` (${fixed(low[n], 2)} to ${fixed(high[n], 2)})` : ""}`],
     ["of this network, in distribution", fixed(own)],
     ["of a network trained under the test condition", fixed(there)],
   ];
+  if (replicas.length) rows.splice(1, 0, ["of its replicas", replicas.join(", ")]);
   if (predicted) rows.push(["predicted", fixed(predicted[n])]);
   const best = group.best_epoch[i].filter((epoch) => epoch !== null);
   if (best.length) {
@@ -57,6 +60,13 @@ function cellFacts(group, { dice, low, high, predicted }, n, i, j) {
       element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value)),
     ),
   );
+}
+
+/** Return the Dice of the single networks of a cell. */
+function replicasOf(group, single, i, j) {
+  const [, replicas, tests] = group.single.shape;
+  return Array.from({ length: replicas }, (_, r) => single[(i * replicas + r) * tests + j])
+    .filter(Number.isFinite);
 }
 
 /** Return the mean transfer of a condition over the lens's draws, at azimuth 0. */
