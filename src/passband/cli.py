@@ -43,6 +43,7 @@ COMMANDS = {
     "See what it found": (
         Command("table", "print the OOD metrics and the predictions", "table demo --csv demo.csv"),
         Command("report", "make the page that presents a study", "report demo"),
+        Command("explore", "write the page that shows each cell of the matrices", "explore demo"),
         Command("summary", "the same as table, without options", "summary demo"),
         Command(
             "evaluate",

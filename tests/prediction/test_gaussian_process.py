@@ -149,7 +149,7 @@ def test_errors_of_left_out_conditions_are_those_of_a_fit_without_them(case):
         train.isel(condition=known.any(1)),
         test.isel(condition=known.any(0)),
     )
-    expected = []
+    expected, predicted = [], np.full(Y.shape, np.nan)
     for j in range(Y.shape[1]):
         without = Y.copy()
         without[:, j] = np.nan
@@ -168,8 +168,30 @@ def test_errors_of_left_out_conditions_are_those_of_a_fit_without_them(case):
         variance = np.diag(K[np.ix_(o, o)] - K[np.ix_(o, k)] @ inverse @ K[np.ix_(k, o)])
         assert len(error) == here.sum()
         expected.append(error / np.sqrt(variance))
+        predicted[here, j] = process.mean + process.deviation * (y[o] - error)
+    tests, dice = process.left_out()
+    assert tests.tolist() == test.condition.values.tolist()
+    np.testing.assert_allclose(dice[known.any(1)], gaussian_process._dice(predicted), atol=1e-6)
+    assert np.isnan(dice[~known.any(1)]).all()
     found = process._block.left_out_test(process._solution)
     np.testing.assert_allclose(found, np.concatenate(expected), rtol=1e-6, atol=1e-8)
+
+
+def test_explained_parts_give_the_prediction(case, between):
+    process = fit(*case)
+    parts = process.explained()
+    C, own = process._block.test.to(parts.parameters, between)
+    mean, std = process._logits(None, between)
+    found = process.mean + process.deviation * parts.weights @ C.T
+    np.testing.assert_allclose(found, mean, rtol=1e-8)
+    E = parts.signal * C @ parts.V
+    if parts.H is None:
+        assert process._solution.B is not None
+        return
+    variance = np.outer(parts.own, parts.signal * (own + parts.kappa)) + parts.noise
+    variance -= parts.H @ (E**2).T
+    expected = process.deviation * np.sqrt(variance) * parts.inflation[:, None]
+    np.testing.assert_allclose(expected, std, rtol=1e-6)
 
 
 def test_order_of_rows_and_columns_does_not_matter(case, between):

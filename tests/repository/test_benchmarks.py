@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import browser
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +52,18 @@ def test_training_prints_a_table_of_every_measurement():
     words += "own noise / one noise for all", "noise separate [ms]", "noise shared [ms]"
     for word in (*words, "share of the measured matrix rate"):
         assert any(word in row[0] for row in found)
+
+
+@pytest.mark.slow
+def test_the_explorer_has_size_and_times():
+    browser.require()
+    found = rows("explorer.py")
+    assert [what for what, *_ in found] == [
+        "16²: size [MB]",
+        "16²: painted after [s]",
+        "16²: hover [ms]",
+    ]
+    assert found[0][-1] == "met"
 
 
 @pytest.mark.slow

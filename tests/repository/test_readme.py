@@ -178,6 +178,7 @@ INSTEAD = {
         ".poisson(30, (64, 64)))' && passband predict smallest image.npy --pixel-size-A 0.35 "
         "--network gold/compact-w4-d2/df+0005.00_cs+0001.200_ap016.00_ds001000.00/0"
     ),
+    "passband explore demo": f"passband explore {FEW}",
     f"passband recommend demo {ASKED} --top 5": f"passband recommend {FEW} {ASKED} --top 5",
     f"passband recommend demo {ASKED} --figure docs/images/recommend.png": (
         f"passband recommend {FEW} {ASKED} --figure recommend.png"

@@ -17,6 +17,7 @@ The module :mod:`passband.prediction.kronecker` solves the equations exactly.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -106,6 +107,54 @@ class GaussianProcess:
         mean, std = self._logits(train, test)
         return tuple(_dice(x) for x in (mean, mean - Z90 * std, mean + Z90 * std))
 
+    def left_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the Dice of fitted networks, each predicted from all other test conditions.
+
+        The parameters of the process are those of the fit to all test conditions.
+
+        Returns
+        -------
+        (test,) array of str
+            Ids of the fitted test conditions.
+        (row, test) float64 array
+            Predicted Dice; NaN where the Dice is not known, and in rows without any Dice.
+        """
+        block = self._block
+        predicted = np.full((len(self._rows), block.Y.shape[1]), np.nan)
+        scaled = block.predicted_test(self._solution)
+        predicted[self._rows >= 0] = _dice(self.mean + self.deviation * scaled)
+        return block.test.fitted.condition.values, predicted
+
+    def explained(self) -> "Explained":
+        """Return the parts of the prediction for fitted networks that a condition does not change.
+
+        Networks without any known Dice are included, see :meth:`predict`.
+        """
+        block, s = self._block, self._solution
+        rho, kappa, signal, noise = np.exp(self.theta[2 * N :])
+        there = self._rows >= 0
+        A = np.empty((len(there), s.U.shape[1]))
+        own = np.empty(len(there))
+        R = s.R[np.ix_(block.group, block.group)] + rho * np.eye(len(block.group))
+        A[there], own[there] = R @ s.U, np.diag(R)
+        if not there.all():
+            new = self._networks.isel(condition=np.flatnonzero(~there))
+            R, variance = block.train.to(self.theta[:N], new)
+            A[~there], own[~there] = R[:, block.group] @ s.U, variance + rho
+        return Explained(
+            tests=block.test.fitted.condition.values,
+            parameters=self.theta[N : 2 * N],
+            dose=float(block.test.fitted.log_dose.values.mean()),
+            weights=signal * A @ s.weights @ s.V.T,
+            own=own,
+            H=A**2 @ (1 / s.D) if s.B is None else None,
+            V=s.V,
+            inflation=np.where(there, self.inflation[1], max(self.inflation)),
+            signal=signal,
+            kappa=kappa,
+            noise=noise,
+        )
+
     def _logits(self, train: xr.Dataset | None, test: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Return means and standard deviations of the logit of Dice, (row, test)."""
         if train is not None:
@@ -149,6 +198,48 @@ class GaussianProcess:
             by_row = np.einsum("ra,uab->rub", A, s.B, optimize=True)
             variance += np.stack([((part @ E.T) ** 2).sum(0) for part in by_row])
         return mean, variance
+
+
+class Explained(NamedTuple):
+    """The parts of a prediction that do not depend on the predicted condition x.
+
+    With the covariances C(x, t) of x and the fitted test conditions t, the scaled logit of Dice has
+    the mean Σ_t C(x, t)·weights_t and, if all cells are known, the variance
+    own·signal·(C(x, x) + kappa) + noise − Σ_b H_b·E_b², with E_b = signal·Σ_t C(x, t)·V_tb.
+
+    Attributes
+    ----------
+    tests : (test,) array of str
+        Ids of the fitted test conditions.
+    parameters : array
+        Natural logarithms of the parameters of C, see :mod:`passband.prediction.covariance`.
+    dose : float
+        Mean decimal logarithm of the fitted test conditions' doses in e/Å².
+    weights : (network, test) array
+        Weights of the covariances.
+    own : (network,) array
+        Variance of each network's factor.
+    H : (network, b) array, or None
+        There is no H if some cells are unknown; then the variance has a further part.
+    V : (test, b) array
+        Eigenvectors over the fitted test conditions.
+    inflation : (network,) array
+        Factor of the standard deviation.
+    signal, kappa, noise : float
+        The parameters s², κ and σ².
+    """
+
+    tests: np.ndarray
+    parameters: np.ndarray
+    dose: float
+    weights: np.ndarray
+    own: np.ndarray
+    H: np.ndarray | None
+    V: np.ndarray
+    inflation: np.ndarray
+    signal: float
+    kappa: float
+    noise: float
 
 
 def fit(

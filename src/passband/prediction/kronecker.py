@@ -10,6 +10,7 @@ the inverse of the covariance of the known cells is P_kk − P_ku P_uu⁻¹ P_uk
 and u are the known and the unknown cells.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -179,23 +180,32 @@ class Block:
         The errors are differences of known and predicted logits of single networks, divided by the
         predicted standard deviations (Rasmussen & Williams 2006, eqs. 5.10–5.12 for blocks).
         """
+        return np.concatenate([e / np.sqrt(v) for _, e, v in self._left_out_test(s)])
+
+    def predicted_test(self, s: Solution) -> np.ndarray:
+        """Return the values of Y, each predicted from all other test conditions; NaN if unknown."""
+        predicted = np.full(self.Y.shape, np.nan)
+        for j, (here, error, _) in enumerate(self._left_out_test(s)):
+            predicted[here, j] = self.Y[here, j] - error
+        return predicted
+
+    def _left_out_test(self, s: Solution) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield, for each test condition, the known rows, and their errors and variances."""
         weights = s.U @ s.weights @ s.V.T
         known = np.ones(self.Y.shape, dtype=bool)
         known[tuple(self.unknown)] = False
-        errors = []
         for j, row in enumerate(s.V):
             eigen = (row**2 / s.D).sum(1)
+            here = known[:, j]
             if s.B is None:
                 error = s.U @ ((s.U.T @ weights[:, j]) / eigen)
                 variance = s.U**2 @ (1 / eigen)
             else:
-                here = known[:, j]
                 P = (s.U[here] * eigen) @ s.U[here].T
                 x = (s.B @ row) @ s.U[here].T
                 inverse = np.linalg.inv(P - x.T @ x)
                 error, variance = inverse @ weights[here, j], np.diag(inverse)
-            errors.append(error / np.sqrt(variance))
-        return np.concatenate(errors)
+            yield here, error, variance
 
     def left_out_train(self, s: Solution) -> np.ndarray:
         """Return the standardized errors of training conditions, each predicted from all others.

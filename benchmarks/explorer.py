@@ -1,0 +1,133 @@
+"""Measure the explorer of large synthetic studies: size of the file, time to paint, time to hover.
+
+    python benchmarks/explorer.py             # 16², 135², 576², and 12,096 networks × 144; minutes
+    python benchmarks/explorer.py --quick     # 16² only, opened once
+
+The page is opened in a headless Chromium. The time to paint is from the start of the navigation to
+the frame with the matrix, the median of five openings. The time to hover is the 95th percentile of
+200 moves of the pointer, with the drawing. Only a machine without other load gives comparable
+times.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from harness import Table
+
+from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
+from passband.jobs import layout
+from passband.prediction import gaussian_process, kronecker
+from passband.prediction.recommendation import Group
+from passband.reports import explorer, explorer_content, explorer_ranking
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
+import browser
+from explored import large_results, large_study, spectra
+
+#: Numbers of the values of each axis in training and in testing, number of replicas, largest size
+#: [MB] and longest time to paint [s].
+CASES = {
+    "16²": ((2, 2, 2, 2), (2, 2, 2, 2), 1, 8, 1.5),
+    "135²": ((9, 3, 5, 1), (9, 3, 5, 1), 1, 8, 1.5),
+    "576²": ((8, 3, 6, 4), (8, 3, 6, 4), 1, 8, 1.5),
+    "12,096 networks × 144": ((12, 4, 9, 4), (6, 3, 4, 2), 7, 12, 3),
+}
+HOVER_MS, MOVES = 16, 200
+
+#: Moves the pointer over cells, and returns the time of each move with the drawing [ms].
+_MOVE = """
+(async () => {
+  const overlay = document.getElementById('overlay');
+  const box = overlay.getBoundingClientRect();
+  const {left, top, width, height} = explorer.view;
+  const times = [];
+  for (let n = 0; n < %d; n++) {
+    const [u, v] = [(n * 0.618) %% 1, (n * 0.383) %% 1];
+    const where = {clientX: box.x + left + u * width, clientY: box.y + top + v * height};
+    const started = performance.now();
+    overlay.dispatchEvent(new PointerEvent('pointermove', where));
+    overlay.getContext('2d').getImageData(0, 0, 1, 1);
+    document.getElementById('tip').getBoundingClientRect();
+    times.push(performance.now() - started);
+    await new Promise(requestAnimationFrame);
+  }
+  return times;
+})()
+"""
+
+
+def write(file: Path, train: tuple, test: tuple, replicas: int) -> None:
+    """Write the explorer of a synthetic study, with all matrices and, if allowed, a ranking."""
+    study = large_study(train, test, replicas)
+    metrics, table = large_results(study)
+    blocks = explorer.Blocks()
+    random = np.random.default_rng(2)
+    predicted = random.uniform(size=(len(study.train_conditions), len(study.test_conditions)))
+    content = explorer_content.content(
+        study, metrics, table, spectra(study), None, blocks, {(0, 0, 0): predicted}
+    )
+    if len(study.train_conditions) * replicas <= explorer_ranking.MOST_NETWORKS:
+        content["rankings"] = [_ranking(study, metrics, blocks)]
+    file.write_text(explorer.page("synthetic", content, blocks), encoding="utf-8")
+
+
+def _ranking(study, metrics, blocks):
+    """Return a ranking with parameters that are not fitted, which changes neither size nor time."""
+    curve = flat_spectrum(study.information.flat_power_A2)
+    ends = (
+        profiles(chosen, study.microscope, SAMPLES, curve)
+        for chosen in (study.train_conditions, study.test_conditions)
+    )
+    train, test = ends
+    dice = metrics.dice.values[0, 0, 0]
+    model = gaussian_process.fit(dice, train, test, theta=kronecker.MEAN)
+    ids = [condition.id for condition in study.train_conditions]
+    names = "gold", study.training.architectures[0]
+    networks = tuple(layout.network_id(*names, id, 0) for id in ids)
+    return explorer_ranking.ranking(
+        [Group(*names, networks, tuple(ids), model)],
+        study.test_conditions,
+        [],
+        {names: dice},
+        test,
+        study.microscope.response(test.frequency.values),
+        "gold",
+        blocks,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="only 16², opened once")
+    options = parser.parse_args()
+    cases = dict(list(CASES.items())[:1]) if options.quick else CASES
+    openings = 1 if options.quick else 5
+    table = Table()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (train, test, replicas, most_MB, most_s) in cases.items():
+            file = Path(folder) / f"{len(name)}.html"
+            write(file, train, test, replicas)
+            table.row(f"{name}: size [MB]", most_MB, file.stat().st_size / 1e6)
+            painted = []
+            for opening in range(openings):
+                with browser.opened(file) as page:
+                    painted.append(page.wait("window.explorer?.painted") / 1000)
+                    if opening == openings - 1:
+                        page.evaluate("explorer.ready")
+                        time.sleep(0 if options.quick else 2)  # other numbers are read meanwhile
+                        moves = page.evaluate(_MOVE % (20 if options.quick else MOVES))
+                    # Chromium's advice about the readback, with which drawings are timed.
+                    problems = [p for p in page.problems if "willReadFrequently" not in p]
+                if problems:
+                    sys.exit(f"{name}: {problems}")
+            table.row(f"{name}: painted after [s]", most_s, statistics.median(painted))
+            table.row(f"{name}: hover [ms]", HOVER_MS, float(np.quantile(moves, 0.95)))
+
+
+if __name__ == "__main__":
+    main()

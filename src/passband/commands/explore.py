@@ -1,0 +1,168 @@
+"""``passband explore``: write the explorer, a page that shows every cell of a study's matrices."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from passband import PassbandError
+from passband.commands.arguments import add_study, report_remark
+from passband.jobs import layout
+from passband.jobs.locate import open_study
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+
+    from passband.config import Study
+    from passband.reports.explorer import Blocks
+
+#: The explorer's file in the study's folder of results.
+PAGE = "explorer.html"
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "explore",
+        description="Write a page that shows every cell of a finished study's matrices. "
+        "docs/explore.md describes the page.",
+    )
+    add_study(command)
+    command.add_argument(
+        "--no-images", action="store_true", help="leave out the example images, to save time"
+    )
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    PassbandError
+        If the study has no results yet, or if the page cannot be written.
+    """
+    study, results = open_study(options.study, report_remark)
+    file = results / PAGE
+    for needed in (layout.OOD, layout.TABLE):
+        if not (results / needed).exists():
+            raise PassbandError(f"{results}: the study has no {needed} yet; run the study first")
+    text = page(study, results, not options.no_images)
+
+    from passband.storage import atomic  # zarr takes a second to import
+
+    try:
+        with atomic.replacing(file) as beside:
+            beside.write_text(text, encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise PassbandError(f"{file}: cannot be written: {reason}") from None
+    print(file)
+    return 0
+
+
+def page(study: "Study", results: Path, with_images: bool = True) -> str:
+    """Return the explorer of a study.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration.
+    results : Path
+        The study's folder of results, with the table of results and the OOD metrics.
+    with_images : bool
+        Whether to make example images, with the masks of some networks.
+    """
+    from passband.analysis import table
+    from passband.reports import explorer, explorer_content
+    from passband.storage import datasets
+
+    metrics = datasets.read(results / layout.OOD, datasets.OOD)
+    stored = table.load(results / layout.TABLE)
+    blocks = explorer.Blocks()
+    rankings, predicted, notes = _models(study, results, metrics, blocks)
+    content = explorer_content.content(
+        study, metrics, stored, _spectra(study, results), _information(results), blocks, predicted
+    )
+    content["rankings"] = rankings
+    content["notes"] += notes
+    if with_images:
+        from tqdm.auto import tqdm
+
+        from passband.jobs import explored_images  # torch takes seconds to import
+
+        content["examples"] = explored_images.examples(
+            study, results, blocks, lambda tests: tqdm(tests, "example images", disable=None)
+        )
+    return explorer.page(f"{study.study.name}: explorer", content, blocks)
+
+
+def _models(
+    study: "Study", results: Path, metrics: "xr.Dataset", blocks: "Blocks"
+) -> "tuple[list[dict], dict[tuple[int, int, int], np.ndarray], list[str]]":
+    """Return what the models of Dice are for: rankings, and predicted matrices.
+
+    Returns
+    -------
+    list of dict
+        For each test specimen with a model, see :func:`passband.reports.explorer_ranking.ranking`.
+    dict of (int, int, int) to array
+        The predicted matrices, see :func:`passband.reports.explorer_matrices.matrices`.
+    list of str
+        Notes on test specimens without a model.
+    """
+    from passband.jobs.recommendation import TestedNetworks
+    from passband.reports.explorer_ranking import MOST_NETWORKS, predicted, ranking
+
+    rankings, matrices, notes = [], {}, []
+    for specimen in map(str, metrics.test_specimen.values):
+        try:
+            tested = TestedNetworks.open(study, results, specimen)
+            number = sum(len(ids) for _, ids, _ in tested.of_groups.values())
+            if number > MOST_NETWORKS:
+                raise PassbandError(
+                    f"the page ranks at most {MOST_NETWORKS:,} networks for a microscope, and the "
+                    f"study has {number:,}; use passband recommend"
+                )
+            profile = tested.profiles(tested.tested[:1])
+            rankings.append(
+                ranking(
+                    tested.groups,
+                    tested.tested,
+                    tested.further,
+                    {names: D for names, (_, _, D) in tested.of_groups.items()},
+                    profile,
+                    study.microscope.response(profile.frequency.values),
+                    specimen,
+                    blocks,
+                )
+            )
+            matrices |= predicted(tested.groups, metrics, specimen)
+        except PassbandError as error:
+            notes.append(f"No networks are ranked for {specimen}: {error}.")
+    return rankings, matrices, notes
+
+
+def _spectra(study: "Study", results: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
+    """Return the spectrum of each weight of spatial frequencies.
+
+    The spectrum of a specimen is known as long as the exit waves of its training structures exist.
+    """
+    from passband.analysis import profiles
+
+    flat = study.information.flat_power_A2
+    spectra = {"flat": profiles.flat_spectrum(flat)}
+    for name in study.trained_specimens:
+        files = [str(results / file) for file in layout.shards(study, name, "train")]
+        if all(Path(file).exists() for file in files):
+            spectra[name] = profiles.spectrum(study.microscope, files, name, study.study.seed, flat)
+    return spectra
+
+
+def _information(results: Path) -> "xr.Dataset | None":
+    """Return the metrics of transfer functions that the page stores if it cannot compute them."""
+    from passband.reports.explorer_content import STORED
+    from passband.storage import datasets
+
+    path = results / layout.INFORMATION
+    return datasets.read(path, datasets.INFORMATION, STORED) if path.exists() else None

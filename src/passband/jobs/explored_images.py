@@ -1,0 +1,137 @@
+"""Example images of a study for the explorer, with the masks of some of its networks."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from passband.config import Study
+from passband.grid import Condition
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.jobs import layout
+from passband.learning import devices, evaluation, networks
+from passband.reports.explorer import Blocks
+from passband.scores import dice
+
+#: Largest numbers of networks, test conditions and structures that are shown, and of pixels of all
+#: images of a specimen together.
+_NETWORKS, _TESTS, _STRUCTURES, _PIXELS = 16, 16, 2, 600_000
+
+
+def evenly_spaced(values: list[Condition], number: int) -> list[Condition]:
+    """Return at most `number` of the sorted values, from the first to the last."""
+    if len(values) <= number:
+        return values
+    return [values[k] for k in np.linspace(0, len(values) - 1, number).round().astype(int)]
+
+
+def examples(
+    study: Study,
+    results: Path,
+    blocks: Blocks,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> list[dict[str, Any]]:
+    """Return images of test structures, and the masks of networks in these images.
+
+    Only networks that are tested on their own specimen are shown. Specimens whose exit waves were
+    deleted, and networks whose weights were deleted, are left out.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration.
+    results : Path
+        The study's folder of results.
+    blocks : Blocks
+        The arrays are added to these blocks.
+    progress : callable
+        A function that wraps the iterable of test conditions and shows the progress.
+
+    Returns
+    -------
+    list of dict
+        For each specimen and architecture: the images (test, structure, x, y) from 0 to 255, the
+        true masks (structure, x, y), the predicted masks (train, test, structure, x, y) and their
+        Dice (train, test, structure). Masks are packed, eight pixels in a byte.
+    """
+    field = study.microscope.field_px
+    structures = min(_STRUCTURES, study.study.structures.test)
+    number = int(np.clip(_PIXELS // (structures * field**2), 4, _TESTS))
+    device, found = devices.device(), []
+    for specimen in study.trained_specimens:
+        waves = [str(results / file) for file in layout.shards(study, specimen, "test")]
+        if not all(Path(file).exists() for file in waves):
+            continue
+        names = (study.study.seed, specimen, "test")
+        split = Split.load(waves, names, study.microscope, device).first(structures)
+        for architecture in study.training.architectures:
+            chosen = _networks(study, results, specimen, architecture)
+            if not chosen:
+                continue
+            trained = [Condition.parse(id) for id in chosen]
+            own = [c for c in trained if c in set(study.test_conditions)]
+            tests = evenly_spaced(own or study.test_conditions, number)
+            rest = [c for c in study.test_conditions if c not in tests]
+            tests = sorted({*tests, *evenly_spaced(rest, number - len(tests))})
+            images, masks, scores = [], [], []
+            for condition in progress(tests):
+                _, metadata = next(iter(chosen.values()))
+                acquisition = Acquisition.from_microscope(
+                    study.microscope, metadata.normalisation, device
+                )
+                counts = torch.cat(list(acquisition.counts(split, condition)))
+                images.append(_grey(counts.cpu().numpy()))
+                shown = acquisition.normalised(counts, condition)[:, None]
+                predicted = [
+                    evaluation.predict(network, shown, known.precision)
+                    for network, known in chosen.values()
+                ]
+                masks.append([(logits > 0)[:, 0].cpu().numpy() for logits in predicted])
+                scores.append(
+                    [dice(evaluation.confusion(p, split.masks).cpu().numpy()) for p in predicted]
+                )
+            true = split.masks[:, 0].cpu().numpy().astype(bool)
+            found.append(
+                {
+                    "specimen": specimen,
+                    "architecture": architecture,
+                    "train": list(chosen),
+                    "test": [condition.id for condition in tests],
+                    "structures": structures,
+                    "field_px": field,
+                    "pixel_size_A": study.microscope.pixel_size_A,
+                    "images": blocks.bytes(np.stack(images)),
+                    "true": blocks.bytes(_packed(true)),
+                    "masks": blocks.bytes(_packed(np.stack(masks, 1))),
+                    "dice": np.round(np.stack(scores, 1), 4).tolist(),
+                }
+            )
+    return found
+
+
+def _networks(study: Study, results: Path, specimen: str, architecture: str) -> dict[str, tuple]:
+    """Return networks with their metadata, by the id of the training condition."""
+    template = layout.first_network(study)
+    found = {}
+    for condition in evenly_spaced(study.train_conditions, _NETWORKS):
+        path = results / template.format(
+            specimen=specimen, architecture=architecture, condition=condition.id
+        )
+        if path.exists():
+            weights, metadata = networks.load(path)
+            first = next(iter(weights.values()))
+            found[condition.id] = networks.restore(metadata.architecture, first), metadata
+    return found
+
+
+def _grey(counts: np.ndarray) -> np.ndarray:
+    """Return images (structure, x, y) as grey levels from 0 to 255; few pixels are clipped."""
+    low, high = np.quantile(counts, [0.005, 0.995], axis=(1, 2), keepdims=True)
+    return np.clip(255 * (counts - low) / np.maximum(high - low, 1e-9), 0, 255).round()
+
+
+def _packed(masks: np.ndarray) -> np.ndarray:
+    return np.packbits(masks.reshape(*masks.shape[:-2], -1), axis=-1)

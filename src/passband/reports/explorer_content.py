@@ -1,0 +1,106 @@
+"""Everything that the explorer of a study contains."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from passband import __version__
+from passband.config import Study
+from passband.reports import explorer_colours, explorer_lens, explorer_matrices
+from passband.reports.explorer import Blocks
+
+#: Metrics of transfer functions that are stored if the page cannot compute them.
+STORED = ("overlap", "coverage", "wiener")
+
+
+def content(
+    study: Study,
+    metrics: xr.Dataset,
+    table: xr.Dataset,
+    spectra: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    information: xr.Dataset | None,
+    blocks: Blocks,
+    predicted: Mapping[tuple[int, int, int], np.ndarray] | None = None,
+) -> dict[str, Any]:
+    """Return what the explorer contains, for :func:`passband.reports.explorer.page`.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration.
+    metrics : Dataset
+        OOD metrics, see :func:`passband.analysis.ood.metrics`.
+    table : Dataset
+        The table of results, see :func:`passband.analysis.table.aggregate`.
+    spectra : mapping of str to (q, P)
+        The spectrum of each weight of spatial frequencies, see
+        :func:`passband.analysis.information.metrics`.
+    information : Dataset or None
+        Metrics of transfer functions, with :data:`STORED`. They are used if the lens is not round
+        or has jitter. Otherwise, the page computes all metrics.
+    blocks : Blocks
+        The arrays are added to these blocks.
+    predicted : mapping of (int, int, int) to (train, test) array, optional
+        Predicted matrices, see :func:`passband.reports.explorer_matrices.matrices`.
+    """
+    lens = explorer_lens.lens(study.microscope, study.study.seed)
+    computed = lens["round"] and not lens["varies"]
+    stored = {} if computed or information is None else _by_specimen(information, metrics)
+    return {
+        "study": {
+            "name": study.study.name,
+            "version": __version__,
+            "revision": metrics.attrs.get("git_revision", ""),
+            "created": metrics.attrs.get("created", "")[:10],
+            "structures": table.sizes["structure"],
+        },
+        "axes": explorer_matrices.axes(),
+        "train": explorer_matrices.conditions(metrics.train.values),
+        "test": explorer_matrices.conditions(metrics.test.values),
+        "groups": explorer_matrices.matrices(metrics, table, blocks, predicted or {}, stored),
+        "sentences": explorer_matrices.sentences(),
+        "notes": _notes(metrics, spectra, computed),
+        "rankings": [],
+        "colours": explorer_colours.tables(study.figures.palette, blocks),
+        "lens": lens,
+        "lattice": explorer_lens.lattice(study.specimens),
+        "integrals": explorer_lens.integrals(
+            study.microscope, study.information.samples, spectra, blocks
+        )
+        if computed
+        else None,
+    }
+
+
+def _by_specimen(information: xr.Dataset, metrics: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Return metrics (specimen, train, test) with each specimen's weight, or else the flat one."""
+    ordered = information.sel(train=metrics.train.values, test=metrics.test.values)
+    known = {str(name) for name in ordered.weight.values}
+    names = [str(name) for name in metrics.specimen.values]
+    weights = [name if name in known else "flat" for name in names]
+    chosen = ordered[list(STORED)].sel(weight=weights).rename(weight="specimen")
+    chosen = chosen.assign_coords(specimen=names)
+    return {str(name): matrix for name, matrix in chosen.data_vars.items()}
+
+
+def _notes(
+    metrics: xr.Dataset, spectra: Mapping[str, tuple[np.ndarray, np.ndarray]], computed: bool
+) -> list[str]:
+    """Return remarks for the page's reader."""
+    notes = [
+        "M(i, j) is the mean Dice of the networks that were trained under condition i and tested "
+        "under condition j. Outlined cells are in distribution (i = j)."
+    ]
+    if not computed:
+        notes.append(
+            "The lens is not round or varies between images, so only some metrics of transfer "
+            "functions are here."
+        )
+    elif missing := [str(s) for s in metrics.specimen.values if str(s) not in spectra]:
+        notes.append(
+            f"Without the exit waves, the spectrum of {', '.join(missing)} is not known, so "
+            "metrics of transfer functions have the flat weight only."
+        )
+    return notes

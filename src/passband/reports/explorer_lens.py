@@ -1,0 +1,109 @@
+"""The lens, the spectra and the lattice spacings of a study, for the explorer.
+
+The page computes transfer functions and their metrics itself, from the formulas in
+:mod:`passband.optics.ctf` and :mod:`passband.analysis.information`. So it needs only the lens's
+constants, the specimens' spectra and the frequencies of integrals.
+"""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from passband.analysis.profiles import DRAWS
+from passband.config import Microscope, Specimen
+from passband.config.materials import MATERIALS
+from passband.grid import Condition
+from passband.optics import ctf
+from passband.optics.jitter import NUMBERS
+from passband.reports.explorer import Blocks
+from passband.seeds import stratified_normal
+from passband.units import A_PER_NM, A_PER_UM
+
+#: Number of lattice spacings of a material that are marked.
+_SPACINGS = 5
+
+
+def lens(microscope: Microscope, seed: int) -> dict[str, Any]:
+    """Return the lens's constants, in Å, mrad and rad, and its draws for mean profiles.
+
+    A draw is the change of defocus [Å], the ratio of doses, and the lengths [Å] and azimuths [rad]
+    of C12, C21 and C23. The draws are those of :func:`passband.analysis.profiles.profiles`.
+    """
+    base = microscope.optics(Condition(0, 0, 1, 1))
+    normals = np.zeros((1, NUMBERS))
+    if microscope.jitter.varies:
+        normals = stratified_normal(DRAWS, NUMBERS, seed, "profiles")
+    draws = []
+    for z in normals:
+        drawn, dose = microscope.jitter.apply(base, z)
+        aberrations = (drawn.c12, drawn.phi12, drawn.c21, drawn.phi21, drawn.c23, drawn.phi23)
+        draws.append([drawn.defocus, dose, *aberrations])
+    return {
+        "wavelength": float(ctf.wavelength(base.energy)),
+        "edge": base.aperture_edge,
+        "focal": base.focal_spread,
+        "source": base.source_spread,
+        "A_per_nm": A_PER_NM,
+        "A_per_um": A_PER_UM,
+        "cutoff": microscope.sampling.cutoff,
+        "draws": draws,
+        "round": base.round and all(row[2] == row[4] == row[6] == 0 for row in draws),
+        "varies": bool(microscope.jitter.varies),
+    }
+
+
+def integrals(
+    microscope: Microscope,
+    samples: int,
+    spectra: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    blocks: Blocks,
+) -> dict[str, Any]:
+    """Return what the page needs for integrals over spatial frequencies.
+
+    Parameters
+    ----------
+    microscope : Microscope
+        The microscope of the study, with a round lens.
+    samples : int
+        Number of radial frequencies of an integral, at the midpoints of intervals.
+    spectra : mapping of str to (q, P)
+        The spectrum of each weight, see :func:`passband.analysis.information.metrics`.
+    blocks : Blocks
+        The arrays are added to these blocks.
+    """
+    q = (np.arange(samples) + 0.5) * microscope.sampling.cutoff / samples
+    return {
+        "samples": samples,
+        "response": blocks.floats(np.broadcast_to(microscope.response(q), q.shape)),
+        "weights": [
+            {"name": name, "power": blocks.floats(np.interp(q, *curve))}
+            for name, curve in spectra.items()
+        ],
+    }
+
+
+def lattice(specimens: Mapping[str, Specimen]) -> dict[str, list[dict[str, Any]]]:
+    """Return the widest lattice spacings of each specimen's material, as frequencies 1/d [1/Å].
+
+    Only the cubic materials of :data:`passband.config.materials.MATERIALS` have them.
+    """
+    found = {}
+    for name, specimen in specimens.items():
+        material = MATERIALS.get(specimen.material)
+        if material is None:
+            continue
+        planes = []
+        for h, k, l in product(range(5), repeat=3):  # noqa: E741, Miller's indices
+            body_centred = (h + k + l) % 2 == 0
+            face_centred = h % 2 == k % 2 == l % 2
+            if (
+                h >= k >= l
+                and h > 0
+                and (body_centred if material.structure == "bcc" else face_centred)
+            ):
+                q = float(np.sqrt(h * h + k * k + l * l) / material.lattice_A)
+                planes.append({"plane": f"{h}{k}{l}", "q": q})
+        found[name] = sorted(planes, key=lambda plane: plane["q"])[:_SPACINGS]
+    return found

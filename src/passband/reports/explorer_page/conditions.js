@@ -1,0 +1,61 @@
+// The conditions along the two sides of a matrix, and their order.
+
+const AXES = content.axes;
+
+/** Training conditions or test conditions. */
+class Side {
+  constructor({ ids, values }) {
+    this.ids = ids;
+    this.values = values;
+    this.size = ids.length;
+    this.place = new Map(ids.map((id, place) => [id, place]));
+    this.levels = AXES.map((_, a) => [...new Set(values.map((v) => v[a]))].sort((x, y) => x - y));
+  }
+
+  /** Return the condition for people, such as 20 nm · 1.2 µm · 18 mrad · 400 e/Å². */
+  words(place) {
+    return this.values[place].map((value, a) => `${short(value)} ${AXES[a].unit}`).join(" · ");
+  }
+
+  /** Return the places of the conditions, sorted by axes; the first axis is the outermost. */
+  sorted(axes) {
+    const places = Array.from(this.values.keys());
+    const remaining = AXES.map((_, a) => a).filter((a) => !axes.includes(a));
+    const keys = [...axes, ...remaining];
+    const compare = (i, j) => {
+      for (const a of keys) {
+        const difference = this.values[i][a] - this.values[j][a];
+        if (difference) return difference;
+      }
+      return 0;
+    };
+    return Int32Array.from(places.sort(compare));
+  }
+
+  /** Return, for each axis in the order, the runs of equal values: {start, end, value}. */
+  runs(order, axes) {
+    const result = axes.map(() => []);
+    for (let n = 0; n < order.length; n++) {
+      let changed = n === 0;
+      axes.forEach((a, level) => {
+        const value = this.values[order[n]][a];
+        changed ||= value !== this.values[order[n - 1]][a];
+        if (changed) result[level].push({ start: n, end: n + 1, value });
+        else result[level].at(-1).end = n + 1;
+      });
+    }
+    return result;
+  }
+}
+
+const train = new Side(content.train);
+const test = new Side(content.test);
+
+/** The axes that have several values on one side. */
+const VARYING = AXES.map((_, a) => a).filter(
+  (a) => train.levels[a].length > 1 || test.levels[a].length > 1,
+);
+/** For each training condition, the place of the same condition among the test conditions, or −1. */
+const OWN_TEST = Int32Array.from(train.ids, (id) => test.place.get(id) ?? -1);
+/** For each test condition, the place of the same condition among the training conditions, or −1. */
+const OWN_TRAIN = Int32Array.from(test.ids, (id) => train.place.get(id) ?? -1);

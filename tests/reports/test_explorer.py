@@ -1,0 +1,85 @@
+"""The content of the explorer; `tests/commands/test_explore.py` opens it in Chromium."""
+
+import base64
+import gzip
+
+import numpy as np
+import pytest
+
+from passband.config import Microscope, Specimen
+from passband.grid import Condition
+from passband.optics import ctf
+from passband.reports import explorer, explorer_lens
+
+
+def bytes_of(blocks, description):
+    packed = base64.b64decode(blocks.texts[description["block"]])
+    return np.frombuffer(gzip.decompress(packed), np.uint8)
+
+
+@pytest.mark.parametrize(("kind", "step"), [("u2", 2e-5), ("u2", 1e-9), ("u1", 1e-9)])
+def test_integers_keep_numbers_to_half_a_step(kind, step):
+    values = np.random.default_rng(0).uniform(-0.2, 1, (7, 9))
+    values[2, 3] = np.nan
+    blocks = explorer.Blocks()
+    found = blocks.integers(values, step, kind)
+    assert found["shape"] == [7, 9]
+    assert found["step"] >= step
+    stored = bytes_of(blocks, found).astype(int)
+    if kind == "u2":
+        stored = stored[: values.size] + 256 * stored[values.size :]
+    missing = stored == explorer.MISSING[kind]
+    assert missing.tolist() == np.isnan(values).ravel().tolist()
+    numbers = found["low"] + found["step"] * stored
+    known = ~missing
+    assert np.abs(numbers - values.ravel())[known].max() <= found["step"] / 2 * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("values", [[np.nan, np.nan], [0.3, 0.3]])
+def test_integers_of_equal_or_missing_numbers(values):
+    blocks = explorer.Blocks()
+    found = blocks.integers(np.array(values), 1e-4)
+    stored = bytes_of(blocks, found).astype(int)
+    stored = stored[:2] + 256 * stored[2:]
+    if np.isnan(values).all():
+        assert stored.tolist() == [65535, 65535]
+    else:
+        assert found["low"] + found["step"] * stored[0] == pytest.approx(0.3)
+
+
+def test_short_floats_have_nearly_five_digits():
+    values = np.random.default_rng(1).normal(size=1000) * 10.0 ** np.arange(-3, 2).repeat(200)
+    blocks = explorer.Blocks()
+    planes = bytes_of(blocks, blocks.short_floats(values)).reshape(3, -1).astype(np.uint32)
+    bits = planes[0] << 8 | planes[1] << 16 | planes[2] << 24
+    np.testing.assert_allclose(bits.view(np.float32), values, rtol=2e-5)
+
+
+def test_the_same_content_gives_the_same_page():
+    def made():
+        blocks = explorer.Blocks()
+        return explorer.page("x", {"a": blocks.floats(np.arange(3.0))}, blocks)
+
+    assert made() == made()
+
+
+def test_a_number_that_json_does_not_have_is_an_error():
+    with pytest.raises(ValueError, match="JSON"):
+        explorer.page("x", {"a": float("nan")}, explorer.Blocks())
+
+
+def test_gold_and_iron_have_the_planes_of_their_lattices():
+    found = explorer_lens.lattice({"gold": Specimen(), "iron": Specimen(material="Fe")})
+    assert [plane["plane"] for plane in found["gold"]] == ["111", "200", "220", "311", "222"]
+    assert found["gold"][0]["q"] == pytest.approx(3**0.5 / 4.08, rel=1e-2)
+    assert [plane["plane"] for plane in found["iron"]] == ["110", "200", "211", "220", "310"]
+
+
+def test_draws_of_the_lens_are_those_of_its_jitter():
+    still = explorer_lens.lens(Microscope(), 0)
+    assert (still["round"], still["varies"], len(still["draws"])) == (True, False, 1)
+    optics = Microscope().optics(Condition(0, 0, 1, 1))
+    assert still["wavelength"] == ctf.wavelength(optics.energy)
+    varied = explorer_lens.lens(Microscope(spread={"focus_nm": 2, "astigmatism_nm": 1}), 0)
+    assert (varied["round"], varied["varies"], len(varied["draws"])) == (False, True, 32)
+    assert np.std([draw[0] for draw in varied["draws"]]) == pytest.approx(20, rel=0.2)  # Å
