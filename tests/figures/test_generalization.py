@@ -1,11 +1,9 @@
 """The content of figures that are drawn from small synthetic data."""
 
-import re
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import xarray as xr
+from figure_data import GRID, ONE, PALETTE, WIDTHS, check, drawn, make_information, make_ood, panels
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.contour import ContourSet
@@ -15,91 +13,8 @@ from scipy.stats import spearmanr
 from passband.figures import ctf as transfer_figures
 from passband.figures import generalization, style
 from passband.figures import images as image_figures
-from passband.grid import AXES, Condition, conditions, coordinates
+from passband.grid import AXES, Condition, conditions
 from passband.optics import ctf
-
-PALETTE = "viridis"
-GRID = {
-    "defocus_nm": [-10.0, 5.0, 20.0],
-    "cs_um": [1.2, 60.0],
-    "aperture_mrad": [10.0, 15.0],
-    "dose_e_per_A2": [100.0, 1000.0],
-}
-ONE = {axis: values[-1:] for axis, values in GRID.items()}
-DIMS = ("specimen", "architecture", "test_specimen", "train", "test")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _without_a_screen():
-    before = plt.get_backend()
-    plt.switch_backend("Agg")
-    yield
-    plt.switch_backend(before)
-
-
-@pytest.fixture(autouse=True)
-def _drawn_once(monkeypatch):
-    """Draw the whole figure only once.
-
-    To see whether labels overlap, seaborn would draw the whole figure for every heat map.
-    """
-    monkeypatch.setattr("seaborn.matrix._draw_figure", lambda figure: None)
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
-def ids(grid):
-    return [condition.id for condition in conditions(grid)]
-
-
-def make_ood(train=GRID, test=None, specimens=("gold",), architectures=("compact-w4-d2",), seed=0):
-    """Return random OOD metrics of two training grids, with the variables that figures read."""
-    train, test = ids(train), ids(test or train)
-    shape = (len(specimens), len(architectures), len(specimens), len(train), len(test))
-    random = np.random.default_rng(seed)
-    return xr.Dataset(
-        {
-            "dice": (DIMS, random.uniform(0, 1, shape)),
-            "gap_test": (DIMS, random.uniform(-1, 1, shape)),
-        },
-        coords={
-            "specimen": list(specimens),
-            "architecture": list(architectures),
-            "test_specimen": list(specimens),
-            "train": train,
-            "test": test,
-            **coordinates(train, "train"),
-            **coordinates(test, "test"),
-        },
-    )
-
-
-def make_information(ood, weights=("flat",), seed=1):
-    random = np.random.default_rng(seed)
-    shape = (len(weights), ood.sizes["train"], ood.sizes["test"])
-    return xr.Dataset(
-        {
-            name: (("weight", "train", "test"), random.uniform(-1, 1, shape))
-            for name in ("overlap", "overlap_abs", "coverage")
-        },
-        coords={"weight": list(weights), "train": ood.train.values, "test": ood.test.values},
-    )
-
-
-def drawn(figure):
-    """Draw a figure in the same way as saving does, so that warnings and errors occur here."""
-    figure.canvas.draw()
-    return figure
-
-
-def panels(figure):
-    """Return a figure's axes, without those of colour bars."""
-    return [ax for ax in figure.axes if ax.get_label() != "<colorbar>"]
-
 
 # Names and files
 
@@ -109,7 +24,7 @@ def test_label_has_every_parameter_with_its_unit():
     assert style.condition_label(condition.id) == "20 nm · 1.2 µm · 18 mrad · 400 e/Å²"
     assert (
         style.condition_label(Condition(-7.5, 0, 10, 0.5).id)
-        == "-7.5 nm · 0 µm · 10 mrad · 0.5 e/Å²"
+        == "−7.5 nm · 0 µm · 10 mrad · 0.5 e/Å²"
     )
 
 
@@ -158,16 +73,27 @@ def of_label(ax, label):
     return [line for line in ax.lines if line.get_label() == label]
 
 
+SPACINGS = {"gold": [2.35, 2.04, 1.44]}
+
+
+@pytest.mark.parametrize("width_cm", WIDTHS)
 @pytest.mark.parametrize("grid", [GRID, ONE], ids=["grid", "one condition"])
-def test_ctf_lines_are_the_transfer_and_its_envelope(grid, microscope):
-    figure = drawn(transfer_figures.ctf_curves(conditions(grid), microscope, PALETTE))
-    pairs = [(cs, defocus) for cs in grid["cs_um"] for defocus in grid["defocus_nm"]]
+def test_ctf_lines_are_the_transfer_and_its_envelope(grid, width_cm, microscope):
+    figure = transfer_figures.ctf_curves(conditions(grid), microscope, SPACINGS, width_cm)
+    check(figure, width_cm)
+    most = 2 if width_cm < 10 else 4
+    shown = style.evenly_spaced(grid["defocus_nm"], most)
+    pairs = [(cs, defocus) for cs in grid["cs_um"] for defocus in shown]
     assert len(figure.axes) == len(pairs)
+    titles = [ax.get_title() for ax in figure.axes[: len(shown)]]
+    assert titles == [f"defocus {style.number(defocus)} nm" for defocus in shown]
     for ax, (cs, defocus) in zip(figure.axes, pairs, strict=True):
-        assert ax.get_title() == f"defocus {defocus:g} nm, Cs {cs:g} µm"
         widest = max(grid["aperture_mrad"])
         optics = microscope.optics(Condition(defocus, cs, widest, 100))
-        for label, function in (("transfer", ctf.transfer), ("envelope", ctf.envelope)):
+        for label, function in (
+            (f"transfer T(q), aperture {widest:g} mrad", ctf.transfer),
+            ("envelope", ctf.envelope),
+        ):
             (line,) = of_label(ax, label)
             q, values = line.get_data()
             assert q[0] == 0
@@ -175,99 +101,59 @@ def test_ctf_lines_are_the_transfer_and_its_envelope(grid, microscope):
             np.testing.assert_allclose(values, function(optics, q), atol=1e-12)
             low, high = ax.get_ylim()
             assert low <= values.min() <= values.max() <= high
+        # The frequency axis ends a little beyond the widest aperture.
+        cut = widest * 1e-3 / ctf.wavelength(300e3)
+        assert 1.05 * cut < ax.get_xlim()[1] < 1.2 * cut
+    words = [text.get_text() for text in figure.axes[len(shown) - 1].texts]
+    assert words == [f"Cs {style.number(grid['cs_um'][0])} µm"]
+    assert "atoms are dark below 0" in figure.get_supylabel()
 
 
-def test_ctf_has_dotted_lines_where_narrower_apertures_cut(microscope):
+def test_atoms_are_dark_if_the_transfer_is_negative(microscope):
+    """The image of a weak phase object with a peak is dark there at a small underfocus."""
+    optics = microscope.optics(Condition(10, 1.2, 15, 100))
+    q = np.linspace(0.01, 0.3, 50)
+    assert (ctf.transfer(optics, q) < 0).all()
+    x = np.linspace(-5, 5, 101)
+    contrast = 2 * sum(
+        t * np.cos(2 * np.pi * f * x) for f, t in zip(q, ctf.transfer(optics, q), strict=True)
+    )
+    assert x[contrast.argmin()] == pytest.approx(0, abs=0.01)
+
+
+def test_ctf_has_lines_where_narrower_apertures_cut_and_at_lattice_spacings(microscope):
     grid = GRID | {"aperture_mrad": [5.0, 10.0, 15.0]}
-    figure = drawn(transfer_figures.ctf_curves(conditions(grid), microscope, PALETTE))
+    figure = transfer_figures.ctf_curves(conditions(grid), microscope, SPACINGS)
     wavelength = ctf.wavelength(300e3)
     assert figure.axes
     for ax in figure.axes:
-        dotted = [line for line in ax.lines if line.get_linestyle() == ":"]
-        at = [line.get_xdata()[0] * wavelength * 1e3 for line in dotted]
-        assert at == pytest.approx([5, 10])
+        upright = [line for line in ax.lines if np.ptp(line.get_xdata()) == 0]
+        at = [line.get_xdata()[0] for line in upright]
+        expected = [*(np.array([5, 10]) * 1e-3 / wavelength), 1 / 2.35, 1 / 2.04, 1 / 1.44]
+        assert at == pytest.approx(expected)
     (legend,) = figure.legends
-    names = [text.get_text() for text in legend.get_texts()]
-    assert names == ["envelope", "transfer", "narrower aperture"]
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "envelope",
+        "transfer T(q), aperture 15 mrad",
+        "narrower apertures end: 5, 10 mrad",
+        "lattice spacings of gold: 2.35, 2.04, 1.44 Å",
+    ]
 
 
-def test_ctf_of_one_aperture_has_no_dotted_line(microscope):
-    figure = transfer_figures.ctf_curves(
-        conditions(GRID | {"aperture_mrad": [15.0]}), microscope, PALETTE
-    )
-    assert not [line for ax in figure.axes for line in ax.lines if line.get_linestyle() == ":"]
+def test_ctf_of_one_aperture_without_spacings_has_no_upright_line(microscope):
+    figure = transfer_figures.ctf_curves(conditions(GRID | {"aperture_mrad": [15.0]}), microscope)
+    assert not [x for ax in figure.axes for x in ax.lines if np.ptp(x.get_xdata()) == 0]
     assert len(figure.legends[0].get_texts()) == 2
 
 
 def test_ctf_shows_four_of_many_values(microscope):
     grid = ONE | {"defocus_nm": list(range(-20, 50, 10)), "cs_um": [1, 2, 3, 4, 5]}
-    figure = transfer_figures.ctf_curves(conditions(grid), microscope, PALETTE)
+    figure = transfer_figures.ctf_curves(conditions(grid), microscope)
     assert len(figure.axes) == 16
-    found = [re.findall(r"-?[\d.]+", ax.get_title()) for ax in figure.axes]
-    assert {float(defocus) for defocus, _ in found} == {-20, 0, 20, 40}
-    assert {float(cs) for _, cs in found} == {1, 2, 4, 5}
-
-
-# Matrix
-
-
-def heatmap(ax):
-    (mesh,) = ax.collections
-    return np.ma.filled(mesh.get_array(), np.nan).squeeze()
-
-
-@pytest.mark.parametrize("grid", [GRID, ONE], ids=["grid", "one condition"])
-def test_matrix_shows_dice_and_gap_train_by_test(grid):
-    data = make_ood(grid)
-    left, right = panels(drawn(generalization.matrix(data.transpose(*DIMS[::-1]), PALETTE)))
-    for ax, name in ((left, "dice"), (right, "gap_test")):
-        expected = data[name].isel(specimen=0, architecture=0, test_specimen=0)
-        np.testing.assert_array_equal(heatmap(ax), expected.values.squeeze())
-        assert ax.get_xlabel() == "tested under"
-    assert left.get_ylabel() == "trained under"
-    assert left.collections[0].get_clim() == (0, 1)
-    assert right.collections[0].get_clim() == (-1, 1)
-    assert left.get_title("left") == "compact-w4-d2, gold"
-
-
-def test_matrix_leaves_missing_cells_blank():
-    data = make_ood(ONE | {"defocus_nm": [5.0, 10.0]})
-    data.dice[..., 1, :] = np.nan
-    data.gap_test[:] = np.nan
-    left, right = panels(drawn(generalization.matrix(data, PALETTE)))
-    assert np.isnan(heatmap(left)).tolist() == [[False, False], [True, True]]
-    assert np.isnan(heatmap(right)).all()
-
-
-@pytest.mark.parametrize(("number", "named"), [(36, True), (37, False)])
-def test_matrix_names_up_to_36_conditions(number, named):
-    test = ONE | {"defocus_nm": list(range(number))}
-    data = make_ood(ONE | {"defocus_nm": [5, 20]}, test)
-    left, right = panels(drawn(generalization.matrix(data, PALETTE)))
-    expected = [style.condition_label(id) for id in data.test.values] if named else []
-    for ax in (left, right):
-        assert [text.get_text() for text in ax.get_xticklabels()] == expected
-    expected = [style.condition_label(id) for id in data.train.values] if named else []
-    assert [text.get_text() for text in left.get_yticklabels()] == expected
-    assert not right.get_yticklabels()
-    assert heatmap(left).shape == (2, number)
-
-
-def test_matrix_has_a_row_for_each_specimen_architecture_and_test_specimen():
-    grid = ONE | {"defocus_nm": [5.0, 10.0]}
-    for options, rows in (
-        ({"architectures": ("a", "b")}, ["a, gold", "b, gold"]),
-        (
-            {"specimens": ("gold", "silver"), "architectures": ("a",)},
-            ["a, gold", "a, gold → silver", "a, silver → gold", "a, silver"],
-        ),
-    ):
-        data = make_ood(grid, **options)
-        axes = panels(generalization.matrix(data, PALETTE))
-        assert [ax.get_title("left") for ax in axes[::2]] == rows
-    cross = data.sel(specimen="silver", architecture="a", test_specimen="gold")
-    np.testing.assert_array_equal(heatmap(axes[4]), cross.dice)
-    np.testing.assert_array_equal(heatmap(axes[5]), cross.gap_test)
+    titles = [ax.get_title().split()[1] for ax in figure.axes[:4]]
+    assert titles == ["−20", "0", "20", "40"]
+    words = [ax.texts[0].get_text() for ax in figure.axes[3::4]]
+    assert words == ["Cs 1 µm", "Cs 2 µm", "Cs 4 µm", "Cs 5 µm"]
 
 
 # Dice over information metrics
@@ -542,8 +428,8 @@ def test_examples_show_each_image_with_its_score():
         assert f"Dice {given['scores'][id][n]:.2f}" in [text.get_text() for text in ax.texts]
     titles = [ax.get_title() for ax in figure.axes[:2]]
     assert titles == [
-        "training condition\n5 nm · 1.2 µm · 15 mrad\n1000 e/Å²",
-        "other condition\n20 nm · 60 µm · 15 mrad\n100 e/Å²",
+        "training condition\n5 nm · 1.2 µm · 15 mrad · 1000 e/Å²",
+        "other condition\n20 nm · 60 µm · 15 mrad · 100 e/Å²",
     ]
 
 
