@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,11 +14,14 @@ from passband.analysis.groups import groups
 from passband.figures import style
 from passband.figures.nested_axes import text_cm
 from passband.grid import AXES, Axis
+from passband.seeds import generator
 
 #: Largest number of training values that are drawn in a panel of the figure of decay.
 _MOST_TRAINED = 6
 #: The scale of an axis is logarithmic if its largest value is this number times its smallest value.
 _WIDE = 8
+#: Number of draws of a bootstrap interval.
+_DRAWS = 1000
 
 
 def metrics(
@@ -213,27 +215,23 @@ def _decay_along(ax: Axes, axis: Axis, pairs: pd.DataFrame, palette: str, panel_
     shown = pairs[same & pairs[hue].isin(style.evenly_spaced(pairs[hue].unique(), _MOST_TRAINED))]
     if shown.empty:
         return
-    first, trained = ax.get_ylabel(), sorted(shown[hue].unique())
+    trained = sorted(shown[hue].unique())
     colours = dict(zip(trained, style.levels(palette, len(trained)), strict=True))
     for value, marker in zip(trained, style.MARKERS, strict=False):
         of = shown[shown[hue] == value]
-        sns.lineplot(
-            of,
-            x=x,
-            y="dice",
-            ax=ax,
+        at, groups = zip(*of.groupby(x)["dice"], strict=True)
+        low, high = np.transpose([_interval(group.to_numpy()) for group in groups])
+        ax.fill_between(at, low, high, color=colours[value], alpha=0.2, lw=0)
+        ax.plot(
+            at,
+            [group.mean() for group in groups],
             color=colours[value],
-            errorbar=("ci", 95),
-            seed=0,
             lw=1.3,
             marker=marker,
-            markersize=4,
-            markerfacecolor="white",
-            markeredgecolor=colours[value],
-            markeredgewidth=0.9,
-            err_kws={"lw": 0, "alpha": 0.2},
+            ms=4,
+            mfc="white",
+            mew=0.9,
             label=style.short(value),
-            legend=False,
         )
         own = of[of[x] == value]["dice"]
         if len(own):
@@ -248,7 +246,6 @@ def _decay_along(ax: Axes, axis: Axis, pairs: pd.DataFrame, palette: str, panel_
                 zorder=4,
             )
     _scale(ax, np.unique(shown[x]), panel_cm)
-    ax.set(xlabel=f"test {axis.label} ({axis.unit})", ylabel=first)
     number = int(shown.groupby([x, hue]).size().max())
     ax.legend(
         title=f"trained at ({axis.unit}), n = {number}",
@@ -258,6 +255,12 @@ def _decay_along(ax: Axes, axis: Axis, pairs: pd.DataFrame, palette: str, panel_
         columnspacing=1,
         handlelength=1.6,
     )
+
+
+def _interval(values: np.ndarray) -> np.ndarray:
+    """Return the 95% percentile bootstrap interval of the mean of values."""
+    drawn = generator("figure of decay").integers(len(values), size=(_DRAWS, len(values)))
+    return np.percentile(values[drawn].mean(1), [2.5, 97.5])
 
 
 def _scale(ax: Axes, values: Sequence[float], panel_cm: float) -> None:

@@ -323,7 +323,7 @@ def masks(
 
 
 def _particle_colours(numbers: Iterable[int]) -> dict[int, tuple]:
-    """Return colours that tell neighbouring particles apart. They have no other meaning."""
+    """Return colours by which neighbouring particles differ. They have no other meaning."""
     return dict(zip(numbers, cycle(_PARTICLES), strict=False))
 
 

@@ -246,12 +246,14 @@ def _level_words(axis: str, level: str) -> str:
 def _compared(ax: Axes, matrix: xr.Dataset, sets: Sequence[str]) -> None:
     """Draw R² of each set of features, with a marker for each axis that folds hold out."""
     best, markers = headline(matrix), _markers(matrix)
+    # Some sides may be missing, if only a part of the folds was evaluated.
+    side = [side for side in _SIDES if side in matrix.part_end.values][-1]
     names = [*([COMBINED] if best == COMBINED else []), *sets]
     for row, name in enumerate(names):
         features, model = (CTF, COMBINED) if name == COMBINED else (name, STACKED)
         scores = matrix.sel(features=features, model=model)
         for number, (axis, marker) in enumerate(markers.items()):
-            one = scores.sel(part=f"{axis}/both/{ALL}")
+            one = scores.sel(part=f"{axis}/{side}/{ALL}")
             _draw_r2(
                 ax,
                 float(one.r2),
@@ -263,7 +265,7 @@ def _compared(ax: Axes, matrix: xr.Dataset, sets: Sequence[str]) -> None:
             )
     ax.set_yticks(range(len(names)), [_wrapped(FEATURES.get(name, name)) for name in names])
     ax.set_title("sets of features", loc="left", fontsize=style.SMALL)
-    _finish(ax, len(names), "R² of levels held out as both")
+    _finish(ax, len(names), f"R² of levels held out {_SIDES[side][1]}")
 
 
 def _wrapped(words: str) -> str:

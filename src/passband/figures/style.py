@@ -30,7 +30,7 @@ FEATURES = "#56B4E9"
 #: Specimens.
 SPECIMENS = "#CC79A7"
 #: Something to compare with, such as a choice at random or noise.
-NEUTRAL = "0.45"
+NEUTRAL = "0.35"
 #: The best of all, or everything together.
 EVERYTHING = "0"
 #: All meanings of colours, by name.
