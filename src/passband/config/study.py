@@ -129,12 +129,12 @@ class Study(Block):
 
     @property
     def spacings(self) -> dict[str, list[float]]:
-        """The widest lattice spacings [Å] of each specimen with a known material.
+        """The widest lattice spacings [Å] of each trained specimen with a known material.
 
         Specimens of the same material are together, under the names of all of them.
         """
         names: dict[str, list[str]] = {}
-        for name, specimen in self.specimens.items():
+        for name, specimen in self.trained_specimens.items():
             if specimen.material in MATERIALS:
                 names.setdefault(specimen.material, []).append(name)
         return {
