@@ -32,8 +32,15 @@ preflight: $(INSTALLED) ## Check that this machine (PROFILE=slurm: a node) can r
 	if [ -z "$(PROFILE)" ]; then passband preflight $(STUDY); \
 	else snakemake --profile $(PROFILE) --configfile $(STUDY) --force preflight; fi
 
-images: demo ## Make the pictures in docs/images; two of them show the demo
+images: demo ## Make the pictures in docs/images; most of them show the demo
 	python docs/pictures.py
+	passband recommend demo --defocus-nm 12 --cs-um 5 --aperture-mrad 15 --dose-e-per-A2 400 \
+	  --figure docs/images/recommend.png
+	python benchmarks/thon_rings.py --figure docs/images/rings.png
+	python benchmarks/convergence.py --figure docs/images/convergence.png
+	@if [ -e results/microscopes/table.zarr ]; then \
+	  python benchmarks/particles.py --figure docs/images/overlay.png; \
+	else echo "docs/images/overlay.png stays: run studies/microscopes.yaml for it first"; fi
 
 pilot: $(INSTALLED) ## Run the studies pilot and specimens (hours), and write docs/pilot
 	snakemake --cores $(CORES) --configfile studies/pilot.yaml

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from passband import seeds
 from passband.config import Diameter, Microscope, Specimen
+from passband.figures import style
 from passband.optics import ctf
 from passband.optics.sampling import Sampling
 from passband.specimens import multislice
@@ -76,9 +77,10 @@ def abtems(atoms, pixel_A: float) -> np.ndarray:
 
 def draw(pixels: dict, slices: dict, auto_A: float, path: Path) -> None:
     """Draw the largest error of each material over pixel size and over slice thickness."""
-    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+    style.set_theme()
+    figure = Figure(figsize=(style.inches(style.PAGE_CM), 3.0), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    styles = zip(MATERIALS, ("#0072B2", "#D55E00", "#009E73"), "os^", strict=True)
+    styles = zip(MATERIALS, (style.SPECIMENS, style.NEUTRAL, style.EVERYTHING), "os^", strict=True)
     for material, colour, marker in styles:
         label = material.replace("O2", "O₂")
         for axes, values in ((left, pixels[material]), (right, slices[material])):
@@ -89,16 +91,14 @@ def draw(pixels: dict, slices: dict, auto_A: float, path: Path) -> None:
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
     left.axvline(auto_A, color="0.5", lw=0.8, ls=":")
-    left.text(
-        auto_A * 1.04, 0.96, "auto", transform=left.get_xaxis_transform(), va="top", fontsize=8
-    )
+    left.text(auto_A * 1.04, 0.96, "auto", transform=left.get_xaxis_transform(), va="top")
     right.axvline(multislice.SLICE_A, color="0.5", lw=0.8, ls=":")
     ticks = [0.05, 0.1, 0.2, 0.5, 1, 2, 5]
     left.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     left.set_xlabel("pixel of multislice (Å)")
     right.set_xlabel("thickness of a slice (Å)")
     left.set_ylabel(f"error of the wave up to\n{APERTURES_MRAD[-1]} mrad (%), worst structure")
-    left.legend(frameon=False, fontsize=8)
+    left.legend()
     figure.savefig(path, dpi=150)
 
 

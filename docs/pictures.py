@@ -1,27 +1,35 @@
 """Make the pictures of the docs, docs/images/*.png: run it from the repository's root.
 
-    python docs/pictures.py          # after the demo, two of whose figures they are
+    python docs/pictures.py          # after the demo, whose networks and figures some of them show
 
-They have few colours, which keeps the files small.
+They have few colours, which keeps the files small. `make images` runs this script, and the commands
+that make the other pictures.
 """
 
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from passband.config import Diameter, Microscope, Particles, Specimen, Substrate
+from passband.config import Diameter, Microscope, Particles, Specimen, Substrate, validate
 from passband.figures import gallery, images, style
+from passband.figures import overview as first
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.jobs import layout
+from passband.learning import evaluation, networks
 from passband.specimens import exit_waves as simulate
 from passband.specimens import masks as specimen_masks
+from passband.storage import datasets
 
 FOLDER = Path(__file__).parent / "images"
-DEMO = Path("results/demo/figures")
+DEMO = Path("results/demo")
+CPU = torch.device("cpu")
 
 COLOURS = 256
 
@@ -61,18 +69,56 @@ def masks() -> Figure:
 def sheet() -> Figure:
     """A gallery of two structures."""
     waves = simulate.simulate("gold", BOTH_FACES, MICROSCOPE, SEED, "test", range(2))
-    split = Split.from_dataset(waves, SEED, torch.device("cpu"))
-    camera = Acquisition.from_microscope(MICROSCOPE, "zscore", torch.device("cpu"))
+    split = Split.from_dataset(waves, SEED, CPU)
+    camera = Acquisition.from_microscope(MICROSCOPE, "zscore", CPU)
     return gallery.sheet(camera, split, BOTH_FACES, Condition(20, 1.2, 18, 1000))
+
+
+def overview(results: Path) -> Figure:
+    """Images and masks of one test structure, for two lenses, two doses and two networks.
+
+    Lens A is that of the network in the figure of examples. Lens B has the lowest value of each
+    axis. The networks were trained with lens A, at the highest dose and at the lowest dose.
+    """
+    metrics = datasets.read(results / layout.OOD, datasets.OOD)
+    study = validate(json.loads(metrics.attrs["configuration"]))
+    example = layout.example_job(study, lambda record: True)
+    axes = study.grid.axes()
+    a = Condition.parse(example.condition)
+    b = Condition(*(values[0] for values in axes.values()))
+    doses = axes["dose_e_per_A2"][-1], axes["dose_e_per_A2"][0]
+    shown = [
+        Condition(lens.defocus_nm, lens.cs_um, lens.aperture_mrad, dose)
+        for dose in doses
+        for lens in (a, b)
+    ]
+    words = [f"lens {lens},\n{many} electrons" for many in ("many", "few") for lens in "AB"]
+    waves = [results / path for path in layout.shards(study, example.specimen, "test")]
+    names = (study.study.seed, example.specimen, "test")
+    split = Split.load(waves, names, study.microscope, CPU).first(1)
+    predictions = []
+    for trained in (0, 2):
+        path = example.path(layout.WEIGHTS).replace(example.condition, shown[trained].id)
+        network, found = networks.load_first(results / path)
+        camera = Acquisition.from_microscope(study.microscope, found.normalisation, CPU)
+        seen = evaluation.examples(network, camera, split, shown, found.precision)
+        pictures, masks, scores = ([of[c.id][0] for c in shown] for of in seen)
+        predictions.append(first.Prediction(trained, np.stack(masks), np.array(scores)))
+    truth = split.masks[0, 0].cpu().numpy().astype(bool)
+    return first.overview(words, np.stack(pictures), truth, predictions)
 
 
 def main() -> None:
     for name in ("examples", "matrix"):
-        shrink(DEMO / f"{name}.png", name)
+        shrink(DEMO / "figures" / f"{name}.png", name)
     with TemporaryDirectory() as folder:
-        for name, figure in (("masks", masks()), ("gallery", sheet())):
+        for name, figure in (
+            ("overview", overview(DEMO)),
+            ("masks", masks()),
+            ("gallery", sheet()),
+        ):
             path = Path(folder) / f"{name}.png"
-            style.save(figure, [path], 110)
+            style.save(figure, [path], 150)
             shrink(path, name)
 
 

@@ -2,6 +2,7 @@
 
     python docs/pilot.py             # after studies/pilot.yaml and studies/specimens.yaml have run
     python docs/pilot.py RESULTS SPECIMENS FOLDER
+    python docs/pilot.py --redraw    # only matrix.png, from ood.zarr.zip in docs/pilot
 
 Every number in the text is computed here from the results of both studies. Sections without results
 are left out.
@@ -11,6 +12,7 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import xarray as xr
@@ -19,7 +21,9 @@ from PIL import Image
 from passband import PassbandError
 from passband.analysis import specimen_shift as shifts
 from passband.analysis.groups import GROUP, group_label, group_names, groups
+from passband.config.analysis import Figures
 from passband.config.materials import MATERIALS
+from passband.figures import matrix, style
 from passband.grid import AXES
 from passband.optics import ctf
 from passband.prediction import completion, cross_validation, prediction
@@ -90,8 +94,9 @@ def what_was_run(metrics: xr.Dataset, replicas: xr.DataArray, results: Path) -> 
         "",
         "`make pilot` computes every number and figure on this page from the study's results. "
         "`ood.zarr.zip` beside this page is the study's `ood.zarr` without the confidence "
-        "intervals of single pairs of conditions. [findings.md](../findings.md) summarises the "
-        "results and their limits, and [metrics.md](../metrics.md) defines all terms.",
+        "intervals of single pairs of conditions; `python docs/pilot.py --redraw` draws the figure "
+        "of the matrix from it. [findings.md](../findings.md) summarises the results and their "
+        "limits, and [metrics.md](../metrics.md) defines all terms.",
         "",
         "## The study",
         "",
@@ -605,7 +610,19 @@ def shrink(source: Path, target: Path) -> None:
     few.save(target, optimize=True)
 
 
+def redraw(folder: Path) -> None:
+    """Draw the matrix again, from the metrics beside the page. The results are not needed."""
+    metrics = datasets.read(folder / "ood.zarr.zip", datasets.OOD)
+    with TemporaryDirectory() as temporary:
+        path = Path(temporary) / "matrix.png"
+        style.save(matrix.matrix(metrics, Figures().palette), [path], Figures().dpi)
+        shrink(path, folder / "matrix.png")
+
+
 def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["--redraw"]:
+        redraw(Path(*arguments[1:] or ["docs/pilot"]))
+        return 0
     given = (Path(argument) for argument in arguments)
     results = next(given, Path("results/pilot"))
     specimens = next(given, Path("results/specimens"))

@@ -17,7 +17,7 @@ STAGES = {
     "ood": 4,
     "distances": 1,
     "prediction": 3,
-    "figures": 5,
+    "figures": 6,
     "report": 1,
 }
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from figure_data import WIDTHS, check
 from scipy.stats import spearmanr
 from specimen_pairs import DIMS, DOSE, GRID, SPECIMENS, of_specimens, study
 
@@ -120,13 +121,16 @@ def test_summary_has_a_row_for_each_predictor_and_source():
     assert "| cells | 240 | 144 | 720 |" in text
 
 
-def test_figure_shows_dice_correlations_and_shares():
-    drawn = figures.structure(*study(of_specimens), "viridis")
+@pytest.mark.parametrize("width_cm", WIDTHS)
+def test_figure_shows_dice_correlations_and_shares(width_cm):
+    drawn = check(figures.structure(*study(of_specimens), "viridis", width_cm), width_cm)
     matrix, dots, bars = drawn.axes[:3]
     values = [text.get_text() for text in matrix.texts]
     assert len(values) == 16
     assert values[:2] == ["0.90", "0.85"]
     names = [label.get_text() for label in dots.get_yticklabels()]
-    assert names == ["overlap σ of |T|", "Fréchet"], "those without any correlation are left out"
+    assert names == ["overlap σ of |T|", "Fréchet distance"], (
+        "those without any correlation are left out"
+    )
     widths = [patch.get_height() for patch in bars.patches]
     assert max(widths) == pytest.approx(1)

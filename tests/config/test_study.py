@@ -235,6 +235,8 @@ BAD = [
     ("training.epochs", 0, "training.epochs = 0: must be an integer between 1 and 10000 epochs"),
     ("evaluation.confidence", 95, "= 95: must be a number above 0 and below 1"),
     ("figures.dpi", 1, "must be an integer between 30 and 1200 dots/inch"),
+    ("figures.width_cm", 18, "figures.width_cm = 18: must be a number between 8.5 and 17 cm"),
+    ("figures.width_cm", "17 cm", "must be a number between 8.5 and 17 cm"),
     # choices
     ("microscope.coherence", "full", "must be 'focal-series' or 'quasi-coherent'"),
     ("training.schedule", "step", "must be 'one-cycle', 'exponential', 'cosine' or 'constant'"),
@@ -731,3 +733,18 @@ def test_auto_pixel_of_multislice(energy, pixel, expected):
     written_out = Microscope(**given, multislice_pixel_A=expected)
     assert written_out.multislice_A == expected
     assert written_out.multislice == microscope.multislice
+
+
+def test_specimens_have_the_lattice_spacings_of_their_materials():
+    specimens = {"gold": {}, "wires": {"shape": "sphere"}, "iron": {"material": "Fe"}}
+    found = validate({"specimens": specimens}).spacings
+    assert list(found) == ["gold, wires", "iron"]
+    # Bragg spacings by hand: {111}, {200}, {220} of 4.078 Å; {110}, {200}, {211} of 2.867 Å.
+    assert found["gold, wires"] == pytest.approx([2.354, 2.039, 1.442], abs=1e-3)
+    assert found["iron"] == pytest.approx([2.027, 1.434, 1.170], abs=1e-3)
+
+
+def test_the_width_of_figures_changes_no_params_at_its_default():
+    assert validate({}).figures.identity(only=("width_cm",)) == {}
+    narrow = validate({"figures": {"width_cm": 8.5}})
+    assert narrow.figures.identity(only=("width_cm",)) == {"width_cm": 8.5}

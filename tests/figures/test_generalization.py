@@ -1,11 +1,11 @@
 """The content of figures that are drawn from small synthetic data."""
 
-import re
+from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import xarray as xr
+from figure_data import GRID, ONE, PALETTE, WIDTHS, check, drawn, make_information, make_ood, panels
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.contour import ContourSet
@@ -15,91 +15,8 @@ from scipy.stats import spearmanr
 from passband.figures import ctf as transfer_figures
 from passband.figures import generalization, style
 from passband.figures import images as image_figures
-from passband.grid import AXES, Condition, conditions, coordinates
+from passband.grid import AXES, Condition, conditions
 from passband.optics import ctf
-
-PALETTE = "viridis"
-GRID = {
-    "defocus_nm": [-10.0, 5.0, 20.0],
-    "cs_um": [1.2, 60.0],
-    "aperture_mrad": [10.0, 15.0],
-    "dose_e_per_A2": [100.0, 1000.0],
-}
-ONE = {axis: values[-1:] for axis, values in GRID.items()}
-DIMS = ("specimen", "architecture", "test_specimen", "train", "test")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _without_a_screen():
-    before = plt.get_backend()
-    plt.switch_backend("Agg")
-    yield
-    plt.switch_backend(before)
-
-
-@pytest.fixture(autouse=True)
-def _drawn_once(monkeypatch):
-    """Draw the whole figure only once.
-
-    To see whether labels overlap, seaborn would draw the whole figure for every heat map.
-    """
-    monkeypatch.setattr("seaborn.matrix._draw_figure", lambda figure: None)
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
-def ids(grid):
-    return [condition.id for condition in conditions(grid)]
-
-
-def make_ood(train=GRID, test=None, specimens=("gold",), architectures=("compact-w4-d2",), seed=0):
-    """Return random OOD metrics of two training grids, with the variables that figures read."""
-    train, test = ids(train), ids(test or train)
-    shape = (len(specimens), len(architectures), len(specimens), len(train), len(test))
-    random = np.random.default_rng(seed)
-    return xr.Dataset(
-        {
-            "dice": (DIMS, random.uniform(0, 1, shape)),
-            "gap_test": (DIMS, random.uniform(-1, 1, shape)),
-        },
-        coords={
-            "specimen": list(specimens),
-            "architecture": list(architectures),
-            "test_specimen": list(specimens),
-            "train": train,
-            "test": test,
-            **coordinates(train, "train"),
-            **coordinates(test, "test"),
-        },
-    )
-
-
-def make_information(ood, weights=("flat",), seed=1):
-    random = np.random.default_rng(seed)
-    shape = (len(weights), ood.sizes["train"], ood.sizes["test"])
-    return xr.Dataset(
-        {
-            name: (("weight", "train", "test"), random.uniform(-1, 1, shape))
-            for name in ("overlap", "overlap_abs", "coverage")
-        },
-        coords={"weight": list(weights), "train": ood.train.values, "test": ood.test.values},
-    )
-
-
-def drawn(figure):
-    """Draw a figure in the same way as saving does, so that warnings and errors occur here."""
-    figure.canvas.draw()
-    return figure
-
-
-def panels(figure):
-    """Return a figure's axes, without those of colour bars."""
-    return [ax for ax in figure.axes if ax.get_label() != "<colorbar>"]
-
 
 # Names and files
 
@@ -109,7 +26,7 @@ def test_label_has_every_parameter_with_its_unit():
     assert style.condition_label(condition.id) == "20 nm · 1.2 µm · 18 mrad · 400 e/Å²"
     assert (
         style.condition_label(Condition(-7.5, 0, 10, 0.5).id)
-        == "-7.5 nm · 0 µm · 10 mrad · 0.5 e/Å²"
+        == "−7.5 nm · 0 µm · 10 mrad · 0.5 e/Å²"
     )
 
 
@@ -158,16 +75,27 @@ def of_label(ax, label):
     return [line for line in ax.lines if line.get_label() == label]
 
 
+SPACINGS = {"gold": [2.35, 2.04, 1.44]}
+
+
+@pytest.mark.parametrize("width_cm", WIDTHS)
 @pytest.mark.parametrize("grid", [GRID, ONE], ids=["grid", "one condition"])
-def test_ctf_lines_are_the_transfer_and_its_envelope(grid, microscope):
-    figure = drawn(transfer_figures.ctf_curves(conditions(grid), microscope, PALETTE))
-    pairs = [(cs, defocus) for cs in grid["cs_um"] for defocus in grid["defocus_nm"]]
+def test_ctf_lines_are_the_transfer_and_its_envelope(grid, width_cm, microscope):
+    figure = transfer_figures.ctf_curves(conditions(grid), microscope, SPACINGS, width_cm)
+    check(figure, width_cm)
+    most = 2 if width_cm < 10 else 4
+    shown = style.evenly_spaced(grid["defocus_nm"], most)
+    pairs = [(cs, defocus) for cs in grid["cs_um"] for defocus in shown]
     assert len(figure.axes) == len(pairs)
+    titles = [ax.get_title() for ax in figure.axes[: len(shown)]]
+    assert titles == [f"defocus {style.number(defocus)} nm" for defocus in shown]
     for ax, (cs, defocus) in zip(figure.axes, pairs, strict=True):
-        assert ax.get_title() == f"defocus {defocus:g} nm, Cs {cs:g} µm"
         widest = max(grid["aperture_mrad"])
         optics = microscope.optics(Condition(defocus, cs, widest, 100))
-        for label, function in (("transfer", ctf.transfer), ("envelope", ctf.envelope)):
+        for label, function in (
+            (f"transfer T(q), aperture {widest:g} mrad", ctf.transfer),
+            ("envelope", ctf.envelope),
+        ):
             (line,) = of_label(ax, label)
             q, values = line.get_data()
             assert q[0] == 0
@@ -175,104 +103,69 @@ def test_ctf_lines_are_the_transfer_and_its_envelope(grid, microscope):
             np.testing.assert_allclose(values, function(optics, q), atol=1e-12)
             low, high = ax.get_ylim()
             assert low <= values.min() <= values.max() <= high
+        # The frequency axis ends a little beyond the widest aperture.
+        cut = widest * 1e-3 / ctf.wavelength(300e3)
+        assert 1.05 * cut < ax.get_xlim()[1] < 1.2 * cut
+    words = [text.get_text() for text in figure.axes[len(shown) - 1].texts]
+    assert words == [f"Cs {style.number(grid['cs_um'][0])} µm"]
+    assert "atoms are dark below 0" in figure.get_supylabel()
 
 
-def test_ctf_has_dotted_lines_where_narrower_apertures_cut(microscope):
+def test_atoms_are_dark_if_the_transfer_is_negative(microscope):
+    """The image of a weak phase object with a peak is dark there at a small underfocus."""
+    optics = microscope.optics(Condition(10, 1.2, 15, 100))
+    q = np.linspace(0.01, 0.3, 50)
+    assert (ctf.transfer(optics, q) < 0).all()
+    x = np.linspace(-5, 5, 101)
+    contrast = 2 * sum(
+        t * np.cos(2 * np.pi * f * x) for f, t in zip(q, ctf.transfer(optics, q), strict=True)
+    )
+    assert x[contrast.argmin()] == pytest.approx(0, abs=0.01)
+
+
+def test_ctf_has_lines_where_narrower_apertures_cut_and_at_lattice_spacings(microscope):
     grid = GRID | {"aperture_mrad": [5.0, 10.0, 15.0]}
-    figure = drawn(transfer_figures.ctf_curves(conditions(grid), microscope, PALETTE))
+    figure = transfer_figures.ctf_curves(conditions(grid), microscope, SPACINGS)
     wavelength = ctf.wavelength(300e3)
     assert figure.axes
     for ax in figure.axes:
-        dotted = [line for line in ax.lines if line.get_linestyle() == ":"]
-        at = [line.get_xdata()[0] * wavelength * 1e3 for line in dotted]
-        assert at == pytest.approx([5, 10])
+        upright = [line for line in ax.lines if np.ptp(line.get_xdata()) == 0]
+        at = [line.get_xdata()[0] for line in upright]
+        expected = [*(np.array([5, 10]) * 1e-3 / wavelength), 1 / 2.35, 1 / 2.04, 1 / 1.44]
+        assert at == pytest.approx(expected)
     (legend,) = figure.legends
-    names = [text.get_text() for text in legend.get_texts()]
-    assert names == ["envelope", "transfer", "narrower aperture"]
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "envelope",
+        "transfer T(q), aperture 15 mrad",
+        "narrower apertures end: 5, 10 mrad",
+        "lattice spacings of gold: 2.35, 2.04, 1.44 Å",
+    ]
 
 
-def test_ctf_of_one_aperture_has_no_dotted_line(microscope):
-    figure = transfer_figures.ctf_curves(
-        conditions(GRID | {"aperture_mrad": [15.0]}), microscope, PALETTE
-    )
-    assert not [line for ax in figure.axes for line in ax.lines if line.get_linestyle() == ":"]
+def test_ctf_of_one_aperture_without_spacings_has_no_upright_line(microscope):
+    figure = transfer_figures.ctf_curves(conditions(GRID | {"aperture_mrad": [15.0]}), microscope)
+    assert not [x for ax in figure.axes for x in ax.lines if np.ptp(x.get_xdata()) == 0]
     assert len(figure.legends[0].get_texts()) == 2
 
 
 def test_ctf_shows_four_of_many_values(microscope):
     grid = ONE | {"defocus_nm": list(range(-20, 50, 10)), "cs_um": [1, 2, 3, 4, 5]}
-    figure = transfer_figures.ctf_curves(conditions(grid), microscope, PALETTE)
+    figure = transfer_figures.ctf_curves(conditions(grid), microscope)
     assert len(figure.axes) == 16
-    found = [re.findall(r"-?[\d.]+", ax.get_title()) for ax in figure.axes]
-    assert {float(defocus) for defocus, _ in found} == {-20, 0, 20, 40}
-    assert {float(cs) for _, cs in found} == {1, 2, 4, 5}
-
-
-# Matrix
-
-
-def heatmap(ax):
-    (mesh,) = ax.collections
-    return np.ma.filled(mesh.get_array(), np.nan).squeeze()
-
-
-@pytest.mark.parametrize("grid", [GRID, ONE], ids=["grid", "one condition"])
-def test_matrix_shows_dice_and_gap_train_by_test(grid):
-    data = make_ood(grid)
-    left, right = panels(drawn(generalization.matrix(data.transpose(*DIMS[::-1]), PALETTE)))
-    for ax, name in ((left, "dice"), (right, "gap_test")):
-        expected = data[name].isel(specimen=0, architecture=0, test_specimen=0)
-        np.testing.assert_array_equal(heatmap(ax), expected.values.squeeze())
-        assert ax.get_xlabel() == "tested under"
-    assert left.get_ylabel() == "trained under"
-    assert left.collections[0].get_clim() == (0, 1)
-    assert right.collections[0].get_clim() == (-1, 1)
-    assert left.get_title("left") == "compact-w4-d2, gold"
-
-
-def test_matrix_leaves_missing_cells_blank():
-    data = make_ood(ONE | {"defocus_nm": [5.0, 10.0]})
-    data.dice[..., 1, :] = np.nan
-    data.gap_test[:] = np.nan
-    left, right = panels(drawn(generalization.matrix(data, PALETTE)))
-    assert np.isnan(heatmap(left)).tolist() == [[False, False], [True, True]]
-    assert np.isnan(heatmap(right)).all()
-
-
-@pytest.mark.parametrize(("number", "named"), [(36, True), (37, False)])
-def test_matrix_names_up_to_36_conditions(number, named):
-    test = ONE | {"defocus_nm": list(range(number))}
-    data = make_ood(ONE | {"defocus_nm": [5, 20]}, test)
-    left, right = panels(drawn(generalization.matrix(data, PALETTE)))
-    expected = [style.condition_label(id) for id in data.test.values] if named else []
-    for ax in (left, right):
-        assert [text.get_text() for text in ax.get_xticklabels()] == expected
-    expected = [style.condition_label(id) for id in data.train.values] if named else []
-    assert [text.get_text() for text in left.get_yticklabels()] == expected
-    assert not right.get_yticklabels()
-    assert heatmap(left).shape == (2, number)
-
-
-def test_matrix_has_a_row_for_each_specimen_architecture_and_test_specimen():
-    grid = ONE | {"defocus_nm": [5.0, 10.0]}
-    for options, rows in (
-        ({"architectures": ("a", "b")}, ["a, gold", "b, gold"]),
-        (
-            {"specimens": ("gold", "silver"), "architectures": ("a",)},
-            ["a, gold", "a, gold → silver", "a, silver → gold", "a, silver"],
-        ),
-    ):
-        data = make_ood(grid, **options)
-        axes = panels(generalization.matrix(data, PALETTE))
-        assert [ax.get_title("left") for ax in axes[::2]] == rows
-    cross = data.sel(specimen="silver", architecture="a", test_specimen="gold")
-    np.testing.assert_array_equal(heatmap(axes[4]), cross.dice)
-    np.testing.assert_array_equal(heatmap(axes[5]), cross.gap_test)
+    titles = [ax.get_title().split()[1] for ax in figure.axes[:4]]
+    assert titles == ["−20", "0", "20", "40"]
+    words = [ax.texts[0].get_text() for ax in figure.axes[3::4]]
+    assert words == ["Cs 1 µm", "Cs 2 µm", "Cs 4 µm", "Cs 5 µm"]
 
 
 # Dice over information metrics
 
 METRICS = ("overlap", "overlap_abs", "coverage")
+WORDS = ["overlap σ", "overlap σ of |T|", "coverage κ"]
+
+
+def dice_panels(figure):
+    return [ax for ax in figure.axes[1:] if ax.axison]
 
 
 def points(ax):
@@ -290,26 +183,31 @@ def test_metrics_are_pairs_of_different_conditions_that_exist():
     data.dice[..., 1, 2:4] = np.nan  # two pairs of different conditions
     information = make_information(data, ("flat", "gold"))
     figure = drawn(generalization.metrics(data, information, PALETTE))
-    assert len(figure.axes) == 3
-    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [*METRICS]
+    assert len(dice_panels(figure)) == 2
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == WORDS
     M = data.dice.squeeze().values
     n = len(M)
     good = np.isfinite(M) & ~np.eye(n, dtype=bool)
     same = (data.train_dose_e_per_A2.values[:, None] == data.test_dose_e_per_A2.values) & good
     assert good.sum() == n * n - n - 2
-    for ax, weight, found in zip(figure.axes[1:], ("flat", "gold"), rhos(figure), strict=True):
+    weights = ("flat", "gold")
+    for ax, weight, found in zip(dice_panels(figure), weights, rhos(figure), strict=True):
         of = information.sel(weight=weight)
         for pairs, row in zip((good, same), found, strict=True):
             expected = [spearmanr(of[name].values[pairs], M[pairs]).statistic for name in METRICS]
             np.testing.assert_allclose(row, expected)
         best = METRICS[np.abs(found[0]).argmax()]
-        assert ax.get_xlabel() == best
+        assert ax.get_xlabel() == WORDS[METRICS.index(best)]
         shown = points(ax)
         assert len(shown) == good.sum()
         expected = np.stack([of[best].values[good], M[good]], axis=1)
         np.testing.assert_allclose(shown[np.lexsort(shown.T)], expected[np.lexsort(expected.T)])
         every, equal = found[:, np.abs(found[0]).argmax()]
-        assert ax.get_title() == f"weight {weight}, ρ = {every:.2f},\nρ at equal dose = {equal:.2f}"
+        every, equal = (style.number(rho, ".2f") for rho in (every, equal))
+        assert ax.get_title() == (
+            f"weight {weight}\nρ = {every} (n = {good.sum()})\n"
+            f"equal dose: ρ = {equal}\n(n = {same.sum()})"
+        )
 
 
 def test_metrics_are_all_that_compare_pairs_with_their_units():
@@ -320,28 +218,37 @@ def test_metrics_are_all_that_compare_pairs_with_their_units():
     information["shared_capacity"] = bits.assign_attrs(units="bits/Å²")
     figure = drawn(generalization.metrics(data, information, PALETTE))
     names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert names == [*METRICS, "shared_capacity"]
-    assert figure.axes[1].get_xlabel() == "shared_capacity (bits/Å²)"
-    assert figure.axes[1].get_title().startswith("weight flat, ρ = 1.00")
+    assert names == [*WORDS, "shared capacity C"]
+    assert figure.axes[1].get_xlabel() == "shared capacity C (bits/Å²)"
+    assert figure.axes[1].get_title().startswith("weight flat\nρ = 1.00")
 
 
-def test_metrics_colour_by_dose():
-    grid = ONE | {"defocus_nm": [5.0, 10.0], "dose_e_per_A2": [0.3, 3, 30]}  # 0.3/3 is not 3/30
+def test_metrics_have_the_colour_of_the_ratio_of_doses():
+    grid = ONE | {"defocus_nm": [5.0, 10.0], "dose_e_per_A2": [0.3, 3, 30]}
     data = make_ood(grid)
     figure = drawn(generalization.metrics(data, make_information(data), PALETTE))
-    (legend,) = figure.legends
-    assert legend.get_title().get_text() == "dose, test / train"
-    names = [text.get_text() for text in legend.get_texts()]
-    assert names == ["0.01", "0.1", "1", "10", "100"]
-    assert not figure.axes[1].get_legend()
+    (found,) = (c for c in figure.axes[1].collections if isinstance(c, PathCollection))
+    assert sorted({round(float(ratio), 6) for ratio in found.get_array()}) == [-2, -1, 0, 1, 2]
+    (bar,) = figure.axes[-1].child_axes
+    assert bar.get_xlabel() == "dose in the test / dose in the training"
+    assert [text.get_text() for text in bar.get_xticklabels()] == ["0.01", "1", "100"]
 
 
-def test_metrics_of_many_doses_have_a_scale_instead_of_names():
-    data = make_ood(ONE | {"dose_e_per_A2": [100, 250, 550, 1200]})
-    figure = drawn(generalization.metrics(data, make_information(data), PALETTE))
-    assert figure.legends[0].get_title().get_text() == "log₁₀ of dose, test / train"
-    assert len(points(figure.axes[1])) == 12
-    assert "at equal dose = nan" in figure.axes[1].get_title()
+@pytest.mark.parametrize("width_cm", WIDTHS)
+@pytest.mark.parametrize("weights", [("flat",), ("flat", "gold", "silver")])
+def test_metrics_can_be_read(weights, width_cm):
+    data = make_ood(specimens=("gold", "silver"))
+    figure = generalization.metrics(data, make_information(data, weights), PALETTE, width_cm)
+    check(figure, width_cm)
+    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert names == [*(f"weight {weight}" for weight in weights), "open: at equal dose"]
+
+
+def test_a_metric_without_words_has_its_name():
+    data = make_ood()
+    information = make_information(data).rename(overlap="mine")
+    figure = drawn(generalization.metrics(data, information, PALETTE))
+    assert figure.axes[0].get_yticklabels()[0].get_text() == "mine"
 
 
 def test_metrics_meet_dice_by_name_not_by_place():
@@ -356,7 +263,9 @@ def test_metrics_of_constant_dice_have_no_correlation():
     data = make_ood()
     data.dice[:] = 0.5
     figure = drawn(generalization.metrics(data, make_information(data), PALETTE))
-    assert figure.axes[1].get_title() == "weight flat, ρ = nan,\nρ at equal dose = nan"
+    assert figure.axes[1].get_title() == (
+        "weight flat\nρ = nan (n = 552)\nequal dose: ρ = nan\n(n = 264)"
+    )
 
 
 @pytest.mark.parametrize("missing", [False, True], ids=["one condition", "nothing"])
@@ -374,7 +283,7 @@ def test_metrics_weighted_by_a_specimen_are_of_its_networks():
     information = make_information(data, ("flat", "gold", "silver"))
     figure = drawn(generalization.metrics(data, information, PALETTE))
     pairs = 24 * 23
-    assert [len(points(ax)) for ax in figure.axes[1:]] == [2 * pairs, pairs, pairs]
+    assert [len(points(ax)) for ax in dice_panels(figure)] == [2 * pairs, pairs, pairs]
     M = data.dice.sel(specimen="silver", test_specimen="silver").squeeze().values
     other = ~np.eye(24, dtype=bool)
     x = information.overlap.sel(weight="silver").values
@@ -384,18 +293,25 @@ def test_metrics_weighted_by_a_specimen_are_of_its_networks():
 # Decay
 
 
+def value_of(text):
+    return float(text.replace("−", "-"))
+
+
 def lines(ax):
     """Return the (x, y) of each training value's line, by the labels in the legend."""
-    found = [line for line in ax.lines if len(line.get_xdata())]
-    names = [float(text.get_text()) for text in ax.get_legend().get_texts()]
-    return dict(zip(names, (np.transpose(line.get_data()) for line in found), strict=True))
+    drawn_lines = {line.get_label(): np.transpose(line.get_data()) for line in ax.lines}
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    return {value_of(name): drawn_lines[name] for name in names}
 
 
-def circles(ax):
-    (found,) = (c for c in ax.collections if isinstance(c, PathCollection))
-    at = found.get_offsets()
-    edges = np.resize(found.get_edgecolor(), (len(at), 4))
-    return {float(x): (y, edge) for (x, y), edge in zip(at, edges, strict=True)}
+def own(ax):
+    """Return mean Dice in distribution and the colour of its marker, by the training value."""
+    marked = [line for line in ax.lines if line.get_label().startswith("_")]
+    return {
+        float(np.ravel(line.get_xdata())[0]): (np.ravel(line.get_ydata())[0], line.get_color())
+        for line in marked
+        if len(np.ravel(line.get_xdata())) == 1
+    }
 
 
 def mean_over_matching(data, axis, train, test):
@@ -424,8 +340,7 @@ def test_decay_is_the_mean_over_pairs_that_share_the_rest(options):
     data.dice[..., 0, 0] = np.nan
     figure = drawn(generalization.decay(data, PALETTE))
     assert len(figure.axes) == 4
-    visible = [ax.get_ylabel() for ax in figure.axes if ax.yaxis.label.get_visible()]
-    assert visible == ["mean Dice"]
+    assert [ax.get_ylabel() for ax in figure.axes] == ["mean Dice", "", "", ""]
     for ax, axis in zip(figure.axes, AXES.values(), strict=True):
         assert ax.get_xlabel() == f"test {axis.label} ({axis.unit})"
         train, test = (sorted({*data[f"{d}_{axis.name}"].values}) for d in ("train", "test"))
@@ -435,26 +350,85 @@ def test_decay_is_the_mean_over_pairs_that_share_the_rest(options):
             assert line[:, 0].tolist() == test
             expected = [mean_over_matching(data, axis.name, value, t) for t in test]
             np.testing.assert_allclose(line[:, 1], expected)
-        rings = circles(ax)
-        assert list(rings) == [value for value in train if value in test]
-        colour = dict(zip(train, [line.get_color() for line in ax.lines], strict=False))
-        for value, (y, edge) in rings.items():
+        marked = own(ax)
+        assert list(marked) == [value for value in train if value in test]
+        named = [line.get_color() for line in ax.lines if line.get_label()[0] != "_"]
+        colours = dict(zip(found, named, strict=True))
+        for value, (y, colour) in marked.items():
             assert y == pytest.approx(mean_over_matching(data, axis.name, value, value))
-            assert edge[:3] == pytest.approx(colour[value])
+            assert colour == colours[value]
+        number = len(options.get("specimens", "1")) * len(options.get("architectures", "1"))
+        alike = sum(
+            all(getattr(a, o) == getattr(b, o) for o in AXES if o != axis.name)
+            for a, b in product(*(map(Condition.parse, data[d].values) for d in ("train", "test")))
+        )
+        title = ax.get_legend().get_title().get_text()
+        assert title == f"trained at ({axis.unit}), n = {number * alike // len(train) // len(test)}"
+
+
+def test_bands_of_decay_are_intervals_of_the_mean():
+    random = np.random.default_rng(0)
+    values = random.normal(0.5, 0.1, 100)
+    low, high = generalization._interval(values)
+    expected = 1.96 * values.std() / 10
+    assert low == pytest.approx(values.mean() - expected, abs=0.004)
+    assert high == pytest.approx(values.mean() + expected, abs=0.004)
+    assert generalization._interval(np.array([0.5])).tolist() == [0.5, 0.5]
 
 
 def test_decay_axis_is_logarithmic_over_a_wide_positive_range():
     figure = drawn(generalization.decay(make_ood(), PALETTE))
     assert [ax.get_xscale() for ax in figure.axes] == ["linear", "log", "linear", "log"]
     ticks = [[text.get_text() for text in ax.get_xticklabels()] for ax in figure.axes]
-    assert ticks == [["-10", "5", "20"], ["1.2", "60"], ["10", "15"], ["100", "1000"]]
+    assert ticks == [["−10", "5", "20"], ["1.2", "60"], ["10", "15"], ["100", "1000"]]
 
 
 def test_decay_of_one_condition_is_a_point_in_each_panel():
     data = make_ood(ONE)
     figure = drawn(generalization.decay(data, PALETTE))
     for ax, values in zip(figure.axes, ONE.values(), strict=True):
-        assert {value: y for value, (y, _) in circles(ax).items()} == {values[0]: data.dice.item()}
+        assert {value: y for value, (y, _) in own(ax).items()} == {values[0]: data.dice.item()}
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([1.2, 34.641, 1000], "log"),
+        ([0, 1.2, 1000], "symlog"),
+        ([-1000, -1.2, 60], "symlog"),
+        ([-10, 0, 10], "linear"),
+        ([10, 12, 15], "linear"),
+    ],
+)
+def test_decay_over_cs_has_a_scale_on_which_values_are_apart(values, scale):
+    figure = drawn(generalization.decay(make_ood(ONE | {"cs_um": values}), PALETTE))
+    ax = figure.axes[1]
+    assert ax.get_xscale() == scale
+    place = np.sort(
+        ax.transAxes.inverted().transform(ax.transData.transform([(v, 0) for v in values])), 0
+    )[:, 0]
+    assert place[0] > 0.02
+    assert place[-1] < 0.98
+    assert np.diff(place).min() > 0.1
+
+
+def test_decay_starts_where_the_data_start():
+    data = make_ood()
+    data["dice"] = 0.54 + 0.01 * data.dice
+    low, high = drawn(generalization.decay(data, PALETTE)).axes[0].get_ylim()
+    assert low == pytest.approx(0.48)
+    assert high == pytest.approx(1.02)
+
+
+@pytest.mark.parametrize("width_cm", WIDTHS)
+def test_decay_can_be_read(width_cm):
+    grid = {
+        "defocus_nm": list(range(-20, 30, 5)),
+        "cs_um": [-10, 1.2, 60, 1000, 2000],
+        "aperture_mrad": [5, 10],
+        "dose_e_per_A2": [30, 1600],
+    }
+    check(generalization.decay(make_ood(grid), PALETTE, width_cm), width_cm)
 
 
 def test_decay_draws_six_of_many_training_values():
@@ -505,6 +479,7 @@ def make_examples():
 
 def outlines(ax):
     named = {style.TRUTH: "truth", style.OWN: "own", style.OTHER: "other"}
+    named = {to_hex(colour): name for colour, name in named.items()}
     found = [c.get_edgecolor()[0] for c in ax.collections if isinstance(c, ContourSet)]
     return [named[to_hex(colour)] for colour in found]
 
@@ -542,9 +517,52 @@ def test_examples_show_each_image_with_its_score():
         assert f"Dice {given['scores'][id][n]:.2f}" in [text.get_text() for text in ax.texts]
     titles = [ax.get_title() for ax in figure.axes[:2]]
     assert titles == [
-        "training condition\n5 nm · 1.2 µm · 15 mrad\n1000 e/Å²",
-        "other condition\n20 nm · 60 µm · 15 mrad\n100 e/Å²",
+        "training condition\n5 nm · 1.2 µm · 15 mrad · 1000 e/Å²",
+        "other condition\n20 nm · 60 µm · 15 mrad · 100 e/Å²",
     ]
+
+
+def test_examples_show_the_network_that_was_trained_there_in_the_same_column():
+    given = make_examples()
+    other = next(id for id in given["images"] if id != given["train"])
+    disc = given["masks"][0].astype(bool)
+    there = {other: (np.stack([disc, disc]), np.array([0.91, 0.42]))}
+    figure = drawn(image_figures.examples(**given, there=there))
+    first, second, _, fourth = figure.axes
+    assert outlines(first) == ["truth", "own"]
+    assert outlines(second) == ["truth", "own"]  # the shown network predicts nothing here
+    assert outlines(fourth) == ["own"]
+    dashed = [
+        c.get_linestyle()[0][1] is not None for c in (*first.collections, *second.collections)
+    ]
+    assert dashed == [False, False, False, True]
+    texts = [text.get_text() for text in second.texts]
+    assert texts == ["Dice 0.00", "Dice 0.91"]
+    colours = [to_hex(text.get_bbox_patch().get_facecolor()) for text in second.texts]
+    assert colours == [to_hex(style.OTHER), to_hex(style.OWN)]
+
+
+def test_examples_have_no_entry_for_lines_that_are_nowhere():
+    given = make_examples()
+    train = given["train"]
+
+    def entries(**changes):
+        (legend,) = image_figures.examples(**given | changes).legends
+        return [text.get_text() for text in legend.get_texts()]
+
+    truth, own, other = entries()
+    assert (truth, own) == ("truth", "the network, under its training condition")
+    assert other == "the network, under another condition"
+    one = {name: {train: given[name][train]} for name in ("images", "predictions", "scores")}
+    assert entries(**one) == [truth, own]
+
+
+@pytest.mark.parametrize("width_cm", WIDTHS)
+def test_examples_can_be_read(width_cm):
+    given = make_examples()
+    other = next(id for id in given["images"] if id != given["train"])
+    there = {other: (given["predictions"][other], given["scores"][other])}
+    check(image_figures.examples(**given, there=there, width_cm=width_cm), width_cm)
 
 
 def test_examples_scale_bar_is_as_long_as_it_says():

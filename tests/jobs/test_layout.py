@@ -200,3 +200,15 @@ def test_a_network_s_id_is_parsed_to_its_parts():
 def test_a_wrong_id_of_a_network_is_refused(id):
     with pytest.raises(PassbandError, match="must be SPECIMEN/ARCHITECTURE/CONDITION/REPLICA"):
         layout.parse_network_id(id)
+
+
+def test_the_example_is_compared_with_networks_of_all_training_conditions():
+    study = changed(study={"replicas": 3, "replicas_per_job": 2})
+    example = layout.example_job(study, lambda record: True)
+    found = layout.example_networks(study, example, lambda record: True)
+    assert [path.split("/")[-2] for path in found] == [c.id for c in study.train_conditions]
+    assert {path.split("/")[-1] for path in found} == {"r000-001.safetensors"}
+    assert example.path(layout.WEIGHTS) in found
+    one = layout.example_networks(study, example, lambda record: example.condition in record)
+    assert one == [example.path(layout.WEIGHTS)]
+    assert layout.example_networks(study, None, lambda record: True) == []

@@ -62,8 +62,8 @@ def test_with_profiles_the_combination_is_the_final_prediction(monkeypatch):
     assert f"| {r2:.2f} (" in text
     assert "nan" not in text
     figure = draw(found, "viridis")
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "combined with a Gaussian process" in labels
+    labels = [text.get_text() for ax in figure.axes for text in ax.get_yticklabels()]
+    assert "combined with a\nGaussian process" in labels
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from figure_data import WIDTHS, check
 from matrices import GRID, make_information, make_metrics, make_table
 from specimen_pairs import of_specimens, study
 
@@ -15,6 +16,7 @@ from passband.analysis import ood
 from passband.analysis import specimen_shift as structure
 from passband.config import load
 from passband.figures import prediction as figures
+from passband.figures import smoothness as smoothness_figure
 from passband.figures import style
 from passband.prediction import completion, cross_validation, design, prediction, smoothness
 from passband.reports import markdown, summaries
@@ -65,8 +67,8 @@ def results(tmp_path_factory):
     whole = xr.merge(of, combine_attrs="drop")
     datasets.write(whole, folder / "prediction.zarr", datasets.PREDICTION, attrs)
     for name in ("prediction", "smoothness", "design"):
-        figure = getattr(figures, name)(whole, "viridis")
-        assert figure.get_figwidth() == 3.5  # a journal's column
+        module = smoothness_figure if name == "smoothness" else figures
+        figure = getattr(module, name)(whole, "viridis")
         style.save(figure, [folder / "figures" / f"{name}.png"], 50)
     return folder
 
@@ -142,39 +144,74 @@ def test_account_without_results_is_one_line(pilot, tmp_path, capsys):
     assert not (tmp_path / "docs").exists()
 
 
-def test_figure_of_prediction_shows_the_scores(predicted):
-    figure = figures.prediction(predicted, "viridis")
-    below = figure.axes[1]
-    points = [line for line in below.lines if line.get_marker() == "o"]
-    whole = predicted.part.values[predicted.part_level.values == "all"]
+def single_points(ax):
+    """Return the (x, y) of the lines of a panel that are single points."""
+    points = [line.get_data() for line in ax.lines if line.get_marker() != "None"]
+    return [(float(np.ravel(x)[0]), float(np.ravel(y)[0])) for x, y in points]
+
+
+@pytest.mark.parametrize("width_cm", WIDTHS)
+def test_figure_of_prediction_has_a_dot_for_each_level(predicted, width_cm):
+    figure = check(figures.prediction(predicted, "viridis", width_cm), width_cm)
+    _, single, compared = (ax for ax in figure.axes if ax.get_label() != "<colorbar>")
+    of = predicted.sel(features="ctf", model="stacked").squeeze()
+    # A row for each level, with a dot for each side that is held out.
+    found = single_points(single)
+    assert len({y for _, y in found}) == len(found) == of.sizes["part"]
+    assert sorted(x for x, _ in found) == pytest.approx(sorted(of.r2.values))
+    names = [text.get_text() for text in single.get_yticklabels()]
+    levels = ["5 nm", "15 nm", "25 nm"]
+    assert names == ["groups of conditions", "group 1", "group 2", "group 3", "defocus", *levels]
+    # A row for each set of features, with a dot for each axis, all held out as both.
     sets = [f for f in ("ctf", "raw", "id") if f in predicted.features.values]
     expected = [
-        float(predicted.r2.sel(part=p, features=f, model="stacked").squeeze())
-        for p in whole
-        for f in reversed(sets)
+        float(predicted.r2.sel(part=f"{axis}/both/all", features=f, model="stacked").squeeze())
+        for f in sets
+        for axis in ("conditions", "defocus_nm")
     ]
-    assert [float(np.ravel(p.get_xdata())[0]) for p in points] == pytest.approx(expected)
-    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    found = single_points(compared)
+    assert [x for x, _ in found] == pytest.approx(expected)
+    assert len({y for _, y in found}) == len(found)
+    names = [text.get_text() for text in compared.get_yticklabels()]
     assert names == [figures.FEATURES[f] for f in sets]
     plt.close(figure)
 
 
-def test_figure_of_smoothness_shows_steps_beside_their_noise(predicted):
-    figure = figures.smoothness(predicted, "viridis")
-    above, below = figure.axes
-    heights = [bar.get_height() for bar in above.patches]
-    of = predicted.squeeze()
-    assert heights[:4] == pytest.approx(of.step.sel(step_end="train").values)
-    assert [text.get_text() for text in below.get_yticklabels()] == list(of.metric.values)
+def test_a_score_below_the_axis_is_an_arrow_at_its_edge(predicted):
+    low = predicted.copy(deep=True)
+    low.r2.loc[{"features": "raw", "part": "defocus_nm/both/all"}] = -7
+    figure = figures.prediction(low, "viridis")
+    compared = next(ax for ax in figure.axes if ax.get_title("left") == "sets of features")
+    (arrow,) = (line for line in compared.lines if line.get_marker() == 8)
+    assert np.ravel(arrow.get_xdata()) == [-1]
+    assert compared.get_xlim()[0] < -1
     plt.close(figure)
 
 
-def test_figure_of_design_shows_every_strategy(predicted):
-    figure = figures.design(predicted, "viridis")
+@pytest.mark.parametrize("width_cm", WIDTHS)
+def test_figure_of_smoothness_shows_steps_beside_their_noise(predicted, width_cm):
+    figure = check(smoothness_figure.smoothness(predicted, "viridis", width_cm), width_cm)
+    above, below = figure.axes
+    of = predicted.squeeze()
+    drawn = {line.get_label(): line.get_ydata() for line in above.lines}
+    for name, (value, end) in {
+        "step, networks": ("step", "train"),
+        "off a line, test conditions": ("bend", "test"),
+    }.items():
+        np.testing.assert_allclose(drawn[name], of[value].sel(step_end=end))
+    np.testing.assert_allclose(drawn["noise alone"], of.step_noise.sel(step_end="train"))
+    names = [text.get_text() for text in below.get_yticklabels()]
+    assert names == [style.METRICS[name] for name in of.metric.values]
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("width_cm", WIDTHS)
+def test_figure_of_design_shows_every_strategy(predicted, width_cm):
+    figure = check(figures.design(predicted, "viridis", width_cm), width_cm)
     of = predicted.squeeze().design.sel(worth="worst")
     drawn = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
-    np.testing.assert_allclose(drawn["predicted Dice"], of.sel(strategy="predicted"))
-    np.testing.assert_allclose(drawn["coverage"], of.sel(strategy="coverage"))
+    np.testing.assert_allclose(drawn["chosen by predicted Dice"], of.sel(strategy="predicted"))
+    np.testing.assert_allclose(drawn["chosen by coverage"], of.sel(strategy="coverage"))
     plt.close(figure)
 
 

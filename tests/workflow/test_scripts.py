@@ -12,6 +12,7 @@ import torch
 
 from passband.analysis import table
 from passband.config import load
+from passband.figures import images
 from passband.jobs import layout
 from passband.learning import networks
 from passband.specimens import exit_waves
@@ -262,22 +263,38 @@ def test_distances_of_a_specimens_networks(results, tmp_path):
     assert np.isfinite(made.spectral).all()
 
 
-def test_the_figure_of_examples_shows_the_networks_worst_conditions(results, tmp_path):
-    output = tmp_path / "examples.png"
+@pytest.mark.parametrize("width", [{}, {"width_cm": 8.5}], ids=["page", "column"])
+def test_the_figure_of_examples_shows_the_networks_worst_conditions(
+    results, tmp_path, monkeypatch, width
+):
+    """In the same columns, it shows the networks that were trained under these conditions."""
+    output, drawn = tmp_path / "examples.png", []
+    draw = images.examples
+    monkeypatch.setattr(images, "examples", lambda *given: drawn.append(given) or draw(*given))
+    networks_there = layout.example_networks(STUDY, JOB, lambda record: True)
     line = scripts.run(
         "figure_examples",
         tmp_path / "logs/figures.log",
         input={
             "ood": str(results / layout.OOD),
             "weights": [str(results / JOB.path(layout.WEIGHTS))],
+            "there": [str(results / path) for path in networks_there],
             "waves": waves(results, "test"),
         },
         output=[str(output)],
         config=CONFIG,
-        params={"seed": STUDY.study.seed, "microscope": MICROSCOPE, "structures": 2, "dpi": 40},
+        params={"seed": STUDY.study.seed, "microscope": MICROSCOPE, "structures": 2, "dpi": 40}
+        | width,
     )
     assert f" figure_examples: {output} in " in line
     assert output.stat().st_size > 5000
+    ((_, _, _, scores, train, _, there, width_cm),) = drawn
+    assert width_cm == width.get("width_cm", 17)
+    own = datasets.read(results / layout.OOD, datasets.OOD).dice.squeeze().sel(train=train)
+    assert set(there) == set(scores) - {train}
+    assert str(own.test.values[own.values.argmin()]) in scores
+    for predicted, dice in there.values():
+        assert predicted.shape[0] == len(dice) == 2
 
 
 def test_information_has_the_signal_of_the_exit_waves(results, tmp_path):

@@ -12,10 +12,11 @@ rule figure_ctf:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
+        **STUDY.figures.identity(only=("width_cm",)),
         version=STAGES["figures"],
         microscope=STUDY.microscope.lens_params(),
         train=STUDY.grid.axes(),
-        palette=STUDY.figures.palette,
+        spacings=STUDY.spacings,
         dpi=STUDY.figures.dpi,
     script:
         "../scripts/figure_ctf.py"
@@ -37,6 +38,7 @@ rule figure_matrix:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
+        **STUDY.figures.identity(only=("width_cm",)),
         version=STAGES["figures"],
         palette=STUDY.figures.palette,
         dpi=STUDY.figures.dpi,
@@ -83,6 +85,8 @@ rule figure_examples:
     input:
         ood=rules.ood.output[0],
         weights=below_results([EXAMPLE.path(layout.WEIGHTS)]) if EXAMPLE else [],
+        # The network that was trained under each condition that the figure may show.
+        there=below_results(layout.example_networks(STUDY, EXAMPLE, is_counted)),
         waves=shards(TRAINED[0], "test"),
     output:
         figure("examples"),
@@ -97,6 +101,7 @@ rule figure_examples:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
+        **STUDY.figures.identity(only=("width_cm",)),
         version=STAGES["figures"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),

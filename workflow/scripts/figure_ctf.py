@@ -10,7 +10,10 @@ def main(snakemake):
     params = snakemake.params
     with jobs.job("figure_ctf", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         figure = ctf.ctf_curves(
-            conditions(params.train), config.Microscope(**params.microscope), params.palette
+            conditions(params.train),
+            config.Microscope(**params.microscope),
+            params.spacings,
+            style.width_cm(params),
         )
         style.save(figure, snakemake.output, params.dpi)
         job.result = snakemake.output[0]

@@ -1,4 +1,6 @@
-"""Draw one network's predictions under its training condition and its two worst conditions."""
+"""Draw predictions under a network's training condition and its two worst conditions."""
+
+from pathlib import Path
 
 from passband import config
 from passband.figures import images as figures
@@ -12,30 +14,29 @@ from passband.storage import datasets
 
 
 def main(snakemake):
-    params = snakemake.params
+    params, input = snakemake.params, snakemake.input
     with jobs.job("figure_examples", snakemake.log[0], snakemake.threads, snakemake.config) as job:
-        weights, metadata = networks.load(snakemake.input.weights[0])
-        network = networks.restore(metadata.architecture, next(iter(weights.values())))
-        specimen, train = metadata.specimen, metadata.condition
-        microscope = config.Microscope(**params.microscope)
-        device = devices.device()
-        acquisition = Acquisition.from_microscope(microscope, metadata.normalisation, device)
-        split = Split.load(
-            snakemake.input.waves, (params.seed, specimen, "test"), microscope, device
-        ).first(params.structures)
-        networks_of = {"specimen": specimen, "architecture": metadata.architecture, "train": train}
-        dice = datasets.read(snakemake.input.ood, datasets.OOD).dice
-        dice = dice.sel(test_specimen=specimen, **networks_of)
-        # The condition with the lowest Dice at the training dose, and the one with the lowest of
-        # all.
+        network, found = networks.load_first(input.weights[0])
+        microscope, specimen = config.Microscope(**params.microscope), found.specimen
+        acquired = Acquisition.from_microscope(microscope, found.normalisation, devices.device())
+        waves = (input.waves, (params.seed, specimen, "test"), microscope, devices.device())
+        split = Split.load(*waves).first(params.structures)
+        own = {"specimen": specimen, "architecture": found.architecture, "train": found.condition}
+        dice = datasets.read(input.ood, datasets.OOD).dice.sel(test_specimen=specimen, **own)
+        # The condition with the lowest Dice at the training dose, and with the lowest of all.
         same_dose = dice[(dice.test_dose_e_per_A2 == dice.train_dose_e_per_A2).values]
         worst = [str(d.test.values[d.values.argmin()]) for d in (same_dose, dice) if d.size]
-        shown = [Condition.parse(id) for id in dict.fromkeys([train, *worst])]
-        images, predictions, scores = evaluation.examples(
-            network, acquisition, split, shown, metadata.precision
-        )
-        masks, pixel_A = split.masks[:, 0].cpu().numpy(), microscope.pixel_size_A
-        figure = figures.examples(images, predictions, masks, scores, train, pixel_A)
+        shown = [Condition.parse(id) for id in dict.fromkeys([found.condition, *worst])]
+        seen = evaluation.examples(network, acquired, split, shown, found.precision)
+        there = {}
+        for path in input.there:
+            if (id := Path(path).parent.name) in worst:
+                of, _ = networks.load_first(path)
+                under = acquired, split, [Condition.parse(id)], found.precision
+                there[id] = tuple(one[id] for one in evaluation.examples(of, *under)[1:])
+        masks, width_cm = split.masks[:, 0].cpu().numpy(), style.width_cm(params)
+        shown = *seen[:2], masks, seen[2], found.condition, microscope.pixel_size_A
+        figure = figures.examples(*shown, there, width_cm)
         style.save(figure, snakemake.output, params.dpi)
         job.result = snakemake.output[0]
 

@@ -1,17 +1,17 @@
 """Draw the figure of OOD metrics or predictions that the rule's name contains."""
 
-from passband.figures import generalization, prediction, specimen_shift, style
+from passband.figures import generalization, matrix, prediction, smoothness, specimen_shift, style
 from passband.jobs import job as jobs
 from passband.storage import datasets
 
 # The function of each figure, by the figure's name, which is part of the rule's name.
 FIGURES = {
-    "matrix": generalization.matrix,
+    "matrix": matrix.matrix,
     "metrics": generalization.metrics,
     "decay": generalization.decay,
     "structure": specimen_shift.structure,
     "prediction": prediction.prediction,
-    "smoothness": prediction.smoothness,
+    "smoothness": smoothness.smoothness,
     "design": prediction.design,
 }
 
@@ -27,7 +27,8 @@ def main(snakemake):
             "prediction": datasets.PREDICTION,
         }
         data = [datasets.read(path, kinds[name]) for name, path in snakemake.input.items()]
-        style.save(draw(*data, params.palette), snakemake.output, params.dpi)
+        figure = draw(*data, params.palette, style.width_cm(params))
+        style.save(figure, snakemake.output, params.dpi)
         job.result = snakemake.output[0]
 
 

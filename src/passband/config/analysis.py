@@ -108,7 +108,16 @@ class Figures(Block):
     )
     dpi: int = key(150, "Resolution of PNG files.", "dots/inch", ge=30, le=1200)
     palette: Literal["viridis", "cividis", "magma", "mako", "rocket", "crest", "flare"] = key(
-        "viridis", "Colours of figures, by matplotlib's or seaborn's name of the palette."
+        "viridis", "Colours of scales in figures, by matplotlib's or seaborn's name of the palette."
+    )
+    width_cm: float = key(
+        17.0,
+        "Width of figures: 8.5 is one column of a journal, and 17 is two columns. Fonts have the "
+        "same size at each width.",
+        "cm",
+        ge=8.5,
+        le=17,
+        since="0.1.0",
     )
     examples: int = key(3, "Number of test structures in the figure `examples`.", ge=1, le=20)
 

@@ -21,6 +21,13 @@ _STRUCTURES = {
     "zincblende": (3**0.5 / 4, 8),
     "fluorite": (3**0.5 / 4, 12),
 }
+#: Miller indices of the three widest families of planes whose reflections are not extinct.
+_PLANES = {
+    "fcc": ((1, 1, 1), (2, 0, 0), (2, 2, 0)),
+    "bcc": ((1, 1, 0), (2, 0, 0), (2, 1, 1)),
+    "zincblende": ((1, 1, 1), (2, 0, 0), (2, 2, 0)),
+    "fluorite": ((1, 1, 1), (2, 0, 0), (2, 2, 0)),
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,14 @@ class Material:
         if self.structure == "fcc":
             return self.lattice_A / 2**0.5  # so the last bit is the same as in earlier results
         return self.lattice_A * _STRUCTURES[self.structure][0]
+
+    @property
+    def spacings_A(self) -> tuple[float, ...]:
+        """The three widest lattice spacings [Å]: a/√(h² + k² + l²) of a cubic crystal."""
+        return tuple(
+            self.lattice_A / sum(index**2 for index in plane) ** 0.5
+            for plane in _PLANES[self.structure]
+        )
 
     @property
     def atoms_per_A3(self) -> float:

@@ -128,6 +128,21 @@ class Study(Block):
         return [*FIGURES, *(FIGURES_OF_PREDICTION if self.predictable else ())]
 
     @property
+    def spacings(self) -> dict[str, list[float]]:
+        """The widest lattice spacings [Å] of each trained specimen with a known material.
+
+        Specimens of the same material are together, under the names of all of them.
+        """
+        names: dict[str, list[str]] = {}
+        for name, specimen in self.trained_specimens.items():
+            if specimen.material in MATERIALS:
+                names.setdefault(specimen.material, []).append(name)
+        return {
+            ", ".join(named): list(MATERIALS[material].spacings_A)
+            for material, named in names.items()
+        }
+
+    @property
     def compared(self) -> dict[str, list[str]]:
         """The ids of the test conditions in each job that measures distances, by the job's name."""
         ids, size = [c.id for c in self.test_conditions], self.distances.conditions_per_job

@@ -1,209 +1,292 @@
 """Figures of OOD metrics."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from passband.analysis.correlation import rank_correlation
-from passband.analysis.groups import group_label, groups
+from passband.analysis.groups import groups
 from passband.figures import style
-from passband.grid import AXES
+from passband.figures.nested_axes import text_cm
+from passband.grid import AXES, Axis
+from passband.seeds import generator
+
+#: Largest number of training values that are drawn in a panel of the figure of decay.
+_MOST_TRAINED = 6
+#: The scale of an axis is logarithmic if its largest value is this number times its smallest value.
+_WIDE = 8
+#: Number of draws of a bootstrap interval.
+_DRAWS = 1000
 
 
-def matrix(ood: xr.Dataset, palette: str) -> Figure:
-    """Return the figure of M(i, j) and of the gap to a network trained under the test condition.
-
-    Each specimen, architecture and test specimen has a row of two panels: M(i, j) and the gap.
-    """
-    style.set_theme()
-    matrices = {group_label(cells): cells for _, cells in groups(ood)}
-    size = max(2.6, 0.16 * max(ood.sizes["train"], ood.sizes["test"]))
-    size = min(size, 6)
-    named = max(ood.sizes["train"], ood.sizes["test"]) <= 36
-    figure, axes = plt.subplots(
-        len(matrices),
-        2,
-        figsize=(2 * size + (4 if named else 2), len(matrices) * size + (2 if named else 0.6)),
-        squeeze=False,
-        layout="constrained",
-    )
-    columns = (
-        ("dice", "mean Dice", {"cmap": palette, "vmin": 0, "vmax": 1}),
-        (
-            "gap_test",
-            "gap to the test condition's own network",
-            {"cmap": "vlag", "vmin": -1, "vmax": 1},
-        ),
-    )
-    for row, (name, group) in zip(axes, matrices.items(), strict=True):
-        for k, (ax, (variable, title, options)) in enumerate(zip(row, columns, strict=True)):
-            sns.heatmap(
-                group[variable].transpose("train", "test").values,
-                ax=ax,
-                square=True,
-                **options,
-                xticklabels=_names(group.test) if named else False,
-                yticklabels=_names(group.train) if named and k == 0 else False,
-                cbar_kws={"label": title, "shrink": 0.8},
-            )
-            ax.tick_params(labelsize=6, length=0)
-            ax.set_facecolor("0.8")
-            ax.set(xlabel="tested under", ylabel="trained under" if k == 0 else None)
-        row[0].set_title(name, loc="left", fontsize="small")
-    return figure
-
-
-def _names(conditions: xr.DataArray) -> list[str]:
-    """Return the labels of conditions for the axes of a figure."""
-    return [style.condition_label(id) for id in conditions.values]
-
-
-def metrics(ood: xr.Dataset, information: xr.Dataset, palette: str) -> Figure:
+def metrics(
+    ood: xr.Dataset,
+    information: xr.Dataset,
+    palette: str,
+    width_cm: float = style.PAGE_CM,
+) -> Figure:
     """Return the figure of information metrics' rank correlations with Dice out of distribution.
 
-    The upper panel shows Spearman's ρ of every metric with Dice, for each weight of spatial
-    frequencies. Filled points are ρ over all pairs of different conditions; open points are ρ over
-    the pairs with the same dose. The lower panels show, for each weight, Dice against the metric
-    that has the largest |ρ| with this weight. The weight of a specimen applies only to networks
-    that were trained on this specimen.
+    The first panel shows Spearman's ρ of every metric with Dice, with a marker for each weight of
+    spatial frequencies. Filled points are ρ over all pairs of different conditions; open points are
+    ρ over the pairs with the same dose. The other panels show, for each weight, Dice against the
+    metric that has the largest |ρ| with this weight. The weight of a specimen applies only to
+    networks that were trained on this specimen.
+
+    Parameters
+    ----------
+    ood : Dataset
+        OOD metrics.
+    information : Dataset
+        Information metrics of all pairs of conditions.
+    palette : str
+        A colour map of matplotlib or seaborn, for the ratio of doses.
+    width_cm : float
+        Width of the figure [cm].
     """
     style.set_theme()
     weights = [str(w) for w in information.weight.values if "/" not in w]  # bands are left out
     names = [name for name, v in information.data_vars.items() if {"train", "test"} <= {*v.dims}]
     pairs = _pairs(ood)
     pairs = pairs[pairs["train"] != pairs["test"]].dropna(subset="dice").reset_index(drop=True)
-    shift = pairs["test_dose_e_per_A2"] / pairs["train_dose_e_per_A2"]
-    order = list(dict.fromkeys(f"{ratio:.3g}" for ratio in sorted(shift)))
-    many = len(order) > 7
-    hue = np.log10(shift) if many else shift.map("{:.3g}".format)
+    shift = np.log10(pairs["test_dose_e_per_A2"] / pairs["train_dose_e_per_A2"])
+    ends = (shift.min(), shift.max()) if len(shift) and np.ptp(shift) else (-1, 1)
+    scale = plt.Normalize(*ends)
     information = information.sel(train=ood.train.values, test=ood.test.values)
-    columns = min(len(weights), 2)
-    heights = [0.17 * len(names) + 0.7] + [2.0] * -(-len(weights) // columns)
-    figure = plt.figure(figsize=(4.4, sum(heights) + 0.5), layout="constrained")
-    grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
-    ranks = figure.add_subplot(grid[0, :])
-    colours = sns.color_palette(palette, len(weights))
-    for number, (weight, colour) in enumerate(zip(weights, colours, strict=True)):
+    figure, ranks, panels, bar = _metric_panels(len(names), len(weights), width_cm)
+    low = float(np.nanmin(pairs["dice"])) if len(pairs) else 0.0
+    for number, (weight, ax) in enumerate(zip(weights, panels, strict=True)):
         weighted = information.sel(weight=weight).transpose("train", "test", ...)
         # A specimen's spectrum is no weight for networks that were trained on another specimen.
         own = pairs if weight == "flat" else pairs[pairs["specimen"] == weight]
-        same = own.index[shift[own.index] == 1]
+        same = own.index[shift[own.index] == 0]
         values = {name: pd.Series(weighted[name].values[own.i, own.j], own.index) for name in names}
         every = {name: rank_correlation(x, own.dice) for name, x in values.items()}
         equal = {name: rank_correlation(x[same], own.dice[same]) for name, x in values.items()}
         y = np.arange(len(names)) + 0.6 * ((number + 0.5) / len(weights) - 0.5)
-        for rho, face in ((every, colour), (equal, "white")):
-            ranks.scatter(list(rho.values()), y, 14, facecolor=face, edgecolor=colour, label=weight)
-        best = max(names, key=lambda name: np.nan_to_num(abs(every[name])))
-        ax = figure.add_subplot(grid[1 + number // columns, number % columns])
-        if len(own):
-            sns.scatterplot(
-                x=values[best].values,
-                y=own["dice"].values,
-                ax=ax,
-                s=9,
-                alpha=0.7,
-                lw=0,
-                hue=hue[own.index].values,
-                hue_order=None if many else order,
-                hue_norm=(hue.min(), hue.max()) if many else None,
-                palette=palette,
-                legend=number == 0 and "auto",
-                rasterized=len(own) > 5000,
+        for rho, face in ((every, style.TRANSFER), (equal, "white")):
+            ranks.scatter(
+                list(rho.values()),
+                y,
+                16,
+                marker=style.MARKERS[number % len(style.MARKERS)],
+                facecolor=face,
+                edgecolor=style.TRANSFER,
+                label=f"weight {weight}",
             )
+        best = max(names, key=lambda name: np.nan_to_num(abs(every[name])))
+        points = ax.scatter(
+            values[best].values,
+            own["dice"].values,
+            6,
+            c=shift[own.index].values,
+            norm=scale,
+            cmap=style.shades(palette),
+            lw=0,
+            alpha=0.8,
+            rasterized=len(own) > 5000,
+        )
         unit = weighted[best].attrs.get("units", "1")
         ax.set_title(
-            f"weight {weight}, ρ = {every[best]:.2f},\nρ at equal dose = {equal[best]:.2f}",
-            fontsize="small",
+            f"weight {weight}\nρ = {style.number(every[best], '.2f')} (n = {len(own):,})\n"
+            f"equal dose: ρ = {style.number(equal[best], '.2f')}\n(n = {len(same):,})",
+            fontsize=style.SMALL,
         )
+        label = style.METRICS.get(best, best)
         ax.set(
-            xlabel=best if unit == "1" else f"{best} ({unit})",
-            ylabel="" if number % columns else "mean Dice",
-            ylim=(-0.03, 1.03),
+            xlabel=label if unit == "1" else f"{label} ({unit})",
+            ylim=(style.rounded_range([low])[0] - 0.03, 1.03),
         )
-        if legend := ax.get_legend():
-            handles, labels = ax.get_legend_handles_labels()
-            legend.remove()
-            title = "log₁₀ of dose, test / train" if many else "dose, test / train"
-            figure.legend(
-                handles, labels, title=title, loc="outside lower center", ncols=7, fontsize="small"
-            )
+        ax.set_ylabel("mean Dice" if ax.get_subplotspec().is_first_col() else "")
     ranks.axvline(0, color="0.7", lw=0.8, zorder=0)
-    ranks.set_yticks(range(len(names)), names)
-    ranks.invert_yaxis()
-    ranks.set(
-        xlim=(-1, 1),
-        xticks=[-1, -0.5, 0, 0.5, 1],
-        xlabel="Spearman's ρ with Dice (open: at equal dose)",
-    )
+    ranks.set_yticks(range(len(names)), [style.METRICS.get(name, name) for name in names])
+    ranks.tick_params(axis="y", length=0)
+    ranks.set(xlim=(-1.04, 1.04), ylim=(len(names) - 0.4, -0.6), xticks=[-1, -0.5, 0, 0.5, 1])
+    ranks.set_xlabel("Spearman's ρ with mean Dice")
     ranks.grid(axis="y", color="0.93")
     handles, labels = ranks.get_legend_handles_labels()
+    open_ = plt.Line2D([], [], ls="", marker="o", mfc="white", mec=style.TRANSFER, ms=4)
     ranks.legend(
-        handles[::2],
-        [f"weight {name}" for name in labels[::2]],
-        fontsize="small",
+        [*handles[::2], open_],
+        [*labels[::2], "open: at equal dose"],
         loc="lower center",
-        bbox_to_anchor=(0.5, 1),
-        ncols=3,
+        bbox_to_anchor=(0.4, 1),
+        ncols=2,
+        columnspacing=1,
+        handletextpad=0.2,
     )
+    _dose_bar(figure, bar, points, ends)
     return figure
 
 
-def decay(ood: xr.Dataset, palette: str) -> Figure:
+def _metric_panels(
+    names: int, weights: int, width_cm: float
+) -> tuple[Figure, Axes, list[Axes], Axes]:
+    """Return the figure of metrics, its panel of ρ, its panels of Dice, and the colour bar's axes.
+
+    In a wide figure, the panel of ρ is at the left of the other panels; otherwise it is above.
+    """
+    ranks_cm = 0.42 * names + 2.2
+    if style.is_narrow(width_cm):
+        heights = [ranks_cm, *[4.3] * weights, 1.1]
+        first, last = (0, 0), (weights + 1, 0)
+        places = [(1 + k, 0) for k in range(weights)]
+        sizes = {"nrows": weights + 2, "ncols": 1}
+    else:
+        columns, rows = min(weights, 2), -(-weights // 2)
+        heights = [max(4.3, (ranks_cm - 1.1) / rows)] * rows + [1.1]
+        first, last = (slice(None), 0), (rows, slice(1, None))
+        places = [(k // 2, 1 + k % 2) for k in range(weights)]
+        sizes = {"nrows": rows + 1, "ncols": 1 + columns, "width_ratios": [1.3] + [1] * columns}
+    height_cm = sum(heights)
+    figure = plt.figure(
+        figsize=(style.inches(width_cm), style.inches(height_cm)), layout="constrained"
+    )
+    grid = figure.add_gridspec(height_ratios=heights, **sizes)
+    ranks, *panels, bar = (figure.add_subplot(grid[place]) for place in (first, *places, last))
+    return figure, ranks, panels, bar
+
+
+def _dose_bar(figure: Figure, ax: Axes, points, ends: tuple[float, float]) -> None:
+    """Draw the colour bar of the ratio of doses, whose colours have a logarithmic scale."""
+    ax.axis("off")
+    inside = ax.inset_axes((0.1, 0.45, 0.8, 0.2))
+    inside.set_label("<colorbar>")
+    bar = figure.colorbar(points, cax=inside, orientation="horizontal")
+    ticks = np.unique([ends[0], np.clip(0, *ends), ends[1]])
+    bar.set_ticks(ticks, labels=[f"{10.0**tick:.3g}" for tick in ticks])
+    bar.set_label("dose in the test / dose in the training", fontsize=style.SMALL, labelpad=1)
+    bar.outline.set_visible(False)
+    bar.solids.set_alpha(1)
+
+
+def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Figure:
     """Return the figure of Dice against each test parameter, with a line for each training value.
 
     Each panel has one imaging parameter, and uses the pairs of conditions in which all other three
     parameters are equal in training and test. Lines are mean Dice over these pairs of conditions.
-    Shaded areas are 95% bootstrap intervals of mean Dice. Open circles are mean Dice in
-    distribution.
+    Shaded areas are 95% bootstrap intervals of mean Dice. Filled markers are mean Dice in
+    distribution. The scales of all axes start and end where the data start and end.
+
+    Parameters
+    ----------
+    ood : Dataset
+        OOD metrics.
+    palette : str
+        A colour map of matplotlib or seaborn, for the values of the training parameter.
+    width_cm : float
+        Width of the figure [cm].
     """
     style.set_theme()
     pairs = _pairs(ood).dropna(subset="dice")
-    figure, axes = plt.subplots(1, len(AXES), figsize=(9.6, 2.5), sharey=True, layout="constrained")
-    axes[0].set_ylabel("mean Dice")
-    for ax, axis in zip(axes, AXES.values(), strict=True):
-        x, hue = f"test_{axis.name}", f"train_{axis.name}"
-        others = [other for other in AXES if other != axis.name]
-        same = np.logical_and.reduce([pairs[f"train_{o}"] == pairs[f"test_{o}"] for o in others])
-        shown = pairs[same & pairs[hue].isin(style.evenly_spaced(pairs[hue].unique(), 6))]
-        ax.set(xlabel=f"test {axis.label} ({axis.unit})", ylim=(-0.03, 1.03))
-        if shown.empty:
-            continue
-        trained = sorted(shown[hue].unique())
-        colours = dict(zip(trained, sns.color_palette(palette, len(trained)), strict=True))
-        sns.lineplot(
-            shown,
-            x=x,
-            y="dice",
-            hue=hue,
-            ax=ax,
-            palette=colours,
-            errorbar=("ci", 95),
-            seed=0,
-            lw=1.4,
-            err_kws={"lw": 0, "alpha": 0.2},
-        )
-        own = shown[shown[x] == shown[hue]].groupby(hue)["dice"].mean()
-        edges = [colours[value] for value in own.index]
-        ax.scatter(own.index, own, s=34, facecolor="white", edgecolor=edges, zorder=3)
-        values = np.unique(shown[x])
-        if values.min() > 0 and values.max() / values.min() >= 8:
-            ax.set_xscale("log")
-        ticks = style.evenly_spaced(values)
-        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        ax.xaxis.minorticks_off()
-        handles, names = ax.get_legend_handles_labels()
-        ax.legend(
-            handles,
-            [f"{float(name):g}" for name in names],
-            title=f"trained at ({axis.unit})",
-            fontsize="x-small",
-            title_fontsize="x-small",
-        )
+    columns = 2 if style.is_narrow(width_cm) else 4
+    rows = len(AXES) // columns
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(style.inches(width_cm), style.inches(6.6 * rows)),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for row in axes:
+        row[0].set_ylabel("mean Dice")
+    for ax, axis in zip(axes.flat, AXES.values(), strict=True):
+        ax.set_xlabel(f"test {axis.label} ({axis.unit})")
+        _decay_along(ax, axis, pairs, palette, width_cm / columns - 1)
+    for row in axes:
+        figure.align_xlabels(row)
+    areas = [(ax, area) for ax in axes.flat for area in ax.collections if area.get_paths()]
+    low = min((area.get_datalim(ax.transData).y0 for ax, area in areas), default=0.0)
+    axes[0, 0].set_ylim(style.rounded_range([low])[0] - 0.02, 1.02)
     return figure
+
+
+def _decay_along(ax: Axes, axis: Axis, pairs: pd.DataFrame, palette: str, panel_cm: float) -> None:
+    """Draw mean Dice over the test values of an axis, with a line for each training value."""
+    x, hue = f"test_{axis.name}", f"train_{axis.name}"
+    others = [other for other in AXES if other != axis.name]
+    same = np.logical_and.reduce([pairs[f"train_{o}"] == pairs[f"test_{o}"] for o in others])
+    shown = pairs[same & pairs[hue].isin(style.evenly_spaced(pairs[hue].unique(), _MOST_TRAINED))]
+    if shown.empty:
+        return
+    trained = sorted(shown[hue].unique())
+    colours = dict(zip(trained, style.levels(palette, len(trained)), strict=True))
+    for value, marker in zip(trained, style.MARKERS, strict=False):
+        of = shown[shown[hue] == value]
+        at, groups = zip(*of.groupby(x)["dice"], strict=True)
+        low, high = np.transpose([_interval(group.to_numpy()) for group in groups])
+        ax.fill_between(at, low, high, color=colours[value], alpha=0.2, lw=0)
+        ax.plot(
+            at,
+            [group.mean() for group in groups],
+            color=colours[value],
+            lw=1.3,
+            marker=marker,
+            ms=4,
+            mfc="white",
+            mew=0.9,
+            label=style.short(value),
+        )
+        own = of[of[x] == value]["dice"]
+        if len(own):
+            ax.plot(
+                value,
+                own.mean(),
+                marker,
+                ms=6,
+                color=colours[value],
+                mec="white",
+                mew=0.6,
+                zorder=4,
+            )
+    _scale(ax, np.unique(shown[x]), panel_cm)
+    number = int(shown.groupby([x, hue]).size().max())
+    ax.legend(
+        title=f"trained at ({axis.unit}), n = {number}",
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.27),
+        ncols=2,
+        columnspacing=1,
+        handlelength=1.6,
+    )
+
+
+def _interval(values: np.ndarray) -> np.ndarray:
+    """Return the 95% percentile bootstrap interval of the mean of values."""
+    drawn = generator("figure of decay").integers(len(values), size=(_DRAWS, len(values)))
+    return np.percentile(values[drawn].mean(1), [2.5, 97.5])
+
+
+def _scale(ax: Axes, values: Sequence[float], panel_cm: float) -> None:
+    """Set a scale on which neighbouring values of an axis are apart, and ticks at the values."""
+    low, high = min(values), max(values)
+    size = np.abs([value for value in values if value]).min(initial=np.inf)
+    if low > 0 and high / low >= _WIDE:
+        ax.set_xscale("log")
+    elif np.isfinite(size) and max(abs(low), abs(high)) / size >= 2 * _WIDE:
+        # Values on both sides of 0, or 0 itself: linear up to the smallest value, then logarithmic.
+        ax.set_xscale("symlog", linthresh=size)
+    transform = ax.xaxis.get_transform()
+    place = transform.transform(np.array(values, float))
+    margin = 0.06 * np.ptp(place) or 0.5
+    ax.set_xlim(*transform.inverted().transform([place[0] - margin, place[-1] + margin]))
+    # Both ends have a label. Other values have one if it does not touch its neighbours.
+    half = [text_cm(style.short(value)) / 2 + 0.08 for value in values]
+    at = (place - place[0]) / (np.ptp(place) or 1) * panel_cm
+    ticks = [0]
+    for k in range(1, len(values) - 1):
+        free = at[k] - at[ticks[-1]] > half[k] + half[ticks[-1]]
+        if free and at[-1] - at[k] > half[-1] + half[k]:
+            ticks.append(k)
+    ticks = dict.fromkeys([*ticks, len(values) - 1])
+    ax.set_xticks([values[k] for k in ticks], [style.short(values[k]) for k in ticks])
+    ax.xaxis.minorticks_off()
 
 
 def _pairs(ood: xr.Dataset) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Figures of images and masks."""
 
 from collections.abc import Iterable, Sequence
-from itertools import product
+from itertools import cycle, product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,7 +12,10 @@ from matplotlib.patheffects import withStroke
 
 from passband import units
 from passband.figures import style
+from passband.figures.nested_axes import text_cm
 
+#: Colours of particles, in turn.
+_PARTICLES = (style.FEATURES, style.PARAMETERS, style.SPECIMENS, style.TRANSFER, style.TRUTH)
 #: Line styles of the outlines of particles. A particle's line style depends on the face of the
 #: substrate that the particle is on.
 OUTLINES = {"on top": "solid", "at the bottom": "dashed"}
@@ -25,8 +28,14 @@ def examples(
     scores: dict[str, np.ndarray],
     train: str,
     pixel_size_A: float,
+    there: dict[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    width_cm: float = style.PAGE_CM,
 ) -> Figure:
     """Return a figure of test images under several conditions, with true and predicted outlines.
+
+    Each column has a test condition. The figure shows the outlines of one network. It also shows
+    those of the network that was trained under the column's condition. If no network can see a
+    particle under a condition, then the network that was trained there does not find it either.
 
     Parameters
     ----------
@@ -42,57 +51,116 @@ def examples(
         Id of the training condition.
     pixel_size_A : float
         Side of a pixel [Å].
+    there : dict of str to ((N, px, px) bool array, (N,) array), optional
+        Predictions and Dice of the network that was trained under the test condition, by the
+        condition's id. Conditions without such a network are left out.
+    width_cm : float
+        Width of the figure [cm].
     """
     style.set_theme()
+    there = {id: found for id, found in (there or {}).items() if id != train}
     rows, columns = len(masks), len(images)
+    labels = {id: _wrapped(style.condition_label(id), width_cm / columns) for id in images}
+    # One or two images are not drawn as large as the page.
+    panel_cm = min(5.4, (width_cm - 0.2) / columns - 0.15)
+    lines = 1 + max(label.count("\n") + 1 for label in labels.values())
+    lines += 4 if style.is_narrow(width_cm) else 2
     figure, axes = plt.subplots(
         rows,
         columns,
-        figsize=(2.3 * columns, 2.3 * rows + 0.9),
+        figsize=(
+            style.inches(width_cm),
+            style.inches((panel_cm + 0.12) * rows + 0.4 * lines + 0.5),
+        ),
         squeeze=False,
         layout="constrained",
     )
     side = masks.shape[-1] * pixel_size_A / units.A_PER_NM
     extent = (0, side, 0, side)
+    used = {}
     for k, id in enumerate(images):
-        colour = style.OWN if id == train else style.OTHER
+        own = id == train
         for n in range(rows):
             ax = axes[n, k]
             low, high = np.quantile(images[id][n], [0.005, 0.995])
             ax.imshow(
                 images[id][n].T, cmap="gray", origin="lower", extent=extent, vmin=low, vmax=high
             )
-            for outline, line in ((masks[n], style.TRUTH), (predictions[id][n], colour)):
-                if outline.any() and not outline.all():
-                    ax.contour(
-                        outline.T, [0.5], colors=line, linewidths=1.3, origin="lower", extent=extent
-                    )
-            ax.text(
-                0.03,
-                0.97,
-                f"Dice {scores[id][n]:.2f}",
-                transform=ax.transAxes,
-                va="top",
-                fontsize="small",
-                color="white",
-                bbox={"fc": "black", "alpha": 0.6, "lw": 0, "pad": 2},
-            )
+            lines = [("truth", masks[n]), ("own" if own else "other", predictions[id][n])]
+            dice = [("own" if own else "other", scores[id][n])]
+            if id in there:
+                lines.append(("there", there[id][0][n]))
+                dice.append(("there", there[id][1][n]))
+            for kind, outline in lines:
+                used[kind] = True
+                _outline(ax, outline, kind, extent)
+            for place, (kind, value) in enumerate(dice):
+                ax.text(
+                    0.03,
+                    0.97 - 0.46 / panel_cm * place,
+                    f"Dice {value:.2f}",
+                    transform=ax.transAxes,
+                    va="top",
+                    fontsize=style.SMALL,
+                    color="white",
+                    bbox={"fc": _EXAMPLES[kind][1], "lw": 0, "pad": 1.5},
+                )
             ax.set(xticks=[], yticks=[])
             sns.despine(ax=ax, left=True, bottom=True)
-        where = "training condition" if id == train else "other condition"
-        lens, dose = style.condition_label(id).rsplit(" · ", 1)
-        axes[0, k].set_title(f"{where}\n{lens}\n{dose}", fontsize="x-small", color=colour)
+        where = "training condition" if own else "other condition"
+        axes[0, k].set_title(f"{where}\n{labels[id]}", fontsize=style.SMALL)
     _scale_bar(axes[-1, 0], side)
+    # A kind of line that is in no panel has no entry.
     handles = [
-        plt.Line2D([], [], color=colour, label=name)
-        for colour, name in (
-            (style.TRUTH, "truth"),
-            (style.OWN, "predicted, in distribution"),
-            (style.OTHER, "predicted, out of distribution"),
-        )
+        plt.Line2D([], [], color=colour, ls=line, lw=1.4, label=words)
+        for kind, (words, colour, line, _) in _EXAMPLES.items()
+        if kind in used
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=1 if style.is_narrow(width_cm) else 2,
+    )
     return figure
+
+
+#: Lines of the figure of examples: words, colour, line style and width [pt].
+_EXAMPLES = {
+    "truth": ("truth", style.TRUTH, "solid", 2.4),
+    "own": ("the network, under its training condition", style.OWN, "solid", 1.5),
+    "other": ("the network, under another condition", style.OTHER, "solid", 1.5),
+    "there": ("the network that was trained under this condition", style.OWN, (0, (3, 1)), 1.5),
+}
+
+
+def _wrapped(label: str, width_cm: float) -> str:
+    """Return the label of a condition in lines that are not longer than a width [cm]."""
+    lines: list[str] = []
+    for part in label.split(" · "):
+        if lines and text_cm(f"{lines[-1]} · {part}") < width_cm - 0.3:
+            lines[-1] += f" · {part}"
+        else:
+            lines.append(part)
+    return "\n".join(lines)
+
+
+def _outline(ax: plt.Axes, outline: np.ndarray, kind: str, extent: tuple) -> None:
+    """Draw the outline of a mask, unless the mask is empty or has all pixels."""
+    if outline.any() and not outline.all():
+        _, colour, line, width = _EXAMPLES[kind]
+        contours = ax.contour(
+            outline.T,
+            [0.5],
+            colors=colour,
+            linewidths=width,
+            linestyles=[line],
+            origin="lower",
+            extent=extent,
+        )
+        # A pale edge separates the line from the noise of the image.
+        contours.set_path_effects(
+            [withStroke(linewidth=width + 0.9, foreground="white", alpha=0.6)]
+        )
 
 
 def gallery(
@@ -136,17 +204,17 @@ def gallery(
     beside = np.where(masks.all((-2, -1), keepdims=True), True, ~masks)
     mean = (waves * beside).sum((-2, -1), keepdims=True)
     columns = (
-        ("projected potential [kV·Å]", potentials / 1e3, "magma", (0, 0.999)),
-        ("exit wave, amplitude", np.abs(waves), "gray", (0.001, 0.999)),
-        ("exit wave, phase [rad]", np.angle(waves / mean), "magma", (0.001, 0.999)),
-        ("image [electrons]", images, "gray", (0.005, 0.995)),
-        ("mask and its particles", masks, "gray", None),
+        ("projected potential\n(kV·Å)", potentials / 1e3, "magma", (0, 0.999)),
+        ("exit wave:\namplitude", np.abs(waves), "gray", (0.001, 0.999)),
+        ("exit wave:\nphase (rad)", np.angle(waves / mean), "magma", (0.001, 0.999)),
+        ("image\n(electrons)", images, "gray", (0.005, 0.995)),
+        ("mask and\nits particles", masks, "gray", None),
     )
     rows = len(masks)
     figure, axes = plt.subplots(
         rows,
         len(columns),
-        figsize=(1.9 * len(columns), 1.9 * rows + 0.9),
+        figsize=(style.inches(style.PAGE_CM), style.inches(3.15 * rows + 2.5)),
         squeeze=False,
         layout="constrained",
     )
@@ -161,20 +229,22 @@ def gallery(
             )
             ax.set(xticks=[], yticks=[])
             sns.despine(ax=ax, left=True, bottom=True)
-        axes[0, k].set_title(title, fontsize="small")
+        axes[0, k].set_title(title, fontsize=style.SMALL)
         bar = figure.colorbar(shown, ax=axes[:, k], location="bottom", aspect=20, pad=0.02)
-        bar.ax.tick_params(labelsize="x-small")
+        bar.ax.tick_params(labelsize=style.SMALL)
         bar.outline.set_visible(False)
     # The last column of the contact sheet has a legend in place of a colour bar.
     bar.ax.clear()
     bar.ax.set_axis_off()
     handles = [plt.Line2D([], [], color="0.3", ls=line) for line in OUTLINES.values()]
-    bar.ax.legend(handles, OUTLINES, loc="upper center", ncols=2, fontsize="x-small")
+    bar.ax.legend(handles, OUTLINES, loc="upper center", ncols=1, fontsize=style.SMALL)
     for row, name, faces in zip(axes, structures, instances, strict=True):
-        row[0].set_ylabel(name, fontsize="small")
+        row[0].set_ylabel(name, fontsize=style.SMALL)
         _outline_particles(row[-1], faces, extent)
         _scale_bar(row[0], side)
-    figure.suptitle(f"{specimen} · image at {style.condition_label(condition)}", fontsize="small")
+    figure.suptitle(
+        f"{specimen} · image at {style.condition_label(condition)}", fontsize=style.SMALL
+    )
     return figure
 
 
@@ -207,7 +277,9 @@ def masks(
         Side of a pixel [Å].
     """
     style.set_theme()
-    figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.8), layout="constrained")
+    figure, axes = plt.subplots(
+        1, 4, figsize=(style.inches(style.PAGE_CM), style.inches(4.9)), layout="constrained"
+    )
     side = instances.shape[-1] * pixel_size_A / units.A_PER_NM
     half = pixel_size_A / units.A_PER_NM / 2  # the position of a pixel is its centre
     extent = (-half, side - half, -half, side - half)
@@ -243,7 +315,7 @@ def masks(
         ),
         strict=True,
     ):
-        ax.set_title(title, fontsize="small")
+        ax.set_title(title, fontsize=style.SMALL)
         ax.set(xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:])
         sns.despine(ax=ax, left=True, bottom=True)
     _scale_bar(axes[3], side)
@@ -251,8 +323,8 @@ def masks(
 
 
 def _particle_colours(numbers: Iterable[int]) -> dict[int, tuple]:
-    numbers = list(numbers)
-    return dict(zip(numbers, sns.color_palette("husl", len(numbers)), strict=True))
+    """Return colours by which neighbouring particles differ. They have no other meaning."""
+    return dict(zip(numbers, cycle(_PARTICLES), strict=False))
 
 
 def _outline_particles(ax: plt.Axes, faces: np.ndarray, extent: tuple) -> None:
@@ -278,4 +350,4 @@ def _scale_bar(ax: plt.Axes, side: float) -> None:
     left, right = side * 0.05, side * 0.05 + bar
     ax.plot([left, right], [side * 0.06] * 2, color="white", lw=3, path_effects=edge)
     text = f"{bar:g} nm"
-    ax.text(left, side * 0.09, text, color="white", fontsize="small", path_effects=edge)
+    ax.text(left, side * 0.09, text, color="white", fontsize=style.SMALL, path_effects=edge)

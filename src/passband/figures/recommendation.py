@@ -15,6 +15,8 @@ from passband.prediction.asked import Asked, ranges, scaled, unscaled
 X, Y, NUMBERS = "defocus_nm", "dose_e_per_A2", (61, 41)
 #: The map extends beyond the study's range and the asked values by this share of their width.
 _MARGIN = 0.15
+#: Width of the figure [cm].
+_WIDTH_CM = 11.0
 
 
 def plane(asked: Asked, tested: Sequence[Condition]) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +44,7 @@ def plane(asked: Asked, tested: Sequence[Condition]) -> tuple[np.ndarray, np.nda
 
 def _plain(value: float, place: int) -> str:
     """Return a dose as a plain number."""
-    return f"{value:g}"
+    return style.number(value)
 
 
 def _few(doses: np.ndarray) -> bool:
@@ -82,13 +84,16 @@ def recommendation(
         Condition(defocus, middle.cs_um, middle.aperture_mrad, dose) for dose in y for defocus in x
     ]
     dice = np.reshape(expected(conditions), (len(y), len(x)))
-    figure, ax = plt.subplots(figsize=(4.6, 3.6), layout="constrained")
-    shown = ax.pcolormesh(
-        x, y, dice, vmin=0, vmax=1, cmap=palette, shading="gouraud", rasterized=True
+    figure, ax = plt.subplots(
+        figsize=(style.inches(_WIDTH_CM), style.inches(9.5)), layout="constrained"
     )
-    levels = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
+    low, high = style.rounded_range(dice)
+    shown = ax.pcolormesh(
+        x, y, dice, vmin=low, vmax=high, cmap=palette, shading="gouraud", rasterized=True
+    )
+    levels = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
     lines = ax.contour(x, y, dice, levels, colors="white", linewidths=0.7)
-    ax.clabel(lines, fontsize=7, fmt="%g")
+    ax.clabel(lines, fontsize=style.SMALL, fmt="%g")
     (left, right), (bottom, top) = (ranges(tested)[name] for name in (X, Y))
     ax.add_patch(
         Rectangle(
@@ -99,7 +104,7 @@ def recommendation(
             ls="--",
             lw=1,
             ec="white",
-            label="range of the study's tests",
+            label="range of the study",
         )
     )
     points = sorted({(c.defocus_nm, c.dose_e_per_A2) for c in tested})
@@ -107,23 +112,27 @@ def recommendation(
     (x0, x1), (y0, y1) = (asked.values[name] for name in (X, Y))
     if x0 < x1 or y0 < y1:
         ax.plot(
-            [x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], color=style.OTHER, lw=1.6, label="asked"
+            [x0, x1, x1, x0, x0],
+            [y0, y0, y1, y1, y0],
+            color=style.OTHER,
+            lw=1.6,
+            label="your condition",
         )
     else:
-        ax.plot(x0, y0, "*", ms=13, color=style.OTHER, mec="white", label="asked")
+        ax.plot(x0, y0, "*", ms=13, color=style.OTHER, mec="white", label="your condition")
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(_plain)
     ax.yaxis.set_minor_formatter(lambda value, _: _plain(value, _) if _few(y) else "")
     ax.set(xlabel="defocus (nm)", ylabel="dose (e/Å²)", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     figure.colorbar(shown, ax=ax, label="expected Dice")
     specimen, architecture, condition, replica = network.split("/")
-    lens = f"{middle.cs_um:g} µm, {middle.aperture_mrad:g} mrad"
+    lens = f"{style.number(middle.cs_um)} µm, {style.number(middle.aperture_mrad)} mrad"
     ax.set_title(
-        f"{specimen}, {architecture}, trained at {style.condition_label(condition)}, "
-        f"replica {replica}\ntested at {lens}",
+        f"{specimen}, {architecture}, replica {replica}\n"
+        f"trained at {style.condition_label(condition)}\ntested at {lens}",
         loc="left",
-        fontsize=7,
+        fontsize=style.SMALL,
     )
-    legend = figure.legend(loc="outside lower center", ncols=3, fontsize=7, frameon=True)
+    legend = figure.legend(loc="outside lower center", ncols=3, frameon=True, columnspacing=1)
     legend.get_frame().set(facecolor="0.6", edgecolor="none")
     return figure

@@ -4,96 +4,144 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from passband.analysis.specimen_shift import SHIFTS, explained
 from passband.figures import style
 
-#: Labels of the predictors of gaps. The label of a predictor that is not in this table is its name.
-PREDICTORS = {
-    "overlap": "overlap σ",
-    "overlap_abs": "overlap σ of |T|",
-    "coverage": "coverage κ",
-    "frechet": "Fréchet",
-    "mmd": "MMD",
-    "cka": "CKA",
-    "spectral": "power spectra",
+#: Colour and marker of each kind of shift: of the lens, of the specimen, and of both.
+_SHIFTS = {
+    "lens": (style.PARAMETERS, "o"),
+    "structure": (style.SPECIMENS, "s"),
+    "both": (style.EVERYTHING, "^"),
 }
 
 
 def structure(
-    ood: xr.Dataset, information: xr.Dataset, distances: xr.Dataset, palette: str
+    ood: xr.Dataset,
+    information: xr.Dataset,
+    distances: xr.Dataset,
+    palette: str,
+    width_cm: float = style.PAGE_CM,
 ) -> Figure:
     """Return the figure of a specimen shift's effect on Dice, and of predictors of this effect.
 
-    The left panel shows Dice with the same condition in training and test, for each training and
-    test specimen. The middle panel shows Spearman's ρ of each predictor with the gap to the network
-    that was trained on the test specimen and condition. The right panel shows the sources of the
-    variance of the gaps. The values are explained at
-    :func:`passband.analysis.specimen_shift.explained`.
+    The first panel shows Dice with the same condition in training and test, for each training and
+    test specimen. The second panel shows Spearman's ρ of each predictor with the gap to the network
+    that was trained on the test specimen and condition. A cross marks a predictor that has the same
+    value in all cells. The third panel shows the sources of the variance of the gaps. The values
+    are explained at :func:`passband.analysis.specimen_shift.explained`.
+
+    Parameters
+    ----------
+    ood, information, distances : Dataset
+        OOD metrics, information metrics and distances of the study.
+    palette : str
+        A colour map of matplotlib or seaborn, for Dice.
+    width_cm : float
+        Width of the figure [cm].
     """
     style.set_theme()
     results = explained(ood, information, distances)
+    shown = results.sel(predictor=results.rho.notnull().any("shift"))
+    rows = shown.sizes["predictor"]
+    narrow = style.is_narrow(width_cm)
+    ranks_cm = 0.5 * rows + 1.6
+    if narrow:
+        sizes = {"nrows": 3, "ncols": 1, "height_ratios": [7, ranks_cm, 5]}
+        height_cm = 7 + ranks_cm + 5 + 1.8
+    else:
+        sizes = {"nrows": 1, "ncols": 3, "width_ratios": [1.2, 1.2, 0.75]}
+        height_cm = max(ranks_cm, 6) + 1
     figure, (left, middle, right) = plt.subplots(
-        1, 3, figsize=(7.2, 2.9), width_ratios=(1.15, 1.2, 0.75), layout="constrained"
+        figsize=(style.inches(width_cm), style.inches(height_cm)), layout="constrained", **sizes
     )
+    _dice(left, results, palette)
+    _predictors(middle, shown)
+    _shares(right, results)
+    figure.legend(
+        *middle.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=1 if narrow else 3,
+        columnspacing=1,
+        handletextpad=0.2,
+    )
+    return figure
+
+
+def _dice(ax: Axes, results: xr.Dataset, palette: str) -> None:
+    """Draw Dice for each training specimen (rows) and test specimen (columns)."""
+    low, high = style.rounded_range(results.dice.values)
     sns.heatmap(
         results.dice.values,
-        ax=left,
+        ax=ax,
         square=True,
-        vmin=0,
-        vmax=1,
+        vmin=low,
+        vmax=high,
         cmap=palette,
         annot=True,
         fmt=".2f",
-        annot_kws={"size": "x-small"},
+        annot_kws={"size": style.SMALL},
         xticklabels=results.test_specimen.values,
         yticklabels=results.specimen.values,
         cbar=False,
     )
-    left.tick_params(labelsize="x-small", length=0)
-    left.tick_params(axis="x", rotation=45)
-    left.tick_params(axis="y", rotation=0)
-    left.set_xlabel("tested on", fontsize="small")
-    left.set_ylabel("trained on", fontsize="small")
-    left.set_title("Dice, equal conditions", fontsize="small")
+    ax.tick_params(length=0)
+    ax.tick_params(axis="x", rotation=45)
+    ax.tick_params(axis="y", rotation=0)
+    ax.set(xlabel="tested on", ylabel="trained on")
+    ax.set_title("mean Dice, equal conditions", fontsize=style.SMALL)
 
-    shown = results.sel(predictor=results.rho.notnull().any("shift"))
-    colours = sns.color_palette(palette, len(SHIFTS))
+
+def _predictors(ax: Axes, shown: xr.Dataset) -> None:
+    """Draw Spearman's ρ of each predictor with the gap, for each kind of shift."""
     rows = np.arange(shown.sizes["predictor"])
-    for k, (shift, colour) in enumerate(zip(SHIFTS, colours, strict=True)):
-        rho, y = shown.rho.sel(shift=shift).values, rows + 0.22 * (k - 1)
+    for k, (shift, (colour, marker)) in enumerate(_SHIFTS.items()):
+        rho, y = shown.rho.sel(shift=shift).values, rows + 0.24 * (k - 1)
         low, high = shown.rho_interval.sel(shift=shift).values.T
-        middle.hlines(y, low, high, color=colour, lw=1.2)
-        middle.plot(rho, y, "o", ms=3.5, color=colour, label=SHIFTS[shift])
+        ax.hlines(y, low, high, color=colour, lw=1.2)
+        ax.plot(rho, y, marker, ms=3.5, color=colour, label=SHIFTS[shift])
         # A predictor with the same value in all cells has no correlation.
         constant = np.isnan(rho)
-        middle.plot(0 * y[constant], y[constant], "x", ms=4, color=colour)
-    names = [PREDICTORS.get(str(name), str(name)) for name in shown.predictor.values]
-    middle.set_yticks(rows, names, fontsize="x-small")
-    middle.axvline(0, color="0.7", lw=0.8, zorder=0)
-    middle.set(xlim=(-1.05, 1.05), ylim=(len(rows) - 0.5, -0.5))
-    middle.set_xlabel("ρ with the gap", fontsize="small")
-    middle.tick_params(labelsize="x-small")
-    middle.set_title("predictors (×: constant)", fontsize="small")
+        ax.plot(0 * y[constant], y[constant], "x", ms=4, color=colour)
+    names = [style.METRICS.get(str(name), str(name)) for name in shown.predictor.values]
+    ax.set_yticks(rows, names)
+    ax.tick_params(axis="y", length=0)
+    ax.axvline(0, color="0.7", lw=0.8, zorder=0)
+    ax.set(xlim=(-1.05, 1.05), ylim=(len(rows) - 0.5, -0.5), xlabel="Spearman's ρ with the gap")
+    ax.grid(axis="y", color="0.93")
+    ax.set_title("predictors (×: constant)", fontsize=style.SMALL)
 
+
+def _shares(ax: Axes, results: xr.Dataset) -> None:
+    """Draw the shares of the gaps' variance between conditions and between specimens."""
     bottom = np.zeros(len(SHIFTS))
-    for source, colour in (("conditions", style.OWN), ("specimens", style.OTHER)):
+    for source, colour, hatch in (
+        ("conditions", style.PARAMETERS, ""),
+        ("specimens", style.SPECIMENS, "///"),
+    ):
         share = np.clip(np.nan_to_num(results.share.sel(source=source).values), 0, 1)
-        right.bar(list(SHIFTS), share, bottom=bottom, color=colour, label=source, width=0.7)
+        ax.bar(
+            ["lens", "specimen", "both"],
+            share,
+            bottom=bottom,
+            color=colour,
+            hatch=hatch,
+            edgecolor="white",
+            lw=0,
+            label=source,
+            width=0.7,
+        )
         bottom += share
-    right.set(ylim=(0, max(1, bottom.max())))
-    right.set_ylabel("share of the gaps' variance", fontsize="small")
-    right.tick_params(labelsize="x-small")
-    right.set_title("variance between", fontsize="small", pad=19)
-    right.legend(
-        fontsize="x-small",
+    ax.tick_params(axis="x", rotation=45)
+    ax.set(ylim=(0, max(1, bottom.max())), xlabel="shift", ylabel="share of the gaps' variance")
+    ax.legend(
+        title="between",
         loc="lower center",
-        bbox_to_anchor=(0.5, 0.98),
+        bbox_to_anchor=(0.45, 0.98),
         ncols=2,
-        columnspacing=1,
+        columnspacing=0.8,
         handlelength=1,
+        handletextpad=0.3,
     )
-    handles, labels = middle.get_legend_handles_labels()
-    figure.legend(handles, labels, fontsize="small", loc="outside lower center", ncols=3)
-    return figure

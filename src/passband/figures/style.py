@@ -1,31 +1,99 @@
-"""The style of all figures: colours, theme and labels. This module also saves figures."""
+"""The style of all figures: what a colour means, sizes, theme and labels. Also saves figures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from passband.grid import AXES, Condition
 from passband.storage import atomic
 
-#: Colours that do not depend on the palette: colour of the training condition, of other conditions,
-#: and of the ground truth.
-OWN, OTHER, TRUTH = "#2a6f97", "#d1495b", "#f4d35e"
+# A colour has the same meaning in all figures. The colours are those of Okabe & Ito (2008), which
+# people with a colour vision deficiency can distinguish. Grey has its lightness from a test that
+# simulates this deficiency.
 
+#: A network under its training condition, and a network under another condition.
+OWN, OTHER = "#0072B2", "#D55E00"
+#: The ground truth. Yellow is bright enough for images only.
+TRUTH = "#F0E442"
+#: Transfer functions, and what is computed from them.
+TRANSFER = "#009E73"
+#: Imaging parameters: the conditions as points of the grid.
+PARAMETERS = "#E69F00"
+#: Distances between images, or between features of networks.
+FEATURES = "#56B4E9"
+#: Specimens.
+SPECIMENS = "#CC79A7"
+#: Something to compare with, such as a choice at random or noise.
+NEUTRAL = "0.35"
+#: The best of all, or everything together.
+EVERYTHING = "0"
+#: All meanings of colours, by name.
+MEANINGS = {
+    "own": OWN,
+    "other": OTHER,
+    "truth": TRUTH,
+    "transfer": TRANSFER,
+    "parameters": PARAMETERS,
+    "features": FEATURES,
+    "specimens": SPECIMENS,
+    "neutral": NEUTRAL,
+    "everything": EVERYTHING,
+}
+#: Cells without a value.
+MISSING = "0.8"
+
+#: Largest luminance of a colour for lines on white.
+_LIGHTEST = 0.62
+
+#: Markers in the order of their use. Neighbours have different shapes and weights.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 #: Largest number of panels along one side (rows or columns) of a figure.
 MAX_PANELS = 4
 
+#: Width of one column and of two columns of a journal [cm]. A figure has one of these widths, or a
+#: width between them.
+COLUMN_CM, PAGE_CM = 8.5, 17.0
+_CM_PER_INCH = 2.54
+#: Sizes of fonts [pt]. No text is smaller than `SMALL`.
+SMALL, MEDIUM = 7.0, 8.0
+
+#: Words and symbols for metrics, distances and features, which the docs define (docs/metrics.md).
+#: A metric that is not in this table is called by its name.
+METRICS = {
+    "coverage": "coverage κ",
+    "overlap": "overlap σ",
+    "overlap_abs": "overlap σ of |T|",
+    "transfer": "transfer ε",
+    "capacity_coverage": "share of capacity",
+    "shared_capacity": "shared capacity C",
+    "wiener": "Wiener error E",
+    "wiener_abs": "Wiener error E of |T|",
+    "wiener_excess": "excess of E",
+    "fidelity": "fidelity",
+    "fidelity_abs": "fidelity of |T|",
+    "frechet": "Fréchet distance",
+    "mmd": "MMD",
+    "cka": "CKA",
+    "spectral": "power spectra",
+}
+
 
 def save(figure: Figure, paths: Iterable[str | Path], dpi: int) -> None:
-    """Write a figure to each path, completely or not at all, in the format of the path's suffix."""
+    """Write a figure to each path, completely or not at all, in the format of the path's suffix.
+
+    The file has exactly the figure's size.
+    """
     try:
         for path in paths:
             with atomic.replacing(path) as beside:
-                figure.savefig(beside, dpi=dpi, bbox_inches="tight")
+                figure.savefig(beside, dpi=dpi)
     finally:
         plt.close(figure)
 
@@ -38,10 +106,63 @@ def set_theme() -> None:
         rc={
             "axes.spines.top": False,
             "axes.spines.right": False,
+            "axes.unicode_minus": True,
             "svg.fonttype": "none",
             "legend.frameon": False,
+            "font.size": MEDIUM,
+            "axes.labelsize": MEDIUM,
+            "axes.titlesize": MEDIUM,
+            "figure.titlesize": MEDIUM,
+            "legend.title_fontsize": SMALL,
+            "legend.fontsize": SMALL,
+            "xtick.labelsize": SMALL,
+            "ytick.labelsize": SMALL,
+            "axes.linewidth": 0.8,
+            "xtick.major.width": 0.8,
+            "ytick.major.width": 0.8,
+            "xtick.minor.width": 0.6,
+            "ytick.minor.width": 0.6,
+            "xtick.major.size": 3,
+            "ytick.major.size": 3,
+            "xtick.minor.size": 2,
+            "ytick.minor.size": 2,
         },
     )
+
+
+def inches(cm: float) -> float:
+    """Return a length [cm] in inches, the unit of matplotlib."""
+    return cm / _CM_PER_INCH
+
+
+def width_cm(params: Mapping[str, Any]) -> float:
+    """Return the width of a figure from a rule's params, which lack it at its default [cm]."""
+    return params.get("width_cm", PAGE_CM)
+
+
+def is_narrow(width_cm: float) -> bool:
+    """Return whether a figure of this width [cm] has room for one panel where a page has two."""
+    return width_cm < (COLUMN_CM + PAGE_CM) / 2
+
+
+def differences() -> Colormap:
+    """Return the colours of differences: blue if the network is better, white at 0, red if worse.
+
+    The ends are the colours of a network under its own condition and under another condition.
+    """
+    return LinearSegmentedColormap.from_list("differences", [OWN, "white", OTHER])
+
+
+def shades(palette: str) -> Colormap:
+    """Return the part of a palette that is dark enough for points and lines on white."""
+    values = sns.color_palette(palette, as_cmap=True)(np.linspace(0, 1, 256))[:, :3]
+    dark = values[values @ (0.2126, 0.7152, 0.0722) < _LIGHTEST]
+    return LinearSegmentedColormap.from_list(f"{palette}, dark", dark)
+
+
+def levels(palette: str, number: int) -> list[tuple]:
+    """Return colours of the values of an axis, from low to high, for lines on white."""
+    return [tuple(colour) for colour in shades(palette)(np.linspace(0, 1, number))[:, :3]]
 
 
 def evenly_spaced(values: Sequence, most: int = MAX_PANELS) -> list:
@@ -52,7 +173,30 @@ def evenly_spaced(values: Sequence, most: int = MAX_PANELS) -> list:
     return [values[k] for k in np.linspace(0, len(values) - 1, most).round().astype(int)]
 
 
+def rounded_range(values: np.ndarray, step: float = 0.1) -> tuple[float, float]:
+    """Return the smallest range of multiples of `step` that contains all finite values.
+
+    Without a finite value, the range is 0 to 1.
+    """
+    finite = np.asarray(values)[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = np.floor(finite.min() / step + 1e-9), np.ceil(finite.max() / step - 1e-9)
+    low, high = (low, high) if high > low else (low - 1, high + 1)
+    return float(round(low * step, 9)), float(round(high * step, 9))
+
+
+def number(value: float, form: str = "g") -> str:
+    """Return a number as text with a true minus sign, such as ``−7.5``."""
+    return f"{value:{form}}".replace("-", "\N{MINUS SIGN}")
+
+
+def short(value: float) -> str:
+    """Return a number of at most three digits as text, such as ``34.6`` and ``1000``."""
+    return number(float(f"{value:.3g}"))
+
+
 def condition_label(id: str) -> str:
     """Return the label of an imaging condition, such as ``20 nm · 1.2 µm · 18 mrad · 400 e/Å²``."""
     condition = Condition.parse(id)
-    return " · ".join(f"{getattr(condition, a.name):g} {a.unit}" for a in AXES.values())
+    return " · ".join(f"{number(getattr(condition, a.name))} {a.unit}" for a in AXES.values())

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from passband.figures import style
@@ -28,8 +27,10 @@ def thon_rings(lens: "Lens") -> Figure:
     style.set_theme()
     found = lens.measurement
     image, wide = found.image, found.image.spectrum
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
-    colour, fitted, zero = sns.color_palette("colorblind", 3)
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(style.inches(style.PAGE_CM), style.inches(7.5)), layout="constrained"
+    )
+    colour, fitted, zero = style.NEUTRAL, style.TRANSFER, style.TRUTH
     radial = wide.within(image.low / 2, wide.q.max()).merged()
     left.semilogy(radial.q, radial.power, color=colour, lw=0.8, label="spectrum")
     if found.is_visible:
@@ -71,13 +72,18 @@ def thon_rings(lens: "Lens") -> Figure:
                 lw=1,
                 label="zeros of the fit" if number == 0 else None,
             )
-        right.legend(loc="upper right", fontsize="small", frameon=True, facecolor="white")
-    left.set(xlim=(0, 1.6 * high), xlabel="spatial frequency (1/Å)", ylabel="power")
+        legend = right.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=True)
+        legend.get_frame().set(facecolor="0.4", edgecolor="none")
+        plt.setp(legend.get_texts(), color="white")
+    left.set(
+        xlim=(0, 1.6 * high), xlabel="spatial frequency (1/Å)", ylabel="power (arbitrary unit)"
+    )
     shown = radial.power[radial.q < 1.6 * high]
     left.set_ylim(0.6 * shown.min(), 2 * shown.max())
-    left.legend(fontsize="small")
+    left.yaxis.set_major_formatter(lambda value, _: style.number(value))
+    left.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, columnspacing=1)
     right.set(xlim=(0, high), ylim=(0, 180), xlabel="spatial frequency (1/Å)", ylabel="azimuth (°)")
-    figure.suptitle(_title(lens), fontsize="medium")
+    figure.suptitle(_title(lens), fontsize=style.MEDIUM)
     return figure
 
 
@@ -108,4 +114,4 @@ def _title(lens: "Lens") -> str:
         return f"{lens.name}: no rings"
     defocus = lens.measurement.defocus_A(lens.signs[0])[0] / A_PER_NM
     cs = lens.measurement.cs_A / A_PER_UM
-    return f"{lens.name}: defocus {defocus:.1f} nm, Cs {cs:.3g} µm"
+    return f"{lens.name}: defocus {style.number(defocus, '.1f')} nm, Cs {style.short(cs)} µm"

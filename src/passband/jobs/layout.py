@@ -363,6 +363,26 @@ def example_job(study: Study, is_counted: Callable[[str], bool]) -> TrainingJob 
     return next((job for job in jobs if is_counted(job.path(RECORD))), None)
 
 
+def example_networks(
+    study: Study, example: TrainingJob | None, is_counted: Callable[[str], bool]
+) -> list[str]:
+    """Return the files of networks that the figure of examples compares with the example.
+
+    Each file has the first batch of replicas that were trained under one condition, on the specimen
+    of the example and with its architecture. Networks without a counted record are left out.
+    """
+    if example is None:
+        return []
+    first = next(iter(batches(study.study.replicas, study.study.replicas_per_job).items()))
+    jobs = training_jobs(
+        [example.specimen],
+        [example.architecture],
+        [condition.id for condition in study.train_conditions],
+        dict([first]),
+    )
+    return [job.path(WEIGHTS) for job in jobs if is_counted(job.path(RECORD))]
+
+
 def is_predicted(study: Study, records: Iterable[str]) -> bool:
     """Return whether the matrix of these records is large enough for evaluating its prediction.
 

@@ -143,6 +143,18 @@ def restore(name: str, weights: dict[str, Tensor]) -> nn.Module:
     return network.eval()
 
 
+def load_first(path: str | Path) -> tuple[nn.Module, WeightsMetadata]:
+    """Return the network of a file's first replica, in evaluation mode, and the file's metadata.
+
+    Raises
+    ------
+    StoreError
+        See :func:`load`.
+    """
+    weights, metadata = load(path)
+    return restore(metadata.architecture, next(iter(weights.values()))), metadata
+
+
 def load(
     path: str | Path, expected: Mapping[str, object] | None = None
 ) -> tuple[dict[int, dict[str, Tensor]], WeightsMetadata]:

@@ -66,22 +66,25 @@ def dice_over_defocus_and_dose(dice: xr.DataArray, trained: Condition, palette: 
                 vmax=1,
                 annot=written,
                 fmt=".2f",
-                annot_kws={"size": 6},
+                annot_kws={"size": style.SMALL},
                 cbar=False,
-                xticklabels=[f"{value:g}" for value in defoci],
-                yticklabels=[f"{value:g}" for value in doses],
+                xticklabels=[style.number(value) for value in defoci],
+                yticklabels=[style.number(value) for value in doses],
             )
             panel.set_facecolor("0.8")
-            panel.tick_params(labelsize=6, length=0)
-            panel.set_title(f"Cs {cs:g} µm, aperture {aperture:g} mrad", fontsize="x-small")
+            panel.tick_params(labelsize=style.SMALL, length=0)
+            panel.set_title(
+                f"Cs {style.number(cs)} µm, aperture {style.number(aperture)} mrad",
+                fontsize=style.SMALL,
+            )
             if (cs, aperture) == (trained.cs_um, trained.aperture_mrad) and trained in values:
                 place = defoci.index(trained.defocus_nm), doses.index(trained.dose_e_per_A2)
-                frame = plt.Rectangle(place, 1, 1, fill=False, edgecolor=style.OTHER, lw=2)
+                frame = plt.Rectangle(place, 1, 1, fill=False, edgecolor=style.OWN, lw=2)
                 frame.set_clip_on(False)
                 panel.add_patch(frame)
     panels[0, 0].invert_yaxis()  # all panels share the axis
-    figure.supxlabel("defocus (nm)", fontsize="small")
-    figure.supylabel("dose (e/Å²)", fontsize="small")
+    figure.supxlabel("defocus (nm)", fontsize=style.MEDIUM)
+    figure.supylabel("dose (e/Å²)", fontsize=style.MEDIUM)
     figure.colorbar(panels[0, 0].collections[0], ax=panels, label="mean Dice", shrink=0.8)
     return figure
 

@@ -1,0 +1,232 @@
+"""Labels of many conditions beside a matrix: an axis of the grid within another, with brackets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+
+from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import blended_transform_factory
+
+from passband.figures import style
+from passband.grid import AXES, Condition
+
+#: Height of a line of text, and free space between two labels or strips [cm].
+LINE_CM, _SPACE_CM, _BRACKET_CM = 0.3, 0.1, 0.16
+_POINTS_PER_CM = 72 / 2.54
+
+
+@dataclass(frozen=True)
+class Level:
+    """An axis of the grid beside a matrix.
+
+    Attributes
+    ----------
+    name : str
+        Key of the axis, see :data:`passband.grid.AXES`.
+    groups : tuple of (int, int, float)
+        For each group of neighbouring conditions with the same value of this axis and of all outer
+        axes: the first condition, the condition after the last, and the value.
+    """
+
+    name: str
+    groups: tuple[tuple[int, int, float], ...]
+
+    @property
+    def labels(self) -> list[str]:
+        """The values of the groups as text."""
+        values = [value for *_, value in self.groups]
+        short = {value: style.short(value) for value in values}
+        if len({*short.values()}) < len(short):
+            short = {value: style.number(value) for value in values}
+        return [short[value] for value in values]
+
+    @property
+    def title(self) -> str:
+        """The axis's name and unit."""
+        axis = AXES[self.name]
+        return f"{axis.label} ({axis.unit})"
+
+    @property
+    def span(self) -> str:
+        """The name, the range and the unit, with an arrow towards higher values."""
+        axis, values = AXES[self.name], [value for *_, value in self.groups]
+        low, high = (style.short(end) for end in (min(values), max(values)))
+        return f"{axis.label} {low}…{high} {axis.unit} →"
+
+
+@dataclass(frozen=True)
+class Strip:
+    """How a level is written beside a matrix.
+
+    Attributes
+    ----------
+    level : Level
+    kind : "along", "across" or "range"
+        Labels along the side of the matrix, labels at a right angle to it, or one label with the
+        range of values.
+    depth_cm : float
+        Room that the strip needs beside the matrix [cm].
+    """
+
+    level: Level
+    kind: str
+    depth_cm: float
+
+
+def ordered(ids: Sequence[str]) -> list[Condition]:
+    """Return the conditions of ids, sorted by their values. The first axis is the outermost."""
+    return sorted(map(Condition.parse, ids))
+
+
+def levels(conditions: Sequence[Condition]) -> list[Level]:
+    """Return the levels of sorted conditions from the outermost to the innermost.
+
+    Axes with the same value in all conditions are left out.
+    """
+    found = []
+    for depth, name in enumerate(AXES, 1):
+        if len({getattr(condition, name) for condition in conditions}) == 1:
+            continue
+        outer = tuple(AXES)[:depth]
+        groups, start = [], 0
+        for values, members in groupby(conditions, lambda c, of=outer: [getattr(c, n) for n in of]):
+            stop = start + len(list(members))
+            groups.append((start, stop, values[-1]))
+            start = stop
+        found.append(Level(name, tuple(groups)))
+    return found
+
+
+def constants(conditions: Sequence[Condition], width_cm: float) -> list[str]:
+    """Return lines with the axes that have the same value in all conditions, such as ``all at …``.
+
+    The lines are at most as long as the width of the figure [cm].
+    """
+    same = [
+        f"{axis.label} {style.number(getattr(conditions[0], name))} {axis.unit}"
+        for name, axis in AXES.items()
+        if len({getattr(condition, name) for condition in conditions}) == 1
+    ]
+    lines = []
+    for number, words in enumerate(same):
+        words += "," if number < len(same) - 1 else ""
+        if lines and text_cm(f"{lines[-1]} {words}") < width_cm - 2 * _SPACE_CM:
+            lines[-1] += f" {words}"
+        else:
+            lines.append(words if lines else f"all at {words}")
+    return lines
+
+
+@cache
+def text_cm(text: str, size: float = style.SMALL) -> float:
+    """Return the width of a text [cm] of a given font size [pt]."""
+    path = TextPath((0, 0), text, size=size, prop=FontProperties(family="DejaVu Sans"))
+    return float(path.get_extents().width) / _POINTS_PER_CM
+
+
+def strips(found: Sequence[Level], cell_cm: float) -> list[Strip]:
+    """Return how levels are written beside cells of a given size [cm], innermost level first."""
+    written = []
+    for level in reversed(found):
+        size = cell_cm * min(stop - start for start, stop, _ in level.groups)
+        longest = max(map(text_cm, level.labels))
+        if longest + 2 * _SPACE_CM <= size:
+            written.append(Strip(level, "along", LINE_CM + _BRACKET_CM))
+        elif size >= LINE_CM:
+            written.append(Strip(level, "across", longest + _SPACE_CM + _BRACKET_CM))
+        else:
+            written.append(Strip(level, "range", LINE_CM + _SPACE_CM))
+    return written
+
+
+def depth_cm(written: Sequence[Strip]) -> float:
+    """Return the room that strips need beside a matrix [cm]."""
+    return sum(strip.depth_cm for strip in written)
+
+
+def title_cm(written: Sequence[Strip]) -> float:
+    """Return the length of the longest title of strips [cm]. A range has its title in its text."""
+    return max((text_cm(s.level.title) for s in written if s.kind != "range"), default=0.0)
+
+
+def draw(
+    ax: Axes,
+    side: str,
+    written: Sequence[Strip],
+    size_cm: tuple[float, float],
+    titled: bool = True,
+) -> None:
+    """Write strips below a matrix or to the left of it.
+
+    Parameters
+    ----------
+    ax : Axes
+        The panel with the matrix. Its cell (i, j) is centred at x = j, y = i.
+    side : "bottom" or "left"
+    written : sequence of Strip
+        The strips, innermost first.
+    size_cm : (float, float)
+        Width and height of the panel [cm].
+    titled : bool
+        Whether the names of the axes are written before the labels.
+    """
+    below = side == "bottom"
+    across_cm = size_cm[1] if below else size_cm[0]
+    transform = blended_transform_factory(
+        *((ax.transData, ax.transAxes) if below else (ax.transAxes, ax.transData))
+    )
+
+    def place(along: float, off: float) -> tuple[float, float]:
+        """Return coordinates from a place along the side and a distance from the panel [cm]."""
+        return (along, -off / across_cm) if below else (-off / across_cm, along)
+
+    low, high = sorted(ax.get_xlim() if below else ax.get_ylim())
+    off, gap = 0.0, _SPACE_CM * _POINTS_PER_CM
+    for strip in written:
+        middle = off + _BRACKET_CM + (strip.depth_cm - _BRACKET_CM) / 2
+        if strip.kind == "range":
+            words = strip.level.span
+            if text_cm(words) > (size_cm[0] if below else size_cm[1]):
+                words = words.replace(f" {AXES[strip.level.name].unit} ", " ")
+            at = place((low + high) / 2, middle)
+            _write(ax, at, words, 0 if below else 270, transform)
+        else:
+            for (start, stop, _), words in zip(strip.level.groups, strip.level.labels, strict=True):
+                if stop - start > 1:
+                    edges = [start - 0.35, start - 0.35, stop - 0.65, stop - 0.65]
+                    depths = [off + d for d in (0.05, 0.1, 0.1, 0.05)]
+                    x, y = zip(*map(place, edges, depths), strict=True)
+                    ax.plot(x, y, color="0.3", lw=0.6, transform=transform, clip_on=False)
+                turned = (strip.kind == "along") != below
+                at = place((start + stop - 1) / 2, middle)
+                _write(ax, at, words, 90 if turned else 0, transform)
+            if titled:
+                ax.annotate(
+                    strip.level.title,
+                    place(low, middle),
+                    (-gap, 0) if below else (0, gap),
+                    xycoords=transform,
+                    textcoords="offset points",
+                    ha="right" if below else "center",
+                    va="center" if below else "bottom",
+                    rotation=0 if below else 90,
+                    fontsize=style.SMALL,
+                    color="0.3",
+                    annotation_clip=False,
+                )
+        off += strip.depth_cm
+
+
+def _write(ax: Axes, at: tuple, words: str, rotation: int, transform) -> None:
+    ax.text(
+        *at,
+        words,
+        ha="center",
+        va="center",
+        rotation=rotation,
+        fontsize=style.SMALL,
+        transform=transform,
+    )

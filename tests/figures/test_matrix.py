@@ -1,0 +1,171 @@
+"""The figure of the Dice matrices, and the nested labels beside them."""
+
+import numpy as np
+import pytest
+from figure_data import GRID, ONE, PALETTE, WIDTHS, check, drawn, ids, make_ood, panels
+from matplotlib.collections import LineCollection
+
+from passband.figures import matrix, nested_axes, style
+from passband.grid import Condition, conditions
+
+
+def cells(ax):
+    (image,) = ax.images
+    return np.ma.filled(image.get_array(), np.nan)
+
+
+def by_value(data):
+    """Return data whose conditions are sorted by their values."""
+    order = {d: sorted(data[d].values, key=Condition.parse) for d in ("train", "test")}
+    return data.sel(order)
+
+
+def words(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+@pytest.mark.parametrize("width_cm", WIDTHS)
+@pytest.mark.parametrize("grid", [GRID, ONE], ids=["grid", "one condition"])
+def test_matrix_shows_dice_and_gap_train_by_test(grid, width_cm):
+    data = make_ood(grid)
+    figure = matrix.matrix(data.isel(test=slice(None, None, -1)), PALETTE, width_cm)
+    left, right = panels(check(figure, width_cm))
+    for ax, name in ((left, "dice"), (right, "gap_test")):
+        expected = by_value(data)[name].isel(specimen=0, architecture=0, test_specimen=0)
+        np.testing.assert_array_equal(cells(ax), expected.values)
+        assert ax.get_ylabel() == "trained under"
+    assert right.get_xlabel() == "tested under"
+    assert left.get_title("left") == "compact-w4-d2, gold"
+
+
+def test_colours_have_the_range_of_the_data():
+    data = make_ood()
+    data["dice"] = data.dice * 0.33 + 0.44  # from above 0.44 to below 0.77
+    data["gap_test"] = data.gap_test * 0.31 + 0.22  # from above −0.09 to below 0.53
+    figure = drawn(matrix.matrix(data, PALETTE))
+    left, right = panels(figure)
+    assert left.images[0].get_clim() == (0.4, 0.8)
+    # White is 0, so the colours are symmetric, but the bar has no colour without data.
+    assert right.images[0].get_clim() == (-0.6, 0.6)
+    bars = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
+    assert [ax.get_xlim() for ax in bars] == [(0.4, 0.8), (-0.1, 0.6)]
+    assert [ax.get_xlabel() for ax in bars] == ["mean Dice", "gap to the network trained there"]
+
+
+def test_matrix_leaves_missing_cells_blank():
+    data = make_ood(ONE | {"defocus_nm": [5.0, 10.0]})
+    data.dice[..., 1, :] = np.nan
+    data.gap_test[:] = np.nan
+    left, right = panels(drawn(matrix.matrix(data, PALETTE)))
+    assert np.isnan(cells(left)).tolist() == [[False, False], [True, True]]
+    assert np.isnan(cells(right)).all()
+
+
+def test_cells_with_the_same_condition_are_marked():
+    test = ONE | {"defocus_nm": [0.0, 5.0, 10.0]}
+    data = make_ood(ONE | {"defocus_nm": [5.0, 10.0, 20.0]}, test)
+    for ax in panels(matrix.matrix(data, PALETTE)):
+        lines, _ = (c for c in ax.collections if isinstance(c, LineCollection))
+        middles = [tuple(segment.mean(0)) for segment in lines.get_segments()]
+        assert middles == [(1, 0), (2, 1)]  # (test, train)
+
+
+@pytest.mark.parametrize("width_cm", WIDTHS)
+def test_matrices_of_specimens_and_architectures_are_named(width_cm):
+    grid = ONE | {"defocus_nm": [5.0, 10.0]}
+    for options, rows in (
+        ({"architectures": tuple("abcde")}, [f"{name}, gold" for name in "abcde"]),
+        (
+            {"specimens": ("gold", "silver"), "architectures": ("a",)},
+            ["a, gold", "a, gold → silver", "a, silver → gold", "a, silver"],
+        ),
+    ):
+        data = make_ood(grid, **options)
+        axes = panels(check(matrix.matrix(data, PALETTE, width_cm), width_cm))
+        assert [ax.get_title("left") for ax in axes[::2]] == rows
+    cross = data.sel(specimen="silver", architecture="a", test_specimen="gold")
+    np.testing.assert_array_equal(cells(axes[4]), cross.dice)
+    np.testing.assert_array_equal(cells(axes[5]), cross.gap_test)
+
+
+@pytest.mark.parametrize("width_cm", WIDTHS)
+def test_a_thousand_conditions_are_labelled(width_cm):
+    grid = {
+        "defocus_nm": list(range(-20, 30, 5)),
+        "cs_um": [-10, 1.2, 60, 1000, 2000],
+        "aperture_mrad": [5, 10, 15, 20],
+        "dose_e_per_A2": [30, 100, 400, 800, 1600],
+    }
+    data = make_ood(grid)
+    assert data.sizes["train"] == 1000
+    left, right = panels(check(matrix.matrix(data, PALETTE, width_cm), width_cm))
+    for ax in (right,) if width_cm < 10 else (left, right):
+        found = words(ax)
+        assert "dose 30…1600 e/Å² →" in found
+        assert "Cs −10…2000 µm →" in found
+        assert "−20" in found
+        assert "25" in found
+
+
+@pytest.mark.parametrize("width_cm", WIDTHS)
+@pytest.mark.parametrize("number", [2, 36, 135])
+def test_a_side_with_few_or_many_conditions_is_labelled(number, width_cm):
+    test = ONE | {"defocus_nm": list(range(-5, number - 5))}
+    data = make_ood(ONE | {"defocus_nm": [5, 20]}, test)
+    left, right = panels(check(matrix.matrix(data, PALETTE, width_cm), width_cm))
+    assert cells(left).shape == (2, number)
+    assert {"5", "20"} <= set(words(left))
+    if number > 36:
+        assert f"defocus −5…{number - 6} nm →" in words(right)
+    (same,) = (text.get_text() for text in left.figure.texts)
+    assert same.replace("\n", " ") == "all at Cs 60 µm, aperture 15 mrad, dose 1000 e/Å²"
+
+
+# Nested axes
+
+
+def test_levels_are_nested_from_defocus_to_dose():
+    found = nested_axes.levels(conditions(GRID | {"aperture_mrad": [15.0]}))
+    assert [level.name for level in found] == ["defocus_nm", "cs_um", "dose_e_per_A2"]
+    outer, middle, inner = found
+    assert outer.groups == ((0, 4, -10), (4, 8, 5), (8, 12, 20))
+    assert middle.groups == tuple((2 * k, 2 * k + 2, (1.2, 60)[k % 2]) for k in range(6))
+    assert len(inner.groups) == 12
+    assert outer.labels == ["−10", "5", "20"]
+    assert inner.title == "dose (e/Å²)"
+    assert inner.span == "dose 100…1000 e/Å² →"
+
+
+def test_a_grid_with_holes_has_only_its_conditions():
+    some = [Condition(5, 1.2, 10, 100), Condition(5, 1.2, 15, 100), Condition(20, 1.2, 15, 100)]
+    outer, inner = nested_axes.levels(some)
+    assert outer.groups == ((0, 2, 5), (2, 3, 20))
+    assert inner.groups == ((0, 1, 10), (1, 2, 15), (2, 3, 15))
+
+
+def test_labels_are_turned_and_then_replaced_by_a_range_if_cells_are_small():
+    found = nested_axes.levels(conditions(ONE | {"dose_e_per_A2": [100, 1000, 2000]}))
+    assert nested_axes.levels(conditions(ONE)) == []
+    for cell_cm, kind in ((1, "along"), (0.4, "across"), (0.2, "range")):
+        (strip,) = nested_axes.strips(found, cell_cm)
+        assert strip.kind == kind
+
+
+def test_labels_have_three_digits_if_they_differ():
+    (level,) = nested_axes.levels(conditions(ONE | {"cs_um": [1.2, 34.641, 1000]}))
+    assert level.labels == ["1.2", "34.6", "1000"]
+    (level,) = nested_axes.levels(conditions(ONE | {"cs_um": [34.641, 34.642]}))
+    assert level.labels == ["34.641", "34.642"]
+
+
+def test_ids_of_negative_values_are_sorted_by_value():
+    found = nested_axes.ordered(ids(ONE | {"defocus_nm": [20, -5, -20, 0]}))
+    assert [condition.defocus_nm for condition in found] == [-20, -5, 0, 20]
+
+
+def test_the_length_of_words_is_that_of_the_drawn_words():
+    figure = matrix.matrix(make_ood(ONE), PALETTE)
+    text = figure.text(0.5, 0.5, "aperture (mrad)", fontsize=style.SMALL)
+    figure.canvas.draw()
+    wide = text.get_window_extent().width / figure.dpi * 2.54
+    assert nested_axes.text_cm("aperture (mrad)") == pytest.approx(wide, rel=0.05)
