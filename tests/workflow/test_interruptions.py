@@ -230,7 +230,7 @@ def test_a_result_of_the_job_that_took_over_is_kept(finished, tmp_path, monkeypa
 def test_ctrl_c_loses_nothing(finished, tmp_path):
     place = with_waves(tmp_path / "interrupted", finished)
     # A job trains long enough to be stopped before its end, and saves at every step.
-    study = place.study(training={"epochs": 20, "save_every_s": 0.0})
+    study = place.study(training={"epochs": 8, "save_every_s": 0.0})
     process, held = place.start(*PAIR, study=study), set()
     checkpoints = place.folder / "results/smallest/checkpoints"
 
