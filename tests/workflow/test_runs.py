@@ -99,7 +99,7 @@ def test_a_failure_in_a_pipe_names_its_reason_and_its_log(copied):
     log = re.search(r"^  its log: (\S+)$", run.stderr, re.M)[1]
     assert (copied.folder / log).read_text().splitlines()[-1] in run.stderr
     assert "Traceback" not in run.stderr
-    assert run.stderr.splitlines()[-1].startswith("The same command goes on")
+    assert run.stderr.splitlines()[-1].startswith("Correct the cause; then the same command")
     assert len(run.stderr.splitlines()) < 15
 
 
