@@ -89,3 +89,10 @@ def test_gallery_and_distances_name_their_targets(started, capsys):
     assert "results/tiny/gallery/gold.png" in printed
     assert "results/tiny/gallery/platinum.svg" in printed
     assert printed[-1] == "results/tiny/distances.zarr"
+
+
+@pytest.mark.parametrize(("snakemakes", "status"), [(0, 0), (1, 1), (2, 2), (7, 1), (130, 130)])
+def test_the_exit_status_follows_snakemakes(started, monkeypatch, capsys, snakemakes, status):
+    monkeypatch.setattr(workflow, "run", lambda words, folder: snakemakes)
+    assert cli.main(["gallery", "study.yaml"]) == status
+    assert bool(capsys.readouterr().out) == (status == 0)

@@ -81,6 +81,7 @@ def test_every_job_logs_one_line_about_its_result_and_is_benchmarked(finished):
         last = log.read_text().splitlines()[-1]
         assert re.fullmatch(r"\d\d:\d\d:\d\d .+ in \d+\.\d s", last)
         assert last in finished.printed
+        assert "deprecated" not in log.read_text()
     assert len(list((results / "benchmarks").rglob("*.tsv"))) == len(logs)
 
 

@@ -43,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
     Returns
     -------
     int
-        0 if the study is complete, 1 if a job failed, and 130 after Ctrl-C.
+        0 if the study is complete, 1 if a job failed, 2 if Snakemake refused an option, and 130
+        after Ctrl-C.
 
     Raises
     ------
@@ -56,7 +57,10 @@ def run(options: argparse.Namespace) -> int:
     words = [*(["--dry-run"] if options.dry_run else []), *options.for_snakemake]
     status = start(options, file, folder, words=words)
     if status == 1 and not options.dry_run:
-        print("The same command goes on; finished jobs do not run again.", file=sys.stderr)
+        print(
+            "Correct the cause; then the same command goes on, and finished jobs do not run again.",
+            file=sys.stderr,
+        )
     if status or options.dry_run:
         return status
     from passband.jobs import status as states  # only a study that ran needs it
@@ -89,7 +93,7 @@ def start(
         file, folder, targets, cores=cores, profile=options.profile, words=words or []
     )
     status = workflow.run(command, folder)
-    return status if status in (0, 130) else 1
+    return status if status in (0, 2) or status > 128 else 1
 
 
 def _print_end(noun: Path, results: Path) -> None:
