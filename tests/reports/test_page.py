@@ -127,6 +127,27 @@ def test_a_table_that_is_too_large_is_not_in_the_page(monkeypatch):
     assert "too large for this page; they are in the stores under results/tiny" in text
 
 
+@pytest.mark.slow
+def test_a_click_saves_the_data_that_the_store_has(tmp_path):
+    browser = pytest.importorskip("browser")  # tests/helpers/browser.py
+    browser.require()
+    file = tmp_path / "report.html"
+    file.write_text(page.render(make_content()), encoding="utf-8")
+    with browser.opened(file) as shown:
+        shown.evaluate("document.querySelector('[data-source=\"data-matrix.csv\"]').click()")
+        with shown.download("tiny-matrix.csv").open(encoding="utf-8") as saved:
+            rows = list(csv.DictReader(saved))
+        _, metrics, _ = make_stores(GRID)
+        found = [float(row["dice"]) for row in rows]
+        np.testing.assert_allclose(found, metrics.dice.values.ravel(), rtol=1e-4)
+        shown.resize(390, 844)
+        assert shown.evaluate("document.documentElement.scrollWidth") <= 390
+        assert shown.evaluate("getComputedStyle(document.querySelector('svg.wide')).display") == (
+            "none"
+        )
+        assert not shown.problems
+
+
 # ── Text that must not become a part of the page ─────────────────────────────────────────────────
 
 
