@@ -337,6 +337,18 @@ def test_the_answers_word_follows_from_the_share_of_pairs(share, word):
     )
 
 
+def test_an_axis_that_costs_nothing_is_not_said_to_cost_the_most():
+    found = Numbers(
+        own=Value(0.3),
+        other=Value(0.3),
+        loss=Value(0.0),
+        close=Value(1.0),
+        axes={"dose_e_per_A2": Value(0.004), "defocus_nm": Value(-0.02)},
+        matrices={("gold", "unet"): np.zeros((2, 2))},
+    )
+    assert page_text.answer(found)[2] == "No change of a single axis costs Dice on average."
+
+
 @pytest.mark.parametrize("name", sorted(layout.FIGURES))
 def test_captions_are_those_of_snakemakes_report(name):
     text = (ROOT / f"workflow/report/{name}.rst").read_text()
