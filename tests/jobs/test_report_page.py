@@ -5,6 +5,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -136,6 +137,16 @@ def test_the_page_may_be_written_elsewhere(place, capsys):
     assert not (place / "results/smallest/report.html").exists()
     assert cli.main(["report", "smallest", "--output", "no/page.html"]) == 1
     assert "there is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("px", [32, 20, 9])
+def test_a_wave_is_shown_on_any_number_of_pixels(px):
+    """The spectrum has a wave of two periods along y. Oversampled waves have more frequencies."""
+    spectrum = np.zeros((21, 21), complex)
+    spectrum[10, 10], spectrum[10, 12] = 1, 0.5
+    wave = report_page._sampled(spectrum, px)
+    expected = 1 + 0.5 * np.exp(2j * np.pi * 2 * np.arange(px) / px)
+    np.testing.assert_allclose(wave / wave.mean(), np.tile(expected, (px, 1)), atol=1e-5)
 
 
 def test_only_a_report_of_snakemake_is_moved(tmp_path):

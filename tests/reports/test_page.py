@@ -127,6 +127,27 @@ def test_a_table_that_is_too_large_is_not_in_the_page(monkeypatch):
     assert "too large for this page; they are in the stores under results/tiny" in text
 
 
+@pytest.mark.slow
+def test_a_click_saves_the_data_that_the_store_has(tmp_path):
+    browser = pytest.importorskip("browser")  # tests/helpers/browser.py
+    browser.require()
+    file = tmp_path / "report.html"
+    file.write_text(page.render(make_content()), encoding="utf-8")
+    with browser.opened(file) as shown:
+        shown.evaluate("document.querySelector('[data-source=\"data-matrix.csv\"]').click()")
+        with shown.download("tiny-matrix.csv").open(encoding="utf-8") as saved:
+            rows = list(csv.DictReader(saved))
+        _, metrics, _ = make_stores(GRID)
+        found = [float(row["dice"]) for row in rows]
+        np.testing.assert_allclose(found, metrics.dice.values.ravel(), rtol=1e-4)
+        shown.resize(390, 844)
+        assert shown.evaluate("document.documentElement.scrollWidth") <= 390
+        assert shown.evaluate("getComputedStyle(document.querySelector('svg.wide')).display") == (
+            "none"
+        )
+        assert not shown.problems
+
+
 # ── Text that must not become a part of the page ─────────────────────────────────────────────────
 
 
@@ -314,6 +335,18 @@ def test_the_answers_word_follows_from_the_share_of_pairs(share, word):
         "A change of the dose alone costs the most Dice, 0.31 on average, and a change of Cs alone "
         "the least, 0.02."
     )
+
+
+def test_an_axis_that_costs_nothing_is_not_said_to_cost_the_most():
+    found = Numbers(
+        own=Value(0.3),
+        other=Value(0.3),
+        loss=Value(0.0),
+        close=Value(1.0),
+        axes={"dose_e_per_A2": Value(0.004), "defocus_nm": Value(-0.02)},
+        matrices={("gold", "unet"): np.zeros((2, 2))},
+    )
+    assert page_text.answer(found)[2] == "No change of a single axis costs Dice on average."
 
 
 @pytest.mark.parametrize("name", sorted(layout.FIGURES))

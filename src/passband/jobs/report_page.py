@@ -18,6 +18,7 @@ from passband.config import Study
 from passband.jobs import layout
 
 if TYPE_CHECKING:
+    import numpy as np
     import xarray as xr
 
     from passband.jobs.status import Status
@@ -30,6 +31,8 @@ MARKER = b'<meta name="generator" content="passband report">'
 MOST_FAILURES, MOST_LINES = 10, 8
 #: Number of example structures of each specimen, and of all specimens.
 EXAMPLES, MOST_EXAMPLES = 4, 8
+#: Largest side of the picture of an example structure [pixels].
+EXAMPLE_PX = 256
 
 
 def move_foreign(results: str | Path) -> str:
@@ -277,11 +280,23 @@ def _examples(study: Study, results: Path) -> "Iterator[Example]":
         except StoreError:
             continue
         for index in range(min(each, waves.sizes["structure"])):
-            spectrum = waves.spectrum.values[index, 0]
             mask = waves.mask.values[index] > 0
-            # Zeros around the cropped spectrum give the wave as many pixels as the mask has.
-            padded = np.zeros(mask.shape, np.complex64)
-            corner = mask.shape[0] // 2 - len(spectrum) // 2
-            padded[corner : corner + len(spectrum), corner : corner + len(spectrum)] = spectrum
-            wave = np.fft.ifft2(np.fft.ifftshift(padded))
-            yield Example(specimen, np.angle(wave / wave.mean()), mask)
+            wave = _sampled(waves.spectrum.values[index, 0], min(len(mask), EXAMPLE_PX))
+            place = np.arange(len(wave)) * len(mask) // len(wave)
+            yield Example(specimen, np.angle(wave / wave.mean()), mask[np.ix_(place, place)])
+
+
+def _sampled(spectrum: "np.ndarray", px: int) -> "np.ndarray":
+    """Return the wave of a cropped spectrum, whose zero frequency is in the middle, on px² pixels.
+
+    Frequencies that these pixels cannot show are left out.
+    """
+    import numpy as np
+
+    half = min(len(spectrum) // 2, (px - 1) // 2)
+    middle, centre = len(spectrum) // 2, px // 2
+    padded = np.zeros((px, px), np.complex64)
+    padded[centre - half : centre + half + 1, centre - half : centre + half + 1] = spectrum[
+        middle - half : middle + half + 1, middle - half : middle + half + 1
+    ]
+    return np.fft.ifft2(np.fft.ifftshift(padded))

@@ -117,6 +117,8 @@ def _axes_sentence(found: Numbers) -> str:
         )
     most = max(losses, key=lambda axis: losses[axis].value)
     least = min(losses, key=lambda axis: losses[axis].value)
+    if losses[most].value < 0.005:
+        return "No change of a single axis costs Dice on average."
     sentence = (
         f"A change of {axis_words(most)} alone costs "
         f"{'the most Dice, ' if most != least else 'a Dice of '}{number(losses[most].value)} on "
