@@ -129,7 +129,7 @@ function drawBar(context, { left, top, width, height, colours, bar, narrow, bott
   const [low, high] = bar.range;
   context.fillStyle = INK;
   context.strokeStyle = INK;
-  for (const tick of ticks(low, high, Math.max(2, Math.floor(size / 50)))) {
+  for (const tick of ticks(low, high, Math.max(4, Math.floor(size / 50)))) {
     const share = (tick - low) / (high - low);
     if (narrow) {
       context.strokeRect(x + share * size, y + BAR_WIDTH, 0, 4);
