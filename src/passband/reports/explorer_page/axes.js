@@ -24,17 +24,26 @@ function drawRows(context, view) {
     starts[level] = right - rows.widths[level];
     right = starts[level];
   }
-  rows.axes.forEach((_, level) => {
-    const [x, width] = [starts[level], rows.widths[level]];
+  rows.axes.forEach((axis, level) => {
+    const [x, width, slim] = [starts[level], rows.widths[level], rows.slim[level]];
+    const middle = x + width / 2;
+    const widest = Math.max(
+      ...rows.side.levels[axis].map((value) => context.measureText(short(value)).width),
+    );
     const place = (row) => view.y(row);
-    const readable = drawRuns(context, rows.runs[level], place, top, top + height, 13, {
+    const needed = slim ? widest + 6 : LABEL_HEIGHT;
+    const readable = drawRuns(context, rows.runs[level], place, top, top + height, needed, {
       line: (y) => [x + 3, y, x + width, y],
-      label: (text, y) => put(context, text, x + width / 2, y, "center"),
+      label: (text, y) =>
+        slim ? putUpright(context, text, middle, y) : put(context, text, middle, y, "center"),
     });
     context.fillStyle = INK;
-    const words = [...rows.names[level]];
-    words.forEach((word, n) => put(context, word, x + width / 2, top + height + 11 + 14 * n, "center"));
-    if (!readable) putUpright(context, rows.ranges[level], x + width / 2, top + height / 2);
+    if (!readable) putUpright(context, rows.ranges[level], middle, top + height / 2);
+    if (slim) putUpright(context, rows.names[level][0], middle, top + height + 6, "right");
+    else
+      rows.names[level].forEach((word, n) =>
+        put(context, word, middle, top + height + 11 + 14 * n, "center"),
+      );
   });
   context.fillStyle = LINES.train;
   putUpright(context, "← trained at", 9, top + height / 2);
@@ -120,7 +129,7 @@ function drawBar(context, { left, top, width, height, colours, bar, narrow, bott
   const [low, high] = bar.range;
   context.fillStyle = INK;
   context.strokeStyle = INK;
-  for (const tick of ticks(low, high, Math.max(2, Math.floor(size / 50)))) {
+  for (const tick of ticks(low, high, Math.max(4, Math.floor(size / 50)))) {
     const share = (tick - low) / (high - low);
     if (narrow) {
       context.strokeRect(x + share * size, y + BAR_WIDTH, 0, 4);
@@ -153,11 +162,11 @@ function put(context, text, x, y, align) {
   context.fillText(text, x, y);
 }
 
-function putUpright(context, text, x, y) {
+function putUpright(context, text, x, y, align = "center") {
   context.save();
   context.translate(x, y);
   context.rotate(-Math.PI / 2);
   context.fillStyle = context.fillStyle || INK;
-  put(context, text, 0, 0, "center");
+  put(context, text, 0, 0, align);
   context.restore();
 }

@@ -160,7 +160,7 @@ function connectControls() {
   byId("summary").textContent = [
     `${networks} networks, ${train.size} training and ${test.size} test conditions`,
     `results of ${STUDY.created}`,
-    `Passband ${STUDY.version}${STUDY.revision ? ` (${STUDY.revision})` : ""}`,
+    `Passband ${STUDY.version}${STUDY.revision && STUDY.revision !== "unknown" ? ` (${STUDY.revision})` : ""}`,
   ].join(" · ");
   byId("group").append(...GROUPS.map(({ label }, n) => element("option", { value: n }, label)));
   byId("group-label").hidden = GROUPS.length < 2;

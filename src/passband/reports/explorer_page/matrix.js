@@ -10,6 +10,8 @@ const LARGEST_CELL = 72;
 /** Gap between the matrix and its axes. */
 const GAP = 4;
 const STRIP_HEIGHT = 19;
+/** Height of a label with the gap to the next one. */
+const LABEL_HEIGHT = 13;
 /** Fewest cells along a side of the visible part of a matrix. */
 const FEWEST_CELLS = 2;
 
@@ -67,19 +69,32 @@ class MatrixView {
         return Math.ceil(Math.max(...[...labels, ...side.names[n]].map(wide))) + (narrow ? 4 : 12);
       });
     }
-    const names = this.columns.names.map((words) => Math.ceil(wide(words.join(" "))));
-    const strips = this.rows.widths.reduce((a, b) => a + b, 0);
-    const left = 20 + Math.max(strips, ...names, 40) + GAP;
+    const names = Math.max(...this.columns.names.map((words) => Math.ceil(wide(words.join(" ")))));
     const top = 20 + STRIP_HEIGHT * this.columns.axes.length + GAP;
-    const [bottom, beside] = [36, narrow ? 8 : BAR_MARGIN];
-    const most = Math.max(240, this.mostHeight ?? window.innerHeight - 150) - top - bottom;
+    const beside = narrow ? 8 : BAR_MARGIN;
     const [m, n] = [this.rows.order.length, this.columns.order.length];
-    let width = Math.max(120, Math.min(available - left - beside, n * LARGEST_CELL));
-    let height = Math.max(60, Math.min(most, m * LARGEST_CELL));
-    // Cells are squares, unless the matrix would become too narrow to read.
-    const cell = Math.min(width / n, height / m);
-    if (narrow || cell * n >= 260 || width === n * LARGEST_CELL) width = Math.floor(cell * n);
-    if (narrow || cell * m >= 260 || height === m * LARGEST_CELL) height = Math.floor(cell * m);
+    let [left, width, height, bottom] = [0, 0, 0, 36];
+    const fit = () => {
+      const strips = this.rows.widths.reduce((a, b) => a + b, 0);
+      left = 20 + Math.max(strips, names, 40) + GAP;
+      const most = Math.max(240, window.innerHeight - 150) - top - bottom;
+      width = Math.max(120, Math.min(available - left - beside, n * LARGEST_CELL));
+      height = Math.max(60, Math.min(most, m * LARGEST_CELL));
+      // Cells are squares, unless the matrix would become too narrow to read.
+      const cell = Math.min(width / n, height / m);
+      if (narrow || cell * n >= 260 || width === n * LARGEST_CELL) width = Math.floor(cell * n);
+      if (narrow || cell * m >= 260 || height === m * LARGEST_CELL) height = Math.floor(cell * m);
+    };
+    fit();
+    // Where rows are too narrow for labels, the strip of labels is slim, with upright labels.
+    this.rows.slim = this.rows.runs.map(
+      (runs) => Math.min(...runs.map(({ start, end }) => end - start)) * (height / m) < LABEL_HEIGHT,
+    );
+    if (this.rows.slim.includes(true)) {
+      bottom = 62;
+      this.rows.widths = this.rows.widths.map((size, level) => (this.rows.slim[level] ? 19 : size));
+      fit();
+    }
     [width, height] = [Math.max(width, 40), Math.max(height, 40)];
     Object.assign(this, { left, top, width, height, narrow, bottom });
     this.scale = window.devicePixelRatio || 1;

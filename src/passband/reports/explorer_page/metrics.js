@@ -83,5 +83,5 @@ function rangeOf(values, signed) {
   if (signed) [low, high] = [-Math.max(-low, high), Math.max(-low, high)];
   if (!(high > low)) [low, high] = [low - 0.05, high + 0.05];
   const digit = 10 ** (Math.floor(Math.log10(high - low)) - 1);
-  return [Math.floor(low / digit + 1e-6) * digit, Math.ceil(high / digit - 1e-6) * digit];
+  return [Math.floor(low / digit + 1e-2) * digit, Math.ceil(high / digit - 1e-2) * digit];
 }
