@@ -602,9 +602,8 @@ def test_gallery_has_a_row_for_each_structure_on_common_scales():
     images = random.poisson(50, masks.shape)
     id = Condition(5, 1.2, 18, 400).id
     names = ["test 0", "test 1", "test 5"]
-    figure = drawn(
-        image_figures.gallery(potentials, waves, images, instances, "gold", names, id, 2.0)
-    )
+    figure = image_figures.gallery(potentials, waves, images, instances, "gold", names, id, 2.0)
+    check(figure, style.PAGE_CM)
     shown = np.reshape(panels(figure), (3, 5))
     assert figure.get_suptitle() == f"gold · image at {style.condition_label(id)}"
     assert [row[0].get_ylabel() for row in shown] == names
@@ -653,7 +652,8 @@ def test_masks_go_from_atoms_to_instances():
     instances[0, 4:9, 6:12] = 1
     instances[1, 7:14, 3:8] = 2
     atoms = np.array([[6.0, 8.0], [5.0, 9.0], [10.0, 5.0], [1.0, 1.0]])
-    figure = drawn(image_figures.masks(atoms, np.array([1, 1, 2, 0]), 1.4, 3.0, instances, 1.0))
+    figure = image_figures.masks(atoms, np.array([1, 1, 2, 0]), 1.4, 3.0, instances, 1.0)
+    check(figure, style.PAGE_CM)
     dots, discs, closed, mask = figure.axes
     titles = [ax.get_title() for ax in figure.axes]
     assert "1.40 Å" in titles[1]

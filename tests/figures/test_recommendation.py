@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from figure_data import check
 from toy_networks import true_dice
 
 from passband.figures import recommendation
@@ -36,6 +37,7 @@ def closed():
 
 def test_the_map_is_highest_at_the_networks_own_condition():
     figure = draw(Asked.at(Condition(12, 5, 10, 400)))
+    check(figure, recommendation._WIDTH_CM)
     ax = figure.axes[0]
     (mesh,) = [c for c in ax.collections if hasattr(c, "get_coordinates")]
     x, y = recommendation.plane(Asked.at(Condition(12, 5, 10, 400)), TESTED)

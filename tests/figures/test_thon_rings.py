@@ -4,7 +4,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from carbon_images import ENERGY_EV, PIXEL_A, film_image
+from figure_data import check
 
+from passband.figures import style
 from passband.figures.thon_rings import thon_rings
 from passband.micrographs import ctf_fit
 from passband.micrographs.ctf_fit import Settings
@@ -20,6 +22,7 @@ def lens_of(image):
 
 def test_fit_and_zeros_are_drawn():
     figure = thon_rings(lens_of(film_image(px=192, defocus=600, dose=2000)))
+    check(figure, style.PAGE_CM)
     left, right = figure.axes
     assert [line.get_label() for line in left.lines] == ["spectrum", "fit", "without rings"]
     q, power = left.lines[0].get_data()

@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import shutil
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -142,6 +143,16 @@ def test_account_without_results_is_one_line(pilot, tmp_path, capsys):
     assert pilot["main"]([str(tmp_path), "none", str(tmp_path / "docs")]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not (tmp_path / "docs").exists()
+
+
+def test_the_matrix_is_drawn_again_from_the_metrics_beside_the_page(pilot, tmp_path):
+    shutil.copy(ROOT / "docs/pilot/ood.zarr.zip", tmp_path)
+    assert pilot["main"](["--redraw", str(tmp_path)]) == 0
+    drawn, committed = (
+        plt.imread(folder / "matrix.png") for folder in (tmp_path, ROOT / "docs/pilot")
+    )
+    assert drawn.shape == committed.shape
+    assert np.abs(drawn - committed).mean() < 0.02
 
 
 def single_points(ax):

@@ -80,7 +80,16 @@ def overview(
             mask[network.masks[k].T] = to_rgba(colour, 0.6)
             ax.imshow(mask, origin="lower")
             if truth.any() and not truth.all():
-                ax.contour(truth.T, [0.5], colors=style.TRUTH, linewidths=1.6, origin="lower")
+                # Like the image, so that the middle of a pixel is at a whole number.
+                extent = (-0.5, truth.shape[0] - 0.5, -0.5, truth.shape[1] - 0.5)
+                ax.contour(
+                    truth.T,
+                    [0.5],
+                    colors=style.TRUTH,
+                    linewidths=1.6,
+                    origin="lower",
+                    extent=extent,
+                )
             words = f"Dice {network.dice[k]:.2f}{', trained here' if own else ''}"
             ax.set_xlabel(words, color=colour, labelpad=3, fontweight="bold")
     handles = [

@@ -1,0 +1,51 @@
+"""The first picture of the docs."""
+
+import numpy as np
+import pytest
+from figure_data import check
+from matplotlib.colors import to_rgba
+from matplotlib.contour import ContourSet
+
+from passband.figures import style
+from passband.figures.overview import Prediction, overview
+
+SETTINGS = ["lens A,\nmany electrons", "lens B,\nmany electrons", "lens A,\nfew electrons"]
+PX = 24
+
+
+@pytest.fixture
+def figure():
+    random = np.random.default_rng(0)
+    images = random.poisson(20, (3, PX, PX))
+    truth = np.zeros((PX, PX), bool)
+    truth[4:12, 8:20] = True
+    half = truth & (np.arange(PX) < 14)
+    networks = [
+        Prediction(0, np.stack([truth, half, ~truth]), np.array([1.0, 0.67, 0.0])),
+        Prediction(2, np.stack([half, half, truth]), np.array([0.67, 0.67, 1.0])),
+    ]
+    return overview(SETTINGS, images, truth, networks), images, networks
+
+
+def test_each_mask_is_over_its_image_in_the_colour_of_its_meaning(figure):
+    figure, images, networks = figure
+    check(figure, style.PAGE_CM)
+    axes = np.reshape(figure.axes, (3, 3))
+    for ax, image, words in zip(axes[0], images, SETTINGS, strict=True):
+        np.testing.assert_array_equal(ax.images[0].get_array(), image.T)
+        assert ax.get_title() == words
+    for row, network in zip(axes[1:], networks, strict=True):
+        for k, ax in enumerate(row):
+            below, above = (shown.get_array() for shown in ax.images)
+            np.testing.assert_array_equal(below, images[k].T)
+            np.testing.assert_array_equal(above[..., 3] > 0, network.masks[k].T)
+            colour = style.OWN if k == network.trained else style.OTHER
+            (found,) = np.unique(above[above[..., 3] > 0], axis=0)
+            assert found == pytest.approx(to_rgba(colour, 0.6))
+            (outline,) = (c for c in ax.collections if isinstance(c, ContourSet))
+            low, high = outline.get_paths()[0].get_extents().get_points()
+            assert low == pytest.approx([3.5, 7.5])
+            assert high == pytest.approx([11.5, 19.5])
+    words = [ax.get_xlabel() for ax in axes[1]]
+    assert words == ["Dice 1.00, trained here", "Dice 0.67", "Dice 0.00"]
+    assert axes[2, 0].get_ylabel() == "network trained with\nlens A, few electrons"
