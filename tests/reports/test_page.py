@@ -3,6 +3,7 @@
 import base64
 import csv
 import gzip
+import hashlib
 import html
 import io
 import re
@@ -179,7 +180,7 @@ def test_text_of_others_is_escaped(tmp_path, rutile):
 
 def test_only_the_pages_own_script_may_run(whole):
     script = re.findall(r"<script>(.*?)</script>", whole, re.S)
-    digest = base64.b64encode(__import__("hashlib").sha256(script[0].encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in html.unescape(whole)
 
 
@@ -202,9 +203,8 @@ def test_a_study_without_results_has_a_page():
             make_study(), "today", "", "results/tiny", missing=["0 of 4 networks are trained"]
         )
     )
-    assert "There is no answer yet." in text
-    assert "0 of 4 networks are trained" in text
-    assert "No network has been tested yet." in text
+    for words in ("There is no answer yet.", "0 of 4 networks are", "No network has been tested"):
+        assert words in text
     assert "nan" not in re.sub(r"base64,[^\"]*", "", text)
 
 
