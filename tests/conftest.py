@@ -1,6 +1,7 @@
 """Fixtures of several tests: a microscope, a condition, splits, a finished study, a full disk."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -153,6 +154,25 @@ def disk(tmp_path) -> Iterator[Disk]:
         refuse("no file system can be mounted here")
     yield Disk(folder)
     subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def refuse_writing(monkeypatch) -> Callable[[Path], None]:
+    """Return a function after which no text file can be written into a folder.
+
+    A folder's permissions would not do, since root may write everywhere.
+    """
+    write = Path.write_text
+
+    def refuse(folder: Path) -> None:
+        def write_text(path, *arguments, **named):
+            if path.parent == folder:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return write(path, *arguments, **named)
+
+        monkeypatch.setattr(Path, "write_text", write_text)
+
+    return refuse
 
 
 @pytest.fixture

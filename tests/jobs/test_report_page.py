@@ -107,24 +107,11 @@ def test_a_study_without_results_is_an_error_of_one_line(place, capsys):
     assert line == "study.yaml: there is no folder results/smallest yet; run the study first"
 
 
-def test_results_without_write_permission_are_an_error_of_one_line(place):
+def test_results_without_write_permission_are_an_error_of_one_line(place, refuse_writing):
     results = place / "results/smallest"
-    study, content = study_of(place), report_page.collect
-    user = os.geteuid()
-    for folder in (place.parent, place, results.parent, results):
-        folder.chmod(0o755)
-    results.chmod(0o555)
-    made = content(study, results)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report_page, "collect", lambda *_: made)
-        try:
-            if user == 0:
-                os.seteuid(65534)  # root may write everywhere
-            with pytest.raises(PassbandError) as error:
-                report_page.write(study, results, results / "report.html")
-        finally:
-            os.seteuid(user)
-            results.chmod(0o755)
+    refuse_writing(results)
+    with pytest.raises(PassbandError) as error:
+        report_page.write(study_of(place), results, results / "report.html")
     assert str(error.value) == (
         f"{results / 'report.html'}: cannot be written: Permission denied; write the page to "
         "another folder: passband report smallest --output FILE.html"
