@@ -1,4 +1,4 @@
-# Passband: simulate → train → evaluate → information → table → OOD metrics → figures.
+# Passband: simulate → train → evaluate → information → table → OOD metrics → figures → report.
 # Edit config.yaml and run `snakemake --cores all`, or `snakemake --profile slurm` on a cluster.
 import sys
 from os.path import relpath

@@ -95,7 +95,8 @@ def what_was_run(metrics: xr.Dataset, replicas: xr.DataArray, results: Path) -> 
         "`make pilot` computes every number and figure on this page from the study's results. "
         "`ood.zarr.zip` beside this page is the study's `ood.zarr` without the confidence "
         "intervals of single pairs of conditions; `python docs/pilot.py --redraw` draws the figure "
-        "of the matrix from it. [findings.md](../findings.md) summarises the results and their "
+        "of the matrix from it. The other figures need all results of the study. "
+        "[findings.md](../findings.md) summarises the results and their "
         "limits, and [metrics.md](../metrics.md) defines all terms.",
         "",
         "## The study",

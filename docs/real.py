@@ -154,7 +154,8 @@ def picture(patches: list[Patch], networks: list[Network], path: Path, scale: in
         predicted = segment(patch.image, PIXEL_A, networks, Settings()).mask
         for mask, colour in ((patch.mask, TRUE), (predicted, PREDICTED)):
             large = np.repeat(np.repeat(mask, scale, 0), scale, 1)
-            tile[large & ~ndimage.binary_erosion(large, border_value=1)] = colour
+            inner = ndimage.binary_erosion(large, iterations=3, border_value=1)
+            tile[large & ~inner] = colour
         tiles.append(np.pad(tile, ((2, 2), (2, 2), (0, 0)), constant_values=255))
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % 3)
     rows = [np.hstack(tiles[k : k + 3]) for k in range(0, len(tiles), 3)]

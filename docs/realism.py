@@ -50,7 +50,7 @@ STEPS = {
     },
     "one focus and one dose": {"microscope.spread.focus_nm": 0.0, "microscope.spread.dose": 0.0},
     "no thermal motion": {"specimens.gold.thermal.temperature_K": 0.0},
-    "particles apart": {
+    "particles apart on one face": {
         "specimens.gold.gap_nm": 0.5,
         "specimens.gold.substrate.faces": "top",
     },

@@ -83,7 +83,7 @@ _EXIT = """exit status:
     0  success
     1  an error that you can correct, in one line; or a job failed
     2  a wrong option
-  130  stopped by Ctrl-C"""
+  130  stopped by Ctrl-C; 128 + number for another signal"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -174,6 +174,8 @@ INSTEAD = {
         "--dose-e-per-A2 1000"
     ),
     "passband table demo": "passband table smallest",
+    "passband distances demo": f"passband distances {FEW}",
+    "passband distances studies/pilot.yaml": f"passband distances {FEW}",
     "passband status --watch studies/paper.yaml": f"passband status --watch {FEW}",
     # The same command with a network of the smallest study, and an image of noise.
     f"passband predict demo results/demo/images/gold/test/{DEMO_CONDITION}.zarr --network "

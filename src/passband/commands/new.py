@@ -13,7 +13,7 @@ from passband.jobs.workflow import repository
 #: The studies of the repository that a new study may be like, and what they are for.
 _LIKE = {
     "demo": "every key with its meaning",
-    "pilot": "270 networks in an evening",
+    "pilot": "270 networks, an hour and a half on 2 cores",
     "paper": "the paper's size, for a cluster",
     "real": "networks for real images",
 }

@@ -46,12 +46,12 @@ passband check studies/pilot.yaml
 
 ## Mistakes
 
-`passband check` answers within 3 seconds, whatever is in the file, and `make run` runs it first. A
-study is YAML in UTF-8. Text that YAML reads differently than a person does is refused: `010` (8),
-`1:00` (60), `0x10` (16), `yes` and `no`, dates. A key that is given twice is refused too, and the
-message names both lines. Aliases (`&name`, `*name`) and `<<` are allowed, tags (`!!int`) are not.
-An axis has at most 10,000 values, a grid at most 200,000 conditions, and a file at most 1,000,000
-bytes and 25,000 values; an alias counts as many values as it has.
+`passband check` answers within 3 seconds, whatever is in the file, and `passband run` makes the
+same checks first. A study is YAML in UTF-8. Text that YAML reads differently than a person does is
+refused: `010` (8), `1:00` (60), `0x10` (16), `yes` and `no`, dates. A key that is given twice is
+refused too, and the message names both lines. Aliases (`&name`, `*name`) and `<<` are allowed, tags
+(`!!int`) are not. An axis has at most 10,000 values, a grid at most 200,000 conditions, and a file
+at most 1,000,000 bytes and 25,000 values; an alias counts as many values as it has.
 
 When Snakemake runs, Passband's reader reads the file too and reports the same lines. But if a file
 is given by `--configfile`, Snakemake's own reader reads it first. For the following files,

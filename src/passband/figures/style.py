@@ -108,6 +108,8 @@ def set_theme() -> None:
             "axes.spines.right": False,
             "axes.unicode_minus": True,
             "svg.fonttype": "none",
+            # It comes with Matplotlib, and the layout is computed for it.
+            "font.sans-serif": ["DejaVu Sans"],
             "legend.frameon": False,
             "font.size": MEDIUM,
             "axes.labelsize": MEDIUM,

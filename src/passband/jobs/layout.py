@@ -31,7 +31,7 @@ FIGURE = "figures/{figure}.{format}"
 GALLERY = "gallery/{specimen}.{format}"
 IMAGES = "images/{specimen}/{split}/{condition}{whose}.zarr"
 PREFLIGHT = "preflight.txt"
-#: The page that presents the study, see :mod:`passband.jobs.report`.
+#: The page that presents the study, see :mod:`passband.jobs.report_page`.
 REPORT = "report.html"
 #: Snakemake's own report, which a user makes with ``snakemake --report``.
 SNAKEMAKE_REPORT = "snakemake-report.html"

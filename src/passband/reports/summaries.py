@@ -1,4 +1,4 @@
-"""Summaries of a study's results as Markdown, such as the output of ``passband summary``."""
+"""Summaries of a study's results as Markdown, such as the output of ``passband table``."""
 
 import numpy as np
 import xarray as xr
