@@ -178,6 +178,10 @@ def _spelled_out(name: str, given: list[str]) -> list[str]:
         return given
     from passband.commands.arguments import join_negative
 
+    if name == "run":
+        from passband.commands import run
+
+        given = run.spell_out(given)
     if name == "status":
         from passband.commands import status
 

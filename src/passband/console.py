@@ -1,4 +1,4 @@
-"""Output on terminals that cannot show every character."""
+"""Output on terminals: characters that they cannot show, and characters that change them."""
 
 import codecs
 import sys
@@ -25,6 +25,11 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="passband-ascii")
+
+
+def clean(text: str) -> str:
+    """Return a text without control characters, with which a log could change the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text.replace("\t", "    "))
 
 
 def _readable(error: UnicodeError) -> tuple[str, int]:

@@ -140,7 +140,7 @@ class LogHandler(LogHandlerBase):
         text = str(record.msg or "").strip()
         if text.startswith(_STOPPING):
             self._stopping = True
-            text = "Stopping; the same command goes on."
+            text = "Stopping. Run the same command again to continue."
         elif text.startswith(_REPEATED) or (
             record.levelno < logging.WARNING and not text.startswith(_NOTHING)
         ):

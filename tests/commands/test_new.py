@@ -36,6 +36,13 @@ def test_a_new_study_is_a_folder_with_comments_and_its_own_name(like, capsys):
     assert cli.main(["check", "mine"]) == 0
 
 
+@pytest.mark.parametrize("like", ["demo", "pilot", "paper", "real"])
+def test_a_new_study_has_no_spaces_at_the_end_of_a_line(like, capsys):
+    assert cli.main(["new", "a", "--like", like]) == 0
+    text = Path("a/config.yaml").read_text()
+    assert [line for line in text.splitlines() if line != line.rstrip()] == []
+
+
 def test_a_study_in_another_folder_is_named_by_its_folder(capsys):
     assert cli.main(["new", "work/a-1"]) == 0
     assert "passband run work/a-1" in capsys.readouterr().out

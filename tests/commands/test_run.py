@@ -60,3 +60,11 @@ def test_a_dry_run_is_snakemakes(started, capsys):
     assert cli.main(["run", STUDY, "-n"]) == 0
     assert "--dry-run" in started[0]
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("given", "letters"), [("-np", "-p"), ("-pn", "-p"), ("-knp", "-k")])
+def test_a_dry_run_may_be_joined_to_other_letters(started, capsys, given, letters):
+    assert cli.main(["run", STUDY, given]) == 0
+    assert "--dry-run" in started[0]
+    assert letters in started[0]
+    assert capsys.readouterr().out == ""

@@ -178,6 +178,16 @@ def test_bytes_grow_with_what_is_stored():
     assert more["waves"] == of["waves"]
 
 
+def test_a_report_does_not_grow_with_tables_that_it_leaves_out():
+    each = SPEEDS.wave_bytes, SPEEDS.weight_bytes
+    doses = {number: list(range(100, 100 + number)) for number in (10, 500, 600)}
+    ten, more, most = (
+        counts.sizes(changed(grid={"dose_e_per_A2": values}), *each)["figures, report.html"]
+        for values in doses.values()
+    )
+    assert ten < more == most
+
+
 class Clock:
     """A clock that advances with each call of a function."""
 

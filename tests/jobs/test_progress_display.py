@@ -2,7 +2,7 @@
 
 import io
 import re
-import time
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -11,17 +11,26 @@ from passband.jobs import progress_display
 from passband.jobs.progress import Progress, Running
 from passband.jobs.progress_display import Bar, Lines, counts, display
 
+#: The time of the clock that the displays see [s].
+NOW = 1.8e9
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """Stop the clock, since a machine may be slow."""
+    monkeypatch.setattr(progress_display, "time", SimpleNamespace(time=lambda: NOW))
+
 
 def make_progress(networks=20):
-    progress = Progress({"train": 100.0, "figure_ctf": 10.0, "ood": 10.0}, time.time() - 60)
+    progress = Progress({"train": 100.0, "figure_ctf": 10.0, "ood": 10.0}, NOW - 60)
     progress.expect({"train": networks, "figure_ctf": 2, "ood": 1})
     return progress
 
 
 def train(progress, ids, log=""):
     for id in ids:
-        progress.start(id, Running("train", f"train {id}", log, time.time() - 10))
-        progress.finish(id, time.time())
+        progress.start(id, Running("train", f"train {id}", log, NOW - 10))
+        progress.finish(id, NOW)
 
 
 def test_a_pipe_has_lines_and_a_terminal_has_a_bar():
@@ -102,10 +111,10 @@ def test_a_bar_shows_stages_dice_and_what_runs_where(tmp_path):
     progress = make_progress()
     train(progress, "abc")
     progress.dice += [0.9, 0.7, 0.95]
-    progress.start("d", Running("train", "train gold", str(log), time.time()))
-    progress.start("e", Running("train", "train silver", str(tmp_path / "none"), time.time()))
+    progress.start("d", Running("train", "train gold", str(log), NOW))
+    progress.start("e", Running("train", "train silver", str(tmp_path / "none"), NOW))
     for k in range(9):
-        progress.start(f"x{k}", Running("train", "train more", str(log), time.time()))
+        progress.start(f"x{k}", Running("train", "train more", str(log), NOW))
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=80, no_color=True)
     bar = Bar(console, progress, "demo", "", True)
@@ -126,7 +135,7 @@ def test_a_bar_shows_stages_dice_and_what_runs_where(tmp_path):
 def test_a_bar_fits_into_any_terminal(width):
     progress, file = make_progress(), io.StringIO()
     train(progress, "ab")
-    progress.start("d", Running("train", "train " + "gold " * 50, "", time.time()))
+    progress.start("d", Running("train", "train " + "gold " * 50, "", NOW))
     console = Console(file=file, force_terminal=True, width=width, height=5)
     bar = Bar(console, progress, "demo")
     bar.start()

@@ -65,7 +65,6 @@ def test_the_numbers_of_an_incomplete_study_are_those_of_its_records(place, caps
     records[0].unlink()
     weights = sorted((results / "networks").rglob("*.safetensors"))
     weights[0].unlink()
-    log = results / "logs" / weights[0].relative_to(results / "networks").parent
     log = results / "logs/train" / weights[0].relative_to(results / "networks")
     log = log.with_suffix(".log")
     log.write_text("08:00:00 error: train gold: <script>alert(1)</script>: cannot be read\n")
@@ -146,3 +145,34 @@ def test_only_a_report_of_snakemake_is_moved(tmp_path):
     assert "is now" in report_page.move_foreign(tmp_path)
     assert not page.exists()
     assert aside.read_text() == "<title>Snakemake Report</title>"
+    page.write_text("<title>Another</title>")
+    assert "a run renames" in report_page.move_foreign(tmp_path, dry_run=True)
+    assert page.exists()
+    assert "snakemake-report-2.html" in report_page.move_foreign(tmp_path)
+    assert aside.read_text() == "<title>Snakemake Report</title>"
+    assert (tmp_path / "snakemake-report-2.html").read_text() == "<title>Another</title>"
+
+
+def test_the_command_keeps_a_report_of_snakemake(place, capsys):
+    page = place / "results/smallest/report.html"
+    page.write_text("<title>Snakemake Report</title>")
+    assert cli.main(["report", "study.yaml"]) == 0
+    assert "is now results/smallest/snakemake-report.html" in capsys.readouterr().err
+    assert page.with_name("snakemake-report.html").read_text() == "<title>Snakemake Report</title>"
+    assert report_page.MARKER in page.read_bytes()[:1000]
+
+
+def test_the_citation_is_passbands_wherever_the_command_runs(tmp_path, monkeypatch):
+    ours = report_page._citation()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "CITATION.cff").write_text("title: Another\nreferences: [{authors: [{}]}]\n")
+    assert report_page._citation() == ours
+    monkeypatch.setattr("passband.__file__", str(tmp_path / "lib/site/passband/__init__.py"))
+    assert len(report_page._citation()) == 1
+    assert report_page._captions() == {}
+
+
+def test_an_author_may_be_a_group():
+    assert report_page._name({"name": "The group"}) == "The group"
+    assert report_page._name({"family-names": "Scott", "given-names": "Mary C."}) == "Mary C. Scott"
+    assert report_page._name({"family-names": "Scott"}) == "Scott"

@@ -343,6 +343,17 @@ def test_page_ends_with_the_newest_failures_logs(mixed):
     assert both.rstrip().endswith("(the log ends here: the job was killed, or its node went down)")
 
 
+def test_a_failures_log_cannot_change_the_terminal(mixed):
+    log = mixed.folder / f"logs/train/{'/'.join(CELLS[7])}/r003-004.log"
+    times = log.stat()
+    log.write_text(log.read_text().replace("error:", "error: \x1b[2J\a"))
+    os.utime(log, ns=(times.st_atime_ns, times.st_mtime_ns))
+    page = status_page.render(mixed.look(), failures=1)
+    assert " [2J " in page
+    assert "\x1b" not in page
+    assert "\a" not in page
+
+
 def test_a_wide_grid_is_broken_to_the_terminals_width(mixed):
     page = status_page.render(mixed.look(), width=14)
     block = page.partition("gold, compact-w8-d3\n")[2].partition("\n\n")[0].splitlines()

@@ -11,7 +11,7 @@ import pytest
 from passband import PassbandError
 from passband.jobs import workflow
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_clone_is_used_before_the_package_and_another_snakefile_is_not(tmp_path, monkeypatch):
@@ -70,12 +70,19 @@ def test_a_quiet_commands_output_appears_only_if_it_fails(capfd):
     assert capfd.readouterr().err == "said\n"
 
 
+ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+
+
 @pytest.fixture
 def interruptible():
     """Let child processes heed signals, also if this process was started in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = {number: signal.getsignal(number) for number in ENDING}
+    for number in ENDING:
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, usual)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 CHILD = """
@@ -83,7 +90,7 @@ import signal, sys
 def end(number, frame):
     print("child received", number, flush=True)
     sys.exit(5)
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
     signal.signal(number, end)
 print("ready", flush=True)
 signal.pause()
@@ -96,7 +103,7 @@ print("status", workflow.run([sys.executable, "-c", sys.argv[1]], Path()), flush
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", ENDING)
 @pytest.mark.parametrize("whole_group", [True, False])
 def test_a_signal_reaches_the_command_once(number, whole_group, interruptible):
     process = subprocess.Popen(
@@ -108,7 +115,22 @@ def test_a_signal_reaches_the_command_once(number, whole_group, interruptible):
     assert process.stdout.readline() == "ready\n"
     (os.killpg if whole_group else os.kill)(process.pid, number)
     said, _ = process.communicate(timeout=120)
-    assert said.splitlines() == [f"child received {int(number)}", f"status {128 + number}"]
+    sent = signal.SIGTERM if number == signal.SIGHUP else number  # on which Snakemake saves
+    assert said.splitlines() == [f"child received {int(sent)}", f"status {128 + number}"]
+
+
+def test_a_signal_before_the_start_ends_the_command(monkeypatch, interruptible):
+    """Ctrl-C while the command is being started must not leave it behind."""
+    start, started = subprocess.Popen, []
+
+    def interrupted(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGINT)
+        started.append(start(*arguments, **options))
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    assert workflow.run(["sleep", "300"], Path()) == 128 + signal.SIGINT
+    assert started[0].returncode == -signal.SIGINT
 
 
 def test_an_ignored_hangup_stays_ignored():

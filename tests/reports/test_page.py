@@ -9,6 +9,7 @@ import io
 import re
 from pathlib import Path
 
+import browser
 import numpy as np
 import pytest
 import xarray as xr
@@ -18,7 +19,7 @@ from report_content import make_content, make_stores, make_study, picture
 
 from passband.grid import conditions
 from passband.jobs import layout
-from passband.reports import page, page_data, page_tables, page_text
+from passband.reports import page, page_tables, page_text
 from passband.reports.page_files import Cost, costs, histories
 from passband.reports.page_matrix import dice_range, left_out, matrix_svg
 from passband.reports.page_numbers import NOTHING, Numbers, Value
@@ -121,16 +122,8 @@ def test_a_study_of_135_conditions_fits_into_six_megabytes():
     assert len(text.encode()) + len(figures) * 250_000 < 6e6
 
 
-def test_a_table_that_is_too_large_is_not_in_the_page(monkeypatch):
-    monkeypatch.setattr(page_data, "MOST_VALUES", 1000)
-    text = page.render(make_content())
-    assert 'id="data-matrix.csv"' not in text
-    assert "too large for this page; they are in the stores under results/tiny" in text
-
-
 @pytest.mark.slow
 def test_a_click_saves_the_data_that_the_store_has(tmp_path):
-    browser = pytest.importorskip("browser")  # tests/helpers/browser.py
     browser.require()
     file = tmp_path / "report.html"
     file.write_text(page.render(make_content()), encoding="utf-8")

@@ -58,9 +58,13 @@ def test_results_of_an_earlier_version_stay_valid(tmp_path):
     # The study is older than the report. The file of this name is Snakemake's own report.
     page = tmp_path / "results/smallest/report.html"
     page.write_text("<title>Snakemake Report</title>")
+    assert "a run renames this report of Snakemake" in place.run("--dry-run", study="study.yaml")
+    assert "Snakemake Report" in page.read_text()
+    page.rename(page.with_name("kept.html"))
     assert place.jobs(study="study.yaml") == {"report": 1}
-    assert "Snakemake Report" in page.with_name("snakemake-report.html").read_text()
+    page.with_name("kept.html").rename(page)
     place.run(study="study.yaml")
+    assert "Snakemake Report" in page.with_name("snakemake-report.html").read_text()
     assert MARKER in page.read_bytes()
     assert "Nothing to be done" in place.run("--dry-run", study="study.yaml")
 

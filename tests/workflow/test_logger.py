@@ -10,9 +10,19 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 from workplace import SMALLEST
 
+import snakemake_logger_plugin_passband
+from passband.jobs import progress_display
 from snakemake_logger_plugin_passband import LogHandler
 
 ID = "df+0005.00_cs+0001.200_ap016.00_ds000200.00"
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """Stop the clock that the logger and the display see, since a machine may be slow."""
+    stopped = SimpleNamespace(time=lambda: 1.8e9)
+    monkeypatch.setattr(snakemake_logger_plugin_passband, "time", stopped)
+    monkeypatch.setattr(progress_display, "time", stopped)
 
 
 class Events:
@@ -95,7 +105,7 @@ def test_a_stopped_job_is_no_failure(capsys, tmp_path):
     events.fail(4, "simulate")
     events.handler.close()
     assert capsys.readouterr().err.splitlines()[1:] == [
-        "Stopping; the same command goes on.",
+        "Stopping. Run the same command again to continue.",
         "0 of 2 jobs are done after 0 s; stopped",
     ]
 

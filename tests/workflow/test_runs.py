@@ -53,10 +53,10 @@ def test_a_terminal_has_a_bar_and_a_run_ends_with_the_table_and_the_report(copie
         figure.unlink()
     status, said = drawn(copied, "run", STUDY, "--cores", "2")
     assert status == 0, said
-    assert "smallest: 1 job to run" in said
+    assert "smallest: 2 jobs to run" in said
     assert "━" in said
     assert "figures 1 of 1" in said
-    assert "1 job is done after" in said
+    assert "2 jobs are done after" in said
     assert "Select jobs" not in said  # Snakemake's messages are in its log
     log = re.search(r"Snakemake's messages are in (\S+)", said)[1]
     assert "Select jobs" in (copied.folder / log).read_text()
@@ -66,7 +66,7 @@ def test_a_terminal_has_a_bar_and_a_run_ends_with_the_table_and_the_report(copie
     page = re.search(r"^Open (\S+) in a browser\.$", end, re.M)[1]
     assert (copied.folder / page).stat().st_size > 100_000
     typed = re.findall(r"^  (passband .+)$", end, re.M)
-    assert [words.split()[1] for words in typed] == ["table", "run"]
+    assert [words.split()[1] for words in typed] == ["table", "explore"]
     before = (copied.folder / page).stat().st_mtime_ns
     again = subprocess.run(
         command("run", STUDY), cwd=copied.folder, capture_output=True, text=True, timeout=500
@@ -99,7 +99,7 @@ def test_a_failure_in_a_pipe_names_its_reason_and_its_log(copied):
     log = re.search(r"^  its log: (\S+)$", run.stderr, re.M)[1]
     assert (copied.folder / log).read_text().splitlines()[-1] in run.stderr
     assert "Traceback" not in run.stderr
-    assert run.stderr.splitlines()[-1].startswith("Correct the cause; then the same command")
+    assert run.stderr.splitlines()[-1].startswith("Correct the cause, and run the same command")
     assert len(run.stderr.splitlines()) < 15
 
 
@@ -138,7 +138,7 @@ def test_ctrl_c_stops_all_jobs_and_says_that_the_same_command_goes_on(
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=500)
     assert process.returncode == 130
-    assert "Stopping; the same command goes on." in said
+    assert "Stopping. Run the same command again to continue." in said
     assert said.splitlines()[-1] == interrupt.LINE
     assert "failed" not in said
     assert "Traceback" not in said

@@ -3,8 +3,9 @@
 # page existed must not train again if one of these files is lost.
 from passband.jobs import report_page
 
-if workflow.is_main_process and (moved := report_page.move_foreign(RESULTS)):
-    print(moved, file=sys.stderr)
+if workflow.is_main_process:
+    if moved := report_page.move_foreign(RESULTS, workflow.output_settings.dryrun):
+        print(moved, file=sys.stderr)
 
 
 rule report:

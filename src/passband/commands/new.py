@@ -82,9 +82,11 @@ def _text(name: str, like: str) -> str:
     head = next(k for k, line in enumerate(lines) if line and not line.startswith("#"))
     body = "\n".join(lines[head:])
     body, changed = re.subn(
-        rf"^  name: {re.escape(like)}\b( *)",
+        rf"^  name: {re.escape(like)}\b *(?=(#?))",
         # A comment stays in its column.
-        lambda found: f"  name: {name}".ljust(len(found[0]) - 1) + " " * bool(found[1]),
+        lambda found: (
+            f"  name: {name}".ljust(len(found[0]) - 1) + " " if found[1] else f"  name: {name}"
+        ),
         body,
         count=1,
         flags=re.M,

@@ -43,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
     target = options.output or results / layout.REPORT
     if options.output:
         check_folder("--output", target, target.absolute().parent)
+    elif moved := report_page.move_foreign(results):
+        report_remark(moved)
     missing = report_page.write(study, results, target)
     if missing:
         report_remark(f"the study is incomplete: {'; '.join(missing)}")

@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from passband import PassbandError
@@ -25,6 +27,20 @@ def add(commands: argparse._SubParsersAction) -> None:
         "-n", "--dry-run", action="store_true", help="only list the jobs that would run"
     )
     command.set_defaults(run=run, for_snakemake=[])
+
+
+def spell_out(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments, with `-n` as its own word if it was joined to others, as in `-np`.
+
+    Without this, argparse would read the letters after `-n` as its value, which it does not have.
+    """
+    given: list[str] = []
+    for argument in arguments:
+        if joined := re.fullmatch(r"-([Fkp]*)n([A-Za-z].*)?", argument):
+            given += ["-n", *(f"-{letters}" for letters in joined.groups() if letters)]
+        else:
+            given.append(argument)
+    return given
 
 
 def add_machine(command: argparse.ArgumentParser) -> None:
@@ -58,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     status = start(options, file, folder, words=words)
     if status == 1 and not options.dry_run:
         print(
-            "Correct the cause; then the same command goes on, and finished jobs do not run again.",
+            "Correct the cause, and run the same command again. Finished jobs do not run again.",
             file=sys.stderr,
         )
     if status or options.dry_run:
@@ -68,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     if not states.scan(study, results).complete:
         print(f"The study is not complete; see: passband status {options.study}")
         return 0
-    _print_end(options.study, results)
+    _print_end(results)
     return 0
 
 
@@ -96,7 +112,7 @@ def start(
     return status if status in (0, 2) or status > 128 else 1
 
 
-def _print_end(noun: Path, results: Path) -> None:
+def _print_end(results: Path) -> None:
     """Print the table, where the report is, and what to type next."""
     from passband.reports import summaries  # xarray takes a second to import
     from passband.storage import datasets
@@ -106,7 +122,7 @@ def _print_end(noun: Path, results: Path) -> None:
     if "VIRTUAL_ENV" not in os.environ and sys.prefix != sys.base_prefix:
         lines.append(f"  source {_shown(Path(sys.prefix))}/bin/activate")
     lines.append(f"  passband table {results.name} --csv {results.name}.csv")
-    lines.append(f"  passband run {noun}")
+    lines.append(f"  passband explore {results.name}")
     print("\n".join(lines))
 
 

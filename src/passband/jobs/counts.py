@@ -21,6 +21,8 @@ _SHARD_BYTES, _RECORD_BYTES, _JOB_BYTES, _HISTORY_BYTES = 11_000, 12_500, 1_000,
 _FIGURES_BYTES = 2_000_000
 #: Bytes of the report besides the figures, and of its data for each pair of conditions.
 _REPORT_BYTES, _REPORT_PAIR_BYTES = 200_000, 130
+#: The report has no table above 900,000 values: 17 for each pair of conditions.
+_REPORT_PAIRS = 900_000 // 17
 #: Number of arrays of prediction.zarr, which have one chunk each; and the bytes of
 #: prediction.zarr without those arrays whose size grows with the number of conditions.
 _PREDICTION_ARRAYS, _PREDICTION_BYTES = 73, 200_000
@@ -233,7 +235,7 @@ def sizes(
         ),
         "figures, report.html": _FIGURES_BYTES
         + _REPORT_BYTES
-        + float(_REPORT_PAIR_BYTES * study.train_number * study.test_number),
+        + float(_REPORT_PAIR_BYTES * min(study.train_number * study.test_number, _REPORT_PAIRS)),
         "logs, benchmarks": counted.files["logs, benchmarks"] * _JOB_BYTES / 2,
     }
 

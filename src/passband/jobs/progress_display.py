@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from passband.console import clean
 from passband.jobs.progress import Progress, Running, duration
 from passband.jobs.status import tail
 
@@ -80,7 +81,7 @@ class Display:
         """Print a line above the display. A long line is not cut."""
         self.console.print(Text(clean(line), style=style), soft_wrap=True)
 
-    def failure(self, name: str, log: str, after: float | None, again: bool = False) -> None:
+    def failure(self, name: str, log: str, after: float | None) -> None:
         """Show a failed job, with the last lines of its log.
 
         Parameters
@@ -234,11 +235,6 @@ def dice(progress: Progress) -> str:
         f"Dice on validation images: {statistics.median(values):.2f}, from {min(values):.2f} to "
         f"{max(values):.2f} ({len(values):,} networks)"
     )
-
-
-def clean(text: str) -> str:
-    """Return a text without control characters, with which a log could change the terminal."""
-    return "".join(c if c.isprintable() else " " for c in text.replace("\t", "    "))
 
 
 def _left(progress: Progress, now: float) -> str:

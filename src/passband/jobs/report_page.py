@@ -4,10 +4,12 @@ The workflow's rule `report` and the command ``passband report`` use this module
 incomplete study says what is missing, and shows the rest.
 """
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 import passband
 from passband import PassbandError
 from passband.config import Study
-from passband.jobs import layout
+from passband.jobs import layout, workflow
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +37,7 @@ EXAMPLES, MOST_EXAMPLES = 4, 8
 EXAMPLE_PX = 256
 
 
-def move_foreign(results: str | Path) -> str:
+def move_foreign(results: str | Path, dry_run: bool = False) -> str:
     """Rename Snakemake's own report if it has the page's name, and return a line about it, or "".
 
     ``make demo`` of earlier versions wrote Snakemake's report to this file. Snakemake does not make
@@ -45,16 +47,27 @@ def move_foreign(results: str | Path) -> str:
     ----------
     results : path
         The study's folder of results.
+    dry_run : bool
+        Whether only to say that a run will rename the report.
     """
-    page, aside = (Path(results) / name for name in (layout.REPORT, layout.SNAKEMAKE_REPORT))
+    page = Path(results) / layout.REPORT
+    aside = _free(Path(results) / layout.SNAKEMAKE_REPORT)
     try:
         with page.open("rb") as file:
             if MARKER in file.read(1000):
                 return ""
+        if dry_run:
+            return f"{page}: a run renames this report of Snakemake to {aside}, and makes the page"
         page.replace(aside)
     except OSError:  # there is no page yet, or the user may not change the results
         return ""
     return f"{page}: this report of Snakemake is now {aside}"
+
+
+def _free(path: Path) -> Path:
+    """Return the path, with a number in its name if there is a file of this name already."""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+    return next(p for p in chain([path], numbered) if not os.path.lexists(p))
 
 
 def write(study: Study, results: Path, target: Path) -> list[str]:
@@ -218,10 +231,10 @@ def _figures(results: Path) -> dict[str, dict[str, bytes]]:
 
 
 def _repository(name: str) -> Path | None:
-    """Return a file of the checkout: in the working directory, or beside the package."""
-    for root in (Path(), Path(passband.__file__).parents[2]):
-        if (root / name).exists():
-            return root / name
+    """Return a file or folder of Passband's repository, or None."""
+    with suppress(PassbandError):
+        path = workflow.repository() / name
+        return path if path.exists() else None
     return None
 
 
@@ -244,10 +257,16 @@ def _citation() -> list[str]:
     cited = yaml.safe_load(path.read_text(encoding="utf-8"))
     references = [f"The Passband developers. {cited['title']}. Version {passband.__version__}."]
     for entry in cited.get("references", ()):
-        names = ", ".join(f"{a['given-names']} {a['family-names']}" for a in entry["authors"])
+        names = ", ".join(map(_name, entry["authors"]))
         where = ", ".join(i["value"] for i in entry.get("identifiers", ()))
         references.append(f"{names} ({entry['year']}). {entry['title']}. {where}.")
     return references
+
+
+def _name(author: Mapping[str, str]) -> str:
+    """Return the name of a person, or of a group, from CITATION.cff."""
+    parts = (author.get(key) for key in ("given-names", "family-names", "name"))
+    return " ".join(part for part in parts if part)
 
 
 def _failure(stage: str, log: str) -> "Failure":

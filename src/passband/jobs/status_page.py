@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import product
 
+from passband.console import clean
 from passband.grid import AXES, Condition
 from passband.jobs.status import STATES, Job, Status, tail
 
@@ -139,9 +140,9 @@ def _run(states: Iterable[str], paint) -> str:
 
 
 def _failure(job: Job, now: float) -> Iterator[str]:
-    yield f"{job.log}, {_duration(now - job.time)} ago"
+    yield f"{clean(job.log)}, {_duration(now - job.time)} ago"
     for line in tail(job.log).splitlines()[-5:]:
-        yield f"    {line}"
+        yield f"    {clean(line)}"
     if job.silent:
         yield "    (the log ends here: the job was killed, or its node went down)"
 

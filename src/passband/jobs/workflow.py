@@ -97,7 +97,8 @@ def run(words: Sequence[str], folder: Path, quiet: bool = False) -> int:
 
     The command and its children are in their own process group, to which this process sends on
     Ctrl-C once, and the signals to end and to pause. So Ctrl-C reaches all of them in the same way
-    whether it was typed or sent to this process alone.
+    whether it was typed or sent to this process alone. If the terminal is closed, the group
+    receives SIGTERM.
 
     Parameters
     ----------
@@ -116,40 +117,50 @@ def run(words: Sequence[str], folder: Path, quiet: bool = False) -> int:
     """
     # Snakemake starts `python` and `snakemake` by name.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    process = subprocess.Popen(
-        words,
-        cwd=folder,
-        env=os.environ | {"PATH": path},
-        process_group=0,
-        stdout=subprocess.PIPE if quiet else None,
-        stderr=subprocess.STDOUT if quiet else None,
-        text=True,
-        errors="replace",
-    )
+    process: subprocess.Popen | None = None
     received: list[int] = []
+    unsent: list[int] = []
 
-    def send(number: int) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+    def send() -> None:
+        """Send on what was received; before the command has started, the signals wait."""
+        while process is not None and unsent:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, unsent.pop(0))
 
     def forward(number: int, _) -> None:
         received.append(number)
-        send(number)
+        # After SIGTERM, Snakemake's jobs save their state; after SIGHUP, they do not.
+        unsent.append(signal.SIGTERM if number == signal.SIGHUP else number)
+        send()
 
     def pause(*_) -> None:
-        send(signal.SIGSTOP)
+        unsent.append(signal.SIGSTOP)
+        send()
         os.kill(os.getpid(), signal.SIGSTOP)
-        send(signal.SIGCONT)
+        unsent.append(signal.SIGCONT)
+        send()
 
     with ExitStack() as stack:
         for number, handler in (
             (signal.SIGINT, forward),
             (signal.SIGTERM, forward),
             (signal.SIGHUP, forward),
+            (signal.SIGQUIT, forward),
             (signal.SIGTSTP, pause),
         ):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as with nohup
                 stack.callback(signal.signal, number, signal.signal(number, handler))
+        process = subprocess.Popen(
+            words,
+            cwd=folder,
+            env=os.environ | {"PATH": path},
+            process_group=0,
+            stdout=subprocess.PIPE if quiet else None,
+            stderr=subprocess.STDOUT if quiet else None,
+            text=True,
+            errors="replace",
+        )
+        send()
         printed, _ = process.communicate()
     if received:
         return 128 + received[0]

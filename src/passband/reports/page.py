@@ -240,7 +240,9 @@ class _Figures:
         if content.metrics is None:
             return []
         if name == "metrics" and content.information is not None:
-            return [page_data.information(content.metrics, content.information)]
+            # After a value of the grid was removed, only the newer store lacks its conditions.
+            whole = page_data.covers(content.information, content.metrics)
+            return [page_data.information(content.metrics, content.information)] if whole else []
         draw = {"matrix": page_data.matrix, "decay": page_data.decay}.get(name)
         return [draw(content.metrics)] if draw else []
 

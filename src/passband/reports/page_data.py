@@ -129,6 +129,11 @@ def transfer(conditions: Sequence[Condition], microscope: Microscope, samples: i
     return compressed("ctf.csv", head, [np.concatenate(c) for c in columns])
 
 
+def covers(store: xr.Dataset, metrics: xr.Dataset) -> bool:
+    """Return whether a store has all conditions of the OOD metrics."""
+    return all({*metrics[side].values} <= {*store[side].values} for side in ("train", "test"))
+
+
 def information(metrics: xr.Dataset, store: xr.Dataset) -> Data:
     """Return Dice and all information metrics of each pair of conditions, as CSV.
 
