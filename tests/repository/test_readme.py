@@ -266,12 +266,12 @@ def test_every_documented_command_works(clone, command):
         activate, *typed = re.findall(r"^  (.+)$", end, re.M)
         assert activate.startswith("source ")
         assert activate.endswith("/bin/activate")
-        assert [next_one.split()[1] for next_one in typed] == ["table", "run"]
+        assert [next_one.split()[1] for next_one in typed] == ["table", "explore"]
         for next_one in typed:
             following = shell(clone, next_one)
             assert following.returncode == 0, following.stderr
             said = following.stdout + following.stderr
-            assert re.search(r"4 rows and \d+ columns|Nothing to be done", said)
+            assert re.search(r"4 rows and \d+ columns|explorer\.html$", said, re.M)
 
 
 def shell(place, command):
