@@ -3,13 +3,14 @@
     python benchmarks/explorer.py             # 16², 135², 576², and 12,096 networks × 144; minutes
     python benchmarks/explorer.py --quick     # 16² only, opened once
 
-The page is opened in a headless Chromium. The time to paint is from the start of the navigation to
-the frame with the matrix, the median of five openings. The time to hover is the 95th percentile of
-200 moves of the pointer, with the drawing. Only a machine without other load gives comparable
-times.
+The page is opened in a headless Chromium, which must be installed. The time to paint is from the
+start of the navigation to the frame with the matrix, the median of five openings. The time to hover
+is the 95th percentile of 200 moves of the pointer, with the drawing. Only a machine without other
+load gives comparable times.
 """
 
 import argparse
+import shutil
 import statistics
 import sys
 import tempfile
@@ -105,6 +106,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="only 16², opened once")
     options = parser.parse_args()
+    if shutil.which(browser.PROGRAM) is None:
+        sys.exit(f"not installed: {browser.PROGRAM} (tests/helpers/browser.py install)")
     cases = dict(list(CASES.items())[:1]) if options.quick else CASES
     openings = 1 if options.quick else 5
     table = Table()

@@ -366,6 +366,27 @@ def test_the_address_keeps_the_view(known, fresh):
         assert fresh.evaluate("explorer.state.view") is None
 
 
+def test_an_address_cannot_ask_for_what_is_impossible(fresh):
+    tab = "explorer.state.tab"
+    for given, kept in (("1,2,3,-5", None), ("1,2,300,5", None), ("1,2,30,5", [1, 2, 30, 5])):
+        fresh.evaluate(f"location.hash = 'tab=constructor&microscope={given}'")
+        # The address is read in a later task.
+        fresh.wait(f"{tab} === 'constructor'")
+        assert fresh.evaluate("explorer.state.microscope") == kept
+        shown = "document.querySelector('[role=tab][aria-selected=true]').id"
+        fresh.wait(f"{shown} === 'tab-microscope'")
+        fresh.evaluate("explorer.change({tab: null})")
+    fresh.wait("document.querySelector('#ranked tr[data-id]') !== null")
+
+
+def test_an_address_sets_whether_both_sides_have_the_same_order(fresh):
+    axes = "dose_e_per_A2,defocus_nm,cs_um,aperture_mrad"
+    for address, linked in ((f"rows={axes}", "false"), (f"rows={axes}&columns={axes}", "true")):
+        fresh.evaluate(f"location.hash = {address!r}")
+        fresh.wait(f"document.getElementById('linked').checked === {linked}")
+        assert fresh.evaluate("document.getElementById('column-axes').hidden") == (linked == "true")
+
+
 def test_the_keyboard_reaches_every_cell(fresh):
     fresh.evaluate("document.getElementById('overlay').focus()")
     for key in ("End", "ArrowUp", "ArrowDown", "ArrowDown", "Enter"):
@@ -373,6 +394,9 @@ def test_the_keyboard_reaches_every_cell(fresh):
     assert fresh.evaluate("explorer.view.hovered") == [2, 15]
     assert fresh.evaluate("explorer.state.cell") == [2, 15]
     assert "tested at 20 nm" in fresh.evaluate("document.getElementById('said').textContent")
+    for key, chosen in (("b", [2]), ("Escape", []), ("B", [2])):
+        fresh.key(key)
+        assert fresh.evaluate("explorer.state.brush") == chosen
     fresh.key("+")
     shown = fresh.evaluate("explorer.view.shown.x1 - explorer.view.shown.x0")
     assert 2 <= shown < 16
@@ -468,6 +492,66 @@ def test_a_lens_that_is_not_round_and_varies_has_the_ranking_of_recommend(tmp_pa
     assert [id for id, _ in found[:3]] == [network.id for network in expected[:3]]
     wanted = {network.id: network.dice.value for network in expected}
     assert all(abs(wanted[id] - value) < 1e-4 for id, value in found)
+    other.evaluate("explorer.change({cell: [0, 0], tab: 'cell'})")
+    drawn = other.evaluate("document.querySelector('#panel-cell .legend').innerText")
+    assert "trained (mean, azimuth 0)" in drawn
+    assert "tested (mean, azimuth 0)" in drawn
+
+
+def test_groups_of_networks_are_not_confused(tmp_path, capsys, other):
+    """Two specimens. The file has no ranking for one of them and lacks some matrices."""
+    study = make_study(specimens=("gold", "silver"), cs_um=[1185], aperture_mrad=[10])
+    results = make_explored(study, tmp_path)
+    assert explore(capsys, results)[0] == 0
+    file = results / "explorer.html"
+    head, start, rest = file.read_text(encoding="utf-8").partition('id="content">')
+    text, end, rest = rest.partition("</script>")
+    content = json.loads(text)
+    assert content["rankings"].pop()["specimen"] == "silver"
+    content["groups"][0]["left_out"] = ["low", "high", "dice_std", "single"]
+    file.write_text("".join([head, start, json.dumps(content), end, rest]), encoding="utf-8")
+    show(other, file)
+    summary, notes = other.evaluate(
+        "['summary', 'notes'].map(id => document.getElementById(id).textContent)"
+    )
+    assert summary.startswith("8 networks, 4 training")
+    left_out = "bootstrap range, standard deviation over replicas, Dice of single networks"
+    assert f"does not contain: {left_out}." in notes
+    # The middle of a range with one value is inside the range, though it has four digits.
+    words = "document.getElementById('inside').textContent"
+    assert other.evaluate(words).startswith("Inside")
+    gold, silver = (
+        next(n for n, g in enumerate(content["groups"]) if g["test_specimen"] == name)
+        for name in ("gold", "silver")
+    )
+    for group in (silver, gold):
+        other.evaluate(f"explorer.change({{group: {group}}})")
+        listed = other.evaluate("document.querySelectorAll('#ranked tr[data-id]').length")
+        assert listed == (8 if group == gold else 0)
+    # What is read for a group is not shown if it arrives after another group was chosen.
+    text = other.evaluate(
+        """(async (groups) => {
+          const [real, held] = [fetch, []];
+          window.fetch = (address) => new Promise((go) => held.push(() => go(real(address))));
+          const both = [];
+          for (const group of groups) {
+            both.push(explorer.change({group, cell: [0, 3], tab: 'cell'}));
+            while (held.length < both.length) await new Promise(requestAnimationFrame);
+          }
+          window.fetch = real;
+          for (const n of [1, 0]) {
+            held[n]();
+            await both[n];
+          }
+          return document.getElementById('panel-cell').innerText;
+        })"""
+        f"([{gold}, {silver}])"
+    )
+    (number,) = re.findall(r"^Dice\s+(0\.\d\d\d)", text, re.M)
+    dice = datasets.read(results / "ood.zarr", datasets.OOD).dice
+    cells = [dice.sel(specimen="gold", test_specimen=name)[0] for name in ("gold", "silver")]
+    of_gold, of_silver = (float(c.transpose("train", "test")[0, 3]) for c in cells)
+    assert abs(float(number) - of_silver) < READ < abs(of_gold - of_silver) / 2
 
 
 # ── Bad input ────────────────────────────────────────────────────────────────────────────────────

@@ -5,11 +5,12 @@ import gzip
 
 import numpy as np
 import pytest
+from explored import large_results, large_study
 
 from passband.config import Microscope, Specimen
 from passband.grid import Condition
 from passband.optics import ctf
-from passband.reports import explorer, explorer_lens
+from passband.reports import explorer, explorer_lens, explorer_matrices
 
 
 def bytes_of(blocks, description):
@@ -83,3 +84,38 @@ def test_draws_of_the_lens_are_those_of_its_jitter():
     varied = explorer_lens.lens(Microscope(spread={"focus_nm": 2, "astigmatism_nm": 1}), 0)
     assert (varied["round"], varied["varies"], len(varied["draws"])) == (False, True, 32)
     assert np.std([draw[0] for draw in varied["draws"]]) == pytest.approx(20, rel=0.2)  # Å
+
+
+def matrices_of(blocks, replicas=1):
+    """Return the only group of a synthetic study of 2 training and 2 test conditions."""
+    results = large_results(large_study((2, 1, 1, 1), (2, 1, 1, 1), replicas))
+    (group,) = explorer_matrices.matrices(*results, blocks, {}, {})
+    return group
+
+
+@pytest.mark.parametrize(("number", "kept"), [(1, []), (2, []), (3, ["low", "high"])])
+def test_a_file_has_both_ends_of_a_range_or_none(monkeypatch, number, kept):
+    monkeypatch.setattr(explorer_matrices, "_BYTES", 2 * 4 * number)
+    found = matrices_of(explorer.Blocks())
+    assert list(found["matrices"]) == ["dice", *kept]
+    every = ["dice", "low", "high", "dice_std", "dice_selected", "dice_oracle"]
+    assert found["left_out"] == [name for name in every if name not in found["matrices"]]
+
+
+@pytest.mark.parametrize(
+    ("limits", "kind"),
+    [
+        ({"u2": 24, "u1": 12}, "u2"),
+        ({"u2": 23, "u1": 12}, "u1"),
+        ({"u2": 23, "u1": 11}, None),
+    ],
+)
+def test_dice_of_many_single_networks_has_fewer_bits_or_is_left_out(monkeypatch, limits, kind):
+    monkeypatch.setattr(explorer_matrices, "_SINGLE_BYTES", limits)
+    blocks = explorer.Blocks()
+    found = matrices_of(blocks, replicas=3)  # 12 numbers
+    if kind is None:
+        assert (found["single"], found["left_out"]) == (None, ["single"])
+    else:
+        assert (found["single"]["kind"], found["left_out"]) == (kind, [])
+        assert len(bytes_of(blocks, found["single"])) == limits[kind]

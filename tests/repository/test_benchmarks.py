@@ -1,5 +1,6 @@
 """Benchmarks run without errors. The values that they measure depend on the machine."""
 
+import os
 import re
 import subprocess
 import sys
@@ -64,6 +65,19 @@ def test_the_explorer_has_size_and_times():
         "16²: hover [ms]",
     ]
     assert found[0][-1] == "met"
+
+
+@pytest.mark.slow
+def test_the_explorer_needs_chromium_and_says_so(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "benchmarks/explorer.py", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PATH": str(tmp_path)},
+    )
+    assert (process.returncode, process.stdout) == (1, "")
+    assert process.stderr == "not installed: chromium (tests/helpers/browser.py install)\n"
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from passband.config import Study
+from passband.figures.style import evenly_spaced
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
@@ -19,13 +20,6 @@ from passband.scores import dice
 #: Largest numbers of networks, test conditions and structures that are shown, and of pixels of all
 #: images of a specimen together.
 _NETWORKS, _TESTS, _STRUCTURES, _PIXELS = 16, 16, 2, 600_000
-
-
-def evenly_spaced(values: list[Condition], number: int) -> list[Condition]:
-    """Return at most `number` of the sorted values, from the first to the last."""
-    if len(values) <= number:
-        return values
-    return [values[k] for k in np.linspace(0, len(values) - 1, number).round().astype(int)]
 
 
 def examples(
@@ -121,9 +115,7 @@ def _networks(study: Study, results: Path, specimen: str, architecture: str) -> 
             specimen=specimen, architecture=architecture, condition=condition.id
         )
         if path.exists():
-            weights, metadata = networks.load(path)
-            first = next(iter(weights.values()))
-            found[condition.id] = networks.restore(metadata.architecture, first), metadata
+            found[condition.id] = networks.load_first(path)
     return found
 
 

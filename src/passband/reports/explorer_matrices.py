@@ -16,8 +16,9 @@ from passband.reports.explorer import Blocks
 MOST = 8
 #: Largest number of bytes of all matrices together, before compression and base64.
 _BYTES = 5_800_000
-#: Largest number of bytes of the Dice of single networks with 16 bits. With more, they have 8 bits.
-_SINGLE_BYTES = 1_000_000
+#: Largest number of bytes of the Dice of single networks of all groups, before compression and
+#: base64: with 16 bits, and with 8 bits. With more, they are left out.
+_SINGLE_BYTES = {"u2": 1_000_000, "u1": 2_500_000}
 #: Steps of stored Dice, and of stored numbers that are not compared with each other.
 _FINE, _COARSE = 2e-5, 1e-4
 
@@ -80,8 +81,8 @@ def matrices(
     Returns
     -------
     list of dict
-        For each group: its names, the descriptions of the stored matrices, the number of networks
-        for each training condition, and the Dice of single networks.
+        For each group: its names, the descriptions of the stored matrices, what is left out, the
+        number of networks for each training condition, and the Dice of single networks or None.
     """
     every = groups(metrics)
     cells = metrics.sizes["train"] * metrics.sizes["test"] * len(every)
@@ -91,8 +92,12 @@ def matrices(
     for index, group in every:
         stored = _matrices(group, predicted.get(index), information)
         kept = dict(list(stored.items())[:number])
+        if "high" not in kept:
+            kept.pop("low", None)  # one end of a range alone is of no use
         singles = _singles(table, group)
-        size = 2 * singles["dice"].size * len(every)
+        single, several = None, singles["dice"].shape[1] > 1
+        if several and (bits := _kind_of_singles(singles["dice"].size * len(every))):
+            single = blocks.integers(singles["dice"], _FINE, bits)
         found.append(
             group_names(group)
             | {
@@ -101,15 +106,12 @@ def matrices(
                     name: blocks.integers(matrix, step, kind)
                     for name, (matrix, step) in kept.items()
                 },
-                "left_out": list(stored)[number:],
+                "left_out": [name for name in stored if name not in kept]
+                + (["single"] if several and single is None else []),
                 "networks": np.isfinite(singles["dice"]).any(-1).sum(-1).tolist(),
                 "val_loss": _rounded(singles["val_loss"]),
                 "best_epoch": _rounded(singles["best_epoch"]),
-                "single": blocks.integers(
-                    singles["dice"], _FINE, "u2" if size <= _SINGLE_BYTES else "u1"
-                )
-                if singles["dice"].shape[1] > 1
-                else None,
+                "single": single,
             }
         )
     return found
@@ -149,6 +151,14 @@ def _singles(table: xr.Dataset, group: xr.Dataset) -> dict[str, np.ndarray]:
         name: own[name].transpose("train", "replica").values.astype(float)
         for name in ("val_loss", "best_epoch")
     }
+
+
+def _kind_of_singles(number: int) -> str | None:
+    """Return how so many Dice of single networks are stored, or None if they are left out."""
+    for kind, most in _SINGLE_BYTES.items():
+        if number * int(kind[1]) <= most:
+            return kind
+    return None
 
 
 def _rounded(values: np.ndarray) -> list[list[float | None]]:

@@ -5,6 +5,8 @@ const CURVE = 600;
 /** Size of the plots [px]. */
 const WIDE = { width: 372, height: 210 };
 const SMALL = { width: 184, height: 150 };
+/** What a drawn curve is, if the lens has not only one curve. */
+const WHICH = LENS.round && !LENS.varies ? "" : " (mean, azimuth 0)";
 
 async function showCell(place, group) {
   if (!state.cell) {
@@ -14,12 +16,13 @@ async function showCell(place, group) {
     );
     return;
   }
+  const own = showing;
   const [i, j] = state.cell;
   const names = ["dice", "low", "high", "predicted"].filter((name) => name in group.matrices);
   const read = await Promise.all(names.map((name) => numbers(group.matrices[name])));
   const single = group.single && (await numbers(group.single));
   const images = await exampleImages(i, j, group);
-  if (state.cell?.[0] !== i || state.cell?.[1] !== j) return;
+  if (own !== showing) return; // the user has asked for something else meanwhile
   const matrices = Object.fromEntries(names.map((name, n) => [name, read[n]]));
   const n = i * test.size + j;
   place.replaceChildren(
@@ -29,7 +32,7 @@ async function showCell(place, group) {
     images,
     element("h3", {}, "Contrast transfer of both conditions"),
     transferPlot(i, j, group),
-    legend([[LINES.train, "trained"], [LINES.test, "tested", "6 3"]]),
+    legend([[LINES.train, `trained${WHICH}`], [LINES.test, `tested${WHICH}`, "6 3"]]),
     element("h3", {}, "Dice of this network along each axis through the cell"),
     decayPlots(i, j, matrices),
   );

@@ -81,6 +81,11 @@ function rangeKept(matrix, signed) {
   return ranges.get(matrix);
 }
 
+/** Labels of what a file can lack, besides matrices that can be shown. */
+const LEFT_OUT = {
+  low: "bootstrap range", high: "bootstrap range", single: "Dice of single networks",
+};
+
 function showWords(group) {
   byId("metric-name").textContent =
     GROUPS.length > 1 ? `${LABELS[state.metric].label}, ${group.label}` : LABELS[state.metric].label;
@@ -89,8 +94,10 @@ function showWords(group) {
   const missing = group.networks.filter((number) => number === 0).length;
   if (missing)
     notes.push(`${missing} of ${train.size} training conditions have no results yet (grey rows).`);
-  if (group.left_out.length)
-    notes.push(`To keep this file small, it does not contain ${group.left_out.join(", ")}.`);
+  if (group.left_out.length) {
+    const words = new Set(group.left_out.map((name) => LEFT_OUT[name] ?? LABELS[name].label));
+    notes.push(`To keep this file small, it does not contain: ${[...words].join(", ")}.`);
+  }
   notes.push(...content.notes);
   byId("notes").textContent = notes.join(" ");
 }
@@ -154,11 +161,15 @@ function showAxes(id, side, title) {
   );
 }
 
+/** Show whether rows and columns have the same order. */
+function showLinked() {
+  byId("linked").checked = JSON.stringify(state.rows) === JSON.stringify(state.columns);
+}
+
 function connectControls() {
   byId("name").textContent = STUDY.name;
-  const networks = GROUPS[0].networks.reduce((a, b) => a + b, 0);
   byId("summary").textContent = [
-    `${networks} networks, ${train.size} training and ${test.size} test conditions`,
+    `${numberOfNetworks()} networks, ${train.size} training and ${test.size} test conditions`,
     `results of ${STUDY.created}`,
     `Passband ${STUDY.version}${STUDY.revision && STUDY.revision !== "unknown" ? ` (${STUDY.revision})` : ""}`,
   ].join(" · ");
@@ -168,7 +179,7 @@ function connectControls() {
     ...(content.integrals?.weights ?? []).map(({ name }, n) => element("option", { value: n }, name)),
   );
   byId("colours").append(...content.colours.map(({ name }) => element("option", {}, name)));
-  byId("linked").checked = JSON.stringify(state.rows) === JSON.stringify(state.columns);
+  showLinked();
   byId("group").onchange = (event) => change({ group: Number(event.target.value) });
   byId("metric").onchange = (event) =>
     change({ metric: event.target.value, low: null, high: null, colours: null });
@@ -194,6 +205,7 @@ function connectControls() {
   }).observe(byId("stage"));
   window.onhashchange = () => {
     state = readState(location.hash.slice(1));
+    showLinked();
     show();
   };
 }
@@ -255,7 +267,7 @@ const TABS = {
 };
 
 function tabNow() {
-  return state.tab in TABS ? state.tab : content.rankings.length ? "microscope" : "cell";
+  return Object.hasOwn(TABS, state.tab) ? state.tab : content.rankings.length ? "microscope" : "cell";
 }
 
 function connectTabs() {

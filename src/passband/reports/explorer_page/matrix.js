@@ -353,7 +353,7 @@ class MatrixView {
       else if (event.key === "+" || event.key === "=") this.zoomAtCell(1.5);
       else if (event.key === "-") this.zoomAtCell(1 / 1.5);
       else if (event.key === "0") this.show(0, Infinity, 0, Infinity);
-      else if (event.key === "b" && this.hovered) this.on.brush([this.hovered[0]], true);
+      else if (event.key.toLowerCase() === "b" && this.hovered) this.on.brush([this.hovered[0]], true);
       else if (event.key === "Escape") this.on.brush([], false);
       else return;
       event.preventDefault();

@@ -39,6 +39,17 @@ function metricsOf(group) {
   });
 }
 
+/** Return the number of the study's networks. A network can be in several groups. */
+function numberOfNetworks() {
+  const found = new Map();
+  for (const { specimen, architecture, networks } of GROUPS) {
+    const name = JSON.stringify([specimen, architecture]);
+    const known = found.get(name) ?? networks;
+    found.set(name, networks.map((number, i) => Math.max(number, known[i])));
+  }
+  return [...found.values()].flat().reduce((a, b) => a + b, 0);
+}
+
 const computed = new Map();
 
 /** Return a promise of a metric's matrix (train, test), row after row. */

@@ -24,11 +24,12 @@ function limits(ranking, a) {
   return within([start, high + margin]);
 }
 
-/** Return the microscope that is shown first: the middle of each range. */
+/** Return the microscope that is shown first: the middle of each range, rounded within the range. */
 function middleOf(ranking) {
-  return ranking.ranges.map(([low, high], a) =>
-    canonical(AXES[a].name === "dose_e_per_A2" ? Math.sqrt(low * high) : (low + high) / 2, a),
-  );
+  return ranking.ranges.map(([low, high], a) => {
+    const middle = AXES[a].name === "dose_e_per_A2" ? Math.sqrt(low * high) : (low + high) / 2;
+    return Math.min(high, Math.max(low, canonical(middle, a)));
+  });
 }
 
 /** Return a value of an axis with three digits, and within the axis's resolution. */
@@ -39,9 +40,11 @@ function canonical(value, a) {
 async function showMicroscope(place, group) {
   const ranking = rankingOf(group);
   if (!ranking) {
+    delete place.dataset.ranking; // the sliders are gone
     place.replaceChildren(element("p", {}, "This page has no model of Dice, see the notes."));
     return;
   }
+  const own = showing;
   const asked = state.microscope ?? middleOf(ranking);
   if (place.dataset.ranking !== ranking.specimen) {
     place.dataset.ranking = ranking.specimen;
@@ -58,7 +61,7 @@ async function showMicroscope(place, group) {
     if (document.activeElement !== number) number.value = asked[a];
   });
   const { networks, outside } = await rank(ranking, asked);
-  if (state.microscope && state.microscope !== asked) return;
+  if (own !== showing) return; // the user has asked for something else meanwhile
   const inside = byId("inside");
   inside.className = outside.length ? "warning" : "";
   inside.textContent = outside.length

@@ -12,7 +12,9 @@ async function showNetworks(place, group) {
     );
     return;
   }
+  const own = showing;
   const dice = await numbers(group.matrices.dice);
+  if (own !== showing) return; // the user has asked for something else meanwhile
   const summary = summarise(dice, state.brush);
   const { mean, low, high, worst } = summary;
   const order = Array.from(view.columns.order);

@@ -73,8 +73,8 @@ function readState(text) {
   state.brush = readNumbers(given.get("brush") ?? "", train.size);
   if (/^[a-z]+$/.test(given.get("tab") ?? "")) state.tab = given.get("tab");
   const microscope = numbersIn("microscope");
-  if (microscope.length === AXES.length && microscope.every(Number.isFinite))
-    state.microscope = microscope;
+  const possible = (value, a) => value >= AXES[a].minimum && value <= AXES[a].maximum;
+  if (microscope.length === AXES.length && microscope.every(possible)) state.microscope = microscope;
   return state;
 }
 
