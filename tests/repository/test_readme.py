@@ -277,11 +277,12 @@ def test_every_documented_command_works(clone, command):
 def shell(place, command):
     """Run a command as in a shell with the activated environment."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    left = "VIRTUAL_ENV", "MAKELEVEL", "MAKEFLAGS", "MFLAGS"
     return subprocess.run(
         ["bash", "-c", command],
         cwd=place.folder,
-        # As in a shell that has not activated the environment.
-        env={k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"} | {"PATH": path},
+        # As in a shell that has not activated the environment, and that no make has started.
+        env={k: v for k, v in os.environ.items() if k not in left} | {"PATH": path},
         capture_output=True,
         text=True,
         timeout=1500,
