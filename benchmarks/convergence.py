@@ -80,25 +80,25 @@ def draw(pixels: dict, slices: dict, auto_A: float, path: Path) -> None:
     style.set_theme()
     figure = Figure(figsize=(style.inches(style.PAGE_CM), 3.0), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    styles = zip(MATERIALS, (style.SPECIMENS, style.NEUTRAL, style.EVERYTHING), "os^", strict=True)
-    for material, colour, marker in styles:
-        label = material.replace("O2", "O₂")
+    for material, line, marker in zip(MATERIALS, ("-", "--", ":"), "os^", strict=True):
+        options = {"color": style.SPECIMENS, "ls": line, "marker": marker, "ms": 4}
+        options["label"] = material.replace("O2", "O₂")
         for axes, values in ((left, pixels[material]), (right, slices[material])):
             x, y = zip(*sorted(values.items()), strict=True)
-            axes.loglog(x, 100 * np.array(y), color=colour, marker=marker, ms=4, label=label)
-    for axes, ticks in ((left, (0.06, *PIXELS_A[4::-1])), (right, SLICES_A)):
-        axes.axhline(100 * GOAL, color="0.5", lw=0.8, ls="--")
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.loglog(x, 100 * np.array(y), **options)
+    # The label of 0.075 Å would touch its neighbours.
+    labelled = [pixel for pixel in PIXELS_A[::-1] if pixel != 0.075]
+    for axes, ticks, chosen in ((left, labelled, auto_A), (right, SLICES_A, multislice.SLICE_A)):
+        axes.axhline(100 * GOAL, color=style.NEUTRAL, lw=0.8, ls="--", label="goal")
+        axes.axvline(chosen, color=style.NEUTRAL, lw=0.8, ls="-.", label="Passband's choice")
+        axes.set_xticks(ticks, [style.number(tick) for tick in ticks])
         axes.minorticks_off()
-    left.axvline(auto_A, color="0.5", lw=0.8, ls=":")
-    left.text(auto_A * 1.04, 0.96, "auto", transform=left.get_xaxis_transform(), va="top")
-    right.axvline(multislice.SLICE_A, color="0.5", lw=0.8, ls=":")
     ticks = [0.05, 0.1, 0.2, 0.5, 1, 2, 5]
-    left.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    left.set_yticks(ticks, [style.number(tick) for tick in ticks])
     left.set_xlabel("pixel of multislice (Å)")
     right.set_xlabel("thickness of a slice (Å)")
     left.set_ylabel(f"error of the wave up to\n{APERTURES_MRAD[-1]} mrad (%), worst structure")
-    left.legend()
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=5)
     figure.savefig(path, dpi=150)
 
 

@@ -7,6 +7,7 @@ that make the other pictures.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -87,11 +88,7 @@ def overview(results: Path) -> Figure:
     a = Condition.parse(example.condition)
     b = Condition(*(values[0] for values in axes.values()))
     doses = axes["dose_e_per_A2"][-1], axes["dose_e_per_A2"][0]
-    shown = [
-        Condition(lens.defocus_nm, lens.cs_um, lens.aperture_mrad, dose)
-        for dose in doses
-        for lens in (a, b)
-    ]
+    shown = [replace(lens, dose_e_per_A2=dose) for dose in doses for lens in (a, b)]
     words = [f"lens {lens},\n{many} electrons" for many in ("many", "few") for lens in "AB"]
     waves = [results / path for path in layout.shards(study, example.specimen, "test")]
     names = (study.study.seed, example.specimen, "test")

@@ -203,9 +203,9 @@ def test_metrics_are_pairs_of_different_conditions_that_exist():
         expected = np.stack([of[best].values[good], M[good]], axis=1)
         np.testing.assert_allclose(shown[np.lexsort(shown.T)], expected[np.lexsort(expected.T)])
         every, equal = found[:, np.abs(found[0]).argmax()]
-        every, equal = (style.number(rho, ".2f") for rho in (every, equal))
+        every, equal = (style.number(rho, "z.2f") for rho in (every, equal))
         assert ax.get_title() == (
-            f"weight {weight}\nρ = {every} (n = {good.sum()})\n"
+            f"{style.weight_words(weight)}\nρ = {every} (n = {good.sum()})\n"
             f"equal dose: ρ = {equal}\n(n = {same.sum()})"
         )
 
@@ -220,7 +220,7 @@ def test_metrics_are_all_that_compare_pairs_with_their_units():
     names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert names == [*WORDS, "shared capacity C"]
     assert figure.axes[1].get_xlabel() == "shared capacity C (bits/Å²)"
-    assert figure.axes[1].get_title().startswith("weight flat\nρ = 1.00")
+    assert figure.axes[1].get_title().startswith("weight: all frequencies equal\nρ = 1.00")
 
 
 def test_metrics_have_the_colour_of_the_ratio_of_doses():
@@ -241,7 +241,7 @@ def test_metrics_can_be_read(weights, width_cm):
     figure = generalization.metrics(data, make_information(data, weights), PALETTE, width_cm)
     check(figure, width_cm)
     names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert names == [*(f"weight {weight}" for weight in weights), "open: at equal dose"]
+    assert names == [*map(style.weight_words, weights), "open: at equal dose"]
 
 
 def test_a_metric_without_words_has_its_name():
@@ -264,7 +264,7 @@ def test_metrics_of_constant_dice_have_no_correlation():
     data.dice[:] = 0.5
     figure = drawn(generalization.metrics(data, make_information(data), PALETTE))
     assert figure.axes[1].get_title() == (
-        "weight flat\nρ = nan (n = 552)\nequal dose: ρ = nan\n(n = 264)"
+        "weight: all frequencies equal\nρ undefined (n = 552)\nequal dose: ρ undefined\n(n = 264)"
     )
 
 
@@ -275,7 +275,8 @@ def test_metrics_without_pairs_are_empty(missing):
         data.dice[:] = np.nan
     figure = drawn(generalization.metrics(data, make_information(data), PALETTE))
     assert not sum(len(c.get_offsets()) for c in figure.axes[1].collections)
-    assert "ρ = nan" in figure.axes[1].get_title()
+    assert figure.axes[1].get_title().endswith("\nno pairs of different conditions")
+    check(figure, style.PAGE_CM)
 
 
 def test_metrics_weighted_by_a_specimen_are_of_its_networks():
@@ -402,7 +403,8 @@ def test_decay_of_one_condition_is_a_point_in_each_panel():
 )
 def test_decay_over_cs_has_a_scale_on_which_values_are_apart(values, scale):
     figure = drawn(generalization.decay(make_ood(ONE | {"cs_um": values}), PALETTE))
-    ax = figure.axes[1]
+    # Other parameters have one value, and no panel.
+    (ax,) = figure.axes
     assert ax.get_xscale() == scale
     place = np.sort(
         ax.transAxes.inverted().transform(ax.transData.transform([(v, 0) for v in values])), 0
@@ -410,6 +412,14 @@ def test_decay_over_cs_has_a_scale_on_which_values_are_apart(values, scale):
     assert place[0] > 0.02
     assert place[-1] < 0.98
     assert np.diff(place).min() > 0.1
+
+
+def test_decay_has_only_the_axes_of_the_table():
+    data = make_ood().drop_vars(["train_cs_um", "test_cs_um"])
+    data = data.isel(train=slice(0, None, 3), test=slice(0, None, 3))
+    figure = drawn(generalization.decay(data, PALETTE))
+    names = [ax.get_xlabel().split()[1] for ax in figure.axes]
+    assert names == ["defocus", "aperture", "dose"]
 
 
 def test_decay_starts_where_the_data_start():

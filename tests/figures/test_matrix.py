@@ -169,3 +169,8 @@ def test_the_length_of_words_is_that_of_the_drawn_words():
     figure.canvas.draw()
     wide = text.get_window_extent().width / figure.dpi * 2.54
     assert nested_axes.text_cm("aperture (mrad)") == pytest.approx(wide, rel=0.05)
+
+
+@pytest.mark.parametrize("width_cm", WIDTHS)
+def test_matrix_of_one_condition_can_be_read(width_cm):
+    check(matrix.matrix(make_ood(ONE), PALETTE, width_cm), width_cm)

@@ -192,7 +192,8 @@ def test_a_score_below_the_axis_is_an_arrow_at_its_edge(predicted):
     low = predicted.copy(deep=True)
     low.r2.loc[{"features": "raw", "part": "defocus_nm/both/all"}] = -7
     figure = figures.prediction(low, "viridis")
-    compared = next(ax for ax in figure.axes if ax.get_title("left") == "sets of features")
+    _, _, compared = (ax for ax in figure.axes if ax.get_label() != "<colorbar>")
+    assert compared.get_legend().get_title().get_text() == "sets of features"
     (arrow,) = (line for line in compared.lines if line.get_marker() == 8)
     assert np.ravel(arrow.get_xdata()) == [-1]
     assert compared.get_xlim()[0] < -1

@@ -1,6 +1,7 @@
 """The figure of the transfer functions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 
 from passband.config import Microscope
 from passband.figures import style
-from passband.grid import AXES, Condition
+from passband.grid import Condition
 from passband.optics import ctf
 
 #: Height of a row of panels, and of the words around them [cm].
@@ -29,9 +30,10 @@ def ctf_curves(
 
     Transfer and envelope are drawn against spatial frequency. At most four values of defocus and
     four values of Cs are shown, or two of each in a narrow figure. The curves of all panels are for
-    the widest aperture, which the legend names. Dashed lines show where the narrower apertures end.
-    Thin lines show the lattice spacings of specimens. For a lens that is not round, the curves are
-    along azimuth 0, and the label of the frequency axis gives this azimuth.
+    the widest aperture, which the legend names. All other parameters are those of the first
+    condition. Dashed lines show where the narrower apertures end. Thin lines show the lattice
+    spacings of specimens. For a lens that is not round, the curves are along azimuth 0, and the
+    label of the frequency axis gives this azimuth.
 
     Parameters
     ----------
@@ -45,7 +47,9 @@ def ctf_curves(
         Width of the figure [cm].
     """
     style.set_theme()
-    by = {axis: sorted({getattr(c, axis) for c in conditions}) for axis in AXES}
+    lens = ("defocus_nm", "cs_um", "aperture_mrad")
+    by = {axis: sorted({getattr(c, axis) for c in conditions}) for axis in lens}
+    first = min(conditions)
     most = 2 if style.is_narrow(width_cm) else style.MAX_PANELS
     defoci, spherical = (style.evenly_spaced(by[name], most) for name in ("defocus_nm", "cs_um"))
     apertures = by["aperture_mrad"]
@@ -69,7 +73,7 @@ def ctf_curves(
     for row, cs in zip(axes, spherical, strict=True):
         for ax, defocus in zip(row, defoci, strict=True):
             optics = microscope.optics(
-                Condition(defocus, cs, apertures[-1], by["dose_e_per_A2"][0])
+                replace(first, defocus_nm=defocus, cs_um=cs, aperture_mrad=apertures[-1])
             )
             envelope = ctf.envelope(optics, q)
             ax.axhline(0, color="0.7", lw=0.6, zorder=0)

@@ -77,7 +77,7 @@ def metrics(
                 marker=style.MARKERS[number % len(style.MARKERS)],
                 facecolor=face,
                 edgecolor=style.TRANSFER,
-                label=f"weight {weight}",
+                label=style.weight_words(weight),
             )
         best = max(names, key=lambda name: np.nan_to_num(abs(every[name])))
         points = ax.scatter(
@@ -92,11 +92,16 @@ def metrics(
             rasterized=len(own) > 5000,
         )
         unit = weighted[best].attrs.get("units", "1")
-        ax.set_title(
-            f"weight {weight}\nρ = {style.number(every[best], '.2f')} (n = {len(own):,})\n"
-            f"equal dose: ρ = {style.number(equal[best], '.2f')}\n(n = {len(same):,})",
-            fontsize=style.SMALL,
-        )
+        words = [
+            style.weight_words(weight),
+            f"{_rho(every[best])} (n = {len(own):,})",
+            f"equal dose: {_rho(equal[best])}",
+            f"(n = {len(same):,})",
+        ]
+        if own.empty:
+            words[1:] = ["no pairs of different conditions"]
+            ax.set(xticks=[], yticks=[])
+        ax.set_title("\n".join(words), fontsize=style.SMALL)
         label = style.METRICS.get(best, best)
         ax.set(
             xlabel=label if unit == "1" else f"{label} ({unit})",
@@ -115,13 +120,21 @@ def metrics(
         [*handles[::2], open_],
         [*labels[::2], "open: at equal dose"],
         loc="lower center",
-        bbox_to_anchor=(0.4, 1),
-        ncols=2,
+        bbox_to_anchor=(0.3, 1),
+        ncols=1,
         columnspacing=1,
         handletextpad=0.2,
     )
-    _dose_bar(figure, bar, points, ends)
+    if len(pairs):
+        _dose_bar(figure, bar, points, ends)
+    else:
+        bar.axis("off")
     return figure
+
+
+def _rho(value: float) -> str:
+    """Return a rank correlation as text."""
+    return f"ρ = {style.number(value, 'z.2f')}" if np.isfinite(value) else "ρ undefined"
 
 
 def _metric_panels(
@@ -139,7 +152,7 @@ def _metric_panels(
         sizes = {"nrows": weights + 2, "ncols": 1}
     else:
         columns, rows = min(weights, 2), -(-weights // 2)
-        heights = [max(4.3, (ranks_cm - 1.1) / rows)] * rows + [1.1]
+        heights = [max(5.0, (ranks_cm - 1.1) / rows)] * rows + [1.1]
         first, last = (slice(None), 0), (rows, slice(1, None))
         places = [(k // 2, 1 + k % 2) for k in range(weights)]
         sizes = {"nrows": rows + 1, "ncols": 1 + columns, "width_ratios": [1.3] + [1] * columns}
@@ -168,8 +181,9 @@ def _dose_bar(figure: Figure, ax: Axes, points, ends: tuple[float, float]) -> No
 def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Figure:
     """Return the figure of Dice against each test parameter, with a line for each training value.
 
-    Each panel has one imaging parameter, and uses the pairs of conditions in which all other three
-    parameters are equal in training and test. Lines are mean Dice over these pairs of conditions.
+    Each panel has one imaging parameter, and uses the pairs of conditions in which all other
+    parameters are equal in training and test. A parameter with one value has no panel, unless all
+    parameters have one value. Lines are mean Dice over these pairs of conditions.
     Shaded areas are 95% bootstrap intervals of mean Dice. Filled markers are mean Dice in
     distribution. The scales of all axes start and end where the data start and end.
 
@@ -184,8 +198,11 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
     """
     style.set_theme()
     pairs = _pairs(ood).dropna(subset="dice")
-    columns = 2 if style.is_narrow(width_cm) else 4
-    rows = len(AXES) // columns
+    names = [name for name in AXES if f"test_{name}" in pairs]
+    varied = [n for n in names if pairs[[f"train_{n}", f"test_{n}"]].stack().nunique() > 1]
+    drawn = varied or names
+    columns = min(len(drawn), 2 if style.is_narrow(width_cm) else 4)
+    rows = -(-len(drawn) // columns)
     figure, axes = plt.subplots(
         rows,
         columns,
@@ -196,23 +213,31 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
     )
     for row in axes:
         row[0].set_ylabel("mean Dice")
-    for ax, axis in zip(axes.flat, AXES.values(), strict=True):
-        ax.set_xlabel(f"test {axis.label} ({axis.unit})")
-        _decay_along(ax, axis, pairs, palette, width_cm / columns - 1)
-    for row in axes:
-        figure.align_xlabels(row)
+    for ax in axes.flat[len(drawn) :]:
+        ax.remove()
+    for ax, name in zip(axes.flat, drawn, strict=False):
+        axis, others = AXES[name], [other for other in names if other != name]
+        # Labels are aligned at their baselines, since some units are higher than others.
+        label = f"test {axis.label} ({axis.unit})"
+        ax.set_xlabel(label, verticalalignment="baseline", labelpad=11)
+        same = np.logical_and.reduce(
+            [pairs[f"train_{o}"] == pairs[f"test_{o}"] for o in others] or [pairs.dice.notna()]
+        )
+        _decay_along(ax, axis, pairs[same], palette, width_cm / columns - 1)
     areas = [(ax, area) for ax in axes.flat for area in ax.collections if area.get_paths()]
     low = min((area.get_datalim(ax.transData).y0 for ax, area in areas), default=0.0)
     axes[0, 0].set_ylim(style.rounded_range([low])[0] - 0.02, 1.02)
+    axes[0, 0].set_yticks([tick for tick in axes[0, 0].get_yticks() if low - 0.1 < tick < 1.01])
     return figure
 
 
 def _decay_along(ax: Axes, axis: Axis, pairs: pd.DataFrame, palette: str, panel_cm: float) -> None:
-    """Draw mean Dice over the test values of an axis, with a line for each training value."""
+    """Draw mean Dice over the test values of an axis, with a line for each training value.
+
+    The pairs differ in no other axis.
+    """
     x, hue = f"test_{axis.name}", f"train_{axis.name}"
-    others = [other for other in AXES if other != axis.name]
-    same = np.logical_and.reduce([pairs[f"train_{o}"] == pairs[f"test_{o}"] for o in others])
-    shown = pairs[same & pairs[hue].isin(style.evenly_spaced(pairs[hue].unique(), _MOST_TRAINED))]
+    shown = pairs[pairs[hue].isin(style.evenly_spaced(pairs[hue].unique(), _MOST_TRAINED))]
     if shown.empty:
         return
     trained = sorted(shown[hue].unique())
@@ -305,7 +330,7 @@ def _frame(group: xr.Dataset) -> pd.DataFrame:
     columns = {"specimen": str(group.specimen.values), "i": i, "j": j, "dice": dice.values.ravel()}
     for dimension, index in (("train", i), ("test", j)):
         columns[dimension] = group[dimension].values[index]
-        for axis in AXES:
-            name = f"{dimension}_{axis}"
-            columns[name] = group[name].values[index]
+        for name in (f"{dimension}_{axis}" for axis in AXES):
+            if name in group.coords:
+                columns[name] = group[name].values[index]
     return pd.DataFrame(columns)

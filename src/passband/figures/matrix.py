@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from passband.analysis.groups import group_label, groups
 from passband.figures import nested_axes, style
@@ -26,6 +27,8 @@ _GAP_CM, _RIGHT_CM, _NAME_CM, _BAR_CM, _WORDS_CM = 0.4, 0.35, 0.45, 1.5, 0.45
 _SMALL_CM, _CELL_CM = 4.0, 1.2
 #: Smallest height of a panel [cm], for the words beside it.
 _LOWEST_CM = 2.2
+#: Smallest distance between two ticks of a colour bar [cm].
+_TICK_CM = 0.9
 #: A colour bar is shorter than its panels by this length at each end, for the labels of its ends.
 _INSET_CM = 0.35
 #: Largest number of conditions along a side whose cells have sharp edges. More cells are too small
@@ -122,6 +125,8 @@ def _colour_bar(ax: Axes, image, words: str, ends: tuple[float, float], length_c
     bar.set_label(words, labelpad=3)
     ax.xaxis.set_label_position("top")
     ax.set_xlim(*ends)
+    bar.locator = MaxNLocator(max(2, int(length_cm / _TICK_CM)), steps=[1, 2, 5, 10])
+    bar.update_ticks()
     bar.outline.set_visible(False)
 
 

@@ -113,7 +113,8 @@ def constants(conditions: Sequence[Condition], width_cm: float) -> list[str]:
     lines = []
     for number, words in enumerate(same):
         words += "," if number < len(same) - 1 else ""
-        if lines and text_cm(f"{lines[-1]} {words}") < width_cm - 2 * _SPACE_CM:
+        # Hinting makes a drawn text a little wider than its outline.
+        if lines and 1.06 * text_cm(f"{lines[-1]} {words}") < width_cm - 2 * _SPACE_CM:
             lines[-1] += f" {words}"
         else:
             lines.append(words if lines else f"all at {words}")
@@ -138,7 +139,7 @@ def strips(found: Sequence[Level], cell_cm: float) -> list[Strip]:
         elif size >= LINE_CM:
             written.append(Strip(level, "across", longest + _SPACE_CM + _BRACKET_CM))
         else:
-            written.append(Strip(level, "range", LINE_CM + _SPACE_CM))
+            written.append(Strip(level, "range", LINE_CM + 1.5 * _SPACE_CM))
     return written
 
 
@@ -186,7 +187,9 @@ def draw(
     low, high = sorted(ax.get_xlim() if below else ax.get_ylim())
     off, gap = 0.0, _SPACE_CM * _POINTS_PER_CM
     for strip in written:
-        middle = off + _BRACKET_CM + (strip.depth_cm - _BRACKET_CM) / 2
+        # A range has no brackets.
+        edge = _SPACE_CM / 2 if strip.kind == "range" else _BRACKET_CM
+        middle = off + (edge + strip.depth_cm) / 2
         if strip.kind == "range":
             words = strip.level.span
             if text_cm(words) > (size_cm[0] if below else size_cm[1]):

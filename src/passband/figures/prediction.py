@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from passband.figures import style
 from passband.grid import AXES
@@ -45,6 +46,8 @@ _SIDES = {
 }
 #: Lowest R² that is drawn in its place. Lower values are drawn as arrows at the edge.
 _LOWEST_R2 = -1.0
+#: Number of axes in a row of the legend of shapes.
+_SHAPES_IN_ROW = 3
 #: Largest number of levels of an axis that are drawn.
 _MOST_LEVELS = 8
 
@@ -74,9 +77,10 @@ def prediction(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE
     levels = sum(1 + len(of) for of in _levels(predicted).values())
     rows = len(sets) + (COMBINED in predicted.model.values)
     narrow = style.is_narrow(width_cm)
-    upper, left, right = 6.2, 0.75 * rows + 1.4, 0.42 * levels + 1.2
+    shapes_cm = 0.4 * (1 + -(-len(_axes(predicted)) // _SHAPES_IN_ROW))
+    upper, left, right = 6.2, 0.75 * rows + 1 + shapes_cm, 0.42 * levels + 1.2
     heights = [upper, right, left] if narrow else [upper, max(left, right - upper)]
-    figure, parts = blocks(predicted, heights, 1 if narrow else 2, width_cm, 1.5)
+    figure, parts = blocks(predicted, heights, 1 if narrow else 2, width_cm, 1.5 if narrow else 0.8)
     for grid, name, matrix in parts:
         places = (grid[0], grid[1], grid[2]) if narrow else (grid[0, 0], grid[:, 1], grid[1, 0])
         parity, single, compared = (figure.add_subplot(place) for place in places)
@@ -84,21 +88,16 @@ def prediction(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE
         parity.set_title(name, loc="left", fontsize=style.SMALL)
         _each_level(single, matrix)
         _compared(compared, matrix, sets)
-    markers = _markers(predicted)
     handles = [
         plt.Line2D(
             [], [], ls="", marker="o", color="0.2", fillstyle=fill, label=f"held out {words}"
         )
         for fill, words in _SIDES.values()
     ]
-    handles += [
-        plt.Line2D([], [], ls="", marker=marker, color="0.2", label=_axis_words(axis).split()[0])
-        for axis, marker in markers.items()
-    ]
     figure.legend(
         handles=handles,
         loc="outside lower center",
-        ncols=2 if narrow else 4,
+        ncols=1 if narrow else 3,
         columnspacing=1,
         handletextpad=0.2,
     )
@@ -185,6 +184,8 @@ def _parity(ax: Axes, matrix: xr.Dataset, palette: str) -> None:
     )
     ax.plot(ends, ends, color="0.4", lw=0.8, ls="--")
     ax.set(xlim=ends, ylim=ends, aspect="equal", xlabel="mean Dice", ylabel="predicted Dice")
+    for side in (ax.xaxis, ax.yaxis):
+        side.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     bar = ax.figure.colorbar(shown, ax=ax, shrink=0.8, pad=0.02)
     bar.set_label(f"predictions per hexagon (n = {good.sum():,})", fontsize=style.SMALL)
     bar.outline.set_visible(False)
@@ -264,7 +265,21 @@ def _compared(ax: Axes, matrix: xr.Dataset, sets: Sequence[str]) -> None:
                 ms=4,
             )
     ax.set_yticks(range(len(names)), [_wrapped(FEATURES.get(name, name)) for name in names])
-    ax.set_title("sets of features", loc="left", fontsize=style.SMALL)
+    ax.legend(
+        handles=[
+            plt.Line2D(
+                [], [], ls="", marker=marker, color="0.2", label=_axis_words(axis).split()[0]
+            )
+            for axis, marker in markers.items()
+        ],
+        title="sets of features",
+        alignment="left",
+        loc="lower left",
+        bbox_to_anchor=(-0.05, 0.98),
+        ncols=_SHAPES_IN_ROW,
+        columnspacing=1,
+        handletextpad=0.1,
+    )
     _finish(ax, len(names), f"R² of levels held out {_SIDES[side][1]}")
 
 
@@ -365,5 +380,5 @@ def _errors(ax: Axes, matrix: xr.Dataset) -> None:
         ax.axhline(
             matrix.reach, color=style.EVERYTHING, lw=0.9, ls=":", label="error of another replica"
         )
-    ax.set(xlabel="known Dice values (%)", ylabel="error of the rest")
+    ax.set(xlabel="known Dice values (%)", ylabel="error of the rest", xticks=share)
     ax.set_ylim(0, 1.1 * np.nanmax(random))

@@ -1,6 +1,7 @@
 """The figure of a recommendation: expected Dice of the chosen network around the condition."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -61,9 +62,9 @@ def recommendation(
 ) -> Figure:
     """Return the map of a network's expected Dice over defocus and dose.
 
-    Cs and aperture are those of the asked condition; for a range, the middle. The asked condition
-    or its range is marked, and so is the range of the study's test conditions. Points show the
-    defocus and dose of the study's test conditions, whatever their Cs and aperture are.
+    All other parameters are those of the asked condition; for a range, the middle. The asked
+    condition or its range is marked, and so is the range of the study's test conditions. Points
+    show the defocus and dose of the study's test conditions, whatever their other parameters are.
 
     Parameters
     ----------
@@ -80,9 +81,7 @@ def recommendation(
     """
     style.set_theme()
     middle, (x, y) = asked.middle, plane(asked, tested)
-    conditions = [
-        Condition(defocus, middle.cs_um, middle.aperture_mrad, dose) for dose in y for defocus in x
-    ]
+    conditions = [replace(middle, **{X: defocus, Y: dose}) for dose in y for defocus in x]
     dice = np.reshape(expected(conditions), (len(y), len(x)))
     figure, ax = plt.subplots(
         figsize=(style.inches(_WIDTH_CM), style.inches(9.5)), layout="constrained"
@@ -126,7 +125,8 @@ def recommendation(
     ax.set(xlabel="defocus (nm)", ylabel="dose (e/Å²)", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     figure.colorbar(shown, ax=ax, label="expected Dice")
     specimen, architecture, condition, replica = network.split("/")
-    lens = f"{style.number(middle.cs_um)} µm, {style.number(middle.aperture_mrad)} mrad"
+    others = [axis for name, axis in AXES.items() if name not in (X, Y)]
+    lens = ", ".join(f"{style.number(getattr(middle, a.name))} {a.unit}" for a in others)
     ax.set_title(
         f"{specimen}, {architecture}, replica {replica}\n"
         f"trained at {style.condition_label(condition)}\ntested at {lens}",

@@ -32,7 +32,7 @@ def smoothness(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE
     narrow = style.is_narrow(width_cm)
     ranks_cm = 0.62 * predicted.sizes["metric"] + 1.5
     heights = [5.5, ranks_cm] if narrow else [max(5.5, ranks_cm)]
-    figure, parts = blocks(predicted, heights, 1 if narrow else 2, width_cm, 2.6 if narrow else 1.6)
+    figure, parts = blocks(predicted, heights, 1 if narrow else 2, width_cm, 4.4 if narrow else 2)
     for grid, name, matrix in parts:
         steps, ranks = (figure.add_subplot(grid[k]) for k in range(2))
         steps.set_title(name, loc="left", fontsize=style.SMALL)
@@ -42,7 +42,7 @@ def smoothness(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE
         [entry for ax in (steps, ranks) for entry in ax.get_legend_handles_labels()[k]]
         for k in range(2)
     )
-    figure.legend(handles, names, loc="outside lower center", ncols=2 if narrow else 4)
+    figure.legend(handles, names, loc="outside lower center", ncols=1 if narrow else 3)
     return figure
 
 
@@ -86,7 +86,7 @@ def _ranks(ax: Axes, matrix: xr.Dataset) -> None:
                 ms=4,
                 mec=style.TRANSFER,
                 mfc="white" if n else style.TRANSFER,
-                label=f"weight {weight}{', equal doses' if n else ''}",
+                label=f"{style.weight_words(weight)}{', equal doses' if n else ''}",
             )
     names = [style.METRICS.get(str(name), str(name)) for name in matrix.metric.values]
     ax.set_yticks(np.arange(len(names)), names)

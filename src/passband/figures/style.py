@@ -85,6 +85,12 @@ METRICS = {
 }
 
 
+def weight_words(weight: str) -> str:
+    """Return words for a weight of spatial frequencies, such as ``weight: spectrum of gold``."""
+    words = {"flat": "all frequencies equal", "specimen": "the specimen's spectrum"}
+    return f"weight: {words.get(weight, f'spectrum of {weight}')}"
+
+
 def save(figure: Figure, paths: Iterable[str | Path], dpi: int) -> None:
     """Write a figure to each path, completely or not at all, in the format of the path's suffix.
 
