@@ -10,11 +10,12 @@ from passband.commands.conditions import (
     check_conditions,
     given_conditions,
 )
-from passband.commands.run import add_machine, start
+from passband.commands.on_request import make
+from passband.commands.run import add_machine
 from passband.config import SPLITS, Study
 from passband.grid import AXES
 from passband.jobs import layout
-from passband.jobs.locate import locate_file, locate_study
+from passband.jobs.locate import locate_study
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -42,7 +43,6 @@ def run(options: argparse.Namespace) -> int:
     PassbandError
         If the study, the specimen, the split or a condition is wrong.
     """
-    file, folder = locate_file(options.study)
     study, results = locate_study(options.study)
     specimen = options.specimen or next(iter(study.specimens))
     if specimen not in study.specimens:
@@ -62,11 +62,7 @@ def run(options: argparse.Namespace) -> int:
         layout.IMAGES.format(specimen=specimen, split=options.split, condition=c.id, whose="")
         for c in dict.fromkeys(conditions)
     ]
-    targets = tuple(f"results/{results.name}/{path}" for path in paths)
-    status = start(options, file, folder, targets)
-    if not status:
-        print("\n".join(str(results / path) for path in paths))
-    return status
+    return make(options, results, paths)
 
 
 def _check_known(study: Study, given: Given) -> None:

@@ -1,0 +1,48 @@
+"""What the commands share that make results on request."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from passband.commands.arguments import add_study
+from passband.commands.run import add_machine, start
+from passband.jobs.locate import locate_file
+
+
+def add_request(
+    commands: argparse._SubParsersAction, name: str, description: str
+) -> argparse.ArgumentParser:
+    """Return the new parser of a command that makes results of a study with Snakemake."""
+    command = commands.add_parser(name, description=description)
+    add_study(command)
+    add_machine(command)
+    return command
+
+
+def make(
+    options: argparse.Namespace, results: Path, paths: Sequence[str], target: str | None = None
+) -> int:
+    """Make files with Snakemake, print their paths, and return the exit status.
+
+    Parameters
+    ----------
+    options : Namespace
+        The command's options, with those of :func:`passband.commands.run.add_machine`.
+    results : path
+        The study's folder of results.
+    paths : sequence of str
+        The files, relative to the folder of results.
+    target : str, optional
+        A rule of the workflow that makes these files; otherwise the files are the targets.
+
+    Raises
+    ------
+    PassbandError
+        If the study, the number of cores or the profile is wrong.
+    """
+    file, folder = locate_file(options.study)
+    targets = (target,) if target else tuple(f"results/{results.name}/{path}" for path in paths)
+    status = start(options, file, folder, targets)
+    if not status:
+        print("\n".join(str(results / path) for path in paths))
+    return status
