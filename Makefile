@@ -38,9 +38,7 @@ images: demo ## Make the pictures in docs/images; most of them show the demo
 	  --figure docs/images/recommend.png
 	python benchmarks/thon_rings.py --figure docs/images/rings.png
 	python benchmarks/convergence.py --figure docs/images/convergence.png
-	@if [ -e results/microscopes/table.zarr ]; then \
-	  python benchmarks/particles.py --figure docs/images/overlay.png; \
-	else echo "docs/images/overlay.png stays: run studies/microscopes.yaml for it first"; fi
+	python benchmarks/particles.py demo --figure docs/images/overlay.png
 
 pilot: $(INSTALLED) ## Run the studies pilot and specimens (hours), and write docs/pilot
 	snakemake --cores $(CORES) --configfile studies/pilot.yaml

@@ -1,7 +1,7 @@
 """Compare the particles of `passband predict` with the instance masks of a study's test images.
 
     python benchmarks/particles.py microscopes              # a minute on one core
-    python benchmarks/particles.py microscopes --figure docs/images/overlay.png
+    python benchmarks/particles.py demo --figure docs/images/overlay.png
 
 Networks that were trained at 400 e/Å² or more are tested in distribution: on test images under
 their own training condition, and on wider fields with more particles, on both faces of the
@@ -31,6 +31,7 @@ from passband.learning import devices
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs import outputs, particles
 from passband.micrographs.segmentation import Settings, segment
+from passband.scores import dice_of_masks
 from passband.specimens import exit_waves
 from passband.units import A_PER_NM
 
@@ -175,8 +176,7 @@ def measure(
             for name, settings in VARIANTS.items():
                 result = segment(image, first.pixel_size_A, networks, settings)
                 scores[name].add(result.labels, true, pixel_nm)
-                both = np.count_nonzero(result.mask & wanted)
-                dice[name].append(2 * both / max(result.mask.sum() + wanted.sum(), 1))
+                dice[name].append(dice_of_masks(result.mask, wanted))
                 if name == "default":
                     found = components(result.mask, pixel_nm)
                     scores["components of the mask"].add(found, true, pixel_nm)

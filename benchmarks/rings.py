@@ -25,17 +25,17 @@ from passband.jobs import like
 from passband.jobs.locate import locate_results, locate_study
 from passband.jobs.recommendation import TestedNetworks
 from passband.learning.network_files import Network, finished_networks, open_networks
-from passband.micrographs import readers
+from passband.micrographs import outputs, readers
 from passband.micrographs.background import otsu_threshold
 from passband.micrographs.lens import Known, Lens
 from passband.micrographs.segmentation import segment
+from passband.scores import dice_of_masks
 from passband.units import A_PER_NM
 
 #: What the manifest's defoci assume: pixel size [Å] and Cs [µm].
 PIXEL_A, CS_UM = 0.564, 1040.0
 #: The blur of the threshold that made the published masks [pixels].
 BLUR_PX = 5
-YELLOW, BLUE = (240, 228, 66), (86, 180, 233)
 #: Side of the part of a micrograph that the figure shows [pixels].
 SHOWN_PX = 400
 
@@ -62,12 +62,6 @@ def read(folder: Path) -> list[Micrograph]:
         stated = float(row["defocus_nm_if_200kV_pixel0p0564nm"])
         found.append(Micrograph(path, image, mask, row["region"], stated))
     return found
-
-
-def agreement(predicted: np.ndarray, published: np.ndarray) -> float:
-    """Return Dice of two masks."""
-    both = np.count_nonzero(predicted & published)
-    return 2 * both / max(np.count_nonzero(predicted) + np.count_nonzero(published), 1)
 
 
 def mask_of(image: np.ndarray, networks: list[Network]) -> np.ndarray:
@@ -102,11 +96,8 @@ def picture(images: list[Micrograph], masks: list[np.ndarray], path: Path) -> No
     """Write a row of micrographs with the outlines of published and predicted masks."""
     tiles = []
     for each, predicted in zip(images, masks, strict=True):
-        low, high = np.percentile(each.image, (0.5, 99.5))
-        grey = (((each.image - low) / (high - low)).clip(0, 1) * 255).astype(np.uint8)
-        tile = np.stack([grey] * 3, axis=-1)
-        for mask, colour in ((each.mask, YELLOW), (predicted, BLUE)):
-            tile[mask & ~ndimage.binary_erosion(mask, iterations=2, border_value=1)] = colour
+        masks = ((each.mask, outputs.TRUE), (predicted, outputs.PREDICTED))
+        tile = outputs.outlined(each.image, masks, width_px=2)
         tiles.append(np.pad(tile[:SHOWN_PX, :SHOWN_PX], ((0, 0), (0, 6), (0, 0)), "maximum"))
     row = Image.fromarray(np.hstack(tiles)[:, :-6])
     row.quantize(128).save(path, optimize=True)
@@ -149,7 +140,7 @@ class Compared:
             self.others[label] = [mask_of(m.image, group) for m in images]
 
     def agreements(self, masks: list[np.ndarray]) -> np.ndarray:
-        return np.array([agreement(a, m.mask) for a, m in zip(masks, self.images, strict=True)])
+        return np.array([dice_of_masks(a, m.mask) for a, m in zip(masks, self.images, strict=True)])
 
     def of(self, chosen: list[str]) -> np.ndarray:
         """Return the agreement of each image's chosen network."""

@@ -20,10 +20,11 @@ from scipy import ndimage
 from passband import PassbandError
 from passband.jobs.locate import locate_results
 from passband.learning.network_files import Network, finished_networks, open_networks
-from passband.micrographs import readers
+from passband.micrographs import outputs, readers
 from passband.micrographs.background import otsu_threshold
 from passband.micrographs.segmentation import Settings, segment
 from passband.reports import markdown
+from passband.scores import dice_of_masks
 
 #: Side of a pixel of the images [Å].
 PIXEL_A = 0.776
@@ -41,8 +42,6 @@ SOURCE = {
 #: The rule: the network of this study, at the threshold ½, with the default preparation.
 GENERAL = "real-general"
 MARKS = "<!-- results begin -->", "<!-- results end -->"
-#: Yellow and light blue, which people with any colour vision can distinguish on grey.
-TRUE, PREDICTED = (240, 228, 66), (86, 180, 233)
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,6 @@ def read(folder: Path) -> list[Patch]:
         (true,) = readers.read_mask(mask)
         patches.append(Patch(path.stem, image, true))
     return patches
-
-
-def dice(predicted: np.ndarray, true: np.ndarray) -> float:
-    return 2 * np.count_nonzero(predicted & true) / max(predicted.sum() + true.sum(), 1)
 
 
 # ── Methods without training ─────────────────────────────────────────────────────────────────────
@@ -122,7 +117,7 @@ def best_classical(patches: list[Patch]) -> tuple[str, dict[str, float]]:
 
 def value(mask: np.ndarray, patch: Patch) -> float:
     """Return Dice, or the fraction of wrong pixels where a patch is empty."""
-    return float((mask & ~patch.mask).mean()) if patch.is_empty else dice(mask, patch.mask)
+    return float((mask & ~patch.mask).mean()) if patch.is_empty else dice_of_masks(mask, patch.mask)
 
 
 def mean(scores: dict[str, float], patches: list[Patch]) -> float:
@@ -147,15 +142,9 @@ def picture(patches: list[Patch], networks: list[Network], path: Path, scale: in
     """Write a picture of all patches with the outlines of true and predicted masks."""
     tiles = []
     for patch in patches:
-        low, high = np.percentile(patch.image, (0.5, 99.5))
-        grey = ((patch.image - low) / (high - low)).clip(0, 1) * 255
-        tile = np.repeat(np.repeat(grey.astype(np.uint8), scale, 0), scale, 1)
-        tile = np.stack([tile] * 3, axis=-1)
         predicted = segment(patch.image, PIXEL_A, networks, Settings()).mask
-        for mask, colour in ((patch.mask, TRUE), (predicted, PREDICTED)):
-            large = np.repeat(np.repeat(mask, scale, 0), scale, 1)
-            inner = ndimage.binary_erosion(large, iterations=3, border_value=1)
-            tile[large & ~inner] = colour
+        masks = ((patch.mask, outputs.TRUE), (predicted, outputs.PREDICTED))
+        tile = outputs.outlined(patch.image, masks, width_px=3, scale=scale)
         tiles.append(np.pad(tile, ((2, 2), (2, 2), (0, 0)), constant_values=255))
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % 3)
     rows = [np.hstack(tiles[k : k + 3]) for k in range(0, len(tiles), 3)]

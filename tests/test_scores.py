@@ -48,6 +48,15 @@ def test_scores_are_scikit_learns(score):
     np.testing.assert_allclose(score(counts), theirs)
 
 
+def test_dice_of_masks_is_that_of_their_counts():
+    rng = np.random.default_rng(1)
+    truth, prediction = rng.random((2, 20, 30)) < 0.4
+    expected = f1_score(truth.ravel(), prediction.ravel())
+    assert scores.dice_of_masks(prediction, truth) == pytest.approx(expected)
+    assert scores.dice_of_masks(~truth, truth) == 0
+    assert scores.dice_of_masks(truth & ~truth, truth & ~truth) == 1
+
+
 @ALL
 def test_an_empty_prediction_of_an_empty_mask_is_perfect(score):
     assert score(np.array([0, 0, 0])) == 1

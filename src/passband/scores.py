@@ -39,6 +39,13 @@ def dice(counts: np.ndarray) -> np.ndarray:
     return _ratio(2 * tp, 2 * tp + fp + fn)
 
 
+def dice_of_masks(predicted: np.ndarray, true: np.ndarray) -> float:
+    """Return :func:`dice` of two masks, which are bool arrays of the same shape."""
+    both = np.count_nonzero(predicted & true)
+    predicted, true = np.count_nonzero(predicted), np.count_nonzero(true)
+    return float(dice(np.array([both, predicted - both, true - both])))
+
+
 def iou(counts: np.ndarray) -> np.ndarray:
     """Return the intersection over union tp/(tp + fp + fn); 1 if truth and prediction are empty."""
     tp, fp, fn = (counts[..., i].astype(float) for i in range(3))

@@ -3,7 +3,7 @@
 import csv
 import glob
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,10 @@ from passband.units import A_PER_NM
 
 #: Sides of an overlay [pixels]. A larger image is reduced, and a smaller image is enlarged.
 LARGEST_OVERLAY, SMALLEST_OVERLAY = 2048, 768
+#: Colours of the outlines of true masks and of predicted masks, from Okabe & Ito (2008).
+TRUE, PREDICTED = (240, 228, 66), (86, 180, 233)
 #: Colours of outlines: of whole particles, and of particles that touch the edge of the image.
-WHOLE, CUT = (255, 213, 0), (0, 208, 255)
+WHOLE, CUT = PREDICTED, (230, 159, 0)
 #: The share of the darkest pixels, and of the brightest pixels, whose contrast is not shown.
 _CLIPPED = 0.005
 
@@ -194,12 +196,7 @@ def overlay(shown: np.ndarray, result: Segmentation):
     height, width = shown.shape
     labels = result.labels[side // 2 :: side, side // 2 :: side][:height, :width]
     enlarged = max(1, math.ceil(SMALLEST_OVERLAY / max(shown.shape)))
-    low, high = np.quantile(shown, (_CLIPPED, 1 - _CLIPPED))
-    grey = np.clip((shown - low) / max(high - low, 1e-12), 0, 1) * 255
-    grey, labels = (
-        np.repeat(np.repeat(each, enlarged, 0), enlarged, 1)
-        for each in (grey.astype(np.uint8), labels)
-    )
+    grey, labels = (_enlarged(each, enlarged) for each in (_grey(shown), labels))
     pixels = np.repeat(grey[..., None], 3, axis=2)
     edge = particles.outlines(labels)
     thick = max(1, round(max(grey.shape) / 400))
@@ -228,6 +225,44 @@ def overlay(shown: np.ndarray, result: Segmentation):
     left = margin + (box - length) / 2
     draw.rectangle((left, bottom - 0.6 * size, left + length, bottom - 0.35 * size), fill="white")
     return picture
+
+
+def outlined(
+    image: np.ndarray, masks: Iterable[tuple[np.ndarray, tuple]], width_px: int, scale: int = 1
+) -> np.ndarray:
+    """Return a picture of an image with the outlines of masks, as an RGB array (uint8).
+
+    The contrast is stretched as in :func:`overlay`. An edge of the image is no outline.
+
+    Parameters
+    ----------
+    image : (height, width) array
+        The image.
+    masks : iterable of ((height, width) bool array, (red, green, blue))
+        Masks and the colours of their outlines. Later outlines cover earlier ones.
+    width_px : int
+        Width of the outlines, inside the masks, in pixels of the picture.
+    scale : int
+        Number of pixels of the picture along each side of a pixel of the image.
+    """
+    from scipy import ndimage
+
+    pixels = np.repeat(_enlarged(_grey(image), scale)[..., None], 3, axis=2)
+    for mask, colour in masks:
+        large = _enlarged(mask, scale)
+        inner = ndimage.binary_erosion(large, iterations=width_px, border_value=1)
+        pixels[large & ~inner] = colour
+    return pixels
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    """Return grey values (uint8) of an image with stretched contrast."""
+    low, high = np.quantile(image, (_CLIPPED, 1 - _CLIPPED))
+    return (np.clip((image - low) / max(high - low, 1e-12), 0, 1) * 255).astype(np.uint8)
+
+
+def _enlarged(image: np.ndarray, scale: int) -> np.ndarray:
+    return np.repeat(np.repeat(image, scale, 0), scale, 1)
 
 
 def round_length(most: float) -> float:
