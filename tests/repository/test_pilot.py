@@ -67,10 +67,6 @@ def results(tmp_path_factory):
     datasets.write(metrics, folder / "ood.zarr", datasets.OOD, attrs)
     whole = xr.merge(of, combine_attrs="drop")
     datasets.write(whole, folder / "prediction.zarr", datasets.PREDICTION, attrs)
-    for name in ("prediction", "smoothness", "design"):
-        module = smoothness_figure if name == "smoothness" else figures
-        figure = getattr(module, name)(whole, "viridis")
-        style.save(figure, [folder / "figures" / f"{name}.png"], 50)
     return folder
 
 
@@ -80,7 +76,8 @@ def predicted(results):
 
 
 @pytest.fixture
-def pilot():
+def pilot(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
     return runpy.run_path(str(ROOT / "docs" / "pilot.py"))
 
 
@@ -108,6 +105,13 @@ def test_account_has_the_results_numbers(results, predicted, pilot, tmp_path):
         assert (tmp_path / name).exists()
     copy = datasets.read(tmp_path / "ood.zarr.zip", datasets.OOD)
     np.testing.assert_allclose(copy.dice, metrics.dice, rtol=1e-6)
+    # The figures can be drawn again from what is beside the page.
+    before = {name: (tmp_path / name).read_bytes() for name in pictures}
+    assert set(before) == {"matrix.png", "prediction.png", "smoothness.png", "design.png"}
+    for name in before:
+        (tmp_path / name).unlink()
+    assert pilot["main"](["--redraw", str(tmp_path)]) == 0
+    assert {name: (tmp_path / name).read_bytes() for name in pictures} == before
 
 
 def test_account_leaves_out_what_was_not_predicted(results, pilot, tmp_path):
@@ -119,7 +123,8 @@ def test_account_leaves_out_what_was_not_predicted(results, pilot, tmp_path):
     text = (tmp_path / "docs" / "README.md").read_text(encoding="utf-8")
     assert "## In and out of distribution" in text
     assert "## Prediction" not in text
-    assert "png" not in text
+    assert re.findall(r"\w+\.png", text) == ["matrix.png"]
+    assert [path.name for path in (tmp_path / "docs").glob("*.png")] == ["matrix.png"]
 
 
 def test_account_has_the_effect_of_other_specimens(results, pilot, tmp_path):
@@ -137,6 +142,7 @@ def test_account_has_the_effect_of_other_specimens(results, pilot, tmp_path):
     rho = float(found.rho.sel(shift="structure", predictor="frechet"))
     assert f"`frechet`, ρ = {rho:.2f} ({low:.2f} to {high:.2f}), if only the specimen" in text
     assert "| gold | 0.900 |" in text
+    assert (tmp_path / "docs" / "structure.png").exists()
 
 
 def test_account_without_results_is_one_line(pilot, tmp_path, capsys):
