@@ -245,7 +245,7 @@ NAMES = [command.name for group in cli.COMMANDS.values() for command in group]
 
 
 def test_the_help_lists_every_module_of_commands_once(capsys):
-    helpers = {"arguments", "conditions", "image_trust", "network_choice", "__init__"}
+    helpers = {"arguments", "conditions", "image_trust", "network_choice", "on_request", "__init__"}
     folder = Path(cli.__file__).parent / "commands"
     assert sorted(NAMES) == sorted({path.stem for path in folder.glob("*.py")} - helpers)
     with pytest.raises(SystemExit) as caught:

@@ -94,6 +94,7 @@ def test_networks_are_named_in_several_ways(place, capsys, words, replicas):
     assert shown == [f"network {CELL}/{replica}, pixels of 0.3 Å" for replica in replicas]
 
 
+@pytest.mark.slow
 def test_network_is_chosen_for_the_condition_of_the_image(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     study = make_study()

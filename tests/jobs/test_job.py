@@ -261,7 +261,8 @@ with jobs.job("train", log, 1, {}, 60) as job:
 """
 
 
-@pytest.mark.parametrize("where", ["progress", pytest.param("an error", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["progress", "an error"])
 def test_job_that_lost_its_lease_starts_again_and_ends_with_the_others_result(
     log, tmp_path, where, monkeypatch
 ):

@@ -146,6 +146,7 @@ def fit(room, replicas=2, **settings):
     return memory.fit_to_memory("compact-w4-d2", 32, settings, CPU, replicas, room)
 
 
+@pytest.mark.slow
 def test_a_batch_that_cannot_fit_is_refused_with_the_largest_that_can():
     need = counted("compact-w4-d2", 32, 12, "float32", 2, False)
     assert fit(need, replicas_together="never").batch_size == 12

@@ -111,7 +111,7 @@ def test_on_a_gpu_its_own_memory_counts(stored, monkeypatch):
         assert hold == (free == 1e9)
 
 
-@pytest.mark.parametrize("noise", ["fresh", "fixed"])
+@pytest.mark.parametrize("noise", ["fresh", pytest.param("fixed", marks=pytest.mark.slow)])
 def test_networks_are_the_same_wherever_the_waves_are(stored, make_split, camera, condition, noise):
     settings = Training(precision="float32", batch_size=4, epochs=2, noise=noise)
     networks = []

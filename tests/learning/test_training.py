@@ -336,7 +336,7 @@ class After(StopCondition):
         return "the test" if self.ticks <= 0 else ""
 
 
-@pytest.mark.parametrize("together", ["never", "always"])
+@pytest.mark.parametrize("together", [pytest.param("never", marks=pytest.mark.slow), "always"])
 def test_training_stopped_at_every_step_ends_with_the_same_bits(fit, tmp_path, together):
     seeds = {0: 1, 1: 2}
     through = fit(seeds, replicas_together=together)

@@ -14,6 +14,7 @@ from passband.reports import markdown, summaries
 pytestmark = pytest.mark.usefixtures("few_folds")
 
 
+@pytest.mark.slow
 def test_predict_labels_what_it_finds(monkeypatch):
     monkeypatch.setattr(cross_validation, "SIDES", ("train",))  # a third of the folds
     metrics, information = make_metrics(noise=0.01)

@@ -214,6 +214,7 @@ def test_code_on_the_card_gives_the_networks_probabilities(
     np.testing.assert_allclose(found["probability"], expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_test_input_is_an_image_of_the_study(study, network, quick, tmp_path):
     results = study / "results/smallest"
     labels = bioimageio_description.Labels("a network", "MIT")

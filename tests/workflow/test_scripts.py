@@ -149,6 +149,7 @@ def test_exit_waves_are_simulated_once(results, tmp_path, monkeypatch):
     assert datasets.read(output, datasets.WAVES).sizes["structure"] == 4
 
 
+@pytest.mark.slow
 def test_networks_are_trained_once(results, tmp_path):
     """New networks are trained only for changed settings. A lost output is linked again."""
     log = tmp_path / "logs/train.log"
