@@ -1,6 +1,5 @@
 """The content of figures that are drawn from small synthetic data."""
 
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
