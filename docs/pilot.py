@@ -296,7 +296,7 @@ def fringes(metrics: xr.Dataset, predicted: xr.Dataset | None) -> list[str]:
 def small(store: xr.Dataset) -> xr.Dataset:
     """Return a store without intervals of single pairs of conditions, in single precision.
 
-    Of the predictions, only those that the figures show are kept.
+    Predictions that no figure shows are left out.
     """
     pairs = {"train", "test", "bound"}
     store = store.drop_vars(n for n, v in store.items() if pairs <= {*v.dims})
