@@ -117,7 +117,7 @@ def test_one_command_makes_every_picture(tmp_path):
     subprocess.run([sys.executable, "docs/pictures.py"], cwd=tmp_path, check=True, timeout=1500)
     made = {path.name: path for path in (tmp_path / "docs/images").iterdir()}
     pages = "".join(page.read_text() for page in PAGES)
-    command = r"(?:python benchmarks/\w+\.py|passband recommend [^\n`]+) --figure"
+    command = r"(?:python benchmarks/\w+\.py(?: \w+)?|passband recommend [^\n`]+) --figure"
     measured = set(re.findall(rf"{command} docs/images/(\S+\.png)", pages))
     assert {*made, *measured} == {path.name for path in (ROOT / "docs/images").iterdir()}
     for name, path in made.items():
