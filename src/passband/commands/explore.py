@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from passband.config import Study
     from passband.reports.explorer import Blocks
 
-#: The explorer's file in the study's folder of results.
-PAGE = "explorer.html"
-
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
@@ -43,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         If the study has no results yet, or if the page cannot be written.
     """
     study, results = open_study(options.study, report_remark)
-    file = results / PAGE
+    file = results / layout.EXPLORER
     for needed in (layout.OOD, layout.TABLE):
         if not (results / needed).exists():
             raise PassbandError(f"{results}: the study has no {needed} yet; run the study first")
@@ -85,6 +82,7 @@ def page(study: "Study", results: Path, with_images: bool = True) -> str:
         study, metrics, stored, _spectra(study, results), _information(results), blocks, predicted
     )
     content["rankings"] = rankings
+    content["report"] = layout.REPORT if (results / layout.REPORT).exists() else None
     content["notes"] += notes
     if with_images:
         from tqdm.auto import tqdm

@@ -30,6 +30,8 @@ from passband.reports.page_numbers import Numbers
 _LARGE = 400_000
 #: An SVG file with at most this many bytes is preferred to a PNG file.
 _SMALL = 250_000
+#: Largest number of cells of all matrices on the first screen. A cell takes about 4 bytes.
+_MOST_CELLS = 300_000
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class Content:
         Example structures.
     citation : sequence of str
         References to cite.
+    explorer : str
+        The name of the explorer's file, which is or will be beside the page; "" if it is elsewhere.
     """
 
     study: Study
@@ -118,6 +122,7 @@ class Content:
     missing: Sequence[str] = ()
     examples: Sequence[Example] = ()
     citation: Sequence[str] = ()
+    explorer: str = ""
 
 
 def render(content: Content) -> str:
@@ -145,7 +150,7 @@ def render(content: Content) -> str:
         question=page_text.QUESTION,
         word=word,
         answer=(first, second),
-        matrix=_matrix(content),
+        matrices=_matrices(content),
         cards=_cards(content.numbers),
         figure=_Figures(content),
         tables=_tables(content),
@@ -161,12 +166,21 @@ def render(content: Content) -> str:
 # ── First screen ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _matrix(content: Content) -> dict | None:
-    """Return the first matrix as SVG, with its name and notes, or None without networks."""
+def _matrices(content: Content) -> list[dict]:
+    """Return the matrices as SVG, with their names and notes. Large matrices after the first few
+    are left out, and the page leads to the figure of all matrices.
+    """
     found = content.numbers
-    if not found.matrices:
-        return None
-    (specimen, architecture), M = next(iter(found.matrices.items()))
+    cells = max(1, len(found.train) * len(found.test))
+    shown = list(found.matrices.items())[: max(1, _MOST_CELLS // cells)]
+    return [
+        _matrix(content, *names, M) | {"others": len(found.matrices) - len(shown)}
+        for names, M in shown
+    ]
+
+
+def _matrix(content: Content, specimen: str, architecture: str, M: np.ndarray) -> dict:
+    found = content.numbers
     mean = page_text.number(float(np.nanmean(M))) if np.isfinite(M).any() else "–"
     alt = (
         f"Matrix of mean Dice of {len(found.train)} training conditions (rows) and "
@@ -178,8 +192,7 @@ def _matrix(content: Content) -> dict | None:
             matrix_svg(M, found.train, found.test, content.study.figures.palette, alt, compact)
             for compact in (False, True)
         ),
-        "name": f"{architecture}, {specimen}" if len(found.matrices) > 1 else "",
-        "others": len(found.matrices) - 1,
+        "name": f"{specimen}, {architecture}",
         "left_out": left_out(found.train, found.test),
         "own": any(id in found.test for id in found.train),
         "missing": int((~np.isfinite(M)).sum()),
