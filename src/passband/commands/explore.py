@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from passband.config import Study
+    from passband.jobs.recommendation import TestedNetworks
     from passband.reports.explorer import Blocks
 
 
@@ -110,17 +111,22 @@ def _models(
         Notes on test specimens without a model.
     """
     from passband.jobs.recommendation import TestedNetworks
-    from passband.reports.explorer_ranking import MOST_NETWORKS, predicted, ranking
+    from passband.reports.explorer_ranking import MOST_NUMBERS, predicted, ranking
 
     rankings, matrices, notes = [], {}, []
     for specimen in map(str, metrics.test_specimen.values):
         try:
             tested = TestedNetworks.open(study, results, specimen)
-            number = sum(len(ids) for _, ids, _ in tested.of_groups.values())
-            if number > MOST_NETWORKS:
+            if _numbers(tested) > MOST_NUMBERS and study.study.replicas > 1:
+                tested = tested.of_replicas()
+                notes.append(
+                    f"The ranking for {specimen} has means of replicas, since the study has too "
+                    "many networks for this page; passband recommend ranks single networks."
+                )
+            if (number := _numbers(tested)) > MOST_NUMBERS:
                 raise PassbandError(
-                    f"the page ranks at most {MOST_NETWORKS:,} networks for a microscope, and the "
-                    f"study has {number:,}; use passband recommend"
+                    f"networks times test conditions are {number:,}, and this page is large enough "
+                    f"for {MOST_NUMBERS:,}; use passband recommend"
                 )
             profile = tested.profiles(tested.tested[:1])
             rankings.append(
@@ -139,6 +145,11 @@ def _models(
         except PassbandError as error:
             notes.append(f"No networks are ranked for {specimen}: {error}.")
     return rankings, matrices, notes
+
+
+def _numbers(tested: "TestedNetworks") -> int:
+    """Return the number of networks times test conditions."""
+    return sum(D.size for _, _, D in tested.of_groups.values())
 
 
 def _spectra(study: "Study", results: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
