@@ -208,7 +208,8 @@ def test_a_figure_that_is_missing_is_named():
     assert text.count("is not drawn yet") == 1
 
 
-def test_two_specimens_and_architectures_have_a_row_each():
+def two_specimens(**changes):
+    """Return the page of a study of gold and silver, with both crossed matrices."""
     found, metrics, _ = make_stores(GRID)
     both = xr.concat([metrics, metrics.assign_coords(specimen=["silver"])], "specimen")
     both = xr.concat([both, both.assign_coords(test_specimen=["silver"])], "test_specimen")
@@ -221,13 +222,49 @@ def test_two_specimens_and_architectures_have_a_row_each():
         }
     )
     specimens = {"gold": {}, "silver": {"material": "Ag"}}
-    text = page.render(
-        make_content(study=make_study(specimens=specimens), metrics=both, numbers=two)
-    )
+    study = make_study(specimens=specimens)
+    return page.render(make_content(study=study, metrics=both, numbers=two, **changes))
+
+
+def test_two_specimens_and_architectures_have_a_row_each():
+    text = two_specimens()
     assert "compact, gold → silver" in text
     assert "Specimen silver" in text
     assert "(silver, compact)" in text
-    assert len(saved(text, "matrix.csv")) == 4 * metrics.dice.size
+    assert len(saved(text, "matrix.csv")) == 4 * len(conditions(GRID)) ** 2
+
+
+def test_large_matrices_after_the_first_are_not_on_the_first_screen(monkeypatch):
+    cells = len(conditions(GRID)) ** 2
+    for most, number in ((2 * cells, 2), (2 * cells - 1, 1), (1, 1)):
+        monkeypatch.setattr(page, "_MOST_CELLS", most)
+        text = two_specimens()
+        assert text.count('<svg class="matrix wide"') == number
+        assert ("Another matrix is" in text) == (number == 1)
+        assert text.count('type="radio"') == (2 if number == 2 else 0)
+
+
+@pytest.mark.slow
+def test_each_matrix_can_be_chosen_and_all_are_printed(tmp_path):
+    browser.require()
+    file = tmp_path / "report.html"
+    file.write_text(two_specimens(explorer="explorer.html"), encoding="utf-8")
+    visible = (
+        "Array.from(document.querySelectorAll('.choice figure'))"
+        ".filter(figure => figure.offsetHeight).map(figure => "
+        "figure.querySelector('strong').textContent)"
+    )
+    with browser.opened(file) as shown:
+        assert shown.evaluate(visible) == ["gold, compact."]
+        shown.evaluate("document.querySelectorAll('.choice label')[1].click()")
+        assert shown.evaluate(visible) == ["silver, compact."]
+        shown.evaluate("document.querySelector('.choice :checked').focus()")
+        shown.key("ArrowLeft")
+        assert shown.evaluate(visible) == ["gold, compact."]
+        assert shown.evaluate("document.querySelector('#answer a').href").endswith("/explorer.html")
+        shown.command("Emulation.setEmulatedMedia", media="print")
+        assert shown.evaluate(visible) == ["gold, compact.", "silver, compact."]
+        assert not shown.problems
 
 
 def test_many_networks_are_drawn_as_bands_and_the_worst_ten_are_named():
