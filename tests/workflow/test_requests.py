@@ -155,15 +155,13 @@ def test_snakemakes_report_shows_high_figures_whole(copied):
     with Image.open(figure) as picture:
         picture.resize((1000, 1800)).save(figure)
     os.utime(figure, ns=times)
-    copied.run("--report", str(page))
+    copied.run("--report", str(page), study="studies/smallest.yaml")
     with browser.opened(page) as shown:
-        click = (
-            "Array.from(document.querySelectorAll('a')).find(a => a.textContent.trim() === {!r})"
-        )
-        shown.wait(click.format("Generalization") + "?.click() ?? true")
-        row = "Array.from(document.querySelectorAll('tr')).find(r => r.innerText.includes('examples'))"
-        shown.wait(f"Boolean({row})")
-        shown.evaluate(f"{row}.querySelector('a').click()")
+        for tag, words in (("a", "Generalization"), ("tr", "examples")):
+            every = f"Array.from(document.querySelectorAll('{tag}'))"
+            found = f"{every}.find(element => element.innerText.includes('{words}'))"
+            shown.wait(f"Boolean({found})")
+            shown.evaluate(f"({found}.querySelector('a') ?? {found}).click()")
         image = "document.querySelector('img[src^=\"data:image/png\"]')"
         shown.wait(f"{image}?.naturalHeight === 1800")
         top, height = shown.evaluate(
