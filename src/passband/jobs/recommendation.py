@@ -60,7 +60,7 @@ class TestedNetworks:
     ranked : tuple of str, or None
         Ids of the networks that are ranked. With None, all networks are ranked.
     means : bool
-        Whether a network stands for all replicas of a training condition, see :meth:`of_replicas`.
+        Whether the Dice of a network is the mean over replicas, see :meth:`of_replicas`.
     """
 
     __test__ = False  # pytest must not collect this class
