@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import browser
+import firefox
 import numpy as np
 import pandas as pd
 import pytest
@@ -202,6 +203,13 @@ def test_numbers_below_the_pointer_are_those_of_the_table(known, fresh):
             f"tested at {condition_words(str(found.test.values[j]))}",
             "n = 2 networks × 6 structures",
         ]
+
+
+def test_firefox_shows_the_page_without_an_error(known):
+    with firefox.opened(known / "explorer.html") as page:
+        page.wait("document.querySelectorAll('#ranked tr[data-id]').length === 10")
+        check_pixels(page, of_matrix(known).dice.values, np.random.default_rng(0))
+    assert page.problems == []
 
 
 def test_derived_matrices_are_those_of_the_study(known, fresh):
