@@ -70,7 +70,10 @@ def test_every_figure_has_a_caption_an_alternative_text_and_its_data(whole):
     figures = re.findall(r'<figure id="figure-(\w+)".*?</figure>', whole, re.S)
     assert set(figures) == set(layout.FIGURES)
     for part in re.findall(r'<figure id="figure-.*?</figure>', whole, re.S):
-        assert re.search(r'<img src="data:image/png;base64,[^"]+" alt="Figure: [^"]{10,}"', part)
+        image = (
+            r'<img src="data:image/png;base64,[^"]+" style="width: \d+px" alt="Figure: [^"]{10,}"'
+        )
+        assert re.search(image, part)
         assert re.search(r"<figcaption><p><strong>.{5,}</strong> .{40,}</p>", part, re.S)
     for name in ("ctf", "matrix", "decay", "metrics"):
         assert f'data-source="data-{name}.csv"' in whole
@@ -199,6 +202,22 @@ def test_a_study_without_results_has_a_page():
     for words in ("There is no answer yet.", "0 of 4 networks are", "No network has been tested"):
         assert words in text
     assert "nan" not in re.sub(r"base64,[^\"]*", "", text)
+
+
+def test_all_figures_have_the_same_scale_unless_they_are_high():
+    svg = b'<?xml?><svg xmlns="x" width="144pt" height="72pt" viewBox="0 0 1 1"></svg>'
+    figures = {
+        "matrix": {"svg": svg},  # 2 inches
+        "decay": {"png": picture(300)},  # 2 inches at 150 dpi
+        "examples": {"png": picture(1200)},  # 8 inches
+        "ctf": {"png": b"not a picture"},
+        "metrics": {"svg": b"<svg></svg>"},
+    }
+    text = page.render(make_content(figures=figures))
+    widths = re.findall(r'alt="Figure|style="width: (\d+)px"', text)
+    assert sorted(int(width) for width in widths if width) == [250, 250, 900]
+    assert "The figure “ctf” is not drawn yet." in text
+    assert "The figure “metrics” is not drawn yet." in text
 
 
 def test_a_figure_that_is_missing_is_named():
