@@ -173,11 +173,15 @@ def render(content: Content) -> str:
 
 
 def _matrices(content: Content) -> list[dict]:
-    """Return the matrices as SVG, with their names and notes. Large matrices after the first few
-    are left out, and the page leads to the figure of all matrices.
+    """Return the matrices as SVG, with their names and notes.
+
+    A matrix of a single cell is left out. Large matrices after the first few are left out, too, and
+    the page leads to the figure of all matrices.
     """
     found = content.numbers
     cells = max(1, len(found.train) * len(found.test))
+    if cells == 1:
+        return []  # the numbers say it
     shown = list(found.matrices.items())[: max(1, _MOST_CELLS // cells)]
     return [
         _matrix(content, *names, M) | {"others": len(found.matrices) - len(shown)}
@@ -206,7 +210,7 @@ def _matrix(content: Content, specimen: str, architecture: str, M: np.ndarray) -
 
 
 def _cards(found: Numbers) -> list[dict]:
-    """Return the five numbers of the first screen, each with its bootstrap range."""
+    """Return the five numbers of the first screen, as far as they exist, with their ranges."""
     number, percent = page_text.number, page_text.percent
     cards = (
         (found.own, number, "mean Dice under the condition of the training"),
@@ -222,6 +226,7 @@ def _cards(found: Numbers) -> list[dict]:
     return [
         {"value": form(value.value), "range": page_text.ranged(value, form), "words": words}
         for value, form, words in cards
+        if value
     ]
 
 
