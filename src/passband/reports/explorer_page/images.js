@@ -1,6 +1,7 @@
 // Example images of a cell, with the outlines of the true mask and of the network's mask.
 
-const OUTLINES = { true: "#f4d35e", predicted: "#e4572e" };
+/** Yellow and blue can be distinguished with any colour vision. */
+const OUTLINES = { true: "#f4d35e", predicted: "#4fb3ff" };
 /** Number of screen pixels of an image's pixel. */
 const MAGNIFIED = 3;
 
