@@ -23,7 +23,9 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 ##@ Run
 
 .PHONY: demo run preflight images pilot real
-demo: run ## Run the study in config.yaml and make its HTML report
+demo: run ## Run the study in config.yaml, and make its report and its explorer
+	@page=$$(passband explore $(STUDY)) && \
+	  echo "A page for each cell of the matrix is $$page, beside report.html."
 
 run: $(INSTALLED) ## Check STUDY=file, run it and make its HTML report
 	@passband run $(STUDY) --cores $(CORES)

@@ -63,7 +63,10 @@ _MOVE = """
 
 
 def write(file: Path, train: tuple, test: tuple, replicas: int) -> None:
-    """Write the explorer of a synthetic study, with all matrices and, if allowed, a ranking."""
+    """Write the explorer of a synthetic study, with all matrices and a ranking if it is allowed.
+
+    The ranking is that of the means of replicas.
+    """
     study = large_study(train, test, replicas)
     metrics, table = large_results(study)
     blocks = explorer.Blocks()
@@ -72,7 +75,7 @@ def write(file: Path, train: tuple, test: tuple, replicas: int) -> None:
     content = explorer_content.content(
         study, metrics, table, spectra(study), None, blocks, {(0, 0, 0): predicted}
     )
-    if len(study.train_conditions) * replicas <= explorer_ranking.MOST_NETWORKS:
+    if predicted.size <= explorer_ranking.MOST_NUMBERS:
         content["rankings"] = [_ranking(study, metrics, blocks)]
     file.write_text(explorer.page("synthetic", content, blocks), encoding="utf-8")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import browser
+import firefox
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,12 +22,12 @@ from passband.analysis import table
 from passband.analysis.information import PAIR
 from passband.config import validate
 from passband.grid import AXES
-from passband.jobs import recommendation
+from passband.jobs import explored_images, recommendation
 from passband.jobs.locate import locate_study
 from passband.jobs.recommendation_check import microscopes
 from passband.optics import ctf
 from passband.prediction.asked import Asked
-from passband.reports import explorer, explorer_colours, explorer_content
+from passband.reports import explorer, explorer_colours, explorer_content, explorer_ranking
 from passband.reports.recommendation import condition_words
 from passband.scores import dice
 from passband.storage import datasets
@@ -202,6 +203,13 @@ def test_numbers_below_the_pointer_are_those_of_the_table(known, fresh):
             f"tested at {condition_words(str(found.test.values[j]))}",
             "n = 2 networks × 6 structures",
         ]
+
+
+def test_firefox_shows_the_page_without_an_error(known):
+    with firefox.opened(known / "explorer.html") as page:
+        page.wait("document.querySelectorAll('#ranked tr[data-id]').length === 10")
+        check_pixels(page, of_matrix(known).dice.values, np.random.default_rng(0))
+    assert page.problems == []
 
 
 def test_derived_matrices_are_those_of_the_study(known, fresh):
@@ -430,6 +438,7 @@ def test_the_page_of_a_finished_study_has_its_numbers_and_example_images(tmp_pat
     with tarfile.open(ROOT / "tests/data/finished.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     results = tmp_path / "results/smallest"
+    (results / "report.html").touch()
     status, out, _ = explore(capsys, results)
     assert (status, out) == (0, f"{results / 'explorer.html'}\n")
     whole = table.load(results / "table.zarr").isel(specimen=0, architecture=0, test_specimen=0)
@@ -463,6 +472,53 @@ def test_the_page_of_a_finished_study_has_its_numbers_and_example_images(tmp_pat
         "(document.querySelector('.examples canvas'))"
     )
     assert outlined > 50  # pixels of the true outline
+    assert other.evaluate("document.getElementById('report').href").endswith("/report.html")
+    assert other.evaluate("document.getElementById('report').checkVisibility()")
+
+
+def test_large_images_are_binned(tmp_path, capsys, other, monkeypatch):
+    with tarfile.open(ROOT / "tests/data/finished.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    results = tmp_path / "results/smallest"
+    study = locate_study(results)[0]
+    field = study.microscope.field_px // 2
+    monkeypatch.setattr(explored_images, "_SMALLEST_PX", field)
+    monkeypatch.setattr(explored_images, "_PIXELS", 2 * 4 * field**2)
+    assert explore(capsys, results)[0] == 0
+    show(other, results / "explorer.html")
+    other.evaluate("explorer.change({cell: [0, 0], tab: 'cell'})")
+    text = other.evaluate("document.querySelector('#panel-cell .examples').innerText")
+    assert text.count("binned 2 × 2 to keep the file small") == 2
+    drawn = other.evaluate("document.querySelector('.examples canvas').width")
+    assert drawn == 3 * field
+    assert not other.evaluate("document.getElementById('report').checkVisibility()")
+
+
+@pytest.mark.parametrize(("most", "listed"), [(16 * 16 * 2, 32), (16 * 16, 16), (16 * 16 - 1, 0)])
+def test_many_networks_are_ranked_by_means_of_replicas(
+    tmp_path, capsys, other, monkeypatch, most, listed
+):
+    monkeypatch.setattr(explorer_ranking, "MOST_NUMBERS", most)
+    results = make_explored(make_study(replicas=2), tmp_path)
+    assert explore(capsys, results)[0] == 0
+    show(other, results / "explorer.html")
+    notes = other.evaluate("document.getElementById('notes').textContent")
+    assert ("has means of replicas" in notes) == (listed < 32)
+    assert ("No networks are ranked for gold" in notes) == (listed == 0)
+    if not listed:
+        return
+    tested = recommendation.TestedNetworks.open(*locate_study(results))
+    tested = tested.of_replicas() if listed == 16 else tested
+    (inside, *_), _ = microscopes(tested.study, 1, 0)
+    expected = recommendation.recommend_from(tested, Asked.at(inside)).networks
+    asked = [getattr(inside, name) for name in AXES]
+    found = other.evaluate(
+        f"explorer.rank(0, {asked}).then(found => found.networks.map(n => [n.id, n.dice]))"
+    )
+    assert len(found) == len(expected) == listed
+    assert [id for id, _ in found[:3]] == [network.id for network in expected[:3]]
+    wanted = {network.id: network.dice.value for network in expected}
+    assert all(abs(wanted[id] - value) < 1e-4 for id, value in found)
 
 
 def test_a_lens_that_is_not_round_and_varies_has_the_ranking_of_recommend(tmp_path, capsys, other):
@@ -606,6 +662,22 @@ def test_unusual_studies_have_a_page(tmp_path, capsys, other, options, without, 
         other.frame()
     other.evaluate("explorer.change({cell: [0, 0], tab: 'cell'})")
     other.frame()
+
+
+def test_a_file_a_folder_and_an_error_cannot_contain_markup(tmp_path, rutile, capsys, other):
+    """The study has one condition, so the page names the error that nothing can be ranked."""
+    bad = "<script>window.bad=1<" + "img src=x onerror=window.bad=1>"
+    crystal = Path(rutile).rename(tmp_path / f"{bad}.cif")
+    given = {"defocus_nm": [5], "cs_um": [1.2], "aperture_mrad": [15], "dose_e_per_A2": [100]}
+    study = json.loads(make_study(**given).model_dump_json())
+    study["specimens"]["gold"] |= {"material": str(crystal), "shape": "sphere"}
+    results = make_explored(validate(study), tmp_path / bad)
+    assert explore(capsys, results)[0] == 0
+    show(other, results / "explorer.html")
+    assert f"{bad}/results/known: has 1 training" in other.evaluate(
+        "document.getElementById('notes').textContent"
+    )
+    assert other.evaluate("[window.bad, document.images.length]") == [None, 0]
 
 
 def test_names_cannot_contain_markup(tmp_path, other):

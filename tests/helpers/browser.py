@@ -45,20 +45,21 @@ _OPTIONS = (
 )
 
 
-def require() -> None:
-    """Skip the test if there is no Chromium; fail if PASSBAND_REQUIRE_BROWSER is set."""
+def require(program: str = PROGRAM) -> None:
+    """Skip the test if there is no such program; fail if PASSBAND_REQUIRE_BROWSER is set."""
     import pytest
 
-    if shutil.which(PROGRAM) is None:
+    if shutil.which(program) is None:
         refuse = pytest.fail if os.environ.get("PASSBAND_REQUIRE_BROWSER") else pytest.skip
-        refuse(f"not installed: {PROGRAM} (tests/helpers/browser.py install)")
+        refuse(f"not installed: {program} (tests/helpers/browser.py install)")
 
 
 def install() -> None:
-    """Install Debian's Chromium."""
+    """Install Debian's Chromium and Firefox."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
     command = ["apt-get", "install", "-qq", "--yes", "--no-install-recommends", PROGRAM]
+    command.append("firefox-esr")
     subprocess.run(command, check=True, env=environment, stdin=subprocess.DEVNULL)
 
 

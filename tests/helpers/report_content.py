@@ -44,6 +44,7 @@ def make_stores(grid, draws=20):
         id=(dims[:-1], own[None, None, None]),
         ood=metrics.dice.mean("test"),
         worst=metrics.dice.min("test"),
+        bound=["low", "high"],
     )
     values = np.random.default_rng(0).random((2, *M.shape))
     names = [f"metric{k}" for k in range(10)]

@@ -50,6 +50,7 @@ def test_the_command_makes_the_page_of_a_finished_study(place, capsys):
     assert "Each of the 8 lines is a network" in text
     assert "Phase of the exit wave" in text
     assert "Rangel DaCosta" in text
+    assert '<a href="explorer.html">' in text
     assert "<dd>" in text
 
 
@@ -119,7 +120,8 @@ def test_results_without_write_permission_are_an_error_of_one_line(place, refuse
 
 def test_the_page_may_be_written_elsewhere(place, capsys):
     assert cli.main(["report", "smallest", "--output", "page.html"]) == 0
-    assert (place / "page.html").is_file()
+    assert "passband explore smallest" in (place / "page.html").read_text()
+    assert "explorer.html" not in (place / "page.html").read_text()
     assert not (place / "results/smallest/report.html").exists()
     assert cli.main(["report", "smallest", "--output", "no/page.html"]) == 1
     assert "there is no folder" in capsys.readouterr().err

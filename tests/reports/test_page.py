@@ -70,7 +70,10 @@ def test_every_figure_has_a_caption_an_alternative_text_and_its_data(whole):
     figures = re.findall(r'<figure id="figure-(\w+)".*?</figure>', whole, re.S)
     assert set(figures) == set(layout.FIGURES)
     for part in re.findall(r'<figure id="figure-.*?</figure>', whole, re.S):
-        assert re.search(r'<img src="data:image/png;base64,[^"]+" alt="Figure: [^"]{10,}"', part)
+        image = (
+            r'<img src="data:image/png;base64,[^"]+" style="width: \d+px" alt="Figure: [^"]{10,}"'
+        )
+        assert re.search(image, part)
         assert re.search(r"<figcaption><p><strong>.{5,}</strong> .{40,}</p>", part, re.S)
     for name in ("ctf", "matrix", "decay", "metrics"):
         assert f'data-source="data-{name}.csv"' in whole
@@ -187,7 +190,9 @@ def test_a_study_of_one_condition_cannot_answer_the_question():
         make_content(one, study=make_study(grid=one), numbers=found, metrics=metrics)
     )
     assert "This study cannot say." in text
-    assert text.count("<dd>–</dd>") == 4
+    first = text[: text.index('id="trained"')]
+    assert first.count("<dd>") == 1  # Dice under its own condition
+    assert "<svg" not in first
 
 
 def test_a_study_without_results_has_a_page():
@@ -201,6 +206,22 @@ def test_a_study_without_results_has_a_page():
     assert "nan" not in re.sub(r"base64,[^\"]*", "", text)
 
 
+def test_all_figures_have_the_same_scale_unless_they_are_high():
+    svg = b'<?xml?><svg xmlns="x" width="144pt" height="72pt" viewBox="0 0 1 1"></svg>'
+    figures = {
+        "matrix": {"svg": svg},  # 2 inches
+        "decay": {"png": picture(300)},  # 2 inches at 150 dpi
+        "examples": {"png": picture(1200)},  # 8 inches
+        "ctf": {"png": b"not a picture"},
+        "metrics": {"svg": b"<svg></svg>"},
+    }
+    text = page.render(make_content(figures=figures))
+    widths = re.findall(r'alt="Figure|style="width: (\d+)px"', text)
+    assert sorted(int(width) for width in widths if width) == [250, 250, 900]
+    assert "The figure “ctf” is not drawn yet." in text
+    assert "The figure “metrics” is not drawn yet." in text
+
+
 def test_a_figure_that_is_missing_is_named():
     figures = {name: {"png": picture(20)} for name in layout.FIGURES if name != "decay"}
     text = page.render(make_content(figures=figures, expected=make_study().drawn))
@@ -208,7 +229,8 @@ def test_a_figure_that_is_missing_is_named():
     assert text.count("is not drawn yet") == 1
 
 
-def test_two_specimens_and_architectures_have_a_row_each():
+def two_specimens(**changes):
+    """Return the page of a study of gold and silver, with both crossed matrices."""
     found, metrics, _ = make_stores(GRID)
     both = xr.concat([metrics, metrics.assign_coords(specimen=["silver"])], "specimen")
     both = xr.concat([both, both.assign_coords(test_specimen=["silver"])], "test_specimen")
@@ -221,13 +243,49 @@ def test_two_specimens_and_architectures_have_a_row_each():
         }
     )
     specimens = {"gold": {}, "silver": {"material": "Ag"}}
-    text = page.render(
-        make_content(study=make_study(specimens=specimens), metrics=both, numbers=two)
-    )
+    study = make_study(specimens=specimens)
+    return page.render(make_content(study=study, metrics=both, numbers=two, **changes))
+
+
+def test_two_specimens_and_architectures_have_a_row_each():
+    text = two_specimens()
     assert "compact, gold → silver" in text
     assert "Specimen silver" in text
     assert "(silver, compact)" in text
-    assert len(saved(text, "matrix.csv")) == 4 * metrics.dice.size
+    assert len(saved(text, "matrix.csv")) == 4 * len(conditions(GRID)) ** 2
+
+
+def test_large_matrices_after_the_first_are_not_on_the_first_screen(monkeypatch):
+    cells = len(conditions(GRID)) ** 2
+    for most, number in ((2 * cells, 2), (2 * cells - 1, 1), (1, 1)):
+        monkeypatch.setattr(page, "_MOST_CELLS", most)
+        text = two_specimens()
+        assert text.count('<svg class="matrix wide"') == number
+        assert ("Another matrix is" in text) == (number == 1)
+        assert text.count('type="radio"') == (2 if number == 2 else 0)
+
+
+@pytest.mark.slow
+def test_each_matrix_can_be_chosen_and_all_are_printed(tmp_path):
+    browser.require()
+    file = tmp_path / "report.html"
+    file.write_text(two_specimens(explorer="explorer.html"), encoding="utf-8")
+    visible = (
+        "Array.from(document.querySelectorAll('.choice figure'))"
+        ".filter(figure => figure.offsetHeight).map(figure => "
+        "figure.querySelector('strong').textContent)"
+    )
+    with browser.opened(file) as shown:
+        assert shown.evaluate(visible) == ["gold, compact."]
+        shown.evaluate("document.querySelectorAll('.choice label')[1].click()")
+        assert shown.evaluate(visible) == ["silver, compact."]
+        shown.evaluate("document.querySelector('.choice :checked').focus()")
+        shown.key("ArrowLeft")
+        assert shown.evaluate(visible) == ["gold, compact."]
+        assert shown.evaluate("document.querySelector('#answer a').href").endswith("/explorer.html")
+        shown.command("Emulation.setEmulatedMedia", media="print")
+        assert shown.evaluate(visible) == ["gold, compact.", "silver, compact."]
+        assert not shown.problems
 
 
 def test_many_networks_are_drawn_as_bands_and_the_worst_ten_are_named():

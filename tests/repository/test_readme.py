@@ -159,7 +159,7 @@ INSTEAD = {
     "snakemake --profile slurm --configfile studies/paper.yaml": (
         f"snakemake --profile slurm --configfile {FEW}"
     ),
-    "make demo": f"make -o .venv/.installed-dev run STUDY={FEW}",
+    "make demo": f"make -o .venv/.installed-dev demo STUDY={FEW}",
     "passband plan config.yaml": f"passband plan {FEW} --seconds 1",
     "passband plan studies/paper.yaml": f"passband plan {FEW} --seconds 1",
     "passband evaluate config.yaml --defocus-nm=-5,12 --cs-um 5 --aperture-mrad 15 "

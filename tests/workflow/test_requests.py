@@ -1,12 +1,15 @@
 """Results that are made only on request: images, the gallery and distances."""
 
+import os
 import re
 from collections import Counter
 
+import browser
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from PIL import Image
 from runs import MIDDLE, SILVER
 from workplace import SMALLEST, Workplace
 
@@ -141,3 +144,28 @@ def test_inputs_of_the_prediction_depend_on_the_study_and_not_on_existing_files(
         inputs = re.search(r"rule prediction:\n +input: (.+)", printed)[1]
         assert ("distances.zarr" in inputs) == predict
         distances.rmdir()
+
+
+@pytest.mark.slow
+def test_snakemakes_report_shows_high_figures_whole(copied):
+    browser.require()
+    page = copied.folder / "results/smallest/snakemake-report.html"
+    figure = copied.folder / "results/smallest/figures/examples.png"
+    times = figure.stat().st_atime_ns, figure.stat().st_mtime_ns
+    with Image.open(figure) as picture:
+        picture.resize((1000, 1800)).save(figure)
+    os.utime(figure, ns=times)
+    copied.run("--report", str(page), study="studies/smallest.yaml")
+    with browser.opened(page) as shown:
+        for tag, words in (("a", "Generalization"), ("tr", "examples")):
+            every = f"Array.from(document.querySelectorAll('{tag}'))"
+            found = f"{every}.find(element => element.innerText.includes('{words}'))"
+            shown.wait(f"Boolean({found})")
+            shown.evaluate(f"({found}.querySelector('a') ?? {found}).click()")
+        image = "document.querySelector('img[src^=\"data:image/png\"]')"
+        shown.wait(f"{image}?.naturalHeight === 1800")
+        top, height = shown.evaluate(
+            f"(box => [box.top, box.height])({image}.getBoundingClientRect())"
+        )
+        assert top >= 0
+        assert 700 < height < 800

@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from passband.config import Study
+    from passband.jobs.recommendation import TestedNetworks
     from passband.reports.explorer import Blocks
-
-#: The explorer's file in the study's folder of results.
-PAGE = "explorer.html"
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -43,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         If the study has no results yet, or if the page cannot be written.
     """
     study, results = open_study(options.study, report_remark)
-    file = results / PAGE
+    file = results / layout.EXPLORER
     for needed in (layout.OOD, layout.TABLE):
         if not (results / needed).exists():
             raise PassbandError(f"{results}: the study has no {needed} yet; run the study first")
@@ -85,6 +83,7 @@ def page(study: "Study", results: Path, with_images: bool = True) -> str:
         study, metrics, stored, _spectra(study, results), _information(results), blocks, predicted
     )
     content["rankings"] = rankings
+    content["report"] = layout.REPORT if (results / layout.REPORT).exists() else None
     content["notes"] += notes
     if with_images:
         from tqdm.auto import tqdm
@@ -112,17 +111,22 @@ def _models(
         Notes on test specimens without a model.
     """
     from passband.jobs.recommendation import TestedNetworks
-    from passband.reports.explorer_ranking import MOST_NETWORKS, predicted, ranking
+    from passband.reports.explorer_ranking import MOST_NUMBERS, predicted, ranking
 
     rankings, matrices, notes = [], {}, []
     for specimen in map(str, metrics.test_specimen.values):
         try:
             tested = TestedNetworks.open(study, results, specimen)
-            number = sum(len(ids) for _, ids, _ in tested.of_groups.values())
-            if number > MOST_NETWORKS:
+            if _numbers(tested) > MOST_NUMBERS and study.study.replicas > 1:
+                tested = tested.of_replicas()
+                notes.append(
+                    f"The ranking for {specimen} has means of replicas, since the study has too "
+                    "many networks for this page; passband recommend ranks single networks."
+                )
+            if (number := _numbers(tested)) > MOST_NUMBERS:
                 raise PassbandError(
-                    f"the page ranks at most {MOST_NETWORKS:,} networks for a microscope, and the "
-                    f"study has {number:,}; use passband recommend"
+                    f"networks times test conditions are {number:,}, and this page is large enough "
+                    f"for {MOST_NUMBERS:,}; use passband recommend"
                 )
             profile = tested.profiles(tested.tested[:1])
             rankings.append(
@@ -141,6 +145,11 @@ def _models(
         except PassbandError as error:
             notes.append(f"No networks are ranked for {specimen}: {error}.")
     return rankings, matrices, notes
+
+
+def _numbers(tested: "TestedNetworks") -> int:
+    """Return the number of networks times test conditions."""
+    return sum(D.size for _, _, D in tested.of_groups.values())
 
 
 def _spectra(study: "Study", results: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":

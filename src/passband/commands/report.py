@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from passband.commands.arguments import add_study, check_folder, report_remark
-from passband.jobs.locate import open_study
+from passband.jobs.locate import existing, open_study
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -32,14 +32,10 @@ def run(options: argparse.Namespace) -> int:
     PassbandError
         If there are no results yet, or if the page cannot be written.
     """
-    from passband import PassbandError
     from passband.jobs import layout, report_page  # only this command needs it
 
     study, results = open_study(options.study, report_remark)
-    if not results.is_dir():
-        raise PassbandError(
-            f"{options.study}: there is no folder {results} yet; run the study first"
-        )
+    existing(options.study, results)
     target = options.output or results / layout.REPORT
     if options.output:
         check_folder("--output", target, target.absolute().parent)

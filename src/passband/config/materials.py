@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from itertools import product
 
 #: Temperature of the B factors in this module [K].
 ROOM_K = 293.0
@@ -20,13 +21,6 @@ _STRUCTURES = {
     "bcc": (3**0.5 / 2, 2),
     "zincblende": (3**0.5 / 4, 8),
     "fluorite": (3**0.5 / 4, 12),
-}
-#: Miller indices of the three widest families of planes whose reflections are not extinct.
-_PLANES = {
-    "fcc": ((1, 1, 1), (2, 0, 0), (2, 2, 0)),
-    "bcc": ((1, 1, 0), (2, 0, 0), (2, 1, 1)),
-    "zincblende": ((1, 1, 1), (2, 0, 0), (2, 2, 0)),
-    "fluorite": ((1, 1, 1), (2, 0, 0), (2, 2, 0)),
 }
 
 
@@ -71,11 +65,35 @@ class Material:
 
     @property
     def spacings_A(self) -> tuple[float, ...]:
-        """The three widest lattice spacings [Å]: a/√(h² + k² + l²) of a cubic crystal."""
-        return tuple(
-            self.lattice_A / sum(index**2 for index in plane) ** 0.5
-            for plane in _PLANES[self.structure]
-        )
+        """The three widest lattice spacings [Å]."""
+        return tuple(spacing for _, spacing in self.planes(3))
+
+    def planes(self, number: int) -> list[tuple[tuple[int, int, int], float]]:
+        """Return the widest families of lattice planes whose reflections are not extinct.
+
+        Parameters
+        ----------
+        number : int
+            Number of families, at most 8.
+
+        Returns
+        -------
+        list of ((int, int, int), float)
+            Miller indices h ≥ k ≥ l and the spacing a/√(h² + k² + l²) [Å], the widest first. A
+            body-centred crystal has the planes with an even sum h + k + l, and a crystal on a
+            face-centred lattice those whose indices are all even or all odd.
+        """
+        found = [
+            (h, k, l)
+            for h, k, l in product(range(5), repeat=3)  # noqa: E741, Miller's indices
+            if h >= k >= l and h > 0
+            if ((h + k + l) % 2 == 0 if self.structure == "bcc" else h % 2 == k % 2 == l % 2)
+        ]
+        found.sort(key=lambda plane: sum(index**2 for index in plane))
+        return [
+            (plane, self.lattice_A / sum(index**2 for index in plane) ** 0.5)
+            for plane in found[:number]
+        ]
 
     @property
     def atoms_per_A3(self) -> float:

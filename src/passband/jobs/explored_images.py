@@ -17,9 +17,13 @@ from passband.learning import devices, evaluation, networks
 from passband.reports.explorer import Blocks
 from passband.scores import dice
 
-#: Largest numbers of networks, test conditions and structures that are shown, and of pixels of all
-#: images of a specimen together.
+#: Largest numbers of networks, test conditions and structures that are shown for a specimen and
+#: architecture, and of pixels of all images of the page together. An image takes 1.3 bytes for each
+#: pixel, and the masks in it take less than that.
 _NETWORKS, _TESTS, _STRUCTURES, _PIXELS = 16, 16, 2, 600_000
+#: If images of fewer test conditions fit, the images are binned. They have at least so many pixels
+#: on a side.
+_FEWEST_TESTS, _SMALLEST_PX = 4, 48
 
 
 def examples(
@@ -31,7 +35,9 @@ def examples(
     """Return images of test structures, and the masks of networks in these images.
 
     Only networks that are tested on their own specimen are shown. Specimens whose exit waves were
-    deleted, and networks whose weights were deleted, are left out.
+    deleted, and networks whose weights were deleted, are left out. Large images are binned, and
+    there are images of fewer test conditions, so that all images have at most 600,000 pixels. If
+    there are too many specimens and architectures, the last ones have no images.
 
     Parameters
     ----------
@@ -49,11 +55,16 @@ def examples(
     list of dict
         For each specimen and architecture: the images (test, structure, x, y) from 0 to 255, the
         true masks (structure, x, y), the predicted masks (train, test, structure, x, y) and their
-        Dice (train, test, structure). Masks are packed, eight pixels in a byte.
+        Dice (train, test, structure). Masks are packed, eight pixels in a byte. `binning` is the
+        number of pixels along a side of the square that is one pixel of an image. Dice is that of
+        the images before binning.
     """
-    field = study.microscope.field_px
-    structures = min(_STRUCTURES, study.study.structures.test)
-    number = int(np.clip(_PIXELS // (structures * field**2), 4, _TESTS))
+    groups = len(study.trained_specimens) * len(study.training.architectures)
+    binning, structures, number = _sizes(
+        study.microscope.field_px, min(_STRUCTURES, study.study.structures.test), groups
+    )
+    field = study.microscope.field_px // binning
+    most = _PIXELS // (number * structures * field**2)
     device, found = devices.device(), []
     for specimen in study.trained_specimens:
         waves = [str(results / file) for file in layout.shards(study, specimen, "test")]
@@ -63,7 +74,7 @@ def examples(
         split = Split.load(waves, names, study.microscope, device).first(structures)
         for architecture in study.training.architectures:
             chosen = _networks(study, results, specimen, architecture)
-            if not chosen:
+            if not chosen or len(found) == most:
                 continue
             trained = [Condition.parse(id) for id in chosen]
             own = [c for c in trained if c in set(study.test_conditions)]
@@ -77,17 +88,19 @@ def examples(
                     study.microscope, metadata.normalisation, device
                 )
                 counts = torch.cat(list(acquisition.counts(split, condition)))
-                images.append(_grey(counts.cpu().numpy()))
+                images.append(_grey(_binned(counts.cpu().numpy(), binning)))
                 shown = acquisition.normalised(counts, condition)[:, None]
                 predicted = [
                     evaluation.predict(network, shown, known.precision)
                     for network, known in chosen.values()
                 ]
-                masks.append([(logits > 0)[:, 0].cpu().numpy() for logits in predicted])
+                masks.append(
+                    [_binned((logits > 0)[:, 0].cpu().numpy(), binning) for logits in predicted]
+                )
                 scores.append(
                     [dice(evaluation.confusion(p, split.masks).cpu().numpy()) for p in predicted]
                 )
-            true = split.masks[:, 0].cpu().numpy().astype(bool)
+            true = _binned(split.masks[:, 0].cpu().numpy(), binning)
             found.append(
                 {
                     "specimen": specimen,
@@ -96,14 +109,46 @@ def examples(
                     "test": [condition.id for condition in tests],
                     "structures": structures,
                     "field_px": field,
-                    "pixel_size_A": study.microscope.pixel_size_A,
+                    "pixel_size_A": study.microscope.pixel_size_A * binning,
+                    "binning": binning,
                     "images": blocks.bytes(np.stack(images)),
-                    "true": blocks.bytes(_packed(true)),
-                    "masks": blocks.bytes(_packed(np.stack(masks, 1))),
+                    "true": blocks.bytes(_packed(true >= 0.5)),
+                    "masks": blocks.bytes(_packed(np.stack(masks, 1) >= 0.5)),
                     "dice": np.round(np.stack(scores, 1), 4).tolist(),
                 }
             )
     return found
+
+
+def _sizes(field_px: int, structures: int, groups: int) -> tuple[int, int, int]:
+    """Return the binning, the number of structures and the number of test conditions of a group.
+
+    Parameters
+    ----------
+    field_px : int
+        Number of pixels along a side of an image.
+    structures : int
+        Largest number of structures.
+    groups : int
+        Number of specimens times architectures, which have the same share of all pixels.
+    """
+    share, binning = _PIXELS // groups, 1
+
+    def number() -> int:
+        return share // (structures * (field_px // binning) ** 2)
+
+    while number() < _FEWEST_TESTS and field_px // (binning + 1) >= _SMALLEST_PX:
+        binning += 1
+    if number() < _FEWEST_TESTS:
+        structures = 1
+    return binning, structures, int(np.clip(number(), 1, _TESTS))
+
+
+def _binned(images: np.ndarray, binning: int) -> np.ndarray:
+    """Return means (structure, x, y) over squares of pixels; an incomplete square is left out."""
+    px = images.shape[-1] // binning
+    cut = images[:, : px * binning, : px * binning].astype(np.float32)
+    return cut.reshape(-1, px, binning, px, binning).mean((2, 4))
 
 
 def _networks(study: Study, results: Path, specimen: str, architecture: str) -> dict[str, tuple]:

@@ -24,12 +24,13 @@ _VERSION = 2
 _LIBRARIES = ("passband", "numpy", "scipy")
 
 
-def path(results: Path, specimen: str, with_extra: bool) -> Path:
+def path(results: Path, specimen: str, with_extra: bool, of_means: bool = False) -> Path:
     """Return the path of the file for a test specimen.
 
-    Models that know only the table of results, as in a check, have a separate file.
+    Models that know only the table of results, as in a check, have a separate file, and so have
+    models of the means of replicas.
     """
-    name = specimen if with_extra else f"{specimen}-table"
+    name = specimen + ("" if with_extra else "-table") + ("-means" if of_means else "")
     return results / layout.CACHE / "recommend" / f"{name}.json"
 
 

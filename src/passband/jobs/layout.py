@@ -35,6 +35,8 @@ PREFLIGHT = "preflight.txt"
 REPORT = "report.html"
 #: Snakemake's own report, which a user makes with ``snakemake --report``.
 SNAKEMAKE_REPORT = "snakemake-report.html"
+#: The page of ``passband explore``.
+EXPLORER = "explorer.html"
 #: Results of a job's networks under conditions that are not test conditions of the study; and the
 #: lease of the process that makes these files. No rule of Snakemake makes or reads them.
 EXTRA = f"extra/{TRAINING_JOB}.zarr.zip"

@@ -125,7 +125,17 @@ def locate_results(noun: str | Path) -> Path:
         As :func:`locate_study`, and if there are no results.
     """
     noun = Path(noun)
-    results = _results(noun) or RESULTS / load(_file(noun)).study.name
+    return existing(noun, _results(noun) or RESULTS / load(_file(noun)).study.name)
+
+
+def existing(noun: str | Path, results: Path) -> Path:
+    """Return the folder of results of the study that a user calls `noun`, if there is the folder.
+
+    Raises
+    ------
+    PassbandError
+        If there are no results.
+    """
     if not results.is_dir():
         raise PassbandError(f"{noun}: there is no folder {results} yet; run the study first")
     return results

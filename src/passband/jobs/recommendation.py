@@ -59,6 +59,8 @@ class TestedNetworks:
         :func:`passband.jobs.extra.read_extra`.
     ranked : tuple of str, or None
         Ids of the networks that are ranked. With None, all networks are ranked.
+    means : bool
+        Whether the Dice of a network is the mean over replicas, see :meth:`of_replicas`.
     """
 
     __test__ = False  # pytest must not collect this class
@@ -69,6 +71,7 @@ class TestedNetworks:
     table: xr.Dataset
     extra: xr.Dataset | None
     ranked: tuple[str, ...] | None = None
+    means: bool = False
 
     @classmethod
     def open(
@@ -164,6 +167,18 @@ class TestedNetworks:
                     f"needs {FEWEST} or more"
                 )
         return tested
+
+    def of_replicas(self) -> "TestedNetworks":
+        """Return the mean Dice of all replicas of each training condition, as one network each.
+
+        A study can have more networks than a page can rank. The mean has the id of replica 0.
+        """
+
+        def mean(store: xr.Dataset) -> xr.Dataset:
+            return store[["dice"]].mean("replica", keep_attrs=True).expand_dims(replica=[0])
+
+        extra = None if self.extra is None else mean(self.extra)
+        return replace(self, table=mean(self.table), extra=extra, means=True)
 
     @cached_property
     def tested(self) -> list[Condition]:
@@ -272,7 +287,7 @@ class TestedNetworks:
 
         if self.ranked is not None:  # no file is added to a published folder
             return make()
-        file = fitted_models.path(self.results, self.specimen, self.extra is not None)
+        file = fitted_models.path(self.results, self.specimen, self.extra is not None, self.means)
         return fitted_models.kept(file, key, make)
 
     def _models(

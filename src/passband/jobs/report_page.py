@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
@@ -96,6 +97,8 @@ def write(study: Study, results: Path, target: Path) -> list[str]:
     from passband.storage import atomic
 
     content = collect(study, results)
+    if target.absolute().parent == results.absolute():
+        content = replace(content, explorer=layout.EXPLORER)
     html = page.render(content)
     try:
         with atomic.replacing(target) as beside:

@@ -6,7 +6,6 @@ constants, the specimens' spectra and the frequencies of integrals.
 """
 
 from collections.abc import Mapping
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -94,16 +93,8 @@ def lattice(specimens: Mapping[str, Specimen]) -> dict[str, list[dict[str, Any]]
         material = MATERIALS.get(specimen.material)
         if material is None:
             continue
-        planes = []
-        for h, k, l in product(range(5), repeat=3):  # noqa: E741, Miller's indices
-            body_centred = (h + k + l) % 2 == 0
-            face_centred = h % 2 == k % 2 == l % 2
-            if (
-                h >= k >= l
-                and h > 0
-                and (body_centred if material.structure == "bcc" else face_centred)
-            ):
-                q = float(np.sqrt(h * h + k * k + l * l) / material.lattice_A)
-                planes.append({"plane": f"{h}{k}{l}", "q": q})
-        found[name] = sorted(planes, key=lambda plane: plane["q"])[:_SPACINGS]
+        found[name] = [
+            {"plane": "".join(map(str, plane)), "q": 1 / spacing}
+            for plane, spacing in material.planes(_SPACINGS)
+        ]
     return found

@@ -27,8 +27,11 @@ from passband.prediction.recommendation import Group
 from passband.reports.explorer import Blocks
 from passband.reports.explorer_matrices import conditions
 
-#: Largest number of networks that are ranked, and of numbers in H of a group and in V.
-MOST_NETWORKS, _MOST_NUMBERS = 1500, 150_000
+#: Largest number of networks times test conditions in a ranking, whose weights and measured Dice
+#: take 7 bytes each in the page.
+MOST_NUMBERS = 600_000
+#: Largest number of numbers in H of a group and in V.
+_MOST_OF_INTERVALS = 150_000
 #: Step of measured Dice.
 _STEP = 2e-5
 
@@ -135,7 +138,7 @@ def _group(group: Group, measured: np.ndarray, blocks: Blocks) -> dict[str, Any]
         "dose": float(fitted.dose),
         "interval": None,
     }
-    if fitted.H is not None and max(fitted.H.size, fitted.V.size) <= _MOST_NUMBERS:
+    if fitted.H is not None and max(fitted.H.size, fitted.V.size) <= _MOST_OF_INTERVALS:
         own["interval"] = {
             "H": blocks.floats(fitted.H, "f8"),
             "V": blocks.floats(fitted.V, "f8"),

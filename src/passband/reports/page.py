@@ -7,6 +7,7 @@ content security policy allows only its own script, pictures inside the page, an
 import base64
 import hashlib
 import io
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -30,6 +31,13 @@ from passband.reports.page_numbers import Numbers
 _LARGE = 400_000
 #: An SVG file with at most this many bytes is preferred to a PNG file.
 _SMALL = 250_000
+#: Size of a figure on the page [CSS pixels for each inch], and its largest height [CSS pixels]. In
+#: print, an inch has 96 pixels, and text of 7 pt would be small on a screen.
+_SCALE, _HIGHEST_PX = 125.0, 900.0
+#: Width and height in the head of matplotlib's SVG files [pt].
+_SVG_SIZE = re.compile(rb'<svg[^>]*? width="([\d.]+)pt"[^>]*? height="([\d.]+)pt"')
+#: Largest number of cells of all matrices on the first screen. A cell takes about 4 bytes.
+_MOST_CELLS = 300_000
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,8 @@ class Content:
         Example structures.
     citation : sequence of str
         References to cite.
+    explorer : str
+        The name of the explorer's file, which is or will be beside the page; "" if it is elsewhere.
     """
 
     study: Study
@@ -118,6 +128,7 @@ class Content:
     missing: Sequence[str] = ()
     examples: Sequence[Example] = ()
     citation: Sequence[str] = ()
+    explorer: str = ""
 
 
 def render(content: Content) -> str:
@@ -145,7 +156,7 @@ def render(content: Content) -> str:
         question=page_text.QUESTION,
         word=word,
         answer=(first, second),
-        matrix=_matrix(content),
+        matrices=_matrices(content),
         cards=_cards(content.numbers),
         figure=_Figures(content),
         tables=_tables(content),
@@ -161,12 +172,25 @@ def render(content: Content) -> str:
 # ── First screen ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _matrix(content: Content) -> dict | None:
-    """Return the first matrix as SVG, with its name and notes, or None without networks."""
+def _matrices(content: Content) -> list[dict]:
+    """Return the matrices as SVG, with their names and notes.
+
+    A matrix of a single cell is left out. Large matrices after the first few are left out, too, and
+    the page leads to the figure of all matrices.
+    """
     found = content.numbers
-    if not found.matrices:
-        return None
-    (specimen, architecture), M = next(iter(found.matrices.items()))
+    cells = max(1, len(found.train) * len(found.test))
+    if cells == 1:
+        return []  # the numbers say it
+    shown = list(found.matrices.items())[: max(1, _MOST_CELLS // cells)]
+    return [
+        _matrix(content, *names, M) | {"others": len(found.matrices) - len(shown)}
+        for names, M in shown
+    ]
+
+
+def _matrix(content: Content, specimen: str, architecture: str, M: np.ndarray) -> dict:
+    found = content.numbers
     mean = page_text.number(float(np.nanmean(M))) if np.isfinite(M).any() else "–"
     alt = (
         f"Matrix of mean Dice of {len(found.train)} training conditions (rows) and "
@@ -178,8 +202,7 @@ def _matrix(content: Content) -> dict | None:
             matrix_svg(M, found.train, found.test, content.study.figures.palette, alt, compact)
             for compact in (False, True)
         ),
-        "name": f"{architecture}, {specimen}" if len(found.matrices) > 1 else "",
-        "others": len(found.matrices) - 1,
+        "name": f"{specimen}, {architecture}",
         "left_out": left_out(found.train, found.test),
         "own": any(id in found.test for id in found.train),
         "missing": int((~np.isfinite(M)).sum()),
@@ -187,7 +210,7 @@ def _matrix(content: Content) -> dict | None:
 
 
 def _cards(found: Numbers) -> list[dict]:
-    """Return the five numbers of the first screen, each with its bootstrap range."""
+    """Return the five numbers of the first screen, as far as they exist, with their ranges."""
     number, percent = page_text.number, page_text.percent
     cards = (
         (found.own, number, "mean Dice under the condition of the training"),
@@ -203,6 +226,7 @@ def _cards(found: Numbers) -> list[dict]:
     return [
         {"value": form(value.value), "range": page_text.ranged(value, form), "words": words}
         for value, form, words in cards
+        if value
     ]
 
 
@@ -221,10 +245,15 @@ class _Figures:
             # A figure on request is not missed.
             return {"uri": ""} if name in self.content.expected else None
         values = {"snakemake": {"config": self.content.study.model_dump(mode="json"), "params": {}}}
+        try:
+            uri, width = _shown(formats, self.content.study.figures.dpi)
+        except (OSError, ValueError):  # the file is damaged
+            return {"uri": ""}
         title, html = page_text.caption(self.content.captions.get(name, f"**{name}.**"), values)
         return {
             "name": name,
-            "uri": _uri(formats),
+            "uri": uri,
+            "width": width,
             "alt": f"Figure: {title}. The caption describes it.",
             "caption": html,
             "data": self._data(name),
@@ -247,18 +276,31 @@ class _Figures:
         return [draw(content.metrics)] if draw else []
 
 
-def _uri(formats: Mapping[str, bytes]) -> str:
-    """Return a figure as a data URI: a small SVG file, or else PNG, or else WebP if it is large."""
+def _shown(formats: Mapping[str, bytes], dpi: float) -> tuple[str, int]:
+    """Return a figure as a data URI, and its width on the page in CSS pixels.
+
+    The figure is a small SVG file, or else PNG, or else WebP if it is large. All figures have the
+    same scale, so that their texts have the same size, unless they would be too high.
+    """
     svg, png = formats.get("svg"), formats.get("png")
     if svg is not None and (png is None or len(svg) <= _SMALL):
-        return _data_uri("image/svg+xml", svg)
-    if len(png) > _LARGE:
-        packed = io.BytesIO()
-        with Image.open(io.BytesIO(png)) as picture:
+        if (size := _SVG_SIZE.search(svg)) is None:
+            raise ValueError("no size")
+        width, height = map(float, size.groups())
+        return _data_uri("image/svg+xml", svg), _width(width / 72, height / 72)
+    with Image.open(io.BytesIO(png)) as picture:
+        width = _width(*(size / dpi for size in picture.size))
+        if len(png) > _LARGE:
+            packed = io.BytesIO()
             picture.convert("RGB").save(packed, "webp", quality=88, method=4)
-        if packed.tell() < len(png):
-            return _data_uri("image/webp", packed.getvalue())
-    return _data_uri("image/png", png)
+            if packed.tell() < len(png):
+                return _data_uri("image/webp", packed.getvalue()), width
+    return _data_uri("image/png", png), width
+
+
+def _width(width_in: float, height_in: float) -> int:
+    """Return the width on the page [px] of a figure, from its width and height [inches]."""
+    return round(min(_SCALE * width_in, _HIGHEST_PX * width_in / height_in))
 
 
 def _data_uri(kind: str, content: bytes) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from passband.analysis.groups import GROUP, group_names, groups
@@ -15,9 +16,12 @@ from passband.config import Microscope
 from passband.grid import AXES, Condition
 from passband.optics import ctf
 from passband.prediction.matrices import predicted_matrices
+from passband.reports.csv_tables import by_cell
 
 #: A table with more values than this is not stored in the page, which would become too large.
 MOST_VALUES = 900_000
+#: Fewest columns of a table of pairs, and number of pairs that are in memory as a table.
+_FEWEST_COLUMNS, _CELLS = 8, 200_000
 
 
 @dataclass(frozen=True)
@@ -59,53 +63,35 @@ def _texts(column: Sequence) -> Iterable[str]:
     return [str(v) for v in column]
 
 
-def pairs(metrics: xr.Dataset) -> tuple[list[str], list[Sequence]]:
-    """Return names and columns of all pairs of conditions, with a row for each pair.
-
-    The columns are specimen, architecture, test specimen, both conditions, and Dice with its
-    bootstrap range, standard deviation over replicas and gaps, as far as the store has them.
-
-    Parameters
-    ----------
-    metrics : Dataset
-        OOD metrics, see :func:`passband.analysis.ood.metrics`.
-    """
-    names = [n for n in ("dice", "dice_std", "gap_test", "gap_model") if n in metrics]
-    shape = metrics.sizes["train"], metrics.sizes["test"]
-    i, j = np.indices(shape).reshape(2, -1)
-    head = [*GROUP, *(f"{side}_{axis}" for side in ("train", "test") for axis in AXES)]
-    bounds = ["dice_low", "dice_high"] if "dice_interval" in metrics else []
-    parts: list[list] = [[] for _ in (*head, *names, *bounds)]
-    for _, cells in groups(metrics):
-        columns = [np.full(len(i), name, object) for name in group_names(cells).values()]
-        for side, index in (("train", i), ("test", j)):
-            columns += [cells[f"{side}_{axis}"].values[index] for axis in AXES]
-        columns += [cells[name].transpose("train", "test").values.ravel() for name in names]
-        if bounds:
-            limits = cells.dice_interval.transpose("bound", "train", "test").values
-            columns += [limits[0].ravel(), limits[1].ravel()]
-        for part, column in zip(parts, columns, strict=True):
-            part.append(column)
-    return [*head, *names, *bounds], [np.concatenate(part) for part in parts]
-
-
 def matrix(metrics: xr.Dataset) -> Data:
-    """Return the matrix of Dice as CSV, with a row for each pair of conditions."""
-    return compressed("matrix.csv", *pairs(metrics))
+    """Return the table of ``passband table --csv --cells``, with a row for each pair."""
+    if metrics.dice.size * _FEWEST_COLUMNS > MOST_VALUES:
+        return Data("matrix.csv", 0)
+    return _csv("matrix.csv", by_cell(metrics))
 
 
 def decay(metrics: xr.Dataset) -> Data:
     """Return the pairs of conditions that differ in one axis at most, as CSV."""
-    head, columns = pairs(metrics)
-    table = dict(zip(head, columns, strict=True))
-    different = {a: table[f"train_{a}"] != table[f"test_{a}"] for a in AXES}
-    chosen = sum(mask.astype(int) for mask in different.values()) <= 1
-    changed = np.full(len(chosen), "none", object)
-    for axis, mask in different.items():
-        changed[mask & chosen] = axis
-    return compressed(
-        "decay.csv", ["changed_axis", *head], [c[chosen] for c in (changed, *columns)]
-    )
+    # The table of a large matrix would not fit into memory, so only a part of it is made at a time.
+    step = max(1, _CELLS // metrics.sizes["test"])
+    parts = [
+        _single_changes(by_cell(metrics.isel(train=slice(first, first + step))))
+        for first in range(0, metrics.sizes["train"], step)
+    ]
+    return _csv("decay.csv", pd.concat(parts))
+
+
+def _single_changes(table: pd.DataFrame) -> pd.DataFrame:
+    differs = {a: (table[f"train_{a}"] != table[f"test_{a}"]).values for a in AXES}
+    changed = np.full(len(table), "none", object)
+    for axis, mask in differs.items():
+        changed[mask] = axis
+    table.insert(0, "changed_axis", changed)
+    return table[np.sum(list(differs.values()), axis=0) <= 1]
+
+
+def _csv(name: str, table: pd.DataFrame) -> Data:
+    return compressed(name, list(table), [table[column].to_numpy() for column in table])
 
 
 def transfer(conditions: Sequence[Condition], microscope: Microscope, samples: int = 256) -> Data:

@@ -13,7 +13,7 @@ from PIL import Image
 from passband.grid import AXES, Condition
 
 #: Side of the matrix, height of a label, width of a character, and gap [units of the SVG].
-_SIDE, _LINE, _CHARACTER, _GAP = 420.0, 11.0, 5.4, 5.0
+_SIDE, _LINE, _CHARACTER, _GAP = 420.0, 11.0, 5.8, 5.0
 #: On a narrow screen, labels are larger by this factor, and only the outermost axes have labels.
 _COMPACT, _COMPACT_LEVELS = 1.8, 2
 #: Cells that are smaller have a dot in place of an outline, and only up to this number of rows.
@@ -67,7 +67,7 @@ class _Labels:
     @property
     def start(self) -> float:
         """Where the first label begins, beside the name of the side."""
-        return 7 + _LINE * self.scale
+        return 10 + _LINE * self.scale
 
     def beside(self) -> Iterator[str]:
         """Yield the labels of rows."""

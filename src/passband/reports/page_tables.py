@@ -19,13 +19,14 @@ from passband.reports.page_files import Cost
 from passband.reports.page_numbers import Numbers
 from passband.reports.page_text import (
     axis_words,
-    condition_words,
     counted,
     hours,
     number,
     percent,
     ranged,
+    tight,
 )
+from passband.reports.recommendation import condition_words
 
 #: A prediction with a smaller R² fails.
 FAILS = 0.3
@@ -174,8 +175,9 @@ def choice_table(found: Numbers) -> Table | None:
     places = np.linspace(0, len(records) - 1, min(len(records), MOST_CHOICES)).round().astype(int)
     for k in places:
         specimen, architecture, test, best, dice, own = records[k]
-        name = f"{condition_words(test)}" + (f" ({specimen}, {architecture})" if several else "")
-        trained = "itself" if best == test else condition_words(best)
+        name = tight(condition_words(test))
+        name += f" ({specimen}, {architecture})" if several else ""
+        trained = "itself" if best == test else tight(condition_words(best))
         rows.append([name, trained, number(dice), number(own)])
     head = ["specimen", "architecture", "tested_under", "best_trained_under", "dice", "dice_own"]
     data = compressed("choices.csv", head, [list(column) for column in zip(*records, strict=True)])
@@ -200,7 +202,7 @@ def all_rounders(found: Numbers) -> list[str]:
             continue
         for name, values in (("mean", M.mean(1)), ("worst", M.min(1))):
             row = int(np.where(whole, values, -1).argmax())
-            words = condition_words(found.train[row])
+            words = tight(condition_words(found.train[row]))
             if len(found.matrices) > 1:
                 words += f" ({specimen}, {architecture})"
             best[name] = max(best.get(name, (-1.0, "")), (float(values[row]), words))

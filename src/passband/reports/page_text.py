@@ -5,7 +5,7 @@ import re
 import numpy as np
 from markupsafe import Markup, escape
 
-from passband.grid import AXES, Condition
+from passband.grid import AXES
 from passband.reports.page_numbers import CLOSE, Numbers, Value
 
 QUESTION = "Do networks trained under one microscope’s condition work under another?"
@@ -46,16 +46,9 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def condition_words(id: str) -> str:
-    """Return a condition for people, such as ``20 nm · 1.2 µm · 18 mrad · 400 e/Å²``.
-
-    No line breaks between a number and its unit.
-    """
-    condition = Condition.parse(id)
-    values = (
-        f"{getattr(condition, axis.name):g}\N{NO-BREAK SPACE}{axis.unit}" for axis in AXES.values()
-    )
-    return " · ".join(values).replace("-", "−")
+def tight(words: str) -> str:
+    """Return words with true minus signs, and without a line break between number and unit."""
+    return re.sub(r"(?<=\d) ", "\N{NO-BREAK SPACE}", words).replace("-", "−")
 
 
 def axis_words(axis: str) -> str:

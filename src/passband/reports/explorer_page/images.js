@@ -1,6 +1,7 @@
 // Example images of a cell, with the outlines of the true mask and of the network's mask.
 
-const OUTLINES = { true: "#f4d35e", predicted: "#e4572e" };
+/** Yellow and blue can be distinguished with any colour vision. */
+const OUTLINES = { true: "#f4d35e", predicted: "#4fb3ff" };
 /** Number of screen pixels of an image's pixel. */
 const MAGNIFIED = 3;
 
@@ -16,7 +17,10 @@ function examplesOf(group) {
 /** Return a promise of the example images of a cell, or of a hint at cells that have some. */
 async function exampleImages(i, j, group) {
   const examples = examplesOf(group);
-  if (!examples) return element("div", {});
+  if (!examples) {
+    const missed = content.examples?.length && group.specimen === group.test_specimen;
+    return element("p", {}, missed ? "The file has no example images of these networks." : "");
+  }
   const [network, place] = [examples.train.indexOf(train.ids[i]), examples.test.indexOf(test.ids[j])];
   const title = element("h3", {}, "Example images");
   if (network < 0 || place < 0) {
@@ -77,7 +81,7 @@ function unpacked(bytes, size) {
 }
 
 /** Return a figure of an image; the first axis of the image points right, the second upwards. */
-function picture({ field_px: size, pixel_size_A: pixel }, grey, truth, predicted, dice) {
+function picture({ field_px: size, pixel_size_A: pixel, binning }, grey, truth, predicted, dice) {
   const canvas = element("canvas", { width: size * MAGNIFIED, height: size * MAGNIFIED });
   const small = element("canvas", { width: size, height: size });
   const image = new ImageData(size, size);
@@ -107,7 +111,10 @@ function picture({ field_px: size, pixel_size_A: pixel }, grey, truth, predicted
     "figure",
     {},
     canvas,
-    element("figcaption", {}, `Dice ${fixed(dice, 2)}; bar ${short(bar)} nm`),
+    element("figcaption", {}, [
+      `Dice ${fixed(dice, 2)}`, `bar ${short(bar)} nm`,
+      ...(binning > 1 ? [`binned ${binning} × ${binning} to keep the file small`] : []),
+    ].join("; ")),
   );
 }
 

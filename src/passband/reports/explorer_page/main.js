@@ -173,6 +173,10 @@ function connectControls() {
     `results of ${STUDY.created}`,
     `Passband ${STUDY.version}${STUDY.revision && STUDY.revision !== "unknown" ? ` (${STUDY.revision})` : ""}`,
   ].join(" · ");
+  if (content.report) {
+    byId("report").href = content.report;
+    byId("report").hidden = false;
+  }
   byId("group").append(...GROUPS.map(({ label }, n) => element("option", { value: n }, label)));
   byId("group-label").hidden = GROUPS.length < 2;
   byId("weight").append(
