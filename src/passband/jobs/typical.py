@@ -18,7 +18,7 @@ from passband.units import A_PER_NM
 # and each byte per pixel of the architecture; and the share of a step that a prediction needs.
 _SLICES_S, _IMAGE_S, _NOISE_S, _STEP_S, _PREDICT = 2.5e-8, 1.7e-8, 1.6e-8, 9.3e-10, 0.2
 #: Seconds to start the two processes of a job.
-_START_S = 8.0
+START_S = 8.0
 #: Seconds of work of those jobs whose number does not grow with the study.
 _OTHERS_S = {"information": 4.0, "prediction": 60.0, "figure_examples": 8.0}
 _OTHER_S = 2.0
@@ -38,7 +38,7 @@ def speeds(study: Study) -> Speeds:
     return Speeds(
         device="a typical core",
         unit="core",
-        start=_START_S,
+        start=START_S,
         structure={
             name: _SLICES_S * multislice * _height(specimen)
             for name, specimen in study.specimens.items()
@@ -58,7 +58,7 @@ def seconds(study: Study) -> dict[str, float]:
     jobs = count(study).jobs
     took = plan.hours(study, speeds(study))
     return {
-        rule: _START_S
+        rule: START_S
         + (
             3600 * took[rule] / number
             if rule in ("simulate", "train", "evaluate")
