@@ -95,7 +95,7 @@ def took(log: str) -> float | None:
     Returns
     -------
     float or None
-        None if the job is not done, or if it took over the result of an earlier job.
+        No number if the job is not done, or if it took over the result of an earlier job.
     """
     last = _TIME.split(log)[-1].rstrip()
     found = re.search(r" in (\d+\.\d) s$", last)

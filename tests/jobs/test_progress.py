@@ -110,6 +110,8 @@ def test_jobs_of_an_earlier_run_are_done_and_do_not_count_as_work_of_this_run():
     assert progress.seconds_left(1100.0) == pytest.approx(500)  # one job at a time
     progress.earlier = 0.0
     assert progress.seconds_left(1100.0) == pytest.approx(100)  # five at a time
+    progress.running["a"] = job("train", 500.0)  # of an earlier run; it counts for 100 s here
+    assert progress.seconds_left(1100.0) == pytest.approx(400 / 6)
     progress.started = None
     assert progress.seconds_left(1100.0) is None
 

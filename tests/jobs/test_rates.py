@@ -22,7 +22,7 @@ def test_every_rate_is_measured_or_stated_and_says_where_it_comes_from():
 
 
 def test_operations_of_a_network_by_hand():
-    """A level below has a quarter of the pixels. Of its channels, four weights reach each pixel."""
+    """A level below has a quarter of the pixels, and four weights for each pixel above."""
     full = 9 * (1 * 4 + 4 * 4) + 9 * 4 * 4 + 4 * 8 * 4 + 9 * 4 * 4 + 4
     below = 9 * (4 * 8 + 8 * 8) / 4
     assert rates.forward_flops("compact-w4-d1") == 2 * (full + below)

@@ -180,7 +180,8 @@ class Progress:
         if not self.done or self.started is None or now <= self.started:
             return None
         busy = sum(r.took for r in self.rules.values()) - self.earlier
-        busy += sum(max(now - job.since, 0.0) for job in self.running.values())
+        # A job of an earlier run may still run.
+        busy += sum(max(now - max(job.since, self.started), 0.0) for job in self.running.values())
         together = max(busy / (now - self.started), 1.0)
         work, longest = 0.0, 0.0
         for job in self.running.values():

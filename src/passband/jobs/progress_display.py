@@ -9,8 +9,10 @@ import statistics
 import time
 from typing import IO
 
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -181,7 +183,7 @@ class Bar(Display):
     def _draw(self) -> RenderableType:
         progress, now = self.progress, time.time()
         lines: list[RenderableType] = [bar(progress, now, self.console.width, self.study)]
-        lines.append(Text("  " + "   ".join(counts(progress)), overflow="ellipsis"))
+        lines.append(Padding(Columns(counts(progress), padding=(0, 3)), (0, 0, 0, 2)))
         if progress.dice:
             lines.append(Text(f"  {dice(progress)}", no_wrap=True, overflow="ellipsis"))
         if not self._over:
@@ -231,7 +233,13 @@ def bar(progress: Progress, now: float, width: int, study: str = "") -> Renderab
     share = progress.share(now)
     times = "" if progress.started is None else duration(now - progress.started)
     row = [
-        ProgressBar(total=1.0, completed=share, width=max(10, width // 2 - 8)),
+        ProgressBar(
+            total=1.0,
+            completed=share,
+            width=max(10, width // 2 - 8),
+            complete_style="red" if progress.failed else "green",
+            finished_style="green",
+        ),
         Text(f"{share:4.0%}", "bold"),
         Text(f"{times}{_left(progress, now)}", no_wrap=True),
     ]

@@ -108,9 +108,6 @@ def _networks(status: Status, followed: Followed) -> Iterator[str]:
         if until < status.now:
             when = f"{period}, up to {clock(until, status.now)}"
         yield f"            {_number(rate)} trained an hour over {when}"
-    if status.end is not None:
-        end, left = clock(status.end, status.now), duration(status.end - status.now)
-        yield f"            at this rate, all are tested at {end}, in {left}"
     yield f"            {at_work(status)}"
 
 
