@@ -1,6 +1,7 @@
 """The numbers and estimates of `passband plan`. tests/workflow compares them with a real run."""
 
 import re
+import sys
 import tarfile
 from collections import Counter
 from dataclasses import replace
@@ -316,6 +317,23 @@ def test_a_plan_has_all_its_lines(results, capsys):
     assert re.search(rf"^time +{60 * total:.0f} core-minutes on cpu, measured; ", printed, re.M)
     assert "left" not in printed
     assert len({line.index(line.split()[1]) for line in printed.splitlines()[:8]}) == 1
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_plan_says_in_a_terminal_what_it_measures(results, monkeypatch, capsys, terminal):
+    def measure(study, seconds, say, networks):
+        say("the start of jobs")
+        say("structures of gold")
+        return SPEEDS
+
+    monkeypatch.setattr(plan, "calibrate", measure)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    assert cli.main(["plan", str(SMALLEST)]) == 0
+    out, err = capsys.readouterr()
+    assert "measuring" not in out
+    assert "\x1b" not in out
+    assert err.count("measuring ") == (2 if terminal else 0)
+    assert err.endswith("\x1b[K" if terminal else "")  # the line is cleared in the end
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,9 @@ TWO = STUDY | {"grid": STUDY["grid"] | {"defocus_nm": [5]}}
 
 
 def start(place: Place, profile: str, log: Path) -> subprocess.Popen:
-    command = [sys.executable, "-c", PASSBAND, "run", *on_slurm(profile), "study.yaml"]
-    # An option with several values would take the study as one of them.
-    command[-1:] = ["--nocolor", "study.yaml"]
+    # The study may be after Snakemake's options, of which one has several values.
+    words = ["run", *on_slurm(profile), "--nocolor", "study.yaml"]
+    command = [sys.executable, "-c", PASSBAND, *words]
     with log.open("w") as file:
         process = subprocess.Popen(
             command,
@@ -42,12 +42,13 @@ def start(place: Place, profile: str, log: Path) -> subprocess.Popen:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             # A shell that runs the tests in the background ignores Ctrl-C for them.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     STARTED.append(process)
     return process
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("slurm", ["accounting"], indirect=True)
 def test_ctrl_c_cancels_the_jobs_and_the_same_command_ends_with_the_table(slurm, tmp_path):
     place = Place(tmp_path, TWO)

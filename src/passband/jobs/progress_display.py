@@ -183,7 +183,7 @@ class Bar(Display):
     def _draw(self) -> RenderableType:
         progress, now = self.progress, time.time()
         lines: list[RenderableType] = [bar(progress, now, self.console.width, self.study)]
-        lines.append(Padding(Columns(counts(progress), padding=(0, 3)), (0, 0, 0, 2)))
+        lines.append(Padding(Columns(map(Text, counts(progress)), padding=(0, 3)), (0, 0, 0, 2)))
         if progress.dice:
             lines.append(Text(f"  {dice(progress)}", no_wrap=True, overflow="ellipsis"))
         if not self._over:
