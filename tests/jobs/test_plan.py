@@ -23,6 +23,7 @@ SPEEDS = calibration.Speeds(
     device="cpu",
     unit="core",
     start=2.0,
+    start_light=1.0,
     structure={"gold": 10.0},
     wave_bytes={"gold": 1000.0},
     image=0.5,
@@ -153,7 +154,7 @@ def test_hours_by_hand():
     images = 4 * 16 * 0.3 + drawn * 0.2
     assert hours["train"] * 3600 == pytest.approx(images + 8 * 2 * (12 * 3 + 4 * 1))
     assert hours["evaluate"] * 3600 == pytest.approx(4 * 16 * 0.5 + 8 * 16 * 1)
-    assert hours["starting"] * 3600 == pytest.approx(2 * (3 * 4 + 9))
+    assert hours["starting"] * 3600 == pytest.approx(2 * 8 + 1 * (4 + 9))
     # Nine other jobs, on a machine that starts jobs faster than a typical core.
     others = [rates.others_s(rule) for rule in ("information", "figure_examples")]
     others += 7 * [rates.others_s("ood")]
@@ -164,9 +165,11 @@ def test_the_last_jobs_of_a_study_run_alone():
     study = load(SMALLEST)
     took = plan.hours(study, SPEEDS)
     one, two = (plan.elapsed(study, took, SPEEDS, cores) for cores in (1, 2))
-    assert one == pytest.approx(3600 * sum(took.values()) + SPEEDS.start / 2)
-    last = 3 * (SPEEDS.start + rates.others_s("ood") * SPEEDS.start / typical.START_S)
-    assert two == pytest.approx((one - last - SPEEDS.start / 2) / 2 + last + SPEEDS.start / 2)
+    assert one == pytest.approx(3600 * sum(took.values()) + SPEEDS.start_light / 2)
+    last = 3 * (SPEEDS.start_light + rates.others_s("ood") * SPEEDS.start / typical.START_S)
+    assert two == pytest.approx(
+        (one - last - SPEEDS.start_light / 2) / 2 + last + SPEEDS.start_light / 2
+    )
 
 
 def test_hours_of_two_architectures_add_up():

@@ -23,6 +23,10 @@ _PROCESSES = (
     "import snakemake.cli, passband.learning.training, passband.analysis.table",
 )
 
+#: The two processes of a job that imports no torch need this many times the time of the first.
+#: Its second process imports xarray or matplotlib, and takes longer than the first.
+_LIGHT = 2.5
+
 
 @dataclass(frozen=True)
 class Speeds:
@@ -36,8 +40,8 @@ class Speeds:
         The name of the CPU or GPU.
     unit : str
         "core" or "GPU".
-    start : float
-        Time to start a job [s].
+    start, start_light : float
+        Time to start a job of `train` or `evaluate`, and of the other rules, which import less [s].
     structure, wave_bytes : dict of str to float
         For each specimen, the time to simulate a structure [s], and the size of a structure in a
         file [bytes].
@@ -54,6 +58,7 @@ class Speeds:
     device: str
     unit: str
     start: float
+    start_light: float
     structure: dict[str, float]
     wave_bytes: dict[str, float]
     image: float
@@ -154,7 +159,7 @@ def _calibrate(
 
     microscope, training = study.microscope, study.training
     px, gpu = microscope.field_px, device.type == "cuda"
-    start = sum(map(_processor_seconds, starting))
+    light, heavy = map(_processor_seconds, starting)
 
     def clock() -> float:
         devices.synchronize(device)
@@ -193,7 +198,8 @@ def _calibrate(
     speeds = Speeds(
         device=devices.describe(device),
         unit="GPU" if gpu else "core",
-        start=start,
+        start=light + heavy,
+        start_light=_LIGHT * light,
         structure=structure,
         wave_bytes=wave_bytes,
         image=0.0,

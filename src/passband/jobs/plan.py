@@ -87,7 +87,7 @@ def hours(study: Study, speeds: Speeds) -> dict[str, float]:
         "train": train,
         "evaluate": evaluate,
         OTHERS: sum(_other_seconds(rule, speeds) * counted.jobs[rule] for rule in _others(study)),
-        "starting": sum(counted.jobs.values()) * speeds.start,
+        "starting": sum(number * _start(rule, speeds) for rule, number in counted.jobs.items()),
     }
     return {rule: value / 3600 for rule, value in seconds.items()}
 
@@ -95,6 +95,11 @@ def hours(study: Study, speeds: Speeds) -> dict[str, float]:
 def _others(study: Study) -> list[str]:
     """Return the rules whose jobs hardly grow with the study."""
     return [rule for rule in count(study).jobs if rule not in ("simulate", "train", "evaluate")]
+
+
+def _start(rule: str, speeds: Speeds) -> float:
+    """Return the time to start a job of a rule [s]."""
+    return speeds.start if rule in ("train", "evaluate") else speeds.start_light
 
 
 def _other_seconds(rule: str, speeds: Speeds) -> float:
@@ -113,9 +118,9 @@ def elapsed(study: Study, took: Mapping[str, float], speeds: Speeds, together: i
     """
     jobs = count(study).jobs
     alone = [rule for rule in ("aggregate", "ood", "prediction", "report") if jobs.get(rule)]
-    last = sum(_other_seconds(rule, speeds) + speeds.start for rule in alone)
-    # Snakemake starts once itself, which takes about half of the time to start a job.
-    return (3600 * sum(took.values()) - last) / together + last + speeds.start / 2
+    last = sum(_other_seconds(rule, speeds) + speeds.start_light for rule in alone)
+    # Snakemake itself starts once.
+    return (3600 * sum(took.values()) - last) / together + last + speeds.start_light / 2
 
 
 def left(study: Study, results: Path) -> dict[str, float]:

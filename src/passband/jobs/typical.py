@@ -33,6 +33,7 @@ def speeds(study: Study) -> Speeds:
         device="a typical core",
         unit="core",
         start=START_S,
+        start_light=_CORE["start_light_s"],
         structure={
             name: _CORE["slices_s"] * multislice * _height(specimen)
             for name, specimen in study.specimens.items()
