@@ -1,5 +1,6 @@
 """The commands ``passband summary`` and ``export``, and the help of all commands."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -290,3 +291,35 @@ def test_wrong_words_end_with_2_and_a_line(words, capsys):
         cli.main(words)
     assert caught.value.code == 2
     assert "error: " in capsys.readouterr().err.splitlines()[-1]
+
+
+# What a shell completes
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("passband st", {"status"}),
+        ("passband ", set(NAMES)),
+        ("passband plan --dev", {"--device"}),
+        ("passband status mi", {"mine", "mine.yaml"}),
+    ],
+)
+def test_a_shell_completes_commands_options_and_studies(line, words, tmp_path):
+    (tmp_path / "mine.yaml").touch()
+    (tmp_path / "mine.txt").touch()
+    (tmp_path / "results" / "mine").mkdir(parents=True)
+    (tmp_path / "results" / "misread.txt").touch()
+    found = tmp_path / "found"
+    asked = {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_IFS": "\n",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(found),
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+    }
+    command = [sys.executable, "-m", "passband.cli"]
+    subprocess.run(command, env=os.environ | asked, cwd=tmp_path, timeout=600)
+    completed = {word.strip() for word in found.read_text().split("\n") if word}
+    assert words <= completed
+    assert all(word.startswith("-") for word in completed - words)

@@ -68,3 +68,20 @@ def test_a_stopped_job_says_where_and_why():
     assert stopped("SIGTERM") == (
         "error: train a: stopped in epoch 1 of 3 by SIGTERM; its state is saved"
     )
+
+
+def test_how_long_a_job_took():
+    line = TIME + log_lines.finished("train a", "waves", 12.3)
+    assert log_lines.took(f"{BEGUN}{line}\n") == 12.3
+    assert log_lines.took(f"{BEGUN}{line}\n{BEGUN}") is None
+    assert log_lines.took(f"{BEGUN}{TIME}{log_lines.crashed('train a', 3.0)}\n") is None
+    reused = log_lines.finished("train a", log_lines.reused("waves"), 0.1)
+    assert log_lines.took(f"{BEGUN}{TIME}{reused}\n") is None
+
+
+def test_the_last_attempt_has_a_machine_and_a_time():
+    one = f"10:00:00 {log_lines.started('node1', 3)}\n10:05:00 replica 0\n"
+    two = f"23:00:00 {log_lines.started('node2', 4)}\n23:30:00 a\n00:30:00 b\n00:30:05 c\n"
+    assert log_lines.attempt(one) == ("node1", 300)
+    assert log_lines.attempt(one + two) == ("node2", 5405)
+    assert log_lines.attempt("") == ("", 0)

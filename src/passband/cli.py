@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command ``passband``. Each of its commands is a module in ``passband.commands``."""
 
 import argparse
@@ -106,6 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         With 2 after a wrong option, and with 0 after `--help` and `--version`.
     """
     console.prepare()
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
     given = list(sys.argv[1:] if arguments is None else arguments)
     name = next((word for word in given if not word.startswith("-")), "")
     parser, passed = _parser(name), []
@@ -152,6 +155,23 @@ def _parser(name: str) -> argparse.ArgumentParser:
     elif name:
         parser.error(f"there is no command {name!r}; `passband --help` lists the commands")
     return parser
+
+
+def _complete() -> None:
+    """Print how the words on the command line may go on, for the shell, and end the process."""
+    import argcomplete  # only a shell that completes words needs it
+
+    line = os.environ.get("COMP_LINE", "")
+    words = line[: int(os.environ.get("COMP_POINT", len(line)))].split()
+    parser = argparse.ArgumentParser(prog="passband")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers()
+    for command in (command for group in COMMANDS.values() for command in group):
+        if command.name in words[1:2]:
+            importlib.import_module(f"passband.commands.{command.name}").add(commands)
+        else:
+            commands.add_parser(command.name, help=command.does)
+    argcomplete.autocomplete(parser)
 
 
 class _Parser(argparse.ArgumentParser):

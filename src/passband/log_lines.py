@@ -13,6 +13,7 @@ TIME_LIMIT = "time limit"
 #: have several lines.
 TIME = "%H:%M:%S"
 _TIME = re.compile(r"^\d\d:\d\d:\d\d ", re.M)
+_STARTED = re.compile(r"started on ([^,\n]+), process ")
 _FAILED = re.compile(r"error: |.+: failed after \d+\.\d s\n")
 #: Earlier versions of Passband wrote "stopped in the middle for SIGINT", "stopped in epoch 1 of 3
 #: for SIGINT".
@@ -86,3 +87,46 @@ def ended(log: str, name: str) -> str | None:
     if _FAILED.match(last):
         return "interrupted" if _INTERRUPTED.search(last) else "failed"
     return "done" if re.fullmatch(rf"{name}\b.*: .+ in \d+\.\d s", last) else None
+
+
+def took(log: str) -> float | None:
+    """Return how long the last attempt took [s], from the job's log or its last lines.
+
+    Returns
+    -------
+    float or None
+        No number if the job is not done, or if it took over the result of an earlier job.
+    """
+    last = _TIME.split(log)[-1].rstrip()
+    found = re.search(r" in (\d+\.\d) s$", last)
+    if found is None or _FAILED.match(last) or ", made by an earlier job, in" in last:
+        return None
+    return float(found[1])
+
+
+def attempt(log: str) -> tuple[str, float]:
+    """Return where the last attempt runs, and the time between its first and its last log entry.
+
+    Parameters
+    ----------
+    log : str
+        The whole log of a job.
+
+    Returns
+    -------
+    tuple of str and float
+        The name of the machine, or "" if the log has no first line yet, and the time [s]. Entries
+        have the time of day alone, so an entry that seems earlier than the one before is of the
+        next day.
+    """
+    entries = [(found.end(), found[0]) for found in _TIME.finditer(log)]
+    host, span, before = "", 0, None
+    for place, clock in entries:
+        hours, minutes, seconds = map(int, clock.split(":"))
+        now = 3600 * hours + 60 * minutes + seconds
+        if found := _STARTED.match(log, place):
+            host, span = found[1], 0
+        elif before is not None:
+            span += (now - before) % 86_400
+        before = now
+    return host, float(span)

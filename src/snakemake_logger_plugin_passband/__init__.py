@@ -4,7 +4,6 @@ Snakemake finds this package by its name, and imports it whenever it starts. So 
 what it needs for the display when a run begins.
 """
 
-import csv
 import logging
 import os
 import sys
@@ -121,7 +120,8 @@ class LogHandler(LogHandlerBase):
 
     def _list(self, jobs: Mapping[str, int]) -> None:
         """Print the jobs of a dry run. Snakemake sends their numbers twice."""
-        from passband.jobs.progress import TARGETS, duration
+        from passband.durations import duration
+        from passband.jobs.progress import TARGETS
 
         if self._listed:
             return
@@ -161,11 +161,15 @@ class LogHandler(LogHandlerBase):
         self._display.progress.start(str(record.jobid), job)
 
     def _job_finished(self, record: logging.LogRecord, now: float) -> None:
+        from passband.jobs.progress import validation_dice
+
         progress = self._display.progress
         job = progress.finish(str(record.job_id), now)
         outputs = self._outputs.pop(record.job_id, ())
         if job is not None and job.rule == "train":
-            progress.dice += _validation_dice(outputs)
+            for path in outputs:
+                if path.endswith(".csv"):
+                    progress.dice += validation_dice(path)
 
     def _job_failed(self, record: logging.LogRecord, now: float) -> None:
         from passband import log_lines
@@ -203,15 +207,3 @@ def _study(files: Sequence[object]) -> tuple[str, dict[str, float]]:
 
 def _first(paths: Sequence[object] | None) -> str:
     return str(paths[0]) if paths else ""
-
-
-def _validation_dice(outputs: Sequence[str]) -> list[float]:
-    """Return each network's validation Dice in its best epoch, from the history of a training."""
-    best: dict[str, tuple[float, float]] = {}
-    for path in outputs:
-        if path.endswith(".csv"):
-            with suppress(OSError, KeyError, ValueError), open(path, encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    found = float(row["val_loss"]), float(row["val_dice"])
-                    best[row["replica"]] = min(best.get(row["replica"], found), found)
-    return [score for _, score in best.values()]

@@ -23,6 +23,8 @@ def started(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (["nowhere", STUDY], "nowhere: no study of this name"),
+        (["--keep-going", "nowhere"], "nowhere: no study of this name"),
         (["nowhere"], "nowhere: no study of this name"),
         (["wrong.yaml"], "wrong.yaml: trainig = {'epochs': 3}: unknown key"),
         ([STUDY, "--cores", "0"], "--cores = '0': must be a number above 0, or all"),
@@ -45,6 +47,8 @@ def test_a_run_is_refused_in_one_line(started, capsys, words, says):
         [STUDY, "--keep-going", "--until", "train"],
         [STUDY, "--", "--keep-going", "--until", "train"],
         ["--cores", "all", STUDY, "--keep-going", "--", "--until", "train"],
+        ["--keep-going", "--until", "train", STUDY],
+        ["--keep-going", STUDY, "--until", "train", "--cores", "all"],
     ],
 )
 def test_other_words_go_to_snakemake(started, capsys, words):

@@ -60,6 +60,13 @@ def test_study_files_are_valid(path):
     load(path)
 
 
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_study_files_name_the_schema_for_editors(path):
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    schema = first.removeprefix("# yaml-language-server: $schema=")
+    assert (path.parent / schema).resolve() == ROOT / "docs" / "config.schema.json"
+
+
 def test_config_yaml_is_the_default_study():
     assert load(ROOT / "config.yaml") == Study()
 

@@ -1,6 +1,7 @@
 """The numbers and estimates of `passband plan`. tests/workflow compares them with a real run."""
 
 import re
+import sys
 import tarfile
 from collections import Counter
 from dataclasses import replace
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from passband import cli, grid
 from passband.config import Study, Training, load, validate
-from passband.jobs import calibration, counts, plan, tasks
+from passband.durations import work
+from passband.jobs import calibration, counts, plan, rates, tasks, typical
 from passband.learning.batches import Batches
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +23,7 @@ SPEEDS = calibration.Speeds(
     device="cpu",
     unit="core",
     start=2.0,
+    start_light=1.0,
     structure={"gold": 10.0},
     wave_bytes={"gold": 1000.0},
     image=0.5,
@@ -151,7 +154,22 @@ def test_hours_by_hand():
     images = 4 * 16 * 0.3 + drawn * 0.2
     assert hours["train"] * 3600 == pytest.approx(images + 8 * 2 * (12 * 3 + 4 * 1))
     assert hours["evaluate"] * 3600 == pytest.approx(4 * 16 * 0.5 + 8 * 16 * 1)
-    assert hours["starting"] * 3600 == pytest.approx(2 * (3 * 4 + 9))
+    assert hours["starting"] * 3600 == pytest.approx(2 * 8 + 1 * (4 + 9))
+    # Nine other jobs, on a machine that starts jobs faster than a typical core.
+    others = [rates.others_s(rule) for rule in ("information", "figure_examples")]
+    others += 7 * [rates.others_s("ood")]
+    assert hours[plan.OTHERS] * 3600 == pytest.approx(sum(others) * 2 / typical.START_S)
+
+
+def test_the_last_jobs_of_a_study_run_alone():
+    study = load(SMALLEST)
+    took = plan.hours(study, SPEEDS)
+    one, two = (plan.elapsed(study, took, SPEEDS, cores) for cores in (1, 2))
+    assert one == pytest.approx(3600 * sum(took.values()) + SPEEDS.start_light / 2)
+    last = 3 * (SPEEDS.start_light + rates.others_s("ood") * SPEEDS.start / typical.START_S)
+    assert two == pytest.approx(
+        (one - last - SPEEDS.start_light / 2) / 2 + last + SPEEDS.start_light / 2
+    )
 
 
 def test_hours_of_two_architectures_add_up():
@@ -206,7 +224,7 @@ def test_time_of_an_item_does_not_include_the_set_up(monkeypatch):
     clock = Clock(first=50.0, each=2.0)
     monkeypatch.setattr(calibration.time, "perf_counter", clock)
     assert calibration.per_item(clock.work, 16, 1000, clock) == pytest.approx(2)
-    assert clock.calls[0] == 2
+    assert clock.calls[:2] == [1, 2]
     assert max(clock.calls) == 16
 
 
@@ -214,23 +232,7 @@ def test_one_item_is_measured_if_the_first_call_took_all_the_time(monkeypatch):
     clock = Clock(first=50.0, each=2.0)
     monkeypatch.setattr(calibration.time, "perf_counter", clock)
     assert calibration.per_item(clock.work, 16, 10, clock) == pytest.approx(2)
-    assert clock.calls == [2, 1]
-
-
-@pytest.mark.parametrize(
-    ("hours", "text"),
-    [
-        (0, "0 core-minutes"),
-        (0.0024, "0.14 core-minutes"),
-        (0.05, "3 core-minutes"),
-        (1.99, "119 core-minutes"),
-        (2, "2 core-hours"),
-        (12.4, "12 core-hours"),
-        (54_321, "54,321 core-hours"),
-    ],
-)
-def test_short_times_are_in_minutes(hours, text):
-    assert plan._time(hours, "core-") == text
+    assert clock.calls == [1, 1]
 
 
 def test_few_items_are_measured_if_time_is_short(monkeypatch):
@@ -244,7 +246,7 @@ def test_few_items_are_measured_if_time_is_short(monkeypatch):
 @pytest.fixture
 def results(monkeypatch, tmp_path):
     """The empty folder of results of the smallest study. The calibration is replaced."""
-    monkeypatch.setattr(plan, "calibrate", lambda study, seconds, say: SPEEDS)
+    monkeypatch.setattr(plan, "calibrate", lambda study, seconds, say, networks: SPEEDS)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "results" / "smallest"
 
@@ -269,8 +271,29 @@ def test_a_plan_lists_the_work_that_is_left(results, capsys):
     )
     took = plan.hours(study, SPEEDS)
     hours = took["simulate"] / 4 + took["train"] * 3 / 4 + took["evaluate"]
-    hours += took["starting"] * (1 + 3 + 4) / 12
-    assert second.strip() == f"36 steps and {60 * hours:.2g} core-minutes"
+    hours += took["starting"] * (1 + 3 + 4 + 9) / (12 + 9) + took[plan.OTHERS]
+    assert second.strip() == f"36 steps and {work(3600 * hours, 'core')}"
+
+
+def test_a_plan_for_gpus_is_a_range_with_its_assumptions(results, capsys):
+    words = ["plan", str(SMALLEST), "--device", "h100"]
+    assert cli.main([*words, "--gpus", "4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (time,) = [line for line in lines if line.startswith("time ")]
+    assert re.search(r"[\d.]+ to [\d.]+ GPU-minutes on h100, stated; .+ to .+ with 4 GPUs$", time)
+    assumed = [line for line in lines if line.startswith("assumed ")]
+    assert len(assumed) == 1
+    assert "was never measured" in assumed[0]
+    assert "989 TFLOP/s" in assumed[0]
+    (simulate,) = [line for line in lines if line.strip().startswith("simulate ")]
+    assert simulate.endswith("3.3 core-minutes, on CPUs")
+    study = load(SMALLEST)
+    cell = f"gold/compact-w4-d2/{study.train_conditions[0].id}/"
+    (batch,) = grid.batches(2, 2)
+    make(results, f"networks/{cell}{batch}.safetensors")
+    assert cli.main(words) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.search(r"36 steps and [\d.]+ to [\d.]+ GPU-minutes$", last)
 
 
 def test_a_plan_of_a_finished_study_leaves_nothing(results, capsys):
@@ -294,9 +317,26 @@ def test_a_plan_has_all_its_lines(results, capsys):
         assert line in printed.splitlines()
     assert re.search(r"^files +\d+ of [\d.]+ MB$", printed, re.M)
     total = sum(plan.hours(load(SMALLEST), SPEEDS).values())
-    assert re.search(rf"^time +{60 * total:.2g} core-minutes on cpu; ", printed, re.M)
+    assert re.search(rf"^time +{60 * total:.0f} core-minutes on cpu, measured; ", printed, re.M)
     assert "left" not in printed
     assert len({line.index(line.split()[1]) for line in printed.splitlines()[:8]}) == 1
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_plan_says_in_a_terminal_what_it_measures(results, monkeypatch, capsys, terminal):
+    def measure(study, seconds, say, networks):
+        say("the start of jobs")
+        say("structures of gold")
+        return SPEEDS
+
+    monkeypatch.setattr(plan, "calibrate", measure)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    assert cli.main(["plan", str(SMALLEST)]) == 0
+    out, err = capsys.readouterr()
+    assert "measuring" not in out
+    assert "\x1b" not in out
+    assert err.count("measuring ") == (2 if terminal else 0)
+    assert err.endswith("\x1b[K" if terminal else "")  # the line is cleared in the end
 
 
 @pytest.mark.parametrize(
@@ -304,6 +344,18 @@ def test_a_plan_has_all_its_lines(results, capsys):
     [
         (["plan", "none.yaml"], "study file 'none.yaml': No such file"),
         (["plan", str(SMALLEST), "--seconds", "-1"], "--seconds = -1: must be between 0 and 3600"),
+        (
+            ["plan", str(SMALLEST), "--device", "abacus"],
+            "--device = 'abacus': must be one of v100, ",
+        ),
+        (
+            ["plan", str(SMALLEST), "--gpus", "2"],
+            "--gpus = 2: must be given together with --device",
+        ),
+        (
+            ["plan", str(SMALLEST), "--device", "h100", "--gpus", "0"],
+            "--gpus = 0: must be at least",
+        ),
     ],
 )
 def test_a_plan_is_refused_in_one_line(arguments, says, capsys):

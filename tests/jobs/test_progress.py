@@ -2,7 +2,7 @@
 
 import pytest
 
-from passband.jobs.progress import Progress, Running, describe, duration
+from passband.jobs.progress import OfRule, Progress, Running, describe, validation_dice
 
 ID = "df+0005.00_cs+0001.200_ap010.00_ds000100.00"
 
@@ -19,7 +19,7 @@ def run(progress, id, rule, since, until):
 @pytest.fixture
 def progress():
     """Four trainings of 100 s and two figures of 10 s: 420 s of work."""
-    progress = Progress({"train": 100.0, "figure_ctf": 10.0}, now=0.0)
+    progress = Progress({"train": 100.0, "figure_ctf": 10.0}, 0.0)
     progress.expect({"train": 4, "figure_ctf": 2, "all": 1})
     return progress
 
@@ -102,20 +102,26 @@ def test_a_job_in_words_has_the_units_of_its_condition():
     assert describe("mine", {"condition": "odd"}) == "mine odd"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (-3, "0 s"),
-        (0.4, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min"),
-        (200, "3 min 20 s"),
-        (1200, "20 min"),
-        (7800, "2 h 10 min"),
-        (7200, "2 h"),
-        (172_800, "2 days"),
-        (273_600, "3 days 4 h"),
-    ],
-)
-def test_a_duration_has_two_units_at_most(seconds, words):
-    assert duration(seconds) == words
+def test_jobs_of_an_earlier_run_are_done_and_do_not_count_as_work_of_this_run():
+    progress = Progress({"train": 100.0}, 1000.0)
+    progress.rules = {"train": OfRule(total=10, done=5, took=500.0)}
+    progress.earlier = 400.0  # four of the five
+    assert progress.share(1100.0) == pytest.approx(0.5)
+    assert progress.seconds_left(1100.0) == pytest.approx(500)  # one job at a time
+    progress.earlier = 0.0
+    assert progress.seconds_left(1100.0) == pytest.approx(100)  # five at a time
+    progress.running["a"] = job("train", 500.0)  # of an earlier run; it counts for 100 s here
+    assert progress.seconds_left(1100.0) == pytest.approx(400 / 6)
+    progress.started = None
+    assert progress.seconds_left(1100.0) is None
+
+
+def test_dice_is_that_of_the_epoch_with_the_lowest_loss(tmp_path):
+    history = tmp_path / "a.csv"
+    history.write_text(
+        "replica,epoch,val_loss,val_dice\n0,0,0.5,0.7\n0,1,0.2,0.8\n0,2,0.3,0.9\n1,0,0.1,0.6\n"
+    )
+    assert validation_dice(history) == [0.8, 0.6]
+    assert validation_dice(tmp_path / "none.csv") == []
+    history.write_text("something else\n1\n")
+    assert validation_dice(history) == []

@@ -339,7 +339,7 @@ def test_page_ends_with_the_newest_failures_logs(mixed):
         *(f"    {line}" for line in FAILS.splitlines()),
     ]
     both = status_page.render(mixed.look())
-    assert "r003-004.log, 2 h ago\n" in both
+    assert "r003-004.log, 2 h 1 min ago\n" in both
     assert both.rstrip().endswith("(the log ends here: the job was killed, or its node went down)")
 
 
@@ -371,7 +371,12 @@ def test_colours_change_no_character(mixed):
     plain, coloured = (status_page.render(mixed.look(), colour=colour) for colour in (False, True))
     assert "\x1b" not in plain
     assert "\x1b[31mx\x1b[0m" in coloured
-    assert re.sub(r"\x1b\[\d+m", "", coloured) == plain
+    stripped = re.sub(r"\x1b\[[\d;]+m", "", coloured)
+    # In colour, the rest of the bar is drawn too.
+    done, rest = re.search("^(━+)([╺╸━]+) ", stripped, re.M), re.search("^━+( +) 16% ", plain, re.M)
+    assert done
+    assert rest
+    assert re.sub("[━╺╸]", " ", stripped) == plain.replace("━", " ")
 
 
 # ── The command ──────────────────────────────────────────────────────────────────────────────────
@@ -447,21 +452,39 @@ def nothing():
     pass
 
 
-def test_watch_draws_again_until_ctrl_c_on_a_terminal(mixed, watching, monkeypatch, capsys):
+def test_watch_draws_a_bar_until_ctrl_c_in_a_terminal(mixed, watching, monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setattr(commands.status.sys.stdout, "isatty", lambda: True)
     trained = partial(mixed.trained, CELLS[2], "r000-002", 10)
     assert watching(nothing, trained, ctrl_c) == (0, [10, 10, 10])
     out = capsys.readouterr().out
-    assert out.count("\x1b[H\x1b[2J") == 3
-    assert (out.count("8 of 40"), out.count("11 of 40")) == (2, 1)
+    assert "train 4 of 16 (2 failed)" in out
+    assert "━" in out
+    assert "6 of 45 jobs are done" in out
+    assert "no longer watched" in out
 
 
-def test_watch_prints_changes_without_a_terminal(mixed, watching, capsys):
-    trained = partial(mixed.trained, CELLS[2], "r000-002", 10)
-    assert watching(nothing, trained, ctrl_c, options=["5"]) == (0, [5, 5, 5])
+def test_watch_prints_lines_and_new_failures_without_a_terminal(mixed, watching, capsys):
+    fails = partial(mixed.log, "train", CELLS[3], "r000-002", 5, FAILS)
+    assert watching(nothing, fails, nothing, ctrl_c, options=["5"]) == (0, [5, 5, 5, 5])
     out = capsys.readouterr().out
     assert "\x1b" not in out
-    assert (out.count("8 of 40"), out.count("11 of 40")) == (1, 1)
+    assert out.startswith("small: 45 jobs, 5 are done; the results are in results/small\n")
+    assert out.count("failed: train gold compact-w8-d3 ") == 3  # each failure is shown once
+    name, error, log = (out.splitlines()[k] for k in (-5, -3, -2))
+    assert name.startswith("failed: train gold compact-w8-d3 r000-002, -5 nm, 60 µm, 18 mrad, ")
+    assert error == "    12:01:00 error: train a: no"
+    assert log.endswith(f"logs/train/{'/'.join(CELLS[3])}/r000-002.log")
+
+
+def test_watch_shows_three_failures_at_a_time_and_counts_the_others(mixed, watching, capsys):
+    for cell in CELLS[2:7]:
+        mixed.log("train", cell, "r000-002", 50, FAILS)
+    assert watching() == (1, [])
+    out = capsys.readouterr().out
+    assert out.count("failed: train") == 3
+    assert "and 4 more failed before" in out
 
 
 def test_watch_ends_with_the_study(mixed, watching, capsys):
@@ -471,12 +494,12 @@ def test_watch_ends_with_the_study(mixed, watching, capsys):
     assert "no job runs; correct the failures, and run Snake" in capsys.readouterr().out
     finish_all(mixed)
     assert watching() == (0, [])
-    assert "the study is complete" in capsys.readouterr().out
+    assert "complete; open results/small/report.html" in capsys.readouterr().out
     mixed.put("logs/gallery/gold.log", 20, FAILS)
     assert watching() == (1, [])
     mixed.put("logs/gallery/gold.log", 20, STARTED)
     assert watching(nothing, ctrl_c) == (0, [10, 10])
-    assert "running: 1 gallery" in capsys.readouterr().out
+    assert "no job runs" not in capsys.readouterr().out
 
 
 def finish_all(results: Results, age: float = 7200) -> None:

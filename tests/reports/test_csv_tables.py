@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 
 from passband import cli
+from passband.commands import table
 from passband.grid import conditions, coordinates
 from passband.reports import csv_tables
 from passband.storage import datasets
@@ -76,12 +77,33 @@ def test_the_command_writes_a_file_that_reads_back(metrics, tmp_path, capsys, op
         np.testing.assert_allclose(table[name], made[name], rtol=1e-5)
 
 
+def test_parquet_has_all_digits(metrics, tmp_path, capsys):
+    pytest.importorskip("pyarrow")
+    datasets.write(metrics, tmp_path / "ood.zarr", datasets.OOD, {})
+    file = tmp_path / "a.parquet"
+    assert cli.main(["table", str(tmp_path), "--parquet", str(file)]) == 0
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(file), csv_tables.by_training_condition(metrics).reset_index(drop=True)
+    )
+    assert capsys.readouterr().out.endswith(f" are in {file}\n")
+
+
+def test_parquet_without_pyarrow_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(table.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["table", str(tmp_path), "--parquet", "a.parquet"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "--parquet needs pyarrow: pip install 'passband[parquet]'\n")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         (["--csv", "a.txt"], "--csv = 'a.txt': must end in .csv"),
         (["--csv", "none/a.csv"], "--csv = 'none/a.csv': there is no folder"),
-        (["--cells"], "--cells: must be given together with --csv FILE.csv"),
+        (["--cells"], "--cells: must be given together with --csv or --parquet"),
+        (["--parquet", "a.csv"], "--parquet = 'a.csv': must end in .parquet"),
+        (["--parquet", "none/a.parquet"], "--parquet = 'none/a.parquet': there is no folder"),
     ],
 )
 def test_the_command_refuses_in_one_line(tmp_path, monkeypatch, capsys, options, says):

@@ -421,14 +421,6 @@ def test_a_caption_may_be_a_template():
     )
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "under 1 s"), (42, "42 s"), (720, "12 min"), (3 * 3600, "3.0 h"), (4e6, "1,111 h")],
-)
-def test_durations(seconds, text):
-    assert page_text.hours(seconds) == text
-
-
 # ── The matrix ───────────────────────────────────────────────────────────────────────────────────
 
 

@@ -160,6 +160,9 @@ INSTEAD = {
         f"snakemake --profile slurm --configfile {FEW}"
     ),
     "make demo": f"make -o .venv/.installed-dev demo STUDY={FEW}",
+    "passband plan config.yaml --device h100 --gpus 32": (
+        f"passband plan {FEW} --device h100 --gpus 32 --seconds 1"
+    ),
     "passband plan config.yaml": f"passband plan {FEW} --seconds 1",
     "passband plan studies/paper.yaml": f"passband plan {FEW} --seconds 1",
     "passband evaluate config.yaml --defocus-nm=-5,12 --cs-um 5 --aperture-mrad 15 "

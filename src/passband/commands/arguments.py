@@ -1,6 +1,8 @@
 """Arguments that several commands have, and checks of arguments."""
 
 import argparse
+import glob
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -15,13 +17,22 @@ STUDY = "a study: its file, its folder, its folder of results, or its name"
 
 def add_study(command: argparse.ArgumentParser) -> None:
     """Add the argument `study` to a command; the default is ``config.yaml``."""
-    command.add_argument(
+    study = command.add_argument(
         "study",
         nargs="?",
         type=Path,
         default=Path("config.yaml"),
         help=f"{STUDY} (default: config.yaml)",
     )
+    study.completer = complete_study  # argcomplete reads it
+
+
+def complete_study(prefix: str, **_) -> list[str]:
+    """Return the studies whose file, folder or name begins with `prefix`, for a shell."""
+    files = [path for path in glob.glob(f"{glob.escape(prefix)}*") if path.endswith(".yaml")]
+    folders = [f"{path}/" for path in glob.glob(f"{glob.escape(prefix)}*") if os.path.isdir(path)]
+    names = [Path(path).name for path in glob.glob(f"results/{glob.escape(prefix)}*/")]
+    return sorted({*files, *folders, *names})
 
 
 def join_negative(arguments: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ import sys
 
 from passband import PassbandError
 from passband.commands.arguments import add_study, report_remark
-from passband.jobs import plan
+from passband.jobs import plan, rates
 from passband.jobs.locate import open_study
 
 
@@ -16,6 +16,16 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--seconds", type=float, default=12.0, help="duration of the calibration (default: 12)"
     )
+    command.add_argument(
+        "--device",
+        metavar="GPU",
+        default="",
+        help="the time on another GPU, as a range from stated rates: v100, a100, h100 or h200; "
+        "docs/run.md says what is assumed",
+    )
+    command.add_argument(
+        "--gpus", type=int, metavar="N", help="with --device: the number of GPUs (default: 1)"
+    )
     command.set_defaults(run=run)
 
 
@@ -25,12 +35,18 @@ def run(options: argparse.Namespace) -> int:
     Raises
     ------
     PassbandError
-        If the duration of the calibration is not allowed.
+        If the duration of the calibration, the GPU, or the number of GPUs is not allowed.
     """
     if not 0 <= options.seconds <= 3600:
         raise PassbandError(f"--seconds = {options.seconds:g}: must be between 0 and 3600")
+    if options.gpus is not None and not options.device:
+        raise PassbandError(f"--gpus = {options.gpus}: must be given together with --device")
+    if options.gpus is not None and options.gpus < 1:
+        raise PassbandError(f"--gpus = {options.gpus}: must be at least 1")
+    if options.device:
+        rates.check(options.device)
     study, results = open_study(options.study, report_remark, crystals=True)
-    text = plan.render(study, results, options.seconds, _say)
+    text = plan.render(study, results, options.seconds, _say, options.device, options.gpus or 1)
     _say("")
     print(text)
     return 0

@@ -12,6 +12,9 @@ from passband.commands.arguments import add_study
 from passband.jobs import layout, workflow
 from passband.jobs.locate import locate_file, open_study
 
+#: The options of this command that have a value.
+_WITH_VALUE = ("--cores", "--profile")
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
@@ -30,9 +33,11 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def spell_out(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments, with `-n` as its own word if it was joined to others, as in `-np`.
+    """Return the arguments so that argparse finds the study and the option `-n`.
 
-    Without this, argparse would read the letters after `-n` as its value, which it does not have.
+    In `-np`, argparse would read the letter after `-n` as its value, which it does not have. Before
+    the study, options of Snakemake may have values, which argparse would take as the study: the
+    first word that is a study goes to the front.
     """
     given: list[str] = []
     for argument in arguments:
@@ -40,7 +45,19 @@ def spell_out(arguments: Sequence[str]) -> list[str]:
             given += ["-n", *(f"-{letters}" for letters in joined.groups() if letters)]
         else:
             given.append(argument)
+    for place, argument in enumerate(given[1:], 1):
+        before = given[place - 1]
+        if argument.startswith("-") or before in _WITH_VALUE:
+            continue
+        if _is_study(argument):
+            return [given[0], argument, *given[1:place], *given[place + 1 :]]
+        if not before.startswith("-") and place == 1:
+            break  # a study that is not known
     return given
+
+
+def _is_study(word: str) -> bool:
+    return Path(word).exists() or Path("results", word).is_dir()
 
 
 def add_machine(command: argparse.ArgumentParser) -> None:

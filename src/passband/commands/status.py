@@ -1,4 +1,4 @@
-"""``passband status``: draw the grid, with the finished, running, failed and waiting jobs."""
+"""``passband status``: draw which jobs are done, run, failed or wait; or follow a run."""
 
 import argparse
 import os
@@ -6,12 +6,16 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from passband import PassbandError
 from passband.commands.arguments import add_study, report_remark
+from passband.config import Study
 from passband.jobs.locate import open_study
 
-#: Time between two pages of `status --watch` [s].
+#: Number of failed jobs that are shown at a time.
+_FAILURES = 3
+#: Time between two looks of `status --watch` at the results [s].
 _WATCH_S = 10.0
 
 
@@ -25,8 +29,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         type=float,
         const=_WATCH_S,
         metavar="seconds",
-        help=f"print the status again every {_WATCH_S:g} s, or after the given number of seconds, "
-        "until the study is complete (exit status 0), or a job has failed and no job runs (1)",
+        help="show the display of `passband run` for a run that was started elsewhere, until the "
+        "study is complete (exit status 0), or a job has failed and no job runs (1); the results "
+        f"are read every {_WATCH_S:g} s, or after the given number of seconds",
     )
     command.add_argument(
         "--json", action="store_true", help="print a line of JSON for scripts (docs/cluster.md)"
@@ -65,36 +70,80 @@ def run(options: argparse.Namespace) -> int:
     Raises
     ------
     PassbandError
-        If the time between two pages is not above 0 s.
+        If the time between two looks at the results is not above 0 s.
     """
     from passband.jobs import status, status_page  # only this command needs it
 
     if options.watch is not None and not options.watch > 0:
         raise PassbandError(f"--watch = {options.watch:g}: must be above 0 s")
     study, results = open_study(options.study, report_remark)
-    drawing = sys.stdout.isatty() and not options.json
-    before = None
     try:
-        while True:
-            progress = status.scan(study, results)
-            if options.json:
-                page = status_page.as_json(progress)
-            else:
-                width = shutil.get_terminal_size().columns
-                page = status_page.render(progress, width, drawing and "NO_COLOR" not in os.environ)
-            if options.watch is None:
-                print(page)
-                return 0
-            if drawing:
-                # Move the cursor to the top, clear the screen, and clear each line after its last
-                # character.
-                lines = "\x1b[K\n".join(page.splitlines())
-                print(f"\x1b[H\x1b[2J{lines}", flush=True)
-            elif (progress.jobs, progress.snakemake) != before:
-                print(page, flush=True)
-            before = progress.jobs, progress.snakemake
-            if progress.over:
-                return 1 if progress.failures else 0
-            time.sleep(options.watch)
+        if options.watch is None:
+            found = status.scan(study, results)
+            colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+            width = shutil.get_terminal_size().columns
+            print(
+                status_page.as_json(found)
+                if options.json
+                else status_page.render(found, width, colour)
+            )
+            return 0
+        if options.json:
+            return _print_changes(study, results, options.watch)
+        return _follow(study, results, options.watch)
     except KeyboardInterrupt:
         return 0
+
+
+def _print_changes(study: Study, results: Path, seconds: float) -> int:
+    """Print a line of JSON whenever a job's state changes, and return the exit status."""
+    from passband.jobs import status, status_page
+
+    before = None
+    while True:
+        found = status.scan(study, results)
+        if (found.jobs, found.snakemake) != before:
+            print(status_page.as_json(found), flush=True)
+        before = found.jobs, found.snakemake
+        if found.over:
+            return 1 if found.failures else 0
+        time.sleep(seconds)
+
+
+def _follow(study: Study, results: Path, seconds: float) -> int:
+    """Show a run until it is over, and return the exit status."""
+    from passband.jobs import layout, status, status_page
+    from passband.jobs.followed import Followed, in_words
+    from passband.jobs.progress_display import display
+
+    followed = Followed(study)
+    progress = followed.progress
+    shown = None
+    try:
+        while True:
+            found = status.scan(study, results)
+            failed = followed.update(found)
+            if shown is None:
+                shown = display(sys.stdout, progress, study.study.name)
+                shown.start(
+                    f"{study.study.name}: {progress.total:,} jobs, {progress.done:,} are done; "
+                    f"the results are in {results}"
+                )
+            for job in reversed(failed[:_FAILURES]):
+                name = f"{in_words(job, results)} ({status_page.clock(job.time, found.now)})"
+                shown.failure(name, job.log, None, job.silent)
+            if len(failed) > _FAILURES:
+                shown.say(f"and {len(failed) - _FAILURES:,} more failed before", "bold red")
+            shown.note = "" if found.running or found.complete else status_page.at_work(found)
+            shown.update()
+            if found.over:
+                break
+            time.sleep(seconds)
+    except BaseException:
+        if shown is not None:
+            shown.stop("no longer watched")
+        raise
+    shown.stop()
+    if found.complete:
+        print(f"The study is complete; open {results / layout.REPORT} in a browser.")
+    return 1 if found.failures else 0

@@ -1,6 +1,7 @@
 """``passband table``: print the OOD metrics and the predictions of a finished study."""
 
 import argparse
+import importlib.util
 from pathlib import Path
 
 from passband import PassbandError
@@ -13,7 +14,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "table",
         description="Print means of a finished study's OOD metrics and the scores of its "
-        "predictions, or write the OOD metrics as CSV. docs/metrics.md describes the columns.",
+        "predictions, or write the OOD metrics as CSV or Parquet. docs/metrics.md describes the "
+        "columns.",
     )
     add_study(command)
     command.add_argument(
@@ -23,9 +25,16 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="write the OOD metrics of each training condition to a file instead of printing means",
     )
     command.add_argument(
+        "--parquet",
+        type=Path,
+        metavar="FILE.parquet",
+        help="the same as a Parquet file, with all digits; needs pip install 'passband[parquet]'",
+    )
+    command.add_argument(
         "--cells",
         action="store_true",
-        help="with --csv: a row for each pair of a training condition and a test condition",
+        help="with --csv or --parquet: a row for each pair of a training condition and a test "
+        "condition",
     )
     command.set_defaults(run=run)
 
@@ -38,14 +47,19 @@ def run(options: argparse.Namespace) -> int:
     PassbandError
         If there are no results, or the file cannot be written.
     """
-    if options.csv is None:
+    files = {"--csv": options.csv, "--parquet": options.parquet}
+    given = {option: file for option, file in files.items() if file is not None}
+    if not given:
         if options.cells:
-            raise PassbandError("--cells: must be given together with --csv FILE.csv")
+            raise PassbandError("--cells: must be given together with --csv or --parquet")
         show(locate_results(options.study))
         return 0
-    if options.csv.suffix != ".csv":
-        raise PassbandError(f"--csv = {str(options.csv)!r}: must end in .csv")
-    check_folder("--csv", options.csv, options.csv.absolute().parent)
+    for option, file in given.items():
+        if file.suffix != f".{option[2:]}":
+            raise PassbandError(f"{option} = {str(file)!r}: must end in .{option[2:]}")
+        check_folder(option, file, file.absolute().parent)
+    if options.parquet is not None and importlib.util.find_spec("pyarrow") is None:
+        raise PassbandError("--parquet needs pyarrow: pip install 'passband[parquet]'")
     results = locate_results(options.study)
 
     from passband.reports import csv_tables  # xarray takes a second to import
@@ -55,9 +69,13 @@ def run(options: argparse.Namespace) -> int:
     rows = (
         csv_tables.by_cell(metrics) if options.cells else csv_tables.by_training_condition(metrics)
     )
-    with atomic.replacing(options.csv) as beside:
-        rows.to_csv(beside, index=False, float_format="%.6g")
-    print(f"{len(rows):,} rows and {len(rows.columns)} columns are in {options.csv}")
+    for option, file in given.items():
+        with atomic.replacing(file) as beside:
+            if option == "--csv":
+                rows.to_csv(beside, index=False, float_format="%.6g")
+            else:
+                rows.to_parquet(beside, index=False, engine="pyarrow")
+        print(f"{len(rows):,} rows and {len(rows.columns)} columns are in {file}")
     return 0
 
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from passband.config import Study
@@ -22,6 +22,10 @@ _PROCESSES = (
     "import snakemake.cli, passband.config",
     "import snakemake.cli, passband.learning.training, passband.analysis.table",
 )
+
+#: The two processes of a job that imports no torch need this many times the time of the first.
+#: Its second process imports xarray or matplotlib, and takes longer than the first.
+_LIGHT = 2.5
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class Speeds:
         The name of the CPU or GPU.
     unit : str
         "core" or "GPU".
-    start : float
-        Time to start a job [s].
+    start, start_light : float
+        Time to start a job of `train` or `evaluate`, and of the other rules, which import less [s].
     structure, wave_bytes : dict of str to float
         For each specimen, the time to simulate a structure [s], and the size of a structure in a
         file [bytes].
@@ -54,6 +58,7 @@ class Speeds:
     device: str
     unit: str
     start: float
+    start_light: float
     structure: dict[str, float]
     wave_bytes: dict[str, float]
     image: float
@@ -84,10 +89,9 @@ def per_item(
     seconds : float
         Time for all calls [s]. The first call is not measured, because it includes the set-up.
     """
-    number, ends = min(2, most), time.perf_counter() + seconds
-    call(number)
-    if time.perf_counter() > ends:
-        number = 1
+    ends = time.perf_counter() + seconds
+    call(1)
+    number = 1 if time.perf_counter() > ends else min(2, most)
     best = math.inf
     for _ in range(10):
         began, started = time.perf_counter(), clock()
@@ -104,7 +108,10 @@ def per_item(
 
 
 def calibrate(
-    study: Study, seconds: float = 12.0, say: Callable[[str], object] = lambda part: None
+    study: Study,
+    seconds: float = 12.0,
+    say: Callable[[str], object] = lambda part: None,
+    networks: bool = True,
 ) -> Speeds:
     """Measure the times of a study's parts on this machine.
 
@@ -113,7 +120,8 @@ def calibrate(
     job. On a GPU, times are elapsed times. A third of `seconds` is for structures and images, and
     two thirds are for networks. At least one structure, image, optimizer step and prediction is
     made, even if this takes longer than `seconds`. `say` is called with the name of each part
-    before the part is measured.
+    before the part is measured. Without `networks`, only structures are measured, and all times of
+    images and networks are 0.
     """
     say("the start of jobs")
     # These processes run while this process imports the same packages. Nothing is measured then.
@@ -129,12 +137,14 @@ def calibrate(
     try:
         torch.set_num_threads(1)
         with threadpool_limits(1), torch.random.fork_rng():
-            return _calibrate(study, seconds, device, starting, say)
+            return _calibrate(study, seconds, device, starting, say, networks)
     finally:
         torch.set_num_threads(threads)
 
 
-def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Speeds:
+def _calibrate(
+    study: Study, seconds: float, device, starting: list, say, with_networks: bool
+) -> Speeds:
     # Imported here since `passband check` counts jobs without these modules.
     import numpy as np
     import torch
@@ -149,7 +159,7 @@ def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Spe
 
     microscope, training = study.microscope, study.training
     px, gpu = microscope.field_px, device.type == "cuda"
-    start = sum(map(_processor_seconds, starting))
+    light, heavy = map(_processor_seconds, starting)
 
     def clock() -> float:
         devices.synchronize(device)
@@ -178,6 +188,30 @@ def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Spe
         others = waves.sizes["structure"] - 1
         wave_bytes[name] = (written[0] - written[1]) / others if others else float(written[1])
 
+    needs, weight_bytes = {}, {}
+    for name in training.architectures:
+        needs[name] = memory.job_peak_bytes(study, name, device)
+        with torch.device("meta"):
+            tensors = networks.build(name).state_dict().values()
+        weight_bytes[name] = float(sum(t.nbytes for t in tensors))
+    none = dict.fromkeys(training.architectures, 0.0)
+    speeds = Speeds(
+        device=devices.describe(device),
+        unit="GPU" if gpu else "core",
+        start=light + heavy,
+        start_light=_LIGHT * light,
+        structure=structure,
+        wave_bytes=wave_bytes,
+        image=0.0,
+        noise=0.0,
+        step=none,
+        predict=none,
+        weight_bytes=weight_bytes,
+        memory=needs,
+    )
+    if not with_networks:
+        return speeds
+
     say("images")
     camera = Acquisition.from_microscope(microscope, training.normalisation, device)
     split = Split.from_dataset(waves, study.study.seed, device)
@@ -196,12 +230,11 @@ def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Spe
         lambda n: validation.take(np.arange(n), replicas=[0]), tested, share(0.03, 1), clock
     )
 
-    step, predict, weight_bytes, needs = {}, {}, {}, {}
+    step, predict = {}, {}
     precision = devices.precision(training.precision, device)
     kinds = len(training.architectures)
     for name in training.architectures:
         say(f"training with {name}")
-        needs[name] = memory.job_peak_bytes(study, name, device)
         learner = Learner(name, {0: 0}, training, 10**6, device)
 
         def train(number: int, learner=learner):
@@ -210,7 +243,6 @@ def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Spe
 
         step[name] = per_item(train, training.batch_size, share(0.4, kinds), clock)
         network = networks.build(name)
-        weight_bytes[name] = float(sum(t.nbytes for t in network.state_dict().values()))
 
         def test_it(number: int, network=network):
             chosen = [next(conditions)]
@@ -220,19 +252,7 @@ def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Spe
         say(f"tests with {name}")
         both = per_item(test_it, tested, share(0.25, kinds), clock)
         predict[name] = max(both - image, 0.0)
-    return Speeds(
-        device=devices.describe(device),
-        unit="GPU" if gpu else "core",
-        start=start,
-        structure=structure,
-        wave_bytes=wave_bytes,
-        image=image,
-        noise=min(noise, image),
-        step=step,
-        predict=predict,
-        weight_bytes=weight_bytes,
-        memory=needs,
-    )
+    return replace(speeds, image=image, noise=min(noise, image), step=step, predict=predict)
 
 
 def _start(code: str) -> subprocess.Popen:

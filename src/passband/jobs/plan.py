@@ -6,12 +6,17 @@ Numbers of jobs, images and files follow from the configuration alone, see
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from passband.config import FEWEST_PREDICTED, Study
+from passband.durations import duration, work
+from passband.jobs import rates
 from passband.jobs.calibration import Speeds, calibrate
 from passband.jobs.counts import count, in_bytes, sizes, structures
+
+#: The name of all rules besides `simulate`, `train` and `evaluate`, in the hours of a plan.
+OTHERS = "analysis and figures"
 
 
 def summary(study: Study) -> str:
@@ -58,8 +63,9 @@ def _aligned(lines: dict[str, str | list[str]]) -> str:
 
 
 def hours(study: Study, speeds: Speeds) -> dict[str, float]:
-    """Return core-hours or GPU-hours by rule; the last entry is the time to start all jobs.
+    """Return core-hours or GPU-hours by rule.
 
+    The last two entries are the time of all other rules, and the time to start all jobs.
     The times of all replicas are added. Vectorized replicas on a GPU take less time than this sum.
     """
     counted = count(study)
@@ -80,9 +86,41 @@ def hours(study: Study, speeds: Speeds) -> dict[str, float]:
         ),
         "train": train,
         "evaluate": evaluate,
-        "starting": sum(counted.jobs.values()) * speeds.start,
+        OTHERS: sum(_other_seconds(rule, speeds) * counted.jobs[rule] for rule in _others(study)),
+        "starting": sum(number * _start(rule, speeds) for rule, number in counted.jobs.items()),
     }
     return {rule: value / 3600 for rule, value in seconds.items()}
+
+
+def _others(study: Study) -> list[str]:
+    """Return the rules whose jobs hardly grow with the study."""
+    return [rule for rule in count(study).jobs if rule not in ("simulate", "train", "evaluate")]
+
+
+def _start(rule: str, speeds: Speeds) -> float:
+    """Return the time to start a job of a rule [s]."""
+    return speeds.start if rule in ("train", "evaluate") else speeds.start_light
+
+
+def _other_seconds(rule: str, speeds: Speeds) -> float:
+    """Return the work of such a rule's job [s]: that of a typical core, at this machine's speed.
+
+    How much slower or faster this machine is than a typical core is known from the start of jobs.
+    """
+    return rates.others_s(rule) * speeds.start / rates.table()["core"]["start_s"]
+
+
+def elapsed(study: Study, took: Mapping[str, float], speeds: Speeds, together: int) -> float:
+    """Return the seconds until a study is complete, if `together` jobs run at a time.
+
+    The jobs that make the table, the OOD metrics, the prediction and the report run one after
+    another. While they run, other cores have nothing to do.
+    """
+    jobs = count(study).jobs
+    alone = [rule for rule in ("aggregate", "ood", "prediction", "report") if jobs.get(rule)]
+    last = sum(_other_seconds(rule, speeds) + speeds.start_light for rule in alone)
+    # Snakemake itself starts once.
+    return (3600 * sum(took.values()) - last) / together + last + speeds.start_light / 2
 
 
 def left(study: Study, results: Path) -> dict[str, float]:
@@ -102,8 +140,25 @@ def left(study: Study, results: Path) -> dict[str, float]:
     return shares
 
 
-def _left(study: Study, shares: dict[str, float], took: dict[str, float], unit: str) -> list[str]:
-    """Return lines about the work that is not done yet, or no line if no work is done yet."""
+def _left(
+    study: Study,
+    shares: Mapping[str, float],
+    cases: Sequence[Mapping[str, float]],
+    in_words: Callable[..., str],
+) -> list[str]:
+    """Return lines about the work that is not done yet, or no line if no work is done yet.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration.
+    shares : mapping of str to float
+        See :func:`left`.
+    cases : sequence of mapping of str to float
+        The hours of :func:`hours`; of several cases for a range.
+    in_words : callable
+        Returns the seconds of all cases in words.
+    """
     if min(shares.values()) == 1:
         return []
     if not any(shares.values()):
@@ -116,12 +171,21 @@ def _left(study: Study, shares: dict[str, float], took: dict[str, float], unit: 
         )
     )
     jobs = sum(shares[stage] * counted.jobs[stage] for stage in stages)
-    starting = took["starting"] * jobs / sum(counted.jobs[stage] for stage in stages)
-    time = starting + sum(shares[stage] * took[stage] for stage in stages)
+    others = sum(counted.jobs[rule] for rule in _others(study))  # all of them depend on networks
+    started = (jobs + others) / sum(counted.jobs.values())
+    seconds = [
+        3600
+        * (
+            started * took["starting"]
+            + took[OTHERS]
+            + sum(shares[stage] * took[stage] for stage in stages)
+        )
+        for took in cases
+    ]
     return [
         f"{_count(files, 'file')} of structures to simulate, {_count(networks[0], 'network')} to "
         f"train and {networks[1]:,} to test",
-        f"{networks[0] * counted.steps_per_network:,} steps and {_time(time, f'{unit}-')}",
+        f"{networks[0] * counted.steps_per_network:,} steps and {in_words(*seconds)}",
     ]
 
 
@@ -130,6 +194,8 @@ def render(
     results: Path,
     seconds: float = 12.0,
     say: Callable[[str], object] = lambda part: None,
+    device: str = "",
+    gpus: int = 1,
 ) -> str:
     """Return aligned lines about a study's work, and about the part that is not done yet.
 
@@ -143,26 +209,34 @@ def render(
         Duration of the calibration [s].
     say : callable
         A function that is called with the name of each part before the part is measured.
+    device : str
+        A GPU in the table of :mod:`passband.jobs.rates`, on which networks are trained and tested;
+        "" for this machine.
+    gpus : int
+        Number of such GPUs.
+
+    Raises
+    ------
+    PassbandError
+        If the GPU is not in the table.
     """
-    speeds = calibrate(study, seconds, say)
-    counted, took = count(study), hours(study, speeds)
+    if device:
+        rates.check(device)
+    speeds = calibrate(study, seconds, say, networks=not device)
+    counted = count(study)
     written = sizes(study, speeds.wave_bytes, speeds.weight_bytes)
     steps = counted.networks * counted.steps_per_network
     at_most = "at most " if study.training.patience else ""
     trained = counted.jobs["train"] * counted.trained_on
     tested = counted.jobs["evaluate"] * counted.tested_on
-    total = sum(took.values())
     replicas = min(study.study.replicas, study.study.replicas_per_job)
-    where = f"on {speeds.device}"
-    if speeds.unit == "core":
-        cores = os.cpu_count() or 1
-        where += f"; {_time(total / cores)} with all {cores} cores of this machine"
     rows = {
         "steps": f"{at_most}{steps:,} of {study.training.batch_size} images",
         "images": f"{trained:,} to train, if they fit into memory, with noise drawn "
         f"{counted.drawn:,} times, and {tested:,} to test",
         "memory": [
             f"{need / 1e9:.1f} GB in a train job of {_count(replicas, 'replica')} of {name}"
+            + (" on a CPU" if device else "")
             for name, need in speeds.memory.items()
         ],
         "files": [
@@ -172,18 +246,72 @@ def render(
                 for name in written
             ),
         ],
-        "time": [
-            f"{_time(total, f'{speeds.unit}-')} {where}",
-            *(f"{rule:<26}  {_time(t):>11}  {t / total:>4.0%}" for rule, t in took.items()),
-        ],
     }
-    if lines := _left(study, left(study, results), took, speeds.unit):
-        rows["left"] = lines
+    shares = left(study, results)
+    rows |= (
+        _on_gpus(study, speeds, shares, device, gpus) if device else _here(study, speeds, shares)
+    )
     return f"{summary(study)}\n{_aligned(rows)}"
 
 
-def _time(hours: float, of: str = "") -> str:
-    """Return a time in minutes, or from two hours on in hours; `of` is in front of the unit."""
-    value, unit = (hours, "hours") if hours >= 2 else (60 * hours, "minutes")
-    number = f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
-    return f"{number} {of}{unit}"
+def _here(study: Study, speeds: Speeds, shares: dict[str, float]) -> dict[str, list[str]]:
+    """Return the lines about the time on this machine."""
+    took, where = hours(study, speeds), f"on {speeds.device}, measured"
+    total = sum(took.values())
+
+    def in_words(seconds: float) -> str:
+        return work(seconds, speeds.unit)
+
+    if speeds.unit == "core":
+        cores = os.cpu_count() or 1
+        until = duration(elapsed(study, took, speeds, cores))
+        where += f"; {until} with all {cores} cores of this machine"
+    rows = {
+        "time": [
+            f"{in_words(3600 * total)} {where}",
+            *(
+                f"{name:<26}  {in_words(3600 * t):>20}  {t / total:>4.0%}"
+                for name, t in took.items()
+            ),
+        ]
+    }
+    if lines := _left(study, shares, [took], in_words):
+        rows["left"] = lines
+    return rows
+
+
+def _on_gpus(
+    study: Study, speeds: Speeds, shares: dict[str, float], device: str, gpus: int
+) -> dict[str, list[str]]:
+    """Return the lines about the time on GPUs that were not measured, as ranges."""
+    found = rates.stated(study, device, speeds)
+    best, worst = hours(study, found.best), hours(study, found.worst)
+    on_cpu = {"simulate": best.pop("simulate"), OTHERS: best.pop(OTHERS)}
+    for name in on_cpu:
+        del worst[name]
+    lowest, highest = sum(best.values()), sum(worst.values())
+    several = f"{gpus:,} GPUs" if gpus > 1 else "1 GPU"
+    rows = {
+        "time": [
+            f"{_range(3600 * lowest, 3600 * highest)} on {device}, stated; "
+            f"{duration(3600 * lowest / gpus)} to {duration(3600 * highest / gpus)} with {several}",
+            *(f"{name:<26}  {_range(3600 * best[name], 3600 * worst[name])}" for name in best),
+            *(f"{name:<26}  {work(3600 * t, 'core')}, on CPUs" for name, t in on_cpu.items()),
+        ],
+        "assumed": found.assumptions,
+    }
+    none = dict.fromkeys(on_cpu, 0.0)
+    if lines := _left(study, shares, [best | none, worst | none], _range):
+        rows["left"] = lines
+    return rows
+
+
+def _range(low: float, high: float) -> str:
+    """Return a range of seconds of a GPU in words, with two digits and the unit of the longer."""
+    unit, of = (3600, "GPU-hours") if high >= 7200 else (60, "GPU-minutes")
+    ends = dict.fromkeys((_two_digits(low / unit), _two_digits(high / unit)))
+    return f"{' to '.join(ends)} {of}"
+
+
+def _two_digits(value: float) -> str:
+    return f"{float(f'{value:.1e}'):,.0f}" if value >= 10 else f"{value:.2g}"

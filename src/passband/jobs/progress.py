@@ -4,8 +4,11 @@ The jobs of a run are known by their numbers and rules, as Snakemake reports the
 neither Snakemake nor a terminal. :mod:`passband.jobs.progress_display` draws a run.
 """
 
+import csv
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from passband.grid import Condition
 
@@ -67,8 +70,8 @@ class Progress:
         The estimated seconds of one job of each rule, see :func:`passband.jobs.typical.seconds`.
         Only their ratios matter: as soon as jobs are done, their measured times correct the
         estimates.
-    now : float
-        When the run started [s since the epoch].
+    started : float or None
+        When the run started [s since the epoch]; None if that is unknown.
 
     Attributes
     ----------
@@ -78,13 +81,17 @@ class Progress:
         The jobs that run or are submitted, by their numbers, the oldest first.
     dice : list of float
         Validation Dice of the networks that this run has trained.
+    earlier : float
+        The time of those jobs that were done before the run started, and that are counted in
+        `rules` [s].
     """
 
-    def __init__(self, seconds: Mapping[str, float], now: float):
-        self._seconds, self.started = seconds, now
+    def __init__(self, seconds: Mapping[str, float], started: float | None):
+        self._seconds, self.started = seconds, started
         self.rules: dict[str, OfRule] = {}
         self.running: dict[str, Running] = {}
         self.dice: list[float] = []
+        self.earlier = 0.0
         self._shown = 0.0
 
     def expect(self, jobs: Mapping[str, int]) -> None:
@@ -142,10 +149,11 @@ class Progress:
         if of_rule is not None and of_rule.done:
             return of_rule.took / of_rule.done
         took = sum(r.took for r in self.rules.values())
-        planned = sum(r.done * self._planned(name) for name, r in self.rules.items())
-        return self._planned(rule) * (took / planned if planned and took else 1.0)
+        planned = sum(r.done * self.planned(name) for name, r in self.rules.items())
+        return self.planned(rule) * (took / planned if planned and took else 1.0)
 
-    def _planned(self, rule: str) -> float:
+    def planned(self, rule: str) -> float:
+        """Return the estimated seconds of a job of a rule, before any job is done."""
         return self._seconds.get(rule, _OTHER_S)
 
     def share(self, now: float) -> float:
@@ -169,10 +177,11 @@ class Progress:
 
         As many jobs are assumed to run at a time as ran on average so far.
         """
-        if not self.done or now <= self.started:
+        if not self.done or self.started is None or now <= self.started:
             return None
-        busy = sum(r.took for r in self.rules.values())
-        busy += sum(max(now - job.since, 0.0) for job in self.running.values())
+        busy = sum(r.took for r in self.rules.values()) - self.earlier
+        # A job of an earlier run may still run.
+        busy += sum(max(now - max(job.since, self.started), 0.0) for job in self.running.values())
         together = max(busy / (now - self.started), 1.0)
         work, longest = 0.0, 0.0
         for job in self.running.values():
@@ -214,18 +223,14 @@ def describe(rule: str, wildcards: Mapping[str, str]) -> str:
     return " ".join(words) + condition
 
 
-def duration(seconds: float) -> str:
-    """Return a time in words, such as ``45 s``, ``3 min 20 s``, ``2 h 10 min``, ``3 days 4 h``."""
-    seconds = max(0, round(seconds))
-    if seconds < 60:
-        return f"{seconds} s"
-    minutes, rest = divmod(seconds, 60)
-    if minutes < 10 and rest:
-        return f"{minutes} min {rest} s"
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} days {hours} h" if hours else f"{days} days"
+def validation_dice(history: str | Path) -> list[float]:
+    """Return each network's validation Dice in its best epoch, from the history of a training.
+
+    The list is empty if the file cannot be read or is no history.
+    """
+    best: dict[str, tuple[float, float]] = {}
+    with suppress(OSError, KeyError, ValueError), open(history, encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            found = float(row["val_loss"]), float(row["val_dice"])
+            best[row["replica"]] = min(best.get(row["replica"], found), found)
+    return [score for _, score in best.values()]

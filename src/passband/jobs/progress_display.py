@@ -4,22 +4,31 @@ Both displays show failures at once, with the last lines of the job's log. Names
 contain anything, so control characters are removed and nothing is read as markup.
 """
 
+import os
 import statistics
 import time
 from typing import IO
 
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from passband import log_lines
 from passband.console import clean
-from passband.jobs.progress import Progress, Running, duration
+from passband.durations import duration
+from passband.jobs.progress import Progress, Running
 from passband.jobs.status import tail
 
 #: Number of running jobs that a terminal shows, and number of the last lines of a failed job's log.
 _SHOWN, _LAST_LINES = 6, 5
+#: A running job's log is read up to this size [bytes].
+_LOG_BYTES = 1 << 16
+#: What is shown after the last lines of the log of a job that failed without a message.
+SILENT = "(the log ends here: the job was killed, or its node went down)"
 #: In a pipe, a line is written after this share of the work, but not within the first time [s], and
 #: at the first finished job after the second time [s].
 _SHARE, _AT_LEAST_S, _AT_MOST_S = 0.1, 5.0, 1800.0
@@ -59,18 +68,25 @@ def display(
 
 
 class Display:
-    """What both displays have in common."""
+    """What both displays have in common.
+
+    Attributes
+    ----------
+    note : str
+        What to know while no job runs, or "".
+    """
 
     def __init__(
         self, console: Console, progress: Progress, study: str, log: str = "", cluster: bool = False
     ):
         self.console, self.progress, self.study, self.log = console, progress, study, log
         self._not_begun = "waits" if cluster else "starts"
+        self.note = ""
 
-    def start(self) -> None:
-        """Say what the run is going to do."""
+    def start(self, says: str = "") -> None:
+        """Say what the run is going to do, or what `says` says."""
         number = self.progress.total
-        self.say(f"{self.study}: {number:,} job{'s' * (number != 1)} to run")
+        self.say(says or f"{self.study}: {number:,} job{'s' * (number != 1)} to run")
         if self.log:
             self.say(f"Snakemake's messages are in {self.log}")
 
@@ -81,7 +97,7 @@ class Display:
         """Print a line above the display. A long line is not cut."""
         self.console.print(Text(clean(line), style=style), soft_wrap=True)
 
-    def failure(self, name: str, log: str, after: float | None) -> None:
+    def failure(self, name: str, log: str, after: float | None, silent: bool = False) -> None:
         """Show a failed job, with the last lines of its log.
 
         Parameters
@@ -90,25 +106,31 @@ class Display:
             The job in words, and the path of its log, or "".
         after : float or None
             How long the job ran [s].
+        silent : bool
+            Whether the job failed without a message.
         """
         ran = "" if after is None else f" after {duration(after)}"
         self.say(f"failed{ran}: {name}", "bold red")
         for line in tail(log).splitlines()[-_LAST_LINES:] if log else ():
             self.say(f"    {line}")
+        if silent:
+            self.say(f"    {SILENT}")
         if log:
             self.say(f"  its log: {log}")
 
     def stop(self, why: str = "") -> None:
         """Say how the run ended; `why` is the reason if it did not end by itself."""
-        progress, took = self.progress, duration(time.time() - self.progress.started)
-        jobs = f"{progress.done:,} of {progress.total:,} jobs are done after {took}"
+        progress, after = self.progress, ""
+        if progress.started is not None:
+            after = f" after {duration(time.time() - progress.started)}"
+        jobs = f"{progress.done:,} of {progress.total:,} jobs are done{after}"
         if why:
             self.say(f"{jobs}; {why}", "yellow")
         elif progress.failed:
             self.say(f"{jobs}; {progress.failed:,} failed", "bold red")
         elif progress.done == progress.total:
             what = "1 job is" if progress.total == 1 else f"{progress.total:,} jobs are"
-            self.say(f"{what} done after {took}", "green")
+            self.say(f"{what} done{after}", "green")
         else:
             self.say(jobs, "yellow")
 
@@ -118,10 +140,14 @@ class Lines(Display):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self._share, self._when = 0.0, time.time()
+        self._share, self._when, self._noted = 0.0, time.time(), ""
 
     def update(self) -> None:
         progress, now = self.progress, time.time()
+        if self.note != self._noted:
+            self._noted = self.note
+            if self.note:
+                self.say(f"  {self.note}")
         share, since = progress.share(now), now - self._when
         if share >= 1 or since < _AT_LEAST_S:
             return
@@ -145,8 +171,8 @@ class Bar(Display):
             redirect_stderr=False,
         )
 
-    def start(self) -> None:
-        super().start()
+    def start(self, says: str = "") -> None:
+        super().start(says)
         self._live.start()
 
     def stop(self, why: str = "") -> None:
@@ -156,20 +182,14 @@ class Bar(Display):
 
     def _draw(self) -> RenderableType:
         progress, now = self.progress, time.time()
-        share = progress.share(now)
-        bar = Table.grid(padding=(0, 1))
-        bar.add_row(
-            Text(clean(self.study), "bold"),
-            ProgressBar(total=1.0, completed=share, width=max(10, self.console.width // 2 - 8)),
-            Text(f"{share:4.0%}", "bold"),
-            Text(f"{duration(now - progress.started)}{_left(progress, now)}", no_wrap=True),
-        )
-        lines: list[RenderableType] = [bar]
-        lines.append(Text("  " + "   ".join(counts(progress)), overflow="ellipsis"))
+        lines: list[RenderableType] = [bar(progress, now, self.console.width, self.study)]
+        lines.append(Padding(Columns(map(Text, counts(progress)), padding=(0, 3)), (0, 0, 0, 2)))
         if progress.dice:
             lines.append(Text(f"  {dice(progress)}", no_wrap=True, overflow="ellipsis"))
         if not self._over:
             lines += self._running(list(progress.running.values()), now)
+        if self.note and not self._over:
+            lines.append(Text(f"  {self.note}", style="yellow"))
         return Group(*lines)
 
     def _running(self, jobs: list[Running], now: float) -> list[RenderableType]:
@@ -190,13 +210,42 @@ class Bar(Display):
         """Return whether a job runs, and its node. A job that has begun has written its log."""
         if not job.log:
             return "runs", ""
-        try:
-            with open(job.log, encoding="utf-8", errors="replace") as file:
-                first = file.readline(500)
-        except OSError:
+        if not os.path.exists(job.log):
             return self._not_begun, ""
-        host = first.partition(" started on ")[2].partition(",")[0]
+        host, _ = log_lines.attempt(tail(job.log, _LOG_BYTES))
         return "runs", f"{clean(host)}  " if host else ""
+
+
+def bar(progress: Progress, now: float, width: int, study: str = "") -> RenderableType:
+    """Return the bar, with the share of the work that is done, the time since the start, and left.
+
+    Parameters
+    ----------
+    progress : Progress
+        The run.
+    now : float
+        The present time [s since the epoch].
+    width : int
+        Number of columns of the terminal.
+    study : str
+        The name of the study, or "".
+    """
+    share = progress.share(now)
+    times = "" if progress.started is None else duration(now - progress.started)
+    row = [
+        ProgressBar(
+            total=1.0,
+            completed=share,
+            width=max(10, width // 2 - 8),
+            complete_style="red" if progress.failed else "green",
+            finished_style="green",
+        ),
+        Text(f"{share:4.0%}", "bold"),
+        Text(f"{times}{_left(progress, now)}", no_wrap=True),
+    ]
+    table = Table.grid(padding=(0, 1))
+    table.add_row(*[Text(clean(study), "bold")] * bool(study), *row)
+    return table
 
 
 def counts(progress: Progress, all_stages: bool = True) -> list[str]:

@@ -56,6 +56,8 @@ class Job:
         log or its lease last changed; 0 if none of these files exists.
     silent : bool
         Whether the job failed without a message, because the job was killed or its node went down.
+    rule : str
+        The name of the job's rule.
     """
 
     stage: str
@@ -66,6 +68,7 @@ class Job:
     time: float
     silent: bool = False
     needed: bool = True
+    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -252,6 +255,7 @@ def scan(study: Study, results: Path, now: float | None = None) -> Status:
             (valid if state == "done" else lived) or 0.0,
             silent,
             task.needed,
+            task.rule,
         )
 
     known = list(tasks(study, times))

@@ -1,17 +1,27 @@
 """The status of a study as a page for the terminal, and as JSON for scripts."""
 
+import io
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import product
 
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
 from passband.console import clean
+from passband.durations import duration
 from passband.grid import AXES, Condition
+from passband.jobs.followed import Followed
+from passband.jobs.progress_display import SILENT, bar, dice
 from passband.jobs.status import STATES, Job, Status, tail
 
 _SYMBOLS = {"done": "█", "partly": "▒", "running": ">", "failed": "x", "waiting": "·"}
-_COLOURS = {"done": 32, "partly": 32, "running": 33, "failed": 31, "waiting": 2}
+_STYLES = {
+    "done": "green", "partly": "green", "running": "yellow", "failed": "red", "waiting": "dim"
+}  # fmt: skip
 
 
 def render(status: Status, width: int = 80, colour: bool = False, failures: int = 3) -> str:
@@ -24,69 +34,88 @@ def render(status: Status, width: int = 80, colour: bool = False, failures: int 
     width : int
         Number of columns of the terminal. A training grid that is wider is divided into parts.
     colour : bool
-        Whether to colour the states of jobs with ANSI sequences.
+        Whether to colour the page with ANSI sequences. Without colours, the page is plain text.
     failures : int
         Maximum number of failed jobs. The last lines of their logs are shown.
     """
-
-    def paint(words: str, state: str) -> str:
-        return f"\x1b[{_COLOURS[state]}m{words}\x1b[0m" if colour and words else words
-
-    parts = [
-        f"{status.study.study.name}  {status.results}  {_clock(status.now, status.now)}",
-        "\n".join(_stages(status, paint)),
-        "\n".join(_networks(status)),
-        *("\n".join(lines) for lines in _grids(status, width, paint)),
-    ]
+    followed = Followed(status.study)
+    followed.update(status)
     counts = Counter(status.cells.values())
     legend = (
-        f"{paint(_SYMBOLS[state], state)} {state} {counts[state]:,}"
-        for state in ("done", "partly", "running", "failed", "waiting")
+        Text.assemble((symbol, _STYLES[state]), f" {state} {counts[state]:,}")
+        for state, symbol in _SYMBOLS.items()
     )
-    parts.append("   ".join(legend))
+    name = clean(status.study.study.name)
+    title = Text.assemble(
+        (name, "bold"), f"  {clean(str(status.results))}  {clock(status.now, status.now)}"
+    )
+    parts = [
+        Group(title, bar(followed.progress, status.now, width)),
+        _stages(status),
+        Group(*map(Text, _networks(status, followed))),
+        *(Group(*lines) for lines in _grids(status, width)),
+        Text("   ").join(legend),
+    ]
     if failed := status.failures:
-        parts.append(f"{len(failed):,} failed, the newest first:")
-        parts += ["\n".join(_failure(job, status.now)) for job in failed[:failures]]
-    return "\n\n".join(parts)
+        parts.append(Text(f"{len(failed):,} failed, the newest first:", style="red"))
+        parts += [Group(*map(Text, _failure(job, status.now))) for job in failed[:failures]]
+    file = io.StringIO()
+    console = Console(
+        file=file,
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        no_color=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    for place, part in enumerate(parts):
+        if place:
+            console.print()
+        console.print(part, soft_wrap=True)  # a path or a line of a log is not broken
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
-def _stages(status: Status, paint) -> Iterator[str]:
-    yield f"{'jobs':<12}" + "".join(f"{state:>9}" for state in STATES)
+def _stages(status: Status) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="")
+    table.add_column("jobs", min_width=10)
+    for state in STATES:
+        table.add_column(state, justify="right", min_width=7)
     for stage, of_stage in status.stages.items():
         counts = Counter(job.state for job in of_stage)
         cells = (
-            paint(f"{counts[state]:>9,}", state) if counts[state] else f"{'–':>9}"
-            for state in STATES
+            Text(f"{counts[state]:,}", _STYLES[state]) if counts[state] else "–" for state in STATES
         )
-        yield f"{stage:<12}" + "".join(cells)
+        table.add_row(clean(stage), *cells)
+    return table
 
 
-def _networks(status: Status) -> Iterator[str]:
+def _networks(status: Status, followed: Followed) -> Iterator[str]:
     (trained, total), (tested, _) = status.networks("train"), status.networks("evaluate")
     yield f"networks    {trained:,} of {total:,} trained ({trained / total:.0%}), {tested:,} tested"
+    if followed.progress.dice:
+        yield f"            {dice(followed.progress)}"
     if status.complete:
         yield "            the study is complete"
         if status.running:
-            yield f"            {_at_work(status)}"
+            yield f"            {at_work(status)}"
         return
     if found := status.rate("train"):
         rate, hours = found
-        until, duration = status.until("train"), _duration(3600 * hours)
-        when = f"the last {duration}"
+        until, period = status.until("train"), duration(3600 * hours)
+        when = f"the last {period}"
         if until < status.now:
-            when = f"{duration}, up to {_clock(until, status.now)}"
+            when = f"{period}, up to {clock(until, status.now)}"
         yield f"            {_number(rate)} trained an hour over {when}"
-    if status.end is not None:
-        end, left = _clock(status.end, status.now), _duration(status.end - status.now)
-        yield f"            at this rate, all are tested at {end}, in {left}"
-    yield f"            {_at_work(status)}"
+    yield f"            {at_work(status)}"
 
 
-def _at_work(status: Status) -> str:
+def at_work(status: Status) -> str:
     """Return a line about the running jobs, or about the next step if no job runs."""
-    since = _clock(status.since, status.now)
+    since = clock(status.since, status.now)
     if running := status.running:
-        jobs_of = ", ".join(f"{number:,} {stage}" for stage, number in running.items())
+        jobs_of = ", ".join(f"{number:,} {clean(stage)}" for stage, number in running.items())
         return f"running: {jobs_of}"
     if status.snakemake == "running":
         return f"Snakemake runs since {since}; no job runs at this moment"
@@ -100,8 +129,8 @@ def _at_work(status: Status) -> str:
     return "no job runs; run Snakemake's command to continue"
 
 
-def _grids(status: Status, width: int, paint) -> Iterator[list[str]]:
-    """Yield the lines that show the training grid, for each specimen and architecture.
+def _grids(status: Status, width: int) -> Iterator[list[RenderableType]]:
+    """Yield the tables that show the training grid, for each specimen and architecture.
 
     Each row belongs to an aperture and a dose. Each group of columns belongs to a defocus, and each
     character of a group belongs to a Cs.
@@ -110,41 +139,41 @@ def _grids(status: Status, width: int, paint) -> Iterator[list[str]]:
     defoci, spherical, apertures, doses = (axes[name] for name in AXES)
     group = max(len(spherical), *(len(f"{defocus:g}") for defocus in defoci)) + 1
     margin = 2 + max(len(f"{a:g}") for a in apertures) + 2 + max(len(f"{d:g}") for d in doses) + 2
-    a_width, d_width = (max(len(f"{v:g}") for v in values) for values in (apertures, doses))
     fits = max(1, (width - margin) // group)
-    shown = [defoci[k : k + fits] for k in range(0, len(defoci), fits)]
     for specimen, architecture in product(
         status.study.trained_specimens, status.study.training.architectures
     ):
         cs = ", ".join(f"{value:g}" for value in spherical)
-        lines = [
-            f"{specimen}, {architecture}",
-            "  down: aperture [mrad] and dose [e/Å²]; across: defocus [nm]",
-            f"  and, at each defocus, Cs of {cs} µm",
+        lines: list[RenderableType] = [
+            Text(f"{specimen}, {architecture}", "bold"),
+            Text("  down: aperture [mrad] and dose [e/Å²]; across: defocus [nm]"),
+            Text(f"  and, at each defocus, Cs of {cs} µm"),
         ]
-        for part in shown:
-            lines.append(" " * margin + "".join(f"{d:<{group}g}" for d in part).rstrip())
+        for first in range(0, len(defoci), fits):
+            shown = defoci[first : first + fits]
+            table = Table(box=None, padding=0, header_style="", pad_edge=False)
+            table.add_column(width=margin)
+            for defocus in shown:
+                table.add_column(f"{defocus:g}", width=group)
             for aperture, dose in product(apertures, doses):
                 label = f"{aperture:g}" if dose == doses[0] else ""
-                row = f"  {label:>{a_width}}  {dose:>{d_width}g}  "
-                for defocus in part:
+                a_width, d_width = (max(len(f"{v:g}") for v in vs) for vs in (apertures, doses))
+                cells = []
+                for defocus in shown:
                     ids = (Condition(defocus, c, aperture, dose).id for c in spherical)
-                    states = [status.cells[specimen, architecture, id] for id in ids]
-                    row += _run(states, paint) + " " * (group - len(states))
-                lines.append(row.rstrip())
+                    states = (status.cells[specimen, architecture, id] for id in ids)
+                    cells.append(Text.assemble(*((_SYMBOLS[s], _STYLES[s]) for s in states)))
+                table.add_row(f"  {label:>{a_width}}  {dose:>{d_width}g}  ", *cells)
+            lines.append(table)
         yield lines
 
 
-def _run(states: Iterable[str], paint) -> str:
-    return "".join(paint(_SYMBOLS[state], state) for state in states)
-
-
 def _failure(job: Job, now: float) -> Iterator[str]:
-    yield f"{clean(job.log)}, {_duration(now - job.time)} ago"
+    yield f"{clean(job.log)}, {duration(now - job.time)} ago"
     for line in tail(job.log).splitlines()[-5:]:
         yield f"    {clean(line)}"
     if job.silent:
-        yield "    (the log ends here: the job was killed, or its node went down)"
+        yield f"    {SILENT}"
 
 
 # ── As JSON ──────────────────────────────────────────────────────────────────────────────────────
@@ -187,21 +216,11 @@ def as_json(status: Status) -> str:
     )
 
 
-def _clock(when: float, now: float) -> str:
+def clock(when: float, now: float) -> str:
     """Return the time of day in hours and minutes. The date is added if it is not today's."""
     there = time.localtime(when)
     today = there[:3] == time.localtime(now)[:3]
     return time.strftime("%H:%M" if today else "%a %d %b, %H:%M", there)
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{max(0, round(seconds))} s"
-    if minutes < 120:
-        return f"{minutes} min"
-    hours = round(seconds / 3600)
-    return f"{hours} h" if hours < 48 else f"{round(seconds / 86400)} days"
 
 
 def _number(value: float) -> str:

@@ -7,21 +7,15 @@ measured. :class:`passband.jobs.progress.Progress` corrects them as jobs are don
 """
 
 from passband.config import Specimen, Study, architectures
-from passband.jobs import plan
+from passband.jobs import plan, rates
 from passband.jobs.calibration import Speeds
 from passband.jobs.counts import count
 from passband.units import A_PER_NM
 
-# Seconds of one core with AVX-512, in bfloat16 where a job uses it; measured by `passband plan` on
-# the demo: for each pixel of the multislice grid and each Å of a structure's height; for each pixel
-# and each member of the focal series; for each pixel of noise; for each pixel of a training step
-# and each byte per pixel of the architecture; and the share of a step that a prediction needs.
-_SLICES_S, _IMAGE_S, _NOISE_S, _STEP_S, _PREDICT = 2.5e-8, 1.7e-8, 1.6e-8, 9.3e-10, 0.2
+#: The rates of a typical core, see `rates.yaml`.
+_CORE = rates.table()["core"]
 #: Seconds to start the two processes of a job.
-_START_S = 8.0
-#: Seconds of work of those jobs whose number does not grow with the study.
-_OTHERS_S = {"information": 4.0, "prediction": 60.0, "figure_examples": 8.0}
-_OTHER_S = 2.0
+START_S: float = _CORE["start_s"]
 
 
 def speeds(study: Study) -> Speeds:
@@ -30,24 +24,25 @@ def speeds(study: Study) -> Speeds:
     px = microscope.field_px**2
     members = microscope.focal_members if microscope.coherence == "focal-series" else 1
     multislice = microscope.multislice.px**2
-    image = _IMAGE_S * px * members * microscope.oversampling**2
+    image = _CORE["image_s"] * px * members * microscope.oversampling**2
     step = {
-        name: _STEP_S * px * architectures.parse(name).bytes_per_pixel
+        name: _CORE["step_s"] * px * architectures.parse(name).bytes_per_pixel
         for name in study.training.architectures
     }
     return Speeds(
         device="a typical core",
         unit="core",
-        start=_START_S,
+        start=START_S,
+        start_light=_CORE["start_light_s"],
         structure={
-            name: _SLICES_S * multislice * _height(specimen)
+            name: _CORE["slices_s"] * multislice * _height(specimen)
             for name, specimen in study.specimens.items()
         },
         wave_bytes={},
-        image=image + _NOISE_S * px,
-        noise=_NOISE_S * px,
+        image=image + _CORE["noise_s"] * px,
+        noise=_CORE["noise_s"] * px,
         step=step,
-        predict={name: _PREDICT * value for name, value in step.items()},
+        predict={name: _CORE["predict"] * value for name, value in step.items()},
         weight_bytes={},
         memory={},
     )
@@ -58,11 +53,11 @@ def seconds(study: Study) -> dict[str, float]:
     jobs = count(study).jobs
     took = plan.hours(study, speeds(study))
     return {
-        rule: _START_S
+        rule: START_S
         + (
             3600 * took[rule] / number
             if rule in ("simulate", "train", "evaluate")
-            else _OTHERS_S.get(rule, _OTHER_S)
+            else rates.others_s(rule)
         )
         for rule, number in jobs.items()
         if number

@@ -10,6 +10,7 @@ import yaml
 from passband.analysis.groups import group_label, groups
 from passband.config import Specimen, Study
 from passband.config.materials import MATERIALS
+from passband.durations import duration
 from passband.grid import AXES
 from passband.prediction.cross_validation import CTF
 from passband.prediction.matrices import predicted_matrices
@@ -20,7 +21,6 @@ from passband.reports.page_numbers import Numbers
 from passband.reports.page_text import (
     axis_words,
     counted,
-    hours,
     number,
     percent,
     ranged,
@@ -279,7 +279,7 @@ def cost_table(costs: Sequence[Cost]) -> Table | None:
         [
             cost.stage,
             f"{cost.jobs:,}",
-            hours(cost.wall_s),
+            duration(cost.wall_s),
             _core_hours(cost.cpu_s),
             f"{cost.memory_MB / 1000:.1f} GB" if cost.memory_MB else "–",
         ]
@@ -289,7 +289,7 @@ def cost_table(costs: Sequence[Cost]) -> Table | None:
         [
             "all",
             f"{sum(c.jobs for c in costs):,}",
-            hours(sum(c.wall_s for c in costs)),
+            duration(sum(c.wall_s for c in costs)),
             _core_hours(sum(c.cpu_s for c in costs)),
             f"{max(c.memory_MB for c in costs) / 1000:.1f} GB",
         ]

@@ -30,17 +30,6 @@ def ranged(value: Value, form=number) -> str:
     return f"{form(value.low)} to {form(value.high)}"
 
 
-def hours(seconds: float) -> str:
-    """Return a duration for people: ``42 s``, ``12 min``, ``3.4 h``, ``1,234 h``."""
-    if not np.isfinite(seconds):
-        return "–"
-    if seconds < 100:
-        return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
-    if seconds < 100 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 36e4 else f"{seconds / 3600:,.0f} h"
-
-
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: ``1 network``, ``1,234 networks``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
