@@ -371,7 +371,7 @@ def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
         raise PassbandError(f"{there[0]}: exists; delete it, or give another folder with --into")
     whole = opened.part.table
     small = whole if IMAGE_DICE in whole else packed(whole)
-    small = small.drop_vars([merged.PART, "dice"], errors="ignore").drop_encoding()
+    small = small.drop_vars([merged.PART, "dice"], errors="ignore").load().drop_encoding()
     spectra = {n: [v.tolist() for v in curve] for n, curve in opened.spectra.items()}
     attrs = {n: whole.attrs[n] for n in (*_PROVENANCE, "configuration") if n in whole.attrs}
     attrs |= {SPECTRUM: json.dumps(spectra)} if spectra else {}
