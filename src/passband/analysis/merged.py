@@ -18,7 +18,7 @@ from passband.grid import Condition, coordinates
 from passband.storage import atomic, datasets
 
 #: Largest difference of the mean Dice of a cell, if two parts have the same network. Devices round
-#: differently, and the same network has a mean Dice within 0.02 in lower precision.
+#: differently, and training amplifies this: losses agree within 2% (docs/performance.md).
 TOLERANCE = 0.02
 #: The variable with the part that each network comes from, and the attribute with all parts.
 PART, PARTS = "part", "parts"
@@ -102,7 +102,7 @@ def same_tests(parts: Sequence[Part], common: bool = False) -> list[Part]:
 
 
 def sources(parts: Sequence[Part]) -> dict[tuple[str, str, str, int], Source]:
-    """Return where the results of each network are. Of equal networks, the first part's is used.
+    """Return where the results of each network are. If several parts have a network, the first is used.
 
     Raises
     ------

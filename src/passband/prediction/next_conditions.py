@@ -28,7 +28,7 @@ from passband.seeds import generator
 #: With so many, the covariances have 400 MB. The eigenvectors that are left out have the smallest
 #: variance, less than 1% of the whole in the pilot study.
 MOST_CANDIDATES, MOST_MODES = 2000, 24
-#: Number of parts of the trained conditions, each of which is left out once to check the error.
+#: The trained conditions are divided into so many parts. Each is left out once to check the error.
 FOLDS = 5
 
 
