@@ -102,7 +102,7 @@ def same_tests(parts: Sequence[Part], common: bool = False) -> list[Part]:
 
 
 def sources(parts: Sequence[Part]) -> dict[tuple[str, str, str, int], Source]:
-    """Return where the results of each network are. If several parts have a network, the first is used.
+    """Return where the results of each network are; of several parts that have it, in the first.
 
     Raises
     ------
