@@ -364,6 +364,35 @@ def test_files_are_not_replaced_and_a_limit_that_is_too_small_is_named(place, wh
     assert capsys.readouterr().err == "--most-mb = -1: must be above 0, at most 1000000\n"
 
 
+def with_own(whole, name, train):
+    """Write a part whose networks were tested under their own training condition too."""
+    opened = table.load(whole / "table.zarr").isel(train=train).load()
+    own = [opened.counts.sel(train=id, test=id, drop=True) for id in opened.train.values]
+    dims = [name for name in opened.counts.dims if name != "test"]
+    counts = xr.concat(own, opened.train.variable).transpose(*dims).values
+    more = {
+        "own_counts": (dims, counts),
+        "own_dice": (dims[:-2], dice(counts).mean(-1).astype("float32")),
+    }
+    target = f"results/{name}/table.zarr"
+    datasets.write(opened.assign(more).drop_encoding(), target, datasets.TABLE, {})
+    return name
+
+
+def test_results_under_the_own_condition_are_merged_and_packed(place, whole):
+    names = [with_own(whole, "a", [0, 1]), with_own(whole, "b", [2, 3])]
+    merge.merge(names, Path("results/ab"))
+    made = table.load("results/ab/table.zarr").load()
+    files = [merge.pack(name, Path(f"parts-{name}"), 10**6)[0] for name in names]
+    merge.merge(files, Path("results/packed"))
+    small = table.load("results/packed/table.zarr").load()
+    for each, names in ((made, ("counts", "dice")), (small, ("image_dice", "tp", "fp", "dice"))):
+        for k, id in enumerate(each.train.values):
+            for name in names:
+                same = each[name].isel(train=k).sel(test=id)
+                np.testing.assert_array_equal(each[f"own_{name}"].isel(train=k), same)
+
+
 def test_conditions_are_a_product_or_points():
     ids = [Condition(d, 1.2, 10, e).id for d in (5, 10) for e in (100, 200)]
     assert merge.grid_of(ids) == {

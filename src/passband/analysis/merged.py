@@ -12,7 +12,7 @@ import xarray as xr
 import zarr
 
 from passband import PassbandError
-from passband.analysis.packed import IMAGE_DICE, mean_dice, packed
+from passband.analysis.packed import IMAGE_DICE, OWN, mean_dice, packed
 from passband.analysis.table import STATUS
 from passband.grid import Condition, coordinates
 from passband.storage import atomic, datasets
@@ -138,6 +138,12 @@ def _status(table: xr.Dataset) -> np.ndarray:
     return table.status.transpose(*_NETWORK).values
 
 
+def _with_means(table: xr.Dataset) -> xr.Dataset:
+    """Return a packed table with the mean Dice of each cell."""
+    names = ["", *([OWN] if f"{OWN}{IMAGE_DICE}" in table else [])]
+    return table.assign({f"{before}dice": mean_dice(table, before) for before in names})
+
+
 def alike(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
     """Return the parts in the same form, and the names of variables that not all parts have.
 
@@ -151,7 +157,7 @@ def alike(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
             else Part(part.name, packed(part.table), part.provenance)
             for part in parts
         ]
-        parts = [Part(p.name, p.table.assign(dice=mean_dice(p.table)), p.provenance) for p in parts]
+        parts = [Part(p.name, _with_means(p.table), p.provenance) for p in parts]
     names = [set(part.table.data_vars) - {PART} for part in parts]
     shared = set.intersection(*names)
     pairs = [
@@ -294,6 +300,6 @@ def _rows(
                 values[k, [r for r, _ in places]] = own[[place[3] for _, place in places]]
             else:
                 values[k] = own
-    if like.dtype == np.float64 and name == "counts":
+    if name.endswith("counts"):
         return np.where(np.isnan(values), _NO_COUNT, values).astype(np.uint32)
     return values

@@ -14,6 +14,8 @@ from passband.scores import OUTCOMES, STATISTICS, dice
 LARGEST, MISSING = 254, 255
 #: The variable with the Dice of images, which only packed tables have.
 IMAGE_DICE = "image_dice"
+#: The beginning of the names of variables under each network's own training condition.
+OWN = "own_"
 
 _CELL = ("specimen", "architecture", "train", "replica", "test_specimen", "test")
 
@@ -36,24 +38,14 @@ def packed(table: xr.Dataset) -> xr.Dataset:
           structures. Here p is the probability of a pixel, and ŷ is 1 if the pixel is predicted.
           This is the Dice that the probabilities lead to expect. It is absent if the table has no
           sums of confidence.
+        - If the table has the results of each network under its own training condition:
+          `own_image_dice`, `own_tp` and `own_fp`, without the dimension `test`.
         - `val_loss`, `best_epoch` and `status` of each network, as in the table.
     """
-    counts = table.counts.transpose(*_CELL, "structure", "outcome").values
-    is_missing = np.isnan(counts).any((-2, -1))
-    sums = np.where(is_missing[..., None], 0, np.nansum(counts, axis=-2))
-    scores = dice(np.nan_to_num(counts))
-    variables = {
-        IMAGE_DICE: (
-            (*_CELL, "structure"),
-            _eight_bits(scores, is_missing[..., None]),
-            {"units": "1/254", "missing": MISSING, "long_name": "Dice of each image"},
-        )
-    }
-    width = np.uint16 if sums.max() < 2**16 else np.uint32
-    for name in ("tp", "fp"):
-        words = {"tp": "true positives", "fp": "false positives"}[name]
-        attrs = {"units": "pixels", "long_name": f"{words}, sum over structures; 0: missing"}
-        variables[name] = (_CELL, sums[..., OUTCOMES.index(name)].astype(width), attrs)
+    variables, sums, is_missing = _scores(table.counts, _CELL)
+    if f"{OWN}counts" in table:
+        own, *_ = _scores(table[f"{OWN}counts"], _CELL[:-1])
+        variables |= {f"{OWN}{name}": variable for name, variable in own.items()}
     if "confidence" in table:
         soft = soft_dice(table, sums)
         attrs = {"units": "1/254", "missing": MISSING}
@@ -69,6 +61,23 @@ def packed(table: xr.Dataset) -> xr.Dataset:
         if name in _CELL or name.startswith(("train_", "test_"))
     }
     return xr.Dataset(variables, coords).drop_encoding()
+
+
+def _scores(
+    counts: xr.DataArray, cell: tuple[str, ...]
+) -> tuple[dict[str, tuple], np.ndarray, np.ndarray]:
+    """Return the packed variables of counts, the sums over structures, and what is missing."""
+    values = counts.transpose(*cell, "structure", "outcome").values
+    is_missing = np.isnan(values).any((-2, -1))
+    sums = np.where(is_missing[..., None], 0, np.nansum(values, axis=-2))
+    scores = _eight_bits(dice(np.nan_to_num(values)), is_missing[..., None])
+    attrs = {"units": "1/254", "missing": MISSING, "long_name": "Dice of each image"}
+    variables: dict[str, tuple] = {IMAGE_DICE: ((*cell, "structure"), scores, attrs)}
+    width = np.uint16 if sums.max() < 2**16 else np.uint32
+    for name, words in (("tp", "true positives"), ("fp", "false positives")):
+        attrs = {"units": "pixels", "long_name": f"{words}, sum over structures; 0: missing"}
+        variables[name] = (cell, sums[..., OUTCOMES.index(name)].astype(width), attrs)
+    return variables, sums, is_missing
 
 
 def soft_dice(table: xr.Dataset, sums: np.ndarray) -> np.ndarray:
@@ -92,9 +101,12 @@ def _eight_bits(scores: np.ndarray, is_missing: np.ndarray) -> np.ndarray:
     return np.where(is_missing, MISSING, np.rint(LARGEST * scores)).astype(np.uint8)
 
 
-def by_image(table: xr.Dataset) -> xr.DataArray:
-    """Return the variable with the results of each image: counts of pixels, or packed Dice."""
-    return table[IMAGE_DICE if IMAGE_DICE in table else "counts"]
+def by_image(table: xr.Dataset, before: str = "") -> xr.DataArray:
+    """Return the variable with the results of each image: counts of pixels, or packed Dice.
+
+    With `before` = :data:`OWN`, these are the results under each network's own condition.
+    """
+    return table[f"{before}{IMAGE_DICE if IMAGE_DICE in table else 'counts'}"]
 
 
 def image_dice(cells: xr.DataArray, *dimensions: str) -> np.ndarray:
@@ -113,12 +125,15 @@ def image_dice(cells: xr.DataArray, *dimensions: str) -> np.ndarray:
     return np.where(values == MISSING, np.nan, values / LARGEST)
 
 
-def mean_dice(table: xr.Dataset) -> xr.DataArray:
-    """Return the mean Dice over structures of each cell, float32; NaN if a network is missing."""
+def mean_dice(table: xr.Dataset, before: str = "") -> xr.DataArray:
+    """Return the mean Dice over structures of each cell, float32; NaN if a network is missing.
+
+    For `before` see :func:`by_image`.
+    """
+    cell = _CELL[:-1] if before else _CELL
     if IMAGE_DICE not in table:
-        return table.dice.transpose(*_CELL)
-    cells = table[IMAGE_DICE]
-    dims, attrs = (*_CELL, "structure"), {"units": "1", "long_name": "Dice, mean over structures"}
-    mean = image_dice(cells, *dims).mean(-1).astype(np.float32)
-    coords = {name: c for name, c in table.coords.items() if set(c.dims) <= {*_CELL}}
-    return xr.DataArray(mean, coords, _CELL, "dice", attrs)
+        return table[f"{before}dice"].transpose(*cell)
+    attrs = {"units": "1", "long_name": "Dice, mean over structures"}
+    mean = image_dice(by_image(table, before), *cell, "structure").mean(-1).astype(np.float32)
+    coords = {name: c for name, c in table.coords.items() if set(c.dims) <= {*cell}}
+    return xr.DataArray(mean, coords, cell, f"{before}dice", attrs)

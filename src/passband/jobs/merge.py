@@ -21,7 +21,7 @@ import xarray as xr
 from passband import PassbandError
 from passband.analysis import information, merged, ood, table
 from passband.analysis.merged import PARTS, Part
-from passband.analysis.packed import IMAGE_DICE, packed
+from passband.analysis.packed import IMAGE_DICE, OWN, packed
 from passband.analysis.profiles import SPECTRUM
 from passband.config import ConfigError, Study, validate
 from passband.grid import AXES, Condition
@@ -371,7 +371,9 @@ def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
         raise PassbandError(f"{there[0]}: exists; delete it, or give another folder with --into")
     whole = opened.part.table
     small = whole if IMAGE_DICE in whole else packed(whole)
-    small = small.drop_vars([merged.PART, "dice"], errors="ignore").load().drop_encoding()
+    small = (
+        small.drop_vars([merged.PART, "dice", f"{OWN}dice"], errors="ignore").load().drop_encoding()
+    )
     spectra = {n: [v.tolist() for v in curve] for n, curve in opened.spectra.items()}
     attrs = {n: whole.attrs[n] for n in (*_PROVENANCE, "configuration") if n in whole.attrs}
     attrs |= {SPECTRUM: json.dumps(spectra)} if spectra else {}
