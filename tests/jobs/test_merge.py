@@ -412,6 +412,18 @@ def test_variables_that_a_part_lacks_are_left_out(whole):
     assert set(kept[0].table) == set(opened)
 
 
+def test_sums_of_several_widths_keep_their_values(whole):
+    small = packed(table.load(whole / "table.zarr").load())
+    large = small.assign(tp=small.tp.astype("uint32") + 70_000)
+    parts = [merged.Part(name, each, ({},)) for name, each in (("a", small), ("b", large))]
+    (a, b), left_out = merged.alike(parts)
+    assert left_out == []
+    assert a.table.tp.dtype == b.table.tp.dtype == np.uint32
+    np.testing.assert_array_equal(a.table.tp, small.tp)
+    np.testing.assert_array_equal(b.table.tp, large.tp)
+    assert a.table.tp.attrs == small.tp.attrs
+
+
 def test_zip_files_of_tables_are_parts(place, whole):
     opened = table.load(whole / "table.zarr").load()
     datasets.write(opened.drop_encoding(), "t.zarr.zip", datasets.TABLE, {})

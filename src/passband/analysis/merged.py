@@ -168,11 +168,21 @@ def alike(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
     ]
     if any(pair != pairs[0] for pair in pairs):
         shared -= {n for n in shared if "pair" in parts[0].table[n].dims}
-    dropped = sorted(set.union(*names) - shared)
+    left_out = sorted(set.union(*names) - shared)
     kept = sorted(shared)
-    return [Part(p.name, p.table[[*kept, *({PART} & {*p.table})]], p.provenance) for p in parts], [
-        *dropped
+    # Sums of pixels are stored in 16 bits if all sums of the part fit.
+    types = {name: np.result_type(*(part.table[name].dtype for part in parts)) for name in kept}
+    parts = [
+        Part(
+            part.name,
+            part.table[[*kept, *({PART} & {*part.table})]].assign(
+                {n: part.table[n].astype(t) for n, t in types.items() if part.table[n].dtype != t}
+            ),
+            part.provenance,
+        )
+        for part in parts
     ]
+    return parts, left_out
 
 
 def merge(
@@ -213,11 +223,15 @@ def merge(
     first = np.cumsum([0, *(len(part.provenance) for part in parts)])
     origin = np.full([len(values) for values in sizes.values()], -1, np.int16)
     index = {name: {value: k for k, value in enumerate(sizes[name])} for name in _NETWORK}
+    merged_before = [
+        part.table[PART].transpose(*_NETWORK).values if PART in part.table else None
+        for part in parts
+    ]
     for key, source in found.items():
         place = tuple(index[name][value] for name, value in zip(_NETWORK, key, strict=True))
-        own = parts[source.part].table
-        number = int(own[PART].transpose(*_NETWORK).values[source.place]) if PART in own else 0
-        origin[place] = first[source.part] + number
+        numbers = merged_before[source.part]
+        origin[place] = first[source.part]
+        origin[place] += 0 if numbers is None else numbers[source.place]
     template = parts[0].table.drop_vars(PART, errors="ignore")
     is_packed = IMAGE_DICE in template
     rows = _PACKED_ROWS if is_packed else 1
