@@ -1,0 +1,184 @@
+"""Reads a study's results, and chooses the training conditions that teach most about its matrix.
+
+The choice itself is in :mod:`passband.prediction.next_conditions`.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from passband import PassbandError
+from passband.grid import AXES, Condition
+from passband.jobs.recommendation import TestedNetworks, is_allowed
+from passband.prediction import next_conditions as prediction
+from passband.prediction.asked import Asked, ranges
+from passband.prediction.next_conditions import Next
+from passband.storage import atomic
+
+#: Largest number of values between two values of an axis.
+MOST_BETWEEN = 9
+
+
+def next_conditions(
+    tested: TestedNetworks,
+    budget: int,
+    given: dict[str, str | None],
+    between: int | None = None,
+    until: float = 0.0,
+) -> Next:
+    """Return the training conditions that teach most.
+
+    Parameters
+    ----------
+    tested : TestedNetworks
+        The networks of the study and their Dice.
+    budget : int
+        Largest number of conditions to choose.
+    given : mapping of str to str or None
+        The range of use: for each axis a value or a range, see
+        :meth:`passband.prediction.asked.Asked.parse`. An axis with None has the range of the
+        study's test conditions. If all are None, the study's test conditions are the range of use.
+    between : int, optional
+        Number of values between neighbouring values of an axis, for the candidates. By default,
+        the candidates are the study's own training conditions; or if all of these have networks,
+        there is one value between neighbours.
+    until : float
+        No more conditions are chosen once the expected error is at most this error.
+
+    Raises
+    ------
+    PassbandError
+        If the range of use is wrong, or if no candidate is left.
+    """
+    study = tested.study
+    asked = _asked(tested, given)
+    every = {name: set(train) for name, (train, *_) in tested.of_groups.items()}
+    candidates = _candidates(tested, every, between)
+    profiles = tested.profiles(candidates)
+    test, weights = None, None
+    if asked is not None:
+        points, weights = asked.points()
+        test = tested.profiles(points)
+    ids = [condition.id for condition in candidates]
+    parts = [
+        prediction.unknown(
+            group.model,
+            profiles,
+            np.array([id in every[group.specimen, group.architecture] for id in ids]),
+            test,
+            weights,
+            study.study.replicas,
+        )
+        for group in tested.groups
+    ]
+    chosen = prediction.choose(parts, budget, until)
+    return Next(
+        study.study.name,
+        tested.specimen,
+        asked,
+        len(set.union(*every.values())),
+        len(candidates),
+        tuple(candidates[place] for place in chosen.places),
+        chosen.errors,
+        _checked(tested),
+    )
+
+
+def _asked(tested: TestedNetworks, given: dict[str, str | None]) -> Asked | None:
+    """Return the range of use, or None for the study's test conditions."""
+    if all(value is None for value in given.values()):
+        return None
+    own = {name: f"{low:g}:{high:g}" for name, (low, high) in ranges(tested.tested).items()}
+    return Asked.parse({name: own[name] if v is None else v for name, v in given.items()})
+
+
+def _candidates(
+    tested: TestedNetworks, every: dict[tuple[str, str], set[str]], between: int | None
+) -> list[Condition]:
+    """Return the conditions without networks of all groups, at most as many as are compared."""
+    study = tested.study
+    in_all = set.intersection(*every.values())
+    own = [condition for condition in study.train_conditions if condition.id not in in_all]
+    if between is None and own:
+        return prediction.thinned(own, study.study.seed)
+    known = [Condition.parse(id) for id in in_all]
+    every_value = prediction.between(
+        [*study.train_conditions, *known], 1 if between is None else between
+    )
+    new = [c for c in every_value if c.id not in in_all]
+    new = [c for c in prediction.thinned(new, study.study.seed) if is_allowed(study, c)]
+    if not new:
+        raise PassbandError(
+            f"{tested.results}: every candidate has networks already; give more values between "
+            f"those of the grid with --between (0 to {MOST_BETWEEN})"
+        )
+    return new
+
+
+def _checked(tested: TestedNetworks) -> float:
+    """Return the error in the cross-validation, root mean square over the groups of networks."""
+    profiles = tested.profiles
+    test = profiles([*tested.tested, *tested.further])
+    squares = [
+        prediction.cross_validated(
+            D,
+            profiles([Condition.parse(id) for id in train]),
+            test,
+            group.model.theta,
+            tested.study.study.seed,
+        )
+        ** 2
+        for (train, _, D), group in zip(tested.of_groups.values(), tested.groups, strict=True)
+    ]
+    return float(np.sqrt(np.mean(squares)))
+
+
+def points_file(study: str, file: Path) -> Path:
+    """Return the CSV file for the chosen conditions, beside the study's file."""
+    return file.with_name(f"{study}-points.csv")
+
+
+def append(path: Path, conditions: Sequence[Condition]) -> int:
+    """Add conditions to a CSV file of points, and return how many points the file has then.
+
+    The file is written completely or not at all. Its columns are the keys of the axes. Conditions
+    that the file has already are not added again.
+
+    Raises
+    ------
+    PassbandError
+        If the file exists and has other columns or a value that is no number.
+    """
+    known = _points(path) if path.exists() else []
+    points = list(dict.fromkeys([*known, *conditions]))
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(AXES)
+    rows.writerows([f"{getattr(point, name):.12g}" for name in AXES] for point in points)
+    with atomic.replacing(path) as beside:
+        beside.write_text(text.getvalue(), encoding="utf-8")
+    return len(points)
+
+
+def _points(path: Path) -> list[Condition]:
+    """Return the conditions in a CSV file of points."""
+    lines = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+    if not lines or lines[0] != list(AXES):
+        raise PassbandError(
+            f"{path}: line 1 = {','.join(lines[0]) if lines else ''!r}: must be {','.join(AXES)}; "
+            "rename the file or its columns"
+        )
+    found = []
+    for number, cells in enumerate(lines[1:], 2):
+        if not cells:
+            continue
+        try:
+            found.append(Condition(**dict(zip(AXES, map(float, cells), strict=True))))
+        except ValueError:
+            raise PassbandError(
+                f"{path}: line {number} = {','.join(cells)!r}: must be {len(AXES)} numbers"
+            ) from None
+    return found
