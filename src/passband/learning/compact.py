@@ -1,0 +1,510 @@
+"""Training steps and predictions of compact U-Nets on a CPU, by compiled functions.
+
+The functions of :mod:`passband.learning.kernels` compute the network of
+:class:`passband.learning.networks.CompactUNet` and its gradients. Each network is computed alone,
+so its bits depend neither on the other networks of a job nor on the number of threads.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import stack_module_state
+
+from passband.config import architectures
+from passband.imaging.threads import share_images
+from passband.learning import lanes
+from passband.learning.kernels import Plan, aligned, kernels
+from passband.learning.networks import CompactUNet
+
+#: torch's defaults of batch normalisation: what is added to the variance, and the share of a new
+#: batch in the running statistics.
+EPSILON, MOMENTUM = 1e-5, 0.1
+
+
+def applies(architecture: str, device: torch.device) -> bool:
+    """Return whether this module computes networks of an architecture on a device.
+
+    The compiled functions compute four channels at a time. Without an instruction that multiplies
+    and adds, they would be slower than torch.
+    """
+    compact = architectures.parse(architecture)
+    return (
+        device.type == "cpu"
+        and lanes.FAST
+        and isinstance(compact, architectures.Compact)
+        and compact.width % 4 == 0
+    )
+
+
+# Which of the three rows of a 3 × 3 kernel meet each of two rows of half the resolution, at an even
+# and at an odd row: the rows before and at the pixel, or the rows at and after the pixel.
+_MEETS = np.array([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]], np.float32)
+#: (4, 4, 9): which weights of a 3 × 3 kernel are added for each quarter of the pixels and each tap.
+_QUARTERS = np.einsum("ita,jub->ijtuab", _MEETS, _MEETS).reshape(4, 4, 9)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A convolution with batch normalisation.
+
+    Attributes
+    ----------
+    convolution, norm : str
+        Names of the two layers in the network.
+    level : int
+        How many times the resolution is halved.
+    inputs, joined, outputs : int
+        Number of input channels of this resolution, of half the resolution, and of output channels.
+    """
+
+    convolution: str
+    norm: str
+    level: int
+    inputs: int
+    joined: int
+    outputs: int
+
+
+def _layers(width: int, depth: int) -> list[_Layer]:
+    """Return the layers in their order. The first 2·depth + 2 of them are the encoder."""
+    channels, found = [width * 2**level for level in range(depth + 1)], []
+
+    def block(name: str, level: int, inputs: int, joined: int) -> None:
+        out = channels[level]
+        found.append(_Layer(f"{name}.0.weight", f"{name}.1", level, inputs, joined, out))
+        found.append(_Layer(f"{name}.3.weight", f"{name}.4", level, out, 0, out))
+
+    for level in range(depth + 1):
+        block(f"down.{level}", level, channels[level - 1] if level else 1, 0)
+    for number, level in enumerate(reversed(range(depth))):
+        block(f"up.{number}", level, channels[level], channels[level + 1])
+    return found
+
+
+class _Arranged:
+    """The weights of networks in the order in which the compiled functions need them.
+
+    Parameters
+    ----------
+    layers : sequence of _Layer
+        The layers.
+    weights : mapping of str to array
+        The weights of R networks, by name.
+    scales : mapping of str to (R, channels) array, optional
+        Factors of each convolution's output channels, by the name of the normalisation.
+    """
+
+    def __init__(self, layers: Sequence[_Layer], weights: dict, scales: dict | None = None):
+        self.forward, self.backward, self.quarters, self.quarters_backward = {}, {}, {}, {}
+        for layer in layers:
+            w = weights[layer.convolution]
+            w = w.reshape(*w.shape[:3], 9)  # network, output, input, tap
+            if scales is not None:
+                w = w * scales[layer.norm][:, :, None, None]
+            own, other = w[:, :, : layer.inputs], w[:, :, layer.inputs :]
+            self.forward[layer] = _flat(own.transpose(0, 2, 3, 1))
+            if scales is None:
+                self.backward[layer] = _flat(own.transpose(0, 1, 3, 2))
+            if layer.joined:
+                quarters = np.einsum("roik,qtk->rqoit", other, _QUARTERS)
+                self.quarters[layer] = _flat(quarters.transpose(0, 1, 3, 4, 2), 2)
+                if scales is None:
+                    self.quarters_backward[layer] = _flat(quarters.transpose(0, 1, 2, 4, 3), 2)
+
+
+def _flat(array: np.ndarray, kept: int = 1) -> np.ndarray:
+    return np.ascontiguousarray(array, np.float32).reshape(*array.shape[:kept], -1)
+
+
+@dataclass
+class _Node:
+    """A layer with its planes.
+
+    Attributes
+    ----------
+    layer : _Layer
+        The layer.
+    plan, half : Plan
+        The positions of pixels at the layer's resolution, and at half of it.
+    x, below : array
+        Input planes; `below` has half the resolution and exists only where the layer joins two.
+    convolved, activated : array
+        The result of the convolution, and the layer's output.
+    quarters : array, optional
+        Planes of half the resolution, for a layer that joins.
+    source : _Node, optional
+        The layer whose output is pooled to `x`.
+    gradient, x_gradient, below_gradient : array, optional
+        Gradients of `activated`, `x` and `below`. The image has no gradient.
+    factors : tuple of array
+        What the last normalisation computed.
+    """
+
+    layer: _Layer
+    plan: Plan
+    half: Plan | None
+    x: np.ndarray
+    below: np.ndarray | None
+    convolved: np.ndarray
+    activated: np.ndarray
+    quarters: np.ndarray | None
+    source: "_Node | None"
+    gradient: np.ndarray | None = None
+    x_gradient: np.ndarray | None = None
+    below_gradient: np.ndarray | None = None
+    factors: tuple[np.ndarray, ...] = ()
+
+    def quarter(self, number: int) -> np.ndarray:
+        """Return the planes of one of the four quarters of the pixels."""
+        return self.quarters[number * self.layer.outputs : (number + 1) * self.layer.outputs]
+
+    @property
+    def quarter_taps(self) -> np.ndarray:
+        """The distances to the pixels of half the resolution, (quarter, tap)."""
+        steps, row = ((-1, 0), (0, 1)), self.half.row  # see _MEETS
+        return np.array(
+            [[y * row + x for y in steps[i] for x in steps[j]] for i in (0, 1) for j in (0, 1)]
+        )
+
+
+class _Passes:
+    """The memory of one network's step, and its passes through the layers.
+
+    The memory is used again for every network and every step.
+
+    Parameters
+    ----------
+    layers : sequence of _Layer
+        The network's layers.
+    images, side : int
+        Number of images, and pixels along an image's side.
+    gradients : bool
+        Whether there is a backward pass.
+    """
+
+    def __init__(self, layers: Sequence[_Layer], images: int, side: int, gradients: bool):
+        plans = [Plan(images, side >> level) for level in range(max(x.level for x in layers) + 1)]
+        self.plan = plans[0]
+        self._image, self._logits = self.plan.planes(1), self.plan.planes(1)
+        x, x_gradient, self._nodes, skips = self._image, None, [], []
+        for layer in layers:
+            plan, source, below, below_gradient = plans[layer.level], None, None, None
+            if self._nodes and layer.level > self._nodes[-1].layer.level:
+                source = self._nodes[-1]
+                skips.append(source)
+                x = plan.planes(layer.inputs)
+                x_gradient = plan.planes(layer.inputs) if gradients else None
+            if layer.joined:
+                below, below_gradient = x, x_gradient
+                x, x_gradient = (skip := skips.pop()).activated, skip.gradient
+            activated = plan.planes(layer.outputs)
+            node = _Node(
+                layer,
+                plan,
+                plans[layer.level + 1] if layer.joined else None,
+                x,
+                below,
+                plan.planes(layer.outputs) if gradients else activated,
+                activated,
+                plans[layer.level + 1].planes(4 * layer.outputs) if layer.joined else None,
+                source,
+                plan.planes(layer.outputs) if gradients else None,
+                x_gradient,
+                below_gradient,
+            )
+            self._nodes.append(node)
+            x, x_gradient = activated, node.gradient
+
+    def _convolutions(
+        self, images: np.ndarray, weights: _Arranged, place: int, shifts: dict | None
+    ) -> Iterator[_Node]:
+        """Yield every layer after its convolution of `images`, (N, H, W)."""
+        self.plan.pixels(self._image)[0] = images
+        for node in self._nodes:
+            layer, plan, out = node.layer, node.plan, node.convolved
+            if node.source:
+                kernels.pool(
+                    node.source.plan.pixels(node.source.activated), plan.pixels(node.x)
+                )
+            bias = _zeros(layer.outputs) if shifts is None else shifts[layer.norm][place]
+            if layer.joined:
+                for q, taps in enumerate(node.quarter_taps):
+                    part = weights.quarters[layer][place, q]
+                    _convolve(node.half, node.below, part, taps, node.quarter(q), bias)
+                kernels.interleave(node.half.pixels(node.quarters), plan.pixels(out))
+            own, adds = weights.forward[layer][place], layer.joined > 0
+            _convolve(plan, node.x, own, plan.taps, out, bias, adds, shifts is not None)
+            yield node
+
+    def predict(
+        self, images: np.ndarray, weights: _Arranged, place: int, shifts: dict, head: tuple
+    ) -> np.ndarray:
+        """Return (N, H, W) logits in evaluation mode.
+
+        `shifts` has what each normalisation adds after its factor, which is in `weights`.
+        """
+        for _ in self._convolutions(images, weights, place, shifts):
+            pass
+        return self._head(place, head)
+
+    def forward(
+        self, images: np.ndarray, weights: _Arranged, place: int, state: dict, head: tuple
+    ) -> np.ndarray:
+        """Return (N, H, W) logits in training mode, and update the running statistics."""
+        for node in self._convolutions(images, weights, place, None):
+            name, pixels = node.layer.norm, node.plan.pixel_number
+            sums = np.zeros((node.layer.outputs, 2))
+            kernels.add_moments(node.convolved, sums)
+            mean, square = (sums / pixels).T
+            variance = np.maximum(square - mean**2, 0)
+            inverse = 1 / np.sqrt(variance + EPSILON)
+            scale = state[f"{name}.weight"][place] * inverse
+            shift = (state[f"{name}.bias"][place] - mean * scale).astype(np.float32)
+            node.factors = scale, shift, mean, inverse
+            kernels.normalise(
+                node.convolved, scale.astype(np.float32), shift, node.plan.mask, node.activated
+            )
+            for key, new in (("mean", mean), ("var", variance * (pixels / (pixels - 1)))):
+                running = state[f"{name}.running_{key}"]
+                running[place] += MOMENTUM * (new - running[place])
+        return self._head(place, head)
+
+    def _head(self, place: int, head: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        weight, bias = head
+        last = self._nodes[-1].activated
+        np.dot(weight[place], last, out=self._logits[0])
+        return self.plan.pixels(self._logits)[0] + bias[place]
+
+    def backward(
+        self, slopes: np.ndarray, weights: _Arranged, place: int, head: tuple, found: "_Gradients"
+    ) -> None:
+        """Write the gradients of a network's weights to `found`.
+
+        `slopes` is the gradient of the (N, H, W) logits of the last :meth:`forward`.
+        """
+        last, total = self._nodes[-1], np.zeros(self._nodes[-1].layer.outputs)
+        self.plan.pixels(self._logits)[0] = slopes
+        self._logits *= self.plan.mask
+        kernels.add_products(last.activated, self._logits[0], total)
+        found.head[place], found.bias[place] = total, slopes.sum(dtype=np.float64)
+        np.multiply(head[0][place][:, None], self._logits, out=last.gradient)
+        for node in reversed(self._nodes):
+            self._through_norm(node, place, found)
+            self._through_convolution(node, weights, place, found)
+
+    def _through_norm(self, node: _Node, place: int, found: "_Gradients") -> None:
+        """Replace a layer's gradient by the gradient of its convolution."""
+        scale, shift, mean, inverse = node.factors
+        sums, pixels = np.zeros((len(scale), 2)), node.plan.pixel_number
+        kernels.add_slopes(
+            node.gradient, node.convolved, scale.astype(np.float32), shift, sums
+        )
+        total = sums[:, 0]
+        product = inverse * (sums[:, 1] - mean * total)
+        found.scales[node.layer][place], found.shifts[node.layer][place] = product, total
+        slope = -scale * inverse * product / pixels
+        factors = np.stack([scale, slope, -scale * total / pixels - slope * mean], 1)
+        kernels.combine(
+            node.gradient, node.convolved, factors.astype(np.float32), node.plan.mask
+        )
+
+    def _through_convolution(
+        self, node: _Node, weights: _Arranged, place: int, found: "_Gradients"
+    ) -> None:
+        layer, plan, g = node.layer, node.plan, node.gradient
+        own = found.own[layer][place]
+        own[:] = 0
+        _correlate(kernels.correlate3, plan, g, node.x, plan.taps, own)
+        if node.x_gradient is not None:
+            back = weights.backward[layer][place]
+            none = _zeros(layer.inputs)
+            _convolve(plan, g, back, -plan.taps, node.x_gradient, none)
+        if layer.joined:
+            half, none = node.half, _zeros(layer.joined)
+            kernels.separate(plan.pixels(g), half.pixels(node.quarters))
+            for q, taps in enumerate(node.quarter_taps):
+                part, sums = node.quarter(q), found.quarters[layer][place, q]
+                sums[:] = 0
+                _correlate(kernels.correlate2, half, part, node.below, taps, sums)
+                back = weights.quarters_backward[layer][place, q]
+                _convolve(half, part, back, -taps, node.below_gradient, none, q > 0)
+        if node.source:
+            source = node.source
+            kernels.add_pooled(
+                plan.pixels(node.x_gradient),
+                source.plan.pixels(source.activated),
+                plan.pixels(node.x),
+                source.plan.pixels(source.gradient),
+            )
+
+
+@lru_cache
+def _zeros(number: int) -> np.ndarray:
+    return np.zeros(number, np.float32)
+
+
+def _convolve(
+    plan: Plan,
+    x: np.ndarray,
+    weights: np.ndarray,
+    taps: np.ndarray,
+    out: np.ndarray,
+    bias: np.ndarray,
+    adds: bool = False,
+    rectifies: bool = False,
+) -> None:
+    planes = len(x), len(out), plan.length, plan.first, plan.number
+    flat = weights, taps, plan.mask, out.reshape(-1)
+    kernels.convolve(x.reshape(-1), *flat, *planes, bias, adds, rectifies)
+
+
+def _correlate(kernel: Callable, plan: Plan, gradient, x, taps, sums) -> None:
+    planes = len(x), len(gradient), plan.length, plan.first, plan.number
+    kernel(gradient.reshape(-1), x.reshape(-1), taps, sums, *planes)
+
+
+class _Gradients:
+    """The gradients of R networks' weights, in the order of the compiled functions."""
+
+    def __init__(self, layers: Sequence[_Layer], number: int):
+        self.own, self.quarters, self.scales, self.shifts = {}, {}, {}, {}
+        for layer in layers:
+            self.own[layer] = aligned(number, layer.inputs * 9 * layer.outputs * lanes.LANES)
+            self.scales[layer] = np.zeros((number, layer.outputs), np.float32)
+            self.shifts[layer] = np.zeros((number, layer.outputs), np.float32)
+            if layer.joined:
+                size = layer.joined * 4 * layer.outputs * lanes.LANES
+                self.quarters[layer] = aligned(number, 4, size)
+        self.head = np.zeros((number, layers[-1].outputs), np.float32)
+        self.bias = np.zeros((number, 1), np.float32)
+
+    def write(self, layers: Sequence[_Layer], parameters: dict[str, Tensor]) -> None:
+        """Set the gradients of the networks' weights."""
+        found = {"head.weight": self.head[:, None, :, None, None], "head.bias": self.bias}
+        for layer in layers:
+            found[f"{layer.norm}.weight"] = self.scales[layer]
+            found[f"{layer.norm}.bias"] = self.shifts[layer]
+            shape = len(self.bias), layer.inputs, 9, layer.outputs, lanes.LANES
+            parts = [self.own[layer].reshape(shape).sum(-1).transpose(0, 3, 1, 2)]
+            if layer.joined:
+                shape = len(self.bias), 4, layer.joined, 4, layer.outputs, lanes.LANES
+                sums = self.quarters[layer].reshape(shape).sum(-1)
+                parts.append(np.einsum("rqito,qtk->roik", sums, _QUARTERS))
+            found[layer.convolution] = np.concatenate(parts, 2)
+        for name, parameter in parameters.items():
+            value = np.ascontiguousarray(found[name], np.float32).reshape(parameter.shape)
+            parameter.grad = torch.from_numpy(value.copy())
+
+
+class CompactNetworks:
+    """Compact U-Nets that are trained in one job on a CPU.
+
+    The first axis of all tensors is the network, as in :mod:`passband.learning.vectorized`.
+
+    Parameters
+    ----------
+    modules : sequence of R CompactUNets
+        Networks of one architecture, for which :func:`applies` is true.
+    """
+
+    def __init__(self, modules: Sequence[CompactUNet]):
+        self.parameters, self._buffers = stack_module_state(list(modules))
+        self._layers = _layers(modules[0].head.in_channels, len(modules[0].up))
+        self._found = _Gradients(self._layers, len(modules))
+        self._passes: dict[tuple, list[_Passes]] = {}
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The networks' complete state: (R, …) views of parameters and buffers, by name."""
+        return {name: t.detach() for name, t in {**self.parameters, **self._buffers}.items()}
+
+    def compile(self) -> None:
+        """Do nothing, since all functions are compiled."""
+
+    @property
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {name: tensor.numpy() for name, tensor in self.tensors.items()}
+
+    def _head(self, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        return arrays["head.weight"].reshape(len(arrays["head.bias"]), -1), arrays["head.bias"]
+
+    def _share(self, images: np.ndarray, gradients: bool, work: Callable) -> None:
+        """Call `work` with memory and the number of each network, in as many threads as torch has.
+
+        `images` has the shape (…, N, H, W).
+        """
+        *_, number, side, _ = images.shape
+        free = self._passes.setdefault((number, side, gradients), [])
+
+        def run(places: Iterator[int]) -> None:
+            try:
+                passes = free.pop()
+            except IndexError:
+                passes = _Passes(self._layers, number, side, gradients)
+            for place in places:
+                work(passes, place)
+            free.append(passes)
+
+        networks = len(self._found.bias)
+        share_images(run, range(networks), networks * number * side**2)
+
+    def accumulate(
+        self, images: Tensor, masks: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """Set the gradients of all weights in training mode, and return each network's loss.
+
+        Parameters
+        ----------
+        images, masks : (R, N, 1, H, W) tensors
+            A batch of each network.
+        loss : callable
+            Returns the losses of (1, N, 1, H, W) logits and masks.
+
+        Returns
+        -------
+        (R,) float32 tensor
+            The losses.
+        """
+        arrays, losses = self._arrays, torch.zeros(len(images))
+        weights, head = _Arranged(self._layers, arrays), self._head(arrays)
+        pictures = images[:, :, 0].numpy()
+        masks = masks.expand(len(images), *masks.shape[1:])
+        for name, array in arrays.items():
+            if name.endswith("num_batches_tracked"):
+                array += 1
+
+        def work(passes: _Passes, place: int) -> None:
+            logits = passes.forward(pictures[place], weights, place, arrays, head)
+            with torch.enable_grad():
+                leaf = torch.from_numpy(logits)[None, :, None].requires_grad_()
+                value = loss(leaf, masks[place : place + 1]).sum()
+                (slopes,) = torch.autograd.grad(value, leaf)
+            losses[place] = value.detach()
+            passes.backward(slopes[0, :, 0].numpy(), weights, place, head, self._found)
+
+        self._share(pictures, True, work)
+        self._found.write(self._layers, self.parameters)
+        return losses
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Return (R, N, 1, H, W) logits of (N, 1, H, W) images, in evaluation mode."""
+        arrays = self._arrays
+        scales, shifts = {}, {}
+        for layer in self._layers:
+            norm = {key: arrays[f"{layer.norm}.{key}"] for key in ("weight", "bias")}
+            running = {key: arrays[f"{layer.norm}.running_{key}"] for key in ("mean", "var")}
+            scales[layer.norm] = norm["weight"] / np.sqrt(running["var"] + EPSILON)
+            shifts[layer.norm] = norm["bias"] - running["mean"] * scales[layer.norm]
+        weights, head = _Arranged(self._layers, arrays, scales), self._head(arrays)
+        pictures = images[:, 0].numpy()
+        logits = np.empty((len(head[1]), *pictures.shape), np.float32)
+
+        def work(passes: _Passes, place: int) -> None:
+            logits[place] = passes.predict(pictures, weights, place, shifts, head)
+
+        self._share(pictures, False, work)
+        return torch.from_numpy(logits)[:, :, None]
