@@ -38,7 +38,8 @@ from passband.jobs import job as jobs
 from passband.learning import devices, networks, training
 from passband.learning.batches import Batches, Images
 from passband.learning.evaluation import confusion
-from passband.learning.learner import Learner, loss
+from passband.learning.learner import Learner
+from passband.learning.losses import loss
 from passband.scores import dice
 from passband.specimens import exit_waves as simulate
 from passband.storage import datasets

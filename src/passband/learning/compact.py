@@ -14,19 +14,33 @@ import torch
 from torch import Tensor
 from torch.func import stack_module_state
 
-from passband.config import architectures
+from passband.config import Training, architectures
 from passband.imaging.threads import share_images
-from passband.learning import lanes
+from passband.learning import devices, lanes
 from passband.learning.kernels import Plan, aligned, kernels
+from passband.learning.losses import loss
 from passband.learning.networks import CompactUNet
 
 #: torch's defaults of batch normalisation: what is added to the variance, and the share of a new
 #: batch in the running statistics.
 EPSILON, MOMENTUM = 1e-5, 0.1
+#: Number of pixels that are predicted at a time.
+_PREDICTED_TOGETHER = 2**15
 
 
-def applies(architecture: str, device: torch.device) -> bool:
-    """Return whether this module computes networks of an architecture on a device.
+def precision(name: str, architecture: str, device: torch.device) -> str:
+    """Return the precision in which networks are trained, see :func:`devices.precision`.
+
+    ``auto`` is float32 if this module computes the networks, since it is faster in float32 than
+    torch is in bfloat16.
+    """
+    if name == "auto" and applies(architecture, "float32", device):
+        return "float32"
+    return devices.precision(name, device)
+
+
+def applies(architecture: str, precision: str, device: torch.device) -> bool:
+    """Return whether this module computes networks of an architecture in a precision.
 
     The compiled functions compute four channels at a time. Without an instruction that multiplies
     and adds, they would be slower than torch.
@@ -34,6 +48,7 @@ def applies(architecture: str, device: torch.device) -> bool:
     compact = architectures.parse(architecture)
     return (
         device.type == "cpu"
+        and precision == "float32"
         and lanes.FAST
         and isinstance(compact, architectures.Compact)
         and compact.width % 4 == 0
@@ -227,9 +242,7 @@ class _Passes:
         for node in self._nodes:
             layer, plan, out = node.layer, node.plan, node.convolved
             if node.source:
-                kernels.pool(
-                    node.source.plan.pixels(node.source.activated), plan.pixels(node.x)
-                )
+                kernels.pool(node.source.plan.pixels(node.source.activated), plan.pixels(node.x))
             bias = _zeros(layer.outputs) if shifts is None else shifts[layer.norm][place]
             if layer.joined:
                 for q, taps in enumerate(node.quarter_taps):
@@ -258,7 +271,7 @@ class _Passes:
         for node in self._convolutions(images, weights, place, None):
             name, pixels = node.layer.norm, node.plan.pixel_number
             sums = np.zeros((node.layer.outputs, 2))
-            kernels.add_moments(node.convolved, sums)
+            kernels.add_moments(node.convolved, sums, node.plan.first, node.plan.number)
             mean, square = (sums / pixels).T
             variance = np.maximum(square - mean**2, 0)
             inverse = 1 / np.sqrt(variance + EPSILON)
@@ -289,7 +302,9 @@ class _Passes:
         last, total = self._nodes[-1], np.zeros(self._nodes[-1].layer.outputs)
         self.plan.pixels(self._logits)[0] = slopes
         self._logits *= self.plan.mask
-        kernels.add_products(last.activated, self._logits[0], total)
+        kernels.add_products(
+            last.activated, self._logits[0], total, self.plan.first, self.plan.number
+        )
         found.head[place], found.bias[place] = total, slopes.sum(dtype=np.float64)
         np.multiply(head[0][place][:, None], self._logits, out=last.gradient)
         for node in reversed(self._nodes):
@@ -301,16 +316,20 @@ class _Passes:
         scale, shift, mean, inverse = node.factors
         sums, pixels = np.zeros((len(scale), 2)), node.plan.pixel_number
         kernels.add_slopes(
-            node.gradient, node.convolved, scale.astype(np.float32), shift, sums
+            node.gradient,
+            node.convolved,
+            scale.astype(np.float32),
+            shift,
+            sums,
+            node.plan.first,
+            node.plan.number,
         )
         total = sums[:, 0]
         product = inverse * (sums[:, 1] - mean * total)
         found.scales[node.layer][place], found.shifts[node.layer][place] = product, total
         slope = -scale * inverse * product / pixels
         factors = np.stack([scale, slope, -scale * total / pixels - slope * mean], 1)
-        kernels.combine(
-            node.gradient, node.convolved, factors.astype(np.float32), node.plan.mask
-        )
+        kernels.combine(node.gradient, node.convolved, factors.astype(np.float32), node.plan.mask)
 
     def _through_convolution(
         self, node: _Node, weights: _Arranged, place: int, found: "_Gradients"
@@ -400,6 +419,12 @@ class _Gradients:
             parameter.grad = torch.from_numpy(value.copy())
 
 
+@lru_cache(maxsize=8)
+def _free_passes(layers: tuple[_Layer, ...], images: int, side: int, gradients: bool) -> list:
+    """Return the list of memory that no thread uses."""
+    return []
+
+
 class CompactNetworks:
     """Compact U-Nets that are trained in one job on a CPU.
 
@@ -415,7 +440,6 @@ class CompactNetworks:
         self.parameters, self._buffers = stack_module_state(list(modules))
         self._layers = _layers(modules[0].head.in_channels, len(modules[0].up))
         self._found = _Gradients(self._layers, len(modules))
-        self._passes: dict[tuple, list[_Passes]] = {}
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -438,7 +462,7 @@ class CompactNetworks:
         `images` has the shape (…, N, H, W).
         """
         *_, number, side, _ = images.shape
-        free = self._passes.setdefault((number, side, gradients), [])
+        free = _free_passes(tuple(self._layers), number, side, gradients)
 
         def run(places: Iterator[int]) -> None:
             try:
@@ -452,17 +476,15 @@ class CompactNetworks:
         networks = len(self._found.bias)
         share_images(run, range(networks), networks * number * side**2)
 
-    def accumulate(
-        self, images: Tensor, masks: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
-    ) -> Tensor:
+    def accumulate(self, images: Tensor, masks: Tensor, settings: Training) -> Tensor:
         """Set the gradients of all weights in training mode, and return each network's loss.
 
         Parameters
         ----------
         images, masks : (R, N, 1, H, W) tensors
             A batch of each network.
-        loss : callable
-            Returns the losses of (1, N, 1, H, W) logits and masks.
+        settings : Training
+            The settings of the loss.
 
         Returns
         -------
@@ -481,7 +503,7 @@ class CompactNetworks:
             logits = passes.forward(pictures[place], weights, place, arrays, head)
             with torch.enable_grad():
                 leaf = torch.from_numpy(logits)[None, :, None].requires_grad_()
-                value = loss(leaf, masks[place : place + 1]).sum()
+                value = loss(leaf, masks[place : place + 1], settings).sum()
                 (slopes,) = torch.autograd.grad(value, leaf)
             losses[place] = value.detach()
             passes.backward(slopes[0, :, 0].numpy(), weights, place, head, self._found)
@@ -502,9 +524,14 @@ class CompactNetworks:
         weights, head = _Arranged(self._layers, arrays, scales), self._head(arrays)
         pictures = images[:, 0].numpy()
         logits = np.empty((len(head[1]), *pictures.shape), np.float32)
+        # Few images at a time, whose planes stay in the cache.
+        step = max(1, _PREDICTED_TOGETHER // pictures[0].size)
+        for start in range(0, len(pictures), step):
+            part = pictures[start : start + step]
 
-        def work(passes: _Passes, place: int) -> None:
-            logits[place] = passes.predict(pictures, weights, place, shifts, head)
+            def work(passes: _Passes, place: int, start=start, part=part) -> None:
+                made = passes.predict(part, weights, place, shifts, head)
+                logits[place, start : start + step] = made
 
-        self._share(pictures, False, work)
+            self._share(part, False, work)
         return torch.from_numpy(logits)[:, :, None]

@@ -18,12 +18,15 @@ import numpy as np
 from passband.imaging.compiled import compiled
 from passband.learning.lanes import (
     LANES,
+    add,
     load,
     multiply,
     multiply_add,
-    rectified,
     spread,
     store,
+    total,
+    where_positive,
+    zero,
 )
 
 #: Number of positions that a plane's length is a multiple of.
@@ -135,8 +138,10 @@ def _convolve(
                     a3, b3 = multiply_add(u, w, a3), multiply_add(v, w, b3)
                     k += outputs
             if rectifies:
-                a0, a1, a2, a3 = rectified(a0), rectified(a1), rectified(a2), rectified(a3)
-                b0, b1, b2, b3 = rectified(b0), rectified(b1), rectified(b2), rectified(b3)
+                a0, a1 = where_positive(a0, a0), where_positive(a1, a1)
+                a2, a3 = where_positive(a2, a2), where_positive(a3, a3)
+                b0, b1 = where_positive(b0, b0), where_positive(b1, b1)
+                b2, b3 = where_positive(b2, b2), where_positive(b3, b3)
             store(out, o0, multiply(a0, m))
             store(out, o0 + LANES, multiply(b0, n))
             store(out, o1, multiply(a1, m))
@@ -232,28 +237,31 @@ def _correlate2(gradient, x, taps, out, inputs, outputs, length, first, number):
                     store(out, q + 3 * across, b3)
 
 
-def _add_products(x, plane, sums):
+def _add_products(x, plane, sums, first, number):
     """Add the sum of the products of each channel with a plane to (channels,) float64 `sums`."""
     channels, length = x.shape
     for c in range(channels):
-        for start in range(0, length, _ADDED_TOGETHER):
-            total = np.float32(0)
-            for p in range(start, min(start + _ADDED_TOGETHER, length)):
-                total += x[c, p] * plane[p]
-            sums[c] += total
+        for start in range(first, first + number, _ADDED_TOGETHER):
+            a = b = zero()
+            for p in range(start, min(start + _ADDED_TOGETHER, first + number), 2 * LANES):
+                at = c * length + p
+                a = multiply_add(load(x, at), load(plane, p), a)
+                b = multiply_add(load(x, at + LANES), load(plane, p + LANES), b)
+            sums[c] += total(add(a, b))
 
 
-def _add_moments(x, sums):
+def _add_moments(x, sums, first, number):
     """Add the sums of x and x² of each channel to (channels, 2) float64 `sums`."""
     channels, length = x.shape
     for c in range(channels):
-        for start in range(0, length, _ADDED_TOGETHER):
-            s0 = s1 = np.float32(0)
-            for p in range(start, min(start + _ADDED_TOGETHER, length)):
-                s0 += x[c, p]
-                s1 += x[c, p] * x[c, p]
-            sums[c, 0] += s0
-            sums[c, 1] += s1
+        for start in range(first, first + number, _ADDED_TOGETHER):
+            a = b = a2 = b2 = zero()
+            for p in range(start, min(start + _ADDED_TOGETHER, first + number), 2 * LANES):
+                u, v = load(x, c * length + p), load(x, c * length + p + LANES)
+                a, b = add(a, u), add(b, v)
+                a2, b2 = multiply_add(u, u, a2), multiply_add(v, v, b2)
+            sums[c, 0] += total(add(a, b))
+            sums[c, 1] += total(add(a2, b2))
 
 
 def _normalise(x, scale, shift, mask, out):
@@ -265,21 +273,24 @@ def _normalise(x, scale, shift, mask, out):
             out[c, p] = max(a * x[c, p] + b, np.float32(0)) * mask[p]
 
 
-def _add_slopes(gradient, x, scale, shift, sums):
+def _add_slopes(gradient, x, scale, shift, sums, first, number):
     """Set the gradient to 0 where :func:`_normalise` wrote 0, and add the sums of g and g·x."""
     channels, length = x.shape
-    none = np.float32(0)
     for c in range(channels):
-        a, b = scale[c], shift[c]
-        for start in range(0, length, _ADDED_TOGETHER):
-            s0 = s1 = none
-            for p in range(start, min(start + _ADDED_TOGETHER, length)):
-                g = gradient[c, p] if a * x[c, p] + b > none else none
-                gradient[c, p] = g
-                s0 += g
-                s1 += g * x[c, p]
-            sums[c, 0] += s0
-            sums[c, 1] += s1
+        factor, constant = spread(scale, c), spread(shift, c)
+        for start in range(first, first + number, _ADDED_TOGETHER):
+            a = b = a2 = b2 = zero()
+            for p in range(start, min(start + _ADDED_TOGETHER, first + number), 2 * LANES):
+                at, next = c * length + p, c * length + p + LANES
+                u, v = load(x, at), load(x, next)
+                g = where_positive(multiply_add(u, factor, constant), load(gradient, at))
+                h = where_positive(multiply_add(v, factor, constant), load(gradient, next))
+                store(gradient, at, g)
+                store(gradient, next, h)
+                a, b = add(a, g), add(b, h)
+                a2, b2 = multiply_add(u, g, a2), multiply_add(v, h, b2)
+            sums[c, 0] += total(add(a, b))
+            sums[c, 1] += total(add(a2, b2))
 
 
 def _combine(gradient, x, factors, mask):
@@ -356,10 +367,10 @@ _SIGNATURES = {
     _convolve: f"({_FLAT}, {_FLAT}, i8[::1], {_FLAT}, {_FLAT}, {_INTEGERS}, {_FLAT}, b1, b1)",
     _correlate3: f"({_FLAT}, {_FLAT}, i8[::1], {_FLAT}, {_INTEGERS})",
     _correlate2: f"({_FLAT}, {_FLAT}, i8[::1], {_FLAT}, {_INTEGERS})",
-    _add_products: f"({_PLANES}, {_FLAT}, f8[::1])",
-    _add_moments: f"({_PLANES}, f8[:,::1])",
+    _add_products: f"({_PLANES}, {_FLAT}, f8[::1], i8, i8)",
+    _add_moments: f"({_PLANES}, f8[:,::1], i8, i8)",
     _normalise: f"({_PLANES}, {_FLAT}, {_FLAT}, {_FLAT}, {_PLANES})",
-    _add_slopes: f"({_PLANES}, {_PLANES}, {_FLAT}, {_FLAT}, f8[:,::1])",
+    _add_slopes: f"({_PLANES}, {_PLANES}, {_FLAT}, {_FLAT}, f8[:,::1], i8, i8)",
     _combine: f"({_PLANES}, {_PLANES}, f4[:,::1], {_FLAT})",
     _pool: f"({_IMAGES}, {_IMAGES})",
     _add_pooled: f"({_IMAGES}, {_IMAGES}, {_IMAGES}, {_IMAGES})",

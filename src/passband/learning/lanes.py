@@ -107,11 +107,44 @@ def multiply(_, x, y):
 
 
 @intrinsic
-def rectified(_, x):
-    """Return max(x, 0)."""
+def add(_, x, y):
+    """Return x + y."""
+
+    def generate(context, builder, signature, values):
+        return builder.fadd(*values)
+
+    return typing.signature(_vector, _vector, _vector), generate
+
+
+@intrinsic
+def where_positive(_, x, y):
+    """Return y where x > 0, and otherwise 0."""
 
     def generate(context, builder, signature, values):
         above = builder.fcmp_ordered(">", values[0], ir.Constant(_VECTOR, [0.0] * LANES))
-        return builder.select(above, values[0], ir.Constant(_VECTOR, [0.0] * LANES))
+        return builder.select(above, values[1], ir.Constant(_VECTOR, [0.0] * LANES))
 
-    return typing.signature(_vector, _vector), generate
+    return typing.signature(_vector, _vector, _vector), generate
+
+
+@intrinsic
+def zero(_):
+    """Return a vector of zeros."""
+
+    def generate(context, builder, signature, values):
+        return ir.Constant(_VECTOR, [0.0] * LANES)
+
+    return typing.signature(_vector), generate
+
+
+@intrinsic
+def total(_, x):
+    """Return the sum of all lanes, added in pairs."""
+
+    def generate(context, builder, signature, values):
+        terms = [builder.extract_element(values[0], ir.Constant(_INDEX, k)) for k in range(LANES)]
+        while len(terms) > 1:
+            terms = [builder.fadd(*pair) for pair in zip(terms[::2], terms[1::2], strict=True)]
+        return terms[0]
+
+    return typing.signature(types.float32, _vector), generate
