@@ -18,7 +18,7 @@ from passband.config import Training, architectures
 from passband.imaging.threads import share_images
 from passband.learning import devices, lanes
 from passband.learning.kernels import Plan, aligned, kernels
-from passband.learning.losses import loss
+from passband.learning.losses import loss_with_gradient
 from passband.learning.networks import CompactUNet
 
 #: torch's defaults of batch normalisation: what is added to the variance, and the share of a new
@@ -126,13 +126,13 @@ class _Arranged:
                 self.backward[layer] = _flat(own.transpose(0, 1, 3, 2))
             if layer.joined:
                 quarters = np.einsum("roik,qtk->rqoit", other, _QUARTERS)
-                self.quarters[layer] = _flat(quarters.transpose(0, 1, 3, 4, 2), 2)
+                self.quarters[layer] = _flat(quarters.transpose(0, 1, 3, 4, 2))
                 if scales is None:
-                    self.quarters_backward[layer] = _flat(quarters.transpose(0, 1, 2, 4, 3), 2)
+                    self.quarters_backward[layer] = _flat(quarters.transpose(0, 1, 2, 4, 3))
 
 
-def _flat(array: np.ndarray, kept: int = 1) -> np.ndarray:
-    return np.ascontiguousarray(array, np.float32).reshape(*array.shape[:kept], -1)
+def _flat(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array, np.float32).reshape(len(array), -1)
 
 
 @dataclass
@@ -155,8 +155,6 @@ class _Node:
         The layer whose output is pooled to `x`.
     gradient, x_gradient, below_gradient : array, optional
         Gradients of `activated`, `x` and `below`. The image has no gradient.
-    factors : tuple of array
-        What the last normalisation computed.
     """
 
     layer: _Layer
@@ -171,19 +169,20 @@ class _Node:
     gradient: np.ndarray | None = None
     x_gradient: np.ndarray | None = None
     below_gradient: np.ndarray | None = None
-    factors: tuple[np.ndarray, ...] = ()
 
-    def quarter(self, number: int) -> np.ndarray:
-        """Return the planes of one of the four quarters of the pixels."""
-        return self.quarters[number * self.layer.outputs : (number + 1) * self.layer.outputs]
-
-    @property
-    def quarter_taps(self) -> np.ndarray:
-        """The distances to the pixels of half the resolution, (quarter, tap)."""
-        steps, row = ((-1, 0), (0, 1)), self.half.row  # see _MEETS
-        return np.array(
-            [[y * row + x for y in steps[i] for x in steps[j]] for i in (0, 1) for j in (0, 1)]
-        )
+    def __post_init__(self):
+        self.constants = np.zeros((self.layer.outputs, 2), np.float32)
+        self.factors = np.zeros((self.layer.outputs, 4))
+        for name in ("x", "convolved", "activated", "gradient", "x_gradient"):
+            planes = getattr(self, name)
+            if planes is not None:
+                setattr(self, f"{name}_pixels", self.plan.pixels(planes))
+        if self.layer.joined:
+            steps, row = ((-1, 0), (0, 1)), self.half.row  # see _MEETS
+            self.quarter_taps = np.array(
+                [[y * row + x for y in steps[i] for x in steps[j]] for i in (0, 1) for j in (0, 1)]
+            )
+            self.quarter_pixels = self.half.pixels(self.quarters)
 
 
 class _Passes:
@@ -205,6 +204,8 @@ class _Passes:
         plans = [Plan(images, side >> level) for level in range(max(x.level for x in layers) + 1)]
         self.plan = plans[0]
         self._image, self._logits = self.plan.planes(1), self.plan.planes(1)
+        self._image_pixels = self.plan.pixels(self._image)
+        self._logit_pixels = self.plan.pixels(self._logits)
         x, x_gradient, self._nodes, skips = self._image, None, [], []
         for layer in layers:
             plan, source, below, below_gradient = plans[layer.level], None, None, None
@@ -238,19 +239,25 @@ class _Passes:
         self, images: np.ndarray, weights: _Arranged, place: int, shifts: dict | None
     ) -> Iterator[_Node]:
         """Yield every layer after its convolution of `images`, (N, H, W)."""
-        self.plan.pixels(self._image)[0] = images
+        self._image_pixels[0] = images
         for node in self._nodes:
-            layer, plan, out = node.layer, node.plan, node.convolved
+            layer, plan, half = node.layer, node.plan, node.half
             if node.source:
-                kernels.pool(node.source.plan.pixels(node.source.activated), plan.pixels(node.x))
+                kernels.pool(node.source.activated_pixels, node.x_pixels)
             bias = _zeros(layer.outputs) if shifts is None else shifts[layer.norm][place]
+            out, adds = node.convolved.reshape(-1), layer.joined > 0
             if layer.joined:
-                for q, taps in enumerate(node.quarter_taps):
-                    part = weights.quarters[layer][place, q]
-                    _convolve(node.half, node.below, part, taps, node.quarter(q), bias)
-                kernels.interleave(node.half.pixels(node.quarters), plan.pixels(out))
-            own, adds = weights.forward[layer][place], layer.joined > 0
-            _convolve(plan, node.x, own, plan.taps, out, bias, adds, shifts is not None)
+                kernels.convolve(
+                    node.below.reshape(-1), weights.quarters[layer][place], node.quarter_taps,
+                    half.mask, node.quarters.reshape(-1), layer.joined, layer.outputs,
+                    half.length, half.first, half.number, 0, layer.outputs, bias, False, False,
+                )  # fmt: skip
+                kernels.interleave(node.quarter_pixels, node.convolved_pixels)
+            kernels.convolve(
+                node.x.reshape(-1), weights.forward[layer][place], plan.taps, plan.mask, out,
+                layer.inputs, layer.outputs, plan.length, plan.first, plan.number,
+                0, 0, bias, adds, shifts is not None,
+            )  # fmt: skip
             yield node
 
     def predict(
@@ -269,28 +276,19 @@ class _Passes:
     ) -> np.ndarray:
         """Return (N, H, W) logits in training mode, and update the running statistics."""
         for node in self._convolutions(images, weights, place, None):
-            name, pixels = node.layer.norm, node.plan.pixel_number
-            sums = np.zeros((node.layer.outputs, 2))
-            kernels.add_moments(node.convolved, sums, node.plan.first, node.plan.number)
-            mean, square = (sums / pixels).T
-            variance = np.maximum(square - mean**2, 0)
-            inverse = 1 / np.sqrt(variance + EPSILON)
-            scale = state[f"{name}.weight"][place] * inverse
-            shift = (state[f"{name}.bias"][place] - mean * scale).astype(np.float32)
-            node.factors = scale, shift, mean, inverse
+            plan, name = node.plan, node.layer.norm
+            keys = "weight", "bias", "running_mean", "running_var"
             kernels.normalise(
-                node.convolved, scale.astype(np.float32), shift, node.plan.mask, node.activated
-            )
-            for key, new in (("mean", mean), ("var", variance * (pixels / (pixels - 1)))):
-                running = state[f"{name}.running_{key}"]
-                running[place] += MOMENTUM * (new - running[place])
+                node.convolved, *(state[f"{name}.{key}"][place] for key in keys), plan.mask,
+                node.activated, node.factors, plan.first, plan.number, plan.pixel_number,
+                MOMENTUM, EPSILON,
+            )  # fmt: skip
         return self._head(place, head)
 
     def _head(self, place: int, head: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         weight, bias = head
-        last = self._nodes[-1].activated
-        np.dot(weight[place], last, out=self._logits[0])
-        return self.plan.pixels(self._logits)[0] + bias[place]
+        np.dot(weight[place], self._nodes[-1].activated, out=self._logits[0])
+        return self._logit_pixels[0] + bias[place]
 
     def backward(
         self, slopes: np.ndarray, weights: _Arranged, place: int, head: tuple, found: "_Gradients"
@@ -299,91 +297,61 @@ class _Passes:
 
         `slopes` is the gradient of the (N, H, W) logits of the last :meth:`forward`.
         """
-        last, total = self._nodes[-1], np.zeros(self._nodes[-1].layer.outputs)
-        self.plan.pixels(self._logits)[0] = slopes
+        last, sums = self._nodes[-1], np.zeros(self._nodes[-1].layer.outputs)
+        self._logit_pixels[0] = slopes
         self._logits *= self.plan.mask
         kernels.add_products(
-            last.activated, self._logits[0], total, self.plan.first, self.plan.number
+            last.activated, self._logits[0], sums, self.plan.first, self.plan.number
         )
-        found.head[place], found.bias[place] = total, slopes.sum(dtype=np.float64)
+        found.head[place], found.bias[place] = sums, slopes.sum(dtype=np.float64)
         np.multiply(head[0][place][:, None], self._logits, out=last.gradient)
         for node in reversed(self._nodes):
-            self._through_norm(node, place, found)
-            self._through_convolution(node, weights, place, found)
+            self._through_layer(node, weights, place, found)
 
-    def _through_norm(self, node: _Node, place: int, found: "_Gradients") -> None:
-        """Replace a layer's gradient by the gradient of its convolution."""
-        scale, shift, mean, inverse = node.factors
-        sums, pixels = np.zeros((len(scale), 2)), node.plan.pixel_number
-        kernels.add_slopes(
-            node.gradient,
-            node.convolved,
-            scale.astype(np.float32),
-            shift,
-            sums,
-            node.plan.first,
-            node.plan.number,
-        )
-        total = sums[:, 0]
-        product = inverse * (sums[:, 1] - mean * total)
-        found.scales[node.layer][place], found.shifts[node.layer][place] = product, total
-        slope = -scale * inverse * product / pixels
-        factors = np.stack([scale, slope, -scale * total / pixels - slope * mean], 1)
-        kernels.combine(node.gradient, node.convolved, factors.astype(np.float32), node.plan.mask)
-
-    def _through_convolution(
+    def _through_layer(
         self, node: _Node, weights: _Arranged, place: int, found: "_Gradients"
     ) -> None:
-        layer, plan, g = node.layer, node.plan, node.gradient
+        layer, plan, half, g = node.layer, node.plan, node.half, node.gradient
+        kernels.normalise_back(
+            g, node.convolved, node.factors, plan.mask, found.scales[layer][place],
+            found.shifts[layer][place], node.constants, plan.first, plan.number, plan.pixel_number,
+        )  # fmt: skip
         own = found.own[layer][place]
         own[:] = 0
-        _correlate(kernels.correlate3, plan, g, node.x, plan.taps, own)
+        kernels.correlate3(
+            g.reshape(-1), node.x.reshape(-1), plan.taps[0], own, layer.inputs, layer.outputs,
+            plan.length, plan.first, plan.number,
+        )  # fmt: skip
         if node.x_gradient is not None:
-            back = weights.backward[layer][place]
-            none = _zeros(layer.inputs)
-            _convolve(plan, g, back, -plan.taps, node.x_gradient, none)
+            kernels.convolve(
+                g.reshape(-1), weights.backward[layer][place], plan.back_taps, plan.mask,
+                node.x_gradient.reshape(-1), layer.outputs, layer.inputs, plan.length, plan.first,
+                plan.number, 0, 0, _zeros(layer.inputs), False, False,
+            )  # fmt: skip
         if layer.joined:
-            half, none = node.half, _zeros(layer.joined)
-            kernels.separate(plan.pixels(g), half.pixels(node.quarters))
-            for q, taps in enumerate(node.quarter_taps):
-                part, sums = node.quarter(q), found.quarters[layer][place, q]
-                sums[:] = 0
-                _correlate(kernels.correlate2, half, part, node.below, taps, sums)
-                back = weights.quarters_backward[layer][place, q]
-                _convolve(half, part, back, -taps, node.below_gradient, none, q > 0)
+            kernels.separate(node.gradient_pixels, node.quarter_pixels)
+            sums, flat = found.quarters[layer][place], node.quarters.reshape(-1)
+            sums[:] = 0
+            kernels.correlate2(
+                flat, node.below.reshape(-1), node.quarter_taps, sums, layer.joined, layer.outputs,
+                half.length, half.first, half.number,
+            )  # fmt: skip
+            kernels.convolve(
+                flat, weights.quarters_backward[layer][place], -node.quarter_taps, half.mask,
+                node.below_gradient.reshape(-1), layer.outputs, layer.joined, half.length,
+                half.first, half.number, layer.outputs, 0, _zeros(layer.joined), False, False,
+            )  # fmt: skip
         if node.source:
             source = node.source
             kernels.add_pooled(
-                plan.pixels(node.x_gradient),
-                source.plan.pixels(source.activated),
-                plan.pixels(node.x),
-                source.plan.pixels(source.gradient),
-            )
+                node.x_gradient_pixels, source.activated_pixels, node.x_pixels,
+                source.gradient_pixels,
+            )  # fmt: skip
 
 
 @lru_cache
 def _zeros(number: int) -> np.ndarray:
     return np.zeros(number, np.float32)
-
-
-def _convolve(
-    plan: Plan,
-    x: np.ndarray,
-    weights: np.ndarray,
-    taps: np.ndarray,
-    out: np.ndarray,
-    bias: np.ndarray,
-    adds: bool = False,
-    rectifies: bool = False,
-) -> None:
-    planes = len(x), len(out), plan.length, plan.first, plan.number
-    flat = weights, taps, plan.mask, out.reshape(-1)
-    kernels.convolve(x.reshape(-1), *flat, *planes, bias, adds, rectifies)
-
-
-def _correlate(kernel: Callable, plan: Plan, gradient, x, taps, sums) -> None:
-    planes = len(x), len(gradient), plan.length, plan.first, plan.number
-    kernel(gradient.reshape(-1), x.reshape(-1), taps, sums, *planes)
 
 
 class _Gradients:
@@ -397,7 +365,7 @@ class _Gradients:
             self.shifts[layer] = np.zeros((number, layer.outputs), np.float32)
             if layer.joined:
                 size = layer.joined * 4 * layer.outputs * lanes.LANES
-                self.quarters[layer] = aligned(number, 4, size)
+                self.quarters[layer] = aligned(number, 4 * size)
         self.head = np.zeros((number, layers[-1].outputs), np.float32)
         self.bias = np.zeros((number, 1), np.float32)
 
@@ -500,12 +468,10 @@ class CompactNetworks:
                 array += 1
 
         def work(passes: _Passes, place: int) -> None:
-            logits = passes.forward(pictures[place], weights, place, arrays, head)
-            with torch.enable_grad():
-                leaf = torch.from_numpy(logits)[None, :, None].requires_grad_()
-                value = loss(leaf, masks[place : place + 1], settings).sum()
-                (slopes,) = torch.autograd.grad(value, leaf)
-            losses[place] = value.detach()
+            logits = torch.from_numpy(passes.forward(pictures[place], weights, place, arrays, head))
+            losses[place], slopes = loss_with_gradient(
+                logits[None, :, None], masks[place : place + 1], settings
+            )
             passes.backward(slopes[0, :, 0].numpy(), weights, place, head, self._found)
 
         self._share(pictures, True, work)

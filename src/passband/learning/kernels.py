@@ -4,13 +4,14 @@ torch's convolutions are made for many channels, and use vectors badly where the
 a lane of a vector is a pixel, so the number of channels does not matter.
 
 **Layout.** A plane has all images of a batch in one channel, as a sequence of numbers. After each
-row there is one zero, and after the last row of each image there is a row of zeros. So the neighbour
-of a pixel is at the same distance in the sequence for every pixel, also beyond the image's edge, and
-a convolution needs neither rows nor edges: it is a sum over distances. The numbers between the
-images are set to zero by a mask, see :class:`Plan`. A layer has the planes of its channels one after
+row there is one zero, and after the last row of each image there is a row of zeros. So a neighbour
+of a pixel is at the same distance in the sequence for every pixel, also beyond the image's edge. A
+convolution needs neither rows nor edges: it is a sum over distances. The numbers between the images
+are set to zero by a mask, see :class:`Plan`. A layer has the planes of its channels one after
 another, in one array.
 """
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -94,62 +95,72 @@ class Plan:
         return plane[0]
 
     @cached_property
+    def back_taps(self) -> np.ndarray:
+        """The distances from the neighbours to the pixel."""
+        return -self.taps
+
+    @cached_property
     def taps(self) -> np.ndarray:
-        """The distances to a pixel's 3 × 3 neighbours, row by row."""
+        """(1, 9): the distances to a pixel's 3 × 3 neighbours, row by row."""
         steps = np.arange(-1, 2)
-        return (steps[:, None] * self.row + steps).ravel()
+        return (steps[:, None] * self.row + steps).reshape(1, 9)
 
 
 def _convolve(
-    x, weights, taps, mask, out, inputs, outputs, length, first, number, bias, adds, rectifies
-):
+    x, weights, taps, mask, out, inputs, outputs, length, first, number, skip, shift, bias, adds,
+    rectifies,
+):  # fmt: skip
     """Write a convolution plus `bias`, or add the convolution to what is there if `adds` is true.
 
     `weights` has the weights by input channel, tap and output channel. Four output channels are
     computed at a time, at two vectors of positions. If `rectifies` is true, negative results are
-    set to 0.
+    set to 0. `taps` has a row for each group of weights. The input channels of the next group begin
+    `skip` channels later, and its output channels `shift` channels later. If `shift` is 0, the
+    results of all groups are added.
     """
-    for p in range(first, first + number, 2 * LANES):
-        m, n = load(mask, p), load(mask, p + LANES)
-        for channel in range(0, outputs, 4):
-            o0 = channel * length + p
-            o1, o2, o3 = o0 + length, o0 + 2 * length, o0 + 3 * length
-            if adds:
-                a0, a1, a2, a3 = load(out, o0), load(out, o1), load(out, o2), load(out, o3)
-                b0, b1 = load(out, o0 + LANES), load(out, o1 + LANES)
-                b2, b3 = load(out, o2 + LANES), load(out, o3 + LANES)
-            else:
-                a0 = b0 = spread(bias, channel)
-                a1 = b1 = spread(bias, channel + 1)
-                a2 = b2 = spread(bias, channel + 2)
-                a3 = b3 = spread(bias, channel + 3)
-            k = channel
-            for i in range(inputs):
-                for t in range(len(taps)):
-                    at = i * length + p + taps[t]
-                    u, v = load(x, at), load(x, at + LANES)
-                    w = spread(weights, k)
-                    a0, b0 = multiply_add(u, w, a0), multiply_add(v, w, b0)
-                    w = spread(weights, k + 1)
-                    a1, b1 = multiply_add(u, w, a1), multiply_add(v, w, b1)
-                    w = spread(weights, k + 2)
-                    a2, b2 = multiply_add(u, w, a2), multiply_add(v, w, b2)
-                    w = spread(weights, k + 3)
-                    a3, b3 = multiply_add(u, w, a3), multiply_add(v, w, b3)
-                    k += outputs
-            if rectifies:
-                a0, a1 = where_positive(a0, a0), where_positive(a1, a1)
-                a2, a3 = where_positive(a2, a2), where_positive(a3, a3)
-                b0, b1 = where_positive(b0, b0), where_positive(b1, b1)
-                b2, b3 = where_positive(b2, b2), where_positive(b3, b3)
-            store(out, o0, multiply(a0, m))
-            store(out, o0 + LANES, multiply(b0, n))
-            store(out, o1, multiply(a1, m))
-            store(out, o1 + LANES, multiply(b1, n))
-            store(out, o2, multiply(a2, m))
-            store(out, o2 + LANES, multiply(b2, n))
-            store(out, o3, multiply(a3, m))
-            store(out, o3 + LANES, multiply(b3, n))
+    groups, steps = taps.shape
+    for group in range(groups):
+        for p in range(first, first + number, 2 * LANES):
+            m, n = load(mask, p), load(mask, p + LANES)
+            for channel in range(0, outputs, 4):
+                o0 = (group * shift + channel) * length + p
+                o1, o2, o3 = o0 + length, o0 + 2 * length, o0 + 3 * length
+                if adds or (group and not shift):
+                    a0, a1, a2, a3 = load(out, o0), load(out, o1), load(out, o2), load(out, o3)
+                    b0, b1 = load(out, o0 + LANES), load(out, o1 + LANES)
+                    b2, b3 = load(out, o2 + LANES), load(out, o3 + LANES)
+                else:
+                    a0 = b0 = spread(bias, channel)
+                    a1 = b1 = spread(bias, channel + 1)
+                    a2 = b2 = spread(bias, channel + 2)
+                    a3 = b3 = spread(bias, channel + 3)
+                k = group * inputs * steps * outputs + channel
+                for i in range(inputs):
+                    for t in range(steps):
+                        at = (group * skip + i) * length + p + taps[group, t]
+                        u, v = load(x, at), load(x, at + LANES)
+                        w = spread(weights, k)
+                        a0, b0 = multiply_add(u, w, a0), multiply_add(v, w, b0)
+                        w = spread(weights, k + 1)
+                        a1, b1 = multiply_add(u, w, a1), multiply_add(v, w, b1)
+                        w = spread(weights, k + 2)
+                        a2, b2 = multiply_add(u, w, a2), multiply_add(v, w, b2)
+                        w = spread(weights, k + 3)
+                        a3, b3 = multiply_add(u, w, a3), multiply_add(v, w, b3)
+                        k += outputs
+                if rectifies:
+                    a0, a1 = where_positive(a0, a0), where_positive(a1, a1)
+                    a2, a3 = where_positive(a2, a2), where_positive(a3, a3)
+                    b0, b1 = where_positive(b0, b0), where_positive(b1, b1)
+                    b2, b3 = where_positive(b2, b2), where_positive(b3, b3)
+                store(out, o0, multiply(a0, m))
+                store(out, o0 + LANES, multiply(b0, n))
+                store(out, o1, multiply(a1, m))
+                store(out, o1 + LANES, multiply(b1, n))
+                store(out, o2, multiply(a2, m))
+                store(out, o2 + LANES, multiply(b2, n))
+                store(out, o3, multiply(a3, m))
+                store(out, o3 + LANES, multiply(b3, n))
 
 
 def _correlate3(gradient, x, taps, out, inputs, outputs, length, first, number):
@@ -202,39 +213,41 @@ def _correlate3(gradient, x, taps, out, inputs, outputs, length, first, number):
 
 
 def _correlate2(gradient, x, taps, out, inputs, outputs, length, first, number):
-    """The same as :func:`_correlate3`, if the number of taps is even."""
+    """The same as :func:`_correlate3` for groups of output channels with an even number of taps."""
     across, down = LANES, outputs * LANES
-    for start in range(first, first + number, _CHUNK):
-        stop = min(start + _CHUNK, first + number)
-        for channel in range(0, outputs, 4):
-            g0 = channel * length
-            g1, g2, g3 = g0 + length, g0 + 2 * length, g0 + 3 * length
-            for i in range(inputs):
-                for t in range(0, len(taps), 2):
-                    o = ((i * len(taps) + t) * outputs + channel) * LANES
-                    q = o + down
-                    a0, a1 = load(out, o), load(out, o + across)
-                    a2, a3 = load(out, o + 2 * across), load(out, o + 3 * across)
-                    b0, b1 = load(out, q), load(out, q + across)
-                    b2, b3 = load(out, q + 2 * across), load(out, q + 3 * across)
-                    x0, x1 = i * length + taps[t], i * length + taps[t + 1]
-                    for p in range(start, stop, LANES):
-                        d0, d1 = load(gradient, g0 + p), load(gradient, g1 + p)
-                        d2, d3 = load(gradient, g2 + p), load(gradient, g3 + p)
-                        v = load(x, x0 + p)
-                        a0, a1 = multiply_add(v, d0, a0), multiply_add(v, d1, a1)
-                        a2, a3 = multiply_add(v, d2, a2), multiply_add(v, d3, a3)
-                        v = load(x, x1 + p)
-                        b0, b1 = multiply_add(v, d0, b0), multiply_add(v, d1, b1)
-                        b2, b3 = multiply_add(v, d2, b2), multiply_add(v, d3, b3)
-                    store(out, o, a0)
-                    store(out, o + across, a1)
-                    store(out, o + 2 * across, a2)
-                    store(out, o + 3 * across, a3)
-                    store(out, q, b0)
-                    store(out, q + across, b1)
-                    store(out, q + 2 * across, b2)
-                    store(out, q + 3 * across, b3)
+    groups, steps = taps.shape
+    for group in range(groups):
+        for start in range(first, first + number, _CHUNK):
+            stop = min(start + _CHUNK, first + number)
+            for channel in range(0, outputs, 4):
+                g0 = (group * outputs + channel) * length
+                g1, g2, g3 = g0 + length, g0 + 2 * length, g0 + 3 * length
+                for i in range(inputs):
+                    for t in range(0, steps, 2):
+                        o = (((group * inputs + i) * steps + t) * outputs + channel) * LANES
+                        q = o + down
+                        a0, a1 = load(out, o), load(out, o + across)
+                        a2, a3 = load(out, o + 2 * across), load(out, o + 3 * across)
+                        b0, b1 = load(out, q), load(out, q + across)
+                        b2, b3 = load(out, q + 2 * across), load(out, q + 3 * across)
+                        x0, x1 = i * length + taps[group, t], i * length + taps[group, t + 1]
+                        for p in range(start, stop, LANES):
+                            d0, d1 = load(gradient, g0 + p), load(gradient, g1 + p)
+                            d2, d3 = load(gradient, g2 + p), load(gradient, g3 + p)
+                            v = load(x, x0 + p)
+                            a0, a1 = multiply_add(v, d0, a0), multiply_add(v, d1, a1)
+                            a2, a3 = multiply_add(v, d2, a2), multiply_add(v, d3, a3)
+                            v = load(x, x1 + p)
+                            b0, b1 = multiply_add(v, d0, b0), multiply_add(v, d1, b1)
+                            b2, b3 = multiply_add(v, d2, b2), multiply_add(v, d3, b3)
+                        store(out, o, a0)
+                        store(out, o + across, a1)
+                        store(out, o + 2 * across, a2)
+                        store(out, o + 3 * across, a3)
+                        store(out, q, b0)
+                        store(out, q + across, b1)
+                        store(out, q + 2 * across, b2)
+                        store(out, q + 3 * across, b3)
 
 
 def _add_products(x, plane, sums, first, number):
@@ -250,34 +263,50 @@ def _add_products(x, plane, sums, first, number):
             sums[c] += total(add(a, b))
 
 
-def _add_moments(x, sums, first, number):
-    """Add the sums of x and x² of each channel to (channels, 2) float64 `sums`."""
+def _normalise(
+    x, weight, bias, means, variances, mask, out, factors, first, number, pixels, momentum, epsilon
+):
+    """Normalise each channel by its batch, and write what is positive.
+
+    The running `means` and `variances` are updated. `factors` receives, for each channel, the
+    factor, the constant, the mean, and the inverse standard deviation.
+    """
     channels, length = x.shape
     for c in range(channels):
+        s0 = s1 = 0.0
         for start in range(first, first + number, _ADDED_TOGETHER):
             a = b = a2 = b2 = zero()
             for p in range(start, min(start + _ADDED_TOGETHER, first + number), 2 * LANES):
                 u, v = load(x, c * length + p), load(x, c * length + p + LANES)
                 a, b = add(a, u), add(b, v)
                 a2, b2 = multiply_add(u, u, a2), multiply_add(v, v, b2)
-            sums[c, 0] += total(add(a, b))
-            sums[c, 1] += total(add(a2, b2))
+            s0 += total(add(a, b))
+            s1 += total(add(a2, b2))
+        mean = s0 / pixels
+        variance = max(s1 / pixels - mean * mean, 0.0)
+        inverse = 1 / math.sqrt(variance + epsilon)
+        factor = weight[c] * inverse
+        constant = bias[c] - mean * factor
+        factors[c, 0], factors[c, 1], factors[c, 2], factors[c, 3] = factor, constant, mean, inverse
+        means[c] += momentum * (mean - means[c])
+        variances[c] += momentum * (variance * pixels / (pixels - 1) - variances[c])
+        f, g = np.float32(factor), np.float32(constant)
+        for p in range(first, first + number):
+            out[c, p] = max(f * x[c, p] + g, np.float32(0)) * mask[p]
 
 
-def _normalise(x, scale, shift, mask, out):
-    """Write max(0, scale·x + shift) of each channel."""
+def _normalise_back(
+    gradient, x, factors, mask, weight_gradient, bias_gradient, constants, first, number, pixels
+):
+    """Replace the gradient of :func:`_normalise` by the gradient of its input.
+
+    `constants` is memory for (channels, 2) float32 numbers.
+    """
     channels, length = x.shape
     for c in range(channels):
-        a, b = scale[c], shift[c]
-        for p in range(length):
-            out[c, p] = max(a * x[c, p] + b, np.float32(0)) * mask[p]
-
-
-def _add_slopes(gradient, x, scale, shift, sums, first, number):
-    """Set the gradient to 0 where :func:`_normalise` wrote 0, and add the sums of g and g·x."""
-    channels, length = x.shape
-    for c in range(channels):
-        factor, constant = spread(scale, c), spread(shift, c)
+        constants[c, 0], constants[c, 1] = factors[c, 0], factors[c, 1]
+        factor, constant = spread(constants, 2 * c), spread(constants, 2 * c + 1)
+        s0 = s1 = 0.0
         for start in range(first, first + number, _ADDED_TOGETHER):
             a = b = a2 = b2 = zero()
             for p in range(start, min(start + _ADDED_TOGETHER, first + number), 2 * LANES):
@@ -289,16 +318,15 @@ def _add_slopes(gradient, x, scale, shift, sums, first, number):
                 store(gradient, next, h)
                 a, b = add(a, g), add(b, h)
                 a2, b2 = multiply_add(u, g, a2), multiply_add(v, h, b2)
-            sums[c, 0] += total(add(a, b))
-            sums[c, 1] += total(add(a2, b2))
-
-
-def _combine(gradient, x, factors, mask):
-    """Replace the gradient g of each channel by f₀·g + f₁·x + f₂."""
-    channels, length = x.shape
-    for c in range(channels):
-        f0, f1, f2 = factors[c, 0], factors[c, 1], factors[c, 2]
-        for p in range(length):
+            s0 += total(add(a, b))
+            s1 += total(add(a2, b2))
+        mean, inverse = factors[c, 2], factors[c, 3]
+        product = inverse * (s1 - mean * s0)
+        weight_gradient[c], bias_gradient[c] = product, s0
+        slope = -factors[c, 0] * inverse * product / pixels
+        f0, f1 = np.float32(factors[c, 0]), np.float32(slope)
+        f2 = np.float32(-factors[c, 0] * s0 / pixels - slope * mean)
+        for p in range(first, first + number):
             gradient[c, p] = (f0 * gradient[c, p] + f1 * x[c, p] + f2) * mask[p]
 
 
@@ -361,38 +389,32 @@ def _separate(x, quarters):
                     quarters[3 * channels + c, n, i, j] = x[c, n, 2 * i + 1, 2 * j + 1]
 
 
-_PLANES, _IMAGES, _FLAT = "f4[:,::1]", "f4[:,:,:,:]", "f4[::1]"
-_INTEGERS = ", ".join(["i8"] * 5)
+_PLANES, _IMAGES, _FLAT, _INTEGERS = "f4[:,::1]", "f4[:,:,:,:]", "f4[::1]", "i8, i8, i8, i8, i8"
+_TAPS, _PRECISE = "i8[:,::1]", "f8[:,::1]"
 _SIGNATURES = {
-    _convolve: f"({_FLAT}, {_FLAT}, i8[::1], {_FLAT}, {_FLAT}, {_INTEGERS}, {_FLAT}, b1, b1)",
-    _correlate3: f"({_FLAT}, {_FLAT}, i8[::1], {_FLAT}, {_INTEGERS})",
-    _correlate2: f"({_FLAT}, {_FLAT}, i8[::1], {_FLAT}, {_INTEGERS})",
-    _add_products: f"({_PLANES}, {_FLAT}, f8[::1], i8, i8)",
-    _add_moments: f"({_PLANES}, f8[:,::1], i8, i8)",
-    _normalise: f"({_PLANES}, {_FLAT}, {_FLAT}, {_FLAT}, {_PLANES})",
-    _add_slopes: f"({_PLANES}, {_PLANES}, {_FLAT}, {_FLAT}, f8[:,::1], i8, i8)",
-    _combine: f"({_PLANES}, {_PLANES}, f4[:,::1], {_FLAT})",
-    _pool: f"({_IMAGES}, {_IMAGES})",
-    _add_pooled: f"({_IMAGES}, {_IMAGES}, {_IMAGES}, {_IMAGES})",
-    _interleave: f"({_IMAGES}, {_IMAGES})",
-    _separate: f"({_IMAGES}, {_IMAGES})",
+    _convolve: [_FLAT, _FLAT, _TAPS, _FLAT, _FLAT, _INTEGERS, "i8, i8", _FLAT, "b1, b1"],
+    _correlate3: [_FLAT, _FLAT, "i8[::1]", _FLAT, _INTEGERS],
+    _correlate2: [_FLAT, _FLAT, _TAPS, _FLAT, _INTEGERS],
+    _add_products: [_PLANES, _FLAT, "f8[::1], i8, i8"],
+    _normalise: [_PLANES, *[_FLAT] * 5, _PLANES, _PRECISE, "i8, i8, i8, f8, f8"],
+    _normalise_back: [_PLANES, _PLANES, _PRECISE, *[_FLAT] * 3, _PLANES, "i8, i8, i8"],
+    _pool: [_IMAGES] * 2,
+    _add_pooled: [_IMAGES] * 4,
+    _interleave: [_IMAGES] * 2,
+    _separate: [_IMAGES] * 2,
 }
 
 
 class Kernels:
-    """The compiled functions of this module. The first use compiles them, or loads them."""
-
-    @cached_property
-    def _compiled(self) -> dict:
-        return {
-            function.__name__.lstrip("_"): compiled(function, signature, reorder=True)
-            for function, signature in _SIGNATURES.items()
-        }
+    """The compiled functions of this module. The first use of one compiles it, or loads it."""
 
     def __getattr__(self, name: str):
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return self._compiled[name]
+        for function, signature in _SIGNATURES.items():
+            if function.__name__ == f"_{name}":
+                made = compiled(function, f"({', '.join(signature)})", reorder=True)
+                setattr(self, name, made)
+                return made
+        raise AttributeError(name)
 
 
 #: The compiled functions, by their names without the first underscore.

@@ -1,8 +1,9 @@
 """Vectors of float32 numbers in compiled functions: one value of numba for many lanes.
 
 numba leaves it to LLVM to find loops that vectors can compute. LLVM does not find the loops of a
-convolution, in which many sums must stay in registers. With the functions of this module, a compiled
-function says itself what is in a register. LLVM translates the vectors for every processor.
+convolution, in which many sums must stay in registers. With the functions of this module, a
+compiled function says itself what is in a register. LLVM translates the vectors for every
+processor.
 """
 
 import platform
