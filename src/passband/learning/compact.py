@@ -171,7 +171,7 @@ class _Node:
     below_gradient: np.ndarray | None = None
 
     def __post_init__(self):
-        self.constants = np.zeros((self.layer.outputs, 2), np.float32)
+        self.constants = np.zeros((self.layer.outputs, 3), np.float32)
         self.factors = np.zeros((self.layer.outputs, 4))
         for name in ("x", "convolved", "activated", "gradient", "x_gradient"):
             planes = getattr(self, name)
@@ -280,8 +280,8 @@ class _Passes:
             keys = "weight", "bias", "running_mean", "running_var"
             kernels.normalise(
                 node.convolved, *(state[f"{name}.{key}"][place] for key in keys), plan.mask,
-                node.activated, node.factors, plan.first, plan.number, plan.pixel_number,
-                MOMENTUM, EPSILON,
+                node.activated, node.factors, node.constants, plan.first, plan.number,
+                plan.pixel_number, MOMENTUM, EPSILON,
             )  # fmt: skip
         return self._head(place, head)
 

@@ -264,12 +264,14 @@ def _add_products(x, plane, sums, first, number):
 
 
 def _normalise(
-    x, weight, bias, means, variances, mask, out, factors, first, number, pixels, momentum, epsilon
-):
+    x, weight, bias, means, variances, mask, out, factors, constants, first, number, pixels,
+    momentum, epsilon,
+):  # fmt: skip
     """Normalise each channel by its batch, and write what is positive.
 
     The running `means` and `variances` are updated. `factors` receives, for each channel, the
-    factor, the constant, the mean, and the inverse standard deviation.
+    factor, the constant, the mean, and the inverse standard deviation. `constants` is memory for
+    (channels, 3) float32 numbers.
     """
     channels, length = x.shape
     for c in range(channels):
@@ -290,9 +292,11 @@ def _normalise(
         factors[c, 0], factors[c, 1], factors[c, 2], factors[c, 3] = factor, constant, mean, inverse
         means[c] += momentum * (mean - means[c])
         variances[c] += momentum * (variance * pixels / (pixels - 1) - variances[c])
-        f, g = np.float32(factor), np.float32(constant)
-        for p in range(first, first + number):
-            out[c, p] = max(f * x[c, p] + g, np.float32(0)) * mask[p]
+        constants[c, 0], constants[c, 1] = factor, constant
+        f, g = spread(constants, 3 * c), spread(constants, 3 * c + 1)
+        for p in range(first, first + number, LANES):
+            y = multiply_add(load(x, c * length + p), f, g)
+            store(out, c * length + p, multiply(where_positive(y, y), load(mask, p)))
 
 
 def _normalise_back(
@@ -300,12 +304,12 @@ def _normalise_back(
 ):
     """Replace the gradient of :func:`_normalise` by the gradient of its input.
 
-    `constants` is memory for (channels, 2) float32 numbers.
+    `constants` is memory for (channels, 3) float32 numbers.
     """
     channels, length = x.shape
     for c in range(channels):
         constants[c, 0], constants[c, 1] = factors[c, 0], factors[c, 1]
-        factor, constant = spread(constants, 2 * c), spread(constants, 2 * c + 1)
+        factor, constant = spread(constants, 3 * c), spread(constants, 3 * c + 1)
         s0 = s1 = 0.0
         for start in range(first, first + number, _ADDED_TOGETHER):
             a = b = a2 = b2 = zero()
@@ -324,10 +328,13 @@ def _normalise_back(
         product = inverse * (s1 - mean * s0)
         weight_gradient[c], bias_gradient[c] = product, s0
         slope = -factors[c, 0] * inverse * product / pixels
-        f0, f1 = np.float32(factors[c, 0]), np.float32(slope)
-        f2 = np.float32(-factors[c, 0] * s0 / pixels - slope * mean)
-        for p in range(first, first + number):
-            gradient[c, p] = (f0 * gradient[c, p] + f1 * x[c, p] + f2) * mask[p]
+        constants[c, 1], constants[c, 2] = slope, -factors[c, 0] * s0 / pixels - slope * mean
+        f0, f1 = spread(constants, 3 * c), spread(constants, 3 * c + 1)
+        f2 = spread(constants, 3 * c + 2)
+        for p in range(first, first + number, LANES):
+            at = c * length + p
+            g = multiply_add(load(gradient, at), f0, multiply_add(load(x, at), f1, f2))
+            store(gradient, at, multiply(g, load(mask, p)))
 
 
 def _pool(x, out):
@@ -396,7 +403,7 @@ _SIGNATURES = {
     _correlate3: [_FLAT, _FLAT, "i8[::1]", _FLAT, _INTEGERS],
     _correlate2: [_FLAT, _FLAT, _TAPS, _FLAT, _INTEGERS],
     _add_products: [_PLANES, _FLAT, "f8[::1], i8, i8"],
-    _normalise: [_PLANES, *[_FLAT] * 5, _PLANES, _PRECISE, "i8, i8, i8, f8, f8"],
+    _normalise: [_PLANES, *[_FLAT] * 5, _PLANES, _PRECISE, _PLANES, "i8, i8, i8, f8, f8"],
     _normalise_back: [_PLANES, _PLANES, _PRECISE, *[_FLAT] * 3, _PLANES, "i8, i8, i8"],
     _pool: [_IMAGES] * 2,
     _add_pooled: [_IMAGES] * 4,
