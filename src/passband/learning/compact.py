@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import stack_module_state
 
 from passband.config import Training, architectures
@@ -46,12 +46,17 @@ def applies(architecture: str, precision: str, device: torch.device) -> bool:
     and adds, they would be slower than torch.
     """
     compact = architectures.parse(architecture)
-    return (
-        device.type == "cpu"
-        and precision == "float32"
-        and lanes.FAST
-        and isinstance(compact, architectures.Compact)
-        and compact.width % 4 == 0
+    return isinstance(compact, architectures.Compact) and _applies(compact.width, precision, device)
+
+
+def _applies(width: int, precision: str, device: torch.device) -> bool:
+    return device.type == "cpu" and precision == "float32" and lanes.FAST and width % 4 == 0
+
+
+def can_predict(networks: Sequence[nn.Module], precision: str, device: torch.device) -> bool:
+    """Return whether :class:`CompactNetworks` predicts what these networks predict."""
+    return all(isinstance(network, CompactUNet) for network in networks) and _applies(
+        networks[0].head.in_channels, precision, device
     )
 
 
@@ -480,24 +485,31 @@ class CompactNetworks:
 
     def predict(self, images: Tensor) -> Tensor:
         """Return (R, N, 1, H, W) logits of (N, 1, H, W) images, in evaluation mode."""
-        arrays = self._arrays
-        scales, shifts = {}, {}
+        return self.predictor()(images)
+
+    def predictor(self) -> Callable[[Tensor], Tensor]:
+        """Return a function that does the same as :meth:`predict`, for the present weights."""
+        arrays, scales, shifts = self._arrays, {}, {}
         for layer in self._layers:
             norm = {key: arrays[f"{layer.norm}.{key}"] for key in ("weight", "bias")}
             running = {key: arrays[f"{layer.norm}.running_{key}"] for key in ("mean", "var")}
             scales[layer.norm] = norm["weight"] / np.sqrt(running["var"] + EPSILON)
             shifts[layer.norm] = norm["bias"] - running["mean"] * scales[layer.norm]
         weights, head = _Arranged(self._layers, arrays, scales), self._head(arrays)
-        pictures = images[:, 0].numpy()
-        logits = np.empty((len(head[1]), *pictures.shape), np.float32)
-        # Few images at a time, whose planes stay in the cache.
-        step = max(1, _PREDICTED_TOGETHER // pictures[0].size)
-        for start in range(0, len(pictures), step):
-            part = pictures[start : start + step]
 
-            def work(passes: _Passes, place: int, start=start, part=part) -> None:
-                made = passes.predict(part, weights, place, shifts, head)
-                logits[place, start : start + step] = made
+        def predict(images: Tensor) -> Tensor:
+            pictures = images[:, 0].numpy()
+            logits = np.empty((len(head[1]), *pictures.shape), np.float32)
+            # Few images at a time, whose planes stay in the cache.
+            step = max(1, _PREDICTED_TOGETHER // pictures[0].size)
+            for start in range(0, len(pictures), step):
+                part = pictures[start : start + step]
 
-            self._share(part, False, work)
-        return torch.from_numpy(logits)[:, :, None]
+                def work(passes: _Passes, place: int, start=start, part=part) -> None:
+                    made = passes.predict(part, weights, place, shifts, head)
+                    logits[place, start : start + step] = made
+
+                self._share(part, False, work)
+            return torch.from_numpy(logits)[:, :, None]
+
+        return predict
