@@ -24,6 +24,8 @@ from passband.learning.networks import CompactUNet
 #: torch's defaults of batch normalisation: what is added to the variance, and the share of a new
 #: batch in the running statistics.
 EPSILON, MOMENTUM = 1e-5, 0.1
+#: Networks with more channels at full resolution are trained by torch, which is faster with them.
+WIDEST = 8
 #: Number of pixels that are predicted at a time.
 _PREDICTED_TOGETHER = 2**15
 
@@ -42,15 +44,16 @@ def precision(name: str, architecture: str, device: torch.device) -> str:
 def applies(architecture: str, precision: str, device: torch.device) -> bool:
     """Return whether this module computes networks of an architecture in a precision.
 
-    The compiled functions compute four channels at a time. Without an instruction that multiplies
-    and adds, they would be slower than torch.
+    The compiled functions compute four channels at a time, and are fast with few channels. Without
+    an instruction that multiplies and adds, they would be slower than torch.
     """
     compact = architectures.parse(architecture)
     return isinstance(compact, architectures.Compact) and _applies(compact.width, precision, device)
 
 
 def _applies(width: int, precision: str, device: torch.device) -> bool:
-    return device.type == "cpu" and precision == "float32" and lanes.FAST and width % 4 == 0
+    fits = width % 4 == 0 and width <= WIDEST
+    return device.type == "cpu" and precision == "float32" and lanes.FAST and fits
 
 
 def can_predict(networks: Sequence[nn.Module], precision: str, device: torch.device) -> bool:
