@@ -26,6 +26,8 @@ from passband.learning.networks import CompactUNet
 EPSILON, MOMENTUM = 1e-5, 0.1
 #: Networks with more channels at full resolution are trained by torch, which is faster with them.
 WIDEST = 8
+# The optimizer computes 16 or 32 weights at a time.
+_ROW = 64
 #: Number of pixels that are predicted at a time.
 _PREDICTED_TOGETHER = 2**15
 
@@ -377,22 +379,21 @@ class _Gradients:
         self.head = np.zeros((number, layers[-1].outputs), np.float32)
         self.bias = np.zeros((number, 1), np.float32)
 
-    def write(self, layers: Sequence[_Layer], parameters: dict[str, Tensor]) -> None:
-        """Set the gradients of the networks' weights."""
-        found = {"head.weight": self.head[:, None, :, None, None], "head.bias": self.bias}
-        for layer in layers:
+    def named(self) -> dict[str, np.ndarray]:
+        """Return the gradients by the names of the networks' weights."""
+        number = len(self.bias)
+        found = {"head.weight": self.head, "head.bias": self.bias}
+        for layer in self.scales:
             found[f"{layer.norm}.weight"] = self.scales[layer]
             found[f"{layer.norm}.bias"] = self.shifts[layer]
-            shape = len(self.bias), layer.inputs, 9, layer.outputs, lanes.LANES
+            shape = number, layer.inputs, 9, layer.outputs, lanes.LANES
             parts = [self.own[layer].reshape(shape).sum(-1).transpose(0, 3, 1, 2)]
             if layer.joined:
-                shape = len(self.bias), 4, layer.joined, 4, layer.outputs, lanes.LANES
+                shape = number, 4, layer.joined, 4, layer.outputs, lanes.LANES
                 sums = self.quarters[layer].reshape(shape).sum(-1)
                 parts.append(np.einsum("rqito,qtk->roik", sums, _QUARTERS))
             found[layer.convolution] = np.concatenate(parts, 2)
-        for name, parameter in parameters.items():
-            value = np.ascontiguousarray(found[name], np.float32).reshape(parameter.shape)
-            parameter.grad = torch.from_numpy(value.copy())
+        return found
 
 
 @lru_cache(maxsize=8)
@@ -413,14 +414,41 @@ class CompactNetworks:
     """
 
     def __init__(self, modules: Sequence[CompactUNet]):
-        self.parameters, self._buffers = stack_module_state(list(modules))
+        weights, self._buffers = stack_module_state(list(modules))
+        sizes = [weight[0].numel() for weight in weights.values()]
+        # All weights of a network are a row of one tensor. Rows have whole vectors, so that the
+        # optimizer rounds a weight in the same way for any number of networks.
+        length = -(-sum(sizes) // _ROW) * _ROW
+        self._all = torch.zeros(len(modules), length)
+        stops = np.cumsum(sizes)
+        self._places = {
+            name: (slice(int(stop) - size, int(stop)), weight.shape)
+            for (name, weight), size, stop in zip(weights.items(), sizes, stops, strict=True)
+        }
+        for name, view in self._named(self._all).items():
+            view.copy_(weights[name].detach())
+        self._all.requires_grad_()
         self._layers = _layers(modules[0].head.in_channels, len(modules[0].up))
         self._found = _Gradients(self._layers, len(modules))
 
+    def _named(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return views of the rows of all weights, by the names of the weights."""
+        return {name: rows[:, part].view(shape) for name, (part, shape) in self._places.items()}
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """The tensor that an optimizer changes."""
+        return {"all": self._all}
+
+    @property
+    def gradients(self) -> dict[str, Tensor]:
+        """Views of the gradients that :meth:`accumulate` has set, by the names of the weights."""
+        return self._named(self._all.grad)
+
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """The networks' complete state: (R, …) views of parameters and buffers, by name."""
-        return {name: t.detach() for name, t in {**self.parameters, **self._buffers}.items()}
+        """The networks' complete state: (R, …) views of weights and buffers, by name."""
+        return self._named(self._all.detach()) | self._buffers
 
     def compile(self) -> None:
         """Do nothing, since all functions are compiled."""
@@ -483,7 +511,10 @@ class CompactNetworks:
             passes.backward(slopes[0, :, 0].numpy(), weights, place, head, self._found)
 
         self._share(pictures, True, work)
-        self._found.write(self._layers, self.parameters)
+        self._all.grad = torch.zeros_like(self._all)
+        found = self._found.named()
+        for name, view in self.gradients.items():
+            view.copy_(torch.from_numpy(found[name]).view(view.shape))
         return losses
 
     def predict(self, images: Tensor) -> Tensor:
