@@ -141,7 +141,7 @@ def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Spe
 
     from passband.imaging.acquisition import Acquisition
     from passband.imaging.splits import Split
-    from passband.learning import devices, evaluation, memory, networks
+    from passband.learning import compact, devices, evaluation, memory, networks
     from passband.learning.batches import Images
     from passband.learning.learner import Learner
     from passband.specimens import exit_waves as simulate
@@ -197,7 +197,6 @@ def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Spe
     )
 
     step, predict, weight_bytes, needs = {}, {}, {}, {}
-    precision = devices.precision(training.precision, device)
     kinds = len(training.architectures)
     for name in training.architectures:
         say(f"training with {name}")
@@ -212,7 +211,9 @@ def _calibrate(study: Study, seconds: float, device, starting: list, say) -> Spe
         network = networks.build(name)
         weight_bytes[name] = float(sum(t.nbytes for t in network.state_dict().values()))
 
-        def test_it(number: int, network=network):
+        precision = compact.precision(training.precision, name, device)
+
+        def test_it(number: int, network=network, precision=precision):
             chosen = [next(conditions)]
             splits = {"": several(number)}
             evaluation.evaluate({0: network}, camera, splits, chosen, number, precision)
