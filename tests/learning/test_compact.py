@@ -10,7 +10,7 @@ from torch import nn
 from passband.config import Training
 from passband.learning import compact, networks
 from passband.learning.compact import CompactNetworks
-from passband.learning.kernels import Plan, kernels
+from passband.learning.kernels import Plan, blocks, kernels
 from passband.learning.lanes import LANES
 from passband.learning.losses import loss
 
@@ -74,7 +74,7 @@ def test_convolutions_and_the_gradients_of_their_weights_are_torchs(inputs, outp
     weights = torch.randn(outputs, inputs, 3, 3, generator=torch.manual_seed(2))
     bias = np.linspace(-1, 1, outputs, dtype=np.float32)
     out = plan.planes(outputs)
-    flat = np.ascontiguousarray(weights.reshape(outputs, inputs, 9).numpy().transpose(1, 2, 0))
+    flat = blocks(weights.reshape(outputs, inputs, 9).numpy())
     size = inputs, outputs, plan.length, plan.first, plan.number
     given = x.reshape(-1), flat.reshape(-1), plan.taps, plan.mask, out.reshape(-1), *size, 0, 0
     expected = nn.functional.conv2d(pictures, weights, torch.from_numpy(bias), padding=1)

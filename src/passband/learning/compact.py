@@ -17,7 +17,7 @@ from torch.func import stack_module_state
 from passband.config import Training, architectures
 from passband.imaging.threads import share_images
 from passband.learning import devices, lanes
-from passband.learning.kernels import Plan, aligned, kernels
+from passband.learning.kernels import Plan, aligned, blocks, kernels
 from passband.learning.losses import loss_with_gradient
 from passband.learning.networks import CompactUNet
 
@@ -131,18 +131,19 @@ class _Arranged:
             if scales is not None:
                 w = w * scales[layer.norm][:, :, None, None]
             own, other = w[:, :, : layer.inputs], w[:, :, layer.inputs :]
-            self.forward[layer] = _flat(own.transpose(0, 2, 3, 1))
-            if scales is None:
-                self.backward[layer] = _flat(own.transpose(0, 1, 3, 2))
+            self.forward[layer] = _rows(own)
+            if scales is None and layer.inputs > 1:  # the image has no gradient
+                self.backward[layer] = _rows(own.swapaxes(1, 2))
             if layer.joined:
                 quarters = np.einsum("roik,qtk->rqoit", other, _QUARTERS)
-                self.quarters[layer] = _flat(quarters.transpose(0, 1, 3, 4, 2))
+                self.quarters[layer] = _rows(quarters)
                 if scales is None:
-                    self.quarters_backward[layer] = _flat(quarters.transpose(0, 1, 2, 4, 3))
+                    self.quarters_backward[layer] = _rows(quarters.swapaxes(2, 3))
 
 
-def _flat(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array, np.float32).reshape(len(array), -1)
+def _rows(weights: np.ndarray) -> np.ndarray:
+    """Return the weights of each network in the order of the compiled convolution."""
+    return blocks(weights).reshape(len(weights), -1)
 
 
 @dataclass

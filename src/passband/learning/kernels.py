@@ -47,6 +47,16 @@ def aligned(*shape: int) -> np.ndarray:
     return memory[start : start + size].reshape(shape)
 
 
+def blocks(weights: np.ndarray) -> np.ndarray:
+    """Return (…, outputs, inputs, taps) weights in the order of the compiled convolution.
+
+    The result has the shape (…, outputs/4, inputs, taps, 4), so that weights are read in order.
+    """
+    *others, outputs, inputs, taps = weights.shape
+    split = weights.reshape(*others, outputs // 4, 4, inputs, taps)
+    return np.ascontiguousarray(np.moveaxis(split, -3, -1), np.float32)
+
+
 class Plan:
     """The positions of a batch's pixels in a plane.
 
@@ -112,11 +122,10 @@ def _convolve(
 ):  # fmt: skip
     """Write a convolution plus `bias`, or add the convolution to what is there if `adds` is true.
 
-    `weights` has the weights by input channel, tap and output channel. Four output channels are
-    computed at a time, at two vectors of positions. If `rectifies` is true, negative results are
-    set to 0. `taps` has a row for each group of weights. The input channels of the next group begin
-    `skip` channels later, and its output channels `shift` channels later. If `shift` is 0, the
-    results of all groups are added.
+    Four output channels are computed at a time, at two vectors of positions. `weights` has the
+    order of :func:`blocks`. If `rectifies` is true, negative results are set to 0. `taps` has a row
+    for each group of weights. The input channels of the next group begin `skip` channels later, and
+    its output channels `shift` channels later. If `shift` is 0, the results of all groups are added.
     """
     groups, steps = taps.shape
     for group in range(groups):
@@ -134,7 +143,7 @@ def _convolve(
                     a1 = b1 = spread(bias, channel + 1)
                     a2 = b2 = spread(bias, channel + 2)
                     a3 = b3 = spread(bias, channel + 3)
-                k = group * inputs * steps * outputs + channel
+                k = (group * outputs + channel) * inputs * steps
                 for i in range(inputs):
                     for t in range(steps):
                         at = (group * skip + i) * length + p + taps[group, t]
@@ -147,7 +156,7 @@ def _convolve(
                         a2, b2 = multiply_add(u, w, a2), multiply_add(v, w, b2)
                         w = spread(weights, k + 3)
                         a3, b3 = multiply_add(u, w, a3), multiply_add(v, w, b3)
-                        k += outputs
+                        k += 4
                 if rectifies:
                     a0, a1 = where_positive(a0, a0), where_positive(a1, a1)
                     a2, a3 = where_positive(a2, a2), where_positive(a3, a3)
