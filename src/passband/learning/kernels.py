@@ -125,7 +125,7 @@ def _convolve(
     Four output channels are computed at a time, at two vectors of positions. `weights` has the
     order of :func:`blocks`. If `rectifies` is true, negative results are set to 0. `taps` has a row
     for each group of weights. The input channels of the next group begin `skip` channels later, and
-    its output channels `shift` channels later. If `shift` is 0, the results of all groups are added.
+    its output channels `shift` channels later. If `shift` is 0, all groups are added.
     """
     groups, steps = taps.shape
     for group in range(groups):
