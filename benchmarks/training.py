@@ -433,7 +433,7 @@ def stacked(
             for some in ({0: 0}, seeds)
         )
         pair = next(batches.epoch(list(seeds), 0))
-        # torch counts the operations of its own functions only.
+        # torch counts only operations of torch, and not those of compiled functions.
         by_torch = Learner(
             case.architecture, {0: 0}, case.settings(precision="bfloat16"), len(batches), device
         )
