@@ -25,7 +25,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import job as jobs
-from passband.learning import confidence, devices, evaluation, networks
+from passband.learning import compact, confidence, devices, evaluation, networks
 
 CONDITIONS = [
     Condition(defocus, 1.2, 16, dose) for defocus, dose in product(range(5, 21), (200, 1000))
@@ -76,20 +76,25 @@ def against_bare(table: Table, case: Case, replicas: int) -> None:
     """Compare the time to evaluate networks under a condition with that of their forward passes."""
     camera, device = case.camera, case.device
     split, nets = case.split(camera), case.networks(replicas)
-    precision = devices.precision("auto", device)
+    precision = compact.precision("auto", case.architecture, device)
     layout = devices.layout(precision, device)
     bare = [n.to(device, memory_format=layout).eval() for n in case.networks(replicas).values()]
+    compiled = None
+    if compact.can_predict(bare, precision, device):
+        compiled = compact.CompactNetworks(bare).predictor()
     images = camera.images(split, CONDITIONS[0]).contiguous(memory_format=layout)
     batches, fresh = images.split(case.batch), iter(CONDITIONS)
 
     def evaluate():
         # Each call has a new condition, since the time of its transfer function must be included.
         some = [next(fresh)]
-        evaluation.evaluate(nets, camera, {"gold": split}, some, case.batch)
+        evaluation.evaluate(nets, camera, {"gold": split}, some, case.batch, precision)
 
     @torch.inference_mode()
     def forward():
-        for batch, network in product(batches, bare):
+        for batch in batches if compiled else ():
+            compiled(batch)
+        for batch, network in () if compiled else product(batches, bare):
             with devices.autocast(precision, device):
                 network(batch)
         devices.synchronize(device)
@@ -97,16 +102,23 @@ def against_bare(table: Table, case: Case, replicas: int) -> None:
     whole, passes = side_by_side(case.rounds, evaluate, forward, clock=case.clock)
     what = f"{replicas} × {case.architecture} at {case.px}² in {precision}"
     table.row(f"evaluation / bare forward passes, {what}", 1.25, whole / passes)
+    beside = 1e3 * (whole - passes) / case.structures
+    goal = 0.45 if replicas == 1 and case.px == 128 else None
+    table.row("    an image, without the forward passes [ms]", goal, beside)
+    cell = 1e3 * whole / replicas
+    table.row(f"    a network under a condition, {case.structures} images [ms]", None, cell)
 
 
 def against_counts(table: Table, case: Case, replicas: int) -> None:
     """Compare the time to evaluate networks with the time without the sums of confidence."""
     camera = case.camera
     split, nets = case.split(camera), case.networks(replicas)
+    precision = compact.precision("auto", case.architecture, case.device)
     zeros = confidence.confidence([torch.zeros(case.batch, 1, 2, 2)] * replicas)
 
     def evaluate():
-        evaluation.evaluate(nets, camera, {"gold": split}, CONDITIONS[:1], case.batch)
+        some = CONDITIONS[:1]
+        evaluation.evaluate(nets, camera, {"gold": split}, some, case.batch, precision)
 
     def without():
         with mock.patch.object(confidence, "confidence", return_value=zeros):
@@ -125,9 +137,10 @@ def growth(table: Table, case: Case) -> None:
     def run(replicas: int, conditions: int):
         some = dict(islice(nets.items(), replicas))
         return lambda: evaluation.evaluate(
-            some, camera, {"gold": split}, CONDITIONS[:conditions], case.batch
+            some, camera, {"gold": split}, CONDITIONS[:conditions], case.batch, precision
         )
 
+    precision = compact.precision("auto", case.architecture, case.device)
     what, sizes = f"{case.architecture} at {case.px}²", (1, 2, 4)
     for name, calls in (
         ("networks", [run(n, 2) for n in sizes]),
@@ -153,6 +166,10 @@ def main() -> None:
     large = Case("unet-resnet18", 512, 4, 4, 3, device)
     if quick:
         small = Case("compact-w4-d2", 64, 4, 4, 2, device)
+    if not quick:
+        cell = Case("compact-w4-d2", 64, 8, 8, 12, device)
+        for replicas in (1, 7):
+            against_bare(table, cell, replicas)
     for case, replicas in ((small, 1), (small, 4), *([] if quick else [(large, 1)])):
         against_bare(table, case, replicas)
         against_counts(table, case, replicas)

@@ -35,10 +35,11 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import job as jobs
-from passband.learning import devices, networks, training
+from passband.learning import compact, devices, networks, training
 from passband.learning.batches import Batches, Images
 from passband.learning.evaluation import confusion
-from passband.learning.learner import Learner, loss
+from passband.learning.learner import Learner
+from passband.learning.losses import loss
 from passband.scores import dice
 from passband.specimens import exit_waves as simulate
 from passband.storage import datasets
@@ -110,7 +111,9 @@ def load(
 def bare(case: Case, settings: Training, pair: tuple[torch.Tensor, torch.Tensor]):
     """Return a function that does optimizer steps on one batch and returns their median time."""
     device = pair[0].device
-    precision = devices.precision(settings.precision, device)
+    precision = compact.precision(settings.precision, case.architecture, device)
+    if compact.applies(case.architecture, precision, device):
+        return bare_compiled(case, settings, pair)
     layout = devices.layout(precision, device)
     network = networks.build(case.architecture, 1).to(device, memory_format=layout)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
@@ -125,6 +128,22 @@ def bare(case: Case, settings: Training, pair: tuple[torch.Tensor, torch.Tensor]
             optimizer.step()
             optimizer.zero_grad()
             devices.synchronize(device)
+            at.append(time.perf_counter())
+        return np.median(np.diff(at))
+
+    return steps
+
+
+def bare_compiled(case: Case, settings: Training, pair: tuple[torch.Tensor, torch.Tensor]):
+    """Return the same as :func:`bare`, for a network that Passband's own functions compute."""
+    network = compact.CompactNetworks([networks.build(case.architecture, 1)])
+    optimizer = torch.optim.Adam(network.parameters.values(), lr=1e-4, fused=True)
+
+    def steps(number: int) -> float:
+        at = [time.perf_counter()]
+        for _ in range(number):
+            network.accumulate(*pair, settings)
+            optimizer.step()
             at.append(time.perf_counter())
         return np.median(np.diff(at))
 
@@ -313,7 +332,7 @@ def networks_per_hour(
             np.save(there / f"{k:05d}-mask.npy", split.masks[k].cpu().numpy())
     seconds = {"naive": [], "float32": [], "auto": []}
     scores = {name: [] for name in seconds}
-    auto = devices.precision("auto", camera.imager.device)
+    auto = compact.precision("auto", case.architecture, camera.imager.device)
     kinds = ["float32"] + (["auto"] if auto != "float32" else [])
     # The plain program runs in a separate process, since this process keeps freed memory.
     apart = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
@@ -348,6 +367,45 @@ def networks_per_hour(
         )
 
 
+def against_torch(
+    case: Case, camera: Acquisition, splits: list[Split], table: Table, goal: float
+) -> None:
+    """Compare the trainings of replicas with trainings by torch in its fastest precision.
+
+    The times are the processor times of one thread, without the start of the process. The trainings
+    are divided into epochs, which are done in turns.
+    """
+    device = camera.imager.device
+    if device.type != "cpu" or not compact.applies(case.architecture, "float32", device):
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    seeds, seconds, widest = (
+        {r: r for r in range(case.replicas)},
+        {True: [], False: []},
+        compact.WIDEST,
+    )
+    ways = {
+        True: case.settings(),
+        False: case.settings(precision=devices.precision("auto", device)),
+    }
+    scores = {}
+    for _ in range(max(1, case.rounds)):
+        for compiled, settings in ways.items():
+            compact.WIDEST = widest if compiled else 0
+            started = time.process_time()
+            made = training.train(case.architecture, camera, splits, CONDITION, settings, seeds)
+            seconds[compiled].append((time.process_time() - started) / len(made))
+            scores[compiled] = np.mean([trained.best.val_dice for trained in made.values()])
+    compact.WIDEST = widest
+    torch.set_num_threads(threads)
+    what = f"{case.replicas} × {case.architecture} at {case.px}²"
+    gain = min(seconds[False]) / min(seconds[True])
+    table.row(f"networks an hour, compiled / by torch, {what}", goal, gain, least=True)
+    table.row("    processor time of a network [s]", None, min(seconds[True]))
+    table.row("    its mean Dice less that by torch", None, scores[True] - scores[False])
+
+
 def matrix_rate(precision: str, device: torch.device, side: int) -> float:
     """Return the device's measured rate of a matrix product [FLOP/s]."""
     a, b = (torch.randn(side, side, device=device, dtype=devices.DTYPES[precision]) for _ in "ab")
@@ -375,8 +433,12 @@ def stacked(
             for some in ({0: 0}, seeds)
         )
         pair = next(batches.epoch(list(seeds), 0))
+        # torch counts only operations of torch, and not those of compiled functions.
+        by_torch = Learner(
+            case.architecture, {0: 0}, case.settings(precision="bfloat16"), len(batches), device
+        )
         with FlopCounterMode(display=False) as counted:
-            one.step(*(part[:1] for part in pair))
+            by_torch.step(*(part[:1] for part in pair))
         times = {one: [], stack: []}
         for _ in range(case.rounds + 1):
             for learner, taken in times.items():
@@ -474,6 +536,14 @@ def main() -> None:
         start_up(case, paths, table)
         networks_per_hour(case, camera, splits, table, Path(folder))
         stacked(case, camera, splits, table, quick)
+        pairs = [("compact-w4-d2", 64, 2.0), ("compact-w8-d3", 128, 1.3)]
+        for name, px, goal in pairs[:1] if quick else pairs:
+            number, epochs = (8, 2) if quick else (64, 24)  # 192 steps of 8 images
+            many = Case(name, px, number, 16, epochs, 1 if quick else 2, 1, 2 if quick else 7)
+            there = Path(folder) / f"torch{px}"
+            there.mkdir()
+            camera, splits = load(many, make_waves(many, there), device)
+            against_torch(many, camera, splits, table, goal)
         if device.type == "cuda" and not quick:
             for px in (128, 512):
                 many = Case("compact-w8-d3", px, 32, 4, 1, 5, 4, 21)

@@ -10,7 +10,7 @@ __version__ = version("passband")
 #: the stage's results again, and all results that depend on them.
 STAGES = {
     "simulate": 3,
-    "train": 5,
+    "train": 6,
     "evaluate": 3,
     "information": 3,
     "aggregate": 3,

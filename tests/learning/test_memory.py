@@ -12,10 +12,10 @@ from synthetic import CPU
 
 from passband import PassbandError
 from passband.config import Training, load
-from passband.learning import devices, memory, memory_request, networks
+from passband.learning import compact, memory, memory_request, networks
 
 ROOT = Path(__file__).parents[2]
-PRECISION = devices.precision("auto", CPU)
+PRECISION = compact.precision("auto", "compact-w4-d2", CPU)
 
 #: Prints how far a step and a validation raise a process's peak memory, after a small one.
 MEASURE = """

@@ -39,8 +39,9 @@ def noise_seeds(
     list of int
         A seed for each structure, see :func:`passband.seeds.seed`.
     """
-    owner = () if replica is None else ("replica", replica)
-    return [seed(*names, int(i), condition.id, "noise", *owner, draw) for i in structures]
+    # The id is made once, since making it takes longer than making a seed.
+    id, owner = condition.id, () if replica is None else ("replica", replica)
+    return [seed(*names, int(i), id, "noise", *owner, draw) for i in structures]
 
 
 def expose(intensity: torch.Tensor, electrons: float, seeds: Sequence[int]) -> torch.Tensor:

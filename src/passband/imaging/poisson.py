@@ -19,6 +19,7 @@ states.
 """
 
 import math
+from collections.abc import Callable
 from functools import cache
 
 import numba
@@ -61,14 +62,20 @@ def draw(intensity: np.ndarray, electrons: float, seed: int, counts: np.ndarray)
     ValueError
         If a mean count is negative, not a number or above :data:`LARGEST`.
     """
-    real = intensity.dtype.name
-    signature = f"({real}[::1], float64, uint64, {'float64[:,::1], uint8[:,::1], ' * 2}{real}[::1])"
-    wrong = compiled(_draw, signature)(
+    wrong = _compiled(intensity.dtype)(
         intensity.reshape(-1), electrons, np.uint64(seed), *_tables(), counts.reshape(-1)
     )
     if wrong >= 0:
         mean = float(intensity.flat[wrong]) * electrons
         raise ValueError(f"mean count {mean}: must be from 0 to {LARGEST:.3g}")
+
+
+@cache
+def _compiled(dtype: np.dtype) -> Callable:
+    real = dtype.name
+    return compiled(
+        _draw, f"({real}[::1], float64, uint64, {'float64[:,::1], uint8[:,::1], ' * 2}{real}[::1])"
+    )
 
 
 @cache

@@ -151,7 +151,7 @@ def _calibrate(
 
     from passband.imaging.acquisition import Acquisition
     from passband.imaging.splits import Split
-    from passband.learning import devices, evaluation, memory, networks
+    from passband.learning import compact, devices, evaluation, memory, networks
     from passband.learning.batches import Images
     from passband.learning.learner import Learner
     from passband.specimens import exit_waves as simulate
@@ -231,7 +231,6 @@ def _calibrate(
     )
 
     step, predict = {}, {}
-    precision = devices.precision(training.precision, device)
     kinds = len(training.architectures)
     for name in training.architectures:
         say(f"training with {name}")
@@ -244,7 +243,9 @@ def _calibrate(
         step[name] = per_item(train, training.batch_size, share(0.4, kinds), clock)
         network = networks.build(name)
 
-        def test_it(number: int, network=network):
+        precision = compact.precision(training.precision, name, device)
+
+        def test_it(number: int, network=network, precision=precision):
             chosen = [next(conditions)]
             splits = {"": several(number)}
             evaluation.evaluate({0: network}, camera, splits, chosen, number, precision)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.learning import confidence, devices
+from passband.learning import compact, confidence, devices
 from passband.scores import OUTCOMES, dice
 
 
@@ -149,7 +149,11 @@ def evaluate(
     device = acquisition.imager.device
     precision = devices.precision(precision, device)
     layout = devices.layout(precision, device)
-    networks = [ready(network, precision, device) for network in replicas.values()]
+    networks, logits_of = list(replicas.values()), None
+    if compact.can_predict(networks, precision, device):
+        logits_of = compact.CompactNetworks(networks).predictor()
+    else:
+        networks = [ready(network, precision, device) for network in networks]
     truth = {specimen: split.masks > 0.5 for specimen, split in splits.items()}
     for s, specimen, k in progress(missing):
         split, start, outcomes, parts = splits[specimen], 0, [], []
@@ -158,7 +162,10 @@ def evaluate(
                 memory_format=layout
             )
             masks = truth[specimen][start : start + len(batch)]
-            logits = [_logits(network, images, precision) for network in networks]
+            if logits_of:
+                logits = list(logits_of(images))
+            else:
+                logits = [_logits(network, images, precision) for network in networks]
             outcomes.append(torch.stack([confusion(each, masks) for each in logits]))
             parts.append(confidence.confidence(logits))
             start += len(batch)

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from passband.config import Training
-from passband.learning import devices, networks, schedules
+from passband.learning import compact, devices, networks, schedules
 from passband.learning.evaluation import confusion
+from passband.learning.losses import loss
 from passband.learning.vectorized import SingleNetwork, VectorizedNetworks
 from passband.scores import dice
 from passband.seeds import seed
@@ -47,39 +48,6 @@ def best(history: list[EpochRecord]) -> EpochRecord:
     infinite.
     """
     return min(history, key=lambda r: math.inf if math.isnan(r.val_loss) else r.val_loss)
-
-
-def loss(logits: Tensor, masks: Tensor, settings: Training) -> Tensor:
-    """Return each network's loss: weighted cross-entropy plus weighted Dice loss.
-
-    If γ is not 0, cross-entropy is replaced by the focal loss: the cross-entropy of each pixel is
-    multiplied by (1 − p_t)^γ, where p_t is the predicted probability of the true class (Lin et al.
-    2017). The Dice loss is 1 − 2Σpy/(Σp + Σy), with sums over all pixels of the batch (Milletari et
-    al. 2016).
-
-    Parameters
-    ----------
-    logits, masks : (R, N, 1, H, W) tensors
-        The output of the networks, and the ground truth, which is 0 or 1.
-    settings : Training
-        The settings with the weights of both losses, and γ of the focal loss.
-
-    Returns
-    -------
-    (R,) float32 tensor
-        The loss of each network.
-    """
-    logits, masks = logits.float(), masks.expand_as(logits)
-    pixels = tuple(range(1, logits.ndim))
-    probability = logits.sigmoid()
-    entropy = nn.functional.binary_cross_entropy_with_logits(logits, masks, reduction="none")
-    if settings.focal_gamma:
-        missed = (probability - masks).abs()
-        entropy = entropy * missed**settings.focal_gamma
-    overlap = (probability * masks).sum(pixels)
-    sizes = probability.sum(pixels) + masks.sum(pixels)
-    dice_loss = 1 - 2 * overlap / sizes.clamp_min(1e-6)
-    return settings.entropy_weight * entropy.mean(pixels) + settings.dice_weight * dice_loss
 
 
 @dataclass
@@ -122,18 +90,19 @@ class Learner:
     ):
         self.seeds, self.settings, self.device = dict(seeds), settings, device
         self.steps_per_epoch = steps_per_epoch
-        self.precision = devices.precision(settings.precision, device)
-        self._layout = (
-            devices.layout(self.precision, device) if len(seeds) == 1 else torch.preserve_format
-        )
+        self.precision = compact.precision(settings.precision, architecture, device)
+        compiled = compact.applies(architecture, self.precision, device)
+        self._layout = torch.preserve_format
+        if len(seeds) == 1 and not compiled:
+            self._layout = devices.layout(self.precision, device)
         built = (networks.build(architecture, seed(s, "weights")) for s in seeds.values())
         modules = [module.to(device, memory_format=self._layout) for module in built]
-        alone = len(modules) == 1
-        self.networks = (
-            SingleNetwork(modules[0], self.precision)
-            if alone
-            else VectorizedNetworks(modules, self.precision)
-        )
+        if compiled:
+            self.networks = compact.CompactNetworks(modules)
+        elif len(modules) == 1:
+            self.networks = SingleNetwork(modules[0], self.precision)
+        else:
+            self.networks = VectorizedNetworks(modules, self.precision)
         self._parameters = list(self.networks.parameters.values())
         self.optimizer = schedules.optimizer(settings, self._parameters)
         # Small gradients become 0 in float16, so that the loss is scaled. In other precisions, the
@@ -176,6 +145,18 @@ class Learner:
         """Take an optimizer step with a batch of (R, N, 1, H, W) images and masks."""
         self._rate, momentum = schedules.rate(self.settings, self.steps, self.steps_per_epoch)
         schedules.set_rate(self.optimizer, self._rate, momentum)
+        if isinstance(self.networks, compact.CompactNetworks):
+            losses = self.networks.accumulate(images, masks, self.settings)
+        else:
+            losses = self._backward(images, masks)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        self.optimizer.zero_grad()
+        self._total += losses
+        self.steps += 1
+
+    def _backward(self, images: Tensor, masks: Tensor) -> Tensor:
+        """Compute the gradients of networks that torch computes, and return their losses."""
         if isinstance(self.networks, SingleNetwork):
             # Dropout draws from torch's global generator; vectorized networks have no dropout.
             (only,) = self.seeds.values()
@@ -185,11 +166,7 @@ class Learner:
         # Networks share no weights. So the gradient of the sum of losses has the gradient of each
         # network's own loss.
         self._scaler.scale(losses.sum()).backward()
-        self._scaler.step(self.optimizer)
-        self._scaler.update()
-        self.optimizer.zero_grad()
-        self._total += losses.detach()
-        self.steps += 1
+        return losses.detach()
 
     def _laid_out(self, images: Tensor) -> Tensor:
         if self._layout == torch.channels_last:

@@ -23,8 +23,8 @@ from torch.utils._pytree import tree_leaves
 
 from passband import PassbandError
 from passband.config import Study, Training
-from passband.learning import devices, memory_request, networks
-from passband.learning.learner import loss
+from passband.learning import compact, devices, memory_request, networks
+from passband.learning.losses import loss
 from passband.learning.vectorized import SingleNetwork, VectorizedNetworks
 
 #: The largest ratio between the memory that a process needs and the counted memory.
@@ -143,7 +143,7 @@ def job_peak_bytes(study: Study, architecture: str, device: torch.device) -> flo
     block, px, training = study.study, study.microscope.field_px, study.training
     replicas = min(block.replicas, block.replicas_per_job)
     together = training.replicas_together == "always" and replicas > 1
-    precision = devices.precision(training.precision, device)
+    precision = compact.precision(training.precision, architecture, device)
     try:
         needs = peak_training_bytes(architecture, px, training, precision, replicas, together)
     except RuntimeError:  # the replicas cannot be vectorized
@@ -209,7 +209,7 @@ def fit_to_memory(
     PassbandError
         If a batch does not fit into memory. The message names the batch sizes that fit.
     """
-    precision = devices.precision(settings.precision, device)
+    precision = compact.precision(settings.precision, architecture, device)
     vectorized = settings.replicas_together == "always" and replicas > 1
 
     def needs(batch: int, together: bool) -> float:

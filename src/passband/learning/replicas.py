@@ -17,6 +17,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.learning import (
+    compact,
     devices,
     evaluation,
     memory,
@@ -163,7 +164,7 @@ class ReplicaJob:
         settings = memory.fit_to_memory(
             self.architecture, px, self.settings, self.device, len(self.seeds), available
         )
-        precision = devices.precision(settings.precision, self.device)
+        precision = compact.precision(settings.precision, self.architecture, self.device)
         if precision != "float32":
             speedup = devices.speedup(precision, self.device)
             log(f"{precision}: {speedup:.1f} times as fast as float32")

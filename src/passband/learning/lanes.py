@@ -1,0 +1,151 @@
+"""Vectors of float32 numbers in compiled functions: one value of numba for many lanes.
+
+numba leaves it to LLVM to find loops that vectors can compute. LLVM does not find the loops of a
+convolution, in which many sums must stay in registers. With the functions of this module, a
+compiled function says itself what is in a register. LLVM translates the vectors for every
+processor.
+"""
+
+import platform
+
+import llvmlite.binding
+from llvmlite import ir
+from numba.core import cgutils, types, typing
+from numba.extending import intrinsic, models, register_model
+
+_FEATURES = llvmlite.binding.get_host_cpu_features()
+
+#: Number of float32 numbers in a vector: one register of AVX-512, otherwise two or four registers
+#: of 16 or 32.
+LANES = 16 if _FEATURES.get("avx512f") else 8
+
+#: Whether the processor multiplies and adds vectors in one instruction.
+FAST = bool(_FEATURES.get("fma")) or platform.machine().lower() in ("aarch64", "arm64")
+
+_NUMBER, _INDEX = ir.FloatType(), ir.IntType(32)
+_VECTOR = ir.VectorType(_NUMBER, LANES)
+
+
+class _Vector(types.Type):
+    """numba's type of a vector."""
+
+    def __init__(self):
+        super().__init__(name=f"Vector{LANES}")
+
+
+_vector = _Vector()
+
+
+@register_model(_Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, _VECTOR)
+
+
+def _address(context, builder, signature, values):
+    """Return the address of an array's element: the array and the index are the first values."""
+    array = context.make_array(signature.args[0])(context, builder, values[0])
+    return builder.gep(array.data, [values[1]])
+
+
+@intrinsic
+def load(_, array, index):
+    """Return the vector of an array's elements from an index on. The index is not checked."""
+
+    def generate(context, builder, signature, values):
+        address = _address(context, builder, signature, values)
+        return builder.load(builder.bitcast(address, _VECTOR.as_pointer()), align=4)
+
+    return typing.signature(_vector, array, types.intp), generate
+
+
+@intrinsic
+def store(_, array, index, vector):
+    """Write a vector to an array's elements from an index on. The index is not checked."""
+
+    def generate(context, builder, signature, values):
+        address = _address(context, builder, signature, values)
+        builder.store(values[2], builder.bitcast(address, _VECTOR.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return typing.signature(types.void, array, types.intp, _vector), generate
+
+
+@intrinsic
+def spread(_, array, index):
+    """Return a vector whose lanes all have the value of an array's element."""
+
+    def generate(context, builder, signature, values):
+        number = builder.load(_address(context, builder, signature, values))
+        empty = ir.Constant(_VECTOR, ir.Undefined)
+        first = builder.insert_element(empty, number, ir.Constant(_INDEX, 0))
+        places = ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES)
+        return builder.shuffle_vector(first, empty, places)
+
+    return typing.signature(_vector, array, types.intp), generate
+
+
+@intrinsic
+def multiply_add(_, x, y, total):
+    """Return total + x·y, rounded once."""
+
+    def generate(context, builder, signature, values):
+        kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+        name = f"llvm.fma.v{LANES}f32"
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
+
+    return typing.signature(_vector, _vector, _vector, _vector), generate
+
+
+@intrinsic
+def multiply(_, x, y):
+    """Return x·y."""
+
+    def generate(context, builder, signature, values):
+        return builder.fmul(*values)
+
+    return typing.signature(_vector, _vector, _vector), generate
+
+
+@intrinsic
+def add(_, x, y):
+    """Return x + y."""
+
+    def generate(context, builder, signature, values):
+        return builder.fadd(*values)
+
+    return typing.signature(_vector, _vector, _vector), generate
+
+
+@intrinsic
+def where_positive(_, x, y):
+    """Return y where x > 0, and otherwise 0."""
+
+    def generate(context, builder, signature, values):
+        above = builder.fcmp_ordered(">", values[0], ir.Constant(_VECTOR, [0.0] * LANES))
+        return builder.select(above, values[1], ir.Constant(_VECTOR, [0.0] * LANES))
+
+    return typing.signature(_vector, _vector, _vector), generate
+
+
+@intrinsic
+def zero(_):
+    """Return a vector of zeros."""
+
+    def generate(context, builder, signature, values):
+        return ir.Constant(_VECTOR, [0.0] * LANES)
+
+    return typing.signature(_vector), generate
+
+
+@intrinsic
+def total(_, x):
+    """Return the sum of all lanes, added in pairs."""
+
+    def generate(context, builder, signature, values):
+        terms = [builder.extract_element(values[0], ir.Constant(_INDEX, k)) for k in range(LANES)]
+        while len(terms) > 1:
+            terms = [builder.fadd(*pair) for pair in zip(terms[::2], terms[1::2], strict=True)]
+        return terms[0]
+
+    return typing.signature(types.float32, _vector), generate
