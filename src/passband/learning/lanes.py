@@ -149,3 +149,43 @@ def total(_, x):
         return terms[0]
 
     return typing.signature(types.float32, _vector), generate
+
+
+_HALVES = ir.VectorType(ir.IntType(16), LANES)
+_WORDS = ir.VectorType(_INDEX, LANES)
+
+
+def _words(number: int) -> ir.Constant:
+    return ir.Constant(_WORDS, [number] * LANES)
+
+
+@intrinsic
+def load_bfloat16(_, array, index):
+    """Return the vector of an array's bfloat16 numbers, which are stored as uint16."""
+
+    def generate(context, builder, signature, values):
+        address = _address(context, builder, signature, values)
+        halves = builder.load(builder.bitcast(address, _HALVES.as_pointer()), align=2)
+        return builder.bitcast(builder.shl(builder.zext(halves, _WORDS), _words(16)), _VECTOR)
+
+    return typing.signature(_vector, array, types.intp), generate
+
+
+@intrinsic
+def store_bfloat16(_, array, index, vector):
+    """Write a vector to an array of bfloat16 numbers, which are stored as uint16.
+
+    Numbers are rounded to the nearest, and halfway to the even one. NaN becomes another NaN or
+    infinite.
+    """
+
+    def generate(context, builder, signature, values):
+        address = _address(context, builder, signature, values)
+        words = builder.bitcast(values[2], _WORDS)
+        odd = builder.and_(builder.lshr(words, _words(16)), _words(1))
+        rounded = builder.add(words, builder.add(odd, _words(0x7FFF)))
+        halves = builder.trunc(builder.lshr(rounded, _words(16)), _HALVES)
+        builder.store(halves, builder.bitcast(address, _HALVES.as_pointer()), align=2)
+        return context.get_dummy_value()
+
+    return typing.signature(types.void, array, types.intp, _vector), generate

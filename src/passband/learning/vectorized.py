@@ -9,12 +9,14 @@ import copy
 import functools
 import logging
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from passband.learning import devices
+from passband.learning import devices, normalisation
+from passband.learning.networks import CompactUNet
 
 logger = logging.getLogger("passband")
 
@@ -40,8 +42,19 @@ def _compiled(function: Callable) -> Callable:
     return call
 
 
+def _normalise_and_rectify(layer: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    if normalisation.applies(layer, x):
+        return normalisation.normalise(layer, x)
+    return nn.BatchNorm2d.forward(layer, x).relu()
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
 class SingleNetwork:
     """One network that is trained alone.
+
     Parameters
     ----------
     module : Module
@@ -52,7 +65,14 @@ class SingleNetwork:
 
     def __init__(self, module: nn.Module, precision: str = "float32"):
         self._module, self._precision = module, precision
-        self._train = module
+        self._train, self._fused = module, []
+        if isinstance(module, CompactUNet) and precision == "bfloat16":
+            blocks = [layer for layer in module.modules() if isinstance(layer, nn.Sequential)]
+            for norm, relu in (pair for block in blocks for pair in pairwise(block)):
+                if isinstance(norm, nn.BatchNorm2d):
+                    norm.forward = functools.partial(_normalise_and_rectify, norm)
+                    relu.forward = _same
+                    self._fused += [norm, relu]
 
     @property
     def parameters(self) -> dict[str, Tensor]:
@@ -66,6 +86,9 @@ class SingleNetwork:
 
     def compile(self) -> None:
         """Let torch compile what :meth:`forward` runs."""
+        for layer in self._fused:  # torch cannot compile numba's functions
+            del layer.forward
+        self._fused = []
         self._train = _compiled(self._module)
 
     def forward(self, images: Tensor) -> Tensor:
