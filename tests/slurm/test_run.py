@@ -29,7 +29,7 @@ TWO = STUDY | {"grid": STUDY["grid"] | {"defocus_nm": [5]}}
 
 
 def start(place: Place, profile: str, log: Path) -> subprocess.Popen:
-    # The study may be after Snakemake's options, of which one has several values.
+    # Some options of Snakemake have several values, and the study may come after them.
     words = ["run", *on_slurm(profile), "--nocolor", "study.yaml"]
     command = [sys.executable, "-c", PASSBAND, *words]
     with log.open("w") as file:
