@@ -19,7 +19,7 @@ waves. For round lenses, T depends only on |q|, so d²q = 2πq dq. For lenses th
 integrals also include the azimuth.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -295,6 +295,7 @@ def metrics(
     seed: int = 0,
     draws: int = 32,
     bands: Sequence[float] = (),
+    own: Mapping[str, float] | None = None,
 ) -> "xr.Dataset":
     """Return every registered metric for every pair of conditions and every weight.
 
@@ -330,6 +331,8 @@ def metrics(
         Each band of a spectrum is one more weight of the metrics, with a name such as
         ``gold/0.25-0.6``, or ``gold/0.6-`` for the last band. Bands beyond the band limit are left
         out.
+    own : mapping of str to float, optional
+        The study's own values of its further axes, see :func:`passband.grid.coordinates`.
 
     Returns
     -------
@@ -414,8 +417,8 @@ def metrics(
             "weight": list(powers),
             "train": train_ids,
             "test": test_ids,
-            **coordinates(train_ids, "train"),
-            **coordinates(test_ids, "test"),
+            **coordinates(train_ids, "train", own),
+            **coordinates(test_ids, "test", own),
         },
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from passband.analysis.information import View, plane
-from passband.grid import Condition, conditions, coordinates
+from passband.grid import Condition, conditions, coordinates, ordered
 from passband.optics import ctf
 from passband.optics.jitter import NUMBERS
 from passband.seeds import stratified_normal
@@ -74,6 +74,7 @@ def profiles_of_specimens(
     seed: int,
     flat_power: float,
     draws: int,
+    own: Mapping[str, float] | None = None,
 ) -> "dict[str, xr.Dataset]":
     """Return the profiles of all conditions of grids, see :func:`profiles`, for each specimen.
 
@@ -90,12 +91,14 @@ def profiles_of_specimens(
         without files is flat.
     draws : int
         Number of draws of the jitter.
+    own : mapping of str to float, optional
+        The study's own values of its further axes, see :func:`passband.grid.coordinates`.
     """
-    every = sorted({condition for axes in grids for condition in conditions(axes)})
+    every = ordered({condition for axes in grids for condition in conditions(axes, own)}, own)
     result = {}
     for specimen in specimens:
         curve = spectrum(microscope, waves.get(specimen, []), specimen, seed, flat_power)
-        result[specimen] = profiles(every, microscope, SAMPLES, curve, seed, draws)
+        result[specimen] = profiles(every, microscope, SAMPLES, curve, seed, draws, own)
     return result
 
 
@@ -111,6 +114,7 @@ def profiles(
     spectrum: tuple[np.ndarray, np.ndarray],
     seed: int = 0,
     draws: int = DRAWS,
+    own: Mapping[str, float] | None = None,
 ) -> "xr.Dataset":
     """Return the profile of each condition.
 
@@ -136,6 +140,8 @@ def profiles(
         Study seed, for the draws of the jitter.
     draws : int
         Number of draws of the jitter, for a microscope with jitter.
+    own : mapping of str to float, optional
+        The study's own values of its further axes, see :func:`passband.grid.coordinates`.
 
     Returns
     -------
@@ -172,7 +178,7 @@ def profiles(
         },
         coords={
             "condition": ids,
-            **coordinates(ids, "condition"),
+            **coordinates(ids, "condition", own),
             "frequency": ("frequency", q, {"units": "1/Å"}),
             "azimuth": ("frequency", np.broadcast_to(phi, q.shape), {"units": "rad"}),
             "area": ("frequency", area, {"units": "1/Å²"}),

@@ -12,7 +12,7 @@ from passband.commands.conditions import (
 )
 from passband.commands.run import add_machine, start
 from passband.config import SPLITS, Study
-from passband.grid import AXES
+from passband.grid import MAIN_AXES
 from passband.jobs import layout
 from passband.jobs.locate import locate_file, locate_study
 
@@ -78,7 +78,7 @@ def _check_known(study: Study, given: Given) -> None:
     if any(all(getattr(given.condition, n) in axes[n] for n in axes) for axes in grids):
         return
     where = f"{given.where}: " if given.where else ""
-    for name in AXES:
+    for name in MAIN_AXES:
         value = getattr(given.condition, name)
         known = sorted({v for axes in grids for v in axes[name]})
         if value not in known:

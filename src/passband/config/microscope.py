@@ -1,6 +1,7 @@
 """The microscope: keys that are the same under every condition, and their internal units."""
 
 import math
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -8,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from passband.config.base import Block, key, number_hint, short
 from passband.config.detector import Detector
-from passband.grid import Condition
+from passband.grid import FURTHER_AXES, Condition
 from passband.optics import ctf, detector, noise_filter
 from passband.optics.jitter import Jitter
 from passband.optics.sampling import Sampling, rest
@@ -188,8 +189,20 @@ class Microscope(Block):
         """Beam energy [eV]."""
         return self.energy_kev * EV_PER_KEV
 
+    def under(self, condition: Condition) -> Self:
+        """Return the microscope with the condition's values of further axes."""
+        microscope = self
+        for name, value in condition.further:
+            block, _, path = FURTHER_AXES[name].key.partition(".")
+            if block == "microscope":
+                microscope = microscope.replaced(path, value)
+        return microscope
+
     def optics(self, condition: Condition) -> ctf.Optics:
         """Return the microscope under an imaging condition, in internal units."""
+        if condition.further:
+            main = replace(condition, further=())
+            return self.under(condition).optics(main)
         fixed = self.aberrations
         return ctf.Optics(
             energy=self.energy_eV,

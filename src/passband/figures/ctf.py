@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from passband.config import Microscope
 from passband.figures import style
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.optics import ctf
 
 #: Height of a row of panels, and of the words around them [cm].
@@ -45,7 +45,7 @@ def ctf_curves(
         Width of the figure [cm].
     """
     style.set_theme()
-    by = {axis: sorted({getattr(c, axis) for c in conditions}) for axis in AXES}
+    by = {axis: sorted({getattr(c, axis) for c in conditions}) for axis in MAIN_AXES}
     most = 2 if style.is_narrow(width_cm) else style.MAX_PANELS
     defoci, spherical = (style.evenly_spaced(by[name], most) for name in ("defocus_nm", "cs_um"))
     apertures = by["aperture_mrad"]

@@ -11,7 +11,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import blended_transform_factory
 
 from passband.figures import style
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 
 #: Height of a line of text, and free space between two labels or strips [cm].
 LINE_CM, _SPACE_CM, _BRACKET_CM = 0.3, 0.1, 0.16
@@ -25,7 +25,7 @@ class Level:
     Attributes
     ----------
     name : str
-        Key of the axis, see :data:`passband.grid.AXES`.
+        Key of the axis, see :data:`passband.grid.MAIN_AXES`.
     groups : tuple of (int, int, float)
         For each group of neighbouring conditions with the same value of this axis and of all outer
         axes: the first condition, the condition after the last, and the value.
@@ -46,13 +46,13 @@ class Level:
     @property
     def title(self) -> str:
         """The axis's name and unit."""
-        axis = AXES[self.name]
+        axis = MAIN_AXES[self.name]
         return f"{axis.label} ({axis.unit})"
 
     @property
     def span(self) -> str:
         """The name, the range and the unit, with an arrow towards higher values."""
-        axis, values = AXES[self.name], [value for *_, value in self.groups]
+        axis, values = MAIN_AXES[self.name], [value for *_, value in self.groups]
         low, high = (style.short(end) for end in (min(values), max(values)))
         return f"{axis.label} {low}…{high} {axis.unit} →"
 
@@ -87,10 +87,10 @@ def levels(conditions: Sequence[Condition]) -> list[Level]:
     Axes with the same value in all conditions are left out.
     """
     found = []
-    for depth, name in enumerate(AXES, 1):
+    for depth, name in enumerate(MAIN_AXES, 1):
         if len({getattr(condition, name) for condition in conditions}) == 1:
             continue
-        outer = tuple(AXES)[:depth]
+        outer = tuple(MAIN_AXES)[:depth]
         groups, start = [], 0
         for values, members in groupby(conditions, lambda c, of=outer: [getattr(c, n) for n in of]):
             stop = start + len(list(members))
@@ -107,7 +107,7 @@ def constants(conditions: Sequence[Condition], width_cm: float) -> list[str]:
     """
     same = [
         f"{axis.label} {style.number(getattr(conditions[0], name))} {axis.unit}"
-        for name, axis in AXES.items()
+        for name, axis in MAIN_AXES.items()
         if len({getattr(condition, name) for condition in conditions}) == 1
     ]
     lines = []
@@ -190,7 +190,7 @@ def draw(
         if strip.kind == "range":
             words = strip.level.span
             if text_cm(words) > (size_cm[0] if below else size_cm[1]):
-                words = words.replace(f" {AXES[strip.level.name].unit} ", " ")
+                words = words.replace(f" {MAIN_AXES[strip.level.name].unit} ", " ")
             at = place((low + high) / 2, middle)
             _write(ax, at, words, 0 if below else 270, transform)
         else:

@@ -5,7 +5,7 @@ import torch
 import xarray as xr
 
 from passband.config.microscope import lens_values
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import noise_seeds
 from passband.imaging.splits import Split
@@ -117,7 +117,7 @@ def images(
                     getattr(condition, name),
                     {"long_name": axis.label, "units": axis.unit},
                 )
-                for name, axis in AXES.items()
+                for name, axis in MAIN_AXES.items()
             },
             **_each(acquisition, split, condition, draw),
         },

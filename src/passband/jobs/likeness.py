@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from passband.config import Study, architectures
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import layout
@@ -134,7 +134,7 @@ class Measured:
         A value that all images have makes no fold.
         """
         kinds = [[distortion or specimen for specimen, _, distortion in self.places]]
-        for axis in AXES:
+        for axis in MAIN_AXES:
             kinds.append(
                 [
                     "" if distortion else f"{getattr(Condition.parse(id), axis):g}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 
 from passband.console import clean
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.jobs.status import STATES, Job, Status, tail
 
 _SYMBOLS = {"done": "█", "partly": "▒", "running": ">", "failed": "x", "waiting": "·"}
@@ -107,7 +107,7 @@ def _grids(status: Status, width: int, paint) -> Iterator[list[str]]:
     character of a group belongs to a Cs.
     """
     axes = {name: sorted(values) for name, values in status.study.grid.axes().items()}
-    defoci, spherical, apertures, doses = (axes[name] for name in AXES)
+    defoci, spherical, apertures, doses = (axes[name] for name in MAIN_AXES)
     group = max(len(spherical), *(len(f"{defocus:g}") for defocus in defoci)) + 1
     margin = 2 + max(len(f"{a:g}") for a in apertures) + 2 + max(len(f"{d:g}") for d in doses) + 2
     a_width, d_width = (max(len(f"{v:g}") for v in values) for values in (apertures, doses))

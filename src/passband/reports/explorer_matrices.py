@@ -9,7 +9,7 @@ import xarray as xr
 from passband.analysis.groups import group_label, group_names, groups
 from passband.analysis.information import PAIR
 from passband.analysis.ood import MATRICES, SELECTIONS
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.reports.explorer import Blocks
 
 #: Largest number of matrices that are stored for each group of networks.
@@ -45,7 +45,7 @@ def axes() -> list[dict[str, str | int]]:
     return [
         {"name": a.name, "label": a.label, "unit": a.unit, "decimals": a.decimals}
         | {"minimum": a.minimum, "maximum": a.maximum}
-        for a in AXES.values()
+        for a in MAIN_AXES.values()
     ]
 
 
@@ -53,7 +53,7 @@ def conditions(ids: np.ndarray) -> dict[str, list]:
     """Return the ids of conditions, and the values of all axes for each condition."""
     names = [str(id) for id in ids]
     parsed = [Condition.parse(id) for id in names]
-    return {"ids": names, "values": [[getattr(c, axis) for axis in AXES] for c in parsed]}
+    return {"ids": names, "values": [[getattr(c, axis) for axis in MAIN_AXES] for c in parsed]}
 
 
 def matrices(

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from PIL import Image
 
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 
 #: Side of the matrix, height of a label, width of a character, and gap [units of the SVG].
 _SIDE, _LINE, _CHARACTER, _GAP = 420.0, 11.0, 5.4, 5.0
@@ -47,8 +47,8 @@ class _Labels:
             outer = self.varied[: depth + 1]
             for values, same in groupby(parsed, lambda c, o=outer: [getattr(c, n) for n in o]):
                 number = len(list(same))
-                label = f"{values[-1]:g} {AXES[name].unit}".replace("-", "−")
-                runs.append(_Run(AXES[name].label, label, first, number))
+                label = f"{values[-1]:g} {MAIN_AXES[name].unit}".replace("-", "−")
+                runs.append(_Run(MAIN_AXES[name].label, label, first, number))
                 first += number
             if min(run.number for run in runs) * self.step < _LINE * self.scale:
                 break
@@ -181,7 +181,7 @@ def left_out(train: Sequence[str], test: Sequence[str]) -> list[str]:
         labels = _Labels(ids)
         for name in labels.varied[len(labels.levels) :]:
             values = sorted({getattr(Condition.parse(id), name) for id in ids})
-            text = f"{AXES[name].label} {values[0]:g} to {values[-1]:g} {AXES[name].unit}"
+            text = f"{MAIN_AXES[name].label} {values[0]:g} to {values[-1]:g} {MAIN_AXES[name].unit}"
             words.append(text.replace("-", "−"))
     return list(dict.fromkeys(words))
 
@@ -209,7 +209,7 @@ def _image(pixels: np.ndarray, width: float, height: float, y: float = 0) -> str
 def _varied(ids: Sequence[str]) -> list[str]:
     """Return the names of axes with several values, from the outermost axis to the innermost."""
     parsed = [Condition.parse(id) for id in ids]
-    return [name for name in AXES if len({getattr(c, name) for c in parsed}) > 1]
+    return [name for name in MAIN_AXES if len({getattr(c, name) for c in parsed}) > 1]
 
 
 def _diagonal(train: Sequence[str], test: Sequence[str]) -> Iterator[str]:

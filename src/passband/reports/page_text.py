@@ -5,7 +5,7 @@ import re
 import numpy as np
 from markupsafe import Markup, escape
 
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.reports.page_numbers import CLOSE, Numbers, Value
 
 QUESTION = "Do networks trained under one microscope’s condition work under another?"
@@ -53,14 +53,15 @@ def condition_words(id: str) -> str:
     """
     condition = Condition.parse(id)
     values = (
-        f"{getattr(condition, axis.name):g}\N{NO-BREAK SPACE}{axis.unit}" for axis in AXES.values()
+        f"{getattr(condition, axis.name):g}\N{NO-BREAK SPACE}{axis.unit}"
+        for axis in MAIN_AXES.values()
     )
     return " · ".join(values).replace("-", "−")
 
 
 def axis_words(axis: str) -> str:
     """Return an axis's name within a sentence: ``the dose``, ``Cs``."""
-    return "Cs" if axis == "cs_um" else f"the {AXES[axis].label}"
+    return "Cs" if axis == "cs_um" else f"the {MAIN_AXES[axis].label}"
 
 
 def answer(found: Numbers) -> tuple[str, str, str]:
