@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passband.grid import AXES, Condition, conditions, coordinates
+from passband.grid import MAIN_AXES, Condition, conditions, coordinates
 
 
 def values(axis, minimum=None):
@@ -17,8 +17,8 @@ def values(axis, minimum=None):
     return st.integers(round(low * scale), round(axis.maximum * scale)).map(lambda n: n / scale)
 
 
-any_condition = st.builds(Condition, *(values(axis) for axis in AXES.values()))
-non_negative = st.builds(Condition, *(values(axis, 0.0) for axis in AXES.values()))
+any_condition = st.builds(Condition, *(values(axis) for axis in MAIN_AXES.values()))
+non_negative = st.builds(Condition, *(values(axis, 0.0) for axis in MAIN_AXES.values()))
 
 
 def test_id_is_readable():
@@ -62,7 +62,7 @@ def test_values_are_canonical():
 
 @pytest.mark.parametrize("end", ["minimum", "maximum"])
 def test_limits_fit_into_ids(end):
-    condition = Condition(*(getattr(axis, end) for axis in AXES.values()))
+    condition = Condition(*(getattr(axis, end) for axis in MAIN_AXES.values()))
     assert Condition.parse(condition.id) == condition
 
 
@@ -88,11 +88,14 @@ def test_only_canonical_ids_are_read(id):
 
 @given(
     st.tuples(
-        *(st.lists(values(axis), min_size=1, max_size=3, unique=True) for axis in AXES.values())
+        *(
+            st.lists(values(axis), min_size=1, max_size=3, unique=True)
+            for axis in MAIN_AXES.values()
+        )
     )
 )
 def test_grid_is_the_sorted_product(axes):
-    grid = conditions(dict(zip(AXES, axes, strict=True)))
+    grid = conditions(dict(zip(MAIN_AXES, axes, strict=True)))
     expected = 1
     for axis in axes:
         expected *= len(axis)
@@ -104,13 +107,13 @@ def test_grid_does_not_depend_on_the_order_of_axes_or_values():
     axes = {"defocus_nm": [5, 20], "cs_um": [1], "aperture_mrad": [10, 8], "dose_e_per_A2": [9]}
     shuffled = {name: list(reversed(axes[name])) for name in reversed(axes)}
     assert conditions(axes) == conditions(shuffled)
-    assert astuple(conditions(axes)[0]) == (5.0, 1.0, 8.0, 9.0)
+    assert astuple(conditions(axes)[0]) == (5.0, 1.0, 8.0, 9.0, ())
 
 
 def test_coordinates():
     ids = [Condition(5, 1.2, 10, 100).id, Condition(-20, 60, 18, 1000).id]
     found = coordinates(ids, "train")
-    assert list(found) == [f"train_{axis}" for axis in AXES]
+    assert list(found) == [f"train_{axis}" for axis in MAIN_AXES]
     dimension, defocus, attrs = found["train_defocus_nm"]
     assert (dimension, defocus) == ("train", [5.0, -20.0])
     assert attrs == {"units": "nm", "long_name": "defocus"}

@@ -364,17 +364,20 @@ def metrics(
             powers |= _divided(name, q, powers[name], bands)
     # Frequencies without power of the specimen are left out, because they add 0 to all integrals.
     kept = [slice(None) if (p > 0).all() else np.flatnonzero(p) for p in powers.values()]
-    blur = microscope.response(q)
+    # Vibration and MTF may be axes, which are among the further axes of conditions.
+    blurs = {c.further: microscope.under(c).response(q) for c in (*train, *test)}
 
     @lru_cache(maxsize=1 + _KEPT // len(q))
-    def transfer_of(optics: ctf.Optics) -> np.ndarray:
-        return ctf.transfer(optics, q, phi) * blur
+    def transfer_of(optics: ctf.Optics, further: tuple) -> np.ndarray:
+        return ctf.transfer(optics, q, phi) * blurs[further]
 
     def views(end: str, k: int, part: slice) -> list[View]:
         """Return a view for each weight, of some training or test conditions, in the k-th draw."""
         chosen, doses = zip(*lenses[end][k][part], strict=True)
-        T = np.stack([transfer_of(optics) for optics in chosen])
-        dose = np.array(doses) * [c.dose_e_per_A2 for c in ends[end][part]]
+        members = ends[end][part]
+        lens_of = zip(chosen, members, strict=True)
+        T = np.stack([transfer_of(optics, c.further) for optics, c in lens_of])
+        dose = np.array(doses) * [c.dose_e_per_A2 for c in members]
         return [
             View(np.ascontiguousarray(T[:, few]), dose, power[few], area[few])
             for power, few in zip(powers.values(), kept, strict=True)

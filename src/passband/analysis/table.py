@@ -341,8 +341,8 @@ def hypercube(data: Data, dimension: str) -> Data:
         Data with the dimension `dimension` and the coordinates of this dimension, such as
         ``{dimension}_defocus_nm``.
     dimension : {"train", "test"}
-        The dimension to replace by the axes' dimensions. The data are NaN for combinations of imaging
-        parameters that are not in the grid.
+        The dimension to replace by the axes' dimensions. The data are NaN for combinations of
+        imaging parameters that are not in the grid.
     """
     names = [f"{dimension}_{axis}" for axis in axes_of(data)]
     return data.drop_vars(dimension).set_index({dimension: names}).unstack(dimension)

@@ -127,8 +127,8 @@ def _rows(path: Path, lines) -> Iterator[Given]:
         if head.count(name) != 1:
             problem = "has no column" if name not in head else "has two columns"
             raise PassbandError(
-                f"{path}, line 1: {problem} {name}; the columns must be {', '.join(MAIN_AXES)}, with "
-                "commas between them"
+                f"{path}, line 1: {problem} {name}; the columns must be {', '.join(MAIN_AXES)}, "
+                "with commas between them"
             )
     number = 0
     for cells in lines:

@@ -453,8 +453,8 @@ class Study(Block):
         limit = cutoff - microscope.aperture_edge_mrad / 2
         if widest > limit:
             raise ValueError(
-                f"{block}aperture_mrad = {widest:g}{words}: must not exceed {limit:.2f} mrad, the band "
-                f"limit of pixels of {sampling.pixel_A:g} Å at {microscope.energy_kev:g} "
+                f"{block}aperture_mrad = {widest:g}{words}: must not exceed {limit:.2f} mrad, the "
+                f"band limit of pixels of {sampling.pixel_A:g} Å at {microscope.energy_kev:g} "
                 "keV; take smaller pixels or a smaller aperture"
             )
         if microscope.coherence == "focal-series":
@@ -478,8 +478,8 @@ class Study(Block):
                 raise ValueError(
                     f"{block}cs_um = {cs:g} with defocus_nm = {defocus:g} and aperture_mrad = "
                     f"{widest:g}{words}: displaces image detail by up to {displaced:.0f} Å, which "
-                    f"must not exceed half the field of view, {sampling.field_A / 2:.0f} Å; take more "
-                    f"pixels{'' if optics.round else ', smaller microscope.aberrations'}"
+                    f"must not exceed half the field of view, {sampling.field_A / 2:.0f} Å; take "
+                    f"more pixels{'' if optics.round else ', smaller microscope.aberrations'}"
                     f"{', a smaller microscope.spread' if jitter.lens_varies else ''} or a "
                     "smaller aperture"
                 )

@@ -13,7 +13,7 @@ from passband.analysis.correlation import rank_correlation
 from passband.analysis.groups import groups
 from passband.figures import style
 from passband.figures.nested_axes import text_cm
-from passband.grid import MAIN_AXES, Axis
+from passband.grid import AXES, Axis, axes_of
 from passband.seeds import generator
 
 #: Largest number of training values that are drawn in a panel of the figure of decay.
@@ -168,7 +168,7 @@ def _dose_bar(figure: Figure, ax: Axes, points, ends: tuple[float, float]) -> No
 def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Figure:
     """Return the figure of Dice against each test parameter, with a line for each training value.
 
-    Each panel has one imaging parameter, and uses the pairs of conditions in which all other three
+    Each panel has one imaging parameter, and uses the pairs of conditions in which all other
     parameters are equal in training and test. Lines are mean Dice over these pairs of conditions.
     Shaded areas are 95% bootstrap intervals of mean Dice. Filled markers are mean Dice in
     distribution. The scales of all axes start and end where the data start and end.
@@ -185,7 +185,9 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
     style.set_theme()
     pairs = _pairs(ood).dropna(subset="dice")
     columns = 2 if style.is_narrow(width_cm) else 4
-    rows = len(MAIN_AXES) // columns
+    names = axes_of(ood)
+    columns = min(columns, len(names))
+    rows = -(-len(names) // columns)
     figure, axes = plt.subplots(
         rows,
         columns,
@@ -196,7 +198,9 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
     )
     for row in axes:
         row[0].set_ylabel("mean Dice")
-    for ax, axis in zip(axes.flat, MAIN_AXES.values(), strict=True):
+    for ax in axes.flat[len(names) :]:
+        ax.set_axis_off()
+    for ax, axis in zip(axes.flat, map(AXES.get, names), strict=False):
         ax.set_xlabel(f"test {axis.label} ({axis.unit})")
         _decay_along(ax, axis, pairs, palette, width_cm / columns - 1)
     for row in axes:
@@ -210,7 +214,7 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
 def _decay_along(ax: Axes, axis: Axis, pairs: pd.DataFrame, palette: str, panel_cm: float) -> None:
     """Draw mean Dice over the test values of an axis, with a line for each training value."""
     x, hue = f"test_{axis.name}", f"train_{axis.name}"
-    others = [other for other in MAIN_AXES if other != axis.name]
+    others = [a for a in AXES if f"train_{a}" in pairs and a != axis.name]
     same = np.logical_and.reduce([pairs[f"train_{o}"] == pairs[f"test_{o}"] for o in others])
     shown = pairs[same & pairs[hue].isin(style.evenly_spaced(pairs[hue].unique(), _MOST_TRAINED))]
     if shown.empty:
@@ -305,7 +309,7 @@ def _frame(group: xr.Dataset) -> pd.DataFrame:
     columns = {"specimen": str(group.specimen.values), "i": i, "j": j, "dice": dice.values.ravel()}
     for dimension, index in (("train", i), ("test", j)):
         columns[dimension] = group[dimension].values[index]
-        for axis in MAIN_AXES:
+        for axis in axes_of(group):
             name = f"{dimension}_{axis}"
             columns[name] = group[name].values[index]
     return pd.DataFrame(columns)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from passband.analysis.groups import group_label, groups
 from passband.figures import nested_axes, style
 from passband.figures.nested_axes import LINE_CM, Strip
-from passband.grid import Condition
+from passband.grid import Condition, own_values
 
 #: Height that a figure does not exceed, if more panels in a row avoid it [cm].
 _TALLEST_CM = 23.0
@@ -51,7 +51,9 @@ def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fi
         Width of the figure [cm].
     """
     style.set_theme()
-    train, test = (nested_axes.ordered(ood[side].values) for side in ("train", "test"))
+    train, test = (
+        nested_axes.ordered(ood[side].values, own_values(ood)) for side in ("train", "test")
+    )
     ood = ood.sel(train=[c.id for c in train], test=[c.id for c in test])
     matrices = {group_label(cells): cells for _, cells in groups(ood)}
     gaps = style.rounded_range(ood.gap_test.values)

@@ -1,6 +1,6 @@
 """Labels of many conditions beside a matrix: an axis of the grid within another, with brackets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -10,8 +10,9 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import blended_transform_factory
 
+from passband import grid
 from passband.figures import style
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import AXES, Condition
 
 #: Height of a line of text, and free space between two labels or strips [cm].
 LINE_CM, _SPACE_CM, _BRACKET_CM = 0.3, 0.1, 0.16
@@ -25,7 +26,7 @@ class Level:
     Attributes
     ----------
     name : str
-        Key of the axis, see :data:`passband.grid.MAIN_AXES`.
+        Key of the axis, see :data:`passband.grid.AXES`.
     groups : tuple of (int, int, float)
         For each group of neighbouring conditions with the same value of this axis and of all outer
         axes: the first condition, the condition after the last, and the value.
@@ -46,13 +47,13 @@ class Level:
     @property
     def title(self) -> str:
         """The axis's name and unit."""
-        axis = MAIN_AXES[self.name]
+        axis = AXES[self.name]
         return f"{axis.label} ({axis.unit})"
 
     @property
     def span(self) -> str:
         """The name, the range and the unit, with an arrow towards higher values."""
-        axis, values = MAIN_AXES[self.name], [value for *_, value in self.groups]
+        axis, values = AXES[self.name], [value for *_, value in self.groups]
         low, high = (style.short(end) for end in (min(values), max(values)))
         return f"{axis.label} {low}…{high} {axis.unit} →"
 
@@ -76,23 +77,27 @@ class Strip:
     depth_cm: float
 
 
-def ordered(ids: Sequence[str]) -> list[Condition]:
-    """Return the conditions of ids, sorted by their values. The first axis is the outermost."""
-    return sorted(map(Condition.parse, ids))
+def ordered(ids: Sequence[str], own: Mapping[str, float] | None = None) -> list[dict[str, float]]:
+    """Return the values of conditions, sorted. The first axis is the outermost.
+
+    `own` has the study's own values of its further axes.
+    """
+    return [condition.values(own) for condition in grid.ordered(map(Condition.parse, ids), own)]
 
 
-def levels(conditions: Sequence[Condition]) -> list[Level]:
-    """Return the levels of sorted conditions from the outermost to the innermost.
+def levels(conditions: Sequence[Mapping[str, float]]) -> list[Level]:
+    """Return the levels of :func:`ordered` conditions from the outermost to the innermost.
 
     Axes with the same value in all conditions are left out.
     """
     found = []
-    for depth, name in enumerate(MAIN_AXES, 1):
-        if len({getattr(condition, name) for condition in conditions}) == 1:
+    names = list(conditions[0])
+    for depth, name in enumerate(names, 1):
+        if len({condition[name] for condition in conditions}) == 1:
             continue
-        outer = tuple(MAIN_AXES)[:depth]
+        outer = names[:depth]
         groups, start = [], 0
-        for values, members in groupby(conditions, lambda c, of=outer: [getattr(c, n) for n in of]):
+        for values, members in groupby(conditions, lambda c, of=outer: [c[n] for n in of]):
             stop = start + len(list(members))
             groups.append((start, stop, values[-1]))
             start = stop
@@ -100,15 +105,15 @@ def levels(conditions: Sequence[Condition]) -> list[Level]:
     return found
 
 
-def constants(conditions: Sequence[Condition], width_cm: float) -> list[str]:
+def constants(conditions: Sequence[Mapping[str, float]], width_cm: float) -> list[str]:
     """Return lines with the axes that have the same value in all conditions, such as ``all at …``.
 
     The lines are at most as long as the width of the figure [cm].
     """
     same = [
-        f"{axis.label} {style.number(getattr(conditions[0], name))} {axis.unit}"
-        for name, axis in MAIN_AXES.items()
-        if len({getattr(condition, name) for condition in conditions}) == 1
+        f"{AXES[name].label} {style.number(value)} {AXES[name].unit}"
+        for name, value in conditions[0].items()
+        if len({condition[name] for condition in conditions}) == 1
     ]
     lines = []
     for number, words in enumerate(same):
@@ -190,7 +195,7 @@ def draw(
         if strip.kind == "range":
             words = strip.level.span
             if text_cm(words) > (size_cm[0] if below else size_cm[1]):
-                words = words.replace(f" {MAIN_AXES[strip.level.name].unit} ", " ")
+                words = words.replace(f" {AXES[strip.level.name].unit} ", " ")
             at = place((low + high) / 2, middle)
             _write(ax, at, words, 0 if below else 270, transform)
         else:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from passband.figures import style
-from passband.grid import MAIN_AXES
+from passband.grid import AXES
 from passband.prediction.cross_validation import CTF
 from passband.prediction.matrices import predicted_matrices
 from passband.prediction.models import COMBINED, STACKED
@@ -160,12 +160,12 @@ def _markers(predicted: xr.Dataset) -> dict[str, str]:
 
 
 def _axis_words(axis: str) -> str:
-    return MAIN_AXES[axis].label if axis in MAIN_AXES else "groups of conditions"
+    return AXES[axis].label if axis in AXES else "groups of conditions"
 
 
 def _parity(ax: Axes, matrix: xr.Dataset, palette: str) -> None:
     """Draw predicted Dice against true Dice, as the density of cells of the Dice matrix."""
-    levels = [axis for axis in matrix.axis.values if axis in MAIN_AXES]
+    levels = [axis for axis in matrix.axis.values if axis in AXES]
     axis = levels or list(matrix.axis.values)
     predicted = (
         matrix.predicted.sel(axis=axis, end="train").transpose("axis", "train", "test").values
@@ -238,9 +238,9 @@ def _each_level(ax: Axes, matrix: xr.Dataset) -> None:
 
 
 def _level_words(axis: str, level: str) -> str:
-    if axis not in MAIN_AXES:
+    if axis not in AXES:
         return f"group {int(float(level)) + 1}"
-    return f"{style.short(float(level))} {MAIN_AXES[axis].unit}"
+    return f"{style.short(float(level))} {AXES[axis].unit}"
 
 
 def _compared(ax: Axes, matrix: xr.Dataset, sets: Sequence[str]) -> None:

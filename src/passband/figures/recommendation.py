@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from passband.figures import style
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import AXES, Condition
 from passband.prediction.asked import Asked, ranges, scaled, unscaled
 
 #: The two axes of the figure, and the number of values along each.
@@ -38,7 +38,7 @@ def plane(asked: Asked, tested: Sequence[Condition]) -> tuple[np.ndarray, np.nda
         # An axis with a single value is shown with some values around it.
         margin = _MARGIN * (high - low) or 0.1 * max(1.0, abs(low))
         values = unscaled(name, np.linspace(low - margin, high + margin, number))
-        found.append(np.clip(values, MAIN_AXES[name].minimum, MAIN_AXES[name].maximum))
+        found.append(np.clip(values, AXES[name].minimum, AXES[name].maximum))
     return tuple(found)
 
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from passband.figures import style
 from passband.figures.prediction import blocks
-from passband.grid import MAIN_AXES
+from passband.grid import AXES
 
 
 def smoothness(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Figure:
@@ -63,7 +63,7 @@ def _steps(ax: Axes, matrix: xr.Dataset) -> None:
         face = colour if value == "step" else "white"
         label = f"{words[value]}, {words[end]}"
         ax.plot(x, y, ls="", marker=marker, ms=4.5, mec=colour, mfc=face, label=label)
-    ax.set_xticks(place, [MAIN_AXES[str(a)].label for a in matrix.along.values])
+    ax.set_xticks(place, [AXES[str(a)].label for a in matrix.along.values])
     ax.set_xlim(-0.5, len(place) - 0.5)
     ax.set_ylim(bottom=0)
     ax.set(ylabel="mean change of Dice")

@@ -106,6 +106,16 @@ def pattern(axes: Mapping[str, Sequence[float]], own: Mapping[str, float] | None
     return "".join(parts)
 
 
+def train_version(study: Study, condition: str, version: str) -> str:
+    """Return the param with the stage's version of the training under a condition.
+
+    Networks of earlier versions are valid if the lens is round, or without augmentation.
+    """
+    lens = study.microscope.optics(Condition.parse(condition))
+    turned = study.training.augment and not lens.round
+    return f"{version}, structures turned" if turned else version
+
+
 @dataclass(frozen=True)
 class Figure:
     """A figure of the study.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 
 from passband.console import clean
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import AXES, MAIN_AXES, Condition
 from passband.jobs.status import STATES, Job, Status, tail
 
 _SYMBOLS = {"done": "█", "partly": "▒", "running": ">", "failed": "x", "waiting": "·"}
@@ -103,22 +103,25 @@ def _at_work(status: Status) -> str:
 def _grids(status: Status, width: int, paint) -> Iterator[list[str]]:
     """Yield the lines that show the training grid, for each specimen and architecture.
 
-    Each row belongs to an aperture and a dose. Each group of columns belongs to a defocus, and each
+    Each combination of the values of further axes has a grid. Each row belongs to an aperture and a dose. Each group of columns belongs to a defocus, and each
     character of a group belongs to a Cs.
     """
-    axes = {name: sorted(values) for name, values in status.study.grid.axes().items()}
+    axes, own = status.study.train_axes, status.study.own_values
+    further = {name: axes[name] for name in own}
     defoci, spherical, apertures, doses = (axes[name] for name in MAIN_AXES)
     group = max(len(spherical), *(len(f"{defocus:g}") for defocus in defoci)) + 1
     margin = 2 + max(len(f"{a:g}") for a in apertures) + 2 + max(len(f"{d:g}") for d in doses) + 2
     a_width, d_width = (max(len(f"{v:g}") for v in values) for values in (apertures, doses))
     fits = max(1, (width - margin) // group)
     shown = [defoci[k : k + fits] for k in range(0, len(defoci), fits)]
-    for specimen, architecture in product(
-        status.study.trained_specimens, status.study.training.architectures
+    for specimen, architecture, *values in product(
+        status.study.trained_specimens, status.study.training.architectures, *further.values()
     ):
+        given = dict(zip(further, values, strict=True))
+        words = [f", {AXES[n].label} {value:g} {AXES[n].unit}" for n, value in given.items()]
         cs = ", ".join(f"{value:g}" for value in spherical)
         lines = [
-            f"{specimen}, {architecture}",
+            f"{specimen}, {architecture}{''.join(words)}",
             "  down: aperture [mrad] and dose [e/Å²]; across: defocus [nm]",
             f"  and, at each defocus, Cs of {cs} µm",
         ]
@@ -128,7 +131,11 @@ def _grids(status: Status, width: int, paint) -> Iterator[list[str]]:
                 label = f"{aperture:g}" if dose == doses[0] else ""
                 row = f"  {label:>{a_width}}  {dose:>{d_width}g}  "
                 for defocus in part:
-                    ids = (Condition(defocus, c, aperture, dose).id for c in spherical)
+                    main = (
+                        dict(zip(MAIN_AXES, (defocus, c, aperture, dose), strict=True))
+                        for c in spherical
+                    )
+                    ids = (Condition.of(each | given, own).id for each in main)
                     states = [status.cells[specimen, architecture, id] for id in ids]
                     row += _run(states, paint) + " " * (group - len(states))
                 lines.append(row.rstrip())

@@ -12,7 +12,7 @@ import xarray as xr
 
 from passband.analysis.groups import GROUP, group_names, groups
 from passband.config import Microscope
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import Condition, axes_of
 from passband.optics import ctf
 from passband.prediction.matrices import predicted_matrices
 
@@ -73,13 +73,14 @@ def pairs(metrics: xr.Dataset) -> tuple[list[str], list[Sequence]]:
     names = [n for n in ("dice", "dice_std", "gap_test", "gap_model") if n in metrics]
     shape = metrics.sizes["train"], metrics.sizes["test"]
     i, j = np.indices(shape).reshape(2, -1)
-    head = [*GROUP, *(f"{side}_{axis}" for side in ("train", "test") for axis in MAIN_AXES)]
+    axes = axes_of(metrics)
+    head = [*GROUP, *(f"{side}_{axis}" for side in ("train", "test") for axis in axes)]
     bounds = ["dice_low", "dice_high"] if "dice_interval" in metrics else []
     parts: list[list] = [[] for _ in (*head, *names, *bounds)]
     for _, cells in groups(metrics):
         columns = [np.full(len(i), name, object) for name in group_names(cells).values()]
         for side, index in (("train", i), ("test", j)):
-            columns += [cells[f"{side}_{axis}"].values[index] for axis in MAIN_AXES]
+            columns += [cells[f"{side}_{axis}"].values[index] for axis in axes]
         columns += [cells[name].transpose("train", "test").values.ravel() for name in names]
         if bounds:
             limits = cells.dice_interval.transpose("bound", "train", "test").values
@@ -98,7 +99,7 @@ def decay(metrics: xr.Dataset) -> Data:
     """Return the pairs of conditions that differ in one axis at most, as CSV."""
     head, columns = pairs(metrics)
     table = dict(zip(head, columns, strict=True))
-    different = {a: table[f"train_{a}"] != table[f"test_{a}"] for a in MAIN_AXES}
+    different = {a: table[f"train_{a}"] != table[f"test_{a}"] for a in axes_of(metrics)}
     chosen = sum(mask.astype(int) for mask in different.values()) <= 1
     changed = np.full(len(chosen), "none", object)
     for axis, mask in different.items():
@@ -143,8 +144,8 @@ def information(metrics: xr.Dataset, store: xr.Dataset) -> Data:
     names = [str(n) for n, v in store.data_vars.items() if {"train", "test"} <= {*v.dims}]
     store = store.sel(train=metrics.train.values, test=metrics.test.values)
     i, j = np.indices((metrics.sizes["train"], metrics.sizes["test"])).reshape(2, -1)
-    head = ["specimen", "architecture", "weight"]
-    head += [f"{side}_{axis}" for side in ("train", "test") for axis in MAIN_AXES]
+    head, axes = ["specimen", "architecture", "weight"], axes_of(metrics)
+    head += [f"{side}_{axis}" for side in ("train", "test") for axis in axes]
     parts: list[list] = [[] for _ in (*head, "dice", *names)]
     for _, cells in groups(metrics):
         specimen, architecture, test_specimen = group_names(cells).values()
@@ -154,7 +155,7 @@ def information(metrics: xr.Dataset, store: xr.Dataset) -> Data:
             weighted = store.sel(weight=weight)
             columns = [np.full(len(i), v, object) for v in (specimen, architecture, weight)]
             for side, index in (("train", i), ("test", j)):
-                columns += [cells[f"{side}_{axis}"].values[index] for axis in MAIN_AXES]
+                columns += [cells[f"{side}_{axis}"].values[index] for axis in axes]
             columns.append(cells.dice.transpose("train", "test").values.ravel())
             columns += [weighted[n].transpose("train", "test").values.ravel() for n in names]
             for part, column in zip(parts, columns, strict=True):

@@ -17,7 +17,7 @@ from passband.analysis.bootstrap import (
     resampled_mean_dice,
 )
 from passband.analysis.groups import groups
-from passband.grid import MAIN_AXES
+from passband.grid import axes_of
 from passband.scores import dice
 
 #: A network works as well as a network that was trained under the test condition if its Dice is
@@ -137,7 +137,7 @@ def _single_changes(table: xr.Dataset) -> dict[str, np.ndarray]:
     """Return, for each axis that varies, whether each pair of conditions differs only in it."""
     differs = {
         axis: table[f"train_{axis}"].values[:, None] != table[f"test_{axis}"].values
-        for axis in MAIN_AXES
+        for axis in axes_of(table)
     }
     number = sum(mask.astype(int) for mask in differs.values())
     single = {axis: mask & (number == 1) for axis, mask in differs.items()}

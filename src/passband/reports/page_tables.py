@@ -10,7 +10,7 @@ import yaml
 from passband.analysis.groups import group_label, groups
 from passband.config import Specimen, Study
 from passband.config.materials import MATERIALS
-from passband.grid import MAIN_AXES
+from passband.grid import AXES
 from passband.prediction.cross_validation import CTF
 from passband.prediction.matrices import predicted_matrices
 from passband.prediction.prediction import ALL, headline
@@ -78,9 +78,9 @@ def study_table(study: Study) -> Table:
             f" at {microscope.energy_kev:g} keV; focal spread {microscope.focal_spread_nm:g} nm",
         ]
     )
-    for name, axis in MAIN_AXES.items():
+    for name, trained in study.train_axes.items():
+        axis, tested = AXES[name], study.test_axes[name]
         label = axis.label[0].upper() + axis.label[1:]
-        trained, tested = study.grid.axes()[name], study.test_axes[name]
         text = _values(trained, axis.unit)
         if trained != tested:
             text = f"trained {text}; tested {_values(tested, axis.unit)}"
@@ -228,7 +228,7 @@ def prediction_table(predicted: xr.Dataset) -> Table:
             low, high = (float(v) for v in fold.r2_interval.values)
             words = (
                 f"levels of {axis_words(axis).removeprefix('the ')}"
-                if axis in MAIN_AXES
+                if axis in AXES
                 else "groups of conditions"
             )
             there = {"train": "training", "test": "tests", "both": "both"}[end]

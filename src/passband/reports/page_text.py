@@ -5,7 +5,7 @@ import re
 import numpy as np
 from markupsafe import Markup, escape
 
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import AXES, MAIN_AXES, Condition
 from passband.reports.page_numbers import CLOSE, Numbers, Value
 
 QUESTION = "Do networks trained under one microscope’s condition work under another?"
@@ -52,16 +52,18 @@ def condition_words(id: str) -> str:
     No line breaks between a number and its unit.
     """
     condition = Condition.parse(id)
-    values = (
+    values = [
         f"{getattr(condition, axis.name):g}\N{NO-BREAK SPACE}{axis.unit}"
         for axis in MAIN_AXES.values()
-    )
+    ]
+    for name, value in condition.further:
+        values.append(f"{AXES[name].label} {value:g}\N{NO-BREAK SPACE}{AXES[name].unit}")
     return " · ".join(values).replace("-", "−")
 
 
 def axis_words(axis: str) -> str:
     """Return an axis's name within a sentence: ``the dose``, ``Cs``."""
-    return "Cs" if axis == "cs_um" else f"the {MAIN_AXES[axis].label}"
+    return "Cs" if axis == "cs_um" else f"the {AXES[axis].label}"
 
 
 def answer(found: Numbers) -> tuple[str, str, str]:
