@@ -4,10 +4,20 @@ import re
 from dataclasses import astuple
 
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passband.grid import MAIN_AXES, Condition, conditions, coordinates
+from passband.grid import (
+    AXES,
+    FURTHER_AXES,
+    MAIN_AXES,
+    Condition,
+    axes_of,
+    conditions,
+    coordinates,
+    own_values,
+)
 
 
 def values(axis, minimum=None):
@@ -126,3 +136,67 @@ def test_coordinates():
 def test_coordinates_refuse_foreign_ids():
     with pytest.raises(ValueError, match="'x' is not the id of a condition"):
         coordinates(["x"], "test")
+
+
+# Further axes
+
+MAIN = (20, 1.2, 16, 400)
+OWN = {"astigmatism_nm": 0.0, "focal_spread_nm": 3.0}
+
+
+def test_a_further_axis_is_in_the_id_only_if_it_differs_from_the_studys_own_value():
+    main = dict(zip(MAIN_AXES, MAIN, strict=True))
+    same = Condition.of(main | {"astigmatism_nm": 0, "focal_spread_nm": 3}, OWN)
+    assert same == Condition(*MAIN)
+    other = Condition.of(main | {"focal_spread_nm": 4, "astigmatism_nm": 5}, OWN)
+    assert other.id == f"{Condition(*MAIN).id}_as0005.000_fs004.000"
+    assert other.values(OWN) == main | {"astigmatism_nm": 5.0, "focal_spread_nm": 4.0}
+    assert list(other.values(OWN)) == [name for name in AXES if name in other.values(OWN)]
+
+
+@pytest.mark.parametrize("axis", FURTHER_AXES.values(), ids=lambda axis: axis.name)
+@pytest.mark.parametrize("end", ["minimum", "maximum"])
+def test_ids_with_a_further_axis_are_read(axis, end):
+    condition = Condition(*MAIN, {axis.name: getattr(axis, end)})
+    assert Condition.parse(condition.id) == condition
+    assert len(condition.id) == len(Condition(*MAIN, {axis.name: 1}).id)
+
+
+def test_tokens_and_names_of_axes_are_distinct():
+    assert len({axis.token for axis in AXES.values()}) == len(AXES)
+    assert all(re.fullmatch("[a-z]+", axis.token) for axis in AXES.values())
+
+
+@pytest.mark.parametrize(
+    "further", ["_fs004.000_as0005.000", "_as0005.000_as0005.000", "_as5", "_zz0001.000"]
+)
+def test_only_canonical_ids_with_further_axes_are_read(further):
+    with pytest.raises(ValueError, match="is not the id of a condition"):
+        Condition.parse(Condition(*MAIN).id + further)
+
+
+def test_an_unknown_further_axis_is_refused():
+    with pytest.raises(ValueError, match="'tilt' is not a further axis"):
+        Condition(*MAIN, {"tilt": 1})
+
+
+def test_a_value_that_neither_condition_nor_study_has_is_an_error():
+    with pytest.raises(KeyError):
+        Condition(*MAIN).value("astigmatism_nm")
+
+
+def test_a_grid_with_further_axes_is_sorted_by_all_values():
+    axes = {name: [value] for name, value in zip(MAIN_AXES, MAIN, strict=True)}
+    found = conditions(axes | {"focal_spread_nm": [2, 4, 3]}, OWN)
+    assert [c.value("focal_spread_nm", OWN) for c in found] == [2, 3, 4]
+    assert found[1] == Condition(*MAIN)
+
+
+def test_results_know_the_studys_axes():
+    ids = [Condition(*MAIN).id, Condition(*MAIN, {"astigmatism_nm": 5}).id]
+    data = xr.Dataset(coords={"test": ids, **coordinates(ids, "test", OWN)})
+    assert data.test_astigmatism_nm.values.tolist() == [0, 5]
+    assert data.test_focal_spread_nm.values.tolist() == [3, 3]
+    assert own_values(data) == own_values(data.isel(test=[1])) == OWN
+    assert axes_of(data) == [*MAIN_AXES, *OWN]
+    assert axes_of(data.drop_vars(["test_astigmatism_nm"])) == [*MAIN_AXES, "focal_spread_nm"]

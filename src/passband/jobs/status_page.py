@@ -103,8 +103,8 @@ def _at_work(status: Status) -> str:
 def _grids(status: Status, width: int, paint) -> Iterator[list[str]]:
     """Yield the lines that show the training grid, for each specimen and architecture.
 
-    Each combination of the values of further axes has a grid. Each row belongs to an aperture and a dose. Each group of columns belongs to a defocus, and each
-    character of a group belongs to a Cs.
+    Each combination of the values of further axes has a grid. Each row belongs to an aperture and a
+    dose. Each group of columns belongs to a defocus, and each character of a group belongs to a Cs.
     """
     axes, own = status.study.train_axes, status.study.own_values
     further = {name: axes[name] for name in own}

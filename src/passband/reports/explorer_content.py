@@ -99,8 +99,9 @@ def _notes(
             "The lens is not round or varies between images, so only some metrics of transfer "
             "functions are here."
             if not own_values(metrics)
-            else "The study has more axes than defocus, Cs, aperture and dose, so only some metrics "
-            "of transfer functions are here, and curves of T(q) are those of the study's own lens."
+            else "The study has more axes than defocus, Cs, aperture and dose, so only some "
+            "metrics of transfer functions are here, and curves of T(q) are those of the study's "
+            "own lens."
         )
     elif missing := [str(s) for s in metrics.specimen.values if str(s) not in spectra]:
         notes.append(
