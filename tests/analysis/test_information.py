@@ -35,7 +35,7 @@ from passband.analysis.information import (
     wiener_excess,
 )
 from passband.config import Aberrations, Detector, Microscope, Spread
-from passband.grid import AXES, Condition, conditions
+from passband.grid import MAIN_AXES, Condition, conditions
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import expose
 from passband.optics import ctf
@@ -652,7 +652,7 @@ def test_dimensions_coordinates_and_attributes(table):
     assert table.train.values.tolist() == [c.id for c in GRID]
     assert table.test.values.tolist() == [c.id for c in TEST]
     for end, ends in (("train", GRID), ("test", TEST)):
-        for name, axis in AXES.items():
+        for name, axis in MAIN_AXES.items():
             coordinate = table[f"{end}_{name}"]
             assert coordinate.values.tolist() == [getattr(c, name) for c in ends]
             assert coordinate.attrs == {"units": axis.unit, "long_name": axis.label}

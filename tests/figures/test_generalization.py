@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from passband.figures import ctf as transfer_figures
 from passband.figures import generalization, style
 from passband.figures import images as image_figures
-from passband.grid import AXES, Condition, conditions
+from passband.grid import MAIN_AXES, Condition, conditions
 from passband.optics import ctf
 
 # Names and files
@@ -319,7 +319,7 @@ def mean_over_matching(data, axis, train, test):
     total = []
     for i, a in enumerate(map(Condition.parse, data.train.values)):
         for j, b in enumerate(map(Condition.parse, data.test.values)):
-            alike = all(getattr(a, o) == getattr(b, o) for o in AXES if o != axis)
+            alike = all(getattr(a, o) == getattr(b, o) for o in MAIN_AXES if o != axis)
             if alike and (getattr(a, axis), getattr(b, axis)) == (train, test):
                 for k in range(data.sizes["specimen"]):  # on the specimen it was trained on
                     total += [*data.dice[k, :, k, i, j].values]
@@ -341,7 +341,7 @@ def test_decay_is_the_mean_over_pairs_that_share_the_rest(options):
     figure = drawn(generalization.decay(data, PALETTE))
     assert len(figure.axes) == 4
     assert [ax.get_ylabel() for ax in figure.axes] == ["mean Dice", "", "", ""]
-    for ax, axis in zip(figure.axes, AXES.values(), strict=True):
+    for ax, axis in zip(figure.axes, MAIN_AXES.values(), strict=True):
         assert ax.get_xlabel() == f"test {axis.label} ({axis.unit})"
         train, test = (sorted({*data[f"{d}_{axis.name}"].values}) for d in ("train", "test"))
         found = lines(ax)
@@ -359,7 +359,7 @@ def test_decay_is_the_mean_over_pairs_that_share_the_rest(options):
             assert colour == colours[value]
         number = len(options.get("specimens", "1")) * len(options.get("architectures", "1"))
         alike = sum(
-            all(getattr(a, o) == getattr(b, o) for o in AXES if o != axis.name)
+            all(getattr(a, o) == getattr(b, o) for o in MAIN_AXES if o != axis.name)
             for a, b in product(*(map(Condition.parse, data[d].values) for d in ("train", "test")))
         )
         title = ax.get_legend().get_title().get_text()
