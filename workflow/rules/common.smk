@@ -42,6 +42,7 @@ BATCHES = batches(STUDY.study.replicas, STUDY.study.replicas_per_job)
 TRAINED = list(STUDY.trained_specimens)
 PATTERNS = layout.wildcard_patterns(STUDY)
 
+
 wildcard_constraints:
     **PATTERNS,
 

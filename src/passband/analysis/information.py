@@ -356,7 +356,7 @@ def metrics(
         optics = [microscope.optics(condition) for condition in conditions]
         lenses[end] = [[jitter.apply(o, z) for o in optics] for z in normals]
     every = [optics for drawn in (*lenses["train"], *lenses["test"]) for optics, _ in drawn]
-    q, phi, area = plane(every, microscope.sampling.cutoff, samples)
+    q, phi, area = ctf.plane(every, microscope.sampling.cutoff, samples)
     powers = {}
     for name, curve in spectra.items():
         powers[name] = np.interp(q, *curve)
@@ -365,7 +365,7 @@ def metrics(
     # Frequencies without power of the specimen are left out, because they add 0 to all integrals.
     kept = [slice(None) if (p > 0).all() else np.flatnonzero(p) for p in powers.values()]
     # Vibration and MTF may be axes, which are among the further axes of conditions.
-    blurs = {c.further: microscope.under(c).response(q) for c in (*train, *test)}
+    blurs = microscope.responses((*train, *test), q)
 
     @lru_cache(maxsize=1 + _KEPT // len(q))
     def transfer_of(optics: ctf.Optics, further: tuple) -> np.ndarray:
@@ -436,20 +436,3 @@ def _divided(
         if inside.any():
             bands[f"{name}/{low:g}-{'' if high == np.inf else f'{high:g}'}"] = inside
     return bands
-
-
-def plane(
-    lenses: Sequence[ctf.Optics], cutoff: float, samples: int
-) -> tuple[np.ndarray, np.ndarray | float, np.ndarray]:
-    """Return the points at which integrals are sampled: |q| [1/Å], φ [rad] and d²q [1/Å²].
-
-    The radii |q| are the midpoints of `samples` intervals between 0 and the cutoff. A round lens
-    needs no azimuths φ.
-    """
-    q = (np.arange(samples) + 0.5) * cutoff / samples
-    azimuths = max(ctf.azimuths_needed(optics, cutoff) for optics in lenses)
-    area = 2 * np.pi / azimuths * q * cutoff / samples
-    if azimuths == 1:
-        return q, 0.0, area
-    q, phi = (axis.ravel() for axis in np.meshgrid(q, ctf.azimuths(azimuths)))
-    return q, phi, np.tile(area, azimuths)

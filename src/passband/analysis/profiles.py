@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from passband.analysis.information import View, plane
+from passband.analysis.information import View
 from passband.grid import Condition, conditions, coordinates, ordered
 from passband.optics import ctf
 from passband.optics.jitter import NUMBERS
@@ -164,9 +164,9 @@ def profiles(
     optics = [microscope.optics(condition) for condition in conditions]
     nominal = np.array([condition.dose_e_per_A2 for condition in conditions])
     lenses = _widest(microscope, normals, grid or conditions)
-    q, phi, area = plane(lenses, microscope.sampling.cutoff, samples)
+    q, phi, area = ctf.plane(lenses, microscope.sampling.cutoff, samples)
     power = np.interp(q, *spectrum)
-    blurs = {c.further: microscope.under(c).response(q) for c in conditions}
+    blurs = microscope.responses(conditions, q)
     T, bits = np.zeros((2, len(optics), len(q)))
     for z in normals:
         lenses, doses = zip(*(jitter.apply(lens, z) for lens in optics), strict=True)

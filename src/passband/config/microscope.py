@@ -1,6 +1,7 @@
 """The microscope: keys that are the same under every condition, and their internal units."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
@@ -253,6 +254,13 @@ class Microscope(Block):
         The result is a float64 array of the shape of `q`.
         """
         return detector.response(self.sampling, q * self.pixel_size_A, *self._blurred_by)
+
+    def responses(
+        self, conditions: Iterable[Condition], q: np.ndarray
+    ) -> dict[tuple[tuple[str, float], ...], np.ndarray]:
+        """Return :meth:`response` under conditions, by the further axes of the conditions."""
+        distinct = {condition.further: condition for condition in conditions}
+        return {further: self.under(c).response(q) for further, c in distinct.items()}
 
     @property
     def _blurred_by(self) -> tuple[float, str, float, list[list[float]]]:

@@ -184,9 +184,8 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
     """
     style.set_theme()
     pairs = _pairs(ood).dropna(subset="dice")
-    columns = 2 if style.is_narrow(width_cm) else 4
     names = axes_of(ood)
-    columns = min(columns, len(names))
+    columns = 2 if style.is_narrow(width_cm) else 4 if len(names) <= 4 else 3
     rows = -(-len(names) // columns)
     figure, axes = plt.subplots(
         rows,
