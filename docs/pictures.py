@@ -84,7 +84,7 @@ def overview(results: Path) -> Figure:
     metrics = datasets.read(results / layout.OOD, datasets.OOD)
     study = validate(json.loads(metrics.attrs["configuration"]))
     example = layout.example_job(study, lambda record: True)
-    axes = study.grid.axes()
+    axes = study.train_axes
     a = Condition.parse(example.condition)
     b = Condition(*(values[0] for values in axes.values()))
     doses = axes["dose_e_per_A2"][-1], axes["dose_e_per_A2"][0]

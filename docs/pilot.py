@@ -35,7 +35,7 @@ from passband.config.analysis import Figures
 from passband.config.materials import MATERIALS
 from passband.figures import matrix, smoothness, specimen_shift, style
 from passband.figures import prediction as prediction_figures
-from passband.grid import AXES
+from passband.grid import MAIN_AXES
 from passband.optics import ctf
 from passband.prediction import prediction
 from passband.reports import markdown
@@ -76,7 +76,7 @@ def account(results: Path, specimens: Path) -> str:
 def what_was_run(metrics: xr.Dataset, replicas: xr.DataArray, results: Path) -> list[str]:
     study = json.loads(metrics.attrs["configuration"])
     axes = []
-    for axis in AXES.values():
+    for axis in MAIN_AXES.values():
         values = np.unique(metrics[f"train_{axis.name}"].values)
         axes.append([axis.label, ", ".join(f"{v:g}" for v in values), axis.unit])
     networks = int(replicas.isel(test_specimen=0, test=0).notnull().sum())
@@ -141,7 +141,7 @@ def claims(metrics: xr.Dataset, replicas: xr.DataArray, predicted: xr.Dataset) -
             )
         steps, bends = (
             [
-                f"{AXES[str(a)].label} {float(of[k].sel(along=a, step_end=e)):.3f} "
+                f"{MAIN_AXES[str(a)].label} {float(of[k].sel(along=a, step_end=e)):.3f} "
                 f"({float(of[f'{k}_noise'].sel(along=a, step_end=e)):.3f} expected from noise)"
                 for a in of.along.values
                 for e in ["train"]
@@ -167,7 +167,7 @@ def claims(metrics: xr.Dataset, replicas: xr.DataArray, predicted: xr.Dataset) -
                 f"({low:z.2f} to {high:z.2f})"
             )
         r2 = [
-            f"{markdown.interval(part, 'r2')} with a level of {AXES[axis].label} left out"
+            f"{markdown.interval(part, 'r2')} with a level of {MAIN_AXES[axis].label} left out"
             for axis in LENS
             if (part := scored(of, axis, "both")) is not None
         ]
@@ -213,9 +213,9 @@ def distribution(metrics: xr.Dataset, replicas: xr.DataArray) -> list[str]:
         if distance.any():
             cells += [f"{float(of[n].mean()):.3f}" for n in ("near", "far")]
         alone = []
-        for axis in AXES:
+        for axis in MAIN_AXES:
             same = other.copy()
-            for name in AXES:
+            for name in MAIN_AXES:
                 equal = own[f"train_{name}"].values[:, None] == own[f"test_{name}"].values
                 same &= ~equal if name == axis else equal
             mean = np.nanmean(np.where(same, D, np.nan), (1, 2)) if same.any() else np.empty(0)
@@ -223,7 +223,7 @@ def distribution(metrics: xr.Dataset, replicas: xr.DataArray) -> list[str]:
         rows.append([group_label(own), *cells, *alone])
     head = ["networks", "in distribution", "out of distribution", "worst", "10th percentile"]
     head += ["near", "far"] if distance.any() else []
-    head += [f"{axis.label} only" for axis in AXES.values()]
+    head += [f"{axis.label} only" for axis in MAIN_AXES.values()]
     text += table_of(head, rows)
     return [*text, "", *picture("matrix", "Every network under every condition")][:-1]
 
@@ -239,7 +239,7 @@ def by_level(metrics: xr.Dataset, predicted: xr.Dataset | None) -> list[str]:
     ]
     specimens = [s for s in metrics.specimen.values if s in metrics.test_specimen.values]
     own = xr.concat([metrics.dice.sel(specimen=s, test_specimen=s) for s in specimens], "specimen")
-    for name, axis in AXES.items():
+    for name, axis in MAIN_AXES.items():
         trained, tested = (metrics[f"{end}_{name}"] for end in ("train", "test"))
         head = [f"{axis.label} [{axis.unit}]", *(f"{b:g}" for b in np.unique(tested))]
         rows = []

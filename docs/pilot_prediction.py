@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
-from passband.grid import AXES
+from passband.grid import MAIN_AXES
 from passband.prediction import completion, cross_validation, prediction
 from passband.prediction import models as predictors
 from passband.prediction.matrices import predicted_matrices
@@ -89,7 +89,7 @@ def goals(predicted: xr.Dataset) -> list[str]:
                 one = scored(of, axis, end)
                 if one is None:
                     continue
-                where = f"{AXES[axis].label} left out, {end}"
+                where = f"{MAIN_AXES[axis].label} left out, {end}"
                 others = [f for f in map(str, of.features.values) if f in BASELINES]
                 part = f"{axis}/{end}/{prediction.ALL}"
                 low = {f: float(of.gain_interval.sel(features=f, part=part)[0]) for f in others}

@@ -4,10 +4,20 @@ import re
 from dataclasses import astuple
 
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passband.grid import AXES, Condition, conditions, coordinates
+from passband.grid import (
+    AXES,
+    FURTHER_AXES,
+    MAIN_AXES,
+    Condition,
+    axes_of,
+    conditions,
+    coordinates,
+    own_values,
+)
 
 
 def values(axis, minimum=None):
@@ -17,8 +27,8 @@ def values(axis, minimum=None):
     return st.integers(round(low * scale), round(axis.maximum * scale)).map(lambda n: n / scale)
 
 
-any_condition = st.builds(Condition, *(values(axis) for axis in AXES.values()))
-non_negative = st.builds(Condition, *(values(axis, 0.0) for axis in AXES.values()))
+any_condition = st.builds(Condition, *(values(axis) for axis in MAIN_AXES.values()))
+non_negative = st.builds(Condition, *(values(axis, 0.0) for axis in MAIN_AXES.values()))
 
 
 def test_id_is_readable():
@@ -62,7 +72,7 @@ def test_values_are_canonical():
 
 @pytest.mark.parametrize("end", ["minimum", "maximum"])
 def test_limits_fit_into_ids(end):
-    condition = Condition(*(getattr(axis, end) for axis in AXES.values()))
+    condition = Condition(*(getattr(axis, end) for axis in MAIN_AXES.values()))
     assert Condition.parse(condition.id) == condition
 
 
@@ -88,11 +98,14 @@ def test_only_canonical_ids_are_read(id):
 
 @given(
     st.tuples(
-        *(st.lists(values(axis), min_size=1, max_size=3, unique=True) for axis in AXES.values())
+        *(
+            st.lists(values(axis), min_size=1, max_size=3, unique=True)
+            for axis in MAIN_AXES.values()
+        )
     )
 )
 def test_grid_is_the_sorted_product(axes):
-    grid = conditions(dict(zip(AXES, axes, strict=True)))
+    grid = conditions(dict(zip(MAIN_AXES, axes, strict=True)))
     expected = 1
     for axis in axes:
         expected *= len(axis)
@@ -104,13 +117,13 @@ def test_grid_does_not_depend_on_the_order_of_axes_or_values():
     axes = {"defocus_nm": [5, 20], "cs_um": [1], "aperture_mrad": [10, 8], "dose_e_per_A2": [9]}
     shuffled = {name: list(reversed(axes[name])) for name in reversed(axes)}
     assert conditions(axes) == conditions(shuffled)
-    assert astuple(conditions(axes)[0]) == (5.0, 1.0, 8.0, 9.0)
+    assert astuple(conditions(axes)[0]) == (5.0, 1.0, 8.0, 9.0, ())
 
 
 def test_coordinates():
     ids = [Condition(5, 1.2, 10, 100).id, Condition(-20, 60, 18, 1000).id]
     found = coordinates(ids, "train")
-    assert list(found) == [f"train_{axis}" for axis in AXES]
+    assert list(found) == [f"train_{axis}" for axis in MAIN_AXES]
     dimension, defocus, attrs = found["train_defocus_nm"]
     assert (dimension, defocus) == ("train", [5.0, -20.0])
     assert attrs == {"units": "nm", "long_name": "defocus"}
@@ -123,3 +136,67 @@ def test_coordinates():
 def test_coordinates_refuse_foreign_ids():
     with pytest.raises(ValueError, match="'x' is not the id of a condition"):
         coordinates(["x"], "test")
+
+
+# Further axes
+
+MAIN = (20, 1.2, 16, 400)
+OWN = {"astigmatism_nm": 0.0, "focal_spread_nm": 3.0}
+
+
+def test_a_further_axis_is_in_the_id_only_if_it_differs_from_the_studys_own_value():
+    main = dict(zip(MAIN_AXES, MAIN, strict=True))
+    same = Condition.of(main | {"astigmatism_nm": 0, "focal_spread_nm": 3}, OWN)
+    assert same == Condition(*MAIN)
+    other = Condition.of(main | {"focal_spread_nm": 4, "astigmatism_nm": 5}, OWN)
+    assert other.id == f"{Condition(*MAIN).id}_as0005.000_fs004.000"
+    assert other.values(OWN) == main | {"astigmatism_nm": 5.0, "focal_spread_nm": 4.0}
+    assert list(other.values(OWN)) == [name for name in AXES if name in other.values(OWN)]
+
+
+@pytest.mark.parametrize("axis", FURTHER_AXES.values(), ids=lambda axis: axis.name)
+@pytest.mark.parametrize("end", ["minimum", "maximum"])
+def test_ids_with_a_further_axis_are_read(axis, end):
+    condition = Condition(*MAIN, {axis.name: getattr(axis, end)})
+    assert Condition.parse(condition.id) == condition
+    assert len(condition.id) == len(Condition(*MAIN, {axis.name: 1}).id)
+
+
+def test_tokens_and_names_of_axes_are_distinct():
+    assert len({axis.token for axis in AXES.values()}) == len(AXES)
+    assert all(re.fullmatch("[a-z]+", axis.token) for axis in AXES.values())
+
+
+@pytest.mark.parametrize(
+    "further", ["_fs004.000_as0005.000", "_as0005.000_as0005.000", "_as5", "_zz0001.000"]
+)
+def test_only_canonical_ids_with_further_axes_are_read(further):
+    with pytest.raises(ValueError, match="is not the id of a condition"):
+        Condition.parse(Condition(*MAIN).id + further)
+
+
+def test_an_unknown_further_axis_is_refused():
+    with pytest.raises(ValueError, match="'tilt' is not a further axis"):
+        Condition(*MAIN, {"tilt": 1})
+
+
+def test_a_value_that_neither_condition_nor_study_has_is_an_error():
+    with pytest.raises(KeyError):
+        Condition(*MAIN).value("astigmatism_nm")
+
+
+def test_a_grid_with_further_axes_is_sorted_by_all_values():
+    axes = {name: [value] for name, value in zip(MAIN_AXES, MAIN, strict=True)}
+    found = conditions(axes | {"focal_spread_nm": [2, 4, 3]}, OWN)
+    assert [c.value("focal_spread_nm", OWN) for c in found] == [2, 3, 4]
+    assert found[1] == Condition(*MAIN)
+
+
+def test_results_know_the_studys_axes():
+    ids = [Condition(*MAIN).id, Condition(*MAIN, {"astigmatism_nm": 5}).id]
+    data = xr.Dataset(coords={"test": ids, **coordinates(ids, "test", OWN)})
+    assert data.test_astigmatism_nm.values.tolist() == [0, 5]
+    assert data.test_focal_spread_nm.values.tolist() == [3, 3]
+    assert own_values(data) == own_values(data.isel(test=[1])) == OWN
+    assert axes_of(data) == [*MAIN_AXES, *OWN]
+    assert axes_of(data.drop_vars(["test_astigmatism_nm"])) == [*MAIN_AXES, "focal_spread_nm"]

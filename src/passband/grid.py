@@ -1,6 +1,7 @@
 """The grid of imaging conditions: its axes, its conditions and the ids of the conditions."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -25,6 +26,12 @@ class Axis:
     minimum, maximum : float
         Smallest and largest allowed value of the parameter. These limits detect values in a wrong
         unit.
+    key : str
+        The key of the configuration that has the study's own value of a further axis, such as
+        ``microscope.aberrations.astigmatism_nm``. A key that begins with ``specimens`` is a key of
+        every specimen. It is "" for an axis of :data:`MAIN_AXES`, which has no value elsewhere.
+    description : str
+        A sentence about the axis for the configuration's reference.
     """
 
     name: str
@@ -35,6 +42,8 @@ class Axis:
     decimals: int
     minimum: float
     maximum: float
+    key: str = ""
+    description: str = ""
 
     @property
     def signed(self) -> bool:
@@ -51,15 +60,82 @@ class Axis:
         return f"{self.token}{self.canonical(value):{sign}0{width}.{self.decimals}f}"
 
 
-AXES: dict[str, Axis] = {
+#: The axes that every study has. Every condition's id has their values.
+MAIN_AXES: dict[str, Axis] = {
     axis.name: axis
     for axis in (
-        Axis("defocus_nm", "defocus", "nm", "df", 4, 2, -9999.99, 9999.99),
-        Axis("cs_um", "Cs", "µm", "cs", 4, 3, -9999.999, 9999.999),
-        Axis("aperture_mrad", "aperture", "mrad", "ap", 3, 2, 0.1, 200.0),
-        Axis("dose_e_per_A2", "dose", "e/Å²", "ds", 6, 2, 0.01, 999999.99),
+        Axis(
+            *("defocus_nm", "defocus", "nm", "df", 4, 2, -9999.99, 9999.99),
+            description="Defocus. A positive defocus is underfocus.",
+        ),
+        Axis(
+            *("cs_um", "Cs", "µm", "cs", 4, 3, -9999.999, 9999.999),
+            description="Spherical aberration C30.",
+        ),
+        Axis(
+            *("aperture_mrad", "aperture", "mrad", "ap", 3, 2, 0.1, 200.0),
+            description="Semi-angle of the objective aperture.",
+        ),
+        Axis(
+            *("dose_e_per_A2", "dose", "e/Å²", "ds", 6, 2, 0.01, 999999.99),
+            description="Electron dose.",
+        ),
     )
 }
+
+#: The axes that a study may have in addition. A condition's id has a value of such an axis only if
+#: the value differs from the study's own value, which is in the block `microscope` or `specimens`.
+#: So the ids of a study stay the same if it gets one more axis.
+FURTHER_AXES: dict[str, Axis] = {
+    axis.name: axis
+    for axis in (
+        Axis(
+            *("astigmatism_nm", "astigmatism", "nm", "as", 4, 3, 0.0, 1000.0),
+            *("microscope.aberrations.astigmatism_nm", "Two-fold astigmatism C12."),
+        ),
+        Axis(
+            *("astigmatism_deg", "azimuth of astigmatism", "°", "az", 3, 2, -360.0, 360.0),
+            *("microscope.aberrations.astigmatism_deg", "Azimuth of two-fold astigmatism."),
+        ),
+        Axis(
+            *("coma_nm", "coma", "nm", "co", 6, 2, 0.0, 100_000.0),
+            *("microscope.aberrations.coma_nm", "Axial coma C21."),
+        ),
+        Axis(
+            *("coma_deg", "azimuth of coma", "°", "cz", 3, 2, -360.0, 360.0),
+            *("microscope.aberrations.coma_deg", "Azimuth of axial coma."),
+        ),
+        Axis(
+            *("threefold_nm", "three-fold astigmatism", "nm", "tf", 6, 2, 0.0, 100_000.0),
+            *("microscope.aberrations.threefold_nm", "Three-fold astigmatism C23."),
+        ),
+        Axis(
+            *("threefold_deg", "azimuth of three-fold astigmatism", "°", "tz", 3, 2, -360.0, 360.0),
+            *("microscope.aberrations.threefold_deg", "Azimuth of three-fold astigmatism."),
+        ),
+        Axis(
+            *("focal_spread_nm", "focal spread", "nm", "fs", 3, 3, 0.0, 100.0),
+            *("microscope.focal_spread_nm", "1/e width of the distribution of the focus."),
+        ),
+        Axis(
+            *("source_spread_mrad", "source spread", "mrad", "ss", 2, 4, 0.0, 10.0),
+            *("microscope.source_spread_mrad", "Angular spread of the illumination."),
+        ),
+        Axis(
+            *("vibration_A", "vibration", "Å", "vb", 2, 3, 0.0, 10.0),
+            *("microscope.vibration_A", "Standard deviation of the vibration of the image."),
+        ),
+        Axis(
+            *("mtf_nyquist", "MTF at the Nyquist frequency", "1", "mt", 1, 3, 0.001, 1.0),
+            *("microscope.detector.mtf_nyquist", "The MTF at the Nyquist frequency."),
+        ),
+    )
+}
+
+#: All axes, by name. Wherever axes are in an order, they are in this order.
+AXES: dict[str, Axis] = MAIN_AXES | FURTHER_AXES
+
+_BY_TOKEN = {axis.token: axis for axis in AXES.values()}
 
 
 @dataclass(frozen=True, order=True)
@@ -69,21 +145,91 @@ class Condition:
     Conditions are sorted by their values, first by defocus. The sorted ids of conditions have the
     same order as the sorted conditions, with one exception: among the ids, negative values of an
     axis come after its positive values and are sorted by magnitude.
+
+    Attributes
+    ----------
+    defocus_nm, cs_um, aperture_mrad, dose_e_per_A2 : float
+        The values of the axes of :data:`MAIN_AXES`.
+    further : tuple of (str, float)
+        Names and values of those axes of :data:`FURTHER_AXES` whose value differs from the study's
+        own value, in the order of :data:`AXES`. A mapping of names to values is accepted too.
     """
 
     defocus_nm: float
     cs_um: float
     aperture_mrad: float
     dose_e_per_A2: float
+    further: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self):
-        for axis in AXES.values():
+        for axis in MAIN_AXES.values():
             object.__setattr__(self, axis.name, axis.canonical(getattr(self, axis.name)))
+        given = dict(self.further)
+        if unknown := sorted(given.keys() - FURTHER_AXES.keys()):
+            raise ValueError(f"{unknown[0]!r} is not a further axis")
+        values = ((axis, given[axis.name]) for axis in FURTHER_AXES.values() if axis.name in given)
+        further = tuple((axis.name, axis.canonical(value)) for axis, value in values)
+        object.__setattr__(self, "further", further)
+
+    @classmethod
+    def of(cls, values: Mapping[str, float], own: Mapping[str, float] | None = None) -> "Condition":
+        """Return the condition with the given values of a study's axes.
+
+        Parameters
+        ----------
+        values : mapping of str to float
+            A value for each axis of :data:`MAIN_AXES`, and for any further axes.
+        own : mapping of str to float, optional
+            The study's own values of further axes. A value that equals the study's own value is
+            not part of the condition's id.
+        """
+        own = own or {}
+        further = {
+            name: values[name]
+            for name, axis in FURTHER_AXES.items()
+            if name in values
+            and not (name in own and axis.canonical(values[name]) == axis.canonical(own[name]))
+        }
+        return cls(*(values[name] for name in MAIN_AXES), tuple(further.items()))
+
+    def value(self, name: str, own: Mapping[str, float] | None = None) -> float:
+        """Return the condition's value of an axis.
+
+        Parameters
+        ----------
+        name : str
+            Name of the axis.
+        own : mapping of str to float, optional
+            The study's own values of further axes. It must have the axis if the condition has the
+            study's own value of it.
+
+        Raises
+        ------
+        KeyError
+            If the condition has the study's own value, and `own` does not have this value.
+        """
+        if name in MAIN_AXES:
+            return getattr(self, name)
+        found = dict(self.further)
+        return found[name] if name in found else FURTHER_AXES[name].canonical((own or {})[name])
+
+    def values(self, own: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Return the condition's values of all axes of a study, in the order of :data:`AXES`.
+
+        `own` has the study's own values of its further axes. Axes of the condition that `own` does
+        not have are included too.
+        """
+        names = {*MAIN_AXES, *(own or {}), *dict(self.further)}
+        return {name: self.value(name, own) for name in AXES if name in names}
 
     @property
     def id(self) -> str:
-        """The condition's id, such as ``df+0020.00_cs+0001.200_ap020.00_ds000400.00``."""
-        return "_".join(axis.format(getattr(self, axis.name)) for axis in AXES.values())
+        """The condition's id, such as ``df+0020.00_cs+0001.200_ap020.00_ds000400.00``.
+
+        The values of further axes come after these four, such as ``_as0005.000``.
+        """
+        main = (axis.format(getattr(self, axis.name)) for axis in MAIN_AXES.values())
+        return "_".join([*main, *(FURTHER_AXES[name].format(x) for name, x in self.further)])
 
     @classmethod
     def parse(cls, id: str) -> "Condition":
@@ -94,32 +240,47 @@ class Condition:
         ValueError
             If `id` is not the id of a condition.
         """
-        tokens = id.split("_")
-        try:
-            values = [
-                float(token.removeprefix(axis.token))
-                for token, axis in zip(tokens, AXES.values(), strict=True)
-            ]
-        except ValueError:
-            raise ValueError(f"{id!r} is not the id of a condition") from None
-        condition = cls(*values)
+        values = {}
+        for token in id.split("_"):
+            match = re.fullmatch(r"([a-z]+)([+-]?\d+\.\d+)", token, re.ASCII)
+            if not match or match[1] not in _BY_TOKEN:
+                raise ValueError(f"{id!r} is not the id of a condition")
+            values[_BY_TOKEN[match[1]].name] = float(match[2])
+        if not MAIN_AXES.keys() <= values.keys():
+            raise ValueError(f"{id!r} is not the id of a condition")
+        condition = cls.of(values)
         if condition.id != id:
             raise ValueError(f"{id!r} is not the id of a condition; write {condition.id!r}")
         return condition
 
 
-def conditions(axes: dict[str, Sequence[float]]) -> list[Condition]:
-    """Return all combinations of the axes' values (Cartesian product), as sorted conditions.
+def conditions(
+    axes: Mapping[str, Sequence[float]], own: Mapping[str, float] | None = None
+) -> list[Condition]:
+    """Return all combinations of the axes' values (Cartesian product), sorted by their values.
 
     Parameters
     ----------
-    axes : dict of str to sequence of float
-        For each axis in :data:`AXES`, the axis's values in the axis's unit.
+    axes : mapping of str to sequence of float
+        For each axis of the grid, the axis's values in the axis's unit.
+    own : mapping of str to float, optional
+        The study's own values of further axes.
     """
-    return sorted(Condition(*values) for values in product(*(axes[name] for name in AXES)))
+    names = [name for name in AXES if name in axes]
+    values = (dict(zip(names, each, strict=True)) for each in product(*map(axes.get, names)))
+    return ordered({Condition.of(each, own) for each in values}, own)
 
 
-def coordinates(ids: Iterable[str], dimension: str) -> dict[str, tuple]:
+def ordered(
+    conditions: Iterable[Condition], own: Mapping[str, float] | None = None
+) -> list[Condition]:
+    """Return conditions sorted by their values of all axes, in the order of :data:`AXES`."""
+    return sorted(conditions, key=lambda condition: tuple(condition.values(own).items()))
+
+
+def coordinates(
+    ids: Iterable[str], dimension: str, own: Mapping[str, float] | None = None
+) -> dict[str, tuple]:
     """Return xarray coordinates with the imaging parameters of conditions.
 
     Parameters
@@ -129,22 +290,50 @@ def coordinates(ids: Iterable[str], dimension: str) -> dict[str, tuple]:
     dimension : str
         Name of the data set's dimension that has the conditions. The name of each coordinate is
         ``{dimension}_{axis name}``.
+    own : mapping of str to float, optional
+        The study's own values of its further axes.
 
     Returns
     -------
     dict
         For each coordinate's name, ``(dimension, values, attrs)``. `attrs` has the unit and the
-        long name of the imaging parameter.
+        long name of the imaging parameter, and for a further axis the study's own value, `own`.
     """
-    parsed = [Condition.parse(id) for id in ids]
+    own, parsed = own or {}, [Condition.parse(id) for id in ids]
     return {
-        f"{dimension}_{axis.name}": (
+        f"{dimension}_{name}": (
             dimension,
-            [getattr(condition, axis.name) for condition in parsed],
-            {"units": axis.unit, "long_name": axis.label},
+            [condition.value(name, own) for condition in parsed],
+            {"units": axis.unit, "long_name": axis.label}
+            | ({"own": axis.canonical(own[name])} if name in own else {}),
         )
-        for axis in AXES.values()
+        for name, axis in AXES.items()
+        if name in MAIN_AXES or name in own
     }
+
+
+def own_values(data) -> dict[str, float]:
+    """Return the study's own values of its further axes, from the coordinates of results.
+
+    Parameters
+    ----------
+    data : Dataset or DataArray
+        Results with the coordinates from :func:`coordinates`.
+    """
+    found = {}
+    for name in FURTHER_AXES:
+        for dimension in ("train", "test"):
+            if f"{dimension}_{name}" in data.coords:
+                found[name] = float(data[f"{dimension}_{name}"].attrs["own"])
+    return found
+
+
+def axes_of(data) -> list[str]:
+    """Return the names of a study's axes, in the order of :data:`AXES`.
+
+    `data` has results with the coordinates from :func:`coordinates`.
+    """
+    return [*MAIN_AXES, *own_values(data)]
 
 
 def batches(replicas: int, per_job: int) -> dict[str, list[int]]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -35,7 +36,7 @@ from passband.analysis.information import (
     wiener_excess,
 )
 from passband.config import Aberrations, Detector, Microscope, Spread
-from passband.grid import AXES, Condition, conditions
+from passband.grid import MAIN_AXES, Condition, conditions
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import expose
 from passband.optics import ctf
@@ -652,7 +653,7 @@ def test_dimensions_coordinates_and_attributes(table):
     assert table.train.values.tolist() == [c.id for c in GRID]
     assert table.test.values.tolist() == [c.id for c in TEST]
     for end, ends in (("train", GRID), ("test", TEST)):
-        for name, axis in AXES.items():
+        for name, axis in MAIN_AXES.items():
             coordinate = table[f"{end}_{name}"]
             assert coordinate.values.tolist() == [getattr(c, name) for c in ends]
             assert coordinate.attrs == {"units": axis.unit, "long_name": axis.label}
@@ -668,3 +669,16 @@ def test_dimensions_coordinates_and_attributes(table):
         )
         assert len(values.attrs["long_name"]) > 20
         assert "\n" not in values.attrs["long_name"]
+
+
+@pytest.mark.parametrize("further", [{"astigmatism_nm": 5}, {"vibration_A": 0.5}])
+def test_metrics_under_a_further_axis_are_those_of_another_microscope(further):
+    under = [replace(condition, further=further) for condition in GRID[:2]]
+    found = metrics(under, under, MICROSCOPE, 128, FLAT, own=dict.fromkeys(further, 0.0))
+    expected = metrics(GRID[:2], GRID[:2], MICROSCOPE.under(under[0]), 128, FLAT)
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(found[name].values, expected[name].values)
+    (name, value) = next(iter(further.items()))
+    assert found[f"train_{name}"].values.tolist() == [value, value]
+    both = metrics(under, GRID[:2], MICROSCOPE, 128, FLAT, own=dict.fromkeys(further, 0.0))
+    assert (both.overlap.values[:, :, 0] < 1).any()

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from passband.analysis import table
-from passband.grid import AXES, Condition, batches, conditions
+from passband.grid import MAIN_AXES, Condition, batches, conditions
 from passband.learning import confidence
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, StoreError, datasets
@@ -185,7 +185,7 @@ def test_training_conditions_are_ordered_by_value(grid, tmp_path, truth):
 
 @pytest.mark.parametrize(("dimension", "ids"), [("train", TRAIN), ("test", TEST)])
 def test_imaging_parameters_are_coordinates_with_units(whole, dimension, ids):
-    for name, axis in AXES.items():
+    for name, axis in MAIN_AXES.items():
         coordinate = whole[f"{dimension}_{name}"]
         assert coordinate.dims == (dimension,)
         assert coordinate.values.tolist() == [getattr(Condition.parse(id), name) for id in ids]
@@ -225,7 +225,7 @@ def test_opening_reads_few_files(written, tmp_path):
 
 def test_a_table_of_any_size_is_laid_out(tmp_path):
     """The table of studies/paper.yaml has 288 MB of counts for each 1,000 networks."""
-    axes = {axis: [1.0 + k for k in range(5)] for axis in AXES}
+    axes = {axis: [1.0 + k for k in range(5)] for axis in MAIN_AXES}
     test = [condition.id for condition in conditions(axes)]
     sizes = {
         "specimen": ["gold"],
@@ -380,12 +380,12 @@ def test_loading_a_file_that_is_no_table(tmp_path):
 def test_hypercube_has_an_axis_for_each_parameter(whole, dimension):
     cube = table.hypercube(whole.dice.load(), dimension)
     assert dimension not in cube.dims
-    assert [cube.sizes[f"{dimension}_{name}"] for name in AXES] == (
+    assert [cube.sizes[f"{dimension}_{name}"] for name in MAIN_AXES] == (
         [3, 1, 1, 1] if dimension == "train" else [3, 2, 2, 1]
     )
     for id in TRAIN if dimension == "train" else TEST:
         condition = Condition.parse(id)
-        where = {f"{dimension}_{name}": getattr(condition, name) for name in AXES}
+        where = {f"{dimension}_{name}": getattr(condition, name) for name in MAIN_AXES}
         np.testing.assert_array_equal(
             cube.sel(where).transpose(*whole.dice.isel({dimension: 0}).dims),
             whole.dice.sel({dimension: id}),
@@ -409,15 +409,15 @@ def test_hypercubes_of_both_dimensions_and_of_a_dataset(whole):
 
 def test_hypercube_keeps_units(whole):
     cube = table.hypercube(whole.dice, "test")
-    assert {name: cube[f"test_{name}"].attrs.get("units") for name in AXES} == {
-        name: axis.unit for name, axis in AXES.items()
+    assert {name: cube[f"test_{name}"].attrs.get("units") for name in MAIN_AXES} == {
+        name: axis.unit for name, axis in MAIN_AXES.items()
     }
 
 
 def test_hypercube_is_nan_where_the_grid_has_no_condition(whole):
     cube = table.hypercube(whole.dice.drop_sel(test=TEST[4]).load(), "test")
     gap = Condition.parse(TEST[4])
-    where = {f"test_{name}": getattr(gap, name) for name in AXES}
+    where = {f"test_{name}": getattr(gap, name) for name in MAIN_AXES}
     assert np.isnan(cube.sel(where)).all()
     assert np.isnan(cube).sum() == cube.sel(where).size
 

@@ -7,10 +7,10 @@ from finished_study import small_study, write_finished
 
 from passband import cli
 from passband.commands.conditions import read_csv
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.jobs import extra
 
-HEAD = ",".join(AXES)
+HEAD = ",".join(MAIN_AXES)
 GOOD = ["--defocus-nm", "12", "--cs-um", "5", "--aperture-mrad", "15", "--dose-e-per-A2", "400"]
 
 

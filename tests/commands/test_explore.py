@@ -21,7 +21,7 @@ from passband import cli
 from passband.analysis import table
 from passband.analysis.information import PAIR
 from passband.config import validate
-from passband.grid import AXES
+from passband.grid import MAIN_AXES
 from passband.jobs import explored_images, recommendation
 from passband.jobs.locate import locate_study
 from passband.jobs.recommendation_check import microscopes
@@ -239,7 +239,7 @@ def test_ranked_networks_are_those_of_recommend(known, fresh):
     assert len(outside) == 5
     for condition in (*inside, *outside, on_grid):
         expected = recommendation.recommend_from(tested, Asked.at(condition))
-        asked = [getattr(condition, name) for name in AXES]
+        asked = [getattr(condition, name) for name in MAIN_AXES]
         found = fresh.evaluate(
             f"explorer.rank(0, {json.dumps(asked)}).then(found => ({{outside: found.outside, "
             "networks: found.networks.map(n => [n.id, n.dice, n.low, n.high])}))"
@@ -511,7 +511,7 @@ def test_many_networks_are_ranked_by_means_of_replicas(
     tested = tested.of_replicas() if listed == 16 else tested
     (inside, *_), _ = microscopes(tested.study, 1, 0)
     expected = recommendation.recommend_from(tested, Asked.at(inside)).networks
-    asked = [getattr(inside, name) for name in AXES]
+    asked = [getattr(inside, name) for name in MAIN_AXES]
     found = other.evaluate(
         f"explorer.rank(0, {asked}).then(found => found.networks.map(n => [n.id, n.dice]))"
     )
@@ -541,7 +541,7 @@ def test_a_lens_that_is_not_round_and_varies_has_the_ranking_of_recommend(tmp_pa
     tested = recommendation.TestedNetworks.open(*locate_study(results))
     (inside, *_), _ = microscopes(tested.study, 1, 0)
     expected = recommendation.recommend_from(tested, Asked.at(inside)).networks
-    asked = [getattr(inside, name) for name in AXES]
+    asked = [getattr(inside, name) for name in MAIN_AXES]
     found = other.evaluate(
         f"explorer.rank(0, {asked}).then(found => found.networks.map(n => [n.id, n.dice]))"
     )

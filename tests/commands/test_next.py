@@ -6,7 +6,7 @@ import pytest
 from recommended import make_results, make_study
 
 from passband import cli
-from passband.grid import AXES
+from passband.grid import MAIN_AXES
 
 DEFOCUS = {"defocus_nm": [5, 10, 15, 20, 30, 40]}
 
@@ -62,9 +62,9 @@ def test_chosen_conditions_are_appended_to_the_points_once(folder, capsys):
         "grid: [{…}, {points: known-points.csv}]\n"
     )
     lines = (folder / "known-points.csv").read_text().splitlines()
-    assert lines[0] == ",".join(AXES)
+    assert lines[0] == ",".join(MAIN_AXES)
     first = json.loads(out)["conditions"][0]
-    assert list(map(float, lines[1].split(","))) == [first[name] for name in AXES]
+    assert list(map(float, lines[1].split(","))) == [first[name] for name in MAIN_AXES]
     run(capsys, "known", "--budget=3", "--append")
     again = (folder / "known-points.csv").read_text().splitlines()
     assert again[:3] == lines
@@ -106,7 +106,7 @@ def test_a_study_whose_conditions_all_have_networks_has_values_between(
     ("text", "words"),
     [
         ("defocus,cs\n1,2\n", "line 1 = 'defocus,cs': must be defocus_nm,cs_um,"),
-        (f"{','.join(AXES)}\n1,2,3,many\n", "line 2 = '1,2,3,many': must be"),
+        (f"{','.join(MAIN_AXES)}\n1,2,3,many\n", "line 2 = '1,2,3,many': must be"),
         ("", "line 1 = '': must be"),
     ],
 )

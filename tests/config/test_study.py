@@ -20,7 +20,7 @@ from passband.config import (
     reference,
     validate,
 )
-from passband.grid import AXES
+from passband.grid import AXES, FURTHER_AXES
 from passband.jobs import job as jobs
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +80,7 @@ def test_config_yaml_shows_every_key():
 
     shown = set(keys(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))))
     every = set(keys(Study().model_dump())) - {f"test_grid.{axis}" for axis in AXES}
+    every -= {f"grid.{axis}" for axis in FURTHER_AXES}
     assert shown == every
 
 
@@ -88,6 +89,11 @@ UNSET = {
     "study.allow_incomplete": "a run from scratch has no record yet; tests of holes set it",
     "microscope.detector.noise.table": "unused with a kernel; unit tests have the other forms",
     "microscope.detector.mtf_nyquist": "unused with a table; unit tests have the other forms",
+    **{
+        f"{block}.{axis}": "tests/config/test_axes.py sets them"
+        for block in ("grid", "test_grid")
+        for axis in FURTHER_AXES
+    },
 }
 
 

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from passband.figures import ctf as transfer_figures
 from passband.figures import generalization, style
 from passband.figures import images as image_figures
-from passband.grid import AXES, Condition, conditions
+from passband.grid import MAIN_AXES, Condition, conditions
 from passband.optics import ctf
 
 # Names and files
@@ -316,7 +316,11 @@ def own(ax):
 def differ_only_in(data, axis):
     """Return which pairs (train, test) have equal values of all other axes, as a bool array."""
     return np.logical_and.reduce(
-        [data[f"train_{o}"].values[:, None] == data[f"test_{o}"].values for o in AXES if o != axis]
+        [
+            data[f"train_{o}"].values[:, None] == data[f"test_{o}"].values
+            for o in MAIN_AXES
+            if o != axis
+        ]
     )
 
 
@@ -344,7 +348,7 @@ def test_decay_is_the_mean_over_pairs_that_share_the_rest(options):
     figure = drawn(generalization.decay(data, PALETTE))
     assert len(figure.axes) == 4
     assert [ax.get_ylabel() for ax in figure.axes] == ["mean Dice", "", "", ""]
-    for ax, axis in zip(figure.axes, AXES.values(), strict=True):
+    for ax, axis in zip(figure.axes, MAIN_AXES.values(), strict=True):
         assert ax.get_xlabel() == f"test {axis.label} ({axis.unit})"
         train, test = (sorted({*data[f"{d}_{axis.name}"].values}) for d in ("train", "test"))
         found = lines(ax)

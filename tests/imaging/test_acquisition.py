@@ -332,3 +332,22 @@ def test_optics_of_a_condition_are_made_once_a_call(camera, make_split, conditio
         made.clear()
         with_microscope(camera, spread=spread).images(make_split(3), condition)
         assert made == [condition]
+
+
+@pytest.mark.parametrize(
+    "further", [{"vibration_A": 0.6}, {"mtf_nyquist": 0.2}, {"astigmatism_nm": 8}]
+)
+def test_a_further_axis_forms_the_images_of_another_microscope(camera, split, condition, further):
+    microscope = camera.microscope.model_copy(update={"detector": Detector(mtf="gaussian")})
+    own = Acquisition.from_microscope(microscope, camera.normalisation, CPU)
+    other = Acquisition.from_microscope(
+        microscope.under(replace(condition, further=further)), camera.normalisation, CPU
+    )
+    under = replace(condition, further=further)
+    formed = torch.cat(list(own.intensities(split, under)))
+    assert torch.equal(formed, torch.cat(list(other.intensities(split, condition))))
+    # The microscope's own images are formed after those of another value too.
+    again = torch.cat(list(own.intensities(split, condition)))
+    assert not torch.equal(formed, again)
+    fresh = Acquisition.from_microscope(microscope, camera.normalisation, CPU)
+    assert torch.equal(again, torch.cat(list(fresh.intensities(split, condition))))

@@ -9,7 +9,7 @@ import xarray as xr
 from torch import nn
 
 from passband.config import Aberrations, Microscope, Spread, Training
-from passband.grid import AXES
+from passband.grid import MAIN_AXES
 from passband.imaging import export as dataset
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import expose, normalise
@@ -168,7 +168,7 @@ def test_images_are_labelled_with_units(split, condition, images):
     np.testing.assert_array_equal(images["mask"].values, split.masks[:, 0].numpy())
     np.testing.assert_array_equal(images.structure, split.structures)
     np.testing.assert_allclose(images.x, np.arange(32) * 0.4)
-    for name, axis in AXES.items():
+    for name, axis in MAIN_AXES.items():
         assert images[name].item() == getattr(condition, name)
         assert images[name].attrs["units"] == axis.unit
     assert all(variable.attrs["units"] for variable in images.variables.values())

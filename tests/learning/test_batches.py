@@ -10,7 +10,8 @@ from synthetic import CPU
 
 from passband.config import Spread, Training
 from passband.imaging.acquisition import Acquisition
-from passband.learning.batches import Batches, Images, cropped, turn, turned
+from passband.imaging.turns import turn, turned, turned_field
+from passband.learning.batches import Batches, Images, cropped
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,54 @@ def test_images_are_turned_each_by_its_own():
     how = np.array([3, 0, 6, 3, 1])
     expected = torch.stack([turn(image, int(h)) for image, h in zip(images, how, strict=True)])
     assert torch.equal(turned(images, how), expected)
+
+
+TURNS = np.arange(8)
+
+
+def seen(camera, split, condition, turns=None):
+    """Return images without noise and masks of the first structure, after each operation."""
+    formed = Images(camera, split, condition)._formed(np.zeros(8, int), 0, turns)
+    return formed[0], formed[2]
+
+
+def astigmatic(condition, **further):
+    return replace(condition, further={"astigmatism_nm": 12, **further})
+
+
+def test_a_round_lens_forms_the_same_images_of_turned_structures(camera, split, condition):
+    images, masks = seen(camera, split, condition)
+    others, turned_masks = seen(camera, split, condition, TURNS)
+    torch.testing.assert_close(others, turned_field(images, TURNS), rtol=1e-4, atol=1e-5)
+    assert torch.equal(turned_masks, turned_field(masks, TURNS))
+
+
+def test_a_lens_that_is_not_round_forms_images_of_turned_structures(camera, split, condition):
+    lens = astigmatic(condition)
+    images, _ = seen(camera, split, lens)
+    others, _ = seen(camera, split, lens, TURNS)
+    assert torch.equal(others[0], images[0])
+    # A turned image would be an image of a turned lens: a quarter turn makes the strongest focus
+    # the weakest.
+    crossed, _ = seen(camera, split, astigmatic(condition, astigmatism_deg=90))
+    quarter = np.full(8, 1)
+    torch.testing.assert_close(others[1], turned_field(crossed, quarter)[0], rtol=1e-4, atol=1e-5)
+    assert (others[1] - turned_field(images, quarter)[0]).abs().max() > 0.01
+
+
+def test_only_images_of_round_lenses_are_turned(camera, split, condition):
+    settings = Training(batch_size=4, epochs=1)
+    for lens, is_turned in ((condition, True), (astigmatic(condition), False)):
+        images = Images(camera, split, lens)
+        given = []
+
+        def take(places, draw, replicas, turns, images=images, given=given):
+            given.append(turns)
+            return Images.take(images, places, draw, replicas, turns)
+
+        images.take = take
+        list(Batches(images, settings).epoch([0], 0))
+        assert all((turns is None) == is_turned for turns in given)
 
 
 # Epochs

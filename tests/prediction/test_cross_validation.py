@@ -6,7 +6,7 @@ from matrices import make_metrics, make_profiles, matrix
 from scipy.stats import spearmanr
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from passband.grid import AXES
+from passband.grid import MAIN_AXES
 from passband.prediction import cross_validation, features, matrices
 from passband.prediction.profiled import Profiled
 
@@ -56,7 +56,7 @@ def test_groups_hold_the_same_conditions_at_both_ends():
 
 def test_axes_of_two_levels_are_not_left_out():
     metrics, _ = make_metrics()
-    found = cross_validation.folds(matrix(metrics), np.ones((24, 24), dtype=bool), AXES, 0)
+    found = cross_validation.folds(matrix(metrics), np.ones((24, 24), dtype=bool), MAIN_AXES, 0)
     assert {fold.axis for fold in found} == {"defocus_nm"}
     assert len(found) == 9
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.prediction.drawn_microscopes import BEYOND, drawn_inside, drawn_outside
 
 RANGES = {
@@ -16,8 +16,8 @@ RANGES = {
 
 def shares(drawn):
     """Return where each value is in its range: 0 at the lower end, 1 at the upper end."""
-    values = np.array([[getattr(c, name) for name in AXES] for c in drawn])
-    low, high = np.array([RANGES[name] for name in AXES]).T
+    values = np.array([[getattr(c, name) for name in MAIN_AXES] for c in drawn])
+    low, high = np.array([RANGES[name] for name in MAIN_AXES]).T
     values[:, 3], low[3], high[3] = np.log10(values[:, 3]), np.log10(low[3]), np.log10(high[3])
     return (values - low) / (high - low)
 

@@ -9,7 +9,7 @@ import pytest
 from passband import PassbandError
 from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
 from passband.config import Microscope, load
-from passband.grid import AXES, Condition, conditions
+from passband.grid import MAIN_AXES, Condition, conditions
 from passband.prediction import gaussian_process, kronecker
 from passband.prediction.covariance import PRIOR_MEAN
 from passband.prediction.gaussian_process import Z90, fit
@@ -291,11 +291,11 @@ def test_intervals_from_16_conditions_of_the_pilot_cover_most_conditions_between
     every = [Condition.parse(id) for id in matrix.test.values]
     microscope = load(ROOT / "studies/pilot.yaml").microscope
     of_every = profiles(every, microscope, SAMPLES, flat_spectrum(0.005))
-    axes = {axis: sorted({getattr(c, axis) for c in every}) for axis in AXES}
+    axes = {axis: sorted({getattr(c, axis) for c in every}) for axis in MAIN_AXES}
     pairs = list(product(*(combinations(values, 2) for values in axes.values())))
     covered = []
     for pair in pairs[::9]:
-        limits = dict(zip(AXES, pair, strict=True))
+        limits = dict(zip(MAIN_AXES, pair, strict=True))
         within = [all(a <= getattr(c, n) <= b for n, (a, b) in limits.items()) for c in every]
         corner = [all(getattr(c, n) in ends for n, ends in limits.items()) for c in every]
         between = np.flatnonzero(np.array(within) & ~np.array(corner))

@@ -12,13 +12,13 @@ from passband.prediction import recommendation
 from passband.prediction.asked import Asked
 from passband.prediction.recommendation import Group, candidates, distances, recommend
 
-AXES = {
+MAIN_AXES = {
     "defocus_nm": [5.0, 20.0],
     "cs_um": [1.2],
     "aperture_mrad": [16.0],
     "dose_e_per_A2": [100.0, 1000.0],
 }
-TRAIN = conditions(AXES)
+TRAIN = conditions(MAIN_AXES)
 IDS = tuple(f"gold/net/{c.id}/0" for c in TRAIN)
 
 
@@ -29,7 +29,7 @@ NOTHING = xr.Dataset(
 )
 
 
-def found(defocus="12", dose="400", measured=NOTHING, groups=GROUPS, extra=(), axes=AXES):
+def found(defocus="12", dose="400", measured=NOTHING, groups=GROUPS, extra=(), axes=MAIN_AXES):
     words = {"defocus_nm": defocus, "cs_um": "1.2", "aperture_mrad": "16", "dose_e_per_A2": dose}
     asked = Asked.parse(words)
     return recommend(groups, measured, TRAIN, extra, asked, profiles, "gold", axes)
@@ -138,7 +138,9 @@ def test_the_next_training_condition_is_the_asked_microscope_if_distance_is_all_
 
 def test_no_training_condition_is_left_if_every_candidate_has_networks():
     assert (
-        found("5", "100", axes=AXES | {"defocus_nm": [5.0], "dose_e_per_A2": [100.0]}).train_next
+        found(
+            "5", "100", axes=MAIN_AXES | {"defocus_nm": [5.0], "dose_e_per_A2": [100.0]}
+        ).train_next
         is None
     )
     assert found(axes=None).train_next is None
@@ -146,7 +148,7 @@ def test_no_training_condition_is_left_if_every_candidate_has_networks():
 
 def test_candidates_are_the_asked_values_and_their_neighbours_on_the_grid():
     asked = Asked.at(Condition(12, 1.2, 16, 400))
-    axes = AXES | {"defocus_nm": [0.0, 5.0, 20.0, 40.0]}
+    axes = MAIN_AXES | {"defocus_nm": [0.0, 5.0, 20.0, 40.0]}
     listed = candidates(asked, axes)
     assert {c.defocus_nm for c in listed} == {5, 12, 20}
     assert {c.dose_e_per_A2 for c in listed} == {100, 400, 1000}

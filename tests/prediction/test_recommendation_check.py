@@ -12,13 +12,13 @@ from passband.prediction.choice_rules import Networks
 from passband.prediction.drawn_microscopes import drawn_inside, drawn_outside
 from passband.prediction.recommendation_check import OURS, Estimate, check, scores
 
-AXES = {
+MAIN_AXES = {
     "defocus_nm": [5, 20],
     "cs_um": [1.2, 60],
     "aperture_mrad": [10, 18],
     "dose_e_per_A2": [100, 1000],
 }
-RANGES = {name: (min(values), max(values)) for name, values in AXES.items()}
+RANGES = {name: (min(values), max(values)) for name, values in MAIN_AXES.items()}
 
 
 def test_the_interval_of_a_mean_contains_the_mean_of_many_samples():
@@ -59,7 +59,7 @@ def test_coverage_counts_all_networks_and_the_recommended_ones():
 
 
 def test_a_model_that_knows_every_dice_has_no_regret():
-    train = conditions(AXES)
+    train = conditions(MAIN_AXES)
     ids = tuple(f"gold/net/{c.id}/0" for c in train)
     dice = np.array([[true_dice(a, b) for b in train] for a in train])
     networks = Networks(ids, tuple(train), dice, tuple(train), ids)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matrices import GRID, make_table
 
-from passband.grid import AXES, Condition, conditions
+from passband.grid import MAIN_AXES, Condition, conditions
 from passband.reports.page_numbers import CLOSE, numbers
 
 IDS = [c.id for c in conditions(GRID)]
@@ -25,14 +25,14 @@ def test_the_five_numbers_are_means_over_pairs_of_different_conditions():
     np.testing.assert_allclose(found.matrices["gold", "compact"], M)
 
 
-@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("axis", MAIN_AXES)
 def test_an_axis_has_the_pairs_that_differ_in_it_alone(axis):
     parsed = [Condition.parse(id) for id in IDS]
     chosen = [
         LOSS[i, j]
         for i, a in enumerate(parsed)
         for j, b in enumerate(parsed)
-        if [n for n in AXES if getattr(a, n) != getattr(b, n)] == [axis]
+        if [n for n in MAIN_AXES if getattr(a, n) != getattr(b, n)] == [axis]
     ]
     found = numbers(make_table(GRID, M), 0, 0.95, 0)
     assert found.axes[axis].value == pytest.approx(np.mean(chosen))

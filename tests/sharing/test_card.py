@@ -13,13 +13,13 @@ from passband.grid import Condition, conditions
 from passband.learning.network_files import Network
 from passband.sharing import card, performance
 
-AXES = {
+MAIN_AXES = {
     "defocus_nm": [5, 10, 20],
     "cs_um": [1.2],
     "aperture_mrad": [10],
     "dose_e_per_A2": [100, 1000],
 }
-IDS = [condition.id for condition in conditions(AXES)]
+IDS = [condition.id for condition in conditions(MAIN_AXES)]
 DICE = [0.91, 0.7, 0.85, 0.95, 0.4321, 0.81]
 
 

@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from passband.grid import Condition, conditions
 from passband.sharing.performance_figure import dice_over_defocus_and_dose
 
-AXES = {
+MAIN_AXES = {
     "defocus_nm": [-5, 5, 20],
     "cs_um": [1.2, 60],
     "aperture_mrad": [10, 18],
@@ -16,7 +16,7 @@ AXES = {
 
 
 def test_each_panel_shows_the_dice_of_its_lens():
-    tested = conditions(AXES)
+    tested = conditions(MAIN_AXES)
     values = np.linspace(0, 1, len(tested))
     dice = xr.DataArray(values, {"test": [c.id for c in tested]}, "test")
     trained = Condition(5, 60, 18, 1000)
@@ -27,8 +27,8 @@ def test_each_panel_shows_the_dice_of_its_lens():
         cs, aperture = [(1.2, 10), (1.2, 18), (60, 10), (60, 18)][number]
         assert panel.get_title() == f"Cs {cs:g} µm, aperture {aperture:g} mrad"
         shown = panel.collections[0].get_array().reshape(2, 3)
-        for row, dose in enumerate(AXES["dose_e_per_A2"]):
-            for column, defocus in enumerate(AXES["defocus_nm"]):
+        for row, dose in enumerate(MAIN_AXES["dose_e_per_A2"]):
+            for column, defocus in enumerate(MAIN_AXES["defocus_nm"]):
                 id = Condition(defocus, cs, aperture, dose).id
                 assert shown[row, column] == dice.sel(test=id).item()
     frames = {panel.get_title(): [p.get_xy() for p in panel.patches] for panel in panels}
@@ -40,7 +40,7 @@ def test_each_panel_shows_the_dice_of_its_lens():
 
 
 def test_condition_that_was_not_tested_is_empty_and_the_training_value_is_shown():
-    many = {**AXES, "cs_um": [float(value) for value in range(10)]}
+    many = {**MAIN_AXES, "cs_um": [float(value) for value in range(10)]}
     tested = conditions(many)[1:]
     dice = xr.DataArray(np.full(len(tested), 0.5), {"test": [c.id for c in tested]}, "test")
     figure = dice_over_defocus_and_dose(dice, Condition(5, 4, 10, 100), "viridis")

@@ -15,13 +15,12 @@ rule aggregate:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
+        **STUDY.condition_params(train=STUDY.train_axes, test=STUDY.test_axes),
         version=STAGES["aggregate"],
         record=lambda wildcards: RECORD,
         # The test specimens are no param of this rule: if they change, the records are made again.
         specimens=TRAINED,
         architectures=STUDY.training.architectures,
-        train=STUDY.grid.axes(),
-        test=STUDY.test_axes,
         batches=BATCHES,
         allow_incomplete=STUDY.study.allow_incomplete,
     script:

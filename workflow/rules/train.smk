@@ -24,7 +24,8 @@ rule train:
         mem_mb=lambda wildcards, attempt: TRAIN_MB[wildcards.architecture] * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
-        version=STAGES["train"],
+        # With a lens that is not round, structures are turned, and not images.
+        version=lambda wildcards: layout.train_version(STUDY, wildcards.condition, STAGES["train"]),
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),
         training=STUDY.training.params(STUDY.study.replicas_per_job),

@@ -11,8 +11,10 @@ def main(snakemake):
     params, output = snakemake.params, snakemake.output[0]
     with jobs.job("aggregate", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         attrs = reuse.attributes(job, snakemake, datasets.TABLE)
+        own = params.get("own", {})
         train, test = (
-            [condition.id for condition in conditions(axes)] for axes in (params.train, params.test)
+            [condition.id for condition in conditions(axes, own)]
+            for axes in (params.train, params.test)
         )
         cells = [
             table.Cell(*trained.cell, trained.replicas, trained.path(params.record))
@@ -26,6 +28,7 @@ def main(snakemake):
             list(job.study.specimens),
             output,
             attrs,
+            own,
             params.allow_incomplete,
             snakemake.threads,
         )

@@ -28,9 +28,11 @@ def main(snakemake):
             cell = specimen, architecture, condition.id
             return load_first_network(params.network, cell, finished)
 
-        train, test = conditions(params.train), [Condition.parse(id) for id in params.test]
+        own = params.get("own")
+        train = conditions(params.train, own)
+        test = [Condition.parse(id) for id in params.test]
         grid = train, test, acquisition, splits, metadata.precision
-        measured = distances.distances(load, wildcards.specimen, *grid, job.progress)
+        measured = distances.distances(load, wildcards.specimen, *grid, job.progress, own)
         attrs |= {"specimen": wildcards.specimen, "architecture": architecture}
         datasets.write(measured, snakemake.output[0], datasets.DISTANCES, attrs)
         pairs = len(splits) * len(train) * len(test)

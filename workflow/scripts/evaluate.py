@@ -22,7 +22,7 @@ def main(snakemake):
             snakemake.input.weights, cell, microscope, params.seed, params.waves
         )
         contexts = trained.contexts(params.version, params.microscope)
-        test, replicas = conditions(params.test), list(trained.weights)
+        test, replicas = conditions(params.test, params.get("own")), list(trained.weights)
         known = reuse.record(job, params.cache, output, contexts, replicas, test)
         # The batch size does not change results, so it is not a param of the rule.
         batch_size = job.study.evaluation.batch_size

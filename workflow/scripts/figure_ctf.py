@@ -10,7 +10,7 @@ def main(snakemake):
     params = snakemake.params
     with jobs.job("figure_ctf", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         figure = ctf.ctf_curves(
-            conditions(params.train),
+            conditions(params.train, params.get("own")),
             config.Microscope(**params.microscope),
             params.spacings,
             style.width_cm(params),

@@ -23,14 +23,15 @@ def main(snakemake):
             mean = exit_waves.mean_power(files, (params.seed, specimen, "train"))
             spectra[specimen] = (mean.q.values, microscope.sampling.density(mean.values))
         metrics = information.metrics(
-            conditions(params.train),
-            conditions(params.test),
+            conditions(params.train, params.get("own")),
+            conditions(params.test, params.get("own")),
             microscope,
             params.samples,
             spectra,
             params.seed,
             params.draws,
             params.bands,
+            params.get("own"),
         )
         datasets.write(metrics, snakemake.output[0], datasets.INFORMATION, attrs)
         job.result = (

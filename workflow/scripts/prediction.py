@@ -24,6 +24,7 @@ def main(snakemake):
             params.seed,
             params.flat_power,
             params.draws,
+            params.get("own"),
         )
         with datasets.open_checked(files.table, datasets.TABLE) as table:
             stores = table, metrics, information, distances, profiles

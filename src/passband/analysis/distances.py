@@ -187,6 +187,7 @@ def distances(
     splits: Mapping[str, Split],
     precision: str = "auto",
     progress: Callable[[Iterable], Iterable] = iter,
+    own_values: Mapping[str, float] | None = None,
 ) -> xr.Dataset:
     """Return the distances of each training condition of a specimen to each test condition.
 
@@ -212,6 +213,8 @@ def distances(
         Precision of the networks, see :func:`passband.learning.devices.precision`.
     progress : callable
         A function that wraps the list of training conditions and shows the progress.
+    own_values : mapping of str to float, optional
+        The study's own values of its further axes, see :func:`passband.grid.coordinates`.
 
     Returns
     -------
@@ -270,8 +273,8 @@ def distances(
         {
             "test_specimen": list(splits),
             **ids,
-            **coordinates(ids["train"], "train"),
-            **coordinates(ids["test"], "test"),
+            **coordinates(ids["train"], "train", own_values),
+            **coordinates(ids["test"], "test", own_values),
         },
         {"structures": len(next(iter(splits.values())))},
     )

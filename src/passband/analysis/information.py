@@ -19,7 +19,7 @@ waves. For round lenses, T depends only on |q|, so d²q = 2πq dq. For lenses th
 integrals also include the azimuth.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -295,6 +295,7 @@ def metrics(
     seed: int = 0,
     draws: int = 32,
     bands: Sequence[float] = (),
+    own: Mapping[str, float] | None = None,
 ) -> "xr.Dataset":
     """Return every registered metric for every pair of conditions and every weight.
 
@@ -330,6 +331,8 @@ def metrics(
         Each band of a spectrum is one more weight of the metrics, with a name such as
         ``gold/0.25-0.6``, or ``gold/0.6-`` for the last band. Bands beyond the band limit are left
         out.
+    own : mapping of str to float, optional
+        The study's own values of its further axes, see :func:`passband.grid.coordinates`.
 
     Returns
     -------
@@ -353,7 +356,7 @@ def metrics(
         optics = [microscope.optics(condition) for condition in conditions]
         lenses[end] = [[jitter.apply(o, z) for o in optics] for z in normals]
     every = [optics for drawn in (*lenses["train"], *lenses["test"]) for optics, _ in drawn]
-    q, phi, area = plane(every, microscope.sampling.cutoff, samples)
+    q, phi, area = ctf.plane(every, microscope.sampling.cutoff, samples)
     powers = {}
     for name, curve in spectra.items():
         powers[name] = np.interp(q, *curve)
@@ -361,17 +364,20 @@ def metrics(
             powers |= _divided(name, q, powers[name], bands)
     # Frequencies without power of the specimen are left out, because they add 0 to all integrals.
     kept = [slice(None) if (p > 0).all() else np.flatnonzero(p) for p in powers.values()]
-    blur = microscope.response(q)
+    # Vibration and MTF may be axes, which are among the further axes of conditions.
+    blurs = microscope.responses((*train, *test), q)
 
     @lru_cache(maxsize=1 + _KEPT // len(q))
-    def transfer_of(optics: ctf.Optics) -> np.ndarray:
-        return ctf.transfer(optics, q, phi) * blur
+    def transfer_of(optics: ctf.Optics, further: tuple) -> np.ndarray:
+        return ctf.transfer(optics, q, phi) * blurs[further]
 
     def views(end: str, k: int, part: slice) -> list[View]:
         """Return a view for each weight, of some training or test conditions, in the k-th draw."""
         chosen, doses = zip(*lenses[end][k][part], strict=True)
-        T = np.stack([transfer_of(optics) for optics in chosen])
-        dose = np.array(doses) * [c.dose_e_per_A2 for c in ends[end][part]]
+        members = ends[end][part]
+        lens_of = zip(chosen, members, strict=True)
+        T = np.stack([transfer_of(optics, c.further) for optics, c in lens_of])
+        dose = np.array(doses) * [c.dose_e_per_A2 for c in members]
         return [
             View(np.ascontiguousarray(T[:, few]), dose, power[few], area[few])
             for power, few in zip(powers.values(), kept, strict=True)
@@ -414,8 +420,8 @@ def metrics(
             "weight": list(powers),
             "train": train_ids,
             "test": test_ids,
-            **coordinates(train_ids, "train"),
-            **coordinates(test_ids, "test"),
+            **coordinates(train_ids, "train", own),
+            **coordinates(test_ids, "test", own),
         },
     )
 
@@ -430,20 +436,3 @@ def _divided(
         if inside.any():
             bands[f"{name}/{low:g}-{'' if high == np.inf else f'{high:g}'}"] = inside
     return bands
-
-
-def plane(
-    lenses: Sequence[ctf.Optics], cutoff: float, samples: int
-) -> tuple[np.ndarray, np.ndarray | float, np.ndarray]:
-    """Return the points at which integrals are sampled: |q| [1/Å], φ [rad] and d²q [1/Å²].
-
-    The radii |q| are the midpoints of `samples` intervals between 0 and the cutoff. A round lens
-    needs no azimuths φ.
-    """
-    q = (np.arange(samples) + 0.5) * cutoff / samples
-    azimuths = max(ctf.azimuths_needed(optics, cutoff) for optics in lenses)
-    area = 2 * np.pi / azimuths * q * cutoff / samples
-    if azimuths == 1:
-        return q, 0.0, area
-    q, phi = (axis.ravel() for axis in np.meshgrid(q, ctf.azimuths(azimuths)))
-    return q, phi, np.tile(area, azimuths)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from passband.analysis.information import View, plane
-from passband.grid import Condition, conditions, coordinates
+from passband.analysis.information import View
+from passband.grid import Condition, conditions, coordinates, ordered
 from passband.optics import ctf
 from passband.optics.jitter import NUMBERS
 from passband.seeds import stratified_normal
@@ -74,6 +74,7 @@ def profiles_of_specimens(
     seed: int,
     flat_power: float,
     draws: int,
+    own: Mapping[str, float] | None = None,
 ) -> "dict[str, xr.Dataset]":
     """Return the profiles of all conditions of grids, see :func:`profiles`, for each specimen.
 
@@ -90,12 +91,14 @@ def profiles_of_specimens(
         without files is flat.
     draws : int
         Number of draws of the jitter.
+    own : mapping of str to float, optional
+        The study's own values of its further axes, see :func:`passband.grid.coordinates`.
     """
-    every = sorted({condition for axes in grids for condition in conditions(axes)})
+    every = ordered({condition for axes in grids for condition in conditions(axes, own)}, own)
     result = {}
     for specimen in specimens:
         curve = spectrum(microscope, waves.get(specimen, []), specimen, seed, flat_power)
-        result[specimen] = profiles(every, microscope, SAMPLES, curve, seed, draws)
+        result[specimen] = profiles(every, microscope, SAMPLES, curve, seed, draws, own)
     return result
 
 
@@ -111,6 +114,8 @@ def profiles(
     spectrum: tuple[np.ndarray, np.ndarray],
     seed: int = 0,
     draws: int = DRAWS,
+    own: Mapping[str, float] | None = None,
+    grid: Sequence[Condition] = (),
 ) -> "xr.Dataset":
     """Return the profile of each condition.
 
@@ -136,6 +141,11 @@ def profiles(
         Study seed, for the draws of the jitter.
     draws : int
         Number of draws of the jitter, for a microscope with jitter.
+    own : mapping of str to float, optional
+        The study's own values of its further axes, see :func:`passband.grid.coordinates`.
+    grid : sequence of Condition
+        The conditions of the study, whose further axes determine the number of azimuths. By
+        default, `conditions`.
 
     Returns
     -------
@@ -153,14 +163,16 @@ def profiles(
         normals = stratified_normal(draws, NUMBERS, seed, "profiles")
     optics = [microscope.optics(condition) for condition in conditions]
     nominal = np.array([condition.dose_e_per_A2 for condition in conditions])
-    q, phi, area = plane(_widest(microscope, normals), microscope.sampling.cutoff, samples)
+    lenses = _widest(microscope, normals, grid or conditions)
+    q, phi, area = ctf.plane(lenses, microscope.sampling.cutoff, samples)
     power = np.interp(q, *spectrum)
-    blur = microscope.response(q)
+    blurs = microscope.responses(conditions, q)
     T, bits = np.zeros((2, len(optics), len(q)))
     for z in normals:
         lenses, doses = zip(*(jitter.apply(lens, z) for lens in optics), strict=True)
-        curves = {lens: ctf.transfer(lens, q, phi) * blur for lens in set(lenses)}
-        drawn = np.stack([curves[lens] for lens in lenses])
+        keys = [(lens, c.further) for lens, c in zip(lenses, conditions, strict=True)]
+        curves = {key: ctf.transfer(key[0], q, phi) * blurs[key[1]] for key in set(keys)}
+        drawn = np.stack([curves[key] for key in keys])
         T += drawn / len(normals)
         bits += View(drawn, np.array(doses) * nominal, power, area).bits / len(normals)
     ids = [condition.id for condition in conditions]
@@ -172,7 +184,7 @@ def profiles(
         },
         coords={
             "condition": ids,
-            **coordinates(ids, "condition"),
+            **coordinates(ids, "condition", own),
             "frequency": ("frequency", q, {"units": "1/Å"}),
             "azimuth": ("frequency", np.broadcast_to(phi, q.shape), {"units": "rad"}),
             "area": ("frequency", area, {"units": "1/Å²"}),
@@ -181,11 +193,16 @@ def profiles(
     )
 
 
-def _widest(microscope: "Microscope", normals: np.ndarray) -> list[ctf.Optics]:
+def _widest(
+    microscope: "Microscope", normals: np.ndarray, grid: Sequence[Condition]
+) -> list[ctf.Optics]:
     """Return lenses with an aperture as wide as the band limit, which need the most azimuths.
 
-    The number of azimuths then does not depend on the conditions.
+    The number of azimuths then depends only on the further axes of the grid's conditions.
     """
-    lens = microscope.optics(Condition(0, 0, 1, 1))
-    lens = replace(lens, aperture=1e3, aperture_edge=0.0)
-    return [microscope.jitter.apply(lens, z)[0] for z in normals]
+    found = []
+    for further in {condition.further for condition in grid} or {()}:
+        lens = microscope.optics(Condition(0, 0, 1, 1, further))
+        lens = replace(lens, aperture=1e3, aperture_edge=0.0)
+        found += [microscope.jitter.apply(lens, z)[0] for z in normals]
+    return found

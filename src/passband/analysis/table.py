@@ -15,7 +15,7 @@ import zarr
 
 from passband import PassbandError
 from passband.analysis.cell_means import TableMeans
-from passband.grid import AXES, Condition, coordinates
+from passband.grid import Condition, axes_of, coordinates, ordered
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, NewerError, StoreError, atomic, datasets, integrity
 
@@ -50,6 +50,7 @@ def aggregate(
     test_specimens: Sequence[str],
     path: str | Path,
     attrs: Mapping[str, str],
+    own: Mapping[str, float] | None = None,
     allow_incomplete: bool = False,
     threads: int = 1,
 ) -> None:
@@ -76,6 +77,8 @@ def aggregate(
         The path of the table of results. The table is written completely or not at all.
     attrs : mapping
         Provenance of the table of results.
+    own : mapping of str to float, optional
+        The study's own values of its further axes, see :func:`passband.grid.coordinates`.
     allow_incomplete : bool
         Whether records may be missing.
     threads : int
@@ -99,7 +102,7 @@ def aggregate(
     sizes = {
         "specimen": list(dict.fromkeys(cell.specimen for cell in cells)),
         "architecture": list(dict.fromkeys(cell.architecture for cell in cells)),
-        "train": sorted({cell.train for cell in cells}, key=Condition.parse),
+        "train": [c.id for c in ordered({Condition.parse(cell.train) for cell in cells}, own)],
         "replica": sorted({replica for cell in cells for replica in cell.replicas}),
         "test_specimen": list(test_specimens),
         "test": list(test),
@@ -118,7 +121,10 @@ def aggregate(
     with atomic.replacing(path) as beside:
         attrs = {**attrs, "kind": datasets.TABLE}
         datasets.create(
-            _template(sizes).assign_attrs(attrs), beside, dict.fromkeys(_NETWORK[:3], 1), _NO_COUNT
+            _template(sizes, own).assign_attrs(attrs),
+            beside,
+            dict.fromkeys(_NETWORK[:3], 1),
+            _NO_COUNT,
         )
         folder = zarr.open_group(beside, mode="r+")
         counts, mean = folder["counts"], folder["dice"]
@@ -198,7 +204,7 @@ def covers(
     return all(list(record[name].values) == list(v) for name, v in expected.items())
 
 
-def _template(sizes: dict[str, list]) -> xr.Dataset:
+def _template(sizes: dict[str, list], own: Mapping[str, float] | None) -> xr.Dataset:
     """Return a table of results in which all values are missing. This table takes no memory."""
 
     def full(dims: tuple[str, ...], value: float, dtype: str, **attrs) -> tuple:
@@ -228,8 +234,8 @@ def _template(sizes: dict[str, list]) -> xr.Dataset:
         },
         coords={
             **{name: values for name, values in sizes.items() if name != "structure"},
-            **coordinates(sizes["train"], "train"),
-            **coordinates(sizes["test"], "test"),
+            **coordinates(sizes["train"], "train", own),
+            **coordinates(sizes["test"], "test", own),
         },
     )
 
@@ -327,7 +333,7 @@ def load(path: str | Path) -> xr.Dataset:
 
 
 def hypercube(data: Data, dimension: str) -> Data:
-    """Return data with one dimension for each of the four imaging parameters.
+    """Return data with one dimension for each axis of the study.
 
     Parameters
     ----------
@@ -335,8 +341,8 @@ def hypercube(data: Data, dimension: str) -> Data:
         Data with the dimension `dimension` and the coordinates of this dimension, such as
         ``{dimension}_defocus_nm``.
     dimension : {"train", "test"}
-        The dimension to replace by four dimensions. The data are NaN for combinations of imaging
-        parameters that are not in the grid.
+        The dimension to replace by the axes' dimensions. The data are NaN for combinations of
+        imaging parameters that are not in the grid.
     """
-    names = [f"{dimension}_{axis}" for axis in AXES]
+    names = [f"{dimension}_{axis}" for axis in axes_of(data)]
     return data.drop_vars(dimension).set_index({dimension: names}).unstack(dimension)

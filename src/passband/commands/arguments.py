@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from passband import PassbandError
-from passband.grid import AXES
+from passband.grid import MAIN_AXES
 
 #: What a user can give as a study.
 STUDY = "a study: its file, its folder, its folder of results, or its name"
@@ -37,7 +37,7 @@ def complete_study(prefix: str, **_) -> list[str]:
 
 def add_axes(command: argparse.ArgumentParser) -> None:
     """Add an option for each axis, whose value is a number or a range."""
-    for axis in AXES.values():
+    for axis in MAIN_AXES.values():
         command.add_argument(
             f"--{axis.name.replace('_', '-')}",
             dest=axis.name,
@@ -52,7 +52,7 @@ def join_negative(arguments: Sequence[str]) -> list[str]:
 
     Without this, argparse would regard a value such as ``-10:25`` as an option.
     """
-    options = {f"--{name.replace('_', '-')}" for name in AXES}
+    options = {f"--{name.replace('_', '-')}" for name in MAIN_AXES}
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] in options and re.match(r"-[\d.]", argument):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from passband import PassbandError
 from passband.config import Study
-from passband.grid import AXES, Axis, Condition
+from passband.grid import MAIN_AXES, Axis, Condition
 
 #: The largest number of conditions that a command accepts.
 MOST_CONDITIONS = 100_000
@@ -36,7 +36,7 @@ class Given:
 
 def add_conditions(command: argparse.ArgumentParser) -> None:
     """Add an option for each axis and the option `--conditions` to a command."""
-    for axis in AXES.values():
+    for axis in MAIN_AXES.values():
         command.add_argument(
             _option(axis),
             metavar=axis.unit,
@@ -46,7 +46,7 @@ def add_conditions(command: argparse.ArgumentParser) -> None:
         "--conditions",
         type=Path,
         metavar="FILE.csv",
-        help=f"a CSV file with a condition in each line, and the columns {', '.join(AXES)}",
+        help=f"a CSV file with a condition in each line, and the columns {', '.join(MAIN_AXES)}",
     )
 
 
@@ -61,11 +61,11 @@ def given_conditions(options: argparse.Namespace) -> list[Given]:
         If a value is wrong, if only some of the axes are given, if a CSV file is given in addition
         to axes, or if the CSV file is wrong. The message has one line.
     """
-    texts = {name: getattr(options, name) for name in AXES}
+    texts = {name: getattr(options, name) for name in MAIN_AXES}
     named = [name for name, text in texts.items() if text is not None]
     if options.conditions is not None:
         if named:
-            option = _option(AXES[named[0]])
+            option = _option(MAIN_AXES[named[0]])
             raise PassbandError(
                 f"{option} = {texts[named[0]]!r}: must not be given together with --conditions"
             )
@@ -75,12 +75,12 @@ def given_conditions(options: argparse.Namespace) -> list[Given]:
     for name, text in texts.items():
         if text is None:
             raise PassbandError(
-                f"{_option(AXES[name])} is missing; give all of "
-                f"{', '.join(map(_option, AXES.values()))}, or --conditions FILE.csv"
+                f"{_option(MAIN_AXES[name])} is missing; give all of "
+                f"{', '.join(map(_option, MAIN_AXES.values()))}, or --conditions FILE.csv"
             )
     values = [
         [_number(axis, part, _option(axis)) for part in texts[name].split(",")]
-        for name, axis in AXES.items()
+        for name, axis in MAIN_AXES.items()
     ]
     number = math.prod(map(len, values))
     if number > MOST_CONDITIONS:
@@ -122,13 +122,13 @@ def read_csv(path: Path) -> Iterator[Given]:
 def _rows(path: Path, lines) -> Iterator[Given]:
     head = [name.strip() for name in next(lines, [])]
     if not any(head):
-        raise PassbandError(f"{path}: is empty; the first line must be {','.join(AXES)}")
-    for name in AXES:
+        raise PassbandError(f"{path}: is empty; the first line must be {','.join(MAIN_AXES)}")
+    for name in MAIN_AXES:
         if head.count(name) != 1:
             problem = "has no column" if name not in head else "has two columns"
             raise PassbandError(
-                f"{path}, line 1: {problem} {name}; the columns must be {', '.join(AXES)}, with "
-                "commas between them"
+                f"{path}, line 1: {problem} {name}; the columns must be {', '.join(MAIN_AXES)}, "
+                "with commas between them"
             )
     number = 0
     for cells in lines:
@@ -140,7 +140,9 @@ def _rows(path: Path, lines) -> Iterator[Given]:
                 f"{where}: has {len(cells)} values; must have {len(head)}, as the first line"
             )
         texts = dict(zip(head, cells, strict=True))
-        values = [_number(axis, texts[name], f"{where}: {name}") for name, axis in AXES.items()]
+        values = [
+            _number(axis, texts[name], f"{where}: {name}") for name, axis in MAIN_AXES.items()
+        ]
         number += 1
         if number > MOST_CONDITIONS:
             raise PassbandError(f"{where}: must not exceed {MOST_CONDITIONS:,} conditions")

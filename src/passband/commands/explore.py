@@ -113,6 +113,9 @@ def _models(
     from passband.jobs.recommendation import TestedNetworks
     from passband.reports.explorer_ranking import MOST_NUMBERS, predicted, ranking
 
+    if study.own_values:
+        words = "this page ranks no networks for a study with further axes; use passband recommend"
+        return [], {}, [f"{words[0].upper()}{words[1:]}."]
     rankings, matrices, notes = [], {}, []
     for specimen in map(str, metrics.test_specimen.values):
         try:

@@ -14,12 +14,12 @@ def _condition(options: argparse.Namespace):
     PassbandError
         If only a part of the condition is given, or a value is not allowed.
     """
-    from passband.grid import AXES, Condition
+    from passband.grid import MAIN_AXES, Condition
 
-    values = {name: getattr(options, name) for name in AXES}
+    values = {name: getattr(options, name) for name in MAIN_AXES}
     if values["defocus_nm"] is None:
         return None
-    for name, axis in AXES.items():
+    for name, axis in MAIN_AXES.items():
         option = "--" + name.replace("_", "-")
         if values[name] is None:
             raise PassbandError(

@@ -13,7 +13,6 @@ from passband.commands.conditions import (
 from passband.commands.on_request import make
 from passband.commands.run import add_machine
 from passband.config import SPLITS, Study
-from passband.grid import AXES
 from passband.jobs import layout
 from passband.jobs.locate import locate_study
 
@@ -70,12 +69,11 @@ def _check_known(study: Study, given: Given) -> None:
 
     The workflow forms images of these conditions only.
     """
-    grids = (study.grid.axes(), study.test_axes)
-    if any(all(getattr(given.condition, n) in axes[n] for n in axes) for axes in grids):
+    grids, own = (study.train_axes, study.test_axes), study.own_values
+    if given.condition in {*study.train_conditions, *study.test_conditions}:
         return
     where = f"{given.where}: " if given.where else ""
-    for name in AXES:
-        value = getattr(given.condition, name)
+    for name, value in given.condition.values(own).items():
         known = sorted({v for axes in grids for v in axes[name]})
         if value not in known:
             allowed = ", ".join(f"{v:g}" for v in known)

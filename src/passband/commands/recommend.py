@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from passband import PassbandError
 from passband.commands.arguments import add_axes, add_study, check_folder, report_remark
 from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_lens
-from passband.grid import AXES
+from passband.grid import MAIN_AXES
 from passband.jobs.locate import open_study
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
         return _check(options)
     from passband.prediction.asked import Asked
 
-    given = {name: getattr(options, name) for name in AXES}
+    given = {name: getattr(options, name) for name in MAIN_AXES}
     asked = None if options.like else Asked.parse(given)
     if options.like and options.defocus_nm is not None:
         raise PassbandError(
@@ -174,7 +174,7 @@ def _like(options: argparse.Namespace, tested: "TestedNetworks", given: dict) ->
 
 def _check(options: argparse.Namespace) -> int:
     """Print the check of recommendations."""
-    given = [f"--{n.replace('_', '-')}" for n in AXES if getattr(options, n) is not None]
+    given = [f"--{n.replace('_', '-')}" for n in MAIN_AXES if getattr(options, n) is not None]
     for name in ("top", "figure", "like"):
         given += [f"--{name}"] if getattr(options, name) is not None else []
     if given:

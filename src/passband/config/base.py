@@ -23,7 +23,7 @@ How to add a key
 """
 
 from collections.abc import Collection, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
@@ -66,6 +66,26 @@ class Block(BaseModel):
             for name in names
             if not (_is_later(fields[name]) and self._has_default(name))
         }
+
+    def at(self, path: str) -> Any:
+        """Return the value of a key of this block, or of a block inside it: ``detector.gain``."""
+        value = self
+        for name in path.split("."):
+            value = getattr(value, name)
+        return value
+
+    def is_written(self, path: str) -> bool:
+        """Return whether the configuration has a value of a key. The path is as in :meth:`at`."""
+        first, _, rest = path.partition(".")
+        inner = getattr(self, first)
+        return first in self.model_fields_set and (not rest or inner.is_written(rest))
+
+    def replaced(self, path: str, value: Any) -> Self:
+        """Return a copy with another value of a key, which is not checked. See :meth:`at`."""
+        first, _, rest = path.partition(".")
+        return self.model_copy(
+            update={first: getattr(self, first).replaced(rest, value) if rest else value}
+        )
 
     def _has_default(self, name: str) -> bool:
         default = type(self).model_fields[name].get_default(call_default_factory=True)

@@ -3,11 +3,18 @@
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    Tag,
+    create_model,
+    model_validator,
+)
 
 from passband.config.base import Block, first_repeated, key
 from passband.config.study_file import MOST_IN_LIST
-from passband.grid import AXES
+from passband.grid import AXES, FURTHER_AXES, MAIN_AXES
 
 
 class Range(Block):
@@ -76,41 +83,56 @@ def _axis(name: str) -> Any:
     return Annotated[Values, AfterValidator(check)]
 
 
-class Grid(Block):
-    """The training conditions: all combinations of the values of four axes.
+def _optional_axes() -> type[Block]:
+    """Return a block with a key for each axis, in the order of :data:`AXES`."""
+    fields = {}
+    for name, axis in AXES.items():
+        since = "0.1.0" if name in FURTHER_AXES else None
+        fields[name] = _axis(name) | None, key(None, axis.description, axis.unit, since)
+    return create_model("OptionalAxes", __base__=Block, **fields)
+
+
+OptionalAxes = _optional_axes()
+
+
+class Grid(OptionalAxes):
+    """The training conditions: all combinations of the values of the axes.
 
     An axis is a list of values, or `{start, stop, num}` with `spacing: linear` or `geometric`.
+    Every study has the first four axes. Any other axis is a key of `microscope` or `specimens`,
+    which has the study's own value.
     """
 
     defocus_nm: _axis("defocus_nm") = key(
-        lambda: [5.0, 20.0], "Defocus. A positive defocus is underfocus.", "nm"
+        lambda: [5.0, 20.0], MAIN_AXES["defocus_nm"].description, "nm"
     )
-    cs_um: _axis("cs_um") = key(lambda: [1.2, 60.0], "Spherical aberration C30.", "µm")
+    cs_um: _axis("cs_um") = key(lambda: [1.2, 60.0], MAIN_AXES["cs_um"].description, "µm")
     aperture_mrad: _axis("aperture_mrad") = key(
-        lambda: [10.0, 18.0], "Semi-angle of the objective aperture.", "mrad"
+        lambda: [10.0, 18.0], MAIN_AXES["aperture_mrad"].description, "mrad"
     )
-    dose_e_per_A2: _axis("dose_e_per_A2") = key(lambda: [100.0, 1000.0], "Electron dose.", "e/Å²")
+    dose_e_per_A2: _axis("dose_e_per_A2") = key(
+        lambda: [100.0, 1000.0], MAIN_AXES["dose_e_per_A2"].description, "e/Å²"
+    )
 
     def axes(self) -> dict[str, list[float]]:
-        """Return the values of each axis, rounded to the resolution of the axis and sorted."""
-        return {name: self._values(name) for name in AXES}
-
-    def _values(self, name: str) -> list[float]:
-        given = getattr(self, name)
-        values = given.values() if isinstance(given, Range) else given
-        return sorted(AXES[name].canonical(value) for value in values)
+        """Return the values of each given axis, rounded to its resolution and sorted."""
+        return _given(self)
 
 
-class TestGrid(Block):
+class TestGrid(OptionalAxes):
     """The test conditions. An axis that is not given has the same values as in `grid`."""
 
     __test__ = False  # pytest must not collect this class
 
-    defocus_nm: _axis("defocus_nm") | None = key(
-        None, "Defocus. A positive defocus is underfocus.", "nm"
-    )
-    cs_um: _axis("cs_um") | None = key(None, "Spherical aberration C30.", "µm")
-    aperture_mrad: _axis("aperture_mrad") | None = key(
-        None, "Semi-angle of the objective aperture.", "mrad"
-    )
-    dose_e_per_A2: _axis("dose_e_per_A2") | None = key(None, "Electron dose.", "e/Å²")
+    def axes(self) -> dict[str, list[float]]:
+        """Return the values of each given axis, rounded to its resolution and sorted."""
+        return _given(self)
+
+
+def _given(block: Grid | TestGrid) -> dict[str, list[float]]:
+    axes = {}
+    for name, axis in AXES.items():
+        if given := getattr(block, name):
+            values = given.values() if isinstance(given, Range) else given
+            axes[name] = sorted(axis.canonical(value) for value in values)
+    return axes

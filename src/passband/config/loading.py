@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import ValidationError
 
 from passband.config.base import Block, block_of, number_hint, one_of, short
+from passband.config.conditions import Range
 from passband.config.specimen import Specimen
 from passband.config.study import Study
 from passband.config.study_file import ConfigError, read
@@ -85,7 +86,7 @@ def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "")
     unit : str
         Unit of the value. The unit is written after a bound.
     """
-    if name in AXES:
+    if block_of(annotation) is Range:
         axis = AXES[name]
         return (
             "a list such as [5, 20] or a range such as {start: 5, stop: 40, num: 8}, of values "
@@ -156,7 +157,7 @@ def _line(details: dict) -> str:
             message = str(details["ctx"]["error"])
             if re.match(rf"(?:{'|'.join(Study.model_fields)})[. ]", message):
                 return message  # a rule across blocks names its own key
-            if in_range or (isinstance(value, dict) and loc[-1] not in AXES and _keys(loc)):
+            if in_range or (isinstance(value, dict) and not _is_axis(loc) and _keys(loc)):
                 return f"{name}.{message}"  # a rule within a block names its own key there
             return f"{name} = {message}"
         case "missing":
@@ -178,8 +179,13 @@ def _place(loc: tuple) -> tuple[list, bool]:
     for part in loc:
         if not (part == "[key]" or (after_axis and part in ("list", "range"))):
             parts.append(part)
-        after_axis = part in AXES
-    return parts, loc[-1:] == ("range",) and parts[-1] in AXES
+        after_axis = _is_axis(parts)
+    return parts, loc[-1:] == ("range",) and _is_axis(parts)
+
+
+def _is_axis(loc: Sequence) -> bool:
+    """Return whether keys lead to an axis of the grid."""
+    return len(loc) == 2 and loc[0] in ("grid", "test_grid") and loc[1] in AXES
 
 
 def _dotted(loc: list) -> str:
@@ -207,7 +213,8 @@ def _allowed_at(loc: list) -> str:
         return allowed("", get_args(field.annotation)[1])
     if not isinstance(loc[-1], int):
         return allowed(loc[-1], field.annotation, field.metadata, _unit(loc))
-    if axis := AXES.get(loc[-2]):
+    if _is_axis(loc[:-1]):
+        axis = AXES[loc[-2]]
         return f"a number between {axis.minimum} and {axis.maximum} {axis.unit}"
     (item,) = get_args(field.annotation)
     return "a pair of numbers such as [1, 0.4]" if get_origin(item) is list else allowed("", item)

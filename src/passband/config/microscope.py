@@ -1,6 +1,8 @@
 """The microscope: keys that are the same under every condition, and their internal units."""
 
 import math
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -8,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from passband.config.base import Block, key, number_hint, short
 from passband.config.detector import Detector
-from passband.grid import Condition
+from passband.grid import FURTHER_AXES, Condition
 from passband.optics import ctf, detector, noise_filter
 from passband.optics.jitter import Jitter
 from passband.optics.sampling import Sampling, rest
@@ -188,8 +190,20 @@ class Microscope(Block):
         """Beam energy [eV]."""
         return self.energy_kev * EV_PER_KEV
 
+    def under(self, condition: Condition) -> Self:
+        """Return the microscope with the condition's values of further axes."""
+        microscope = self
+        for name, value in condition.further:
+            block, _, path = FURTHER_AXES[name].key.partition(".")
+            if block == "microscope":
+                microscope = microscope.replaced(path, value)
+        return microscope
+
     def optics(self, condition: Condition) -> ctf.Optics:
         """Return the microscope under an imaging condition, in internal units."""
+        if condition.further:
+            main = replace(condition, further=())
+            return self.under(condition).optics(main)
         fixed = self.aberrations
         return ctf.Optics(
             energy=self.energy_eV,
@@ -240,6 +254,13 @@ class Microscope(Block):
         The result is a float64 array of the shape of `q`.
         """
         return detector.response(self.sampling, q * self.pixel_size_A, *self._blurred_by)
+
+    def responses(
+        self, conditions: Iterable[Condition], q: np.ndarray
+    ) -> dict[tuple[tuple[str, float], ...], np.ndarray]:
+        """Return :meth:`response` under conditions, by the further axes of the conditions."""
+        distinct = {condition.further: condition for condition in conditions}
+        return {further: self.under(c).response(q) for further, c in distinct.items()}
 
     @property
     def _blurred_by(self) -> tuple[float, str, float, list[list[float]]]:

@@ -9,7 +9,7 @@ from typing import Any, get_origin
 from pydantic.fields import FieldInfo
 
 from passband.config.base import Block, block_of
-from passband.config.conditions import Grid, Range
+from passband.config.conditions import Grid, Range, TestGrid
 from passband.config.loading import allowed
 from passband.config.study import Study
 from passband.grid import AXES
@@ -82,7 +82,7 @@ An editor that supports YAML schemas can complete and check keys with
 _RANGE = """\
 ## Axes
 
-Each of the grid's four axes is a list of values, `[5, 20, 40]`, or a range:
+An axis of the grid is a list of values, `[5, 20, 40]`, or a range:
 
 ```yaml
 defocus_nm: {start: 5, stop: 40, num: 8}
@@ -91,6 +91,13 @@ cs_um: {start: 1.2, stop: 1000, num: 6, spacing: geometric}
 
 Values are rounded to the axis's resolution and sorted. No value may be listed twice, and an axis
 has at most 10,000 values. If you add a value, only the jobs of the new grid points run.
+
+Every study has the axes defocus, Cs, aperture and dose. Any other axis is a further axis, which has
+its own value in the block `microscope` or `specimens`. A condition's id has the value of a further
+axis only if this value differs from the study's own value. So `astigmatism_nm: [0]` changes
+nothing in a study without astigmatism, and `astigmatism_nm: [0, 5]` adds conditions and keeps the
+results of the others. If `microscope` or `specimens` has a value for the axis, this value must be
+one of the axis's values.
 """
 
 
@@ -121,7 +128,7 @@ def _sections(path: str, field: FieldInfo, level: int) -> Iterator[str]:
         )
     yield f"{'#' * level} `{path}`\n\n{text}\n\n{_table(block, path)}\n"
     for name, inner in block.model_fields.items():
-        if name not in AXES and block_of(inner.annotation):
+        if block_of(inner.annotation) not in (None, Range):
             yield from _sections(f"{path}.{name}", inner, level + 1)
 
 
@@ -130,22 +137,23 @@ def _table(block: type[Block], path: str) -> str:
     rows = [("key", "unit", "default", "allowed", "description"), ("---",) * 5]
     for name, field in block.model_fields.items():
         unit = (field.json_schema_extra or {}).get("unit", "")
-        inner = name not in AXES and block_of(field.annotation)
-        if inner:
+        if block_of(field.annotation) not in (None, Range):
             default, values = "", f"a block, see `{path}.{name}`"
         else:
-            default, values = _default(field), _allowed(name, field)
+            default, values = _default(field, block), _allowed(name, field)
         rows.append((f"`{name}`", unit, default, values, field.description))
     return "\n".join(
         f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows
     )
 
 
-def _default(field: FieldInfo) -> str:
+def _default(field: FieldInfo, block: type[Block]) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
-    return "as `grid`" if value is None else f"`{_yaml(value)}`"
+    if value is None:
+        return "as `grid`" if block is TestGrid else "the study's own value"
+    return f"`{_yaml(value)}`"
 
 
 def _yaml(value: Any) -> str:
@@ -160,7 +168,8 @@ def _yaml(value: Any) -> str:
 
 
 def _allowed(name: str, field: FieldInfo) -> str:
-    if axis := AXES.get(name):
+    if block_of(field.annotation) is Range:
+        axis = AXES[name]
         return (
             f"list or range of values between {axis.minimum} and {axis.maximum}, "
             f"in steps of {10**-axis.decimals:g}"

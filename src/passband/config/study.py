@@ -2,7 +2,7 @@
 
 from itertools import product
 from math import ceil, prod, sqrt
-from typing import Self
+from typing import Any, Self
 
 from pydantic import model_validator
 
@@ -17,13 +17,13 @@ from passband.config.analysis import (
     Figures,
     Information,
 )
-from passband.config.base import Block, Name, key
+from passband.config.base import Block, Name, key, short
 from passband.config.conditions import Grid, TestGrid
 from passband.config.materials import CARBON_PER_A3, MATERIALS
 from passband.config.microscope import Microscope
 from passband.config.specimen import MOST_IN_PARTICLE, Specimen, too_many_atoms
 from passband.config.training import Training
-from passband.grid import AXES, Condition, conditions
+from passband.grid import AXES, FURTHER_AXES, MAIN_AXES, Condition, conditions
 from passband.optics import ctf
 from passband.seeds import digest
 
@@ -154,9 +154,44 @@ class Study(Block):
         return {name: specimen for name, specimen in self.specimens.items() if specimen.trained}
 
     @property
+    def own_values(self) -> dict[str, float]:
+        """The study's own values of its further axes, see :data:`passband.grid.FURTHER_AXES`.
+
+        An axis whose only value is the study's own value is no axis of the study.
+        """
+        given = (self.grid.axes(), self.test_grid.axes())
+        found = {}
+        for name, axis in FURTHER_AXES.items():
+            values = {value for axes in given for value in axes.get(name, ())}
+            if values - {own := axis.canonical(self._own(name))}:
+                found[name] = own
+        return found
+
+    def _own(self, name: str) -> float:
+        """Return the value of a further axis in the block `microscope` or `specimens`."""
+        block, _, path = FURTHER_AXES[name].key.partition(".")
+        if block == "specimens":
+            return next(iter(self.specimens.values())).at(path)
+        return self.microscope.at(path)
+
+    @property
+    def axes(self) -> list[str]:
+        """The names of the study's axes, in the order of :data:`passband.grid.AXES`."""
+        return [*MAIN_AXES, *self.own_values]
+
+    @property
+    def train_axes(self) -> dict[str, list[float]]:
+        """The values of each axis of the training conditions, rounded to its resolution and sorted.
+
+        An axis that only `test_grid` gives has the study's own value.
+        """
+        given, own = self.grid.axes(), self.own_values
+        return {name: given.get(name) or [own[name]] for name in (*MAIN_AXES, *own)}
+
+    @property
     def train_conditions(self) -> list[Condition]:
         """The training conditions, sorted."""
-        return conditions(self.grid.axes())
+        return conditions(self.train_axes, self.own_values)
 
     @property
     def test_axes(self) -> dict[str, list[float]]:
@@ -164,18 +199,36 @@ class Study(Block):
 
         An axis that `test_grid` does not give has the values of `grid`.
         """
-        own = {name: getattr(self.test_grid, name) or getattr(self.grid, name) for name in AXES}
-        return Grid.model_construct(**own).axes()
+        given = self.test_grid.axes()
+        return {name: given.get(name) or values for name, values in self.train_axes.items()}
 
     @property
     def test_conditions(self) -> list[Condition]:
         """The test conditions, sorted."""
-        return conditions(self.test_axes)
+        return conditions(self.test_axes, self.own_values)
+
+    def condition_params(self, **grids: dict[str, list[float]]) -> dict[str, dict]:
+        """Return the params of a Snakemake rule from which a script makes conditions.
+
+        Axes that have only the study's own value are left out, since they change no result. If no
+        further axis remains, there is no param `own`: a study with only the main axes has the same
+        params as before further axes existed.
+
+        Parameters
+        ----------
+        **grids : dict
+            :attr:`train_axes` or :attr:`test_axes`, by the name of the param.
+        """
+        own, params = self.own_values, {}
+        for name, axes in grids.items():
+            params[name] = {axis: v for axis, v in axes.items() if v != [own.get(axis)]}
+        kept = {axis: x for axis, x in own.items() if any(axis in each for each in params.values())}
+        return params | ({"own": kept} if kept else {})
 
     @property
     def train_number(self) -> int:
         """Number of training conditions, computed without making the conditions."""
-        return prod(map(len, self.grid.axes().values()))
+        return prod(map(len, self.train_axes.values()))
 
     @property
     def test_number(self) -> int:
@@ -187,6 +240,22 @@ class Study(Block):
         """Sixteen hexadecimal digits that identify the study's configuration and crystal files."""
         files = {name: s.content for name, s in self.specimens.items() if s.structure == "file"}
         return digest(self.identity(mode="json"), *([files] if files else []))
+
+    def written(self) -> dict[str, Any]:
+        """Return the values of all keys, as JSON has them, so that they make this study again.
+
+        The keys that have the study's own values of further axes are left out unless the
+        configuration has them, since :meth:`_check_own_values` refuses some of them.
+        """
+        content = self.model_dump(mode="json")
+        for name in self.grid.axes() | self.test_grid.axes():
+            block, _, path = AXES[name].key.partition(".")
+            if block == "microscope" and not self.microscope.is_written(path):
+                _remove(content[block], path)
+            for specimen in content[block] if block == "specimens" else ():
+                if not self.specimens[specimen].is_written(path):
+                    _remove(content[block][specimen], path)
+        return content
 
     @property
     def remarks(self) -> list[str]:
@@ -206,14 +275,43 @@ class Study(Block):
                 f"specimens.{name}.trained = False: must be true for one specimen or more"
             )
         self._check_specimens()
-        self._check_numbers("grid", self.grid.axes())
+        self._check_own_values()
+        self._check_numbers("grid", self.train_axes)
         self._check_numbers("test_grid", self.test_axes)
         self._check_jobs()
         self._check_field()
-        self._check_optics("grid.", self.grid.axes())
-        if any(getattr(self.test_grid, name) for name in AXES):
+        self._check_optics("grid.", self.train_axes)
+        if self.test_grid.axes():
             self._check_optics("test_grid.", self.test_axes)
         return self
+
+    def _check_own_values(self) -> None:
+        """Refuse an axis that leaves out the value that the configuration has for its key."""
+        for name, axis in FURTHER_AXES.items():
+            given = (self.grid.axes(), self.test_grid.axes())
+            values = sorted({value for axes in given for value in axes.get(name, ())})
+            if not values:
+                continue
+            block, _, path = axis.key.partition(".")
+            blocks = (
+                {f"specimens.{each}": value for each, value in self.specimens.items()}
+                if block == "specimens"
+                else {"microscope": self.microscope}
+            )
+            first, *others = blocks
+            for other in others:
+                if blocks[other].at(path) != blocks[first].at(path):
+                    raise ValueError(
+                        f"{other}.{path} = {blocks[other].at(path):g}: must equal {first}.{path} = "
+                        f"{blocks[first].at(path):g}, since {name} is an axis of the grid"
+                    )
+            for where, written in blocks.items():
+                own = written.at(path)
+                if written.is_written(path) and axis.canonical(own) not in values:
+                    raise ValueError(
+                        f"{where}.{path} = {own:g}: is not a value of the axis {name} = "
+                        f"{short(values)}; add the value to the axis, or remove the key"
+                    )
 
     def _check_specimens(self) -> None:
         """Refuse names of specimens that differ only in case, and the name of a weight."""
@@ -330,17 +428,33 @@ class Study(Block):
             If the pixels, the field of view or the focal series are not sufficient. The message of
             one line begins with the name of an axis.
         """
-        self._check_optics("", {name: [getattr(condition, name)] for name in AXES})
+        values = condition.values(self.own_values)
+        self._check_optics("", {name: [value] for name, value in values.items()})
 
     def _check_optics(self, block: str, axes: dict[str, list[float]]) -> None:
-        microscope, sampling = self.microscope, self.microscope.wave_sampling
+        # The limits are monotonic functions of every axis except azimuths.
+        ends = [
+            (name, axes[name] if axis.unit == "°" else (axes[name][0], axes[name][-1]))
+            for name, axis in FURTHER_AXES.items()
+            if name in axes
+        ]
+        for values in product(*(values for _, values in ends)):
+            further = dict(zip((name for name, _ in ends), values, strict=True))
+            words = "".join(f" with {name} = {value:g}" for name, value in further.items())
+            own = Condition(0, 0, 1, 1, further)
+            self._check_microscope(block, axes, self.microscope.under(own), words)
+
+    def _check_microscope(
+        self, block: str, axes: dict[str, list[float]], microscope: Microscope, words: str
+    ) -> None:
+        sampling = microscope.wave_sampling
         widest = axes["aperture_mrad"][-1]
         cutoff = sampling.cutoff * ctf.wavelength(microscope.energy_eV) * 1e3
         limit = cutoff - microscope.aperture_edge_mrad / 2
         if widest > limit:
             raise ValueError(
-                f"{block}aperture_mrad = {widest:g}: must not exceed {limit:.2f} mrad, the band "
-                f"limit of pixels of {sampling.pixel_A:g} Å at {microscope.energy_kev:g} "
+                f"{block}aperture_mrad = {widest:g}{words}: must not exceed {limit:.2f} mrad, the "
+                f"band limit of pixels of {sampling.pixel_A:g} Å at {microscope.energy_kev:g} "
                 "keV; take smaller pixels or a smaller aperture"
             )
         if microscope.coherence == "focal-series":
@@ -350,7 +464,7 @@ class Study(Block):
                 raise ValueError(
                     f"microscope.focal_members = {microscope.focal_members}: must be at least "
                     f"{needed} to represent a focal spread of {microscope.focal_spread_nm:g} nm "
-                    f"up to {widest:g} mrad"
+                    f"up to {widest:g} mrad{words}"
                 )
         # The displacement of image detail is a convex function of defocus and of Cs. So it is
         # largest at one of the extreme combinations of defocus and Cs.
@@ -363,9 +477,17 @@ class Study(Block):
             if displaced > sampling.field_A / 2:
                 raise ValueError(
                     f"{block}cs_um = {cs:g} with defocus_nm = {defocus:g} and aperture_mrad = "
-                    f"{widest:g}: displaces image detail by up to {displaced:.0f} Å, which must "
-                    f"not exceed half the field of view, {sampling.field_A / 2:.0f} Å; take more "
-                    f"pixels{'' if optics.round else ', smaller microscope.aberrations'}"
+                    f"{widest:g}{words}: displaces image detail by up to {displaced:.0f} Å, which "
+                    f"must not exceed half the field of view, {sampling.field_A / 2:.0f} Å; take "
+                    f"more pixels{'' if optics.round else ', smaller microscope.aberrations'}"
                     f"{', a smaller microscope.spread' if jitter.lens_varies else ''} or a "
                     "smaller aperture"
                 )
+
+
+def _remove(content: dict[str, Any], path: str) -> None:
+    """Remove a key of a block or of a block inside it, such as ``detector.gain``."""
+    *blocks, last = path.split(".")
+    for name in blocks:
+        content = content[name]
+    del content[last]

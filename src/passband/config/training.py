@@ -111,7 +111,9 @@ class Training(Block):
         "is drawn only once. Each replica has its own noise.",
     )
     augment: bool = key(
-        True, "Whether training images are changed by random quarter turns and flips."
+        True,
+        "Whether training images are changed by random quarter turns and flips. With a lens that "
+        "is not round, structures are turned and flipped before the lens forms their images.",
     )
     crop_px: int = key(
         0,

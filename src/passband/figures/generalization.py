@@ -13,7 +13,7 @@ from passband.analysis.correlation import rank_correlation
 from passband.analysis.groups import groups
 from passband.figures import style
 from passband.figures.nested_axes import text_cm
-from passband.grid import AXES, Axis
+from passband.grid import AXES, Axis, axes_of
 from passband.seeds import generator
 
 #: Largest number of training values that are drawn in a panel of the figure of decay.
@@ -198,10 +198,11 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
     """
     style.set_theme()
     pairs = _pairs(ood).dropna(subset="dice")
-    names = [name for name in AXES if f"test_{name}" in pairs]
+    names = axes_of(ood)
     varied = [n for n in names if pairs[[f"train_{n}", f"test_{n}"]].stack().nunique() > 1]
     drawn = varied or names
-    columns = min(len(drawn), 2 if style.is_narrow(width_cm) else 4)
+    columns = 2 if style.is_narrow(width_cm) else 4 if len(drawn) <= 4 else 3
+    columns = min(len(drawn), columns)
     rows = -(-len(drawn) // columns)
     figure, axes = plt.subplots(
         rows,
@@ -330,7 +331,7 @@ def _frame(group: xr.Dataset) -> pd.DataFrame:
     columns = {"specimen": str(group.specimen.values), "i": i, "j": j, "dice": dice.values.ravel()}
     for dimension, index in (("train", i), ("test", j)):
         columns[dimension] = group[dimension].values[index]
-        for name in (f"{dimension}_{axis}" for axis in AXES):
-            if name in group.coords:
-                columns[name] = group[name].values[index]
+        for axis in axes_of(group):
+            name = f"{dimension}_{axis}"
+            columns[name] = group[name].values[index]
     return pd.DataFrame(columns)

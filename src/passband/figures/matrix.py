@@ -1,6 +1,6 @@
 """The figure of the Dice matrices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from passband.analysis.groups import group_label, groups
 from passband.figures import nested_axes, style
 from passband.figures.nested_axes import LINE_CM, Strip
-from passband.grid import Condition
+from passband.grid import Condition, own_values
 
 #: Height that a figure does not exceed, if more panels in a row avoid it [cm].
 _TALLEST_CM = 23.0
@@ -54,7 +54,8 @@ def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fi
         Width of the figure [cm].
     """
     style.set_theme()
-    train, test = (nested_axes.ordered(ood[side].values) for side in ("train", "test"))
+    own = own_values(ood)
+    train, test = (nested_axes.ordered(ood[side].values, own) for side in ("train", "test"))
     ood = ood.sel(train=[c.id for c in train], test=[c.id for c in test])
     matrices = {group_label(cells): cells for _, cells in groups(ood)}
     gaps = style.rounded_range(ood.gap_test.values)
@@ -68,7 +69,7 @@ def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fi
         ("mean Dice", shown[0][2]),
         ("gap to the network trained there", (min(gaps[0], 0), max(gaps[1], 0))),
     )
-    plan = _planned(train, test, len(matrices), width_cm)
+    plan = _planned(train, test, own, len(matrices), width_cm)
     figure = plt.figure(figsize=(style.inches(width_cm), style.inches(plan.height_cm)))
     for index, (name, group) in enumerate(matrices.items()):
         for part, (variable, colours, ends) in enumerate(shown):
@@ -83,7 +84,7 @@ def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fi
             if index == 0:
                 words, ends = bars[part]
                 _colour_bar(plan.bar(figure, part), image, words, ends, plan.bar_cm)
-    same = "\n".join(nested_axes.constants(test, width_cm))
+    same = "\n".join(nested_axes.constants(test, width_cm, own))
     figure.text(0.5, 0.1 / plan.height_cm, same, ha="center", va="bottom", fontsize=style.SMALL)
     return figure
 
@@ -138,6 +139,8 @@ class _Plan:
     ----------
     train, test : sequence of Condition
         Conditions of the rows and columns of each matrix.
+    own : mapping of str to float
+        The study's own values of its further axes.
     panels, columns : int
         Number of panels, and number of panels in a row.
     every : bool
@@ -152,6 +155,7 @@ class _Plan:
 
     train: Sequence[Condition]
     test: Sequence[Condition]
+    own: Mapping[str, float]
     panels: int
     columns: int
     every: bool
@@ -167,7 +171,7 @@ class _Plan:
 
     @property
     def below_cm(self) -> float:
-        same = nested_axes.constants(self.test, self.width_cm)
+        same = nested_axes.constants(self.test, self.width_cm, self.own)
         words = _WORDS_CM + 0.2 + LINE_CM * len(same)
         return nested_axes.depth_cm(self.below) + words
 
@@ -237,7 +241,11 @@ class _Plan:
 
 
 def _planned(
-    train: Sequence[Condition], test: Sequence[Condition], matrices: int, width_cm: float
+    train: Sequence[Condition],
+    test: Sequence[Condition],
+    own: Mapping[str, float],
+    matrices: int,
+    width_cm: float,
 ) -> _Plan:
     """Return the plan with the largest panels whose figure is not too tall."""
     narrow = style.is_narrow(width_cm)
@@ -245,7 +253,8 @@ def _planned(
     for columns in most if narrow else (2, 4, 6):
         every = columns == 2 and not narrow
         plan = _Plan(
-            train, test, 2 * matrices, columns, every, (_SMALL_CM, _SMALL_CM), [], [], width_cm
+            *(train, test, own, 2 * matrices, columns, every),
+            *((_SMALL_CM, _SMALL_CM), [], [], width_cm),
         )
         # How labels are written depends on the size of the panels, which depends on the labels.
         for _ in range(4):
@@ -253,9 +262,9 @@ def _planned(
             wide = min(room, max(_SMALL_CM, _CELL_CM * len(test)))
             high = np.clip(wide * len(train) / len(test), min(wide, _LOWEST_CM), 1.6 * wide)
             plan = _Plan(
-                *(train, test, 2 * matrices, columns, every, (wide, float(high))),
-                nested_axes.strips(nested_axes.levels(train), high / len(train)),
-                nested_axes.strips(nested_axes.levels(test), wide / len(test)),
+                *(train, test, own, 2 * matrices, columns, every, (wide, float(high))),
+                nested_axes.strips(nested_axes.levels(train, own), high / len(train)),
+                nested_axes.strips(nested_axes.levels(test, own), wide / len(test)),
                 width_cm,
             )
         if plan.used_cm > width_cm + 1e-6:

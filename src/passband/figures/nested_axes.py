@@ -1,6 +1,6 @@
 """Labels of many conditions beside a matrix: an axis of the grid within another, with brackets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -10,8 +10,12 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import blended_transform_factory
 
+from passband import grid
 from passband.figures import style
 from passband.grid import AXES, Condition
+
+#: The study's own values of its further axes, if it has any.
+Own = Mapping[str, float] | None
 
 #: Height of a line of text, and free space between two labels or strips [cm].
 LINE_CM, _SPACE_CM, _BRACKET_CM = 0.3, 0.1, 0.16
@@ -76,23 +80,27 @@ class Strip:
     depth_cm: float
 
 
-def ordered(ids: Sequence[str]) -> list[Condition]:
-    """Return the conditions of ids, sorted by their values. The first axis is the outermost."""
-    return sorted(map(Condition.parse, ids))
+def ordered(ids: Sequence[str], own: Own = None) -> list[Condition]:
+    """Return the conditions of ids, sorted by their values. The first axis is the outermost.
+
+    `own` has the study's own values of its further axes.
+    """
+    return grid.ordered(map(Condition.parse, ids), own)
 
 
-def levels(conditions: Sequence[Condition]) -> list[Level]:
+def levels(conditions: Sequence[Condition], own: Own = None) -> list[Level]:
     """Return the levels of sorted conditions from the outermost to the innermost.
 
     Axes with the same value in all conditions are left out.
     """
-    found = []
-    for depth, name in enumerate(AXES, 1):
-        if len({getattr(condition, name) for condition in conditions}) == 1:
+    found, every = [], [condition.values(own) for condition in conditions]
+    names = list(every[0])
+    for depth, name in enumerate(names, 1):
+        if len({values[name] for values in every}) == 1:
             continue
-        outer = tuple(AXES)[:depth]
+        outer = names[:depth]
         groups, start = [], 0
-        for values, members in groupby(conditions, lambda c, of=outer: [getattr(c, n) for n in of]):
+        for values, members in groupby(every, lambda v, of=outer: [v[n] for n in of]):
             stop = start + len(list(members))
             groups.append((start, stop, values[-1]))
             start = stop
@@ -100,15 +108,16 @@ def levels(conditions: Sequence[Condition]) -> list[Level]:
     return found
 
 
-def constants(conditions: Sequence[Condition], width_cm: float) -> list[str]:
+def constants(conditions: Sequence[Condition], width_cm: float, own: Own = None) -> list[str]:
     """Return lines with the axes that have the same value in all conditions, such as ``all at …``.
 
     The lines are at most as long as the width of the figure [cm].
     """
+    every = [condition.values(own) for condition in conditions]
     same = [
-        f"{axis.label} {style.number(getattr(conditions[0], name))} {axis.unit}"
-        for name, axis in AXES.items()
-        if len({getattr(condition, name) for condition in conditions}) == 1
+        f"{AXES[name].label} {style.number(value)} {AXES[name].unit}"
+        for name, value in every[0].items()
+        if len({values[name] for values in every}) == 1
     ]
     lines = []
     for number, words in enumerate(same):

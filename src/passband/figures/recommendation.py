@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from passband.figures import style
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.prediction.asked import Asked, ranges, scaled, unscaled
 
 #: The two axes of the figure, and the number of values along each.
@@ -39,7 +39,7 @@ def plane(asked: Asked, tested: Sequence[Condition]) -> tuple[np.ndarray, np.nda
         # An axis with a single value is shown with some values around it.
         margin = _MARGIN * (high - low) or 0.1 * max(1.0, abs(low))
         values = unscaled(name, np.linspace(low - margin, high + margin, number))
-        found.append(np.clip(values, AXES[name].minimum, AXES[name].maximum))
+        found.append(np.clip(values, MAIN_AXES[name].minimum, MAIN_AXES[name].maximum))
     return tuple(found)
 
 
@@ -125,7 +125,7 @@ def recommendation(
     ax.set(xlabel="defocus (nm)", ylabel="dose (e/Å²)", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     figure.colorbar(shown, ax=ax, label="expected Dice")
     specimen, architecture, condition, replica = network.split("/")
-    others = [axis for name, axis in AXES.items() if name not in (X, Y)]
+    others = [axis for name, axis in MAIN_AXES.items() if name not in (X, Y)]
     lens = ", ".join(f"{style.number(getattr(middle, a.name))} {a.unit}" for a in others)
     ax.set_title(
         f"{specimen}, {architecture}, replica {replica}\n"

@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from passband.grid import AXES, Condition
+from passband.grid import AXES, MAIN_AXES, Condition
 from passband.storage import atomic
 
 # A colour has the same meaning in all figures. The colours are those of Okabe & Ito (2008), which
@@ -207,4 +207,6 @@ def short(value: float) -> str:
 def condition_label(id: str) -> str:
     """Return the label of an imaging condition, such as ``20 nm · 1.2 µm · 18 mrad · 400 e/Å²``."""
     condition = Condition.parse(id)
-    return " · ".join(f"{number(getattr(condition, a.name))} {a.unit}" for a in AXES.values())
+    main = [f"{number(getattr(condition, a.name))} {a.unit}" for a in MAIN_AXES.values()]
+    further = [f"{AXES[name].label} {number(x)} {AXES[name].unit}" for name, x in condition.further]
+    return " · ".join(main + further)

@@ -60,6 +60,24 @@ class Acquisition:
         vacuum = self.electrons(condition) * self.microscope.detector.gain
         return normalise(counts, self.normalisation, vacuum)
 
+    def _imager(self, condition: Condition) -> Imager:
+        """Return the imager under a condition: vibration and MTF may be axes of the study."""
+        microscope = self.microscope.under(condition)
+        same = microscope.vibration_A == self.microscope.vibration_A
+        if same and microscope.detector == self.microscope.detector:
+            return self.imager
+        if microscope not in self._others:
+            other = self.from_microscope(microscope, self.normalisation, self.imager.device)
+            self._others.clear()  # a job forms all images of a condition before those of the next
+            self._others.append(microscope)
+            self._others.append(other.imager)
+        return self._others[1]
+
+    @cached_property
+    def _others(self) -> list:
+        """The last microscope with another blur, and its imager."""
+        return []
+
     @property
     def has_jitter(self) -> bool:
         """Whether the microscope has jitter, so that each draw has different intensities."""
@@ -106,10 +124,11 @@ class Acquisition:
         """
         optics, jitter = self.microscope.optics(condition), self.microscope.jitter
         drawn = self._lenses(optics, split, condition, draw) if jitter.varies else []
+        imager = self._imager(condition)
         for start in range(0, len(split), chunk):
             part = slice(start, start + chunk)
             lenses = [lens for lens, _ in drawn[part]] if jitter.lens_varies else optics
-            intensity = self.imager.intensity(split.spectra[part], lenses)
+            intensity = imager.intensity(split.spectra[part], lenses)
             if jitter.dose:
                 doses = torch.tensor([dose for _, dose in drawn[part]]).to(intensity)
                 intensity = intensity * doses[:, None, None]

@@ -5,7 +5,7 @@ import torch
 import xarray as xr
 
 from passband.config.microscope import lens_values
-from passband.grid import AXES, Condition
+from passband.grid import AXES, MAIN_AXES, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import noise_seeds
 from passband.imaging.splits import Split
@@ -117,7 +117,11 @@ def images(
                     getattr(condition, name),
                     {"long_name": axis.label, "units": axis.unit},
                 )
-                for name, axis in AXES.items()
+                for name, axis in MAIN_AXES.items()
+            },
+            **{
+                name: ((), value, {"long_name": AXES[name].label, "units": AXES[name].unit})
+                for name, value in condition.further
             },
             **_each(acquisition, split, condition, draw),
         },

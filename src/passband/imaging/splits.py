@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 
 from passband.config import Microscope
+from passband.imaging.turns import turned, turned_field
 from passband.storage import datasets
 
 
@@ -100,6 +101,15 @@ class Split:
             self.masks[indices],
             None if self.instances is None else self.instances[indices],
         )
+
+    def turned(self, turns: np.ndarray) -> "Split":
+        """Return a split whose structures are rotated and flipped, without instances.
+
+        `turns` has the symmetry operation of each structure, see
+        :func:`passband.imaging.turns.turn`.
+        """
+        masks = turned_field(self.masks, turns)
+        return Split(self.names, self.structures, turned(self.spectra, turns), masks)
 
     @cached_property
     def digest(self) -> str:

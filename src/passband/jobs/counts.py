@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from passband.analysis import information
 from passband.config import Specimen, Study
-from passband.grid import AXES, batches
+from passband.grid import MAIN_AXES, batches
 from passband.scores import BINS, PRODUCTS, STATISTICS
 
 #: Bytes of a stored count of pixels (4 before compression). The value was measured on counts of
@@ -30,7 +30,9 @@ _PREDICTION_ARRAYS, _PREDICTION_BYTES = 73, 200_000
 _DISTANCES_FILES, _DISTANCES_BYTES = 37, 1_000
 
 # Names of the arrays in the study's stores. The settings determine which arrays a store has.
-_CONDITIONS = [side + axis for side in ("train", "test") for axis in ("", *(f"_{a}" for a in AXES))]
+_CONDITIONS = [
+    side + axis for side in ("train", "test") for axis in ("", *(f"_{a}" for a in MAIN_AXES))
+]
 _NETWORKS = ["specimen", "architecture", "test_specimen", *_CONDITIONS]
 _TABLE = [*_NETWORKS, "replica", "outcome", "status", "val_loss", "best_epoch"]
 _TABLE += ["statistic", "bin_start"]

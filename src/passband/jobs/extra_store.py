@@ -13,7 +13,7 @@ import xarray as xr
 from passband import STAGES
 from passband.analysis import cell_means
 from passband.config import Study
-from passband.grid import Condition, batches, coordinates
+from passband.grid import Condition, batches, coordinates, ordered
 from passband.jobs import layout
 from passband.jobs.layout import TrainingJob
 from passband.scores import OUTCOMES, dice
@@ -62,7 +62,8 @@ def gathered(
     variables: Collection[str],
 ) -> xr.Dataset:
     """Return the results of all training jobs in one Dataset."""
-    test = sorted({id for r in records.values() for id in r.test.values}, key=Condition.parse)
+    ids = {id for record in records.values() for id in record.test.values}
+    test = [c.id for c in ordered(map(Condition.parse, ids), study.own_values)]
     sizes: dict[str, list] = {
         "specimen": list(study.trained_specimens),
         "architecture": list(study.training.architectures),
@@ -121,7 +122,7 @@ def gathered(
             **sizes,
             **({"outcome": list(OUTCOMES)} if "counts" in filled else {}),
             **(cell_means.own_coordinates(own) if means else {}),
-            **coordinates(sizes["train"], "train"),
-            **coordinates(sizes["test"], "test"),
+            **coordinates(sizes["train"], "train", study.own_values),
+            **coordinates(sizes["test"], "test", study.own_values),
         },
     )

@@ -13,7 +13,7 @@ from itertools import product
 
 from passband import PassbandError
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, SPLITS, Study
-from passband.grid import AXES, Condition, batches
+from passband.grid import AXES, MAIN_AXES, Condition, batches
 
 # ── Templates of paths ───────────────────────────────────────────────────────────────────────────
 
@@ -90,17 +90,32 @@ def cache(path: str) -> str:
     return f"{CACHE}/{path}"
 
 
-def pattern(axes: Mapping[str, Sequence[float]]) -> str:
+def pattern(axes: Mapping[str, Sequence[float]], own: Mapping[str, float] | None = None) -> str:
     """Return a regular expression that matches only the ids of a grid's conditions.
 
     Snakemake matches thousands of file names against this expression. The expression lists the
     values of each axis. If it listed all conditions, building the graph of jobs would take a third
-    longer.
+    longer. `own` has the study's own values of further axes, which are not in ids.
     """
-    return "_".join(
-        f"(?:{'|'.join(re.escape(AXES[name].format(value)) for value in axis)})"
-        for name, axis in axes.items()
-    )
+    parts = []
+    for name, values in axes.items():
+        kept = [x for x in values if name not in (own or {}) or x != own[name]]
+        choice = "|".join(re.escape(AXES[name].format(value)) for value in kept)
+        if name in MAIN_AXES:
+            parts.append(f"{'_' if parts else ''}(?:{choice})")
+        elif kept:
+            parts.append(f"(?:_(?:{choice})){'?' * (len(kept) < len(values))}")
+    return "".join(parts)
+
+
+def train_version(study: Study, condition: str, version: str) -> str:
+    """Return the param with the stage's version of the training under a condition.
+
+    Networks of earlier versions are valid if the lens is round, or without augmentation.
+    """
+    lens = study.microscope.optics(Condition.parse(condition))
+    turned = study.training.augment and not lens.round
+    return f"{version}, structures turned" if turned else version
 
 
 @dataclass(frozen=True)
@@ -140,7 +155,7 @@ def wildcard_patterns(study: Study) -> dict[str, str]:
         "split": _one_of(SPLITS),
         "shard": r"\d{5}",
         "architecture": _one_of(study.training.architectures),
-        "condition": pattern(study.grid.axes()),
+        "condition": pattern(study.train_axes, study.own_values),
         "batch": _one_of(batches(study.study.replicas, study.study.replicas_per_job)),
     }
 
@@ -335,15 +350,22 @@ def first_network(study: Study) -> str:
 def middle_condition(study: Study) -> str:
     """Return the id of the condition that figures show.
 
-    This condition has the highest dose, and the middle value of each other axis of the training
-    grid.
+    This condition has the highest dose, the middle value of each other main axis of the training
+    grid, and the study's own value of each further axis, or its first value if the grid does not
+    have the study's own value.
     """
-    return Condition(
-        *(
-            axis[-1] if name == "dose_e_per_A2" else axis[len(axis) // 2]
-            for name, axis in study.grid.axes().items()
-        )
-    ).id
+    own = study.own_values
+    values = {
+        name: axis[-1]
+        if name == "dose_e_per_A2"
+        else axis[len(axis) // 2]
+        if name in MAIN_AXES
+        else own[name]
+        if own[name] in axis
+        else axis[0]
+        for name, axis in study.train_axes.items()
+    }
+    return Condition.of(values, own).id
 
 
 def example_job(study: Study, is_counted: Callable[[str], bool]) -> TrainingJob | None:

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from passband import PassbandError
 from passband.config import Study
-from passband.grid import AXES
+from passband.grid import MAIN_AXES
 from passband.jobs.recommendation import TestedNetworks, recommend_from
 from passband.micrographs import lens as lenses
 from passband.micrographs.lens import SIGNS, Known, Lens
@@ -135,11 +135,12 @@ def asked(lens: Lens, given: Mapping[str, str | None]) -> list[tuple[int, Asked]
             f"{' and '.join(missing)} {verb} missing: {lens.path} does not state "
             f"{'it' if len(missing) == 1 else 'them'}"
         )
-    cs = AXES["cs_um"].canonical(lens.measurement.cs_A / A_PER_UM)
+    cs = MAIN_AXES["cs_um"].canonical(lens.measurement.cs_A / A_PER_UM)
     conditions = []
     for sign in lens.signs:
         value, low, high = (
-            AXES["defocus_nm"].canonical(x / A_PER_NM) for x in lens.measurement.defocus_A(sign)
+            MAIN_AXES["defocus_nm"].canonical(x / A_PER_NM)
+            for x in lens.measurement.defocus_A(sign)
         )
         text = f"{value}" if high - low < _NARROW_NM else f"{low}:{high}"
         conditions.append((sign, Asked.parse({"defocus_nm": text, "cs_um": f"{cs}", **values})))

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from passband.config import Study, architectures
-from passband.grid import AXES, Condition
+from passband.grid import AXES, MAIN_AXES, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import layout
@@ -137,7 +137,7 @@ class Measured:
         for axis in AXES:
             kinds.append(
                 [
-                    "" if distortion else f"{getattr(Condition.parse(id), axis):g}"
+                    "" if distortion else _level(Condition.parse(id), axis)
                     for _, id, distortion in self.places
                 ]
             )
@@ -347,3 +347,9 @@ def _thinned(items: Sequence, most: int) -> list:
         return list(items)
     places = np.linspace(0, len(items) - 1, most).round().astype(int)
     return [items[place] for place in places]
+
+
+def _level(condition: Condition, axis: str) -> str:
+    """Return a condition's value of an axis; "" for the study's own value of a further axis."""
+    known = axis in MAIN_AXES or axis in dict(condition.further)
+    return f"{condition.value(axis):g}" if known else ""

@@ -23,7 +23,7 @@ from passband.analysis.merged import PARTS, Part
 from passband.analysis.packed import IMAGE_DICE, OWN, packed
 from passband.analysis.profiles import SPECTRUM
 from passband.config import ConfigError, Study, validate
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.jobs import layout
 from passband.jobs.parts import Found, check_target, find, find_all
 from passband.storage import DamagedError, StoreError, atomic, datasets, provenance
@@ -211,10 +211,10 @@ def _study(
 def grid_of(ids: Sequence[str]) -> dict[str, Any]:
     """Return the configuration of conditions: a product of axes if they are one, or points."""
     every = [Condition.parse(id) for id in ids]
-    axes = {name: sorted({getattr(c, name) for c in every}) for name in AXES}
+    axes = {name: sorted({getattr(c, name) for c in every}) for name in MAIN_AXES}
     if prod(map(len, axes.values())) == len(every):
         return axes
-    return {"points": [{name: getattr(c, name) for name in AXES} for c in every]}
+    return {"points": [{name: getattr(c, name) for name in MAIN_AXES} for c in every]}
 
 
 def _information(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from passband import PassbandError
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.jobs.recommendation import TestedNetworks, is_allowed
 from passband.prediction import next_conditions as prediction
 from passband.prediction.asked import Asked, ranges
@@ -156,8 +156,8 @@ def append(path: Path, conditions: Sequence[Condition]) -> int:
     points = list(dict.fromkeys([*known, *conditions]))
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(AXES)
-    rows.writerows([f"{getattr(point, name):.12g}" for name in AXES] for point in points)
+    rows.writerow(MAIN_AXES)
+    rows.writerows([f"{getattr(point, name):.12g}" for name in MAIN_AXES] for point in points)
     with atomic.replacing(path) as beside:
         beside.write_text(text.getvalue(), encoding="utf-8")
     return len(points)
@@ -166,9 +166,9 @@ def append(path: Path, conditions: Sequence[Condition]) -> int:
 def _points(path: Path) -> list[Condition]:
     """Return the conditions in a CSV file of points."""
     lines = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
-    if not lines or lines[0] != list(AXES):
+    if not lines or lines[0] != list(MAIN_AXES):
         raise PassbandError(
-            f"{path}: line 1 = {','.join(lines[0]) if lines else ''!r}: must be {','.join(AXES)}; "
+            f"{path}: line 1 = {','.join(lines[0]) if lines else ''!r}: must be {','.join(MAIN_AXES)}; "
             "rename the file or its columns"
         )
     found = []
@@ -176,9 +176,9 @@ def _points(path: Path) -> list[Condition]:
         if not cells:
             continue
         try:
-            found.append(Condition(**dict(zip(AXES, map(float, cells), strict=True))))
+            found.append(Condition(**dict(zip(MAIN_AXES, map(float, cells), strict=True))))
         except ValueError:
             raise PassbandError(
-                f"{path}: line {number} = {','.join(cells)!r}: must be {len(AXES)} numbers"
+                f"{path}: line {number} = {','.join(cells)!r}: must be {len(MAIN_AXES)} numbers"
             ) from None
     return found

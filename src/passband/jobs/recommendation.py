@@ -306,7 +306,9 @@ class TestedNetworks:
         self, conditions: Sequence[Condition], spectrum: tuple[np.ndarray, np.ndarray]
     ) -> xr.Dataset:
         study = self.study
-        return profiles(conditions, study.microscope, SAMPLES, spectrum, study.study.seed)
+        grid = [*study.train_conditions, *study.test_conditions]
+        of_study = study.microscope, SAMPLES, spectrum, study.study.seed
+        return profiles(conditions, *of_study, own=study.own_values, grid=grid)
 
     @cached_property
     def _extra_counts(self) -> xr.DataArray:
@@ -442,7 +444,7 @@ def recommend_from(tested: TestedNetworks, asked: Asked) -> Recommendation:
         asked,
         tested.profiles,
         tested.specimen,
-        tested.study.grid.axes() if tested.ranked is None else None,
+        tested.study.train_axes if tested.ranked is None else None,
         lambda condition: is_allowed(tested.study, condition),
     )
     if tested.ranked is None:

@@ -40,7 +40,7 @@ def write(study: Study, source: str, results: Path, *, alone: bool) -> Path:
     from passband.storage import atomic
 
     path = _path(study, results)
-    content = json.dumps(study.model_dump(mode="json") | {SOURCE: source}, indent=2).encode()
+    content = json.dumps(study.written() | {SOURCE: source}, indent=2).encode()
     if not (path.exists() and path.read_bytes() == content):
         with atomic.replacing(path) as beside:
             beside.write_bytes(content)

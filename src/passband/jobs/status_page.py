@@ -13,7 +13,7 @@ from rich.text import Text
 
 from passband.console import clean
 from passband.durations import duration
-from passband.grid import AXES, Condition
+from passband.grid import AXES, MAIN_AXES, Condition
 from passband.jobs.followed import Followed
 from passband.jobs.progress_display import SILENT, bar, dice
 from passband.jobs.status import STATES, Job, Status, tail
@@ -132,20 +132,23 @@ def at_work(status: Status) -> str:
 def _grids(status: Status, width: int) -> Iterator[list[RenderableType]]:
     """Yield the tables that show the training grid, for each specimen and architecture.
 
-    Each row belongs to an aperture and a dose. Each group of columns belongs to a defocus, and each
-    character of a group belongs to a Cs.
+    Each combination of the values of further axes has a grid. Each row belongs to an aperture and a
+    dose. Each group of columns belongs to a defocus, and each character of a group belongs to a Cs.
     """
-    axes = {name: sorted(values) for name, values in status.study.grid.axes().items()}
-    defoci, spherical, apertures, doses = (axes[name] for name in AXES)
+    axes, own = status.study.train_axes, status.study.own_values
+    further = {name: axes[name] for name in own}
+    defoci, spherical, apertures, doses = (axes[name] for name in MAIN_AXES)
     group = max(len(spherical), *(len(f"{defocus:g}") for defocus in defoci)) + 1
     margin = 2 + max(len(f"{a:g}") for a in apertures) + 2 + max(len(f"{d:g}") for d in doses) + 2
     fits = max(1, (width - margin) // group)
-    for specimen, architecture in product(
-        status.study.trained_specimens, status.study.training.architectures
+    for specimen, architecture, *values in product(
+        status.study.trained_specimens, status.study.training.architectures, *further.values()
     ):
+        given = dict(zip(further, values, strict=True))
+        words = [f", {AXES[n].label} {value:g} {AXES[n].unit}" for n, value in given.items()]
         cs = ", ".join(f"{value:g}" for value in spherical)
         lines: list[RenderableType] = [
-            Text(f"{specimen}, {architecture}", "bold"),
+            Text(f"{specimen}, {architecture}{''.join(words)}", "bold"),
             Text("  down: aperture [mrad] and dose [e/Å²]; across: defocus [nm]"),
             Text(f"  and, at each defocus, Cs of {cs} µm"),
         ]
@@ -160,7 +163,11 @@ def _grids(status: Status, width: int) -> Iterator[list[RenderableType]]:
                 a_width, d_width = (max(len(f"{v:g}") for v in vs) for vs in (apertures, doses))
                 cells = []
                 for defocus in shown:
-                    ids = (Condition(defocus, c, aperture, dose).id for c in spherical)
+                    main = (
+                        dict(zip(MAIN_AXES, (defocus, c, aperture, dose), strict=True))
+                        for c in spherical
+                    )
+                    ids = (Condition.of(each | given, own).id for each in main)
                     states = (status.cells[specimen, architecture, id] for id in ids)
                     cells.append(Text.assemble(*((_SYMBOLS[s], _STYLES[s]) for s in states)))
                 table.add_row(f"  {label:>{a_width}}  {dose:>{d_width}g}  ", *cells)

@@ -1,6 +1,8 @@
 """Batches of training images. Noise-free images are formed once for all networks of a job.
 
-The images of each network have their own noise, and their own random rotations and flips.
+The images of each network have their own noise, and their own random rotations and flips. If the
+lens is round, images are rotated and flipped. Otherwise structures are rotated and flipped before
+the lens forms their images: a rotated image would be that of another lens.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,31 +16,9 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import noise_seeds
 from passband.imaging.splits import Split
+from passband.imaging.turns import turned
 from passband.learning.streaming import Source
 from passband.seeds import generator
-
-
-def turn(images: Tensor, how: int) -> Tensor:
-    """Return images after one of the eight symmetry operations of the square.
-
-    Parameters
-    ----------
-    images : (..., H, H) tensor
-        Square images.
-    how : int
-        The number of the symmetry operation, from 0 to 7. The images are rotated by `how` modulo 4
-        quarter turns. If `how` is 4 or more, the images are flipped first.
-    """
-    return torch.rot90(images.flip(-1) if how >= 4 else images, how % 4, (-2, -1))
-
-
-def turned(images: Tensor, turns: np.ndarray) -> Tensor:
-    """Return (N, …) images, each after one of the eight symmetry operations in `turns`."""
-    result = torch.empty_like(images)
-    for how in np.unique(turns):
-        where = torch.from_numpy(np.flatnonzero(turns == how)).to(images.device)
-        result[where] = turn(images[where], int(how))
-    return result
 
 
 def cropped(images: Tensor, corners: np.ndarray, side: int) -> Tensor:
@@ -104,8 +84,20 @@ class Images:
         """
         return *self._source.names, self._condition.id
 
+    @property
+    def is_round(self) -> bool:
+        """Whether images may be turned: the lens has no aberration that is not round.
+
+        Random aberrations have no preferred direction, so they do not matter.
+        """
+        return self._acquisition.microscope.optics(self._condition).round
+
     def take(
-        self, places: np.ndarray, draw: int = 0, replicas: Sequence[int] | None = None
+        self,
+        places: np.ndarray,
+        draw: int = 0,
+        replicas: Sequence[int] | None = None,
+        turns: np.ndarray | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return images and masks.
 
@@ -119,6 +111,9 @@ class Images:
         replicas : sequence of R int, optional
             The replicas whose noise is drawn. By default, the noise of validation images is drawn,
             which all networks share.
+        turns : int array, optional
+            For each place, the symmetry operation of the square after which the lens forms an image
+            of the structure, see :func:`passband.imaging.turns.turn`.
 
         Returns
         -------
@@ -126,7 +121,7 @@ class Images:
             Normalised images, and masks that are 1 in the particles. With `replicas`, the images
             are in the order of the replicas.
         """
-        intensity, structures, masks = self._formed(places.ravel(), draw)
+        intensity, structures, masks = self._formed(places.ravel(), draw, turns)
         rows = structures.reshape(-1, places.shape[-1])
         seeds = [
             seed
@@ -136,9 +131,19 @@ class Images:
         counts = self._acquisition.exposed(intensity, self._condition, seeds)
         return self._acquisition.normalised(counts, self._condition)[:, None], masks
 
-    def _formed(self, places: np.ndarray, draw: int) -> tuple[Tensor, np.ndarray, Tensor]:
+    def _formed(
+        self, places: np.ndarray, draw: int, turns: np.ndarray | None
+    ) -> tuple[Tensor, np.ndarray, Tensor]:
         """Return intensities, indices of structures and masks."""
-        if self._hold:
+        if turns is not None:
+            pairs, places = np.unique(
+                np.stack([places, turns.ravel()]), axis=1, return_inverse=True
+            )
+            places = places.ravel()
+            distinct, again = np.unique(pairs[0], return_inverse=True)
+            source = self._source.take(distinct).take(again).turned(pairs[1])
+            intensity = self._intensities(source, draw)
+        elif self._hold:
             source, draw = self._source, draw if self._acquisition.has_jitter else 0
             if self._held is None or self._held[0] != draw:
                 self._held = None  # the memory of the last draw is freed before the next one
@@ -201,7 +206,8 @@ class Batches:
             turns.append(random.integers(8, size=len(self._images)))
         parts = (np.array_split(np.stack(each), self._starts, axis=1) for each in (orders, turns))
         for number, (order, how) in list(enumerate(zip(*parts, strict=True)))[first:]:
-            pair = self._images.take(order, draw, replicas)
+            structures = how if self._settings.augment and not self._images.is_round else None
+            pair = self._images.take(order, draw, replicas, structures)
             if crop := self._settings.crop_px:
                 # The random numbers do not depend on which batches are skipped.
                 names = *self._images.names, "crop", epoch, number
@@ -209,6 +215,6 @@ class Batches:
                 side = pair[0].shape[-1]
                 corners = [random.integers(side, size=(order.shape[1], 2)) for random in chosen]
                 pair = tuple(cropped(part, np.concatenate(corners), crop) for part in pair)
-            if self._settings.augment:
+            if self._settings.augment and self._images.is_round:
                 pair = (turned(part, how.ravel()) for part in pair)
             yield tuple(part.unflatten(0, order.shape) for part in pair)

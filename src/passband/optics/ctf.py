@@ -4,6 +4,7 @@ All functions compute with numpy in float64. Units are abTEM's: lengths are in �
 Angles that are parameters are in mrad, and angles that are coordinates (α = λq) are in rad.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -291,3 +292,20 @@ def members_needed(optics: Optics, q_max: float, tolerance: float = 0.01) -> int
         if np.abs(np.cos(phase) @ weights / np.sqrt(np.pi) - exact).max() <= tolerance:
             return members
     return 100
+
+
+def plane(
+    lenses: Sequence[Optics], cutoff: float, samples: int
+) -> tuple[np.ndarray, np.ndarray | float, np.ndarray]:
+    """Return the points at which integrals are sampled: |q| [1/Å], φ [rad] and d²q [1/Å²].
+
+    The radii |q| are the midpoints of `samples` intervals between 0 and the cutoff. A round lens
+    needs no azimuths φ.
+    """
+    q = (np.arange(samples) + 0.5) * cutoff / samples
+    number = max(azimuths_needed(optics, cutoff) for optics in lenses)
+    area = 2 * np.pi / number * q * cutoff / samples
+    if number == 1:
+        return q, 0.0, area
+    q, phi = (axis.ravel() for axis in np.meshgrid(q, azimuths(number)))
+    return q, phi, np.tile(area, number)

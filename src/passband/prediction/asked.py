@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 
 from passband import PassbandError
-from passband.grid import AXES, Axis, Condition
+from passband.grid import MAIN_AXES, Axis, Condition
 
 #: Number of conditions that represent a range on one axis, or ranges on several axes.
 ALONG_ONE, ALONG_MANY = 16, 64
@@ -34,7 +34,7 @@ def unscaled(axis: str, values: np.ndarray | float) -> np.ndarray | float:
 def ranges(conditions: Iterable[Condition]) -> dict[str, tuple[float, float]]:
     """Return the smallest and the largest value of each axis among conditions."""
     listed = list(conditions)
-    values = {name: [getattr(condition, name) for condition in listed] for name in AXES}
+    values = {name: [getattr(condition, name) for condition in listed] for name in MAIN_AXES}
     return {name: (min(of_axis), max(of_axis)) for name, of_axis in values.items()}
 
 
@@ -45,7 +45,7 @@ class Excess:
     Attributes
     ----------
     axis : str
-        Name of the axis, see :data:`passband.grid.AXES`.
+        Name of the axis, see :data:`passband.grid.MAIN_AXES`.
     below, above : float
         Distance from the smallest asked value to the lower end of the range, and from the largest
         asked value to the upper end of the range, in the axis's unit; 0 if the value is inside.
@@ -62,7 +62,7 @@ class Excess:
     @property
     def words(self) -> str:
         """The excess in words, such as ``defocus: 5 nm above the range from 5 to 20 nm``."""
-        axis = AXES[self.axis]
+        axis = MAIN_AXES[self.axis]
         parts = [
             f"{excess:g} {axis.unit} {side}"
             for side, excess in (("below", self.below), ("above", self.above))
@@ -101,14 +101,14 @@ class Asked:
             If a value is missing, is not a number or a range, is outside the limits of its axis,
             or if a range is reversed.
         """
-        missing = [option(name) for name in AXES if given.get(name) is None]
+        missing = [option(name) for name in MAIN_AXES if given.get(name) is None]
         if missing:
             verb = "is" if len(missing) == 1 else "are"
             raise PassbandError(
                 f"{_listed(missing)} {verb} missing: a condition has a value of "
-                f"{_listed([option(name) for name in AXES])}"
+                f"{_listed([option(name) for name in MAIN_AXES])}"
             )
-        ends = {axis.name: _ends(axis, given[axis.name]) for axis in AXES.values()}
+        ends = {axis.name: _ends(axis, given[axis.name]) for axis in MAIN_AXES.values()}
         return cls(*(Condition(*(both[end] for both in ends.values())) for end in (0, 1)))
 
     @classmethod
@@ -124,7 +124,7 @@ class Asked:
     @property
     def values(self) -> dict[str, tuple[float, float]]:
         """The smallest and the largest value of each axis, by the axis's name."""
-        return {name: (getattr(self.low, name), getattr(self.high, name)) for name in AXES}
+        return {name: (getattr(self.low, name), getattr(self.high, name)) for name in MAIN_AXES}
 
     @property
     def middle(self) -> Condition:
@@ -140,9 +140,9 @@ class Asked:
     def words(self) -> str:
         """The condition for people, such as ``-10 to 25 nm · 5 µm · 15 mrad · 400 e/Å²``."""
         return " · ".join(
-            f"{low:g} {AXES[name].unit}"
+            f"{low:g} {MAIN_AXES[name].unit}"
             if low == high
-            else f"{low:g} to {high:g} {AXES[name].unit}"
+            else f"{low:g} to {high:g} {MAIN_AXES[name].unit}"
             for name, (low, high) in self.values.items()
         )
 
@@ -199,7 +199,7 @@ class Asked:
             below, above = max(0.0, least - low), max(0.0, high - most)
             if below > 0 or above > 0:
                 # Rounding removes the error of the subtraction of two decimal numbers.
-                digits = AXES[name].decimals
+                digits = MAIN_AXES[name].decimals
                 found.append(Excess(name, round(below, digits), round(above, digits), least, most))
         return found
 

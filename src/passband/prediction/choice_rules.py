@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.prediction.asked import scaled
 from passband.prediction.recommendation import Profiles, distances, transfer_distances
 
@@ -89,7 +89,7 @@ def rules(
     place, width = _scale(networks.train)
     train, asked = (_scaled(c, place, width) for c in (networks.train, microscopes))
     squares = ((train[:, None] - asked) ** 2).sum(-1)
-    axis = list(AXES).index("defocus_nm")
+    axis = list(MAIN_AXES).index("defocus_nm")
     apart = {
         "nearest in defocus": np.abs(train[:, None, axis] - asked[:, axis]),
         "nearest in scaled parameters": np.sqrt(squares),
@@ -114,7 +114,7 @@ def _scaled(
     conditions: Sequence[Condition], place: np.ndarray | float, width: np.ndarray | float
 ) -> np.ndarray:
     """Return the scaled parameters of conditions as (condition, axis)."""
-    values = np.array([[scaled(name, getattr(c, name)) for name in AXES] for c in conditions])
+    values = np.array([[scaled(name, getattr(c, name)) for name in MAIN_AXES] for c in conditions])
     return (values - place) / width
 
 
@@ -125,7 +125,7 @@ def _by_parameters(networks: Networks, microscopes: Sequence[Condition]) -> np.n
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
     place, width = _scale(networks.test)
-    kernel = ConstantKernel(1.0) * RBF(np.ones(len(AXES)), (0.05, 50)) + WhiteKernel(0.01)
+    kernel = ConstantKernel(1.0) * RBF(np.ones(len(MAIN_AXES)), (0.05, 50)) + WhiteKernel(0.01)
     model = GaussianProcessRegressor(kernel, normalize_y=True)
     with warnings.catch_warnings():
         # A length at the end of its allowed interval is a warning, and no problem here.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.prediction.asked import scaled, unscaled
 from passband.seeds import generator
 
@@ -42,7 +42,7 @@ def drawn_inside(
     """
 
     def one(random: np.random.Generator) -> dict[str, float]:
-        return {name: _between(name, ranges[name], random.random()) for name in AXES}
+        return {name: _between(name, ranges[name], random.random()) for name in MAIN_AXES}
 
     return [_drawn(one, allowed, seed, "inside", k) for k in range(number)]
 
@@ -63,7 +63,7 @@ def drawn_outside(
     wide = [name for name, (low, high) in ranges.items() if high > low]
 
     def one(random: np.random.Generator) -> dict[str, float]:
-        values = {name: _between(name, ranges[name], random.random()) for name in AXES}
+        values = {name: _between(name, ranges[name], random.random()) for name in MAIN_AXES}
         axis = wide[random.integers(len(wide))]
         step = BEYOND * random.random()
         values[axis] = _between(axis, ranges[axis], -step if random.random() < 0.5 else 1 + step)
@@ -93,7 +93,7 @@ def _drawn(
     random = generator("recommend", *names)
     for _ in range(_TRIES):
         values = one(random)
-        if all(axis.minimum <= values[axis.name] <= axis.maximum for axis in AXES.values()):
+        if all(axis.minimum <= values[axis.name] <= axis.maximum for axis in MAIN_AXES.values()):
             condition = Condition(**values)
             if allowed(condition):
                 return condition

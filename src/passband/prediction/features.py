@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from passband.grid import AXES
+from passband.grid import axes_of
 
 #: For each information metric, whether predicted Dice must increase (+1) or decrease (−1) with the
 #: metric. With a metric that is not in this table, predicted Dice may increase and decrease.
@@ -103,7 +103,7 @@ def raw_features(pairs: xr.Dataset) -> Features:
     For the dose, the decimal logarithm of the dose is used.
     """
     columns = {}
-    for axis in AXES:
+    for axis in axes_of(pairs):
         train, test = (pairs[f"{end}_{axis}"].values for end in ("train", "test"))
         if axis == "dose_e_per_A2":
             train, test = np.log10(train), np.log10(test)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.grid import conditions as combine
 from passband.prediction import gaussian_process
 from passband.prediction.asked import Asked, scaled, unscaled
@@ -117,7 +117,7 @@ class Next:
             "cross_validated_error": self.checked if np.isfinite(self.checked) else None,
             "conditions": [
                 {"id": condition.id}
-                | {name: getattr(condition, name) for name in AXES}
+                | {name: getattr(condition, name) for name in MAIN_AXES}
                 | {"error": error}
                 for condition, error in zip(self.conditions, self.errors[1:], strict=True)
             ],
@@ -261,7 +261,7 @@ def between(conditions: Sequence[Condition], number: int) -> list[Condition]:
         equal ratios. With 0, there are only the axes' own values.
     """
     axes = {}
-    for name, axis in AXES.items():
+    for name, axis in MAIN_AXES.items():
         own = sorted({getattr(condition, name) for condition in conditions})
         values = set(own)
         for low, high in pairwise(own):

@@ -14,7 +14,7 @@ import xarray as xr
 
 from passband.analysis.bootstrap import interval_edges, percentile_interval
 from passband.analysis.groups import group_names
-from passband.grid import AXES
+from passband.grid import axes_of
 from passband.prediction.cross_validation import (
     CONDITIONS,
     CTF,
@@ -53,7 +53,7 @@ def predict(
     draws: int = 200,
     confidence: float = 0.95,
     seed: int = 0,
-    axes: Iterable[str] = (CONDITIONS, *AXES),
+    axes: Iterable[str] | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
     threads: int = 1,
     profiles: Mapping[str, xr.Dataset] | None = None,
@@ -76,7 +76,7 @@ def predict(
         samples.
     seed : int
         Seed of all random choices.
-    axes : iterable of str
+    axes : iterable of str, optional
         The axes along which folds hold out conditions; see
         :class:`passband.prediction.cross_validation.Fold`.
     progress : callable
@@ -132,7 +132,7 @@ def predict(
             draws,
             confidence,
             seed,
-            tuple(axes),
+            tuple(axes or (CONDITIONS, *axes_of(metrics))),
             progress,
             threads,
             profiled,
@@ -173,7 +173,7 @@ def _predict(
 
     Y = targets(cells)
     sets = feature_sets(cells, information, distances)
-    levels = {axis: labels(cells, axis, seed) for axis in (CONDITIONS, *AXES)}
+    levels = {axis: labels(cells, axis, seed) for axis in (CONDITIONS, *axes_of(cells))}
     clusters = Clusters.of(cells, draws, seed, "prediction")
     all_folds = folds(cells, np.isfinite(Y), axes, seed)
     # Processes are used instead of threads, because scikit-learn's fits in several threads slow

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import xarray as xr
 
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.prediction.asked import Asked, Excess, ranges
 
 #: Coverage of the intervals of expected Dice.
@@ -338,7 +338,7 @@ def candidates(asked: Asked, axes: Mapping[str, Sequence[float]]) -> list[Condit
     grid next to this value. For a range, the asked value is the middle of the range.
     """
     middle, values = asked.middle, {}
-    for name in AXES:
+    for name in MAIN_AXES:
         own = getattr(middle, name)
         below = [value for value in axes[name] if value <= own]
         above = [value for value in axes[name] if value > own]

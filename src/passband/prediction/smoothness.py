@@ -13,7 +13,7 @@ import xarray as xr
 from passband.analysis.bootstrap import interval_edges, percentile_interval
 from passband.analysis.groups import GROUP, group_names, groups
 from passband.analysis.packed import by_image, image_dice
-from passband.grid import AXES
+from passband.grid import axes_of
 from passband.prediction.cross_validation import Clusters, error_terms, rank_terms
 from passband.prediction.features import weights_of
 from passband.prediction.matrices import MAX_CONDITIONS, matrices, targets
@@ -55,9 +55,9 @@ def neighbours(pairs: xr.Dataset, end: str, axis: str) -> list[list[int]]:
         two conditions.
     """
     lines: dict[tuple, list[tuple[float, int]]] = {}
-    values = {name: pairs[f"{end}_{name}"].values for name in AXES}
+    values = {name: pairs[f"{end}_{name}"].values for name in axes_of(pairs)}
     for k in range(pairs.sizes[end]):
-        others = tuple(values[name][k] for name in AXES if name != axis)
+        others = tuple(values[name][k] for name in values if name != axis)
         lines.setdefault(others, []).append((values[axis][k], k))
     return [[k for _, k in sorted(line)] for line in lines.values() if len(line) > 1]
 
@@ -90,8 +90,8 @@ def steps(table: xr.Dataset) -> xr.Dataset:
         grid. The dimension `step_end` has ``train`` for steps between networks and ``test`` for
         steps between test conditions.
     """
-    shape = tuple(table.sizes[d] for d in GROUP)
-    statistics = {name: np.full((*shape, len(AXES), 2), np.nan) for name in (*STEPS, "steps")}
+    shape, axes = tuple(table.sizes[d] for d in GROUP), axes_of(table)
+    statistics = {name: np.full((*shape, len(axes), 2), np.nan) for name in (*STEPS, "steps")}
     few = {
         end: np.unique(np.linspace(0, table.sizes[end] - 1, MAX_CONDITIONS).astype(int))
         if table.sizes[end] > MAX_CONDITIONS
@@ -110,7 +110,7 @@ def steps(table: xr.Dataset) -> xr.Dataset:
                     for k in range(part.sizes[end])
                 ]
             )
-            for a, axis in enumerate(AXES):
+            for a, axis in enumerate(axes):
                 values = _along(D, table[f"{end}_{axis}"].values, neighbours(table, end, axis), end)
                 for name, value in values.items():
                     statistics[name][(*group, a, e)] = value
@@ -122,7 +122,7 @@ def steps(table: xr.Dataset) -> xr.Dataset:
         },
         coords={
             **{d: table[d].values for d in GROUP},
-            "along": list(AXES),
+            "along": axes,
             "step_end": ["train", "test"],
         },
     )

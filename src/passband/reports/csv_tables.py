@@ -4,7 +4,7 @@ import pandas as pd
 import xarray as xr
 
 from passband.analysis.ood import SUMMARIES
-from passband.grid import AXES
+from passband.grid import axes_of
 
 #: Values of a cell of the matrix, and their units: all are differences or means of Dice.
 _CELL = ("dice", "dice_std", "gap_test", "gap_model", "distance")
@@ -57,7 +57,7 @@ def _table(metrics: xr.Dataset, names: list[str], sides: list[str]) -> pd.DataFr
                 values = metrics[f"{name}_interval"].sel(bound=bound, drop=True)
                 chosen[f"{name}_{bound}"] = values
     dims = [*(key for key in _KEYS if key in chosen.dims), *sides]
-    places = [c for side in sides for c in (side, *(f"{side}_{axis}" for axis in AXES))]
+    places = [c for side in sides for c in (side, *(f"{side}_{axis}" for axis in axes_of(metrics)))]
     columns = [c for n in names for c in (n, f"{n}_low", f"{n}_high") if c in chosen]
     frame = chosen.to_dataframe(dim_order=dims).reset_index()
     return frame[[*(d for d in dims if d not in sides), *places, *columns]].round(9)

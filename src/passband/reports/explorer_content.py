@@ -8,6 +8,7 @@ import xarray as xr
 
 from passband import __version__
 from passband.config import Study
+from passband.grid import axes_of, own_values
 from passband.reports import explorer_colours, explorer_lens, explorer_matrices
 from passband.reports.explorer import Blocks
 
@@ -46,7 +47,7 @@ def content(
         Predicted matrices, see :func:`passband.reports.explorer_matrices.matrices`.
     """
     lens = explorer_lens.lens(study.microscope, study.study.seed)
-    computed = lens["round"] and not lens["varies"]
+    computed = lens["round"] and not lens["varies"] and not own_values(metrics)
     stored = {} if computed or information is None else _by_specimen(information, metrics)
     return {
         "study": {
@@ -56,9 +57,9 @@ def content(
             "created": metrics.attrs.get("created", "")[:10],
             "structures": table.sizes["structure"],
         },
-        "axes": explorer_matrices.axes(),
-        "train": explorer_matrices.conditions(metrics.train.values),
-        "test": explorer_matrices.conditions(metrics.test.values),
+        "axes": explorer_matrices.axes(axes_of(metrics)),
+        "train": explorer_matrices.conditions(metrics.train.values, own_values(metrics)),
+        "test": explorer_matrices.conditions(metrics.test.values, own_values(metrics)),
         "groups": explorer_matrices.matrices(metrics, table, blocks, predicted or {}, stored),
         "sentences": explorer_matrices.sentences(),
         "notes": _notes(metrics, spectra, computed),
@@ -97,6 +98,10 @@ def _notes(
         notes.append(
             "The lens is not round or varies between images, so only some metrics of transfer "
             "functions are here."
+            if not own_values(metrics)
+            else "The study has more axes than defocus, Cs, aperture and dose, so only some "
+            "metrics of transfer functions are here, and curves of T(q) are those of the study's "
+            "own lens."
         )
     elif missing := [str(s) for s in metrics.specimen.values if str(s) not in spectra]:
         notes.append(

@@ -1,6 +1,6 @@
 """The matrices of a study, for the explorer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import xarray as xr
 from passband.analysis.groups import group_label, group_names, groups
 from passband.analysis.information import PAIR
 from passband.analysis.ood import MATRICES, SELECTIONS
-from passband.grid import AXES, Condition
+from passband.grid import AXES, MAIN_AXES, Condition
 from passband.reports.explorer import Blocks
 
 #: Largest number of matrices that are stored for each group of networks.
@@ -40,20 +40,20 @@ def sentences() -> dict[str, str]:
     return {**MATRICES, **SELECTIONS, **DERIVED, **of_pairs, **_SENTENCES}
 
 
-def axes() -> list[dict[str, str | int]]:
-    """Return the grid's axes: name, label and unit."""
+def axes(names: Sequence[str] = tuple(MAIN_AXES)) -> list[dict[str, str | int]]:
+    """Return axes of the grid: name, label and unit."""
     return [
         {"name": a.name, "label": a.label, "unit": a.unit, "decimals": a.decimals}
         | {"minimum": a.minimum, "maximum": a.maximum}
-        for a in AXES.values()
+        for a in map(AXES.get, names)
     ]
 
 
-def conditions(ids: np.ndarray) -> dict[str, list]:
+def conditions(ids: np.ndarray, own: Mapping[str, float] | None = None) -> dict[str, list]:
     """Return the ids of conditions, and the values of all axes for each condition."""
     names = [str(id) for id in ids]
-    parsed = [Condition.parse(id) for id in names]
-    return {"ids": names, "values": [[getattr(c, axis) for axis in AXES] for c in parsed]}
+    values = [[*Condition.parse(id).values(own).values()] for id in names]
+    return {"ids": names, "values": values}
 
 
 def matrices(

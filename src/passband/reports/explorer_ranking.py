@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 from passband.analysis.groups import GROUP
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.prediction.asked import ranges
 from passband.prediction.gaussian_process import Z90, GaussianProcess
 from passband.prediction.kronecker import N
@@ -76,7 +76,7 @@ def ranking(
         "specimen": specimen,
         "frequencies": frequencies
         | {"response": blocks.floats(np.broadcast_to(response, profile.frequency.shape))},
-        "ranges": [ranges(tested)[name] for name in AXES],
+        "ranges": [ranges(tested)[name] for name in MAIN_AXES],
         "tested": conditions(np.array(every)),
         "groups": [
             _group(group, measured[group.specimen, group.architecture], blocks) for group in groups

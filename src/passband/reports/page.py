@@ -197,13 +197,14 @@ def _matrix(content: Content, specimen: str, architecture: str, M: np.ndarray) -
         f"{len(found.test)} test conditions (columns) for {architecture} on {specimen}; "
         f"the mean is {mean}"
     )
+    palette, own = content.study.figures.palette, content.study.own_values
     return {
         "svg": Markup("").join(
-            matrix_svg(M, found.train, found.test, content.study.figures.palette, alt, compact)
+            matrix_svg(M, found.train, found.test, palette, alt, compact, own)
             for compact in (False, True)
         ),
         "name": f"{specimen}, {architecture}",
-        "left_out": left_out(found.train, found.test),
+        "left_out": left_out(found.train, found.test, own),
         "own": any(id in found.test for id in found.train),
         "missing": int((~np.isfinite(M)).sum()),
     }

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.reports.page_data import Data, compressed
 from passband.reports.page_files import History
 
@@ -70,9 +70,9 @@ def _curves(ax, histories: Sequence[History], palette: str) -> str:
 
     conditions = [Condition.parse(h.network.split("/")[2]) for h in histories]
     # The dose comes first, since it changes Dice the most in all studies so far.
-    order = ["dose_e_per_A2", *(a for a in AXES if a != "dose_e_per_A2")]
+    order = ["dose_e_per_A2", *(a for a in MAIN_AXES if a != "dose_e_per_A2")]
     varied = [a for a in order if len({getattr(c, a) for c in conditions}) > 1]
-    axis = AXES[(varied or order)[0]]
+    axis = MAIN_AXES[(varied or order)[0]]
     values = sorted({getattr(c, axis.name) for c in conditions})
     colours = color_palette(palette, as_cmap=True)(np.linspace(0.3, 0.78, max(len(values), 2)))
     shown = set()

@@ -13,7 +13,7 @@ import xarray as xr
 
 from passband.analysis.groups import GROUP, group_names, groups
 from passband.config import Microscope
-from passband.grid import AXES, Condition
+from passband.grid import Condition, axes_of
 from passband.optics import ctf
 from passband.prediction.matrices import predicted_matrices
 from passband.reports.csv_tables import by_cell
@@ -73,16 +73,17 @@ def matrix(metrics: xr.Dataset) -> Data:
 def decay(metrics: xr.Dataset) -> Data:
     """Return the pairs of conditions that differ in one axis at most, as CSV."""
     # The table of a large matrix would not fit into memory, so only a part of it is made at a time.
+    axes = axes_of(metrics)
     step = max(1, _CELLS // metrics.sizes["test"])
     parts = [
-        _single_changes(by_cell(metrics.isel(train=slice(first, first + step))))
+        _single_changes(by_cell(metrics.isel(train=slice(first, first + step))), axes)
         for first in range(0, metrics.sizes["train"], step)
     ]
     return _csv("decay.csv", pd.concat(parts))
 
 
-def _single_changes(table: pd.DataFrame) -> pd.DataFrame:
-    differs = {a: (table[f"train_{a}"] != table[f"test_{a}"]).values for a in AXES}
+def _single_changes(table: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
+    differs = {a: (table[f"train_{a}"] != table[f"test_{a}"]).values for a in axes}
     changed = np.full(len(table), "none", object)
     for axis, mask in differs.items():
         changed[mask] = axis
@@ -129,8 +130,8 @@ def information(metrics: xr.Dataset, store: xr.Dataset) -> Data:
     names = [str(n) for n, v in store.data_vars.items() if {"train", "test"} <= {*v.dims}]
     store = store.sel(train=metrics.train.values, test=metrics.test.values)
     i, j = np.indices((metrics.sizes["train"], metrics.sizes["test"])).reshape(2, -1)
-    head = ["specimen", "architecture", "weight"]
-    head += [f"{side}_{axis}" for side in ("train", "test") for axis in AXES]
+    head, axes = ["specimen", "architecture", "weight"], axes_of(metrics)
+    head += [f"{side}_{axis}" for side in ("train", "test") for axis in axes]
     parts: list[list] = [[] for _ in (*head, "dice", *names)]
     for _, cells in groups(metrics):
         specimen, architecture, test_specimen = group_names(cells).values()
@@ -140,7 +141,7 @@ def information(metrics: xr.Dataset, store: xr.Dataset) -> Data:
             weighted = store.sel(weight=weight)
             columns = [np.full(len(i), v, object) for v in (specimen, architecture, weight)]
             for side, index in (("train", i), ("test", j)):
-                columns += [cells[f"{side}_{axis}"].values[index] for axis in AXES]
+                columns += [cells[f"{side}_{axis}"].values[index] for axis in axes]
             columns.append(cells.dice.transpose("train", "test").values.ravel())
             columns += [weighted[n].transpose("train", "test").values.ravel() for n in names]
             for part, column in zip(parts, columns, strict=True):

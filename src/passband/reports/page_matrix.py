@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -30,22 +30,26 @@ class _Run:
     number: int
 
 
+#: The study's own values of its further axes, if it has any.
+Own = Mapping[str, float] | None
+
+
 class _Labels:
     """The labels along one side of the matrix, the outermost axis first.
 
     An axis whose labels would be too small to read has no labels.
     """
 
-    def __init__(self, ids: Sequence[str], compact: bool = False):
+    def __init__(self, ids: Sequence[str], own: Own = None, compact: bool = False):
         self.scale = _COMPACT if compact else 1.0
         self.step = _SIDE / len(ids)
-        self.varied = _varied(ids)
+        self.varied = _varied(ids, own)
         self.levels: list[list[_Run]] = []
-        parsed = [Condition.parse(id) for id in ids]
+        parsed = [Condition.parse(id).values(own) for id in ids]
         for depth, name in enumerate(self.varied[: _COMPACT_LEVELS if compact else None]):
             runs, first = [], 0
             outer = self.varied[: depth + 1]
-            for values, same in groupby(parsed, lambda c, o=outer: [getattr(c, n) for n in o]):
+            for values, same in groupby(parsed, lambda c, o=outer: [c[n] for n in o]):
                 number = len(list(same))
                 label = f"{values[-1]:g} {AXES[name].unit}".replace("-", "−")
                 runs.append(_Run(AXES[name].label, label, first, number))
@@ -110,6 +114,7 @@ def matrix_svg(
     palette: str,
     alt: str,
     compact: bool = False,
+    own: Own = None,
 ) -> Markup:
     """Return the matrix as an SVG element. Each axis's values are written once for each run.
 
@@ -125,13 +130,15 @@ def matrix_svg(
         Text in place of the picture.
     compact : bool
         Whether the matrix is for a narrow screen: with larger labels of fewer axes.
+    own : mapping of str to float, optional
+        The study's own values of its further axes.
     """
     low, high = dice_range(M)
     colours = _colours(palette)
     scaled = np.clip((np.nan_to_num(M) - low) / (high - low), 0, 1)
     pixels = (colours(scaled) * 255).round().astype(np.uint8)
     pixels[~np.isfinite(M), 3] = 0
-    rows, columns = _Labels(train, compact), _Labels(test, compact)
+    rows, columns = _Labels(train, own, compact), _Labels(test, own, compact)
     line = _LINE * rows.scale
     left = rows.start + sum(rows.length(runs) + _GAP for runs in rows.levels)
     if compact and columns.levels:  # the names of axes are wider than the labels of rows
@@ -171,16 +178,16 @@ def dice_range(M: np.ndarray) -> tuple[float, float]:
     return float(low), float(max(high, low + 0.1))
 
 
-def left_out(train: Sequence[str], test: Sequence[str]) -> list[str]:
+def left_out(train: Sequence[str], test: Sequence[str], own: Own = None) -> list[str]:
     """Return words about the axes whose values are not written beside the matrix.
 
     An axis with one value is not written, since all conditions have it.
     """
     words = []
     for ids in (train, test):
-        labels = _Labels(ids)
+        labels = _Labels(ids, own)
         for name in labels.varied[len(labels.levels) :]:
-            values = sorted({getattr(Condition.parse(id), name) for id in ids})
+            values = sorted({Condition.parse(id).value(name, own) for id in ids})
             text = f"{AXES[name].label} {values[0]:g} to {values[-1]:g} {AXES[name].unit}"
             words.append(text.replace("-", "−"))
     return list(dict.fromkeys(words))
@@ -206,10 +213,10 @@ def _image(pixels: np.ndarray, width: float, height: float, y: float = 0) -> str
     )
 
 
-def _varied(ids: Sequence[str]) -> list[str]:
+def _varied(ids: Sequence[str], own: Own) -> list[str]:
     """Return the names of axes with several values, from the outermost axis to the innermost."""
-    parsed = [Condition.parse(id) for id in ids]
-    return [name for name in AXES if len({getattr(c, name) for c in parsed}) > 1]
+    parsed = [Condition.parse(id).values(own) for id in ids]
+    return [name for name in parsed[0] if len({values[name] for values in parsed}) > 1]
 
 
 def _diagonal(train: Sequence[str], test: Sequence[str]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from passband.analysis.bootstrap import (
 )
 from passband.analysis.groups import groups
 from passband.analysis.packed import by_image, image_dice
-from passband.grid import AXES
+from passband.grid import axes_of
 
 #: A network works as well as a network that was trained under the test condition if its Dice is
 #: lower by at most this value.
@@ -137,7 +137,7 @@ def _single_changes(table: xr.Dataset) -> dict[str, np.ndarray]:
     """Return, for each axis that varies, whether each pair of conditions differs only in it."""
     differs = {
         axis: table[f"train_{axis}"].values[:, None] != table[f"test_{axis}"].values
-        for axis in AXES
+        for axis in axes_of(table)
     }
     number = sum(mask.astype(int) for mask in differs.values())
     single = {axis: mask & (number == 1) for axis, mask in differs.items()}

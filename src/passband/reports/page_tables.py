@@ -79,9 +79,9 @@ def study_table(study: Study) -> Table:
             f" at {microscope.energy_kev:g} keV; focal spread {microscope.focal_spread_nm:g} nm",
         ]
     )
-    for name, axis in AXES.items():
+    for name, trained in study.train_axes.items():
+        axis, tested = AXES[name], study.test_axes[name]
         label = axis.label[0].upper() + axis.label[1:]
-        trained, tested = study.grid.axes()[name], study.test_axes[name]
         text = _values(trained, axis.unit)
         if trained != tested:
             text = f"trained {text}; tested {_values(tested, axis.unit)}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from passband.grid import Condition
+from passband.grid import AXES, Condition
 from passband.prediction.asked import Asked
 from passband.prediction.recommendation import COVERAGE, Recommendation
 from passband.prediction.recommendation_check import (
@@ -23,7 +23,9 @@ TOP = 10
 
 def condition_words(id: str) -> str:
     """Return a condition for people, such as ``12 nm · 5 µm · 15 mrad · 400 e/Å²``, from its id."""
-    return Asked.at(Condition.parse(id)).words
+    condition = Condition.parse(id)
+    further = (f"{AXES[n].label} {value:g} {AXES[n].unit}" for n, value in condition.further)
+    return " · ".join([Asked.at(condition).words, *further])
 
 
 def recommendation(found: Recommendation, study: str, top: int = TOP) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 import yaml
 
-from passband.grid import AXES, Condition
+from passband.grid import MAIN_AXES, Condition
 from passband.learning.network_files import Network
 from passband.sharing import performance
 from passband.sharing.onnx_export import INPUT, OUTPUT
@@ -106,7 +106,7 @@ def _head(network: Network, facts: Facts) -> str:
 def _training(network: Network, facts: Facts) -> str:
     rows = "\n".join(
         f"| {axis.label} | {getattr(network.condition, axis.name):g} {axis.unit} |"
-        for axis in AXES.values()
+        for axis in MAIN_AXES.values()
     )
     microscope, specimen = network.microscope, network.metadata.specimen
     described = facts.configuration.get("specimens", {}).get(specimen)
@@ -228,7 +228,7 @@ def _limits(network: Network, facts: Facts) -> str:
         ids = [Condition.parse(id) for id in facts.measured.test.values]
         ranges = "; ".join(
             f"{axis.label} {_range([getattr(c, axis.name) for c in ids])} {axis.unit}"
-            for axis in AXES.values()
+            for axis in MAIN_AXES.values()
         )
         text += (
             f"- The tests covered these ranges: {ranges}. Outside these ranges, Dice was not "
@@ -288,7 +288,7 @@ def _origin(network: Network, facts: Facts) -> str:
 
 def _words(condition: Condition) -> str:
     return ", ".join(
-        f"{axis.label} {getattr(condition, axis.name):g} {axis.unit}" for axis in AXES.values()
+        f"{axis.label} {getattr(condition, axis.name):g} {axis.unit}" for axis in MAIN_AXES.values()
     )
 
 

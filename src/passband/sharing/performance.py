@@ -12,7 +12,7 @@ import xarray as xr
 from passband.analysis import table
 from passband.analysis.profiles import SPECTRUM, spectrum
 from passband.config import Study
-from passband.grid import AXES, Condition, coordinates
+from passband.grid import Condition, axes_of, coordinates, own_values
 from passband.learning.network_files import Network
 from passband.scores import dice
 from passband.storage import StoreError, datasets
@@ -67,7 +67,7 @@ def measured(network: Network, results: Path) -> tuple[xr.Dataset | None, str]:
         {
             "test_specimen": row.test_specimen.values,
             "test": row.test.values,
-            **coordinates(row.test.values, "test"),
+            **coordinates(row.test.values, "test", own_values(row)),
         },
         {"images": images},
     ), source
@@ -151,10 +151,11 @@ def _spectrum(study: Study, results: Path, specimen: str) -> dict[str, str]:
 def to_table(performance: xr.Dataset) -> pd.DataFrame:
     """Return the performance as a table with a row for each test specimen and test condition."""
     frame = performance.to_dataframe().reset_index().rename(columns={"test": "condition"})
-    frame = frame.rename(columns={f"test_{axis}": axis for axis in AXES})
+    axes = axes_of(performance)
+    frame = frame.rename(columns={f"test_{axis}": axis for axis in axes})
     frame["images"] = performance.attrs["images"]
     specimen, *others = _COLUMNS
-    return frame[[specimen, *AXES, *others]]
+    return frame[[specimen, *axes, *others]]
 
 
 def read(path: Path) -> xr.Dataset:

@@ -1,0 +1,100 @@
+"""Further axes of the grid: keys of the microscope that have several values."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from passband.config import ConfigError, Study, validate
+from passband.grid import FURTHER_AXES, Condition
+from passband.jobs import layout
+
+TWO = {"grid": {"astigmatism_nm": [0, 5]}}
+
+
+def test_an_axis_with_only_the_studys_own_value_changes_nothing():
+    study, same = Study(), validate({"grid": {"astigmatism_nm": [0], "focal_spread_nm": [3]}})
+    assert same.train_conditions == study.train_conditions
+    assert same.axes == study.axes
+    grids = {"train": same.train_axes, "test": same.test_axes}
+    assert same.condition_params(**grids) == {
+        "train": study.grid.axes(),
+        "test": study.grid.axes(),
+    }
+
+
+def test_a_second_value_keeps_the_conditions_and_adds_as_many():
+    before, after = Study().train_conditions, validate(TWO).train_conditions
+    assert len(after) == validate(TWO).train_number == 2 * len(before)
+    assert set(before) < set(after)
+    assert {c.further for c in set(after) - set(before)} == {(("astigmatism_nm", 5.0),)}
+
+
+def test_params_of_tests_stay_if_only_training_has_the_axis():
+    study = validate(TWO | {"test_grid": {"astigmatism_nm": [0]}})
+    assert study.condition_params(test=study.test_axes) == {"test": Study().test_axes}
+    assert study.condition_params(train=study.train_axes)["own"] == {"astigmatism_nm": 0}
+
+
+def test_only_tests_may_have_the_axis():
+    study = validate({"test_grid": {"astigmatism_nm": [0, 5]}})
+    assert study.train_conditions == Study().train_conditions
+    assert study.test_number == len(study.test_conditions) == 32
+
+
+def test_the_pattern_matches_ids_of_the_grid_only():
+    for values in ([0, 5], [5, 10]):
+        study = validate({"grid": {"astigmatism_nm": values}})
+        pattern = layout.wildcard_patterns(study)["condition"]
+        own = {c.id for c in study.train_conditions}
+        main = {c.id for c in Study().train_conditions}
+        assert all(re.fullmatch(pattern, id) for id in own)
+        assert all(bool(re.fullmatch(pattern, id)) == (id in own) for id in main)
+
+
+@pytest.mark.parametrize("name", FURTHER_AXES)
+def test_a_condition_has_the_microscope_of_a_study_with_the_other_value(name):
+    axis, microscope = FURTHER_AXES[name], Study().microscope
+    path = axis.key.removeprefix("microscope.")
+    value = axis.canonical(microscope.at(path) + 0.25)
+    under = microscope.under(Condition(20, 1.2, 16, 400, {name: value}))
+    assert under == microscope.replaced(path, value) != microscope
+    assert under.at(path) == value
+    with_round = Condition(20, 1.2, 16, 400)
+    optics = microscope.optics(Condition(20, 1.2, 16, 400, {name: value}))
+    assert optics == under.optics(with_round)
+    q = np.linspace(0, 0.5, 5)
+    assert under.response(q).shape == q.shape
+
+
+def test_what_is_written_makes_the_study_again():
+    for config in ({}, TWO, {"grid": {"astigmatism_nm": [5, 10]}}):
+        study = validate(config)
+        assert validate(json.loads(json.dumps(study.written()))) == study
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {
+                "grid": {"astigmatism_nm": [5, 10]},
+                "microscope": {"aberrations": {"astigmatism_nm": 0.0}},
+            },
+            "microscope.aberrations.astigmatism_nm = 0: is not a value of the axis "
+            "astigmatism_nm = [5.0, 10.0]",
+        ),
+        ({"grid": {"focal_spread_nm": [-1]}}, "grid.focal_spread_nm = -1: must be between 0.0"),
+        ({"grid": {"vibration_A": []}}, "grid.vibration_A = []: an axis needs at least one value"),
+        ({"test_grid": {"coma_nm": "x"}}, "test_grid.coma_nm = 'x': must be a list"),
+        ({"grid": {"astigmatism_nm": [0, 500]}}, "with astigmatism_nm = 500: displaces image"),
+        ({"grid": {"focal_spread_nm": [3, 90]}}, "microscope.focal_members = 5: must be at least"),
+        ({"grid": {"tilt_mrad": [0, 1]}}, "grid.tilt_mrad = [0, 1]: unknown key"),
+    ],
+)
+def test_impossible_axes_are_refused_in_one_line(config, message):
+    with pytest.raises(ConfigError) as error:
+        validate(config)
+    assert message in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
