@@ -20,7 +20,7 @@ rule aggregate:
         # The test specimens are no param of this rule: if they change, the records are made again.
         specimens=TRAINED,
         architectures=STUDY.training.architectures,
-        **STUDY.condition_params(train=STUDY.train_axes, test=STUDY.test_axes),
+        **STUDY.condition_params("train", "test"),
         batches=BATCHES,
         allow_incomplete=STUDY.study.allow_incomplete,
     script:

@@ -30,7 +30,7 @@ rule distances_part:
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),
         structures=STUDY.distances.structures,
-        **STUDY.condition_params(train=STUDY.train_axes),
+        **STUDY.condition_params("train"),
         test=lambda wildcards: PARTS[wildcards.part],
         network=lambda wildcards: f"{RESULTS}/{layout.first_network(STUDY)}",
         waves={specimen: shards(specimen, "test") for specimen in STUDY.specimens},

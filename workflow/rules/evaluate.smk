@@ -26,7 +26,7 @@ rule evaluate:
         version=STAGES["evaluate"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),
-        **STUDY.condition_params(test=STUDY.test_axes),
+        **STUDY.condition_params("test"),
         # Only new cells of the record are computed. The output has no update(…): after a job has
         # failed, Snakemake (9.27) would accept the old record as the new one.
         cache=f"{RESULTS}/{layout.cache(layout.RECORD)}",

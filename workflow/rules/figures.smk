@@ -15,7 +15,7 @@ rule figure_ctf:
         **STUDY.figures.identity(only=("width_cm",)),
         version=STAGES["figures"],
         microscope=STUDY.microscope.lens_params(),
-        **STUDY.condition_params(train=STUDY.train_axes),
+        **STUDY.condition_params("train"),
         spacings=STUDY.spacings,
         dpi=STUDY.figures.dpi,
     script:

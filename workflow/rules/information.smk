@@ -26,7 +26,7 @@ rule information:
         version=STAGES["information"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.transfer_params(),
-        **STUDY.condition_params(train=STUDY.train_axes, test=STUDY.test_axes),
+        **STUDY.condition_params("train", "test"),
         weights=STUDY.information.weights,
         bands=STUDY.information.bands_per_A,
         flat_power=STUDY.information.flat_power_A2,

@@ -26,7 +26,7 @@ rule prediction:
         seed=STUDY.study.seed,
         # The profiles of the conditions, see the rule `information`.
         microscope=STUDY.microscope.transfer_params(),
-        **STUDY.condition_params(train=STUDY.train_axes, test=STUDY.test_axes),
+        **STUDY.condition_params("train", "test"),
         specimens=TRAINED,
         flat_power=STUDY.information.flat_power_A2,
         draws=STUDY.information.draws,
