@@ -21,6 +21,7 @@ rule aggregate:
         specimens=TRAINED,
         architectures=STUDY.training.architectures,
         **STUDY.condition_params("train", "test"),
+        **STUDY.evaluation.identity(only=("test_own",)),
         batches=BATCHES,
         allow_incomplete=STUDY.study.allow_incomplete,
     script:

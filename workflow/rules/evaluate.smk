@@ -27,6 +27,7 @@ rule evaluate:
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),
         **STUDY.condition_params("test"),
+        **STUDY.evaluation.identity(only=("test_own",)),
         # Only new cells of the record are computed. The output has no update(…): after a job has
         # failed, Snakemake (9.27) would accept the old record as the new one.
         cache=f"{RESULTS}/{layout.cache(layout.RECORD)}",
