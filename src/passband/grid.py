@@ -254,21 +254,36 @@ class Condition:
         return condition
 
 
-def conditions(
-    axes: Mapping[str, Sequence[float]], own: Mapping[str, float] | None = None
-) -> list[Condition]:
-    """Return all combinations of the axes' values (Cartesian product), sorted by their values.
+#: Conditions: the values of each axis, for all combinations (Cartesian product); several such
+#: products; or ids of conditions.
+Conditions = Mapping[str, Sequence[float]] | Sequence[Mapping[str, Sequence[float]]] | Sequence[str]
+
+
+def conditions(given: Conditions, own: Mapping[str, float] | None = None) -> list[Condition]:
+    """Return the conditions of products of axes, or of ids, sorted by their values.
 
     Parameters
     ----------
-    axes : mapping of str to sequence of float
-        For each axis of the grid, the axis's values in the axis's unit.
+    given : mapping of str to sequence of float, list of such mappings, or list of str
+        For each axis of the grid, the axis's values in the axis's unit: the conditions are all
+        combinations of the values (Cartesian product). With several such products, a condition
+        of several products occurs once. Or the ids of the conditions.
     own : mapping of str to float, optional
         The study's own values of further axes.
     """
+    parts = [given] if isinstance(given, Mapping) else given
+    found: set[Condition] = set()
+    for part in parts:
+        found |= {Condition.parse(part)} if isinstance(part, str) else _product(part, own)
+    return ordered(found, own)
+
+
+def _product(
+    axes: Mapping[str, Sequence[float]], own: Mapping[str, float] | None
+) -> set[Condition]:
     names = [name for name in AXES if name in axes]
     values = (dict(zip(names, each, strict=True)) for each in product(*map(axes.get, names)))
-    return ordered({Condition.of(each, own) for each in values}, own)
+    return {Condition.of(each, own) for each in values}
 
 
 def ordered(
@@ -334,6 +349,42 @@ def axes_of(data) -> list[str]:
     `data` has results with the coordinates from :func:`coordinates`.
     """
     return [*MAIN_AXES, *own_values(data)]
+
+
+def is_scattered(data) -> bool:
+    """Return whether conditions are points that have almost no neighbours along any axis.
+
+    In a product of several axes that vary, each condition has neighbours along each of them: these
+    conditions differ in this axis only. Conditions are scattered if several axes vary and most
+    conditions have no neighbour.
+
+    Parameters
+    ----------
+    data : Dataset or DataArray
+        Results with the coordinates from :func:`coordinates` for the training conditions.
+    """
+    values = (data[f"train_{name}"].values.tolist() for name in axes_of(data))
+    return has_few_neighbours(list(zip(*values, strict=True)))
+
+
+def has_few_neighbours(rows: Sequence[tuple[float, ...]]) -> bool:
+    """Return whether most conditions differ from all others in several axes, if several vary.
+
+    Parameters
+    ----------
+    rows : sequence of tuple of float
+        The values of all axes of each condition.
+    """
+    varied = [k for k in range(len(rows[0])) if len({row[k] for row in rows}) > 1]
+    if len(varied) < 2:
+        return False
+    lonely = set(range(len(rows)))
+    for k in varied:
+        lines: dict[tuple, list[int]] = {}
+        for number, row in enumerate(rows):
+            lines.setdefault((*row[:k], *row[k + 1 :]), []).append(number)
+        lonely -= {number for line in lines.values() if len(line) > 1 for number in line}
+    return 2 * len(lonely) > len(rows)
 
 
 def batches(replicas: int, per_job: int) -> dict[str, list[int]]:

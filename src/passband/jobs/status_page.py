@@ -135,6 +135,9 @@ def _grids(status: Status, width: int) -> Iterator[list[RenderableType]]:
     Each combination of the values of further axes has a grid. Each row belongs to an aperture and a
     dose. Each group of columns belongs to a defocus, and each character of a group belongs to a Cs.
     """
+    if len(status.study.train_products) > 1:
+        yield from _points(status, width)
+        return
     axes, own = status.study.train_axes, status.study.own_values
     further = {name: axes[name] for name in own}
     defoci, spherical, apertures, doses = (axes[name] for name in MAIN_AXES)
@@ -173,6 +176,27 @@ def _grids(status: Status, width: int) -> Iterator[list[RenderableType]]:
                 table.add_row(f"  {label:>{a_width}}  {dose:>{d_width}g}  ", *cells)
             lines.append(table)
         yield lines
+
+
+def _points(status: Status, width: int) -> Iterator[list[RenderableType]]:
+    """Yield lines that show training conditions that are no product of axes.
+
+    Each character belongs to a condition. The conditions are sorted by their values.
+    """
+    ids = [condition.id for condition in status.study.train_conditions]
+    for specimen, architecture in product(
+        status.study.trained_specimens, status.study.training.architectures
+    ):
+        states = [status.cells[specimen, architecture, id] for id in ids]
+        size = max(1, width - 2)
+        yield [
+            Text(f"{specimen}, {architecture}", "bold"),
+            Text(f"  {len(ids):,} training conditions, sorted by defocus, Cs, aperture and dose"),
+            *(
+                Text.assemble("  ", *((_SYMBOLS[s], _STYLES[s]) for s in states[k : k + size]))
+                for k in range(0, len(states), size)
+            ),
+        ]
 
 
 def _failure(job: Job, now: float) -> Iterator[str]:
