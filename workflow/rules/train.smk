@@ -24,6 +24,7 @@ rule train:
         mem_mb=lambda wildcards, attempt: TRAIN_MB[wildcards.architecture] * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
+        **OWN_CONDITIONS,
         version=STAGES["train"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),

@@ -139,19 +139,26 @@ def _shapes(name: str) -> dict[str, tuple[int, ...]]:
 def restore(name: str, weights: dict[str, Tensor]) -> nn.Module:
     """Return a network of an architecture with the given weights, in evaluation mode."""
     network = build(name)
-    network.load_state_dict(weights)
+    network.load_state_dict({key: torch.as_tensor(value) for key, value in weights.items()})
     return network.eval()
 
 
-def load_first(path: str | Path) -> tuple[nn.Module, WeightsMetadata]:
-    """Return the network of a file's first replica, in evaluation mode, and the file's metadata.
+def load_first(
+    path: str | Path, expected: Mapping[str, object] | None = None
+) -> tuple[nn.Module, WeightsMetadata]:
+    """Return the network of a file's first replica, in evaluation mode, and its metadata.
+
+    Parameters
+    ----------
+    path, expected
+        See :func:`load`.
 
     Raises
     ------
     StoreError
         See :func:`load`.
     """
-    weights, metadata = load(path)
+    weights, metadata = load(path, expected)
     return restore(metadata.architecture, next(iter(weights.values()))), metadata
 
 
@@ -165,7 +172,8 @@ def load(
     path : path
         A file that :func:`passband.storage.weights.save` wrote.
     expected : mapping, optional
-        Names and values that the metadata of the file must have.
+        Names and values that the metadata of the file must have. If the file has networks of
+        several training conditions, the value of `condition` chooses one of them.
 
     Returns
     -------
