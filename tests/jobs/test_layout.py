@@ -61,7 +61,7 @@ def test_a_training_job_names_its_files():
     assert job.path(layout.CHECKPOINTS) == (
         f"checkpoints/gold_compact-w4-d2_{job.condition}_r004-004"
     )
-    assert layout.TRAINING_JOB.format(**job.wildcards) == "/".join((*job.cell, job.batch))
+    assert layout.TRAINING_JOB.format(**job.wildcards) == "/".join((*job.cells[0].names, job.batch))
 
 
 def test_the_last_shard_has_the_rest_of_the_structures():
@@ -117,15 +117,15 @@ def test_a_part_of_the_distances_needs_a_specimens_networks_and_those_tested_at_
 
 def test_the_example_is_the_middle_condition_or_the_first_that_is_counted():
     study = load(SMALLEST)
-    assert layout.example_job(study, lambda path: True).condition == layout.middle_condition(study)
+    assert layout.example_cell(study, lambda path: True).condition == layout.middle_condition(study)
     last = study.train_conditions[-1].id
     first = study.train_conditions[0].id
-    assert layout.example_job(study, lambda path: first in path or last in path).condition in (
+    assert layout.example_cell(study, lambda path: first in path or last in path).condition in (
         first,
         layout.middle_condition(study),
     )
-    assert layout.example_job(study, lambda path: first in path).condition == first
-    assert layout.example_job(study, lambda path: False) is None
+    assert layout.example_cell(study, lambda path: first in path).condition == first
+    assert layout.example_cell(study, lambda path: False) is None
 
 
 def test_a_study_without_records_is_refused():
@@ -204,7 +204,7 @@ def test_a_wrong_id_of_a_network_is_refused(id):
 
 def test_the_example_is_compared_with_networks_of_all_training_conditions():
     study = changed(study={"replicas": 3, "replicas_per_job": 2})
-    example = layout.example_job(study, lambda record: True)
+    example = layout.example_cell(study, lambda record: True)
     found = layout.example_networks(study, example, lambda record: True)
     assert [path.split("/")[-2] for path in found] == [c.id for c in study.train_conditions]
     assert {path.split("/")[-1] for path in found} == {"r000-001.safetensors"}

@@ -15,16 +15,13 @@ import zarr
 from passband import PassbandError
 from passband.analysis.cell_means import TableMeans
 from passband.grid import AXES, Condition, coordinates
+from passband.groups import conditions_per_file
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, atomic, datasets, integrity, records
 
 #: Values of the variable `status` of the table of results. A value that was never written is read
 #: as 0 ("missing").
 STATUS = {"missing": 0, "done": 1}
-
-#: If a variable of the table would have more files than this, a file has several training
-#: conditions. Then a study of thousands of conditions has few files.
-MOST_FILES = 256
 
 _NETWORK = ("specimen", "architecture", "train", "replica")
 _NO_COUNT = 2**32 - 1
@@ -160,16 +157,11 @@ def storage(sizes: Mapping[str, list]) -> tuple[dict[str, int], dict[str, int] |
     """Return chunks and shards of the table's variables, see :func:`datasets.create`.
 
     A chunk has one training condition. If there are many training conditions, a file has several
-    chunks, so that a variable has at most about :data:`MOST_FILES` files.
+    chunks, so that a variable has at most about :data:`passband.groups.MOST_FILES` files.
     """
     chunks = dict.fromkeys(_NETWORK[:3], 1)
     together = conditions_per_file(len(sizes["train"]))
     return chunks, None if together == 1 else {**chunks, "train": together}
-
-
-def conditions_per_file(conditions: int) -> int:
-    """Return the number of training conditions whose values are in one file of a variable."""
-    return -(-conditions // MOST_FILES)
 
 
 def _places(sizes: Mapping[str, list]) -> list[tuple[int, int, slice]]:

@@ -14,13 +14,13 @@ from itertools import product
 from passband import PassbandError
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, SPLITS, Study
 from passband.grid import AXES, Condition, batches
-from passband.jobs.groups import PATTERN, groups
+from passband.groups import PATTERN, groups
 
 # ── Templates of paths ───────────────────────────────────────────────────────────────────────────
 
 #: The path of one training job, which trains the networks of a batch of replicas, under one or
 #: several conditions. `condition` is the name of the group of conditions, see
-#: :mod:`passband.jobs.groups`; the group of one condition has the condition's id as its name.
+#: :mod:`passband.groups`; the group of one condition has the condition's id as its name.
 TRAINING_JOB = "{specimen}/{architecture}/{condition}/{batch}"
 
 WAVES = "waves/{specimen}/{split}/{shard}.zarr.zip"
@@ -271,7 +271,7 @@ def training_jobs(
     specimens, architectures : iterable of str
         Names of the specimens and architectures.
     groups : mapping of str to sequence of str
-        Ids of the training conditions of each group, see :func:`passband.jobs.groups.groups`.
+        Ids of the training conditions of each group, see :func:`passband.groups.groups`.
     batches : mapping of str to sequence of int
         The replicas of each batch, see :func:`passband.grid.batches`.
     """

@@ -14,7 +14,7 @@ from pathlib import Path
 import xarray as xr
 
 from passband.grid import Condition
-from passband.jobs.groups import may_have
+from passband.groups import may_have
 from passband.learning.identities import NetworkContexts, record_contexts
 from passband.storage import NewerError, StoreError, records
 from passband.storage.integrity import check_attributes

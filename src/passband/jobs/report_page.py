@@ -132,7 +132,7 @@ def collect(study: Study, results: Path) -> "Content":
     }
     attrs = next((s.attrs for s in stores.values() if s is not None), {})
     jobs = [
-        (cell.names, results / cell.path(layout.HISTORY))
+        ("/".join(cell.names), results / cell.path(layout.HISTORY))
         for cell in layout.training_cells_of(study)
     ]
     failed = scanned.failures

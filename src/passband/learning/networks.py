@@ -187,6 +187,14 @@ def load(
         file.
     """
     weights, metadata = files.load(path, expected)
+    check_shapes(path, weights, metadata)
+    return weights, metadata
+
+
+def check_shapes(
+    path: str | Path, weights: Mapping[int, Mapping[str, Tensor]], metadata: WeightsMetadata
+) -> None:
+    """Raise DamagedError if the weights in a file do not fit the architecture in its metadata."""
     try:
         shapes = _shapes(metadata.architecture)
     except ValueError as error:
@@ -195,4 +203,3 @@ def load(
         if {name: tuple(tensor.shape) for name, tensor in state.items()} != shapes:
             reason = f"the tensors of replica {replica} do not fit {metadata.architecture!r}"
             raise DamagedError(path, f"not a file of weights: {reason}")
-    return weights, metadata

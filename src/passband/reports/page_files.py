@@ -33,17 +33,18 @@ class History:
         return float(self.dice[losses.argmin()])
 
 
-def histories(files: Iterable[tuple[tuple[str, ...], Path]]) -> list[History]:
+def histories(files: Iterable[tuple[str, Path]]) -> list[History]:
     """Return the histories of all networks whose files can be read.
 
     Parameters
     ----------
-    files : iterable of (tuple of str, path)
-        Specimen, architecture and condition id of networks, and the CSV file of their job. If the
-        job has several training conditions, the file has a column with the condition.
+    files : iterable of (str, path)
+        The id of a job's networks without the replica, such as ``gold/unet/<condition>``, and the
+        job's CSV file. If the job has several training conditions, the file has a column with the
+        condition.
     """
     found = []
-    for cell, path in files:
+    for prefix, path in files:
         networks: dict[str, list[tuple[float, float, float]]] = {}
         with (
             suppress(OSError, KeyError, ValueError, TypeError),
@@ -51,10 +52,10 @@ def histories(files: Iterable[tuple[tuple[str, ...], Path]]) -> list[History]:
         ):
             for row in csv.DictReader(file):
                 values = tuple(float(row[n] or "nan") for n in ("epoch", "val_dice", "val_loss"))
-                if row.get("condition", cell[-1]) == cell[-1]:
+                if "condition" not in row or prefix.endswith(f"/{row['condition']}"):
                     networks.setdefault(row["replica"], []).append(values)
         for replica, rows in networks.items():
-            found.append(History(f"{'/'.join(cell)}/{replica}", *np.array(rows).T))
+            found.append(History(f"{prefix}/{replica}", *np.array(rows).T))
     return found
 
 

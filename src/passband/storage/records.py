@@ -91,7 +91,7 @@ def chosen(path: str | Path, parts: Mapping[str, xr.Dataset], condition: str | N
 
     See :func:`read` for the parameters and errors.
     """
-    if condition is None and len(parts) == 1:
+    if (condition is None and len(parts) == 1) or list(parts) == [None]:
         return next(iter(parts.values()))
     if condition not in parts:
         conditions = ", ".join(map(repr, parts))

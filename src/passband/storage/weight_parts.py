@@ -11,11 +11,15 @@ found, and only the networks of the other parts are trained again.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError, safe_open
+
+from passband.groups import has_several
 from passband.seeds import digest
 from passband.storage import weights as files
 from passband.storage.atomic import replacing
@@ -133,6 +137,25 @@ def load_parts(
         elif not damaged:
             raise DamagedError(path, f"not a whole file of weights: {condition} is damaged")
     return found
+
+
+def conditions_in(path: str | Path, group: str) -> list[str]:
+    """Return the ids of the training conditions in a file; none if the file cannot be read.
+
+    Parameters
+    ----------
+    path : path
+        The file. It is opened only if its group has several conditions.
+    group : str
+        The name of the group, see :mod:`passband.groups`.
+    """
+    if not has_several(group):
+        return [group]
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return list(json.loads((file.metadata() or {})["parts"]))
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError):
+        return []
 
 
 def _checksum(values: Mapping[str, object], weights: Mapping[int, Mapping]) -> str:

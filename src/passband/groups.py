@@ -50,6 +50,11 @@ def group_name(ids: Sequence[str]) -> str:
     return f"{name if len(name) <= LONGEST else first}~{hashed}"
 
 
+def has_several(group: str) -> bool:
+    """Return whether a group has several conditions, from the group's name."""
+    return "~" in group
+
+
 def may_have(group: str, condition: str) -> bool:
     """Return whether a group can have a condition, from the group's name alone."""
     first, *others = group.split("~")
@@ -65,3 +70,13 @@ def may_have(group: str, condition: str) -> bool:
     else:
         last = others[1]
     return condition <= last
+
+
+#: If a variable of the table would have more files than this, a file has several training
+#: conditions. Then a study of thousands of conditions has few files.
+MOST_FILES = 256
+
+
+def conditions_per_file(conditions: int) -> int:
+    """Return the number of training conditions in a file of a variable of the table of results."""
+    return -(-conditions // MOST_FILES)
