@@ -211,7 +211,8 @@ def _from_study(results: Path, network: str | None) -> list[Network]:
     ]
     # If jobs have been given other replicas or conditions, several files have the same network.
     paths.sort(key=lambda path: path.stat().st_mtime)
-    newest = {n.replica: n for path in paths for n in _from_file(path) if _cell(n) == cell}
+    networks_of = (network for path in paths for network in _from_file(path))
+    newest = {n.replica: n for n in networks_of if n.metadata.condition == condition}
     found = list(newest.values())
     chosen = [each for each in found if replica in (None, each.replica)]
     if not chosen:
