@@ -76,7 +76,7 @@ except PassbandError as error:
 PREDICTED = layout.is_predicted(STUDY, RECORDS)
 # The test conditions of each job `distances_part`: as many as can have their images in memory.
 PARTS = STUDY.compared
-# The networks of which the figure of examples shows the first one, or None if no record exists.
+# The figure of examples shows the first of these networks. None if no record exists.
 EXAMPLE = layout.example_cell(STUDY, is_counted)
 DRAWN = layout.figures(STUDY, PREDICTED, EXAMPLE is not None)
 

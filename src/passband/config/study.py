@@ -75,7 +75,7 @@ class StudyBlock(Block):
     replicas_per_job: int = key(
         1,
         "Number of replicas in a `train` job and in an `evaluate` job. If you change this number, "
-        "new jobs take the networks and the results from the files of earlier jobs.",
+        "new jobs take the networks and their results from the files of earlier jobs.",
         ge=1,
         le=999,
     )
@@ -85,7 +85,7 @@ class StudyBlock(Block):
         "jobs has `replicas_per_job` networks for each of its conditions, and writes one file of "
         "networks and one file of results. With several conditions, a study of small networks "
         "needs less time to start its jobs, and has fewer files. If you change this number, new "
-        "jobs take the networks and the results from the files of earlier jobs.",
+        "jobs take the networks and their results from the files of earlier jobs.",
         since="0.1.0",
         ge=1,
         le=10_000,

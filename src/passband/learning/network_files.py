@@ -149,7 +149,7 @@ def shipped() -> dict[str, Path]:
 def finished_networks(results: str | Path) -> list[str]:
     """Return the ids, without replica, of all networks in a study's folder of results, sorted.
 
-    Of the weights files, only the heads of those with several training conditions are read.
+    Only files with several training conditions are opened, and only their heads are read.
     """
     folder = Path(results) / _STUDY_FOLDER
     found: set[str] = set()
