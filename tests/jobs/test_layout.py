@@ -64,6 +64,30 @@ def test_a_training_job_names_its_files():
     assert layout.TRAINING_JOB.format(**job.wildcards) == "/".join((*job.cells[0].names, job.batch))
 
 
+def test_a_job_of_several_conditions_names_its_files_after_the_group():
+    study = changed(study={"conditions_per_job": 3, "replicas": 2, "replicas_per_job": 1})
+    jobs = list(layout.training_jobs_of(study))
+    ids = [condition.id for condition in study.train_conditions]
+    assert [job.conditions for job in jobs] == [tuple(ids[:3])] * 2 + [(ids[3],)] * 2
+    assert jobs[0].condition.startswith(f"{ids[0]}~")
+    assert jobs[2].condition == ids[3]
+    assert jobs[0].networks == 3
+    assert [cell.names[-1] for cell in jobs[0].cells] == ids[:3]
+    assert len({cell.extra for cell in layout.training_cells_of(study)}) == 8
+    whole = re.compile(layout.wildcard_patterns(study)["condition"])
+    assert all(whole.fullmatch(job.condition) for job in jobs)
+    # Each network is counted once, and each condition has its state.
+    trained = [task for task in tasks(study) if task.rule == "train"]
+    assert sum(task.networks for task in trained) == 8
+    assert {cell[2] for task in trained for cell in task.cells} == set(ids)
+    # The example is found by its condition.
+    assert layout.example_cell(study, lambda path: True).condition == layout.middle_condition(study)
+    files = layout.compared_networks(study, "gold", "compact-w4-d2", [ids[0]])
+    assert files == [jobs[0].path(layout.WEIGHTS), jobs[2].path(layout.WEIGHTS)]
+    by_condition = layout.files_by_condition(files, layout.groups_of(study))
+    assert by_condition == {**dict.fromkeys(ids[:3], files[0]), ids[3]: files[1]}
+
+
 def test_the_last_shard_has_the_rest_of_the_structures():
     study = changed(study={"structures_per_shard": 5})
     files = layout.shards(study, "gold", "train")

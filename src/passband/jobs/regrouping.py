@@ -5,6 +5,7 @@ replicas or of conditions in a job changes, no network is trained or tested agai
 files of the study's cache, and does not import torch.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -47,8 +48,8 @@ def files(own: str | Path, missing: Mapping[str, Collection[int]]) -> Iterator[P
             if not any(left and may_have(folder.name, id) for id, left in missing.items()):
                 continue
             for path in sorted(folder.glob(f"r*{''.join(own.suffixes)}")):
-                first, _, last = path.name.partition(".")[0][1:].partition("-")
-                batch = range(int(first), int(last) + 1)
+                named = re.match(r"r(\d+)-(\d+)\.", path.name)
+                batch = range(int(named[1]), int(named[2]) + 1) if named else ()
                 wanted = (left for id, left in missing.items() if may_have(folder.name, id))
                 if path != own and any(replica in batch for left in wanted for replica in left):
                     yield path
