@@ -123,7 +123,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="two conditions")
-    number = 2 if parser.parse_args().quick else 8
+    number = 2 if parser.parse_args().quick else 4
     table, times = Table(), {}
     table.row("imports of a process that trains, processor time [s]", None, imports())
     for together in (1, number):

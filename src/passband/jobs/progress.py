@@ -200,14 +200,15 @@ def describe(rule: str, wildcards: Mapping[str, str]) -> str:
     words, condition = [rule.replace("figure_", "figure ")], ""
     for name, value in wildcards.items():
         if name == "condition":
+            first, *others = value.split("~")  # the name of a group, see passband.groups
             try:
-                c = Condition.parse(value)
+                c = Condition.parse(first)
             except ValueError:
                 words.append(value)
                 continue
             condition = (
                 f", {c.defocus_nm:g} nm, {c.cs_um:g} µm, {c.aperture_mrad:g} mrad, "
-                f"{c.dose_e_per_A2:g} e/Å²"
+                f"{c.dose_e_per_A2:g} e/Å²{' and others' if others else ''}"
             )
         elif name != "batch" or value != "r000-000":
             words.append(value)
