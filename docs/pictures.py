@@ -83,7 +83,7 @@ def overview(results: Path) -> Figure:
     """
     metrics = datasets.read(results / layout.OOD, datasets.OOD)
     study = validate(json.loads(metrics.attrs["configuration"]))
-    example = layout.example_job(study, lambda record: True)
+    example = layout.example_cell(study, lambda record: True)
     axes = study.train_axes
     a = Condition.parse(example.condition)
     b = Condition(*(values[0] for values in axes.values()))

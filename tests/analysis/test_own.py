@@ -10,6 +10,7 @@ from passband.analysis import ood, table
 from passband.grid import Condition, coordinates
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, datasets
+from passband.storage.records import with_own
 
 TRAIN = [Condition(5 * k, 1.2, 15, 100).id for k in range(3)]
 TEST = TRAIN[1:]
@@ -38,7 +39,7 @@ def records(folder: Path, own: bool) -> tuple[list[table.Cell], np.ndarray]:
     for train in TRAIN:
         path = folder / "gold" / "net" / train / "r000-001.zarr.zip"
         path.parent.mkdir(parents=True)
-        test = table.with_own(TEST, train, own)
+        test = with_own(TEST, train, own)
         values = random.integers(1, 100, (2, 1, len(test), 4, 3))
         write(path, values, test)
         cells.append(table.Cell("gold", "net", train, (0, 1), str(path)))
@@ -47,9 +48,9 @@ def records(folder: Path, own: bool) -> tuple[list[table.Cell], np.ndarray]:
 
 
 def test_a_record_has_the_training_condition_once():
-    assert table.with_own(TEST, TRAIN[0], test_own=True) == [*TEST, TRAIN[0]]
-    assert table.with_own(TEST, TRAIN[1], test_own=True) == TEST
-    assert table.with_own(TEST, TRAIN[0], test_own=False) == TEST
+    assert with_own(TEST, TRAIN[0], test_own=True) == [*TEST, TRAIN[0]]
+    assert with_own(TEST, TRAIN[1], test_own=True) == TEST
+    assert with_own(TEST, TRAIN[0], test_own=False) == TEST
 
 
 def test_the_table_has_results_by_network_and_no_further_column(tmp_path):

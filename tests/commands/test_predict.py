@@ -100,7 +100,8 @@ def test_network_is_chosen_for_the_condition_of_the_image(tmp_path, monkeypatch,
     study = make_study()
     results = make_results(study, tmp_path)
     for condition in study.train_conditions:
-        save(results / f"networks/gold/compact-w8-d3/{condition.id}/r000.safetensors", {0: 0.5})
+        path = results / f"networks/gold/compact-w8-d3/{condition.id}/r000.safetensors"
+        save(path, {0: 0.5}, condition=condition.id)
     np.save("film.npy", film_image(defocus=400, cs=2e5, aperture=14))
     pixel = ("--pixel-size-A", "0.4", "--cs-um", "20", "--underfocus")
     asked = (*pixel, "--aperture-mrad", "14", "--dose-e-per-A2", "850")

@@ -59,10 +59,10 @@ def varied(architecture: str, *names: str | int) -> torch.nn.Module:
     return network
 
 
-def write_networks(study: Study, results: Path, job: layout.TrainingJob, *names: str) -> None:
+def write_networks(study: Study, results: Path, job: layout.TrainingCell, *names: str) -> None:
     """Write untrained networks with logits of both signs; `names` change their weights."""
     states = {
-        replica: varied(job.architecture, *job.cell, replica, *names).state_dict()
+        replica: varied(job.architecture, *job.names, replica, *names).state_dict()
         for replica in job.replicas
     }
     metadata = weights_metadata(
@@ -87,5 +87,5 @@ def write_waves(study: Study, results: Path) -> None:
 def write_finished(study: Study, results: Path) -> None:
     """Write the exit waves of the test structures, and all networks."""
     write_waves(study, results)
-    for job in layout.training_jobs_of(study):
+    for job in layout.training_cells_of(study):
         write_networks(study, results, job)

@@ -20,8 +20,8 @@ def write_study(results, study=STUDY):
         (path,) = layout.shards(study, "gold", split)
         datasets.write(waves, results / path, datasets.WAVES, attrs)
     configuration = json.dumps(study.model_dump(mode="json"))
-    for job in layout.training_jobs_of(study):
-        states = {r: varied(job.architecture, *job.cell, r).state_dict() for r in job.replicas}
+    for job in layout.training_cells_of(study):
+        states = {r: varied(job.architecture, *job.names, r).state_dict() for r in job.replicas}
         metadata = weights_metadata(
             job.replicas,
             architecture=job.architecture,

@@ -15,8 +15,8 @@ from passband import PassbandError
 from passband.grid import Condition, conditions
 from passband.imaging.acquisition import Acquisition
 from passband.jobs import extra, extra_jobs, layout
-from passband.learning import devices
-from passband.learning.replicas import TrainedReplicas
+from passband.learning import devices, networks
+from passband.learning.replicas import TrainedReplicas, load_test_splits
 from passband.scores import dice
 from passband.storage import datasets, lease
 
@@ -58,8 +58,8 @@ def computed(monkeypatch):
 
 
 def store(study, results, number=0):
-    job = list(layout.training_jobs_of(study))[number]
-    return job, results / job.path(layout.EXTRA)
+    job = list(layout.training_cells_of(study))[number]
+    return job, results / job.extra
 
 
 def test_results_are_those_of_the_function_of_the_rule(study, made):
@@ -73,11 +73,12 @@ def test_results_are_those_of_the_function_of_the_rule(study, made):
     assert len(np.unique(found.dice)) > 4
     np.testing.assert_allclose(found.dice, dice(found.counts.values).mean(-1), rtol=1e-6)
     waves = {"gold": [str(made / path) for path in layout.shards(study, "gold", "test")]}
-    for job in layout.training_jobs_of(study):
-        cell = dict(zip(("specimen", "architecture", "condition"), job.cell, strict=True))
-        trained = TrainedReplicas.load(
-            made / job.path(layout.WEIGHTS), cell, study.microscope, study.study.seed, waves
-        )
+    device = devices.device()
+    splits = load_test_splits(waves, study.study.seed, study.microscope, device)
+    for job in layout.training_cells_of(study):
+        cell = dict(zip(("specimen", "architecture", "condition"), job.names, strict=True))
+        states, metadata = networks.load(made / job.path(layout.WEIGHTS), cell)
+        trained = TrainedReplicas(states, metadata, study.microscope, splits, device)
         np.testing.assert_array_equal(
             found.counts.sel(specimen="gold", architecture=job.architecture, train=job.condition),
             trained.evaluate(CONDITIONS, 16).counts,
@@ -239,7 +240,7 @@ def test_a_second_process_waits_and_says_so(study, results):
 
 
 def test_the_number_of_processes_follows_from_the_work(study, monkeypatch):
-    jobs = list(layout.training_jobs_of(study))
+    jobs = list(layout.training_cells_of(study))
     monkeypatch.setattr(extra_jobs.os, "sched_getaffinity", lambda _: set(range(64)))
 
     def number(conditions):
@@ -274,8 +275,8 @@ def test_the_lease_is_given_back(study, results):
 def test_sums_of_confidence_are_read_on_request(study, made):
     found = extra.read_extra(study, made, ["dice", "confidence", "histogram", "agreement"])
     assert set(found.data_vars) == {"dice", "confidence", "histogram", "agreement"}
-    for job in layout.training_jobs_of(study):
-        record = datasets.read(made / job.path(layout.EXTRA), datasets.RECORD)
+    for job in layout.training_cells_of(study):
+        record = datasets.read(made / job.extra, datasets.RECORD)
         row = found.sel(specimen="gold", architecture=job.architecture, train=job.condition)
         np.testing.assert_allclose(row.confidence, record.confidence.mean("structure"), rtol=1e-6)
         np.testing.assert_allclose(row.agreement, record.agreement.mean("structure"), rtol=1e-6)
@@ -287,13 +288,14 @@ def test_sums_of_confidence_are_read_on_request(study, made):
 
 def test_confidence_fills_only_what_the_records_lack(study, results, computed):
     """The first record is of an earlier version, and the second record has all sums."""
-    first, second = layout.training_jobs_of(study)
+    first, second = layout.training_cells_of(study)
     test = [condition.id for condition in study.test_conditions]
     extra.evaluate_extra(study, results, study.test_conditions)
-    whole = datasets.read(results / first.path(layout.EXTRA), datasets.RECORD).sel(test=test)
+    whole = datasets.read(results / first.extra, datasets.RECORD).sel(test=test)
     shutil.rmtree(results / "extra")
     datasets.write(whole[["counts"]], results / first.path(layout.RECORD), datasets.RECORD, {})
-    datasets.write(whole, results / second.path(layout.RECORD), datasets.RECORD, {})
+    path, own = results / second.path(layout.RECORD), {"condition": second.condition}
+    datasets.write(whole, path, datasets.RECORD, own)
     records = {path: path.read_bytes() for path in (results / "records").rglob("*.zip")}
     computed.clear()
     extra.evaluate_extra(study, results, [], confidence=True)
@@ -305,7 +307,7 @@ def test_confidence_fills_only_what_the_records_lack(study, results, computed):
     assert records == {path: path.read_bytes() for path in (results / "records").rglob("*.zip")}
     # A record with a new test condition has sums for this condition only.
     whole.confidence.loc[{"test": test[0]}] = np.nan
-    datasets.write(whole, results / second.path(layout.RECORD), datasets.RECORD, {})
+    datasets.write(whole, results / second.path(layout.RECORD), datasets.RECORD, own)
     computed.clear()
     extra.evaluate_extra(study, results, [], confidence=True)
     assert computed == test[:1]

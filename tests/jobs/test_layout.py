@@ -61,7 +61,31 @@ def test_a_training_job_names_its_files():
     assert job.path(layout.CHECKPOINTS) == (
         f"checkpoints/gold_compact-w4-d2_{job.condition}_r004-004"
     )
-    assert layout.TRAINING_JOB.format(**job.wildcards) == "/".join((*job.cell, job.batch))
+    assert layout.TRAINING_JOB.format(**job.wildcards) == "/".join((*job.cells[0].names, job.batch))
+
+
+def test_a_job_of_several_conditions_names_its_files_after_the_group():
+    study = changed(study={"conditions_per_job": 3, "replicas": 2, "replicas_per_job": 1})
+    jobs = list(layout.training_jobs_of(study))
+    ids = [condition.id for condition in study.train_conditions]
+    assert [job.conditions for job in jobs] == [tuple(ids[:3])] * 2 + [(ids[3],)] * 2
+    assert jobs[0].condition.startswith(f"{ids[0]}~")
+    assert jobs[2].condition == ids[3]
+    assert jobs[0].networks == 3
+    assert [cell.names[-1] for cell in jobs[0].cells] == ids[:3]
+    assert len({cell.extra for cell in layout.training_cells_of(study)}) == 8
+    whole = re.compile(layout.wildcard_patterns(study)["condition"])
+    assert all(whole.fullmatch(job.condition) for job in jobs)
+    # Each network is counted once, and each condition has its state.
+    trained = [task for task in tasks(study) if task.rule == "train"]
+    assert sum(task.networks for task in trained) == 8
+    assert {cell[2] for task in trained for cell in task.cells} == set(ids)
+    # The example is found by its condition.
+    assert layout.example_cell(study, lambda path: True).condition == layout.middle_condition(study)
+    files = layout.compared_networks(study, "gold", "compact-w4-d2", [ids[0]])
+    assert files == [jobs[0].path(layout.WEIGHTS), jobs[2].path(layout.WEIGHTS)]
+    by_condition = layout.files_by_condition(files, layout.groups_of(study))
+    assert by_condition == {**dict.fromkeys(ids[:3], files[0]), ids[3]: files[1]}
 
 
 def test_the_last_shard_has_the_rest_of_the_structures():
@@ -74,7 +98,7 @@ def test_the_last_shard_has_the_rest_of_the_structures():
 
 def test_patterns_match_the_conditions_of_the_grid_alone():
     study = load(SMALLEST)
-    pattern = re.compile(layout.pattern(study.grid.axes()))
+    pattern = re.compile(layout.pattern(study.train_products))
     ids = [condition.id for condition in study.train_conditions]
     assert ids
     assert all(pattern.fullmatch(id) for id in ids)
@@ -117,15 +141,15 @@ def test_a_part_of_the_distances_needs_a_specimens_networks_and_those_tested_at_
 
 def test_the_example_is_the_middle_condition_or_the_first_that_is_counted():
     study = load(SMALLEST)
-    assert layout.example_job(study, lambda path: True).condition == layout.middle_condition(study)
+    assert layout.example_cell(study, lambda path: True).condition == layout.middle_condition(study)
     last = study.train_conditions[-1].id
     first = study.train_conditions[0].id
-    assert layout.example_job(study, lambda path: first in path or last in path).condition in (
+    assert layout.example_cell(study, lambda path: first in path or last in path).condition in (
         first,
         layout.middle_condition(study),
     )
-    assert layout.example_job(study, lambda path: first in path).condition == first
-    assert layout.example_job(study, lambda path: False) is None
+    assert layout.example_cell(study, lambda path: first in path).condition == first
+    assert layout.example_cell(study, lambda path: False) is None
 
 
 def test_a_study_without_records_is_refused():
@@ -204,7 +228,7 @@ def test_a_wrong_id_of_a_network_is_refused(id):
 
 def test_the_example_is_compared_with_networks_of_all_training_conditions():
     study = changed(study={"replicas": 3, "replicas_per_job": 2})
-    example = layout.example_job(study, lambda record: True)
+    example = layout.example_cell(study, lambda record: True)
     found = layout.example_networks(study, example, lambda record: True)
     assert [path.split("/")[-2] for path in found] == [c.id for c in study.train_conditions]
     assert {path.split("/")[-1] for path in found} == {"r000-001.safetensors"}

@@ -120,6 +120,24 @@ def test_the_papers_study_leaves_fewer_than_40_000_files():
     assert sum(counted.files.values()) < 40_000
 
 
+def test_twelve_thousand_networks_leave_few_files():
+    """12 × 4 × 6 × 6 conditions, 7 replicas each; the second names of files are counted too."""
+    grid = {
+        "defocus_nm": {"start": 0, "stop": 55, "num": 12},
+        "cs_um": [1.2, 20, 40, 60],
+        "aperture_mrad": [7, 8, 9, 10, 11.5, 13],
+        "dose_e_per_A2": [50, 100, 200, 400, 800, 1600],
+    }
+    few = {"defocus_nm": [0, 15, 30, 45], "cs_um": [1.2, 20, 60], "aperture_mrad": [7, 9, 11.5, 13]}
+    test_grid = few | {"dose_e_per_A2": [50, 200, 800]}
+    block = {"replicas": 7, "replicas_per_job": 7, "conditions_per_job": 6}
+    counted = counts.count(changed(study=block, grid=grid, test_grid=test_grid))
+    assert (counted.networks, counted.trainings) == (12_096, 1728)
+    assert counted.jobs["train"] == counted.jobs["evaluate"] == 288
+    assert counted.files["cache"] == 288 * 2 + counted.jobs["simulate"]
+    assert sum(counted.files.values()) < 6000
+
+
 def test_files_are_those_of_the_finished_study():
     """Logs, caches and SVG figures are not compared, since the study in tests/data lacks them.
 

@@ -100,6 +100,8 @@ def test_a_job_in_words_has_the_units_of_its_condition():
     )
     assert describe("figure_matrix", {}) == "figure matrix"
     assert describe("mine", {"condition": "odd"}) == "mine odd"
+    group = {"condition": f"{names['condition']}~ds000400.00~0a1b2c3d"}
+    assert describe("train", names | group) == f"{describe('train', names)} and others"
 
 
 def test_jobs_of_an_earlier_run_are_done_and_do_not_count_as_work_of_this_run():

@@ -77,7 +77,7 @@ class Results:
         """Return each job's state, by condition id and batch of replicas."""
         found = {}
         for job in self.look().stages[stage]:
-            found[job.cell[2], Path(job.log).stem] = job.state
+            found[job.cells[0][2], Path(job.log).stem] = job.state
         return found
 
 
@@ -136,7 +136,7 @@ def test_a_specimen_that_is_only_tested_on_has_one_split_and_no_networks(tmp_pat
 def test_a_log_without_an_output_shows_its_jobs_state(results, age, text, state, silent):
     results.log("train", CELLS[1], "r000-002", age, text)
     (job,) = [job for job in results.look().jobs if job.time]
-    assert (job.stage, job.cell, job.networks) == ("train", CELLS[1], 3)
+    assert (job.stage, job.cells, job.networks) == ("train", (CELLS[1],), 3)
     assert (job.state, job.silent) == (state, silent)
     assert job.time == NOW - age
 

@@ -8,14 +8,13 @@ import torch
 import xarray as xr
 from synthetic import weights_metadata
 
-from passband.analysis import table
 from passband.config import Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import normalise
 from passband.learning import confidence, devices, evaluation, networks, training
 from passband.scores import STATISTICS, dice
-from passband.storage import NewerError, datasets, integrity
+from passband.storage import DamagedError, NewerError, datasets, integrity, records
 from passband.storage import weights as files
 
 NAME = "compact-w4-d2"
@@ -236,7 +235,7 @@ def test_record_survives_the_disk(tmp_path, replicas, camera, splits, record):
     contexts = dict.fromkeys(splits, "x")
     attrs = {"contexts": json.dumps(contexts)}
     datasets.write(record, tmp_path / "record.zarr.zip", datasets.RECORD, attrs)
-    known = table.known(tmp_path / "record.zarr.zip", contexts)
+    known = records.still_valid(records.read(tmp_path / "record.zarr.zip"), contexts)
     assert run(replicas, camera, splits, known=known).identical(record)
 
 
@@ -244,18 +243,19 @@ def test_only_specimens_of_the_same_context_are_known(
     tmp_path, replicas, camera, splits, record, formed
 ):
     path = tmp_path / "record.zarr.zip"
-    assert table.known(path, {"gold": "x"}) is None
     datasets.write(
         record, path, datasets.RECORD, {"contexts": json.dumps({"gold": "x", "silver": "y"})}
     )
-    assert table.known(path, {"gold": "z", "silver": "z"}) is None
-    known = table.known(path, {"gold": "x", "silver": "z"})
+    written = records.read(path)
+    assert records.still_valid(written, {"gold": "z", "silver": "z"}) is None
+    known = records.still_valid(written, {"gold": "x", "silver": "z"})
     assert known.test_specimen.values.tolist() == ["gold"]
     formed.clear()
     assert run(replicas, camera, splits, known=known).identical(record)
     assert sorted(formed) == sorted(("silver", id) for id in IDS)
     path.write_bytes(path.read_bytes()[:-9])
-    assert table.known(path, {"gold": "x", "silver": "y"}) is None
+    with pytest.raises(DamagedError, match="not a whole store of record"):
+        records.read(path)
 
 
 def test_a_record_of_a_newer_format_is_not_written_over(tmp_path, record, monkeypatch):
@@ -264,7 +264,7 @@ def test_a_record_of_a_newer_format_is_not_written_over(tmp_path, record, monkey
         patch.setattr(integrity, "FORMAT", 2)
         datasets.write(record, path, datasets.RECORD, {"contexts": json.dumps({"gold": "x"})})
     with pytest.raises(NewerError, match="its format is 2"):
-        table.known(path, {"gold": "x"})
+        records.read(path)
 
 
 # Together with training

@@ -13,8 +13,8 @@ from passband.config import load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.learning.networks import load as load_weights
 from passband.storage import datasets
+from passband.storage.weight_parts import load_parts
 
 pytestmark = pytest.mark.workflow
 
@@ -47,12 +47,17 @@ def test_a_study_that_sets_every_key_runs_and_its_results_show_it(tmp_path):
         assert ((power > 0.5) & (power <= 1.001)).all()
 
     # Networks: stochastic gradient descent, whose rate halves every epoch, in float32.
-    for history in results.glob("networks/*/*/*/*.csv"):
-        rates = pd.read_csv(history).groupby("replica").learning_rate.apply(list)
-        assert rates.tolist() == [[0.02, 0.01, 0.005]] * 2
-        _, metadata = load_weights(history.with_suffix(".safetensors"))
+    (history,) = results.glob("networks/*/*/*/*.csv")
+    rates = pd.read_csv(history).groupby(["condition", "replica"]).learning_rate.apply(list)
+    assert rates.tolist() == [[0.02, 0.01, 0.005]] * 4
+    parts = load_parts(history.with_suffix(".safetensors"))
+    assert list(parts) == [condition.id for condition in study.train_conditions]
+    for part in parts.values():
+        metadata = part.metadata
         assert (metadata.normalisation, metadata.precision) == ("vacuum", "float32")
-    assert len(list(results.glob("networks/*/*/*/*.csv"))) == 2
+    # One file of networks and one record, and a second name of each.
+    files = [p.suffix for p in results.glob("**/r000-001.*") if "logs" not in p.parts]
+    assert sorted(files) == [".csv", *[".safetensors"] * 2, ".tsv", ".tsv", ".zip", ".zip"]
 
     whole = table.load(results / "table.zarr")
     sizes = {"train": 2, "replica": 2, "test_specimen": 3, "test": 4, "structure": 3}

@@ -207,6 +207,8 @@ def test_a_plan_predicts_jobs_files_bytes_and_hours(finished):
             if p.is_file()
         ]
         assert len(found) == counted.files[names], names
+        if names == "cache":  # second names of files, which need no space
+            continue
         written = sum(path.stat().st_size for path in found)
         assert 1 / 3 < size / written < 3, names
         # The size of waves is estimated from the few structures of the calibration.

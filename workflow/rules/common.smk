@@ -39,6 +39,13 @@ LOGS = {made_by: f"{RESULTS}/{layout.log(name)}" for made_by, name in NAMES}
 BENCHMARKS = {made_by: f"{RESULTS}/{layout.benchmark(name)}" for made_by, name in NAMES}
 RECORD = f"{RESULTS}/{layout.RECORD}"
 BATCHES = batches(STUDY.study.replicas, STUDY.study.replicas_per_job)
+# With several training conditions in a job, rules have further params. With one condition, the
+# params are those of studies that were finished before such jobs existed.
+GROUPS = layout.groups_of(STUDY)
+OWN_CONDITIONS, GROUPED = {}, {}
+if STUDY.study.conditions_per_job > 1:
+    OWN_CONDITIONS = {"conditions": lambda wildcards: list(GROUPS[wildcards.condition])}
+    GROUPED = {"groups": {group: list(ids) for group, ids in GROUPS.items()}}
 TRAINED = list(STUDY.trained_specimens)
 PATTERNS = layout.wildcard_patterns(STUDY)
 
@@ -69,8 +76,8 @@ except PassbandError as error:
 PREDICTED = layout.is_predicted(STUDY, RECORDS)
 # The test conditions of each job `distances_part`: as many as can have their images in memory.
 PARTS = STUDY.compared
-# The job whose first network the figure of examples shows, or None if no record exists.
-EXAMPLE = layout.example_job(STUDY, is_counted)
+# The figure of examples shows the first of these networks. None if no record exists.
+EXAMPLE = layout.example_cell(STUDY, is_counted)
 DRAWN = layout.figures(STUDY, PREDICTED, EXAMPLE is not None)
 
 

@@ -26,6 +26,7 @@ rule distances_part:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
+        **GROUPED,
         version=STAGES["distances"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),

@@ -23,6 +23,7 @@ rule evaluate:
         mem_mb=lambda wildcards, attempt: EVALUATE_MB[wildcards.architecture] * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
+        **OWN_CONDITIONS,
         version=STAGES["evaluate"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),

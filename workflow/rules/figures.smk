@@ -102,6 +102,7 @@ rule figure_examples:
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         **STUDY.figures.identity(only=("width_cm",)),
+        **(GROUPED and EXAMPLE and GROUPED | {"condition": EXAMPLE.condition} or {}),
         version=STAGES["figures"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),

@@ -24,8 +24,11 @@ rule train:
         mem_mb=lambda wildcards, attempt: TRAIN_MB[wildcards.architecture] * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
+        **OWN_CONDITIONS,
         # With a lens that is not round, structures are turned, and not images.
-        version=lambda wildcards: layout.train_version(STUDY, wildcards.condition, STAGES["train"]),
+        version=lambda wildcards: layout.train_version(
+            STUDY, GROUPS[wildcards.condition], STAGES["train"]
+        ),
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),
         training=STUDY.training.params(STUDY.study.replicas_per_job),

@@ -16,11 +16,13 @@ def main(snakemake):
             [condition.id for condition in conditions(axes, own)]
             for axes in (params.train, params.test)
         )
+        # In studies with one training condition in a job, the group has the condition's id.
+        groups = params.get("groups", {id: [id] for id in train})
+        found = layout.training_jobs(params.specimens, params.architectures, groups, params.batches)
         cells = [
-            table.Cell(*trained.cell, trained.replicas, trained.path(params.record))
-            for trained in layout.training_jobs(
-                params.specimens, params.architectures, train, params.batches
-            )
+            table.Cell(*cell.names, cell.replicas, cell.path(params.record))
+            for trained in found
+            for cell in trained.cells
         ]
         table.aggregate(
             cells,
@@ -33,7 +35,8 @@ def main(snakemake):
             snakemake.threads,
             test_own=params.get("test_own", False),
         )
-        job.result = f"{len(snakemake.input)} of {len(cells)} records in {output}"
+        records = len({cell.path for cell in cells})
+        job.result = f"{len(snakemake.input)} of {records} records in {output}"
 
 
 if "snakemake" in globals():

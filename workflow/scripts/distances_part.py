@@ -5,7 +5,7 @@ from passband.analysis import distances
 from passband.grid import Condition, conditions
 from passband.imaging.acquisition import Acquisition
 from passband.jobs import job as jobs
-from passband.jobs import reuse
+from passband.jobs import layout, reuse
 from passband.learning import devices, networks
 from passband.learning.replicas import load_first_network, load_test_splits
 from passband.storage import datasets
@@ -23,10 +23,13 @@ def main(snakemake):
         acquisition = Acquisition.from_microscope(microscope, metadata.normalisation, device)
         splits = load_test_splits(params.waves, params.seed, microscope, device, params.structures)
         finished, architecture = set(snakemake.input.weights), wildcards.architecture
+        group_of = layout.group_by_condition(params.get("groups", {}))
 
         def load(specimen, condition):
             cell = specimen, architecture, condition.id
-            return load_first_network(params.network, cell, finished)
+            names = {"architecture": architecture, "specimen": specimen}
+            group = {"condition": group_of.get(condition.id, condition.id)}
+            return load_first_network(params.network.format(**names, **group), cell, finished)
 
         own = params.get("own")
         train = conditions(params.train, own)

@@ -1,7 +1,5 @@
 """Draw predictions under a network's training condition and its two worst conditions."""
 
-from pathlib import Path
-
 from passband import config
 from passband.figures import images as figures
 from passband.figures import style
@@ -9,6 +7,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import job as jobs
+from passband.jobs import layout
 from passband.learning import devices, evaluation, networks
 from passband.storage import datasets
 
@@ -16,7 +15,9 @@ from passband.storage import datasets
 def main(snakemake):
     params, input = snakemake.params, snakemake.input
     with jobs.job("figure_examples", snakemake.log[0], snakemake.threads, snakemake.config) as job:
-        network, found = networks.load_first(input.weights[0])
+        # If jobs have several training conditions, the file's condition is a param.
+        one, there = params.get("condition"), {}
+        network, found = networks.load_first(input.weights[0], one and {"condition": one})
         microscope, specimen = config.Microscope(**params.microscope), found.specimen
         acquired = Acquisition.from_microscope(microscope, found.normalisation, devices.device())
         waves = (input.waves, (params.seed, specimen, "test"), microscope, devices.device())
@@ -28,15 +29,14 @@ def main(snakemake):
         worst = [str(d.test.values[d.values.argmin()]) for d in (same_dose, dice) if d.size]
         shown = [Condition.parse(id) for id in dict.fromkeys([found.condition, *worst])]
         seen = evaluation.examples(network, acquired, split, shown, found.precision)
-        there = {}
-        for path in input.there:
-            if (id := Path(path).parent.name) in worst:
-                of, _ = networks.load_first(path)
-                under = acquired, split, [Condition.parse(id)], found.precision
-                there[id] = tuple(one[id] for one in evaluation.examples(of, *under)[1:])
-        masks, width_cm = split.masks[:, 0].cpu().numpy(), style.width_cm(params)
+        files = layout.files_by_condition(input.there, params.get("groups", {}))
+        for id in files.keys() & {*worst}:
+            of, _ = networks.load_first(files[id], {"condition": id})
+            under = acquired, split, [Condition.parse(id)], found.precision
+            there[id] = tuple(one[id] for one in evaluation.examples(of, *under)[1:])
+        masks = split.masks[:, 0].cpu().numpy()
         shown = *seen[:2], masks, seen[2], found.condition, microscope.pixel_size_A
-        figure = figures.examples(*shown, there, width_cm)
+        figure = figures.examples(*shown, there, style.width_cm(params))
         style.save(figure, snakemake.output, params.dpi)
         job.result = snakemake.output[0]
 

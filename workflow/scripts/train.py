@@ -1,44 +1,43 @@
-"""Train one job's replicas. If an earlier attempt saved a state, continue from it."""
-
-from pathlib import Path
+"""Train one job's networks. If an earlier attempt saved a state, continue from it."""
 
 from passband import config
+from passband.imaging.wave_files import digest_of_files
 from passband.jobs import job as jobs
 from passband.jobs import reuse
-from passband.learning import replicas
-from passband.learning.deadline import StopCondition
-from passband.storage import weights
+from passband.learning.identities import NetworkContexts
 
 
 def main(snakemake):
-    params, wildcards, output = snakemake.params, snakemake.wildcards, snakemake.output
-    name, resources = " ".join(["train", *wildcards]), snakemake.resources
-    runtime = resources.runtime
+    params, wildcards, resources = snakemake.params, snakemake.wildcards, snakemake.resources
+    name, output, waves = " ".join(["train", *wildcards]), snakemake.output, snakemake.input
+    runtime, of = resources.runtime, (wildcards.specimen, wildcards.architecture)
     with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
-        work = replicas.ReplicaJob.open(
-            (wildcards.specimen, wildcards.architecture, wildcards.condition),
-            config.Microscope(**params.microscope),
-            config.Training(**params.training),
-            params.seed,
-            params.replicas,
-            snakemake.input,
+        microscope, seed = config.Microscope(**params.microscope), params.seed
+        splits = tuple(
+            digest_of_files(waves[split], (seed, wildcards.specimen, split), microscope)
+            for split in ("train", "val")
         )
-        context = work.context(params.version, params.microscope, params.training)
+        conditions, versions = params.get("conditions", [wildcards.condition]), params.version
+        if isinstance(versions, str):  # the same for all conditions
+            versions = [versions] * len(conditions)
+        versions = dict(zip(conditions, versions, strict=True))
+        given = versions, params.microscope, params.training
+        together = job.study.training.replicas_together
+        contexts = NetworkContexts(*of, *given, seed, splits, together)
         files = params.cache, output.weights, output.history, params.checkpoints
-        reuse.networks(job, *files, context)
-        trained, description = work.train(
-            context,
-            1e6 * resources.mem_mb,
-            Path(params.checkpoints),
-            # The interval between saves does not change results, so it is not a param of the rule.
-            StopCondition(job.study.training.save_every_s, job.seconds_left),
-            job.log,
-            progress=job.terminal,
-        )
-        metadata = replicas.metadata(trained, description, context, job.provenance(output.weights))
-        weights.save({r: t.weights for r, t in trained.items()}, params.cache, metadata)
-        reuse.hand_over_networks(*files, metadata)
-        job.result = f"{len(trained)} network(s) in {output.weights}"
+        files, replicas = reuse.NetworkFiles(*files), params.replicas
+        found = reuse.networks(job, files, contexts, conditions, replicas)
+
+        # These modules import torch, which takes seconds. So a job without work does not need them.
+        from passband.jobs import training_job
+        from passband.learning.replicas import ReplicaJob
+
+        jobs.cap_threads(snakemake.threads)
+        of = *of, microscope, config.Training(**params.training), seed, waves
+        trainer = ReplicaJob(*of, len(replicas), 1e6 * resources.mem_mb, job.log)
+        parts = training_job.complete(job, files, contexts, found, replicas, trainer)
+        files.hand_over(parts, job.provenance(output.weights))
+        job.result = f"{len(parts) * len(replicas)} network(s) in {output.weights}"
 
 
 if "snakemake" in globals():

@@ -142,47 +142,63 @@ class TableMeans:
         The values along each dimension of the table.
     batches : sequence of sequence of int
         The replicas of each batch.
+    storage : tuple
+        Chunks and shards of the table, see :func:`passband.storage.datasets.create`.
+    places : sequence of (int, int, slice)
+        For each file of a variable: index of the specimen, index of the architecture, and indices
+        of the training conditions.
     """
 
-    def __init__(self, folder: Path, sizes: Mapping[str, list], batches: Sequence[Sequence[int]]):
+    def __init__(
+        self,
+        folder: Path,
+        sizes: Mapping[str, list],
+        batches: Sequence[Sequence[int]],
+        storage: tuple[dict[str, int], dict[str, int] | None],
+        places: Sequence[tuple[int, int, slice]],
+    ):
         self._folder, self._lock = folder, threading.Lock()
         self._sizes = {**sizes, **own_sizes(batches)}
+        self._storage, self._left = storage, list(places)
         self._group: zarr.Group | None = None
-        self._written: set[tuple[int, ...]] = set()
 
-    def write(self, place: tuple[int, ...], records: Sequence[xr.Dataset]) -> None:
-        """Write the means of a training condition, unless none of its records has sums.
+    def write(self, place: tuple[int, int, slice], records: Sequence[Sequence[xr.Dataset]]) -> None:
+        """Write the means of the training conditions in a file, unless no record has sums.
 
-        Several threads may call this method, each for another training condition.
+        Several threads may call this method, each for another file.
 
         Parameters
         ----------
-        place : tuple of int
-            Indices of specimen, architecture and training condition.
-        records : sequence of Dataset
-            The records of the training condition.
+        place : (int, int, slice)
+            Index of the specimen, index of the architecture, and indices of the training
+            conditions.
+        records : sequence of sequence of Dataset
+            The records of each training condition.
         """
-        means = [made for record in records if (made := cell_means(record)) is not None]
-        if not means:
+        means = [
+            [made for record in row if (made := cell_means(record)) is not None] for row in records
+        ]
+        if not any(means):
             return
-        row = empty_row(self._sizes)
-        for each in means:
-            put(row, each, self._sizes)
+        rows = [empty_row(self._sizes) for _ in means]
+        for row, of_row in zip(rows, means, strict=True):
+            for each in of_row:
+                put(row, each, self._sizes)
         with self._lock:
             group = self._group = self._group or self._create()
-            self._written.add(place)
-        for name, values in row.items():
-            group[name][place] = values
+            self._left.remove(place)
+        for name in rows[0]:
+            group[name][place] = np.stack([row[name] for row in rows])
 
     def complete(self) -> None:
         """Write missing values for all training conditions that no other call has written."""
         if self._group is None:
             return
-        lengths = [len(self._sizes[d]) for d in ("specimen", "architecture", "train")]
-        for place in np.ndindex(*lengths):
-            if place not in self._written:
-                for name, values in empty_row(self._sizes).items():
-                    self._group[name][place] = values
+        row = empty_row(self._sizes)
+        for place in self._left:
+            number = place[-1].stop - place[-1].start
+            for name, values in row.items():
+                self._group[name][place] = np.stack([values] * number)
 
     def _create(self) -> zarr.Group:
         """Add the variables to the table, without values."""
@@ -194,5 +210,6 @@ class TableMeans:
             shape = [len(self._sizes[d]) for d in dims]
             variables[name] = (dims, da.full(shape, value, dtype=value.dtype, chunks=-1), attrs)
         added = xr.Dataset(variables, own_coordinates(self._sizes))
-        datasets.create(added, self._folder, dict.fromkeys(network, 1), add=True)
+        chunks, shards = self._storage
+        datasets.create(added, self._folder, chunks, shards=shards, add=True)
         return zarr.open_group(self._folder, mode="r+")

@@ -1,6 +1,5 @@
 """The table of results: all records of a study in one xarray Dataset on disk."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +16,9 @@ import zarr
 from passband import PassbandError
 from passband.analysis.cell_means import TableMeans
 from passband.grid import Condition, axes_of, coordinates, ordered
+from passband.groups import conditions_per_file
 from passband.scores import OUTCOMES, dice
-from passband.storage import DamagedError, NewerError, StoreError, atomic, datasets, integrity
+from passband.storage import DamagedError, atomic, datasets, integrity, records
 
 #: Values of the variable `status` of the table of results. A value that was never written is read
 #: as 0 ("missing").
@@ -38,7 +38,7 @@ class IncompleteError(PassbandError):
 
 @dataclass(frozen=True)
 class Cell:
-    """The path of one job's record of results, and the networks in this record."""
+    """The path of a job's record of results, and its networks under one training condition."""
 
     specimen: str
     architecture: str
@@ -60,8 +60,8 @@ def aggregate(
 ) -> None:
     """Write all records of a study to the table of results.
 
-    Each thread has the data of only one training condition in memory at a time, so little memory is
-    needed.
+    Each thread has the data of only one job, and of the training conditions in one file of the
+    table, in memory at a time. So little memory is needed.
 
     The table of results has `counts` (specimen, architecture, train, replica, test_specimen, test,
     structure, outcome) in pixels, and `dice`, the mean Dice over structures. For each network, the
@@ -74,7 +74,8 @@ def aggregate(
     Parameters
     ----------
     cells : sequence of Cell
-        The record of every job of the grid, whether or not this record exists.
+        The record of every job and every training condition of the grid, whether or not this
+        record exists. A job may have several training conditions.
     test : sequence of str
         Ids of the test conditions.
     test_specimens : sequence of str
@@ -101,10 +102,11 @@ def aggregate(
     StoreError
         If a record is damaged or belongs to another job.
     """
-    missing = {cell.path for cell in cells if not os.path.exists(cell.path)}
-    if missing and (not allow_incomplete or len(missing) == len(cells)):
+    paths = {cell.path for cell in cells}
+    missing = {path for path in paths if not os.path.exists(path)}
+    if missing and (not allow_incomplete or missing == paths):
         raise IncompleteError(
-            f"{len(missing)} of {len(cells)} records are missing, the first is {min(missing)}; "
+            f"{len(missing)} of {len(paths)} records are missing, the first is {min(missing)}; "
             "run the grid to its end, or set study.allow_incomplete: true"
         )
     first = next(cell for cell in cells if cell.path not in missing)
@@ -115,49 +117,56 @@ def aggregate(
         "replica": sorted({replica for cell in cells for replica in cell.replicas}),
         "test_specimen": list(test_specimens),
         "test": list(test),
-        "structure": list(range(datasets.read(first.path, datasets.RECORD).sizes["structure"])),
+        "structure": list(range(records.read(first.path, first.train).sizes["structure"])),
         "outcome": list(OUTCOMES),
     }
     rows: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in cells:
         rows.setdefault((cell.specimen, cell.architecture, cell.train), []).append(cell)
-    places = [
-        tuple(
-            sizes[dimension].index(name) for dimension, name in zip(_NETWORK, names, strict=False)
-        )
-        for names in rows
-    ]
     with atomic.replacing(path) as beside:
         attrs = {**attrs, "kind": datasets.TABLE}
+        chunks, shards = storage(sizes)
         datasets.create(
             _template(sizes, own, test_own).assign_attrs(attrs),
             beside,
-            dict.fromkeys(_NETWORK[:3], 1),
+            chunks,
             _NO_COUNT,
+            shards=shards,
         )
         folder = zarr.open_group(beside, mode="r+")
 
-        def write(place: tuple[int, ...], row: Sequence[Cell]) -> dict[str, np.ndarray]:
-            there = [cell for cell in row if cell.path not in missing]
-            records = [_read(cell, sizes, test_own) for cell in there]
-            # Each row of the table is one chunk (see `datasets.create` above), so threads can write
-            # rows at the same time.
-            if test_own:
-                alone = [record.sel(test=[row[0].train]) for record in records]
-                values, _ = _row(there, alone, sizes | {"test": [row[0].train]})
-                folder["own_counts"][place] = values[:, :, 0]
-                folder["own_dice"][place] = _dice(values)[..., 0]
-                records = [record.sel(test=sizes["test"]) for record in records]
-            values, network = _row(there, records, sizes)
-            folder["counts"][place] = values
-            folder["dice"][place] = _dice(values)
-            means.write(place, records)
-            return network
+        def write(place: tuple[int, int, slice]) -> dict[str, np.ndarray]:
+            """Write the training conditions of one file of each variable."""
+            specimen, architecture, train = place
+            named = sizes["specimen"][specimen], sizes["architecture"][architecture]
+            read = _Records(sizes, test_own)
+            values, networks, found = [], [], []
+            for condition in sizes["train"][train]:
+                row = rows.get((*named, condition), [])
+                there = [cell for cell in row if cell.path not in missing]
+                of_row = [read(cell) for cell in there]
+                found.append([record.sel(test=sizes["test"]) for record in of_row])
+                count, network = _row(there, found[-1], sizes)
+                values.append({"counts": count, "dice": _dice(count)})
+                if test_own:
+                    alone = [record.sel(test=[condition]) for record in of_row]
+                    count, _ = _row(there, alone, sizes | {"test": [condition]})
+                    values[-1]["own_counts"] = count[:, :, 0]
+                    values[-1]["own_dice"] = _dice(count)[..., 0]
+                networks.append(network)
+            # Each thread writes whole files, so that threads can write at the same time.
+            for name in values[0]:
+                folder[name][place] = np.stack([each[name] for each in values])
+            means.write(place, found)
+            return {name: np.stack([n[name] for n in networks]) for name in networks[0]}
 
         networks = {name: variable.values for name, variable in _networks(sizes).items()}
-        means = TableMeans(beside, sizes, [cell.replicas for cell in cells])
+        means = TableMeans(
+            beside, sizes, [cell.replicas for cell in cells], (chunks, shards), _places(sizes)
+        )
         with ThreadPoolExecutor(threads) as pool:
-            for place, network in zip(places, pool.map(write, places, rows.values()), strict=True):
+            places = _places(sizes)
+            for place, network in zip(places, pool.map(write, places), strict=True):
                 for name, values in network.items():
                     networks[name][place] = values
         means.complete()
@@ -165,57 +174,27 @@ def aggregate(
         datasets.consolidate(beside)
 
 
-def known(path: str | Path, contexts: Mapping[str, str]) -> xr.Dataset | None:
-    """Return the part of an earlier record of results that is still valid, or None.
+def storage(sizes: Mapping[str, list]) -> tuple[dict[str, int], dict[str, int] | None]:
+    """Return chunks and shards of the table's variables, see :func:`datasets.create`.
 
-    Parameters
-    ----------
-    path : path
-        The path of the record, which need not exist.
-    contexts : mapping of str to str
-        For each test specimen, a digest of everything that the counts of pixels for this test
-        specimen depend on.
-
-    Returns
-    -------
-    Dataset or None
-        The record, with only the test specimens whose context (digest) has not changed.
-
-    Raises
-    ------
-    NewerError
-        If a newer Passband wrote the record, which must not be overwritten.
+    A chunk has one training condition. If there are many training conditions, a file has several
+    chunks, so that a variable has at most about :data:`passband.groups.MOST_FILES` files.
     """
-    try:
-        record = datasets.read(path, datasets.RECORD)
-    except NewerError:
-        raise
-    except StoreError:
-        return None
-    return still_valid(record, contexts)
+    chunks = dict.fromkeys(_NETWORK[:3], 1)
+    together = conditions_per_file(len(sizes["train"]))
+    return chunks, None if together == 1 else {**chunks, "train": together}
 
 
-def still_valid(record: xr.Dataset, contexts: Mapping[str, str]) -> xr.Dataset | None:
-    """Return the test specimens of a record whose context has not changed; None without any.
-
-    Parameters
-    ----------
-    record : Dataset
-        The record.
-    contexts : mapping of str to str
-        See :func:`known`.
-    """
-    before = json.loads(record.attrs.get("contexts", "{}"))
-    same = [name for name in record.test_specimen.values if before.get(name) == contexts.get(name)]
-    return record.sel(test_specimen=same) if same else None
-
-
-def covers(
-    record: xr.Dataset, replicas: Sequence[int], specimens: Sequence[str], test: Sequence[Condition]
-) -> bool:
-    """Return whether a record has exactly these replicas, test specimens and test conditions."""
-    expected = {"replica": replicas, "test_specimen": specimens, "test": [c.id for c in test]}
-    return all(list(record[name].values) == list(v) for name, v in expected.items())
+def _places(sizes: Mapping[str, list]) -> list[tuple[int, int, slice]]:
+    """Return the indices of the training conditions in each file, by specimen and architecture."""
+    number = len(sizes["train"])
+    together = conditions_per_file(number)
+    return [
+        (specimen, architecture, slice(first, min(first + together, number)))
+        for specimen in range(len(sizes["specimen"]))
+        for architecture in range(len(sizes["architecture"]))
+        for first in range(0, number, together)
+    ]
 
 
 def _template(
@@ -312,29 +291,42 @@ def _networks(sizes: dict[str, list], values: Mapping[str, np.ndarray] | None = 
     )
 
 
-def with_own(test: Sequence[str], train: str, test_own: bool) -> list[str]:
-    """Return the ids of the conditions in a record: test conditions, and maybe the training one.
+class _Records:
+    """Reads the records of training conditions, and compares them with the study.
+
+    Conditions that follow each other are often in one file, which is then read once.
 
     Parameters
     ----------
-    test : sequence of str
-        Ids of the test conditions.
-    train : str
-        Id of the training condition of the record's networks.
+    sizes : dict of str to list
+        The values along each dimension of the table.
     test_own : bool
-        Whether networks are tested under their own training condition, wherever they are trained.
+        Whether networks were also tested under their own training condition.
     """
-    return [*test, *([train] if test_own and train not in test else [])]
+
+    def __init__(self, sizes: dict[str, list], test_own: bool):
+        self._sizes, self._test_own = sizes, test_own
+        self._read: dict[str, dict[str, xr.Dataset]] = {}
+
+    def __call__(self, cell: Cell) -> xr.Dataset:
+        """Return the record of a cell."""
+        if cell.path not in self._read:
+            # A study has several batches of replicas at most for the same conditions.
+            same = {path for path in self._read if Path(path).parent == Path(cell.path).parent}
+            self._read = {path: self._read[path] for path in same}
+            self._read[cell.path] = records.parts(cell.path)
+        record = records.chosen(cell.path, self._read[cell.path], cell.train)
+        _check(cell, record, self._sizes, self._test_own)
+        return record
 
 
-def _read(cell: Cell, sizes: dict[str, list], test_own: bool) -> xr.Dataset:
-    """Return the record of a job after comparing it with the study."""
-    record = datasets.read(cell.path, datasets.RECORD)
+def _check(cell: Cell, record: xr.Dataset, sizes: dict[str, list], test_own: bool) -> None:
+    """Raise DamagedError if a record does not belong to its cell of the study."""
     named = {"specimen": cell.specimen, "architecture": cell.architecture, "condition": cell.train}
     integrity.check_attributes(cell.path, record.attrs, named)
     expected = {
         "test_specimen": sizes["test_specimen"],
-        "test": with_own(sizes["test"], cell.train, test_own),
+        "test": records.with_own(sizes["test"], cell.train, test_own),
         "replica": cell.replicas,
     }
     for dimension, values in expected.items():
@@ -346,7 +338,6 @@ def _read(cell: Cell, sizes: dict[str, list], test_own: bool) -> xr.Dataset:
             cell.path,
             f"has {record.sizes['structure']} structures, other records have {structures}",
         )
-    return record
 
 
 def _row(

@@ -118,7 +118,7 @@ def named(options: argparse.Namespace) -> tuple[list, list[str]]:
         found = [network for id in ids or [None] for network in open_networks(source, id)]
     if not words:
         raise PassbandError("no image: give files or folders after the network")
-    found = list({(network.path, network.replica): network for network in found}.values())
+    found = list({(network.path, network.id): network for network in found}.values())
     return _replicas(found, options.replicas), words
 
 

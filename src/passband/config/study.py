@@ -75,9 +75,20 @@ class StudyBlock(Block):
     replicas_per_job: int = key(
         1,
         "Number of replicas in a `train` job and in an `evaluate` job. If you change this number, "
-        "all networks are trained again, in other jobs.",
+        "new jobs take the networks and their results from the files of earlier jobs.",
         ge=1,
         le=999,
+    )
+    conditions_per_job: int = key(
+        1,
+        "Number of training conditions in a `train` job and in an `evaluate` job. Each of these "
+        "jobs has `replicas_per_job` networks for each of its conditions, and writes one file of "
+        "networks and one file of results. With several conditions, a study of small networks "
+        "needs less time to start its jobs, and has fewer files. If you change this number, new "
+        "jobs take the networks and their results from the files of earlier jobs.",
+        since="0.1.0",
+        ge=1,
+        le=10_000,
     )
     allow_incomplete: bool = key(
         False,
@@ -446,7 +457,8 @@ class Study(Block):
             for specimen in self.specimens.values()
             for split in specimen.splits
         )
-        groups = len(self.trained_specimens) * self.train_number * len(self.training.architectures)
+        groups = len(self.trained_specimens) * len(self.training.architectures)
+        groups *= ceil(self.train_number / block.conditions_per_job)
         others = 2 * groups * ceil(block.replicas / block.replicas_per_job)
         if simulate + others > MOST_JOBS:
             key, value = (

@@ -1,7 +1,6 @@
 """The exit waves and masks of a specimen's split, which are read from shards."""
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +10,7 @@ import xarray as xr
 
 from passband.config import Microscope
 from passband.imaging.turns import turned, turned_field
+from passband.imaging.wave_files import expected_attributes, split_digest
 from passband.storage import datasets
 
 
@@ -114,31 +114,8 @@ class Split:
     @cached_property
     def digest(self) -> str:
         """Hexadecimal digits that identify the split: its exit waves, its masks and its names."""
-        return split_digest(
-            self.names, (self.take(np.array([place])) for place in range(len(self)))
+        structures = (
+            (int(index), self.spectra[place].cpu().numpy(), self.masks[place].cpu().numpy())
+            for place, index in enumerate(self.structures)
         )
-
-
-def expected_attributes(names: tuple[int, str, str], microscope: Microscope) -> dict[str, object]:
-    """Return the attributes that a split's stores of exit waves must have."""
-    return {
-        "seed": names[0],
-        "specimen": names[1],
-        "split": names[2],
-        "field_px": microscope.field_px,
-        "pixel_size_A": microscope.pixel_size_A,
-        "energy_eV": microscope.energy_eV,
-    }
-
-
-def split_digest(names: tuple[int, str, str], structures: Iterable[Split]) -> str:
-    """Return hexadecimal digits that identify a split.
-
-    `structures` yields the parts of the split in order.
-    """
-    hashed = hashlib.blake2b(repr(names).encode(), digest_size=8)
-    for part in structures:
-        hashed.update(repr(part.structures.tolist()).encode())
-        for tensor in (part.spectra, part.masks):
-            hashed.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
-    return hashed.hexdigest()
+        return split_digest(self.names, structures)

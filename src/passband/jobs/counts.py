@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from passband.analysis import information
 from passband.config import Specimen, Study
 from passband.grid import MAIN_AXES, batches
+from passband.groups import conditions_per_file
 from passband.scores import BINS, PRODUCTS, STATISTICS
 
 #: Bytes of a stored count of pixels (4 before compression). The value was measured on counts of
@@ -59,12 +60,15 @@ class Counts:
         Number of jobs by rule.
     cells : int
         Number of combinations of training specimen, architecture and training condition.
+    trainings : int
+        Number of pairs of a cell and a batch of replicas. A `train` job has one training for each
+        of its conditions.
     networks, steps_per_network : int
         Number of networks, and number of optimizer steps of each network. If `training.patience`
         ends a training early, the network has fewer steps.
     trained_on, tested_on : int
-        Number of images that a `train` job forms if all images fit into its memory, and number of
-        images that an `evaluate` job forms.
+        Number of images that a `train` job forms for each training if all images fit into its
+        memory, and number of images that an `evaluate` job forms for the networks of a training.
     drawn : int
         Number of images for which all `train` jobs together draw noise. If `training.patience` ends
         a training early, noise is drawn for fewer images.
@@ -74,6 +78,7 @@ class Counts:
 
     jobs: dict[str, int]
     cells: int
+    trainings: int
     networks: int
     steps_per_network: int
     trained_on: int
@@ -89,6 +94,7 @@ def count(study: Study) -> Counts:
     jobs = _jobs(study)
     cells = len(study.trained_specimens) * train * len(training.architectures)
     networks = cells * block.replicas
+    trainings = cells * -(-block.replicas // block.replicas_per_job)
     # As in passband.learning.batches: if the last batch had one image only, this image is added to
     # the batch before.
     in_epoch = len(range(training.batch_size, split.train - 1, training.batch_size)) + 1
@@ -97,12 +103,13 @@ def count(study: Study) -> Counts:
     return Counts(
         jobs=dict(jobs),
         cells=cells,
+        trainings=trainings,
         networks=networks,
         steps_per_network=training.epochs * in_epoch,
         trained_on=split.train * (training.epochs if new_images else 1) + split.val,
         tested_on=len(study.specimens) * split.test * test,
-        drawn=training.epochs * (networks * split.train + jobs["train"] * split.val),
-        files=_files(study, jobs, cells),
+        drawn=training.epochs * (networks * split.train + trainings * split.val),
+        files=_files(study, jobs),
     )
 
 
@@ -114,14 +121,15 @@ def _jobs(study: Study) -> Counter:
     block = study.study
     pairs = len(study.trained_specimens) * len(study.training.architectures)
     batches = -(-block.replicas // block.replicas_per_job)
+    groups = -(-study.train_number // block.conditions_per_job)
     jobs = Counter(
         simulate=sum(
             -(-getattr(block.structures, split) // block.structures_per_shard)
             for specimen in study.specimens.values()
             for split in specimen.splits
         ),
-        train=pairs * study.train_number * batches,
-        evaluate=pairs * study.train_number * batches,
+        train=pairs * groups * batches,
+        evaluate=pairs * groups * batches,
     )
     jobs.update(("information", "aggregate", "ood"))
     if study.predictable:
@@ -134,19 +142,22 @@ def _jobs(study: Study) -> Counter:
     return jobs
 
 
-def _files(study: Study, jobs: Counter, cells: int) -> dict[str, int]:
+def _files(study: Study, jobs: Counter) -> dict[str, int]:
     """Return the number of a study's files in each folder."""
     ood = [*_OOD, *_OOD_REPLICAS * (study.study.replicas > 1)]
     ood += _OOD_BOOTSTRAP * (study.evaluation.bootstrap > 0)
     metrics = 2 * len(information.SINGLE) + len(information.PAIR)
     pairs = _pairs_of_replicas(study)
     paired = pairs > 0
+    # Files of each variable of the table that has values for each training condition.
+    rows = -(-study.train_number // conditions_per_file(study.train_number))
+    rows *= len(study.trained_specimens) * len(study.training.architectures)
     files = {
         "waves": jobs["simulate"],
         "networks": 2 * jobs["train"],
         "records": jobs["evaluate"],
         "table.zarr": _store(len(_TABLE) + len(_TABLE_PAIRS) * paired)
-        + (len(_TABLE_CELLS) + len(_TABLE_CELLS_PAIRS) * paired) * (1 + cells)
+        + (len(_TABLE_CELLS) + len(_TABLE_CELLS_PAIRS) * paired) * (1 + rows)
         # The only pair is (0, 1), and Zarr stores no chunk of zeros.
         - (pairs == 1),
         "ood.zarr, information.zarr": _store(len(ood)) + _store(len(_INFORMATION) + metrics),
@@ -157,7 +168,8 @@ def _files(study: Study, jobs: Counter, cells: int) -> dict[str, int]:
         files["prediction.zarr"] = _store(_PREDICTION_ARRAYS)
     drawn = sum(name.startswith("figure_") for name in jobs)
     files["figures, report.html"] = drawn * len(study.figures.formats) + 1
-    return files | {"logs, benchmarks": 2 * sum(jobs.values())}
+    cached = jobs["simulate"] + jobs["train"] + jobs["evaluate"]
+    return files | {"logs, benchmarks": 2 * sum(jobs.values()), "cache": cached}
 
 
 def _pairs_of_replicas(study: Study) -> int:
@@ -214,7 +226,7 @@ def sizes(
     matrices = 3 + 6 * (study.evaluation.bootstrap > 0)  # Dice, gaps, and limits of the intervals
     return {
         "waves": waves + counted.files["waves"] * _SHARD_BYTES,
-        "networks": weights + counted.jobs["train"] * _HISTORY_BYTES,
+        "networks": weights + counted.trainings * _HISTORY_BYTES,
         "records": pixels
         + sums * counted.tested_on
         + histograms
@@ -239,6 +251,7 @@ def sizes(
         + _REPORT_BYTES
         + float(_REPORT_PAIR_BYTES * min(study.train_number * study.test_number, _REPORT_PAIRS)),
         "logs, benchmarks": counted.files["logs, benchmarks"] * _JOB_BYTES / 2,
+        "cache": 0.0,  # second names of files, see :mod:`passband.jobs.reuse`
     }
 
 

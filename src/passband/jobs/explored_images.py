@@ -154,13 +154,14 @@ def _binned(images: np.ndarray, binning: int) -> np.ndarray:
 def _networks(study: Study, results: Path, specimen: str, architecture: str) -> dict[str, tuple]:
     """Return networks with their metadata, by the id of the training condition."""
     template = layout.first_network(study)
+    group_of = layout.group_by_condition(layout.groups_of(study))
     found = {}
     for condition in evenly_spaced(study.train_conditions, _NETWORKS):
         path = results / template.format(
-            specimen=specimen, architecture=architecture, condition=condition.id
+            specimen=specimen, architecture=architecture, condition=group_of[condition.id]
         )
         if path.exists():
-            found[condition.id] = networks.load_first(path)
+            found[condition.id] = networks.load_first(path, {"condition": condition.id})
     return found
 
 

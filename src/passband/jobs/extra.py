@@ -18,7 +18,7 @@ from passband.analysis.cell_means import VARIABLES
 from passband.config import Study
 from passband.grid import Condition
 from passband.jobs import extra_store, layout
-from passband.jobs.layout import TrainingJob
+from passband.jobs.layout import TrainingCell
 from passband.storage import datasets, lease
 
 
@@ -93,7 +93,7 @@ def evaluate_extra(
                 if done.failure:
                     failures.append(done.failure)
                 elif done.record is not None:
-                    path = results / job.path(layout.EXTRA)
+                    path = results / job.extra
                     datasets.write(done.record, path, datasets.RECORD, done.attrs)
                 lease.check()
     if failures:
@@ -101,7 +101,7 @@ def evaluate_extra(
         raise PassbandError(failures[0] + others)
 
 
-def finished_jobs(study: Study, results: Path) -> list[TrainingJob]:
+def finished_jobs(study: Study, results: Path) -> list[TrainingCell]:
     """Return the training jobs of a study whose networks exist.
 
     Raises
@@ -111,7 +111,7 @@ def finished_jobs(study: Study, results: Path) -> list[TrainingJob]:
     """
     jobs = [
         job
-        for job in layout.training_jobs_of(study)
+        for job in layout.training_cells_of(study)
         if (results / job.path(layout.WEIGHTS)).exists()
     ]
     if not jobs:
@@ -160,15 +160,15 @@ def read_extra(
         If a store is damaged or has a newer format.
     """
     results = Path(results)
-    jobs = list(layout.training_jobs_of(study))
+    jobs = list(layout.training_cells_of(study))
     unknown = set(variables) - {"counts", "dice", *VARIABLES}
     if unknown:
         raise ValueError(f"{min(unknown)}: must be counts, dice, {', '.join(VARIABLES)}")
     # Only stores of jobs with several replicas have the variable `agreement`.
     needed = ["counts"] if not set(variables) & set(VARIABLES) else None
 
-    def read(job: TrainingJob) -> xr.Dataset | None:
-        path = results / job.path(layout.EXTRA)
+    def read(job: TrainingCell) -> xr.Dataset | None:
+        path = results / job.extra
         if not path.exists():
             return None
         record = datasets.read(path, datasets.RECORD, needed)

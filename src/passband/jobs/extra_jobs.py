@@ -21,16 +21,15 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from passband import STAGES, PassbandError
-from passband.analysis import table
 from passband.config import Study
 from passband.grid import Condition
 from passband.imaging.splits import Split
 from passband.jobs import extra_store, layout
 from passband.jobs import job as running
-from passband.jobs.layout import TrainingJob
+from passband.jobs.layout import TrainingCell
 from passband.learning import devices, memory_request, networks
 from passband.learning.replicas import TrainedReplicas, load_test_splits
-from passband.storage import DamagedError, StoreError, datasets, integrity, provenance
+from passband.storage import DamagedError, StoreError, integrity, provenance, records
 
 #: Number of images for which a further process is worth the time that it takes to start.
 _WORTH_A_PROCESS = 10_000
@@ -90,7 +89,7 @@ class Work:
         }
         return load_test_splits(waves, study.study.seed, study.microscope, devices.device())
 
-    def compute(self, job: TrainingJob, progress=iter) -> Done:
+    def compute(self, job: TrainingCell, progress=iter) -> Done:
         """Return the results of a training job's networks, with all its earlier valid results."""
         done = Done()
         try:
@@ -99,7 +98,7 @@ class Work:
             done.failure = str(error)
         return done
 
-    def _compute(self, job: TrainingJob, done: Done, progress) -> None:
+    def _compute(self, job: TrainingCell, done: Done, progress) -> None:
         before = self._before(job, done)
         wanted = set(self.wanted) | (self._without_sums(job) if self.confidence else set())
         if before is not None:
@@ -110,7 +109,7 @@ class Work:
         if not wanted:
             return
         study = self.study
-        cell = dict(zip(("specimen", "architecture", "condition"), job.cell, strict=True))
+        cell = dict(zip(("specimen", "architecture", "condition"), job.names, strict=True))
         states, metadata = networks.load(self.results / job.path(layout.WEIGHTS), cell)
         trained = TrainedReplicas(states, metadata, study.microscope, self.splits, devices.device())
         params = f"evaluate {STAGES['evaluate']}", study.microscope.imaging_params()
@@ -132,12 +131,12 @@ class Work:
             "devices": json.dumps(sorted(used)),
         }
 
-    def _without_sums(self, job: TrainingJob) -> set[str]:
+    def _without_sums(self, job: TrainingCell) -> set[str]:
         """Return the ids of test conditions of the study whose sums the job's record lacks."""
         test = {condition.id for condition in self.study.test_conditions}
         path = self.results / job.path(layout.RECORD)
         try:
-            record = datasets.read(path, datasets.RECORD)
+            record = records.read(path, job.condition)
         except StoreError:
             return test
         if "confidence" not in record:
@@ -147,11 +146,11 @@ class Work:
         )
         return test - set(record.test.values[complete.values])
 
-    def _before(self, job: TrainingJob, done: Done) -> xr.Dataset | None:
+    def _before(self, job: TrainingCell, done: Done) -> xr.Dataset | None:
         """Return the training job's earlier results, or None. Set a damaged store aside."""
-        path = self.results / job.path(layout.EXTRA)
+        path = self.results / job.extra
         try:
-            return datasets.read(path, datasets.RECORD) if path.exists() else None
+            return records.read(path, job.condition) if path.exists() else None
         except DamagedError as error:
             aside = integrity.set_aside(path)
             done.remarks.append(f"{error.what}; set aside as {aside.name}, and made again now")
@@ -164,7 +163,7 @@ def _known(
     """Return the part of earlier results that is valid for the present networks and structures."""
     if list(before.replica.values) != list(replicas):
         return None
-    return table.still_valid(before, contexts)
+    return records.still_valid(before, contexts)
 
 
 # ── Processes ────────────────────────────────────────────────────────────────────────────────────
@@ -172,7 +171,7 @@ def _known(
 
 @contextlib.contextmanager
 def computed(
-    work: Work, jobs: Sequence[TrainingJob], processes: int | None = None
+    work: Work, jobs: Sequence[TrainingCell], processes: int | None = None
 ) -> Iterator[Iterator[Done]]:
     """Yield an iterator over what was done for each training job, in the order of the jobs.
 
@@ -183,7 +182,7 @@ def computed(
     ----------
     work : Work
         What to compute.
-    jobs : sequence of TrainingJob
+    jobs : sequence of TrainingCell
         The training jobs.
     processes : int, optional
         Number of processes; by default see :func:`number_of_processes`.
@@ -204,7 +203,7 @@ def computed(
         pool.shutdown(cancel_futures=True)
 
 
-def number_of_processes(work: Work, jobs: Sequence[TrainingJob]) -> int:
+def number_of_processes(work: Work, jobs: Sequence[TrainingCell]) -> int:
     """Return how many processes the cores and the memory of this machine and the work allow."""
     if devices.device().type == "cuda":
         return 1
@@ -255,7 +254,7 @@ class _StoppedError(PassbandError):
     """The first process ends, and nobody needs the results of this process."""
 
 
-def _compute(job: TrainingJob) -> Done:
+def _compute(job: TrainingCell) -> Done:
     work, stop = _state
 
     def until_stopped(items: Iterable) -> Iterator:

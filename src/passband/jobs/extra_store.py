@@ -15,7 +15,7 @@ from passband.analysis import cell_means
 from passband.config import Study
 from passband.grid import Condition, batches, coordinates, ordered
 from passband.jobs import layout
-from passband.jobs.layout import TrainingJob
+from passband.jobs.layout import TrainingCell
 from passband.scores import OUTCOMES, dice
 from passband.seeds import digest
 from passband.storage import weights
@@ -24,7 +24,7 @@ from passband.storage import weights
 _NETWORK = ("specimen", "architecture", "train", "replica")
 
 
-def valid(study: Study, results: Path, job: TrainingJob, record: xr.Dataset) -> xr.Dataset | None:
+def valid(study: Study, results: Path, job: TrainingCell, record: xr.Dataset) -> xr.Dataset | None:
     """Return the part of a training job's further results that is valid, or None.
 
     The networks are compared by the checksum of their file, and test structures and microscope by
@@ -38,7 +38,7 @@ def valid(study: Study, results: Path, job: TrainingJob, record: xr.Dataset) -> 
     return record.sel(test_specimen=names) if names else None
 
 
-def described(study: Study, results: Path, job: TrainingJob) -> dict[str, str]:
+def described(study: Study, results: Path, job: TrainingCell) -> dict[str, str]:
     """Return a digest of a job's networks, the microscope and the structures, by test specimen.
 
     The digest is computed from the configuration and the checksum of the weights file.
@@ -58,7 +58,7 @@ def described(study: Study, results: Path, job: TrainingJob) -> dict[str, str]:
 
 def gathered(
     study: Study,
-    records: Mapping[TrainingJob, xr.Dataset],
+    records: Mapping[TrainingCell, xr.Dataset],
     variables: Collection[str],
 ) -> xr.Dataset:
     """Return the results of all training jobs in one Dataset."""
@@ -87,7 +87,7 @@ def gathered(
         row = cell_means.empty_row({**sizes, **own})[name]
         filled[name] = np.broadcast_to(row, (*shape[:3], *row.shape)).copy()
     for job, record in records.items():
-        place = tuple(places[n][v] for n, v in zip(_NETWORK[:3], job.cell, strict=True))
+        place = tuple(places[n][v] for n, v in zip(_NETWORK[:3], job.names, strict=True))
         into = np.ix_(
             *(
                 [places[name][value] for value in record[name].values.tolist()]

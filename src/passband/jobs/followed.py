@@ -95,13 +95,7 @@ class Followed:
         self._dice = {key: found for key, found in self._dice.items() if key in done}
         new = sorted(done.keys() - self._dice.keys(), key=lambda key: -key[1])
         for key in new[:_READ]:
-            specimen, architecture, condition = done[key].cell
-            history = layout.HISTORY.format(
-                specimen=specimen,
-                architecture=architecture,
-                condition=condition,
-                batch=Path(done[key].log).stem,
-            )
+            history = layout.HISTORY.format_map(_wildcards(done[key]))
             self._dice[key] = validation_dice(results / history)
         return [score for found in self._dice.values() for score in found]
 
@@ -117,13 +111,19 @@ def _by_rule(status: Status) -> dict[str, list[Job]]:
 
 def in_words(job: Job, results: Path) -> str:
     """Return a job of the study with the given folder of results in words."""
-    log = Path(job.log).relative_to(results / "logs").with_suffix("")
-    if job.cell:
-        names = "specimen", "architecture", "condition", "batch"
-        return describe(job.rule, dict(zip(names, (*job.cell, log.name), strict=True)))
+    if job.cells:
+        return describe(job.rule, _wildcards(job))
     if job.stage == "figures":
         return describe(job.rule, {})
+    log = Path(job.log).relative_to(results / "logs").with_suffix("")
     return describe(job.rule, {str(place): part for place, part in enumerate(log.parts[1:])})
+
+
+def _wildcards(job: Job) -> dict[str, str]:
+    """Return the wildcards of a job that trains or tests networks, from the name of its log."""
+    names = "specimen", "architecture", "condition", "batch"
+    *folders, batch = Path(job.log).parts[-4:]
+    return dict(zip(names, (*folders, batch.removesuffix(".log")), strict=True))
 
 
 def _since(job: Job, now: float) -> float:

@@ -14,10 +14,13 @@ from itertools import product
 from passband import PassbandError
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, SPLITS, Study
 from passband.grid import AXES, MAIN_AXES, Condition, batches
+from passband.groups import PATTERN, groups
 
 # ── Templates of paths ───────────────────────────────────────────────────────────────────────────
 
-#: The path of one training job, which trains the networks of a batch of replicas.
+#: The path of one training job, which trains the networks of a batch of replicas, under one or
+#: several conditions. `condition` is the name of the group of conditions, see
+#: :mod:`passband.groups`; the group of one condition has the condition's id as its name.
 TRAINING_JOB = "{specimen}/{architecture}/{condition}/{batch}"
 
 WAVES = "waves/{specimen}/{split}/{shard}.zarr.zip"
@@ -115,14 +118,16 @@ def _pattern(axes: Mapping[str, Sequence[float]], own: Mapping[str, float]) -> s
     return "".join(parts)
 
 
-def train_version(study: Study, condition: str, version: str) -> str:
-    """Return the param with the stage's version of the training under a condition.
+def train_version(study: Study, conditions: Sequence[str], version: str) -> str | list[str]:
+    """Return the param with the stage's version of the training under a job's conditions.
 
-    Networks of earlier versions are valid if the lens is round, or without augmentation.
+    Networks of earlier versions are valid if the lens is round, or without augmentation. If the
+    conditions of a job have different versions, the param is a list with the version of each.
     """
-    lens = study.microscope.optics(Condition.parse(condition))
-    turned = study.training.augment and not lens.round
-    return f"{version}, structures turned" if turned else version
+    lenses = [study.microscope.optics(Condition.parse(id)) for id in conditions]
+    turned = [study.training.augment and not lens.round for lens in lenses]
+    versions = [f"{version}, structures turned" if each else version for each in turned]
+    return versions[0] if len(set(versions)) == 1 else versions
 
 
 @dataclass(frozen=True)
@@ -162,9 +167,15 @@ def wildcard_patterns(study: Study) -> dict[str, str]:
         "split": _one_of(SPLITS),
         "shard": r"\d{5}",
         "architecture": _one_of(study.training.architectures),
-        "condition": pattern(study.train_products, study.own_values),
+        "condition": _of_groups(study),
         "batch": _one_of(batches(study.study.replicas, study.study.replicas_per_job)),
     }
+
+
+def _of_groups(study: Study) -> str:
+    """Return a regular expression for the names of groups of training conditions."""
+    ids = pattern(study.train_products, study.own_values)
+    return f"(?:{ids}){PATTERN}" if study.study.conditions_per_job > 1 else ids
 
 
 def _one_of(names: Iterable[str]) -> str:
@@ -197,9 +208,12 @@ class TrainingJob:
     Attributes
     ----------
     specimen, architecture, condition, batch : str
-        Wildcards of :data:`TRAINING_JOB`; `condition` is the id of the training condition.
+        Wildcards of :data:`TRAINING_JOB`; `condition` is the name of the group of training
+        conditions.
     replicas : tuple of int
-        Numbers of the replicas, one for each network.
+        Numbers of the replicas, one for each network of a condition.
+    conditions : tuple of str
+        Ids of the training conditions.
     """
 
     specimen: str
@@ -207,41 +221,116 @@ class TrainingJob:
     condition: str
     batch: str
     replicas: tuple[int, ...]
+    conditions: tuple[str, ...]
 
     @property
-    def cell(self) -> tuple[str, str, str]:
-        """The job's specimen, architecture and id of the training condition."""
-        return self.specimen, self.architecture, self.condition
+    def cells(self) -> tuple["TrainingCell", ...]:
+        """The job's networks of each training condition."""
+        return tuple(TrainingCell(self, id) for id in self.conditions)
+
+    @property
+    def networks(self) -> int:
+        """The number of networks."""
+        return len(self.replicas) * len(self.conditions)
 
     @property
     def wildcards(self) -> dict[str, str]:
         """The values of Snakemake's wildcards for this job."""
-        return {name: value for name, value in vars(self).items() if name != "replicas"}
+        return {
+            name: getattr(self, name) for name in ("specimen", "architecture", "condition", "batch")
+        }
 
     def path(self, template: str) -> str:
         """Return the path of one of the job's files from its template, such as :data:`RECORD`."""
-        return template.format_map(vars(self))
+        return template.format_map(self.wildcards)
+
+
+@dataclass(frozen=True)
+class TrainingCell:
+    """The networks of a training job that are trained under one condition.
+
+    Attributes
+    ----------
+    job : TrainingJob
+        The job.
+    condition : str
+        Id of the training condition.
+    """
+
+    job: TrainingJob
+    condition: str
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """Specimen, architecture and id of the training condition."""
+        return self.specimen, self.architecture, self.condition
+
+    @property
+    def specimen(self) -> str:
+        """Name of the training specimen."""
+        return self.job.specimen
+
+    @property
+    def architecture(self) -> str:
+        """Name of the architecture."""
+        return self.job.architecture
+
+    @property
+    def replicas(self) -> tuple[int, ...]:
+        """Numbers of the replicas."""
+        return self.job.replicas
+
+    @property
+    def extra(self) -> str:
+        """The path of the networks' results under further conditions, from :data:`EXTRA`."""
+        return EXTRA.format_map({**self.job.wildcards, "condition": self.condition})
+
+    def path(self, template: str) -> str:
+        """Return the path of one of the job's files, see :meth:`TrainingJob.path`."""
+        return self.job.path(template)
 
 
 def training_jobs(
     specimens: Iterable[str],
     architectures: Iterable[str],
-    conditions: Iterable[str],
+    groups: Mapping[str, Sequence[str]],
     batches: Mapping[str, Sequence[int]],
 ) -> Iterator[TrainingJob]:
     """Yield the training jobs of all given combinations.
 
     Parameters
     ----------
-    specimens, architectures, conditions : iterable of str
-        Names of the specimens and architectures, and ids of the training conditions.
+    specimens, architectures : iterable of str
+        Names of the specimens and architectures.
+    groups : mapping of str to sequence of str
+        Ids of the training conditions of each group, see :func:`passband.groups.groups`.
     batches : mapping of str to sequence of int
         The replicas of each batch, see :func:`passband.grid.batches`.
     """
-    for specimen, architecture, condition, (batch, replicas) in product(
-        specimens, architectures, conditions, batches.items()
+    for specimen, architecture, (group, ids), (batch, replicas) in product(
+        specimens, architectures, groups.items(), batches.items()
     ):
-        yield TrainingJob(specimen, architecture, condition, batch, tuple(replicas))
+        yield TrainingJob(specimen, architecture, group, batch, tuple(replicas), tuple(ids))
+
+
+def groups_of(study: Study) -> dict[str, tuple[str, ...]]:
+    """Return the ids of the training conditions of each group, by the group's name."""
+    ids = [condition.id for condition in study.train_conditions]
+    return groups(ids, study.study.conditions_per_job)
+
+
+def group_by_condition(groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the name of each training condition's group, by the id of the condition."""
+    return {id: group for group, ids in groups.items() for id in ids}
+
+
+def files_by_condition(paths: Iterable[str], groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return files of training jobs by the id of the training condition.
+
+    A folder whose name is not that of a group has the name of a condition.
+    """
+    named = ((path, path.split("/")[-2]) for path in paths)
+    return {id: path for path, group in named for id in groups.get(group, [group])}
 
 
 def training_jobs_of(study: Study) -> Iterator[TrainingJob]:
@@ -249,9 +338,15 @@ def training_jobs_of(study: Study) -> Iterator[TrainingJob]:
     return training_jobs(
         study.trained_specimens,
         study.training.architectures,
-        [condition.id for condition in study.train_conditions],
+        groups_of(study),
         batches(study.study.replicas, study.study.replicas_per_job),
     )
+
+
+def training_cells_of(study: Study) -> Iterator[TrainingCell]:
+    """Yield the networks of each training job of a study, condition by condition."""
+    for job in training_jobs_of(study):
+        yield from job.cells
 
 
 def network_id(specimen: str, architecture: str, condition: str, replica: int) -> str:
@@ -339,19 +434,25 @@ def compared_networks(
     tested : sequence of str
         Ids of the part's test conditions.
     """
-    template, ids = first_network(study), set(tested)
+    ids = set(tested)
+    jobs = training_jobs(
+        study.trained_specimens, [architecture], groups_of(study), _first_batch(study)
+    )
     return [
-        template.format(specimen=trained, architecture=architecture, condition=condition.id)
-        for trained in study.trained_specimens
-        for condition in study.train_conditions
-        if trained == specimen or condition.id in ids
+        job.path(WEIGHTS)
+        for job in jobs
+        if job.specimen == specimen or not ids.isdisjoint(job.conditions)
     ]
+
+
+def _first_batch(study: Study) -> dict[str, list[int]]:
+    """Return the first batch of replicas, by its name."""
+    return dict([next(iter(batches(study.study.replicas, study.study.replicas_per_job).items()))])
 
 
 def first_network(study: Study) -> str:
     """Return the template of the paths of files with the first batch of replicas."""
-    first = next(iter(batches(study.study.replicas, study.study.replicas_per_job)))
-    return WEIGHTS.replace("{batch}", first)
+    return WEIGHTS.replace("{batch}", next(iter(_first_batch(study))))
 
 
 def middle_condition(study: Study) -> str:
@@ -387,41 +488,39 @@ def middle_condition(study: Study) -> str:
     return min(study.train_conditions, key=apart).id
 
 
-def example_job(study: Study, is_counted: Callable[[str], bool]) -> TrainingJob | None:
-    """Return the job whose first network is shown in the figure of examples, or None.
+def example_cell(study: Study, is_counted: Callable[[str], bool]) -> TrainingCell | None:
+    """Return the networks of which the figure of examples shows the first one, or None.
 
-    Only jobs of the first specimen and the first architecture are considered. The job of
-    the condition from :func:`middle_condition` is returned if its record is counted, and otherwise
-    the first job whose record is counted. None is returned if no record is counted. See
+    Only networks of the first specimen and the first architecture are considered. Those of
+    the condition from :func:`middle_condition` are returned if their record is counted, and
+    otherwise the first ones whose record is counted. None is returned if no record is counted. See
     :func:`counted_records`.
     """
     jobs = list(
         training_jobs(
             [next(iter(study.trained_specimens))],
             study.training.architectures[:1],
-            [middle_condition(study), *(condition.id for condition in study.train_conditions)],
+            groups_of(study),
             batches(study.study.replicas, study.study.replicas_per_job),
         )
     )
-    return next((job for job in jobs if is_counted(job.path(RECORD))), None)
+    cells, middle = [cell for job in jobs for cell in job.cells], middle_condition(study)
+    cells.sort(key=lambda cell: cell.condition != middle)
+    return next((cell for cell in cells if is_counted(cell.path(RECORD))), None)
 
 
 def example_networks(
-    study: Study, example: TrainingJob | None, is_counted: Callable[[str], bool]
+    study: Study, example: TrainingCell | None, is_counted: Callable[[str], bool]
 ) -> list[str]:
     """Return the files of networks that the figure of examples compares with the example.
 
-    Each file has the first batch of replicas that were trained under one condition, on the specimen
-    of the example and with its architecture. Networks without a counted record are left out.
+    Each file has the first batch of replicas, trained on the specimen of the example and with its
+    architecture. Networks without a counted record are left out.
     """
     if example is None:
         return []
-    first = next(iter(batches(study.study.replicas, study.study.replicas_per_job).items()))
     jobs = training_jobs(
-        [example.specimen],
-        [example.architecture],
-        [condition.id for condition in study.train_conditions],
-        dict([first]),
+        [example.specimen], [example.architecture], groups_of(study), _first_batch(study)
     )
     return [job.path(WEIGHTS) for job in jobs if is_counted(job.path(RECORD))]
 
@@ -431,8 +530,11 @@ def is_predicted(study: Study, records: Iterable[str]) -> bool:
 
     For the whole study, `passband check` prints whether the matrix is predicted.
     """
-    trained = {record.split("/")[-2] for record in records} if study.predictable else ()
-    return len(trained) >= FEWEST_PREDICTED
+    if not study.predictable:
+        return False
+    conditions = groups_of(study)
+    trained = {record.split("/")[-2] for record in records}
+    return sum(len(conditions[group]) for group in trained) >= FEWEST_PREDICTED
 
 
 def figures(study: Study, predicted: bool, pictured: bool = True) -> list[str]:
@@ -445,7 +547,7 @@ def figures(study: Study, predicted: bool, pictured: bool = True) -> list[str]:
     predicted : bool
         Whether the matrix is predicted, see :func:`is_predicted`.
     pictured : bool
-        Whether there is a network for the figure of examples, see :func:`example_job`.
+        Whether there is a network for the figure of examples, see :func:`example_cell`.
     """
     left_out = () if predicted else FIGURES_OF_PREDICTION
     left_out = left_out if pictured else ("examples", *left_out)

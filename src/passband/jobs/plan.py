@@ -97,11 +97,11 @@ def hours(study: Study, speeds: Speeds) -> dict[str, float]:
     """
     counted = count(study)
     networks = counted.networks / len(study.training.architectures)
-    jobs = counted.jobs["train"] / len(study.training.architectures)
+    trainings = counted.trainings / len(study.training.architectures)
     epochs, split = study.training.epochs, study.study.structures
-    train = counted.jobs["train"] * counted.trained_on * (speeds.image - speeds.noise)
+    train = counted.trainings * counted.trained_on * (speeds.image - speeds.noise)
     train += counted.drawn * speeds.noise
-    evaluate = jobs * len(speeds.step) * counted.tested_on * speeds.image
+    evaluate = trainings * len(speeds.step) * counted.tested_on * speeds.image
     for name, step in speeds.step.items():
         validation = split.val * speeds.predict[name]
         train += networks * epochs * (split.train * step + validation)
@@ -254,8 +254,8 @@ def render(
     written = sizes(study, speeds.wave_bytes, speeds.weight_bytes)
     steps = counted.networks * counted.steps_per_network
     at_most = "at most " if study.training.patience else ""
-    trained = counted.jobs["train"] * counted.trained_on
-    tested = counted.jobs["evaluate"] * counted.tested_on
+    trained = counted.trainings * counted.trained_on
+    tested = counted.trainings * counted.tested_on
     replicas = min(study.study.replicas, study.study.replicas_per_job)
     rows = {
         "steps": f"{at_most}{steps:,} of {study.training.batch_size} images",

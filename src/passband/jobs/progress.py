@@ -209,14 +209,15 @@ def describe(rule: str, wildcards: Mapping[str, str]) -> str:
     words, condition = [rule.replace("figure_", "figure ")], ""
     for name, value in wildcards.items():
         if name == "condition":
+            first, *others = value.split("~")  # the name of a group, see passband.groups
             try:
-                c = Condition.parse(value)
+                c = Condition.parse(first)
             except ValueError:
                 words.append(value)
                 continue
             condition = (
                 f", {c.defocus_nm:g} nm, {c.cs_um:g} µm, {c.aperture_mrad:g} mrad, "
-                f"{c.dose_e_per_A2:g} e/Å²"
+                f"{c.dose_e_per_A2:g} e/Å²{' and others' if others else ''}"
             )
         elif name != "batch" or value != "r000-000":
             words.append(value)
@@ -228,9 +229,10 @@ def validation_dice(history: str | Path) -> list[float]:
 
     The list is empty if the file cannot be read or is no history.
     """
-    best: dict[str, tuple[float, float]] = {}
+    best: dict[tuple[str, str], tuple[float, float]] = {}
     with suppress(OSError, KeyError, ValueError), open(history, encoding="utf-8") as file:
         for row in csv.DictReader(file):
             found = float(row["val_loss"]), float(row["val_dice"])
-            best[row["replica"]] = min(best.get(row["replica"], found), found)
+            network = row.get("condition", ""), row["replica"]  # several conditions: a column
+            best[network] = min(best.get(network, found), found)
     return [score for _, score in best.values()]

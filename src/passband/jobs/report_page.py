@@ -137,8 +137,8 @@ def collect(study: Study, results: Path) -> "Content":
     if "parts" not in attrs:  # the jobs of a merged study ran in the folders of its parts
         lacking = [*_missing(scanned), *lacking]
     jobs = [
-        ("/".join(job.cell), results / job.path(layout.HISTORY))
-        for job in layout.training_jobs_of(study)
+        ("/".join(cell.names), results / cell.path(layout.HISTORY))
+        for cell in layout.training_cells_of(study)
     ]
     failed = scanned.failures
     return page.Content(
@@ -217,8 +217,8 @@ def _gather(study: Study, results: Path, path: Path) -> None:
     from passband.analysis import table
 
     cells = [
-        table.Cell(*job.cell, job.replicas, str(results / job.path(layout.RECORD)))
-        for job in layout.training_jobs_of(study)
+        table.Cell(*cell.names, cell.replicas, str(results / cell.path(layout.RECORD)))
+        for cell in layout.training_cells_of(study)
     ]
     test = [condition.id for condition in study.test_conditions]
     table.aggregate(cells, test, list(study.specimens), path, {}, allow_incomplete=True)

@@ -8,20 +8,25 @@ output to that file and ends.
 """
 
 import contextlib
+import csv
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passband.grid import Condition
+from passband.jobs import regrouping
 from passband.jobs.job import Job
+from passband.jobs.regrouping import RecordJob
+from passband.learning.checkpoints import clear
+from passband.learning.identities import NetworkContexts, usual_devices
 from passband.seeds import digest
-from passband.storage import atomic, datasets
+from passband.storage import atomic, datasets, records
+from passband.storage.weight_parts import Part, save_parts
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from passband.storage.weights import WeightsMetadata
 
 
 def exit_waves(job: Job, cached: str, output: str, context: str) -> None:
@@ -37,88 +42,167 @@ def exit_waves(job: Job, cached: str, output: str, context: str) -> None:
         job.finish_early(f"exit waves in {output}")
 
 
-def networks(
-    job: Job, cached: str, weights: str, history: str, checkpoints: str, context: str
-) -> None:
-    """End the job if the cache has the networks that the job would train.
+@dataclass(frozen=True)
+class NetworkFiles:
+    """The files of a `train` job.
 
-    The parameters are those of :func:`hand_over_networks`.
-
-    Raises
-    ------
-    NewerError
-        If a newer version of Passband wrote the file, which must not be overwritten.
-    """
-    from passband.storage.weights import matching_metadata  # torch takes seconds to import
-
-    if found := matching_metadata(cached, context):
-        hand_over_networks(cached, weights, history, checkpoints, found)
-        job.finish_early(f"{len(found.best)} network(s) in {weights}")
-
-
-def hand_over_networks(
-    cached: str, weights: str, history: str, checkpoints: str, metadata: "WeightsMetadata"
-) -> None:
-    """Make the outputs of a training job from its file in the cache, and remove its saved states.
-
-    Parameters
+    Attributes
     ----------
     cached, weights : str
-        The file of weights in the cache, and the output for the weights.
+        The file of networks in the cache, and the output for the networks.
     history : str
         The output for the history of the training, a table as CSV.
     checkpoints : str
         Folder of the saved states.
-    metadata : WeightsMetadata
-        The metadata in the file of weights.
     """
-    import pandas as pd
 
-    from passband.learning.checkpoints import clear
+    cached: str
+    weights: str
+    history: str
+    checkpoints: str
 
-    atomic.link(cached, weights)
-    with atomic.replacing(history) as beside:
-        pd.DataFrame(metadata.history_rows()).to_csv(beside, index=False)
-    clear(Path(checkpoints))
+    def partial(self, condition: str) -> Path:
+        """Return the file in the cache for the finished networks of one condition of the job.
+
+        If the job has this condition only, this is the job's own file in the cache.
+        """
+        own = Path(self.cached)
+        return own.parents[1] / condition / own.name
+
+    def hand_over(self, parts: Mapping[str, Part], provenance: Mapping | None = None) -> None:
+        """Make the outputs of the job, and remove its saved states.
+
+        Parameters
+        ----------
+        parts : mapping of str to Part
+            The networks by training condition.
+        provenance : mapping, optional
+            The provenance of the file in the cache, which is written first. Without it, the file is
+            in the cache already.
+        """
+        if provenance is not None:
+            save_parts(parts, self.cached, provenance)
+        atomic.link(self.cached, self.weights)
+        with atomic.replacing(self.history) as beside:
+            _write_history(parts, beside)
+        if len(parts) > 1:
+            _remove_partial(map(self.partial, parts))
+        clear(Path(self.checkpoints))
 
 
-def record(
+def _write_history(parts: Mapping[str, Part], path: Path) -> None:
+    """Write the history of training. With several conditions, the first column is the condition."""
+    rows = [
+        ({"condition": id} if len(parts) > 1 else {}) | row
+        for id, part in parts.items()
+        for row in part.metadata.history_rows()
+    ]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            # A loss of NaN is an empty field.
+            writer.writerow({key: "" if value != value else value for key, value in row.items()})
+
+
+def _remove_partial(paths: Iterable[Path]) -> None:
+    """Remove files of single conditions from the cache, after their content is in a group's file.
+
+    A file with a second name is an output of a job of one condition, and is kept.
+    """
+    for path in paths:
+        with contextlib.suppress(OSError):
+            if path.stat().st_nlink == 1:
+                path.unlink()
+            path.parent.rmdir()  # fails if the folder has other files
+
+
+def networks(
     job: Job,
-    cached: str,
-    output: str,
-    contexts: Mapping[str, str],
+    files: NetworkFiles,
+    contexts: NetworkContexts,
+    conditions: Sequence[str],
     replicas: Sequence[int],
-    conditions: Sequence[Condition],
-) -> "xr.Dataset | None":
-    """End the job if the cache has the whole record that the job would make.
+) -> dict[str, list[Part]]:
+    """End the job if the cache has all networks that the job would train.
 
-    Otherwise return the valid part of the record in the cache, or None if no part is valid.
-
-    Parameters
-    ----------
-    job : Job
-        The running job.
-    cached, output : str
-        The path of the record in the cache, and the path of the output.
-    contexts : mapping of str to str
-        For each test specimen, the digest of all values on which the specimen's counts depend.
-    replicas : sequence of int
-        Numbers of the replicas.
-    conditions : sequence of Condition
-        The test conditions.
+    Otherwise return the networks that are in the cache, see
+    :func:`passband.jobs.regrouping.find_networks`.
 
     Raises
     ------
     NewerError
-        If a newer version of Passband wrote the file, which must not be overwritten.
+        If a newer version of Passband wrote the job's file, which must not be overwritten.
     """
-    from passband.analysis import table
+    result = f"{len(conditions) * len(replicas)} network(s) in {files.weights}"
+    if parts := regrouping.is_whole(files.cached, contexts, conditions, replicas):
+        files.hand_over(parts)
+        job.finish_early(result)
+    found = regrouping.find_networks(files.cached, contexts, conditions, replicas)
+    if all(sum(len(part.weights) for part in found[id]) == len(replicas) for id in conditions):
+        parts = {
+            id: regrouping.joined(found[id], contexts.context(id, replicas)) for id in conditions
+        }
+        files.hand_over(parts, job.provenance(files.weights))
+        job.finish_early(result)
+    return found
 
-    known = table.known(cached, contexts)
-    if known is not None and table.covers(known, replicas, list(contexts), conditions):
-        atomic.link(cached, output)
-        job.finish_early(f"{len(replicas)} network(s) on all conditions in {output}")
-    return known
+
+def record(job: Job, tested: RecordJob, output: str, attrs: Mapping[str, str]) -> None:
+    """End the job if the cache has all results of the record that the job would make.
+
+    The results may have been made on another kind of CPU, or on the kind of device that trained the
+    networks. Only this comparison needs no torch.
+
+    Raises
+    ------
+    NewerError
+        If a newer version of Passband wrote the job's record, which must not be overwritten.
+    """
+    devices = {id: usual_devices(part.metadata) for id, part in tested.parts.items()}
+    number = sum(len(part.weights) for part in tested.parts.values())
+    result = f"{number} network(s) on all conditions in {output}"
+    if tested.is_whole(devices):
+        atomic.link(tested.own, output)
+        job.finish_early(result)
+    complete = {}
+    for device in dict.fromkeys(name for names in devices.values() for name in names):
+        left = [id for id in tested.parts if id not in complete and device in devices[id]]
+        for id, records_of in tested.find(device, left).items():
+            replicas = {r for each in records_of for r in each.replica.values.tolist()}
+            lacking = any(tested.lacking(id, each) for each in records_of)
+            if replicas == {*tested.parts[id].weights} and not lacking:
+                complete[id] = complete_record(tested, id, records_of, device)
+    if len(complete) == len(tested.parts):
+        write_record(tested, {id: complete[id] for id in tested.parts}, output, attrs)
+        job.finish_early(result)
+
+
+def complete_record(
+    tested: RecordJob, condition: str, found: Sequence["xr.Dataset"], device: str
+) -> "xr.Dataset":
+    """Return the record of a condition's networks from complete records of some replicas each."""
+    tests = [test.id for test in tested.tests(condition)]
+    whole = records.joined(
+        [record.sel(test_specimen=list(tested.splits), test=tests) for record in found]
+    )
+    contexts = json.dumps(tested.contexts(condition, device))
+    return whole.assign_attrs(condition=condition, contexts=contexts)
+
+
+def write_record(
+    tested: RecordJob, parts: Mapping[str, "xr.Dataset"], output: str, attrs: Mapping[str, str]
+) -> None:
+    """Write the record of a job to the cache, and link the output to it."""
+    records.write(parts, tested.own, attrs)
+    atomic.link(tested.own, output)
+    if len(parts) > 1:
+        _remove_partial(partial_record(tested, id) for id in parts)
+
+
+def partial_record(tested: RecordJob, condition: str) -> Path:
+    """Return the file in the cache for the record of one condition of a job."""
+    return tested.own.parents[1] / condition / tested.own.name
 
 
 def attributes(job: Job, snakemake, kind: str) -> dict[str, str]:

@@ -45,7 +45,7 @@ class Job:
 
     Attributes
     ----------
-    stage, cell, networks, needed
+    stage, cells, networks, needed
         See :class:`passband.jobs.tasks.Task`.
     log : str
         Path of the job's log.
@@ -61,7 +61,7 @@ class Job:
     """
 
     stage: str
-    cell: tuple[str, ...]
+    cells: tuple[tuple[str, str, str], ...]
     networks: int
     log: str
     state: str
@@ -118,8 +118,8 @@ class Status:
         """
         states: dict[tuple[str, ...], set[str]] = {}
         for job in self.jobs:
-            if job.cell:
-                states.setdefault(job.cell, set()).add(job.state)
+            for cell in job.cells:
+                states.setdefault(cell, set()).add(job.state)
         return {cell: _together(of_jobs) for cell, of_jobs in states.items()}
 
     @property
@@ -248,7 +248,7 @@ def scan(study: Study, results: Path, now: float | None = None) -> Status:
             return None  # the job was not requested, was stopped, or its files were deleted
         return Job(
             task.stage,
-            task.cell,
+            task.cells,
             task.networks,
             str(results / task.log),
             state,

@@ -41,9 +41,9 @@ class Task:
         Path of the job's log.
     outputs : tuple of str
         Paths of the job's output files.
-    cell : tuple of str
-        Specimen, architecture and condition id of a `train` or `evaluate` job. This tuple is empty
-        for jobs of other rules.
+    cells : tuple of tuple of str
+        Specimen, architecture and condition id of each training condition of a `train` or
+        `evaluate` job. This tuple is empty for jobs of other rules.
     networks : int
         The number of networks that the job trains or tests.
     after : float
@@ -58,7 +58,7 @@ class Task:
     rule: str
     log: str
     outputs: tuple[str, ...] = ()
-    cell: tuple[str, ...] = ()
+    cells: tuple[tuple[str, str, str], ...] = ()
     networks: int = 0
     after: float = 0.0
     needed: bool = True
@@ -124,8 +124,8 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
                 rule,
                 log(job.path(JOB_NAMES[rule])),
                 (job.path(template),),
-                job.cell,
-                len(job.replicas),
+                tuple(cell.names for cell in job.cells),
+                job.networks,
                 after,
                 needed,
             )

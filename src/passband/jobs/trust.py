@@ -16,6 +16,7 @@ import numpy as np
 from passband import PassbandError
 from passband.config import Study, validate
 from passband.grid import Condition
+from passband.groups import may_have
 from passband.jobs import fitted_models, layout
 from passband.jobs.likeness import Measured, StudyImages, calibrate
 from passband.learning.network_files import PUBLISHED, Network
@@ -42,11 +43,11 @@ def by_condition(networks: Sequence[Network]) -> list[list[Network]]:
 def study_results(network: Network) -> Path | None:
     """Return the folder of results that has the weights of a network, or None."""
     metadata, path = network.metadata, network.path.absolute()
-    inside = Path("networks", metadata.specimen, metadata.architecture, metadata.condition)
+    inside = Path("networks", metadata.specimen, metadata.architecture, path.parent.name)
     parents = path.parents
     if len(parents) < 5 or path.parent != parents[4] / inside:
         return None
-    return parents[4]
+    return parents[4] if may_have(path.parent.name, metadata.condition) else None
 
 
 def trust_file(network: Network) -> Path:

@@ -3,14 +3,18 @@
 A state's file is either complete or absent, and only the job that wrote the file can use it.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from passband.storage import DamagedError, lease, weights
 from passband.storage.atomic import replacing
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def save(path: Path, context: str, tensors: dict[str, Tensor], progress: dict) -> None:

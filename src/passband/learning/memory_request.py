@@ -125,6 +125,9 @@ def train_mb(study: Study, architecture: str) -> int:
     networks = estimated_training_bytes(
         architecture, study.microscope.field_px, training, replicas, together
     )
+    # The trained networks of all conditions are in memory until the job writes its file.
+    trained = 4 * architectures.parse(architecture).weights * replicas
+    networks += trained * (min(block.conditions_per_job, study.train_number) - 1)
     used = LIBRARIES + held_bytes(study) + train_forming_bytes(study) + networks
     return _request_mb(max(held_bytes(study) / SHARE, used))
 
@@ -145,7 +148,8 @@ def evaluate_mb(study: Study, architecture: str) -> int:
     # The logits of all replicas are in memory together. In addition, the sums of confidence need p
     # and the predicted pixels of all replicas, and three arrays more, for some images at a time.
     logits = 4 * replicas * batch * px**2 + 4 * (2 * replicas + 3) * max(px**2, 2**18)
-    weights, forming = 4 * known.weights * replicas, forming_bytes(study, batch)
+    conditions = min(block.conditions_per_job, study.train_number)
+    weights, forming = 4 * known.weights * replicas * conditions, forming_bytes(study, batch)
     return _request_mb(LIBRARIES + waves + weights + activations + logits + forming)
 
 

@@ -15,8 +15,10 @@ from torch import nn
 from passband import PassbandError
 from passband.config import Microscope, architectures
 from passband.grid import Condition
+from passband.groups import may_have
 from passband.learning import networks
 from passband.storage import DamagedError
+from passband.storage.weight_parts import Part, conditions_in, load_parts
 from passband.storage.weights import WeightsMetadata
 
 #: The name of the weights file in a published folder.
@@ -131,11 +133,7 @@ def open_networks(source: str | Path, network: str | None = None) -> list[Networ
     if network is None:
         return found
     cell, replica = _parse(network)
-    chosen = [
-        each
-        for each in found
-        if each.id.rpartition("/")[0] == cell and replica in (None, each.replica)
-    ]
+    chosen = [each for each in found if _cell(each) == cell and replica in (None, each.replica)]
     if not chosen:
         raise PassbandError(
             f"network = {network!r}: {source} has only {', '.join(each.id for each in found)}"
@@ -151,11 +149,14 @@ def shipped() -> dict[str, Path]:
 def finished_networks(results: str | Path) -> list[str]:
     """Return the ids, without replica, of all networks in a study's folder of results, sorted.
 
-    The weights files are not opened.
+    Only files with several training conditions are opened, and only their heads are read.
     """
     folder = Path(results) / _STUDY_FOLDER
-    files = folder.glob("*/*/*/*.safetensors")
-    return sorted({file.parent.relative_to(folder).as_posix() for file in files})
+    found: set[str] = set()
+    for file in folder.glob("*/*/*/*.safetensors"):
+        specimen, architecture, group = file.parent.relative_to(folder).parts
+        found |= {f"{specimen}/{architecture}/{id}" for id in conditions_in(file, group)}
+    return sorted(found)
 
 
 def _parse(network: str) -> tuple[str, int | None]:
@@ -200,9 +201,19 @@ def _from_study(results: Path, network: str | None) -> list[Network]:
             f"network, such as {example}"
         )
     cell, replica = _parse(network)
-    found: list[Network] = []
-    for path in sorted((results / _STUDY_FOLDER / cell).glob("*.safetensors")):
-        found += _from_file(path)
+    specimen, architecture, condition = cell.split("/")
+    paths = [
+        path
+        for folder in sorted((results / _STUDY_FOLDER / specimen / architecture).glob("*"))
+        if may_have(folder.name, condition)
+        for path in sorted(folder.glob("*.safetensors"))
+        if condition in conditions_in(path, folder.name)
+    ]
+    # If jobs have been given other replicas or conditions, several files have the same network.
+    paths.sort(key=lambda path: path.stat().st_mtime)
+    networks_of = (network for path in paths for network in _from_file(path))
+    newest = {n.replica: n for n in networks_of if n.metadata.condition == condition}
+    found = list(newest.values())
     chosen = [each for each in found if replica in (None, each.replica)]
     if not chosen:
         has = f"only the replicas {_listed(each.replica for each in found)}" if found else "none"
@@ -213,6 +224,11 @@ def _from_study(results: Path, network: str | None) -> list[Network]:
     return sorted(chosen, key=lambda each: each.replica)
 
 
+def _cell(network: Network) -> str:
+    """Return the id of a network without the replica."""
+    return network.id.rpartition("/")[0]
+
+
 def _listed(items: Iterable[object]) -> str:
     return ", ".join(map(str, sorted(items)))
 
@@ -220,10 +236,18 @@ def _listed(items: Iterable[object]) -> str:
 def _from_file(path: Path) -> list[Network]:
     """Return all networks of a weights file."""
     try:
-        weights, metadata = networks.load(path)
+        parts = load_parts(path, "pt")
+        for part in parts.values():
+            networks.check_shapes(path, part.weights, part.metadata)
     except DamagedError as error:
         # The advice to delete the file is not repeated: the file may be of another program.
         raise PassbandError(f"{error.what}; give a weights file of a study") from None
+    return [network for part in parts.values() for network in _from_part(path, part)]
+
+
+def _from_part(path: Path, part: Part) -> list[Network]:
+    """Return the networks of one training condition in a weights file."""
+    weights, metadata = part.weights, part.metadata
     try:
         configuration = json.loads(metadata.provenance["configuration"])
         microscope = Microscope.model_validate(configuration["microscope"])

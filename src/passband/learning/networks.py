@@ -139,19 +139,26 @@ def _shapes(name: str) -> dict[str, tuple[int, ...]]:
 def restore(name: str, weights: dict[str, Tensor]) -> nn.Module:
     """Return a network of an architecture with the given weights, in evaluation mode."""
     network = build(name)
-    network.load_state_dict(weights)
+    network.load_state_dict({key: torch.as_tensor(value) for key, value in weights.items()})
     return network.eval()
 
 
-def load_first(path: str | Path) -> tuple[nn.Module, WeightsMetadata]:
-    """Return the network of a file's first replica, in evaluation mode, and the file's metadata.
+def load_first(
+    path: str | Path, expected: Mapping[str, object] | None = None
+) -> tuple[nn.Module, WeightsMetadata]:
+    """Return the network of a file's first replica, in evaluation mode, and its metadata.
+
+    Parameters
+    ----------
+    path, expected
+        See :func:`load`.
 
     Raises
     ------
     StoreError
         See :func:`load`.
     """
-    weights, metadata = load(path)
+    weights, metadata = load(path, expected)
     return restore(metadata.architecture, next(iter(weights.values()))), metadata
 
 
@@ -165,7 +172,8 @@ def load(
     path : path
         A file that :func:`passband.storage.weights.save` wrote.
     expected : mapping, optional
-        Names and values that the metadata of the file must have.
+        Names and values that the metadata of the file must have. If the file has networks of
+        several training conditions, the value of `condition` chooses one of them.
 
     Returns
     -------
@@ -179,6 +187,14 @@ def load(
         file.
     """
     weights, metadata = files.load(path, expected)
+    check_shapes(path, weights, metadata)
+    return weights, metadata
+
+
+def check_shapes(
+    path: str | Path, weights: Mapping[int, Mapping[str, Tensor]], metadata: WeightsMetadata
+) -> None:
+    """Raise DamagedError if the weights in a file do not fit the architecture in its metadata."""
     try:
         shapes = _shapes(metadata.architecture)
     except ValueError as error:
@@ -187,4 +203,3 @@ def load(
         if {name: tuple(tensor.shape) for name, tensor in state.items()} != shapes:
             reason = f"the tensors of replica {replica} do not fit {metadata.architecture!r}"
             raise DamagedError(path, f"not a file of weights: {reason}")
-    return weights, metadata

@@ -1,4 +1,4 @@
-"""Training and evaluation of one job's networks: the networks' inputs, digests and metadata.
+"""Training and evaluation of a job's networks: the networks' inputs and metadata.
 
 The training loop is in :mod:`passband.learning.training`, and the loop over test conditions is in
 :mod:`passband.learning.evaluation`.
@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
@@ -27,163 +28,137 @@ from passband.learning import (
     training,
 )
 from passband.learning.deadline import StopCondition
-from passband.learning.learner import Trained
-from passband.seeds import digest, seed
-from passband.storage.weights import WeightsMetadata, fingerprint
+from passband.learning.identities import record_contexts
+from passband.seeds import digest
+from passband.storage.weight_parts import Part
+from passband.storage.weights import WeightsMetadata, as_array, fingerprint
 
 
-@dataclass(frozen=True)
 class ReplicaJob:
-    """Replicas of one architecture that are trained on one specimen under one imaging condition.
+    """Trains networks of one architecture and specimen, under one condition after another.
 
-    Attributes
+    Exit waves and images are kept in memory if they fit into it. If only the images do not fit,
+    they are formed for each batch. If the exit waves do not fit, they are read for each batch.
+
+    Parameters
     ----------
-    specimen, architecture, condition : str
-        Name of the specimen, name of the architecture, and id of the training condition.
+    specimen, architecture : str
+        Name of the specimen, and name of the architecture.
     microscope : Microscope
         The study's microscope.
     settings : Training
         The block `training` of the configuration.
-    seeds : dict of int to int
-        The seed of initial weights and dropout, by replica number. Noise, order and augmentation of
-        the images depend on the replica's number and not on the architecture.
-    splits : tuple of Stored
-        Structures for training, and structures for validation, which chooses the best epoch.
-    device : torch.device
-        The device that trains.
+    study_seed : int
+        The study's seed.
+    files : mapping of str to sequence of str
+        Files of exit waves, for the splits `train` and `val`.
+    replicas : int
+        The largest number of replicas that are trained together.
+    host_bytes : float
+        The memory of the machine that the job may use [bytes].
+    log : callable
+        Receives lines of text for the log.
+
+    Raises
+    ------
+    StoreError
+        If a file is missing or damaged, or has other structures.
+    PassbandError
+        If a batch of images does not fit into memory.
     """
 
-    specimen: str
-    architecture: str
-    condition: str
-    microscope: Microscope
-    settings: Training
-    seeds: dict[int, int]
-    splits: tuple[streaming.Stored, streaming.Stored]
-    device: torch.device
-
-    @classmethod
-    def open(
-        cls,
-        cell: tuple[str, str, str],
+    def __init__(
+        self,
+        specimen: str,
+        architecture: str,
         microscope: Microscope,
         settings: Training,
         study_seed: int,
-        replicas: Sequence[int],
         files: Mapping[str, Sequence[str]],
-    ) -> "ReplicaJob":
-        """Return the job after its files of exit waves are opened.
-
-        The exit waves are not read into memory.
-
-        Parameters
-        ----------
-        cell : tuple of str
-            Specimen, architecture and condition id.
-        microscope, settings
-            See the attributes of :class:`ReplicaJob`.
-        study_seed : int
-            The study's seed.
-        replicas : sequence of int
-            Numbers of the replicas.
-        files : mapping of str to sequence of str
-            Files of exit waves, for the splits `train` and `val`.
-
-        Raises
-        ------
-        StoreError
-            If a file is missing or damaged, or has other structures.
-        """
-        device = devices.device()
-        splits = tuple(
-            streaming.Stored.open(files[split], (study_seed, cell[0], split), microscope, device)
+        replicas: int,
+        host_bytes: float,
+        log: Callable[[str], object],
+    ):
+        self.specimen, self.architecture, self._log = specimen, architecture, log
+        self.device = devices.device()
+        stored = [
+            streaming.Stored.open(
+                files[split], (study_seed, specimen, split), microscope, self.device
+            )
             for split in ("train", "val")
+        ]
+        px = microscope.field_px
+        self._acquisition = Acquisition.from_microscope(
+            microscope, settings.normalisation, self.device
         )
-        seeds = {replica: seed(study_seed, *cell, replica) for replica in replicas}
-        return cls(*cell, microscope, settings, seeds, splits, device)
-
-    def context(self, *params: object) -> str:
-        """Return the digest of `params` and of everything else that the networks depend on.
-
-        The digest does not depend on the device, so that finished networks stay valid on another
-        device.
-        """
-        cell = self.specimen, self.architecture, self.condition
-        return digest(*params, cell, self.seeds, [split.digest for split in self.splits])
+        self._splits, self._hold, line = streaming.choose(stored, px, host_bytes)
+        log(line)
+        available = memory.available_bytes(self.device, host_bytes)
+        if self._hold:
+            available -= memory_request.image_bytes(sum(map(len, self._splits)), px)
+        self._settings = memory.fit_to_memory(
+            architecture, px, settings, self.device, replicas, available
+        )
+        self.precision = compact.precision(settings.precision, architecture, self.device)
+        if self.precision != "float32":
+            speedup = devices.speedup(self.precision, self.device)
+            log(f"{self.precision}: {speedup:.1f} times as fast as float32")
 
     def train(
         self,
+        condition: str,
+        seeds: Mapping[int, int],
         context: str,
-        host_bytes: float,
         folder: Path,
         stop: StopCondition,
-        log: Callable[[str], object],
         progress: bool = False,
-    ) -> tuple[dict[int, Trained], dict[str, str]]:
-        """Train the networks. If there is a saved state, training continues from the saved state.
-
-        Exit waves and images are kept in memory if they fit into it. If only the images do not fit,
-        they are formed for each batch. If the exit waves do not fit, they are read for each batch.
+    ) -> Part:
+        """Train networks. If there is a saved state, training continues from the saved state.
 
         Parameters
         ----------
+        condition : str
+            Id of the training condition.
+        seeds : mapping of int to int
+            The seed of initial weights and dropout, by replica number. Noise, order and
+            augmentation of the images depend on the replica's number and not on the architecture.
         context : str
-            The digest from :meth:`context`. A saved state is valid only on the same kind of device.
-        host_bytes : float
-            The memory of the machine that the job may use [bytes].
+            Digest of everything that the networks depend on, see
+            :class:`passband.learning.identities.NetworkContexts`. A saved state is valid only on
+            the same kind of device.
         folder : path
             The folder of saved states.
         stop : StopCondition
             Decides when the state is saved and when training stops.
-        log : callable
-            Receives lines of text for the log.
         progress : bool
             Whether to draw a progress bar.
 
         Returns
         -------
-        dict of int to Trained, dict of str to str
-            The trained networks by replica, and the metadata that is the same for all networks.
+        Part
+            The trained networks and their metadata, without provenance.
 
         Raises
         ------
-        PassbandError
-            If a batch of images does not fit into memory.
         StoppedError
             If training is stopped before its end.
         """
-        px = self.microscope.field_px
-        acquisition = Acquisition.from_microscope(
-            self.microscope, self.settings.normalisation, self.device
-        )
-        splits, hold, line = streaming.choose(self.splits, px, host_bytes)
-        log(line)
-        available = memory.available_bytes(self.device, host_bytes)
-        if hold:
-            available -= memory_request.image_bytes(sum(map(len, splits)), px)
-        settings = memory.fit_to_memory(
-            self.architecture, px, self.settings, self.device, len(self.seeds), available
-        )
-        precision = compact.precision(settings.precision, self.architecture, self.device)
-        if precision != "float32":
-            speedup = devices.speedup(precision, self.device)
-            log(f"{precision}: {speedup:.1f} times as fast as float32")
         description = {
             "architecture": self.architecture,
             "specimen": self.specimen,
-            "condition": self.condition,
-            "normalisation": settings.normalisation,
-            "precision": precision,
+            "condition": condition,
+            "normalisation": self._settings.normalisation,
+            "precision": self.precision,
             "device": devices.describe(self.device),
         }
         trained = training.train(
             self.architecture,
-            acquisition,
-            splits,
-            Condition.parse(self.condition),
-            settings,
-            self.seeds,
-            hold=hold,
+            self._acquisition,
+            self._splits,
+            Condition.parse(condition),
+            self._settings,
+            seeds,
+            hold=self._hold,
             folder=folder,
             context=digest(context, description),
             stop=stop,
@@ -191,35 +166,20 @@ class ReplicaJob:
         )
         for replica, network in trained.items():
             best = network.best
-            log(f"replica {replica}: val_loss {best.val_loss:.4f}, Dice {best.val_dice:.3f}")
-        return trained, description
-
-
-def metadata(
-    trained: Mapping[int, Trained],
-    description: Mapping[str, str],
-    context: str,
-    provenance: Mapping[str, str],
-) -> WeightsMetadata:
-    """Return the metadata for a file of trained networks.
-
-    Parameters
-    ----------
-    trained, description
-        The results of :meth:`ReplicaJob.train`.
-    context : str
-        The result of :meth:`ReplicaJob.context`.
-    provenance : mapping of str to str
-        The origin of the networks, such as version, study and time.
-    """
-    return WeightsMetadata(
-        **description,
-        context=context,
-        best={replica: network.best for replica, network in trained.items()},
-        history={replica: tuple(network.history) for replica, network in trained.items()},
-        vectorized=next(iter(trained.values())).vectorized,
-        provenance=dict(provenance),
-    )
+            self._log(f"replica {replica}: val_loss {best.val_loss:.4f}, Dice {best.val_dice:.3f}")
+        metadata = WeightsMetadata(
+            **description,
+            context=context,
+            best={replica: network.best for replica, network in trained.items()},
+            history={replica: tuple(network.history) for replica, network in trained.items()},
+            vectorized=next(iter(trained.values())).vectorized,
+            provenance={},
+        )
+        weights = {
+            replica: {name: as_array(tensor) for name, tensor in network.weights.items()}
+            for replica, network in trained.items()
+        }
+        return Part(weights, metadata)
 
 
 def load_test_splits(
@@ -251,14 +211,14 @@ def load_test_splits(
 
 
 def load_first_network(
-    template: str, cell: tuple[str, str, str], files: Collection[str]
+    path: str, cell: tuple[str, str, str], files: Collection[str]
 ) -> nn.Module | None:
     """Return the first replica in a file of networks, or None if the file is not in `files`.
 
     Parameters
     ----------
-    template : str
-        Path of the file of networks, with wildcards.
+    path : str
+        Path of the file of networks.
     cell : tuple of str
         Specimen, architecture and condition id.
     files : collection of str
@@ -269,12 +229,11 @@ def load_first_network(
     StoreError
         If the file of networks is damaged or has other networks.
     """
-    expected = dict(zip(("specimen", "architecture", "condition"), cell, strict=True))
-    path = template.format(**expected)
     if path not in files:
         return None
-    weights, metadata = networks.load(path, expected)
-    return networks.restore(metadata.architecture, next(iter(weights.values())))
+    expected = dict(zip(("specimen", "architecture", "condition"), cell, strict=True))
+    network, _ = networks.load_first(path, expected)
+    return network
 
 
 @dataclass(frozen=True)
@@ -283,7 +242,7 @@ class TrainedReplicas:
 
     Attributes
     ----------
-    weights : dict of int to dict of str to Tensor
+    weights : dict of int to dict of str to Tensor or array
         The weights of each replica.
     metadata : WeightsMetadata
         The metadata of the file of networks.
@@ -295,67 +254,27 @@ class TrainedReplicas:
         The device that evaluates.
     """
 
-    weights: dict[int, dict[str, Tensor]]
+    weights: dict[int, dict[str, Tensor | np.ndarray]]
     metadata: WeightsMetadata
     microscope: Microscope
     splits: dict[str, Split]
     device: torch.device
 
-    @classmethod
-    def load(
-        cls,
-        file: str,
-        cell: Mapping[str, str],
-        microscope: Microscope,
-        study_seed: int,
-        waves: Mapping[str, Sequence[str]],
-    ) -> "TrainedReplicas":
-        """Read networks and test structures.
-
-        Parameters
-        ----------
-        file : str
-            The file of networks.
-        cell : mapping of str to str
-            Specimen, architecture and condition of the networks.
-        microscope : Microscope
-            The study's microscope.
-        study_seed : int
-            The study's seed.
-        waves : mapping of str to sequence of str
-            The files of the test structures, by specimen.
-
-        Raises
-        ------
-        StoreError
-            If a file is missing or damaged, or has other networks or structures.
-        """
-        weights, metadata = networks.load(file, cell)
-        device = devices.device()
-        splits = load_test_splits(waves, study_seed, microscope, device)
-        return cls(weights, metadata, microscope, splits, device)
-
     def contexts(self, *params: object, any_device: bool = False) -> dict[str, str]:
         """Return, for each test specimen, the digest of everything that the counts depend on.
+
+        See :func:`passband.learning.identities.record_contexts`.
 
         Parameters
         ----------
         *params
             Further values that the digest includes, in addition to the networks and the structures.
         any_device : bool
-            Whether the digest is the same on all kinds of device. The counts of two kinds of device
-            differ by rounding, and by the random numbers of the noise.
+            Whether the digest is the same on all kinds of device.
         """
-        training = {
-            key: getattr(self.metadata, key)
-            for key in ("architecture", "normalisation", "precision")
-        }
-        common = [*params, training, *([] if any_device else [devices.describe(self.device)])]
-        networks_digest = fingerprint(self.weights)
-        return {
-            specimen: digest(common, networks_digest, split.digest)
-            for specimen, split in self.splits.items()
-        }
+        splits = {specimen: split.digest for specimen, split in self.splits.items()}
+        device = None if any_device else devices.describe(self.device)
+        return record_contexts(params, self.metadata, fingerprint(self.weights), splits, device)
 
     def evaluate(
         self,

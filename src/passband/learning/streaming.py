@@ -10,7 +10,8 @@ import torch
 import xarray as xr
 
 from passband.config import Microscope
-from passband.imaging.splits import Split, expected_attributes, split_digest
+from passband.imaging.splits import Split
+from passband.imaging.wave_files import expected_attributes
 from passband.learning import memory_request
 from passband.storage import datasets
 
@@ -18,7 +19,7 @@ from passband.storage import datasets
 class Source(Protocol):
     """The structures of a split: in memory (:class:`Split`) or on disk (:class:`Stored`)."""
 
-    digest: str
+    names: tuple[int, str, str]
 
     def __len__(self) -> int: ...
 
@@ -99,13 +100,6 @@ class Stored:
         waves = xr.concat(parts, "structure", combine_attrs="override")
         waves = waves.isel(structure=np.argsort(np.concatenate(order)))
         return Split.from_dataset(waves, self.names[0], self.device)
-
-    @cached_property
-    def digest(self) -> str:
-        """Hexadecimal digits that identify the split, equal to :attr:`Split.digest`."""
-        return split_digest(
-            self.names, (self.take(np.array([place])) for place in range(len(self)))
-        )
 
     def load(self) -> Split:
         """Return the whole split, read into memory."""

@@ -40,7 +40,8 @@ def histories(files: Iterable[tuple[str, Path]]) -> list[History]:
     ----------
     files : iterable of (str, path)
         The id of a job's networks without the replica, such as ``gold/unet/<condition>``, and the
-        job's CSV file.
+        job's CSV file. If the job has several training conditions, the file has a column with the
+        condition.
     """
     found = []
     for prefix, path in files:
@@ -51,7 +52,8 @@ def histories(files: Iterable[tuple[str, Path]]) -> list[History]:
         ):
             for row in csv.DictReader(file):
                 values = tuple(float(row[n] or "nan") for n in ("epoch", "val_dice", "val_loss"))
-                networks.setdefault(row["replica"], []).append(values)
+                if "condition" not in row or prefix.endswith(f"/{row['condition']}"):
+                    networks.setdefault(row["replica"], []).append(values)
         for replica, rows in networks.items():
             found.append(History(f"{prefix}/{replica}", *np.array(rows).T))
     return found

@@ -13,9 +13,10 @@ from passband.analysis import table
 from passband.analysis.profiles import SPECTRUM, spectrum
 from passband.config import Study
 from passband.grid import Condition, axes_of, coordinates, own_values
+from passband.groups import may_have
 from passband.learning.network_files import Network
 from passband.scores import dice
-from passband.storage import StoreError, datasets
+from passband.storage import StoreError, datasets, records
 
 #: The columns of the file of measured Dice in a published folder, besides the imaging parameters.
 _COLUMNS = ("test_specimen", "dice", "standard_error", "images", "condition")
@@ -86,11 +87,14 @@ def _row(network: Network, results: Path) -> tuple[xr.Dataset | None, str]:
             row = opened.sel(place)
             if int(row.status) == table.STATUS["done"]:
                 return row.load(), f"{results.name}/{path.name}"
-    record = results.joinpath("records", *cell, f"{network.path.stem}.zarr.zip")
+    # A job with several training conditions has one record for all of them.
+    group = network.path.parent.name
+    group = group if may_have(group, metadata.condition) else metadata.condition
+    record = results.joinpath("records", *cell[:2], group, f"{network.path.stem}.zarr.zip")
     if record.exists():
-        opened = datasets.read(record, datasets.RECORD, ["counts", "val_loss"])
+        opened = records.read(record, metadata.condition, ["counts", "val_loss"])
         if network.replica in opened.replica.values:
-            found = f"{results.name}/records/{'/'.join(cell)}/{record.name}"
+            found = f"{results.name}/{record.relative_to(results).as_posix()}"
             return opened.sel(replica=network.replica), found
     return None, f"the study {results.name} has not tested this network"
 

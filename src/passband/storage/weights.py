@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,6 @@ from passband.storage.atomic import replacing
 from passband.storage.integrity import (
     FORMAT,
     DamagedError,
-    NewerError,
     StoreError,
     check_attributes,
     check_format,
@@ -30,6 +29,7 @@ from passband.storage.integrity import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 
@@ -155,14 +155,25 @@ class WeightsMetadata:
             raise ValueError(f"its metadata do not describe weights: {error}") from None
 
 
-def fingerprint(weights: dict[int, dict[str, Tensor]]) -> str:
-    """Return sixteen hexadecimal digits that identify the network weights of replicas."""
+def fingerprint(weights: Mapping[int, Mapping[str, Tensor | np.ndarray]]) -> str:
+    """Return sixteen hexadecimal digits that identify the network weights of replicas.
+
+    Tensors and numpy arrays with the same values have the same fingerprint.
+    """
     hashed = hashlib.blake2b(digest_size=8)
     for replica, state in sorted(weights.items()):
         for name, tensor in sorted(state.items()):
             hashed.update(f"{replica}/{name}".encode())
-            hashed.update(tensor.cpu().contiguous().numpy().data)
+            hashed.update(as_array(tensor).data)
     return hashed.hexdigest()
+
+
+def as_array(tensor: Tensor | np.ndarray) -> np.ndarray:
+    """Return a contiguous numpy array with the values of a tensor or of an array."""
+    if hasattr(tensor, "cpu"):
+        return tensor.detach().cpu().contiguous().numpy()
+    # numpy's ascontiguousarray would give an array of no dimension one dimension.
+    return tensor.copy() if not tensor.flags.c_contiguous else tensor
 
 
 def checksum(path: str | Path) -> str | None:
@@ -219,7 +230,9 @@ def load(
     path : path
         The file.
     expected : mapping, optional
-        Names and values that the metadata in the file must have.
+        Names and values that the metadata in the file must have. If the file has networks of
+        several training conditions, the value of `condition` chooses one of them; by default, the
+        first one is returned.
 
     Raises
     ------
@@ -227,8 +240,23 @@ def load(
         If the file is missing, incomplete or changed, or if its metadata are not as expected. The
         error's message names the file.
     """
-    weights: dict[int, dict[str, Tensor]] = {}
     tensors, values = read(path)
+    if "parts" in values:
+        values, tensors = _only_part(path, tensors, values, expected)
+    return from_tensors(path, tensors, values, expected)
+
+
+def from_tensors(
+    path: str | Path,
+    tensors: Mapping[str, Tensor | np.ndarray],
+    values: Mapping[str, object],
+    expected: Mapping[str, object] | None = None,
+) -> tuple[dict[int, dict[str, Tensor]], WeightsMetadata]:
+    """Return weights and metadata of one training condition from the content of a file.
+
+    Parameters and errors are those of :func:`load` and :func:`write`.
+    """
+    weights: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         replica, _, name = key.partition("/")
         if not (replica.isascii() and replica.isdigit()):
@@ -243,35 +271,40 @@ def load(
     return dict(sorted(weights.items())), metadata
 
 
-def matching_metadata(path: str | Path, context: str) -> WeightsMetadata | None:
-    """Return the metadata of a complete file with the given `context`; None for any other file.
+def _only_part(
+    path: str | Path,
+    tensors: Mapping[str, Tensor],
+    values: Mapping[str, object],
+    expected: Mapping[str, object] | None,
+) -> tuple[dict[str, object], dict[str, Tensor]]:
+    """Return values and tensors of one training condition from a file with several conditions.
 
-    Raises
-    ------
-    NewerError
-        If a newer Passband wrote the file, which must not be overwritten.
+    The condition is the expected one, or the first one if none is expected. See
+    :mod:`passband.storage.weight_parts`.
     """
-    try:
-        _, values = read(path)
-        if values.get("context") != context:
-            return None
-        return WeightsMetadata.from_values(values)
-    except NewerError:
-        raise
-    except (StoreError, ValueError):
-        return None
+    parts, given = values["parts"], (expected or {}).get("condition")
+    condition = next(iter(parts), None) if given is None else given
+    if condition not in parts:
+        raise DamagedError(path, f"its networks were not trained under {condition}")
+    start = f"{condition}/"
+    return {
+        **{name: value for name, value in values.items() if name != "parts"},
+        **parts[condition],
+    }, {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
 
 
-def write(tensors: dict[str, Tensor], path: Path, values: Mapping[str, object]) -> None:
-    """Write tensors and values to a safetensors file.
+def write(
+    tensors: Mapping[str, Tensor | np.ndarray], path: Path, values: Mapping[str, object]
+) -> None:
+    """Write tensors and values to a safetensors file. Numpy arrays are written without torch.
 
     The values are written as JSON, together with the version of the file format. A checksum over
     the whole content of the file is written too, because the safetensors format has no checksum.
 
     Parameters
     ----------
-    tensors : dict of str to Tensor
-        The tensors by name. They are contiguous and on the CPU.
+    tensors : mapping of str to Tensor or array
+        Tensors by name, or numpy arrays by name. They are contiguous and on the CPU.
     path : path
         The file.
     values : mapping
@@ -282,7 +315,10 @@ def write(tensors: dict[str, Tensor], path: Path, values: Mapping[str, object]) 
     OSError
         If the operating system refuses to write the file.
     """
-    from safetensors.torch import save_file
+    if all(hasattr(tensor, "cpu") for tensor in tensors.values()):
+        from safetensors.torch import save_file
+    else:
+        from safetensors.numpy import save_file
 
     texts = {name: json.dumps(value) for name, value in {**values, "format": FORMAT}.items()}
     checksum = {"checksum": digest(texts, fingerprint({0: tensors}))}
@@ -295,19 +331,31 @@ def write(tensors: dict[str, Tensor], path: Path, values: Mapping[str, object]) 
         raise
 
 
-def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, object]]:
+def read(
+    path: str | Path, framework: str = "pt", accepts: Callable[[dict], bool] = lambda values: False
+) -> tuple[dict[str, Tensor | np.ndarray], dict[str, object]]:
     """Return the tensors and values that :func:`write` wrote.
 
     This function raises the same errors as :func:`load`.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    framework : {"pt", "numpy"}
+        Whether to return tensors of torch, or numpy arrays. With "numpy", torch is not imported.
+    accepts : callable
+        A function that returns whether a file with these values may be read although the checksum
+        of the file does not match its content. By default, no such file is read.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework=framework) as file:
             texts = file.metadata() or {}
             values = {name: json.loads(text) for name, text in texts.items() if name != "checksum"}
             check_format(path, values.pop("format", 1))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         checksum = texts.pop("checksum", None)
-        if checksum != digest(texts, fingerprint({0: tensors})):
+        if checksum != digest(texts, fingerprint({0: tensors})) and not accepts(values):
             raise ValueError("its checksum does not match its content")
         if not tensors:
             raise ValueError("it has no tensors")

@@ -1,0 +1,82 @@
+"""Tests the networks of an `evaluate` job, and keeps the valid results of earlier records.
+
+The record of a condition's networks is written to the study's cache as soon as it is complete. So a
+job that is killed loses the results of one training condition at most.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import xarray as xr
+
+from passband.config import Microscope
+from passband.jobs import reuse
+from passband.jobs.job import Job
+from passband.jobs.regrouping import RecordJob
+from passband.learning import devices
+from passband.learning.replicas import TrainedReplicas, load_test_splits
+from passband.storage import records
+
+
+def complete(
+    job: Job,
+    tested: RecordJob,
+    attrs: Mapping[str, str],
+    waves: Mapping[str, Sequence[str]],
+    seed: int,
+    microscope: Microscope,
+) -> tuple[dict[str, xr.Dataset], int]:
+    """Test networks, and return their records by training condition.
+
+    Parameters
+    ----------
+    job : Job
+        The running job.
+    tested : RecordJob
+        The networks and the test conditions.
+    attrs : mapping of str to str
+        Provenance, specimen and architecture of the record.
+    waves : mapping of str to sequence of str
+        The files of the test structures, by specimen.
+    seed : int
+        The study's seed.
+    microscope : Microscope
+        The study's microscope.
+
+    Returns
+    -------
+    dict of str to Dataset
+        The records by training condition.
+    int
+        Number of pairs of a test specimen and a test condition under which some network was tested
+        now, and not by an earlier job.
+
+    Raises
+    ------
+    StoreError
+        If a file is damaged or has other structures or networks.
+    """
+    device = devices.device()
+    name = devices.describe(device)
+    found = tested.find(name, tested.parts)
+    splits = load_test_splits(waves, seed, microscope, device)
+    # The batch size does not change results, so it is not a param of the rule.
+    batch_size = job.study.evaluation.batch_size
+    made, computed = {}, set()
+    for condition, part in tested.parts.items():
+        known = [(record.replica.values.tolist(), record) for record in found[condition]]
+        have = {replica for replicas, _ in known for replica in replicas}
+        if missing := [replica for replica in part.weights if replica not in have]:
+            known.append((missing, None))
+        pieces, complete_before, tests = [], True, tested.tests(condition)
+        for replicas, record in known:
+            weights = {replica: part.weights[replica] for replica in replicas}
+            networks = TrainedReplicas(weights, part.metadata, microscope, splits, device)
+            pieces.append(networks.evaluate(tests, batch_size, record, job.progress))
+            lacking = tested.lacking(condition, record)
+            complete_before &= not lacking
+            computed |= lacking
+        made[condition] = reuse.complete_record(tested, condition, pieces, name)
+        if len(tested.parts) > 1 and not complete_before:
+            path = reuse.partial_record(tested, condition)
+            records.write({condition: made[condition]}, path, attrs)
+    return made, len(computed)

@@ -1,0 +1,95 @@
+"""Trains the networks that a `train` job lacks, under one condition after another.
+
+The networks of a condition are written to the study's cache as soon as they are trained. So a
+job that is killed, or that reaches its time limit, loses no finished network. If the training under
+one condition fails, the job trains the networks of the other conditions before it fails.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from passband import PassbandError
+from passband.jobs import regrouping, reuse
+from passband.jobs.job import Job
+from passband.learning.deadline import StopCondition, StoppedError
+from passband.learning.identities import NetworkContexts
+from passband.learning.replicas import ReplicaJob
+from passband.storage import FullError
+from passband.storage.lease import LostError
+from passband.storage.weight_parts import Part, save_parts
+
+logger = logging.getLogger("passband")
+
+
+def complete(
+    job: Job,
+    files: reuse.NetworkFiles,
+    contexts: NetworkContexts,
+    found: dict[str, list[Part]],
+    replicas: Sequence[int],
+    trainer: ReplicaJob,
+) -> dict[str, Part]:
+    """Train the networks that are missing, and return all networks of the job by condition.
+
+    Parameters
+    ----------
+    job : Job
+        The running job.
+    files : NetworkFiles
+        The job's files.
+    contexts : NetworkContexts
+        What the networks depend on.
+    found : dict of str to list of Part
+        The networks that exist, for every condition of the job, see
+        :func:`passband.jobs.regrouping.find_networks`.
+    replicas : sequence of int
+        The replicas of each condition.
+    trainer : ReplicaJob
+        Trains networks.
+
+    Raises
+    ------
+    StoppedError
+        If the job is stopped before its end.
+    PassbandError
+        If the training under a condition fails. The message names the condition.
+    """
+    # The interval between saves does not change results, so it is not a param of the rule.
+    stop = StopCondition(job.study.training.save_every_s, job.seconds_left)
+    parts, failures = {}, []
+    provenance = job.provenance(files.weights)
+    for number, (condition, known) in enumerate(found.items(), 1):
+        folder = Path(files.checkpoints)
+        if len(found) > 1:
+            folder /= condition
+        # A file's networks are tested in one precision.
+        kept = [part for part in known if part.metadata.precision == trainer.precision]
+        if sum(len(part.weights) for part in known) == len(replicas):
+            kept = known
+        have = {replica for part in kept for replica in part.weights}
+        missing = [replica for replica in replicas if replica not in have]
+        if missing:
+            if len(found) > 1:
+                job.log(f"condition {number} of {len(found)}: {condition}")
+            seeds = contexts.seeds(condition, missing)
+            context = contexts.context(condition, missing)
+            try:
+                kept.append(trainer.train(condition, seeds, context, folder, stop, job.terminal))
+            except (StoppedError, LostError, FullError):
+                raise
+            except Exception as error:
+                if len(found) == 1:
+                    raise
+                logger.exception("%s: failed", condition)
+                failures.append(f"{condition}: {' '.join(str(error).split())}")
+                continue
+        parts[condition] = regrouping.joined(kept, contexts.context(condition, replicas))
+        if missing and len(found) > 1:
+            save_parts({condition: parts[condition]}, files.partial(condition), provenance)
+    if failures:
+        raise PassbandError(
+            f"{len(failures)} of {len(found)} conditions failed, and the networks of the others "
+            f"are kept; {failures[0]}"
+        )
+    return parts

@@ -1,0 +1,234 @@
+"""Records of a job's networks: one store for one or several training conditions.
+
+The part of a condition is the record that a job with this condition alone would write. In a record
+of several conditions, every variable has the dimension `train` in front, with the ids of the
+conditions. A record of one condition has no such dimension, as before groups of conditions existed.
+
+If networks are tested under their own training condition too, the parts have different conditions
+along `test`. In a record of several conditions, the last place along `test` is then :data:`OWN`. It
+has the results of each part under its own training condition.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from passband.grid import Condition
+from passband.scores import pairs
+from passband.storage import datasets
+from passband.storage.integrity import DamagedError, check_attributes
+
+#: Stands for the training condition of each part along `test`. No condition has this id.
+OWN = "own"
+
+
+def with_own(test: Sequence[str], train: str, test_own: bool) -> list[str]:
+    """Return the ids of the conditions in a record: test conditions, and maybe the training one.
+
+    Parameters
+    ----------
+    test : sequence of str
+        Ids of the test conditions.
+    train : str
+        Id of the training condition of the record's networks.
+    test_own : bool
+        Whether networks are tested under their own training condition, wherever they are trained.
+    """
+    return [*test, *([train] if test_own and train not in test else [])]
+
+
+def write(parts: Mapping[str, xr.Dataset], path: str | Path, attrs: Mapping[str, str]) -> None:
+    """Write the record of a job's networks to one zip file, completely or not at all.
+
+    Parameters
+    ----------
+    parts : mapping of str to Dataset
+        For each training condition, by its id: the record of its networks. The attribute `contexts`
+        of a record is a JSON object with a digest for each test specimen. All records have the same
+        replicas, test specimens and test conditions; the training condition may be one more.
+    path : path
+        The file.
+    attrs : mapping
+        Provenance, specimen and architecture.
+    """
+    if len(parts) == 1:
+        ((condition, record),) = parts.items()
+        own = {"condition": condition, "contexts": record.attrs["contexts"]}
+        record = xr.Dataset(record.data_vars, record.coords)
+        datasets.write(record, path, datasets.RECORD, {**attrs, **own})
+        return
+    contexts = {id: json.loads(record.attrs["contexts"]) for id, record in parts.items()}
+    parts = _aligned(parts)
+    first, *_ = parts.values()
+    together = xr.Dataset(
+        {
+            name: (
+                ("train", *variable.dims),
+                np.stack([record[name].values for record in parts.values()]),
+                variable.attrs,
+            )
+            for name, variable in first.data_vars.items()
+            # Records of earlier versions lack some variables.
+            if all(name in record for record in parts.values())
+        },
+        {"train": list(parts), **first.coords},
+    )
+    attrs = {**attrs, "contexts": json.dumps(contexts)}
+    datasets.write(together, path, datasets.RECORD, attrs, {"train": 1})
+
+
+def _aligned(parts: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """Return records with the same values along `test`, of which the last may be :data:`OWN`."""
+    tests = [part.test.values.tolist() for part in parts.values()]
+    if all(test == tests[0] for test in tests):
+        return dict(parts)
+    shared = [id for id in tests[0] if all(id in test for test in tests)]
+    return {
+        id: part.sel(test=[*shared, id]).assign_coords(test=[*shared, OWN])
+        for id, part in parts.items()
+    }
+
+
+def _with_own_id(part: xr.Dataset, condition: str) -> xr.Dataset:
+    """Return a part of an aligned record with the id of the training condition, but not twice."""
+    *shared, last = part.test.values.tolist()
+    if last != OWN:
+        return part
+    if condition in shared:
+        return part.isel(test=slice(None, -1))
+    return part.assign_coords(test=[*shared, condition])
+
+
+def read(
+    path: str | Path,
+    condition: str | None = None,
+    variables: Sequence[str] | None = None,
+    expected: Mapping[str, object] | None = None,
+) -> xr.Dataset:
+    """Return the record of one training condition, with the attribute `condition`: its id.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    condition : str, optional
+        Id of the training condition. It may be left out if the record has one condition.
+    variables : sequence of str, optional
+        Names of the variables to read, see :func:`passband.storage.datasets.read`.
+    expected : mapping, optional
+        Attributes that the record must have.
+
+    Raises
+    ------
+    StoreError
+        If the record is missing or damaged, or has other networks.
+    """
+    record = chosen(path, parts(path, variables), condition)
+    check_attributes(path, record.attrs, expected)
+    return record
+
+
+def chosen(path: str | Path, parts: Mapping[str, xr.Dataset], condition: str | None) -> xr.Dataset:
+    """Return the record of a training condition from the result of :func:`parts`.
+
+    See :func:`read` for the parameters and errors.
+    """
+    if (condition is None and len(parts) == 1) or list(parts) == [None]:
+        return next(iter(parts.values()))
+    if condition not in parts:
+        conditions = ", ".join(map(repr, parts))
+        raise DamagedError(path, f"its condition is {conditions}, expected {condition!r}")
+    return parts[condition]
+
+
+def parts(path: str | Path, variables: Sequence[str] | None = None) -> dict[str, xr.Dataset]:
+    """Return the records of all training conditions in a file, by the id of the condition.
+
+    Raises
+    ------
+    StoreError
+        If the record is missing or damaged.
+    """
+    record = datasets.read(path, datasets.RECORD, variables)
+    if "train" not in record.dims:
+        return {record.attrs.get("condition"): record}
+    try:
+        contexts = json.loads(record.attrs["contexts"])
+        return {
+            id: _with_own_id(record.isel(train=place, drop=True), id).assign_attrs(
+                condition=id, contexts=json.dumps(contexts[id])
+            )
+            for place, id in enumerate(record["train"].values.tolist())
+        }
+    except (KeyError, ValueError, TypeError) as error:
+        raise DamagedError(path, f"its contexts cannot be read: {error}") from None
+
+
+def with_replicas(record: xr.Dataset, replicas: Sequence[int]) -> xr.Dataset:
+    """Return the record of some of the replicas of a condition's record."""
+    before = record.replica.values.tolist()
+    chosen = record.drop_vars("agreement", errors="ignore").sel(replica=list(replicas))
+    couples = pairs(replicas)
+    if "agreement" in record and couples:
+        places = {pair: place for place, pair in enumerate(pairs(before))}
+        kept = record.agreement.isel(pair=[places[pair] for pair in couples])
+        chosen["agreement"] = kept.assign_attrs(pair=_words(couples))
+    return chosen
+
+
+def joined(records: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Return one record of the replicas of several records of the same condition.
+
+    All records have the same test specimens and test conditions. Sums of two replicas that no
+    record has together are missing: NaN.
+    """
+    if len(records) == 1:
+        return records[0]
+    common = set.intersection(*({*record.data_vars} - {"agreement"} for record in records))
+    names = [name for name in records[0].data_vars if name in common]
+    whole = xr.concat(
+        [record[names] for record in records], "replica", join="exact", combine_attrs="override"
+    ).sortby("replica")
+    couples = pairs(whole.replica.values.tolist())
+    sums = [record.agreement for record in records if "agreement" in record]
+    if sums:
+        dims, shape = sums[0].dims, sums[0].shape[1:]
+        values = np.full((len(couples), *shape), np.nan, sums[0].dtype)
+        places = {pair: place for place, pair in enumerate(couples)}
+        for record in records:
+            if "agreement" in record:
+                own = [places[pair] for pair in pairs(record.replica.values.tolist())]
+                values[own] = record.agreement.values
+        whole["agreement"] = (dims, values, sums[0].attrs | {"pair": _words(couples)})
+    return whole
+
+
+def _words(couples: Sequence[tuple[int, int]]) -> str:
+    return " ".join(f"{first}-{second}" for first, second in couples)
+
+
+def still_valid(record: xr.Dataset, contexts: Mapping[str, str]) -> xr.Dataset | None:
+    """Return the test specimens of a record whose context has not changed; None without any.
+
+    Parameters
+    ----------
+    record : Dataset
+        The record.
+    contexts : mapping of str to str
+        For each test specimen, a digest of everything that the counts of pixels for this test
+        specimen depend on.
+    """
+    before = json.loads(record.attrs.get("contexts", "{}"))
+    same = [name for name in record.test_specimen.values if before.get(name) == contexts.get(name)]
+    return record.sel(test_specimen=same) if same else None
+
+
+def covers(
+    record: xr.Dataset, replicas: Sequence[int], specimens: Sequence[str], test: Sequence[Condition]
+) -> bool:
+    """Return whether a record has exactly these replicas, test specimens and test conditions."""
+    expected = {"replica": replicas, "test_specimen": specimens, "test": [c.id for c in test]}
+    return all(list(record[name].values) == list(v) for name, v in expected.items())

@@ -1,0 +1,349 @@
+"""Jobs with several training conditions, and jobs that find the results of other jobs.
+
+The workflow's scripts run without Snakemake, with the finished study in tests/data.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scripts
+import torch
+
+from passband import STAGES
+from passband.config import Study, load
+from passband.jobs import layout
+from passband.learning import training
+from passband.learning.deadline import StoppedError
+from passband.storage import datasets, records
+from passband.storage.weight_parts import load_parts
+from passband.storage.weights import fingerprint
+
+ROOT = Path(__file__).parents[2]
+SMALLEST = load(ROOT / "studies" / "smallest.yaml")
+IDS = [condition.id for condition in SMALLEST.train_conditions]
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    """Restore the number of threads, since a job limits the threads of the whole process."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("unpacked")
+    archive = ROOT / "tests/data/finished.tar.xz"
+    subprocess.run(["tar", "xf", archive, "results/smallest"], cwd=folder, check=True)
+    return folder / "results/smallest"
+
+
+def copied(unpacked: Path, folder: Path) -> Path:
+    """Return a copy of the finished study's results."""
+    results = Path(shutil.copytree(unpacked, folder / "results"))
+    # The copy of the configuration for jobs would say that the study has changed.
+    shutil.rmtree(results / "configuration")
+    return results
+
+
+@pytest.fixture
+def results(unpacked, tmp_path) -> Path:
+    """A copy of the finished study's results, with one condition and two replicas in each job."""
+    return copied(unpacked, tmp_path)
+
+
+@pytest.fixture
+def untrained(results) -> Path:
+    """The same without a cache, so that networks are trained again."""
+    shutil.rmtree(results / "cache")
+    return results
+
+
+def regrouped(conditions: int, replicas: int = 2, **changes: dict) -> Study:
+    """The smallest study with other jobs."""
+    values = SMALLEST.model_dump()
+    values["study"] |= {"conditions_per_job": conditions, "replicas_per_job": replicas}
+    for block, keys in changes.items():
+        values[block] |= keys
+    return Study.model_validate(values)
+
+
+def train(study: Study, results: Path, job: layout.TrainingJob) -> str:
+    """Run a `train` job, and return the last line of its log."""
+    output = {
+        "weights": str(results / job.path(layout.WEIGHTS)),
+        "history": str(results / job.path(layout.HISTORY)),
+    }
+    for path in output.values():
+        Path(path).unlink(missing_ok=True)
+    return scripts.run(
+        "train",
+        results / "logs/train.log",
+        input={
+            split: [str(results / file) for file in layout.shards(study, "gold", split)]
+            for split in ("train", "val")
+        },
+        output=output,
+        wildcards=job.wildcards,
+        config=study.model_dump(mode="json"),
+        params={
+            "version": f"train {STAGES['train']}",
+            "seed": study.study.seed,
+            "microscope": study.microscope.imaging_params(),
+            "training": study.training.params(study.study.replicas_per_job),
+            "replicas": list(job.replicas),
+            "cache": str(results / "cache" / job.path(layout.WEIGHTS)),
+            "checkpoints": str(results / job.path(layout.CHECKPOINTS)),
+            **({"conditions": list(job.conditions)} if len(job.conditions) > 1 else {}),
+        },
+    )
+
+
+def evaluate(study: Study, results: Path, job: layout.TrainingJob, test: dict | None = None) -> str:
+    """Run an `evaluate` job, and return the last line of its log."""
+    output = results / job.path(layout.RECORD)
+    output.unlink(missing_ok=True)
+    return scripts.run(
+        "evaluate",
+        results / "logs/evaluate.log",
+        input={"weights": str(results / job.path(layout.WEIGHTS))},
+        output=[str(output)],
+        wildcards=job.wildcards,
+        config=study.model_dump(mode="json"),
+        params={
+            "version": f"evaluate {STAGES['evaluate']}",
+            "seed": study.study.seed,
+            "microscope": study.microscope.imaging_params(),
+            "test": test or study.test_axes,
+            "cache": str(results / "cache" / job.path(layout.RECORD)),
+            "waves": {
+                "gold": [str(results / file) for file in layout.shards(study, "gold", "test")]
+            },
+            **({"conditions": list(job.conditions)} if len(job.conditions) > 1 else {}),
+        },
+    )
+
+
+def networks(study: Study, results: Path) -> dict[tuple[str, int], str]:
+    """Return the fingerprint of every network of a study, by condition and replica."""
+    return {
+        (id, replica): fingerprint({0: state})
+        for job in layout.training_jobs_of(study)
+        for id, part in load_parts(results / job.path(layout.WEIGHTS)).items()
+        for replica, state in part.weights.items()
+    }
+
+
+def counts(study: Study, results: Path) -> dict[tuple[str, int], list]:
+    """Return the counts of every network of a study, by condition and replica."""
+    return {
+        (id, replica): record.counts.sel(replica=replica).values.tolist()
+        for job in layout.training_jobs_of(study)
+        for id, record in records.parts(results / job.path(layout.RECORD)).items()
+        for replica in record.replica.values.tolist()
+    }
+
+
+@pytest.mark.parametrize(("conditions", "replicas"), [(3, 2), (4, 1), (1, 1)])
+def test_other_jobs_of_a_study_link_its_results(results, conditions, replicas):
+    """Also results that an earlier version made, with one condition in each job."""
+    found, tested = networks(SMALLEST, results), counts(SMALLEST, results)
+    study = regrouped(conditions, replicas)
+    for job in layout.training_jobs_of(study):
+        assert f"{job.networks} network(s) in" in (line := train(study, results, job))
+        assert ", made by an earlier job, in " in line
+        assert ", made by an earlier job, in " in evaluate(study, results, job)
+    assert networks(study, results) == found
+    assert counts(study, results) == tested
+    # The way back, after the files of the first jobs are lost.
+    others = {job.condition for job in layout.training_jobs_of(study) if replicas == 2}
+    for job in layout.training_jobs_of(SMALLEST):
+        for template in (layout.WEIGHTS, layout.RECORD) * (job.condition not in others):
+            (results / job.path(template)).unlink()
+            (results / "cache" / job.path(template)).unlink(missing_ok=True)
+    for job in layout.training_jobs_of(SMALLEST):
+        assert ", made by an earlier job, in " in train(SMALLEST, results, job)
+        assert ", made by an earlier job, in " in evaluate(SMALLEST, results, job)
+    assert networks(SMALLEST, results) == found
+    assert counts(SMALLEST, results) == tested
+
+
+def test_the_history_of_a_job_names_the_condition(results):
+    study = regrouped(4)
+    (job,) = layout.training_jobs_of(study)
+    train(study, results, job)
+    history = pd.read_csv(results / job.path(layout.HISTORY))
+    assert history.groupby(["condition", "replica"]).epoch.apply(list).to_dict() == {
+        (id, replica): [0, 1] for id in IDS for replica in (0, 1)
+    }
+
+
+@pytest.fixture(scope="module")
+def alone(unpacked, tmp_path_factory) -> tuple[Study, dict]:
+    """A study whose networks are trained alone, and the fingerprints of its networks."""
+    results = copied(unpacked, tmp_path_factory.mktemp("alone"))
+    shutil.rmtree(results / "cache")
+    study = regrouped(1, training={"replicas_together": "never", "epochs": 1})
+    for job in layout.training_jobs_of(study):
+        assert "made by an earlier job" not in train(study, results, job)
+    return study, networks(study, results)
+
+
+def together(study: Study) -> tuple[Study, layout.TrainingJob]:
+    """The same study with all conditions in one job."""
+    values = study.model_dump()
+    values["study"]["conditions_per_job"] = 4
+    study = Study.model_validate(values)
+    (job,) = layout.training_jobs_of(study)
+    return study, job
+
+
+def watched(monkeypatch, fails: dict) -> list[str]:
+    """Return a list to which each training adds its condition; some conditions raise errors."""
+    seen, real = [], training.train
+
+    def run(architecture, acquisition, splits, condition, *arguments, **options):
+        seen.append(condition.id)
+        if error := fails.get(condition.id):
+            raise error
+        return real(architecture, acquisition, splits, condition, *arguments, **options)
+
+    monkeypatch.setattr(training, "train", run)
+    return seen
+
+
+def test_networks_of_several_conditions_equal_those_of_single_jobs(untrained, alone, monkeypatch):
+    """A condition that fails costs the networks of this condition only, and so does damage."""
+    study, job = together(alone[0])
+    fails = {IDS[1]: RuntimeError("out of luck")}
+    seen = watched(monkeypatch, fails)
+    with pytest.raises(SystemExit):
+        train(study, untrained, job)
+    assert seen == IDS
+    log = (untrained / "logs/train.log").read_text()
+    assert f"1 of 4 conditions failed, and the networks of the others are kept; {IDS[1]}: " in log
+    assert "out of luck" in log
+    assert not (untrained / job.path(layout.WEIGHTS)).exists()
+
+    fails.clear()
+    seen.clear()
+    train(study, untrained, job)
+    assert seen == [IDS[1]]
+    assert networks(study, untrained) == alone[1]
+    cached = [path for path in (untrained / "cache/networks").rglob("*") if path.is_file()]
+    assert cached == [untrained / "cache" / job.path(layout.WEIGHTS)]
+
+    path = untrained / "cache" / job.path(layout.WEIGHTS)
+    content = bytearray(path.read_bytes())
+    state = load_parts(path)[IDS[2]].weights[1]
+    tensor = max(state.values(), key=lambda tensor: tensor.size)
+    content[content.index(tensor.tobytes()) + 5] ^= 1
+    path.write_bytes(content)
+    seen.clear()
+    train(study, untrained, job)
+    assert seen == [IDS[2]]
+    assert networks(study, untrained) == alone[1]
+
+
+def test_a_stopped_job_keeps_the_networks_of_finished_conditions(untrained, alone, monkeypatch):
+    """A job with other conditions finds these networks too."""
+    study, job = together(alone[0])
+    fails = {IDS[2]: StoppedError("stopped in epoch 1 of 1: the time limit")}
+    seen = watched(monkeypatch, fails)
+    with pytest.raises(SystemExit):
+        train(study, untrained, job)
+    assert seen == IDS[:3]
+    for number, other in enumerate(layout.training_jobs_of(alone[0])):
+        if number < 2:
+            assert ", made by an earlier job, in " in train(alone[0], untrained, other)
+    fails.clear()
+    seen.clear()
+    train(study, untrained, job)
+    assert networks(study, untrained) == alone[1]
+    assert seen == IDS[2:]
+    # The files that are also outputs of single jobs are kept.
+    kept = sorted(path.parent.name for path in (untrained / "cache/networks").rglob("r*"))
+    assert kept == sorted([*IDS[:2], job.condition])
+
+
+@pytest.mark.slow
+def test_a_killed_job_continues_after_the_finished_conditions(untrained, alone, monkeypatch):
+    study, job = together(alone[0])
+    (untrained / "study.json").write_text(study.model_dump_json())
+    code = """
+import json, os, signal, sys
+from pathlib import Path
+sys.path[:0] = [sys.argv[1], sys.argv[2]]
+import test_groups_of_conditions as tests
+from passband.config import Study
+from passband.learning import training
+results, real = Path(sys.argv[3]), training.train
+study = Study.model_validate(json.loads((results / "study.json").read_text()))
+def run(architecture, acquisition, splits, condition, *arguments, **options):
+    if condition.id == tests.IDS[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(architecture, acquisition, splits, condition, *arguments, **options)
+training.train = run
+(job,) = tests.layout.training_jobs_of(study)
+tests.train(study, results, job)
+"""
+    folders = ROOT / "tests/workflow", ROOT / "tests/helpers"
+    killed = subprocess.run([sys.executable, "-c", code, *folders, untrained], capture_output=True)
+    assert killed.returncode == -9, killed.stderr.decode()
+    seen = watched(monkeypatch, {})
+    train(study, untrained, job)
+    assert seen == IDS[2:]
+    assert networks(study, untrained) == alone[1]
+    assert not (untrained / job.path(layout.CHECKPOINTS)).exists()
+
+
+def test_a_new_test_condition_is_tested_in_all_networks_of_a_job(results):
+    study = regrouped(4)
+    (job,) = layout.training_jobs_of(study)
+    train(study, results, job)
+    shutil.rmtree(results / "cache/records")
+    assert "8 network(s) on 4 conditions, 4 of them computed" in evaluate(study, results, job)
+    before = counts(study, results)
+    test = study.test_axes | {"defocus_nm": [5.0, 10.0, 20.0]}
+    assert "8 network(s) on 6 conditions, 2 of them computed" in evaluate(study, results, job, test)
+    after = records.parts(results / job.path(layout.RECORD))
+    kept = [condition.id for condition in study.test_conditions]
+    for (id, replica), values in before.items():
+        same = after[id].counts.sel(replica=replica, test=kept).values
+        np.testing.assert_array_equal(same, values)
+    assert {*json.loads(datasets.read(results / job.path(layout.RECORD), "record").contexts)} == {
+        *IDS
+    }
+
+
+def test_a_further_replica_is_the_only_one_that_is_trained(untrained, monkeypatch):
+    """The sums of two replicas that no job has tested together are missing."""
+    study = regrouped(1, training={"epochs": 1})
+    job = next(layout.training_jobs_of(study))
+    train(study, untrained, job)
+    evaluate(study, untrained, job)
+    more = Study.model_validate(
+        study.model_dump()
+        | {"study": study.study.model_dump() | {"replicas": 3, "replicas_per_job": 3}}
+    )
+    other = next(layout.training_jobs_of(more))
+    assert "3 network(s) in" in train(more, untrained, other)
+    trained = load_parts(untrained / other.path(layout.WEIGHTS))[IDS[0]]
+    before = load_parts(untrained / job.path(layout.WEIGHTS))[IDS[0]]
+    assert fingerprint({r: trained.weights[r] for r in (0, 1)}) == fingerprint(before.weights)
+    evaluate(more, untrained, other)
+    record = records.read(untrained / other.path(layout.RECORD))
+    assert record.replica.values.tolist() == [0, 1, 2]
+    earlier = records.read(untrained / job.path(layout.RECORD))
+    np.testing.assert_array_equal(record.counts.sel(replica=[0, 1]), earlier.counts)
+    cell = ("test_specimen", "test", "structure", "product")
+    missing = np.isnan(record.agreement).all(cell).values.tolist()
+    assert missing == [False, True, True]
+    assert not np.isnan(record.confidence).any()
