@@ -56,6 +56,11 @@ COMMANDS = {
             "images demo --defocus-nm 5 --cs-um 1.2 --aperture-mrad 10 --dose-e-per-A2 1000",
         ),
         Command("gallery", "draw example structures of each specimen", "gallery demo"),
+        Command("next", "choose which conditions to train next", "next demo --budget 4"),
+        Command("pack", "write the results of a part to small files", "pack a --into parts"),
+        Command(
+            "merge", "join parts of a study from several machines", "merge a b --into results/whole"
+        ),
         Command("distances", "compute distances between trained networks", "distances demo"),
     ),
     "Use its networks": (

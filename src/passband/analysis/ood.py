@@ -19,7 +19,7 @@ from passband.analysis.bootstrap import (
     resampled_mean_dice,
 )
 from passband.analysis.groups import GROUP, groups
-from passband.scores import dice
+from passband.analysis.packed import OWN, by_image, image_dice
 
 #: OOD metrics of a training condition (`SUMMARIES`), and of a pair of conditions (`MATRICES`).
 SUMMARIES: dict[str, str] = {
@@ -193,9 +193,10 @@ def metrics(
     Parameters
     ----------
     table : Dataset
-        The table of results, see :func:`passband.analysis.table.aggregate`. Each thread reads the
-        data of one training condition at a time. If the table has `own_counts`, the metrics `id`
-        and `gap_model` exist for every training condition, and otherwise for those that are test
+        The table of results, see :func:`passband.analysis.table.aggregate`, or a packed table, see
+        :mod:`passband.analysis.packed`. Each thread reads the data of one training condition at a
+        time. If the table has results under each network's own condition, the metrics `id` and
+        `gap_model` exist for every training condition, and otherwise for those that are test
         conditions.
     information : Dataset
         Information metrics of the same conditions, see
@@ -244,9 +245,10 @@ def metrics(
     weight_of = {name: name if name in known else "flat" for name in table.specimen.values}
     apart = {name: distance(information, weight) for name, weight in weight_of.items()}
     values: dict[str, np.ndarray] = {}
-    for index, cells in progress(groups(table.counts)):
+    own_images = by_image(table, OWN) if f"{OWN}dice" in table else None
+    for index, cells in progress(groups(by_image(table))):
         place = dict(zip(GROUP, index, strict=True))
-        own_cells = table.own_counts.isel(place) if "own_counts" in table else None
+        own_cells = None if own_images is None else own_images.isel(place)
         result = _metrics_of_group(
             cells, own_cells, apart[str(cells.specimen.values)], own, weights, edges, threads
         )
@@ -257,6 +259,16 @@ def metrics(
     attrs = {"units": "1", "long_name": words}
     result["distance"] = ("specimen", "train", "test"), np.stack(list(apart.values())), attrs
     return result.assign(selections(table).data_vars) if table.sizes["replica"] > 1 else result
+
+
+def small(metrics: xr.Dataset) -> xr.Dataset:
+    """Return OOD metrics without the intervals of single pairs of conditions, in few bytes.
+
+    The values are float32, rounded to multiples of 2⁻¹⁴ (0.00006), which zstd compresses well.
+    """
+    pairs = {"train", "test", "bound"}
+    few = metrics.drop_vars(name for name, v in metrics.items() if pairs <= {*v.dims})
+    return few.map(lambda v: np.round(v * 2.0**14).astype("float32") / 2**14, keep_attrs=True)
 
 
 def _metrics_of_group(
@@ -273,9 +285,9 @@ def _metrics_of_group(
     Parameters
     ----------
     cells : (train, ...) DataArray
-        Counts of pixels of the specimen, architecture and test specimen.
+        Counts of pixels, or packed Dice, of the specimen, architecture and test specimen.
     own_cells : (train, ...) DataArray or None
-        The same counts under each training condition itself.
+        The same under each training condition itself.
     apart : (train, test) array
         Distances between training and test conditions, see :func:`distance`.
     own : list of int or None
@@ -297,8 +309,7 @@ def _metrics_of_group(
     near = apart < (np.median(apart[others]) if others.any() else 0.0)
 
     def dice_of(i: int, columns: slice = slice(None)) -> np.ndarray:
-        counts = cells.isel(train=i, test=columns)
-        return dice(counts.transpose("replica", "test", "structure", "outcome").values)
+        return image_dice(cells.isel(train=i, test=columns), "replica", "test", "structure")
 
     # M(j, j) is computed first, for every test condition, from the data and from every bootstrap
     # sample. If all rows of the matrix were kept instead, the matrix of the paper's study would
@@ -315,8 +326,7 @@ def _metrics_of_group(
         """Return Dice under a training condition that is no test condition, or None."""
         if own_cells is None or own[i] is not None:
             return None
-        counts = own_cells.isel(train=i).transpose("replica", "structure", "outcome").values
-        return of(dice(counts[:, None]))[..., 0]
+        return of(image_dice(own_cells.isel(train=i), "replica", "structure")[:, None])[..., 0]
 
     def metrics_of_row(i: int) -> dict[str, np.ndarray]:
         D = dice_of(i)

@@ -24,6 +24,18 @@ def add_study(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_axes(command: argparse.ArgumentParser) -> None:
+    """Add an option for each axis, whose value is a number or a range."""
+    for axis in MAIN_AXES.values():
+        command.add_argument(
+            f"--{axis.name.replace('_', '-')}",
+            dest=axis.name,
+            metavar="VALUE",
+            help=f"{axis.label} of your microscope [{axis.unit}], or a range such as "
+            f"{'-10:25' if axis.signed else '10:25'}",
+        )
+
+
 def join_negative(arguments: Sequence[str]) -> list[str]:
     """Return the arguments, with an option of an axis joined to a value that begins with a minus.
 

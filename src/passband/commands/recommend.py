@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband import PassbandError
-from passband.commands.arguments import add_study, check_folder, report_remark
+from passband.commands.arguments import add_axes, add_study, check_folder, report_remark
 from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_lens
 from passband.grid import MAIN_AXES
 from passband.jobs.locate import open_study
@@ -23,14 +23,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
     command = commands.add_parser("recommend")
     add_study(command)
-    for axis in MAIN_AXES.values():
-        command.add_argument(
-            f"--{axis.name.replace('_', '-')}",
-            dest=axis.name,
-            metavar="VALUE",
-            help=f"{axis.label} of your microscope [{axis.unit}], or a range such as "
-            f"{'-10:25' if axis.signed else '10:25'}",
-        )
+    add_axes(command)
     command.add_argument(
         "--like",
         type=Path,

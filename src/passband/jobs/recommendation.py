@@ -21,6 +21,7 @@ import xarray as xr
 
 from passband import PassbandError
 from passband.analysis import table
+from passband.analysis.packed import by_image, image_dice
 from passband.analysis.profiles import SAMPLES, SPECTRUM, flat_spectrum, profiles
 from passband.config import Study, load
 from passband.grid import Condition
@@ -30,7 +31,6 @@ from passband.jobs.locate import locate_study
 from passband.prediction import covariance, gaussian_process, recommendation
 from passband.prediction.asked import Asked
 from passband.prediction.recommendation import Group, Recommendation
-from passband.scores import dice
 from passband.storage import datasets
 
 #: Smallest number of training conditions, and of test conditions, for a recommendation.
@@ -324,12 +324,13 @@ class TestedNetworks:
             networks += ids
             own = np.repeat(D[:, places, None], 3, axis=-1)
             for k, id in enumerate(wanted):
-                counts = self.table.counts if id in self.table.test.values else self._extra_counts
-                of_group = counts.sel(specimen=specimen, architecture=architecture, test=id).load()
+                own_test = id in self.table.test.values
+                images = by_image(self.table) if own_test else self._extra_counts
+                of_group = images.sel(specimen=specimen, architecture=architecture, test=id).load()
                 for row, network in enumerate(ids):
                     *_, train, replica = layout.parse_network_id(network)
                     at = of_group.sel(train=train, replica=replica)
-                    scores = dice(at.transpose("structure", "outcome").values.astype(float))
+                    scores = image_dice(at, "structure")
                     half = _half_width(scores)
                     own[row, k, 1:] += [-half, half]
             values.append(own)

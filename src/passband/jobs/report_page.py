@@ -121,7 +121,7 @@ def collect(study: Study, results: Path) -> "Content":
     from passband.storage import datasets
 
     scanned = status.scan(study, results)
-    lacking: list[str] = list(_missing(scanned))
+    lacking: list[str] = []
     stores = {
         name: _store(results / name, kind, lacking)
         for name, kind in (
@@ -131,6 +131,8 @@ def collect(study: Study, results: Path) -> "Content":
         )
     }
     attrs = next((s.attrs for s in stores.values() if s is not None), {})
+    if "parts" not in attrs:  # the jobs of a merged study ran in the folders of its parts
+        lacking = [*_missing(scanned), *lacking]
     jobs = [
         ("/".join(job.cell), results / job.path(layout.HISTORY))
         for job in layout.training_jobs_of(study)

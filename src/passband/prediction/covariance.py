@@ -12,7 +12,7 @@ dose, and c is a constant. With the linear effect, a trend with the dose continu
 fitted doses, where k decreases to 0.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -103,6 +103,11 @@ class Factor:
             for log, square in zip(parameters[:-2], self.squared, strict=True)
         ]
         return kernel + linear + constant, [*lengths, linear, constant]
+
+    def covariance_about(self, parameters: np.ndarray, other: "Factor") -> np.ndarray:
+        """Return the covariance of the conditions, with the mean dose of another factor."""
+        dose = self.fitted.log_dose.values - other.fitted.log_dose.values.mean()
+        return replace(self, dose=dose).covariance(parameters)[0]
 
     def to(self, parameters: np.ndarray, others: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Return the covariance of other conditions with the fitted ones, and their variances.

@@ -155,6 +155,59 @@ class GaussianProcess:
             noise=noise,
         )
 
+    def modes(self, train: xr.Dataset, test: xr.Dataset | None, replicas: int = 1) -> "Modes":
+        """Return what is unknown about networks of training conditions that were not fitted.
+
+        The values of a network under the fitted test conditions are written in the basis of the
+        eigenvectors of C. In this basis, the values of different modes are independent, if all
+        cells are known. Cells without a value are treated as known.
+
+        Parameters
+        ----------
+        train : Dataset
+            Profiles of the training conditions, each condition once.
+        test : Dataset or None
+            Profiles of test conditions whose images differ from all fitted ones. With None, the
+            test conditions are the fitted ones, with the same images.
+        replicas : int
+            Number of networks of each condition. The values are means over these networks.
+        """
+        block, s = self._block, self._solution
+        rho, kappa, signal, noise = np.exp(self.theta[2 * N :])
+        b = np.maximum(s.eigen[1], 1e-12)
+        cross, own = block.train.to(self.theta[:N], train)
+        A = cross[:, block.group] @ s.U
+        prior = Factor.of(train).covariance_about(self.theta[:N], block.train)
+        prior[np.diag_indices_from(prior)] += rho / replicas
+        weights = b**2 / (np.outer(s.eigen[0], b) + noise)
+        covariance = np.stack(
+            [k * prior - (A * w) @ A.T for k, w in zip(b, weights.T, strict=True)]
+        )
+        if test is None:
+            return Modes(covariance, s.V**2, np.zeros((len(A), len(s.V))), noise / replicas)
+        C, own_test = block.test.to(self.theta[N : 2 * N], test)
+        E = signal * C @ s.V
+        left = np.maximum(signal * (own_test + kappa) - (E**2 / b).sum(1), 0)
+        rest = np.outer(own + rho / replicas, left)
+        return Modes(covariance, (E / b) ** 2, rest, noise / replicas)
+
+    def slopes(self, train: xr.Dataset, test: xr.Dataset | None) -> np.ndarray:
+        """Return the derivative of Dice by the scaled logit in each cell, (row, test) float64.
+
+        The derivative is taken at the expected Dice. It is multiplied by the factor of standard
+        deviations for new training conditions, :attr:`inflation`.
+
+        Parameters
+        ----------
+        train, test : Dataset
+            See :meth:`modes`.
+        """
+        of_test = self._block.test.fitted if test is None else test
+        mean, _ = self._logits(train, of_test)
+        share = 1 / (1 + np.exp(-mean))
+        inflation = self.inflation[0] if test is None else max(self.inflation)
+        return inflation * self.deviation * (1 + 2 * _OFFSET) * share * (1 - share)
+
     def _logits(self, train: xr.Dataset | None, test: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Return means and standard deviations of the logit of Dice, (row, test)."""
         if train is not None:
@@ -198,6 +251,30 @@ class GaussianProcess:
             by_row = np.einsum("ra,uab->rub", A, s.B, optimize=True)
             variance += np.stack([((part @ E.T) ** 2).sum(0) for part in by_row])
         return mean, variance
+
+
+class Modes(NamedTuple):
+    """What is unknown about networks of training conditions, see :meth:`GaussianProcess.modes`.
+
+    The variance of the scaled logit of Dice in a cell is
+    Σ_k projection_jk·covariance_kii + rest_ij + noise.
+
+    Attributes
+    ----------
+    covariance : (mode, condition, condition) array
+        Covariance of the values of each mode between the training conditions.
+    projection : (test, mode) array
+        Squared contribution of each mode to each test condition.
+    rest : (condition, test) array
+        Variance of each cell that no further network reduces.
+    noise : float
+        Variance of the noise of a tested cell.
+    """
+
+    covariance: np.ndarray
+    projection: np.ndarray
+    rest: np.ndarray
+    noise: float
 
 
 class Explained(NamedTuple):

@@ -12,11 +12,11 @@ import xarray as xr
 
 from passband.analysis.bootstrap import interval_edges, percentile_interval
 from passband.analysis.groups import GROUP, group_names, groups
+from passband.analysis.packed import by_image, image_dice
 from passband.grid import axes_of
 from passband.prediction.cross_validation import Clusters, error_terms, rank_terms
 from passband.prediction.features import weights_of
 from passband.prediction.matrices import MAX_CONDITIONS, matrices, targets
-from passband.scores import dice
 
 #: Statistics of the steps of mean Dice along an axis, on one side of the Dice matrix. ΔM is the
 #: difference of mean Dice between two neighbours on the grid. The noise is the standard error of
@@ -98,14 +98,18 @@ def steps(table: xr.Dataset) -> xr.Dataset:
         else np.arange(table.sizes[end])
         for end in ("train", "test")
     }
-    for group, cells in groups(table.counts):
+    for group, cells in groups(by_image(table)):
         for e, end in enumerate(("train", "test")):
             other = {"train": "test", "test": "train"}[end]
             # D is (conditions of this side, conditions of the other side, replicas, structures).
-            counts = cells.isel({other: few[other]}).transpose(
-                end, other, "replica", "structure", "outcome"
+            part = cells.isel({other: few[other]})
+            dims = other, "replica", "structure"
+            D = np.stack(
+                [
+                    image_dice(part.isel({end: k}), *dims).astype("float32")
+                    for k in range(part.sizes[end])
+                ]
             )
-            D = np.stack([dice(counts[k].values).astype("float32") for k in range(len(counts))])
             for a, axis in enumerate(axes):
                 values = _along(D, table[f"{end}_{axis}"].values, neighbours(table, end, axis), end)
                 for name, value in values.items():

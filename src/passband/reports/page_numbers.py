@@ -17,8 +17,8 @@ from passband.analysis.bootstrap import (
     resampled_mean_dice,
 )
 from passband.analysis.groups import groups
+from passband.analysis.packed import by_image, image_dice
 from passband.grid import axes_of
-from passband.scores import dice
 
 #: A network works as well as a network that was trained under the test condition if its Dice is
 #: lower by at most this value.
@@ -110,7 +110,7 @@ def numbers(table: xr.Dataset, draws: int, confidence: float, seed: int) -> Numb
     place = {id: k for k, id in enumerate(test)}
     own = [place.get(id) for id in train]
     matrices = {}
-    for _, cells in groups(table.counts):
+    for _, cells in groups(by_image(table)):
         specimen, architecture = (str(cells[n].values) for n in ("specimen", "architecture"))
         if specimen != str(cells.test_specimen.values):
             continue
@@ -204,4 +204,4 @@ class _Sums:
 
 def _dice(cells: xr.DataArray) -> np.ndarray:
     """Return Dice (replica, test, structure) of one training condition."""
-    return dice(cells.transpose("replica", "test", "structure", "outcome").values)
+    return image_dice(cells, "replica", "test", "structure")

@@ -63,7 +63,7 @@ def _parts(found: Recommendation, study: str, top: int) -> Iterator[str]:
         ]
         for rank, network in enumerate(found.networks[:top], 1)
     ]
-    yield _columns([head, *rows])
+    yield columns([head, *rows])
     notes = []
     if (more := len(found.networks) - top) > 0:
         notes.append(f"{more} more networks: --top {len(found.networks)} prints all.")
@@ -94,7 +94,7 @@ def _parts(found: Recommendation, study: str, top: int) -> Iterator[str]:
     yield "\n".join(lines)
 
 
-def _columns(rows: list[list[str]]) -> str:
+def columns(rows: list[list[str]]) -> str:
     """Return rows of text in aligned columns, without spaces at the ends of lines."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(

@@ -1,0 +1,332 @@
+"""Joins tables of results, or packed tables, of parts of one study to one table."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+import zarr
+
+from passband import PassbandError
+from passband.analysis.packed import IMAGE_DICE, OWN, mean_dice, packed
+from passband.analysis.table import STATUS
+from passband.grid import Condition, coordinates, ordered, own_values
+from passband.storage import atomic, datasets
+
+#: Largest difference of the mean Dice of a cell, if two parts have the same network. Devices round
+#: differently, and training amplifies this: losses agree within 2% (docs/performance.md).
+TOLERANCE = 0.02
+#: The variable with the part that each network comes from, and the attribute with all parts.
+PART, PARTS = "part", "parts"
+
+_NETWORK = ("specimen", "architecture", "train", "replica")
+# The value that is stored in place of the counts of a missing network, see `analysis.table`.
+_NO_COUNT = 2**32 - 1
+# Number of training conditions in a chunk of a packed table, which has little data for each.
+_PACKED_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a study.
+
+    Attributes
+    ----------
+    name : str
+        What the user calls the part, such as its folder of results.
+    table : Dataset
+        The table of results, or a packed table. Its variables may be on disk.
+    provenance : tuple of dict
+        The provenance of each part that this table was made from; one, if it was not merged.
+    """
+
+    name: str
+    table: xr.Dataset
+    provenance: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the results of a network are: the number of the part, and the index in its table."""
+
+    part: int
+    place: tuple[int, int, int, int]
+
+
+def same_tests(parts: Sequence[Part], common: bool = False) -> list[Part]:
+    """Return the parts with the same test conditions, in the same order.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        The parts.
+    common : bool
+        Whether conditions that some parts lack are left out. Otherwise they are an error.
+
+    Raises
+    ------
+    PassbandError
+        If parts have other test specimens, other numbers of structures or, without `common`,
+        other test conditions; or if no test condition is in all parts.
+    """
+    first = parts[0]
+    for part in parts[1:]:
+        for dimension in ("test_specimen", "test"):
+            mine, others = ({str(v) for v in p.table[dimension].values} for p in (first, part))
+            if mine == others or (common and dimension == "test"):
+                continue
+            lacking = sorted(mine ^ others)[0]
+            has, lacks = (first, part) if lacking in mine else (part, first)
+            advice = "; test all parts under it, or leave it out with --common"
+            raise PassbandError(
+                f"{dimension} = {lacking}: is in {has.name} and not in {lacks.name}"
+                f"{advice if dimension == 'test' else '; parts must agree'}"
+            )
+        sizes = [p.table.sizes["structure"] for p in (first, part)]
+        if sizes[0] != sizes[1]:
+            raise PassbandError(
+                f"structures: {sizes[0]} in {first.name}, {sizes[1]} in {part.name}; must agree"
+            )
+    ids = set.intersection(*({str(v) for v in part.table.test.values} for part in parts))
+    if not ids:
+        raise PassbandError(f"--common: no test condition is in all {len(parts)} parts")
+    order = {
+        "test": _sorted(ids, parts),
+        "test_specimen": [str(name) for name in first.table.test_specimen.values],
+    }
+    return [Part(p.name, p.table.sel(order), p.provenance) for p in parts]
+
+
+def sources(parts: Sequence[Part]) -> dict[tuple[str, str, str, int], Source]:
+    """Return where the results of each network are; of several parts that have it, in the first.
+
+    Raises
+    ------
+    PassbandError
+        If two parts have the same network, and the mean Dice of a cell differs by more than
+        :data:`TOLERANCE`; or if no part has a network.
+    """
+    found: dict[tuple[str, str, str, int], Source] = {}
+    means = [mean_dice(part.table).values for part in parts]
+    for number, part in enumerate(parts):
+        names = [part.table[dimension].values.tolist() for dimension in _NETWORK]
+        for place in map(tuple, np.argwhere(_status(part.table) == STATUS["done"])):
+            key = tuple(values[k] for values, k in zip(names, place, strict=True))
+            before = found.setdefault(key, Source(number, place))
+            if before.part == number:
+                continue
+            one, other = means[before.part][before.place], means[number][place]
+            apart = np.abs(one - other)
+            if not np.nanmax(apart) <= TOLERANCE:
+                worst = np.unravel_index(np.nanargmax(apart), apart.shape)
+                test = str(part.table.test.values[worst[1]])
+                raise PassbandError(
+                    f"network {'/'.join(map(str, key))}: its Dice under {test} is "
+                    f"{one[worst]:.4f} in {parts[before.part].name} and {other[worst]:.4f} in "
+                    f"{part.name}; must agree within {TOLERANCE}"
+                )
+    if not found:
+        raise PassbandError(f"{parts[0].name}: no part has a network with results")
+    return found
+
+
+def own_of(parts: Sequence[Part]) -> dict[str, float]:
+    """Return the study's own values of all further axes that a part has."""
+    return {name: value for part in parts for name, value in own_values(part.table).items()}
+
+
+def _sorted(ids: Iterable[str], parts: Sequence[Part]) -> list[str]:
+    return [c.id for c in ordered(map(Condition.parse, ids), own_of(parts))]
+
+
+def _status(table: xr.Dataset) -> np.ndarray:
+    return table.status.transpose(*_NETWORK).values
+
+
+def _with_means(table: xr.Dataset) -> xr.Dataset:
+    """Return a packed table with the mean Dice of each cell."""
+    names = ["", *([OWN] if f"{OWN}{IMAGE_DICE}" in table else [])]
+    return table.assign({f"{before}dice": mean_dice(table, before) for before in names})
+
+
+def alike(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
+    """Return the parts in the same form, and the names of variables that not all parts have.
+
+    If a part is packed, all parts are packed. Variables that are not in all parts are left out, and
+    so are those of pairs of replicas, if the parts have other pairs.
+    """
+    if any(IMAGE_DICE in part.table for part in parts):
+        parts = [
+            part
+            if IMAGE_DICE in part.table
+            else Part(part.name, packed(part.table), part.provenance)
+            for part in parts
+        ]
+        parts = [Part(p.name, _with_means(p.table), p.provenance) for p in parts]
+    names = [set(part.table.data_vars) - {PART} for part in parts]
+    shared = set.intersection(*names)
+    pairs = [
+        part.table[["first", "second"]].to_array().values.tolist()
+        if "first" in part.table.coords
+        else None
+        for part in parts
+    ]
+    if any(pair != pairs[0] for pair in pairs):
+        shared -= {n for n in shared if "pair" in parts[0].table[n].dims}
+    left_out = sorted(set.union(*names) - shared)
+    kept = sorted(shared)
+    # Sums of pixels are stored in 16 bits if all sums of the part fit.
+    types = {name: np.result_type(*(part.table[name].dtype for part in parts)) for name in kept}
+    parts = [
+        Part(
+            part.name,
+            part.table[[*kept, *({PART} & {*part.table})]].assign(
+                {n: part.table[n].astype(t) for n, t in types.items() if part.table[n].dtype != t}
+            ),
+            part.provenance,
+        )
+        for part in parts
+    ]
+    return parts, left_out
+
+
+def merge(
+    parts: Sequence[Part],
+    path: Path,
+    attrs: Mapping[str, str],
+    kind: str,
+    found: Mapping[tuple[str, str, str, int], Source],
+) -> xr.Dataset:
+    """Write the table of all parts, completely or not at all, and return its networks.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        The parts, from :func:`same_tests` and :func:`alike`.
+    path : Path
+        The folder of the table to write.
+    attrs : mapping
+        Attributes of the table. The attribute :data:`PARTS` is added.
+    kind : str
+        The kind of store.
+    found : mapping
+        The result of :func:`sources`.
+
+    Returns
+    -------
+    Dataset
+        `part` (specimen, architecture, train, replica) int16: the number of the part that each
+        network comes from, as an index of :data:`PARTS`; −1 for missing networks.
+    """
+    sizes: dict[str, list] = {
+        "specimen": list(dict.fromkeys(key[0] for key in found)),
+        "architecture": list(dict.fromkeys(key[1] for key in found)),
+        "train": _sorted({key[2] for key in found}, parts),
+        "replica": sorted({key[3] for key in found}),
+    }
+    provenance = [each for part in parts for each in part.provenance]
+    first = np.cumsum([0, *(len(part.provenance) for part in parts)])
+    origin = np.full([len(values) for values in sizes.values()], -1, np.int16)
+    index = {name: {value: k for k, value in enumerate(sizes[name])} for name in _NETWORK}
+    merged_before = [
+        part.table[PART].transpose(*_NETWORK).values if PART in part.table else None
+        for part in parts
+    ]
+    for key, source in found.items():
+        place = tuple(index[name][value] for name, value in zip(_NETWORK, key, strict=True))
+        numbers = merged_before[source.part]
+        origin[place] = first[source.part]
+        origin[place] += 0 if numbers is None else numbers[source.place]
+    template = parts[0].table.drop_vars(PART, errors="ignore")
+    is_packed = IMAGE_DICE in template
+    rows = _PACKED_ROWS if is_packed else 1
+    attrs = {**attrs, PARTS: json.dumps(provenance), "kind": kind}
+    words = f"number of the part that the network comes from, see the attribute {PARTS}"
+    networks = xr.Dataset({PART: (_NETWORK, origin, {"long_name": words, "missing": -1})})
+    with atomic.replacing(path) as beside:
+        empty = _template(template, sizes, own_of(parts))
+        chunks = {"specimen": 1, "architecture": 1, "train": rows}
+        datasets.create(empty.assign_attrs(attrs), beside, chunks, _NO_COUNT)
+        group = zarr.open_group(beside, mode="r+")
+        by_row: dict[tuple[str, str, str], list[tuple[int, Source]]] = {}
+        for (*row, replica), source in found.items():
+            by_row.setdefault(tuple(row), []).append((index["replica"][replica], source))
+        for s, a, start in product(
+            range(len(sizes["specimen"])),
+            range(len(sizes["architecture"])),
+            range(0, len(sizes["train"]), rows),
+        ):
+            trains = sizes["train"][start : start + rows]
+            lists = [
+                by_row.get((sizes["specimen"][s], sizes["architecture"][a], t), []) for t in trains
+            ]
+            for name, variable in template.data_vars.items():
+                values = _rows(parts, name, lists, len(sizes["replica"]), variable)
+                group[name][s, a, start : start + len(trains)] = values
+        datasets.create(networks.assign_attrs(attrs), beside, {}, add=True)
+        datasets.consolidate(beside)
+    return networks.assign_coords({name: sizes[name] for name in _NETWORK})
+
+
+def _template(
+    table: xr.Dataset, sizes: Mapping[str, list], values: Mapping[str, float]
+) -> xr.Dataset:
+    """Return a table with other networks and without values, which takes no memory."""
+    variables = {}
+    for name, variable in table.data_vars.items():
+        dims = _ordered(variable)
+        shape = [len(sizes[d]) if d in sizes else variable.sizes[d] for d in dims]
+        empty = da.full(shape, _missing(variable), dtype=variable.dtype, chunks=-1)
+        variables[name] = (dims, empty, variable.attrs)
+    coords = {
+        name: coordinate.variable
+        for name, coordinate in table.coords.items()
+        if not {*_NETWORK} & {*coordinate.dims}
+    }
+    own = {name: sizes[name] for name in _NETWORK}
+    for side, ids in (("train", sizes["train"]), ("test", table.test.values.tolist())):
+        own |= coordinates(ids, side, values)
+    return xr.Dataset(variables, coords | own).drop_encoding()
+
+
+def _ordered(variable: xr.DataArray) -> list[str]:
+    """Return the dimensions of a variable, those of networks first."""
+    own = [name for name in _NETWORK if name in variable.dims]
+    return own + [name for name in variable.dims if name not in own]
+
+
+def _missing(variable: xr.DataArray) -> float:
+    """Return the value of a missing network."""
+    return variable.attrs.get("missing", np.nan if variable.dtype.kind == "f" else 0)
+
+
+def _rows(
+    parts: Sequence[Part],
+    name: str,
+    rows: Sequence[Sequence[tuple[int, Source]]],
+    replicas: int,
+    like: xr.DataArray,
+) -> np.ndarray:
+    """Return the stored values of a variable for several training conditions."""
+    dims = _ordered(like)
+    by_replica = "replica" in dims
+    rest = [like.sizes[d] for d in dims if d not in _NETWORK]
+    shape = [len(rows), *([replicas] if by_replica else []), *rest]
+    values = np.full(shape, _missing(like), like.dtype)
+    for k, row in enumerate(rows):
+        for number in dict.fromkeys(source.part for _, source in row):
+            places = [(r, source.place) for r, source in row if source.part == number]
+            s, a, t, _ = places[0][1]
+            at = {"specimen": s, "architecture": a, "train": t}
+            own = parts[number].table[name].isel(at).transpose(*dims[3:]).values
+            if by_replica:
+                values[k, [r for r, _ in places]] = own[[place[3] for _, place in places]]
+            else:
+                values[k] = own
+    if name.endswith("counts"):
+        return np.where(np.isnan(values), _NO_COUNT, values).astype(np.uint32)
+    return values

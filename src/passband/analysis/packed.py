@@ -1,0 +1,139 @@
+"""Packed tables of results: small files with the scores of a part of a study.
+
+A table of results has three counts of pixels for every image. A packed table has the Dice of every
+image in eight bits, and sums of pixels only for each cell. So the tests of a study fit into files
+of a megabyte, from which all OOD metrics and their intervals can be computed.
+"""
+
+import numpy as np
+import xarray as xr
+
+from passband.scores import OUTCOMES, STATISTICS, dice
+
+#: Largest value of a packed score, which is a score of 1; and the value of a missing score.
+LARGEST, MISSING = 254, 255
+#: The variable with the Dice of images, which only packed tables have.
+IMAGE_DICE = "image_dice"
+#: The beginning of the names of variables under each network's own training condition.
+OWN = "own_"
+
+_CELL = ("specimen", "architecture", "train", "replica", "test_specimen", "test")
+
+
+def packed(table: xr.Dataset) -> xr.Dataset:
+    """Return a table of results in packed form, without attributes.
+
+    Parameters
+    ----------
+    table : Dataset
+        The table of results, see :func:`passband.analysis.table.aggregate`.
+
+    Returns
+    -------
+    Dataset
+        - `image_dice` (specimen, architecture, train, replica, test_specimen, test, structure)
+          uint8: Dice times 254, rounded. A missing value is 255.
+        - `tp` and `fp` (…, test) uint16 or uint32: numbers of pixels, the sums over structures.
+        - `soft_dice` (…, test) uint8: 2Σpŷ/(Σp + Σŷ) times 254, rounded, over the pixels of all
+          structures. Here p is the probability of a pixel, and ŷ is 1 if the pixel is predicted.
+          This is the Dice that the probabilities lead to expect. It is absent if the table has no
+          sums of confidence.
+        - If the table has the results of each network under its own training condition:
+          `own_image_dice`, `own_tp` and `own_fp`, without the dimension `test`.
+        - `val_loss`, `best_epoch` and `status` of each network, as in the table.
+    """
+    variables, sums, is_missing = _scores(table.counts, _CELL)
+    if f"{OWN}counts" in table:
+        own, *_ = _scores(table[f"{OWN}counts"], _CELL[:-1])
+        variables |= {f"{OWN}{name}": variable for name, variable in own.items()}
+    if "confidence" in table:
+        soft = soft_dice(table, sums)
+        attrs = {"units": "1/254", "missing": MISSING}
+        attrs["long_name"] = "2Σpŷ/(Σp + Σŷ), the Dice expected from the probabilities"
+        missing = is_missing | np.isnan(soft)
+        variables["soft_dice"] = (_CELL, _eight_bits(np.nan_to_num(soft), missing), attrs)
+    for name in ("val_loss", "best_epoch", "status"):
+        if name in table:
+            variables[name] = table[name].transpose(*_CELL[:4]).load().drop_encoding()
+    coords = {
+        name: values
+        for name, values in table.coords.items()
+        if name in _CELL or name.startswith(("train_", "test_"))
+    }
+    return xr.Dataset(variables, coords).drop_encoding()
+
+
+def _scores(
+    counts: xr.DataArray, cell: tuple[str, ...]
+) -> tuple[dict[str, tuple], np.ndarray, np.ndarray]:
+    """Return the packed variables of counts, the sums over structures, and what is missing."""
+    values = counts.transpose(*cell, "structure", "outcome").values
+    is_missing = np.isnan(values).any((-2, -1))
+    sums = np.where(is_missing[..., None], 0, np.nansum(values, axis=-2))
+    scores = _eight_bits(dice(np.nan_to_num(values)), is_missing[..., None])
+    attrs = {"units": "1/254", "missing": MISSING, "long_name": "Dice of each image"}
+    variables: dict[str, tuple] = {IMAGE_DICE: ((*cell, "structure"), scores, attrs)}
+    width = np.uint16 if sums.max() < 2**16 else np.uint32
+    for name, words in (("tp", "true positives"), ("fp", "false positives")):
+        attrs = {"units": "pixels", "long_name": f"{words}, sum over structures; 0: missing"}
+        variables[name] = (cell, sums[..., OUTCOMES.index(name)].astype(width), attrs)
+    return variables, sums, is_missing
+
+
+def soft_dice(table: xr.Dataset, sums: np.ndarray) -> np.ndarray:
+    """Return 2Σpŷ/(Σp + Σŷ) of each cell; 1 if all sums are 0, and NaN if they are missing.
+
+    Parameters
+    ----------
+    table : Dataset
+        The table of results with `confidence`, the means over structures.
+    sums : (…, outcome) array
+        Counts of pixels of each cell, the sums over structures.
+    """
+    confidence = table.confidence.transpose(*_CELL, "statistic").values.astype(float)
+    p, p_predicted = (confidence[..., STATISTICS.index(name)] for name in ("p", "p_predicted"))
+    predicted = (sums[..., 0] + sums[..., 1]) / table.sizes["structure"]
+    whole = p + predicted
+    return np.divide(2 * p_predicted, whole, out=np.ones_like(whole), where=whole != 0)
+
+
+def _eight_bits(scores: np.ndarray, is_missing: np.ndarray) -> np.ndarray:
+    return np.where(is_missing, MISSING, np.rint(LARGEST * scores)).astype(np.uint8)
+
+
+def by_image(table: xr.Dataset, before: str = "") -> xr.DataArray:
+    """Return the variable with the results of each image: counts of pixels, or packed Dice.
+
+    With `before` = :data:`OWN`, these are the results under each network's own condition.
+    """
+    return table[f"{before}{IMAGE_DICE if IMAGE_DICE in table else 'counts'}"]
+
+
+def image_dice(cells: xr.DataArray, *dimensions: str) -> np.ndarray:
+    """Return the Dice of images, float64 with the given dimensions; NaN if missing.
+
+    Parameters
+    ----------
+    cells : DataArray
+        A part of the variable from :func:`by_image`.
+    *dimensions : str
+        All dimensions of the result, in their order.
+    """
+    if "outcome" in cells.dims:
+        return dice(cells.transpose(*dimensions, "outcome").values)
+    values = cells.transpose(*dimensions).values
+    return np.where(values == MISSING, np.nan, values / LARGEST)
+
+
+def mean_dice(table: xr.Dataset, before: str = "") -> xr.DataArray:
+    """Return the mean Dice over structures of each cell, float32; NaN if a network is missing.
+
+    For `before` see :func:`by_image`.
+    """
+    cell = _CELL[:-1] if before else _CELL
+    if IMAGE_DICE not in table:
+        return table[f"{before}dice"].transpose(*cell)
+    attrs = {"units": "1", "long_name": "Dice, mean over structures"}
+    mean = image_dice(by_image(table, before), *cell, "structure").mean(-1).astype(np.float32)
+    coords = {name: c for name, c in table.coords.items() if set(c.dims) <= {*cell}}
+    return xr.DataArray(mean, coords, cell, f"{before}dice", attrs)

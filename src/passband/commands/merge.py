@@ -1,0 +1,86 @@
+"""``passband merge``: join parts of a study that were computed on several machines."""
+
+import argparse
+from pathlib import Path
+
+from passband import PassbandError
+from passband.commands.arguments import check_folder, report_remark
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "merge",
+        description="Join parts of a study to one table, completely or not at all, and compute its "
+        "information metrics and OOD metrics, see docs/merge.md.",
+    )
+    command.add_argument(
+        "parts",
+        nargs="+",
+        type=Path,
+        metavar="PART",
+        help="a part: a study, its folder of results, its table.zarr, or a file of passband pack",
+    )
+    command.add_argument(
+        "--into",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="the new folder of results, such as results/whole; its name is the study's name",
+    )
+    command.add_argument(
+        "--common",
+        action="store_true",
+        help="leave out test conditions that some parts lack, which otherwise are an error",
+    )
+    command.add_argument(
+        "--ood",
+        type=Path,
+        metavar="FILE.zarr.zip",
+        help="also write the OOD metrics to one small file, without intervals of single cells",
+    )
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    PassbandError
+        If a part is missing or damaged, the parts do not agree, or the folder exists.
+    """
+    into, small = options.into, options.ood
+    check_folder("--into", into, into.absolute().parent)
+    if small is not None:
+        if not small.name.endswith(".zarr.zip"):
+            raise PassbandError(f"--ood = {str(small)!r}: must end in .zarr.zip")
+        check_folder("--ood", small, small.absolute().parent)
+    from passband.jobs import parts
+
+    parts.check_target(into)
+    parts.find_all(options.parts)  # mistakes are named before xarray is imported
+
+    from tqdm.auto import tqdm
+
+    from passband.jobs import merge  # xarray takes seconds to import
+
+    found = merge.merge(
+        options.parts,
+        into,
+        options.common,
+        small,
+        lambda groups: tqdm(groups, "OOD metrics", disable=None),
+    )
+    if found.left_out:
+        report_remark(f"not in all parts, and left out: {', '.join(found.left_out)}")
+    sizes = found.sizes
+    print(
+        f"{found.networks:,} networks of {len(options.parts)} part(s) in {into}: "
+        f"{sizes['train']:,} training and {sizes['test']:,} test conditions, "
+        f"{sizes['replica']} replica(s)"
+        + (f"; {found.missing:,} networks are missing" if found.missing else "")
+    )
+    if small is not None:
+        print(f"{small.stat().st_size / 1e6:.2f} MB in {small}")
+    return 0

@@ -1,0 +1,48 @@
+"""``passband pack``: write the results of a part of a study to small files."""
+
+import argparse
+from pathlib import Path
+
+from passband import PassbandError
+from passband.commands.arguments import STUDY
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "pack",
+        description="Write the Dice of each test image in eight bits, and sums of pixels for each "
+        "cell, to small files that passband merge reads, see docs/merge.md.",
+    )
+    command.add_argument("study", type=Path, help=f"{STUDY}; or a table.zarr")
+    command.add_argument(
+        "--into", type=Path, required=True, metavar="FOLDER", help="the folder for the files"
+    )
+    command.add_argument(
+        "--most-mb",
+        type=float,
+        default=1.0,
+        metavar="MB",
+        help="largest size of a file [MB]; more results make more files (default: 1)",
+    )
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    PassbandError
+        If there is no table of results, files of this study exist, or the limit is too small.
+    """
+    if not 0 < options.most_mb <= 1e6:
+        raise PassbandError(f"--most-mb = {options.most_mb:g}: must be above 0, at most 1000000")
+    from passband.jobs import parts
+
+    parts.find(options.study)  # mistakes are named before xarray is imported
+    from passband.jobs import merge
+
+    for file in merge.pack(options.study, options.into, int(options.most_mb * 1e6)):
+        print(f"{file.stat().st_size / 1e6:.2f} MB in {file}")
+    return 0

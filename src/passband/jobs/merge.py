@@ -1,0 +1,307 @@
+"""Merges parts of a study that were computed on several machines, and packs a part in small files.
+
+The tables are joined in :mod:`passband.analysis.merged`. This module finds the parts, compares
+their configurations, and makes the stores that other commands need: the table, the information
+metrics and the OOD metrics.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import ceil, prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from passband import PassbandError
+from passband.analysis import information, merged, ood, table
+from passband.analysis.merged import PARTS, Part
+from passband.analysis.packed import IMAGE_DICE, OWN, packed
+from passband.analysis.profiles import SPECTRUM
+from passband.config import ConfigError, Study, validate
+from passband.grid import MAIN_AXES, Condition, ordered
+from passband.jobs import layout
+from passband.jobs.parts import Found, check_target, find, find_all
+from passband.storage import DamagedError, StoreError, atomic, datasets, provenance
+
+#: The attributes of a part that the merged table keeps.
+_PROVENANCE = ("study", "config_digest", "passband_version", "git_revision", "command", "created")
+
+
+def open_part(found: Found) -> Part:
+    """Open the table of a part.
+
+    Raises
+    ------
+    PassbandError
+        If the table is damaged, or has not the variables of a table.
+    """
+    try:
+        if found.is_zip:
+            whole = found.attrs.get("kind") == datasets.TABLE
+            opened = datasets.read(found.path, datasets.TABLE if whole else datasets.PACKED)
+        else:
+            opened = table.load(found.path)
+    except DamagedError as error:
+        raise PassbandError(f"{error.what}; make this part again") from None
+    if "status" not in opened:
+        raise PassbandError(f"{found.path}: has no variable status; make this part again")
+    if PARTS in found.attrs:
+        return Part(found.name, opened, tuple(json.loads(found.attrs[PARTS])))
+    kept = {name: found.attrs[name] for name in _PROVENANCE if name in found.attrs}
+    return Part(found.name, opened, ({"part": Path(found.name).name} | kept,))
+
+
+def spectra(parts: Sequence[Found]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the spectra (q [1/Å], P [Å²]) of trained specimens that a part knows.
+
+    A spectrum is in the attributes of a part, or it is computed from the part's exit waves.
+    """
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for part in parts:
+        known = json.loads(part.attrs.get(SPECTRUM, "{}"))
+        found = {name: (np.array(q), np.array(power)) for name, (q, power) in known.items()} | found
+    for part in parts:
+        study, results = part.study, part.path.absolute().parent
+        for name in study.trained_specimens:
+            files = [results / file for file in layout.shards(study, name, "train")]
+            if name in found or part.is_zip or not all(file.exists() for file in files):
+                continue
+            from passband.specimens import exit_waves  # ase takes seconds to import
+
+            names = study.study.seed, name, "train"
+            with suppress(StoreError):
+                mean = exit_waves.mean_power(list(map(str, files)), names)
+                found[name] = mean.q.values, study.microscope.sampling.density(mean.values)
+    return found
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge has written.
+
+    Attributes
+    ----------
+    networks : int
+        Number of networks.
+    missing : int
+        Number of networks that the table has no results of.
+    sizes : dict of str to int
+        Number of specimens, training conditions, and so on.
+    left_out : tuple of str
+        Variables that are not in all parts.
+    is_packed : bool
+        Whether the table has the Dice of images in eight bits, and no counts.
+    """
+
+    networks: int
+    missing: int
+    sizes: Mapping[str, int]
+    left_out: tuple[str, ...]
+    is_packed: bool
+
+
+def merge(
+    nouns: Sequence[str | Path],
+    folder: Path,
+    common: bool = False,
+    small: Path | None = None,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> Merged:
+    """Merge parts of a study into a folder of results, completely or not at all.
+
+    The folder gets the table of results, the information metrics and the OOD metrics.
+
+    Parameters
+    ----------
+    nouns : sequence of str or path
+        The parts, see :func:`passband.jobs.parts.find`.
+    folder : path
+        The folder to write; its name is the name of the merged study.
+    common : bool
+        Whether test conditions that some parts lack are left out.
+    small : path, optional
+        A zip file for the OOD metrics too, see :func:`passband.analysis.ood.small`.
+    progress : callable
+        Wraps the iterable of groups of networks, and shows the progress.
+
+    Raises
+    ------
+    PassbandError
+        If a part is missing or damaged, the parts do not agree, or the folder exists.
+    """
+    check_target(folder)
+    given = find_all(nouns)
+    parts, left_out = merged.alike(merged.same_tests([open_part(each) for each in given], common))
+    found = merged.sources(parts)
+    tests = [str(id) for id in parts[0].table.test.values]
+    own = merged.own_of(parts)
+    study = _study(folder.name, given[0].study, found, tests, own)
+    command = f"passband merge {' '.join(map(str, nouns))} --into {folder}"
+    attrs = provenance.attributes(study.study.name, study.digest, command) | {
+        "configuration": study.model_dump_json()
+    }
+    known = spectra(given)
+    with atomic.replacing(folder) as beside:
+        beside.mkdir(parents=True)
+        of_table = attrs | _spectrum_attribute(known)
+        networks = merged.merge(parts, beside / layout.TABLE, of_table, datasets.TABLE, found)
+        whole = table.load(beside / layout.TABLE)
+        transfer = _information(study, whole, known)
+        datasets.write(transfer, beside / layout.INFORMATION, datasets.INFORMATION, attrs)
+        metrics = ood.metrics(
+            whole,
+            transfer,
+            study.evaluation.bootstrap,
+            study.evaluation.confidence,
+            study.study.seed,
+            progress,
+        )
+        of_metrics = attrs | {"replicas": whole.sizes["replica"], PARTS: whole.attrs[PARTS]}
+        datasets.write(metrics, beside / layout.OOD, datasets.OOD, of_metrics)
+        if small is not None:
+            few = ood.small(metrics)
+            rounded = {"rounding": "float32, multiples of 2^-14"}
+            datasets.write(few, small, datasets.OOD, of_metrics | rounded)
+    missing = int((networks[merged.PART] < 0).sum())
+    return Merged(
+        len(found),
+        missing,
+        dict(whole.sizes),
+        tuple(left_out),
+        IMAGE_DICE in whole,
+    )
+
+
+def _spectrum_attribute(
+    known: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> dict[str, str]:
+    """Return the attribute of a table with the spectra of specimens; none without spectra."""
+    curves = {name: [values.tolist() for values in curve] for name, curve in known.items()}
+    return {SPECTRUM: json.dumps(curves)} if curves else {}
+
+
+def _study(
+    name: str,
+    first: Study,
+    found: Iterable[tuple[str, str, str, int]],
+    test: list[str],
+    own: Mapping[str, float],
+) -> Study:
+    """Return the configuration of the merged study."""
+    keys = list(found)
+    trained = [c.id for c in ordered({Condition.parse(key[2]) for key in keys}, own)]
+    replicas = max(key[3] for key in keys) + 1
+    architectures = list(dict.fromkeys(key[1] for key in keys))
+    given = first.model_dump(mode="json")
+    sizes = [len({key[k] for key in keys}) for k in range(3)]
+    given["study"] |= {
+        "name": name,
+        "replicas": replicas,
+        "replicas_per_job": min(given["study"]["replicas_per_job"], replicas),
+        "allow_incomplete": len(keys) < prod(sizes) * replicas,
+    }
+    given["training"]["architectures"] = architectures
+    given["grid"], given["test_grid"] = grid_of(trained, own), grid_of(test, own)
+    try:
+        return validate(given, "the merged study")
+    except ConfigError as error:
+        raise PassbandError(str(error).splitlines()[0]) from None
+
+
+def grid_of(ids: Sequence[str], own: Mapping[str, float]) -> dict[str, Any]:
+    """Return the configuration of conditions: a product of axes if they are one, or points.
+
+    `own` has the study's own values of its further axes.
+    """
+    every = [Condition.parse(id) for id in ids]
+    names = [*MAIN_AXES, *own]
+    axes = {name: sorted({c.value(name, own) for c in every}) for name in names}
+    if prod(map(len, axes.values())) == len(every):
+        return axes
+    return {"points": [{name: c.value(name, own) for name in names} for c in every]}
+
+
+def _information(
+    study: Study, whole: xr.Dataset, known: Mapping[str, tuple[np.ndarray, np.ndarray]]
+) -> xr.Dataset:
+    """Return the information metrics of the merged conditions, as the workflow computes them."""
+    block, weights = study.information, {}
+    if "flat" in block.weights or not known:
+        weights["flat"] = (np.array([0.0]), np.array([block.flat_power_A2]))
+    if "specimen" in block.weights:
+        weights |= known
+    train, test = (
+        [Condition.parse(str(id)) for id in whole[side].values] for side in ("train", "test")
+    )
+    return information.metrics(
+        train,
+        test,
+        study.microscope,
+        block.samples,
+        weights,
+        study.study.seed,
+        block.draws,
+        block.bands_per_A,
+        study.own_values,
+    )
+
+
+def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
+    """Write the packed table of a part in files of limited size, all or none.
+
+    Parameters
+    ----------
+    noun : str or path
+        The part, see :func:`passband.jobs.parts.find`.
+    folder : path
+        The folder for the files, whose names begin with the name of the study.
+    most_bytes : int
+        Largest size of a file.
+
+    Returns
+    -------
+    list of Path
+        The files. With several files, each has some of the training conditions.
+
+    Raises
+    ------
+    PassbandError
+        If the part is missing or damaged, if files of this study are in the folder, or if one
+        training condition takes more than `most_bytes`.
+    """
+    found = find(noun)
+    name = found.study.study.name
+    if there := sorted(folder.glob(f"{name}.zarr.zip")) + sorted(folder.glob(f"{name}-*.zarr.zip")):
+        raise PassbandError(f"{there[0]}: exists; delete it, or give another folder with --into")
+    whole = open_part(found).table
+    small = whole if IMAGE_DICE in whole else packed(whole)
+    small = (
+        small.drop_vars([merged.PART, "dice", f"{OWN}dice"], errors="ignore").load().drop_encoding()
+    )
+    attrs = {n: whole.attrs[n] for n in (*_PROVENANCE, "configuration") if n in whole.attrs}
+    attrs |= _spectrum_attribute(spectra([found]))
+    rows, number = small.sizes["train"], 1
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".") as temporary:
+        while True:
+            beside = Path(temporary) / f"{number}"
+            written = []
+            for k, places in enumerate(np.array_split(np.arange(rows), number), 1):
+                file = beside / (f"{name}.zarr.zip" if number == 1 else f"{name}-{k:02d}.zarr.zip")
+                datasets.write(small.isel(train=places), file, datasets.PACKED, attrs)
+                written.append(file)
+            largest = max(file.stat().st_size for file in written)
+            if largest <= most_bytes:
+                break
+            if number == rows:
+                raise PassbandError(
+                    f"--most-mb = {most_bytes / 1e6:g}: one training condition takes "
+                    f"{largest / 1e6:.3g} MB; give a larger number"
+                )
+            number = min(rows, max(number + 1, ceil(number * largest / most_bytes)))
+        return [file.rename(folder / file.name) for file in written]

@@ -1,0 +1,206 @@
+"""Reads a study's results, and chooses the training conditions that teach most about its matrix.
+
+The choice itself is in :mod:`passband.prediction.next_conditions`.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from passband import PassbandError
+from passband.grid import MAIN_AXES, Condition
+from passband.jobs.recommendation import TestedNetworks, is_allowed
+from passband.prediction import next_conditions as prediction
+from passband.prediction.asked import Asked, ranges
+from passband.prediction.next_conditions import Next
+from passband.storage import atomic
+
+#: Largest number of values between two values of an axis.
+MOST_BETWEEN = 9
+
+
+def next_conditions(
+    tested: TestedNetworks,
+    budget: int,
+    given: dict[str, str | None],
+    candidates: Sequence[Condition] | None = None,
+    until: float = 0.0,
+) -> Next:
+    """Return the training conditions that teach most.
+
+    Parameters
+    ----------
+    tested : TestedNetworks
+        The networks of the study and their Dice.
+    budget : int
+        Largest number of conditions to choose.
+    given : mapping of str to str or None
+        The range of use: for each axis a value or a range, see
+        :meth:`passband.prediction.asked.Asked.parse`. An axis with None has the range of the
+        study's test conditions. If all are None, the study's test conditions are the range of use.
+    candidates : sequence of Condition, optional
+        The conditions among which the next ones are chosen; by default those of
+        :func:`candidate_conditions`.
+    until : float
+        No more conditions are chosen once the expected error is at most this error.
+
+    Raises
+    ------
+    PassbandError
+        If the range of use is wrong, or if no candidate is left.
+    """
+    study = tested.study
+    asked = _asked(tested, given)
+    every = {name: set(train) for name, (train, *_) in tested.of_groups.items()}
+    candidates = candidate_conditions(tested) if candidates is None else candidates
+    profiles = tested.profiles(candidates)
+    test, weights = None, None
+    if asked is not None:
+        points, weights = asked.points()
+        test = tested.profiles(points)
+    ids = [condition.id for condition in candidates]
+    parts = [
+        prediction.unknown(
+            group.model,
+            profiles,
+            np.array([id in every[group.specimen, group.architecture] for id in ids]),
+            test,
+            weights,
+            study.study.replicas,
+        )
+        for group in tested.groups
+    ]
+    chosen = prediction.choose(parts, budget, until)
+    return Next(
+        study.study.name,
+        tested.specimen,
+        asked,
+        len(set.union(*every.values())),
+        len(candidates),
+        tuple(candidates[place] for place in chosen.places),
+        study.own_values,
+        chosen.errors,
+        _checked(tested),
+    )
+
+
+def _asked(tested: TestedNetworks, given: dict[str, str | None]) -> Asked | None:
+    """Return the range of use, or None for the study's test conditions."""
+    if all(value is None for value in given.values()):
+        return None
+    own = {name: f"{low:.12g}:{high:.12g}" for name, (low, high) in ranges(tested.tested).items()}
+    return Asked.parse({name: own[name] if v is None else v for name, v in given.items()})
+
+
+def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> list[Condition]:
+    """Return conditions that a group has no networks of, at most as many as are compared.
+
+    Parameters
+    ----------
+    tested : TestedNetworks
+        The networks of the study.
+    between : int, optional
+        Number of values between neighbouring values of an axis. By default, the candidates are the
+        study's own training conditions; or if all of these have networks, there is one value
+        between neighbours.
+
+    Raises
+    ------
+    PassbandError
+        If there is no candidate.
+    """
+    study = tested.study
+    in_all = set.intersection(*(set(train) for train, *_ in tested.of_groups.values()))
+    own = [condition for condition in study.train_conditions if condition.id not in in_all]
+    if between is None and own:
+        return prediction.thinned(own, study.study.seed)
+    known = [Condition.parse(id) for id in in_all]
+    every_value = prediction.between(
+        [*study.train_conditions, *known], 1 if between is None else between, study.own_values
+    )
+    new = [c for c in every_value if c.id not in in_all]
+    new = [c for c in prediction.thinned(new, study.study.seed) if is_allowed(study, c)]
+    if not new:
+        raise PassbandError(
+            f"{tested.results}: every candidate has networks already; give more values between "
+            f"those of the grid with --between (0 to {MOST_BETWEEN})"
+        )
+    return new
+
+
+def _checked(tested: TestedNetworks) -> float:
+    """Return the error in the cross-validation, root mean square over the groups of networks."""
+    profiles = tested.profiles
+    test = profiles([*tested.tested, *tested.further])
+    squares = [
+        prediction.cross_validated(
+            D,
+            profiles([Condition.parse(id) for id in train]),
+            test,
+            group.model.theta,
+            tested.study.study.seed,
+        )
+        ** 2
+        for (train, _, D), group in zip(tested.of_groups.values(), tested.groups, strict=True)
+    ]
+    return float(np.sqrt(np.mean(squares)))
+
+
+def points_file(study: str, file: Path) -> Path:
+    """Return the CSV file for the chosen conditions, beside the study's file."""
+    return file.with_name(f"{study}-points.csv")
+
+
+def append(path: Path, conditions: Sequence[Condition], own: Mapping[str, float]) -> int:
+    """Add conditions to a CSV file of points, and return how many points the file has then.
+
+    The file is written completely or not at all. Its columns are the keys of the axes. Conditions
+    that the file has already are not added again. `own` has the study's own values of its further
+    axes.
+
+    Raises
+    ------
+    PassbandError
+        If the file exists and has other columns or a value that is no number.
+    """
+    axes = [*MAIN_AXES, *own]
+    known = read_points(path, own) if path.exists() else []
+    points = list(dict.fromkeys([*known, *conditions]))
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(axes)
+    rows.writerows([f"{point.value(name, own):.12g}" for name in axes] for point in points)
+    with atomic.replacing(path) as beside:
+        beside.write_text(text.getvalue(), encoding="utf-8")
+    return len(points)
+
+
+def read_points(path: Path, own: Mapping[str, float]) -> list[Condition]:
+    """Return the conditions in a CSV file that :func:`append` wrote.
+
+    Raises
+    ------
+    PassbandError
+        If the file has other columns or a value that is no number.
+    """
+    axes = [*MAIN_AXES, *own]
+    lines = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+    if not lines or lines[0] != axes:
+        raise PassbandError(
+            f"{path}: line 1 = {','.join(lines[0]) if lines else ''!r}: must be {','.join(axes)}; "
+            "rename the file or its columns"
+        )
+    found = []
+    for number, cells in enumerate(lines[1:], 2):
+        if not cells:
+            continue
+        try:
+            found.append(Condition.of(dict(zip(axes, map(float, cells), strict=True)), own))
+        except ValueError:
+            raise PassbandError(
+                f"{path}: line {number} = {','.join(cells)!r}: must be {len(axes)} numbers"
+            ) from None
+    return found

@@ -1,0 +1,152 @@
+"""Finds parts of a study, and checks that their configurations agree.
+
+Only attributes are read, as JSON. So a mistake is named in a second, before xarray is imported.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from passband import PassbandError
+from passband.config import Study, validate
+from passband.jobs import layout
+from passband.jobs.locate import locate_results
+from passband.storage import NewerError, integrity
+
+#: Keys of the configuration that may differ between parts: which networks a part has, how its jobs
+#: are divided, and how results are analysed.
+MAY_DIFFER = (
+    "study.name",
+    "study.replicas",
+    "study.replicas_per_job",
+    "study.conditions_per_job",
+    "study.structures_per_shard",
+    "study.allow_incomplete",
+    "grid",
+    "test_grid",
+    "training.architectures",
+    "evaluation",
+    "information",
+    "distances",
+    "figures",
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A part of a study, whose table was not read yet.
+
+    Attributes
+    ----------
+    name : str
+        What the user calls the part.
+    path : Path
+        Its table of results, or its zip file.
+    attrs : mapping
+        The attributes of the table.
+    study : Study
+        The configuration in the attributes.
+    """
+
+    name: str
+    path: Path
+    attrs: Mapping[str, Any]
+    study: Study
+
+    @property
+    def is_zip(self) -> bool:
+        return self.path.suffix == ".zip"
+
+
+def find(noun: str | Path) -> Found:
+    """Find a part of a study.
+
+    Parameters
+    ----------
+    noun : str or path
+        The study's name, file or folder of results, a table of results ``table.zarr``, or a file
+        from ``passband pack``.
+
+    Raises
+    ------
+    PassbandError
+        If there is no such part, if it is damaged or has a newer format, or if it does not name
+        its study.
+    """
+    path = Path(noun)
+    if not path.name.endswith((".zarr", ".zarr.zip")):
+        path = locate_results(path) / layout.TABLE
+        if not path.exists():
+            raise PassbandError(f"{noun}: has no {layout.TABLE}; run this part to its end first")
+    if not path.exists():
+        raise PassbandError(f"{noun}: there is no such file or folder")
+    try:
+        attrs = _attributes(path)
+        integrity.check_format(path, attrs.get("format", 1))
+    except NewerError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise PassbandError(f"{path}: cannot be read: {words}; make this part again") from None
+    if "configuration" not in attrs:
+        raise PassbandError(
+            f"{noun}: does not name its study; give a folder of results, a table of results or a "
+            "file from passband pack"
+        )
+    return Found(str(noun), path, attrs, validate(json.loads(attrs["configuration"]), str(noun)))
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            root = archive.read("zarr.json")
+    else:
+        root = (path / "zarr.json").read_bytes()
+    return dict(json.loads(root)["attributes"])
+
+
+def find_all(nouns: Sequence[str | Path]) -> list[Found]:
+    """Find parts of one study, see :func:`find`.
+
+    Raises
+    ------
+    PassbandError
+        As :func:`find`, and if a key of the configuration differs that is not in
+        :data:`MAY_DIFFER`. The message of one line has the key and both values.
+    """
+    parts = [find(noun) for noun in nouns]
+    first, *others = (dict(_flat(part.study.model_dump(mode="json"))) for part in parts)
+    for part, own in zip(parts[1:], others, strict=True):
+        for key in [*first, *(key for key in own if key not in first)]:
+            if any(key == free or key.startswith(f"{free}.") for free in MAY_DIFFER):
+                continue
+            values = [json.dumps(keys.get(key), ensure_ascii=False) for keys in (first, own)]
+            if values[0] != values[1]:
+                raise PassbandError(
+                    f"{key}: {values[0]} in {parts[0].name}, {values[1]} in {part.name}; the parts "
+                    "of a study must agree"
+                )
+    return parts
+
+
+def _flat(block: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in block.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
+
+
+def check_target(folder: Path) -> None:
+    """Check that a folder does not exist yet, or is empty.
+
+    Raises
+    ------
+    PassbandError
+        If something is there.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise PassbandError(f"--into = {str(folder)!r}: exists; give a new folder, or delete it")

@@ -1,0 +1,287 @@
+"""Training conditions whose networks would make the unknown part of the Dice matrix smallest.
+
+The Gaussian process of :mod:`passband.prediction.gaussian_process` knows how uncertain its
+prediction of each cell is. The variance of a cell after further networks are trained does not
+depend on the Dice of these networks. So conditions can be chosen before any of them is trained:
+each chosen condition is the one that reduces the sum of the variances of Dice most, after all
+conditions chosen before it (Krause, Singh & Guestrin, *J. Mach. Learn. Res.* 9, 235, 2008, use the
+same greedy choice; the integrated variance is the criterion of Cohn, Ghahramani & Jordan, *J.
+Artif. Intell. Res.* 4, 129, 1996). Conditions that are close to a chosen one are therefore not
+chosen with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from passband.grid import AXES, MAIN_AXES, Condition
+from passband.grid import conditions as combine
+from passband.prediction import gaussian_process
+from passband.prediction.asked import Asked, scaled, unscaled
+from passband.seeds import generator
+
+#: Largest number of candidates that are compared, and of the eigenvectors over test conditions.
+#: With so many, the covariances have 400 MB. The eigenvectors that are left out have the smallest
+#: variance, less than 1% of the whole in the pilot study.
+MOST_CANDIDATES, MOST_MODES = 2000, 24
+#: The trained conditions are divided into so many parts. Each is left out once to check the error.
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """What is unknown about the candidates of one group of networks.
+
+    Attributes
+    ----------
+    covariance : (mode, candidate, candidate) float32 array
+        See :class:`passband.prediction.gaussian_process.Modes`.
+    weights : (mode, candidate) float32 array
+        Weight of each variance in the sum of the variances of Dice; 0 for a trained candidate.
+    rest : (candidate,) float64 array
+        Variance of Dice that no further network reduces, the mean over test conditions.
+    noise : float
+        Variance of the noise of a tested cell.
+    """
+
+    covariance: np.ndarray
+    weights: np.ndarray
+    rest: np.ndarray
+    noise: float
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The chosen candidates in their order, and the error that the process expects.
+
+    Attributes
+    ----------
+    places : tuple of int
+        Indices of the chosen candidates.
+    errors : tuple of float
+        Expected root mean square error of the predicted Dice of all candidates that are neither
+        trained nor chosen: before the first choice, and after each. It is 0 if no candidate is
+        left.
+    """
+
+    places: tuple[int, ...]
+    errors: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Next:
+    """The training conditions that teach most about the matrix, or about a range of use.
+
+    Attributes
+    ----------
+    study, specimen : str
+        The study's name and the test specimen.
+    asked : Asked or None
+        The range of use; None for the matrix as a whole, with the study's test conditions.
+    trained : int
+        Number of training conditions that have networks.
+    candidates : int
+        Number of conditions among which the next ones were chosen.
+    conditions : tuple of Condition
+        The chosen conditions, in the order in which they were chosen.
+    own : mapping of str to float
+        The study's own values of its further axes.
+    errors : tuple of float
+        Expected root mean square error of the predicted Dice of all other candidates: now, and
+        after the networks of each chosen condition are trained.
+    checked : float
+        Root mean square error in the cross-validation over the trained conditions; NaN if there
+        are too few.
+    """
+
+    study: str
+    specimen: str
+    asked: Asked | None
+    trained: int
+    candidates: int
+    conditions: tuple[Condition, ...]
+    own: Mapping[str, float]
+    errors: tuple[float, ...]
+    checked: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content for JSON."""
+        return {
+            "study": self.study,
+            "specimen": self.specimen,
+            "asked": self.asked and {name: list(v) for name, v in self.asked.values.items()},
+            "trained": self.trained,
+            "candidates": self.candidates,
+            "error": self.errors[0],
+            "cross_validated_error": self.checked if np.isfinite(self.checked) else None,
+            "conditions": [
+                {"id": condition.id} | condition.values(self.own) | {"error": error}
+                for condition, error in zip(self.conditions, self.errors[1:], strict=True)
+            ],
+        }
+
+
+def unknown(
+    model: gaussian_process.GaussianProcess,
+    candidates: xr.Dataset,
+    is_trained: np.ndarray,
+    test: xr.Dataset | None = None,
+    weights: np.ndarray | None = None,
+    replicas: int = 1,
+) -> Unknown:
+    """Return what a model does not know about candidates.
+
+    Parameters
+    ----------
+    model : GaussianProcess
+        The fitted model of a group of networks.
+    candidates : Dataset
+        Profiles of the candidates.
+    is_trained : (candidate,) bool array
+        Whether the group has networks of a candidate already.
+    test : Dataset or None
+        Profiles of the test conditions that matter. With None, these are the fitted conditions.
+    weights : (test,) float array, optional
+        Weight of each test condition; the sum is 1. By default, all weights are equal.
+    replicas : int
+        Number of networks that are trained under a condition.
+    """
+    modes = model.modes(candidates, test, replicas)
+    columns = len(modes.projection)
+    share = np.full(columns, 1 / columns) if weights is None else np.asarray(weights)
+    of_cells = model.slopes(candidates, test) ** 2 * share * ~is_trained[:, None]
+    of_modes = (of_cells @ modes.projection).T
+    size = (of_modes * np.einsum("kii->ki", modes.covariance)).sum(1)
+    largest = np.argsort(-size, kind="stable")
+    kept, others = largest[:MOST_MODES], largest[MOST_MODES:]
+    rest = (of_cells * (modes.rest + modes.noise)).sum(1)
+    rest += (of_modes * np.einsum("kii->ki", modes.covariance))[others].sum(0)
+    return Unknown(
+        modes.covariance[kept].astype(np.float32),
+        of_modes[kept].astype(np.float32),
+        rest,
+        modes.noise,
+    )
+
+
+def choose(parts: Sequence[Unknown], number: int, until: float = 0.0) -> Chosen:
+    """Return the candidates whose networks reduce the sum of the variances of Dice most.
+
+    Parameters
+    ----------
+    parts : sequence of Unknown
+        What is unknown about the same candidates, in each group of networks.
+    number : int
+        Largest number of candidates to choose.
+    until : float
+        No more candidates are chosen once the expected error is at most this error.
+    """
+    covariances = [part.covariance.copy() for part in parts]
+    weights = [part.weights.copy() for part in parts]
+    rests = [part.rest.copy() for part in parts]
+    untrained = sum((rest > 0).astype(int) for rest in rests)
+    is_open = untrained > 0
+
+    def error() -> float:
+        cells = untrained[is_open].sum()
+        if not cells:
+            return 0.0
+        total = sum(rest.sum() for rest in rests)
+        for covariance, weight in zip(covariances, weights, strict=True):
+            total += np.einsum("kii,ki->", covariance, weight, dtype=float)
+        return float(np.sqrt(total / cells))
+
+    places: list[int] = []
+    errors = [error()]
+    while len(places) < number and is_open.any() and errors[-1] > until:
+        gain = np.zeros(len(is_open))
+        for part, covariance, weight in zip(parts, covariances, weights, strict=True):
+            for C, w in zip(covariance, weight, strict=True):
+                gain += (w @ (C * C)) / (np.diag(C) + part.noise)
+        place = int(np.where(is_open, gain, -np.inf).argmax())
+        for part, covariance, weight, rest in zip(parts, covariances, weights, rests, strict=True):
+            for C in covariance:
+                row = C[place] / np.sqrt(C[place, place] + np.float32(part.noise))
+                C -= np.outer(row, row)
+            weight[:, place] = rest[place] = 0
+        is_open[place] = False
+        places.append(place)
+        errors.append(error())
+    return Chosen(tuple(places), tuple(errors))
+
+
+def cross_validated(
+    Y: np.ndarray, train: xr.Dataset, test: xr.Dataset, theta: np.ndarray, seed: int
+) -> float:
+    """Return the root mean square error of Dice of trained networks that the model has not seen.
+
+    The training conditions are divided into :data:`FOLDS` parts. The networks of each part are
+    predicted from those of all others. So the model knows fewer networks than the one whose error
+    it checks, and the error is somewhat larger.
+
+    Parameters
+    ----------
+    Y, train, test, theta
+        See :func:`passband.prediction.gaussian_process.fit`.
+    seed : int
+        Seed of the division.
+
+    Returns
+    -------
+    float
+        The error; NaN with fewer than four training conditions.
+    """
+    ids, group = np.unique(train.condition.values.astype(str), return_inverse=True)
+    folds = min(FOLDS, len(ids) // 2)
+    if folds < 2:
+        return np.nan
+    part = generator(seed, "next").permutation(np.arange(len(ids)) % folds)[group]
+    squares = []
+    for fold in range(folds):
+        left_out = part == fold
+        known = np.flatnonzero(~left_out)
+        model = gaussian_process.fit(Y[known], train.isel(condition=known), test, theta)
+        hidden = train.isel(condition=np.flatnonzero(left_out))
+        squares.append((model.predict(hidden, test)[0] - Y[left_out]) ** 2)
+    return float(np.sqrt(np.nanmean(np.concatenate(squares))))
+
+
+def between(
+    conditions: Sequence[Condition], number: int, own: Mapping[str, float] | None = None
+) -> list[Condition]:
+    """Return all combinations of the axes' values and of values between neighbouring values.
+
+    Parameters
+    ----------
+    conditions : sequence of Condition
+        Conditions, whose values along each axis are used.
+    number : int
+        Number of values between two neighbours of an axis. Their steps are equal, along the dose
+        equal ratios. With 0, there are only the axes' own values.
+    own : mapping of str to float, optional
+        The study's own values of its further axes.
+    """
+    axes, further = {}, own or {}
+    for name in (*MAIN_AXES, *further):
+        known = sorted({condition.value(name, further) for condition in conditions})
+        values = set(known)
+        for low, high in pairwise(known):
+            ends = scaled(name, low), scaled(name, high)
+            more = unscaled(name, np.linspace(*ends, number + 2)[1:-1])
+            values |= {AXES[name].canonical(float(value)) for value in more}
+        axes[name] = sorted(values)
+    return combine(axes, further)
+
+
+def thinned(conditions: Sequence[Condition], seed: int) -> list[Condition]:
+    """Return at most :data:`MOST_CANDIDATES` of the conditions, drawn at random, in their order."""
+    if len(conditions) <= MOST_CANDIDATES:
+        return list(conditions)
+    drawn = generator(seed, "candidates").choice(
+        len(conditions), MOST_CANDIDATES, replace=False, shuffle=False
+    )
+    return [conditions[place] for place in np.sort(drawn)]
