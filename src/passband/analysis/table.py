@@ -204,7 +204,7 @@ def covers(
     return all(list(record[name].values) == list(v) for name, v in expected.items())
 
 
-def _template(sizes: dict[str, list], own: Mapping[str, float] | None) -> xr.Dataset:
+def _template(sizes: dict[str, list], own: Mapping[str, float] | None = None) -> xr.Dataset:
     """Return a table of results in which all values are missing. This table takes no memory."""
 
     def full(dims: tuple[str, ...], value: float, dtype: str, **attrs) -> tuple:
