@@ -23,13 +23,13 @@ rule evaluate:
         mem_mb=lambda wildcards, attempt: EVALUATE_MB[wildcards.architecture] * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        version=STAGES["evaluate"],
-        seed=STUDY.study.seed,
-        microscope=STUDY.microscope.imaging_params(),
         **STUDY.condition_params("test"),
         **STUDY.evaluation.identity(only=("test_own",)),
         # Only new cells of the record are computed. The output has no update(…): after a job has
         # failed, Snakemake (9.27) would accept the old record as the new one.
+        version=STAGES["evaluate"],
+        seed=STUDY.study.seed,
+        microscope=STUDY.microscope.imaging_params(),
         cache=f"{RESULTS}/{layout.cache(layout.RECORD)}",
         waves={specimen: shards(specimen, "test") for specimen in STUDY.specimens},
     script:

@@ -16,8 +16,12 @@ from passband.analysis.bootstrap import (
     resample,
     resampled_mean_dice,
 )
+<<<<<<< /tmp/out
 from passband.analysis.groups import groups
 from passband.analysis.packed import by_image, image_dice
+=======
+from passband.analysis.groups import GROUP, groups
+>>>>>>> /tmp/theirs
 from passband.grid import axes_of
 
 #: A network works as well as a network that was trained under the test condition if its Dice is
@@ -110,11 +114,17 @@ def numbers(table: xr.Dataset, draws: int, confidence: float, seed: int) -> Numb
     place = {id: k for k, id in enumerate(test)}
     own = [place.get(id) for id in train]
     matrices = {}
+<<<<<<< /tmp/out
     for _, cells in groups(by_image(table)):
+=======
+    for index, cells in groups(table.counts):
+>>>>>>> /tmp/theirs
         specimen, architecture = (str(cells[n].values) for n in ("specimen", "architecture"))
         if specimen != str(cells.test_specimen.values):
             continue
         matrices[specimen, architecture] = sums.add(cells, own, weights)
+        if "own_counts" in table:
+            sums.add_own(table.own_counts.isel(dict(zip(GROUP, index, strict=True))), own, weights)
     edges = interval_edges(confidence)
     return Numbers(
         **{name: sums.value(name, edges) for name in ("own", "other", "loss", "worst", "close")},
@@ -182,6 +192,13 @@ class _Sums:
             for axis, mask in self.single.items():
                 self._accumulate(axis, loss[:, mask[i]])
         return M
+
+    def add_own(self, cells: xr.DataArray, own: list[int | None], weights: list) -> None:
+        """Add results under training conditions that are no test conditions."""
+        for i, k in enumerate(own):
+            if k is None:
+                counts = _dice(cells.isel(train=i).expand_dims("test"))
+                self._accumulate("own", resampled_mean_dice(counts, weights[i]))
 
     def _accumulate(self, name: str, values: np.ndarray) -> None:
         good = np.isfinite(values)
