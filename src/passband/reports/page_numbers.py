@@ -16,12 +16,8 @@ from passband.analysis.bootstrap import (
     resample,
     resampled_mean_dice,
 )
-<<<<<<< /tmp/out
-from passband.analysis.groups import groups
-from passband.analysis.packed import by_image, image_dice
-=======
 from passband.analysis.groups import GROUP, groups
->>>>>>> /tmp/theirs
+from passband.analysis.packed import OWN, by_image, image_dice
 from passband.grid import axes_of
 
 #: A network works as well as a network that was trained under the test condition if its Dice is
@@ -114,17 +110,15 @@ def numbers(table: xr.Dataset, draws: int, confidence: float, seed: int) -> Numb
     place = {id: k for k, id in enumerate(test)}
     own = [place.get(id) for id in train]
     matrices = {}
-<<<<<<< /tmp/out
-    for _, cells in groups(by_image(table)):
-=======
-    for index, cells in groups(table.counts):
->>>>>>> /tmp/theirs
+    own_images = by_image(table, OWN) if f"{OWN}dice" in table else None
+    for index, cells in groups(by_image(table)):
         specimen, architecture = (str(cells[n].values) for n in ("specimen", "architecture"))
         if specimen != str(cells.test_specimen.values):
             continue
         matrices[specimen, architecture] = sums.add(cells, own, weights)
-        if "own_counts" in table:
-            sums.add_own(table.own_counts.isel(dict(zip(GROUP, index, strict=True))), own, weights)
+        if own_images is not None:
+            place_of_group = dict(zip(GROUP, index, strict=True))
+            sums.add_own(own_images.isel(place_of_group), own, weights)
     edges = interval_edges(confidence)
     return Numbers(
         **{name: sums.value(name, edges) for name in ("own", "other", "loss", "worst", "close")},
