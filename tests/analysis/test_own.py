@@ -98,7 +98,9 @@ def test_the_score_in_distribution_exists_for_every_row(draws):
     part = whole.isel(test=[1, 2, 3])
     without = ood.metrics(part, information, draws, seed=3)
     own_dims = [d for d in (*dims, "outcome") if d != "test"]
-    found = ood.metrics(part.assign(own_counts=(own_dims, own)), information, draws, seed=3)
+    alone = {"own_counts": (own_dims, own)}
+    alone["own_dice"] = (own_dims[:-2], dice(own.astype(int)).mean(-1))
+    found = ood.metrics(part.assign(alone), information, draws, seed=3)
     assert np.isnan(without.id.sel(train=ids[0])).all()
     for name in ["id", "gap_model"] + draws * ["id_interval"]:
         expected = complete[name]

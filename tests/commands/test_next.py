@@ -1,12 +1,19 @@
 """The command ``passband next``."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from recommended import make_results, make_study
 
 from passband import cli
-from passband.grid import MAIN_AXES
+from passband.commands import next as command
+from passband.config import load
+from passband.grid import MAIN_AXES, Condition
+from passband.jobs.next_conditions import append, read_points
+
+AXES = list(MAIN_AXES)
 
 DEFOCUS = {"defocus_nm": [5, 10, 15, 20, 30, 40]}
 
@@ -47,11 +54,79 @@ def test_conditions_between_those_of_the_grid_are_chosen_on_request(folder, caps
     assert "after these\ncross-validation over the trained conditions: 0." in out
 
 
-def test_no_more_conditions_are_chosen_than_the_error_needs(folder, capsys):
-    _, out, _ = run(capsys, "known", "--budget=6", "--json")
-    limit = json.loads(out)["conditions"][1]["error"]
-    _, out, _ = run(capsys, "known", "--budget=6", f"--until={limit + 1e-6}", "--json")
-    assert len(json.loads(out)["conditions"]) == 2
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A study of a product and of points, and the training conditions of each of its runs.
+
+    A run writes the results of all networks at once.
+    """
+    monkeypatch.chdir(tmp_path)
+    grid = {"defocus_nm": [5, 20], "cs_um": [1.2], "aperture_mrad": [16]}
+    grid["dose_e_per_A2"] = [100, 400, 1600]
+    study = {"study": {"name": "known", "structures": {"train": 4, "val": 2, "test": 6}}}
+    study |= {"grid": [grid, {"points": "known-points.csv"}], "test_grid": grid}
+    (tmp_path / "config.yaml").write_text(json.dumps(study))
+    (tmp_path / "known-points.csv").write_text(",".join(AXES) + "\n10,1.2,16,400\n")
+    runs = []
+
+    def start(options, file, folder):
+        own = load("config.yaml")
+        runs.append(len(own.train_conditions))
+        shutil.rmtree("results", ignore_errors=True)
+        make_results(own, tmp_path)
+        (tmp_path / "config.yaml").write_text(json.dumps(study))
+        return 0
+
+    monkeypatch.setattr(command, "start", start)
+    return runs
+
+
+def test_the_study_runs_until_the_budget_is_used(trained, capsys):
+    status, out, err = run(capsys, "known", "--budget=7", "--until=0.0001")
+    assert (status, err) == (0, "")
+    assert trained == [7, 10, 14]  # batches of a half of 7, and the rest of the budget
+    lines = out.splitlines()
+    assert [line.split(":")[0] for line in lines[:3]] == [
+        f"{number} training conditions" for number in trained
+    ]
+    assert lines[3:] == ["stopped after 7 of 7 conditions: above 0.0001"]
+    assert len(Path("known-points.csv").read_text().splitlines()) == 9
+
+
+def test_the_study_runs_until_the_error_is_small(trained, capsys):
+    status, out, _ = run(capsys, "known", "--budget=100", "--until=0.9")
+    assert (status, trained) == (0, [7])
+    assert out.endswith("stopped after 0 of 100 conditions: at most 0.9\n")
+
+
+def test_a_failed_run_ends_the_loop(trained, capsys, monkeypatch):
+    monkeypatch.setattr(command, "start", lambda *_: 1)
+    assert run(capsys, "known", "--budget=5", "--until=0.1") == (1, "", "")
+
+
+def test_points_that_the_study_does_not_list_are_named_before_a_run(trained, capsys):
+    study = json.loads(Path("config.yaml").read_text())
+    study["grid"] = study["grid"][0]
+    Path("config.yaml").write_text(json.dumps(study))
+    status, _, err = run(capsys, "known", "--budget=5", "--until=0.1")
+    assert (status, trained) == (1, [])
+    assert err == (
+        "--until = 0.1: the study does not train the points of known-points.csv; list the file in "
+        "the study as grid: [{…}, {points: known-points.csv}]\n"
+    )
+    Path("known-points.csv").unlink()
+    status, _, err = run(capsys, "known", "--budget=5", "--until=0.1")
+    assert err.startswith("--until = 0.1: there is no known-points.csv yet; choose the first")
+
+
+def test_further_axes_are_columns_of_the_points(tmp_path):
+    own = {"astigmatism_nm": 2.0}
+    points = [Condition(5, 1.2, 16, 400), Condition(5, 1.2, 16, 400, (("astigmatism_nm", 7),))]
+    assert append(tmp_path / "points.csv", points, own) == 2
+    head, *lines = (tmp_path / "points.csv").read_text().splitlines()
+    assert head.split(",") == [*MAIN_AXES, "astigmatism_nm"]
+    assert lines == ["5,1.2,16,400,2", "5,1.2,16,400,7"]
+    assert read_points(tmp_path / "points.csv", own) == points
 
 
 def test_chosen_conditions_are_appended_to_the_points_once(folder, capsys):
@@ -62,9 +137,9 @@ def test_chosen_conditions_are_appended_to_the_points_once(folder, capsys):
         "grid: [{…}, {points: known-points.csv}]\n"
     )
     lines = (folder / "known-points.csv").read_text().splitlines()
-    assert lines[0] == ",".join(MAIN_AXES)
+    assert lines[0] == ",".join(AXES)
     first = json.loads(out)["conditions"][0]
-    assert list(map(float, lines[1].split(","))) == [first[name] for name in MAIN_AXES]
+    assert list(map(float, lines[1].split(","))) == [first[name] for name in AXES]
     run(capsys, "known", "--budget=3", "--append")
     again = (folder / "known-points.csv").read_text().splitlines()
     assert again[:3] == lines
@@ -106,7 +181,7 @@ def test_a_study_whose_conditions_all_have_networks_has_values_between(
     ("text", "words"),
     [
         ("defocus,cs\n1,2\n", "line 1 = 'defocus,cs': must be defocus_nm,cs_um,"),
-        (f"{','.join(MAIN_AXES)}\n1,2,3,many\n", "line 2 = '1,2,3,many': must be"),
+        (f"{','.join(AXES)}\n1,2,3,many\n", "line 2 = '1,2,3,many': must be"),
         ("", "line 1 = '': must be"),
     ],
 )

@@ -14,7 +14,8 @@ import xarray as xr
 from passband import PassbandError, cli
 from passband.analysis import merged, table
 from passband.analysis.packed import image_dice, packed, soft_dice
-from passband.grid import Condition
+from passband.config import validate
+from passband.grid import Condition, coordinates
 from passband.jobs import merge
 from passband.scores import OUTCOMES, STATISTICS, dice
 from passband.seeds import digest
@@ -407,6 +408,39 @@ def with_own(whole, name, train):
     return name
 
 
+def test_conditions_that_are_no_product_become_points(place, whole):
+    names = [part(whole, "a", [0]), part(whole, "b", [1, 2])]
+    merge.merge(names, Path("results/ab"))
+    study = json.loads(table.load("results/ab/table.zarr").attrs["configuration"])
+    assert len(study["grid"]["points"]) == 3
+    ids = table.load(whole / "table.zarr").train.values[:3].tolist()
+    assert [c.id for c in validate(study).train_conditions] == ids
+    assert cli.main(["table", "ab"]) == 0
+
+
+def test_a_part_with_a_further_axis(place, whole):
+    """Part b has astigmatism. Part a has the study's own value, which is not in its ids."""
+    part(whole, "a", [0, 1])
+    opened = table.load(whole / "table.zarr").isel(train=[0, 1]).load()
+    own = {"astigmatism_nm": 0.0}
+    ids = [f"{id}_as0004.000" for id in opened.train.values]
+    test = opened.test.values.tolist()
+    moved = opened.drop_vars([n for n in opened.coords if str(n).startswith(("train", "test_"))])
+    moved = moved.assign_coords(
+        {"test_specimen": opened.test_specimen, "train": ids}
+        | coordinates(ids, "train", own)
+        | coordinates(test, "test", own)
+    )
+    datasets.write(moved.drop_encoding(), "results/b/table.zarr", datasets.TABLE, {})
+    merge.merge(["a", "b"], Path("results/ab"))
+    made = table.load("results/ab/table.zarr")
+    assert made.train_astigmatism_nm.values.tolist() == [0, 4, 0, 4]
+    assert made.test_astigmatism_nm.values.tolist() == [0] * len(test)
+    study = validate(json.loads(made.attrs["configuration"]))
+    assert study.own_values == own
+    assert [c.id for c in study.train_conditions] == made.train.values.tolist()
+
+
 @pytest.mark.slow
 def test_results_under_the_own_condition_are_merged_and_packed(place, whole):
     names = [with_own(whole, "a", [0, 1]), with_own(whole, "b", [2, 3])]
@@ -424,13 +458,13 @@ def test_results_under_the_own_condition_are_merged_and_packed(place, whole):
 
 def test_conditions_are_a_product_or_points():
     ids = [Condition(d, 1.2, 10, e).id for d in (5, 10) for e in (100, 200)]
-    assert merge.grid_of(ids) == {
+    assert merge.grid_of(ids, {}) == {
         "defocus_nm": [5, 10],
         "cs_um": [1.2],
         "aperture_mrad": [10],
         "dose_e_per_A2": [100, 200],
     }
-    points = merge.grid_of(ids[:3])["points"]
+    points = merge.grid_of(ids[:3], {})["points"]
     assert [Condition(**point).id for point in points] == ids[:3]
 
 

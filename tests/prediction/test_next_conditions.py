@@ -151,6 +151,12 @@ def test_between_neighbours_are_equal_steps_and_ratios_of_the_dose():
     assert len(between(ends, 0)) == 4
 
 
+def test_between_has_the_study_s_further_axes():
+    ends = [Condition(5, 1.2, 10, 100), Condition(5, 1.2, 10, 100, (("astigmatism_nm", 6),))]
+    found = between(ends, 1, {"astigmatism_nm": 0.0})
+    assert [dict(c.further).get("astigmatism_nm", 0) for c in found] == [0, 3, 6]
+
+
 def test_too_many_candidates_are_thinned_in_the_same_way(monkeypatch):
     monkeypatch.setattr(next_conditions, "MOST_CANDIDATES", 5)
     every = [Condition(k, 1.2, 10, 100) for k in range(20)]

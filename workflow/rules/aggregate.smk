@@ -16,13 +16,13 @@ rule aggregate:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         **GROUPED,
+        **STUDY.condition_params("train", "test"),
+        **STUDY.evaluation.identity(only=("test_own",)),
         version=STAGES["aggregate"],
         record=lambda wildcards: RECORD,
         # The test specimens are no param of this rule: if they change, the records are made again.
         specimens=TRAINED,
         architectures=STUDY.training.architectures,
-        **STUDY.condition_params("train", "test"),
-        **STUDY.evaluation.identity(only=("test_own",)),
         batches=BATCHES,
         allow_incomplete=STUDY.study.allow_incomplete,
     script:

@@ -24,11 +24,11 @@ rule evaluate:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         **OWN_CONDITIONS,
+        **STUDY.condition_params("test"),
+        **STUDY.evaluation.identity(only=("test_own",)),
         version=STAGES["evaluate"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),
-        **STUDY.condition_params("test"),
-        **STUDY.evaluation.identity(only=("test_own",)),
         # Only new cells of the record are computed. The output has no update(…): after a job has
         # failed, Snakemake (9.27) would accept the old record as the new one.
         cache=f"{RESULTS}/{layout.cache(layout.RECORD)}",

@@ -1,7 +1,7 @@
 """Joins tables of results, or packed tables, of parts of one study to one table."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -14,7 +14,7 @@ import zarr
 from passband import PassbandError
 from passband.analysis.packed import IMAGE_DICE, OWN, mean_dice, packed
 from passband.analysis.table import STATUS
-from passband.grid import Condition, coordinates
+from passband.grid import Condition, coordinates, ordered, own_values
 from passband.storage import atomic, datasets
 
 #: Largest difference of the mean Dice of a cell, if two parts have the same network. Devices round
@@ -95,7 +95,7 @@ def same_tests(parts: Sequence[Part], common: bool = False) -> list[Part]:
     if not ids:
         raise PassbandError(f"--common: no test condition is in all {len(parts)} parts")
     order = {
-        "test": sorted(ids, key=Condition.parse),
+        "test": _sorted(ids, parts),
         "test_specimen": [str(name) for name in first.table.test_specimen.values],
     }
     return [Part(p.name, p.table.sel(order), p.provenance) for p in parts]
@@ -132,6 +132,15 @@ def sources(parts: Sequence[Part]) -> dict[tuple[str, str, str, int], Source]:
     if not found:
         raise PassbandError(f"{parts[0].name}: no part has a network with results")
     return found
+
+
+def own_of(parts: Sequence[Part]) -> dict[str, float]:
+    """Return the study's own values of all further axes that a part has."""
+    return {name: value for part in parts for name, value in own_values(part.table).items()}
+
+
+def _sorted(ids: Iterable[str], parts: Sequence[Part]) -> list[str]:
+    return [c.id for c in ordered(map(Condition.parse, ids), own_of(parts))]
 
 
 def _status(table: xr.Dataset) -> np.ndarray:
@@ -216,7 +225,7 @@ def merge(
     sizes: dict[str, list] = {
         "specimen": list(dict.fromkeys(key[0] for key in found)),
         "architecture": list(dict.fromkeys(key[1] for key in found)),
-        "train": sorted({key[2] for key in found}, key=Condition.parse),
+        "train": _sorted({key[2] for key in found}, parts),
         "replica": sorted({key[3] for key in found}),
     }
     provenance = [each for part in parts for each in part.provenance]
@@ -239,7 +248,7 @@ def merge(
     words = f"number of the part that the network comes from, see the attribute {PARTS}"
     networks = xr.Dataset({PART: (_NETWORK, origin, {"long_name": words, "missing": -1})})
     with atomic.replacing(path) as beside:
-        empty = _template(template, sizes)
+        empty = _template(template, sizes, own_of(parts))
         chunks = {"specimen": 1, "architecture": 1, "train": rows}
         datasets.create(empty.assign_attrs(attrs), beside, chunks, _NO_COUNT)
         group = zarr.open_group(beside, mode="r+")
@@ -263,7 +272,9 @@ def merge(
     return networks.assign_coords({name: sizes[name] for name in _NETWORK})
 
 
-def _template(table: xr.Dataset, sizes: Mapping[str, list]) -> xr.Dataset:
+def _template(
+    table: xr.Dataset, sizes: Mapping[str, list], values: Mapping[str, float]
+) -> xr.Dataset:
     """Return a table with other networks and without values, which takes no memory."""
     variables = {}
     for name, variable in table.data_vars.items():
@@ -276,7 +287,9 @@ def _template(table: xr.Dataset, sizes: Mapping[str, list]) -> xr.Dataset:
         for name, coordinate in table.coords.items()
         if not {*_NETWORK} & {*coordinate.dims}
     }
-    own = {name: sizes[name] for name in _NETWORK} | coordinates(sizes["train"], "train")
+    own = {name: sizes[name] for name in _NETWORK}
+    for side, ids in (("train", sizes["train"]), ("test", table.test.values.tolist())):
+        own |= coordinates(ids, side, values)
     return xr.Dataset(variables, coords | own).drop_encoding()
 
 

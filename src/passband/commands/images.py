@@ -19,6 +19,9 @@ from passband.jobs.locate import locate_study
 #: Largest number of values that an error message lists.
 _MOST_LISTED = 20
 
+#: Largest number of values that an error message lists.
+_MOST_LISTED = 20
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""

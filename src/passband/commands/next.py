@@ -6,6 +6,7 @@ from pathlib import Path
 
 from passband import PassbandError
 from passband.commands.arguments import add_axes, add_study, report_remark
+from passband.commands.run import add_machine, start
 from passband.grid import MAIN_AXES
 from passband.jobs.locate import locate_file, open_study
 
@@ -37,7 +38,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--until",
         type=float,
         metavar="ERROR",
-        help="choose no more conditions once the expected error of Dice is at most ERROR",
+        help="append conditions and run the study, again and again, until the expected error of "
+        "Dice is at most ERROR or the budget is used",
     )
     command.add_argument(
         "--append",
@@ -47,6 +49,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--specimen", help="the test specimen; necessary if the study tests on several specimens"
     )
+    add_machine(command)
     command.add_argument("--json", action="store_true", help="print JSON (docs/next.md)")
     command.set_defaults(run=run)
 
@@ -73,14 +76,15 @@ def run(options: argparse.Namespace) -> int:
         raise PassbandError(
             f"--between = {options.between}: must be between 0 and {jobs.MOST_BETWEEN}"
         )
+    if options.until is not None:
+        return _train(options, given)
     file = _points_file(options) if options.append else None
     study, results = open_study(options.study, report_remark)
     tested = TestedNetworks.open(study, results, options.specimen)
-    found = jobs.next_conditions(
-        tested, options.budget, given, options.between, options.until or 0.0
-    )
+    candidates = jobs.candidate_conditions(tested, options.between)
+    found = jobs.next_conditions(tested, options.budget, given, candidates)
     if file is not None:
-        number = jobs.append(file, found.conditions)
+        number = jobs.append(file, found.conditions, study.own_values)
     print(json.dumps(found.as_dict()) if options.json else reports.next_conditions(found))
     if file is not None:
         report_remark(
@@ -88,6 +92,56 @@ def run(options: argparse.Namespace) -> int:
             f"grid: [{{…}}, {{points: {file.name}}}]"
         )
     return 0
+
+
+def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
+    """Choose conditions and run the study in turns, and return the exit status of the last run."""
+    from passband.jobs import next_conditions as jobs
+    from passband.jobs.recommendation import TestedNetworks
+
+    file, folder = locate_file(options.study)
+    points = _points_file(options)
+    _check_listed(options, points)
+    left, candidates, used = options.budget, None, 0
+    while True:
+        if status := start(options, file, folder):
+            return status
+        study, results = open_study(options.study, lambda remark: None)
+        tested = TestedNetworks.open(study, results, options.specimen)
+        if candidates is None:
+            candidates = jobs.candidate_conditions(tested, options.between)
+        trained = {id for train, *_ in tested.of_groups.values() for id in train}
+        batch = min(left, max(1, len(trained) // 2))
+        found = jobs.next_conditions(tested, batch, given, candidates, options.until)
+        print(
+            f"{found.trained} training conditions: expected error {found.errors[0]:.3f}, "
+            f"cross-validation {found.checked:.3f}"
+        )
+        if found.errors[0] <= options.until or not found.conditions:
+            why = "at most" if found.errors[0] <= options.until else "above"
+            print(f"stopped after {used} of {options.budget} conditions: {why} {options.until:g}")
+            return 0
+        jobs.append(points, found.conditions, study.own_values)
+        _check_listed(options, points)
+        used, left = used + len(found.conditions), left - len(found.conditions)
+
+
+def _check_listed(options: argparse.Namespace, points: Path) -> None:
+    """Check that the study has the points of its file, so that a run trains them."""
+    from passband.jobs.next_conditions import read_points
+
+    listed = f"grid: [{{…}}, {{points: {points.name}}}]"
+    if not points.exists():
+        raise PassbandError(
+            f"--until = {options.until:g}: there is no {points} yet; choose the first conditions "
+            f"with --append, and list the file in the study as {listed}"
+        )
+    study, _ = open_study(options.study, lambda remark: None)
+    if not set(read_points(points, study.own_values)) <= set(study.train_conditions):
+        raise PassbandError(
+            f"--until = {options.until:g}: the study does not train the points of {points}; list "
+            f"the file in the study as {listed}"
+        )
 
 
 def _points_file(options: argparse.Namespace) -> Path:

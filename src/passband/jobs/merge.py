@@ -23,7 +23,7 @@ from passband.analysis.merged import PARTS, Part
 from passband.analysis.packed import IMAGE_DICE, OWN, packed
 from passband.analysis.profiles import SPECTRUM
 from passband.config import ConfigError, Study, validate
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import MAIN_AXES, Condition, ordered
 from passband.jobs import layout
 from passband.jobs.parts import Found, check_target, find, find_all
 from passband.storage import DamagedError, StoreError, atomic, datasets, provenance
@@ -139,7 +139,8 @@ def merge(
     parts, left_out = merged.alike(merged.same_tests([open_part(each) for each in given], common))
     found = merged.sources(parts)
     tests = [str(id) for id in parts[0].table.test.values]
-    study = _study(folder.name, given[0].study, found, tests)
+    own = merged.own_of(parts)
+    study = _study(folder.name, given[0].study, found, tests, own)
     command = f"passband merge {' '.join(map(str, nouns))} --into {folder}"
     attrs = provenance.attributes(study.study.name, study.digest, command) | {
         "configuration": study.model_dump_json()
@@ -147,8 +148,8 @@ def merge(
     known = spectra(given)
     with atomic.replacing(folder) as beside:
         beside.mkdir(parents=True)
-        own = attrs | _spectrum_attribute(known)
-        networks = merged.merge(parts, beside / layout.TABLE, own, datasets.TABLE, found)
+        of_table = attrs | _spectrum_attribute(known)
+        networks = merged.merge(parts, beside / layout.TABLE, of_table, datasets.TABLE, found)
         whole = table.load(beside / layout.TABLE)
         transfer = _information(study, whole, known)
         datasets.write(transfer, beside / layout.INFORMATION, datasets.INFORMATION, attrs)
@@ -160,12 +161,12 @@ def merge(
             study.study.seed,
             progress,
         )
-        own = attrs | {"replicas": whole.sizes["replica"], PARTS: whole.attrs[PARTS]}
-        datasets.write(metrics, beside / layout.OOD, datasets.OOD, own)
+        of_metrics = attrs | {"replicas": whole.sizes["replica"], PARTS: whole.attrs[PARTS]}
+        datasets.write(metrics, beside / layout.OOD, datasets.OOD, of_metrics)
         if small is not None:
             few = ood.small(metrics)
             rounded = {"rounding": "float32, multiples of 2^-14"}
-            datasets.write(few, small, datasets.OOD, own | rounded)
+            datasets.write(few, small, datasets.OOD, of_metrics | rounded)
     missing = int((networks[merged.PART] < 0).sum())
     return Merged(
         len(found),
@@ -185,11 +186,15 @@ def _spectrum_attribute(
 
 
 def _study(
-    name: str, first: Study, found: Iterable[tuple[str, str, str, int]], test: list[str]
+    name: str,
+    first: Study,
+    found: Iterable[tuple[str, str, str, int]],
+    test: list[str],
+    own: Mapping[str, float],
 ) -> Study:
     """Return the configuration of the merged study."""
     keys = list(found)
-    trained = sorted({key[2] for key in keys}, key=Condition.parse)
+    trained = [c.id for c in ordered({Condition.parse(key[2]) for key in keys}, own)]
     replicas = max(key[3] for key in keys) + 1
     architectures = list(dict.fromkeys(key[1] for key in keys))
     given = first.model_dump(mode="json")
@@ -201,20 +206,24 @@ def _study(
         "allow_incomplete": len(keys) < prod(sizes) * replicas,
     }
     given["training"]["architectures"] = architectures
-    given["grid"], given["test_grid"] = grid_of(trained), grid_of(test)
+    given["grid"], given["test_grid"] = grid_of(trained, own), grid_of(test, own)
     try:
         return validate(given, "the merged study")
     except ConfigError as error:
         raise PassbandError(str(error).splitlines()[0]) from None
 
 
-def grid_of(ids: Sequence[str]) -> dict[str, Any]:
-    """Return the configuration of conditions: a product of axes if they are one, or points."""
+def grid_of(ids: Sequence[str], own: Mapping[str, float]) -> dict[str, Any]:
+    """Return the configuration of conditions: a product of axes if they are one, or points.
+
+    `own` has the study's own values of its further axes.
+    """
     every = [Condition.parse(id) for id in ids]
-    axes = {name: sorted({getattr(c, name) for c in every}) for name in MAIN_AXES}
+    names = [*MAIN_AXES, *own]
+    axes = {name: sorted({c.value(name, own) for c in every}) for name in names}
     if prod(map(len, axes.values())) == len(every):
         return axes
-    return {"points": [{name: getattr(c, name) for name in MAIN_AXES} for c in every]}
+    return {"points": [{name: c.value(name, own) for name in names} for c in every]}
 
 
 def _information(
@@ -238,6 +247,7 @@ def _information(
         study.study.seed,
         block.draws,
         block.bands_per_A,
+        study.own_values,
     )
 
 

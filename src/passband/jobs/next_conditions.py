@@ -5,7 +5,7 @@ The choice itself is in :mod:`passband.prediction.next_conditions`.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ def next_conditions(
     tested: TestedNetworks,
     budget: int,
     given: dict[str, str | None],
-    between: int | None = None,
+    candidates: Sequence[Condition] | None = None,
     until: float = 0.0,
 ) -> Next:
     """Return the training conditions that teach most.
@@ -41,10 +41,9 @@ def next_conditions(
         The range of use: for each axis a value or a range, see
         :meth:`passband.prediction.asked.Asked.parse`. An axis with None has the range of the
         study's test conditions. If all are None, the study's test conditions are the range of use.
-    between : int, optional
-        Number of values between neighbouring values of an axis, for the candidates. By default,
-        the candidates are the study's own training conditions; or if all of these have networks,
-        there is one value between neighbours.
+    candidates : sequence of Condition, optional
+        The conditions among which the next ones are chosen; by default those of
+        :func:`candidate_conditions`.
     until : float
         No more conditions are chosen once the expected error is at most this error.
 
@@ -56,7 +55,7 @@ def next_conditions(
     study = tested.study
     asked = _asked(tested, given)
     every = {name: set(train) for name, (train, *_) in tested.of_groups.items()}
-    candidates = _candidates(tested, every, between)
+    candidates = candidate_conditions(tested) if candidates is None else candidates
     profiles = tested.profiles(candidates)
     test, weights = None, None
     if asked is not None:
@@ -82,6 +81,7 @@ def next_conditions(
         len(set.union(*every.values())),
         len(candidates),
         tuple(candidates[place] for place in chosen.places),
+        study.own_values,
         chosen.errors,
         _checked(tested),
     )
@@ -91,22 +91,35 @@ def _asked(tested: TestedNetworks, given: dict[str, str | None]) -> Asked | None
     """Return the range of use, or None for the study's test conditions."""
     if all(value is None for value in given.values()):
         return None
-    own = {name: f"{low:g}:{high:g}" for name, (low, high) in ranges(tested.tested).items()}
+    own = {name: f"{low:.12g}:{high:.12g}" for name, (low, high) in ranges(tested.tested).items()}
     return Asked.parse({name: own[name] if v is None else v for name, v in given.items()})
 
 
-def _candidates(
-    tested: TestedNetworks, every: dict[tuple[str, str], set[str]], between: int | None
-) -> list[Condition]:
-    """Return the conditions without networks of all groups, at most as many as are compared."""
+def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> list[Condition]:
+    """Return conditions that a group has no networks of, at most as many as are compared.
+
+    Parameters
+    ----------
+    tested : TestedNetworks
+        The networks of the study.
+    between : int, optional
+        Number of values between neighbouring values of an axis. By default, the candidates are the
+        study's own training conditions; or if all of these have networks, there is one value
+        between neighbours.
+
+    Raises
+    ------
+    PassbandError
+        If there is no candidate.
+    """
     study = tested.study
-    in_all = set.intersection(*every.values())
+    in_all = set.intersection(*(set(train) for train, *_ in tested.of_groups.values()))
     own = [condition for condition in study.train_conditions if condition.id not in in_all]
     if between is None and own:
         return prediction.thinned(own, study.study.seed)
     known = [Condition.parse(id) for id in in_all]
     every_value = prediction.between(
-        [*study.train_conditions, *known], 1 if between is None else between
+        [*study.train_conditions, *known], 1 if between is None else between, study.own_values
     )
     new = [c for c in every_value if c.id not in in_all]
     new = [c for c in prediction.thinned(new, study.study.seed) if is_allowed(study, c)]
@@ -141,34 +154,43 @@ def points_file(study: str, file: Path) -> Path:
     return file.with_name(f"{study}-points.csv")
 
 
-def append(path: Path, conditions: Sequence[Condition]) -> int:
+def append(path: Path, conditions: Sequence[Condition], own: Mapping[str, float]) -> int:
     """Add conditions to a CSV file of points, and return how many points the file has then.
 
     The file is written completely or not at all. Its columns are the keys of the axes. Conditions
-    that the file has already are not added again.
+    that the file has already are not added again. `own` has the study's own values of its further
+    axes.
 
     Raises
     ------
     PassbandError
         If the file exists and has other columns or a value that is no number.
     """
-    known = _points(path) if path.exists() else []
+    axes = [*MAIN_AXES, *own]
+    known = read_points(path, own) if path.exists() else []
     points = list(dict.fromkeys([*known, *conditions]))
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(MAIN_AXES)
-    rows.writerows([f"{getattr(point, name):.12g}" for name in MAIN_AXES] for point in points)
+    rows.writerow(axes)
+    rows.writerows([f"{point.value(name, own):.12g}" for name in axes] for point in points)
     with atomic.replacing(path) as beside:
         beside.write_text(text.getvalue(), encoding="utf-8")
     return len(points)
 
 
-def _points(path: Path) -> list[Condition]:
-    """Return the conditions in a CSV file of points."""
+def read_points(path: Path, own: Mapping[str, float]) -> list[Condition]:
+    """Return the conditions in a CSV file that :func:`append` wrote.
+
+    Raises
+    ------
+    PassbandError
+        If the file has other columns or a value that is no number.
+    """
+    axes = [*MAIN_AXES, *own]
     lines = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
-    if not lines or lines[0] != list(MAIN_AXES):
+    if not lines or lines[0] != axes:
         raise PassbandError(
-            f"{path}: line 1 = {','.join(lines[0]) if lines else ''!r}: must be {','.join(MAIN_AXES)}; "
+            f"{path}: line 1 = {','.join(lines[0]) if lines else ''!r}: must be {','.join(axes)}; "
             "rename the file or its columns"
         )
     found = []
@@ -176,9 +198,9 @@ def _points(path: Path) -> list[Condition]:
         if not cells:
             continue
         try:
-            found.append(Condition(**dict(zip(MAIN_AXES, map(float, cells), strict=True))))
+            found.append(Condition.of(dict(zip(axes, map(float, cells), strict=True)), own))
         except ValueError:
             raise PassbandError(
-                f"{path}: line {number} = {','.join(cells)!r}: must be {len(MAIN_AXES)} numbers"
+                f"{path}: line {number} = {','.join(cells)!r}: must be {len(axes)} numbers"
             ) from None
     return found

@@ -4,6 +4,9 @@ numba leaves it to LLVM to find loops that vectors can compute. LLVM does not fi
 convolution, in which many sums must stay in registers. With the functions of this module, a
 compiled function says itself what is in a register. LLVM translates the vectors for every
 processor.
+
+numba's cache on disk looks only at the file of a compiled function. After a change of this module,
+the cached functions of the modules that use it must be removed (`__pycache__/*.nb?`).
 """
 
 import platform

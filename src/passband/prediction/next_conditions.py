@@ -10,7 +10,7 @@ Artif. Intell. Res.* 4, 129, 1996). Conditions that are close to a chosen one ar
 chosen with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import AXES, MAIN_AXES, Condition
 from passband.grid import conditions as combine
 from passband.prediction import gaussian_process
 from passband.prediction.asked import Asked, scaled, unscaled
@@ -88,6 +88,8 @@ class Next:
         Number of conditions among which the next ones were chosen.
     conditions : tuple of Condition
         The chosen conditions, in the order in which they were chosen.
+    own : mapping of str to float
+        The study's own values of its further axes.
     errors : tuple of float
         Expected root mean square error of the predicted Dice of all other candidates: now, and
         after the networks of each chosen condition are trained.
@@ -102,6 +104,7 @@ class Next:
     trained: int
     candidates: int
     conditions: tuple[Condition, ...]
+    own: Mapping[str, float]
     errors: tuple[float, ...]
     checked: float
 
@@ -116,9 +119,7 @@ class Next:
             "error": self.errors[0],
             "cross_validated_error": self.checked if np.isfinite(self.checked) else None,
             "conditions": [
-                {"id": condition.id}
-                | {name: getattr(condition, name) for name in MAIN_AXES}
-                | {"error": error}
+                {"id": condition.id} | condition.values(self.own) | {"error": error}
                 for condition, error in zip(self.conditions, self.errors[1:], strict=True)
             ],
         }
@@ -249,7 +250,9 @@ def cross_validated(
     return float(np.sqrt(np.nanmean(np.concatenate(squares))))
 
 
-def between(conditions: Sequence[Condition], number: int) -> list[Condition]:
+def between(
+    conditions: Sequence[Condition], number: int, own: Mapping[str, float] | None = None
+) -> list[Condition]:
     """Return all combinations of the axes' values and of values between neighbouring values.
 
     Parameters
@@ -259,17 +262,19 @@ def between(conditions: Sequence[Condition], number: int) -> list[Condition]:
     number : int
         Number of values between two neighbours of an axis. Their steps are equal, along the dose
         equal ratios. With 0, there are only the axes' own values.
+    own : mapping of str to float, optional
+        The study's own values of its further axes.
     """
-    axes = {}
-    for name, axis in MAIN_AXES.items():
-        own = sorted({getattr(condition, name) for condition in conditions})
-        values = set(own)
-        for low, high in pairwise(own):
+    axes, further = {}, own or {}
+    for name in (*MAIN_AXES, *further):
+        known = sorted({condition.value(name, further) for condition in conditions})
+        values = set(known)
+        for low, high in pairwise(known):
             ends = scaled(name, low), scaled(name, high)
             more = unscaled(name, np.linspace(*ends, number + 2)[1:-1])
-            values |= {axis.canonical(float(value)) for value in more}
+            values |= {AXES[name].canonical(float(value)) for value in more}
         axes[name] = sorted(values)
-    return combine(axes)
+    return combine(axes, further)
 
 
 def thinned(conditions: Sequence[Condition], seed: int) -> list[Condition]:

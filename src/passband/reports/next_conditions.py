@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from passband.grid import MAIN_AXES
+from passband.grid import AXES, MAIN_AXES
 from passband.prediction.next_conditions import Next
 from passband.reports.recommendation import columns
 
@@ -14,11 +14,12 @@ def next_conditions(found: Next) -> str:
         use = f"in the range {found.asked.words}"
     yet = f"{found.trained} training conditions have networks, {found.candidates} are candidates"
     lines = [f"{found.specimen}, study {found.study}, {use}: {yet}", ""]
-    head = ["", *(f"{axis.label} [{axis.unit}]" for axis in MAIN_AXES.values()), "error afterwards"]
+    axes = [AXES[name] for name in (*MAIN_AXES, *found.own)]
+    head = ["", *(f"{axis.label} [{axis.unit}]" for axis in axes), "error afterwards"]
     rows = [
         [
             f"{number}",
-            *(f"{getattr(condition, name):.12g}" for name in MAIN_AXES),
+            *(f"{condition.value(axis.name, found.own):.12g}" for axis in axes),
             f"{error:.3f}",
         ]
         for number, (condition, error) in enumerate(

@@ -5,7 +5,7 @@ import csv
 import gzip
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -98,10 +98,11 @@ def _csv(name: str, table: pd.DataFrame) -> Data:
 def transfer(conditions: Sequence[Condition], microscope: Microscope, samples: int = 256) -> Data:
     """Return the transfer T(q) and its envelope for each lens of the study, as CSV.
 
-    Doses are left out, since the transfer does not depend on them. For a lens that is not round,
+    Doses are left out, since the transfer does not depend on them. Further axes have the study's
+    own values. For a lens that is not round,
     the azimuth is 0.
     """
-    lenses = {(c.defocus_nm, c.cs_um, c.aperture_mrad): c for c in conditions}
+    lenses = {(c.defocus_nm, c.cs_um, c.aperture_mrad): replace(c, further=()) for c in conditions}
     q = np.linspace(0, microscope.sampling.cutoff, samples)
     columns: list[list] = [[] for _ in range(6)]
     for lens, condition in lenses.items():

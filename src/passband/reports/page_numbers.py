@@ -16,8 +16,8 @@ from passband.analysis.bootstrap import (
     resample,
     resampled_mean_dice,
 )
-from passband.analysis.groups import groups
-from passband.analysis.packed import by_image, image_dice
+from passband.analysis.groups import GROUP, groups
+from passband.analysis.packed import OWN, by_image, image_dice
 from passband.grid import axes_of
 
 #: A network works as well as a network that was trained under the test condition if its Dice is
@@ -110,11 +110,15 @@ def numbers(table: xr.Dataset, draws: int, confidence: float, seed: int) -> Numb
     place = {id: k for k, id in enumerate(test)}
     own = [place.get(id) for id in train]
     matrices = {}
-    for _, cells in groups(by_image(table)):
+    own_images = by_image(table, OWN) if f"{OWN}dice" in table else None
+    for index, cells in groups(by_image(table)):
         specimen, architecture = (str(cells[n].values) for n in ("specimen", "architecture"))
         if specimen != str(cells.test_specimen.values):
             continue
         matrices[specimen, architecture] = sums.add(cells, own, weights)
+        if own_images is not None:
+            place_of_group = dict(zip(GROUP, index, strict=True))
+            sums.add_own(own_images.isel(place_of_group), own, weights)
     edges = interval_edges(confidence)
     return Numbers(
         **{name: sums.value(name, edges) for name in ("own", "other", "loss", "worst", "close")},
@@ -182,6 +186,13 @@ class _Sums:
             for axis, mask in self.single.items():
                 self._accumulate(axis, loss[:, mask[i]])
         return M
+
+    def add_own(self, cells: xr.DataArray, own: list[int | None], weights: list) -> None:
+        """Add results under training conditions that are no test conditions."""
+        for i, k in enumerate(own):
+            if k is None:
+                counts = _dice(cells.isel(train=i).expand_dims("test"))
+                self._accumulate("own", resampled_mean_dice(counts, weights[i]))
 
     def _accumulate(self, name: str, values: np.ndarray) -> None:
         good = np.isfinite(values)

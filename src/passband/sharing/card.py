@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 import yaml
 
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import AXES, Condition, axes_of, own_values
 from passband.learning.network_files import Network
 from passband.sharing import performance
 from passband.sharing.onnx_export import INPUT, OUTPUT
@@ -105,10 +105,11 @@ def _head(network: Network, facts: Facts) -> str:
 
 def _training(network: Network, facts: Facts) -> str:
     rows = "\n".join(
-        f"| {axis.label} | {getattr(network.condition, axis.name):g} {axis.unit} |"
-        for axis in MAIN_AXES.values()
+        f"| {AXES[name].label} | {value:g} {AXES[name].unit} |"
+        for name, value in network.condition.values().items()
     )
-    microscope, specimen = network.microscope, network.metadata.specimen
+    microscope = network.microscope.under(network.condition)
+    specimen = network.metadata.specimen
     described = facts.configuration.get("specimens", {}).get(specimen)
     block = ""
     if described is not None:
@@ -226,9 +227,10 @@ def _limits(network: Network, facts: Facts) -> str:
     )
     if facts.measured is not None:
         ids = [Condition.parse(id) for id in facts.measured.test.values]
+        own = own_values(facts.measured)
         ranges = "; ".join(
-            f"{axis.label} {_range([getattr(c, axis.name) for c in ids])} {axis.unit}"
-            for axis in MAIN_AXES.values()
+            f"{AXES[name].label} {_range([c.value(name, own) for c in ids])} {AXES[name].unit}"
+            for name in axes_of(facts.measured)
         )
         text += (
             f"- The tests covered these ranges: {ranges}. Outside these ranges, Dice was not "
@@ -288,7 +290,8 @@ def _origin(network: Network, facts: Facts) -> str:
 
 def _words(condition: Condition) -> str:
     return ", ".join(
-        f"{axis.label} {getattr(condition, axis.name):g} {axis.unit}" for axis in MAIN_AXES.values()
+        f"{AXES[name].label} {value:g} {AXES[name].unit}"
+        for name, value in condition.values().items()
     )
 
 

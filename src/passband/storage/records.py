@@ -21,7 +21,7 @@ from passband.scores import pairs
 from passband.storage import datasets
 from passband.storage.integrity import DamagedError, check_attributes
 
-#: Stands for the training condition of each part along `test`. No condition has this id.
+#: The name of each part's training condition along `test`. No condition has this id.
 OWN = "own"
 
 
@@ -81,7 +81,7 @@ def write(parts: Mapping[str, xr.Dataset], path: str | Path, attrs: Mapping[str,
 
 
 def _aligned(parts: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
-    """Return records with the same values along `test`, of which the last may be :data:`OWN`."""
+    """Return records with the same values along `test`. The last value may be :data:`OWN`."""
     tests = [part.test.values.tolist() for part in parts.values()]
     if all(test == tests[0] for test in tests):
         return dict(parts)

@@ -1,6 +1,8 @@
 // The conditions along the two sides of a matrix, and their order.
 
 const AXES = content.axes;
+/** Number of main axes, which every study has and which come first. */
+const MAIN = 4;
 
 /** Training conditions or test conditions. */
 class Side {
@@ -14,7 +16,10 @@ class Side {
 
   /** Return the condition for people, such as 20 nm · 1.2 µm · 18 mrad · 400 e/Å². */
   words(place) {
-    return this.values[place].map((value, a) => `${short(value)} ${AXES[a].unit}`).join(" · ");
+    const words = (value, a) => `${short(value)} ${AXES[a].unit}`;
+    // The unit shows which of the main axes a number belongs to, but not which further axis.
+    const named = (value, a) => (a < MAIN ? "" : `${AXES[a].label} `) + words(value, a);
+    return this.values[place].map(named).join(" · ");
   }
 
   /** Return the places of the conditions, sorted by axes; the first axis is the outermost. */
