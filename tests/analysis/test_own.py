@@ -1,5 +1,6 @@
 """Results of networks under their own training condition, which is no test condition."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from passband.analysis import ood, table
 from passband.grid import Condition, coordinates
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, datasets
+from passband.storage import records as stored
 from passband.storage.records import with_own
 
 TRAIN = [Condition(5 * k, 1.2, 15, 100).id for k in range(3)]
@@ -65,6 +67,23 @@ def test_the_table_has_results_by_network_and_no_further_column(tmp_path):
     np.testing.assert_allclose(own_dice, dice(np.stack(counts)).mean(-1), rtol=1e-6)
     # Where the training condition is a test condition, both variables have the same results.
     np.testing.assert_array_equal(made.own_counts[:, :, 2], made.counts[:, :, 2, :, :, 1])
+
+
+def test_a_file_of_several_conditions_gives_the_same_table(tmp_path):
+    cells, counts = records(tmp_path / "records", own=True)
+    parts = {
+        cell.train: stored.read(cell.path).assign_attrs(contexts='{"gold": "x"}') for cell in cells
+    }
+    path = tmp_path / "group.zarr.zip"
+    stored.write(parts, path, ATTRS | {"specimen": "gold", "architecture": "net"})
+    together = [replace(cell, path=str(path)) for cell in cells]
+    made = []
+    for name, of in (("single", cells), ("together", together)):
+        table.aggregate(of, TEST, ["gold"], tmp_path / f"{name}.zarr", ATTRS, test_own=True)
+        made.append(table.load(tmp_path / f"{name}.zarr"))
+    xr.testing.assert_equal(*made)
+    found = made[1].own_counts.isel(specimen=0, architecture=0).transpose("train", "replica", ...)
+    np.testing.assert_array_equal(found, np.stack(counts))
 
 
 def test_records_of_another_setting_are_refused(tmp_path):

@@ -88,6 +88,35 @@ def test_a_job_of_several_conditions_names_its_files_after_the_group():
     assert by_condition == {**dict.fromkeys(ids[:3], files[0]), ids[3]: files[1]}
 
 
+def test_a_group_has_the_version_of_each_of_its_conditions():
+    grid = {"astigmatism_nm": [0, 5]}
+    study = changed(study={"conditions_per_job": 2}, grid=grid)
+    round_lens, other = (condition.id for condition in study.train_conditions[:2])
+    versions = [
+        layout.train_version(study, ids, "train 5")
+        for ids in ([round_lens], [other], [round_lens, other], [other, other])
+    ]
+    turned = "train 5, structures turned"
+    assert versions == ["train 5", turned, ["train 5", turned], turned]
+    assert (
+        layout.train_version(changed(grid=grid, training={"augment": False}), [other], "1") == "1"
+    )
+
+
+def test_patterns_match_groups_of_conditions_of_several_products():
+    products = [
+        {"defocus_nm": [x], "cs_um": [1.2], "aperture_mrad": [16], "dose_e_per_A2": [200, 1000]}
+        for x in (5, 20)
+    ]
+    given = changed(study={"conditions_per_job": 3}).model_dump() | {"grid": products}
+    study = validate(given)
+    whole = re.compile(layout.wildcard_patterns(study)["condition"])
+    names = list(layout.groups_of(study))
+    assert len(names) == 2
+    assert all(whole.fullmatch(name) for name in names)
+    assert not whole.fullmatch(names[0].replace("df+0005.00", "df+0006.00"))
+
+
 def test_the_last_shard_has_the_rest_of_the_structures():
     study = changed(study={"structures_per_shard": 5})
     files = layout.shards(study, "gold", "train")
