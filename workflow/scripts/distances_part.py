@@ -28,18 +28,16 @@ def main(snakemake):
         def load(specimen, condition):
             cell = specimen, architecture, condition.id
             names = {"architecture": architecture, "specimen": specimen}
-            group = {"condition": group_of.get(condition.id, condition.id)}
-            return load_first_network(params.network.format(**names, **group), cell, finished)
+            names["condition"] = group_of.get(condition.id, condition.id)
+            return load_first_network(params.network.format_map(names), cell, finished)
 
-        own = params.get("own")
+        own, test = params.get("own"), [Condition.parse(id) for id in params.test]
         train = conditions(params.train, own)
-        test = [Condition.parse(id) for id in params.test]
         grid = train, test, acquisition, splits, metadata.precision
         measured = distances.distances(load, wildcards.specimen, *grid, job.progress, own)
         attrs |= {"specimen": wildcards.specimen, "architecture": architecture}
         datasets.write(measured, snakemake.output[0], datasets.DISTANCES, attrs)
-        pairs = len(splits) * len(train) * len(test)
-        structures = len(splits[wildcards.specimen])
+        pairs, structures = len(splits) * len(train) * len(test), len(splits[wildcards.specimen])
         job.result = f"{pairs} pairs of {structures} structures in {snakemake.output[0]}"
 
 

@@ -13,8 +13,8 @@ def main(snakemake):
     params, wildcards, output = snakemake.params, snakemake.wildcards, snakemake.output[0]
     name, runtime = " ".join(["evaluate", *wildcards]), snakemake.resources.runtime
     with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
-        microscope, of = config.Microscope(**params.microscope), ("specimen", "architecture")
-        of = {key: wildcards[key] for key in of}
+        microscope = config.Microscope(**params.microscope)
+        of = {key: wildcards[key] for key in ("specimen", "architecture")}
         splits = {
             specimen: digest_of_files(files, (params.seed, specimen, "test"), microscope)
             for specimen, files in params.waves.items()
@@ -35,11 +35,9 @@ def main(snakemake):
         computed, number = evaluation_job.complete(job, tested, attrs, *waves)
         reuse.write_record(tested, computed, output, attrs)
         networks = sum(len(part.weights) for part in parts.values())
-        pairs = set().union(*map(tested.lacking, parts))
-        job.result = (
-            f"{networks} network(s) on {len(pairs)} conditions, {number} of them "
-            f"computed, in {output}"
-        )
+        pairs = len(set().union(*map(tested.lacking, parts)))
+        done = f"{networks} network(s) on {pairs} conditions, {number} of them computed"
+        job.result = f"{done}, in {output}"
 
 
 if "snakemake" in globals():
