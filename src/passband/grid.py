@@ -254,21 +254,36 @@ class Condition:
         return condition
 
 
-def conditions(
-    axes: Mapping[str, Sequence[float]], own: Mapping[str, float] | None = None
-) -> list[Condition]:
-    """Return all combinations of the axes' values (Cartesian product), sorted by their values.
+#: Conditions: the values of each axis, for all combinations (Cartesian product); several such
+#: products; or ids of conditions.
+Conditions = Mapping[str, Sequence[float]] | Sequence[Mapping[str, Sequence[float]]] | Sequence[str]
+
+
+def conditions(given: Conditions, own: Mapping[str, float] | None = None) -> list[Condition]:
+    """Return the conditions of products of axes, or of ids, sorted by their values.
 
     Parameters
     ----------
-    axes : mapping of str to sequence of float
-        For each axis of the grid, the axis's values in the axis's unit.
+    given : mapping of str to sequence of float, list of such mappings, or list of str
+        For each axis of the grid, the axis's values in the axis's unit: the conditions are all
+        combinations of the values (Cartesian product). With several such products, a condition
+        of several products occurs once. Or the ids of the conditions.
     own : mapping of str to float, optional
         The study's own values of further axes.
     """
+    parts = [given] if isinstance(given, Mapping) else given
+    found: set[Condition] = set()
+    for part in parts:
+        found |= {Condition.parse(part)} if isinstance(part, str) else _product(part, own)
+    return ordered(found, own)
+
+
+def _product(
+    axes: Mapping[str, Sequence[float]], own: Mapping[str, float] | None
+) -> set[Condition]:
     names = [name for name in AXES if name in axes]
     values = (dict(zip(names, each, strict=True)) for each in product(*map(axes.get, names)))
-    return ordered({Condition.of(each, own) for each in values}, own)
+    return {Condition.of(each, own) for each in values}
 
 
 def ordered(

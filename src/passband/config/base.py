@@ -98,6 +98,8 @@ def _identity(value: Any, dumped: Any, mode: str) -> Any:
         return value.identity(mode)
     if isinstance(value, dict):
         return {name: _identity(inner, dumped[name], mode) for name, inner in value.items()}
+    if isinstance(value, list) and any(isinstance(inner, Block) for inner in value):
+        return [_identity(*pair, mode) for pair in zip(value, dumped, strict=True)]
     return dumped
 
 

@@ -51,7 +51,7 @@ Values = Annotated[
 ]
 
 
-def _axis(name: str) -> Any:
+def axis_type(name: str) -> Any:
     """Return the type of an axis: a list or a range of values within the limits of the axis."""
     axis = AXES[name]
 
@@ -88,7 +88,7 @@ def _optional_axes() -> type[Block]:
     fields = {}
     for name, axis in AXES.items():
         since = "0.1.0" if name in FURTHER_AXES else None
-        fields[name] = _axis(name) | None, key(None, axis.description, axis.unit, since)
+        fields[name] = axis_type(name) | None, key(None, axis.description, axis.unit, since)
     return create_model("OptionalAxes", __base__=Block, **fields)
 
 
@@ -103,14 +103,14 @@ class Grid(OptionalAxes):
     which has the study's own value.
     """
 
-    defocus_nm: _axis("defocus_nm") = key(
+    defocus_nm: axis_type("defocus_nm") = key(
         lambda: [5.0, 20.0], MAIN_AXES["defocus_nm"].description, "nm"
     )
-    cs_um: _axis("cs_um") = key(lambda: [1.2, 60.0], MAIN_AXES["cs_um"].description, "µm")
-    aperture_mrad: _axis("aperture_mrad") = key(
+    cs_um: axis_type("cs_um") = key(lambda: [1.2, 60.0], MAIN_AXES["cs_um"].description, "µm")
+    aperture_mrad: axis_type("aperture_mrad") = key(
         lambda: [10.0, 18.0], MAIN_AXES["aperture_mrad"].description, "mrad"
     )
-    dose_e_per_A2: _axis("dose_e_per_A2") = key(
+    dose_e_per_A2: axis_type("dose_e_per_A2") = key(
         lambda: [100.0, 1000.0], MAIN_AXES["dose_e_per_A2"].description, "e/Å²"
     )
 

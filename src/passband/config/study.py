@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from passband import units
-from passband.config import architectures
+from passband.config import architectures, designs, points
 from passband.config.analysis import (
     FEWEST_PREDICTED,
     FIGURES,
@@ -99,8 +99,8 @@ class Study(Block):
         min_length=1,
         max_length=1000,
     )
-    grid: Grid = key(Grid, "The training conditions.")
-    test_grid: TestGrid = key(TestGrid, "The test conditions.")
+    grid: points.TrainBlocks = key(Grid, "The training conditions.")
+    test_grid: points.TestBlocks = key(TestGrid, "The test conditions.")
     training: Training = key(Training, "How networks are trained.")
     evaluation: Evaluation = key(Evaluation, "How networks are tested.")
     information: Information = key(Information, "How transfer functions are compared.")
@@ -159,13 +159,18 @@ class Study(Block):
 
         An axis whose only value is the study's own value is no axis of the study.
         """
-        given = (self.grid.axes(), self.test_grid.axes())
         found = {}
         for name, axis in FURTHER_AXES.items():
-            values = {value for axes in given for value in axes.get(name, ())}
+            values = self._given_values(name)
             if values - {own := axis.canonical(self._own(name))}:
                 found[name] = own
         return found
+
+    def _given_values(self, name: str) -> set[float]:
+        """Return the values of an axis that `grid` and `test_grid` give."""
+        blocks = [*points.listed(self.grid), *points.listed(self.test_grid)]
+        given = [axes for block in blocks for axes in points.given_products(block)]
+        return {value for axes in given for value in axes.get(name, ())}
 
     def _own(self, name: str) -> float:
         """Return the value of a further axis in the block `microscope` or `specimens`."""
@@ -180,60 +185,77 @@ class Study(Block):
         return [*MAIN_AXES, *self.own_values]
 
     @property
-    def train_axes(self) -> dict[str, list[float]]:
-        """The values of each axis of the training conditions, rounded to its resolution and sorted.
+    def train_products(self) -> points.Products:
+        """The training conditions as products of axes.
 
-        An axis that only `test_grid` gives has the study's own value.
+        An axis that a block of `grid` does not give has the study's own value there.
         """
-        given, own = self.grid.axes(), self.own_values
-        return {name: given.get(name) or [own[name]] for name in (*MAIN_AXES, *own)}
+        return points.train_products(self.grid, self.own_values)
+
+    @property
+    def test_products(self) -> points.Products:
+        """The test conditions as products of axes.
+
+        An axis that a product of `test_grid` does not give has the values of `grid`.
+        """
+        return points.test_products(self.test_grid, self.grid, self.own_values)
+
+    @property
+    def train_axes(self) -> dict[str, list[float]]:
+        """The values of each axis among the training conditions, rounded and sorted."""
+        return points.joined_axes(self.train_products)
+
+    @property
+    def test_axes(self) -> dict[str, list[float]]:
+        """The values of each axis among the test conditions, rounded and sorted."""
+        return points.joined_axes(self.test_products)
 
     @property
     def train_conditions(self) -> list[Condition]:
         """The training conditions, sorted."""
-        return conditions(self.train_axes, self.own_values)
-
-    @property
-    def test_axes(self) -> dict[str, list[float]]:
-        """The values of each axis of the test conditions, rounded to its resolution and sorted.
-
-        An axis that `test_grid` does not give has the values of `grid`.
-        """
-        given = self.test_grid.axes()
-        return {name: given.get(name) or values for name, values in self.train_axes.items()}
+        return conditions(self.train_products, self.own_values)
 
     @property
     def test_conditions(self) -> list[Condition]:
         """The test conditions, sorted."""
-        return conditions(self.test_axes, self.own_values)
+        return conditions(self.test_products, self.own_values)
 
-    def condition_params(self, **grids: dict[str, list[float]]) -> dict[str, dict]:
+    def condition_params(self, *sides: str) -> dict[str, dict | list[str]]:
         """Return the params of a Snakemake rule from which a script makes conditions.
 
-        Axes that have only the study's own value are left out, since they change no result. If no
-        further axis remains, there is no param `own`: a study with only the main axes has the same
-        params as before further axes existed.
+        The param of a product is the values of its axes. Axes that have only the study's own value
+        are left out, since they change no result. If no further axis remains, there is no param
+        `own`: a study with only the main axes has the same params as before further axes existed.
+        If the conditions are no product, the param is their ids.
 
         Parameters
         ----------
-        **grids : dict
-            :attr:`train_axes` or :attr:`test_axes`, by the name of the param.
+        *sides : {"train", "test"}
+            The params for the training conditions and for the test conditions.
         """
-        own, params = self.own_values, {}
-        for name, axes in grids.items():
-            params[name] = {axis: v for axis, v in axes.items() if v != [own.get(axis)]}
-        kept = {axis: x for axis, x in own.items() if any(axis in each for each in params.values())}
+        own, params, axes = self.own_values, {}, set()
+        for side in sides:
+            products = getattr(self, f"{side}_products")
+            if len(products) == 1:
+                (given,) = products
+                params[side] = {axis: v for axis, v in given.items() if v != [own.get(axis)]}
+                axes |= params[side].keys()
+            else:
+                found = conditions(products, own)
+                params[side] = [condition.id for condition in found]
+                axes |= {name for condition in found for name, _ in condition.further}
+        kept = {axis: x for axis, x in own.items() if axis in axes}
         return params | ({"own": kept} if kept else {})
 
     @property
     def train_number(self) -> int:
-        """Number of training conditions, computed without making the conditions."""
-        return prod(map(len, self.train_axes.values()))
+        """Number of training conditions. For a product, it is computed without the conditions."""
+        return points.number(self.train_products, self.own_values)
 
     @property
     def test_number(self) -> int:
-        """Number of test conditions, computed without making the conditions."""
-        return prod(map(len, self.test_axes.values()))
+        """Number of test conditions. For a product, it is computed without the conditions."""
+        return points.number(self.test_products, self.own_values)
 
     @property
     def digest(self) -> str:
@@ -248,8 +270,10 @@ class Study(Block):
         configuration has them, since :meth:`_check_own_values` refuses some of them.
         """
         content = self.model_dump(mode="json")
-        for name in self.grid.axes() | self.test_grid.axes():
-            block, _, path = AXES[name].key.partition(".")
+        for name, axis in FURTHER_AXES.items():
+            if not self._given_values(name):
+                continue
+            block, _, path = axis.key.partition(".")
             if block == "microscope" and not self.microscope.is_written(path):
                 _remove(content[block], path)
             for specimen in content[block] if block == "specimens" else ():
@@ -275,21 +299,24 @@ class Study(Block):
                 f"specimens.{name}.trained = False: must be true for one specimen or more"
             )
         self._check_specimens()
+        self._make_designs()
         self._check_own_values()
-        self._check_numbers("grid", self.train_axes)
-        self._check_numbers("test_grid", self.test_axes)
+        self._check_numbers("grid", self.train_products)
+        self._check_numbers("test_grid", self.test_products)
         self._check_jobs()
         self._check_field()
-        self._check_optics("grid.", self.train_axes)
-        if self.test_grid.axes():
-            self._check_optics("test_grid.", self.test_axes)
+        own = self.own_values
+        for name, block in points.named("grid", self.grid).items():
+            self._check_block(name, block, points.train_products(block, own))
+        for name, block in points.named("test_grid", self.test_grid).items():
+            if points.given_products(block) != [{}]:
+                self._check_block(name, block, points.test_products(block, self.grid, own))
         return self
 
     def _check_own_values(self) -> None:
         """Refuse an axis that leaves out the value that the configuration has for its key."""
         for name, axis in FURTHER_AXES.items():
-            given = (self.grid.axes(), self.test_grid.axes())
-            values = sorted({value for axes in given for value in axes.get(name, ())})
+            values = sorted(self._given_values(name))
             if not values:
                 continue
             block, _, path = axis.key.partition(".")
@@ -329,14 +356,74 @@ class Study(Block):
                     "some file systems do not distinguish case; choose another name"
                 )
 
-    def _check_numbers(self, block: str, axes: dict[str, list[float]]) -> None:
-        number = prod(map(len, axes.values()))
-        if number > MOST_CONDITIONS:
-            lengths = " × ".join(f"{len(axis):,}" for axis in axes.values())
-            raise ValueError(
-                f"{block} = {lengths} values: {number:,} conditions; must not exceed "
-                f"{MOST_CONDITIONS:,}"
+    def _make_designs(self) -> None:
+        """Replace each design by its points.
+
+        The points do not depend on the version of SciPy when a job reads the configuration again.
+        """
+        for grid in ("grid", "test_grid"):
+            given = getattr(self, grid)
+            blocks = [
+                self._with_points(name, block)
+                if isinstance(block, points.Points) and block.design
+                else block
+                for name, block in points.named(grid, given).items()
+            ]
+            # The model is frozen for everybody else.
+            self.__dict__[grid] = blocks if isinstance(given, list) else blocks[0]
+
+    def _with_points(self, name: str, block: points.Points) -> points.Points:
+        design, ranges = block.design, block.design.ranges.axes()
+        others = {axis: values[len(values) // 2] for axis, values in block.axes().items()}
+        try:
+            found = designs.points(
+                design.method,
+                design.points,
+                getattr(design, "in"),
+                ranges,
+                design.seed,
+                self.microscope,
+                others,
+                self.information.flat_power_A2,
             )
+        except ValueError as error:
+            raise ValueError(f"{name}.design.{error}") from None
+        return block.with_points(found)
+
+    def _check_numbers(self, block: str, products: points.Products) -> None:
+        number = sum(prod(map(len, axes.values())) for axes in products)
+        if number > MOST_CONDITIONS:
+            lengths = " × ".join(f"{len(axis):,}" for axis in products[0].values())
+            what = f"{lengths} values" if len(products) == 1 else f"{len(products):,} products"
+            raise ValueError(
+                f"{block} = {what}: {number:,} conditions; must not exceed {MOST_CONDITIONS:,}"
+            )
+
+    def _check_block(self, name: str, block: Block, products: points.Products) -> None:
+        """Check that images can be formed under all conditions of a block."""
+        if not isinstance(block, points.Points):
+            for axes in products:
+                self._check_optics(f"{name}.", axes)
+            return
+        self._check_points(name, block, products, range(len(products)))
+
+    def _check_points(
+        self, name: str, block: points.Points, products: points.Products, numbers: range
+    ) -> None:
+        """Check the points with the given numbers, and name the first that is not allowed.
+
+        The combination of all points' ranges is checked before single points, which are many.
+        """
+        several = len(numbers) > 1
+        try:
+            label = "" if several else f"{name}.{block.where(numbers[0])}"
+            self._check_optics(label, points.joined_axes(products[numbers.start : numbers.stop]))
+        except ValueError:
+            if not several:
+                raise
+            half = len(numbers) // 2
+            self._check_points(name, block, products, numbers[:half])
+            self._check_points(name, block, products, numbers[half:])
 
     def _check_jobs(self) -> None:
         block = self.study

@@ -1,0 +1,199 @@
+"""Designs: conditions that fill ranges of imaging parameters evenly."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from passband.grid import AXES, Condition
+from passband.optics import ctf
+
+if TYPE_CHECKING:
+    from passband.config.microscope import Microscope
+
+#: Number of candidates from which the method `maximin` chooses: so many, or so many for each point.
+_CANDIDATES, _CANDIDATES_PER_POINT = 2048, 8
+#: Number of radial frequencies, and of azimuths for a lens that is not round, at which transfer
+#: functions are compared.
+_SAMPLES, _AZIMUTHS = 96, 12
+#: The axis whose values are spread evenly on a logarithmic scale.
+_LOGARITHMIC = "dose_e_per_A2"
+
+
+def unit_points(method: str, number: int, dimensions: int, seed: int) -> np.ndarray:
+    """Return points that fill the unit cube evenly.
+
+    Parameters
+    ----------
+    method : {"sobol", "latin-hypercube", "maximin"}
+        `sobol`: the first points of a scrambled Sobol' sequence (Owen, *J. Complexity* 14, 466,
+        1998). `latin-hypercube`: each of `number` equal intervals of each dimension has one point
+        (McKay, Beckman & Conover, *Technometrics* 21, 239, 1979). `maximin`: points of a Sobol'
+        sequence that are far apart, see :func:`far_apart`.
+    number, dimensions : int
+        Number of points, and number of dimensions of the cube.
+    seed : int
+        Seed of the random numbers.
+
+    Returns
+    -------
+    (number, dimensions) float64 array
+        Coordinates from 0 to 1.
+    """
+    from scipy.stats import qmc  # takes a second to import
+
+    if method == "latin-hypercube":
+        return qmc.LatinHypercube(dimensions, rng=np.random.default_rng(seed)).random(number)
+    if method == "maximin":
+        candidates = unit_points("sobol", _candidates(number), dimensions, seed)
+        return candidates[far_apart(candidates, number)]
+    sequence = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
+    return sequence.random_base2(max(0, number - 1).bit_length())[:number]
+
+
+def far_apart(features: np.ndarray, number: int) -> np.ndarray:
+    """Return the indices of points that are far from each other.
+
+    The first point is the one nearest to the mean of all points. Each further point is the one with
+    the largest distance to its nearest chosen point. The smallest distance between the chosen
+    points is at least half of the largest that is possible (Gonzalez, *Theor. Comput. Sci.* 38,
+    293, 1985).
+
+    Parameters
+    ----------
+    features : (points, features) float array
+        Coordinates of the points, with Euclidean distances.
+    number : int
+        Number of points to choose.
+
+    Returns
+    -------
+    (number,) int array
+    """
+    squares = (features**2).sum(1)
+
+    def distances(center: np.ndarray) -> np.ndarray:
+        return np.maximum(squares + center @ center - 2 * features @ center, 0)
+
+    chosen = [int(distances(features.mean(0)).argmin())]
+    nearest = distances(features[chosen[0]])
+    while len(chosen) < number:
+        nearest[chosen[-1]] = -1.0
+        chosen.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, distances(features[chosen[-1]]))
+    return np.array(chosen)
+
+
+def points(
+    method: str,
+    number: int,
+    space: str,
+    ranges: Mapping[str, Sequence[float]],
+    seed: int,
+    microscope: "Microscope",
+    others: Mapping[str, float],
+    flat_power: float,
+) -> list[dict[str, float]]:
+    """Return the points of a design, rounded to the resolution of each axis and sorted.
+
+    Parameters
+    ----------
+    method, number, seed
+        See :func:`unit_points`.
+    space : {"parameters", "transfer"}
+        The space that the design fills: imaging parameters, each divided by its range and the dose
+        as its logarithm; or transfer functions, see :func:`transfer_features`. Only the method
+        `maximin` fills the space of transfer functions.
+    ranges : mapping of str to sequence of float
+        The lowest and the highest value of each axis.
+    microscope : Microscope
+        The study's microscope.
+    others : mapping of str to float
+        The values of the axes that are not in `ranges`, for transfer functions.
+    flat_power : float
+        Power spectral density [Å²] for the information of :func:`transfer_features`.
+
+    Raises
+    ------
+    ValueError
+        If the ranges have fewer different points than the design. The message begins with a key.
+    """
+    if space == "parameters":
+        found = _distinct(_scaled(unit_points(method, number, len(ranges), seed), ranges))
+    else:
+        cube = unit_points("sobol", _candidates(number), len(ranges), seed)
+        candidates = _distinct(_scaled(cube, ranges))
+        found = candidates
+        if len(candidates) > number:
+            conditions = [Condition(**{**others, **point}) for point in candidates]
+            features = transfer_features(conditions, microscope, flat_power)
+            found = [candidates[k] for k in far_apart(features, number)]
+    if len(found) < number:
+        raise ValueError(
+            f"points = {number}: the ranges have room for {len(found)} different points, which "
+            "are rounded to the resolution of each axis; take wider ranges or fewer points"
+        )
+    return sorted(found, key=lambda point: tuple(point.values()))
+
+
+def transfer_features(
+    conditions: Sequence[Condition], microscope: "Microscope", flat_power: float
+) -> np.ndarray:
+    """Return features of conditions whose distances compare transfer and information.
+
+    The squared distance of two conditions is ∫(T − T′)² d²q + ∫(bits − bits′)² d²q, where each
+    integral is divided by its mean over all pairs of the conditions. T(q) is the linear transfer of
+    the nominal lens, and bits(q) = ½log₂(1 + 4·dose·P·T²) is the information for a flat power
+    spectral density P.
+
+    Parameters
+    ----------
+    conditions : sequence of Condition
+        The conditions.
+    microscope : Microscope
+        The study's microscope.
+    flat_power : float
+        P [Å²].
+
+    Returns
+    -------
+    (conditions, features) float64 array
+    """
+    radial = (np.arange(_SAMPLES) + 0.5) / _SAMPLES * microscope.sampling.cutoff
+    optics = [microscope.optics(condition) for condition in conditions]
+    azimuths = 1 if all(lens.round for lens in optics) else _AZIMUTHS
+    q = np.repeat(radial, azimuths)
+    phi = np.tile(np.arange(azimuths) * 2 * np.pi / azimuths, _SAMPLES)
+    blur = microscope.response(q)
+    curves = {lens: ctf.transfer(lens, q, phi) * blur for lens in dict.fromkeys(optics)}
+    T = np.stack([curves[lens] for lens in optics])
+    dose = np.array([condition.dose_e_per_A2 for condition in conditions])
+    bits = np.log2(1 + 4 * dose[:, None] * flat_power * T**2) / 2
+    parts = []
+    for values in (T, bits):
+        values = values * np.sqrt(q)  # the area of a frequency is proportional to |q|
+        # The mean squared distance of all pairs is twice the variance.
+        spread = 2 * values.var(0).sum()
+        parts.append(values / np.sqrt(spread) if spread > 1e-12 else 0 * values)
+    return np.concatenate(parts, axis=1)
+
+
+def _candidates(number: int) -> int:
+    return max(_CANDIDATES, _CANDIDATES_PER_POINT * number)
+
+
+def _scaled(cube: np.ndarray, ranges: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
+    """Return points of the unit cube as values of axes. Doses are spread on a logarithmic scale."""
+    columns = {}
+    for (name, ends), x in zip(ranges.items(), cube.T, strict=True):
+        low, high = min(ends), max(ends)
+        if name == _LOGARITHMIC:
+            values = low * (high / low) ** x
+        else:
+            values = low + (high - low) * x
+        columns[name] = [AXES[name].canonical(float(v)) for v in np.clip(values, low, high)]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _distinct(points: list[dict[str, float]]) -> list[dict[str, float]]:
+    return list({tuple(point.values()): point for point in points}.values())

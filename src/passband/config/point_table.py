@@ -1,0 +1,195 @@
+"""Tables of points: conditions that a user lists in a CSV file, with a condition in each line."""
+
+import csv
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from passband.config.base import number_in, one_of, short
+from passband.config.study_file import MOST_IN_LIST, shown
+from passband.grid import AXES, Axis
+
+#: The largest size of a CSV file [bytes].
+_MOST_BYTES = 10_000_000
+
+#: Units by the ending of a column's name, with their size in a common unit. A column of the table
+#: may have any unit of the group that has the unit of its axis.
+_UNITS: tuple[dict[str, float], ...] = (
+    {"A": 1.0, "nm": 10.0, "um": 1e4, "mm": 1e7},
+    {"mrad": 1e-3, "rad": 1.0},
+    {"e_per_A2": 1.0, "e_per_nm2": 0.01},
+    {"kev": 1e3, "ev": 1.0},
+    {"deg": 1.0},
+    {"K": 1.0},
+)
+
+
+@dataclass(frozen=True)
+class PointTable:
+    """The points of a CSV file.
+
+    Attributes
+    ----------
+    path : str
+        The path of the file, as it is given in the study.
+    points : list of dict
+        The value of each column in each line, by the key of the axis and in the axis's unit.
+    lines : list of int
+        The number of each point's line. The first line of a file has the number 1.
+    """
+
+    path: str
+    points: list[dict[str, float]]
+    lines: list[int]
+
+    def where(self, number: int) -> str:
+        """Return the place of a point, for messages."""
+        return f"{short(self.path)}: line {self.lines[number]}"
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of the table: its name, its axis, and the factor that converts to its unit."""
+
+    name: str
+    axis: Axis
+    factor: float
+
+    def value(self, text: str) -> float:
+        """Return the value of a cell in the unit of the axis.
+
+        Raises
+        ------
+        ValueError
+            If the cell is no number, or if the axis does not allow the value.
+        """
+        value, axis = number_in(text), self.axis
+        named = f"{self.name} = {shown(text.strip()) or 'nothing'}"
+        allowed = f"must be between {axis.minimum} and {axis.maximum} {axis.unit}"
+        if value is None or not math.isfinite(value):
+            raise ValueError(f"{named}: {allowed}, a number without its unit")
+        value *= self.factor
+        if not axis.minimum <= value <= axis.maximum:
+            raise ValueError(f"{named}: {allowed}")
+        rounded = axis.canonical(value)
+        if abs(value - rounded) > 1e-9 * max(1, abs(value)):
+            raise ValueError(
+                f"{named}: finer than the axis's resolution of {10**-axis.decimals:g} {axis.unit}"
+            )
+        return rounded
+
+
+def read(path: str, folder: Path) -> PointTable:
+    """Return the points of a CSV file.
+
+    The first line has the names of the columns, which are the keys of axes. A column may have
+    another unit than its axis, if its name ends with this unit, such as ``cs_mm`` for ``cs_um``.
+
+    Parameters
+    ----------
+    path : str
+        The path of the file, relative to the study's file.
+    folder : path
+        The folder of the study's file.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, if a column is unknown or has an unknown unit, if an axis does
+        not allow a value, if a point is listed twice, or if there are too many points. The
+        message of one line names the file and the line.
+    """
+    text = _text(path, folder)
+    rows = csv.reader(text.splitlines(), skipinitialspace=True, strict=True)
+    points: list[dict[str, float]] = []
+    lines: list[int] = []
+    seen: dict[tuple, int] = {}
+    try:
+        columns = _columns(next(rows, []))
+        for cells in rows:
+            if not any(cell.strip() for cell in cells):
+                continue  # an empty line
+            if len(cells) != len(columns):
+                raise ValueError(f"has {len(cells)} values; must have {len(columns)}, as line 1")
+            if len(points) == MOST_IN_LIST:
+                raise ValueError(
+                    f"is point {len(points) + 1:,}; a block has {len(points):,} points"
+                )
+            point = {c.axis.name: c.value(cell) for c, cell in zip(columns, cells, strict=True)}
+            before = seen.setdefault(tuple(point.values()), rows.line_num)
+            if before != rows.line_num:
+                raise ValueError(f"is the same point as line {before}; delete one of them")
+            points.append(point)
+            lines.append(rows.line_num)
+    except (ValueError, csv.Error) as error:
+        said = f"is no CSV: {error}" if isinstance(error, csv.Error) else error
+        raise ValueError(f"{short(path)}: line {max(1, rows.line_num)}: {said}") from None
+    if not points:
+        raise ValueError(f"{short(path)}: has no point below its first line")
+    return PointTable(path, points, lines)
+
+
+def _text(path: str, folder: Path) -> str:
+    file = folder / path
+    try:
+        if not file.is_file():
+            what = "is no regular file" if file.exists() else "there is no such file"
+            raise ValueError(
+                f"{short(path)}: {what}; give the path of a CSV file, relative to the study's file"
+            )
+        with open(file, "rb") as opened:
+            content = opened.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"{short(path)}: cannot be read: {error.strerror}") from None
+    if len(content) > _MOST_BYTES:
+        raise ValueError(f"{short(path)}: is larger than {_MOST_BYTES // 10**6} MB")
+    try:
+        # A file that a spreadsheet program wrote may begin with a byte order mark.
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{short(path)}: line {line}: is not UTF-8; save the table as CSV in UTF-8"
+        ) from None
+    if "\x00" in text:
+        raise ValueError(f"{short(path)}: is binary; must be a table as CSV in UTF-8")
+    return text
+
+
+def _columns(head: list[str]) -> list[_Column]:
+    """Return the columns that the first line names."""
+    names = [name.strip() for name in head]
+    if not any(names):
+        raise ValueError(f"is empty; must have names of columns such as {','.join([*AXES][:4])}")
+    columns = [_column(name) for name in names]
+    axes = [column.axis.name for column in columns]
+    for name in axes:
+        if axes.count(name) > 1:
+            raise ValueError(f"has two columns for {name}; keep one of them")
+    return columns
+
+
+def _column(name: str) -> _Column:
+    if name in AXES:
+        return _Column(name, AXES[name], 1.0)
+    for axis in AXES.values():
+        stem, unit, group = _parts(axis.name)
+        if name != stem and not name.startswith(f"{stem}_"):
+            continue
+        given = name.removeprefix(stem).removeprefix("_")
+        if given in group:
+            return _Column(name, axis, group[given] / group[unit])
+        known = one_of([f"{stem}_{other}" for other in group])
+        what = f"unknown unit {short(given)}" if given else "no unit"
+        raise ValueError(f"column {short(name)} has {what} in its name; allowed: {known}")
+    raise ValueError(f"unknown column {short(name)}; allowed: {', '.join(AXES)}")
+
+
+def _parts(name: str) -> tuple[str, str, dict[str, float]]:
+    """Return an axis's key without its unit, its unit, and the units that it may have."""
+    for group in _UNITS:
+        for unit in group:
+            if re.fullmatch(rf"\w+_{unit}", name):
+                return name.removesuffix(f"_{unit}"), unit, group
+    return name, "", {"": 1.0}

@@ -1,0 +1,334 @@
+"""Blocks of the configuration for conditions that are no product of axes: points and designs."""
+
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    ValidationInfo,
+    create_model,
+    model_serializer,
+    model_validator,
+)
+
+from passband.config import point_table
+from passband.config.base import Block, first_repeated, key
+from passband.config.conditions import Grid, OptionalAxes, TestGrid
+from passband.config.study_file import MOST_IN_LIST
+from passband.grid import AXES, MAIN_AXES, conditions
+
+#: The version of Passband that added points.
+_SINCE = "0.2.0"
+#: The largest number of points of a design with the method `maximin`, which compares all points.
+MOST_MAXIMIN = 1000
+
+#: Conditions as products of axes: for each product, the values of each axis.
+Products = list[dict[str, list[float]]]
+
+
+def _number(name: str) -> Any:
+    """Return the type of a value of an axis."""
+    axis = AXES[name]
+
+    def check(value: float) -> float:
+        if not axis.minimum <= value <= axis.maximum:
+            raise ValueError(
+                f"{value:g}: must be between {axis.minimum} and {axis.maximum} {axis.unit}"
+            )
+        rounded = axis.canonical(value)
+        if abs(value - rounded) > 1e-9 * max(1, abs(value)):
+            raise ValueError(
+                f"{value!r}: finer than the axis's resolution of {10**-axis.decimals:g} {axis.unit}"
+            )
+        return rounded
+
+    return Annotated[float, AfterValidator(check)]
+
+
+def _ends(name: str) -> Any:
+    """Return the type of a range of an axis in a design: its lowest and its highest value."""
+
+    def check(ends: list[float]) -> list[float]:
+        if len(ends) != 2 or not ends[0] < ends[1]:
+            raise ValueError(f"{ends}: must be the lowest and the highest value, such as [5, 40]")
+        return ends
+
+    return Annotated[list[_number(name)], AfterValidator(check)]
+
+
+class _Given(Block):
+    """A block that writes and compares only those keys that are given."""
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if value is not None}
+
+    def identity(self, mode: Literal["python", "json"] = "python", **chosen: Any) -> dict[str, Any]:
+        """Return the values of the keys that are given, see :meth:`Block.identity`."""
+        return self.model_dump(mode=mode)
+
+
+class _Numbers(_Given):
+    """A block with a number, or a pair of numbers, for each axis."""
+
+    def axes(self) -> dict[str, Any]:
+        """Return the values of the axes that are given."""
+        given = {name: getattr(self, name) for name in AXES}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def _axes(types: Any) -> dict[str, Any]:
+    """Return a key for each axis, for pydantic's `create_model`."""
+    return {
+        name: (types(name) | None, key(None, axis.description, axis.unit))
+        for name, axis in AXES.items()
+    }
+
+
+Point = create_model("Point", __base__=_Numbers, __doc__="A condition.", **_axes(_number))
+Ranges = create_model(
+    "Ranges",
+    __base__=_Numbers,
+    __doc__="The ranges that a design fills: `[lowest, highest]` for each axis.",
+    **_axes(_ends),
+)
+# `in` is a word of Python, so that it cannot be written as an attribute of a class.
+_Space = create_model(
+    "_Space",
+    __base__=Block,
+    **{
+        "in": (
+            Literal["parameters", "transfer"],
+            key(
+                "parameters",
+                "`parameters`: the points fill the ranges of imaging parameters, the dose on a "
+                "logarithmic scale. `transfer`: the points are far apart in transfer T(q) and "
+                "information bits(q); only for `maximin`.",
+            ),
+        )
+    },
+)
+
+
+class Design(_Space):
+    """Points that fill ranges of imaging parameters evenly."""
+
+    method: Literal["sobol", "latin-hypercube", "maximin"] = key(
+        "sobol",
+        "`sobol`: a scrambled Sobol' sequence. `latin-hypercube`: each parameter's range is divided "
+        "into as many intervals as there are points, and each interval has one point. `maximin`: "
+        "the points are as far apart as possible.",
+    )
+    points: int = key(
+        16,
+        f"Number of points. `maximin` has at most {MOST_MAXIMIN:,} points.",
+        ge=1,
+        le=MOST_IN_LIST,
+    )
+    ranges: Ranges = key(Ranges, "The ranges that the points fill.")
+    seed: int = key(0, "Seed of the design's random numbers.", ge=0, le=2**63 - 1)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if getattr(self, "in") == "transfer" and self.method != "maximin":
+            raise ValueError(f"method = {self.method!r}: must be 'maximin' for in = 'transfer'")
+        if self.method == "maximin" and self.points > MOST_MAXIMIN:
+            raise ValueError(
+                f"points = {self.points}: must not exceed {MOST_MAXIMIN:,} for method = 'maximin'"
+            )
+        return self
+
+
+class Points(_Given, OptionalAxes):
+    """Conditions that are listed one by one, or made by a design.
+
+    An axis that the points do not have is a list or a range of values, as in a product. Each point
+    is then combined with all these values.
+    """
+
+    points: list[Point] | None = key(
+        None,
+        "The points, such as `[{defocus_nm: 12, cs_um: 1000, ...}]`, or the path of a CSV file with "
+        "a point in each line, relative to the study's file.",
+    )
+    design: Design | None = key(None, "A rule that makes the points.")
+
+    _table: point_table.PointTable | None = None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read(cls, value: Any, handler: Any, info: ValidationInfo) -> Self:
+        table = None
+        if isinstance(value, dict) and isinstance(value.get("points"), str):
+            folder = (info.context or {}).get("folder", Path())
+            try:
+                table = point_table.read(value["points"], folder)
+            except ValueError as error:
+                raise ValueError(f"points = {error}") from None
+            value = value | {"points": table.points}
+        block = handler(value)
+        block._table = table
+        return block
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if (self.points is None) == (self.design is None):
+            raise ValueError("points: give either points or a design")
+        if self.design:
+            self._check_axes("design.ranges", self.design.ranges)
+            return self
+        if not 0 < len(self.points) <= MOST_IN_LIST:
+            number = len(self.points)
+            raise ValueError(f"points: has {number:,} points; must have 1 to {MOST_IN_LIST:,}")
+        for number, point in enumerate(self.points):
+            self._check_axes(f"points[{number}]", point)
+        every = [tuple(point.axes().items()) for point in self.points]
+        if (twice := first_repeated(every)) is not None:
+            first = every.index(twice)
+            second = every.index(twice, first + 1)
+            raise ValueError(f"points[{second}]: is the same point as points[{first}]")
+        return self
+
+    def _check_axes(self, place: str, given: _Numbers) -> None:
+        """Check that each axis is given once, by the points or by the block."""
+        own, others = given.axes(), self.axes()
+        for name in AXES:
+            if name in own and name in others:
+                raise ValueError(f"{name}: is given here and in {place}; keep one of them")
+            if name in MAIN_AXES and name not in own and name not in others:
+                raise ValueError(f"{place}.{name}: missing; each point needs {name}")
+
+    def where(self, number: int) -> str:
+        """Return a point's place below the block, for messages."""
+        if self._table is not None:
+            return f"points = {self._table.where(number)}: "
+        return f"points[{number}]."
+
+    def products(self) -> Products:
+        """Return a product for each point. Without a design, see :meth:`with_points`."""
+        others = self.axes()
+        return [{name: [value] for name, value in p.axes().items()} | others for p in self.points]
+
+    def with_points(self, points: list[dict[str, float]]) -> "Points":
+        """Return the block with the points of its design, and without the design."""
+        given = self.model_dump(exclude={"design"})
+        return Points.model_validate({**given, "points": points})
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, list):
+        return "<blocks>"
+    if isinstance(value, Points) or (isinstance(value, dict) and {"points", "design"} & {*value}):
+        return "<points>"
+    return "<product>"
+
+
+def _only(value: Any) -> Any:
+    """Return the block of a list with one block. So the list has the same results as the block."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _blocks(product: type[Block]) -> Any:
+    """Return the type of a block of conditions, or of a list of blocks."""
+    one = Annotated[product, Tag("<product>")] | Annotated[Points, Tag("<points>")]
+    several = Annotated[
+        list[Annotated[one, Discriminator(_kind)]],
+        Field(min_length=1, max_length=1000),
+        Tag("<blocks>"),
+    ]
+    return Annotated[several | one, Discriminator(_kind), BeforeValidator(_only)]
+
+
+TrainBlocks, TestBlocks = _blocks(Grid), _blocks(TestGrid)
+
+
+def listed(given: Block | list[Block]) -> list[Block]:
+    """Return the blocks of `grid` or `test_grid`."""
+    return given if isinstance(given, list) else [given]
+
+
+def named(name: str, given: Block | list[Block]) -> dict[str, Block]:
+    """Return the blocks of `grid` or `test_grid` by their names in the configuration."""
+    if not isinstance(given, list):
+        return {name: given}
+    return {f"{name}[{number}]": block for number, block in enumerate(given)}
+
+
+def given_products(block: Block) -> Products:
+    """Return the products of a block with those axes that the block gives."""
+    return block.products() if isinstance(block, Points) else [block.axes()]
+
+
+def train_products(grid: Block | list[Block], own: Mapping[str, float]) -> Products:
+    """Return the products of `grid`.
+
+    Parameters
+    ----------
+    grid : Grid, Points or list of these
+        The blocks.
+    own : mapping of str to float
+        The study's own values of its further axes, for axes that a block does not give.
+    """
+    given = [axes for block in listed(grid) for axes in given_products(block)]
+    return [_filled(axes, own) for axes in given]
+
+
+def test_products(
+    test_grid: Block | list[Block], grid: Block | list[Block], own: Mapping[str, float]
+) -> Products:
+    """Return the products of `test_grid`.
+
+    An axis that a product of `test_grid` does not give has the values of `grid`. A block without
+    any key has all conditions of `grid`.
+
+    Raises
+    ------
+    ValueError
+        If a main axis is missing and `grid` is no product.
+    """
+    of_grid, found = train_products(grid, own), []
+    for name, block in named("test_grid", test_grid).items():
+        for axes in given_products(block):
+            if not axes:
+                found += of_grid
+            elif isinstance(block, Points):
+                found.append(_filled(axes, own))
+            elif len(of_grid) == 1:
+                found.append({axis: axes.get(axis, values) for axis, values in of_grid[0].items()})
+            else:
+                for axis in MAIN_AXES:
+                    if axis not in axes:
+                        raise ValueError(
+                            f"{name}.{axis}: missing; grid is no single product, whose values "
+                            f"{axis} could have here"
+                        )
+                found.append(_filled(axes, own))
+    return found
+
+
+def _filled(axes: dict[str, list[float]], own: Mapping[str, float]) -> dict[str, list[float]]:
+    """Return a product with all axes of the study, in the order of :data:`AXES`."""
+    return {name: axes.get(name) or [own[name]] for name in (*MAIN_AXES, *own)}
+
+
+def joined_axes(products: Products) -> dict[str, list[float]]:
+    """Return the values of each axis among all products, sorted."""
+    if len(products) == 1:
+        return products[0]
+    return {
+        name: sorted({value for axes in products for value in axes[name]}) for name in products[0]
+    }
+
+
+def number(products: Products, own: Mapping[str, float]) -> int:
+    """Return the number of conditions, for one product without making the conditions."""
+    if len(products) == 1:
+        return prod(map(len, products[0].values()))
+    return len(conditions(products, own))
