@@ -15,7 +15,7 @@ rule aggregate:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        **STUDY.condition_params(train=STUDY.train_axes, test=STUDY.test_axes),
+        **STUDY.condition_params("train", "test"),
         version=STAGES["aggregate"],
         record=lambda wildcards: RECORD,
         # The test specimens are no param of this rule: if they change, the records are made again.

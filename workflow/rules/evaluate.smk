@@ -23,7 +23,7 @@ rule evaluate:
         mem_mb=lambda wildcards, attempt: EVALUATE_MB[wildcards.architecture] * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        **STUDY.condition_params(test=STUDY.test_axes),
+        **STUDY.condition_params("test"),
         # Only new cells of the record are computed. The output has no update(…): after a job has
         # failed, Snakemake (9.27) would accept the old record as the new one.
         version=STAGES["evaluate"],

@@ -142,10 +142,16 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,39}$")]
 
 def block_of(annotation: Any) -> type[Block] | None:
     """Return the model inside an annotation, such as Specimen in dict[Name, Specimen]."""
+    return next(iter(blocks_of(annotation)), None)
+
+
+def blocks_of(annotation: Any) -> list[type[Block]]:
+    """Return all models inside an annotation, such as Grid and Points in Grid | Points."""
     if isinstance(annotation, type) and issubclass(annotation, Block):
-        return annotation
-    inner = [block_of(argument) for argument in getattr(annotation, "__args__", ())]
-    return next((model for model in inner if model is not None), None)
+        return [annotation]
+    # The arguments of Annotated are not in __args__, since they are no types.
+    inner = [blocks_of(argument) for argument in getattr(annotation, "__args__", ())]
+    return list(dict.fromkeys(model for models in inner for model in models))
 
 
 def distinct(values: list[str]) -> list[str]:

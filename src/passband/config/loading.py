@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import ValidationError
 
-from passband.config.base import Block, block_of, number_hint, one_of, short
+from passband.config.base import Block, block_of, blocks_of, number_hint, one_of, short
 from passband.config.conditions import Range
 from passband.config.specimen import Specimen
 from passband.config.study import Study
@@ -86,12 +86,23 @@ def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "")
     unit : str
         Unit of the value. The unit is written after a bound.
     """
-    if block_of(annotation) is Range:
-        axis = AXES[name]
+    if name in ("grid", "test_grid"):
+        return "a block of keys, or a list of 1 to 1,000 blocks"
+    if name == "points" and annotation is not int:
         return (
-            "a list such as [5, 20] or a range such as {start: 5, stop: 40, num: 8}, of values "
-            f"between {axis.minimum} and {axis.maximum} {axis.unit}"
+            "a list of points such as [{defocus_nm: 12, cs_um: 1000, ...}], or the path of a CSV "
+            "file"
         )
+    kinds = _types(annotation)
+    if name in AXES and kinds & {Range, type(None)}:
+        axis = AXES[name]
+        limits = f"between {axis.minimum} and {axis.maximum} {axis.unit}"
+        if Range in kinds:
+            return (
+                "a list such as [5, 20] or a range such as {start: 5, stop: 40, num: 8}, of values "
+                f"{limits}"
+            )
+        return f"[lowest, highest], {limits}" if list in kinds else f"a number {limits}"
     if get_origin(annotation) is Annotated:
         annotation, *inner = get_args(annotation)
         inner = [item for each in inner for item in getattr(each, "metadata", [each])]
@@ -133,6 +144,16 @@ def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "")
         says = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
         words += " " + " and ".join(f"{says[sign]} {value}" for sign, value in bounds.items())
     return f"{words} {unit}" if bounds and unit else words
+
+
+def _types(annotation: Any) -> set:
+    """Return all types inside an annotation."""
+    inner = [kind for argument in get_args(annotation) for kind in _types(argument)]
+    return {annotation, get_origin(annotation), *inner} if _is_hashable(annotation) else {*inner}
+
+
+def _is_hashable(value: Any) -> bool:
+    return type(value).__hash__ is not None
 
 
 def _line(details: dict) -> str:
@@ -177,7 +198,8 @@ def _place(loc: tuple) -> tuple[list, bool]:
     """
     parts, after_axis = [], False
     for part in loc:
-        if not (part == "[key]" or (after_axis and part in ("list", "range"))):
+        tag = str(part).startswith("<") and str(part).endswith(">")  # a kind of block
+        if not (part == "[key]" or tag or (after_axis and part in ("list", "range"))):
             parts.append(part)
         after_axis = _is_axis(parts)
     return parts, loc[-1:] == ("range",) and _is_axis(parts)
@@ -185,7 +207,8 @@ def _place(loc: tuple) -> tuple[list, bool]:
 
 def _is_axis(loc: Sequence) -> bool:
     """Return whether keys lead to an axis of the grid."""
-    return len(loc) == 2 and loc[0] in ("grid", "test_grid") and loc[1] in AXES
+    names = [part for part in loc if not isinstance(part, int)]
+    return len(names) == 2 and names[0] in ("grid", "test_grid") and names[1] in AXES
 
 
 def _dotted(loc: list) -> str:
@@ -213,31 +236,36 @@ def _allowed_at(loc: list) -> str:
         return allowed("", get_args(field.annotation)[1])
     if not isinstance(loc[-1], int):
         return allowed(loc[-1], field.annotation, field.metadata, _unit(loc))
-    if _is_axis(loc[:-1]):
-        axis = AXES[loc[-2]]
+    if blocks_of(field.annotation):
+        return "a block of keys"
+    if axis := AXES.get(loc[-2]):
         return f"a number between {axis.minimum} and {axis.maximum} {axis.unit}"
     (item,) = get_args(field.annotation)
     return "a pair of numbers such as [1, 0.4]" if get_origin(item) is list else allowed("", item)
 
 
-def _field(loc: list) -> tuple[type[Block] | None, Any]:
-    """Return the model and the field at a place in the configuration."""
-    model, field = Study, None
+def _field(loc: list) -> tuple[list[type[Block]], Any]:
+    """Return the models and the field at a place in the configuration.
+
+    There are several models if the value can be one of several kinds of block.
+    """
+    models, field = [Study], None
     for part in loc:
-        if model is None or isinstance(part, int):
+        if not models or isinstance(part, int):
             continue
-        if field is not None and model is Specimen and part not in Specimen.model_fields:
+        if field is not None and models[0] is Specimen and part not in Specimen.model_fields:
             continue  # a specimen's own name
-        field = model.model_fields.get(part)
-        if field is None:
-            return model, None
-        model = block_of(field.annotation)
-    return model, field
+        known = [model for model in models if part in model.model_fields]
+        if not known:
+            return models, None
+        field = known[0].model_fields[part]
+        models = blocks_of(field.annotation)
+    return models, field
 
 
 def _keys(loc: list) -> list[str]:
-    model, _ = _field(loc)
-    return list(model.model_fields) if model else []
+    models, _ = _field(loc)
+    return list(dict.fromkeys(name for model in models for name in model.model_fields))
 
 
 def _unit(loc: list) -> str:

@@ -43,6 +43,11 @@ class PointTable:
     points: list[dict[str, float]]
     lines: list[int]
 
+    @property
+    def first_line(self) -> str:
+        """The place of the names of columns, for messages."""
+        return f"{short(self.path)}: line 1"
+
     def where(self, number: int) -> str:
         """Return the place of a point, for messages."""
         return f"{short(self.path)}: line {self.lines[number]}"

@@ -175,15 +175,15 @@ class Points(_Given, OptionalAxes):
             value = value | {"points": table.points}
         block = handler(value)
         block._table = table
+        block._check()
         return block
 
-    @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
+    def _check(self) -> None:
         if (self.points is None) == (self.design is None):
-            raise ValueError("points: give either points or a design")
+            raise ValueError("points: must be given, or design, and not both")
         if self.design:
             self._check_axes("design.ranges", self.design.ranges)
-            return self
+            return
         if not 0 < len(self.points) <= MOST_IN_LIST:
             number = len(self.points)
             raise ValueError(f"points: has {number:,} points; must have 1 to {MOST_IN_LIST:,}")
@@ -194,7 +194,6 @@ class Points(_Given, OptionalAxes):
             first = every.index(twice)
             second = every.index(twice, first + 1)
             raise ValueError(f"points[{second}]: is the same point as points[{first}]")
-        return self
 
     def _check_axes(self, place: str, given: _Numbers) -> None:
         """Check that each axis is given once, by the points or by the block."""
@@ -203,6 +202,8 @@ class Points(_Given, OptionalAxes):
             if name in own and name in others:
                 raise ValueError(f"{name}: is given here and in {place}; keep one of them")
             if name in MAIN_AXES and name not in own and name not in others:
+                if self._table is not None:
+                    raise ValueError(f"points = {self._table.first_line}: has no column {name}")
                 raise ValueError(f"{place}.{name}: missing; each point needs {name}")
 
     def where(self, number: int) -> str:
