@@ -24,6 +24,7 @@ rule evaluate:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         **STUDY.condition_params("test"),
+        **STUDY.evaluation.identity(only=("test_own",)),
         # Only new cells of the record are computed. The output has no update(…): after a job has
         # failed, Snakemake (9.27) would accept the old record as the new one.
         version=STAGES["evaluate"],

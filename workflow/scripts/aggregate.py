@@ -31,6 +31,7 @@ def main(snakemake):
             own,
             params.allow_incomplete,
             snakemake.threads,
+            test_own=params.get("test_own", False),
         )
         job.result = f"{len(snakemake.input)} of {len(cells)} records in {output}"
 

@@ -3,7 +3,8 @@
 import json
 
 from passband import config
-from passband.grid import conditions
+from passband.analysis import table
+from passband.grid import Condition, conditions
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.learning.replicas import TrainedReplicas
@@ -23,6 +24,9 @@ def main(snakemake):
         )
         contexts = trained.contexts(params.version, params.microscope)
         test, replicas = conditions(params.test, params.get("own")), list(trained.weights)
+        if params.get("test_own", False):  # results under the training condition are the last
+            ids = table.with_own([c.id for c in test], wildcards.condition, test_own=True)
+            test = list(map(Condition.parse, ids))
         known = reuse.record(job, params.cache, output, contexts, replicas, test)
         # The batch size does not change results, so it is not a param of the rule.
         batch_size = job.study.evaluation.batch_size

@@ -107,7 +107,11 @@ def selections(table: xr.Dataset) -> xr.Dataset:
 
 
 def summaries(
-    M: np.ndarray, own: int | None, near: np.ndarray, far: np.ndarray
+    M: np.ndarray,
+    own: int | None,
+    near: np.ndarray,
+    far: np.ndarray,
+    id: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Return the OOD metrics of one training condition.
 
@@ -117,9 +121,12 @@ def summaries(
         Dice under each test condition.
     own : int or None
         Index of the training condition among the test conditions, or None if the training condition
-        is not a test condition. With None, the metric `id` is NaN.
+        is not a test condition.
     near, far : (test,) bool arrays
         Whether each test condition is near the training condition, and whether it is far.
+    id : (...) float array, optional
+        Dice under the training condition, if it is no test condition. Without it, the metric `id`
+        is NaN for such a training condition.
 
     Returns
     -------
@@ -135,8 +142,10 @@ def summaries(
             return np.full(M.shape[:-1], np.nan)
         return function(M[..., among])
 
+    if own is not None:
+        id = M[..., own]
     return {
-        "id": M[..., own] if own is not None else np.full(M.shape[:-1], np.nan),
+        "id": np.full(M.shape[:-1], np.nan) if id is None else id,
         "ood": over(lambda v: v.mean(-1), other),
         "worst": over(lambda v: v.min(-1), other),
         "p10": over(lambda v: np.quantile(v, 0.1, axis=-1), other),
@@ -185,7 +194,9 @@ def metrics(
     ----------
     table : Dataset
         The table of results, see :func:`passband.analysis.table.aggregate`. Each thread reads the
-        data of one training condition at a time.
+        data of one training condition at a time. If the table has `own_counts`, the metrics `id`
+        and `gap_model` exist for every training condition, and otherwise for those that are test
+        conditions.
     information : Dataset
         Information metrics of the same conditions, see
         :func:`passband.analysis.information.metrics`.
@@ -234,8 +245,10 @@ def metrics(
     apart = {name: distance(information, weight) for name, weight in weight_of.items()}
     values: dict[str, np.ndarray] = {}
     for index, cells in progress(groups(table.counts)):
+        place = dict(zip(GROUP, index, strict=True))
+        own_cells = table.own_counts.isel(place) if "own_counts" in table else None
         result = _metrics_of_group(
-            cells, apart[str(cells.specimen.values)], own, weights, edges, threads
+            cells, own_cells, apart[str(cells.specimen.values)], own, weights, edges, threads
         )
         for name, value in result.items():
             values.setdefault(name, np.full(shape + value.shape, np.nan))[index] = value
@@ -248,6 +261,7 @@ def metrics(
 
 def _metrics_of_group(
     cells: xr.DataArray,
+    own_cells: xr.DataArray | None,
     apart: np.ndarray,
     own: list[int | None],
     weights: list[tuple[np.ndarray, np.ndarray]],
@@ -260,6 +274,8 @@ def _metrics_of_group(
     ----------
     cells : (train, ...) DataArray
         Counts of pixels of the specimen, architecture and test specimen.
+    own_cells : (train, ...) DataArray or None
+        The same counts under each training condition itself.
     apart : (train, test) array
         Distances between training and test conditions, see :func:`distance`.
     own : list of int or None
@@ -295,14 +311,23 @@ def _metrics_of_group(
             ideal[k] = mean_dice(D)[0]
             ideal_draws[:, k] = resampled_mean_dice(D, weights[i])[:, 0]
 
+    def own_dice(i: int, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
+        """Return Dice under a training condition that is no test condition, or None."""
+        if own_cells is None or own[i] is not None:
+            return None
+        counts = own_cells.isel(train=i).transpose("replica", "structure", "outcome").values
+        return of(dice(counts[:, None]))[..., 0]
+
     def metrics_of_row(i: int) -> dict[str, np.ndarray]:
         D = dice_of(i)
-        row = _metrics_of_row(mean_dice(D), ideal, own[i], near[i]) | {
+        id = own_dice(i, mean_dice)
+        row = _metrics_of_row(mean_dice(D), ideal, own[i], near[i], id) | {
             "dice_std": deviation_over_replicas(D)
         }
         if draws:
+            id = own_dice(i, lambda D: resampled_mean_dice(D, weights[i]))
             samples = _metrics_of_row(
-                resampled_mean_dice(D, weights[i]), ideal_draws, own[i], near[i]
+                resampled_mean_dice(D, weights[i]), ideal_draws, own[i], near[i], id
             )
             row |= {
                 f"{name}_interval": percentile_intervals(v, edges) for name, v in samples.items()
@@ -318,10 +343,10 @@ def _metrics_of_group(
 
 
 def _metrics_of_row(
-    M: np.ndarray, ideal: np.ndarray, own: int | None, near: np.ndarray
+    M: np.ndarray, ideal: np.ndarray, own: int | None, near: np.ndarray, id: np.ndarray | None
 ) -> dict[str, np.ndarray]:
     """Return all OOD metrics of one training condition; `M` and `ideal` are (..., test)."""
-    metrics_of_condition = summaries(M, own, near, ~near)
+    metrics_of_condition = summaries(M, own, near, ~near, id)
     return metrics_of_condition | {
         "dice": M,
         "gap_model": metrics_of_condition["id"][..., None] - M,

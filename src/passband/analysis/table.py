@@ -53,6 +53,7 @@ def aggregate(
     own: Mapping[str, float] | None = None,
     allow_incomplete: bool = False,
     threads: int = 1,
+    test_own: bool = False,
 ) -> None:
     """Write all records of a study to the table of results.
 
@@ -63,7 +64,9 @@ def aggregate(
     structure, outcome) in pixels, and `dice`, the mean Dice over structures. For each network, the
     table has `val_loss`, `best_epoch` and `status`. For a missing network, `status` is 0 and all
     other variables are NaN. If a record has sums of confidence, the table has their means too, see
-    :mod:`passband.analysis.cell_means`.
+    :mod:`passband.analysis.cell_means`. With `test_own`, the table has `own_counts` and `own_dice` too:
+    the results of each network under its own training condition, which need not be among the test
+    conditions.
 
     Parameters
     ----------
@@ -83,6 +86,9 @@ def aggregate(
         Whether records may be missing.
     threads : int
         Number of training conditions that are written at the same time.
+    test_own : bool
+        Whether each network was tested under its own training condition too. A record then has
+        this condition after the test conditions, unless it is one of them.
 
     Raises
     ------
@@ -121,22 +127,27 @@ def aggregate(
     with atomic.replacing(path) as beside:
         attrs = {**attrs, "kind": datasets.TABLE}
         datasets.create(
-            _template(sizes, own).assign_attrs(attrs),
+            _template(sizes, own, test_own).assign_attrs(attrs),
             beside,
             dict.fromkeys(_NETWORK[:3], 1),
             _NO_COUNT,
         )
         folder = zarr.open_group(beside, mode="r+")
-        counts, mean = folder["counts"], folder["dice"]
 
         def write(place: tuple[int, ...], row: Sequence[Cell]) -> dict[str, np.ndarray]:
             there = [cell for cell in row if cell.path not in missing]
-            records = [_read(cell, sizes) for cell in there]
-            values, network = _row(there, records, sizes)
+            records = [_read(cell, sizes, test_own) for cell in there]
             # Each row of the table is one chunk (see `datasets.create` above), so threads can write
             # rows at the same time.
-            counts[place] = values
-            mean[place] = _dice(values)
+            if test_own:
+                alone = [record.sel(test=[row[0].train]) for record in records]
+                values, _ = _row(there, alone, sizes | {"test": [row[0].train]})
+                folder["own_counts"][place] = values[:, :, 0]
+                folder["own_dice"][place] = _dice(values)[..., 0]
+                records = [record.sel(test=sizes["test"]) for record in records]
+            values, network = _row(there, records, sizes)
+            folder["counts"][place] = values
+            folder["dice"][place] = _dice(values)
             means.write(place, records)
             return network
 
@@ -204,7 +215,9 @@ def covers(
     return all(list(record[name].values) == list(v) for name, v in expected.items())
 
 
-def _template(sizes: dict[str, list], own: Mapping[str, float] | None = None) -> xr.Dataset:
+def _template(
+    sizes: dict[str, list], own: Mapping[str, float] | None = None, test_own: bool = False
+) -> xr.Dataset:
     """Return a table of results in which all values are missing. This table takes no memory."""
 
     def full(dims: tuple[str, ...], value: float, dtype: str, **attrs) -> tuple:
@@ -213,8 +226,25 @@ def _template(sizes: dict[str, list], own: Mapping[str, float] | None = None) ->
         return dims, da.full([len(sizes[d]) for d in dims], value, dtype=dtype, chunks=-1), attrs
 
     cell = (*_NETWORK, "test_specimen", "test")
+    of_own = {
+        "own_counts": full(
+            (*cell[:-1], "structure", "outcome"),
+            np.nan,
+            "float64",
+            units="pixels",
+            long_name="pixels by outcome under the network's own training condition",
+        ),
+        "own_dice": full(
+            cell[:-1],
+            np.nan,
+            "float32",
+            units="1",
+            long_name="Dice under the network's own training condition, mean over structures",
+        ),
+    }
     return xr.Dataset(
-        {
+        (of_own if test_own else {})
+        | {
             "counts": full(
                 (*cell, "structure", "outcome"),
                 np.nan,
@@ -279,12 +309,31 @@ def _networks(sizes: dict[str, list], values: Mapping[str, np.ndarray] | None = 
     )
 
 
-def _read(cell: Cell, sizes: dict[str, list]) -> xr.Dataset:
+def with_own(test: Sequence[str], train: str, test_own: bool) -> list[str]:
+    """Return the ids of the conditions in a record: test conditions, and maybe the training one.
+
+    Parameters
+    ----------
+    test : sequence of str
+        Ids of the test conditions.
+    train : str
+        Id of the training condition of the record's networks.
+    test_own : bool
+        Whether networks are tested under their own training condition, wherever they are trained.
+    """
+    return [*test, *([train] if test_own and train not in test else [])]
+
+
+def _read(cell: Cell, sizes: dict[str, list], test_own: bool) -> xr.Dataset:
     """Return the record of a job after comparing it with the study."""
     record = datasets.read(cell.path, datasets.RECORD)
-    own = {"specimen": cell.specimen, "architecture": cell.architecture, "condition": cell.train}
-    integrity.check_attributes(cell.path, record.attrs, own)
-    expected = {**{d: sizes[d] for d in ("test_specimen", "test")}, "replica": cell.replicas}
+    named = {"specimen": cell.specimen, "architecture": cell.architecture, "condition": cell.train}
+    integrity.check_attributes(cell.path, record.attrs, named)
+    expected = {
+        "test_specimen": sizes["test_specimen"],
+        "test": with_own(sizes["test"], cell.train, test_own),
+        "replica": cell.replicas,
+    }
     for dimension, values in expected.items():
         if list(record[dimension].values) != list(values):
             raise DamagedError(cell.path, f"its values of {dimension} differ from the study's")

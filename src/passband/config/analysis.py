@@ -22,6 +22,13 @@ class Evaluation(Block):
         le=100_000,
     )
     confidence: float = key(0.95, "Coverage probability of confidence intervals.", gt=0, lt=1)
+    test_own: bool = key(
+        False,
+        "true: each network is also tested under its own training condition, if this is no test "
+        "condition. The result is stored for each network and is no column of the matrix, so that "
+        "the score in distribution exists for every network.",
+        since="0.2.0",
+    )
 
 
 def _bands(edges: list[float]) -> list[float]:

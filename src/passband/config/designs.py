@@ -187,10 +187,8 @@ def _scaled(cube: np.ndarray, ranges: Mapping[str, Sequence[float]]) -> list[dic
     columns = {}
     for (name, ends), x in zip(ranges.items(), cube.T, strict=True):
         low, high = min(ends), max(ends)
-        if name == _LOGARITHMIC:
-            values = low * (high / low) ** x
-        else:
-            values = low + (high - low) * x
+        logarithmic = name == _LOGARITHMIC
+        values = low * (high / low) ** x if logarithmic else low + (high - low) * x
         columns[name] = [AXES[name].canonical(float(v)) for v in np.clip(values, low, high)]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 

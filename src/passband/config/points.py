@@ -122,9 +122,9 @@ class Design(_Space):
 
     method: Literal["sobol", "latin-hypercube", "maximin"] = key(
         "sobol",
-        "`sobol`: a scrambled Sobol' sequence. `latin-hypercube`: each parameter's range is divided "
-        "into as many intervals as there are points, and each interval has one point. `maximin`: "
-        "the points are as far apart as possible.",
+        "`sobol`: a scrambled Sobol' sequence. `latin-hypercube`: the range of each parameter is "
+        "divided into as many intervals as there are points, and each interval has one point. "
+        "`maximin`: the points are far apart.",
     )
     points: int = key(
         16,

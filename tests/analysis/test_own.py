@@ -1,0 +1,109 @@
+"""Results of networks under their own training condition, which is no test condition."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from passband.analysis import ood, table
+from passband.grid import Condition, coordinates
+from passband.scores import OUTCOMES, dice
+from passband.storage import DamagedError, datasets
+
+TRAIN = [Condition(5 * k, 1.2, 15, 100).id for k in range(3)]
+TEST = TRAIN[1:]
+ATTRS = {"study": "test", "config_digest": "abc"}
+
+
+def write(path: Path, counts: np.ndarray, test: list[str]) -> None:
+    """Write a record of counts (replica, test specimen, test, structure, outcome)."""
+    dims = ("replica", "test_specimen", "test", "structure", "outcome")
+    record = xr.Dataset(
+        {
+            "counts": (dims, counts.astype(np.uint32)),
+            "val_loss": ("replica", [0.5, 0.4]),
+            "best_epoch": ("replica", [1, 2]),
+        },
+        coords={"replica": [0, 1], "test_specimen": ["gold"], "test": test}
+        | {"outcome": list(OUTCOMES)},
+    )
+    names = zip(("specimen", "architecture", "condition"), path.parts[-4:-1], strict=True)
+    datasets.write(record, path, datasets.RECORD, ATTRS | dict(names))
+
+
+def records(folder: Path, own: bool) -> tuple[list[table.Cell], np.ndarray]:
+    """Write records, and return the cells and the counts under each training condition."""
+    random, cells, counts = np.random.default_rng(1), [], []
+    for train in TRAIN:
+        path = folder / "gold" / "net" / train / "r000-001.zarr.zip"
+        path.parent.mkdir(parents=True)
+        test = table.with_own(TEST, train, own)
+        values = random.integers(1, 100, (2, 1, len(test), 4, 3))
+        write(path, values, test)
+        cells.append(table.Cell("gold", "net", train, (0, 1), str(path)))
+        counts.append(values[:, :, test.index(train)] if train in test else None)
+    return cells, counts
+
+
+def test_a_record_has_the_training_condition_once():
+    assert table.with_own(TEST, TRAIN[0], test_own=True) == [*TEST, TRAIN[0]]
+    assert table.with_own(TEST, TRAIN[1], test_own=True) == TEST
+    assert table.with_own(TEST, TRAIN[0], test_own=False) == TEST
+
+
+def test_the_table_has_results_by_network_and_no_further_column(tmp_path):
+    cells, counts = records(tmp_path / "records", own=True)
+    table.aggregate(cells, TEST, ["gold"], tmp_path / "table.zarr", ATTRS, threads=2, test_own=True)
+    made = table.load(tmp_path / "table.zarr")
+    assert list(made.test.values) == TEST
+    assert "own_counts" in made
+    found = made.own_counts.isel(specimen=0, architecture=0).transpose("train", "replica", ...)
+    np.testing.assert_array_equal(found, np.stack(counts))
+    own_dice = made.own_dice.isel(specimen=0, architecture=0).transpose("train", "replica", ...)
+    np.testing.assert_allclose(own_dice, dice(np.stack(counts)).mean(-1), rtol=1e-6)
+    # Where the training condition is a test condition, both variables have the same results.
+    np.testing.assert_array_equal(made.own_counts[:, :, 2], made.counts[:, :, 2, :, :, 1])
+
+
+def test_records_of_another_setting_are_refused(tmp_path):
+    cells, _ = records(tmp_path / "records", own=True)
+    with pytest.raises(DamagedError, match="its values of test differ"):
+        table.aggregate(cells, TEST, ["gold"], tmp_path / "table.zarr", ATTRS)
+
+
+@pytest.mark.parametrize("draws", [0, 20])
+def test_the_score_in_distribution_exists_for_every_row(draws):
+    ids = [Condition(5 * k, 1.2, 15, 100).id for k in range(4)]
+    dims = ("specimen", "architecture", "test_specimen", "train", "replica", "test", "structure")
+    counts = np.random.default_rng(0).integers(1, 100, (1, 1, 1, 4, 2, 4, 3, 3)).astype(float)
+    values = {"dice": (dims[:-1], dice(counts.astype(int)).mean(-1))}
+    values["val_loss"] = ((*dims[:2], *dims[3:5]), np.full((1, 1, 4, 2), 0.5))
+    coords = {"specimen": ["gold"], "architecture": ["net"], "test_specimen": ["gold"]}
+    coords |= {"train": ids, "test": ids, "replica": [0, 1], "outcome": list(OUTCOMES)}
+    coords |= coordinates(ids, "train") | coordinates(ids, "test")
+    whole = xr.Dataset(values | {"counts": ((*dims, "outcome"), counts)}, coords)
+    apart = np.abs(np.subtract.outer(np.arange(4), np.arange(4))) / 10
+    information = xr.Dataset(
+        {
+            "shared_capacity": (("weight", "train", "test"), 1 - apart[None]),
+            "capacity_train": (("weight", "train"), np.ones((1, 4))),
+            "capacity_test": (("weight", "test"), np.ones((1, 4))),
+        },
+        {"weight": ["flat"], "train": ids, "test": ids},
+    )
+    own = np.stack([counts[:, :, :, i, :, i] for i in range(4)], 3)
+    complete = ood.metrics(whole, information, draws, seed=3)
+    part = whole.isel(test=[1, 2, 3])
+    without = ood.metrics(part, information, draws, seed=3)
+    own_dims = [d for d in (*dims, "outcome") if d != "test"]
+    found = ood.metrics(part.assign(own_counts=(own_dims, own)), information, draws, seed=3)
+    assert np.isnan(without.id.sel(train=ids[0])).all()
+    for name in ["id", "gap_model"] + draws * ["id_interval"]:
+        expected = complete[name]
+        if "test" in expected.dims:
+            expected = expected.sel(test=part.test)
+        np.testing.assert_allclose(found[name], expected, rtol=1e-12)
+    # Metrics that need no score in distribution stay as they are.
+    for name in ("ood", "worst", "dice", "gap_test"):
+        np.testing.assert_array_equal(found[name], without[name])
