@@ -116,7 +116,7 @@ class Grid(OptionalAxes):
 
     def axes(self) -> dict[str, list[float]]:
         """Return the values of each given axis, rounded to its resolution and sorted."""
-        return _given(self)
+        return given_axes(self)
 
 
 class TestGrid(OptionalAxes):
@@ -126,10 +126,11 @@ class TestGrid(OptionalAxes):
 
     def axes(self) -> dict[str, list[float]]:
         """Return the values of each given axis, rounded to its resolution and sorted."""
-        return _given(self)
+        return given_axes(self)
 
 
-def _given(block: Grid | TestGrid) -> dict[str, list[float]]:
+def given_axes(block: OptionalAxes) -> dict[str, list[float]]:
+    """Return the values of the axes that a block gives, rounded and sorted."""
     axes = {}
     for name, axis in AXES.items():
         if given := getattr(block, name):

@@ -20,7 +20,7 @@ from pydantic import (
 
 from passband.config import point_table
 from passband.config.base import Block, first_repeated, key
-from passband.config.conditions import Grid, OptionalAxes, TestGrid
+from passband.config.conditions import Grid, OptionalAxes, TestGrid, given_axes
 from passband.config.study_file import MOST_IN_LIST
 from passband.grid import AXES, MAIN_AXES, conditions
 
@@ -205,6 +205,10 @@ class Points(_Given, OptionalAxes):
                 if self._table is not None:
                     raise ValueError(f"points = {self._table.first_line}: has no column {name}")
                 raise ValueError(f"{place}.{name}: missing; each point needs {name}")
+
+    def axes(self) -> dict[str, list[float]]:
+        """Return the values of the axes that the block gives beside its points."""
+        return given_axes(self)
 
     def where(self, number: int) -> str:
         """Return a point's place below the block, for messages."""
