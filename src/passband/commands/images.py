@@ -15,6 +15,9 @@ from passband.config import SPLITS, Study
 from passband.jobs import layout
 from passband.jobs.locate import locate_file, locate_study
 
+#: Largest number of values that an error message lists.
+_MOST_LISTED = 20
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
@@ -80,8 +83,11 @@ def _check_known(study: Study, given: Given) -> None:
     for name, value in given.condition.values(own).items():
         known = sorted({v for axes in grids for v in axes[name]})
         if value not in known:
-            allowed = ", ".join(f"{v:g}" for v in known)
-            raise PassbandError(f"{where}{name} = {value:g}: must be one of {allowed}")
-    raise PassbandError(
-        f"{where}condition {given.condition.id}: mixes values of the training and the test grid"
-    )
+            allowed = ", ".join(f"{v:g}" for v in known[:_MOST_LISTED])
+            more = ", ..." if len(known) > _MOST_LISTED else ""
+            raise PassbandError(f"{where}{name} = {value:g}: must be one of {allowed}{more}")
+    products = [*study.train_products, *study.test_products]
+    what = "mixes values of the training and the test grid"
+    if len(products) > 2:
+        what = "is none of the study's conditions"
+    raise PassbandError(f"{where}condition {given.condition.id}: {what}")

@@ -201,6 +201,16 @@ class Study(Block):
         return points.test_products(self.test_grid, self.grid, self.own_values)
 
     @property
+    def blocks(self) -> dict[str, points.Products]:
+        """The products of each block of `grid` and of `test_grid`, by the block's name."""
+        own = self.own_values
+        train = points.named("grid", self.grid)
+        test = points.named("test_grid", self.test_grid)
+        return {name: points.train_products(block, own) for name, block in train.items()} | {
+            name: points.test_products(block, self.grid, own) for name, block in test.items()
+        }
+
+    @property
     def train_axes(self) -> dict[str, list[float]]:
         """The values of each axis among the training conditions, rounded and sorted."""
         return points.joined_axes(self.train_products)
@@ -305,12 +315,11 @@ class Study(Block):
         self._check_numbers("test_grid", self.test_products)
         self._check_jobs()
         self._check_field()
-        own = self.own_values
-        for name, block in points.named("grid", self.grid).items():
-            self._check_block(name, block, points.train_products(block, own))
-        for name, block in points.named("test_grid", self.test_grid).items():
+        products = self.blocks
+        given = points.named("grid", self.grid) | points.named("test_grid", self.test_grid)
+        for name, block in given.items():
             if points.given_products(block) != [{}]:
-                self._check_block(name, block, points.test_products(block, self.grid, own))
+                self._check_block(name, block, products[name])
         return self
 
     def _check_own_values(self) -> None:

@@ -88,16 +88,23 @@ def cache(path: str) -> str:
     return f"{CACHE}/{path}"
 
 
-def pattern(axes: Mapping[str, Sequence[float]], own: Mapping[str, float] | None = None) -> str:
+def pattern(
+    products: Sequence[Mapping[str, Sequence[float]]], own: Mapping[str, float] | None = None
+) -> str:
     """Return a regular expression that matches only the ids of a grid's conditions.
 
-    Snakemake matches thousands of file names against this expression. The expression lists the
-    values of each axis. If it listed all conditions, building the graph of jobs would take a third
-    longer. `own` has the study's own values of further axes, which are not in ids.
+    Snakemake matches thousands of file names against this expression. For each product, the
+    expression lists the values of each axis. If it listed all conditions, building the graph of
+    jobs would take a third longer. `own` has the study's own values of further axes, which are not
+    in ids.
     """
+    return "|".join(dict.fromkeys(_pattern(axes, own or {}) for axes in products))
+
+
+def _pattern(axes: Mapping[str, Sequence[float]], own: Mapping[str, float]) -> str:
     parts = []
     for name, values in axes.items():
-        kept = [x for x in values if name not in (own or {}) or x != own[name]]
+        kept = [x for x in values if name not in own or x != own[name]]
         choice = "|".join(re.escape(AXES[name].format(value)) for value in kept)
         if name in MAIN_AXES:
             parts.append(f"{'_' if parts else ''}(?:{choice})")
@@ -153,7 +160,7 @@ def wildcard_patterns(study: Study) -> dict[str, str]:
         "split": _one_of(SPLITS),
         "shard": r"\d{5}",
         "architecture": _one_of(study.training.architectures),
-        "condition": pattern(study.train_axes, study.own_values),
+        "condition": pattern(study.train_products, study.own_values),
         "batch": _one_of(batches(study.study.replicas, study.study.replicas_per_job)),
     }
 
@@ -350,9 +357,10 @@ def middle_condition(study: Study) -> str:
 
     This condition has the highest dose, the middle value of each other main axis of the training
     grid, and the study's own value of each further axis, or its first value if the grid does not
-    have the study's own value.
+    have the study's own value. If the grid is no product, it is the training condition that is
+    nearest to these values, by their places among the values of each axis.
     """
-    own = study.own_values
+    own, axes = study.own_values, study.train_axes
     values = {
         name: axis[-1]
         if name == "dose_e_per_A2"
@@ -361,9 +369,20 @@ def middle_condition(study: Study) -> str:
         else own[name]
         if own[name] in axis
         else axis[0]
-        for name, axis in study.train_axes.items()
+        for name, axis in axes.items()
     }
-    return Condition.of(values, own).id
+    middle = Condition.of(values, own)
+    if len(study.train_products) == 1:
+        return middle.id
+    places = {name: {value: k for k, value in enumerate(axis)} for name, axis in axes.items()}
+
+    def apart(condition: Condition) -> float:
+        return sum(
+            abs(places[name][value] - places[name][values[name]]) / len(axes[name])
+            for name, value in condition.values(own).items()
+        )
+
+    return min(study.train_conditions, key=apart).id
 
 
 def example_job(study: Study, is_counted: Callable[[str], bool]) -> TrainingJob | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from passband.config import FEWEST_PREDICTED, Study
+from passband.grid import AXES, conditions
 from passband.jobs.calibration import Speeds, calibrate
 from passband.jobs.counts import count, in_bytes, sizes, structures
 
@@ -34,6 +35,7 @@ def summary(study: Study) -> str:
             "study": study.study.name,
             "specimens": f"{trained:,} to train on, {tested:,} to test on",
             "conditions": f"{train:,} to train under, {test:,} to test under",
+            **_blocks(study),
             "networks": f"{counted.networks:,} = {product}",
             "jobs": jobs,
             "prediction": "each pair from the other pairs"
@@ -41,6 +43,30 @@ def summary(study: Study) -> str:
             else f"none, since it needs {FEWEST_PREDICTED} conditions of each kind",
         }
     )
+
+
+#: Number of first conditions, and of last conditions, that are listed for each block.
+_LISTED = 3
+
+
+def _blocks(study: Study) -> dict[str, list[str]]:
+    """Return lines with the number of conditions of each block, and its first and last ones."""
+    own, lines = study.own_values, {}
+    for name, products in study.blocks.items():
+        if name.startswith("test_grid") and products == study.train_products:
+            lines[name] = ["the conditions of grid"]
+            continue
+        found = conditions(products, own)
+        listed = [_words(condition.values(own)) for condition in found]
+        if len(found) > 2 * _LISTED + 1:
+            left = f"({len(found) - 2 * _LISTED:,} more)"
+            listed = [*listed[:_LISTED], left, *listed[-_LISTED:]]
+        lines[name] = [_count(len(found), "condition"), *(f"  {words}" for words in listed)]
+    return lines
+
+
+def _words(values: dict[str, float]) -> str:
+    return ", ".join(f"{AXES[name].label} {x:g} {AXES[name].unit}" for name, x in values.items())
 
 
 def _count(number: int, noun: str) -> str:
@@ -54,7 +80,8 @@ def _aligned(lines: dict[str, str | list[str]]) -> str:
         for name, texts in lines.items()
         for place, text in enumerate([texts] if isinstance(texts, str) else texts)
     ]
-    return "\n".join(f"{name:<10}  {text}" for name, text in rows)
+    width = max(10, *map(len, lines))
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
 
 
 def hours(study: Study, speeds: Speeds) -> dict[str, float]:

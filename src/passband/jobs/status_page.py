@@ -106,6 +106,9 @@ def _grids(status: Status, width: int, paint) -> Iterator[list[str]]:
     Each combination of the values of further axes has a grid. Each row belongs to an aperture and a
     dose. Each group of columns belongs to a defocus, and each character of a group belongs to a Cs.
     """
+    if len(status.study.train_products) > 1:
+        yield from _points(status, width, paint)
+        return
     axes, own = status.study.train_axes, status.study.own_values
     further = {name: axes[name] for name in own}
     defoci, spherical, apertures, doses = (axes[name] for name in MAIN_AXES)
@@ -140,6 +143,24 @@ def _grids(status: Status, width: int, paint) -> Iterator[list[str]]:
                     row += _run(states, paint) + " " * (group - len(states))
                 lines.append(row.rstrip())
         yield lines
+
+
+def _points(status: Status, width: int, paint) -> Iterator[list[str]]:
+    """Yield the lines that show training conditions that are no product of axes.
+
+    Each character belongs to a condition. The conditions are sorted by their values.
+    """
+    ids = [condition.id for condition in status.study.train_conditions]
+    for specimen, architecture in product(
+        status.study.trained_specimens, status.study.training.architectures
+    ):
+        states = [status.cells[specimen, architecture, id] for id in ids]
+        size = max(1, width - 2)
+        yield [
+            f"{specimen}, {architecture}",
+            f"  {len(ids):,} training conditions, sorted by defocus, Cs, aperture and dose",
+            *("  " + _run(states[k : k + size], paint) for k in range(0, len(states), size)),
+        ]
 
 
 def _run(states: Iterable[str], paint) -> str:
