@@ -47,6 +47,8 @@ def bomb(blocks: bool, levels: int) -> str:
 
 
 LONG = "x" * 5000
+POINT = "{defocus_nm: 5, cs_um: 1.2, aperture_mrad: 16, dose_e_per_A2: 200}"
+RANGES = "{defocus_nm: [5, 9], cs_um: [1, 2], aperture_mrad: [8, 9], dose_e_per_A2: [8, 9]}"
 FACES = "{" + ", ".join(f"'{hkl:03}': 1" for hkl in range(1, 1000)) + "}"
 SYMBOLS = "{" + ", ".join(f"'{a}{b}': 0.01" for a in ascii_uppercase for b in ascii_lowercase) + "}"
 
@@ -289,6 +291,77 @@ TRAPS = [
 
 #: Values that a key does not take, or just does.
 VALUES = [
+    # Points, designs and blocks
+    ("grid.points", f"[{POINT}]", OK),
+    ("grid.points", f"[{POINT}, {POINT}]", "grid.points[1]: is the same point as points[0]"),
+    ("grid.points", "[]", "grid.points: has 0 points; must have 1 to 10,000"),
+    ("grid.points", "[5]", "grid.points[0] = 5: must be a block of keys"),
+    ("grid.points", "5", "grid.points = 5: must be a list of points such as [{defocus_nm: 12, "),
+    ("grid.points", "nowhere.csv", "grid.points = 'nowhere.csv': there is no such file; give the"),
+    ("grid.points", ".", "grid.points = '.': is no regular file; give the path of a CSV file"),
+    ("grid.points", "[{defocus_nm: 5}]", "grid.points[0].cs_um: missing; each point needs cs_um"),
+    (
+        "grid.points",
+        f"[{POINT.replace('5', '99999')}]",
+        "grid.points[0].defocus_nm = 99999: must be",
+    ),
+    ("grid.points", f"[{POINT.replace('5', 'a')}]", "points[0].defocus_nm = 'a': must be a number"),
+    ("grid.points", f"[{POINT.replace('_nm', '')}]", "points[0].defocus = 5: unknown key; did you"),
+    ("grid.points", f"[{POINT.replace('5', '5.001')}]", "finer than the axis's resolution of 0.01"),
+    (
+        "grid",
+        f"{{points: [{POINT}], cs_um: [1]}}",
+        "grid.cs_um: is given here and in points[0]; keep",
+    ),
+    (
+        "grid",
+        f"{{points: [{POINT}], design: {{}}}}",
+        "grid.points: must be given, or design, and not",
+    ),
+    ("grid", f"[{{}}, {{points: [{POINT}]}}]", OK),
+    ("grid", f"[{{}}, {{point: [{POINT}]}}]", "grid[1].point = [{'defocus_nm': 5, 'cs_um': 1"),
+    ("grid", "[]", "grid = []: must be a block of keys, or a list of 1 to 1,000 blocks"),
+    ("grid", "[[]]", "grid = []: must be a block of keys, or a list of 1 to 1,000 blocks"),
+    ("test_grid", f"[{{}}, {{points: [{POINT}]}}]", OK),
+    (
+        "grid",
+        f"[{{}}, {{points: [{POINT.replace('16', '180')}]}}]",
+        "grid[1].points[0].aperture_mrad =",
+    ),
+    (
+        "grid.design",
+        "{points: 1000000}",
+        "grid.design.points = 1000000: must be an integer between",
+    ),
+    ("grid.design", "{points: 40}", "grid.design.ranges.defocus_nm: missing; each point needs"),
+    ("grid.design", f"{{points: 40, ranges: {RANGES}}}", OK),
+    (
+        "grid.design",
+        f"{{in: transfer, ranges: {RANGES}}}",
+        "method = 'sobol': must be 'maximin' for in",
+    ),
+    (
+        "grid.design",
+        "{method: maximin, points: 1001}",
+        "points = 1001: must not exceed 1,000 for meth",
+    ),
+    ("grid.design", "{method: best}", "must be 'sobol', 'latin-hypercube' or 'maximin'"),
+    (
+        "grid.design.ranges.cs_um",
+        "[5, 5]",
+        "= [5.0, 5.0]: must be the lowest and the highest value",
+    ),
+    (
+        "grid.design.ranges.cs_um",
+        "[5]",
+        "= [5.0]: must be the lowest and the highest value, such as",
+    ),
+    (
+        "grid",
+        "{design: {points: 40, ranges: {defocus_nm: [5, 5.01]}}, cs_um: [1], aperture_mrad: [9], "
+        "dose_e_per_A2: [8]}",
+        "grid.design.points = 40: the ranges have room for 2 different points",
+    ),
     # Names
     ("study.name", "''", "study.name = '': must be 1 to 40 letters"),
     ("study.name", "..", "study.name = '..': must be 1 to 40 letters"),

@@ -64,9 +64,9 @@ def aggregate(
     structure, outcome) in pixels, and `dice`, the mean Dice over structures. For each network, the
     table has `val_loss`, `best_epoch` and `status`. For a missing network, `status` is 0 and all
     other variables are NaN. If a record has sums of confidence, the table has their means too, see
-    :mod:`passband.analysis.cell_means`. With `test_own`, the table has `own_counts` and `own_dice` too:
-    the results of each network under its own training condition, which need not be among the test
-    conditions.
+    :mod:`passband.analysis.cell_means`. With `test_own`, the table has `own_counts` and `own_dice`
+    too: the results of each network under its own training condition, which need not be among the
+    test conditions.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ class Evaluation(Block):
         "true: each network is also tested under its own training condition, if this is no test "
         "condition. The result is stored for each network and is no column of the matrix, so that "
         "the score in distribution exists for every network.",
-        since="0.2.0",
+        since="0.1.0",
     )
 
 

@@ -236,10 +236,10 @@ def _allowed_at(loc: list) -> str:
         return allowed("", get_args(field.annotation)[1])
     if not isinstance(loc[-1], int):
         return allowed(loc[-1], field.annotation, field.metadata, _unit(loc))
-    if blocks_of(field.annotation):
-        return "a block of keys"
     if axis := AXES.get(loc[-2]):
         return f"a number between {axis.minimum} and {axis.maximum} {axis.unit}"
+    if blocks_of(field.annotation):
+        return "a block of keys"
     (item,) = get_args(field.annotation)
     return "a pair of numbers such as [1, 0.4]" if get_origin(item) is list else allowed("", item)
 

@@ -24,8 +24,6 @@ from passband.config.conditions import Grid, OptionalAxes, TestGrid, given_axes
 from passband.config.study_file import MOST_IN_LIST
 from passband.grid import AXES, MAIN_AXES, conditions
 
-#: The version of Passband that added points.
-_SINCE = "0.2.0"
 #: The largest number of points of a design with the method `maximin`, which compares all points.
 MOST_MAXIMIN = 1000
 
@@ -155,8 +153,8 @@ class Points(_Given, OptionalAxes):
 
     points: list[Point] | None = key(
         None,
-        "The points, such as `[{defocus_nm: 12, cs_um: 1000, ...}]`, or the path of a CSV file with "
-        "a point in each line, relative to the study's file.",
+        "The points, such as `[{defocus_nm: 12, cs_um: 1000, ...}]`, or the path of a CSV file "
+        "with a point in each line, relative to the study's file.",
     )
     design: Design | None = key(None, "A rule that makes the points.")
 

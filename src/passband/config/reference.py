@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from inspect import cleandoc
 from typing import Any, get_origin
 
@@ -11,8 +11,13 @@ from pydantic.fields import FieldInfo
 from passband.config.base import Block, block_of
 from passband.config.conditions import Grid, Range, TestGrid
 from passband.config.loading import allowed
+from passband.config.points import Point, Points, Ranges
 from passband.config.study import Study
 from passband.grid import AXES
+
+_KEYS_OF_POINTS = ("points", "design")
+#: Kinds of values, or None, that have no section of their own.
+_PLAIN = (None, Range, Point, Ranges)
 
 _INTRODUCTION = """\
 # Configuration
@@ -101,6 +106,24 @@ one of the axis's values.
 """
 
 
+_POINTS = """\
+## Points, designs and several blocks
+
+`grid` and `test_grid` can have conditions that are no product of axes, and can be a list of blocks.
+[The page on the grid](grid.md) has examples.
+
+```yaml
+grid: {points: microscopes.csv}
+test_grid:
+  - {}                                   # all conditions of grid
+  - points: [{defocus_nm: 12, cs_um: 1000, aperture_mrad: 10, dose_e_per_A2: 400}]
+```
+
+In place of the values of axes, a block then has one of the keys `points` and `design`. Axes that
+the points do not have can be keys of the block too: each point is combined with all their values.
+"""
+
+
 def schema() -> str:
     """Return the configuration's JSON schema as text."""
     return json.dumps(Study.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
@@ -113,6 +136,9 @@ def markdown() -> str:
         parts.extend(_sections(name, field, level=2))
         if block_of(field.annotation) is Grid:
             parts.append(f"{_RANGE}\n{_table(Range, 'axis')}\n")
+            parts.append(f"{_POINTS}\n{_table(Points, 'grid', _KEYS_OF_POINTS)}\n")
+            design = Points.model_fields["design"]
+            parts.extend(_sections("grid.design", design, level=3))
     return "\n".join(parts)
 
 
@@ -128,16 +154,20 @@ def _sections(path: str, field: FieldInfo, level: int) -> Iterator[str]:
         )
     yield f"{'#' * level} `{path}`\n\n{text}\n\n{_table(block, path)}\n"
     for name, inner in block.model_fields.items():
-        if block_of(inner.annotation) not in (None, Range):
+        if block_of(inner.annotation) not in _PLAIN:
             yield from _sections(f"{path}.{name}", inner, level + 1)
 
 
-def _table(block: type[Block], path: str) -> str:
-    """Return the table of a block's keys."""
+def _table(block: type[Block], path: str, names: Collection[str] = ()) -> str:
+    """Return the table of a block's keys, or of the keys with the given names."""
     rows = [("key", "unit", "default", "allowed", "description"), ("---",) * 5]
     for name, field in block.model_fields.items():
+        if names and name not in names:
+            continue
         unit = (field.json_schema_extra or {}).get("unit", "")
-        if block_of(field.annotation) not in (None, Range):
+        if block_of(field.annotation) is Ranges:
+            default, values = "", "a block such as `{defocus_nm: [0, 40], cs_um: [1, 100], ...}`"
+        elif block_of(field.annotation) not in _PLAIN:
             default, values = "", f"a block, see `{path}.{name}`"
         else:
             default, values = _default(field, block), _allowed(name, field)
@@ -151,6 +181,8 @@ def _default(field: FieldInfo, block: type[Block]) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
+    if value is None and block is Points:
+        return "none"
     if value is None:
         return "as `grid`" if block is TestGrid else "the study's own value"
     return f"`{_yaml(value)}`"

@@ -23,7 +23,7 @@ from passband.config.materials import CARBON_PER_A3, MATERIALS
 from passband.config.microscope import Microscope
 from passband.config.specimen import MOST_IN_PARTICLE, Specimen, too_many_atoms
 from passband.config.training import Training
-from passband.grid import AXES, FURTHER_AXES, MAIN_AXES, Condition, conditions
+from passband.grid import FURTHER_AXES, MAIN_AXES, Condition, conditions
 from passband.optics import ctf
 from passband.seeds import digest
 
