@@ -351,6 +351,32 @@ def axes_of(data) -> list[str]:
     return [*MAIN_AXES, *own_values(data)]
 
 
+def is_scattered(data) -> bool:
+    """Return whether conditions are points that have almost no neighbours along any axis.
+
+    In a product of several axes that vary, each condition has neighbours along each of them: these
+    conditions differ in this axis only. Conditions are scattered if several axes vary and most
+    conditions have no neighbour.
+
+    Parameters
+    ----------
+    data : Dataset or DataArray
+        Results with the coordinates from :func:`coordinates` for the training conditions.
+    """
+    names = axes_of(data)
+    rows = list(zip(*(data[f"train_{name}"].values.tolist() for name in names), strict=True))
+    varied = [k for k in range(len(names)) if len({row[k] for row in rows}) > 1]
+    if len(varied) < 2:
+        return False
+    lonely = set(range(len(rows)))
+    for k in varied:
+        lines: dict[tuple, list[int]] = {}
+        for number, row in enumerate(rows):
+            lines.setdefault((*row[:k], *row[k + 1 :]), []).append(number)
+        lonely -= {number for line in lines.values() if len(line) > 1 for number in line}
+    return 2 * len(lonely) > len(rows)
+
+
 def batches(replicas: int, per_job: int) -> dict[str, list[int]]:
     """Return a grid point's batches, the replicas of each job, by names like ``r000-006``.
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +26,8 @@ STATUS = {"missing": 0, "done": 1}
 
 _NETWORK = ("specimen", "architecture", "train", "replica")
 _NO_COUNT = 2**32 - 1
+#: Largest number of combinations of values that :func:`hypercube` makes from fewer conditions.
+_LARGEST_CUBE = 10_000
 
 Data = TypeVar("Data", xr.Dataset, xr.DataArray)
 
@@ -392,6 +395,18 @@ def hypercube(data: Data, dimension: str) -> Data:
     dimension : {"train", "test"}
         The dimension to replace by the axes' dimensions. The data are NaN for combinations of
         imaging parameters that are not in the grid.
+
+    Raises
+    ------
+    PassbandError
+        If the conditions are points, with far more combinations of values than conditions.
     """
     names = [f"{dimension}_{axis}" for axis in axes_of(data)]
+    cells = prod(len(np.unique(data[name])) for name in names)
+    if cells > max(_LARGEST_CUBE, 2 * data.sizes[dimension]):
+        raise PassbandError(
+            f"hypercube of {dimension} = {data.sizes[dimension]:,} conditions: has {cells:,} "
+            "combinations of values, since the conditions are points and no product; select "
+            f"conditions by the coordinates {', '.join(names)}"
+        )
     return data.drop_vars(dimension).set_index({dimension: names}).unstack(dimension)

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from passband.analysis.correlation import rank_correlation
 from passband.analysis.groups import groups
 from passband.figures import style
+from passband.figures.decay_by_distance import decay_by_distance
 from passband.figures.nested_axes import text_cm
-from passband.grid import AXES, Axis, axes_of
+from passband.grid import AXES, Axis, axes_of, is_scattered
 from passband.seeds import generator
 
 #: Largest number of training values that are drawn in a panel of the figure of decay.
@@ -171,7 +172,9 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
     Each panel has one imaging parameter, and uses the pairs of conditions in which all other
     parameters are equal in training and test. Lines are mean Dice over these pairs of conditions.
     Shaded areas are 95% bootstrap intervals of mean Dice. Filled markers are mean Dice in
-    distribution. The scales of all axes start and end where the data start and end.
+    distribution. The scales of all axes start and end where the data start and end. If the
+    conditions are points, the figure is that of
+    :func:`passband.figures.decay_by_distance.decay_by_distance`.
 
     Parameters
     ----------
@@ -182,6 +185,8 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
     width_cm : float
         Width of the figure [cm].
     """
+    if is_scattered(ood):
+        return decay_by_distance(ood, width_cm)
     style.set_theme()
     pairs = _pairs(ood).dropna(subset="dice")
     names = axes_of(ood)

@@ -49,6 +49,11 @@ def smoothness(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE
 def _steps(ax: Axes, matrix: xr.Dataset) -> None:
     """Draw mean changes of Dice along each axis, above the changes that noise alone causes."""
     matrix = matrix.isel(along=np.flatnonzero(matrix.step.notnull().any("step_end").values))
+    if not matrix.sizes["along"]:
+        words = "no steps: no two conditions\ndiffer in a single parameter"
+        ax.text(0.5, 0.5, words, ha="center", va="center", transform=ax.transAxes)
+        ax.set_axis_off()
+        return
     place = np.arange(matrix.sizes["along"])
     words = {"step": "step", "bend": "off a line", "train": "networks", "test": "test conditions"}
     shapes = {"train": ("o", style.EVERYTHING), "test": ("s", style.NEUTRAL)}

@@ -14,6 +14,7 @@ import xarray as xr
 
 from passband.analysis.bootstrap import resample
 from passband.analysis.correlation import centred, correlation
+from passband.grid import is_scattered
 from passband.prediction.features import Features
 from passband.prediction.models import COMBINED, PROCESS, STACKED, fit, one_thread
 from passband.prediction.profiled import Profiled
@@ -117,7 +118,9 @@ def folds(pairs: xr.Dataset, among: np.ndarray, axes: Iterable[str], seed: int) 
     """Return folds along the given axes, with held-out conditions in training, testing and both.
 
     Along the axis :data:`CONDITIONS`, the conditions are divided into :data:`GROUPS` groups. There
-    are no folds along an axis that has fewer than three levels on one side of the Dice matrix.
+    are no folds along an axis that has fewer than three levels on one side of the Dice matrix, or
+    that has another level in almost every condition although other axes vary too, see
+    :func:`passband.grid.is_scattered`.
 
     Parameters
     ----------
@@ -134,6 +137,8 @@ def folds(pairs: xr.Dataset, among: np.ndarray, axes: Iterable[str], seed: int) 
     for axis in axes:
         levels = labels(pairs, axis, seed)
         if min(len(np.unique(values)) for values in levels) < 3:
+            continue
+        if axis != CONDITIONS and is_scattered(pairs):
             continue
         for side in SIDES:
             result += folds_along(axis, side, levels, among)

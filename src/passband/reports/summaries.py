@@ -1,5 +1,7 @@
 """Summaries of a study's results as Markdown, such as the output of ``passband table``."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import xarray as xr
 
@@ -12,9 +14,14 @@ from passband.prediction.models import COMBINED, COVERAGE, PROCESS, STACKED
 from passband.prediction.prediction import ALL, headline
 from passband.reports.markdown import interval, mean_and_deviation, table
 
+#: Largest number of doses that have a row each, and number of rows for more doses.
+_MOST_DOSES, _GROUPS_OF_DOSES = 12, 4
+
 
 def ood(metrics: xr.Dataset) -> str:
     """Return means of the OOD metrics over training conditions, with a row for each dose.
+
+    If there are more than 12 doses, each of four rows has training conditions of similar doses.
 
     The numbers after ± are standard deviations over training conditions (ddof = 1). For a single
     training condition, the standard deviation is left out. A dash means that there is no value. If
@@ -33,11 +40,8 @@ def ood(metrics: xr.Dataset) -> str:
         networks = f"{specimen_label(specimen, test_specimen)}, {architecture}"
         values = {name: cells[name].values for name in names[:3]}
         values["gap_test"] = cells.gap_test.where(cells.train != cells.test).mean("test").values
-        doses = cells.train_dose_e_per_A2.values
-        for dose in [*sorted(set(doses)), None]:
-            chosen = np.full(len(doses), True) if dose is None else doses == dose
+        for label, chosen in _by_dose(cells.train_dose_e_per_A2.values):
             shown = (values[name][chosen] for name in names)
-            label = "all doses" if dose is None else f"{dose:g} e/Å²"
             means = [mean_and_deviation(v[np.isfinite(v)]) for v in shown]
             rows.append([networks, label, str(chosen.sum()), *means])
     text = table(["networks", "trained at", "conditions", *names], rows)
@@ -53,6 +57,22 @@ def ood(metrics: xr.Dataset) -> str:
             "this choice uses the test results."
         )
     return text
+
+
+def _by_dose(doses: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield a label for each row of the table, and which training conditions belong to the row.
+
+    With many doses, each of a few rows has conditions of similar doses.
+    """
+    different = np.unique(doses)
+    if len(different) <= _MOST_DOSES:
+        for dose in different:
+            yield f"{dose:g} e/Å²", doses == dose
+    else:
+        for part in np.array_split(different, _GROUPS_OF_DOSES):
+            chosen = (doses >= part[0]) & (doses <= part[-1])
+            yield f"{part[0]:g} to {part[-1]:g} e/Å²", chosen
+    yield "all doses", np.full(len(doses), True)
 
 
 def _names(cells: xr.Dataset) -> list[str]:

@@ -1,0 +1,106 @@
+"""The figure of decay for conditions that are points: Dice against the distance of conditions."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from passband.analysis.groups import group_label, groups
+from passband.figures import style
+from passband.seeds import generator
+
+#: Number of groups of pairs with similar distances, and of bootstrap samples of conditions.
+_BINS, _DRAWS = 8, 500
+
+
+def decay_by_distance(ood: xr.Dataset, width_cm: float = style.PAGE_CM) -> Figure:
+    """Return the figure of Dice and of the gap against the distance of two conditions.
+
+    Each matrix whose networks are tested on their training specimen has a row. The left panel shows
+    mean Dice, and the right panel shows the gap to a network that was trained under the test
+    condition. Small dots are pairs of different conditions. Lines are means over an eighth of the
+    pairs each, which have similar distances. Shaded areas are 95% bootstrap intervals of these
+    means over training conditions. The horizontal line in the left panel is the mean Dice in
+    distribution.
+
+    Parameters
+    ----------
+    ood : Dataset
+        OOD metrics with `dice`, `gap_test`, `distance` and `id`.
+    width_cm : float
+        Width of the figure [cm].
+    """
+    style.set_theme()
+    shown = [
+        cells
+        for _, cells in groups(ood)
+        if str(cells.specimen.values) == str(cells.test_specimen.values)
+    ]
+    figure, axes = plt.subplots(
+        len(shown),
+        2,
+        figsize=(style.inches(width_cm), style.inches(1.2 + 5.2 * len(shown))),
+        squeeze=False,
+        sharex=True,
+        layout="constrained",
+    )
+    for (left, right), cells in zip(axes, shown, strict=True):
+        left.set_title(group_label(cells), loc="left", fontsize=style.SMALL)
+        distance = cells.distance.transpose("train", "test").values
+        other = cells.train.values[:, None] != cells.test.values
+        for ax, name in ((left, "dice"), (right, "gap_test")):
+            values = cells[name].transpose("train", "test").values
+            _draw(ax, distance, np.where(other, values, np.nan))
+        own = float(cells.id.mean())
+        if np.isfinite(own):
+            left.axhline(own, color=style.TRANSFER, lw=0.9, ls="--", label="in distribution")
+        right.axhline(0, color="0.7", lw=0.8, zorder=0)
+        left.set_ylabel("mean Dice")
+        right.set_ylabel("gap to the network trained there")
+    for ax in axes[-1]:
+        ax.set_xlabel("distance of the two conditions")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def _draw(ax: Axes, distance: np.ndarray, values: np.ndarray) -> None:
+    """Draw values (train, test) against distances. NaN is left out."""
+    row, column = np.nonzero(np.isfinite(values) & np.isfinite(distance))
+    x, y = distance[row, column], values[row, column]
+    if not len(x):
+        return
+    ax.plot(
+        *(x, y, "."),
+        ms=2.5,
+        color=style.NEUTRAL,
+        alpha=float(np.clip(400 / len(x), 0.08, 0.6)),
+        mew=0,
+        label="a pair of conditions",
+        rasterized=True,
+    )
+    bins = np.array_split(np.argsort(x, kind="stable"), min(_BINS, len(x)))
+    centres = [x[bin].mean() for bin in bins]
+    low, high = np.transpose([_interval(y[bin], row[bin], len(values)) for bin in bins])
+    ax.fill_between(centres, low, high, color=style.EVERYTHING, alpha=0.25, lw=0)
+    means = [y[bin].mean() for bin in bins]
+    ax.plot(
+        *(centres, means),
+        color=style.EVERYTHING,
+        lw=1.3,
+        marker="o",
+        ms=4,
+        mfc="white",
+        label=f"mean of {len(bins[0])} pairs" if len(x) > 1 else "mean",
+    )
+
+
+def _interval(y: np.ndarray, row: np.ndarray, rows: int) -> Sequence[float]:
+    """Return the 95% bootstrap interval of a mean of pairs; training conditions are resampled."""
+    drawn = generator("figure of decay").integers(rows, size=(_DRAWS, rows))
+    weight = np.stack([np.bincount(each, minlength=rows) for each in drawn])[:, row]
+    number = weight.sum(1)
+    means = (weight @ y)[number > 0] / number[number > 0]
+    return np.percentile(means, [2.5, 97.5])
