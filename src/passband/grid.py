@@ -363,9 +363,19 @@ def is_scattered(data) -> bool:
     data : Dataset or DataArray
         Results with the coordinates from :func:`coordinates` for the training conditions.
     """
-    names = axes_of(data)
-    rows = list(zip(*(data[f"train_{name}"].values.tolist() for name in names), strict=True))
-    varied = [k for k in range(len(names)) if len({row[k] for row in rows}) > 1]
+    values = (data[f"train_{name}"].values.tolist() for name in axes_of(data))
+    return has_few_neighbours(list(zip(*values, strict=True)))
+
+
+def has_few_neighbours(rows: Sequence[tuple[float, ...]]) -> bool:
+    """Return whether most conditions differ from all others in several axes, if several vary.
+
+    Parameters
+    ----------
+    rows : sequence of tuple of float
+        The values of all axes of each condition.
+    """
+    varied = [k for k in range(len(rows[0])) if len({row[k] for row in rows}) > 1]
     if len(varied) < 2:
         return False
     lonely = set(range(len(rows)))

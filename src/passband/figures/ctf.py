@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from passband.config import Microscope
 from passband.figures import style
-from passband.grid import MAIN_AXES, Condition
+from passband.figures.ctf_of_points import curves_of_points
+from passband.grid import MAIN_AXES, Condition, has_few_neighbours
 from passband.optics import ctf
 
 #: Height of a row of panels, and of the words around them [cm].
@@ -31,7 +32,8 @@ def ctf_curves(
     four values of Cs are shown, or two of each in a narrow figure. The curves of all panels are for
     the widest aperture, which the legend names. Dashed lines show where the narrower apertures end.
     Thin lines show the lattice spacings of specimens. For a lens that is not round, the curves are
-    along azimuth 0, and the label of the frequency axis gives this azimuth.
+    along azimuth 0, and the label of the frequency axis gives this azimuth. If the conditions are
+    points, the figure is that of :func:`passband.figures.ctf_of_points.curves_of_points`.
 
     Parameters
     ----------
@@ -44,6 +46,8 @@ def ctf_curves(
     width_cm : float
         Width of the figure [cm].
     """
+    if has_few_neighbours([tuple(getattr(c, n) for n in MAIN_AXES) for c in conditions]):
+        return curves_of_points(conditions, microscope, spacings, width_cm)
     style.set_theme()
     by = {axis: sorted({getattr(c, axis) for c in conditions}) for axis in MAIN_AXES}
     most = 2 if style.is_narrow(width_cm) else style.MAX_PANELS

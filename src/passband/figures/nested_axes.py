@@ -1,7 +1,7 @@
 """Labels of many conditions beside a matrix: an axis of the grid within another, with brackets."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
 
@@ -33,10 +33,14 @@ class Level:
     groups : tuple of (int, int, float)
         For each group of neighbouring conditions with the same value of this axis and of all outer
         axes: the first condition, the condition after the last, and the value.
+    is_sorted : bool
+        Whether the conditions are sorted by this axis within the groups of outer axes. Points are
+        sorted by the first axis only, if each of them has another value of it.
     """
 
     name: str
     groups: tuple[tuple[int, int, float], ...]
+    is_sorted: bool = True
 
     @property
     def labels(self) -> list[str]:
@@ -55,10 +59,11 @@ class Level:
 
     @property
     def span(self) -> str:
-        """The name, the range and the unit, with an arrow towards higher values."""
+        """The name, the range and the unit; an arrow towards higher values of a sorted axis."""
         axis, values = AXES[self.name], [value for *_, value in self.groups]
         low, high = (style.short(end) for end in (min(values), max(values)))
-        return f"{axis.label} {low}…{high} {axis.unit} →"
+        arrow = " →" if self.is_sorted else ""
+        return f"{axis.label} {low}…{high} {axis.unit}{arrow}"
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,9 @@ def levels(conditions: Sequence[Condition], own: Own = None) -> list[Level]:
             groups.append((start, stop, values[-1]))
             start = stop
         found.append(Level(name, tuple(groups)))
-    return found
+    # If an outer axis already separates all conditions, they are not sorted by the axes within it.
+    single = [len(level.groups) == len(conditions) for level in found]
+    return [replace(level, is_sorted=not any(single[:depth])) for depth, level in enumerate(found)]
 
 
 def constants(conditions: Sequence[Condition], width_cm: float, own: Own = None) -> list[str]:

@@ -71,7 +71,7 @@ def _by_dose(doses: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     else:
         for part in np.array_split(different, _GROUPS_OF_DOSES):
             chosen = (doses >= part[0]) & (doses <= part[-1])
-            yield f"{part[0]:g} to {part[-1]:g} e/Å²", chosen
+            yield f"{part[0]:.4g} to {part[-1]:.4g} e/Å²", chosen
     yield "all doses", np.full(len(doses), True)
 
 

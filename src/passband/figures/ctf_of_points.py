@@ -1,0 +1,86 @@
+"""The figure of the transfer functions for conditions that are points."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from passband.config import Microscope
+from passband.figures import style
+from passband.grid import Condition
+from passband.optics import ctf
+
+#: Number of rows of panels, height of a row, and height of the words around them [cm].
+_ROWS, _ROW_CM, _WORDS_CM = 3, 3.3, 2.4
+#: The frequency axis ends at the widest aperture times this number.
+_BEYOND = 1.1
+_LINES = (":", "-.", (0, (1, 3)), (0, (5, 2, 1, 2, 1, 2)))
+
+
+def curves_of_points(
+    conditions: Sequence[Condition],
+    microscope: Microscope,
+    spacings: Mapping[str, Sequence[float]] | None = None,
+    width_cm: float = style.PAGE_CM,
+) -> Figure:
+    """Return the figure of transfer and envelope, with a panel for each of some conditions.
+
+    At most twelve conditions are shown, or six in a narrow figure, at even intervals in their
+    order. Each curve ends at the condition's own aperture. Conditions that differ only in dose have
+    the same transfer. The parameters are those of
+    :func:`passband.figures.ctf.ctf_curves`.
+    """
+    style.set_theme()
+    lenses: dict[tuple, Condition] = {}
+    for condition in conditions:
+        lens = microscope.optics(condition)
+        lenses.setdefault(lens, condition)
+    columns = 2 if style.is_narrow(width_cm) else 4
+    every = list(lenses.items())
+    number = min(len(every), columns * _ROWS)
+    shown = [every[k] for k in np.linspace(0, len(every) - 1, number).round().astype(int)]
+    rows = -(-number // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(style.inches(width_cm), style.inches(_ROW_CM * rows + _WORDS_CM)),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    q = np.linspace(0, microscope.sampling.cutoff, 1500)
+    widest = max(lens.aperture for lens, _ in shown) * 1e-3 / ctf.wavelength(microscope.energy_eV)
+    for ax in axes.flat[number:]:
+        ax.set_axis_off()
+    for ax, (lens, condition) in zip(axes.flat, shown, strict=False):
+        envelope = ctf.envelope(lens, q)
+        ax.axhline(0, color="0.7", lw=0.6, zorder=0)
+        ax.fill_between(q, -envelope, envelope, color=style.NEUTRAL, alpha=0.12, lw=0)
+        ax.plot(q, envelope, color=style.NEUTRAL, lw=0.8, label="envelope")
+        ax.plot(q, ctf.transfer(lens, q), color=style.TRANSFER, lw=1.3, label="transfer T(q)")
+        for place, (name, distances) in enumerate((spacings or {}).items()):
+            words = f"lattice spacings of {name}: {', '.join(f'{d:.2f}' for d in distances)} Å"
+            for k, distance in enumerate(distances):
+                ax.axvline(
+                    1 / distance,
+                    color="0",
+                    ls=_LINES[place % len(_LINES)],
+                    lw=0.8,
+                    label=words if k == 0 else None,
+                )
+        ax.set(xlim=(0, min(q[-1], _BEYOND * widest)), ylim=(-1.05, 1.05), yticks=[-1, 0, 1])
+        first = f"{style.short(condition.defocus_nm)} nm, Cs {style.short(condition.cs_um)} µm"
+        second = f"{style.short(condition.aperture_mrad)} mrad"
+        ax.set_title(f"{first}\n{second}", fontsize=style.SMALL)
+    figure.supxlabel("spatial frequency q (1/Å)", fontsize=style.MEDIUM)
+    along = "" if all(lens.round for lens, _ in shown) else " along azimuth 0"
+    meaning = "atoms are dark below 0, bright above 0"
+    figure.supylabel(f"transfer T(q){along}\n{meaning}", fontsize=style.SMALL)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=1 if style.is_narrow(width_cm) else 3,
+    )
+    return figure
