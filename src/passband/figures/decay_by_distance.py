@@ -59,10 +59,11 @@ def decay_by_distance(ood: xr.Dataset, width_cm: float = style.PAGE_CM) -> Figur
             left.axhline(own, color=style.TRANSFER, lw=0.9, ls="--", label="in distribution")
         right.axhline(0, color="0.7", lw=0.8, zorder=0)
         left.set_ylabel("mean Dice")
-        right.set_ylabel("gap to the network trained there")
-    for ax in axes[-1]:
-        ax.set_xlabel("distance of the two conditions")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        right.set_ylabel("gap to the network trained there", fontsize=style.SMALL)
+    figure.supxlabel("distance of the two conditions", fontsize=style.MEDIUM)
+    columns = 2 if style.is_narrow(width_cm) else 4
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=columns)
     return figure
 
 

@@ -16,7 +16,7 @@ from passband.analysis.bootstrap import (
     resample,
     resampled_mean_dice,
 )
-from passband.analysis.groups import groups
+from passband.analysis.groups import GROUP, groups
 from passband.grid import axes_of
 from passband.scores import dice
 
@@ -110,11 +110,13 @@ def numbers(table: xr.Dataset, draws: int, confidence: float, seed: int) -> Numb
     place = {id: k for k, id in enumerate(test)}
     own = [place.get(id) for id in train]
     matrices = {}
-    for _, cells in groups(table.counts):
+    for index, cells in groups(table.counts):
         specimen, architecture = (str(cells[n].values) for n in ("specimen", "architecture"))
         if specimen != str(cells.test_specimen.values):
             continue
         matrices[specimen, architecture] = sums.add(cells, own, weights)
+        if "own_counts" in table:
+            sums.add_own(table.own_counts.isel(dict(zip(GROUP, index, strict=True))), own, weights)
     edges = interval_edges(confidence)
     return Numbers(
         **{name: sums.value(name, edges) for name in ("own", "other", "loss", "worst", "close")},
@@ -182,6 +184,13 @@ class _Sums:
             for axis, mask in self.single.items():
                 self._accumulate(axis, loss[:, mask[i]])
         return M
+
+    def add_own(self, cells: xr.DataArray, own: list[int | None], weights: list) -> None:
+        """Add results under training conditions that are no test conditions."""
+        for i, k in enumerate(own):
+            if k is None:
+                counts = _dice(cells.isel(train=i).expand_dims("test"))
+                self._accumulate("own", resampled_mean_dice(counts, weights[i]))
 
     def _accumulate(self, name: str, values: np.ndarray) -> None:
         good = np.isfinite(values)

@@ -122,7 +122,7 @@ def _values(values: Sequence[float], unit: str) -> str:
     if len(values) <= _MOST_VALUES:
         text = ", ".join(f"{value:g}" for value in values)
     else:
-        text = f"{values[0]:g} to {values[-1]:g} in {len(values)} steps"
+        return f"{values[0]:g} to {values[-1]:g} {unit}, {len(values)} values".replace("-", "−")
     return f"{text} {unit}".replace("-", "−")
 
 

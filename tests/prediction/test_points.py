@@ -1,0 +1,68 @@
+"""Cross-validation and tables of studies whose conditions are points."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from matrices import GRID, make_metrics
+
+from passband import PassbandError
+from passband.analysis import table
+from passband.grid import Condition, conditions, coordinates, is_scattered
+from passband.prediction.cross_validation import CONDITIONS, folds
+from passband.prediction.smoothness import neighbours
+from passband.reports import summaries
+
+AXES = ("defocus_nm", "cs_um", "aperture_mrad", "dose_e_per_A2")
+
+
+def make_points(number):
+    random = np.random.default_rng(3)
+    columns = (random.permutation(number) + 1.0 for _ in AXES)
+    ids = [c.id for c in sorted(Condition(*row) for row in zip(*columns, strict=True))]
+    coords = {"train": ids, "test": ids} | coordinates(ids, "train") | coordinates(ids, "test")
+    return xr.Dataset({"dice": (("train", "test"), random.random((number, number)))}, coords)
+
+
+def test_points_are_scattered_and_products_are_not():
+    assert is_scattered(make_points(40))
+    metrics, _ = make_metrics(GRID)
+    assert not is_scattered(metrics)
+    line = GRID | {"cs_um": [1.2], "aperture_mrad": [9], "dose_e_per_A2": [100]}
+    assert not is_scattered(make_metrics(line)[0])
+    beside = [*conditions(GRID), Condition(1, 2, 3, 4)]
+    ids = [c.id for c in beside]
+    assert not is_scattered(xr.Dataset(coords={"train": ids} | coordinates(ids, "train")))
+
+
+def test_points_have_folds_of_groups_only():
+    """Otherwise each of 40 points would be a level of each axis: 480 folds."""
+    pairs = make_points(40)
+    among = np.ones((40, 40), dtype=bool)
+    made = folds(pairs, among, (CONDITIONS, *AXES), seed=0)
+    assert {fold.axis for fold in made} == {CONDITIONS}
+    assert len(made) == 15
+
+
+def test_points_have_no_steps_along_an_axis():
+    assert not any(neighbours(make_points(40), "train", axis) for axis in AXES)
+
+
+def test_a_hypercube_of_points_is_refused_before_it_is_made():
+    with pytest.raises(PassbandError, match="hypercube of train = 160 conditions: has 655,360,000"):
+        table.hypercube(make_points(160).dice, "train")
+
+
+def test_many_doses_share_the_rows_of_the_summary():
+    points = make_points(40)
+    shape = (1, 1, 1, 40)
+    dims = ("specimen", "architecture", "test_specimen", "train")
+    values = {name: (dims, np.full(shape, 0.5)) for name in ("id", "ood", "worst")}
+    gap = ((*dims, "test"), np.zeros((*shape, 40)))
+    names = {name: ["gold"] for name in ("specimen", "architecture", "test_specimen")}
+    text = summaries.ood(xr.Dataset(values | {"gap_test": gap}, points.coords | names))
+    rows = [line.split(" | ") for line in text.splitlines()[2:]]
+    assert [row[1] for row in rows] == [
+        *("1 to 10 e/Å²", "11 to 20 e/Å²", "21 to 30 e/Å²", "31 to 40 e/Å²"),
+        "all doses",
+    ]
+    assert [row[2] for row in rows] == ["10", "10", "10", "10", "40"]
