@@ -33,8 +33,8 @@ def test_a_second_value_keeps_the_conditions_and_adds_as_many():
 
 def test_params_of_tests_stay_if_only_training_has_the_axis():
     study = validate(TWO | {"test_grid": {"astigmatism_nm": [0]}})
-    assert study.condition_params(test=study.test_axes) == {"test": Study().test_axes}
-    assert study.condition_params(train=study.train_axes)["own"] == {"astigmatism_nm": 0}
+    assert study.condition_params("test") == {"test": Study().test_axes}
+    assert study.condition_params("train")["own"] == {"astigmatism_nm": 0}
 
 
 def test_only_tests_may_have_the_axis():
