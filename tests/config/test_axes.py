@@ -17,8 +17,7 @@ def test_an_axis_with_only_the_studys_own_value_changes_nothing():
     study, same = Study(), validate({"grid": {"astigmatism_nm": [0], "focal_spread_nm": [3]}})
     assert same.train_conditions == study.train_conditions
     assert same.axes == study.axes
-    grids = {"train": same.train_axes, "test": same.test_axes}
-    assert same.condition_params(**grids) == {
+    assert same.condition_params("train", "test") == {
         "train": study.grid.axes(),
         "test": study.grid.axes(),
     }
