@@ -74,7 +74,7 @@ def test_the_last_shard_has_the_rest_of_the_structures():
 
 def test_patterns_match_the_conditions_of_the_grid_alone():
     study = load(SMALLEST)
-    pattern = re.compile(layout.pattern(study.grid.axes()))
+    pattern = re.compile(layout.pattern(study.train_products))
     ids = [condition.id for condition in study.train_conditions]
     assert ids
     assert all(pattern.fullmatch(id) for id in ids)

@@ -16,6 +16,7 @@ rule aggregate:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         **STUDY.condition_params("train", "test"),
+        **STUDY.evaluation.identity(only=("test_own",)),
         version=STAGES["aggregate"],
         record=lambda wildcards: RECORD,
         # The test specimens are no param of this rule: if they change, the records are made again.

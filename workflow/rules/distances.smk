@@ -26,11 +26,11 @@ rule distances_part:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
+        **STUDY.condition_params("train"),
         version=STAGES["distances"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),
         structures=STUDY.distances.structures,
-        **STUDY.condition_params("train"),
         test=lambda wildcards: PARTS[wildcards.part],
         network=lambda wildcards: f"{RESULTS}/{layout.first_network(STUDY)}",
         waves={specimen: shards(specimen, "test") for specimen in STUDY.specimens},

@@ -25,11 +25,11 @@ rule evaluate:
     params:
         **STUDY.condition_params("test"),
         **STUDY.evaluation.identity(only=("test_own",)),
-        # Only new cells of the record are computed. The output has no update(…): after a job has
-        # failed, Snakemake (9.27) would accept the old record as the new one.
         version=STAGES["evaluate"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),
+        # Only new cells of the record are computed. The output has no update(…): after a job has
+        # failed, Snakemake (9.27) would accept the old record as the new one.
         cache=f"{RESULTS}/{layout.cache(layout.RECORD)}",
         waves={specimen: shards(specimen, "test") for specimen in STUDY.specimens},
     script:

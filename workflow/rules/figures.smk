@@ -13,9 +13,9 @@ rule figure_ctf:
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         **STUDY.figures.identity(only=("width_cm",)),
+        **STUDY.condition_params("train"),
         version=STAGES["figures"],
         microscope=STUDY.microscope.lens_params(),
-        **STUDY.condition_params("train"),
         spacings=STUDY.spacings,
         dpi=STUDY.figures.dpi,
     script:

@@ -23,10 +23,10 @@ rule information:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
+        **STUDY.condition_params("train", "test"),
         version=STAGES["information"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.transfer_params(),
-        **STUDY.condition_params("train", "test"),
         weights=STUDY.information.weights,
         bands=STUDY.information.bands_per_A,
         flat_power=STUDY.information.flat_power_A2,

@@ -22,11 +22,11 @@ rule prediction:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
+        **STUDY.condition_params("train", "test"),
         version=STAGES["prediction"],
         seed=STUDY.study.seed,
         # The profiles of the conditions, see the rule `information`.
         microscope=STUDY.microscope.transfer_params(),
-        **STUDY.condition_params("train", "test"),
         specimens=TRAINED,
         flat_power=STUDY.information.flat_power_A2,
         draws=STUDY.information.draws,
