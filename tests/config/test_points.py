@@ -131,7 +131,7 @@ def test_a_product_of_test_grid_needs_all_axes_if_grid_is_no_product():
 
 def test_check_lists_the_first_and_last_conditions_of_each_block():
     study = validate({"grid": {}, "test_grid": [{}, {"points": [POINT]}]})
-    lines = plan.summary(study).splitlines()
+    lines = plan.summary(study, listed=True).splitlines()
     assert sum("(10 more)" in line for line in lines) == 1
     assert "test_grid[0]  the conditions of grid" in lines
     place = lines.index("test_grid[1]  1 condition")

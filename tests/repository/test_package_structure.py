@@ -8,9 +8,12 @@ ROOT = Path(__file__).parents[2]
 ROOMS = sorted(path.parent.name for path in (ROOT / "src/passband").glob("*/__init__.py"))
 #: Files of tests about several modules of their room.
 SEVERAL = {
-    "config": {"odd_studies", "stage_keys"},
+    "analysis": {"own"},
+    "config": {"axes", "odd_studies", "stage_keys"},
+    "figures": {"points"},
     "imaging": {"oversampling"},
     "micrographs": {"shipped"},
+    "prediction": {"points"},
 }
 
 

@@ -17,5 +17,5 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
     study, _ = open_study(options.study, report_remark, crystals=True)
-    print(plan.summary(study))
+    print(plan.summary(study, listed=True))
     return 0

@@ -22,6 +22,9 @@ _MOST_LISTED = 20
 #: Largest number of values that an error message lists.
 _MOST_LISTED = 20
 
+#: Largest number of values that an error message lists.
+_MOST_LISTED = 20
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""

@@ -16,7 +16,7 @@ from passband.config.study import Study
 from passband.grid import AXES
 
 _KEYS_OF_POINTS = ("points", "design")
-#: Kinds of values, or None, that have no separate section.
+#: Kinds of values, or None, that have no section.
 _PLAIN = (None, Range, Point, Ranges)
 
 _INTRODUCTION = """\

@@ -20,8 +20,11 @@ from passband.jobs.counts import count, in_bytes, sizes, structures
 OTHERS = "analysis and figures"
 
 
-def summary(study: Study) -> str:
-    """Return a few lines with the numbers of a study's specimens, conditions, networks and jobs."""
+def summary(study: Study, listed: bool = False) -> str:
+    """Return a few lines with the numbers of a study's specimens, conditions, networks and jobs.
+
+    If `listed` is true, lines with the first and the last conditions of each block follow.
+    """
     counted = count(study)
     product = " × ".join(
         _count(number, noun)
@@ -40,7 +43,7 @@ def summary(study: Study) -> str:
             "study": study.study.name,
             "specimens": f"{trained:,} to train on, {tested:,} to test on",
             "conditions": f"{train:,} to train under, {test:,} to test under",
-            **_blocks(study),
+            **(_blocks(study) if listed else {}),
             "networks": f"{counted.networks:,} = {product}",
             "jobs": jobs,
             "prediction": "each pair from the other pairs"

@@ -1,0 +1,184 @@
+"""The conditions of a study: its axes, the products and points of its grids, and their checks."""
+
+from passband.config import designs, points
+from passband.config.base import short
+from passband.grid import FURTHER_AXES, MAIN_AXES, Condition, conditions
+
+
+class ConditionsOfStudy:
+    """The part of :class:`passband.config.Study` that reads `grid` and `test_grid`."""
+
+    @property
+    def own_values(self) -> dict[str, float]:
+        """The study's own values of its further axes, see :data:`passband.grid.FURTHER_AXES`.
+
+        An axis whose only value is the study's own value is no axis of the study.
+        """
+        found = {}
+        for name, axis in FURTHER_AXES.items():
+            values = self.given_values(name)
+            if values - {own := axis.canonical(self._own(name))}:
+                found[name] = own
+        return found
+
+    def given_values(self, name: str) -> set[float]:
+        """Return the values of an axis that `grid` and `test_grid` give."""
+        blocks = [*points.listed(self.grid), *points.listed(self.test_grid)]
+        given = [axes for block in blocks for axes in points.given_products(block)]
+        return {value for axes in given for value in axes.get(name, ())}
+
+    def _own(self, name: str) -> float:
+        """Return the value of a further axis in the block `microscope` or `specimens`."""
+        block, _, path = FURTHER_AXES[name].key.partition(".")
+        if block == "specimens":
+            return next(iter(self.specimens.values())).at(path)
+        return self.microscope.at(path)
+
+    @property
+    def axes(self) -> list[str]:
+        """The names of the study's axes, in the order of :data:`passband.grid.AXES`."""
+        return [*MAIN_AXES, *self.own_values]
+
+    @property
+    def train_products(self) -> points.Products:
+        """The training conditions as products of axes.
+
+        An axis that a block of `grid` does not give has the study's own value there.
+        """
+        return points.train_products(self.grid, self.own_values)
+
+    @property
+    def test_products(self) -> points.Products:
+        """The test conditions as products of axes.
+
+        An axis that a product of `test_grid` does not give has the values of `grid`.
+        """
+        return points.test_products(self.test_grid, self.grid, self.own_values)
+
+    @property
+    def blocks(self) -> dict[str, points.Products]:
+        """The products of each block of `grid` and of `test_grid`, by the block's name."""
+        own = self.own_values
+        train = points.named("grid", self.grid)
+        test = points.named("test_grid", self.test_grid)
+        return {name: points.train_products(block, own) for name, block in train.items()} | {
+            name: points.test_products(block, self.grid, own) for name, block in test.items()
+        }
+
+    @property
+    def train_axes(self) -> dict[str, list[float]]:
+        """The values of each axis among the training conditions, rounded and sorted."""
+        return points.joined_axes(self.train_products)
+
+    @property
+    def test_axes(self) -> dict[str, list[float]]:
+        """The values of each axis among the test conditions, rounded and sorted."""
+        return points.joined_axes(self.test_products)
+
+    @property
+    def train_conditions(self) -> list[Condition]:
+        """The training conditions, sorted."""
+        return conditions(self.train_products, self.own_values)
+
+    @property
+    def test_conditions(self) -> list[Condition]:
+        """The test conditions, sorted."""
+        return conditions(self.test_products, self.own_values)
+
+    def condition_params(self, *sides: str) -> dict[str, dict | list[str]]:
+        """Return the params of a Snakemake rule from which a script makes conditions.
+
+        The param of a product is the values of its axes. Axes that have only the study's own value
+        are left out, since they change no result. If no further axis remains, there is no param
+        `own`: a study with only the main axes has the same params as before further axes existed.
+        If the conditions are no product, the param is their ids.
+
+        Parameters
+        ----------
+        *sides : {"train", "test"}
+            The params for the training conditions and for the test conditions.
+        """
+        own, params, axes = self.own_values, {}, set()
+        for side in sides:
+            products = getattr(self, f"{side}_products")
+            if len(products) == 1:
+                (given,) = products
+                params[side] = {axis: v for axis, v in given.items() if v != [own.get(axis)]}
+                axes |= params[side].keys()
+            else:
+                found = conditions(products, own)
+                params[side] = [condition.id for condition in found]
+                axes |= {name for condition in found for name, _ in condition.further}
+        kept = {axis: x for axis, x in own.items() if axis in axes}
+        return params | ({"own": kept} if kept else {})
+
+    @property
+    def train_number(self) -> int:
+        """Number of training conditions. For a product, it is computed without the conditions."""
+        return points.number(self.train_products, self.own_values)
+
+    @property
+    def test_number(self) -> int:
+        """Number of test conditions. For a product, it is computed without the conditions."""
+        return points.number(self.test_products, self.own_values)
+
+    def make_designs(self) -> None:
+        """Replace each design by its points.
+
+        The points do not depend on the version of SciPy when a job reads the configuration again.
+        """
+        for grid in ("grid", "test_grid"):
+            given = getattr(self, grid)
+            blocks = [
+                self._with_points(name, block)
+                if isinstance(block, points.Points) and block.design
+                else block
+                for name, block in points.named(grid, given).items()
+            ]
+            # The model is frozen for everybody else.
+            self.__dict__[grid] = blocks if isinstance(given, list) else blocks[0]
+
+    def _with_points(self, name: str, block: points.Points) -> points.Points:
+        design, ranges = block.design, block.design.ranges.axes()
+        others = {axis: values[len(values) // 2] for axis, values in block.axes().items()}
+        try:
+            found = designs.points(
+                design.method,
+                design.points,
+                getattr(design, "in"),
+                ranges,
+                design.seed,
+                self.microscope,
+                others,
+                self.information.flat_power_A2,
+            )
+        except ValueError as error:
+            raise ValueError(f"{name}.design.{error}") from None
+        return block.with_points(found)
+
+    def check_own_values(self) -> None:
+        """Refuse an axis that leaves out the value that the configuration has for its key."""
+        for name, axis in FURTHER_AXES.items():
+            values = sorted(self.given_values(name))
+            if not values:
+                continue
+            block, _, path = axis.key.partition(".")
+            blocks = (
+                {f"specimens.{each}": value for each, value in self.specimens.items()}
+                if block == "specimens"
+                else {"microscope": self.microscope}
+            )
+            first, *others = blocks
+            for other in others:
+                if blocks[other].at(path) != blocks[first].at(path):
+                    raise ValueError(
+                        f"{other}.{path} = {blocks[other].at(path):g}: must equal {first}.{path} = "
+                        f"{blocks[first].at(path):g}, since {name} is an axis of the grid"
+                    )
+            for where, written in blocks.items():
+                own = written.at(path)
+                if written.is_written(path) and axis.canonical(own) not in values:
+                    raise ValueError(
+                        f"{where}.{path} = {own:g}: is not a value of the axis {name} = "
+                        f"{short(values)}; add the value to the axis, or remove the key"
+                    )
