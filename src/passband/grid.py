@@ -348,7 +348,8 @@ def axes_of(data) -> list[str]:
 
     `data` has results with the coordinates from :func:`coordinates`.
     """
-    return [*MAIN_AXES, *own_values(data)]
+    sides = ("train", "test")
+    return [name for name in AXES if any(f"{side}_{name}" in data.coords for side in sides)]
 
 
 def is_scattered(data) -> bool:

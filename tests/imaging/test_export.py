@@ -70,7 +70,7 @@ def test_images_are_what_training_shows_a_network(
     settings = Training(
         epochs=3, batch_size=2, noise=noise, augment=False, schedule="constant", precision="float32"
     )
-    training.train("any", camera, (split, validation), condition, settings, {3: 5})
+    training.train("compact-w8-d3", camera, (split, validation), condition, settings, {3: 5})
 
     def shown(to_train):
         seen = [batch[:, 0] for batch, training in probe.seen if training == to_train]

@@ -131,7 +131,7 @@ def test_one_command_makes_every_picture(tmp_path):
 # Every documented command
 
 PROGRAMS = ("git", "cd", "make", "source", "passband", "snakemake", "tmux", "pre-commit")
-LANGUAGES = {"", "python", "yaml", "mermaid", "text"}
+LANGUAGES = {"", "csv", "python", "yaml", "mermaid", "text"}
 FEW = "studies/smallest.yaml"
 #: A condition of the demo whose images pages name.
 DEMO_CONDITION = "df+0005.00_cs+0001.200_ap010.00_ds001000.00"

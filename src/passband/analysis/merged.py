@@ -170,7 +170,7 @@ def alike(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
     names = [set(part.table.data_vars) - {PART} for part in parts]
     shared = set.intersection(*names)
     pairs = [
-        part.table[["first", "second"]].to_array().values.tolist()
+        [part.table[name].values.tolist() for name in ("first", "second")]
         if "first" in part.table.coords
         else None
         for part in parts

@@ -19,7 +19,7 @@ from passband.analysis.bootstrap import (
     resampled_mean_dice,
 )
 from passband.analysis.groups import GROUP, groups
-from passband.analysis.packed import OWN, by_image, image_dice
+from passband.analysis.packed import by_image, image_dice, own_by_image
 
 #: OOD metrics of a training condition (`SUMMARIES`), and of a pair of conditions (`MATRICES`).
 SUMMARIES: dict[str, str] = {
@@ -245,7 +245,7 @@ def metrics(
     weight_of = {name: name if name in known else "flat" for name in table.specimen.values}
     apart = {name: distance(information, weight) for name, weight in weight_of.items()}
     values: dict[str, np.ndarray] = {}
-    own_images = by_image(table, OWN) if f"{OWN}dice" in table else None
+    own_images = own_by_image(table)
     for index, cells in progress(groups(by_image(table))):
         place = dict(zip(GROUP, index, strict=True))
         own_cells = None if own_images is None else own_images.isel(place)

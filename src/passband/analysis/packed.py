@@ -109,6 +109,12 @@ def by_image(table: xr.Dataset, before: str = "") -> xr.DataArray:
     return table[f"{before}{IMAGE_DICE if IMAGE_DICE in table else 'counts'}"]
 
 
+def own_by_image(table: xr.Dataset) -> xr.DataArray | None:
+    """Return the results of each image under each network's own condition, or None without any."""
+    has_own = any(f"{OWN}{name}" in table for name in ("counts", IMAGE_DICE))
+    return by_image(table, OWN) if has_own else None
+
+
 def image_dice(cells: xr.DataArray, *dimensions: str) -> np.ndarray:
     """Return the Dice of images, float64 with the given dimensions; NaN if missing.
 

@@ -17,7 +17,7 @@ from passband.analysis.bootstrap import (
     resampled_mean_dice,
 )
 from passband.analysis.groups import GROUP, groups
-from passband.analysis.packed import OWN, by_image, image_dice
+from passband.analysis.packed import by_image, image_dice, own_by_image
 from passband.grid import axes_of
 
 #: A network works as well as a network that was trained under the test condition if its Dice is
@@ -110,7 +110,7 @@ def numbers(table: xr.Dataset, draws: int, confidence: float, seed: int) -> Numb
     place = {id: k for k, id in enumerate(test)}
     own = [place.get(id) for id in train]
     matrices = {}
-    own_images = by_image(table, OWN) if f"{OWN}dice" in table else None
+    own_images = own_by_image(table)
     for index, cells in groups(by_image(table)):
         specimen, architecture = (str(cells[n].values) for n in ("specimen", "architecture"))
         if specimen != str(cells.test_specimen.values):
