@@ -22,7 +22,7 @@ from passband.figures import overview as first
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs import layout
+from passband.jobs import layout, shown_networks
 from passband.learning import evaluation, networks
 from passband.specimens import exit_waves as simulate
 from passband.specimens import masks as specimen_masks
@@ -83,7 +83,7 @@ def overview(results: Path) -> Figure:
     """
     metrics = datasets.read(results / layout.OOD, datasets.OOD)
     study = validate(json.loads(metrics.attrs["configuration"]))
-    example = layout.example_cell(study, lambda record: True)
+    example = shown_networks.example_cell(study, lambda record: True)
     axes = study.train_axes
     a = Condition.parse(example.condition)
     b = Condition(*(values[0] for values in axes.values()))

@@ -10,7 +10,7 @@ import pytest
 
 from passband import PassbandError
 from passband.config import FIGURES_OF_PREDICTION, load, validate
-from passband.jobs import layout
+from passband.jobs import layout, shown_networks
 from passband.jobs.tasks import tasks
 
 ROOT = Path(__file__).parents[2]
@@ -81,8 +81,10 @@ def test_a_job_of_several_conditions_names_its_files_after_the_group():
     assert sum(task.networks for task in trained) == 8
     assert {cell[2] for task in trained for cell in task.cells} == set(ids)
     # The example is found by its condition.
-    assert layout.example_cell(study, lambda path: True).condition == layout.middle_condition(study)
-    files = layout.compared_networks(study, "gold", "compact-w4-d2", [ids[0]])
+    assert shown_networks.example_cell(
+        study, lambda path: True
+    ).condition == shown_networks.middle_condition(study)
+    files = shown_networks.compared_networks(study, "gold", "compact-w4-d2", [ids[0]])
     assert files == [jobs[0].path(layout.WEIGHTS), jobs[2].path(layout.WEIGHTS)]
     by_condition = layout.files_by_condition(files, layout.groups_of(study))
     assert by_condition == {**dict.fromkeys(ids[:3], files[0]), ids[3]: files[1]}
@@ -162,7 +164,7 @@ def test_a_part_of_the_distances_needs_a_specimens_networks_and_those_tested_at_
     given["specimens"]["silver"] = given["specimens"]["gold"] | {"material": "Ag"}
     study = validate(given)
     ids = [condition.id for condition in study.train_conditions]
-    files = layout.compared_networks(study, "gold", "compact-w4-d2", [ids[1]])
+    files = shown_networks.compared_networks(study, "gold", "compact-w4-d2", [ids[1]])
     named = [tuple(file.split("/")[1:4:2]) for file in files]
     assert named == [*(("gold", id) for id in ids), ("silver", ids[1])]
     assert {file.split("/")[4] for file in files} == {"r000-001.safetensors"}
@@ -170,15 +172,19 @@ def test_a_part_of_the_distances_needs_a_specimens_networks_and_those_tested_at_
 
 def test_the_example_is_the_middle_condition_or_the_first_that_is_counted():
     study = load(SMALLEST)
-    assert layout.example_cell(study, lambda path: True).condition == layout.middle_condition(study)
+    assert shown_networks.example_cell(
+        study, lambda path: True
+    ).condition == shown_networks.middle_condition(study)
     last = study.train_conditions[-1].id
     first = study.train_conditions[0].id
-    assert layout.example_cell(study, lambda path: first in path or last in path).condition in (
+    assert shown_networks.example_cell(
+        study, lambda path: first in path or last in path
+    ).condition in (
         first,
-        layout.middle_condition(study),
+        shown_networks.middle_condition(study),
     )
-    assert layout.example_cell(study, lambda path: first in path).condition == first
-    assert layout.example_cell(study, lambda path: False) is None
+    assert shown_networks.example_cell(study, lambda path: first in path).condition == first
+    assert shown_networks.example_cell(study, lambda path: False) is None
 
 
 def test_a_study_without_records_is_refused():
@@ -257,11 +263,13 @@ def test_a_wrong_id_of_a_network_is_refused(id):
 
 def test_the_example_is_compared_with_networks_of_all_training_conditions():
     study = changed(study={"replicas": 3, "replicas_per_job": 2})
-    example = layout.example_cell(study, lambda record: True)
-    found = layout.example_networks(study, example, lambda record: True)
+    example = shown_networks.example_cell(study, lambda record: True)
+    found = shown_networks.example_networks(study, example, lambda record: True)
     assert [path.split("/")[-2] for path in found] == [c.id for c in study.train_conditions]
     assert {path.split("/")[-1] for path in found} == {"r000-001.safetensors"}
     assert example.path(layout.WEIGHTS) in found
-    one = layout.example_networks(study, example, lambda record: example.condition in record)
+    one = shown_networks.example_networks(
+        study, example, lambda record: example.condition in record
+    )
     assert one == [example.path(layout.WEIGHTS)]
-    assert layout.example_networks(study, None, lambda record: True) == []
+    assert shown_networks.example_networks(study, None, lambda record: True) == []

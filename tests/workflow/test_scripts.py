@@ -13,7 +13,7 @@ import torch
 from passband.analysis import table
 from passband.config import load
 from passband.figures import images
-from passband.jobs import layout
+from passband.jobs import layout, shown_networks
 from passband.learning import networks
 from passband.specimens import exit_waves
 from passband.storage import datasets
@@ -234,7 +234,7 @@ def test_distances_need_a_network(results, tmp_path, capsys):
 
 def test_distances_of_a_specimens_networks(results, tmp_path):
     study_networks = [
-        str(results / layout.first_network(STUDY)).format(
+        str(results / shown_networks.first_network(STUDY)).format(
             specimen="gold", architecture=JOB.architecture, condition=condition.id
         )
         for condition in STUDY.train_conditions
@@ -254,7 +254,7 @@ def test_distances_of_a_specimens_networks(results, tmp_path):
             "structures": 2,
             "train": STUDY.grid.axes(),
             "test": [JOB.condition],
-            "network": str(results / layout.first_network(STUDY)),
+            "network": str(results / shown_networks.first_network(STUDY)),
             "waves": {"gold": waves(results, "test")},
         },
     )
@@ -272,7 +272,7 @@ def test_the_figure_of_examples_shows_the_networks_worst_conditions(
     output, drawn = tmp_path / "examples.png", []
     draw = images.examples
     monkeypatch.setattr(images, "examples", lambda *given: drawn.append(given) or draw(*given))
-    networks_there = layout.example_networks(STUDY, JOB, lambda record: True)
+    networks_there = shown_networks.example_networks(STUDY, JOB, lambda record: True)
     line = scripts.run(
         "figure_examples",
         tmp_path / "logs/figures.log",

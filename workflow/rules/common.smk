@@ -5,7 +5,7 @@ from os.path import relpath
 
 import passband
 from passband import PassbandError, console
-from passband.jobs import interrupt, layout, snapshot
+from passband.jobs import interrupt, layout, shown_networks, snapshot
 from passband.config import SOURCE, validate
 from passband.grid import batches
 
@@ -77,7 +77,7 @@ PREDICTED = layout.is_predicted(STUDY, RECORDS)
 # The test conditions of each job `distances_part`: as many as can have their images in memory.
 PARTS = STUDY.compared
 # The figure of examples shows the first of these networks. None if no record exists.
-EXAMPLE = layout.example_cell(STUDY, is_counted)
+EXAMPLE = shown_networks.example_cell(STUDY, is_counted)
 DRAWN = layout.figures(STUDY, PREDICTED, EXAMPLE is not None)
 
 

@@ -6,7 +6,7 @@ rule distances_part:
         weights=lambda wildcards: below_results(
             filter(
                 is_counted,
-                layout.compared_networks(STUDY, *wildcards[:2], PARTS[wildcards.part]),
+                shown_networks.compared_networks(STUDY, *wildcards[:2], PARTS[wildcards.part]),
             )
         ),
         waves=rules.evaluate.input.waves,
@@ -33,7 +33,7 @@ rule distances_part:
         microscope=STUDY.microscope.imaging_params(),
         structures=STUDY.distances.structures,
         test=lambda wildcards: PARTS[wildcards.part],
-        network=lambda wildcards: f"{RESULTS}/{layout.first_network(STUDY)}",
+        network=lambda wildcards: f"{RESULTS}/{shown_networks.first_network(STUDY)}",
         waves={specimen: shards(specimen, "test") for specimen in STUDY.specimens},
     script:
         "../scripts/distances_part.py"

@@ -86,7 +86,7 @@ rule figure_examples:
         ood=rules.ood.output[0],
         weights=below_results([EXAMPLE.path(layout.WEIGHTS)]) if EXAMPLE else [],
         # The network that was trained under each condition that the figure may show.
-        there=below_results(layout.example_networks(STUDY, EXAMPLE, is_counted)),
+        there=below_results(shown_networks.example_networks(STUDY, EXAMPLE, is_counted)),
         waves=shards(TRAINED[0], "test"),
     output:
         figure("examples"),

@@ -58,7 +58,7 @@ rule gallery_sheet:
         seed=STUDY.study.seed,
         specimen=lambda wildcards: STUDY.specimens[wildcards.specimen].params(),
         microscope=STUDY.microscope.imaging_params(),
-        condition=layout.middle_condition(STUDY),
+        condition=shown_networks.middle_condition(STUDY),
         dpi=STUDY.figures.dpi,
     script:
         "../scripts/gallery.py"

@@ -12,7 +12,7 @@ from passband.figures.style import evenly_spaced
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs import layout
+from passband.jobs import layout, shown_networks
 from passband.learning import devices, evaluation, networks
 from passband.reports.explorer import Blocks
 from passband.scores import dice
@@ -153,7 +153,7 @@ def _binned(images: np.ndarray, binning: int) -> np.ndarray:
 
 def _networks(study: Study, results: Path, specimen: str, architecture: str) -> dict[str, tuple]:
     """Return networks with their metadata, by the id of the training condition."""
-    template = layout.first_network(study)
+    template = shown_networks.first_network(study)
     group_of = layout.group_by_condition(layout.groups_of(study))
     found = {}
     for condition in evenly_spaced(study.train_conditions, _NETWORKS):

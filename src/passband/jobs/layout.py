@@ -2,8 +2,7 @@
 
 The workflow's rules, `passband plan` and `passband status` use this module. All paths in this
 module are relative to the study's folder of results. A template of a path has Snakemake's wildcards
-in braces. Every job parses
-the workflow, so this module imports no numerical library.
+in braces. Every job parses the workflow, so this module imports no numerical library.
 """
 
 import re
@@ -416,115 +415,6 @@ def distance_parts(study: Study) -> list[str]:
     ]
 
 
-def compared_networks(
-    study: Study, specimen: str, architecture: str, tested: Sequence[str]
-) -> list[str]:
-    """Return the files of networks that a part of the distances needs.
-
-    The part needs the networks that were trained on the specimen itself under all conditions, and
-    the networks that were trained on other specimens under the part's test conditions. Each file
-    has the first batch of replicas of a specimen, architecture and training condition.
-
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    specimen, architecture : str
-        Specimen and architecture of the part's networks.
-    tested : sequence of str
-        Ids of the part's test conditions.
-    """
-    ids = set(tested)
-    jobs = training_jobs(
-        study.trained_specimens, [architecture], groups_of(study), _first_batch(study)
-    )
-    return [
-        job.path(WEIGHTS)
-        for job in jobs
-        if job.specimen == specimen or not ids.isdisjoint(job.conditions)
-    ]
-
-
-def _first_batch(study: Study) -> dict[str, list[int]]:
-    """Return the first batch of replicas, by its name."""
-    return dict([next(iter(batches(study.study.replicas, study.study.replicas_per_job).items()))])
-
-
-def first_network(study: Study) -> str:
-    """Return the template of the paths of files with the first batch of replicas."""
-    return WEIGHTS.replace("{batch}", next(iter(_first_batch(study))))
-
-
-def middle_condition(study: Study) -> str:
-    """Return the id of the condition that figures show.
-
-    This condition has the highest dose, the middle value of each other main axis of the training
-    grid, and the study's own value of each further axis, or its first value if the grid does not
-    have the study's own value. If the grid is no product, it is the training condition that is
-    nearest to these values, by their places among the values of each axis.
-    """
-    own, axes = study.own_values, study.train_axes
-    values = {
-        name: axis[-1]
-        if name == "dose_e_per_A2"
-        else axis[len(axis) // 2]
-        if name in MAIN_AXES
-        else own[name]
-        if own[name] in axis
-        else axis[0]
-        for name, axis in axes.items()
-    }
-    middle = Condition.of(values, own)
-    if len(study.train_products) == 1:
-        return middle.id
-    places = {name: {value: k for k, value in enumerate(axis)} for name, axis in axes.items()}
-
-    def apart(condition: Condition) -> float:
-        return sum(
-            abs(places[name][value] - places[name][values[name]]) / len(axes[name])
-            for name, value in condition.values(own).items()
-        )
-
-    return min(study.train_conditions, key=apart).id
-
-
-def example_cell(study: Study, is_counted: Callable[[str], bool]) -> TrainingCell | None:
-    """Return the networks of which the figure of examples shows the first one, or None.
-
-    Only networks of the first specimen and the first architecture are considered. Those of
-    the condition from :func:`middle_condition` are returned if their record is counted, and
-    otherwise the first ones whose record is counted. None is returned if no record is counted. See
-    :func:`counted_records`.
-    """
-    jobs = list(
-        training_jobs(
-            [next(iter(study.trained_specimens))],
-            study.training.architectures[:1],
-            groups_of(study),
-            batches(study.study.replicas, study.study.replicas_per_job),
-        )
-    )
-    cells, middle = [cell for job in jobs for cell in job.cells], middle_condition(study)
-    cells.sort(key=lambda cell: cell.condition != middle)
-    return next((cell for cell in cells if is_counted(cell.path(RECORD))), None)
-
-
-def example_networks(
-    study: Study, example: TrainingCell | None, is_counted: Callable[[str], bool]
-) -> list[str]:
-    """Return the files of networks that the figure of examples compares with the example.
-
-    Each file has the first batch of replicas, trained on the specimen of the example and with its
-    architecture. Networks without a counted record are left out.
-    """
-    if example is None:
-        return []
-    jobs = training_jobs(
-        [example.specimen], [example.architecture], groups_of(study), _first_batch(study)
-    )
-    return [job.path(WEIGHTS) for job in jobs if is_counted(job.path(RECORD))]
-
-
 def is_predicted(study: Study, records: Iterable[str]) -> bool:
     """Return whether the matrix of these records is large enough for evaluating its prediction.
 
@@ -547,7 +437,8 @@ def figures(study: Study, predicted: bool, pictured: bool = True) -> list[str]:
     predicted : bool
         Whether the matrix is predicted, see :func:`is_predicted`.
     pictured : bool
-        Whether there is a network for the figure of examples, see :func:`example_cell`.
+        Whether there is a network for the figure of examples, see
+        :func:`passband.jobs.shown_networks.example_cell`.
     """
     left_out = () if predicted else FIGURES_OF_PREDICTION
     left_out = left_out if pictured else ("examples", *left_out)
