@@ -1,4 +1,4 @@
-"""The networks that figures show and distances compare: the middle condition, and first replicas."""
+"""The networks that figures show and distances compare: the middle condition and first replicas."""
 
 from collections.abc import Callable, Sequence
 
@@ -79,7 +79,7 @@ def middle_condition(study: Study) -> str:
 
 
 def example_cell(study: Study, is_counted: Callable[[str], bool]) -> TrainingCell | None:
-    """Return the networks of which the figure of examples shows the first one, or None.
+    """Return the networks for the figure of examples, which shows the first one, or None.
 
     Only networks of the first specimen and the first architecture are considered. Those of
     the condition from :func:`middle_condition` are returned if their record is counted, and
