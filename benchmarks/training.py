@@ -466,7 +466,7 @@ class Shared(Images):
 
     drawn: tuple[int, torch.Tensor] | None = None
 
-    def take(self, places, draw=0, replicas=None):
+    def take(self, places, draw=0, replicas=None, turns=None):
         if self.drawn is None or self.drawn[0] != draw:
             self.drawn = draw, self._acquisition.images(self._source, self._condition, draw)
         return self.drawn[1][places.ravel()], self._source.masks[places.ravel()]

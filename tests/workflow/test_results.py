@@ -115,7 +115,7 @@ def test_a_finished_study_with_old_logs_is_complete_and_watching_it_ends(copied)
         timeout=1500,
     )
     assert watched.returncode == 0
-    assert watched.stdout.count("the study is complete") == 1
+    assert watched.stdout.count("The study is complete") == 1
     assert "failed:" not in watched.stdout
 
 

@@ -15,12 +15,12 @@ def main(snakemake):
     with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
         microscope = config.Microscope(**params.microscope)
         of = {key: wildcards[key] for key in ("specimen", "architecture")}
+        trained = params.get("conditions", [wildcards.condition])
+        parts = regrouping.trained(snakemake.input.weights, of, trained)
         splits = {
             specimen: digest_of_files(files, (params.seed, specimen, "test"), microscope)
             for specimen, files in params.waves.items()
         }
-        trained = params.get("conditions", [wildcards.condition])
-        parts = regrouping.trained(snakemake.input.weights, of, trained)
         given = params.version, params.microscope
         test = tuple(conditions(params.test, params.get("own"))), params.get("test_own", False)
         tested = regrouping.RecordJob(Path(params.cache), parts, given, splits, *test)

@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 import yaml
 
-from passband.grid import AXES, Condition, axes_of, own_values
+from passband.grid import AXES, MAIN_AXES, Condition, own_values
 from passband.learning.network_files import Network
 from passband.sharing import performance
 from passband.sharing.onnx_export import INPUT, OUTPUT
@@ -230,7 +230,7 @@ def _limits(network: Network, facts: Facts) -> str:
         own = own_values(facts.measured)
         ranges = "; ".join(
             f"{AXES[name].label} {_range([c.value(name, own) for c in ids])} {AXES[name].unit}"
-            for name in axes_of(facts.measured)
+            for name in (*MAIN_AXES, *own)
         )
         text += (
             f"- The tests covered these ranges: {ranges}. Outside these ranges, Dice was not "
