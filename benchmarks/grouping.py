@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 import yaml
-from harness import Table
+from harness import Table, snakemake
 from schedule import ROOT, clone
 
 from passband.config import Study, validate
@@ -72,16 +72,7 @@ def run(folder: Path, study: dict, *targets: str) -> float:
     """Run Snakemake on one core, and return the processor time of all its processes [s]."""
     (folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", *targets]
-    done = subprocess.run(
-        [*command, "--configfile", "study.yaml"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode:
-        sys.exit(f"Snakemake failed:\n{done.stdout[-4000:]}")
+    snakemake(folder, "--cores", "1", *targets)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -1,8 +1,11 @@
-"""What benchmarks share: the timing of calls in turns, and a table of goals and measurements."""
+"""What benchmarks share: timing of calls in turns, runs of Snakemake, and a table of goals."""
 
 import math
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 def side_by_side(
@@ -20,6 +23,23 @@ def side_by_side(
             call()
             taken.append(clock() - started)
     return [min(taken) for taken in times]
+
+
+def snakemake(folder: Path, *words: str) -> str:
+    """Run Snakemake on ``study.yaml`` in a folder, and return what it prints.
+
+    The program ends with the last lines of the output if Snakemake fails.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *words, "--configfile", "study.yaml"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        sys.exit(f"Snakemake failed:\n{done.stdout[-4000:]}")
+    return done.stdout
 
 
 class Table:

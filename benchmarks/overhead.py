@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 
 import yaml
-from harness import Table
+from harness import Table, snakemake
 from schedule import ROOT, clone
 
 sys.path.insert(0, str(ROOT / "tests/slurm"))
@@ -41,16 +41,7 @@ def run(folder: Path, *targets: str) -> str:
     study["grid"] = {axis: values[:1] for axis, values in study["grid"].items()}
     (folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     targets = [f"results/smallest/{target}" for target in targets]
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *targets, *OPTIONS, "--configfile", "study.yaml"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode:
-        sys.exit(f"Snakemake failed:\n{done.stdout[-4000:]}")
-    return done.stdout
+    return snakemake(folder, *targets, *OPTIONS)
 
 
 def overheads(printed: str, folder: Path) -> dict[str, list[tuple[float, float]]]:

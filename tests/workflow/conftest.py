@@ -1,7 +1,12 @@
-"""A copy of the finished smallest study for tests that change it."""
+"""Copies of finished studies for tests that change them."""
+
+import subprocess
+from pathlib import Path
 
 import pytest
 from workplace import Workplace
+
+FINISHED = Path(__file__).parents[1] / "data/finished.tar.xz"
 
 
 @pytest.fixture
@@ -10,3 +15,21 @@ def copied(finished, tmp_path) -> Workplace:
     place = Workplace(tmp_path / "copy")
     place.take(finished.folder)
     return place
+
+
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory) -> Path:
+    """The results of the finished study in tests/data, which no test may change."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    subprocess.run(["tar", "xf", FINISHED, "results/smallest"], cwd=folder, check=True)
+    return folder / "results/smallest"
+
+
+@pytest.fixture
+def restored_threads():
+    """Restore the number of threads, since a job limits the threads of the whole process."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

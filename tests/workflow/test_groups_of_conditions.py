@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scripts
-import torch
 
 from passband import STAGES
 from passband.config import Study, load
@@ -29,20 +28,7 @@ SMALLEST = load(ROOT / "studies" / "smallest.yaml")
 IDS = [condition.id for condition in SMALLEST.train_conditions]
 
 
-@pytest.fixture(autouse=True)
-def _threads():
-    """Restore the number of threads, since a job limits the threads of the whole process."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def unpacked(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("unpacked")
-    archive = ROOT / "tests/data/finished.tar.xz"
-    subprocess.run(["tar", "xf", archive, "results/smallest"], cwd=folder, check=True)
-    return folder / "results/smallest"
+pytestmark = pytest.mark.usefixtures("restored_threads")
 
 
 def copied(unpacked: Path, folder: Path) -> Path:

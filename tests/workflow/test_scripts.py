@@ -1,7 +1,6 @@
 """The workflow's scripts without Snakemake. Their inputs are the exit waves in tests/data."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -26,20 +25,7 @@ JOB = next(layout.training_jobs_of(STUDY))
 CELL = {name: JOB.wildcards[name] for name in ("specimen", "architecture", "condition")}
 
 
-@pytest.fixture(autouse=True)
-def _threads():
-    """Restore the number of threads, since a job limits the threads of the whole process."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def unpacked(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("unpacked")
-    archive = ROOT / "tests/data/finished.tar.xz"
-    subprocess.run(["tar", "xf", archive, "results/smallest"], cwd=folder, check=True)
-    return folder / "results/smallest"
+pytestmark = pytest.mark.usefixtures("restored_threads")
 
 
 @pytest.fixture
