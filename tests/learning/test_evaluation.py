@@ -267,6 +267,30 @@ def test_a_record_of_a_newer_format_is_not_written_over(tmp_path, record, monkey
         records.read(path)
 
 
+def test_networks_of_several_conditions_share_images(replicas, camera, splits, record, formed):
+    shared = evaluation.SharedImages()
+    for _ in range(2):
+        assert run(replicas, camera, splits, shared=shared).identical(record)
+    assert len(formed) == len(splits) * len(IDS)
+
+
+def test_shared_images_keep_the_first_that_fit(replicas, camera, splits, record, formed):
+    split = splits["gold"]
+    shared = evaluation.SharedImages(3 * len(split) * 4 * camera.imager.image.px**2)
+    for _ in range(2):
+        assert run(replicas, camera, splits, shared=shared).identical(record)
+    pairs = [(specimen, id) for specimen in splits for id in IDS]
+    assert formed == [*pairs, *pairs[3:]]
+
+
+def test_shared_images_have_their_own_normalisation(microscope, splits):
+    shared, split = evaluation.SharedImages(), splits["gold"]
+    for name in ("zscore", "vacuum"):
+        camera = Acquisition.from_microscope(microscope, name, torch.device("cpu"))
+        images = torch.cat(list(shared.batches(camera, split, CONDITIONS[0], 2)))
+        assert torch.equal(images, camera.images(split, CONDITIONS[0]))
+
+
 # Together with training
 
 

@@ -135,6 +135,15 @@ def test_evaluation_holds_all_test_structures_and_a_batch():
     assert 1e6 * (large - few) == pytest.approx(1.25 * activations, abs=500e6)
 
 
+def test_evaluate_jobs_of_several_conditions_request_memory_for_shared_images(monkeypatch):
+    monkeypatch.setattr(memory_request, "SHARED_BYTES", 4e9)
+    one, several = (
+        memory_request.evaluate_mb(changed(PAPER, study={"conditions_per_job": n}), "compact-w4-d2")
+        for n in (1, 2)
+    )
+    assert 1e6 * (several - one) == pytest.approx(1.25 * 4e9, abs=500e6)
+
+
 def test_oversampled_images_are_in_the_requests_and_others_change_nothing(monkeypatch):
     plain, fine = (
         changed(

@@ -13,6 +13,7 @@ from passband.jobs import reuse
 from passband.jobs.job import Job
 from passband.jobs.regrouping import RecordJob
 from passband.learning import devices
+from passband.learning.evaluation import SharedImages
 from passband.learning.replicas import TrainedReplicas, load_test_splits
 from passband.storage import records
 
@@ -61,6 +62,8 @@ def complete(
     splits = load_test_splits(waves, seed, microscope, device)
     # The batch size does not change results, so it is not a param of the rule.
     batch_size = job.study.evaluation.batch_size
+    # The networks of a single condition use each image once.
+    shared = SharedImages() if len(tested.parts) > 1 else None
     made, computed = {}, set()
     for condition, part in tested.parts.items():
         known = [(record.replica.values.tolist(), record) for record in found[condition]]
@@ -70,7 +73,7 @@ def complete(
         pieces, complete_before, tests = [], True, tested.tests(condition)
         for replicas, record in known:
             weights = {replica: part.weights[replica] for replica in replicas}
-            networks = TrainedReplicas(weights, part.metadata, microscope, splits, device)
+            networks = TrainedReplicas(weights, part.metadata, microscope, splits, device, shared)
             pieces.append(networks.evaluate(tests, batch_size, record, job.progress))
             lacking = tested.lacking(condition, record)
             complete_before &= not lacking

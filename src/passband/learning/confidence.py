@@ -19,7 +19,7 @@ pixels that are predicted to be in a particle, and otherwise 0.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,25 +68,25 @@ def confidence(logits: Sequence[Tensor]) -> Confidence:
 
     Parameters
     ----------
-    logits : sequence of R (N, 1, H, W) tensors
+    logits : (R, N, 1, H, W) tensor, or sequence of R (N, 1, H, W) tensors
         The output of each network. Logits of a lower precision are first converted to float32.
     """
-    flat = [each.flatten(1) for each in logits]
-    images, pixels = flat[0].shape
-    on_cpu = flat[0].device.type == "cpu"
+    networks, images, pixels = len(logits), len(logits[0]), logits[0][0].numel()
+    on_cpu = logits[0].device.type == "cpu"
     number = max(1, (CPU_PIXELS if on_cpu else _GPU_PIXELS) // pixels)
-    first, second = np.triu_indices(len(flat), 1)
+    first, second = np.triu_indices(networks, 1)
     sums, histogram, products = [], [], []
     for start in range(0, images, number):
-        part = [each[start : start + number].float() for each in flat]
+        part = [each[start : start + number] for each in logits]
+        part = torch.stack([each.flatten(1).float() for each in part])
         # The probabilities of all networks, and 1 in the pixels that are predicted.
-        both = torch.empty((2, len(part), *part[0].shape), device=part[0].device)
-        made = [(_on_cpu if on_cpu else _on_gpu)(*each) for each in zip(part, *both, strict=True)]
-        sums.append(torch.stack([terms for terms, _ in made]))
-        above = torch.stack([number_above for _, number_above in made])
-        ends = above.new_full((*above.shape[:-1], 1), pixels), above.new_zeros(above.shape)[..., :1]
-        histogram.append(-torch.diff(above, dim=-1, prepend=ends[0], append=ends[1]))
-        if len(part) > 1:
+        both = torch.empty((2, *part.shape), device=part.device)
+        terms, above = (_on_cpu if on_cpu else _on_gpu)(part.flatten(0, 1), *both.flatten(1, 2))
+        sums.append(terms.unflatten(0, (networks, -1)))
+        ends = above.new_full((len(above), 1), pixels), above.new_zeros((len(above), 1))
+        counts = -torch.diff(above, dim=-1, prepend=ends[0], append=ends[1])
+        histogram.append(counts.unflatten(0, (networks, -1)))
+        if networks > 1:
             # (N, R, pixels) times its transpose: for each image, the products of all pairs.
             by_image = both.transpose(1, 2)
             pairwise = torch.stack([torch.bmm(each, each.mT) for each in by_image], -1)
@@ -169,24 +169,26 @@ def missing(
     return xr.Dataset(variables)
 
 
-def write(record: xr.Dataset, s: int, k: int, parts: Sequence[Confidence]) -> None:
+def write(
+    arrays: Mapping[str, np.ndarray], s: int, k: int, parts: Sequence[Confidence]
+) -> None:
     """Write the sums of a cell to a record.
 
     Parameters
     ----------
-    record : Dataset
-        The record, with the variables of :func:`missing`.
+    arrays : mapping of str to array
+        The arrays of the record's variables, with those of :func:`missing`.
     s, k : int
         Index of the test specimen, and index of the test condition.
     parts : sequence of Confidence
         The sums of all images of the cell, in order.
     """
-    record.confidence.values[:, s, k] = torch.cat([part.sums for part in parts], 1).cpu()
+    arrays["confidence"][:, s, k] = torch.cat([part.sums for part in parts], 1).cpu()
     histogram = torch.stack([part.histogram.sum(1) for part in parts]).sum(0)
-    record.histogram.values[:, s, k] = fractions(histogram.cpu().numpy())
-    if "agreement" in record:
+    arrays["histogram"][:, s, k] = fractions(histogram.cpu().numpy())
+    if "agreement" in arrays:
         products = torch.cat([part.products for part in parts], 1)
-        record.agreement.values[:, s, k] = products.cpu()
+        arrays["agreement"][:, s, k] = products.cpu()
 
 
 def same_pairs(known: xr.Dataset, record: xr.Dataset) -> list[int]:
@@ -216,12 +218,11 @@ def _on_gpu(logits: Tensor, probability: Tensor, predicted: Tensor) -> tuple[Ten
 
 def _on_cpu(logits: Tensor, probability: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:
     """Return the same as :func:`_on_gpu`, in less time on a CPU."""
-    logits = logits.contiguous()
     images = len(logits)
     sums, above = np.zeros((images, len(STATISTICS))), np.zeros((images, BINS - 1), np.int64)
     pixelwise = ", ".join(["f4[:,::1]"] * 5)
     add = compiled(_add, f"({pixelwise}, f8[:,::1], i8[:,::1])", reorder=True)
-    decay = torch.exp(-logits.abs())
+    decay = logits.abs().neg_().exp_()
     arrays = logits, decay, torch.log1p(decay), probability, predicted
     add(*(array.numpy() for array in arrays), sums, above)
     return torch.from_numpy(sums).float(), torch.from_numpy(above)

@@ -5,7 +5,7 @@ describe how sure the networks are.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
+from passband.imaging.compiled import compiled
 from passband.imaging.splits import Split
 from passband.learning import compact, confidence, devices
+from passband.learning.memory_request import SHARED_BYTES
 from passband.scores import OUTCOMES, dice
 
 
@@ -35,9 +37,76 @@ def confusion(logits: Tensor, masks: Tensor) -> Tensor:
     (N, 3) int64 tensor
         Numbers of pixels, in the order of :data:`passband.scores.OUTCOMES`.
     """
+    if logits.device.type == "cpu":
+        true = masks if masks.dtype == torch.bool else masks > 0
+        arrays = (x.flatten(1).contiguous().numpy() for x in (logits.float(), true))
+        counts = np.zeros((len(logits), len(OUTCOMES)), np.int64)
+        compiled(_count, "(f4[:,::1], b1[:,::1], i8[:,::1])")(*arrays, counts)
+        return torch.from_numpy(counts)
     predicted, true = ((x > 0).flatten(1) for x in (logits, masks))
     hits, predicted, true = (torch.count_nonzero(x, 1) for x in (predicted & true, predicted, true))
     return torch.stack([hits, predicted - hits, true - hits], dim=-1)
+
+
+def _count(logits, masks, counts):
+    """Count the true positives, false positives and false negatives of every image."""
+    images, pixels = logits.shape
+    for i in range(images):
+        hits = predicted = true = 0
+        for j in range(pixels):
+            hits += (logits[i, j] > 0) & masks[i, j]
+            predicted += logits[i, j] > 0
+            true += masks[i, j]
+        counts[i, 0], counts[i, 1], counts[i, 2] = hits, predicted - hits, true - hits
+
+
+class SharedImages:
+    """Normalised test images of a job, which the networks of all training conditions share.
+
+    The first images that are formed are kept, and the others are formed again each time. So if the
+    images of all test conditions do not fit into the limit, those that fit are used by the networks
+    of every training condition.
+
+    Parameters
+    ----------
+    limit : int
+        The largest number of bytes of all images that are kept.
+    """
+
+    def __init__(self, limit: int = SHARED_BYTES):
+        self._kept: dict[tuple, list[Tensor]] = {}
+        self._bytes_left = limit
+
+    def batches(
+        self, acquisition: Acquisition, split: Split, condition: Condition, batch_size: int
+    ) -> Iterator[Tensor]:
+        """Yield the images of a split in batches: (n, 1, px, px) float32.
+
+        Parameters
+        ----------
+        acquisition : Acquisition
+            Forms the images. All calls have the same microscope.
+        split : Split
+            The structures. All calls have the same structures of a specimen.
+        condition : Condition
+            The test condition.
+        batch_size : int
+            Number of images of a batch.
+        """
+        key = acquisition.normalisation, split.names, condition.id, batch_size
+        if key in self._kept:
+            yield from self._kept[key]
+            return
+        size = len(split) * acquisition.imager.image.px**2 * 4
+        keeps, made = size <= self._bytes_left, []
+        for counts in acquisition.counts(split, condition, chunk=batch_size):
+            images = acquisition.normalised(counts, condition)[:, None]
+            if keeps:
+                made.append(images)
+            yield images
+        if keeps:
+            self._kept[key] = made
+            self._bytes_left -= size
 
 
 def ready(network: nn.Module, precision: str, device: torch.device) -> nn.Module:
@@ -100,6 +169,7 @@ def evaluate(
     precision: str = "auto",
     known: xr.Dataset | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
+    shared: SharedImages | None = None,
 ) -> xr.Dataset:
     """Test networks on every test specimen under every test condition.
 
@@ -127,6 +197,8 @@ def evaluate(
         computed.
     progress : callable
         Wraps the list of missing counts, to draw a progress bar.
+    shared : SharedImages, optional
+        The images of other networks of the job. By default, all images are formed.
 
     Returns
     -------
@@ -154,25 +226,25 @@ def evaluate(
         logits_of = compact.CompactNetworks(networks).predictor()
     else:
         networks = [ready(network, precision, device) for network in networks]
+    shared = shared or SharedImages(limit=0)
     truth = {specimen: split.masks > 0.5 for specimen, split in splits.items()}
+    arrays = {name: variable.values for name, variable in record.data_vars.items()}
     for s, specimen, k in progress(missing):
         split, start, outcomes, parts = splits[specimen], 0, [], []
-        for batch in acquisition.counts(split, conditions[k], chunk=batch_size):
-            images = acquisition.normalised(batch, conditions[k])[:, None].contiguous(
-                memory_format=layout
-            )
-            masks = truth[specimen][start : start + len(batch)]
+        for images in shared.batches(acquisition, split, conditions[k], batch_size):
+            images = images.contiguous(memory_format=layout)
+            masks = truth[specimen][start : start + len(images)]
             if logits_of:
-                logits = list(logits_of(images))
+                logits = logits_of(images)
             else:
                 logits = [_logits(network, images, precision) for network in networks]
             outcomes.append(torch.stack([confusion(each, masks) for each in logits]))
             parts.append(confidence.confidence(logits))
-            start += len(batch)
+            start += len(images)
         # Each copy from the GPU waits for the GPU, so that there are only few copies for each test
         # condition.
-        record.counts.values[:, s, k] = torch.cat(outcomes, dim=1).cpu().numpy()
-        confidence.write(record, s, k, parts)
+        arrays["counts"][:, s, k] = torch.cat(outcomes, dim=1).cpu().numpy()
+        confidence.write(arrays, s, k, parts)
     return record
 
 

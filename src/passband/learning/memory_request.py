@@ -19,6 +19,9 @@ LIBRARIES = 0.5e9
 #: for libraries, weights and activations.
 SHARE = 0.5
 
+#: The largest size of test images that the networks of a job's training conditions share [bytes].
+SHARED_BYTES = 2**28
+
 #: How many numbers each optimizer keeps for every weight.
 MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
 
@@ -150,7 +153,8 @@ def evaluate_mb(study: Study, architecture: str) -> int:
     logits = 4 * replicas * batch * px**2 + 4 * (2 * replicas + 3) * max(px**2, 2**18)
     conditions = min(block.conditions_per_job, study.train_number)
     weights, forming = 4 * known.weights * replicas * conditions, forming_bytes(study, batch)
-    return _request_mb(LIBRARIES + waves + weights + activations + logits + forming)
+    shared = SHARED_BYTES if conditions > 1 else 0
+    return _request_mb(LIBRARIES + waves + weights + activations + logits + forming + shared)
 
 
 def simulate_mb(study: Study) -> int:

@@ -252,6 +252,8 @@ class TrainedReplicas:
         The test structures by specimen, in memory.
     device : torch.device
         The device that evaluates.
+    shared : SharedImages, optional
+        The images that the networks of several training conditions share.
     """
 
     weights: dict[int, dict[str, Tensor | np.ndarray]]
@@ -259,6 +261,7 @@ class TrainedReplicas:
     microscope: Microscope
     splits: dict[str, Split]
     device: torch.device
+    shared: evaluation.SharedImages | None = None
 
     def contexts(self, *params: object, any_device: bool = False) -> dict[str, str]:
         """Return, for each test specimen, the digest of everything that the counts depend on.
@@ -308,6 +311,7 @@ class TrainedReplicas:
             self.metadata.precision,
             known,
             progress,
+            self.shared,
         )
         best = [self.metadata.best[replica] for replica in self.weights]
         record["val_loss"] = ("replica", [epoch.val_loss for epoch in best])
