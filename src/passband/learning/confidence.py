@@ -169,9 +169,7 @@ def missing(
     return xr.Dataset(variables)
 
 
-def write(
-    arrays: Mapping[str, np.ndarray], s: int, k: int, parts: Sequence[Confidence]
-) -> None:
+def write(arrays: Mapping[str, np.ndarray], s: int, k: int, parts: Sequence[Confidence]) -> None:
     """Write the sums of a cell to a record.
 
     Parameters
