@@ -99,18 +99,41 @@ def test_convolutions_and_the_gradients_of_their_weights_are_torchs(inputs, outp
     )
 
 
-def test_pooling_chooses_the_first_of_equal_pixels_as_torch():
-    random = np.random.default_rng(0)
-    x = random.integers(3, size=(4, 2, 6, 6)).astype(np.float32)
-    g = random.normal(size=(4, 2, 3, 3)).astype(np.float32)
-    pooled, out = np.empty_like(g), np.ones_like(x)
-    kernels.pool(x, pooled)
-    kernels.add_pooled(g, x, pooled, out)
-    leaf = torch.from_numpy(x).requires_grad_()
+# The vectors of a row, and the pixels that are left.
+@pytest.mark.parametrize("side", [3, 16, 21])
+def test_pooling_chooses_the_first_of_equal_pixels_as_torch(side):
+    random, plan, half = np.random.default_rng(0), Plan(2, 2 * side), Plan(2, side)
+    x, out, g, pooled = plan.planes(4), plan.planes(4), half.planes(4), half.planes(4)
+    plan.pixels(x)[:] = random.integers(3, size=(4, 2, 2 * side, 2 * side))
+    plan.pixels(out)[:] = 1
+    half.pixels(g)[:] = random.normal(size=(4, 2, side, side))
+    flat, places = [each.reshape(-1) for each in (g, x, pooled, out)], (plan.places, half.places)
+    kernels.pool(*flat[1:3], 4, *places)
+    kernels.add_pooled(*flat, 4, *places)
+    leaf = torch.from_numpy(plan.pixels(x).copy()).requires_grad_()
     expected = nn.functional.max_pool2d(leaf, 2)
-    expected.backward(torch.from_numpy(g))
-    assert np.array_equal(pooled, expected.detach().numpy())
-    np.testing.assert_allclose(out - 1, leaf.grad.numpy(), atol=1e-6)
+    expected.backward(torch.from_numpy(half.pixels(g).copy()))
+    assert np.array_equal(half.pixels(pooled), expected.detach().numpy())
+    np.testing.assert_allclose(plan.pixels(out) - 1, leaf.grad.numpy(), atol=1e-6)
+    for planes, of in ((pooled, half), (out, plan)):
+        assert not (planes * (1 - of.mask)).any()
+
+
+@pytest.mark.parametrize("side", [3, 16, 21])
+def test_doubled_images_have_the_pixels_of_their_quarters(side):
+    random, plan, half = np.random.default_rng(0), Plan(2, 2 * side), Plan(2, side)
+    x, again, quarters = plan.planes(4), plan.planes(4), half.planes(16)
+    half.pixels(quarters)[:] = random.normal(size=(16, 2, side, side))
+    places = 4, plan.places, half.places
+    kernels.interleave(quarters.reshape(-1), x.reshape(-1), *places)
+    for k, (i, j) in enumerate(np.ndindex(2, 2)):
+        found = plan.pixels(x)[..., i::2, j::2]
+        assert np.array_equal(found, half.pixels(quarters)[4 * k : 4 * k + 4])
+    back = half.planes(16)
+    kernels.separate(x.reshape(-1), back.reshape(-1), *places)
+    kernels.interleave(back.reshape(-1), again.reshape(-1), *places)
+    assert np.array_equal(back, quarters)
+    assert np.array_equal(again, x)
 
 
 # Networks

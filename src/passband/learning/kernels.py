@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from passband.imaging.compiled import compiled
+from passband.learning import resolution
 from passband.learning.lanes import (
     LANES,
     add,
@@ -26,6 +27,7 @@ from passband.learning.lanes import (
     spread,
     store,
     total,
+    total_as_numpy,
     where_positive,
     zero,
 )
@@ -87,6 +89,15 @@ class Plan:
         length = (self.number + 2 * self.first) // LANES
         # With an even number of vectors, the planes could share few lines of the cache.
         self.length = (length + 1 - length % 2) * LANES
+
+    @property
+    def places(self) -> tuple[int, int, int, int, int]:
+        """What the compiled functions need to find a pixel.
+
+        The length of a plane, its first position, the distance of two rows, the number of images,
+        and the pixels along a side.
+        """
+        return self.length, self.first, self.row, self.images, self.side
 
     def planes(self, channels: int) -> np.ndarray:
         """Return (channels, length) planes of zeros."""
@@ -346,66 +357,14 @@ def _normalise_back(
             store(gradient, at, multiply(g, load(mask, p)))
 
 
-def _pool(x, out):
-    """Write the largest of each four pixels. The arrays are (channels, images, rows, columns)."""
-    channels, images, rows, columns = out.shape
-    for c in range(channels):
-        for n in range(images):
-            for i in range(rows):
-                for j in range(columns):
-                    out[c, n, i, j] = max(
-                        max(x[c, n, 2 * i, 2 * j], x[c, n, 2 * i, 2 * j + 1]),
-                        max(x[c, n, 2 * i + 1, 2 * j], x[c, n, 2 * i + 1, 2 * j + 1]),
-                    )
+def _add_lanes(partial, out):
+    """Write the sum of the lanes of each vector."""
+    for k in range(len(out)):
+        out[k] = total_as_numpy(load(partial, k * LANES))
 
 
-def _add_pooled(gradient, x, pooled, out):
-    """Add the gradient of :func:`_pool` at the first of the largest pixels."""
-    channels, images, rows, columns = pooled.shape
-    none = np.float32(0)
-    for c in range(channels):
-        for n in range(images):
-            for i in range(rows):
-                for j in range(columns):
-                    top, g = pooled[c, n, i, j], gradient[c, n, i, j]
-                    is0 = x[c, n, 2 * i, 2 * j] == top
-                    is1 = (x[c, n, 2 * i, 2 * j + 1] == top) & (not is0)
-                    is2 = (x[c, n, 2 * i + 1, 2 * j] == top) & (not (is0 | is1))
-                    out[c, n, 2 * i, 2 * j] += g if is0 else none
-                    out[c, n, 2 * i, 2 * j + 1] += g if is1 else none
-                    out[c, n, 2 * i + 1, 2 * j] += g if is2 else none
-                    out[c, n, 2 * i + 1, 2 * j + 1] += none if is0 | is1 | is2 else g
-
-
-def _interleave(quarters, out):
-    """Write images whose pixels are in (4 · channels, …) images of half the resolution."""
-    _, images, rows, columns = quarters.shape
-    channels = len(out)
-    for c in range(channels):
-        for n in range(images):
-            for i in range(rows):
-                for j in range(columns):
-                    out[c, n, 2 * i, 2 * j] = quarters[c, n, i, j]
-                    out[c, n, 2 * i, 2 * j + 1] = quarters[channels + c, n, i, j]
-                    out[c, n, 2 * i + 1, 2 * j] = quarters[2 * channels + c, n, i, j]
-                    out[c, n, 2 * i + 1, 2 * j + 1] = quarters[3 * channels + c, n, i, j]
-
-
-def _separate(x, quarters):
-    """Write the four images of half the resolution; the inverse of :func:`_interleave`."""
-    _, images, rows, columns = quarters.shape
-    channels = len(x)
-    for c in range(channels):
-        for n in range(images):
-            for i in range(rows):
-                for j in range(columns):
-                    quarters[c, n, i, j] = x[c, n, 2 * i, 2 * j]
-                    quarters[channels + c, n, i, j] = x[c, n, 2 * i, 2 * j + 1]
-                    quarters[2 * channels + c, n, i, j] = x[c, n, 2 * i + 1, 2 * j]
-                    quarters[3 * channels + c, n, i, j] = x[c, n, 2 * i + 1, 2 * j + 1]
-
-
-_PLANES, _IMAGES, _FLAT, _INTEGERS = "f4[:,::1]", "f4[:,:,:,:]", "f4[::1]", "i8, i8, i8, i8, i8"
+_PLANES, _FLAT, _INTEGERS = "f4[:,::1]", "f4[::1]", "i8, i8, i8, i8, i8"
+_PLACES = "i8, UniTuple(i8, 5), UniTuple(i8, 5)"
 _TAPS, _PRECISE = "i8[:,::1]", "f8[:,::1]"
 _SIGNATURES = {
     _convolve: [_FLAT, _FLAT, _TAPS, _FLAT, _FLAT, _INTEGERS, "i8, i8", _FLAT, "b1, b1"],
@@ -414,20 +373,25 @@ _SIGNATURES = {
     _add_products: [_PLANES, _FLAT, "f8[::1], i8, i8"],
     _normalise: [_PLANES, *[_FLAT] * 5, _PLANES, _PRECISE, _PLANES, "i8, i8, i8, f8, f8"],
     _normalise_back: [_PLANES, _PLANES, _PRECISE, *[_FLAT] * 3, _PLANES, "i8, i8, i8"],
-    _pool: [_IMAGES] * 2,
-    _add_pooled: [_IMAGES] * 4,
-    _interleave: [_IMAGES] * 2,
-    _separate: [_IMAGES] * 2,
+    resolution.pool: [_FLAT, _FLAT, _PLACES],
+    resolution.add_pooled: [*[_FLAT] * 4, _PLACES],
+    resolution.interleave: [_FLAT, _FLAT, _PLACES],
+    resolution.separate: [_FLAT, _FLAT, _PLACES],
+    _add_lanes: [_FLAT, _FLAT],
 }
 
 
 class Kernels:
-    """The compiled functions of this module. The first use of one compiles it, or loads it."""
+    """The compiled functions of this module and of :mod:`passband.learning.resolution`.
+
+    The first use of a function compiles it, or loads it.
+    """
 
     def __getattr__(self, name: str):
         for function, signature in _SIGNATURES.items():
-            if function.__name__ == f"_{name}":
-                made = compiled(function, f"({', '.join(signature)})", reorder=True)
+            if function.__name__.removeprefix("_") == name:
+                reorder = function is not _add_lanes  # which adds in the order of numpy
+                made = compiled(function, f"({', '.join(signature)})", reorder)
                 setattr(self, name, made)
                 return made
         raise AttributeError(name)

@@ -132,6 +132,47 @@ def where_positive(_, x, y):
 
 
 @intrinsic
+def greater(_, x, y):
+    """Return the greater number in each lane: x if x > y, and otherwise y."""
+
+    def generate(context, builder, signature, values):
+        return builder.select(builder.fcmp_ordered(">", *values), *values)
+
+    return typing.signature(_vector, _vector, _vector), generate
+
+
+@intrinsic
+def where_equal(_, x, y, a, b):
+    """Return a where x = y, and otherwise b."""
+
+    def generate(context, builder, signature, values):
+        return builder.select(builder.fcmp_ordered("==", *values[:2]), *values[2:])
+
+    return typing.signature(_vector, *[_vector] * 4), generate
+
+
+def _rearranged(places: list[int], docstring: str):
+    """Return a function of two vectors whose result has some of their numbers in another order."""
+    chosen = ir.Constant(ir.VectorType(_INDEX, LANES), places)
+
+    def generate(context, builder, signature, values):
+        return builder.shuffle_vector(*values, chosen)
+
+    def function(_, x, y):
+        return typing.signature(_vector, _vector, _vector), generate
+
+    function.__doc__ = docstring
+    return intrinsic(function)
+
+
+_PAIRS = [place for k in range(LANES) for place in (k, LANES + k)]
+even = _rearranged([*range(0, 2 * LANES, 2)], "Return the numbers at even places of x and then y.")
+odd = _rearranged([*range(1, 2 * LANES, 2)], "Return the numbers at odd places of x and then y.")
+low = _rearranged(_PAIRS[:LANES], "Return the first half of x₀, y₀, x₁, y₁ and so on.")
+high = _rearranged(_PAIRS[LANES:], "Return the second half of x₀, y₀, x₁, y₁ and so on.")
+
+
+@intrinsic
 def zero(_):
     """Return a vector of zeros."""
 
@@ -141,17 +182,29 @@ def zero(_):
     return typing.signature(_vector), generate
 
 
-@intrinsic
-def total(_, x):
-    """Return the sum of all lanes, added in pairs."""
+def _total(folds: bool, docstring: str):
+    """Return a function that adds all lanes of a vector."""
 
     def generate(context, builder, signature, values):
         terms = [builder.extract_element(values[0], ir.Constant(_INDEX, k)) for k in range(LANES)]
+        if folds:
+            while (half := len(terms) // 2) >= 8:
+                terms = [
+                    builder.fadd(*pair) for pair in zip(terms[:half], terms[half:], strict=True)
+                ]
         while len(terms) > 1:
             terms = [builder.fadd(*pair) for pair in zip(terms[::2], terms[1::2], strict=True)]
         return terms[0]
 
-    return typing.signature(types.float32, _vector), generate
+    def function(_, x):
+        return typing.signature(types.float32, _vector), generate
+
+    function.__doc__ = docstring
+    return intrinsic(function)
+
+
+total = _total(False, "Return the sum of all lanes, added in pairs.")
+total_as_numpy = _total(True, "Return the sum of all lanes, added in the order of numpy's sum.")
 
 
 _HALVES = ir.VectorType(ir.IntType(16), LANES)

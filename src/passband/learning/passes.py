@@ -136,16 +136,20 @@ class Node:
     def __post_init__(self):
         self.constants = np.zeros((self.layer.outputs, 3), np.float32)
         self.factors = np.zeros((self.layer.outputs, 4))
-        for name in ("x", "convolved", "activated", "gradient", "x_gradient"):
-            planes = getattr(self, name)
-            if planes is not None:
-                setattr(self, f"{name}_pixels", self.plan.pixels(planes))
+        # Views as sequences, since making a view in every step takes time.
+        # Sequences are made once, since making them in every step takes time.
+        self.flat_x, self.flat_below = _flat(self.x), _flat(self.below)
+        self.flat_convolved, self.flat_activated = _flat(self.convolved), _flat(self.activated)
+        self.flat_quarters, self.flat_gradient = _flat(self.quarters), _flat(self.gradient)
+        self.flat_x_gradient = _flat(self.x_gradient)
+        self.flat_below_gradient = _flat(self.below_gradient)
+        self.places = self.plan.places
         if self.layer.joined:
             steps, row = ((-1, 0), (0, 1)), self.half.row  # see _MEETS
             self.quarter_taps = np.array(
                 [[y * row + x for y in steps[i] for x in steps[j]] for i in (0, 1) for j in (0, 1)]
             )
-            self.quarter_pixels = self.half.pixels(self.quarters)
+            self.half_places = self.half.places
 
 
 class Passes:
@@ -206,18 +210,23 @@ class Passes:
         for node in self._nodes:
             layer, plan, half = node.layer, node.plan, node.half
             if node.source:
-                kernels.pool(node.source.activated_pixels, node.x_pixels)
+                source = node.source
+                kernels.pool(
+                    source.flat_activated, node.flat_x, layer.inputs, source.places, node.places,
+                )  # fmt: skip
             bias = _zeros(layer.outputs) if shifts is None else shifts[layer.norm][place]
-            out, adds = node.convolved.reshape(-1), layer.joined > 0
+            out, adds = node.flat_convolved, layer.joined > 0
             if layer.joined:
                 kernels.convolve(
-                    node.below.reshape(-1), weights.quarters[layer][place], node.quarter_taps,
-                    half.mask, node.quarters.reshape(-1), layer.joined, layer.outputs,
+                    node.flat_below, weights.quarters[layer][place], node.quarter_taps,
+                    half.mask, node.flat_quarters, layer.joined, layer.outputs,
                     half.length, half.first, half.number, 0, layer.outputs, bias, False, False,
                 )  # fmt: skip
-                kernels.interleave(node.quarter_pixels, node.convolved_pixels)
+                kernels.interleave(
+                    node.flat_quarters, out, layer.outputs, node.places, node.half_places
+                )
             kernels.convolve(
-                node.x.reshape(-1), weights.forward[layer][place], plan.taps, plan.mask, out,
+                node.flat_x, weights.forward[layer][place], plan.taps, plan.mask, out,
                 layer.inputs, layer.outputs, plan.length, plan.first, plan.number,
                 0, 0, bias, adds, shifts is not None,
             )  # fmt: skip
@@ -272,42 +281,46 @@ class Passes:
             self._through_layer(node, weights, place, found)
 
     def _through_layer(self, node: Node, weights: Arranged, place: int, found: "Gradients") -> None:
-        layer, plan, half, g = node.layer, node.plan, node.half, node.gradient
+        layer, plan, half, g = node.layer, node.plan, node.half, node.flat_gradient
         kernels.normalise_back(
-            g, node.convolved, node.factors, plan.mask, found.scales[layer][place],
+            node.gradient, node.convolved, node.factors, plan.mask, found.scales[layer][place],
             found.shifts[layer][place], node.constants, plan.first, plan.number, plan.pixel_number,
         )  # fmt: skip
         own = found.own[layer][place]
         own[:] = 0
         kernels.correlate3(
-            g.reshape(-1), node.x.reshape(-1), plan.taps[0], own, layer.inputs, layer.outputs,
+            g, node.flat_x, plan.taps[0], own, layer.inputs, layer.outputs,
             plan.length, plan.first, plan.number,
         )  # fmt: skip
         if node.x_gradient is not None:
             kernels.convolve(
-                g.reshape(-1), weights.backward[layer][place], plan.back_taps, plan.mask,
-                node.x_gradient.reshape(-1), layer.outputs, layer.inputs, plan.length, plan.first,
+                g, weights.backward[layer][place], plan.back_taps, plan.mask,
+                node.flat_x_gradient, layer.outputs, layer.inputs, plan.length, plan.first,
                 plan.number, 0, 0, _zeros(layer.inputs), False, False,
             )  # fmt: skip
         if layer.joined:
-            kernels.separate(node.gradient_pixels, node.quarter_pixels)
-            sums, flat = found.quarters[layer][place], node.quarters.reshape(-1)
+            sums, flat = found.quarters[layer][place], node.flat_quarters
+            kernels.separate(g, flat, layer.outputs, node.places, node.half_places)
             sums[:] = 0
             kernels.correlate2(
-                flat, node.below.reshape(-1), node.quarter_taps, sums, layer.joined, layer.outputs,
+                flat, node.flat_below, node.quarter_taps, sums, layer.joined, layer.outputs,
                 half.length, half.first, half.number,
             )  # fmt: skip
             kernels.convolve(
                 flat, weights.quarters_backward[layer][place], -node.quarter_taps, half.mask,
-                node.below_gradient.reshape(-1), layer.outputs, layer.joined, half.length,
+                node.flat_below_gradient, layer.outputs, layer.joined, half.length,
                 half.first, half.number, layer.outputs, 0, _zeros(layer.joined), False, False,
             )  # fmt: skip
         if node.source:
             source = node.source
             kernels.add_pooled(
-                node.x_gradient_pixels, source.activated_pixels, node.x_pixels,
-                source.gradient_pixels,
+                node.flat_x_gradient, source.flat_activated, node.flat_x, source.flat_gradient,
+                layer.inputs, source.places, node.places,
             )  # fmt: skip
+
+
+def _flat(planes: np.ndarray | None) -> np.ndarray | None:
+    return None if planes is None else planes.reshape(-1)
 
 
 @lru_cache
@@ -337,11 +350,18 @@ class Gradients:
         for layer in self.scales:
             found[f"{layer.norm}.weight"] = self.scales[layer]
             found[f"{layer.norm}.bias"] = self.shifts[layer]
-            shape = number, layer.inputs, 9, layer.outputs, lanes.LANES
-            parts = [self.own[layer].reshape(shape).sum(-1).transpose(0, 3, 1, 2)]
+            shape = number, layer.inputs, 9, layer.outputs
+            parts = [_added(self.own[layer], shape).transpose(0, 3, 1, 2)]
             if layer.joined:
-                shape = number, 4, layer.joined, 4, layer.outputs, lanes.LANES
-                sums = self.quarters[layer].reshape(shape).sum(-1)
+                shape = number, 4, layer.joined, 4, layer.outputs
+                sums = _added(self.quarters[layer], shape)
                 parts.append(np.einsum("rqito,qtk->roik", sums, _QUARTERS))
             found[layer.convolution] = np.concatenate(parts, 2)
         return found
+
+
+def _added(partial: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the sums of vectors of partial sums."""
+    out = np.empty(shape, np.float32)
+    kernels.add_lanes(partial.reshape(-1), out.reshape(-1))
+    return out
