@@ -123,7 +123,9 @@ def test_the_key_tests_only_the_first_replicas_under_the_new_microscopes(results
     assert counts(SMALLEST, results) == before
 
 
-@pytest.mark.parametrize(("conditions", "replicas"), [(3, 2), (4, 1)])
+@pytest.mark.parametrize(
+    ("conditions", "replicas"), [pytest.param(3, 2, marks=pytest.mark.slow), (4, 1)]
+)
 def test_other_jobs_find_the_results(results, conditions, replicas):
     study = study_with(NUMBER)
     evaluated(study, results)
