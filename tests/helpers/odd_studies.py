@@ -209,6 +209,10 @@ FILES: list[tuple[bytes | str, Says]] = [
     (large("{diameter_nm: {max: 30}}"), "structures of up to 270,8"),
     (large("{substrate: {thickness_nm: 50}}"), "structures of up to 13,458,6"),
     (large("{substrate: {thickness_nm: 0}}"), OK),
+    (
+        f"{{grid: {{points: [{POINT}]}}, evaluation: {{microscopes: 9}}}}",
+        "evaluation.microscopes = 9: must be 0, since all test conditions have the same defocus_nm",
+    ),
 ]  # fmt: skip
 
 #: What YAML reads in another way than a person does; key, value, and what is said.
@@ -617,6 +621,10 @@ VALUES = [
     ),
     ("training.architectures", "[compact-w8-d3, fpn-x]", "architectures[1] = 'fpn-x': unknown"),
     ("training.recipe", "{}", "training.recipe = {}: must be 'none' or 'group-2024'"),
+    ("evaluation.microscopes", "1000", OK),
+    ("evaluation.microscopes", "1001", "microscopes = 1001: must be an integer between 0 and 1000"),
+    ("evaluation.microscopes", "-1", "microscopes = -1: must be an integer between 0 and 1000"),
+    ("evaluation.microscopes", "all", "microscopes = 'all': must be an integer between 0 and 1000"),
     ("study.replicas_per_job", "999", "must not exceed study.replicas = 1"),
     ("study.structures.train", "1000001", "train = 1000001: must be an integer between 2 and"),
     ("study.structures", "[1, 2]", "study.structures = [1, 2]: must be a block of keys"),

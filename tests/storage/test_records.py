@@ -53,3 +53,36 @@ def test_records_without_own_conditions_stay_as_they_are(tmp_path):
     path = tmp_path / "record.zarr.zip"
     records.write(parts, path, ATTRS)
     assert all(record.test.values.tolist() == TEST for record in records.parts(path).values())
+
+
+def with_drawn(record: xr.Dataset) -> xr.Dataset:
+    """Return a record with results of the first replica under two drawn microscopes."""
+    counts = np.arange(24, dtype=np.uint32).reshape(1, 1, 2, 4, 3)
+    dims = "replica", "test_specimen", "test", "structure", "outcome"
+    coords = {"test": ["x", "y"]} | {n: record[n] for n in ("test_specimen", "outcome")}
+    of_first = xr.Dataset({"counts": (dims, counts)}, {"replica": [0], **coords})
+    made = records.with_microscopes(record, of_first)
+    xr.testing.assert_equal(records.under_microscopes(made), of_first)
+    return made
+
+
+@pytest.mark.parametrize("trained", [["c"], ["c", "d"]])
+def test_results_under_microscopes_are_stored_with_each_part(tmp_path, trained):
+    parts = {condition: with_drawn(part(condition, 0)) for condition in trained}
+    records.write(parts, tmp_path / "record.zarr.zip", ATTRS)
+    for condition, record in records.parts(tmp_path / "record.zarr.zip").items():
+        xr.testing.assert_equal(record.compute(), parts[condition])
+
+
+def test_only_the_first_replica_has_results_under_microscopes():
+    whole = with_drawn(part("c", 0))
+    first, second = (records.with_replicas(whole, [replica]) for replica in (0, 1))
+    assert "microscope_counts" in first
+    assert "microscope" not in second.coords
+    assert records.under_microscopes(second) is None
+    for order in ([first, second], [second, first]):
+        xr.testing.assert_equal(records.joined(order), whole)
+    every = [0, 1], ["gold"], []
+    assert not records.covers(records.selected(whole, ["gold"], [], ["y"]), *every)
+    assert "microscope" not in records.selected(whole, ["gold"], TEST, []).coords
+    assert records.selected(whole, ["gold"], TEST, ["y"]).microscope.values.tolist() == ["y"]

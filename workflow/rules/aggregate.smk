@@ -17,7 +17,7 @@ rule aggregate:
     params:
         **GROUPED,
         **STUDY.condition_params("train", "test"),
-        **STUDY.evaluation.identity(only=("test_own",)),
+        **STUDY.evaluation.identity(only=("test_own", "microscopes")),
         version=STAGES["aggregate"],
         record=lambda wildcards: RECORD,
         # The test specimens are no param of this rule: if they change, the records are made again.

@@ -5,7 +5,7 @@ from os.path import relpath
 
 import passband
 from passband import PassbandError, console
-from passband.jobs import interrupt, layout, shown_networks, snapshot
+from passband.jobs import interrupt, layout, microscopes, shown_networks, snapshot
 from passband.config import SOURCE, validate
 from passband.grid import batches
 
@@ -19,6 +19,8 @@ try:
         from passband.specimens import structures as specimen
 
         specimen.check(STUDY)
+    if workflow.is_main_process and STUDY.evaluation.microscopes:
+        microscopes.first_replica_microscopes(STUDY)  # the jobs draw them; a mistake is named here
 except PassbandError as error:
     sys.exit(str(error))
 

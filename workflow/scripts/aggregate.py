@@ -3,7 +3,7 @@
 from passband.analysis import table
 from passband.grid import conditions
 from passband.jobs import job as jobs
-from passband.jobs import layout, reuse
+from passband.jobs import layout, microscopes, reuse
 from passband.storage import datasets
 
 
@@ -34,6 +34,7 @@ def main(snakemake):
             params.allow_incomplete,
             snakemake.threads,
             test_own=params.get("test_own", False),
+            microscopes=[drawn.id for drawn in microscopes.first_replica_microscopes(job.study)],
         )
         records = len({cell.path for cell in cells})
         job.result = f"{len(snakemake.input)} of {records} records in {output}"

@@ -6,7 +6,7 @@ from passband import config
 from passband.grid import conditions
 from passband.imaging.wave_files import digest_of_files
 from passband.jobs import job as jobs
-from passband.jobs import regrouping, reuse
+from passband.jobs import microscopes, regrouping, reuse
 
 
 def main(snakemake):
@@ -23,7 +23,8 @@ def main(snakemake):
         }
         given = params.version, params.microscope
         test = tuple(conditions(params.test, params.get("own"))), params.get("test_own", False)
-        tested = regrouping.RecordJob(Path(params.cache), parts, given, splits, *test)
+        drawn = tuple(microscopes.first_replica_microscopes(job.study))
+        tested = regrouping.RecordJob(Path(params.cache), parts, given, splits, *test, drawn)
         attrs = job.provenance(output) | of
         reuse.record(job, tested, output, attrs)
 

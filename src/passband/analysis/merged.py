@@ -12,10 +12,11 @@ import xarray as xr
 import zarr
 
 from passband import PassbandError
-from passband.analysis.packed import IMAGE_DICE, OWN, mean_dice, packed
+from passband.analysis.packed import DRAWN, IMAGE_DICE, OWN, mean_dice, packed
 from passband.analysis.table import STATUS
 from passband.grid import Condition, coordinates, ordered, own_values
 from passband.storage import atomic, datasets
+from passband.storage.records import FIRST, MICROSCOPE, values_along
 
 #: Largest difference of the mean Dice of a cell, if two parts have the same network. Devices round
 #: differently, and training amplifies this: losses agree within 2% (docs/performance.md).
@@ -26,6 +27,13 @@ PART, PARTS = "part", "parts"
 _NETWORK = ("specimen", "architecture", "train", "replica")
 # The value that is stored in place of the counts of a missing network, see `analysis.table`.
 _NO_COUNT = 2**32 - 1
+# The dimensions along which parts must agree, each with what to do if they do not.
+_ADVICE = {
+    "test_specimen": "parts must agree",
+    "test": "test all parts under it, or leave it out with --common",
+    MICROSCOPE: "give all parts the same evaluation.microscopes and ranges of test conditions, or "
+    "leave it out with --common",
+}
 # Number of training conditions in a chunk of a packed table, which has little data for each.
 _PACKED_ROWS = 64
 
@@ -58,33 +66,34 @@ class Source:
 
 
 def same_tests(parts: Sequence[Part], common: bool = False) -> list[Part]:
-    """Return the parts with the same test conditions, in the same order.
+    """Return the parts with the same test conditions and microscopes, in the same order.
 
     Parameters
     ----------
     parts : sequence of Part
         The parts.
     common : bool
-        Whether conditions that some parts lack are left out. Otherwise they are an error.
+        Whether test conditions, and drawn microscopes, that some parts lack are left out.
+        Otherwise they are an error. A part without any microscopes is allowed, see :func:`alike`.
 
     Raises
     ------
     PassbandError
         If parts have other test specimens, other numbers of structures or, without `common`,
-        other test conditions; or if no test condition is in all parts.
+        other test conditions or microscopes; or if no test condition is in all parts.
     """
     first = parts[0]
     for part in parts[1:]:
-        for dimension in ("test_specimen", "test"):
-            mine, others = ({str(v) for v in p.table[dimension].values} for p in (first, part))
-            if mine == others or (common and dimension == "test"):
+        for dimension, advice in _ADVICE.items():
+            mine, others = (set(values_along(p.table, dimension)) for p in (first, part))
+            if mine == others or (common and dimension != "test_specimen"):
+                continue
+            if dimension == MICROSCOPE and not (mine and others):
                 continue
             lacking = sorted(mine ^ others)[0]
             has, lacks = (first, part) if lacking in mine else (part, first)
-            advice = "; test all parts under it, or leave it out with --common"
             raise PassbandError(
-                f"{dimension} = {lacking}: is in {has.name} and not in {lacks.name}"
-                f"{advice if dimension == 'test' else '; parts must agree'}"
+                f"{dimension} = {lacking}: is in {has.name} and not in {lacks.name}; {advice}"
             )
         sizes = [p.table.sizes["structure"] for p in (first, part)]
         if sizes[0] != sizes[1]:
@@ -98,7 +107,15 @@ def same_tests(parts: Sequence[Part], common: bool = False) -> list[Part]:
         "test": _sorted(ids, parts),
         "test_specimen": [str(name) for name in first.table.test_specimen.values],
     }
-    return [Part(p.name, p.table.sel(order), p.provenance) for p in parts]
+    drawn = [ids for part in parts if (ids := values_along(part.table, MICROSCOPE))]
+    kept = [id for id in drawn[0] if all(id in ids for ids in drawn)] if drawn else []
+    chosen = []
+    for part in parts:
+        table = part.table.sel(order)
+        if MICROSCOPE in table.dims:
+            table = table.sel({MICROSCOPE: kept}) if kept else table.drop_dims(MICROSCOPE)
+        chosen.append(Part(part.name, table, part.provenance))
+    return chosen
 
 
 def sources(parts: Sequence[Part]) -> dict[tuple[str, str, str, int], Source]:
@@ -149,7 +166,7 @@ def _status(table: xr.Dataset) -> np.ndarray:
 
 def _with_means(table: xr.Dataset) -> xr.Dataset:
     """Return a packed table with the mean Dice of each cell."""
-    names = ["", *([OWN] if f"{OWN}{IMAGE_DICE}" in table else [])]
+    names = [before for before in ("", OWN, DRAWN) if f"{before}{IMAGE_DICE}" in table]
     return table.assign({f"{before}dice": mean_dice(table, before) for before in names})
 
 
@@ -318,6 +335,12 @@ def _rows(
     shape = [len(rows), *([replicas] if by_replica else []), *rest]
     values = np.full(shape, _missing(like), like.dtype)
     for k, row in enumerate(rows):
+        if MICROSCOPE in dims:  # only the part with the first replica has values
+            row = [
+                (r, source)
+                for r, source in row
+                if parts[source.part].table.replica.values[source.place[-1]] == FIRST
+            ]
         for number in dict.fromkeys(source.part for _, source in row):
             places = [(r, source.place) for r, source in row if source.part == number]
             s, a, t, _ = places[0][1]

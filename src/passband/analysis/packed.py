@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from passband.scores import OUTCOMES, STATISTICS, dice
+from passband.storage.records import MICROSCOPE
 
 #: Largest value of a packed score, which is a score of 1; and the value of a missing score.
 LARGEST, MISSING = 254, 255
@@ -16,8 +17,12 @@ LARGEST, MISSING = 254, 255
 IMAGE_DICE = "image_dice"
 #: The beginning of the names of variables under each network's own training condition.
 OWN = "own_"
+#: The beginning of the names of variables of first replicas under drawn microscopes.
+DRAWN = "microscope_"
 
 _CELL = ("specimen", "architecture", "train", "replica", "test_specimen", "test")
+# The dimensions of cells, by the beginning of the names of variables.
+_CELLS = {"": _CELL, OWN: _CELL[:-1], DRAWN: (*_CELL[:3], "test_specimen", MICROSCOPE)}
 
 
 def packed(table: xr.Dataset) -> xr.Dataset:
@@ -40,12 +45,18 @@ def packed(table: xr.Dataset) -> xr.Dataset:
           sums of confidence.
         - If the table has the results of each network under its own training condition:
           `own_image_dice`, `own_tp` and `own_fp`, without the dimension `test`.
+        - If the table has the results of the first replicas under drawn microscopes:
+          `microscope_image_dice` (specimen, architecture, train, test_specimen, microscope,
+          structure).
         - `val_loss`, `best_epoch` and `status` of each network, as in the table.
     """
     variables, sums, is_missing = _scores(table.counts, _CELL)
     if f"{OWN}counts" in table:
-        own, *_ = _scores(table[f"{OWN}counts"], _CELL[:-1])
+        own, *_ = _scores(table[f"{OWN}counts"], _CELLS[OWN])
         variables |= {f"{OWN}{name}": variable for name, variable in own.items()}
+    if f"{DRAWN}counts" in table:
+        drawn, *_ = _scores(table[f"{DRAWN}counts"], _CELLS[DRAWN])
+        variables[f"{DRAWN}{IMAGE_DICE}"] = drawn[IMAGE_DICE]
     if "confidence" in table:
         soft = soft_dice(table, sums)
         attrs = {"units": "1/254", "missing": MISSING}
@@ -58,7 +69,7 @@ def packed(table: xr.Dataset) -> xr.Dataset:
     coords = {
         name: values
         for name, values in table.coords.items()
-        if name in _CELL or name.startswith(("train_", "test_"))
+        if name in _CELL or name.startswith(("train_", "test_", MICROSCOPE))
     }
     return xr.Dataset(variables, coords).drop_encoding()
 
@@ -104,7 +115,8 @@ def _eight_bits(scores: np.ndarray, is_missing: np.ndarray) -> np.ndarray:
 def by_image(table: xr.Dataset, before: str = "") -> xr.DataArray:
     """Return the variable with the results of each image: counts of pixels, or packed Dice.
 
-    With `before` = :data:`OWN`, these are the results under each network's own condition.
+    With `before` = :data:`OWN`, these are the results under each network's own condition, and with
+    :data:`DRAWN` those of first replicas under drawn microscopes.
     """
     return table[f"{before}{IMAGE_DICE if IMAGE_DICE in table else 'counts'}"]
 
@@ -136,7 +148,7 @@ def mean_dice(table: xr.Dataset, before: str = "") -> xr.DataArray:
 
     For `before` see :func:`by_image`.
     """
-    cell = _CELL[:-1] if before else _CELL
+    cell = _CELLS[before]
     if IMAGE_DICE not in table:
         return table[f"{before}dice"].transpose(*cell)
     attrs = {"units": "1", "long_name": "Dice, mean over structures"}

@@ -19,6 +19,7 @@ from passband.grid import Condition, axes_of, coordinates, ordered
 from passband.groups import conditions_per_file
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, atomic, datasets, integrity, records
+from passband.storage.records import MICROSCOPE
 
 #: Values of the variable `status` of the table of results. A value that was never written is read
 #: as 0 ("missing").
@@ -57,6 +58,7 @@ def aggregate(
     allow_incomplete: bool = False,
     threads: int = 1,
     test_own: bool = False,
+    microscopes: Sequence[str] = (),
 ) -> None:
     """Write all records of a study to the table of results.
 
@@ -69,7 +71,9 @@ def aggregate(
     other variables are NaN. If a record has sums of confidence, the table has their means too, see
     :mod:`passband.analysis.cell_means`. With `test_own`, the table has `own_counts` and `own_dice`
     too: the results of each network under its own training condition, which need not be among the
-    test conditions.
+    test conditions. With `microscopes`, the table has `microscope_counts` (specimen, architecture,
+    train, test_specimen, microscope, structure, outcome) and `microscope_dice` too: the results of
+    the first replica under drawn microscopes.
 
     Parameters
     ----------
@@ -93,6 +97,8 @@ def aggregate(
     test_own : bool
         Whether each network was tested under its own training condition too. A record then has
         this condition after the test conditions, unless it is one of them.
+    microscopes : sequence of str
+        Ids of the drawn microscopes under which first replicas were tested.
 
     Raises
     ------
@@ -127,7 +133,7 @@ def aggregate(
         attrs = {**attrs, "kind": datasets.TABLE}
         chunks, shards = storage(sizes)
         datasets.create(
-            _template(sizes, own, test_own).assign_attrs(attrs),
+            _template(sizes, own, test_own, microscopes).assign_attrs(attrs),
             beside,
             chunks,
             _NO_COUNT,
@@ -139,21 +145,27 @@ def aggregate(
             """Write the training conditions of one file of each variable."""
             specimen, architecture, train = place
             named = sizes["specimen"][specimen], sizes["architecture"][architecture]
-            read = _Records(sizes, test_own)
+            read = _Records(sizes, test_own, microscopes)
             values, networks, found = [], [], []
             for condition in sizes["train"][train]:
                 row = rows.get((*named, condition), [])
                 there = [cell for cell in row if cell.path not in missing]
                 of_row = [read(cell) for cell in there]
                 found.append([record.sel(test=sizes["test"]) for record in of_row])
-                count, network = _row(there, found[-1], sizes)
+                count = _counts(found[-1], sizes)
                 values.append({"counts": count, "dice": _dice(count)})
                 if test_own:
                     alone = [record.sel(test=[condition]) for record in of_row]
-                    count, _ = _row(there, alone, sizes | {"test": [condition]})
+                    count = _counts(alone, sizes | {"test": [condition]})
                     values[-1]["own_counts"] = count[:, :, 0]
                     values[-1]["own_dice"] = _dice(count)[..., 0]
-                networks.append(network)
+                if microscopes:
+                    first = list(filter(None.__ne__, map(records.under_microscopes, of_row)))
+                    along = {"replica": [records.FIRST], "test": list(microscopes)}
+                    count = _counts(first, sizes | along)
+                    values[-1]["microscope_counts"] = count[0]
+                    values[-1]["microscope_dice"] = _dice(count)[0]
+                networks.append(_network(of_row, sizes))
             # Each thread writes whole files, so that threads can write at the same time.
             for name in values[0]:
                 folder[name][place] = np.stack([each[name] for each in values])
@@ -198,9 +210,13 @@ def _places(sizes: Mapping[str, list]) -> list[tuple[int, int, slice]]:
 
 
 def _template(
-    sizes: dict[str, list], own: Mapping[str, float] | None = None, test_own: bool = False
+    sizes: dict[str, list],
+    own: Mapping[str, float] | None = None,
+    test_own: bool = False,
+    microscopes: Sequence[str] = (),
 ) -> xr.Dataset:
     """Return a table of results in which all values are missing. This table takes no memory."""
+    sizes = sizes | ({MICROSCOPE: list(microscopes)} if microscopes else {})
 
     def full(dims: tuple[str, ...], value: float, dtype: str, **attrs) -> tuple:
         # The array has one dask chunk, which is never computed. Dask's automatic chunks would not
@@ -208,24 +224,30 @@ def _template(
         return dims, da.full([len(sizes[d]) for d in dims], value, dtype=dtype, chunks=-1), attrs
 
     cell = (*_NETWORK, "test_specimen", "test")
-    of_own = {
-        "own_counts": full(
-            (*cell[:-1], "structure", "outcome"),
-            np.nan,
-            "float64",
-            units="pixels",
-            long_name="pixels by outcome under the network's own training condition",
-        ),
-        "own_dice": full(
-            cell[:-1],
-            np.nan,
-            "float32",
-            units="1",
-            long_name="Dice under the network's own training condition, mean over structures",
-        ),
-    }
+
+    def further(before: str, dims: tuple[str, ...], where: str) -> dict[str, tuple]:
+        """Return the variables with results that are no columns of the matrix."""
+        return {
+            f"{before}counts": full(
+                (*dims, "structure", "outcome"),
+                np.nan,
+                "float64",
+                units="pixels",
+                long_name=f"pixels by outcome {where}",
+            ),
+            f"{before}dice": full(
+                dims, np.nan, "float32", units="1", long_name=f"Dice {where}, mean over structures"
+            ),
+        }
+
+    more = {}
+    if test_own:
+        more |= further("own_", cell[:-1], "under the network's own training condition")
+    if microscopes:
+        of_first = (*_NETWORK[:3], "test_specimen", MICROSCOPE)
+        more |= further("microscope_", of_first, "of the first replica under drawn microscopes")
     return xr.Dataset(
-        (of_own if test_own else {})
+        more
         | {
             "counts": full(
                 (*cell, "structure", "outcome"),
@@ -248,6 +270,7 @@ def _template(
             **{name: values for name, values in sizes.items() if name != "structure"},
             **coordinates(sizes["train"], "train", own),
             **coordinates(sizes["test"], "test", own),
+            **(coordinates(microscopes, MICROSCOPE, own) if microscopes else {}),
         },
     )
 
@@ -302,10 +325,12 @@ class _Records:
         The values along each dimension of the table.
     test_own : bool
         Whether networks were also tested under their own training condition.
+    microscopes : sequence of str
+        Ids of the drawn microscopes under which first replicas were also tested.
     """
 
-    def __init__(self, sizes: dict[str, list], test_own: bool):
-        self._sizes, self._test_own = sizes, test_own
+    def __init__(self, sizes: dict[str, list], test_own: bool, microscopes: Sequence[str]):
+        self._sizes, self._further = sizes, (test_own, microscopes)
         self._read: dict[str, dict[str, xr.Dataset]] = {}
 
     def __call__(self, cell: Cell) -> xr.Dataset:
@@ -316,11 +341,17 @@ class _Records:
             self._read = {path: self._read[path] for path in same}
             self._read[cell.path] = records.parts(cell.path)
         record = records.chosen(cell.path, self._read[cell.path], cell.train)
-        _check(cell, record, self._sizes, self._test_own)
+        _check(cell, record, self._sizes, *self._further)
         return record
 
 
-def _check(cell: Cell, record: xr.Dataset, sizes: dict[str, list], test_own: bool) -> None:
+def _check(
+    cell: Cell,
+    record: xr.Dataset,
+    sizes: dict[str, list],
+    test_own: bool,
+    microscopes: Sequence[str],
+) -> None:
     """Raise DamagedError if a record does not belong to its cell of the study."""
     named = {"specimen": cell.specimen, "architecture": cell.architecture, "condition": cell.train}
     integrity.check_attributes(cell.path, record.attrs, named)
@@ -328,9 +359,10 @@ def _check(cell: Cell, record: xr.Dataset, sizes: dict[str, list], test_own: boo
         "test_specimen": sizes["test_specimen"],
         "test": records.with_own(sizes["test"], cell.train, test_own),
         "replica": cell.replicas,
+        MICROSCOPE: microscopes if records.FIRST in cell.replicas else (),
     }
     for dimension, values in expected.items():
-        if list(record[dimension].values) != list(values):
+        if records.values_along(record, dimension) != list(values):
             raise DamagedError(cell.path, f"its values of {dimension} differ from the study's")
     structures = len(sizes["structure"])
     if record.sizes["structure"] != structures:
@@ -340,21 +372,27 @@ def _check(cell: Cell, record: xr.Dataset, sizes: dict[str, list], test_own: boo
         )
 
 
-def _row(
-    cells: Sequence[Cell], records: Sequence[xr.Dataset], sizes: dict[str, list]
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return the counts and network variables of one training condition in their stored form."""
-    shape = {name: len(values) for name, values in sizes.items() if name not in _NETWORK[:3]}
-    counts = np.full(list(shape.values()), _NO_COUNT, "uint32")
-    network = {name: np.full(shape["replica"], np.nan) for name in ("val_loss", "best_epoch")}
-    network["status"] = np.full(shape["replica"], STATUS["missing"])
-    for cell, record in zip(cells, records, strict=True):
-        where = [sizes["replica"].index(replica) for replica in cell.replicas]
+def _counts(of_row: Sequence[xr.Dataset], sizes: dict[str, list]) -> np.ndarray:
+    """Return the counts in the records of one training condition in their stored form."""
+    shape = [len(values) for name, values in sizes.items() if name not in _NETWORK[:3]]
+    counts = np.full(shape, _NO_COUNT, "uint32")
+    for record in of_row:
+        where = [sizes["replica"].index(replica) for replica in record.replica.values]
         counts[where] = record.counts.values
+    return counts
+
+
+def _network(of_row: Sequence[xr.Dataset], sizes: dict[str, list]) -> dict[str, np.ndarray]:
+    """Return the variables of the networks in the records of one training condition."""
+    number = len(sizes["replica"])
+    network = {name: np.full(number, np.nan) for name in ("val_loss", "best_epoch")}
+    network["status"] = np.full(number, STATUS["missing"])
+    for record in of_row:
+        where = [sizes["replica"].index(replica) for replica in record.replica.values]
         for name in ("val_loss", "best_epoch"):
             network[name][where] = record[name].values
         network["status"][where] = STATUS["done"]
-    return counts, network
+    return network
 
 
 def _dice(counts: np.ndarray) -> np.ndarray:

@@ -29,6 +29,16 @@ class Evaluation(Block):
         "the score in distribution exists for every network.",
         since="0.1.0",
     )
+    microscopes: int = key(
+        0,
+        "Number of microscopes that are drawn within the ranges of the test conditions. A third of "
+        "this number is drawn outside the ranges. The first network of each training condition is "
+        "also tested under these microscopes, so that `passband recommend --check` needs no "
+        "networks. The results are no columns of the matrix.",
+        since="0.1.0",
+        ge=0,
+        le=1000,
+    )
 
 
 def _bands(edges: list[float]) -> list[float]:

@@ -24,7 +24,7 @@ from passband.config.microscope import Microscope
 from passband.config.specimen import MOST_IN_PARTICLE, Specimen, too_many_atoms
 from passband.config.study_conditions import ConditionsOfStudy
 from passband.config.training import Training
-from passband.grid import FURTHER_AXES, Condition
+from passband.grid import FURTHER_AXES, MAIN_AXES, Condition
 from passband.optics import ctf
 from passband.seeds import digest
 
@@ -218,7 +218,16 @@ class Study(ConditionsOfStudy, Block):
         for name, block in given.items():
             if points.given_products(block) != [{}]:
                 self._check_block(name, block, products[name])
+        self._check_microscopes()
         return self
+
+    def _check_microscopes(self) -> None:
+        number, axes = self.evaluation.microscopes, self.test_axes
+        if number and not any(len(axes[name]) > 1 for name in MAIN_AXES):
+            raise ValueError(
+                f"evaluation.microscopes = {number}: must be 0, since all test conditions have the "
+                f"same {', '.join(MAIN_AXES)}; microscopes are drawn within their ranges"
+            )
 
     def _check_specimens(self) -> None:
         """Refuse names of specimens that differ only in case, and the name of a weight."""

@@ -5,6 +5,7 @@ job that is killed loses the results of one training condition at most.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import xarray as xr
 
@@ -16,6 +17,7 @@ from passband.learning import devices
 from passband.learning.evaluation import SharedImages
 from passband.learning.replicas import TrainedReplicas, load_test_splits
 from passband.storage import records
+from passband.storage.records import FIRST
 
 
 def complete(
@@ -48,8 +50,8 @@ def complete(
     dict of str to Dataset
         The records by training condition.
     int
-        Number of pairs of a test specimen and a test condition under which some network was tested
-        now, and not by an earlier job.
+        Number of pairs of a test specimen and a test condition, or a drawn microscope, under which
+        some network was tested now, and not by an earlier job.
 
     Raises
     ------
@@ -74,7 +76,13 @@ def complete(
         for replicas, record in known:
             weights = {replica: part.weights[replica] for replica in replicas}
             networks = TrainedReplicas(weights, part.metadata, microscope, splits, device, shared)
-            pieces.append(networks.evaluate(tests, batch_size, record, job.progress))
+            piece = networks.evaluate(tests, batch_size, record, job.progress)
+            if further := tested.further_tests(replicas):
+                first = replace(networks, weights={FIRST: weights[FIRST]})
+                known_first = records.under_microscopes(record)
+                of_first = first.evaluate(further, batch_size, known_first, job.progress)
+                piece = records.with_microscopes(piece, of_first)
+            pieces.append(piece)
             lacking = tested.lacking(condition, record)
             complete_before &= not lacking
             computed |= lacking

@@ -20,7 +20,7 @@ import xarray as xr
 from passband import PassbandError
 from passband.analysis import information, merged, ood, table
 from passband.analysis.merged import PARTS, Part
-from passband.analysis.packed import IMAGE_DICE, OWN, packed
+from passband.analysis.packed import DRAWN, IMAGE_DICE, OWN, packed
 from passband.analysis.profiles import SPECTRUM
 from passband.config import ConfigError, Study, validate
 from passband.grid import MAIN_AXES, Condition, ordered
@@ -281,7 +281,9 @@ def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
     whole = open_part(found).table
     small = whole if IMAGE_DICE in whole else packed(whole)
     small = (
-        small.drop_vars([merged.PART, "dice", f"{OWN}dice"], errors="ignore").load().drop_encoding()
+        small.drop_vars([merged.PART, *(f"{n}dice" for n in ("", OWN, DRAWN))], errors="ignore")
+        .load()
+        .drop_encoding()
     )
     attrs = {n: whole.attrs[n] for n in (*_PROVENANCE, "configuration") if n in whole.attrs}
     attrs |= _spectrum_attribute(spectra([found]))

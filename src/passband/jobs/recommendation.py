@@ -28,6 +28,7 @@ from passband.grid import Condition
 from passband.jobs import fitted_models, layout
 from passband.jobs.extra import read_extra
 from passband.jobs.locate import locate_study
+from passband.jobs.microscopes import is_allowed
 from passband.prediction import covariance, gaussian_process, recommendation
 from passband.prediction.asked import Asked
 from passband.prediction.recommendation import Group, Recommendation
@@ -423,15 +424,6 @@ def recommend(
 def is_published(noun: str | Path) -> bool:
     """Return whether a user's word for a study is the path of a published folder."""
     return (Path(noun) / _PUBLISHED_WEIGHTS).is_file()
-
-
-def is_allowed(study: Study, condition: Condition) -> bool:
-    """Return whether the study's microscope can form images under a condition."""
-    try:
-        study.check_condition(condition)
-    except ValueError:
-        return False
-    return True
 
 
 def recommend_from(tested: TestedNetworks, asked: Asked) -> Recommendation:

@@ -1,6 +1,11 @@
-"""Tests all networks of a study under drawn microscopes, and checks the recommendations there."""
+"""Checks recommendations under drawn microscopes.
+
+The networks are tested there, unless the table of results has the results of all first replicas,
+see the key `evaluation.microscopes`.
+"""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,30 +15,12 @@ from passband import PassbandError
 from passband.config import Study
 from passband.grid import Condition
 from passband.jobs.extra import evaluate_extra
-from passband.jobs.recommendation import TestedNetworks, is_allowed
-from passband.prediction.asked import ranges
+from passband.jobs.microscopes import microscopes
+from passband.jobs.recommendation import TestedNetworks
 from passband.prediction.choice_rules import Networks
-from passband.prediction.drawn_microscopes import drawn_inside, drawn_outside
 from passband.prediction.recommendation import expected_dice
 from passband.prediction.recommendation_check import Check, check
-
-#: The number of microscopes outside the ranges is the number of microscopes inside, divided by this
-#: number.
-_INSIDE_PER_OUTSIDE = 3
-
-
-def microscopes(study: Study, number: int, seed: int) -> tuple[list[Condition], list[Condition]]:
-    """Return the drawn microscopes inside and outside the ranges of a study's test conditions.
-
-    Studies with the same ranges and the same microscope have the same draws.
-    """
-
-    def allowed(condition: Condition) -> bool:
-        return is_allowed(study, condition)
-
-    of_study = ranges(study.test_conditions)
-    inside = drawn_inside(of_study, number, seed, allowed)
-    return inside, drawn_outside(of_study, number // _INSIDE_PER_OUTSIDE, seed, allowed)
+from passband.storage import records
 
 
 def run(
@@ -45,11 +32,17 @@ def run(
     progress: Callable[[Iterable], Iterable] = iter,
     log: Callable[[str], object] = lambda line: None,
 ) -> Check:
-    """Test all networks under drawn microscopes, and return the scores of the recommendations.
+    """Return the scores of the recommendations under drawn microscopes.
 
-    The models are fitted to the table of results alone, so they know no result under the drawn
-    microscopes. The results under the drawn microscopes are kept as further results of the study,
-    see :func:`passband.jobs.extra.evaluate_extra`, so that a second check takes little time.
+    If the table of results has the results of all first replicas under all drawn microscopes, no
+    network is tested. The check then judges the first replicas alone, as those of a study without
+    further replicas: the models are fitted to their results, and only they are recommended. So it
+    needs neither networks nor exit waves. Otherwise, all networks are tested under the microscopes.
+    These results are kept as further results of the study, see
+    :func:`passband.jobs.extra.evaluate_extra`, so that a second check takes little time.
+
+    The models know only the test conditions in the table of results. They know no result under the
+    drawn microscopes.
 
     Parameters
     ----------
@@ -72,7 +65,13 @@ def run(
     tested = TestedNetworks.open(study, results, specimen, with_extra=False)
     inside, outside = microscopes(study, number, seed)
     drawn = [*inside, *outside]
-    evaluate_extra(study, results, drawn, progress=progress, log=log)
+    first = _first_replicas(tested)
+    true = _table_dice(first, drawn)
+    if from_table := true is not None:
+        tested = first
+    else:
+        _tell_lacking(tested, drawn, log)
+        evaluate_extra(study, results, drawn, progress=progress, log=log)
     groups, known = tested.groups, tested.of_groups
     networks = Networks(
         tuple(id for group in groups for id in group.networks),
@@ -83,7 +82,55 @@ def run(
     )
     empty = tested.measured([])
     expected = expected_dice(groups, empty, drawn, tested.profiles)
-    with_results = TestedNetworks.open(study, results, tested.specimen)
+    true = xr.DataArray(
+        true if from_table else _extra_dice(tested, drawn),
+        {"network": list(networks.ids), "test": [c.id for c in drawn]},
+        ("network", "test"),
+    )
+    return check(networks, expected, true, inside, outside, tested.profiles, seed, from_table)
+
+
+def _first_replicas(tested: TestedNetworks) -> TestedNetworks:
+    """Return the first replica of each training condition, if the table has its results."""
+    replicas = [r for r in tested.table.replica.values.tolist() if r == records.FIRST]
+    return replace(tested, table=tested.table.sel(replica=replicas))
+
+
+def _table_dice(first: TestedNetworks, drawn: list[Condition]) -> np.ndarray | None:
+    """Return the Dice (network, microscope) of first replicas from the table of results.
+
+    None is returned if the table lacks the result of a first replica under a microscope.
+    """
+    ids = [condition.id for condition in drawn]
+    known = set(records.values_along(first.table, records.MICROSCOPE))
+    if not set(ids) <= known or not first.of_groups:
+        return None
+    D = first.table.microscope_dice.sel({records.MICROSCOPE: ids})
+    of_groups = [
+        D.sel(specimen=specimen, architecture=architecture, train=train)
+        .transpose("train", records.MICROSCOPE)
+        .values
+        for (specimen, architecture), (train, *_) in first.of_groups.items()
+    ]
+    values = np.concatenate(of_groups).astype(float)
+    return values if np.isfinite(values).all() else None
+
+
+def _tell_lacking(
+    tested: TestedNetworks, drawn: list[Condition], log: Callable[[str], object]
+) -> None:
+    """Say that networks are tested although the table of results has some drawn microscopes."""
+    known = set(records.values_along(tested.table, records.MICROSCOPE))
+    if known:
+        lacking = sum(condition.id not in known for condition in drawn)
+        what = f"{lacking} of the {len(drawn)} microscopes" if lacking else "some first replicas"
+        log(f"the table of results lacks {what}, so all networks are tested")
+
+
+def _extra_dice(tested: TestedNetworks, drawn: list[Condition]) -> np.ndarray:
+    """Return the Dice (network, microscope) of all networks from the study's further results."""
+    results = tested.results
+    with_results = TestedNetworks.open(tested.study, results, tested.specimen)
     tested_ids = [c.id for c in (*with_results.tested, *with_results.further)]
     if lacking := [c.id for c in drawn if c.id not in tested_ids]:
         raise PassbandError(
@@ -92,9 +139,4 @@ def run(
             "made? Run the study first"
         )
     places = [tested_ids.index(c.id) for c in drawn]
-    true = xr.DataArray(
-        np.concatenate([D[:, places] for _, _, D in with_results.of_groups.values()]),
-        {"network": list(networks.ids), "test": [c.id for c in drawn]},
-        ("network", "test"),
-    )
-    return check(networks, expected, true, inside, outside, tested.profiles, seed)
+    return np.concatenate([D[:, places] for _, _, D in with_results.of_groups.values()])

@@ -200,6 +200,8 @@ class RecordJob:
         The test conditions.
     test_own : bool
         Whether networks are also tested under their own training condition.
+    microscopes : tuple of Condition
+        The drawn microscopes under which the first replicas are also tested.
     """
 
     own: Path
@@ -208,11 +210,16 @@ class RecordJob:
     splits: dict[str, str]
     test: tuple[Condition, ...]
     test_own: bool = False
+    microscopes: tuple[Condition, ...] = ()
 
     def tests(self, condition: str) -> list[Condition]:
         """Return the conditions under which the networks of a training condition are tested."""
         ids = records.with_own([test.id for test in self.test], condition, self.test_own)
         return list(map(Condition.parse, ids))
+
+    def further_tests(self, replicas: Collection[int]) -> list[Condition]:
+        """Return the microscopes under which one of these replicas, the first, is also tested."""
+        return list(self.microscopes) if records.FIRST in replicas else []
 
     def contexts(self, condition: str, device: str) -> dict[str, str]:
         """Return the contexts of the record of a condition's networks on a kind of device."""
@@ -223,7 +230,7 @@ class RecordJob:
         return record_contexts(self.params, part.metadata, networks, self.splits, device)
 
     def lacking(self, condition: str, record: xr.Dataset | None = None) -> set[tuple[str, str]]:
-        """Return the pairs of test specimen and id of test condition that a record lacks.
+        """Return the pairs of test specimen and id of condition or microscope that a record lacks.
 
         Parameters
         ----------
@@ -232,10 +239,18 @@ class RecordJob:
         record : Dataset, optional
             The record. Without a record, all pairs are returned.
         """
-        pairs = set(product(self.splits, (test.id for test in self.tests(condition))))
-        if record is None:
-            return pairs
-        return pairs - set(product(record.test_specimen.values, record.test.values))
+        replicas = list(self.parts[condition].weights)
+        if record is not None:
+            replicas = record.replica.values.tolist()
+        wanted = {"test": self.tests(condition), records.MICROSCOPE: self.further_tests(replicas)}
+        lacking = set()
+        for dimension, conditions in wanted.items():
+            pairs = set(product(self.splits, (condition.id for condition in conditions)))
+            if record is not None:
+                known = records.values_along(record, dimension)
+                pairs -= set(product(record.test_specimen.values.tolist(), known))
+            lacking |= pairs
+        return lacking
 
     def is_whole(self, devices: Mapping[str, Sequence[str]]) -> bool:
         """Return whether the job's own record is undamaged and has exactly what the job makes.
@@ -263,8 +278,9 @@ class RecordJob:
                 records.still_valid(record, self.contexts(id, device)) for device in devices[id]
             )
             replicas = list(self.parts[id].weights)
+            tests = self.tests(id), self.further_tests(replicas)
             if not any(
-                v is not None and records.covers(v, replicas, list(self.splits), self.tests(id))
+                v is not None and records.covers(v, replicas, list(self.splits), *tests)
                 for v in valid
             ):
                 return False

@@ -183,9 +183,11 @@ def complete_record(
 ) -> "xr.Dataset":
     """Return the record of a condition's networks from complete records of some replicas each."""
     tests = [test.id for test in tested.tests(condition)]
-    whole = records.joined(
-        [record.sel(test_specimen=list(tested.splits), test=tests) for record in found]
-    )
+    pieces = []
+    for record in found:
+        further = [c.id for c in tested.further_tests(record.replica.values.tolist())]
+        pieces.append(records.selected(record, list(tested.splits), tests, further))
+    whole = records.joined(pieces)
     contexts = json.dumps(tested.contexts(condition, device))
     return whole.assign_attrs(condition=condition, contexts=contexts)
 

@@ -149,12 +149,16 @@ def scores(
 
 @dataclass(frozen=True)
 class Check:
-    """The scores inside and outside the ranges of a study, and the seed of the microscopes."""
+    """The scores inside and outside the ranges of a study, and the seed of the microscopes.
+
+    With `first_replicas`, the networks are the first replica of each training condition alone.
+    """
 
     seed: int
     networks: int
     inside: Scores
     outside: Scores
+    first_replicas: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content for JSON. A missing value is None."""
@@ -175,6 +179,7 @@ def check(
     outside: Sequence[Condition],
     profiles: Profiles,
     seed: int,
+    first_replicas: bool = False,
 ) -> Check:
     """Return the scores of recommended networks and of simpler rules.
 
@@ -194,6 +199,8 @@ def check(
         The function that returns the profiles of conditions.
     seed : int
         Seed of the draws of microscopes, which is only stored.
+    first_replicas : bool
+        Whether the networks are first replicas alone, which is only stored.
     """
     found = []
     for microscopes in (inside, outside):
@@ -207,4 +214,4 @@ def check(
         if best is not None:
             chosen[ORACLE] = best
         found.append(scores(D, *interval, chosen))
-    return Check(seed, len(networks.ids), *found)
+    return Check(seed, len(networks.ids), *found, first_replicas)

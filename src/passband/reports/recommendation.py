@@ -19,6 +19,7 @@ from passband.reports.markdown import NONE, table
 
 #: Number of networks that are printed by default.
 TOP = 10
+_FIRST = " (the first replica of each training condition, from the table of results)"
 
 
 def condition_words(id: str) -> str:
@@ -114,10 +115,11 @@ def check(found: Check) -> str:
         See :func:`passband.prediction.recommendation_check.check`.
     """
     inside, outside = found.inside, found.outside
+    which = _FIRST if found.first_replicas else ""
     parts = [
         f"{inside.number} microscopes inside the ranges of the study, {outside.number} outside, "
-        f"{found.networks} networks, seed {found.seed}. The best network for each microscope has a "
-        f"mean Dice of {inside.best:.3f} inside.",
+        f"{found.networks} networks{which}, seed {found.seed}. The best network for each "
+        f"microscope has a mean Dice of {inside.best:.3f} inside.",
         _rules(inside),
         _intervals(inside, outside),
         f"Numbers in parentheses are {CONFIDENCE:.0%} bootstrap intervals over microscopes. Regret "

@@ -135,7 +135,8 @@ def write_table(network: Network, results: Path, path: Path, study: Study) -> bo
     group = {"specimen": [metadata.specimen], "architecture": [metadata.architecture]}
     if not all(value in opened[name].values for name, (value,) in group.items()):
         return False
-    part = opened.sel(group).load().drop_encoding()
+    # `passband recommend --check` needs the study, so that the drawn microscopes are left out.
+    part = opened.sel(group).drop_dims(records.MICROSCOPE, errors="ignore").load().drop_encoding()
     datasets.write(part, path, datasets.TABLE, _spectrum(study, results, metadata.specimen))
     return True
 

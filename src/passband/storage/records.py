@@ -7,6 +7,10 @@ conditions. A record of one condition has no such dimension, as before groups of
 If networks are tested under their own training condition too, the parts have different conditions
 along `test`. In a record of several conditions, the last place along `test` is then :data:`OWN`. It
 has the results of each part under its own training condition.
+
+If the first replica is tested under drawn microscopes too, its part has the variable
+:data:`MICROSCOPE_COUNTS` (test_specimen, microscope, structure, outcome). Records of other replicas
+do not have this variable.
 """
 
 import json
@@ -23,6 +27,9 @@ from passband.storage.integrity import DamagedError, check_attributes
 
 #: The name of each part's training condition along `test`. No condition has this id.
 OWN = "own"
+#: The replica that is tested under drawn microscopes too, the dimension of these microscopes, and
+#: the variable with the counts of pixels.
+FIRST, MICROSCOPE, MICROSCOPE_COUNTS = 0, "microscope", "microscope_counts"
 
 
 def with_own(test: Sequence[str], train: str, test_own: bool) -> list[str]:
@@ -38,6 +45,31 @@ def with_own(test: Sequence[str], train: str, test_own: bool) -> list[str]:
         Whether networks are tested under their own training condition, wherever they are trained.
     """
     return [*test, *([train] if test_own and train not in test else [])]
+
+
+def under_microscopes(record: xr.Dataset | None) -> xr.Dataset | None:
+    """Return the record of the first replica under drawn microscopes, or None.
+
+    The microscopes are along `test`, as the test conditions of any other record.
+    """
+    if record is None or MICROSCOPE_COUNTS not in record:
+        return None
+    counts = record[MICROSCOPE_COUNTS].rename({MICROSCOPE: "test"})
+    return counts.expand_dims(replica=[FIRST]).to_dataset(name="counts")
+
+
+def with_microscopes(record: xr.Dataset, tested: xr.Dataset) -> xr.Dataset:
+    """Return a record with the counts of the first replica under drawn microscopes.
+
+    Parameters
+    ----------
+    record : Dataset
+        The record of several replicas under the test conditions.
+    tested : Dataset
+        The record of the first replica under the microscopes, which are along `test`.
+    """
+    counts = tested.counts.sel(replica=FIRST, drop=True).rename(test=MICROSCOPE)
+    return record.assign({MICROSCOPE_COUNTS: counts})
 
 
 def write(parts: Mapping[str, xr.Dataset], path: str | Path, attrs: Mapping[str, str]) -> None:
@@ -171,12 +203,27 @@ def with_replicas(record: xr.Dataset, replicas: Sequence[int]) -> xr.Dataset:
     """Return the record of some of the replicas of a condition's record."""
     before = record.replica.values.tolist()
     chosen = record.drop_vars("agreement", errors="ignore").sel(replica=list(replicas))
+    if FIRST not in replicas:
+        chosen = chosen.drop_dims(MICROSCOPE, errors="ignore")
     couples = pairs(replicas)
     if "agreement" in record and couples:
         places = {pair: place for place, pair in enumerate(pairs(before))}
         kept = record.agreement.isel(pair=[places[pair] for pair in couples])
         chosen["agreement"] = kept.assign_attrs(pair=_words(couples))
     return chosen
+
+
+def selected(
+    record: xr.Dataset,
+    specimens: Sequence[str],
+    test: Sequence[str],
+    microscopes: Sequence[str],
+) -> xr.Dataset:
+    """Return the part of a record with these test specimens, test conditions and microscopes."""
+    chosen = record.sel(test_specimen=list(specimens), test=list(test))
+    if not microscopes:
+        return chosen.drop_dims(MICROSCOPE, errors="ignore")
+    return chosen.sel({MICROSCOPE: list(microscopes)})
 
 
 def joined(records: Sequence[xr.Dataset]) -> xr.Dataset:
@@ -187,7 +234,8 @@ def joined(records: Sequence[xr.Dataset]) -> xr.Dataset:
     """
     if len(records) == 1:
         return records[0]
-    common = set.intersection(*({*record.data_vars} - {"agreement"} for record in records))
+    apart = {"agreement", MICROSCOPE_COUNTS}
+    common = set.intersection(*({*record.data_vars} - apart for record in records))
     names = [name for name in records[0].data_vars if name in common]
     whole = xr.concat(
         [record[names] for record in records], "replica", join="exact", combine_attrs="override"
@@ -203,6 +251,9 @@ def joined(records: Sequence[xr.Dataset]) -> xr.Dataset:
                 own = [places[pair] for pair in pairs(record.replica.values.tolist())]
                 values[own] = record.agreement.values
         whole["agreement"] = (dims, values, sums[0].attrs | {"pair": _words(couples)})
+    for record in records:
+        if MICROSCOPE_COUNTS in record:
+            whole = whole.assign({MICROSCOPE_COUNTS: record[MICROSCOPE_COUNTS]})
     return whole
 
 
@@ -227,8 +278,18 @@ def still_valid(record: xr.Dataset, contexts: Mapping[str, str]) -> xr.Dataset |
 
 
 def covers(
-    record: xr.Dataset, replicas: Sequence[int], specimens: Sequence[str], test: Sequence[Condition]
+    record: xr.Dataset,
+    replicas: Sequence[int],
+    specimens: Sequence[str],
+    test: Sequence[Condition],
+    microscopes: Sequence[Condition] = (),
 ) -> bool:
-    """Return whether a record has exactly these replicas, test specimens and test conditions."""
+    """Return whether a record has exactly these replicas, specimens, conditions and microscopes."""
     expected = {"replica": replicas, "test_specimen": specimens, "test": [c.id for c in test]}
-    return all(list(record[name].values) == list(v) for name, v in expected.items())
+    expected[MICROSCOPE] = [c.id for c in microscopes]
+    return all(values_along(record, name) == list(v) for name, v in expected.items())
+
+
+def values_along(record: xr.Dataset, dimension: str) -> list:
+    """Return the values of a record along a dimension; none if it has no such dimension."""
+    return record[dimension].values.tolist() if dimension in record.dims else []

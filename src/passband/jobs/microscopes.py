@@ -1,0 +1,62 @@
+"""The drawn microscopes of a study, under which recommendations are checked.
+
+They are imported without torch and xarray, since every start of the workflow checks them.
+"""
+
+from passband import PassbandError
+from passband.config import Study
+from passband.grid import Condition
+from passband.prediction.asked import ranges
+from passband.prediction.drawn_microscopes import drawn_inside, drawn_outside
+
+#: The number of microscopes outside the ranges is the number of microscopes inside, divided by this
+#: number.
+_INSIDE_PER_OUTSIDE = 3
+
+
+def microscopes(study: Study, number: int, seed: int) -> tuple[list[Condition], list[Condition]]:
+    """Return the drawn microscopes inside and outside the ranges of a study's test conditions.
+
+    Studies with the same ranges and the same microscope have the same draws. The draws for a
+    smaller number are the first draws for a larger number.
+    """
+
+    def allowed(condition: Condition) -> bool:
+        return is_allowed(study, condition)
+
+    of_study = ranges(study.test_conditions)
+    inside = drawn_inside(of_study, number, seed, allowed)
+    return inside, drawn_outside(of_study, number // _INSIDE_PER_OUTSIDE, seed, allowed)
+
+
+def is_allowed(study: Study, condition: Condition) -> bool:
+    """Return whether the study's microscope can form images under a condition."""
+    try:
+        study.check_condition(condition)
+    except ValueError:
+        return False
+    return True
+
+
+def first_replica_microscopes(study: Study) -> list[Condition]:
+    """Return the microscopes under which `evaluate` jobs test the first replicas.
+
+    These are the microscopes of ``passband recommend --check N`` with seed 0, where N is
+    `evaluation.microscopes`. Each condition is listed once.
+
+    Raises
+    ------
+    PassbandError
+        If no image can be formed under the drawn conditions.
+    """
+    number = study.evaluation.microscopes
+    if not number:
+        return []
+    try:
+        inside, outside = microscopes(study, number, 0)
+    except ValueError as error:
+        raise PassbandError(
+            f"evaluation.microscopes = {number}: {error} within the ranges of the test "
+            "conditions; take test conditions that form a product, or set it to 0"
+        ) from None
+    return list(dict.fromkeys([*inside, *outside]))
