@@ -1,0 +1,223 @@
+"""Runs the parts of studies/twelve-thousand.yaml, one for each defocus, and measures each run."""
+
+import csv
+import os
+import resource
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil  # comes with Snakemake
+import yaml
+
+from passband import PassbandError, cli
+from passband.config import load, study_file
+from passband.jobs import layout, workflow
+from passband.storage import provenance
+
+WHOLE = Path("studies/twelve-thousand.yaml")
+#: The folder of the page. The packed results of the parts are in `parts`.
+FOLDER = Path("docs/twelve-thousand")
+#: The stages of a part, which are the names of the scripts in workflow/scripts.
+STAGES = ("simulate", "train", "evaluate", "aggregate")
+#: Seconds between two looks at the processes of a run.
+INTERVAL_S = 1.0
+
+
+def part_name(study: str, number: int) -> str:
+    """Return the name of a part; the first part has the number 1."""
+    return f"{study}-{number:02d}"
+
+
+def part_content(whole: Path, number: int) -> dict[str, Any]:
+    """Return the content of a part's study file: the whole study with one of its defocus values.
+
+    Parameters
+    ----------
+    whole : path
+        The file of the whole study, whose grid is a product.
+    number : int
+        The number of the part, from 1 to the number of defocus values.
+
+    Raises
+    ------
+    PassbandError
+        If there is no such part.
+    """
+    study, content = load(whole), study_file.read(whole)
+    values = study.train_axes["defocus_nm"]
+    if not 1 <= number <= len(values):
+        raise PassbandError(f"part = {number}: must be between 1 and {len(values)}")
+    # Without this, a part would be tested under its own defocus only.
+    content["test_grid"] = study.test_axes
+    content["grid"] = study.train_axes | {"defocus_nm": [values[number - 1]]}
+    content["study"]["name"] = part_name(study.study.name, number)
+    return content
+
+
+class Watch:
+    """Measures the processes that this process has started, in a thread, until it is closed.
+
+    Snakemake's own benchmark files are no measure of processor time here: Snakemake looks at a
+    process every 30 seconds, and misses what the process did after the last look.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        Processor time [s] of the jobs of each stage in :data:`STAGES`.
+    peak_bytes : int
+        Largest memory of all processes together [bytes]; shared memory is counted once.
+    """
+
+    def __init__(self, interval_s: float = INTERVAL_S):
+        self._interval, self._stop = interval_s, threading.Event()
+        self._of_process: dict[tuple[int, float], tuple[str, float]] = {}
+        self.peak_bytes = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        found = list(self._of_process.values())
+        return {stage: sum(s for of, s in found if of == stage) for stage in STAGES}
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval):
+            self.look()
+
+    def look(self) -> None:
+        """Note the processor time and the memory of all processes that run now."""
+        memory = 0
+        for process in psutil.Process().children(recursive=True):
+            try:
+                times = process.cpu_times()
+                key = process.pid, process.create_time()
+                stage = stage_of(process.cmdline())
+                memory += process.memory_full_info().pss
+            except psutil.Error:
+                continue  # the process has just ended
+            self._of_process[key] = stage, times.user + times.system
+        self.peak_bytes = max(self.peak_bytes, memory)
+
+
+def stage_of(words: Iterable[str]) -> str:
+    """Return the stage whose script a process runs, or "" for other processes, from its command.
+
+    Snakemake runs a copy of the script with a name such as ``tmp0qf3.train.py``.
+    """
+    for word in words:
+        name = Path(word).name
+        for stage in STAGES:
+            if name == f"{stage}.py" or name.endswith(f".{stage}.py"):
+                return stage
+    return ""
+
+
+def size(folder: Path) -> tuple[int, int]:
+    """Return the number of files in a folder, and their bytes; linked files are counted once."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    sizes = {(s.st_dev, s.st_ino): s.st_size for s in (path.stat() for path in files)}
+    return len(files), sum(sizes.values())
+
+
+def append(path: Path, row: Mapping[str, Any]) -> None:
+    """Append a row to a table, which begins with the names of its columns."""
+    is_new = not path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(row), lineterminator="\n")
+        if is_new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def run(file: Path, results: Path, cores: int) -> int:
+    """Run a study to its table of results, and return Snakemake's exit status.
+
+    What the run took is appended to ``runs.csv`` in the folder of results, also if the run was
+    interrupted.
+    """
+    command = workflow.command(file, Path(), [str(results / layout.TABLE)], cores=str(cores))
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    with Watch() as watch:
+        status = workflow.run(command, Path())
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    of_stage = watch.seconds
+    row = {"wall_s": time.monotonic() - start}
+    row |= {f"{stage}_cpu_s": seconds for stage, seconds in of_stage.items()}
+    row["snakemake_cpu_s"] = total - sum(of_stage.values())
+    row["peak_memory_MB"] = watch.peak_bytes / 1e6
+    append(results / "runs.csv", {name: f"{value:.1f}" for name, value in row.items()})
+    return status
+
+
+def joined(runs: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return what several runs of a part took together: sums, and the largest memory."""
+    rows = [{name: float(value) for name, value in run.items()} for run in runs]
+    whole = {
+        name: (max if name == "peak_memory_MB" else sum)(row[name] for row in rows)
+        for name in rows[0]
+    }
+    return {"runs": f"{len(rows)}"} | {name: f"{value:.1f}" for name, value in whole.items()}
+
+
+def part(number: int, cores: int, whole: Path = WHOLE, folder: Path = FOLDER) -> int:
+    """Run a part, pack its results, and add a line about it to the table of what the parts took.
+
+    A part that was interrupted continues where it was.
+
+    Returns
+    -------
+    int
+        0 after success, and otherwise Snakemake's exit status.
+
+    Raises
+    ------
+    PassbandError
+        If there is no such part, or its packed results exist.
+    """
+    content = part_content(whole, number)
+    name = content["study"]["name"]
+    if there := sorted((folder / "parts").glob(f"{name}[.-]*")):
+        raise PassbandError(f"{there[0]}: exists; this part is complete")
+    results = Path("results") / name
+    file = results.with_suffix(".yaml")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    study = load(file)
+    if status := run(file, results, cores):
+        return status
+    files, written = size(results)
+    made = provenance.attributes(name, study.digest, "")
+    row = {
+        "part": name,
+        "defocus_nm": f"{content['grid']['defocus_nm'][0]:g}",
+        "networks": f"{study.train_number * study.study.replicas}",
+        "commit": made["git_revision"],
+        "finished": datetime.now(UTC).isoformat(timespec="minutes"),
+        "cores": f"{min(cores, os.cpu_count() or 1)}",
+        **joined(read(results / "runs.csv")),
+        "files": f"{files}",
+        "MB": f"{written / 1e6:.1f}",
+    }
+    status = cli.main(["pack", str(results), "--into", str(folder / "parts")])
+    if status == 0:
+        append(folder / "parts.csv", row)
+    return status
