@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import scripts
 import torch
+import xarray as xr
 
 from passband.analysis import table
 from passband.config import load
@@ -99,20 +100,27 @@ def test_every_script_of_a_rule_is_there():
     assert all(f'"../scripts/{name}.py"' in rules for name in scripts.NAMES)
 
 
-def test_exit_waves_are_simulated_once(results, tmp_path, monkeypatch):
-    made = []
+@pytest.fixture
+def simulate(results, tmp_path, monkeypatch):
+    """Return a function that runs a `simulate` job, and a list of the structures it simulates.
 
-    def simulate(name, specimen, microscope, seed, split, structures, progress):
-        made.append(list(structures))
-        return datasets.read(waves(results, "test")[0], datasets.WAVES)
+    Every Fourier coefficient of a structure is the structure's index.
+    """
+    one, made = datasets.read(waves(results, "test")[0], datasets.WAVES).isel(structure=0), []
 
-    def run(structures):
+    def simulated(name, specimen, microscope, seed, split, indices, progress):
+        made.append(list(indices))
+        parts = [one.assign(spectrum=one.spectrum * 0 + k, structure=k) for k in indices]
+        return xr.concat(parts, "structure")
+
+    def run(shard: int, structures: list[int], **changed: object) -> tuple[str, list[int]]:
+        output = tmp_path / f"made/{shard:05d}.zarr.zip"
         output.unlink(missing_ok=True)
-        return scripts.run(
+        line = scripts.run(
             "simulate",
             tmp_path / "logs/simulate.log",
             output=[str(output)],
-            wildcards={"specimen": "gold", "split": "test", "shard": "00000"},
+            wildcards={"specimen": "gold", "split": "test", "shard": f"{shard:05d}"},
             config=CONFIG,
             params={
                 "version": "simulate 0",
@@ -121,18 +129,57 @@ def test_exit_waves_are_simulated_once(results, tmp_path, monkeypatch):
                 "crystal": "",
                 "microscope": MICROSCOPE,
                 "structures": structures,
-                "cache": str(tmp_path / "cache.zarr.zip"),
+                "cache": str(tmp_path / f"cache/{shard:05d}.zarr.zip"),
+                **changed,
             },
         )
+        stored = datasets.read(output, datasets.WAVES)
+        assert stored.structure.values.tolist() == list(range(*structures))
+        values = stored.spectrum.transpose("structure", ...).values.reshape(
+            len(stored.structure), -1
+        )
+        assert (values == np.arange(*structures)[:, None]).all()
+        return line
 
-    output = tmp_path / "made.zarr.zip"
-    monkeypatch.setattr(exit_waves, "simulate", simulate)
-    first, second, other = run([0, 4]), run([0, 4]), run([0, 3])
-    assert made == [list(range(4)), list(range(3))]
-    assert f" simulate gold test 00000: 4 exit waves of 1.0 particles in {output} in" in first
-    assert f" exit waves in {output}, made by an earlier job, in " in second
-    assert "made by an earlier job" not in other
-    assert datasets.read(output, datasets.WAVES).sizes["structure"] == 4
+    monkeypatch.setattr(exit_waves, "simulate", simulated)
+    return run, made
+
+
+def test_exit_waves_are_simulated_once(simulate, tmp_path):
+    run, made = simulate
+    assert f" simulate gold test 00000: 4 exit waves of 1.0 particles in {tmp_path}" in run(
+        0, [0, 4]
+    )
+    assert f" exit waves in {tmp_path}/made/00000.zarr.zip, made by an earlier job, in " in run(
+        0, [0, 4]
+    )
+    assert made == [[0, 1, 2, 3]]
+    run(0, [0, 4], seed=8)
+    assert made[1:] == [[0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_another_size_of_shards_simulates_nothing(simulate, order):
+    """In any order of the jobs, since each job keeps the structures of the file it replaces."""
+    run, made = simulate
+    for shard, structures in enumerate(([0, 3], [3, 6], [6, 8])):
+        run(shard, structures)
+    made.clear()
+    for size in (4, 2, 8, 3):
+        shards = [[first, min(first + size, 8)] for first in range(0, 8, size)]
+        for shard in [k for k in (*order, 3) if k < len(shards)]:
+            assert ", made by an earlier job, in " in run(shard, shards[shard])
+    assert made == []
+
+
+def test_further_structures_of_a_shard_are_the_only_ones_simulated(simulate, tmp_path):
+    run, made = simulate
+    run(0, [0, 3])
+    run(0, [0, 5])
+    assert made == [[0, 1, 2], [3, 4]]
+    (tmp_path / "cache/00000.zarr.zip").write_bytes(b"damaged")
+    run(1, [4, 6])
+    assert made[2:] == [[4, 5]]
 
 
 @pytest.mark.slow
