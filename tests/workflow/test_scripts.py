@@ -1,6 +1,9 @@
 """The workflow's scripts without Snakemake. Their inputs are the exit waves in tests/data."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +101,21 @@ def test_every_script_of_a_rule_is_there():
     assert len(scripts.NAMES) == 16
     rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     assert all(f'"../scripts/{name}.py"' in rules for name in scripts.NAMES)
+
+
+def test_jobs_without_work_import_no_heavy_library():
+    """What a script imports later is for work. `benchmarks/grouping.py` measures the time."""
+    code = "import scripts, sys; list(map(scripts.load, sys.argv[1:])); print(*sys.modules)"
+    names = "simulate", "train", "evaluate"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code, *names],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests/helpers"), *sys.path])},
+    ).stdout.split()
+    assert "passband.jobs.regrouping" in loaded
+    assert not {"torch", "abtem", "ase", "scipy", "numba", "lightning"} & {*loaded}
 
 
 @pytest.fixture
