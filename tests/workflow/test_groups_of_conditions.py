@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import scripts
+from scripts import evaluate, train
 
-from passband import STAGES
 from passband.config import Study, load
 from passband.jobs import layout
 from passband.learning import training
@@ -59,62 +58,6 @@ def regrouped(conditions: int, replicas: int = 2, **changes: dict) -> Study:
     for block, keys in changes.items():
         values[block] |= keys
     return Study.model_validate(values)
-
-
-def train(study: Study, results: Path, job: layout.TrainingJob) -> str:
-    """Run a `train` job, and return the last line of its log."""
-    output = {
-        "weights": str(results / job.path(layout.WEIGHTS)),
-        "history": str(results / job.path(layout.HISTORY)),
-    }
-    for path in output.values():
-        Path(path).unlink(missing_ok=True)
-    return scripts.run(
-        "train",
-        results / "logs/train.log",
-        input={
-            split: [str(results / file) for file in layout.shards(study, "gold", split)]
-            for split in ("train", "val")
-        },
-        output=output,
-        wildcards=job.wildcards,
-        config=study.model_dump(mode="json"),
-        params={
-            "version": f"train {STAGES['train']}",
-            "seed": study.study.seed,
-            "microscope": study.microscope.imaging_params(),
-            "training": study.training.params(study.study.replicas_per_job),
-            "replicas": list(job.replicas),
-            "cache": str(results / "cache" / job.path(layout.WEIGHTS)),
-            "checkpoints": str(results / job.path(layout.CHECKPOINTS)),
-            **({"conditions": list(job.conditions)} if len(job.conditions) > 1 else {}),
-        },
-    )
-
-
-def evaluate(study: Study, results: Path, job: layout.TrainingJob, test: dict | None = None) -> str:
-    """Run an `evaluate` job, and return the last line of its log."""
-    output = results / job.path(layout.RECORD)
-    output.unlink(missing_ok=True)
-    return scripts.run(
-        "evaluate",
-        results / "logs/evaluate.log",
-        input={"weights": str(results / job.path(layout.WEIGHTS))},
-        output=[str(output)],
-        wildcards=job.wildcards,
-        config=study.model_dump(mode="json"),
-        params={
-            "version": f"evaluate {STAGES['evaluate']}",
-            "seed": study.study.seed,
-            "microscope": study.microscope.imaging_params(),
-            "test": test or study.test_axes,
-            "cache": str(results / "cache" / job.path(layout.RECORD)),
-            "waves": {
-                "gold": [str(results / file) for file in layout.shards(study, "gold", "test")]
-            },
-            **({"conditions": list(job.conditions)} if len(job.conditions) > 1 else {}),
-        },
-    )
 
 
 def networks(study: Study, results: Path) -> dict[tuple[str, int], str]:
@@ -298,7 +241,9 @@ def test_a_new_test_condition_is_tested_in_all_networks_of_a_job(results):
     assert "8 network(s) on 4 conditions, 4 of them computed" in evaluate(study, results, job)
     before = counts(study, results)
     test = study.test_axes | {"defocus_nm": [5.0, 10.0, 20.0]}
-    assert "8 network(s) on 6 conditions, 2 of them computed" in evaluate(study, results, job, test)
+    assert "8 network(s) on 6 conditions, 2 of them computed" in evaluate(
+        study, results, job, test=test
+    )
     after = records.parts(results / job.path(layout.RECORD))
     kept = [condition.id for condition in study.test_conditions]
     for (id, replica), values in before.items():

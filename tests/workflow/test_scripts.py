@@ -43,50 +43,12 @@ def waves(results: Path, split: str) -> list[str]:
 
 
 def train(results: Path, log: Path, **changed: object) -> str:
-    output = {
-        "weights": str(results / JOB.path(layout.WEIGHTS)),
-        "history": str(results / JOB.path(layout.HISTORY)),
-    }
-    for path in output.values():
-        Path(path).unlink(missing_ok=True)
-    return scripts.run(
-        "train",
-        log,
-        input={split: waves(results, split) for split in ("train", "val")},
-        output=output,
-        wildcards=JOB.wildcards,
-        config=CONFIG,
-        params={
-            "version": "train 0",
-            "seed": STUDY.study.seed,
-            "microscope": MICROSCOPE,
-            "training": STUDY.training.model_dump() | {"epochs": 1} | changed,
-            "replicas": list(JOB.replicas),
-            "cache": str(results / "cache" / JOB.path(layout.WEIGHTS)),
-            "checkpoints": str(results / JOB.path(layout.CHECKPOINTS)),
-        },
-    )
+    settings = STUDY.training.model_dump() | {"epochs": 1} | changed
+    return scripts.train(STUDY, results, JOB, log, version="train 0", training=settings)
 
 
 def evaluate(results: Path, log: Path, test: dict) -> str:
-    output = results / JOB.path(layout.RECORD)
-    output.unlink(missing_ok=True)
-    return scripts.run(
-        "evaluate",
-        log,
-        input={"weights": str(results / JOB.path(layout.WEIGHTS))},
-        output=[str(output)],
-        wildcards=JOB.wildcards,
-        config=CONFIG,
-        params={
-            "version": "evaluate 0",
-            "seed": STUDY.study.seed,
-            "microscope": MICROSCOPE,
-            "test": test,
-            "cache": str(results / "cache" / JOB.path(layout.RECORD)),
-            "waves": {"gold": waves(results, "test")},
-        },
-    )
+    return scripts.evaluate(STUDY, results, JOB, log, version="evaluate 0", test=test)
 
 
 @pytest.mark.parametrize("name", scripts.NAMES)
