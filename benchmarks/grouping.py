@@ -1,31 +1,33 @@
 """Measure what it costs to start jobs, with one and with several training conditions in a job.
 
-    python benchmarks/grouping.py            # a few minutes
+    python benchmarks/grouping.py            # three minutes of processor time
     python benchmarks/grouping.py --quick    # two conditions
 
-The networks are those of the smallest study, under more training conditions, with one replica each.
-Snakemake trains and tests them one job after another on one core, first with one condition in each
-job, and then with all conditions in one job. Processor times include Snakemake's own time for
+The networks are those of the smallest study under several training conditions, with one replica
+each. Snakemake trains and tests them one job after another on one core, first with one condition in
+each job, and then with all conditions in one job. Processor times include Snakemake's own time for
 `train` and `evaluate`; exit waves are simulated before. The last part changes the number of
-conditions in a job of the finished study, so that all its jobs only link or copy results.
+conditions and the number of structures in a job of the finished study, so that all its jobs only
+link or copy results.
 """
 
 import argparse
-import csv
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 from harness import Table, snakemake
 from schedule import ROOT, clone
 
-from passband.config import Study, validate
+from passband.config import SPLITS, Study, validate
+from passband.jobs import layout
 from passband.jobs.counts import count
 
-STAGES = ("train", "evaluate")
 #: The files that a study of 12,096 networks may leave, and the time of a job without work [s].
 FILES, LINK_S = 6000, 2.0
 
@@ -71,42 +73,34 @@ def large(together: int) -> Study:
 def run(folder: Path, study: dict, *targets: str) -> float:
     """Run Snakemake on one core, and return the processor time of all its processes [s]."""
     (folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
+    return used(lambda: snakemake(folder, "--cores", "1", *targets))
+
+
+def used(call: Callable[[], object]) -> float:
+    """Return the processor time of the processes that a call starts [s]."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    snakemake(folder, "--cores", "1", *targets)
+    call()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def waves(study: dict) -> list[str]:
+    """Return the exit waves of a study, as targets of Snakemake."""
+    made = validate(study)
+    files = (file for split in SPLITS for file in layout.shards(made, "gold", split))
+    return [f"results/smallest/{file}" for file in files]
 
 
 def records(study: dict) -> list[str]:
     """Return the records of a study, as targets of Snakemake."""
-    from passband.jobs import layout
-
     jobs = layout.training_jobs_of(validate(study))
     return [f"results/smallest/{job.path(layout.RECORD)}" for job in jobs]
 
 
-def started(folder: Path, since: set[Path]) -> list[tuple[float, float]]:
-    """Return wall time and processor time [s] of each new job, from Snakemake's benchmarks."""
-    found = []
-    for path in sorted(set(benchmarks(folder)) - since):
-        with path.open(encoding="utf-8") as file:
-            row = next(csv.DictReader(file, delimiter="\t"))
-        found.append((float(row["s"]), float(row["cpu_time"])))
-    return found
-
-
-def benchmarks(folder: Path) -> list[Path]:
-    """Return Snakemake's benchmarks of `train` and `evaluate` jobs."""
-    results = folder / "results/smallest/benchmarks"
-    return [path for stage in STAGES for path in (results / stage).rglob("*.tsv")]
-
-
-def imports() -> float:
-    """Return the processor time in which a process imports what training needs [s]."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", "import passband.jobs.training_job"], check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+def linked(folder: Path) -> int:
+    """Return how many jobs took over a result of an earlier job, from their logs."""
+    logs = (folder / "results/smallest/logs").rglob("*.log")
+    return sum("made by an earlier job" in log.read_text(encoding="utf-8") for log in logs)
 
 
 def main() -> None:
@@ -114,40 +108,37 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="two conditions")
-    number = 2 if parser.parse_args().quick else 4
+    number = 2 if parser.parse_args().quick else 3
     table, times = Table(), {}
-    table.row("imports of a process that trains, processor time [s]", None, imports())
-    for together in (1, number):
-        with tempfile.TemporaryDirectory() as name:
-            folder, study = clone(name), smallest(number, together)
-            waves = [f"results/smallest/waves/gold/{s}/00000.zarr.zip" for s in ("val", "test")]
-            waves += [f"results/smallest/waves/gold/train/0000{k}.zarr.zip" for k in (0, 1)]
-            run(folder, study, *waves)
-            times[together] = run(folder, study, *records(study))
-            words = f"{number} networks, {together} condition(s) in a job"
-            table.row(f"{words}: processor time [s]", None, times[together])
-            if together == 1:
-                continue
-            run(folder, study, "results/smallest/table.zarr")
-            counted = count(validate(study)).files
-            for part, made in (("networks", "networks"), ("records", "records"), ("cache", "*")):
-                top = "cache" if part == "cache" else made
-                files = [p for p in (folder / "results/smallest" / top).rglob("*") if p.is_file()]
-                table.row(f"files of {part} less the counted files", 0, len(files) - counted[part])
-            before, other = set(benchmarks(folder)), smallest(number, 1)
-            run(folder, other, *records(other))
-            links = started(folder, before)
-            logs = (folder / "results/smallest/logs").rglob("r*.log")
-            again = sum("made by an earlier job" in log.read_text() for log in logs)
-            table.row("jobs that made results again after a change", 0, 2 * number - again)
-            table.row(
-                "a job that only links, longest processor time [s]",
-                LINK_S,
-                max(c for _, c in links),
-            )
-            table.row(
-                "a job that only links, shortest wall time [s]", LINK_S, min(w for w, _ in links)
-            )
+    command = [sys.executable, "-c", "import passband.jobs.training_job"]
+    imports = used(lambda: subprocess.run(command, check=True))
+    table.row("imports of a process that trains, processor time [s]", None, imports)
+    with tempfile.TemporaryDirectory() as name:
+        folder, single = Path(name, "single"), smallest(number, 1)
+        folder.mkdir()
+        clone(folder)
+        run(folder, single, *waves(single))
+        other = Path(shutil.copytree(folder, f"{name}/grouped", symlinks=True))
+        times[1] = run(folder, single, *records(single))
+        words = f"{number} networks, 1 condition in a job"
+        table.row(f"{words}: processor time [s]", None, times[1])
+
+        grouped = smallest(number, number)
+        times[number] = run(other, grouped, *records(grouped))
+        words = f"{number} networks, {number} conditions in a job"
+        table.row(f"{words}: processor time [s]", None, times[number])
+        counted = count(validate(grouped)).files
+        for part in ("networks", "records", "cache"):
+            found = [p for p in (other / "results/smallest" / part).rglob("*") if p.is_file()]
+            table.row(f"files of {part} less the counted files", 0, len(found) - counted[part])
+
+        single["study"]["structures_per_shard"] = 5  # shards of 8 before: only `train` has several
+        shards = layout.shards(validate(single), "gold", "train")
+        targets, jobs = records(single), len(shards) + 2 * number
+        graph = run(other, single, "--dry-run", *targets)
+        spent = run(other, single, *targets) - graph
+        table.row("jobs that made results again after a change", 0, jobs - linked(other))
+        table.row("a job that only links, mean processor time [s]", LINK_S, spent / jobs)
     share = (times[1] - times[number]) / (number - 1) * number / times[1]
     table.row("share of starting jobs, 1 condition in a job", None, share)
     table.row(

@@ -19,6 +19,7 @@ import yaml
 
 from passband.config import Study, load
 from passband.jobs import calibration, plan
+from passband.jobs.locate import locate_study
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The allowed ratio of prediction and measurement is between 1 / (1 + this) and 1 + this.
@@ -88,21 +89,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=12.0, help="as that of passband plan")
     parser.add_argument(
         "--finished",
-        type=Path,
-        metavar="RESULTS",
-        help="compare the plan of config.yaml with the jobs of a demo that is finished, instead",
+        metavar="STUDY",
+        help="compare the plan of a finished study with its jobs, instead",
     )
     options = parser.parse_args()
     print(f"load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
     print("| what | predicted | measured | ratio | within 30% |\n|---|---|---|---|---|")
     if options.finished:
-        _, _, took = predicted(load(ROOT / "config.yaml"), options.seconds)
-        found = of_rules(options.finished)
+        study, results = locate_study(options.finished)
+        _, _, took = predicted(study, options.seconds)
+        found, name = of_rules(results), study.study.name
         # A job's own measurement does not include the first of its two processes, which starts it.
         whole = 3600 * (sum(took.values()) - took["starting"] / 2)
-        print(row("demo, all jobs without Snakemake", whole, sum(found.values())))
-        for name, seconds in found.items():
-            print(row(f"demo, {name} (with its start)", 3600 * took[name], seconds, False))
+        print(row(f"{name}, all jobs without Snakemake", whole, sum(found.values())))
+        for rule, seconds in found.items():
+            print(row(f"{name}, {rule} (with its start)", 3600 * took[rule], seconds, False))
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -186,3 +186,11 @@ def rutile(tmp_path):
         cellpar=[4.594, 4.594, 2.959, 90, 90, 90],
     ).write(path)
     return str(path)
+
+
+@pytest.fixture
+def restored_threads() -> Iterator[None]:
+    """Restore the number of threads, since a job limits the threads of the whole process."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

@@ -129,6 +129,15 @@ def test_further_axes_are_columns_of_the_points(tmp_path):
     assert read_points(tmp_path / "points.csv", own) == points
 
 
+def test_points_in_other_units_are_read_and_written_in_those_of_the_axes(tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text("dose_e_per_nm2,defocus_um,cs_mm,aperture_mrad\n40000,0.005,0.0012,16\n")
+    points = [Condition(5, 1.2, 16, 400), Condition(20, 1.2, 16, 400)]
+    assert append(path, points, {}) == 2
+    head, *lines = path.read_text().splitlines()
+    assert (head.split(","), lines) == (AXES, ["5,1.2,16,400", "20,1.2,16,400"])
+
+
 def test_chosen_conditions_are_appended_to_the_points_once(folder, capsys):
     status, out, err = run(capsys, "known", "--budget=2", "--append", "--json")
     assert status == 0
@@ -180,9 +189,11 @@ def test_a_study_whose_conditions_all_have_networks_has_values_between(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("defocus,cs\n1,2\n", "line 1 = 'defocus,cs': must be defocus_nm,cs_um,"),
-        (f"{','.join(AXES)}\n1,2,3,many\n", "line 2 = '1,2,3,many': must be"),
-        ("", "line 1 = '': must be"),
+        ("defocus_nm,cs_um\n1,2\n", "line 1: has columns for defocus_nm, cs_um; must have columns"),
+        ("defocus,cs\n1,2\n", "line 1: column 'defocus' has no unit in its name; allowed: "),
+        (f"{','.join(AXES)}\n5,1,16,many\n", "line 2: dose_e_per_A2 = many: must be between"),
+        (f"{','.join(AXES)}\n5,1,16,9\n5,1,16,9\n", "line 3: is the same point as line 2"),
+        ("", "line 1: is empty; must have names of columns such as "),
     ],
 )
 def test_a_file_of_points_that_cannot_be_read_stays_as_it_is(folder, capsys, text, words):
@@ -190,5 +201,5 @@ def test_a_file_of_points_that_cannot_be_read_stays_as_it_is(folder, capsys, tex
     path.write_text(text)
     status, out, err = run(capsys, "known", "--budget=1", "--append")
     assert (status, out) == (1, "")
-    assert err.startswith(f"known-points.csv: {words}")
+    assert err.startswith(f"'known-points.csv': {words}")
     assert path.read_text() == text

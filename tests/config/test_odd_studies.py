@@ -12,7 +12,17 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from odd_studies import CRYSTALS, FILES, NASTIEST, Odd, at, corpus, crystal, values_never_allowed
+from odd_studies import (
+    CRYSTALS,
+    FILES,
+    NASTIEST,
+    Odd,
+    at,
+    corpus,
+    crystal,
+    of_many_conditions,
+    values_never_allowed,
+)
 
 from passband import cli
 from passband.config import MOST_LINES, ConfigError, load, validate
@@ -33,6 +43,12 @@ def test_there_are_more_than_305():
 @pytest.mark.parametrize("odd", CORPUS.values(), ids=list(CORPUS))
 def test_an_odd_study_is_accepted_or_refused_in_one_line(odd: Odd, tmp_path, monkeypatch, capsys):
     check(odd, tmp_path, monkeypatch, capsys)
+
+
+@pytest.mark.slow
+def test_a_study_of_many_conditions_is_accepted(tmp_path, monkeypatch, capsys):
+    for odd in of_many_conditions().values():
+        check(odd, tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.slow

@@ -1,11 +1,8 @@
-"""Jobs of the smallest study in other groups, whose scripts run without Snakemake."""
+"""The smallest study with its jobs in other groups."""
 
 import shutil
 from pathlib import Path
 
-import scripts
-
-from passband import STAGES
 from passband.config import Study, load
 from passband.jobs import layout
 from passband.storage import records
@@ -31,62 +28,6 @@ def regrouped(conditions: int, replicas: int = 2, **changes: dict) -> Study:
     for block, keys in changes.items():
         values[block] |= keys
     return Study.model_validate(values)
-
-
-def train(study: Study, results: Path, job: layout.TrainingJob) -> str:
-    """Run a `train` job, and return the last line of its log."""
-    output = {
-        "weights": str(results / job.path(layout.WEIGHTS)),
-        "history": str(results / job.path(layout.HISTORY)),
-    }
-    for path in output.values():
-        Path(path).unlink(missing_ok=True)
-    return scripts.run(
-        "train",
-        results / "logs/train.log",
-        input={
-            split: [str(results / file) for file in layout.shards(study, "gold", split)]
-            for split in ("train", "val")
-        },
-        output=output,
-        wildcards=job.wildcards,
-        config=study.model_dump(mode="json"),
-        params={
-            "version": f"train {STAGES['train']}",
-            "seed": study.study.seed,
-            "microscope": study.microscope.imaging_params(),
-            "training": study.training.params(study.study.replicas_per_job),
-            "replicas": list(job.replicas),
-            "cache": str(results / "cache" / job.path(layout.WEIGHTS)),
-            "checkpoints": str(results / job.path(layout.CHECKPOINTS)),
-            **({"conditions": list(job.conditions)} if len(job.conditions) > 1 else {}),
-        },
-    )
-
-
-def evaluate(study: Study, results: Path, job: layout.TrainingJob, test: dict | None = None) -> str:
-    """Run an `evaluate` job, and return the last line of its log."""
-    output = results / job.path(layout.RECORD)
-    output.unlink(missing_ok=True)
-    return scripts.run(
-        "evaluate",
-        results / "logs/evaluate.log",
-        input={"weights": str(results / job.path(layout.WEIGHTS))},
-        output=[str(output)],
-        wildcards=job.wildcards,
-        config=study.model_dump(mode="json"),
-        params={
-            "version": f"evaluate {STAGES['evaluate']}",
-            "seed": study.study.seed,
-            "microscope": study.microscope.imaging_params(),
-            "test": test or study.test_axes,
-            "cache": str(results / "cache" / job.path(layout.RECORD)),
-            "waves": {
-                "gold": [str(results / file) for file in layout.shards(study, "gold", "test")]
-            },
-            **({"conditions": list(job.conditions)} if len(job.conditions) > 1 else {}),
-        },
-    )
 
 
 def networks(study: Study, results: Path) -> dict[tuple[str, int], str]:

@@ -15,6 +15,13 @@ from passband.reports.page_files import Cost, History
 from passband.reports.page_numbers import numbers
 
 ROOT = Path(__file__).parents[2]
+#: A grid of 135 conditions.
+PAPER = {
+    "defocus_nm": [5, 15, 25],
+    "cs_um": [1.2, 5, 20],
+    "aperture_mrad": [10, 14, 18],
+    "dose_e_per_A2": [30, 100, 300, 800, 1600],
+}
 
 
 def make_study(**blocks) -> Study:

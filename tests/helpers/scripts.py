@@ -6,6 +6,11 @@ from types import ModuleType, SimpleNamespace
 
 from snakemake.iocontainers import Namedlist
 
+from passband import STAGES
+from passband.config import Study
+from passband.jobs import layout
+from passband.jobs.layout import TrainingJob
+
 FOLDER = Path(__file__).parents[2] / "workflow" / "scripts"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 
@@ -74,3 +79,70 @@ def run(
     )
     load(script).main(snakemake)
     return log.read_text().splitlines()[-1]
+
+
+def train(
+    study: Study, results: Path, job: TrainingJob, log: Path | None = None, **changed: object
+) -> str:
+    """Run a `train` job of a study, and return the last line of its log.
+
+    Its outputs are removed before, as Snakemake does. `changed` has other values of params.
+    """
+    output = {
+        "weights": str(results / job.path(layout.WEIGHTS)),
+        "history": str(results / job.path(layout.HISTORY)),
+    }
+    for path in output.values():
+        Path(path).unlink(missing_ok=True)
+    waves = {split: _waves(study, results, job.specimen, split) for split in ("train", "val")}
+    params = {
+        "version": f"train {STAGES['train']}",
+        "training": study.training.params(study.study.replicas_per_job),
+        "replicas": list(job.replicas),
+        "cache": str(results / layout.cache(job.path(layout.WEIGHTS))),
+        "checkpoints": str(results / job.path(layout.CHECKPOINTS)),
+    }
+    return run(
+        "train",
+        log or results / "logs/train.log",
+        input=waves,
+        output=output,
+        **_of_job(study, job, params | changed),
+    )
+
+
+def evaluate(
+    study: Study, results: Path, job: TrainingJob, log: Path | None = None, **changed: object
+) -> str:
+    """Run an `evaluate` job of a study as :func:`train` runs a `train` job."""
+    output = results / job.path(layout.RECORD)
+    output.unlink(missing_ok=True)
+    params = {
+        "version": f"evaluate {STAGES['evaluate']}",
+        "test": study.test_axes,
+        "cache": str(results / layout.cache(job.path(layout.RECORD))),
+        "waves": {name: _waves(study, results, name, "test") for name in study.specimens},
+    }
+    return run(
+        "evaluate",
+        log or results / "logs/evaluate.log",
+        input={"weights": str(results / job.path(layout.WEIGHTS))},
+        output=[str(output)],
+        **_of_job(study, job, params | changed),
+    )
+
+
+def _waves(study: Study, results: Path, specimen: str, split: str) -> list[str]:
+    return [str(results / file) for file in layout.shards(study, specimen, split)]
+
+
+def _of_job(study: Study, job: TrainingJob, params: dict) -> dict:
+    """Return what jobs of `train` and `evaluate` have in common, for :func:`run`."""
+    common = {"seed": study.study.seed, "microscope": study.microscope.imaging_params()}
+    if len(job.conditions) > 1:
+        common["conditions"] = list(job.conditions)
+    return {
+        "params": common | params,
+        "wildcards": job.wildcards,
+        "config": study.model_dump(mode="json"),
+    }

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import yaml
 from snakemake.utils import update_config
+from snakemake_server import Server
 
+SNAKEMAKE = Server()
 ROOT = Path(__file__).parents[2]
 SMALLEST = ROOT / "studies" / "smallest.yaml"
 
@@ -43,10 +45,13 @@ class Workplace:
         (self.folder / name).write_text(yaml.safe_dump(study))
         return name
 
-    def start(self, *arguments: str, study: str | None = None) -> subprocess.Popen:
+    def _arguments(self, arguments: tuple[str, ...], study: str | None) -> list[str]:
         which = ["--configfile", study] if study else []
+        return ["--cores", "2", "--nocolor", *arguments, *which]
+
+    def start(self, *arguments: str, study: str | None = None) -> subprocess.Popen:
         return subprocess.Popen(
-            [sys.executable, "-m", "snakemake", "--cores", "2", "--nocolor", *arguments, *which],
+            [sys.executable, "-m", "snakemake", *self._arguments(arguments, study)],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -56,9 +61,8 @@ class Workplace:
 
     def run(self, *arguments: str, study: str | None = None, fails: bool = False) -> str:
         """Run Snakemake, check its exit status, and return its output."""
-        process = self.start(*arguments, study=study)
-        printed, _ = process.communicate(timeout=1500)
-        assert (process.returncode != 0) == fails, printed
+        status, printed = SNAKEMAKE.run(self.folder, *self._arguments(arguments, study))
+        assert (status != 0) == fails, printed
         return printed
 
     def jobs(self, *arguments: str, study: str | None = None) -> dict[str, int]:
@@ -72,6 +76,6 @@ class Workplace:
 
 
 def cpu_seconds() -> float:
-    """Return the processor time of all child processes so far [s]."""
+    """Return the processor time of all child processes and all runs of Snakemake so far [s]."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return used.ru_utime + used.ru_stime + SNAKEMAKE.cpu_seconds

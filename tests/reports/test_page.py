@@ -14,23 +14,15 @@ import numpy as np
 import pytest
 import xarray as xr
 from matrices import GRID
-from PIL import Image
-from report_content import make_content, make_stores, make_study, picture
+from report_content import PAPER, make_content, make_stores, make_study, picture
 
 from passband.grid import conditions
 from passband.jobs import layout
-from passband.reports import page, page_tables, page_text
-from passband.reports.page_files import Cost, costs, histories
-from passband.reports.page_matrix import dice_range, left_out, matrix_svg
-from passband.reports.page_numbers import NOTHING, Numbers, Value
+from passband.reports import page, page_text
+from passband.reports.page_files import Cost
+from passband.reports.page_numbers import Numbers
 
 ROOT = Path(__file__).parents[2]
-PAPER = {
-    "defocus_nm": [5, 15, 25],
-    "cs_um": [1.2, 5, 20],
-    "aperture_mrad": [10, 14, 18],
-    "dose_e_per_A2": [30, 100, 300, 800, 1600],
-}
 EVIL = "<script>alert(1)</script>"
 
 
@@ -352,143 +344,3 @@ def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
         0.02,
         atol=2e-4,
     )
-
-
-# ── Words ────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(-0.123, "−0.12"), (-0.001, "0.00"), (np.nan, "–"), (1234.5, "1,234.50")]
-)
-def test_numbers_have_a_true_minus_and_no_negative_zero(value, text):
-    assert page_text.number(value) == text
-
-
-@pytest.mark.parametrize(
-    ("share", "word"),
-    [(0.95, "Yes, nearly always."), (0.7, "Mostly."), (0.3, "Sometimes."), (0.0, "Rarely.")],
-)
-def test_the_answers_word_follows_from_the_share_of_pairs(share, word):
-    found = Numbers(
-        own=Value(0.9),
-        other=Value(0.6),
-        loss=Value(0.3),
-        close=Value(share),
-        axes={"dose_e_per_A2": Value(0.31), "cs_um": Value(0.02), "defocus_nm": NOTHING},
-        matrices={("gold", "unet"): np.zeros((2, 2))},
-    )
-    said, first, second = page_text.answer(found)
-    assert said == word
-    assert "0.90" in first
-    assert "0.60" in first
-    assert f"{share:.0%}" in first
-    assert second == (
-        "A change of the dose alone costs the most Dice, 0.31 on average, and a change of Cs alone "
-        "the least, 0.02."
-    )
-
-
-def test_an_axis_that_costs_nothing_is_not_said_to_cost_the_most():
-    found = Numbers(
-        own=Value(0.3),
-        other=Value(0.3),
-        loss=Value(0.0),
-        close=Value(1.0),
-        axes={"dose_e_per_A2": Value(0.004), "defocus_nm": Value(-0.02)},
-        matrices={("gold", "unet"): np.zeros((2, 2))},
-    )
-    assert page_text.answer(found)[2] == "No change of a single axis costs Dice on average."
-
-
-@pytest.mark.parametrize("name", sorted(layout.FIGURES))
-def test_captions_are_those_of_snakemakes_report(name):
-    text = (ROOT / f"workflow/report/{name}.rst").read_text()
-    title, shown = page_text.caption(text, {"snakemake": {"config": {}}})
-    assert len(title) > 5
-    assert shown.startswith(f"<p><strong>{title}.</strong>")
-    assert "*" not in shown
-    assert "`" not in shown
-
-
-def test_a_caption_may_be_a_template():
-    values = {"snakemake": {"config": {"study": {"name": "<b>"}}}}
-    title, shown = page_text.caption(
-        "**Title.** In {{ snakemake.config.study.name }}, ``a < b``.", values
-    )
-    assert (title, shown) == (
-        "Title",
-        "<p><strong>Title.</strong> In &lt;b&gt;, <code>a &lt; b</code>.</p>",
-    )
-
-
-# ── The matrix ───────────────────────────────────────────────────────────────────────────────────
-
-
-def test_the_matrix_has_each_cells_colour():
-    found, *_ = make_stores(GRID)
-    M = found.matrices["gold", "compact"].copy()
-    M[2, 3] = np.nan
-    svg = matrix_svg(M, found.train, found.test, "viridis", "words")
-    packed = re.search(r'href="data:image/png;base64,([^"]+)"', svg)[1]
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(packed))))
-    from matplotlib import colormaps
-
-    low, high = dice_range(M)
-    expected = (colormaps["viridis"]((M - low) / (high - low)) * 255).round()
-    good = np.isfinite(M)
-    np.testing.assert_allclose(pixels[good], expected[good], atol=1)
-    assert pixels[2, 3, 3] == 0  # transparent
-
-
-def test_a_level_is_written_once_for_each_run():
-    ids = [c.id for c in conditions(GRID)]
-    svg = matrix_svg(np.eye(len(ids)), ids, ids, "viridis", "words")
-    assert svg.count(">5 nm<") == svg.count(">25 nm<") == 2  # for rows and for columns
-    assert svg.count(">1.2 µm<") == 2 * 3
-    assert svg.count(">100 e/Å²<") == 2 * 12
-    assert not left_out(ids, ids)
-
-
-def test_an_axis_whose_labels_would_be_too_small_is_named_below():
-    ids = [c.id for c in conditions(PAPER)]
-    svg = matrix_svg(np.eye(len(ids)), ids, ids, "viridis", "words")
-    assert "e/Å²" not in svg
-    assert ">14 mrad<" in svg
-    assert left_out(ids, ids) == ["dose 30 to 1600 e/Å²"]
-
-
-@pytest.mark.parametrize(
-    ("values", "ends"),
-    [([0.31, 0.86], (0.3, 0.9)), ([0.5], (0.5, 0.6)), ([np.nan], (0.0, 1.0)), ([0, 1], (0, 1))],
-)
-def test_the_colour_scale_is_the_range_of_dice(values, ends):
-    assert dice_range(np.array(values)) == pytest.approx(ends)
-
-
-# ── Files beside the stores ──────────────────────────────────────────────────────────────────────
-
-
-def test_costs_are_sums_over_benchmarks(tmp_path):
-    head = "s\th:m:s\tmax_rss\tcpu_time\n"
-    for name, row in {
-        "train/gold/a/r0.tsv": "10.5\t0:00:10\t700.0\t8.5",
-        "train/gold/b/r0.tsv": "1.5\t0:00:01\t900.0\t1.5",
-        "ood.tsv": "0.4\t0:00:00\tNA\tNA",
-        "aggregate.tsv": "",
-    }.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(head + row)
-    assert costs(tmp_path) == [Cost("train", 2, 12.0, 10.0, 900.0), Cost("ood", 1, 0.4, 0.0, 0.0)]
-    table = page_tables.cost_table(costs(tmp_path))
-    assert table.rows[-1] == ["all", "3", "12 s", "< 0.01", "0.9 GB"]
-    assert costs(tmp_path / "absent") == []
-
-
-def test_histories_that_cannot_be_read_are_left_out(tmp_path):
-    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
-    good.write_text("replica,epoch,val_loss,val_dice\n0,0,2,0.1\n0,1,1,0.7\n0,2,3,0.9\n1,0,,\n")
-    bad.write_text("replica,epoch\n0,0\n")
-    found = histories([("a/b/c", good), ("a/b/d", bad), ("a/b/e", tmp_path / "absent")])
-    assert [h.network for h in found] == ["a/b/c/0", "a/b/c/1"]
-    assert found[0].final == 0.7  # after the epoch with the lowest validation loss

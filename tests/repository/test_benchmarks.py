@@ -9,7 +9,20 @@ from pathlib import Path
 import browser
 import pytest
 
+from passband.jobs import plan
+
 ROOT = Path(__file__).parents[2]
+
+
+def cells(script: str, *options: str) -> list[list[str]]:
+    """Return the cells of the table that a script prints, without its first row."""
+    process = subprocess.run(
+        [sys.executable, f"benchmarks/{script}", *options], cwd=ROOT, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    lines = [line for line in process.stdout.splitlines() if line.startswith("| ")][1:]
+    assert lines
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
 
 
 def rows(script: str) -> list[list[str]]:
@@ -17,16 +30,7 @@ def rows(script: str) -> list[list[str]]:
 
     The verdict of each row must agree with the row's goal and value.
     """
-    process = subprocess.run(
-        [sys.executable, f"benchmarks/{script}", "--quick"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stderr
-    lines = [line for line in process.stdout.splitlines() if line.startswith("| ")][1:]
-    found = [[cell.strip() for cell in line.split("|")[1:5]] for line in lines]
-    assert found
+    found = cells(script, "--quick")
     for _, goal, measured, verdict in found:
         sign, limit = goal[:1], goal[1:].strip()
         if sign not in ("≤", "≥"):
@@ -167,3 +171,31 @@ def test_thon_rings_meets_its_goals_in_a_small_field():
     found = rows("thon_rings.py")
     goals = [verdict for _, goal, _, verdict in found if goal]
     assert goals == ["met"] * 3
+
+
+@pytest.mark.slow
+def test_plan_is_compared_with_the_jobs_of_a_finished_study(tmp_path):
+    """Predictions of this machine can differ from the jobs, which another machine has run."""
+    archive = ROOT / "tests/data/finished.tar.xz"
+    subprocess.run(["tar", "xf", archive, "results/smallest"], cwd=tmp_path, check=True)
+    results = tmp_path / "results/smallest"
+    found = cells("plan.py", "--finished", str(results), "--seconds", "0.5")
+    stages = {"simulate": 0.0, "train": 0.0, "evaluate": 0.0, plan.OTHERS: 0.0}
+    for file in (results / "benchmarks").rglob("*.tsv"):
+        stage = file.relative_to(results / "benchmarks").parts[0]
+        head, values = file.read_text().splitlines()
+        seconds = dict(zip(head.split("\t"), values.split("\t"), strict=True))["s"]
+        stages[stage if stage in stages else plan.OTHERS] += float(seconds)
+    (all_jobs, *_), *others = found
+    assert all_jobs == "smallest, all jobs without Snakemake"
+    measured = {row[0]: row[2] for row in others}
+    assert measured == {
+        f"smallest, {stage} (with its start)": f"{seconds:.0f} s"
+        for stage, seconds in stages.items()
+    }
+    assert found[0][2] == f"{sum(stages.values()):.0f} s"
+    for _, predicted, measured, ratio, verdict in found:
+        a, b = (float(text.removesuffix(" s")) for text in (predicted, measured))
+        assert (a - 0.5) / (b + 0.5) - 0.01 <= float(ratio) <= (a + 0.5) / (b - 0.5) + 0.01
+        assert verdict in ("met", "missed", "")
+    assert (found[0][-1] == "met") == (1 / 1.3 <= float(found[0][3]) <= 1.3)

@@ -11,6 +11,7 @@ import pytest
     [
         ("passband.analysis.information, passband.analysis.ood", {"numba", "torch", "pydantic"}),
         ("passband.storage, passband.storage.lease, passband.storage.atomic", {"xarray", "zarr"}),
+        pytest.param("passband.jobs.evaluation_job", {"lightning"}, marks=pytest.mark.slow),
         ("passband.reports.summaries", {"numba", "torch", "matplotlib", "sklearn"}),
     ],
 )

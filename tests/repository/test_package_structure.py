@@ -14,6 +14,7 @@ SEVERAL = {
     "imaging": {"oversampling"},
     "micrographs": {"shipped"},
     "prediction": {"points"},
+    "reports": {"explorer_page"},
 }
 
 

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
-from workplace import Workplace
+from workplace import SNAKEMAKE, Workplace
 
+from passband import cli
 from passband.analysis import table
 from passband.config import Study
 from passband.grid import Condition, batches, conditions, coordinates
@@ -252,34 +254,58 @@ def clone(finished, tmp_path_factory):
     return place
 
 
+@pytest.fixture
+def typed(clone, monkeypatch, capfd):
+    """Return a function that runs a command in the clone, and returns its status and its output.
+
+    Commands of Passband run in this process, and those of Snakemake in forks of a process, because
+    their imports take seconds. Other commands run in a shell; some of them start the two programs.
+    """
+
+    def run(command: str) -> tuple[int, str, str]:
+        program, *words = shlex.split(command)
+        if program == "snakemake":
+            status, printed = SNAKEMAKE.run(clone.folder, *words)
+            return status, printed, ""
+        if program == "passband":
+            monkeypatch.chdir(clone.folder)
+            status = cli.main(words)
+            plt.close("all")
+            return status, *capfd.readouterr()
+        done = shell(clone, command)
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("restored_threads")
 @pytest.mark.parametrize("command", dict.fromkeys(filter(None, map(runs, documented()))))
-def test_every_documented_command_works(clone, command):
+def test_every_documented_command_works(clone, typed, command):
     """The commands run in a folder with the finished smallest study."""
-    process = shell(clone, command)
-    printed = process.stdout + process.stderr
-    assert process.returncode == 0, printed
+    status, out, err = typed(command)
+    printed = out + err
+    assert status == 0, printed
     assert "Traceback" not in printed
     if "--dry-run" in command:
         assert re.search(r"^total +[1-9]|Nothing to be done", printed, re.M), printed
     if command.startswith("passband images"):
-        assert (clone.folder / process.stdout.strip()).is_dir()
-    if "run STUDY=" in command:
-        # The output ends with the file to open and the next commands.
+        assert (clone.folder / out.strip()).is_dir()
+    if command.startswith("make "):
+        # The output ends with the file to open, the next commands and the page of `make demo`.
         assert len(printed.splitlines()) < 60
-        _, _, end = process.stdout.rpartition("\n\n")
-        assert len(end.splitlines()) <= 5
+        _, _, end = out.rpartition("\n\n")
+        assert len(end.splitlines()) <= 6
         (page,) = re.findall(r"^Open (\S+\.html) in a browser", end, re.M)
         assert (clone.folder / page).stat().st_size > 100_000
-        activate, *typed = re.findall(r"^  (.+)$", end, re.M)
+        activate, *commands = re.findall(r"^  (.+)$", end, re.M)
         assert activate.startswith("source ")
         assert activate.endswith("/bin/activate")
-        assert [next_one.split()[1] for next_one in typed] == ["table", "explore"]
-        for next_one in typed:
-            following = shell(clone, next_one)
-            assert following.returncode == 0, following.stderr
-            said = following.stdout + following.stderr
-            assert re.search(r"4 rows and \d+ columns|explorer\.html$", said, re.M)
+        assert [words.split()[1] for words in commands] == ["table", "explore"]
+        for following in commands:
+            status, out, err = typed(following)
+            assert status == 0, err
+            assert re.search(r"4 rows and \d+ columns|explorer\.html$", out + err, re.M)
 
 
 def shell(place, command):

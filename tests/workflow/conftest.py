@@ -23,13 +23,3 @@ def unpacked(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("unpacked")
     subprocess.run(["tar", "xf", FINISHED, "results/smallest"], cwd=folder, check=True)
     return folder / "results/smallest"
-
-
-@pytest.fixture
-def restored_threads():
-    """Restore the number of threads, since a job limits the threads of the whole process."""
-    import torch
-
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from regrouped import IDS, SMALLEST, copied, counts, evaluate, networks, regrouped, train
+from regrouped import IDS, SMALLEST, copied, counts, networks, regrouped
+from scripts import evaluate, train
 
 from passband.config import Study
 from passband.jobs import layout
@@ -201,7 +202,9 @@ def test_a_new_test_condition_is_tested_in_all_networks_of_a_job(results):
     assert "8 network(s) on 4 conditions, 4 of them computed" in evaluate(study, results, job)
     before = counts(study, results)
     test = study.test_axes | {"defocus_nm": [5.0, 10.0, 20.0]}
-    assert "8 network(s) on 6 conditions, 2 of them computed" in evaluate(study, results, job, test)
+    assert "8 network(s) on 6 conditions, 2 of them computed" in evaluate(
+        study, results, job, test=test
+    )
     after = records.parts(results / job.path(layout.RECORD))
     kept = [condition.id for condition in study.test_conditions]
     for (id, replica), values in before.items():

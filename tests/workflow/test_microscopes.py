@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scripts
-from regrouped import IDS, SMALLEST, copied, counts, evaluate, regrouped, train
+from regrouped import IDS, SMALLEST, copied, counts, regrouped
+from scripts import evaluate, train
 
 from passband import PassbandError, cli
 from passband.analysis import table

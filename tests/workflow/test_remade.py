@@ -192,6 +192,38 @@ def test_a_specimen_that_is_only_tested_on_trains_nothing(copied):
 
 
 @pytest.mark.slow
+def test_jobs_of_another_size_simulate_train_and_test_nothing_again(copied):
+    """All results are taken over, and among them those under the networks' own conditions."""
+    results = copied.folder / "results/smallest"
+    shutil.rmtree(results / "cache/records")
+    target = "results/smallest/table.zarr"
+    grids = {"grid": {"dose_e_per_A2": [1000]}, "test_grid": {"dose_e_per_A2": [200]}}
+    changes = grids | {"evaluation": {"test_own": True}}
+    study = copied.study("grouped.yaml", study={"conditions_per_job": 2}, **changes)
+    assert copied.jobs(target, study=study) == {"train": 1, "evaluate": 1, "aggregate": 1}
+    printed = copied.run(target, study=study)
+    assert "4 network(s) on 4 conditions, 4 of them computed" in printed
+    before = table.load(copied.folder / target).load()
+    assert np.isfinite(before.own_dice).all()
+    shutil.rmtree(results / "logs")
+
+    sizes = {"replicas_per_job": 1, "structures_per_shard": 5}
+    study = copied.study("single.yaml", study=sizes, **changes)
+    jobs = copied.jobs(target, study=study)
+    assert jobs == {"simulate": 3, "train": 4, "evaluate": 4, "aggregate": 1}
+    copied.run(target, study=study)
+    logs = [log for log in (results / "logs").rglob("*.log") if log.stem != "aggregate"]
+    assert len(logs) == 3 + 4 + 4
+    for log in logs:
+        assert ", made by an earlier job, in " in log.read_text()
+    after = table.load(copied.folder / target)
+    assert "agreement" not in after  # no job has tested the two replicas together
+    shared = before[list(after.variables)].drop_attrs()
+    assert after.drop_attrs().identical(shared)
+    assert {"counts", "own_counts", "confidence", "val_loss"} <= set(after.variables)
+
+
+@pytest.mark.slow
 def test_changing_the_training_keeps_the_exit_waves(finished):
     jobs = finished.jobs(study=finished.study(training={"epochs": 3}))
     assert "simulate" not in jobs

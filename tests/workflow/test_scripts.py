@@ -1,6 +1,9 @@
 """The workflow's scripts without Snakemake. Their inputs are the exit waves in tests/data."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,7 @@ import pandas as pd
 import pytest
 import scripts
 import torch
+import xarray as xr
 
 from passband.analysis import table
 from passband.config import load
@@ -39,50 +43,12 @@ def waves(results: Path, split: str) -> list[str]:
 
 
 def train(results: Path, log: Path, **changed: object) -> str:
-    output = {
-        "weights": str(results / JOB.path(layout.WEIGHTS)),
-        "history": str(results / JOB.path(layout.HISTORY)),
-    }
-    for path in output.values():
-        Path(path).unlink(missing_ok=True)
-    return scripts.run(
-        "train",
-        log,
-        input={split: waves(results, split) for split in ("train", "val")},
-        output=output,
-        wildcards=JOB.wildcards,
-        config=CONFIG,
-        params={
-            "version": "train 0",
-            "seed": STUDY.study.seed,
-            "microscope": MICROSCOPE,
-            "training": STUDY.training.model_dump() | {"epochs": 1} | changed,
-            "replicas": list(JOB.replicas),
-            "cache": str(results / "cache" / JOB.path(layout.WEIGHTS)),
-            "checkpoints": str(results / JOB.path(layout.CHECKPOINTS)),
-        },
-    )
+    settings = STUDY.training.model_dump() | {"epochs": 1} | changed
+    return scripts.train(STUDY, results, JOB, log, version="train 0", training=settings)
 
 
 def evaluate(results: Path, log: Path, test: dict) -> str:
-    output = results / JOB.path(layout.RECORD)
-    output.unlink(missing_ok=True)
-    return scripts.run(
-        "evaluate",
-        log,
-        input={"weights": str(results / JOB.path(layout.WEIGHTS))},
-        output=[str(output)],
-        wildcards=JOB.wildcards,
-        config=CONFIG,
-        params={
-            "version": "evaluate 0",
-            "seed": STUDY.study.seed,
-            "microscope": MICROSCOPE,
-            "test": test,
-            "cache": str(results / "cache" / JOB.path(layout.RECORD)),
-            "waves": {"gold": waves(results, "test")},
-        },
-    )
+    return scripts.evaluate(STUDY, results, JOB, log, version="evaluate 0", test=test)
 
 
 @pytest.mark.parametrize("name", scripts.NAMES)
@@ -99,20 +65,42 @@ def test_every_script_of_a_rule_is_there():
     assert all(f'"../scripts/{name}.py"' in rules for name in scripts.NAMES)
 
 
-def test_exit_waves_are_simulated_once(results, tmp_path, monkeypatch):
-    made = []
+def test_jobs_without_work_import_no_heavy_library():
+    """What a script imports later is for work. `benchmarks/grouping.py` measures the time."""
+    code = "import scripts, sys; list(map(scripts.load, sys.argv[1:])); print(*sys.modules)"
+    names = "simulate", "train", "evaluate"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code, *names],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests/helpers"), *sys.path])},
+    ).stdout.split()
+    assert "passband.jobs.regrouping" in loaded
+    assert not {"torch", "abtem", "ase", "scipy", "numba", "lightning"} & {*loaded}
 
-    def simulate(name, specimen, microscope, seed, split, structures, progress):
-        made.append(list(structures))
-        return datasets.read(waves(results, "test")[0], datasets.WAVES)
 
-    def run(structures):
+@pytest.fixture
+def simulate(results, tmp_path, monkeypatch):
+    """Return a function that runs a `simulate` job, and a list of the structures it simulates.
+
+    Every Fourier coefficient of a structure is the structure's index.
+    """
+    one, made = datasets.read(waves(results, "test")[0], datasets.WAVES).isel(structure=0), []
+
+    def simulated(name, specimen, microscope, seed, split, indices, progress):
+        made.append(list(indices))
+        parts = [one.assign(spectrum=one.spectrum * 0 + k, structure=k) for k in indices]
+        return xr.concat(parts, "structure")
+
+    def run(shard: int, structures: list[int], **changed: object) -> tuple[str, list[int]]:
+        output = tmp_path / f"made/{shard:05d}.zarr.zip"
         output.unlink(missing_ok=True)
-        return scripts.run(
+        line = scripts.run(
             "simulate",
             tmp_path / "logs/simulate.log",
             output=[str(output)],
-            wildcards={"specimen": "gold", "split": "test", "shard": "00000"},
+            wildcards={"specimen": "gold", "split": "test", "shard": f"{shard:05d}"},
             config=CONFIG,
             params={
                 "version": "simulate 0",
@@ -121,18 +109,57 @@ def test_exit_waves_are_simulated_once(results, tmp_path, monkeypatch):
                 "crystal": "",
                 "microscope": MICROSCOPE,
                 "structures": structures,
-                "cache": str(tmp_path / "cache.zarr.zip"),
+                "cache": str(tmp_path / f"cache/{shard:05d}.zarr.zip"),
+                **changed,
             },
         )
+        stored = datasets.read(output, datasets.WAVES)
+        assert stored.structure.values.tolist() == list(range(*structures))
+        values = stored.spectrum.transpose("structure", ...).values.reshape(
+            len(stored.structure), -1
+        )
+        assert (values == np.arange(*structures)[:, None]).all()
+        return line
 
-    output = tmp_path / "made.zarr.zip"
-    monkeypatch.setattr(exit_waves, "simulate", simulate)
-    first, second, other = run([0, 4]), run([0, 4]), run([0, 3])
-    assert made == [list(range(4)), list(range(3))]
-    assert f" simulate gold test 00000: 4 exit waves of 1.0 particles in {output} in" in first
-    assert f" exit waves in {output}, made by an earlier job, in " in second
-    assert "made by an earlier job" not in other
-    assert datasets.read(output, datasets.WAVES).sizes["structure"] == 4
+    monkeypatch.setattr(exit_waves, "simulate", simulated)
+    return run, made
+
+
+def test_exit_waves_are_simulated_once(simulate, tmp_path):
+    run, made = simulate
+    assert f" simulate gold test 00000: 4 exit waves of 1.0 particles in {tmp_path}" in run(
+        0, [0, 4]
+    )
+    assert f" exit waves in {tmp_path}/made/00000.zarr.zip, made by an earlier job, in " in run(
+        0, [0, 4]
+    )
+    assert made == [[0, 1, 2, 3]]
+    run(0, [0, 4], seed=8)
+    assert made[1:] == [[0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_another_size_of_shards_simulates_nothing(simulate, order):
+    """In any order of the jobs, since each job keeps the structures of the file it replaces."""
+    run, made = simulate
+    for shard, structures in enumerate(([0, 3], [3, 6], [6, 8])):
+        run(shard, structures)
+    made.clear()
+    for size in (4, 2, 8, 3):
+        shards = [[first, min(first + size, 8)] for first in range(0, 8, size)]
+        for shard in [k for k in (*order, 3) if k < len(shards)]:
+            assert ", made by an earlier job, in " in run(shard, shards[shard])
+    assert made == []
+
+
+def test_further_structures_of_a_shard_are_the_only_ones_simulated(simulate, tmp_path):
+    run, made = simulate
+    run(0, [0, 3])
+    run(0, [0, 5])
+    assert made == [[0, 1, 2], [3, 4]]
+    (tmp_path / "cache/00000.zarr.zip").write_bytes(b"damaged")
+    run(1, [4, 6])
+    assert made[2:] == [[4, 5]]
 
 
 @pytest.mark.slow

@@ -1,38 +1,39 @@
-"""Simulate one shard of a specimen's structures."""
+"""Simulate those structures of one shard that no earlier job has simulated."""
+
+from pathlib import Path
 
 from passband import config
 from passband.jobs import job as jobs
 from passband.jobs import reuse
-from passband.seeds import digest
-from passband.specimens import exit_waves
-from passband.storage import atomic, datasets
+from passband.jobs.regrouping import Shard
 
 
 def main(snakemake):
     params, wildcards, output = snakemake.params, snakemake.wildcards, snakemake.output[0]
-    name = " ".join(["simulate", *wildcards])
-    with jobs.job(
-        name, snakemake.log[0], snakemake.threads, snakemake.config, snakemake.resources.runtime
-    ) as job:
+    name, runtime = " ".join(["simulate", *wildcards]), snakemake.resources.runtime
+    with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
         values = params.version, params.seed, params.specimen, params.crystal, params.microscope
-        context = digest(*values, wildcards.specimen, wildcards.split, params.structures)
-        reuse.exit_waves(job, params.cache, output, context)
-        waves = exit_waves.simulate(
+        of, structures = (wildcards.specimen, wildcards.split), range(*params.structures)
+        shard = Shard(Path(params.cache), (*values, *of), structures)
+        attrs = job.provenance(output)
+        parts = reuse.exit_waves(job, shard, output, attrs)
+
+        # This module imports abTEM, which takes a second. So a job without work does not need it.
+        from passband.specimens import exit_waves
+
+        found = {index for part in parts for index in part.structure.values.tolist()}
+        simulated = exit_waves.simulate(
             wildcards.specimen,
             job.specimen(params.specimen),
             config.Microscope(**params.microscope),
             params.seed,
             wildcards.split,
-            range(*params.structures),
+            [index for index in structures if index not in found],
             progress=job.progress,
         )
-        attrs = job.provenance(output) | {"context": context}
-        datasets.write(waves, params.cache, datasets.WAVES, attrs, {"structure": 1})
-        atomic.link(params.cache, output)
-        particles = float(waves.particles.mean())
-        job.result = (
-            f"{waves.sizes['structure']} exit waves of {particles:.1f} particles in {output}"
-        )
+        waves = reuse.write_exit_waves(shard, [simulated, *parts], output, attrs)
+        particles, number = float(waves.particles.mean()), waves.sizes["structure"]
+        job.result = f"{number} exit waves of {particles:.1f} particles in {output}"
 
 
 if "snakemake" in globals():

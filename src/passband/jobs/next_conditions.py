@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from passband import PassbandError
+from passband.config import point_table
 from passband.grid import MAIN_AXES, Condition
 from passband.jobs.recommendation import TestedNetworks, is_allowed
 from passband.prediction import next_conditions as prediction
@@ -164,7 +165,7 @@ def append(path: Path, conditions: Sequence[Condition], own: Mapping[str, float]
     Raises
     ------
     PassbandError
-        If the file exists and has other columns or a value that is no number.
+        If the file exists and :func:`read_points` refuses it.
     """
     axes = [*MAIN_AXES, *own]
     known = read_points(path, own) if path.exists() else []
@@ -179,28 +180,22 @@ def append(path: Path, conditions: Sequence[Condition], own: Mapping[str, float]
 
 
 def read_points(path: Path, own: Mapping[str, float]) -> list[Condition]:
-    """Return the conditions in a CSV file that :func:`append` wrote.
+    """Return the conditions in a study's CSV file of points.
 
     Raises
     ------
     PassbandError
-        If the file has other columns or a value that is no number.
+        If :func:`passband.config.point_table.read` refuses the file, or if its columns are not
+        those of the four main axes and of the study's further axes, `own`.
     """
-    axes = [*MAIN_AXES, *own]
-    lines = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
-    if not lines or lines[0] != axes:
+    try:
+        table = point_table.read(str(path), Path())
+    except ValueError as error:
+        raise PassbandError(str(error)) from None
+    axes, columns = [*MAIN_AXES, *own], list(table.points[0])
+    if sorted(columns) != sorted(axes):
         raise PassbandError(
-            f"{path}: line 1 = {','.join(lines[0]) if lines else ''!r}: must be {','.join(axes)}; "
-            "rename the file or its columns"
+            f"{table.first_line}: has columns for {', '.join(columns)}; must have columns for "
+            f"{', '.join(axes)}"
         )
-    found = []
-    for number, cells in enumerate(lines[1:], 2):
-        if not cells:
-            continue
-        try:
-            found.append(Condition.of(dict(zip(axes, map(float, cells), strict=True)), own))
-        except ValueError:
-            raise PassbandError(
-                f"{path}: line {number} = {','.join(cells)!r}: must be {len(axes)} numbers"
-            ) from None
-    return found
+    return [Condition.of(point, own) for point in table.points]

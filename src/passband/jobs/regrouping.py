@@ -1,8 +1,9 @@
-"""Finds networks and records of earlier jobs, whichever replicas and conditions these jobs had.
+"""Finds results of earlier jobs, whichever replicas, conditions or structures these jobs had.
 
 A network is found by its own key, see :mod:`passband.learning.identities`. So if the number of
-replicas or of conditions in a job changes, no network is trained or tested again. This module reads
-files of the study's cache, and does not import torch.
+replicas or of conditions in a job changes, no network is trained or tested again. Exit waves are
+found by their structure, so that no structure is simulated again if the number of structures in a
+shard changes. This module reads files of the study's cache, and does not import torch.
 """
 
 import re
@@ -17,7 +18,8 @@ import xarray as xr
 from passband.grid import Condition
 from passband.groups import may_have
 from passband.learning.identities import NetworkContexts, record_contexts
-from passband.storage import NewerError, StoreError, records
+from passband.seeds import digest
+from passband.storage import NewerError, StoreError, atomic, datasets, records
 from passband.storage.integrity import check_attributes
 from passband.storage.weight_parts import Part, load_parts
 from passband.storage.weights import fingerprint
@@ -53,6 +55,76 @@ def files(own: str | Path, missing: Mapping[str, Collection[int]]) -> Iterator[P
                 wanted = (left for id, left in missing.items() if may_have(folder.name, id))
                 if path != own and any(replica in batch for left in wanted for replica in left):
                     yield path
+
+
+# ── Exit waves ───────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one `simulate` job makes: the exit waves of a shard of structures.
+
+    Attributes
+    ----------
+    own : Path
+        The job's own file in the cache, which need not exist. Its folder has all shards of the
+        specimen and split.
+    values : tuple
+        Everything that the exit waves depend on, except the structures.
+    structures : range
+        The indices of the shard's structures within the split.
+    """
+
+    own: Path
+    values: tuple
+    structures: range
+
+    def context(self, structures: range | None = None) -> str:
+        """Return the context of the shard, or that of a shard with other structures."""
+        held = self.structures if structures is None else structures
+        return digest(*self.values, [held.start, held.stop])
+
+    def find(self) -> list[xr.Dataset]:
+        """Return exit waves of the shard's structures from earlier shards of any size.
+
+        No structure is in two of the data sets. Structures that are not found are left out.
+        """
+        missing, found = set(self.structures), []
+        seen: set[Path] = set()
+        # Another job may rename a file while this job reads, see `keep_others`. So the folder is
+        # listed until it has no new name.
+        while missing and (new := set(self.own.parent.glob("[0-9]*.zarr.zip")) - seen):
+            seen |= new
+            for path in sorted(new):
+                chosen = missing.intersection(self._held(path) or ())
+                if not chosen:
+                    continue
+                try:
+                    waves = datasets.read(path, datasets.WAVES)
+                except StoreError:
+                    continue
+                found.append(waves.sel(structure=sorted(chosen)))
+                missing -= chosen
+        return found
+
+    def keep_others(self) -> None:
+        """Give the job's own file a second name if it has structures of other jobs.
+
+        The job then replaces its own file. The other jobs find their structures in the second file.
+        """
+        held = self._held(self.own)
+        if held is not None and not set(held) <= set(self.structures):
+            name = f"{held.start:05d}-{held.stop - 1:05d}.zarr.zip"
+            atomic.link(self.own, self.own.with_name(name))
+
+    def _held(self, path: Path) -> range | None:
+        """Return the structures of an earlier shard, or None if the shard is not valid."""
+        try:
+            opened = datasets.read_selection(path, datasets.WAVES, ["particles"], {})
+        except StoreError:
+            return None
+        held = range(int(opened.structure[0]), int(opened.structure[-1]) + 1)
+        return held if opened.attrs.get("context") == self.context(held) else None
 
 
 # ── Networks ─────────────────────────────────────────────────────────────────────────────────────

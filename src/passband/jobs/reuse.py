@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from passband.jobs import regrouping
 from passband.jobs.job import Job
-from passband.jobs.regrouping import RecordJob
+from passband.jobs.regrouping import RecordJob, Shard
 from passband.learning.checkpoints import clear
 from passband.learning.identities import NetworkContexts, usual_devices
 from passband.seeds import digest
@@ -29,17 +29,36 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def exit_waves(job: Job, cached: str, output: str, context: str) -> None:
+def exit_waves(job: Job, shard: Shard, output: str, attrs: Mapping[str, str]) -> "list[xr.Dataset]":
     """End the job if the cache has the exit waves that the job would make.
+
+    Otherwise return those that are in the cache, see :meth:`Shard.find`.
 
     Raises
     ------
     NewerError
         If a newer version of Passband wrote the file, which must not be overwritten.
     """
-    if datasets.has_context(cached, datasets.WAVES, context):
-        atomic.link(cached, output)
+    if datasets.has_context(shard.own, datasets.WAVES, shard.context()):
+        atomic.link(shard.own, output)
         job.finish_early(f"exit waves in {output}")
+    found = shard.find()
+    if sum(waves.sizes["structure"] for waves in found) == len(shard.structures):
+        write_exit_waves(shard, found, output, attrs)
+        job.finish_early(f"exit waves in {output}")
+    return found
+
+
+def write_exit_waves(
+    shard: Shard, parts: "Sequence[xr.Dataset]", output: str, attrs: Mapping[str, str]
+) -> "xr.Dataset":
+    """Write a shard of exit waves to the cache, link the output to it, and return its content."""
+    waves = datasets.concatenated(parts, "structure")
+    shard.keep_others()
+    attrs = {**attrs, "context": shard.context()}
+    datasets.write(waves, shard.own, datasets.WAVES, attrs, {"structure": 1})
+    atomic.link(shard.own, output)
+    return waves
 
 
 @dataclass(frozen=True)

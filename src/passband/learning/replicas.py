@@ -25,7 +25,6 @@ from passband.learning import (
     memory_request,
     networks,
     streaming,
-    training,
 )
 from passband.learning.deadline import StopCondition
 from passband.learning.identities import record_contexts
@@ -143,6 +142,9 @@ class ReplicaJob:
         StoppedError
             If training is stopped before its end.
         """
+        # Lightning takes three seconds to import, and tests of networks do not need it.
+        from passband.learning import training
+
         description = {
             "architecture": self.architecture,
             "specimen": self.specimen,

@@ -346,6 +346,11 @@ def read_many(
     """
     parts = [read(path, kind, variables) for path in paths]
     check_many(parts, paths, dimension, expected)
+    return concatenated(parts, dimension)
+
+
+def concatenated(parts: Sequence[xr.Dataset], dimension: str) -> xr.Dataset:
+    """Concatenate data sets as :func:`read_many` does."""
     whole = xr.concat(
         parts,
         dimension,

@@ -1,0 +1,30 @@
+"""Files beside the stores, whose content is on the page that presents a study."""
+
+from passband.reports import page_tables
+from passband.reports.page_files import Cost, costs, histories
+
+
+def test_costs_are_sums_over_benchmarks(tmp_path):
+    head = "s\th:m:s\tmax_rss\tcpu_time\n"
+    for name, row in {
+        "train/gold/a/r0.tsv": "10.5\t0:00:10\t700.0\t8.5",
+        "train/gold/b/r0.tsv": "1.5\t0:00:01\t900.0\t1.5",
+        "ood.tsv": "0.4\t0:00:00\tNA\tNA",
+        "aggregate.tsv": "",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(head + row)
+    assert costs(tmp_path) == [Cost("train", 2, 12.0, 10.0, 900.0), Cost("ood", 1, 0.4, 0.0, 0.0)]
+    table = page_tables.cost_table(costs(tmp_path))
+    assert table.rows[-1] == ["all", "3", "12 s", "< 0.01", "0.9 GB"]
+    assert costs(tmp_path / "absent") == []
+
+
+def test_histories_that_cannot_be_read_are_left_out(tmp_path):
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_text("replica,epoch,val_loss,val_dice\n0,0,2,0.1\n0,1,1,0.7\n0,2,3,0.9\n1,0,,\n")
+    bad.write_text("replica,epoch\n0,0\n")
+    found = histories([("a/b/c", good), ("a/b/d", bad), ("a/b/e", tmp_path / "absent")])
+    assert [h.network for h in found] == ["a/b/c/0", "a/b/c/1"]
+    assert found[0].final == 0.7  # after the epoch with the lowest validation loss
