@@ -9,7 +9,7 @@ from passband.config import Detector, Microscope
 from passband.config.detector import DetectorNoise
 from passband.imaging import export
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.noise import expose, noise_seeds
+from passband.imaging.noise import expose, noise_seeds, normalise
 from passband.learning.batches import Images
 from passband.micrographs import preparation
 from passband.optics import noise_filter
@@ -105,3 +105,13 @@ def test_a_white_image_gets_the_noise_of_the_training():
         assert power[ring].mean() == pytest.approx(factor[ring].mean(), rel=0.1)
     corner = (np.abs(np.fft.fftfreq(384, 0.4))[:, None] > 0.7) & (np.fft.rfftfreq(384, 0.4) > 0.7)
     assert power[corner].mean() < 0.01 * power[ring].mean()
+
+
+@pytest.mark.parametrize("number", [1, 8, 11])
+def test_normalised_images_have_torchs_bits(number):
+    """Sums of one pixel after another differ from pairwise sums in the last bits."""
+    counts = torch.poisson(torch.full((number, 37, 37), 9.0), torch.manual_seed(0))
+    counts[number // 2 : number // 2 + 1] = 5.0  # an image without contrast
+    std, mean = torch.std_mean(counts, dim=(-2, -1), keepdim=True)
+    expected = (counts - mean) / std.clamp_min(1e-12)
+    assert torch.equal(normalise(counts, "zscore", 9.0), expected)

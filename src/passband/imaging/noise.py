@@ -7,6 +7,7 @@ import torch
 
 from passband.grid import Condition
 from passband.imaging import poisson
+from passband.imaging.compiled import compiled
 from passband.imaging.threads import share_images
 from passband.seeds import seed
 
@@ -135,6 +136,12 @@ def normalise(counts: torch.Tensor, name: str, electrons: float) -> torch.Tensor
         If the name of the normalisation is unknown.
     """
     if name == "zscore":
+        if counts.device.type == "cpu" and counts.dtype == torch.float32:
+            counts = counts.contiguous()
+            result = torch.empty_like(counts)
+            arrays = (x.flatten(1).numpy() for x in (counts, result))
+            compiled(_zscore, "(f4[:,::1], f4[:,::1])")(*arrays)
+            return result
         std, mean = torch.std_mean(counts, dim=(-2, -1), keepdim=True)
         return (counts - mean) / std.clamp_min(1e-12)
     if name == "minmax":
@@ -143,3 +150,34 @@ def normalise(counts: torch.Tensor, name: str, electrons: float) -> torch.Tensor
     if name == "vacuum":
         return counts / electrons - 1
     raise ValueError(f"normalisation {name!r}: must be zscore, minmax or vacuum")
+
+
+def _zscore(counts, out):
+    """Give each image mean 0 and variance 1, with the same bits as torch's functions.
+
+    Mean and variance are updated pixel by pixel in float64 (B. P. Welford, *Technometrics* 4, 419,
+    1962), as in torch. Eight images are computed at a time, since each step waits for the last one.
+    """
+    images, pixels = counts.shape
+    means, squares, block = np.zeros(8), np.zeros(8), np.zeros((32, 8))
+    for first in range(0, images, 8):
+        number = min(8, images - first)
+        means[:] = 0
+        squares[:] = 0
+        for start in range(0, pixels, 32):
+            length = min(32, pixels - start)
+            for k in range(number):
+                for j in range(length):
+                    block[j, k] = counts[first + k, start + j]
+            for j in range(length):
+                so_far = start + j + 1.0
+                for k in range(8):
+                    above = block[j, k] - means[k]
+                    mean = means[k] + above / so_far
+                    means[k] = mean
+                    squares[k] += above * (block[j, k] - mean)
+        for k in range(number):
+            mean, variance = np.float32(means[k]), squares[k] / (pixels - 1)
+            deviation = max(np.float32(np.sqrt(variance)), np.float32(1e-12))
+            for j in range(pixels):
+                out[first + k, j] = (counts[first + k, j] - mean) / deviation
