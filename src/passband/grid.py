@@ -49,9 +49,20 @@ class Axis:
     def signed(self) -> bool:
         return self.minimum < 0
 
+    @property
+    def example(self) -> str:
+        """A range of values, as an example for a user."""
+        if self.signed:
+            return "-10:25"
+        return "10:25" if self.maximum >= 25 else f"{self.maximum / 10:g}:{self.maximum / 2:g}"
+
     def canonical(self, value: float) -> float:
         """Return the multiple of the axis's resolution nearest to `value`."""
         return round(value, self.decimals) + 0.0  # + 0.0 turns −0.0 into 0.0
+
+    def words(self, text: str) -> str:
+        """Return a value's text with the unit, such as ``5 nm``, and without the unit 1."""
+        return text if self.unit == "1" else f"{text} {self.unit}"
 
     def format(self, value: float) -> str:
         """Return a value's part of a condition's id, of fixed width, such as ``cs+0001.200``."""

@@ -21,6 +21,11 @@ class ConditionsOfStudy:
                 found[name] = own
         return found
 
+    @property
+    def written_values(self) -> dict[str, float]:
+        """The study's own values of all further axes, also of those that it does not have."""
+        return {name: axis.canonical(self._own(name)) for name, axis in FURTHER_AXES.items()}
+
     def given_values(self, name: str) -> set[float]:
         """Return the values of an axis that `grid` and `test_grid` give."""
         blocks = [*points.listed(self.grid), *points.listed(self.test_grid)]

@@ -10,7 +10,8 @@ from passband import PassbandError
 from passband.config import Study
 from passband.grid import Condition
 from passband.jobs.extra import evaluate_extra
-from passband.jobs.recommendation import TestedNetworks, is_allowed
+from passband.jobs.recommendation import is_allowed
+from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction.asked import ranges
 from passband.prediction.choice_rules import Networks
 from passband.prediction.drawn_microscopes import drawn_inside, drawn_outside
@@ -31,9 +32,10 @@ def microscopes(study: Study, number: int, seed: int) -> tuple[list[Condition], 
     def allowed(condition: Condition) -> bool:
         return is_allowed(study, condition)
 
-    of_study = ranges(study.test_conditions)
-    inside = drawn_inside(of_study, number, seed, allowed)
-    return inside, drawn_outside(of_study, number // _INSIDE_PER_OUTSIDE, seed, allowed)
+    own = study.own_values
+    of_study = ranges(study.test_conditions, own)
+    inside = drawn_inside(of_study, number, seed, allowed, own)
+    return inside, drawn_outside(of_study, number // _INSIDE_PER_OUTSIDE, seed, allowed, own)
 
 
 def run(
@@ -80,6 +82,7 @@ def run(
         np.concatenate([D for _, _, D in known.values()]),
         tuple(tested.tested),
         tuple("/".join(id.split("/")[:-1]) for group in groups for id in group.networks),
+        study.own_values,
     )
     empty = tested.measured([])
     expected = expected_dice(groups, empty, drawn, tested.profiles)

@@ -59,7 +59,10 @@ class MatrixView {
     this.font = context.font = `${narrow ? 10 : 12}px ${FONT}`;
     const wide = (text) => context.measureText(text).width;
     for (const side of [this.rows, this.columns]) {
-      side.names = side.axes.map((a) => [AXES[a].label, `(${AXES[a].unit})`]);
+      side.names = side.axes.map((a) => {
+        const { label, unit } = AXES[a];
+        return unit === "1" ? [label] : [label, `(${unit})`];
+      });
       side.ranges = side.axes.map((a) => {
         const levels = side.side.levels[a];
         return `${short(levels[0])}…${short(levels.at(-1))} →`;
