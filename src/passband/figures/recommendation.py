@@ -127,14 +127,15 @@ def recommendation(
     figure.colorbar(shown, ax=ax, label="expected Dice")
     specimen, architecture, condition, replica = network.split("/")
     lens = ", ".join(
-        ("" if name in MAIN_AXES else f"{AXES[name].label} ")
-        + AXES[name].words(style.number(value))
+        AXES[name].words(style.number(value))
+        if name in MAIN_AXES
+        else style.value_label(name, value)
         for name, value in middle.values(asked.own).items()
         if name not in (X, Y)
     )
     ax.set_title(
         f"{specimen}, {architecture}, replica {replica}\n"
-        f"trained at {style.condition_label(condition)}\ntested at {lens}",
+        f"trained at {style.condition_label(condition, asked.own)}\ntested at {lens}",
         loc="left",
         fontsize=style.SMALL,
     )

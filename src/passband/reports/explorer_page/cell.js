@@ -123,7 +123,7 @@ function decayPlots(i, j, { dice, low, high }) {
       const log = at[0] > 0 && (name === "dose_e_per_A2" || at.at(-1) / at[0] > 50);
       return plot({
         ...SMALL,
-        x: { label: titleOf(axis), range: [at[0], at.at(-1)], log, ticks: at },
+        x: { label: axisTitle(axis), range: [at[0], at.at(-1)], log, ticks: at },
         y: { label: "Dice", range: [0, 1] },
         curves: [
           { x: at, y: own, colour: LINES.plain, dash: "2 3", width: 1.4 },

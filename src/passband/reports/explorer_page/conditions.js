@@ -10,7 +10,7 @@ function withUnit(text, a) {
 }
 
 /** Return the name of an axis with its unit. */
-function titleOf(a) {
+function axisTitle(a) {
   return AXES[a].unit === "1" ? AXES[a].label : `${AXES[a].label} (${AXES[a].unit})`;
 }
 

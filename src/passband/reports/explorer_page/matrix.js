@@ -94,7 +94,8 @@ class MatrixView {
       (runs) => Math.min(...runs.map(({ start, end }) => end - start)) * (height / m) < LABEL_HEIGHT,
     );
     if (this.rows.slim.includes(true)) {
-      bottom = 62;
+      const upright = this.rows.names.filter((_, level) => this.rows.slim[level]);
+      bottom = Math.max(62, ...upright.map(([name]) => Math.ceil(wide(name)) + 16));
       this.rows.widths = this.rows.widths.map((size, level) => (this.rows.slim[level] ? 19 : size));
       fit();
     }

@@ -84,7 +84,7 @@ function slider(ranking, a) {
   return element(
     "label",
     {},
-    titleOf(a),
+    axisTitle(a),
     element("input", {
       type: "range", min: 0, max: STEPS, step: 1, "data-axis": a,
       "aria-label": spoken, disabled: !(high > low),
