@@ -7,6 +7,7 @@ import hashlib
 import html
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import browser
@@ -438,6 +439,31 @@ def test_the_matrix_has_each_cells_colour():
     good = np.isfinite(M)
     np.testing.assert_allclose(pixels[good], expected[good], atol=1)
     assert pixels[2, 3, 3] == 0  # transparent
+
+
+def test_rows_without_their_own_column_have_their_dice_beside_the_matrix():
+    found, *_ = make_stores(GRID)
+    M, train, test = found.matrices["gold", "compact"], found.train, found.test[:3]
+    own = np.full(len(train), np.nan)
+    own[4], own[5] = 0.25, 0.75
+    svg = matrix_svg(M[:, :3], train, test, "viridis", "words", own_dice=own)
+    assert re.findall(r"<title>(0\.\d+)</title>", svg) == ["0.250", "0.750"]
+    assert svg.count(">own<") == 1
+    from matplotlib import colormaps
+
+    low, high = dice_range(np.column_stack([M[:, :3], own]))
+    red, green, blue = (
+        255 * np.array(colormaps["viridis"]((0.25 - low) / (high - low)))[:3]
+    ).round()
+    assert f"rgb({red:.0f},{green:.0f},{blue:.0f})" in svg
+    nothing = np.full(len(train), np.nan)
+    plain = matrix_svg(M, train, found.test, "viridis", "words")
+    assert matrix_svg(M, train, found.test, "viridis", "words", own_dice=nothing) == plain
+    content = make_content()
+    (names,) = content.numbers.matrices
+    whole = replace(content, numbers=replace(content.numbers, own_rows={names: own}))
+    assert "The column “own” has networks" in page.render(whole)
+    assert "The column “own” has networks" not in page.render(content)
 
 
 def test_a_level_is_written_once_for_each_run():

@@ -63,7 +63,9 @@ def ctf_curves(
     q = np.linspace(0, microscope.sampling.cutoff, 1500)
     end = min(q[-1], _BEYOND * apertures[-1] * 1e-3 / lam)
     entries = 1 + len(lenses) + (len(apertures) > 1) + len(spacings or {})
-    lines = entries if style.is_narrow(width_cm) else -(-entries // 2)
+    # The words of several lenses are long.
+    columns = 1 if style.is_narrow(width_cm) or len(lenses) > 1 else 2
+    lines = -(-entries // columns)
     height_cm = _ROW_CM * len(spherical) + _WORDS_CM + 0.45 * lines
     figure, axes = plt.subplots(
         len(spherical),
@@ -121,7 +123,7 @@ def ctf_curves(
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(),
         loc="outside upper center",
-        ncols=1 if style.is_narrow(width_cm) else 2,
+        ncols=columns,
     )
     return figure
 

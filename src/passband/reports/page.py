@@ -209,14 +209,16 @@ def _matrix(content: Content, specimen: str, architecture: str, M: np.ndarray) -
         f"the mean is {mean}"
     )
     palette, own = content.study.figures.palette, content.study.own_values
+    own_dice = found.own_rows.get((specimen, architecture))
     return {
         "svg": Markup("").join(
-            matrix_svg(M, found.train, found.test, palette, alt, compact, own)
+            matrix_svg(M, found.train, found.test, palette, alt, compact, own, own_dice)
             for compact in (False, True)
         ),
         "name": f"{specimen}, {architecture}",
         "left_out": left_out(found.train, found.test, own),
         "own": any(id in found.test for id in found.train),
+        "beside": own_dice is not None and bool(np.isfinite(own_dice).any()),
         "missing": int((~np.isfinite(M)).sum()),
     }
 
