@@ -166,6 +166,14 @@ def test_ctf_has_each_lens_of_further_axes(microscope):
         for length, azimuth in ((0, 0), (8, 0), (8, 45))
     ]
     assert "areas: range over azimuths" in figure.get_supylabel()
+    # The lenses are in the order of their values, and not in the order of their ids.
+    both = {"astigmatism_nm": [0.0, 8.0], "focal_spread_nm": [3.0, 6.0]}
+    own_spread = {"astigmatism_nm": 0.0, "focal_spread_nm": microscope.focal_spread_nm}
+    other = transfer_figures.ctf_curves(conditions(GRID | both, own_spread), microscope)
+    listed = [text.get_text() for text in other.legends[0].get_texts()[1:5]]
+    assert [words.partition("mrad, ")[2] for words in listed] == [
+        f"astigmatism {a} nm, focal spread {f} nm" for a in (0, 8) for f in (3, 6)
+    ]
     defocus, cs = GRID["defocus_nm"][0], GRID["cs_um"][0]
     ax = figure.axes[0]
     (line,) = of_label(ax, words[0])

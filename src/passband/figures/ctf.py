@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from passband.config import Microscope
 from passband.figures import style
 from passband.figures.ctf_of_points import curves_of_points, draw_transfer, largest_envelope
-from passband.grid import AXES, MAIN_AXES, Condition, has_few_neighbours
+from passband.grid import AXES, MAIN_AXES, Condition, has_few_neighbours, ordered
 from passband.optics import ctf
 
 #: Height of a row of panels, and of the words around them [cm].
@@ -135,25 +135,22 @@ def _lenses(
 
     Axes that do not change the lens, such as vibration, and axes with one value have no words.
     """
-    found: dict[tuple, tuple[tuple[str, float], ...]] = {}
-    for further in sorted({condition.further for condition in conditions}):
-        optics = microscope.optics(Condition(0, 0, 1, 1, further))
-        # The azimuth of an aberration with the length 0 does not change the lens.
-        lens = optics.focal_spread, optics.source_spread, *ctf.coefficients(optics)
-        found.setdefault(lens, further)
-    shown = style.evenly_spaced(list(found.values()))
     own = {
         name: microscope.at(AXES[name].key.removeprefix("microscope."))
-        for further in found.values()
-        for name, _ in further
+        for condition in conditions
+        for name, _ in condition.further
     }
-    values = [Condition(0, 0, 1, 1, further).values(own) for further in found.values()]
-    varied = [name for name in own if len({each[name] for each in values}) > 1]
-    names = [name for name in AXES if name in varied]
+    lenses = {Condition(0, 0, 1, 1, condition.further) for condition in conditions}
+    found: dict[tuple, Condition] = {}
+    for lens in ordered(lenses, own):
+        optics = microscope.optics(lens)
+        # The azimuth of an aberration with the length 0 does not change the lens.
+        key = optics.focal_spread, optics.source_spread, *ctf.coefficients(optics)
+        found.setdefault(key, lens)
+    values = [lens.values(own) for lens in found.values()]
+    varied = [name for name in AXES if name in own and len({each[name] for each in values}) > 1]
+    shown = [list(found.values())[k] for k in style.evenly_spaced(range(len(found)))]
     return {
-        ", ".join(
-            style.value_label(name, Condition(0, 0, 1, 1, further).value(name, own))
-            for name in names
-        ): further
-        for further in shown
+        ", ".join(style.value_label(name, lens.value(name, own)) for name in varied): lens.further
+        for lens in shown
     }

@@ -36,7 +36,8 @@ def draw_transfer(ax: Axes, q: np.ndarray, optics: ctf.Optics, colour: str, labe
         The colour, and the words of the legend.
     """
     if optics.round:
-        ax.plot(q, ctf.transfer(optics, q), color=colour, lw=1.3, label=label)
+        # The line is in front of the areas of other lenses.
+        ax.plot(q, ctf.transfer(optics, q), color=colour, lw=1.3, label=label, zorder=3)
         return
     azimuths = np.linspace(0, 2 * np.pi, _AZIMUTHS, endpoint=False)[:, None]
     T = ctf.transfer(optics, q, azimuths)

@@ -137,7 +137,7 @@ def matrix_svg(
         The study's own values of its further axes.
     own_dice : (train,) float array, optional
         Mean Dice under the own training condition of the rows that have no column for it, and NaN
-        for other rows. They are drawn in a column of their own, right of the matrix.
+        for other rows. They are drawn in a column apart, right of the matrix.
     """
     beside = own_dice is not None and bool(np.isfinite(own_dice).any())
     low, high = dice_range(np.column_stack([M, own_dice]) if beside else M)
