@@ -589,6 +589,16 @@ def test_further_axes_have_their_transfer_metrics_and_ranking(
     show(other, results / "explorer.html")
     listed = other.evaluate("document.querySelectorAll('#row-axes li').length")
     assert listed == 2 + len(axes)
+    words = "Array.from(document.querySelectorAll('.sliders label')).map(l => l.innerText.trim())"
+    sliders = other.evaluate(f"explorer.change({{tab: 'microscope'}}).then(() => {words})")
+    assert sliders[:4] == ["defocus (nm)", "Cs (µm)", "aperture (mrad)", "dose (e/Å²)"]
+    units = {
+        name: "" if FURTHER_AXES[name].unit == "1" else f" ({FURTHER_AXES[name].unit})"
+        for name in axes
+    }
+    assert sliders[4:] == [
+        FURTHER_AXES[name].label + units[name] for name in FURTHER_AXES if name in axes
+    ]
     stored = datasets.read(results / "information.zarr", datasets.INFORMATION).sel(weight="flat")
     names = set(other.evaluate("explorer.metrics()")) & set(PAIR)
     assert names == (set(PAIR) if is_round else {"overlap", "coverage", "wiener"})

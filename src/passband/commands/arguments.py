@@ -11,6 +11,10 @@ from pathlib import Path
 from passband import PassbandError
 from passband.grid import AXES, FURTHER_AXES, Axis
 
+#: The axes on which a finished study can be asked about any value, since they act behind its exit
+#: waves.
+ASKED_AXES = {name: axis for name, axis in AXES.items() if not axis.needs_waves}
+FURTHER_ASKED = {name: axis for name, axis in ASKED_AXES.items() if name in FURTHER_AXES}
 #: What a user can give as a study.
 STUDY = "a study: its file, its folder, its folder of results, or its name"
 
@@ -47,7 +51,7 @@ def own_value(axis: Axis) -> str:
 
 def add_axes(command: argparse.ArgumentParser) -> None:
     """Add an option for each axis, whose value is a number or a range."""
-    for axis in AXES.values():
+    for axis in ASKED_AXES.values():
         command.add_argument(
             option(axis),
             dest=axis.name,
@@ -62,7 +66,7 @@ def join_negative(arguments: Sequence[str]) -> list[str]:
 
     Without this, argparse would regard a value such as ``-10:25`` as an option.
     """
-    options = set(map(option, AXES.values()))
+    options = set(map(option, ASKED_AXES.values()))
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] in options and re.match(r"-[\d.]", argument):

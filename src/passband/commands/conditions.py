@@ -9,9 +9,9 @@ from itertools import product
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import option, own_value
+from passband.commands.arguments import ASKED_AXES, FURTHER_ASKED, option, own_value
 from passband.config import Study
-from passband.grid import AXES, FURTHER_AXES, MAIN_AXES, Axis, Condition
+from passband.grid import MAIN_AXES, Axis, Condition
 
 #: The largest number of conditions that a command accepts.
 MOST_CONDITIONS = 100_000
@@ -37,7 +37,7 @@ class Given:
 
 def add_conditions(command: argparse.ArgumentParser) -> None:
     """Add an option for each axis and the option `--conditions` to a command."""
-    for axis in AXES.values():
+    for axis in ASKED_AXES.values():
         command.add_argument(
             option(axis),
             dest=axis.name,
@@ -65,13 +65,13 @@ def given_conditions(options: argparse.Namespace) -> list[Given]:
         If a value is wrong, if only some of the axes are given, if a CSV file is given in addition
         to axes, or if the CSV file is wrong. The message has one line.
     """
-    texts = {name: getattr(options, name) for name in AXES}
+    texts = {name: getattr(options, name) for name in ASKED_AXES}
     named = [name for name, text in texts.items() if text is not None]
     if options.conditions is not None:
         if named:
             raise PassbandError(
-                f"{option(AXES[named[0]])} = {texts[named[0]]!r}: must not be given together with "
-                "--conditions"
+                f"{option(ASKED_AXES[named[0]])} = {texts[named[0]]!r}: must not be given together "
+                "with --conditions"
             )
         return list(read_csv(options.conditions))
     if not named:
@@ -84,7 +84,7 @@ def given_conditions(options: argparse.Namespace) -> list[Given]:
             )
     values = {
         name: [_number(axis, part, option(axis)) for part in texts[name].split(",")]
-        for name, axis in AXES.items()
+        for name, axis in ASKED_AXES.items()
         if texts[name] is not None
     }
     number = math.prod(map(len, values.values()))
@@ -132,12 +132,12 @@ def _rows(path: Path, lines) -> Iterator[Given]:
     head = [name.strip() for name in next(lines, [])]
     if not any(head):
         raise PassbandError(f"{path}: is empty; the first line must be {','.join(MAIN_AXES)}")
-    for name in AXES:
+    for name in ASKED_AXES:
         if head.count(name) > 1 or (name in MAIN_AXES and name not in head):
             problem = "has no column" if name not in head else "has two columns"
             raise PassbandError(
                 f"{path}, line 1: {problem} {name}; the columns must be {', '.join(MAIN_AXES)}, "
-                f"with commas between them; also allowed: {', '.join(FURTHER_AXES)}"
+                f"with commas between them; also allowed: {', '.join(FURTHER_ASKED)}"
             )
     number = 0
     for cells in lines:
@@ -151,7 +151,7 @@ def _rows(path: Path, lines) -> Iterator[Given]:
         texts = dict(zip(head, cells, strict=True))
         values = {
             name: _number(axis, texts[name], f"{where}: {name}")
-            for name, axis in AXES.items()
+            for name, axis in ASKED_AXES.items()
             if name in texts
         }
         number += 1

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Iterable, Mapping
 
 from passband import PassbandError
-from passband.commands.arguments import option
-from passband.grid import AXES, MAIN_AXES, Condition
+from passband.commands.arguments import ASKED_AXES, option
+from passband.grid import MAIN_AXES, Condition
 
 
 def _condition(options: argparse.Namespace) -> Condition | None:
@@ -16,18 +16,18 @@ def _condition(options: argparse.Namespace) -> Condition | None:
     PassbandError
         If only a part of the condition is given, or a value is not allowed.
     """
-    values = {name: getattr(options, name) for name in AXES}
+    values = {name: getattr(options, name) for name in ASKED_AXES}
     if values["defocus_nm"] is None:
         return None
     for name in MAIN_AXES:
         if values[name] is None:
             raise PassbandError(
-                f"{option(AXES[name])} is missing: the expected Dice by the transfer function "
-                "needs all of defocus, Cs, aperture and dose"
+                f"{option(ASKED_AXES[name])} is missing: the expected Dice by the transfer "
+                "function needs all of defocus, Cs, aperture and dose"
             )
     given = {name: value for name, value in values.items() if value is not None}
     for name, value in given.items():
-        axis = AXES[name]
+        axis = ASKED_AXES[name]
         if not axis.minimum <= value <= axis.maximum:
             allowed = axis.words(f"between {axis.minimum} and {axis.maximum}")
             raise PassbandError(f"{option(axis)} = {value:g}: must be {allowed}")

@@ -4,9 +4,8 @@ import argparse
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import option
+from passband.commands.arguments import ASKED_AXES, FURTHER_ASKED, option
 from passband.commands.ctf import check_unused, known_lens
-from passband.grid import AXES, FURTHER_AXES
 
 
 def is_auto(options: argparse.Namespace) -> bool:
@@ -40,10 +39,10 @@ def check_named(options: argparse.Namespace) -> None:
         raise PassbandError(
             f"--specimen = {options.specimen!r}: has an effect only together with --network auto"
         )
-    for name in ("cs_um", "aperture_mrad", *FURTHER_AXES):
+    for name in ("cs_um", "aperture_mrad", *FURTHER_ASKED):
         if (value := getattr(options, name)) is not None and options.defocus_nm is None:
             raise PassbandError(
-                f"{option(AXES[name])} = {value:g}: has an effect only together with "
+                f"{option(ASKED_AXES[name])} = {value:g}: has an effect only together with "
                 "--defocus-nm or --network auto"
             )
 
@@ -73,7 +72,7 @@ def recommended(
     known.check()
     given = {
         name: None if (value := getattr(options, name)) is None else f"{value:.10g}"
-        for name in ("aperture_mrad", "dose_e_per_A2", *FURTHER_AXES)
+        for name in ("aperture_mrad", "dose_e_per_A2", *FURTHER_ASKED)
     }
     chosen, ctf, failed = {}, {}, {}
     for path in paths:

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import option, own_value
+from passband.commands.arguments import FURTHER_ASKED, option, own_value
 from passband.commands.ctf import add_lens, add_pixel_size
 from passband.commands.image_trust import Assessors
 from passband.commands.network_choice import check_named, is_auto, named, recommended
-from passband.grid import FURTHER_AXES
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -114,7 +113,7 @@ def add(commands: argparse._SubParsersAction) -> None:
             metavar=unit.upper(),
             help=f"{what} [{unit}]",
         )
-    for axis in FURTHER_AXES.values():
+    for axis in FURTHER_ASKED.values():
         command.add_argument(
             option(axis),
             type=float,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from passband import PassbandError
 from passband.commands.arguments import (
+    ASKED_AXES,
     add_axes,
     add_study,
     check_folder,
@@ -14,7 +15,6 @@ from passband.commands.arguments import (
     report_remark,
 )
 from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_lens
-from passband.grid import AXES
 from passband.jobs.locate import open_study
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ def run(options: argparse.Namespace) -> int:
         return _check(options)
     from passband.prediction.asked import Asked
 
-    given = {name: getattr(options, name) for name in AXES}
+    given = {name: getattr(options, name) for name in ASKED_AXES}
     if not options.like:  # words that are wrong for every study are refused before it is read
-        Asked.parse(given, written=dict.fromkeys(AXES, 0.0))
+        Asked.parse(given, written=dict.fromkeys(ASKED_AXES, 0.0))
     if options.like and options.defocus_nm is not None:
         raise PassbandError(
             f"--like = {str(options.like)!r}: cannot be used together with --defocus-nm"
@@ -151,7 +151,7 @@ def _single(name: str, given: dict) -> float | None:
         return float(text)
     except ValueError:
         raise PassbandError(
-            f"{option(AXES[name])} = {text!r}: must be a number together with --like"
+            f"{option(ASKED_AXES[name])} = {text!r}: must be a number together with --like"
         ) from None
 
 
@@ -183,7 +183,8 @@ def _like(options: argparse.Namespace, tested: "TestedNetworks", given: dict) ->
 
 def _check(options: argparse.Namespace) -> int:
     """Print the check of recommendations."""
-    given = [option(axis) for name, axis in AXES.items() if getattr(options, name) is not None]
+    asked = ((getattr(options, name), option(axis)) for name, axis in ASKED_AXES.items())
+    given = [word for value, word in asked if value is not None]
     for name in ("top", "figure", "like"):
         given += [f"--{name}"] if getattr(options, name) is not None else []
     if given:

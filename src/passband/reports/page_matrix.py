@@ -53,7 +53,7 @@ class _Labels:
             outer = self.varied[: depth + 1]
             for values, same in groupby(parsed, lambda c, o=outer: [c[n] for n in o]):
                 number = len(list(same))
-                label = f"{values[-1]:g} {AXES[name].unit}".replace("-", "−")
+                label = AXES[name].words(f"{values[-1]:g}").replace("-", "−")
                 runs.append(_Run(AXES[name].label, label, first, number))
                 first += number
             if min(run.number for run in runs) * self.step < _LINE * self.scale:
