@@ -23,7 +23,7 @@ from passband import PassbandError
 from passband.grid import Condition
 from passband.jobs import like
 from passband.jobs.locate import locate_results, locate_study
-from passband.jobs.recommendation import TestedNetworks
+from passband.jobs.tested_networks import TestedNetworks
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs import outputs, readers
 from passband.micrographs.background import otsu_threshold

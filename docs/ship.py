@@ -67,16 +67,23 @@ def main(results: Path, index: int = 0) -> None:
 
 
 def card(study: Study, results: Path, network: network_files.Network) -> str:
-    """Return the network's card: what it was trained on, and its Dice on simulated images."""
+    """Return the network's card: what it was trained on, and its Dice on simulated images.
+
+    The Dice of a defocus and a dose is the mean over all test conditions that have both.
+    """
     with datasets.open_checked(results / "table.zarr", datasets.TABLE) as table:
-        dice = table.dice.load().squeeze()
-    axes = study.test_grid.defocus_nm or study.grid.defocus_nm
-    doses = study.test_grid.dose_e_per_A2 or study.grid.dose_e_per_A2
-    tested = {Condition.parse(str(id)): float(dice.sel(test=id)) for id in table.test.values}
+        dice = table.dice.load()
+    dice = dice.mean([name for name in dice.dims if name != "test"])
+    defoci, doses = (study.test_axes[name] for name in ("defocus_nm", "dose_e_per_A2"))
+    cells: dict[tuple[float, float], list[float]] = {}
+    for id in dice.test.values:
+        c = Condition.parse(str(id))
+        cells.setdefault((c.defocus_nm, c.dose_e_per_A2), []).append(float(dice.sel(test=id)))
     rows = []
-    for defocus in axes:
-        at = {c.dose_e_per_A2: d for c, d in tested.items() if c.defocus_nm == defocus}
-        rows.append([f"{defocus:g} nm", *(f"{at[dose]:.3f}" for dose in doses)])
+    for defocus in defoci:
+        found = [cells.get((defocus, dose)) for dose in doses]
+        words = [markdown.NONE if of is None else f"{np.mean(of):.3f}" for of in found]
+        rows.append([f"{defocus:g} nm", *words])
     head = ["defocus", *(f"{dose:g} e/Å²" for dose in doses)]
     return "\n".join(
         [

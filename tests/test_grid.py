@@ -1,7 +1,7 @@
 """Imaging conditions and their names."""
 
 import re
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import pytest
 import xarray as xr
@@ -200,3 +200,22 @@ def test_results_know_the_studys_axes():
     assert own_values(data) == own_values(data.isel(test=[1])) == OWN
     assert axes_of(data) == [*MAIN_AXES, *OWN]
     assert axes_of(data.drop_vars(["test_astigmatism_nm"])) == [*MAIN_AXES, "focal_spread_nm"]
+
+
+def test_words_and_titles_have_no_unit_of_a_pure_number():
+    astigmatism, mtf = (AXES[name] for name in ("astigmatism_nm", "mtf_nyquist"))
+    assert (astigmatism.words("5"), mtf.words("0.5")) == ("5 nm", "0.5")
+    assert (astigmatism.title, mtf.title) == ("astigmatism (nm)", "MTF at the Nyquist frequency")
+
+
+@pytest.mark.parametrize("axis", AXES.values(), ids=AXES)
+def test_the_example_of_an_axis_is_a_range_of_allowed_values(axis):
+    low, high = map(float, axis.example.split(":"))
+    assert axis.minimum <= low < high <= axis.maximum
+
+
+def test_axes_of_the_specimen_the_beam_energy_and_the_pixels_need_other_exit_waves():
+    one = FURTHER_AXES["vibration_A"]
+    keys = ("specimens.thermal.temperature_K", "microscope.energy_kev", "microscope.pixel_size_A")
+    assert all(replace(one, key=key).needs_waves for key in keys)
+    assert not any(axis.needs_waves for axis in (one, *MAIN_AXES.values()))

@@ -49,9 +49,34 @@ class Axis:
     def signed(self) -> bool:
         return self.minimum < 0
 
+    @property
+    def needs_waves(self) -> bool:
+        """Whether another value of the parameter needs other exit waves.
+
+        Exit waves follow from the specimen, the beam energy and the pixels. Everything else acts
+        behind the exit wave.
+        """
+        return self.key.startswith("specimens.") or self.key in _WAVE_KEYS
+
     def canonical(self, value: float) -> float:
         """Return the multiple of the axis's resolution nearest to `value`."""
         return round(value, self.decimals) + 0.0  # + 0.0 turns −0.0 into 0.0
+
+    @property
+    def example(self) -> str:
+        """A range of values, as an example for a user."""
+        if self.signed:
+            return "-10:25"
+        return "10:25" if self.maximum >= 25 else f"{self.maximum / 10:g}:{self.maximum / 2:g}"
+
+    @property
+    def title(self) -> str:
+        """The axis's label with the unit, such as ``defocus (nm)``, and without the unit 1."""
+        return self.label if self.unit == "1" else f"{self.label} ({self.unit})"
+
+    def words(self, text: str) -> str:
+        """Return a value's text with the unit, such as ``5 nm``, and without the unit 1."""
+        return text if self.unit == "1" else f"{text} {self.unit}"
 
     def format(self, value: float) -> str:
         """Return a value's part of a condition's id, of fixed width, such as ``cs+0001.200``."""
@@ -59,6 +84,9 @@ class Axis:
         sign = "+" if self.signed else ""
         return f"{self.token}{self.canonical(value):{sign}0{width}.{self.decimals}f}"
 
+
+#: The keys of the microscope that exit waves follow from and that are axes.
+_WAVE_KEYS = ("microscope.energy_kev", "microscope.pixel_size_A")
 
 #: The axes that every study has. Every condition's id has their values.
 MAIN_AXES: dict[str, Axis] = {

@@ -135,3 +135,32 @@ def test_a_study_that_has_not_run_is_refused_in_one_line(finished, tmp_path, mon
     assert cli.main(["evaluate", str(finished / "study.yaml"), *GOOD]) == 1
     err = capsys.readouterr().err
     assert err == "results/tiny: the study has no finished networks yet; run the study first\n"
+
+
+def test_further_axes_are_options_and_columns(run, finished, tmp_path):
+    own = small_study().microscope.vibration_A
+    assert own == 0
+    assert run(*GOOD, "--vibration-A", f"{own},0.5", "--astigmatism-nm=4")[0] == 0
+    file = tmp_path / "conditions.csv"
+    file.write_text(f"{HEAD},coma_nm\n12,5,15,400,0\n12,5,15,400,150\n")
+    assert run("--conditions", file)[0] == 0
+    ids = set(extra.read_extra(small_study(), finished / "results/tiny").test.values)
+    here = "df+0012.00_cs+0005.000_ap015.00_ds000400.00"
+    assert {here, f"{here}_as0004.000", f"{here}_as0004.000_vb00.500"} <= ids
+    assert f"{here}_co000150.00" in ids
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--vibration-A=1"], "--defocus-nm is missing; give all of"),
+        ([*GOOD, "--vibration-A=1 Å"], "--vibration-A = '1 Å': must be a number between 0.0 and"),
+        ([*GOOD, "--mtf-nyquist=2"], "--mtf-nyquist = 2: must be between 0.001 and 1.0\n"),
+        ([*GOOD, "--focal-spread-nm=99"], "microscope.focal_members = "),
+    ],
+)
+def test_wrong_further_values_are_refused_in_one_line(run, options, message):
+    status, out, err = run(*options)
+    assert (status, out) == (1, "")
+    assert message in err
+    assert err.count("\n") == 1

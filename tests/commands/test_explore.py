@@ -19,7 +19,8 @@ from passband.config import validate
 from passband.grid import MAIN_AXES
 from passband.jobs import explored_images, recommendation
 from passband.jobs.locate import locate_study
-from passband.jobs.recommendation_check import microscopes
+from passband.jobs.microscopes import microscopes
+from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction.asked import Asked
 from passband.reports import explorer, explorer_content, explorer_ranking
 from passband.scores import dice
@@ -145,7 +146,7 @@ def test_many_networks_are_ranked_by_means_of_replicas(
     assert ("No networks are ranked for gold" in notes) == (listed == 0)
     if not listed:
         return
-    tested = recommendation.TestedNetworks.open(*locate_study(results))
+    tested = TestedNetworks.open(*locate_study(results))
     tested = tested.of_replicas() if listed == 16 else tested
     (inside, *_), _ = microscopes(tested.study, 1, 0)
     expected = recommendation.recommend_from(tested, Asked.at(inside)).networks
@@ -176,7 +177,7 @@ def test_a_lens_that_is_not_round_and_varies_has_the_ranking_of_recommend(tmp_pa
     for name in ("overlap", "coverage", "wiener"):
         expected = stored[name].transpose("train", "test").values
         assert np.allclose(matrix_of(other, name), expected, rtol=0, atol=STEP), name
-    tested = recommendation.TestedNetworks.open(*locate_study(results))
+    tested = TestedNetworks.open(*locate_study(results))
     (inside, *_), _ = microscopes(tested.study, 1, 0)
     expected = recommendation.recommend_from(tested, Asked.at(inside)).networks
     asked = [getattr(inside, name) for name in MAIN_AXES]
@@ -188,8 +189,8 @@ def test_a_lens_that_is_not_round_and_varies_has_the_ranking_of_recommend(tmp_pa
     assert all(abs(wanted[id] - value) < 1e-4 for id, value in found)
     other.evaluate("explorer.change({cell: [0, 0], tab: 'cell'})")
     drawn = other.evaluate("document.querySelector('#panel-cell .legend').innerText")
-    assert "trained (mean, azimuth 0)" in drawn
-    assert "tested (mean, azimuth 0)" in drawn
+    assert "trained (root mean square over azimuths)" in drawn
+    assert "tested (root mean square over azimuths)" in drawn
 
 
 def test_groups_of_networks_are_not_confused(tmp_path, capsys, other):

@@ -155,6 +155,9 @@ def test_options_reach_the_segmentation(place, capsys):
     assert "local zscore" in out[1]
 
 
+HERE = "--defocus-nm", "5", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-per-A2", "9"
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -363,6 +366,11 @@ def test_one_line_says_why_likeness_is_not_assessed(place, capsys):
         (
             ["--defocus-nm", "nan", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-per-A2", "9"],
             "--defocus-nm = nan: must be between",
+        ),
+        (["--coma-nm", "5"], "--coma-nm = 5: has an effect only together with --defocus-nm or"),
+        (
+            [*HERE, "--vibration-A", "99"],
+            "--vibration-A = 99: must be between 0.0 and 10.0 Å",
         ),
     ],
 )

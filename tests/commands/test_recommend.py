@@ -1,6 +1,7 @@
 """The command ``passband recommend``."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -126,3 +127,59 @@ def test_a_study_without_results_is_one_line(tmp_path, monkeypatch, capsys):
         status, out, err = run(capsys, *arguments)
         assert (status, out) == (1, "")
         assert "results/known: the study has no table of results yet; run the study first" in err
+
+
+# ── Further axes ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def further(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = make_study(cs_um=[20], aperture_mrad=[14], astigmatism_nm=[0, 5], vibration_A=[0, 0.5])
+    make_results(study, tmp_path)
+    return tmp_path
+
+
+def test_further_axes_have_options_and_are_printed(further, capsys):
+    astigmatism = "--astigmatism-nm", "4"
+    status, out, err = run(capsys, "known", *HERE, *astigmatism, "--figure=map.png", "--top=1")
+    assert (status, err) == (0, "map.png: expected Dice over defocus and dose\n")
+    first, inside, *_, last = out.split("\n\n")
+    assert "850 e/Å² · astigmatism 4 nm · vibration 0 Å, with the networks" in first
+    assert inside.startswith("inside this study")
+    nearest, following = last.splitlines()
+    for words in (nearest, following):
+        assert re.search(r"astigmatism [045] nm · vibration (0|0.5) Å", words)
+    assert imread("map.png").shape[2] == 4
+    status, out, _ = run(capsys, "known", *HERE, "--vibration-A=0.25:0.75", "--json", "--top=1")
+    content = json.loads(out)
+    assert content["asked"]["astigmatism_nm"] == [0, 0]
+    assert content["asked"]["vibration_A"] == [0.25, 0.75]
+    (excess,) = content["outside"]
+    assert (excess["axis"], excess["above"]) == ("vibration_A", 0.25)
+
+
+def test_an_axis_that_the_study_lacks_is_outside_and_named(further, capsys):
+    status, out, _ = run(capsys, "known", *HERE, "--coma-nm=300", "--top=1")
+    assert status == 0
+    assert "outside this study" in out
+    assert "  coma: 300 nm above the only value, 0 nm" in out
+    assert "astigmatism 0 nm · coma 300 nm · vibration 0 Å, with the networks" in out
+    own = run(capsys, "known", *HERE, "--coma-nm=0", "--top=1")
+    assert own == run(capsys, "known", *HERE, "--top=1")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--astigmatism-nm=5nm"], "--astigmatism-nm = '5nm': must be a number in nm"),
+        (["--astigmatism-nm=6:2"], "--astigmatism-nm = '6:2': the range is reversed; write 2:6"),
+        (["--mtf-nyquist=2"], "--mtf-nyquist = '2': must be between 0.001 and 1\n"),
+        (["--check=3", "--coma-nm=3"], "--check = 3: cannot be used together with --defocus-nm"),
+    ],
+)
+def test_a_wrong_further_value_is_one_line(further, capsys, words, message):
+    status, out, err = run(capsys, "known", *HERE, *words)
+    assert (status, out) == (1, "")
+    assert message in err
+    assert err.count("\n") == 1

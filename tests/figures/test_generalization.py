@@ -1,5 +1,7 @@
 """The content of figures that are drawn from small synthetic data."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -22,6 +24,10 @@ from passband.optics import ctf
 def test_label_has_every_parameter_with_its_unit():
     condition = Condition(20, 1.2, 18, 400)
     assert style.condition_label(condition.id) == "20 nm · 1.2 µm · 18 mrad · 400 e/Å²"
+    own = {"astigmatism_nm": 0, "mtf_nyquist": 0.5}
+    assert style.condition_label(condition.id, own).endswith(
+        "400 e/Å² · astigmatism 0 nm · MTF at the Nyquist frequency 0.5"
+    )
     assert (
         style.condition_label(Condition(-7.5, 0, 10, 0.5).id)
         == "−7.5 nm · 0 µm · 10 mrad · 0.5 e/Å²"
@@ -144,6 +150,43 @@ def test_ctf_of_one_aperture_without_spacings_has_no_upright_line(microscope):
     figure = transfer_figures.ctf_curves(conditions(GRID | {"aperture_mrad": [15.0]}), microscope)
     assert not [x for ax in figure.axes for x in ax.lines if np.ptp(x.get_xdata()) == 0]
     assert len(figure.legends[0].get_texts()) == 2
+
+
+def test_ctf_has_each_lens_of_further_axes(microscope):
+    """A lens that is not round has an area from the lowest to the highest transfer."""
+    further = {"astigmatism_nm": [0.0, 8.0], "astigmatism_deg": [0.0, 45.0], "vibration_A": [0, 1]}
+    own = {"astigmatism_nm": 0.0, "astigmatism_deg": 0.0, "vibration_A": 0.0}
+    figure = transfer_figures.ctf_curves(conditions(GRID | further, own), microscope)
+    check(figure, style.PAGE_CM)
+    (legend,) = figure.legends
+    start = f"transfer T(q), aperture {max(GRID['aperture_mrad']):g} mrad, "
+    words = [text.get_text() for text in legend.get_texts() if "transfer" in text.get_text()]
+    assert words == [
+        f"{start}astigmatism {length} nm, azimuth of astigmatism {azimuth} °"
+        for length, azimuth in ((0, 0), (8, 0), (8, 45))
+    ]
+    assert "areas: range over azimuths" in figure.get_supylabel()
+    # The lenses are in the order of their values, and not in the order of their ids.
+    both = {"astigmatism_nm": [0.0, 8.0], "focal_spread_nm": [3.0, 6.0]}
+    own_spread = {"astigmatism_nm": 0.0, "focal_spread_nm": microscope.focal_spread_nm}
+    other = transfer_figures.ctf_curves(conditions(GRID | both, own_spread), microscope)
+    listed = [text.get_text() for text in other.legends[0].get_texts()[1:5]]
+    assert [words.partition("mrad, ")[2] for words in listed] == [
+        f"astigmatism {a} nm, focal spread {f} nm" for a in (0, 8) for f in (3, 6)
+    ]
+    defocus, cs = GRID["defocus_nm"][0], GRID["cs_um"][0]
+    ax = figure.axes[0]
+    (line,) = of_label(ax, words[0])
+    q = line.get_xdata()
+    lens = Condition(defocus, cs, max(GRID["aperture_mrad"]), 1)
+    np.testing.assert_allclose(line.get_ydata(), ctf.transfer(microscope.optics(lens), q))
+    (area,) = [c for c in ax.collections if c.get_label() == words[1]]
+    optics = microscope.optics(replace(lens, further={"astigmatism_nm": 8}))
+    azimuths = np.linspace(0, np.pi, 200)[:, None]
+    T = ctf.transfer(optics, q, azimuths)
+    found = area.get_paths()[0].vertices
+    at = found[np.isclose(found[:, 0], q[500])][:, 1]
+    np.testing.assert_allclose([at.min(), at.max()], [T.min(0)[500], T.max(0)[500]], atol=0.01)
 
 
 def test_ctf_shows_four_of_many_values(microscope):

@@ -9,7 +9,7 @@ from recommended import make_results, make_study
 
 from passband import PassbandError
 from passband.jobs import like
-from passband.jobs.recommendation import TestedNetworks
+from passband.jobs.tested_networks import TestedNetworks
 from passband.micrographs.ctf_fit import Measurement, Settings, Solution
 from passband.micrographs.lens import Lens
 from passband.micrographs.recorded import Recorded
@@ -28,7 +28,7 @@ def lens(defoci_A, likelihoods, stated=NOTHING, pixel=0.3):
 
 
 def test_the_asked_condition_is_the_measured_one():
-    ((sign, asked),) = like.asked(lens([60.0], {1: 1.0, -1: 0.0}), GIVEN)
+    ((sign, asked),) = like.asked(make_study(), lens([60.0], {1: 1.0, -1: 0.0}), GIVEN)
     assert sign == 1
     assert asked.values["defocus_nm"] == pytest.approx((4.04, 7.96))
     assert asked.values["cs_um"] == (20, 20)
@@ -36,24 +36,24 @@ def test_the_asked_condition_is_the_measured_one():
 
 
 def test_both_signs_are_asked_if_neither_is_excluded():
-    both = like.asked(lens([60.0, -60.0], {1: 0.6, -1: 0.4}), GIVEN)
+    both = like.asked(make_study(), lens([60.0, -60.0], {1: 0.6, -1: 0.4}), GIVEN)
     assert [sign for sign, _ in both] == [1, -1]
     assert both[1][1].middle.defocus_nm == pytest.approx(-6)
 
 
 def test_aperture_and_dose_are_from_the_file_or_asked_for():
     own = lens([60.0], {1: 1.0, -1: 0.0}, Recorded(300.0, 20.0, 12.0, 300.0))
-    ((_, asked),) = like.asked(own, {})
+    ((_, asked),) = like.asked(make_study(), own, {})
     assert (asked.low.aperture_mrad, asked.low.dose_e_per_A2) == (12, 300)
     with pytest.raises(
         PassbandError, match=r"--dose-e-per-A2 is missing: a\.npy does not state it"
     ):
-        like.asked(lens([60.0], {1: 1.0, -1: 0.0}), {"aperture_mrad": "10"})
+        like.asked(make_study(), lens([60.0], {1: 1.0, -1: 0.0}), {"aperture_mrad": "10"})
 
 
 def test_an_image_without_rings_is_refused():
     with pytest.raises(PassbandError, match=r"a\.npy: no rings"):
-        like.asked(lens([], {1: 0.5, -1: 0.5}), GIVEN)
+        like.asked(make_study(), lens([], {1: 0.5, -1: 0.5}), GIVEN)
 
 
 def test_a_study_whose_networks_need_smaller_pixels_is_refused():

@@ -163,6 +163,46 @@ def test_files_of_metrics_follow_replicas_and_intervals():
     assert whole - files(study={"replicas": 1, "replicas_per_job": 1}) == 2 * 2
 
 
+def test_own_cells_are_counted():
+    """Two of four training conditions are no test conditions; their networks have one more test."""
+    study = load(SMALLEST).model_dump()
+    study["test_grid"]["defocus_nm"] = [5.0]
+    plain = validate(study)
+    study["evaluation"]["test_own"] = True
+    own = validate(study)
+    assert (plain.own_number, own.own_number) == (0, 2)
+    before, after = counts.count(plain), counts.count(own)
+    assert before.tested_on == 4 * 2
+    assert after.trainings * after.tested_on == 4 * (4 * 2 + 2)  # 2 of 4 jobs form 4 images more
+    assert after.files["table.zarr"] == before.files["table.zarr"] + 2 * (1 + 4)
+    found = [counts.sizes(each, {"gold": 1e3}, SPEEDS.weight_bytes) for each in (plain, own)]
+    assert found[0]["records"] < found[1]["records"] < 1.5 * found[0]["records"]
+    hours = [plan.hours(each, SPEEDS)["evaluate"] * 3600 for each in (plain, own)]
+    assert hours[1] - hours[0] == pytest.approx(2 * 4 * 0.5 + 2 * 2 * 4 * 1)
+    assert "2 to test under, and 2 for the own networks only" in plan.summary(own)
+    assert "own networks" not in plan.summary(plain)
+    # Points and several blocks have the same number as products.
+    study["grid"] = [study["grid"]]
+    point = {"defocus_nm": 9, "cs_um": 1.2, "aperture_mrad": 16, "dose_e_per_A2": 200}
+    study["test_grid"] = [{"defocus_nm": [5.0]}, {"points": [point]}]
+    assert validate(study).own_number == 2
+
+
+def test_further_axes_have_their_arrays():
+    """An array of conditions has two files, and each axis has one for each side."""
+    grid = {"cs_um": [1.2], "aperture_mrad": [16], "dose_e_per_A2": [200]}
+    both = [
+        changed(grid=grid | {"defocus_nm": [5, 20]}),
+        changed(grid=grid | {"defocus_nm": [5], "astigmatism_nm": [0, 5]}),
+    ]
+    plain, further = (counts.count(study).files for study in both)
+    assert further == plain | {
+        "ood.zarr, information.zarr": plain["ood.zarr, information.zarr"] + 2 * 2 * 2,
+        "table.zarr": plain["table.zarr"] + 2 * 2,
+    }
+    assert "astigmatism 5 nm" in plan.summary(both[1], True)
+
+
 def test_hours_by_hand():
     hours = plan.hours(load(SMALLEST), SPEEDS)
     assert hours["simulate"] * 3600 == pytest.approx(20 * 10)

@@ -98,6 +98,10 @@ def test_a_job_in_words_has_the_units_of_its_condition():
     assert describe("train", names | {"batch": "r000-006"}).startswith(
         "train gold compact-w8-d3 r000-006, 5 nm"
     )
+    further = {"condition": f"{ID}_as0005.000_mt0.300"}
+    assert describe("train", further).endswith(
+        "100 e/Å², astigmatism 5 nm, MTF at the Nyquist frequency 0.3"
+    )
     assert describe("figure_matrix", {}) == "figure matrix"
     assert describe("mine", {"condition": "odd"}) == "mine odd"
     group = {"condition": f"{names['condition']}~ds000400.00~0a1b2c3d"}

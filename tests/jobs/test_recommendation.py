@@ -13,8 +13,11 @@ from passband import PassbandError
 from passband.analysis.profiles import SPECTRUM
 from passband.grid import Condition
 from passband.jobs import layout
-from passband.jobs.recommendation import TestedNetworks, is_allowed, recommend, recommend_from
+from passband.jobs.microscopes import is_allowed
+from passband.jobs.recommendation import asked_of, recommend, recommend_from
+from passband.jobs.tested_networks import TestedNetworks
 from passband.learning import network_files
+from passband.optics import ctf
 from passband.prediction import gaussian_process
 from passband.prediction.asked import Asked
 from passband.storage import datasets
@@ -190,3 +193,65 @@ def test_a_finer_value_than_the_resolution_is_refused():
     values = {"cs_um": 1, "aperture_mrad": 10, "dose_e_per_A2": 100}
     with pytest.raises(PassbandError, match=r"--defocus-nm = '12\.001': is finer than the axis's"):
         Asked.parse(values | {"defocus_nm": "12.001"})
+
+
+# ── Further axes ─────────────────────────────────────────────────────────────────────────────────
+
+FURTHER = {"cs_um": [1.2], "aperture_mrad": [15], "astigmatism_nm": [0, 8]}
+WORDS = {"defocus_nm": 6, "cs_um": 1.2, "aperture_mrad": 15, "dose_e_per_A2": 850}
+
+
+@pytest.fixture
+def astigmatic(tmp_path, monkeypatch):
+    """A study in which networks work only near the astigmatism that they were trained at."""
+
+    def dice(train, test):
+        apart = dict(train.further).get("astigmatism_nm", 0) - dict(test.further).get(
+            "astigmatism_nm", 0
+        )
+        return true_dice(train, test) - 0.05 * abs(apart)
+
+    monkeypatch.setattr("recommended.true_dice", dice)
+    return open_(tmp_path, **FURTHER)
+
+
+def test_the_best_network_has_the_asked_astigmatism(astigmatic):
+    for asked, best in (({}, ""), ({"astigmatism_nm": 7.5}, "_as0008.000")):
+        found = recommend_from(astigmatic, asked_of(astigmatic.study, WORDS | asked))
+        assert found.inside
+        *_, condition, _ = layout.parse_network_id(found.networks[0].id)
+        assert Condition.parse(condition).defocus_nm == 5
+        assert condition.endswith(best or "_ds001000.00")
+        assert Condition.parse(found.nearest).further == Condition.parse(condition).further
+    asked = asked_of(astigmatic.study, WORDS | {"astigmatism_nm": "0:8"})
+    first, *_ = recommend_from(astigmatic, asked).networks
+    # The other end of the range is the worst.
+    assert ("_as0008" in first.worst_condition) != ("_as0008" in first.id)
+
+
+def test_a_lens_that_the_study_does_not_have_is_asked_about_and_is_outside(tmp_path):
+    """The study's lens is round, so the profiles need more azimuths than those of the study."""
+    tested = open_(tmp_path, cs_um=[1.2], aperture_mrad=[15])
+    asked = asked_of(tested.study, WORDS | {"astigmatism_nm": 12})
+    found = recommend_from(tested, asked)
+    assert [excess.words for excess in found.outside] == [
+        "astigmatism: 12 nm above the only value, 0 nm"
+    ]
+    assert {network.how for network in found.networks} == {"extrapolated"}
+    (condition,), _ = asked.points()
+    covered = tested.covering([condition])
+    assert tested.profiles(tested.tested).sizes["frequency"] == 256
+    q = covered.profiles([condition])
+    optics = tested.study.microscope.optics(condition)
+    np.testing.assert_allclose(
+        q.T.values[0], ctf.transfer(optics, q.frequency.values, q.azimuth.values), atol=1e-12
+    )
+    assert len(np.unique(q.azimuth)) > 1
+    # For the study's own conditions, both numbers of azimuths give the same expected Dice.
+    here = [Condition(6, 1.2, 15, 850)]
+    np.testing.assert_allclose(covered.expected(here), tested.expected(here), atol=1e-6)
+    assert covered.covering([condition]) is covered
+    # The direction of a lens that is not round cannot matter to networks of a round lens.
+    turned = asked_of(tested.study, WORDS | {"astigmatism_nm": 12, "astigmatism_deg": 45})
+    both = [recommend_from(tested, a).networks[0].dice.value for a in (asked, turned)]
+    assert both[0] == pytest.approx(both[1], abs=1e-3)

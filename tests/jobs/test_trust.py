@@ -2,13 +2,19 @@
 
 import json
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from likeness_study import STUDY, write_study
 from low_dose import extract
+from recommended import make_results, make_study
+from toy_networks import true_dice
 
 from passband import PassbandError
+from passband.grid import Condition
 from passband.jobs import trust
+from passband.jobs.tested_networks import TestedNetworks
 from passband.learning.network_files import open_networks
 
 CELL = f"gold/compact-w4-d2/{STUDY.train_conditions[0].id}"
@@ -87,3 +93,26 @@ def test_file_of_another_network_is_refused(tmp_path):
     path.write_text(json.dumps(content))
     with pytest.raises(PassbandError, match="is of gold/x/y/0"):
         trust.open_trust(open_networks(folder))
+
+
+def test_expected_dice_is_that_of_the_given_lens(tmp_path, monkeypatch):
+    """Networks of this study work only near the astigmatism that they were trained at."""
+
+    def dice(train, test):
+        apart = len(train.further) - len(test.further)
+        return true_dice(train, test) - 0.4 * abs(apart)
+
+    monkeypatch.setattr("recommended.true_dice", dice)
+    study = make_study(cs_um=[1.2], aperture_mrad=[15], astigmatism_nm=[0, 8])
+    tested = TestedNetworks.open(study, make_results(study, tmp_path))
+    here = Condition(5, 1.2, 15, 1000)
+    both = [replace(here, further=further) for further in ((), {"astigmatism_nm": 8})]
+    networks = [SimpleNamespace(id=f"gold/compact-w8-d3/{c.id}/0") for c in both]
+    monkeypatch.setattr(trust, "_tested", lambda group: tested)
+    monkeypatch.setattr(trust, "by_condition", lambda networks: [networks])
+    for length, best in ((0, 0), (7, 1)):
+        asked = Condition(6, 1.2, 15, 850, {"astigmatism_nm": length})
+        found = [trust.expected_dice(networks, asked)[network.id] for network in networks]
+        assert found[best] > found[1 - best] + 0.2
+    plain = trust.expected_dice(networks, Condition(6, 1.2, 15, 850))
+    assert plain == trust.expected_dice(networks, replace(asked, further={"astigmatism_nm": 0}))

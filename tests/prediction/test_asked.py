@@ -91,3 +91,68 @@ def test_inside_means_within_the_range_of_every_axis():
     assert (below.below, below.above) == (15, 5)
     assert "15 nm below and 5 nm above the range" in below.words
     assert (dose.axis, dose.below) == ("dose_e_per_A2", 50)
+
+
+# ── Further axes ─────────────────────────────────────────────────────────────────────────────────
+
+OWN = {"astigmatism_nm": 0.0}
+WRITTEN = {"astigmatism_nm": 0.0, "vibration_A": 0.2, "mtf_nyquist": 0.5}
+
+
+def test_a_further_axis_of_the_study_has_its_own_value_unless_it_is_given():
+    given = Asked.parse(WORDS, OWN, WRITTEN)
+    assert given.low == given.middle == Condition(12, 5, 15, 400)
+    assert given.values["astigmatism_nm"] == (0, 0)
+    assert given.words == "12 nm · 5 µm · 15 mrad · 400 e/Å² · astigmatism 0 nm"
+    given = Asked.parse(WORDS | {"astigmatism_nm": "2:6"}, OWN, WRITTEN)
+    assert (given.ranged, given.middle.further) == (
+        ["astigmatism_nm"],
+        (("astigmatism_nm", 4.0),),
+    )
+    points, weights = given.points()
+    found = [dict(c.further).get("astigmatism_nm", 0) for c in points]
+    assert weights @ found == pytest.approx(4, abs=1e-9)
+    assert found[-2:] == [2, 6]
+    assert given.words.endswith(" · astigmatism 2 to 6 nm")
+
+
+def test_a_range_that_contains_the_own_value_has_no_token_there():
+    points, _ = Asked.parse(WORDS | {"astigmatism_nm": "0:6"}, OWN, WRITTEN).points()
+    assert points[-2] == Condition(12, 5, 15, 400)
+    assert points[-1] == Condition(12, 5, 15, 400, {"astigmatism_nm": 6})
+
+
+def test_an_axis_that_the_study_lacks_is_asked_about_only_with_another_value():
+    same = Asked.parse(WORDS | {"vibration_A": "0.2"}, OWN, WRITTEN)
+    assert same == Asked.parse(WORDS, OWN, WRITTEN)
+    given = Asked.parse(WORDS | {"vibration_A": "0.5"}, OWN, WRITTEN)
+    assert given.own == {"astigmatism_nm": 0, "vibration_A": 0.2}
+    tested = [Condition(12, 5, 15, 400), Condition(20, 5, 15, 400, {"astigmatism_nm": 5})]
+    (excess,) = given.outside(ranges(tested, given.own))
+    assert excess.words == "vibration: 0.3 Å above the only value, 0.2 Å"
+
+
+def test_further_values_outside_of_the_range_are_named():
+    tested = [Condition(12, 5, 15, 400), Condition(20, 5, 15, 400, {"astigmatism_nm": 5})]
+    for text, words in (
+        ("5", []),
+        ("7", ["astigmatism: 2 nm above the range from 0 to 5 nm"]),
+    ):
+        given = Asked.parse(WORDS | {"astigmatism_nm": text}, OWN, WRITTEN)
+        assert [excess.words for excess in given.outside(ranges(tested, given.own))] == words
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"astigmatism_nm": "5nm"}, "--astigmatism-nm = '5nm': must be a number in nm"),
+        ({"vibration_A": "11"}, "--vibration-A = '11': must be between 0 and 10 Å"),
+        ({"mtf_nyquist": "x"}, "--mtf-nyquist = 'x': must be a number, such as 0.5"),
+        ({"mtf_nyquist": "0"}, "--mtf-nyquist = '0': must be between 0.001 and 1"),
+        ({"coma_deg": "1.234"}, "is finer than the axis's resolution of 0.01 °"),
+    ],
+)
+def test_wrong_values_of_further_axes_are_refused_in_one_line(words, message):
+    with pytest.raises(PassbandError) as error:
+        Asked.parse(WORDS | words, OWN, WRITTEN)
+    assert message in str(error.value)

@@ -1,5 +1,7 @@
 """Simple rules that choose a network."""
 
+from dataclasses import replace
+
 import numpy as np
 from toy_networks import profiles, true_dice
 
@@ -61,3 +63,18 @@ def test_the_oracle_knows_means_of_cells_and_effects_of_replicas():
     true = np.array([[0.9, 0.2], [0.9, 0.2], [0.5, 0.3], [0.5, 0.6]])
     assert list(oracle(known, true)) == [1, 2]
     assert oracle(networks(), np.ones((len(TRAIN), 2))) is None
+
+
+def test_scaled_parameters_have_the_study_s_further_axes():
+    further = [replace(c, further={"astigmatism_nm": 8}) for c in TRAIN]
+    every, own = [*TRAIN, *further], {"astigmatism_nm": 0.0}
+    dice = np.array(
+        [[true_dice(a, b) - 0.3 * (a.further != b.further) for b in every] for a in every]
+    )
+    ids = tuple(f"gold/net/{c.id}/0" for c in every)
+    known = Networks(ids, tuple(every), dice, tuple(every), tuple(c.id for c in every), own)
+    asked = [Condition(6, 50, 17, 900, {"astigmatism_nm": 7}), Condition(6, 50, 17, 900)]
+    chosen = rules(known, asked, profiles)
+    for name in ("nearest in scaled parameters", "Gaussian process on parameters"):
+        found = [every[k].value("astigmatism_nm", own) for k in chosen[name]]
+        assert found == [8, 0], name

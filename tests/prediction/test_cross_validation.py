@@ -8,6 +8,7 @@ from sklearn.metrics import mean_absolute_error, r2_score
 
 from passband.grid import MAIN_AXES
 from passband.prediction import cross_validation, features, matrices
+from passband.prediction.clusters import Clusters
 from passband.prediction.profiled import Profiled
 
 pytestmark = pytest.mark.usefixtures("few_folds")
@@ -171,7 +172,7 @@ def scored(Y, parts, draws=0, doses=None):
         np.random.default_rng(k).multinomial(s, np.full(s, 1 / s), draws).astype(float)
         for k, s in enumerate((n, m))
     )
-    clusters = cross_validation.Clusters(doses, weights)
+    clusters = Clusters(doses, weights)
     return cross_validation.score(parts, Y, clusters), weights, doses
 
 

@@ -64,3 +64,31 @@ def test_a_condition_without_images_is_drawn_again():
 def test_the_draws_stay_the_same():
     """Results under drawn microscopes are kept, and would be computed again if draws changed."""
     assert drawn_inside(RANGES, 1, 0) == [Condition(9.58, 25.985, 16.64, 216.78)]
+
+
+def test_draws_of_a_study_with_the_main_axes_stay_the_same():
+    """The results of older checks are kept under the ids of these conditions."""
+    assert [c.id for c in drawn_inside(RANGES, 2, 0)] == [
+        "df+0009.58_cs+0025.985_ap016.64_ds000216.78",
+        "df+0009.07_cs+0027.486_ap016.21_ds000133.48",
+    ]
+    assert [c.id for c in drawn_outside(RANGES, 2, 0)] == [
+        "df+0010.27_cs+0037.733_ap006.03_ds000140.41",
+        "df+0011.34_cs+0063.351_ap015.35_ds000383.08",
+    ]
+
+
+def test_further_axes_of_a_study_are_drawn_too():
+    own = {"astigmatism_nm": 0.0}
+    study = RANGES | {"astigmatism_nm": (0.0, 8.0)}
+    inside = [
+        c.value("astigmatism_nm", own) for c in drawn_inside(study, 200, 0, lambda c: True, own)
+    ]
+    assert 0 <= min(inside) < 0.5
+    assert 7.5 < max(inside) <= 8
+    np.testing.assert_allclose(np.mean(inside), 4, atol=0.5)
+    outside = drawn_outside(study, 200, 0, lambda c: True, own)
+    beyond = [c for c in outside if c.value("astigmatism_nm", own) > 8]
+    assert len(beyond) > 10
+    assert all(5 <= c.defocus_nm <= 20 for c in beyond)
+    assert all(c.value("astigmatism_nm", own) >= 0 for c in outside)

@@ -173,3 +173,25 @@ def test_the_content_is_json():
     assert content["asked"]["defocus_nm"] == [12, 27.5]
     assert len(ranked.as_dict(top=2)["networks"]) == 2
     assert recommendation.COVERAGE == 0.9
+
+
+def test_candidates_have_the_study_s_further_axes():
+    own = {"astigmatism_nm": 0.0, "vibration_A": 0.2}
+    asked = Asked.at(Condition(12, 1.2, 16, 400, {"astigmatism_nm": 3, "vibration_A": 0.5}), own)
+    axes = MAIN_AXES | {"astigmatism_nm": [0.0, 5.0]}  # the grid has one value of the vibration
+    found = {
+        tuple(c.value(name, own) for name in own)
+        for c in candidates(asked, axes | {"defocus_nm": [12.0], "dose_e_per_A2": [400.0]})
+    }
+    assert found == {(a, v) for a in (0, 3, 5) for v in (0.2, 0.5)}
+
+
+def test_many_axes_have_candidates_that_differ_in_two_axes_only(monkeypatch):
+    asked = Asked.at(Condition(12, 1.2, 16, 400))
+    monkeypatch.setattr(recommendation, "MOST_CANDIDATES", 8)
+    axes = {"defocus_nm": [5, 20], "cs_um": [1, 2], "aperture_mrad": [9], "dose_e_per_A2": [100]}
+    listed = candidates(asked, axes)
+    values = asked.low.values()
+    changed = [sum(values[name] != x for name, x in c.values().items()) for c in listed]
+    assert max(changed) == 2
+    assert len(listed) == len(set(listed)) == 1 + (2 + 2 + 1 + 1) + (4 + 2 + 2 + 2 + 2 + 1)

@@ -2,6 +2,8 @@
 
 import base64
 import gzip
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,3 +121,25 @@ def test_dice_of_many_single_networks_has_fewer_bits_or_is_left_out(monkeypatch,
     else:
         assert (found["single"]["kind"], found["left_out"]) == (kind, [])
         assert len(bytes_of(blocks, found["single"])) == limits[kind]
+
+
+def test_no_function_of_the_page_replaces_another():
+    """All scripts are one program, in which a second function of the same name would win."""
+    names = [
+        name
+        for script in explorer.SCRIPTS
+        for name in re.findall(r"^(?:async )?function (\w+)", explorer._source(script), re.M)
+    ]
+    assert len(names) > 50
+    assert len(names) == len(set(names))
+
+
+def test_the_lens_has_the_study_s_own_values_and_is_round_only_under_all_conditions():
+    microscope = Microscope.model_validate({"vibration_A": 0.2, "detector": {"mtf": "gaussian"}})
+    here = Condition(5, 1.2, 15, 100)
+    found = explorer_lens.lens(microscope, 0, [here, replace(here, further={"vibration_A": 1})])
+    assert (found["round"], found["own"]["vibration_A"], found["mtf"]) == (True, 0.2, "gaussian")
+    assert found["own"]["mtf_nyquist"] == 0.5
+    other = explorer_lens.lens(microscope, 0, [here, replace(here, further={"coma_nm": 9})])
+    assert not other["round"]
+    assert other["draws"] == found["draws"] == [[0, 1, 0, 0, 0, 0, 0, 0]]

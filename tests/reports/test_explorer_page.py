@@ -21,7 +21,8 @@ from passband.analysis.information import PAIR
 from passband.grid import MAIN_AXES
 from passband.jobs import recommendation
 from passband.jobs.locate import locate_study
-from passband.jobs.recommendation_check import microscopes
+from passband.jobs.microscopes import microscopes
+from passband.jobs.tested_networks import TestedNetworks
 from passband.optics import ctf
 from passband.prediction.asked import Asked
 from passband.reports.recommendation import condition_words
@@ -135,7 +136,7 @@ def test_metrics_of_transfer_functions_are_those_of_the_study(known, fresh):
 
 def test_ranked_networks_are_those_of_recommend(known, fresh):
     """20 microscopes off the grid, some of them outside of the study, and one on the grid."""
-    tested = recommendation.TestedNetworks.open(*locate_study(known))
+    tested = TestedNetworks.open(*locate_study(known))
     inside, outside = microscopes(tested.study, 15, 3)
     on_grid = tested.tested[5]
     assert len(outside) == 5

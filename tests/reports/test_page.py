@@ -7,6 +7,7 @@ import hashlib
 import html
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import browser
@@ -344,3 +345,12 @@ def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
         0.02,
         atol=2e-4,
     )
+
+
+def test_the_page_says_what_the_column_of_own_dice_is():
+    content = make_content()
+    (names,) = content.numbers.matrices
+    own = {names: np.full(len(content.numbers.train), 0.5)}
+    whole = replace(content, numbers=replace(content.numbers, own_rows=own))
+    assert "The column “own” has networks" in page.render(whole)
+    assert "The column “own” has networks" not in page.render(content)

@@ -53,3 +53,23 @@ def test_an_axis_whose_labels_would_be_too_small_is_named_below():
 )
 def test_the_colour_scale_is_the_range_of_dice(values, ends):
     assert dice_range(np.array(values)) == pytest.approx(ends)
+
+
+def test_rows_without_their_own_column_have_their_dice_beside_the_matrix():
+    found, *_ = make_stores(GRID)
+    M, train, test = found.matrices["gold", "compact"], found.train, found.test[:3]
+    own = np.full(len(train), np.nan)
+    own[4], own[5] = 0.25, 0.75
+    svg = matrix_svg(M[:, :3], train, test, "viridis", "words", own_dice=own)
+    assert re.findall(r"<title>(0\.\d+)</title>", svg) == ["0.250", "0.750"]
+    assert svg.count(">own<") == 1
+    from matplotlib import colormaps
+
+    low, high = dice_range(np.column_stack([M[:, :3], own]))
+    red, green, blue = (
+        255 * np.array(colormaps["viridis"]((0.25 - low) / (high - low)))[:3]
+    ).round()
+    assert f"rgb({red:.0f},{green:.0f},{blue:.0f})" in svg
+    nothing = np.full(len(train), np.nan)
+    plain = matrix_svg(M, train, found.test, "viridis", "words")
+    assert matrix_svg(M, train, found.test, "viridis", "words", own_dice=nothing) == plain

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from matrices import GRID, make_table
 
 from passband.grid import MAIN_AXES, Condition, conditions
@@ -76,3 +77,18 @@ def test_test_conditions_that_nobody_was_trained_under_have_no_loss():
     assert not found.own
     assert not found.loss
     assert not found.close
+
+
+def test_rows_whose_condition_is_no_column_have_their_own_dice():
+    table = make_table(GRID, M)
+    own = table.counts.isel(test=xr.DataArray(np.arange(len(IDS)), dims="train")).drop_vars(
+        [name for name in table.coords if str(name).startswith("test") and name != "test_specimen"]
+    )
+    table = table.isel(test=slice(0, 3))
+    table["own_counts"] = own
+    found = numbers(table, 0, 0.95, 0)
+    (rows,) = found.own_rows.values()
+    assert np.isnan(rows[:3]).all()
+    np.testing.assert_allclose(rows[3:], np.diag(M)[3:], atol=1e-3)
+    assert found.own.value == pytest.approx(np.diag(M).mean(), abs=1e-3)
+    assert not numbers(make_table(GRID, M), 0, 0.95, 0).own_rows

@@ -1,4 +1,4 @@
-"""Scripts for real images: docs/real.py, docs/realism.py and benchmarks/rings.py.
+"""Scripts for real images: docs/real.py, realism.py and ship.py, and benchmarks/rings.py.
 
 The images are small and synthetic.
 """
@@ -7,13 +7,17 @@ import json
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from recommended import make_results, make_study
 from thresholds import CELL, mask_of_discs, save
 
+from passband.config import validate
 from passband.scores import dice_of_masks
+from passband.storage import datasets
 
 ROOT = Path(__file__).parents[2]
 
@@ -159,3 +163,24 @@ def test_a_blur_threshold_finds_dark_discs(rings):
     image = 100 - 40 * mask + np.random.default_rng(0).normal(0, 10, mask.shape)
     found = rings["blur_threshold"](image)
     assert dice_of_masks(found, mask > 0) > 0.95
+
+
+def test_the_card_of_a_shipped_network_knows_grids_of_several_blocks(tmp_path):
+    """The Dice of a defocus and a dose is a mean over the other axes; some pairs are not tested."""
+    study = make_study().model_dump(mode="json")
+    study["grid"] = [
+        {"defocus_nm": [5, 20], "cs_um": [1.2], "aperture_mrad": [15], "dose_e_per_A2": [100]},
+        {"defocus_nm": [5], "cs_um": [1.2, 9], "aperture_mrad": [15], "dose_e_per_A2": [400]},
+    ]
+    study = validate(study)
+    results = make_results(study, tmp_path)
+    network = SimpleNamespace(metadata=SimpleNamespace(architecture="net"), limits="small")
+    text = runpy.run_path(str(ROOT / "docs/ship.py"))["card"](study, results, network)
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    assert rows[0] == ["defocus", "100 e/Å²", "400 e/Å²"]
+    assert [row[0] for row in rows[-2:]] == ["5 nm", "20 nm"]
+    assert rows[-1][2] == "–"
+    dice = datasets.read(results / "table.zarr", datasets.TABLE).dice
+    here = dice.where((dice.test_defocus_nm == 5) & (dice.test_dose_e_per_A2 == 400))
+    assert int(here.notnull().any([d for d in here.dims if d != "test"]).sum()) == 2
+    assert float(rows[-2][2]) == pytest.approx(float(here.mean()), abs=6e-4)

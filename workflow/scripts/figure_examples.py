@@ -3,7 +3,7 @@
 from passband import config
 from passband.figures import images as figures
 from passband.figures import style
-from passband.grid import Condition
+from passband.grid import Condition, own_values
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import job as jobs
@@ -36,7 +36,7 @@ def main(snakemake):
             there[id] = tuple(one[id] for one in evaluation.examples(of, *under)[1:])
         masks = split.masks[:, 0].cpu().numpy()
         shown = *seen[:2], masks, seen[2], found.condition, microscope.pixel_size_A
-        figure = figures.examples(*shown, there, style.width_cm(params))
+        figure = figures.examples(*shown, there, style.width_cm(params), own_values(dice))
         style.save(figure, snakemake.output, params.dpi)
         job.result = snakemake.output[0]
 

@@ -9,8 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from passband import PassbandError
-from passband.grid import MAIN_AXES
+from passband.grid import AXES, FURTHER_AXES, Axis
 
+#: The axes on which a finished study can be asked about any value, since they act behind its exit
+#: waves.
+ASKED_AXES = {name: axis for name, axis in AXES.items() if not axis.needs_waves}
+FURTHER_ASKED = {name: axis for name, axis in ASKED_AXES.items() if name in FURTHER_AXES}
 #: What a user can give as a study.
 STUDY = "a study: its file, its folder, its folder of results, or its name"
 
@@ -35,15 +39,25 @@ def complete_study(prefix: str, **_) -> list[str]:
     return sorted({*files, *folders, *names})
 
 
+def option(axis: Axis) -> str:
+    """Return the option of a command for an axis, such as ``--defocus-nm``."""
+    return f"--{axis.name.replace('_', '-')}"
+
+
+def own_value(axis: Axis) -> str:
+    """Return what the help of an option for an axis says about its default."""
+    return " (default: the study's own value)" if axis.name in FURTHER_AXES else ""
+
+
 def add_axes(command: argparse.ArgumentParser) -> None:
     """Add an option for each axis, whose value is a number or a range."""
-    for axis in MAIN_AXES.values():
+    for axis in ASKED_AXES.values():
         command.add_argument(
-            f"--{axis.name.replace('_', '-')}",
+            option(axis),
             dest=axis.name,
             metavar="VALUE",
             help=f"{axis.label} of your microscope [{axis.unit}], or a range such as "
-            f"{'-10:25' if axis.signed else '10:25'}",
+            f"{axis.example}{own_value(axis)}",
         )
 
 
@@ -52,7 +66,7 @@ def join_negative(arguments: Sequence[str]) -> list[str]:
 
     Without this, argparse would regard a value such as ``-10:25`` as an option.
     """
-    options = {f"--{name.replace('_', '-')}" for name in MAIN_AXES}
+    options = set(map(option, ASKED_AXES.values()))
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] in options and re.match(r"-[\d.]", argument):

@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 
 from passband import PassbandError
+from passband.commands.arguments import ASKED_AXES, FURTHER_ASKED, option, own_value
 from passband.config import Study
 from passband.grid import MAIN_AXES, Axis, Condition
 
@@ -25,7 +26,7 @@ class Given:
     Attributes
     ----------
     condition : Condition
-        The condition.
+        The condition, with the given values of further axes.
     where : str
         File and line of the condition; empty if the condition was given by options.
     """
@@ -36,24 +37,27 @@ class Given:
 
 def add_conditions(command: argparse.ArgumentParser) -> None:
     """Add an option for each axis and the option `--conditions` to a command."""
-    for axis in MAIN_AXES.values():
+    for axis in ASKED_AXES.values():
         command.add_argument(
-            _option(axis),
-            metavar=axis.unit,
-            help=f"{axis.label} [{axis.unit}]: a value, or several values with commas between them",
+            option(axis),
+            dest=axis.name,
+            metavar="VALUE" if axis.unit == "1" else axis.unit,
+            help=f"{axis.label} [{axis.unit}]: a value, or several values with commas between them"
+            f"{own_value(axis)}",
         )
     command.add_argument(
         "--conditions",
         type=Path,
         metavar="FILE.csv",
-        help=f"a CSV file with a condition in each line, and the columns {', '.join(MAIN_AXES)}",
+        help=f"a CSV file with a condition in each line, and the columns {', '.join(MAIN_AXES)}; "
+        "further axes can be further columns",
     )
 
 
 def given_conditions(options: argparse.Namespace) -> list[Given]:
     """Return the conditions that the options of a command give; without options, an empty list.
 
-    The conditions of the four axes' options are all combinations of the values.
+    The conditions of the axes' options are all combinations of the values.
 
     Raises
     ------
@@ -61,41 +65,46 @@ def given_conditions(options: argparse.Namespace) -> list[Given]:
         If a value is wrong, if only some of the axes are given, if a CSV file is given in addition
         to axes, or if the CSV file is wrong. The message has one line.
     """
-    texts = {name: getattr(options, name) for name in MAIN_AXES}
+    texts = {name: getattr(options, name) for name in ASKED_AXES}
     named = [name for name, text in texts.items() if text is not None]
     if options.conditions is not None:
         if named:
-            option = _option(MAIN_AXES[named[0]])
             raise PassbandError(
-                f"{option} = {texts[named[0]]!r}: must not be given together with --conditions"
+                f"{option(ASKED_AXES[named[0]])} = {texts[named[0]]!r}: must not be given together "
+                "with --conditions"
             )
         return list(read_csv(options.conditions))
     if not named:
         return []
-    for name, text in texts.items():
-        if text is None:
+    for name, axis in MAIN_AXES.items():
+        if texts[name] is None:
             raise PassbandError(
-                f"{_option(MAIN_AXES[name])} is missing; give all of "
-                f"{', '.join(map(_option, MAIN_AXES.values()))}, or --conditions FILE.csv"
+                f"{option(axis)} is missing; give all of "
+                f"{', '.join(map(option, MAIN_AXES.values()))}, or --conditions FILE.csv"
             )
-    values = [
-        [_number(axis, part, _option(axis)) for part in texts[name].split(",")]
-        for name, axis in MAIN_AXES.items()
-    ]
-    number = math.prod(map(len, values))
+    values = {
+        name: [_number(axis, part, option(axis)) for part in texts[name].split(",")]
+        for name, axis in ASKED_AXES.items()
+        if texts[name] is not None
+    }
+    number = math.prod(map(len, values.values()))
     if number > MOST_CONDITIONS:
         raise PassbandError(
-            f"{' × '.join(str(len(axis)) for axis in values)} values: {number:,} conditions; must "
-            f"not exceed {MOST_CONDITIONS:,}"
+            f"{' × '.join(str(len(axis)) for axis in values.values())} values: {number:,} "
+            f"conditions; must not exceed {MOST_CONDITIONS:,}"
         )
-    return [Given(Condition(*combination)) for combination in product(*values)]
+    return [
+        Given(Condition.of(dict(zip(values, combination, strict=True))))
+        for combination in product(*values.values())
+    ]
 
 
 def read_csv(path: Path) -> Iterator[Given]:
     """Yield the conditions of a CSV file.
 
     The first line has the names of the columns, which are the keys of the axes in the
-    configuration. Further columns are ignored.
+    configuration. A further axis has the study's own value if there is no such column. Other
+    columns are ignored.
 
     Raises
     ------
@@ -123,12 +132,12 @@ def _rows(path: Path, lines) -> Iterator[Given]:
     head = [name.strip() for name in next(lines, [])]
     if not any(head):
         raise PassbandError(f"{path}: is empty; the first line must be {','.join(MAIN_AXES)}")
-    for name in MAIN_AXES:
-        if head.count(name) != 1:
+    for name in ASKED_AXES:
+        if head.count(name) > 1 or (name in MAIN_AXES and name not in head):
             problem = "has no column" if name not in head else "has two columns"
             raise PassbandError(
                 f"{path}, line 1: {problem} {name}; the columns must be {', '.join(MAIN_AXES)}, "
-                "with commas between them"
+                f"with commas between them; also allowed: {', '.join(FURTHER_ASKED)}"
             )
     number = 0
     for cells in lines:
@@ -140,53 +149,55 @@ def _rows(path: Path, lines) -> Iterator[Given]:
                 f"{where}: has {len(cells)} values; must have {len(head)}, as the first line"
             )
         texts = dict(zip(head, cells, strict=True))
-        values = [
-            _number(axis, texts[name], f"{where}: {name}") for name, axis in MAIN_AXES.items()
-        ]
+        values = {
+            name: _number(axis, texts[name], f"{where}: {name}")
+            for name, axis in ASKED_AXES.items()
+            if name in texts
+        }
         number += 1
         if number > MOST_CONDITIONS:
             raise PassbandError(f"{where}: must not exceed {MOST_CONDITIONS:,} conditions")
-        yield Given(Condition(*values), where)
+        yield Given(Condition.of(values), where)
     if not number:
         raise PassbandError(f"{path}: has no condition below its first line")
 
 
 def check_conditions(study: Study, given: list[Given]) -> list[Condition]:
-    """Return the conditions after checking that the study's images can be formed under them.
+    """Return the conditions of a study, after checking that its images can be formed under them.
 
     Raises
     ------
     PassbandError
         If the images of a condition cannot be formed. The message has one line.
     """
+    found, own = [], study.written_values
     for one in given:
+        # A value that is the study's own value is not part of a condition's id.
+        condition = Condition.of(one.condition.values(), own)
         try:
-            study.check_condition(one.condition)
+            study.check_condition(condition)
         except ValueError as error:
             where = f"{one.where}: " if one.where else ""
             raise PassbandError(f"{where}{error}") from None
-    return [one.condition for one in given]
-
-
-def _option(axis: Axis) -> str:
-    return f"--{axis.name.replace('_', '-')}"
+        found.append(condition)
+    return found
 
 
 def _number(axis: Axis, text: str, where: str) -> float:
     """Return the value of an axis from its text."""
     allowed = f"between {axis.minimum} and {axis.maximum}"
+    unit = "" if axis.unit == "1" else f", in {axis.unit} and without the unit"
     try:
         value = float(text)
     except ValueError:
         raise PassbandError(
-            f"{where} = {text.strip()!r}: must be a number {allowed}, in {axis.unit} and without "
-            "the unit"
+            f"{where} = {text.strip()!r}: must be a number {allowed}{unit}"
         ) from None
     if not axis.minimum <= value <= axis.maximum:
-        raise PassbandError(f"{where} = {text.strip()}: must be {allowed} {axis.unit}")
+        raise PassbandError(f"{where} = {text.strip()}: must be {axis.words(allowed)}")
     if abs(value - axis.canonical(value)) > 1e-9 * max(1, abs(value)):
         raise PassbandError(
             f"{where} = {text.strip()}: is finer than the axis's resolution of "
-            f"{10**-axis.decimals:g} {axis.unit}"
+            f"{axis.words(f'{10**-axis.decimals:g}')}"
         )
     return value

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from passband import PassbandError
 from passband.commands.arguments import add_study, report_remark
+from passband.grid import AXES, Condition
 from passband.jobs import layout
 from passband.jobs.locate import open_study
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from passband.config import Study
-    from passband.jobs.recommendation import TestedNetworks
+    from passband.jobs.tested_networks import TestedNetworks
     from passband.reports.explorer import Blocks
 
 
@@ -110,16 +111,14 @@ def _models(
     list of str
         Notes on test specimens without a model.
     """
-    from passband.jobs.recommendation import TestedNetworks
+    from passband.jobs.tested_networks import TestedNetworks
     from passband.reports.explorer_ranking import MOST_NUMBERS, predicted, ranking
 
-    if study.own_values:
-        words = "this page ranks no networks for a study with further axes; use passband recommend"
-        return [], {}, [f"{words[0].upper()}{words[1:]}."]
     rankings, matrices, notes = [], {}, []
     for specimen in map(str, metrics.test_specimen.values):
         try:
-            tested = TestedNetworks.open(study, results, specimen)
+            tested = TestedNetworks.open(study, results, specimen).within_axes()
+            tested = tested.covering(_outermost(study))
             if _numbers(tested) > MOST_NUMBERS and study.study.replicas > 1:
                 tested = tested.of_replicas()
                 notes.append(
@@ -142,12 +141,24 @@ def _models(
                     study.microscope.response(profile.frequency.values),
                     specimen,
                     blocks,
+                    study.own_values,
                 )
             )
             matrices |= predicted(tested.groups, metrics, specimen)
         except PassbandError as error:
             notes.append(f"No networks are ranked for {specimen}: {error}.")
     return rankings, matrices, notes
+
+
+def _outermost(study: "Study") -> list[Condition]:
+    """Return a condition whose lens is as far from a round lens as the page's sliders allow."""
+    from passband.prediction.asked import ranges
+
+    own, further = study.own_values, {}
+    for name, (low, high) in ranges(study.test_conditions, own).items():
+        if name in own:
+            further[name] = min(high + (high - low) / 4, AXES[name].maximum)
+    return [Condition(0, 0, 1, 1, further)]
 
 
 def _numbers(tested: "TestedNetworks") -> int:

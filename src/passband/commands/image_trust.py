@@ -4,9 +4,11 @@ import argparse
 from collections.abc import Iterable, Mapping
 
 from passband import PassbandError
+from passband.commands.arguments import ASKED_AXES, option
+from passband.grid import MAIN_AXES, Condition
 
 
-def _condition(options: argparse.Namespace):
+def _condition(options: argparse.Namespace) -> Condition | None:
     """Return the condition of the images, or None if the defocus is not given.
 
     Raises
@@ -14,24 +16,22 @@ def _condition(options: argparse.Namespace):
     PassbandError
         If only a part of the condition is given, or a value is not allowed.
     """
-    from passband.grid import MAIN_AXES, Condition
-
-    values = {name: getattr(options, name) for name in MAIN_AXES}
+    values = {name: getattr(options, name) for name in ASKED_AXES}
     if values["defocus_nm"] is None:
         return None
-    for name, axis in MAIN_AXES.items():
-        option = "--" + name.replace("_", "-")
+    for name in MAIN_AXES:
         if values[name] is None:
             raise PassbandError(
-                f"{option} is missing: the expected Dice by the transfer function needs all of "
-                "defocus, Cs, aperture and dose"
+                f"{option(ASKED_AXES[name])} is missing: the expected Dice by the transfer "
+                "function needs all of defocus, Cs, aperture and dose"
             )
-        if not axis.minimum <= values[name] <= axis.maximum:
-            raise PassbandError(
-                f"{option} = {values[name]:g}: must be between {axis.minimum} and {axis.maximum} "
-                f"{axis.unit}"
-            )
-    return Condition(**values)
+    given = {name: value for name, value in values.items() if value is not None}
+    for name, value in given.items():
+        axis = ASKED_AXES[name]
+        if not axis.minimum <= value <= axis.maximum:
+            allowed = axis.words(f"between {axis.minimum} and {axis.maximum}")
+            raise PassbandError(f"{option(axis)} = {value:g}: must be {allowed}")
+    return Condition.of(given)
 
 
 class Assessors:

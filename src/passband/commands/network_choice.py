@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from passband import PassbandError
+from passband.commands.arguments import ASKED_AXES, FURTHER_ASKED, option
 from passband.commands.ctf import check_unused, known_lens
 
 
@@ -38,10 +39,10 @@ def check_named(options: argparse.Namespace) -> None:
         raise PassbandError(
             f"--specimen = {options.specimen!r}: has an effect only together with --network auto"
         )
-    for name in ("cs_um", "aperture_mrad"):
+    for name in ("cs_um", "aperture_mrad", *FURTHER_ASKED):
         if (value := getattr(options, name)) is not None and options.defocus_nm is None:
             raise PassbandError(
-                f"--{name.replace('_', '-')} = {value:g}: has an effect only together with "
+                f"{option(ASKED_AXES[name])} = {value:g}: has an effect only together with "
                 "--defocus-nm or --network auto"
             )
 
@@ -62,7 +63,7 @@ def recommended(
     """
     from passband.jobs import like
     from passband.jobs.locate import open_study
-    from passband.jobs.recommendation import TestedNetworks
+    from passband.jobs.tested_networks import TestedNetworks
     from passband.learning.network_files import open_networks
 
     study, results = open_study(Path(options.words[0]), print)
@@ -71,7 +72,7 @@ def recommended(
     known.check()
     given = {
         name: None if (value := getattr(options, name)) is None else f"{value:.10g}"
-        for name in ("aperture_mrad", "dose_e_per_A2")
+        for name in ("aperture_mrad", "dose_e_per_A2", *FURTHER_ASKED)
     }
     chosen, ctf, failed = {}, {}, {}
     for path in paths:

@@ -5,9 +5,8 @@ import json
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import add_axes, add_study, report_remark
+from passband.commands.arguments import ASKED_AXES, add_axes, add_study, report_remark
 from passband.commands.run import add_machine, start
-from passband.grid import MAIN_AXES
 from passband.jobs.locate import locate_file, open_study
 
 #: Largest number of conditions to choose.
@@ -67,9 +66,9 @@ def run(options: argparse.Namespace) -> int:
         raise PassbandError(f"--budget = {options.budget}: must be between 1 and {_MOST:,}")
     if options.until is not None and not 0 < options.until < 1:
         raise PassbandError(f"--until = {options.until:g}: must be between 0 and 1, a Dice")
-    given = {name: getattr(options, name) for name in MAIN_AXES}
+    given = {name: getattr(options, name) for name in ASKED_AXES}
     from passband.jobs import next_conditions as jobs  # xarray takes seconds to import
-    from passband.jobs.recommendation import TestedNetworks
+    from passband.jobs.tested_networks import TestedNetworks
     from passband.reports import next_conditions as reports
 
     if options.between is not None and not 0 <= options.between <= jobs.MOST_BETWEEN:
@@ -97,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
     """Choose conditions and run the study in turns, and return the exit status of the last run."""
     from passband.jobs import next_conditions as jobs
-    from passband.jobs.recommendation import TestedNetworks
+    from passband.jobs.tested_networks import TestedNetworks
 
     file, folder = locate_file(options.study)
     points = _points_file(options)

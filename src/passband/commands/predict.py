@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from passband import PassbandError
+from passband.commands.arguments import FURTHER_ASKED, option, own_value
 from passband.commands.ctf import add_lens, add_pixel_size
 from passband.commands.image_trust import Assessors
 from passband.commands.network_choice import check_named, is_auto, named, recommended
@@ -92,7 +93,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="dose of the images, for networks with the normalisation `vacuum`, for the "
         "expected Dice and for --network auto",
     )
-    for option, unit, what in (
+    for name, unit, what in (
         (
             "defocus",
             "nm",
@@ -107,10 +108,19 @@ def add(commands: argparse._SubParsersAction) -> None:
         ),
     ):
         command.add_argument(
-            f"--{option}-{unit}",
+            f"--{name}-{unit}",
             type=float,
             metavar=unit.upper(),
             help=f"{what} [{unit}]",
+        )
+    for axis in FURTHER_ASKED.values():
+        command.add_argument(
+            option(axis),
+            type=float,
+            dest=axis.name,
+            metavar="VALUE" if axis.unit == "1" else axis.unit,
+            help=f"{axis.label} of the images, for the expected Dice and for --network auto "
+            f"[{axis.unit}]{own_value(axis)}",
         )
     command.add_argument(
         "--likeness",

@@ -133,7 +133,7 @@ def _expected(
     """Return a function for the expected Dice of a network, or None if the study is too small."""
     if results is None:
         return None
-    from passband.jobs.recommendation import TestedNetworks
+    from passband.jobs.tested_networks import TestedNetworks
 
     try:
         # The folder has no results under further conditions, so the card does not use them.

@@ -6,13 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband import PassbandError
-from passband.commands.arguments import add_axes, add_study, check_folder, report_remark
+from passband.commands.arguments import (
+    ASKED_AXES,
+    add_axes,
+    add_study,
+    check_folder,
+    option,
+    report_remark,
+)
 from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_lens
-from passband.grid import MAIN_AXES
 from passband.jobs.locate import open_study
 
 if TYPE_CHECKING:
-    from passband.jobs.recommendation import TestedNetworks
+    from passband.jobs.tested_networks import TestedNetworks
     from passband.prediction.recommendation import Recommendation
 
 #: Largest number of microscopes of a check.
@@ -72,8 +78,9 @@ def run(options: argparse.Namespace) -> int:
         return _check(options)
     from passband.prediction.asked import Asked
 
-    given = {name: getattr(options, name) for name in MAIN_AXES}
-    asked = None if options.like else Asked.parse(given)
+    given = {name: getattr(options, name) for name in ASKED_AXES}
+    if not options.like:  # words that are wrong for every study are refused before it is read
+        Asked.parse(given, written=dict.fromkeys(ASKED_AXES, 0.0))
     if options.like and options.defocus_nm is not None:
         raise PassbandError(
             f"--like = {str(options.like)!r}: cannot be used together with --defocus-nm"
@@ -91,13 +98,14 @@ def run(options: argparse.Namespace) -> int:
             )
         check_folder("--figure", options.figure, options.figure.parent)
     from passband.jobs import recommendation as jobs  # xarray takes seconds to import
+    from passband.jobs.tested_networks import TestedNetworks, is_published
     from passband.reports import recommendation as reports
 
-    if jobs.is_published(options.study):
-        tested = jobs.TestedNetworks.open_published(options.study, options.specimen)
+    if is_published(options.study):
+        tested = TestedNetworks.open_published(options.study, options.specimen)
     else:
         study, results = open_study(options.study, report_remark)
-        tested = jobs.TestedNetworks.open(study, results, options.specimen)
+        tested = TestedNetworks.open(study, results, options.specimen)
     study = tested.study
     if number := tested.left_out:
         report_remark(
@@ -108,6 +116,7 @@ def run(options: argparse.Namespace) -> int:
         found = _like(options, tested, given)
         asked = found.asked
     else:
+        asked = jobs.asked_of(study, given)
         found = jobs.recommend_from(tested, asked)
         if options.json:
             print(json.dumps(found.as_dict(options.top), ensure_ascii=False))
@@ -142,7 +151,7 @@ def _single(name: str, given: dict) -> float | None:
         return float(text)
     except ValueError:
         raise PassbandError(
-            f"--{name.replace('_', '-')} = {text!r}: must be a number together with --like"
+            f"{option(ASKED_AXES[name])} = {text!r}: must be a number together with --like"
         ) from None
 
 
@@ -174,7 +183,8 @@ def _like(options: argparse.Namespace, tested: "TestedNetworks", given: dict) ->
 
 def _check(options: argparse.Namespace) -> int:
     """Print the check of recommendations."""
-    given = [f"--{n.replace('_', '-')}" for n in MAIN_AXES if getattr(options, n) is not None]
+    asked = ((getattr(options, name), option(axis)) for name, axis in ASKED_AXES.items())
+    given = [word for value, word in asked if value is not None]
     for name in ("top", "figure", "like"):
         given += [f"--{name}"] if getattr(options, name) is not None else []
     if given:
@@ -182,7 +192,7 @@ def _check(options: argparse.Namespace) -> int:
     check_unused(options, "--like", "pixel_size_A")
     if not 1 <= options.check <= _MOST:
         raise PassbandError(f"--check = {options.check}: must be between 1 and {_MOST:,}")
-    from passband.jobs.recommendation import is_published  # xarray takes seconds to import
+    from passband.jobs.tested_networks import is_published  # xarray takes seconds to import
 
     if is_published(options.study):
         raise PassbandError(

@@ -1,5 +1,7 @@
 """The conditions of a study: its axes, the products and points of its grids, and their checks."""
 
+from math import prod
+
 from passband.config import designs, points
 from passband.config.base import short
 from passband.grid import FURTHER_AXES, MAIN_AXES, Condition, conditions
@@ -20,6 +22,11 @@ class ConditionsOfStudy:
             if values - {own := axis.canonical(self._own(name))}:
                 found[name] = own
         return found
+
+    @property
+    def written_values(self) -> dict[str, float]:
+        """The study's own values of all further axes, also of those that it does not have."""
+        return {name: axis.canonical(self._own(name)) for name, axis in FURTHER_AXES.items()}
 
     def given_values(self, name: str) -> set[float]:
         """Return the values of an axis that `grid` and `test_grid` give."""
@@ -121,6 +128,21 @@ class ConditionsOfStudy:
     def test_number(self) -> int:
         """Number of test conditions. For a product, it is computed without the conditions."""
         return points.number(self.test_products, self.own_values)
+
+    @property
+    def own_number(self) -> int:
+        """Number of training conditions under which only their own networks are tested.
+
+        With `evaluation.test_own`, these are the training conditions that are no test conditions.
+        For products, the number is computed without the conditions.
+        """
+        if not self.evaluation.test_own:
+            return 0
+        train, test = self.train_products, self.test_products
+        if len(train) == len(test) == 1:
+            both = (set(values) & set(test[0][axis]) for axis, values in train[0].items())
+            return self.train_number - prod(map(len, both))
+        return len({*self.train_conditions} - {*self.test_conditions})
 
     def make_designs(self) -> None:
         """Replace each design by its points.

@@ -1,7 +1,6 @@
 """The figure of the transfer functions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,14 +8,16 @@ from matplotlib.figure import Figure
 
 from passband.config import Microscope
 from passband.figures import style
-from passband.figures.ctf_of_points import curves_of_points
-from passband.grid import MAIN_AXES, Condition, has_few_neighbours
+from passband.figures.ctf_of_points import curves_of_points, draw_transfer, largest_envelope
+from passband.grid import AXES, MAIN_AXES, Condition, has_few_neighbours, ordered
 from passband.optics import ctf
 
 #: Height of a row of panels, and of the words around them [cm].
 _ROW_CM, _WORDS_CM = 3.3, 1.9
 #: The frequency axis ends at the widest aperture times this number.
 _BEYOND = 1.1
+#: Colours of the lenses of a panel.
+_COLOURS = (style.TRANSFER, style.OTHER, style.OWN, style.SPECIMENS)
 #: Lines of the lattice spacings, one for each specimen.
 _LINES = (":", "-.", (0, (1, 3)), (0, (5, 2, 1, 2, 1, 2)))
 
@@ -31,11 +32,12 @@ def ctf_curves(
 
     Transfer and envelope are drawn against spatial frequency. At most four values of defocus and
     four values of Cs are shown, or two of each in a narrow figure. The curves of all panels are for
-    the widest aperture, which the legend names. All other parameters are those of the first
-    condition. Dashed lines show where the narrower apertures end. Thin lines show the lattice
-    spacings of specimens. For a lens that is not round, the curves are along azimuth 0, and the
-    label of the frequency axis gives this azimuth. If the conditions are points, the figure is that
-    of :func:`passband.figures.ctf_of_points.curves_of_points`.
+    the widest aperture, which the legend names. Dashed lines show where the narrower apertures end.
+    Thin lines show the lattice spacings of specimens. If conditions differ in further axes that
+    change the lens, each panel has the transfer of each of at most four such lenses, and the
+    envelope is the largest of theirs. For a lens that is not round, an area shows the range of the
+    transfer over all azimuths. If the conditions are points, the figure is that of
+    :func:`passband.figures.ctf_of_points.curves_of_points`.
 
     Parameters
     ----------
@@ -53,15 +55,17 @@ def ctf_curves(
     style.set_theme()
     lens = ("defocus_nm", "cs_um", "aperture_mrad")
     by = {axis: sorted({getattr(c, axis) for c in conditions}) for axis in lens}
-    first = min(conditions)
+    lenses = _lenses(conditions, microscope)
     most = 2 if style.is_narrow(width_cm) else style.MAX_PANELS
     defoci, spherical = (style.evenly_spaced(by[name], most) for name in ("defocus_nm", "cs_um"))
     apertures = by["aperture_mrad"]
     lam = ctf.wavelength(microscope.energy_eV)
     q = np.linspace(0, microscope.sampling.cutoff, 1500)
     end = min(q[-1], _BEYOND * apertures[-1] * 1e-3 / lam)
-    entries = 2 + (len(apertures) > 1) + len(spacings or {})
-    lines = entries if style.is_narrow(width_cm) else -(-entries // 2)
+    entries = 1 + len(lenses) + (len(apertures) > 1) + len(spacings or {})
+    # The words of several lenses are long.
+    columns = 1 if style.is_narrow(width_cm) or len(lenses) > 1 else 2
+    lines = -(-entries // columns)
     height_cm = _ROW_CM * len(spherical) + _WORDS_CM + 0.45 * lines
     figure, axes = plt.subplots(
         len(spherical),
@@ -72,18 +76,21 @@ def ctf_curves(
         squeeze=False,
         layout="constrained",
     )
-    widest = f"transfer T(q), aperture {style.number(apertures[-1])} mrad"
+    widest = f"aperture {style.number(apertures[-1])} mrad"
     cuts = ", ".join(style.number(aperture) for aperture in apertures[:-1])
     for row, cs in zip(axes, spherical, strict=True):
         for ax, defocus in zip(row, defoci, strict=True):
-            optics = microscope.optics(
-                replace(first, defocus_nm=defocus, cs_um=cs, aperture_mrad=apertures[-1])
-            )
-            envelope = ctf.envelope(optics, q)
+            drawn = {
+                words: microscope.optics(Condition(defocus, cs, apertures[-1], 1, further))
+                for words, further in lenses.items()
+            }
+            envelope = np.max([largest_envelope(optics, q) for optics in drawn.values()], 0)
             ax.axhline(0, color="0.7", lw=0.6, zorder=0)
             ax.fill_between(q, -envelope, envelope, color=style.NEUTRAL, alpha=0.12, lw=0)
             ax.plot(q, envelope, color=style.NEUTRAL, lw=0.8, label="envelope")
-            ax.plot(q, ctf.transfer(optics, q), color=style.TRANSFER, lw=1.3, label=widest)
+            for (words, optics), colour in zip(drawn.items(), _COLOURS, strict=False):
+                label = ", ".join(filter(None, ["transfer T(q)", widest, words]))
+                draw_transfer(ax, q, optics, colour, label)
             for k, aperture in enumerate(apertures[:-1]):
                 ax.axvline(
                     aperture * 1e-3 / lam,
@@ -109,12 +116,41 @@ def ctf_curves(
         words = f"Cs {style.short(cs)} µm"
         ax.annotate(words, (1.02, 0.5), xycoords="axes fraction", va="center", rotation=270)
     figure.supxlabel("spatial frequency q (1/Å)", fontsize=style.MEDIUM)
-    along = "" if optics.round else " along azimuth 0"
+    is_round = all(optics.round for optics in drawn.values())
+    along = "" if is_round else ", areas: range over azimuths"
     meaning = "atoms are dark below 0, bright above 0"
     figure.supylabel(f"transfer T(q){along}\n{meaning}", fontsize=style.SMALL)
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(),
         loc="outside upper center",
-        ncols=1 if style.is_narrow(width_cm) else 2,
+        ncols=columns,
     )
     return figure
+
+
+def _lenses(
+    conditions: Sequence[Condition], microscope: Microscope
+) -> dict[str, tuple[tuple[str, float], ...]]:
+    """Return the further axes of conditions with different lenses, by their words in the legend.
+
+    Axes that do not change the lens, such as vibration, and axes with one value have no words.
+    """
+    own = {
+        name: microscope.at(AXES[name].key.removeprefix("microscope."))
+        for condition in conditions
+        for name, _ in condition.further
+    }
+    lenses = {Condition(0, 0, 1, 1, condition.further) for condition in conditions}
+    found: dict[tuple, Condition] = {}
+    for lens in ordered(lenses, own):
+        optics = microscope.optics(lens)
+        # The azimuth of an aberration with the length 0 does not change the lens.
+        key = optics.focal_spread, optics.source_spread, *ctf.coefficients(optics)
+        found.setdefault(key, lens)
+    values = [lens.values(own) for lens in found.values()]
+    varied = [name for name in AXES if name in own and len({each[name] for each in values}) > 1]
+    shown = [list(found.values())[k] for k in style.evenly_spaced(range(len(found)))]
+    return {
+        ", ".join(style.value_label(name, lens.value(name, own)) for name in varied): lens.further
+        for lens in shown
+    }

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from passband.config import Microscope
@@ -15,7 +16,38 @@ from passband.optics import ctf
 _ROWS, _ROW_CM, _WORDS_CM = 3, 3.3, 2.4
 #: The frequency axis ends at the widest aperture times this number.
 _BEYOND = 1.1
+#: Number of azimuths for the range of the transfer of a lens that is not round.
+_AZIMUTHS = 90
 _LINES = (":", "-.", (0, (1, 3)), (0, (5, 2, 1, 2, 1, 2)))
+
+
+def draw_transfer(ax: Axes, q: np.ndarray, optics: ctf.Optics, colour: str, label: str) -> None:
+    """Draw the transfer T(q) of a lens, and for a lens that is not round, its range over azimuths.
+
+    Parameters
+    ----------
+    ax : Axes
+        The axes of the figure.
+    q : (n,) array
+        Spatial frequencies [1/Å].
+    optics : Optics
+        The lens.
+    colour, label : str
+        The colour, and the words of the legend.
+    """
+    if optics.round:
+        # The line is in front of the areas of other lenses.
+        ax.plot(q, ctf.transfer(optics, q), color=colour, lw=1.3, label=label, zorder=3)
+        return
+    azimuths = np.linspace(0, 2 * np.pi, _AZIMUTHS, endpoint=False)[:, None]
+    T = ctf.transfer(optics, q, azimuths)
+    ax.fill_between(q, T.min(0), T.max(0), color=colour, alpha=0.35, lw=0.8, label=label)
+
+
+def largest_envelope(optics: ctf.Optics, q: np.ndarray) -> np.ndarray:
+    """Return the largest envelope (n,) of a lens over all azimuths, at spatial frequencies (n,)."""
+    azimuths = np.linspace(0, 2 * np.pi, 1 if optics.round else _AZIMUTHS, endpoint=False)
+    return ctf.envelope(optics, q, azimuths[:, None]).max(0)
 
 
 def curves_of_points(
@@ -28,7 +60,8 @@ def curves_of_points(
 
     At most twelve conditions are shown, or six in a narrow figure, at even intervals in their
     order. Each curve ends at the condition's own aperture. Conditions that differ only in dose have
-    the same transfer. The parameters are those of
+    the same transfer. The title of a panel has the values of further axes that the condition has
+    and that differ from the study's own values. The parameters are those of
     :func:`passband.figures.ctf.ctf_curves`.
     """
     style.set_theme()
@@ -55,11 +88,11 @@ def curves_of_points(
     for ax in axes.flat[number:]:
         ax.set_axis_off()
     for ax, (lens, condition) in zip(axes.flat, shown, strict=False):
-        envelope = ctf.envelope(lens, q)
+        envelope = largest_envelope(lens, q)
         ax.axhline(0, color="0.7", lw=0.6, zorder=0)
         ax.fill_between(q, -envelope, envelope, color=style.NEUTRAL, alpha=0.12, lw=0)
         ax.plot(q, envelope, color=style.NEUTRAL, lw=0.8, label="envelope")
-        ax.plot(q, ctf.transfer(lens, q), color=style.TRANSFER, lw=1.3, label="transfer T(q)")
+        draw_transfer(ax, q, lens, style.TRANSFER, "transfer T(q)")
         for place, (name, distances) in enumerate((spacings or {}).items()):
             words = f"lattice spacings of {name}: {', '.join(f'{d:.2f}' for d in distances)} Å"
             for k, distance in enumerate(distances):
@@ -72,10 +105,11 @@ def curves_of_points(
                 )
         ax.set(xlim=(0, min(q[-1], _BEYOND * widest)), ylim=(-1.05, 1.05), yticks=[-1, 0, 1])
         first = f"{style.short(condition.defocus_nm)} nm, Cs {style.short(condition.cs_um)} µm"
-        second = f"{style.short(condition.aperture_mrad)} mrad"
-        ax.set_title(f"{first}\n{second}", fontsize=style.SMALL)
+        further = [style.value_label(name, value) for name, value in condition.further]
+        second = ", ".join([f"{style.short(condition.aperture_mrad)} mrad", *further[:1]])
+        ax.set_title("\n".join([first, second, *further[1:]]), fontsize=style.SMALL)
     figure.supxlabel("spatial frequency q (1/Å)", fontsize=style.MEDIUM)
-    along = "" if all(lens.round for lens, _ in shown) else " along azimuth 0"
+    along = "" if all(lens.round for lens, _ in shown) else ", areas: range over azimuths"
     meaning = "atoms are dark below 0, bright above 0"
     figure.supylabel(f"transfer T(q){along}\n{meaning}", fontsize=style.SMALL)
     figure.legend(

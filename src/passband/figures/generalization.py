@@ -224,7 +224,7 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
     for ax, name in zip(axes.flat, drawn, strict=False):
         axis, others = AXES[name], [other for other in names if other != name]
         # Labels are aligned at their baselines, since some units are higher than others.
-        label = f"test {axis.label} ({axis.unit})"
+        label = f"test {axis.title}"
         ax.set_xlabel(label, verticalalignment="baseline", labelpad=11)
         same = np.logical_and.reduce(
             [pairs[f"train_{o}"] == pairs[f"test_{o}"] for o in others] or [pairs.dice.notna()]
@@ -278,8 +278,9 @@ def _decay_along(ax: Axes, axis: Axis, pairs: pd.DataFrame, palette: str, panel_
             )
     _scale(ax, np.unique(shown[x]), panel_cm)
     number = int(shown.groupby([x, hue]).size().max())
+    unit = "" if axis.unit == "1" else f" ({axis.unit})"
     ax.legend(
-        title=f"trained at ({axis.unit}), n = {number}",
+        title=f"trained at{unit}, n = {number}",
         loc="upper center",
         bbox_to_anchor=(0.5, -0.27),
         ncols=2,

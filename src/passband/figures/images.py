@@ -1,6 +1,6 @@
 """Figures of images and masks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle, product
 
 import matplotlib.pyplot as plt
@@ -30,6 +30,7 @@ def examples(
     pixel_size_A: float,
     there: dict[str, tuple[np.ndarray, np.ndarray]] | None = None,
     width_cm: float = style.PAGE_CM,
+    own_values: Mapping[str, float] | None = None,
 ) -> Figure:
     """Return a figure of test images under several conditions, with true and predicted outlines.
 
@@ -56,11 +57,15 @@ def examples(
         condition's id. Conditions without such a network are left out.
     width_cm : float
         Width of the figure [cm].
+    own_values : mapping of str to float, optional
+        The study's own values of its further axes, which the labels then have.
     """
     style.set_theme()
     there = {id: found for id, found in (there or {}).items() if id != train}
     rows, columns = len(masks), len(images)
-    labels = {id: _wrapped(style.condition_label(id), width_cm / columns) for id in images}
+    labels = {
+        id: _wrapped(style.condition_label(id, own_values), width_cm / columns) for id in images
+    }
     # One or two images are not drawn as large as the page.
     panel_cm = min(5.4, (width_cm - 0.2) / columns - 0.15)
     lines = 1 + max(label.count("\n") + 1 for label in labels.values())

@@ -54,8 +54,7 @@ class Level:
     @property
     def title(self) -> str:
         """The axis's name and unit."""
-        axis = AXES[self.name]
-        return f"{axis.label} ({axis.unit})"
+        return AXES[self.name].title
 
     @property
     def span(self) -> str:
@@ -63,7 +62,7 @@ class Level:
         axis, values = AXES[self.name], [value for *_, value in self.groups]
         low, high = (style.short(end) for end in (min(values), max(values)))
         arrow = " →" if self.is_sorted else ""
-        return f"{axis.label} {low}…{high} {axis.unit}{arrow}"
+        return f"{axis.label} {axis.words(f'{low}…{high}')}{arrow}"
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def constants(conditions: Sequence[Condition], width_cm: float, own: Own = None)
     """
     every = [condition.values(own) for condition in conditions]
     same = [
-        f"{AXES[name].label} {style.number(value)} {AXES[name].unit}"
+        style.value_label(name, value)
         for name, value in every[0].items()
         if len({values[name] for values in every}) == 1
     ]

@@ -241,7 +241,7 @@ def _each_level(ax: Axes, matrix: xr.Dataset) -> None:
 def _level_words(axis: str, level: str) -> str:
     if axis not in AXES:
         return f"group {int(float(level)) + 1}"
-    return f"{style.short(float(level))} {AXES[axis].unit}"
+    return AXES[axis].words(style.short(float(level)))
 
 
 def _compared(ax: Axes, matrix: xr.Dataset, sets: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from passband.figures import style
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import AXES, MAIN_AXES, Condition
 from passband.prediction.asked import Asked, ranges, scaled, unscaled
 
 #: The two axes of the figure, and the number of values along each.
@@ -32,7 +32,7 @@ def plane(asked: Asked, tested: Sequence[Condition]) -> tuple[np.ndarray, np.nda
     tested : sequence of Condition
         The study's test conditions.
     """
-    both = ranges([*tested, asked.low, asked.high])
+    both = ranges([*tested, asked.low, asked.high], asked.own)
     found = []
     for name, number in zip((X, Y), NUMBERS, strict=True):
         low, high = (scaled(name, end) for end in both[name])
@@ -93,7 +93,8 @@ def recommendation(
     levels = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
     lines = ax.contour(x, y, dice, levels, colors="white", linewidths=0.7)
     ax.clabel(lines, fontsize=style.SMALL, fmt="%g")
-    (left, right), (bottom, top) = (ranges(tested)[name] for name in (X, Y))
+    of_study = ranges(tested, asked.own)
+    (left, right), (bottom, top) = (of_study[name] for name in (X, Y))
     ax.add_patch(
         Rectangle(
             (left, bottom),
@@ -125,11 +126,16 @@ def recommendation(
     ax.set(xlabel="defocus (nm)", ylabel="dose (e/Å²)", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     figure.colorbar(shown, ax=ax, label="expected Dice")
     specimen, architecture, condition, replica = network.split("/")
-    others = [axis for name, axis in MAIN_AXES.items() if name not in (X, Y)]
-    lens = ", ".join(f"{style.number(getattr(middle, a.name))} {a.unit}" for a in others)
+    lens = ", ".join(
+        AXES[name].words(style.number(value))
+        if name in MAIN_AXES
+        else style.value_label(name, value)
+        for name, value in middle.values(asked.own).items()
+        if name not in (X, Y)
+    )
     ax.set_title(
         f"{specimen}, {architecture}, replica {replica}\n"
-        f"trained at {style.condition_label(condition)}\ntested at {lens}",
+        f"trained at {style.condition_label(condition, asked.own)}\ntested at {lens}",
         loc="left",
         fontsize=style.SMALL,
     )

@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from passband.grid import AXES, MAIN_AXES, Condition
+from passband.grid import AXES, FURTHER_AXES, Condition
 from passband.storage import atomic
 
 # A colour has the same meaning in all figures. The colours are those of Okabe & Ito (2008), which
@@ -204,9 +204,18 @@ def short(value: float) -> str:
     return number(float(f"{value:.3g}"))
 
 
-def condition_label(id: str) -> str:
-    """Return the label of an imaging condition, such as ``20 nm · 1.2 µm · 18 mrad · 400 e/Å²``."""
-    condition = Condition.parse(id)
-    main = [f"{number(getattr(condition, a.name))} {a.unit}" for a in MAIN_AXES.values()]
-    further = [f"{AXES[name].label} {number(x)} {AXES[name].unit}" for name, x in condition.further]
-    return " · ".join(main + further)
+def condition_label(id: str, own: Mapping[str, float] | None = None) -> str:
+    """Return the label of an imaging condition, such as ``20 nm · 1.2 µm · 18 mrad · 400 e/Å²``.
+
+    `own` has the study's own values of its further axes, which have their names in the label.
+    """
+    values = Condition.parse(id).values(own)
+    return " · ".join(
+        value_label(name, value) if name in FURTHER_AXES else AXES[name].words(number(value))
+        for name, value in values.items()
+    )
+
+
+def value_label(name: str, value: float) -> str:
+    """Return the name and the value of an axis, such as ``astigmatism 8 nm``."""
+    return f"{AXES[name].label} {AXES[name].words(number(value))}"

@@ -30,7 +30,8 @@ _PREDICTION_ARRAYS, _PREDICTION_BYTES = 73, 200_000
 #: Number of files of distances.zarr, and the minimum bytes of a file of distances.
 _DISTANCES_FILES, _DISTANCES_BYTES = 37, 1_000
 
-# Names of the arrays in the study's stores. The settings determine which arrays a store has.
+# Names of the arrays in the study's stores. The settings determine which arrays a store has. Each
+# further axis of the study is two more arrays of conditions.
 _CONDITIONS = [
     side + axis for side in ("train", "test") for axis in ("", *(f"_{a}" for a in MAIN_AXES))
 ]
@@ -40,6 +41,7 @@ _TABLE += ["statistic", "bin_start"]
 _TABLE_PAIRS = ["product", "first", "second"]
 #: Arrays of the table that have one chunk for each specimen, architecture and training condition.
 _TABLE_CELLS, _TABLE_CELLS_PAIRS = ["counts", "dice", "confidence", "histogram"], ["agreement"]
+_TABLE_OWN = ["own_counts", "own_dice"]
 _OOD = [*_NETWORKS, "dice", "dice_std", "gap_test", "gap_model", "id", "ood", "near", "far"]
 _OOD += ["worst", "p10", "distance", "effective_robustness"]
 _OOD_REPLICAS = ["dice_selected", "dice_oracle"]
@@ -66,9 +68,13 @@ class Counts:
     networks, steps_per_network : int
         Number of networks, and number of optimizer steps of each network. If `training.patience`
         ends a training early, the network has fewer steps.
-    trained_on, tested_on : int
+    trained_on : int
         Number of images that a `train` job forms for each training if all images fit into its
-        memory, and number of images that an `evaluate` job forms for the networks of a training.
+        memory.
+    tested_on : float
+        Number of images that an `evaluate` job forms for the networks of a training. With
+        `evaluation.test_own`, the number is larger for the networks whose training condition is
+        no test condition; then it is the mean over all networks.
     drawn : int
         Number of images for which all `train` jobs together draw noise. If `training.patience` ends
         a training early, noise is drawn for fewer images.
@@ -82,7 +88,7 @@ class Counts:
     networks: int
     steps_per_network: int
     trained_on: int
-    tested_on: int
+    tested_on: float
     drawn: int
     files: dict[str, int]
 
@@ -107,7 +113,7 @@ def count(study: Study) -> Counts:
         networks=networks,
         steps_per_network=training.epochs * in_epoch,
         trained_on=split.train * (training.epochs if new_images else 1) + split.val,
-        tested_on=len(study.specimens) * split.test * test,
+        tested_on=len(study.specimens) * split.test * (test + study.own_number / train),
         drawn=training.epochs * (networks * split.train + trainings * split.val),
         files=_files(study, jobs),
     )
@@ -152,20 +158,23 @@ def _files(study: Study, jobs: Counter) -> dict[str, int]:
     # Files of each variable of the table that has values for each training condition.
     rows = -(-study.train_number // conditions_per_file(study.train_number))
     rows *= len(study.trained_specimens) * len(study.training.architectures)
+    cells = [*_TABLE_CELLS, *(_TABLE_OWN if study.evaluation.test_own else [])]
+    further = 2 * len(study.own_values)
     files = {
         "waves": jobs["simulate"],
         "networks": 2 * jobs["train"],
         "records": jobs["evaluate"],
-        "table.zarr": _store(len(_TABLE) + len(_TABLE_PAIRS) * paired)
-        + (len(_TABLE_CELLS) + len(_TABLE_CELLS_PAIRS) * paired) * (1 + rows)
+        "table.zarr": _store(len(_TABLE) + further + len(_TABLE_PAIRS) * paired)
+        + (len(cells) + len(_TABLE_CELLS_PAIRS) * paired) * (1 + rows)
         # The only pair is (0, 1), and Zarr stores no chunk of zeros.
         - (pairs == 1),
-        "ood.zarr, information.zarr": _store(len(ood)) + _store(len(_INFORMATION) + metrics),
+        "ood.zarr, information.zarr": _store(len(ood) + further)
+        + _store(len(_INFORMATION) + further + metrics),
     }
     if jobs["distances_part"]:
-        files["distances"] = jobs["distances_part"] + _DISTANCES_FILES
+        files["distances"] = jobs["distances_part"] + _DISTANCES_FILES + 2 * further
     if jobs["prediction"]:
-        files["prediction.zarr"] = _store(_PREDICTION_ARRAYS)
+        files["prediction.zarr"] = _store(_PREDICTION_ARRAYS + further)
     drawn = sum(name.startswith("figure_") for name in jobs)
     files["figures, report.html"] = drawn * len(study.figures.formats) + 1
     cached = jobs["simulate"] + jobs["train"] + jobs["evaluate"]
@@ -214,7 +223,7 @@ def sizes(
     couples = counted.cells * _pairs_of_replicas(study)
     # The sums of a network for an image, and the sums of a pair of networks.
     sums = _SUM_BYTES * (len(STATISTICS) * counted.networks + len(PRODUCTS) * couples)
-    tested = len(study.specimens) * study.test_number
+    tested = counted.tested_on / study.study.structures.test
     histograms = counted.networks * tested * BINS * _BIN_BYTES
     pairs = counted.cells * len(study.specimens) * study.test_number
     spectra = len(study.trained_specimens)

@@ -8,8 +8,9 @@ from threadpoolctl import threadpool_limits
 
 from passband import PassbandError
 from passband.config import Study
-from passband.grid import MAIN_AXES
-from passband.jobs.recommendation import TestedNetworks, recommend_from
+from passband.grid import FURTHER_AXES, MAIN_AXES
+from passband.jobs.recommendation import asked_of, recommend_from
+from passband.jobs.tested_networks import TestedNetworks
 from passband.micrographs import lens as lenses
 from passband.micrographs.lens import SIGNS, Known, Lens
 from passband.micrographs.pixel_size import TOLERANCE
@@ -105,15 +106,18 @@ def check_pixel(lens: Lens, study: Study) -> None:
         )
 
 
-def asked(lens: Lens, given: Mapping[str, str | None]) -> list[tuple[int, Asked]]:
+def asked(study: Study, lens: Lens, given: Mapping[str, str | None]) -> list[tuple[int, Asked]]:
     """Return the asked condition for each possible sign of an image's defocus.
 
     Parameters
     ----------
+    study : Study
+        The study whose networks are ranked.
     lens : Lens
         The measured lens.
     given : mapping of str to str or None
-        What the user gives for aperture and dose; None is taken from the file.
+        What the user gives for aperture and dose; None is taken from the file. What the user gives
+        for further axes; None is the study's own value. The measured astigmatism is not used.
 
     Raises
     ------
@@ -135,6 +139,7 @@ def asked(lens: Lens, given: Mapping[str, str | None]) -> list[tuple[int, Asked]
             f"{' and '.join(missing)} {verb} missing: {lens.path} does not state "
             f"{'it' if len(missing) == 1 else 'them'}"
         )
+    further = {name: given.get(name) for name in FURTHER_AXES}
     cs = MAIN_AXES["cs_um"].canonical(lens.measurement.cs_A / A_PER_UM)
     conditions = []
     for sign in lens.signs:
@@ -143,7 +148,8 @@ def asked(lens: Lens, given: Mapping[str, str | None]) -> list[tuple[int, Asked]
             for x in lens.measurement.defocus_A(sign)
         )
         text = f"{value}" if high - low < _NARROW_NM else f"{low}:{high}"
-        conditions.append((sign, Asked.parse({"defocus_nm": text, "cs_um": f"{cs}", **values})))
+        known = {"defocus_nm": text, "cs_um": f"{cs}", **values, **further}
+        conditions.append((sign, asked_of(study, known)))
     return conditions
 
 
@@ -151,7 +157,7 @@ def recommend(tested: TestedNetworks, lens: Lens, given: Mapping[str, str | None
     """Return the ranked networks for each possible sign of the defocus, see :func:`asked`."""
     return [
         Like(sign, lens.measurement.likelihoods[sign], recommend_from(tested, condition))
-        for sign, condition in asked(lens, given)
+        for sign, condition in asked(tested.study, lens, given)
     ]
 
 

@@ -24,9 +24,10 @@ def microscopes(study: Study, number: int, seed: int) -> tuple[list[Condition], 
     def allowed(condition: Condition) -> bool:
         return is_allowed(study, condition)
 
-    of_study = ranges(study.test_conditions)
-    inside = drawn_inside(of_study, number, seed, allowed)
-    return inside, drawn_outside(of_study, number // _INSIDE_PER_OUTSIDE, seed, allowed)
+    own = study.own_values
+    of_study = ranges(study.test_conditions, own)
+    inside = drawn_inside(of_study, number, seed, allowed, own)
+    return inside, drawn_outside(of_study, number // _INSIDE_PER_OUTSIDE, seed, allowed, own)
 
 
 def is_allowed(study: Study, condition: Condition) -> bool:

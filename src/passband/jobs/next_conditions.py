@@ -13,7 +13,8 @@ import numpy as np
 from passband import PassbandError
 from passband.config import point_table
 from passband.grid import MAIN_AXES, Condition
-from passband.jobs.recommendation import TestedNetworks, is_allowed
+from passband.jobs.microscopes import is_allowed
+from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction import next_conditions as prediction
 from passband.prediction.asked import Asked, ranges
 from passband.prediction.next_conditions import Next
@@ -57,11 +58,12 @@ def next_conditions(
     asked = _asked(tested, given)
     every = {name: set(train) for name, (train, *_) in tested.of_groups.items()}
     candidates = candidate_conditions(tested) if candidates is None else candidates
-    profiles = tested.profiles(candidates)
     test, weights = None, None
     if asked is not None:
         points, weights = asked.points()
+        tested = tested.covering(points)
         test = tested.profiles(points)
+    profiles = tested.profiles(candidates)
     ids = [condition.id for condition in candidates]
     parts = [
         prediction.unknown(
@@ -92,8 +94,11 @@ def _asked(tested: TestedNetworks, given: dict[str, str | None]) -> Asked | None
     """Return the range of use, or None for the study's test conditions."""
     if all(value is None for value in given.values()):
         return None
-    own = {name: f"{low:.12g}:{high:.12g}" for name, (low, high) in ranges(tested.tested).items()}
-    return Asked.parse({name: own[name] if v is None else v for name, v in given.items()})
+    study = tested.study
+    of_study = ranges(tested.tested, study.own_values)
+    whole = {name: f"{low:.12g}:{high:.12g}" for name, (low, high) in of_study.items()}
+    chosen = whole | {name: text for name, text in given.items() if text is not None}
+    return Asked.parse(chosen, study.own_values, study.written_values)
 
 
 def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> list[Condition]:

@@ -42,7 +42,7 @@ def summary(study: Study, listed: bool = False) -> str:
         {
             "study": study.study.name,
             "specimens": f"{trained:,} to train on, {tested:,} to test on",
-            "conditions": f"{train:,} to train under, {test:,} to test under",
+            "conditions": f"{train:,} to train under, {test:,} to test under{_own(study)}",
             **(_blocks(study) if listed else {}),
             "networks": f"{counted.networks:,} = {product}",
             "jobs": jobs,
@@ -51,6 +51,12 @@ def summary(study: Study, listed: bool = False) -> str:
             else f"none, since it needs {FEWEST_PREDICTED} conditions of each kind",
         }
     )
+
+
+def _own(study: Study) -> str:
+    """Return words about the networks that are also tested under their own condition."""
+    number = study.own_number
+    return f", and {number:,} for the own networks only" if number else ""
 
 
 #: Number of first conditions, and of last conditions, that are listed for each block.
@@ -74,7 +80,8 @@ def _blocks(study: Study) -> dict[str, list[str]]:
 
 
 def _words(values: dict[str, float]) -> str:
-    return ", ".join(f"{AXES[name].label} {x:g} {AXES[name].unit}" for name, x in values.items())
+    axes = ((AXES[name], x) for name, x in values.items())
+    return ", ".join(f"{axis.label} {axis.words(f'{x:g}')}" for axis, x in axes)
 
 
 def _count(number: int, noun: str) -> str:
@@ -258,7 +265,7 @@ def render(
     steps = counted.networks * counted.steps_per_network
     at_most = "at most " if study.training.patience else ""
     trained = counted.trainings * counted.trained_on
-    tested = counted.trainings * counted.tested_on
+    tested = round(counted.trainings * counted.tested_on)
     replicas = min(study.study.replicas, study.study.replicas_per_job)
     rows = {
         "steps": f"{at_most}{steps:,} of {study.training.batch_size} images",

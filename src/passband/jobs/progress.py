@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from passband.grid import Condition
+from passband.grid import AXES, MAIN_AXES, Condition
 
 #: Rules that only list other rules' files. Their jobs do nothing and are not counted.
 TARGETS = ("all", "gallery")
@@ -215,10 +215,13 @@ def describe(rule: str, wildcards: Mapping[str, str]) -> str:
             except ValueError:
                 words.append(value)
                 continue
-            condition = (
-                f", {c.defocus_nm:g} nm, {c.cs_um:g} µm, {c.aperture_mrad:g} mrad, "
-                f"{c.dose_e_per_A2:g} e/Å²{' and others' if others else ''}"
-            )
+            # The unit shows which of the main axes a number belongs to. A further axis is there
+            # only if its value differs from the study's own.
+            values = [
+                ("" if axis in MAIN_AXES else f"{AXES[axis].label} ") + AXES[axis].words(f"{x:g}")
+                for axis, x in c.values().items()
+            ]
+            condition = f", {', '.join(values)}{' and others' if others else ''}"
         elif name != "batch" or value != "r000-000":
             words.append(value)
     return " ".join(words) + condition

@@ -16,7 +16,7 @@ from passband.config import Study
 from passband.grid import Condition
 from passband.jobs.extra import evaluate_extra
 from passband.jobs.microscopes import microscopes
-from passband.jobs.recommendation import TestedNetworks
+from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction.choice_rules import Networks
 from passband.prediction.recommendation import expected_dice
 from passband.prediction.recommendation_check import Check, check
@@ -79,6 +79,7 @@ def run(
         np.concatenate([D for _, _, D in known.values()]),
         tuple(tested.tested),
         tuple("/".join(id.split("/")[:-1]) for group in groups for id in group.networks),
+        study.own_values,
     )
     empty = tested.measured([])
     expected = expected_dice(groups, empty, drawn, tested.profiles)

@@ -148,7 +148,7 @@ def _grids(status: Status, width: int) -> Iterator[list[RenderableType]]:
         status.study.trained_specimens, status.study.training.architectures, *further.values()
     ):
         given = dict(zip(further, values, strict=True))
-        words = [f", {AXES[n].label} {value:g} {AXES[n].unit}" for n, value in given.items()]
+        words = [f", {AXES[n].label} {AXES[n].words(f'{x:g}')}" for n, x in given.items()]
         cs = ", ".join(f"{value:g}" for value in spherical)
         lines: list[RenderableType] = [
             Text(f"{specimen}, {architecture}{''.join(words)}", "bold"),

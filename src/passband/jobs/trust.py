@@ -139,6 +139,8 @@ def open_trust(
 def expected_dice(networks: Sequence[Network], condition: Condition) -> dict[str, float]:
     """Return the Dice that the study's model expects for each network under a condition.
 
+    A further axis that `condition` does not have has the study's own value.
+
     Raises
     ------
     PassbandError
@@ -147,7 +149,8 @@ def expected_dice(networks: Sequence[Network], condition: Condition) -> dict[str
     result = {}
     for group in by_condition(networks):
         tested = _tested(group)
-        values = tested.expected([condition])
+        own = tested.study.written_values
+        values = tested.expected([Condition.of(condition.values(), own)])
         for network in group:
             if network.id in values.network.values:
                 result[network.id] = float(values.sel(network=network.id).values[0])
@@ -156,7 +159,7 @@ def expected_dice(networks: Sequence[Network], condition: Condition) -> dict[str
 
 def _tested(networks: Sequence[Network]):
     """Return the tested networks of the study to which networks belong."""
-    from passband.jobs.recommendation import TestedNetworks  # xarray takes seconds to import
+    from passband.jobs.tested_networks import TestedNetworks  # xarray takes seconds to import
 
     first = networks[0]
     if first.path.name == PUBLISHED:

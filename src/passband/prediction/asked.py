@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
 
 from passband import PassbandError
-from passband.grid import MAIN_AXES, Axis, Condition
+from passband.grid import AXES, FURTHER_AXES, MAIN_AXES, Axis, Condition
 
 #: Number of conditions that represent a range on one axis, or ranges on several axes.
 ALONG_ONE, ALONG_MANY = 16, 64
@@ -31,11 +31,16 @@ def unscaled(axis: str, values: np.ndarray | float) -> np.ndarray | float:
     return 10.0**values if axis == _LOGARITHMIC else values
 
 
-def ranges(conditions: Iterable[Condition]) -> dict[str, tuple[float, float]]:
-    """Return the smallest and the largest value of each axis among conditions."""
-    listed = list(conditions)
-    values = {name: [getattr(condition, name) for condition in listed] for name in MAIN_AXES}
-    return {name: (min(of_axis), max(of_axis)) for name, of_axis in values.items()}
+def ranges(
+    conditions: Iterable[Condition], own: Mapping[str, float] | None = None
+) -> dict[str, tuple[float, float]]:
+    """Return the smallest and the largest value of each axis among conditions.
+
+    `own` has the study's own values of its further axes.
+    """
+    values = [condition.values(own) for condition in conditions]
+    of_axes = {name: [each[name] for each in values] for name in (*MAIN_AXES, *(own or {}))}
+    return {name: (min(of_axis), max(of_axis)) for name, of_axis in of_axes.items()}
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Excess:
     Attributes
     ----------
     axis : str
-        Name of the axis, see :data:`passband.grid.MAIN_AXES`.
+        Name of the axis, see :data:`passband.grid.AXES`.
     below, above : float
         Distance from the smallest asked value to the lower end of the range, and from the largest
         asked value to the upper end of the range, in the axis's unit; 0 if the value is inside.
@@ -62,14 +67,17 @@ class Excess:
     @property
     def words(self) -> str:
         """The excess in words, such as ``defocus: 5 nm above the range from 5 to 20 nm``."""
-        axis = MAIN_AXES[self.axis]
+        axis = AXES[self.axis]
         parts = [
-            f"{excess:g} {axis.unit} {side}"
+            f"{axis.words(f'{excess:g}')} {side}"
             for side, excess in (("below", self.below), ("above", self.above))
             if excess > 0
         ]
-        span = f"{self.low:g} to {self.high:g} {axis.unit}"
-        return f"{axis.label}: {' and '.join(parts)} the range from {span}"
+        if self.low == self.high:
+            span = f"only value, {axis.words(f'{self.low:g}')}"
+        else:
+            span = f"range from {axis.words(f'{self.low:g} to {self.high:g}')}"
+        return f"{axis.label}: {' and '.join(parts)} the {span}"
 
 
 @dataclass(frozen=True)
@@ -80,20 +88,34 @@ class Asked:
     ----------
     low, high : Condition
         The smallest and the largest value of each axis. Both are equal if no axis has a range.
+    own : mapping of str to float
+        The study's own values of those further axes that the condition has: the axes of the study,
+        and axes that the study does not have and whose asked value differs from its own value.
     """
 
     low: Condition
     high: Condition
+    own: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, given: Mapping[str, str | float | None]) -> "Asked":
+    def parse(
+        cls,
+        given: Mapping[str, str | float | None],
+        own: Mapping[str, float] | None = None,
+        written: Mapping[str, float] | None = None,
+    ) -> "Asked":
         """Return the asked condition from the words of a user.
 
         Parameters
         ----------
         given : mapping of str to str or float or None
             For each axis in :data:`passband.grid.AXES`, a number such as ``12``, or a range such
-            as ``-10:25``, in the axis's unit. None means that the value is missing.
+            as ``-10:25``, in the axis's unit. None means that the value is missing. A further axis
+            may be missing, which means the study's own value.
+        own : mapping of str to float, optional
+            The study's own values of its further axes.
+        written : mapping of str to float, optional
+            The study's own values of all further axes. It is needed if `given` has a further axis.
 
         Raises
         ------
@@ -109,12 +131,25 @@ class Asked:
                 f"{_listed([option(name) for name in MAIN_AXES])}"
             )
         ends = {axis.name: _ends(axis, given[axis.name]) for axis in MAIN_AXES.values()}
-        return cls(*(Condition(*(both[end] for both in ends.values())) for end in (0, 1)))
+        written, asked = {**(own or {}), **(written or {})}, dict(own or {})
+        for axis in FURTHER_AXES.values():
+            if given.get(axis.name) is None:
+                continue
+            ends[axis.name] = tuple(map(axis.canonical, _ends(axis, given[axis.name])))
+            if set(ends[axis.name]) != {written[axis.name]}:
+                asked[axis.name] = written[axis.name]
+        return cls(
+            *(Condition.of({n: both[end] for n, both in ends.items()}, written) for end in (0, 1)),
+            {name: asked[name] for name in FURTHER_AXES if name in asked},
+        )
 
     @classmethod
-    def at(cls, condition: Condition) -> "Asked":
-        """Return the asked condition that is a single condition of the grid."""
-        return cls(condition, condition)
+    def at(cls, condition: Condition, own: Mapping[str, float] | None = None) -> "Asked":
+        """Return the asked condition that is a single condition of the grid.
+
+        `own` has the study's own values of the further axes of the study and of the condition.
+        """
+        return cls(condition, condition, own or {})
 
     @property
     def ranged(self) -> list[str]:
@@ -124,25 +159,27 @@ class Asked:
     @property
     def values(self) -> dict[str, tuple[float, float]]:
         """The smallest and the largest value of each axis, by the axis's name."""
-        return {name: (getattr(self.low, name), getattr(self.high, name)) for name in MAIN_AXES}
+        low, high = (condition.values(self.own) for condition in (self.low, self.high))
+        return {name: (low[name], high[name]) for name in low}
 
     @property
     def middle(self) -> Condition:
         """The condition in the middle of every range; of the dose, the geometric mean."""
-        return Condition(
-            *(
-                float(unscaled(name, np.mean(scaled(name, np.array(ends)))))
-                for name, ends in self.values.items()
-            )
-        )
+        middles = {
+            name: float(unscaled(name, np.mean(scaled(name, np.array(ends)))))
+            for name, ends in self.values.items()
+        }
+        return Condition.of(middles, self.own)
 
     @property
     def words(self) -> str:
-        """The condition for people, such as ``-10 to 25 nm · 5 µm · 15 mrad · 400 e/Å²``."""
+        """The condition for people, such as ``-10 to 25 nm · 5 µm · 15 mrad · 400 e/Å²``.
+
+        The unit shows which of the main axes a number belongs to. Further axes have their names.
+        """
         return " · ".join(
-            f"{low:g} {MAIN_AXES[name].unit}"
-            if low == high
-            else f"{low:g} to {high:g} {MAIN_AXES[name].unit}"
+            ("" if name in MAIN_AXES else f"{AXES[name].label} ")
+            + AXES[name].words(f"{low:g}" if low == high else f"{low:g} to {high:g}")
             for name, (low, high) in self.values.items()
         )
 
@@ -182,7 +219,7 @@ class Asked:
         for name, share in zip(ranged, place, strict=True):
             low, high = (scaled(name, end) for end in self.values[name])
             values[name] = float(unscaled(name, low + share * (high - low)))
-        return Condition(**values)
+        return Condition.of(values, self.own)
 
     def outside(self, of_study: Mapping[str, tuple[float, float]]) -> list[Excess]:
         """Return the axes on which asked values lie outside the range of a study.
@@ -191,7 +228,7 @@ class Asked:
         ----------
         of_study : mapping of str to (float, float)
             Smallest and largest value of each axis among the study's test conditions, see
-            :func:`ranges`.
+            :func:`ranges`, for all axes of the condition.
         """
         found = []
         for name, (low, high) in self.values.items():
@@ -199,7 +236,7 @@ class Asked:
             below, above = max(0.0, least - low), max(0.0, high - most)
             if below > 0 or above > 0:
                 # Rounding removes the error of the subtraction of two decimal numbers.
-                digits = MAIN_AXES[name].decimals
+                digits = AXES[name].decimals
                 found.append(Excess(name, round(below, digits), round(above, digits), least, most))
         return found
 
@@ -210,20 +247,21 @@ def _ends(axis: Axis, given: str | float) -> tuple[float, float]:
     parts = text.split(":")
     numbers = [_number(part) for part in parts]
     if len(parts) > 2 or any(number is None for number in numbers):
+        unit = "" if axis.unit == "1" else f" in {axis.unit} without the unit"
         raise PassbandError(
-            f"{option(axis.name)} = {text!r}: must be a number in {axis.unit} without the unit, "
-            f"such as 12, or a range such as {_example(axis)}"
+            f"{option(axis.name)} = {text!r}: must be a number{unit}, such as "
+            f"{axis.example.split(':')[1]}, or a range such as {axis.example}"
         )
     for number in numbers:
         if not axis.minimum <= number <= axis.maximum:
             raise PassbandError(
-                f"{option(axis.name)} = {text!r}: must be between {axis.minimum:g} and "
-                f"{axis.maximum:g} {axis.unit}"
+                f"{option(axis.name)} = {text!r}: must be between "
+                f"{axis.words(f'{axis.minimum:g} and {axis.maximum:g}')}"
             )
         if abs(number - axis.canonical(number)) > 1e-9 * max(1, abs(number)):
             raise PassbandError(
                 f"{option(axis.name)} = {text!r}: is finer than the axis's resolution of "
-                f"{10**-axis.decimals:g} {axis.unit}"
+                f"{axis.words(f'{10**-axis.decimals:g}')}"
             )
     if numbers[0] > numbers[-1]:
         raise PassbandError(
@@ -240,10 +278,6 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
-
-
-def _example(axis: Axis) -> str:
-    return "-10:25" if axis.signed else "10:25"
 
 
 def _listed(words: list[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import AXES, Condition
 from passband.prediction.asked import scaled, unscaled
 from passband.seeds import generator
 
@@ -22,12 +22,14 @@ def drawn_inside(
     number: int,
     seed: int,
     allowed: Callable[[Condition], bool] = lambda condition: True,
+    own: Mapping[str, float] | None = None,
 ) -> list[Condition]:
     """Return microscopes that are drawn evenly within the ranges of a study.
 
     The draws are uniform in defocus, in the phase that Cs causes at the edge of the aperture, in
-    the aperture, and in the logarithm of the dose. This phase is πCsα⁴/2λ, so at a given aperture
-    the draws are uniform in Cs. A draw depends only on its number, the seed and the ranges.
+    the aperture, in the logarithm of the dose, and in each further axis of the study. This phase
+    is πCsα⁴/2λ, so at a given aperture the draws are uniform in Cs. A draw depends only on its
+    number, the seed and the ranges.
 
     Parameters
     ----------
@@ -39,12 +41,14 @@ def drawn_inside(
         Seed of the draws.
     allowed : callable
         Whether images can be formed under a condition. Other conditions are drawn again.
+    own : mapping of str to float, optional
+        The study's own values of its further axes.
     """
 
     def one(random: np.random.Generator) -> dict[str, float]:
-        return {name: _between(name, ranges[name], random.random()) for name in MAIN_AXES}
+        return {name: _between(name, ends, random.random()) for name, ends in ranges.items()}
 
-    return [_drawn(one, allowed, seed, "inside", k) for k in range(number)]
+    return [_drawn(one, allowed, own, seed, "inside", k) for k in range(number)]
 
 
 def drawn_outside(
@@ -52,6 +56,7 @@ def drawn_outside(
     number: int,
     seed: int,
     allowed: Callable[[Condition], bool] = lambda condition: True,
+    own: Mapping[str, float] | None = None,
 ) -> list[Condition]:
     """Return microscopes that are outside the range of one axis, and inside all other ranges.
 
@@ -63,19 +68,18 @@ def drawn_outside(
     wide = [name for name, (low, high) in ranges.items() if high > low]
 
     def one(random: np.random.Generator) -> dict[str, float]:
-        values = {name: _between(name, ranges[name], random.random()) for name in MAIN_AXES}
+        values = {name: _between(name, ends, random.random()) for name, ends in ranges.items()}
         axis = wide[random.integers(len(wide))]
         step = BEYOND * random.random()
         values[axis] = _between(axis, ranges[axis], -step if random.random() < 0.5 else 1 + step)
         return values
 
     def beyond(condition: Condition) -> bool:
-        inside = all(
-            low <= getattr(condition, name) <= high for name, (low, high) in ranges.items()
-        )
+        values = condition.values(own)
+        inside = all(low <= values[name] <= high for name, (low, high) in ranges.items())
         return not inside and allowed(condition)
 
-    return [_drawn(one, beyond, seed, "outside", k) for k in range(number)]
+    return [_drawn(one, beyond, own, seed, "outside", k) for k in range(number)]
 
 
 def _between(name: str, ends: tuple[float, float], share: float) -> float:
@@ -87,14 +91,15 @@ def _between(name: str, ends: tuple[float, float], share: float) -> float:
 def _drawn(
     one: Callable[[np.random.Generator], dict[str, float]],
     allowed: Callable[[Condition], bool],
+    own: Mapping[str, float] | None,
     *names: str | int,
 ) -> Condition:
     """Return the first allowed condition from the draws of one microscope."""
     random = generator("recommend", *names)
     for _ in range(_TRIES):
         values = one(random)
-        if all(axis.minimum <= values[axis.name] <= axis.maximum for axis in MAIN_AXES.values()):
-            condition = Condition(**values)
+        if all(AXES[name].minimum <= x <= AXES[name].maximum for name, x in values.items()):
+            condition = Condition.of(values, own)
             if allowed(condition):
                 return condition
     raise ValueError(f"no allowed condition in {_TRIES} draws")

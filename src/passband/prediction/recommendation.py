@@ -6,19 +6,22 @@ its measured Dice is used instead. :mod:`passband.jobs.recommendation` reads a s
 calls :func:`recommend`.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, product
 from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
 
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import Condition
 from passband.prediction.asked import Asked, Excess, ranges
 
 #: Coverage of the intervals of expected Dice.
 COVERAGE = 0.9
+#: The largest number of combinations of values among which :func:`train_next` chooses.
+MOST_CANDIDATES = 1_000
 #: How an expected Dice was obtained.
 MEASURED, INTERPOLATED, EXTRAPOLATED = "measured", "interpolated", "extrapolated"
 
@@ -304,7 +307,7 @@ def recommend(
     """
     points, weights = asked.points()
     expected = expected_dice(groups, measured, points, profiles)
-    outside = tuple(asked.outside(ranges(tested)))
+    outside = tuple(asked.outside(ranges(tested, asked.own)))
     # The values (mean, low, high) of each network under each condition.
     D = np.stack([expected[name].values for name in ("mean", "low", "high")], -1)
     all_measured = expected.is_measured.all("test").values
@@ -335,15 +338,33 @@ def candidates(asked: Asked, axes: Mapping[str, Sequence[float]]) -> list[Condit
     """Return the conditions that :func:`train_next` compares.
 
     These are all combinations of the asked value of each axis and of the values of the training
-    grid next to this value. For a range, the asked value is the middle of the range.
+    grid next to this value. For a range, the asked value is the middle of the range. If there are
+    more than :data:`MOST_CANDIDATES` combinations, only those are returned that differ from the
+    asked condition in at most two axes.
+
+    Parameters
+    ----------
+    asked : Asked
+        The asked condition.
+    axes : mapping of str to sequence of float
+        The values of each axis of the training grid, sorted. An axis that the grid does not have
+        has the study's own value there.
     """
-    middle, values = asked.middle, {}
-    for name in MAIN_AXES:
-        own = getattr(middle, name)
-        below = [value for value in axes[name] if value <= own]
-        above = [value for value in axes[name] if value > own]
-        values[name] = sorted({*below[-1:], own, *above[:1]})
-    return sorted(Condition(*combined) for combined in product(*values.values()))
+    values, others = asked.middle.values(asked.own), {}
+    for name, value in values.items():
+        of_grid = axes[name] if name in axes else [asked.own[name]]
+        below = [other for other in of_grid if other <= value]
+        above = [other for other in of_grid if other > value]
+        others[name] = {*below[-1:], *above[:1]} - {value}
+    number = math.prod(1 + len(found) for found in others.values())
+    most = len(values) if number <= MOST_CANDIDATES else 2
+    changes = [
+        dict(zip(names, changed, strict=True))
+        for size in range(most + 1)
+        for names in combinations(values, size)
+        for changed in product(*(others[name] for name in names))
+    ]
+    return sorted(Condition.of(values | changed, asked.own) for changed in changes)
 
 
 def train_next(

@@ -14,7 +14,7 @@ from passband.analysis.bootstrap import interval_edges, percentile_interval
 from passband.analysis.groups import GROUP, group_names, groups
 from passband.analysis.packed import by_image, image_dice
 from passband.grid import axes_of
-from passband.prediction.cross_validation import Clusters, error_terms, rank_terms
+from passband.prediction.clusters import Clusters, error_terms, rank_terms
 from passband.prediction.features import weights_of
 from passband.prediction.matrices import MAX_CONDITIONS, matrices, targets
 

@@ -46,8 +46,9 @@ def content(
     predicted : mapping of (int, int, int) to (train, test) array, optional
         Predicted matrices, see :func:`passband.reports.explorer_matrices.matrices`.
     """
-    lens = explorer_lens.lens(study.microscope, study.study.seed)
-    computed = lens["round"] and not lens["varies"] and not own_values(metrics)
+    every = [*study.train_conditions, *study.test_conditions]
+    lens = explorer_lens.lens(study.microscope, study.study.seed, every)
+    computed = lens["round"] and not lens["varies"]
     stored = {} if computed or information is None else _by_specimen(information, metrics)
     return {
         "study": {
@@ -96,12 +97,8 @@ def _notes(
     ]
     if not computed:
         notes.append(
-            "The lens is not round or varies between images, so only some metrics of transfer "
-            "functions are here."
-            if not own_values(metrics)
-            else "The study has more axes than defocus, Cs, aperture and dose, so only some "
-            "metrics of transfer functions are here, and curves of T(q) are those of the study's "
-            "own lens."
+            "The lens is not round under every condition or varies between images, so only some "
+            "metrics of transfer functions are here."
         )
     elif missing := [str(s) for s in metrics.specimen.values if str(s) not in spectra]:
         notes.append(

@@ -5,7 +5,8 @@ The page computes transfer functions and their metrics itself, from the formulas
 constants, the specimens' spectra and the frequencies of integrals.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from passband.analysis.profiles import DRAWS
 from passband.config import Microscope, Specimen
 from passband.config.materials import MATERIALS
-from passband.grid import Condition
+from passband.grid import FURTHER_AXES, Condition
 from passband.optics import ctf
 from passband.optics.jitter import NUMBERS
 from passband.reports.explorer import Blocks
@@ -24,31 +25,41 @@ from passband.units import A_PER_NM, A_PER_UM
 _SPACINGS = 5
 
 
-def lens(microscope: Microscope, seed: int) -> dict[str, Any]:
+def lens(microscope: Microscope, seed: int, conditions: Sequence[Condition] = ()) -> dict[str, Any]:
     """Return the lens's constants, in Å, mrad and rad, and its draws for mean profiles.
 
-    A draw is the change of defocus [Å], the ratio of doses, and the lengths [Å] and azimuths [rad]
-    of C12, C21 and C23. The draws are those of :func:`passband.analysis.profiles.profiles`.
+    `own` has the microscope's values of further axes, in the units of the axes: a condition that
+    lacks an axis has this value. A draw is the change of defocus [Å], the ratio of doses, and the
+    real and imaginary parts of the changes of C12·exp(2iφ12), C21·exp(iφ21) and C23·exp(3iφ23)
+    [Å]. The draws are those of :func:`passband.analysis.profiles.profiles`. `round` is whether the
+    lens is round in all draws and under all of `conditions`, which are those of the study.
     """
     base = microscope.optics(Condition(0, 0, 1, 1))
     normals = np.zeros((1, NUMBERS))
     if microscope.jitter.varies:
         normals = stratified_normal(DRAWS, NUMBERS, seed, "profiles")
-    draws = []
+    draws, nothing = [], replace(base, c12=0.0, c21=0.0, c23=0.0)
     for z in normals:
-        drawn, dose = microscope.jitter.apply(base, z)
-        aberrations = (drawn.c12, drawn.phi12, drawn.c21, drawn.phi21, drawn.c23, drawn.phi23)
-        draws.append([drawn.defocus, dose, *aberrations])
+        drawn, dose = microscope.jitter.apply(nothing, z)
+        defocus, _, *aberrations = ctf.coefficients(drawn).tolist()
+        draws.append([defocus, dose, *aberrations])
+    further = {condition.further for condition in conditions} | {()}
+    lenses = [microscope.optics(Condition(0, 0, 1, 1, each)) for each in further]
     return {
         "wavelength": float(ctf.wavelength(base.energy)),
         "edge": base.aperture_edge,
-        "focal": base.focal_spread,
-        "source": base.source_spread,
+        "own": {
+            name: microscope.at(axis.key.removeprefix("microscope."))
+            for name, axis in FURTHER_AXES.items()
+            if axis.key.startswith("microscope.")
+        },
+        "mtf": microscope.detector.mtf,
+        "pixel": microscope.pixel_size_A,
         "A_per_nm": A_PER_NM,
         "A_per_um": A_PER_UM,
         "cutoff": microscope.sampling.cutoff,
         "draws": draws,
-        "round": base.round and all(row[2] == row[4] == row[6] == 0 for row in draws),
+        "round": all(each.round for each in lenses) and not any(any(row[2:]) for row in draws),
         "varies": bool(microscope.jitter.varies),
     }
 

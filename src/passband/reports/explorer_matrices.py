@@ -83,6 +83,7 @@ def matrices(
     list of dict
         For each group: its names, the descriptions of the stored matrices, what is left out, the
         number of networks for each training condition, and the Dice of single networks or None.
+        `own` is the Dice of each row under its own training condition, which need not be a column.
     """
     every = groups(metrics)
     cells = metrics.sizes["train"] * metrics.sizes["test"] * len(every)
@@ -109,6 +110,7 @@ def matrices(
                 "left_out": [name for name in stored if name not in kept]
                 + (["single"] if several and single is None else []),
                 "networks": np.isfinite(singles["dice"]).any(-1).sum(-1).tolist(),
+                "own": _rounded([group["id"].values])[0] if "id" in group else [],
                 "val_loss": _rounded(singles["val_loss"]),
                 "best_epoch": _rounded(singles["best_epoch"]),
                 "single": single,

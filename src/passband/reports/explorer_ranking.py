@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 from passband.analysis.groups import GROUP
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import AXES, Condition
 from passband.prediction.asked import ranges
 from passband.prediction.gaussian_process import Z90, GaussianProcess
 from passband.prediction.kronecker import N
@@ -45,6 +45,7 @@ def ranking(
     response: np.ndarray,
     specimen: str,
     blocks: Blocks,
+    own: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Return what the page needs to rank networks for a test specimen.
 
@@ -61,25 +62,30 @@ def ranking(
         The profile of any condition, with the frequencies and the spectrum of all profiles, see
         :func:`passband.analysis.profiles.profiles`.
     response : (frequency,) array
-        Transfer of vibration and detector at the frequencies of `profile`.
+        Transfer of vibration and detector at the frequencies of `profile`, for the study's own
+        values of further axes.
     specimen : str
         The test specimen.
     blocks : Blocks
         The arrays are added to these blocks.
+    own : mapping of str to float, optional
+        The study's own values of its further axes. Further conditions must have no other axis.
     """
     frequencies = {
         name: blocks.floats(profile[name].values)
         for name in ("frequency", "azimuth", "area", "power")
     }
     every = [condition.id for condition in (*tested, *further)]
+    of_study = ranges(tested, own)
     return {
         "specimen": specimen,
         "frequencies": frequencies
         | {"response": blocks.floats(np.broadcast_to(response, profile.frequency.shape))},
-        "ranges": [ranges(tested)[name] for name in MAIN_AXES],
-        "tested": conditions(np.array(every)),
+        "ranges": [of_study[name] for name in AXES if name in of_study],
+        "tested": conditions(np.array(every), own),
         "groups": [
-            _group(group, measured[group.specimen, group.architecture], blocks) for group in groups
+            _group(group, measured[group.specimen, group.architecture], blocks, own)
+            for group in groups
         ],
     }
 
@@ -118,16 +124,18 @@ def predicted(
     return found
 
 
-def _group(group: Group, measured: np.ndarray, blocks: Blocks) -> dict[str, Any]:
+def _group(
+    group: Group, measured: np.ndarray, blocks: Blocks, own: Mapping[str, float] | None
+) -> dict[str, Any]:
     model: GaussianProcess = group.model
     fitted = model.explained()
     of_test = np.exp(fitted.parameters)
-    own = {
+    found = {
         "specimen": group.specimen,
         "architecture": group.architecture,
         "networks": list(group.networks),
         "train": list(group.train),
-        "fitted": conditions(fitted.tests),
+        "fitted": conditions(fitted.tests, own),
         "measured": blocks.integers(measured, _STEP),
         "weights": blocks.short_floats(fitted.weights),
         "mean": model.mean,
@@ -139,7 +147,7 @@ def _group(group: Group, measured: np.ndarray, blocks: Blocks) -> dict[str, Any]
         "interval": None,
     }
     if fitted.H is not None and max(fitted.H.size, fitted.V.size) <= _MOST_OF_INTERVALS:
-        own["interval"] = {
+        found["interval"] = {
             "H": blocks.floats(fitted.H, "f8"),
             "V": blocks.floats(fitted.V, "f8"),
             "own": fitted.own.tolist(),
@@ -149,4 +157,4 @@ def _group(group: Group, measured: np.ndarray, blocks: Blocks) -> dict[str, Any]
             "noise": float(fitted.noise),
             "z": Z90,
         }
-    return own
+    return found

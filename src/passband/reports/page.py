@@ -21,6 +21,7 @@ from PIL import Image
 from passband import __version__
 from passband.analysis.groups import groups
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, Study
+from passband.prediction.asked import option, ranges
 from passband.reports import page_curves, page_data, page_tables, page_text
 from passband.reports.page_data import Data
 from passband.reports.page_files import Cost, History
@@ -163,10 +164,20 @@ def render(content: Content) -> str:
         curves=_curves(content),
         sentences=_sentences(content),
         examples=_examples(content.examples),
+        asked=_asked(content.study),
         configuration=page_tables.configuration(content.study),
         fewest=FEWEST_PREDICTED,
         of_prediction=FIGURES_OF_PREDICTION,
     )
+
+
+def _asked(study: Study) -> str:
+    """Return options of `passband recommend`, as an example for the study's axes."""
+    own = study.own_values
+    values = {"defocus_nm": 12, "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 400}
+    of_study = ranges(study.test_conditions, own)
+    values |= {name: of_study[name][1] for name in own}
+    return " ".join(f"{option(name)} {value:g}" for name, value in values.items())
 
 
 # ── First screen ─────────────────────────────────────────────────────────────────────────────────
@@ -198,14 +209,16 @@ def _matrix(content: Content, specimen: str, architecture: str, M: np.ndarray) -
         f"the mean is {mean}"
     )
     palette, own = content.study.figures.palette, content.study.own_values
+    own_dice = found.own_rows.get((specimen, architecture))
     return {
         "svg": Markup("").join(
-            matrix_svg(M, found.train, found.test, palette, alt, compact, own)
+            matrix_svg(M, found.train, found.test, palette, alt, compact, own, own_dice)
             for compact in (False, True)
         ),
         "name": f"{specimen}, {architecture}",
         "left_out": left_out(found.train, found.test, own),
         "own": any(id in found.test for id in found.train),
+        "beside": own_dice is not None and bool(np.isfinite(own_dice).any()),
         "missing": int((~np.isfinite(M)).sum()),
     }
 
@@ -334,7 +347,7 @@ def _tables(content: Content) -> dict:
         "study": page_tables.study_table(content.study),
         "axes": page_tables.axes_table(content.numbers),
         "groups": page_tables.groups_table(content.metrics) if several else None,
-        "choices": page_tables.choice_table(content.numbers),
+        "choices": page_tables.choice_table(content.numbers, content.study.own_values),
         "prediction": page_tables.prediction_table(content.prediction)
         if content.prediction is not None
         else None,
@@ -344,7 +357,7 @@ def _tables(content: Content) -> dict:
 
 def _sentences(content: Content) -> dict:
     return {
-        "all_rounders": page_tables.all_rounders(content.numbers),
+        "all_rounders": page_tables.all_rounders(content.numbers, content.study.own_values),
         "prediction": page_tables.prediction_sentences(content.prediction)
         if content.prediction is not None
         else [],

@@ -81,7 +81,7 @@ def _curves(ax, histories: Sequence[History], palette: str) -> str:
     )
     for history, condition in pairs:
         value = getattr(condition, axis.name)
-        label = None if value in shown else f"{value:g} {axis.unit}".replace("-", "−")
+        label = None if value in shown else axis.words(f"{value:g}").replace("-", "−")
         shown.add(value)
         ax.plot(
             history.epoch + 1,

@@ -5,7 +5,7 @@ import csv
 import gzip
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ import xarray as xr
 
 from passband.analysis.groups import GROUP, group_names, groups
 from passband.config import Microscope
-from passband.grid import Condition, axes_of
+from passband.grid import AXES, Condition, axes_of
 from passband.optics import ctf
 from passband.prediction.matrices import predicted_matrices
 from passband.reports.csv_tables import by_cell
@@ -22,6 +22,8 @@ from passband.reports.csv_tables import by_cell
 MOST_VALUES = 900_000
 #: Fewest columns of a table of pairs, and number of pairs that are in memory as a table.
 _FEWEST_COLUMNS, _CELLS = 8, 200_000
+#: Number of azimuths over which the transfer of a lens that is not round is averaged.
+AZIMUTHS = 90
 
 
 @dataclass(frozen=True)
@@ -98,23 +100,30 @@ def _csv(name: str, table: pd.DataFrame) -> Data:
 def transfer(conditions: Sequence[Condition], microscope: Microscope, samples: int = 256) -> Data:
     """Return the transfer T(q) and its envelope for each lens of the study, as CSV.
 
-    Doses are left out, since the transfer does not depend on them. Further axes have the study's
-    own values. For a lens that is not round,
-    the azimuth is 0.
+    Doses are left out, since the transfer does not depend on them. For a lens that is not round,
+    `transfer` is the mean over azimuths, two more columns have the lowest and the highest transfer,
+    and `envelope` is the highest.
     """
-    lenses = {(c.defocus_nm, c.cs_um, c.aperture_mrad): replace(c, further=()) for c in conditions}
-    q = np.linspace(0, microscope.sampling.cutoff, samples)
-    columns: list[list] = [[] for _ in range(6)]
-    for lens, condition in lenses.items():
-        optics = microscope.optics(condition)
-        for column, value in zip(columns[:3], lens, strict=True):
-            column.append(np.full(samples, value))
-        for column, curve in zip(
-            columns[3:], (q, ctf.transfer(optics, q), ctf.envelope(optics, q)), strict=True
-        ):
-            column.append(curve)
-    head = ["defocus_nm", "cs_um", "aperture_mrad", "frequency_per_A", "transfer", "envelope"]
-    return compressed("ctf.csv", head, [np.concatenate(c) for c in columns])
+    own = {
+        name: microscope.at(AXES[name].key.removeprefix("microscope."))
+        for condition in conditions
+        for name, _ in condition.further
+    }
+    lenses = {}
+    for condition in conditions:
+        values = condition.values(own)
+        del values["dose_e_per_A2"]
+        lenses.setdefault(tuple(values.items()), microscope.optics(condition))
+    is_round = all(optics.round for optics in lenses.values())
+    azimuths = np.linspace(0, 2 * np.pi, 1 if is_round else AZIMUTHS, endpoint=False)[:, None]
+    q, parts = np.linspace(0, microscope.sampling.cutoff, samples), []
+    for lens, optics in lenses.items():
+        T, envelope = ctf.transfer(optics, q, azimuths), ctf.envelope(optics, q, azimuths)
+        ends = {} if is_round else {"transfer_lowest": T.min(0), "transfer_highest": T.max(0)}
+        curves = {"frequency_per_A": q, "transfer": T.mean(0), **ends, "envelope": envelope.max(0)}
+        parts.append({name: np.full(samples, value) for name, value in lens} | curves)
+    head = list(parts[0])
+    return compressed("ctf.csv", head, [np.concatenate([p[n] for p in parts]) for n in head])
 
 
 def covers(store: xr.Dataset, metrics: xr.Dataset) -> bool:

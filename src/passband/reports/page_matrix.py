@@ -30,6 +30,8 @@ class _Run:
     number: int
 
 
+#: Smallest width of the column of rows' own Dice.
+_NARROWEST = 12.0
 #: The study's own values of its further axes, if it has any.
 Own = Mapping[str, float] | None
 
@@ -51,7 +53,7 @@ class _Labels:
             outer = self.varied[: depth + 1]
             for values, same in groupby(parsed, lambda c, o=outer: [c[n] for n in o]):
                 number = len(list(same))
-                label = f"{values[-1]:g} {AXES[name].unit}".replace("-", "−")
+                label = AXES[name].words(f"{values[-1]:g}").replace("-", "−")
                 runs.append(_Run(AXES[name].label, label, first, number))
                 first += number
             if min(run.number for run in runs) * self.step < _LINE * self.scale:
@@ -115,6 +117,7 @@ def matrix_svg(
     alt: str,
     compact: bool = False,
     own: Own = None,
+    own_dice: np.ndarray | None = None,
 ) -> Markup:
     """Return the matrix as an SVG element. Each axis's values are written once for each run.
 
@@ -132,8 +135,12 @@ def matrix_svg(
         Whether the matrix is for a narrow screen: with larger labels of fewer axes.
     own : mapping of str to float, optional
         The study's own values of its further axes.
+    own_dice : (train,) float array, optional
+        Mean Dice under the own training condition of the rows that have no column for it, and NaN
+        for other rows. They are drawn in a column apart, right of the matrix.
     """
-    low, high = dice_range(M)
+    beside = own_dice is not None and bool(np.isfinite(own_dice).any())
+    low, high = dice_range(np.column_stack([M, own_dice]) if beside else M)
     colours = _colours(palette)
     scaled = np.clip((np.nan_to_num(M) - low) / (high - low), 0, 1)
     pixels = (colours(scaled) * 255).round().astype(np.uint8)
@@ -146,7 +153,8 @@ def matrix_svg(
     top = columns.start + sum(columns.height(runs) + _GAP for runs in columns.levels)
     lines = [f'<path class="border" d="M0 {y:.1f}h{_SIDE}"/>' for y in rows.borders()]
     lines += [f'<path class="border" d="M{x:.1f} 0v{_SIDE}"/>' for x in columns.borders()]
-    width, height = left + _SIDE + 8, top + _SIDE + 2.2 * line + 20
+    wide = max(_SIDE / len(test), _NARROWEST) if beside else 0.0
+    width, height = left + _SIDE + 8 + 2 * wide, top + _SIDE + 2.2 * line + 20
     parts = [
         f'<g transform="translate(0 {top:.1f})">{"".join(rows.beside())}</g>',
         f'<g transform="translate({left:.1f} {top:.1f})">',
@@ -155,6 +163,7 @@ def matrix_svg(
         _image(pixels, _SIDE, _SIDE),
         *lines,
         *_diagonal(train, test),
+        *(_own_column(own_dice, colours, (low, high), wide, line) if beside else ()),
         *_colour_bar(colours, low, high, line),
         "</g>",
         f'<text class="name" transform="translate({line:.1f} {top + _SIDE / 2:.1f}) rotate(-90)" '
@@ -188,7 +197,8 @@ def left_out(train: Sequence[str], test: Sequence[str], own: Own = None) -> list
         labels = _Labels(ids, own)
         for name in labels.varied[len(labels.levels) :]:
             values = sorted({Condition.parse(id).value(name, own) for id in ids})
-            text = f"{AXES[name].label} {values[0]:g} to {values[-1]:g} {AXES[name].unit}"
+            ends = AXES[name].words(f"{values[0]:g} to {values[-1]:g}")
+            text = f"{AXES[name].label} {ends}"
             words.append(text.replace("-", "−"))
     return list(dict.fromkeys(words))
 
@@ -236,6 +246,23 @@ def _diagonal(train: Sequence[str], test: Sequence[str]) -> Iterator[str]:
                 f'<circle class="dot" cx="{(j + 0.5) * width:.1f}" cy="{(i + 0.5) * height:.1f}" '
                 f'r="{min(width, height) / 3:.2f}"/>'
             )
+
+
+def _own_column(
+    own_dice: np.ndarray, colours, ends: tuple[float, float], wide: float, line: float
+) -> Iterator[str]:
+    """Yield the column with the Dice of rows under their own condition, and its name."""
+    low, high = ends
+    height, x = _SIDE / len(own_dice), _SIDE + 6.0
+    for i, value in enumerate(own_dice):
+        if np.isfinite(value):
+            red, green, blue = (255 * np.array(colours((value - low) / (high - low)))[:3]).round()
+            yield (
+                f'<rect x="{x:.1f}" y="{i * height:.1f}" width="{wide:.1f}" height="{height:.1f}" '
+                f'fill="rgb({red:.0f},{green:.0f},{blue:.0f})"><title>{value:.3f}</title></rect>'
+            )
+    middle = x + wide / 2
+    yield f'<text x="{middle:.1f}" y="{-line / 3:.1f}" text-anchor="middle">own</text>'
 
 
 def _colour_bar(colours, low: float, high: float, line: float) -> Iterator[str]:

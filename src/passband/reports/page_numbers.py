@@ -61,6 +61,9 @@ class Numbers:
         For each axis with several values, `loss` of the pairs that differ in this axis only.
     matrices : dict of (str, str) to (train, test) float array
         Mean Dice M(i, j), by specimen and architecture.
+    own_rows : dict of (str, str) to (train,) float array
+        Mean Dice under the own training condition of those rows that have no column for it; NaN for
+        other rows. Without such results, it is empty.
     train, test : list of str
         Ids of the conditions.
     pairs : int
@@ -78,6 +81,7 @@ class Numbers:
     close: Value = NOTHING
     axes: dict[str, Value] = field(default_factory=dict)
     matrices: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    own_rows: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     train: list[str] = field(default_factory=list)
     test: list[str] = field(default_factory=list)
     pairs: int = 0
@@ -109,7 +113,7 @@ def numbers(table: xr.Dataset, draws: int, confidence: float, seed: int) -> Numb
     ]
     place = {id: k for k, id in enumerate(test)}
     own = [place.get(id) for id in train]
-    matrices = {}
+    matrices, own_rows = {}, {}
     own_images = own_by_image(table)
     for index, cells in groups(by_image(table)):
         specimen, architecture = (str(cells[n].values) for n in ("specimen", "architecture"))
@@ -118,12 +122,14 @@ def numbers(table: xr.Dataset, draws: int, confidence: float, seed: int) -> Numb
         matrices[specimen, architecture] = sums.add(cells, own, weights)
         if own_images is not None:
             place_of_group = dict(zip(GROUP, index, strict=True))
-            sums.add_own(own_images.isel(place_of_group), own, weights)
+            own_cells = own_images.isel(place_of_group)
+            own_rows[specimen, architecture] = sums.add_own(own_cells, own, weights)
     edges = interval_edges(confidence)
     return Numbers(
         **{name: sums.value(name, edges) for name in ("own", "other", "loss", "worst", "close")},
         axes={name: sums.value(name, edges) for name in sums.single},
         matrices=matrices,
+        own_rows=own_rows,
         train=train,
         test=test,
         pairs=int(sums.count.get("other", np.zeros(1))[0]),
@@ -187,12 +193,19 @@ class _Sums:
                 self._accumulate(axis, loss[:, mask[i]])
         return M
 
-    def add_own(self, cells: xr.DataArray, own: list[int | None], weights: list) -> None:
-        """Add results under training conditions that are no test conditions."""
+    def add_own(self, cells: xr.DataArray, own: list[int | None], weights: list) -> np.ndarray:
+        """Add results under training conditions that are no test conditions.
+
+        Returns their mean Dice (train,), which is NaN for other training conditions.
+        """
+        means = np.full(len(own), np.nan)
         for i, k in enumerate(own):
             if k is None:
                 counts = _dice(cells.isel(train=i).expand_dims("test"))
-                self._accumulate("own", resampled_mean_dice(counts, weights[i]))
+                found = resampled_mean_dice(counts, weights[i])
+                self._accumulate("own", found)
+                means[i] = found[0, 0]
+        return means
 
     def _accumulate(self, name: str, values: np.ndarray) -> None:
         good = np.isfinite(values)

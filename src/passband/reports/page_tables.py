@@ -1,6 +1,6 @@
 """The tables of a study's page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -155,11 +155,12 @@ def _mean(values: np.ndarray) -> float:
     return float(finite.mean()) if len(finite) else np.nan
 
 
-def choice_table(found: Numbers) -> Table | None:
+def choice_table(found: Numbers, own_values: Mapping[str, float] | None = None) -> Table | None:
     """Return the best network for each test condition, and the network that was trained there.
 
     At most :data:`MOST_CHOICES` conditions are shown, at even intervals; the CSV file has all.
-    Returns None if no network was tested.
+    Returns None if no network was tested. `own_values` has the study's own values of its further
+    axes.
     """
     rows, records = [], []
     for specimen, architecture, j in _tested(found):
@@ -175,9 +176,9 @@ def choice_table(found: Numbers) -> Table | None:
     places = np.linspace(0, len(records) - 1, min(len(records), MOST_CHOICES)).round().astype(int)
     for k in places:
         specimen, architecture, test, best, dice, own = records[k]
-        name = tight(condition_words(test))
+        name = tight(condition_words(test, own_values))
         name += f" ({specimen}, {architecture})" if several else ""
-        trained = "itself" if best == test else tight(condition_words(best))
+        trained = "itself" if best == test else tight(condition_words(best, own_values))
         rows.append([name, trained, number(dice), number(own)])
     head = ["specimen", "architecture", "tested_under", "best_trained_under", "dice", "dice_own"]
     data = compressed("choices.csv", head, [list(column) for column in zip(*records, strict=True)])
@@ -193,8 +194,11 @@ def _tested(found: Numbers) -> Iterator[tuple[str, str, int]]:
                 yield specimen, architecture, j
 
 
-def all_rounders(found: Numbers) -> list[str]:
-    """Return sentences about the single network that is best over all test conditions."""
+def all_rounders(found: Numbers, own_values: Mapping[str, float] | None = None) -> list[str]:
+    """Return sentences about the single network that is best over all test conditions.
+
+    `own_values` has the study's own values of its further axes.
+    """
     best: dict[str, tuple[float, str]] = {}
     for (specimen, architecture), M in found.matrices.items():
         whole = np.isfinite(M).all(1)
@@ -202,7 +206,7 @@ def all_rounders(found: Numbers) -> list[str]:
             continue
         for name, values in (("mean", M.mean(1)), ("worst", M.min(1))):
             row = int(np.where(whole, values, -1).argmax())
-            words = tight(condition_words(found.train[row]))
+            words = tight(condition_words(found.train[row], own_values))
             if len(found.matrices) > 1:
                 words += f" ({specimen}, {architecture})"
             best[name] = max(best.get(name, (-1.0, "")), (float(values[row]), words))

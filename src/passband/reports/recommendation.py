@@ -1,10 +1,10 @@
 """Recommendations, and checks of recommendations, as text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from passband.grid import AXES, Condition
+from passband.grid import Condition
 from passband.prediction.asked import Asked
 from passband.prediction.recommendation import COVERAGE, Recommendation
 from passband.prediction.recommendation_check import (
@@ -22,11 +22,12 @@ TOP = 10
 _FIRST = " (the first replica of each training condition, from the table of results)"
 
 
-def condition_words(id: str) -> str:
-    """Return a condition for people, such as ``12 nm · 5 µm · 15 mrad · 400 e/Å²``, from its id."""
-    condition = Condition.parse(id)
-    further = (f"{AXES[n].label} {value:g} {AXES[n].unit}" for n, value in condition.further)
-    return " · ".join([Asked.at(condition).words, *further])
+def condition_words(id: str, own: Mapping[str, float] | None = None) -> str:
+    """Return a condition for people, such as ``12 nm · 5 µm · 15 mrad · 400 e/Å²``, from its id.
+
+    `own` has the study's own values of its further axes.
+    """
+    return Asked.at(Condition.parse(id), own).words
 
 
 def recommendation(found: Recommendation, study: str, top: int = TOP) -> str:
@@ -84,14 +85,15 @@ def _parts(found: Recommendation, study: str, top: int) -> Iterator[str]:
         worst = found.networks[0].worst_condition
         notes.append(
             "Expected Dice is the mean over the range. The first network is worst at "
-            f"{condition_words(worst)}."
+            f"{condition_words(worst, found.asked.own)}."
         )
     yield "\n".join(notes)
-    lines = [f"nearest tested condition: {condition_words(found.nearest)}"]
+    own = found.asked.own
+    lines = [f"nearest tested condition: {condition_words(found.nearest, own)}"]
     if following := found.train_next:
         lines.append(
             f"train next: {following.specimen}, {following.architecture}, "
-            f"{condition_words(following.condition)}; expected Dice {following.dice.words}, "
+            f"{condition_words(following.condition, own)}; expected Dice {following.dice.words}, "
             f"expected gain in Dice {following.gain:.3f}"
         )
     yield "\n".join(lines)

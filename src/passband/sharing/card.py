@@ -105,7 +105,7 @@ def _head(network: Network, facts: Facts) -> str:
 
 def _training(network: Network, facts: Facts) -> str:
     rows = "\n".join(
-        f"| {AXES[name].label} | {value:g} {AXES[name].unit} |"
+        f"| {AXES[name].label} | {AXES[name].words(f'{value:g}')} |"
         for name, value in network.condition.values().items()
     )
     microscope = network.microscope.under(network.condition)
@@ -229,7 +229,7 @@ def _limits(network: Network, facts: Facts) -> str:
         ids = [Condition.parse(id) for id in facts.measured.test.values]
         own = own_values(facts.measured)
         ranges = "; ".join(
-            f"{AXES[name].label} {_range([c.value(name, own) for c in ids])} {AXES[name].unit}"
+            f"{AXES[name].label} {AXES[name].words(_range([c.value(name, own) for c in ids]))}"
             for name in (*MAIN_AXES, *own)
         )
         text += (
@@ -290,7 +290,7 @@ def _origin(network: Network, facts: Facts) -> str:
 
 def _words(condition: Condition) -> str:
     return ", ".join(
-        f"{AXES[name].label} {value:g} {AXES[name].unit}"
+        f"{AXES[name].label} {AXES[name].words(f'{value:g}')}"
         for name, value in condition.values().items()
     )
 

@@ -5,9 +5,6 @@ const CURVE = 600;
 /** Size of the plots [px]. */
 const WIDE = { width: 372, height: 210 };
 const SMALL = { width: 184, height: 150 };
-/** What a drawn curve is, if the lens has not only one curve. */
-const WHICH = LENS.round && !LENS.varies ? "" : " (mean, azimuth 0)";
-
 async function showCell(place, group) {
   if (!state.cell) {
     place.replaceChildren(
@@ -25,6 +22,9 @@ async function showCell(place, group) {
   if (own !== showing) return; // the user has asked for something else meanwhile
   const matrices = Object.fromEntries(names.map((name, n) => [name, read[n]]));
   const n = i * test.size + j;
+  const which = isRoundCell(i, j)
+    ? LENS.varies ? " (mean over the variation)" : ""
+    : " (root mean square over azimuths)";
   place.replaceChildren(
     element("p", { class: "train" }, `trained at ${train.words(i)}`),
     element("p", { class: "test" }, `tested at ${test.words(j)}`),
@@ -32,7 +32,7 @@ async function showCell(place, group) {
     images,
     element("h3", {}, "Contrast transfer of both conditions"),
     transferPlot(i, j, group),
-    legend([[LINES.train, `trained${WHICH}`], [LINES.test, `tested${WHICH}`, "6 3"]]),
+    legend([[LINES.train, `trained${which}`], [LINES.test, `tested${which}`, "6 3"]]),
     element("h3", {}, "Dice of this network along each axis through the cell"),
     decayPlots(i, j, matrices),
   );
@@ -40,7 +40,7 @@ async function showCell(place, group) {
 
 function cellFacts(group, { dice, low, high, predicted, single }, n, i, j) {
   const size = test.size;
-  const own = OWN_TEST[i] >= 0 ? dice[i * size + OWN_TEST[i]] : NaN;
+  const own = ownDice(group, dice, i);
   const there = OWN_TRAIN[j] >= 0 ? dice[OWN_TRAIN[j] * size + j] : NaN;
   const replicas = single ? replicasOf(group, single, i, j).map((value) => fixed(value, 2)) : [];
   const rows = [
@@ -72,26 +72,26 @@ function replicasOf(group, single, i, j) {
     .filter(Number.isFinite);
 }
 
-/** Return the mean transfer of a condition over the lens's draws, at azimuth 0. */
-function meanTransfer(condition, q) {
-  const mean = new Float64Array(q.length);
-  for (const draw of LENS.draws)
-    transfer(condition, draw, q, null).forEach((value, k) => (mean[k] += value / LENS.draws.length));
-  return mean;
+/** Return whether the lens is round under both conditions of a cell. */
+function isRoundCell(i, j) {
+  return isRound(train.values[i]) && isRound(test.values[j]);
 }
 
 function transferPlot(i, j, group) {
   const widest = Math.max(train.values[i][2], test.values[j][2]) + LENS.edge;
   const end = Math.min(LENS.cutoff, (1.08 * widest * 1e-3) / LENS.wavelength);
   const q = Float64Array.from({ length: CURVE }, (_, k) => ((k + 0.5) / CURVE) * end);
+  const round = isRoundCell(i, j);
   const curve = (condition, colour, dash) => ({
-    x: q, y: meanTransfer(condition, q), colour, dash, width: 1.5,
+    x: q, y: round ? meanTransfer(condition, q, null) : azimuthalTransfer(condition, q), colour, dash, width: 1.5,
   });
   const planes = content.lattice[group.test_specimen] ?? [];
   return plot({
     ...WIDE,
     x: { label: "spatial frequency q (1/Å)", range: [0, end] },
-    y: { label: "transfer T(q)", range: [-1.05, 1.05] },
+    y: round
+      ? { label: "transfer T(q)", range: [-1.05, 1.05] }
+      : { label: "√⟨T²⟩ over azimuths", range: [0, 1.05] },
     curves: [curve(train.values[i], LINES.train), curve(test.values[j], LINES.test, "6 3")],
     marks: planes.map((plane, n) => ({
       x: plane.q, label: plane.plane, colour: LINES.plain, dash: "2 3", row: n % 2,
@@ -114,7 +114,7 @@ function decayPlots(i, j, { dice, low, high }) {
   const plots = VARYING.map((axis) => [axis, lineThrough(j, axis)])
     .filter(([, line]) => line.length > 1)
     .map(([axis, line]) => {
-      const { label, unit, name } = AXES[axis];
+      const { label, name } = AXES[axis];
       const at = line.map((other) => test.values[other][axis]);
       const of = (matrix) => line.map((other) => matrix[i * test.size + other]);
       const own = line.map((other) =>
@@ -123,7 +123,7 @@ function decayPlots(i, j, { dice, low, high }) {
       const log = at[0] > 0 && (name === "dose_e_per_A2" || at.at(-1) / at[0] > 50);
       return plot({
         ...SMALL,
-        x: { label: `${label} (${unit})`, range: [at[0], at.at(-1)], log, ticks: at },
+        x: { label: axisTitle(axis), range: [at[0], at.at(-1)], log, ticks: at },
         y: { label: "Dice", range: [0, 1] },
         curves: [
           { x: at, y: own, colour: LINES.plain, dash: "2 3", width: 1.4 },

@@ -4,6 +4,16 @@ const AXES = content.axes;
 /** Number of main axes, which every study has and which come first. */
 const MAIN = 4;
 
+/** Return the text of a value of an axis with its unit. */
+function withUnit(text, a) {
+  return AXES[a].unit === "1" ? text : `${text} ${AXES[a].unit}`;
+}
+
+/** Return the name of an axis with its unit. */
+function axisTitle(a) {
+  return AXES[a].unit === "1" ? AXES[a].label : `${AXES[a].label} (${AXES[a].unit})`;
+}
+
 /** Training conditions or test conditions. */
 class Side {
   constructor({ ids, values }) {
@@ -16,7 +26,7 @@ class Side {
 
   /** Return the condition for people, such as 20 nm · 1.2 µm · 18 mrad · 400 e/Å². */
   words(place) {
-    const words = (value, a) => `${short(value)} ${AXES[a].unit}`;
+    const words = (value, a) => withUnit(short(value), a);
     // The unit shows which of the main axes a number belongs to, but not which further axis.
     const named = (value, a) => (a < MAIN ? "" : `${AXES[a].label} `) + words(value, a);
     return this.values[place].map(named).join(" · ");

@@ -15,10 +15,11 @@ async function transfersOfLenses() {
   const T = [];
   const placesOf = (side) =>
     Int32Array.from(side.values, (condition) => {
-      const key = condition.slice(0, 3).join();
+      const key = condition.filter((_, a) => AXES[a].name !== "dose_e_per_A2").join();
       if (!lenses.has(key)) {
         lenses.set(key, T.length);
-        T.push(transfer(condition, LENS.draws[0], q, null).map((value, k) => value * blur[k]));
+        const own = blurOf(condition, q, blur);
+        T.push(transfer(condition, LENS.draws[0], q, null).map((value, k) => value * own[k]));
       }
       return lenses.get(key);
     });

@@ -313,6 +313,7 @@ window.explorer = {
   ready, view, train, test, change, cellNumbers, matrixOf,
   initial: defaultState,
   transfer: (condition, q) => Array.from(transfer(condition, LENS.draws[0], q, null)),
+  azimuthal: (condition, q) => Array.from(azimuthalTransfer(condition, q)),
   rank: (number, condition) => rank(content.rankings[number], condition),
   metrics: () => metricsOf(GROUPS[state.group]),
   get painted() { return painted; },

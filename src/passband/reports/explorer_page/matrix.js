@@ -59,7 +59,10 @@ class MatrixView {
     this.font = context.font = `${narrow ? 10 : 12}px ${FONT}`;
     const wide = (text) => context.measureText(text).width;
     for (const side of [this.rows, this.columns]) {
-      side.names = side.axes.map((a) => [AXES[a].label, `(${AXES[a].unit})`]);
+      side.names = side.axes.map((a) => {
+        const { label, unit } = AXES[a];
+        return unit === "1" ? [label] : [label, `(${unit})`];
+      });
       side.ranges = side.axes.map((a) => {
         const levels = side.side.levels[a];
         return `${short(levels[0])}…${short(levels.at(-1))} →`;
@@ -91,7 +94,8 @@ class MatrixView {
       (runs) => Math.min(...runs.map(({ start, end }) => end - start)) * (height / m) < LABEL_HEIGHT,
     );
     if (this.rows.slim.includes(true)) {
-      bottom = 62;
+      const upright = this.rows.names.filter((_, level) => this.rows.slim[level]);
+      bottom = Math.max(62, ...upright.map(([name]) => Math.ceil(wide(name)) + 16));
       this.rows.widths = this.rows.widths.map((size, level) => (this.rows.slim[level] ? 19 : size));
       fit();
     }

@@ -31,7 +31,8 @@ function metricsOf(group) {
   const stored = group.matrices;
   return Object.keys(LABELS).filter((name) => {
     if (name in stored) return true;
-    if (name === "gap_model") return OWN_TEST.some((j) => j >= 0);
+    if (name === "gap_model")
+      return OWN_TEST.some((j) => j >= 0) || group.own.some((value) => value !== null);
     if (name === "gap_test") return OWN_TRAIN.some((i) => i >= 0);
     if (name === "range") return "low" in stored && "high" in stored;
     if (name === "residual") return "predicted" in stored;
@@ -59,19 +60,26 @@ function matrixOf(groupNumber, name, weight) {
   const transfer = LABELS[name].heading === "Transfer functions";
   const key = transfer ? `${name}/${weight}` : `${name}/${groupNumber}`;
   if (!computed.has(key))
-    computed.set(key, transfer ? ctfMatrix(name, weight) : derived(group.matrices, name));
+    computed.set(key, transfer ? ctfMatrix(name, weight) : derived(group, name));
   return computed.get(key);
 }
 
-async function derived(stored, name) {
+/** Return the Dice of row i under its own training condition, also if that is no test condition. */
+function ownDice(group, dice, i) {
+  return OWN_TEST[i] >= 0 ? dice[i * test.size + OWN_TEST[i]] : (group.own[i] ?? NaN);
+}
+
+async function derived(group, name) {
+  const stored = group.matrices;
   if (name === "range") return difference(await numbers(stored.high), await numbers(stored.low));
   const dice = await numbers(stored.dice);
   if (name === "residual") return difference(dice, await numbers(stored.predicted));
   const result = new Float32Array(dice.length);
   for (let i = 0; i < train.size; i++) {
+    const own = ownDice(group, dice, i);
     for (let j = 0; j < test.size; j++) {
-      const [own, there] = name === "gap_model" ? [i, OWN_TEST[i]] : [OWN_TRAIN[j], j];
-      const reference = own < 0 || there < 0 ? NaN : dice[own * test.size + there];
+      const there = OWN_TRAIN[j] < 0 ? NaN : dice[OWN_TRAIN[j] * test.size + j];
+      const reference = name === "gap_model" ? own : there;
       result[i * test.size + j] = reference - dice[i * test.size + j];
     }
   }

@@ -72,6 +72,7 @@ async function showMicroscope(place, group) {
 
 function slider(ranking, a) {
   const { label, unit } = AXES[a];
+  const spoken = unit === "1" ? label : `${label} in ${unit}`;
   const [low, high] = limits(ranking, a);
   const set = (value) => {
     if (!Number.isFinite(value)) return;
@@ -83,14 +84,14 @@ function slider(ranking, a) {
   return element(
     "label",
     {},
-    `${label} (${unit})`,
+    axisTitle(a),
     element("input", {
       type: "range", min: 0, max: STEPS, step: 1, "data-axis": a,
-      "aria-label": `${label} in ${unit}`, disabled: !(high > low),
+      "aria-label": spoken, disabled: !(high > low),
       oninput: (event) => set(canonical(fromSlider(ranking, a, Number(event.target.value)), a)),
     }),
     element("input", {
-      type: "number", step: "any", "data-axis": a, "aria-label": `${label} in ${unit}, as a number`,
+      type: "number", step: "any", "data-axis": a, "aria-label": `${spoken}, as a number`,
       onchange: (event) => set(event.target.value === "" ? NaN : Number(event.target.value)),
     }),
   );

@@ -15,7 +15,7 @@ async function showNetworks(place, group) {
   const own = showing;
   const dice = await numbers(group.matrices.dice);
   if (own !== showing) return; // the user has asked for something else meanwhile
-  const summary = summarise(dice, state.brush);
+  const summary = summarise(group, dice, state.brush);
   const { mean, low, high, worst } = summary;
   const order = Array.from(view.columns.order);
   const at = order.map((_, n) => n + 1);
@@ -78,7 +78,7 @@ async function showNetworks(place, group) {
 }
 
 /** Return mean, lowest and highest Dice for each test condition, and facts of each network. */
-function summarise(dice, chosen) {
+function summarise(group, dice, chosen) {
   const n = test.size;
   const [mean, low, high] = [0, 1, 2].map(() => new Float64Array(n).fill(NaN));
   let worst = null;
@@ -99,7 +99,7 @@ function summarise(dice, chosen) {
       if (j !== OWN_TEST[i] && Number.isFinite(dice[i * n + j])) others.push(dice[i * n + j]);
     return {
       i,
-      own: OWN_TEST[i] < 0 ? NaN : dice[i * n + OWN_TEST[i]],
+      own: ownDice(group, dice, i),
       ood: others.length ? others.reduce((a, b) => a + b, 0) / others.length : NaN,
       least: others.length ? Math.min(...others) : NaN,
     };

@@ -42,7 +42,8 @@ function prepare(ranking) {
 }
 
 /** Return T, √(s/(1 + s)), the bits and log10 of the dose of a condition, as means over draws. */
-function profileOf(condition, { q, phi, P, blur }) {
+function profileOf(condition, { q, phi, P, blur: ownBlur }) {
+  const blur = blurOf(condition, q, ownBlur);
   const dose = condition[3];
   const T = new Float64Array(q.length);
   const bits = new Float64Array(q.length);
@@ -133,10 +134,13 @@ async function rank(ranking, condition) {
 
 /** Return the axes on which a condition is outside the range of the study's tests, in words. */
 function outsideOf(ranking, condition) {
-  return AXES.flatMap(({ label, unit, decimals }, a) => {
+  return AXES.flatMap(({ label, decimals }, a) => {
     const [low, high] = ranking.ranges[a];
-    const range = `the range from ${short(low)} to ${short(high)} ${unit}`;
-    const by = (excess) => `${short(Number(excess.toFixed(decimals)))} ${unit}`;
+    const range =
+      low === high
+        ? `the only value, ${withUnit(short(low), a)}`
+        : `the range from ${withUnit(`${short(low)} to ${short(high)}`, a)}`;
+    const by = (excess) => withUnit(short(Number(excess.toFixed(decimals))), a);
     if (condition[a] < low) return [`${label}: ${by(low - condition[a])} below ${range}`];
     if (condition[a] > high) return [`${label}: ${by(condition[a] - high)} above ${range}`];
     return [];

@@ -1,0 +1,407 @@
+"""The networks of a finished study, their measured Dice, and the fitted models of it."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from passband import PassbandError
+from passband.analysis import table
+from passband.analysis.packed import by_image, image_dice
+from passband.analysis.profiles import SAMPLES, SPECTRUM, flat_spectrum, profiles
+from passband.config import Study, load
+from passband.grid import Condition
+from passband.jobs import fitted_models, layout
+from passband.jobs.extra import read_extra
+from passband.prediction import covariance, gaussian_process, recommendation
+from passband.prediction.recommendation import Group
+from passband.storage import datasets
+
+#: Smallest number of training conditions, and of test conditions, for a recommendation.
+FEWEST = 4
+#: Files of a published folder.
+_PUBLISHED_WEIGHTS, _PUBLISHED_STUDY = "weights.safetensors", "study.yaml"
+_PUBLISHED_TABLE = "table.zarr.zip"
+
+
+@dataclass(frozen=True)
+class TestedNetworks:
+    """The networks of a study, and their Dice for one test specimen.
+
+    Attributes
+    ----------
+    study : Study
+        The configuration.
+    results : Path
+        The study's folder of results.
+    specimen : str
+        The test specimen.
+    table : Dataset
+        The table of results, for the test specimen.
+    extra : Dataset or None
+        Results under further conditions, for the test specimen, see
+        :func:`passband.jobs.extra.read_extra`.
+    ranked : tuple of str, or None
+        Ids of the networks that are ranked. With None, all networks are ranked.
+    means : bool
+        Whether the Dice of a network is the mean over replicas, see :meth:`of_replicas`.
+    also : tuple of Condition
+        Conditions whose lens the profiles must represent too, see :meth:`covering`.
+    """
+
+    __test__ = False  # pytest must not collect this class
+
+    study: Study
+    results: Path
+    specimen: str
+    table: xr.Dataset
+    extra: xr.Dataset | None
+    ranked: tuple[str, ...] | None = None
+    means: bool = False
+    also: tuple[Condition, ...] = ()
+
+    @classmethod
+    def open(
+        cls, study: Study, results: Path, specimen: str | None = None, with_extra: bool = True
+    ) -> "TestedNetworks":
+        """Open the results of a study.
+
+        Parameters
+        ----------
+        study : Study
+            The configuration.
+        results : Path
+            The study's folder of results.
+        specimen : str, optional
+            The test specimen, which is needed if the study has several.
+        with_extra : bool
+            Whether to read results under further conditions.
+
+        Raises
+        ------
+        PassbandError
+            If there is no table of results, if the specimen is missing or unknown, or if there are
+            too few conditions.
+        """
+        path = results / layout.TABLE
+        if not path.exists():
+            raise PassbandError(
+                f"{results}: the study has no table of results yet; run the study first"
+            )
+        stored = table.load(path)
+        extra = read_extra(study, results, ["dice"]) if with_extra else None
+        return cls._checked(study, results, specimen, stored, extra)
+
+    @classmethod
+    def open_published(cls, folder: Path, specimen: str | None = None) -> "TestedNetworks":
+        """Open the folder of a published network.
+
+        The folder has the table of results of all networks of the same specimen and architecture,
+        so that a model can be fitted. Only the published network is ranked.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder, with weights, the study's file and the table of results.
+        specimen : str, optional
+            See :meth:`open`.
+
+        Raises
+        ------
+        PassbandError
+            See :meth:`open`.
+        """
+        from passband.learning.network_files import open_networks  # torch takes seconds to import
+
+        path = folder / _PUBLISHED_TABLE
+        if not path.exists():
+            raise PassbandError(
+                f"{folder}: the published folder has no {_PUBLISHED_TABLE}, which a recommendation "
+                "needs; publish the network again from a study with a table of results"
+            )
+        study = load(folder / _PUBLISHED_STUDY)
+        stored = datasets.read(path, datasets.TABLE)
+        ids = tuple(network.id for network in open_networks(folder))
+        return cls._checked(study, folder, specimen, stored, None, ids)
+
+    @classmethod
+    def _checked(
+        cls,
+        study: Study,
+        results: Path,
+        specimen: str | None,
+        stored: xr.Dataset,
+        extra: xr.Dataset | None,
+        ranked: tuple[str, ...] | None = None,
+    ) -> "TestedNetworks":
+        """Return the results for one test specimen, if there are enough conditions."""
+        names = [str(name) for name in stored.test_specimen.values]
+        if specimen is None and len(names) > 1:
+            raise PassbandError(f"--specimen is missing: must be one of {', '.join(names)}")
+        if specimen is not None and specimen not in names:
+            raise PassbandError(f"--specimen = {specimen!r}: must be one of {', '.join(names)}")
+        specimen = names[0] if specimen is None else specimen
+        if extra is not None:
+            extra = extra.sel(test_specimen=specimen)
+        stored = stored.sel(test_specimen=specimen)
+        tested = cls(study, results, specimen, stored, extra, ranked)
+        trained = [len(set(train)) for train, *_ in tested.of_groups.values()]
+        number = {"training": max(trained, default=0), "test": stored.sizes["test"]}
+        for which, count in number.items():
+            if count < FEWEST:
+                raise PassbandError(
+                    f"{results}: has {count} {which} conditions with results; a recommendation "
+                    f"needs {FEWEST} or more"
+                )
+        return tested
+
+    def of_replicas(self) -> "TestedNetworks":
+        """Return the mean Dice of all replicas of each training condition, as one network each.
+
+        A study can have more networks than a page can rank. The mean has the id of replica 0.
+        """
+
+        def mean(store: xr.Dataset) -> xr.Dataset:
+            return store[["dice"]].mean("replica", keep_attrs=True).expand_dims(replica=[0])
+
+        extra = None if self.extra is None else mean(self.extra)
+        return replace(self, table=mean(self.table), extra=extra, means=True)
+
+    def covering(self, conditions: Iterable[Condition]) -> "TestedNetworks":
+        """Return the same networks, with profiles that represent the lens of further conditions.
+
+        The number of azimuths of the profiles is that of the study's lenses. A lens that is less
+        round needs more azimuths. The parameters of the fitted models stay the same: for the
+        conditions of the study, both numbers of azimuths give the same distances.
+        """
+        known = {condition.further for condition in self._grid}
+        found = {c.further: c for c in conditions if c.further not in known}
+        return replace(self, also=(*self.also, *found.values())) if found else self
+
+    def within_axes(self) -> "TestedNetworks":
+        """Return the same networks, without further conditions on axes that the study lacks."""
+        axes = set(self.study.own_values)
+        lacking = [c.id for c in self.further if not dict(c.further).keys() <= axes]
+        return replace(self, extra=self.extra.drop_sel(test=lacking)) if lacking else self
+
+    @property
+    def _grid(self) -> list[Condition]:
+        """The conditions whose lenses the profiles represent."""
+        own = [*self.study.train_conditions, *self.study.test_conditions]
+        return [*own, *self.further, *self.also]
+
+    @cached_property
+    def tested(self) -> list[Condition]:
+        """The test conditions of the study."""
+        return [Condition.parse(str(id)) for id in self.table.test.values]
+
+    @cached_property
+    def further(self) -> list[Condition]:
+        """The further conditions under which all networks were tested.
+
+        While `passband evaluate` runs, it has tested only some networks under its conditions.
+        """
+        if self.extra is None:
+            return []
+        known = {condition.id for condition in self.tested}
+        trained = self.table.dice.notnull().all("test")
+        every = (self.extra.dice.notnull() | ~trained).all(list(trained.dims))
+        ids = self.extra.test.values[every.values]
+        return [Condition.parse(str(id)) for id in ids if id not in known]
+
+    @property
+    def left_out(self) -> int:
+        """The number of further conditions under which not all networks have valid results."""
+        if self.extra is None:
+            return 0
+        known = {c.id for c in (*self.tested, *self.further)}
+        return sum(str(id) not in known for id in self.extra.test.values)
+
+    @cached_property
+    def of_groups(self) -> dict[tuple[str, str], tuple[list[str], list[str], np.ndarray]]:
+        """For each specimen and architecture, the networks and their mean Dice.
+
+        The values are the ids of the training conditions (one for each network), the ids of the
+        networks, and Dice (network, test) over the conditions of `tested` and `further`. A Dice
+        that was not measured is NaN.
+        """
+        order = ("specimen", "architecture", "train", "replica", "test")
+        D = self.table.dice.transpose(*order)
+        every = D.values.astype(float)
+        if self.extra is not None:
+            keys = {name: D[name].values for name in order[:-1]}
+            ids = [condition.id for condition in self.further]
+            more = self.extra.dice.reindex(keys | {"test": ids}).transpose(*order)
+            every = np.concatenate([every, more.values.astype(float)], -1)
+        groups = {}
+        for i, specimen in enumerate(D.specimen.values):
+            for j, architecture in enumerate(D.architecture.values):
+                trained = np.argwhere(np.isfinite(every[i, j, ..., : D.sizes["test"]]).all(-1))
+                train = [str(D.train.values[t]) for t, _ in trained]
+                replicas = [int(D.replica.values[r]) for _, r in trained]
+                name = str(specimen), str(architecture)
+                ids = [
+                    layout.network_id(*name, *network)
+                    for network in zip(train, replicas, strict=True)
+                ]
+                if ids:
+                    groups[name] = train, ids, every[i, j][tuple(trained.T)]
+        return groups
+
+    @cached_property
+    def _waves(self) -> tuple[str, list[str]]:
+        """The split of the structures whose spectrum is used, and the files of its exit waves.
+
+        There are no files if one of them is missing.
+        """
+        split = "train" if self.specimen in self.study.trained_specimens else "test"
+        files = [str(self.results / f) for f in layout.shards(self.study, self.specimen, split)]
+        return split, files if all(Path(file).exists() for file in files) else []
+
+    def _mean_spectrum(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean power spectral density of the test specimen.
+
+        The density is flat if there are no files of exit waves.
+        """
+        published = json.loads(self.table.attrs.get(SPECTRUM, "{}"))
+        if self.specimen in published:
+            q, power = published[self.specimen]
+            return np.array(q), np.array(power)
+        split, files = self._waves
+        if not files:
+            return flat_spectrum(self.study.information.flat_power_A2)
+        from passband.specimens import exit_waves  # ase takes seconds to import
+
+        mean = exit_waves.mean_power(files, (self.study.study.seed, self.specimen, split))
+        return mean.q.values, self.study.microscope.sampling.density(mean.values)
+
+    @cached_property
+    def _fitted(self) -> dict[str, Any]:
+        """The spectrum of the specimen and the parameters of the models, see `fitted_models`."""
+        key = fitted_models.key(
+            [D for _, _, D in self.of_groups.values()],
+            [condition.id for condition in (*self.tested, *self.further)],
+            [ids for _, ids, _ in self.of_groups.values()],
+            self.study.digest,
+            [SAMPLES, *covariance.DISTANCES],
+            bool(self._waves[1]),  # without exit waves, the spectrum is flat
+        )
+
+        def make() -> dict[str, Any]:
+            spectrum = self._mean_spectrum()
+            models = self._models(spectrum, [None] * len(self.of_groups))
+            return {
+                "spectrum": [values.tolist() for values in spectrum],
+                "theta": [model.theta.tolist() for model in models],
+            }
+
+        if self.ranked is not None:  # no file is added to a published folder
+            return make()
+        file = fitted_models.path(self.results, self.specimen, self.extra is not None, self.means)
+        return fitted_models.kept(file, key, make)
+
+    def _models(
+        self, spectrum: tuple[np.ndarray, np.ndarray], theta: Sequence[Sequence[float] | None]
+    ) -> list[gaussian_process.GaussianProcess]:
+        """Return the model of each group, fitted or with known parameters."""
+        of_tests = self._profiles([*self.tested, *self.further], spectrum)
+        models = []
+        for (train, _, D), known in zip(self.of_groups.values(), theta, strict=True):
+            of_networks = self._profiles([Condition.parse(id) for id in train], spectrum)
+            known = None if known is None else np.array(known)
+            models.append(gaussian_process.fit(D, of_networks, of_tests, theta=known))
+        return models
+
+    def _profiles(
+        self, conditions: Sequence[Condition], spectrum: tuple[np.ndarray, np.ndarray]
+    ) -> xr.Dataset:
+        study = self.study
+        of_study = study.microscope, SAMPLES, spectrum, study.study.seed
+        return profiles(conditions, *of_study, own=study.own_values, grid=self._grid)
+
+    @cached_property
+    def _extra_counts(self) -> xr.DataArray:
+        """The counts of pixels under further conditions."""
+        extra = read_extra(self.study, self.results, ["counts"])
+        return extra.counts.sel(test_specimen=self.specimen)
+
+    def profiles(self, conditions: Sequence[Condition]) -> xr.Dataset:
+        """Return the profiles of conditions, see :func:`passband.analysis.profiles.profiles`."""
+        q, power = map(np.array, self._fitted["spectrum"])
+        return self._profiles(conditions, (q, power))
+
+    def measured(self, conditions: Iterable[Condition]) -> xr.Dataset:
+        """Return measured mean Dice of all networks under those conditions that were tested.
+
+        Returns
+        -------
+        Dataset
+            `mean`, `low` and `high` (network, test), see
+            :func:`passband.prediction.recommendation.recommend`. The interval of the mean over
+            structures is the one of Student's t distribution.
+        """
+        every = [condition.id for condition in (*self.tested, *self.further)]
+        wanted = [id for id in dict.fromkeys(c.id for c in conditions) if id in set(every)]
+        places = [every.index(id) for id in wanted]
+        networks, values = [], []
+        for (specimen, architecture), (_, ids, D) in self.of_groups.items():
+            networks += ids
+            own = np.repeat(D[:, places, None], 3, axis=-1)
+            for k, id in enumerate(wanted):
+                own_test = id in self.table.test.values
+                images = by_image(self.table) if own_test else self._extra_counts
+                of_group = images.sel(specimen=specimen, architecture=architecture, test=id).load()
+                for row, network in enumerate(ids):
+                    *_, train, replica = layout.parse_network_id(network)
+                    at = of_group.sel(train=train, replica=replica)
+                    scores = image_dice(at, "structure")
+                    half = _half_width(scores)
+                    own[row, k, 1:] += [-half, half]
+            values.append(own)
+        every_value = np.concatenate(values)
+        return xr.Dataset(
+            {
+                name: (("network", "test"), every_value[..., k])
+                for k, name in enumerate(("mean", "low", "high"))
+            },
+            {"network": networks, "test": wanted},
+        )
+
+    def expected(self, conditions: Sequence[Condition]) -> xr.DataArray:
+        """Return the expected Dice (network, test) of all networks under conditions."""
+        of = self.covering(conditions)
+        measured = of.measured(conditions)
+        return recommendation.expected_dice(of.groups, measured, conditions, of.profiles)["mean"]
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """The fitted model of each group of networks."""
+        q, power = map(np.array, self._fitted["spectrum"])
+        models = self._models((q, power), self._fitted["theta"])
+        return [
+            Group(specimen, architecture, tuple(ids), tuple(train), model)
+            for ((specimen, architecture), (train, ids, _)), model in zip(
+                self.of_groups.items(), models, strict=True
+            )
+        ]
+
+
+def _half_width(scores: np.ndarray) -> float:
+    """Return the half-width of the interval of a mean of scores (structure,); NaN for one score."""
+    from scipy.stats import t  # scipy.stats takes a second to import
+
+    number = len(scores)
+    if number < 2:
+        return np.nan
+    quantile = t.ppf((1 + recommendation.COVERAGE) / 2, number - 1)
+    return float(quantile * scores.std(ddof=1) / np.sqrt(number))
+
+
+def is_published(noun: str | Path) -> bool:
+    """Return whether a user's word for a study is the path of a published folder."""
+    return (Path(noun) / _PUBLISHED_WEIGHTS).is_file()
