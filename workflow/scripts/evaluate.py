@@ -23,6 +23,7 @@ def main(snakemake):
         }
         given = params.version, params.microscope
         test = tuple(conditions(params.test, params.get("own"))), params.get("test_own", False)
+        test = *test, tuple(job.study.mixtures)
         tested = regrouping.RecordJob(Path(params.cache), parts, given, splits, *test)
         attrs = job.provenance(output) | of
         reuse.record(job, tested, output, attrs)

@@ -17,6 +17,7 @@ import xarray as xr
 from passband.grid import Condition
 from passband.groups import may_have
 from passband.learning.identities import NetworkContexts, record_contexts
+from passband.mixtures import Mixture, of_id
 from passband.storage import NewerError, StoreError, records
 from passband.storage.integrity import check_attributes
 from passband.storage.weight_parts import Part, load_parts
@@ -200,6 +201,8 @@ class RecordJob:
         The test conditions.
     test_own : bool
         Whether networks are also tested under their own training condition.
+    mixtures : tuple of Mixture
+        The study's mixtures, under which networks may be trained.
     """
 
     own: Path
@@ -208,11 +211,12 @@ class RecordJob:
     splits: dict[str, str]
     test: tuple[Condition, ...]
     test_own: bool = False
+    mixtures: tuple[Mixture, ...] = ()
 
-    def tests(self, condition: str) -> list[Condition]:
+    def tests(self, condition: str) -> list[Condition | Mixture]:
         """Return the conditions under which the networks of a training condition are tested."""
         ids = records.with_own([test.id for test in self.test], condition, self.test_own)
-        return list(map(Condition.parse, ids))
+        return [of_id(self.mixtures, id) for id in ids]
 
     def contexts(self, condition: str, device: str) -> dict[str, str]:
         """Return the contexts of the record of a condition's networks on a kind of device."""

@@ -13,9 +13,11 @@ import xarray as xr
 from torch import Tensor, nn
 
 from passband.grid import Condition
+from passband.imaging import mixed
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.learning import compact, confidence, devices
+from passband.mixtures import Mixture
 from passband.scores import OUTCOMES, dice
 
 
@@ -95,7 +97,7 @@ def evaluate(
     replicas: Mapping[int, nn.Module],
     acquisition: Acquisition,
     splits: Mapping[str, Split],
-    conditions: Sequence[Condition],
+    conditions: Sequence[Condition | Mixture],
     batch_size: int,
     precision: str = "auto",
     known: xr.Dataset | None = None,
@@ -115,8 +117,8 @@ def evaluate(
         trained.
     splits : mapping of str to Split
         Test structures by specimen. All specimens have the same number of test structures.
-    conditions : sequence of Condition
-        Test conditions.
+    conditions : sequence of Condition or Mixture
+        Test conditions. Under a mixture, each image has its own condition.
     batch_size : int
         Number of images in a forward pass.
     precision : str
@@ -157,10 +159,8 @@ def evaluate(
     truth = {specimen: split.masks > 0.5 for specimen, split in splits.items()}
     for s, specimen, k in progress(missing):
         split, start, outcomes, parts = splits[specimen], 0, [], []
-        for batch in acquisition.counts(split, conditions[k], chunk=batch_size):
-            images = acquisition.normalised(batch, conditions[k])[:, None].contiguous(
-                memory_format=layout
-            )
+        for batch in mixed.batches(acquisition, split, conditions[k], batch_size):
+            images = batch[:, None].contiguous(memory_format=layout)
             masks = truth[specimen][start : start + len(batch)]
             if logits_of:
                 logits = list(logits_of(images))
