@@ -153,6 +153,12 @@ def of_id(mixtures: Iterable[Mixture], id: str) -> Condition | Mixture:
     raise ValueError(f"{id!r} is no mixture of the study")
 
 
+def check_id(id: str) -> None:
+    """Raise ValueError if a text is neither the id of a condition nor that of a mixture."""
+    if not is_mixture(id):
+        Condition.parse(id)
+
+
 def extremes(under: Condition | Mixture) -> list[Condition]:
     """Return the condition itself, or :attr:`Mixture.extremes`."""
     return under.extremes if isinstance(under, Mixture) else [under]

@@ -33,25 +33,25 @@ def metrics(
         As :func:`passband.analysis.information.metrics`. The ids of the mixtures follow those of
         the training conditions along `train`, and their coordinates are NaN.
     """
+    found = information.metrics(train, test, **given)
     if not mixtures:
-        return information.metrics(train, test, **given)
-    members = {condition for mixture in mixtures for condition in mixture.members}
-    every = [*train, *sorted(members - set(train))]
-    found = information.metrics(every, test, **given)
-    weights = expectation_weights(mixtures, every)
+        return found
+    # Conditions of mixtures are computed apart, so that they do not change how others are rounded.
+    rest = sorted({c for mixture in mixtures for c in mixture.members} - set(train))
+    parts = [found, *([information.metrics(rest, test, **given)] if rest else [])]
+    weights = expectation_weights(mixtures, [*train, *rest])
     ids = [each.id for each in (*train, *mixtures)]
 
-    def expected(variable: xr.DataArray) -> xr.DataArray:
+    def expected(name: str, variable: xr.DataArray) -> xr.DataArray:
         if "train" not in variable.dims:
             return variable
-        values = variable.transpose("train", ...)
-        # Rows of conditions are taken as they are, so that mixtures do not change their rounding.
-        mixed = np.tensordot(weights, values.values, 1)
-        both = np.concatenate([values.values[: len(train)], mixed])
-        made = xr.DataArray(both, dims=values.dims, attrs=variable.attrs)
+        every = np.concatenate([part[name].transpose("train", ...).values for part in parts])
+        values = np.concatenate([every[: len(train)], np.tensordot(weights, every, 1)])
+        dims = variable.transpose("train", ...).dims
+        made = xr.DataArray(values, dims=dims, attrs=variable.attrs)
         return made.transpose(*variable.dims)
 
-    variables = {name: expected(variable) for name, variable in found.data_vars.items()}
+    variables = {name: expected(name, variable) for name, variable in found.data_vars.items()}
     coords = {
         name: coordinate.variable
         for name, coordinate in found.coords.items()

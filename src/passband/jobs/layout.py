@@ -12,9 +12,9 @@ from itertools import product
 
 from passband import PassbandError
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, SPLITS, Study
-from passband.grid import AXES, MAIN_AXES, Condition, batches
+from passband.grid import AXES, MAIN_AXES, batches
 from passband.groups import PATTERN, groups
-from passband.mixtures import extremes, is_mixture
+from passband.mixtures import check_id, extremes
 
 # ── Templates of paths ───────────────────────────────────────────────────────────────────────────
 
@@ -124,9 +124,8 @@ def train_version(study: Study, conditions: Sequence[str], version: str) -> str 
     Networks of earlier versions are valid if the lens is round, or without augmentation. If the
     conditions of a job have different versions, the param is a list with the version of each.
     """
-    optics = study.microscope.optics
-    seen = [extremes(study.trained_under(id)) for id in conditions]
-    turned = [study.training.augment and not all(optics(c).round for c in of) for of in seen]
+    seen = (map(study.microscope.optics, extremes(study.trained_under(id))) for id in conditions)
+    turned = [study.training.augment and not all(lens.round for lens in of) for of in seen]
     versions = [f"{version}, structures turned" if each else version for each in turned]
     return versions[0] if len(set(versions)) == 1 else versions
 
@@ -176,9 +175,8 @@ def wildcard_patterns(study: Study) -> dict[str, str]:
 def _of_groups(study: Study) -> str:
     """Return a regular expression for the names of groups of training conditions."""
     ids = pattern(study.train_products, study.own_values)
-    mixed = [re.escape(mixture.id) for mixture in study.mixtures]
     conditions = f"(?:{ids}){PATTERN}" if study.study.conditions_per_job > 1 else ids
-    return "|".join([conditions, *mixed])
+    return "|".join([conditions, *(mixture.id for mixture in study.mixtures)])
 
 
 def _one_of(names: Iterable[str]) -> str:
@@ -317,10 +315,7 @@ def training_jobs(
 
 
 def groups_of(study: Study) -> dict[str, tuple[str, ...]]:
-    """Return the ids of the training conditions of each group, by the group's name.
-
-    A mixture is a group by itself, so that it does not change the groups of conditions.
-    """
+    """Return the ids of the training conditions of each group by name; a mixture is a group."""
     ids = [condition.id for condition in study.train_conditions]
     alone = {mixture.id: (mixture.id,) for mixture in study.mixtures}
     return groups(ids, study.study.conditions_per_job) | alone
@@ -377,8 +372,7 @@ def parse_network_id(id: str) -> tuple[str, str, str, int]:
     parts = id.split("/")
     try:
         specimen, architecture, condition, replica = parts
-        if not is_mixture(condition):
-            Condition.parse(condition)
+        check_id(condition)
         if not (specimen and architecture and replica == str(int(replica)) and int(replica) >= 0):
             raise ValueError
     except ValueError:

@@ -17,7 +17,7 @@ from passband.config import Microscope, Study, architectures
 from passband.grid import Condition
 from passband.groups import may_have
 from passband.learning import networks
-from passband.mixtures import Mixture, is_mixture
+from passband.mixtures import Mixture, check_id, is_mixture
 from passband.storage import DamagedError
 from passband.storage.weight_parts import Part, conditions_in, load_parts
 from passband.storage.weights import WeightsMetadata
@@ -172,8 +172,7 @@ def _parse(network: str) -> tuple[str, int | None]:
     try:
         if len(parts) not in (3, 4) or not all(parts):
             raise ValueError("must have three or four parts")
-        if not is_mixture(parts[2]):
-            Condition.parse(parts[2])
+        check_id(parts[2])
         replica = int(parts[3]) if len(parts) == 4 else None
     except ValueError as error:
         raise PassbandError(
