@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from passband import PassbandError
 from passband.commands.arguments import add_study, report_remark
-from passband.grid import of_conditions
 from passband.jobs import layout
 from passband.jobs.locate import open_study
 
@@ -76,8 +75,8 @@ def page(study: "Study", results: Path, with_images: bool = True) -> str:
     from passband.reports import explorer, explorer_content
     from passband.storage import datasets
 
-    every = datasets.read(results / layout.OOD, datasets.OOD)
-    metrics, stored = of_conditions(every), of_conditions(table.load(results / layout.TABLE))
+    metrics = datasets.read(results / layout.OOD, datasets.OOD)
+    stored = table.load(results / layout.TABLE)
     blocks = explorer.Blocks()
     rankings, predicted, notes = _models(study, results, metrics, blocks)
     content = explorer_content.content(
@@ -86,10 +85,6 @@ def page(study: "Study", results: Path, with_images: bool = True) -> str:
     content["rankings"] = rankings
     content["report"] = layout.REPORT if (results / layout.REPORT).exists() else None
     content["notes"] += notes
-    if mixed := every.sizes["train"] - metrics.sizes["train"]:
-        content["notes"].append(
-            f"{mixed} mixture(s) of conditions are not on this page; the report has their Dice."
-        )
     if with_images:
         from tqdm.auto import tqdm
 

@@ -44,7 +44,7 @@ def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fi
     Each specimen, architecture and test specimen has two panels: M(i, j) and the gap M(j, j) −
     M(i, j). Rows are training conditions, and columns are test conditions, both sorted by their
     values. The axes of the grid are nested, with defocus outermost. Black lines mark the cells with
-    the same training and test condition. Mixtures of conditions have rows of their own below.
+    the same training and test condition. Mixtures of conditions have separate rows below.
 
     Parameters
     ----------

@@ -173,7 +173,7 @@ def render(content: Content) -> str:
 
 
 def _of_conditions(content: Content) -> Content:
-    """Return the content without the rows of mixtures in the stores, for all but one table."""
+    """Return the content without the rows of mixtures in its stores."""
     stores = {"metrics": content.metrics, "information": content.information}
     return replace(
         content, **{n: None if s is None else of_conditions(s) for n, s in stores.items()}
