@@ -136,6 +136,7 @@ FURTHER_AXES: dict[str, Axis] = {
 #: All axes, by name. Wherever axes are in an order, they are in this order.
 AXES: dict[str, Axis] = MAIN_AXES | FURTHER_AXES
 
+_MIXTURE = re.compile(r"[a-z][a-z0-9-]*-[0-9a-f]{8}")
 _BY_TOKEN = {axis.token: axis for axis in AXES.values()}
 
 
@@ -330,11 +331,11 @@ def coordinates(
 
 
 def is_condition(id: str) -> bool:
-    """Return whether an id of a row of results is that of a condition, and not of a mixture.
+    """Return whether the id of a row of results does not have the form of a mixture's id.
 
-    Only the form of the id is looked at: ids of mixtures have no "_".
+    The id of a mixture is that of :attr:`passband.mixtures.Mixture.id`.
     """
-    return "_" in id
+    return _MIXTURE.fullmatch(id) is None
 
 
 def of_conditions(data):

@@ -3,7 +3,6 @@
 Each image for a network of a mixture has its own condition, which is drawn from the distribution.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from passband.grid import AXES, Condition
+from passband.grid import AXES, Condition, is_condition
 from passband.seeds import digest, generator
 
 #: Number of conditions that represent a mixture of ranges in an expectation.
@@ -20,12 +19,11 @@ MEMBERS = 128
 MIXTURES = "mixtures"
 #: The axis that is drawn evenly on a logarithmic scale.
 _LOGARITHMIC = "dose_e_per_A2"
-_ID = re.compile(r"[a-z][a-z0-9-]*-[0-9a-f]{8}")
 
 
 def is_mixture(id: str) -> bool:
     """Return whether a text has the form of a mixture's id."""
-    return _ID.fullmatch(id) is not None
+    return not is_condition(id)
 
 
 @dataclass(frozen=True)
