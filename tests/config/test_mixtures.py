@@ -77,6 +77,21 @@ def test_mixtures_change_nothing_for_the_other_jobs():
     assert not re.fullmatch(pattern, "all-00000000")
 
 
+def test_a_matrix_is_predicted_for_enough_conditions_beside_mixtures():
+    few = {"defocus_nm": [float(k) for k in range(23)], "cs_um": [1.2], "aperture_mrad": [10.0]}
+    few["dose_e_per_A2"] = [100.0]
+    more = few | {"defocus_nm": [float(k) for k in range(24)]}
+    for given, predicted in ((few, False), (more, True)):
+        block = {"study": {"allow_incomplete": True}, "test_grid": more}
+        mixed = {"mixture": {"name": "all", "over": "grid"}}
+        made = validate(block | {"grid": [given, mixed]})
+        assert made.predictable == predicted
+        records = layout.counted_records(made, lambda path: True)
+        assert layout.is_predicted(made, records) == predicted
+    lacking = [record for record in records if made.train_conditions[0].id not in record]
+    assert not layout.is_predicted(made, lacking)
+
+
 def test_structures_are_turned_if_a_lens_of_the_mixture_is_not_round():
     round_one, other = study(
         {"name": "a", "ranges": RANGES},

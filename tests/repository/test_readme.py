@@ -41,7 +41,7 @@ FINDINGS = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
 
 def blocks(language, page=README):
     """Return the code blocks of a page that are in the given language."""
-    # All blocks are matched, so that the end of one block is not taken for the start of another.
+    # All blocks are matched, since the end of one block looks like the start of another.
     found = re.findall(r"^```([\w-]*)\n(.*?)^```$", page, re.M | re.S)
     return [text for kind, text in found if kind == language]
 

@@ -12,7 +12,7 @@ from itertools import product
 
 from passband import PassbandError
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, SPLITS, Study
-from passband.grid import AXES, MAIN_AXES, batches
+from passband.grid import AXES, MAIN_AXES, batches, is_condition
 from passband.groups import PATTERN, groups
 from passband.mixtures import check_id, extremes
 
@@ -427,7 +427,7 @@ def is_predicted(study: Study, records: Iterable[str]) -> bool:
         return False
     conditions = groups_of(study)
     trained = {record.split("/")[-2] for record in records}
-    return sum(len(conditions[group]) for group in trained) >= FEWEST_PREDICTED
+    return sum(is_condition(id) for g in trained for id in conditions[g]) >= FEWEST_PREDICTED
 
 
 def figures(study: Study, predicted: bool, pictured: bool = True) -> list[str]:

@@ -23,7 +23,7 @@ from passband.mixtures import Mixture
 from passband.seeds import generator
 
 #: Number of images of a mixture that are formed at a time.
-_AT_ONCE = 64
+_AT_ONCE = 16
 
 
 def cropped(images: Tensor, corners: np.ndarray, side: int) -> Tensor:
