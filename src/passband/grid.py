@@ -1,5 +1,6 @@
 """The grid of imaging conditions: its axes, its conditions and the ids of the conditions."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -163,6 +164,7 @@ FURTHER_AXES: dict[str, Axis] = {
 #: All axes, by name. Wherever axes are in an order, they are in this order.
 AXES: dict[str, Axis] = MAIN_AXES | FURTHER_AXES
 
+_MIXTURE = re.compile(r"[a-z][a-z0-9-]*-[0-9a-f]{8}")
 _BY_TOKEN = {axis.token: axis for axis in AXES.values()}
 
 
@@ -329,7 +331,8 @@ def coordinates(
     Parameters
     ----------
     ids : iterable of str
-        Ids of the conditions along the dimension `dimension`.
+        Ids of the conditions along the dimension `dimension`. The coordinates of a mixture of
+        conditions, whose id is that of no condition, are NaN.
     dimension : str
         Name of the data set's dimension that has the conditions. The name of each coordinate is
         ``{dimension}_{axis name}``.
@@ -342,17 +345,41 @@ def coordinates(
         For each coordinate's name, ``(dimension, values, attrs)``. `attrs` has the unit and the
         long name of the imaging parameter, and for a further axis the study's own value, `own`.
     """
-    own, parsed = own or {}, [Condition.parse(id) for id in ids]
+    own, parsed = own or {}, [Condition.parse(id) if is_condition(id) else None for id in ids]
     return {
         f"{dimension}_{name}": (
             dimension,
-            [condition.value(name, own) for condition in parsed],
+            [math.nan if each is None else each.value(name, own) for each in parsed],
             {"units": axis.unit, "long_name": axis.label}
             | ({"own": axis.canonical(own[name])} if name in own else {}),
         )
         for name, axis in AXES.items()
         if name in MAIN_AXES or name in own
     }
+
+
+def is_condition(id: str) -> bool:
+    """Return whether the id of a row of results does not have the form of a mixture's id.
+
+    The id of a mixture is that of :attr:`passband.mixtures.Mixture.id`.
+    """
+    return _MIXTURE.fullmatch(id) is None
+
+
+def of_conditions(data):
+    """Return results (Dataset or DataArray) without the rows of mixtures along `train`."""
+    if "train" not in data.dims:
+        return data
+    kept = [is_condition(str(id)) for id in data["train"].values]
+    return data if all(kept) else data.isel(train=[k for k, keep in enumerate(kept) if keep])
+
+
+def ordered_ids(ids: Iterable[str], own: Mapping[str, float] | None = None) -> list[str]:
+    """Return ids sorted by the conditions' values, see :func:`ordered`, and then of mixtures."""
+    ids = list(ids)
+    conditions = ordered({Condition.parse(id) for id in ids if is_condition(id)}, own)
+    mixed = sorted({id for id in ids if not is_condition(id)})
+    return [*(condition.id for condition in conditions), *mixed]
 
 
 def own_values(data) -> dict[str, float]:
@@ -392,6 +419,7 @@ def is_scattered(data) -> bool:
     data : Dataset or DataArray
         Results with the coordinates from :func:`coordinates` for the training conditions.
     """
+    data = of_conditions(data)
     values = (data[f"train_{name}"].values.tolist() for name in axes_of(data))
     return has_few_neighbours(list(zip(*values, strict=True)))
 

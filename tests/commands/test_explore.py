@@ -16,7 +16,7 @@ from passband import cli
 from passband.analysis import table
 from passband.analysis.information import PAIR
 from passband.config import validate
-from passband.grid import MAIN_AXES
+from passband.grid import MAIN_AXES, coordinates
 from passband.jobs import explored_images, recommendation
 from passband.jobs.locate import locate_study
 from passband.jobs.microscopes import microscopes
@@ -335,3 +335,35 @@ def test_names_cannot_contain_markup(tmp_path, other):
     assert other.evaluate("document.getElementById('name').textContent") == bad
     assert bad in other.evaluate("document.getElementById('group').textContent")
     assert other.evaluate("[window.bad, document.images.length]") == [None, 0]
+
+
+def test_mixtures_have_rows_below_those_of_conditions(tmp_path, other):
+    study = make_study()
+    metrics, table = large_results(study)
+    ids = [*metrics.train.values[:-2].tolist(), "all-0123abcd", "soft-0123abcd"]
+    metrics = metrics.drop_vars("train").assign_coords({"train": ids} | coordinates(ids, "train"))
+    table = table.assign_coords(train=ids)
+    blocks = explorer.Blocks()
+    content = explorer_content.content(study, metrics, table, spectra(study), None, blocks)
+    (tmp_path / "page.html").write_text(explorer.page("mixed", content, blocks), encoding="utf-8")
+    show(other, tmp_path / "page.html")
+    rank = other.evaluate("Array.from(explorer.view.rows.rank)")
+    assert rank[-2:] == [len(ids) - 2, len(ids) - 1]
+    outwards(other, "dose")  # another order of the axes
+    assert other.evaluate("Array.from(explorer.view.rows.rank).slice(-2)") == rank[-2:]
+    assert other.evaluate("explorer.train.words(explorer.train.size - 1)") == f"mixture {ids[-1]}"
+    check_pixels(other, metrics.dice.values[0, 0, 0], np.random.default_rng(1))
+    metric = other.evaluate("explorer.metrics()")
+    assert "coverage" not in metric  # the page cannot compute an expectation
+    other.evaluate("explorer.change({cell: [explorer.train.size - 1, 0], tab: 'cell'})")
+    other.wait("document.querySelector('#panel-cell .train') !== null")
+    assert ids[-1] in other.evaluate("document.querySelector('#panel-cell .train').textContent")
+    # Only the test condition has a curve of its transfer, which may have several parts.
+    colours = other.evaluate(
+        "Array.from(document.querySelectorAll('#panel-cell svg:first-of-type polyline'), "
+        "(line) => line.getAttribute('stroke'))"
+    )
+    assert "#c14a00" in colours
+    assert "#0072b2" not in colours
+    notes = " ".join(content["notes"])
+    assert "The last 2 row(s) are mixtures of conditions" in notes

@@ -6,7 +6,7 @@ from figure_data import GRID, ONE, PALETTE, WIDTHS, check, drawn, ids, make_ood,
 from matplotlib.collections import LineCollection
 
 from passband.figures import matrix, nested_axes, style
-from passband.grid import Condition, conditions
+from passband.grid import Condition, conditions, coordinates
 
 
 def cells(ax):
@@ -174,3 +174,25 @@ def test_the_length_of_words_is_that_of_the_drawn_words():
 @pytest.mark.parametrize("width_cm", WIDTHS)
 def test_matrix_of_one_condition_can_be_read(width_cm):
     check(matrix.matrix(make_ood(ONE), PALETTE, width_cm), width_cm)
+
+
+@pytest.mark.parametrize("width_cm", WIDTHS)
+def test_mixtures_have_rows_below_the_conditions(width_cm):
+    data = make_ood()
+    mixed = ["all-0123abcd", "soft-0123abcd"]
+    names = [*mixed, *data.train.values[2:].tolist()]
+    data = data.drop_vars([n for n in data.coords if str(n).startswith("train")])
+    data = data.assign_coords({"train": names} | coordinates(names, "train"))
+    figure = matrix.matrix(data, PALETTE, width_cm)
+    whole = panels(check(figure, width_cm))
+    assert len(whole) == 4
+    for (ax, strip), name in zip((whole[:2], whole[2:]), ("dice", "gap_test"), strict=True):
+        expected = data[name].isel(specimen=0, architecture=0, test_specimen=0)
+        order = sorted(data.test.values, key=Condition.parse)
+        np.testing.assert_array_equal(cells(strip), expected.sel(train=mixed, test=order))
+        assert len(cells(ax)) == len(names) - 2
+        assert strip.images[0].get_clim() == ax.images[0].get_clim()
+        assert ax.get_xlabel() == ""
+        assert strip.get_position().y1 < ax.get_position().y0
+    assert whole[3].get_xlabel() == "tested under"
+    assert [word for word in words(whole[1]) if word in mixed] == mixed

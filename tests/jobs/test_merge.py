@@ -17,6 +17,7 @@ from passband.analysis.packed import image_dice, packed, soft_dice
 from passband.config import validate
 from passband.grid import Condition, coordinates
 from passband.jobs import merge
+from passband.mixtures import MIXTURES, is_mixture
 from passband.scores import OUTCOMES, STATISTICS, dice
 from passband.seeds import digest
 from passband.storage import datasets
@@ -498,3 +499,56 @@ def test_zip_files_of_tables_are_parts(place, whole):
         assert "counts/zarr.json" in archive.namelist()
     found = merge.merge(["t.zarr.zip"], Path("results/t"))
     assert (found.networks, found.is_packed) == (8, False)
+
+
+def with_mixture(whole, name):
+    """Write a part with conditions and a mixture of them, whose row is that of a condition."""
+    opened = loaded(whole).isel(train=[2, 3, 0])
+    study = json.loads(opened.attrs["configuration"])
+    study["study"]["name"] = name
+    study["evaluation"]["bootstrap"] = 0
+    study["grid"] = [
+        study["grid"] | {"defocus_nm": [20.0]},
+        {"mixture": {"name": "all", "over": "grid"}},
+    ]
+    (mixture,) = validate(study).mixtures
+    ids = [*opened.train.values[:2].tolist(), mixture.id]
+    opened = opened.drop_vars("train").assign_coords({"train": ids} | coordinates(ids, "train"))
+    attrs = opened.attrs | {
+        "configuration": json.dumps(study),
+        MIXTURES: json.dumps({mixture.id: mixture.content}),
+    }
+    datasets.write(opened.drop_encoding(), f"results/{name}/table.zarr", datasets.TABLE, attrs)
+    return mixture
+
+
+def test_a_part_with_a_mixture(place, whole, capsys):
+    mixture = with_mixture(whole, "b")
+    for name in ("a", "b"):
+        if name == "a":
+            part(whole, "a", [0, 1])
+        assert cli.main(["pack", name, "--into", "packed"]) == 0
+    for number, given in enumerate((["a", "b"], ["packed/a.zarr.zip", "packed/b.zarr.zip"])):
+        target = Path(f"results/ab{number}")
+        merge.merge(given, target)
+        made = table.load(target / "table.zarr")
+        before = [id for id in loaded(whole).train.values if not is_mixture(id)]
+        assert made.train.values.tolist() == [*before, mixture.id]
+        assert json.loads(made.attrs[MIXTURES]) == {mixture.id: mixture.content}
+        study = validate(json.loads(made.attrs["configuration"]))
+        assert study.train_ids == made.train.values.tolist()
+        metrics = datasets.read(target / "ood.zarr", datasets.OOD)
+        row = metrics.sel(train=mixture.id).squeeze()
+        # The mixture has the two conditions of 20 nm.
+        own = row.dice.sel(test=before[2:]).mean("test")
+        np.testing.assert_allclose(row.id, own, rtol=1e-6)
+        assert cli.main(["table", str(target)]) == 0
+        assert mixture.id in capsys.readouterr().out
+
+
+def test_parts_of_mixtures_only_cannot_be_merged(place, whole):
+    with_mixture(whole, "b")
+    opened = table.load("results/b/table.zarr").isel(train=[2]).load().drop_encoding()
+    datasets.write(opened, "results/c/table.zarr", datasets.TABLE, opened.attrs)
+    with pytest.raises(PassbandError, match="networks of mixtures only"):
+        merge.merge(["c"], Path("results/d"))

@@ -9,9 +9,11 @@ ROOMS = sorted(path.parent.name for path in (ROOT / "src/passband").glob("*/__in
 #: Files of tests about several modules of their room.
 SEVERAL = {
     "analysis": {"own"},
+    "commands": {"mixtures"},
     "config": {"axes", "odd_studies", "stage_keys"},
     "figures": {"points"},
     "imaging": {"oversampling"},
+    "learning": {"mixed_training"},
     "micrographs": {"shipped"},
     "prediction": {"points"},
     "reports": {"explorer_page"},

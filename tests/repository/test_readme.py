@@ -43,7 +43,9 @@ FINDINGS = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
 
 def blocks(language, page=README):
     """Return the code blocks of a page that are in the given language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.M | re.S)
+    # All blocks are matched, since the end of one block looks like the start of another.
+    found = re.findall(r"^```([\w-]*)\n(.*?)^```$", page, re.M | re.S)
+    return [text for kind, text in found if kind == language]
 
 
 # The rule graph

@@ -17,6 +17,7 @@ rule aggregate:
     params:
         **GROUPED,
         **STUDY.condition_params("train", "test"),
+        **STUDY.mixture_params(),
         **STUDY.evaluation.identity(only=("test_own", "microscopes")),
         version=STAGES["aggregate"],
         record=lambda wildcards: RECORD,

@@ -24,6 +24,7 @@ rule information:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         **STUDY.condition_params("train", "test"),
+        **STUDY.mixture_params(),
         version=STAGES["information"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.transfer_params(),

@@ -1,9 +1,12 @@
 """Gather all records of a study into its table."""
 
+import json
+
 from passband.analysis import table
 from passband.grid import conditions
 from passband.jobs import job as jobs
 from passband.jobs import layout, microscopes, reuse
+from passband.mixtures import MIXTURES
 from passband.storage import datasets
 
 
@@ -16,6 +19,9 @@ def main(snakemake):
             [condition.id for condition in conditions(axes, own)]
             for axes in (params.train, params.test)
         )
+        mixed, train = job.study.mixtures, [*train, *params.get("mixtures", ())]
+        if mixed:
+            attrs |= {MIXTURES: json.dumps({each.id: each.content for each in mixed})}
         # In studies with one training condition in a job, the group has the condition's id.
         groups = params.get("groups", {id: [id] for id in train})
         found = layout.training_jobs(params.specimens, params.architectures, groups, params.batches)

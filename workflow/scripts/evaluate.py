@@ -24,7 +24,8 @@ def main(snakemake):
         given = params.version, params.microscope
         test = tuple(conditions(params.test, params.get("own"))), params.get("test_own", False)
         drawn = tuple(microscopes.first_replica_microscopes(job.study))
-        tested = regrouping.RecordJob(Path(params.cache), parts, given, splits, *test, drawn)
+        test = *test, drawn, tuple(job.study.mixtures)
+        tested = regrouping.RecordJob(Path(params.cache), parts, given, splits, *test)
         attrs = job.provenance(output) | of
         reuse.record(job, tested, output, attrs)
 

@@ -1,6 +1,7 @@
 """Draw the figure of OOD metrics or predictions that the rule's name contains."""
 
 from passband.figures import generalization, matrix, prediction, smoothness, specimen_shift, style
+from passband.grid import of_conditions
 from passband.jobs import job as jobs
 from passband.storage import datasets
 
@@ -27,6 +28,8 @@ def main(snakemake):
             "prediction": datasets.PREDICTION,
         }
         data = [datasets.read(path, kinds[name]) for name, path in snakemake.input.items()]
+        if draw is not matrix.matrix:  # the other figures compare single training conditions
+            data = [of_conditions(store) for store in data]
         figure = draw(*data, params.palette, style.width_cm(params))
         style.save(figure, snakemake.output, params.dpi)
         job.result = snakemake.output[0]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from passband import config
-from passband.analysis import information
+from passband.analysis import mixtures
 from passband.grid import conditions
 from passband.jobs import job as jobs
 from passband.jobs import reuse
@@ -22,16 +22,18 @@ def main(snakemake):
         for specimen, files in params.waves.items():
             mean = exit_waves.mean_power(files, (params.seed, specimen, "train"))
             spectra[specimen] = (mean.q.values, microscope.sampling.density(mean.values))
-        metrics = information.metrics(
-            conditions(params.train, params.get("own")),
-            conditions(params.test, params.get("own")),
-            microscope,
-            params.samples,
-            spectra,
-            params.seed,
-            params.draws,
-            params.bands,
-            params.get("own"),
+        own = params.get("own")
+        metrics = mixtures.metrics(
+            conditions(params.train, own),
+            job.study.mixtures,
+            conditions(params.test, own),
+            microscope=microscope,
+            samples=params.samples,
+            spectra=spectra,
+            seed=params.seed,
+            draws=params.draws,
+            bands=params.bands,
+            own=own,
         )
         datasets.write(metrics, snakemake.output[0], datasets.INFORMATION, attrs)
         job.result = (

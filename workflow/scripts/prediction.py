@@ -2,6 +2,7 @@
 
 from passband import config
 from passband.analysis.profiles import profiles_of_specimens
+from passband.grid import of_conditions
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.prediction.assessment import assess
@@ -13,8 +14,9 @@ def main(snakemake):
     params, files = snakemake.params, snakemake.input
     with jobs.job("prediction", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         attrs = reuse.attributes(job, snakemake, datasets.PREDICTION)
-        metrics = datasets.read(files.ood, datasets.OOD)
-        information = datasets.read(files.information, datasets.INFORMATION)
+        # Mixtures have no profile of a single condition, and are not predicted.
+        metrics = of_conditions(datasets.read(files.ood, datasets.OOD))
+        information = of_conditions(datasets.read(files.information, datasets.INFORMATION))
         distances = datasets.read(files.distances, datasets.DISTANCES) if files.distances else None
         profiles = profiles_of_specimens(
             params.specimens,
@@ -27,7 +29,7 @@ def main(snakemake):
             params.get("own"),
         )
         with datasets.open_checked(files.table, datasets.TABLE) as table:
-            stores = table, metrics, information, distances, profiles
+            stores = of_conditions(table), metrics, information, distances, profiles
             sampled = params.bootstrap, params.confidence, params.seed
             result = assess(*stores, *sampled, job.progress, snakemake.threads)
         datasets.write(result, snakemake.output[0], datasets.PREDICTION, attrs)

@@ -14,7 +14,7 @@ import zarr
 from passband import PassbandError
 from passband.analysis.packed import DRAWN, IMAGE_DICE, OWN, mean_dice, packed
 from passband.analysis.table import STATUS
-from passband.grid import Condition, coordinates, ordered, own_values
+from passband.grid import coordinates, ordered_ids, own_values
 from passband.storage import atomic, datasets
 from passband.storage.records import FIRST, MICROSCOPE, values_along
 
@@ -157,7 +157,7 @@ def own_of(parts: Sequence[Part]) -> dict[str, float]:
 
 
 def _sorted(ids: Iterable[str], parts: Sequence[Part]) -> list[str]:
-    return [c.id for c in ordered(map(Condition.parse, ids), own_of(parts))]
+    return ordered_ids(ids, own_of(parts))
 
 
 def _status(table: xr.Dataset) -> np.ndarray:

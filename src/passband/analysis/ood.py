@@ -4,6 +4,7 @@ M(i, j) is the mean Dice, over test structures and replicas, of networks that we
 condition i and are tested under condition j.
 """
 
+import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,6 +21,8 @@ from passband.analysis.bootstrap import (
 )
 from passband.analysis.groups import GROUP, groups
 from passband.analysis.packed import by_image, image_dice, own_by_image
+from passband.grid import is_condition
+from passband.mixtures import MIXTURES, expected_weights
 
 #: OOD metrics of a training condition (`SUMMARIES`), and of a pair of conditions (`MATRICES`).
 SUMMARIES: dict[str, str] = {
@@ -154,7 +157,28 @@ def summaries(
     }
 
 
-def effective_robustness(id: np.ndarray, ood: np.ndarray) -> np.ndarray:
+def expectations(table: xr.Dataset) -> dict[int, np.ndarray | None]:
+    """Return the weights of the test conditions in the expectation over each mixture of a table.
+
+    Returns
+    -------
+    dict of int to (test,) float64 array or None
+        By the index of the mixture along `train`. None if not all conditions of the mixture are
+        test conditions, or if the table does not have the mixture's conditions.
+    """
+    ids = [str(id) for id in table.train.values]
+    tests = [str(id) for id in table.test.values]
+    content = json.loads(table.attrs.get(MIXTURES, "{}"))
+    return {
+        i: expected_weights(content.get(id, {}), tests)
+        for i, id in enumerate(ids)
+        if not is_condition(id)
+    }
+
+
+def effective_robustness(
+    id: np.ndarray, ood: np.ndarray, fitted: np.ndarray | None = None
+) -> np.ndarray:
     """Return effective robustness: the residual of logit(ood) on logit(id) (Taori et al. 2020).
 
     A straight line is fitted to logit(ood) over logit(id) of all networks. A network above this
@@ -164,6 +188,8 @@ def effective_robustness(id: np.ndarray, ood: np.ndarray) -> np.ndarray:
     ----------
     id, ood : (networks,) float arrays
         Mean Dice of each network in distribution and out of distribution, from 0 to 1.
+    fitted : (networks,) bool array, optional
+        The networks to which the line is fitted. By default, all networks.
 
     Returns
     -------
@@ -172,7 +198,7 @@ def effective_robustness(id: np.ndarray, ood: np.ndarray) -> np.ndarray:
         NaN if there are fewer than three networks, or if all values of `id` are equal.
     """
     x, y = (np.log(p / (1 - p)) for p in (np.clip(v, 1e-4, 1 - 1e-4) for v in (id, ood)))
-    good = np.isfinite(x) & np.isfinite(y)
+    good = np.isfinite(x) & np.isfinite(y) & (True if fitted is None else fitted)
     if good.sum() < 3 or np.ptp(x[good]) < 1e-9:
         return np.full(len(x), np.nan)
     slope, intercept = np.polyfit(x[good], y[good], 1)
@@ -246,11 +272,13 @@ def metrics(
     apart = {name: distance(information, weight) for name, weight in weight_of.items()}
     values: dict[str, np.ndarray] = {}
     own_images = own_by_image(table)
+    expected = expectations(table)
     for index, cells in progress(groups(by_image(table))):
         place = dict(zip(GROUP, index, strict=True))
         own_cells = None if own_images is None else own_images.isel(place)
         result = _metrics_of_group(
-            cells, own_cells, apart[str(cells.specimen.values)], own, weights, edges, threads
+            *(cells, own_cells, apart[str(cells.specimen.values)], own, expected),
+            *(weights, edges, threads),
         )
         for name, value in result.items():
             values.setdefault(name, np.full(shape + value.shape, np.nan))[index] = value
@@ -276,6 +304,7 @@ def _metrics_of_group(
     own_cells: xr.DataArray | None,
     apart: np.ndarray,
     own: list[int | None],
+    expected: dict[int, np.ndarray | None],
     weights: list[tuple[np.ndarray, np.ndarray]],
     edges: list[float],
     threads: int,
@@ -293,6 +322,8 @@ def _metrics_of_group(
     own : list of int or None
         The index of each training condition among the test conditions; None if it is not a test
         condition.
+    expected : dict of int to (test,) array or None
+        See :func:`expectations`.
     weights : list of (array, array)
         For each training condition, the bootstrap samples of structures and of replicas.
     edges : list of float
@@ -302,7 +333,9 @@ def _metrics_of_group(
     """
     train, test = apart.shape
     draws = len(weights[0][0])
+    # Mixtures do not change what is near and far for the other rows.
     others = np.ones_like(apart, dtype=bool)
+    others[list(expected)] = False
     for i, k in enumerate(own):
         if k is not None:
             others[i, k] = False
@@ -324,9 +357,14 @@ def _metrics_of_group(
 
     def own_dice(i: int, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
         """Return Dice under a training condition that is no test condition, or None."""
-        if own_cells is None or own[i] is not None:
+        if own[i] is not None:
             return None
-        return of(image_dice(own_cells.isel(train=i), "replica", "structure")[:, None])[..., 0]
+        if own_cells is not None:
+            own_images = image_dice(own_cells.isel(train=i), "replica", "structure")
+            return of(own_images[:, None])[..., 0]
+        if (probability := expected.get(i)) is not None:
+            return of(dice_of(i)) @ probability
+        return None
 
     def metrics_of_row(i: int) -> dict[str, np.ndarray]:
         D = dice_of(i)
@@ -348,7 +386,8 @@ def _metrics_of_group(
         list(pool.map(find_ideal, range(train)))
         rows = list(pool.map(metrics_of_row, range(train)))
     values = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    values["effective_robustness"] = effective_robustness(values["id"], values["ood"])
+    fitted = np.array([i not in expected for i in range(train)])
+    values["effective_robustness"] = effective_robustness(values["id"], values["ood"], fitted)
     return values
 
 

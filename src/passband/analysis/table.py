@@ -15,7 +15,7 @@ import zarr
 
 from passband import PassbandError
 from passband.analysis.cell_means import TableMeans
-from passband.grid import Condition, axes_of, coordinates, ordered
+from passband.grid import axes_of, coordinates, of_conditions, ordered_ids
 from passband.groups import conditions_per_file
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, atomic, datasets, integrity, records
@@ -119,7 +119,7 @@ def aggregate(
     sizes = {
         "specimen": list(dict.fromkeys(cell.specimen for cell in cells)),
         "architecture": list(dict.fromkeys(cell.architecture for cell in cells)),
-        "train": [c.id for c in ordered({Condition.parse(cell.train) for cell in cells}, own)],
+        "train": ordered_ids((cell.train for cell in cells), own),
         "replica": sorted({replica for cell in cells for replica in cell.replicas}),
         "test_specimen": list(test_specimens),
         "test": list(test),
@@ -423,13 +423,14 @@ def hypercube(data: Data, dimension: str) -> Data:
         ``{dimension}_defocus_nm``.
     dimension : {"train", "test"}
         The dimension to replace by the axes' dimensions. The data are NaN for combinations of
-        imaging parameters that are not in the grid.
+        imaging parameters that are not in the grid. Mixtures of conditions are left out.
 
     Raises
     ------
     PassbandError
         If the conditions are points, with far more combinations of values than conditions.
     """
+    data = of_conditions(data)
     names = [f"{dimension}_{axis}" for axis in axes_of(data)]
     cells = prod(len(np.unique(data[name])) for name in names)
     if cells > max(_LARGEST_CUBE, 2 * data.sizes[dimension]):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from passband import PassbandError
 from passband.commands.arguments import STUDY
 from passband.jobs.locate import locate_results
+from passband.mixtures import Mixture
 from passband.storage import StoreError
 
 if TYPE_CHECKING:
@@ -89,6 +90,11 @@ def run(options: argparse.Namespace) -> int:
             f"--replica {given}: {options.network} has the replicas {replicas}; give one of them"
         )
     (network,) = chosen
+    if isinstance(network.condition, Mixture):
+        raise PassbandError(
+            f"{network.id}: is a network of a mixture; only networks of one training condition can "
+            "be published"
+        )
 
     from passband.sharing import bioimageio_description, publication
 

@@ -107,6 +107,11 @@ def run(options: argparse.Namespace) -> int:
         study, results = open_study(options.study, report_remark)
         tested = TestedNetworks.open(study, results, options.specimen)
     study = tested.study
+    if mixed := tested.study.mixtures:
+        report_remark(
+            f"networks of mixtures are not ranked: {', '.join(m.id for m in mixed)}; "
+            "passband table has their Dice"
+        )
     if number := tested.left_out:
         report_remark(
             f"{number} further condition(s) are not used, because some networks have no valid "

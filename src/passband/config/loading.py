@@ -88,6 +88,8 @@ def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "")
     """
     if name in ("grid", "test_grid"):
         return "a block of keys, or a list of 1 to 1,000 blocks"
+    if name == "points" and any("weight" in b.model_fields for b in blocks_of(annotation)):
+        return "a list of points such as [{defocus_nm: 12, cs_um: 1000, ..., weight: 0.7}]"
     if name == "points" and annotation is not int:
         return (
             "a list of points such as [{defocus_nm: 12, cs_um: 1000, ...}], or the path of a CSV "
@@ -108,7 +110,8 @@ def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "")
         inner = [item for each in inner for item in getattr(each, "metadata", [each])]
         return allowed(name, annotation, inner, unit)
     if get_origin(annotation) in (Union, UnionType):
-        return " or ".join(allowed(name, each, (), unit) for each in get_args(annotation))
+        kinds = (kind for kind in get_args(annotation) if kind is not type(None))
+        return " or ".join(allowed(name, kind, metadata, unit) for kind in kinds)
     if get_origin(annotation) is Literal:
         return one_of([repr(value) for value in get_args(annotation)])
     if name == "zone":

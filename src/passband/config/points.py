@@ -1,7 +1,9 @@
 """Blocks of the configuration for conditions that are no product of axes: points and designs."""
 
 from collections.abc import Mapping
+from functools import reduce
 from math import prod
+from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -10,17 +12,17 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
-    SerializerFunctionWrapHandler,
     Tag,
     ValidationInfo,
     create_model,
-    model_serializer,
     model_validator,
 )
 
 from passband.config import point_table
+from passband.config.axis_values import Given, Numbers, axis_keys, number_type
 from passband.config.base import Block, first_repeated, key
 from passband.config.conditions import Grid, OptionalAxes, TestGrid, given_axes
+from passband.config.mixtures import MixtureBlock
 from passband.config.study_file import MOST_IN_LIST
 from passband.grid import AXES, MAIN_AXES, conditions
 
@@ -31,25 +33,6 @@ MOST_MAXIMIN = 1000
 Products = list[dict[str, list[float]]]
 
 
-def _number(name: str) -> Any:
-    """Return the type of a value of an axis."""
-    axis = AXES[name]
-
-    def check(value: float) -> float:
-        if not axis.minimum <= value <= axis.maximum:
-            raise ValueError(
-                f"{value:g}: must be between {axis.minimum} and {axis.maximum} {axis.unit}"
-            )
-        rounded = axis.canonical(value)
-        if abs(value - rounded) > 1e-9 * max(1, abs(value)):
-            raise ValueError(
-                f"{value!r}: finer than the axis's resolution of {10**-axis.decimals:g} {axis.unit}"
-            )
-        return rounded
-
-    return Annotated[float, AfterValidator(check)]
-
-
 def _ends(name: str) -> Any:
     """Return the type of a range of an axis in a design: its lowest and its highest value."""
 
@@ -58,44 +41,15 @@ def _ends(name: str) -> Any:
             raise ValueError(f"{ends}: must be the lowest and the highest value, such as [5, 40]")
         return ends
 
-    return Annotated[list[_number(name)], AfterValidator(check)]
+    return Annotated[list[number_type(name)], AfterValidator(check)]
 
 
-class _Given(Block):
-    """A block that writes and compares only those keys that are given."""
-
-    @model_serializer(mode="wrap")
-    def _without_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in handler(self).items() if value is not None}
-
-    def identity(self, mode: Literal["python", "json"] = "python", **chosen: Any) -> dict[str, Any]:
-        """Return the values of the keys that are given, see :meth:`Block.identity`."""
-        return self.model_dump(mode=mode)
-
-
-class _Numbers(_Given):
-    """A block with a number, or a pair of numbers, for each axis."""
-
-    def axes(self) -> dict[str, Any]:
-        """Return the values of the axes that are given."""
-        given = {name: getattr(self, name) for name in AXES}
-        return {name: value for name, value in given.items() if value is not None}
-
-
-def _axes(types: Any) -> dict[str, Any]:
-    """Return a key for each axis, for pydantic's `create_model`."""
-    return {
-        name: (types(name) | None, key(None, axis.description, axis.unit))
-        for name, axis in AXES.items()
-    }
-
-
-Point = create_model("Point", __base__=_Numbers, __doc__="A condition.", **_axes(_number))
+Point = create_model("Point", __base__=Numbers, __doc__="A condition.", **axis_keys(number_type))
 Ranges = create_model(
     "Ranges",
-    __base__=_Numbers,
+    __base__=Numbers,
     __doc__="The ranges that a design fills: `[lowest, highest]` for each axis.",
-    **_axes(_ends),
+    **axis_keys(_ends),
 )
 # `in` is a word of Python, so that it cannot be written as an attribute of a class.
 _Space = create_model(
@@ -144,7 +98,7 @@ class Design(_Space):
         return self
 
 
-class Points(_Given, OptionalAxes):
+class Points(Given, OptionalAxes):
     """Conditions that are listed one by one, or made by a design.
 
     An axis that the points do not have is a list or a range of values, as in a product. Each point
@@ -193,7 +147,7 @@ class Points(_Given, OptionalAxes):
             second = every.index(twice, first + 1)
             raise ValueError(f"points[{second}]: is the same point as points[{first}]")
 
-    def _check_axes(self, place: str, given: _Numbers) -> None:
+    def _check_axes(self, place: str, given: Numbers) -> None:
         """Check that each axis is given once, by the points or by the block."""
         own, others = given.axes(), self.axes()
         for name in AXES:
@@ -230,6 +184,8 @@ def _kind(value: Any) -> str:
         return "<blocks>"
     if isinstance(value, Points) or (isinstance(value, dict) and {"points", "design"} & {*value}):
         return "<points>"
+    if isinstance(value, MixtureBlock) or (isinstance(value, dict) and "mixture" in value):
+        return "<mixture>"
     return "<product>"
 
 
@@ -238,9 +194,9 @@ def _only(value: Any) -> Any:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def _blocks(product: type[Block]) -> Any:
+def _blocks(*kinds: Any) -> Any:
     """Return the type of a block of conditions, or of a list of blocks."""
-    one = Annotated[product, Tag("<product>")] | Annotated[Points, Tag("<points>")]
+    one = reduce(or_, kinds)
     several = Annotated[
         list[Annotated[one, Discriminator(_kind)]],
         Field(min_length=1, max_length=1000),
@@ -249,16 +205,30 @@ def _blocks(product: type[Block]) -> Any:
     return Annotated[several | one, Discriminator(_kind), BeforeValidator(_only)]
 
 
-TrainBlocks, TestBlocks = _blocks(Grid), _blocks(TestGrid)
+_OfPoints = Annotated[Points, Tag("<points>")]
+_OfMixture = Annotated[MixtureBlock, Tag("<mixture>")]
+TrainBlocks = _blocks(Annotated[Grid, Tag("<product>")], _OfPoints, _OfMixture)
+TestBlocks = _blocks(Annotated[TestGrid, Tag("<product>")], _OfPoints)
 
 
 def listed(given: Block | list[Block]) -> list[Block]:
-    """Return the blocks of `grid` or `test_grid`."""
-    return given if isinstance(given, list) else [given]
+    """Return the blocks of `grid` or `test_grid` that have conditions; mixtures are left out."""
+    return list(named("", given).values())
 
 
 def named(name: str, given: Block | list[Block]) -> dict[str, Block]:
-    """Return the blocks of `grid` or `test_grid` by their names in the configuration."""
+    """Return the blocks that have conditions, by their names in the configuration."""
+    every = _all_named(name, given).items()
+    return {place: block for place, block in every if not isinstance(block, MixtureBlock)}
+
+
+def mixture_blocks(name: str, given: Block | list[Block]) -> dict[str, MixtureBlock]:
+    """Return the blocks of mixtures, by their names in the configuration."""
+    every = _all_named(name, given).items()
+    return {place: block for place, block in every if isinstance(block, MixtureBlock)}
+
+
+def _all_named(name: str, given: Block | list[Block]) -> dict[str, Block]:
     if not isinstance(given, list):
         return {name: given}
     return {f"{name}[{number}]": block for number, block in enumerate(given)}

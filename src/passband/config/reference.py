@@ -11,13 +11,14 @@ from pydantic.fields import FieldInfo
 from passband.config.base import Block, block_of
 from passband.config.conditions import Grid, Range, TestGrid
 from passband.config.loading import allowed
+from passband.config.mixtures import MixtureBlock, MixtureKeys, MixtureRanges, WeightedPoint
 from passband.config.points import Point, Points, Ranges
 from passband.config.study import Study
 from passband.grid import AXES
 
 _KEYS_OF_POINTS = ("points", "design")
 #: Kinds of values, or None, that have no section.
-_PLAIN = (None, Range, Point, Ranges)
+_PLAIN = (None, Range, Point, Ranges, WeightedPoint, MixtureRanges)
 
 _INTRODUCTION = """\
 # Configuration
@@ -121,6 +122,8 @@ test_grid:
 
 In place of the values of axes, a block then has one of the keys `points` and `design`. Axes that
 the points do not have can be keys of the block too: each point is combined with all their values.
+A block of `grid` can also have the key `mixture`: networks are then trained over a distribution of
+conditions.
 """
 
 
@@ -139,6 +142,8 @@ def markdown() -> str:
             parts.append(f"{_POINTS}\n{_table(Points, 'grid', _KEYS_OF_POINTS)}\n")
             design = Points.model_fields["design"]
             parts.extend(_sections("grid.design", design, level=3))
+            mixture = MixtureBlock.model_fields["mixture"]
+            parts.extend(_sections("grid.mixture", mixture, level=3))
     return "\n".join(parts)
 
 
@@ -165,7 +170,7 @@ def _table(block: type[Block], path: str, names: Collection[str] = ()) -> str:
         if names and name not in names:
             continue
         unit = (field.json_schema_extra or {}).get("unit", "")
-        if block_of(field.annotation) is Ranges:
+        if block_of(field.annotation) in (Ranges, MixtureRanges):
             default, values = "", "a block such as `{defocus_nm: [0, 40], cs_um: [1, 100], ...}`"
         elif block_of(field.annotation) not in _PLAIN:
             default, values = "", f"a block, see `{path}.{name}`"
@@ -181,7 +186,7 @@ def _default(field: FieldInfo, block: type[Block]) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
-    if value is None and block is Points:
+    if value is None and block in (Points, MixtureKeys):
         return "none"
     if value is None:
         return "as `grid`" if block is TestGrid else "the study's own value"

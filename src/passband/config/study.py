@@ -132,7 +132,8 @@ class Study(ConditionsOfStudy, Block):
 
         So many conditions are also enough to evaluate the predictions.
         """
-        return min(self.train_number, self.test_number) >= FEWEST_PREDICTED
+        trained = self.train_number - self.mixture_number
+        return min(trained, self.test_number) >= FEWEST_PREDICTED
 
     @property
     def drawn(self) -> list[str]:
@@ -207,6 +208,7 @@ class Study(ConditionsOfStudy, Block):
                 f"specimens.{name}.trained = False: must be true for one specimen or more"
             )
         self._check_specimens()
+        self.check_mixtures()
         self.make_designs()
         self.check_own_values()
         self._check_numbers("grid", self.train_products)
@@ -219,6 +221,9 @@ class Study(ConditionsOfStudy, Block):
             if points.given_products(block) != [{}]:
                 self._check_block(name, block, products[name])
         self._check_microscopes()
+        for name, block in points.mixture_blocks("grid", self.grid).items():
+            for place, axes in block.extremes().items():
+                self._check_optics(f"{name}.{place}.", axes)
         return self
 
     def _check_microscopes(self) -> None:
@@ -293,7 +298,8 @@ class Study(ConditionsOfStudy, Block):
             for split in specimen.splits
         )
         groups = len(self.trained_specimens) * len(self.training.architectures)
-        groups *= ceil(self.train_number / block.conditions_per_job)
+        alone = self.mixture_number
+        groups *= ceil((self.train_number - alone) / block.conditions_per_job) + alone
         others = 2 * groups * ceil(block.replicas / block.replicas_per_job)
         if simulate + others > MOST_JOBS:
             key, value = (

@@ -2,9 +2,10 @@
 
 from math import prod
 
-from passband.config import designs, points
+from passband.config import designs, mixtures, points
 from passband.config.base import short
 from passband.grid import FURTHER_AXES, MAIN_AXES, Condition, conditions
+from passband.mixtures import Mixture, is_mixture, of_id
 
 
 class ConditionsOfStudy:
@@ -88,6 +89,30 @@ class ConditionsOfStudy:
         return conditions(self.train_products, self.own_values)
 
     @property
+    def mixtures(self) -> list[Mixture]:
+        """The distributions of conditions under which networks are trained, in the given order."""
+        blocks = points.mixture_blocks("grid", self.grid).values()
+        if not blocks:
+            return []
+        own = {name: axis.canonical(self._own(name)) for name, axis in FURTHER_AXES.items()}
+        trained = self.train_conditions
+        return [block.distribution(trained, own) for block in blocks]
+
+    @property
+    def train_ids(self) -> list[str]:
+        """The ids of the training conditions, sorted by their values, and then of the mixtures."""
+        return [trained.id for trained in (*self.train_conditions, *self.mixtures)]
+
+    def trained_under(self, id: str) -> Condition | Mixture:
+        """Return the training condition or the mixture with an id of :attr:`train_ids`."""
+        return of_id(self.mixtures if is_mixture(id) else (), id)
+
+    def mixture_params(self) -> dict[str, list[str]]:
+        """Return the param of a Snakemake rule with the ids of the mixtures; none without any."""
+        ids = [mixture.id for mixture in self.mixtures]
+        return {"mixtures": ids} if ids else {}
+
+    @property
     def test_conditions(self) -> list[Condition]:
         """The test conditions, sorted."""
         return conditions(self.test_products, self.own_values)
@@ -121,8 +146,13 @@ class ConditionsOfStudy:
 
     @property
     def train_number(self) -> int:
-        """Number of training conditions. For a product, it is computed without the conditions."""
-        return points.number(self.train_products, self.own_values)
+        """Number of training conditions and mixtures, computed without a product's conditions."""
+        return points.number(self.train_products, self.own_values) + self.mixture_number
+
+    @property
+    def mixture_number(self) -> int:
+        """Number of mixtures."""
+        return len(points.mixture_blocks("grid", self.grid))
 
     @property
     def test_number(self) -> int:
@@ -151,14 +181,15 @@ class ConditionsOfStudy:
         """
         for grid in ("grid", "test_grid"):
             given = getattr(self, grid)
+            several = isinstance(given, list)
             blocks = [
-                self._with_points(name, block)
+                self._with_points(f"{grid}[{number}]" if several else grid, block)
                 if isinstance(block, points.Points) and block.design
                 else block
-                for name, block in points.named(grid, given).items()
+                for number, block in enumerate(given if several else [given])
             ]
             # The model is frozen for everybody else.
-            self.__dict__[grid] = blocks if isinstance(given, list) else blocks[0]
+            self.__dict__[grid] = blocks if several else blocks[0]
 
     def _with_points(self, name: str, block: points.Points) -> points.Points:
         design, ranges = block.design, block.design.ranges.axes()
@@ -177,6 +208,11 @@ class ConditionsOfStudy:
         except ValueError as error:
             raise ValueError(f"{name}.design.{error}") from None
         return block.with_points(found)
+
+    def check_mixtures(self) -> None:
+        """Check the mixtures before their conditions are used."""
+        blocks = points.mixture_blocks("grid", self.grid)
+        mixtures.check(blocks, len(points.listed(self.grid)), self.microscope)
 
     def check_own_values(self) -> None:
         """Refuse an axis that leaves out the value that the configuration has for its key."""

@@ -16,13 +16,15 @@ from matplotlib.ticker import MaxNLocator
 from passband.analysis.groups import group_label, groups
 from passband.figures import nested_axes, style
 from passband.figures.nested_axes import LINE_CM, Strip
-from passband.grid import Condition, own_values
+from passband.grid import Condition, is_condition, of_conditions, own_values
 
 #: Height that a figure does not exceed, if more panels in a row avoid it [cm].
 _TALLEST_CM = 23.0
 #: Space between panels, at the right, for a matrix's name, for a colour bar, and for the words
 #: beside a panel [cm].
 _GAP_CM, _RIGHT_CM, _NAME_CM, _BAR_CM, _WORDS_CM = 0.4, 0.35, 0.45, 1.5, 0.45
+#: Height of the row of a mixture, and space above the first one [cm].
+_MIXED_CM, _MIXED_GAP_CM = 0.35, 0.12
 #: Sides of a panel with few conditions, and side of a cell if there are few conditions [cm].
 _SMALL_CM, _CELL_CM = 4.0, 1.2
 #: Smallest height of a panel [cm], for the words beside it.
@@ -42,7 +44,7 @@ def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fi
     Each specimen, architecture and test specimen has two panels: M(i, j) and the gap M(j, j) −
     M(i, j). Rows are training conditions, and columns are test conditions, both sorted by their
     values. The axes of the grid are nested, with defocus outermost. Black lines mark the cells with
-    the same training and test condition.
+    the same training and test condition. Mixtures of conditions have separate rows below.
 
     Parameters
     ----------
@@ -55,8 +57,10 @@ def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fi
     """
     style.set_theme()
     own = own_values(ood)
-    train, test = (nested_axes.ordered(ood[side].values, own) for side in ("train", "test"))
-    ood = ood.sel(train=[c.id for c in train], test=[c.id for c in test])
+    mixed = [str(id) for id in ood.train.values if not is_condition(str(id))]
+    train = nested_axes.ordered(of_conditions(ood).train.values, own)
+    test = nested_axes.ordered(ood.test.values, own)
+    ood = ood.sel(train=[*(c.id for c in train), *mixed], test=[c.id for c in test])
     matrices = {group_label(cells): cells for _, cells in groups(ood)}
     gaps = style.rounded_range(ood.gap_test.values)
     most = max(map(abs, gaps))
@@ -69,18 +73,21 @@ def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fi
         ("mean Dice", shown[0][2]),
         ("gap to the network trained there", (min(gaps[0], 0), max(gaps[1], 0))),
     )
-    plan = _planned(train, test, own, len(matrices), width_cm)
+    plan = _planned(train, test, own, len(matrices), width_cm, mixed)
     figure = plt.figure(figsize=(style.inches(width_cm), style.inches(plan.height_cm)))
     for index, (name, group) in enumerate(matrices.items()):
         for part, (variable, colours, ends) in enumerate(shown):
             number = 2 * index + part
             ax = plan.panel(figure, number)
             cells = group[variable].transpose("train", "test").values
-            image = _draw(ax, cells, colours, Normalize(*ends))
+            image = _draw(ax, cells[: len(train)], colours, Normalize(*ends))
             _mark_equal(ax, train, test)
+            below = plan.strip(figure, number) if mixed else ax
+            if mixed:
+                _draw(below, cells[len(train) :], colours, Normalize(*ends))
             if part == 0 or plan.columns == 1:
                 ax.set_title(name, loc="left", fontsize=style.SMALL, pad=3)
-            plan.label(ax, number)
+            plan.label(ax, below, number)
             if index == 0:
                 words, ends = bars[part]
                 _colour_bar(plan.bar(figure, part), image, words, ends, plan.bar_cm)
@@ -151,6 +158,8 @@ class _Plan:
         Labels of the training conditions and of the test conditions.
     width_cm : float
         Width of the figure.
+    mixed : sequence of str
+        Ids of the mixtures, which have rows below those of the training conditions.
     """
 
     train: Sequence[Condition]
@@ -163,11 +172,23 @@ class _Plan:
     left: Sequence[Strip]
     below: Sequence[Strip]
     width_cm: float
+    mixed: Sequence[str] = ()
 
     @property
     def left_cm(self) -> float:
         corner = nested_axes.title_cm(self.below) + 0.15
-        return _WORDS_CM + max(nested_axes.depth_cm(self.left), corner, 0.1)
+        names = [nested_axes.text_cm(id, style.SMALL) + 0.15 for id in self.mixed]
+        return _WORDS_CM + max(nested_axes.depth_cm(self.left), corner, 0.1, *names)
+
+    @property
+    def strip_cm(self) -> float:
+        """Height of the rows of mixtures."""
+        return len(self.mixed) * _MIXED_CM
+
+    @property
+    def panel_cm(self) -> float:
+        """Height of a panel with the rows of mixtures."""
+        return self.size_cm[1] + (self.strip_cm + _MIXED_GAP_CM if self.mixed else 0)
 
     @property
     def below_cm(self) -> float:
@@ -188,12 +209,12 @@ class _Plan:
     @property
     def row_cm(self) -> float:
         """Height from one row of panels to the next."""
-        return self.size_cm[1] + _NAME_CM + (_BAR_CM if self.columns == 1 else 0.1)
+        return self.panel_cm + _NAME_CM + (_BAR_CM if self.columns == 1 else 0.1)
 
     @property
     def height_cm(self) -> float:
         rows = -(-self.panels // self.columns)
-        return self.top_cm + (rows - 1) * self.row_cm + self.size_cm[1] + self.below_cm
+        return self.top_cm + (rows - 1) * self.row_cm + self.panel_cm + self.below_cm
 
     def corner_cm(self, number: int) -> tuple[float, float]:
         """Return the upper left corner of a panel, from the figure's upper left corner."""
@@ -210,6 +231,12 @@ class _Plan:
     def panel(self, figure: Figure, number: int) -> Axes:
         return self._axes(figure, *self.corner_cm(number), *self.size_cm)
 
+    def strip(self, figure: Figure, number: int) -> Axes:
+        """Return the axes for the rows of mixtures below a panel."""
+        left, top = self.corner_cm(number)
+        top += self.size_cm[1] + _MIXED_GAP_CM
+        return self._axes(figure, left, top, self.size_cm[0], self.strip_cm)
+
     @property
     def bar_cm(self) -> float:
         """Length of a colour bar: as long as one panel, or as a pair of panels."""
@@ -222,8 +249,8 @@ class _Plan:
         ax.set_label("<colorbar>")
         return ax
 
-    def label(self, ax: Axes, number: int) -> None:
-        """Write the conditions beside a panel."""
+    def label(self, ax: Axes, lowest: Axes, number: int) -> None:
+        """Write the conditions beside a panel, whose `lowest` axes have the rows of mixtures."""
         row, column = divmod(number, self.columns)
         width, height = self.size_cm
         if self.every or column == 0:
@@ -232,12 +259,17 @@ class _Plan:
             place = self.left_cm - _WORDS_CM / 2
             ax.yaxis.set_label_coords(-place / width, 0.5)
             ax.yaxis.label.set_verticalalignment("center")
+            for row, id in enumerate(self.mixed):
+                place, size = (-0.1 / width, 1 - (row + 0.5) / len(self.mixed)), style.SMALL
+                how = {"transform": lowest.transAxes, "ha": "right", "va": "center"}
+                lowest.text(*place, id, fontsize=size, **how)
         if number + self.columns >= self.panels:
-            titled = self.every or column == 0
-            nested_axes.draw(ax, "bottom", self.below, self.size_cm, titled=titled)
-            ax.set_xlabel("tested under")
-            ax.xaxis.set_label_coords(0.5, -(nested_axes.depth_cm(self.below) + 0.1) / height)
-            ax.xaxis.label.set_verticalalignment("top")
+            titled, height = self.every or column == 0, self.strip_cm or height
+            nested_axes.draw(lowest, "bottom", self.below, (width, height), titled=titled)
+            lowest.set_xlabel("tested under")
+            place = -(nested_axes.depth_cm(self.below) + 0.1) / height
+            lowest.xaxis.set_label_coords(0.5, place)
+            lowest.xaxis.label.set_verticalalignment("top")
 
 
 def _planned(
@@ -246,6 +278,7 @@ def _planned(
     own: Mapping[str, float],
     matrices: int,
     width_cm: float,
+    mixed: Sequence[str] = (),
 ) -> _Plan:
     """Return the plan with the largest panels whose figure is not too tall."""
     narrow = style.is_narrow(width_cm)
@@ -254,7 +287,7 @@ def _planned(
         every = columns == 2 and not narrow
         plan = _Plan(
             *(train, test, own, 2 * matrices, columns, every),
-            *((_SMALL_CM, _SMALL_CM), [], [], width_cm),
+            *((_SMALL_CM, _SMALL_CM), [], [], width_cm, mixed),
         )
         # How labels are written depends on the size of the panels, which depends on the labels.
         for _ in range(4):
@@ -266,6 +299,7 @@ def _planned(
                 nested_axes.strips(nested_axes.levels(train, own), high / len(train)),
                 nested_axes.strips(nested_axes.levels(test, own), wide / len(test)),
                 width_cm,
+                mixed,
             )
         if plan.used_cm > width_cm + 1e-6:
             wide -= (plan.used_cm - width_cm) / columns

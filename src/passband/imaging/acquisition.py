@@ -60,7 +60,7 @@ class Acquisition:
         vacuum = self.electrons(condition) * self.microscope.detector.gain
         return normalise(counts, self.normalisation, vacuum)
 
-    def _imager(self, condition: Condition) -> Imager:
+    def imager_under(self, condition: Condition) -> Imager:
         """Return the imager under a condition: vibration and MTF may be axes of the study."""
         microscope = self.microscope.under(condition)
         same = microscope.vibration_A == self.microscope.vibration_A
@@ -95,11 +95,23 @@ class Acquisition:
     def _lenses(
         self, optics: Optics, split: Split, condition: Condition, draw: int
     ) -> list[tuple[Optics, float]]:
-        jitter = self.microscope.jitter
-        return [
-            jitter.draw(optics, (*split.names, int(i), condition.id, "lens", draw))
-            for i in split.structures
-        ]
+        return [self.lens(optics, split.names, int(i), condition, draw) for i in split.structures]
+
+    def lens(
+        self,
+        optics: Optics,
+        names: tuple[int, str, str],
+        structure: int,
+        condition: Condition,
+        draw: int = 0,
+    ) -> tuple[Optics, float]:
+        """Return the lens of one image, and the ratio of its dose to the condition's dose.
+
+        `optics` is the lens of the condition without jitter. `names` and `structure` are the names
+        of the split and the index of the structure.
+        """
+        names = *names, structure, condition.id, "lens", draw
+        return self.microscope.jitter.draw(optics, names)
 
     def intensities(
         self, split: Split, condition: Condition, draw: int = 0, chunk: int = 64
@@ -124,7 +136,7 @@ class Acquisition:
         """
         optics, jitter = self.microscope.optics(condition), self.microscope.jitter
         drawn = self._lenses(optics, split, condition, draw) if jitter.varies else []
-        imager = self._imager(condition)
+        imager = self.imager_under(condition)
         for start in range(0, len(split), chunk):
             part = slice(start, start + chunk)
             lenses = [lens for lens, _ in drawn[part]] if jitter.lens_varies else optics

@@ -132,11 +132,11 @@ class Imager:
         return torch.as_tensor(np.stack(parts), device=self.device)
 
     def _own_kernels(self, shared: ctf.Optics, lens: ctf.Optics) -> torch.Tensor:
-        """Return the kernels of a lens that differs from `shared` only in its aberrations.
+        """Return the kernels of a lens that differs from `shared` in aberrations and aperture.
 
         The aberration phase and its gradient are linear in the aberrations, and are computed as
-        float64 sums over a basis. The aperture, the temporal envelope and the steps of defocus
-        between the members of the focal series are those of `shared`.
+        float64 sums over a basis. The temporal envelope and the steps of defocus between the
+        members of the focal series are those of `shared`, whose aperture is not narrower.
         """
         source = shared.source_spread
         common = self.transfer(replace(shared, source_spread=0.0))
@@ -159,10 +159,16 @@ class Imager:
                 steepness = torch.add(radial, basis[1, 0], alpha=distance).square_()
                 steepness.add_(azimuthal).mul_(-((source * 1e-3 / 2) ** 2))
                 kernel *= steepness.to(self.dtype).exp_()
+        if lens.aperture != shared.aperture:
+            passed = ctf.aperture(lens, self._q[common.inside, common.inside])
+            kernels *= torch.as_tensor(passed, dtype=self.dtype, device=self.device)
         return kernels
 
     def intensity(
-        self, spectra: torch.Tensor, optics: ctf.Optics | Sequence[ctf.Optics]
+        self,
+        spectra: torch.Tensor,
+        optics: ctf.Optics | Sequence[ctf.Optics],
+        widest: float | None = None,
     ) -> torch.Tensor:
         """Return noise-free images. The intensity of vacuum is 1.
 
@@ -177,7 +183,10 @@ class Imager:
             configurations.
         optics : Optics or sequence of N Optics
             One lens for all images, or a lens for each image. Different lenses may differ only in
-            their aberrations.
+            their aberrations, and with `widest` in their aperture.
+        widest : float, optional
+            The semi-angle [mrad] that no aperture of the lenses exceeds. Images with the same
+            value do not depend on the apertures of other images.
 
         Returns
         -------
@@ -190,7 +199,7 @@ class Imager:
         ------
         ValueError
             If the spectra have a wrong shape, if the number of lenses is wrong, or if the lenses
-            differ in more than their aberrations.
+            differ in more than their aberrations and, with `widest`, their aperture.
         """
         side = self.sampling.cropped
         if spectra.ndim != 4 or spectra.shape[-2:] != (side, side):
@@ -200,7 +209,7 @@ class Imager:
         if isinstance(optics, ctf.Optics):
             shared, own = optics, None
         else:
-            shared, own = _shared(optics), optics
+            shared, own = _shared(optics, widest), optics
             if len(own) != len(spectra):
                 raise ValueError(f"{len(own)} lenses for {len(spectra)} images")
         transfer = self.transfer(replace(shared, source_spread=0.0) if own else shared)
@@ -332,12 +341,21 @@ class Imager:
         return torch.fft.irfft2(spectrum, s=(px, px)).clamp_min_(0)
 
 
-def _shared(lenses: Sequence[ctf.Optics]) -> ctf.Optics:
-    """Return what all lenses have in common: a lens without aberrations."""
-    shared = [
-        replace(lens, defocus=0.0, cs=0.0, c12=0.0, c21=0.0, c23=0.0)
-        for lens in (replace(lens, phi12=0.0, phi21=0.0, phi23=0.0) for lens in lenses)
-    ]
+def without_aberrations(lens: ctf.Optics) -> ctf.Optics:
+    """Return a lens without aberrations, and otherwise the same."""
+    lens = replace(lens, phi12=0.0, phi21=0.0, phi23=0.0)
+    return replace(lens, defocus=0.0, cs=0.0, c12=0.0, c21=0.0, c23=0.0)
+
+
+def _shared(lenses: Sequence[ctf.Optics], widest: float | None = None) -> ctf.Optics:
+    """Return what all lenses have in common: a lens without aberrations.
+
+    With `widest`, its aperture passes everything that an aperture of this semi-angle passes, with
+    the factor 1 also where an aperture's edge is not sharp.
+    """
+    if widest is not None:
+        lenses = [replace(lens, aperture=widest + lens.aperture_edge) for lens in lenses]
+    shared = [without_aberrations(lens) for lens in lenses]
     if any(lens != shared[0] for lens in shared):
         raise ValueError("lenses of one batch must differ only in their aberrations")
     return shared[0]

@@ -90,6 +90,7 @@ class Counts:
     trained_on: int
     tested_on: float
     drawn: int
+    mixed: int
     files: dict[str, int]
 
 
@@ -104,6 +105,9 @@ def count(study: Study) -> Counts:
     # As in passband.learning.batches: if the last batch had one image only, this image is added to
     # the batch before.
     in_epoch = len(range(training.batch_size, split.train - 1, training.batch_size)) + 1
+    # Each replica of a mixture has its own conditions, and so its own noise-free images.
+    mixed = len(study.trained_specimens) * len(training.architectures) * block.replicas
+    mixed *= study.mixture_number
     # All replicas and epochs use the same noise-free images, unless jitter changes each image.
     new_images = training.noise == "fresh" and study.microscope.jitter.varies
     return Counts(
@@ -114,6 +118,7 @@ def count(study: Study) -> Counts:
         steps_per_network=training.epochs * in_epoch,
         trained_on=split.train * (training.epochs if new_images else 1) + split.val,
         tested_on=len(study.specimens) * split.test * (test + study.own_number / train),
+        mixed=training.epochs * split.train * mixed,
         drawn=training.epochs * (networks * split.train + trainings * split.val),
         files=_files(study, jobs),
     )
@@ -127,7 +132,8 @@ def _jobs(study: Study) -> Counter:
     block = study.study
     pairs = len(study.trained_specimens) * len(study.training.architectures)
     batches = -(-block.replicas // block.replicas_per_job)
-    groups = -(-study.train_number // block.conditions_per_job)
+    alone = study.mixture_number
+    groups = -(-(study.train_number - alone) // block.conditions_per_job) + alone
     jobs = Counter(
         simulate=sum(
             -(-getattr(block.structures, split) // block.structures_per_shard)

@@ -67,7 +67,7 @@ def gathered(
     sizes: dict[str, list] = {
         "specimen": list(study.trained_specimens),
         "architecture": list(study.training.architectures),
-        "train": [condition.id for condition in study.train_conditions],
+        "train": study.train_ids,
         "replica": list(range(study.study.replicas)),
         "test_specimen": list(study.specimens),
         "test": test,

@@ -12,8 +12,9 @@ from itertools import product
 
 from passband import PassbandError
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, SPLITS, Study
-from passband.grid import AXES, MAIN_AXES, Condition, batches
+from passband.grid import AXES, MAIN_AXES, batches, is_condition
 from passband.groups import PATTERN, groups
+from passband.mixtures import check_id, extremes
 
 # ── Templates of paths ───────────────────────────────────────────────────────────────────────────
 
@@ -123,8 +124,8 @@ def train_version(study: Study, conditions: Sequence[str], version: str) -> str 
     Networks of earlier versions are valid if the lens is round, or without augmentation. If the
     conditions of a job have different versions, the param is a list with the version of each.
     """
-    lenses = [study.microscope.optics(Condition.parse(id)) for id in conditions]
-    turned = [study.training.augment and not lens.round for lens in lenses]
+    seen = (map(study.microscope.optics, extremes(study.trained_under(id))) for id in conditions)
+    turned = [study.training.augment and not all(lens.round for lens in of) for of in seen]
     versions = [f"{version}, structures turned" if each else version for each in turned]
     return versions[0] if len(set(versions)) == 1 else versions
 
@@ -174,7 +175,8 @@ def wildcard_patterns(study: Study) -> dict[str, str]:
 def _of_groups(study: Study) -> str:
     """Return a regular expression for the names of groups of training conditions."""
     ids = pattern(study.train_products, study.own_values)
-    return f"(?:{ids}){PATTERN}" if study.study.conditions_per_job > 1 else ids
+    conditions = f"(?:{ids}){PATTERN}" if study.study.conditions_per_job > 1 else ids
+    return "|".join([conditions, *(mixture.id for mixture in study.mixtures)])
 
 
 def _one_of(names: Iterable[str]) -> str:
@@ -313,9 +315,10 @@ def training_jobs(
 
 
 def groups_of(study: Study) -> dict[str, tuple[str, ...]]:
-    """Return the ids of the training conditions of each group, by the group's name."""
+    """Return the ids of the training conditions of each group by name; a mixture is a group."""
     ids = [condition.id for condition in study.train_conditions]
-    return groups(ids, study.study.conditions_per_job)
+    alone = {mixture.id: (mixture.id,) for mixture in study.mixtures}
+    return groups(ids, study.study.conditions_per_job) | alone
 
 
 def group_by_condition(groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -369,7 +372,7 @@ def parse_network_id(id: str) -> tuple[str, str, str, int]:
     parts = id.split("/")
     try:
         specimen, architecture, condition, replica = parts
-        Condition.parse(condition)
+        check_id(condition)
         if not (specimen and architecture and replica == str(int(replica)) and int(replica) >= 0):
             raise ValueError
     except ValueError:
@@ -424,7 +427,7 @@ def is_predicted(study: Study, records: Iterable[str]) -> bool:
         return False
     conditions = groups_of(study)
     trained = {record.split("/")[-2] for record in records}
-    return sum(len(conditions[group]) for group in trained) >= FEWEST_PREDICTED
+    return sum(is_condition(id) for g in trained for id in conditions[g]) >= FEWEST_PREDICTED
 
 
 def figures(study: Study, predicted: bool, pictured: bool = True) -> list[str]:

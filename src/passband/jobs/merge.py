@@ -18,14 +18,16 @@ import numpy as np
 import xarray as xr
 
 from passband import PassbandError
-from passband.analysis import information, merged, ood, table
+from passband.analysis import merged, mixtures, ood, table
 from passband.analysis.merged import PARTS, Part
 from passband.analysis.packed import DRAWN, IMAGE_DICE, OWN, packed
 from passband.analysis.profiles import SPECTRUM
 from passband.config import ConfigError, Study, validate
-from passband.grid import MAIN_AXES, Condition, ordered
+from passband.config.mixtures import configuration_of
+from passband.grid import MAIN_AXES, Condition, is_condition, ordered_ids
 from passband.jobs import layout
 from passband.jobs.parts import Found, check_target, find, find_all
+from passband.mixtures import MIXTURES, Mixture
 from passband.storage import DamagedError, StoreError, atomic, datasets, provenance
 
 #: The attributes of a part that the merged table keeps.
@@ -140,7 +142,8 @@ def merge(
     found = merged.sources(parts)
     tests = [str(id) for id in parts[0].table.test.values]
     own = merged.own_of(parts)
-    study = _study(folder.name, given[0].study, found, tests, own)
+    mixed = {each.id: each for part in given for each in part.study.mixtures}
+    study = _study(folder.name, given[0].study, found, tests, own, mixed)
     command = f"passband merge {' '.join(map(str, nouns))} --into {folder}"
     attrs = provenance.attributes(study.study.name, study.digest, command) | {
         "configuration": study.model_dump_json()
@@ -149,6 +152,9 @@ def merge(
     with atomic.replacing(folder) as beside:
         beside.mkdir(parents=True)
         of_table = attrs | _spectrum_attribute(known)
+        if study.mixtures:
+            contents = {each.id: each.content for each in study.mixtures}
+            of_table |= {MIXTURES: json.dumps(contents)}
         networks = merged.merge(parts, beside / layout.TABLE, of_table, datasets.TABLE, found)
         whole = table.load(beside / layout.TABLE)
         transfer = _information(study, whole, known)
@@ -191,10 +197,14 @@ def _study(
     found: Iterable[tuple[str, str, str, int]],
     test: list[str],
     own: Mapping[str, float],
+    mixed: Mapping[str, Mixture],
 ) -> Study:
     """Return the configuration of the merged study."""
     keys = list(found)
-    trained = [c.id for c in ordered({Condition.parse(key[2]) for key in keys}, own)]
+    ids = ordered_ids((key[2] for key in keys), own)
+    trained = [id for id in ids if is_condition(id)]
+    if not trained:
+        raise PassbandError("the parts have networks of mixtures only; give a part with conditions")
     replicas = max(key[3] for key in keys) + 1
     architectures = list(dict.fromkeys(key[1] for key in keys))
     given = first.model_dump(mode="json")
@@ -207,10 +217,17 @@ def _study(
     }
     given["training"]["architectures"] = architectures
     given["grid"], given["test_grid"] = grid_of(trained, own), grid_of(test, own)
+    if of_mixtures := [id for id in ids if not is_condition(id)]:
+        blocks = [configuration_of(mixed[id]) for id in of_mixtures]
+        given["grid"] = [given["grid"], *blocks]
     try:
-        return validate(given, "the merged study")
+        study = validate(given, "the merged study")
     except ConfigError as error:
         raise PassbandError(str(error).splitlines()[0]) from None
+    if study.train_ids != ids:
+        words = ", ".join(of_mixtures)
+        raise PassbandError(f"the mixtures {words} have weights that no configuration can have")
+    return study
 
 
 def grid_of(ids: Sequence[str], own: Mapping[str, float]) -> dict[str, Any]:
@@ -236,18 +253,20 @@ def _information(
     if "specimen" in block.weights:
         weights |= known
     train, test = (
-        [Condition.parse(str(id)) for id in whole[side].values] for side in ("train", "test")
+        [Condition.parse(str(id)) for id in whole[side].values if is_condition(str(id))]
+        for side in ("train", "test")
     )
-    return information.metrics(
+    return mixtures.metrics(
         train,
+        study.mixtures,
         test,
-        study.microscope,
-        block.samples,
-        weights,
-        study.study.seed,
-        block.draws,
-        block.bands_per_A,
-        study.own_values,
+        microscope=study.microscope,
+        samples=block.samples,
+        spectra=weights,
+        seed=study.study.seed,
+        draws=block.draws,
+        bands=block.bands_per_A,
+        own=study.own_values,
     )
 
 
@@ -285,7 +304,8 @@ def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
         .load()
         .drop_encoding()
     )
-    attrs = {n: whole.attrs[n] for n in (*_PROVENANCE, "configuration") if n in whole.attrs}
+    kept = *_PROVENANCE, "configuration", MIXTURES
+    attrs = {n: whole.attrs[n] for n in kept if n in whole.attrs}
     attrs |= _spectrum_attribute(spectra([found]))
     rows, number = small.sizes["train"], 1
     folder.mkdir(parents=True, exist_ok=True)

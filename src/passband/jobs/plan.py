@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from passband.config import FEWEST_PREDICTED, Study
+from passband.config.points import mixture_blocks
 from passband.durations import duration, work
 from passband.grid import AXES, conditions
 from passband.jobs import rates
@@ -35,14 +36,19 @@ def summary(study: Study, listed: bool = False) -> str:
             (study.study.replicas, "replica"),
         )
     )
-    train, test = study.train_number, study.test_number
+    train, test, mixed = study.train_number, study.test_number, study.mixture_number
+    if mixed:
+        condition = _count(train - mixed, "condition")
+        both = f"({condition} + {_count(mixed, 'mixture')})"
+        product = product.replace(_count(train, "condition"), both, 1)
     trained, tested = len(study.trained_specimens), len(study.specimens)
     jobs = ", ".join(f"{counted.jobs[rule]:,} {rule}" for rule in ("simulate", "train", "evaluate"))
     return _aligned(
         {
             "study": study.study.name,
             "specimens": f"{trained:,} to train on, {tested:,} to test on",
-            "conditions": f"{train:,} to train under, {test:,} to test under{_own(study)}",
+            "conditions": f"{train - mixed:,} to train under, {test:,} to test under{_own(study)}",
+            **({"mixtures": f"{mixed:,} to train under"} if mixed else {}),
             **(_blocks(study) if listed else {}),
             "networks": f"{counted.networks:,} = {product}",
             "jobs": jobs,
@@ -76,6 +82,8 @@ def _blocks(study: Study) -> dict[str, list[str]]:
             left = f"({len(found) - 2 * _LISTED:,} more)"
             listed = [*listed[:_LISTED], left, *listed[-_LISTED:]]
         lines[name] = [_count(len(found), "condition"), *(f"  {words}" for words in listed)]
+    for name, mixture in zip(mixture_blocks("grid", study.grid), study.mixtures, strict=True):
+        lines[name] = [f"mixture {mixture.id}: {mixture.words()}"]
     return lines
 
 
@@ -110,7 +118,7 @@ def hours(study: Study, speeds: Speeds) -> dict[str, float]:
     trainings = counted.trainings / len(study.training.architectures)
     epochs, split = study.training.epochs, study.study.structures
     train = counted.trainings * counted.trained_on * (speeds.image - speeds.noise)
-    train += counted.drawn * speeds.noise
+    train += counted.drawn * speeds.noise + counted.mixed * (speeds.image - speeds.noise)
     evaluate = trainings * len(speeds.step) * counted.tested_on * speeds.image
     for name, step in speeds.step.items():
         validation = split.val * speeds.predict[name]

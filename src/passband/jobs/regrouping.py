@@ -18,6 +18,7 @@ import xarray as xr
 from passband.grid import Condition
 from passband.groups import may_have
 from passband.learning.identities import NetworkContexts, record_contexts
+from passband.mixtures import Mixture, of_id
 from passband.seeds import digest
 from passband.storage import NewerError, StoreError, atomic, datasets, records
 from passband.storage.integrity import check_attributes
@@ -274,6 +275,8 @@ class RecordJob:
         Whether networks are also tested under their own training condition.
     microscopes : tuple of Condition
         The drawn microscopes under which the first replicas are also tested.
+    mixtures : tuple of Mixture
+        The study's mixtures, under which networks may be trained.
     """
 
     own: Path
@@ -283,11 +286,12 @@ class RecordJob:
     test: tuple[Condition, ...]
     test_own: bool = False
     microscopes: tuple[Condition, ...] = ()
+    mixtures: tuple[Mixture, ...] = ()
 
-    def tests(self, condition: str) -> list[Condition]:
+    def tests(self, condition: str) -> list[Condition | Mixture]:
         """Return the conditions under which the networks of a training condition are tested."""
         ids = records.with_own([test.id for test in self.test], condition, self.test_own)
-        return list(map(Condition.parse, ids))
+        return [of_id(self.mixtures, id) for id in ids]
 
     def further_tests(self, replicas: Collection[int]) -> list[Condition]:
         """Return the microscopes under which one of these replicas, the first, is also tested."""

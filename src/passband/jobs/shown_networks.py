@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from passband.config import Study
-from passband.grid import MAIN_AXES, Condition, batches
+from passband.grid import MAIN_AXES, Condition, batches, is_condition
 from passband.jobs.layout import RECORD, WEIGHTS, TrainingCell, groups_of, training_jobs
 
 
@@ -12,9 +12,10 @@ def compared_networks(
 ) -> list[str]:
     """Return the files of networks that a part of the distances needs.
 
-    The part needs the networks that were trained on the specimen itself under all conditions, and
-    the networks that were trained on other specimens under the part's test conditions. Each file
-    has the first batch of replicas of a specimen, architecture and training condition.
+    The part needs the networks that were trained on the specimen itself under all conditions, but
+    not those of mixtures, and the networks that were trained on other specimens under the part's
+    test conditions. Each file has the first batch of replicas of a specimen, architecture and
+    training condition.
 
     Parameters
     ----------
@@ -32,7 +33,8 @@ def compared_networks(
     return [
         job.path(WEIGHTS)
         for job in jobs
-        if job.specimen == specimen or not ids.isdisjoint(job.conditions)
+        if (job.specimen == specimen and all(map(is_condition, job.conditions)))
+        or not ids.isdisjoint(job.conditions)
     ]
 
 
@@ -94,7 +96,8 @@ def example_cell(study: Study, is_counted: Callable[[str], bool]) -> TrainingCel
             batches(study.study.replicas, study.study.replicas_per_job),
         )
     )
-    cells, middle = [cell for job in jobs for cell in job.cells], middle_condition(study)
+    cells = [cell for job in jobs for cell in job.cells if is_condition(cell.condition)]
+    middle = middle_condition(study)
     cells.sort(key=lambda cell: cell.condition != middle)
     return next((cell for cell in cells if is_counted(cell.path(RECORD))), None)
 

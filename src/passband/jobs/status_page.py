@@ -4,7 +4,7 @@ import io
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 from rich.console import Console, Group, RenderableType
@@ -17,6 +17,7 @@ from passband.grid import AXES, MAIN_AXES, Condition
 from passband.jobs.followed import Followed
 from passband.jobs.progress_display import SILENT, bar, dice
 from passband.jobs.status import STATES, Job, Status, tail
+from passband.mixtures import Mixture
 
 _SYMBOLS = {"done": "█", "partly": "▒", "running": ">", "failed": "x", "waiting": "·"}
 _STYLES = {
@@ -135,6 +136,8 @@ def _grids(status: Status, width: int) -> Iterator[list[RenderableType]]:
     Each combination of the values of further axes has a grid. Each row belongs to an aperture and a
     dose. Each group of columns belongs to a defocus, and each character of a group belongs to a Cs.
     """
+    if mixed := status.study.mixtures:
+        yield [Text("mixtures of conditions", "bold"), *_mixtures(status, mixed)]
     if len(status.study.train_products) > 1:
         yield from _points(status, width)
         return
@@ -176,6 +179,16 @@ def _grids(status: Status, width: int) -> Iterator[list[RenderableType]]:
                 table.add_row(f"  {label:>{a_width}}  {dose:>{d_width}g}  ", *cells)
             lines.append(table)
         yield lines
+
+
+def _mixtures(status: Status, mixed: Sequence[Mixture]) -> Iterator[Text]:
+    """Yield a line for each specimen, architecture and mixture."""
+    study = status.study
+    for names in product(study.trained_specimens, study.training.architectures):
+        for mixture in mixed:
+            state = status.cells[*names, mixture.id]
+            words = f" {mixture.id} ({', '.join(names)}): {mixture.words()}"
+            yield Text.assemble("  ", (_SYMBOLS[state], _STYLES[state]), words)
 
 
 def _points(status: Status, width: int) -> Iterator[list[RenderableType]]:

@@ -15,7 +15,7 @@ from passband.analysis import table
 from passband.analysis.packed import by_image, image_dice
 from passband.analysis.profiles import SAMPLES, SPECTRUM, flat_spectrum, profiles
 from passband.config import Study, load
-from passband.grid import Condition
+from passband.grid import Condition, of_conditions
 from passband.jobs import fitted_models, layout
 from passband.jobs.extra import read_extra
 from passband.prediction import covariance, gaussian_process, recommendation
@@ -147,8 +147,8 @@ class TestedNetworks:
             raise PassbandError(f"--specimen = {specimen!r}: must be one of {', '.join(names)}")
         specimen = names[0] if specimen is None else specimen
         if extra is not None:
-            extra = extra.sel(test_specimen=specimen)
-        stored = stored.sel(test_specimen=specimen)
+            extra = of_conditions(extra.sel(test_specimen=specimen))
+        stored = of_conditions(stored.sel(test_specimen=specimen))
         tested = cls(study, results, specimen, stored, extra, ranked)
         trained = [len(set(train)) for train, *_ in tested.of_groups.values()]
         number = {"training": max(trained, default=0), "test": stored.sizes["test"]}

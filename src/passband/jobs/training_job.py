@@ -75,7 +75,8 @@ def complete(
             seeds = contexts.seeds(condition, missing)
             context = contexts.context(condition, missing)
             try:
-                kept.append(trainer.train(condition, seeds, context, folder, stop, job.terminal))
+                under = job.study.trained_under(condition)
+                kept.append(trainer.train(under, seeds, context, folder, stop, job.terminal))
             except (StoppedError, LostError, FullError):
                 raise
             except Exception as error:

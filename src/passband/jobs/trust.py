@@ -21,6 +21,7 @@ from passband.jobs import fitted_models, layout
 from passband.jobs.likeness import Measured, StudyImages, calibrate
 from passband.learning.network_files import PUBLISHED, Network
 from passband.micrographs.trust import PUBLISHED_FILE, Trust
+from passband.mixtures import Mixture
 from passband.prediction import gaussian_process
 from passband.storage import StoreError
 
@@ -76,6 +77,8 @@ def measured(networks: Sequence[Network], progress: Progress = iter) -> Measured
     PassbandError
         If the networks are not in the results of a study, or if exit waves are missing.
     """
+    if isinstance(networks[0].condition, Mixture):
+        raise PassbandError(f"{networks[0].id} is a network of a mixture of conditions")
     results = study_results(networks[0])
     if results is None:
         raise PassbandError(f"{networks[0].path} is not in the results of a study")

@@ -13,12 +13,17 @@ from torch import Tensor
 
 from passband.config import Training
 from passband.grid import Condition
+from passband.imaging import mixed
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import noise_seeds
 from passband.imaging.splits import Split
 from passband.imaging.turns import turned
 from passband.learning.streaming import Source
+from passband.mixtures import Mixture
 from passband.seeds import generator
+
+#: Number of images of a mixture that are formed at a time.
+_AT_ONCE = 16
 
 
 def cropped(images: Tensor, corners: np.ndarray, side: int) -> Tensor:
@@ -158,6 +163,65 @@ class Images:
 
     def _intensities(self, split: Split, draw: int) -> Tensor:
         return torch.cat(list(self._acquisition.intensities(split, self._condition, draw)))
+
+
+class MixedImages(Images):
+    """The images and masks of a split, each under its own condition of a mixture.
+
+    Replicas share no images, since each replica has its own conditions. Validation images are drawn
+    once, and kept in memory if `hold` is true. The parameters are those of :class:`Images`, with a
+    mixture in place of the condition.
+    """
+
+    _condition: Mixture
+    _kept: Tensor | None = None
+
+    @property
+    def is_round(self) -> bool:
+        """Whether images may be turned: no lens has an aberration that is not round."""
+        optics = self._acquisition.microscope.optics
+        return all(optics(condition).round for condition in self._condition.extremes)
+
+    def take(
+        self,
+        places: np.ndarray,
+        draw: int = 0,
+        replicas: Sequence[int] | None = None,
+        turns: np.ndarray | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return images and masks, see :meth:`Images.take`."""
+        if replicas is not None:
+            owners = np.repeat(replicas, places.shape[-1]).tolist()
+            return self._drawn(places.ravel(), draw, owners, turns)
+        if not self._hold:
+            return self._drawn(places, 0, None, None)
+        if self._kept is None:
+            parts = np.array_split(np.arange(len(self)), range(_AT_ONCE, len(self), _AT_ONCE))
+            self._kept = torch.cat([self._drawn(part, 0, None, None)[0] for part in parts])
+        return self._kept[places], self._source.masks[places]
+
+    def _drawn(
+        self,
+        places: np.ndarray,
+        draw: int,
+        owners: Sequence[int] | None,
+        turns: np.ndarray | None,
+    ) -> tuple[Tensor, Tensor]:
+        # Each structure is read only once for all networks that need the structure.
+        distinct, again = np.unique(places, return_inverse=True)
+        split = self._source.take(distinct).take(again.ravel())
+        if turns is not None:
+            split = split.turned(turns.ravel())
+        formed = mixed.images(self._acquisition, split, self._condition, draw, owners)
+        return formed[:, None], split.masks
+
+
+def images_under(
+    acquisition: Acquisition, source: Source, under: Condition | Mixture, hold: bool = True
+) -> Images:
+    """Return the images of a split under a condition, or under the conditions of a mixture."""
+    kind = MixedImages if isinstance(under, Mixture) else Images
+    return kind(acquisition, source, under, hold)
 
 
 class Batches:

@@ -10,9 +10,10 @@ from torch.utils.data import DataLoader, IterableDataset
 from passband.config import Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.learning.batches import Batches, Images
+from passband.learning.batches import Batches, images_under
 from passband.learning.learner import running_epoch
 from passband.learning.streaming import Source
+from passband.mixtures import Mixture
 
 #: Number of images in a validation batch, divided by the number of images in a training batch.
 #: Validation batches can be larger, since validation keeps no activations for gradients.
@@ -41,8 +42,8 @@ class ImageDataModule(lightning.LightningDataModule):
         Forms the noise-free images once for all replicas, and draws the noise for each replica.
     splits : (Source, Source)
         Structures for training, and structures for validation.
-    condition : Condition
-        The imaging condition of all images.
+    condition : Condition or Mixture
+        The imaging condition of all images, or the distribution of the conditions of single images.
     settings : Training
         Batch size, noise and augmentation.
     hold : bool
@@ -58,12 +59,14 @@ class ImageDataModule(lightning.LightningDataModule):
         self,
         acquisition: Acquisition,
         splits: tuple[Source, Source],
-        condition: Condition,
+        condition: Condition | Mixture,
         settings: Training,
         hold: bool = True,
     ):
         super().__init__()
-        train, self._validation = (Images(acquisition, split, condition, hold) for split in splits)
+        train, self._validation = (
+            images_under(acquisition, split, condition, hold) for split in splits
+        )
         self.batches = Batches(train, settings)
         self._validation_size = VALIDATION_BATCH * settings.batch_size
 

@@ -13,11 +13,13 @@ import xarray as xr
 from torch import Tensor, nn
 
 from passband.grid import Condition
+from passband.imaging import mixed
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.compiled import compiled
 from passband.imaging.splits import Split
 from passband.learning import compact, confidence, devices
 from passband.learning.memory_request import SHARED_BYTES
+from passband.mixtures import Mixture
 from passband.scores import OUTCOMES, dice
 
 
@@ -78,7 +80,7 @@ class SharedImages:
         self._bytes_left = limit
 
     def batches(
-        self, acquisition: Acquisition, split: Split, condition: Condition, batch_size: int
+        self, acquisition: Acquisition, split: Split, under: Condition | Mixture, batch_size: int
     ) -> Iterator[Tensor]:
         """Yield the images of a split in batches: (n, 1, px, px) float32.
 
@@ -88,19 +90,19 @@ class SharedImages:
             Forms the images. All calls have the same microscope.
         split : Split
             The structures. All calls have the same structures of a specimen.
-        condition : Condition
-            The test condition.
+        under : Condition or Mixture
+            The condition of all images, or the distribution of the conditions of single images.
         batch_size : int
             Number of images of a batch.
         """
-        key = acquisition.normalisation, split.names, condition.id, batch_size
+        key = acquisition.normalisation, split.names, under.id, batch_size
         if key in self._kept:
             yield from self._kept[key]
             return
         size = len(split) * acquisition.imager.image.px**2 * 4
         keeps, made = size <= self._bytes_left, []
-        for counts in acquisition.counts(split, condition, chunk=batch_size):
-            images = acquisition.normalised(counts, condition)[:, None]
+        for batch in mixed.batches(acquisition, split, under, batch_size):
+            images = batch[:, None]
             if keeps:
                 made.append(images)
             yield images
@@ -164,7 +166,7 @@ def evaluate(
     replicas: Mapping[int, nn.Module],
     acquisition: Acquisition,
     splits: Mapping[str, Split],
-    conditions: Sequence[Condition],
+    conditions: Sequence[Condition | Mixture],
     batch_size: int,
     precision: str = "auto",
     known: xr.Dataset | None = None,
@@ -185,8 +187,8 @@ def evaluate(
         trained.
     splits : mapping of str to Split
         Test structures by specimen. All specimens have the same number of test structures.
-    conditions : sequence of Condition
-        Test conditions.
+    conditions : sequence of Condition or Mixture
+        Test conditions. Under a mixture, each image has its own condition.
     batch_size : int
         Number of images in a forward pass.
     precision : str

@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from torch import nn
 
 from passband import PassbandError
-from passband.config import Microscope, architectures
+from passband.config import Microscope, Study, architectures
 from passband.grid import Condition
 from passband.groups import may_have
 from passband.learning import networks
+from passband.mixtures import Mixture, check_id, is_mixture
 from passband.storage import DamagedError
 from passband.storage.weight_parts import Part, conditions_in, load_parts
 from passband.storage.weights import WeightsMetadata
@@ -43,8 +44,8 @@ class Network:
         The metadata of the network's weights file.
     microscope : Microscope
         The microscope of the study in which the network was trained.
-    condition : Condition
-        The training condition.
+    condition : Condition or Mixture
+        The training condition, or the mixture of training conditions.
     path : Path
         The weights file.
     """
@@ -53,7 +54,7 @@ class Network:
     replica: int
     metadata: WeightsMetadata
     microscope: Microscope
-    condition: Condition
+    condition: Condition | Mixture
     path: Path
 
     @property
@@ -171,7 +172,7 @@ def _parse(network: str) -> tuple[str, int | None]:
     try:
         if len(parts) not in (3, 4) or not all(parts):
             raise ValueError("must have three or four parts")
-        Condition.parse(parts[2])
+        check_id(parts[2])
         replica = int(parts[3]) if len(parts) == 4 else None
     except ValueError as error:
         raise PassbandError(
@@ -229,6 +230,13 @@ def _cell(network: Network) -> str:
     return network.id.rpartition("/")[0]
 
 
+def _trained_under(id: str, configuration: dict) -> Condition | Mixture:
+    """Return the condition or the mixture of a network's training, from its study's content."""
+    if is_mixture(id):
+        return Study.model_validate(configuration).trained_under(id)
+    return Condition.parse(id)
+
+
 def _listed(items: Iterable[object]) -> str:
     return ", ".join(map(str, sorted(items)))
 
@@ -251,7 +259,7 @@ def _from_part(path: Path, part: Part) -> list[Network]:
     try:
         configuration = json.loads(metadata.provenance["configuration"])
         microscope = Microscope.model_validate(configuration["microscope"])
-        condition = Condition.parse(metadata.condition)
+        condition = _trained_under(metadata.condition, configuration)
     except (KeyError, TypeError) as error:
         raise PassbandError(f"{path}: its metadata have no {error}; train it again") from None
     except ValidationError as error:

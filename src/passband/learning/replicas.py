@@ -28,6 +28,7 @@ from passband.learning import (
 )
 from passband.learning.deadline import StopCondition
 from passband.learning.identities import record_contexts
+from passband.mixtures import Mixture
 from passband.seeds import digest
 from passband.storage.weight_parts import Part
 from passband.storage.weights import WeightsMetadata, as_array, fingerprint
@@ -105,7 +106,7 @@ class ReplicaJob:
 
     def train(
         self,
-        condition: str,
+        condition: Condition | Mixture,
         seeds: Mapping[int, int],
         context: str,
         folder: Path,
@@ -116,8 +117,8 @@ class ReplicaJob:
 
         Parameters
         ----------
-        condition : str
-            Id of the training condition.
+        condition : Condition or Mixture
+            The training condition, or the distribution of training conditions.
         seeds : mapping of int to int
             The seed of initial weights and dropout, by replica number. Noise, order and
             augmentation of the images depend on the replica's number and not on the architecture.
@@ -148,7 +149,7 @@ class ReplicaJob:
         description = {
             "architecture": self.architecture,
             "specimen": self.specimen,
-            "condition": condition,
+            "condition": condition.id,
             "normalisation": self._settings.normalisation,
             "precision": self.precision,
             "device": devices.describe(self.device),
@@ -157,7 +158,7 @@ class ReplicaJob:
             self.architecture,
             self._acquisition,
             self._splits,
-            Condition.parse(condition),
+            condition,
             self._settings,
             seeds,
             hold=self._hold,
@@ -283,7 +284,7 @@ class TrainedReplicas:
 
     def evaluate(
         self,
-        conditions: Sequence[Condition],
+        conditions: Sequence[Condition | Mixture],
         batch_size: int,
         known: xr.Dataset | None = None,
         progress: Callable[[Iterable], Iterable] = iter,

@@ -39,6 +39,7 @@ from passband.learning.deadline import StopCondition
 from passband.learning.learner import Learner, Trained, running_epoch
 from passband.learning.replica_module import ReplicaModule
 from passband.learning.streaming import Source
+from passband.mixtures import Mixture
 
 logger = logging.getLogger("passband")
 
@@ -57,7 +58,7 @@ def train(
     architecture: str,
     acquisition: Acquisition,
     splits: tuple[Source, Source],
-    condition: Condition,
+    condition: Condition | Mixture,
     settings: Training,
     seeds: Mapping[int, int],
     *,
@@ -77,8 +78,8 @@ def train(
         Forms the noise-free images once for all replicas, and draws the noise for each replica.
     splits : (Source, Source)
         Structures for training, and structures for validation, which chooses the best epoch.
-    condition : Condition
-        The imaging condition of all images.
+    condition : Condition or Mixture
+        The imaging condition of all images, or the distribution of the conditions of single images.
     settings : Training
         The block `training` of the configuration.
     seeds : mapping of int to int

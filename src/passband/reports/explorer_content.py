@@ -8,7 +8,7 @@ import xarray as xr
 
 from passband import __version__
 from passband.config import Study
-from passband.grid import axes_of, own_values
+from passband.grid import Condition, axes_of, is_condition, own_values
 from passband.reports import explorer_colours, explorer_lens, explorer_matrices
 from passband.reports.explorer import Blocks
 
@@ -40,15 +40,20 @@ def content(
         :func:`passband.analysis.information.metrics`.
     information : Dataset or None
         Metrics of transfer functions, with :data:`STORED`. They are used if the lens is not round
-        or has jitter. Otherwise, the page computes all metrics.
+        or has jitter, or if there are mixtures. Otherwise, the page computes all metrics.
     blocks : Blocks
         The arrays are added to these blocks.
     predicted : mapping of (int, int, int) to (train, test) array, optional
         Predicted matrices, see :func:`passband.reports.explorer_matrices.matrices`.
     """
-    every = [*study.train_conditions, *study.test_conditions]
+    every = [
+        Condition.parse(str(id))
+        for id in (*metrics.train.values, *metrics.test.values)
+        if is_condition(str(id))
+    ]
     lens = explorer_lens.lens(study.microscope, study.study.seed, every)
-    computed = lens["round"] and not lens["varies"]
+    mixed = sum(not is_condition(str(id)) for id in metrics.train.values)
+    computed = lens["round"] and not lens["varies"] and not mixed
     stored = {} if computed or information is None else _by_specimen(information, metrics)
     return {
         "study": {
@@ -63,7 +68,7 @@ def content(
         "test": explorer_matrices.conditions(metrics.test.values, own_values(metrics)),
         "groups": explorer_matrices.matrices(metrics, table, blocks, predicted or {}, stored),
         "sentences": explorer_matrices.sentences(),
-        "notes": _notes(metrics, spectra, computed),
+        "notes": _notes(metrics, spectra, computed, mixed),
         "rankings": [],
         "colours": explorer_colours.tables(study.figures.palette, blocks),
         "lens": lens,
@@ -88,14 +93,22 @@ def _by_specimen(information: xr.Dataset, metrics: xr.Dataset) -> dict[str, xr.D
 
 
 def _notes(
-    metrics: xr.Dataset, spectra: Mapping[str, tuple[np.ndarray, np.ndarray]], computed: bool
+    metrics: xr.Dataset,
+    spectra: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    computed: bool,
+    mixed: int,
 ) -> list[str]:
     """Return remarks for the page's reader."""
     notes = [
         "M(i, j) is the mean Dice of the networks that were trained under condition i and tested "
         "under condition j. Outlined cells are in distribution (i = j)."
     ]
-    if not computed:
+    if mixed:
+        notes.append(
+            f"The last {mixed} row(s) are mixtures of conditions. Metrics of transfer functions "
+            "are then expectations, and only some of them are here. No mixture is ranked."
+        )
+    elif not computed:
         notes.append(
             "The lens is not round under every condition or varies between images, so only some "
             "metrics of transfer functions are here."

@@ -9,7 +9,7 @@ import xarray as xr
 from passband.analysis.groups import group_label, group_names, groups
 from passband.analysis.information import PAIR
 from passband.analysis.ood import MATRICES, SELECTIONS
-from passband.grid import AXES, MAIN_AXES, Condition
+from passband.grid import AXES, MAIN_AXES, Condition, is_condition
 from passband.reports.explorer import Blocks
 
 #: Largest number of matrices that are stored for each group of networks.
@@ -50,9 +50,15 @@ def axes(names: Sequence[str] = tuple(MAIN_AXES)) -> list[dict[str, str | int]]:
 
 
 def conditions(ids: np.ndarray, own: Mapping[str, float] | None = None) -> dict[str, list]:
-    """Return the ids of conditions, and the values of all axes for each condition."""
-    names = [str(id) for id in ids]
-    values = [[*Condition.parse(id).values(own).values()] for id in names]
+    """Return the ids of conditions, and the values of all axes for each condition.
+
+    The values of a mixture of conditions are None.
+    """
+    names, number = [str(id) for id in ids], len(MAIN_AXES) + len(own or {})
+    values = [
+        [*Condition.parse(id).values(own).values()] if is_condition(id) else [None] * number
+        for id in names
+    ]
     return {"ids": names, "values": values}
 
 

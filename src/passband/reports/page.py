@@ -9,7 +9,7 @@ import hashlib
 import io
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 
 import numpy as np
@@ -21,6 +21,7 @@ from PIL import Image
 from passband import __version__
 from passband.analysis.groups import groups
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, Study
+from passband.grid import of_conditions
 from passband.prediction.asked import option, ranges
 from passband.reports import page_curves, page_data, page_tables, page_text
 from passband.reports.page_data import Data
@@ -148,6 +149,8 @@ def render(content: Content) -> str:
     )
     template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
     word, first, second = page_text.answer(content.numbers)
+    mixtures = None if content.metrics is None else page_tables.mixtures_table(content.metrics)
+    content = _of_conditions(content)
     return template.render(
         content=content,
         policy=policy,
@@ -160,7 +163,7 @@ def render(content: Content) -> str:
         matrices=_matrices(content),
         cards=_cards(content.numbers),
         figure=_Figures(content),
-        tables=_tables(content),
+        tables=_tables(content) | {"mixtures": mixtures},
         curves=_curves(content),
         sentences=_sentences(content),
         examples=_examples(content.examples),
@@ -178,6 +181,14 @@ def _asked(study: Study) -> str:
     of_study = ranges(study.test_conditions, own)
     values |= {name: of_study[name][1] for name in own}
     return " ".join(f"{option(name)} {value:g}" for name, value in values.items())
+
+
+def _of_conditions(content: Content) -> Content:
+    """Return the content without the rows of mixtures in its stores."""
+    stores = {"metrics": content.metrics, "information": content.information}
+    return replace(
+        content, **{n: None if s is None else of_conditions(s) for n, s in stores.items()}
+    )
 
 
 # ── First screen ─────────────────────────────────────────────────────────────────────────────────

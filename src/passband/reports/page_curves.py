@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import MAIN_AXES, Condition, is_condition
 from passband.reports.page_data import Data, compressed
 from passband.reports.page_files import History
 
@@ -68,6 +68,13 @@ def _curves(ax, histories: Sequence[History], palette: str) -> str:
     """Draw a curve for each network, and return the title of the legend."""
     from seaborn import color_palette
 
+    mixed = [h for h in histories if not is_condition(h.network.split("/")[2])]
+    for history in mixed:
+        label = "mixture" if history is mixed[0] else None
+        ax.plot(history.epoch + 1, history.dice, color=_FAINT, lw=1.1, ls="--", label=label)
+    histories = [h for h in histories if is_condition(h.network.split("/")[2])]
+    if not histories:
+        return ""
     conditions = [Condition.parse(h.network.split("/")[2]) for h in histories]
     # The dose comes first, since it changes Dice the most in all studies so far.
     order = ["dose_e_per_A2", *(a for a in MAIN_AXES if a != "dose_e_per_A2")]

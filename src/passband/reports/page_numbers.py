@@ -18,7 +18,7 @@ from passband.analysis.bootstrap import (
 )
 from passband.analysis.groups import GROUP, groups
 from passband.analysis.packed import by_image, image_dice, own_by_image
-from passband.grid import axes_of
+from passband.grid import axes_of, of_conditions
 
 #: A network works as well as a network that was trained under the test condition if its Dice is
 #: lower by at most this value.
@@ -97,6 +97,7 @@ def numbers(table: xr.Dataset, draws: int, confidence: float, seed: int) -> Numb
     ----------
     table : Dataset
         See :func:`passband.analysis.table.aggregate`. One training condition is read at a time.
+        Networks of mixtures are left out.
     draws : int
         Number of bootstrap samples; with 0, there are no ranges.
     confidence : float
@@ -104,6 +105,7 @@ def numbers(table: xr.Dataset, draws: int, confidence: float, seed: int) -> Numb
     seed : int
         Seed of the bootstrap.
     """
+    table = of_conditions(table)
     train, test = ([str(id) for id in table[side].values] for side in ("train", "test"))
     sums = _Sums(_single_changes(table))
     # The first sample has every structure and every replica once: its means are the estimates.

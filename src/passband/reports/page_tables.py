@@ -15,6 +15,7 @@ from passband.grid import AXES
 from passband.prediction.cross_validation import CTF
 from passband.prediction.matrices import predicted_matrices
 from passband.prediction.prediction import ALL, headline
+from passband.reports.mixtures import comparisons
 from passband.reports.page_data import Data, compressed
 from passband.reports.page_files import Cost
 from passband.reports.page_numbers import Numbers
@@ -185,6 +186,25 @@ def choice_table(found: Numbers, own_values: Mapping[str, float] | None = None) 
     return Table(
         ["Microscope", "Best network was trained under", "Its Dice", "Trained there"], rows, data
     )
+
+
+def mixtures_table(metrics: xr.Dataset) -> Table | None:
+    """Return networks of mixtures beside the best network of one condition; None without any."""
+    rows = [
+        [
+            f"{each.id} ({each.networks})",
+            *(number(value) for value in (each.own, each.mean, each.worst)),
+            f"{number(each.best_mean)}, {tight(condition_words(each.best))}" if each.best else "–",
+            f"{each.better} of {each.specialists}",
+            number(each.gap),
+        ]
+        for each in comparisons(metrics)
+    ]
+    if not rows:
+        return None
+    head = ["Mixture", "Own conditions", "All conditions", "Worst condition"]
+    head += ["Best single network", "Single networks above it", "Loss"]
+    return Table(head, rows)
 
 
 def _tested(found: Numbers) -> Iterator[tuple[str, str, int]]:

@@ -8,10 +8,12 @@ import xarray as xr
 from passband.analysis.groups import group_names, groups, specimen_label
 from passband.analysis.ood import SELECTIONS
 from passband.analysis.specimen_shift import SHIFTS
+from passband.grid import of_conditions
 from passband.prediction.cross_validation import CTF
 from passband.prediction.matrices import predicted_matrices
 from passband.prediction.models import COMBINED, COVERAGE, PROCESS, STACKED
 from passband.prediction.prediction import ALL, headline
+from passband.reports import mixtures
 from passband.reports.markdown import interval, mean_and_deviation, table
 
 #: Largest number of doses that have a row each, and number of rows for more doses.
@@ -26,7 +28,7 @@ def ood(metrics: xr.Dataset) -> str:
     The numbers after ± are standard deviations over training conditions (ddof = 1). For a single
     training condition, the standard deviation is left out. A dash means that there is no value. If
     there are several replicas, a line below the table compares the mean Dice out of distribution
-    for different rules to choose one replica.
+    for different rules to choose one replica. Networks of mixtures have a table of their own.
 
     Parameters
     ----------
@@ -34,6 +36,7 @@ def ood(metrics: xr.Dataset) -> str:
         OOD metrics, see :func:`passband.analysis.ood.metrics`.
     """
     names = ["id", "ood", "worst", "gap_test"]
+    compared, metrics = mixtures.text(metrics), of_conditions(metrics)
     rows = []
     for cells in sorted((cells for _, cells in groups(metrics)), key=_names):
         specimen, architecture, test_specimen = group_names(cells).values()
@@ -56,7 +59,7 @@ def ood(metrics: xr.Dataset) -> str:
             "the replicas that are best under each test condition. The last value is an oracle: "
             "this choice uses the test results."
         )
-    return text
+    return f"{text}\n\n{compared}" if compared else text
 
 
 def _by_dose(doses: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

@@ -74,7 +74,8 @@ function drawColumns(context, view) {
  * not, the range of values should be drawn once.
  */
 function drawRuns(context, runs, place, low, high, needed, { line, label }) {
-  const sizes = runs.map(({ start, end }) => place(end) - place(start));
+  const named = runs.filter(({ value }) => value !== null);
+  const sizes = named.map(({ start, end }) => place(end) - place(start));
   const readable = Math.min(...sizes) >= needed;
   if (!readable) return false;
   context.strokeStyle = FAINT;
@@ -89,7 +90,7 @@ function drawRuns(context, runs, place, low, high, needed, { line, label }) {
       context.lineTo(x1, y1);
       context.stroke();
     }
-    if (last - first >= needed) label(short(value), (first + last) / 2);
+    if (last - first >= needed) label(value === null ? "mix" : short(value), (first + last) / 2);
   });
   return true;
 }

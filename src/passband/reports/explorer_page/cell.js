@@ -74,7 +74,7 @@ function replicasOf(group, single, i, j) {
 
 /** Return whether the lens is round under both conditions of a cell. */
 function isRoundCell(i, j) {
-  return isRound(train.values[i]) && isRound(test.values[j]);
+  return (train.isMixture(i) || isRound(train.values[i])) && isRound(test.values[j]);
 }
 
 function transferPlot(i, j, group) {
@@ -92,7 +92,10 @@ function transferPlot(i, j, group) {
     y: round
       ? { label: "transfer T(q)", range: [-1.05, 1.05] }
       : { label: "√⟨T²⟩ over azimuths", range: [0, 1.05] },
-    curves: [curve(train.values[i], LINES.train), curve(test.values[j], LINES.test, "6 3")],
+    curves: [
+      ...(train.isMixture(i) ? [] : [curve(train.values[i], LINES.train)]),
+      curve(test.values[j], LINES.test, "6 3"),
+    ],
     marks: planes.map((plane, n) => ({
       x: plane.q, label: plane.plane, colour: LINES.plain, dash: "2 3", row: n % 2,
     })),
@@ -130,7 +133,9 @@ function decayPlots(i, j, { dice, low, high }) {
           { x: at, y: of(dice), colour: LINES.test, dots: true },
         ],
         bands: low ? [{ x: at, low: of(low), high: of(high), colour: LINES.test }] : [],
-        marks: [{ x: train.values[i][axis], colour: LINES.train, label: "" }],
+        marks: train.isMixture(i)
+          ? []
+          : [{ x: train.values[i][axis], colour: LINES.train, label: "" }],
         description: `Dice of the network over the ${label} of the test`,
       });
     });

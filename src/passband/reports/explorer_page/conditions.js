@@ -14,30 +14,38 @@ function axisTitle(a) {
   return AXES[a].unit === "1" ? AXES[a].label : `${AXES[a].label} (${AXES[a].unit})`;
 }
 
-/** Training conditions or test conditions. */
+/** Training conditions or test conditions. A mixture of conditions has null as all its values. */
 class Side {
   constructor({ ids, values }) {
     this.ids = ids;
     this.values = values;
     this.size = ids.length;
     this.place = new Map(ids.map((id, place) => [id, place]));
-    this.levels = AXES.map((_, a) => [...new Set(values.map((v) => v[a]))].sort((x, y) => x - y));
+    const known = values.filter((_, place) => !this.isMixture(place));
+    this.levels = AXES.map((_, a) => [...new Set(known.map((v) => v[a]))].sort((x, y) => x - y));
+  }
+
+  isMixture(place) {
+    return this.values[place][0] === null;
   }
 
   /** Return the condition for people, such as 20 nm · 1.2 µm · 18 mrad · 400 e/Å². */
   words(place) {
+    if (this.isMixture(place)) return `mixture ${this.ids[place]}`;
     const words = (value, a) => withUnit(short(value), a);
     // The unit shows which of the main axes a number belongs to, but not which further axis.
     const named = (value, a) => (a < MAIN ? "" : `${AXES[a].label} `) + words(value, a);
     return this.values[place].map(named).join(" · ");
   }
 
-  /** Return the places of the conditions, sorted by axes; the first axis is the outermost. */
+  /** Return the places sorted by axes, the first being the outermost; mixtures are the last. */
   sorted(axes) {
     const places = Array.from(this.values.keys());
     const remaining = AXES.map((_, a) => a).filter((a) => !axes.includes(a));
     const keys = [...axes, ...remaining];
     const compare = (i, j) => {
+      const last = this.isMixture(i) - this.isMixture(j);
+      if (last) return last;
       for (const a of keys) {
         const difference = this.values[i][a] - this.values[j][a];
         if (difference) return difference;

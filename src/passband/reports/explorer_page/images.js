@@ -29,6 +29,8 @@ async function exampleImages(i, j, group) {
       const from = (place) => distance(side, place, side.values[own]);
       return places.sort((a, b) => from(a) - from(b))[0];
     };
+    if (train.isMixture(i))
+      return element("p", {}, "The file has no example images of networks of mixtures.");
     const cell = [near(train, i, examples.train), near(test, j, examples.test)];
     return element(
       "div",

@@ -91,7 +91,9 @@ class MatrixView {
     fit();
     // Where rows are too narrow for labels, the strip of labels is slim, with upright labels.
     this.rows.slim = this.rows.runs.map(
-      (runs) => Math.min(...runs.map(({ start, end }) => end - start)) * (height / m) < LABEL_HEIGHT,
+      (runs) =>
+        Math.min(...runs.map(({ start, end, value }) => (value === null ? m : end - start))) *
+          (height / m) < LABEL_HEIGHT,
     );
     if (this.rows.slim.includes(true)) {
       const upright = this.rows.names.filter((_, level) => this.rows.slim[level]);

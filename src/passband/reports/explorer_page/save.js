@@ -183,13 +183,16 @@ async function saveBrush() {
     metrics.map((name) => matrixOf(state.group, name, state.weight)),
   );
   const sides = ["train", "test"].flatMap((side) => AXES.map(({ name }) => `${side}_${name}`));
-  const lines = [["specimen", "architecture", "test_specimen", ...sides, "networks", ...metrics].join()];
+  const mixed = state.brush.some((i) => train.isMixture(i)) ? ["mixture"] : [];
+  const head = ["specimen", "architecture", "test_specimen", ...mixed, ...sides, "networks", ...metrics];
+  const lines = [head.join()];
   for (const i of state.brush) {
     for (let j = 0; j < test.size; j++) {
       const found = columns.map((matrix) => matrix[i * test.size + j]);
       lines.push(
         [
           ...[group.specimen, group.architecture, group.test_specimen].map(quoted),
+          ...mixed.map(() => (train.isMixture(i) ? train.ids[i] : "")),
           ...train.values[i],
           ...test.values[j],
           group.networks[i],

@@ -1,0 +1,232 @@
+"""Blocks of `grid` for mixtures: distributions of conditions under which networks are trained."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, create_model, model_validator
+
+from passband.config.axis_values import Given, Numbers, axis_keys, number_type
+from passband.config.base import first_repeated, key, short
+from passband.config.microscope import Microscope
+from passband.config.study_file import MOST_IN_LIST
+from passband.grid import FURTHER_AXES, MAIN_AXES, Axis, Condition
+from passband.mixtures import Mixture
+
+#: Largest difference between 1 and the sum of weights.
+_ROUNDING = 1e-6
+
+
+def _range(name: str) -> Any:
+    """Return the type of a range of an axis in a mixture: two values, or one value."""
+
+    def pair(value: Any) -> Any:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return [value, value] if is_number else value
+
+    def check(ends: list[float]) -> list[float]:
+        if len(ends) != 2 or ends[0] > ends[1]:
+            raise ValueError(
+                f"{short(ends)}: must be the lowest and the highest value, such as [5, 40], or a "
+                "number"
+            )
+        return ends
+
+    return Annotated[list[number_type(name)], BeforeValidator(pair), AfterValidator(check)]
+
+
+MixtureRanges = create_model(
+    "MixtureRanges",
+    __base__=Numbers,
+    __doc__="The ranges of a mixture: `[lowest, highest]`, or a number, for each axis.",
+    **axis_keys(_range),
+)
+WeightedPoint = create_model(
+    "WeightedPoint",
+    __base__=Numbers,
+    __doc__="A condition of a mixture.",
+    weight=(
+        float | None,
+        key(None, "Probability of the condition. Without weights, all are equal.", gt=0, le=1),
+    ),
+    **axis_keys(number_type),
+)
+
+
+def _named(name: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,23}", name):
+        raise ValueError(
+            f"{short(name)}: must be 1 to 24 small letters, digits or '-', beginning with a letter"
+        )
+    return name
+
+
+class MixtureKeys(Given):
+    """A distribution of conditions. Each training image has its own condition.
+
+    A mixture has one of the keys `over`, `ranges` and `points`.
+    """
+
+    name: Annotated[str, AfterValidator(_named)] = key(
+        "all",
+        "Name of the mixture, with which the id of its networks begins: 1 to 24 small letters, "
+        "digits or '-'.",
+    )
+    over: Literal["grid"] | None = key(
+        None, "`grid`: all other training conditions of the study, evenly."
+    )
+    ranges: MixtureRanges | None = key(
+        None, "Ranges of parameters, which are independent. The dose is even in its logarithm."
+    )
+    points: list[WeightedPoint] | None = key(
+        None, "Conditions with weights, such as `[{defocus_nm: 12, ..., weight: 0.7}, ...]`."
+    )
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        names = ("over", "ranges", "points")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) if given else "none"
+            raise ValueError(
+                f"{given[-1] if given else 'over'}: a mixture has one of the keys over, ranges and "
+                f"points; found {found}"
+            )
+        if self.ranges is not None:
+            _check_axes("ranges", self.ranges)
+        if self.points is not None:
+            self._check_points(self.points)
+        return self
+
+    def _check_points(self, points: Sequence[Any]) -> None:
+        if not 0 < len(points) <= MOST_IN_LIST:
+            raise ValueError(f"points: has {len(points):,} points; must have 1 to {MOST_IN_LIST:,}")
+        for number, point in enumerate(points):
+            _check_axes(f"points[{number}]", point)
+        every = [tuple(point.axes().items()) for point in points]
+        if (twice := first_repeated(every)) is not None:
+            first = every.index(twice)
+            second = every.index(twice, first + 1)
+            raise ValueError(f"points[{second}]: is the same point as points[{first}]")
+        weights = [point.weight for point in points]
+        lacking = [number for number, weight in enumerate(weights) if weight is None]
+        if lacking and len(lacking) < len(points):
+            raise ValueError(
+                f"points[{lacking[0]}].weight: missing; give all points a weight, or none"
+            )
+        if not lacking and abs(sum(weights) - 1) > _ROUNDING:
+            raise ValueError(f"points: the weights sum to {sum(weights):.6g}; must sum to 1")
+
+
+def _check_axes(place: str, given: Numbers) -> None:
+    for name in MAIN_AXES:
+        if name not in given.axes():
+            raise ValueError(f"{place}.{name}: missing; a mixture needs {name}")
+
+
+class MixtureBlock(Given):
+    """A block of `grid` with a mixture."""
+
+    mixture: MixtureKeys = key(MixtureKeys, "The mixture.")
+
+    def distribution(self, conditions: Sequence[Condition], own: Mapping[str, float]) -> Mixture:
+        """Return the mixture.
+
+        Parameters
+        ----------
+        conditions : sequence of Condition
+            The training conditions of the other blocks.
+        own : mapping of str to float
+            The study's own values of all further axes.
+        """
+        given = self.mixture
+        if given.over:
+            return Mixture(given.name, tuple((c, 1 / len(conditions)) for c in conditions))
+        if given.ranges is not None:
+            ranges = given.ranges.axes()
+            kept = tuple((name, own[name]) for name in FURTHER_AXES if name in ranges)
+            return Mixture(given.name, (), tuple((n, *ends) for n, ends in ranges.items()), kept)
+        weights = [1.0 if point.weight is None else point.weight for point in given.points]
+        points = {
+            Condition.of(point.axes(), own): weight / sum(weights)
+            for point, weight in zip(given.points, weights, strict=True)
+        }
+        return Mixture(given.name, tuple(sorted(points.items())))
+
+    def extremes(self) -> dict[str, list[dict[str, list[float]]]]:
+        """Return the given axes by their place below the block, each as values from low to high.
+
+        `over` has none, since the other blocks check their conditions themselves.
+        """
+        given = self.mixture
+        if given.over:
+            return {}
+        if given.ranges is not None:
+            return {"mixture.ranges": given.ranges.axes()}
+        return {
+            f"mixture.points[{number}]": {name: [value] for name, value in point.axes().items()}
+            for number, point in enumerate(given.points)
+        }
+
+
+def configuration_of(mixture: Mixture) -> dict[str, dict]:
+    """Return a block of `grid` that makes a mixture with the same id."""
+    if mixture.ranges:
+        given = {"ranges": {name: [low, high] for name, low, high in mixture.ranges}}
+    else:
+        points = [condition.values() | {"weight": weight} for condition, weight in mixture.points]
+        given = {"points": points}
+    return {"mixture": {"name": mixture.name, **given}}
+
+
+def check(blocks: Mapping[str, MixtureBlock], number: int, microscope: Microscope) -> None:
+    """Check the mixtures of `grid` together.
+
+    Parameters
+    ----------
+    blocks : mapping of str to MixtureBlock
+        The mixtures, by their place in the configuration.
+    number : int
+        The number of training conditions of the other blocks.
+    microscope : Microscope
+        The study's microscope.
+
+    Raises
+    ------
+    ValueError
+        If two mixtures have the same name, if there are only mixtures, or if a mixture has an axis
+        that needs other exit waves. The message is one line, which begins with a key.
+    """
+    places: dict[str, str] = {}
+    for place, block in blocks.items():
+        name = block.mixture.name
+        if name in places:
+            raise ValueError(
+                f"{place}.mixture.name = {name!r}: is the name of {places[name]} too; choose "
+                "another"
+            )
+        places[name] = place
+    if blocks and not number:
+        raise ValueError(
+            f"{next(iter(blocks))} = {{mixture: ...}}: needs a condition beside it; add a block of "
+            "grid with conditions"
+        )
+    for place, block in blocks.items():
+        for where, axes in block.extremes().items():
+            for name, values in axes.items():
+                if name in FURTHER_AXES and not acts_on_images(
+                    FURTHER_AXES[name], values, microscope
+                ):
+                    raise ValueError(
+                        f"{place}.{where}.{name} = {short(values)}: needs other exit waves; a "
+                        "mixture can have only axes that act on the exit wave"
+                    )
+
+
+def acts_on_images(axis: Axis, values: Iterable[float], microscope: Microscope) -> bool:
+    """Return whether images with these values of a further axis have the study's exit waves."""
+    block, _, path = axis.key.partition(".")
+    if block != "microscope":
+        return False
+    own = microscope.exit_wave_params()
+    return all(microscope.replaced(path, v).exit_wave_params() == own for v in values)

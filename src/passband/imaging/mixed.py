@@ -1,0 +1,139 @@
+"""Images of networks' mixtures: each image has its own condition, which is drawn at random.
+
+An image depends only on its structure, its condition, the draw and the replica. It is the image
+that :class:`~passband.imaging.acquisition.Acquisition` forms of the structure under the drawn
+condition, up to rounding.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from passband.grid import Condition
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.imager import without_aberrations
+from passband.imaging.noise import noise_seeds
+from passband.imaging.splits import Split
+from passband.mixtures import Mixture
+from passband.optics.ctf import Optics
+
+
+def drawn(
+    mixture: Mixture,
+    names: tuple[int, str, str],
+    structure: int,
+    draw: int = 0,
+    replica: int | None = None,
+) -> Condition:
+    """Return the condition of an image of a mixture.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        The distribution.
+    names : (int, str, str)
+        The study's seed, the specimen's name and the split.
+    structure : int
+        Index of the image's structure within the split.
+    draw : int
+        The number of the draw of the noise.
+    replica : int, optional
+        The replica that is trained on the image. Without it, the condition is that of a validation
+        or test image, which all networks share.
+    """
+    owner = () if replica is None else ("replica", replica)
+    return mixture.draw(*names, structure, mixture.id, "condition", *owner, draw)
+
+
+def images(
+    acquisition: Acquisition,
+    split: Split,
+    mixture: Mixture,
+    draw: int = 0,
+    replicas: Sequence[int | None] | None = None,
+) -> torch.Tensor:
+    """Return normalised images (N, px, px) float32, each under its own condition.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        Forms the images.
+    split : Split
+        The structure of each image.
+    mixture : Mixture
+        The distribution of the conditions.
+    draw : int
+        The number of the draw of the conditions, of the noise and of the jitter.
+    replicas : sequence of N int or None, optional
+        The replica that is trained on each image. By default, all images are validation or test
+        images.
+    """
+    owners = [None] * len(split) if replicas is None else replicas
+    numbers = split.structures.tolist()
+    conditions = [
+        drawn(mixture, split.names, number, draw, owner)
+        for number, owner in zip(numbers, owners, strict=True)
+    ]
+    intensities = _intensities(acquisition, split, conditions, draw, mixture.widest_mrad)
+    result = []
+    for place, condition in enumerate(conditions):
+        seeds = noise_seeds(split.names, [numbers[place]], condition, draw, owners[place])
+        counts = acquisition.exposed(intensities[place][None], condition, seeds)
+        result.append(acquisition.normalised(counts, condition))
+    return torch.cat(result)
+
+
+def batches(
+    acquisition: Acquisition, split: Split, under: Condition | Mixture, size: int
+) -> Iterator[torch.Tensor]:
+    """Yield normalised test images of a split in batches of (n, px, px), in order.
+
+    Parameters
+    ----------
+    acquisition, split
+        See :func:`images`.
+    under : Condition or Mixture
+        The condition of all images, or the distribution of the conditions of single images.
+    size : int
+        Number of images in a batch. The images do not depend on it.
+    """
+    if isinstance(under, Condition):
+        for counts in acquisition.counts(split, under, chunk=size):
+            yield acquisition.normalised(counts, under)
+        return
+    for first in range(0, len(split), size):
+        places = torch.arange(first, min(first + size, len(split))).numpy()
+        yield images(acquisition, split.take(places), under)
+
+
+def _intensities(
+    acquisition: Acquisition,
+    split: Split,
+    conditions: Sequence[Condition],
+    draw: int,
+    widest: float,
+) -> list[torch.Tensor]:
+    """Return the noise-free image of each structure under its own condition.
+
+    Images are formed together if their conditions differ only in aberrations, aperture and dose.
+    """
+    groups: dict[tuple[str, Optics], list[int]] = {}
+    lenses, doses = [], []
+    for place, condition in enumerate(conditions):
+        microscope, number = acquisition.microscope.under(condition), int(split.structures[place])
+        optics = acquisition.microscope.optics(condition)
+        lens, dose = acquisition.lens(optics, split.names, number, condition, draw)
+        lenses.append(lens)
+        doses.append(dose)
+        blur = repr((microscope.vibration_A, microscope.detector))
+        alike = replace(without_aberrations(lens), aperture=0.0)
+        groups.setdefault((blur, alike), []).append(place)
+    result: list[torch.Tensor] = [torch.empty(0)] * len(conditions)
+    for places in groups.values():
+        imager = acquisition.imager_under(conditions[places[0]])
+        own = [lenses[place] for place in places]
+        formed = imager.intensity(split.spectra[places], own, widest)
+        for image, place in zip(formed, places, strict=True):
+            result[place] = image * doses[place] if doses[place] != 1 else image
+    return result

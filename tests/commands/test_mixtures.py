@@ -1,0 +1,129 @@
+"""Commands with networks of mixtures: the right answer, or one line that says why not."""
+
+import shutil
+
+import pytest
+import xarray as xr
+from finished_study import small_study, varied
+from recommended import make_results, make_study
+from synthetic import weights_metadata
+
+from passband import PassbandError, cli
+from passband.config import validate
+from passband.grid import coordinates
+from passband.jobs import layout, plan, trust
+from passband.jobs.calibration import Speeds
+from passband.learning.network_files import finished_networks, is_id, open_networks
+from passband.storage import datasets, weights
+
+ALL = {"mixture": {"name": "all", "over": "grid"}}
+
+
+def with_mixture(study):
+    given = study.model_dump(mode="json")
+    return validate(given | {"grid": [given["grid"], ALL]})
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """The results of a small study with the networks of a mixture."""
+    folder, study = tmp_path_factory.mktemp("mixed"), with_mixture(small_study())
+    for job in layout.training_cells_of(study):
+        states = {
+            replica: varied(job.architecture, *job.names, replica).state_dict()
+            for replica in job.replicas
+        }
+        metadata = weights_metadata(
+            job.replicas,
+            architecture=job.architecture,
+            specimen=job.specimen,
+            condition=job.condition,
+            provenance={"configuration": study.model_dump_json()},
+        )
+        weights.save(states, folder / job.path(layout.WEIGHTS), metadata)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mixture():
+    (found,) = with_mixture(small_study()).mixtures
+    return found
+
+
+def test_networks_of_a_mixture_are_opened_by_their_id(results, mixture):
+    id = f"gold/compact-w4-d2/{mixture.id}"
+    assert is_id(id)
+    assert is_id(f"{id}/1")
+    assert id in finished_networks(results)
+    found = open_networks(results, id)
+    assert [network.id for network in found] == [f"{id}/0", f"{id}/1"]
+    assert found[0].condition == mixture
+    assert layout.parse_network_id(f"{id}/1") == ("gold", "compact-w4-d2", mixture.id, 1)
+    with pytest.raises(PassbandError, match="has none of this specimen"):
+        open_networks(results, "gold/compact-w4-d2/all-00000000")
+
+
+def test_networks_of_a_mixture_are_not_published(results, mixture, tmp_path, capsys):
+    pytest.importorskip("onnx")
+    (file,) = (results / "networks/gold/compact-w4-d2" / mixture.id).glob("*.safetensors")
+    out = tmp_path / "published"
+    assert cli.main(["publish", str(file), "--replica", "0", "--out", str(out)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is a network of a mixture; only networks of one training condition" in line
+    assert not out.exists()
+
+
+def test_images_are_not_compared_with_the_training_images_of_a_mixture(results, mixture):
+    networks = open_networks(results, f"gold/compact-w4-d2/{mixture.id}/0")
+    with pytest.raises(PassbandError, match="is a network of a mixture of conditions"):
+        trust.measured(networks)
+
+
+@pytest.fixture
+def recommended(tmp_path, monkeypatch):
+    """A folder with a study whose table has the row of a mixture; the mixture is the best."""
+    study = with_mixture(make_study())
+    results = make_results(study, tmp_path)
+    table = datasets.read(results / "table.zarr", datasets.TABLE)
+    ids = [*table.train.values.tolist(), *(mixture.id for mixture in study.mixtures)]
+    row = table.isel(train=[0]).assign(dice=table.dice.isel(train=[0]) * 0 + 1)
+    both = xr.concat([table, row], "train", data_vars="minimal", coords="minimal")
+    both = both.drop_vars([n for n in both.coords if str(n).startswith("train")])
+    both = both.assign_coords({"train": ids} | coordinates(ids, "train"))
+    shutil.rmtree(results / "table.zarr")
+    datasets.write(both.drop_encoding(), results / "table.zarr", datasets.TABLE, {})
+    monkeypatch.chdir(tmp_path)
+    return study
+
+
+def test_mixtures_are_not_ranked_and_a_line_says_so(recommended, capsys):
+    words = ["--defocus-nm", "12", "--cs-um", "30", "--aperture-mrad", "12"]
+    assert cli.main(["recommend", "config.yaml", *words, "--dose-e-per-A2", "300"]) == 0
+    out, err = capsys.readouterr()
+    (mixture,) = recommended.mixtures
+    assert f"networks of mixtures are not ranked: {mixture.id}" in err
+    assert mixture.id not in out
+    assert "gold/compact-w8-d3/df" in out
+
+
+def test_next_chooses_among_conditions(recommended, capsys):
+    assert cli.main(["next", "config.yaml", "--budget", "2"]) == 0
+    assert "16 training conditions have networks" in capsys.readouterr().out
+
+
+def test_check_counts_conditions_and_mixtures(recommended):
+    text = plan.summary(recommended, listed=True)
+    assert "conditions  16 to train under, 16 to test under" in text
+    assert "mixtures    1 to train under" in text
+    (mixture,) = recommended.mixtures
+    assert f"grid[1]     mixture {mixture.id}: 16 conditions, evenly" in text
+    assert "17 = 1 specimen × (16 conditions + 1 mixture) × 1 architecture × 1 replica" in text
+
+
+def test_the_time_of_a_mixture_includes_an_image_for_each_replica_and_epoch(recommended):
+    zero, gold = {"compact-w8-d3": 0.0}, {"gold": 0.0}
+    speeds = Speeds("cpu", "core", 0, 0, gold, gold, 1.0, 0.0, *[zero] * 4)
+    without = validate(recommended.model_dump(mode="json") | {"grid": {}})
+    more = plan.hours(recommended, speeds)["train"] - plan.hours(without, speeds)["train"]
+    split, epochs = recommended.study.structures, recommended.training.epochs
+    assert more * 3600 == pytest.approx(split.train * (1 + epochs) + split.val)

@@ -1,0 +1,107 @@
+"""Networks of mixtures beside networks of single conditions, in `passband table` and the report."""
+
+import numpy as np
+import pytest
+from report_content import History, make_content, make_stores
+
+from passband.grid import coordinates
+from passband.reports import csv_tables, mixtures, page, page_numbers, summaries
+
+GRID = {
+    "defocus_nm": [5, 20],
+    "cs_um": [1.2],
+    "aperture_mrad": [10, 16],
+    "dose_e_per_A2": [100, 1000],
+}
+MIXED = ["all-0123abcd", "soft-0123abcd"]
+
+
+def mixed(store):
+    """Return a store whose last two rows are mixtures."""
+    ids = [*store.train.values[:-2].tolist(), *MIXED]
+    old = [name for name in store.coords if str(name).startswith("train")]
+    return store.drop_vars(old).assign_coords({"train": ids} | coordinates(ids, "train"))
+
+
+@pytest.fixture(scope="module")
+def metrics():
+    _, made, _ = make_stores(GRID)
+    return mixed(made)
+
+
+def test_a_mixture_is_compared_with_the_best_network_of_one_condition(metrics):
+    found = list(mixtures.comparisons(metrics))
+    assert [each.id for each in found] == MIXED
+    M = metrics.dice.squeeze().transpose("train", "test").values
+    means = M.mean(1)
+    best = int(means[:6].argmax())
+    for each, row in zip(found, (6, 7), strict=True):
+        assert each.mean == pytest.approx(means[row])
+        assert each.worst == pytest.approx(M[row].min())
+        assert (each.best, each.best_mean) == (
+            metrics.train.values[best],
+            pytest.approx(means[best]),
+        )
+        assert (each.better, each.specialists) == ((means[:6] > means[row]).sum(), 6)
+        assert each.own == pytest.approx(float(metrics.id.squeeze()[row]))
+        gap = metrics.gap_test.squeeze().transpose("train", "test").values[row]
+        assert each.gap == pytest.approx(np.nanmean(gap))
+
+
+def test_missing_networks_are_left_out(metrics):
+    lacking = metrics.copy(deep=True)
+    lacking.dice.loc[{"train": [MIXED[0], metrics.train.values[0]]}] = np.nan
+    (only,) = mixtures.comparisons(lacking)
+    assert (only.id, only.specialists) == (MIXED[1], 5)
+    alone = lacking.sel(train=MIXED[1:])
+    (only,) = mixtures.comparisons(alone)
+    assert (only.best, only.specialists) == ("", 0)
+    assert "–" in mixtures.text(alone)
+
+
+def test_the_table_of_a_study_has_a_table_of_mixtures_and_the_same_rows_before(metrics):
+    conditions = metrics.isel(train=slice(6))
+    text, before = summaries.ood(metrics), summaries.ood(conditions)
+    assert mixtures.text(conditions) == ""
+    assert text == f"{before}\n\n{mixtures.text(metrics)}"
+    assert all(id in text for id in MIXED)
+
+
+def test_csv_files_have_rows_without_values_of_axes(metrics):
+    rows = csv_tables.by_training_condition(metrics).set_index("train")
+    assert rows.loc[MIXED, "train_defocus_nm"].isna().all()
+    assert np.isfinite(rows.loc[MIXED, "ood"]).all()
+    assert rows.train_defocus_nm.notna().sum() == 6
+
+
+def test_the_report_compares_mixtures_and_shows_single_conditions_elsewhere(metrics):
+    content = make_content(GRID)
+    found = content.numbers
+    trained = found.train[:6]
+    epochs, dice = np.arange(3.0), np.array([0.1, 0.5, 0.7])
+    histories = [History(f"gold/compact/{id}/0", epochs, dice, dice) for id in [*trained, *MIXED]]
+    html = page.render(
+        make_content(
+            GRID,
+            metrics=metrics,
+            information=content.information.assign_coords(train=metrics.train.values),
+            histories=histories,
+        )
+    )
+    section = html.partition("One network for many conditions")[2].partition("</table>")[0]
+    assert all(id in section for id in MIXED)
+    assert "of 6" in section
+    assert ">mixture<" in html  # the legend of the training curves
+    assert "One network for many conditions" not in page.render(content)
+
+
+def test_numbers_of_the_report_are_those_of_single_conditions():
+    from matrices import make_table
+
+    M = np.random.default_rng(2).uniform(0.3, 0.9, (8, 8))
+    whole = make_table(GRID, M)
+    with_mixtures = page_numbers.numbers(mixed(whole), 10, 0.95, 0)
+    without = page_numbers.numbers(whole.isel(train=slice(6)), 10, 0.95, 0)
+    assert with_mixtures.train == without.train
+    for name in ("own", "other", "loss", "worst", "close", "axes"):
+        assert getattr(with_mixtures, name) == getattr(without, name)
