@@ -49,6 +49,15 @@ class Axis:
     def signed(self) -> bool:
         return self.minimum < 0
 
+    @property
+    def needs_waves(self) -> bool:
+        """Whether another value of the parameter needs other exit waves.
+
+        Exit waves follow from the specimen, the beam energy and the pixels. Everything else acts
+        behind the exit wave.
+        """
+        return self.key.startswith("specimens.") or self.key in _WAVE_KEYS
+
     def canonical(self, value: float) -> float:
         """Return the multiple of the axis's resolution nearest to `value`."""
         return round(value, self.decimals) + 0.0  # + 0.0 turns −0.0 into 0.0
@@ -59,6 +68,9 @@ class Axis:
         sign = "+" if self.signed else ""
         return f"{self.token}{self.canonical(value):{sign}0{width}.{self.decimals}f}"
 
+
+#: The keys of the microscope that exit waves follow from and that are axes.
+_WAVE_KEYS = ("microscope.energy_kev", "microscope.pixel_size_A")
 
 #: The axes that every study has. Every condition's id has their values.
 MAIN_AXES: dict[str, Axis] = {
@@ -128,6 +140,34 @@ FURTHER_AXES: dict[str, Axis] = {
         Axis(
             *("mtf_nyquist", "MTF at the Nyquist frequency", "1", "mt", 1, 3, 0.001, 1.0),
             *("microscope.detector.mtf_nyquist", "The MTF at the Nyquist frequency."),
+        ),
+        Axis(
+            *("aperture_edge_mrad", "edge of the aperture", "mrad", "ae", 2, 3, 0.0, 10.0),
+            *("microscope.aperture_edge_mrad", "Width of the edge of the objective aperture."),
+        ),
+        Axis(
+            *("energy_kev", "beam energy", "keV", "en", 4, 2, 20.0, 2000.0),
+            *("microscope.energy_kev", "Energy of the beam's electrons."),
+        ),
+        Axis(
+            *("pixel_size_A", "pixel size", "Å", "px", 1, 4, 0.02, 2.0),
+            *("microscope.pixel_size_A", "Side of a pixel. `field_px` stays the same."),
+        ),
+        Axis(
+            *("substrate_thickness_nm", "substrate", "nm", "th", 2, 3, 0.0, 50.0),
+            *("specimens.substrate.thickness_nm", "Mean thickness of the substrate."),
+        ),
+        Axis(
+            *("temperature_K", "temperature", "K", "tk", 4, 1, 0.0, 2000.0),
+            *("specimens.thermal.temperature_K", "Temperature of the specimen."),
+        ),
+        Axis(
+            *("mean_diameter_nm", "mean diameter", "nm", "dm", 3, 3, 0.1, 100.0),
+            *("specimens.diameter_nm.mean", "Mean diameter of particles before truncation."),
+        ),
+        Axis(
+            *("roughness", "roughness", "1", "rg", 1, 3, 0.0, 0.5),
+            *("specimens.roughness", "Fraction of the surface atoms that are removed."),
         ),
     )
 }

@@ -10,21 +10,24 @@ from passband.storage import atomic, datasets
 
 def main(snakemake):
     params, wildcards, output = snakemake.params, snakemake.wildcards, snakemake.output[0]
-    name = " ".join(["simulate", *wildcards])
+    name = " ".join(["simulate", *(word.rstrip("/") for word in wildcards if word)])
     with jobs.job(
         name, snakemake.log[0], snakemake.threads, snakemake.config, snakemake.resources.runtime
     ) as job:
+        microscope = config.Microscope(**params.microscope)
         values = params.version, params.seed, params.specimen, params.crystal, params.microscope
         context = digest(*values, wildcards.specimen, wildcards.split, params.structures)
         reuse.exit_waves(job, params.cache, output, context)
+        specimen, own = job.specimens(params.specimen, microscope.field_px)
         waves = exit_waves.simulate(
             wildcards.specimen,
-            job.specimen(params.specimen),
-            config.Microscope(**params.microscope),
+            specimen,
+            microscope,
             params.seed,
             wildcards.split,
             range(*params.structures),
             progress=job.progress,
+            own=own,
         )
         attrs = job.provenance(output) | {"context": context}
         datasets.write(waves, params.cache, datasets.WAVES, attrs, {"structure": 1})

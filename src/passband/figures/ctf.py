@@ -57,8 +57,8 @@ def ctf_curves(
     most = 2 if style.is_narrow(width_cm) else style.MAX_PANELS
     defoci, spherical = (style.evenly_spaced(by[name], most) for name in ("defocus_nm", "cs_um"))
     apertures = by["aperture_mrad"]
-    lam = ctf.wavelength(microscope.energy_eV)
-    q = np.linspace(0, microscope.sampling.cutoff, 1500)
+    lam = ctf.wavelength(microscope.under(first).energy_eV)
+    q = np.linspace(0, microscope.under(first).sampling.cutoff, 1500)
     end = min(q[-1], _BEYOND * apertures[-1] * 1e-3 / lam)
     entries = 2 + (len(apertures) > 1) + len(spacings or {})
     lines = entries if style.is_narrow(width_cm) else -(-entries // 2)

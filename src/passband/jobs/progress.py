@@ -219,8 +219,8 @@ def describe(rule: str, wildcards: Mapping[str, str]) -> str:
                 f", {c.defocus_nm:g} nm, {c.cs_um:g} µm, {c.aperture_mrad:g} mrad, "
                 f"{c.dose_e_per_A2:g} e/Å²{' and others' if others else ''}"
             )
-        elif name != "batch" or value != "r000-000":
-            words.append(value)
+        elif value and (name != "batch" or value != "r000-000"):
+            words.append(value.rstrip("/"))  # the folder of a set of exit waves ends with a slash
     return " ".join(words) + condition
 
 

@@ -27,6 +27,7 @@ from passband.seeds import generator
 from passband.specimens import carbon, crystals, thermal
 from passband.specimens import shapes as bodies
 from passband.specimens.crystals import Crystal
+from passband.specimens.steps import Steps
 from passband.units import A_PER_NM
 
 #: Distance along the beam between a particle and the face of the substrate [Å]: about the sum of
@@ -70,7 +71,12 @@ class Structure:
     faces: tuple[int, ...]
 
 
-def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> Structure:
+def draw(
+    specimen: Specimen,
+    sampling: Sampling,
+    rng: np.random.Generator,
+    own: tuple[Specimen, Sampling] | None = None,
+) -> Structure:
     """Return a random structure.
 
     The number of particles is uniformly distributed. :func:`diameters` draws the diameters of the
@@ -91,13 +97,27 @@ def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> St
         The grid of the image's pixels. Its field of view is the side of the cell.
     rng : numpy.random.Generator
         Source of all randomness.
+    own : (config.Specimen, Sampling), optional
+        The specimen and the grid with the study's own values, if `specimen` or `sampling` has other
+        values. The structure then has the same number of particles, and each particle has the same
+        random numbers, as the structure with the study's own values: for its quantile among the
+        diameters, its body, its orientation, its face and its positions in units of the field.
 
     Raises
     ------
     PassbandError
         If the substrate's density cannot be reached, or a particle is wider than the field of view.
     """
+    steps = Steps(rng)
+    if own is not None and own != (specimen, sampling):
+        _draw(*own, steps)
+        steps.repeat()
+    return _draw(specimen, sampling, steps)
+
+
+def _draw(specimen: Specimen, sampling: Sampling, steps: Steps) -> Structure:
     crystal, field = crystals.crystal(specimen.material, specimen.file), sampling.field_A
+    rng = steps.begin("substrate")
     thickness = _thickness(specimen, rng)
     substrate = carbon.amorphous_carbon(
         field,
@@ -106,12 +126,13 @@ def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> St
         specimen.substrate.minimum_distance_A,
         rng,
     )
+    rng = steps.begin("number")
     number = rng.integers(specimen.particles.min, specimen.particles.max, endpoint=True)
     drawn = [
-        particle(crystal, specimen, diameter * A_PER_NM, rng, field - crystal.neighbour_A)
-        for diameter in diameters(specimen.diameter_nm, number, rng)
+        particle(crystal, specimen, diameter * A_PER_NM, steps, field - crystal.neighbour_A, k)
+        for k, diameter in enumerate(diameters(specimen.diameter_nm, number, rng))
     ]
-    both = specimen.substrate.faces == "both"
+    both, rng = specimen.substrate.faces == "both", steps.begin("places")
     lies_on = rng.integers(len(FACES), size=number) if both else np.zeros(number, int)
     particles, faces = [], []
     for face in range(len(FACES)):
@@ -216,8 +237,9 @@ def particle(
     crystal: Crystal,
     specimen: Specimen,
     diameter: float,
-    rng: np.random.Generator,
+    rng: np.random.Generator | Steps,
     widest: float = inf,
+    number: int = 0,
 ) -> Atoms:
     """Return a particle of a specimen: grown, with planar defects, roughened, and rotated.
 
@@ -233,6 +255,10 @@ def particle(
     widest : float
         Largest width of a body between the centres of atoms [Å]. A random body that is wider is
         drawn again, up to :data:`BODY_TRIES` times.
+    rng : numpy.random.Generator or Steps
+        Source of all randomness.
+    number : int
+        The number of the particle in its structure, which is a part of the names of steps.
 
     Returns
     -------
@@ -240,13 +266,16 @@ def particle(
         The particle, without a cell and with at least one atom. Positions are relative to its
         centre.
     """
+    steps = rng if isinstance(rng, Steps) else Steps(rng)
+    rng = steps.begin("body", number)
     for _ in range(1 if specimen.closed_shells else BODY_TRIES):
         atoms = _body(crystal, specimen, diameter, rng)
         if 2 * np.linalg.norm(atoms.positions, axis=1).max() <= widest:
             break
     if specimen.roughness:
+        rng = steps.begin("surface", number)
         atoms = crystals.roughen(atoms, crystal, specimen.roughness, rng)
-    turn = orientation(specimen.orientation, crystal, rng)
+    turn = orientation(specimen.orientation, crystal, steps.begin("orientation", number))
     atoms.positions = atoms.positions @ turn.as_matrix().T
     return atoms
 
