@@ -18,12 +18,19 @@ class Steps:
     ----------
     rng : numpy.random.Generator
         Source of all randomness.
+
+    Attributes
+    ----------
+    kept : dict of int to dict of int to int
+        For each face of the substrate, the random positions of its particles, see
+        :func:`passband.specimens.structures.place`.
     """
 
     def __init__(self, rng: np.random.Generator):
         self._rng = rng
         self._states: dict[tuple, dict] = {}
         self._again = False
+        self.kept: dict[int, dict[int, int]] = {}
 
     def repeat(self) -> None:
         """Begin the draw again, with the same random numbers in each step."""

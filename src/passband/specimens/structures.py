@@ -143,6 +143,7 @@ def _draw(specimen: Specimen, sampling: Sampling, steps: Steps) -> Structure:
             specimen.gap_nm * A_PER_NM,
             crystal.neighbour_A / 2,
             rng,
+            steps.kept.setdefault(face, {}),
         )
         for p, positions in zip(of_face, places, strict=True):
             if positions is not None:
@@ -333,6 +334,7 @@ def place(
     gap: float,
     margin: float,
     rng: np.random.Generator,
+    kept: dict[int, int] | None = None,
 ) -> list[np.ndarray | None]:
     """Return particles at random positions in the periodic field; their lowest atoms have z = 0.
 
@@ -344,6 +346,10 @@ def place(
         Side of the field, and minimum gap between the projected outlines of two particles [Å].
     margin : float
         Distance of a particle's outline from the centre of its outermost atom [Å].
+    kept : dict of int to int, optional
+        The numbers of the random positions at which the particles fit in an earlier draw. A
+        particle keeps its position if it fits there, and is left out if it was left out before. An
+        empty dictionary is filled.
 
     Returns
     -------
@@ -357,15 +363,19 @@ def place(
         If a particle is wider than the field of view and would overlap its periodic image.
     """
     placed, centres, radii = [], np.empty((0, 2)), np.empty(0)
-    for positions in particles:
+    kept = {} if kept is None else kept
+    before = dict(kept)
+    for number, positions in enumerate(particles):
         radius = np.hypot(*positions.T[:2]).max() + margin
         _check_width(2 * radius, field)
         tries = rng.random((PLACE_TRIES, 2)) * field
         apart = tries[:, None] - centres
         apart -= field * np.round(apart / field)
         fits = (radii + radius + gap <= np.hypot(*apart.T).T).all(1)
-        if fits.any():
-            centre = tries[fits.argmax()]
+        if fits.any() and (not before or number in before):
+            own = before.get(number)
+            chosen = own if own is not None and fits[own] else int(fits.argmax())
+            kept[number], centre = chosen, tries[chosen]
             placed.append(positions + np.array([*centre, -positions[:, 2].min()]))
             centres, radii = np.vstack([centres, centre]), np.append(radii, radius)
         else:
