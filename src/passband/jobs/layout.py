@@ -164,13 +164,13 @@ FIGURES = {
 
 def wildcard_patterns(study: Study) -> dict[str, str]:
     """Return a regular expression for each wildcard in the templates of paths."""
+    sets = dict.fromkeys([*study.train_waves, *study.test_waves])
     return {
         "specimen": _one_of(study.specimens),
         "split": _one_of(SPLITS),
         "shard": r"\d{5}",
-        "waves": _one_of(
-            map(folder_of, dict.fromkeys(["", *study.train_waves, *study.test_waves]))
-        ),
+        # Snakemake ignores an empty expression, so the study's own set has an empty group.
+        "waves": "(?:)" + "".join(f"|{re.escape(id)}/" for id in sets if id),
         "architecture": _one_of(study.training.architectures),
         "condition": _of_groups(study),
         "batch": _one_of(batches(study.study.replicas, study.study.replicas_per_job)),

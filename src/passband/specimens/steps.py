@@ -39,7 +39,7 @@ class Steps:
     def begin(self, *step: str | int) -> np.random.Generator:
         """Return the generator at the beginning of a step.
 
-        In a repeated draw, a step that the first draw did not have has a generator of its own.
+        In a repeated draw, a step that the first draw did not have has a separate generator.
         """
         if not self._again:
             self._states[step] = self._rng.bit_generator.state
