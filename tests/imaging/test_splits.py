@@ -1,6 +1,5 @@
-"""Images from several sets of exit waves, and which results stay valid if a set changes."""
+"""Splits with several sets of exit waves, and their images."""
 
-import json
 import shutil
 
 import numpy as np
@@ -13,7 +12,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split, SplitSets, load_sets
 from passband.imaging.wave_files import digests_of_sets
 from passband.learning import evaluation, networks
-from passband.storage import StoreError, datasets, records
+from passband.storage import StoreError, datasets
 from passband.storage.integrity import DamagedError
 
 OWN = Condition(15, 1.2, 12, 1000)
@@ -101,41 +100,3 @@ def test_networks_are_tested_on_the_masks_of_the_condition(files, microscope):
     for k, condition in enumerate((OWN, SLOW, WIDE)):
         masks = split.under(condition).masks
         np.testing.assert_array_equal(truth[k], masks.sum((1, 2, 3)).numpy())
-
-
-def record(contexts, tests=(OWN, SLOW), specimens=("gold", "silver")):
-    import xarray as xr
-
-    shape = 1, len(specimens), len(tests), 2, 3
-    counts = np.arange(np.prod(shape), dtype=np.uint32).reshape(shape)
-    dims = "replica", "test_specimen", "test", "structure", "outcome"
-    coordinates = {
-        "replica": [0],
-        "test_specimen": list(specimens),
-        "test": [condition.id for condition in tests],
-    }
-    found = xr.Dataset({"counts": (dims, counts)}, coordinates)
-    return found.assign_attrs(contexts=json.dumps(contexts))
-
-
-def test_results_of_a_changed_set_are_made_again():
-    same = {"gold": "a", "gold/en0200.00": "b", "silver": "c", "silver/en0200.00": "d"}
-    whole = record(same)
-    assert records.still_valid(whole, same).sizes == whole.sizes
-    changed = same | {"gold/en0200.00": "new"}
-    part = records.still_valid(whole, changed)
-    assert part.test.values.tolist() == [OWN.id]
-    assert part.test_specimen.values.tolist() == ["gold", "silver"]
-    one = records.still_valid(whole, same | {"gold": "x", "gold/en0200.00": "y"})
-    assert one.test_specimen.values.tolist() == ["silver"]
-    assert one.test.values.tolist() == [OWN.id, SLOW.id]
-    assert records.still_valid(whole, dict.fromkeys(same, "new")) is None
-
-
-def test_results_of_the_own_set_stay_valid_without_the_other_set():
-    whole = record({"gold": "a", "gold/en0200.00": "b"}, specimens=("gold",))
-    part = records.still_valid(whole, {"gold": "a"})
-    assert part.test.values.tolist() == [OWN.id]
-    before = record({"gold": "a"}, (OWN,), ("gold",))
-    after = records.still_valid(before, {"gold": "a", "gold/en0200.00": "b"})
-    assert after.test.values.tolist() == [OWN.id]
