@@ -1,5 +1,7 @@
 """Axes that need other exit waves: beam energy, pixel size, and parameters of the specimen."""
 
+import json
+
 import pytest
 
 from passband.config import ConfigError, Study, Thermal, validate
@@ -93,6 +95,14 @@ def test_the_param_of_another_set_has_the_studys_own_specimen():
     assert wave_layout.specimen_params(study, "gold", "") == own
     found = wave_layout.specimen_params(study, "gold", "rg0.200/")
     assert found == {**own, "roughness": 0.2, "own": own, "own_pixel_A": 0.3}
+
+
+@pytest.mark.parametrize(
+    "grid", [{"roughness": [0, 0.1]}, {"roughness": [0.1, 0.2]}, {"energy_kev": [100, 200]}]
+)
+def test_what_is_written_makes_the_study_again(grid):
+    study = validate({"grid": grid})
+    assert validate(json.loads(json.dumps(study.written()))) == study
 
 
 def test_requests_of_jobs_are_those_of_the_largest_set():

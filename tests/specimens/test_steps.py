@@ -4,11 +4,12 @@ import abtem
 import numpy as np
 import pytest
 
-from passband.config import Diameter, Microscope, Particles, Specimen, Substrate
+from passband import PassbandError
+from passband.config import Diameter, Microscope, Particles, Specimen, Substrate, validate
 from passband.grid import Condition
 from passband.optics import ctf
 from passband.optics.sampling import Sampling
-from passband.specimens import exit_waves
+from passband.specimens import exit_waves, structures
 from passband.specimens.steps import Steps
 
 MICROSCOPE = Microscope(field_px=48, pixel_size_A=0.3)
@@ -158,3 +159,24 @@ def test_masks_have_the_pixels_of_the_condition():
     ratio = float(waves["mask"].sum() / own["mask"].sum())
     assert ratio == pytest.approx((0.3 / 0.4) ** 2, rel=0.15)
     assert Sampling(48, 0.4).field_A == pytest.approx(waves.sizes["x"] * 0.4)
+
+
+def test_trial_particles_are_those_of_all_values(rutile):
+    """The elements of a crystal file are known only after it is read."""
+    specimen = {"material": rutile, "shape": "sphere", "thermal": {"msd_A2": {"C": 0.003}}}
+    with pytest.raises(PassbandError, match=r"^specimens\.a: thermal\.msd_A2 .*: lacks O; give"):
+        structures.check(validate({"specimens": {"a": specimen}}))
+    specimen["thermal"] = {"msd_A2": {"C": 0.003, "O": 0.006, "Ti": 0.005}}
+    study = {"specimens": {"a": specimen}, "grid": {"temperature_K": [0, 300]}}
+    structures.check(validate(study))
+
+
+def test_trial_particles_must_fit_the_smallest_field():
+    faces = {"surface_energies": {"100": 1.0, "111": 1.5}}
+    specimen = {**faces, "diameter_nm": {"mean": 2.0, "std": 0.0, "max": 2.0}}
+    config = {"specimens": {"a": specimen}, "microscope": {"field_px": 64, "pixel_size_A": 0.5}}
+    config["grid"] = {"aperture_mrad": [10], "pixel_size_A": [0.5]}
+    structures.check(validate(config))
+    config["grid"]["pixel_size_A"] = [0.43, 0.5]
+    with pytest.raises(PassbandError, match=r"^specimens\.a: a particle is \d\d\.\d Å wide"):
+        structures.check(validate(config))

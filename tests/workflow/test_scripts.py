@@ -102,7 +102,8 @@ def test_every_script_of_a_rule_is_there():
 def test_exit_waves_are_simulated_once(results, tmp_path, monkeypatch):
     made = []
 
-    def simulate(name, specimen, microscope, seed, split, structures, progress):
+    def simulate(name, specimen, microscope, seed, split, structures, progress, own):
+        assert own is None
         made.append(list(structures))
         return datasets.read(waves(results, "test")[0], datasets.WAVES)
 

@@ -36,9 +36,8 @@ def main(snakemake):
             there[id] = its[1][id], its[2][id]
         masks = {one.id: split.under(one).masks[:, 0].cpu().numpy() for one in shown}
         pixels = {one.id: microscope.under(one).pixel_size_A for one in shown}
-        given = *seen[:2], masks, seen[2], found.condition, pixels, there
-        figure = figures.examples(*given, style.width_cm(params))
-        style.save(figure, snakemake.output, params.dpi)
+        given = *seen[:2], masks, seen[2], found.condition, pixels, there, style.width_cm(params)
+        style.save(figures.examples(*given), snakemake.output, params.dpi)
         job.result = snakemake.output[0]
 
 

@@ -181,13 +181,16 @@ def check(study: Study) -> None:
     for name, specimen in study.specimens.items():
         if not specimen.needs_trial_particles:
             continue
-        rng, sampling = generator("check", name), study.microscope.sampling
+        rng, conditions = generator("check", name), study.extreme_waves
+        fields = [study.microscope.under(condition).sampling.field_A for condition in conditions]
         try:
             crystal = crystals.crystal(specimen.material, specimen.file)
             if (atoms := specimen.most_atoms(crystal.atoms_per_A3)) > MOST_IN_PARTICLE:
                 raise PassbandError(too_many_atoms(specimen, atoms))
-            thermal.mean_squares(specimen, sorted(set(crystal.cell.get_chemical_symbols())))
-            field, rim = sampling.field_A, crystal.neighbour_A / 2
+            for condition in conditions:
+                elements = sorted(set(crystal.cell.get_chemical_symbols()))
+                thermal.mean_squares(specimen.under(condition), elements)
+            field, rim = min(fields), crystal.neighbour_A / 2
             _check_width(widest_A(crystal, specimen) + 2 * rim, field)
             largest = specimen.diameter_nm.max * A_PER_NM
             # A particle with complete shells is not random: if it is too wide, a new draw would
