@@ -87,6 +87,8 @@ def test_commands_know_the_axis(made):
     assert "8 simulate, 2 train, 2 evaluate" in checked
     assert "the study is complete" in passband("status", "waves.yaml")
     assert "nothing: all structures, networks and tests are done" in passband("plan", "waves.yaml")
+    condition = ["--defocus-nm=8", "--cs-um=1.2", "--aperture-mrad=16", "--dose-e-per-A2=1000"]
+    assert "_en0200.00/0" in passband("recommend", "waves.yaml", *condition)
 
 
 def test_images_have_the_energy_of_their_condition(made):

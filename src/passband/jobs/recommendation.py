@@ -358,8 +358,7 @@ class TestedNetworks:
     @cached_property
     def groups(self) -> list[Group]:
         """The fitted model of each group of networks."""
-        q, power = map(np.array, self._fitted["spectrum"])
-        models = self._models((q, power), self._fitted["theta"])
+        models = self._models(from_json(self._fitted["spectrum"]), self._fitted["theta"])
         return [
             Group(specimen, architecture, tuple(ids), tuple(train), model)
             for ((specimen, architecture), (train, ids, _)), model in zip(
