@@ -158,6 +158,34 @@ FURTHER_AXES: dict[str, Axis] = {
             *("mtf_nyquist", "MTF at the Nyquist frequency", "1", "mt", 1, 3, 0.001, 1.0),
             *("microscope.detector.mtf_nyquist", "The MTF at the Nyquist frequency."),
         ),
+        Axis(
+            *("aperture_edge_mrad", "edge of the aperture", "mrad", "ae", 2, 3, 0.0, 10.0),
+            *("microscope.aperture_edge_mrad", "Width of the edge of the objective aperture."),
+        ),
+        Axis(
+            *("energy_kev", "beam energy", "keV", "en", 4, 2, 20.0, 2000.0),
+            *("microscope.energy_kev", "Energy of the beam's electrons."),
+        ),
+        Axis(
+            *("pixel_size_A", "pixel size", "Å", "px", 1, 4, 0.02, 2.0),
+            *("microscope.pixel_size_A", "Side of a pixel. `field_px` stays the same."),
+        ),
+        Axis(
+            *("substrate_thickness_nm", "substrate", "nm", "th", 2, 3, 0.0, 50.0),
+            *("specimens.substrate.thickness_nm", "Mean thickness of the substrate."),
+        ),
+        Axis(
+            *("temperature_K", "temperature", "K", "tk", 4, 1, 0.0, 2000.0),
+            *("specimens.thermal.temperature_K", "Temperature of the specimen."),
+        ),
+        Axis(
+            *("mean_diameter_nm", "mean diameter", "nm", "dm", 3, 3, 0.1, 100.0),
+            *("specimens.diameter_nm.mean", "Mean diameter of particles before truncation."),
+        ),
+        Axis(
+            *("roughness", "roughness", "1", "rg", 1, 3, 0.0, 0.5),
+            *("specimens.roughness", "Fraction of the surface atoms that are removed."),
+        ),
     )
 }
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from passband.analysis import information
-from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles, spectrum
+from passband.analysis.profiles import SAMPLES, profiles, spectrum
+from passband.analysis.spectra import flat_spectrum
 from passband.config import Aberrations, Detector, Microscope, Spread
 from passband.grid import Condition
 from passband.optics import ctf

@@ -10,7 +10,7 @@ import pytest
 
 from passband import PassbandError
 from passband.config import FIGURES_OF_PREDICTION, load, validate
-from passband.jobs import layout, shown_networks
+from passband.jobs import layout, shown_networks, wave_layout
 from passband.jobs.tasks import tasks
 
 ROOT = Path(__file__).parents[2]
@@ -123,8 +123,8 @@ def test_the_last_shard_has_the_rest_of_the_structures():
     study = changed(study={"structures_per_shard": 5})
     files = layout.shards(study, "gold", "train")
     assert files == [f"waves/gold/train/0000{k}.zarr.zip" for k in range(3)]
-    assert layout.structures_of_shard(study, "train", "00000") == [0, 5]
-    assert layout.structures_of_shard(study, "train", "00002") == [10, 12]
+    assert wave_layout.structures_of_shard(study, "train", "00000") == [0, 5]
+    assert wave_layout.structures_of_shard(study, "train", "00002") == [10, 12]
 
 
 def test_patterns_match_the_conditions_of_the_grid_alone():
@@ -152,6 +152,7 @@ def test_patterns_match_the_names_of_the_study_alone():
         "shard": ("00001", "1"),
         "architecture": ("compact-w4-d2", "compact-w8-d3"),
         "batch": ("r000-001", "r000-000"),
+        "waves": ("", "en0200.00/"),
     }
     assert {*names, "condition"} == set(patterns)
     for wildcard, (own, other) in names.items():

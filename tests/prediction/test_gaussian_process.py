@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from passband import PassbandError
-from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
+from passband.analysis.profiles import SAMPLES, profiles
+from passband.analysis.spectra import flat_spectrum
 from passband.config import Microscope, load
 from passband.grid import MAIN_AXES, Condition, conditions
 from passband.prediction import gaussian_process, kronecker

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from passband.grid import Condition
 from passband.storage import datasets, records
 from passband.storage.records import OWN, with_own
 
@@ -86,3 +87,45 @@ def test_only_the_first_replica_has_results_under_microscopes():
     assert not records.covers(records.selected(whole, ["gold"], [], ["y"]), *every)
     assert "microscope" not in records.selected(whole, ["gold"], TEST, []).coords
     assert records.selected(whole, ["gold"], TEST, ["y"]).microscope.values.tolist() == ["y"]
+
+
+# Sets of exit waves
+
+OWN_SET = Condition(15, 1.2, 12, 1000)
+SLOW_SET = Condition(15, 1.2, 12, 1000, {"energy_kev": 200.0})
+
+
+def record_of_sets(contexts, tests=(OWN_SET, SLOW_SET), specimens=("gold", "silver")):
+    shape = 1, len(specimens), len(tests), 2, 3
+    counts = np.arange(np.prod(shape), dtype=np.uint32).reshape(shape)
+    dims = "replica", "test_specimen", "test", "structure", "outcome"
+    coordinates = {
+        "replica": [0],
+        "test_specimen": list(specimens),
+        "test": [condition.id for condition in tests],
+    }
+    found = xr.Dataset({"counts": (dims, counts)}, coordinates)
+    return found.assign_attrs(contexts=json.dumps(contexts))
+
+
+def test_results_of_a_changed_set_are_made_again():
+    same = {"gold": "a", "gold/en0200.00": "b", "silver": "c", "silver/en0200.00": "d"}
+    whole = record_of_sets(same)
+    assert records.still_valid(whole, same).sizes == whole.sizes
+    changed = same | {"gold/en0200.00": "new"}
+    part = records.still_valid(whole, changed)
+    assert part.test.values.tolist() == [OWN_SET.id]
+    assert part.test_specimen.values.tolist() == ["gold", "silver"]
+    one = records.still_valid(whole, same | {"gold": "x", "gold/en0200.00": "y"})
+    assert one.test_specimen.values.tolist() == ["silver"]
+    assert one.test.values.tolist() == [OWN_SET.id, SLOW_SET.id]
+    assert records.still_valid(whole, dict.fromkeys(same, "new")) is None
+
+
+def test_results_of_the_own_set_stay_valid_without_the_other_set():
+    whole = record_of_sets({"gold": "a", "gold/en0200.00": "b"}, specimens=("gold",))
+    part = records.still_valid(whole, {"gold": "a"})
+    assert part.test.values.tolist() == [OWN_SET.id]
+    before = record_of_sets({"gold": "a"}, (OWN_SET,), ("gold",))
+    after = records.still_valid(before, {"gold": "a", "gold/en0200.00": "b"})
+    assert after.test.values.tolist() == [OWN_SET.id]

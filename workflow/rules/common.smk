@@ -5,7 +5,14 @@ from os.path import relpath
 
 import passband
 from passband import PassbandError, console
-from passband.jobs import interrupt, layout, microscopes, shown_networks, snapshot
+from passband.jobs import (
+    interrupt,
+    layout,
+    microscopes,
+    shown_networks,
+    snapshot,
+    wave_layout,
+)
 from passband.config import SOURCE, validate
 from passband.grid import batches
 
@@ -48,6 +55,7 @@ OWN_CONDITIONS, GROUPED = {}, {}
 if STUDY.study.conditions_per_job > 1:
     OWN_CONDITIONS = {"conditions": lambda wildcards: list(GROUPS[wildcards.condition])}
     GROUPED = {"groups": {group: list(ids) for group, ids in GROUPS.items()}}
+TESTED_WAVES = STUDY.tested_waves
 TRAINED = list(STUDY.trained_specimens)
 PATTERNS = layout.wildcard_patterns(STUDY)
 
@@ -61,9 +69,33 @@ def below_results(paths):
     return [f"{RESULTS}/{path}" for path in paths]
 
 
-def shards(specimen, split):
-    """Return the files with the exit waves of one split of a specimen."""
-    return below_results(layout.shards(STUDY, specimen, split))
+def shards(specimen, split, conditions):
+    """Return the files with the exit waves of one split of a specimen under conditions."""
+    waves = wave_layout.waves_of(conditions)
+    return below_results(wave_layout.shards_of(STUDY, specimen, split, waves))
+
+
+def test_shards(conditions):
+    """Return the files with exit waves of test structures, by specimen.
+
+    These are the exit waves of the test conditions, and those of the given conditions.
+    """
+    waves = dict.fromkeys([*TESTED_WAVES, *wave_layout.waves_of(conditions)])
+    return {
+        specimen: below_results(wave_layout.shards_of(STUDY, specimen, "test", waves))
+        for specimen in STUDY.specimens
+    }
+
+
+def evaluated_shards(wildcards):
+    """Return the files with the exit waves that an `evaluate` job needs, by specimen."""
+    own = STUDY.evaluation.test_own
+    return test_shards(GROUPS[wildcards.condition] if own else [])
+
+
+def flat(files):
+    """Return files by specimen as one list."""
+    return [file for of_specimen in files.values() for file in of_specimen]
 
 
 def is_counted(path):

@@ -1,6 +1,13 @@
+from passband.wave_sets import condition_of
+
 # Distances between trained networks, and between the images of their conditions. The distances are
 # part of `all` if the prediction uses them (`distances.predict`). Otherwise they are made on
 # request. A job has as many test conditions as can have their images in memory.
+#
+# The images of training conditions show test structures too.
+COMPARED_WAVES = test_shards(condition_of(id).id for id in STUDY.train_waves)
+
+
 rule distances_part:
     input:
         weights=lambda wildcards: below_results(
@@ -9,7 +16,7 @@ rule distances_part:
                 shown_networks.compared_networks(STUDY, *wildcards[:2], PARTS[wildcards.part]),
             )
         ),
-        waves=rules.evaluate.input.waves,
+        waves=flat(COMPARED_WAVES),
     output:
         f"{RESULTS}/{layout.DISTANCES_PART}",
     log:
@@ -34,7 +41,7 @@ rule distances_part:
         structures=STUDY.distances.structures,
         test=lambda wildcards: PARTS[wildcards.part],
         network=lambda wildcards: f"{RESULTS}/{shown_networks.first_network(STUDY)}",
-        waves={specimen: shards(specimen, "test") for specimen in STUDY.specimens},
+        waves=COMPARED_WAVES,
     script:
         "../scripts/distances_part.py"
 

@@ -9,7 +9,7 @@ EVALUATE_MB = {
 rule evaluate:
     input:
         weights=rules.train.output.weights,
-        waves=[file for specimen in STUDY.specimens for file in shards(specimen, "test")],
+        waves=lambda wildcards: flat(evaluated_shards(wildcards)),
     output:
         RECORD,
     log:
@@ -32,6 +32,6 @@ rule evaluate:
         # Only new cells of the record are computed. The output has no update(…): after a job has
         # failed, Snakemake (9.27) would accept the old record as the new one.
         cache=f"{RESULTS}/{layout.cache(layout.RECORD)}",
-        waves={specimen: shards(specimen, "test") for specimen in STUDY.specimens},
+        waves=evaluated_shards,
     script:
         "../scripts/evaluate.py"

@@ -1,7 +1,13 @@
+from passband.wave_sets import folder_of
+
+# The condition of the images on contact sheets.
+MIDDLE = shown_networks.middle_condition(STUDY)
+
+
 # Outputs on request, which are not part of `all`. To make these outputs, name them as targets.
 rule images:
     input:
-        lambda wildcards: shards(wildcards.specimen, wildcards.split),
+        lambda wildcards: shards(wildcards.specimen, wildcards.split, [wildcards.condition]),
     output:
         directory(f"{RESULTS}/{layout.IMAGES}"),
     log:
@@ -40,7 +46,7 @@ rule gallery:
 
 rule gallery_sheet:
     input:
-        waves=lambda wildcards: shards(wildcards.specimen, "test")[0],
+        waves=lambda wildcards: shards(wildcards.specimen, "test", [MIDDLE])[0],
     output:
         expand(f"{RESULTS}/{layout.GALLERY}", format=STUDY.figures.formats, allow_missing=True),
     log:
@@ -56,9 +62,11 @@ rule gallery_sheet:
     params:
         version=STAGES["figures"],
         seed=STUDY.study.seed,
-        specimen=lambda wildcards: STUDY.specimens[wildcards.specimen].params(),
+        specimen=lambda wildcards: wave_layout.specimen_params(
+            STUDY, wildcards.specimen, folder_of(wave_layout.waves_of([MIDDLE])[0])
+        ),
         microscope=STUDY.microscope.imaging_params(),
-        condition=shown_networks.middle_condition(STUDY),
+        condition=MIDDLE,
         dpi=STUDY.figures.dpi,
     script:
         "../scripts/gallery.py"

@@ -1,7 +1,7 @@
 from passband.analysis import information
 
 WEIGHTED_BY = {
-    specimen: shards(specimen, "train")
+    specimen: below_results(wave_layout.spectrum_shards(STUDY, specimen))
     for specimen in TRAINED
     if "specimen" in STUDY.information.weights
 }
@@ -9,7 +9,7 @@ WEIGHTED_BY = {
 
 rule information:
     input:
-        [file for files in WEIGHTED_BY.values() for file in files],
+        flat(WEIGHTED_BY),
     output:
         directory(f"{RESULTS}/{layout.INFORMATION}"),
     log:

@@ -1,4 +1,5 @@
 from passband.learning import memory_request
+from passband.wave_sets import condition_of
 
 # Memory [MB] and time [min] that a `simulate` job requests.
 SIMULATE_MB = memory_request.simulate_mb(STUDY)
@@ -21,11 +22,15 @@ rule simulate:
     params:
         version=STAGES["simulate"],
         seed=STUDY.study.seed,
-        specimen=lambda wildcards: STUDY.specimens[wildcards.specimen].params(),
+        specimen=lambda wildcards: wave_layout.specimen_params(
+            STUDY, wildcards.specimen, wildcards.waves
+        ),
         # The digest of the crystal file's content. The file's path and date do not show a change.
         crystal=lambda wildcards: STUDY.specimens[wildcards.specimen].content,
-        microscope=STUDY.microscope.exit_wave_params(),
-        structures=lambda wildcards: layout.structures_of_shard(
+        microscope=lambda wildcards: STUDY.microscope.under(
+            condition_of(wildcards.waves.rstrip("/"))
+        ).exit_wave_params(),
+        structures=lambda wildcards: wave_layout.structures_of_shard(
             STUDY, wildcards.split, wildcards.shard
         ),
         cache=f"{RESULTS}/{layout.cache(layout.WAVES)}",

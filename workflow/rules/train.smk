@@ -6,8 +6,8 @@ TRAIN_MB = {name: memory_request.train_mb(STUDY, name) for name in STUDY.trainin
 
 rule train:
     input:
-        train=lambda wildcards: shards(wildcards.specimen, "train"),
-        val=lambda wildcards: shards(wildcards.specimen, "val"),
+        train=lambda wildcards: shards(wildcards.specimen, "train", GROUPS[wildcards.condition]),
+        val=lambda wildcards: shards(wildcards.specimen, "val", GROUPS[wildcards.condition]),
     output:
         weights=f"{RESULTS}/{layout.WEIGHTS}",
         history=f"{RESULTS}/{layout.HISTORY}",

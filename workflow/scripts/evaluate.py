@@ -4,7 +4,7 @@ from pathlib import Path
 
 from passband import config
 from passband.grid import conditions
-from passband.imaging.wave_files import digest_of_files
+from passband.imaging.wave_files import digests_of_sets
 from passband.jobs import job as jobs
 from passband.jobs import microscopes, regrouping, reuse
 
@@ -18,7 +18,7 @@ def main(snakemake):
         trained = params.get("conditions", [wildcards.condition])
         parts = regrouping.trained(snakemake.input.weights, of, trained)
         splits = {
-            specimen: digest_of_files(files, (params.seed, specimen, "test"), microscope)
+            specimen: digests_of_sets(files, (params.seed, specimen, "test"), microscope)
             for specimen, files in params.waves.items()
         }
         given = params.version, params.microscope

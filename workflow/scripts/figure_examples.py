@@ -5,7 +5,7 @@ from passband.figures import images as figures
 from passband.figures import style
 from passband.grid import Condition, own_values
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
+from passband.imaging.splits import load_sets
 from passband.jobs import job as jobs
 from passband.jobs import layout
 from passband.learning import devices, evaluation, networks
@@ -21,10 +21,10 @@ def main(snakemake):
         microscope, specimen = config.Microscope(**params.microscope), found.specimen
         acquired = Acquisition.from_microscope(microscope, found.normalisation, devices.device())
         waves = (input.waves, (params.seed, specimen, "test"), microscope, devices.device())
-        split = Split.load(*waves).first(params.structures)
+        split = load_sets(*waves).first(params.structures)
         own = {"specimen": specimen, "architecture": found.architecture, "train": found.condition}
         dice = datasets.read(input.ood, datasets.OOD).dice.sel(test_specimen=specimen, **own)
-        # The condition with the lowest Dice at the training dose, and with the lowest of all.
+        # The condition with the lowest Dice at the training dose, and the lowest of all.
         same_dose = dice[(dice.test_dose_e_per_A2 == dice.train_dose_e_per_A2).values]
         worst = [str(d.test.values[d.values.argmin()]) for d in (same_dose, dice) if d.size]
         shown = [Condition.parse(id) for id in dict.fromkeys([found.condition, *worst])]
@@ -32,12 +32,12 @@ def main(snakemake):
         files = layout.files_by_condition(input.there, params.get("groups", {}))
         for id in files.keys() & {*worst}:
             of, _ = networks.load_first(files[id], {"condition": id})
-            under = acquired, split, [Condition.parse(id)], found.precision
-            there[id] = tuple(one[id] for one in evaluation.examples(of, *under)[1:])
-        masks = split.masks[:, 0].cpu().numpy()
-        shown = *seen[:2], masks, seen[2], found.condition, microscope.pixel_size_A
-        figure = figures.examples(*shown, there, style.width_cm(params), own_values(dice))
-        style.save(figure, snakemake.output, params.dpi)
+            its = evaluation.examples(of, acquired, split, [Condition.parse(id)], found.precision)
+            there[id] = its[1][id], its[2][id]
+        masks = {one.id: split.under(one).masks[:, 0].cpu().numpy() for one in shown}
+        pixels = {one.id: microscope.under(one).pixel_size_A for one in shown}
+        given = *seen[:2], masks, seen[2], found.condition, pixels, there, style.width_cm(params)
+        style.save(figures.examples(*given, own_values(dice)), snakemake.output, params.dpi)
         job.result = snakemake.output[0]
 
 

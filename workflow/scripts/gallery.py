@@ -17,16 +17,15 @@ def main(snakemake):
     name = " ".join(["gallery", *wildcards])
     with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config) as job:
         device = devices.device()
-        microscope = config.Microscope(**params.microscope)
+        condition = Condition.parse(params.condition)
+        microscope = config.Microscope(**params.microscope).under(condition)
         normalisation = job.study.training.normalisation  # this has no effect on counts
         camera = Acquisition.from_microscope(microscope, normalisation, device)
         names = (params.seed, wildcards.specimen, "test")
         split = Split.load([snakemake.input.waves], names, microscope, device, instances=True)
         split = split.first(STRUCTURES)
-        specimen = job.specimen(params.specimen)
-        figure = gallery.sheet(
-            camera, split, specimen, Condition.parse(params.condition), job.progress
-        )
+        specimen, own = job.specimens(params.specimen, microscope.field_px)
+        figure = gallery.sheet(camera, split, specimen, condition, job.progress, own)
         style.save(figure, snakemake.output, params.dpi)
         job.result = f"{len(split)} structures in {snakemake.output[0]}"
 

@@ -23,11 +23,13 @@ def main(snakemake):
         normalisation = job.study.training.normalisation  # this has no effect on counts
         camera = Acquisition.from_microscope(microscope, normalisation, device)
         names = (params.seed, wildcards.specimen, wildcards.split)
-        split = Split.load(snakemake.input, names, microscope, device, instances=True)
+        condition = Condition.parse(wildcards.condition)
+        under = microscope.under(condition)
+        split = Split.load(snakemake.input, names, under, device, instances=True)
         # The end of the file's name: empty, or for example _replica1_draw3.
         whose = [int(number) for number in re.findall(r"\d+", wildcards.whose)]
         replica, draw = whose or (None, 0)
-        images = dataset.images(camera, split, Condition.parse(wildcards.condition), draw, replica)
+        images = dataset.images(camera, split, condition, draw, replica)
         datasets.write(
             images,
             snakemake.output[0],

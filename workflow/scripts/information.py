@@ -1,13 +1,11 @@
 """Compare the transfer functions of all training and test conditions."""
 
-import numpy as np
-
 from passband import config
 from passband.analysis import mixtures
+from passband.analysis.spectra import flat_spectrum, mean_spectrum
 from passband.grid import conditions
 from passband.jobs import job as jobs
 from passband.jobs import reuse
-from passband.specimens import exit_waves
 from passband.storage import datasets
 
 
@@ -18,10 +16,9 @@ def main(snakemake):
         microscope = config.Microscope(**params.microscope)
         spectra = {}
         if "flat" in params.weights:
-            spectra["flat"] = (np.array([0.0]), np.array([params.flat_power]))
+            spectra["flat"] = flat_spectrum(params.flat_power)
         for specimen, files in params.waves.items():
-            mean = exit_waves.mean_power(files, (params.seed, specimen, "train"))
-            spectra[specimen] = (mean.q.values, microscope.sampling.density(mean.values))
+            spectra[specimen] = mean_spectrum(microscope, files, specimen, params.seed)
         own = params.get("own")
         metrics = mixtures.metrics(
             conditions(params.train, own),

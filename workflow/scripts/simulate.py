@@ -10,7 +10,8 @@ from passband.jobs.regrouping import Shard
 
 def main(snakemake):
     params, wildcards, output = snakemake.params, snakemake.wildcards, snakemake.output[0]
-    name, runtime = " ".join(["simulate", *wildcards]), snakemake.resources.runtime
+    words, runtime = [word.rstrip("/") for word in wildcards if word], snakemake.resources.runtime
+    name = " ".join(["simulate", *words])
     with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
         values = params.version, params.seed, params.specimen, params.crystal, params.microscope
         of, structures = (wildcards.specimen, wildcards.split), range(*params.structures)
@@ -22,14 +23,17 @@ def main(snakemake):
         from passband.specimens import exit_waves
 
         found = {index for part in parts for index in part.structure.values.tolist()}
+        microscope = config.Microscope(**params.microscope)
+        specimen, own = job.specimens(params.specimen, microscope.field_px)
         simulated = exit_waves.simulate(
             wildcards.specimen,
-            job.specimen(params.specimen),
-            config.Microscope(**params.microscope),
+            specimen,
+            microscope,
             params.seed,
             wildcards.split,
             [index for index in structures if index not in found],
             progress=job.progress,
+            own=own,
         )
         waves = reuse.write_exit_waves(shard, [simulated, *parts], output, attrs)
         particles, number = float(waves.particles.mean()), waves.sizes["structure"]

@@ -1,7 +1,7 @@
 """Train one job's networks. If an earlier attempt saved a state, continue from it."""
 
 from passband import config
-from passband.imaging.wave_files import digest_of_files
+from passband.imaging.wave_files import digests_of_conditions
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.learning.identities import NetworkContexts
@@ -13,11 +13,8 @@ def main(snakemake):
     runtime, of = resources.runtime, (wildcards.specimen, wildcards.architecture)
     with jobs.job(name, snakemake.log[0], snakemake.threads, snakemake.config, runtime) as job:
         microscope, seed = config.Microscope(**params.microscope), params.seed
-        splits = tuple(
-            digest_of_files(waves[split], (seed, wildcards.specimen, split), microscope)
-            for split in ("train", "val")
-        )
         conditions, versions = params.get("conditions", [wildcards.condition]), params.version
+        splits = digests_of_conditions(conditions, waves, (seed, wildcards.specimen), microscope)
         if isinstance(versions, str):  # the same for all conditions
             versions = [versions] * len(conditions)
         versions = dict(zip(conditions, versions, strict=True))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from passband.grid import Condition, coordinates
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
+from passband.imaging.splits import Split, SplitSets
 from passband.learning import devices, evaluation
 
 #: For each distance between sets of images, its definition and its unit.
@@ -184,7 +184,7 @@ def distances(
     train: Sequence[Condition],
     test: Sequence[Condition],
     camera: Acquisition,
-    splits: Mapping[str, Split],
+    splits: Mapping[str, Split | SplitSets],
     precision: str = "auto",
     progress: Callable[[Iterable], Iterable] = iter,
     own_values: Mapping[str, float] | None = None,
@@ -207,7 +207,7 @@ def distances(
         in memory together, but only one network at a time.
     camera : Acquisition
         Makes the images, with the normalisation that the networks were trained with.
-    splits : mapping of str to Split
+    splits : mapping of str to Split or SplitSets
         The test structures of each specimen. All specimens have the same number of test structures.
     precision : str
         Precision of the networks, see :func:`passband.learning.devices.precision`.
@@ -232,7 +232,9 @@ def distances(
         return None if network is None else evaluation.ready(network, precision, device)
 
     def taken(name: str, condition: Condition) -> Tensor:
-        return camera.images(splits[name], condition).contiguous(memory_format=layout)
+        return camera.images(splits[name].under(condition), condition).contiguous(
+            memory_format=layout
+        )
 
     images = {(name, condition): taken(name, condition) for name in splits for condition in test}
     spectra = {place: spectrum(seen[:, 0].cpu().numpy()) for place, seen in images.items()}

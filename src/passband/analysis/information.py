@@ -15,22 +15,25 @@ signal-to-noise ratio is the power spectral density of the contrast divided by t
 s(q) = 4·dose·P(q)·T(q)².
 
 Integrals are over the two-dimensional plane of spatial frequencies up to the band limit of the exit
-waves. For round lenses, T depends only on |q|, so d²q = 2πq dq. For lenses that are not round, the
-integrals also include the azimuth.
+waves: those of the condition, or those of the test condition for a pair. For round lenses, T
+depends only on |q|, so d²q = 2πq dq. For lenses that are not round, the integrals also include the
+azimuth. If two conditions have different exit waves, such as those of two beam energies, each has
+its own weight w. Then TT′ has the weight √(ww′), and w·min(T², T′²) is min(wT², w′T′²).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from passband.analysis.spectra import Spectrum, cutoff, weights_under
 from passband.grid import Condition, coordinates
 from passband.optics import ctf
 from passband.optics.jitter import NUMBERS
 from passband.seeds import stratified_normal
+from passband.wave_sets import wave_set
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -101,6 +104,12 @@ class Pair:
     def unsigned(self) -> "Pair":
         """This pair of views with |T| and |T′|, as if all contrast reversals were corrected."""
         return Pair(*(replace(view, T=np.abs(view.T)) for view in (self.train, self.test)))
+
+    @cached_property
+    def u(self) -> np.ndarray:
+        """√(ww′) d²q, the weight of products TT′; w d²q if both sides have the same weight."""
+        train, test = self.train.u, self.test.u
+        return test if np.array_equal(train, test) else np.sqrt(train * test)
 
     @cached_property
     def shared_bits(self) -> np.ndarray:
@@ -184,7 +193,7 @@ def overlap(pair: Pair) -> np.ndarray:
     """σ(χ, χ′) = ∫wTT′/√(∫wT²·∫wT′²): similarity of two transfers with their signs; −1 to 1."""
     train, test = pair.train, pair.test
     norm = np.outer(np.sqrt(train.T2 @ train.u), np.sqrt(test.T2 @ test.u))
-    return _quotient((train.T * train.u) @ test.T.T, norm, 0)
+    return _quotient((train.T * pair.u) @ test.T.T, norm, 0)
 
 
 @register(PAIR)
@@ -200,7 +209,8 @@ def coverage(pair: Pair) -> np.ndarray:
     transfer.
     """
     train, test = pair.train, pair.test
-    return _quotient(_least(train.T2, test.T2, test.u), test.T2 @ test.u, 1)
+    contrast = train.T2 * _quotient(train.u, test.u, 0)  # in units of the test condition's weight
+    return _quotient(_least(contrast, test.T2, test.u), test.T2 @ test.u, 1)
 
 
 @register(PAIR, "bits/Å²")
@@ -291,7 +301,7 @@ def metrics(
     test: Sequence[Condition],
     microscope: "Microscope",
     samples: int,
-    spectra: dict[str, tuple[np.ndarray, np.ndarray]],
+    spectra: Mapping[str, Spectrum],
     seed: int = 0,
     draws: int = 32,
     bands: Sequence[float] = (),
@@ -317,10 +327,9 @@ def metrics(
         Number of radial frequencies between 0 and the band limit, at which integrals are sampled
         (midpoint rule). For a lens that is not round, each radial frequency has
         :func:`passband.optics.ctf.azimuths_needed` azimuths.
-    spectra : dict of str to (q, P)
-        For the name of each weight of spatial frequencies, frequencies [1/Å] and the power spectral
-        densities at these frequencies [Å²]. The densities are interpolated linearly, and are
-        constant beyond both ends.
+    spectra : mapping of str to Spectrum
+        For the name of each weight of spatial frequencies: frequencies [1/Å] and the power spectral
+        densities at these frequencies [Å²], see :func:`passband.analysis.spectra.power_under`.
     seed : int
         Study seed, for the draws of the jitter.
     draws : int
@@ -356,14 +365,16 @@ def metrics(
         optics = [microscope.optics(condition) for condition in conditions]
         lenses[end] = [[jitter.apply(o, z) for o in optics] for z in normals]
     every = [optics for drawn in (*lenses["train"], *lenses["test"]) for optics, _ in drawn]
-    q, phi, area = ctf.plane(every, microscope.sampling.cutoff, samples)
-    powers = {}
-    for name, curve in spectra.items():
-        powers[name] = np.interp(q, *curve)
-        if bands and name != "flat":
-            powers |= _divided(name, q, powers[name], bands)
+    # A condition of each set of exit waves, all of whose conditions have the same spectra.
+    sets = {wave_set(condition): condition for condition in (*train, *test)}
+    limits = {id: cutoff(condition, microscope) for id, condition in sets.items()}
+    q, phi, area = ctf.plane(every, max(limits.values()), samples)
+    powers = weights_under(spectra, sets, microscope, q, bands)
+    areas = {id: np.where(q <= limit, area, 0.0) for id, limit in limits.items()}
+    names = list(next(iter(powers.values())))
     # Frequencies without power of the specimen are left out, because they add 0 to all integrals.
-    kept = [slice(None) if (p > 0).all() else np.flatnonzero(p) for p in powers.values()]
+    total = {name: sum(of_set[name] for of_set in powers.values()) for name in names}
+    kept = [slice(None) if (p > 0).all() else np.flatnonzero(p) for p in total.values()]
     # Vibration and MTF may be axes, which are among the further axes of conditions.
     blurs = microscope.responses((*train, *test), q)
 
@@ -371,24 +382,24 @@ def metrics(
     def transfer_of(optics: ctf.Optics, further: tuple) -> np.ndarray:
         return ctf.transfer(optics, q, phi) * blurs[further]
 
-    def views(end: str, k: int, part: slice) -> list[View]:
-        """Return a view for each weight, of some training or test conditions, in the k-th draw."""
-        chosen, doses = zip(*lenses[end][k][part], strict=True)
-        members = ends[end][part]
-        lens_of = zip(chosen, members, strict=True)
+    def views(end: str, k: int, part: np.ndarray) -> list[View]:
+        """Return a view for each weight, of some training or test conditions, in the k-th draw.
+
+        All these conditions have the same set of exit waves.
+        """
+        chosen, doses = zip(*(lenses[end][k][place] for place in part), strict=True)
+        members = [ends[end][place] for place in part]
+        lens_of, id = zip(chosen, members, strict=True), wave_set(members[0])
         T = np.stack([transfer_of(optics, c.further) for optics, c in lens_of])
         dose = np.array(doses) * [c.dose_e_per_A2 for c in members]
         return [
-            View(np.ascontiguousarray(T[:, few]), dose, power[few], area[few])
-            for power, few in zip(powers.values(), kept, strict=True)
+            View(np.ascontiguousarray(T[:, few]), dose, power[few], areas[id][few])
+            for power, few in zip(powers[id].values(), kept, strict=True)
         ]
 
     rows = max(1, _AT_ONCE // len(q))
-    parts = {
-        end: [slice(first, first + rows) for first in range(0, len(conditions), rows)]
-        for end, conditions in ends.items()
-    }
-    shape = {end: (len(powers), len(conditions)) for end, conditions in ends.items()}
+    parts = {end: _parts(conditions, rows) for end, conditions in ends.items()}
+    shape = {end: (len(names), len(conditions)) for end, conditions in ends.items()}
     single = {(name, end): np.zeros(shape[end]) for name in SINGLE for end in ends}
     pairs = {name: np.zeros((*shape["train"], len(test))) for name in PAIR}
     for k in range(len(normals)):
@@ -403,7 +414,8 @@ def metrics(
                 right = views("test", -1 - k, other)
                 for weight, pair in enumerate(map(Pair, left, right)):
                     for name, metric in PAIR.items():
-                        pairs[name][weight, part, other] += metric.function(pair) / len(normals)
+                        cells = weight, part[:, None], other
+                        pairs[name][cells] += metric.function(pair) / len(normals)
     train_ids, test_ids = [c.id for c in train], [c.id for c in test]
     return xr.Dataset(
         {
@@ -417,7 +429,7 @@ def metrics(
             },
         },
         coords={
-            "weight": list(powers),
+            "weight": names,
             "train": train_ids,
             "test": test_ids,
             **coordinates(train_ids, "train", own),
@@ -426,13 +438,10 @@ def metrics(
     )
 
 
-def _divided(
-    name: str, q: np.ndarray, power: np.ndarray, edges: Sequence[float]
-) -> dict[str, np.ndarray]:
-    """Return a spectrum that is 0 outside the band, for each band of a spectrum, by its name."""
-    bands = {}
-    for low, high in pairwise([0.0, *edges, np.inf]):
-        inside = np.where((low <= q) & (q < high), power, 0.0)
-        if inside.any():
-            bands[f"{name}/{low:g}-{'' if high == np.inf else f'{high:g}'}"] = inside
-    return bands
+def _parts(conditions: Sequence[Condition], most: int) -> list[np.ndarray]:
+    """Return the places of conditions in parts with the same exit waves and a largest size."""
+    sets = np.array([wave_set(condition) for condition in conditions])
+    places = (np.flatnonzero(sets == id) for id in dict.fromkeys(sets.tolist()))
+    return [
+        of_set[first : first + most] for of_set in places for first in range(0, len(of_set), most)
+    ]

@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from passband.analysis.information import View
+from passband.analysis.spectra import (
+    Spectrum,
+    cutoff,
+    flat_spectrum,
+    mean_spectrum,
+    own_curve,
+    power_under,
+)
 from passband.grid import Condition, conditions, coordinates, ordered
 from passband.optics import ctf
 from passband.optics.jitter import NUMBERS
 from passband.seeds import stratified_normal
+from passband.wave_sets import wave_set
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,10 +43,10 @@ DRAWS = 32
 
 def spectrum(
     microscope: "Microscope", waves: Sequence[str], specimen: str, seed: int, flat_power: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a specimen's spectrum (q, P) for :func:`profiles`.
+) -> Spectrum:
+    """Return a specimen's spectrum for :func:`profiles`.
 
-    The spectrum is the mean over all training structures of the specimen. Without files of exit
+    The spectrum is the mean over all structures in the files. Without files of exit
     waves, the spectrum is flat.
 
     Parameters
@@ -45,7 +54,7 @@ def spectrum(
     microscope : Microscope
         The microscope of the study.
     waves : sequence of str
-        Files with the exit waves of the specimen's training structures.
+        Files with exit waves of the specimen, see :func:`passband.analysis.spectra.mean_spectrum`.
     specimen : str
         Name of the specimen.
     seed : int
@@ -60,10 +69,7 @@ def spectrum(
     """
     if not waves:
         return flat_spectrum(flat_power)
-    from passband.specimens import exit_waves
-
-    mean = exit_waves.mean_power(waves, (seed, specimen, "train"))
-    return mean.q.values, microscope.sampling.density(mean.values)
+    return mean_spectrum(microscope, waves, specimen, seed)
 
 
 def profiles_of_specimens(
@@ -87,8 +93,8 @@ def profiles_of_specimens(
     microscope, seed, flat_power
         See :func:`spectrum`.
     waves : mapping of str to sequence of str
-        Files with the exit waves of each specimen's training structures. The spectrum of a specimen
-        without files is flat.
+        Files with the exit waves of each specimen. The spectrum of a specimen without files is
+        flat.
     draws : int
         Number of draws of the jitter.
     own : mapping of str to float, optional
@@ -102,16 +108,11 @@ def profiles_of_specimens(
     return result
 
 
-def flat_spectrum(power: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return a spectrum (q, P) with the same power spectral density [Å²] at all frequencies."""
-    return np.array([0.0]), np.array([power])
-
-
 def profiles(
     conditions: Sequence[Condition],
     microscope: "Microscope",
     samples: int,
-    spectrum: tuple[np.ndarray, np.ndarray],
+    spectrum: Spectrum,
     seed: int = 0,
     draws: int = DRAWS,
     own: Mapping[str, float] | None = None,
@@ -134,9 +135,10 @@ def profiles(
         Number of radial frequencies between 0 and the band limit, at the midpoints of intervals;
         :data:`SAMPLES` is enough. For a lens that is not round, each radial frequency has several
         azimuths.
-    spectrum : (q, P)
-        Frequencies [1/Å] and the specimen's power spectral density at these frequencies [Å²]. The
-        density is interpolated linearly, and is constant beyond both ends.
+    spectrum : Spectrum
+        Frequencies [1/Å] and the specimen's power spectral density at these frequencies [Å²], for
+        all conditions or for each set of exit waves. See
+        :func:`passband.analysis.spectra.power_under`.
     seed : int
         Study seed, for the draws of the jitter.
     draws : int
@@ -144,8 +146,8 @@ def profiles(
     own : mapping of str to float, optional
         The study's own values of its further axes, see :func:`passband.grid.coordinates`.
     grid : sequence of Condition
-        The conditions of the study, whose further axes determine the number of azimuths. By
-        default, `conditions`.
+        The conditions of the study, whose further axes determine the number of azimuths and the
+        highest frequency. By default, `conditions`.
 
     Returns
     -------
@@ -153,7 +155,8 @@ def profiles(
         Over (condition, frequency): `T`, the linear transfer [1], and `bits`, ½log₂(1 + s) [bits].
         Over (condition,): `log_dose`, the decimal logarithm of the dose in e/Å². The coordinates
         are the ids of the conditions and their imaging parameters, `frequency` |q| [1/Å],
-        `azimuth` φ [rad], `area` d²q [1/Å²] and `power` P [Å²], all float64.
+        `azimuth` φ [rad], `area` d²q [1/Å²] and `power` P [Å²], all float64. `power` is that of the
+        study's own values, or of the first set of exit waves.
     """
     import xarray as xr
 
@@ -164,8 +167,12 @@ def profiles(
     optics = [microscope.optics(condition) for condition in conditions]
     nominal = np.array([condition.dose_e_per_A2 for condition in conditions])
     lenses = _widest(microscope, normals, grid or conditions)
-    q, phi, area = ctf.plane(lenses, microscope.sampling.cutoff, samples)
-    power = np.interp(q, *spectrum)
+    sets = {wave_set(condition): condition for condition in grid or conditions}
+    limit = max(cutoff(condition, microscope) for condition in sets.values())
+    q, phi, area = ctf.plane(lenses, limit, samples)
+    powers = power = np.interp(q, *own_curve(spectrum))
+    if isinstance(spectrum, Mapping) or len(sets) > 1:
+        powers = np.stack([power_under(spectrum, c, microscope, q) for c in conditions])
     blurs = microscope.responses(conditions, q)
     T, bits = np.zeros((2, len(optics), len(q)))
     for z in normals:
@@ -174,7 +181,7 @@ def profiles(
         curves = {key: ctf.transfer(key[0], q, phi) * blurs[key[1]] for key in set(keys)}
         drawn = np.stack([curves[key] for key in keys])
         T += drawn / len(normals)
-        bits += View(drawn, np.array(doses) * nominal, power, area).bits / len(normals)
+        bits += View(drawn, np.array(doses) * nominal, powers, area).bits / len(normals)
     ids = [condition.id for condition in conditions]
     return xr.Dataset(
         {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from passband import PassbandError
 from passband.commands.arguments import add_study, report_remark
 from passband.grid import AXES, Condition
-from passband.jobs import layout
+from passband.jobs import layout, wave_layout
 from passband.jobs.locate import open_study
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _numbers(tested: "TestedNetworks") -> int:
 
 
 def _spectra(study: "Study", results: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
-    """Return the spectrum of each weight of spatial frequencies.
+    """Return the spectrum of each weight of spatial frequencies, with the study's own values.
 
     The spectrum of a specimen is known as long as the exit waves of its training structures exist.
     """
@@ -176,9 +176,10 @@ def _spectra(study: "Study", results: Path) -> "dict[str, tuple[np.ndarray, np.n
     flat = study.information.flat_power_A2
     spectra = {"flat": profiles.flat_spectrum(flat)}
     for name in study.trained_specimens:
-        files = [str(results / file) for file in layout.shards(study, name, "train")]
+        files = [str(results / file) for file in wave_layout.spectrum_shards(study, name)]
         if all(Path(file).exists() for file in files):
-            spectra[name] = profiles.spectrum(study.microscope, files, name, study.study.seed, flat)
+            found = profiles.spectrum(study.microscope, files, name, study.study.seed, flat)
+            spectra[name] = profiles.own_curve(found)
     return spectra
 
 

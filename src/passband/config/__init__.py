@@ -8,16 +8,14 @@ from passband.config.analysis import FEWEST_PREDICTED, FIGURES_OF_PREDICTION
 from passband.config.base import SPLITS, Block, block_of
 from passband.config.loading import MOST_LINES, SOURCE, load, validate
 from passband.config.microscope import Aberrations, Detector, Microscope, Spread
-from passband.config.specimen import (
-    MOST_IN_PARTICLE,
+from passband.config.specimen import MOST_IN_PARTICLE, Specimen, too_many_atoms
+from passband.config.specimen_blocks import (
     Diameter,
     Orientation,
     Particles,
     Planes,
-    Specimen,
     Substrate,
     Thermal,
-    too_many_atoms,
 )
 from passband.config.study import Study
 from passband.config.study_file import ConfigError

@@ -1,12 +1,11 @@
 """The study: all blocks of the configuration, and checks that involve several blocks."""
 
 from itertools import product
-from math import ceil, prod, sqrt
+from math import ceil, prod
 from typing import Any, Self
 
 from pydantic import model_validator
 
-from passband import units
 from passband.config import architectures, points
 from passband.config.analysis import (
     FEWEST_PREDICTED,
@@ -19,10 +18,11 @@ from passband.config.analysis import (
 )
 from passband.config.base import Block, Name, key
 from passband.config.conditions import Grid, TestGrid
-from passband.config.materials import CARBON_PER_A3, MATERIALS
+from passband.config.materials import MATERIALS
 from passband.config.microscope import Microscope
-from passband.config.specimen import MOST_IN_PARTICLE, Specimen, too_many_atoms
+from passband.config.specimen import Specimen
 from passband.config.study_conditions import ConditionsOfStudy
+from passband.config.study_waves import WavesOfStudy
 from passband.config.training import Training
 from passband.grid import FURTHER_AXES, MAIN_AXES, Condition
 from passband.optics import ctf
@@ -32,10 +32,6 @@ from passband.seeds import digest
 MOST_CONDITIONS = 200_000
 #: The largest number of jobs of a study. Snakemake needs about 20 GB for a graph of so many jobs.
 MOST_JOBS = 1_000_000
-
-
-#: The largest number of atoms in a structure.
-MOST_ATOMS = 10_000_000
 
 
 class Structures(Block):
@@ -98,7 +94,7 @@ class StudyBlock(Block):
     )
 
 
-class Study(ConditionsOfStudy, Block):
+class Study(ConditionsOfStudy, WavesOfStudy, Block):
     """The whole configuration of a study."""
 
     study: StudyBlock = key(StudyBlock, "The study as a whole.")
@@ -214,7 +210,8 @@ class Study(ConditionsOfStudy, Block):
         self._check_numbers("grid", self.train_products)
         self._check_numbers("test_grid", self.test_products)
         self._check_jobs()
-        self._check_field()
+        self.check_waves()
+        self._check_architectures()
         products = self.blocks
         given = points.named("grid", self.grid) | points.named("test_grid", self.test_grid)
         for name, block in given.items():
@@ -293,7 +290,8 @@ class Study(ConditionsOfStudy, Block):
                 f"study.replicas = {block.replicas}"
             )
         simulate = sum(
-            ceil(getattr(block.structures, split) / block.structures_per_shard)
+            self.number_of_waves(split)
+            * ceil(getattr(block.structures, split) / block.structures_per_shard)
             for specimen in self.specimens.values()
             for split in specimen.splits
         )
@@ -312,31 +310,7 @@ class Study(ConditionsOfStudy, Block):
                 f"train and evaluate; must not exceed {MOST_JOBS:,} together"
             )
 
-    def _check_field(self) -> None:
-        field_nm = self.microscope.sampling.field_A / units.A_PER_NM
-        for name, specimen in self.specimens.items():
-            # A particle's image must not touch its periodic copy; 0.3 nm is the width of an atom.
-            room = max(0.0, field_nm - 0.3 - specimen.steps_nm)
-            largest = room / specimen.widest
-            if specimen.diameter_nm.max > largest:
-                raise ValueError(
-                    f"specimens.{name}.diameter_nm.max = {specimen.diameter_nm.max:g}: must not "
-                    f"exceed {largest:.2f} nm, to fit the field of view of {field_nm:g} nm "
-                    "(microscope.field_px × microscope.pixel_size_A)"
-                )
-            # The hexagonal packing of equal discs is the densest packing (Fejes Tóth, Math. Z. 46,
-            # 83, 1940). Discs at random positions fill little more than half as much area.
-            apart = specimen.diameter_nm.min + specimen.gap_nm
-            faces = 2 if specimen.substrate.faces == "both" else 1
-            most = max(1, int(faces * field_nm**2 / (sqrt(3) / 2 * apart**2)))
-            if specimen.particles.max > most:
-                raise ValueError(
-                    f"specimens.{name}.particles.max = {specimen.particles.max}: must not exceed "
-                    f"{most}, to fit the field of view of {field_nm:g} nm with particles of "
-                    f"{specimen.diameter_nm.min:g} nm, the smallest, and gaps of "
-                    f"{specimen.gap_nm:g} nm"
-                )
-            self._check_atoms(name, specimen, field_nm)
+    def _check_architectures(self) -> None:
         for i, name in enumerate(self.training.architectures):
             architecture = architectures.parse(name)
             px, least = self.microscope.field_px, architecture.smallest_px
@@ -352,32 +326,17 @@ class Study(ConditionsOfStudy, Block):
                     f"{least} or more, for training.architectures[{i}] = {name!r}"
                 )
 
-    def _check_atoms(self, name: str, specimen: Specimen, field_nm: float) -> None:
-        material, layer = MATERIALS.get(specimen.material), specimen.substrate
-        # The atomic density of a crystal in a file is not known before ASE reads the file.
-        largest = specimen.most_atoms(material.atoms_per_A3) if material else 0.0
-        if largest > MOST_IN_PARTICLE:
-            raise ValueError(f"specimens.{name}.{too_many_atoms(specimen, largest)}")
-        volume_nm3 = field_nm**2 * (layer.thickness_nm + 3 * layer.thickness_std_nm)
-        carbon = CARBON_PER_A3 * layer.density_g_per_cm3 * volume_nm3 * units.A_PER_NM**3
-        atoms = specimen.particles.max * largest + carbon
-        if atoms > MOST_ATOMS:
-            raise ValueError(
-                f"specimens.{name}.substrate.thickness_nm = {layer.thickness_nm:g}: makes, with "
-                f"{specimen.particles.max} particles in a field of view of {field_nm:g} nm, "
-                f"structures of up to {atoms:,.0f} atoms; must not exceed {MOST_ATOMS:,}"
-            )
-
     def check_condition(self, condition: Condition) -> None:
         """Check that this study's images can be formed under a condition that is not in its grid.
 
         Raises
         ------
         ValueError
-            If the pixels, the field of view or the focal series are not sufficient. The message of
-            one line begins with the name of an axis.
+            If the pixels, the field of view or the focal series are not sufficient, or if the study
+            does not have the exit waves. The message of one line begins with the name of an axis.
         """
         values = condition.values(self.own_values)
+        self.check_has_waves(condition)
         self._check_optics("", {name: [value] for name, value in values.items()})
 
     def _check_optics(self, block: str, axes: dict[str, list[float]]) -> None:
@@ -385,7 +344,7 @@ class Study(ConditionsOfStudy, Block):
         ends = [
             (name, axes[name] if axis.unit == "°" else (axes[name][0], axes[name][-1]))
             for name, axis in FURTHER_AXES.items()
-            if name in axes
+            if name in axes and not axis.key.startswith("specimens.")
         ]
         for values in product(*(values for _, values in ends)):
             further = dict(zip((name for name, _ in ends), values, strict=True))

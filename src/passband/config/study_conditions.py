@@ -17,10 +17,9 @@ class ConditionsOfStudy:
 
         An axis whose only value is the study's own value is no axis of the study.
         """
-        found = {}
+        found, given = {}, self._given()
         for name, axis in FURTHER_AXES.items():
-            values = self.given_values(name)
-            if values - {own := axis.canonical(self._own(name))}:
+            if given.get(name, set()) - {own := axis.canonical(self._own(name))}:
                 found[name] = own
         return found
 
@@ -31,9 +30,16 @@ class ConditionsOfStudy:
 
     def given_values(self, name: str) -> set[float]:
         """Return the values of an axis that `grid` and `test_grid` give."""
-        blocks = [*points.listed(self.grid), *points.listed(self.test_grid)]
-        given = [axes for block in blocks for axes in points.given_products(block)]
-        return {value for axes in given for value in axes.get(name, ())}
+        return self._given().get(name, set())
+
+    def _given(self) -> dict[str, set[float]]:
+        """Return the values of each axis that `grid` and `test_grid` give."""
+        found: dict[str, set[float]] = {}
+        for block in (*points.listed(self.grid), *points.listed(self.test_grid)):
+            for axes in points.given_products(block):
+                for name, values in axes.items():
+                    found.setdefault(name, set()).update(values)
+        return found
 
     def _own(self, name: str) -> float:
         """Return the value of a further axis in the block `microscope` or `specimens`."""
@@ -212,7 +218,8 @@ class ConditionsOfStudy:
     def check_mixtures(self) -> None:
         """Check the mixtures before their conditions are used."""
         blocks = points.mixture_blocks("grid", self.grid)
-        mixtures.check(blocks, len(points.listed(self.grid)), self.microscope)
+        number = len(points.listed(self.grid))
+        mixtures.check(blocks, number, self.microscope, self.train_waves)
 
     def check_own_values(self) -> None:
         """Refuse an axis that leaves out the value that the configuration has for its key."""

@@ -59,8 +59,9 @@ def ctf_curves(
     most = 2 if style.is_narrow(width_cm) else style.MAX_PANELS
     defoci, spherical = (style.evenly_spaced(by[name], most) for name in ("defocus_nm", "cs_um"))
     apertures = by["aperture_mrad"]
-    lam = ctf.wavelength(microscope.energy_eV)
-    q = np.linspace(0, microscope.sampling.cutoff, 1500)
+    first = microscope.under(conditions[0])
+    lam = ctf.wavelength(first.energy_eV)
+    q = np.linspace(0, first.sampling.cutoff, 1500)
     end = min(q[-1], _BEYOND * apertures[-1] * 1e-3 / lam)
     entries = 1 + len(lenses) + (len(apertures) > 1) + len(spacings or {})
     # The words of several lenses are long.

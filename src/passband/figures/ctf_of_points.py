@@ -83,8 +83,9 @@ def curves_of_points(
         squeeze=False,
         layout="constrained",
     )
-    q = np.linspace(0, microscope.sampling.cutoff, 1500)
-    widest = max(lens.aperture for lens, _ in shown) * 1e-3 / ctf.wavelength(microscope.energy_eV)
+    limit = max(microscope.under(condition).sampling.cutoff for _, condition in shown)
+    q = np.linspace(0, limit, 1500)
+    widest = max(lens.aperture * 1e-3 / ctf.wavelength(lens.energy) for lens, _ in shown)
     for ax in axes.flat[number:]:
         ax.set_axis_off()
     for ax, (lens, condition) in zip(axes.flat, shown, strict=False):

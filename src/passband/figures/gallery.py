@@ -11,6 +11,7 @@ from passband.figures import images
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.optics.sampling import Sampling
 from passband.specimens import exit_waves as simulate
 from passband.specimens.multislice import Multislice
 
@@ -21,6 +22,7 @@ def sheet(
     specimen: Specimen,
     condition: Condition,
     progress: Callable[[Sequence[int]], Iterable[int]] = iter,
+    own: tuple[Specimen, Sampling] | None = None,
 ) -> Figure:
     """Return a contact sheet, :func:`passband.figures.images.gallery`, of a split's structures.
 
@@ -39,12 +41,14 @@ def sheet(
         Imaging condition under which the images are made.
     progress : callable
         A function that wraps the iteration over the structures and shows the progress, like tqdm.
+    own : (config.Specimen, Sampling), optional
+        The study's own specimen and pixels, see :func:`passband.specimens.structures.draw`.
     """
     seed, name, kind = split.names
-    sampling = camera.imager.sampling
+    sampling, image = camera.imager.sampling, camera.microscope.sampling
     multislice = Multislice(sampling, camera.microscope.energy_eV)
     structures = [
-        simulate.structure(name, specimen, sampling, seed, kind, index)
+        simulate.structure(name, specimen, image, seed, kind, index, own)
         for index in progress(split.structures)
     ]
     return images.gallery(

@@ -24,10 +24,10 @@ OUTLINES = {"on top": "solid", "at the bottom": "dashed"}
 def examples(
     images: dict[str, np.ndarray],
     predictions: dict[str, np.ndarray],
-    masks: np.ndarray,
+    masks: np.ndarray | dict[str, np.ndarray],
     scores: dict[str, np.ndarray],
     train: str,
-    pixel_size_A: float,
+    pixel_size_A: float | dict[str, float],
     there: dict[str, tuple[np.ndarray, np.ndarray]] | None = None,
     width_cm: float = style.PAGE_CM,
     own_values: Mapping[str, float] | None = None,
@@ -44,14 +44,14 @@ def examples(
         Images, by the id of the test condition. The first test condition is the training condition.
     predictions : dict of str to (N, px, px) bool array
         Pixels that the network classifies as particle, by the id of the test condition.
-    masks : (N, px, px) array
-        Ground truth masks of the images.
+    masks : (N, px, px) array, or dict of str to such arrays
+        Ground truth masks of the images, or those of each test condition, by its id.
     scores : dict of str to (N,) array
         Dice of each image, by the id of the test condition.
     train : str
         Id of the training condition.
-    pixel_size_A : float
-        Side of a pixel [Å].
+    pixel_size_A : float, or dict of str to float
+        Side of a pixel [Å], or that of each test condition, by its id.
     there : dict of str to ((N, px, px) bool array, (N,) array), optional
         Predictions and Dice of the network that was trained under the test condition, by the
         condition's id. Conditions without such a network are left out.
@@ -62,7 +62,11 @@ def examples(
     """
     style.set_theme()
     there = {id: found for id, found in (there or {}).items() if id != train}
-    rows, columns = len(masks), len(images)
+    if not isinstance(masks, dict):
+        masks = dict.fromkeys(images, masks)
+    if not isinstance(pixel_size_A, dict):
+        pixel_size_A = dict.fromkeys(images, pixel_size_A)
+    rows, columns = len(masks[train]), len(images)
     labels = {
         id: _wrapped(style.condition_label(id, own_values), width_cm / columns) for id in images
     }
@@ -80,18 +84,18 @@ def examples(
         squeeze=False,
         layout="constrained",
     )
-    side = masks.shape[-1] * pixel_size_A / units.A_PER_NM
-    extent = (0, side, 0, side)
+    sides = {id: masks[id].shape[-1] * pixel_size_A[id] / units.A_PER_NM for id in images}
     used = {}
     for k, id in enumerate(images):
         own = id == train
+        extent = (0, sides[id], 0, sides[id])
         for n in range(rows):
             ax = axes[n, k]
             low, high = np.quantile(images[id][n], [0.005, 0.995])
             ax.imshow(
                 images[id][n].T, cmap="gray", origin="lower", extent=extent, vmin=low, vmax=high
             )
-            lines = [("truth", masks[n]), ("own" if own else "other", predictions[id][n])]
+            lines = [("truth", masks[id][n]), ("own" if own else "other", predictions[id][n])]
             dice = [("own" if own else "other", scores[id][n])]
             if id in there:
                 lines.append(("there", there[id][0][n]))
@@ -114,7 +118,8 @@ def examples(
             sns.despine(ax=ax, left=True, bottom=True)
         where = "training condition" if own else "other condition"
         axes[0, k].set_title(f"{where}\n{labels[id]}", fontsize=style.SMALL)
-    _scale_bar(axes[-1, 0], side)
+        if k == 0 or sides[id] != sides[train]:
+            _scale_bar(axes[-1, k], sides[id])
     # A kind of line that is in no panel has no entry.
     handles = [
         plt.Line2D([], [], color=colour, ls=line, lw=1.4, label=words)

@@ -49,7 +49,7 @@ class Acquisition:
 
     def electrons(self, condition: Condition) -> float:
         """Return the mean number of electrons in a vacuum pixel."""
-        return condition.dose_e_per_A2 * self.microscope.pixel_size_A**2
+        return condition.dose_e_per_A2 * self.microscope.under(condition).pixel_size_A ** 2
 
     def normalised(self, counts: torch.Tensor, condition: Condition) -> torch.Tensor:
         """Return the normalised counts, which are the input of a network.
@@ -60,22 +60,23 @@ class Acquisition:
         vacuum = self.electrons(condition) * self.microscope.detector.gain
         return normalise(counts, self.normalisation, vacuum)
 
-    def imager_under(self, condition: Condition) -> Imager:
-        """Return the imager under a condition: vibration and MTF may be axes of the study."""
+    def under(self, condition: Condition) -> "Acquisition":
+        """Return the acquisition with a condition's pixels, vibration and detector."""
         microscope = self.microscope.under(condition)
-        same = microscope.vibration_A == self.microscope.vibration_A
-        if same and microscope.detector == self.microscope.detector:
-            return self.imager
+        if microscope is self.microscope:
+            return self
+        names = "pixel_size_A", "vibration_A", "detector"
+        if all(getattr(microscope, n) == getattr(self.microscope, n) for n in names):
+            return self
         if microscope not in self._others:
             other = self.from_microscope(microscope, self.normalisation, self.imager.device)
             self._others.clear()  # a job forms all images of a condition before those of the next
-            self._others.append(microscope)
-            self._others.append(other.imager)
+            self._others.extend([microscope, other])
         return self._others[1]
 
     @cached_property
     def _others(self) -> list:
-        """The last microscope with another blur, and its imager."""
+        """The last microscope with other pixels or another blur, and its acquisition."""
         return []
 
     @property
@@ -136,7 +137,7 @@ class Acquisition:
         """
         optics, jitter = self.microscope.optics(condition), self.microscope.jitter
         drawn = self._lenses(optics, split, condition, draw) if jitter.varies else []
-        imager = self.imager_under(condition)
+        imager = self.under(condition).imager
         for start in range(0, len(split), chunk):
             part = slice(start, start + chunk)
             lenses = [lens for lens, _ in drawn[part]] if jitter.lens_varies else optics
@@ -156,8 +157,8 @@ class Acquisition:
         :func:`~passband.imaging.noise.noise_seeds`.
         """
         counts = expose(intensity, self.electrons(condition), seeds)
-        if self._noise_filter is not None:
-            counts = filtered(counts, self._noise_filter)
+        if (noise_filter := self.under(condition)._noise_filter) is not None:
+            counts = filtered(counts, noise_filter)
         gain = self.microscope.detector.gain
         return counts if gain == 1 else counts * gain
 

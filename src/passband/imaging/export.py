@@ -67,12 +67,13 @@ def images(
         ============= ================ ================= ========================================
     """
     counts = torch.cat(list(acquisition.counts(split, condition, draw, replica))).cpu().numpy()
-    detector = acquisition.microscope.detector
+    microscope = acquisition.microscope.under(condition)
+    detector = microscope.detector
     if not (detector.gain.is_integer() and detector.noise.is_white):
         dtype = np.float32
     else:
         dtype = np.uint16 if counts.max() <= np.iinfo(np.uint16).max else np.uint32
-    side = np.arange(acquisition.microscope.field_px) * acquisition.microscope.pixel_size_A
+    side = np.arange(microscope.field_px) * microscope.pixel_size_A
     return xr.Dataset(
         {
             "counts": (
@@ -133,9 +134,9 @@ def images(
             "draw": draw,
             **({} if replica is None else {"replica": replica}),
             "electrons_per_vacuum_pixel": acquisition.electrons(condition),
-            "pixel_size_A": acquisition.microscope.pixel_size_A,
-            "energy_kev": acquisition.microscope.energy_kev,
-            "coherence": acquisition.microscope.coherence,
+            "pixel_size_A": microscope.pixel_size_A,
+            "energy_kev": microscope.energy_kev,
+            "coherence": microscope.coherence,
         },
     )
 

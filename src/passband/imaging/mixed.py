@@ -131,7 +131,7 @@ def _intensities(
         groups.setdefault((blur, alike), []).append(place)
     result: list[torch.Tensor] = [torch.empty(0)] * len(conditions)
     for places in groups.values():
-        imager = acquisition.imager_under(conditions[places[0]])
+        imager = acquisition.under(conditions[places[0]]).imager
         own = [lenses[place] for place in places]
         formed = imager.intensity(split.spectra[places], own, widest)
         for image, place in zip(formed, places, strict=True):

@@ -9,9 +9,12 @@ import torch
 import xarray as xr
 
 from passband.config import Microscope
+from passband.grid import Condition
 from passband.imaging.turns import turned, turned_field
 from passband.imaging.wave_files import expected_attributes, split_digest
-from passband.storage import datasets
+from passband.mixtures import Mixture
+from passband.storage import StoreError, datasets
+from passband.wave_sets import by_set, condition_of, wave_set
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.structures)
 
+    def under(self, condition: Condition | Mixture) -> "Split":
+        """Return the split itself, see :meth:`SplitSets.under`."""
+        return self
+
     def first(self, number: int) -> "Split":
         """Return a split with the first `number` structures, or with all if there are fewer."""
         return self.take(np.arange(min(number, len(self))))
@@ -119,3 +126,84 @@ class Split:
             for place, index in enumerate(self.structures)
         )
         return split_digest(self.names, structures)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The digest by the id of the set of exit waves, see :attr:`SplitSets.digests`."""
+        return {"": self.digest}
+
+
+@dataclass(frozen=True)
+class SplitSets:
+    """A split whose conditions need several sets of exit waves, see :mod:`passband.wave_sets`.
+
+    All sets have the same structures, with the specimen, the beam energy and the pixels of their
+    conditions.
+
+    Attributes
+    ----------
+    sets : dict of str to Split
+        The split by the id of the set.
+    """
+
+    sets: dict[str, Split]
+
+    @property
+    def names(self) -> tuple[int, str, str]:
+        """Study seed, specimen and split."""
+        return self._any.names
+
+    @property
+    def structures(self) -> np.ndarray:
+        """Index of each structure within the split."""
+        return self._any.structures
+
+    @property
+    def _any(self) -> Split:
+        return next(iter(self.sets.values()))
+
+    def __len__(self) -> int:
+        return len(self._any)
+
+    def under(self, condition: Condition | Mixture) -> Split:
+        """Return the split with the exit waves that images of a condition are formed from.
+
+        Raises
+        ------
+        StoreError
+            If these exit waves were not loaded.
+        """
+        id = wave_set(condition)
+        if id not in self.sets:
+            _, specimen, split = self.names
+            values = id or "the study's own values"
+            raise StoreError(f"{specimen}, {split}: there are no exit waves with {values}")
+        return self.sets[id]
+
+    def first(self, number: int) -> "SplitSets":
+        """Return the first `number` structures, or all if there are fewer."""
+        return SplitSets({id: split.first(number) for id, split in self.sets.items()})
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The :attr:`Split.digest` of each set, by its id."""
+        return {id: split.digest for id, split in self.sets.items()}
+
+
+def load_sets(
+    paths: Sequence[str],
+    names: tuple[int, str, str],
+    microscope: Microscope,
+    device: torch.device,
+    instances: bool = False,
+) -> Split | SplitSets:
+    """Read a split from the shards of one or several sets of exit waves.
+
+    The path of a shard shows which set the shard belongs to. Parameters and errors are those of
+    :meth:`Split.load`; `microscope` has the study's own values.
+    """
+    sets = {
+        id: Split.load(files, names, microscope.under(condition_of(id)), device, instances)
+        for id, files in by_set(paths).items()
+    }
+    return sets[""] if list(sets) == [""] else SplitSets(sets)

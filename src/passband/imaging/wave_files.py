@@ -5,12 +5,14 @@ seconds. So a job whose results exist already ends soon.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from passband.config import Microscope
 from passband.storage import datasets
+from passband.storage.records import context_name
+from passband.wave_sets import by_set, condition_of, wave_set_of
 
 _VARIABLES = ("spectrum", "mask")
 
@@ -73,3 +75,62 @@ def digest_of_files(
             yield index, waves.spectrum.values[place], mask
 
     return split_digest(names, structures())
+
+
+def digests_of_sets(
+    paths: Sequence[str], names: tuple[int, str, str], microscope: Microscope
+) -> dict[str, str]:
+    """Return the digest of each set of exit waves among shards, by the set's id.
+
+    Parameters and errors are those of :func:`passband.imaging.splits.load_sets`.
+    """
+    return {
+        id: digest_of_files(files, names, microscope.under(condition_of(id)))
+        for id, files in by_set(paths).items()
+    }
+
+
+def digests_of_specimens(sets: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return the digests of test structures by the name that contexts of records have.
+
+    Parameters
+    ----------
+    sets : mapping of str to mapping of str to str
+        For each specimen, the digest of each set of exit waves by the set's id.
+    """
+    return {
+        context_name(specimen, id): digest
+        for specimen, digests in sets.items()
+        for id, digest in digests.items()
+    }
+
+
+def digests_of_conditions(
+    conditions: Iterable[str],
+    paths: Mapping[str, Sequence[str]],
+    names: tuple[int, str],
+    microscope: Microscope,
+) -> dict[str, list[str]]:
+    """Return the digests of the structures that networks are trained with, by training condition.
+
+    Parameters
+    ----------
+    conditions : iterable of str
+        Ids of the training conditions.
+    paths : mapping of str to sequence of str
+        The shards of the splits `train` and `val`, of one or several sets of exit waves.
+    names : (int, str)
+        Study seed and specimen.
+    microscope : Microscope
+        The study's microscope.
+
+    Raises
+    ------
+    StoreError
+        If a shard is missing or damaged, or has other structures.
+    """
+    sets = [
+        digests_of_sets(paths[split], (*names, split), microscope) for split in ("train", "val")
+    ]
+    needed = {id: wave_set_of(id) for id in conditions}
+    return {id: [digests[waves] for digests in sets] for id, waves in needed.items()}

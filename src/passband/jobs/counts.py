@@ -136,7 +136,8 @@ def _jobs(study: Study) -> Counter:
     groups = -(-(study.train_number - alone) // block.conditions_per_job) + alone
     jobs = Counter(
         simulate=sum(
-            -(-getattr(block.structures, split) // block.structures_per_shard)
+            study.number_of_waves(split)
+            * -(-getattr(block.structures, split) // block.structures_per_shard)
             for specimen in study.specimens.values()
             for split in specimen.splits
         ),
@@ -203,8 +204,11 @@ def _store(arrays: int) -> int:
 
 
 def structures(study: Study, specimen: Specimen) -> int:
-    """Return the number of simulated structures of a specimen."""
-    return sum(getattr(study.study.structures, name) for name in specimen.splits)
+    """Return the number of simulated structures of a specimen, in all sets of exit waves."""
+    return sum(
+        study.number_of_waves(name) * getattr(study.study.structures, name)
+        for name in specimen.splits
+    )
 
 
 def sizes(

@@ -11,11 +11,12 @@ from passband.config import Study
 from passband.figures.style import evenly_spaced
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
-from passband.jobs import layout, shown_networks
+from passband.imaging.splits import Split, SplitSets, load_sets
+from passband.jobs import layout, shown_networks, wave_layout
 from passband.learning import devices, evaluation, networks
 from passband.reports.explorer import Blocks
 from passband.scores import dice
+from passband.wave_sets import wave_set
 
 #: Largest numbers of networks, test conditions and structures that are shown for a specimen and
 #: architecture, and of pixels of all images of the page together. An image takes 1.3 bytes for each
@@ -67,19 +68,21 @@ def examples(
     most = _PIXELS // (number * structures * field**2)
     device, found = devices.device(), []
     for specimen in study.trained_specimens:
-        waves = [str(results / file) for file in layout.shards(study, specimen, "test")]
+        files = wave_layout.shards_of(study, specimen, "test", study.tested_waves)
+        waves = [str(results / file) for file in files]
         if not all(Path(file).exists() for file in waves):
             continue
         names = (study.study.seed, specimen, "test")
-        split = Split.load(waves, names, study.microscope, device).first(structures)
+        split = load_sets(waves, names, study.microscope, device).first(structures)
+        every = _with_the_same_masks(study, split)
         for architecture in study.training.architectures:
             chosen = _networks(study, results, specimen, architecture)
             if not chosen or len(found) == most:
                 continue
             trained = [Condition.parse(id) for id in chosen]
-            own = [c for c in trained if c in set(study.test_conditions)]
-            tests = evenly_spaced(own or study.test_conditions, number)
-            rest = [c for c in study.test_conditions if c not in tests]
+            own = [c for c in trained if c in set(every)]
+            tests = evenly_spaced(own or every, number)
+            rest = [c for c in every if c not in tests]
             tests = sorted({*tests, *evenly_spaced(rest, number - len(tests))})
             images, masks, scores = [], [], []
             for condition in progress(tests):
@@ -87,7 +90,8 @@ def examples(
                 acquisition = Acquisition.from_microscope(
                     study.microscope, metadata.normalisation, device
                 )
-                counts = torch.cat(list(acquisition.counts(split, condition)))
+                under = split.under(condition)
+                counts = torch.cat(list(acquisition.counts(under, condition)))
                 images.append(_grey(_binned(counts.cpu().numpy(), binning)))
                 shown = acquisition.normalised(counts, condition)[:, None]
                 predicted = [
@@ -98,9 +102,9 @@ def examples(
                     [_binned((logits > 0)[:, 0].cpu().numpy(), binning) for logits in predicted]
                 )
                 scores.append(
-                    [dice(evaluation.confusion(p, split.masks).cpu().numpy()) for p in predicted]
+                    [dice(evaluation.confusion(p, under.masks).cpu().numpy()) for p in predicted]
                 )
-            true = _binned(split.masks[:, 0].cpu().numpy(), binning)
+            true = _binned(split.under(every[0]).masks[:, 0].cpu().numpy(), binning)
             found.append(
                 {
                     "specimen": specimen,
@@ -109,7 +113,7 @@ def examples(
                     "test": [condition.id for condition in tests],
                     "structures": structures,
                     "field_px": field,
-                    "pixel_size_A": study.microscope.pixel_size_A * binning,
+                    "pixel_size_A": study.microscope.under(every[0]).pixel_size_A * binning,
                     "binning": binning,
                     "images": blocks.bytes(np.stack(images)),
                     "true": blocks.bytes(_packed(true >= 0.5)),
@@ -118,6 +122,23 @@ def examples(
                 }
             )
     return found
+
+
+def _with_the_same_masks(study: Study, split: Split | SplitSets) -> list[Condition]:
+    """Return those test conditions that have the pixels and the masks of the middle condition.
+
+    The page has one true mask for each structure, and a pixel size or a specimen may be an axis.
+    """
+    tests = study.test_conditions
+    middle = Condition.parse(shown_networks.middle_condition(study))
+    middle = middle if middle in tests else tests[0]
+    masks, pixels = split.under(middle).masks, study.microscope.under(middle).pixel_size_A
+    same: dict[str, bool] = {}
+    for condition in tests:
+        if (id := wave_set(condition)) not in same:
+            pixel = study.microscope.under(condition).pixel_size_A
+            same[id] = pixel == pixels and torch.equal(split.under(condition).masks, masks)
+    return [condition for condition in tests if same[wave_set(condition)]]
 
 
 def _sizes(field_px: int, structures: int, groups: int) -> tuple[int, int, int]:

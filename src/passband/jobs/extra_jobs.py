@@ -23,8 +23,8 @@ from threadpoolctl import threadpool_limits
 from passband import STAGES, PassbandError
 from passband.config import Study
 from passband.grid import Condition
-from passband.imaging.splits import Split
-from passband.jobs import extra_store, layout
+from passband.imaging.splits import Split, SplitSets
+from passband.jobs import extra_store, layout, wave_layout
 from passband.jobs import job as running
 from passband.jobs.layout import TrainingCell
 from passband.learning import devices, memory_request, networks
@@ -80,11 +80,14 @@ class Work:
     confidence: bool = False
 
     @cached_property
-    def splits(self) -> dict[str, Split]:
+    def splits(self) -> dict[str, Split | SplitSets]:
         """The test structures by specimen. All training jobs of a process share them."""
         study = self.study
         waves = {
-            name: [str(self.results / path) for path in layout.shards(study, name, "test")]
+            name: [
+                str(self.results / path)
+                for path in wave_layout.shards_of(study, name, "test", study.test_waves)
+            ]
             for name in study.specimens
         }
         return load_test_splits(waves, study.study.seed, study.microscope, devices.device())

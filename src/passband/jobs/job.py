@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 from passband import PassbandError, console, log_lines
 from passband.config import SOURCE, Specimen, Study, validate
 from passband.jobs import layout, snapshot
+from passband.optics.sampling import Sampling
 from passband.storage import DamagedError, FullError, integrity, lease, provenance
 
 logger = logging.getLogger("passband")
@@ -76,6 +77,19 @@ class Job:
         Paths of crystal files are relative to the study's file.
         """
         return Specimen.model_validate(values, context={"folder": Path(self._source).parent})
+
+    def specimens(
+        self, values: Mapping, field_px: int
+    ) -> tuple[Specimen, tuple[Specimen, Sampling] | None]:
+        """Return the specimen of a rule's param, and the study's own specimen and pixels or None.
+
+        See :func:`passband.jobs.wave_layout.specimen_params`.
+        """
+        own = {name: values[name] for name in ("own", "own_pixel_A") if name in values}
+        specimen = self.specimen({name: x for name, x in values.items() if name not in own})
+        if not own:
+            return specimen, None
+        return specimen, (self.specimen(own["own"]), Sampling(field_px, own["own_pixel_A"]))
 
     def finish_early(self, result: str) -> NoReturn:
         """End the job successfully now, because an earlier job has made `result`."""

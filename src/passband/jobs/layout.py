@@ -15,6 +15,7 @@ from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, SPLITS, Stu
 from passband.grid import AXES, MAIN_AXES, batches, is_condition
 from passband.groups import PATTERN, groups
 from passband.mixtures import check_id, extremes
+from passband.wave_sets import folder_of
 
 # ── Templates of paths ───────────────────────────────────────────────────────────────────────────
 
@@ -23,7 +24,9 @@ from passband.mixtures import check_id, extremes
 #: :mod:`passband.groups`; the group of one condition has the condition's id as its name.
 TRAINING_JOB = "{specimen}/{architecture}/{condition}/{batch}"
 
-WAVES = "waves/{specimen}/{split}/{shard}.zarr.zip"
+#: `waves` is the folder of a set of exit waves: "" for the study's own values, and otherwise the id
+#: of the set with a slash, such as ``en0200.00/``. See :mod:`passband.wave_sets`.
+WAVES = "waves/{specimen}/{waves}{split}/{shard}.zarr.zip"
 WEIGHTS = f"networks/{TRAINING_JOB}.safetensors"
 HISTORY = f"networks/{TRAINING_JOB}.csv"
 RECORD = f"records/{TRAINING_JOB}.zarr.zip"
@@ -56,7 +59,7 @@ CHECKPOINTS = "checkpoints/" + TRAINING_JOB.replace("/", "_")
 #: The name of each rule's log and benchmark, without the folder `logs` or `benchmarks` and without
 #: the suffix.
 JOB_NAMES = {
-    "simulate": "simulate/{specimen}/{split}/{shard}",
+    "simulate": "simulate/{specimen}/{waves}{split}/{shard}",
     "train": f"train/{TRAINING_JOB}",
     "evaluate": f"evaluate/{TRAINING_JOB}",
     "information": "information",
@@ -162,10 +165,13 @@ FIGURES = {
 
 def wildcard_patterns(study: Study) -> dict[str, str]:
     """Return a regular expression for each wildcard in the templates of paths."""
+    sets = dict.fromkeys([*study.train_waves, *study.test_waves])
     return {
         "specimen": _one_of(study.specimens),
         "split": _one_of(SPLITS),
         "shard": r"\d{5}",
+        # Snakemake ignores an empty expression, so the study's own set has an empty group.
+        "waves": "(?:)" + "".join(f"|{re.escape(id)}/" for id in sets if id),
         "architecture": _one_of(study.training.architectures),
         "condition": _of_groups(study),
         "batch": _one_of(batches(study.study.replicas, study.study.replicas_per_job)),
@@ -186,20 +192,17 @@ def _one_of(names: Iterable[str]) -> str:
 # ── Names of jobs ────────────────────────────────────────────────────────────────────────────────
 
 
-def shards(study: Study, specimen: str, split: str) -> list[str]:
-    """Return the files with the exit waves of one split of a specimen."""
+def shards(study: Study, specimen: str, split: str, waves: str = "") -> list[str]:
+    """Return the files with the exit waves of one split of a specimen.
+
+    `waves` is the id of the set of exit waves, see :mod:`passband.wave_sets`.
+    """
     number = -(-getattr(study.study.structures, split) // study.study.structures_per_shard)
+    waves = folder_of(waves)
     return [
-        WAVES.format(specimen=specimen, split=split, shard=f"{shard:05d}")
+        WAVES.format(specimen=specimen, waves=waves, split=split, shard=f"{shard:05d}")
         for shard in range(number)
     ]
-
-
-def structures_of_shard(study: Study, split: str, shard: str) -> list[int]:
-    """Return the number of a shard's first structure, and the number after its last structure."""
-    first = int(shard) * study.study.structures_per_shard
-    number = getattr(study.study.structures, split)
-    return [first, min(first + study.study.structures_per_shard, number)]
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from passband.micrographs.sureness import probabilities, ratio, sureness, symmet
 from passband.micrographs.trust import WELL, Own, Trust, relative_scores
 from passband.prediction import image_dice
 from passband.scores import dice
+from passband.wave_sets import wave_set
 
 #: Largest numbers of structures of the splits for training and for validation, of test conditions,
 #: and of test structures of each specimen. The larger numbers of a larger study are thinned out.
@@ -174,23 +175,23 @@ class StudyImages:
         )
         self._cpu = torch.device("cpu")
         self.acquisition = Acquisition.from_microscope(study.microscope, normalisation, self._cpu)
-        self._splits: dict[tuple[str, str], Split] = {}
+        self._splits: dict[tuple[str, str, str], Split] = {}
 
-    def split(self, specimen: str, name: str) -> Split:
-        """Return the first structures of a split.
+    def split(self, specimen: str, name: str, condition: Condition) -> Split:
+        """Return the first structures of a split, with the exit waves of a condition.
 
         Raises
         ------
         StoreError
             If the exit waves are missing or damaged.
         """
-        key = specimen, name
+        key = specimen, name, wave_set(condition)
         if key not in self._splits:
             most = self._structures if name == "test" else self._training
-            files = [str(self.results / f) for f in layout.shards(self.study, specimen, name)]
+            files = [str(self.results / file) for file in layout.shards(self.study, *key)]
             files = files[: -(-most // self.study.study.structures_per_shard)]
             names = self.study.study.seed, specimen, name
-            found = Split.load(files, names, self.study.microscope, self._cpu)
+            found = Split.load(files, names, self.study.microscope.under(condition), self._cpu)
             self._splits[key] = found.first(most)
         return self._splits[key]
 
@@ -198,7 +199,7 @@ class StudyImages:
         self, specimen: str, name: str, condition: Condition
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return counts, normalised images and masks of a split, (n, px, px) each."""
-        split = self.split(specimen, name)
+        split = self.split(specimen, name, condition)
         counts = torch.cat(list(self.acquisition.counts(split, condition)))
         inputs = self.acquisition.normalised(counts, condition)
         return counts.numpy(), inputs.numpy(), split.masks[:, 0].numpy() > 0.5

@@ -22,10 +22,19 @@ from passband.analysis import merged, mixtures, ood, table
 from passband.analysis.merged import PARTS, Part
 from passband.analysis.packed import DRAWN, IMAGE_DICE, OWN, packed
 from passband.analysis.profiles import SPECTRUM
+from passband.analysis.spectra import (
+    Spectrum,
+    flat_spectrum,
+    from_json,
+    joined,
+    mean_spectrum,
+    set_ids,
+    to_json,
+)
 from passband.config import ConfigError, Study, validate
 from passband.config.mixtures import configuration_of
 from passband.grid import MAIN_AXES, Condition, is_condition, ordered_ids
-from passband.jobs import layout
+from passband.jobs import layout, wave_layout
 from passband.jobs.parts import Found, check_target, find, find_all
 from passband.mixtures import MIXTURES, Mixture
 from passband.storage import DamagedError, StoreError, atomic, datasets, provenance
@@ -58,27 +67,32 @@ def open_part(found: Found) -> Part:
     return Part(found.name, opened, ({"part": Path(found.name).name} | kept,))
 
 
-def spectra(parts: Sequence[Found]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the spectra (q [1/Å], P [Å²]) of trained specimens that a part knows.
+def spectra(parts: Sequence[Found]) -> dict[str, Spectrum]:
+    """Return the spectra (q [1/Å], P [Å²]) of trained specimens that the parts know.
 
     A spectrum is in the attributes of a part, or it is computed from the part's exit waves.
     """
-    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    found: dict[str, Spectrum] = {}
+
+    def add(name: str, spectrum: Spectrum) -> None:
+        found[name] = joined(found[name], spectrum) if name in found else spectrum
+
     for part in parts:
-        known = json.loads(part.attrs.get(SPECTRUM, "{}"))
-        found = {name: (np.array(q), np.array(power)) for name, (q, power) in known.items()} | found
+        for name, content in json.loads(part.attrs.get(SPECTRUM, "{}")).items():
+            add(name, from_json(content))
     for part in parts:
         study, results = part.study, part.path.absolute().parent
         for name in study.trained_specimens:
-            files = [results / file for file in layout.shards(study, name, "train")]
-            if name in found or part.is_zip or not all(file.exists() for file in files):
+            files = [str(results / file) for file in wave_layout.spectrum_shards(study, name)]
+            needed = {*study.train_waves, *study.test_waves}
+            if (
+                (name in found and needed <= set_ids(found[name]))
+                or part.is_zip
+                or not all(Path(file).exists() for file in files)
+            ):
                 continue
-            from passband.specimens import exit_waves  # ase takes seconds to import
-
-            names = study.study.seed, name, "train"
             with suppress(StoreError):
-                mean = exit_waves.mean_power(list(map(str, files)), names)
-                found[name] = mean.q.values, study.microscope.sampling.density(mean.values)
+                add(name, mean_spectrum(study.microscope, files, name, study.study.seed))
     return found
 
 
@@ -183,11 +197,9 @@ def merge(
     )
 
 
-def _spectrum_attribute(
-    known: Mapping[str, tuple[np.ndarray, np.ndarray]],
-) -> dict[str, str]:
+def _spectrum_attribute(known: Mapping[str, Spectrum]) -> dict[str, str]:
     """Return the attribute of a table with the spectra of specimens; none without spectra."""
-    curves = {name: [values.tolist() for values in curve] for name, curve in known.items()}
+    curves = {name: to_json(curve) for name, curve in known.items()}
     return {SPECTRUM: json.dumps(curves)} if curves else {}
 
 
@@ -243,13 +255,11 @@ def grid_of(ids: Sequence[str], own: Mapping[str, float]) -> dict[str, Any]:
     return {"points": [{name: c.value(name, own) for name in names} for c in every]}
 
 
-def _information(
-    study: Study, whole: xr.Dataset, known: Mapping[str, tuple[np.ndarray, np.ndarray]]
-) -> xr.Dataset:
+def _information(study: Study, whole: xr.Dataset, known: Mapping[str, Spectrum]) -> xr.Dataset:
     """Return the information metrics of the merged conditions, as the workflow computes them."""
     block, weights = study.information, {}
     if "flat" in block.weights or not known:
-        weights["flat"] = (np.array([0.0]), np.array([block.flat_power_A2]))
+        weights["flat"] = flat_spectrum(block.flat_power_A2)
     if "specimen" in block.weights:
         weights |= known
     train, test = (

@@ -222,8 +222,8 @@ def describe(rule: str, wildcards: Mapping[str, str]) -> str:
                 for axis, x in c.values().items()
             ]
             condition = f", {', '.join(values)}{' and others' if others else ''}"
-        elif name != "batch" or value != "r000-000":
-            words.append(value)
+        elif value and (name != "batch" or value != "r000-000"):
+            words.append(value.rstrip("/"))  # the folder of a set of exit waves ends with a slash
     return " ".join(words) + condition
 
 

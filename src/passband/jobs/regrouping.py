@@ -17,6 +17,7 @@ import xarray as xr
 
 from passband.grid import Condition
 from passband.groups import may_have
+from passband.imaging.wave_files import digests_of_specimens
 from passband.learning.identities import NetworkContexts, record_contexts
 from passband.mixtures import Mixture, of_id
 from passband.seeds import digest
@@ -267,8 +268,9 @@ class RecordJob:
         The networks by training condition.
     params : tuple
         Params of the rule on which the counts depend.
-    splits : dict of str to str
-        The digest of the test structures of each test specimen.
+    splits : dict of str to dict of str to str
+        For each test specimen, the digest of the test structures by the id of their set of exit
+        waves, see :mod:`passband.wave_sets`.
     test : tuple of Condition
         The test conditions.
     test_own : bool
@@ -282,7 +284,7 @@ class RecordJob:
     own: Path
     parts: Parts
     params: tuple
-    splits: dict[str, str]
+    splits: dict[str, dict[str, str]]
     test: tuple[Condition, ...]
     test_own: bool = False
     microscopes: tuple[Condition, ...] = ()
@@ -303,7 +305,8 @@ class RecordJob:
         return self._contexts(part, fingerprint(part.weights), device)
 
     def _contexts(self, part: Part, networks: str, device: str) -> dict[str, str]:
-        return record_contexts(self.params, part.metadata, networks, self.splits, device)
+        splits = digests_of_specimens(self.splits)
+        return record_contexts(self.params, part.metadata, networks, splits, device)
 
     def lacking(self, condition: str, record: xr.Dataset | None = None) -> set[tuple[str, str]]:
         """Return the pairs of test specimen and id of condition or microscope that a record lacks.

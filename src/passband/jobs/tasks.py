@@ -27,6 +27,8 @@ from passband.jobs.layout import (
     shards,
     training_jobs_of,
 )
+from passband.jobs.wave_layout import spectrum_shards, waves_of
+from passband.wave_sets import folder_of
 
 
 @dataclass(frozen=True)
@@ -99,25 +101,31 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
     def single(rule: str, output: str, inputs: Iterable[str], **options) -> Task:
         return Task(rule, log(JOB_NAMES[rule]), (output,), after=newest(inputs), **options)
 
+    # When the exit waves of each specimen, split and set last changed.
+    waves: dict[tuple[str, str, str], float] = {}
     for specimen, block in study.specimens.items():
-        for split in block.splits:
-            for shard, file in enumerate(shards(study, specimen, split)):
-                name = {"specimen": specimen, "split": split, "shard": f"{shard:05d}"}
-                yield Task("simulate", log(JOB_NAMES["simulate"].format_map(name)), (file,))
-    # When the exit waves of each specimen and split last changed, and when the exit waves of the
-    # test structures of all specimens last changed.
-    waves = {
-        (specimen, split): newest(shards(study, specimen, split))
-        for specimen, block in study.specimens.items()
-        for split in block.splits
-    }
-    tested = max(waves[specimen, "test"] for specimen in study.specimens)
+        sets = [(split, id) for split in block.splits for id in study.waves(split)]
+        for split, id in sets:
+            files = shards(study, specimen, split, id)
+            waves[specimen, split, id] = newest(files)
+            for shard, file in enumerate(files):
+                name = JOB_NAMES["simulate"].format(
+                    specimen=specimen, waves=folder_of(id), split=split, shard=f"{shard:05d}"
+                )
+                yield Task("simulate", log(name), (file,))
+    tested = max(
+        waves[specimen, "test", id] for specimen in study.specimens for id in study.tested_waves
+    )
 
     jobs, needed = list(training_jobs_of(study)), not study.study.allow_incomplete
     for rule, template in (("train", WEIGHTS), ("evaluate", RECORD)):
         for job in jobs:
             if rule == "train":
-                after = max(waves[job.specimen, "train"], waves[job.specimen, "val"])
+                after = max(
+                    waves[job.specimen, split, id]
+                    for split in ("train", "val")
+                    for id in waves_of(job.conditions)
+                )
             else:
                 after = max(tested, newest([job.path(WEIGHTS)]))
             yield Task(
@@ -133,7 +141,7 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
     records = [job.path(RECORD) for job in jobs]
 
     weighted = study.trained_specimens if "specimen" in study.information.weights else ()
-    spectra = [file for specimen in weighted for file in shards(study, specimen, "train")]
+    spectra = [file for specimen in weighted for file in spectrum_shards(study, specimen)]
     yield single("information", INFORMATION, spectra)
     yield single("aggregate", TABLE, records)
     yield single("ood", OOD, (TABLE, INFORMATION))

@@ -13,10 +13,11 @@ import xarray as xr
 from passband import PassbandError
 from passband.analysis import table
 from passband.analysis.packed import by_image, image_dice
-from passband.analysis.profiles import SAMPLES, SPECTRUM, flat_spectrum, profiles
+from passband.analysis.profiles import SAMPLES, SPECTRUM, profiles, spectrum
+from passband.analysis.spectra import Spectrum, from_json, to_json
 from passband.config import Study, load
 from passband.grid import Condition, of_conditions
-from passband.jobs import fitted_models, layout
+from passband.jobs import fitted_models, layout, wave_layout
 from passband.jobs.extra import read_extra
 from passband.prediction import covariance, gaussian_process, recommendation
 from passband.prediction.recommendation import Group
@@ -254,31 +255,23 @@ class TestedNetworks:
         return groups
 
     @cached_property
-    def _waves(self) -> tuple[str, list[str]]:
-        """The split of the structures whose spectrum is used, and the files of its exit waves.
+    def _waves(self) -> list[str]:
+        """The files with the exit waves of the spectrum; empty if one of them is missing."""
+        names = wave_layout.spectrum_shards(self.study, self.specimen)
+        files = [str(self.results / name) for name in names]
+        return files if all(Path(file).exists() for file in files) else []
 
-        There are no files if one of them is missing.
-        """
-        split = "train" if self.specimen in self.study.trained_specimens else "test"
-        files = [str(self.results / f) for f in layout.shards(self.study, self.specimen, split)]
-        return split, files if all(Path(file).exists() for file in files) else []
-
-    def _mean_spectrum(self) -> tuple[np.ndarray, np.ndarray]:
+    def _mean_spectrum(self) -> Spectrum:
         """Return the mean power spectral density of the test specimen.
 
         The density is flat if there are no files of exit waves.
         """
         published = json.loads(self.table.attrs.get(SPECTRUM, "{}"))
         if self.specimen in published:
-            q, power = published[self.specimen]
-            return np.array(q), np.array(power)
-        split, files = self._waves
-        if not files:
-            return flat_spectrum(self.study.information.flat_power_A2)
-        from passband.specimens import exit_waves  # ase takes seconds to import
-
-        mean = exit_waves.mean_power(files, (self.study.study.seed, self.specimen, split))
-        return mean.q.values, self.study.microscope.sampling.density(mean.values)
+            return from_json(published[self.specimen])
+        study = self.study
+        power = study.information.flat_power_A2
+        return spectrum(study.microscope, self._waves, self.specimen, study.study.seed, power)
 
     @cached_property
     def _fitted(self) -> dict[str, Any]:
@@ -289,14 +282,14 @@ class TestedNetworks:
             [ids for _, ids, _ in self.of_groups.values()],
             self.study.digest,
             [SAMPLES, *covariance.DISTANCES],
-            bool(self._waves[1]),  # without exit waves, the spectrum is flat
+            bool(self._waves),  # without exit waves, the spectrum is flat
         )
 
         def make() -> dict[str, Any]:
-            spectrum = self._mean_spectrum()
-            models = self._models(spectrum, [None] * len(self.of_groups))
+            found = self._mean_spectrum()
+            models = self._models(found, [None] * len(self.of_groups))
             return {
-                "spectrum": [values.tolist() for values in spectrum],
+                "spectrum": to_json(found),
                 "theta": [model.theta.tolist() for model in models],
             }
 
@@ -306,7 +299,7 @@ class TestedNetworks:
         return fitted_models.kept(file, key, make)
 
     def _models(
-        self, spectrum: tuple[np.ndarray, np.ndarray], theta: Sequence[Sequence[float] | None]
+        self, spectrum: Spectrum, theta: Sequence[Sequence[float] | None]
     ) -> list[gaussian_process.GaussianProcess]:
         """Return the model of each group, fitted or with known parameters."""
         of_tests = self._profiles([*self.tested, *self.further], spectrum)
@@ -317,9 +310,7 @@ class TestedNetworks:
             models.append(gaussian_process.fit(D, of_networks, of_tests, theta=known))
         return models
 
-    def _profiles(
-        self, conditions: Sequence[Condition], spectrum: tuple[np.ndarray, np.ndarray]
-    ) -> xr.Dataset:
+    def _profiles(self, conditions: Sequence[Condition], spectrum: Spectrum) -> xr.Dataset:
         study = self.study
         of_study = study.microscope, SAMPLES, spectrum, study.study.seed
         return profiles(conditions, *of_study, own=study.own_values, grid=self._grid)
@@ -332,8 +323,7 @@ class TestedNetworks:
 
     def profiles(self, conditions: Sequence[Condition]) -> xr.Dataset:
         """Return the profiles of conditions, see :func:`passband.analysis.profiles.profiles`."""
-        q, power = map(np.array, self._fitted["spectrum"])
-        return self._profiles(conditions, (q, power))
+        return self._profiles(conditions, from_json(self._fitted["spectrum"]))
 
     def measured(self, conditions: Iterable[Condition]) -> xr.Dataset:
         """Return measured mean Dice of all networks under those conditions that were tested.
@@ -381,8 +371,7 @@ class TestedNetworks:
     @cached_property
     def groups(self) -> list[Group]:
         """The fitted model of each group of networks."""
-        q, power = map(np.array, self._fitted["spectrum"])
-        models = self._models((q, power), self._fitted["theta"])
+        models = self._models(from_json(self._fitted["spectrum"]), self._fitted["theta"])
         return [
             Group(specimen, architecture, tuple(ids), tuple(train), model)
             for ((specimen, architecture), (train, ids, _)), model in zip(

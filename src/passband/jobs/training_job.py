@@ -18,6 +18,7 @@ from passband.learning.replicas import ReplicaJob
 from passband.storage import FullError
 from passband.storage.lease import LostError
 from passband.storage.weight_parts import Part, save_parts
+from passband.wave_sets import wave_set_of
 
 logger = logging.getLogger("passband")
 
@@ -59,7 +60,10 @@ def complete(
     stop = StopCondition(job.study.training.save_every_s, job.seconds_left)
     parts, failures = {}, []
     provenance = job.provenance(files.weights)
-    for number, (condition, known) in enumerate(found.items(), 1):
+    # The networks that need the same exit waves follow each other.
+    in_order = sorted(found, key=wave_set_of)
+    for number, condition in enumerate(in_order, 1):
+        known = found[condition]
         folder = Path(files.checkpoints)
         if len(found) > 1:
             folder /= condition
@@ -93,4 +97,4 @@ def complete(
             f"{len(failures)} of {len(found)} conditions failed, and the networks of the others "
             f"are kept; {failures[0]}"
         )
-    return parts
+    return {condition: parts[condition] for condition in found}

@@ -5,7 +5,7 @@ describe how sure the networks are.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 
 import numpy as np
 import torch
@@ -16,11 +16,12 @@ from passband.grid import Condition
 from passband.imaging import mixed
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.compiled import compiled
-from passband.imaging.splits import Split
+from passband.imaging.splits import Split, SplitSets
 from passband.learning import compact, confidence, devices
 from passband.learning.memory_request import SHARED_BYTES
 from passband.mixtures import Mixture
 from passband.scores import OUTCOMES, dice
+from passband.wave_sets import wave_set
 
 
 def confusion(logits: Tensor, masks: Tensor) -> Tensor:
@@ -136,7 +137,7 @@ def predict(network: nn.Module, images: Tensor, precision: str) -> Tensor:
 def examples(
     network: nn.Module,
     acquisition: Acquisition,
-    split: Split,
+    split: Split | SplitSets,
     conditions: Sequence[Condition],
     precision: str,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -153,19 +154,20 @@ def examples(
     """
     images, predictions, scores = {}, {}, {}
     for condition in conditions:
-        counts = torch.cat(list(acquisition.counts(split, condition)))
+        structures = split.under(condition)
+        counts = torch.cat(list(acquisition.counts(structures, condition)))
         normalised = acquisition.normalised(counts, condition)
         logits = predict(network, normalised[:, None], precision)
         images[condition.id] = counts.cpu().numpy()
         predictions[condition.id] = (logits > 0)[:, 0].cpu().numpy()
-        scores[condition.id] = dice(confusion(logits, split.masks).cpu().numpy())
+        scores[condition.id] = dice(confusion(logits, structures.masks).cpu().numpy())
     return images, predictions, scores
 
 
 def evaluate(
     replicas: Mapping[int, nn.Module],
     acquisition: Acquisition,
-    splits: Mapping[str, Split],
+    splits: Mapping[str, Split | SplitSets],
     conditions: Sequence[Condition | Mixture],
     batch_size: int,
     precision: str = "auto",
@@ -185,7 +187,7 @@ def evaluate(
     acquisition : Acquisition
         Forms the images. The acquisition must have the normalisation with which the networks were
         trained.
-    splits : mapping of str to Split
+    splits : mapping of str to Split or SplitSets
         Test structures by specimen. All specimens have the same number of test structures.
     conditions : sequence of Condition or Mixture
         Test conditions. Under a mixture, each image has its own condition.
@@ -229,13 +231,16 @@ def evaluate(
     else:
         networks = [ready(network, precision, device) for network in networks]
     shared = shared or SharedImages(limit=0)
-    truth = {specimen: split.masks > 0.5 for specimen, split in splits.items()}
+    truth: dict[tuple[str, str], Tensor] = {}
     arrays = {name: variable.values for name, variable in record.data_vars.items()}
     for s, specimen, k in progress(missing):
-        split, start, outcomes, parts = splits[specimen], 0, [], []
+        split, start, outcomes, parts = splits[specimen].under(conditions[k]), 0, [], []
+        place = specimen, wave_set(conditions[k])
+        if place not in truth:
+            truth[place] = split.masks > 0.5
         for images in shared.batches(acquisition, split, conditions[k], batch_size):
             images = images.contiguous(memory_format=layout)
-            masks = truth[specimen][start : start + len(images)]
+            masks = truth[place][start : start + len(images)]
             if logits_of:
                 logits = logits_of(images)
             else:
@@ -250,7 +255,7 @@ def evaluate(
     return record
 
 
-def _empty(replicas: Sequence[int], splits: Mapping[str, Split], ids: Sequence[str]) -> xr.Dataset:
+def _empty(replicas: Sequence[int], splits: Mapping[str, Sized], ids: Sequence[str]) -> xr.Dataset:
     """Return a record without results."""
     structures = len(next(iter(splits.values())))
     shape = len(replicas), len(splits), len(ids), structures, len(OUTCOMES)

@@ -33,9 +33,9 @@ class NetworkContexts:
         The params of the rule `train` with these names.
     study_seed : int
         The study's seed.
-    splits : tuple of str
-        The digests of the structures for training and for validation, see
-        :func:`passband.imaging.wave_files.split_digest`.
+    splits : mapping of str to sequence of str
+        For each training condition of the job, by its id, the digests of the structures for
+        training and for validation, see :func:`passband.imaging.wave_files.split_digest`.
     together : str
         The study's value of `training.replicas_together`. If a job has one replica, the params do
         not have this value.
@@ -47,7 +47,7 @@ class NetworkContexts:
     microscope: Mapping
     training: Mapping
     study_seed: int
-    splits: tuple[str, ...]
+    splits: Mapping[str, Sequence[str]]
     together: str = "auto"
 
     def seeds(self, condition: str, replicas: Iterable[int]) -> dict[int, int]:
@@ -76,7 +76,7 @@ class NetworkContexts:
         cell = self.specimen, self.architecture, condition
         seeds = self.seeds(condition, replicas)
         version = self.versions[condition]
-        return digest(version, self.microscope, settings, cell, seeds, list(self.splits))
+        return digest(version, self.microscope, settings, cell, seeds, list(self.splits[condition]))
 
     def accepts(self, metadata: WeightsMetadata) -> bool:
         """Return whether a job of this study would train the networks of a file in the same way.
@@ -104,7 +104,7 @@ def record_contexts(
     splits: Mapping[str, str],
     device: str | None,
 ) -> dict[str, str]:
-    """Return, for each test specimen, the digest of everything that the counts depend on.
+    """Return the digests of everything that the counts depend on, by the names of `splits`.
 
     Parameters
     ----------
@@ -115,7 +115,8 @@ def record_contexts(
     networks_digest : str
         The fingerprint of the networks' weights.
     splits : mapping of str to str
-        The digest of the test structures of each test specimen.
+        The digest of the test structures, see
+        :func:`passband.imaging.wave_files.digests_of_specimens`.
     device : str or None
         The kind of device, from :func:`passband.learning.devices.describe`. With None, the digest
         is the same on all kinds of device. The counts of two kinds of device differ by rounding,

@@ -84,6 +84,7 @@ def train_forming_bytes(study: Study) -> int:
 
 
 def _wave_bytes(study: Study, structures: int) -> int:
+    # The number of pixels and of frozen configurations is that of every set of exit waves.
     configurations = max(s.thermal.configurations for s in study.trained_specimens.values())
     microscope = study.microscope
     cropped = microscope.wave_sampling.cropped
@@ -145,7 +146,8 @@ def evaluate_mb(study: Study, architecture: str) -> int:
     block, px = study.study, study.microscope.field_px
     replicas, known = min(block.replicas, block.replicas_per_job), architectures.parse(architecture)
     batch = min(study.evaluation.batch_size, block.structures.test)
-    waves = len(study.specimens) * _wave_bytes(study, block.structures.test)
+    sets = study.number_of_waves("test")  # all of them are in memory
+    waves = sets * len(study.specimens) * _wave_bytes(study, block.structures.test)
     # In addition, 16 bytes per pixel are for images while they are formed.
     activations = batch * px**2 * (known.bytes_per_pixel / 4 + 16)
     # The logits of all replicas are in memory together. In addition, the sums of confidence need p
@@ -164,10 +166,10 @@ def simulate_mb(study: Study) -> int:
     """
     shard = study.study.structures_per_shard
     configurations = max(s.thermal.configurations for s in study.specimens.values())
-    microscope, grid = study.microscope, study.microscope.multislice
+    microscope, grid_px = study.microscope, _multislice_px(study)
     cropped = microscope.wave_sampling.cropped
     waves = wave_bytes(shard, configurations, cropped, microscope.field_px)
-    return _request_mb(LIBRARIES + 2 * waves + _GRID_BYTES * grid.px**2)
+    return _request_mb(LIBRARIES + 2 * waves + _GRID_BYTES * grid_px**2)
 
 
 def simulate_minutes(study: Study) -> int:
@@ -183,9 +185,19 @@ def simulate_minutes(study: Study) -> int:
         particles = 2 * specimen.diameter_nm.max * len({"top", substrate.faces})
         return specimen.thermal.configurations * (carbon + particles + 1) * units.A_PER_NM
 
-    highest = max(map(height, study.specimens.values()))
-    structures, pixels = study.study.structures_per_shard, study.microscope.multislice.px**2
+    conditions = study.extreme_waves
+    highest = max(
+        height(specimen.under(condition))
+        for specimen in study.specimens.values()
+        for condition in conditions
+    )
+    structures, pixels = study.study.structures_per_shard, _multislice_px(study) ** 2
     return 60 * math.ceil(_GRID_SECONDS * structures * highest * pixels / 3600)
+
+
+def _multislice_px(study: Study) -> int:
+    """Return the largest number of pixels along a side of the multislice grid."""
+    return max(study.microscope.under(c).multislice.px for c in study.extreme_waves)
 
 
 def _request_mb(need: float) -> int:

@@ -43,7 +43,8 @@ class Network:
     metadata : WeightsMetadata
         The metadata of the network's weights file.
     microscope : Microscope
-        The microscope of the study in which the network was trained.
+        The microscope of the study in which the network was trained, with the values of the
+        network's training condition.
     condition : Condition or Mixture
         The training condition, or the mixture of training conditions.
     path : Path
@@ -275,7 +276,7 @@ def _from_part(path: Path, part: Part) -> list[Network]:
             networks.restore(metadata.architecture, state),
             replica,
             metadata,
-            microscope,
+            microscope.under(condition),
             condition,
             path,
         )

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from passband.config import Microscope, Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.splits import Split
+from passband.imaging.splits import Split, SplitSets, load_sets
+from passband.imaging.wave_files import digests_of_specimens
 from passband.learning import (
     compact,
     devices,
@@ -32,6 +33,7 @@ from passband.mixtures import Mixture
 from passband.seeds import digest
 from passband.storage.weight_parts import Part
 from passband.storage.weights import WeightsMetadata, as_array, fingerprint
+from passband.wave_sets import by_set, condition_of, wave_set
 
 
 class ReplicaJob:
@@ -80,19 +82,15 @@ class ReplicaJob:
         log: Callable[[str], object],
     ):
         self.specimen, self.architecture, self._log = specimen, architecture, log
+        self._waves: str | None = None
         self.device = devices.device()
-        stored = [
-            streaming.Stored.open(
-                files[split], (study_seed, specimen, split), microscope, self.device
-            )
-            for split in ("train", "val")
-        ]
+        self._microscope, self._seed, self._host_bytes = microscope, study_seed, host_bytes
+        self._files = {split: by_set(files[split]) for split in ("train", "val")}
         px = microscope.field_px
         self._acquisition = Acquisition.from_microscope(
             microscope, settings.normalisation, self.device
         )
-        self._splits, self._hold, line = streaming.choose(stored, px, host_bytes)
-        log(line)
+        self._open(next(iter(self._files["train"])))
         available = memory.available_bytes(self.device, host_bytes)
         if self._hold:
             available -= memory_request.image_bytes(sum(map(len, self._splits)), px)
@@ -103,6 +101,23 @@ class ReplicaJob:
         if self.precision != "float32":
             speedup = devices.speedup(self.precision, self.device)
             log(f"{self.precision}: {speedup:.1f} times as fast as float32")
+
+    def _open(self, waves: str) -> None:
+        """Open the set of exit waves with an id, unless it is open already."""
+        if self._waves == waves:
+            return
+        self._waves, self._splits = waves, []  # the memory of the last set is freed
+        microscope = self._microscope.under(condition_of(waves))
+        stored = [
+            streaming.Stored.open(
+                files[waves], (self._seed, self.specimen, split), microscope, self.device
+            )
+            for split, files in self._files.items()
+        ]
+        self._splits, self._hold, line = streaming.choose(
+            stored, microscope.field_px, self._host_bytes
+        )
+        self._log(line)
 
     def train(
         self,
@@ -146,6 +161,7 @@ class ReplicaJob:
         # Lightning takes three seconds to import, and tests of networks do not need it.
         from passband.learning import training
 
+        self._open(wave_set(condition))
         description = {
             "architecture": self.architecture,
             "specimen": self.specimen,
@@ -191,21 +207,21 @@ def load_test_splits(
     microscope: Microscope,
     device: torch.device,
     structures: int | None = None,
-) -> dict[str, Split]:
+) -> dict[str, Split | SplitSets]:
     """Return the test structures of each specimen, in memory.
 
     Parameters
     ----------
     waves : mapping of str to sequence of str
-        The files of the test structures, by specimen.
+        The files of the test structures, by specimen. They may have several sets of exit waves.
     study_seed, microscope, device
-        See :meth:`passband.imaging.splits.Split.load`, also for the errors.
+        See :func:`passband.imaging.splits.load_sets`, also for the errors.
     structures : int, optional
         Maximum number of structures of each specimen. The first structures of each specimen are
         used.
     """
     splits = {
-        specimen: Split.load(files, (study_seed, specimen, "test"), microscope, device)
+        specimen: load_sets(files, (study_seed, specimen, "test"), microscope, device)
         for specimen, files in waves.items()
     }
     if structures is None:
@@ -251,7 +267,7 @@ class TrainedReplicas:
         The metadata of the file of networks.
     microscope : Microscope
         The study's microscope.
-    splits : dict of str to Split
+    splits : dict of str to Split or SplitSets
         The test structures by specimen, in memory.
     device : torch.device
         The device that evaluates.
@@ -262,12 +278,12 @@ class TrainedReplicas:
     weights: dict[int, dict[str, Tensor | np.ndarray]]
     metadata: WeightsMetadata
     microscope: Microscope
-    splits: dict[str, Split]
+    splits: dict[str, Split | SplitSets]
     device: torch.device
     shared: evaluation.SharedImages | None = None
 
     def contexts(self, *params: object, any_device: bool = False) -> dict[str, str]:
-        """Return, for each test specimen, the digest of everything that the counts depend on.
+        """Return the digests of everything that the counts depend on, by test specimen.
 
         See :func:`passband.learning.identities.record_contexts`.
 
@@ -278,7 +294,7 @@ class TrainedReplicas:
         any_device : bool
             Whether the digest is the same on all kinds of device.
         """
-        splits = {specimen: split.digest for specimen, split in self.splits.items()}
+        splits = digests_of_specimens({name: s.digests for name, s in self.splits.items()})
         device = None if any_device else devices.describe(self.device)
         return record_contexts(params, self.metadata, fingerprint(self.weights), splits, device)
 

@@ -65,7 +65,10 @@ def study_table(study: Study) -> Table:
         * len(training.architectures)
         * block.replicas
     )
-    rows = [[f"Specimen {name}", _specimen(specimen)] for name, specimen in study.specimens.items()]
+    rows = [
+        [f"Specimen {name}", _specimen(specimen, study.axes)]
+        for name, specimen in study.specimens.items()
+    ]
     rows.append(
         [
             "Structures",
@@ -73,13 +76,15 @@ def study_table(study: Study) -> Table:
             f"{block.structures.test:,} for tests, of each specimen; none is in two of these sets",
         ]
     )
-    rows.append(
-        [
-            "Images",
-            f"{microscope.field_px} × {microscope.field_px} pixels of {microscope.pixel_size_A:g} Å"
-            f" at {microscope.energy_kev:g} keV; focal spread {microscope.focal_spread_nm:g} nm",
-        ]
-    )
+    # What is an axis of the study has its own row.
+    said = {
+        "pixel_size_A": f" of {microscope.pixel_size_A:g} Å",
+        "energy_kev": f" at {microscope.energy_kev:g} keV",
+        "focal_spread_nm": f"; focal spread {microscope.focal_spread_nm:g} nm",
+    }
+    words = "".join(text for name, text in said.items() if name not in study.own_values)
+    side = microscope.field_px
+    rows.append(["Images", f"{side} × {side} pixels{words}"])
     for name, trained in study.train_axes.items():
         axis, tested = AXES[name], study.test_axes[name]
         label = axis.label[0].upper() + axis.label[1:]
@@ -104,7 +109,7 @@ def study_table(study: Study) -> Table:
     return Table(["What", "Value"], rows)
 
 
-def _specimen(specimen: Specimen) -> str:
+def _specimen(specimen: Specimen, axes: Sequence[str]) -> str:
     material = MATERIALS.get(specimen.material)
     name = specimen.material if material else f"crystal from the file {specimen.material}"
     diameter = specimen.diameter_nm
@@ -113,6 +118,8 @@ def _specimen(specimen: Specimen) -> str:
     noun = "particle" if most == 1 else "particles"
     layer = specimen.substrate.thickness_nm
     below = f"on {layer:g} nm of amorphous carbon" if layer else "in vacuum"
+    if "substrate_thickness_nm" in axes:
+        below = "on amorphous carbon"
     text = (
         f"{name}, shape {specimen.shape}, diameter {diameter.min:g} to {diameter.max:g} nm, "
         f"{particles} {noun} {below}"

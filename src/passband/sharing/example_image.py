@@ -10,6 +10,7 @@ from passband.imaging.splits import Split
 from passband.learning.network_files import Network
 from passband.seeds import seed
 from passband.storage import StoreError
+from passband.wave_sets import folder_of, wave_set
 
 #: The smallest side of a test image of noise [pixels].
 _SIDE = 64
@@ -41,10 +42,11 @@ def example_image(network: Network, study_seed: int, results: Path | None) -> tu
     acquisition = Acquisition.from_microscope(network.microscope, network.normalisation, cpu)
     specimen = network.metadata.specimen
     if results is not None:
-        shard = results / "waves" / specimen / "test" / "00000.zarr.zip"
+        waves, microscope = wave_set(network.condition), network.microscope.under(network.condition)
+        shard = results / "waves" / specimen / folder_of(waves) / "test" / "00000.zarr.zip"
         names = study_seed, specimen, "test"
         try:
-            split = Split.load([str(shard)], names, network.microscope, cpu).first(1)
+            split = Split.load([str(shard)], names, microscope, cpu).first(1)
         except StoreError:
             pass  # the exit waves are deleted after a study, or the study has not made them here
         else:

@@ -11,12 +11,14 @@ import xarray as xr
 
 from passband.analysis import table
 from passband.analysis.profiles import SPECTRUM, spectrum
+from passband.analysis.spectra import to_json
 from passband.config import Study
 from passband.grid import Condition, axes_of, coordinates, own_values
 from passband.groups import may_have
 from passband.learning.network_files import Network
 from passband.scores import dice
 from passband.storage import StoreError, datasets, records
+from passband.wave_sets import folder_of
 
 #: The columns of the file of measured Dice in a published folder, besides the imaging parameters.
 _COLUMNS = ("test_specimen", "dice", "standard_error", "images", "condition")
@@ -143,13 +145,18 @@ def write_table(network: Network, results: Path, path: Path, study: Study) -> bo
 
 def _spectrum(study: Study, results: Path, specimen: str) -> dict[str, str]:
     """Return the attribute with the specimen's spectrum; no attribute without its exit waves."""
-    files = sorted(map(str, (results / "waves" / specimen / "train").glob("*.zarr.zip")))
-    if len(files) != -(-study.study.structures.train // study.study.structures_per_shard):
-        return {}
+    folder, number = results / "waves" / specimen, study.study.structures
+    files = []
+    for id in dict.fromkeys([*study.train_waves, *study.test_waves]):
+        split = "train" if id in study.train_waves else "test"
+        of_set = sorted(map(str, (folder / folder_of(id) / split).glob("*.zarr.zip")))
+        if len(of_set) != -(-getattr(number, split) // study.study.structures_per_shard):
+            return {}
+        files += of_set
     with contextlib.suppress(StoreError):
         power = study.information.flat_power_A2
         curve = spectrum(study.microscope, files, specimen, study.study.seed, power)
-        return {SPECTRUM: json.dumps({specimen: [values.tolist() for values in curve]})}
+        return {SPECTRUM: json.dumps({specimen: to_json(curve)})}
     return {}
 
 

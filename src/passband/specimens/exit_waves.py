@@ -60,11 +60,20 @@ def linear_power(spectrum: np.ndarray) -> np.ndarray:
 
 
 def structure(
-    specimen_name: str, specimen: Specimen, sampling: Sampling, seed: int, split: str, index: int
+    specimen_name: str,
+    specimen: Specimen,
+    sampling: Sampling,
+    seed: int,
+    split: str,
+    index: int,
+    own: tuple[Specimen, Sampling] | None = None,
 ) -> Structure:
-    """Return a structure of a split, with its atoms at rest: the one that :func:`simulate` uses."""
+    """Return a structure of a split, with its atoms at rest: the one that :func:`simulate` uses.
+
+    `own` has the study's own specimen and grid, see :func:`passband.specimens.structures.draw`.
+    """
     rng = seeds.generator(seed, specimen_name, split, int(index), "structure")
-    return draw(specimen, sampling, rng)
+    return draw(specimen, sampling, rng, own)
 
 
 def configurations(
@@ -90,6 +99,7 @@ def simulate(
     indices: Sequence[int],
     device: str = "auto",
     progress: Callable[[Sequence[int]], Iterable[int]] = lambda indices: indices,
+    own: tuple[Specimen, Sampling] | None = None,
 ) -> xr.Dataset:
     """Return exit waves and masks of structures of a split.
 
@@ -117,6 +127,10 @@ def simulate(
         See :func:`resolve_device`.
     progress : callable
         Wraps the iteration over `indices`, as tqdm does.
+    own : (config.Specimen, Sampling), optional
+        The specimen and the grid of pixels with the study's own values, if `specimen` or
+        `microscope` has other values. The structures then have the particles of these, see
+        :func:`passband.specimens.structures.draw`.
 
     Returns
     -------
@@ -150,7 +164,7 @@ def simulate(
     power = np.empty((len(indices), waves.half + 1))
     particles = np.empty(len(indices), np.int64)
     for i, index in enumerate(progress(indices)):
-        drawn = structure(specimen_name, specimen, sampling, seed, split, index)
+        drawn = structure(specimen_name, specimen, sampling, seed, split, index, own)
         particles[i] = len(drawn.faces)
         labels[i] = instances(drawn, sampling)
         frozen = configurations(specimen_name, specimen, drawn.atoms, seed, split, index)

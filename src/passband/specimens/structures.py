@@ -27,6 +27,7 @@ from passband.seeds import generator
 from passband.specimens import carbon, crystals, thermal
 from passband.specimens import shapes as bodies
 from passband.specimens.crystals import Crystal
+from passband.specimens.steps import Steps
 from passband.units import A_PER_NM
 
 #: Distance along the beam between a particle and the face of the substrate [Å]: about the sum of
@@ -70,7 +71,12 @@ class Structure:
     faces: tuple[int, ...]
 
 
-def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> Structure:
+def draw(
+    specimen: Specimen,
+    sampling: Sampling,
+    rng: np.random.Generator,
+    own: tuple[Specimen, Sampling] | None = None,
+) -> Structure:
     """Return a random structure.
 
     The number of particles is uniformly distributed. :func:`diameters` draws the diameters of the
@@ -91,13 +97,27 @@ def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> St
         The grid of the image's pixels. Its field of view is the side of the cell.
     rng : numpy.random.Generator
         Source of all randomness.
+    own : (config.Specimen, Sampling), optional
+        The specimen and the grid with the study's own values, if `specimen` or `sampling` has other
+        values. The structure then has the same number of particles, and each particle has the same
+        random numbers, as the structure with the study's own values: for its quantile among the
+        diameters, its body, its orientation, its face and its positions in units of the field.
 
     Raises
     ------
     PassbandError
         If the substrate's density cannot be reached, or a particle is wider than the field of view.
     """
+    steps = Steps(rng)
+    if own is not None and own != (specimen, sampling):
+        _draw(*own, steps)
+        steps.repeat()
+    return _draw(specimen, sampling, steps)
+
+
+def _draw(specimen: Specimen, sampling: Sampling, steps: Steps) -> Structure:
     crystal, field = crystals.crystal(specimen.material, specimen.file), sampling.field_A
+    rng = steps.begin("substrate")
     thickness = _thickness(specimen, rng)
     substrate = carbon.amorphous_carbon(
         field,
@@ -106,12 +126,13 @@ def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> St
         specimen.substrate.minimum_distance_A,
         rng,
     )
+    rng = steps.begin("number")
     number = rng.integers(specimen.particles.min, specimen.particles.max, endpoint=True)
     drawn = [
-        particle(crystal, specimen, diameter * A_PER_NM, rng, field - crystal.neighbour_A)
-        for diameter in diameters(specimen.diameter_nm, number, rng)
+        particle(crystal, specimen, diameter * A_PER_NM, steps, field - crystal.neighbour_A, k)
+        for k, diameter in enumerate(diameters(specimen.diameter_nm, number, rng))
     ]
-    both = specimen.substrate.faces == "both"
+    both, rng = specimen.substrate.faces == "both", steps.begin("places")
     lies_on = rng.integers(len(FACES), size=number) if both else np.zeros(number, int)
     particles, faces = [], []
     for face in range(len(FACES)):
@@ -122,6 +143,7 @@ def draw(specimen: Specimen, sampling: Sampling, rng: np.random.Generator) -> St
             specimen.gap_nm * A_PER_NM,
             crystal.neighbour_A / 2,
             rng,
+            steps.kept.setdefault(face, {}),
         )
         for p, positions in zip(of_face, places, strict=True):
             if positions is not None:
@@ -159,13 +181,16 @@ def check(study: Study) -> None:
     for name, specimen in study.specimens.items():
         if not specimen.needs_trial_particles:
             continue
-        rng, sampling = generator("check", name), study.microscope.sampling
+        rng, conditions = generator("check", name), study.extreme_waves
+        fields = [study.microscope.under(condition).sampling.field_A for condition in conditions]
         try:
             crystal = crystals.crystal(specimen.material, specimen.file)
             if (atoms := specimen.most_atoms(crystal.atoms_per_A3)) > MOST_IN_PARTICLE:
                 raise PassbandError(too_many_atoms(specimen, atoms))
-            thermal.mean_squares(specimen, sorted(set(crystal.cell.get_chemical_symbols())))
-            field, rim = sampling.field_A, crystal.neighbour_A / 2
+            for condition in conditions:
+                elements = sorted(set(crystal.cell.get_chemical_symbols()))
+                thermal.mean_squares(specimen.under(condition), elements)
+            field, rim = min(fields), crystal.neighbour_A / 2
             _check_width(widest_A(crystal, specimen) + 2 * rim, field)
             largest = specimen.diameter_nm.max * A_PER_NM
             # A particle with complete shells is not random: if it is too wide, a new draw would
@@ -216,8 +241,9 @@ def particle(
     crystal: Crystal,
     specimen: Specimen,
     diameter: float,
-    rng: np.random.Generator,
+    rng: np.random.Generator | Steps,
     widest: float = inf,
+    number: int = 0,
 ) -> Atoms:
     """Return a particle of a specimen: grown, with planar defects, roughened, and rotated.
 
@@ -233,6 +259,10 @@ def particle(
     widest : float
         Largest width of a body between the centres of atoms [Å]. A random body that is wider is
         drawn again, up to :data:`BODY_TRIES` times.
+    rng : numpy.random.Generator or Steps
+        Source of all randomness.
+    number : int
+        The number of the particle in its structure, which is a part of the names of steps.
 
     Returns
     -------
@@ -240,13 +270,16 @@ def particle(
         The particle, without a cell and with at least one atom. Positions are relative to its
         centre.
     """
+    steps = rng if isinstance(rng, Steps) else Steps(rng)
+    rng = steps.begin("body", number)
     for _ in range(1 if specimen.closed_shells else BODY_TRIES):
         atoms = _body(crystal, specimen, diameter, rng)
         if 2 * np.linalg.norm(atoms.positions, axis=1).max() <= widest:
             break
     if specimen.roughness:
+        rng = steps.begin("surface", number)
         atoms = crystals.roughen(atoms, crystal, specimen.roughness, rng)
-    turn = orientation(specimen.orientation, crystal, rng)
+    turn = orientation(specimen.orientation, crystal, steps.begin("orientation", number))
     atoms.positions = atoms.positions @ turn.as_matrix().T
     return atoms
 
@@ -304,6 +337,7 @@ def place(
     gap: float,
     margin: float,
     rng: np.random.Generator,
+    kept: dict[int, int] | None = None,
 ) -> list[np.ndarray | None]:
     """Return particles at random positions in the periodic field; their lowest atoms have z = 0.
 
@@ -315,6 +349,10 @@ def place(
         Side of the field, and minimum gap between the projected outlines of two particles [Å].
     margin : float
         Distance of a particle's outline from the centre of its outermost atom [Å].
+    kept : dict of int to int, optional
+        The numbers of the random positions at which the particles fit in an earlier draw. A
+        particle keeps its position if it fits there, and is left out if it was left out before. An
+        empty dictionary is filled.
 
     Returns
     -------
@@ -328,15 +366,19 @@ def place(
         If a particle is wider than the field of view and would overlap its periodic image.
     """
     placed, centres, radii = [], np.empty((0, 2)), np.empty(0)
-    for positions in particles:
+    kept = {} if kept is None else kept
+    before = dict(kept)
+    for number, positions in enumerate(particles):
         radius = np.hypot(*positions.T[:2]).max() + margin
         _check_width(2 * radius, field)
         tries = rng.random((PLACE_TRIES, 2)) * field
         apart = tries[:, None] - centres
         apart -= field * np.round(apart / field)
         fits = (radii + radius + gap <= np.hypot(*apart.T).T).all(1)
-        if fits.any():
-            centre = tries[fits.argmax()]
+        if fits.any() and (not before or number in before):
+            own = before.get(number)
+            chosen = own if own is not None and fits[own] else int(fits.argmax())
+            kept[number], centre = chosen, tries[chosen]
             placed.append(positions + np.array([*centre, -positions[:, 2].min()]))
             centres, radii = np.vstack([centres, centre]), np.append(radii, radius)
         else:

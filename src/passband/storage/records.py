@@ -24,6 +24,7 @@ from passband.grid import Condition
 from passband.scores import pairs
 from passband.storage import datasets
 from passband.storage.integrity import DamagedError, check_attributes
+from passband.wave_sets import wave_set_of
 
 #: The name of each part's training condition along `test`. No condition has this id.
 OWN = "own"
@@ -261,20 +262,43 @@ def _words(couples: Sequence[tuple[int, int]]) -> str:
     return " ".join(f"{first}-{second}" for first, second in couples)
 
 
+def context_name(specimen: str, waves: str) -> str:
+    """Return the name of the context of a test specimen's results with a set of exit waves.
+
+    `waves` is the id of the set, see :mod:`passband.wave_sets`.
+    """
+    return f"{specimen}/{waves}" if waves else specimen
+
+
 def still_valid(record: xr.Dataset, contexts: Mapping[str, str]) -> xr.Dataset | None:
-    """Return the test specimens of a record whose context has not changed; None without any.
+    """Return the part of a record whose context has not changed; None without any.
+
+    The part has those test specimens for which some results are valid, and those test conditions
+    for which the results of all these specimens are valid.
 
     Parameters
     ----------
     record : Dataset
         The record.
     contexts : mapping of str to str
-        For each test specimen, a digest of everything that the counts of pixels for this test
-        specimen depend on.
+        For each test specimen and set of exit waves, a digest of everything that the counts of
+        pixels depend on. The name of a digest is that of :func:`context_name`.
     """
     before = json.loads(record.attrs.get("contexts", "{}"))
-    same = [name for name in record.test_specimen.values if before.get(name) == contexts.get(name)]
-    return record.sel(test_specimen=same) if same else None
+    specimens, tests = record.test_specimen.values, record.test.values
+    sets = [wave_set_of(id) for id in tests]
+
+    def is_same(specimen: str, waves: str) -> bool:
+        name = context_name(specimen, waves)
+        return before.get(name) == contexts.get(name)
+
+    same = {(name, id): is_same(name, id) for name in specimens for id in set(sets)}
+    kept = [name for name in specimens if any(same[name, id] for id in set(sets))]
+    valid = [all(same[name, id] for name in kept) for id in sets]
+    if not kept or not any(valid):
+        return None
+    record = record.sel(test_specimen=kept)
+    return record if all(valid) else record.isel(test=np.flatnonzero(valid))
 
 
 def covers(

@@ -1,0 +1,179 @@
+"""Power spectral densities of specimens: the weights of information metrics.
+
+The density P(q) of a specimen is the mean over structures of the power of the waves' linear phase
+contrast. Conditions with different exit waves, see :mod:`passband.wave_sets`, have different
+densities: that of a beam energy, of a substrate, of a temperature. The integrals of a condition end
+at the band limit of its pixels, because its images do not have higher frequencies.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from passband import PassbandError
+from passband.grid import Condition
+from passband.wave_sets import by_set, condition_of, wave_set
+
+if TYPE_CHECKING:
+    from passband.config import Microscope
+
+#: Frequencies [1/Å] and the power spectral densities at these frequencies [Å²].
+Curve = tuple[np.ndarray, np.ndarray]
+#: One curve for all conditions, or the curve of each set of exit waves by the id of the set.
+Spectrum = Curve | Mapping[str, Curve]
+
+
+def flat_spectrum(power: float) -> Curve:
+    """Return a spectrum (q, P) with the same power spectral density [Å²] at all frequencies."""
+    return np.array([0.0]), np.array([power])
+
+
+def mean_spectrum(
+    microscope: "Microscope", waves: Sequence[str], specimen: str, seed: int
+) -> Spectrum:
+    """Return a specimen's mean spectrum over the structures in files of exit waves.
+
+    Parameters
+    ----------
+    microscope : Microscope
+        The microscope of the study.
+    waves : sequence of str
+        The files. If they are those of the study's own values only, the result is one curve.
+        The name of a file's folder is the split of its structures.
+    specimen : str
+        Name of the specimen.
+    seed : int
+        Study seed, which the files must have.
+
+    Raises
+    ------
+    StoreError
+        If a file is missing or damaged, or has other structures.
+    """
+    from passband.specimens import exit_waves  # ase takes seconds to import
+
+    found = {}
+    for id, files in by_set(waves).items():
+        split = str(files[0]).split("/")[-2]
+        mean = exit_waves.mean_power(files, (seed, specimen, split))
+        sampling = microscope.under(condition_of(id)).sampling
+        found[id] = mean.q.values, sampling.density(mean.values)
+    return found[""] if list(found) == [""] else found
+
+
+def to_json(spectrum: Spectrum) -> list | dict:
+    """Return a spectrum in the form that attributes and files of JSON have."""
+    if isinstance(spectrum, Mapping):
+        return {id: to_json(curve) for id, curve in spectrum.items()}
+    return [values.tolist() for values in spectrum]
+
+
+def from_json(content: list | dict) -> Spectrum:
+    """Return the spectrum that :func:`to_json` has written."""
+    if isinstance(content, dict):
+        return {id: from_json(curve) for id, curve in content.items()}
+    q, power = map(np.array, content)
+    return q, power
+
+
+def joined(first: Spectrum, second: Spectrum) -> Spectrum:
+    """Return the spectrum with the sets of exit waves of both; those of `first` take precedence."""
+    sets = [x if isinstance(x, Mapping) else {"": x} for x in (second, first)]
+    found = {**sets[0], **sets[1]}
+    return found[""] if list(found) == [""] else found
+
+
+def set_ids(spectrum: Spectrum) -> set[str]:
+    """Return the ids of the sets of exit waves that a spectrum has a curve for."""
+    return set(spectrum) if isinstance(spectrum, Mapping) else {""}
+
+
+def own_curve(spectrum: Spectrum) -> Curve:
+    """Return the curve with the study's own values, or the first one if there is no such curve."""
+    if isinstance(spectrum, Mapping):
+        return spectrum[""] if "" in spectrum else next(iter(spectrum.values()))
+    return spectrum
+
+
+def power_under(
+    spectrum: Spectrum, condition: Condition, microscope: "Microscope", q: np.ndarray
+) -> np.ndarray:
+    """Return the power spectral density under a condition at frequencies [1/Å].
+
+    The density is interpolated linearly, is constant beyond both ends of the curve, and is 0 beyond
+    the band limit of the condition's pixels.
+
+    Raises
+    ------
+    PassbandError
+        If the spectrum has no curve for the condition's exit waves.
+    """
+    if isinstance(spectrum, Mapping):
+        if (id := wave_set(condition)) not in spectrum:
+            raise PassbandError(f"{condition.id}: the study has no exit waves of this condition")
+        spectrum = spectrum[id]
+    return np.where(q <= cutoff(condition, microscope), np.interp(q, *spectrum), 0.0)
+
+
+def cutoff(condition: Condition, microscope: "Microscope") -> float:
+    """Return the highest spatial frequency of the images of a condition [1/Å]."""
+    return microscope.under(condition).sampling.cutoff
+
+
+def weights_under(
+    spectra: Mapping[str, Spectrum],
+    conditions: Mapping[str, Condition],
+    microscope: "Microscope",
+    q: np.ndarray,
+    edges: Sequence[float],
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return the power spectral density of each weight, for each of some conditions.
+
+    Parameters
+    ----------
+    spectra : mapping of str to Spectrum
+        The spectrum of each weight of spatial frequencies.
+    conditions : mapping of str to Condition
+        A condition of each set of exit waves, by the id of the set.
+    microscope : Microscope
+        The microscope of the study.
+    q : (frequencies,) array
+        Frequencies [1/Å].
+    edges : sequence of float
+        Frequencies [1/Å] that divide each spectrum except the flat one into bands. Each band is one
+        more weight. A band without power under one of the conditions is left out.
+
+    Returns
+    -------
+    dict of str to dict of str to (frequencies,) array
+        The densities by the name of the weight, for each id of `conditions`. All have the same
+        weights in the same order.
+    """
+    found = {}
+    for id, condition in conditions.items():
+        found[id] = {}
+        for name, spectrum in spectra.items():
+            power = power_under(spectrum, condition, microscope, q)
+            found[id][name] = power
+            if edges and name != "flat":
+                found[id] |= _divided(name, q, power, edges)
+    return {
+        id: {
+            name: power for name, power in of_set.items() if all(name in x for x in found.values())
+        }
+        for id, of_set in found.items()
+    }
+
+
+def _divided(
+    name: str, q: np.ndarray, power: np.ndarray, edges: Sequence[float]
+) -> dict[str, np.ndarray]:
+    """Return a spectrum that is 0 outside the band, for each band of a spectrum, by its name."""
+    bands = {}
+    for low, high in pairwise([0.0, *edges, np.inf]):
+        inside = np.where((low <= q) & (q < high), power, 0.0)
+        if inside.any():
+            bands[f"{name}/{low:g}-{'' if high == np.inf else f'{high:g}'}"] = inside
+    return bands

@@ -1,0 +1,65 @@
+"""Which files of exit waves the conditions of a study need, and the params of the jobs for them.
+
+All paths are relative to the study's folder of results. Every job parses the workflow, so this
+module imports no numerical library. :mod:`passband.wave_sets` explains the sets of exit waves.
+"""
+
+from collections.abc import Iterable
+
+from passband.config import Study
+from passband.jobs.layout import shards
+from passband.wave_sets import condition_of, wave_set_of
+
+
+def shards_of(study: Study, specimen: str, split: str, waves: Iterable[str]) -> list[str]:
+    """Return the files with the exit waves of several sets, see :func:`shards`."""
+    return [file for id in waves for file in shards(study, specimen, split, id)]
+
+
+def waves_of(conditions: Iterable[str]) -> list[str]:
+    """Return the ids of the sets of exit waves of conditions, from the ids of the conditions."""
+    return list(dict.fromkeys(wave_set_of(id) for id in conditions))
+
+
+def spectrum_shards(study: Study, specimen: str) -> list[str]:
+    """Return the files with the exit waves that a specimen's spectrum is computed from.
+
+    Each set of exit waves has its own spectrum: that of the training structures, or that of the
+    test structures if no network is trained with these exit waves.
+    """
+    trained = study.train_waves if study.specimens[specimen].trained else []
+    tested = [id for id in study.test_waves if id not in trained]
+    return [
+        *shards_of(study, specimen, "train", trained),
+        *shards_of(study, specimen, "test", tested),
+    ]
+
+
+def specimen_params(study: Study, specimen: str, waves: str) -> dict[str, object]:
+    """Return the param of the rule `simulate` with the specimen of a set of exit waves.
+
+    Structures keep the particles of the study's own specimen, so for another set the param has the
+    keys ``own`` and ``own_pixel_A``, too.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration.
+    specimen : str
+        Name of the specimen.
+    waves : str
+        Value of Snakemake's wildcard: the folder of the set.
+    """
+    own = study.specimens[specimen]
+    if not waves:
+        return own.params()
+    under = own.under(condition_of(waves.rstrip("/")))
+    pixel = study.microscope.pixel_size_A
+    return {**under.params(), "own": own.params(), "own_pixel_A": pixel}
+
+
+def structures_of_shard(study: Study, split: str, shard: str) -> list[int]:
+    """Return the number of a shard's first structure, and the number after its last structure."""
+    first = int(shard) * study.study.structures_per_shard
+    number = getattr(study.study.structures, split)
+    return [first, min(first + study.study.structures_per_shard, number)]

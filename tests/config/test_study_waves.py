@@ -1,0 +1,227 @@
+"""Axes that need other exit waves: beam energy, pixel size, and parameters of the specimen."""
+
+import json
+
+import pytest
+
+from passband.config import ConfigError, Study, Thermal, validate
+from passband.grid import FURTHER_AXES, Condition
+from passband.jobs import counts, layout, tasks, wave_layout
+from passband.learning import memory_request
+from passband.wave_sets import WAVE_AXES, by_set, condition_of, set_of_file, wave_set
+
+#: A possible value of each axis that needs other exit waves.
+OTHER = {
+    "energy_kev": 200.0,
+    "pixel_size_A": 0.35,
+    "substrate_thickness_nm": 3.0,
+    "temperature_K": 300.0,
+    "mean_diameter_nm": 2.0,
+    "roughness": 0.2,
+}
+
+
+def with_value(name):
+    return Condition(20, 1.2, 16, 400, {name: OTHER.get(name, 1.0)})
+
+
+@pytest.mark.parametrize("name", FURTHER_AXES)
+def test_an_axis_needs_exit_waves_if_the_jobs_that_make_them_depend_on_it(name):
+    study, condition = Study(), with_value(name)
+    specimen = study.specimens["gold"]
+    before = specimen.params(), study.microscope.exit_wave_params()
+    under = specimen.under(condition), study.microscope.under(condition)
+    after = under[0].params(), under[1].exit_wave_params()
+    assert (before != after) == FURTHER_AXES[name].needs_waves == (name in WAVE_AXES)
+    assert bool(wave_set(condition)) == (name in WAVE_AXES)
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_the_studys_own_value_needs_nothing_new(name):
+    own = Study()._own(name)
+    same = validate({"grid": {name: [own]}})
+    assert same.train_conditions == Study().train_conditions
+    assert same.train_waves == same.test_waves == [""]
+    assert counts.count(same).jobs == counts.count(Study()).jobs
+    assert same.condition_params("train", "test") == Study().condition_params("train", "test")
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_a_second_value_needs_as_many_exit_waves_again(name):
+    own = Study()._own(name)
+    study = validate({"grid": {name: [own, OTHER[name]]}})
+    id = wave_set(with_value(name))
+    assert sorted(study.train_waves) == sorted(study.test_waves) == ["", id]
+    before = [task.outputs for task in tasks.tasks(Study()) if task.rule == "simulate"]
+    after = [task.outputs for task in tasks.tasks(study) if task.rule == "simulate"]
+    assert len(after) == counts.count(study).jobs["simulate"] == 2 * len(before)
+    assert set(before) < set(after)
+    (new,) = {set_of_file(path) for (path,) in set(after) - set(before)}
+    assert new == id
+
+
+def test_only_tests_may_have_the_axis():
+    study = validate({"test_grid": {"energy_kev": [200, 300]}})
+    assert (study.train_waves, study.test_waves) == ([""], ["en0200.00", ""])
+    files = wave_layout.spectrum_shards(study, "gold")
+    assert by_set(files) == {
+        "": layout.shards(study, "gold", "train"),
+        "en0200.00": layout.shards(study, "gold", "test", "en0200.00"),
+    }
+
+
+def test_conditions_of_training_have_test_structures_if_networks_are_tested_under_them():
+    config = {"grid": {"energy_kev": [200, 300]}, "test_grid": {"energy_kev": [300]}}
+    assert validate(config).test_waves == [""]
+    own = validate(config | {"evaluation": {"test_own": True}})
+    assert own.test_waves == ["en0200.00", ""]
+    assert own.tested_waves == [""]
+
+
+def test_sets_are_found_by_the_path_of_a_file():
+    study = validate({"grid": {"energy_kev": [200, 300], "substrate_thickness_nm": [1, 5]}})
+    for id in study.train_waves:
+        assert wave_set(condition_of(id)) == id
+        for path in layout.shards(study, "gold", "train", id):
+            assert set_of_file(path) == set_of_file(f"results/waves/{path}") == id
+    assert set_of_file("waves/waves/train/00000.zarr.zip") == ""
+    with pytest.raises(ValueError, match=r"'as0005\.000' is not the id of a set of exit waves"):
+        condition_of("as0005.000")
+
+
+def test_the_param_of_another_set_has_the_studys_own_specimen():
+    study = validate({"grid": {"roughness": [0, 0.2]}})
+    own = study.specimens["gold"].params()
+    assert wave_layout.specimen_params(study, "gold", "") == own
+    found = wave_layout.specimen_params(study, "gold", "rg0.200/")
+    assert found == {**own, "roughness": 0.2, "own": own, "own_pixel_A": 0.3}
+
+
+@pytest.mark.parametrize(
+    "grid", [{"roughness": [0, 0.1]}, {"roughness": [0.1, 0.2]}, {"energy_kev": [100, 200]}]
+)
+def test_what_is_written_makes_the_study_again(grid):
+    study = validate({"grid": grid})
+    assert validate(json.loads(json.dumps(study.written()))) == study
+
+
+def test_requests_of_jobs_are_those_of_the_largest_set():
+    shards = {"study": {"structures_per_shard": 5000}}
+    thick = validate({"grid": {"substrate_thickness_nm": [1, 20]}} | shards)
+    assert memory_request.simulate_minutes(thick) > memory_request.simulate_minutes(
+        validate(shards)
+    )
+    sets = {"energy_kev": {"start": 100, "stop": 300, "num": 101}}
+    many = validate({"test_grid": sets, "study": {"structures": {"test": 500}}})
+    few = validate({"study": {"structures": {"test": 500}}})
+    name = few.training.architectures[0]
+    assert memory_request.evaluate_mb(many, name) > 2 * memory_request.evaluate_mb(few, name)
+
+
+def test_atoms_at_rest_have_one_configuration():
+    gold = Study().specimens["gold"]
+    warm = gold.model_copy(update={"thermal": Thermal(temperature_K=300.0, configurations=4)})
+    cold = warm.under(Condition(0, 0, 1, 1, {"temperature_K": 0.0}))
+    assert (cold.thermal.temperature_K, cold.thermal.configurations) == (0, 1)
+    cool = warm.under(Condition(0, 0, 1, 1, {"temperature_K": 100.0}))
+    assert cool.thermal.configurations == 4
+
+
+def test_a_condition_without_exit_waves_is_refused():
+    study = validate({"grid": {"energy_kev": [200, 300]}})
+    study.check_condition(Condition(5, 1.2, 10, 100, {"energy_kev": 200.0}))
+    with pytest.raises(ValueError, match="energy_kev = 250: needs exit waves that the study does"):
+        study.check_condition(Condition(5, 1.2, 10, 100, {"energy_kev": 250.0}))
+
+
+def test_the_number_of_sets_is_known_without_their_ids():
+    study = validate({"grid": {"energy_kev": [100, 200, 300], "roughness": [0, 0.1]}})
+    assert study.number_of_waves("train") == len(study.train_waves) == 6
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"grid": {"energy_kev": [100]}, "microscope": {"energy_kev": 200.0}},
+            "microscope.energy_kev = 200: is not a value of the axis energy_kev = [100.0]",
+        ),
+        (
+            {
+                "grid": {"roughness": [0.1, 0.2]},
+                "specimens": {"a": {"roughness": 0.0}, "b": {"roughness": 0.0}},
+            },
+            "specimens.a.roughness = 0: is not a value of the axis roughness = [0.1, 0.2]",
+        ),
+        (
+            {
+                "grid": {"substrate_thickness_nm": [1, 2]},
+                "specimens": {"a": {}, "b": {"substrate": {"thickness_nm": 2.0}}},
+            },
+            "specimens.b.substrate.thickness_nm = 2: must equal specimens.a.substrate",
+        ),
+        ({"grid": {"energy_kev": [10]}}, "grid.energy_kev = 10: must be between 20.0 and 2000.0"),
+        ({"grid": {"roughness": [0.6]}}, "grid.roughness = 0.6: must be between 0.0 and 0.5"),
+        (
+            {"grid": {"pixel_size_A": [0.1, 0.3]}},
+            "grid.pixel_size_A = 0.1: is not possible here; specimens.gold.diameter_nm.max = 2.4: "
+            "must not exceed 0.82 nm, to fit the field of view of 1.28 nm",
+        ),
+        (
+            {"grid": {"mean_diameter_nm": [1.8, 3]}},
+            "grid.mean_diameter_nm = 3: is not possible here; specimens.gold.diameter_nm.mean = 3",
+        ),
+        (
+            {
+                "grid": {"mean_diameter_nm": [1.8, 2]},
+                "specimens": {"a": {"diameter_nm": {"distribution": "uniform"}}},
+            },
+            "specimens.a.diameter_nm.distribution = 'uniform': has no mean",
+        ),
+        (
+            {
+                "grid": {"substrate_thickness_nm": [0, 1]},
+                "specimens": {"a": {"substrate": {"faces": "both"}}},
+            },
+            "specimens.a.substrate.faces = 'both': must be 'top' where thickness_nm is 0",
+        ),
+        (
+            {
+                "test_grid": {"temperature_K": [0, 300]},
+                "specimens": {"a": {"material": "CeO2", "surface_energies": {"111": 1.0}}},
+            },
+            "test_grid.temperature_K = 300: is not possible here; specimens.a.thermal.msd_A2 = {}",
+        ),
+        (
+            {"grid": {"pixel_size_A": [0.3, 0.5]}},
+            "aperture_mrad = 18 with pixel_size_A = 0.5: must not exceed 13.12 mrad",
+        ),
+        (
+            {
+                "grid": {"pixel_size_A": [0.2, 0.3]},
+                "microscope": {"multislice_pixel_A": 0.25, "field_px": 256},
+            },
+            "grid.pixel_size_A = 0.2: is not possible here; microscope.multislice_pixel_A = 0.25",
+        ),
+    ],
+)
+def test_impossible_values_are_refused_in_one_line(config, message):
+    with pytest.raises(ConfigError) as error:
+        validate(config)
+    assert message in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_one_impossible_point_is_named():
+    points = [
+        {
+            "defocus_nm": 5,
+            "cs_um": 1.2,
+            "aperture_mrad": 10,
+            "dose_e_per_A2": 100,
+            "mean_diameter_nm": mean,
+        }
+        for mean in (1.8, 2.6)
+    ]
+    with pytest.raises(ConfigError, match=r"grid\.mean_diameter_nm = 2\.6: is not possible here"):
+        validate({"grid": {"points": points}})

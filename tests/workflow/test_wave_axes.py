@@ -1,0 +1,108 @@
+"""Studies with an axis that needs other exit waves, from Snakemake to the report."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+from workplace import Workplace
+
+from passband.analysis import table
+from passband.config import load
+from passband.jobs import layout, status
+from passband.storage import datasets
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+ONE = {
+    "study": {"name": "waves", "replicas": 1, "replicas_per_job": 1},
+    "grid": {"defocus_nm": [5], "dose_e_per_A2": [1000]},
+    "training": {"epochs": 1},
+    "figures": {"formats": ["png"], "dpi": 30, "examples": 1},
+}
+TWO = {"energy_kev": [200, 300]}
+TESTED = {"astigmatism_nm": [0, 3]}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Workplace:
+    """A finished study that trains at two energies and tests also with astigmatism."""
+    place = Workplace(tmp_path_factory.mktemp("waves"))
+    place.study("waves.yaml", **(ONE | {"grid": ONE["grid"] | TWO, "test_grid": TESTED}))
+    place.run(study="waves.yaml")
+    return place
+
+
+@pytest.mark.parametrize(
+    ("axis", "own", "other"),
+    [("energy_kev", 300, 200), ("substrate_thickness_nm", 0.6, 2), ("roughness", 0, 0.1)],
+)
+def test_an_axis_makes_only_its_new_half(copied, axis, own, other):
+    study = copied.study("own.yaml", grid={axis: [own]})
+    assert "Nothing to be done" in copied.run("--dry-run", study=study)
+    jobs = copied.jobs(study=copied.study("both.yaml", grid={axis: [own, other]}))
+    # Two shards for training, one for validation and one for tests.
+    assert (jobs["simulate"], jobs["train"], jobs["evaluate"]) == (4, 4, 8)
+    tested = copied.study("tested.yaml", test_grid={axis: [own, other]})
+    jobs = copied.jobs(study=tested)
+    assert (jobs["simulate"], jobs["evaluate"]) == (1, 4)
+    assert "train" not in jobs
+
+
+def test_the_study_is_complete(made):
+    results, study = made.folder / "results/waves", load(made.folder / "waves.yaml")
+    waves = sorted(str(path.relative_to(results)) for path in results.glob("waves/**/*.zip"))
+    sets = [(split, id) for split in ("test", "train", "val") for id in ("", "en0200.00")]
+    assert waves == sorted(
+        path for split, id in sets for path in layout.shards(study, "gold", split, id)
+    )
+    whole = table.load(results / "table.zarr")
+    assert whole.train_energy_kev.values.tolist() == [200, 300]
+    assert whole.test_energy_kev.values.tolist() == [200, 300, 200, 300]
+    assert whole.test_astigmatism_nm.values.tolist() == [0, 0, 3, 3]
+    assert np.isfinite(whole.dice).all()
+    information = datasets.read(results / "information.zarr", datasets.INFORMATION)
+    for values in information.data_vars.values():
+        assert np.isfinite(values).all()
+    gold = information.overlap.sel(weight="gold").values
+    assert gold[0, 0] == pytest.approx(1)
+    assert gold[0, 1] < 0.999
+    page = (results / "report.html").read_text()
+    assert "Beam energy" in page
+    assert "200, 300 keV" in page
+    found = status.scan(study, results)
+    assert {job.state for job in found.jobs if job.needed} == {"done"}
+    assert len(found.stages["simulate"]) == 8
+
+
+def test_commands_know_the_axis(made):
+    def passband(*words):
+        command = [sys.executable, "-m", "passband.cli", *words]
+        done = subprocess.run(command, cwd=made.folder, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    checked = passband("check", "waves.yaml")
+    assert "beam energy 200 keV" in checked
+    assert "8 simulate, 2 train, 2 evaluate" in checked
+    assert "the study is complete" in passband("status", "waves.yaml")
+    assert "nothing: all structures, networks and tests are done" in passband("plan", "waves.yaml")
+    condition = ["--defocus-nm=8", "--cs-um=1.2", "--aperture-mrad=16", "--dose-e-per-A2=1000"]
+    assert "_en0200.00/0" in passband("recommend", "waves.yaml", *condition)
+
+
+def test_images_have_the_energy_of_their_condition(made):
+    id = load(made.folder / "waves.yaml").test_conditions[0].id
+    assert id.endswith("_en0200.00")
+    name = f"results/waves/images/gold/test/{id}.zarr"
+    made.run(name, study="waves.yaml")
+    images = xr.open_zarr(made.folder / name)
+    assert images.attrs["energy_kev"] == images.energy_kev == 200
+
+
+def test_without_the_axis_there_is_nothing_to_simulate_or_train(made):
+    jobs = made.jobs(study=made.study("one.yaml", **ONE))
+    assert {"simulate", "train"}.isdisjoint(jobs)
+    three = ONE | {"grid": ONE["grid"] | {"energy_kev": [100, 200, 300]}, "test_grid": TESTED}
+    jobs = made.jobs(study=made.study("three.yaml", **three))
+    assert (jobs["simulate"], jobs["train"]) == (4, 1)
