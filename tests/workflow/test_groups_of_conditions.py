@@ -41,7 +41,9 @@ def untrained(results) -> Path:
     return results
 
 
-@pytest.mark.parametrize(("conditions", "replicas"), [(3, 2), (4, 1), (1, 1)])
+@pytest.mark.parametrize(
+    ("conditions", "replicas"), [(3, 2), (4, 1), pytest.param(1, 1, marks=pytest.mark.slow)]
+)
 def test_other_jobs_of_a_study_link_its_results(results, conditions, replicas):
     """Also results that an earlier version made, with one condition in each job."""
     found, tested = networks(SMALLEST, results), counts(SMALLEST, results)
@@ -109,6 +111,7 @@ def watched(monkeypatch, fails: dict) -> list[str]:
     return seen
 
 
+@pytest.mark.slow
 def test_networks_of_several_conditions_equal_those_of_single_jobs(untrained, alone, monkeypatch):
     """A condition that fails costs the networks of this condition only, and so does damage."""
     study, job = together(alone[0])

@@ -138,7 +138,9 @@ def test_exit_waves_are_simulated_once(simulate, tmp_path):
     assert made[1:] == [[0, 1, 2, 3]]
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+@pytest.mark.parametrize(
+    "order", [(0, 1, 2), *(pytest.param(o, marks=pytest.mark.slow) for o in ((2, 1, 0), (1, 0, 2)))]
+)
 def test_another_size_of_shards_simulates_nothing(simulate, order):
     """In any order of the jobs, since each job keeps the structures of the file it replaces."""
     run, made = simulate
