@@ -3,6 +3,7 @@
 Each image for a network of a mixture has its own condition, which is drawn from the distribution.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -133,6 +134,12 @@ class Mixture:
             for name, low, high in self.ranges
         )
         return ", ".join(parts)
+
+
+def attributes(mixtures: Iterable[Mixture]) -> dict[str, str]:
+    """Return the attribute :data:`MIXTURES` of a table of results; none without mixtures."""
+    contents = {mixture.id: mixture.content for mixture in mixtures}
+    return {MIXTURES: json.dumps(contents)} if contents else {}
 
 
 def of_id(mixtures: Iterable[Mixture], id: str) -> Condition | Mixture:

@@ -1,27 +1,23 @@
 """Gather all records of a study into its table."""
 
-import json
-
 from passband.analysis import table
 from passband.grid import conditions
 from passband.jobs import job as jobs
 from passband.jobs import layout, microscopes, reuse
-from passband.mixtures import MIXTURES
+from passband.mixtures import attributes
 from passband.storage import datasets
 
 
 def main(snakemake):
     params, output = snakemake.params, snakemake.output[0]
     with jobs.job("aggregate", snakemake.log[0], snakemake.threads, snakemake.config) as job:
-        attrs = reuse.attributes(job, snakemake, datasets.TABLE)
+        attrs = reuse.attributes(job, snakemake, datasets.TABLE) | attributes(job.study.mixtures)
         own = params.get("own", {})
         train, test = (
             [condition.id for condition in conditions(axes, own)]
             for axes in (params.train, params.test)
         )
-        mixed, train = job.study.mixtures, [*train, *params.get("mixtures", ())]
-        if mixed:
-            attrs |= {MIXTURES: json.dumps({each.id: each.content for each in mixed})}
+        train += params.get("mixtures", [])
         # In studies with one training condition in a job, the group has the condition's id.
         groups = params.get("groups", {id: [id] for id in train})
         found = layout.training_jobs(params.specimens, params.architectures, groups, params.batches)

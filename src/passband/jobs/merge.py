@@ -36,7 +36,7 @@ from passband.config.mixtures import configuration_of
 from passband.grid import MAIN_AXES, Condition, is_condition, ordered_ids
 from passband.jobs import layout, wave_layout
 from passband.jobs.parts import Found, check_target, find, find_all
-from passband.mixtures import MIXTURES, Mixture
+from passband.mixtures import MIXTURES, Mixture, attributes
 from passband.storage import DamagedError, StoreError, atomic, datasets, provenance
 
 #: The attributes of a part that the merged table keeps.
@@ -165,10 +165,7 @@ def merge(
     known = spectra(given)
     with atomic.replacing(folder) as beside:
         beside.mkdir(parents=True)
-        of_table = attrs | _spectrum_attribute(known)
-        if study.mixtures:
-            contents = {each.id: each.content for each in study.mixtures}
-            of_table |= {MIXTURES: json.dumps(contents)}
+        of_table = attrs | _spectrum_attribute(known) | attributes(study.mixtures)
         networks = merged.merge(parts, beside / layout.TABLE, of_table, datasets.TABLE, found)
         whole = table.load(beside / layout.TABLE)
         transfer = _information(study, whole, known)
