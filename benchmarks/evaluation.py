@@ -13,7 +13,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import cycle, islice, product
 from unittest import mock
 
 import numpy as np
@@ -30,6 +30,9 @@ from passband.learning import compact, confidence, devices, evaluation, networks
 CONDITIONS = [
     Condition(defocus, 1.2, 16, dose) for defocus, dose in product(range(5, 21), (200, 1000))
 ]
+
+#: Number of test conditions in a call. A job has many, for which it prepares its networks once.
+TESTS = 4
 
 
 @dataclass
@@ -72,8 +75,12 @@ class Case:
         return {r: networks.build(self.architecture, r) for r in range(number)}
 
 
-def against_bare(table: Table, case: Case, replicas: int) -> None:
-    """Compare the time to evaluate networks under a condition with that of their forward passes."""
+def against_bare(table: Table, case: Case, replicas: int, groups: int = 1) -> None:
+    """Compare the time to evaluate networks with that of their forward passes.
+
+    As in a job, networks of some training conditions (`groups`) are tested under several test
+    conditions.
+    """
     camera, device = case.camera, case.device
     split, nets = case.split(camera), case.networks(replicas)
     precision = compact.precision("auto", case.architecture, device)
@@ -83,24 +90,32 @@ def against_bare(table: Table, case: Case, replicas: int) -> None:
     if compact.can_predict(bare, precision, device):
         compiled = compact.CompactNetworks(bare).predictor()
     images = camera.images(split, CONDITIONS[0]).contiguous(memory_format=layout)
-    batches, fresh = images.split(case.batch), iter(CONDITIONS)
+    batches, fresh = images.split(case.batch), cycle(CONDITIONS)
 
     def evaluate():
-        # Each call has a new condition, since the time of its transfer function must be included.
-        some = [next(fresh)]
-        evaluation.evaluate(nets, camera, {"gold": split}, some, case.batch, precision)
+        # Each call has new conditions, since the time of transfer functions must be included.
+        some, shared = list(islice(fresh, TESTS)), evaluation.SharedImages()
+        for _ in range(groups):
+            evaluation.evaluate(
+                nets, camera, {"gold": split}, some, case.batch, precision, shared=shared
+            )
 
     @torch.inference_mode()
     def forward():
-        for batch in batches if compiled else ():
-            compiled(batch)
-        for batch, network in () if compiled else product(batches, bare):
-            with devices.autocast(precision, device):
-                network(batch)
+        for _, batch in product(range(TESTS * groups), batches):
+            if compiled:
+                compiled(batch)
+                continue
+            for network in bare:
+                with devices.autocast(precision, device):
+                    network(batch)
         devices.synchronize(device)
 
-    whole, passes = side_by_side(case.rounds, evaluate, forward, clock=case.clock)
+    times = side_by_side(case.rounds, evaluate, forward, clock=case.clock)
+    whole, passes = (seconds / TESTS / groups for seconds in times)
     what = f"{replicas} × {case.architecture} at {case.px}² in {precision}"
+    if groups > 1:
+        what += f", jobs of {groups} training conditions"
     table.row(f"evaluation / bare forward passes, {what}", 1.25, whole / passes)
     beside = 1e3 * (whole - passes) / case.structures
     goal = 0.45 if replicas == 1 and case.px == 128 else None
@@ -168,8 +183,9 @@ def main() -> None:
         small = Case("compact-w4-d2", 64, 4, 4, 2, device)
     if not quick:
         cell = Case("compact-w4-d2", 64, 8, 8, 12, device)
-        for replicas in (1, 7):
-            against_bare(table, cell, replicas)
+        for replicas, groups in ((1, 1), (7, 1), (7, 4)):
+            against_bare(table, cell, replicas, groups)
+    against_bare(table, small, 1, groups=4)
     for case, replicas in ((small, 1), (small, 4), *([] if quick else [(large, 1)])):
         against_bare(table, case, replicas)
         against_counts(table, case, replicas)

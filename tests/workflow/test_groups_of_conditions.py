@@ -16,6 +16,7 @@ from regrouped import IDS, SMALLEST, copied, counts, networks, regrouped
 from scripts import evaluate, train
 
 from passband.config import Study
+from passband.imaging.acquisition import Acquisition
 from passband.jobs import layout
 from passband.learning import training
 from passband.learning.deadline import StoppedError
@@ -197,17 +198,28 @@ tests.train(study, results, job)
     assert not (untrained / job.path(layout.CHECKPOINTS)).exists()
 
 
-def test_a_new_test_condition_is_tested_in_all_networks_of_a_job(results):
+def test_a_new_test_condition_is_tested_in_all_networks_of_a_job(results, monkeypatch):
+    """Its images are formed once for the networks of all training conditions."""
+    formed, real = [], Acquisition.counts
+
+    def counted(self, split, condition, **options):
+        formed.append(condition.id)
+        return real(self, split, condition, **options)
+
+    monkeypatch.setattr(Acquisition, "counts", counted)
     study = regrouped(4)
     (job,) = layout.training_jobs_of(study)
     train(study, results, job)
     shutil.rmtree(results / "cache/records")
     assert "8 network(s) on 4 conditions, 4 of them computed" in evaluate(study, results, job)
+    assert sorted(formed) == sorted(IDS)
+    formed.clear()
     before = counts(study, results)
     test = study.test_axes | {"defocus_nm": [5.0, 10.0, 20.0]}
     assert "8 network(s) on 6 conditions, 2 of them computed" in evaluate(
         study, results, job, test=test
     )
+    assert len(formed) == len({*formed} - {*IDS}) == 2
     after = records.parts(results / job.path(layout.RECORD))
     kept = [condition.id for condition in study.test_conditions]
     for (id, replica), values in before.items():
