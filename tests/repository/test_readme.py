@@ -41,7 +41,8 @@ FINDINGS = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
 
 def blocks(language, page=README):
     """Return the code blocks of a page that are in the given language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.M | re.S)
+    found = re.findall(r"^```(.*)\n((?:.*\n)*?)```$", page, re.M)
+    return [text for name, text in found if name == language]
 
 
 # The rule graph
