@@ -87,10 +87,13 @@ def test_shards(conditions):
     }
 
 
+TESTED = test_shards([])
+
+
 def evaluated_shards(wildcards):
     """Return the files with the exit waves that an `evaluate` job needs, by specimen."""
     own = STUDY.evaluation.test_own
-    return test_shards(GROUPS[wildcards.condition] if own else [])
+    return test_shards(GROUPS[wildcards.condition]) if own else TESTED
 
 
 def flat(files):
