@@ -38,8 +38,7 @@ def main(snakemake):
             test_own=params.get("test_own", False),
             microscopes=[drawn.id for drawn in microscopes.first_replica_microscopes(job.study)],
         )
-        records = len({cell.path for cell in cells})
-        job.result = f"{len(snakemake.input)} of {records} records in {output}"
+        job.result = f"{len(snakemake.input)} of {len({c.path for c in cells})} records in {output}"
 
 
 if "snakemake" in globals():

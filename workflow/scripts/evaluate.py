@@ -21,12 +21,11 @@ def main(snakemake):
             specimen: digests_of_sets(files, (params.seed, specimen, "test"), microscope)
             for specimen, files in params.waves.items()
         }
-        given = params.version, params.microscope
         test = tuple(conditions(params.test, params.get("own"))), params.get("test_own", False)
         drawn = tuple(microscopes.first_replica_microscopes(job.study))
         test = *test, drawn, tuple(job.study.mixtures)
+        given, attrs = (params.version, params.microscope), job.provenance(output) | of
         tested = regrouping.RecordJob(Path(params.cache), parts, given, splits, *test)
-        attrs = job.provenance(output) | of
         reuse.record(job, tested, output, attrs)
 
         # This module imports torch, which takes seconds. So a job without work does not need it.

@@ -5,7 +5,7 @@ They are imported without torch and xarray, since every start of the workflow ch
 
 from passband import PassbandError
 from passband.config import Study
-from passband.grid import Condition
+from passband.grid import AXES, Condition
 from passband.prediction.asked import ranges
 from passband.prediction.drawn_microscopes import drawn_inside, drawn_outside
 
@@ -24,7 +24,8 @@ def microscopes(study: Study, number: int, seed: int) -> tuple[list[Condition], 
     def allowed(condition: Condition) -> bool:
         return is_allowed(study, condition)
 
-    own = study.own_values
+    # The microscopes have the study's own values of axes that need other exit waves.
+    own = {name: x for name, x in study.own_values.items() if not AXES[name].needs_waves}
     of_study = ranges(study.test_conditions, own)
     inside = drawn_inside(of_study, number, seed, allowed, own)
     return inside, drawn_outside(of_study, number // _INSIDE_PER_OUTSIDE, seed, allowed, own)
