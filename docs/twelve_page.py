@@ -234,7 +234,7 @@ def variances(scores: Scores) -> dict[str, str]:
 def defocus(scores: Scores) -> dict[str, str]:
     """Return the losses by the distance along each axis, and where they begin along defocus."""
     found = {name: losses(scores, name) for name in MAIN_AXES}
-    most = max(map(max, found.values()))
+    most = max((steps for of in found.values() for steps in of), default=0)
     lines = [
         [f"{k}", *(of[k].words() if k in of else markdown.NONE for of in found.values())]
         for k in range(1, most + 1)
@@ -272,15 +272,15 @@ def oscillation(study: Study) -> str:
         if specimen.material in MATERIALS:
             spacings = MATERIALS[specimen.material].spacings_A[:2]
             frequencies |= {f"{d:.2f} Å, {specimen.material}": 1 / d for d in spacings}
-    steps = [np.diff(axes[name]).max() for name in ("defocus_nm", "cs_um") if len(axes[name]) > 1]
+    steps = [np.diff(axes[name]).max(initial=0) for name in ("defocus_nm", "cs_um")]
     for name, q in sorted(frequencies.items(), key=lambda item: item[1]):
         periods = 2 / (wavelength * q**2) / 10, 4 / (wavelength**3 * q**4) / 1e4
         cells = [f"{q:.2f}"]
-        for period, step in zip(periods, steps, strict=False):
-            cells += [f"{period:.0f}", f"{period / step:.1f}"]
+        for period, step in zip(periods, steps, strict=True):
+            cells += [f"{period:.0f}", f"{period / step:.1f}" if step else markdown.NONE]
         lines.append([name, *cells])
     head = ["spatial frequency", "q [1/Å]"]
-    for words in ("period of the defocus [nm]", "period of Cs [µm]")[: len(steps)]:
+    for words in ("period of the defocus [nm]", "period of Cs [µm]"):
         head += [words, "largest steps in it"]
     return markdown.table(head, lines)
 
