@@ -1,27 +1,72 @@
 """Train the twelve thousand networks of studies/twelve-thousand.yaml, and write their page.
 
-    python docs/twelve_thousand.py part 1    # runs the first of twelve parts, and packs its results
+    python docs/twelve_thousand.py part 1      # runs the first of twelve parts, and packs it
+    python docs/twelve_thousand.py merge       # joins the packed parts
+    python docs/twelve_thousand.py check       # trains some networks again, and compares them
+    python docs/twelve_thousand.py baselines   # tests the simplest methods
+    python docs/twelve_thousand.py page        # writes docs/twelve-thousand/README.md
 
-Run it from the repository's root.
+Run it from the repository's root. A part, and each check, continues if it was interrupted.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import twelve_parts as parts
 
-from passband import PassbandError
+from passband import PassbandError, cli
+
+#: The folder of the merged results.
+RESULTS = Path("results/twelve-thousand")
+
+
+def merge(results: Path = RESULTS, folder: Path = parts.FOLDER) -> int:
+    """Merge the packed parts, and write the small file of OOD metrics beside the page."""
+    packed = sorted((folder / "parts").glob("*.zarr.zip"))
+    if not packed:
+        raise PassbandError(f"{folder / 'parts'}: has no packed parts; run the parts first")
+    results.parent.mkdir(exist_ok=True)
+    small = folder / "ood.zarr.zip"
+    return cli.main(["merge", *map(str, packed), "--into", str(results), "--ood", str(small)])
+
+
+def check(options: argparse.Namespace) -> int:
+    import twelve_check  # xarray takes seconds to import
+
+    return twelve_check.check(options.cores)
+
+
+def baselines(_: argparse.Namespace) -> int:
+    import twelve_baselines  # torch takes seconds to import
+
+    return twelve_baselines.write()
+
+
+def page(_: argparse.Namespace) -> int:
+    import twelve_page  # matplotlib takes seconds to import
+
+    return twelve_page.write(RESULTS)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command and return its exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(required=True)
-    part = commands.add_parser("part", help="run a part, which continues if it was interrupted")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    part = commands.add_parser("part", help="run a part and pack its results")
     part.add_argument("number", type=int, help="the number of the part, from 1 to 12")
-    part.add_argument("--cores", type=int, default=2, help="number of CPU cores (default: 2)")
     part.set_defaults(run=lambda o: parts.part(o.number, o.cores))
+    others = {
+        "merge": (lambda _: merge(), "join the packed parts"),
+        "check": (check, "train some networks again, and compare them with the packed parts"),
+        "baselines": (baselines, "test the simplest methods"),
+        "page": (page, "write the page and its figures"),
+    }
+    for name, (run, words) in others.items():
+        commands.add_parser(name, help=words).set_defaults(run=run)
+    for command in (part, commands.choices["check"]):
+        command.add_argument("--cores", type=int, default=2, help="CPU cores (default: 2)")
     options = parser.parse_args(arguments)
     try:
         return options.run(options)

@@ -1,0 +1,167 @@
+"""Trains some of the twelve thousand networks again, and compares them with the packed results."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import yaml
+from twelve_parts import FOLDER, WHOLE, run
+
+from passband import PassbandError
+from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
+from passband.analysis.packed import LARGEST, packed
+from passband.analysis.table import load as load_table
+from passband.config import load, study_file
+from passband.grid import MAIN_AXES, Condition
+from passband.jobs import layout
+from passband.seeds import generator
+from passband.storage import datasets
+
+#: Number of networks that are trained again with the replicas of their job, and alone.
+AGAIN, ALONE = 10, 120
+#: The integers that are compared. Those with `own_` are under the own training condition.
+INTEGERS = ("tp", "fp", "image_dice", "own_tp", "own_fp", "own_image_dice")
+#: The first replica, which is the one that is trained alone.
+FIRST = 0
+
+
+def stored(folder: Path, ids: Iterable[str]) -> xr.Dataset:
+    """Return the packed results of some training conditions, in the given order.
+
+    Raises
+    ------
+    PassbandError
+        If no packed part has a training condition.
+    """
+    wanted, found = list(ids), []
+    for path in sorted((folder / "parts").glob("*.zarr.zip")):
+        part = datasets.read(path, datasets.PACKED)
+        if kept := [id for id in part.train.values if id in wanted]:
+            found.append(part[[*INTEGERS]].sel(train=kept).load())
+    there = {str(id) for part in found for id in part.train.values}
+    if lacking := [id for id in wanted if id not in there]:
+        raise PassbandError(f"{folder / 'parts'}: has no network trained under {lacking[0]}")
+    return xr.concat(found, "train").sel(train=wanted)
+
+
+def smaller(whole: Path, name: str, ids: Sequence[str], **block: int) -> dict[str, Any]:
+    """Return the content of a study file: the whole study with some training conditions only.
+
+    Parameters
+    ----------
+    whole : path
+        The file of the whole study.
+    name : str
+        What is added to the study's name.
+    ids : sequence of str
+        Ids of the training conditions.
+    **block : int
+        Changed keys of the block `study`.
+    """
+    study, content = load(whole), study_file.read(whole)
+    conditions = map(Condition.parse, ids)
+    points = [{axis: getattr(each, axis) for axis in MAIN_AXES} for each in conditions]
+    content["grid"], content["test_grid"] = {"points": points}, study.test_axes
+    content["study"] |= {"name": f"{study.study.name}-{name}", **block}
+    return content
+
+
+def trained(content: dict[str, Any], cores: int) -> xr.Dataset:
+    """Train and test the networks of a study, and return its packed table of results.
+
+    Raises
+    ------
+    PassbandError
+        If a job failed.
+    """
+    results = Path("results") / content["study"]["name"]
+    file = results.with_suffix(".yaml")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    if status := run(file, results, cores):
+        raise PassbandError(f"{file}: Snakemake ended with {status}")
+    return packed(load_table(results / layout.TABLE))
+
+
+def equal(made: xr.Dataset, expected: xr.Dataset) -> np.ndarray:
+    """Return whether all integers of each network are the same, (train, replica) bool."""
+    same = np.ones((made.sizes["train"], made.sizes["replica"]), bool)
+    for name in INTEGERS:
+        both = (data[name].transpose("train", "replica", ...).values for data in (made, expected))
+        one, other = (values.reshape(*same.shape, -1).astype(int) for values in both)
+        same &= (one == other).all(-1)
+    return same
+
+
+def mean_dice(data: xr.Dataset) -> np.ndarray:
+    """Return the mean Dice of each network over test conditions and images, (train, replica)."""
+    values = data.image_dice.transpose("train", "replica", ...).values
+    return values.reshape(*values.shape[:2], -1).mean(-1) / LARGEST
+
+
+def check_again(whole: Path, folder: Path, cores: int, number: int = AGAIN) -> dict[str, int]:
+    """Train networks again that are drawn at random, together with all replicas of their job."""
+    study = load(whole)
+    random = generator("twelve thousand", "again")
+    ids = [c.id for c in study.train_conditions]
+    number = min(number, len(ids))
+    rows = sorted(random.choice(len(ids), number, replace=False).tolist())
+    replicas = random.integers(study.study.replicas, size=number)
+    drawn = [ids[row] for row in rows]
+    expected = stored(folder, drawn)
+    made = trained(smaller(whole, "again", drawn), cores).sel(train=drawn)
+    same = equal(made, expected)
+    numbers = sum(made[name].size for name in INTEGERS) // same.size
+    return {
+        "drawn": number,
+        "equal": int(same[np.arange(number), replicas].sum()),
+        "numbers": number * numbers,
+        "all": same.size,
+        "all_equal": int(same.sum()),
+    }
+
+
+def check_alone(
+    whole: Path, folder: Path, cores: int, number: int = ALONE
+) -> dict[str, int | float]:
+    """Train the first replica of training conditions that are drawn at random, each alone."""
+    ids = [c.id for c in load(whole).train_conditions]
+    number = min(number, len(ids))
+    random = generator("twelve thousand", "alone")
+    drawn = [ids[row] for row in sorted(random.choice(len(ids), number, replace=False).tolist())]
+    expected = stored(folder, drawn).sel(replica=[FIRST])
+    content = smaller(whole, "alone", drawn, replicas=1, replicas_per_job=1)
+    made = trained(content, cores).sel(train=drawn)
+    apart = (mean_dice(made) - mean_dice(expected))[:, 0]
+    means = resample(number, 2000, "twelve thousand", "alone") @ apart / number
+    low, high = percentile_interval(means, interval_edges(0.95))
+    return {
+        "networks": number,
+        "equal": int(equal(made, expected).sum()),
+        "difference": float(apart.mean()),
+        "low": float(low),
+        "high": float(high),
+    }
+
+
+def check(cores: int, whole: Path = WHOLE, folder: Path = FOLDER) -> int:
+    """Write ``check.json`` beside the page.
+
+    Returns
+    -------
+    int
+        0 if the networks that were trained again are equal, and the interval of the difference of
+        those that were trained alone contains 0; otherwise 1.
+    """
+    found = {
+        "again": check_again(whole, folder, cores),
+        "alone": check_alone(whole, folder, cores),
+    }
+    text = json.dumps(found, indent=2)
+    (folder / "check.json").write_text(f"{text}\n", encoding="utf-8")
+    print(text)
+    is_equal = found["again"]["equal"] == found["again"]["drawn"]
+    return 0 if is_equal and found["alone"]["low"] <= 0 <= found["alone"]["high"] else 1

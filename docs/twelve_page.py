@@ -1,0 +1,449 @@
+"""Writes docs/twelve-thousand/README.md: its tables and figures, from the merged parts.
+
+The text is in docs/twelve-thousand/page.md, in which a word such as ``$matrix`` is the place of
+something that this module computes.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from string import Template
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+from pilot import save
+from twelve_networks import choices, correlations, failures
+from twelve_parts import FOLDER, STAGES
+from twelve_results import (
+    DOSE,
+    SOURCES,
+    Estimate,
+    Scores,
+    along,
+    first_loss,
+    losses,
+    noise_of_one,
+    variance,
+)
+
+from passband import PassbandError
+from passband.analysis import table
+from passband.config import Study, validate
+from passband.config.analysis import Figures
+from passband.config.materials import MATERIALS
+from passband.figures import matrix, style
+from passband.grid import MAIN_AXES
+from passband.jobs import layout, recommendation_check
+from passband.learning import networks
+from passband.optics import ctf
+from passband.prediction import smoothness
+from passband.reports import markdown
+from passband.reports import recommendation as recommendation_report
+from passband.reports.recommendation import condition_words
+from passband.storage import datasets
+
+#: The goal for all parts together [h].
+GOAL_H = 3.0
+#: Networks with a lower Dice under their own training condition have learned almost nothing.
+FAILED = 0.1
+#: Losses of Dice that the page looks for.
+LOSSES = (0.01, 0.05)
+#: Number of metrics in the table of correlations.
+STRONGEST = 5
+
+
+def fields(scores: Scores, stored: xr.Dataset, results: Path, folder: Path) -> dict[str, str]:
+    """Return what the places of the page's text stand for.
+
+    Parameters
+    ----------
+    scores : Scores
+        Dice of all networks.
+    stored : Dataset
+        The merged table.
+    results, folder : path
+        See :func:`write`.
+    """
+    study = validate(json.loads(stored.attrs["configuration"]), str(results))
+    information = datasets.read(results / layout.INFORMATION, datasets.INFORMATION)
+    parts = pd.read_csv(folder / "parts.csv", dtype={"commit": str})
+    found = counts(scores) | costs(parts, folder) | {"overview": overview(scores)}
+    found["weights"] = f"{weights(study):,}"
+    found |= decays(scores) | defocus(scores) | variances(scores)
+    found |= {
+        "oscillation": oscillation(study),
+        "steps": steps(stored),
+        "choices": chosen(scores),
+        "shifts": shifts(scores),
+        "failures": failed(scores),
+        "correlations": correlation(scores, information),
+        "baselines": baselines(scores, pd.read_csv(folder / "baselines.csv")),
+        "recommend": recommended(study, results),
+        "checks": checks(folder),
+    }
+    return found
+
+
+def rows_of(found: Mapping[object, Iterable[str]]) -> list[list[str]]:
+    return [[f"**{name}**", *cells] for name, cells in found.items()]
+
+
+# ── What was run, and what it took ───────────────────────────────────────────────────────────────
+
+
+def counts(scores: Scores) -> dict[str, str]:
+    train, replicas, test, images = scores.images.shape
+    return {
+        "networks": f"{train * replicas:,}",
+        "trained": f"{train:,}",
+        "tested": f"{test:,}",
+        "replicas": f"{replicas}",
+        "images": f"{images}",
+        "cells": f"{train * replicas * test:,}",
+        "one_noise": f"{noise_of_one(scores):.1%}",
+    }
+
+
+def weights(study: Study) -> int:
+    """Return the number of weights of a network."""
+    network = networks.build(study.training.architectures[0])
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def costs(parts: pd.DataFrame, folder: Path) -> dict[str, str]:
+    """Return what all parts took, from the table of what each part took."""
+    columns = [*(f"{stage}_cpu_s" for stage in STAGES), "snakemake_cpu_s"]
+    total, wall = parts[columns].sum().sum(), parts.wall_s.sum()
+    lines = [
+        [name, f"{parts[column].sum() / 3600:.2f}", f"{parts[column].sum() / total:.1%}"]
+        for name, column in zip([*STAGES, "Snakemake itself"], columns, strict=True)
+    ]
+    lines.append(["together", f"{total / 3600:.2f}", "100%"])
+    packed = sorted((folder / "parts").glob("*.zarr.zip"))
+    sizes = [path.stat().st_size / 1e6 for path in packed]
+    return {
+        "costs": markdown.table(["", "processor time [h]", "share"], lines),
+        "wall": f"{wall / 3600:.2f}",
+        "goal": f"{GOAL_H:g}",
+        "against_goal": f"{wall / 3600 / GOAL_H:.2f}",
+        "parts": f"{len(parts)}",
+        "longest": f"{parts.wall_s.max() / 60:.0f}",
+        "runs": f"{parts.runs.sum():.0f}",
+        "cores": ", ".join(map(str, sorted(set(parts.cores)))),
+        "commits": ", ".join(dict.fromkeys(f"`{commit}`" for commit in parts.commit)),
+        "busy": f"{total / (parts.wall_s * parts.cores).sum():.0%}",
+        "per_network": f"{parts.train_cpu_s.sum() / parts.networks.sum():.2f}",
+        "memory": f"{parts.peak_memory_MB.max() / 1000:.1f}",
+        "files": f"{parts.files.sum():,}",
+        "bytes": f"{parts.MB.sum():,.0f}",
+        "packed_number": f"{len(packed)}",
+        "packed": f"{sum(sizes):.1f}",
+        "packed_largest": f"{max(sizes):.2f}",
+    }
+
+
+# ── The matrix ───────────────────────────────────────────────────────────────────────────────────
+
+
+def overview(scores: Scores) -> str:
+    """Return Dice in and out of distribution, by training dose."""
+    other = np.not_equal.outer(np.array(scores.train.ids), np.array(scores.test.ids))
+    doses = scores.train.values[DOSE]
+    groups = {f"{dose:g} e/Å²": doses == dose for dose in scores.train.levels(DOSE)}
+    groups["all doses"] = np.ones_like(doses, bool)
+    lines = {}
+    for name, where in groups.items():
+        estimates = [
+            scores.estimate(lambda M, own, w=where: float(own[w].mean())),
+            scores.estimate(lambda M, own, w=where: float(M[w][other[w]].mean())),
+            scores.estimate(lambda M, own, w=where: float(M[w].min(1).mean())),
+        ]
+        deviation = scores.replicas[where].std(1, ddof=1).mean()
+        lines[name] = [f"{where.sum()}", *(e.words() for e in estimates), f"{deviation:.3f}"]
+    head = ["trained at", "conditions", "in distribution", "out of distribution", "worst"]
+    return markdown.table([*head, "standard deviation between replicas"], rows_of(lines))
+
+
+def decays(scores: Scores) -> dict[str, str]:
+    """Return a table for each axis: Dice by the value in training and in testing."""
+    found = {}
+    for name, axis in MAIN_AXES.items():
+        cells = along(scores, name)
+        head = [f"{axis.label} [{axis.unit}]", *(f"{b:g}" for b in scores.test.levels(name))]
+        lines = {
+            f"{a:g}": [
+                cells[a, b].words() if (a, b) in cells else markdown.NONE
+                for b in scores.test.levels(name)
+            ]
+            for a in map(float, scores.train.levels(name))
+        }
+        found[f"along_{name}"] = markdown.table(head, rows_of(lines))
+    return found
+
+
+def decay_figure(scores: Scores, palette: str) -> Figure:
+    """Return the figure of Dice against each training parameter, with a line for each test value.
+
+    The two conditions of each cell are equal on all other axes. Shaded areas are the intervals, and
+    filled markers are the Dice of networks that were trained at the tested value.
+    """
+    style.set_theme()
+    size = style.inches(style.PAGE_CM), style.inches(13)
+    figure, axes = plt.subplots(2, 2, figsize=size, sharey=True, layout="constrained")
+    for ax, (name, axis) in zip(axes.flat, MAIN_AXES.items(), strict=True):
+        cells = along(scores, name)
+        tested = [float(b) for b in scores.test.levels(name)]
+        colours = style.levels(palette, len(tested))
+        for b, colour, marker in zip(tested, colours, style.MARKERS, strict=False):
+            trained = [a for a, other in cells if other == b]
+            estimates = [cells[a, b] for a in trained]
+            ends = [[getattr(e, end) for e in estimates] for end in ("low", "high")]
+            ax.fill_between(trained, *ends, color=colour, alpha=0.2, lw=0)
+            values = [e.value for e in estimates]
+            line = {"color": colour, "lw": 1.3, "marker": marker, "ms": 4}
+            ax.plot(trained, values, mfc="white", label=style.short(b), **line)
+            if (b, b) in cells:
+                ax.plot(b, cells[b, b].value, marker, color=colour, ms=6, mec="white", zorder=4)
+        if name == DOSE:
+            ax.set_xscale("log")
+            ax.minorticks_off()
+        values = scores.train.levels(name)
+        ax.set_xticks(values, [style.short(value) for value in values])
+        ax.set_xlabel(f"training {axis.label} ({axis.unit})")
+        ax.legend(title=f"tested at ({axis.unit})", ncols=2)
+    for row in axes:
+        row[0].set_ylabel("mean Dice")
+    return figure
+
+
+def variances(scores: Scores) -> dict[str, str]:
+    found = variance(scores)
+    lines = [[SOURCES[name], share.words("z.1%")] for name, share in found.shares.items()]
+    return {
+        "variance": markdown.table(["source", "share"], lines),
+        "variance_noise": f"{found.noise:.1%}",
+    }
+
+
+# ── What the large grid shows ────────────────────────────────────────────────────────────────────
+
+
+def defocus(scores: Scores) -> dict[str, str]:
+    """Return the losses by the distance along each axis, and where they begin along defocus."""
+    found = {name: losses(scores, name) for name in MAIN_AXES}
+    most = max((steps for of in found.values() for steps in of), default=0)
+    lines = [
+        [f"{k}", *(of[k].words() if k in of else markdown.NONE for of in found.values())]
+        for k in range(1, most + 1)
+    ]
+    head = ["steps apart", *(axis.label for axis in MAIN_AXES.values())]
+    step = float(np.diff(scores.train.levels("defocus_nm")).mean())
+    return {
+        "losses": markdown.table(head, lines),
+        "defocus_step": f"{step:.1f}",
+        "defocus_losses": "; ".join(
+            f"above {least:g}: {_distance(first_loss(found['defocus_nm'], least), step)}"
+            for least in LOSSES
+        ),
+    }
+
+
+def _distance(steps: int | None, step: float) -> str:
+    if steps is None:
+        return "at no distance"
+    return f"from {steps} step{'s' * (steps > 1)} on ({steps * step:.0f} nm)"
+
+
+def oscillation(study: Study) -> str:
+    """Return how fine the grid is against the oscillation of the transfer function.
+
+    The phase of the transfer function at the spatial frequency q is π λ Δf q² − ½ π Cs λ³ q⁴. So
+    the sign of the transfer repeats after a change of the defocus of 2/(λ q²), and of Cs of
+    4/(λ³ q⁴).
+    """
+    wavelength = ctf.wavelength(1e3 * study.microscope.energy_kev)
+    lines = []
+    axes = study.train_axes
+    frequencies = {f"{1e3 * d:g} mrad": d / wavelength for d in _apertures(study)}
+    for specimen in study.trained_specimens.values():
+        if specimen.material in MATERIALS:
+            spacings = MATERIALS[specimen.material].spacings_A[:2]
+            frequencies |= {f"{d:.2f} Å, {specimen.material}": 1 / d for d in spacings}
+    steps = [np.diff(axes[name]).max(initial=0) for name in ("defocus_nm", "cs_um")]
+    for name, q in sorted(frequencies.items(), key=lambda item: item[1]):
+        periods = 2 / (wavelength * q**2) / 10, 4 / (wavelength**3 * q**4) / 1e4
+        cells = [f"{q:.2f}"]
+        for period, step in zip(periods, steps, strict=True):
+            cells += [f"{period:.0f}", f"{period / step:.1f}" if step else markdown.NONE]
+        lines.append([name, *cells])
+    head = ["spatial frequency", "q [1/Å]"]
+    for words in ("period of the defocus [nm]", "period of Cs [µm]"):
+        head += [words, "largest steps in it"]
+    return markdown.table(head, lines)
+
+
+def _apertures(study: Study) -> list[float]:
+    """Return the smallest and the largest aperture [rad]."""
+    values = study.train_axes["aperture_mrad"]
+    return [1e-3 * value for value in dict.fromkeys((values[0], values[-1]))]
+
+
+def steps(stored: xr.Dataset) -> str:
+    """Return the steps between neighbours, and what noise alone would cause."""
+    found = smoothness.steps(stored).squeeze()
+    lines = []
+    for end, words in (("train", "networks"), ("test", "test conditions")):
+        for name in MAIN_AXES:
+            at = found.sel(along=name, step_end=end)
+            if not np.isfinite(at.step):
+                continue
+            values = (at.step, at.step_noise, at.bend, at.bend_noise)
+            cells = [f"{float(v):.3f}" if np.isfinite(v) else markdown.NONE for v in values]
+            cells.insert(2, f"{float(at.step_resolved):.0%}")
+            lines.append([words, MAIN_AXES[name].label, f"{int(at.steps):,}", *cells])
+    head = ["between", "along", "steps", "mean of the absolute step", "from noise alone"]
+    head += ["steps beyond noise", "mean distance from a line", "from noise alone"]
+    return markdown.table(head, lines)
+
+
+def subsets(scores: Scores) -> dict[str, np.ndarray]:
+    """Return sets of training conditions: those that are test conditions, and all."""
+    number = len(scores.train.ids)
+    few = np.sort(scores.own_columns())
+    return {f"{len(few)} conditions": few, f"{number:,} conditions": np.arange(number)}
+
+
+def chosen(scores: Scores) -> str:
+    """Return the Dice of networks that are chosen from few and from all training conditions."""
+    found = choices(scores, subsets(scores))
+    lines = [["trained under the test condition", markdown.NONE, found.matched.words()]]
+    for name in found.best:
+        lines.append(["the best for each test condition", name, found.best[name].words()])
+    for name in found.general:
+        words = f"the best on average ({condition_words(found.general_ids[name])})"
+        lines.append([words, name, found.general[name].words()])
+    return markdown.table(["networks", "chosen from", "mean Dice"], lines)
+
+
+def shifts(scores: Scores) -> str:
+    """Return where the best networks were trained, compared with the test condition."""
+    found = choices(scores, subsets(scores)).shift
+    lines = [
+        [MAIN_AXES[name].label, *(f"{shares[word]:.0%}" for word in ("lower", "same", "higher"))]
+        for name, shares in found.items()
+    ]
+    return markdown.table(["training value of the best network", "lower", "same", "higher"], lines)
+
+
+def failed(scores: Scores) -> str:
+    lines = [
+        [f"{dose:g}", f"{number}", f"{whole:,}", f"{number / whole:.1%}"]
+        for dose, (number, whole) in failures(scores, FAILED).items()
+    ]
+    return markdown.table(["training dose [e/Å²]", "failed", "networks", "share"], lines)
+
+
+def correlation(scores: Scores, information: xr.Dataset) -> str:
+    lines = []
+    for name, weight, *rhos in correlations(scores, information)[:STRONGEST]:
+        words = style.METRICS.get(name, name).replace("|", "\\|")  # the bars of |T|
+        lines.append([words, weight, *map(_number, rhos)])
+    return markdown.table(["metric", "weight", "ρ", "ρ at given doses"], lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:z.2f}" if np.isfinite(value) else markdown.NONE
+
+
+# ── Beside it ────────────────────────────────────────────────────────────────────────────────────
+
+
+def baselines(scores: Scores, simple: pd.DataFrame) -> str:
+    """Return Dice of networks and of the simplest methods under the same test conditions."""
+    simple = simple.set_index("test").loc[list(scores.test.ids)]
+    own = scores.own_columns()
+    doses = scores.test.values[DOSE]
+    groups = {f"{dose:g} e/Å²": doses == dose for dose in scores.test.levels(DOSE)}
+    groups["all doses"] = np.ones_like(doses, bool)
+    lines = {}
+    for name, where in groups.items():
+        columns = np.flatnonzero(where)
+        blur, every = (simple[n].to_numpy()[where] for n in ("dice", "everything"))
+        M = scores.mean[:, columns]
+        matched = M[own[columns], np.arange(len(columns))]
+        lines[name] = [
+            scores.estimate(lambda M, _, c=columns: float(M[own[c], c].mean())).words(),
+            f"{M.mean():.3f}",
+            f"{blur.mean():.3f}",
+            f"{every.mean():.3f}",
+            f"{(matched > blur).sum()} of {len(columns)}",
+            f"{(blur > M).mean():.0%}",
+            f"{(every > M).mean():.1%}",
+        ]
+    head = ["tested at", "networks trained there", "all networks", "blur and threshold"]
+    head += ["everything is particle", "networks trained there are better than blur"]
+    head += ["cells below blur", "cells below everything"]
+    return markdown.table(head, rows_of(lines))
+
+
+def recommended(study: Study, results: Path) -> str:
+    """Return the check of recommendations under the drawn microscopes of the study."""
+    number = getattr(study.evaluation, "microscopes", 0)
+    if not number:
+        return "The networks of this study were not tested under drawn microscopes."
+    return recommendation_report.check(recommendation_check.run(study, results, number))
+
+
+def checks(folder: Path) -> str:
+    """Return what the command `check` found."""
+    path = folder / "check.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    again, alone = found["again"], found["alone"]
+    difference = Estimate(*(alone[name] for name in ("difference", "low", "high")))
+    return (
+        f"- {again['drawn']} networks drawn at random were trained again, with all replicas of "
+        f"their job. {again['equal']} of them have the same numbers in the packed results: the "
+        f"true and false positive pixels and the Dice of images, {again['numbers']:,} integers. Of "
+        f"all {again['all']} networks that were trained again with them, {again['all_equal']} have "
+        "the same numbers.\n"
+        f"- {alone['networks']} networks were trained alone. Their mean Dice differs by "
+        f"{difference.words('+z.5f')}, and {alone['equal']} of them have the same numbers."
+    )
+
+
+def write(results: Path, folder: Path = FOLDER) -> int:
+    """Write the page and its figures, and return the exit status 0.
+
+    Parameters
+    ----------
+    results : path
+        The folder of the merged results.
+    folder : path
+        The folder of the page, with its text ``page.md``, ``parts.csv``, ``baselines.csv`` and
+        ``check.json``.
+
+    Raises
+    ------
+    PassbandError
+        If a file is missing, or networks are missing.
+    """
+    for path in (
+        results / layout.TABLE,
+        *(folder / name for name in ("page.md", "parts.csv", "baselines.csv", "check.json")),
+    ):
+        if not path.exists():
+            raise PassbandError(f"{path}: is missing; run the other commands of this script first")
+    stored = table.load(results / layout.TABLE)
+    scores = Scores.from_table(stored)
+    text = Template((folder / "page.md").read_text(encoding="utf-8"))
+    made = text.substitute(fields(scores, stored, results, folder))
+    palette = Figures().palette
+    metrics = datasets.read(results / layout.OOD, datasets.OOD)
+    save(matrix.matrix(metrics, palette), folder / "matrix.png")
+    save(decay_figure(scores, palette), folder / "decay.png")
+    (folder / "README.md").write_text(made, encoding="utf-8")
+    print(f"{folder}/README.md and its figures")
+    return 0

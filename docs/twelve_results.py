@@ -1,0 +1,346 @@
+"""Statistics of the matrix of Dice of studies/twelve-thousand.yaml, with intervals.
+
+M(i, j) is the mean Dice, over replicas and images, of the networks that were trained under the
+condition i and are tested under the condition j. Every interval is a 95% percentile interval of
+bootstrap samples, in which the replicas of each training condition and the images are resampled.
+All conditions have the same images, so they have the same samples of images.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import xarray as xr
+
+from passband import PassbandError
+from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
+from passband.analysis.packed import by_image, image_dice, own_by_image
+from passband.grid import MAIN_AXES
+
+DRAWS, CONFIDENCE = 200, 0.95
+DOSE = "dose_e_per_A2"
+LENS = tuple(name for name in MAIN_AXES if name != DOSE)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def words(self, form: str = "z.3f") -> str:
+        """Return the value and its interval as text, such as ``0.912 (0.905 to 0.918)``."""
+        value, low, high = (format(x, form) for x in (self.value, self.low, self.high))
+        return f"{value} ({low} to {high})"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The conditions of one side of the matrix.
+
+    Attributes
+    ----------
+    ids : tuple of str
+        Their ids.
+    values : dict of str to (conditions,) array
+        Their values on each of the four main axes.
+    """
+
+    ids: tuple[str, ...]
+    values: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, data: xr.Dataset | xr.DataArray, side: str) -> "Conditions":
+        """Return the conditions along the dimension `train` or `test` of results."""
+        values = {name: data[f"{side}_{name}"].values for name in MAIN_AXES}
+        return cls(tuple(map(str, data[side].values)), values)
+
+    def levels(self, name: str) -> np.ndarray:
+        """Return the values of an axis, ascending and each once."""
+        return np.unique(self.values[name])
+
+    def codes(self, names: Sequence[str]) -> tuple[int, np.ndarray]:
+        """Return the number of combinations of values of axes, and each condition's combination."""
+        rows = np.stack([self.values[name] for name in names], axis=1)
+        unique, codes = np.unique(rows, axis=0, return_inverse=True)
+        return len(unique), codes.reshape(-1)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Dice of all networks of one specimen and architecture.
+
+    Attributes
+    ----------
+    train, test : Conditions
+        The training conditions and the test conditions.
+    images : (train, replica, test, image) float32 array
+        Dice of each image.
+    own_images : (train, replica, image) float32 array
+        The same under each network's own training condition.
+    """
+
+    train: Conditions
+    test: Conditions
+    images: np.ndarray
+    own_images: np.ndarray
+    _samples: list = field(default_factory=list)
+
+    @classmethod
+    def from_table(cls, table: xr.Dataset) -> "Scores":
+        """Return the scores in a packed table with results under each network's own condition.
+
+        Raises
+        ------
+        PassbandError
+            If networks are missing, or the table has no results under own conditions.
+        """
+        own = own_by_image(table)
+        if own is None:
+            raise PassbandError("the table has no own_image_dice; set evaluation.test_own: true")
+        one = dict.fromkeys(("specimen", "architecture", "test_specimen"), 0)
+        dims = ("train", "replica", "test", "structure")
+        # A row at a time: all values in float64 would take much memory.
+        rows = by_image(table).isel(one)
+        images = np.stack(
+            [
+                image_dice(rows.isel(train=k), *dims[1:]).astype(np.float32)
+                for k in range(rows.sizes["train"])
+            ]
+        )
+        own_images = image_dice(own.isel(one), "train", "replica", "structure").astype(np.float32)
+        if missing := int(np.isnan(own_images[..., 0]).sum()):
+            raise PassbandError(f"{missing} networks have no results; run all parts first")
+        sides = (Conditions.of(table, side) for side in ("train", "test"))
+        return cls(*sides, images, own_images)
+
+    @property
+    def replicas(self) -> np.ndarray:
+        """The mean over images (train, replica, test)."""
+        return self.images.mean(-1)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """M (train, test)."""
+        return self.images.mean((1, 3))
+
+    @property
+    def own(self) -> np.ndarray:
+        """The Dice under the own training condition (train,)."""
+        return self.own_images.mean((1, 2))
+
+    def samples(self) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+        """Return M and the Dice under the own condition in each bootstrap sample."""
+        if not self._samples:
+            of_image = resample(self.images.shape[-1], DRAWS, "twelve thousand", "images")
+            M = np.empty((DRAWS, *self.mean.shape), np.float32)
+            own = np.empty((DRAWS, len(self.train.ids)), np.float32)
+            for k, id in enumerate(self.train.ids):
+                of_replica = resample(self.images.shape[1], DRAWS, "twelve thousand", id)
+                pairs = of_replica[:, :, None] * of_image[:, None, :]
+                pairs = pairs.reshape(DRAWS, -1) / pairs[0].sum()
+                D = self.images[k].transpose(0, 2, 1).reshape(-1, len(self.test.ids))
+                M[:, k] = pairs @ D
+                own[:, k] = pairs @ self.own_images[k].reshape(-1)
+            self._samples.extend(zip(M, own, strict=True))
+        return self._samples
+
+    def estimate(self, statistic: Callable[[np.ndarray, np.ndarray], float]) -> Estimate:
+        """Return a function of M and of the Dice under the own condition, with its interval."""
+        values = np.array([statistic(M, own) for M, own in self.samples()])
+        low, high = percentile_interval(values, interval_edges(CONFIDENCE))
+        return Estimate(float(statistic(self.mean, self.own)), float(low), float(high))
+
+    def own_columns(self) -> np.ndarray:
+        """Return the row of the matrix that was trained under each test condition (test,)."""
+        place = {id: k for k, id in enumerate(self.train.ids)}
+        return np.array([place[id] for id in self.test.ids])
+
+
+# ── Along each axis ──────────────────────────────────────────────────────────────────────────────
+
+
+def pairs_along(scores: Scores, axis: str) -> dict[tuple[float, float], tuple]:
+    """Return the cells whose two conditions may differ in one axis only.
+
+    Returns
+    -------
+    dict of (float, float) to (array, array)
+        For each value in training and in testing, the indices of the rows and of the columns.
+    """
+    others = [name for name in MAIN_AXES if name != axis]
+    same = np.logical_and.reduce(
+        [np.equal.outer(scores.train.values[n], scores.test.values[n]) for n in others]
+    )
+    trained, tested = scores.train.values[axis], scores.test.values[axis]
+    found = {}
+    for a in scores.train.levels(axis):
+        for b in scores.test.levels(axis):
+            rows, columns = np.nonzero(same & np.logical_and.outer(trained == a, tested == b))
+            if len(rows):
+                found[float(a), float(b)] = rows, columns
+    return found
+
+
+def along(scores: Scores, axis: str) -> dict[tuple[float, float], Estimate]:
+    """Return mean Dice for each value of an axis in training and in testing.
+
+    The two conditions of each cell are equal on all other axes.
+    """
+    return {
+        pair: scores.estimate(lambda M, _, cells=cells: float(M[cells].mean()))
+        for pair, cells in pairs_along(scores, axis).items()
+    }
+
+
+def losses(scores: Scores, axis: str) -> dict[int, Estimate]:
+    """Return the mean loss of Dice by the number of steps along an axis.
+
+    The loss is the Dice of the networks that were trained at the tested value, minus the Dice of
+    the networks that were trained some steps away, under the same test conditions.
+    """
+    cells = pairs_along(scores, axis)
+    levels = list(scores.train.levels(axis))
+    by_steps: dict[int, list] = {}
+    for (a, b), (rows, columns) in cells.items():
+        if a != b:
+            own = dict(zip(cells[b, b][1], cells[b, b][0], strict=True))
+            matched = np.array([own[column] for column in columns])
+            steps = abs(levels.index(a) - levels.index(b))
+            by_steps.setdefault(steps, []).append((matched, rows, columns))
+    joined = {
+        k: [np.concatenate(part) for part in zip(*v, strict=True)] for k, v in by_steps.items()
+    }
+    return {
+        k: scores.estimate(lambda M, _, c=joined[k]: float((M[c[0], c[2]] - M[c[1], c[2]]).mean()))
+        for k in sorted(joined)
+    }
+
+
+def first_loss(found: Mapping[int, Estimate], least: float) -> int | None:
+    """Return the smallest number of steps whose loss is surely above `least`; None if there is no.
+
+    A loss is surely above a number if its interval is above the number.
+    """
+    return next((steps for steps, loss in found.items() if loss.low > least), None)
+
+
+# ── Variance ─────────────────────────────────────────────────────────────────────────────────────
+
+#: The sources of the variance of M, in the order of the table.
+SOURCES = {
+    "pair of doses": "pair of doses",
+    "training lens": "training lens, at given doses",
+    **{f"training {name}": f"of it, {MAIN_AXES[name].label} alone" for name in LENS},
+    "test lens": "test lens, at given doses",
+    **{f"test {name}": f"of it, {MAIN_AXES[name].label} alone" for name in LENS},
+    "lens × lens": "training lens × test lens",
+}
+
+
+#: The sources whose mean squares add to the variance of M.
+ADDED = ("pair of doses", "training lens", "test lens", "lens × lens")
+
+
+def sources(M: np.ndarray, train: Conditions, test: Conditions) -> dict[str, float]:
+    """Return the mean square of each of :data:`SOURCES` in a matrix (train, test).
+
+    The matrix must have all combinations of doses and lenses on each side; a lens is a combination
+    of the other axes. Then the pair of doses, both lenses at given doses and their interaction are
+    orthogonal, and their mean squares add to the variance of M.
+
+    Raises
+    ------
+    PassbandError
+        If combinations are missing.
+    """
+    cube = _cube(M, train, test)
+    cube = cube - cube.mean()
+    doses = cube.mean((1, 3), keepdims=True)
+    rest = cube - doses
+    training, testing = rest.mean(3, keepdims=True), rest.mean(1, keepdims=True)
+    found = {
+        "pair of doses": doses,
+        "training lens": training,
+        "test lens": testing,
+        "lens × lens": rest - training - testing,
+    }
+    squares = {name: float((part**2).mean()) for name, part in found.items()}
+    for side, effect, conditions in (("training", training, train), ("test", testing, test)):
+        lenses = np.unique(np.stack([conditions.values[n] for n in LENS], 1), axis=0)
+        place = 1 if side == "training" else 3
+        for k, name in enumerate(LENS):
+            values = np.unique(lenses[:, k])
+            means = [
+                effect.take(np.flatnonzero(lenses[:, k] == value), place).mean(place)
+                for value in values
+            ]
+            squares[f"{side} {name}"] = float((np.stack(means) ** 2).mean())
+    return {name: squares[name] for name in SOURCES}
+
+
+def _cube(M: np.ndarray, train: Conditions, test: Conditions) -> np.ndarray:
+    """Return a matrix as (training dose, training lens, test dose, test lens)."""
+    sizes, places = [], []
+    for side in (train, test):
+        (doses, of_dose), (lenses, of_lens) = side.codes([DOSE]), side.codes(LENS)
+        if doses * lenses != len(side.ids):
+            raise PassbandError("the conditions are no product of doses and lenses")
+        sizes += [doses, lenses]
+        places.append(np.lexsort((of_lens, of_dose)))
+    return M[np.ix_(*places)].reshape(sizes)
+
+
+@dataclass(frozen=True)
+class Variance:
+    """The shares of the sources in the variance of M, without the noise of the replicas.
+
+    Attributes
+    ----------
+    shares : dict of str to Estimate
+        The share of each of :data:`SOURCES`. Those of :data:`ADDED` add to 1.
+    noise : float
+        The share of the noise in the variance of M, which is the mean of a few replicas.
+    """
+
+    shares: dict[str, Estimate]
+    noise: float
+
+
+def variance(scores: Scores) -> Variance:
+    """Return the shares of all sources in the variance of M.
+
+    The noise of each source follows from the differences between the replicas of a training
+    condition: these are divided in the same way as M, and their variance is divided by the number
+    of replicas n. This noise is subtracted from each source. A bootstrap sample has the noise of M
+    and that of the sample, which is (n − 1)/n of it, so that both are subtracted.
+    """
+    sides = scores.train, scores.test
+    by_replica = scores.replicas.astype(float)
+    number = by_replica.shape[1]
+    deviations = by_replica - by_replica.mean(1, keepdims=True)
+    parts = [sources(deviations[:, r], *sides) for r in range(number)]
+    noise = {name: sum(part[name] for part in parts) / (number * (number - 1)) for name in SOURCES}
+
+    def shares(M: np.ndarray, times: float) -> dict[str, float]:
+        squares = sources(M.astype(float), *sides)
+        without = {name: square - times * noise[name] for name, square in squares.items()}
+        total = sum(without[name] for name in ADDED)
+        return {name: square / total for name, square in without.items()}
+
+    sampled = [shares(M, 2 - 1 / number) for M, _ in scores.samples()]
+    found = {}
+    for name, value in shares(scores.mean, 1).items():
+        of_samples = np.array([each[name] for each in sampled])
+        ends = percentile_interval(of_samples, interval_edges(CONFIDENCE))
+        found[name] = Estimate(value, *map(float, ends))
+    whole = sum(noise[name] for name in ADDED)
+    return Variance(found, whole / float(scores.mean.var(dtype=float)))
+
+
+def noise_of_one(scores: Scores) -> float:
+    """Return the share of the random seed in the variance of the Dice of single networks."""
+    within = float(scores.replicas.var(1, ddof=1, dtype=float).mean())
+    return within / float(scores.replicas.var(dtype=float))

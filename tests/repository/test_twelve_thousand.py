@@ -1,0 +1,368 @@
+"""The tools of docs/twelve-thousand: parts, checks, statistics and the page, on small studies."""
+
+import importlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from string import Template
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+
+from passband import PassbandError
+from passband.config import load, validate
+from passband.grid import Condition, coordinates
+from passband.jobs import layout
+from passband.storage import datasets
+
+ROOT = Path(__file__).parents[2]
+WHOLE = ROOT / "studies" / "twelve-thousand.yaml"
+
+#: A study of two parts with two training conditions each.
+MINIATURE = {
+    "study": {
+        "name": "mini",
+        "structures": {"train": 4, "val": 1, "test": 2},
+        "replicas": 2,
+        "replicas_per_job": 2,
+        "conditions_per_job": 2,
+    },
+    "microscope": {"pixel_size_A": 0.5, "field_px": 64, "focal_members": 3},
+    "grid": {
+        "defocus_nm": [5, 20],
+        "cs_um": [1.2],
+        "aperture_mrad": [10],
+        "dose_e_per_A2": [100, 1000],
+    },
+    "training": {"architectures": ["compact-w4-d2"], "epochs": 2, "batch_size": 2},
+    "evaluation": {"bootstrap": 10, "test_own": True},
+}
+
+
+@pytest.fixture
+def modules(monkeypatch):
+    """Import a module of docs by its name."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    return importlib.import_module
+
+
+# ── Parts ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_parts_have_all_networks_of_the_study_once(modules):
+    parts, whole = modules("twelve_parts"), load(WHOLE)
+    studies = [validate(parts.part_content(WHOLE, k), "a part") for k in range(1, 13)]
+    trained = [c.id for study in studies for c in study.train_conditions]
+    assert len(trained) == len(set(trained)) == 1728
+    assert set(trained) == {c.id for c in whole.train_conditions}
+    assert 7 * len(trained) == 12_096
+    for number, study in enumerate(studies, 1):
+        assert study.study.name == f"twelve-thousand-{number:02d}"
+        assert study.test_conditions == whole.test_conditions
+        # Everything else is the same, so that the parts can be merged.
+        for block in ("microscope", "specimens", "training", "evaluation", "information"):
+            assert getattr(study, block) == getattr(whole, block)
+        assert study.study.seed == whole.study.seed
+    # The test conditions are training conditions, with the ends of each axis.
+    assert {c.id for c in whole.test_conditions} < set(trained)
+    assert len(whole.test_conditions) == 144
+    for name, values in whole.test_axes.items():
+        assert values[0] == whole.train_axes[name][0]
+        assert values[-1] == whole.train_axes[name][-1]
+
+
+@pytest.mark.parametrize("number", [0, 13])
+def test_a_part_that_does_not_exist_is_one_line(modules, number):
+    with pytest.raises(PassbandError, match=rf"^part = {number}: must be between 1 and 12$"):
+        modules("twelve_parts").part_content(WHOLE, number)
+
+
+def test_a_part_that_is_packed_does_not_run_again(modules, tmp_path):
+    there = tmp_path / "parts" / "twelve-thousand-03-01.zarr.zip"
+    there.parent.mkdir()
+    there.touch()
+    with pytest.raises(PassbandError, match="exists; this part is complete"):
+        modules("twelve_parts").part(3, 1, WHOLE, tmp_path)
+
+
+def test_processes_belong_to_the_stage_whose_script_they_run(modules):
+    stage_of = modules("twelve_parts").stage_of
+    assert stage_of(["python", "/tmp/scripts/tmp0qf3.train.py"]) == "train"
+    assert stage_of(["python", "workflow/scripts/evaluate.py"]) == "evaluate"
+    assert stage_of(["python", "-m", "snakemake", "--configfile", "train.yaml"]) == ""
+    assert stage_of(["python", "retrain.py"]) == ""
+
+
+def test_the_watch_counts_the_processor_time_of_a_stage(modules, tmp_path):
+    script = tmp_path / "tmp1.train.py"
+    script.write_text("import time\nwhile time.process_time() < 1: pass\ninput()\n")
+    words = [sys.executable, script]
+    with (
+        modules("twelve_parts").Watch(0.05) as watch,
+        subprocess.Popen(words, stdin=subprocess.PIPE) as process,
+    ):
+        while watch.seconds["train"] < 0.6:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.communicate(b"\n")
+    assert watch.seconds["train"] < 3
+    assert watch.seconds["evaluate"] == 0
+    assert 1e6 < watch.peak_bytes < 1e9
+
+
+def test_runs_of_an_interrupted_part_are_added(modules):
+    rows = [
+        {"wall_s": "10.0", "train_cpu_s": "7.0", "peak_memory_MB": "900.0"},
+        {"wall_s": "5.5", "train_cpu_s": "2.0", "peak_memory_MB": "800.0"},
+    ]
+    assert modules("twelve_parts").joined(rows) == {
+        "runs": "2",
+        "wall_s": "15.5",
+        "train_cpu_s": "9.0",
+        "peak_memory_MB": "900.0",
+    }
+
+
+def test_files_with_two_names_have_their_bytes_once(modules, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_bytes(b"12345")
+    (tmp_path / "b").hardlink_to(tmp_path / "folder" / "a")
+    (tmp_path / "c").write_bytes(b"123")
+    assert modules("twelve_parts").size(tmp_path) == (3, 8)
+
+
+# ── Statistics ───────────────────────────────────────────────────────────────────────────────────
+
+DOSES, DEFOCUS, CS = (100.0, 400.0, 1600.0), (0.0, 10.0, 20.0, 30.0), (1.2, 100.0)
+
+
+def conditions_of(modules, defocus=DEFOCUS, doses=DOSES):
+    ids = [Condition(d, c, 10, s).id for d in defocus for c in CS for s in doses]
+    data = xr.Dataset(coords=coordinates(ids, "train") | {"train": ids})
+    return modules("twelve_results").Conditions.of(data, "train")
+
+
+@pytest.fixture
+def sides(modules):
+    return conditions_of(modules), conditions_of(modules, DEFOCUS[::3], DOSES[::2])
+
+
+def scores_of(modules, sides, M, own=None, replicas=4, images=5, noise=0.0):
+    """Return scores with a given mean, and with noise of replicas and of images."""
+    random = np.random.default_rng(0)
+    of_replica = random.normal(0, noise, (len(M), replicas, 1, 1))
+    of_image = random.normal(0, noise, (1, 1, 1, images))
+    D = M[:, None, :, None] + of_replica + of_image + np.zeros((len(M), replicas, 1, images))
+    own = np.full(len(M), 0.9) if own is None else own
+    own = np.broadcast_to(own[:, None, None], (len(M), replicas, images))
+    kinds = D.astype(np.float32), own.astype(np.float32)
+    return modules("twelve_results").Scores(*sides, *kinds)
+
+
+def test_sources_of_variance_are_found_and_add_to_the_variance(modules, sides):
+    results, (train, test) = modules("twelve_results"), sides
+    dose = np.log10(np.outer(train.values["dose_e_per_A2"], test.values["dose_e_per_A2"]))
+    training = train.values["defocus_nm"][:, None] + np.zeros(dose.shape)
+    testing = test.values["cs_um"][None] + np.zeros(dose.shape)
+    both = np.equal.outer(train.values["cs_um"], test.values["cs_um"]).astype(float)
+    both -= both.mean()
+    for M, name in (
+        (dose, "pair of doses"),
+        (training, "training lens"),
+        (testing, "test lens"),
+        (both, "lens × lens"),
+    ):
+        found = results.sources(M, train, test)
+        assert found[name] == pytest.approx(M.var())
+        assert sum(found[each] for each in results.ADDED) == pytest.approx(M.var())
+    assert results.sources(training, train, test)["training defocus_nm"] > 100
+    assert results.sources(training, train, test)["training cs_um"] == pytest.approx(0)
+    assert results.sources(testing, train, test)["test cs_um"] == pytest.approx(testing.var())
+    M = np.random.default_rng(0).normal(size=dose.shape)
+    found = results.sources(M, train, test)
+    assert sum(found[each] for each in results.ADDED) == pytest.approx(M.var())
+
+
+def test_noise_of_the_replicas_is_no_variance_of_a_lens(modules, sides):
+    train, _ = sides
+    M = np.log10(train.values["dose_e_per_A2"])[:, None] / 10 + np.zeros((24, 8))
+    scores = scores_of(modules, sides, M, replicas=7, noise=0.1)
+    found = modules("twelve_results").variance(scores)
+    # The variance of the mean of 7 replicas is 0.1²/7, and that of the doses is 0.0024.
+    assert found.noise == pytest.approx(0.1**2 / 7 / (0.1**2 / 7 + M.var()), rel=0.5)
+    assert abs(found.shares["training lens"].value) < 0.15
+    assert found.shares["training lens"].low < 0.1
+    doses = found.shares["pair of doses"]
+    assert doses.low < doses.value < doses.high
+    assert found.shares["lens × lens"].value == pytest.approx(0, abs=1e-6)
+
+
+def test_a_share_without_all_combinations_is_refused(modules, sides):
+    train, test = sides
+    few = {name: values[:-1] for name, values in train.values.items()}
+    lacking = modules("twelve_results").Conditions(train.ids[:-1], few)
+    with pytest.raises(PassbandError, match="no product"):
+        modules("twelve_results").sources(np.zeros((23, 8)), lacking, test)
+
+
+def test_losses_grow_with_the_steps_between_conditions(modules, sides):
+    results, (train, test) = modules("twelve_results"), sides
+    apart = np.abs(np.subtract.outer(train.values["defocus_nm"], test.values["defocus_nm"]))
+    scores = scores_of(modules, sides, 0.9 - 0.01 * apart, noise=0.02)
+    found = results.losses(scores, "defocus_nm")
+    assert list(found) == [1, 2, 3]
+    for steps, loss in found.items():
+        # Only the noise of the replicas is left, since images are the same on both sides.
+        assert loss.value == pytest.approx(0.1 * steps, abs=0.03)
+        assert loss.low <= loss.value <= loss.high
+        assert loss.high - loss.low < 0.05
+    assert results.first_loss(found, 0.12) == 2
+    assert results.first_loss(found, 0.5) is None
+    cells = results.along(scores, "defocus_nm")
+    assert cells[0.0, 30.0].value == pytest.approx(0.6, abs=0.03)
+    assert set(cells) == {(a, b) for a in DEFOCUS for b in DEFOCUS[::3]}
+
+
+def test_the_interval_of_a_mean_has_the_noise_of_the_images(modules, sides):
+    scores = scores_of(modules, sides, np.full((24, 8), 0.5), images=8, noise=0.1)
+    found = scores.estimate(lambda M, own: float(M.mean()))
+    per_image = scores.images.mean((0, 1, 2))
+    expected = per_image.std(ddof=0) / 8**0.5
+    assert found.value == pytest.approx(per_image.mean(), abs=1e-6)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * expected, rel=0.3)
+
+
+def test_chance_does_not_make_a_chosen_network_better(modules, sides):
+    """All networks are equal apart from noise, so the judged choice is no better than others."""
+    networks, results = modules("twelve_networks"), modules("twelve_results")
+    random = np.random.default_rng(1)
+    D = (0.8 + random.normal(0, 0.05, (24, 4, 8, 1)) + np.zeros((1, 1, 1, 3))).astype(np.float32)
+    scores = results.Scores(*sides, D, D[:, :, 0])
+    found = networks.choices(scores, {"all": np.arange(24)})
+    assert found.best["all"].value == pytest.approx(0.8, abs=0.04)
+    assert D[:, :2].mean((1, 3)).max(0).mean() > 0.85
+    assert found.matched.value == pytest.approx(0.8, abs=0.04)
+    assert sum(found.shift["cs_um"].values()) == pytest.approx(1)
+
+
+def test_the_best_network_is_chosen_from_a_set(modules, sides):
+    networks, (train, _) = modules("twelve_networks"), sides
+    M = np.full((24, 8), 0.5)
+    M[5], M[20] = 0.8, 0.9
+    found = networks.choices(
+        scores_of(modules, sides, M), {"few": np.arange(10), "all": np.arange(24)}
+    )
+    assert found.best["few"].value == pytest.approx(0.8)
+    assert found.general["all"].value == pytest.approx(0.9)
+    assert found.general_ids == {"few": train.ids[5], "all": train.ids[20]}
+
+
+def test_networks_that_learned_nothing_are_counted_by_dose(modules, sides):
+    networks, (train, _) = modules("twelve_networks"), sides
+    own = np.where((train.values["dose_e_per_A2"] == 400) & (train.values["cs_um"] > 50), 0.0, 0.9)
+    scores = scores_of(modules, sides, np.full((24, 8), 0.5), own)
+    assert networks.failures(scores, 0.1) == {100.0: (0, 32), 400.0: (16, 32), 1600.0: (0, 32)}
+
+
+def test_rank_correlations_at_given_doses_ignore_the_dose(modules, sides):
+    networks, (train, test) = modules("twelve_networks"), sides
+    lens = np.subtract.outer(train.values["defocus_nm"], test.values["defocus_nm"]) / 30
+    dose = np.subtract.outer(
+        np.log(train.values["dose_e_per_A2"]), np.log(test.values["dose_e_per_A2"])
+    )
+    information = xr.Dataset(
+        {
+            "lens": (("weight", "train", "test"), np.abs(lens)[None]),
+            "dose": (("weight", "train", "test"), dose[None]),
+            "of_one": (("weight", "train"), np.zeros((1, 24))),
+        },
+        {"weight": ["flat"], "train": list(train.ids), "test": list(test.ids)},
+    )
+    scores = scores_of(modules, sides, 0.5 - 0.1 * np.abs(lens) - 0.05 * dose)
+    rows = networks.correlations(scores, information)
+    found = {name: (rho, within) for name, _, rho, within in rows}
+    assert set(found) == {"lens", "dose"}
+    assert found["lens"][1] == pytest.approx(-1)
+    assert -1 < found["lens"][0] < -0.1
+    assert found["dose"][0] < -0.8
+    assert np.isnan(found["dose"][1])  # the dose is constant in each pair of doses
+
+
+# ── The simplest methods ─────────────────────────────────────────────────────────────────────────
+
+
+def test_blur_and_threshold_finds_dark_discs_in_noise(modules):
+    baselines = modules("twelve_baselines")
+    y, x = np.indices((64, 64))
+    truth = np.stack([np.hypot(y - 30, x - 20) < 12, np.hypot(y - 20, x - 40) < 10])
+    images = np.random.default_rng(0).normal(size=(2, 64, 64)) - 1.5 * truth
+    rule, score = baselines.best_rule(images, truth)
+    assert rule.sign == "dark"
+    assert 2 <= rule.blur_px <= 8
+    assert score > 0.85
+    np.testing.assert_allclose(baselines.dice_of(rule.masks(images), truth).mean(), score)
+    assert baselines.best_rule(-images, truth)[0].sign == "bright"
+    everything = baselines.dice_of(np.ones_like(truth), truth)
+    np.testing.assert_allclose(everything, [2 * t.sum() / (t.sum() + 64**2) for t in truth])
+
+
+# ── The whole chain ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+def test_two_parts_become_a_page(modules, tmp_path, monkeypatch):
+    """Two parts are run, packed, merged, checked, and described, by the package's workflow."""
+    parts, main = modules("twelve_parts"), modules("twelve_thousand")
+    check, page = modules("twelve_check"), modules("twelve_page")
+    monkeypatch.chdir(tmp_path)
+    whole, folder = Path("mini.yaml"), Path("docs")
+    whole.write_text(yaml.safe_dump(MINIATURE))
+    for number in (1, 2):
+        assert parts.part(number, 2, whole, folder) == 0
+    rows = parts.read(folder / "parts.csv")
+    assert [row["part"] for row in rows] == ["mini-01", "mini-02"]
+    assert [row["networks"] for row in rows] == ["4", "4"]
+    for row in rows:
+        for stage in ("simulate", "train", "evaluate", "aggregate", "snakemake"):
+            assert 0 < float(row[f"{stage}_cpu_s"]) < 600
+        assert float(row["wall_s"]) > 1
+        assert int(row["files"]) > 20
+    results = Path("results/mini")
+    assert main.merge(results, folder) == 0
+    small = datasets.read(folder / "ood.zarr.zip", datasets.OOD)
+    assert dict(small.sizes)["train"] == 4
+    assert small.attrs["replicas"] == 2
+
+    again = check.check_again(whole, folder, 2, 2)
+    assert (again["drawn"], again["equal"], again["all_equal"]) == (2, 2, 4)
+    alone = check.check_alone(whole, folder, 2, 2)
+    assert alone["low"] <= 0 <= alone["high"]
+    # A changed number is seen.
+    stored = check.stored(folder, [small.train.values[0]])
+    other = stored.copy(deep=True)
+    other.tp[0, 0, 0] += 1
+    assert check.equal(stored, stored).all()
+    assert not check.equal(other, stored).all()
+    (folder / "check.json").write_text(json.dumps({"again": again, "alone": alone}))
+
+    modules("twelve_baselines").write(whole, folder)
+    text = (ROOT / "docs/twelve-thousand/page.md").read_text(encoding="utf-8")
+    (folder / "page.md").write_text(text, encoding="utf-8")
+    assert page.write(results, folder) == 0
+    made = (folder / "README.md").read_text(encoding="utf-8")
+    assert "trained 8 networks: 2 replicas for each of 4 training conditions" in made
+    assert "$" not in made
+    assert "nan" not in made
+    mean = float(small.id.mean())
+    assert f"| **all doses** | 4 | {mean:.3f} (" in made
+    for name in ("matrix.png", "decay.png"):
+        assert f"]({name})" in made
+        assert (folder / name).stat().st_size > 5000
+    stored = modules("twelve_page").table.load(results / layout.TABLE)
+    scores = modules("twelve_results").Scores.from_table(stored)
+    fields = page.fields(scores, stored, results, folder)
+    assert set(Template(text).get_identifiers()) == set(fields)
