@@ -68,7 +68,9 @@ class Axis:
         """A range of values, as an example for a user."""
         if self.signed:
             return "-10:25"
-        return "10:25" if self.maximum >= 25 else f"{self.maximum / 10:g}:{self.maximum / 2:g}"
+        if self.maximum >= 25:
+            return f"{max(10, self.minimum):g}:25"
+        return f"{self.maximum / 10:g}:{self.maximum / 2:g}"
 
     @property
     def title(self) -> str:

@@ -194,3 +194,13 @@ def test_axes_that_need_other_exit_waves_are_no_axes_of_mixtures():
     assert acts_on_images(axis("microscope.energy_kev"), [300.0], microscope)
     assert not acts_on_images(axis("microscope.energy_kev"), [200.0, 300.0], microscope)
     assert not acts_on_images(axis("specimens.substrate.thickness_nm"), [1.0], microscope)
+
+
+def test_a_mixture_over_the_grid_needs_conditions_with_the_same_exit_waves():
+    grid = [{"energy_kev": [200, 300]}, {"mixture": {"name": "a", "over": "grid"}}]
+    with pytest.raises(ConfigError, match=r"grid\[1\].mixture.over = 'grid': .* en0200.00"):
+        validate({"grid": grid})
+    points = {"mixture": {"name": "a", "points": [POINT]}}
+    made = validate({"grid": [{"energy_kev": [200]}, points], "evaluation": {"test_own": True}})
+    assert made.train_waves == made.test_waves == ["", "en0200.00"]
+    assert made.tested_waves == ["en0200.00"]

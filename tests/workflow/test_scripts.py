@@ -88,7 +88,8 @@ def simulate(results, tmp_path, monkeypatch):
     """
     one, made = datasets.read(waves(results, "test")[0], datasets.WAVES).isel(structure=0), []
 
-    def simulated(name, specimen, microscope, seed, split, indices, progress):
+    def simulated(name, specimen, microscope, seed, split, indices, progress, own):
+        assert own is None
         made.append(list(indices))
         parts = [one.assign(spectrum=one.spectrum * 0 + k, structure=k) for k in indices]
         return xr.concat(parts, "structure")
@@ -304,7 +305,7 @@ def test_the_figure_of_examples_shows_the_networks_worst_conditions(
     )
     assert f" figure_examples: {output} in " in line
     assert output.stat().st_size > 5000
-    ((_, _, _, scores, train, _, there, width_cm),) = drawn
+    ((_, _, _, scores, train, _, there, width_cm, _),) = drawn
     assert width_cm == width.get("width_cm", 17)
     own = datasets.read(results / layout.OOD, datasets.OOD).dice.squeeze().sel(train=train)
     assert set(there) == set(scores) - {train}

@@ -89,6 +89,10 @@ def test_commands_know_the_axis(made):
     assert "nothing: all structures, networks and tests are done" in passband("plan", "waves.yaml")
     condition = ["--defocus-nm=8", "--cs-um=1.2", "--aperture-mrad=16", "--dose-e-per-A2=1000"]
     assert "_en0200.00/0" in passband("recommend", "waves.yaml", *condition)
+    passband("explore", "waves.yaml", "--no-images")
+    page = (made.folder / "results/waves/explorer.html").read_text(encoding="utf-8")
+    assert "other values of beam energy need other exit waves" in page
+    assert '"drawn":false' in page.replace(" ", "")
 
 
 def test_images_have_the_energy_of_their_condition(made):

@@ -5,14 +5,7 @@ from os.path import relpath
 
 import passband
 from passband import PassbandError, console
-from passband.jobs import (
-    interrupt,
-    layout,
-    microscopes,
-    shown_networks,
-    snapshot,
-    wave_layout,
-)
+from passband.jobs import interrupt, layout, microscopes, shown_networks, snapshot, wave_layout
 from passband.config import SOURCE, validate
 from passband.grid import batches
 

@@ -115,6 +115,12 @@ def _models(
     from passband.reports.explorer_ranking import MOST_NUMBERS, predicted, ranking
 
     rankings, matrices, notes = [], {}, []
+    if others := [AXES[name].label for name in study.own_values if AXES[name].needs_waves]:
+        notes.append(
+            f"No networks are ranked, since other values of {', '.join(others)} need other exit "
+            "waves; passband recommend ranks networks for the study's own values."
+        )
+        return rankings, matrices, notes
     for specimen in map(str, metrics.test_specimen.values):
         try:
             tested = TestedNetworks.open(study, results, specimen).within_axes()

@@ -179,9 +179,7 @@ def configuration_of(mixture: Mixture) -> dict[str, dict]:
     return {"mixture": {"name": mixture.name, **given}}
 
 
-def check(
-    blocks: Mapping[str, MixtureBlock], number: int, microscope: Microscope, waves: Sequence[str]
-) -> None:
+def check(blocks: Mapping[str, MixtureBlock], number: int, microscope: Microscope) -> None:
     """Check the mixtures of `grid` together.
 
     Parameters
@@ -192,8 +190,6 @@ def check(
         The number of training conditions of the other blocks.
     microscope : Microscope
         The study's microscope.
-    waves : sequence of str
-        The ids of the sets of exit waves of the training, see :mod:`passband.wave_sets`.
 
     Raises
     ------
@@ -216,11 +212,6 @@ def check(
             "grid with conditions"
         )
     for place, block in blocks.items():
-        if block.mixture.over and (other := [id for id in waves if id]):
-            raise ValueError(
-                f"{place}.mixture.over = 'grid': some conditions of the grid need other exit waves "
-                f"({short(other)}); a mixture can have only axes that act on the exit wave"
-            )
         for where, axes in block.extremes().items():
             for name, values in axes.items():
                 if name in FURTHER_AXES and not acts_on_images(

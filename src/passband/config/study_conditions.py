@@ -218,8 +218,7 @@ class ConditionsOfStudy:
     def check_mixtures(self) -> None:
         """Check the mixtures before their conditions are used."""
         blocks = points.mixture_blocks("grid", self.grid)
-        number = len(points.listed(self.grid))
-        mixtures.check(blocks, number, self.microscope, self.train_waves)
+        mixtures.check(blocks, len(points.listed(self.grid)), self.microscope)
 
     def check_own_values(self) -> None:
         """Refuse an axis that leaves out the value that the configuration has for its key."""

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from passband import units
 from passband.config import points
+from passband.config.base import short
 from passband.config.materials import CARBON_PER_A3, MATERIALS
 from passband.config.microscope import Microscope
 from passband.config.specimen import MOST_IN_PARTICLE, Specimen, too_many_atoms
@@ -76,6 +77,7 @@ class WavesOfStudy:
             If a specimen or the field is impossible. The message of one line names a key, and the
             values of axes if the study's own values are possible.
         """
+        self._check_mixtures()
         _check(self, Condition(0, 0, 1, 1))
         for name, products in self.blocks.items():
             # The extremes of a block are possible in most studies; points may be thousands.
@@ -84,6 +86,15 @@ class WavesOfStudy:
             except ValueError:
                 for axes in products:
                     self._check_extremes(f"{name}.", axes)
+
+    def _check_mixtures(self) -> None:
+        """Refuse a mixture over conditions with several sets of exit waves."""
+        for place, block in points.mixture_blocks("grid", self.grid).items():
+            if block.mixture.over and (others := [id for id in self.train_waves if id]):
+                raise ValueError(
+                    f"{place}.mixture.over = 'grid': conditions of grid need the exit waves "
+                    f"{short(others)}; a mixture can have only axes that act on the exit wave"
+                )
 
     def _check_extremes(self, block: str, axes: dict[str, list[float]]) -> None:
         """Check the extreme combinations of values: what is allowed is monotonic in every axis."""

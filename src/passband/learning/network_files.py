@@ -276,7 +276,7 @@ def _from_part(path: Path, part: Part) -> list[Network]:
             networks.restore(metadata.architecture, state),
             replica,
             metadata,
-            microscope.under(condition),
+            microscope if isinstance(condition, Mixture) else microscope.under(condition),
             condition,
             path,
         )

@@ -53,7 +53,7 @@ def content(
     ]
     lens = explorer_lens.lens(study.microscope, study.study.seed, every)
     mixed = sum(not is_condition(str(id)) for id in metrics.train.values)
-    computed = lens["round"] and not lens["varies"] and not mixed
+    computed = lens["round"] and lens["drawn"] and not lens["varies"] and not mixed
     stored = {} if computed or information is None else _by_specimen(information, metrics)
     return {
         "study": {
@@ -68,7 +68,7 @@ def content(
         "test": explorer_matrices.conditions(metrics.test.values, own_values(metrics)),
         "groups": explorer_matrices.matrices(metrics, table, blocks, predicted or {}, stored),
         "sentences": explorer_matrices.sentences(),
-        "notes": _notes(metrics, spectra, computed, mixed),
+        "notes": _notes(metrics, spectra, lens, computed, mixed),
         "rankings": [],
         "colours": explorer_colours.tables(study.figures.palette, blocks),
         "lens": lens,
@@ -95,6 +95,7 @@ def _by_specimen(information: xr.Dataset, metrics: xr.Dataset) -> dict[str, xr.D
 def _notes(
     metrics: xr.Dataset,
     spectra: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    lens: Mapping[str, Any],
     computed: bool,
     mixed: int,
 ) -> list[str]:
@@ -107,6 +108,11 @@ def _notes(
         notes.append(
             f"The last {mixed} row(s) are mixtures of conditions. Metrics of transfer functions "
             "are then expectations, and only some of them are here. No mixture is ranked."
+        )
+    elif not lens["drawn"]:
+        notes.append(
+            "The study has axes that need other exit waves. So only some metrics of transfer "
+            "functions are here, and no curves of T(q)."
         )
     elif not computed:
         notes.append(

@@ -20,6 +20,7 @@ from passband.optics.jitter import NUMBERS
 from passband.reports.explorer import Blocks
 from passband.seeds import stratified_normal
 from passband.units import A_PER_NM, A_PER_UM
+from passband.wave_sets import wave_set
 
 #: Number of lattice spacings of a material that are marked.
 _SPACINGS = 5
@@ -32,7 +33,8 @@ def lens(microscope: Microscope, seed: int, conditions: Sequence[Condition] = ()
     lacks an axis has this value. A draw is the change of defocus [Å], the ratio of doses, and the
     real and imaginary parts of the changes of C12·exp(2iφ12), C21·exp(iφ21) and C23·exp(3iφ23)
     [Å]. The draws are those of :func:`passband.analysis.profiles.profiles`. `round` is whether the
-    lens is round in all draws and under all of `conditions`, which are those of the study.
+    lens is round in all draws and under all of `conditions`, which are those of the study. `drawn`
+    is whether all of them have the study's own exit waves, and so its wavelength and pixels.
     """
     base = microscope.optics(Condition(0, 0, 1, 1))
     normals = np.zeros((1, NUMBERS))
@@ -61,6 +63,7 @@ def lens(microscope: Microscope, seed: int, conditions: Sequence[Condition] = ()
         "draws": draws,
         "round": all(each.round for each in lenses) and not any(any(row[2:]) for row in draws),
         "varies": bool(microscope.jitter.varies),
+        "drawn": not any(map(wave_set, conditions)),
     }
 
 

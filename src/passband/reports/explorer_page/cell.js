@@ -30,9 +30,13 @@ async function showCell(place, group) {
     element("p", { class: "test" }, `tested at ${test.words(j)}`),
     cellFacts(group, { ...matrices, single }, n, i, j),
     images,
-    element("h3", {}, "Contrast transfer of both conditions"),
-    transferPlot(i, j, group),
-    legend([[LINES.train, `trained${which}`], [LINES.test, `tested${which}`, "6 3"]]),
+    ...(LENS.drawn
+      ? [
+        element("h3", {}, "Contrast transfer of both conditions"),
+        transferPlot(i, j, group),
+        legend([[LINES.train, `trained${which}`], [LINES.test, `tested${which}`, "6 3"]]),
+      ]
+      : []),
     element("h3", {}, "Dice of this network along each axis through the cell"),
     decayPlots(i, j, matrices),
   );
