@@ -198,7 +198,7 @@ def test_axes_that_need_other_exit_waves_are_no_axes_of_mixtures():
 
 def test_a_mixture_over_the_grid_needs_conditions_with_the_same_exit_waves():
     grid = [{"energy_kev": [200, 300]}, {"mixture": {"name": "a", "over": "grid"}}]
-    with pytest.raises(ConfigError, match=r"grid\[1\].mixture.over = 'grid': .* en0200.00"):
+    with pytest.raises(ConfigError, match=r"grid\[1\].mixture.over = 'grid': .*en0200.00"):
         validate({"grid": grid})
     points = {"mixture": {"name": "a", "points": [POINT]}}
     made = validate({"grid": [{"energy_kev": [200]}, points], "evaluation": {"test_own": True}})

@@ -179,7 +179,7 @@ def _line(details: dict) -> str:
             return f"{_dotted(loc[:-1]) or 'key'} = {short(loc[-1])}: unknown key; allowed: {keys}"
         case "value_error":
             message = str(details["ctx"]["error"])
-            if re.match(rf"(?:{'|'.join(Study.model_fields)})[. ]", message):
+            if re.match(rf"(?:{'|'.join(Study.model_fields)})[.\[ ]", message):
                 return message  # a rule across blocks names its own key
             if in_range or (isinstance(value, dict) and not _is_axis(loc) and _keys(loc)):
                 return f"{name}.{message}"  # a rule within a block names its own key there
