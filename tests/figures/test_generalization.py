@@ -189,6 +189,18 @@ def test_ctf_has_each_lens_of_further_axes(microscope):
     np.testing.assert_allclose([at.min(), at.max()], [T.min(0)[500], T.max(0)[500]], atol=0.01)
 
 
+def test_ctf_has_each_beam_energy_and_no_axis_of_the_specimen(microscope):
+    own = {"energy_kev": 300.0, "substrate_thickness_nm": 1.0}
+    grid = conditions(GRID | {"energy_kev": [200, 300], "substrate_thickness_nm": [1, 5]}, own)
+    figure = transfer_figures.ctf_curves(grid, microscope)
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    ends = [text.partition("mrad, ")[2] for text in words if text.startswith("transfer")]
+    assert ends == ["beam energy 200 keV", "beam energy 300 keV"]
+    # The curve of the shortest wavelength ends within the figure.
+    limit = max(GRID["aperture_mrad"]) * 1e-3 / ctf.wavelength(300e3)
+    assert limit < figure.axes[0].get_xlim()[1] < 1.2 * limit
+
+
 def test_ctf_shows_four_of_many_values(microscope):
     grid = ONE | {"defocus_nm": list(range(-20, 50, 10)), "cs_um": [1, 2, 3, 4, 5]}
     figure = transfer_figures.ctf_curves(conditions(grid), microscope)

@@ -66,3 +66,11 @@ def test_the_data_of_transfer_functions_have_further_axes():
     T = ctf.transfer(Microscope().optics(astigmatic), q, phi)
     np.testing.assert_allclose(second.transfer_lowest, T.min(0), atol=0.02)
     np.testing.assert_allclose(second.transfer_highest, T.max(0), atol=0.02)
+
+
+def test_the_data_of_transfer_functions_have_no_axis_of_the_specimen():
+    thick = Condition(5, 1.2, 15, 100, {"substrate_thickness_nm": 5})
+    slow = Condition(5, 1.2, 15, 100, {"substrate_thickness_nm": 5, "energy_kev": 200})
+    table = transfer_table([Condition(5, 1.2, 15, 100), thick, slow])
+    assert "substrate_thickness_nm" not in table
+    assert table.energy_kev.tolist() == [300] * 50 + [200] * 50

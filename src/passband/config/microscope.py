@@ -190,6 +190,14 @@ class Microscope(Block):
         """Beam energy [eV]."""
         return self.energy_kev * EV_PER_KEV
 
+    @property
+    def axis_values(self) -> dict[str, float]:
+        """The values of those further axes that are keys of the microscope, in the axes' units."""
+        split = {name: axis.key.partition(".") for name, axis in FURTHER_AXES.items()}
+        return {
+            name: self.at(path) for name, (block, _, path) in split.items() if block == "microscope"
+        }
+
     def under(self, condition: Condition) -> Self:
         """Return the microscope with the condition's values of further axes."""
         microscope = self

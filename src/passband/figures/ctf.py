@@ -1,6 +1,7 @@
 """The figure of the transfer functions."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -59,10 +60,11 @@ def ctf_curves(
     most = 2 if style.is_narrow(width_cm) else style.MAX_PANELS
     defoci, spherical = (style.evenly_spaced(by[name], most) for name in ("defocus_nm", "cs_um"))
     apertures = by["aperture_mrad"]
-    first = microscope.under(conditions[0])
-    lam = ctf.wavelength(first.energy_eV)
-    q = np.linspace(0, first.sampling.cutoff, 1500)
-    end = min(q[-1], _BEYOND * apertures[-1] * 1e-3 / lam)
+    distinct = {condition.further for condition in conditions}
+    beams = [microscope.under(Condition(0, 0, 1, 1, further)) for further in distinct]
+    wavelengths = sorted({ctf.wavelength(beam.energy_eV) for beam in beams})
+    q = np.linspace(0, max(beam.sampling.cutoff for beam in beams), 1500)
+    end = min(q[-1], _BEYOND * apertures[-1] * 1e-3 / wavelengths[0])
     entries = 1 + len(lenses) + (len(apertures) > 1) + len(spacings or {})
     # The words of several lenses are long.
     columns = 1 if style.is_narrow(width_cm) or len(lenses) > 1 else 2
@@ -92,7 +94,7 @@ def ctf_curves(
             for (words, optics), colour in zip(drawn.items(), _COLOURS, strict=False):
                 label = ", ".join(filter(None, ["transfer T(q)", widest, words]))
                 draw_transfer(ax, q, optics, colour, label)
-            for k, aperture in enumerate(apertures[:-1]):
+            for k, (aperture, lam) in enumerate(product(apertures[:-1], wavelengths)):
                 ax.axvline(
                     aperture * 1e-3 / lam,
                     color=style.PARAMETERS,
@@ -134,19 +136,21 @@ def _lenses(
 ) -> dict[str, tuple[tuple[str, float], ...]]:
     """Return the further axes of conditions with different lenses, by their words in the legend.
 
-    Axes that do not change the lens, such as vibration, and axes with one value have no words.
+    Axes that do not change the lens, such as vibration and those of the specimens, and axes with
+    one value have no words.
     """
-    own = {
-        name: microscope.at(AXES[name].key.removeprefix("microscope."))
+    known = microscope.axis_values
+    lenses = {
+        Condition(0, 0, 1, 1, tuple((name, x) for name, x in condition.further if name in known))
         for condition in conditions
-        for name, _ in condition.further
     }
-    lenses = {Condition(0, 0, 1, 1, condition.further) for condition in conditions}
+    own = {name: known[name] for lens in lenses for name, _ in lens.further}
     found: dict[tuple, Condition] = {}
     for lens in ordered(lenses, own):
         optics = microscope.optics(lens)
         # The azimuth of an aberration with the length 0 does not change the lens.
-        key = optics.focal_spread, optics.source_spread, *ctf.coefficients(optics)
+        spreads = optics.energy, optics.aperture_edge, optics.focal_spread, optics.source_spread
+        key = *spreads, *ctf.coefficients(optics)
         found.setdefault(key, lens)
     values = [lens.values(own) for lens in found.values()]
     varied = [name for name in AXES if name in own and len({each[name] for each in values}) > 1]

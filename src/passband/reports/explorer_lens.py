@@ -14,7 +14,7 @@ import numpy as np
 from passband.analysis.profiles import DRAWS
 from passband.config import Microscope, Specimen
 from passband.config.materials import MATERIALS
-from passband.grid import FURTHER_AXES, Condition
+from passband.grid import Condition
 from passband.optics import ctf
 from passband.optics.jitter import NUMBERS
 from passband.reports.explorer import Blocks
@@ -50,11 +50,7 @@ def lens(microscope: Microscope, seed: int, conditions: Sequence[Condition] = ()
     return {
         "wavelength": float(ctf.wavelength(base.energy)),
         "edge": base.aperture_edge,
-        "own": {
-            name: microscope.at(axis.key.removeprefix("microscope."))
-            for name, axis in FURTHER_AXES.items()
-            if axis.key.startswith("microscope.")
-        },
+        "own": microscope.axis_values,
         "mtf": microscope.detector.mtf,
         "pixel": microscope.pixel_size_A,
         "A_per_nm": A_PER_NM,

@@ -13,7 +13,7 @@ import xarray as xr
 
 from passband.analysis.groups import GROUP, group_names, groups
 from passband.config import Microscope
-from passband.grid import AXES, Condition, axes_of
+from passband.grid import MAIN_AXES, Condition, axes_of
 from passband.optics import ctf
 from passband.prediction.matrices import predicted_matrices
 from passband.reports.csv_tables import by_cell
@@ -100,20 +100,18 @@ def _csv(name: str, table: pd.DataFrame) -> Data:
 def transfer(conditions: Sequence[Condition], microscope: Microscope, samples: int = 256) -> Data:
     """Return the transfer T(q) and its envelope for each lens of the study, as CSV.
 
-    Doses are left out, since the transfer does not depend on them. For a lens that is not round,
-    `transfer` is the mean over azimuths, two more columns have the lowest and the highest transfer,
-    and `envelope` is the highest.
+    Doses and axes of the specimens are left out, since the transfer does not depend on them. For a
+    lens that is not round, `transfer` is the mean over azimuths, two more columns have the lowest
+    and the highest transfer, and `envelope` is the highest.
     """
-    own = {
-        name: microscope.at(AXES[name].key.removeprefix("microscope."))
-        for condition in conditions
-        for name, _ in condition.further
-    }
+    known = microscope.axis_values
+    own = {name: known[name] for c in conditions for name, _ in c.further if name in known}
+    names = [name for name in (*MAIN_AXES, *known) if name != "dose_e_per_A2"]
     lenses = {}
     for condition in conditions:
         values = condition.values(own)
-        del values["dose_e_per_A2"]
-        lenses.setdefault(tuple(values.items()), microscope.optics(condition))
+        lens = tuple((name, values[name]) for name in names if name in values)
+        lenses.setdefault(lens, microscope.optics(condition))
     is_round = all(optics.round for optics in lenses.values())
     azimuths = np.linspace(0, 2 * np.pi, 1 if is_round else AZIMUTHS, endpoint=False)[:, None]
     q, parts = np.linspace(0, microscope.sampling.cutoff, samples), []
