@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from passband.config import ConfigError, Microscope, load, validate
-from passband.config.mixtures import acts_on_images, configuration_of
-from passband.grid import Axis, Condition
+from passband.config import ConfigError, load, validate
+from passband.config.mixtures import configuration_of
+from passband.grid import Condition
 from passband.jobs import layout
 from passband.jobs.counts import count
 
@@ -186,14 +186,14 @@ def test_tests_have_no_mixtures():
 
 
 def test_axes_that_need_other_exit_waves_are_no_axes_of_mixtures():
-    def axis(key):
-        return Axis("a", "a", "1", "a", 1, 1, 0, 1, key)
+    def mixed(**further):
+        return study({"name": "a", "ranges": RANGES | further})
 
-    microscope = Microscope()
-    assert acts_on_images(axis("microscope.focal_spread_nm"), [0.0, 5.0], microscope)
-    assert acts_on_images(axis("microscope.energy_kev"), [300.0], microscope)
-    assert not acts_on_images(axis("microscope.energy_kev"), [200.0, 300.0], microscope)
-    assert not acts_on_images(axis("specimens.substrate.thickness_nm"), [1.0], microscope)
+    assert mixed(focal_spread_nm=[0, 5]).mixtures
+    assert mixed(energy_kev=300).mixtures
+    for further in ({"energy_kev": [200, 300]}, {"energy_kev": 200}, {"substrate_thickness_nm": 1}):
+        with pytest.raises(ConfigError, match="needs other exit waves"):
+            mixed(**further)
 
 
 def test_a_mixture_over_the_grid_needs_conditions_with_the_same_exit_waves():

@@ -1,7 +1,7 @@
 """Blocks of `grid` for mixtures: distributions of conditions under which networks are trained."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, create_model, model_validator
@@ -10,7 +10,7 @@ from passband.config.axis_values import Given, Numbers, axis_keys, number_type
 from passband.config.base import first_repeated, key, short
 from passband.config.microscope import Microscope
 from passband.config.study_file import MOST_IN_LIST
-from passband.grid import FURTHER_AXES, MAIN_AXES, Axis, Condition
+from passband.grid import AXES, FURTHER_AXES, MAIN_AXES, Condition
 from passband.mixtures import Mixture
 
 #: Largest difference between 1 and the sum of weights.
@@ -211,22 +211,13 @@ def check(blocks: Mapping[str, MixtureBlock], number: int, microscope: Microscop
             f"{next(iter(blocks))} = {{mixture: ...}}: needs a condition beside it; add a block of "
             "grid with conditions"
         )
+    own = {name: AXES[name].canonical(x) for name, x in microscope.axis_values.items()}
     for place, block in blocks.items():
         for where, axes in block.extremes().items():
             for name, values in axes.items():
-                if name in FURTHER_AXES and not acts_on_images(
-                    FURTHER_AXES[name], values, microscope
-                ):
+                # The own value changes nothing. Each specimen may have another own value.
+                if AXES[name].needs_waves and set(values) != {own.get(name)}:
                     raise ValueError(
                         f"{place}.{where}.{name} = {short(values)}: needs other exit waves; a "
-                        "mixture can have only axes that act on the exit wave"
+                        "mixture can have only axes that act behind the exit wave"
                     )
-
-
-def acts_on_images(axis: Axis, values: Iterable[float], microscope: Microscope) -> bool:
-    """Return whether images with these values of a further axis have the study's exit waves."""
-    block, _, path = axis.key.partition(".")
-    if block != "microscope":
-        return False
-    own = microscope.exit_wave_params()
-    return all(microscope.replaced(path, v).exit_wave_params() == own for v in values)

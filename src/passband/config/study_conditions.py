@@ -100,8 +100,7 @@ class ConditionsOfStudy:
         blocks = points.mixture_blocks("grid", self.grid).values()
         if not blocks:
             return []
-        own = {name: axis.canonical(self._own(name)) for name, axis in FURTHER_AXES.items()}
-        trained = self.train_conditions
+        own, trained = self.written_values, self.train_conditions
         return [block.distribution(trained, own) for block in blocks]
 
     @property

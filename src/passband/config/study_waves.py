@@ -93,7 +93,7 @@ class WavesOfStudy:
             if block.mixture.over and (others := [id for id in self.train_waves if id]):
                 raise ValueError(
                     f"{place}.mixture.over = 'grid': conditions of grid need the exit waves "
-                    f"{short(others)}; a mixture can have only axes that act on the exit wave"
+                    f"{short(others)}; a mixture can have only axes that act behind the exit wave"
                 )
 
     def _check_extremes(self, block: str, axes: dict[str, list[float]]) -> None:

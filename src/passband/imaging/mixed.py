@@ -1,4 +1,4 @@
-"""Images of networks' mixtures: each image has its own condition, which is drawn at random.
+"""Images for networks of mixtures: each image has its own condition, which is drawn at random.
 
 An image depends only on its structure, its condition, the draw and the replica. It is the image
 that :class:`~passband.imaging.acquisition.Acquisition` forms of the structure under the drawn

@@ -78,6 +78,9 @@ class Counts:
     drawn : int
         Number of images for which all `train` jobs together draw noise. If `training.patience` ends
         a training early, noise is drawn for fewer images.
+    mixed : int
+        Number of noise-free images that all `train` jobs together form for networks of mixtures,
+        whose replicas share no images.
     files : dict of str to int
         Number of files by folder under ``results/<study>/``.
     """

@@ -28,7 +28,7 @@ def ood(metrics: xr.Dataset) -> str:
     The numbers after ± are standard deviations over training conditions (ddof = 1). For a single
     training condition, the standard deviation is left out. A dash means that there is no value. If
     there are several replicas, a line below the table compares the mean Dice out of distribution
-    for different rules to choose one replica. Networks of mixtures have a table of their own.
+    for different rules to choose one replica. Networks of mixtures have a separate table.
 
     Parameters
     ----------
