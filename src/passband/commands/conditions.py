@@ -11,7 +11,7 @@ from pathlib import Path
 from passband import PassbandError
 from passband.commands.arguments import ASKED_AXES, FURTHER_ASKED, option, own_value
 from passband.config import Study
-from passband.grid import MAIN_AXES, Axis, Condition
+from passband.grid import AXES, MAIN_AXES, Axis, Condition
 
 #: The largest number of conditions that a command accepts.
 MOST_CONDITIONS = 100_000
@@ -103,8 +103,8 @@ def read_csv(path: Path) -> Iterator[Given]:
     """Yield the conditions of a CSV file.
 
     The first line has the names of the columns, which are the keys of the axes in the
-    configuration. A further axis has the study's own value if there is no such column. Other
-    columns are ignored.
+    configuration. A further axis has the study's own value if there is no such column. Axes that
+    need other exit waves are refused, and other columns are ignored.
 
     Raises
     ------
@@ -132,6 +132,11 @@ def _rows(path: Path, lines) -> Iterator[Given]:
     head = [name.strip() for name in next(lines, [])]
     if not any(head):
         raise PassbandError(f"{path}: is empty; the first line must be {','.join(MAIN_AXES)}")
+    if others := [name for name in head if name in AXES and name not in ASKED_AXES]:
+        raise PassbandError(
+            f"{path}, line 1: column {others[0]}: its values need other exit waves, so that all "
+            "conditions have the study's own value; remove the column"
+        )
     for name in ASKED_AXES:
         if head.count(name) > 1 or (name in MAIN_AXES and name not in head):
             problem = "has no column" if name not in head else "has two columns"
