@@ -19,13 +19,12 @@ from passband.grid import MAIN_AXES, Condition
 from passband.jobs import layout
 from passband.seeds import generator
 from passband.storage import datasets
+from passband.storage.records import FIRST
 
 #: Number of networks that are trained again with the replicas of their job, and alone.
 AGAIN, ALONE = 10, 120
 #: The integers that are compared. Those with `own_` are under the own training condition.
 INTEGERS = ("tp", "fp", "image_dice", "own_tp", "own_fp", "own_image_dice")
-#: The first replica, which is the one that is trained alone.
-FIRST = 0
 
 
 def stored(folder: Path, ids: Iterable[str]) -> xr.Dataset:

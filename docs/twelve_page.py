@@ -56,7 +56,7 @@ STRONGEST = 5
 
 
 def fields(scores: Scores, stored: xr.Dataset, results: Path, folder: Path) -> dict[str, str]:
-    """Return what the places of the page's text stand for.
+    """Return the content of each place in the page's text.
 
     Parameters
     ----------
@@ -391,7 +391,7 @@ def baselines(scores: Scores, simple: pd.DataFrame) -> str:
 
 def recommended(study: Study, results: Path) -> str:
     """Return the check of recommendations under the drawn microscopes of the study."""
-    number = getattr(study.evaluation, "microscopes", 0)
+    number = study.evaluation.microscopes
     if not number:
         return "The networks of this study were not tested under drawn microscopes."
     return recommendation_report.check(recommendation_check.run(study, results, number))
