@@ -220,7 +220,7 @@ def losses(scores: Scores, axis: str) -> dict[int, Estimate]:
 
 
 def first_loss(found: Mapping[int, Estimate], least: float) -> int | None:
-    """Return the smallest number of steps whose loss is surely above `least`; None if there is none.
+    """Return the smallest number of steps whose loss is surely above `least`, or None.
 
     A loss is surely above a number if its interval is above the number.
     """
