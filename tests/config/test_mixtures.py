@@ -168,6 +168,16 @@ def test_a_mistake_is_named_in_one_line(text, tmp_path):
     assert BAD[text] in line
 
 
+@pytest.mark.parametrize("points", [{}, {"points": [OTHER]}])
+def test_a_mixture_is_one_of_the_conditions_of_own_tests(points):
+    """Also if the other conditions are points."""
+    grid = [points, {"mixture": {"name": "a", "points": [POINT]}}]
+    made = validate({"grid": grid, "evaluation": {"test_own": True}})
+    assert made.own_number == 1
+    made = validate({"grid": [*grid, {"points": [POINT]}], "evaluation": {"test_own": True}})
+    assert made.own_number == 1
+
+
 def test_names_of_mixtures_must_differ():
     with pytest.raises(
         ConfigError, match=r"grid\[2\].mixture.name = 'a': is the name of grid\[1\]"

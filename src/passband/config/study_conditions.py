@@ -168,7 +168,8 @@ class ConditionsOfStudy:
     def own_number(self) -> int:
         """Number of training conditions under which only their own networks are tested.
 
-        With `evaluation.test_own`, these are the training conditions that are no test conditions.
+        With `evaluation.test_own`, these are the mixtures, and the training conditions that are no
+        test conditions.
         For products, the number is computed without the conditions.
         """
         if not self.evaluation.test_own:
@@ -177,7 +178,7 @@ class ConditionsOfStudy:
         if len(train) == len(test) == 1:
             both = (set(values) & set(test[0][axis]) for axis, values in train[0].items())
             return self.train_number - prod(map(len, both))
-        return len({*self.train_conditions} - {*self.test_conditions})
+        return len({*self.train_conditions} - {*self.test_conditions}) + self.mixture_number
 
     def make_designs(self) -> None:
         """Replace each design by its points.
