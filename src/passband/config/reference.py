@@ -103,7 +103,7 @@ its own value in the block `microscope` or `specimens`. A condition's id has the
 axis only if this value differs from the study's own value. So `astigmatism_nm: [0]` changes
 nothing in a study without astigmatism, and `astigmatism_nm: [0, 5]` adds conditions and keeps the
 results of the others. If `microscope` or `specimens` has a value for the axis, this value must be
-one of the axis's values.
+one of the axis's values. [Some further axes](grid.md#further-axes) need other exit waves.
 """
 
 

@@ -136,8 +136,7 @@ class Node:
     def __post_init__(self):
         self.constants = np.zeros((self.layer.outputs, 3), np.float32)
         self.factors = np.zeros((self.layer.outputs, 4))
-        # Views as sequences, since making a view in every step takes time.
-        # Sequences are made once, since making them in every step takes time.
+        # The views are made once, since making them in every step takes time.
         self.flat_x, self.flat_below = _flat(self.x), _flat(self.below)
         self.flat_convolved, self.flat_activated = _flat(self.convolved), _flat(self.activated)
         self.flat_quarters, self.flat_gradient = _flat(self.quarters), _flat(self.gradient)

@@ -1,6 +1,8 @@
 """Compiled functions between planes of a resolution and planes of half of it.
 
-The planes are those of :mod:`passband.learning.kernels`. Vectors compute the pixels of a row, and
+All arrays are sequences of float32: the planes of :meth:`passband.learning.kernels.Plan.planes`,
+one channel after another. `plan` is :attr:`passband.learning.kernels.Plan.places` of the planes,
+and `half` is that of the planes of half the resolution. Vectors compute the pixels of a row, and
 plain loops compute those that are left.
 """
 
@@ -30,7 +32,7 @@ def _place(places, channel, image, row):
 
 
 def pool(x, out, channels, plan, half):
-    """Write the largest of each four pixels. `plan` and `half` are :attr:`Plan.places`."""
+    """Write the largest of each four pixels of `x` to `out`, which has half the resolution."""
     for c in range(channels):
         for n in range(half[3]):
             for i in range(half[4]):
@@ -48,7 +50,7 @@ def pool(x, out, channels, plan, half):
 
 
 def add_pooled(gradient, x, pooled, out, channels, plan, half):
-    """Add the gradient of :func:`pool` at the first of the largest pixels."""
+    """Add to `out` the gradient of :func:`pool`, at the first of the largest pixels of `x`."""
     none = np.float32(0)
     for c in range(channels):
         for n in range(half[3]):

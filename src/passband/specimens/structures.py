@@ -256,11 +256,11 @@ def particle(
     diameter : float
         Diameter of the particle before its surface is roughened [Å]; see
         :func:`passband.specimens.shapes.grow`.
+    rng : numpy.random.Generator or Steps
+        Source of all randomness.
     widest : float
         Largest width of a body between the centres of atoms [Å]. A random body that is wider is
         drawn again, up to :data:`BODY_TRIES` times.
-    rng : numpy.random.Generator or Steps
-        Source of all randomness.
     number : int
         The number of the particle in its structure, which is a part of the names of steps.
 
