@@ -53,6 +53,7 @@ def ranked(page, condition, own):
     [
         ({"astigmatism_nm": [0, 4], "coma_deg": [0, 90]}, False),
         ({"focal_spread_nm": [2, 3], "vibration_A": [0, 0.5], "mtf_nyquist": [0.3, 0.5]}, True),
+        ({"aperture_edge_mrad": [0, 3]}, True),
     ],
 )
 def test_further_axes_have_their_transfer_metrics_and_ranking(tmp_path, other, axes, is_round):

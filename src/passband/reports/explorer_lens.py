@@ -49,7 +49,6 @@ def lens(microscope: Microscope, seed: int, conditions: Sequence[Condition] = ()
     lenses = [microscope.optics(Condition(0, 0, 1, 1, each)) for each in further]
     return {
         "wavelength": float(ctf.wavelength(base.energy)),
-        "edge": base.aperture_edge,
         "own": microscope.axis_values,
         "mtf": microscope.detector.mtf,
         "pixel": microscope.pixel_size_A,

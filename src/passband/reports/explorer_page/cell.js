@@ -82,7 +82,8 @@ function isRoundCell(i, j) {
 }
 
 function transferPlot(i, j, group) {
-  const widest = Math.max(train.values[i][2], test.values[j][2]) + LENS.edge;
+  const passes = (condition) => condition[2] + further(condition, "aperture_edge_mrad");
+  const widest = Math.max(passes(train.values[i]), passes(test.values[j]));
   const end = Math.min(LENS.cutoff, (1.08 * widest * 1e-3) / LENS.wavelength);
   const q = Float64Array.from({ length: CURVE }, (_, k) => ((k + 0.5) / CURVE) * end);
   const round = isRoundCell(i, j);

@@ -32,8 +32,9 @@ function isRound(condition) {
  * `condition` has the values of all axes, and `draw` is one of the lens's draws.
  */
 function transfer(condition, draw, q, phi) {
-  const { wavelength, edge, A_per_nm, A_per_um } = LENS;
+  const { wavelength, A_per_nm, A_per_um } = LENS;
   const [defocusNm, csUm, aperture] = condition;
+  const edge = further(condition, "aperture_edge_mrad");
   const focal = further(condition, "focal_spread_nm") * A_per_nm;
   const source = further(condition, "source_spread_mrad");
   const [a12, b12, a21, b21, a23, b23] = aberrationsOf(condition, draw);
