@@ -3,15 +3,16 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from recommended import make_results, make_study
 
 from passband import cli
 from passband.commands import next as command
-from passband.config import load
+from passband.config import load, validate
 from passband.grid import MAIN_AXES, Condition
-from passband.jobs.next_conditions import append, read_points
+from passband.jobs.next_conditions import _asked, append, read_points
 
 AXES = list(MAIN_AXES)
 
@@ -127,6 +128,15 @@ def test_further_axes_are_columns_of_the_points(tmp_path):
     assert head.split(",") == [*MAIN_AXES, "astigmatism_nm"]
     assert lines == ["5,1.2,16,400,2", "5,1.2,16,400,7"]
     assert read_points(tmp_path / "points.csv", own) == points
+
+
+def test_a_range_of_use_has_the_exit_waves_of_the_study():
+    study = validate({"grid": {"energy_kev": [200, 300], "astigmatism_nm": [0, 5]}})
+    tested = SimpleNamespace(study=study, tested=study.test_conditions)
+    asked = _asked(tested, {"defocus_nm": "6:8"})
+    assert asked.values["defocus_nm"] == (6, 8)
+    assert asked.values["energy_kev"] == (300, 300)
+    assert asked.values["astigmatism_nm"] == (0, 5)
 
 
 def test_points_in_other_units_are_read_and_written_in_those_of_the_axes(tmp_path):

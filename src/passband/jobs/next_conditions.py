@@ -12,7 +12,7 @@ import numpy as np
 
 from passband import PassbandError
 from passband.config import point_table
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import AXES, MAIN_AXES, Condition
 from passband.jobs.microscopes import is_allowed
 from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction import next_conditions as prediction
@@ -96,7 +96,12 @@ def _asked(tested: TestedNetworks, given: dict[str, str | None]) -> Asked | None
         return None
     study = tested.study
     of_study = ranges(tested.tested, study.own_values)
-    whole = {name: f"{low:.12g}:{high:.12g}" for name, (low, high) in of_study.items()}
+    # Between the values of an axis that needs other exit waves, the study has no exit waves.
+    whole = {
+        name: f"{low:.12g}:{high:.12g}"
+        for name, (low, high) in of_study.items()
+        if not AXES[name].needs_waves
+    }
     chosen = whole | {name: text for name, text in given.items() if text is not None}
     return Asked.parse(chosen, study.own_values, study.written_values)
 
