@@ -17,6 +17,7 @@ import xarray as xr
 from matrices import GRID
 from report_content import PAPER, make_content, make_stores, make_study, picture
 
+from passband.config import validate
 from passband.grid import conditions
 from passband.jobs import layout
 from passband.reports import page, page_text
@@ -345,6 +346,12 @@ def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
         0.02,
         atol=2e-4,
     )
+
+
+def test_the_example_of_a_command_has_only_axes_with_an_option():
+    own = {"energy_kev": [200, 300], "substrate_thickness_nm": [1, 2], "astigmatism_nm": [0, 5]}
+    words = page._asked(validate({"grid": own}))
+    assert words.endswith("--dose-e-per-A2 400 --astigmatism-nm 5")
 
 
 def test_the_page_says_what_the_column_of_own_dice_is():

@@ -21,7 +21,7 @@ from PIL import Image
 from passband import __version__
 from passband.analysis.groups import groups
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, Study
-from passband.grid import of_conditions
+from passband.grid import AXES, of_conditions
 from passband.prediction.asked import option, ranges
 from passband.reports import page_curves, page_data, page_tables, page_text
 from passband.reports.page_data import Data
@@ -179,7 +179,8 @@ def _asked(study: Study) -> str:
     own = study.own_values
     values = {"defocus_nm": 12, "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 400}
     of_study = ranges(study.test_conditions, own)
-    values |= {name: of_study[name][1] for name in own}
+    # The command has no options for axes that need other exit waves.
+    values |= {name: of_study[name][1] for name in own if not AXES[name].needs_waves}
     return " ".join(f"{option(name)} {value:g}" for name, value in values.items())
 
 
