@@ -149,7 +149,10 @@ def render(content: Content) -> str:
     )
     template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
     word, first, second = page_text.answer(content.numbers)
-    mixtures = None if content.metrics is None else page_tables.mixtures_table(content.metrics)
+    mixtures = None
+    if content.metrics is not None:
+        own = content.study.own_values
+        mixtures = page_tables.mixtures_table(content.metrics, own)
     content = _of_conditions(content)
     return template.render(
         content=content,

@@ -195,13 +195,20 @@ def choice_table(found: Numbers, own_values: Mapping[str, float] | None = None) 
     )
 
 
-def mixtures_table(metrics: xr.Dataset) -> Table | None:
-    """Return networks of mixtures beside the best network of one condition; None without any."""
+def mixtures_table(
+    metrics: xr.Dataset, own_values: Mapping[str, float] | None = None
+) -> Table | None:
+    """Return networks of mixtures beside the best network of one condition; None without any.
+
+    `own_values` has the study's own values of its further axes.
+    """
     rows = [
         [
             f"{each.id} ({each.networks})",
             *(number(value) for value in (each.own, each.mean, each.worst)),
-            f"{number(each.best_mean)}, {tight(condition_words(each.best))}" if each.best else "–",
+            f"{number(each.best_mean)}, {tight(condition_words(each.best, own_values))}"
+            if each.best
+            else "–",
             f"{each.better} of {each.specialists}",
             number(each.gap),
         ]
