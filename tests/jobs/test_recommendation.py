@@ -12,7 +12,7 @@ from toy_networks import true_dice
 from passband import PassbandError
 from passband.analysis.profiles import SPECTRUM
 from passband.grid import Condition
-from passband.jobs import layout
+from passband.jobs import layout, tested_networks
 from passband.jobs.microscopes import is_allowed
 from passband.jobs.recommendation import asked_of, recommend, recommend_from
 from passband.jobs.tested_networks import TestedNetworks
@@ -20,6 +20,7 @@ from passband.learning import network_files
 from passband.optics import ctf
 from passband.prediction import gaussian_process
 from passband.prediction.asked import Asked
+from passband.scores import dice
 from passband.storage import datasets
 
 
@@ -59,6 +60,32 @@ def test_a_tested_condition_has_the_measured_mean_and_its_interval(tmp_path):
     deviation = np.std(0.01 * np.linspace(-1, 1, STRUCTURES), ddof=1)
     half = t.ppf(0.95, STRUCTURES - 1) * deviation / np.sqrt(STRUCTURES)
     assert first.dice.high - first.dice.value == pytest.approx(half, rel=1e-3)
+
+
+def test_measured_dice_and_intervals_are_those_of_each_network(tmp_path, monkeypatch):
+    tested = open_(tmp_path, replicas=2, without=3)
+    table = tested.table.load()
+    factor = np.random.default_rng(0).uniform(0.5, 2, table.counts.shape[:-1])
+    table["counts"] = table.counts * np.stack([np.ones_like(factor), factor, factor], -1)
+    # The last two conditions are further ones.
+    own, further = (table.isel(test=part) for part in (slice(0, -2), slice(-2, None)))
+    monkeypatch.setattr(
+        tested_networks, "read_extra", lambda *_: further.expand_dims("test_specimen")
+    )
+    tested = replace(tested, table=own, extra=further[["dice"]])
+    asked = [tested.further[1], Condition(6, 20, 14, 850), *tested.tested[3:5]]
+    found = tested.measured(asked)
+    assert found.test.values.tolist() == [c.id for c in asked if c != Condition(6, 20, 14, 850)]
+    assert found.sizes["network"] == 26
+    for network in found.network.values:
+        *_, train, replica = layout.parse_network_id(network)
+        of_network = table.sel(train=train, replica=replica, test=found.test).squeeze()
+        scores = dice(of_network.counts.transpose("test", "structure", "outcome").values)
+        half = t.ppf(0.95, STRUCTURES - 1) * scores.std(1, ddof=1) / np.sqrt(STRUCTURES)
+        here = found.sel(network=network)
+        np.testing.assert_allclose(here["mean"], of_network.dice, rtol=1e-6)
+        np.testing.assert_allclose(here.high - here["mean"], half, rtol=1e-6)
+        np.testing.assert_allclose(here["mean"] - here.low, half, rtol=1e-6)
 
 
 def test_replicas_are_separate_networks(tmp_path):

@@ -1,5 +1,6 @@
 """The Gaussian process against a dense one, its gradient, and what it predicts."""
 
+import tracemalloc
 from itertools import combinations, product
 from pathlib import Path
 
@@ -247,6 +248,24 @@ def test_replicas_keep_their_own_effects(grid, between):
     mean, _ = fit(Y, networks, grid).predict(None, between)
     apart = mean[::2] - mean[1::2]
     assert apart.mean() == pytest.approx(0.1, abs=0.02)
+
+
+def test_no_array_has_a_number_for_each_pair_of_networks(grid, between):
+    """So the memory is enough for twelve thousand networks of 1,728 training conditions."""
+    networks = grid.isel(condition=np.repeat(np.arange(24), 100))
+    random = np.random.default_rng(4)
+    Y = smooth(networks, grid) + 0.03 * random.normal(size=(2400, 24))
+    tracemalloc.start()
+    process = fit(Y, networks, grid, theta=kronecker.MEAN)
+    process._block.objective(kronecker.MEAN)
+    process.interval(None, between)
+    process.interval(between, grid)
+    process.explained()
+    process.left_out()
+    process.modes(between, grid)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2400**2 * 8 / 2
 
 
 @pytest.mark.parametrize("number", [2, 4])

@@ -85,6 +85,19 @@ def test_the_explorer_has_size_and_times():
 
 
 @pytest.mark.slow
+def test_recommendations_and_the_explorer_have_time_memory_and_size():
+    found = rows("ranking.py")
+    scale = "8 networks under 4 conditions"
+    commands = f"recommend, {scale}", f"recommend again, {scale}", f"explore, {scale}"
+    assert [what for what, *_ in found] == [
+        *(f"{c}: {what}" for c in commands for what in ("processor time [s]", "memory [GB]")),
+        f"explore, {scale}: page [MB]",
+    ]
+    assert found[-1][-1] == "met"
+    assert all(float(value) > 0 for _, _, value, _ in found)
+
+
+@pytest.mark.slow
 def test_the_explorer_needs_chromium_and_says_so(tmp_path):
     process = subprocess.run(
         [sys.executable, "benchmarks/explorer.py", "--quick"],

@@ -239,12 +239,14 @@ class TestedNetworks:
             ids = [condition.id for condition in self.further]
             more = self.extra.dice.reindex(keys | {"test": ids}).transpose(*order)
             every = np.concatenate([every, more.values.astype(float)], -1)
+        every_train = [str(id) for id in D.train.values]
+        every_replica = [int(replica) for replica in D.replica.values]
         groups = {}
         for i, specimen in enumerate(D.specimen.values):
             for j, architecture in enumerate(D.architecture.values):
                 trained = np.argwhere(np.isfinite(every[i, j, ..., : D.sizes["test"]]).all(-1))
-                train = [str(D.train.values[t]) for t, _ in trained]
-                replicas = [int(D.replica.values[r]) for _, r in trained]
+                train = [every_train[t] for t, _ in trained]
+                replicas = [every_replica[r] for _, r in trained]
                 name = str(specimen), str(architecture)
                 ids = [
                     layout.network_id(*name, *network)
@@ -305,7 +307,9 @@ class TestedNetworks:
         of_tests = self._profiles([*self.tested, *self.further], spectrum)
         models = []
         for (train, _, D), known in zip(self.of_groups.values(), theta, strict=True):
-            of_networks = self._profiles([Condition.parse(id) for id in train], spectrum)
+            of_train = {id: k for k, id in enumerate(dict.fromkeys(train))}
+            of_networks = self._profiles([Condition.parse(id) for id in of_train], spectrum)
+            of_networks = of_networks.isel(condition=[of_train[id] for id in train])
             known = None if known is None else np.array(known)
             models.append(gaussian_process.fit(D, of_networks, of_tests, theta=known))
         return models
@@ -338,20 +342,20 @@ class TestedNetworks:
         every = [condition.id for condition in (*self.tested, *self.further)]
         wanted = [id for id in dict.fromkeys(c.id for c in conditions) if id in set(every)]
         places = [every.index(id) for id in wanted]
+        own_tests = np.isin(wanted, self.table.test.values)
         networks, values = [], []
-        for (specimen, architecture), (_, ids, D) in self.of_groups.items():
+        for (specimen, architecture), (train, ids, D) in self.of_groups.items():
             networks += ids
+            replicas = [layout.parse_network_id(id)[-1] for id in ids]
+            each = xr.Dataset({"train": ("network", train), "replica": ("network", replicas)})
             own = np.repeat(D[:, places, None], 3, axis=-1)
-            for k, id in enumerate(wanted):
-                own_test = id in self.table.test.values
-                images = by_image(self.table) if own_test else self._extra_counts
-                of_group = images.sel(specimen=specimen, architecture=architecture, test=id).load()
-                for row, network in enumerate(ids):
-                    *_, train, replica = layout.parse_network_id(network)
-                    at = of_group.sel(train=train, replica=replica)
-                    scores = image_dice(at, "structure")
-                    half = _half_width(scores)
-                    own[row, k, 1:] += [-half, half]
+            for here in filter(len, map(np.flatnonzero, (own_tests, ~own_tests))):
+                images = by_image(self.table) if own_tests[here[0]] else self._extra_counts
+                chosen = {"test": [wanted[k] for k in here], "specimen": specimen}
+                of_group = images.sel(chosen | {"architecture": architecture}).load()
+                of_networks = of_group.sel(train=each.train, replica=each.replica)
+                half = _half_widths(image_dice(of_networks, "network", "test", "structure"))
+                own[:, here, 1:] += half[..., None] * [-1, 1]
             values.append(own)
         every_value = np.concatenate(values)
         return xr.Dataset(
@@ -380,15 +384,18 @@ class TestedNetworks:
         ]
 
 
-def _half_width(scores: np.ndarray) -> float:
-    """Return the half-width of the interval of a mean of scores (structure,); NaN for one score."""
+def _half_widths(scores: np.ndarray) -> np.ndarray:
+    """Return the half-width of the interval of each mean of scores (…, structure).
+
+    It is NaN for one structure.
+    """
     from scipy.stats import t  # scipy.stats takes a second to import
 
-    number = len(scores)
+    number = scores.shape[-1]
     if number < 2:
-        return np.nan
+        return np.full(scores.shape[:-1], np.nan)
     quantile = t.ppf((1 + recommendation.COVERAGE) / 2, number - 1)
-    return float(quantile * scores.std(ddof=1) / np.sqrt(number))
+    return quantile * scores.std(-1, ddof=1) / np.sqrt(number)
 
 
 def is_published(noun: str | Path) -> bool:

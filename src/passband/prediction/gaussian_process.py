@@ -131,25 +131,17 @@ class GaussianProcess:
         Networks without any known Dice are included, see :meth:`predict`.
         """
         block, s = self._block, self._solution
-        rho, kappa, signal, noise = np.exp(self.theta[2 * N :])
-        there = self._rows >= 0
-        A = np.empty((len(there), s.U.shape[1]))
-        own = np.empty(len(there))
-        R = s.R[np.ix_(block.group, block.group)] + rho * np.eye(len(block.group))
-        A[there], own[there] = R @ s.U, np.diag(R)
-        if not there.all():
-            new = self._networks.isel(condition=np.flatnonzero(~there))
-            R, variance = block.train.to(self.theta[:N], new)
-            A[~there], own[~there] = R[:, block.group] @ s.U, variance + rho
+        _, kappa, signal, noise = np.exp(self.theta[2 * N :])
+        rows = self._all_rows()
         return Explained(
             tests=block.test.fitted.condition.values,
             parameters=self.theta[N : 2 * N],
             dose=float(block.test.fitted.log_dose.values.mean()),
-            weights=signal * A @ s.weights @ s.V.T,
-            own=own,
-            H=A**2 @ (1 / s.D) if s.B is None else None,
+            weights=signal * rows.weights @ s.V.T,
+            own=rows.own,
+            H=rows.H if s.B is None else None,
             V=s.V,
-            inflation=np.where(there, self.inflation[1], max(self.inflation)),
+            inflation=self._inflations,
             signal=signal,
             kappa=kappa,
             noise=noise,
@@ -176,10 +168,10 @@ class GaussianProcess:
         rho, kappa, signal, noise = np.exp(self.theta[2 * N :])
         b = np.maximum(s.eigen[1], 1e-12)
         cross, own = block.train.to(self.theta[:N], train)
-        A = cross[:, block.group] @ s.U
+        A = (cross * block.scale) @ s.U.vectors
         prior = Factor.of(train).covariance_about(self.theta[:N], block.train)
         prior[np.diag_indices_from(prior)] += rho / replicas
-        weights = b**2 / (np.outer(s.eigen[0], b) + noise)
+        weights = b**2 / (np.outer(s.eigen[0][: len(s.R)], b) + noise)
         covariance = np.stack(
             [k * prior - (A * w) @ A.T for k, w in zip(b, weights.T, strict=True)]
         )
@@ -210,47 +202,68 @@ class GaussianProcess:
 
     def _logits(self, train: xr.Dataset | None, test: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Return means and standard deviations of the logit of Dice, (row, test)."""
-        if train is not None:
-            return self._unscaled(*self._of_new(train, test), max(self.inflation))
-        mean, variance = np.empty((2, len(self._rows), test.sizes["condition"]))
-        there = self._rows >= 0
-        inflation = np.where(there, self.inflation[1], max(self.inflation))[:, None]
-        mean[there], variance[there] = self._of_fitted(test)
-        if not there.all():
-            new = self._networks.isel(condition=np.flatnonzero(~there))
-            mean[~there], variance[~there] = self._of_new(new, test)
-        return self._unscaled(mean, variance, inflation)
-
-    def _unscaled(self, mean, variance, inflation) -> tuple[np.ndarray, np.ndarray]:
-        std = self.deviation * np.sqrt(np.maximum(variance, 0)) * inflation
-        return self.mean + self.deviation * mean, std
-
-    def _of_fitted(self, test: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-        block, s = self._block, self._solution
-        rho = np.exp(self.theta[2 * N])
-        group = block.group
-        R = s.R[np.ix_(group, group)] + rho * np.eye(len(group))
-        return self._predict(R, np.diag(R), test)
-
-    def _of_new(self, train: xr.Dataset, test: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-        R, own = self._block.train.to(self.theta[:N], train)
-        return self._predict(R[:, self._block.group], own + np.exp(self.theta[2 * N]), test)
-
-    def _predict(
-        self, R: np.ndarray, own: np.ndarray, test: xr.Dataset
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return scaled means and variances for covariances R with the fitted networks."""
+        if train is None:
+            rows, inflation = self._all_rows(), self._inflations[:, None]
+        else:
+            rows, inflation = self._new_rows(train), max(self.inflation)
         s = self._solution
         _, kappa, signal, noise = np.exp(self.theta[2 * N :])
         C, own_test = self._block.test.to(self.theta[N : 2 * N], test)
-        A, E = R @ s.U, signal * C @ s.V
-        mean = A @ s.weights @ E.T
-        variance = np.outer(own, signal * (own_test + kappa)) + noise
-        variance -= A**2 @ (1 / s.D) @ (E**2).T
+        E = signal * C @ s.V
+        variance = np.outer(rows.own, signal * (own_test + kappa)) + noise
+        variance -= rows.H @ (E**2).T
         if s.B is not None:
-            by_row = np.einsum("ra,uab->rub", A, s.B, optimize=True)
+            by_row = np.einsum("ra,uab->rub", rows.A, s.B, optimize=True)
             variance += np.stack([((part @ E.T) ** 2).sum(0) for part in by_row])
-        return mean, variance
+        std = self.deviation * np.sqrt(np.maximum(variance, 0)) * inflation
+        return self.mean + self.deviation * rows.weights @ E.T, std
+
+    @property
+    def _inflations(self) -> np.ndarray:
+        """The factor of standard deviations of each network for new test conditions, (row,)."""
+        return np.where(self._rows >= 0, self.inflation[1], max(self.inflation))
+
+    def _all_rows(self) -> "_Rows":
+        """Return what is known about the networks of the rows of the fitted Dice."""
+        fitted, lacking = self._fitted_rows(), np.flatnonzero(self._rows < 0)
+        if not len(lacking):
+            return fitted
+        new = self._new_rows(self._networks.isel(condition=lacking))
+        order = np.argsort(np.concatenate([np.flatnonzero(self._rows >= 0), lacking]))
+        pairs = zip(fitted, new, strict=True)
+        return _Rows(
+            *(known if known is None else np.concatenate([known, x])[order] for known, x in pairs)
+        )
+
+    def _fitted_rows(self) -> "_Rows":
+        block, s = self._block, self._solution
+        a = s.eigen[0][:, None]  # the eigenvalues of R, so that R·U = U·a
+        own = (np.diag(s.R) + np.exp(self.theta[2 * N]))[block.group]
+        A = None if s.B is None else s.U.rows(np.arange(len(own))) * a.T
+        return _Rows(own, s.U.values(a * s.weights), s.U.sums_of_squares(a**2 / s.D), A)
+
+    def _new_rows(self, train: xr.Dataset) -> "_Rows":
+        """Return what is known about networks that were not fitted, with training profiles."""
+        block, s = self._block, self._solution
+        R, own = block.train.to(self.theta[:N], train)
+        # The covariances are the same for all replicas, so that contrasts contribute nothing.
+        A, first = (R * block.scale) @ s.U.vectors, len(s.R)
+        rows = own + np.exp(self.theta[2 * N]), A @ s.weights[:first], A**2 @ (1 / s.D[:first])
+        return _Rows(*rows, None if s.B is None else np.pad(A, ((0, 0), (0, len(s.D) - first))))
+
+
+class _Rows(NamedTuple):
+    """What the fitted Dice say about networks, see :class:`Explained`.
+
+    `own` (row,) is the variance of each network's factor. The covariances of the networks with the
+    fitted networks are A (row, a) in the basis of eigenvectors. `weights` (row, b) are A times the
+    weights of the solution, and H (row, b) is A² D⁻¹. `A` is None if all cells are known.
+    """
+
+    own: np.ndarray
+    weights: np.ndarray
+    H: np.ndarray
+    A: np.ndarray | None
 
 
 class Modes(NamedTuple):
@@ -351,6 +364,8 @@ def fit(
     PassbandError
         If fewer than :data:`FEWEST` training conditions or test conditions have a value.
     """
+    from threadpoolctl import threadpool_limits
+
     Y = np.asarray(Y, dtype=float)
     rows, columns = _fitted_block(np.isfinite(Y))
     ids, group = np.unique(train.condition.values[rows].astype(str), return_inverse=True)
@@ -371,13 +386,15 @@ def fit(
         Factor.of(train.isel(condition=first)),
         Factor.of(test.isel(condition=columns)),
     )
-    if theta is None:
-        theta = _optimum(block)
-    solution = block.solve(theta)
-    inflation = (
-        _inflation(block.left_out_train(solution), len(ids)),
-        _inflation(block.left_out_test(solution), len(columns)),
-    )
+    # The matrices are small. If other programs run, threads wait for each other for longer than one
+    # thread computes.
+    with threadpool_limits(1):
+        theta = _optimum(block) if theta is None else theta
+        solution = block.solve(theta)
+        inflation = (
+            _inflation(block.left_out_train(solution), len(ids)),
+            _inflation(block.left_out_test(solution), len(columns)),
+        )
     place = np.full(len(Y), -1)
     place[rows] = np.arange(len(rows))
     return GaussianProcess(theta, mean, deviation, inflation, block, solution, place, train)
@@ -385,16 +402,12 @@ def fit(
 
 def _optimum(block: Block) -> np.ndarray:
     from scipy.optimize import minimize
-    from threadpoolctl import threadpool_limits
 
     options = {"maxiter": _STEPS, "ftol": 1e-6, "gtol": 1e-3}
     bounds = np.stack([MEAN - 5 * DEVIATION, MEAN + 5 * DEVIATION], axis=1)
-    # The matrices are small. If other programs run, threads wait for each other for longer than one
-    # thread computes.
-    with threadpool_limits(1):
-        found = minimize(
-            block.objective, MEAN, jac=True, method="L-BFGS-B", bounds=bounds, options=options
-        )
+    found = minimize(
+        block.objective, MEAN, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+    )
     return found.x
 
 

@@ -8,14 +8,22 @@ and the predictions are exact without a matrix over cells (Saatçi 2011, chapter
 value are treated as unknown numbers with the joint distribution of all cells, which is exact too:
 the inverse of the covariance of the known cells is P_kk − P_ku P_uu⁻¹ P_uk, where P = K⁻¹, and k
 and u are the known and the unknown cells.
+
+The replicas of a training condition share their covariances with all other networks. So the
+eigenvectors of R follow from those of a matrix over training conditions, see :class:`Basis`. If
+all cells are known, no array has a dimension for each pair of networks.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from passband.prediction.covariance import PRIOR_DEVIATION, PRIOR_MEAN, Factor
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 #: Prior of ρ, κ, s² and σ²: means and standard deviations of their natural logarithms, for
 #: values that are scaled to a variance of 1.
@@ -26,6 +34,48 @@ N = len(PRIOR_MEAN)
 
 
 @dataclass(frozen=True)
+class Basis:
+    """The orthonormal eigenvectors U of R, a (row, a) matrix that is not stored.
+
+    A vector of the first kind has the same value for all replicas of a training condition. There is
+    one for each training condition. A vector of the second kind, a contrast, has the sum 0 over the
+    replicas of each training condition. So its eigenvalue is ρ. The contrasts come last in `a`.
+
+    Attributes
+    ----------
+    means : (row, train) sparse array
+        For each training condition, a vector with the value 1/√n for each of its n networks.
+    vectors : (train, train) array
+        The vectors of the first kind, in the basis of `means`.
+    contrasts : (row, row − train) sparse array
+        The vectors of the second kind.
+    """
+
+    means: "csr_array"
+    vectors: np.ndarray
+    contrasts: "csr_array"
+
+    def coefficients(self, values: np.ndarray) -> np.ndarray:
+        """Return Uᵀ·values, (a, …), for (row, …) values."""
+        first = self.vectors.T @ (self.means.T @ values)
+        return np.concatenate([first, self.contrasts.T @ values])
+
+    def values(self, coefficients: np.ndarray) -> np.ndarray:
+        """Return U·coefficients, (row, …), for (a, …) coefficients."""
+        first, rest = np.split(coefficients, [len(self.vectors)])
+        return self.means @ (self.vectors @ first) + self.contrasts @ rest
+
+    def sums_of_squares(self, coefficients: np.ndarray) -> np.ndarray:
+        """Return U²·coefficients, (row, …), with the squares of the elements of U."""
+        first, rest = np.split(coefficients, [len(self.vectors)])
+        return self.means.power(2) @ (self.vectors**2 @ first) + self.contrasts.power(2) @ rest
+
+    def rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return some rows of U as a dense array, (rows, a)."""
+        return np.hstack([self.means[rows] @ self.vectors, self.contrasts[rows].toarray()])
+
+
+@dataclass(frozen=True)
 class Solution:
     """The solution of the linear equations of the Gaussian process for some parameters.
 
@@ -33,7 +83,7 @@ class Solution:
 
     Attributes
     ----------
-    U, V : (row, a) array, (test, b) array
+    U, V : Basis, (test, b) array
         Eigenvectors of R and of C.
     R, C : (train, train) array, (test, test) array
         The factors, R without row noise, and C with s² and column noise.
@@ -50,7 +100,7 @@ class Solution:
         Negative logarithm of the marginal likelihood, without constants.
     """
 
-    U: np.ndarray
+    U: Basis
     V: np.ndarray
     R: np.ndarray
     C: np.ndarray
@@ -75,9 +125,10 @@ class Block:
         The training condition of each network, as an index of the factor's conditions.
     train, test : Factor
         Factors over training conditions (each condition once) and over test conditions.
-    contrasts : (row, row − train) array
-        Orthonormal vectors over networks. The sum of a vector over the replicas of each training
-        condition is 0. So the vectors are eigenvectors of R with the eigenvalue ρ.
+    scale : (train,) array
+        √n for each training condition with n networks.
+    means, contrasts : sparse arrays
+        See :class:`Basis`.
     """
 
     Y: np.ndarray
@@ -85,19 +136,28 @@ class Block:
     group: np.ndarray
     train: Factor
     test: Factor
-    contrasts: np.ndarray = field(init=False)
+    scale: np.ndarray = field(init=False)
+    means: "csr_array" = field(init=False)
+    contrasts: "csr_array" = field(init=False)
 
     def __post_init__(self):
-        n = np.bincount(self.group)
+        from scipy.sparse import csc_array, csr_array
+
+        n, number = np.bincount(self.group), len(self.group)
         self.scale = np.sqrt(n)
-        self.contrasts = np.zeros((len(self.group), len(self.group) - len(n)))
-        column = 0
-        for g in np.flatnonzero(n > 1):
-            rows = np.flatnonzero(self.group == g)
-            for k in range(1, n[g]):  # Helmert's contrasts
-                self.contrasts[rows[:k], column] = 1 / np.sqrt(k * (k + 1))
-                self.contrasts[rows[k], column] = -np.sqrt(k / (k + 1))
-                column += 1
+        self.means = csr_array((1 / self.scale[self.group], (range(number), self.group)))
+        columns = [  # Helmert's contrasts: the networks and the values of each column
+            (own[: k + 1], np.append(np.ones(k), -k) / np.sqrt(k * (k + 1)))
+            for own in np.split(np.argsort(self.group, kind="stable"), np.cumsum(n)[:-1])
+            for k in range(1, len(own))
+        ]
+        rows, values = (
+            np.concatenate([[], *part]) for part in zip(*columns, ([], []), strict=True)
+        )
+        starts = np.cumsum([0, *(len(own) for own, _ in columns)])
+        self.contrasts = csc_array(
+            (values, rows.astype(int), starts), (number, len(columns))
+        ).tocsr()
 
     def solve(self, theta: np.ndarray) -> Solution:
         return self._solve(theta)[0]
@@ -123,21 +183,21 @@ class Block:
         a = np.maximum(a, 0) + rho
         b, V = np.linalg.eigh(C)
         b = np.maximum(b, 0)
-        U = np.concatenate([(vectors / self.scale[:, None])[self.group], self.contrasts], axis=1)
+        U = Basis(self.means, vectors, self.contrasts)
         D = np.outer(a, b) + noise
         Y, B, logdet = self.Y, None, np.log(D).sum()
         i, j = self.unknown
         if len(i):
-            W = (U[i][:, :, None] * V[j][:, None, :]).reshape(len(i), -1)
+            W = (U.rows(i)[:, :, None] * V[j][:, None, :]).reshape(len(i), -1)
             P = W / D.ravel()
             L = cholesky(P @ W.T, lower=True)
             B = solve_triangular(L, P, lower=True)
-            missed = B @ (U.T @ Y @ V).ravel()
+            missed = B @ U.coefficients(Y @ V).ravel()
             Y = Y.copy()
             Y[i, j] = -solve_triangular(L, missed, lower=True, trans="T")
             B = B.reshape(len(i), *D.shape)
             logdet += 2 * np.log(np.diag(L)).sum()
-        rotated = U.T @ Y @ V
+        rotated = U.coefficients(Y @ V)
         weights = rotated / D
         nll = float((rotated * weights).sum() + logdet) / 2
         return Solution(U, V, R, C, (a, b), D, weights, B, nll), R_slopes, C_slopes
@@ -148,26 +208,29 @@ class Block:
         """Return the gradient of the negative logarithm of the marginal likelihood."""
         rho, kappa, signal, noise = np.exp(theta[2 * N :])
         a, b = s.eigen
-        # Derivatives by the elements of R and C, in the bases of their eigenvectors, and by σ².
-        by_R = np.diag((b / s.D).sum(1)) - (s.weights * b) @ s.weights.T
+        # Derivatives by the elements of R and C, in the bases of their eigenvectors, by ρ, and by
+        # σ². The part of R without ρ depends on the eigenvectors of the first kind alone.
+        first = len(s.R)
+        W = s.weights[:first]
+        by_R = np.diag((b / s.D[:first]).sum(1)) - (W * b) @ W.T
+        by_rho = ((1 / s.D).sum(0) - (s.weights**2).sum(0)) @ b
         by_C = np.diag((a[:, None] / s.D).sum(0)) - (s.weights.T * a) @ s.weights
         by_noise = (1 / s.D).sum() - (s.weights**2).sum()
         if s.B is not None:
-            x = (s.B * np.sqrt(b)).transpose(1, 0, 2).reshape(len(a), -1)
+            x = (s.B[:, :first] * np.sqrt(b)).transpose(1, 0, 2).reshape(first, -1)
             by_R -= x @ x.T
             x = (s.B * np.sqrt(a)[:, None]).transpose(2, 0, 1).reshape(len(b), -1)
             by_C -= x @ x.T
-            by_noise -= (s.B**2).sum()
-        first = len(s.R)
-        vectors = np.zeros_like(s.R)
-        vectors[self.group] = s.U[:, :first]
-        vectors *= (self.scale**2)[:, None]
-        of_R = vectors @ by_R[:first, :first] @ vectors.T
+            squares = s.B**2
+            by_rho -= (squares.sum((0, 1)) * b).sum()
+            by_noise -= squares.sum()
+        vectors = s.U.vectors * self.scale[:, None]
+        of_R = vectors @ by_R @ vectors.T
         of_C = s.V @ by_C @ s.V.T
         gradient = [
             *(np.vdot(of_R, slope) for slope in R_slopes),
             *(signal * np.vdot(of_C, slope) for slope in C_slopes),
-            rho * np.trace(by_R),
+            rho * by_rho,
             signal * kappa * np.trace(of_C),
             np.vdot(of_C, s.C),
             noise * by_noise,
@@ -191,21 +254,26 @@ class Block:
 
     def _left_out_test(self, s: Solution) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yield, for each test condition, the known rows, and their errors and variances."""
-        weights = s.U @ s.weights @ s.V.T
+        weights, inverses = s.weights @ s.V.T, (1 / s.D) @ (s.V**2).T
+        if s.B is None:
+            every = np.ones(len(self.Y), dtype=bool)
+            errors, variances = s.U.values(weights / inverses), s.U.sums_of_squares(1 / inverses)
+            yield from ((every, *both) for both in zip(errors.T, variances.T, strict=True))
+            return
+        U, known = s.U.rows(np.arange(len(self.Y))), self._known
+        for j, row in enumerate(s.V):
+            here = known[:, j]
+            P = (U[here] * inverses[:, j]) @ U[here].T
+            x = (s.B @ row) @ U[here].T
+            inverse = np.linalg.inv(P - x.T @ x)
+            yield here, inverse @ (U[here] @ weights[:, j]), np.diag(inverse)
+
+    @property
+    def _known(self) -> np.ndarray:
+        """Whether each cell has a value, (row, test) bool."""
         known = np.ones(self.Y.shape, dtype=bool)
         known[tuple(self.unknown)] = False
-        for j, row in enumerate(s.V):
-            eigen = (row**2 / s.D).sum(1)
-            here = known[:, j]
-            if s.B is None:
-                error = s.U @ ((s.U.T @ weights[:, j]) / eigen)
-                variance = s.U**2 @ (1 / eigen)
-            else:
-                P = (s.U[here] * eigen) @ s.U[here].T
-                x = (s.B @ row) @ s.U[here].T
-                inverse = np.linalg.inv(P - x.T @ x)
-                error, variance = inverse @ weights[here, j], np.diag(inverse)
-            yield here, error, variance
+        return known
 
     def left_out_train(self, s: Solution) -> np.ndarray:
         """Return the standardized errors of training conditions, each predicted from all others.
@@ -214,19 +282,17 @@ class Block:
         replicas have a value. Differences between the replicas of a condition are not left out.
         These differences are independent of the mean unless cells lack a value.
         """
-        weights = s.U @ s.weights @ s.V.T
-        means = np.zeros((len(self.Y), len(self.scale)))
-        means[np.arange(len(self.group)), self.group] = 1 / self.scale[self.group]
-        known = np.ones(self.Y.shape, dtype=bool)
-        known[tuple(self.unknown)] = False
-        errors = []
-        for g, mean in enumerate(means.T):
-            row = mean @ s.U
-            P = (s.V * (row**2 / s.D.T).sum(1)) @ s.V.T
-            if s.B is not None:
-                x = np.einsum("uab,a->ub", s.B, row) @ s.V.T
-                P -= x.T @ x
-            here = known[self.group == g].all(0)
+        first = len(s.R)
+        weights = s.U.vectors @ s.weights[:first]
+        inverses = s.U.vectors**2 @ (1 / s.D[:first])
+        if s.B is None:
+            return ((weights / inverses @ s.V.T) / np.sqrt((1 / inverses) @ (s.V**2).T)).ravel()
+        whole, errors = self.means.T @ ~self._known == 0, []
+        for here, own, inverse_eigen, vector in zip(
+            whole, weights @ s.V.T, inverses, s.U.vectors, strict=True
+        ):
+            x = np.einsum("uab,a->ub", s.B[:, :first], vector) @ s.V.T
+            P = (s.V * inverse_eigen) @ s.V.T - x.T @ x
             inverse = np.linalg.inv(P[np.ix_(here, here)])
-            errors.append(inverse @ (mean @ weights)[here] / np.sqrt(np.diag(inverse)))
+            errors.append(inverse @ own[here] / np.sqrt(np.diag(inverse)))
         return np.concatenate(errors)

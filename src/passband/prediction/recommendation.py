@@ -399,7 +399,8 @@ def train_next(
     points, weights = asked.points()
     of_points, found = profiles(points), []
     for group in groups:
-        new = [c for c in candidates(asked, axes) if c.id not in group.train and allowed(c)]
+        known = set(group.train)
+        new = [c for c in candidates(asked, axes) if c.id not in known and allowed(c)]
         if not new:
             continue
         mean, deviation = (
