@@ -282,3 +282,13 @@ def test_a_lens_that_the_study_does_not_have_is_asked_about_and_is_outside(tmp_p
     turned = asked_of(tested.study, WORDS | {"astigmatism_nm": 12, "astigmatism_deg": 45})
     both = [recommend_from(tested, a).networks[0].dice.value for a in (asked, turned)]
     assert both[0] == pytest.approx(both[1], abs=1e-3)
+
+
+def test_networks_of_other_exit_waves_are_ranked_too(tmp_path):
+    study = make_study(aperture_mrad=[15], energy_kev=[200, 300])
+    results = make_results(study, tmp_path)
+    asked = {"defocus_nm": 8, "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 300}
+    found = recommend(results, asked).networks
+    assert len(found) == len(study.train_conditions)
+    assert sum("_en0200.00" in network.id for network in found) == len(found) // 2
+    assert all(0 < network.dice.low <= network.dice.value <= 1 for network in found)

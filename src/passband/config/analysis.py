@@ -33,7 +33,7 @@ class Evaluation(Block):
         0,
         "Number of microscopes that are drawn within the ranges of the test conditions. A third of "
         "this number is drawn outside the ranges. The first network of each training condition is "
-        "also tested under these microscopes, so that `passband recommend --check` needs no "
+        "also tested under these microscopes, so that the option `--check` of `recommend` needs no "
         "networks. The results are no columns of the matrix.",
         since="0.1.0",
         ge=0,

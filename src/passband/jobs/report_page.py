@@ -296,10 +296,10 @@ def _examples(study: Study, results: Path) -> "Iterator[Example]":
     from passband.reports.page import Example
     from passband.storage import StoreError, datasets
 
-    waves = "" if "" in study.tested_waves else study.tested_waves[0]
+    tested = "" if "" in study.tested_waves else study.tested_waves[0]
     each = max(1, min(EXAMPLES, MOST_EXAMPLES // len(study.specimens)))
     for specimen in list(study.specimens)[:MOST_EXAMPLES]:
-        path = results / layout.shards(study, specimen, "test", waves)[0]
+        path = results / layout.shards(study, specimen, "test", tested)[0]
         try:
             waves = datasets.read(path, datasets.WAVES, ["spectrum", "mask"])
         except StoreError:
