@@ -1,4 +1,4 @@
-"""Fixtures of several tests: a microscope, a condition, splits, a finished study, a full disk."""
+"""Fixtures of several tests: a microscope, splits, a finished study, a full disk, a browser."""
 
 import contextlib
 import errno
@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import browser
 import pytest
 import torch
 from ase.spacegroup import crystal as ase_crystal
@@ -194,3 +195,18 @@ def restored_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A Chromium that the tests of a module share."""
+    with browser.opened("about:blank") as page:
+        yield page
+
+
+@pytest.fixture
+def other(chromium):
+    """A Chromium in which a test can open another page."""
+    chromium.problems.clear()
+    yield chromium
+    assert chromium.problems == []

@@ -5,7 +5,6 @@ import re
 import tarfile
 from pathlib import Path
 
-import browser
 import numpy as np
 import pytest
 from explored import large_results, large_study, make_explored, spectra
@@ -35,20 +34,6 @@ def explore(capsys, *arguments):
     status = cli.main(["explore", *map(str, arguments)])
     out, err = capsys.readouterr()
     return status, out, err
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.opened("about:blank") as page:
-        yield page
-
-
-@pytest.fixture
-def other(chromium):
-    """A Chromium in which a test can open another page."""
-    chromium.problems.clear()
-    yield chromium
-    assert chromium.problems == []
 
 
 def test_a_large_matrix_is_drawn_pixel_by_pixel(tmp_path, other):

@@ -3,7 +3,6 @@
 import json
 import re
 
-import browser
 import numpy as np
 import pytest
 from explored import make_explored
@@ -23,20 +22,6 @@ from passband.prediction.asked import Asked
 from passband.storage import datasets
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.opened("about:blank") as page:
-        yield page
-
-
-@pytest.fixture
-def other(chromium):
-    """A Chromium in which a test can open another page."""
-    chromium.problems.clear()
-    yield chromium
-    assert chromium.problems == []
 
 
 def ranked(page, condition, own):
