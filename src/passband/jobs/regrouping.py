@@ -93,20 +93,20 @@ class Shard:
         """
         missing, found = set(self.structures), []
         seen: set[Path] = set()
-        # Another job may rename a file while this job reads, see `keep_others`. So the folder is
-        # listed until it has no new name.
+        # Another job may replace a file while this job reads, see `keep_others`. So the folder is
+        # listed until it has no new name, and what was read says which structures it has.
         while missing and (new := set(self.own.parent.glob("[0-9]*.zarr.zip")) - seen):
             seen |= new
             for path in sorted(new):
-                chosen = missing.intersection(self._held(path) or ())
-                if not chosen:
+                if missing.isdisjoint(self._held(path) or ()):
                     continue
                 try:
                     waves = datasets.read(path, datasets.WAVES)
                 except StoreError:
                     continue
-                found.append(waves.sel(structure=sorted(chosen)))
-                missing -= chosen
+                if chosen := missing.intersection(self._structures(waves) or ()):
+                    found.append(waves.sel(structure=sorted(chosen)))
+                    missing -= chosen
         return found
 
     def keep_others(self) -> None:
@@ -122,11 +122,16 @@ class Shard:
     def _held(self, path: Path) -> range | None:
         """Return the structures of an earlier shard, or None if the shard is not valid."""
         try:
-            opened = datasets.read_selection(path, datasets.WAVES, ["particles"], {})
+            return self._structures(
+                datasets.read_selection(path, datasets.WAVES, ["particles"], {})
+            )
         except StoreError:
             return None
-        held = range(int(opened.structure[0]), int(opened.structure[-1]) + 1)
-        return held if opened.attrs.get("context") == self.context(held) else None
+
+    def _structures(self, waves: xr.Dataset) -> range | None:
+        """Return the structures of a data set of exit waves, or None if it is not valid."""
+        held = range(int(waves.structure[0]), int(waves.structure[-1]) + 1)
+        return held if waves.attrs.get("context") == self.context(held) else None
 
 
 # ── Networks ─────────────────────────────────────────────────────────────────────────────────────

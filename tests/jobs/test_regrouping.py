@@ -1,0 +1,80 @@
+"""Exit waves of earlier jobs are found by structure, also while other jobs write theirs."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from passband.jobs.regrouping import Shard
+from passband.storage import datasets
+
+VALUES = ("4", 1, "gold", "train")
+
+
+def waves(structures):
+    """Return a data set with a number for each structure, in the place of exit waves."""
+    numbers = np.arange(structures.start, structures.stop)
+    return xr.Dataset({"particles": ("structure", 10 * numbers)}, {"structure": numbers})
+
+
+def write(shard):
+    """Write the shard as a `simulate` job does."""
+    shard.keep_others()
+    attrs = {"context": shard.context()}
+    datasets.write(waves(shard.structures), shard.own, datasets.WAVES, attrs, {"structure": 1})
+
+
+def shard(folder, start, size):
+    """Return the shard of this size that begins at a structure."""
+    own = folder / f"{start // size:05d}.zarr.zip"
+    return Shard(own, VALUES, range(start, start + size))
+
+
+def numbers(parts):
+    """Return the structures of the parts, in order, after a look at their values."""
+    for part in parts:
+        np.testing.assert_array_equal(part.particles, 10 * part.structure)
+    return sorted(index for part in parts for index in part.structure.values.tolist())
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 7), st.integers(1, 7), st.integers(1, 4))
+def test_every_structure_is_found_once_in_shards_of_another_size(tmp_path_factory, old, new, files):
+    folder = tmp_path_factory.mktemp("waves")
+    for number in range(files):
+        write(shard(folder, number * old, old))
+    wanted = shard(folder, 0, new)
+    assert numbers(wanted.find()) == list(range(min(new, files * old)))
+
+
+def test_the_files_of_other_values_are_left_out(tmp_path):
+    write(shard(tmp_path, 0, 4))
+    other = Shard(tmp_path / "00000.zarr.zip", ("5", *VALUES[1:]), range(4))
+    assert other.find() == []
+
+
+@pytest.mark.parametrize("moment", ["after the look", "after the read"])
+def test_a_file_that_another_job_replaces_meanwhile(tmp_path, monkeypatch, moment):
+    """Job 1 of shards of five replaces the file with structures 4 to 7, while job 2 reads it."""
+    write(shard(tmp_path, 4, 4))
+    write(shard(tmp_path, 8, 4))
+    write(shard(tmp_path, 12, 4))
+    other, replaced, read = shard(tmp_path, 5, 5), [], datasets.read
+
+    def reading(path, kind):
+        if path != other.own or replaced:
+            return read(path, kind)
+        replaced.append(path)
+        if moment == "after the look":
+            write(other)
+            return read(path, kind)
+        found = read(path, kind)
+        write(other)
+        return found
+
+    monkeypatch.setattr(datasets, "read", reading)
+    wanted = Shard(tmp_path / "00009.zarr.zip", VALUES, range(4, 9))
+    found = wanted.find()
+    assert replaced
+    assert numbers(found) == [4, 5, 6, 7, 8]
