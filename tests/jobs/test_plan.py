@@ -94,6 +94,33 @@ def test_every_network_is_tested_on_every_specimen_and_condition():
     assert counted.jobs["simulate"] == 8
 
 
+def test_the_conditions_of_a_job_share_their_test_images(monkeypatch):
+    """Each of four conditions is tested on 4 images under each of 4 conditions, by two jobs."""
+    three = {"conditions_per_job": 3, "replicas_per_job": 1}
+    assert counts.count(load(SMALLEST)).formed == 4 * 16
+    assert counts.count(changed(study=three)).formed == 2 * 2 * 16
+    px = load(SMALLEST).microscope.field_px
+    monkeypatch.setattr(counts, "SHARED_BYTES", 10 * 4 * px**2)
+    assert counts.count(changed(study=three)).formed == 2 * (2 * 10 + 4 * 6)
+
+
+def test_drawn_microscopes_are_counted():
+    """The first replicas of four conditions are tested on 4 images under each of 40 microscopes."""
+    plain, drawn = (changed(evaluation={"microscopes": number}) for number in (0, 30))
+    before, after = counts.count(plain), counts.count(drawn)
+    assert (before.first_tested_on, after.first_tested_on) == (0, 4 * 40)
+    assert after.formed == before.formed + 4 * 4 * 40
+    assert after.tested_on == before.tested_on
+    single = changed(study={"replicas_per_job": 1}, evaluation={"microscopes": 30})
+    assert counts.count(single).formed == 2 * before.formed + 4 * 4 * 40
+    hours = [plan.hours(each, SPEEDS)["evaluate"] * 3600 for each in (plain, drawn)]
+    assert hours[1] - hours[0] == pytest.approx(640 * (SPEEDS.image + 1))
+    found = [counts.sizes(each, {"gold": 1e3}, SPEEDS.weight_bytes) for each in (plain, drawn)]
+    assert found[1]["records"] - found[0]["records"] == pytest.approx(640 * 3 * 2)
+    assert "4 to test under, 40 drawn ones for first replicas only" in plan.summary(drawn)
+    assert "drawn ones" not in plan.summary(plain)
+
+
 def test_a_specimen_that_is_only_tested_on_costs_its_test_structures():
     study = load(SMALLEST).model_dump()
     alone = validate(study)
@@ -179,7 +206,7 @@ def test_own_cells_are_counted():
     assert found[0]["records"] < found[1]["records"] < 1.5 * found[0]["records"]
     hours = [plan.hours(each, SPEEDS)["evaluate"] * 3600 for each in (plain, own)]
     assert hours[1] - hours[0] == pytest.approx(2 * 4 * 0.5 + 2 * 2 * 4 * 1)
-    assert "2 to test under, and 2 for the own networks only" in plan.summary(own)
+    assert "2 to test under, 2 for the own networks only" in plan.summary(own)
     assert "own networks" not in plan.summary(plain)
     # Points and several blocks have the same number as products.
     study["grid"] = [study["grid"]]

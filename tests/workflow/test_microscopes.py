@@ -17,7 +17,8 @@ from passband import PassbandError, cli
 from passband.analysis import table
 from passband.config import Study
 from passband.jobs import extra, layout, merge, recommendation_check
-from passband.jobs.microscopes import first_replica_microscopes
+from passband.jobs.counts import count as counts_of
+from passband.jobs.microscopes import first_replica_microscopes, number_drawn
 from passband.learning import training
 from passband.learning.replicas import TrainedReplicas
 from passband.storage import datasets, records
@@ -205,6 +206,9 @@ def test_the_check_finds_the_results_in_the_table_and_in_parts(results, capsys):
         *("specimen", "architecture", "train", "test_specimen", "microscope"),
     )
     drawn = first_replica_microscopes(study)
+    assert len(drawn) == number_drawn(study) == DRAWN
+    files = sum(path.is_file() for path in (results / layout.TABLE).rglob("*"))
+    assert counts_of(study).files[layout.TABLE] == files + 1  # Snakemake writes a file too
     assert made.microscope.values.tolist() == [c.id for c in drawn]
     assert made.microscope_dose_e_per_A2.values.tolist() == [c.dose_e_per_A2 for c in drawn]
     assert "microscope" not in made.dice.dims

@@ -8,6 +8,8 @@ from passband.analysis import information
 from passband.config import Specimen, Study
 from passband.grid import MAIN_AXES, batches
 from passband.groups import conditions_per_file
+from passband.jobs.microscopes import number_drawn
+from passband.learning.memory_request import SHARED_BYTES
 from passband.scores import BINS, PRODUCTS, STATISTICS
 
 #: Bytes of a stored count of pixels (4 before compression). The value was measured on counts of
@@ -42,6 +44,8 @@ _TABLE_PAIRS = ["product", "first", "second"]
 #: Arrays of the table that have one chunk for each specimen, architecture and training condition.
 _TABLE_CELLS, _TABLE_CELLS_PAIRS = ["counts", "dice", "confidence", "histogram"], ["agreement"]
 _TABLE_OWN = ["own_counts", "own_dice"]
+_TABLE_MICROSCOPES = ["microscope_counts", "microscope_dice"]
+_MICROSCOPES = ["microscope", *(f"microscope_{axis}" for axis in MAIN_AXES)]
 _OOD = [*_NETWORKS, "dice", "dice_std", "gap_test", "gap_model", "id", "ood", "near", "far"]
 _OOD += ["worst", "p10", "distance", "effective_robustness"]
 _OOD_REPLICAS = ["dice_selected", "dice_oracle"]
@@ -72,9 +76,15 @@ class Counts:
         Number of images that a `train` job forms for each training if all images fit into its
         memory.
     tested_on : float
-        Number of images that an `evaluate` job forms for the networks of a training. With
-        `evaluation.test_own`, the number is larger for the networks whose training condition is
-        no test condition; then it is the mean over all networks.
+        Number of images that a network is tested on. With `evaluation.test_own`, the number is
+        larger for the networks whose training condition is no test condition; then it is the mean
+        over all networks.
+    first_tested_on : int
+        Number of further images that the first replica of each cell is tested on, under the
+        microscopes of `evaluation.microscopes`.
+    formed : int
+        Number of images that all `evaluate` jobs form. The conditions of a job share the images
+        that fit into the memory for them.
     drawn : int
         Number of images for which all `train` jobs together draw noise. If `training.patience` ends
         a training early, noise is drawn for fewer images.
@@ -92,6 +102,8 @@ class Counts:
     steps_per_network: int
     trained_on: int
     tested_on: float
+    first_tested_on: int
+    formed: int
     drawn: int
     mixed: int
     files: dict[str, int]
@@ -121,6 +133,8 @@ def count(study: Study) -> Counts:
         steps_per_network=training.epochs * in_epoch,
         trained_on=split.train * (training.epochs if new_images else 1) + split.val,
         tested_on=len(study.specimens) * split.test * (test + study.own_number / train),
+        first_tested_on=len(study.specimens) * split.test * number_drawn(study),
+        formed=_formed(study),
         mixed=training.epochs * split.train * mixed,
         drawn=training.epochs * (networks * split.train + trainings * split.val),
         files=_files(study, jobs),
@@ -135,8 +149,7 @@ def _jobs(study: Study) -> Counter:
     block = study.study
     pairs = len(study.trained_specimens) * len(study.training.architectures)
     batches = -(-block.replicas // block.replicas_per_job)
-    alone = study.mixture_number
-    groups = -(-(study.train_number - alone) // block.conditions_per_job) + alone
+    groups = _groups(study)
     jobs = Counter(
         simulate=sum(
             study.number_of_waves(split)
@@ -158,6 +171,29 @@ def _jobs(study: Study) -> Counter:
     return jobs
 
 
+def _groups(study: Study) -> int:
+    """Return the number of groups of training conditions. A mixture is a group of its own."""
+    alone = study.mixture_number
+    return -(-(study.train_number - alone) // study.study.conditions_per_job) + alone
+
+
+def _formed(study: Study) -> int:
+    """Return the number of images that all `evaluate` jobs form.
+
+    This follows from :class:`passband.learning.evaluation.SharedImages`.
+    """
+    block, limit = study.study, SHARED_BYTES // (4 * study.microscope.field_px**2)
+    of_condition = len(study.specimens) * block.structures.test
+    drawn, formed = number_drawn(study), 0
+    for number in range(len(batches(block.replicas, block.replicas_per_job))):
+        # The first batch has the first replica.
+        images = of_condition * (study.test_number + drawn * (number == 0))
+        shared = min(images, limit)
+        formed += _groups(study) * shared + study.train_number * (images - shared)
+        formed += of_condition * study.own_number
+    return len(study.trained_specimens) * len(study.training.architectures) * formed
+
+
 def _files(study: Study, jobs: Counter) -> dict[str, int]:
     """Return the number of a study's files in each folder."""
     ood = [*_OOD, *_OOD_REPLICAS * (study.study.replicas > 1)]
@@ -169,14 +205,17 @@ def _files(study: Study, jobs: Counter) -> dict[str, int]:
     rows = -(-study.train_number // conditions_per_file(study.train_number))
     rows *= len(study.trained_specimens) * len(study.training.architectures)
     cells = [*_TABLE_CELLS, *(_TABLE_OWN if study.evaluation.test_own else [])]
-    further = 2 * len(study.own_values)
+    further, single = 2 * len(study.own_values), _TABLE
+    if study.evaluation.microscopes:
+        cells, single = cells + _TABLE_MICROSCOPES, [*single, *_MICROSCOPES, *study.own_values]
     files = {
         "waves": jobs["simulate"],
         "networks": 2 * jobs["train"],
         "records": jobs["evaluate"],
-        "table.zarr": _store(len(_TABLE) + further + len(_TABLE_PAIRS) * paired)
+        "table.zarr": _store(len(single) + further + len(_TABLE_PAIRS) * paired)
         + (len(cells) + len(_TABLE_CELLS_PAIRS) * paired) * (1 + rows)
-        # The only pair is (0, 1), and Zarr stores no chunk of zeros.
+        # Zarr stores no chunk of zeros: the number of an only replica, the first of an only pair.
+        - (study.study.replicas == 1)
         - (pairs == 1),
         "ood.zarr, information.zarr": _store(len(ood) + further)
         + _store(len(_INFORMATION) + further + metrics),
@@ -232,7 +271,8 @@ def sizes(
         structures(study, specimen) * wave_bytes[name] for name, specimen in study.specimens.items()
     )
     kinds = len(study.training.architectures)
-    pixels = counted.networks * counted.tested_on * 3 * _COUNT_BYTES
+    images = counted.networks * counted.tested_on
+    pixels = 3 * _COUNT_BYTES * (images + counted.cells * counted.first_tested_on)
     couples = counted.cells * _pairs_of_replicas(study)
     # The sums of a network for an image, and the sums of a pair of networks.
     sums = _SUM_BYTES * (len(STATISTICS) * counted.networks + len(PRODUCTS) * couples)

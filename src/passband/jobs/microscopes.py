@@ -40,6 +40,12 @@ def is_allowed(study: Study, condition: Condition) -> bool:
     return True
 
 
+def number_drawn(study: Study) -> int:
+    """Return the number of microscopes of :func:`first_replica_microscopes`, without a draw."""
+    number = study.evaluation.microscopes
+    return number + number // _INSIDE_PER_OUTSIDE
+
+
 def first_replica_microscopes(study: Study) -> list[Condition]:
     """Return the microscopes under which `evaluate` jobs test the first replicas.
 

@@ -16,6 +16,7 @@ from passband.grid import AXES, conditions
 from passband.jobs import rates
 from passband.jobs.calibration import Speeds, calibrate
 from passband.jobs.counts import count, in_bytes, sizes, structures
+from passband.jobs.microscopes import number_drawn
 
 #: The name of all rules besides `simulate`, `train` and `evaluate`, in the hours of a plan.
 OTHERS = "analysis and figures"
@@ -37,6 +38,7 @@ def summary(study: Study, listed: bool = False) -> str:
         )
     )
     train, test, mixed = study.train_number, study.test_number, study.mixture_number
+    under = f"{train - mixed:,} to train under, {test:,} to test under{_further(study)}"
     if mixed:
         condition = _count(train - mixed, "condition")
         both = f"({condition} + {_count(mixed, 'mixture')})"
@@ -47,7 +49,7 @@ def summary(study: Study, listed: bool = False) -> str:
         {
             "study": study.study.name,
             "specimens": f"{trained:,} to train on, {tested:,} to test on",
-            "conditions": f"{train - mixed:,} to train under, {test:,} to test under{_own(study)}",
+            "conditions": under,
             **({"mixtures": f"{mixed:,} to train under"} if mixed else {}),
             **(_blocks(study) if listed else {}),
             "networks": f"{counted.networks:,} = {product}",
@@ -59,10 +61,11 @@ def summary(study: Study, listed: bool = False) -> str:
     )
 
 
-def _own(study: Study) -> str:
-    """Return words about the networks that are also tested under their own condition."""
-    number = study.own_number
-    return f", and {number:,} for the own networks only" if number else ""
+def _further(study: Study) -> str:
+    """Return words about tests of the own networks, and of first replicas, only."""
+    own, drawn = study.own_number, number_drawn(study)
+    words = f", {own:,} for the own networks only" if own else ""
+    return words + (f", {drawn:,} drawn ones for first replicas only" if drawn else "")
 
 
 #: Number of first conditions, and of last conditions, that are listed for each block.
@@ -115,15 +118,17 @@ def hours(study: Study, speeds: Speeds) -> dict[str, float]:
     """
     counted = count(study)
     networks = counted.networks / len(study.training.architectures)
-    trainings = counted.trainings / len(study.training.architectures)
+    # Combinations of training specimen and condition. Their first replicas have further tests.
+    firsts = counted.cells / len(study.training.architectures)
     epochs, split = study.training.epochs, study.study.structures
     train = counted.trainings * counted.trained_on * (speeds.image - speeds.noise)
     train += counted.drawn * speeds.noise + counted.mixed * (speeds.image - speeds.noise)
-    evaluate = trainings * len(speeds.step) * counted.tested_on * speeds.image
+    evaluate = counted.formed * speeds.image
     for name, step in speeds.step.items():
         validation = split.val * speeds.predict[name]
         train += networks * epochs * (split.train * step + validation)
-        evaluate += networks * counted.tested_on * speeds.predict[name]
+        tested = networks * counted.tested_on + firsts * counted.first_tested_on
+        evaluate += tested * speeds.predict[name]
     seconds = {
         "simulate": sum(
             structures(study, specimen) * speeds.structure[name]
@@ -273,12 +278,11 @@ def render(
     steps = counted.networks * counted.steps_per_network
     at_most = "at most " if study.training.patience else ""
     trained = counted.trainings * counted.trained_on
-    tested = round(counted.trainings * counted.tested_on)
     replicas = min(study.study.replicas, study.study.replicas_per_job)
     rows = {
         "steps": f"{at_most}{steps:,} of {study.training.batch_size} images",
         "images": f"{trained:,} to train, if they fit into memory, with noise drawn "
-        f"{counted.drawn:,} times, and {tested:,} to test",
+        f"{counted.drawn:,} times, and {counted.formed:,} to test",
         "memory": [
             f"{need / 1e9:.1f} GB in a train job of {_count(replicas, 'replica')} of {name}"
             + (" on a CPU" if device else "")
