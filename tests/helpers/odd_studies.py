@@ -230,6 +230,12 @@ FILES: list[tuple[bytes | str, Says]] = [
         f"{{grid: {{points: [{POINT}]}}, evaluation: {{microscopes: 9}}}}",
         "evaluation.microscopes = 9: must be 0, since all test conditions have the same defocus_nm",
     ),
+    (
+        "{grid: {energy_kev: [200, 300]}, test_grid: {energy_kev: [200]}, "
+        "evaluation: {microscopes: 9}}",
+        "evaluation.microscopes = 9: must be 0, since no test condition has the study's own "
+        "energy_kev = 300; the microscopes have these values",
+    ),
 ]  # fmt: skip
 
 READS_AS_BOOLEAN = "line 1: {key} = {yaml}: YAML reads it as true or false; write one of these"

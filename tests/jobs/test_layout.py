@@ -49,6 +49,21 @@ def test_no_two_jobs_share_a_file():
     assert len(files) == len(set(files)) > 50
 
 
+@pytest.mark.parametrize(("own", "after"), [(False, 5.0), (True, 9.0)])
+def test_tests_of_own_conditions_follow_their_exit_waves(own, after):
+    """Exit waves at 200 keV changed last. Only networks of 200 keV are tested with them."""
+    grids = {"grid": {"energy_kev": [200.0, 300.0]}, "test_grid": {"energy_kev": [300.0]}}
+    study = changed(**grids, evaluation={"test_own": own})
+    times = {"waves/gold/test/00000.zarr.zip": 5.0}
+    if own:
+        (file,) = wave_layout.shards_of(study, "gold", "test", ["en0200.00"])
+        times[file] = 9.0
+    found = {task.log: task.after for task in tasks(study, times) if task.rule == "evaluate"}
+    assert len(found) == 8
+    assert {found[log] for log in found if "en0200" in log} == {after}
+    assert {found[log] for log in found if "en0200" not in log} == {5.0}
+
+
 def test_a_training_job_names_its_files():
     study = changed(study={"replicas": 5, "replicas_per_job": 2})
     jobs = list(layout.training_jobs_of(study))

@@ -27,6 +27,7 @@ from passband.config.training import Training
 from passband.grid import FURTHER_AXES, MAIN_AXES, Condition
 from passband.optics import ctf
 from passband.seeds import digest
+from passband.wave_sets import WAVE_AXES
 
 #: The largest number of training conditions, and the largest number of test conditions.
 MOST_CONDITIONS = 200_000
@@ -229,6 +230,13 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
             raise ValueError(
                 f"evaluation.microscopes = {number}: must be 0, since all test conditions have the "
                 f"same {', '.join(MAIN_AXES)}; microscopes are drawn within their ranges"
+            )
+        # A set of exit waves with an id has another value of an axis than the study's own.
+        if number and "" not in self.tested_waves:
+            own = (f"{name} = {self.own_values[name]:g}" for name in WAVE_AXES if name in axes)
+            raise ValueError(
+                f"evaluation.microscopes = {number}: must be 0, since no test condition has the "
+                f"study's own {', '.join(own)}; the microscopes have these values"
             )
 
     def _check_specimens(self) -> None:

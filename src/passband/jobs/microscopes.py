@@ -64,7 +64,7 @@ def first_replica_microscopes(study: Study) -> list[Condition]:
         inside, outside = microscopes(study, number, 0)
     except ValueError as error:
         raise PassbandError(
-            f"evaluation.microscopes = {number}: {error} within the ranges of the test "
-            "conditions; take test conditions that form a product, or set it to 0"
+            f"evaluation.microscopes = {number}: {error} within the ranges of test_grid, or near "
+            "them; give narrower ranges, or 0 microscopes"
         ) from None
     return list(dict.fromkeys([*inside, *outside]))

@@ -127,7 +127,9 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
                     for id in waves_of(job.conditions)
                 )
             else:
-                after = max(tested, newest([job.path(WEIGHTS)]))
+                own = waves_of(job.conditions) if study.evaluation.test_own else ()
+                of_own = [waves[name, "test", id] for name in study.specimens for id in own]
+                after = max(tested, newest([job.path(WEIGHTS)]), *of_own)
             yield Task(
                 rule,
                 log(job.path(JOB_NAMES[rule])),
