@@ -24,8 +24,9 @@ from harness import Table
 from passband.analysis import information, ood
 from passband.analysis.packed import LARGEST, MISSING, mean_dice
 from passband.analysis.spectra import flat_spectrum
+from passband.axes import AXES
 from passband.config import Study, load
-from passband.grid import AXES, Condition, coordinates
+from passband.grid import Condition, coordinates
 from passband.jobs import layout
 from passband.storage import datasets
 

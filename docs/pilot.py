@@ -31,11 +31,11 @@ from pilot_specimens import read, structure, structures
 
 from passband import PassbandError
 from passband.analysis.groups import GROUP, group_label, group_names, groups
+from passband.axes import MAIN_AXES
 from passband.config.analysis import Figures
 from passband.config.materials import MATERIALS
 from passband.figures import matrix, smoothness, specimen_shift, style
 from passband.figures import prediction as prediction_figures
-from passband.grid import MAIN_AXES
 from passband.optics import ctf
 from passband.prediction import prediction
 from passband.reports import markdown

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
-from passband.grid import MAIN_AXES
+from passband.axes import MAIN_AXES
 from passband.prediction import completion, cross_validation, prediction
 from passband.prediction import models as predictors
 from passband.prediction.matrices import predicted_matrices

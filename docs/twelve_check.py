@@ -14,8 +14,9 @@ from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.analysis.packed import LARGEST, packed
 from passband.analysis.table import load as load_table
+from passband.axes import MAIN_AXES
 from passband.config import load, study_file
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import Condition
 from passband.jobs import layout
 from passband.seeds import generator
 from passband.storage import datasets

@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 from twelve_results import DOSE, Estimate, Scores
 
 from passband.analysis.correlation import correlation, rank_correlation
-from passband.grid import MAIN_AXES
+from passband.axes import MAIN_AXES
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,11 @@ from twelve_results import (
 
 from passband import PassbandError
 from passband.analysis import table
+from passband.axes import MAIN_AXES
 from passband.config import Study, validate
 from passband.config.analysis import Figures
 from passband.config.materials import MATERIALS
 from passband.figures import matrix, style
-from passband.grid import MAIN_AXES
 from passband.jobs import layout, recommendation_check
 from passband.learning import networks
 from passband.optics import ctf

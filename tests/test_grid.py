@@ -1,23 +1,15 @@
 """Imaging conditions and their names."""
 
 import re
-from dataclasses import astuple, replace
+from dataclasses import astuple
 
 import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passband.grid import (
-    AXES,
-    FURTHER_AXES,
-    MAIN_AXES,
-    Condition,
-    axes_of,
-    conditions,
-    coordinates,
-    own_values,
-)
+from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
+from passband.grid import Condition, axes_of, conditions, coordinates, own_values
 
 
 def values(axis, minimum=None):
@@ -68,12 +60,6 @@ def test_negative_values_follow_positive_ones_by_magnitude():
 def test_values_are_canonical():
     assert Condition(0.1 + 0.2, -0.0, 10, 100) == Condition(0.3, 0.0, 10, 100)
     assert Condition(-0.001, 0, 10, 100).id.startswith("df+0000.00")
-
-
-@pytest.mark.parametrize("end", ["minimum", "maximum"])
-def test_limits_fit_into_ids(end):
-    condition = Condition(*(getattr(axis, end) for axis in MAIN_AXES.values()))
-    assert Condition.parse(condition.id) == condition
 
 
 @pytest.mark.parametrize(
@@ -162,11 +148,6 @@ def test_ids_with_a_further_axis_are_read(axis, end):
     assert len(condition.id) == len(Condition(*MAIN, {axis.name: 1}).id)
 
 
-def test_tokens_and_names_of_axes_are_distinct():
-    assert len({axis.token for axis in AXES.values()}) == len(AXES)
-    assert all(re.fullmatch("[a-z]+", axis.token) for axis in AXES.values())
-
-
 @pytest.mark.parametrize(
     "further", ["_fs004.000_as0005.000", "_as0005.000_as0005.000", "_as5", "_zz0001.000"]
 )
@@ -200,22 +181,3 @@ def test_results_know_the_studys_axes():
     assert own_values(data) == own_values(data.isel(test=[1])) == OWN
     assert axes_of(data) == [*MAIN_AXES, *OWN]
     assert axes_of(data.drop_vars(["test_astigmatism_nm"])) == [*MAIN_AXES, "focal_spread_nm"]
-
-
-def test_words_and_titles_have_no_unit_of_a_pure_number():
-    astigmatism, mtf = (AXES[name] for name in ("astigmatism_nm", "mtf_nyquist"))
-    assert (astigmatism.words("5"), mtf.words("0.5")) == ("5 nm", "0.5")
-    assert (astigmatism.title, mtf.title) == ("astigmatism (nm)", "MTF at the Nyquist frequency")
-
-
-@pytest.mark.parametrize("axis", AXES.values(), ids=AXES)
-def test_the_example_of_an_axis_is_a_range_of_allowed_values(axis):
-    low, high = map(float, axis.example.split(":"))
-    assert axis.minimum <= low < high <= axis.maximum
-
-
-def test_axes_of_the_specimen_the_beam_energy_and_the_pixels_need_other_exit_waves():
-    one = FURTHER_AXES["vibration_A"]
-    keys = ("specimens.thermal.temperature_K", "microscope.energy_kev", "microscope.pixel_size_A")
-    assert all(replace(one, key=key).needs_waves for key in keys)
-    assert not any(axis.needs_waves for axis in (one, *MAIN_AXES.values()))

@@ -11,7 +11,8 @@ from itertools import accumulate
 
 import numpy as np
 
-from passband.grid import AXES, Condition, is_condition
+from passband.axes import AXES
+from passband.grid import Condition, is_condition
 from passband.seeds import digest, generator
 
 #: Number of conditions that represent a mixture of ranges in an expectation.

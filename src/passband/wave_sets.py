@@ -1,7 +1,7 @@
 """Sets of exit waves: which exit waves the images of a condition are formed from.
 
 Most imaging parameters act behind the exit wave, so that all conditions share the exit waves of a
-specimen. The axes with :attr:`passband.grid.Axis.needs_waves` are the exception, such as the beam
+specimen. The axes with :attr:`passband.axes.Axis.needs_waves` are the exception, such as the beam
 energy. The id of a set of exit waves has the tokens of those axes whose value differs from the
 study's own value, such as ``en0200.00_th05.000``. The exit waves with the study's own values have
 the id "".
@@ -10,7 +10,8 @@ the id "".
 from collections.abc import Iterable
 from contextlib import suppress
 
-from passband.grid import AXES, Condition
+from passband.axes import AXES
+from passband.grid import Condition
 from passband.mixtures import Mixture, is_mixture
 
 #: Names of the axes that need other exit waves.

@@ -35,8 +35,9 @@ from passband.analysis.information import (
     wiener_abs,
     wiener_excess,
 )
+from passband.axes import MAIN_AXES
 from passband.config import Aberrations, Detector, Microscope, Spread
-from passband.grid import MAIN_AXES, Condition, conditions
+from passband.grid import Condition, conditions
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import expose
 from passband.optics import ctf

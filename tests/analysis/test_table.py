@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 
 from passband.analysis import table
-from passband.grid import MAIN_AXES, Condition, batches, conditions
+from passband.axes import MAIN_AXES
+from passband.grid import Condition, batches, conditions
 from passband.learning import confidence
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, StoreError, datasets

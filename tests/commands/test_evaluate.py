@@ -6,8 +6,9 @@ import yaml
 from finished_study import small_study, write_finished
 
 from passband import cli
+from passband.axes import MAIN_AXES
 from passband.commands.conditions import read_csv
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import Condition
 from passband.jobs import extra
 
 HEAD = ",".join(MAIN_AXES)

@@ -14,8 +14,9 @@ from recommended import make_study
 from passband import cli
 from passband.analysis import table
 from passband.analysis.information import PAIR
+from passband.axes import MAIN_AXES
 from passband.config import validate
-from passband.grid import MAIN_AXES, coordinates
+from passband.grid import coordinates
 from passband.jobs import explored_images, recommendation
 from passband.jobs.locate import locate_study
 from passband.jobs.microscopes import microscopes

@@ -9,9 +9,10 @@ import pytest
 from recommended import make_results, make_study
 
 from passband import cli
+from passband.axes import MAIN_AXES
 from passband.commands import next as command
 from passband.config import load, validate
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import Condition
 from passband.jobs.next_conditions import _asked, append, read_points
 
 AXES = list(MAIN_AXES)

@@ -6,8 +6,9 @@ import re
 import numpy as np
 import pytest
 
+from passband.axes import FURTHER_AXES
 from passband.config import ConfigError, Study, validate
-from passband.grid import FURTHER_AXES, Condition
+from passband.grid import Condition
 from passband.jobs import layout
 
 TWO = {"grid": {"astigmatism_nm": [0, 5]}}

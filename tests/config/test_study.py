@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from passband import cli
+from passband.axes import AXES, FURTHER_AXES
 from passband.config import (
     SOURCE,
     Block,
@@ -20,7 +21,6 @@ from passband.config import (
     reference,
     validate,
 )
-from passband.grid import AXES, FURTHER_AXES
 from passband.jobs import job as jobs
 
 ROOT = Path(__file__).parents[2]

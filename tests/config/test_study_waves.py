@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from passband.axes import FURTHER_AXES
 from passband.config import ConfigError, Study, Thermal, validate
-from passband.grid import FURTHER_AXES, Condition
+from passband.grid import Condition
 from passband.jobs import counts, layout, tasks, wave_layout
 from passband.learning import memory_request
 from passband.wave_sets import WAVE_AXES, by_set, condition_of, set_of_file, wave_set

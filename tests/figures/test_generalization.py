@@ -12,10 +12,11 @@ from matplotlib.contour import ContourSet
 from PIL import Image
 from scipy.stats import spearmanr
 
+from passband.axes import MAIN_AXES
 from passband.figures import ctf as transfer_figures
 from passband.figures import generalization, style
 from passband.figures import images as image_figures
-from passband.grid import MAIN_AXES, Condition, conditions
+from passband.grid import Condition, conditions
 from passband.optics import ctf
 
 # Names and files

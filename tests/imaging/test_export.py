@@ -8,8 +8,8 @@ import torch
 import xarray as xr
 from torch import nn
 
+from passband.axes import MAIN_AXES
 from passband.config import Aberrations, Microscope, Spread, Training
-from passband.grid import MAIN_AXES
 from passband.imaging import export as dataset
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import expose, normalise

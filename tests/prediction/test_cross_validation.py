@@ -6,7 +6,7 @@ from matrices import make_metrics, make_profiles, matrix
 from scipy.stats import spearmanr
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from passband.grid import MAIN_AXES
+from passband.axes import MAIN_AXES
 from passband.prediction import cross_validation, features, matrices
 from passband.prediction.clusters import Clusters
 from passband.prediction.profiled import Profiled

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from passband.grid import MAIN_AXES, Condition
+from passband.axes import MAIN_AXES
+from passband.grid import Condition
 from passband.prediction.drawn_microscopes import BEYOND, drawn_inside, drawn_outside
 
 RANGES = {

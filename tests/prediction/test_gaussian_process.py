@@ -10,8 +10,9 @@ import pytest
 from passband import PassbandError
 from passband.analysis.profiles import SAMPLES, profiles
 from passband.analysis.spectra import flat_spectrum
+from passband.axes import MAIN_AXES
 from passband.config import Microscope, load
-from passband.grid import MAIN_AXES, Condition, conditions
+from passband.grid import Condition, conditions
 from passband.prediction import gaussian_process, kronecker
 from passband.prediction.covariance import PRIOR_MEAN
 from passband.prediction.gaussian_process import Z90, fit

@@ -11,8 +11,8 @@ from recommended import make_study
 
 from passband import cli
 from passband.analysis.information import PAIR
+from passband.axes import FURTHER_AXES
 from passband.config import validate
-from passband.grid import FURTHER_AXES
 from passband.jobs import recommendation
 from passband.jobs.locate import locate_study
 from passband.jobs.microscopes import microscopes

@@ -18,7 +18,7 @@ from recommended import make_study
 
 from passband import cli
 from passband.analysis.information import PAIR
-from passband.grid import MAIN_AXES
+from passband.axes import MAIN_AXES
 from passband.jobs import recommendation
 from passband.jobs.locate import locate_study
 from passband.jobs.microscopes import microscopes

@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 from matrices import GRID, make_table
 
-from passband.grid import MAIN_AXES, Condition, conditions
+from passband.axes import MAIN_AXES
+from passband.grid import Condition, conditions
 from passband.reports.page_numbers import CLOSE, numbers
 
 IDS = [c.id for c in conditions(GRID)]

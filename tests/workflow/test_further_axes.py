@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from workplace import Workplace
 
-from passband.grid import AXES
+from passband.axes import AXES
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from passband import PassbandError
-from passband.grid import AXES, FURTHER_AXES, Axis
+from passband.axes import AXES, FURTHER_AXES, Axis
 
 #: The axes on which a finished study can be asked about any value, since they act behind its exit
 #: waves.

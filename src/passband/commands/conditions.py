@@ -9,9 +9,10 @@ from itertools import product
 from pathlib import Path
 
 from passband import PassbandError
+from passband.axes import AXES, MAIN_AXES, Axis
 from passband.commands.arguments import ASKED_AXES, FURTHER_ASKED, option, own_value
 from passband.config import Study
-from passband.grid import AXES, MAIN_AXES, Axis, Condition
+from passband.grid import Condition
 
 #: The largest number of conditions that a command accepts.
 MOST_CONDITIONS = 100_000

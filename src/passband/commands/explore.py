@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband import PassbandError
+from passband.axes import AXES
 from passband.commands.arguments import add_study, report_remark
-from passband.grid import AXES, Condition
+from passband.grid import Condition
 from passband.jobs import layout, wave_layout
 from passband.jobs.locate import open_study
 

@@ -4,8 +4,9 @@ import argparse
 from collections.abc import Iterable, Mapping
 
 from passband import PassbandError
+from passband.axes import MAIN_AXES
 from passband.commands.arguments import ASKED_AXES, option
-from passband.grid import MAIN_AXES, Condition
+from passband.grid import Condition
 
 
 def _condition(options: argparse.Namespace) -> Condition | None:

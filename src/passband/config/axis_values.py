@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, SerializerFunctionWrapHandler, model_serializer
 
+from passband.axes import AXES
 from passband.config.base import Block, key
-from passband.grid import AXES
 
 
 def number_type(name: str) -> Any:

@@ -12,9 +12,9 @@ from pydantic import (
     model_validator,
 )
 
+from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
 from passband.config.base import Block, first_repeated, key
 from passband.config.study_file import MOST_IN_LIST
-from passband.grid import AXES, FURTHER_AXES, MAIN_AXES
 
 
 class Range(Block):

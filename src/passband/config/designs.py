@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from passband.grid import AXES, Condition
+from passband.axes import AXES
+from passband.grid import Condition
 from passband.optics import ctf
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import ValidationError
 
+from passband.axes import AXES
 from passband.config.base import Block, block_of, blocks_of, number_hint, one_of, short
 from passband.config.conditions import Range
 from passband.config.specimen import Specimen
 from passband.config.study import Study
 from passband.config.study_file import ConfigError, read
-from passband.grid import AXES
 
 #: The largest number of mistakes that are reported.
 MOST_LINES = 20

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
+from passband.axes import FURTHER_AXES
 from passband.config.base import Block, key, number_hint, short
 from passband.config.detector import Detector
-from passband.grid import FURTHER_AXES, Condition
+from passband.grid import Condition
 from passband.optics import ctf, detector, noise_filter
 from passband.optics.jitter import Jitter
 from passband.optics.sampling import Sampling, rest

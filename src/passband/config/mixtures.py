@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, create_model, model_validator
 
+from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
 from passband.config.axis_values import Given, Numbers, axis_keys, number_type
 from passband.config.base import first_repeated, key, short
 from passband.config.microscope import Microscope
 from passband.config.study_file import MOST_IN_LIST
-from passband.grid import AXES, FURTHER_AXES, MAIN_AXES, Condition
+from passband.grid import Condition
 from passband.mixtures import Mixture
 
 #: Largest difference between 1 and the sum of weights.

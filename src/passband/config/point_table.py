@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from passband.axes import AXES, Axis
 from passband.config.base import number_in, one_of, short
 from passband.config.study_file import MOST_IN_LIST, shown
-from passband.grid import AXES, Axis
 
 #: The largest size of a CSV file [bytes].
 _MOST_BYTES = 10_000_000

@@ -18,13 +18,14 @@ from pydantic import (
     model_validator,
 )
 
+from passband.axes import AXES, MAIN_AXES
 from passband.config import point_table
 from passband.config.axis_values import Given, Numbers, axis_keys, number_type
 from passband.config.base import Block, first_repeated, key
 from passband.config.conditions import Grid, OptionalAxes, TestGrid, given_axes
 from passband.config.mixtures import MixtureBlock
 from passband.config.study_file import MOST_IN_LIST
-from passband.grid import AXES, MAIN_AXES, conditions
+from passband.grid import conditions
 
 #: The largest number of points of a design with the method `maximin`, which compares all points.
 MOST_MAXIMIN = 1000

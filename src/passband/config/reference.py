@@ -8,13 +8,13 @@ from typing import Any, get_origin
 
 from pydantic.fields import FieldInfo
 
+from passband.axes import AXES
 from passband.config.base import Block, block_of
 from passband.config.conditions import Grid, Range, TestGrid
 from passband.config.loading import allowed
 from passband.config.mixtures import MixtureBlock, MixtureKeys, MixtureRanges, WeightedPoint
 from passband.config.points import Point, Points, Ranges
 from passband.config.study import Study
-from passband.grid import AXES
 
 _KEYS_OF_POINTS = ("points", "design")
 #: Kinds of values, or None, that have no section.

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from passband import units
+from passband.axes import FURTHER_AXES
 from passband.config import crystal_file
 from passband.config.base import SPLITS, Block, key, one_of, short
 from passband.config.materials import MATERIALS
@@ -26,7 +27,7 @@ from passband.config.specimen_blocks import (
     Substrate,
     Thermal,
 )
-from passband.grid import FURTHER_AXES, Condition
+from passband.grid import Condition
 
 #: The largest number of atoms in a particle.
 MOST_IN_PARTICLE = 1_000_000

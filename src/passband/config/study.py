@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
+from passband.axes import FURTHER_AXES, MAIN_AXES
 from passband.config import architectures, points
 from passband.config.analysis import (
     FEWEST_PREDICTED,
@@ -24,7 +25,7 @@ from passband.config.specimen import Specimen
 from passband.config.study_conditions import ConditionsOfStudy
 from passband.config.study_waves import WavesOfStudy
 from passband.config.training import Training
-from passband.grid import FURTHER_AXES, MAIN_AXES, Condition
+from passband.grid import Condition
 from passband.optics import ctf
 from passband.seeds import digest
 from passband.wave_sets import WAVE_AXES

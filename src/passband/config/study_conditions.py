@@ -2,9 +2,10 @@
 
 from math import prod
 
+from passband.axes import FURTHER_AXES, MAIN_AXES
 from passband.config import designs, mixtures, points
 from passband.config.base import short
-from passband.grid import FURTHER_AXES, MAIN_AXES, Condition, conditions
+from passband.grid import Condition, conditions
 from passband.mixtures import Mixture, is_mixture, of_id
 
 
@@ -13,7 +14,7 @@ class ConditionsOfStudy:
 
     @property
     def own_values(self) -> dict[str, float]:
-        """The study's own values of its further axes, see :data:`passband.grid.FURTHER_AXES`.
+        """The study's own values of its further axes, see :data:`passband.axes.FURTHER_AXES`.
 
         An axis whose only value is the study's own value is no axis of the study.
         """
@@ -50,7 +51,7 @@ class ConditionsOfStudy:
 
     @property
     def axes(self) -> list[str]:
-        """The names of the study's axes, in the order of :data:`passband.grid.AXES`."""
+        """The names of the study's axes, in the order of :data:`passband.axes.AXES`."""
         return [*MAIN_AXES, *self.own_values]
 
     @property

@@ -7,10 +7,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from passband.axes import AXES, MAIN_AXES
 from passband.config import Microscope
 from passband.figures import style
 from passband.figures.ctf_of_points import curves_of_points, draw_transfer, largest_envelope
-from passband.grid import AXES, MAIN_AXES, Condition, has_few_neighbours, ordered
+from passband.grid import Condition, has_few_neighbours, ordered
 from passband.optics import ctf
 
 #: Height of a row of panels, and of the words around them [cm].

@@ -11,8 +11,9 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import blended_transform_factory
 
 from passband import grid
+from passband.axes import AXES
 from passband.figures import style
-from passband.grid import AXES, Condition
+from passband.grid import Condition
 
 #: The study's own values of its further axes, if it has any.
 Own = Mapping[str, float] | None
@@ -29,7 +30,7 @@ class Level:
     Attributes
     ----------
     name : str
-        Key of the axis, see :data:`passband.grid.AXES`.
+        Key of the axis, see :data:`passband.axes.AXES`.
     groups : tuple of (int, int, float)
         For each group of neighbouring conditions with the same value of this axis and of all outer
         axes: the first condition, the condition after the last, and the value.

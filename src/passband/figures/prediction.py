@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from passband.axes import AXES
 from passband.figures import style
-from passband.grid import AXES
 from passband.prediction.cross_validation import CTF
 from passband.prediction.matrices import predicted_matrices
 from passband.prediction.models import COMBINED, STACKED

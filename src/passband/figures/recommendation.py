@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from passband.axes import AXES, MAIN_AXES
 from passband.figures import style
-from passband.grid import AXES, MAIN_AXES, Condition
+from passband.grid import Condition
 from passband.prediction.asked import Asked, ranges, scaled, unscaled
 
 #: The two axes of the figure, and the number of values along each.

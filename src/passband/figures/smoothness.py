@@ -5,9 +5,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from passband.axes import AXES
 from passband.figures import style
 from passband.figures.prediction import blocks
-from passband.grid import AXES
 
 
 def smoothness(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Figure:

@@ -10,7 +10,8 @@ import seaborn as sns
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from passband.grid import AXES, FURTHER_AXES, Condition
+from passband.axes import AXES, FURTHER_AXES
+from passband.grid import Condition
 from passband.storage import atomic
 
 # A colour has the same meaning in all figures. The colours are those of Okabe & Ito (2008), which

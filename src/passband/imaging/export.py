@@ -4,8 +4,9 @@ import numpy as np
 import torch
 import xarray as xr
 
+from passband.axes import AXES, MAIN_AXES
 from passband.config.microscope import lens_values
-from passband.grid import AXES, MAIN_AXES, Condition
+from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import noise_seeds
 from passband.imaging.splits import Split

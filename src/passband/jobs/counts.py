@@ -5,8 +5,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from passband.analysis import information
+from passband.axes import MAIN_AXES
 from passband.config import Specimen, Study
-from passband.grid import MAIN_AXES, batches
+from passband.grid import batches
 from passband.groups import conditions_per_file
 from passband.jobs.microscopes import number_drawn
 from passband.learning.memory_request import SHARED_BYTES

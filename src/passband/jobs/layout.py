@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from itertools import product
 
 from passband import PassbandError
+from passband.axes import AXES, MAIN_AXES
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, SPLITS, Study
-from passband.grid import AXES, MAIN_AXES, batches, is_condition
+from passband.grid import batches, is_condition
 from passband.groups import PATTERN, groups
 from passband.mixtures import check_id, extremes
 from passband.wave_sets import folder_of

@@ -7,8 +7,8 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from passband import PassbandError
+from passband.axes import FURTHER_AXES, MAIN_AXES
 from passband.config import Study
-from passband.grid import FURTHER_AXES, MAIN_AXES
 from passband.jobs.recommendation import asked_of, recommend_from
 from passband.jobs.tested_networks import TestedNetworks
 from passband.micrographs import lens as lenses

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from passband.axes import AXES, MAIN_AXES
 from passband.config import Study, architectures
-from passband.grid import AXES, MAIN_AXES, Condition
+from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import layout

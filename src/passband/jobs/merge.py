@@ -31,9 +31,10 @@ from passband.analysis.spectra import (
     set_ids,
     to_json,
 )
+from passband.axes import MAIN_AXES
 from passband.config import ConfigError, Study, validate
 from passband.config.mixtures import configuration_of
-from passband.grid import MAIN_AXES, Condition, is_condition, ordered_ids
+from passband.grid import Condition, is_condition, ordered_ids
 from passband.jobs import layout, wave_layout
 from passband.jobs.parts import Found, check_target, find, find_all
 from passband.mixtures import MIXTURES, Mixture, attributes

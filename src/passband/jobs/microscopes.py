@@ -4,8 +4,9 @@ They are imported without torch and xarray, since every start of the workflow ch
 """
 
 from passband import PassbandError
+from passband.axes import AXES
 from passband.config import Study
-from passband.grid import AXES, Condition
+from passband.grid import Condition
 from passband.prediction.asked import ranges
 from passband.prediction.drawn_microscopes import drawn_inside, drawn_outside
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from passband import PassbandError
+from passband.axes import AXES, MAIN_AXES
 from passband.config import point_table
-from passband.grid import AXES, MAIN_AXES, Condition
+from passband.grid import Condition
 from passband.jobs.microscopes import is_allowed
 from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction import next_conditions as prediction

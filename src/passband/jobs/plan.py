@@ -9,10 +9,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, Study
 from passband.config.points import mixture_blocks
 from passband.durations import duration, work
-from passband.grid import AXES, conditions
+from passband.grid import conditions
 from passband.jobs import rates
 from passband.jobs.calibration import Speeds, calibrate
 from passband.jobs.counts import count, in_bytes, sizes, structures

@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from passband.grid import AXES, MAIN_AXES, Condition
+from passband.axes import AXES, MAIN_AXES
+from passband.grid import Condition
 
 #: Rules that only list other rules' files. Their jobs do nothing and are not counted.
 TARGETS = ("all", "gallery")

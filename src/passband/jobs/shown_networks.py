@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from passband.axes import MAIN_AXES
 from passband.config import Study
-from passband.grid import MAIN_AXES, Condition, batches, is_condition
+from passband.grid import Condition, batches, is_condition
 from passband.jobs.layout import RECORD, WEIGHTS, TrainingCell, groups_of, training_jobs
 
 

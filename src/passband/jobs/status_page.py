@@ -11,9 +11,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from passband.axes import AXES, MAIN_AXES
 from passband.console import clean
 from passband.durations import duration
-from passband.grid import AXES, MAIN_AXES, Condition
+from passband.grid import Condition
 from passband.jobs.followed import Followed
 from passband.jobs.progress_display import SILENT, bar, dice
 from passband.jobs.status import STATES, Job, Status, tail

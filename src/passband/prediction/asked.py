@@ -8,7 +8,8 @@ from itertools import product
 import numpy as np
 
 from passband import PassbandError
-from passband.grid import AXES, FURTHER_AXES, MAIN_AXES, Axis, Condition
+from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axis
+from passband.grid import Condition
 
 #: Number of conditions that represent a range on one axis, or ranges on several axes.
 ALONG_ONE, ALONG_MANY = 16, 64
@@ -50,7 +51,7 @@ class Excess:
     Attributes
     ----------
     axis : str
-        Name of the axis, see :data:`passband.grid.AXES`.
+        Name of the axis, see :data:`passband.axes.AXES`.
     below, above : float
         Distance from the smallest asked value to the lower end of the range, and from the largest
         asked value to the upper end of the range, in the axis's unit; 0 if the value is inside.
@@ -109,7 +110,7 @@ class Asked:
         Parameters
         ----------
         given : mapping of str to str or float or None
-            For each axis in :data:`passband.grid.AXES`, a number such as ``12``, or a range such
+            For each axis in :data:`passband.axes.AXES`, a number such as ``12``, or a range such
             as ``-10:25``, in the axis's unit. None means that the value is missing. A further axis
             may be missing, which means the study's own value.
         own : mapping of str to float, optional

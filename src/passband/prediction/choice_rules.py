@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from passband.grid import MAIN_AXES, Condition
+from passband.axes import MAIN_AXES
+from passband.grid import Condition
 from passband.prediction.asked import scaled
 from passband.prediction.recommendation import Profiles, distances, transfer_distances
 

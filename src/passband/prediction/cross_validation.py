@@ -40,7 +40,7 @@ class Fold:
     Attributes
     ----------
     axis : str
-        One of :data:`passband.grid.AXES` if the fold holds out a level of this axis, or
+        One of :data:`passband.axes.AXES` if the fold holds out a level of this axis, or
         :data:`CONDITIONS` if the fold holds out a group of conditions.
     side : {"train", "test", "both"}
         Whether the conditions are held out in training, in testing, or in both.

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from passband.grid import AXES, Condition
+from passband.axes import AXES
+from passband.grid import Condition
 from passband.prediction.asked import scaled, unscaled
 from passband.seeds import generator
 

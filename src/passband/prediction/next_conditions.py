@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from passband.grid import AXES, MAIN_AXES, Condition
+from passband.axes import AXES, MAIN_AXES
+from passband.grid import Condition
 from passband.grid import conditions as combine
 from passband.prediction import gaussian_process
 from passband.prediction.asked import Asked, scaled, unscaled

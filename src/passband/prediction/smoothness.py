@@ -46,7 +46,7 @@ def neighbours(pairs: xr.Dataset, end: str, axis: str) -> list[list[int]]:
     end : {"train", "test"}
         The side of the Dice matrix.
     axis : str
-        One of :data:`passband.grid.AXES`.
+        One of :data:`passband.axes.AXES`.
 
     Returns
     -------

@@ -9,7 +9,8 @@ import xarray as xr
 from passband.analysis.groups import group_label, group_names, groups
 from passband.analysis.information import PAIR
 from passband.analysis.ood import MATRICES, SELECTIONS
-from passband.grid import AXES, MAIN_AXES, Condition, is_condition
+from passband.axes import AXES, MAIN_AXES
+from passband.grid import Condition, is_condition
 from passband.reports.explorer import Blocks
 
 #: Largest number of matrices that are stored for each group of networks.

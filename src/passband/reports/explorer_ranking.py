@@ -19,7 +19,8 @@ import numpy as np
 import xarray as xr
 
 from passband.analysis.groups import GROUP
-from passband.grid import AXES, Condition
+from passband.axes import AXES
+from passband.grid import Condition
 from passband.prediction.asked import ranges
 from passband.prediction.gaussian_process import Z90, GaussianProcess
 from passband.prediction.kronecker import N

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from passband.grid import AXES, MAIN_AXES
+from passband.axes import AXES, MAIN_AXES
 from passband.prediction.next_conditions import Next
 from passband.reports.recommendation import columns
 

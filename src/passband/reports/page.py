@@ -20,8 +20,9 @@ from PIL import Image
 
 from passband import __version__
 from passband.analysis.groups import groups
+from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, Study
-from passband.grid import AXES, of_conditions
+from passband.grid import of_conditions
 from passband.prediction.asked import option, ranges
 from passband.reports import page_curves, page_data, page_tables, page_text
 from passband.reports.page_data import Data

@@ -8,7 +8,8 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from passband.grid import MAIN_AXES, Condition, is_condition
+from passband.axes import MAIN_AXES
+from passband.grid import Condition, is_condition
 from passband.reports.page_data import Data, compressed
 from passband.reports.page_files import History
 

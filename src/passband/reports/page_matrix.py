@@ -10,7 +10,8 @@ import numpy as np
 from markupsafe import Markup, escape
 from PIL import Image
 
-from passband.grid import AXES, Condition
+from passband.axes import AXES
+from passband.grid import Condition
 
 #: Side of the matrix, height of a label, width of a character, and gap [units of the SVG].
 _SIDE, _LINE, _CHARACTER, _GAP = 420.0, 11.0, 5.8, 5.0

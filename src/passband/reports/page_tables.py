@@ -8,10 +8,10 @@ import xarray as xr
 import yaml
 
 from passband.analysis.groups import group_label, groups
+from passband.axes import AXES
 from passband.config import Specimen, Study
 from passband.config.materials import MATERIALS
 from passband.durations import duration
-from passband.grid import AXES
 from passband.prediction.cross_validation import CTF
 from passband.prediction.matrices import predicted_matrices
 from passband.prediction.prediction import ALL, headline

@@ -5,7 +5,7 @@ import re
 import numpy as np
 from markupsafe import Markup, escape
 
-from passband.grid import AXES
+from passband.axes import AXES
 from passband.reports.page_numbers import CLOSE, Numbers, Value
 
 QUESTION = "Do networks trained under one microscope’s condition work under another?"

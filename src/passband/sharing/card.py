@@ -7,7 +7,8 @@ from typing import Any
 import xarray as xr
 import yaml
 
-from passband.grid import AXES, MAIN_AXES, Condition, own_values
+from passband.axes import AXES, MAIN_AXES
+from passband.grid import Condition, own_values
 from passband.learning.network_files import Network
 from passband.sharing import performance
 from passband.sharing.onnx_export import INPUT, OUTPUT
