@@ -120,7 +120,11 @@ class Grid(OptionalAxes):
 
 
 class TestGrid(OptionalAxes):
-    """The test conditions. An axis that is not given has the same values as in `grid`."""
+    """The test conditions.
+
+    If `grid` is a single product, an axis that is not given has the same values as in `grid`.
+    Otherwise, defocus, Cs, aperture and dose must be given.
+    """
 
     __test__ = False  # pytest must not collect this class
 

@@ -95,8 +95,10 @@ defocus_nm: {start: 5, stop: 40, num: 8}
 cs_um: {start: 1.2, stop: 1000, num: 6, spacing: geometric}
 ```
 
-Values are rounded to the axis's resolution and sorted. No value may be listed twice, and an axis
-has at most 10,000 values. If you add a value, only the jobs of the new grid points run.
+Values are sorted. The values of a range are rounded to the axis's resolution, and a listed value
+that is finer than this resolution is refused. No value may be listed twice, and an axis has at most
+10,000 values. If you add a value, only the networks of the new conditions are trained. Without
+`test_grid`, the other networks are tested under the new conditions, too.
 
 Every study has the axes defocus, Cs, aperture and dose. Any other axis is a further axis, which has
 its own value in the block `microscope` or `specimens`. A condition's id has the value of a further
