@@ -444,6 +444,47 @@ def test_a_part_with_a_further_axis(place, whole):
     assert [c.id for c in study.train_conditions] == made.train.values.tolist()
 
 
+def with_astigmatism(whole, name, train, full):
+    """Write a part whose only astigmatism is 4 nm; the study's own value 0 is not written.
+
+    With `full`, the configuration in the attributes has all keys, as in earlier versions.
+    """
+    opened = loaded(whole).isel(train=train)
+    given = json.loads(opened.attrs["configuration"])
+    for block in ("grid", "test_grid"):
+        given[block] = {**(given[block] or {}), "astigmatism_nm": [4]}
+    given["evaluation"]["bootstrap"] = 0
+    given["information"] |= {"samples": 64, "bands_per_A": []}
+    given["study"]["name"] = name
+    del given["microscope"]["aberrations"]
+    study, own = validate(given), {"astigmatism_nm": 0.0}
+    ids = {
+        side: [f"{id}_as0004.000" for id in opened[side].values.tolist()]
+        for side in ("train", "test")
+    }
+    moved = opened.drop_vars([n for n in opened.coords if str(n).startswith(("train", "test_"))])
+    coords = coordinates(ids["train"], "train", own) | coordinates(ids["test"], "test", own)
+    moved = moved.assign_coords({"test_specimen": opened.test_specimen} | ids | coords)
+    content = study.model_dump(mode="json") if full else study.written()
+    attrs = opened.attrs | {"configuration": json.dumps(content)}
+    datasets.write(moved.drop_encoding(), f"results/{name}/table.zarr", datasets.TABLE, attrs)
+    return study.own_values
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_parts_with_an_axis_that_leaves_out_its_own_value(place, whole, full):
+    own = [with_astigmatism(whole, name, rows, full) for name, rows in (("a", [0, 1]), ("b", [2]))]
+    files = [merge.pack(name, Path("packed"), 10**6)[0] for name in ("a", "b")]
+    for number, given in enumerate((["a", "b"], files)):
+        folder = Path(f"results/ab{number}")
+        merge.merge(given, folder)
+        attrs = table.load(folder / "table.zarr").attrs
+        study = validate(json.loads(attrs["configuration"]))
+        assert study.own_values == own[0] == {"astigmatism_nm": 0}
+        assert len(study.train_conditions) == 3
+        assert merge.find(folder).study == study
+
+
 @pytest.mark.slow
 def test_results_under_the_own_condition_are_merged_and_packed(place, whole):
     names = [with_own(whole, "a", [0, 1]), with_own(whole, "b", [2, 3])]

@@ -127,7 +127,7 @@ class Work:
         command = f"passband evaluate {study.study.name}"
         done.attrs = {
             **provenance.attributes(study.study.name, study.digest, command),
-            "configuration": study.model_dump_json(),
+            "configuration": json.dumps(study.written()),
             **cell,
             "contexts": json.dumps(contexts),
             "described": json.dumps(extra_store.described(study, self.results, job)),

@@ -32,7 +32,7 @@ from passband.analysis.spectra import (
     to_json,
 )
 from passband.axes import MAIN_AXES
-from passband.config import ConfigError, Study, validate
+from passband.config import ConfigError, Study, validate_stored
 from passband.config.mixtures import configuration_of
 from passband.grid import Condition, is_condition, ordered_ids
 from passband.jobs import layout, wave_layout
@@ -161,7 +161,7 @@ def merge(
     study = _study(folder.name, given[0].study, found, tests, own, mixed)
     command = f"passband merge {' '.join(map(str, nouns))} --into {folder}"
     attrs = provenance.attributes(study.study.name, study.digest, command) | {
-        "configuration": study.model_dump_json()
+        "configuration": json.dumps(study.written())
     }
     known = spectra(given)
     with atomic.replacing(folder) as beside:
@@ -231,7 +231,7 @@ def _study(
         blocks = [configuration_of(mixed[id]) for id in of_mixtures]
         given["grid"] = [given["grid"], *blocks]
     try:
-        study = validate(given, "the merged study")
+        study = validate_stored(given, "the merged study")
     except ConfigError as error:
         raise PassbandError(str(error).splitlines()[0]) from None
     if study.train_ids != ids:

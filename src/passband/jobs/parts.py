@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from passband import PassbandError
-from passband.config import Study, validate
+from passband.config import Study, validate_stored
 from passband.jobs import layout
 from passband.jobs.locate import locate_results
 from passband.storage import NewerError, integrity
@@ -96,7 +96,8 @@ def find(noun: str | Path) -> Found:
             f"{noun}: does not name its study; give a folder of results, a table of results or a "
             "file from passband pack"
         )
-    return Found(str(noun), path, attrs, validate(json.loads(attrs["configuration"]), str(noun)))
+    study = validate_stored(json.loads(attrs["configuration"]), str(noun))
+    return Found(str(noun), path, attrs, study)
 
 
 def _attributes(path: Path) -> dict[str, Any]:
