@@ -16,7 +16,7 @@ from passband.analysis import merged, table
 from passband.analysis.packed import image_dice, packed, soft_dice
 from passband.config import validate
 from passband.grid import Condition, coordinates
-from passband.jobs import merge
+from passband.jobs import merge, parts
 from passband.mixtures import MIXTURES, is_mixture
 from passband.scores import OUTCOMES, STATISTICS, dice
 from passband.seeds import digest
@@ -379,6 +379,32 @@ def test_a_large_part_is_divided_among_files(place, whole):
     for name in first:
         xr.testing.assert_equal(again[name], first[name])
     assert made.sizes["train"] == 4
+
+
+def test_a_packed_part_without_one_of_its_files_is_named(place, whole, capsys):
+    """A move of the files that was interrupted leaves some of them."""
+    part(whole, "a", [0, 1])
+    part(whole, "b", [2, 3])
+    (one,) = merge.pack("a", Path("one"), 10**6)
+    first, second = merge.pack("a", Path("more"), one.stat().st_size - 1)
+    assert "packed_files" not in merge.find(one).attrs
+    (other,) = merge.pack("b", Path("more"), 10**6)
+    for given, number in (([first], 2), ([other, second], 1), ([second, "b", second], 1)):
+        assert cli.main(["merge", *map(str, given), "--into", "results/ab"]) == 1
+        named = next(each for each in given if each in (first, second))
+        assert capsys.readouterr().err == (
+            f"{named}: is one of 2 files of the part a, and number {number} is not given; give "
+            "all of them, or pack the part again\n"
+        )
+    assert not Path("results/ab").exists()
+    assert merge.merge([second, other, first], Path("results/ab")).networks == 8
+
+
+def test_packed_files_of_earlier_versions_need_not_be_complete():
+    """They do not have their number in their attributes."""
+    files = sorted((ROOT / "docs/twelve-thousand/parts").glob("*.zarr.zip"))
+    assert parts.find_all(files[:1])
+    assert len(parts.find_all(files)) == len(files)
 
 
 def test_files_are_not_replaced_and_a_limit_that_is_too_small_is_named(place, whole, capsys):

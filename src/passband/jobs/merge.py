@@ -36,7 +36,7 @@ from passband.config import ConfigError, Study, validate_stored
 from passband.config.mixtures import configuration_of
 from passband.grid import Condition, is_condition, ordered_ids
 from passband.jobs import layout, wave_layout
-from passband.jobs.parts import Found, check_target, find, find_all
+from passband.jobs.parts import FILE, FILES, Found, check_target, find, find_all
 from passband.mixtures import MIXTURES, Mixture, attributes
 from passband.storage import DamagedError, StoreError, atomic, datasets, provenance
 
@@ -279,7 +279,10 @@ def _information(study: Study, whole: xr.Dataset, known: Mapping[str, Spectrum])
 
 
 def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
-    """Write the packed table of a part in files of limited size, all or none.
+    """Write the packed table of a part in files of limited size.
+
+    The files appear when all are written. Each of several files has the number of files, so that a
+    merge refuses some of them without the others.
 
     Parameters
     ----------
@@ -323,7 +326,8 @@ def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
             written = []
             for k, places in enumerate(np.array_split(np.arange(rows), number), 1):
                 file = beside / (f"{name}.zarr.zip" if number == 1 else f"{name}-{k:02d}.zarr.zip")
-                datasets.write(small.isel(train=places), file, datasets.PACKED, attrs)
+                of_file = {FILE: k, FILES: number} if number > 1 else {}
+                datasets.write(small.isel(train=places), file, datasets.PACKED, attrs | of_file)
                 written.append(file)
             largest = max(file.stat().st_size for file in written)
             if largest <= most_bytes:
