@@ -15,11 +15,11 @@ from finished_study import small_study, write_finished, write_networks
 from passband import PassbandError
 from passband.grid import Condition, conditions
 from passband.imaging.acquisition import Acquisition
-from passband.jobs import extra, extra_jobs, layout
+from passband.jobs import extra, extra_jobs, extra_store, layout
 from passband.learning import devices, networks
 from passband.learning.replicas import TrainedReplicas, load_test_splits
 from passband.scores import dice
-from passband.storage import datasets, lease, records
+from passband.storage import StoreError, datasets, lease, records
 from passband.storage.weight_parts import Part, load_parts, save_parts
 
 CONDITIONS = [Condition(12, 5, 15, dose) for dose in (100, 400)]
@@ -325,6 +325,26 @@ def test_one_network_that_is_trained_again_costs_its_own_results_only(study, res
     extra.evaluate_extra(study, results, CONDITIONS)
     assert computed == IDS
     assert np.isfinite(extra.read_extra(study, results, ["dice"]).dice).all()
+
+
+def test_networks_that_cannot_be_read_now_do_not_count_as_other_networks(
+    study, results, monkeypatch
+):
+    """The file may be intact, so its results are neither missing nor made again."""
+    other = regrouped(study, results, 2, 2)
+
+    def unreachable(path, *args, **options):
+        raise StoreError(f"{path}: cannot be read: [Errno 5]; run again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extra_store, "load_parts", unreachable)
+        with pytest.raises(StoreError, match="run again"):
+            extra.read_extra(other, results)
+        with pytest.raises(PassbandError, match="run again"):
+            extra.evaluate_extra(other, results, CONDITIONS)
+    for path in (results / "networks").rglob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-9])
+    assert extra.read_extra(other, results) is None
 
 
 def without_fingerprints(results):

@@ -3,6 +3,7 @@
 See :mod:`passband.jobs.extra`.
 """
 
+import contextlib
 import json
 import re
 import threading
@@ -20,7 +21,7 @@ from passband.jobs import layout
 from passband.jobs.layout import TrainingCell
 from passband.scores import OUTCOMES, dice
 from passband.seeds import digest
-from passband.storage import StoreError, records, weights
+from passband.storage import DamagedError, NewerError, records, weights
 from passband.storage.weight_parts import load_parts
 
 #: The dimensions of the results that identify a network.
@@ -35,14 +36,14 @@ class Fingerprints:
         self._known: dict[str, dict[str, dict[int, str]]] = {}
 
     def of(self, job: TrainingCell) -> dict[int, str]:
-        """Return the fingerprints by replica; none if the file cannot be read."""
+        """Return the fingerprints by replica; none if the file is missing, damaged or newer."""
         path = job.path(layout.WEIGHTS)
         with self._lock:
             if path not in self._known:
-                try:
-                    parts = load_parts(self._results / path)
-                except StoreError:
-                    parts = {}
+                file, parts = self._results / path, {}
+                # A file that cannot be read now may be intact, so this error is raised.
+                with contextlib.suppress(DamagedError, NewerError):
+                    parts = load_parts(file) if file.exists() else {}
                 self._known[path] = {id: fingerprints(part.weights) for id, part in parts.items()}
             return self._known[path].get(job.condition, {})
 
