@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from passband.axes import FURTHER_AXES
-from passband.config import ConfigError, Study, validate
+from passband.config import ConfigError, Study, validate, validate_stored
 from passband.grid import Condition
 from passband.jobs import layout
 
@@ -75,6 +75,55 @@ def test_what_is_written_makes_the_study_again():
     for config in ({}, TWO, {"grid": {"astigmatism_nm": [5, 10]}}):
         study = validate(config)
         assert validate(json.loads(json.dumps(study.written()))) == study
+
+
+#: Studies with an axis that leaves out the study's own value, which no key has.
+WITHOUT_OWN = [
+    {"grid": {"astigmatism_nm": [5, 10]}},
+    {"grid": {"energy_kev": [200]}},
+    {"grid": {"temperature_K": [300]}, "specimens": {"gold": {}, "small": {"trained": False}}},
+    {
+        "grid": {
+            "design": {
+                "method": "sobol",
+                "points": 4,
+                "ranges": {
+                    "defocus_nm": [5, 20],
+                    "cs_um": [1.2, 60],
+                    "aperture_mrad": [10, 15],
+                    "dose_e_per_A2": [100, 1000],
+                    "coma_nm": [50, 100],
+                },
+            }
+        }
+    },
+]
+
+
+@pytest.mark.parametrize("config", WITHOUT_OWN)
+def test_a_stored_configuration_makes_the_study_again(config):
+    """Earlier versions stored all keys, also those that the study's file did not have."""
+    study = validate(config)
+    for content in (study.written(), study.model_dump(mode="json")):
+        found = validate_stored(json.loads(json.dumps(content)))
+        assert found == study
+        assert found.digest == study.digest
+        assert found.written() == study.written()
+        assert found.train_ids == study.train_ids
+
+
+def test_a_written_key_of_a_stored_configuration_stays():
+    config = {"grid": {"energy_kev": [100, 200]}, "microscope": {"energy_kev": 200.0}}
+    study = validate(config)
+    assert validate_stored(study.model_dump(mode="json")) == study
+    with pytest.raises(ConfigError, match="energy_kev = 200: is not a value of the axis"):
+        validate_stored(config | {"grid": {"energy_kev": [100]}})
+
+
+def test_a_stored_configuration_of_another_form_is_reported():
+    for config in ({"microscope": 1}, {"specimens": []}, {"specimens": {"gold": {"thermal": 1}}}):
+        with pytest.raises(ConfigError):
+            validate_stored(config)
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,18 @@ import time
 
 import numpy as np
 import pytest
+import xarray as xr
 from finished_study import small_study, write_finished, write_networks
 
 from passband import PassbandError
 from passband.grid import Condition, conditions
 from passband.imaging.acquisition import Acquisition
-from passband.jobs import extra, extra_jobs, layout
+from passband.jobs import extra, extra_jobs, extra_store, layout
 from passband.learning import devices, networks
 from passband.learning.replicas import TrainedReplicas, load_test_splits
 from passband.scores import dice
-from passband.storage import datasets, lease
+from passband.storage import StoreError, datasets, lease, records
+from passband.storage.weight_parts import Part, load_parts, save_parts
 
 CONDITIONS = [Condition(12, 5, 15, dose) for dose in (100, 400)]
 IDS = [condition.id for condition in CONDITIONS]
@@ -267,6 +269,151 @@ def test_the_lease_is_given_back(study, results):
     extra.evaluate_extra(study, results, CONDITIONS)
     with lease.held(results / layout.EXTRA_LEASE, deadline=0):
         pass
+
+
+# Other jobs
+
+
+def regrouped(study, results, conditions, replicas):
+    """Write the networks of a study in other jobs, and return the study with these jobs."""
+    shutil.rmtree(results / "networks")
+    jobs = {"conditions_per_job": conditions, "replicas_per_job": replicas}
+    other = small_study(study=study.study.model_dump() | jobs)
+    for job in layout.training_jobs_of(other):
+        parts = {}
+        for cell in job.cells:
+            write_networks(other, results, cell)
+            parts |= load_parts(results / cell.path(layout.WEIGHTS))
+        save_parts(parts, results / job.path(layout.WEIGHTS), {})
+    return other
+
+
+@pytest.mark.parametrize(("conditions", "replicas"), [(1, 1), (2, 2), (2, 1)])
+def test_other_jobs_find_the_results_of_their_networks(
+    study, results, computed, conditions, replicas
+):
+    """No condition is tested again, also if the jobs are changed back."""
+    before = extra.read_extra(study, results)
+    other = regrouped(study, results, conditions, replicas)
+    assert extra.read_extra(other, results).identical(before)
+    extra.evaluate_extra(other, results, CONDITIONS)
+    assert computed == []
+    assert extra.read_extra(other, results).identical(before)
+    new = Condition(-3, 5, 12, 250)
+    extra.evaluate_extra(other, results, [new])
+    assert computed == [new.id] * 2 * (2 // replicas)
+    after = extra.read_extra(other, results)
+    assert after.sel(test=IDS).identical(before)
+    computed.clear()
+    again = regrouped(other, results, 1, 2)
+    extra.evaluate_extra(again, results, [*CONDITIONS, new])
+    assert computed == []
+    assert extra.read_extra(again, results).identical(after)
+
+
+def test_one_network_that_is_trained_again_costs_its_own_results_only(study, results, computed):
+    job, _ = store(study, results)
+    path = results / job.path(layout.WEIGHTS)
+    before = load_parts(path)[job.condition]
+    write_networks(study, results, job, "again")
+    after = load_parts(path)[job.condition]
+    mixed = {0: before.weights[0], 1: after.weights[1]}
+    save_parts({job.condition: Part(mixed, after.metadata)}, path, {})
+    known = np.isfinite(extra.read_extra(study, results, ["dice"]).dice.sel(train=job.condition))
+    assert known.sel(replica=0).all()
+    assert not known.sel(replica=1).any()
+    extra.evaluate_extra(study, results, CONDITIONS)
+    assert computed == IDS
+    assert np.isfinite(extra.read_extra(study, results, ["dice"]).dice).all()
+
+
+def test_networks_that_cannot_be_read_now_do_not_count_as_other_networks(
+    study, results, monkeypatch
+):
+    """The file may be intact, so its results are neither missing nor made again."""
+    other = regrouped(study, results, 2, 2)
+
+    def unreachable(path, *args, **options):
+        raise StoreError(f"{path}: cannot be read: [Errno 5]; run again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extra_store, "load_parts", unreachable)
+        with pytest.raises(StoreError, match="run again"):
+            extra.read_extra(other, results)
+        with pytest.raises(PassbandError, match="run again"):
+            extra.evaluate_extra(other, results, CONDITIONS)
+    for path in (results / "networks").rglob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-9])
+    assert extra.read_extra(other, results) is None
+
+
+def without_fingerprints(results):
+    """Give the stores the attributes that they had before each network had a fingerprint."""
+    for path in (results / "extra").rglob("*.zarr.zip"):
+        record = datasets.read(path, datasets.RECORD)
+        attrs = {n: v for n, v in record.attrs.items() if n not in ("networks", "structures")}
+        record.attrs = {}
+        datasets.write(record, path, datasets.RECORD, attrs)
+
+
+def test_stores_of_earlier_versions_stay_valid(study, results, computed):
+    before = extra.read_extra(study, results)
+    without_fingerprints(results)
+    assert extra.read_extra(study, results).identical(before)
+    extra.evaluate_extra(study, results, CONDITIONS)
+    assert computed == []
+    # If only the conditions of the jobs change, the contexts of the stores are the same.
+    other = regrouped(study, results, 2, 2)
+    extra.evaluate_extra(other, results, CONDITIONS)
+    assert computed == []
+    assert extra.read_extra(other, results).identical(before)
+
+
+def test_results_of_networks_that_are_replaced_meanwhile_are_not_valid(study, results, monkeypatch):
+    """The file of networks is replaced while its old networks are tested."""
+    job, path = store(study, results)
+    path.unlink()
+    evaluate = TrainedReplicas.evaluate
+
+    def replaced(self, *args, **options):
+        record = evaluate(self, *args, **options)
+        if self.metadata.condition == job.condition:
+            write_networks(study, results, job, "again")
+        return record
+
+    monkeypatch.setattr(TrainedReplicas, "evaluate", replaced)
+    extra.evaluate_extra(study, results, CONDITIONS)
+    assert path.exists()
+    found = extra.read_extra(study, results).dice
+    assert np.isnan(found.sel(train=job.condition)).all()
+    assert not np.isnan(found.isel(train=1)).any()
+
+
+def test_a_file_of_several_conditions_is_read_once(study, tmp_path, monkeypatch):
+    write_finished(study, tmp_path)
+    other = regrouped(study, tmp_path, 2, 2)
+    opened = []
+
+    def watch(read):
+        def watched(path, *args, **options):
+            opened.append(str(path.relative_to(tmp_path)))
+            return read(path, *args, **options)
+
+        return watched
+
+    for module, name in ((extra_jobs, "load_parts"), (extra_jobs.records, "parts")):
+        monkeypatch.setattr(module, name, watch(getattr(module, name)))
+    (job,) = layout.training_jobs_of(other)
+    (tmp_path / job.path(layout.RECORD)).parent.mkdir(parents=True)
+    dims = ("replica", "test_specimen", "test", "structure", "outcome")
+    record = xr.Dataset(
+        {"counts": (dims, np.ones([2, 1, 2, 3, 3], "uint16"))},
+        {"replica": [0, 1], "test_specimen": ["gold"], "test": IDS},
+        {"contexts": "{}"},
+    )
+    records.write(dict.fromkeys(job.conditions, record), tmp_path / job.path(layout.RECORD), {})
+    extra.evaluate_extra(other, tmp_path, CONDITIONS, confidence=True)
+    assert sorted(opened) == sorted([job.path(layout.WEIGHTS), job.path(layout.RECORD)])
 
 
 # Sums of confidence

@@ -1,5 +1,6 @@
 """What all jobs have in common: log, lease, limits, errors."""
 
+import json
 import logging
 import os
 import platform
@@ -18,6 +19,7 @@ import torch
 import xarray as xr
 
 from passband import PassbandError
+from passband.config import validate
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.storage import DamagedError, StoreError, atomic, datasets, integrity, lease
@@ -156,6 +158,16 @@ def test_provenance_names_study_and_command(log):
     assert provenance.keys() >= {"passband_version", "git_revision", "created"}
     with jobs.job("train", log, 1, CONFIG | {"training": {"epochs": 99}}) as other:
         assert other.provenance("b")["config_digest"] != provenance["config_digest"]
+
+
+def test_the_stored_configuration_makes_the_study_again(log):
+    """A key that is not written is stored unless the axis leaves out its value."""
+    for energies in ([200], [200, 300]):
+        with jobs.job("train", log, 1, CONFIG | {"grid": {"energy_kev": energies}}) as job:
+            stored = json.loads(job.provenance("a")["configuration"])
+        assert validate(stored) == job.study
+        assert stored["microscope"].get("energy_kev") == (300 if 300 in energies else None)
+        assert stored["microscope"]["focal_spread_nm"] == 3
 
 
 def test_job_uses_at_most_its_cores(log):

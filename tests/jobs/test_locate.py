@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from passband import PassbandError
-from passband.config import ConfigError, load
+from passband.config import ConfigError, load, validate
 from passband.jobs.locate import locate_file, locate_results, locate_study, study_names
 
 
@@ -88,6 +88,15 @@ def test_results_without_a_study_file_name_their_study():
     table.parent.mkdir()
     table.write_text(json.dumps({"attributes": {"configuration": study.model_dump_json()}}))
     assert locate_study("demo") == (study, Path("results/demo"))
+
+
+def test_results_name_their_study_if_an_axis_leaves_out_its_own_value():
+    study = validate({"study": {"name": "old"}, "grid": {"energy_kev": [200]}})
+    table = Path("results/old/table.zarr/zarr.json")
+    table.parent.mkdir(parents=True)
+    for content in (study.model_dump(), study.written()):
+        table.write_text(json.dumps({"attributes": {"configuration": json.dumps(content)}}))
+        assert locate_study("old") == (study, Path("results/old"))
 
 
 def test_a_folder_with_a_studys_file_is_the_study():

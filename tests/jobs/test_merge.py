@@ -16,11 +16,13 @@ from passband.analysis import merged, table
 from passband.analysis.packed import image_dice, packed, soft_dice
 from passband.config import validate
 from passband.grid import Condition, coordinates
-from passband.jobs import merge
+from passband.jobs import merge, parts
+from passband.jobs.microscopes import first_replica_microscopes
 from passband.mixtures import MIXTURES, is_mixture
 from passband.scores import OUTCOMES, STATISTICS, dice
 from passband.seeds import digest
 from passband.storage import datasets
+from passband.storage.records import MICROSCOPE
 
 ROOT = Path(__file__).parents[2]
 FEW = ("counts", "dice", "val_loss", "best_epoch", "status")
@@ -197,6 +199,51 @@ def test_parts_with_other_test_conditions(place, whole):
     assert made.test.values.tolist() == loaded(whole).test.values[[1, 3]].tolist()
     known = loaded(whole).isel(test=[1, 3])
     np.testing.assert_array_equal(made.dice, known.dice)
+
+
+def with_microscopes(whole, name, train, test):
+    """Write a part whose first replicas were tested under microscopes in the whole study's ranges.
+
+    The part has only some of the whole study's test conditions, `test`.
+    """
+    opened = loaded(whole).isel(train=train)
+    content = json.loads(opened.attrs["configuration"])
+    content["study"]["name"] = name
+    for key, value in (*FAST, ("evaluation.microscopes", 3)):
+        put(content, key, value)
+    study = validate(content)
+    drawn = [condition.id for condition in first_replica_microscopes(study)]
+    counts = opened.counts.isel(replica=0, test=[0] * len(drawn), drop=True)
+    counts = counts.rename(test=MICROSCOPE).drop_vars([MICROSCOPE], errors="ignore")
+    counts = counts.drop_vars(
+        [n for n in counts.coords if n.startswith("test_") and n != "test_specimen"]
+    )
+    counts = counts.assign_coords({MICROSCOPE: drawn})
+    more = {"microscope_counts": counts, "microscope_dice": counts.isel(outcome=0, structure=0)}
+    made = opened.assign(more).isel(test=test).drop_encoding()
+    attrs = opened.attrs | {"configuration": json.dumps(study.written())}
+    datasets.write(made, f"results/{name}/table.zarr", datasets.TABLE, attrs)
+    return drawn
+
+
+@pytest.mark.parametrize("test", [[0, 1, 3], [1, 3], [3]])
+def test_microscopes_of_other_ranges_of_common_test_conditions_are_left_out(
+    place, whole, test, capsys
+):
+    """Without the low dose, the merged study draws other microscopes than those of the parts."""
+    drawn = with_microscopes(whole, "a", [0, 1], [0, 1, 2, 3])
+    assert drawn == with_microscopes(whole, "b", [2, 3], test)
+    assert cli.main(["merge", "a", "b", "--common", "--into", "results/ab"]) == 0
+    made = table.load("results/ab/table.zarr")
+    study = validate(json.loads(made.attrs["configuration"]))
+    names = "microscope_counts, microscope_dice"
+    if len(test) == 3:
+        assert made.microscope.values.tolist() == drawn
+        assert [c.id for c in first_replica_microscopes(study)] == drawn
+    else:
+        assert MICROSCOPE not in made.dims
+        assert study.evaluation.microscopes == 0
+    assert (f"left out, see docs/merge.md: {names}" in capsys.readouterr().err) == (len(test) < 3)
 
 
 @pytest.mark.parametrize(
@@ -381,6 +428,32 @@ def test_a_large_part_is_divided_among_files(place, whole):
     assert made.sizes["train"] == 4
 
 
+def test_a_packed_part_without_one_of_its_files_is_named(place, whole, capsys):
+    """A move of the files that was interrupted leaves some of them."""
+    part(whole, "a", [0, 1])
+    part(whole, "b", [2, 3])
+    (one,) = merge.pack("a", Path("one"), 10**6)
+    first, second = merge.pack("a", Path("more"), one.stat().st_size - 1)
+    assert "packed_files" not in merge.find(one).attrs
+    (other,) = merge.pack("b", Path("more"), 10**6)
+    for given, number in (([first], 2), ([other, second], 1), ([second, "b", second], 1)):
+        assert cli.main(["merge", *map(str, given), "--into", "results/ab"]) == 1
+        named = next(each for each in given if each in (first, second))
+        assert capsys.readouterr().err == (
+            f"{named}: is one of 2 files of the part a, and number {number} is not given; give "
+            "all of them, or pack the part again\n"
+        )
+    assert not Path("results/ab").exists()
+    assert merge.merge([second, other, first], Path("results/ab")).networks == 8
+
+
+def test_packed_files_of_earlier_versions_need_not_be_complete():
+    """They do not have their number in their attributes."""
+    files = sorted((ROOT / "docs/twelve-thousand/parts").glob("*.zarr.zip"))
+    assert parts.find_all(files[:1])
+    assert len(parts.find_all(files)) == len(files)
+
+
 def test_files_are_not_replaced_and_a_limit_that_is_too_small_is_named(place, whole, capsys):
     part(whole, "a")
     assert cli.main(["pack", "a", "--into", "parts", "--most-mb", "0.0001"]) == 1
@@ -442,6 +515,47 @@ def test_a_part_with_a_further_axis(place, whole):
     study = validate(json.loads(made.attrs["configuration"]))
     assert study.own_values == own
     assert [c.id for c in study.train_conditions] == made.train.values.tolist()
+
+
+def with_astigmatism(whole, name, train, full):
+    """Write a part whose only astigmatism is 4 nm; the study's own value 0 is not written.
+
+    With `full`, the configuration in the attributes has all keys, as in earlier versions.
+    """
+    opened = loaded(whole).isel(train=train)
+    given = json.loads(opened.attrs["configuration"])
+    for block in ("grid", "test_grid"):
+        given[block] = {**(given[block] or {}), "astigmatism_nm": [4]}
+    given["evaluation"]["bootstrap"] = 0
+    given["information"] |= {"samples": 64, "bands_per_A": []}
+    given["study"]["name"] = name
+    del given["microscope"]["aberrations"]
+    study, own = validate(given), {"astigmatism_nm": 0.0}
+    ids = {
+        side: [f"{id}_as0004.000" for id in opened[side].values.tolist()]
+        for side in ("train", "test")
+    }
+    moved = opened.drop_vars([n for n in opened.coords if str(n).startswith(("train", "test_"))])
+    coords = coordinates(ids["train"], "train", own) | coordinates(ids["test"], "test", own)
+    moved = moved.assign_coords({"test_specimen": opened.test_specimen} | ids | coords)
+    content = study.model_dump(mode="json") if full else study.written()
+    attrs = opened.attrs | {"configuration": json.dumps(content)}
+    datasets.write(moved.drop_encoding(), f"results/{name}/table.zarr", datasets.TABLE, attrs)
+    return study.own_values
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_parts_with_an_axis_that_leaves_out_its_own_value(place, whole, full):
+    own = [with_astigmatism(whole, name, rows, full) for name, rows in (("a", [0, 1]), ("b", [2]))]
+    files = [merge.pack(name, Path("packed"), 10**6)[0] for name in ("a", "b")]
+    for number, given in enumerate((["a", "b"], files)):
+        folder = Path(f"results/ab{number}")
+        merge.merge(given, folder)
+        attrs = table.load(folder / "table.zarr").attrs
+        study = validate(json.loads(attrs["configuration"]))
+        assert study.own_values == own[0] == {"astigmatism_nm": 0}
+        assert len(study.train_conditions) == 3
+        assert merge.find(folder).study == study
 
 
 @pytest.mark.slow

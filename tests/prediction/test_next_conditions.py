@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from matrices import make_metrics, make_profiles, matrix
 
-from passband.grid import Condition
+from passband.grid import Condition, conditions, ordered
 from passband.prediction import gaussian_process, next_conditions
 from passband.prediction.kronecker import N
-from passband.prediction.next_conditions import between, choose, thinned, unknown
+from passband.prediction.next_conditions import choose, thinned, unknown, untrained, values_between
 
 KNOWN = [0, 5, 10, 17, 23]
 
@@ -144,17 +144,66 @@ def test_cross_validation_uses_no_left_out_network(known):
 
 def test_between_neighbours_are_equal_steps_and_ratios_of_the_dose():
     ends = [Condition(0, 1.2, 10, 100), Condition(10, 1.2, 10, 10000)]
-    found = between(ends, 1)
-    assert sorted({c.defocus_nm for c in found}) == [0, 5, 10]
-    assert sorted({c.dose_e_per_A2 for c in found}) == [100, 1000, 10000]
-    assert len(found) == 9
-    assert len(between(ends, 0)) == 4
+    assert values_between(ends, 1) == {
+        "defocus_nm": [0, 5, 10],
+        "cs_um": [1.2],
+        "aperture_mrad": [10],
+        "dose_e_per_A2": [100, 1000, 10000],
+    }
+    assert values_between(ends, 0)["defocus_nm"] == [0, 10]
 
 
 def test_between_has_the_study_s_further_axes():
     ends = [Condition(5, 1.2, 10, 100), Condition(5, 1.2, 10, 100, (("astigmatism_nm", 6),))]
-    found = between(ends, 1, {"astigmatism_nm": 0.0})
+    own = {"astigmatism_nm": 0.0}
+    axes = values_between(ends, 1, own)
+    assert axes["astigmatism_nm"] == [0, 3, 6]
+    found = untrained(axes, (), 0, own)
     assert [dict(c.further).get("astigmatism_nm", 0) for c in found] == [0, 3, 6]
+
+
+def test_candidates_of_a_small_product_are_all_that_are_not_trained():
+    axes = values_between([Condition(0, 1.2, 10, 100), Condition(10, 60, 10, 400)], 1)
+    every = conditions(axes)
+    trained = {every[3].id, every[7].id}
+    found = untrained(axes, trained, 0)
+    assert found == [condition for condition in every if condition.id not in trained]
+    assert len(found) == 25
+
+
+def points(number, *further):
+    """Return points that differ from each other along every axis."""
+    values = np.arange(number)
+    main = (values, 10 + values, 10 + values / 10, 100 + values)
+    given = [tuple((name, float(k)) for name in further) for k in values]
+    return [Condition(*each, own) for each, own in zip(zip(*main, strict=True), given, strict=True)]
+
+
+@pytest.mark.parametrize("further", [(), ("astigmatism_nm", "coma_nm", "vibration_A")])
+def test_candidates_of_many_points_are_drawn_without_their_product(further):
+    """40 points on seven axes have 10¹³ combinations."""
+    given, own = points(40, *further), dict.fromkeys(further, 0.0)
+    axes = values_between(given, 1, own)
+    assert min(map(len, axes.values())) == 79
+    first = untrained(axes, {c.id for c in given}, 3, own)
+    assert len(first) == len({*first}) == next_conditions.MOST_CANDIDATES
+    assert first == ordered(first, own) == untrained(axes, (), 3, own)
+    assert first != untrained(axes, (), 4, own)
+    for name, values in axes.items():
+        assert {c.value(name, own) for c in first} == set(values)
+    # What is drawn and already trained is left out, and others are drawn in its place.
+    trained = {condition.id for condition in first[::2]}
+    others = untrained(axes, trained, 3, own)
+    assert len(others) == len({*others}) == len(first)
+    assert trained.isdisjoint(c.id for c in others)
+
+
+def test_a_large_product_of_which_little_is_not_trained_ends(monkeypatch):
+    monkeypatch.setattr(next_conditions, "MOST_COMBINATIONS", 10)
+    axes = values_between(points(3), 0)
+    every = conditions(axes)
+    assert untrained(axes, {c.id for c in every[2:]}, 0) == every[:2]
+    assert untrained(axes, {c.id for c in every}, 0) == []
 
 
 def test_too_many_candidates_are_thinned_in_the_same_way(monkeypatch):

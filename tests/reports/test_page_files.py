@@ -1,5 +1,8 @@
 """Files beside the stores, whose content is on the page that presents a study."""
 
+import yaml
+
+from passband.config import validate
 from passband.reports import page_tables
 from passband.reports.page_files import Cost, costs, histories
 
@@ -28,3 +31,9 @@ def test_histories_that_cannot_be_read_are_left_out(tmp_path):
     found = histories([("a/b/c", good), ("a/b/d", bad), ("a/b/e", tmp_path / "absent")])
     assert [h.network for h in found] == ["a/b/c/0", "a/b/c/1"]
     assert found[0].final == 0.7  # after the epoch with the lowest validation loss
+
+
+def test_the_configuration_on_the_page_is_that_of_a_valid_study():
+    for energies in ([200], [200, 300]):
+        study = validate({"grid": {"energy_kev": energies}})
+        assert validate(yaml.safe_load(page_tables.configuration(study))) == study

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -184,6 +185,12 @@ def test_folder_has_what_the_expected_dice_of_an_image_needs(published, network)
     assert known.to_values() == trust.open_trust([network], with_ctf=True).to_values()
     expected = trust.expected_dice(found, network.condition)[network.id]
     assert expected == trust.expected_dice([network], network.condition)[network.id]
+
+
+def test_study_in_the_folder_is_valid_if_an_axis_leaves_out_its_own_value(tmp_path):
+    study = validate({"grid": {"energy_kev": [200]}})
+    publication._write_study(study, SimpleNamespace(id=f"{CELL}/1"), tmp_path / "study.yaml")
+    assert load(tmp_path / "study.yaml") == study
 
 
 @pytest.mark.slow

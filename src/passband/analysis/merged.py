@@ -118,6 +118,15 @@ def same_tests(parts: Sequence[Part], common: bool = False) -> list[Part]:
     return chosen
 
 
+def without_microscopes(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
+    """Return the parts without results under drawn microscopes, and the names of the variables."""
+    names = {n for part in parts for n, v in part.table.data_vars.items() if MICROSCOPE in v.dims}
+    return [
+        Part(part.name, part.table.drop_dims(MICROSCOPE, errors="ignore"), part.provenance)
+        for part in parts
+    ], sorted(names)
+
+
 def sources(parts: Sequence[Part]) -> dict[tuple[str, str, str, int], Source]:
     """Return where the results of each network are; of several parts that have it, in the first.
 

@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         lambda groups: tqdm(groups, "OOD metrics", disable=None),
     )
     if found.left_out:
-        report_remark(f"not in all parts, and left out: {', '.join(found.left_out)}")
+        report_remark(f"left out, see docs/merge.md: {', '.join(found.left_out)}")
     sizes = found.sizes
     print(
         f"{found.networks:,} networks of {len(options.parts)} part(s) in {into}: "

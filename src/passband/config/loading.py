@@ -1,23 +1,26 @@
 """Load a study's file as a :class:`Study`, or report each mistake in the file in one line.
 
-``load`` reads a study's file, and ``validate`` checks values that Snakemake has read. Both
-functions raise :class:`ConfigError` with one line for each mistake. The line names the key, the
-key's value and the allowed values. The number of values of each axis and the number of conditions
-are checked before conditions are made.
+``load`` reads a study's file, ``validate`` checks values that Snakemake has read, and
+``validate_stored`` checks values that were stored with results. All three raise
+:class:`ConfigError` with one line for each mistake. The line names the key, the key's value and the
+allowed values. The number of values of each axis and the number of conditions are checked before
+conditions are made.
 """
 
 import difflib
 import re
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import ValidationError
 
-from passband.axes import AXES
+from passband.axes import AXES, FURTHER_AXES
 from passband.config.base import Block, block_of, blocks_of, number_hint, one_of, short
 from passband.config.conditions import Range
+from passband.config.microscope import Microscope
 from passband.config.specimen import Specimen
 from passband.config.study import Study
 from passband.config.study_file import ConfigError, read
@@ -57,6 +60,39 @@ def validate(config: dict, source: str = "config") -> Study:
         if more := len(mistakes[MOST_LINES:]):
             lines[f"{source}: and {more:,} more mistake{'s' * (more > 1)}"] = None
         raise ConfigError(*lines) from None
+
+
+def validate_stored(config: dict, source: str = "config") -> Study:
+    """Return the study whose configuration is stored with results.
+
+    Earlier versions of Passband stored the values of all keys, also of those that the study's file
+    did not have. A stored key of a further axis may therefore have its default although the axis
+    leaves this value out, which :func:`validate` refuses. So the keys of further axes that have
+    their defaults are removed. The study is the same without them.
+
+    See :func:`validate` for the parameters and errors.
+    """
+    config = deepcopy(config)
+    for axis in FURTHER_AXES.values():
+        block, _, path = axis.key.partition(".")
+        if block == "microscope":
+            _remove_default(config.get(block), Microscope, path)
+        elif isinstance(config.get(block), dict):
+            for specimen in config[block].values():
+                _remove_default(specimen, Specimen, path)
+    return validate(config, source)
+
+
+def _remove_default(content: Any, model: type[Block], path: str) -> None:
+    """Remove a key of a block, or of a block inside it, if the key has its default."""
+    first, _, rest = path.partition(".")
+    if not isinstance(content, dict) or first not in content:
+        return
+    field = model.model_fields[first]
+    if rest:
+        _remove_default(content[first], block_of(field.annotation), rest)
+    elif content[first] == field.get_default(call_default_factory=True):
+        del content[first]
 
 
 def load(path: str | Path) -> Study:

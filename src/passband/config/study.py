@@ -173,12 +173,13 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
     def written(self) -> dict[str, Any]:
         """Return the values of all keys, as JSON has them, so that they make this study again.
 
-        The keys that have the study's own values of further axes are left out unless the
-        configuration has them, since :meth:`check_own_values` refuses some of them.
+        The key of a further axis that leaves out the study's own value is left out, unless the
+        configuration has it, since :meth:`check_own_values` refuses it.
         """
         content = self.model_dump(mode="json")
         for name, axis in FURTHER_AXES.items():
-            if not self.given_values(name):
+            values = self.given_values(name)
+            if not values or self.written_values[name] in values:
                 continue
             block, _, path = axis.key.partition(".")
             if block == "microscope" and not self.microscope.is_written(path):

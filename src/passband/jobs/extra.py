@@ -35,8 +35,9 @@ def evaluate_extra(
     """Test every finished network of a study under further conditions, and keep the results.
 
     Networks are tested by the function that the rule `evaluate` uses, on the same test structures.
-    Results that are in the study's folder ``extra`` already are not computed again. Each training
-    job's results are written when they are complete, so that an interrupted call loses little.
+    Results that are in the study's folder ``extra`` already are not computed again, also if other
+    jobs trained the networks, with other replicas or conditions in a job. Each training job's
+    results are written when they are complete, so that an interrupted call loses little.
     Another process that does the same work waits until this process ends.
 
     Parameters
@@ -167,16 +168,17 @@ def read_extra(
     # Only stores of jobs with several replicas have the variable `agreement`.
     needed = ["counts"] if not set(variables) & set(VARIABLES) else None
 
-    def read(job: TrainingCell) -> xr.Dataset | None:
-        path = results / job.extra
-        if not path.exists():
-            return None
-        record = datasets.read(path, datasets.RECORD, needed)
-        return extra_store.valid(study, results, job, record)
+    networks = extra_store.Fingerprints(results)
+
+    def read(path: Path) -> xr.Dataset:
+        return datasets.read(path, datasets.RECORD, needed)
+
+    def found(job: TrainingCell) -> list[xr.Dataset]:
+        return extra_store.found(study, results, job, read, networks)
 
     with ThreadPoolExecutor(threads) as pool:
-        found = zip(jobs, pool.map(read, jobs), strict=True)
-        records = {job: record for job, record in found if record is not None}
+        pieces = zip(jobs, pool.map(found, jobs), strict=True)
+        records = [(job, record) for job, of_job in pieces for record in of_job]
     return extra_store.gathered(study, records, variables) if records else None
 
 

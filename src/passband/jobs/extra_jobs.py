@@ -10,10 +10,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -30,6 +30,8 @@ from passband.jobs.layout import TrainingCell
 from passband.learning import devices, memory_request, networks
 from passband.learning.replicas import TrainedReplicas, load_test_splits
 from passband.storage import DamagedError, StoreError, integrity, provenance, records
+from passband.storage.integrity import check_attributes
+from passband.storage.weight_parts import Part, load_parts
 
 #: Number of images for which a further process is worth the time that it takes to start.
 _WORTH_A_PROCESS = 10_000
@@ -102,44 +104,80 @@ class Work:
         return done
 
     def _compute(self, job: TrainingCell, done: Done, progress) -> None:
-        before = self._before(job, done)
+        study, results = self.study, self.results
+
+        def read(path: Path) -> xr.Dataset | None:
+            try:
+                return records.read(path, job.condition)
+            except DamagedError as error:
+                aside = integrity.set_aside(path)
+                done.remarks.append(f"{error.what}; set aside as {aside.name}, and made again now")
+                return None
+
+        # The checksum is read before the networks. If another process replaces the file of
+        # networks, these results are not taken for those of the new networks.
+        described = extra_store.described(study, results, job)
+        pieces = extra_store.found(study, results, job, read, self._fingerprints)
         wanted = set(self.wanted) | (self._without_sums(job) if self.confidence else set())
-        if before is not None:
-            now = extra_store.valid(self.study, self.results, job, before)
-            complete = now is not None and list(now.test_specimen.values) == [*self.study.specimens]
-            if complete and wanted <= set(now.test.values):
-                return
-        if not wanted:
+        if not wanted or _is_complete(pieces, described, wanted):
             return
-        study = self.study
         cell = dict(zip(("specimen", "architecture", "condition"), job.names, strict=True))
-        states, metadata = networks.load(self.results / job.path(layout.WEIGHTS), cell)
+        part = self._networks(results / job.path(layout.WEIGHTS), cell)
+        states, metadata = part.weights, part.metadata
         trained = TrainedReplicas(states, metadata, study.microscope, self.splits, devices.device())
         params = f"evaluate {STAGES['evaluate']}", study.microscope.imaging_params()
         contexts = trained.contexts(*params, any_device=True)
-        known = None if before is None else _known(before, contexts, list(states))
-        ids = wanted | (set() if known is None else set(known.test.values))
-        conditions = sorted(map(Condition.parse, ids))
-        done.record = trained.evaluate(conditions, study.evaluation.batch_size, known, progress)
+        fingerprints, path = extra_store.fingerprints(states), results / job.extra
+        pieces = [p for piece in pieces for p in _confirmed(piece, fingerprints, contexts)]
+        if not pieces and path.exists() and (before := read(path)) is not None:
+            pieces = _with_contexts(before, contexts, list(states))
+        ids = wanted | {id for piece in pieces for id in piece.test.values}
+        tests = sorted(map(Condition.parse, ids))
+        done.record = _completed(trained, pieces, tests, study.evaluation.batch_size, progress)
         used = {devices.describe(trained.device)}
-        if known is not None:
-            used |= set(json.loads(known.attrs.get("devices", "[]")))
+        for piece in pieces:
+            used |= set(json.loads(piece.attrs.get("devices", "[]")))
         command = f"passband evaluate {study.study.name}"
         done.attrs = {
             **provenance.attributes(study.study.name, study.digest, command),
-            "configuration": study.model_dump_json(),
+            "configuration": json.dumps(study.written()),
             **cell,
             "contexts": json.dumps(contexts),
-            "described": json.dumps(extra_store.described(study, self.results, job)),
+            "described": json.dumps(described),
+            "networks": json.dumps(fingerprints),
+            "structures": json.dumps(extra_store.structures(study)),
             "devices": json.dumps(sorted(used)),
         }
+
+    @cached_property
+    def _fingerprints(self) -> extra_store.Fingerprints:
+        return extra_store.Fingerprints(self.results)
+
+    @cached_property
+    def _last_networks(self) -> "_LastFile":
+        return _LastFile(partial(load_parts, framework="pt"))
+
+    @cached_property
+    def _last_record(self) -> "_LastFile":
+        return _LastFile(records.parts)
+
+    def _networks(self, path: Path, cell: dict[str, str]) -> Part:
+        """Return the networks of a training condition from a job's file of networks."""
+        parts = self._last_networks.read(path)
+        condition = cell["condition"]
+        if condition not in parts:
+            raise DamagedError(path, f"its networks were not trained under {condition}")
+        part = parts[condition]
+        check_attributes(path, {name: getattr(part.metadata, name) for name in cell}, cell)
+        networks.check_shapes(path, part.weights, part.metadata)
+        return part
 
     def _without_sums(self, job: TrainingCell) -> set[str]:
         """Return the ids of test conditions of the study whose sums the job's record lacks."""
         test = {condition.id for condition in self.study.test_conditions}
         path = self.results / job.path(layout.RECORD)
         try:
-            record = records.read(path, job.condition)
+            record = records.chosen(path, self._last_record.read(path), job.condition)
         except StoreError:
             return test
         if "confidence" not in record:
@@ -149,24 +187,79 @@ class Work:
         )
         return test - set(record.test.values[complete.values])
 
-    def _before(self, job: TrainingCell, done: Done) -> xr.Dataset | None:
-        """Return the training job's earlier results, or None. Set a damaged store aside."""
-        path = self.results / job.extra
-        try:
-            return records.read(path, job.condition) if path.exists() else None
-        except DamagedError as error:
-            aside = integrity.set_aside(path)
-            done.remarks.append(f"{error.what}; set aside as {aside.name}, and made again now")
-            return None
+
+class _LastFile:
+    """Keeps the content of the last file that was read, which several conditions share."""
+
+    def __init__(self, read: Callable[[Path], dict]):
+        self._read, self._key, self._content = read, None, None
+
+    def read(self, path: Path) -> dict:
+        """Return the content of a file, which is read again if it was replaced."""
+        key = None
+        with contextlib.suppress(OSError):  # the function then says what is wrong with the file
+            status = path.stat()
+            key = path, status.st_ino, status.st_mtime_ns, status.st_size
+        if key is None or key != self._key:
+            self._key = self._content = None  # its memory is free before the next file is read
+            self._content = self._read(path)
+            self._key = key
+        return self._content
 
 
-def _known(
+def _is_complete(
+    pieces: Sequence[xr.Dataset], described: dict[str, str], wanted: Collection[str]
+) -> bool:
+    """Return whether one store of the present networks has all results that are wanted."""
+    if len(pieces) != 1:
+        return False
+    before = json.loads(pieces[0].attrs.get("described", "{}"))
+    same = all(before.get(name) == value for name, value in described.items())
+    has_all = list(pieces[0].test_specimen.values) == [*described]
+    return same and has_all and set(wanted) <= set(pieces[0].test.values)
+
+
+def _confirmed(
+    piece: xr.Dataset, fingerprints: dict[int, str], contexts: dict[str, str]
+) -> list[xr.Dataset]:
+    """Return earlier results if they are those of the networks that were read now."""
+    before = json.loads(piece.attrs.get("networks", "{}"))
+    if not before:
+        return _with_contexts(piece, contexts, list(fingerprints))
+    replicas = piece.replica.values.tolist()
+    return [piece] if all(before.get(str(r)) == fingerprints.get(r) for r in replicas) else []
+
+
+def _with_contexts(
     before: xr.Dataset, contexts: dict[str, str], replicas: Sequence[int]
-) -> xr.Dataset | None:
-    """Return the part of earlier results that is valid for the present networks and structures."""
-    if list(before.replica.values) != list(replicas):
-        return None
-    return records.still_valid(before, contexts)
+) -> list[xr.Dataset]:
+    """Return the part of a store whose contexts have not changed; none without such a part.
+
+    Stores of earlier versions of Passband have the contexts only, and not the fingerprints.
+    """
+    if before.replica.values.tolist() != list(replicas):
+        return []
+    known = records.still_valid(before, contexts)
+    return [] if known is None else [known]
+
+
+def _completed(
+    trained: TrainedReplicas,
+    pieces: Sequence[xr.Dataset],
+    conditions: Sequence[Condition],
+    batch_size: int,
+    progress,
+) -> xr.Dataset:
+    """Return the results of all networks. Those of some replicas are in `pieces` already."""
+    known = [(piece.replica.values.tolist(), piece) for piece in pieces]
+    have = {replica for replicas, _ in known for replica in replicas}
+    if missing := [replica for replica in trained.weights if replica not in have]:
+        known.append((missing, None))
+    made = []
+    for replicas, piece in known:
+        of_piece = replace(trained, weights={r: trained.weights[r] for r in replicas})
+        made.append(of_piece.evaluate(conditions, batch_size, piece, progress))
+    return records.joined(made)
 
 
 # ── Processes ────────────────────────────────────────────────────────────────────────────────────

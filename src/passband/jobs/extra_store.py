@@ -3,8 +3,11 @@
 See :mod:`passband.jobs.extra`.
 """
 
+import contextlib
 import json
-from collections.abc import Collection, Mapping
+import re
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,24 +21,120 @@ from passband.jobs import layout
 from passband.jobs.layout import TrainingCell
 from passband.scores import OUTCOMES, dice
 from passband.seeds import digest
-from passband.storage import weights
+from passband.storage import DamagedError, NewerError, records, weights
+from passband.storage.weight_parts import load_parts
 
 #: The dimensions of the results that identify a network.
 _NETWORK = ("specimen", "architecture", "train", "replica")
 
 
-def valid(study: Study, results: Path, job: TrainingCell, record: xr.Dataset) -> xr.Dataset | None:
-    """Return the part of a training job's further results that is valid, or None.
+class Fingerprints:
+    """Fingerprints of a study's networks. Each file of networks is read once, by any thread."""
 
-    The networks are compared by the checksum of their file, and test structures and microscope by
-    the configuration. No network and no exit wave is read.
+    def __init__(self, results: Path):
+        self._results, self._lock = results, threading.Lock()
+        self._known: dict[str, dict[str, dict[int, str]]] = {}
+
+    def of(self, job: TrainingCell) -> dict[int, str]:
+        """Return the fingerprints by replica; none if the file is missing, damaged or newer."""
+        path = job.path(layout.WEIGHTS)
+        with self._lock:
+            if path not in self._known:
+                file, parts = self._results / path, {}
+                # A file that cannot be read now may be intact, so this error is raised.
+                with contextlib.suppress(DamagedError, NewerError):
+                    parts = load_parts(file) if file.exists() else {}
+                self._known[path] = {id: fingerprints(part.weights) for id, part in parts.items()}
+            return self._known[path].get(job.condition, {})
+
+
+def fingerprints(states: Mapping[int, Mapping]) -> dict[int, str]:
+    """Return the fingerprint of each replica's weights."""
+    return {replica: weights.fingerprint({0: state}) for replica, state in states.items()}
+
+
+def found(
+    study: Study,
+    results: Path,
+    job: TrainingCell,
+    read: Callable[[Path], xr.Dataset | None],
+    networks: Fingerprints,
+) -> list[xr.Dataset]:
+    """Return the valid further results of a training job's networks, whichever job made them.
+
+    A store has the results of the replicas of one job. If the number of replicas in a job changes,
+    the results are in several stores. The newest store of a replica has all its results, since a
+    job keeps the earlier ones.
+
+    Parameters
+    ----------
+    study, results, job
+        The configuration, the folder of results, and the training job.
+    read : callable
+        Returns the content of a store, or None to ignore the store.
+    networks : Fingerprints
+        The networks, which are read only if a store was made for other jobs.
+
+    Returns
+    -------
+    list of Dataset
+        Results of some of the replicas each. No replica is in two of them.
     """
-    now = described(study, results, job)
-    before = json.loads(record.attrs.get("described", "{}"))
-    if list(record.replica.values) != list(job.replicas):
+    missing, pieces = set(job.replicas), []
+    for path in _files(results / job.extra, missing):
+        record = read(path) if missing else None
+        if record is None or (record := _valid(study, results, job, record, networks)) is None:
+            continue
+        replicas = [replica for replica in record.replica.values.tolist() if replica in missing]
+        if replicas:
+            pieces.append(records.with_replicas(record, replicas))
+            missing -= set(replicas)
+    return pieces
+
+
+def _files(own: Path, replicas: Collection[int]) -> list[Path]:
+    """Return the stores of a condition whose names have one of the replicas, the newest first."""
+    named = (
+        (path, re.match(r"r(\d+)-(\d+)\.", path.name)) for path in own.parent.glob("r*.zarr.zip")
+    )
+    paths = [
+        path
+        for path, batch in named
+        if batch and any(int(batch[1]) <= replica <= int(batch[2]) for replica in replicas)
+    ]
+    return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path == own), reverse=True)
+
+
+def _valid(
+    study: Study, results: Path, job: TrainingCell, record: xr.Dataset, networks: Fingerprints
+) -> xr.Dataset | None:
+    """Return the part of a store that is valid for a training job's networks, or None.
+
+    Test structures and microscope are compared by the configuration, and no exit wave is read. If
+    the job's file of networks is the one that was tested, its checksum is the same, and no network
+    is read. Otherwise the weights of each network are compared.
+    """
+
+    def same(attribute: str, now: Mapping[str, str]) -> list[str]:
+        before = json.loads(record.attrs.get(attribute, "{}"))
+        specimens = record.test_specimen.values.tolist()
+        return [name for name in specimens if name in before and before[name] == now.get(name)]
+
+    replicas = record.replica.values.tolist()
+    if replicas == list(job.replicas) and (
+        specimens := same("described", described(study, results, job))
+    ):
+        return record.sel(test_specimen=specimens)
+    # Stores of earlier versions of Passband have no fingerprint of each network.
+    before = json.loads(record.attrs.get("networks", "{}"))
+    specimens = same("structures", structures(study))
+    if not before or not specimens:
         return None
-    names = [name for name in record.test_specimen.values if before.get(name) == now.get(name)]
-    return record.sel(test_specimen=names) if names else None
+    now = networks.of(job)
+    alike = [r for r in replicas if r in job.replicas and before.get(str(r)) == now.get(r, "")]
+    if not alike:
+        return None
+    return records.with_replicas(record.sel(test_specimen=specimens), alike)
 
 
 def described(study: Study, results: Path, job: TrainingCell) -> dict[str, str]:
@@ -43,9 +142,17 @@ def described(study: Study, results: Path, job: TrainingCell) -> dict[str, str]:
 
     The digest is computed from the configuration and the checksum of the weights file.
     """
-    checksum = weights.checksum(results / job.path(layout.WEIGHTS))
+    return _digests(study, [weights.checksum(results / job.path(layout.WEIGHTS))])
+
+
+def structures(study: Study) -> dict[str, str]:
+    """Return a digest of the microscope and the structures, by test specimen."""
+    return _digests(study, [])
+
+
+def _digests(study: Study, networks: list[str | None]) -> dict[str, str]:
     common = (
-        [STAGES["simulate"], STAGES["evaluate"], checksum, study.study.seed],
+        [STAGES["simulate"], STAGES["evaluate"], *networks, study.study.seed],
         study.microscope.exit_wave_params(),
         study.microscope.imaging_params(),
         study.study.structures.test,
@@ -58,11 +165,14 @@ def described(study: Study, results: Path, job: TrainingCell) -> dict[str, str]:
 
 def gathered(
     study: Study,
-    records: Mapping[TrainingCell, xr.Dataset],
+    made: Sequence[tuple[TrainingCell, xr.Dataset]],
     variables: Collection[str],
 ) -> xr.Dataset:
-    """Return the results of all training jobs in one Dataset."""
-    ids = {id for record in records.values() for id in record.test.values}
+    """Return the results of all training jobs in one Dataset.
+
+    A training job may have several records, of some of its replicas each.
+    """
+    ids = {id for _, record in made for id in record.test.values}
     test = [c.id for c in ordered(map(Condition.parse, ids), study.own_values)]
     sizes: dict[str, list] = {
         "specimen": list(study.trained_specimens),
@@ -86,7 +196,7 @@ def gathered(
     for name in means:
         row = cell_means.empty_row({**sizes, **own})[name]
         filled[name] = np.broadcast_to(row, (*shape[:3], *row.shape)).copy()
-    for job, record in records.items():
+    for job, record in made:
         place = tuple(places[n][v] for n, v in zip(_NETWORK[:3], job.names, strict=True))
         into = np.ix_(
             *(
@@ -97,9 +207,9 @@ def gathered(
         filled["dice"][place][into] = dice(record.counts.values).mean(-1)
         if "counts" in filled:
             filled["counts"][place][into] = record.counts.values
-        if means and (made := cell_means.cell_means(record)) is not None:
+        if means and (sums := cell_means.cell_means(record)) is not None:
             row = {name: filled[name][place] for name in means}
-            cell_means.put(row, made, {**sizes, **own})
+            cell_means.put(row, sums, {**sizes, **own})
     described = {
         "dice": (cell, {"units": "1", "long_name": "Dice, mean over structures"}),
         "counts": (

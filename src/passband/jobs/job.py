@@ -6,6 +6,7 @@ line with its result. If the user can correct an error, its message is one line 
 
 import contextlib
 import ctypes
+import json
 import logging
 import logging.handlers
 import os
@@ -109,7 +110,7 @@ class Job:
 
     def provenance(self, target: str) -> dict[str, str]:
         """Return the attributes of the job's output; `target` is the output's path."""
-        name, configuration = self.study.study.name, self.study.model_dump_json()
+        name, configuration = self.study.study.name, json.dumps(self.study.written())
         command = f"snakemake --cores all {target}"
         return provenance.attributes(name, self.study.digest, command) | {
             "configuration": configuration

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from passband import PassbandError
-from passband.config import ConfigError, Study, load, validate
+from passband.config import ConfigError, Study, load, validate_stored
 
 #: The folder of results, in the folder in which Snakemake is started.
 RESULTS = Path("results")
@@ -193,9 +193,8 @@ def _recorded(results: Path) -> Study | None:
         # Read as JSON, since only the attributes are needed and zarr takes a second to import.
         with suppress(OSError, ValueError, KeyError, TypeError, ConfigError):
             text = (results / name / "zarr.json").read_text(encoding="utf-8")
-            return validate(
-                json.loads(json.loads(text)["attributes"]["configuration"]), str(results)
-            )
+            configuration = json.loads(text)["attributes"]["configuration"]
+            return validate_stored(json.loads(configuration), str(results))
     return None
 
 

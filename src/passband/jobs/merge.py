@@ -31,13 +31,14 @@ from passband.analysis.spectra import (
     set_ids,
     to_json,
 )
-from passband.axes import MAIN_AXES
-from passband.config import ConfigError, Study, validate
+from passband.axes import AXES, MAIN_AXES
+from passband.config import ConfigError, Study, validate_stored
 from passband.config.mixtures import configuration_of
 from passband.grid import Condition, is_condition, ordered_ids
 from passband.jobs import layout, wave_layout
-from passband.jobs.parts import Found, check_target, find, find_all
+from passband.jobs.parts import FILE, FILES, Found, check_target, find, find_all
 from passband.mixtures import MIXTURES, Mixture, attributes
+from passband.prediction.asked import ranges
 from passband.storage import DamagedError, StoreError, atomic, datasets, provenance
 
 #: The attributes of a part that the merged table keeps.
@@ -110,7 +111,8 @@ class Merged:
     sizes : dict of str to int
         Number of specimens, training conditions, and so on.
     left_out : tuple of str
-        Variables that are not in all parts.
+        Variables that are not in all parts; and those under drawn microscopes, if the common test
+        conditions have other ranges, in which other microscopes are drawn.
     is_packed : bool
         Whether the table has the Dice of images in eight bits, and no counts.
     """
@@ -153,15 +155,22 @@ def merge(
     """
     check_target(folder)
     given = find_all(nouns)
-    parts, left_out = merged.alike(merged.same_tests([open_part(each) for each in given], common))
-    found = merged.sources(parts)
+    parts = merged.same_tests([open_part(each) for each in given], common)
     tests = [str(id) for id in parts[0].table.test.values]
     own = merged.own_of(parts)
+    first = given[0].study
+    # Without `common`, the merged study has the test conditions of the first part.
+    has_draws = not common or _ranges(map(Condition.parse, tests), own) == _ranges(
+        first.test_conditions, first.own_values
+    )
+    parts, drawn = (parts, []) if has_draws else merged.without_microscopes(parts)
+    parts, left_out = merged.alike(parts)
+    found = merged.sources(parts)
     mixed = {each.id: each for part in given for each in part.study.mixtures}
-    study = _study(folder.name, given[0].study, found, tests, own, mixed)
+    study = _study(folder.name, first, found, tests, own, mixed, has_draws)
     command = f"passband merge {' '.join(map(str, nouns))} --into {folder}"
     attrs = provenance.attributes(study.study.name, study.digest, command) | {
-        "configuration": study.model_dump_json()
+        "configuration": json.dumps(study.written())
     }
     known = spectra(given)
     with atomic.replacing(folder) as beside:
@@ -190,7 +199,7 @@ def merge(
         len(found),
         missing,
         dict(whole.sizes),
-        tuple(left_out),
+        (*drawn, *left_out),
         IMAGE_DICE in whole,
     )
 
@@ -201,6 +210,11 @@ def _spectrum_attribute(known: Mapping[str, Spectrum]) -> dict[str, str]:
     return {SPECTRUM: json.dumps(curves)} if curves else {}
 
 
+def _ranges(tests: Iterable[Condition], own: Mapping[str, float]) -> dict[str, tuple]:
+    """Return the ranges of test conditions in which microscopes are drawn."""
+    return ranges(tests, {name: x for name, x in own.items() if not AXES[name].needs_waves})
+
+
 def _study(
     name: str,
     first: Study,
@@ -208,8 +222,12 @@ def _study(
     test: list[str],
     own: Mapping[str, float],
     mixed: Mapping[str, Mixture],
+    has_draws: bool,
 ) -> Study:
-    """Return the configuration of the merged study."""
+    """Return the configuration of the merged study.
+
+    `has_draws` says whether the drawn microscopes of the first part are those of the merged study.
+    """
     keys = list(found)
     ids = ordered_ids((key[2] for key in keys), own)
     trained = [id for id in ids if is_condition(id)]
@@ -226,12 +244,14 @@ def _study(
         "allow_incomplete": len(keys) < prod(sizes) * replicas,
     }
     given["training"]["architectures"] = architectures
+    if not has_draws:
+        given["evaluation"]["microscopes"] = 0
     given["grid"], given["test_grid"] = grid_of(trained, own), grid_of(test, own)
     if of_mixtures := [id for id in ids if not is_condition(id)]:
         blocks = [configuration_of(mixed[id]) for id in of_mixtures]
         given["grid"] = [given["grid"], *blocks]
     try:
-        study = validate(given, "the merged study")
+        study = validate_stored(given, "the merged study")
     except ConfigError as error:
         raise PassbandError(str(error).splitlines()[0]) from None
     if study.train_ids != ids:
@@ -279,7 +299,10 @@ def _information(study: Study, whole: xr.Dataset, known: Mapping[str, Spectrum])
 
 
 def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
-    """Write the packed table of a part in files of limited size, all or none.
+    """Write the packed table of a part in files of limited size.
+
+    The files appear when all are written. Each of several files has the number of files, so that a
+    merge refuses some of them without the others.
 
     Parameters
     ----------
@@ -323,7 +346,8 @@ def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
             written = []
             for k, places in enumerate(np.array_split(np.arange(rows), number), 1):
                 file = beside / (f"{name}.zarr.zip" if number == 1 else f"{name}-{k:02d}.zarr.zip")
-                datasets.write(small.isel(train=places), file, datasets.PACKED, attrs)
+                of_file = {FILE: k, FILES: number} if number > 1 else {}
+                datasets.write(small.isel(train=places), file, datasets.PACKED, attrs | of_file)
                 written.append(file)
             largest = max(file.stat().st_size for file in written)
             if largest <= most_bytes:

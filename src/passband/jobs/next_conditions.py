@@ -130,11 +130,12 @@ def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> 
     if between is None and own:
         return prediction.thinned(own, study.study.seed)
     known = [Condition.parse(id) for id in in_all]
-    every_value = prediction.between(
-        [*study.train_conditions, *known], 1 if between is None else between, study.own_values
+    own_values = study.own_values
+    axes = prediction.values_between(
+        [*study.train_conditions, *known], 1 if between is None else between, own_values
     )
-    new = [c for c in every_value if c.id not in in_all]
-    new = [c for c in prediction.thinned(new, study.study.seed) if is_allowed(study, c)]
+    drawn = prediction.untrained(axes, in_all, study.study.seed, own_values)
+    new = [condition for condition in drawn if is_allowed(study, condition)]
     if not new:
         raise PassbandError(
             f"{tested.results}: every candidate has networks already; give more values between "

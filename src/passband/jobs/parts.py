@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from passband import PassbandError
-from passband.config import Study, validate
+from passband.config import Study, validate_stored
 from passband.jobs import layout
 from passband.jobs.locate import locate_results
 from passband.storage import NewerError, integrity
@@ -33,6 +33,10 @@ MAY_DIFFER = (
     "distances",
     "figures",
 )
+
+#: The attributes of a packed file with its number among the files of its part, from 1, and with the
+#: number of these files. A part in one file, and files of earlier versions, do not have them.
+FILE, FILES = "packed_file", "packed_files"
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,8 @@ def find(noun: str | Path) -> Found:
             f"{noun}: does not name its study; give a folder of results, a table of results or a "
             "file from passband pack"
         )
-    return Found(str(noun), path, attrs, validate(json.loads(attrs["configuration"]), str(noun)))
+    study = validate_stored(json.loads(attrs["configuration"]), str(noun))
+    return Found(str(noun), path, attrs, study)
 
 
 def _attributes(path: Path) -> dict[str, Any]:
@@ -114,10 +119,12 @@ def find_all(nouns: Sequence[str | Path]) -> list[Found]:
     Raises
     ------
     PassbandError
-        As :func:`find`, and if a key of the configuration differs that is not in
-        :data:`MAY_DIFFER`. The message of one line has the key and both values.
+        As :func:`find`; if a key of the configuration differs that is not in :data:`MAY_DIFFER`,
+        with a message of one line that has the key and both values; and if only some of the files
+        of a packed part are given.
     """
     parts = [find(noun) for noun in nouns]
+    _check_files(parts)
     first, *others = (dict(_flat(part.study.model_dump(mode="json"))) for part in parts)
     for part, own in zip(parts[1:], others, strict=True):
         for key in [*first, *(key for key in own if key not in first)]:
@@ -130,6 +137,25 @@ def find_all(nouns: Sequence[str | Path]) -> list[Found]:
                     "of a study must agree"
                 )
     return parts
+
+
+def _check_files(parts: Sequence[Found]) -> None:
+    """Check that all files of each packed part are given, since each has some of its networks."""
+    numbers: dict[tuple, set[int]] = {}
+    for part in parts:
+        if FILES in part.attrs:
+            numbers.setdefault(_packed_part(part), set()).add(part.attrs[FILE])
+    for part in parts:
+        number = part.attrs.get(FILES, 0)
+        if missing := [k for k in range(1, number + 1) if k not in numbers[_packed_part(part)]]:
+            raise PassbandError(
+                f"{part.name}: is one of {number} files of the part {part.study.study.name}, and "
+                f"number {missing[0]} is not given; give all of them, or pack the part again"
+            )
+
+
+def _packed_part(part: Found) -> tuple:
+    return part.study.study.name, part.attrs.get("config_digest"), part.attrs[FILES]
 
 
 def _flat(block: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from passband import PassbandError
-from passband.config import Study, validate
+from passband.config import Study, validate_stored
 from passband.grid import Condition
 from passband.groups import may_have
 from passband.jobs import fitted_models, layout
@@ -215,4 +215,4 @@ def study_of(network: Network) -> Study:
         configuration = json.loads(network.metadata.provenance["configuration"])
     except (KeyError, ValueError) as error:
         raise PassbandError(f"{network.path}: its metadata have no study: {error}") from None
-    return validate(configuration, f"{network.path}, metadata")
+    return validate_stored(configuration, f"{network.path}, metadata")

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from passband import PassbandError
-from passband.config import Microscope, Study, architectures
+from passband.config import Microscope, architectures, validate_stored
 from passband.grid import Condition
 from passband.groups import may_have
 from passband.learning import networks
@@ -234,7 +234,7 @@ def _cell(network: Network) -> str:
 def _trained_under(id: str, configuration: dict) -> Condition | Mixture:
     """Return the condition or the mixture of a network's training, from its study's content."""
     if is_mixture(id):
-        return Study.model_validate(configuration).trained_under(id)
+        return validate_stored(configuration).trained_under(id)
     return Condition.parse(id)
 
 

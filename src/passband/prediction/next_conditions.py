@@ -10,16 +10,17 @@ Artif. Intell. Res.* 4, 129, 1996). Conditions that are close to a chosen one ar
 chosen with it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from passband.axes import AXES, MAIN_AXES
-from passband.grid import Condition
+from passband.grid import Condition, ordered
 from passband.grid import conditions as combine
 from passband.prediction import gaussian_process
 from passband.prediction.asked import Asked, scaled, unscaled
@@ -29,6 +30,9 @@ from passband.seeds import generator
 #: With so many, the covariances have 400 MB. The eigenvectors that are left out have the smallest
 #: variance, less than 1% of the whole in the pilot study.
 MOST_CANDIDATES, MOST_MODES = 2000, 24
+#: Largest number of combinations of values that are all made, which takes two seconds. Points have
+#: many more: 40 points with one value between neighbours have 39 million.
+MOST_COMBINATIONS = 100_000
 #: The trained conditions are divided into so many parts. Each is left out once to check the error.
 FOLDS = 5
 
@@ -251,10 +255,10 @@ def cross_validated(
     return float(np.sqrt(np.nanmean(np.concatenate(squares))))
 
 
-def between(
+def values_between(
     conditions: Sequence[Condition], number: int, own: Mapping[str, float] | None = None
-) -> list[Condition]:
-    """Return all combinations of the axes' values and of values between neighbouring values.
+) -> dict[str, list[float]]:
+    """Return the values of each axis and values between neighbouring values, sorted.
 
     Parameters
     ----------
@@ -275,7 +279,41 @@ def between(
             more = unscaled(name, np.linspace(*ends, number + 2)[1:-1])
             values |= {AXES[name].canonical(float(value)) for value in more}
         axes[name] = sorted(values)
-    return combine(axes, further)
+    return axes
+
+
+def untrained(
+    axes: Mapping[str, Sequence[float]],
+    trained: Collection[str],
+    seed: int,
+    own: Mapping[str, float] | None = None,
+) -> list[Condition]:
+    """Return combinations of axes' values that are not trained, sorted by their values.
+
+    If there are more than :data:`MOST_CANDIDATES`, so many of them are drawn at random. If there
+    are more than :data:`MOST_COMBINATIONS`, only those that are drawn are made.
+
+    Parameters
+    ----------
+    axes : mapping of str to sequence of float
+        The values of each axis.
+    trained : collection of str
+        Ids of the conditions that are left out.
+    seed : int
+        Seed of the draw.
+    own : mapping of str to float, optional
+        The study's own values of its further axes.
+    """
+    # If at least half of the combinations are not trained, enough of them are found soon.
+    if prod(map(len, axes.values())) <= max(MOST_COMBINATIONS, 2 * len(trained)):
+        return thinned([c for c in combine(axes, own) if c.id not in trained], seed)
+    random, drawn = generator(seed, "candidates"), set()
+    while len(drawn) < MOST_CANDIDATES:
+        values = {name: each[random.integers(len(each))] for name, each in axes.items()}
+        condition = Condition.of(values, own)
+        if condition.id not in trained:
+            drawn.add(condition)
+    return ordered(drawn, own)
 
 
 def thinned(conditions: Sequence[Condition], seed: int) -> list[Condition]:

@@ -352,6 +352,6 @@ def _core_hours(seconds: float) -> str:
 
 
 def configuration(study: Study) -> str:
-    """Return the whole configuration as YAML, with the values of all keys."""
-    values = study.model_dump(mode="json")
+    """Return the whole configuration as the YAML of a valid study, with the values of all keys."""
+    values = study.written()
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)

@@ -11,7 +11,7 @@ import xarray as xr
 import yaml
 
 from passband import PassbandError, __version__
-from passband.config import Study, validate
+from passband.config import Study, validate_stored
 from passband.grid import Condition
 from passband.learning.network_files import PUBLISHED, Network
 from passband.micrographs.trust import PUBLISHED_FILE, Trust
@@ -174,7 +174,7 @@ def study_of(network: Network) -> Study:
     ConfigError
         If this version of Passband does not allow the configuration.
     """
-    return validate(
+    return validate_stored(
         json.loads(network.metadata.provenance["configuration"]), f"{network.path}, metadata"
     )
 
@@ -191,7 +191,7 @@ def _write_weights(network: Network, path: Path) -> None:
 
 
 def _write_study(study: Study, network: Network, path: Path) -> None:
-    text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(study.written(), sort_keys=False, allow_unicode=True)
     path.write_text(
         f"# The configuration of the study in which {network.id} was trained.\n\n{text}",
         encoding="utf-8",
