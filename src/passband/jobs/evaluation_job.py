@@ -12,7 +12,7 @@ import xarray as xr
 from passband.config import Microscope
 from passband.jobs import reuse
 from passband.jobs.job import Job
-from passband.jobs.regrouping import RecordJob
+from passband.jobs.record_job import RecordJob
 from passband.learning import devices
 from passband.learning.evaluation import SharedImages
 from passband.learning.replicas import TrainedReplicas, load_test_splits

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from passband.jobs import regrouping
 from passband.jobs.job import Job
-from passband.jobs.regrouping import RecordJob, Shard
+from passband.jobs.record_job import RecordJob
+from passband.jobs.regrouping import Shard
 from passband.learning.checkpoints import clear
 from passband.learning.identities import NetworkContexts, usual_devices
 from passband.seeds import digest
