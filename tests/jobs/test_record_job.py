@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import open_files
 import pytest
 import xarray as xr
 from synthetic import weights_metadata
@@ -14,7 +15,7 @@ from passband.groups import group_name
 from passband.jobs import record_job
 from passband.jobs.record_job import RecordJob
 from passband.scores import pairs
-from passband.storage import records
+from passband.storage import UnreachableError, records
 from passband.storage.weight_parts import Part, save_parts
 
 DEVICE = "cpu (AVX2)"
@@ -126,3 +127,13 @@ def test_the_networks_of_an_earlier_job_are_read_once(tmp_path, monkeypatch):
     # Without the earlier networks, nobody knows whether they were the same.
     file.unlink()
     assert job.find(DEVICE, job.parts) == {TRAIN[0]: [], TRAIN[1]: []}
+
+
+def test_records_that_cannot_be_read_now_are_not_made_again(tmp_path):
+    job = job_of(tmp_path)
+    write(job, *TRAIN)
+    for look in (job.find, job.is_whole):
+        given = (DEVICE, job.parts) if look == job.find else ({id: [DEVICE] for id in TRAIN},)
+        with open_files.too_many(), pytest.raises(UnreachableError, match="Too many open files"):
+            look(*given)
+    assert job.is_whole({id: [DEVICE] for id in TRAIN})

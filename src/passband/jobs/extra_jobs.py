@@ -29,7 +29,14 @@ from passband.jobs import job as running
 from passband.jobs.layout import TrainingCell
 from passband.learning import devices, memory_request, networks
 from passband.learning.replicas import TrainedReplicas, load_test_splits
-from passband.storage import DamagedError, StoreError, integrity, provenance, records
+from passband.storage import (
+    DamagedError,
+    StoreError,
+    UnreachableError,
+    integrity,
+    provenance,
+    records,
+)
 
 #: Number of images for which a further process is worth the time that it takes to start.
 _WORTH_A_PROCESS = 10_000
@@ -140,6 +147,8 @@ class Work:
         path = self.results / job.path(layout.RECORD)
         try:
             record = records.read(path, job.condition)
+        except UnreachableError:
+            raise
         except StoreError:
             return test
         if "confidence" not in record:

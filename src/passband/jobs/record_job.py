@@ -16,7 +16,7 @@ from passband.imaging.wave_files import digests_of_specimens
 from passband.jobs.regrouping import Parts, files
 from passband.learning.identities import record_contexts
 from passband.mixtures import Mixture, of_id
-from passband.storage import NewerError, StoreError, records
+from passband.storage import NewerError, StoreError, UnreachableError, records
 from passband.storage.weight_parts import Part, load_parts
 from passband.storage.weights import fingerprint
 
@@ -112,10 +112,12 @@ class RecordJob:
         ------
         NewerError
             If a newer version of Passband wrote the record, which must not be overwritten.
+        UnreachableError
+            If the record cannot be read now.
         """
         try:
             found = records.parts(self.own)
-        except NewerError:
+        except (NewerError, UnreachableError):
             raise
         except StoreError:
             return False
@@ -145,6 +147,11 @@ class RecordJob:
         dict of str to list of Dataset
             For each condition, records of some of its replicas, with the test specimens that are
             still valid. No replica is in two of them.
+
+        Raises
+        ------
+        UnreachableError
+            If a file cannot be read now: its results may be undamaged.
         """
         # The replicas without a record that lacks nothing.
         missing = {id: set(self.parts[id].weights) for id in conditions}
@@ -152,6 +159,8 @@ class RecordJob:
         for path in files(self.own, missing):
             try:
                 stored = records.parts(path)
+            except UnreachableError:
+                raise
             except StoreError:
                 continue
             networks = cache(partial(_networks_of, path))
@@ -229,5 +238,7 @@ def _networks_of(record: Path) -> Parts:
     path = path.with_name(f"{path.name.partition('.')[0]}.safetensors")
     try:
         return load_parts(path, damaged=True)
+    except UnreachableError:
+        raise
     except StoreError:
         return {}

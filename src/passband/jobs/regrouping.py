@@ -8,7 +8,6 @@ shard changes. This module reads files of the study's cache, and does not import
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import xarray as xr
 from passband.groups import may_have
 from passband.learning.identities import NetworkContexts
 from passband.seeds import digest
-from passband.storage import NewerError, StoreError, atomic, datasets
+from passband.storage import NewerError, StoreError, UnreachableError, atomic, datasets
 from passband.storage.integrity import check_attributes
 from passband.storage.weight_parts import Part, load_parts
 
@@ -28,7 +27,7 @@ Parts = dict[str, Part]
 def files(own: str | Path, missing: Mapping[str, Collection[int]]) -> Iterator[Path]:
     """Yield the files in the cache that may have results of a job, the job's own file first.
 
-    The names of the files decide; the files are not opened.
+    The names of the files decide; the files are not opened. The first file need not exist.
 
     Parameters
     ----------
@@ -38,20 +37,35 @@ def files(own: str | Path, missing: Mapping[str, Collection[int]]) -> Iterator[P
     missing : mapping of str to collection of int
         For each training condition, by its id, the replicas that are not found yet. The caller may
         remove replicas that it finds.
+
+    Raises
+    ------
+    UnreachableError
+        If a folder cannot be read now.
     """
     own = Path(own)
-    if own.exists():
-        yield own
-    with suppress(FileNotFoundError):
-        for folder in sorted(own.parents[1].iterdir()):
-            if not any(left and may_have(folder.name, id) for id, left in missing.items()):
+    yield own
+    for folder in _listed(own.parents[1]):
+        if not any(left and may_have(folder.name, id) for id, left in missing.items()):
+            continue
+        for path in _listed(folder):
+            named = re.match(r"r(\d+)-(\d+)\.", path.name)
+            if not named or path == own or not path.name.endswith("".join(own.suffixes)):
                 continue
-            for path in sorted(folder.glob(f"r*{''.join(own.suffixes)}")):
-                named = re.match(r"r(\d+)-(\d+)\.", path.name)
-                batch = range(int(named[1]), int(named[2]) + 1) if named else ()
-                wanted = (left for id, left in missing.items() if may_have(folder.name, id))
-                if path != own and any(replica in batch for left in wanted for replica in left):
-                    yield path
+            batch = range(int(named[1]), int(named[2]) + 1)
+            wanted = (left for id, left in missing.items() if may_have(folder.name, id))
+            if any(replica in batch for left in wanted for replica in left):
+                yield path
+
+
+def _listed(folder: Path) -> list[Path]:
+    """Return the content of a folder in order. Another job may have removed the folder."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UnreachableError(folder, error.strerror) from None
 
 
 # ── Exit waves ───────────────────────────────────────────────────────────────────────────────────
@@ -85,18 +99,25 @@ class Shard:
         """Return exit waves of the shard's structures from earlier shards of any size.
 
         No structure is in two of the data sets. Structures that are not found are left out.
+
+        Raises
+        ------
+        UnreachableError
+            If a file cannot be read now.
         """
         missing, found = set(self.structures), []
         seen: set[Path] = set()
         # Another job may replace a file while this job reads, see `keep_others`. So the folder is
         # listed until it has no new name, and what was read says which structures it has.
-        while missing and (new := set(self.own.parent.glob("[0-9]*.zarr.zip")) - seen):
-            seen |= new
-            for path in sorted(new):
-                if missing.isdisjoint(self._held(path) or ()):
+        while missing and (new := [p for p in _listed(self.own.parent) if p not in seen]):
+            seen |= set(new)
+            for path in new:
+                if not path.match("[0-9]*.zarr.zip") or missing.isdisjoint(self._held(path) or ()):
                     continue
                 try:
                     waves = datasets.read(path, datasets.WAVES)
+                except UnreachableError:
+                    raise
                 except StoreError:
                     continue
                 if chosen := missing.intersection(self._structures(waves) or ()):
@@ -120,6 +141,8 @@ class Shard:
             return self._structures(
                 datasets.read_selection(path, datasets.WAVES, ["particles"], {})
             )
+        except UnreachableError:
+            raise
         except StoreError:
             return None
 
@@ -141,10 +164,12 @@ def is_whole(
     ------
     NewerError
         If a newer version of Passband wrote the file, which must not be overwritten.
+    UnreachableError
+        If the file cannot be read now.
     """
     try:
         found = load_parts(path)
-    except NewerError:
+    except (NewerError, UnreachableError):
         raise
     except StoreError:
         return None
@@ -175,12 +200,19 @@ def find_networks(
     dict of str to list of Part
         For each condition, parts of several files. All parts of a condition have the same
         precision, and no network is in two of them. Networks that are not found are left out.
+
+    Raises
+    ------
+    UnreachableError
+        If a file cannot be read now: its networks may be undamaged.
     """
     missing = {id: set(replicas) for id in conditions}
     found: dict[str, list[Part]] = {id: [] for id in conditions}
     for path in files(own, missing):
         try:
             parts = load_parts(path, damaged=True)
+        except UnreachableError:
+            raise
         except StoreError:
             continue
         for id in missing.keys() & parts.keys():

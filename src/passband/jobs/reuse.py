@@ -39,6 +39,8 @@ def exit_waves(job: Job, shard: Shard, output: str, attrs: Mapping[str, str]) ->
     ------
     NewerError
         If a newer version of Passband wrote the file, which must not be overwritten.
+    UnreachableError
+        If a file in the cache cannot be read now.
     """
     if datasets.has_context(shard.own, datasets.WAVES, shard.context()):
         atomic.link(shard.own, output)
@@ -153,6 +155,8 @@ def networks(
     ------
     NewerError
         If a newer version of Passband wrote the job's file, which must not be overwritten.
+    UnreachableError
+        If a file in the cache cannot be read now.
     """
     result = f"{len(conditions) * len(replicas)} network(s) in {files.weights}"
     if parts := regrouping.is_whole(files.cached, contexts, conditions, replicas):
@@ -178,6 +182,8 @@ def record(job: Job, tested: RecordJob, output: str, attrs: Mapping[str, str]) -
     ------
     NewerError
         If a newer version of Passband wrote the job's record, which must not be overwritten.
+    UnreachableError
+        If a file in the cache cannot be read now.
     """
     devices = {id: usual_devices(part.metadata) for id, part in tested.parts.items()}
     number = sum(len(part.weights) for part in tested.parts.values())
