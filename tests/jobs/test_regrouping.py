@@ -1,5 +1,7 @@
 """Exit waves and networks of earlier jobs are found, also while other jobs write theirs."""
 
+from pathlib import Path
+
 import numpy as np
 import open_files
 import pytest
@@ -103,3 +105,21 @@ def test_networks_that_cannot_be_read_now_are_not_trained_again(tmp_path):
         with open_files.too_many(), pytest.raises(UnreachableError, match="Too many open files"):
             look(own, contexts, "a", [0])
         assert look(own, contexts, "a", [0])
+
+
+def test_a_folder_that_another_job_removes_does_not_end_the_search(tmp_path, monkeypatch):
+    own = tmp_path / "networks/gold/net/a~b~1234/r000-001.safetensors"
+    for group in ("a", "b"):
+        (own.parents[1] / group).mkdir(parents=True)
+        (own.parents[1] / group / "r000-000.safetensors").touch()
+    real = Path.iterdir
+
+    def removed(folder):
+        if folder.name == "a":
+            raise FileNotFoundError(folder)
+        return real(folder)
+
+    monkeypatch.setattr(Path, "iterdir", removed)
+    missing = {"a": {0, 1}, "b": {0, 1}}
+    found = own.parents[1] / "b/r000-000.safetensors"
+    assert list(regrouping.files(own, missing)) == [own, found]

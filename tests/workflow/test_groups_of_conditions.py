@@ -20,7 +20,8 @@ from passband.imaging.acquisition import Acquisition
 from passband.jobs import layout
 from passband.learning import training
 from passband.learning.deadline import StoppedError
-from passband.storage import datasets, records
+from passband.learning.replicas import TrainedReplicas
+from passband.storage import DamagedError, datasets, records
 from passband.storage.weight_parts import load_parts
 from passband.storage.weights import fingerprint
 
@@ -228,6 +229,50 @@ def test_a_new_test_condition_is_tested_in_all_networks_of_a_job(results, monkey
     assert {*json.loads(datasets.read(results / job.path(layout.RECORD), "record").contexts)} == {
         *IDS
     }
+
+
+def test_a_condition_that_fails_costs_the_tests_of_its_networks_only(results, monkeypatch):
+    """An older record of the job lacks the results under the new test condition."""
+    study = regrouped(4)
+    (job,) = layout.training_jobs_of(study)
+    train(study, results, job)
+    evaluate(study, results, job)
+    tested, real, fails = [], TrainedReplicas.evaluate, {IDS[2]}
+
+    def run(self, *arguments):
+        tested.append(self.metadata.condition)
+        if self.metadata.condition in fails:
+            raise RuntimeError("out of luck")
+        return real(self, *arguments)
+
+    monkeypatch.setattr(TrainedReplicas, "evaluate", run)
+    new = study.test_axes | {"defocus_nm": [5.0, 15.0, 20.0]}
+    with pytest.raises(SystemExit):
+        evaluate(study, results, job, test=new)
+    assert tested == IDS
+    log = (results / "logs/evaluate.log").read_text()
+    assert f"1 of 4 conditions failed, and the results of the others are kept; {IDS[2]}: " in log
+    formed, form = [], Acquisition.counts
+
+    def counted(self, split, condition, **options):
+        formed.append(self)
+        return form(self, split, condition, **options)
+
+    monkeypatch.setattr(Acquisition, "counts", counted)
+    fails.clear()
+    line = evaluate(study, results, job, test=new)
+    assert f"{len(formed)} of them computed" in line
+    assert formed
+
+
+def test_a_damaged_file_is_set_aside_in_a_job_of_several_conditions(untrained, monkeypatch):
+    study, job = together(regrouped(1, training={"epochs": 1}))
+    shard = untrained / layout.shards(study, "gold", "train")[0]
+    watched(monkeypatch, {IDS[0]: DamagedError(shard, "not a whole store")})
+    with pytest.raises(SystemExit):
+        train(study, untrained, job)
+    assert "set aside as" in (untrained / "logs/train.log").read_text()
+    assert not shard.exists()
 
 
 def test_a_further_replica_is_the_only_one_that_is_trained(untrained, monkeypatch):

@@ -11,7 +11,7 @@ import contextlib
 import csv
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,10 @@ from passband.storage.weight_parts import Part, save_parts
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+#: How often the file of a single condition is written, see :func:`write_partial`.
+_TRIALS = 100
 
 
 def exit_waves(job: Job, shard: Shard, output: str, attrs: Mapping[str, str]) -> "list[xr.Dataset]":
@@ -127,10 +131,28 @@ def _write_history(parts: Mapping[str, Part], path: Path) -> None:
             writer.writerow({key: "" if value != value else value for key, value in row.items()})
 
 
+def write_partial(write: Callable[[], None]) -> None:
+    """Write the file of a single condition of a job to the cache.
+
+    Another job with further replicas of this condition may remove its own file, and then the empty
+    folder, before this job writes to the same folder. Then this job writes again.
+
+    Parameters
+    ----------
+    write : callable
+        Writes the file.
+    """
+    for _ in range(_TRIALS):
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            return write()
+    return write()
+
+
 def _remove_partial(paths: Iterable[Path]) -> None:
     """Remove files of single conditions from the cache, after their content is in a group's file.
 
-    A file with a second name is an output of a job of one condition, and is kept.
+    A file with a second name is an output of a job of one condition, and is kept. An empty folder
+    is removed, see :func:`write_partial`.
     """
     for path in paths:
         with contextlib.suppress(OSError):
