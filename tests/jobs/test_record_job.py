@@ -13,7 +13,7 @@ from synthetic import weights_metadata
 from passband.grid import Condition
 from passband.groups import group_name
 from passband.jobs import record_job
-from passband.jobs.record_job import RecordJob
+from passband.jobs.record_job import RecordJob, has_others, keep_others
 from passband.scores import pairs
 from passband.storage import UnreachableError, records
 from passband.storage.weight_parts import Part, save_parts
@@ -137,3 +137,42 @@ def test_records_that_cannot_be_read_now_are_not_made_again(tmp_path):
         with open_files.too_many(), pytest.raises(UnreachableError, match="Too many open files"):
             look(*given)
     assert job.is_whole({id: [DEVICE] for id in TRAIN})
+
+
+WAVES = Condition(5, 1.2, 10, 100, {"energy_kev": 200.0})
+SETS = {"gold": {"": "x", "en0200.00": "y"}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"test": TEST[:2]}),
+        ({"microscopes": DRAWN}, {}),
+        ({"test": (*TEST, WAVES), "splits": SETS}, {}),
+    ],
+    ids=["test condition", "microscopes", "axis with other exit waves"],
+)
+def test_results_that_a_study_no_longer_needs_are_kept(tmp_path, before, after):
+    fuller, poorer = (replace(job_of(tmp_path), **each) for each in (before, after))
+    write(fuller, *TRAIN)
+    parts = {id: record(poorer, id) for id in TRAIN}
+    for _ in range(2):
+        assert has_others(poorer.own, parts)
+        keep_others(poorer.own, parts)
+        write(poorer, *TRAIN)
+        assert not has_others(poorer.own, parts)
+        assert lacking(fuller) == {TRAIN[0]: set(), TRAIN[1]: set()}
+        assert lacking(poorer) == {TRAIN[0]: set(), TRAIN[1]: set()}
+        write(fuller, *TRAIN)
+    assert len(list(poorer.own.parent.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "after", [{"params": ("8",)}, {"splits": {"gold": {"": "other"}}, "test": TEST[:2]}]
+)
+def test_results_that_are_not_valid_are_not_kept(tmp_path, after):
+    job = job_of(tmp_path)
+    write(job, *TRAIN)
+    later = replace(job, **after)
+    assert not has_others(job.own, {id: record(later, id) for id in TRAIN})
+    assert not has_others(tmp_path / "none.zarr.zip", {})

@@ -36,11 +36,11 @@ def test_a_folder_that_another_job_removes_is_made_again(vanishing):
     record = xr.Dataset({"a": ("replica", [1.0])}, attrs={"contexts": "{}"})
     results = vanishing / "r000-000.zarr.zip"
     for _ in range(200):
-        reuse.write_partial(lambda: save_parts({"a": part}, networks, {}))
+        reuse._write_partial(lambda: save_parts({"a": part}, networks, {}))
         assert list(load_parts(networks)) == ["a"]
         networks.unlink()
     for _ in range(5):
-        reuse.write_partial(lambda: records.write({"a": record}, results, {}))
+        reuse._write_partial(lambda: records.write({"a": record}, results, {}))
         assert list(records.parts(results)) == ["a"]
         results.unlink()
 
@@ -48,4 +48,4 @@ def test_a_folder_that_another_job_removes_is_made_again(vanishing):
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "else")
     with pytest.raises(OSError, match="link"):
-        reuse.write_partial((tmp_path / "link").mkdir)
+        reuse._write_partial((tmp_path / "link").mkdir)

@@ -265,6 +265,36 @@ def test_a_condition_that_fails_costs_the_tests_of_its_networks_only(results, mo
     assert formed
 
 
+@pytest.mark.parametrize("conditions", [1, 4])
+def test_a_test_condition_that_comes_back_is_not_tested_again(results, conditions):
+    study = regrouped(conditions)
+    job = next(layout.training_jobs_of(study))
+    train(study, results, job)
+    assert ", made by an earlier job, in " in evaluate(study, results, job)
+    before = records.parts(results / job.path(layout.RECORD))
+    fewer = study.test_axes | {"defocus_nm": study.test_axes["defocus_nm"][:1]}
+    assert ", made by an earlier job, in " in evaluate(study, results, job, test=fewer)
+    assert len(next(iter(records.parts(results / job.path(layout.RECORD)).values())).test) == 2
+    assert ", made by an earlier job, in " in evaluate(study, results, job)
+    after = records.parts(results / job.path(layout.RECORD))
+    for id, record in before.items():
+        np.testing.assert_array_equal(record.counts, after[id].counts)
+
+
+def test_a_killed_job_leaves_no_file_of_a_single_condition(results):
+    """The job was killed after it had written its own record."""
+    study = regrouped(4)
+    (job,) = layout.training_jobs_of(study)
+    train(study, results, job)
+    evaluate(study, results, job)
+    own = results / "cache" / job.path(layout.RECORD)
+    parts = records.parts(own)
+    single = own.parents[1] / IDS[0] / own.name
+    records.write({IDS[0]: parts[IDS[0]]}, single, {})
+    assert ", made by an earlier job, in " in evaluate(study, results, job)
+    assert not single.exists()
+
+
 def test_a_damaged_file_is_set_aside_in_a_job_of_several_conditions(untrained, monkeypatch):
     study, job = together(regrouped(1, training={"epochs": 1}))
     shard = untrained / layout.shards(study, "gold", "train")[0]

@@ -7,7 +7,6 @@ condition cannot be tested, the job tests those of the other conditions before i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 import xarray as xr
 
@@ -94,8 +93,7 @@ def complete(
                 lacking |= tested.lacking(condition, record)
             whole = reuse.complete_record(tested, condition, pieces, name)
             if len(tested.parts) > 1 and lacking:
-                path = reuse.partial_record(tested, condition)
-                reuse.write_partial(partial(records.write, {condition: whole}, path, attrs))
+                reuse.write_partial_record(tested, condition, whole, attrs)
             made[condition] = whole
             computed |= lacking
     failures.check("results")

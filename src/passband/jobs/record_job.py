@@ -3,6 +3,7 @@
 See :mod:`passband.jobs.regrouping`. This module does not import torch.
 """
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -16,7 +17,8 @@ from passband.imaging.wave_files import digests_of_specimens
 from passband.jobs.regrouping import Parts, files
 from passband.learning.identities import record_contexts
 from passband.mixtures import Mixture, of_id
-from passband.storage import NewerError, StoreError, UnreachableError, records
+from passband.seeds import digest
+from passband.storage import NewerError, StoreError, UnreachableError, atomic, records
 from passband.storage.weight_parts import Part, load_parts
 from passband.storage.weights import fingerprint
 
@@ -242,3 +244,57 @@ def _networks_of(record: Path) -> Parts:
         raise
     except StoreError:
         return {}
+
+
+def keep_others(path: Path, parts: Mapping[str, xr.Dataset]) -> None:
+    """Give a file of records a second name if it has results that its next content lacks.
+
+    So if a test condition is taken out of a study and comes back, no network is tested again.
+
+    Parameters
+    ----------
+    path : Path
+        The file, which need not exist.
+    parts : mapping of str to Dataset
+        The records that replace the file's content, by training condition.
+    """
+    if others := _others(path, parts):
+        batch, *suffixes = path.name.split(".")
+        atomic.link(path, path.with_name(".".join([batch, digest(others)[:8], *suffixes])))
+
+
+def has_others(path: Path, parts: Mapping[str, xr.Dataset]) -> bool:
+    """Return whether a file has results that these records lack, see :func:`keep_others`."""
+    return bool(_others(path, parts))
+
+
+def _others(path: Path, parts: Mapping[str, xr.Dataset]) -> list[tuple[str, ...]]:
+    """Return training condition, test specimen, dimension and id of results that records lack.
+
+    Results of changed networks or changed exit waves are left out. Exit waves that the records do
+    not use count as unchanged.
+    """
+    try:
+        stored = records.parts(path)
+    except UnreachableError:
+        raise
+    except StoreError:
+        return []
+    found = []
+    for id in stored.keys() & parts.keys():
+        before, now = (json.loads(each[id].attrs.get("contexts", "{}")) for each in (stored, parts))
+        if before.items().isdisjoint(now.items()):
+            continue
+        if (valid := records.still_valid(stored[id], before | now)) is not None:
+            found += [(id, *each) for each in _results(valid) - _results(parts[id])]
+    return sorted(found)
+
+
+def _results(record: xr.Dataset) -> set[tuple[str, ...]]:
+    """Return test specimen, dimension and id of the conditions and microscopes of a record."""
+    specimens = record.test_specimen.values.tolist()
+    return {
+        each
+        for dimension in ("test", records.MICROSCOPE)
+        for each in product(specimens, [dimension], records.values_along(record, dimension))
+    }

@@ -6,7 +6,6 @@ one condition fails, the job trains the networks of the other conditions before 
 """
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from passband.jobs import regrouping, reuse
@@ -15,7 +14,7 @@ from passband.jobs.job import Job
 from passband.learning.deadline import StopCondition
 from passband.learning.identities import NetworkContexts
 from passband.learning.replicas import ReplicaJob
-from passband.storage.weight_parts import Part, save_parts
+from passband.storage.weight_parts import Part
 from passband.wave_sets import wave_set_of
 
 
@@ -81,8 +80,7 @@ def complete(
                 kept.append(trainer.train(under, seeds, context, folder, stop, job.terminal))
             part = regrouping.joined(kept, contexts.context(condition, replicas))
             if missing and len(found) > 1:
-                path = files.partial(condition)
-                reuse.write_partial(partial(save_parts, {condition: part}, path, provenance))
+                files.write_partial(condition, part, provenance)
             parts[condition] = part
     failures.check("networks")
     return {condition: parts[condition] for condition in found}
