@@ -196,7 +196,7 @@ class RecordJob:
             return len(tests), len(further)
 
         missing, chosen = set(self.parts[condition].weights), []
-        for record in sorted(found, key=shortage):
+        for record in sorted(found, key=shortage) if len(found) > 1 else found:
             if replicas := [r for r in record.replica.values.tolist() if r in missing]:
                 chosen.append(records.with_replicas(record, replicas))
                 missing -= set(replicas)

@@ -221,6 +221,8 @@ def record(job: Job, tested: RecordJob, output: str, attrs: Mapping[str, str]) -
     complete = {}
     for device in dict.fromkeys(name for names in devices.values() for name in names):
         left = [id for id in tested.parts if id not in complete and device in devices[id]]
+        if not left:
+            continue
         for id, records_of in tested.find(device, left).items():
             replicas = {r for each in records_of for r in each.replica.values.tolist()}
             lacking = any(tested.lacking(id, each) for each in records_of)
