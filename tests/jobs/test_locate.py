@@ -7,7 +7,13 @@ import pytest
 
 from passband import PassbandError
 from passband.config import ConfigError, load, validate
-from passband.jobs.locate import locate_file, locate_results, locate_study, study_names
+from passband.jobs.locate import (
+    locate_file,
+    locate_results,
+    locate_study,
+    present_networks,
+    study_names,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -134,3 +140,14 @@ def test_results_without_a_file_cannot_be_run():
     Path("results/lost").mkdir()
     with pytest.raises(PassbandError, match=r"^lost: no file has a study of this name"):
         locate_file("lost")
+
+
+def test_the_files_of_the_present_jobs_begin_with_the_folder_of_results(tmp_path):
+    keys = "name: demo, conditions_per_job: 1000, replicas: 2, replicas_per_job: 2"
+    Path("config.yaml").write_text(f"study: {{{keys}}}\n")
+    for results in (Path("results/demo"), tmp_path / "results/demo"):
+        (file, *_) = files = present_networks(results)
+        assert file.parts[: len(results.parts)] == results.parts
+        assert file.name == "r000-001.safetensors"
+        assert len({path.parent.name for path in files}) == 1
+    assert present_networks(Path("results/lost")) == frozenset()

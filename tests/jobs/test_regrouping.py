@@ -1,13 +1,20 @@
-"""Exit waves of earlier jobs are found by structure, also while other jobs write theirs."""
+"""Exit waves and networks of earlier jobs are found, also while other jobs write theirs."""
+
+from pathlib import Path
 
 import numpy as np
+import open_files
 import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthetic import weights_metadata
 
+from passband.jobs import regrouping
 from passband.jobs.regrouping import Shard
-from passband.storage import datasets
+from passband.learning.identities import NetworkContexts
+from passband.storage import UnreachableError, datasets
+from passband.storage.weight_parts import Part, save_parts
 
 VALUES = ("4", 1, "gold", "train")
 
@@ -78,3 +85,41 @@ def test_a_file_that_another_job_replaces_meanwhile(tmp_path, monkeypatch, momen
     found = wanted.find()
     assert replaced
     assert numbers(found) == [4, 5, 6, 7, 8]
+
+
+def test_exit_waves_that_cannot_be_read_now_are_not_made_again(tmp_path):
+    write(shard(tmp_path, 0, 4))
+    with open_files.too_many(), pytest.raises(UnreachableError, match="Too many open files"):
+        shard(tmp_path, 0, 2).find()
+    with open_files.too_many(), pytest.raises(UnreachableError, match="Too many open files"):
+        shard(tmp_path, 0, 4).keep_others()
+
+
+def test_networks_that_cannot_be_read_now_are_not_trained_again(tmp_path):
+    contexts = NetworkContexts("gold", "net", {"a": "1"}, {}, {}, 1, {"a": []}, "auto")
+    metadata = weights_metadata(context=contexts.context("a", [0]), architecture="net")
+    own = tmp_path / "networks/gold/net/a/r000-000.safetensors"
+    save_parts({"a": Part({0: {"weight": np.zeros(1)}}, metadata)}, own, {})
+    assert [part.weights.keys() for part in regrouping.find_networks(own, contexts, "a", [0])["a"]]
+    for look in (regrouping.find_networks, regrouping.is_whole):
+        with open_files.too_many(), pytest.raises(UnreachableError, match="Too many open files"):
+            look(own, contexts, "a", [0])
+        assert look(own, contexts, "a", [0])
+
+
+def test_a_folder_that_another_job_removes_does_not_end_the_search(tmp_path, monkeypatch):
+    own = tmp_path / "networks/gold/net/a~b~1234/r000-001.safetensors"
+    for group in ("a", "b"):
+        (own.parents[1] / group).mkdir(parents=True)
+        (own.parents[1] / group / "r000-000.safetensors").touch()
+    real = Path.iterdir
+
+    def removed(folder):
+        if folder.name == "a":
+            raise FileNotFoundError(folder)
+        return real(folder)
+
+    monkeypatch.setattr(Path, "iterdir", removed)
+    missing = {"a": {0, 1}, "b": {0, 1}}
+    found = own.parents[1] / "b/r000-000.safetensors"
+    assert list(regrouping.files(own, missing)) == [own, found]

@@ -2,15 +2,18 @@
 
 import errno
 import json
+import os
 import shutil
 
+import open_files
 import pytest
 import torch
 from safetensors.torch import load_file
 from synthetic import weights_metadata
 
 from passband.learning import checkpoints
-from passband.storage import FullError, NewerError, StoreError, lease, weights
+from passband.storage import FullError, NewerError, UnreachableError, lease, weights
+from passband.storage.weight_parts import Part, save_parts
 
 TENSORS = {
     "network/a": torch.randn(2, 3, generator=torch.manual_seed(0)),
@@ -126,9 +129,32 @@ def test_state_that_cannot_be_read_now_is_not_removed(path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(weights, "safe_open", unreachable)
-        with pytest.raises(StoreError, match="cannot be read"):
+        with pytest.raises(UnreachableError, match="cannot be read"):
             checkpoints.load(path, "context")
     assert checkpoints.load(path, "context")[1] == PROGRESS
+
+
+def test_state_is_not_removed_because_no_file_can_be_opened(path):
+    """safetensors itself reports this as a missing file."""
+    with open_files.too_many(), pytest.raises(UnreachableError, match="Too many open files"):
+        checkpoints.load(path, "context")
+    assert checkpoints.load(path, "context")[1] == PROGRESS
+
+
+def test_a_state_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """The same holds for networks: the state from which they were trained is then removed."""
+    synced, real = set(), os.fsync
+
+    def sync(handle):
+        synced.add(os.fstat(handle).st_ino)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    paths = [tmp_path / name for name in ("state", "one", "parts")]
+    checkpoints.save(paths[0], "context", TENSORS, PROGRESS)
+    weights.save({0: {"a": torch.ones(2)}}, paths[1], weights_metadata())
+    save_parts({"a": Part({0: {"a": torch.ones(2)}}, weights_metadata())}, paths[2], {})
+    assert {path.stat().st_ino for path in paths} <= synced
 
 
 def test_progress_is_json():

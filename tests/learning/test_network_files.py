@@ -1,6 +1,7 @@
 """Trained networks that are opened from files, published folders and studies."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -137,3 +138,14 @@ def test_form_of_ids():
     assert network_files.is_id(f"{CELL}/0")
     assert not network_files.is_id("auto")
     assert not network_files.is_id("results/published/x/0")
+
+
+def test_a_file_of_the_study_s_present_jobs_is_preferred_to_a_newer_one(results):
+    """The newer file is of a job that the study had in the meantime, with other settings."""
+    old = results / "networks" / CELL / "r000-001.safetensors"
+    new = results / "networks" / CELL / "r000-000.safetensors"
+    save(new, replicas=(0,))
+    os.utime(old, (10**9, 10**9))
+    assert [each.path for each in open_networks(results, f"{CELL}/0")] == [new]
+    assert [each.path for each in open_networks(results, f"{CELL}/0", [old])] == [old]
+    assert [each.path for each in open_networks(results, f"{CELL}/1", [old])] == [old]

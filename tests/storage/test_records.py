@@ -129,3 +129,20 @@ def test_results_of_the_own_set_stay_valid_without_the_other_set():
     before = record_of_sets({"gold": "a"}, (OWN_SET,), ("gold",))
     after = records.still_valid(before, {"gold": "a", "gold/en0200.00": "b"})
     assert after.test.values.tolist() == [OWN_SET.id]
+
+
+def test_results_under_microscopes_follow_the_own_set_of_exit_waves():
+    """Also if the results under conditions with another set stay valid."""
+    same = {"gold": "a", "gold/en0200.00": "b", "silver": "c", "silver/en0200.00": "d"}
+    whole = record_of_sets(same)
+    dims = "test_specimen", records.MICROSCOPE, "structure", "outcome"
+    drawn = xr.Dataset({records.MICROSCOPE_COUNTS: (dims, np.ones((2, 1, 2, 3), np.uint32))})
+    whole = whole.merge(drawn.assign_coords({records.MICROSCOPE: ["x"]}))
+    for kept in (same, same | {"gold/en0200.00": "new"}):
+        assert records.MICROSCOPE_COUNTS in records.still_valid(whole, kept)
+    part = records.still_valid(whole, same | {"silver": "new"})
+    assert part.test.values.tolist() == [SLOW_SET.id]
+    assert records.under_microscopes(part) is None
+    assert records.MICROSCOPE not in part.coords
+    only_gold = records.still_valid(whole, same | {"silver": "x", "silver/en0200.00": "y"})
+    assert only_gold[records.MICROSCOPE_COUNTS].test_specimen.values.tolist() == ["gold"]

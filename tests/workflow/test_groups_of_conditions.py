@@ -20,7 +20,8 @@ from passband.imaging.acquisition import Acquisition
 from passband.jobs import layout
 from passband.learning import training
 from passband.learning.deadline import StoppedError
-from passband.storage import datasets, records
+from passband.learning.replicas import TrainedReplicas
+from passband.storage import DamagedError, datasets, records
 from passband.storage.weight_parts import load_parts
 from passband.storage.weights import fingerprint
 
@@ -228,6 +229,80 @@ def test_a_new_test_condition_is_tested_in_all_networks_of_a_job(results, monkey
     assert {*json.loads(datasets.read(results / job.path(layout.RECORD), "record").contexts)} == {
         *IDS
     }
+
+
+def test_a_condition_that_fails_costs_the_tests_of_its_networks_only(results, monkeypatch):
+    """An older record of the job lacks the results under the new test condition."""
+    study = regrouped(4)
+    (job,) = layout.training_jobs_of(study)
+    train(study, results, job)
+    evaluate(study, results, job)
+    tested, real, fails = [], TrainedReplicas.evaluate, {IDS[2]}
+
+    def run(self, *arguments):
+        tested.append(self.metadata.condition)
+        if self.metadata.condition in fails:
+            raise RuntimeError("out of luck")
+        return real(self, *arguments)
+
+    monkeypatch.setattr(TrainedReplicas, "evaluate", run)
+    new = study.test_axes | {"defocus_nm": [5.0, 15.0, 20.0]}
+    with pytest.raises(SystemExit):
+        evaluate(study, results, job, test=new)
+    assert tested == IDS
+    log = (results / "logs/evaluate.log").read_text()
+    assert f"1 of 4 conditions failed, and the results of the others are kept; {IDS[2]}: " in log
+    formed, form = [], Acquisition.counts
+
+    def counted(self, split, condition, **options):
+        formed.append(self)
+        return form(self, split, condition, **options)
+
+    monkeypatch.setattr(Acquisition, "counts", counted)
+    fails.clear()
+    line = evaluate(study, results, job, test=new)
+    assert f"{len(formed)} of them computed" in line
+    assert formed
+
+
+@pytest.mark.parametrize("conditions", [1, 4])
+def test_a_test_condition_that_comes_back_is_not_tested_again(results, conditions):
+    study = regrouped(conditions)
+    job = next(layout.training_jobs_of(study))
+    train(study, results, job)
+    assert ", made by an earlier job, in " in evaluate(study, results, job)
+    before = records.parts(results / job.path(layout.RECORD))
+    fewer = study.test_axes | {"defocus_nm": study.test_axes["defocus_nm"][:1]}
+    assert ", made by an earlier job, in " in evaluate(study, results, job, test=fewer)
+    assert len(next(iter(records.parts(results / job.path(layout.RECORD)).values())).test) == 2
+    assert ", made by an earlier job, in " in evaluate(study, results, job)
+    after = records.parts(results / job.path(layout.RECORD))
+    for id, record in before.items():
+        np.testing.assert_array_equal(record.counts, after[id].counts)
+
+
+def test_a_killed_job_leaves_no_file_of_a_single_condition(results):
+    """The job was killed after it had written its own record."""
+    study = regrouped(4)
+    (job,) = layout.training_jobs_of(study)
+    train(study, results, job)
+    evaluate(study, results, job)
+    own = results / "cache" / job.path(layout.RECORD)
+    parts = records.parts(own)
+    single = own.parents[1] / IDS[0] / own.name
+    records.write({IDS[0]: parts[IDS[0]]}, single, {})
+    assert ", made by an earlier job, in " in evaluate(study, results, job)
+    assert not single.exists()
+
+
+def test_a_damaged_file_is_set_aside_in_a_job_of_several_conditions(untrained, monkeypatch):
+    study, job = together(regrouped(1, training={"epochs": 1}))
+    shard = untrained / layout.shards(study, "gold", "train")[0]
+    watched(monkeypatch, {IDS[0]: DamagedError(shard, "not a whole store")})
+    with pytest.raises(SystemExit):
+        train(study, untrained, job)
+    assert "set aside as" in (untrained / "logs/train.log").read_text()
+    assert not shard.exists()
 
 
 def test_a_further_replica_is_the_only_one_that_is_trained(untrained, monkeypatch):

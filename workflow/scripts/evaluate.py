@@ -6,7 +6,7 @@ from passband import config
 from passband.grid import conditions
 from passband.imaging.wave_files import digests_of_sets
 from passband.jobs import job as jobs
-from passband.jobs import microscopes, regrouping, reuse
+from passband.jobs import microscopes, record_job, regrouping, reuse
 
 
 def main(snakemake):
@@ -25,7 +25,7 @@ def main(snakemake):
         drawn = tuple(microscopes.first_replica_microscopes(job.study))
         test = *test, drawn, tuple(job.study.mixtures)
         given, attrs = (params.version, params.microscope), job.provenance(output) | of
-        tested = regrouping.RecordJob(Path(params.cache), parts, given, splits, *test)
+        tested = record_job.RecordJob(Path(params.cache), parts, given, splits, *test)
         reuse.record(job, tested, output, attrs)
 
         # This module imports torch, which takes seconds. So a job without work does not need it.

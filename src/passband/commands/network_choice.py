@@ -62,7 +62,7 @@ def recommended(
         If the study has no results, or an option is wrong.
     """
     from passband.jobs import like
-    from passband.jobs.locate import open_study
+    from passband.jobs.locate import open_study, present_networks
     from passband.jobs.tested_networks import TestedNetworks
     from passband.learning.network_files import open_networks
 
@@ -74,12 +74,12 @@ def recommended(
         name: None if (value := getattr(options, name)) is None else f"{value:.10g}"
         for name in ("aperture_mrad", "dose_e_per_A2", *FURTHER_ASKED)
     }
-    chosen, ctf, failed = {}, {}, {}
+    present, chosen, ctf, failed = present_networks(results), {}, {}, {}
     for path in paths:
         try:
             (lens,) = like.measure([path], options.pixel_size_A, known, study)
             id, expected = like.best(like.recommend(tested, lens, given))
-            chosen[path], ctf[path] = open_networks(results, id), {id: expected}
+            chosen[path], ctf[path] = open_networks(results, id, present), {id: expected}
         except (PassbandError, OSError) as error:
             failed[path] = str(error)
             continue
@@ -96,7 +96,7 @@ def named(options: argparse.Namespace) -> tuple[list, list[str]]:
     PassbandError
         If there is no such network, or no file.
     """
-    from passband.jobs.locate import locate_results
+    from passband.jobs.locate import locate_results, present_networks
     from passband.learning import network_files
     from passband.learning.network_files import open_networks
 
@@ -116,7 +116,8 @@ def named(options: argparse.Namespace) -> tuple[list, list[str]]:
         is_network = source.is_file() and source.suffix not in (".yaml", ".yml")
         if not is_network and not (source / network_files.PUBLISHED).is_file():
             source = source if source.suffix == ".safetensors" else locate_results(source)
-        found = [network for id in ids or [None] for network in open_networks(source, id)]
+        present = present_networks(source) if source.is_dir() else ()
+        found = [each for id in ids or [None] for each in open_networks(source, id, present)]
     if not words:
         raise PassbandError("no image: give files or folders after the network")
     found = list({(network.path, network.id): network for network in found}.values())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from passband import PassbandError
 from passband.commands.arguments import STUDY
-from passband.jobs.locate import locate_results
+from passband.jobs.locate import locate_results, present_networks
 from passband.mixtures import Mixture
 from passband.storage import StoreError
 
@@ -78,7 +78,8 @@ def run(options: argparse.Namespace) -> int:
     source, results = _source(options.network)
     if options.study is not None:
         results = locate_results(options.study)
-    networks = open_networks(source, options.id)
+    present = present_networks(source) if source.is_dir() else ()
+    networks = open_networks(source, options.id, present)
     if options.replica is not None:
         chosen = [network for network in networks if network.replica == options.replica]
     else:

@@ -1,7 +1,8 @@
 """Tests the networks of an `evaluate` job, and keeps the valid results of earlier records.
 
 The record of a condition's networks is written to the study's cache as soon as it is complete. So a
-job that is killed loses the results of one training condition at most.
+job that is killed loses the results of one training condition at most. If the networks of one
+condition cannot be tested, the job tests those of the other conditions before it fails.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,9 @@ import xarray as xr
 
 from passband.config import Microscope
 from passband.jobs import reuse
+from passband.jobs.failures import Failures
 from passband.jobs.job import Job
-from passband.jobs.regrouping import RecordJob
+from passband.jobs.record_job import RecordJob
 from passband.learning import devices
 from passband.learning.evaluation import SharedImages
 from passband.learning.replicas import TrainedReplicas, load_test_splits
@@ -57,6 +59,8 @@ def complete(
     ------
     StoreError
         If a file is damaged or has other structures or networks.
+    PassbandError
+        If the test of a condition's networks fails. The message names the conditions that failed.
     """
     device = devices.device()
     name = devices.describe(device)
@@ -66,28 +70,31 @@ def complete(
     batch_size = job.study.evaluation.batch_size
     # The networks of a single condition use each image once.
     shared = SharedImages() if len(tested.parts) > 1 else None
-    made, computed = {}, set()
+    made, computed, failures = {}, set(), Failures(len(tested.parts))
     for condition, part in tested.parts.items():
         known = [(record.replica.values.tolist(), record) for record in found[condition]]
         have = {replica for replicas, _ in known for replica in replicas}
         if missing := [replica for replica in part.weights if replica not in have]:
             known.append((missing, None))
-        pieces, complete_before, tests = [], True, tested.tests(condition)
-        for replicas, record in known:
-            weights = {replica: part.weights[replica] for replica in replicas}
-            networks = TrainedReplicas(weights, part.metadata, microscope, splits, device, shared)
-            piece = networks.evaluate(tests, batch_size, record, job.progress)
-            if further := tested.further_tests(replicas):
-                first = replace(networks, weights={FIRST: weights[FIRST]})
-                known_first = records.under_microscopes(record)
-                of_first = first.evaluate(further, batch_size, known_first, job.progress)
-                piece = records.with_microscopes(piece, of_first)
-            pieces.append(piece)
-            lacking = tested.lacking(condition, record)
-            complete_before &= not lacking
+        pieces, lacking, tests = [], set(), tested.tests(condition)
+        with failures.collected(condition):
+            for replicas, record in known:
+                weights = {replica: part.weights[replica] for replica in replicas}
+                networks = TrainedReplicas(
+                    weights, part.metadata, microscope, splits, device, shared
+                )
+                piece = networks.evaluate(tests, batch_size, record, job.progress)
+                if further := tested.further_tests(replicas):
+                    first = replace(networks, weights={FIRST: weights[FIRST]})
+                    known_first = records.under_microscopes(record)
+                    of_first = first.evaluate(further, batch_size, known_first, job.progress)
+                    piece = records.with_microscopes(piece, of_first)
+                pieces.append(piece)
+                lacking |= tested.lacking(condition, record)
+            whole = reuse.complete_record(tested, condition, pieces, name)
+            if len(tested.parts) > 1 and lacking:
+                reuse.write_partial_record(tested, condition, whole, attrs)
+            made[condition] = whole
             computed |= lacking
-        made[condition] = reuse.complete_record(tested, condition, pieces, name)
-        if len(tested.parts) > 1 and not complete_before:
-            path = reuse.partial_record(tested, condition)
-            records.write({condition: made[condition]}, path, attrs)
+    failures.check("results")
     return made, len(computed)

@@ -29,7 +29,14 @@ from passband.jobs import job as running
 from passband.jobs.layout import TrainingCell
 from passband.learning import devices, memory_request, networks
 from passband.learning.replicas import TrainedReplicas, load_test_splits
-from passband.storage import DamagedError, StoreError, integrity, provenance, records
+from passband.storage import (
+    DamagedError,
+    StoreError,
+    UnreachableError,
+    integrity,
+    provenance,
+    records,
+)
 from passband.storage.integrity import check_attributes
 from passband.storage.weight_parts import Part, load_parts
 
@@ -178,6 +185,8 @@ class Work:
         path = self.results / job.path(layout.RECORD)
         try:
             record = records.chosen(path, self._last_record.read(path), job.condition)
+        except UnreachableError:
+            raise
         except StoreError:
             return test
         if "confidence" not in record:

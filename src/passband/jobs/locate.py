@@ -8,6 +8,7 @@ from pathlib import Path
 
 from passband import PassbandError
 from passband.config import ConfigError, Study, load, validate_stored
+from passband.jobs import layout
 
 #: The folder of results, in the folder in which Snakemake is started.
 RESULTS = Path("results")
@@ -126,6 +127,23 @@ def locate_results(noun: str | Path) -> Path:
     """
     noun = Path(noun)
     return existing(noun, _results(noun) or RESULTS / load(_file(noun)).study.name)
+
+
+def present_networks(results: Path) -> frozenset[Path]:
+    """Return the weights files of the present jobs of a study; none if the study is not found.
+
+    A folder of results may have files of other jobs too, which the study had before.
+
+    Parameters
+    ----------
+    results : Path
+        The study's folder of results. The paths begin with it.
+    """
+    try:
+        study, _ = locate_study(results)
+    except PassbandError:
+        return frozenset()
+    return frozenset(results / job.path(layout.WEIGHTS) for job in layout.training_jobs_of(study))
 
 
 def existing(noun: str | Path, results: Path) -> Path:

@@ -8,23 +8,17 @@ shard changes. This module reads files of the study's cache, and does not import
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 
 import xarray as xr
 
-from passband.grid import Condition
 from passband.groups import may_have
-from passband.imaging.wave_files import digests_of_specimens
-from passband.learning.identities import NetworkContexts, record_contexts
-from passband.mixtures import Mixture, of_id
+from passband.learning.identities import NetworkContexts
 from passband.seeds import digest
-from passband.storage import NewerError, StoreError, atomic, datasets, records
+from passband.storage import NewerError, StoreError, UnreachableError, atomic, datasets
 from passband.storage.integrity import check_attributes
 from passband.storage.weight_parts import Part, load_parts
-from passband.storage.weights import fingerprint
 
 #: The networks that were found, by training condition.
 Parts = dict[str, Part]
@@ -33,7 +27,7 @@ Parts = dict[str, Part]
 def files(own: str | Path, missing: Mapping[str, Collection[int]]) -> Iterator[Path]:
     """Yield the files in the cache that may have results of a job, the job's own file first.
 
-    The names of the files decide; the files are not opened.
+    The names of the files decide; the files are not opened. The first file need not exist.
 
     Parameters
     ----------
@@ -43,20 +37,35 @@ def files(own: str | Path, missing: Mapping[str, Collection[int]]) -> Iterator[P
     missing : mapping of str to collection of int
         For each training condition, by its id, the replicas that are not found yet. The caller may
         remove replicas that it finds.
+
+    Raises
+    ------
+    UnreachableError
+        If a folder cannot be read now.
     """
     own = Path(own)
-    if own.exists():
-        yield own
-    with suppress(FileNotFoundError):
-        for folder in sorted(own.parents[1].iterdir()):
-            if not any(left and may_have(folder.name, id) for id, left in missing.items()):
+    yield own
+    for folder in _listed(own.parents[1]):
+        if not any(left and may_have(folder.name, id) for id, left in missing.items()):
+            continue
+        for path in _listed(folder):
+            named = re.match(r"r(\d+)-(\d+)\.", path.name)
+            if not named or path == own or not path.name.endswith("".join(own.suffixes)):
                 continue
-            for path in sorted(folder.glob(f"r*{''.join(own.suffixes)}")):
-                named = re.match(r"r(\d+)-(\d+)\.", path.name)
-                batch = range(int(named[1]), int(named[2]) + 1) if named else ()
-                wanted = (left for id, left in missing.items() if may_have(folder.name, id))
-                if path != own and any(replica in batch for left in wanted for replica in left):
-                    yield path
+            batch = range(int(named[1]), int(named[2]) + 1)
+            wanted = (left for id, left in missing.items() if may_have(folder.name, id))
+            if any(replica in batch for left in wanted for replica in left):
+                yield path
+
+
+def _listed(folder: Path) -> list[Path]:
+    """Return the content of a folder in order. Another job may have removed the folder."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UnreachableError(folder, error.strerror) from None
 
 
 # ── Exit waves ───────────────────────────────────────────────────────────────────────────────────
@@ -90,18 +99,25 @@ class Shard:
         """Return exit waves of the shard's structures from earlier shards of any size.
 
         No structure is in two of the data sets. Structures that are not found are left out.
+
+        Raises
+        ------
+        UnreachableError
+            If a file cannot be read now.
         """
         missing, found = set(self.structures), []
         seen: set[Path] = set()
         # Another job may replace a file while this job reads, see `keep_others`. So the folder is
         # listed until it has no new name, and what was read says which structures it has.
-        while missing and (new := set(self.own.parent.glob("[0-9]*.zarr.zip")) - seen):
-            seen |= new
-            for path in sorted(new):
-                if missing.isdisjoint(self._held(path) or ()):
+        while missing and (new := [p for p in _listed(self.own.parent) if p not in seen]):
+            seen |= set(new)
+            for path in new:
+                if not path.match("[0-9]*.zarr.zip") or missing.isdisjoint(self._held(path) or ()):
                     continue
                 try:
                     waves = datasets.read(path, datasets.WAVES)
+                except UnreachableError:
+                    raise
                 except StoreError:
                     continue
                 if chosen := missing.intersection(self._structures(waves) or ()):
@@ -125,6 +141,8 @@ class Shard:
             return self._structures(
                 datasets.read_selection(path, datasets.WAVES, ["particles"], {})
             )
+        except UnreachableError:
+            raise
         except StoreError:
             return None
 
@@ -146,10 +164,12 @@ def is_whole(
     ------
     NewerError
         If a newer version of Passband wrote the file, which must not be overwritten.
+    UnreachableError
+        If the file cannot be read now.
     """
     try:
         found = load_parts(path)
-    except NewerError:
+    except (NewerError, UnreachableError):
         raise
     except StoreError:
         return None
@@ -180,12 +200,19 @@ def find_networks(
     dict of str to list of Part
         For each condition, parts of several files. All parts of a condition have the same
         precision, and no network is in two of them. Networks that are not found are left out.
+
+    Raises
+    ------
+    UnreachableError
+        If a file cannot be read now: its networks may be undamaged.
     """
     missing = {id: set(replicas) for id in conditions}
     found: dict[str, list[Part]] = {id: [] for id in conditions}
     for path in files(own, missing):
         try:
             parts = load_parts(path, damaged=True)
+        except UnreachableError:
+            raise
         except StoreError:
             continue
         for id in missing.keys() & parts.keys():
@@ -256,169 +283,3 @@ def joined(parts: Sequence[Part], context: str) -> Part:
             history={replica: history[replica] for replica in replicas},
         ),
     )
-
-
-# ── Records ──────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class RecordJob:
-    """What one `evaluate` job tests.
-
-    Attributes
-    ----------
-    own : Path
-        The job's own record in the cache, which need not exist.
-    parts : dict of str to Part
-        The networks by training condition.
-    params : tuple
-        Params of the rule on which the counts depend.
-    splits : dict of str to dict of str to str
-        For each test specimen, the digest of the test structures by the id of their set of exit
-        waves, see :mod:`passband.wave_sets`.
-    test : tuple of Condition
-        The test conditions.
-    test_own : bool
-        Whether networks are also tested under their own training condition.
-    microscopes : tuple of Condition
-        The drawn microscopes under which the first replicas are also tested.
-    mixtures : tuple of Mixture
-        The study's mixtures, under which networks may be trained.
-    """
-
-    own: Path
-    parts: Parts
-    params: tuple
-    splits: dict[str, dict[str, str]]
-    test: tuple[Condition, ...]
-    test_own: bool = False
-    microscopes: tuple[Condition, ...] = ()
-    mixtures: tuple[Mixture, ...] = ()
-
-    def tests(self, condition: str) -> list[Condition | Mixture]:
-        """Return the conditions under which the networks of a training condition are tested."""
-        ids = records.with_own([test.id for test in self.test], condition, self.test_own)
-        return [of_id(self.mixtures, id) for id in ids]
-
-    def further_tests(self, replicas: Collection[int]) -> list[Condition]:
-        """Return the microscopes under which one of these replicas, the first, is also tested."""
-        return list(self.microscopes) if records.FIRST in replicas else []
-
-    def contexts(self, condition: str, device: str) -> dict[str, str]:
-        """Return the contexts of the record of a condition's networks on a kind of device."""
-        part = self.parts[condition]
-        return self._contexts(part, fingerprint(part.weights), device)
-
-    def _contexts(self, part: Part, networks: str, device: str) -> dict[str, str]:
-        splits = digests_of_specimens(self.splits)
-        return record_contexts(self.params, part.metadata, networks, splits, device)
-
-    def lacking(self, condition: str, record: xr.Dataset | None = None) -> set[tuple[str, str]]:
-        """Return the pairs of test specimen and id of condition or microscope that a record lacks.
-
-        Parameters
-        ----------
-        condition : str
-            Id of the training condition.
-        record : Dataset, optional
-            The record. Without a record, all pairs are returned.
-        """
-        replicas = list(self.parts[condition].weights)
-        if record is not None:
-            replicas = record.replica.values.tolist()
-        wanted = {"test": self.tests(condition), records.MICROSCOPE: self.further_tests(replicas)}
-        lacking = set()
-        for dimension, conditions in wanted.items():
-            pairs = set(product(self.splits, (condition.id for condition in conditions)))
-            if record is not None:
-                known = records.values_along(record, dimension)
-                pairs -= set(product(record.test_specimen.values.tolist(), known))
-            lacking |= pairs
-        return lacking
-
-    def is_whole(self, devices: Mapping[str, Sequence[str]]) -> bool:
-        """Return whether the job's own record is undamaged and has exactly what the job makes.
-
-        Parameters
-        ----------
-        devices : mapping of str to sequence of str
-            For each condition, the kinds of device on which the record may have been made.
-
-        Raises
-        ------
-        NewerError
-            If a newer version of Passband wrote the record, which must not be overwritten.
-        """
-        try:
-            found = records.parts(self.own)
-        except NewerError:
-            raise
-        except StoreError:
-            return False
-        if list(found) != list(self.parts):
-            return False
-        for id, record in found.items():
-            valid = (
-                records.still_valid(record, self.contexts(id, device)) for device in devices[id]
-            )
-            replicas = list(self.parts[id].weights)
-            tests = self.tests(id), self.further_tests(replicas)
-            if not any(
-                v is not None and records.covers(v, replicas, list(self.splits), *tests)
-                for v in valid
-            ):
-                return False
-        return True
-
-    def find(self, device: str, conditions: Collection[str]) -> dict[str, list[xr.Dataset]]:
-        """Return records of the networks that were made on a kind of device, by condition.
-
-        Returns
-        -------
-        dict of str to list of Dataset
-            For each condition, records of some of its replicas, with the test specimens that are
-            still valid. No replica is in two of them.
-        """
-        missing = {id: set(self.parts[id].weights) for id in conditions}
-        found: dict[str, list[xr.Dataset]] = {id: [] for id in conditions}
-        for path in files(self.own, missing):
-            try:
-                stored = records.parts(path)
-            except StoreError:
-                continue
-            for id in missing.keys() & stored.keys():
-                record = stored[id]
-                replicas = record.replica.values.tolist()
-                chosen = [replica for replica in replicas if replica in missing[id]]
-                if not chosen or (networks := self._fingerprint(path, id, replicas)) is None:
-                    continue
-                contexts = self._contexts(self.parts[id], networks, device)
-                if (valid := records.still_valid(record, contexts)) is not None:
-                    found[id].append(records.with_replicas(valid, chosen))
-                    missing[id] -= set(chosen)
-            if not any(missing.values()):
-                break
-        return found
-
-    def _fingerprint(self, path: Path, condition: str, replicas: Sequence[int]) -> str | None:
-        """Return the fingerprint of all networks of an earlier record, or None.
-
-        If the earlier job had further replicas, their weights are read from the earlier job's file
-        of networks. None is returned if one of its networks differs from the present network.
-        """
-        own = self.parts[condition].weights
-        if set(replicas) <= set(own):
-            return fingerprint({replica: own[replica] for replica in replicas})
-        parts = path.parts
-        place = len(parts) - 5  # cache/records/<specimen>/<architecture>/<group>/<batch>
-        file = Path(*parts[:place], "networks", *parts[place + 1 :])
-        file = file.with_name(path.name.partition(".")[0] + ".safetensors")
-        try:
-            weights = load_parts(file, damaged=True)[condition].weights
-        except (StoreError, KeyError):
-            return None
-        same = all(
-            fingerprint({0: weights[r]}) == fingerprint({0: own[r]})
-            for r in weights.keys() & own.keys()
-        )
-        return fingerprint(weights) if same and list(weights) == list(replicas) else None

@@ -11,14 +11,16 @@ import contextlib
 import csv
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband.jobs import regrouping
 from passband.jobs.job import Job
-from passband.jobs.regrouping import RecordJob, Shard
+from passband.jobs.record_job import RecordJob, has_others, keep_others
+from passband.jobs.regrouping import Shard
 from passband.learning.checkpoints import clear
 from passband.learning.identities import NetworkContexts, usual_devices
 from passband.seeds import digest
@@ -27,6 +29,10 @@ from passband.storage.weight_parts import Part, save_parts
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+#: How often the file of a single condition is written, see :func:`_write_partial`.
+_TRIALS = 100
 
 
 def exit_waves(job: Job, shard: Shard, output: str, attrs: Mapping[str, str]) -> "list[xr.Dataset]":
@@ -38,6 +44,8 @@ def exit_waves(job: Job, shard: Shard, output: str, attrs: Mapping[str, str]) ->
     ------
     NewerError
         If a newer version of Passband wrote the file, which must not be overwritten.
+    UnreachableError
+        If a file in the cache cannot be read now.
     """
     if datasets.has_context(shard.own, datasets.WAVES, shard.context()):
         atomic.link(shard.own, output)
@@ -80,13 +88,17 @@ class NetworkFiles:
     history: str
     checkpoints: str
 
-    def partial(self, condition: str) -> Path:
+    def _partial(self, condition: str) -> Path:
         """Return the file in the cache for the finished networks of one condition of the job.
 
         If the job has this condition only, this is the job's own file in the cache.
         """
         own = Path(self.cached)
         return own.parents[1] / condition / own.name
+
+    def write_partial(self, condition: str, part: Part, provenance: Mapping) -> None:
+        """Write the networks of one condition of a job to the cache."""
+        _write_partial(partial(save_parts, {condition: part}, self._partial(condition), provenance))
 
     def hand_over(self, parts: Mapping[str, Part], provenance: Mapping | None = None) -> None:
         """Make the outputs of the job, and remove its saved states.
@@ -105,7 +117,7 @@ class NetworkFiles:
         with atomic.replacing(self.history) as beside:
             _write_history(parts, beside)
         if len(parts) > 1:
-            _remove_partial(map(self.partial, parts))
+            _remove_partial(map(self._partial, parts))
         clear(Path(self.checkpoints))
 
 
@@ -124,10 +136,28 @@ def _write_history(parts: Mapping[str, Part], path: Path) -> None:
             writer.writerow({key: "" if value != value else value for key, value in row.items()})
 
 
+def _write_partial(write: Callable[[], None]) -> None:
+    """Write the file of a single condition of a job to the cache.
+
+    Another job with further replicas of this condition may remove its own file, and then the empty
+    folder, before this job writes to the same folder. Then this job writes again.
+
+    Parameters
+    ----------
+    write : callable
+        Writes the file.
+    """
+    for _ in range(_TRIALS):
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            return write()
+    return write()
+
+
 def _remove_partial(paths: Iterable[Path]) -> None:
     """Remove files of single conditions from the cache, after their content is in a group's file.
 
-    A file with a second name is an output of a job of one condition, and is kept.
+    A file with a second name is an output of a job of one condition, and is kept. An empty folder
+    is removed, see :func:`_write_partial`.
     """
     for path in paths:
         with contextlib.suppress(OSError):
@@ -152,6 +182,8 @@ def networks(
     ------
     NewerError
         If a newer version of Passband wrote the job's file, which must not be overwritten.
+    UnreachableError
+        If a file in the cache cannot be read now.
     """
     result = f"{len(conditions) * len(replicas)} network(s) in {files.weights}"
     if parts := regrouping.is_whole(files.cached, contexts, conditions, replicas):
@@ -177,16 +209,20 @@ def record(job: Job, tested: RecordJob, output: str, attrs: Mapping[str, str]) -
     ------
     NewerError
         If a newer version of Passband wrote the job's record, which must not be overwritten.
+    UnreachableError
+        If a file in the cache cannot be read now.
     """
     devices = {id: usual_devices(part.metadata) for id, part in tested.parts.items()}
     number = sum(len(part.weights) for part in tested.parts.values())
     result = f"{number} network(s) on all conditions in {output}"
     if tested.is_whole(devices):
-        atomic.link(tested.own, output)
+        _hand_over_record(tested, records.parts(tested.own), output)
         job.finish_early(result)
     complete = {}
     for device in dict.fromkeys(name for names in devices.values() for name in names):
         left = [id for id in tested.parts if id not in complete and device in devices[id]]
+        if not left:
+            continue
         for id, records_of in tested.find(device, left).items():
             replicas = {r for each in records_of for r in each.replica.values.tolist()}
             lacking = any(tested.lacking(id, each) for each in records_of)
@@ -215,14 +251,29 @@ def write_record(
     tested: RecordJob, parts: Mapping[str, "xr.Dataset"], output: str, attrs: Mapping[str, str]
 ) -> None:
     """Write the record of a job to the cache, and link the output to it."""
+    keep_others(tested.own, parts)
     records.write(parts, tested.own, attrs)
+    _hand_over_record(tested, parts, output)
+
+
+def _hand_over_record(tested: RecordJob, parts: Mapping[str, "xr.Dataset"], output: str) -> None:
+    """Link the output of a job to its record, and remove the records of its single conditions."""
     atomic.link(tested.own, output)
     if len(parts) > 1:
-        _remove_partial(partial_record(tested, id) for id in parts)
+        single = {_partial_record(tested, id): {id: part} for id, part in parts.items()}
+        _remove_partial(path for path, part in single.items() if not has_others(path, part))
 
 
-def partial_record(tested: RecordJob, condition: str) -> Path:
-    """Return the file in the cache for the record of one condition of a job."""
+def write_partial_record(
+    tested: RecordJob, condition: str, record: "xr.Dataset", attrs: Mapping[str, str]
+) -> None:
+    """Write the record of one condition of a job to the cache."""
+    path, part = _partial_record(tested, condition), {condition: record}
+    keep_others(path, part)
+    _write_partial(partial(records.write, part, path, attrs))
+
+
+def _partial_record(tested: RecordJob, condition: str) -> Path:
     return tested.own.parents[1] / condition / tested.own.name
 
 

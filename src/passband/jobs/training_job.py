@@ -5,22 +5,17 @@ job that is killed, or that reaches its time limit, loses no finished network. I
 one condition fails, the job trains the networks of the other conditions before it fails.
 """
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from passband import PassbandError
 from passband.jobs import regrouping, reuse
+from passband.jobs.failures import Failures
 from passband.jobs.job import Job
-from passband.learning.deadline import StopCondition, StoppedError
+from passband.learning.deadline import StopCondition
 from passband.learning.identities import NetworkContexts
 from passband.learning.replicas import ReplicaJob
-from passband.storage import FullError
-from passband.storage.lease import LostError
-from passband.storage.weight_parts import Part, save_parts
+from passband.storage.weight_parts import Part
 from passband.wave_sets import wave_set_of
-
-logger = logging.getLogger("passband")
 
 
 def complete(
@@ -54,11 +49,13 @@ def complete(
     StoppedError
         If the job is stopped before its end.
     PassbandError
-        If the training under a condition fails. The message names the condition.
+        If the training under a condition fails. The message names the conditions that failed.
+    DamagedError
+        If a file of exit waves is damaged.
     """
     # The interval between saves does not change results, so it is not a param of the rule.
     stop = StopCondition(job.study.training.save_every_s, job.seconds_left)
-    parts, failures = {}, []
+    parts, failures = {}, Failures(len(found))
     provenance = job.provenance(files.weights)
     # The networks that need the same exit waves follow each other.
     in_order = sorted(found, key=wave_set_of)
@@ -73,28 +70,17 @@ def complete(
             kept = known
         have = {replica for part in kept for replica in part.weights}
         missing = [replica for replica in replicas if replica not in have]
-        if missing:
-            if len(found) > 1:
-                job.log(f"condition {number} of {len(found)}: {condition}")
-            seeds = contexts.seeds(condition, missing)
-            context = contexts.context(condition, missing)
-            try:
+        with failures.collected(condition):
+            if missing:
+                if len(found) > 1:
+                    job.log(f"condition {number} of {len(found)}: {condition}")
+                seeds = contexts.seeds(condition, missing)
+                context = contexts.context(condition, missing)
                 under = job.study.trained_under(condition)
                 kept.append(trainer.train(under, seeds, context, folder, stop, job.terminal))
-            except (StoppedError, LostError, FullError):
-                raise
-            except Exception as error:
-                if len(found) == 1:
-                    raise
-                logger.exception("%s: failed", condition)
-                failures.append(f"{condition}: {' '.join(str(error).split())}")
-                continue
-        parts[condition] = regrouping.joined(kept, contexts.context(condition, replicas))
-        if missing and len(found) > 1:
-            save_parts({condition: parts[condition]}, files.partial(condition), provenance)
-    if failures:
-        raise PassbandError(
-            f"{len(failures)} of {len(found)} conditions failed, and the networks of the others "
-            f"are kept; {failures[0]}"
-        )
+            part = regrouping.joined(kept, contexts.context(condition, replicas))
+            if missing and len(found) > 1:
+                files.write_partial(condition, part, provenance)
+            parts[condition] = part
+    failures.check("networks")
     return {condition: parts[condition] for condition in found}

@@ -5,7 +5,6 @@ A state's file is either complete or absent, and only the job that wrote the fil
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,9 +34,6 @@ def save(path: Path, context: str, tensors: dict[str, Tensor], progress: dict) -
     metadata = {"context": context, "progress": progress}
     with replacing(path) as beside:
         weights.write(tensors, beside, metadata)
-        with beside.open("rb+") as handle:
-            # Without this call, the file could be empty after the compute node fails.
-            os.fsync(handle.fileno())
 
 
 def load(path: Path, context: str) -> tuple[dict[str, Tensor], dict] | None:
@@ -47,8 +43,9 @@ def load(path: Path, context: str) -> tuple[dict[str, Tensor], dict] | None:
 
     Raises
     ------
-    NewerError
-        If a newer version of Passband wrote the file. The file is not removed.
+    NewerError, UnreachableError
+        If a newer version of Passband wrote the file, or if the file cannot be read now. The file
+        is not removed.
     LostError
         If another job has taken over the work. Then the saved state may belong to the other job.
     """

@@ -5,7 +5,7 @@ A network's id is ``<specimen>/<architecture>/<condition id>/<replica>``, such a
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +97,9 @@ class Network:
         return architectures.parse(self.metadata.architecture).smallest_px
 
 
-def open_networks(source: str | Path, network: str | None = None) -> list[Network]:
+def open_networks(
+    source: str | Path, network: str | None = None, present: Collection[Path] = ()
+) -> list[Network]:
     """Return the networks in a weights file, a published folder, or a study's folder of results.
 
     Parameters
@@ -108,6 +110,9 @@ def open_networks(source: str | Path, network: str | None = None) -> list[Networ
     network : str, optional
         The id of the network. The id may lack the replica: then all replicas are returned. For a
         study's folder of results, an id is necessary.
+    present : collection of Path, optional
+        The weights files of the study's present jobs, which are preferred if several files of a
+        study have the same network. By default, the newest file is preferred.
 
     Returns
     -------
@@ -123,7 +128,7 @@ def open_networks(source: str | Path, network: str | None = None) -> list[Networ
     if not source.exists():
         source = shipped().get(str(source), source)
     if source.is_dir() and not (source / PUBLISHED).is_file():
-        return _from_study(source, network)
+        return _from_study(source, network, present)
     path = source / PUBLISHED if source.is_dir() else source
     if not path.is_file():
         raise PassbandError(
@@ -192,7 +197,7 @@ def is_id(text: str) -> bool:
     return True
 
 
-def _from_study(results: Path, network: str | None) -> list[Network]:
+def _from_study(results: Path, network: str | None, present: Collection[Path]) -> list[Network]:
     known = finished_networks(results)
     if not known:
         raise PassbandError(f"{results}: has no finished network; run the study first")
@@ -211,11 +216,12 @@ def _from_study(results: Path, network: str | None) -> list[Network]:
         for path in sorted(folder.glob("*.safetensors"))
         if condition in conditions_in(path, folder.name)
     ]
-    # If jobs have been given other replicas or conditions, several files have the same network.
-    paths.sort(key=lambda path: path.stat().st_mtime)
+    # If jobs have been given other replicas or conditions, several files have the same network. The
+    # time of a file is that of its training, also if a later job has linked the file.
+    paths.sort(key=lambda path: (path in present, path.stat().st_mtime))
     networks_of = (network for path in paths for network in _from_file(path))
-    newest = {n.replica: n for n in networks_of if n.metadata.condition == condition}
-    found = list(newest.values())
+    last = {n.replica: n for n in networks_of if n.metadata.condition == condition}
+    found = list(last.values())
     chosen = [each for each in found if replica in (None, each.replica)]
     if not chosen:
         has = f"only the replicas {_listed(each.replica for each in found)}" if found else "none"

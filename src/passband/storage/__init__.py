@@ -3,6 +3,12 @@
 Import the errors of this package from here, and all other public names from their modules.
 """
 
-from passband.storage.integrity import DamagedError, FullError, NewerError, StoreError
+from passband.storage.integrity import (
+    DamagedError,
+    FullError,
+    NewerError,
+    StoreError,
+    UnreachableError,
+)
 
-__all__ = ["DamagedError", "FullError", "NewerError", "StoreError"]
+__all__ = ["DamagedError", "FullError", "NewerError", "StoreError", "UnreachableError"]

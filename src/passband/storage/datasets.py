@@ -25,6 +25,7 @@ from passband.storage.integrity import (
     DamagedError,
     NewerError,
     StoreError,
+    UnreachableError,
     check_attributes,
     check_format,
     check_zip,
@@ -227,16 +228,17 @@ def _zipped(path: Path, whole: bool = True) -> Iterator[xr.Dataset]:
 def _checked(path: str | Path, kind: str, load: Callable[[], xr.Dataset]) -> xr.Dataset:
     """Call `load`, turn its errors into StoreErrors, and check the kind of the data set."""
     path = Path(path)
-    if not path.exists():
-        raise StoreError(f"{path}: no such store of {kind}")
     try:
+        path.stat()  # reports a missing store in the same way for all readers
         dataset = load()
     except (MemoryError, NewerError):
         raise
     except Exception as error:  # readers raise errors of all types for damaged content
         words = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        if is_unreachable(error, path):
-            raise StoreError(f"{path}: cannot be read: {words}; run again") from None
+        if is_unreachable(error):
+            raise UnreachableError(path, words) from None
+        if not path.exists():
+            raise StoreError(f"{path}: no such store of {kind}") from None
         raise DamagedError(path, f"not a whole store of {kind}: {words}") from None
     actual = dataset.attrs.get("kind", "something that Passband did not write")
     if actual != kind:
@@ -390,11 +392,13 @@ def has_context(path: str | Path, kind: str, context: str) -> bool:
     ------
     NewerError
         If a newer Passband wrote the store, which must not be overwritten.
+    UnreachableError
+        If the store cannot be read now.
     """
     opened = read_metadata if Path(path).suffix == ".zip" else open_folder
     try:
         return opened(path, kind).attrs.get("context") == context
-    except NewerError:
+    except (NewerError, UnreachableError):
         raise
     except StoreError:
         return False

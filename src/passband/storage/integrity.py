@@ -35,7 +35,7 @@ class StoreError(PassbandError):
 class DamagedError(StoreError):
     """The content of a store is damaged or does not belong to its path: make the store again.
 
-    If a store cannot be reached, :class:`StoreError` is raised instead, because the store may be
+    If a store cannot be read, :class:`UnreachableError` is raised instead, because the store may be
     undamaged.
 
     Attributes
@@ -49,6 +49,13 @@ class DamagedError(StoreError):
     def __init__(self, path: str | Path, what: str):
         self.path, self.what = Path(path), f"{path}: {what}"
         super().__init__(f"{self.what}; delete it and run again")
+
+
+class UnreachableError(StoreError):
+    """A file or folder cannot be read now. It may be undamaged: do not make it again."""
+
+    def __init__(self, path: str | Path, why: object):
+        super().__init__(f"{path}: cannot be read: {' '.join(str(why).split())}; run again")
 
 
 class NewerError(StoreError):
@@ -79,13 +86,14 @@ def disk_full_error(error: BaseException | None) -> OSError | None:
     return None
 
 
-def is_unreachable(error: Exception, path: Path) -> bool:
-    """Return whether the access to a file caused an error, and not the content of the file."""
-    if not isinstance(error, OSError) or error.errno in (None, errno.EINVAL):
-        return False  # errors of the format itself, and positions outside of the file
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
-        return not path.exists()
-    return True
+def is_unreachable(error: Exception) -> bool:
+    """Return whether the access to a file caused an error, and not the content of the file.
+
+    A missing file is no such error.
+    """
+    # Errors of the format itself have no number, and positions outside of the file have EINVAL.
+    others = None, errno.EINVAL, errno.ENOENT, errno.ENOTDIR, errno.EISDIR
+    return isinstance(error, OSError) and error.errno not in others
 
 
 def set_aside(path: Path) -> Path:

@@ -274,7 +274,8 @@ def still_valid(record: xr.Dataset, contexts: Mapping[str, str]) -> xr.Dataset |
     """Return the part of a record whose context has not changed; None without any.
 
     The part has those test specimens for which some results are valid, and those test conditions
-    for which the results of all these specimens are valid.
+    for which the results of all these specimens are valid. It has results under drawn microscopes,
+    which use the study's own exit waves, if these of all these specimens are the same.
 
     Parameters
     ----------
@@ -298,6 +299,8 @@ def still_valid(record: xr.Dataset, contexts: Mapping[str, str]) -> xr.Dataset |
     if not kept or not any(valid):
         return None
     record = record.sel(test_specimen=kept)
+    if not all(is_same(name, "") for name in kept):
+        record = record.drop_dims(MICROSCOPE, errors="ignore")
     return record if all(valid) else record.isel(test=np.flatnonzero(valid))
 
 

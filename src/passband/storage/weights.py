@@ -23,6 +23,7 @@ from passband.storage.integrity import (
     FORMAT,
     DamagedError,
     StoreError,
+    UnreachableError,
     check_attributes,
     check_format,
     is_unreachable,
@@ -329,6 +330,9 @@ def write(
         if match := re.search(r"(?:os error |code: )(\d+)", str(error)):
             raise OSError(int(match[1]), os.strerror(int(match[1])), str(path)) from None
         raise
+    with path.open("rb+") as handle:
+        # Without this call, the file could be empty after the compute node fails.
+        os.fsync(handle.fileno())
 
 
 def read(
@@ -349,6 +353,8 @@ def read(
         of the file does not match its content. By default, no such file is read.
     """
     try:
+        with open(path, "rb") as opened:
+            opened.read(1)  # the errors of safetensors have no numbers
         with safe_open(path, framework=framework) as file:
             texts = file.metadata() or {}
             values = {name: json.loads(text) for name, text in texts.items() if name != "checksum"}
@@ -361,9 +367,9 @@ def read(
             raise ValueError("it has no tensors")
         return tensors, values
     except (SafetensorError, ValueError, TypeError, RecursionError, OSError) as error:
+        if is_unreachable(error):
+            raise UnreachableError(path, error) from None
         if not Path(path).exists():
             raise StoreError(f"{path}: no such file of weights") from None
-        if is_unreachable(error, Path(path)):
-            raise StoreError(f"{path}: cannot be read: {error}; run again") from None
         words = " ".join(str(error).split())
         raise DamagedError(path, f"not a whole file of weights: {words}") from None

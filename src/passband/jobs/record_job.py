@@ -1,0 +1,300 @@
+"""Finds the results of an `evaluate` job's networks in the records of earlier jobs.
+
+See :mod:`passband.jobs.regrouping`. This module does not import torch.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+
+import xarray as xr
+
+from passband.grid import Condition
+from passband.imaging.wave_files import digests_of_specimens
+from passband.jobs.regrouping import Parts, files
+from passband.learning.identities import record_contexts
+from passband.mixtures import Mixture, of_id
+from passband.seeds import digest
+from passband.storage import NewerError, StoreError, UnreachableError, atomic, records
+from passband.storage.weight_parts import Part, load_parts
+from passband.storage.weights import fingerprint
+
+
+@dataclass(frozen=True)
+class RecordJob:
+    """What one `evaluate` job tests.
+
+    Attributes
+    ----------
+    own : Path
+        The job's own record in the cache, which need not exist.
+    parts : dict of str to Part
+        The networks by training condition.
+    params : tuple
+        Params of the rule on which the counts depend.
+    splits : dict of str to dict of str to str
+        For each test specimen, the digest of the test structures by the id of their set of exit
+        waves, see :mod:`passband.wave_sets`.
+    test : tuple of Condition
+        The test conditions.
+    test_own : bool
+        Whether networks are also tested under their own training condition.
+    microscopes : tuple of Condition
+        The drawn microscopes under which the first replicas are also tested.
+    mixtures : tuple of Mixture
+        The study's mixtures, under which networks may be trained.
+    """
+
+    own: Path
+    parts: Parts
+    params: tuple
+    splits: dict[str, dict[str, str]]
+    test: tuple[Condition, ...]
+    test_own: bool = False
+    microscopes: tuple[Condition, ...] = ()
+    mixtures: tuple[Mixture, ...] = ()
+
+    def tests(self, condition: str) -> list[Condition | Mixture]:
+        """Return the conditions under which the networks of a training condition are tested."""
+        ids = records.with_own([test.id for test in self.test], condition, self.test_own)
+        return [of_id(self.mixtures, id) for id in ids]
+
+    def further_tests(self, replicas: Collection[int]) -> list[Condition]:
+        """Return the microscopes under which one of these replicas, the first, is also tested."""
+        return list(self.microscopes) if records.FIRST in replicas else []
+
+    def contexts(self, condition: str, device: str) -> dict[str, str]:
+        """Return the contexts of the record of a condition's networks on a kind of device."""
+        part = self.parts[condition]
+        return self._contexts(part, fingerprint(part.weights), device)
+
+    def _contexts(self, part: Part, networks: str, device: str) -> dict[str, str]:
+        splits = digests_of_specimens(self.splits)
+        return record_contexts(self.params, part.metadata, networks, splits, device)
+
+    def lacking(self, condition: str, record: xr.Dataset | None = None) -> set[tuple[str, str]]:
+        """Return the pairs of test specimen and id of condition or microscope that a record lacks.
+
+        Parameters
+        ----------
+        condition : str
+            Id of the training condition.
+        record : Dataset, optional
+            The record. Without a record, all pairs are returned.
+        """
+        replicas = list(self.parts[condition].weights)
+        if record is not None:
+            replicas = record.replica.values.tolist()
+        further = self.further_tests(replicas)
+        return self._lacking_along("test", self.tests(condition), record) | self._lacking_along(
+            records.MICROSCOPE, further, record
+        )
+
+    def _lacking_along(
+        self, dimension: str, conditions: Sequence[Condition | Mixture], record: xr.Dataset | None
+    ) -> set[tuple[str, str]]:
+        pairs = set(product(self.splits, (condition.id for condition in conditions)))
+        if record is None:
+            return pairs
+        known = records.values_along(record, dimension)
+        return pairs - set(product(record.test_specimen.values.tolist(), known))
+
+    def is_whole(self, devices: Mapping[str, Sequence[str]]) -> bool:
+        """Return whether the job's own record is undamaged and has exactly what the job makes.
+
+        Parameters
+        ----------
+        devices : mapping of str to sequence of str
+            For each condition, the kinds of device on which the record may have been made.
+
+        Raises
+        ------
+        NewerError
+            If a newer version of Passband wrote the record, which must not be overwritten.
+        UnreachableError
+            If the record cannot be read now.
+        """
+        try:
+            found = records.parts(self.own)
+        except (NewerError, UnreachableError):
+            raise
+        except StoreError:
+            return False
+        if list(found) != list(self.parts):
+            return False
+        for id, record in found.items():
+            valid = (
+                records.still_valid(record, self.contexts(id, device)) for device in devices[id]
+            )
+            replicas = list(self.parts[id].weights)
+            tests = self.tests(id), self.further_tests(replicas)
+            if not any(
+                v is not None and records.covers(v, replicas, list(self.splits), *tests)
+                for v in valid
+            ):
+                return False
+        return True
+
+    def find(self, device: str, conditions: Collection[str]) -> dict[str, list[xr.Dataset]]:
+        """Return records of the networks that were made on a kind of device, by condition.
+
+        A record that lacks results gives only those replicas that no fuller record has. For
+        example, a killed job leaves fuller records of single conditions beside its own record.
+
+        Returns
+        -------
+        dict of str to list of Dataset
+            For each condition, records of some of its replicas, with the test specimens that are
+            still valid. No replica is in two of them.
+
+        Raises
+        ------
+        UnreachableError
+            If a file cannot be read now: its results may be undamaged.
+        """
+        # The replicas without a record that lacks nothing.
+        missing = {id: set(self.parts[id].weights) for id in conditions}
+        found: dict[str, list[xr.Dataset]] = {id: [] for id in conditions}
+        for path in files(self.own, missing):
+            try:
+                stored = records.parts(path)
+            except UnreachableError:
+                raise
+            except StoreError:
+                continue
+            networks = cache(partial(_networks_of, path))
+            for id in missing.keys() & stored.keys():
+                replicas = stored[id].replica.values.tolist()
+                if missing[id].isdisjoint(replicas):
+                    continue
+                if (known := self._fingerprint(id, replicas, networks)) is None:
+                    continue
+                contexts = self._contexts(self.parts[id], known, device)
+                if (valid := records.still_valid(stored[id], contexts)) is None:
+                    continue
+                own = [replica for replica in replicas if replica in self.parts[id].weights]
+                found[id].append(records.with_replicas(valid, own))
+                if not self.lacking(id, found[id][-1]):
+                    missing[id] -= set(own)
+            if not any(missing.values()):
+                break
+        return {id: self._fullest(id, records_of) for id, records_of in found.items()}
+
+    def _fullest(self, condition: str, found: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+        """Return for each replica of a condition the record that lacks the fewest results.
+
+        Results under microscopes count last, and also for records without the first replica. So
+        such a record is not preferred to one that has the sums of two replicas too.
+        """
+
+        def shortage(record: xr.Dataset) -> tuple[int, int]:
+            wanted = {"test": self.tests(condition), records.MICROSCOPE: self.microscopes}
+            tests, further = (self._lacking_along(*each, record) for each in wanted.items())
+            return len(tests), len(further)
+
+        missing, chosen = set(self.parts[condition].weights), []
+        for record in sorted(found, key=shortage) if len(found) > 1 else found:
+            if replicas := [r for r in record.replica.values.tolist() if r in missing]:
+                chosen.append(records.with_replicas(record, replicas))
+                missing -= set(replicas)
+        return chosen
+
+    def _fingerprint(
+        self, condition: str, replicas: Sequence[int], networks: Callable[[], Parts]
+    ) -> str | None:
+        """Return the fingerprint of all networks of an earlier record, or None.
+
+        If the earlier job had further replicas, their weights are read from the earlier job's file
+        of networks. None is returned if one of its networks differs from the present network.
+
+        Parameters
+        ----------
+        condition : str
+            Id of the training condition.
+        replicas : sequence of int
+            The replicas of the record.
+        networks : callable
+            Returns the networks of the earlier job.
+        """
+        own = self.parts[condition].weights
+        if set(replicas) <= set(own):
+            return fingerprint({replica: own[replica] for replica in replicas})
+        if condition not in networks():
+            return None
+        weights = networks()[condition].weights
+        same = all(
+            fingerprint({0: weights[r]}) == fingerprint({0: own[r]})
+            for r in weights.keys() & own.keys()
+        )
+        return fingerprint(weights) if same and list(weights) == list(replicas) else None
+
+
+def _networks_of(record: Path) -> Parts:
+    """Return the networks of the job that wrote a record to the cache; none if they are lost."""
+    parts = record.parts
+    place = len(parts) - 5  # cache/records/<specimen>/<architecture>/<group>/<batch>
+    path = Path(*parts[:place], "networks", *parts[place + 1 :])
+    path = path.with_name(f"{path.name.partition('.')[0]}.safetensors")
+    try:
+        return load_parts(path, damaged=True)
+    except UnreachableError:
+        raise
+    except StoreError:
+        return {}
+
+
+def keep_others(path: Path, parts: Mapping[str, xr.Dataset]) -> None:
+    """Give a file of records a second name if it has results that its next content lacks.
+
+    So if a test condition is taken out of a study and comes back, no network is tested again.
+
+    Parameters
+    ----------
+    path : Path
+        The file, which need not exist.
+    parts : mapping of str to Dataset
+        The records that replace the file's content, by training condition.
+    """
+    if others := _others(path, parts):
+        batch, *suffixes = path.name.split(".")
+        atomic.link(path, path.with_name(".".join([batch, digest(others)[:8], *suffixes])))
+
+
+def has_others(path: Path, parts: Mapping[str, xr.Dataset]) -> bool:
+    """Return whether a file has results that these records lack, see :func:`keep_others`."""
+    return bool(_others(path, parts))
+
+
+def _others(path: Path, parts: Mapping[str, xr.Dataset]) -> list[tuple[str, ...]]:
+    """Return training condition, test specimen, dimension and id of results that records lack.
+
+    Results of changed networks or changed exit waves are left out. Exit waves that the records do
+    not use count as unchanged.
+    """
+    try:
+        stored = records.parts(path)
+    except UnreachableError:
+        raise
+    except StoreError:
+        return []
+    found = []
+    for id in stored.keys() & parts.keys():
+        before, now = (json.loads(each[id].attrs.get("contexts", "{}")) for each in (stored, parts))
+        if before.items().isdisjoint(now.items()):
+            continue
+        if (valid := records.still_valid(stored[id], before | now)) is not None:
+            found += [(id, *each) for each in _results(valid) - _results(parts[id])]
+    return sorted(found)
+
+
+def _results(record: xr.Dataset) -> set[tuple[str, ...]]:
+    """Return test specimen, dimension and id of the conditions and microscopes of a record."""
+    specimens = record.test_specimen.values.tolist()
+    return {
+        each
+        for dimension in ("test", records.MICROSCOPE)
+        for each in product(specimens, [dimension], records.values_along(record, dimension))
+    }

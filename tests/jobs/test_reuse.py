@@ -1,0 +1,51 @@
+"""Files of jobs in the cache, while other jobs write and remove theirs."""
+
+import contextlib
+import threading
+
+import numpy as np
+import pytest
+import xarray as xr
+from synthetic import weights_metadata
+
+from passband.jobs import reuse
+from passband.storage import records
+from passband.storage.weight_parts import Part, load_parts, save_parts
+
+
+@pytest.fixture
+def vanishing(tmp_path):
+    """A folder that another thread removes whenever it is empty."""
+    folder, stop = tmp_path / "condition", threading.Event()
+
+    def remove():
+        while not stop.is_set():
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+    thread = threading.Thread(target=remove)
+    thread.start()
+    yield folder
+    stop.set()
+    thread.join()
+
+
+def test_a_folder_that_another_job_removes_is_made_again(vanishing):
+    part = Part({0: {"weight": np.zeros(2, np.float32)}}, weights_metadata())
+    networks = vanishing / "r000-000.safetensors"
+    record = xr.Dataset({"a": ("replica", [1.0])}, attrs={"contexts": "{}"})
+    results = vanishing / "r000-000.zarr.zip"
+    for _ in range(200):
+        reuse._write_partial(lambda: save_parts({"a": part}, networks, {}))
+        assert list(load_parts(networks)) == ["a"]
+        networks.unlink()
+    for _ in range(5):
+        reuse._write_partial(lambda: records.write({"a": record}, results, {}))
+        assert list(records.parts(results)) == ["a"]
+        results.unlink()
+
+
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "else")
+    with pytest.raises(OSError, match="link"):
+        reuse._write_partial((tmp_path / "link").mkdir)
