@@ -258,3 +258,22 @@ def test_a_design_in_transfer_is_further_apart_in_transfer():
     both = spread("transfer") + spread("parameters")
     features = transfer_features(both, microscope, 0.005)
     assert nearest(features[:number]) > 1.5 * nearest(features[number:])
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_design_in_transfer_can_have_a_further_axis(beside):
+    """The axis is one of the design's ranges, or a list beside the design."""
+    maximin = {"method": "maximin", "in": "transfer", "points": 8}
+    ranges = RANGES if beside else RANGES | {"astigmatism_nm": [0.0, 5.0]}
+    grid = {"design": maximin | {"ranges": ranges}}
+    study = validate({"grid": grid | ({"astigmatism_nm": [0.0, 5.0]} if beside else {})})
+    assert study.train_number == len(study.train_conditions) == 8 * (1 + beside)
+    assert study.own_values == {"astigmatism_nm": 0}
+
+
+@pytest.mark.parametrize("further", [{"vibration_A": 1.0}, {"astigmatism_nm": 20.0}])
+def test_transfer_features_have_the_further_axes_of_conditions(further):
+    others = [Condition(**OTHER, further=further), Condition(**OTHER)]
+    features = transfer_features(others, Microscope(), 0.005)
+    # The mean squared distance over all ordered pairs is 1 for T and 1 for bits.
+    np.testing.assert_allclose(((features[0] - features[1]) ** 2).sum() / 2, 2)
