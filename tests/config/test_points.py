@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from passband.config import ConfigError, Microscope, validate
+from passband.config.axis_values import Numbers
 from passband.config.designs import far_apart, transfer_features, unit_points
 from passband.grid import Condition
 from passband.jobs import plan
@@ -137,6 +138,15 @@ def test_check_lists_the_first_and_last_conditions_of_each_block():
     place = lines.index("test_grid[1]  1 condition")
     assert lines[place + 1].split(", ")[1:] == ["Cs 300 µm", "aperture 10 mrad", "dose 400 e/Å²"]
     assert "conditions    16 to train under, 17 to test under" in lines
+
+
+def test_points_are_read_once(monkeypatch):
+    """So 10,000 points are checked within 3 s."""
+    calls, read = [], Numbers.axes
+    monkeypatch.setattr(Numbers, "axes", lambda self: calls.append(self) or read(self))
+    points = [POINT | {"defocus_nm": float(k)} for k in range(50)]
+    assert validate({"grid": {"points": points}}).train_number == len(points)
+    assert len(calls) == len(points)
 
 
 # Bad files
