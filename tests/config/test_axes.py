@@ -77,6 +77,30 @@ def test_what_is_written_makes_the_study_again():
         assert validate(json.loads(json.dumps(study.written()))) == study
 
 
+MAIN = {"defocus_nm": 12.0, "cs_um": 1.2, "aperture_mrad": 10.0, "dose_e_per_A2": 400.0}
+ASTIGMATIC = {"points": [MAIN | {"astigmatism_nm": 5.0}]}
+MIXED = {"mixture": {"name": "a", "points": [MAIN]}}
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        {"grid": [{}, ASTIGMATIC]},
+        {"test_grid": [{}, ASTIGMATIC]},
+        {"test_grid": [{}, {"astigmatism_nm": [5]}]},
+        {"grid": {"points": [MAIN, *ASTIGMATIC["points"]]}},
+        {"grid": [ASTIGMATIC, MIXED]},
+        {"grid": [ASTIGMATIC], "test_grid": [{"points": [MAIN]}]},
+    ],
+)
+def test_a_block_without_the_axis_has_the_written_own_value(blocks):
+    written = {"microscope": {"aberrations": {"astigmatism_nm": 0.0}}}
+    study, same = validate(blocks | written), validate(blocks)
+    assert study.own_values == {"astigmatism_nm": 0}
+    assert study.train_ids == same.train_ids
+    assert study.test_conditions == same.test_conditions
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -87,6 +111,18 @@ def test_what_is_written_makes_the_study_again():
             },
             "microscope.aberrations.astigmatism_nm = 0: is not a value of the axis "
             "astigmatism_nm = [5.0, 10.0]",
+        ),
+        (
+            {"grid": [ASTIGMATIC], "microscope": {"aberrations": {"astigmatism_nm": 0.0}}},
+            "microscope.aberrations.astigmatism_nm = 0: is not a value of the axis "
+            "astigmatism_nm = [5.0]; add the value to the axis, or remove the key",
+        ),
+        (
+            {
+                "grid": [{"roughness": [0.1]}],
+                "specimens": {"gold": {"roughness": 0.2}, "silver": {"roughness": 0.2}},
+            },
+            "specimens.gold.roughness = 0.2: is not a value of the axis roughness = [0.1]",
         ),
         ({"grid": {"focal_spread_nm": [-1]}}, "grid.focal_spread_nm = -1: must be between 0.0"),
         ({"grid": {"vibration_A": []}}, "grid.vibration_A = []: an axis needs at least one value"),

@@ -222,10 +222,13 @@ class ConditionsOfStudy:
         mixtures.check(blocks, len(points.listed(self.grid)), self.microscope)
 
     def check_own_values(self) -> None:
-        """Refuse an axis that leaves out the value that the configuration has for its key."""
+        """Refuse a written value of an axis's key that no condition has.
+
+        A block that does not have the axis has the written value there.
+        """
+        given, products = self._given(), [*self.train_products, *self.test_products]
         for name, axis in FURTHER_AXES.items():
-            values = sorted(self.given_values(name))
-            if not values:
+            if name not in given:
                 continue
             block, _, path = axis.key.partition(".")
             blocks = (
@@ -240,10 +243,22 @@ class ConditionsOfStudy:
                         f"{other}.{path} = {blocks[other].at(path):g}: must equal {first}.{path} = "
                         f"{blocks[first].at(path):g}, since {name} is an axis of the grid"
                     )
+            own = axis.canonical(self._own(name))
+            if any(own in axes.get(name, [own]) for axes in products) or self._is_mixed_in(name):
+                continue
+            values = short(sorted(given[name]))
             for where, written in blocks.items():
-                own = written.at(path)
-                if written.is_written(path) and axis.canonical(own) not in values:
+                if written.is_written(path):
                     raise ValueError(
-                        f"{where}.{path} = {own:g}: is not a value of the axis {name} = "
-                        f"{short(values)}; add the value to the axis, or remove the key"
+                        f"{where}.{path} = {written.at(path):g}: is not a value of the axis {name} "
+                        f"= {values}; add the value to the axis, or remove the key"
                     )
+
+    def _is_mixed_in(self, name: str) -> bool:
+        """Return whether a mixture has the study's own value of a further axis."""
+        own = self.written_values[name]
+        return any(
+            name not in axes or axes[name][0] <= own <= axes[name][-1]
+            for block in points.mixture_blocks("grid", self.grid).values()
+            for axes in block.extremes().values()
+        )
