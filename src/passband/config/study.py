@@ -209,6 +209,7 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
         self.check_mixtures()
         self.make_designs()
         self.check_own_values()
+        self.check_effects()
         self._check_numbers("grid", self.train_products)
         self._check_numbers("test_grid", self.test_products)
         self._check_jobs()
