@@ -207,8 +207,14 @@ def test_a_mixture_needs_a_condition_beside_it():
 
 
 def test_tests_have_no_mixtures():
-    with pytest.raises(ConfigError, match=r"test_grid"):
-        validate({"test_grid": [{}, {"mixture": {"name": "a", "over": "grid"}}]})
+    block = {"mixture": {"name": "a", "over": "grid"}}
+    for given, key in ((block, "test_grid"), ([{}, block], "test_grid[1]")):
+        with pytest.raises(ConfigError) as caught:
+            validate({"test_grid": given})
+        assert str(caught.value) == (
+            f"config: {key} = {{mixture: ...}}: must be a block of conditions; mixtures are for "
+            "grid only"
+        )
 
 
 def test_axes_that_need_other_exit_waves_are_no_axes_of_mixtures():

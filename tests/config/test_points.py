@@ -223,6 +223,30 @@ def test_doses_of_a_design_are_spread_on_a_logarithmic_scale():
     assert ratios.max() < 3 * ratios.mean()
 
 
+def test_a_point_that_is_not_allowed_is_named_by_the_key_of_the_study(tmp_path):
+    """A user did not write the points of a design, and wrote an axis beside points once."""
+    beside = {name: x for name, x in POINT.items() if name != "aperture_mrad"}
+    beside = {"points": [beside], "aperture_mrad": [90.0]}
+    wide = {"ranges": RANGES | {"aperture_mrad": [25.0, 90.0]}, "points": 4}
+    far = {"ranges": RANGES | {"cs_um": [9000.0, 9999.0]}, "points": 4}
+    (tmp_path / "a.csv").write_text("defocus_nm,cs_um,dose_e_per_A2\n5,1.2,80\n")
+    for grid, says in (
+        ([{}, {"design": wide}], "grid[1].design.ranges: the point aperture_mrad = "),
+        (
+            {"design": wide | {"method": "maximin", "in": "transfer"}},
+            "grid.design.ranges: the",
+        ),
+        ({"design": far}, "grid.design.ranges: the point cs_um = 9"),
+        ({"points": [POINT | {"aperture_mrad": 90.0}]}, "grid.points[0].aperture_mrad = 90: must"),
+        (beside, "grid.aperture_mrad = 90: must not exceed"),
+        ({"points": "a.csv", "aperture_mrad": [90.0]}, "grid.aperture_mrad = 90: must not exceed"),
+        ({"points": [POINT], "focal_spread_nm": [3, 90]}, "microscope.focal_members = 5: must be"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            validate({"grid": grid}, str(tmp_path / "study.yaml"))
+        assert str(caught.value).startswith(f"{tmp_path}/study.yaml: {says}")
+
+
 def nearest(points):
     apart = np.linalg.norm(points[:, None] - points, axis=-1)
     return apart[~np.eye(len(points), dtype=bool)].min()

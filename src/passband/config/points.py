@@ -115,6 +115,7 @@ class Points(Given, OptionalAxes):
     design: Design | None = key(None, "A rule that makes the points.")
 
     _table: point_table.PointTable | None = None
+    _is_designed: bool = False
     _products: Products = PrivateAttr(default_factory=list)
 
     @model_validator(mode="wrap")
@@ -167,10 +168,14 @@ class Points(Given, OptionalAxes):
         """Return the values of the axes that the block gives beside its points."""
         return given_axes(self)
 
-    def where(self, number: int) -> str:
-        """Return a point's place below the block, for messages."""
+    def where(self, number: int, axis: str) -> str:
+        """Return the place of a point's value of an axis, below the block, for messages."""
+        if axis in self.axes():
+            return ""
         if self._table is not None:
             return f"points = {self._table.where(number)}: "
+        if self._is_designed:
+            return "design.ranges: the point "
         return f"points[{number}]."
 
     def products(self) -> Products:
@@ -180,7 +185,9 @@ class Points(Given, OptionalAxes):
     def with_points(self, points: list[dict[str, float]]) -> "Points":
         """Return the block with the points of its design, and without the design."""
         given = self.model_dump(exclude={"design"})
-        return Points.model_validate({**given, "points": points})
+        block = Points.model_validate({**given, "points": points})
+        block._is_designed = True
+        return block
 
 
 def _kind(value: Any) -> str:
