@@ -42,6 +42,19 @@ def test_images_of_conditions_are_targets_and_are_named_at_the_end(started, caps
     assert capsys.readouterr().out.splitlines() == targets
 
 
+def test_a_condition_may_be_given_with_the_study_s_own_value_of_an_axis(started, tmp_path):
+    (tmp_path / "study.yaml").write_text(
+        STUDY.replace("grid: {", "grid: {astigmatism_nm: [0, 5], ")
+    )
+    given = ["--defocus-nm", "5", *LENS, "--dose-e-per-A2", "200", "--coma-nm", "0"]
+    assert cli.main(["images", "study.yaml", *given, "--astigmatism-nm", "0,5"]) == 0
+    (command,) = started
+    id = "df+0005.00_cs+0001.200_ap016.00_ds000200.00"
+    assert command[command.index("--") + 1 :] == [
+        f"results/tiny/images/gold/test/{id}{further}.zarr" for further in ("", "_as0005.000")
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -65,6 +78,10 @@ def test_images_of_conditions_are_targets_and_are_named_at_the_end(started, caps
                 *("--specimen", "platinum", "--split", "train"),
             ],
             "--split = 'train': must be one of test",
+        ),
+        (
+            ["--defocus-nm", "5", *LENS, "--dose-e-per-A2", "200", "--coma-nm", "5"],
+            "coma_nm = 5: must be 0\n",
         ),
         (["--defocus-nm", "x", *LENS, "--dose-e-per-A2", "200"], "--defocus-nm = 'x': must be"),
     ],

@@ -126,6 +126,61 @@ def test_a_stored_configuration_of_another_form_is_reported():
             validate_stored(config)
 
 
+MAIN = {"defocus_nm": 12.0, "cs_um": 1.2, "aperture_mrad": 10.0, "dose_e_per_A2": 400.0}
+ASTIGMATIC = {"points": [MAIN | {"astigmatism_nm": 5.0}]}
+MIXED = {"mixture": {"name": "a", "points": [MAIN]}}
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        {"grid": [{}, ASTIGMATIC]},
+        {"test_grid": [{}, ASTIGMATIC]},
+        {"test_grid": [{}, {"astigmatism_nm": [5]}]},
+        {"grid": {"points": [MAIN, *ASTIGMATIC["points"]]}},
+        {"grid": [ASTIGMATIC, MIXED]},
+        {"grid": [ASTIGMATIC], "test_grid": [{"points": [MAIN]}]},
+    ],
+)
+def test_a_block_without_the_axis_has_the_written_own_value(blocks):
+    written = {"microscope": {"aberrations": {"astigmatism_nm": 0.0}}}
+    study, same = validate(blocks | written), validate(blocks)
+    assert study.own_values == {"astigmatism_nm": 0}
+    assert study.train_ids == same.train_ids
+    assert study.test_conditions == same.test_conditions
+
+
+GAUSSIAN = {"detector": {"mtf": "gaussian"}}
+GIVEN = {"thermal": {"temperature_K": 300.0, "msd_A2": {"Au": 0.01}}}
+SILVER = {"silver": {"material": "Ag", "thermal": {"temperature_K": 300.0}}}
+VACUUM = {"gold": GIVEN | {"substrate": {"thickness_nm": 0.0}}}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"grid": {"mtf_nyquist": [0.5]}},  # the study's own value alone is no axis
+        {"grid": {"astigmatism_deg": [0], "coma_deg": [0], "threefold_deg": [0]}},
+        {"grid": {"mtf_nyquist": [0.3, 0.6]}, "microscope": GAUSSIAN},
+        {"grid": {"coma_deg": [0, 45]}, "microscope": {"aberrations": {"coma_nm": 100.0}}},
+        {"grid": {"coma_nm": [0, 100], "coma_deg": [0, 45]}},
+        {"grid": {"coma_deg": [0, 45]}, "test_grid": [{}, {"coma_nm": [100]}]},
+        {"grid": {"temperature_K": [150, 300]}, "specimens": {"gold": GIVEN}},
+        {
+            "grid": {"temperature_K": [150, 300]},
+            "specimens": VACUUM | SILVER,
+        },
+        {
+            "grid": {"temperature_K": [150, 300], "substrate_thickness_nm": [0, 1]},
+            "specimens": VACUUM,
+        },
+    ],
+)
+def test_an_axis_with_an_effect_is_accepted(config):
+    given = {name for name, values in config["grid"].items() if len(values) > 1}
+    assert validate(config).own_values.keys() >= given
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -136,6 +191,38 @@ def test_a_stored_configuration_of_another_form_is_reported():
             },
             "microscope.aberrations.astigmatism_nm = 0: is not a value of the axis "
             "astigmatism_nm = [5.0, 10.0]",
+        ),
+        (
+            {"grid": [ASTIGMATIC], "microscope": {"aberrations": {"astigmatism_nm": 0.0}}},
+            "microscope.aberrations.astigmatism_nm = 0: is not a value of the axis "
+            "astigmatism_nm = [5.0]; add the value to the axis, or remove the key",
+        ),
+        (
+            {
+                "grid": [{"roughness": [0.1]}],
+                "specimens": {"gold": {"roughness": 0.2}, "silver": {"roughness": 0.2}},
+            },
+            "specimens.gold.roughness = 0.2: is not a value of the axis roughness = [0.1]",
+        ),
+        (
+            {"grid": {"mtf_nyquist": [0.3, 0.6]}},
+            "microscope.detector.mtf = 'none': has no mtf_nyquist, which is an axis of the grid; "
+            "must be 'gaussian' or 'lorentzian'",
+        ),
+        ({"test_grid": {"mtf_nyquist": [0.3]}}, "microscope.detector.mtf = 'none': has no mtf_ny"),
+        (
+            {"grid": {"astigmatism_deg": [0, 45]}},
+            "microscope.aberrations.astigmatism_nm = 0: has no azimuth, but astigmatism_deg = "
+            "[0.0, 45.0] is an axis of the grid; give a value above 0, or values of the axis "
+            "astigmatism_nm",
+        ),
+        (
+            {"grid": {"points": [MAIN, MAIN | {"coma_deg": 9.0, "threefold_nm": 9.0}]}},
+            "microscope.aberrations.coma_nm = 0: has no azimuth, but coma_deg = [0.0, 9.0] is an",
+        ),
+        (
+            {"grid": {"temperature_K": [150, 300]}, "specimens": VACUUM},
+            "specimens.gold.thermal.msd_A2 = {'Au': 0.01}: replaces the temperature for every",
         ),
         ({"grid": {"focal_spread_nm": [-1]}}, "grid.focal_spread_nm = -1: must be between 0.0"),
         ({"grid": {"vibration_A": []}}, "grid.vibration_A = []: an axis needs at least one value"),

@@ -168,6 +168,22 @@ def test_a_mistake_is_named_in_one_line(text, tmp_path):
     assert BAD[text] in line
 
 
+@pytest.mark.parametrize("weights", [(0.6, 0.2, 0.2), (None, None, None)])
+def test_points_that_differ_only_in_a_written_own_value_are_refused(weights):
+    """They are one condition, so one of the two weights would be lost."""
+    points = [POINT, POINT | {"coma_nm": 0.0, "energy_kev": 300.0}, OTHER]
+    points = [point | {"weight": x} for point, x in zip(points, weights, strict=True)]
+    with pytest.raises(ConfigError) as caught:
+        study({"name": "two", "points": points})
+    assert str(caught.value) == (
+        "config: grid[1].mixture.points[1]: is the same condition as points[0], since the study "
+        "itself has coma_nm = 0, energy_kev = 300; keep one of the points"
+    )
+    points[1] |= {"coma_nm": 5.0}
+    (mixture,) = study({"name": "two", "points": points}).mixtures
+    assert sum(weight for _, weight in mixture.points) == pytest.approx(1)
+
+
 @pytest.mark.parametrize("points", [{}, {"points": [OTHER]}])
 def test_a_mixture_is_one_of_the_conditions_of_own_tests(points):
     """Also if the other conditions are points."""
@@ -191,8 +207,14 @@ def test_a_mixture_needs_a_condition_beside_it():
 
 
 def test_tests_have_no_mixtures():
-    with pytest.raises(ConfigError, match=r"test_grid"):
-        validate({"test_grid": [{}, {"mixture": {"name": "a", "over": "grid"}}]})
+    block = {"mixture": {"name": "a", "over": "grid"}}
+    for given, key in ((block, "test_grid"), ([{}, block], "test_grid[1]")):
+        with pytest.raises(ConfigError) as caught:
+            validate({"test_grid": given})
+        assert str(caught.value) == (
+            f"config: {key} = {{mixture: ...}}: must be a block of conditions; mixtures are for "
+            "grid only"
+        )
 
 
 def test_axes_that_need_other_exit_waves_are_no_axes_of_mixtures():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from passband.config import ConfigError, Microscope, validate
+from passband.config.axis_values import Numbers
 from passband.config.designs import far_apart, transfer_features, unit_points
 from passband.grid import Condition
 from passband.jobs import plan
@@ -139,6 +140,15 @@ def test_check_lists_the_first_and_last_conditions_of_each_block():
     assert "conditions    16 to train under, 17 to test under" in lines
 
 
+def test_points_are_read_once(monkeypatch):
+    """So 10,000 points are checked within 3 s."""
+    calls, read = [], Numbers.axes
+    monkeypatch.setattr(Numbers, "axes", lambda self: calls.append(self) or read(self))
+    points = [POINT | {"defocus_nm": float(k)} for k in range(50)]
+    assert validate({"grid": {"points": points}}).train_number == len(points)
+    assert len(calls) == len(points)
+
+
 # Bad files
 
 
@@ -213,6 +223,30 @@ def test_doses_of_a_design_are_spread_on_a_logarithmic_scale():
     assert ratios.max() < 3 * ratios.mean()
 
 
+def test_a_point_that_is_not_allowed_is_named_by_the_key_of_the_study(tmp_path):
+    """A user did not write the points of a design, and wrote an axis beside points once."""
+    beside = {name: x for name, x in POINT.items() if name != "aperture_mrad"}
+    beside = {"points": [beside], "aperture_mrad": [90.0]}
+    wide = {"ranges": RANGES | {"aperture_mrad": [25.0, 90.0]}, "points": 4}
+    far = {"ranges": RANGES | {"cs_um": [9000.0, 9999.0]}, "points": 4}
+    (tmp_path / "a.csv").write_text("defocus_nm,cs_um,dose_e_per_A2\n5,1.2,80\n")
+    for grid, says in (
+        ([{}, {"design": wide}], "grid[1].design.ranges: the point aperture_mrad = "),
+        (
+            {"design": wide | {"method": "maximin", "in": "transfer"}},
+            "grid.design.ranges: the",
+        ),
+        ({"design": far}, "grid.design.ranges: the point cs_um = 9"),
+        ({"points": [POINT | {"aperture_mrad": 90.0}]}, "grid.points[0].aperture_mrad = 90: must"),
+        (beside, "grid.aperture_mrad = 90: must not exceed"),
+        ({"points": "a.csv", "aperture_mrad": [90.0]}, "grid.aperture_mrad = 90: must not exceed"),
+        ({"points": [POINT], "focal_spread_nm": [3, 90]}, "microscope.focal_members = 5: must be"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            validate({"grid": grid}, str(tmp_path / "study.yaml"))
+        assert str(caught.value).startswith(f"{tmp_path}/study.yaml: {says}")
+
+
 def nearest(points):
     apart = np.linalg.norm(points[:, None] - points, axis=-1)
     return apart[~np.eye(len(points), dtype=bool)].min()
@@ -258,3 +292,22 @@ def test_a_design_in_transfer_is_further_apart_in_transfer():
     both = spread("transfer") + spread("parameters")
     features = transfer_features(both, microscope, 0.005)
     assert nearest(features[:number]) > 1.5 * nearest(features[number:])
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_design_in_transfer_can_have_a_further_axis(beside):
+    """The axis is one of the design's ranges, or a list beside the design."""
+    maximin = {"method": "maximin", "in": "transfer", "points": 8}
+    ranges = RANGES if beside else RANGES | {"astigmatism_nm": [0.0, 5.0]}
+    grid = {"design": maximin | {"ranges": ranges}}
+    study = validate({"grid": grid | ({"astigmatism_nm": [0.0, 5.0]} if beside else {})})
+    assert study.train_number == len(study.train_conditions) == 8 * (1 + beside)
+    assert study.own_values == {"astigmatism_nm": 0}
+
+
+@pytest.mark.parametrize("further", [{"vibration_A": 1.0}, {"astigmatism_nm": 20.0}])
+def test_transfer_features_have_the_further_axes_of_conditions(further):
+    others = [Condition(**OTHER, further=further), Condition(**OTHER)]
+    features = transfer_features(others, Microscope(), 0.005)
+    # The mean squared distance over all ordered pairs is 1 for T and 1 for bits.
+    np.testing.assert_allclose(((features[0] - features[1]) ** 2).sum() / 2, 2)

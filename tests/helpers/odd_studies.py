@@ -385,6 +385,38 @@ VALUES = [
         "dose_e_per_A2: [8]}",
         "grid.design.points = 40: the ranges have room for 2 different points",
     ),
+    (
+        "grid.design",
+        f"{{points: 8, ranges: {RANGES.replace('[8, 9], d', '[8, 60], d')}}}",
+        "grid.design.ranges: the point aperture_mrad = ",
+    ),
+    (
+        "grid.design",
+        f"{{method: maximin, in: transfer, points: 8, ranges: {RANGES[:-1]}, coma_nm: [0, 50]}}}}",
+        OK,
+    ),
+    (
+        "grid",
+        f"[{{}}, {{mixture: {{points: [{POINT}, {POINT[:-1]}, coma_nm: 0}}]}}}}]",
+        "grid[1].mixture.points[1]: is the same condition as points[0], since the study itself has",
+    ),
+    (
+        "test_grid.mixture",
+        "{over: grid}",
+        "test_grid = {mixture: ...}: must be a block",
+    ),
+    # Axes without any effect
+    (
+        "grid.mtf_nyquist",
+        "[0.3, 0.6]",
+        "microscope.detector.mtf = 'none': has no mtf_nyquist",
+    ),
+    ("grid.mtf_nyquist", "[0.5]", OK),
+    (
+        "grid.coma_deg",
+        "[0, 45]",
+        "microscope.aberrations.coma_nm = 0: has no azimuth, but ",
+    ),
     # Names
     *alike(
         "study.name",

@@ -17,7 +17,7 @@ from passband.config import load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs import status
+from passband.jobs import layout, status
 from passband.jobs.counts import count
 from passband.storage import datasets
 
@@ -86,6 +86,20 @@ def test_images_of_no_grid_are_refused(tmp_path):
         target = f"results/smallest/images/gold/{name}.zarr"
         printed = place.run("--dry-run", target, study=study, fails=True)
         assert "MissingRuleException" in printed
+
+
+@pytest.mark.slow
+def test_mixtures_and_groups_of_conditions_have_no_images(tmp_path):
+    place = Workplace(tmp_path / "w")
+    grid = load(SMALLEST).model_dump(include={"grid"}, exclude_none=True)["grid"]
+    mixed = [grid, {"mixture": {"name": "all", "over": "grid"}}]
+    study = place.study(grid=mixed, study={"conditions_per_job": 3})
+    groups = layout.groups_of(load(place.folder / study))
+    assert [len(ids) for ids in groups.values()] == [3, 1, 1]
+    for group, allowed in zip(groups, (False, True, False), strict=True):
+        target = f"results/smallest/images/gold/train/{group}.zarr"
+        printed = place.run("--dry-run", target, study=study, fails=not allowed)
+        assert ("MissingRuleException" in printed) != allowed
 
 
 @pytest.mark.slow

@@ -4,23 +4,13 @@ import argparse
 
 from passband import PassbandError
 from passband.commands.arguments import add_study
-from passband.commands.conditions import (
-    Given,
-    add_conditions,
-    check_conditions,
-    given_conditions,
-)
+from passband.commands.conditions import add_conditions, check_conditions, given_conditions
 from passband.commands.on_request import make
 from passband.commands.run import add_machine
 from passband.config import SPLITS, Study
+from passband.grid import Condition
 from passband.jobs import layout
 from passband.jobs.locate import locate_study
-
-#: Largest number of values that an error message lists.
-_MOST_LISTED = 20
-
-#: Largest number of values that an error message lists.
-_MOST_LISTED = 20
 
 #: Largest number of values that an error message lists.
 _MOST_LISTED = 20
@@ -64,8 +54,7 @@ def run(options: argparse.Namespace) -> int:
     if not given:
         raise PassbandError("no condition: give a value of each axis, or --conditions FILE.csv")
     conditions = check_conditions(study, given)
-    for one in given:
-        _check_known(study, one)
+    _check_known(study, conditions, [one.where for one in given])
     paths = [
         layout.IMAGES.format(specimen=specimen, split=options.split, condition=c.id, whose="")
         for c in dict.fromkeys(conditions)
@@ -73,23 +62,32 @@ def run(options: argparse.Namespace) -> int:
     return make(options, results, paths)
 
 
-def _check_known(study: Study, given: Given) -> None:
-    """Check that a condition is in the training grid or in the test grid.
+def _check_known(study: Study, conditions: list[Condition], places: list[str]) -> None:
+    """Check that conditions are in the training grid or in the test grid.
 
-    The workflow forms images of these conditions only.
+    The workflow forms images of these conditions only. `places` has the place where the user gave
+    each condition, or "".
     """
-    grids, own = (study.train_axes, study.test_axes), study.own_values
-    if given.condition in {*study.train_conditions, *study.test_conditions}:
-        return
-    where = f"{given.where}: " if given.where else ""
-    for name, value in given.condition.values(own).items():
-        known = sorted({v for axes in grids for v in axes[name]})
+    known = {*study.train_conditions, *study.test_conditions}
+    for condition, place in zip(conditions, places, strict=True):
+        if condition not in known:
+            where = f"{place}: " if place else ""
+            raise PassbandError(f"{where}{_why_unknown(study, condition)}")
+
+
+def _why_unknown(study: Study, condition: Condition) -> str:
+    """Return what is wrong with a condition that is in neither grid."""
+    grids = (study.train_axes, study.test_axes)
+    for name, value in condition.values(study.own_values).items():
+        # An axis that the study does not have has its own value under all conditions.
+        own = [study.written_values.get(name)]
+        known = sorted({v for axes in grids for v in axes.get(name, own)})
         if value not in known:
             allowed = ", ".join(f"{v:g}" for v in known[:_MOST_LISTED])
             more = ", ..." if len(known) > _MOST_LISTED else ""
-            raise PassbandError(f"{where}{name} = {value:g}: must be one of {allowed}{more}")
-    products = [*study.train_products, *study.test_products]
+            one_of = "one of " if len(known) > 1 else ""
+            return f"{name} = {value:g}: must be {one_of}{allowed}{more}"
     what = "mixes values of the training and the test grid"
-    if len(products) > 2:
+    if len([*study.train_products, *study.test_products]) > 2:
         what = "is none of the study's conditions"
-    raise PassbandError(f"{where}condition {given.condition.id}: {what}")
+    return f"condition {condition.id}: {what}"

@@ -126,7 +126,7 @@ def points(
         candidates = _distinct(_scaled(cube, ranges))
         found = candidates
         if len(candidates) > number:
-            conditions = [Condition(**{**others, **point}) for point in candidates]
+            conditions = [Condition.of({**others, **point}) for point in candidates]
             features = transfer_features(conditions, microscope, flat_power)
             found = [candidates[k] for k in far_apart(features, number)]
     if len(found) < number:
@@ -165,9 +165,11 @@ def transfer_features(
     azimuths = 1 if all(lens.round for lens in optics) else _AZIMUTHS
     q = np.repeat(radial, azimuths)
     phi = np.tile(np.arange(azimuths) * 2 * np.pi / azimuths, _SAMPLES)
-    blur = microscope.response(q)
-    curves = {lens: ctf.transfer(lens, q, phi) * blur for lens in dict.fromkeys(optics)}
-    T = np.stack([curves[lens] for lens in optics])
+    curves = {lens: ctf.transfer(lens, q, phi) for lens in dict.fromkeys(optics)}
+    blurs = microscope.responses(conditions, q)
+    T = np.stack(
+        [curves[lens] * blurs[c.further] for c, lens in zip(conditions, optics, strict=True)]
+    )
     dose = np.array([condition.dose_e_per_A2 for condition in conditions])
     bits = np.log2(1 + 4 * dose[:, None] * flat_power * T**2) / 2
     parts = []

@@ -220,6 +220,9 @@ def _line(details: dict) -> str:
             if in_range or (isinstance(value, dict) and not _is_axis(loc) and _keys(loc)):
                 return f"{name}.{message}"  # a rule within a block names its own key there
             return f"{name} = {message}"
+        case "union_tag_invalid" if details["ctx"]["tag"] == "<mixture>":
+            what = "must be a block of conditions; mixtures are for grid only"
+            return f"{name} = {{mixture: ...}}: {what}"
         case "missing":
             return f"{name}: missing; it has no default"
         case "finite_number":

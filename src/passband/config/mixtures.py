@@ -195,8 +195,9 @@ def check(blocks: Mapping[str, MixtureBlock], number: int, microscope: Microscop
     Raises
     ------
     ValueError
-        If two mixtures have the same name, if there are only mixtures, or if a mixture has an axis
-        that needs other exit waves. The message is one line, which begins with a key.
+        If two mixtures have the same name, if there are only mixtures, if a mixture has an axis
+        that needs other exit waves, or if two points of a mixture are the same condition. The
+        message is one line, which begins with a key.
     """
     places: dict[str, str] = {}
     for place, block in blocks.items():
@@ -222,3 +223,19 @@ def check(blocks: Mapping[str, MixtureBlock], number: int, microscope: Microscop
                         f"{place}.{where}.{name} = {short(values)}: needs other exit waves; a "
                         "mixture can have only axes that act behind the exit wave"
                     )
+        _check_conditions(f"{place}.mixture.points", block.mixture.points or (), own)
+
+
+def _check_conditions(place: str, points: Sequence[Any], own: Mapping[str, float]) -> None:
+    """Refuse two points that differ only in whether they have an axis's own value."""
+    before: dict[Condition, int] = {}
+    for number, point in enumerate(points):
+        condition = Condition.of(point.axes(), own)
+        first = before.setdefault(condition, number)
+        if first != number:
+            differ = point.axes().keys() ^ points[first].axes().keys()
+            named = ", ".join(f"{name} = {own[name]:g}" for name in AXES if name in differ)
+            raise ValueError(
+                f"{place}[{number}]: is the same condition as points[{first}], since the "
+                f"study itself has {named}; keep one of the points"
+            )

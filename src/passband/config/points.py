@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    PrivateAttr,
     Tag,
     ValidationInfo,
     create_model,
@@ -114,6 +115,8 @@ class Points(Given, OptionalAxes):
     design: Design | None = key(None, "A rule that makes the points.")
 
     _table: point_table.PointTable | None = None
+    _is_designed: bool = False
+    _products: Products = PrivateAttr(default_factory=list)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -128,29 +131,31 @@ class Points(Given, OptionalAxes):
             value = value | {"points": table.points}
         block = handler(value)
         block._table = table
-        block._check()
+        if (block.points is None) == (block.design is None):
+            raise ValueError("points: must be given, or design, and not both")
+        others = block.axes()
+        if block.design:
+            block._check_axes("design.ranges", block.design.ranges.axes(), others)
+            return block
+        given = [point.axes() for point in block.points]
+        block._check_points(given, others)
+        block._products = [{name: [x] for name, x in axes.items()} | others for axes in given]
         return block
 
-    def _check(self) -> None:
-        if (self.points is None) == (self.design is None):
-            raise ValueError("points: must be given, or design, and not both")
-        if self.design:
-            self._check_axes("design.ranges", self.design.ranges)
-            return
-        if not 0 < len(self.points) <= MOST_IN_LIST:
-            number = len(self.points)
+    def _check_points(self, given: list[dict[str, float]], others: dict[str, list[float]]) -> None:
+        if not 0 < len(given) <= MOST_IN_LIST:
+            number = len(given)
             raise ValueError(f"points: has {number:,} points; must have 1 to {MOST_IN_LIST:,}")
-        for number, point in enumerate(self.points):
-            self._check_axes(f"points[{number}]", point)
-        every = [tuple(point.axes().items()) for point in self.points]
+        for number, axes in enumerate(given):
+            self._check_axes(f"points[{number}]", axes, others)
+        every = [tuple(axes.items()) for axes in given]
         if (twice := first_repeated(every)) is not None:
             first = every.index(twice)
             second = every.index(twice, first + 1)
             raise ValueError(f"points[{second}]: is the same point as points[{first}]")
 
-    def _check_axes(self, place: str, given: Numbers) -> None:
-        """Check that each axis is given once, by the points or by the block."""
-        own, others = given.axes(), self.axes()
+    def _check_axes(self, place: str, own: dict[str, Any], others: dict[str, Any]) -> None:
+        """Check that each axis is given once, by a point (`own`) or by the block (`others`)."""
         for name in AXES:
             if name in own and name in others:
                 raise ValueError(f"{name}: is given here and in {place}; keep one of them")
@@ -163,21 +168,26 @@ class Points(Given, OptionalAxes):
         """Return the values of the axes that the block gives beside its points."""
         return given_axes(self)
 
-    def where(self, number: int) -> str:
-        """Return a point's place below the block, for messages."""
+    def where(self, number: int, axis: str) -> str:
+        """Return the place of a point's value of an axis, below the block, for messages."""
+        if axis in self.axes():
+            return ""
         if self._table is not None:
             return f"points = {self._table.where(number)}: "
+        if self._is_designed:
+            return "design.ranges: the point "
         return f"points[{number}]."
 
     def products(self) -> Products:
-        """Return a product for each point. Without a design, see :meth:`with_points`."""
-        others = self.axes()
-        return [{name: [value] for name, value in p.axes().items()} | others for p in self.points]
+        """Return a product for each point. A design has none, see :meth:`with_points`."""
+        return self._products
 
     def with_points(self, points: list[dict[str, float]]) -> "Points":
         """Return the block with the points of its design, and without the design."""
         given = self.model_dump(exclude={"design"})
-        return Points.model_validate({**given, "points": points})
+        block = Points.model_validate({**given, "points": points})
+        block._is_designed = True
+        return block
 
 
 def _kind(value: Any) -> str:

@@ -158,6 +158,15 @@ class Specimen(Block):
         planes = self.twins.max + self.stacking_faults.max
         return self.structure == "file" or bool(self.surface_energies) or planes > 0
 
+    @property
+    def feels_temperature(self) -> bool:
+        """Whether the mean square displacement of any element follows from the temperature."""
+        material = MATERIALS.get(self.material)
+        known = [*(material.elements if material and material.b_A2 else [])]
+        if self.substrate.thickness_nm:
+            known.append("C")
+        return not {*known} <= {*self.thermal.msd_A2}
+
     def params(self) -> dict[str, Any]:
         """Return the keys of the specimen that structures and exit waves depend on."""
         return self.identity(without=("trained",))

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
-from passband.axes import FURTHER_AXES, MAIN_AXES
+from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
 from passband.config import architectures, points
 from passband.config.analysis import (
     FEWEST_PREDICTED,
@@ -210,6 +210,7 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
         self.check_mixtures()
         self.make_designs()
         self.check_own_values()
+        self.check_effects()
         self._check_numbers("grid", self.train_products)
         self._check_numbers("test_grid", self.test_products)
         self._check_jobs()
@@ -281,13 +282,15 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
 
         The combination of all points' ranges is checked before single points, which are many.
         """
-        several = len(numbers) > 1
         try:
-            label = "" if several else f"{name}.{block.where(numbers[0])}"
-            self._check_optics(label, points.joined_axes(products[numbers.start : numbers.stop]))
-        except ValueError:
-            if not several:
-                raise
+            self._check_optics("", points.joined_axes(products[numbers.start : numbers.stop]))
+        except ValueError as error:
+            if len(numbers) == 1:
+                axis = str(error).partition(" ")[
+                    0
+                ]  # or another key, such as that of a focal series
+                place = f"{name}.{block.where(numbers[0], axis)}" if axis in AXES else ""
+                raise ValueError(f"{place}{error}") from None
             half = len(numbers) // 2
             self._check_points(name, block, products, numbers[:half])
             self._check_points(name, block, products, numbers[half:])

@@ -4,9 +4,14 @@ from math import prod
 
 from passband.axes import FURTHER_AXES, MAIN_AXES
 from passband.config import designs, mixtures, points
-from passband.config.base import short
+from passband.config.base import one_of, short
 from passband.grid import Condition, conditions
 from passband.mixtures import Mixture, is_mixture, of_id
+
+#: The axis with the amplitude of an aberration, by the axis with the aberration's azimuth.
+_AMPLITUDES = {
+    name: name.replace("_deg", "_nm") for name, axis in FURTHER_AXES.items() if axis.unit == "°"
+}
 
 
 class ConditionsOfStudy:
@@ -222,10 +227,13 @@ class ConditionsOfStudy:
         mixtures.check(blocks, len(points.listed(self.grid)), self.microscope)
 
     def check_own_values(self) -> None:
-        """Refuse an axis that leaves out the value that the configuration has for its key."""
+        """Refuse a written value of an axis's key that no condition has.
+
+        A block that does not have the axis has the written value there.
+        """
+        given, products = self._given(), [*self.train_products, *self.test_products]
         for name, axis in FURTHER_AXES.items():
-            values = sorted(self.given_values(name))
-            if not values:
+            if name not in given:
                 continue
             block, _, path = axis.key.partition(".")
             blocks = (
@@ -240,10 +248,49 @@ class ConditionsOfStudy:
                         f"{other}.{path} = {blocks[other].at(path):g}: must equal {first}.{path} = "
                         f"{blocks[first].at(path):g}, since {name} is an axis of the grid"
                     )
+            own = axis.canonical(self._own(name))
+            if any(own in axes.get(name, [own]) for axes in products) or self._is_mixed_in(name):
+                continue
+            values = short(sorted(given[name]))
             for where, written in blocks.items():
-                own = written.at(path)
-                if written.is_written(path) and axis.canonical(own) not in values:
+                if written.is_written(path):
                     raise ValueError(
-                        f"{where}.{path} = {own:g}: is not a value of the axis {name} = "
-                        f"{short(values)}; add the value to the axis, or remove the key"
+                        f"{where}.{path} = {written.at(path):g}: is not a value of the axis {name} "
+                        f"= {values}; add the value to the axis, or remove the key"
                     )
+
+    def check_effects(self) -> None:
+        """Refuse an axis without any effect, whose values would be trained as other conditions."""
+        axes = points.joined_axes([*self.train_products, *self.test_products])
+        mtf, modelled = self.microscope.detector.mtf, ("gaussian", "lorentzian")
+        if "mtf_nyquist" in axes and mtf not in modelled:
+            raise ValueError(
+                f"microscope.detector.mtf = {mtf!r}: has no mtf_nyquist, which is an axis of the "
+                f"grid; must be {one_of([*map(repr, modelled)])}"
+            )
+        for azimuth, amplitude in _AMPLITUDES.items():
+            own = self.written_values[amplitude]
+            if azimuth in axes and not any(axes.get(amplitude, [own])):
+                raise ValueError(
+                    f"{FURTHER_AXES[amplitude].key} = {own:g}: has no azimuth, but {azimuth} = "
+                    f"{short(axes[azimuth])} is an axis of the grid; give a value above 0, or "
+                    f"values of the axis {amplitude}"
+                )
+
+        warmed = any(specimen.feels_temperature for specimen in self.specimens.values())
+        if "temperature_K" in axes and "substrate_thickness_nm" not in axes and not warmed:
+            name, specimen = next(iter(self.specimens.items()))
+            raise ValueError(
+                f"specimens.{name}.thermal.msd_A2 = {short(specimen.thermal.msd_A2)}: replaces the "
+                "temperature for every element, but temperature_K is an axis of the grid; remove "
+                "the axis, or the displacement of a metal or of C"
+            )
+
+    def _is_mixed_in(self, name: str) -> bool:
+        """Return whether a mixture has the study's own value of a further axis."""
+        own = self.written_values[name]
+        return any(
+            name not in axes or axes[name][0] <= own <= axes[name][-1]
+            for block in points.mixture_blocks("grid", self.grid).values()
+            for axes in block.extremes().values()
+        )
