@@ -6,11 +6,12 @@ import sys
 import numpy as np
 import pytest
 import xarray as xr
-from workplace import Workplace
+import yaml
+from workplace import SMALLEST, Workplace
 
 from passband.analysis import table
 from passband.config import load
-from passband.jobs import layout, status
+from passband.jobs import counts, layout, status
 from passband.storage import datasets
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -23,6 +24,8 @@ ONE = {
 }
 TWO = {"energy_kev": [200, 300]}
 TESTED = {"astigmatism_nm": [0, 3]}
+MANY = {"defocus_nm": [0, 5, 10, 15, 20, 25], "dose_e_per_A2": [100, 200, 400, 800]}
+OTHER = yaml.safe_load(SMALLEST.read_text())["specimens"]["gold"]
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,23 @@ def test_an_axis_makes_only_its_new_half(copied, axis, own, other):
     jobs = copied.jobs(study=tested)
     assert (jobs["simulate"], jobs["evaluate"]) == (1, 4)
     assert "train" not in jobs
+
+
+@pytest.mark.parametrize(
+    ("changes", "shards"),
+    [
+        ({"grid": TWO}, 3 * 2 + 1),
+        ({}, 3 + 1 + 1),
+        ({"specimens": {"a": OTHER, "z": OTHER | {"trained": False}}}, 2 * 3 + 3 + 1),
+        ({"grid": TWO | MANY, "distances": {"predict": True}}, 3 * 2 + 2),
+    ],
+)
+def test_all_exit_waves_that_the_workflow_simulates_are_counted(tmp_path, changes, shards):
+    place = Workplace(tmp_path)
+    study = place.study("counted.yaml", **changes, test_grid={"energy_kev": [200]})
+    found = place.jobs(study=study)
+    assert found == counts.count(load(tmp_path / study)).jobs
+    assert found["simulate"] == shards
 
 
 def test_the_study_is_complete(made):

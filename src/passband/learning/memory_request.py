@@ -148,7 +148,7 @@ def evaluate_mb(study: Study, architecture: str) -> int:
     block, px = study.study, study.microscope.field_px
     replicas, known = min(block.replicas, block.replicas_per_job), architectures.parse(architecture)
     batch = min(study.evaluation.batch_size, block.structures.test)
-    sets = study.number_of_waves("test")  # all of them are in memory
+    sets = len(study.test_waves)  # all of them are in memory
     specimens = study.specimens.values()
     waves = sets * len(specimens) * _wave_bytes(study, specimens, block.structures.test)
     # In addition, 16 bytes per pixel are for images while they are formed.
