@@ -11,6 +11,7 @@ from workplace import SMALLEST, Workplace
 
 from passband.analysis import table
 from passband.config import load
+from passband.grid import own_values
 from passband.jobs import counts, layout, status
 from passband.storage import datasets
 
@@ -111,6 +112,16 @@ def test_commands_know_the_axis(made):
     page = (made.folder / "results/waves/explorer.html").read_text(encoding="utf-8")
     assert "other values of beam energy need other exit waves" in page
     assert '"drawn":false' in page.replace(" ", "")
+
+
+def test_distances_have_the_axes_of_both_sides(made):
+    made.run("results/waves/distances.zarr", study="waves.yaml")
+    distances = datasets.read(made.folder / "results/waves/distances.zarr", datasets.DISTANCES)
+    whole = table.load(made.folder / "results/waves/table.zarr")
+    assert own_values(distances) == own_values(whole) == {"energy_kev": 300, "astigmatism_nm": 0}
+    for name in ("train_energy_kev", "test_energy_kev", "test_astigmatism_nm"):
+        assert distances[name].identical(whole[name])
+    assert np.isfinite(distances.spectral).all()
 
 
 def test_images_have_the_energy_of_their_condition(made):
