@@ -1,13 +1,14 @@
 """Axes that need other exit waves: beam energy, pixel size, and parameters of the specimen."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from passband.axes import FURTHER_AXES
 from passband.config import ConfigError, Study, Thermal, validate
 from passband.grid import Condition
-from passband.jobs import counts, layout, tasks, wave_layout
+from passband.jobs import counts, layout, shown_networks, tasks, wave_layout
 from passband.learning import memory_request
 from passband.wave_sets import WAVE_AXES, by_set, condition_of, set_of_file, wave_set
 
@@ -137,7 +138,95 @@ def test_a_condition_without_exit_waves_is_refused():
 
 def test_the_number_of_sets_is_known_without_their_ids():
     study = validate({"grid": {"energy_kev": [100, 200, 300], "roughness": [0, 0.1]}})
-    assert study.number_of_waves("train") == len(study.train_waves) == 6
+    assert study.number_of_waves("gold", "train") == len(study.train_waves) == 6
+
+
+TWO, ONE = {"energy_kev": [200, 300]}, {"energy_kev": [200]}
+
+
+def simulated(config):
+    """Return the simulated sets of each specimen's test structures, in the order of specimens."""
+    study = validate(config)
+    found = [study.waves(name, "test") for name in study.specimens]
+    for name, sets in zip(study.specimens, found, strict=True):
+        assert study.number_of_waves(name, "test") == len(sets)
+    files = [task.outputs for task in tasks.tasks(study) if task.rule == "simulate"]
+    assert counts.count(study).jobs["simulate"] == len(set(files)) == len(files)
+    return found
+
+
+def test_the_figure_of_examples_shows_a_network_whose_exit_waves_are_tested():
+    study = validate({"grid": TWO, "test_grid": ONE})
+    assert simulated({"grid": TWO, "test_grid": ONE}) == [["en0200.00"]]
+    assert study.middle_condition == replace(
+        Study().middle_condition, further=(("energy_kev", 200.0),)
+    )
+    example = shown_networks.example_cell(study, lambda path: True)
+    assert example.condition == study.middle_condition.id
+    # Without results of this network, another with these exit waves is shown, if there is one.
+    left = {condition.id for condition in study.train_conditions[:3]}
+    one = shown_networks.example_cell(study, lambda path: path.split("/")[3] in left)
+    assert one.condition.endswith("_en0200.00")
+
+
+def test_the_example_of_points_has_exit_waves_that_are_tested():
+    point = {"defocus_nm": 5, "cs_um": 1.2, "aperture_mrad": 10, "dose_e_per_A2": 100}
+    points = [{**point, "energy_kev": 300}, {**point, "defocus_nm": 10, "energy_kev": 200}]
+    for test, shown in ((200, points[1]), (300, points[0])):
+        config = {"grid": {"points": points}, "test_grid": [{"points": [points[0]]}]}
+        config["test_grid"][0]["points"] = [{**point, "energy_kev": test}]
+        assert len(*simulated(config)) == 1
+        assert validate(config).middle_condition.defocus_nm == shown["defocus_nm"]
+
+
+def test_one_set_more_is_counted_if_tests_share_none_with_training():
+    assert simulated({"test_grid": ONE}) == [["en0200.00", ""]]
+    specimens = {"other": {"trained": False}, "gold": {}, "silver": {"material": "Ag"}}
+    assert simulated({"test_grid": ONE, "specimens": specimens}) == [
+        ["en0200.00"],
+        ["en0200.00", ""],
+        ["en0200.00"],
+    ]
+
+
+def test_the_set_of_a_mixture_is_counted_for_tests_only_if_the_example_needs_it():
+    ranges = {"defocus_nm": [0, 10], "cs_um": 1.2, "aperture_mrad": 10, "dose_e_per_A2": 100}
+    mixed = {"mixture": {"name": "all", "ranges": ranges}}
+    main = Study().train_axes
+    assert simulated({"grid": [main, mixed], "test_grid": ONE}) == [["en0200.00", ""]]
+    assert simulated({"grid": [main | TWO, mixed], "test_grid": main | ONE}) == [["en0200.00"]]
+
+
+def test_distances_that_are_features_need_test_structures_of_all_training_conditions():
+    axes = {"defocus_nm": [1, 2, 3], "cs_um": [0, 1], "aperture_mrad": [10], "dose_e_per_A2": [9]}
+    specimens = {"gold": {}, "other": {"trained": False}}
+    large = {"grid": axes | {"energy_kev": [100, 200, 250, 300]}, "specimens": specimens}
+    large["test_grid"] = {"defocus_nm": {"start": 0, "stop": 23, "num": 24}, **ONE}
+    assert simulated(large) == [["en0200.00"]] * 2
+    predicted = large | {"distances": {"predict": True}}
+    sets = ["en0100.00", "en0200.00", "en0250.00", ""]
+    assert simulated(predicted) == [sets] * 2
+    study = validate(predicted)
+    (new,) = layout.shards(study, "other", "test", "en0100.00")
+    after = {task.rule: task.after for task in tasks.tasks(study, {new: 5.0})}
+    assert (after["distances_part"], after["evaluate"]) == (5, 0)
+    # Networks are tested with one set only.
+    assert study.test_waves == ["en0200.00"]
+    with pytest.raises(ValueError, match="energy_kev = 100: needs exit waves"):
+        study.check_has_waves(study.train_conditions[0])
+    name = study.training.architectures[0]
+    asked = (memory_request.evaluate_mb(validate(config), name) for config in (large, predicted))
+    assert len(set(asked)) == 1
+
+
+def test_too_many_sets_for_distances_are_refused():
+    study = {"structures": {"train": 2, "val": 2, "test": 12_000}, "structures_per_shard": 1}
+    tested = ONE | {"defocus_nm": {"start": 0, "stop": 23, "num": 24}}
+    trained = {"energy_kev": {"start": 101, "stop": 200, "num": 100}}
+    config = {"grid": trained, "test_grid": tested, "study": study}
+    validate(config)
+    with pytest.raises(ConfigError, match="structures_per_shard = 1: makes 1,200,400 jobs to sim"):
+        validate(config | {"distances": {"predict": True}})
 
 
 @pytest.mark.parametrize(

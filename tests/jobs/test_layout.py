@@ -96,9 +96,9 @@ def test_a_job_of_several_conditions_names_its_files_after_the_group():
     assert sum(task.networks for task in trained) == 8
     assert {cell[2] for task in trained for cell in task.cells} == set(ids)
     # The example is found by its condition.
-    assert shown_networks.example_cell(
-        study, lambda path: True
-    ).condition == shown_networks.middle_condition(study)
+    assert (
+        shown_networks.example_cell(study, lambda path: True).condition == study.middle_condition.id
+    )
     files = shown_networks.compared_networks(study, "gold", "compact-w4-d2", [ids[0]])
     assert files == [jobs[0].path(layout.WEIGHTS), jobs[2].path(layout.WEIGHTS)]
     by_condition = layout.files_by_condition(files, layout.groups_of(study))
@@ -188,16 +188,16 @@ def test_a_part_of_the_distances_needs_a_specimens_networks_and_those_tested_at_
 
 def test_the_example_is_the_middle_condition_or_the_first_that_is_counted():
     study = load(SMALLEST)
-    assert shown_networks.example_cell(
-        study, lambda path: True
-    ).condition == shown_networks.middle_condition(study)
+    assert (
+        shown_networks.example_cell(study, lambda path: True).condition == study.middle_condition.id
+    )
     last = study.train_conditions[-1].id
     first = study.train_conditions[0].id
     assert shown_networks.example_cell(
         study, lambda path: first in path or last in path
     ).condition in (
         first,
-        shown_networks.middle_condition(study),
+        study.middle_condition.id,
     )
     assert shown_networks.example_cell(study, lambda path: first in path).condition == first
     assert shown_networks.example_cell(study, lambda path: False) is None

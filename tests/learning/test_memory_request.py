@@ -135,6 +135,23 @@ def test_evaluation_holds_all_test_structures_and_a_batch():
     assert 1e6 * (large - few) == pytest.approx(1.25 * activations, abs=500e6)
 
 
+def test_evaluation_holds_all_configurations_of_specimens_without_training():
+    name, structures = "unet-resnet18", {"train": 64, "val": 2, "test": 64}
+    small = changed(PAPER, study={"structures": structures}, evaluation={"batch_size": 1})
+    gold = small.model_dump()["specimens"]["gold"]
+    tested = gold | {"trained": False, "thermal": {"temperature_K": 300.0, "configurations": 64}}
+    many = changed(small, specimens={"other": tested})
+    waves = memory_request.wave_bytes(64, 64, PAPER.microscope.wave_sampling.cropped, 512)
+    assert 1e6 * memory_request.evaluate_mb(many, name) > waves
+    assert memory_request.train_mb(many, name) == memory_request.train_mb(small, name)
+    # A specimen with fewer configurations than a trained one changes nothing.
+    hot = {"gold": gold | {"thermal": tested["thermal"]}}
+    both = changed(small, specimens={**hot, "other": gold | {"trained": False}})
+    alike = changed(small, specimens={**hot, "other": hot["gold"] | {"trained": False}})
+    of_both, of_alike = (memory_request.evaluate_mb(study, name) for study in (both, alike))
+    assert of_both == of_alike
+
+
 def test_evaluate_jobs_of_several_conditions_request_memory_for_shared_images(monkeypatch):
     monkeypatch.setattr(memory_request, "SHARED_BYTES", 4e9)
     one, several = (

@@ -1,6 +1,8 @@
 """The card of a published network: its numbers, its table of conditions and its limits."""
 
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import xarray as xr
 from synthetic import weights_metadata
 
 from passband.config import Study
-from passband.grid import Condition, conditions
+from passband.grid import Condition, conditions, coordinates
 from passband.learning.network_files import Network
 from passband.sharing import card, performance
 
@@ -85,6 +87,51 @@ def test_expected_dice_is_shown_between_the_tested_conditions(network):
     assert "| 1.2 µm, 10 mrad | 5 to 12 | 5 to 12 |" in text
     assert "The expected Dice comes from a Gaussian process" in text
     assert "not predicted" not in text
+
+
+def with_astigmatism(values):
+    """Return measurements with a mean Dice for each value of the astigmatism [nm]."""
+    own, axes = {"astigmatism_nm": 0.0}, MAIN_AXES | {"astigmatism_nm": list(values)}
+    tested = conditions(axes, own)
+    dice = [[values[c.value("astigmatism_nm", own)] for c in tested]] * 2
+    ids, dims = [c.id for c in tested], ("test_specimen", "test")
+    return xr.Dataset(
+        {"dice": (dims, dice), "standard_error": (dims, dice)},
+        {
+            "test_specimen": ["gold", "platinum"],
+            "test": ids,
+            **coordinates(ids, "test", own),
+        },
+        {"images": 24},
+    )
+
+
+def test_numbers_are_for_the_networks_own_values_of_further_axes(network):
+    text = card.render(network, facts(measured=with_astigmatism({0: 0.9, 10: 0.2})))
+    before, _, after = text.partition("### Other values of astigmatism\n\n")
+    assert "### As in training: astigmatism 0 nm\n\nUnder the training condition, " in before
+    assert "Dice is 0.900. Over the 5 other conditions, mean Dice is 0.900." in before
+    assert "Mean Dice is above 0.8 under 6 of 6 tested conditions." in before
+    assert "| 1.2 µm, 10 mrad | 5 to 20 | 5 to 20 |" in before
+    assert (
+        "The network was trained with astigmatism 0 nm. Under the 6 tested conditions with other "
+        "values, mean Dice is 0.200, and it is above 0.8 under 0 of them. It is lowest at defocus "
+        "5 nm, Cs 1.2 µm, aperture 10 mrad, dose 100 e/Å², astigmatism 10 nm: 0.200.\n\n"
+        "### Other specimens\n\nMean and lowest Dice over all test conditions"
+    ) in after
+
+
+def test_a_card_says_that_no_test_has_the_networks_own_values(network):
+    text = card.render(network, facts(measured=with_astigmatism({5: 0.7, 10: 0.2}), picture=None))
+    assert "As in training" not in text
+    assert "The table" not in text
+    assert "trained with astigmatism 0 nm. Under the 12 tested conditions with other" in text
+
+
+def test_a_parameter_of_the_training_is_on_the_card_once(network):
+    own = replace(network, condition=replace(network.condition, further=(("energy_kev", 200),)))
+    text = card.render(own, facts(measured=None))
+    assert re.findall(r"beam energy \| (.*) \|", text) == ["200 keV"]
 
 
 def test_card_without_measurements_says_so(network):

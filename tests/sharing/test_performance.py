@@ -1,5 +1,7 @@
 """The measured performance of one network, from the table or from a record."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from synthetic import weights_metadata
 
 from passband.analysis import table
 from passband.config import Microscope, Study
-from passband.grid import Condition, conditions
+from passband.grid import Condition, conditions, own_values
 from passband.learning.network_files import Network
 from passband.scores import OUTCOMES, dice
 from passband.sharing import performance
@@ -81,6 +83,25 @@ def test_dice_is_that_of_the_networks_own_replica(results, finished):
     assert source.startswith("study/table.zarr" if finished else "study/records/gold/")
 
 
+def test_a_record_has_the_axes_of_its_conditions(results):
+    folder, _ = results
+    path = folder.joinpath("records/gold/compact-w4-d2", TRAINED, "r000-001.zarr.zip")
+    record = datasets.read(path, datasets.RECORD)
+    further = [Condition.parse(id) for id in IDS[:3]]
+    ids = IDS[:3] + [replace(c, further=(("coma_nm", 50),)).id for c in further]
+    cell = {"specimen": "gold", "architecture": "compact-w4-d2", "condition": TRAINED}
+    datasets.write(record.assign_coords(test=ids), path, datasets.RECORD, cell)
+    found, _ = performance.measured(network(folder), folder, Study().written_values)
+    assert found.test_coma_nm.values.tolist() == [0, 0, 0, 50, 50, 50]
+    assert own_values(found) == {"coma_nm": 0}
+    assert performance.further_words(Condition.parse(TRAINED), found) == "coma 0 nm"
+    own = performance.own_specimen(found, "gold")
+    assert performance.as_trained(own, Condition.parse(TRAINED)).test.values.tolist() == ids[:3]
+    other = Condition.parse(ids[3])
+    assert performance.as_trained(own, other).test.values.tolist() == ids[3:]
+    assert performance.further_words(other, found) == "coma 50 nm"
+
+
 def test_network_that_was_trained_again_has_no_measured_performance(results):
     folder, _ = results
     found, reason = performance.measured(network(folder, loss=1.4), folder)
@@ -139,3 +160,5 @@ def test_conditions_between_tested_ones_have_the_same_lens_and_dose():
     np.testing.assert_allclose(at_low_dose, np.linspace(-5, 20, 31), atol=0.005)
     assert [c.defocus_nm for c in found if c.dose_e_per_A2 == 1000] == [-5]
     assert {(c.cs_um, c.aperture_mrad) for c in found} == {(1.2, 10)}
+    further = [f"{id}_as0010.000" for id in (IDS[0], IDS[4])]
+    assert {c.further for c in performance.between(further)} == {(("astigmatism_nm", 10.0),)}

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib import pyplot as plt
 
-from passband.grid import Condition, conditions
+from passband.grid import Condition, conditions, coordinates
 from passband.sharing.performance_figure import dice_over_defocus_and_dose
 
 MAIN_AXES = {
@@ -49,4 +49,18 @@ def test_condition_that_was_not_tested_is_empty_and_the_training_value_is_shown(
     assert "Cs 4 µm, aperture 10 mrad" in panels
     cells = panels["Cs 0 µm, aperture 10 mrad"].collections[0].get_array()
     assert np.ma.getmaskarray(cells).ravel().tolist() == [True] + [False] * 5
+    plt.close(figure)
+
+
+def test_the_title_has_the_networks_own_values_of_further_axes():
+    own, axes = {"energy_kev": 300.0}, {**MAIN_AXES, "energy_kev": [200.0]}
+    ids = [condition.id for condition in conditions(axes, own)]
+    places = {"test": ids, **coordinates(ids, "test", own)}
+    dice = xr.DataArray(np.full(len(ids), 0.5), places, "test")
+    figure = dice_over_defocus_and_dose(dice, Condition.parse(ids[0]), "viridis")
+    assert figure.get_suptitle() == "beam energy 200 keV"
+    panels = [ax for ax in figure.axes if ax.get_title()]
+    for panel in panels:
+        assert not np.ma.getmaskarray(panel.collections[0].get_array()).any()
+    assert [len(panel.patches) for panel in panels] == [1, 0, 0, 0]
     plt.close(figure)

@@ -6,11 +6,13 @@ import sys
 import numpy as np
 import pytest
 import xarray as xr
-from workplace import Workplace
+import yaml
+from workplace import SMALLEST, Workplace
 
 from passband.analysis import table
 from passband.config import load
-from passband.jobs import layout, status
+from passband.grid import own_values
+from passband.jobs import counts, layout, status
 from passband.storage import datasets
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -23,6 +25,8 @@ ONE = {
 }
 TWO = {"energy_kev": [200, 300]}
 TESTED = {"astigmatism_nm": [0, 3]}
+MANY = {"defocus_nm": [0, 5, 10, 15, 20, 25], "dose_e_per_A2": [100, 200, 400, 800]}
+OTHER = yaml.safe_load(SMALLEST.read_text())["specimens"]["gold"]
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +52,23 @@ def test_an_axis_makes_only_its_new_half(copied, axis, own, other):
     jobs = copied.jobs(study=tested)
     assert (jobs["simulate"], jobs["evaluate"]) == (1, 4)
     assert "train" not in jobs
+
+
+@pytest.mark.parametrize(
+    ("changes", "shards"),
+    [
+        ({"grid": TWO}, 3 * 2 + 1),
+        ({}, 3 + 1 + 1),
+        ({"specimens": {"a": OTHER, "z": OTHER | {"trained": False}}}, 2 * 3 + 3 + 1),
+        ({"grid": TWO | MANY, "distances": {"predict": True}}, 3 * 2 + 2),
+    ],
+)
+def test_all_exit_waves_that_the_workflow_simulates_are_counted(tmp_path, changes, shards):
+    place = Workplace(tmp_path)
+    study = place.study("counted.yaml", **changes, test_grid={"energy_kev": [200]})
+    found = place.jobs(study=study)
+    assert found == counts.count(load(tmp_path / study)).jobs
+    assert found["simulate"] == shards
 
 
 def test_the_study_is_complete(made):
@@ -91,6 +112,16 @@ def test_commands_know_the_axis(made):
     page = (made.folder / "results/waves/explorer.html").read_text(encoding="utf-8")
     assert "other values of beam energy need other exit waves" in page
     assert '"drawn":false' in page.replace(" ", "")
+
+
+def test_distances_have_the_axes_of_both_sides(made):
+    made.run("results/waves/distances.zarr", study="waves.yaml")
+    distances = datasets.read(made.folder / "results/waves/distances.zarr", datasets.DISTANCES)
+    whole = table.load(made.folder / "results/waves/table.zarr")
+    assert own_values(distances) == own_values(whole) == {"energy_kev": 300, "astigmatism_nm": 0}
+    for name in ("train_energy_kev", "test_energy_kev", "test_astigmatism_nm"):
+        assert distances[name].identical(whole[name])
+    assert np.isfinite(distances.spectral).all()
 
 
 def test_images_have_the_energy_of_their_condition(made):

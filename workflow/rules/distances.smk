@@ -8,6 +8,11 @@ from passband.wave_sets import condition_of
 COMPARED_WAVES = test_shards(condition_of(id).id for id in STUDY.train_waves)
 
 
+def tested_by_part(wildcards):
+    """Return the ids of the test conditions of a job `distances_part`."""
+    return PARTS[wildcards.part]
+
+
 rule distances_part:
     input:
         weights=lambda wildcards: below_results(
@@ -34,12 +39,12 @@ rule distances_part:
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         **GROUPED,
-        **STUDY.condition_params("train"),
+        # The study's own values are those of the axes of both sides.
+        **(STUDY.condition_params("train", "test") | {"test": tested_by_part}),
         version=STAGES["distances"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),
         structures=STUDY.distances.structures,
-        test=lambda wildcards: PARTS[wildcards.part],
         network=lambda wildcards: f"{RESULTS}/{shown_networks.first_network(STUDY)}",
         waves=COMPARED_WAVES,
     script:

@@ -1,7 +1,7 @@
 from passband.wave_sets import folder_of
 
 # The condition of the images on contact sheets.
-MIDDLE = shown_networks.middle_condition(STUDY)
+MIDDLE = STUDY.middle_condition.id
 
 
 # Outputs on request, which are not part of `all`. To make these outputs, name them as targets.

@@ -302,12 +302,7 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
                 f"study.replicas_per_job = {block.replicas_per_job}: must not exceed "
                 f"study.replicas = {block.replicas}"
             )
-        simulate = sum(
-            self.number_of_waves(split)
-            * ceil(getattr(block.structures, split) / block.structures_per_shard)
-            for specimen in self.specimens.values()
-            for split in specimen.splits
-        )
+        simulate = self.number_of_shards()
         groups = len(self.trained_specimens) * len(self.training.architectures)
         alone = self.mixture_number
         groups *= ceil((self.train_number - alone) / block.conditions_per_job) + alone

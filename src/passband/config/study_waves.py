@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import product
-from math import prod, sqrt
+from math import ceil, sqrt
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from passband import units
+from passband.axes import MAIN_AXES
 from passband.config import points
 from passband.config.base import short
 from passband.config.materials import CARBON_PER_A3, MATERIALS
@@ -19,6 +20,9 @@ from passband.wave_sets import WAVE_AXES, wave_set
 if TYPE_CHECKING:
     from passband.config.study import Study
 
+#: A set of exit waves: the values of the study's axes that need other exit waves.
+Values = tuple[float, ...]
+
 #: The largest number of atoms in a structure.
 MOST_ATOMS = 10_000_000
 
@@ -29,38 +33,131 @@ class WavesOfStudy:
     @property
     def train_waves(self) -> list[str]:
         """The ids of the sets of exit waves of the training conditions, see `wave_sets`."""
-        return _ids(self.train_products, self.own_values, self._is_mixed)
+        return self._ids(self._sets(self.train_products, self._is_mixed))
 
     @property
     def tested_waves(self) -> list[str]:
         """The ids of the sets of exit waves of the test conditions."""
-        return _ids(self.test_products, self.own_values)
+        return self._ids(self._sets(self.test_products))
 
     @property
     def test_waves(self) -> list[str]:
-        """The ids of the sets of exit waves of the test structures.
+        """The ids of the sets of exit waves that networks are tested with.
 
-        With `evaluation.test_own`, networks also need test structures of the training conditions.
+        With `evaluation.test_own`, networks are also tested with those of the training conditions.
         """
-        products = [*self.test_products]
-        if self.evaluation.test_own:
-            products += self.train_products
-        return _ids(products, self.own_values, self.evaluation.test_own and self._is_mixed)
+        return self._ids(self._test_sets(self.evaluation.test_own))
 
     @property
     def _is_mixed(self) -> bool:
         return bool(points.mixture_blocks("grid", self.grid))
 
-    def waves(self, split: str) -> list[str]:
-        """Return the ids of the sets of exit waves that a split has."""
-        return self.test_waves if split == "test" else self.train_waves
+    def waves(self, specimen: str, split: str) -> list[str]:
+        """Return the ids of the sets of exit waves that are simulated for a specimen's split.
 
-    def number_of_waves(self, split: str) -> int:
-        """Return the number of sets of exit waves that a split has."""
-        products = self.test_products if split == "test" else self.train_products
-        if len(products) > 1 or self._is_mixed or (split == "test" and self.evaluation.test_own):
-            return len(self.waves(split))
-        return prod(len(products[0].get(name, [0])) for name in WAVE_AXES)
+        Test structures also have the sets of distances that the prediction uses. Those of the first
+        trained specimen have a set of one training condition at least, for the figure of examples.
+        """
+        if split != "test":
+            return self.train_waves
+        example = [wave_set(self.middle_condition)] if self._adds_example(specimen) else []
+        return [*self._ids(self._simulated_tests), *example]
+
+    def number_of_waves(self, specimen: str, split: str) -> int:
+        """Return the number of sets of exit waves that are simulated for a specimen's split."""
+        if split != "test":
+            return len(self._sets(self.train_products, self._is_mixed))
+        return len(self._simulated_tests) + self._adds_example(specimen)
+
+    def number_of_shards(self) -> int:
+        """Return the number of files of exit waves of all specimens, splits and sets."""
+        numbers, size = self.study.structures, self.study.structures_per_shard
+        return sum(
+            self.number_of_waves(name, split) * ceil(getattr(numbers, split) / size)
+            for name, specimen in self.specimens.items()
+            for split in specimen.splits
+        )
+
+    def _adds_example(self, specimen: str) -> bool:
+        """Return whether a specimen needs a further set, for the figure of examples."""
+        return specimen == next(iter(self.trained_specimens)) and not self._shared_sets
+
+    @property
+    def middle_condition(self) -> Condition:
+        """The training condition that figures show.
+
+        This condition has the highest dose, the middle value of each other main axis of the
+        training grid, and the study's own value of each further axis, or its first value if the
+        grid does not have the study's own value. If the grid is no product, or if no test structure
+        has the exit waves of this condition, it is the nearest training condition whose exit waves
+        test structures have, by the places of the values among those of each axis.
+        """
+        own, axes = self.own_values, self.train_axes
+
+        def middle_value(name: str, axis: list[float]) -> float:
+            if name == "dose_e_per_A2":
+                return axis[-1]
+            if name in MAIN_AXES:
+                return axis[len(axis) // 2]
+            return own[name] if own[name] in axis else axis[0]
+
+        values = {name: middle_value(name, axis) for name, axis in axes.items()}
+        middle, shared = Condition.of(values, own), set(self._ids(self._shared_sets))
+        if len(self.train_products) > 1:
+            found = [c for c in self.train_conditions if not shared or wave_set(c) in shared]
+        elif not shared or wave_set(middle) in shared:
+            return middle
+        else:
+            sets = (zip(self._wave_axes, each, strict=True) for each in self._shared_sets)
+            found = [Condition.of(values | dict(of_set), own) for of_set in sets]
+        places = {name: {value: k for k, value in enumerate(axis)} for name, axis in axes.items()}
+
+        def apart(condition: Condition) -> float:
+            return sum(
+                abs(places[name][value] - places[name][values[name]]) / len(axes[name])
+                for name, value in condition.values(own).items()
+            )
+
+        return min(found, key=apart)
+
+    @property
+    def _wave_axes(self) -> list[str]:
+        """The names of the study's axes that need other exit waves."""
+        own = self.own_values
+        return [name for name in WAVE_AXES if name in own]
+
+    def _sets(self, products: Sequence[points.Products], mixed: bool = False) -> list[Values]:
+        """Return the sets of exit waves of products, as values of :attr:`_wave_axes`, sorted.
+
+        With `mixed`, the set of mixtures, which has the study's own values, is one of them.
+        """
+        own, names = self.own_values, self._wave_axes
+        if not names:
+            return [()]
+        found = {values for axes in products for values in product(*(axes[name] for name in names))}
+        of_mixtures = tuple(own[name] for name in names)
+        return [*[of_mixtures] * (mixed and of_mixtures not in found), *sorted(found)]
+
+    def _ids(self, sets: Sequence[Values]) -> list[str]:
+        own, names = self.own_values, self._wave_axes
+        return [wave_set(_condition(names, values, own)) for values in sets]
+
+    def _test_sets(self, as_trained: bool) -> list[Values]:
+        """Return the sets of the test conditions; if `as_trained`, also those of training."""
+        products = [*self.test_products, *(self.train_products if as_trained else [])]
+        return self._sets(products, as_trained and self._is_mixed)
+
+    @property
+    def _simulated_tests(self) -> list[Values]:
+        """The sets that test structures have before one is chosen for the figure of examples."""
+        compared = self.distances.predict and self.predictable
+        return self._test_sets(self.evaluation.test_own or compared)
+
+    @property
+    def _shared_sets(self) -> list[Values]:
+        """Those sets of the training conditions that :attr:`_simulated_tests` has too."""
+        known = set(self._simulated_tests)
+        return [values for values in self._sets(self.train_products) if values in known]
 
     @property
     def extreme_waves(self) -> list[Condition]:
@@ -123,23 +220,6 @@ class WavesOfStudy:
                 f"{words}: needs exit waves that the study does not have; it has {known}"
                 + ("" if id else "; give a value of each axis that needs exit waves")
             )
-
-
-def _ids(
-    products: Sequence[points.Products], own: dict[str, float], mixed: bool = False
-) -> list[str]:
-    """Return the ids of the sets of exit waves of products, sorted by the values of axes.
-
-    With `mixed`, the set of mixtures, which has the study's own values, is one of them.
-    """
-    names = [name for name in WAVE_AXES if name in own]
-    if not names:
-        return [""]
-    combinations = {
-        values for axes in products for values in product(*(axes[name] for name in names))
-    }
-    found = [wave_set(_condition(names, values, own)) for values in sorted(combinations)]
-    return ["", *found] if mixed and "" not in found else found
 
 
 def _condition(names: Sequence[str], values: Sequence[float], own: dict[str, float]) -> Condition:

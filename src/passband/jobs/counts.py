@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from passband.analysis import information
 from passband.axes import MAIN_AXES
-from passband.config import Specimen, Study
+from passband.config import Study
 from passband.grid import batches
 from passband.groups import conditions_per_file
 from passband.jobs.microscopes import number_drawn
@@ -152,12 +152,7 @@ def _jobs(study: Study) -> Counter:
     batches = -(-block.replicas // block.replicas_per_job)
     groups = _groups(study)
     jobs = Counter(
-        simulate=sum(
-            study.number_of_waves(split)
-            * -(-getattr(block.structures, split) // block.structures_per_shard)
-            for specimen in study.specimens.values()
-            for split in specimen.splits
-        ),
+        simulate=study.number_of_shards(),
         train=pairs * groups * batches,
         evaluate=pairs * groups * batches,
     )
@@ -246,11 +241,11 @@ def _store(arrays: int) -> int:
     return 2 + 2 * arrays
 
 
-def structures(study: Study, specimen: Specimen) -> int:
+def structures(study: Study, specimen: str) -> int:
     """Return the number of simulated structures of a specimen, in all sets of exit waves."""
     return sum(
-        study.number_of_waves(name) * getattr(study.study.structures, name)
-        for name in specimen.splits
+        study.number_of_waves(specimen, split) * getattr(study.study.structures, split)
+        for split in study.specimens[specimen].splits
     )
 
 
@@ -268,9 +263,7 @@ def sizes(
         network in a file.
     """
     counted = count(study)
-    waves = sum(
-        structures(study, specimen) * wave_bytes[name] for name, specimen in study.specimens.items()
-    )
+    waves = sum(structures(study, name) * wave_bytes[name] for name in study.specimens)
     kinds = len(study.training.architectures)
     images = counted.networks * counted.tested_on
     pixels = 3 * _COUNT_BYTES * (images + counted.cells * counted.first_tested_on)

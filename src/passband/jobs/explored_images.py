@@ -130,7 +130,7 @@ def _with_the_same_masks(study: Study, split: Split | SplitSets) -> list[Conditi
     The page has one true mask for each structure, and a pixel size or a specimen may be an axis.
     """
     tests = study.test_conditions
-    middle = Condition.parse(shown_networks.middle_condition(study))
+    middle = study.middle_condition
     middle = middle if middle in tests else tests[0]
     masks, pixels = split.under(middle).masks, study.microscope.under(middle).pixel_size_A
     same: dict[str, bool] = {}

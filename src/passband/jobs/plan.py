@@ -132,8 +132,7 @@ def hours(study: Study, speeds: Speeds) -> dict[str, float]:
         evaluate += tested * speeds.predict[name]
     seconds = {
         "simulate": sum(
-            structures(study, specimen) * speeds.structure[name]
-            for name, specimen in study.specimens.items()
+            structures(study, name) * speeds.structure[name] for name in study.specimens
         ),
         "train": train,
         "evaluate": evaluate,

@@ -1,11 +1,11 @@
-"""The networks that figures show and distances compare: the middle condition and first replicas."""
+"""The networks that figures show and that distances compare, which are first replicas."""
 
 from collections.abc import Callable, Sequence
 
-from passband.axes import MAIN_AXES
 from passband.config import Study
-from passband.grid import Condition, batches, is_condition
+from passband.grid import batches, is_condition
 from passband.jobs.layout import RECORD, WEIGHTS, TrainingCell, groups_of, training_jobs
+from passband.wave_sets import wave_set
 
 
 def compared_networks(
@@ -49,57 +49,28 @@ def first_network(study: Study) -> str:
     return WEIGHTS.replace("{batch}", next(iter(_first_batch(study))))
 
 
-def middle_condition(study: Study) -> str:
-    """Return the id of the condition that figures show.
-
-    This condition has the highest dose, the middle value of each other main axis of the training
-    grid, and the study's own value of each further axis, or its first value if the grid does not
-    have the study's own value. If the grid is no product, it is the training condition that is
-    nearest to these values, by their places among the values of each axis.
-    """
-    own, axes = study.own_values, study.train_axes
-
-    def middle_value(name: str, axis: list[float]) -> float:
-        if name == "dose_e_per_A2":
-            return axis[-1]
-        if name in MAIN_AXES:
-            return axis[len(axis) // 2]
-        return own[name] if own[name] in axis else axis[0]
-
-    values = {name: middle_value(name, axis) for name, axis in axes.items()}
-    middle = Condition.of(values, own)
-    if len(study.train_products) == 1:
-        return middle.id
-    places = {name: {value: k for k, value in enumerate(axis)} for name, axis in axes.items()}
-
-    def apart(condition: Condition) -> float:
-        return sum(
-            abs(places[name][value] - places[name][values[name]]) / len(axes[name])
-            for name, value in condition.values(own).items()
-        )
-
-    return min(study.train_conditions, key=apart).id
-
-
 def example_cell(study: Study, is_counted: Callable[[str], bool]) -> TrainingCell | None:
     """Return the networks for the figure of examples, which shows the first one, or None.
 
     Only networks of the first specimen and the first architecture are considered. Those of
-    the condition from :func:`middle_condition` are returned if their record is counted, and
-    otherwise the first ones whose record is counted. None is returned if no record is counted. See
+    :attr:`passband.config.Study.middle_condition` are returned if their record is counted, and
+    otherwise the first ones whose record is counted, if possible of a condition whose exit waves
+    test structures have. None is returned if no record is counted. See
     :func:`passband.jobs.layout.counted_records`.
     """
+    specimen = next(iter(study.trained_specimens))
     jobs = list(
         training_jobs(
-            [next(iter(study.trained_specimens))],
+            [specimen],
             study.training.architectures[:1],
             groups_of(study),
             batches(study.study.replicas, study.study.replicas_per_job),
         )
     )
     cells = [cell for job in jobs for cell in job.cells if is_condition(cell.condition)]
-    middle = middle_condition(study)
-    cells.sort(key=lambda cell: cell.condition != middle)
+    middle, sets = study.middle_condition.id, study.waves(specimen, "test")
+    known = {condition.id for condition in study.train_conditions if wave_set(condition) in sets}
+    cells.sort(key=lambda cell: (cell.condition != middle, cell.condition not in known))
     return next((cell for cell in cells if is_counted(cell.path(RECORD))), None)
 
 

@@ -27,7 +27,7 @@ from passband.jobs.layout import (
     shards,
     training_jobs_of,
 )
-from passband.jobs.wave_layout import spectrum_shards, waves_of
+from passband.jobs.wave_layout import shards_of, spectrum_shards, waves_of
 from passband.wave_sets import folder_of
 
 
@@ -104,7 +104,7 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
     # When the exit waves of each specimen, split and set last changed.
     waves: dict[tuple[str, str, str], float] = {}
     for specimen, block in study.specimens.items():
-        sets = [(split, id) for split in block.splits for id in study.waves(split)]
+        sets = [(split, id) for split in block.splits for id in study.waves(specimen, split)]
         for split, id in sets:
             files = shards(study, specimen, split, id)
             waves[specimen, split, id] = newest(files)
@@ -151,7 +151,10 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
     predicted = is_predicted(study, (r for r in records if complete or r in times))
     with_distances = predicted and study.distances.predict
     options = {"needed": with_distances, "on_request": not with_distances}
-    parts, after = distance_parts(study), max(tested, newest(networks))
+    # Distances compare test structures under the training conditions too.
+    sets = dict.fromkeys([*study.tested_waves, *study.train_waves])
+    compared = [f for name in study.specimens for f in shards_of(study, name, "test", sets)]
+    parts, after = distance_parts(study), newest([*compared, *networks])
     for part in parts:
         # The log has the same name as the file of distances.
         name = part.removesuffix(".zarr.zip")

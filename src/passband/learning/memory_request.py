@@ -8,6 +8,7 @@ device.
 """
 
 import math
+from collections.abc import Iterable
 
 from passband import units
 from passband.config import Specimen, Study, Training, architectures
@@ -83,9 +84,10 @@ def train_forming_bytes(study: Study) -> int:
     return forming_bytes(study, min(FORMED, max(structures.train, structures.val)))
 
 
-def _wave_bytes(study: Study, structures: int) -> int:
+def _wave_bytes(study: Study, specimens: Iterable[Specimen], structures: int) -> int:
+    """Return the memory of a specimen's exit waves and masks [bytes], the largest of specimens."""
     # The number of pixels and of frozen configurations is that of every set of exit waves.
-    configurations = max(s.thermal.configurations for s in study.trained_specimens.values())
+    configurations = max(specimen.thermal.configurations for specimen in specimens)
     microscope = study.microscope
     cropped = microscope.wave_sampling.cropped
     return wave_bytes(structures, configurations, cropped, microscope.field_px)
@@ -94,9 +96,9 @@ def _wave_bytes(study: Study, structures: int) -> int:
 def held_bytes(study: Study) -> int:
     """Return the memory of a train job's exit waves, masks and images [bytes]."""
     structures = study.study.structures
-    return _wave_bytes(study, structures.train + structures.val) + image_bytes(
-        structures.train + structures.val, study.microscope.field_px
-    )
+    number, trained = structures.train + structures.val, study.trained_specimens.values()
+    images = image_bytes(number, study.microscope.field_px)
+    return _wave_bytes(study, trained, number) + images
 
 
 def estimated_training_bytes(
@@ -146,8 +148,9 @@ def evaluate_mb(study: Study, architecture: str) -> int:
     block, px = study.study, study.microscope.field_px
     replicas, known = min(block.replicas, block.replicas_per_job), architectures.parse(architecture)
     batch = min(study.evaluation.batch_size, block.structures.test)
-    sets = study.number_of_waves("test")  # all of them are in memory
-    waves = sets * len(study.specimens) * _wave_bytes(study, block.structures.test)
+    sets = len(study.test_waves)  # all of them are in memory
+    specimens = study.specimens.values()
+    waves = sets * len(specimens) * _wave_bytes(study, specimens, block.structures.test)
     # In addition, 16 bytes per pixel are for images while they are formed.
     activations = batch * px**2 * (known.bytes_per_pixel / 4 + 16)
     # The logits of all replicas are in memory together. In addition, the sums of confidence need p

@@ -31,6 +31,8 @@ _DESCRIBED = {
     "vacuum": "The description in rdf.yaml has no such step, because it needs the dose of each "
     "image.",
 }
+#: Further axes whose values every card has, with values of the microscope.
+_ALWAYS = ("energy_kev", "pixel_size_A", "focal_spread_nm")
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def _training(network: Network, facts: Facts) -> str:
     rows = "\n".join(
         f"| {AXES[name].label} | {AXES[name].words(f'{value:g}')} |"
         for name, value in network.condition.values().items()
+        if name not in _ALWAYS
     )
     microscope = network.microscope.under(network.condition)
     specimen = network.metadata.specimen
@@ -149,7 +152,7 @@ def _validation(network: Network, facts: Facts) -> str:
         "condition. `performance.csv` has all of them, with their standard errors.\n\n"
     )
     if dice is not None:
-        text += _own(network.condition, dice, facts) + _region(dice, specimen, facts.expected)
+        text += _own_specimen(network.condition, specimen, dice, facts)
     others = [name for name in facts.measured.test_specimen.values if name != specimen]
     if others:
         rows = "\n".join(
@@ -157,11 +160,44 @@ def _validation(network: Network, facts: Facts) -> str:
             for name in others
             for values in [facts.measured.dice.sel(test_specimen=name).values]
         )
+        if performance.further_words(network.condition, facts.measured):
+            text += "### Other specimens\n\n"
         text += (
             "Mean and lowest Dice over all test conditions, on specimens that the network was not "
             f"trained on:\n\n| specimen | mean Dice | lowest Dice |\n|---|---|---|\n{rows}\n\n"
         )
     return text.rstrip()
+
+
+def _own_specimen(trained: Condition, specimen: str, dice: xr.DataArray, facts: Facts) -> str:
+    """Return the numbers, the picture and the table for the training specimen.
+
+    In a study with further axes, they are for the network's own values of these axes. A line says
+    how the network does at other values.
+    """
+    alike, text = performance.as_trained(dice, trained), ""
+    words = performance.further_words(trained, dice)
+    if words and alike.size:
+        text += f"### As in training: {words}\n\n"
+    if alike.size:
+        text += _own(trained, alike, facts) + _region(alike, specimen, facts.expected)
+    if len(alike) < len(dice):
+        text += _elsewhere(dice.drop_sel(test=alike.test.values), words)
+    return text
+
+
+def _elsewhere(dice: xr.DataArray, words: str) -> str:
+    """Return how the network does with other values of further axes than in training."""
+    own = own_values(dice)
+    names = ", ".join(AXES[name].label for name in own)
+    above = int((dice > GOOD).sum())
+    lowest = Condition.parse(str(dice.test.values[dice.values.argmin()]))
+    return (
+        f"### Other values of {names}\n\n"
+        f"The network was trained with {words}. Under the {dice.size} tested conditions with other "
+        f"values, mean Dice is {dice.mean():.3f}, and it is above {GOOD:g} under {above} of them. "
+        f"It is lowest at {_words(lowest, own)}: {dice.min():.3f}.\n\n"
+    )
 
 
 def _own(trained: Condition, dice: xr.DataArray, facts: Facts) -> str:
@@ -174,7 +210,8 @@ def _own(trained: Condition, dice: xr.DataArray, facts: Facts) -> str:
     else:
         text = f"Mean Dice over all conditions is {dice.mean():.3f}."
     lowest = Condition.parse(str(dice.test.values[dice.values.argmin()]))
-    text += f" It is lowest at {_words(lowest)}: {dice.min():.3f}.\n\n"
+    lowest_words = _words(lowest, own_values(dice))
+    text += f" It is lowest at {lowest_words}: {dice.min():.3f}.\n\n"
     if facts.picture:
         text += f"![Mean Dice by defocus, Cs, aperture and dose]({facts.picture})\n\n"
     return text
@@ -289,10 +326,10 @@ def _origin(network: Network, facts: Facts) -> str:
     return f"## Origin\n\n| what | value |\n|---|---|\n{table}"
 
 
-def _words(condition: Condition) -> str:
+def _words(condition: Condition, own: Mapping[str, float]) -> str:
     return ", ".join(
         f"{AXES[name].label} {AXES[name].words(f'{value:g}')}"
-        for name, value in condition.values().items()
+        for name, value in condition.values(own).items()
     )
 
 

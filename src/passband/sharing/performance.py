@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import xarray as xr
 from passband.analysis import table
 from passband.analysis.profiles import SPECTRUM, spectrum
 from passband.analysis.spectra import to_json
+from passband.axes import AXES
 from passband.config import Study
 from passband.grid import Condition, axes_of, coordinates, own_values
 from passband.groups import may_have
@@ -26,7 +27,9 @@ _COLUMNS = ("test_specimen", "dice", "standard_error", "images", "condition")
 _STEPS = 30
 
 
-def measured(network: Network, results: Path) -> tuple[xr.Dataset | None, str]:
+def measured(
+    network: Network, results: Path, own: Mapping[str, float] | None = None
+) -> tuple[xr.Dataset | None, str]:
     """Return the measured performance of one network, or the reason why there is none.
 
     The performance is read from the study's table of results. If there is no table, it is read from
@@ -38,6 +41,8 @@ def measured(network: Network, results: Path) -> tuple[xr.Dataset | None, str]:
         The network.
     results : path
         The study's folder of results.
+    own : mapping of str to float, optional
+        The study's own values of all further axes, which a record does not have.
 
     Returns
     -------
@@ -61,7 +66,11 @@ def measured(network: Network, results: Path) -> tuple[xr.Dataset | None, str]:
     if not np.isclose(float(row.val_loss), loss, rtol=1e-5, atol=0):
         return None, f"{source} was made with other weights: the validation loss differs"
     each = dice(row.counts.transpose("test_specimen", "test", "structure", "outcome").values)
-    images = each.shape[-1]
+    images, ids = each.shape[-1], row.test.values
+    if not (axes := own_values(row)):
+        seen = (network.condition, *map(Condition.parse, ids))
+        named = {name for condition in seen for name, _ in condition.further}
+        axes = {name: value for name, value in (own or {}).items() if name in named}
     missing = np.full(each.shape[:-1], np.nan)
     error = each.std(-1, ddof=1) / np.sqrt(images) if images > 1 else missing
     dims = "test_specimen", "test"
@@ -69,8 +78,8 @@ def measured(network: Network, results: Path) -> tuple[xr.Dataset | None, str]:
         {"dice": (dims, each.mean(-1)), "standard_error": (dims, error)},
         {
             "test_specimen": row.test_specimen.values,
-            "test": row.test.values,
-            **coordinates(row.test.values, "test", own_values(row)),
+            "test": ids,
+            **coordinates(ids, "test", axes),
         },
         {"images": images},
     ), source
@@ -191,11 +200,36 @@ def own_specimen(performance: xr.Dataset, specimen: str) -> xr.DataArray | None:
     return performance.dice.sel(test_specimen=specimen)
 
 
+def as_trained(dice: xr.DataArray, trained: Condition) -> xr.DataArray:
+    """Return the Dice (test) under conditions with a network's own values of further axes.
+
+    Parameters
+    ----------
+    dice : (test,) DataArray
+        Mean Dice by the id of the test condition.
+    trained : Condition
+        The network's training condition.
+    """
+    alike = [Condition.parse(str(id)).further == trained.further for id in dice.test.values]
+    return dice.isel(test=np.flatnonzero(alike))
+
+
+def further_words(trained: Condition, dice: xr.DataArray) -> str:
+    """Return a network's own values of the study's further axes, such as ``astigmatism 0 nm``.
+
+    `dice` has the coordinates from :func:`passband.grid.coordinates`. The words of a study without
+    further axes are "".
+    """
+    own = own_values(dice)
+    texts = {name: AXES[name].words(f"{trained.value(name, own):g}") for name in own}
+    return ", ".join(f"{AXES[name].label} {text}" for name, text in texts.items())
+
+
 def between(tested: Iterable[str]) -> list[Condition]:
     """Return the tested conditions, and conditions at values of defocus between them.
 
-    Each tested Cs, aperture and dose gets :data:`_STEPS` intervals between the smallest and the
-    largest defocus that was tested with them.
+    The tested conditions that differ only in defocus get :data:`_STEPS` intervals between their
+    smallest and their largest defocus.
 
     Parameters
     ----------
@@ -204,11 +238,11 @@ def between(tested: Iterable[str]) -> list[Condition]:
     """
     found, defoci = {Condition.parse(id) for id in tested}, {}
     for c in found:
-        lens_and_dose = c.cs_um, c.aperture_mrad, c.dose_e_per_A2
-        defoci.setdefault(lens_and_dose, []).append(c.defocus_nm)
-    for lens_and_dose, values in defoci.items():
+        others = c.cs_um, c.aperture_mrad, c.dose_e_per_A2, c.further
+        defoci.setdefault(others, []).append(c.defocus_nm)
+    for others, values in defoci.items():
         for value in np.linspace(min(values), max(values), _STEPS + 1):
-            found.add(Condition(value, *lens_and_dose))
+            found.add(Condition(value, *others))
     return sorted(found)
 
 
@@ -218,7 +252,8 @@ def region(dice: xr.DataArray, least: float) -> dict[tuple[float, float], dict[f
     Parameters
     ----------
     dice : (test,) DataArray
-        Measured or expected mean Dice by condition.
+        Measured or expected mean Dice by condition. All conditions have the same values of further
+        axes, see :func:`as_trained`.
     least : float
         The limit.
 

@@ -1,5 +1,7 @@
 """The picture of a card: a network's measured Dice over defocus and dose."""
 
+import textwrap
+
 import numpy as np
 import seaborn as sns
 import xarray as xr
@@ -8,6 +10,7 @@ from matplotlib.figure import Figure
 
 from passband.figures import style
 from passband.grid import Condition
+from passband.sharing import performance
 
 #: Largest number of cells in a panel whose values are written into the cells.
 _MAX_WRITTEN = 48
@@ -18,12 +21,13 @@ def dice_over_defocus_and_dose(dice: xr.DataArray, trained: Condition, palette: 
 
     In each panel, a cell shows the mean Dice under one test condition. At most four values of Cs
     and four apertures are shown. A frame marks the training condition. Combinations of parameters
-    that were not tested are grey.
+    that were not tested are grey. If the study has further axes, the title has their values.
 
     Parameters
     ----------
     dice : (test,) DataArray
-        Mean Dice by the id of the test condition.
+        Mean Dice by the id of the test condition, under conditions with the network's own values of
+        further axes, see :func:`passband.sharing.performance.as_trained`.
     trained : Condition
         The training condition.
     palette : str
@@ -54,7 +58,10 @@ def dice_over_defocus_and_dose(dice: xr.DataArray, trained: Condition, palette: 
         for panel, aperture in zip(row, apertures, strict=True):
             cells = np.array(
                 [
-                    [values.get(Condition(d, cs, aperture, dose), np.nan) for d in defoci]
+                    [
+                        values.get(Condition(d, cs, aperture, dose, trained.further), np.nan)
+                        for d in defoci
+                    ]
                     for dose in doses
                 ]
             )
@@ -83,6 +90,8 @@ def dice_over_defocus_and_dose(dice: xr.DataArray, trained: Condition, palette: 
                 frame.set_clip_on(False)
                 panel.add_patch(frame)
     panels[0, 0].invert_yaxis()  # all panels share the axis
+    if words := performance.further_words(trained, dice):
+        figure.suptitle(textwrap.fill(words, 50))
     figure.supxlabel("defocus (nm)", fontsize=style.MEDIUM)
     figure.supylabel("dose (e/Å²)", fontsize=style.MEDIUM)
     figure.colorbar(panels[0, 0].collections[0], ax=panels, label="mean Dice", shrink=0.8)

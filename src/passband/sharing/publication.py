@@ -100,7 +100,7 @@ def publish(
     bioimageio_description.check_labels(labels)
     study = study_of(network)
     measured, source = (
-        performance.measured(network, results)
+        performance.measured(network, results, study.written_values)
         if results is not None
         else (None, "the study's results were not at hand")
     )
@@ -203,11 +203,12 @@ def _write_performance(
 ) -> list[str]:
     """Write the measured performance, its picture and the study's table, and return their names.
 
-    The picture needs tests on the training specimen. The table needs a finished study.
+    The picture needs tests on the training specimen with the network's own values of further axes.
+    The table needs a finished study.
     """
     performance.to_table(measured).to_csv(folder / PERFORMANCE, index=False, float_format="%.6g")
     written = [PERFORMANCE]
-    dice = performance.own_specimen(measured, network.metadata.specimen)
+    dice = _as_trained(network, measured)
     if dice is not None:
         from passband.figures import style
         from passband.sharing.performance_figure import dice_over_defocus_and_dose
@@ -225,14 +226,27 @@ def _expected(
     measured: xr.Dataset | None,
     expected: Callable[[Sequence[Condition]], np.ndarray] | None,
 ) -> xr.DataArray | None:
-    """Return the expected Dice (test) under the tested conditions and between them, or None."""
+    """Return the expected Dice (test) under the tested conditions and between them, or None.
+
+    All conditions have the network's own values of further axes.
+    """
     if measured is None or expected is None:
         return None
-    if performance.own_specimen(measured, network.metadata.specimen) is None:
+    dice = _as_trained(network, measured)
+    if dice is None:
         return None
-    conditions = performance.between(measured.test.values)
+    conditions = performance.between(dice.test.values)
     ids = [condition.id for condition in conditions]
     return xr.DataArray(expected(conditions), {"test": ids}, "test")
+
+
+def _as_trained(network: Network, measured: xr.Dataset) -> xr.DataArray | None:
+    """Return Dice on the training specimen under own values of further axes, or None without."""
+    dice = performance.own_specimen(measured, network.metadata.specimen)
+    if dice is None:
+        return None
+    alike = performance.as_trained(dice, network.condition)
+    return alike if alike.size else None
 
 
 def _onnx_metadata(network: Network, labels: Labels) -> dict[str, str]:
