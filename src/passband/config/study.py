@@ -286,9 +286,8 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
             self._check_optics("", points.joined_axes(products[numbers.start : numbers.stop]))
         except ValueError as error:
             if len(numbers) == 1:
-                axis = str(error).partition(" ")[
-                    0
-                ]  # or another key, such as that of a focal series
+                # The message begins with an axis, or another key, such as that of a focal series.
+                axis = str(error).partition(" ")[0]
                 place = f"{name}.{block.where(numbers[0], axis)}" if axis in AXES else ""
                 raise ValueError(f"{place}{error}") from None
             half = len(numbers) // 2
