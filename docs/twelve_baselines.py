@@ -17,7 +17,8 @@ from passband.imaging.splits import Split
 from passband.scores import dice
 from passband.specimens import exit_waves
 
-#: Standard deviations of the blur [pixels], and thresholds in standard deviations of the image.
+#: Standard deviations of the blur [pixels], and thresholds in standard deviations of the image. The
+#: largest blur is 10 pixels.
 BLURS_PX = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0)
 THRESHOLDS = np.round(np.arange(-1.5, 3.01, 0.1), 1)
 SIGNS = {"bright": 1, "dark": -1}
@@ -133,9 +134,9 @@ def scores(study: Study) -> Iterator[dict[str, str]]:
 
 def write(whole: Path = WHOLE, folder: Path = FOLDER) -> int:
     """Write the table ``baselines.csv`` beside the page, and return the exit status 0."""
-    path = folder / "baselines.csv"
+    path, rows = folder / "baselines.csv", list(scores(load(whole)))
     path.unlink(missing_ok=True)
-    for row in scores(load(whole)):
+    for row in rows:
         append(path, row)
     print(path)
     return 0

@@ -9,23 +9,28 @@ import numpy as np
 import xarray as xr
 import yaml
 from twelve_parts import FOLDER, WHOLE, run
+from twelve_results import Estimate
 
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
-from passband.analysis.packed import LARGEST, packed
+from passband.analysis.packed import DRAWN, IMAGE_DICE, LARGEST, packed
 from passband.analysis.table import load as load_table
 from passband.axes import MAIN_AXES
 from passband.config import load, study_file
 from passband.grid import Condition
 from passband.jobs import layout
 from passband.seeds import generator
-from passband.storage import datasets
+from passband.storage import datasets, provenance
 from passband.storage.records import FIRST
 
-#: Number of networks that are trained again with the replicas of their job, and alone.
+#: Number of networks that are trained again with the replicas of their training condition, and
+#: alone.
 AGAIN, ALONE = 10, 120
-#: The integers that are compared. Those with `own_` are under the own training condition.
-INTEGERS = ("tp", "fp", "image_dice", "own_tp", "own_fp", "own_image_dice")
+#: The integers of each network that are compared. Those with `own_` are under the own training
+#: condition.
+INTEGERS = ("tp", "fp", "soft_dice", "image_dice", "own_tp", "own_fp", "own_image_dice")
+#: The integers of first replicas that are compared, if the study has drawn microscopes.
+OF_FIRST = f"{DRAWN}{IMAGE_DICE}"
 
 
 def stored(folder: Path, ids: Iterable[str]) -> xr.Dataset:
@@ -40,7 +45,8 @@ def stored(folder: Path, ids: Iterable[str]) -> xr.Dataset:
     for path in sorted((folder / "parts").glob("*.zarr.zip")):
         part = datasets.read(path, datasets.PACKED)
         if kept := [id for id in part.train.values if id in wanted]:
-            found.append(part[[*INTEGERS]].sel(train=kept).load())
+            names = [name for name in (*INTEGERS, OF_FIRST) if name in part]
+            found.append(part[names].sel(train=kept).load())
     there = {str(id) for part in found for id in part.train.values}
     if lacking := [id for id in wanted if id not in there]:
         raise PassbandError(f"{folder / 'parts'}: has no network trained under {lacking[0]}")
@@ -87,13 +93,22 @@ def trained(content: dict[str, Any], cores: int) -> xr.Dataset:
 
 
 def equal(made: xr.Dataset, expected: xr.Dataset) -> np.ndarray:
-    """Return whether all integers of each network are the same, (train, replica) bool."""
-    same = np.ones((made.sizes["train"], made.sizes["replica"]), bool)
-    for name in INTEGERS:
-        both = (data[name].transpose("train", "replica", ...).values for data in (made, expected))
-        one, other = (values.reshape(*same.shape, -1).astype(int) for values in both)
-        same &= (one == other).all(-1)
+    """Return whether all integers of each network are the same, (train, replica) bool.
+
+    The first replica has those under drawn microscopes too, if `expected` has them.
+    """
+    same = np.logical_and.reduce(
+        [_same(made[name], expected[name], "train", "replica") for name in INTEGERS]
+    )
+    if OF_FIRST in expected:
+        same[:, FIRST] &= _same(made[OF_FIRST], expected[OF_FIRST], "train")
     return same
+
+
+def _same(made: xr.DataArray, expected: xr.DataArray, *dims: str) -> np.ndarray:
+    """Return whether all values are the same at each place of the dimensions `dims`."""
+    one, other = (data.transpose(*dims, ...).values for data in (made, expected))
+    return (one == other).reshape(*one.shape[: len(dims)], -1).all(-1)
 
 
 def mean_dice(data: xr.Dataset) -> np.ndarray:
@@ -103,7 +118,7 @@ def mean_dice(data: xr.Dataset) -> np.ndarray:
 
 
 def check_again(whole: Path, folder: Path, cores: int, number: int = AGAIN) -> dict[str, int]:
-    """Train networks again that are drawn at random, together with all replicas of their job."""
+    """Train drawn networks again, each with all replicas of its training condition."""
     study = load(whole)
     random = generator("twelve thousand", "again")
     ids = [c.id for c in study.train_conditions]
@@ -114,13 +129,15 @@ def check_again(whole: Path, folder: Path, cores: int, number: int = AGAIN) -> d
     expected = stored(folder, drawn)
     made = trained(smaller(whole, "again", drawn), cores).sel(train=drawn)
     same = equal(made, expected)
-    numbers = sum(made[name].size for name in INTEGERS) // same.size
+    numbers = sum(made[name].size for name in INTEGERS)
+    of_first = made[OF_FIRST].size if OF_FIRST in expected else 0
     return {
         "drawn": number,
         "equal": int(same[np.arange(number), replicas].sum()),
-        "numbers": number * numbers,
+        "numbers": numbers // study.study.replicas,
         "all": same.size,
         "all_equal": int(same.sum()),
+        "all_numbers": numbers + of_first,
     }
 
 
@@ -153,15 +170,40 @@ def check(cores: int, whole: Path = WHOLE, folder: Path = FOLDER) -> int:
     Returns
     -------
     int
-        0 if the networks that were trained again are equal, and the interval of the difference of
+        0 if all networks that were trained again are equal, and the interval of the difference of
         those that were trained alone contains 0; otherwise 1.
     """
     found = {
+        "git_revision": provenance.attributes("", "", "")["git_revision"],
         "again": check_again(whole, folder, cores),
         "alone": check_alone(whole, folder, cores),
     }
     text = json.dumps(found, indent=2)
     (folder / "check.json").write_text(f"{text}\n", encoding="utf-8")
     print(text)
-    is_equal = found["again"]["equal"] == found["again"]["drawn"]
+    is_equal = found["again"]["all_equal"] == found["again"]["all"]
     return 0 if is_equal and found["alone"]["low"] <= 0 <= found["alone"]["high"] else 1
+
+
+def checks(folder: Path) -> str:
+    """Return what the command `check` found, as text of the page."""
+    path = folder / "check.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    again, alone = found["again"], found["alone"]
+    difference = Estimate(*(alone[name] for name in ("difference", "low", "high")))
+    return (
+        f"Both checks were made at the revision `{found['git_revision']}`.\n\n"
+        f"- {again['drawn']} networks drawn at random were trained again, with all replicas of "
+        "their training condition. In a part, a job trains these replicas together, and several "
+        "training conditions one after another; here, one job trained the drawn conditions. "
+        f"{again['equal']} of the {again['drawn']} networks have the same numbers in the packed "
+        "results: the true and false positive pixels, the Dice of images and the Dice expected "
+        f"from the probabilities, {again['numbers']:,} integers. With their other replicas, "
+        f"{again['all_equal']} of {again['all']} networks have the same numbers: "
+        f"{again['all_numbers']:,} integers, including those of first replicas under the drawn "
+        "microscopes.\n"
+        f"- The first replicas of {alone['networks']} training conditions drawn at random were "
+        "trained alone, without the other replicas. Their mean Dice differs by "
+        f"{difference.words('+z.5f')}, a 95% interval over these networks. {alone['equal']} of "
+        "them have the same numbers."
+    )

@@ -15,28 +15,29 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 from pilot import save
+from twelve_check import checks
+from twelve_costs import costs
 from twelve_networks import choices, correlations, failures
-from twelve_parts import FOLDER, STAGES
+from twelve_parts import FOLDER, WHOLE, check_lines, check_parts, read
 from twelve_results import (
     DOSE,
     SOURCES,
-    Estimate,
     Scores,
     along,
-    first_loss,
+    lasting_loss,
     losses,
     noise_of_one,
     variance,
 )
 
 from passband import PassbandError
-from passband.analysis import table
+from passband.analysis import merged, table
 from passband.axes import MAIN_AXES
-from passband.config import Study, validate
+from passband.config import Study, load, validate
 from passband.config.analysis import Figures
 from passband.config.materials import MATERIALS
 from passband.figures import matrix, style
-from passband.jobs import layout, recommendation_check
+from passband.jobs import layout, parts, recommendation_check
 from passband.learning import networks
 from passband.optics import ctf
 from passband.prediction import smoothness
@@ -45,17 +46,19 @@ from passband.reports import recommendation as recommendation_report
 from passband.reports.recommendation import condition_words
 from passband.storage import datasets
 
-#: The goal for all parts together [h].
-GOAL_H = 3.0
 #: Networks with a lower Dice under their own training condition have learned almost nothing.
 FAILED = 0.1
 #: Losses of Dice that the page looks for.
 LOSSES = (0.01, 0.05)
 #: Number of metrics in the table of correlations.
 STRONGEST = 5
+#: The kinds of noise that steps between neighbours are compared with.
+NOISES = ("noise of replicas", "noise of replicas and images")
 
 
-def fields(scores: Scores, stored: xr.Dataset, results: Path, folder: Path) -> dict[str, str]:
+def fields(
+    scores: Scores, stored: xr.Dataset, results: Path, folder: Path, whole: Path = WHOLE
+) -> dict[str, str]:
     """Return the content of each place in the page's text.
 
     Parameters
@@ -64,20 +67,19 @@ def fields(scores: Scores, stored: xr.Dataset, results: Path, folder: Path) -> d
         Dice of all networks.
     stored : Dataset
         The merged table.
-    results, folder : path
+    results, folder, whole : path
         See :func:`write`.
     """
     study = validate(json.loads(stored.attrs["configuration"]), str(results))
     information = datasets.read(results / layout.INFORMATION, datasets.INFORMATION)
-    parts = pd.read_csv(folder / "parts.csv", dtype={"commit": str})
-    found = counts(scores) | costs(parts, folder) | {"overview": overview(scores)}
+    taken = pd.read_csv(folder / "parts.csv", dtype={"commit": str})
+    found = counts(scores) | costs(taken, folder, load(whole)) | {"overview": overview(scores)}
     found["weights"] = f"{weights(study):,}"
     found |= decays(scores) | defocus(scores) | variances(scores)
     found |= {
         "oscillation": oscillation(study),
         "steps": steps(stored),
         "choices": chosen(scores),
-        "shifts": shifts(scores),
         "failures": failed(scores),
         "correlations": correlation(scores, information),
         "baselines": baselines(scores, pd.read_csv(folder / "baselines.csv")),
@@ -111,38 +113,6 @@ def weights(study: Study) -> int:
     """Return the number of weights of a network."""
     network = networks.build(study.training.architectures[0])
     return sum(parameter.numel() for parameter in network.parameters())
-
-
-def costs(parts: pd.DataFrame, folder: Path) -> dict[str, str]:
-    """Return what all parts took, from the table of what each part took."""
-    columns = [*(f"{stage}_cpu_s" for stage in STAGES), "snakemake_cpu_s"]
-    total, wall = parts[columns].sum().sum(), parts.wall_s.sum()
-    lines = [
-        [name, f"{parts[column].sum() / 3600:.2f}", f"{parts[column].sum() / total:.1%}"]
-        for name, column in zip([*STAGES, "Snakemake itself"], columns, strict=True)
-    ]
-    lines.append(["together", f"{total / 3600:.2f}", "100%"])
-    packed = sorted((folder / "parts").glob("*.zarr.zip"))
-    sizes = [path.stat().st_size / 1e6 for path in packed]
-    return {
-        "costs": markdown.table(["", "processor time [h]", "share"], lines),
-        "wall": f"{wall / 3600:.2f}",
-        "goal": f"{GOAL_H:g}",
-        "against_goal": f"{wall / 3600 / GOAL_H:.2f}",
-        "parts": f"{len(parts)}",
-        "longest": f"{parts.wall_s.max() / 60:.0f}",
-        "runs": f"{parts.runs.sum():.0f}",
-        "cores": ", ".join(map(str, sorted(set(parts.cores)))),
-        "commits": ", ".join(dict.fromkeys(f"`{commit}`" for commit in parts.commit)),
-        "busy": f"{total / (parts.wall_s * parts.cores).sum():.0%}",
-        "per_network": f"{parts.train_cpu_s.sum() / parts.networks.sum():.2f}",
-        "memory": f"{parts.peak_memory_MB.max() / 1000:.1f}",
-        "files": f"{parts.files.sum():,}",
-        "bytes": f"{parts.MB.sum():,.0f}",
-        "packed_number": f"{len(packed)}",
-        "packed": f"{sum(sizes):.1f}",
-        "packed_largest": f"{max(sizes):.2f}",
-    }
 
 
 # ── The matrix ───────────────────────────────────────────────────────────────────────────────────
@@ -234,21 +204,26 @@ def variances(scores: Scores) -> dict[str, str]:
 def defocus(scores: Scores) -> dict[str, str]:
     """Return the losses by the distance along each axis, and where they begin along defocus."""
     found = {name: losses(scores, name) for name in MAIN_AXES}
-    most = max((steps for of in found.values() for steps in of), default=0)
     lines = [
-        [f"{k}", *(of[k].words() if k in of else markdown.NONE for of in found.values())]
-        for k in range(1, most + 1)
+        [_steps(k), *(of[k].words() if k in of else markdown.NONE for of in found.values())]
+        for k in sorted({steps for of in found.values() for steps in of})
     ]
-    head = ["steps apart", *(axis.label for axis in MAIN_AXES.values())]
+    head = ["trained at", *(axis.label for axis in MAIN_AXES.values())]
     step = float(np.diff(scores.train.levels("defocus_nm")).mean())
     return {
         "losses": markdown.table(head, lines),
         "defocus_step": f"{step:.1f}",
         "defocus_losses": "; ".join(
-            f"above {least:g}: {_distance(first_loss(found['defocus_nm'], least), step)}"
+            f"above {least:g}, trained at a {side} defocus: "
+            + _distance(lasting_loss(found["defocus_nm"], least, sign), step)
             for least in LOSSES
+            for side, sign in (("lower", -1), ("higher", 1))
         ),
     }
+
+
+def _steps(steps: int) -> str:
+    return f"{abs(steps)} step{'s' * (abs(steps) > 1)} {'lower' if steps < 0 else 'higher'}"
 
 
 def _distance(steps: int | None, step: float) -> str:
@@ -292,21 +267,31 @@ def _apertures(study: Study) -> list[float]:
 
 
 def steps(stored: xr.Dataset) -> str:
-    """Return the steps between neighbours, and what noise alone would cause."""
-    found = smoothness.steps(stored).squeeze()
+    """Return the steps between neighbours, and what two kinds of noise alone would cause."""
+    replicas, both = (
+        smoothness.steps(stored, on_scale=True, of_images=of_images).squeeze()
+        for of_images in (False, True)
+    )
     lines = []
     for end, words in (("train", "networks"), ("test", "test conditions")):
         for name in MAIN_AXES:
-            at = found.sel(along=name, step_end=end)
-            if not np.isfinite(at.step):
+            kinds = [of.sel(along=name, step_end=end) for of in (replicas, both)]
+            if not np.isfinite(kinds[0].step):
                 continue
-            values = (at.step, at.step_noise, at.bend, at.bend_noise)
-            cells = [f"{float(v):.3f}" if np.isfinite(v) else markdown.NONE for v in values]
-            cells.insert(2, f"{float(at.step_resolved):.0%}")
-            lines.append([words, MAIN_AXES[name].label, f"{int(at.steps):,}", *cells])
-    head = ["between", "along", "steps", "mean of the absolute step", "from noise alone"]
-    head += ["steps beyond noise", "mean distance from a line", "from noise alone"]
+            cells = [_dice(kinds[0].step)]
+            for of in kinds:
+                cells += [_dice(of.step_noise), f"{float(of.step_resolved):.0%}"]
+            cells += [_dice(kinds[0].bend), *(_dice(of.bend_noise) for of in kinds)]
+            lines.append([words, MAIN_AXES[name].label, f"{int(kinds[0].steps):,}", *cells])
+    head = ["between", "along", "steps", "mean of the absolute step"]
+    for kind in NOISES:
+        head += [f"from {kind}", "steps beyond it"]
+    head += ["mean distance from a line", *(f"from {kind}" for kind in NOISES)]
     return markdown.table(head, lines)
+
+
+def _dice(value: xr.DataArray) -> str:
+    return f"{float(value):.3f}" if np.isfinite(value) else markdown.NONE
 
 
 def subsets(scores: Scores) -> dict[str, np.ndarray]:
@@ -319,23 +304,17 @@ def subsets(scores: Scores) -> dict[str, np.ndarray]:
 def chosen(scores: Scores) -> str:
     """Return the Dice of networks that are chosen from few and from all training conditions."""
     found = choices(scores, subsets(scores))
-    lines = [["trained under the test condition", markdown.NONE, found.matched.words()]]
+    none = markdown.NONE
+    lines = [["trained under the test condition", none, found.matched.words(), none]]
     for name in found.best:
-        lines.append(["the best for each test condition", name, found.best[name].words()])
+        cells = found.best[name].words(), found.best_gain[name].words("+z.4f")
+        lines.append(["the best for each test condition", name, *cells])
     for name in found.general:
-        words = f"the best on average ({condition_words(found.general_ids[name])})"
-        lines.append([words, name, found.general[name].words()])
-    return markdown.table(["networks", "chosen from", "mean Dice"], lines)
-
-
-def shifts(scores: Scores) -> str:
-    """Return where the best networks were trained, compared with the test condition."""
-    found = choices(scores, subsets(scores)).shift
-    lines = [
-        [MAIN_AXES[name].label, *(f"{shares[word]:.0%}" for word in ("lower", "same", "higher"))]
-        for name, shares in found.items()
-    ]
-    return markdown.table(["training value of the best network", "lower", "same", "higher"], lines)
+        cells = found.general[name].words(), found.general_gain[name].words("+z.4f")
+        words = " or ".join(map(condition_words, found.general_ids[name]))
+        lines.append([f"the best on average ({words})", name, *cells])
+    head = ["networks", "chosen from", "mean Dice", "minus trained under the test condition"]
+    return markdown.table(head, lines)
 
 
 def failed(scores: Scores) -> str:
@@ -397,24 +376,7 @@ def recommended(study: Study, results: Path) -> str:
     return recommendation_report.check(recommendation_check.run(study, results, number))
 
 
-def checks(folder: Path) -> str:
-    """Return what the command `check` found."""
-    path = folder / "check.json"
-    found = json.loads(path.read_text(encoding="utf-8"))
-    again, alone = found["again"], found["alone"]
-    difference = Estimate(*(alone[name] for name in ("difference", "low", "high")))
-    return (
-        f"- {again['drawn']} networks drawn at random were trained again, with all replicas of "
-        f"their job. {again['equal']} of them have the same numbers in the packed results: the "
-        f"true and false positive pixels and the Dice of images, {again['numbers']:,} integers. Of "
-        f"all {again['all']} networks that were trained again with them, {again['all_equal']} have "
-        "the same numbers.\n"
-        f"- {alone['networks']} networks were trained alone. Their mean Dice differs by "
-        f"{difference.words('+z.5f')}, and {alone['equal']} of them have the same numbers."
-    )
-
-
-def write(results: Path, folder: Path = FOLDER) -> int:
+def write(results: Path, folder: Path = FOLDER, whole: Path = WHOLE) -> int:
     """Write the page and its figures, and return the exit status 0.
 
     Parameters
@@ -424,22 +386,27 @@ def write(results: Path, folder: Path = FOLDER) -> int:
     folder : path
         The folder of the page, with its text ``page.md``, ``parts.csv``, ``baselines.csv`` and
         ``check.json``.
+    whole : path
+        The file of the whole study.
 
     Raises
     ------
     PassbandError
-        If a file is missing, or networks are missing.
+        If a file is missing, networks are missing, or the merged results are older than a part.
     """
     for path in (
-        results / layout.TABLE,
+        *(results / name for name in (layout.TABLE, layout.INFORMATION, layout.OOD)),
         *(folder / name for name in ("page.md", "parts.csv", "baselines.csv", "check.json")),
     ):
         if not path.exists():
             raise PassbandError(f"{path}: is missing; run the other commands of this script first")
+    check_lines(read(folder / "parts.csv"), folder / "parts.csv", whole)
     stored = table.load(results / layout.TABLE)
+    check_parts(map(str, stored.train.values), results, whole)
+    check_age(stored, results, folder)
     scores = Scores.from_table(stored)
     text = Template((folder / "page.md").read_text(encoding="utf-8"))
-    made = text.substitute(fields(scores, stored, results, folder))
+    made = text.substitute(fields(scores, stored, results, folder, whole))
     palette = Figures().palette
     metrics = datasets.read(results / layout.OOD, datasets.OOD)
     save(matrix.matrix(metrics, palette), folder / "matrix.png")
@@ -447,3 +414,18 @@ def write(results: Path, folder: Path = FOLDER) -> int:
     (folder / "README.md").write_text(made, encoding="utf-8")
     print(f"{folder}/README.md and its figures")
     return 0
+
+
+def check_age(stored: xr.Dataset, results: Path, folder: Path) -> None:
+    """Check that a merged table was made from the packed parts that are in the folder now.
+
+    Raises
+    ------
+    PassbandError
+        If a packed part is not the one that was merged.
+    """
+    then = json.loads(stored.attrs.get(merged.PARTS, "[]"))
+    of_then = {(part["part"], part.get("created")) for part in then}
+    for path in sorted((folder / "parts").glob("*.zarr.zip")):
+        if (path.name, parts.find(path).attrs.get("created")) not in of_then:
+            raise PassbandError(f"{results}: is older than {path}; delete this folder, and merge")

@@ -58,6 +58,46 @@ def part_content(whole: Path, number: int) -> dict[str, Any]:
     return content
 
 
+def check_parts(ids: Iterable[str], where: str | Path, whole: Path = WHOLE) -> None:
+    """Check that results have the training conditions of the whole study.
+
+    Parameters
+    ----------
+    ids : iterable of str
+        The ids of the training conditions of the results.
+    where : str or path
+        The results, for the message.
+    whole : path
+        The file of the whole study.
+
+    Raises
+    ------
+    PassbandError
+        If training conditions are missing, or the whole study does not have them.
+    """
+    study, there = load(whole), set(ids)
+    lacking = {c.defocus_nm for c in study.train_conditions if c.id not in there}
+    if parts := [k for k, v in enumerate(study.train_axes["defocus_nm"], 1) if v in lacking]:
+        words = ", ".join(map(str, parts))
+        raise PassbandError(f"{where}: networks of part {words} are missing; run this part first")
+    if more := there - {c.id for c in study.train_conditions}:
+        raise PassbandError(f"{where}: {min(more)} is no training condition of {whole}")
+
+
+def check_lines(rows: Iterable[Mapping[str, str]], where: Path, whole: Path = WHOLE) -> None:
+    """Check that the table of what the parts took has one line for each part.
+
+    Raises
+    ------
+    PassbandError
+        If a part has no line, or has several.
+    """
+    study, names = load(whole), [row["part"] for row in rows]
+    for number in range(1, len(study.train_axes["defocus_nm"]) + 1):
+        if (lines := names.count(part_name(study.study.name, number))) != 1:
+            raise PassbandError(f"{where}: part {number} has {lines} lines; it must have one")
+
+
 class Watch:
     """Measures the processes that this process has started, in a thread, until it is closed.
 
@@ -151,7 +191,8 @@ def run(file: Path, results: Path, cores: int) -> int:
     """Run a study to its table of results, and return Snakemake's exit status.
 
     What the run took is appended to ``runs.csv`` in the folder of results, also if the run was
-    interrupted.
+    interrupted. If this process itself is killed, nothing is appended, so that its run is not
+    counted.
     """
     command = workflow.command(file, Path(), [str(results / layout.TABLE)], cores=str(cores))
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()

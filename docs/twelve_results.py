@@ -196,10 +196,12 @@ def along(scores: Scores, axis: str) -> dict[tuple[float, float], Estimate]:
 
 
 def losses(scores: Scores, axis: str) -> dict[int, Estimate]:
-    """Return the mean loss of Dice by the number of steps along an axis.
+    """Return the mean loss of Dice by the number of steps along an axis, ascending.
 
     The loss is the Dice of the networks that were trained at the tested value, minus the Dice of
-    the networks that were trained some steps away, under the same test conditions.
+    the networks that were trained some steps away, under the same test conditions. A number below 0
+    means networks that were trained at a lower value. Each loss is a mean over those tested values
+    that have a training value so many steps away.
     """
     cells = pairs_along(scores, axis)
     levels = list(scores.train.levels(axis))
@@ -208,7 +210,7 @@ def losses(scores: Scores, axis: str) -> dict[int, Estimate]:
         if a != b:
             own = dict(zip(cells[b, b][1], cells[b, b][0], strict=True))
             matched = np.array([own[column] for column in columns])
-            steps = abs(levels.index(a) - levels.index(b))
+            steps = levels.index(a) - levels.index(b)
             by_steps.setdefault(steps, []).append((matched, rows, columns))
     joined = {
         k: [np.concatenate(part) for part in zip(*v, strict=True)] for k, v in by_steps.items()
@@ -219,12 +221,26 @@ def losses(scores: Scores, axis: str) -> dict[int, Estimate]:
     }
 
 
-def first_loss(found: Mapping[int, Estimate], least: float) -> int | None:
-    """Return the smallest number of steps whose loss is surely above `least`, or None.
+def lasting_loss(found: Mapping[int, Estimate], least: float, sign: int) -> int | None:
+    """Return the number of steps from which on all losses are surely above `least`, or None.
 
     A loss is surely above a number if its interval is above the number.
+
+    Parameters
+    ----------
+    found : mapping of int to Estimate
+        See :func:`losses`.
+    least : float
+        The number.
+    sign : int
+        -1 for networks that were trained at lower values, 1 for those at higher values.
     """
-    return next((steps for steps, loss in found.items() if loss.low > least), None)
+    lasting = None
+    for steps in sorted((abs(k) for k in found if k * sign > 0), reverse=True):
+        if found[sign * steps].low <= least:
+            break
+        lasting = steps
+    return lasting
 
 
 # ── Variance ─────────────────────────────────────────────────────────────────────────────────────

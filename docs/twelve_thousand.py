@@ -22,11 +22,21 @@ from passband import PassbandError, cli
 RESULTS = Path("results/twelve-thousand")
 
 
-def merge(results: Path = RESULTS, folder: Path = parts.FOLDER) -> int:
-    """Merge the packed parts, and write the small file of OOD metrics beside the page."""
+def merge(results: Path = RESULTS, folder: Path = parts.FOLDER, whole: Path = parts.WHOLE) -> int:
+    """Merge the packed parts, and write the small file of OOD metrics beside the page.
+
+    Raises
+    ------
+    PassbandError
+        If networks of the whole study are missing, or the folder of results exists.
+    """
+    if results.exists():
+        raise PassbandError(f"{results}: exists; delete this folder to merge the parts again")
     packed = sorted((folder / "parts").glob("*.zarr.zip"))
-    if not packed:
-        raise PassbandError(f"{folder / 'parts'}: has no packed parts; run the parts first")
+    from passband.storage import datasets  # xarray takes seconds to import
+
+    opened = (datasets.read(path, datasets.PACKED) for path in packed)
+    parts.check_parts((str(id) for of in opened for id in of.train.values), folder, whole)
     results.parent.mkdir(exist_ok=True)
     small = folder / "ood.zarr.zip"
     return cli.main(["merge", *map(str, packed), "--into", str(results), "--ood", str(small)])

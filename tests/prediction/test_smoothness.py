@@ -59,6 +59,36 @@ def test_steps_of_networks_without_signal_are_their_noise():
     assert found.step_noise.sel(along="defocus_nm", step_end="test") < 1e-6
 
 
+def test_noise_of_the_replicas_alone_is_without_the_images():
+    grid = LINE | {"defocus_nm": list(range(60))}
+    table = make_table(grid, np.full((60, 60), 0.5), sd_replica=0.05, sd_structure=0.2)
+    # Every second network has the images in another order, so that they no longer drop out.
+    odd = table.counts.isel(train=slice(1, None, 2))
+    table.counts[{"train": slice(1, None, 2)}] = odd.roll(structure=1).values
+    both, alone = (
+        smoothness.steps(table, of_images=of_images).squeeze().sel(along="defocus_nm")
+        for of_images in (True, False)
+    )
+    assert (both.step == alone.step).all()
+    expected = 0.05 * np.sqrt(2 / np.pi)
+    assert alone.step_noise.sel(step_end="train") == pytest.approx(expected, rel=0.25)
+    assert (both.step_noise > 1.5 * alone.step_noise).sel(step_end="train")
+    assert alone.step_resolved.sel(step_end="train") < 0.15
+
+
+def test_a_straight_line_on_the_scale_of_the_dose_does_not_bend():
+    doses = [50, 200, 1600]
+    M = np.log10(doses)[:, None] / 5 + np.zeros((1, 3))
+    table = make_table(LINE | {"defocus_nm": [0], "dose_e_per_A2": doses}, M)
+    linear, scaled = (
+        smoothness.steps(table, on_scale=on_scale).squeeze().sel(along="dose_e_per_A2")
+        for on_scale in (False, True)
+    )
+    assert scaled.bend.sel(step_end="train") == pytest.approx(0, abs=1e-4)
+    assert linear.bend.sel(step_end="train") > 0.05
+    assert (linear.step == scaled.step).all()
+
+
 def test_one_replica_gives_no_noise_and_a_missing_cell_has_no_effect():
     M = np.array([[0.1, 0.2, 0.5], [0.3, 0.3, 0.6], [0.9, 0.1, 0.5]])
     found = steps(M, replicas=1).sel(along="defocus_nm", step_end="train")

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from string import Template
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 import yaml
@@ -39,7 +41,7 @@ MINIATURE = {
         "dose_e_per_A2": [100, 1000],
     },
     "training": {"architectures": ["compact-w4-d2"], "epochs": 2, "batch_size": 2},
-    "evaluation": {"bootstrap": 10, "test_own": True},
+    "evaluation": {"bootstrap": 10, "test_own": True, "microscopes": 2},
 }
 
 
@@ -89,6 +91,41 @@ def test_a_part_that_is_packed_does_not_run_again(modules, tmp_path):
         modules("twelve_parts").part(3, 1, WHOLE, tmp_path)
 
 
+def test_missing_parts_are_named(modules):
+    parts = modules("twelve_parts")
+    ids = [c.id for c in load(WHOLE).train_conditions]
+    parts.check_parts(ids, "results", WHOLE)
+    lacking = [id for id in ids if not id.startswith(("df-0012.73", "df+0001.82"))] + ids[:1]
+    with pytest.raises(PassbandError, match=r"^results: networks of part 2, 4 are missing; run"):
+        parts.check_parts(lacking, "results", WHOLE)
+    one = [id for id in ids if id != ids[-1]]
+    with pytest.raises(PassbandError, match=r"^results: networks of part 12 are missing"):
+        parts.check_parts(one, "results", WHOLE)
+    other = Condition(1, 1.2, 10, 100).id
+    with pytest.raises(PassbandError, match="is no training condition of"):
+        parts.check_parts([*ids, other], "results", WHOLE)
+
+
+def test_each_part_has_one_line_in_the_table(modules):
+    parts, where = modules("twelve_parts"), Path("parts.csv")
+    rows = [{"part": f"twelve-thousand-{k:02d}"} for k in range(1, 13)]
+    parts.check_lines(rows, where, WHOLE)
+    with pytest.raises(PassbandError, match=r"^parts.csv: part 3 has 0 lines; it must have one$"):
+        parts.check_lines(rows[:2] + rows[3:], where, WHOLE)
+    with pytest.raises(PassbandError, match=r"^parts.csv: part 12 has 2 lines"):
+        parts.check_lines(rows + rows[-1:], where, WHOLE)
+
+
+def test_a_merge_without_all_parts_or_over_an_old_one_is_one_line(modules, tmp_path):
+    main, results = modules("twelve_thousand"), tmp_path / "results"
+    with pytest.raises(PassbandError, match=r"networks of part 1, 2, .*, 12 are missing"):
+        main.merge(results, tmp_path, WHOLE)
+    assert not results.exists()
+    results.mkdir()
+    with pytest.raises(PassbandError, match=r"results: exists; delete this folder to merge"):
+        main.merge(results, tmp_path, WHOLE)
+
+
 def test_processes_belong_to_the_stage_whose_script_they_run(modules):
     stage_of = modules("twelve_parts").stage_of
     assert stage_of(["python", "/tmp/scripts/tmp0qf3.train.py"]) == "train"
@@ -125,6 +162,38 @@ def test_runs_of_an_interrupted_part_are_added(modules):
         "train_cpu_s": "9.0",
         "peak_memory_MB": "900.0",
     }
+
+
+def test_the_goal_is_compared_with_processor_time(modules, tmp_path):
+    """Other processes slow the parts down, so their time is not compared with the goal."""
+    path = tmp_path / "parts" / "twelve-thousand-01.zarr.zip"
+    path.parent.mkdir()
+    path.write_bytes(b"1" * 1000)
+    columns = {f"{stage}_cpu_s": 1440.0 for stage in ("simulate", "train", "evaluate", "aggregate")}
+    columns |= {"snakemake_cpu_s": 1440.0, "wall_s": 18_000.0, "cores": 2, "runs": 1, "files": 1400}
+    columns |= {"networks": 1008, "commit": "1a2b3c4", "peak_memory_MB": 1500.0, "MB": 100.0}
+    taken = pd.DataFrame([columns] * 3)
+    found = modules("twelve_costs").costs(taken, tmp_path, load(WHOLE))
+    assert found["wall"] == "15.00"
+    assert found["quiet"] == "3.00"
+    assert found["against_goal"] == "1.00"
+    assert found["busy"] == "20%"
+    assert found["files"] == "4,200"
+    assert 1000 < int(found["files_of_one"].replace(",", "")) < 6000
+
+
+def test_results_that_are_older_than_a_part_are_one_line(modules, tmp_path):
+    packed = sorted((ROOT / "docs/twelve-thousand/parts").glob("*.zarr.zip"))[0]
+    (tmp_path / "parts").mkdir()
+    shutil.copy(packed, tmp_path / "parts")
+    created = datasets.read(packed, datasets.PACKED).attrs["created"]
+    parts = [{"part": packed.name, "created": created}]
+    check_age = modules("twelve_page").check_age
+    check_age(xr.Dataset(attrs={"parts": json.dumps(parts)}), Path("results"), tmp_path)
+    parts[0]["created"] = "2026-01-01T00:00:00+00:00"
+    for attrs in ({"parts": json.dumps(parts)}, {}):
+        with pytest.raises(PassbandError, match=r"^results: is older than .*; delete this folder"):
+            check_age(xr.Dataset(attrs=attrs), Path("results"), tmp_path)
 
 
 def test_files_with_two_names_have_their_bytes_once(modules, tmp_path):
@@ -214,17 +283,38 @@ def test_losses_grow_with_the_steps_between_conditions(modules, sides):
     apart = np.abs(np.subtract.outer(train.values["defocus_nm"], test.values["defocus_nm"]))
     scores = scores_of(modules, sides, 0.9 - 0.01 * apart, noise=0.02)
     found = results.losses(scores, "defocus_nm")
-    assert list(found) == [1, 2, 3]
+    assert list(found) == [-3, -2, -1, 1, 2, 3]
     for steps, loss in found.items():
         # Only the noise of the replicas is left, since images are the same on both sides.
-        assert loss.value == pytest.approx(0.1 * steps, abs=0.03)
+        assert loss.value == pytest.approx(0.1 * abs(steps), abs=0.04)
         assert loss.low <= loss.value <= loss.high
-        assert loss.high - loss.low < 0.05
-    assert results.first_loss(found, 0.12) == 2
-    assert results.first_loss(found, 0.5) is None
+        assert loss.high - loss.low < 0.07
+    for sign in (-1, 1):
+        assert results.lasting_loss(found, 0.12, sign) == 2
+        assert results.lasting_loss(found, 0.5, sign) is None
     cells = results.along(scores, "defocus_nm")
     assert cells[0.0, 30.0].value == pytest.approx(0.6, abs=0.03)
     assert set(cells) == {(a, b) for a in DEFOCUS for b in DEFOCUS[::3]}
+
+
+def test_a_loss_lasts_if_all_larger_distances_have_it(modules):
+    results = modules("twelve_results")
+
+    def losses(*values):
+        return {k: results.Estimate(x, x - 0.01, x + 0.01) for k, x in enumerate(values, 1)}
+
+    assert results.lasting_loss(losses(0.0, 0.1, 0.2), 0.05, 1) == 2
+    assert results.lasting_loss(losses(0.1, 0.0, 0.1), 0.05, 1) == 3
+    assert results.lasting_loss(losses(0.1, 0.1, 0.0), 0.05, 1) is None
+    assert results.lasting_loss(losses(0.1, 0.1, 0.1), 0.05, -1) is None
+
+
+def test_a_loss_has_the_direction_of_the_training_value(modules, sides):
+    results, (train, test) = modules("twelve_results"), sides
+    apart = np.subtract.outer(train.values["defocus_nm"], test.values["defocus_nm"])
+    found = results.losses(scores_of(modules, sides, 0.5 + 0.01 * apart), "defocus_nm")
+    for steps, loss in found.items():
+        assert loss.value == pytest.approx(-0.1 * steps)
 
 
 def test_the_interval_of_a_mean_has_the_noise_of_the_images(modules, sides):
@@ -246,7 +336,39 @@ def test_chance_does_not_make_a_chosen_network_better(modules, sides):
     assert found.best["all"].value == pytest.approx(0.8, abs=0.04)
     assert D[:, :2].mean((1, 3)).max(0).mean() > 0.85
     assert found.matched.value == pytest.approx(0.8, abs=0.04)
-    assert sum(found.shift["cs_um"].values()) == pytest.approx(1)
+
+
+def test_chance_of_the_images_does_not_make_a_chosen_network_better(modules, sides):
+    """All networks are equal on average, but each does well on some images with all replicas."""
+    networks, results = modules("twelve_networks"), modules("twelve_results")
+    random = np.random.default_rng(2)
+    D = 0.8 + random.normal(0, 0.05, (24, 1, 8, 8)) + np.zeros((1, 4, 1, 1))
+    scores = results.Scores(*sides, D.astype(np.float32), D[:, :, 0].astype(np.float32))
+    found = networks.choices(scores, {"all": np.arange(24)})
+    assert D[:, 0].mean(-1).max(0).mean() > 0.82  # a choice with the images that judge it
+    assert found.best["all"].value < 0.805
+    assert found.general["all"].value < 0.805
+    gain = found.best_gain["all"]
+    assert gain.value == pytest.approx(found.best["all"].value - found.matched.value, abs=1e-6)
+    assert gain.low < gain.value < gain.high
+    assert gain.low < 0
+
+
+def test_the_gain_of_a_choice_is_paired(modules, sides):
+    """Noise of the images, which all networks share, is no noise of the difference."""
+    networks = modules("twelve_networks")
+    M = np.full((24, 8), 0.5)
+    M[20] = 0.6
+    scores = scores_of(modules, sides, M, noise=0.0)
+    scores.images[:] += np.random.default_rng(0).normal(0, 0.1, 5)
+    found = networks.choices(scores, {"all": np.arange(24)})
+    for chosen, gain in (
+        (found.best["all"], found.best_gain["all"]),
+        (found.general["all"], found.general_gain["all"]),
+    ):
+        assert chosen.high - chosen.low > 0.05
+        assert gain.value == pytest.approx(0.1 * 7 / 8, abs=0.02)
+        assert gain.high - gain.low < 0.001
 
 
 def test_the_best_network_is_chosen_from_a_set(modules, sides):
@@ -258,7 +380,7 @@ def test_the_best_network_is_chosen_from_a_set(modules, sides):
     )
     assert found.best["few"].value == pytest.approx(0.8)
     assert found.general["all"].value == pytest.approx(0.9)
-    assert found.general_ids == {"few": train.ids[5], "all": train.ids[20]}
+    assert found.general_ids == {"few": (train.ids[5],), "all": (train.ids[20],)}
 
 
 def test_networks_that_learned_nothing_are_counted_by_dose(modules, sides):
@@ -276,16 +398,17 @@ def test_rank_correlations_at_given_doses_ignore_the_dose(modules, sides):
     )
     information = xr.Dataset(
         {
-            "lens": (("weight", "train", "test"), np.abs(lens)[None]),
-            "dose": (("weight", "train", "test"), dose[None]),
-            "of_one": (("weight", "train"), np.zeros((1, 24))),
+            "lens": (("weight", "train", "test"), np.stack([np.abs(lens), lens])),
+            "dose": (("weight", "train", "test"), np.stack([dose, dose])),
+            "of_one": (("weight", "train"), np.zeros((2, 24))),
         },
-        {"weight": ["flat"], "train": list(train.ids), "test": list(test.ids)},
+        {"weight": ["flat", "gold"], "train": list(train.ids), "test": list(test.ids)},
     )
     scores = scores_of(modules, sides, 0.5 - 0.1 * np.abs(lens) - 0.05 * dose)
     rows = networks.correlations(scores, information)
+    # Each metric has one row, with its best weight, and the best at given doses is the first.
+    assert [row[:2] for row in rows] == [("lens", "flat"), ("dose", "flat")]
     found = {name: (rho, within) for name, _, rho, within in rows}
-    assert set(found) == {"lens", "dose"}
     assert found["lens"][1] == pytest.approx(-1)
     assert -1 < found["lens"][0] < -0.1
     assert found["dose"][0] < -0.8
@@ -310,6 +433,20 @@ def test_blur_and_threshold_finds_dark_discs_in_noise(modules):
     np.testing.assert_allclose(everything, [2 * t.sum() / (t.sum() + 64**2) for t in truth])
 
 
+def test_interrupted_baselines_leave_the_table_as_it_was(modules, tmp_path, monkeypatch):
+    baselines = modules("twelve_baselines")
+
+    def interrupted(_):
+        yield {"test": "a", "dice": "0.5"}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(baselines, "scores", interrupted)
+    (tmp_path / "baselines.csv").write_text("as it was")
+    with pytest.raises(KeyboardInterrupt):
+        baselines.write(WHOLE, tmp_path)
+    assert (tmp_path / "baselines.csv").read_text() == "as it was"
+
+
 # ── The whole chain ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -332,29 +469,37 @@ def test_two_parts_become_a_page(modules, tmp_path, monkeypatch):
         assert float(row["wall_s"]) > 1
         assert int(row["files"]) > 20
     results = Path("results/mini")
-    assert main.merge(results, folder) == 0
+    assert main.merge(results, folder, whole) == 0
+    with pytest.raises(PassbandError, match="delete this folder to merge the parts again"):
+        main.merge(results, folder, whole)
     small = datasets.read(folder / "ood.zarr.zip", datasets.OOD)
     assert dict(small.sizes)["train"] == 4
     assert small.attrs["replicas"] == 2
 
     again = check.check_again(whole, folder, 2, 2)
-    assert (again["drawn"], again["equal"], again["all_equal"]) == (2, 2, 4)
+    assert (again["drawn"], again["equal"], again["all"], again["all_equal"]) == (2, 2, 4, 4)
+    # For each network, tp, fp and soft Dice of 4 cells, Dice of 2 images, and the own condition's.
+    assert again["numbers"] == 2 * (4 * (3 + 2) + 2 + 2)
+    assert again["all_numbers"] > 2 * again["numbers"]
     alone = check.check_alone(whole, folder, 2, 2)
     assert alone["low"] <= 0 <= alone["high"]
     # A changed number is seen.
     stored = check.stored(folder, [small.train.values[0]])
-    other = stored.copy(deep=True)
-    other.tp[0, 0, 0] += 1
-    assert check.equal(stored, stored).all()
-    assert not check.equal(other, stored).all()
-    (folder / "check.json").write_text(json.dumps({"again": again, "alone": alone}))
+    for name in (*check.INTEGERS, check.OF_FIRST):
+        other = stored.copy(deep=True)
+        other[name].values[..., 0] ^= 1
+        assert check.equal(stored, stored).all()
+        assert not check.equal(other, stored).all()
+    content = {"git_revision": "4f729f9", "again": again, "alone": alone}
+    (folder / "check.json").write_text(json.dumps(content))
 
     modules("twelve_baselines").write(whole, folder)
     text = (ROOT / "docs/twelve-thousand/page.md").read_text(encoding="utf-8")
     (folder / "page.md").write_text(text, encoding="utf-8")
-    assert page.write(results, folder) == 0
+    assert page.write(results, folder, whole) == 0
     made = (folder / "README.md").read_text(encoding="utf-8")
     assert "trained 8 networks: 2 replicas for each of 4 training conditions" in made
+    assert "Both checks were made at the revision `4f729f9`." in made
     assert "$" not in made
     assert "nan" not in made
     mean = float(small.id.mean())
@@ -364,5 +509,5 @@ def test_two_parts_become_a_page(modules, tmp_path, monkeypatch):
         assert (folder / name).stat().st_size > 5000
     stored = modules("twelve_page").table.load(results / layout.TABLE)
     scores = modules("twelve_results").Scores.from_table(stored)
-    fields = page.fields(scores, stored, results, folder)
+    fields = page.fields(scores, stored, results, folder, whole)
     assert set(Template(text).get_identifiers()) == set(fields)

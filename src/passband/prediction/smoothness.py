@@ -14,6 +14,7 @@ from passband.analysis.bootstrap import interval_edges, percentile_interval
 from passband.analysis.groups import GROUP, group_names, groups
 from passband.analysis.packed import by_image, image_dice
 from passband.grid import axes_of
+from passband.prediction.asked import scaled
 from passband.prediction.clusters import Clusters, error_terms, rank_terms
 from passband.prediction.features import weights_of
 from passband.prediction.matrices import MAX_CONDITIONS, matrices, targets
@@ -62,7 +63,7 @@ def neighbours(pairs: xr.Dataset, end: str, axis: str) -> list[list[int]]:
     return [[k for _, k in sorted(line)] for line in lines.values() if len(line) > 1]
 
 
-def steps(table: xr.Dataset) -> xr.Dataset:
+def steps(table: xr.Dataset, *, on_scale: bool = False, of_images: bool = True) -> xr.Dataset:
     """Return the size of Dice's steps along each axis, and the size that noise alone would cause.
 
     A step is the difference between the mean Dice of two cells. The variance of a step is the sum
@@ -81,6 +82,12 @@ def steps(table: xr.Dataset) -> xr.Dataset:
         drawn at random would have no neighbours. If the other side of the matrix has more than
         :data:`passband.prediction.matrices.MAX_CONDITIONS` conditions, this number of conditions of
         the other side is used, at even intervals.
+    on_scale : bool
+        Whether the lines of bends are straight on the scale of the axis, which is log10 for the
+        dose, see :func:`passband.prediction.asked.scaled`.
+    of_images : bool
+        Whether the noise has the variance over structures. Without it, this is the noise of the
+        replicas alone.
 
     Returns
     -------
@@ -111,7 +118,9 @@ def steps(table: xr.Dataset) -> xr.Dataset:
                 ]
             )
             for a, axis in enumerate(axes):
-                values = _along(D, table[f"{end}_{axis}"].values, neighbours(table, end, axis), end)
+                x = table[f"{end}_{axis}"].values
+                x = scaled(axis, x) if on_scale else x
+                values = _along(D, x, neighbours(table, end, axis), end, of_images)
                 for name, value in values.items():
                     statistics[name][(*group, a, e)] = value
     words = STEPS | {"steps": "number of steps"}
@@ -128,7 +137,9 @@ def steps(table: xr.Dataset) -> xr.Dataset:
     )
 
 
-def _along(D: np.ndarray, x: np.ndarray, lines: Iterable[list[int]], end: str) -> dict[str, float]:
+def _along(
+    D: np.ndarray, x: np.ndarray, lines: Iterable[list[int]], end: str, of_images: bool
+) -> dict[str, float]:
     """Return the statistics :data:`STEPS` of differences in Dice between neighbouring conditions.
 
     D is the array of Dice: (conditions, conditions of the other side, replicas, structures). `x`
@@ -151,7 +162,7 @@ def _along(D: np.ndarray, x: np.ndarray, lines: Iterable[list[int]], end: str) -
             continue
         sizes, variances = [], []
         for places, weights in contrast:
-            mean, variance = _contrast(D[places].astype(float), weights, end == "test")
+            mean, variance = _contrast(D[places].astype(float), weights, end == "test", of_images)
             sizes.append(mean)
             variances.append(variance)
         size, variance = np.concatenate(sizes), np.concatenate(variances)
@@ -171,18 +182,18 @@ def _along(D: np.ndarray, x: np.ndarray, lines: Iterable[list[int]], end: str) -
 
 
 def _contrast(
-    D: np.ndarray, weights: np.ndarray, same_networks: bool
+    D: np.ndarray, weights: np.ndarray, same_networks: bool, of_images: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a contrast of mean Dice and the variance of this contrast, each as (other,).
 
     A contrast is a weighted sum of the mean Dice of several cells. D is (cells, other, replicas,
     structures). Missing replicas are left out. The variance of the contrast is NaN if a cell has
-    fewer than two replicas.
+    fewer than two replicas. It has the variance over structures if `of_images` is true.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         there = np.isfinite(D[..., 0]).sum(2)
         of_structure = np.einsum("c,cos->os", weights, _nanmean(D, 2))
-        shared = of_structure.var(-1, ddof=1) / D.shape[-1]
+        shared = of_structure.var(-1, ddof=1) / D.shape[-1] if of_images else 0.0
         of_replica = D.mean(-1)
         if same_networks:
             per = np.einsum("c,cor->or", weights, of_replica)

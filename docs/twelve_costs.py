@@ -1,0 +1,59 @@
+"""What the parts of studies/twelve-thousand.yaml took, for their page."""
+
+from pathlib import Path
+
+import pandas as pd
+from twelve_parts import STAGES
+
+from passband.config import Study
+from passband.jobs.counts import count
+from passband.reports import markdown
+
+#: The goal for all parts together, on 2 quiet cores [h].
+GOAL_H = 3.0
+
+
+def costs(parts: pd.DataFrame, folder: Path, whole: Study) -> dict[str, str]:
+    """Return what all parts took, as the content of places in the page's text.
+
+    Parameters
+    ----------
+    parts : DataFrame
+        The table of what each part took.
+    folder : path
+        The folder of the page.
+    whole : Study
+        The whole study.
+    """
+    columns = [*(f"{stage}_cpu_s" for stage in STAGES), "snakemake_cpu_s"]
+    of_part = parts[columns].sum(axis=1)
+    total, wall = of_part.sum(), parts.wall_s.sum()
+    quiet_h = (of_part / parts.cores).sum() / 3600
+    lines = [
+        [name, f"{parts[column].sum() / 3600:.2f}", f"{parts[column].sum() / total:.1%}"]
+        for name, column in zip([*STAGES, "Snakemake itself"], columns, strict=True)
+    ]
+    lines.append(["together", f"{total / 3600:.2f}", "100%"])
+    packed = sorted((folder / "parts").glob("*.zarr.zip"))
+    sizes = [path.stat().st_size / 1e6 for path in packed]
+    return {
+        "costs": markdown.table(["", "processor time [h]", "share"], lines),
+        "wall": f"{wall / 3600:.2f}",
+        "quiet": f"{quiet_h:.2f}",
+        "goal": f"{GOAL_H:g}",
+        "against_goal": f"{quiet_h / GOAL_H:.2f}",
+        "parts": f"{len(parts)}",
+        "longest": f"{parts.wall_s.max() / 60:.0f}",
+        "runs": f"{parts.runs.sum():.0f}",
+        "cores": ", ".join(map(str, sorted(set(parts.cores)))),
+        "commits": ", ".join(dict.fromkeys(f"`{commit}`" for commit in parts.commit)),
+        "busy": f"{total / (parts.wall_s * parts.cores).sum():.0%}",
+        "per_network": f"{parts.train_cpu_s.sum() / parts.networks.sum():.2f}",
+        "memory": f"{parts.peak_memory_MB.max() / 1000:.1f}",
+        "files": f"{parts.files.sum():,}",
+        "files_of_one": f"{sum(count(whole).files.values()):,}",
+        "bytes": f"{parts.MB.sum():,.0f}",
+        "packed_number": f"{len(packed)}",
+        "packed": f"{sum(sizes):.1f}",
+        "packed_largest": f"{max(sizes):.2f}",
+    }
