@@ -166,7 +166,7 @@ def test_trial_particles_are_those_of_all_values(rutile):
     specimen = {"material": rutile, "shape": "sphere", "thermal": {"msd_A2": {"C": 0.003}}}
     with pytest.raises(PassbandError, match=r"^specimens\.a: thermal\.msd_A2 .*: lacks O; give"):
         structures.check(validate({"specimens": {"a": specimen}}))
-    specimen["thermal"] = {"msd_A2": {"O": 0.006, "Ti": 0.005}}
+    specimen["thermal"] = {"temperature_K": 300.0, "msd_A2": {"O": 0.006, "Ti": 0.005}}
     study = {"specimens": {"a": specimen}, "grid": {"temperature_K": [150, 300]}}
     structures.check(validate(study))
 
