@@ -6,12 +6,8 @@ from passband.wave_sets import condition_of
 #
 # The images of training conditions show test structures too.
 COMPARED_WAVES = test_shards(condition_of(id).id for id in STUDY.train_waves)
-
-
-def tested_by_part(wildcards):
-    """Return the ids of the test conditions of a job `distances_part`."""
-    return PARTS[wildcards.part]
-
+COMPARED = STUDY.condition_params("train", "test")
+COMPARED["test"] = lambda wildcards: PARTS[wildcards.part]
 
 rule distances_part:
     input:
@@ -40,7 +36,7 @@ rule distances_part:
     params:
         **GROUPED,
         # The study's own values are those of the axes of both sides.
-        **(STUDY.condition_params("train", "test") | {"test": tested_by_part}),
+        **COMPARED,
         version=STAGES["distances"],
         seed=STUDY.study.seed,
         microscope=STUDY.microscope.imaging_params(),
