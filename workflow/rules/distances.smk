@@ -9,6 +9,7 @@ COMPARED_WAVES = test_shards(condition_of(id).id for id in STUDY.train_waves)
 COMPARED = STUDY.condition_params("train", "test")
 COMPARED["test"] = lambda wildcards: PARTS[wildcards.part]
 
+
 rule distances_part:
     input:
         weights=lambda wildcards: below_results(
