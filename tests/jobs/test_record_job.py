@@ -132,11 +132,11 @@ def test_the_networks_of_an_earlier_job_are_read_once(tmp_path, monkeypatch):
 def test_records_that_cannot_be_read_now_are_not_made_again(tmp_path):
     job = job_of(tmp_path)
     write(job, *TRAIN)
-    for look in (job.find, job.is_whole):
+    for look in (job.find, job.whole):
         given = (DEVICE, job.parts) if look == job.find else ({id: [DEVICE] for id in TRAIN},)
         with open_files.too_many(), pytest.raises(UnreachableError, match="Too many open files"):
             look(*given)
-    assert job.is_whole({id: [DEVICE] for id in TRAIN})
+    assert job.whole({id: [DEVICE] for id in TRAIN})
 
 
 WAVES = Condition(5, 1.2, 10, 100, {"energy_kev": 200.0})

@@ -101,7 +101,7 @@ def test_networks_that_cannot_be_read_now_are_not_trained_again(tmp_path):
     own = tmp_path / "networks/gold/net/a/r000-000.safetensors"
     save_parts({"a": Part({0: {"weight": np.zeros(1)}}, metadata)}, own, {})
     assert [part.weights.keys() for part in regrouping.find_networks(own, contexts, "a", [0])["a"]]
-    for look in (regrouping.find_networks, regrouping.is_whole):
+    for look in (regrouping.find_networks, regrouping.whole):
         with open_files.too_many(), pytest.raises(UnreachableError, match="Too many open files"):
             look(own, contexts, "a", [0])
         assert look(own, contexts, "a", [0])

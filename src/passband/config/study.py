@@ -303,8 +303,7 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
             )
         simulate = self.number_of_shards()
         groups = len(self.trained_specimens) * len(self.training.architectures)
-        alone = self.mixture_number
-        groups *= ceil((self.train_number - alone) / block.conditions_per_job) + alone
+        groups *= self.group_number
         others = 2 * groups * ceil(block.replicas / block.replicas_per_job)
         if simulate + others > MOST_JOBS:
             key, value = (

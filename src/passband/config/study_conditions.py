@@ -1,6 +1,6 @@
 """The conditions of a study: its axes, the products and points of its grids, and their checks."""
 
-from math import prod
+from math import ceil, prod
 
 from passband.axes import FURTHER_AXES, MAIN_AXES
 from passband.config import designs, mixtures, points
@@ -164,6 +164,12 @@ class ConditionsOfStudy:
     def mixture_number(self) -> int:
         """Number of mixtures."""
         return len(points.mixture_blocks("grid", self.grid))
+
+    @property
+    def group_number(self) -> int:
+        """Number of groups of training conditions. A mixture is a group of its own."""
+        alone = self.mixture_number
+        return ceil((self.train_number - alone) / self.study.conditions_per_job) + alone
 
     @property
     def test_number(self) -> int:

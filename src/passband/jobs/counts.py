@@ -150,7 +150,7 @@ def _jobs(study: Study) -> Counter:
     block = study.study
     pairs = len(study.trained_specimens) * len(study.training.architectures)
     batches = -(-block.replicas // block.replicas_per_job)
-    groups = _groups(study)
+    groups = study.group_number
     jobs = Counter(
         simulate=study.number_of_shards(),
         train=pairs * groups * batches,
@@ -167,12 +167,6 @@ def _jobs(study: Study) -> Counter:
     return jobs
 
 
-def _groups(study: Study) -> int:
-    """Return the number of groups of training conditions. A mixture is a group of its own."""
-    alone = study.mixture_number
-    return -(-(study.train_number - alone) // study.study.conditions_per_job) + alone
-
-
 def _formed(study: Study) -> int:
     """Return the number of images that all `evaluate` jobs form.
 
@@ -185,7 +179,7 @@ def _formed(study: Study) -> int:
         # The first batch has the first replica.
         images = of_condition * (study.test_number + drawn * (number == 0))
         shared = min(images, limit)
-        formed += _groups(study) * shared + study.train_number * (images - shared)
+        formed += study.group_number * shared + study.train_number * (images - shared)
         formed += of_condition * study.own_number
     return len(study.trained_specimens) * len(study.training.architectures) * formed
 

@@ -102,8 +102,8 @@ class RecordJob:
         known = records.values_along(record, dimension)
         return pairs - set(product(record.test_specimen.values.tolist(), known))
 
-    def is_whole(self, devices: Mapping[str, Sequence[str]]) -> bool:
-        """Return whether the job's own record is undamaged and has exactly what the job makes.
+    def whole(self, devices: Mapping[str, Sequence[str]]) -> dict[str, xr.Dataset] | None:
+        """Return the job's own record if it is undamaged and has exactly what the job makes.
 
         Parameters
         ----------
@@ -122,9 +122,9 @@ class RecordJob:
         except (NewerError, UnreachableError):
             raise
         except StoreError:
-            return False
+            return None
         if list(found) != list(self.parts):
-            return False
+            return None
         for id, record in found.items():
             valid = (
                 records.still_valid(record, self.contexts(id, device)) for device in devices[id]
@@ -135,8 +135,8 @@ class RecordJob:
                 v is not None and records.covers(v, replicas, list(self.splits), *tests)
                 for v in valid
             ):
-                return False
-        return True
+                return None
+        return found
 
     def find(self, device: str, conditions: Collection[str]) -> dict[str, list[xr.Dataset]]:
         """Return records of the networks that were made on a kind of device, by condition.

@@ -155,7 +155,7 @@ class Shard:
 # ── Networks ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def is_whole(
+def whole(
     path: str | Path, contexts: NetworkContexts, conditions: Sequence[str], replicas: Sequence[int]
 ) -> Parts | None:
     """Return the networks in a job's own file if it is undamaged and has all of them.

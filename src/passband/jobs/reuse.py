@@ -186,7 +186,7 @@ def networks(
         If a file in the cache cannot be read now.
     """
     result = f"{len(conditions) * len(replicas)} network(s) in {files.weights}"
-    if parts := regrouping.is_whole(files.cached, contexts, conditions, replicas):
+    if parts := regrouping.whole(files.cached, contexts, conditions, replicas):
         files.hand_over(parts)
         job.finish_early(result)
     found = regrouping.find_networks(files.cached, contexts, conditions, replicas)
@@ -215,8 +215,8 @@ def record(job: Job, tested: RecordJob, output: str, attrs: Mapping[str, str]) -
     devices = {id: usual_devices(part.metadata) for id, part in tested.parts.items()}
     number = sum(len(part.weights) for part in tested.parts.values())
     result = f"{number} network(s) on all conditions in {output}"
-    if tested.is_whole(devices):
-        _hand_over_record(tested, records.parts(tested.own), output)
+    if parts := tested.whole(devices):
+        _hand_over_record(tested, parts, output)
         job.finish_early(result)
     complete = {}
     for device in dict.fromkeys(name for names in devices.values() for name in names):
