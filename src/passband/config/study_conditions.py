@@ -167,7 +167,7 @@ class ConditionsOfStudy:
 
     @property
     def group_number(self) -> int:
-        """Number of groups of training conditions. A mixture is a group of its own."""
+        """Number of groups of training conditions. Each mixture is one group."""
         alone = self.mixture_number
         return ceil((self.train_number - alone) / self.study.conditions_per_job) + alone
 
