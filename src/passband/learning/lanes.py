@@ -170,6 +170,14 @@ even = _rearranged([*range(0, 2 * LANES, 2)], "Return the numbers at even places
 odd = _rearranged([*range(1, 2 * LANES, 2)], "Return the numbers at odd places of x and then y.")
 low = _rearranged(_PAIRS[:LANES], "Return the first half of x₀, y₀, x₁, y₁ and so on.")
 high = _rearranged(_PAIRS[LANES:], "Return the second half of x₀, y₀, x₁, y₁ and so on.")
+_HALF = LANES // 2
+first_halves = _rearranged(
+    [*range(_HALF), *range(LANES, LANES + _HALF)], "Return the first half of x, then that of y."
+)
+second_halves = _rearranged(
+    [*range(_HALF, LANES), *range(LANES + _HALF, 2 * LANES)],
+    "Return the second half of x, then that of y.",
+)
 
 
 @intrinsic

@@ -37,6 +37,7 @@ class CompactUNet(nn.Module):
             _block(channels[level] + channels[level + 1], channels[level])
             for level in reversed(range(depth))
         )
+        self.halve = Halving()
         self.head = nn.Conv2d(width, 1, 1)
 
     def encoder(self, x: Tensor) -> list[Tensor]:
@@ -46,7 +47,8 @@ class CompactUNet(nn.Module):
         """
         features = [self.down[0](x)]
         for block in self.down[1:]:
-            features.append(block(nn.functional.max_pool2d(features[-1], 2)))
+            features[-1], small = self.halve(features[-1])
+            features.append(block(small))
         return features
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,6 +58,14 @@ class CompactUNet(nn.Module):
             for layer in rest:
                 x = layer(x)
         return self.head(x)
+
+
+class Halving(nn.Module):
+    """Max pooling of the features that a skip connection needs, too."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (N, C, H, W) features themselves, and their (N, C, H/2, W/2) maxima."""
+        return x, nn.functional.max_pool2d(x, 2)
 
 
 def _joined(layer: nn.Conv2d, skip: Tensor, x: Tensor) -> Tensor:

@@ -93,18 +93,19 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias, layer):
         channels, number = x.shape[1], x.numel() // x.shape[1]
-        flat, period = _flat(x), max(1, channels // LANES)
-        sums, factors = np.zeros((channels, 2)), np.zeros((5, period * LANES), np.float32)
+        flat, period = numbers_of(x), max(1, channels // LANES)
+        sums = np.zeros((channels, 2))
+        factors = np.zeros((5, max(1, LANES // channels), channels), np.float32)
         nothing, part = np.empty(0, np.uint16), np.empty(2 * LANES, np.float32)
         _compiled(_sums)(flat, nothing, period, factors.reshape(-1), sums, part)
         mean = sums[:, 0] / number
         variance = np.maximum(sums[:, 1] / number - mean**2, 0)
         inverse = 1 / np.sqrt(variance + layer.eps)
         factor = weight.detach().numpy() * inverse
-        factors[0] = np.resize(factor, period * LANES)
-        factors[1] = np.resize(bias.detach().numpy() - mean * factor, period * LANES)
+        factors[0] = factor
+        factors[1] = bias.detach().numpy() - mean * factor
         out = torch.empty_like(x)
-        _compiled(_apply)(flat, nothing, period, factors.reshape(-1), _flat(out))
+        _compiled(_apply)(flat, nothing, period, factors.reshape(-1), numbers_of(out))
         for running, new in (
             (layer.running_mean, mean),
             (layer.running_var, variance * (number / (number - 1))),
@@ -120,7 +121,7 @@ class _Normalise(torch.autograd.Function):
         (x,), (factors, factor, mean, inverse) = ctx.saved_tensors, ctx.rest
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         channels, number = x.shape[1], x.numel() // x.shape[1]
-        flat, slopes, period = _flat(x), _flat(gradient), max(1, channels // LANES)
+        flat, slopes, period = numbers_of(x), numbers_of(gradient), max(1, channels // LANES)
         sums, part = np.zeros((channels, 2)), np.empty(2 * LANES, np.float32)
         _compiled(_sums)(flat, slopes, period, factors.reshape(-1), sums, part)
         total = sums[:, 0]
@@ -128,15 +129,21 @@ class _Normalise(torch.autograd.Function):
         slope = -factor * inverse * product / number
         constant = -factor * total / number - slope * mean
         for row, values in ((2, factor), (3, slope), (4, constant)):
-            factors[row] = np.resize(values, period * LANES)
+            factors[row] = values
         out = torch.empty_like(x)
-        _compiled(_apply)(flat, slopes, period, factors.reshape(-1), _flat(out))
+        _compiled(_apply)(flat, slopes, period, factors.reshape(-1), numbers_of(out))
         return out, *(torch.from_numpy(t).float() for t in (product, total)), None
 
 
-def _flat(x: Tensor) -> np.ndarray:
-    """Return the numbers of a channels-last tensor in the order of memory, as uint16."""
-    return x.permute(0, 2, 3, 1).reshape(-1).view(torch.uint16).numpy()
+def numbers_of(x: Tensor) -> np.ndarray:
+    """Return the numbers of a bfloat16 tensor in "channels last", in the order of memory.
+
+    Returns
+    -------
+    (N·H·W·C,) uint16 array
+        A view of the bits of the tensor.
+    """
+    return x.detach().permute(0, 2, 3, 1).reshape(-1).view(torch.uint16).numpy()
 
 
 def _compiled(function):

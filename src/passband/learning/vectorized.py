@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from passband.learning import devices, normalisation
-from passband.learning.networks import CompactUNet
+from passband.learning import devices, normalisation, pooling
+from passband.learning.networks import CompactUNet, Halving
 
 logger = logging.getLogger("passband")
 
@@ -48,6 +48,10 @@ def _normalise_and_rectify(layer: nn.BatchNorm2d, x: Tensor) -> Tensor:
     return nn.BatchNorm2d.forward(layer, x).relu()
 
 
+def _halve(layer: Halving, x: Tensor) -> tuple[Tensor, Tensor]:
+    return pooling.halve(x) if pooling.applies(x) else Halving.forward(layer, x)
+
+
 def _same(x: Tensor) -> Tensor:
     return x
 
@@ -73,6 +77,8 @@ class SingleNetwork:
                     norm.forward = functools.partial(_normalise_and_rectify, norm)
                     relu.forward = _same
                     self._fused += [norm, relu]
+            module.halve.forward = functools.partial(_halve, module.halve)
+            self._fused.append(module.halve)
 
     @property
     def parameters(self) -> dict[str, Tensor]:
