@@ -48,6 +48,20 @@ def test_earlier_copies_are_removed_unless_another_snakemake_may_need_them(tmp_p
     assert snapshot.changed(first, tmp_path)
 
 
+def test_a_lock_that_vanishes_does_not_count(tmp_path, monkeypatch):
+    """Another Snakemake removes its locks when it ends, at any moment."""
+    monkeypatch.chdir(tmp_path)
+    locks = tmp_path / ".snakemake" / "locks"
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").write_text("results/pilot/table.zarr\n")
+    (locks / "1.output.lock").symlink_to(locks / "removed")
+    assert snapshot.is_alone("results/pilot")
+    (locks / "2.output.lock").write_text("results/pilot-2/table.zarr\n")
+    assert snapshot.is_alone("results/pilot")
+    (locks / "3.output.lock").write_text("a\nresults/pilot/networks/a\n")
+    assert not snapshot.is_alone("results/pilot")
+
+
 def test_a_crystal_file_that_is_edited_counts(tmp_path):
     path = tmp_path / "crystal.cif"
     specimens = {"a": {"material": str(path), "shape": "cube"}}

@@ -83,8 +83,14 @@ def is_alone(results: str) -> bool:
     results : str
         The study's folder of results, as the workflow names it.
     """
-    files = Path(".snakemake/locks").glob("*.output.lock")
-    return sum(f"\n{results}/" in f"\n{file.read_text()}" for file in files) == 1
+
+    def runs_it(file: Path) -> bool:
+        try:
+            return f"\n{results}/" in f"\n{file.read_text()}"
+        except FileNotFoundError:  # another Snakemake has just ended
+            return False
+
+    return sum(map(runs_it, Path(".snakemake/locks").glob("*.output.lock"))) == 1
 
 
 def changed(study: Study, results: Path) -> bool:
