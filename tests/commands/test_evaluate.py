@@ -112,7 +112,7 @@ def test_wrong_options_are_refused_in_one_line(run, options, message):
         (f"{HEAD}\n", ": has no condition below its first line"),
         ("defocus_nm,cs_um,aperture_mrad\n1,2,3\n", ", line 1: has no column dose_e_per_A2; the"),
         (f"{HEAD},cs_um\n1,2,3,4,5\n", ", line 1: has two columns cs_um"),
-        (f"{HEAD},energy_kev\n5,1,15,100,200\n", ", line 1: column energy_kev: its values need"),
+        (f"{HEAD},energy_kev\n5,1,15,100,200\n", ", line 2: energy_kev = 200: needs exit waves"),
         (
             f"{HEAD}\n5,1,15,100\n5,1 µm,15,100\n",
             ", line 3: cs_um = '1 µm': must be a number between -9999.999",

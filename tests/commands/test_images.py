@@ -55,6 +55,24 @@ def test_a_condition_may_be_given_with_the_study_s_own_value_of_an_axis(started,
     ]
 
 
+def test_exit_waves_must_be_those_of_the_split(started, tmp_path, capsys):
+    """Networks are trained at two energies, and tested at the study's own energy."""
+    (tmp_path / "study.yaml").write_text(
+        STUDY.replace("grid: {", "grid: {energy_kev: [200, 300], ", 1).replace(
+            "test_grid: {", "test_grid: {energy_kev: [300], "
+        )
+    )
+    given = ["--defocus-nm", "5", *LENS, "--dose-e-per-A2", "200", "--energy-kev", "200"]
+    assert cli.main(["images", "study.yaml", *given, "--split", "train"]) == 0
+    ((*_, target),) = started
+    assert target.endswith("gold/train/df+0005.00_cs+0001.200_ap016.00_ds000200.00_en0200.00.zarr")
+    assert cli.main(["images", "study.yaml", *given]) == 1
+    assert (
+        "energy_kev = 200: needs exit waves that the study's test images do not have; they"
+        in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

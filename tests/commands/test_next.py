@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from recommended import make_results, make_study
@@ -13,7 +12,7 @@ from passband.axes import MAIN_AXES
 from passband.commands import next as command
 from passband.config import load, validate
 from passband.grid import Condition
-from passband.jobs.next_conditions import _asked, append, read_points
+from passband.jobs.next_conditions import append, range_of_use, read_points
 
 AXES = list(MAIN_AXES)
 
@@ -121,6 +120,12 @@ def test_points_that_the_study_does_not_list_are_named_before_a_run(trained, cap
     assert err.startswith("--until = 0.1: there is no known-points.csv yet; choose the first")
 
 
+def test_a_range_of_use_that_the_study_does_not_have_is_refused_before_a_run(trained, capsys):
+    status, _, err = run(capsys, "known", "--budget=5", "--until=0.1", "--energy-kev=80")
+    assert (status, trained) == (1, [])
+    assert err.startswith("energy_kev = 80: needs exit waves that the study's test images do not")
+
+
 def test_further_axes_are_columns_of_the_points(tmp_path):
     own = {"astigmatism_nm": 2.0}
     points = [Condition(5, 1.2, 16, 400), Condition(5, 1.2, 16, 400, (("astigmatism_nm", 7),))]
@@ -133,11 +138,13 @@ def test_further_axes_are_columns_of_the_points(tmp_path):
 
 def test_a_range_of_use_has_the_exit_waves_of_the_study():
     study = validate({"grid": {"energy_kev": [200, 300], "astigmatism_nm": [0, 5]}})
-    tested = SimpleNamespace(study=study, tested=study.test_conditions)
-    asked = _asked(tested, {"defocus_nm": "6:8"})
+    asked = range_of_use(study, {"defocus_nm": "6:8"})
     assert asked.values["defocus_nm"] == (6, 8)
     assert asked.values["energy_kev"] == (300, 300)
     assert asked.values["astigmatism_nm"] == (0, 5)
+    other = range_of_use(study, {"energy_kev": "200"})
+    assert other.values["energy_kev"] == (200, 200)
+    assert other.values["defocus_nm"] == (5, 20)
 
 
 def test_points_in_other_units_are_read_and_written_in_those_of_the_axes(tmp_path):

@@ -102,9 +102,10 @@ def test_the_figure_is_written(folder, capsys):
         (["known", *HERE, "--check=9"], "--check = 9: cannot be used together with --defocus-nm"),
         (
             ["known", *HERE, "--energy-kev=80"],
-            "--energy-kev = 80: has an effect only together",
+            "energy_kev = 80: needs exit waves that the study's test images do not have; they have",
         ),
-        (["known", *HERE, "--pixel-size-A=2"], "--pixel-size-A = 2: has an effect only together"),
+        (["known", *HERE, "--pixel-size-A=2"], "pixel_size_A = 2: needs exit waves that the study"),
+        (["known", *HERE, "--roughness=0:0.1"], "--roughness = '0:0.1': must be a number, since"),
         (["known", "--check=0"], "--check = 0: must be between 1 and 10,000"),
         (["known", *HERE, "--like=film.npy"], "--like = 'film.npy': cannot be used together with"),
         (["known", *LIKE], "film.npy: no such file"),

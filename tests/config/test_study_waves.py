@@ -132,7 +132,9 @@ def test_atoms_at_rest_have_one_configuration():
 def test_a_condition_without_exit_waves_is_refused():
     study = validate({"grid": {"energy_kev": [200, 300]}})
     study.check_condition(Condition(5, 1.2, 10, 100, {"energy_kev": 200.0}))
-    with pytest.raises(ValueError, match="energy_kev = 250: needs exit waves that the study does"):
+    with pytest.raises(
+        ValueError, match="energy_kev = 250: needs exit waves that the study's test"
+    ):
         study.check_condition(Condition(5, 1.2, 10, 100, {"energy_kev": 250.0}))
 
 

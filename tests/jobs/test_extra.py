@@ -135,6 +135,22 @@ def test_results_of_other_structures_or_another_lens_are_not_valid(results):
     assert extra.read_extra(small_study(training={"epochs": 99}), results) is not None
 
 
+def test_results_of_exit_waves_that_the_study_does_not_have_are_not_valid(study, results):
+    job, path = store(study, results)
+    record = datasets.read(path, datasets.RECORD)
+    ids = [IDS[0], f"{IDS[1]}_en0200.00"]
+    record = record.assign_coords(test=ids)
+
+    def valid(study):
+        return extra_store._valid(study, results, job, record, None)
+
+    both = {"defocus_nm": [5], "cs_um": [1.2], "aperture_mrad": [15], "dose_e_per_A2": [1000]}
+    other = small_study(test_grid=both | {"energy_kev": [200, 300]})
+    assert valid(other).test.values.tolist() == ids
+    assert valid(study).test.values.tolist() == ids[:1]
+    assert valid(small_study(test_grid=both | {"energy_kev": [250]})) is None
+
+
 def test_results_stay_valid_on_another_kind_of_device(study, results, computed, monkeypatch):
     monkeypatch.setattr(devices, "describe", lambda device: "another")
     extra.evaluate_extra(study, results, [*CONDITIONS, Condition(1, 1, 15, 100)])

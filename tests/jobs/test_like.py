@@ -11,7 +11,7 @@ from passband import PassbandError
 from passband.jobs import like
 from passband.jobs.tested_networks import TestedNetworks
 from passband.micrographs.ctf_fit import Measurement, Settings, Solution
-from passband.micrographs.lens import Lens
+from passband.micrographs.lens import Known, Lens
 from passband.micrographs.recorded import Recorded
 
 NOTHING = Recorded()
@@ -65,6 +65,28 @@ def test_a_study_whose_networks_need_smaller_pixels_is_refused():
     other = replace(other, settings=replace(other.settings, energy_eV=200e3))
     with pytest.raises(PassbandError, match="states 200 keV, and the networks"):
         like.check_pixel(other, study)
+
+
+def test_the_beam_energy_is_that_of_the_image():
+    study = make_study(energy_kev=[200, 300])
+    measured = lens([60.0], {1: 1.0, -1: 0.0})
+    for energy, further in ((300, ()), (200.1, (("energy_kev", 200.0),))):
+        image = replace(measured, settings=replace(measured.settings, energy_eV=energy * 1e3))
+        like.check_pixel(image, study)
+        ((_, asked),) = like.asked(study, image, GIVEN)
+        assert asked.low.further == further
+    image = replace(measured, settings=replace(measured.settings, energy_eV=120e3))
+    narrow = make_study(energy_kev=[200, 300], aperture_mrad=[16])
+    # 16 mrad pass 0.64 1/Å at 200 keV, and 0.81 1/Å at 300 keV.
+    like.check_pixel(replace(measured, pixel_size_A=0.7), narrow)
+    with pytest.raises(
+        PassbandError, match=r"needs 0\.638 1/Å or more, for apertures from 16 mrad"
+    ):
+        like.check_pixel(replace(measured, pixel_size_A=0.8), narrow)
+    with pytest.raises(PassbandError, match=r"states 120 keV, .* are for 200 and 300 keV$"):
+        like.check_pixel(image, study)
+    with pytest.raises(PassbandError, match=r"--energy-kev = 120: .* are for 200 and 300 keV$"):
+        like.measure([], None, Known(120.0, None, None, None, 0), study)
 
 
 def test_the_best_network_has_the_highest_mean_over_both_signs(tmp_path):

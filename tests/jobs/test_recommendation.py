@@ -292,3 +292,29 @@ def test_networks_of_other_exit_waves_are_ranked_too(tmp_path):
     assert len(found) == len(study.train_conditions)
     assert sum("_en0200.00" in network.id for network in found) == len(found) // 2
     assert all(0 < network.dice.low <= network.dice.value <= 1 for network in found)
+
+
+def test_the_exit_waves_of_a_condition_may_be_any_of_the_study(tmp_path):
+    """Tests have 200 keV too, and the study's own value is 300 keV."""
+    study = make_study(aperture_mrad=[15], energy_kev=[200, 300])
+    tested = TestedNetworks.open(study, make_results(study, tmp_path))
+    words = {"defocus_nm": 8, "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 300}
+    asked = asked_of(study, words | {"energy_kev": "200"})
+    assert asked.values["energy_kev"] == (200, 200)
+    assert asked.low.further == (("energy_kev", 200.0),)
+    found = recommend_from(tested, asked)
+    assert not found.outside
+    # A known test condition has its own measured Dice, at either energy.
+    for energy in (200, 300):
+        known = next(
+            c for c in study.test_conditions if c.values(study.own_values)["energy_kev"] == energy
+        )
+        best = recommend_from(tested, asked_of(study, known.values(study.own_values))).networks[0]
+        measured = tested.table.dice.sel(test=known.id)
+        assert best.dice.value == pytest.approx(float(measured.max()), abs=1e-6)
+    for value, message in (
+        ("200:300", "--energy-kev = '200:300': must be a number, since the study has exit waves"),
+        ("250", "energy_kev = 250: needs exit waves that the study's test images do not have"),
+    ):
+        with pytest.raises(PassbandError, match=f"^{message}"):
+            asked_of(study, words | {"energy_kev": value})

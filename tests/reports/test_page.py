@@ -348,10 +348,12 @@ def test_the_prediction_is_said_to_fail_where_its_r2_is_low():
     )
 
 
-def test_the_example_of_a_command_has_only_axes_with_an_option():
+def test_the_example_of_a_command_has_exit_waves_of_the_study():
     own = {"energy_kev": [200, 300], "substrate_thickness_nm": [1, 2], "astigmatism_nm": [0, 5]}
     words = page._asked(validate({"grid": own}))
     assert words.endswith("--dose-e-per-A2 400 --astigmatism-nm 5")
+    words = page._asked(validate({"grid": own | {"energy_kev": [200]}}))
+    assert words.endswith("--astigmatism-nm 5 --energy-kev 200")
 
 
 def test_the_page_says_what_the_column_of_own_dice_is():

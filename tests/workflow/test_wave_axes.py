@@ -1,5 +1,6 @@
 """Studies with an axis that needs other exit waves, from Snakemake to the report."""
 
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from passband.analysis import table
 from passband.config import load
 from passband.grid import own_values
 from passband.jobs import counts, layout, status
+from passband.jobs.extra import read_extra
 from passband.storage import datasets
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -25,6 +27,7 @@ ONE = {
 }
 TWO = {"energy_kev": [200, 300]}
 TESTED = {"astigmatism_nm": [0, 3]}
+BOTH = ONE | {"grid": ONE["grid"] | TWO, "test_grid": TESTED}
 MANY = {"defocus_nm": [0, 5, 10, 15, 20, 25], "dose_e_per_A2": [100, 200, 400, 800]}
 OTHER = yaml.safe_load(SMALLEST.read_text())["specimens"]["gold"]
 
@@ -33,7 +36,7 @@ OTHER = yaml.safe_load(SMALLEST.read_text())["specimens"]["gold"]
 def made(tmp_path_factory) -> Workplace:
     """A finished study that trains at two energies and tests also with astigmatism."""
     place = Workplace(tmp_path_factory.mktemp("waves"))
-    place.study("waves.yaml", **(ONE | {"grid": ONE["grid"] | TWO, "test_grid": TESTED}))
+    place.study("waves.yaml", **BOTH)
     place.run(study="waves.yaml")
     return place
 
@@ -112,6 +115,39 @@ def test_commands_know_the_axis(made):
     page = (made.folder / "results/waves/explorer.html").read_text(encoding="utf-8")
     assert "other values of beam energy need other exit waves" in page
     assert '"drawn":false' in page.replace(" ", "")
+
+
+def test_further_results_have_the_energy_that_is_asked(made, tmp_path):
+    """A study that has the conditions among its tests gets the same sums."""
+    copied = Workplace(tmp_path / "copy")
+    copied.take(made.folder)
+    copied.study("waves.yaml", **BOTH)
+    words = [
+        "--defocus-nm",
+        "8",
+        "--cs-um",
+        "1.2",
+        "--aperture-mrad",
+        "16",
+        "--energy-kev",
+        "200,300",
+    ]
+    command = [sys.executable, "-m", "passband.cli", "evaluate", "waves.yaml"]
+    command += [*words, "--dose-e-per-A2", "1000"]
+    done = subprocess.run(command, cwd=copied.folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    study = load(copied.folder / "waves.yaml")
+    sums = read_extra(study, copied.folder / "results/waves", ["confidence"]).confidence
+    assert [id.endswith("_en0200.00") for id in sums.test.values] == [True, False]
+    # Of networks that were hardly trained, all Dice are equal, but not the sums of probabilities.
+    assert (sums.isel(test=0) != sums.isel(test=1)).any()
+    shutil.rmtree(copied.folder / "results/waves/extra")
+    tests = [TESTED, TWO | {"defocus_nm": [8], "dose_e_per_A2": [1000]}]
+    copied.study("waves.yaml", **(BOTH | {"test_grid": tests}))
+    copied.run("results/waves/table.zarr", study="waves.yaml")
+    whole = table.load(copied.folder / "results/waves/table.zarr")
+    same = whole.confidence.sel(test=sums.test.values)
+    np.testing.assert_array_equal(same.transpose(*sums.dims), sums)
 
 
 def test_distances_have_the_axes_of_both_sides(made):

@@ -5,16 +5,16 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from passband import PassbandError
 from passband.axes import AXES, FURTHER_AXES, Axis
 
-#: The axes on which a finished study can be asked about any value, since they act behind its exit
-#: waves.
-ASKED_AXES = {name: axis for name, axis in AXES.items() if not axis.needs_waves}
-FURTHER_ASKED = {name: axis for name, axis in ASKED_AXES.items() if name in FURTHER_AXES}
+#: The axes that act behind the exit wave. A finished study can be asked about any of their values.
+#: On other axes, it can be asked about values only that it has exit waves for.
+BEHIND_WAVE = {name: axis for name, axis in AXES.items() if not axis.needs_waves}
+FURTHER_BEHIND = {name: axis for name, axis in BEHIND_WAVE.items() if name in FURTHER_AXES}
 #: What a user can give as a study.
 STUDY = "a study: its file, its folder, its folder of results, or its name"
 
@@ -45,20 +45,26 @@ def option(axis: Axis) -> str:
 
 
 def own_value(axis: Axis) -> str:
-    """Return what the help of an option for an axis says about its default."""
+    """Return what the help of an option for an axis says about its values and its default."""
+    if axis.needs_waves:
+        return ", which the study has exit waves for (default: the study's own value)"
     return " (default: the study's own value)" if axis.name in FURTHER_AXES else ""
 
 
-def add_axes(command: argparse.ArgumentParser) -> None:
-    """Add an option for each axis, whose value is a number or a range."""
-    for axis in ASKED_AXES.values():
-        command.add_argument(
-            option(axis),
-            dest=axis.name,
-            metavar="VALUE",
-            help=f"{axis.label} of your microscope [{axis.unit}], or a range such as "
-            f"{axis.example}{own_value(axis)}",
-        )
+def add_axes(command: argparse.ArgumentParser, without: Collection[str] = ()) -> None:
+    """Add an option for each axis, whose value is a number or a range.
+
+    `without` has the names of axes whose option the command adds itself.
+    """
+    for name, axis in AXES.items():
+        if name not in without:
+            span = "" if axis.needs_waves else f", or a range such as {axis.example}"
+            command.add_argument(
+                option(axis),
+                dest=name,
+                metavar="VALUE",
+                help=f"{axis.label} of your microscope [{axis.unit}]{span}{own_value(axis)}",
+            )
 
 
 def join_negative(arguments: Sequence[str]) -> list[str]:
@@ -66,7 +72,7 @@ def join_negative(arguments: Sequence[str]) -> list[str]:
 
     Without this, argparse would regard a value such as ``-10:25`` as an option.
     """
-    options = set(map(option, ASKED_AXES.values()))
+    options = set(map(option, AXES.values()))
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] in options and re.match(r"-[\d.]", argument):

@@ -9,8 +9,8 @@ from itertools import product
 from pathlib import Path
 
 from passband import PassbandError
-from passband.axes import AXES, MAIN_AXES, Axis
-from passband.commands.arguments import ASKED_AXES, FURTHER_ASKED, option, own_value
+from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axis
+from passband.commands.arguments import option, own_value
 from passband.config import Study
 from passband.grid import Condition
 
@@ -38,7 +38,7 @@ class Given:
 
 def add_conditions(command: argparse.ArgumentParser) -> None:
     """Add an option for each axis and the option `--conditions` to a command."""
-    for axis in ASKED_AXES.values():
+    for axis in AXES.values():
         command.add_argument(
             option(axis),
             dest=axis.name,
@@ -66,12 +66,12 @@ def given_conditions(options: argparse.Namespace) -> list[Given]:
         If a value is wrong, if only some of the axes are given, if a CSV file is given in addition
         to axes, or if the CSV file is wrong. The message has one line.
     """
-    texts = {name: getattr(options, name) for name in ASKED_AXES}
+    texts = {name: getattr(options, name) for name in AXES}
     named = [name for name, text in texts.items() if text is not None]
     if options.conditions is not None:
         if named:
             raise PassbandError(
-                f"{option(ASKED_AXES[named[0]])} = {texts[named[0]]!r}: must not be given together "
+                f"{option(AXES[named[0]])} = {texts[named[0]]!r}: must not be given together "
                 "with --conditions"
             )
         return list(read_csv(options.conditions))
@@ -85,7 +85,7 @@ def given_conditions(options: argparse.Namespace) -> list[Given]:
             )
     values = {
         name: [_number(axis, part, option(axis)) for part in texts[name].split(",")]
-        for name, axis in ASKED_AXES.items()
+        for name, axis in AXES.items()
         if texts[name] is not None
     }
     number = math.prod(map(len, values.values()))
@@ -104,8 +104,8 @@ def read_csv(path: Path) -> Iterator[Given]:
     """Yield the conditions of a CSV file.
 
     The first line has the names of the columns, which are the keys of the axes in the
-    configuration. A further axis has the study's own value if there is no such column. Axes that
-    need other exit waves are refused, and other columns are ignored.
+    configuration. A further axis has the study's own value if there is no such column. Other
+    columns are ignored.
 
     Raises
     ------
@@ -133,17 +133,12 @@ def _rows(path: Path, lines) -> Iterator[Given]:
     head = [name.strip() for name in next(lines, [])]
     if not any(head):
         raise PassbandError(f"{path}: is empty; the first line must be {','.join(MAIN_AXES)}")
-    if others := [name for name in head if name in AXES and name not in ASKED_AXES]:
-        raise PassbandError(
-            f"{path}, line 1: column {others[0]}: its values need other exit waves, so that all "
-            "conditions have the study's own value; remove the column"
-        )
-    for name in ASKED_AXES:
+    for name in AXES:
         if head.count(name) > 1 or (name in MAIN_AXES and name not in head):
             problem = "has no column" if name not in head else "has two columns"
             raise PassbandError(
                 f"{path}, line 1: {problem} {name}; the columns must be {', '.join(MAIN_AXES)}, "
-                f"with commas between them; also allowed: {', '.join(FURTHER_ASKED)}"
+                f"with commas between them; also allowed: {', '.join(FURTHER_AXES)}"
             )
     number = 0
     for cells in lines:
@@ -157,7 +152,7 @@ def _rows(path: Path, lines) -> Iterator[Given]:
         texts = dict(zip(head, cells, strict=True))
         values = {
             name: _number(axis, texts[name], f"{where}: {name}")
-            for name, axis in ASKED_AXES.items()
+            for name, axis in AXES.items()
             if name in texts
         }
         number += 1
@@ -168,8 +163,10 @@ def _rows(path: Path, lines) -> Iterator[Given]:
         raise PassbandError(f"{path}: has no condition below its first line")
 
 
-def check_conditions(study: Study, given: list[Given]) -> list[Condition]:
+def check_conditions(study: Study, given: list[Given], split: str = "test") -> list[Condition]:
     """Return the conditions of a study, after checking that its images can be formed under them.
+
+    The images are those of the structures of a split.
 
     Raises
     ------
@@ -181,7 +178,7 @@ def check_conditions(study: Study, given: list[Given]) -> list[Condition]:
         # A value that is the study's own value is not part of a condition's id.
         condition = Condition.of(one.condition.values(), own)
         try:
-            study.check_condition(condition)
+            study.check_condition(condition, split)
         except ValueError as error:
             where = f"{one.where}: " if one.where else ""
             raise PassbandError(f"{where}{error}") from None

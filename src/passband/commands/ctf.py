@@ -49,23 +49,26 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.set_defaults(run=run)
 
 
-def add_pixel_size(command: argparse.ArgumentParser) -> None:
-    """Add the option `--pixel-size-A` to a command."""
+def add_pixel_size(command: argparse.ArgumentParser, also: str = "") -> None:
+    """Add the option `--pixel-size-A` to a command. `also` has further words for its help."""
     command.add_argument(
         "--pixel-size-A",
         type=float,
         metavar="Å",
-        help="pixel size of the images, if the files do not have one",
+        help=f"pixel size of the images, if the files do not have one{also}",
     )
 
 
-def add_lens(command: argparse.ArgumentParser) -> None:
-    """Add the options about rings to a command: beam energy, sign, amplitude contrast."""
+def add_lens(command: argparse.ArgumentParser, also: str = "") -> None:
+    """Add the options about rings to a command: beam energy, sign, amplitude contrast.
+
+    `also` has further words for the help of the beam energy.
+    """
     command.add_argument(
         "--energy-kev",
         type=float,
         metavar="E",
-        help="beam energy [keV], if the files do not state it",
+        help=f"beam energy [keV], if the files do not state it{also}",
     )
     sign = command.add_mutually_exclusive_group()
     for name, value in (("underfocus", 1), ("overfocus", -1)):
@@ -104,11 +107,11 @@ def check_unused(options: argparse.Namespace, needs: str, *names: str) -> None:
     needs : str
         The option without which the options of the lens have no effect.
     *names : str
-        Further options with a number.
+        Options with a number, beside those that all these commands have.
     """
     signs = {1: "--underfocus", -1: "--overfocus"}
     given = [signs[options.sign]] if options.sign else []
-    for name in ("energy_kev", "amplitude_contrast", *names):
+    for name in ("amplitude_contrast", *names):
         if (value := getattr(options, name)) is not None:
             given.append(f"--{name.replace('_', '-')} = {value:g}")
     if given:

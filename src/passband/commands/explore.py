@@ -119,7 +119,7 @@ def _models(
     if others := [AXES[name].label for name in study.own_values if AXES[name].needs_waves]:
         notes.append(
             f"No networks are ranked, since other values of {', '.join(others)} need other exit "
-            "waves; passband recommend ranks networks for the study's own values."
+            "waves; passband recommend ranks networks."
         )
         return rankings, matrices, notes
     for specimen in map(str, metrics.test_specimen.values):

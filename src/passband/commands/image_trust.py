@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from passband import PassbandError
 from passband.axes import MAIN_AXES
-from passband.commands.arguments import ASKED_AXES, option
+from passband.commands.arguments import BEHIND_WAVE, option
 from passband.grid import Condition
 
 
@@ -17,18 +17,18 @@ def _condition(options: argparse.Namespace) -> Condition | None:
     PassbandError
         If only a part of the condition is given, or a value is not allowed.
     """
-    values = {name: getattr(options, name) for name in ASKED_AXES}
+    values = {name: getattr(options, name) for name in BEHIND_WAVE}
     if values["defocus_nm"] is None:
         return None
     for name in MAIN_AXES:
         if values[name] is None:
             raise PassbandError(
-                f"{option(ASKED_AXES[name])} is missing: the expected Dice by the transfer "
+                f"{option(BEHIND_WAVE[name])} is missing: the expected Dice by the transfer "
                 "function needs all of defocus, Cs, aperture and dose"
             )
     given = {name: value for name, value in values.items() if value is not None}
     for name, value in given.items():
-        axis = ASKED_AXES[name]
+        axis = BEHIND_WAVE[name]
         if not axis.minimum <= value <= axis.maximum:
             allowed = axis.words(f"between {axis.minimum} and {axis.maximum}")
             raise PassbandError(f"{option(axis)} = {value:g}: must be {allowed}")

@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     given = given_conditions(options)
     if not given:
         raise PassbandError("no condition: give a value of each axis, or --conditions FILE.csv")
-    conditions = check_conditions(study, given)
+    conditions = check_conditions(study, given, options.split)
     _check_known(study, conditions, [one.where for one in given])
     paths = [
         layout.IMAGES.format(specimen=specimen, split=options.split, condition=c.id, whose="")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import ASKED_AXES, FURTHER_ASKED, option
+from passband.commands.arguments import BEHIND_WAVE, FURTHER_BEHIND, option
 from passband.commands.ctf import check_unused, known_lens
 
 
@@ -34,15 +34,15 @@ def is_auto(options: argparse.Namespace) -> bool:
 
 def check_named(options: argparse.Namespace) -> None:
     """Raise PassbandError if an option is given that has no effect on a network with a name."""
-    check_unused(options, "--network auto")
+    check_unused(options, "--network auto", "energy_kev")
     if options.specimen is not None:
         raise PassbandError(
             f"--specimen = {options.specimen!r}: has an effect only together with --network auto"
         )
-    for name in ("cs_um", "aperture_mrad", *FURTHER_ASKED):
+    for name in ("cs_um", "aperture_mrad", *FURTHER_BEHIND):
         if (value := getattr(options, name)) is not None and options.defocus_nm is None:
             raise PassbandError(
-                f"{option(ASKED_AXES[name])} = {value:g}: has an effect only together with "
+                f"{option(BEHIND_WAVE[name])} = {value:g}: has an effect only together with "
                 "--defocus-nm or --network auto"
             )
 
@@ -72,7 +72,7 @@ def recommended(
     known.check()
     given = {
         name: None if (value := getattr(options, name)) is None else f"{value:.10g}"
-        for name in ("aperture_mrad", "dose_e_per_A2", *FURTHER_ASKED)
+        for name in ("aperture_mrad", "dose_e_per_A2", *FURTHER_BEHIND)
     }
     present, chosen, ctf, failed = present_networks(results), {}, {}, {}
     for path in paths:

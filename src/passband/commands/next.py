@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import ASKED_AXES, add_axes, add_study, report_remark
+from passband.axes import AXES
+from passband.commands.arguments import add_axes, add_study, report_remark
 from passband.commands.run import add_machine, start
 from passband.jobs.locate import locate_file, open_study
 
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         raise PassbandError(f"--budget = {options.budget}: must be between 1 and {_MOST:,}")
     if options.until is not None and not 0 < options.until < 1:
         raise PassbandError(f"--until = {options.until:g}: must be between 0 and 1, a Dice")
-    given = {name: getattr(options, name) for name in ASKED_AXES}
+    given = {name: getattr(options, name) for name in AXES}
     from passband.jobs import next_conditions as jobs  # xarray takes seconds to import
     from passband.jobs.tested_networks import TestedNetworks
     from passband.reports import next_conditions as reports
@@ -101,6 +102,7 @@ def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
     file, folder = locate_file(options.study)
     points = _points_file(options)
     _check_listed(options, points)
+    jobs.range_of_use(open_study(options.study, lambda remark: None)[0], given)
     left, candidates, used = options.budget, None, 0
     while True:
         if status := start(options, file, folder):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import FURTHER_ASKED, option, own_value
+from passband.commands.arguments import FURTHER_BEHIND, option, own_value
 from passband.commands.ctf import add_lens, add_pixel_size
 from passband.commands.image_trust import Assessors
 from passband.commands.network_choice import check_named, is_auto, named, recommended
@@ -113,7 +113,7 @@ def add(commands: argparse._SubParsersAction) -> None:
             metavar=unit.upper(),
             help=f"{what} [{unit}]",
         )
-    for axis in FURTHER_ASKED.values():
+    for axis in FURTHER_BEHIND.values():
         command.add_argument(
             option(axis),
             type=float,

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband import PassbandError
+from passband.axes import AXES
 from passband.commands.arguments import (
-    ASKED_AXES,
     add_axes,
     add_study,
     check_folder,
@@ -29,7 +29,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
     command = commands.add_parser("recommend")
     add_study(command)
-    add_axes(command)
+    # The options about an image have the same names as the axes, see below.
+    add_axes(command, without=("energy_kev", "pixel_size_A"))
     command.add_argument(
         "--like",
         type=Path,
@@ -37,8 +38,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="measure defocus and, without --cs-um, Cs from the rings of this image "
         "(docs/ctf.md); aperture and dose are from the file or from the options",
     )
-    add_pixel_size(command)
-    add_lens(command)
+    also = "; without --like, a value that the study has exit waves for"
+    add_pixel_size(command, also)
+    add_lens(command, also)
     command.add_argument(
         "--specimen",
         help="your specimen; necessary if the study tests networks on several specimens",
@@ -78,15 +80,17 @@ def run(options: argparse.Namespace) -> int:
         return _check(options)
     from passband.prediction.asked import Asked
 
-    given = {name: getattr(options, name) for name in ASKED_AXES}
-    if not options.like:  # words that are wrong for every study are refused before it is read
-        Asked.parse(given, written=dict.fromkeys(ASKED_AXES, 0.0))
+    given = {name: getattr(options, name) for name in AXES}
+    if options.like:  # these options are about the image
+        given |= {"energy_kev": None, "pixel_size_A": None}
+    else:  # words that are wrong for every study are refused before it is read
+        Asked.parse(given, written=dict.fromkeys(AXES, 0.0))
     if options.like and options.defocus_nm is not None:
         raise PassbandError(
             f"--like = {str(options.like)!r}: cannot be used together with --defocus-nm"
         )
     if not options.like:
-        check_unused(options, "--like", "pixel_size_A")
+        check_unused(options, "--like")
     elif options.like.is_dir() and options.like.suffix != ".zarr":
         raise PassbandError(f"--like = {str(options.like)!r}: is a folder; give one image")
     if options.top is not None and options.top < 1:
@@ -156,7 +160,7 @@ def _single(name: str, given: dict) -> float | None:
         return float(text)
     except ValueError:
         raise PassbandError(
-            f"{option(ASKED_AXES[name])} = {text!r}: must be a number together with --like"
+            f"{option(AXES[name])} = {text!r}: must be a number together with --like"
         ) from None
 
 
@@ -188,13 +192,13 @@ def _like(options: argparse.Namespace, tested: "TestedNetworks", given: dict) ->
 
 def _check(options: argparse.Namespace) -> int:
     """Print the check of recommendations."""
-    asked = ((getattr(options, name), option(axis)) for name, axis in ASKED_AXES.items())
+    asked = ((getattr(options, name), option(axis)) for name, axis in AXES.items())
     given = [word for value, word in asked if value is not None]
     for name in ("top", "figure", "like"):
         given += [f"--{name}"] if getattr(options, name) is not None else []
     if given:
         raise PassbandError(f"--check = {options.check}: cannot be used together with {given[0]}")
-    check_unused(options, "--like", "pixel_size_A")
+    check_unused(options, "--like")
     if not 1 <= options.check <= _MOST:
         raise PassbandError(f"--check = {options.check}: must be between 1 and {_MOST:,}")
     from passband.jobs.tested_networks import is_published  # xarray takes seconds to import

@@ -332,8 +332,8 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
                     f"{least} or more, for training.architectures[{i}] = {name!r}"
                 )
 
-    def check_condition(self, condition: Condition) -> None:
-        """Check that this study's images can be formed under a condition that is not in its grid.
+    def check_condition(self, condition: Condition, split: str = "test") -> None:
+        """Check that images of a split can be formed under a condition that is not in the grid.
 
         Raises
         ------
@@ -342,7 +342,7 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
             does not have the exit waves. The message of one line begins with the name of an axis.
         """
         values = condition.values(self.own_values)
-        self.check_has_waves(condition)
+        self.check_has_waves(condition, split)
         self._check_optics("", {name: [value] for name, value in values.items()})
 
     def _check_optics(self, block: str, axes: dict[str, list[float]]) -> None:

@@ -15,7 +15,7 @@ from passband.config.materials import CARBON_PER_A3, MATERIALS
 from passband.config.microscope import Microscope
 from passband.config.specimen import MOST_IN_PARTICLE, Specimen, too_many_atoms
 from passband.grid import Condition
-from passband.wave_sets import WAVE_AXES, wave_set
+from passband.wave_sets import WAVE_AXES, condition_of, wave_set
 
 if TYPE_CHECKING:
     from passband.config.study import Study
@@ -25,6 +25,8 @@ Values = tuple[float, ...]
 
 #: The largest number of atoms in a structure.
 MOST_ATOMS = 10_000_000
+#: The largest number of sets of exit waves that a message names.
+_MOST_NAMED = 6
 
 
 class WavesOfStudy:
@@ -204,22 +206,28 @@ class WavesOfStudy:
                 words = ", ".join(f"{axis} = {x:g}" for axis, x in condition.further)
                 raise ValueError(f"{block}{words}: is not possible here; {error}") from None
 
-    def check_has_waves(self, condition: Condition) -> None:
+    def check_has_waves(self, condition: Condition, split: str = "test") -> None:
         """Refuse a condition whose exit waves are not part of the study.
 
         Raises
         ------
         ValueError
-            If the study has no test structures with the condition's exit waves.
+            If the study has no structures of the split with the condition's exit waves.
         """
-        if (id := wave_set(condition)) not in self.test_waves:
-            named = [(axis, x) for axis, x in condition.further if axis in WAVE_AXES]
-            words = ", ".join(f"{axis} = {x:g}" for axis, x in named) or "the study's own values"
-            known = ", ".join(one or "own values" for one in self.test_waves)
+        waves = self.test_waves if split == "test" else self.train_waves
+        if (id := wave_set(condition)) not in waves:
+            known = [_words(condition_of(one)) or "its own values" for one in waves[:_MOST_NAMED]]
             raise ValueError(
-                f"{words}: needs exit waves that the study does not have; it has {known}"
+                f"{_words(condition) or 'own values'}: needs exit waves that the study's {split} "
+                f"images do not have; they have those of {'; '.join(known)}"
+                + ("; ..." if len(waves) > _MOST_NAMED else "")
                 + ("" if id else "; give a value of each axis that needs exit waves")
             )
+
+
+def _words(condition: Condition) -> str:
+    """Return a condition's values of axes that need other exit waves than the study's own."""
+    return ", ".join(f"{axis} = {x:g}" for axis, x in condition.further if axis in WAVE_AXES)
 
 
 def _condition(names: Sequence[str], values: Sequence[float], own: dict[str, float]) -> Condition:

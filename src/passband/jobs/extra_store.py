@@ -23,6 +23,7 @@ from passband.scores import OUTCOMES, dice
 from passband.seeds import digest
 from passband.storage import DamagedError, NewerError, records, weights
 from passband.storage.weight_parts import load_parts
+from passband.wave_sets import wave_set_of
 
 #: The dimensions of the results that identify a network.
 _NETWORK = ("specimen", "architecture", "train", "replica")
@@ -110,10 +111,18 @@ def _valid(
 ) -> xr.Dataset | None:
     """Return the part of a store that is valid for a training job's networks, or None.
 
-    Test structures and microscope are compared by the configuration, and no exit wave is read. If
+    Test structures and microscope are compared by the configuration, and no exit wave is read.
+    Results of exit waves that the study does not have any more are not valid. If
     the job's file of networks is the one that was tested, its checksum is the same, and no network
     is read. Otherwise the weights of each network are compared.
     """
+
+    tests, waves = record.test.values.tolist(), set(study.test_waves)
+    kept = [id for id in tests if wave_set_of(id) in waves]
+    if not kept:
+        return None
+    if len(kept) < len(tests):
+        record = record.sel(test=kept)
 
     def same(attribute: str, now: Mapping[str, str]) -> list[str]:
         before = json.loads(record.attrs.get(attribute, "{}"))

@@ -9,15 +9,17 @@ from threadpoolctl import threadpool_limits
 from passband import PassbandError
 from passband.axes import FURTHER_AXES, MAIN_AXES
 from passband.config import Study
+from passband.grid import Condition
 from passband.jobs.recommendation import asked_of, recommend_from
 from passband.jobs.tested_networks import TestedNetworks
 from passband.micrographs import lens as lenses
 from passband.micrographs.lens import SIGNS, Known, Lens
 from passband.micrographs.pixel_size import TOLERANCE
 from passband.optics import ctf
-from passband.prediction.asked import Asked, option
+from passband.prediction.asked import Asked, listed, option
 from passband.prediction.recommendation import Recommendation
 from passband.units import A_PER_NM, A_PER_UM, EV_PER_KEV
+from passband.wave_sets import condition_of
 
 #: An interval of the defocus that is wider than this becomes a range of the asked condition [nm].
 _NARROW_NM = 0.5
@@ -59,25 +61,28 @@ def measure(
     pixel_size_A : float, optional
         The pixel size, if the files do not have one [Å].
     known : Known
-        What the user knows. Without a beam energy, it is the study's.
+        What the user knows. If neither the user nor a file knows the beam energy, it is the study's
+        own, or the only one of its tests.
     study : Study
         The study whose networks are ranked.
 
     Raises
     ------
     PassbandError
-        If a file cannot be used, if its beam energy is not the study's, or if its pixels are too
-        large for all networks of the study.
+        If a file cannot be used, if its beam energy is none of the study's, or if its pixels are
+        too large for all networks of the study.
     """
-    of_study = study.microscope.energy_eV / EV_PER_KEV
-    if known.energy_keV is not None and abs(known.energy_keV - of_study) > TOLERANCE * of_study:
+    if known.energy_keV is not None and _nearest(study, known.energy_keV) is None:
         known.check()
         raise PassbandError(
             f"--energy-kev = {known.energy_keV:g}: the networks of the study "
-            f"{study.study.name} are for {of_study:g} keV"
+            f"{study.study.name} are for {_energies_words(study)}"
         )
+    usual = _nearest(study, study.microscope.energy_eV / EV_PER_KEV)
+    if usual is None and len(energies := _energies(study)) == 1:
+        usual = energies[0]
     with threadpool_limits(1):  # the matrices are small, and threads would wait for each other
-        found = lenses.measure(paths, pixel_size_A, known, 1, of_study)
+        found = lenses.measure(paths, pixel_size_A, known, 1, usual)
     for each in found:
         check_pixel(each, study)
     return found
@@ -86,24 +91,47 @@ def measure(
 def check_pixel(lens: Lens, study: Study) -> None:
     """Raise PassbandError if no network of the study can be made for the image's pixel.
 
-    The image must have the frequencies that the narrowest aperture of the training conditions
-    passes, and the study's beam energy.
+    The image must have the frequencies that the aperture of some training condition passes, and a
+    beam energy of the study's tests.
     """
-    energy = study.microscope.energy_eV
-    if abs(lens.settings.energy_eV - energy) > TOLERANCE * energy:
+    stated = lens.settings.energy_eV / EV_PER_KEV
+    if _nearest(study, stated) is None:
         raise PassbandError(
-            f"{lens.path}: states {lens.settings.energy_eV / EV_PER_KEV:g} keV, and the networks "
-            f"of the study {study.study.name} are for {energy / EV_PER_KEV:g} keV"
+            f"{lens.path}: states {stated:g} keV, and the networks of the study "
+            f"{study.study.name} are for {_energies_words(study)}"
         )
-    narrowest = min(c.aperture_mrad for c in study.train_conditions)
-    needed = narrowest * 1e-3 / ctf.wavelength(energy)
+    own = study.written_values
+
+    def passed(condition: Condition) -> float:
+        """Return the highest frequency that the aperture of a condition passes [1/Å]."""
+        energy = condition.values(own)["energy_kev"] * EV_PER_KEV
+        return condition.aperture_mrad * 1e-3 / ctf.wavelength(energy)
+
+    narrowest = min(study.train_conditions, key=passed)
+    needed = passed(narrowest)
     nyquist = 1 / (2 * lens.pixel_size_A)
     if nyquist < needed:
         raise PassbandError(
             f"{lens.path}: pixels of {lens.pixel_size_A:g} Å have frequencies up to "
             f"{nyquist:.3g} 1/Å; every network of the study {study.study.name} needs "
-            f"{needed:.3g} 1/Å or more, for apertures from {narrowest:g} mrad"
+            f"{needed:.3g} 1/Å or more, for apertures from {narrowest.aperture_mrad:g} mrad"
         )
+
+
+def _energies(study: Study) -> list[float]:
+    """Return the beam energies of the study's test images [keV]."""
+    own = study.written_values
+    return sorted({condition_of(id).values(own)["energy_kev"] for id in study.test_waves})
+
+
+def _energies_words(study: Study) -> str:
+    return f"{listed([f'{energy:g}' for energy in _energies(study)])} keV"
+
+
+def _nearest(study: Study, energy: float) -> float | None:
+    """Return the beam energy of the study that equals an energy within the tolerance, or None."""
+    nearest = min(_energies(study), key=lambda each: abs(each - energy))
+    return nearest if abs(nearest - energy) <= TOLERANCE * nearest else None
 
 
 def asked(study: Study, lens: Lens, given: Mapping[str, str | None]) -> list[tuple[int, Asked]]:
@@ -117,7 +145,8 @@ def asked(study: Study, lens: Lens, given: Mapping[str, str | None]) -> list[tup
         The measured lens.
     given : mapping of str to str or None
         What the user gives for aperture and dose; None is taken from the file. What the user gives
-        for further axes; None is the study's own value. The measured astigmatism is not used.
+        for further axes; None is the study's own value. The measured astigmatism is not used. The
+        beam energy is the image's.
 
     Raises
     ------
@@ -140,6 +169,7 @@ def asked(study: Study, lens: Lens, given: Mapping[str, str | None]) -> list[tup
             f"{'it' if len(missing) == 1 else 'them'}"
         )
     further = {name: given.get(name) for name in FURTHER_AXES}
+    further["energy_kev"] = _nearest(study, lens.settings.energy_eV / EV_PER_KEV)
     cs = MAIN_AXES["cs_um"].canonical(lens.measurement.cs_A / A_PER_UM)
     conditions = []
     for sign in lens.signs:

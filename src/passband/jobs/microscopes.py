@@ -32,10 +32,10 @@ def microscopes(study: Study, number: int, seed: int) -> tuple[list[Condition], 
     return inside, drawn_outside(of_study, number // _INSIDE_PER_OUTSIDE, seed, allowed, own)
 
 
-def is_allowed(study: Study, condition: Condition) -> bool:
-    """Return whether the study's microscope can form images under a condition."""
+def is_allowed(study: Study, condition: Condition, split: str = "test") -> bool:
+    """Return whether the study's microscope can form images of a split under a condition."""
     try:
-        study.check_condition(condition)
+        study.check_condition(condition, split)
     except ValueError:
         return False
     return True

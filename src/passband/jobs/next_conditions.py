@@ -12,9 +12,10 @@ import numpy as np
 
 from passband import PassbandError
 from passband.axes import AXES, MAIN_AXES
-from passband.config import point_table
+from passband.config import Study, point_table
 from passband.grid import Condition
 from passband.jobs.microscopes import is_allowed
+from passband.jobs.recommendation import asked_of
 from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction import next_conditions as prediction
 from passband.prediction.asked import Asked, ranges
@@ -56,7 +57,7 @@ def next_conditions(
         If the range of use is wrong, or if no candidate is left.
     """
     study = tested.study
-    asked = _asked(tested, given)
+    asked = range_of_use(study, given)
     every = {name: set(train) for name, (train, *_) in tested.of_groups.items()}
     candidates = candidate_conditions(tested) if candidates is None else candidates
     test, weights = None, None
@@ -91,12 +92,17 @@ def next_conditions(
     )
 
 
-def _asked(tested: TestedNetworks, given: dict[str, str | None]) -> Asked | None:
-    """Return the range of use, or None for the study's test conditions."""
+def range_of_use(study: Study, given: dict[str, str | None]) -> Asked | None:
+    """Return the range of use, or None for the study's test conditions.
+
+    Raises
+    ------
+    PassbandError
+        See :func:`passband.jobs.recommendation.asked_of`.
+    """
     if all(value is None for value in given.values()):
         return None
-    study = tested.study
-    of_study = ranges(tested.tested, study.own_values)
+    of_study = ranges(study.test_conditions, study.own_values)
     # Between the values of an axis that needs other exit waves, the study has no exit waves.
     whole = {
         name: f"{low:.12g}:{high:.12g}"
@@ -104,7 +110,7 @@ def _asked(tested: TestedNetworks, given: dict[str, str | None]) -> Asked | None
         if not AXES[name].needs_waves
     }
     chosen = whole | {name: text for name, text in given.items() if text is not None}
-    return Asked.parse(chosen, study.own_values, study.written_values)
+    return asked_of(study, chosen)
 
 
 def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> list[Condition]:
@@ -135,7 +141,7 @@ def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> 
         [*study.train_conditions, *known], 1 if between is None else between, own_values
     )
     drawn = prediction.untrained(axes, in_all, study.study.seed, own_values)
-    new = [condition for condition in drawn if is_allowed(study, condition)]
+    new = [condition for condition in drawn if is_allowed(study, condition, "train")]
     if not new:
         raise PassbandError(
             f"{tested.results}: every candidate has networks already; give more values between "

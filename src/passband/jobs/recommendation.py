@@ -13,13 +13,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from passband import PassbandError
+from passband.axes import AXES
 from passband.config import Study
 from passband.grid import Condition
 from passband.jobs.locate import locate_study
 from passband.jobs.microscopes import is_allowed
 from passband.jobs.tested_networks import TestedNetworks, is_published
 from passband.prediction import recommendation
-from passband.prediction.asked import Asked
+from passband.prediction.asked import Asked, option
 from passband.prediction.recommendation import Recommendation
 
 
@@ -57,8 +59,25 @@ def recommend(
 
 
 def asked_of(study: Study, given: Mapping[str, str | float | None]) -> Asked:
-    """Return the asked condition from the words of a user about a study, see `Asked.parse`."""
-    return Asked.parse(given, study.own_values, study.written_values)
+    """Return the asked condition from the words of a user about a study, see `Asked.parse`.
+
+    Raises
+    ------
+    PassbandError
+        See `Asked.parse`; also if the study does not have the exit waves of the condition.
+    """
+    asked = Asked.parse(given, study.own_values, study.written_values)
+    for name in asked.ranged:
+        if AXES[name].needs_waves:
+            raise PassbandError(
+                f"{option(name)} = {given[name]!r}: must be a number, since the study has exit "
+                "waves of single values only"
+            )
+    try:
+        study.check_has_waves(asked.low)
+    except ValueError as error:
+        raise PassbandError(str(error)) from None
+    return asked
 
 
 def recommend_from(tested: TestedNetworks, asked: Asked) -> Recommendation:
@@ -74,7 +93,7 @@ def recommend_from(tested: TestedNetworks, asked: Asked) -> Recommendation:
         tested.profiles,
         tested.specimen,
         tested.study.train_axes if tested.ranked is None else None,
-        lambda condition: is_allowed(tested.study, condition),
+        lambda condition: is_allowed(tested.study, condition, "train"),
     )
     if tested.ranked is None:
         return found

@@ -128,8 +128,8 @@ class Asked:
         if missing:
             verb = "is" if len(missing) == 1 else "are"
             raise PassbandError(
-                f"{_listed(missing)} {verb} missing: a condition has a value of "
-                f"{_listed([option(name) for name in MAIN_AXES])}"
+                f"{listed(missing)} {verb} missing: a condition has a value of "
+                f"{listed([option(name) for name in MAIN_AXES])}"
             )
         ends = {axis.name: _ends(axis, given[axis.name]) for axis in MAIN_AXES.values()}
         written, asked = {**(own or {}), **(written or {})}, dict(own or {})
@@ -249,9 +249,10 @@ def _ends(axis: Axis, given: str | float) -> tuple[float, float]:
     numbers = [_number(part) for part in parts]
     if len(parts) > 2 or any(number is None for number in numbers):
         unit = "" if axis.unit == "1" else f" in {axis.unit} without the unit"
+        span = "" if axis.needs_waves else f", or a range such as {axis.example}"
         raise PassbandError(
             f"{option(axis.name)} = {text!r}: must be a number{unit}, such as "
-            f"{axis.example.split(':')[1]}, or a range such as {axis.example}"
+            f"{axis.example.split(':')[1]}{span}"
         )
     for number in numbers:
         if not axis.minimum <= number <= axis.maximum:
@@ -281,6 +282,6 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _listed(words: list[str]) -> str:
+def listed(words: list[str]) -> str:
     """Return words as an English list, such as ``a, b and c``."""
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

@@ -29,6 +29,7 @@ from passband.reports.page_data import Data
 from passband.reports.page_files import Cost, History
 from passband.reports.page_matrix import left_out, matrix_svg, png_uri
 from passband.reports.page_numbers import Numbers
+from passband.wave_sets import condition_of
 
 #: A PNG file with more bytes than this is compressed as WebP, with small losses.
 _LARGE = 400_000
@@ -183,8 +184,9 @@ def _asked(study: Study) -> str:
     own = study.own_values
     values = {"defocus_nm": 12, "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 400}
     of_study = ranges(study.test_conditions, own)
-    # The command has no options for axes that need other exit waves.
     values |= {name: of_study[name][1] for name in own if not AXES[name].needs_waves}
+    if "" not in study.tested_waves:  # the study cannot be asked about its own values
+        values |= dict(condition_of(study.tested_waves[0]).further)
     return " ".join(f"{option(name)} {value:g}" for name, value in values.items())
 
 
