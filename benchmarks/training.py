@@ -1,6 +1,7 @@
 """Measure the time of training, relative to its arithmetic and relative to a plain program.
 
     python benchmarks/training.py               # a few minutes on 2 cores
+    python benchmarks/training.py --compiled    # only compiled functions beside torch
     python benchmarks/training.py --quick       # seconds, with small images and networks
 
 The plain program trains a network by Lightning with a `DataLoader` over image files. The two
@@ -35,7 +36,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import job as jobs
-from passband.learning import compact, devices, networks, training
+from passband.learning import compact, devices, networks, normalisation, pooling, training
 from passband.learning.batches import Batches, Images
 from passband.learning.evaluation import confusion
 from passband.learning.learner import Learner
@@ -367,41 +368,47 @@ def networks_per_hour(
         )
 
 
+@contextlib.contextmanager
+def by_torch():
+    """Let torch compute all layers of networks, also those that compiled functions compute."""
+    before = compact.WIDEST, normalisation.applies, pooling.applies
+    compact.WIDEST, normalisation.applies, pooling.applies = 0, *[lambda *_: False] * 2
+    try:
+        yield
+    finally:
+        compact.WIDEST, normalisation.applies, pooling.applies = before
+
+
 def against_torch(
     case: Case, camera: Acquisition, splits: list[Split], table: Table, goal: float
 ) -> None:
-    """Compare the trainings of replicas with trainings by torch in its fastest precision.
+    """Compare the trainings of replicas with trainings by torch alone, in its fastest precision.
 
-    The times are the processor times of one thread, without the start of the process. The trainings
-    are divided into epochs, which are done in turns.
+    The times are the processor times of one thread, without the start of the process. Trainings of
+    both kinds are done in turns.
     """
-    device = camera.imager.device
-    if device.type != "cpu" or not compact.applies(case.architecture, "float32", device):
+    if camera.imager.device.type != "cpu":
         return
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    seeds, seconds, widest = (
-        {r: r for r in range(case.replicas)},
-        {True: [], False: []},
-        compact.WIDEST,
-    )
-    ways = {
-        True: case.settings(),
-        False: case.settings(precision=devices.precision("auto", device)),
-    }
-    scores = {}
+    seeds, settings = {r: r for r in range(case.replicas)}, case.settings()
+    seconds, scores = {True: [], False: []}, {}
     for _ in range(max(1, case.rounds)):
-        for compiled, settings in ways.items():
-            compact.WIDEST = widest if compiled else 0
-            started = time.process_time()
-            made = training.train(case.architecture, camera, splits, CONDITION, settings, seeds)
-            seconds[compiled].append((time.process_time() - started) / len(made))
+        for compiled, kind in ((True, contextlib.nullcontext), (False, by_torch)):
+            with kind():
+                started = time.process_time()
+                made = training.train(case.architecture, camera, splits, CONDITION, settings, seeds)
+                seconds[compiled].append((time.process_time() - started) / len(made))
             scores[compiled] = np.mean([trained.best.val_dice for trained in made.values()])
-    compact.WIDEST = widest
     torch.set_num_threads(threads)
     what = f"{case.replicas} × {case.architecture} at {case.px}²"
     gain = min(seconds[False]) / min(seconds[True])
-    table.row(f"networks an hour, compiled / by torch, {what}", goal, gain, least=True)
+    table.row(
+        f"networks an hour, with compiled functions / by torch alone, {what}",
+        goal,
+        gain,
+        least=True,
+    )
     table.row("    processor time of a network [s]", None, min(seconds[True]))
     table.row("    its mean Dice less that by torch", None, scores[True] - scores[False])
 
@@ -434,11 +441,11 @@ def stacked(
         )
         pair = next(batches.epoch(list(seeds), 0))
         # torch counts only operations of torch, and not those of compiled functions.
-        by_torch = Learner(
+        reference = Learner(
             case.architecture, {0: 0}, case.settings(precision="bfloat16"), len(batches), device
         )
         with FlopCounterMode(display=False) as counted:
-            by_torch.step(*(part[:1] for part in pair))
+            reference.step(*(part[:1] for part in pair))
         times = {one: [], stack: []}
         for _ in range(case.rounds + 1):
             for learner, taken in times.items():
@@ -520,7 +527,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="small images and few rounds")
-    quick, device = parser.parse_args().quick, devices.device()
+    parser.add_argument(
+        "--compiled", action="store_true", help="only the rows of compiled functions beside torch"
+    )
+    options, device = parser.parse_args(), devices.device()
+    quick = options.quick
     jobs.keep_memory()  # as every job does
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {threads} threads, {devices.describe(device)}\n")
@@ -529,13 +540,14 @@ def main() -> None:
     if quick:
         case = Case("compact-w4-d2", 64, 16, 4, 2, 1, 4, 2)
     with tempfile.TemporaryDirectory() as folder, silent():
-        paths = make_waves(case, Path(folder))
-        camera, splits = load(case, paths, device)
-        step_in_job(case, camera, splits, table)
-        own_noise(case, camera, splits, table)
-        start_up(case, paths, table)
-        networks_per_hour(case, camera, splits, table, Path(folder))
-        stacked(case, camera, splits, table, quick)
+        if not options.compiled:
+            paths = make_waves(case, Path(folder))
+            camera, splits = load(case, paths, device)
+            step_in_job(case, camera, splits, table)
+            own_noise(case, camera, splits, table)
+            start_up(case, paths, table)
+            networks_per_hour(case, camera, splits, table, Path(folder))
+            stacked(case, camera, splits, table, quick)
         pairs = [("compact-w4-d2", 64, 2.0), ("compact-w8-d3", 128, 1.3)]
         for name, px, goal in pairs[:1] if quick else pairs:
             number, epochs = (8, 2) if quick else (64, 24)  # 192 steps of 8 images
@@ -544,7 +556,7 @@ def main() -> None:
             there.mkdir()
             camera, splits = load(many, make_waves(many, there), device)
             against_torch(many, camera, splits, table, goal)
-        if device.type == "cuda" and not quick:
+        if device.type == "cuda" and not quick and not options.compiled:
             for px in (128, 512):
                 many = Case("compact-w8-d3", px, 32, 4, 1, 5, 4, 21)
                 there = Path(folder) / str(px)

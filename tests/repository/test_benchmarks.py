@@ -53,7 +53,7 @@ def test_imaging_prints_a_goal_and_a_measurement_in_every_row():
 def test_training_prints_a_table_of_every_measurement():
     found = rows("training.py")
     words = "step in the job", "first step", "processor", "per hour in float32"
-    words += "Dice", "vectorized"
+    words += "Dice", "vectorized", "with compiled functions / by torch alone"
     words += "own noise / one noise for all", "noise separate [ms]", "noise shared [ms]"
     for word in (*words, "share of the measured matrix rate"):
         assert any(word in row[0] for row in found)
