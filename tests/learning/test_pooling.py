@@ -18,7 +18,7 @@ def images(channels, side, seed=0):
 
 @pytest.mark.parametrize(("channels", "side"), SIZES)
 def test_maxima_and_gradients_have_the_bits_of_torchs(channels, side):
-    """Rounded images have many equal maxima, of which the first gets the gradient."""
+    """Rounded images have many equal maxima. The first of them gets the gradient."""
     x = (2 * images(channels, side)).round().relu()
     slopes, gradient = images(channels, side // 2, seed=1), images(channels, side, seed=2)
     one, other = x.clone().requires_grad_(), x.clone().requires_grad_()

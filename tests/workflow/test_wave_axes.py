@@ -139,7 +139,7 @@ def test_further_results_have_the_energy_that_is_asked(made, tmp_path):
     study = load(copied.folder / "waves.yaml")
     sums = read_extra(study, copied.folder / "results/waves", ["confidence"]).confidence
     assert [id.endswith("_en0200.00") for id in sums.test.values] == [True, False]
-    # Of networks that were hardly trained, all Dice are equal, but not the sums of probabilities.
+    # All Dice of hardly trained networks are equal, but not their sums of probabilities.
     assert (sums.isel(test=0) != sums.isel(test=1)).any()
     shutil.rmtree(copied.folder / "results/waves/extra")
     tests = [TESTED, TWO | {"defocus_nm": [8], "dose_e_per_A2": [1000]}]
