@@ -54,6 +54,8 @@ LOSSES = (0.01, 0.05)
 STRONGEST = 5
 #: The kinds of noise that steps between neighbours are compared with.
 NOISES = ("noise of replicas", "noise of replicas and images")
+#: Largest number of values with a label along an axis of the figure.
+_LABELLED = 8
 
 
 def fields(
@@ -181,7 +183,8 @@ def decay_figure(scores: Scores, palette: str) -> Figure:
             ax.set_xscale("log")
             ax.minorticks_off()
         values = scores.train.levels(name)
-        ax.set_xticks(values, [style.short(value) for value in values])
+        every = -(-len(values) // _LABELLED)  # more labels would overlap
+        ax.set_xticks(values, ["" if k % every else style.short(x) for k, x in enumerate(values)])
         ax.set_xlabel(f"training {axis.label} ({axis.unit})")
         ax.legend(title=f"tested at ({axis.unit})", ncols=2)
     for row in axes:

@@ -31,6 +31,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "docs" / "pilot" / "README.md",
     ROOT / "docs" / "real" / "README.md",
+    ROOT / "docs" / "twelve-thousand" / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "benchmarks" / "README.md",
     ROOT / "results" / "README.md",
@@ -443,6 +444,25 @@ def test_the_example_opens_images(tmp_path, camera, make_split):
 
 
 # The pilot
+
+
+def test_the_numbers_of_the_twelve_thousand_networks_are_those_of_their_page():
+    page = (ROOT / "docs" / "twelve-thousand" / "README.md").read_text(encoding="utf-8")
+    readme = " ".join(README.split())
+
+    def cells(table, row):
+        (text,) = re.findall(rf"^\| {re.escape(table)} \|.+?\n\n", page, re.M | re.S)
+        (line,) = re.findall(rf"^\| {re.escape(row)} \| (.+) \|$", text, re.M)
+        return [cell.split(" (")[0] for cell in line.split(" | ")]
+
+    up, down = cells("dose [e/Å²]", "**50**")[-1], cells("dose [e/Å²]", "**1600**")[0]
+    assert f"mean Dice is {up} from 50 to 1600 e/Å², and {down} from 1600 to 50" in readme
+    ours, mean = (cells("network chosen by", row)[1] for row in ("recommended", "best on average"))
+    assert f"networks is {ours} below that of the best network" in readme
+    assert f"best on average is {mean} below" in readme
+    assert f"Under {cells('tested at', '**all doses**')[4]} test conditions" in readme
+    hours = float(re.search(r"this is \*\*([\d.]+) h", page)[1])
+    assert f"in about {hours:.1f} hours on 2 quiet cores" in readme
 
 
 def test_the_pilots_numbers_are_those_of_its_account():
