@@ -2,6 +2,7 @@
 
     python benchmarks/training.py               # a few minutes on 2 cores
     python benchmarks/training.py --compiled    # only compiled functions beside torch
+    python benchmarks/training.py --against DIR # only whole trainings beside those of another clone
     python benchmarks/training.py --quick       # seconds, with small images and networks
 
 The plain program trains a network by Lightning with a `DataLoader` over image files. The two
@@ -45,6 +46,8 @@ from passband.scores import dice
 from passband.specimens import exit_waves as simulate
 from passband.storage import datasets
 
+#: Networks, pixels, and how many times as many networks an hour are the goal.
+PAIRS = [("compact-w4-d2", 64, 2.0), ("compact-w8-d3", 128, 1.3)]
 CONDITION = Condition(defocus_nm=20, cs_um=1.2, aperture_mrad=16, dose_e_per_A2=1000)
 SEED = 2512
 
@@ -413,6 +416,55 @@ def against_torch(
     table.row("    its mean Dice less that by torch", None, scores[True] - scores[False])
 
 
+WHOLE = """
+import sys, tempfile, time
+from pathlib import Path
+sys.path[:0] = [{root!r} + "/src", {root!r} + "/benchmarks"]
+import torch
+torch.set_num_threads(1)
+import training as benchmark
+from passband.jobs import job as jobs
+from passband.learning import training
+jobs.keep_memory()
+case = benchmark.Case(*{case!r})
+with tempfile.TemporaryDirectory() as folder, benchmark.silent():
+    paths = benchmark.make_waves(case, Path(folder))
+    camera, splits = benchmark.load(case, paths, torch.device("cpu"))
+    started = time.process_time()
+    made = training.train(
+        case.architecture, camera, splits, benchmark.CONDITION, case.settings(),
+        {{replica: replica for replica in range(case.replicas)}},
+    )
+    seconds = time.process_time() - started
+print(seconds / len(made), sum(trained.best.val_dice for trained in made.values()) / len(made))
+"""
+
+
+def against(other: Path, table: Table, quick: bool) -> None:
+    """Compare whole trainings with those of another clone of Passband, in turns.
+
+    The times are the processor times of one thread, without starts and without exit waves. Every
+    training has its own process.
+    """
+    here = Path(__file__).resolve().parents[1]
+    for name, px, goal in PAIRS[:1] if quick else PAIRS:
+        case = Case(name, px, 8 if quick else 64, 16, 2 if quick else 24, 1, 1, 2)
+        seconds, scores = {here: [], other: []}, {}
+        for _ in range(1 if quick else 2):
+            for root, taken in seconds.items():
+                code = WHOLE.format(root=str(root), case=astuple(case))
+                done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+                if done.returncode:
+                    raise RuntimeError(done.stderr)
+                time_of_one, scores[root] = map(float, done.stdout.split()[-2:])
+                taken.append(time_of_one)
+        what = f"{case.replicas} × {name} at {px}²"
+        gain = min(seconds[other]) / min(seconds[here])
+        table.row(f"networks an hour, this version / the other, {what}", goal, gain, least=True)
+        table.row("    processor time of a network [s]", None, min(seconds[here]))
+        table.row("    its mean Dice less that of the other", None, scores[here] - scores[other])
+
+
 def matrix_rate(precision: str, device: torch.device, side: int) -> float:
     """Return the device's measured rate of a matrix product [FLOP/s]."""
     a, b = (torch.randn(side, side, device=device, dtype=devices.DTYPES[precision]) for _ in "ab")
@@ -530,12 +582,21 @@ def main() -> None:
     parser.add_argument(
         "--compiled", action="store_true", help="only the rows of compiled functions beside torch"
     )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="DIR",
+        help="only whole trainings beside those of another clone",
+    )
     options, device = parser.parse_args(), devices.device()
     quick = options.quick
     jobs.keep_memory()  # as every job does
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {threads} threads, {devices.describe(device)}\n")
     table = Table()
+    if options.against is not None:
+        against(options.against.resolve(), table, quick)
+        return
     case = Case("compact-w8-d3", 128, 96, 24, 12, 3, 36, 4)
     if quick:
         case = Case("compact-w4-d2", 64, 16, 4, 2, 1, 4, 2)
@@ -548,8 +609,7 @@ def main() -> None:
             start_up(case, paths, table)
             networks_per_hour(case, camera, splits, table, Path(folder))
             stacked(case, camera, splits, table, quick)
-        pairs = [("compact-w4-d2", 64, 2.0), ("compact-w8-d3", 128, 1.3)]
-        for name, px, goal in pairs[:1] if quick else pairs:
+        for name, px, goal in PAIRS[:1] if quick else PAIRS:
             number, epochs = (8, 2) if quick else (64, 24)  # 192 steps of 8 images
             many = Case(name, px, number, 16, epochs, 1 if quick else 2, 1, 2 if quick else 7)
             there = Path(folder) / f"torch{px}"

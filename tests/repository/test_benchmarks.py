@@ -25,12 +25,12 @@ def cells(script: str, *options: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
 
 
-def rows(script: str) -> list[list[str]]:
+def rows(script: str, *options: str) -> list[list[str]]:
     """Return the rows of a quick run's table: measurement, goal, value and verdict.
 
     The verdict of each row must agree with the row's goal and value.
     """
-    found = cells(script, "--quick")
+    found = cells(script, "--quick", *options)
     for _, goal, measured, verdict in found:
         sign, limit = goal[:1], goal[1:].strip()
         if sign not in ("≤", "≥"):
@@ -57,6 +57,14 @@ def test_training_prints_a_table_of_every_measurement():
     words += "own noise / one noise for all", "noise separate [ms]", "noise shared [ms]"
     for word in (*words, "share of the measured matrix rate"):
         assert any(word in row[0] for row in found)
+
+
+@pytest.mark.slow
+def test_trainings_are_compared_with_those_of_another_clone():
+    first, _, dice = rows("training.py", "--against", str(ROOT))
+    assert "this version / the other" in first[0]
+    assert 0.2 < float(first[2]) < 5
+    assert float(dice[2]) == 0
 
 
 @pytest.mark.slow
