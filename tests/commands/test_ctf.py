@@ -9,6 +9,8 @@ from matplotlib.image import imread
 
 from passband import cli
 
+pytestmark = pytest.mark.slow
+
 LENS = ("--energy-kev", "300", "--cs-um", "0")
 PIXEL = ("--pixel-size-A", "0.4")
 

@@ -141,6 +141,7 @@ def further(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_further_axes_have_options_and_are_printed(further, capsys):
     astigmatism = "--astigmatism-nm", "4"
     status, out, err = run(capsys, "known", *HERE, *astigmatism, "--figure=map.png", "--top=1")
@@ -160,6 +161,7 @@ def test_further_axes_have_options_and_are_printed(further, capsys):
     assert (excess["axis"], excess["above"]) == ("vibration_A", 0.25)
 
 
+@pytest.mark.slow
 def test_an_axis_that_the_study_lacks_is_outside_and_named(further, capsys):
     status, out, _ = run(capsys, "known", *HERE, "--coma-nm=300", "--top=1")
     assert status == 0

@@ -22,6 +22,8 @@ from passband.scores import dice
 from passband.storage import StoreError, datasets, lease, records
 from passband.storage.weight_parts import Part, load_parts, save_parts
 
+pytestmark = pytest.mark.slow
+
 CONDITIONS = [Condition(12, 5, 15, dose) for dose in (100, 400)]
 IDS = [condition.id for condition in CONDITIONS]
 
@@ -269,7 +271,6 @@ def test_the_number_of_processes_follows_from_the_work(study, monkeypatch):
     assert number(10**5) == 2  # as many as training jobs
 
 
-@pytest.mark.slow
 def test_several_processes_give_the_same_results(study, made, tmp_path):
     write_finished(study, tmp_path)
     extra.evaluate_extra(study, tmp_path, CONDITIONS, processes=2)

@@ -24,6 +24,8 @@ from passband.seeds import digest
 from passband.storage import datasets
 from passband.storage.records import MICROSCOPE
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FEW = ("counts", "dice", "val_loss", "best_epoch", "status")
 
@@ -98,7 +100,6 @@ def halves(whole, changes=FAST):
     return [part(whole, "a", slice(0, 2), changes), part(whole, "b", slice(2, 4), changes)]
 
 
-@pytest.mark.slow
 def test_two_halves_are_the_whole_table_and_its_metrics(place, whole):
     for name in halves(whole, ()):
         shutil.copytree(whole / "waves", f"results/{name}/waves")
@@ -140,7 +141,6 @@ def test_each_network_has_the_part_that_it_comes_from(place, whole):
     assert study["study"]["name"] == "ab"
 
 
-@pytest.mark.slow
 def test_a_merged_table_can_be_merged_again(place, whole):
     names = [part(whole, f"p{k}", slice(k, k + 1)) for k in range(4)]
     merge.merge(names[2:], Path("results/late"))
@@ -164,7 +164,6 @@ def test_replicas_and_missing_networks(place, whole):
     assert json.loads(made.attrs["configuration"])["study"]["allow_incomplete"] is True
 
 
-@pytest.mark.slow
 def test_the_same_network_in_two_parts_must_agree(place, whole):
     names = [part(whole, "a", slice(0, 3)), part(whole, "b", slice(2, 4))]
     merge.merge(names, Path("results/ab"))
@@ -373,7 +372,6 @@ def test_soft_dice_is_that_of_all_pixels():
     assert soft_dice(made, counts).item() == pytest.approx(expected)
 
 
-@pytest.mark.slow
 def test_packed_parts_give_the_metrics_and_their_intervals(place, whole, capsys):
     for name in halves(whole, ()):
         assert cli.main(["pack", name, "--into", "parts"]) == 0
@@ -408,7 +406,6 @@ def test_a_packed_part_and_a_table_are_merged(place, whole):
     assert "counts" not in made
 
 
-@pytest.mark.slow
 def test_a_large_part_is_divided_among_files(place, whole):
     part(whole, "a")
     (one,) = merge.pack("a", Path("one"), 10**6)
@@ -558,7 +555,6 @@ def test_parts_with_an_axis_that_leaves_out_its_own_value(place, whole, full):
         assert merge.find(folder).study == study
 
 
-@pytest.mark.slow
 def test_results_under_the_own_condition_are_merged_and_packed(place, whole):
     names = [with_own(whole, "a", [0, 1]), with_own(whole, "b", [2, 3])]
     merge.merge(names, Path("results/ab"))

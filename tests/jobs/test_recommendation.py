@@ -23,6 +23,8 @@ from passband.prediction.asked import Asked
 from passband.scores import dice
 from passband.storage import datasets
 
+pytestmark = pytest.mark.slow
+
 
 def open_(tmp_path, specimen=None, without=0, **options):
     study = make_study(**options)

@@ -13,6 +13,8 @@ from passband import PassbandError, cli
 from passband.config import Study, validate
 from passband.jobs import report_page
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

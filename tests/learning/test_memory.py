@@ -14,6 +14,8 @@ from passband import PassbandError
 from passband.config import Training, load
 from passband.learning import compact, memory, memory_request, networks
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PRECISION = compact.precision("auto", "compact-w4-d2", CPU)
 
@@ -74,7 +76,6 @@ def counted(name, px, batch, precision, replicas, together) -> float:
     return memory.peak_training_bytes(name, px, settings, precision, replicas, together)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
     [
@@ -89,7 +90,6 @@ def test_count_is_the_measured_peak_to_a_fifth(measured, case):
     assert measured(*case) == pytest.approx(counted(*case), rel=0.2)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_stacked_networks_take_what_is_counted_and_at_most_half_more(measured, precision):
     case = ("compact-w8-d3", 256, 4, precision, 3, True)
@@ -146,7 +146,6 @@ def fit(room, replicas=2, **settings):
     return memory.fit_to_memory("compact-w4-d2", 32, settings, CPU, replicas, room)
 
 
-@pytest.mark.slow
 def test_a_batch_that_cannot_fit_is_refused_with_the_largest_that_can():
     need = counted("compact-w4-d2", 32, 12, "float32", 2, False)
     assert fit(need, replicas_together="never").batch_size == 12
@@ -163,7 +162,6 @@ def test_a_batch_that_cannot_fit_is_refused_with_the_largest_that_can():
         fit(1e3, replicas_together="never")
 
 
-@pytest.mark.slow
 def test_replicas_are_vectorized_only_if_they_surely_fit():
     one, stack = (counted("compact-w4-d2", 32, 12, "float32", 2, t) for t in (False, True))
     assert fit(memory.SLACK * stack).replicas_together == "auto"

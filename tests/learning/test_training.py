@@ -29,6 +29,8 @@ from passband.learning.replica_module import ReplicaModule
 from passband.storage import FullError, lease
 from passband.storage import weights as files
 
+pytestmark = pytest.mark.slow
+
 NAME = "compact-w4-d2"
 
 
@@ -610,7 +612,6 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.slow
 def test_killed_training_ends_with_the_same_weights(tmp_path):
     """SIGKILL ends four attempts, each at a random moment. The fifth attempt ends normally."""
     helpers = str(Path(__file__).parents[1] / "helpers")

@@ -25,6 +25,8 @@ from passband.learning.network_files import open_networks
 from passband.sharing import bioimageio_description, extras, onnx_export, publication
 from passband.storage import datasets, weights
 
+pytestmark = pytest.mark.slow
+
 FINISHED = Path(__file__).parents[1] / "data" / "finished.tar.xz"
 CONDITION = "df+0005.00_cs+0001.200_ap016.00_ds001000.00"
 CELL = f"gold/compact-w4-d2/{CONDITION}"
@@ -76,7 +78,6 @@ def images(network, *sizes):
         yield random.normal(size=(number, 1, height, width)).astype(np.float32)
 
 
-@pytest.mark.slow
 def test_probabilities_of_onnxruntime_are_torchs_at_three_sizes(published, network):
     import onnxruntime
 
@@ -92,21 +93,18 @@ def test_probabilities_of_onnxruntime_are_torchs_at_three_sizes(published, netwo
     np.testing.assert_allclose(found, np.load(published / "test_output.npy"), atol=1e-4, rtol=0)
 
 
-@pytest.mark.slow
 def test_another_networks_onnx_file_is_refused(published, study):
     other = open_networks(study / FILE, f"{CELL}/0")[0]
     with pytest.raises(PassbandError, match=r"differ from torch's by [\d.e-]+ for images of 12 ×"):
         onnx_export.largest_difference(other.module, 4, 8, published / "model.onnx")
 
 
-@pytest.mark.slow
 def test_onnx_file_has_no_path_of_the_machine_that_made_it(published):
     content = (published / "model.onnx").read_bytes()
     assert b"site-packages" not in content
     assert b".py" not in content
 
 
-@pytest.mark.slow
 def test_description_is_valid_without_a_connection(published, monkeypatch):
     from bioimageio.spec import load_model_description
 
@@ -137,7 +135,6 @@ def test_description_is_valid_without_a_connection(published, monkeypatch):
     assert "&id" not in (published / "rdf.yaml").read_text()
 
 
-@pytest.mark.slow
 def test_changed_file_is_detected(published, tmp_path):
     description = yaml.safe_load((published / "rdf.yaml").read_text())
     for path in published.iterdir():
@@ -147,7 +144,6 @@ def test_changed_file_is_detected(published, tmp_path):
         bioimageio_description.write(description, tmp_path)
 
 
-@pytest.mark.slow
 def test_published_network_is_opened_as_a_network_of_the_study(published, network):
     (found,) = open_networks(published)
     assert found.id == network.id == f"{CELL}/1"
@@ -159,7 +155,6 @@ def test_published_network_is_opened_as_a_network_of_the_study(published, networ
     assert (published / "weights.safetensors").stat().st_mode & 0o044
 
 
-@pytest.mark.slow
 def test_numbers_are_those_of_the_table(published, study):
     stored = table.load(study / "results/smallest/table.zarr")
     place = {"specimen": "gold", "architecture": "compact-w4-d2", "train": CONDITION, "replica": 1}
@@ -174,7 +169,6 @@ def test_numbers_are_those_of_the_table(published, study):
     np.testing.assert_array_equal(copied.counts.values, stored.counts.values)
 
 
-@pytest.mark.slow
 def test_folder_has_what_the_expected_dice_of_an_image_needs(published, network):
     from passband.jobs import trust
 
@@ -193,13 +187,11 @@ def test_study_in_the_folder_is_valid_if_an_axis_leaves_out_its_own_value(tmp_pa
     assert load(tmp_path / "study.yaml") == study
 
 
-@pytest.mark.slow
 def test_study_in_the_folder_is_the_study_that_trained_the_network(published, network):
     configuration = json.loads(network.metadata.provenance["configuration"])
     assert load(published / "study.yaml") == validate(configuration)
 
 
-@pytest.mark.slow
 def test_code_on_the_card_gives_the_networks_probabilities(
     published, network, monkeypatch, tmp_path
 ):
@@ -221,7 +213,6 @@ def test_code_on_the_card_gives_the_networks_probabilities(
     np.testing.assert_allclose(found["probability"], expected, atol=1e-4)
 
 
-@pytest.mark.slow
 def test_test_input_is_an_image_of_the_study(study, network, quick, tmp_path):
     results = study / "results/smallest"
     labels = bioimageio_description.Labels("a network", "MIT")

@@ -27,7 +27,7 @@ from passband.storage.weights import fingerprint
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.usefixtures("restored_threads")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restored_threads")]
 
 
 @pytest.fixture
@@ -113,7 +113,6 @@ def watched(monkeypatch, fails: dict) -> list[str]:
     return seen
 
 
-@pytest.mark.slow
 def test_networks_of_several_conditions_equal_those_of_single_jobs(untrained, alone, monkeypatch):
     """A condition that fails costs the networks of this condition only, and so does damage."""
     study, job = together(alone[0])
@@ -168,7 +167,6 @@ def test_a_stopped_job_keeps_the_networks_of_finished_conditions(untrained, alon
     assert kept == sorted([*IDS[:2], job.condition])
 
 
-@pytest.mark.slow
 def test_a_killed_job_continues_after_the_finished_conditions(untrained, alone, monkeypatch):
     study, job = together(alone[0])
     (untrained / "study.json").write_text(study.model_dump_json())

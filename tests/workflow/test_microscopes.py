@@ -23,7 +23,7 @@ from passband.learning import training
 from passband.learning.replicas import TrainedReplicas
 from passband.storage import datasets, records
 
-pytestmark = pytest.mark.usefixtures("restored_threads")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restored_threads")]
 
 #: Three microscopes inside the ranges and one outside.
 NUMBER, DRAWN = 3, 4
@@ -90,7 +90,6 @@ def drawn_counts(study: Study, results: Path) -> dict[str, list]:
     }
 
 
-@pytest.mark.slow
 def test_the_key_tests_only_the_first_replicas_under_the_new_microscopes(results):
     """Nothing is trained, and the results under the test conditions stay as they are."""
     before = counts(SMALLEST, results)
@@ -187,7 +186,6 @@ def scores(check) -> dict:
     return content
 
 
-@pytest.mark.slow
 def test_the_check_finds_the_results_in_the_table_and_in_parts(results, capsys):
     """With one replica, the scores are those of the check that tests all networks."""
     study = study_with(0, replicas=1, replicas_per_job=1)
@@ -258,7 +256,6 @@ def test_the_models_do_not_know_the_microscopes(results):
     assert shift == pytest.approx(0.1, abs=1e-5)
 
 
-@pytest.mark.slow
 def test_the_key_in_a_finished_study_runs_no_training(copied, capsys, monkeypatch):
     """Snakemake runs the whole way from the key to the check of the table."""
     study = copied.study(evaluation={"microscopes": NUMBER})

@@ -29,7 +29,7 @@ JOB = next(layout.training_jobs_of(STUDY))
 CELL = {name: JOB.wildcards[name] for name in ("specimen", "architecture", "condition")}
 
 
-pytestmark = pytest.mark.usefixtures("restored_threads")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restored_threads")]
 
 
 @pytest.fixture
@@ -165,7 +165,6 @@ def test_further_structures_of_a_shard_are_the_only_ones_simulated(simulate, tmp
     assert made[2:] == [[4, 5]]
 
 
-@pytest.mark.slow
 def test_networks_are_trained_once(results, tmp_path):
     """New networks are trained only for changed settings. A lost output is linked again."""
     log = tmp_path / "logs/train.log"
