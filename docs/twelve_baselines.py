@@ -17,9 +17,8 @@ from passband.imaging.splits import Split
 from passband.scores import dice
 from passband.specimens import exit_waves
 
-#: Standard deviations of the blur [pixels], and thresholds in standard deviations of the image. The
-#: largest blur is 10 pixels.
-BLURS_PX = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0)
+#: Standard deviations of the blur [pixels], and thresholds in standard deviations of the image.
+BLURS_PX = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0)
 THRESHOLDS = np.round(np.arange(-1.5, 3.01, 0.1), 1)
 SIGNS = {"bright": 1, "dark": -1}
 

@@ -71,15 +71,15 @@ def _against_goal(parts: pd.DataFrame, of_part: pd.Series) -> str:
         sentences.append(
             f"In {quiet.sum()} of {len(parts)} parts, Passband's processes had at least "
             f"{QUIET:.0%} of the processor time of the cores, and {shares[quiet].mean():.0%} on "
-            f"average: these parts ran on quiet cores. They took {minutes:.1f} min on average, and "
+            f"average: the cores were quiet. These parts took {minutes:.1f} min on average, and "
             f"{len(parts)} times this is **{hours:.2f} h**, which is {hours / GOAL_H:.2f} times "
             "the goal."
         )
     if not quiet.all():
         sentences.append(
-            f"In {(~quiet).sum()} of {len(parts)} parts, other processes ran on the same cores: "
-            f"Passband's processes had {shares[~quiet].mean():.0%} of the processor time, and a "
-            f"part took {parts.wall_s[~quiet].mean() / 60:.0f} min."
+            f"In {(~quiet).sum()} of {len(parts)} parts, they had less than {QUIET:.0%}, and "
+            f"{shares[~quiet].mean():.0%} on average, since other processes ran on the same cores. "
+            f"Such a part took {parts.wall_s[~quiet].mean() / 60:.0f} min."
         )
     computed = (of_part / parts.cores).sum() / 3600
     sentences.append(

@@ -15,6 +15,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 from pilot import save
+from twelve_baselines import BLURS_PX
 from twelve_check import checks
 from twelve_costs import costs
 from twelve_networks import choices, correlations, failures
@@ -46,8 +47,6 @@ from passband.reports import recommendation as recommendation_report
 from passband.reports.recommendation import condition_words
 from passband.storage import datasets
 
-#: Networks with a lower Dice under their own training condition have learned almost nothing.
-FAILED = 0.1
 #: Losses of Dice that the page looks for.
 LOSSES = (0.01, 0.05)
 #: Number of metrics in the table of correlations.
@@ -75,16 +74,16 @@ def fields(
     study = validate(json.loads(stored.attrs["configuration"]), str(results))
     information = datasets.read(results / layout.INFORMATION, datasets.INFORMATION)
     taken = pd.read_csv(folder / "parts.csv", dtype={"commit": str})
+    simple = pd.read_csv(folder / "baselines.csv").set_index("test").loc[list(scores.test.ids)]
     found = counts(scores) | costs(taken, folder, load(whole)) | {"overview": overview(scores)}
     found["weights"] = f"{weights(study):,}"
     found |= decays(scores) | defocus(scores) | variances(scores)
+    found |= failed(scores, simple) | baselines(scores, simple)
     found |= {
         "oscillation": oscillation(study),
         "steps": steps(stored),
         "choices": chosen(scores),
-        "failures": failed(scores),
         "correlations": correlation(scores, information),
-        "baselines": baselines(scores, pd.read_csv(folder / "baselines.csv")),
         "recommend": recommended(study, results),
         "checks": checks(folder),
     }
@@ -243,8 +242,7 @@ def oscillation(study: Study) -> str:
     4/(λ³ q⁴).
     """
     wavelength = ctf.wavelength(1e3 * study.microscope.energy_kev)
-    lines = []
-    axes = study.train_axes
+    lines, axes, tested = [], study.train_axes, np.diff(study.test_axes["defocus_nm"])
     frequencies = {f"{1e3 * d:g} mrad": d / wavelength for d in _apertures(study)}
     for specimen in study.trained_specimens.values():
         if specimen.material in MATERIALS:
@@ -256,11 +254,12 @@ def oscillation(study: Study) -> str:
         cells = [f"{q:.2f}"]
         for period, step in zip(periods, steps, strict=True):
             cells += [f"{period:.0f}", f"{period / step:.1f}" if step else markdown.NONE]
-        lines.append([name, *cells])
+        of_tests = periods[0] / tested.max() if tested.size else np.nan
+        lines.append([name, *cells, f"{of_tests:.1f}" if tested.size else markdown.NONE])
     head = ["spatial frequency", "q [1/Å]"]
     for words in ("period of the defocus [nm]", "period of Cs [µm]"):
-        head += [words, "largest steps in it"]
-    return markdown.table(head, lines)
+        head += [words, "largest training steps in a period"]
+    return markdown.table([*head, "largest test steps of the defocus in a period"], lines)
 
 
 def _apertures(study: Study) -> list[float]:
@@ -320,12 +319,18 @@ def chosen(scores: Scores) -> str:
     return markdown.table(head, lines)
 
 
-def failed(scores: Scores) -> str:
+def failed(scores: Scores, simple: pd.DataFrame) -> dict[str, str]:
+    """Return the networks that are worse under their own condition than a mask of all pixels."""
+    least = simple.everything.mean()
     lines = [
         [f"{dose:g}", f"{number}", f"{whole:,}", f"{number / whole:.1%}"]
-        for dose, (number, whole) in failures(scores, FAILED).items()
+        for dose, (number, whole) in failures(scores, least).items()
     ]
-    return markdown.table(["training dose [e/Å²]", "failed", "networks", "share"], lines)
+    return {
+        "failures": markdown.table(["training dose [e/Å²]", "failed", "networks", "share"], lines),
+        "failed_below": f"{least:.3f}",
+        "lowest": f"{scores.own_images.mean(-1).min():.3f}",
+    }
 
 
 def correlation(scores: Scores, information: xr.Dataset) -> str:
@@ -343,9 +348,8 @@ def _number(value: float) -> str:
 # ── Beside it ────────────────────────────────────────────────────────────────────────────────────
 
 
-def baselines(scores: Scores, simple: pd.DataFrame) -> str:
+def baselines(scores: Scores, simple: pd.DataFrame) -> dict[str, str]:
     """Return Dice of networks and of the simplest methods under the same test conditions."""
-    simple = simple.set_index("test").loc[list(scores.test.ids)]
     own = scores.own_columns()
     doses = scores.test.values[DOSE]
     groups = {f"{dose:g} e/Å²": doses == dose for dose in scores.test.levels(DOSE)}
@@ -367,8 +371,13 @@ def baselines(scores: Scores, simple: pd.DataFrame) -> str:
         ]
     head = ["tested at", "networks trained there", "all networks", "blur and threshold"]
     head += ["everything is particle", "networks trained there are better than blur"]
-    head += ["cells below blur", "cells below everything"]
-    return markdown.table(head, rows_of(lines))
+    head += ["training conditions below blur", "training conditions below everything"]
+    largest = simple.blur_px.to_numpy() == max(BLURS_PX)
+    return {
+        "baselines": markdown.table(head, rows_of(lines)),
+        "largest_blur": f"{max(BLURS_PX):g}",
+        "with_largest_blur": f"{largest.sum()} of {len(largest)}",
+    }
 
 
 def recommended(study: Study, results: Path) -> str:

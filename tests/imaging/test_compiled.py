@@ -58,6 +58,19 @@ def test_other_processes_wait_for_the_one_that_compiles(folder):
     assert done.is_set()
 
 
+def test_a_process_that_is_suspended_while_it_compiles_stops_no_other(folder, monkeypatch):
+    monkeypatch.setattr("passband.imaging.compiled.PATIENCE_S", 0.3)
+    with (folder / "passband.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        result = anew(double, "(complex64,)")
+        assert result(4) == 8
+        assert not result.stats.cache_path
+        # The next function does not wait at all.
+        monkeypatch.setattr("passband.imaging.compiled.PATIENCE_S", 3600)
+        assert anew(double, "(complex128,)")(4) == 8
+    assert anew(double, "(complex128,)").stats.cache_path
+
+
 def test_without_a_folder_to_keep_it_in(monkeypatch):
     monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
     result = anew(double, "(float64,)")

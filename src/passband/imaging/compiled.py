@@ -2,11 +2,19 @@
 
 import contextlib
 import fcntl
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 import numba
+
+#: How long a process waits for another process that compiles [s]. The other process may be
+#: suspended, for example by SLURM, and then holds its lock.
+PATIENCE_S = 30.0
+# The folders for which this process has waited in vain. It does not wait for them again.
+_held: set[Path] = set()
 
 
 @cache
@@ -16,7 +24,8 @@ def compiled(function: Callable, signature: str, reorder: bool = False) -> Calla
     numba keeps the machine code in a folder beside the source. If numba cannot write there, it uses
     the user's cache folder. ``NUMBA_CACHE_DIR`` overrides both folders. numba compiles the function
     again when the source, numba or the processor changes. If numba cannot write to any folder, or
-    the disk is full, every process compiles the function itself.
+    the disk is full, or another process does not end compiling, this process compiles the function
+    for itself.
 
     Parameters
     ----------
@@ -35,7 +44,7 @@ def compiled(function: Callable, signature: str, reorder: bool = False) -> Calla
         result = numba.njit(cache=True, **options)(function)
         with _alone_in(Path(result.stats.cache_path)):
             result.compile(signature)
-    except (RuntimeError, OSError):  # numba can write to no cache folder
+    except (RuntimeError, OSError):  # there is no cache folder, or it is locked
         result = numba.njit(**options)(function)
         result.compile(signature)
     result.disable_compile()
@@ -50,9 +59,39 @@ def _alone_in(folder: Path) -> Iterator[None]:
     numbers the files of machine code without a lock. So if two jobs start together, one job could
     load machine code of an older version or for another processor. On a file system without locks,
     this can still happen.
+
+    Raises
+    ------
+    TimeoutError
+        See :func:`_lock`.
     """
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
+        try:
             file = stack.enter_context((folder / "passband.lock").open("a"))
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(file, folder)
+        except TimeoutError:
+            raise
+        except OSError:
+            pass
         yield
+
+
+def _lock(file: IO, folder: Path) -> None:
+    """Lock the file of a folder.
+
+    Raises
+    ------
+    TimeoutError
+        If another process does not release its lock within :data:`PATIENCE_S`.
+    """
+    until = time.monotonic() + (0 if folder in _held else PATIENCE_S)
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _held.discard(folder)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                _held.add(folder)
+                raise TimeoutError(f"{folder}: another process holds the lock") from None
+            time.sleep(0.02)
