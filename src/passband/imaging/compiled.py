@@ -13,7 +13,7 @@ import numba
 #: How long a process waits for another process that compiles [s]. The other process may be
 #: suspended, for example by SLURM, and then holds its lock.
 PATIENCE_S = 30.0
-# The folders for which this process has waited in vain. It does not wait for them again.
+# The folders whose lock another process did not release. This process does not wait for them again.
 _held: set[Path] = set()
 
 
