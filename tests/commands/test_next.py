@@ -12,7 +12,10 @@ from passband.axes import MAIN_AXES
 from passband.commands import next as command
 from passband.config import load, validate
 from passband.grid import Condition
-from passband.jobs.next_conditions import append, range_of_use, read_points
+from passband.jobs.microscopes import is_allowed
+from passband.jobs.next_conditions import append, candidate_conditions, range_of_use, read_points
+from passband.jobs.tested_networks import TestedNetworks
+from passband.wave_sets import wave_set
 
 AXES = list(MAIN_AXES)
 
@@ -134,6 +137,18 @@ def test_further_axes_are_columns_of_the_points(tmp_path):
     assert head.split(",") == [*MAIN_AXES, "astigmatism_nm"]
     assert lines == ["5,1.2,16,400,2", "5,1.2,16,400,7"]
     assert read_points(tmp_path / "points.csv", own) == points
+
+
+def test_candidates_may_have_exit_waves_that_only_training_images_have(tmp_path):
+    """Networks are trained at two energies, and tested at one of them. None is trained between."""
+    given = make_study(cs_um=[1.2], aperture_mrad=[16], energy_kev=[200, 300]).written()
+    study = validate(given | {"test_grid": {"energy_kev": [300]}})
+    tested = TestedNetworks.open(study, make_results(study, tmp_path))
+    found = {wave_set(condition) for condition in candidate_conditions(tested, 1)}
+    assert found == {"", "en0200.00"}
+    for condition in study.train_conditions:
+        assert is_allowed(study, condition, "train")
+        assert is_allowed(study, condition) == (wave_set(condition) == "")
 
 
 def test_a_range_of_use_has_the_exit_waves_of_the_study():

@@ -296,6 +296,20 @@ def test_networks_of_other_exit_waves_are_ranked_too(tmp_path):
     assert all(0 < network.dice.low <= network.dice.value <= 1 for network in found)
 
 
+def test_suggested_training_conditions_have_exit_waves_of_training_images(tmp_path, monkeypatch):
+    seen, study = set(), make_study(aperture_mrad=[15])
+    tested = TestedNetworks.open(study, make_results(study, tmp_path))
+
+    def allowed(study, condition, split="test"):
+        seen.add(split)
+        return True
+
+    monkeypatch.setattr("passband.jobs.recommendation.is_allowed", allowed)
+    words = {"defocus_nm": 8, "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 300}
+    recommend_from(tested, asked_of(study, words))
+    assert seen == {"train"}
+
+
 def test_the_exit_waves_of_a_condition_may_be_any_of_the_study(tmp_path):
     """Tests have 200 keV too, and the study's own value is 300 keV."""
     study = make_study(aperture_mrad=[15], energy_kev=[200, 300])
