@@ -9,6 +9,7 @@ the id "".
 
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 
 from passband.axes import AXES
 from passband.grid import Condition
@@ -31,6 +32,7 @@ def wave_set(condition: Condition | Mixture) -> str:
     return "_".join(tokens)
 
 
+@lru_cache(maxsize=100_000)  # each record of a study has the same test conditions
 def wave_set_of(id: str) -> str:
     """Return the same from the id of a condition or of a mixture."""
     return "" if is_mixture(id) else wave_set(Condition.parse(id))
