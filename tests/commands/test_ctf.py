@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from carbon_images import film_image
+from carbon_images import film_image, specks
 from matplotlib.image import imread
+from PIL import Image
 
 from passband import cli
 
@@ -109,6 +110,27 @@ def test_a_mistake_is_one_line(images, capsys, words, message):
     assert (status, out) == (1, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_the_other_files_are_measured_when_a_file_fails(images, tmp_path, capsys):
+    np.save(tmp_path / "specks.npy", specks())
+    Image.fromarray(specks()).save(tmp_path / "specks.png")
+    (tmp_path / "a.npy").write_bytes(b"no array")
+    np.save(tmp_path / "stack.npy", np.stack([film_image(px=512), specks()]))
+    words = tmp_path, images / "vacuum.npy", "--pixel-size-A", "0.1", *LENS
+    status, out, err = run(capsys, *words)
+    assert status == 1
+    assert out.startswith("vacuum.npy: no rings")
+    first, *lines = err.splitlines()
+    assert first == "4 of 5 files failed:"
+    why = "10.0% of the image is background, which is too little for rings"
+    assert lines[0].startswith(f"{tmp_path}/a.npy: not a whole .npy file: ")
+    assert lines[1:] == [
+        f"{tmp_path}/specks.npy: {why}",
+        f"{tmp_path}/specks.png: {why}",
+        f"{tmp_path}/stack.npy: frame 1: {why}",
+    ]
+    assert len(json.loads(run(capsys, *words, "--json")[1])["images"]) == 1
 
 
 def test_images_of_different_pixel_sizes_are_refused(tmp_path, capsys):

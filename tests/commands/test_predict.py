@@ -15,6 +15,7 @@ from thresholds import CELL, image_of, mask_of_discs, save
 from passband import cli
 from passband.commands import predict
 from passband.learning.network_files import open_networks
+from passband.micrographs import ctf_fit
 
 MASK = mask_of_discs((80, 121), (30, 40, 12), (60, 90, 11))
 
@@ -118,11 +119,22 @@ def test_network_is_chosen_for_the_condition_of_the_image(tmp_path, monkeypatch,
     ]
     # Each image is measured alone, so an image without rings does not stop the others.
     np.save("a_noise.npy", np.random.default_rng(0).poisson(100.0, (256, 256)))
-    files = "a_noise.npy", "film.npy"
+    # An error that nobody expects does not stop them either.
+    np.save("b_odd.npy", -np.arange(65_536.0).reshape(256, 256))
+    prepare = ctf_fit.prepare
+
+    def fail(image, *known):
+        if image.max() <= 0:
+            raise IndexError("index 124\nis out of bounds")
+        return prepare(image, *known)
+
+    monkeypatch.setattr(ctf_fit, "prepare", fail)
+    files = "a_noise.npy", "b_odd.npy", "film.npy"
     status, out, err = run(capsys, "known", *files, "--network", "auto", *asked)
     assert status == 1
-    assert err[0] == "1 of 2 files failed:"
+    assert err[0] == "2 of 3 files failed:"
     assert err[1].startswith("a_noise.npy: no rings")
+    assert err[2:] == ["b_odd.npy: IndexError: index 124 is out of bounds"]
     assert any(line.startswith("film.npy: ") and "particle" in line for line in out)
 
 

@@ -27,3 +27,8 @@ def film_image(px=256, dose=400.0, strength=1.0, contrast=0.0, seed=0, **lens):
     wave = np.fft.ifft2(film * seen).real
     mean = np.clip(1 + 0.3 * strength * wave, 0.05, None)
     return rng.poisson(mean * dose * PIXEL_A**2).astype(np.float32)
+
+
+def specks(px=512, share=0.14):
+    """Return a boolean image (px, px) of specks, between which little of it is background."""
+    return np.random.default_rng(1).random((px, px)) < share

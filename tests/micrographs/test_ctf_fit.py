@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from carbon_images import ENERGY_EV, PIXEL_A, film_image
+from carbon_images import ENERGY_EV, PIXEL_A, film_image, specks
 from real_data import real
 
 from passband import PassbandError
@@ -63,6 +63,26 @@ def test_nothing_beyond_an_aperture_is_used():
 def test_an_image_with_too_few_frequencies_is_refused():
     with pytest.raises(PassbandError, match="the spectrum has too few frequencies for rings"):
         prepare(film_image(px=32), PIXEL_A, Settings(ENERGY_EV))
+
+
+def test_an_image_with_too_little_background_is_refused():
+    with pytest.raises(PassbandError, match=r"10.0% of the image is background, .* too little"):
+        prepare(specks(), 0.1, Settings(ENERGY_EV, 0.0, most_A=1500))
+
+
+def test_a_background_that_is_too_small_does_not_replace_the_whole(monkeypatch):
+    whole = np.ones((256, 256))
+    found = {"whole": whole, "detail": np.zeros_like(whole)}
+    monkeypatch.setattr(ctf_fit.background, "backgrounds", lambda *_: found)
+    assert prepare(film_image(), PIXEL_A, Settings(ENERGY_EV, 0.0, most_A=1500)).found_by == "whole"
+
+
+def test_a_sliver_of_film_has_no_rings():
+    """All its frequencies together hold hardly any information about rings."""
+    image = np.zeros((238, 130))
+    image[158:] = np.random.default_rng(0).normal(size=(80, 130))
+    settings = Settings(ENERGY_EV)
+    assert not measure([prepare(image, 0.232, settings)], settings)[0].is_visible
 
 
 @pytest.mark.slow

@@ -119,12 +119,12 @@ def check_unused(options: argparse.Namespace, needs: str, *names: str) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status.
+    """Run the command and return its exit status, which is 1 if a file cannot be used.
 
     Raises
     ------
     PassbandError
-        If an option is wrong or missing, or if a file cannot be used.
+        If an option is wrong or missing, or if the files do not fit together.
     """
     from threadpoolctl import threadpool_limits
 
@@ -140,22 +140,26 @@ def run(options: argparse.Namespace) -> int:
     known = known_lens(options, options.cs_um, options.aperture_mrad)
     known.check()
     paths = readers.find(options.files)
+    failures: list[str] = []
     with threadpool_limits(1):  # the matrices are small, and threads would wait for each other
-        found = lens.measure(paths, options.pixel_size_A, known)
-    if options.json:
+        found = lens.measure(paths, options.pixel_size_A, known, failures=failures)
+    if options.json and found:
         dicts = [each.as_dict() for each in found]
-        content = dicts[0] if len(dicts) == 1 else {"images": dicts}
+        content = dicts[0] if len(dicts) == 1 and not failures else {"images": dicts}
         print(json.dumps(content, ensure_ascii=False))
-    else:
+    elif found:
         print("\n".join(_lines(found)))
-    if options.figure is not None:
+    if found and options.figure is not None:
         from passband.figures import style, thon_rings
 
         figure = thon_rings.thon_rings(found[0])
         style.save(figure, [options.figure], 150)
         report_remark(f"{options.figure}: the rings of {found[0].name}")
     sys.stdout.flush()
-    return 0
+    if failures and len(paths) > 1:
+        print(f"{len(failures)} of {len(paths)} files failed:", file=sys.stderr)
+    print(*failures, sep="\n", end="\n" if failures else "", file=sys.stderr)
+    return 1 if failures else 0
 
 
 def _lines(found: list) -> list[str]:

@@ -80,12 +80,21 @@ def recommended(
             (lens,) = like.measure([path], options.pixel_size_A, known, study)
             id, expected = like.best(like.recommend(tested, lens, given))
             chosen[path], ctf[path] = open_networks(results, id, present), {id: expected}
-        except (PassbandError, OSError) as error:
-            failed[path] = str(error)
+        except Exception as error:  # the other files are still segmented
+            failed[path] = failure(path, error)
             continue
         print("\n".join([lens.line(), *(f"  {note}" for note in lens.notes)]))
         print(f"  recommended: {id}, expected Dice {expected:.3f}")
     return chosen, ctf, failed
+
+
+def failure(path: Path, error: Exception) -> str:
+    """Return in one line why a file failed."""
+    if isinstance(error, PassbandError | OSError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"{path}: does not fit into memory"
+    return f"{path}: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def named(options: argparse.Namespace) -> tuple[list, list[str]]:

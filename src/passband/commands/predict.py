@@ -9,7 +9,7 @@ from passband import PassbandError
 from passband.commands.arguments import FURTHER_BEHIND, option, own_value
 from passband.commands.ctf import add_lens, add_pixel_size
 from passband.commands.image_trust import Assessors
-from passband.commands.network_choice import check_named, is_auto, named, recommended
+from passband.commands.network_choice import check_named, failure, is_auto, named, recommended
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -241,13 +241,8 @@ def run(options: argparse.Namespace) -> int:
                     tiles,
                     assessors.of(chosen[path], ctf.get(path)),
                 )
-            except (PassbandError, OSError) as error:
-                failures.append(str(error))
-            except MemoryError:
-                failures.append(f"{path}: does not fit into memory")
             except Exception as error:  # the other files are still segmented
-                words = " ".join(str(error).split())
-                failures.append(f"{path}: {type(error).__name__}: {words}")
+                failures.append(failure(path, error))
             else:
                 done.append(result)
                 bar.write("\n".join(result.lines))

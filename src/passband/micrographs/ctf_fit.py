@@ -1,6 +1,6 @@
 """The lens of one or several images, measured from the Thon rings of their background."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -189,7 +189,7 @@ def prepare(image: np.ndarray, pixel_size_A: float, settings: Settings) -> Image
     Raises
     ------
     PassbandError
-        If most of the image shows no specimen, or if the image is too small.
+        If most of the image shows no specimen, or if the image or its background is too small.
     """
     excluded, notes = background.artificial(image)
     low = max(_LOWEST, _LOWEST_RINGS / (min(*image.shape, thon_rings.LARGEST_TILE) * pixel_size_A))
@@ -204,7 +204,12 @@ def prepare(image: np.ndarray, pixel_size_A: float, settings: Settings) -> Image
         )
     best = None
     for found_by, weights in background.backgrounds(image, pixel_size_A, excluded).items():
-        spectrum = thon_rings.spectrum(image, pixel_size_A, weights, _SMOOTHING / low)
+        try:
+            spectrum = thon_rings.spectrum(image, pixel_size_A, weights, _SMOOTHING / low)
+        except PassbandError:
+            if best is None:  # the whole background comes first, and the others are parts of it
+                raise
+            continue
         end = _edge(spectrum, low, high)
         cs = _USUAL_CS if settings.cs_A is None else np.array([settings.cs_A])
         searched = _searched(spectrum, low, end, settings, cs)
@@ -245,11 +250,7 @@ def _edge(spectrum: Spectrum, low: float, high: float) -> float:
     return best[1]
 
 
-def measure(
-    images: Sequence[Image],
-    settings: Settings,
-    progress: Callable[[Iterable], Iterable] = iter,
-) -> list[Measurement]:
+def measure(images: Sequence[Image], settings: Settings) -> list[Measurement]:
     """Return the lens of each image; all share one Cs.
 
     Parameters
@@ -258,13 +259,11 @@ def measure(
         Images of one microscope, with the same pixel size and beam energy.
     settings : Settings
         What is known about the microscope.
-    progress : callable
-        Wraps the images, to draw a progress bar.
     """
     cs = settings.cs_A
     if cs is None:
         cs = _common_cs(images, settings)
-    found = [_solutions(image, settings, cs) for image in progress(images)]
+    found = [_solutions(image, settings, cs) for image in images]
     cs_std = 0.0
     if settings.cs_A is None:
         cs, cs_std, found = _with_cs(images, settings, cs, found)
@@ -338,7 +337,9 @@ def _limit(fit: Fit, image: Image) -> float:
     depth = envelope / (2 * smooth + envelope)
     order = np.argsort(-model.spectrum.q)
     above = np.cumsum((model.spectrum.number * depth**2 / 2)[order])
-    limit = model.spectrum.q[order][np.searchsorted(above, _INFORMATION)]
+    # Where rings are hardly there, all frequencies together hold less than that.
+    last = min(np.searchsorted(above, _INFORMATION), len(order) - 1)
+    limit = model.spectrum.q[order][last]
     return float(np.clip(limit + 4 * image.spectrum.step, 2.5 * image.low, image.high))
 
 

@@ -1,7 +1,8 @@
 """The lens of image files, measured from Thon rings, for commands."""
 
+import contextlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -233,7 +234,7 @@ def measure(
     known: Known,
     most_frames: int | None = None,
     usual_keV: float | None = None,
-    progress: Callable[[Iterable], Iterable] = iter,
+    failures: list[str] | None = None,
 ) -> list[Lens]:
     """Return the lens of each image in files of one microscope; all images share one Cs.
 
@@ -249,27 +250,37 @@ def measure(
         How many images of a stack are measured; by default, all.
     usual_keV : float, optional
         The beam energy if neither the user nor the file states one [keV].
-    progress : callable
-        Wraps the images, to draw a progress bar.
+    failures : list of str, optional
+        If it is given, a file that cannot be used adds a line to it, and the other files are still
+        measured. Otherwise, such a file raises an error.
 
     Raises
     ------
     PassbandError
-        If a file is wrong, if no beam energy is known, if the files differ in pixel size, beam
-        energy or stated Cs, or if an image is too small.
+        If a file cannot be used, if no beam energy is known, or if the files differ in pixel size,
+        beam energy or stated Cs.
     """
     known.check()
+
+    @contextlib.contextmanager
+    def use() -> Iterator[None]:
+        """Note why a file cannot be used, in a block of code."""
+        try:
+            yield
+        except PassbandError as error:
+            if failures is None:
+                raise
+            failures.append(str(error))
+
     read = []
     for path in paths:
-        stated = recorded(path)
-        choices = known.energy_keV, stated.energy_keV, usual_keV
-        energy = next((each for each in choices if each is not None), None)
-        if energy is None:
-            raise PassbandError(f"--energy-kev is missing: {path} does not state a beam energy")
-        micrograph = readers.read(path, pixel_size_A)
-        read.append((micrograph, stated, energy))
-    first, stated, energy = read[0]
-    for other, its, its_energy in read[1:]:
+        with use():
+            read.append((readers.read(path, pixel_size_A), recorded(path)))
+    if not read:
+        return []
+    energies = [_energy(micrograph, its, known, usual_keV) for micrograph, its in read]
+    (first, stated), energy = read[0], energies[0]
+    for (other, its), its_energy in zip(read[1:], energies[1:], strict=True):
         if abs(other.pixel_size_A - first.pixel_size_A) > TOLERANCE * first.pixel_size_A:
             raise PassbandError(
                 f"{other.path}: has pixels of {other.pixel_size_A:g} Å, and {first.path} has "
@@ -292,20 +303,13 @@ def measure(
         known.amplitude_contrast,
         known.sign,
     )
-    frames = [
-        (micrograph, its, number)
-        for micrograph, its, _ in read
-        for number in range(len(micrograph.images[:most_frames]))
-    ]
-    images, used = [], []
-    for micrograph, its, number in progress(frames):
+    frames = []
+    for micrograph, its in read:
         aperture = its.aperture_mrad if known.aperture_mrad is None else known.aperture_mrad
-        used.append(replace(settings, aperture_mrad=aperture))
-        try:
-            images.append(ctf_fit.prepare(micrograph.images[number], first.pixel_size_A, used[-1]))
-        except PassbandError as error:
-            raise PassbandError(f"{micrograph.path}: {error}") from None
-    results = ctf_fit.measure(images, settings)
+        own = replace(settings, aperture_mrad=aperture)
+        with use():
+            frames += _prepared(micrograph, its, first.pixel_size_A, own, most_frames)
+    results = ctf_fit.measure([image for *_, image in frames], settings) if frames else []
     return [
         Lens(
             m.path.name if len(m.images) == 1 else f"{m.path.name} frame {number}",
@@ -316,5 +320,36 @@ def measure(
             its,
             tuple(dict.fromkeys((*m.notes, *result.image.notes, *_left_out(m, most_frames)))),
         )
-        for (m, its, number), own, result in zip(frames, used, results, strict=True)
+        for (m, its, number, own, _), result in zip(frames, results, strict=True)
     ]
+
+
+def _energy(
+    micrograph: readers.Micrograph, stated: Recorded, known: Known, usual_keV: float | None
+) -> float:
+    """Return the beam energy of a file [keV], or raise PassbandError if it is not known."""
+    for energy in (known.energy_keV, stated.energy_keV, usual_keV):
+        if energy is not None:
+            return energy
+    raise PassbandError(f"--energy-kev is missing: {micrograph.path} does not state a beam energy")
+
+
+def _prepared(
+    micrograph: readers.Micrograph,
+    stated: Recorded,
+    pixel_size_A: float,
+    settings: Settings,
+    most_frames: int | None,
+) -> list[tuple]:
+    """Return what is known of each frame of a file, and the frame prepared for the fit."""
+    frames = []
+    for number, frame in enumerate(micrograph.images[:most_frames]):
+        try:
+            image = ctf_fit.prepare(frame, pixel_size_A, settings)
+        except PassbandError as error:
+            where = f"{micrograph.path}: "
+            if len(micrograph.images) > 1:
+                where += f"frame {number}: "
+            raise PassbandError(f"{where}{error}") from None
+        frames.append((micrograph, stated, number, settings, image))
+    return frames

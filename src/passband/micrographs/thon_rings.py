@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from passband import PassbandError
+
 #: Number of sectors of azimuth, over half a turn. The other half of the spectrum is the same.
 SECTORS = 12
 #: Side of the largest tile whose spectrum is computed [pixels]. The spectra of tiles are averaged.
@@ -105,6 +107,11 @@ def spectrum(
         The weight of each pixel, from 0 for a particle to 1 for the background.
     smoothing_A : float
         Standard deviation of the Gaussian surroundings whose mean is subtracted [Å].
+
+    Raises
+    ------
+    PassbandError
+        If no tile has enough background.
     """
     image = np.asarray(image, np.float64)
     sigma = smoothing_A / pixel_size_A
@@ -130,10 +137,14 @@ def spectrum(
         tile_count = np.bincount(cells, half[kept], number)
         count = count + tile_count
         independent = independent + tile_count * square**2 / (weights**4).sum() / weights.size
+    if not np.any(count):
+        raise PassbandError(
+            f"{background.mean():.1%} of the image is background, which is too little for rings"
+        )
     radius = np.hypot(*_frequencies(side)).ravel()[position]
     cells = ring * SECTORS + sector
     total = np.bincount(cells, half, rings * SECTORS)
-    used = np.flatnonzero((count > 0) if np.ndim(count) else np.zeros(1))
+    used = np.flatnonzero(count > 0)
     q = np.bincount(cells, radius * half, rings * SECTORS)[used] / total[used]
     # Tiles overlap by half, and the overlap adds little to what the tiles know.
     overlap = max(1.0, len(list(_tiles(image.shape, side))) * side**2 / image.size)
