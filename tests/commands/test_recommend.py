@@ -1,6 +1,7 @@
 """The command ``passband recommend``."""
 
 import json
+import os
 import re
 
 import numpy as np
@@ -10,6 +11,9 @@ from matplotlib.image import imread
 from recommended import make_results, make_study
 
 from passband import cli
+from passband.jobs.layout import EXTRA_LEASE
+from passband.jobs.tested_networks import TestedNetworks
+from passband.storage import lease
 
 LIKE = ["--like=film.npy", "--pixel-size-A=0.4", "--cs-um=20"]
 HERE = ["--defocus-nm", "6", "--cs-um=20", "--aperture-mrad=14", "--dose-e-per-A2=850"]
@@ -106,6 +110,10 @@ def test_the_figure_is_written(folder, capsys):
         ),
         (["known", *HERE, "--pixel-size-A=2"], "pixel_size_A = 2: needs exit waves that the study"),
         (["known", *HERE, "--roughness=0:0.1"], "--roughness = '0:0.1': must be a number, since"),
+        (
+            ["known", *HERE[:3], "--aperture-mrad=10:54", HERE[4]],
+            "aperture_mrad = 54: must not exceed 21.87 mrad, the band limit of pixels of 0.3 Å",
+        ),
         (["known", "--check=0"], "--check = 0: must be between 1 and 10,000"),
         (["known", *HERE, "--like=film.npy"], "--like = 'film.npy': cannot be used together with"),
         (["known", *LIKE], "film.npy: no such file"),
@@ -128,6 +136,16 @@ def test_a_study_without_results_is_one_line(tmp_path, monkeypatch, capsys):
         status, out, err = run(capsys, *arguments)
         assert (status, out) == (1, "")
         assert "results/known: the study has no table of results yet; run the study first" in err
+
+
+def test_a_running_test_of_networks_is_named_and_not_blamed(folder, capsys, monkeypatch):
+    monkeypatch.setattr(TestedNetworks, "left_out", 3)
+    with lease.held(folder / "results/known" / EXTRA_LEASE):
+        status, _, err = run(capsys, "known", *HERE)
+    assert (status, err.count("\n")) == (0, 1)
+    assert "3 further condition(s) are not used, because passband evaluate or recommend" in err
+    assert f"tests networks there: process {os.getpid()} on" in err
+    assert "run the study, and then passband evaluate" in run(capsys, "known", *HERE)[2]
 
 
 # ── Further axes ─────────────────────────────────────────────────────────────────────────────────

@@ -84,8 +84,10 @@ def test_a_lease_names_its_holder_and_is_removed_completely(folder, monkeypatch)
         assert holder.slurm == "17"
         assert not holder.gone
         assert "SLURM job 17, process" in str(holder)
+        assert lease.holder_of(folder) == holder
         assert os.listdir(folder.parent) == [folder.name]
     assert os.listdir(folder.parent) == []
+    assert lease.holder_of(folder) is None
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])

@@ -192,8 +192,10 @@ def test_the_check_finds_the_results_in_the_table_and_in_parts(results, capsys):
     study = study.model_copy(update={"study": study.study.model_copy(update={"replicas": 1})})
     evaluated(study, results)
     aggregated(study, results)
-    tested = recommendation_check.run(study, results, NUMBER)
+    lines = []
+    tested = recommendation_check.run(study, results, NUMBER, log=lines.append)
     assert not tested.first_replicas
+    assert lines[0].startswith(f"testing all networks under {DRAWN} microscopes")
     shutil.rmtree(results / "extra")
 
     block = study.evaluation.model_copy(update={"microscopes": NUMBER})

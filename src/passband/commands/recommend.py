@@ -117,10 +117,17 @@ def run(options: argparse.Namespace) -> int:
             "passband table has their Dice"
         )
     if number := tested.left_out:
-        report_remark(
-            f"{number} further condition(s) are not used, because some networks have no valid "
-            "results there; run the study, and then passband evaluate"
-        )
+        from passband.jobs.layout import EXTRA_LEASE
+        from passband.storage import lease
+
+        if tester := lease.holder_of(tested.results / EXTRA_LEASE):
+            why = f"passband evaluate or recommend --check still tests networks there: {tester}"
+        else:
+            why = (
+                "some networks have no valid results there; run the study, and then passband "
+                "evaluate"
+            )
+        report_remark(f"{number} further condition(s) are not used, because {why}")
     if options.like:
         found = _like(options, tested, given)
         asked = found.asked

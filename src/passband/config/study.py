@@ -345,6 +345,11 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
         self.check_has_waves(condition, split)
         self._check_optics("", {name: [value] for name, value in values.items()})
 
+    def check_aperture(self, condition: Condition) -> None:
+        """Raise ValueError, as :meth:`check_condition`, if the pixels cannot show the aperture."""
+        microscope = self.microscope.under(condition)
+        _check_aperture("", condition.aperture_mrad, microscope)
+
     def _check_optics(self, block: str, axes: dict[str, list[float]]) -> None:
         # The limits are monotonic functions of every axis except azimuths.
         ends = [
@@ -363,14 +368,7 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
     ) -> None:
         sampling = microscope.wave_sampling
         widest = axes["aperture_mrad"][-1]
-        cutoff = sampling.cutoff * ctf.wavelength(microscope.energy_eV) * 1e3
-        limit = cutoff - microscope.aperture_edge_mrad / 2
-        if widest > limit:
-            raise ValueError(
-                f"{block}aperture_mrad = {widest:g}{words}: must not exceed {limit:.2f} mrad, the "
-                f"band limit of pixels of {sampling.pixel_A:g} Å at {microscope.energy_kev:g} "
-                "keV; take smaller pixels or a smaller aperture"
-            )
+        _check_aperture(block, widest, microscope, words)
         if microscope.coherence == "focal-series":
             optics = microscope.optics(Condition(0, 0, widest, 1))
             needed = ctf.members_needed(optics, sampling.cutoff)
@@ -397,6 +395,19 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
                     f"{', a smaller microscope.spread' if jitter.lens_varies else ''} or a "
                     "smaller aperture"
                 )
+
+
+def _check_aperture(block: str, widest: float, microscope: Microscope, words: str = "") -> None:
+    """Raise ValueError if an aperture [mrad] is beyond the band limit of the pixels."""
+    sampling = microscope.wave_sampling
+    cutoff = sampling.cutoff * ctf.wavelength(microscope.energy_eV) * 1e3
+    limit = cutoff - microscope.aperture_edge_mrad / 2
+    if widest > limit:
+        raise ValueError(
+            f"{block}aperture_mrad = {widest:g}{words}: must not exceed {limit:.2f} mrad, the "
+            f"band limit of pixels of {sampling.pixel_A:g} Å at {microscope.energy_kev:g} "
+            "keV; take smaller pixels or a smaller aperture"
+        )
 
 
 def _remove(content: dict[str, Any], path: str) -> None:

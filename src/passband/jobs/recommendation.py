@@ -64,7 +64,8 @@ def asked_of(study: Study, given: Mapping[str, str | float | None]) -> Asked:
     Raises
     ------
     PassbandError
-        See `Asked.parse`; also if the study does not have the exit waves of the condition.
+        See `Asked.parse`; also if the study does not have the exit waves of the condition, or if
+        the aperture is beyond the band limit of its pixels.
     """
     asked = Asked.parse(given, study.own_values, study.written_values)
     for name in asked.ranged:
@@ -75,6 +76,7 @@ def asked_of(study: Study, given: Mapping[str, str | float | None]) -> Asked:
             )
     try:
         study.check_has_waves(asked.low)
+        study.check_aperture(asked.high)
     except ValueError as error:
         raise PassbandError(str(error)) from None
     return asked

@@ -70,7 +70,7 @@ def run(
     if from_table := true is not None:
         tested = first
     else:
-        _tell_lacking(tested, drawn, log)
+        _tell_tests(tested, drawn, log)
         evaluate_extra(study, results, drawn, progress=progress, log=log)
     groups, known = tested.groups, tested.of_groups
     networks = Networks(
@@ -117,15 +117,17 @@ def _table_dice(first: TestedNetworks, drawn: list[Condition]) -> np.ndarray | N
     return values if np.isfinite(values).all() else None
 
 
-def _tell_lacking(
+def _tell_tests(
     tested: TestedNetworks, drawn: list[Condition], log: Callable[[str], object]
 ) -> None:
-    """Say that networks are tested although the table of results has some drawn microscopes."""
+    """Say that networks are tested, and why if the table of results has drawn microscopes."""
     known = set(records.values_along(tested.table, records.MICROSCOPE))
     if known:
         lacking = sum(condition.id not in known for condition in drawn)
         what = f"{lacking} of the {len(drawn)} microscopes" if lacking else "some first replicas"
         log(f"the table of results lacks {what}, so all networks are tested")
+    else:
+        log(f"testing all networks under {len(drawn)} microscopes, except for results of earlier calls")
 
 
 def _extra_dice(tested: TestedNetworks, drawn: list[Condition]) -> np.ndarray:

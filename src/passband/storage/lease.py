@@ -209,6 +209,12 @@ def check() -> None:
         lease.check()
 
 
+def holder_of(folder: Path) -> Holder | None:
+    """Return who has a lease, or None if nobody has it or its process on this machine has died."""
+    holder = next((found for file in _files(folder) if (found := Holder.of(file))), None)
+    return None if holder and holder.gone else holder
+
+
 def patience_s() -> float:
     """Return the time without a heartbeat after which a holder is assumed to have died [s].
 
