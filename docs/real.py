@@ -22,14 +22,13 @@ from passband.jobs.locate import locate_results
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs import outputs, readers
 from passband.micrographs.background import otsu_threshold
+from passband.micrographs.predictions import EMPTY
 from passband.micrographs.segmentation import Settings, segment
 from passband.reports import markdown
 from passband.scores import dice_of_masks
 
 #: Side of a pixel of the images [Å].
 PIXEL_A = 0.776
-#: Patches with a smaller fraction of particles are left out of means.
-EMPTY = 0.01
 #: Dice of the source's network, which was trained on real images, by the numbers that the source
 #: prints.
 SOURCE = {

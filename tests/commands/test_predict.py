@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import tifffile
+import xarray as xr
 from carbon_images import film_image
 from low_dose import extract, images
 from recommended import make_results, make_study
@@ -16,6 +17,7 @@ from passband import cli
 from passband.commands import predict
 from passband.learning.network_files import open_networks
 from passband.micrographs import ctf_fit
+from passband.storage import datasets
 
 MASK = mask_of_discs((80, 121), (30, 40, 12), (60, 90, 11))
 
@@ -117,6 +119,22 @@ def test_network_is_chosen_for_the_condition_of_the_image(tmp_path, monkeypatch,
         "1 of 1 files failed:",
         "--aperture-mrad and --dose-e-per-A2 are missing: film.npy does not state them",
     ]
+    # A study's own images state their condition, and need no rings.
+    condition = study.test_conditions[0]
+    mask = np.pad(np.ones((1, 40, 40), np.uint8), ((0, 0), (0, 24), (0, 24)))
+    counts = np.random.default_rng(0).poisson(100.0 + 50 * mask).astype(np.float32)
+    dims = "structure", "x", "y"
+    attributes = {"condition": condition.id, "pixel_size_A": 0.3, "energy_kev": 300.0}
+    own = xr.Dataset({"counts": (dims, counts), "mask": (dims, mask)})
+    datasets.write(own, tmp_path / "own.zarr", datasets.IMAGES, attributes)
+    command = "known", "own.zarr", "--network", "auto", "--truth", "."
+    status, out, err = run(capsys, *command)
+    assert (status, err) == (0, [])
+    assert out[0] == "own.zarr: states 5 nm · 1.2 µm · 10 mrad · 100 e/Å²"
+    assert out[1].startswith(f"  recommended: gold/compact-w8-d3/{condition.id}")
+    assert out[-1].endswith("over 1 image")
+    status, out, err = run(capsys, *command, "--cs-um", "20", "--dose-e-per-A2", "850")
+    assert out[0] == "own.zarr: states 5 nm · 20 µm · 10 mrad · 850 e/Å²"
     # Each image is measured alone, so an image without rings does not stop the others.
     np.save("a_noise.npy", np.random.default_rng(0).poisson(100.0, (256, 256)))
     # An error that nobody expects does not stop them either.

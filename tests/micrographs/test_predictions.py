@@ -57,7 +57,7 @@ def test_frames_of_a_stack_have_their_numbers(tmp_path, networks):
     ]
     assert [score.is_empty for score in result.scores] == [False, True, False]
     *_, empty, last = predictions.truth_lines([result])
-    assert empty.startswith("empty truth, not in the mean: stack.npy frame 1, false-positive area")
+    assert empty.startswith("not in the mean: stack.npy frame 1, empty truth, false-positive area")
     assert last.startswith("mean Dice 0.9")
     assert last.endswith(" over 2 images")
 
@@ -79,6 +79,26 @@ def test_score_counts_pixels():
     assert empty.is_empty
     assert empty.false_positive_nm2 == pytest.approx(predicted * 0.05**2)
     assert not predictions.score(true & False, true, 0.5).is_empty
+
+
+@pytest.mark.parametrize(("pixels", "is_empty"), [(99, True), (100, False)])
+def test_an_image_with_hardly_any_truth_is_not_in_the_mean(pixels, is_empty):
+    """The boundary is 1% of the image; the wrong area is reported below it."""
+    true = np.zeros((100, 100), bool)
+    true.flat[:pixels] = True
+    score = predictions.score(~true, true, 10)
+    full = predictions.score(true, true, 10)
+    image = predictions.Prediction(Path("a.npy"), (), ("a.npy",), (score,), ())
+    other = predictions.Prediction(Path("b.npy"), (), ("b.npy",), (full,), ())
+    lines = predictions.truth_lines([image, other])
+    assert score.is_empty == full.is_empty == is_empty
+    if is_empty:
+        wrong = "truth covers 0.99%, false-positive area 9901 nm²"
+        assert str(score) == wrong
+        assert lines[0] == f"not in the mean: a.npy, {wrong}"
+        assert lines[-1] == "no mean Dice: no image has a truth that covers 1% of it or more"
+    else:
+        assert lines == ["mean Dice 0.500 over 2 images"]
 
 
 @pytest.mark.parametrize("name", ["gold.npy", "gold.png"])
@@ -107,7 +127,8 @@ def test_store_of_images_has_its_own_masks(tmp_path, networks):
 
 
 def test_without_a_full_truth_there_is_no_mean():
-    assert predictions.truth_lines([]) == ["mean Dice nan over 0 images"]
+    (line,) = predictions.truth_lines([])
+    assert line.startswith("no mean Dice: ")
 
 
 def test_wrong_masks_are_reported_before_anything_is_written(file, networks):

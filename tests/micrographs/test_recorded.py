@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 import zarr
 
+from passband.grid import Condition
 from passband.micrographs.recorded import Recorded, recorded
 
 
 def test_a_store_of_images_states_its_condition(tmp_path):
     store = zarr.open(tmp_path / "a.zarr", mode="w")
-    store.attrs["condition"] = "df+0005.00_cs+0001.200_ap010.00_ds001000.00"
+    condition = Condition(5, 1.2, 10, 1000)
+    store.attrs["condition"] = condition.id
     store.attrs["energy_kev"] = 300.0
-    assert recorded(tmp_path / "a.zarr") == Recorded(300.0, 1.2, 10.0, 1000.0)
+    assert recorded(tmp_path / "a.zarr") == Recorded(300.0, 1.2, 10.0, 1000.0, condition)
 
 
 def test_other_files_state_nothing(tmp_path):

@@ -52,9 +52,10 @@ def recommended(
 ) -> tuple[dict[Path, list], dict[Path, dict[str, float]], dict[Path, str]]:
     """Return the network that the study recommends for each image, and print why.
 
-    Each image is measured alone. The second result has the Dice that the study's model expects
-    under the measured condition, by the network's id. The third result has a line for each image
-    whose condition cannot be measured, or that no network fits.
+    Each image is measured alone. A study's store of images is not measured, since it states its
+    condition. The second result has the Dice that the study's model expects under the condition, by
+    the network's id. The third result has a line for each image whose condition cannot be measured,
+    or that no network fits.
 
     Raises
     ------
@@ -77,13 +78,18 @@ def recommended(
     present, chosen, ctf, failed = present_networks(results), {}, {}, {}
     for path in paths:
         try:
-            (lens,) = like.measure([path], options.pixel_size_A, known, study)
-            id, expected = like.best(like.recommend(tested, lens, given))
+            if found := like.of_store(tested, path, {**given, "cs_um": options.cs_um}):
+                lines = [f"{path.name}: states {found[0].found.asked.words}"]
+            else:
+                (lens,) = like.measure([path], options.pixel_size_A, known, study)
+                lines = [lens.line(), *(f"  {note}" for note in lens.notes)]
+                found = like.recommend(tested, lens, given)
+            id, expected = like.best(found)
             chosen[path], ctf[path] = open_networks(results, id, present), {id: expected}
         except Exception as error:  # the other files are still segmented
             failed[path] = failure(path, error)
             continue
-        print("\n".join([lens.line(), *(f"  {note}" for note in lens.notes)]))
+        print("\n".join(lines))
         print(f"  recommended: {id}, expected Dice {expected:.3f}")
     return chosen, ctf, failed
 

@@ -15,6 +15,7 @@ from passband.jobs.tested_networks import TestedNetworks
 from passband.micrographs import lens as lenses
 from passband.micrographs.lens import SIGNS, Known, Lens
 from passband.micrographs.pixel_size import TOLERANCE
+from passband.micrographs.recorded import recorded
 from passband.optics import ctf
 from passband.prediction.asked import Asked, listed, option
 from passband.prediction.recommendation import Recommendation
@@ -94,12 +95,7 @@ def check_pixel(lens: Lens, study: Study) -> None:
     The image must have the frequencies that the aperture of some training condition passes, and a
     beam energy of the study's tests.
     """
-    stated = lens.settings.energy_eV / EV_PER_KEV
-    if _nearest(study, stated) is None:
-        raise PassbandError(
-            f"{lens.path}: states {stated:g} keV, and the networks of the study "
-            f"{study.study.name} are for {_energies_words(study)}"
-        )
+    _energy_of(lens.path, lens.settings.energy_eV / EV_PER_KEV, study)
     own = study.written_values
 
     def passed(condition: Condition) -> float:
@@ -126,6 +122,16 @@ def _energies(study: Study) -> list[float]:
 
 def _energies_words(study: Study) -> str:
     return f"{listed([f'{energy:g}' for energy in _energies(study)])} keV"
+
+
+def _energy_of(path: Path, stated: float, study: Study) -> float:
+    """Return the beam energy of the study that a file states [keV]."""
+    if (energy := _nearest(study, stated)) is None:
+        raise PassbandError(
+            f"{path}: states {stated:g} keV, and the networks of the study "
+            f"{study.study.name} are for {_energies_words(study)}"
+        )
+    return energy
 
 
 def _nearest(study: Study, energy: float) -> float | None:
@@ -189,6 +195,22 @@ def recommend(tested: TestedNetworks, lens: Lens, given: Mapping[str, str | None
         Like(sign, lens.measurement.likelihoods[sign], recommend_from(tested, condition))
         for sign, condition in asked(tested.study, lens, given)
     ]
+
+
+def of_store(tested: TestedNetworks, path: Path, given: Mapping[str, str | None]) -> list[Like]:
+    """Return the ranked networks for the condition that a store of a study's images states.
+
+    What the user gives replaces what the store states. The result is empty for other files, whose
+    condition is measured.
+    """
+    stated, study = recorded(path), tested.study
+    if stated.condition is None:
+        return []
+    values = stated.condition.values() | {n: text for n, text in given.items() if text is not None}
+    if stated.energy_keV is not None:
+        values["energy_kev"] = _energy_of(path, stated.energy_keV, study)
+    found = recommend_from(tested, asked_of(study, values))
+    return [Like(1 if found.asked.low.defocus_nm >= 0 else -1, 1.0, found)]
 
 
 def best(found: Sequence[Like]) -> tuple[str, float]:

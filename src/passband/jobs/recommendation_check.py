@@ -127,7 +127,7 @@ def _tell_tests(
         what = f"{lacking} of the {len(drawn)} microscopes" if lacking else "some first replicas"
         log(f"the table of results lacks {what}, so all networks are tested")
     else:
-        log(f"testing all networks under {len(drawn)} microscopes, except for results of earlier calls")
+        log(f"testing all networks under {len(drawn)} microscopes, unless earlier calls did")
 
 
 def _extra_dice(tested: TestedNetworks, drawn: list[Condition]) -> np.ndarray:

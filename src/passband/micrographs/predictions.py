@@ -26,6 +26,9 @@ from passband.units import A_PER_NM
 
 #: From this ratio of the pixel sizes of image and network on, a note recommends `--adapt`.
 LARGER_PIXEL = 1.2
+#: An image whose ground truth covers less than this fraction of it is not part of the mean Dice: a
+#: few wrong pixels decide about its Dice.
+EMPTY = 0.01
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,23 @@ class Score:
         Pixels in the order of :data:`passband.scores.OUTCOMES`.
     pixel_nm2 : float
         The area of a pixel [nm²].
+    pixels : int
+        The number of all pixels of the image.
     """
 
     counts: np.ndarray
     pixel_nm2: float
+    pixels: int
+
+    @property
+    def true_fraction(self) -> float:
+        """The part of the image that is in particles by the ground truth."""
+        return float(self.counts[0] + self.counts[2]) / self.pixels
 
     @property
     def is_empty(self) -> bool:
-        """Whether the ground truth has no particle."""
-        return self.counts[0] + self.counts[2] == 0
+        """Whether the ground truth has hardly any particle, see :data:`EMPTY`."""
+        return self.true_fraction < EMPTY
 
     @property
     def dice(self) -> float:
@@ -60,7 +71,9 @@ class Score:
 
     def __str__(self) -> str:
         if self.is_empty:
-            return f"empty truth, false-positive area {self.false_positive_nm2:.4g} nm²"
+            part = self.true_fraction
+            truth = f"truth covers {part:.2%}" if part else "empty truth"
+            return f"{truth}, false-positive area {self.false_positive_nm2:.4g} nm²"
         precision, recall = scores.precision(self.counts), scores.recall(self.counts)
         return f"Dice {self.dice:.3f}, precision {precision:.3f}, recall {recall:.3f}"
 
@@ -233,25 +246,21 @@ def score(mask: np.ndarray, true: np.ndarray, pixel_size_A: float) -> Score:
     """
     hits, predicted, positive = map(np.count_nonzero, (mask & true, mask, true))
     counts = np.array([hits, predicted - hits, positive - hits], np.int64)
-    return Score(counts, (pixel_size_A / A_PER_NM) ** 2)
+    return Score(counts, (pixel_size_A / A_PER_NM) ** 2, mask.size)
 
 
 def truth_lines(predictions: Sequence[Prediction]) -> list[str]:
     """Return the lines about all images with a ground truth. The mean Dice is in the last line.
 
-    Images whose truth is empty are not part of the mean. They are listed with the area that is
-    wrongly predicted to be in particles.
+    Images whose truth is (nearly) empty, see :data:`EMPTY`, are not part of the mean. They are
+    listed with the area that is wrongly predicted to be in particles.
     """
     pairs = [pair for each in predictions for pair in zip(each.names, each.scores, strict=True)]
     full = [score.dice for _, score in pairs if not score.is_empty]
-    lines = [
-        f"empty truth, not in the mean: {name}, false-positive area "
-        f"{score.false_positive_nm2:.4g} nm²"
-        for name, score in pairs
-        if score.is_empty
-    ]
-    mean = np.mean(full) if full else np.nan
-    return [*lines, f"mean Dice {mean:.3f} over {len(full)} image{'s' * (len(full) != 1)}"]
+    lines = [f"not in the mean: {name}, {score}" for name, score in pairs if score.is_empty]
+    if not full:
+        return [*lines, f"no mean Dice: no image has a truth that covers {EMPTY:.0%} of it or more"]
+    return [*lines, f"mean Dice {np.mean(full):.3f} over {len(full)} image{'s' * (len(full) != 1)}"]
 
 
 def _mask_of(path: Path, truth: Path) -> Path:

@@ -24,12 +24,15 @@ class Recorded:
     cs_um, aperture_mrad, dose_e_per_A2 : float or None
         Values of the axes of the grid; only stores of images of a study state them. Cs is not read
         from other files, since many of them state a Cs of 0 that nobody has measured.
+    condition : Condition or None
+        The whole condition, which only stores of images of a study state.
     """
 
     energy_keV: float | None = None
     cs_um: float | None = None
     aperture_mrad: float | None = None
     dose_e_per_A2: float | None = None
+    condition: Condition | None = None
 
 
 def recorded(path: Path) -> Recorded:
@@ -54,4 +57,5 @@ def _of_store(path: Path) -> Recorded:
     attributes = dict(zarr.open(path, mode="r").attrs)
     condition = Condition.parse(str(attributes["condition"]))
     energy = float(attributes["energy_kev"]) if "energy_kev" in attributes else None
-    return Recorded(energy, condition.cs_um, condition.aperture_mrad, condition.dose_e_per_A2)
+    main = condition.cs_um, condition.aperture_mrad, condition.dose_e_per_A2
+    return Recorded(energy, *main, condition)
