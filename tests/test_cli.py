@@ -245,12 +245,13 @@ def test_check_grows_particles_that_may_not_fit(tmp_path, capsys, monkeypatch, s
 NAMES = [command.name for group in cli.COMMANDS.values() for command in group]
 
 
-def test_the_help_lists_every_module_of_commands_once(capsys):
+@pytest.mark.parametrize("words", [["--help"], []])
+def test_the_help_lists_every_module_of_commands_once(words, capsys):
     helpers = {"arguments", "conditions", "image_trust", "network_choice", "on_request", "__init__"}
     folder = Path(cli.__file__).parent / "commands"
     assert sorted(NAMES) == sorted({path.stem for path in folder.glob("*.py")} - helpers)
     with pytest.raises(SystemExit) as caught:
-        cli.main(["--help"])
+        cli.main(words)
     assert caught.value.code == 0
     printed = capsys.readouterr().out
     assert re.findall(r"^  ([a-z]+) +[a-z]", printed, re.M) == NAMES
@@ -285,7 +286,7 @@ def test_the_help_imports_no_command():
     assert not loaded & {"pydantic", "numpy", "yaml", "passband.config", "passband.commands.run"}
 
 
-@pytest.mark.parametrize("words", [["nothing"], [], ["run", "--cores"], ["check", "--nothing"]])
+@pytest.mark.parametrize("words", [["nothing"], ["run", "--cores"], ["check", "--nothing"]])
 def test_wrong_words_end_with_2_and_a_line(words, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(words)

@@ -75,7 +75,11 @@ COMMANDS = {
             "measure defocus, astigmatism and Cs from Thon rings",
             "ctf image.dm4 --energy-kev 300",
         ),
-        Command("predict", "segment images of a microscope", "predict demo images/ --out masks/"),
+        Command(
+            "predict",
+            "segment images of a microscope",
+            "predict --network general images/ --out masks/",
+        ),
         Command("publish", "write a network for others to use", "publish demo --network ID"),
     ),
     "Other": (
@@ -114,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.prepare()
     if "_ARGCOMPLETE" in os.environ:
         _complete()
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     name = next((word for word in given if not word.startswith("-")), "")
     parser, passed = _parser(name), []
     if name == "run" and "--" in given:

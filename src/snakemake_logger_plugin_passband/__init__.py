@@ -20,6 +20,9 @@ __all__ = ["LogHandler"]
 _REPEATED = ("At least one job did not complete", "Exiting because a job execution failed")
 #: The beginnings of Snakemake's messages after Ctrl-C, and if there is no job to run.
 _STOPPING, _NOTHING = "Terminating processes on user request", "Nothing to be done"
+#: Beginnings of Snakemake's messages about jobs that Ctrl-C has ended, and the signal's name, by
+#: which a message is known that comes before that of Snakemake itself.
+_STOPPED, _CTRL_C = ("RuleException", "WorkflowError"), "<Signals.SIGINT"
 
 
 class LogHandler(LogHandlerBase):
@@ -141,8 +144,10 @@ class LogHandler(LogHandlerBase):
         if text.startswith(_STOPPING):
             self._stopping = True
             text = "Stopping. Run the same command again to continue."
-        elif text.startswith(_REPEATED) or (
-            record.levelno < logging.WARNING and not text.startswith(_NOTHING)
+        elif (
+            text.startswith(_REPEATED)
+            or (text.startswith(_STOPPED) and (self._stopping or _CTRL_C in text))
+            or (record.levelno < logging.WARNING and not text.startswith(_NOTHING))
         ):
             return
         if self._display is not None:
@@ -175,10 +180,11 @@ class LogHandler(LogHandlerBase):
         from passband import log_lines
         from passband.jobs.status import tail
 
-        job = self._display.progress.fail(str(record.jobid), record.rule_name)
-        log = _first(record.log)
+        log, progress = _first(record.log), self._display.progress
         if self._stopping or (log and log_lines.ended(tail(log), r"\S+") == "interrupted"):
+            progress.running.pop(str(record.jobid), None)
             return
+        job = progress.fail(str(record.jobid), record.rule_name)
         name = job.name if job else record.rule_name
         self._display.failure(name, log, now - job.since if job else None)
 

@@ -15,7 +15,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("like", ["demo", "pilot", "paper", "real"])
+@pytest.mark.parametrize("like", ["demo", "pilot", "paper", "real", "smallest"])
 def test_a_new_study_is_a_folder_with_comments_and_its_own_name(like, capsys):
     assert cli.main(["new", "mine", "--like", like]) == 0
     printed = capsys.readouterr().out
@@ -43,6 +43,15 @@ def test_a_new_study_has_no_spaces_at_the_end_of_a_line(like, capsys):
     assert [line for line in text.splitlines() if line != line.rstrip()] == []
 
 
+def test_a_new_study_may_be_like_any_file(capsys):
+    Path("own.yaml").write_text("# mine\nstudy:\n  name: own  # a name\n  seed: 7\n")
+    assert cli.main(["new", "next", "--like", "own.yaml"]) == 0
+    assert locate_study("next")[0].study.seed == 7
+    text = Path("next/config.yaml").read_text()
+    assert "  name: next # a name" in text
+    assert "# mine" in text
+
+
 def test_a_study_in_another_folder_is_named_by_its_folder(capsys):
     assert cli.main(["new", "work/a-1"]) == 0
     assert "passband run work/a-1" in capsys.readouterr().out
@@ -58,7 +67,8 @@ def test_a_study_in_another_folder_is_named_by_its_folder(capsys):
         (["known"], "known: there is already a study of this name here"),
         (["a_b"], "NAME = 'a_b': must have up to 40 letters, digits, points and hyphens"),
         (["x" * 41], "NAME = 'xxxxx"),
-        (["mine", "--like", "best"], "--like = 'best': must be one of demo, pilot, paper, real"),
+        (["mine", "--like", "best"], "--like = 'best': must be a study's file, or one of demo, "),
+        (["mine", "--like", "studies"], "--like = 'studies': must be a study's file, or one of"),
         (["file/mine"], "file/mine: cannot be made: Not a directory"),
     ],
 )

@@ -41,6 +41,24 @@ def test_a_run_is_refused_in_one_line(started, capsys, words, says):
     assert started == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--foo"], "unrecognized arguments: --foo"),
+        (["--", "--retries"], "argument --retries/--restart-times/-T: expected one argument"),
+    ],
+)
+def test_a_word_that_snakemake_does_not_know_ends_with_2_and_a_line(started, capsys, words, says):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["run", STUDY, *words])
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"passband run: {says}; `passband run --help` lists the options, and")
+    assert err.count("\n") == 1
+    assert started == []
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -60,7 +60,15 @@ def no_gpu(monkeypatch):
     monkeypatch.setenv("PATH", "")
 
 
-def test_without_a_gpu_networks_train_on_the_cpu(no_gpu):
+def test_without_a_gpu_networks_train_on_the_cpu(no_gpu, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    found = preflight.gpu()
+    assert (found.level, found.remedy) == (OK, "")
+    assert "networks train on the CPU" in found.found
+
+
+def test_a_job_of_a_cluster_without_a_gpu_is_told_what_its_profile_may_lack(no_gpu, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
     found = preflight.gpu()
     assert found.level == WARNING
     assert "gpu: 1" in found.remedy

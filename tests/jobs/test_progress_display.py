@@ -63,6 +63,14 @@ def test_a_pipe_has_few_lines_however_many_jobs_there_are(monkeypatch):
     assert "\x1b" not in file.getvalue()
 
 
+def test_a_line_without_a_job_at_work_has_no_empty_part(monkeypatch):
+    monkeypatch.setattr(progress_display, "_AT_LEAST_S", 0.0)
+    file, progress = io.StringIO(), make_progress(networks=3)
+    train(progress, ["0", "1", "2"])  # the figures have not begun
+    display(file, progress, "demo").update()
+    assert re.fullmatch(r"  +\d+%  \d+ s left\n", file.getvalue())
+
+
 def test_a_pipe_has_no_line_within_seconds_of_the_line_before():
     file, progress = io.StringIO(), make_progress(networks=5)
     lines = display(file, progress, "demo")

@@ -30,9 +30,10 @@ def test_general_is_small_and_says_where_it_holds(network):
     assert json.loads(network.metadata.provenance["configuration"])["study"]["name"]
 
 
-def test_a_sample_is_segmented_from_the_command_line(tmp_path, capsys):
+@pytest.mark.parametrize("named", [["--network", "general"], ["general"]])
+def test_a_sample_is_segmented_from_the_command_line(named, tmp_path, capsys):
     """The sample file has its pixel size, and its particles are found."""
-    assert main(["predict", "--network", "general", str(SAMPLE), "--out", str(tmp_path)]) == 0
+    assert main(["predict", *named, str(SAMPLE), "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "gold" in printed
     assert "noise not filtered" in printed

@@ -101,8 +101,14 @@ def test_a_stopped_job_is_no_failure(capsys, tmp_path):
     events.begin(simulate=2)
     events.start(3, "simulate", log=[log])
     events.fail(3, "simulate", [log])
+    killed = "RuleException:\nCalledProcessError in file simulate.smk, line 38:\nCommand 'a' "
+    events.send(LogEvent.ERROR, f"{killed}died with <Signals.SIGINT: 2>.", logging.ERROR)
     events.send(message="Terminating processes on user request, this might take some time.")
     events.fail(4, "simulate")
+    events.send(LogEvent.ERROR, f"{killed}returned non-zero exit status 1.", logging.ERROR)
+    message = "WorkflowError:\nAt least one job did not complete successfully."
+    events.send(LogEvent.ERROR, message, logging.ERROR)
+    assert events.handler._display.progress.failed == 0  # a bar names each stage with a failure
     events.handler.close()
     assert capsys.readouterr().err.splitlines()[1:] == [
         "Stopping. Run the same command again to continue.",

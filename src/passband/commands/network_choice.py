@@ -111,11 +111,13 @@ def named(options: argparse.Namespace) -> tuple[list, list[str]]:
     PassbandError
         If there is no such network, or no file.
     """
-    from passband.jobs.locate import locate_results, present_networks
+    from passband.jobs.locate import locate_results, present_networks, study_names
     from passband.learning import network_files
     from passband.learning.network_files import open_networks
 
     nouns, words = options.network, list(options.words)
+    if not nouns and words[0] in network_files.shipped() and words[0] not in study_names():
+        nouns = [words.pop(0)]
     ids = [noun for noun in nouns if network_files.is_id(noun) and not Path(noun).exists()]
     if ids and len(ids) < len(nouns):
         (path, *_) = (noun for noun in nouns if noun not in ids)

@@ -10,7 +10,7 @@ from passband.config import load
 from passband.jobs.locate import CONFIG, RESULTS, study_names
 from passband.jobs.workflow import repository
 
-#: The studies of the repository that a new study may be like, and what they are for.
+#: Studies of the repository that are good to begin with, and what they are for.
 _LIKE = {
     "demo": "every key with its meaning",
     "pilot": "270 networks, an hour and a half on 2 cores",
@@ -27,7 +27,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument("folder", type=Path, metavar="NAME", help="the new folder and study")
     like = ", ".join(f"{name} ({what})" for name, what in _LIKE.items())
     command.add_argument(
-        "--like", default="demo", metavar="STUDY", help=f"the study to begin with: {like}"
+        "--like",
+        default="demo",
+        metavar="STUDY",
+        help=f"the study to begin with: {like}, another name in studies/, or a study's file",
     )
     command.set_defaults(run=run)
 
@@ -42,8 +45,7 @@ def run(options: argparse.Namespace) -> int:
         there is no study to begin with.
     """
     folder, name = options.folder, options.folder.absolute().name
-    if options.like not in _LIKE:
-        raise PassbandError(f"--like = {options.like!r}: must be one of {', '.join(_LIKE)}")
+    source = _source(options.like)
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}", name) is None:
         raise PassbandError(
             f"NAME = {name!r}: must have up to 40 letters, digits, points and hyphens, and begin "
@@ -53,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         raise PassbandError(f"{folder}: exists already; give another name")
     if name in study_names() or (RESULTS / name).exists():
         raise PassbandError(f"{name}: there is already a study of this name here")
-    text = _text(name, options.like)
+    text = _text(name, source)
     try:
         folder.mkdir(parents=True)
         (folder / CONFIG).write_text(text, encoding="utf-8")
@@ -72,12 +74,21 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _text(name: str, like: str) -> str:
-    """Return the text of the study `like` with another name, and with comments for its reader."""
+def _source(like: str) -> Path:
+    """Return the file of the study to begin with, from its name in the repository or its path."""
     root = repository()
-    source = root / (CONFIG if like == "demo" else f"studies/{like}.yaml")
-    if not source.is_file():
-        raise PassbandError(f"--like = {like!r}: there is no file {source}")
+    known = {path.stem: path for path in sorted((root / "studies").glob("*.yaml"))}
+    known = {"demo": root / CONFIG} | known
+    if like not in known and not Path(like).is_file():
+        raise PassbandError(
+            f"--like = {like!r}: must be a study's file, or one of {', '.join(known)}"
+        )
+    return known.get(like, Path(like))
+
+
+def _text(name: str, source: Path) -> str:
+    """Return the text of a study's file with another name, and with comments for its reader."""
+    like = load(source).study.name
     lines = source.read_text(encoding="utf-8").splitlines()
     head = next(k for k, line in enumerate(lines) if line and not line.startswith("#"))
     body = "\n".join(lines[head:])
@@ -93,7 +104,7 @@ def _text(name: str, like: str) -> str:
     )
     if not changed:
         raise PassbandError(f"{source}: has no line `  name: {like}`; give another --like")
-    schema = os.path.abspath(root / "docs" / "config.schema.json")
+    schema = os.path.abspath(repository() / "docs" / "config.schema.json")
     about = [line for line in lines[:head] if line and "$schema=" not in line]
     about = [] if like == "demo" else ["#", f"# About the study {like}:", *about]
     return "\n".join(

@@ -76,15 +76,18 @@ def run(options: argparse.Namespace) -> int:
     Returns
     -------
     int
-        0 if the study is complete, 1 if a job failed, 2 if Snakemake refused an option, and 130
-        after Ctrl-C.
+        0 if the study is complete, 1 if a job failed, and 130 after Ctrl-C.
 
     Raises
     ------
     PassbandError
         If the study, the number of cores or the profile is wrong.
+    SystemExit
+        With 2 if Snakemake does not know an option.
     """
     file, folder = locate_file(options.study)
+    if options.for_snakemake:
+        _check(options.for_snakemake)
     # Snakemake reports the remarks, so they are not reported twice.
     study, results = open_study(options.study, lambda remark: None, crystals=True)
     words = [*(["--dry-run"] if options.dry_run else []), *options.for_snakemake]
@@ -103,6 +106,23 @@ def run(options: argparse.Namespace) -> int:
         return 0
     _print_end(results)
     return 0
+
+
+def _check(words: Sequence[str]) -> None:
+    """End this process with a line and 2 if Snakemake, which would print a long help, refuses."""
+    from snakemake.cli import get_argument_parser  # takes seconds to import
+
+    def refuse(message: str) -> None:
+        print(
+            f"passband run: {message}; `passband run --help` lists the options, and "
+            "`snakemake --help` those of Snakemake",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+
+    parser = get_argument_parser()
+    parser.error = refuse
+    parser.parse_args(list(words))
 
 
 def start(

@@ -199,9 +199,12 @@ def gpu() -> Result:
             "run nvidia-smi: the driver may be older than torch's CUDA; or CUDA_VISIBLE_DEVICES "
             "is empty; or install a torch built for CUDA",
         )
+    found = f"none on this node; torch is built for {built}"
+    if "SLURM_JOB_ID" not in os.environ:
+        return Result(OK, f"{found}: networks train on the CPU")
     return Result(
         WARNING,
-        f"none on this node; torch is built for {built}",
+        found,
         "networks train slowly on the CPU; if this node should have a GPU, set `gpu: 1` in the "
         "profile",
     )

@@ -154,7 +154,8 @@ class Lines(Display):
         if share < self._share + _SHARE and since < _AT_MOST_S:
             return
         self._share, self._when = share - share % _SHARE, now
-        self.say(f"  {share:4.0%}  {', '.join(counts(progress, False))}{_left(progress, now)}")
+        words = ", ".join(counts(progress, False)), _left(progress, now)
+        self.say(f"  {share:4.0%}  {'; '.join(filter(None, words))}")
 
 
 class Bar(Display):
@@ -241,7 +242,7 @@ def bar(progress: Progress, now: float, width: int, study: str = "") -> Renderab
             finished_style="green",
         ),
         Text(f"{share:4.0%}", "bold"),
-        Text(f"{times}{_left(progress, now)}", no_wrap=True),
+        Text("; ".join(filter(None, (times, _left(progress, now)))), no_wrap=True),
     ]
     table = Table.grid(padding=(0, 1))
     table.add_row(*[Text(clean(study), "bold")] * bool(study), *row)
@@ -288,4 +289,4 @@ def dice(progress: Progress) -> str:
 
 def _left(progress: Progress, now: float) -> str:
     left = progress.seconds_left(now)
-    return "" if left is None or progress.done == progress.total else f"; {duration(left)} left"
+    return "" if left is None or progress.done == progress.total else f"{duration(left)} left"
