@@ -21,7 +21,7 @@ from passband.jobs.microscopes import first_replica_microscopes
 from passband.mixtures import MIXTURES, is_mixture
 from passband.scores import OUTCOMES, STATISTICS, dice
 from passband.seeds import digest
-from passband.storage import datasets
+from passband.storage import datasets, integrity
 from passband.storage.records import MICROSCOPE
 
 pytestmark = pytest.mark.slow
@@ -266,6 +266,7 @@ def test_parts_of_different_studies_are_refused(place, whole, key, value, capsys
     put(study, key, value)
     content["attributes"]["configuration"] = json.dumps(study)
     file.write_text(json.dumps(content))
+    integrity.write_checksums(file.parent, file.parent.rglob("zarr.json"))
     assert cli.main(["merge", "a", "b", "--into", "results/ab"]) == 1
     assert capsys.readouterr().err == (
         f"{key}: {json.dumps(known)} in a, {json.dumps(value)} in b; the parts of a study must "

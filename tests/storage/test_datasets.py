@@ -313,6 +313,69 @@ def test_a_flipped_bit_in_a_zip_is_refused_wherever_it_changes_the_data(tmp_path
     assert refused > 200
 
 
+def flips(folder, number, seed=0):
+    """Flip single bits of every file in a folder, and yield the file of each; then restore it."""
+    random = np.random.default_rng(seed)
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+        whole = file.read_bytes()
+        for place in random.choice(len(whole) * 8, min(number, len(whole) * 8), replace=False):
+            damaged = bytearray(whole)
+            damaged[place // 8] ^= 1 << place % 8
+            file.write_bytes(damaged)
+            yield file
+        file.write_bytes(whole)
+
+
+@pytest.mark.slow
+def test_a_flipped_bit_in_a_folder_is_refused(tmp_path):
+    """Every reader refuses damaged chunks; Passband refuses damaged metadata too."""
+    path = tmp_path / "waves.zarr"
+    datasets.write(dataset(), path, KIND, {}, {"structure": 2}, {"structure": 2})
+    kinds = set()
+    for file in flips(path, 4):
+        kinds.add(file.name if file.suffix == ".json" else "chunk")
+        assert re.search("not a whole store|update Passband", refusal(path)), file
+        if file.suffix != ".json":
+            with pytest.raises(Exception, match=r"checksum|Checksum"):
+                xr.open_zarr(path).load()
+    assert kinds == {"chunk", "zarr.json", integrity.CHECKSUMS}
+    xr.testing.assert_equal(datasets.read(path, KIND), dataset())
+
+
+def test_damage_of_text_is_noticed_without_passband(tmp_path):
+    """Zarr's codec for text and Zstandard read many damaged chunks without an error."""
+    path = tmp_path / "waves.zarr.zip"
+    datasets.write(dataset(), path, KIND, {})
+    repacked(path, lambda content: content.update({"note/c/0": bytes(8) + content["note/c/0"][8:]}))
+    with (
+        zarr.storage.ZipStore(path, mode="r") as store,
+        pytest.raises(ValueError, match="checksum"),
+    ):
+        xr.open_zarr(store, consolidated=False).load()
+
+
+def test_a_store_without_checksums_is_read_and_said_to_be_unchecked_once(
+    tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr(datasets, "_unchecked", set())
+    paths = [tmp_path / f"{k}.zarr" for k in range(3)]
+    for path in paths:
+        datasets.write(dataset(), path, KIND, {})
+    datasets.read(paths[0], KIND)
+    assert not caplog.messages
+    for path in paths[1:]:
+        (path / integrity.CHECKSUMS).unlink()
+        assert re.search(r"\d+ of \d+ files", refusal(path))  # its number of files has this one
+        root = json.loads((path / "zarr.json").read_text())
+        root["attributes"]["files"] -= 1
+        (path / "zarr.json").write_text(json.dumps(root))
+        xr.testing.assert_equal(datasets.read(path, KIND), dataset())
+    assert caplog.messages == [
+        f"{paths[1]}: an earlier version of Passband wrote this store without checksums of text "
+        "and metadata, so damage there is not noticed"
+    ]
+
+
 @form
 def test_a_store_of_another_kind_is_refused(full):
     assert "expected a store of record, found exit waves" in refusal(full, "record")
@@ -330,14 +393,14 @@ def test_a_foreign_store_is_refused(tmp_path):
             warnings.simplefilter("always")
             refusal(folder, read=read)
         assert not warned  # the error's one line is all that a user sees
+    packed = tmp_path / "waves.zarr.zip"
+    shutil.make_archive(folder, "zip", folder)
+    assert "found something that Passband did not write" in refusal(packed)
     datasets.consolidate(folder)
     assert "found something that Passband did not write" in refusal(folder)
     assert "found something that Passband did not write" in refusal(
         folder, read=datasets.open_folder
     )
-    packed = tmp_path / "waves.zarr.zip"
-    shutil.make_archive(folder, "zip", folder)
-    assert "found something that Passband did not write" in refusal(packed)
 
 
 @form

@@ -31,7 +31,7 @@ _REPORT_PAIRS = 900_000 // 17
 #: prediction.zarr without those arrays whose size grows with the number of conditions.
 _PREDICTION_ARRAYS, _PREDICTION_BYTES = 73, 200_000
 #: Number of files of distances.zarr, and the minimum bytes of a file of distances.
-_DISTANCES_FILES, _DISTANCES_BYTES = 37, 1_000
+_DISTANCES_FILES, _DISTANCES_BYTES = 38, 1_000
 
 # Names of the arrays in the study's stores. The settings determine which arrays a store has. Each
 # further axis of the study is two more arrays of conditions.
@@ -229,10 +229,10 @@ def _pairs_of_replicas(study: Study) -> int:
 def _store(arrays: int) -> int:
     """Return the number of files of a store whose arrays have one chunk each.
 
-    A store has one file of metadata, and one file that Snakemake writes. An array has one file of
-    metadata and one chunk.
+    A store has one file of metadata, one of checksums, and one that Snakemake writes. An array has
+    one file of metadata and one chunk.
     """
-    return 2 + 2 * arrays
+    return 3 + 2 * arrays
 
 
 def structures(study: Study, specimen: str) -> int:

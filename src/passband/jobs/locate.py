@@ -9,6 +9,7 @@ from pathlib import Path
 from passband import PassbandError
 from passband.config import ConfigError, Study, load, validate_stored
 from passband.jobs import layout
+from passband.storage import integrity
 
 #: The folder of results, in the folder in which Snakemake is started.
 RESULTS = Path("results")
@@ -208,10 +209,8 @@ def _names(root: Path, name: str = "") -> Iterator[tuple[Path, str]]:
 def _recorded(results: Path) -> Study | None:
     """Return the valid study in the attributes of the results, or None."""
     for name in ("table.zarr", "ood.zarr", "information.zarr"):
-        # Read as JSON, since only the attributes are needed and zarr takes a second to import.
-        with suppress(OSError, ValueError, KeyError, TypeError, ConfigError):
-            text = (results / name / "zarr.json").read_text(encoding="utf-8")
-            configuration = json.loads(text)["attributes"]["configuration"]
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
+            configuration = integrity.read_attributes(results / name)["configuration"]
             return validate_stored(json.loads(configuration), str(results))
     return None
 

@@ -105,12 +105,10 @@ def find(noun: str | Path) -> Found:
 
 
 def _attributes(path: Path) -> dict[str, Any]:
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            root = archive.read("zarr.json")
-    else:
-        root = (path / "zarr.json").read_bytes()
-    return dict(json.loads(root)["attributes"])
+    if path.suffix != ".zip":
+        return integrity.read_attributes(path)
+    with zipfile.ZipFile(path) as archive:
+        return dict(json.loads(archive.read("zarr.json"))["attributes"])
 
 
 def find_all(nouns: Sequence[str | Path]) -> list[Found]:

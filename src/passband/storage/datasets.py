@@ -7,7 +7,7 @@ store of either kind is complete or absent; see :mod:`passband.storage.atomic`.
 """
 
 import contextlib
-import json
+import logging
 import os
 import warnings
 import zipfile
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from passband.storage import integrity
 from passband.storage.atomic import remove, replacing
@@ -27,11 +27,13 @@ from passband.storage.integrity import (
     StoreError,
     UnreachableError,
     check_attributes,
-    check_format,
     check_zip,
     is_unreachable,
     number_of_files,
 )
+
+_logger = logging.getLogger("passband")
+_unchecked: set[Path] = set()
 
 # The kinds of stores. Each kind is a value of the attribute `kind` of a store.
 WAVES = "exit waves"
@@ -120,6 +122,8 @@ def create(
     encoding = {}
     dataset = dataset.assign_attrs(format=integrity.FORMAT)
     for name, variable in dataset.variables.items():
+        # Neither Zstandard nor Blosc notices all damage of a chunk; the checksum does.
+        encoding[name] = {"compressors": (ZstdCodec(level=0), Crc32cCodec())}
         if variable.dtype.kind in "OUT":
             # Zarr 3 specifies variable-length strings, but not yet fixed-length strings.
             dataset = dataset.assign({name: variable.astype(object)})
@@ -128,7 +132,6 @@ def create(
             lengths = {d: min(cut.get(d, n), n) for d, n in variable.sizes.items()}
             encoding[name] = {
                 "chunks": tuple(lengths.values()),
-                # Blosc reads a damaged chunk without an error; the checksum detects the damage.
                 "compressors": (
                     BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
                     Crc32cCodec(),
@@ -157,23 +160,24 @@ def consolidate(folder: Path) -> None:
     """Copy all metadata of a Zarr folder to one file, the only file needed to open the folder.
 
     The number of files in the folder is written too. Without this number, a missing chunk would not
-    be detected.
+    be detected. The last file has the checksums of all metadata.
     """
-    _write_number_of_files(folder)
+    _write_number_of_files(folder, 1)
     with warnings.catch_warnings():
         # The specification of Zarr 3 does not include a file with all metadata yet, so some readers
         # ignore this file.
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         zarr.consolidate_metadata(folder)
+    integrity.write_checksums(folder, folder.rglob("zarr.json"))
 
 
-def _write_number_of_files(folder: Path) -> None:
-    """Write the number of files in a folder to its attribute `files`.
+def _write_number_of_files(folder: Path, more: int = 0) -> None:
+    """Write the number of files in a folder, and of `more` files, to its attribute `files`.
 
     The number of files is needed because Zarr reads a missing chunk as the fill value, without an
     error.
     """
-    zarr.open_group(folder, mode="r+").attrs["files"] = number_of_files(folder)
+    zarr.open_group(folder, mode="r+").attrs["files"] = number_of_files(folder) + more
 
 
 def _pack(folder: Path, file: Path) -> None:
@@ -195,12 +199,24 @@ def _without_own_attributes(dataset: xr.Dataset) -> xr.Dataset:
 
 def _load_folder(path: str | Path, **options) -> xr.Dataset:
     path = Path(path)
-    root = json.loads((path / "zarr.json").read_bytes())
-    check_format(path, root.get("attributes", {}).get("format", 1))
+    integrity.read_attributes(path)
     dataset = xr.open_zarr(path, consolidated=True, **options)
     if (number := number_of_files(path)) != (expected := dataset.attrs.get("files")):
         raise ValueError(f"{number} of {expected} files")
+    if not (path / integrity.CHECKSUMS).exists():
+        _report_unchecked(path)
     return _without_own_attributes(dataset)
+
+
+def _report_unchecked(path: Path) -> None:
+    """Report a store without checksums of its metadata, but only the first one of a process."""
+    if not _unchecked:
+        _logger.warning(
+            "%s: an earlier version of Passband wrote this store without checksums of text and "
+            "metadata, so damage there is not noticed",
+            path,
+        )
+    _unchecked.add(path)
 
 
 @contextlib.contextmanager

@@ -1,14 +1,16 @@
 """Checks of files: damage, newer formats and full disks, and the errors that report them."""
 
 import errno
+import hashlib
 import json
 import math
 import os
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,9 @@ from passband import PassbandError
 #: wrongly. A file with this version of the layout can be read, whichever version of Passband wrote
 #: the file.
 FORMAT = 1
+
+#: The file with the SHA-256 digests of other files in its folder, and a digest of these digests.
+CHECKSUMS = "checksums.json"
 
 # A zip file declares the size of its unpacked content and of each array in memory. Every declared
 # size of at most 10⁸ bytes is accepted. A larger size of the content is accepted if it is at most
@@ -135,6 +140,57 @@ def check_attributes(path: str | Path, attrs: Mapping, expected: Mapping | None)
     for name, value in (expected or {}).items():
         if attrs.get(name) != value:
             raise DamagedError(path, f"its {name} is {attrs.get(name)!r}, expected {value!r}")
+
+
+def write_checksums(folder: Path, files: Iterable[Path]) -> None:
+    """Write the digests of files in a folder to its file :data:`CHECKSUMS`."""
+    digests = {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(files)
+    }
+    content = {"sha256": digests, "checksum": _digest_of(digests)}
+    (folder / CHECKSUMS).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def check_checksums(folder: Path) -> None:
+    """Compare files with the digests in their folder. A folder of an earlier version has none.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError, OSError
+        If a file, or the file of digests, is damaged.
+    """
+    if not (folder / CHECKSUMS).exists():
+        return
+    content = json.loads((folder / CHECKSUMS).read_bytes())
+    digests = content["sha256"]
+    if content["checksum"] != _digest_of(digests):
+        raise ValueError(f"{CHECKSUMS} is damaged")
+    for name, digest in digests.items():
+        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+            raise ValueError(f"{name} is damaged")
+
+
+def read_attributes(folder: Path) -> dict[str, Any]:
+    """Return the attributes of a store in a folder, and check its format and all metadata.
+
+    Only JSON is read, since zarr takes a second to import.
+
+    Raises
+    ------
+    NewerError
+        If the store has a newer format.
+    ValueError, KeyError, TypeError, AttributeError, OSError
+        If there is no store, or its metadata are damaged.
+    """
+    attributes = dict(json.loads((folder / "zarr.json").read_bytes()).get("attributes", {}))
+    check_format(folder, attributes.get("format", 1))
+    check_checksums(folder)
+    return attributes
+
+
+def _digest_of(digests: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
 def number_of_files(folder: Path) -> int:
