@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib import pyplot
 
 from passband.analysis import table
 from passband.axes import MAIN_AXES
@@ -190,7 +191,28 @@ def test_imaging_parameters_are_coordinates_with_units(whole, dimension, ids):
         coordinate = whole[f"{dimension}_{name}"]
         assert coordinate.dims == (dimension,)
         assert coordinate.values.tolist() == [getattr(Condition.parse(id), name) for id in ids]
-        assert coordinate.attrs == {"units": axis.unit, "long_name": axis.label}
+        word = {"train": "training", "test": "test"}[dimension]
+        assert coordinate.attrs == {"units": axis.unit, "long_name": f"{word} {axis.label}"}
+
+
+def test_a_matrix_can_be_plotted(whole):
+    """xarray refuses coordinates with text of variable width."""
+    assert {c.dtype.kind for c in whole.coords.values()} <= set("Uif")
+    M = whole.dice.mean("replica").isel(specimen=0, architecture=1, test_specimen=1)
+    M.plot()
+    cube = table.hypercube(table.hypercube(M, "train"), "test")
+    by_defocus = cube.isel({f"{side}_cs_um": 0 for side in ("train", "test")}).isel(
+        {
+            f"{side}_{name}": 0
+            for side in ("train", "test")
+            for name in ("aperture_mrad", "dose_e_per_A2")
+        }
+    )
+    pyplot.figure()
+    by_defocus.plot()
+    axes = pyplot.gca().figure.axes[0]
+    assert {axes.get_xlabel(), axes.get_ylabel()} == {"training defocus [nm]", "test defocus [nm]"}
+    pyplot.close("all")
 
 
 def test_attributes_say_where_it_is_from(whole):

@@ -15,6 +15,7 @@ import zarr
 
 from passband import PassbandError
 from passband.analysis.cell_means import TableMeans
+from passband.axes import AXES
 from passband.grid import axes_of, coordinates, of_conditions, ordered_ids
 from passband.groups import conditions_per_file
 from passband.scores import OUTCOMES, dice
@@ -405,12 +406,27 @@ def _dice(counts: np.ndarray) -> np.ndarray:
 def load(path: str | Path) -> xr.Dataset:
     """Open a study's table of results. Each variable is read from disk when it is used.
 
+    Text has a fixed width, since xarray cannot plot text of variable width. In long names, the axes
+    of training and test conditions differ. Code that writes the table to another store opens it
+    with :func:`passband.storage.datasets.open_folder`, so that the attributes stay.
+
     Raises
     ------
     StoreError
         If there is no table of results at the path, or if the table is damaged.
     """
-    return datasets.open_folder(path, datasets.TABLE)
+    opened = datasets.open_folder(path, datasets.TABLE)
+    coords = {
+        name: (c.dims, np.array(c.values.tolist(), dtype=str), c.attrs)
+        for name, c in opened.coords.items()
+        if c.dtype.kind in "OT"
+    }
+    opened = opened.assign_coords(coords)
+    for side, word in (("train", "training"), ("test", "test")):
+        for name, axis in AXES.items():
+            if (coordinate := f"{side}_{name}") in opened.coords:
+                opened[coordinate].attrs["long_name"] = f"{word} {axis.label}"
+    return opened
 
 
 def hypercube(data: Data, dimension: str) -> Data:

@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from passband import PassbandError
-from passband.analysis import merged, mixtures, ood, table
+from passband.analysis import merged, mixtures, ood
 from passband.analysis.merged import PARTS, Part
 from passband.analysis.packed import DRAWN, IMAGE_DICE, OWN, packed
 from passband.analysis.profiles import SPECTRUM
@@ -58,7 +58,7 @@ def open_part(found: Found) -> Part:
             whole = found.attrs.get("kind") == datasets.TABLE
             opened = datasets.read(found.path, datasets.TABLE if whole else datasets.PACKED)
         else:
-            opened = table.load(found.path)
+            opened = datasets.open_folder(found.path, datasets.TABLE)
     except DamagedError as error:
         raise PassbandError(f"{error.what}; make this part again") from None
     if "status" not in opened:
@@ -177,7 +177,7 @@ def merge(
         beside.mkdir(parents=True)
         of_table = attrs | _spectrum_attribute(known) | attributes(study.mixtures)
         networks = merged.merge(parts, beside / layout.TABLE, of_table, datasets.TABLE, found)
-        whole = table.load(beside / layout.TABLE)
+        whole = datasets.open_folder(beside / layout.TABLE, datasets.TABLE)
         transfer = _information(study, whole, known)
         datasets.write(transfer, beside / layout.INFORMATION, datasets.INFORMATION, attrs)
         metrics = ood.metrics(

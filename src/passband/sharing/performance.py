@@ -142,7 +142,7 @@ def write_table(network: Network, results: Path, path: Path, study: Study) -> bo
     stored = results / "table.zarr"
     if not stored.exists():
         return False
-    opened, metadata = table.load(stored), network.metadata
+    opened, metadata = datasets.open_folder(stored, datasets.TABLE), network.metadata
     group = {"specimen": [metadata.specimen], "architecture": [metadata.architecture]}
     if not all(value in opened[name].values for name, (value,) in group.items()):
         return False
