@@ -1,14 +1,19 @@
 # Passband: simulate → train → evaluate → information → table → OOD metrics → figures → report.
 # Edit config.yaml and run `snakemake --cores all`, or `snakemake --profile slurm` on a cluster.
 import sys
+
+# Snakemake has put this folder before the installed packages. A user's random.py in it must not be imported.
+sys.path[:] = [folder for folder in sys.path if folder != workflow.basedir]
+
 from os.path import relpath
 
 from snakemake.utils import min_version
 
-from passband import PassbandError
+from passband import PassbandError, processes
 from passband.config import study_file
 
 min_version("9.10")
+processes.import_only_installed()
 
 # Check the study's file. Snakemake itself would use the last of two equal keys, and would read 010 as 8.
 # Jobs do not repeat this check.

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from passband import PassbandError, __version__, console
+from passband import PassbandError, __version__, console, processes
 
 
 class Command(NamedTuple):
@@ -116,6 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         With 2 after a wrong option, and with 0 after `--help` and `--version`.
     """
     console.prepare()
+    if arguments is None:  # this process is the command, and no program that calls this function
+        processes.import_only_installed()
     if "_ARGCOMPLETE" in os.environ:
         _complete()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]

@@ -29,7 +29,7 @@ def started(tmp_path, monkeypatch):
         (["wrong.yaml"], "wrong.yaml: trainig = {'epochs': 3}: unknown key"),
         ([STUDY, "--cores", "0"], "--cores = '0': must be a number above 0, or all"),
         ([STUDY, "--cores", "many"], "--cores = 'many': must be a number above 0, or all"),
-        ([STUDY, "--profile", "none/x"], "--profile = 'none/x': must be a folder, or one of"),
+        ([STUDY, "--profile", "none/x"], "--profile = 'none/x': must be one of"),
     ],
 )
 def test_a_run_is_refused_in_one_line(started, capsys, words, says):

@@ -14,13 +14,14 @@ from passband.jobs import workflow
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_a_clone_is_used_before_the_package_and_another_snakefile_is_not(tmp_path, monkeypatch):
+def test_the_packages_clone_is_used_before_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "Snakefile").write_text("# of another workflow\n")
-    assert workflow.repository() == ROOT
     rules = tmp_path / "workflow/rules"
     rules.mkdir(parents=True)
+    (tmp_path / "Snakefile").write_text("# of another workflow\n")
     (rules / "common.smk").touch()
+    assert workflow.repository() == ROOT
+    monkeypatch.setattr("passband.__file__", str(tmp_path / "lib/site/passband/__init__.py"))
     assert workflow.repository() == Path()
 
 
@@ -38,6 +39,7 @@ def test_the_command_in_another_folder_names_the_workflow_and_the_profile(tmp_pa
     assert words[1:3] == ["-m", "snakemake"]
     assert words[words.index("--snakefile") + 1] == str(ROOT / "Snakefile")
     assert words[words.index("--profile") + 1] == str(ROOT / "profiles/slurm")
+    assert words[words.index("--workflow-profile") + 1] == str(ROOT / "profiles/default")
     assert words[-5:] == ["-k", "--configfile", "a/config.yaml", "--", "x"]
     assert "--cores" not in words
 
@@ -45,13 +47,36 @@ def test_the_command_in_another_folder_names_the_workflow_and_the_profile(tmp_pa
 def test_the_command_in_a_clone_is_short(monkeypatch):
     monkeypatch.chdir(ROOT)
     words = workflow.command(Path("config.yaml"), Path(), cores="2")
-    assert words[3:] == ["--logger", "passband", "--cores", "2", "--configfile", "config.yaml"]
-    assert workflow.command(Path("config.yaml"), Path(), profile="slurm")[5:7] == [
-        "--profile",
-        "slurm",
-    ]
-    with pytest.raises(PassbandError, match=r"^--profile = 'nowhere': must be a folder, or one of"):
-        workflow.command(Path("config.yaml"), Path(), profile="nowhere")
+    assert words[3:7] == ["--logger", "passband", "--workflow-profile", f"{ROOT}/profiles/default"]
+    assert words[7:] == ["--cores", "2", "--configfile", "config.yaml"]
+
+
+def test_a_profile_is_passbands_by_name_and_a_users_by_its_path_from_here(tmp_path, monkeypatch):
+    here, theirs = tmp_path / "here", tmp_path / "theirs"
+    for folder in (here / "mine", here / "slurm", theirs / "mine", theirs / "slurm"):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(here)
+
+    def profile(name):
+        words = workflow.command(Path("config.yaml"), theirs, profile=name)
+        return words[words.index("--profile") + 1] if "--profile" in words else None
+
+    monkeypatch.delenv("SNAKEMAKE_PROFILE", raising=False)
+    assert profile(None) is None
+    assert profile("./mine") == str(here / "mine")
+    assert profile("../theirs/slurm") == str(theirs / "slurm")
+    passbands = str(ROOT / "profiles/slurm")
+    assert profile("slurm") == passbands
+    refused = ": must be one of perlmutter, slurm, slurm-noaccounting, or the path of another"
+    for name in ("mine", "nowhere", "./nowhere"):
+        with pytest.raises(PassbandError, match=f"^--profile = '{name}'{refused}"):
+            profile(name)
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", "slurm")
+    assert profile(None) == passbands
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", "mine")
+    assert profile("slurm") == passbands
+    with pytest.raises(PassbandError, match=f"^SNAKEMAKE_PROFILE = 'mine'{refused}"):
+        profile(None)
 
 
 def test_the_exit_status_is_the_commands(capfd):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import add_study
+from passband.commands.arguments import add_study, report_remark
 from passband.jobs import layout, workflow
 from passband.jobs.locate import locate_file, open_study
 
@@ -66,7 +66,7 @@ def add_machine(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--profile",
         metavar="NAME",
-        help="a profile of profiles/, such as slurm, or your own folder with a profile",
+        help="a profile of Passband, such as slurm, or the path of another, such as ./mine",
     )
 
 
@@ -145,6 +145,8 @@ def start(
     command = workflow.command(
         file, folder, targets, cores=cores, profile=options.profile, words=words or []
     )
+    for line in workflow.profiles_left_out(folder):
+        report_remark(line)
     status = workflow.run(command, folder)
     return status if status in (0, 2) or status > 128 else 1
 

@@ -13,17 +13,21 @@ from passband import PassbandError
 
 #: A file of the workflow by which its folder is recognised, beside the file `Snakefile`.
 _SIGN = Path("workflow") / "rules" / "common.smk"
+#: The profile of all runs.
+_DEFAULT = Path("profiles") / "default"
 
 
 def repository() -> Path:
-    """Return the folder of the workflow: the working directory, or the clone of this package.
+    """Return the folder of the workflow: the clone of this package, or the working directory.
+
+    The working directory may be a copy of somebody else's clone, with rules of theirs.
 
     Raises
     ------
     PassbandError
         If this package was installed without its repository, and the working directory is no clone.
     """
-    for folder in (Path(), Path(passband.__file__).resolve().parents[2]):
+    for folder in (Path(passband.__file__).resolve().parents[2], Path()):
         if (folder / "Snakefile").is_file() and (folder / _SIGN).is_file():
             return folder
     raise PassbandError(
@@ -54,7 +58,8 @@ def command(
         Number of cores, or "all". The default is "all" without a profile, and otherwise what the
         profile says.
     profile : str, optional
-        Name or folder of a profile. A name may be that of a folder in `profiles/`.
+        The name of a folder in `profiles/`, or the path of another profile, from the working
+        directory. The default is the environment variable ``SNAKEMAKE_PROFILE``.
     words : sequence of str
         Further words for Snakemake.
     logger : bool
@@ -63,16 +68,21 @@ def command(
     Raises
     ------
     PassbandError
-        If there is no workflow, or no such profile.
+        If there is no workflow, or no such profile, or if Snakemake would import packages that are
+        in the folder.
     """
-    root = repository()
+    root = repository().resolve()
+    if (packages := folder / ".snakemake" / "pip-deployments").exists():
+        raise PassbandError(f"{packages}: Snakemake would run what is in it; delete it")
     given = [sys.executable, "-m", "snakemake"]
-    if root.resolve() != folder.resolve():
-        given += ["--snakefile", str((root / "Snakefile").resolve())]
+    if root != folder.resolve():
+        given += ["--snakefile", str(root / "Snakefile")]
     if logger:
         given += ["--logger", "passband"]
-    if profile is not None:
-        given += ["--profile", _profile(profile, root, folder)]
+    if profile := _profile(profile, root):
+        given += ["--profile", profile]
+    # Otherwise Snakemake would look in the folder first.
+    given += ["--workflow-profile", str(root / _DEFAULT)]
     if cores is not None or profile is None:
         given += ["--cores", cores or "all"]
     # The option --configfile would take words after it for further files.
@@ -80,16 +90,32 @@ def command(
     return [*given, "--", *targets] if targets else given
 
 
-def _profile(name: str, root: Path, folder: Path) -> str:
+def _profile(given: str | None, root: Path) -> str | None:
+    """Return the folder of a profile. A name never means a folder beside the study."""
+    variable = "SNAKEMAKE_PROFILE"
+    name = os.environ.get(variable) if given is None else given
+    if not name:
+        return None
     known = sorted(path.parent.name for path in (root / "profiles").glob("*/config.yaml"))
-    if (folder / name).exists() or Path(name).is_absolute():
-        return name
     if name in known:
-        return str((root / "profiles" / name).resolve())
+        return str(root / "profiles" / name)
+    if os.sep in name and Path(name).exists():
+        return os.path.abspath(name)
+    option = "--profile" if given else variable
     raise PassbandError(
-        f"--profile = {name!r}: must be a folder, or one of "
-        f"{', '.join(n for n in known if n != 'default')}"
+        f"{option} = {name!r}: must be one of {', '.join(n for n in known if n != _DEFAULT.name)}, "
+        "or the path of another, such as ./mine"
     )
+
+
+def profiles_left_out(folder: Path) -> list[str]:
+    """Return a line for each default profile in a folder that Snakemake alone would load."""
+    own = repository() / _DEFAULT
+    return [
+        f"{folder}/{place} is not loaded; if it is yours, give --profile {folder}/{place}"
+        for place in (_DEFAULT.name, _DEFAULT)
+        if (folder / place).exists() and not (folder / place).samefile(own)
+    ]
 
 
 def run(words: Sequence[str], folder: Path, quiet: bool = False) -> int:
