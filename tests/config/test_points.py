@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from passband.config import ConfigError, Microscope, validate
 from passband.config.axis_values import Numbers
@@ -210,6 +211,27 @@ def test_a_design_has_different_points_inside_its_ranges(method, number):
         assert low <= values[0] <= values[-1] <= high
     assert study.digest == design(method=method, points=number).digest
     assert number == 1 or study.digest != design(method=method, points=number, seed=1).digest
+
+
+def test_conditions_of_many_points_are_made_few_times(monkeypatch):
+    """`passband check` of 10,000 points must take seconds. Each property made them all again."""
+    made, whole = [], Condition.__post_init__
+    monkeypatch.setattr(Condition, "__post_init__", lambda self: (made.append(1), whole(self))[1])
+    study = design(method="latin-hypercube", points=200)
+    assert "200 to train under, 200 to test under" in plan.summary(study, listed=True)
+    # The training conditions, the test conditions, and those that are listed.
+    assert len(made) < 4 * 200
+
+
+def test_far_apart_points_are_computed_by_one_thread(monkeypatch):
+    """Two threads take several times longer, if another program uses a core."""
+    limits = []
+    limit = threadpoolctl.threadpool_limits
+    monkeypatch.setattr(
+        threadpoolctl, "threadpool_limits", lambda n: (limits.append(n), limit(n))[1]
+    )
+    far_apart(np.eye(3), 2)
+    assert limits == [1]
 
 
 def test_each_interval_of_a_latin_hypercube_has_one_point():

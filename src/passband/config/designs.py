@@ -71,17 +71,22 @@ def far_apart(features: np.ndarray, number: int) -> np.ndarray:
     -------
     (number,) int array
     """
+    from threadpoolctl import threadpool_limits
+
     squares = (features**2).sum(1)
 
     def distances(center: np.ndarray) -> np.ndarray:
-        return np.maximum(squares + center @ center - 2 * features @ center, 0)
+        # Twice the center, and not twice all features, which gives the same bits.
+        return np.maximum(squares + center @ center - features @ (2 * center), 0)
 
-    chosen = [int(distances(features.mean(0)).argmin())]
-    nearest = distances(features[chosen[0]])
-    while len(chosen) < number:
-        nearest[chosen[-1]] = -1.0
-        chosen.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, distances(features[chosen[-1]]))
+    # Each product takes a millisecond, and threads would wait for each other for longer.
+    with threadpool_limits(1):
+        chosen = [int(distances(features.mean(0)).argmin())]
+        nearest = distances(features[chosen[0]])
+        while len(chosen) < number:
+            nearest[chosen[-1]] = -1.0
+            chosen.append(int(nearest.argmax()))
+            nearest = np.minimum(nearest, distances(features[chosen[-1]]))
     return np.array(chosen)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import reduce
-from math import prod
 from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -26,7 +25,6 @@ from passband.config.base import Block, first_repeated, key
 from passband.config.conditions import Grid, OptionalAxes, TestGrid, given_axes
 from passband.config.mixtures import MixtureBlock
 from passband.config.study_file import MOST_IN_LIST
-from passband.grid import conditions
 
 #: The largest number of points of a design with the method `maximin`, which compares all points.
 MOST_MAXIMIN = 1000
@@ -309,10 +307,3 @@ def joined_axes(products: Products) -> dict[str, list[float]]:
     return {
         name: sorted({value for axes in products for value in axes[name]}) for name in products[0]
     }
-
-
-def number(products: Products, own: Mapping[str, float]) -> int:
-    """Return the number of conditions, for one product without making the conditions."""
-    if len(products) == 1:
-        return prod(map(len, products[0].values()))
-    return len(conditions(products, own))

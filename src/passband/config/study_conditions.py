@@ -1,5 +1,6 @@
 """The conditions of a study: its axes, the products and points of its grids, and their checks."""
 
+from functools import cached_property
 from math import ceil, prod
 
 from passband.axes import FURTHER_AXES, MAIN_AXES
@@ -15,17 +16,21 @@ _AMPLITUDES = {
 
 
 class ConditionsOfStudy:
-    """The part of :class:`passband.config.Study` that reads `grid` and `test_grid`."""
+    """The part of :class:`passband.config.Study` that reads `grid` and `test_grid`.
 
-    @property
+    A study is frozen. So what takes long with thousands of points is computed once, after
+    :meth:`make_designs` has replaced the designs.
+    """
+
+    @cached_property
     def own_values(self) -> dict[str, float]:
         """The study's own values of its further axes, see :data:`passband.axes.FURTHER_AXES`.
 
         An axis whose only value is the study's own value is no axis of the study.
         """
-        found, given = {}, self._given()
+        found = {}
         for name, axis in FURTHER_AXES.items():
-            if given.get(name, set()) - {own := axis.canonical(self._own(name))}:
+            if self._given.get(name, set()) - {own := axis.canonical(self._own(name))}:
                 found[name] = own
         return found
 
@@ -36,8 +41,9 @@ class ConditionsOfStudy:
 
     def given_values(self, name: str) -> set[float]:
         """Return the values of an axis that `grid` and `test_grid` give."""
-        return self._given().get(name, set())
+        return self._given.get(name, set())
 
+    @cached_property
     def _given(self) -> dict[str, set[float]]:
         """Return the values of each axis that `grid` and `test_grid` give."""
         found: dict[str, set[float]] = {}
@@ -59,7 +65,7 @@ class ConditionsOfStudy:
         """The names of the study's axes, in the order of :data:`passband.axes.AXES`."""
         return [*MAIN_AXES, *self.own_values]
 
-    @property
+    @cached_property
     def train_products(self) -> points.Products:
         """The training conditions as products of axes.
 
@@ -67,7 +73,7 @@ class ConditionsOfStudy:
         """
         return points.train_products(self.grid, self.own_values)
 
-    @property
+    @cached_property
     def test_products(self) -> points.Products:
         """The test conditions as products of axes.
 
@@ -95,7 +101,7 @@ class ConditionsOfStudy:
         """The values of each axis among the test conditions, rounded and sorted."""
         return points.joined_axes(self.test_products)
 
-    @property
+    @cached_property
     def train_conditions(self) -> list[Condition]:
         """The training conditions, sorted."""
         return conditions(self.train_products, self.own_values)
@@ -123,7 +129,7 @@ class ConditionsOfStudy:
         ids = [mixture.id for mixture in self.mixtures]
         return {"mixtures": ids} if ids else {}
 
-    @property
+    @cached_property
     def test_conditions(self) -> list[Condition]:
         """The test conditions, sorted."""
         return conditions(self.test_products, self.own_values)
@@ -158,7 +164,7 @@ class ConditionsOfStudy:
     @property
     def train_number(self) -> int:
         """Number of training conditions and mixtures, computed without a product's conditions."""
-        return points.number(self.train_products, self.own_values) + self.mixture_number
+        return self._number("train") + self.mixture_number
 
     @property
     def mixture_number(self) -> int:
@@ -174,7 +180,13 @@ class ConditionsOfStudy:
     @property
     def test_number(self) -> int:
         """Number of test conditions. For a product, it is computed without the conditions."""
-        return points.number(self.test_products, self.own_values)
+        return self._number("test")
+
+    def _number(self, side: str) -> int:
+        products = getattr(self, f"{side}_products")
+        if len(products) == 1:
+            return prod(map(len, products[0].values()))
+        return len(getattr(self, f"{side}_conditions"))
 
     @property
     def own_number(self) -> int:
@@ -237,7 +249,7 @@ class ConditionsOfStudy:
 
         A block that does not have the axis has the written value there.
         """
-        given, products = self._given(), [*self.train_products, *self.test_products]
+        given, products = self._given, [*self.train_products, *self.test_products]
         for name, axis in FURTHER_AXES.items():
             if name not in given:
                 continue
