@@ -2,6 +2,8 @@
 
 import contextlib
 import gc
+import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -16,7 +18,9 @@ from PIL.PngImagePlugin import PngInfo
 from real_data import FOLDER, real
 
 from passband import PassbandError
+from passband.micrographs.formats import FORMATS
 from passband.micrographs.readers import find, read, read_mask
+from passband.micrographs.recorded import Recorded, recorded
 from passband.storage import datasets
 
 IMAGE = np.random.default_rng(0).poisson(50, (48, 64)).astype(np.uint16)
@@ -408,6 +412,61 @@ def test_damaged_zarr_folders(tmp_path):
     (chunk,) = (path for path in (tmp_path / "chunk.zarr/c").rglob("*") if path.is_file())
     chunk.write_bytes(chunk.read_bytes()[:50])
     assert "chunk.zarr: not a whole .zarr file" in refused(tmp_path / "chunk.zarr")
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, suffix):
+    path = tmp_path / f"image{suffix}"
+    os.mkfifo(tmp_path / "image_1.ser" if suffix == ".emi" else path)
+    path.touch()
+    assert refused(path).endswith(" is a pipe, a device or a socket; give a regular file")
+    assert recorded(path) == Recorded()
+
+
+def test_a_zarr_folder_with_a_pipe_is_refused(tmp_path):
+    zarr.create_array(tmp_path / "image.zarr", data=IMAGE, chunks=IMAGE.shape)
+    (chunk,) = (path for path in (tmp_path / "image.zarr/c").rglob("*") if path.is_file())
+    chunk.unlink()
+    os.mkfifo(chunk)
+    assert refused(tmp_path / "image.zarr").startswith(f"image.zarr/c/0/{chunk.name}: is a pipe")
+
+
+@pytest.mark.parametrize("kind", ["link", "raw", "virtual"])
+def test_an_emd_file_with_data_in_another_file_is_refused(tmp_path, kind):
+    h5py = pytest.importorskip("h5py")
+    path = rosetta(tmp_path / "image.emd", "emd")
+    assert read(path).images.shape == (1, *IMAGE.shape)
+    other = tmp_path / "other.h5"
+    with h5py.File(other, "w") as file:
+        file["image"] = IMAGE.T
+    IMAGE.T.tofile(tmp_path / "other.raw")
+    with h5py.File(path, "r+") as file:
+        group, shape, dtype = file["signals/image"], IMAGE.T.shape, IMAGE.dtype
+        del group["data"]
+        if kind == "link":
+            group["data"] = h5py.ExternalLink("other.h5", "image")
+        elif kind == "raw":
+            raw = [(str(tmp_path / "other.raw"), 0, IMAGE.nbytes)]
+            group.create_dataset("data", shape, dtype, external=raw)
+        else:
+            layout = h5py.VirtualLayout(shape, dtype)
+            layout[:] = h5py.VirtualSource("other.h5", "image", shape)
+            group.create_virtual_dataset("data", layout)
+    assert refused(path) == "image.emd: /signals/image/data is in another file, which is not read"
+    assert recorded(path) == Recorded()
+
+
+def test_an_ome_tiff_does_not_open_the_files_that_it_names(tmp_path):
+    other, inside = tmp_path / "other.tif", tmp_path / "folder"
+    inside.mkdir()
+    os.mkfifo(other)
+    tifffile.imwrite(inside / "a.ome.tif", IMAGE, ome=True, metadata={"axes": "YX"})
+    with tifffile.TiffFile(inside / "a.ome.tif", mode="r+") as file:
+        element = '<TiffData IFD="0"><UUID FileName="../other.tif">u</UUID></TiffData>'
+        text, number = re.subn(r"<TiffData[^<]*/>", element, file.ome_metadata)
+        assert number == 1
+        file.pages[0].tags["ImageDescription"].overwrite(text)
+    assert (read(inside / "a.ome.tif", 0.25).images == IMAGE).all()
 
 
 # Masks and folders

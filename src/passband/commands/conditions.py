@@ -13,6 +13,7 @@ from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axis
 from passband.commands.arguments import option, own_value
 from passband.config import Study
 from passband.grid import Condition
+from passband.storage import integrity
 
 #: The largest number of conditions that a command accepts.
 MOST_CONDITIONS = 100_000
@@ -113,6 +114,7 @@ def read_csv(path: Path) -> Iterator[Given]:
         If the file is missing, empty or no CSV file, or if a column or a value is wrong. The
         message has one line and names the file and the line.
     """
+    integrity.check_regular(path)
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise PassbandError(f"{path}: is larger than {_MOST_BYTES // 10**6} MB")

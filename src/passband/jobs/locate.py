@@ -210,6 +210,7 @@ def _recorded(results: Path) -> Study | None:
     """Return the valid study in the attributes of the results, or None."""
     for name in ("table.zarr", "ood.zarr", "information.zarr"):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
+            integrity.check_regular(results / name)
             configuration = integrity.read_attributes(results / name)["configuration"]
             return validate_stored(json.loads(configuration), str(results))
     return None

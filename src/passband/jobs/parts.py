@@ -87,6 +87,7 @@ def find(noun: str | Path) -> Found:
             raise PassbandError(f"{noun}: has no {layout.TABLE}; run this part to its end first")
     if not path.exists():
         raise PassbandError(f"{noun}: there is no such file or folder")
+    integrity.check_regular(path)
     try:
         attrs = _attributes(path)
         integrity.check_format(path, attrs.get("format", 1))

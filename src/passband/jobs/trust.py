@@ -23,7 +23,7 @@ from passband.learning.network_files import PUBLISHED, Network
 from passband.micrographs.trust import PUBLISHED_FILE, Trust
 from passband.mixtures import Mixture
 from passband.prediction import gaussian_process
-from passband.storage import StoreError
+from passband.storage import StoreError, integrity
 
 #: Version of the measurements. Increase this number if the code measures something else.
 _VERSION = 2
@@ -125,6 +125,7 @@ def open_trust(
     """
     path = trust_file(networks[0])
     if path.exists():
+        integrity.check_regular(path)
         try:
             trust = Trust.from_values(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, KeyError, TypeError, OSError) as error:

@@ -10,12 +10,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from passband import PassbandError
 from passband.micrographs.pixel_size import is_reciprocal, length_A
+from passband.storage.integrity import check_regular
 
 
 @dataclass(frozen=True)
@@ -257,13 +259,19 @@ def _image(dataset: dict, signal: list[dict]) -> Content:
     return Content(data, None if None in sizes else tuple(sizes), notes)
 
 
+def _ser_files(path: Path) -> list[Path]:
+    """Return the SER files that belong to an EMI file."""
+    stem = path.stem.lower()
+    return [
+        entry
+        for entry in path.absolute().parent.iterdir()
+        if suffix(entry) == ".ser" and entry.stem.lower().rpartition("_")[0] == stem
+    ]
+
+
 def emi(path: Path) -> Content:
     """Return the images of the SER files that belong to an EMI file, read with RosettaSciIO."""
-    stem = path.stem.lower()
-    if not any(
-        suffix(entry) == ".ser" and entry.stem.lower().rpartition("_")[0] == stem
-        for entry in path.absolute().parent.iterdir()
-    ):
+    if not _ser_files(path):
         raise PassbandError(f"{path}: the images are in {path.stem}_1.ser, which is missing")
     return _rosetta("tia")(path)
 
@@ -303,6 +311,38 @@ FORMATS: dict[str, Callable[[Path], Content]] = {
     ".zarr": zarr,
     ".zarr.zip": zarr,
 }
+
+
+def check_safe(path: Path) -> None:
+    """Check that the readers of a file will not wait without end, and will open no other file.
+
+    Raises
+    ------
+    PassbandError
+        If a file is a pipe, a device or a socket, or if an HDF5 file refers to data in other files.
+    """
+    check_regular(path)
+    if suffix(path) == ".emi":
+        for entry in _ser_files(path):
+            check_regular(entry)
+    if suffix(path) == ".emd":
+        with contextlib.suppress(ImportError):  # the reader says what to install
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                if name := file.visititems_links(partial(_if_outside, file)):
+                    raise PassbandError(f"{path}: /{name} is in another file, which is not read")
+
+
+def _if_outside(file, name: str, link) -> str | None:
+    """Return the name of a link of an HDF5 file if its data are in another file."""
+    import h5py
+
+    outside = isinstance(link, h5py.ExternalLink)
+    if isinstance(link, h5py.HardLink) and isinstance(data := file[name], h5py.Dataset):
+        sources = data.virtual_sources() if data.is_virtual else ()
+        outside = bool(data.external) or any(source.file_name != "." for source in sources)
+    return name if outside else None
 
 
 def suffix(path: Path) -> str:

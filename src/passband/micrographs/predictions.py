@@ -21,7 +21,7 @@ from passband.micrographs.segmentation import (
     segment,
 )
 from passband.micrographs.trust import Assessment, Assessor
-from passband.storage import datasets
+from passband.storage import StoreError, datasets, integrity
 from passband.units import A_PER_NM
 
 #: From this ratio of the pixel sizes of image and network on, a note recommends `--adapt`.
@@ -279,7 +279,8 @@ def _mask_of(path: Path, truth: Path) -> Path:
 def _is_of_study(path: Path) -> bool:
     """Return whether a file is a study's store of simulated images."""
     if suffix(path) == ".zarr":
-        with contextlib.suppress(OSError, ValueError, KeyError, AttributeError):
+        with contextlib.suppress(OSError, ValueError, KeyError, AttributeError, StoreError):
+            integrity.check_regular(path)
             text = (path / "zarr.json").read_text(encoding="utf-8")
             return json.loads(text)["attributes"].get("kind") == datasets.IMAGES
     return False

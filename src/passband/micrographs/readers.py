@@ -17,7 +17,7 @@ import numpy as np
 
 from passband import PassbandError
 from passband.micrographs import pixel_size
-from passband.micrographs.formats import FORMATS, Content, suffix
+from passband.micrographs.formats import FORMATS, Content, check_safe, suffix
 
 #: Minimum height and width of an image [pixels].
 MIN_PX = 32
@@ -149,6 +149,7 @@ def _content(path: Path) -> Content:
         raise PassbandError(f"{path}: a folder, expected a file")
     try:
         with _silence():
+            check_safe(path)
             return load(path)
     except PassbandError:
         raise

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from passband.grid import Condition
-from passband.micrographs.formats import suffix
+from passband.micrographs.formats import check_safe, suffix
 
 #: The modules of RosettaSciIO that read a format's metadata.
 _MODULES = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".emd": "emd", ".ser": "tia"}
@@ -39,6 +39,7 @@ def recorded(path: Path) -> Recorded:
     """Return what the file of an image states about the microscope."""
     kind = suffix(path)
     with contextlib.suppress(Exception):  # readers raise errors of all types; nothing is stated
+        check_safe(path)
         if kind in (".zarr", ".zarr.zip"):
             return _of_store(path)
         if kind in _MODULES:

@@ -24,12 +24,14 @@ _PRINT_UNITS_A = {2: 2.54e8, 3: 1e8}
 def read(path: Path) -> Content:
     """Return the images of a TIFF file.
 
-    If the file has several series of images, the first is read. A compression that needs the
+    If the file has several series of images, the first is read. Images in other files, which an
+    OME-TIFF may name, are not read. A compression that needs the
     library imagecodecs is decoded by Pillow if Pillow knows it, such as LZW.
     """
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
+    # An OME description may name other files, which would be read from any folder.
+    with tifffile.TiffFile(path, _multifile=False) as file:
         if not file.series:
             raise PassbandError(f"{path}: contains no image, or is damaged")
         series = file.series[0]

@@ -199,9 +199,10 @@ def _without_own_attributes(dataset: xr.Dataset) -> xr.Dataset:
 
 def _load_folder(path: str | Path, **options) -> xr.Dataset:
     path = Path(path)
+    number = number_of_files(path)
     integrity.read_attributes(path)
     dataset = xr.open_zarr(path, consolidated=True, **options)
-    if (number := number_of_files(path)) != (expected := dataset.attrs.get("files")):
+    if number != (expected := dataset.attrs.get("files")):
         raise ValueError(f"{number} of {expected} files")
     if not (path / integrity.CHECKSUMS).exists():
         _report_unchecked(path)
@@ -247,7 +248,7 @@ def _checked(path: str | Path, kind: str, load: Callable[[], xr.Dataset]) -> xr.
     try:
         path.stat()  # reports a missing store in the same way for all readers
         dataset = load()
-    except (MemoryError, NewerError):
+    except (MemoryError, StoreError):
         raise
     except Exception as error:  # readers raise errors of all types for damaged content
         words = f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -157,16 +157,20 @@ def check_checksums(folder: Path) -> None:
 
     Raises
     ------
+    StoreError
+        See :func:`check_regular`.
     ValueError, KeyError, TypeError, OSError
         If a file, or the file of digests, is damaged.
     """
     if not (folder / CHECKSUMS).exists():
         return
+    check_regular(folder / CHECKSUMS)
     content = json.loads((folder / CHECKSUMS).read_bytes())
     digests = content["sha256"]
     if content["checksum"] != _digest_of(digests):
         raise ValueError(f"{CHECKSUMS} is damaged")
     for name, digest in digests.items():
+        check_regular(folder / name)
         if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
             raise ValueError(f"{name} is damaged")
 
@@ -193,10 +197,40 @@ def _digest_of(digests: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
-def number_of_files(folder: Path) -> int:
-    """Return the number of files in a folder, without hidden files of other programs."""
-    names = (name for _, _, files in os.walk(folder) for name in files)
-    return sum(not name.startswith(".") for name in names)
+def check_regular(path: str | Path) -> None:
+    """Check that a path, which may be missing, is a regular file or a folder of such files.
+
+    Other kinds of files must not be opened, since reading a pipe or a device might not end.
+
+    Raises
+    ------
+    StoreError
+        If it is a pipe, a device or a socket, or has one in it.
+    """
+    if os.path.isdir(path):
+        number_of_files(path)
+    elif os.path.exists(path) and not os.path.isfile(path):
+        raise StoreError(f"{path}: is a pipe, a device or a socket; give a regular file")
+
+
+def number_of_files(folder: str | Path) -> int:
+    """Return the number of files in a folder, without hidden files of other programs.
+
+    Raises
+    ------
+    StoreError
+        See :func:`check_regular`.
+    """
+    number = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                number += number_of_files(entry.path)
+            elif not entry.is_dir():
+                if not entry.is_file():
+                    check_regular(entry.path)
+                number += not entry.name.startswith(".")
+    return number
 
 
 def check_zip(path: Path, whole: bool) -> None:
@@ -211,12 +245,15 @@ def check_zip(path: Path, whole: bool) -> None:
 
     Raises
     ------
+    StoreError
+        See :func:`check_regular`.
     NewerError
         If the zip file's format is newer than :data:`FORMAT`.
     ValueError, zipfile.BadZipFile
         If entries of the zip file are missing or damaged, or if a declared size is far above the
         stored size.
     """
+    check_regular(path)
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         size = sum(entry.file_size for entry in entries)

@@ -23,7 +23,7 @@ from passband.groups import has_several
 from passband.seeds import digest
 from passband.storage import weights as files
 from passband.storage.atomic import replacing
-from passband.storage.integrity import DamagedError
+from passband.storage.integrity import DamagedError, StoreError, check_regular
 from passband.storage.weights import WeightsMetadata, as_array, fingerprint
 
 if TYPE_CHECKING:
@@ -152,9 +152,10 @@ def conditions_in(path: str | Path, group: str) -> list[str]:
     if not has_several(group):
         return [group]
     try:
+        check_regular(path)
         with safe_open(path, framework="numpy") as file:
             return list(json.loads((file.metadata() or {})["parts"]))
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError):
+    except (SafetensorError, OSError, StoreError, KeyError, ValueError, TypeError):
         return []
 
 

@@ -26,6 +26,7 @@ from passband.storage.integrity import (
     UnreachableError,
     check_attributes,
     check_format,
+    check_regular,
     is_unreachable,
 )
 
@@ -184,9 +185,10 @@ def checksum(path: str | Path) -> str | None:
     files with different networks have different checksums.
     """
     try:
+        check_regular(path)
         with safe_open(path, framework="numpy") as file:
             return (file.metadata() or {}).get("checksum")
-    except (SafetensorError, OSError):
+    except (SafetensorError, OSError, StoreError):
         return None
 
 
@@ -353,6 +355,7 @@ def read(
         of the file does not match its content. By default, no such file is read.
     """
     try:
+        check_regular(path)
         with open(path, "rb") as opened:
             opened.read(1)  # the errors of safetensors have no numbers
         with safe_open(path, framework=framework) as file:

@@ -1,0 +1,69 @@
+"""Files that must not be opened: pipes, devices and sockets, whose reading might not end."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from passband import PassbandError
+from passband.commands.conditions import read_csv
+from passband.jobs import parts
+from passband.storage import StoreError, datasets, integrity, weights
+from passband.storage.weight_parts import conditions_in, load_parts
+
+
+def test_regular_files_folders_and_missing_paths_pass(tmp_path):
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/file").touch()
+    (tmp_path / "a/.hidden").touch()
+    (tmp_path / "a/link").symlink_to("b/file")
+    (tmp_path / "a/folder").symlink_to("b")
+    for path in (tmp_path, tmp_path / "a/link", tmp_path / "a/b/file", tmp_path / "missing"):
+        integrity.check_regular(path)
+    assert integrity.number_of_files(tmp_path) == 2
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+def test_other_kinds_are_refused_alone_and_in_a_folder(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)  # the path of a socket is short
+    Path("deep/folder").mkdir(parents=True)
+    odd = Path("deep/folder/odd")
+    if kind == "pipe":
+        os.mkfifo(odd)
+    elif kind == "device":
+        odd.symlink_to("/dev/zero")
+    else:
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(odd))
+    for path in (odd, Path("deep")):
+        with pytest.raises(StoreError, match=r"^deep/folder/odd: is a pipe, a device or a socket"):
+            integrity.check_regular(path)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda path: datasets.read(path / "a.zarr.zip", datasets.TABLE),
+        lambda path: datasets.read_metadata(path / "a.zarr.zip", datasets.RECORD),
+        lambda path: datasets.read(path / "b.zarr", datasets.TABLE),
+        lambda path: datasets.open_folder(path / "b.zarr", datasets.TABLE),
+        lambda path: parts.find(path / "a.zarr.zip"),
+        lambda path: parts.find(path / "b.zarr"),
+        lambda path: load_parts(path / "a.safetensors"),
+        lambda path: [*read_csv(path / "a.csv")],
+    ],
+)
+def test_readers_do_not_wait_for_a_pipe(tmp_path, read):
+    (tmp_path / "b.zarr").mkdir()
+    for name in ("a.zarr.zip", "b.zarr/zarr.json", "a.safetensors", "a.csv"):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(PassbandError, match="is a pipe, a device or a socket") as caught:
+        read(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_pipe_has_no_checksum_and_no_conditions(tmp_path):
+    os.mkfifo(tmp_path / "a.safetensors")
+    assert weights.checksum(tmp_path / "a.safetensors") is None
+    assert conditions_in(tmp_path / "a.safetensors", "a~b") == []
