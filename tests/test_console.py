@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from passband import console
+from passband import PassbandError, cli, console
 
 C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
@@ -53,3 +53,21 @@ def test_characters_have_substitutes(tmp_path):
         file.write("0.85 ± 0.07 at 100 e/Å² – σ, São\n")
         file.write("\udcff 金\n")
     assert (tmp_path / "ascii").read_text() == "0.85 +- 0.07 at 100 e/A2 - sigma, Sao\n? ?\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("two\nlines", r"two\nlines"),
+        ("red\x1b[31m", r"red\x1b[31m"),
+        ("back\rdel\x7f", r"back\rdel\x7f"),
+        ("right to left \u202e", r"right to left \u202e"),
+        ("no UTF-8 \udcff", r"no UTF-8 \udcff"),
+        ("Å – “é” ²", "Å – “é” ²"),
+    ],
+)
+def test_a_name_in_a_message_keeps_the_message_in_its_line(name, shown, tmp_path, capsys):
+    assert console.escaped(name) == shown
+    assert str(PassbandError(f"{name}: is wrong")) == f"{shown}: is wrong"
+    assert cli.main(["merge", f"{name}.zarr", "other.zarr", "--into", str(tmp_path / "new")]) == 1
+    assert capsys.readouterr().err == f"{shown}.zarr: there is no such file or folder\n"

@@ -2,6 +2,8 @@
 
 from importlib.metadata import version
 
+from passband.console import escaped
+
 __version__ = version("passband")
 
 #: Version number of the results of each stage. Snakemake does not see changes inside a package, so
@@ -24,3 +26,6 @@ STAGES = {
 
 class PassbandError(Exception):
     """An error that a user can correct. Its message of one line is shown without a traceback."""
+
+    def __str__(self) -> str:
+        return escaped(super().__str__())  # it may have the name of a file from somebody else

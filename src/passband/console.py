@@ -28,6 +28,13 @@ def prepare() -> None:
             stream.reconfigure(errors="passband-ascii")
 
 
+def escaped(text: str) -> str:
+    """Return a text after characters that would break or redraw its line are escaped."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 def clean(text: str) -> str:
     """Return a text without control characters, with which a log could change the terminal."""
     return "".join(c if c.isprintable() else " " for c in text.replace("\t", "    "))

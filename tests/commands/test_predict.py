@@ -67,6 +67,19 @@ def test_folder_of_images_is_segmented(place, capsys):
         assert 'PhysicalSizeX="0.03"' in file.ome_metadata
 
 
+def test_names_of_images_cannot_add_lines_or_colours(place, capsys):
+    name = "a\nb\x1b[31m"
+    shutil.move("images/0.npy", f"images/{name}.npy")
+    (place / f"images/{name}bad.npy").touch()
+    status, out, err = run(capsys, "two.safetensors", "images", *PIXEL, "--no-likeness")
+    assert status == 1
+    shown = r"a\nb\x1b[31m"
+    assert [line for line in out if line.startswith(f"{shown}.npy: 2 particles")]
+    assert err[-2] == "1 of 4 files failed:"
+    assert err[-1].startswith(f"images/{shown}bad.npy: ")
+    assert "\x1b" not in "".join([*out, *err])
+
+
 def test_one_network_has_no_map_of_disagreement(place, capsys):
     words = "two.safetensors", "images/0.npy", "--replicas", "1", *PIXEL, "--out", "some/where"
     status, out, _ = run(capsys, *words)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from passband import PassbandError
 from passband.axes import AXES, FURTHER_AXES, Axis
+from passband.console import escaped
 
 #: The axes that act behind the exit wave. A finished study can be asked about any of their values.
 #: On other axes, it can be asked about values only that it has exit waves for.
@@ -84,7 +85,7 @@ def join_negative(arguments: Sequence[str]) -> list[str]:
 
 def report_remark(line: str) -> None:
     """Print a remark on a study to standard error, so that the output has only results."""
-    print(line, file=sys.stderr)
+    print(escaped(line), file=sys.stderr)
 
 
 def check_folder(option: str, given: Path, folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from passband import PassbandError
 from passband.commands.arguments import check_folder, report_remark
+from passband.console import escaped
 
 if TYPE_CHECKING:
     from passband.micrographs.lens import Known
@@ -148,7 +149,7 @@ def run(options: argparse.Namespace) -> int:
         content = dicts[0] if len(dicts) == 1 and not failures else {"images": dicts}
         print(json.dumps(content, ensure_ascii=False))
     elif found:
-        print("\n".join(_lines(found)))
+        print("\n".join(map(escaped, _lines(found))))
     if found and options.figure is not None:
         from passband.figures import style, thon_rings
 

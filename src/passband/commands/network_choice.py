@@ -6,6 +6,7 @@ from pathlib import Path
 from passband import PassbandError
 from passband.commands.arguments import BEHIND_WAVE, FURTHER_BEHIND, option
 from passband.commands.ctf import check_unused, known_lens
+from passband.console import escaped
 
 
 def is_auto(options: argparse.Namespace) -> bool:
@@ -89,7 +90,7 @@ def recommended(
         except Exception as error:  # the other files are still segmented
             failed[path] = failure(path, error)
             continue
-        print("\n".join(lines))
+        print("\n".join(map(escaped, lines)))
         print(f"  recommended: {id}, expected Dice {expected:.3f}")
     return chosen, ctf, failed
 
@@ -99,8 +100,8 @@ def failure(path: Path, error: Exception) -> str:
     if isinstance(error, PassbandError | OSError):
         return str(error)
     if isinstance(error, MemoryError):
-        return f"{path}: does not fit into memory"
-    return f"{path}: {type(error).__name__}: {' '.join(str(error).split())}"
+        return escaped(f"{path}: does not fit into memory")
+    return escaped(f"{path}: {type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def named(options: argparse.Namespace) -> tuple[list, list[str]]:

@@ -10,6 +10,7 @@ from passband.commands.arguments import FURTHER_BEHIND, option, own_value
 from passband.commands.ctf import add_lens, add_pixel_size
 from passband.commands.image_trust import Assessors
 from passband.commands.network_choice import check_named, failure, is_auto, named, recommended
+from passband.console import escaped
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -245,12 +246,12 @@ def run(options: argparse.Namespace) -> int:
                 failures.append(failure(path, error))
             else:
                 done.append(result)
-                bar.write("\n".join(result.lines))
+                bar.write("\n".join(map(escaped, result.lines)))
                 sys.stdout.flush()
             bar.update()
     if done:
         number = sum(len(result.written) for result in done)
-        print(f"{number} files in {options.out}; first open {done[0].overlay}")
+        print(escaped(f"{number} files in {options.out}; first open {done[0].overlay}"))
     every = [found for result in done for found in result.assessments]
     if number := sum(found.is_flagged for found in every):
         which = f"{number} of {len(every)} images are unlike the training images"
@@ -259,7 +260,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{len(failures)} of {len(paths)} files failed:", file=sys.stderr)
         print("\n".join(failures), file=sys.stderr)
     if options.truth is not None:
-        print("\n".join(predictions.truth_lines(done)))
+        print("\n".join(map(escaped, predictions.truth_lines(done))))
     return 1 if failures else 0
 
 

@@ -1,13 +1,12 @@
 """``passband publish``: write a folder with a network, its description and its card."""
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband import PassbandError
-from passband.commands.arguments import STUDY
+from passband.commands.arguments import STUDY, report_remark
 from passband.jobs.locate import locate_results, present_networks
 from passband.mixtures import Mixture
 from passband.storage import StoreError
@@ -104,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
     labels = bioimageio_description.Labels(name, options.license, tuple(options.author))
     expected = _expected(network, publication.study_of(network), results)
     publication.publish(
-        *(network, results, out, labels, options.force, expected, _report),
+        *(network, results, out, labels, options.force, expected, report_remark),
         lambda: _trust(network, expected is not None),
     )
     print(f"{network.id} is published in {out}, under the license {options.license}.")
@@ -158,13 +157,9 @@ def _trust(network: "Network", with_ctf: bool) -> "Trust | None":
     """Return what is known about images that the network has not seen, or None after a line."""
     from passband.jobs import trust
 
-    _report("comparing test images with the training images")
+    report_remark("comparing test images with the training images")
     try:
         return trust.open_trust([network], with_ctf=with_ctf)
     except PassbandError as error:
-        _report(f"the folder has no {trust.PUBLISHED_FILE}, since {error}")
+        report_remark(f"the folder has no {trust.PUBLISHED_FILE}, since {error}")
         return None
-
-
-def _report(line: str) -> None:
-    print(line, file=sys.stderr)

@@ -15,6 +15,7 @@ from passband.commands.arguments import (
     report_remark,
 )
 from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_lens
+from passband.console import escaped
 from passband.jobs.locate import open_study
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _like(options: argparse.Namespace, tested: "TestedNetworks", given: dict) ->
         content = {"measured": lens.as_dict(), "recommendations": recommendations}
         print(json.dumps(content, ensure_ascii=False))
         return both[0].found
-    print("\n".join([lens.line(), *(f"  {note}" for note in lens.notes)]))
+    print("\n".join(map(escaped, [lens.line(), *(f"  {note}" for note in lens.notes)])))
     for each in both:
         name, top = tested.study.study.name, options.top or reports.TOP
         print(f"\n{each.words}\n\n{reports.recommendation(each.found, name, top)}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from passband.config.base import number_in, short
 from passband.config.materials import MATERIALS
-from passband.config.study_file import shown
+from passband.console import escaped
 
 #: The largest size of a crystal file [bytes].
 MOST_CRYSTAL_BYTES = 2_000_000
@@ -41,7 +41,7 @@ def locate(path: str, folder: Path) -> Path:
     if file is None:
         raise ValueError(
             f"material = {short(path)}: allowed are {', '.join(sorted(MATERIALS))}, or the path "
-            f"of a crystal file; there is no file {' or '.join(shown(str(p)) for p in places)}"
+            f"of a crystal file; there is no file {' or '.join(escaped(str(p)) for p in places)}"
         )
     if size > MOST_CRYSTAL_BYTES:
         raise ValueError(

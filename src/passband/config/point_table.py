@@ -8,7 +8,8 @@ from pathlib import Path
 
 from passband.axes import AXES, Axis
 from passband.config.base import number_in, one_of, short
-from passband.config.study_file import MOST_IN_LIST, shown
+from passband.config.study_file import MOST_IN_LIST
+from passband.console import escaped
 
 #: The largest size of a CSV file [bytes].
 _MOST_BYTES = 10_000_000
@@ -70,7 +71,7 @@ class _Column:
             If the cell is no number, or if the axis does not allow the value.
         """
         value, axis = number_in(text), self.axis
-        named = f"{self.name} = {shown(text.strip()) or 'nothing'}"
+        named = f"{self.name} = {escaped(text.strip()) or 'nothing'}"
         allowed = f"must be between {axis.minimum} and {axis.maximum} {axis.unit}"
         if value is None or not math.isfinite(value):
             raise ValueError(f"{named}: {allowed}, a number without its unit")

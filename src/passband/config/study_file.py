@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import yaml
 
 from passband import PassbandError
+from passband.console import escaped
 
 #: The largest numbers of bytes in a study's file, of values in the file, of values in a list, and
 #: of blocks and lists inside each other.
@@ -49,18 +50,13 @@ _NUMBER = re.compile(
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
-def shown(text: str) -> str:
-    """Return a text after characters that would break or redraw the line are escaped."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-
-
 class ConfigError(PassbandError):
     """Mistakes in a study's file or in its values, one line each."""
 
     def __init__(self, *lines: str):
-        super().__init__("\n".join(map(shown, lines)))
+        super().__init__("\n".join(map(escaped, lines)))
+
+    __str__ = Exception.__str__  # the lines stay apart
 
 
 def read(path: str | Path) -> dict:
