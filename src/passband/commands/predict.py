@@ -77,8 +77,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--filter-noise",
         action=argparse.BooleanOptionalAction,
         help="filter the image as the counts of the network's training images were filtered "
-        "(default: only an image whose pixels are smaller than those over which the training "
-        "counts were averaged)",
+        "(default: only an image whose own noise is white; docs/predict.md)",
     )
     command.add_argument(
         "--normalise",

@@ -16,7 +16,6 @@ from passband.micrographs.formats import FORMATS, suffix
 from passband.micrographs.segmentation import (
     Segmentation,
     Settings,
-    is_filtered,
     is_flattened,
     segment,
 )
@@ -189,10 +188,12 @@ def predict_file(
             score(result.mask, mask, size) for result, mask in zip(results, true, strict=True)
         )
         lines = [f"{line}; {each}" for line, each in zip(lines, found, strict=True)]
-    if assessments:  # the assessment of each frame follows its line
-        below = [[f"  {text}" for text in found.lines] for found in assessments]
-        pairs = zip(lines, below, strict=True)
-        lines = [text for line, others in pairs for text in (line, *others)]
+    # The assessment and the noise of each frame follow its line.
+    below = [list(result.noise) for result in results]
+    if assessments:
+        below = [[*found.lines, *of] for found, of in zip(assessments, below, strict=True)]
+    pairs = zip(lines, below, strict=True)
+    lines = [text for line, of in pairs for text in (line, *(f"  {each}" for each in of))]
     first = networks[0]
     flat = "flattened" if is_flattened(shape, size, first, settings) else "not flattened"
     sizes = [f"{each:g}" for each in dict.fromkeys(n.pixel_size_A for n in networks)]
@@ -200,13 +201,6 @@ def predict_file(
         f"  pixels of {size:g} Å resampled to {' and '.join(sizes)} Å "
         f"(factor {size / first.pixel_size_A:.4g}), field {flat}"
     )
-    if not first.microscope.detector.noise.is_white:
-        filtered = is_filtered(size, first, settings)
-        lines.append(
-            "  noise filtered as in the training"
-            if filtered
-            else "  noise not filtered: the image counts as averaged over its pixels"
-        )
     finest = max(first.pixel_size_A, first.microscope.detector.noise.stored_pixel_A)
     if size > LARGER_PIXEL * finest and not settings.adapt:
         notes.append(

@@ -11,8 +11,8 @@ from passband import PassbandError
 from passband.config.detector import DetectorNoise
 from passband.learning import devices, evaluation
 from passband.learning.network_files import Network
+from passband.micrographs import own_noise, preparation, tiles
 from passband.micrographs import particles as measured
-from passband.micrographs import preparation, tiles
 from passband.micrographs.particles import Particle
 from passband.units import A_PER_NM
 
@@ -23,9 +23,6 @@ MOST_ENLARGED = 5.0
 MOST_REDUCED = 50.0
 #: By default, the field is flattened if an image is so many times as wide as a training image.
 FLATTENED = 4
-#: An image counts as averaged if its pixels have at least so many times the side of the pixels over
-#: which the counts of the training images were averaged.
-AVERAGED = 0.9
 #: A function that receives what a network made of an image, see :func:`segment`.
 Watch = Callable[[Network, np.ndarray, Callable[[np.ndarray], np.ndarray], np.ndarray], None]
 
@@ -44,7 +41,8 @@ class Settings:
         background cannot be distinguished from particles.
     filter_noise : bool, optional
         Whether an image is filtered as the counts of a network's training images were, see
-        :func:`passband.micrographs.preparation.filter_noise`. By default, see :func:`is_filtered`.
+        :func:`passband.micrographs.preparation.filter_noise`. By default, the image's own noise is
+        measured, see :mod:`passband.micrographs.own_noise`.
     normalise : {"image", "local"}
         ``image``: the network's own normalisation, over the whole image. ``local``: mean 0 and
         variance 1 in the surroundings of each pixel, as wide as a training image.
@@ -118,6 +116,9 @@ class Segmentation:
         The ratio of the pixel sizes of image and network: above 1 if the image was enlarged.
     notes : tuple of str
         What the user should know about the result, one line each.
+    noise : tuple of str
+        How the image's noise was treated for the networks, one line each; empty if the noise of all
+        training images is white.
     """
 
     probability: np.ndarray
@@ -127,6 +128,7 @@ class Segmentation:
     pixel_size_A: float
     factor: float
     notes: tuple[str, ...] = field(default=())
+    noise: tuple[str, ...] = field(default=())
 
     @property
     def mask(self) -> np.ndarray:
@@ -153,21 +155,6 @@ def is_flattened(
         return settings.flat_field
     field_A = network.microscope.field_px * network.pixel_size_A
     return min(shape) * pixel_size_A >= FLATTENED * field_A
-
-
-def is_filtered(pixel_size_A: float, network: Network, settings: Settings) -> bool:
-    """Return whether an image is filtered as the counts of the training images were.
-
-    By default, an image is filtered if its pixels are smaller than 0.9 times the pixels over which
-    the counts of the training images were averaged. An image with larger pixels counts as averaged
-    already. A network whose `detector.noise` is white needs no filter.
-    """
-    noise = network.microscope.detector.noise
-    if noise.is_white:
-        return False
-    if settings.filter_noise is not None:
-        return settings.filter_noise
-    return pixel_size_A < AVERAGED * noise.pixel_A
 
 
 def segment(
@@ -211,20 +198,20 @@ def segment(
     for network in networks:
         check_image(image.shape, pixel_size_A, network)
     shape, notes = image.shape, []
+    slope = None
+    noises = [network.microscope.detector.noise for network in networks]
+    if settings.filter_noise is None and not all(noise.is_white for noise in noises):
+        slope = own_noise.slope(image, pixel_size_A)
     if settings.hot_pixels:
         image = preparation.remove_hot_pixels(image)
     if is_flattened(shape, pixel_size_A, networks[0], settings):
         image = preparation.flatten_field(image)
     # All networks of one pixel size and one filter work on the same resampled image.
-    kinds = {
-        id(network): (
-            network.pixel_size_A,
-            network.microscope.detector.noise.model_dump_json()
-            if is_filtered(pixel_size_A, network, settings)
-            else "",
-        )
-        for network in networks
-    }
+    kinds, said = {}, []
+    for network, noise in zip(networks, noises, strict=True):
+        wanted, line = own_noise.treatment(noise, pixel_size_A, slope, settings.filter_noise)
+        kinds[id(network)] = network.pixel_size_A, wanted and wanted.model_dump_json()
+        said += [line] * bool(line)
     total = squares = None
     for kind in (distinct := list(dict.fromkeys(kinds.values()))):
         size, noise = kind
@@ -265,6 +252,7 @@ def segment(
         pixel_size_A,
         pixel_size_A / networks[0].pixel_size_A,
         tuple(dict.fromkeys(notes)),
+        tuple(dict.fromkeys(said)),
     )
 
 
