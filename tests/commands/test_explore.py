@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from explored import large_results, large_study, make_explored, spectra
 from explorer_page import READ, STEP, check_pixels, matrix_of, outwards, show
 from recommended import make_study
 
 from passband import cli
-from passband.analysis import table
+from passband.analysis import learned, table
 from passband.analysis.information import PAIR
 from passband.axes import MAIN_AXES
 from passband.config import validate
@@ -144,6 +145,29 @@ def test_many_networks_are_ranked_by_means_of_replicas(
     assert [id for id, _ in found[:3]] == [network.id for network in expected[:3]]
     wanted = {network.id: network.dice.value for network in expected}
     assert all(abs(wanted[id] - value) < 1e-4 for id, value in found)
+
+
+def test_networks_that_did_not_learn_are_not_ranked(tmp_path, capsys, other, monkeypatch):
+    results = make_explored(make_study(), tmp_path)
+    stored = datasets.read(results / "table.zarr", datasets.TABLE)
+    coords = {name: stored[name].values for name in learned._NETWORK}
+    ranked = []
+    for number in (1, 16):
+        failed = (np.arange(16) < number).reshape(1, 1, 16, 1)
+        found = xr.DataArray(failed, coords, tuple(coords), attrs={"learned": 16 - number})
+        monkeypatch.setattr(learned, "unlearned", lambda table, study, found=found: found)
+        assert explore(capsys, results)[0] == 0
+        show(other, results / "explorer.html")
+        asked = [5, 1.2, 10, 100]
+        ids = other.evaluate(
+            f"explorer.rank(0, {asked}).then(found => found.networks.map(n => n.train))"
+        )
+        assert sorted(ids) == sorted(map(str, coords["train"][number:]))
+        notes = other.evaluate("document.getElementById('notes').textContent")
+        assert ("1 of 16 networks did not learn" if number == 1 else "No network learned") in notes
+        ranked.append(other.evaluate("document.getElementById('ranked').innerText"))
+    assert "expected Dice" in ranked[0]
+    assert ranked[1].startswith("No network learned: ")
 
 
 def test_a_lens_that_is_not_round_and_varies_has_the_ranking_of_recommend(tmp_path, capsys, other):

@@ -6,16 +6,20 @@ import re
 
 import numpy as np
 import pytest
+import xarray as xr
 from carbon_images import film_image
 from matplotlib.image import imread
 from recommended import make_results, make_study
 
-from passband import cli
+from passband import PassbandError, cli
+from passband.analysis import learned
+from passband.jobs import like, recommendation
 from passband.jobs.layout import EXTRA_LEASE
 from passband.jobs.tested_networks import TestedNetworks
 from passband.storage import lease
 
 LIKE = ["--like=film.npy", "--pixel-size-A=0.4", "--cs-um=20"]
+HERE_VALUES = {"defocus_nm": 6, "cs_um": 20, "aperture_mrad": 14, "dose_e_per_A2": 850}
 HERE = ["--defocus-nm", "6", "--cs-um=20", "--aperture-mrad=14", "--dose-e-per-A2=850"]
 
 
@@ -90,6 +94,53 @@ def test_the_figure_is_written(folder, capsys):
     status, _, err = run(capsys, "known", *HERE, "--figure", "map.png")
     assert (status, err) == (0, "map.png: expected Dice over defocus and dose\n")
     assert np.ptp(imread(folder / "map.png")[..., :3]) > 0.5
+
+
+@pytest.fixture
+def failed(monkeypatch):
+    """Return a function that makes networks fail, with the first training conditions' numbers."""
+
+    def fail(*places):
+        def unlearned(table, study):
+            dims = "specimen", "architecture", "train", "replica"
+            found = np.zeros([table.sizes[d] for d in dims], dtype=bool)
+            found[:, :, list(places)] = True
+            names = {name: table[name].values for name in dims}
+            return xr.DataArray(found, names, dims, attrs={"learned": int((~found).sum())})
+
+        monkeypatch.setattr(learned, "unlearned", unlearned)
+
+    return fail
+
+
+def test_networks_that_did_not_learn_are_not_ranked(folder, failed, capsys):
+    _, out, _ = run(capsys, "known", *HERE, "--json")
+    before = json.loads(out)["networks"]
+    trains = [condition.id for condition in make_study().train_conditions]
+    place = trains.index(before[0]["id"].split("/")[2])
+    failed(place)
+    _, out, _ = run(capsys, "known", *HERE, "--json")
+    found = json.loads(out)
+    assert found["networks"] == before[1:]
+    assert found["unlearned"] == [before[0]["id"]]
+    _, out, _ = run(capsys, "known", *HERE)
+    assert "1 of 16 networks did not learn" in out
+    assert before[0]["id"] not in out
+
+
+def test_nothing_is_recommended_if_no_network_learned(folder, failed, capsys):
+    failed(*range(16))
+    status, out, err = run(capsys, "known", *HERE, "--figure", "map.png")
+    assert status == 0
+    assert out.startswith("No network learned: ")
+    assert out.count("\n") == 1
+    assert err == "map.png: is not drawn, since no network is recommended\n"
+    _, out, _ = run(capsys, "known", *HERE, "--json")
+    found = json.loads(out)
+    assert (found["networks"], found["train_next"], len(found["unlearned"])) == ([], None, 16)
+    found = recommendation.recommend("known", HERE_VALUES)
+    with pytest.raises(PassbandError, match="no network of the study has learned"):
+        like.best([like.Like(1, 1.0, found)])
 
 
 @pytest.mark.parametrize(

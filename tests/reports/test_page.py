@@ -228,14 +228,9 @@ def two_specimens(**changes):
     found, metrics, _ = make_stores(GRID)
     both = xr.concat([metrics, metrics.assign_coords(specimen=["silver"])], "specimen")
     both = xr.concat([both, both.assign_coords(test_specimen=["silver"])], "test_specimen")
-    two = Numbers(
-        **{
-            **vars(found),
-            "matrices": {
-                (s, "compact"): found.matrices["gold", "compact"] for s in ("gold", "silver")
-            },
-        }
-    )
+    both_names = [("gold", "compact"), ("silver", "compact")]
+    matrices = dict.fromkeys(both_names, found.matrices["gold", "compact"])
+    two = Numbers(**{**vars(found), "matrices": matrices, "learned": matrices})
     specimens = {"gold": {}, "silver": {"material": "Ag"}}
     study = make_study(specimens=specimens)
     return page.render(make_content(study=study, metrics=both, numbers=two, **changes))

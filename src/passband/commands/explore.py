@@ -73,8 +73,9 @@ def page(study: "Study", results: Path, with_images: bool = True) -> str:
     with_images : bool
         Whether to make example images, with the masks of some networks.
     """
-    from passband.analysis import table
+    from passband.analysis import learned, table
     from passband.reports import explorer, explorer_content
+    from passband.reports.unlearned import sentence
     from passband.storage import datasets
 
     metrics = datasets.read(results / layout.OOD, datasets.OOD)
@@ -87,6 +88,9 @@ def page(study: "Study", results: Path, with_images: bool = True) -> str:
     content["rankings"] = rankings
     content["report"] = layout.REPORT if (results / layout.REPORT).exists() else None
     content["notes"] += notes
+    remark = sentence(learned.unlearned(stored, study), study.own_values)
+    content["unlearned"] = remark
+    content["notes"] += [remark] if remark else []
     if with_images:
         from tqdm.auto import tqdm
 
@@ -149,6 +153,7 @@ def _models(
                     specimen,
                     blocks,
                     study.own_values,
+                    tested.unlearned_ids,
                 )
             )
             matrices |= predicted(tested.groups, metrics, specimen)

@@ -138,8 +138,11 @@ def run(options: argparse.Namespace) -> int:
         if options.json:
             print(json.dumps(found.as_dict(options.top), ensure_ascii=False))
         else:
-            print(reports.recommendation(found, study.study.name, options.top or reports.TOP))
-    if options.figure is not None:
+            top, remark = options.top or reports.TOP, _remark(tested)
+            print(reports.recommendation(found, study.study.name, top, remark))
+    if options.figure is not None and not found.networks:
+        report_remark(f"{options.figure}: is not drawn, since no network is recommended")
+    elif options.figure is not None:
         from passband.figures import recommendation as figures
         from passband.figures import style
 
@@ -154,6 +157,12 @@ def run(options: argparse.Namespace) -> int:
         style.save(figure, [options.figure], study.figures.dpi)
         report_remark(f"{options.figure}: expected Dice over defocus and dose")
     return 0
+
+
+def _remark(tested: "TestedNetworks") -> str:
+    from passband.reports.unlearned import sentence
+
+    return sentence(tested.unlearned, tested.study.own_values)
 
 
 def _single(name: str, given: dict) -> float | None:
@@ -194,7 +203,8 @@ def _like(options: argparse.Namespace, tested: "TestedNetworks", given: dict) ->
     print("\n".join(map(escaped, [lens.line(), *(f"  {note}" for note in lens.notes)])))
     for each in both:
         name, top = tested.study.study.name, options.top or reports.TOP
-        print(f"\n{each.words}\n\n{reports.recommendation(each.found, name, top)}")
+        text = reports.recommendation(each.found, name, top, _remark(tested))
+        print(f"\n{each.words}\n\n{text}")
     return both[0].found
 
 

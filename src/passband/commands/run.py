@@ -9,6 +9,7 @@ from pathlib import Path
 
 from passband import PassbandError
 from passband.commands.arguments import add_study, report_remark
+from passband.commands.table import ood
 from passband.jobs import layout, workflow
 from passband.jobs.locate import locate_file, open_study
 
@@ -153,10 +154,7 @@ def start(
 
 def _print_end(results: Path) -> None:
     """Print the table, where the report is, and what to type next."""
-    from passband.reports import summaries  # xarray takes a second to import
-    from passband.storage import datasets
-
-    print(f"\n{summaries.ood(datasets.read(results / 'ood.zarr', datasets.OOD))}\n")
+    print(f"\n{ood(results)}\n")
     lines = [f"Open {results / layout.REPORT} in a browser.", "Then type, for example:"]
     if "VIRTUAL_ENV" not in os.environ and sys.prefix != sys.base_prefix:
         lines.append(f"  source {_shown(Path(sys.prefix))}/bin/activate")

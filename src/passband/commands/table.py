@@ -2,11 +2,12 @@
 
 import argparse
 import importlib.util
+from contextlib import suppress
 from pathlib import Path
 
 from passband import PassbandError
 from passband.commands.arguments import add_study, check_folder
-from passband.jobs.locate import locate_results
+from passband.jobs.locate import locate_results, locate_study
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -79,6 +80,21 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def ood(results: Path) -> str:
+    """Return the table of the OOD metrics of a finished study, with what did not learn marked."""
+    from passband.analysis import learned, table
+    from passband.reports import summaries
+    from passband.storage import datasets
+
+    metrics, unlearned = datasets.read(results / "ood.zarr", datasets.OOD), None
+    if (results / "table.zarr").exists():
+        with suppress(PassbandError):  # the study may not be known
+            unlearned = learned.unlearned(
+                table.load(results / "table.zarr"), locate_study(results)[0]
+            )
+    return summaries.ood(metrics, unlearned)
+
+
 def show(results: Path) -> None:
     """Print the tables of a finished study.
 
@@ -90,7 +106,7 @@ def show(results: Path) -> None:
     from passband.reports import summaries  # xarray takes a second to import
     from passband.storage import datasets
 
-    print(summaries.ood(datasets.read(results / "ood.zarr", datasets.OOD)))
+    print(ood(results))
     path = results / "prediction.zarr"
     if path.exists():
         print(f"\n{summaries.prediction(datasets.read(path, datasets.PREDICTION))}")

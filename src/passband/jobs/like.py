@@ -218,7 +218,14 @@ def best(found: Sequence[Like]) -> tuple[str, float]:
 
     If the sign of the defocus is not determined, the expected Dice is the mean over both signs,
     weighted with their likelihoods.
+
+    Raises
+    ------
+    PassbandError
+        If no network of the study has learned.
     """
+    if not any(each.found.networks for each in found):
+        raise PassbandError("no network of the study has learned, so none is recommended")
     total = sum(each.likelihood for each in found)
     expected: dict[str, float] = {}
     for each in found:

@@ -96,7 +96,12 @@ def recommend_from(tested: TestedNetworks, asked: Asked) -> Recommendation:
         tested.specimen,
         tested.study.train_axes if tested.ranked is None else None,
         lambda condition: is_allowed(tested.study, condition, "train"),
+        tested.unlearned_ids,
     )
     if tested.ranked is None:
         return found
-    return replace(found, networks=tuple(n for n in found.networks if n.id in tested.ranked))
+    return replace(
+        found,
+        networks=tuple(n for n in found.networks if n.id in tested.ranked),
+        unlearned=tuple(id for id in found.unlearned if id in tested.ranked),
+    )

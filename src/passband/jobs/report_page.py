@@ -195,6 +195,7 @@ def _store(path: Path, kind: str, lacking: list[str]) -> "xr.Dataset | None":
 
 def _numbers(study: Study, results: Path) -> "Numbers":
     """Return the numbers of the study's table, or of a table of the records that exist."""
+    from passband.analysis.learned import unlearned
     from passband.reports.page_numbers import Numbers, numbers
     from passband.storage import StoreError, datasets
 
@@ -203,12 +204,12 @@ def _numbers(study: Study, results: Path) -> "Numbers":
         suppress(StoreError),
         datasets.open_checked(results / layout.TABLE, datasets.TABLE) as table,
     ):
-        return numbers(table, *options)
+        return numbers(table, *options, unlearned(table, study))
     with TemporaryDirectory() as folder, suppress(PassbandError):
         path = Path(folder) / layout.TABLE
         _gather(study, results, path)
         with datasets.open_checked(path, datasets.TABLE) as table:
-            return numbers(table, *options)
+            return numbers(table, *options, unlearned(table, study))
     return Numbers()
 
 

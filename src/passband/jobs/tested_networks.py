@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from passband import PassbandError
-from passband.analysis import table
+from passband.analysis import learned, table
 from passband.analysis.packed import by_image, image_dice
 from passband.analysis.profiles import SAMPLES, SPECTRUM, profiles, spectrum
 from passband.analysis.spectra import Spectrum, from_json, to_json
@@ -53,6 +53,8 @@ class TestedNetworks:
         Whether the Dice of a network is the mean over replicas, see :meth:`of_replicas`.
     also : tuple of Condition
         Conditions whose lens the profiles must represent too, see :meth:`covering`.
+    whole : Dataset or None
+        The table of results, with all test specimens and mixtures.
     """
 
     __test__ = False  # pytest must not collect this class
@@ -65,6 +67,7 @@ class TestedNetworks:
     ranked: tuple[str, ...] | None = None
     means: bool = False
     also: tuple[Condition, ...] = ()
+    whole: xr.Dataset | None = None
 
     @classmethod
     def open(
@@ -149,10 +152,10 @@ class TestedNetworks:
         specimen = names[0] if specimen is None else specimen
         if extra is not None:
             extra = of_conditions(extra.sel(test_specimen=specimen))
-        stored = of_conditions(stored.sel(test_specimen=specimen))
-        tested = cls(study, results, specimen, stored, extra, ranked)
+        of_specimen = of_conditions(stored.sel(test_specimen=specimen))
+        tested = cls(study, results, specimen, of_specimen, extra, ranked, whole=stored)
         trained = [len(set(train)) for train, *_ in tested.of_groups.values()]
-        number = {"training": max(trained, default=0), "test": stored.sizes["test"]}
+        number = {"training": max(trained, default=0), "test": of_specimen.sizes["test"]}
         for which, count in number.items():
             if count < FEWEST:
                 raise PassbandError(
@@ -214,6 +217,27 @@ class TestedNetworks:
         every = (self.extra.dice.notnull() | ~trained).all(list(trained.dims))
         ids = self.extra.test.values[every.values]
         return [Condition.parse(str(id)) for id in ids if id not in known]
+
+    @cached_property
+    def unlearned(self) -> xr.DataArray | None:
+        """Which networks of the study did not learn, see `learned.unlearned`."""
+        return None if self.whole is None else learned.unlearned(self.whole, self.study)
+
+    @cached_property
+    def unlearned_ids(self) -> frozenset[str]:
+        """The ids of networks that did not learn; of means, if no replica has learned."""
+        if self.unlearned is None:
+            return frozenset()
+        found = self.unlearned
+        if self.means:
+            trained = self.whole.dice.notnull().any(["test_specimen", "test"])
+            found = (found | ~trained).all("replica").expand_dims(replica=[0])
+        order = "specimen", "architecture", "train", "replica"
+        names = [found[name].values.tolist() for name in order]
+        return frozenset(
+            layout.network_id(*(values[k] for values, k in zip(names, place, strict=True)))
+            for place in np.argwhere(found.transpose(*order).values)
+        )
 
     @property
     def left_out(self) -> int:

@@ -7,7 +7,7 @@ calls :func:`recommend`.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any, Protocol
@@ -147,6 +147,8 @@ class Recommendation:
         Id of the nearest tested condition.
     train_next : TrainNext or None
         What to train next.
+    unlearned : tuple of str
+        Ids of networks that are not ranked, since they did not learn.
     """
 
     asked: Asked
@@ -155,6 +157,7 @@ class Recommendation:
     outside: tuple[Excess, ...]
     nearest: str
     train_next: TrainNext | None
+    unlearned: tuple[str, ...] = ()
 
     @property
     def inside(self) -> bool:
@@ -180,6 +183,7 @@ class Recommendation:
             "nearest_tested": self.nearest,
             "train_next": self.train_next
             and vars(self.train_next) | {"dice": vars(self.train_next.dice)},
+            "unlearned": list(self.unlearned),
         }
 
 
@@ -276,6 +280,7 @@ def recommend(
     specimen: str,
     train_axes: Mapping[str, Sequence[float]] | None = None,
     allowed: Callable[[Condition], bool] = lambda condition: True,
+    unlearned: Collection[str] = (),
 ) -> Recommendation:
     """Return the networks of a study, ranked by their expected Dice under the asked condition.
 
@@ -304,6 +309,9 @@ def recommend(
         The values of each axis of the training grid, for :func:`train_next`.
     allowed : callable
         Returns whether images can be formed under a condition, for :func:`train_next`.
+    unlearned : collection of str
+        Ids of networks that did not learn. They are not ranked. If no other network is left,
+        nothing is recommended.
     """
     points, weights = asked.points()
     expected = expected_dice(groups, measured, points, profiles)
@@ -313,6 +321,8 @@ def recommend(
     all_measured = expected.is_measured.all("test").values
     networks = []
     for k, id in enumerate(expected.network.values):
+        if str(id) in unlearned:
+            continue
         worst = int(D[k, :, 0].argmin())
         networks.append(
             Expected(
@@ -328,10 +338,12 @@ def recommend(
     of_tested = profiles(every)
     nearest = distances(profiles([asked.middle]), of_tested, of_tested)[0].argmin()
     following = None
-    if train_axes is not None:
+    if train_axes is not None and networks:
         best = networks[0].dice.value
         following = train_next(groups, asked, profiles, train_axes, best, allowed)
-    return Recommendation(asked, specimen, tuple(networks), outside, every[nearest].id, following)
+    left_out = tuple(str(id) for id in expected.network.values if str(id) in unlearned)
+    near = every[nearest].id
+    return Recommendation(asked, specimen, tuple(networks), outside, near, following, left_out)
 
 
 def candidates(asked: Asked, axes: Mapping[str, Sequence[float]]) -> list[Condition]:

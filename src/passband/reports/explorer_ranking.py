@@ -12,7 +12,7 @@ where C is the factor over test conditions and G does not depend on x. Its varia
 So the page needs only G, H, V and the parameters of C.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,7 @@ def ranking(
     specimen: str,
     blocks: Blocks,
     own: Mapping[str, float] | None = None,
+    unlearned: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return what the page needs to rank networks for a test specimen.
 
@@ -71,6 +72,8 @@ def ranking(
         The arrays are added to these blocks.
     own : mapping of str to float, optional
         The study's own values of its further axes. Further conditions must have no other axis.
+    unlearned : collection of str
+        Ids of networks that did not learn, which the page does not rank.
     """
     frequencies = {
         name: blocks.floats(profile[name].values)
@@ -84,6 +87,7 @@ def ranking(
         | {"response": blocks.floats(np.broadcast_to(response, profile.frequency.shape))},
         "ranges": [of_study[name] for name in AXES if name in of_study],
         "tested": conditions(np.array(every), own),
+        "unlearned": sorted(unlearned),
         "groups": [
             _group(group, measured[group.specimen, group.architecture], blocks, own)
             for group in groups

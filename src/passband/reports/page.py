@@ -29,6 +29,7 @@ from passband.reports.page_data import Data
 from passband.reports.page_files import Cost, History
 from passband.reports.page_matrix import left_out, matrix_svg, png_uri
 from passband.reports.page_numbers import Numbers
+from passband.reports.unlearned import sentence
 from passband.wave_sets import condition_of
 
 #: A PNG file with more bytes than this is compressed as WebP, with small losses.
@@ -165,6 +166,7 @@ def render(content: Content) -> str:
         question=page_text.QUESTION,
         word=word,
         answer=(first, second),
+        unlearned=sentence(content.numbers.unlearned, content.study.own_values),
         matrices=_matrices(content),
         cards=_cards(content.numbers),
         figure=_Figures(content),
@@ -364,7 +366,9 @@ def _tables(content: Content) -> dict:
     return {
         "study": page_tables.study_table(content.study),
         "axes": page_tables.axes_table(content.numbers),
-        "groups": page_tables.groups_table(content.metrics) if several else None,
+        "groups": page_tables.groups_table(content.metrics, content.numbers.unlearned)
+        if several
+        else None,
         "choices": page_tables.choice_table(content.numbers, content.study.own_values),
         "prediction": page_tables.prediction_table(content.prediction)
         if content.prediction is not None

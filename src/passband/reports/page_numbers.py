@@ -12,6 +12,7 @@ import xarray as xr
 
 from passband.analysis.bootstrap import (
     interval_edges,
+    mean_dice,
     percentile_interval,
     resample,
     resampled_mean_dice,
@@ -60,7 +61,12 @@ class Numbers:
     axes : dict of str to Value
         For each axis with several values, `loss` of the pairs that differ in this axis only.
     matrices : dict of (str, str) to (train, test) float array
-        Mean Dice M(i, j), by specimen and architecture.
+        Mean Dice M(i, j) of all networks, by specimen and architecture.
+    learned : dict of (str, str) to (train, test) float array
+        The same of the networks that learned, which is NaN where none of the replicas did. All
+        other means are over these networks alone.
+    unlearned : DataArray or None
+        Which networks did not learn, see :func:`passband.analysis.learned.unlearned`.
     own_rows : dict of (str, str) to (train,) float array
         Mean Dice under the own training condition of those rows that have no column for it; NaN for
         other rows. Without such results, it is empty.
@@ -81,6 +87,8 @@ class Numbers:
     close: Value = NOTHING
     axes: dict[str, Value] = field(default_factory=dict)
     matrices: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    learned: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    unlearned: xr.DataArray | None = None
     own_rows: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     train: list[str] = field(default_factory=list)
     test: list[str] = field(default_factory=list)
@@ -90,7 +98,13 @@ class Numbers:
     draws: int = 0
 
 
-def numbers(table: xr.Dataset, draws: int, confidence: float, seed: int) -> Numbers:
+def numbers(
+    table: xr.Dataset,
+    draws: int,
+    confidence: float,
+    seed: int,
+    unlearned: xr.DataArray | None = None,
+) -> Numbers:
     """Return the numbers of a table of results.
 
     Parameters
@@ -104,6 +118,8 @@ def numbers(table: xr.Dataset, draws: int, confidence: float, seed: int) -> Numb
         Share of the bootstrap samples in a range, such as 0.95.
     seed : int
         Seed of the bootstrap.
+    unlearned : DataArray, optional
+        Which networks did not learn, see :func:`passband.analysis.learned.unlearned`.
     """
     table = of_conditions(table)
     train, test = ([str(id) for id in table[side].values] for side in ("train", "test"))
@@ -115,22 +131,30 @@ def numbers(table: xr.Dataset, draws: int, confidence: float, seed: int) -> Numb
     ]
     place = {id: k for k, id in enumerate(test)}
     own = [place.get(id) for id in train]
-    matrices, own_rows = {}, {}
+    matrices, learned, own_rows = {}, {}, {}
     own_images = own_by_image(table)
     for index, cells in groups(by_image(table)):
         specimen, architecture = (str(cells[n].values) for n in ("specimen", "architecture"))
         if specimen != str(cells.test_specimen.values):
             continue
-        matrices[specimen, architecture] = sums.add(cells, own, weights)
+        left_out = np.zeros([cells.sizes[name] for name in ("train", "replica")], dtype=bool)
+        if unlearned is not None:
+            of_group = unlearned.isel(dict(zip(GROUP[:2], index[:2], strict=True)))
+            left_out = of_group.sel(train=cells.train).values
+        both = sums.add(cells, own, weights, left_out)
+        matrices[specimen, architecture], learned[specimen, architecture] = both
         if own_images is not None:
             place_of_group = dict(zip(GROUP, index, strict=True))
             own_cells = own_images.isel(place_of_group)
-            own_rows[specimen, architecture] = sums.add_own(own_cells, own, weights)
+            found = sums.add_own(own_cells, own, weights, left_out)
+            own_rows[specimen, architecture] = found
     edges = interval_edges(confidence)
     return Numbers(
         **{name: sums.value(name, edges) for name in ("own", "other", "loss", "worst", "close")},
         axes={name: sums.value(name, edges) for name in sums.single},
         matrices=matrices,
+        learned=learned,
+        unlearned=unlearned,
         own_rows=own_rows,
         train=train,
         test=test,
@@ -167,19 +191,28 @@ class _Sums:
         self.total: dict[str, np.ndarray] = {}
         self.count: dict[str, np.ndarray] = {}
 
-    def add(self, cells: xr.DataArray, own: list[int | None], weights: list) -> np.ndarray:
-        """Add the pairs of one matrix, and return its mean Dice (train, test)."""
+    def add(
+        self, cells: xr.DataArray, own: list[int | None], weights: list, left_out: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Add the pairs of one matrix.
+
+        The networks of `left_out` (train, replica) are not added. Returns the mean Dice (train,
+        test) of all networks, and of those that were added.
+        """
         samples = len(weights[0][0])
         ideal = np.full((samples, cells.sizes["test"]), np.nan)
         for i, k in enumerate(own):
             if k is not None:
-                ideal[:, k] = resampled_mean_dice(_dice(cells.isel(train=i, test=[k])), weights[i])[
-                    :, 0
-                ]
-        M = np.full((cells.sizes["train"], cells.sizes["test"]), np.nan)
+                D = _without(_dice(cells.isel(train=i, test=[k])), left_out[i])
+                ideal[:, k] = resampled_mean_dice(D, weights[i])[:, 0]
+        every = np.full((cells.sizes["train"], cells.sizes["test"]), np.nan)
+        M = every.copy()
         for i, k in enumerate(own):
-            row = resampled_mean_dice(_dice(cells.isel(train=i)), weights[i])
-            M[i] = row[0]
+            D = _dice(cells.isel(train=i))
+            row = resampled_mean_dice(_without(D, left_out[i]), weights[i])
+            M[i] = every[i] = row[0]
+            if left_out[i].any():
+                every[i] = mean_dice(D)
             other = np.ones(len(row[0]), dtype=bool)
             if k is not None:
                 other[k] = False
@@ -193,20 +226,21 @@ class _Sums:
                 self._accumulate("worst", row[:, other].min(1, keepdims=True))
             for axis, mask in self.single.items():
                 self._accumulate(axis, loss[:, mask[i]])
-        return M
+        return every, M
 
-    def add_own(self, cells: xr.DataArray, own: list[int | None], weights: list) -> np.ndarray:
+    def add_own(
+        self, cells: xr.DataArray, own: list[int | None], weights: list, left_out: np.ndarray
+    ) -> np.ndarray:
         """Add results under training conditions that are no test conditions.
 
-        Returns their mean Dice (train,), which is NaN for other training conditions.
+        Returns the mean Dice (train,) of all networks, which is NaN for other training conditions.
         """
         means = np.full(len(own), np.nan)
         for i, k in enumerate(own):
             if k is None:
-                counts = _dice(cells.isel(train=i).expand_dims("test"))
-                found = resampled_mean_dice(counts, weights[i])
-                self._accumulate("own", found)
-                means[i] = found[0, 0]
+                D = _dice(cells.isel(train=i).expand_dims("test"))
+                self._accumulate("own", resampled_mean_dice(_without(D, left_out[i]), weights[i]))
+                means[i] = mean_dice(D)[0]
         return means
 
     def _accumulate(self, name: str, values: np.ndarray) -> None:
@@ -226,6 +260,11 @@ class _Sums:
             where=self.count[name] > 0,
         )
         return Value(float(means[0]), *map(float, percentile_interval(means[1:], edges)))
+
+
+def _without(D: np.ndarray, left_out: np.ndarray) -> np.ndarray:
+    """Return Dice (replica, test, structure), which is NaN for the replicas that are left out."""
+    return np.where(left_out[:, None, None], np.nan, D) if left_out.any() else D
 
 
 def _dice(cells: xr.DataArray) -> np.ndarray:

@@ -28,6 +28,7 @@ from passband.reports.page_text import (
     tight,
 )
 from passband.reports.recommendation import condition_words
+from passband.reports.unlearned import MARK, is_marked
 
 #: A prediction with a smaller R² fails.
 FAILS = 0.3
@@ -147,13 +148,17 @@ def axes_table(found: Numbers) -> Table | None:
     return Table(["Only this differs", "Loss of Dice", "Bootstrap range"], rows)
 
 
-def groups_table(metrics: xr.Dataset) -> Table:
-    """Return means over training conditions for each specimen, architecture and test specimen."""
+def groups_table(metrics: xr.Dataset, unlearned: xr.DataArray | None = None) -> Table:
+    """Return means over training conditions for each specimen, architecture and test specimen.
+
+    Groups with networks that did not learn have a mark.
+    """
     rows = []
     for _, cells in groups(metrics):
         other = cells.train != cells.test
         values = [cells.id, cells.ood, cells.worst, cells.gap_test.where(other)]
-        rows.append([group_label(cells), *(number(_mean(v.values)) for v in values)])
+        label = group_label(cells) + f" {MARK}" * bool(is_marked(unlearned, cells).any())
+        rows.append([label, *(number(_mean(v.values)) for v in values)])
     head = ["Networks, specimen", "Own condition", "Other conditions", "Worst condition", "Loss"]
     return Table(head, rows)
 
@@ -167,20 +172,20 @@ def choice_table(found: Numbers, own_values: Mapping[str, float] | None = None) 
     """Return the best network for each test condition, and the network that was trained there.
 
     At most :data:`MOST_CHOICES` conditions are shown, at even intervals; the CSV file has all.
-    Returns None if no network was tested. `own_values` has the study's own values of its further
+    Returns None if no network has learned. `own_values` has the study's own values of its further
     axes.
     """
     rows, records = [], []
     for specimen, architecture, j in _tested(found):
         # Each architecture has its row.
-        column = found.matrices[specimen, architecture][:, j]
+        column = found.learned[specimen, architecture][:, j]
         best = int(np.nanargmax(column))
         test = found.test[j]
         own = column[found.train.index(test)] if test in found.train else np.nan
         records.append((specimen, architecture, test, found.train[best], column[best], own))
     if not records:
         return None
-    several = len(found.matrices) > 1
+    several = len(found.learned) > 1
     places = np.linspace(0, len(records) - 1, min(len(records), MOST_CHOICES)).round().astype(int)
     for k in places:
         specimen, architecture, test, best, dice, own = records[k]
@@ -222,7 +227,7 @@ def mixtures_table(
 
 
 def _tested(found: Numbers) -> Iterator[tuple[str, str, int]]:
-    for (specimen, architecture), M in found.matrices.items():
+    for (specimen, architecture), M in found.learned.items():
         for j in range(M.shape[1]):
             if np.isfinite(M[:, j]).any():
                 yield specimen, architecture, j
@@ -234,14 +239,14 @@ def all_rounders(found: Numbers, own_values: Mapping[str, float] | None = None) 
     `own_values` has the study's own values of its further axes.
     """
     best: dict[str, tuple[float, str]] = {}
-    for (specimen, architecture), M in found.matrices.items():
+    for (specimen, architecture), M in found.learned.items():
         whole = np.isfinite(M).all(1)
         if not whole.any() or M.shape[0] < 2:
             continue
         for name, values in (("mean", M.mean(1)), ("worst", M.min(1))):
             row = int(np.where(whole, values, -1).argmax())
             words = tight(condition_words(found.train[row], own_values))
-            if len(found.matrices) > 1:
+            if len(found.learned) > 1:
                 words += f" ({specimen}, {architecture})"
             best[name] = max(best.get(name, (-1.0, "")), (float(values[row]), words))
     if not best:

@@ -7,6 +7,7 @@ from markupsafe import Markup, escape
 
 from passband.axes import AXES
 from passband.reports.page_numbers import CLOSE, Numbers, Value
+from passband.reports.unlearned import REMEDY
 
 QUESTION = "Do networks trained under one microscope’s condition work under another?"
 
@@ -56,6 +57,14 @@ def answer(found: Numbers) -> tuple[str, str, str]:
             "There is no answer yet.",
             "No network of this study has been tested yet.",
             "Run the study, and make this page again with passband report.",
+        )
+    learned = any(np.isfinite(M).any() for M in found.learned.values())
+    if found.unlearned is not None and found.unlearned.any() and not learned:
+        return (
+            "No network learned.",
+            "Under its own condition, none is better than a mask of all pixels, so nothing is "
+            "concluded.",
+            f"For an answer, {REMEDY}.",
         )
     if not found.other:
         return (

@@ -30,7 +30,7 @@ def condition_words(id: str, own: Mapping[str, float] | None = None) -> str:
     return Asked.at(Condition.parse(id), own).words
 
 
-def recommendation(found: Recommendation, study: str, top: int = TOP) -> str:
+def recommendation(found: Recommendation, study: str, top: int = TOP, remark: str = "") -> str:
     """Return the ranked networks, where the asked condition lies, and what to train next.
 
     Parameters
@@ -41,11 +41,13 @@ def recommendation(found: Recommendation, study: str, top: int = TOP) -> str:
         The study's name.
     top : int
         Number of networks in the text.
+    remark : str
+        A sentence on networks that did not learn, or "". It is alone if no network is ranked.
     """
-    return "\n\n".join(_parts(found, study, top))
+    return "\n\n".join(_parts(found, study, top, remark) if found.networks else [remark])
 
 
-def _parts(found: Recommendation, study: str, top: int) -> Iterator[str]:
+def _parts(found: Recommendation, study: str, top: int, remark: str) -> Iterator[str]:
     ranged = bool(found.asked.ranged)
     yield f"{found.specimen} at {found.asked.words}, with the networks of the study {study}"
     if found.outside:
@@ -87,7 +89,7 @@ def _parts(found: Recommendation, study: str, top: int) -> Iterator[str]:
             "Expected Dice is the mean over the range. The first network is worst at "
             f"{condition_words(worst, found.asked.own)}."
         )
-    yield "\n".join(notes)
+    yield "\n".join([*notes, remark] if remark else notes)
     own = found.asked.own
     lines = [f"nearest tested condition: {condition_words(found.nearest, own)}"]
     if following := found.train_next:

@@ -8,19 +8,20 @@ import xarray as xr
 from passband.analysis.groups import group_names, groups, specimen_label
 from passband.analysis.ood import SELECTIONS
 from passband.analysis.specimen_shift import SHIFTS
-from passband.grid import of_conditions
+from passband.grid import of_conditions, own_values
 from passband.prediction.cross_validation import CTF
 from passband.prediction.matrices import predicted_matrices
 from passband.prediction.models import COMBINED, COVERAGE, PROCESS, STACKED
 from passband.prediction.prediction import ALL, headline
 from passband.reports import mixtures
 from passband.reports.markdown import interval, mean_and_deviation, table
+from passband.reports.unlearned import MARK, is_marked, sentence
 
 #: Largest number of doses that have a row each, and number of rows for more doses.
 _MOST_DOSES, _GROUPS_OF_DOSES = 12, 4
 
 
-def ood(metrics: xr.Dataset) -> str:
+def ood(metrics: xr.Dataset, unlearned: xr.DataArray | None = None) -> str:
     """Return means of the OOD metrics over training conditions, with a row for each dose.
 
     If there are more than 12 doses, each of four rows has training conditions of similar doses.
@@ -34,21 +35,30 @@ def ood(metrics: xr.Dataset) -> str:
     ----------
     metrics : Dataset
         OOD metrics, see :func:`passband.analysis.ood.metrics`.
+    unlearned : DataArray, optional
+        Which networks did not learn, see :func:`passband.analysis.learned.unlearned`. Rows with
+        such networks have a mark, and a line says which they are.
     """
     names = ["id", "ood", "worst", "gap_test"]
+    remark = sentence(unlearned, own_values(metrics))
     compared, metrics = mixtures.text(metrics), of_conditions(metrics)
     rows = []
     for cells in sorted((cells for _, cells in groups(metrics)), key=_names):
         specimen, architecture, test_specimen = group_names(cells).values()
         networks = f"{specimen_label(specimen, test_specimen)}, {architecture}"
         values = {name: cells[name].values for name in names[:3]}
+        marked = is_marked(unlearned, cells)
         values["gap_test"] = cells.gap_test.where(cells.train != cells.test).mean("test").values
         for label, chosen in _by_dose(cells.train_dose_e_per_A2.values):
             shown = (values[name][chosen] for name in names)
             means = [mean_and_deviation(v[np.isfinite(v)]) for v in shown]
+            means[0] += f" {MARK}" * bool(marked[chosen].any())
             rows.append([networks, label, str(chosen.sum()), *means])
     text = table(["networks", "trained at", "conditions", *names], rows)
+    text += f"\n\n{MARK} {remark}" if remark else ""
     other = metrics.train != metrics.test
+    if unlearned is not None:  # a condition counts if all its replicas have learned
+        other = other & ~unlearned.any("replica").sel(train=metrics.train)
     if "dice_oracle" in metrics and metrics.dice.where(other).notnull().any():
         every, chosen, oracle = (
             float(metrics[name].where(other).mean()) for name in ("dice", *SELECTIONS)

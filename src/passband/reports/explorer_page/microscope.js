@@ -67,7 +67,7 @@ async function showMicroscope(place, group) {
   inside.textContent = outside.length
     ? `Outside this study, so the expected Dice is extrapolated: ${outside.join("; ")}.`
     : "Inside this study: within the range of its test conditions on every axis.";
-  byId("ranked").replaceChildren(rankedTable(networks));
+  byId("ranked").replaceChildren(networks.length ? rankedTable(networks) : content.unlearned);
 }
 
 function slider(ranking, a) {

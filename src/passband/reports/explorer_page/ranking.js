@@ -118,7 +118,7 @@ function expectedOf(group, profile, grid, tested) {
   });
 }
 
-/** Return a promise of {networks, outside}: all networks, the best first, and where x is outside. */
+/** Return a promise of {networks, outside}: what has learned, the best first, and where x is outside. */
 async function rank(ranking, condition) {
   const known = await prepare(ranking);
   const profile = profileOf(condition, known.grid);
@@ -126,8 +126,10 @@ async function rank(ranking, condition) {
     values.every((value, a) => Math.abs(value - condition[a]) < 1e-9),
   );
   const outside = outsideOf(ranking, condition);
+  const unlearned = new Set(ranking.unlearned);
   const networks = known.groups
     .flatMap((group) => expectedOf(group, profile, known.grid, tested))
+    .filter(({ id }) => !unlearned.has(id))
     .sort((a, b) => b.dice - a.dice || (a.id < b.id ? -1 : 1));
   return { networks, outside };
 }
