@@ -13,6 +13,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from carbon_images import film_image
+from recommended import make_results
+from recommended import make_study as known_study
 from workplace import SNAKEMAKE, Workplace
 
 from passband import cli
@@ -20,6 +23,7 @@ from passband.analysis import table
 from passband.config import Study
 from passband.grid import Condition, batches, conditions, coordinates
 from passband.imaging import export as dataset
+from passband.learning.network_files import SHIPPED
 from passband.reports import summaries
 from passband.scores import OUTCOMES, dice
 from passband.storage import datasets
@@ -142,10 +146,13 @@ FEW = "studies/smallest.yaml"
 DEMO_CONDITION = "df+0005.00_cs+0001.200_ap010.00_ds001000.00"
 ASKED = "--defocus-nm 12 --cs-um 5 --aperture-mrad 15 --dose-e-per-A2 400"
 
+#: A word in a command that a reader must replace.
+PLACEHOLDER = re.compile(r"\b(?:[A-Z]{2,}|N)\b")
+
 #: Commands that a test cannot run, and the reason.
 NOT_RUN = {
     "git clone ADDRESS passband": "the tests run in the clone",
-    "git clone … && cd passband": "the tests run in the clone",
+    "git clone ADDRESS passband && cd passband": "the tests run in the clone",
     "cd passband": "the tests run in the clone",
     "source .venv/bin/activate": "the tests run in a separate environment",
     "make setup": "installs",
@@ -177,6 +184,29 @@ INSTEAD = {
     "passband run config.yaml": f"passband run {FEW} --dry-run",
     "passband run studies/pilot.yaml": f"passband run {FEW} --dry-run",
     "passband run mine": "passband run mine --dry-run",
+    "passband run mine --keep-going": "passband run mine --keep-going --dry-run",
+    "passband run --until train mine": "passband run --dry-run --until train mine",
+    "passband run mine -- results/mine/table.zarr": (
+        "passband run mine --dry-run -- results/mine/table.zarr"
+    ),
+    "passband run studies/paper.yaml --profile slurm": (
+        f"passband run {FEW} --profile slurm --dry-run"
+    ),
+    "snakemake --profile slurm --configfile studies/paper.yaml --unlock": (
+        f"snakemake --profile slurm --configfile {FEW} --unlock"
+    ),
+    "passband status demo": f"passband status {FEW}",
+    "passband status demo --watch": f"passband status --watch {FEW}",
+    "passband report demo": f"passband report {FEW}",
+    "passband gallery demo": f"passband gallery {FEW}",
+    f"passband evaluate demo {ASKED}": f"passband evaluate {FEW} {ASKED}",
+    f"passband recommend demo {ASKED}": f"passband recommend {FEW} {ASKED} --top 5",
+    "passband ctf image.dm4 --energy-kev 300": (
+        "passband ctf film.npy --energy-kev 300 --pixel-size-A 0.4"
+    ),
+    "passband predict general src/passband/learning/shipped/sample.ome.tif": (
+        f"passband predict general {shlex.quote(str(SHIPPED / 'sample.ome.tif'))}"
+    ),
     "passband images demo --defocus-nm 5 --cs-um 1.2 --aperture-mrad 10 --dose-e-per-A2 1000": (
         "passband images smallest --defocus-nm 5 --cs-um 1.2 --aperture-mrad 16 "
         "--dose-e-per-A2 1000"
@@ -223,10 +253,10 @@ def fenced(page):
 
 
 def inline(page):
-    """Return the complete commands in a page's sentences."""
+    """Return the commands in a page's sentences, without those that have a word to replace."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
-    found = re.findall(r"`(passband \w+ [^`\n…]+|snakemake --(?:cores|profile) [^`\n…]+)`", text)
-    return [command for command in found if not command.endswith(" FILE")]
+    found = re.findall(r"`(passband \w+ [^`\n]+|snakemake --(?:cores|profile) [^`\n]+)`", text)
+    return [command for command in found if not PLACEHOLDER.search(command)]
 
 
 def documented():
@@ -238,9 +268,17 @@ def runs(command):
     if command in NOT_RUN:
         return None
     command = INSTEAD.get(command, command)
-    if command.startswith("snakemake ") and "--dry-run" not in command:
+    if command.startswith("snakemake ") and not re.search("--(dry-run|unlock)", command):
         return command.replace("snakemake ", "snakemake --dry-run ", 1)
     return command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_command_has_dots_which_would_fail_when_copied(page):
+    text = page.read_text(encoding="utf-8")
+    code = [*re.findall(r"`([^`]+)`", text), *fenced(page)]
+    commands = [" ".join(c.split()) for c in code if c.split() and c.split()[0] in PROGRAMS]
+    assert [command for command in commands if "…" in command] == []
 
 
 def test_every_fenced_command_is_one_that_the_test_knows():
@@ -257,6 +295,7 @@ def clone(finished, tmp_path_factory):
     """A copy of the finished smallest study, which the documented commands may change."""
     place = Workplace(tmp_path_factory.mktemp("clone"))
     place.take(finished.folder)
+    np.save(place.folder / "film.npy", film_image(defocus=400, cs=2e5, aperture=14))
     return place
 
 
@@ -349,6 +388,35 @@ def test_the_readmes_table_is_the_one_that_the_demo_prints():
         return re.sub(r"\d\.\d{3}", "0.000", table)
 
     assert without_numbers(shown).strip() == without_numbers(summaries.ood(metrics))
+
+
+@pytest.mark.parametrize(
+    ("page", "command"),
+    [
+        ("recommend.md", f"passband recommend demo {ASKED} --top 5"),
+        ("next.md", "passband next demo --budget 4"),
+    ],
+)
+def test_the_output_on_a_page_has_the_form_that_its_command_prints(
+    page, command, tmp_path, monkeypatch, capsys
+):
+    """The words are compared, for a study with the demo's conditions.
+
+    The numbers are not, since the demo runs for minutes, and another processor rounds differently.
+    """
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    shown = blocks("text", text[text.index(f"```\n{command}\n```") :])[0]
+    make_results(known_study(), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(shlex.split(command.replace("passband ", "").replace("demo", "known"))) == 0
+
+    def words(output):
+        """Replace numbers and ids of conditions, and widths of columns."""
+        output = re.sub(r"df[+-]\S+/\d+", "ID", output)
+        return re.sub(r" +", " ", re.sub(r"\d[\d.,]*(?!\w)", "0", output)).strip().splitlines()
+
+    printed = capsys.readouterr().out.replace("study known", "study demo")
+    assert words(shown) == words(printed)
 
 
 # The example
