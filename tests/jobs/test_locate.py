@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from passband import PassbandError
+from passband import PassbandError, cli
 from passband.config import ConfigError, load, validate
 from passband.jobs.locate import (
     locate_file,
@@ -14,6 +14,8 @@ from passband.jobs.locate import (
     present_networks,
     study_names,
 )
+
+MICROSCOPE = "--defocus-nm 9 --cs-um 1 --aperture-mrad 9 --dose-e-per-A2 200"
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +105,44 @@ def test_results_name_their_study_if_an_axis_leaves_out_its_own_value():
     for content in (study.model_dump(), study.written()):
         table.write_text(json.dumps({"attributes": {"configuration": json.dumps(content)}}))
         assert locate_study("old") == (study, Path("results/old"))
+
+
+@pytest.mark.parametrize(
+    ("command", "store", "key", "own"),
+    [
+        ("table", "table.zarr", "specimens", "gold"),
+        ("table", "ood.zarr", "specimens", "gold"),
+        ("summary", "ood.zarr", "training.architectures", "compact-w4-d2"),
+        ("recommend --check 8", "table.zarr", "specimens", "gold"),
+        ("recommend " + MICROSCOPE, "table.zarr", "training.architectures", "compact-w4-d2"),
+        ("next --budget 1", "table.zarr", "specimens", "gold"),
+        ("explore", "table.zarr", "specimens", "gold"),
+        ("report", "ood.zarr", "specimens", "gold"),
+    ],
+)
+def test_results_of_a_name_that_the_study_has_not_any_more_are_refused(
+    capsys, command, store, key, own
+):
+    """Other specimens and architectures that the study has, and other keys, may be new."""
+    blocks = {"specimens": {"gold": {}, "carbon": {}}, "training": {"architectures": []}}
+    blocks["training"]["architectures"] = ["compact-w4-d2", "compact-w8-d3"]
+    study = {"study": {"name": "demo"}, **blocks}
+    Path("config.yaml").write_text(json.dumps(study))
+    study["specimens"] = {"gold": {}}
+    study["training"] = {"architectures": ["compact-w4-d2"], "epochs": 1}
+    Path(f"results/demo/{store}").mkdir()
+    attributes = {"attributes": {"configuration": json.dumps(study)}}
+    Path(f"results/demo/{store}/zarr.json").write_text(json.dumps(attributes))
+    locate_results("demo")
+    new = "silver" if key == "specimens" else "compact-w6-d2"
+    Path("config.yaml").write_text(Path("config.yaml").read_text().replace(own, new))
+    assert cli.main([*command.split(), "demo"]) == 1
+    others = "carbon" if key == "specimens" else "compact-w8-d3"
+    assert capsys.readouterr().err == (
+        f"{key} = {new}, {others}: results/demo/{store} has results of {own}; change the name "
+        "back, or run the study again\n"
+    )
+    locate_study("demo")  # a run makes the results again
 
 
 def test_a_folder_with_a_studys_file_is_the_study():

@@ -9,7 +9,7 @@ from passband.axes import AXES
 from passband.commands.arguments import add_study, report_remark
 from passband.grid import Condition
 from passband.jobs import layout, wave_layout
-from passband.jobs.locate import open_study
+from passband.jobs.locate import open_results
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     PassbandError
         If the study has no results yet, or if the page cannot be written.
     """
-    study, results = open_study(options.study, report_remark)
+    study, results = open_results(options.study, report_remark)
     file = results / layout.EXPLORER
     for needed in (layout.OOD, layout.TABLE):
         if not (results / needed).exists():

@@ -64,11 +64,11 @@ def recommended(
         If the study has no results, or an option is wrong.
     """
     from passband.jobs import like
-    from passband.jobs.locate import open_study, present_networks
+    from passband.jobs.locate import open_results, present_networks
     from passband.jobs.tested_networks import TestedNetworks
     from passband.learning.network_files import open_networks
 
-    study, results = open_study(Path(options.words[0]), print)
+    study, results = open_results(Path(options.words[0]), print)
     tested = TestedNetworks.open(study, results, options.specimen)
     known = known_lens(options, options.cs_um, options.aperture_mrad)
     known.check()

@@ -8,7 +8,7 @@ from passband import PassbandError
 from passband.axes import AXES
 from passband.commands.arguments import add_axes, add_study, report_remark
 from passband.commands.run import add_machine, start
-from passband.jobs.locate import locate_file, open_study
+from passband.jobs.locate import locate_file, open_results, open_study
 
 #: Largest number of conditions to choose.
 _MOST = 1000
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     if options.until is not None:
         return _train(options, given)
     file = _points_file(options) if options.append else None
-    study, results = open_study(options.study, report_remark)
+    study, results = open_results(options.study, report_remark)
     tested = TestedNetworks.open(study, results, options.specimen)
     candidates = jobs.candidate_conditions(tested, options.between)
     found = jobs.next_conditions(tested, options.budget, given, candidates)
@@ -107,7 +107,7 @@ def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
     while True:
         if status := start(options, file, folder):
             return status
-        study, results = open_study(options.study, lambda remark: None)
+        study, results = open_results(options.study, lambda remark: None)
         tested = TestedNetworks.open(study, results, options.specimen)
         if candidates is None:
             candidates = jobs.candidate_conditions(tested, options.between)

@@ -16,7 +16,7 @@ from passband.commands.arguments import (
 )
 from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_lens
 from passband.console import escaped
-from passband.jobs.locate import open_study
+from passband.jobs.locate import open_results
 
 if TYPE_CHECKING:
     from passband.jobs.tested_networks import TestedNetworks
@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
     if is_published(options.study):
         tested = TestedNetworks.open_published(options.study, options.specimen)
     else:
-        study, results = open_study(options.study, report_remark)
+        study, results = open_results(options.study, report_remark)
         tested = TestedNetworks.open(study, results, options.specimen)
     study = tested.study
     if mixed := tested.study.mixtures:
@@ -225,7 +225,7 @@ def _check(options: argparse.Namespace) -> int:
         raise PassbandError(
             f"{options.study}: is the folder of a published network; --check needs the study"
         )
-    study, results = open_study(options.study, report_remark)
+    study, results = open_results(options.study, report_remark)
 
     from tqdm.auto import tqdm
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from passband.commands.arguments import add_study, check_folder, report_remark
-from passband.jobs.locate import existing, open_study
+from passband.jobs.locate import existing, open_results
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from passband.jobs import layout, report_page  # only this command needs it
 
-    study, results = open_study(options.study, report_remark)
+    study, results = open_results(options.study, report_remark)
     existing(options.study, results)
     target = options.output or results / layout.REPORT
     if options.output:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from passband import PassbandError
 from passband.config import ConfigError, Study, load, validate_stored
@@ -118,16 +119,63 @@ def open_study(
     return study, results
 
 
+def open_results(noun: str | Path, report: Callable[[str], object]) -> tuple[Study, Path]:
+    """Return a study and its folder of results as :func:`open_study`, for a reader of the results.
+
+    Raises
+    ------
+    ConfigError, PassbandError
+        As :func:`open_study`, and if the results have other names, see :func:`_check_names`.
+    """
+    study, results = open_study(noun, report)
+    _check_names(study, results)
+    return study, results
+
+
 def locate_results(noun: str | Path) -> Path:
     """Return a study's folder of results. The study's file may be absent.
 
     Raises
     ------
     ConfigError, PassbandError
-        As :func:`locate_study`, and if there are no results.
+        As :func:`locate_study`; if there are no results, or results of other names, see
+        :func:`_check_names`.
     """
-    noun = Path(noun)
-    return existing(noun, _results(noun) or RESULTS / load(_file(noun)).study.name)
+    noun, study = Path(noun), None
+    if (results := _results(noun)) is None:
+        study = load(_file(noun))
+        results = RESULTS / study.study.name
+    existing(noun, results)
+    with suppress(PassbandError):  # the results may have no file, or several
+        study = study or locate_study(noun)[0]
+    if study is not None:
+        _check_names(study, results)
+    return results
+
+
+def _check_names(study: Study, results: Path) -> None:
+    """Check that a study has the specimens and architectures of its finished results.
+
+    Raises
+    ------
+    PassbandError
+        If the study's file has another name for one of them, so that the results are not its own.
+    """
+    for store in (results / layout.TABLE, results / layout.OOD):
+        before = _configuration(store)
+        for key, names, known in (
+            ("specimens", study.specimens, before.get("specimens", ())),
+            (
+                "training.architectures",
+                study.training.architectures,
+                before.get("training", {}).get("architectures", ()),
+            ),
+        ):
+            if gone := [name for name in known if name not in names]:
+                raise PassbandError(
+                    f"{key} = {', '.join(names)}: {store} has results of {', '.join(gone)}; change "
+                    "the name back, or run the study again"
+                )
 
 
 def present_networks(results: Path) -> frozenset[Path]:
@@ -208,12 +256,19 @@ def _names(root: Path, name: str = "") -> Iterator[tuple[Path, str]]:
 
 def _recorded(results: Path) -> Study | None:
     """Return the valid study in the attributes of the results, or None."""
-    for name in ("table.zarr", "ood.zarr", "information.zarr"):
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
-            integrity.check_regular(results / name)
-            configuration = integrity.read_attributes(results / name)["configuration"]
-            return validate_stored(json.loads(configuration), str(results))
+    for name in (layout.TABLE, layout.OOD, layout.INFORMATION):
+        if configuration := _configuration(results / name):
+            with suppress(ConfigError):
+                return validate_stored(configuration, str(results))
     return None
+
+
+def _configuration(store: Path) -> dict[str, Any]:
+    """Return the configuration in the attributes of a store; empty if it cannot be read."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        integrity.check_regular(store)
+        return dict(json.loads(integrity.read_attributes(store)["configuration"]))
+    return {}
 
 
 def _shown(path: Path) -> Path:
