@@ -26,6 +26,7 @@ from passband.jobs.locate import locate_study
 from passband.learning import network_files
 from passband.micrographs import outputs, preparation
 from passband.reports import markdown
+from passband.sharing.card import noise_words
 from passband.storage import datasets
 from passband.units import A_PER_NM
 
@@ -94,6 +95,8 @@ def card(study: Study, results: Path, network: network_files.Network) -> str:
             "has its results on real images. Licence: GPL-3.0-or-later.",
             "",
             network.limits,
+            "",
+            f"Counts of the training images: {noise_words(study.microscope.detector.noise)}.",
             "",
             f"Mean Dice of {study.study.structures.test} simulated test structures:",
             "",

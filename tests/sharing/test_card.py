@@ -2,18 +2,28 @@
 
 import json
 import re
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
+import low_dose
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 from synthetic import weights_metadata
 
-from passband.config import Study
+from passband.config import Study, validate
+from passband.config.detector import DetectorNoise
 from passband.grid import Condition, conditions, coordinates
-from passband.learning.network_files import Network
-from passband.sharing import card, performance
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.learning.network_files import Network, open_networks
+from passband.micrographs.segmentation import Settings, segment
+from passband.optics import noise_filter
+from passband.scores import dice_of_masks
+from passband.sharing import card, onnx_example, performance
+from passband.specimens.exit_waves import simulate
 
 MAIN_AXES = {
     "defocus_nm": [5, 10, 20],
@@ -128,6 +138,135 @@ def test_a_card_says_that_no_test_has_the_networks_own_values(network):
     assert "trained with astigmatism 0 nm. Under the 12 tested conditions with other" in text
 
 
+# ── The code that runs the ONNX file ─────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def run_code(tmp_path, monkeypatch):
+    """Run the code for a network on an image, with torch in place of the ONNX file.
+
+    The result has the code's variables, and the probability of `segment` on the network's pixels.
+    """
+
+    def run(network, image, pixel_A, is_white=True, dose=None):
+        class Session:
+            def __init__(self, path):
+                assert path == "model.onnx"
+
+            def run(self, _, given):
+                with torch.inference_mode():
+                    return (torch.sigmoid(network.module(torch.from_numpy(given["image"]))),)
+
+        monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(InferenceSession=Session))
+        monkeypatch.chdir(tmp_path)
+        np.save("image.npy", image)
+        code = re.sub("(?m)^pixel_A = .*", f"pixel_A = {pixel_A}", onnx_example.code(network))
+        code = code.replace("is_white = True", f"is_white = {is_white}")
+        found, seen = {}, []
+        exec(code, found)  # the card's own code
+        filtered = is_white and not network.microscope.detector.noise.is_white
+        settings = Settings(filter_noise=filtered, flat_field=False, dose_e_per_A2=dose)
+        segment(image, pixel_A, [network], settings, watch=lambda *each: seen.append(each[-1]))
+        return found, seen[0]
+
+    return run
+
+
+@pytest.mark.parametrize("normalisation", ["zscore", "minmax", "vacuum"])
+def test_the_code_prepares_an_image_as_predict_does(run_code, network, normalisation):
+    """The network is the identity, so the probability shows its input."""
+    place = np.arange(90) / 90
+    image = 111 * (1 + 0.3 * np.sin(9 * place[:, None]) * np.cos(30 * place[None, :70]))
+    image = np.random.default_rng(0).poisson(image).astype(np.float32)
+    image[50:52, 60] = 2000  # hot pixels
+    own = replace(network, metadata=replace(network.metadata, normalisation=normalisation))
+    found, probability = run_code(own, image, 0.26, dose=100 / 0.3**2)
+    ours = np.asarray(found["probability"])[0, 0, : found["height"], : found["width"]]
+    assert ours.shape == probability.shape == (78, 61)
+    difference = (ours - probability)[4:-4, 4:-4]
+    # The extreme values are near the edges, where the two ways to extend an image differ.
+    limit = 0.2 if normalisation == "minmax" else 0.05
+    assert np.square(difference).mean() ** 0.5 < limit * probability.std()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pixel_A", [0.3, 0.26])
+def test_the_code_finds_the_mask_of_predict(run_code, tmp_path, pixel_A):
+    """Networks without a filter; in the second case the image has other pixels, and odd sides."""
+    (network,) = open_networks(low_dose.extract(tmp_path))
+    counts, masks = low_dose.images("Au")
+    image = counts[0].copy()
+    image[50:52, 60] = 5 * image.max()  # hot pixels
+    image = image[:, : 128 if pixel_A == 0.3 else 121]
+    found, probability = run_code(network, image, pixel_A)
+    mask = np.asarray(found["mask"])
+    assert dice_of_masks(mask, probability > 0.5) > 0.995
+    if pixel_A == 0.3:
+        assert dice_of_masks(mask, masks[0] > 0) > 0.8
+
+
+@pytest.mark.slow
+def test_the_code_filters_white_counts_as_in_the_training(run_code):
+    """A network that was trained with filtered counts fails for white ones without the filter."""
+    (network,) = open_networks("general")
+    study = validate(json.loads(network.metadata.provenance["configuration"]))
+    camera = study.microscope.replaced("detector.noise", DetectorNoise())
+    waves = simulate("gold", study.specimens["gold"], camera, study.study.seed, "test", [0], "cpu")
+    split = Split.from_dataset(waves, study.study.seed, torch.device("cpu"))
+    acquisition = Acquisition.from_microscope(camera, "zscore", torch.device("cpu"))
+    ((counts,),) = acquisition.counts(split, network.condition)
+    true = split.masks[0, 0].numpy() > 0.5
+    dice = {}
+    for is_white in (True, False):
+        found, probability = run_code(network, counts.numpy(), 0.5, is_white)
+        mask = np.asarray(found["mask"])
+        assert dice_of_masks(mask, probability > 0.5) > 0.995
+        dice[is_white] = dice_of_masks(mask, true)
+    assert dice[True] > 0.95
+    assert dice[False] < 0.85
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        {"form": "binned", "width_A": 0.9},
+        {"form": "hann", "width_A": 1.0, "stored_pixel_A": 0.8},
+        {"form": "table", "table": [[0, 1], [0.4, 0.7], [1, 0.2]]},
+        {"stored_pixel_A": 0.8},
+    ],
+)
+def test_the_filter_of_the_code_is_that_of_the_training(noise):
+    """The frequencies include the pole of the Hann kernel, 0.5 1/Å, and the limit 0.625 1/Å."""
+    noise = DetectorNoise.model_validate(noise)
+    qy, qx = np.arange(0, 1, 0.025)[:, None], np.arange(0, 1, 0.025)[None, :]
+    found = eval(onnx_example._factor(noise), {"np": np, "qy": qy, "qx": qx})
+    expected = noise_filter.response(qy, qx, *noise.arguments)
+    np.testing.assert_allclose(np.broadcast_to(found, expected.shape), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("normalisation", ["zscore", "minmax", "vacuum"])
+def test_the_code_and_the_card_have_the_same_steps(network, normalisation):
+    """Each step of the card is in the code, in the same order, with and without a filter."""
+    for noise in (DetectorNoise(), DetectorNoise(form="hann", width_A=1.1, stored_pixel_A=0.776)):
+        microscope = network.microscope.replaced("detector.noise", noise)
+        metadata = replace(network.metadata, normalisation=normalisation)
+        own = replace(network, microscope=microscope, metadata=metadata)
+        text = card.render(own, facts())
+        code = onnx_example.code(own)
+        compile(code, "card", "exec")
+        steps = text.partition("in the same order: ")[2].partition(".\n")[0].split("; ")
+        assert len(re.findall(r"(?m)^# \d\. ", code)) == len(steps) == 5 - noise.is_white
+        words = ["Hot", "interpol", "filter of", "normalisation", "mult"]
+        words = [word for word in words if word != "filter of" or not noise.is_white]
+        places = [re.search(f"# \\d\\. .*{word}", code).start() for word in words]
+        assert places == sorted(places)
+        assert ("Without this filter" in text) == (not noise.is_white)
+        assert "has no expected Dice" in text
+        row = f"| noise of the counts | {card.noise_words(noise)} |"
+        assert row in text
+    assert "Hann kernel of half-width 1.1 Å, nothing that pixels of 0.776 Å cannot show" in row
+
+
 def test_a_parameter_of_the_training_is_on_the_card_once(network):
     own = replace(network, condition=replace(network.condition, further=(("energy_kev", 200),)))
     text = card.render(own, facts(measured=None))
@@ -146,7 +285,7 @@ def test_card_without_measurements_says_so(network):
     [
         ("zscore", "image = (image - image.mean()) / image.std(ddof=1)", "zero_mean_unit_variance"),
         ("minmax", "image = (image - image.min()) / (image.max() - image.min())", "scale_range"),
-        ("vacuum", "image = image / counts_of_a_vacuum_pixel - 1", "has no such step"),
+        ("vacuum", "image = image / counts_of_a_vacuum_pixel - 1", "rdf.yaml has no step"),
     ],
 )
 def test_card_has_the_networks_own_normalisation(network, normalisation, line, step):

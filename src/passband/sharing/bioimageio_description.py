@@ -164,7 +164,11 @@ def describe(
         "inputs": [
             {
                 "id": INPUT,
-                "description": f"An image, normalised by {network.normalisation}.",
+                "description": (
+                    f"An image with pixels of {network.pixel_size_A:g} angstrom, prepared by the "
+                    f"steps in {documentation}: these have more than its normalisation by "
+                    f"{network.normalisation}."
+                ),
                 "axes": [{"type": "batch"}, channel | {"channel_names": ["counts"]}, *sides],
                 "data": {"type": "float32", "range": [None, None]},
                 "preprocessing": preprocessing(network.normalisation),

@@ -8,28 +8,23 @@ import xarray as xr
 import yaml
 
 from passband.axes import AXES, MAIN_AXES
+from passband.config.detector import DetectorNoise
 from passband.grid import Condition, own_values
 from passband.learning.network_files import Network
-from passband.sharing import performance
-from passband.sharing.onnx_export import INPUT, OUTPUT
+from passband.micrographs.segmentation import FLATTENED
+from passband.sharing import onnx_example, performance
+from passband.units import A_PER_NM
 
 #: The card shows the conditions with a mean Dice above this number.
 GOOD = 0.8
 
-#: For each normalisation, the line of Python that turns counts into the network's input.
-_NORMALISED = {
-    "zscore": "image = (image - image.mean()) / image.std(ddof=1)",
-    "minmax": "image = (image - image.min()) / (image.max() - image.min())",
-    "vacuum": "image = image / counts_of_a_vacuum_pixel - 1",
-}
 #: For each normalisation, the sentence about the description in the format of BioImage.IO.
 _DESCRIBED = {
-    "zscore": "The description in rdf.yaml has this step as `zero_mean_unit_variance`. BioImage.IO "
+    "zscore": "rdf.yaml has only the normalisation, as `zero_mean_unit_variance`. BioImage.IO "
     "divides by the standard deviation with N pixels instead of N − 1, which changes an image of "
     "128 × 128 pixels by a factor of 1 + 3·10⁻⁵.",
-    "minmax": "The description in rdf.yaml has this step as `scale_range`.",
-    "vacuum": "The description in rdf.yaml has no such step, because it needs the dose of each "
-    "image.",
+    "minmax": "rdf.yaml has only the normalisation, as `scale_range`.",
+    "vacuum": "rdf.yaml has no step, because the normalisation needs the dose of each image.",
 }
 #: Further axes whose values every card has, with values of the microscope.
 _ALWAYS = ("energy_kev", "pixel_size_A", "focal_spread_nm")
@@ -128,7 +123,8 @@ def _training(network: Network, facts: Facts) -> str:
         f"| parameter | value |\n|---|---|\n{rows}\n"
         f"| beam energy | {microscope.energy_kev:g} keV |\n"
         f"| pixel size | {microscope.pixel_size_A:g} Å |\n"
-        f"| focal spread (1/e) | {microscope.focal_spread_nm:g} nm |\n\n"
+        f"| focal spread (1/e) | {microscope.focal_spread_nm:g} nm |\n"
+        f"| noise of the counts | {noise_words(microscope.detector.noise)} |\n\n"
         "A positive defocus is underfocus. `study.yaml` has the whole configuration: microscope, "
         f"specimens, training and seeds.{block}"
     )
@@ -277,25 +273,48 @@ def _limits(network: Network, facts: Facts) -> str:
     return text.rstrip()
 
 
+def noise_words(noise: DetectorNoise) -> str:
+    """Return what was done to the counts of the training images after they were drawn."""
+    if noise.is_white:
+        return "white, as they were drawn"
+    forms = {
+        "binned": f"averaged over squares of {noise.width_A:g} Å",
+        "hann": f"averaged with a Hann kernel of half-width {noise.width_A:g} Å",
+        "table": "with the filter `microscope.detector.noise.table` of `study.yaml`",
+    }
+    words = [forms[noise.form]] if noise.form in forms else []
+    if noise.stored_pixel_A:
+        words.append(f"nothing that pixels of {noise.stored_pixel_A:g} Å cannot show")
+    return f"filtered after they were drawn: {', '.join(words)}"
+
+
 def _use(network: Network, facts: Facts) -> str:
-    line = _NORMALISED[network.normalisation]
+    noise = network.microscope.detector.noise
+    field_nm = network.microscope.field_px * network.pixel_size_A / A_PER_NM
+    steps = ["hot pixels", f"pixels of {network.pixel_size_A:g} Å, with all counts kept"]
+    filtered = ""
+    if not noise.is_white:
+        steps.append("the filter of the training's counts, if the noise of the image is white")
+        filtered = (
+            f" The counts of the training images were {noise_words(noise)}. Without this filter, "
+            "the network takes the white noise of a counting camera for particles. Counts that "
+            "were averaged or resampled after the exposure need no filter. `passband predict` "
+            "prints whether it filtered an image."
+        )
+    steps += ["normalisation", f"sides that are multiples of {network.divisor} pixels"]
     return (
         "## How to use it\n\n"
         "With Passband, from the folder that contains this card:\n\n"
         "```\npassband predict . IMAGE\n```\n\n"
-        "With Python and onnxruntime:\n\n"
-        "```python\n"
-        "import numpy as np, onnxruntime\n"
-        f'image = np.load("image.npy").astype(np.float32)  # counts, {network.pixel_size_A:g} Å a '
-        "pixel, shape (height, width)\n"
-        f"{line}\n"
-        'session = onnxruntime.InferenceSession("model.onnx")\n'
-        f'({OUTPUT},) = session.run(None, {{"{INPUT}": image[None, None]}})\n'
-        f"mask = {OUTPUT}[0, 0] > 0.5\n"
-        "```\n\n"
-        f"Both sides of the image must be multiples of {network.divisor} pixels, and at least "
-        f"{network.smallest_px} pixels. Normalise the whole image before it is cut into tiles. "
-        f"{_DESCRIBED[network.normalisation]}\n\n"
+        "With numpy, scipy and onnxruntime, the following code does the same steps in the same "
+        f"order: {'; '.join(steps)}.{filtered}\n\n"
+        f"```python\n{onnx_example.code(network)}```\n\n"
+        f"`passband predict` also divides an image of {FLATTENED * field_nm:.3g} nm or more by its "
+        "smooth background, cuts a large image into tiles, and returns to the pixels of the image. "
+        "The ONNX file has no expected Dice, and no warning for an image that is unlike the "
+        "training images: only `passband predict` has these.\n\n"
+        f"Both sides of the network's input are multiples of {network.divisor} pixels, and at "
+        f"least {network.smallest_px} pixels. {_DESCRIBED[network.normalisation]}\n\n"
         f"`test_input.npy` is {facts.example}, which is normalised already. `test_output.npy` has "
         "the probabilities that torch computes from it, in float32."
     )

@@ -12,9 +12,6 @@ from passband.seeds import seed
 from passband.storage import StoreError
 from passband.wave_sets import folder_of, wave_set
 
-#: The smallest side of a test image of noise [pixels].
-_SIDE = 64
-
 
 def example_image(network: Network, study_seed: int, results: Path | None) -> tuple[Tensor, str]:
     """Return a normalised image of the network's training condition, and its description.
@@ -33,8 +30,8 @@ def example_image(network: Network, study_seed: int, results: Path | None) -> tu
 
     Returns
     -------
-    (1, 1, H, W) float32 tensor
-        The image. H and W are allowed sizes of the network's input.
+    (1, 1, px, px) float32 tensor
+        The image, as large as a training image.
     str
         What the image shows.
     """
@@ -52,8 +49,7 @@ def example_image(network: Network, study_seed: int, results: Path | None) -> tu
         else:
             images = acquisition.images(split, network.condition)
             return images.contiguous(), f"a simulated image of {specimen}, test structure 0"
-    side = -(-max(_SIDE, network.smallest_px) // network.divisor) * network.divisor
-    vacuum = torch.ones(1, side, side)
+    vacuum = torch.ones(1, network.microscope.field_px, network.microscope.field_px)
     number = seed(study_seed, specimen, "test", network.condition.id, "published")
     counts = acquisition.exposed(vacuum, network.condition, [number])
     noise = acquisition.normalised(counts, network.condition)[:, None]
