@@ -187,15 +187,15 @@ def test_batch_goes_on_when_a_file_fails(place, capsys):
 
 def test_options_reach_the_segmentation(place, capsys):
     words = "--no-hot-pixels", "--flat-field", "--adapt", "--tile", "32", "--smallest-nm", "0.7"
-    status, out, _ = run(capsys, "published", "images/0.npy", *PIXEL, *words)
+    status, out, _ = run(capsys, "two.safetensors", "images/0.npy", *PIXEL, *words)
     assert status == 0
-    assert out[1] == (
+    assert out[2] == (
         "preparation: hot pixels kept, field flattened, zscore over the whole image, batch "
         "statistics of the image, particles of 0.7 nm or more, float32"
     )
     assert any(line.startswith("0.npy: 1 particle, mean diameter 0.7") for line in out)
-    status, out, _ = run(capsys, "published", "images/0.npy", *PIXEL, "--normalise", "local")
-    assert "local zscore" in out[1]
+    status, out, _ = run(capsys, "two.safetensors", "images/0.npy", *PIXEL, "--normalise", "local")
+    assert "local zscore" in out[2]
 
 
 HERE = "--defocus-nm", "5", "--cs-um", "1", "--aperture-mrad", "9", "--dose-e-per-A2", "9"

@@ -23,7 +23,7 @@ from passband.cli import main
 from passband.config import load, validate
 from passband.learning.network_files import open_networks
 from passband.sharing import bioimageio_description, extras, onnx_export, publication
-from passband.storage import datasets, weights
+from passband.storage import datasets, digests, weights
 
 pytestmark = pytest.mark.slow
 
@@ -228,6 +228,77 @@ def test_test_input_is_an_image_of_the_study(study, network, quick, tmp_path):
         assert abs(image.mean()) < 1e-5
         assert image.std(ddof=1) == pytest.approx(1, abs=1e-5)
     assert not np.array_equal(*shapes)
+
+
+@pytest.fixture
+def copied(network, quick, tmp_path):
+    """A published folder without measurements, which a test may change."""
+    labels = bioimageio_description.Labels("a network", "MIT")
+    trust = SimpleNamespace(to_values=lambda: {})
+    publication.publish(network, None, tmp_path / "out", labels, trust=lambda: trust)
+    return tmp_path / "out"
+
+
+def refused(folder, name, capsys):
+    """Whether predict refuses a folder in one line that names one of its files."""
+    status = main(["predict", str(folder), "image.npy", "--pixel-size-A", "0.35", "--no-likeness"])
+    (line, *others) = capsys.readouterr().err.splitlines()
+    assert "image.npy: no such file" in line or not others
+    return status == 1 and line.startswith(f"{folder / name}: ")
+
+
+def test_files_of_a_published_folder_hold_together(copied, capsys):
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=copied, check=True)
+    names = sorted(path.name for path in copied.iterdir() if path.name != "SHA256SUMS")
+    assert {"weights.safetensors", "model.onnx", "README.md", "likeness.json"} < set(names)
+    assert not refused(copied, "", capsys)
+    for name in names:
+        whole = (copied / name).read_bytes()
+        place = len(whole) // 2
+        (copied / name).write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        assert refused(copied, name, capsys)
+        (copied / name).unlink()
+        if name != "weights.safetensors":  # without it, the folder is not published
+            assert refused(copied, name, capsys)
+        (copied / name).write_bytes(whole)
+    assert not refused(copied, "", capsys)
+    (copied / "table.zarr.zip").write_bytes(b"of another network")
+    assert refused(copied, "table.zarr.zip", capsys)
+
+
+def test_a_flipped_bit_of_the_list_of_digests_is_noticed(copied):
+    whole = (copied / "SHA256SUMS").read_bytes()
+    for bit in np.random.default_rng(0).choice(8 * len(whole), 60, replace=False).tolist():
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        (copied / "SHA256SUMS").write_bytes(changed)
+        with pytest.raises(PassbandError, match="SHA256SUMS"):
+            digests.check(copied)
+
+
+def test_a_folder_of_an_earlier_version_is_read_and_said_to_be_unchecked(copied, capsys):
+    np.save(copied.parent / "image.npy", np.random.default_rng(0).poisson(50, (64, 64)))
+    command = ["predict", str(copied), str(copied.parent / "image.npy"), "--pixel-size-A", "0.35"]
+    command += ["--no-likeness", "--out", str(copied.parent / "predictions")]
+    line = f"  {copied} has no SHA256SUMS, so its files are not checked"
+    assert main(command) == 0
+    assert line not in capsys.readouterr().out.splitlines()
+    (copied / "SHA256SUMS").unlink()
+    assert main(command) == 0
+    assert line in capsys.readouterr().out.splitlines()
+
+
+def test_a_network_with_a_filter_is_published_without_exit_waves(quick, tmp_path):
+    """The filter belongs to the field of the training images."""
+    (network,) = open_networks("general")
+    labels = bioimageio_description.Labels("a network", "MIT")
+    publication.publish(network, None, tmp_path / "out", labels)
+    image = np.load(tmp_path / "out/test_input.npy")
+    assert image.shape == (1, 1, 192, 192)
+    spectrum = np.abs(np.fft.rfft2(image[0, 0]))
+    assert spectrum[80:112].max() < 1e-3 * spectrum.max()  # beyond pixels of 0.776 Å
+    card = (tmp_path / "out/README.md").read_text()
+    assert "Hann kernel of half-width 1.1 Å, nothing that pixels of 0.776 Å cannot show" in card
 
 
 def test_failure_leaves_nothing(network, quick, tmp_path, monkeypatch):

@@ -208,8 +208,8 @@ def run(options: argparse.Namespace) -> int:
         )
     for network in {n.id: n for n in networks}.values():
         print(f"network {network.id}, pixels of {network.pixel_size_A:g} Å")
-        if network.limits:
-            print(f"  {network.limits}")
+        if remark := network.limits or network.unchecked:
+            print(f"  {remark}")
     if networks:
         print(f"preparation: {_preparation(networks, options)}")
     if networks and all(len(own) == 1 for own in chosen.values()):

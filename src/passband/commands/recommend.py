@@ -105,9 +105,12 @@ def run(options: argparse.Namespace) -> int:
     from passband.jobs import recommendation as jobs  # xarray takes seconds to import
     from passband.jobs.tested_networks import TestedNetworks, is_published
     from passband.reports import recommendation as reports
+    from passband.storage import digests, lease
 
     if is_published(options.study):
         tested = TestedNetworks.open_published(options.study, options.specimen)
+        if remark := digests.remark(options.study):
+            report_remark(remark)
     else:
         study, results = open_results(options.study, report_remark)
         tested = TestedNetworks.open(study, results, options.specimen)
@@ -119,7 +122,6 @@ def run(options: argparse.Namespace) -> int:
         )
     if number := tested.left_out:
         from passband.jobs.layout import EXTRA_LEASE
-        from passband.storage import lease
 
         if tester := lease.holder_of(tested.results / EXTRA_LEASE):
             why = f"passband evaluate or recommend --check still tests networks there: {tester}"

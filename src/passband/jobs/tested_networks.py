@@ -128,9 +128,9 @@ class TestedNetworks:
                 f"{folder}: the published folder has no {_PUBLISHED_TABLE}, which a recommendation "
                 "needs; publish the network again from a study with a table of results"
             )
+        ids = tuple(network.id for network in open_networks(folder))  # checks all files first
         study = load(folder / _PUBLISHED_STUDY)
         stored = datasets.read(path, datasets.TABLE)
-        ids = tuple(network.id for network in open_networks(folder))
         return cls._checked(study, folder, specimen, stored, None, ids)
 
     @classmethod

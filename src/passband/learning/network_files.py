@@ -18,7 +18,7 @@ from passband.grid import Condition
 from passband.groups import may_have
 from passband.learning import networks
 from passband.mixtures import Mixture, check_id, is_mixture
-from passband.storage import DamagedError
+from passband.storage import DamagedError, digests
 from passband.storage.weight_parts import Part, conditions_in, load_parts
 from passband.storage.weights import WeightsMetadata
 
@@ -77,6 +77,11 @@ class Network:
         return card.read_text(encoding="utf-8").strip() if self.path.parent == SHIPPED else ""
 
     @property
+    def unchecked(self) -> str:
+        """See :func:`passband.storage.digests.remark`; empty if the network is not published."""
+        return digests.remark(self.path.parent) if self.path.name == PUBLISHED else ""
+
+    @property
     def pixel_size_A(self) -> float:
         """Side of a pixel of the training images [Å]."""
         return self.microscope.pixel_size_A
@@ -122,7 +127,8 @@ def open_networks(
     Raises
     ------
     PassbandError
-        If there is no such network, or if a file is damaged. The message is one line.
+        If there is no such network, or if a file is damaged. The message is one line. The files of
+        a published folder are checked, see :mod:`passband.storage.digests`.
     """
     source = Path(source)
     if not source.exists():
@@ -136,6 +142,8 @@ def open_networks(
             f"published folder, {''.join(f'{name!r}, ' for name in shipped())}or a study and the "
             "id of a network"
         )
+    if path.name == PUBLISHED:
+        digests.check(path.parent)
     found = _from_file(path)
     if network is None:
         return found
