@@ -313,6 +313,8 @@ def test_the_overhead_of_a_job_is_measured(slurm):
 def test_preflight_looks_at_a_node_as_train_finds_it(slurm, tmp_path):
     """The nodes' GPUs are fake, and the preflight notices it. Without a GPU, no check fails."""
     places = [Place(tmp_path / name) for name in ("gpu", "cpu")]
+    # A user's own module beside the study is imported neither by the job nor by its step.
+    (places[1].folder / "random.py").write_text("raise SystemExit('was imported')")
     with_gpu, without = (
         place.start(
             *(*on_slurm(slurm), "--retries", "0", *more),
