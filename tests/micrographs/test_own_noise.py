@@ -68,6 +68,13 @@ def test_counts_are_white(pixel_A, dose):
     assert is_white(grey(image), pixel_A)
 
 
+def test_detail_beyond_the_first_ring_of_the_reduced_image_leaves_counts_white():
+    """At 10⁵ e/Å², the film is stronger than the noise up to 0.8 1/Å."""
+    image = counts(0.2, 1e5)
+    assert not is_white(preparation.resample(image, 0.2, 0.5), 0.5)
+    assert is_white(image, 0.2)
+
+
 @pytest.mark.parametrize("pixel_A", [0.2, 0.3, 0.4, 0.5, 0.6])
 @pytest.mark.parametrize(("width_A", "dose"), [(0.9, 50), (1.1, 50), (1.1, 1000)])
 def test_drawn_images_are_averaged(pixel_A, width_A, dose):
