@@ -191,3 +191,91 @@ def test_the_files_of_the_present_jobs_begin_with_the_folder_of_results(tmp_path
         assert file.name == "r000-001.safetensors"
         assert len({path.parent.name for path in files}) == 1
     assert present_networks(Path("results/lost")) == frozenset()
+
+
+POINTS = "defocus_nm,cs_um,aperture_mrad,dose_e_per_A2\n5,1.2,16,{}\n20,1.2,16,200\n"
+LENS = "microscope: {aberrations: {astigmatism_nm: 5, coma_nm: 50, threefold_nm: 50}}\n"
+
+
+@pytest.mark.parametrize(
+    ("grid", "says"),
+    [
+        (
+            "grid: {points: 1_000.csv}",
+            "grid.points = '1_000.csv': line 2: dose_e_per_A2 = 1_000: must ",
+        ),
+        (
+            "grid: [{points: ١٠٠٠.csv}]",
+            "grid.points = '١٠٠٠.csv': line 2: dose_e_per_A2 = ١٠٠٠: must ",
+        ),
+        (
+            "grid: {points: １.csv}",
+            "grid.points = '１.csv': line 2: dose_e_per_A2 = １: must be written",
+        ),
+        (
+            "grid: [[{defocus_nm: [7]}]]",
+            "grid = [[{'defocus_nm': [7]}]]: is a list within a list; must",
+        ),
+        (
+            "grid: {astigmatism_deg: [0, 90, 180]}",
+            "grid.astigmatism_deg = 180: is the same condition",
+        ),
+        (
+            "grid: {coma_deg: [-350.1, 9.9]}",
+            "grid.coma_deg = 9.9: is the same condition as coma_deg =",
+        ),
+        (
+            "grid: {threefold_deg: {start: 0, stop: 120, num: 3}}",
+            "grid.threefold_deg = 120: is the",
+        ),
+        (
+            "grid: {coma_deg: [0]}\ntest_grid: {coma_deg: [360]}",
+            "test_grid.coma_deg = 360: is the same condition as coma_deg = 0, since coma repeats",
+        ),
+        (
+            "grid: {points: [{astigmatism_deg: -90, defocus_nm: 5}, {astigmatism_deg: 90, "
+            "defocus_nm: 5}], cs_um: [1.2], aperture_mrad: [16], dose_e_per_A2: [100]}",
+            "grid.points[1].astigmatism_deg = 90: is the same condition",
+        ),
+    ],
+)
+def test_a_new_study_must_not_have_what_people_read_differently(grid, says):
+    """A study with results has nothing to do, and its stored configuration is read, as before."""
+    for number in ("1_000", "١٠٠٠", "１"):
+        Path(f"{number}.csv").write_text(POINTS.format(number), encoding="utf-8")
+    Path("new.yaml").write_text(f"study: {{name: new}}\n{LENS}{grid}\n", encoding="utf-8")
+    for locate in (locate_study, locate_file):
+        with pytest.raises(ConfigError) as caught:
+            locate("new.yaml")
+        line = str(caught.value)
+        assert line.startswith(f"new.yaml: {says}")
+        assert "\n" not in line
+    stored = load("new.yaml").written()
+    table = Path("results/new/table.zarr/zarr.json")
+    table.parent.mkdir(parents=True)
+    table.write_text(json.dumps({"attributes": {"configuration": json.dumps(stored)}}))
+    assert locate_file("new.yaml") == (Path("new.yaml"), Path())
+    of_file, _ = locate_study("new.yaml")
+    assert locate_study("new")[0].train_ids == of_file.train_ids
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        "grid: {astigmatism_deg: [0, 90], coma_deg: [0, 180], threefold_deg: [0, 60]}",
+        "grid: {points: [{astigmatism_deg: 0, defocus_nm: 5}, {astigmatism_deg: 180, "
+        "defocus_nm: 6}], cs_um: [1.2], aperture_mrad: [16], dose_e_per_A2: [100]}",
+        "grid: {points: plain.csv}",
+        "grid: [{defocus_nm: [7]}]",
+    ],
+)
+def test_a_new_study_may_have_what_everybody_reads_in_the_same_way(grid):
+    Path("plain.csv").write_text(POINTS.format(" +1.50e+02 "))
+    Path("new.yaml").write_text(f"study: {{name: new}}\n{LENS}{grid}\n")
+    assert locate_study("new.yaml")[0].study.name == "new"
+
+
+def test_an_empty_word_is_no_study(capsys):
+    """`passband check "$STUDY"` without this variable checked the working directory's study."""
+    assert cli.main(["check", ""]) == 1
+    assert capsys.readouterr().err.startswith("'': there is no such file or folder; give a study's")

@@ -44,6 +44,10 @@ BAD = {
         {"study": {"structures": {"train": 0}}},
         ("study.structures.train = 0", "between 2 and"),
     ),
+    "twins": (
+        {"microscope": {"aberrations": {"coma_nm": 50}}, "grid": {"coma_deg": [0, 360]}},
+        ("grid.coma_deg = 360", "is the same condition as coma_deg = 0"),
+    ),
     "architecture": (
         {"training": {"architectures": ["unet-zero"]}},
         ("unet-zero", "unet-resnet18"),

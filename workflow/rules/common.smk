@@ -2,11 +2,12 @@
 import os
 import sys
 from os.path import relpath
+from pathlib import Path
 
 import passband
 from passband import PassbandError, console
 from passband.jobs import interrupt, layout, microscopes, shown_networks, snapshot, wave_layout
-from passband.config import SOURCE, validate
+from passband.config import SOURCE, check_new, validate
 from passband.grid import batches
 
 console.prepare()
@@ -14,6 +15,8 @@ try:
     # Scripts receive only `config`. Paths in `config` are relative to the study's file.
     config.setdefault(SOURCE, relpath(workflow.configfiles[-1]))
     STUDY = validate(config, config[SOURCE])
+    if workflow.is_main_process:
+        check_new(STUDY, config[SOURCE], Path(f"results/{STUDY.study.name}"))
     # Jobs do not repeat this check, because it takes seconds.
     if workflow.is_main_process and STUDY.needs_trial_particles:
         from passband.specimens import structures as specimen

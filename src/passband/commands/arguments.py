@@ -7,10 +7,14 @@ import re
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from passband import PassbandError
 from passband.axes import AXES, FURTHER_AXES, Axis
 from passband.console import escaped
+
+if TYPE_CHECKING:
+    from passband.config import Study
 
 #: The axes that act behind the exit wave. A finished study can be asked about any of their values.
 #: On other axes, it can be asked about values only that it has exit waves for.
@@ -19,17 +23,29 @@ FURTHER_BEHIND = {name: axis for name, axis in BEHIND_WAVE.items() if name in FU
 #: What a user can give as a study.
 STUDY = "a study: its file, its folder, its folder of results, or its name"
 
+#: The largest number of training conditions whose networks are ranked in seconds.
+_MANY = 500
+
 
 def add_study(command: argparse.ArgumentParser) -> None:
     """Add the argument `study` to a command; the default is ``config.yaml``."""
     study = command.add_argument(
         "study",
         nargs="?",
-        type=Path,
+        type=study_path,
         default=Path("config.yaml"),
         help=f"{STUDY} (default: config.yaml)",
     )
     study.completer = complete_study  # argcomplete reads it
+
+
+def study_path(text: str) -> Path:
+    """Return a user's word for a study as a path.
+
+    An empty word, such as that of an unset variable, names no study. As a path, it would be the
+    working directory, whose study would then run.
+    """
+    return Path(text or "''")
 
 
 def complete_study(prefix: str, **_) -> list[str]:
@@ -86,6 +102,15 @@ def join_negative(arguments: Sequence[str]) -> list[str]:
 def report_remark(line: str) -> None:
     """Print a remark on a study to standard error, so that the output has only results."""
     print(escaped(line), file=sys.stderr)
+
+
+def report_many(study: "Study", results: Path) -> None:
+    """Tell why a command that ranks a study's networks prints nothing for a while, if it does."""
+    if study.train_number > _MANY and results.exists():
+        report_remark(
+            f"reading the Dice of networks of {study.train_number:,} training conditions, and "
+            "fitting a model to it; the first call takes a minute or more, later ones take seconds"
+        )
 
 
 def check_folder(option: str, given: Path, folder: Path) -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from passband import PassbandError, __version__
-from passband.commands.arguments import STUDY, check_folder, report_remark
+from passband.commands.arguments import STUDY, check_folder, report_remark, study_path
 from passband.config import SPLITS
 from passband.jobs.locate import open_study
 
@@ -12,7 +12,7 @@ from passband.jobs.locate import open_study
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
     command = commands.add_parser("export")
-    command.add_argument("study", type=Path, help=f"{STUDY}, such as studies/pilot.yaml")
+    command.add_argument("study", type=study_path, help=f"{STUDY}, such as studies/pilot.yaml")
     command.add_argument("specimen", help="the specimen's name in the study")
     command.add_argument("split", help=f"{', '.join(SPLITS[:-1])} or {SPLITS[-1]}")
     command.add_argument("index", type=int, help="the structure's index in the split, from 0")

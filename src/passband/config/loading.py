@@ -52,14 +52,38 @@ def validate(config: dict, source: str = "config") -> Study:
     """
     config = dict(config)
     folder = Path(config.pop(SOURCE, source)).parent
+    objections: list[str] = []
     try:
-        return Study.model_validate(config, context={"folder": folder})
+        study = Study.model_validate(config, context={"folder": folder, "objections": objections})
+        study._objections += [*objections, *study.objections_to_conditions()]
+        return study
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
         lines = dict.fromkeys(f"{source}: {_line(each)}" for each in mistakes[:MOST_LINES])
         if more := len(mistakes[MOST_LINES:]):
             lines[f"{source}: and {more:,} more mistake{'s' * (more > 1)}"] = None
         raise ConfigError(*lines) from None
+
+
+def check_new(study: Study, source: str, results: Path) -> None:
+    """Refuse what a new study must not have, and earlier versions accepted.
+
+    Parameters
+    ----------
+    study : Study
+        The study of a user's file.
+    source : str
+        The name of the file, for the message.
+    results : path
+        The study's folder of results. If it exists, the study is not new: it has nothing to do.
+
+    Raises
+    ------
+    ConfigError
+        If the study is new and has :attr:`Study.objections`.
+    """
+    if study.objections and not results.exists():
+        raise ConfigError(*(f"{source}: {line}" for line in study.objections))
 
 
 def validate_stored(config: dict, source: str = "config") -> Study:

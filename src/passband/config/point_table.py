@@ -14,6 +14,10 @@ from passband.console import escaped
 #: The largest size of a CSV file [bytes].
 _MOST_BYTES = 10_000_000
 
+#: A number in digits that everybody reads in the same way. Python also reads ``1_000`` and the
+#: digits of other scripts.
+_PLAIN = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+
 #: Units by the ending of a column's name, with their size in a common unit. A column of the table
 #: may have any unit of the group that has the unit of its axis.
 _UNITS: tuple[dict[str, float], ...] = (
@@ -38,11 +42,15 @@ class PointTable:
         The value of each column in each line, by the key of the axis and in the axis's unit.
     lines : list of int
         The number of each point's line. The first line of a file has the number 1.
+    objection : str
+        The first number that is written in another way than a new study may write it, in a line;
+        "" if there is none.
     """
 
     path: str
     points: list[dict[str, float]]
     lines: list[int]
+    objection: str = ""
 
     @property
     def first_line(self) -> str:
@@ -85,6 +93,13 @@ class _Column:
             )
         return rounded
 
+    def objection(self, text: str) -> str:
+        """Return what is wrong with a cell that is no plain number, although it has a value."""
+        return (
+            f"{self.name} = {shown(text.strip())}: must be written in the digits 0 to 9, such as "
+            f"{self.value(text) / self.factor:.15g}"
+        )
+
 
 def read(path: str, folder: Path) -> PointTable:
     """Return the points of a CSV file.
@@ -111,6 +126,7 @@ def read(path: str, folder: Path) -> PointTable:
     points: list[dict[str, float]] = []
     lines: list[int] = []
     seen: dict[tuple, int] = {}
+    objection = ""
     try:
         columns = _columns(next(rows, []))
         for cells in rows:
@@ -123,6 +139,9 @@ def read(path: str, folder: Path) -> PointTable:
                     f"is point {len(points) + 1:,}; a block has {len(points):,} points"
                 )
             point = {c.axis.name: c.value(cell) for c, cell in zip(columns, cells, strict=True)}
+            for column, cell in zip(columns, cells, strict=True):
+                if not (objection or _PLAIN.fullmatch(cell.strip())):
+                    objection = f"{short(path)}: line {rows.line_num}: {column.objection(cell)}"
             before = seen.setdefault(tuple(point.values()), rows.line_num)
             if before != rows.line_num:
                 raise ValueError(f"is the same point as line {before}; delete one of them")
@@ -133,7 +152,7 @@ def read(path: str, folder: Path) -> PointTable:
         raise ValueError(f"{short(path)}: line {max(1, rows.line_num)}: {said}") from None
     if not points:
         raise ValueError(f"{short(path)}: has no point below its first line")
-    return PointTable(path, points, lines)
+    return PointTable(path, points, lines, objection)
 
 
 def _text(path: str, folder: Path) -> str:

@@ -21,7 +21,7 @@ from pydantic import (
 from passband.axes import AXES, MAIN_AXES
 from passband.config import point_table
 from passband.config.axis_values import Given, Numbers, axis_keys, number_type
-from passband.config.base import Block, first_repeated, key
+from passband.config.base import Block, first_repeated, key, short
 from passband.config.conditions import Grid, OptionalAxes, TestGrid, given_axes
 from passband.config.mixtures import MixtureBlock
 from passband.config.study_file import MOST_IN_LIST
@@ -162,6 +162,11 @@ class Points(Given, OptionalAxes):
                     raise ValueError(f"points = {self._table.first_line}: has no column {name}")
                 raise ValueError(f"{place}.{name}: missing; each point needs {name}")
 
+    @property
+    def objection(self) -> str:
+        """What a new study must not have in its table, see `point_table.PointTable`."""
+        return self._table.objection if self._table is not None else ""
+
     def axes(self) -> dict[str, list[float]]:
         """Return the values of the axes that the block gives beside its points."""
         return given_axes(self)
@@ -198,9 +203,16 @@ def _kind(value: Any) -> str:
     return "<product>"
 
 
-def _only(value: Any) -> Any:
+def _only(value: Any, info: ValidationInfo) -> Any:
     """Return the block of a list with one block. So the list has the same results as the block."""
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
+    if not (isinstance(value, list) and len(value) == 1):
+        return value
+    if isinstance(value[0], list):
+        (info.context or {}).get("objections", []).append(
+            f"{info.field_name} = [{short(value[0])}]: is a list within a list; must be a block of "
+            "keys, or a list of 1 to 1,000 blocks"
+        )
+    return value[0]
 
 
 def _blocks(*kinds: Any) -> Any:

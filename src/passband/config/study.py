@@ -4,7 +4,7 @@ from itertools import product
 from math import ceil, prod
 from typing import Any, Self
 
-from pydantic import model_validator
+from pydantic import PrivateAttr, model_validator
 
 from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
 from passband.config import architectures, points
@@ -119,6 +119,8 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
     )
     figures: Figures = key(Figures, "How figures look.")
 
+    _objections: list[str] = PrivateAttr(default_factory=list)
+
     @property
     def needs_trial_particles(self) -> bool:
         """Whether any specimen needs trial particles."""
@@ -188,6 +190,11 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
                 if not self.specimens[specimen].is_written(path):
                     _remove(content[block][specimen], path)
         return content
+
+    @property
+    def objections(self) -> list[str]:
+        """What a new study must not have, one line each, see :func:`passband.config.check_new`."""
+        return self._objections
 
     @property
     def remarks(self) -> list[str]:

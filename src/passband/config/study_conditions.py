@@ -1,9 +1,10 @@
 """The conditions of a study: its axes, the products and points of its grids, and their checks."""
 
-from functools import cached_property
+from collections.abc import Iterator
+from functools import cached_property, partial
 from math import ceil, prod
 
-from passband.axes import FURTHER_AXES, MAIN_AXES
+from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
 from passband.config import designs, mixtures, points
 from passband.config.base import one_of, short
 from passband.grid import Condition, conditions
@@ -13,6 +14,10 @@ from passband.mixtures import Mixture, is_mixture, of_id
 _AMPLITUDES = {
     name: name.replace("_deg", "_nm") for name, axis in FURTHER_AXES.items() if axis.unit == "°"
 }
+
+
+#: The angle [°] after which each aberration repeats, by the axis with the aberration's azimuth.
+_TURNS = {"astigmatism_deg": 180, "coma_deg": 360, "threefold_deg": 120}
 
 
 class ConditionsOfStudy:
@@ -239,6 +244,37 @@ class ConditionsOfStudy:
             raise ValueError(f"{name}.design.{error}") from None
         return block.with_points(found)
 
+    def objections_to_conditions(self) -> Iterator[str]:
+        """Yield what a new study must not have: numbers that people read differently, and twins."""
+        named = points.named("grid", self.grid) | points.named("test_grid", self.test_grid)
+        for name, block in named.items():
+            if isinstance(block, points.Points) and (objection := block.objection):
+                yield f"{name}.points = {objection}"
+        axes = points.joined_axes([*self.train_products, *self.test_products])
+        turns = {name: turn for name, turn in _TURNS.items() if name in axes}
+        if all(
+            len({*map(partial(_direction, name), axes[name])}) == len(axes[name]) for name in turns
+        ):
+            return
+        seen: dict[tuple, dict[str, float]] = {}
+        for name, products in self.blocks.items():
+            for number, product in enumerate(products):
+                for condition in conditions([product], self.own_values):
+                    values = condition.values(self.own_values)
+                    same = tuple(_direction(*each) for each in values.items())
+                    twin = seen.setdefault(same, values)
+                    for azimuth, turn in turns.items():
+                        if twin[azimuth] != values[azimuth]:
+                            is_point = isinstance(named[name], points.Points)
+                            where = named[name].where(number, azimuth) if is_point else ""
+                            yield (
+                                f"{name}.{where}{azimuth} = {values[azimuth]:g}: is the same "
+                                f"condition as {azimuth} = {twin[azimuth]:g}, since "
+                                f"{AXES[_AMPLITUDES[azimuth]].label} repeats after {turn}°; keep "
+                                "one of them"
+                            )
+                            return
+
     def check_mixtures(self) -> None:
         """Check the mixtures before their conditions are used."""
         blocks = points.mixture_blocks("grid", self.grid)
@@ -312,3 +348,8 @@ class ConditionsOfStudy:
             for block in points.mixture_blocks("grid", self.grid).values()
             for axes in block.extremes().values()
         )
+
+
+def _direction(axis: str, value: float) -> float:
+    """Return a value of an axis, and an azimuth as its hundredths of a degree within one turn."""
+    return round(100 * value) % (100 * _TURNS[axis]) if axis in _TURNS else value

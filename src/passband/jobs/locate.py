@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from passband import PassbandError
-from passband.config import ConfigError, Study, load, validate_stored
+from passband.config import ConfigError, Study, check_new, load, validate_stored
 from passband.jobs import layout
 from passband.storage import integrity
 
@@ -16,6 +16,8 @@ from passband.storage import integrity
 RESULTS = Path("results")
 #: The name of a study's file in its own folder, and of the demo's file in the repository.
 CONFIG = "config.yaml"
+#: A file of every published folder.
+PUBLISHED_WEIGHTS = "weights.safetensors"
 
 
 def locate_study(noun: str | Path) -> tuple[Study, Path]:
@@ -38,11 +40,11 @@ def locate_study(noun: str | Path) -> tuple[Study, Path]:
     """
     noun = Path(noun)
     results = _results(noun)
-    if results is None:
-        study = load(_file(noun))
-        return study, RESULTS / study.study.name
-    if file := _file_of(results, noun):
-        return load(file), results
+    if file := _file(noun) if results is None else _file_of(results, noun):
+        study = load(file)
+        results = results or RESULTS / study.study.name
+        check_new(study, str(file), results)
+        return study, results
     if study := _recorded(results):
         return study, results
     root = results.absolute().parent.parent
@@ -65,10 +67,12 @@ def locate_file(noun: str | Path) -> tuple[Path, Path]:
     results = _results(noun)
     if results is None:
         file = _file(noun)
-        load(file)
+        study = load(file)
+        check_new(study, str(file), RESULTS / study.study.name)
         return file, Path()
     root = results.absolute().parent.parent
     if file := _file_of(results, noun):
+        check_new(load(file), str(file), results)
         return file, Path(_shown(root))
     raise PassbandError(f"{noun}: no file has a study of this name; give the study's file")
 
@@ -193,6 +197,11 @@ def present_networks(results: Path) -> frozenset[Path]:
     except PassbandError:
         return frozenset()
     return frozenset(results / job.path(layout.WEIGHTS) for job in layout.training_jobs_of(study))
+
+
+def is_published(noun: str | Path) -> bool:
+    """Return whether a user's word for a study is the path of a published folder."""
+    return (Path(noun) / PUBLISHED_WEIGHTS).is_file()
 
 
 def existing(noun: str | Path, results: Path) -> Path:
