@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -260,4 +261,38 @@ def test_jobs_that_slurm_does_not_cancel_are_named(monkeypatch, caplog):
     submitting().cancel()
     assert caplog.messages == [
         "SLURM did not cancel the jobs, and they continue: cancel them by scancel --name=run"
+    ]
+
+
+HELD = "1|0|launch failed requeued held\n2|0|JobHeldUser\n3|0|JobHeldUser\n4|1|Resources\n"
+
+
+@pytest.mark.timeout(60)
+def test_jobs_that_slurm_holds_are_named_once(monkeypatch, caplog):
+    """Snakemake would wait for them without a word and without end."""
+    answers = ["", None, HELD, HELD, HELD.replace("2|0|", "2|1|"), HELD]
+
+    def squeue(command, **_):
+        if not answers:
+            if command[0] == "squeue":
+                executor.cancel()
+            return SimpleNamespace(stdout="")
+        assert command[:3] == ["squeue", "--noheader", "--name=run"]
+        if (printed := answers.pop(0)) is None:
+            raise subprocess.CalledProcessError(1, command)
+        return SimpleNamespace(stdout=printed)
+
+    monkeypatch.setattr(slurm, "HELD_S", 0.0)
+    monkeypatch.setattr(slurm.subprocess, "run", squeue)
+    executor = submitting()
+    executor.workflow = SimpleNamespace(executor_settings=SimpleNamespace(array_jobs=None))
+    before = set(threading.enumerate())
+    executor.__post_init__()
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+    release = "before you type: scontrol release"
+    assert caplog.messages == [
+        f"SLURM holds 1 job (launch failed requeued held) and does not start it {release} 1",
+        f"SLURM holds 2 jobs (JobHeldUser) and does not start them {release} 2,3",
+        f"SLURM holds 1 job (JobHeldUser) and does not start it {release} 2",
     ]

@@ -1,4 +1,4 @@
-"""Start Snakemake, and query the states of SLURM jobs every second.
+"""Start Snakemake, and query the states of SLURM jobs, and which of them are held, every second.
 
 The plugin waits ten seconds longer after each query in which no job has ended, and Snakemake ends
 only after such a wait. Jobs of the tests take seconds, so the tests would mostly wait.
@@ -9,6 +9,8 @@ import asyncio
 from snakemake.cli import main
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
+from passband.jobs import slurm
+
 
 async def sleep(self: RemoteExecutor) -> None:
     await asyncio.sleep(1)
@@ -16,4 +18,5 @@ async def sleep(self: RemoteExecutor) -> None:
 
 if __name__ == "__main__":
     RemoteExecutor.sleep = sleep
+    slurm.HELD_S = 1.0
     main()

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cluster
@@ -200,6 +200,37 @@ def test_a_result_of_the_job_that_took_over_is_kept(slurm, undisturbed, tmp_path
     assert len(re.findall("train .*, made by an earlier job, in", printed)) == 1
     assert [(place.folder / target).stat().st_ino for target in targets] == made
     assert all(same_networks(place, undisturbed, target) for target in targets)
+
+
+# ── Jobs that SLURM holds ────────────────────────────────────────────────────────────────────────
+
+
+@ON_OTHER
+def test_a_job_that_a_node_could_not_start_is_named(slurm, undisturbed, tmp_path):
+    """SLURM holds such a job until it is released."""
+    place, target = with_waves(tmp_path, undisturbed), network(CONDITIONS[0])
+    with contextlib.ExitStack() as stack:
+        for node in cluster.NODES:
+            stack.enter_context(read_only(cluster.STATE / f"spool-{node}"))
+        snakemake = place.start(*on_slurm(slurm), targets=[target])
+        words = r"SLURM holds 1 job \(launch failed requeued held\) .* scontrol release (\d+)"
+        found = wait("the held job is named", lambda: re.search(words, place.printed()))
+    output("scontrol", "release", found[1])
+    assert snakemake.wait(timeout=PATIENCE) == 0, place.printed()
+    assert len(re.findall(words, place.printed())) == 1
+    assert submitted(place.printed(), "train") == 1
+    assert same_networks(place, undisturbed, target)
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Let nobody write into a folder, not even root, in a block of code."""
+    subprocess.run(["mount", "--bind", folder, folder], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 # ── Disks ────────────────────────────────────────────────────────────────────────────────────────

@@ -5,17 +5,19 @@ the job. The plugin does not recognise three final states: a job that somebody c
 prints "CANCELLED by 1000"), a preempted job that is not requeued, and, if the plugin calls
 ``squeue``, a job that the controller has forgotten. While SLURM's controller does not answer, the
 plugin forgets the jobs that it waits for, and new jobs fail. After Ctrl-C the plugin cancels the
-submitted jobs, and then submits the remaining jobs. No setting of the plugin changes this
-behaviour.
+submitted jobs, and then submits the remaining jobs. It does not say that SLURM holds a job. No
+setting of the plugin changes this behaviour.
 
 This module translates SLURM's states into states that the plugin recognises. If the
-controller does not answer, the module waits until it answers again. The module also ends all jobs
-after Ctrl-C, and refuses the plugin's job arrays.
+controller does not answer, the module waits until it answers again. The module also names jobs that
+are held, ends all jobs after Ctrl-C, and refuses the plugin's job arrays.
 """
 
 import subprocess
 import threading
+from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -40,6 +42,8 @@ SILENT = "SLURM does not report the states of jobs; Snakemake repeats the query 
 CLOSED = "SLURM accepts no jobs; Snakemake repeats the submission until it does"
 #: Seconds after which Passband submits a job again that could not be submitted.
 RETRY_S = 15.0
+#: Seconds between two queries for jobs that SLURM holds.
+HELD_S = 30.0
 
 
 def is_requeueable(state: str) -> bool:
@@ -87,6 +91,36 @@ def settle(
     return settled
 
 
+def held(run: str) -> dict[str, str]:
+    """Return the jobs of a run that SLURM holds until somebody releases them, and its reasons.
+
+    SLURM holds a job, for example, if a node could not start it. The priority of such a job is 0.
+
+    Raises
+    ------
+    OSError, subprocess.SubprocessError
+        If ``squeue`` does not answer.
+    """
+    command = ["squeue", "--noheader", f"--name={run}", "--states=PENDING", "--format=%i|%Q|%r"]
+    ran = subprocess.run(
+        command, check=True, timeout=60, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    rows = [line.split("|") for line in ran.stdout.splitlines()]
+    return {job: reason for job, priority, reason in rows if priority == "0"}
+
+
+def held_lines(jobs: Mapping[str, str]) -> list[str]:
+    """Return a warning for each reason for which SLURM holds jobs."""
+    by_reason = defaultdict(list)
+    for job, reason in jobs.items():
+        by_reason[reason].append(job)
+    return [
+        f"SLURM holds {len(names)} job{'s' * (len(names) != 1)} ({reason}) and does not start "
+        f"{'it' if len(names) == 1 else 'them'} before you type: scontrol release {','.join(names)}"
+        for reason, names in by_reason.items()
+    ]
+
+
 def watch(plugin: ModuleType) -> None:
     """Make the plugin use :func:`settle`, and apply the other corrections of this module.
 
@@ -114,6 +148,17 @@ def watch(plugin: ModuleType) -> None:
                 "study.replicas_per_job puts several networks in a job"
             )
         begin(self, *arguments)
+        threading.Thread(target=name_held, args=[self], daemon=True).start()
+
+    def name_held(self: Any) -> None:
+        """Name each job that SLURM holds, once, while the run goes on."""
+        known: dict[str, str] = {}
+        while not over.wait(HELD_S):
+            with suppress(OSError, subprocess.SubprocessError):
+                now = held(self.run_uuid)
+                for line in held_lines({job: why for job, why in now.items() if job not in known}):
+                    self.logger.warning(line)
+                known = now
 
     def say(self: Any, what: str) -> None:
         """Print a warning once in each period in which SLURM's controller does not answer."""
