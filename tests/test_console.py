@@ -1,8 +1,10 @@
 """Commands whose output pipe is closed, and commands on terminals that show only ASCII."""
 
 import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +73,38 @@ def test_a_name_in_a_message_keeps_the_message_in_its_line(name, shown, tmp_path
     assert str(PassbandError(f"{name}: is wrong")) == f"{shown}: is wrong"
     assert cli.main(["merge", f"{name}.zarr", "other.zarr", "--into", str(tmp_path / "new")]) == 1
     assert capsys.readouterr().err == f"{shown}.zarr: there is no such file or folder\n"
+
+
+SMALLEST = Path(__file__).parents[1] / "studies" / "smallest.yaml"
+CLOSED = "standard output is closed: give a file for it, such as /dev/null\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "out", "err"),
+    [
+        ("check none.yaml >&-", 1, "", CLOSED),
+        ("--help >&-", 1, "", CLOSED),
+        ("status none.yaml <&- >&-", 1, "", CLOSED),
+        ("--help <&- >&- 2>&-", 1, "", ""),
+        ("check none.yaml 2>&-", 1, "", ""),
+        ("check none.yaml <&-", 1, "", "study file 'none.yaml': No such file or directory; give a"),
+        (f"check {SMALLEST} >/dev/full", 1, "", "[Errno 28] No space left on device\n"),
+    ],
+)
+def test_closed_and_full_streams(tmp_path, words, status, out, err):
+    command = f"{sys.executable} -m passband.cli {words}"
+    ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (status, out)
+    assert ran.stderr.startswith(err)
+    assert ran.stderr.count("\n") == bool(err)
+
+
+def test_programs_that_are_started_have_the_null_device_for_closed_streams():
+    started = "import os; print(os.readlink('/proc/self/fd/0'), os.readlink('/proc/self/fd/2'))"
+    code = (
+        "import subprocess, sys; from passband import console; console.prepare(); "
+        f"subprocess.run([sys.executable, '-c', {started!r}])"
+    )
+    command = ["sh", "-c", f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} <&- 2>&-"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout == "/dev/null /dev/null\n"

@@ -116,6 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         With 2 after a wrong option, and with 0 after `--help` and `--version`.
     """
     console.prepare()
+    if sys.stdout is None:
+        print("standard output is closed: give a file for it, such as /dev/null", file=sys.stderr)
+        return 1
     if arguments is None:  # this process is the command, and no program that calls this function
         processes.import_only_installed()
     if "_ARGCOMPLETE" in os.environ:

@@ -1,6 +1,7 @@
 """Output on terminals: characters that they cannot show, and characters that change them."""
 
 import codecs
+import os
 import sys
 import unicodedata
 
@@ -20,9 +21,14 @@ def prepare() -> None:
     """Make standard output and standard error write ASCII for characters they cannot encode.
 
     The output of a stream that can encode all characters, such as a UTF-8 stream, does not change.
-    A second call of this function has no effect.
+    Standard input and standard error, if they are closed, become the null device; otherwise, the
+    next file that is opened would have their number. A second call of this function has no effect.
     """
     codecs.register_error("passband-ascii", _readable)
+    for name, mode in (("stdin", "r"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+            os.set_inheritable(getattr(sys, name).fileno(), True)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="passband-ascii")

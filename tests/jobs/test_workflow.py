@@ -95,6 +95,19 @@ def test_a_quiet_commands_output_appears_only_if_it_fails(capfd):
     assert capfd.readouterr().err == "said\n"
 
 
+def test_what_a_dry_run_lists_is_printed_by_this_process(capsys):
+    assert workflow.run([sys.executable, "-c", "print('listed')", "--dry-run"], Path()) == 0
+    assert capsys.readouterr().out == "listed\n"
+
+
+def test_without_a_path_the_systems_own_programs_are_found(monkeypatch, capsys):
+    """Snakemake's plugin for SLURM calls `which` when it is imported."""
+    monkeypatch.delenv("PATH")
+    code = "import os; print(os.environ['PATH'])"
+    assert workflow.run([sys.executable, "-c", code, "--dry-run"], Path()) == 0
+    assert capsys.readouterr().out == f"{Path(sys.executable).parent}:{os.defpath}\n"
+
+
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
 
 

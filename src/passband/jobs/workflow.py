@@ -141,8 +141,11 @@ def run(words: Sequence[str], folder: Path, quiet: bool = False) -> int:
         The exit status, or 128 and the number of the signal that ended the command: 130 after
         Ctrl-C.
     """
-    # Snakemake starts `python` and `snakemake` by name.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    # Snakemake starts `python` and `snakemake` by name, and its plugins start programs of the
+    # system.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH') or os.defpath}"
+    # This process prints what a dry run lists, so that errors of its output are noticed.
+    lists = "--dry-run" in words
     process: subprocess.Popen | None = None
     received: list[int] = []
     unsent: list[int] = []
@@ -181,7 +184,7 @@ def run(words: Sequence[str], folder: Path, quiet: bool = False) -> int:
             cwd=folder,
             env=os.environ | {"PATH": path},
             process_group=0,
-            stdout=subprocess.PIPE if quiet else None,
+            stdout=subprocess.PIPE if quiet or lists else None,
             stderr=subprocess.STDOUT if quiet else None,
             text=True,
             errors="replace",
@@ -192,4 +195,6 @@ def run(words: Sequence[str], folder: Path, quiet: bool = False) -> int:
         return 128 + received[0]
     if quiet and process.returncode:
         sys.stderr.write(printed)
+    elif lists:
+        sys.stdout.write(printed)
     return process.returncode if process.returncode >= 0 else 128 - process.returncode
