@@ -1,13 +1,10 @@
 """Studies of five and six axes, from the workflow to the report, the explorer and `recommend`."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import xarray as xr
 from workplace import Workplace
 
+from passband import cli
 from passband.axes import AXES
 
 pytestmark = pytest.mark.slow
@@ -22,16 +19,16 @@ SMALL = {
 ASKED = ["--defocus-nm=12", "--cs-um=1.2", "--aperture-mrad=16", "--dose-e-per-A2=400", "--top=1"]
 
 
-def passband(place: Workplace, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "passband.cli", *words],
-        cwd=place.folder,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def passband(place, monkeypatch, capsys, all_learned, restored_threads):
+    """Return a function that runs a command in this process, and returns its output."""
+    monkeypatch.chdir(place.folder)
+
+    def run(*words: str) -> str:
+        assert cli.main(words) == 0
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +39,7 @@ def place(tmp_path_factory):
     return place
 
 
-def check(place: Workplace, study: str, axes: dict[str, list[float]]) -> None:
+def check(place: Workplace, passband, study: str, axes: dict[str, list[float]]) -> None:
     """Check that the table, the report, the explorer and `recommend` have all axes of a study."""
     results = place.folder / "results/smallest"
     table = xr.open_zarr(results / "table.zarr")
@@ -52,8 +49,9 @@ def check(place: Workplace, study: str, axes: dict[str, list[float]]) -> None:
     for name, values in axes.items():
         for side in ("train", "test"):
             assert sorted(set(table[f"{side}_{name}"].values.tolist())) == values
-    page = (results / "report.html").read_text(encoding="utf-8")
-    passband(place, "explore", study, "--no-images")
+    passband("report", study, "--output", "page.html")
+    page = (place.folder / "page.html").read_text(encoding="utf-8")
+    passband("explore", study, "--no-images")
     content = (results / "explorer.html").read_text(encoding="utf-8")
     for name, (low, high) in axes.items():
         label, unit = AXES[name].label, AXES[name].unit
@@ -61,24 +59,24 @@ def check(place: Workplace, study: str, axes: dict[str, list[float]]) -> None:
         assert f"--{name.replace('_', '-')} {high:g}" in page
         assert f'"name":"{name}"' in content
         option = f"--{name.replace('_', '-')}={high:g}"
-        said = passband(place, "recommend", study, *ASKED, option)
+        said = passband("recommend", study, *ASKED, option)
         assert "\ninside this study" in said
         assert f"{label} {high:g} {unit}" in said.partition("\n")[0]
         nearest = said.partition("nearest tested condition: ")[2].splitlines()[0]
         assert f"{label} " in nearest
-    assert "outside this study" in passband(place, "recommend", study, *ASKED, "--coma-nm=100")
+    assert "outside this study" in passband("recommend", study, *ASKED, "--coma-nm=100")
 
 
-def test_a_study_of_five_axes_is_in_all_results(place):
-    check(place, "five.yaml", FIVE)
+def test_a_study_of_five_axes_is_in_all_results(place, passband):
+    check(place, passband, "five.yaml", FIVE)
     assert not place.jobs(study="five.yaml")
 
 
-def test_a_sixth_axis_keeps_the_results_of_five(place):
+def test_a_sixth_axis_keeps_the_results_of_five(place, passband):
     table = place.folder / "results/smallest/table.zarr"
     with xr.open_zarr(table) as five:
         before = five.dice.load()
     place.run(study=place.study("six.yaml", **SMALL, grid=SIX))
-    check(place, "six.yaml", SIX)
+    check(place, passband, "six.yaml", SIX)
     after = xr.open_zarr(table).dice.sel(train=before.train, test=before.test)
     assert (after.values == before.values).all()

@@ -12,6 +12,7 @@ SMALLEST = "studies/smallest.yaml"
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("all_learned")
 def test_the_check_tests_all_networks_once_and_its_results_are_found(copied, capsys, monkeypatch):
     monkeypatch.chdir(copied.folder)
 

@@ -57,17 +57,19 @@ def unlearned(table: xr.Dataset, study: Study) -> xr.DataArray:
         if not trained.any():
             continue
         of_all, own_of_all, own_mean = _mask_of_all(table, index[-1], pixels), None, None
-        if own_images is not None:
+        own_cells = None if own_images is None else own_images.isel(of_group)
+        if own_cells is not None:
             own_of_all = _mask_of_all(table, index[-1], pixels, OWN)
             own_mean = table.own_dice.isel(of_group).transpose("train", "replica").values
         if IMAGE_DICE in table:
             cells = cells.load()  # a byte for each image, in files of many conditions
+            own_cells = None if own_cells is None else own_cells.load()
         for i, id in enumerate(map(str, table.train.values)):
             if id in place:
                 home = cells.isel(train=i, test=[place[id]])
                 dice, weights, least = mean[i, :, place[id]], np.ones(1), of_all[place[id]]
-            elif own_images is not None:
-                home = own_images.isel(of_group).isel(train=i).expand_dims("test")
+            elif own_cells is not None:
+                home = own_cells.isel(train=i).expand_dims("test")
                 dice, weights, least = own_mean[i].astype(float), np.ones(1), own_of_all[i]
             elif (weights := expected.get(i)) is not None:
                 home, dice, least = cells.isel(train=i), mean[i] @ weights, of_all @ weights

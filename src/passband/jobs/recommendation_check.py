@@ -73,23 +73,19 @@ def run(
         _tell_tests(tested, drawn, log)
         evaluate_extra(study, results, drawn, progress=progress, log=log)
     groups, known = tested.groups, tested.of_groups
-    every = [id for group in groups for id in group.networks]
-    learned = [k for k, id in enumerate(every) if id not in tested.unlearned_ids]
-    learned = learned or [*range(len(every))]  # the models can be checked all the same
-    train = [Condition.parse(id) for group in groups for id in group.train]
     networks = Networks(
-        tuple(every[k] for k in learned),
-        tuple(train[k] for k in learned),
-        np.concatenate([D for _, _, D in known.values()])[learned],
+        tuple(id for group in groups for id in group.networks),
+        tuple(Condition.parse(id) for group in groups for id in group.train),
+        np.concatenate([D for _, _, D in known.values()]),
         tuple(tested.tested),
-        tuple("/".join(every[k].split("/")[:-1]) for k in learned),
+        tuple("/".join(id.split("/")[:-1]) for group in groups for id in group.networks),
         study.own_values,
     )
     empty = tested.measured([])
     expected = expected_dice(groups, empty, drawn, tested.profiles)
     true = xr.DataArray(
         true if from_table else _extra_dice(tested, drawn),
-        {"network": every, "test": [c.id for c in drawn]},
+        {"network": list(networks.ids), "test": [c.id for c in drawn]},
         ("network", "test"),
     )
     return check(networks, expected, true, inside, outside, tested.profiles, seed, from_table)
