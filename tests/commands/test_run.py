@@ -1,10 +1,14 @@
 """Wrong words of ``passband run``. tests/workflow/test_runs.py runs studies."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from workplace import Workplace
 
 from passband import cli
-from passband.jobs import workflow
+from passband.jobs import locks, workflow
+from passband.storage.lease import Holder
 
 STUDY = "studies/smallest.yaml"
 
@@ -39,6 +43,47 @@ def test_a_run_is_refused_in_one_line(started, capsys, words, says):
     assert err.startswith(says)
     assert err.count("\n") == 1
     assert started == []
+
+
+@pytest.mark.parametrize(
+    ("status", "signed", "says"),
+    [
+        (1, None, "Correct the cause, and run the same command again. Finished jobs do not run"),
+        (137, None, "Snakemake was killed. Run the same command again: finished jobs do not run"),
+        (
+            1,
+            "",
+            "a Snakemake has locked {folder}. Wait for its end. If it has died, type: passband ",
+        ),
+        (1, "login2,m,7,8,,u,0", "process 7 on login2 has locked {folder}. Wait for its end. If"),
+    ],
+)
+def test_the_last_line_says_what_helps(started, capsys, monkeypatch, status, signed, says):
+    monkeypatch.setattr(workflow, "run", lambda words, folder: status)
+    folder = Path.cwd()
+    if signed is not None:
+        (folder / ".snakemake/locks").mkdir(parents=True)
+        for name in filter(None, ("0.output.lock", signed)):
+            (folder / ".snakemake/locks" / name).touch()
+    assert cli.main(["run", STUDY]) == status
+    err = capsys.readouterr().err
+    assert err.startswith(says.format(folder=folder))
+    assert err.count("\n") == 1
+    assert (f"passband run {STUDY} --unlock;" in err) == (signed is not None)
+
+
+def test_the_lock_of_a_killed_snakemake_is_removed_and_named(started, capsys):
+    """A dry run neither needs nor removes it."""
+    (Path.cwd() / ".snakemake/locks").mkdir(parents=True)
+    (Path.cwd() / ".snakemake/locks/0.output.lock").touch()
+    dead = replace(Holder.this(), process="4194305")  # above Linux's largest number
+    (Path.cwd() / ".snakemake/locks" / dead.file(0)).touch()
+    cli.main(["run", STUDY, "-n"])
+    assert locks.are_left(Path.cwd())
+    assert capsys.readouterr().err == ""
+    cli.main(["run", STUDY])
+    assert not locks.are_left(Path.cwd())
+    assert capsys.readouterr().err == f"Removed the lock that {dead} left when it died.\n"
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from runs import counts, wait
 from workplace import SMALLEST, Workplace
 
 from passband.config import load
-from passband.jobs import interrupt, status
+from passband.jobs import interrupt, locks, status
 from passband.learning.networks import load as load_weights
 from passband.storage import lease
 from passband.storage.lease import Holder
@@ -134,7 +134,8 @@ def test_snakemake_waits_for_jobs_of_a_killed_snakemake(finished, tmp_path):
     first.kill()
     first.wait()
     first.stdout.close()  # like a closed terminal
-    place.run("--unlock", study=study)
+    # As `passband run` does.
+    assert [int(holder.process) for holder in locks.clear(place.folder)] == [first.pid]
     second = place.start(*PAIR, study=study)
     try:
         logs = place.folder / "results/smallest/logs/train"

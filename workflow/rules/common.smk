@@ -6,7 +6,7 @@ from pathlib import Path
 
 import passband
 from passband import PassbandError, console
-from passband.jobs import interrupt, layout, microscopes, shown_networks, snapshot, wave_layout
+from passband.jobs import interrupt, layout, locks, microscopes, shown_networks, snapshot, wave_layout
 from passband.config import SOURCE, check_new, validate
 from passband.grid import batches
 
@@ -128,6 +128,7 @@ def figure(name):
 
 # Snakemake calls this only in its main process, and only if there are jobs to run.
 onstart:
+    locks.sign()
     try:
         snapshot.hand_to_jobs(workflow.config_settings, STUDY, config[SOURCE], RESULTS)
     except PassbandError as error:

@@ -3,6 +3,8 @@
 import argparse
 import os
 import re
+import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 from passband import PassbandError
 from passband.commands.arguments import add_study, report_remark
 from passband.commands.table import ood
-from passband.jobs import layout, workflow
+from passband.jobs import layout, locks, workflow
 from passband.jobs.locate import locate_file, open_study
 
 #: The options of this command that have a value.
@@ -93,11 +95,8 @@ def run(options: argparse.Namespace) -> int:
     study, results = open_study(options.study, lambda remark: None, crystals=True)
     words = [*(["--dry-run"] if options.dry_run else []), *options.for_snakemake]
     status = start(options, file, folder, words=words)
-    if status == 1 and not options.dry_run:
-        print(
-            "Correct the cause, and run the same command again. Finished jobs do not run again.",
-            file=sys.stderr,
-        )
+    if status and not options.dry_run and (line := _next(status, folder, options.study)):
+        print(line, file=sys.stderr)
     if status or options.dry_run:
         return status
     from passband.jobs import status as states  # only a study that ran needs it
@@ -107,6 +106,21 @@ def run(options: argparse.Namespace) -> int:
         return 0
     _print_end(results)
     return 0
+
+
+def _next(status: int, folder: Path, study: Path) -> str:
+    """Return what to do after Snakemake has failed or was killed, or "" if it says so itself."""
+    if status == 128 + signal.SIGKILL:
+        return "Snakemake was killed. Run the same command again: finished jobs do not run again."
+    if status != 1:
+        return ""
+    if not locks.are_left(folder):  # at its end, Snakemake removes its own
+        return "Correct the cause, and run the same command again. Finished jobs do not run again."
+    signed = " and ".join(map(str, locks.holders(folder))) or "a Snakemake"
+    return (
+        f"{signed} has locked {folder.resolve()}. Wait for its end. If it has died, type: "
+        f"passband run {shlex.quote(str(study))} --unlock; and then the same command again."
+    )
 
 
 def _check(words: Sequence[str]) -> None:
@@ -148,6 +162,9 @@ def start(
     )
     for line in workflow.profiles_left_out(folder):
         report_remark(line)
+    if "--dry-run" not in command:
+        for holder in locks.clear(folder):
+            report_remark(f"Removed the lock that {holder} left when it died.")
     status = workflow.run(command, folder)
     return status if status in (0, 2) or status > 128 else 1
 

@@ -1,0 +1,46 @@
+"""Snakemake's locks in a folder: which processes have them, and their removal after a death.
+
+Snakemake locks the files that it makes, and does not write down which process it is. If it is
+killed, its locks stay, and no other Snakemake starts. So Passband's workflow adds a file with the
+identity of the process. At its end, Snakemake removes the whole folder of the locks.
+"""
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from passband.storage.lease import Holder
+
+_FOLDER = Path(".snakemake", "locks")
+
+
+def sign() -> None:
+    """Write down that this process has locks in the working directory."""
+    with suppress(OSError):  # without the file, a user removes the locks
+        (_FOLDER / Holder.this().file(0)).touch()
+
+
+def clear(folder: Path) -> list[Holder]:
+    """Remove the locks in a folder if all their processes ran on this machine and have died.
+
+    Returns
+    -------
+    list of Holder
+        These processes; empty if no locks were removed.
+    """
+    found = holders(folder)
+    if not found or not all(holder.gone for holder in found):
+        return []
+    shutil.rmtree(folder / _FOLDER, ignore_errors=True)
+    return found
+
+
+def holders(folder: Path) -> list[Holder]:
+    """Return the processes that have signed locks in a folder."""
+    found = (Holder.of(path.name) for path in (folder / _FOLDER).glob("*,*"))
+    return [holder for holder in found if holder is not None]
+
+
+def are_left(folder: Path) -> bool:
+    """Return whether there are locks in a folder, with or without a process that signed them."""
+    return any((folder / _FOLDER).glob("*.lock"))
