@@ -15,6 +15,7 @@ import pytest
 import torch
 from ase.spacegroup import crystal as ase_crystal
 from hypothesis import HealthCheck, settings
+from left_processes import pytest_configure, pytest_sessionfinish  # noqa: F401
 from synthetic import CPU, SEED, discs
 from workplace import Workplace, cpu_seconds
 

@@ -15,10 +15,15 @@ from pathlib import Path
 _PATH = "PYTHONPATH"
 
 
+#: All servers of this process.
+SERVERS: list["Server"] = []
+
+
 class Server:
     """The process with the imports, which starts with the first run."""
 
     def __init__(self):
+        SERVERS.append(self)
         self._process: subprocess.Popen | None = None
         self._path = ""
         #: Processor time of all runs and of their child processes [s].

@@ -39,6 +39,7 @@ PACKAGES = (
 PROGRAMS = ("munged", "slurmctld", "slurmd", "slurmdbd", "mariadbd", "sbatch", "sacct")
 NODES = ("gpu1", "gpu2", "gpu3", "gpu4", "gpu5", "gpu6")
 GPUS_PER_NODE = 2
+CLUSTER = "passband"
 PORT = 17000  # this port and the next few, only on the loopback interface
 
 STATE = Path("/var/tmp/passband-slurm")
@@ -137,6 +138,8 @@ def stop() -> None:
     for name in (*NODES, "slurmctld", "slurmdbd", "mariadbd", "munged"):
         if (PIDS / name).exists():
             _end(pid(name), name)
+    if _own():
+        _end_jobs()
     shutil.rmtree(STATE, ignore_errors=True)
     if _own():
         # The mark is removed last, so that an interrupted stop can be repeated.
@@ -176,7 +179,7 @@ def _configure(accounting: bool) -> None:
     (ETC / "slurm.conf").write_text(
         MARK
         + f"""
-ClusterName=passband
+ClusterName={CLUSTER}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={PORT}
 SlurmUser=root
@@ -309,6 +312,20 @@ def _end(process: int, name: str) -> None:
             except (FileNotFoundError, ProcessLookupError):
                 return
             time.sleep(0.1)
+
+
+def _end_jobs() -> None:
+    """End what the daemons have left of their jobs.
+
+    Without cgroups, SLURM does not find a job's process whose parent has ended, and a slurmstepd
+    waits for a controller that does not come back.
+    """
+    name = f"SLURM_CLUSTER_NAME={CLUSTER}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            is_step = (folder / "comm").read_text().strip() == "slurmstepd"
+            if is_step or name in (folder / "environ").read_bytes().split(b"\0"):
+                os.kill(int(folder.name), signal.SIGKILL)
 
 
 def _until(daemon: str, ready: Callable[[], bool], seconds: float = 300) -> None:

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import passband
 from passband import PassbandError, console
-from passband.jobs import interrupt, layout, locks, microscopes, shown_networks, snapshot, wave_layout
+from passband.jobs import (
+    interrupt,
+    layout,
+    locks,
+    microscopes,
+    shown_networks,
+    snapshot,
+    wave_layout,
+)
 from passband.config import SOURCE, check_new, validate
 from passband.grid import batches
 
