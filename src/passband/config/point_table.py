@@ -96,7 +96,7 @@ class _Column:
     def objection(self, text: str) -> str:
         """Return what is wrong with a cell that is no plain number, although it has a value."""
         return (
-            f"{self.name} = {shown(text.strip())}: must be written in the digits 0 to 9, such as "
+            f"{self.name} = {escaped(text.strip())}: must be written in the digits 0 to 9, such as "
             f"{self.value(text) / self.factor:.15g}"
         )
 
