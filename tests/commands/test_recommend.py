@@ -255,3 +255,22 @@ def test_a_wrong_further_value_is_one_line(further, capsys, words, message):
     assert (status, out) == (1, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["explore"], ["recommend", *HERE]])
+def test_many_networks_are_announced_before_anything_is_read(
+    command, tmp_path, monkeypatch, capsys
+):
+    """Fitting the model takes a minute, in which nothing else is printed."""
+    monkeypatch.chdir(tmp_path)
+    for number in (600, 6):
+        (tmp_path / "many.yaml").write_text(
+            f"study: {{name: many}}\ngrid: {{defocus_nm: {{start: 0, stop: 40, num: {number}}}, "
+            "cs_um: [1.2], aperture_mrad: [16], dose_e_per_A2: [100]}\n"
+            "test_grid: {defocus_nm: [5, 10]}\n"
+        )
+        for store in ("table.zarr", "ood.zarr"):
+            (tmp_path / "results/many" / store).mkdir(parents=True, exist_ok=True)
+        assert cli.main([command[0], "many.yaml", *command[1:]]) == 1
+        said = "reading the Dice of networks of 600 training conditions, and fitting a model to it"
+        assert capsys.readouterr().err.startswith(said) == (number == 600)

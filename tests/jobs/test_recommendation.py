@@ -164,6 +164,17 @@ def test_a_second_call_fits_nothing_and_gives_the_same_result(tmp_path, monkeypa
     assert file.read_text() != "damaged"
 
 
+def test_a_first_call_solves_the_equations_of_each_group_once(tmp_path, monkeypatch):
+    """With 12,096 networks, each further solution takes seconds."""
+    fitted, fit = [], gaussian_process.fit
+    monkeypatch.setattr(
+        gaussian_process, "fit", lambda *a, **k: (fitted.append(1), fit(*a, **k))[1]
+    )
+    tested = open_(tmp_path)
+    recommend_from(tested, Asked.at(Condition(6, 20, 14, 850)))
+    assert len(fitted) == len(tested.of_groups) > 0
+
+
 def test_models_are_fitted_again_once_there_are_exit_waves(tmp_path, monkeypatch):
     """Without exit waves, the spectrum of the specimen is flat."""
     tested = open_(tmp_path)

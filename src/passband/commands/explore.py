@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from passband import PassbandError
 from passband.axes import AXES
-from passband.commands.arguments import add_study, report_remark
+from passband.commands.arguments import add_study, report_many, report_remark
 from passband.grid import Condition
 from passband.jobs import layout, wave_layout
 from passband.jobs.locate import open_results
@@ -47,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
     for needed in (layout.OOD, layout.TABLE):
         if not (results / needed).exists():
             raise PassbandError(f"{results}: the study has no {needed} yet; run the study first")
+    report_many(study, results)
     text = page(study, results, not options.no_images)
 
     from passband.storage import atomic  # zarr takes a second to import

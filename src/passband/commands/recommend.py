@@ -12,11 +12,12 @@ from passband.commands.arguments import (
     add_study,
     check_folder,
     option,
+    report_many,
     report_remark,
 )
 from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_lens
 from passband.console import escaped
-from passband.jobs.locate import open_results
+from passband.jobs.locate import is_published, open_results
 
 if TYPE_CHECKING:
     from passband.jobs.tested_networks import TestedNetworks
@@ -102,17 +103,20 @@ def run(options: argparse.Namespace) -> int:
                 f"--figure = {str(options.figure)!r}: must end in .png, .svg or .pdf"
             )
         check_folder("--figure", options.figure, options.figure.parent)
+    published = is_published(options.study)
+    if not published:
+        study, results = open_results(options.study, report_remark)
+        report_many(study, results)
     from passband.jobs import recommendation as jobs  # xarray takes seconds to import
-    from passband.jobs.tested_networks import TestedNetworks, is_published
+    from passband.jobs.tested_networks import TestedNetworks
     from passband.reports import recommendation as reports
     from passband.storage import digests, lease
 
-    if is_published(options.study):
+    if published:
         tested = TestedNetworks.open_published(options.study, options.specimen)
         if remark := digests.remark(options.study):
             report_remark(remark)
     else:
-        study, results = open_results(options.study, report_remark)
         tested = TestedNetworks.open(study, results, options.specimen)
     study = tested.study
     if mixed := tested.study.mixtures:
@@ -221,13 +225,12 @@ def _check(options: argparse.Namespace) -> int:
     check_unused(options, "--like")
     if not 1 <= options.check <= _MOST:
         raise PassbandError(f"--check = {options.check}: must be between 1 and {_MOST:,}")
-    from passband.jobs.tested_networks import is_published  # xarray takes seconds to import
-
     if is_published(options.study):
         raise PassbandError(
             f"{options.study}: is the folder of a published network; --check needs the study"
         )
     study, results = open_results(options.study, report_remark)
+    report_many(study, results)
 
     from tqdm.auto import tqdm
 

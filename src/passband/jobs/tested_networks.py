@@ -26,8 +26,7 @@ from passband.storage import datasets
 #: Smallest number of training conditions, and of test conditions, for a recommendation.
 FEWEST = 4
 #: Files of a published folder.
-_PUBLISHED_WEIGHTS, _PUBLISHED_STUDY = "weights.safetensors", "study.yaml"
-_PUBLISHED_TABLE = "table.zarr.zip"
+_PUBLISHED_STUDY, _PUBLISHED_TABLE = "study.yaml", "table.zarr.zip"
 
 
 @dataclass(frozen=True)
@@ -300,8 +299,12 @@ class TestedNetworks:
         return spectrum(study.microscope, self._waves, self.specimen, study.study.seed, power)
 
     @cached_property
-    def _fitted(self) -> dict[str, Any]:
-        """The spectrum of the specimen and the parameters of the models, see `fitted_models`."""
+    def _fitted(self) -> tuple[dict[str, Any], list[gaussian_process.GaussianProcess]]:
+        """The spectrum of the specimen and the parameters of the models, see `fitted_models`.
+
+        The second value has the models if they were fitted now, and is empty if the parameters were
+        known.
+        """
         key = fitted_models.key(
             [D for _, _, D in self.of_groups.values()],
             [condition.id for condition in (*self.tested, *self.further)],
@@ -311,18 +314,20 @@ class TestedNetworks:
             bool(self._waves),  # without exit waves, the spectrum is flat
         )
 
+        models: list[gaussian_process.GaussianProcess] = []
+
         def make() -> dict[str, Any]:
             found = self._mean_spectrum()
-            models = self._models(found, [None] * len(self.of_groups))
+            models.extend(self._models(found, [None] * len(self.of_groups)))
             return {
                 "spectrum": to_json(found),
                 "theta": [model.theta.tolist() for model in models],
             }
 
         if self.ranked is not None:  # no file is added to a published folder
-            return make()
+            return make(), models
         file = fitted_models.path(self.results, self.specimen, self.extra is not None, self.means)
-        return fitted_models.kept(file, key, make)
+        return fitted_models.kept(file, key, make), models
 
     def _models(
         self, spectrum: Spectrum, theta: Sequence[Sequence[float] | None]
@@ -351,7 +356,7 @@ class TestedNetworks:
 
     def profiles(self, conditions: Sequence[Condition]) -> xr.Dataset:
         """Return the profiles of conditions, see :func:`passband.analysis.profiles.profiles`."""
-        return self._profiles(conditions, from_json(self._fitted["spectrum"]))
+        return self._profiles(conditions, from_json(self._fitted[0]["spectrum"]))
 
     def measured(self, conditions: Iterable[Condition]) -> xr.Dataset:
         """Return measured mean Dice of all networks under those conditions that were tested.
@@ -370,7 +375,7 @@ class TestedNetworks:
         networks, values = [], []
         for (specimen, architecture), (train, ids, D) in self.of_groups.items():
             networks += ids
-            replicas = [layout.parse_network_id(id)[-1] for id in ids]
+            replicas = [int(id.rpartition("/")[-1]) for id in ids]
             each = xr.Dataset({"train": ("network", train), "replica": ("network", replicas)})
             own = np.repeat(D[:, places, None], 3, axis=-1)
             for here in filter(len, map(np.flatnonzero, (own_tests, ~own_tests))):
@@ -399,7 +404,8 @@ class TestedNetworks:
     @cached_property
     def groups(self) -> list[Group]:
         """The fitted model of each group of networks."""
-        models = self._models(from_json(self._fitted["spectrum"]), self._fitted["theta"])
+        known, models = self._fitted
+        models = models or self._models(from_json(known["spectrum"]), known["theta"])
         return [
             Group(specimen, architecture, tuple(ids), tuple(train), model)
             for ((specimen, architecture), (train, ids, _)), model in zip(
@@ -413,15 +419,10 @@ def _half_widths(scores: np.ndarray) -> np.ndarray:
 
     It is NaN for one structure.
     """
-    from scipy.stats import t  # scipy.stats takes a second to import
+    from scipy.special import stdtrit  # quantiles of t; scipy.stats takes a second to import
 
     number = scores.shape[-1]
     if number < 2:
         return np.full(scores.shape[:-1], np.nan)
-    quantile = t.ppf((1 + recommendation.COVERAGE) / 2, number - 1)
+    quantile = stdtrit(number - 1, (1 + recommendation.COVERAGE) / 2)
     return quantile * scores.std(-1, ddof=1) / np.sqrt(number)
-
-
-def is_published(noun: str | Path) -> bool:
-    """Return whether a user's word for a study is the path of a published folder."""
-    return (Path(noun) / _PUBLISHED_WEIGHTS).is_file()

@@ -93,16 +93,22 @@ class Factor:
         dose = fitted.log_dose.values
         return cls(fitted, distances(fitted, fitted), dose - dose.mean())
 
-    def covariance(self, parameters: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Return the covariance of the fitted conditions, and its derivative by each parameter."""
-        kernel, slope = _matern(parameters, self.squared)
-        linear = np.exp(parameters[-2]) * np.outer(self.dose, self.dose)
-        constant = np.full_like(kernel, np.exp(parameters[-1]))
-        lengths = [
-            -2 * np.exp(-2 * log) * slope * square
-            for log, square in zip(parameters[:-2], self.squared, strict=True)
-        ]
-        return kernel + linear + constant, [*lengths, linear, constant]
+    def covariance(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the covariance of the fitted conditions, and the slope for :meth:`gradient`."""
+        matrix, slope = _matern(parameters, self.squared)
+        linear, constant = np.exp(parameters[-2:])
+        matrix += linear * np.outer(self.dose, self.dose)
+        matrix += constant
+        return matrix, slope
+
+    def gradient(self, parameters: np.ndarray, slope: np.ndarray, by: np.ndarray) -> np.ndarray:
+        """Return the derivatives of a number by the parameters.
+
+        `by` has the number's derivatives by the elements of the covariance.
+        """
+        lengths = -2 * np.exp(-2 * parameters[:-2]) * np.tensordot(self.squared, by * slope, 2)
+        linear, constant = np.exp(parameters[-2:])
+        return np.array([*lengths, linear * self.dose @ by @ self.dose, constant * by.sum()])
 
     def covariance_about(self, parameters: np.ndarray, other: "Factor") -> np.ndarray:
         """Return the covariance of the conditions, with the mean dose of another factor."""
@@ -123,7 +129,14 @@ class Factor:
 
 def _matern(parameters: np.ndarray, squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the Matérn kernel k, ν = 5/2, and its derivative by the squared distance d²."""
-    u = 5 * np.tensordot(np.exp(-2 * parameters[:-2]), squared, 1)
-    root = np.sqrt(u)
-    decay = np.exp(-root)
-    return (1 + root + u / 3) * decay, -5 / 6 * (1 + root) * decay
+    u = np.tensordot(5 * np.exp(-2 * parameters[:-2]), squared, 1)
+    slope = np.sqrt(u)
+    decay = np.exp(-slope)
+    # The arrays may be large, so that no further ones are made.
+    slope += 1
+    u /= 3
+    u += slope
+    u *= decay
+    slope *= decay
+    slope *= -5 / 6
+    return u, slope

@@ -164,17 +164,17 @@ class Block:
 
     def objective(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the negative logarithm of likelihood × prior, and its gradient."""
-        solution, R_slopes, C_slopes = self._solve(theta)
+        solution, *slopes = self._solve(theta)
         z = (theta - MEAN) / DEVIATION
-        gradient = self._gradient(theta, solution, R_slopes, C_slopes)
+        gradient = self._gradient(theta, solution, *slopes)
         return solution.nll + (z**2).sum() / 2, gradient + z / DEVIATION
 
-    def _solve(self, theta: np.ndarray) -> tuple[Solution, list, list]:
+    def _solve(self, theta: np.ndarray) -> tuple[Solution, np.ndarray, np.ndarray]:
         from scipy.linalg import cholesky, solve_triangular
 
         rho, kappa, signal, noise = np.exp(theta[2 * N :])
-        R, R_slopes = self.train.covariance(theta[:N])
-        C, C_slopes = self.test.covariance(theta[N : 2 * N])
+        R, R_slope = self.train.covariance(theta[:N])
+        C, C_slope = self.test.covariance(theta[N : 2 * N])
         C = signal * (C + kappa * np.eye(len(C)))
         # The mean of the n replicas of a training condition, times √n, has the row noise ρ. So the
         # eigenvectors of R are those of a matrix over training conditions, and the contrasts.
@@ -200,36 +200,38 @@ class Block:
         rotated = U.coefficients(Y @ V)
         weights = rotated / D
         nll = float((rotated * weights).sum() + logdet) / 2
-        return Solution(U, V, R, C, (a, b), D, weights, B, nll), R_slopes, C_slopes
+        return Solution(U, V, R, C, (a, b), D, weights, B, nll), R_slope, C_slope
 
     def _gradient(
-        self, theta: np.ndarray, s: Solution, R_slopes: list, C_slopes: list
+        self, theta: np.ndarray, s: Solution, R_slope: np.ndarray, C_slope: np.ndarray
     ) -> np.ndarray:
         """Return the gradient of the negative logarithm of the marginal likelihood."""
         rho, kappa, signal, noise = np.exp(theta[2 * N :])
         a, b = s.eigen
-        # Derivatives by the elements of R and C, in the bases of their eigenvectors, by ρ, and by
-        # σ². The part of R without ρ depends on the eigenvectors of the first kind alone.
-        first = len(s.R)
-        W = s.weights[:first]
-        by_R = np.diag((b / s.D[:first]).sum(1)) - (W * b) @ W.T
-        by_rho = ((1 / s.D).sum(0) - (s.weights**2).sum(0)) @ b
-        by_C = np.diag((a[:, None] / s.D).sum(0)) - (s.weights.T * a) @ s.weights
-        by_noise = (1 / s.D).sum() - (s.weights**2).sum()
+        # Derivatives by the elements of R and C, by ρ, and by σ². The part of R without ρ depends
+        # on the eigenvectors of the first kind alone. The derivative by its elements is a
+        # difference, x·xᵀ − y·yᵀ, where y has few columns.
+        first, inverses, square = len(s.R), 1 / s.D, s.weights**2
+        by_rho = (inverses.sum(0) - square.sum(0)) @ b
+        by_C = np.diag(a @ inverses) - (s.weights.T * a) @ s.weights
+        by_noise = inverses.sum() - square.sum()
+        columns = [s.weights[:first] * np.sqrt(b)]
         if s.B is not None:
-            x = (s.B[:, :first] * np.sqrt(b)).transpose(1, 0, 2).reshape(first, -1)
-            by_R -= x @ x.T
+            columns.append((s.B[:, :first] * np.sqrt(b)).transpose(1, 0, 2).reshape(first, -1))
             x = (s.B * np.sqrt(a)[:, None]).transpose(2, 0, 1).reshape(len(b), -1)
             by_C -= x @ x.T
             squares = s.B**2
             by_rho -= (squares.sum((0, 1)) * b).sum()
             by_noise -= squares.sum()
         vectors = s.U.vectors * self.scale[:, None]
-        of_R = vectors @ by_R @ vectors.T
+        known = vectors @ np.concatenate(columns, 1)
+        vectors *= np.sqrt(inverses[:first] @ b)
+        of_R = vectors @ vectors.T
+        of_R -= known @ known.T
         of_C = s.V @ by_C @ s.V.T
         gradient = [
-            *(np.vdot(of_R, slope) for slope in R_slopes),
-            *(signal * np.vdot(of_C, slope) for slope in C_slopes),
+            *self.train.gradient(theta[:N], R_slope, of_R),
+            *signal * self.test.gradient(theta[N : 2 * N], C_slope, of_C),
             rho * by_rho,
             signal * kappa * np.trace(of_C),
             np.vdot(of_C, s.C),

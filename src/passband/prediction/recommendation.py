@@ -319,7 +319,7 @@ def recommend(
     # The values (mean, low, high) of each network under each condition.
     D = np.stack([expected[name].values for name in ("mean", "low", "high")], -1)
     all_measured = expected.is_measured.all("test").values
-    networks = []
+    networks, ids = [], [point.id for point in points]
     for k, id in enumerate(expected.network.values):
         if str(id) in unlearned:
             continue
@@ -330,7 +330,7 @@ def recommend(
                 Dice(*map(float, weights @ D[k])),
                 MEASURED if all_measured[k] else EXTRAPOLATED if outside else INTERPOLATED,
                 Dice(*map(float, D[k, worst])),
-                points[worst].id,
+                ids[worst],
             )
         )
     networks.sort(key=lambda network: (-network.dice.value, network.id))
@@ -406,7 +406,7 @@ def train_next(
     allowed : callable
         Returns whether images can be formed under a condition. Other candidates are left out.
     """
-    from scipy.stats import norm  # scipy.stats takes a second to import
+    from scipy.special import ndtr  # the normal distribution; scipy.stats takes a second to import
 
     points, weights = asked.points()
     of_points, found = profiles(points), []
@@ -419,7 +419,8 @@ def train_next(
             np.asarray(x) @ weights for x in group.model.predict(profiles(new), of_points)
         )
         z = (mean - best) / np.maximum(deviation, 1e-9)
-        gain = deviation * norm.pdf(z) + (mean - best) * norm.cdf(z)
+        density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+        gain = deviation * density + (mean - best) * ndtr(z)
         k = int(gain.argmax())
         of_new = group.model.interval(profiles(new[k : k + 1]), of_points)
         dice = Dice(*(float(np.clip(x, 0, 1)[0] @ weights) for x in of_new))
