@@ -107,6 +107,49 @@ def test_networks_that_cannot_be_read_now_are_not_trained_again(tmp_path):
         assert look(own, contexts, "a", [0])
 
 
+@pytest.mark.parametrize("other", ["nothing", "settings", "precision"])
+def test_only_networks_that_this_study_would_train_are_found(tmp_path, other):
+    """A second file has the missing replica, but is left out if it differs in `other`.
+
+    It also has another network of the first replica, which is not needed.
+    """
+    contexts = NetworkContexts("gold", "net", {"a": "1"}, {}, {}, 1, {"a": []}, "auto")
+    own, later = (tmp_path / f"networks/gold/net/a/r000-{i:03d}.safetensors" for i in (0, 1))
+    for path, replicas in ((own, [0]), (later, [0, 1])):
+        changed = other if path == later else "nothing"
+        settings = {"steps": 2} if changed == "settings" else {}
+        metadata = weights_metadata(
+            replicas,
+            architecture="net",
+            context=contexts.context("a", replicas, settings | {"replicas_together": "auto"}),
+            precision="bfloat16" if changed == "precision" else "float32",
+        )
+        states = {i: {"weight": np.full(1, 10 * len(replicas) + i)} for i in replicas}
+        save_parts({"a": Part(states, metadata)}, path, {})
+    found = regrouping.find_networks(own, contexts, "a", [0, 1])["a"]
+    joined = regrouping.joined(found, "x").weights
+    expected = {0: 10} | ({1: 21} if other == "nothing" else {})
+    assert {i: int(state["weight"][0]) for i, state in joined.items()} == expected
+
+
+def test_a_file_of_two_conditions_gives_only_the_networks_that_are_missing(tmp_path):
+    contexts = NetworkContexts("gold", "net", {"a": "1", "b": "1"}, {}, {}, 1, {"a": [], "b": []})
+    own = tmp_path / "networks/gold/net/a/r000-000.safetensors"
+    for path, conditions in ((own, "a"), (own.parents[1] / "a~b~1234" / own.name, "ab")):
+        parts = {
+            id: Part(
+                {0: {"weight": np.zeros(1)}},
+                weights_metadata(
+                    architecture="net", condition=id, context=contexts.context(id, [0])
+                ),
+            )
+            for id in conditions
+        }
+        save_parts(parts, path, {})
+    found = regrouping.find_networks(own, contexts, "ab", [0])
+    assert {id: len(parts) for id, parts in found.items()} == {"a": 1, "b": 1}
+
+
 def test_a_folder_that_another_job_removes_does_not_end_the_search(tmp_path, monkeypatch):
     own = tmp_path / "networks/gold/net/a~b~1234/r000-001.safetensors"
     for group in ("a", "b"):

@@ -13,6 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import ConvexHull, HalfspaceIntersection, cKDTree
 from scipy.spatial.distance import pdist
+from scipy.spatial.transform import Rotation
 
 from passband import PassbandError, seeds
 from passband.config import Diameter, Planes, Specimen, validate
@@ -315,6 +316,28 @@ def test_multiply_twinned_forms_have_their_volume_and_all_axes(shape, sectors):
         inside = form.sizes(points) <= 1
         assert inside.mean() * (2 * form.reach) ** 3 == pytest.approx(form.volume, rel=0.03)
         assert np.linalg.norm(points[inside], axis=1).max() <= form.reach
+
+
+def test_decahedron_has_the_facets_of_a_cluster_of_atoms():
+    """ASE places atoms. Planes through its outermost atoms are caps {111} and facets {100}."""
+    cluster = Decahedron("Pt", 5, 4, 0, MATERIALS["Pt"].lattice_A)
+    hull = ConvexHull(cluster.positions[:, [1, 0, 2]] * [1, -1, 1])  # its first corner lies along y
+    planes = np.unique(np.round(hull.equations[:, :3], 6), axis=0)
+    assert len(planes) == 10 + 5
+    normals = bodies.form(crystals.crystal("Pt"), "decahedron").normals.reshape(-1, 3)
+    distances, nearest = cKDTree(normals).query(planes)
+    assert distances.max() < 1e-5
+    assert len(set(nearest)) == len(planes)
+
+
+@pytest.mark.parametrize("name", ["Au", "Pt"])
+def test_decahedron_has_the_symmetry_of_its_five_sectors(name):
+    """A rotation by a fifth of a turn, and mirrors at the equator and at a twin plane."""
+    form = bodies.form(crystals.crystal(name), "decahedron")
+    points = rng("symmetry").normal(size=(500, 3))
+    turn = Rotation.from_rotvec([0, 0, 2 * np.pi / 5]).as_matrix()
+    for operation in (turn, np.diag([1, 1, -1]), np.diag([1, -1, 1])):
+        assert form.sizes(points @ operation.T) == pytest.approx(form.sizes(points), rel=1e-9)
 
 
 def test_decahedron_has_marks_notches():
