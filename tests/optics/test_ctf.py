@@ -185,6 +185,16 @@ def test_aberrations_have_their_order_and_their_azimuth(aberration, order, folds
     np.testing.assert_allclose(ctf.aberration_phase(given, q, phi), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("aberration", ["c12", "c21", "c23"])
+def test_aberrations_lie_along_x_by_default(aberration):
+    """The phase is symmetric about the azimuth 0, and has an extremum there that is not zero."""
+    lens = Optics(energy=300e3, **{aberration: 100.0})
+    phi = np.linspace(-np.pi, np.pi, 721)
+    phase = ctf.aberration_phase(lens, 0.5, phi)
+    np.testing.assert_allclose(phase, phase[::-1], atol=1e-12)
+    assert abs(phase[360]) == pytest.approx(np.abs(phase).max())
+
+
 @given(optics, st.floats(0.01, 1.5), angles)
 def test_gradient_is_the_derivative_of_the_phase(given, q, phi):
     # Differences along the imaginary axis: f′(x) = Im f(x + ih)/h, without cancellation.
@@ -450,3 +460,17 @@ def test_a_round_lens_needs_one_azimuth():
     assert ROUND.round
     assert ctf.azimuths_needed(ROUND, 1.0) == 1
     assert not replace(ROUND, c23=1.0).round
+
+
+@pytest.mark.parametrize("lens", [ROUND, replace(ROUND, c12=20.0)], ids=["round", "astigmatic"])
+def test_the_plane_of_integrals_is_a_disc(lens):
+    """∫ d²q = πQ², ∫ q² d²q = πQ⁴/2 and, with azimuths, ∫ q_x² d²q = πQ⁴/4."""
+    cutoff = 0.8
+    q, phi, area = ctf.plane([ROUND, lens], cutoff, 400)
+    assert area.sum() == pytest.approx(np.pi * cutoff**2)
+    assert (q**2 * area).sum() == pytest.approx(np.pi * cutoff**4 / 2, rel=1e-5)
+    if lens.round:
+        assert phi == 0
+    else:
+        moment = (q * np.cos(phi)) ** 2
+        assert (moment * area).sum() == pytest.approx(np.pi * cutoff**4 / 4, rel=1e-5)

@@ -105,3 +105,12 @@ def test_restore_undoes_crop(px):
     wave = grid.restore(spectrum)
     assert wave.shape == (2, px, px)
     np.testing.assert_allclose(grid.crop(wave), spectrum, atol=1e-12)
+
+
+def test_density_integrates_to_the_mean_intensity():
+    """∫P d²q is the mean of |ψ|²; d²q is one step of frequency, 1/field, along each axis."""
+    grid, random = Sampling(32, 0.4), np.random.default_rng(0)
+    wave = grid.restore(random.normal(size=(grid.cropped, grid.cropped)) + 0j)
+    density = grid.density(np.abs(grid.crop(wave)) ** 2)
+    step = np.diff(np.fft.fftfreq(32, 0.4))[0]
+    assert density.sum() * step**2 == pytest.approx((np.abs(wave) ** 2).mean())

@@ -83,10 +83,10 @@ def mtf(
 def response(
     sampling: Sampling,
     k: np.ndarray,
-    vibration_rms: float = 0.0,
-    form: str = "none",
-    at_nyquist: float = 1.0,
-    table: Sequence[Sequence[float]] = (),
+    vibration_rms: float,
+    form: str,
+    at_nyquist: float,
+    table: Sequence[Sequence[float]],
 ) -> np.ndarray:
     """Return the factor by which vibration and detector reduce the contrast of an image.
 
