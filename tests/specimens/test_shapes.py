@@ -422,6 +422,12 @@ def test_icosahedron_has_the_nearest_magic_number(number, magic):
     assert len(shells.multiply_twinned("Au", "icosahedron", number)) == magic
 
 
+@pytest.mark.parametrize("magic", [1, 7, 13, 75, 101, 146, 192])
+def test_decahedron_has_a_magic_number(magic):
+    """The pentagonal bipyramid has 7 atoms, and Marks's decahedra have 75, 101, 146, 192, …"""
+    assert len(shells.multiply_twinned("Au", "decahedron", magic)) == magic
+
+
 def test_complete_shells_are_an_option_of_a_few_bodies():
     spec = Specimen(closed_shells=True)
     found = grown(spec, 300, "shells")

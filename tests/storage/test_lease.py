@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -233,6 +234,25 @@ def test_the_environment_sets_the_patience(folder, other, elsewhere, monkeypatch
             assert time.monotonic() - began < lease.PULSE_S
             time.sleep(0.01)
         taken.check()
+
+
+@pytest.mark.parametrize(("patience", "pulse"), [("0.9", 0.1), ("900", 20)])
+def test_nine_heartbeats_fit_into_the_patience(folder, monkeypatch, patience, pulse):
+    """At least one heartbeat is sent every 20 s."""
+    waits = []
+
+    class Over(threading.Event):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            return True
+
+    known = {"Thread": threading.Thread, "Lock": threading.Lock}
+    monkeypatch.setattr(lease, "threading", SimpleNamespace(Event=Over, **known))
+    monkeypatch.setenv(lease.PATIENCE, patience)
+    with held(folder):
+        while not waits:
+            time.sleep(0.001)
+    assert waits == [pytest.approx(pulse)]
 
 
 @pytest.mark.parametrize("text", ["", "soon", "0", "-1", "nan", "inf"])
