@@ -116,6 +116,15 @@ def test_parts_must_agree_on_the_microscopes():
         assert "microscope" not in part.table.dims
 
 
+def test_parts_must_agree_on_the_structures_and_share_a_test_condition():
+    one, other = made(TRAIN[:2]), made(TRAIN[2:])
+    with pytest.raises(PassbandError, match="^structures: 3 in a and 2 in b; must agree$"):
+        merged.same_tests(parts(one, other.isel(structure=slice(2))))
+    given = parts(one.isel(test=[0]), other.isel(test=[1]))
+    with pytest.raises(PassbandError, match="^--common: no test condition is in all 2 parts$"):
+        merged.same_tests(given, common=True)
+
+
 def test_microscopes_that_a_part_has_not_are_left_out():
     given = merged.same_tests(parts(made(TRAIN[:2]), made(TRAIN[2:], microscopes=[])))
     kept, left_out = merged.alike(given)

@@ -79,6 +79,12 @@ def test_crystal_from_a_file(rutile):
     assert pdist(ball.positions).min() == pytest.approx(d, rel=1e-3)
 
 
+def test_a_block_of_billions_of_atoms_is_refused_before_it_is_made():
+    """A ball of this radius has 4/3 π r³ × 4/a³ = 3.9 · 10⁹ atoms."""
+    with pytest.raises(PassbandError, match=r"reaches 2,500 Å .* more than 20,000,000 atoms"):
+        crystals.lattice(crystals.crystal("Au"), 2500.0, np.zeros(3))
+
+
 @pytest.mark.parametrize("text", ["", "not a crystal", "data_x\n_cell_length_a 3\n"])
 def test_file_that_is_no_crystal_is_one_line(tmp_path, text):
     path = tmp_path / "bad.cif"

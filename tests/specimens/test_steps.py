@@ -9,7 +9,7 @@ from passband.config import Diameter, Microscope, Particles, Specimen, Substrate
 from passband.grid import Condition
 from passband.optics import ctf
 from passband.optics.sampling import Sampling
-from passband.specimens import exit_waves, structures
+from passband.specimens import crystals, exit_waves, structures
 from passband.specimens.steps import Steps
 
 MICROSCOPE = Microscope(field_px=48, pixel_size_A=0.3)
@@ -180,3 +180,27 @@ def test_trial_particles_must_fit_the_smallest_field():
     config["grid"]["pixel_size_A"] = [0.43, 0.5]
     with pytest.raises(PassbandError, match=r"^specimens\.a: a particle is \d\d\.\d Å wide"):
         structures.check(validate(config))
+
+
+def test_trial_particles_of_complete_shells_are_drawn():
+    """Of 2.5 nm, the nearest complete shells are a little wider than a check knows without them."""
+    given = {"closed_shells": True, "twins": {"min": 1, "max": 1}}
+    given["diameter_nm"] = {"mean": 2.5, "std": 0.0, "min": 2.5, "max": 2.5}
+    given["particles"] = {"min": 1, "max": 1}
+    gold = crystals.crystal("Au")
+    limit = structures.widest_A(gold, Specimen.model_validate(given))
+    for room, fits in ((0.01, False), (4.0, True)):
+        side = limit + gold.neighbour_A + room
+        # The rotations are random, so that a single narrow specimen could fit.
+        study = {
+            "specimens": dict.fromkeys("a" if fits else "abcd", given),
+            "grid": {"aperture_mrad": [10]},
+        }
+        study["microscope"] = {"field_px": 128, "pixel_size_A": side / 128}
+        if fits:
+            structures.check(validate(study))
+        else:
+            with pytest.raises(
+                PassbandError, match=r"^specimens\.[a-d]: a particle is 35\.\d Å wide"
+            ):
+                structures.check(validate(study))

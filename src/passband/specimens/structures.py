@@ -197,7 +197,7 @@ def check(study: Study) -> None:
             # give the same particle. Its rotation is random, and so is its width in projection.
             draws = max(1, min(CHECK_DRAWS, int(CHECK_ATOMS / max(atoms, 1.0))))
             for _ in range(draws if specimen.closed_shells else 0):
-                drawn = particle(crystal, specimen, largest, rng, field - 2 * rim)
+                drawn = particle(crystal, specimen, largest, rng)
                 place([drawn.positions], field, 0.0, rim, rng)
         except PassbandError as error:
             raise PassbandError(f"specimens.{name}: {error}") from None
