@@ -69,6 +69,16 @@ def test_a_packed_table_has_the_dice_of_each_image():
         mean[:, :, there], whole.microscope_dice[:, :, there], atol=0.5 / 254
     )
     assert np.isnan(mean[:, :, 1]).all()
+    assert "outcome" not in small.coords
+
+
+def test_a_missing_network_has_no_pixels():
+    whole = made()
+    whole.counts[0, 0, 1, 0] = np.nan
+    small = packed(whole)
+    for name in ("tp", "fp"):
+        assert (small[name][0, 0, 1, 0] == 0).all()
+        assert (small[name] > 0).sum() == small[name].size - len(TRAIN[:2])
 
 
 @pytest.mark.parametrize("is_packed", [False, True])
@@ -118,11 +128,24 @@ def test_parts_must_agree_on_the_microscopes():
 
 def test_parts_must_agree_on_the_structures_and_share_a_test_condition():
     one, other = made(TRAIN[:2]), made(TRAIN[2:])
-    with pytest.raises(PassbandError, match="^structures: 3 in a and 2 in b; must agree$"):
+    with pytest.raises(PassbandError, match="structures: 3 in a, 2 in b; must agree"):
         merged.same_tests(parts(one, other.isel(structure=slice(2))))
     given = parts(one.isel(test=[0]), other.isel(test=[1]))
-    with pytest.raises(PassbandError, match="^--common: no test condition is in all 2 parts$"):
+    with pytest.raises(PassbandError, match="--common: no test condition is in all 2 parts"):
         merged.same_tests(given, common=True)
+
+
+@pytest.mark.parametrize(("second", "left_out"), [(1, []), (2, ["products"])])
+def test_products_of_other_pairs_of_replicas_are_left_out(second, left_out):
+    given = [
+        made(train)
+        .assign(products=("pair", [0.5]))
+        .assign_coords(first=("pair", [0]), second=("pair", [number]))
+        for train, number in ((TRAIN[:2], 1), (TRAIN[2:], second))
+    ]
+    kept, found = merged.alike(parts(*given))
+    assert found == left_out
+    assert all(("products" in part.table) != bool(left_out) for part in kept)
 
 
 def test_microscopes_that_a_part_has_not_are_left_out():

@@ -183,7 +183,7 @@ def test_trial_particles_must_fit_the_smallest_field():
 
 
 def test_trial_particles_of_complete_shells_are_drawn():
-    """Of 2.5 nm, the nearest complete shells are a little wider than a check knows without them."""
+    """The complete shells nearest to 2.5 nm are a little wider than other particles."""
     given = {"closed_shells": True, "twins": {"min": 1, "max": 1}}
     given["diameter_nm"] = {"mean": 2.5, "std": 0.0, "min": 2.5, "max": 2.5}
     given["particles"] = {"min": 1, "max": 1}
