@@ -753,3 +753,9 @@ def test_a_running_job_lives_however_long_it_has_nothing_to_log(results, monkeyp
         while status.scan(STUDY, results.folder).stages["ood"][0].state != "running":
             assert time.monotonic() < deadline, "no heartbeat"
             time.sleep(0.005)
+
+
+def test_a_time_of_another_day_has_its_date():
+    now = time.mktime((2026, 11, 27, 18, 30, 0, 0, 0, -1))
+    assert status_page.clock(now - 3600, now) == "17:30"
+    assert status_page.clock(now - 24 * 3600, now) == "Thu 26 Nov, 18:30"
