@@ -48,7 +48,7 @@ def parts(*tables: xr.Dataset) -> list[merged.Part]:
 def joined(folder, given: list[merged.Part]) -> xr.Dataset:
     given, left_out = merged.alike(merged.same_tests(given))
     assert left_out == []
-    merged.merge(given, folder / "table.zarr", {}, datasets.TABLE, merged.sources(given))
+    merged.merge(given, folder / "table.zarr", {}, datasets.TABLE, merged.sources(given), 64**2)
     return table.load(folder / "table.zarr").load()
 
 

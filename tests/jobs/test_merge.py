@@ -1,6 +1,7 @@
 """Parts of a study are merged to the table of the whole study, and packed in small files."""
 
 import json
+import re
 import shutil
 import tarfile
 import zipfile
@@ -275,6 +276,52 @@ def test_parts_of_different_studies_are_refused(place, whole, key, value, capsys
     assert not Path("results/ab").exists()
 
 
+def _first(name, value):
+    """Return a function that gives a table another first id along a dimension."""
+
+    def change(opened):
+        ids = opened[name].values.tolist()
+        return opened.assign_coords({name: [value or ids[1], *ids[1:]]})
+
+    return change
+
+
+OTHER = Condition(7, 1.2, 16, 1000).id
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_first("train", None), r"has train = df\+0005\S+ twice;"),
+        (_first("test", None), r"has test = df\+0005\S+ twice;"),
+        (_first("train", OTHER), "has train = df.0007.*, which its own configuration has not;"),
+        (_first("test", OTHER), "has test = df.0007.*, which its own configuration has not;"),
+        (_first("train", "foo"), "has train = foo, which its own configuration has not;"),
+        (
+            lambda t: t.assign(dice=t.dice * np.nan),
+            r"network gold/.*: is done in a, but has no Dice;",
+        ),
+        (lambda t: t.assign(best_epoch=t.best_epoch - 9), r"best_epoch = -\d, must be 0 or more;"),
+        (
+            lambda t: t.assign(counts=t.counts + xr.DataArray([64.0**2, 0, 0], dims="outcome")),
+            r"counts of train = df\S+ has an image of \d+ pixels, must be at most 4096;",
+        ),
+        (lambda t: t.assign_attrs(configuration="{study"), "its configuration is no JSON object;"),
+        (lambda t: t.assign_attrs(configuration="3"), "its configuration is no JSON object;"),
+    ],
+)
+def test_a_part_with_what_cannot_be_is_refused(place, whole, change, message, capsys):
+    part(whole, "a", slice(0, 2))
+    opened = datasets.read("results/a/table.zarr", datasets.TABLE).drop_encoding()
+    made = change(opened)
+    datasets.write(made, "results/a/table.zarr", datasets.TABLE, made.attrs)
+    assert cli.main(["merge", "a", "--into", "results/ab"]) == 1
+    out, error = capsys.readouterr()
+    assert re.search(rf"^.*{message} make this part again\n$", error)
+    assert (out, error.count("\n")) == ("", 1)
+    assert not Path("results/ab").exists()
+
+
 def test_a_newer_format_a_damaged_zip_and_missing_parts(place, whole, capsys):
     part(whole, "a")
     assert cli.main(["pack", "a", "--into", "packed"]) == 0
@@ -505,7 +552,11 @@ def test_a_part_with_a_further_axis(place, whole):
         | coordinates(ids, "train", own)
         | coordinates(test, "test", own)
     )
-    datasets.write(moved.drop_encoding(), "results/b/table.zarr", datasets.TABLE, {})
+    given = json.loads(opened.attrs["configuration"])
+    given["test_grid"] = given["grid"]
+    given["grid"] = given["grid"] | {"astigmatism_nm": [0, 4]}
+    attrs = {"configuration": json.dumps(given)}
+    datasets.write(moved.drop_encoding(), "results/b/table.zarr", datasets.TABLE, attrs)
     merge.merge(["a", "b"], Path("results/ab"))
     made = table.load("results/ab/table.zarr")
     assert made.train_astigmatism_nm.values.tolist() == [0, 4, 0, 4]
@@ -618,6 +669,7 @@ def with_mixture(whole, name):
     study = json.loads(opened.attrs["configuration"])
     study["study"]["name"] = name
     study["evaluation"]["bootstrap"] = 0
+    study["test_grid"] = study["grid"]
     study["grid"] = [
         study["grid"] | {"defocus_nm": [20.0]},
         {"mixture": {"name": "all", "over": "grid"}},

@@ -134,7 +134,7 @@ def sources(parts: Sequence[Part]) -> dict[tuple[str, str, str, int], Source]:
     ------
     PassbandError
         If two parts have the same network, and the mean Dice of a cell differs by more than
-        :data:`TOLERANCE`; or if no part has a network.
+        :data:`TOLERANCE`; if a network has no Dice; or if no part has a network.
     """
     found: dict[tuple[str, str, str, int], Source] = {}
     means = [mean_dice(part.table).values for part in parts]
@@ -142,6 +142,11 @@ def sources(parts: Sequence[Part]) -> dict[tuple[str, str, str, int], Source]:
         names = [part.table[dimension].values.tolist() for dimension in _NETWORK]
         for place in map(tuple, np.argwhere(_status(part.table) == STATUS["done"])):
             key = tuple(values[k] for values, k in zip(names, place, strict=True))
+            if not np.isfinite(means[number][place]).any():
+                raise PassbandError(
+                    f"network {'/'.join(map(str, key))}: is done in {part.name}, but has no Dice; "
+                    "make this part again"
+                )
             before = found.setdefault(key, Source(number, place))
             if before.part == number:
                 continue
@@ -226,6 +231,7 @@ def merge(
     attrs: Mapping[str, str],
     kind: str,
     found: Mapping[tuple[str, str, str, int], Source],
+    pixels: int,
 ) -> xr.Dataset:
     """Write the table of all parts, completely or not at all, and return its networks.
 
@@ -241,6 +247,13 @@ def merge(
         The kind of store.
     found : mapping
         The result of :func:`sources`.
+    pixels : int
+        Number of pixels of an image, which its counts cannot exceed.
+
+    Raises
+    ------
+    PassbandError
+        If the counts of an image exceed its pixels.
 
     Returns
     -------
@@ -291,7 +304,7 @@ def merge(
                 by_row.get((sizes["specimen"][s], sizes["architecture"][a], t), []) for t in trains
             ]
             for name, variable in template.data_vars.items():
-                values = _rows(parts, name, lists, len(sizes["replica"]), variable)
+                values = _rows(parts, name, lists, len(sizes["replica"]), variable, pixels)
                 group[name][s, a, start : start + len(trains)] = values
         datasets.create(networks.assign_attrs(attrs), beside, {}, add=True)
         datasets.consolidate(beside)
@@ -336,6 +349,7 @@ def _rows(
     rows: Sequence[Sequence[tuple[int, Source]]],
     replicas: int,
     like: xr.DataArray,
+    pixels: int,
 ) -> np.ndarray:
     """Return the stored values of a variable for several training conditions."""
     dims = _ordered(like)
@@ -355,6 +369,12 @@ def _rows(
             s, a, t, _ = places[0][1]
             at = {"specimen": s, "architecture": a, "train": t}
             own = parts[number].table[name].isel(at).transpose(*dims[3:]).values
+            if name.endswith("counts") and np.nanmax(counted := own.sum(-1), initial=0) > pixels:
+                raise PassbandError(
+                    f"{parts[number].name}: {name} of train = {parts[number].table.train.values[t]}"
+                    f" has an image of {np.nanmax(counted):g} pixels, must be at most {pixels}; "
+                    "make this part again"
+                )
             if by_replica:
                 values[k, [r for r, _ in places]] = own[[place[3] for _, place in places]]
             else:

@@ -6,6 +6,7 @@ metrics and the OOD metrics.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def open_part(found: Found) -> Part:
     Raises
     ------
     PassbandError
-        If the table is damaged, or has not the variables of a table.
+        If the table is damaged, has not the variables of a table, or has values that cannot be.
     """
     try:
         if found.is_zip:
@@ -63,10 +64,38 @@ def open_part(found: Found) -> Part:
         raise PassbandError(f"{error.what}; make this part again") from None
     if "status" not in opened:
         raise PassbandError(f"{found.path}: has no variable status; make this part again")
+    _check_values(found, opened)
     if PARTS in found.attrs:
         return Part(found.name, opened, tuple(json.loads(found.attrs[PARTS])))
     kept = {name: found.attrs[name] for name in _PROVENANCE if name in found.attrs}
     return Part(found.name, opened, ({"part": Path(found.name).name} | kept,))
+
+
+def _check_values(found: Found, opened: xr.Dataset) -> None:
+    """Check that a part has the ids of its study, each of them once, and no negative epoch.
+
+    Raises
+    ------
+    PassbandError
+        Otherwise. Counts and Dice are checked when they are read, see :func:`merged.merge` and
+        :func:`merged.sources`.
+    """
+    study = found.study
+    known = {"train": set(study.train_ids), "test": {c.id for c in study.test_conditions}}
+    for name in ("specimen", "architecture", "train", "replica", "test_specimen", "test"):
+        ids = opened[name].values.tolist()
+        for id, number in Counter(ids).items():
+            if number > 1:
+                raise PassbandError(f"{found.name}: has {name} = {id} twice; make this part again")
+            if id not in known.get(name, ids):
+                raise PassbandError(
+                    f"{found.name}: has {name} = {id}, which its own configuration has not; make "
+                    "this part again"
+                )
+    if "best_epoch" in opened and (lowest := float(opened.best_epoch.min())) < 0:
+        raise PassbandError(
+            f"{found.name}: has best_epoch = {lowest:g}, must be 0 or more; make this part again"
+        )
 
 
 def spectra(parts: Sequence[Found]) -> dict[str, Spectrum]:
@@ -176,7 +205,10 @@ def merge(
     with atomic.replacing(folder) as beside:
         beside.mkdir(parents=True)
         of_table = attrs | _spectrum_attribute(known) | attributes(study.mixtures)
-        networks = merged.merge(parts, beside / layout.TABLE, of_table, datasets.TABLE, found)
+        networks = merged.merge(
+            *(parts, beside / layout.TABLE, of_table, datasets.TABLE, found),
+            study.microscope.field_px**2,
+        )
         whole = datasets.open_folder(beside / layout.TABLE, datasets.TABLE)
         transfer = _information(study, whole, known)
         datasets.write(transfer, beside / layout.INFORMATION, datasets.INFORMATION, attrs)

@@ -101,7 +101,13 @@ def find(noun: str | Path) -> Found:
             f"{noun}: does not name its study; give a folder of results, a table of results or a "
             "file from passband pack"
         )
-    study = validate_stored(json.loads(attrs["configuration"]), str(noun))
+    try:
+        configuration = dict(json.loads(attrs["configuration"]))
+    except (TypeError, ValueError):
+        raise PassbandError(
+            f"{noun}: its configuration is no JSON object; make this part again"
+        ) from None
+    study = validate_stored(configuration, str(noun))
     return Found(str(noun), path, attrs, study)
 
 
