@@ -1,5 +1,6 @@
 """Wrong words of ``passband run``. tests/workflow/test_runs.py runs studies."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +71,20 @@ def test_the_last_line_says_what_helps(started, capsys, monkeypatch, status, sig
     assert err.startswith(says.format(folder=folder))
     assert err.count("\n") == 1
     assert (f"passband run {STUDY} --unlock;" in err) == (signed is not None)
+
+
+@pytest.mark.parametrize("name", ["", ".snakemake", "results"])
+@pytest.mark.parametrize("words", [["run"], ["run", "-n"], ["gallery"]])
+def test_a_folder_that_may_not_be_written_is_one_line(started, capsys, monkeypatch, words, name):
+    place = Path.cwd() / name
+    place.mkdir(exist_ok=True)
+    access = os.access  # root may write everywhere
+    refused = lambda path, mode: Path(path).resolve() != place and access(path, mode)  # noqa: E731
+    monkeypatch.setattr(os, "access", refused)
+    assert cli.main([*words, STUDY]) == 1
+    err = capsys.readouterr().err
+    assert err == f"{place}: you may not write into this folder\n"
+    assert started == []
 
 
 def test_the_lock_of_a_killed_snakemake_is_removed_and_named(started, capsys):

@@ -12,7 +12,7 @@ from passband import PassbandError
 from passband.learning.network_files import open_networks
 from passband.micrographs import outputs, predictions
 from passband.micrographs.segmentation import Settings
-from passband.storage import datasets
+from passband.storage import atomic, datasets
 
 RAW = Settings(hot_pixels=False, flat_field=False)
 MASK = mask_of_discs((80, 121), (30, 40, 12), (60, 90, 11))
@@ -171,3 +171,15 @@ def test_names_of_output_files():
     assert names("x.png", "x.tif", "y.tif") == ["x.png", "x.tif", "y"]
     with pytest.raises(PassbandError, match=r"b/x.png: a/x.png has the same name"):
         names("a/x.png", "b/x.png")
+    with pytest.raises(PassbandError, match=r"^a\\udcff.png: its name is no UTF-8; rename it$"):
+        names("b.png", "a\udcff.png")
+
+
+def test_a_name_is_refused_if_an_output_file_cannot_have_it(tmp_path):
+    """Names that differ by one byte: the longest that can be written, and one that cannot."""
+    end = "_disagreement.ome.tif"
+    longest = "n" * (255 - len(atomic.temporary(end)))
+    assert predictions.output_names([tmp_path / f"{longest}.npy"]) == [longest]
+    (tmp_path / atomic.temporary(f"{longest}{end}")).touch()
+    with pytest.raises(PassbandError, match=r"n.npy: its name is too long .* shorter by 1 bytes"):
+        predictions.output_names([tmp_path / f"{longest}n.npy"])

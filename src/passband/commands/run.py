@@ -152,8 +152,12 @@ def start(
     Raises
     ------
     PassbandError
-        If the number of cores or the profile is wrong.
+        If the number of cores or the profile is wrong, or if the folder cannot be written into.
     """
+    for path in (folder / ".snakemake", folder / "results"):
+        written = path if path.exists() else folder
+        if not os.access(written, os.W_OK):
+            raise PassbandError(f"{written.resolve()}: you may not write into this folder")
     cores = options.cores
     if cores not in (None, "all") and not (cores.isdecimal() and int(cores) > 0):
         raise PassbandError(f"--cores = {cores!r}: must be a number above 0, or all")

@@ -20,11 +20,13 @@ from passband.micrographs.segmentation import (
     segment,
 )
 from passband.micrographs.trust import Assessment, Assessor
-from passband.storage import StoreError, datasets, integrity
+from passband.storage import StoreError, atomic, datasets, integrity
 from passband.units import A_PER_NM
 
 #: From this ratio of the pixel sizes of image and network on, a note recommends `--adapt`.
 LARGER_PIXEL = 1.2
+#: Most bytes of a file's name on Linux, and the longest end of an output file's name.
+_MOST_BYTES, _LONGEST_END = 255, "_disagreement.ome.tif"
 #: An image whose ground truth covers less than this fraction of it is not part of the mean Dice: a
 #: few wrong pixels decide about its Dice.
 EMPTY = 0.01
@@ -296,7 +298,7 @@ def output_names(paths: Sequence[Path]) -> list[str]:
     Raises
     ------
     PassbandError
-        If two files in different folders have the same name.
+        If two files in different folders have the same name, or if output files cannot have a name.
     """
     stems = [path.name[: len(path.name) - len(suffix(path))] or path.name for path in paths]
     stems = [stem.removesuffix(".ome") for stem in stems]
@@ -309,4 +311,13 @@ def output_names(paths: Sequence[Path]) -> list[str]:
     for name, path in zip(names, paths, strict=True):
         if (other := seen.setdefault(name.lower(), path)) is not path:
             raise PassbandError(f"{path}: {other} has the same name; predict them in two commands")
+        try:
+            left = _MOST_BYTES - len(atomic.temporary(f"{name}{_LONGEST_END}").encode())
+        except UnicodeEncodeError:
+            raise PassbandError(f"{path}: its name is no UTF-8; rename it") from None
+        if left < 0:
+            raise PassbandError(
+                f"{path}: its name is too long for output files, whose names are longer; make it "
+                f"shorter by {-left} bytes"
+            )
     return names

@@ -15,6 +15,14 @@ from passband.storage import lease
 from passband.storage.integrity import FullError, disk_full_error
 
 
+def temporary(name: str) -> str:
+    """Return the name that a file has until it is whole.
+
+    It ends with the file's suffix, because writers choose a format by the suffix.
+    """
+    return f".{socket.gethostname()}-{os.getpid()}.{name}"
+
+
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path; if the block succeeds, rename it to `path`, otherwise remove it.
@@ -35,10 +43,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         If another job has taken over the work of this job; see :mod:`passband.storage.lease`.
     """
     path = Path(path)
-    tag = f"{socket.gethostname()}-{os.getpid()}"
-    # The temporary path ends with the suffix of `path`, because writers choose a file's format by
-    # the suffix.
-    beside = path.with_name(f".{tag}.{path.name}")
+    beside = path.with_name(temporary(path.name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if lease.confirm():
@@ -46,7 +51,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield beside
         lease.confirm()
         if path.is_dir():
-            old = path.with_name(f".{tag}.old.{path.name}")
+            old = path.with_name(temporary(f"old.{path.name}"))
             path.rename(old)
             try:
                 beside.rename(path)
