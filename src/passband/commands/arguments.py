@@ -105,7 +105,7 @@ def report_remark(line: str) -> None:
 
 
 def report_many(study: "Study", results: Path) -> None:
-    """Tell why a command that ranks a study's networks prints nothing for a while, if it does."""
+    """Say why a command that ranks a study's networks prints nothing for a while, if it does."""
     if study.train_number > _MANY and results.exists():
         report_remark(
             f"reading the Dice of networks of {study.train_number:,} training conditions, and "
