@@ -23,7 +23,7 @@ from passband.cli import main
 from passband.config import load, validate
 from passband.learning.network_files import open_networks
 from passband.sharing import bioimageio_description, extras, onnx_export, publication
-from passband.storage import datasets, digests, weights
+from passband.storage import datasets, integrity, weights
 
 pytestmark = pytest.mark.slow
 
@@ -244,7 +244,7 @@ def refused(folder, name, capsys):
     status = main(["predict", str(folder), "image.npy", "--pixel-size-A", "0.35", "--no-likeness"])
     (line, *others) = capsys.readouterr().err.splitlines()
     assert "image.npy: no such file" in line or not others
-    return status == 1 and line.startswith(f"{folder / name}: ")
+    return status == 1 and line.startswith(f"{folder}: {name} ")
 
 
 def test_files_of_a_published_folder_hold_together(copied, capsys):
@@ -272,8 +272,8 @@ def test_a_flipped_bit_of_the_list_of_digests_is_noticed(copied):
         changed = bytearray(whole)
         changed[bit // 8] ^= 1 << bit % 8
         (copied / "SHA256SUMS").write_bytes(changed)
-        with pytest.raises(PassbandError, match="SHA256SUMS"):
-            digests.check(copied)
+        with pytest.raises(ValueError, match="SHA256SUMS|utf-8"):
+            integrity.check_checksums(copied)
 
 
 def test_a_folder_of_an_earlier_version_is_read_and_said_to_be_unchecked(copied, capsys):

@@ -110,11 +110,11 @@ def run(options: argparse.Namespace) -> int:
     from passband.jobs import recommendation as jobs  # xarray takes seconds to import
     from passband.jobs.tested_networks import TestedNetworks
     from passband.reports import recommendation as reports
-    from passband.storage import digests, lease
+    from passband.storage import integrity, lease
 
     if published:
         tested = TestedNetworks.open_published(options.study, options.specimen)
-        if remark := digests.remark(options.study):
+        if remark := integrity.unchecked(options.study):
             report_remark(remark)
     else:
         tested = TestedNetworks.open(study, results, options.specimen)

@@ -18,7 +18,7 @@ from passband.grid import Condition
 from passband.groups import may_have
 from passband.learning import networks
 from passband.mixtures import Mixture, check_id, is_mixture
-from passband.storage import DamagedError, digests
+from passband.storage import DamagedError, StoreError, integrity
 from passband.storage.weight_parts import Part, conditions_in, load_parts
 from passband.storage.weights import WeightsMetadata
 
@@ -78,8 +78,8 @@ class Network:
 
     @property
     def unchecked(self) -> str:
-        """See :func:`passband.storage.digests.remark`; empty if the network is not published."""
-        return digests.remark(self.path.parent) if self.path.name == PUBLISHED else ""
+        """See :func:`passband.storage.integrity.unchecked`; empty if it is not published."""
+        return integrity.unchecked(self.path.parent) if self.path.name == PUBLISHED else ""
 
     @property
     def pixel_size_A(self) -> float:
@@ -128,7 +128,7 @@ def open_networks(
     ------
     PassbandError
         If there is no such network, or if a file is damaged. The message is one line. The files of
-        a published folder are checked, see :mod:`passband.storage.digests`.
+        a published folder are checked, see :func:`passband.storage.integrity.check_checksums`.
     """
     source = Path(source)
     if not source.exists():
@@ -143,7 +143,7 @@ def open_networks(
             "id of a network"
         )
     if path.name == PUBLISHED:
-        digests.check(path.parent)
+        _check_published(path.parent)
     found = _from_file(path)
     if network is None:
         return found
@@ -154,6 +154,19 @@ def open_networks(
             f"network = {network!r}: {source} has only {', '.join(each.id for each in found)}"
         )
     return chosen
+
+
+def _check_published(folder: Path) -> None:
+    needed = (PUBLISHED, "likeness.json", "study.yaml", "table.zarr.zip")
+    try:
+        integrity.check_checksums(folder, needed)
+    except StoreError:
+        raise
+    except (ValueError, OSError) as error:
+        raise PassbandError(
+            f"{folder}: {error}; copy the folder again, or delete {integrity.CHECKSUMS} if the "
+            "change is yours"
+        ) from None
 
 
 def shipped() -> dict[str, Path]:

@@ -20,7 +20,7 @@ from passband.sharing import bioimageio_description, card, extras, onnx_export, 
 from passband.sharing.bioimageio_description import Labels
 from passband.sharing.example_image import example_image
 from passband.sharing.onnx_export import Probability
-from passband.storage import atomic, digests, weights
+from passband.storage import atomic, integrity, weights
 
 #: The names of the files in a published folder, besides the weights and the description.
 ONNX, CARD, STUDY = "model.onnx", "README.md", "study.yaml"
@@ -164,7 +164,7 @@ def publish(
             },
         )
         bioimageio_description.write(description, beside)
-        digests.write(beside)
+        integrity.write_checksums(beside, beside.iterdir())
 
 
 def study_of(network: Network) -> Study:

@@ -33,7 +33,7 @@ from passband.storage.integrity import (
 )
 
 _logger = logging.getLogger("passband")
-_unchecked: set[Path] = set()
+_unchecked: list[Path] = []
 
 # The kinds of stores. Each kind is a value of the attribute `kind` of a store.
 WAVES = "exit waves"
@@ -204,20 +204,10 @@ def _load_folder(path: str | Path, **options) -> xr.Dataset:
     dataset = xr.open_zarr(path, consolidated=True, **options)
     if number != (expected := dataset.attrs.get("files")):
         raise ValueError(f"{number} of {expected} files")
-    if not (path / integrity.CHECKSUMS).exists():
-        _report_unchecked(path)
+    if (line := integrity.unchecked(path, "text and metadata")) and not _unchecked:
+        _unchecked.append(path)  # a line for each store would hide other lines
+        _logger.warning("%s", line)
     return _without_own_attributes(dataset)
-
-
-def _report_unchecked(path: Path) -> None:
-    """Report a store without checksums of its metadata, but only the first one of a process."""
-    if not _unchecked:
-        _logger.warning(
-            "%s: an earlier version of Passband wrote this store without checksums of text and "
-            "metadata, so damage there is not noticed",
-            path,
-        )
-    _unchecked.add(path)
 
 
 @contextlib.contextmanager

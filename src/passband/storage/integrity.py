@@ -22,8 +22,8 @@ from passband import PassbandError
 #: the file.
 FORMAT = 1
 
-#: The file with the SHA-256 digests of other files in its folder, and a digest of these digests.
-CHECKSUMS = "checksums.json"
+#: The file with the SHA-256 digests of other files in its folder, in the format of ``sha256sum``.
+CHECKSUMS = "SHA256SUMS"
 
 # A zip file declares the size of its unpacked content and of each array in memory. Every declared
 # size of at most 10⁸ bytes is accepted. A larger size of the content is accepted if it is at most
@@ -143,36 +143,53 @@ def check_attributes(path: str | Path, attrs: Mapping, expected: Mapping | None)
 
 
 def write_checksums(folder: Path, files: Iterable[Path]) -> None:
-    """Write the digests of files in a folder to its file :data:`CHECKSUMS`."""
-    digests = {
-        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(files)
-    }
-    content = {"sha256": digests, "checksum": _digest_of(digests)}
-    (folder / CHECKSUMS).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    """Write the list of digests of files in a folder. Its first line is a digest of the others."""
+    lines = "".join(f"{_sha256(file)}  {file.relative_to(folder)}\n" for file in sorted(files))
+    (folder / CHECKSUMS).write_text(f"{_head(lines)}\n{lines}", encoding="utf-8")
 
 
-def check_checksums(folder: Path) -> None:
-    """Compare files with the digests in their folder. A folder of an earlier version has none.
+def check_checksums(folder: Path, needed: Iterable[str] = ()) -> None:
+    """Compare files with the list of digests in their folder, if there is one.
+
+    Folders of earlier versions have no list. The list finds accidents. It is no signature:
+    whoever changes a file can change the list too.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    needed : iterable of str
+        Files that must not be in the folder without being in the list.
 
     Raises
     ------
     StoreError
         See :func:`check_regular`.
-    ValueError, KeyError, TypeError, OSError
-        If a file, or the file of digests, is damaged.
+    ValueError, OSError
+        If a file, or the list, is damaged.
     """
     if not (folder / CHECKSUMS).exists():
         return
     check_regular(folder / CHECKSUMS)
-    content = json.loads((folder / CHECKSUMS).read_bytes())
-    digests = content["sha256"]
-    if content["checksum"] != _digest_of(digests):
+    head, _, lines = (folder / CHECKSUMS).read_text(encoding="utf-8").partition("\n")
+    if head != _head(lines):
         raise ValueError(f"{CHECKSUMS} is damaged")
-    for name, digest in digests.items():
+    listed = {name: digest for digest, _, name in (x.partition("  ") for x in lines.splitlines())}
+    for name in needed:
+        if name not in listed and (folder / name).exists():
+            raise ValueError(f"{name} has no digest in {CHECKSUMS}")
+    for name, digest in listed.items():
         check_regular(folder / name)
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+        if not (folder / name).is_file():
+            raise ValueError(f"{name} is missing")
+        if _sha256(folder / name) != digest:
             raise ValueError(f"{name} is damaged")
+
+
+def unchecked(folder: Path, what: str = "files") -> str:
+    """Return a line for a folder of an earlier version, which has no list; empty for others."""
+    has = (folder / CHECKSUMS).exists()
+    return "" if has else f"{folder} has no {CHECKSUMS}, so its {what} are not checked"
 
 
 def read_attributes(folder: Path) -> dict[str, Any]:
@@ -193,8 +210,13 @@ def read_attributes(folder: Path) -> dict[str, Any]:
     return attributes
 
 
-def _digest_of(digests: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _head(lines: str) -> str:
+    return f"# {hashlib.sha256(lines.encode()).hexdigest()}"  # sha256sum ignores such a line
 
 
 def check_regular(path: str | Path) -> None:
