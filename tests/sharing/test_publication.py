@@ -272,7 +272,7 @@ def test_a_flipped_bit_of_the_list_of_digests_is_noticed(copied):
         changed = bytearray(whole)
         changed[bit // 8] ^= 1 << bit % 8
         (copied / "SHA256SUMS").write_bytes(changed)
-        with pytest.raises(ValueError, match="SHA256SUMS|utf-8"):
+        with pytest.raises(ValueError, match=r"SHA256SUMS|utf-8"):
             integrity.check_checksums(copied)
 
 
