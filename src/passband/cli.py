@@ -151,6 +151,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PassbandError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    except (ValueError, RuntimeError):  # also the errors of Zarr for a damaged chunk
+        if datasets := sys.modules.get("passband.storage.datasets"):
+            try:
+                datasets.check_opened()
+            except PassbandError as error:
+                print(error, file=sys.stderr)
+                return 1
+        raise
 
 
 def _parser(name: str) -> argparse.ArgumentParser:

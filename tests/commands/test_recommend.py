@@ -50,6 +50,19 @@ def test_networks_are_printed_in_the_order_of_their_expected_dice(folder, capsys
     assert "train next: gold, compact-w8-d3" in out
 
 
+def test_a_flipped_bit_in_a_variable_that_is_read_late_is_one_line(folder, capsys):
+    for chunk in (folder / "results/known/table.zarr/dice").glob("c.*"):
+        flipped = bytearray(chunk.read_bytes())
+        flipped[len(flipped) // 2] ^= 1
+        chunk.write_bytes(flipped)
+    status, out, err = run(capsys, "known", *HERE)
+    assert (status, out) == (1, "")
+    assert err.startswith(
+        "results/known/table.zarr: not a whole store of table: ValueError: Stored"
+    )
+    assert err.count("\n") == 1
+
+
 def test_a_condition_outside_the_study_is_named_as_such(folder, capsys):
     status, out, _ = run(capsys, "known", "--defocus-nm", "-10:25", *HERE[2:])
     assert status == 0

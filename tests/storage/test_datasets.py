@@ -601,6 +601,9 @@ def test_damage_that_shows_late_is_named_and_other_errors_are_not_taken_for_it(t
         datasets.open_checked(path, KIND) as opened,
     ):
         opened.spectrum.compute()
+    assert datasets.open_folder(path, KIND).attrs["kind"] == KIND  # its variables are not read yet
+    with pytest.raises(DamagedError, match=re.escape(f"{path}: not a whole store")):
+        datasets.check_opened()
 
 
 def test_a_store_that_is_set_aside_is_kept_under_a_new_name(tmp_path):

@@ -86,12 +86,11 @@ def ood(results: Path) -> str:
     from passband.reports import summaries
     from passband.storage import datasets
 
-    metrics, unlearned = datasets.read(results / "ood.zarr", datasets.OOD), None
-    if (results / "table.zarr").exists():
-        with suppress(PassbandError):  # the study may not be known
-            unlearned = learned.unlearned(
-                table.load(results / "table.zarr"), locate_study(results)[0]
-            )
+    metrics, study, unlearned = datasets.read(results / "ood.zarr", datasets.OOD), None, None
+    with suppress(PassbandError):  # the results may have no file, or several
+        study, _ = locate_study(results)
+    if study is not None and (results / "table.zarr").exists():
+        unlearned = learned.unlearned(table.load(results / "table.zarr"), study)
     return summaries.ood(metrics, unlearned)
 
 

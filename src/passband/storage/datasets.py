@@ -21,19 +21,12 @@ from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from passband.storage import integrity
 from passband.storage.atomic import remove, replacing
-from passband.storage.integrity import (
-    DamagedError,
-    NewerError,
-    StoreError,
-    UnreachableError,
-    check_attributes,
-    check_zip,
-    is_unreachable,
-    number_of_files,
-)
+from passband.storage.integrity import DamagedError, NewerError, StoreError, UnreachableError
 
 _logger = logging.getLogger("passband")
 _unchecked: list[Path] = []
+#: The kinds of the folders that this process has opened, see :func:`check_opened`.
+_opened: dict[Path, str] = {}
 
 # The kinds of stores. Each kind is a value of the attribute `kind` of a store.
 WAVES = "exit waves"
@@ -177,7 +170,7 @@ def _write_number_of_files(folder: Path, more: int = 0) -> None:
     The number of files is needed because Zarr reads a missing chunk as the fill value, without an
     error.
     """
-    zarr.open_group(folder, mode="r+").attrs["files"] = number_of_files(folder) + more
+    zarr.open_group(folder, mode="r+").attrs["files"] = integrity.number_of_files(folder) + more
 
 
 def _pack(folder: Path, file: Path) -> None:
@@ -199,7 +192,7 @@ def _without_own_attributes(dataset: xr.Dataset) -> xr.Dataset:
 
 def _load_folder(path: str | Path, **options) -> xr.Dataset:
     path = Path(path)
-    number = number_of_files(path)
+    number = integrity.number_of_files(path)
     integrity.read_attributes(path)
     dataset = xr.open_zarr(path, consolidated=True, **options)
     if number != (expected := dataset.attrs.get("files")):
@@ -221,7 +214,7 @@ def _zipped(path: Path, whole: bool = True) -> Iterator[xr.Dataset]:
     whole : bool
         Whether to check the whole content of the zip file for damage first.
     """
-    check_zip(path, whole)
+    integrity.check_zip(path, whole)
     archive = zarr.storage.ZipStore(path, mode="r")
     try:
         yield _without_own_attributes(xr.open_zarr(archive, chunks=None, consolidated=False))
@@ -242,7 +235,7 @@ def _checked(path: str | Path, kind: str, load: Callable[[], xr.Dataset]) -> xr.
         raise
     except Exception as error:  # readers raise errors of all types for damaged content
         words = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        if is_unreachable(error):
+        if integrity.is_unreachable(error):
             raise UnreachableError(path, words) from None
         if not path.exists():
             raise StoreError(f"{path}: no such store of {kind}") from None
@@ -299,7 +292,26 @@ def open_folder(path: str | Path, kind: str) -> xr.Dataset:
         dataset = _load_folder(path)
         return dataset.assign_coords({name: c.compute() for name, c in dataset.coords.items()})
 
-    return _checked(path, kind, load)
+    dataset = _checked(path, kind, load)
+    _opened[Path(path)] = kind
+    return dataset
+
+
+def check_opened() -> None:
+    """After an error of a reader, find out whether a store from :func:`open_folder` is damaged.
+
+    Raises
+    ------
+    StoreError
+        If :func:`read` of one of the stores would raise a StoreError.
+    """
+    for path, kind in _opened.items():
+        if path.exists():
+            _check_variables(path, kind)
+
+
+def _check_variables(path: str | Path, kind: str) -> None:
+    _checked(path, kind, lambda: _load_folder(path).count(keep_attrs=True).load())
 
 
 @contextlib.contextmanager
@@ -312,17 +324,11 @@ def open_checked(path: str | Path, kind: str) -> Iterator[xr.Dataset]:
         If :func:`read` would raise a StoreError. If the block of code fails and the store is not
         damaged, the error of the block is raised.
     """
-
-    def read_through() -> xr.Dataset:
-        for variable in dataset.data_vars.values():
-            variable.count().compute()
-        return dataset
-
     dataset = open_folder(path, kind)
     try:
         yield dataset
     except Exception:
-        _checked(path, kind, read_through)
+        _check_variables(path, kind)
         raise
 
 
@@ -335,17 +341,8 @@ def read_many(
 ) -> xr.Dataset:
     """Read several stores, and concatenate them along a dimension, sorted by its coordinate.
 
-    The concatenated data set has the attributes of the first store.
-
-    Parameters
-    ----------
-    paths, kind, variables
-        The paths, the kind and the variables of the stores; see :func:`read`.
-    dimension : str
-        The dimension along which the stores are concatenated. No value of this dimension's
-        coordinate may be in two stores.
-    expected : dict, optional
-        Attributes that every store must have.
+    The concatenated data set has the attributes of the first store. No value of the coordinate may
+    be in two stores, and every store must have the `expected` attributes. See also :func:`read`.
 
     Raises
     ------
@@ -385,7 +382,7 @@ def check_many(
     """
     earlier: set = set()
     for part, path in zip(parts, paths, strict=True):
-        check_attributes(path, part.attrs, expected)
+        integrity.check_attributes(path, part.attrs, expected)
         values = set(part[dimension].values.tolist())
         if shared := earlier & values:
             raise DamagedError(path, f"its {dimension} {min(shared)} is in another store too")
