@@ -25,12 +25,11 @@ def read(path: Path) -> Content:
     """Return the images of a TIFF file.
 
     If the file has several series of images, the first is read. Images in other files, which an
-    OME-TIFF may name, are not read. A compression that needs the
-    library imagecodecs is decoded by Pillow if Pillow knows it, such as LZW.
+    OME-TIFF may name, are not read. A compression that needs the library imagecodecs is decoded by
+    Pillow if Pillow knows it, such as LZW.
     """
     import tifffile
 
-    # An OME description may name other files, which would be read from any folder.
     with tifffile.TiffFile(path, _multifile=False) as file:
         if not file.series:
             raise PassbandError(f"{path}: contains no image, or is damaged")
