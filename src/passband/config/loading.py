@@ -55,7 +55,7 @@ def validate(config: dict, source: str = "config") -> Study:
     objections: list[str] = []
     try:
         study = Study.model_validate(config, context={"folder": folder, "objections": objections})
-        study._objections += [*objections, *study.objections_to_conditions()]
+        study._objections += objections
         return study
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
@@ -82,7 +82,7 @@ def check_new(study: Study, source: str, results: Path) -> None:
     ConfigError
         If the study is new and has :attr:`Study.objections`.
     """
-    if study.objections and not results.exists():
+    if not results.exists() and study.objections:
         raise ConfigError(*(f"{source}: {line}" for line in study.objections))
 
 

@@ -194,7 +194,7 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
     @property
     def objections(self) -> list[str]:
         """What a new study must not have, one line each, see :func:`passband.config.check_new`."""
-        return self._objections
+        return [*self._objections, *self.objections_to_conditions()]
 
     @property
     def remarks(self) -> list[str]:

@@ -72,7 +72,6 @@ def locate_file(noun: str | Path) -> tuple[Path, Path]:
         return file, Path()
     root = results.absolute().parent.parent
     if file := _file_of(results, noun):
-        check_new(load(file), str(file), results)
         return file, Path(_shown(root))
     raise PassbandError(f"{noun}: no file has a study of this name; give the study's file")
 
