@@ -318,16 +318,8 @@ def _networks(sizes: dict[str, list], values: Mapping[str, np.ndarray] | None = 
 class _Records:
     """Reads the records of training conditions, and compares them with the study.
 
-    Conditions that follow each other are often in one file, which is then read once.
-
-    Parameters
-    ----------
-    sizes : dict of str to list
-        The values along each dimension of the table.
-    test_own : bool
-        Whether networks were also tested under their own training condition.
-    microscopes : sequence of str
-        Ids of the drawn microscopes under which first replicas were also tested.
+    Conditions that follow each other are often in one file, which is then read once. The parameters
+    are as in :func:`aggregate`.
     """
 
     def __init__(self, sizes: dict[str, list], test_own: bool, microscopes: Sequence[str]):
