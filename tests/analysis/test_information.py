@@ -683,3 +683,17 @@ def test_metrics_under_a_further_axis_are_those_of_another_microscope(further):
     assert found[f"train_{name}"].values.tolist() == [value, value]
     both = metrics(under, GRID[:2], MICROSCOPE, 128, FLAT, own=dict.fromkeys(further, 0.0))
     assert (both.overlap.values[:, :, 0] < 1).any()
+
+
+def test_frequencies_beyond_the_limit_of_the_tests_pixels_have_no_noise():
+    """The filter of finer training images passes frequencies that coarse test images lack."""
+    train, test = GRID[1], replace(TEST[0], further={"pixel_size_A": 0.6})
+    found = metrics([train], [test], MICROSCOPE, 4096, FLAT, own={"pixel_size_A": 0.3})
+    limit = MICROSCOPE.under(test).sampling.cutoff
+    assert limit < train.aperture_mrad / 1e3 / ctf.wavelength(300e3)
+    q = (np.arange(4000) + 0.5) / 4000 * limit
+    w = 0.005
+    T, U = (ctf.transfer(MICROSCOPE.optics(c), q) for c in (train, test))
+    W = T / (T**2 + 1 / (4 * train.dose_e_per_A2 * w))
+    error = w * (1 - W * U) ** 2 + W**2 / (4 * test.dose_e_per_A2)
+    assert found.wiener.item() == pytest.approx(np.sum(q * error) / np.sum(q * w), rel=5e-3)

@@ -42,6 +42,14 @@ def test_one_signature_is_compiled_and_no_other():
         result("two")
 
 
+def test_numbers_are_added_in_another_order_only_on_request():
+    """1 is lost beside 1e30 in the order of the source. A sum in another order is exactly 0."""
+    functions = {}
+    exec("def lost(a, b):\n    return (a + b) - a - b", functions)  # has no file, and no cache
+    found = [anew(functions["lost"], "(f8, f8)", reorder)(1e30, 1.0) for reorder in (False, True)]
+    assert found == [-1.0, 0.0]
+
+
 def test_other_processes_wait_for_the_one_that_compiles(folder):
     done = threading.Event()
 

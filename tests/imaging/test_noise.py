@@ -7,7 +7,7 @@ from synthetic import CPU
 
 from passband.config import Detector, Microscope
 from passband.config.detector import DetectorNoise
-from passband.imaging import export
+from passband.imaging import export, poisson
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import expose, noise_seeds, normalise
 from passband.learning.batches import Images
@@ -105,6 +105,15 @@ def test_a_white_image_gets_the_noise_of_the_training():
         assert power[ring].mean() == pytest.approx(factor[ring].mean(), rel=0.1)
     corner = (np.abs(np.fft.fftfreq(384, 0.4))[:, None] > 0.7) & (np.fft.rfftfreq(384, 0.4) > 0.7)
     assert power[corner].mean() < 0.01 * power[ring].mean()
+
+
+def test_each_image_has_the_counts_of_its_seed():
+    """Counts on a CPU are those of Passband's generator, whatever the version of torch."""
+    intensity = torch.rand((3, 16, 16), generator=torch.manual_seed(0))
+    counts = np.empty((3, 16, 16), np.float32)
+    for number, seed in enumerate((5, 7, 5)):
+        poisson.draw(intensity[number].numpy(), 20.0, seed, counts[number])
+    np.testing.assert_array_equal(expose(intensity, 20.0, (5, 7, 5)), counts)
 
 
 @pytest.mark.parametrize("number", [1, 8, 11])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from passband.config import validate
 from passband.jobs import explored_images
 
 
@@ -30,6 +31,18 @@ def test_all_images_together_have_a_limit(field_px, groups):
     px = field_px // binning
     assert groups * structures * tests * px**2 <= explored_images._PIXELS
     assert px >= min(field_px, explored_images._SMALLEST_PX)
+
+
+def test_specimens_and_architectures_share_the_limit(tmp_path, monkeypatch):
+    asked, sizes = [], explored_images._sizes
+    monkeypatch.setattr(
+        explored_images, "_sizes", lambda *given: asked.append(given) or sizes(*given)
+    )
+    names = ["compact-w4-d2", "compact-w8-d2", "compact-w8-d3"]
+    study = validate({"training": {"architectures": names}})
+    study = study.model_copy(update={"specimens": dict.fromkeys("ab", study.specimens["gold"])})
+    assert explored_images.examples(study, tmp_path, None) == []
+    assert [groups for _, _, groups in asked] == [2 * 3]
 
 
 def test_an_incomplete_square_of_pixels_is_left_out():

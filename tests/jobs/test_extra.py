@@ -450,6 +450,13 @@ def test_sums_of_confidence_are_read_on_request(study, made):
         extra.read_extra(study, made, ["loss"])
 
 
+def test_only_replicas_of_one_job_make_pairs(study):
+    replicas = {"replicas": 4, "replicas_per_job": 2}
+    other = small_study(study=study.study.model_dump() | replicas)
+    found = extra_store.gathered(other, [], ["agreement"])
+    assert [*zip(found["first"].values, found["second"].values, strict=True)] == [(0, 1), (2, 3)]
+
+
 def test_confidence_fills_only_what_the_records_lack(study, results, computed):
     """The first record is of an earlier version, and the second record has all sums."""
     first, second = layout.training_cells_of(study)

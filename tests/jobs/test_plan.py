@@ -248,6 +248,17 @@ def test_hours_by_hand():
     assert hours[plan.OTHERS] * 3600 == pytest.approx(sum(others) * 2 / typical.START_S)
 
 
+def test_each_replica_of_a_mixture_forms_its_own_images():
+    given = load(SMALLEST).model_dump()
+    mixture = {"name": "all", "over": "grid"}
+    study = validate(given | {"grid": [given["grid"], {"mixture": mixture}]})
+    hours = [plan.hours(each, SPEEDS)["train"] * 3600 for each in (load(SMALLEST), study)]
+    # Two networks: two epochs of 12 images, formed with new noise, steps and validation images.
+    expected = 2 * 2 * (12 * (0.3 + 0.2 + 3) + 4 * 1)
+    # Their job forms the images of the split and draws noise for validation, as all jobs do.
+    assert hours[1] - hours[0] == pytest.approx(expected + 16 * 0.3 + 2 * 4 * 0.2)
+
+
 def test_the_last_jobs_of_a_study_run_alone():
     study = load(SMALLEST)
     took = plan.hours(study, SPEEDS)

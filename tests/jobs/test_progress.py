@@ -58,6 +58,7 @@ def test_the_share_never_decreases_and_is_1_only_at_the_end(progress):
         assert progress.share(10_000) < 1
         run(progress, str(k), "train" if k < 6 else "figure_ctf", 0, 100)
     assert progress.share(10_000) == 1
+    assert progress.seconds_left(10_000) == 0
 
 
 def test_time_left_follows_from_how_many_jobs_ran_together(progress):
