@@ -1,0 +1,135 @@
+"""What `general` finds if an image's noise is measured, taken for white or averaged, or left.
+
+    python benchmarks/own_noise.py                  # simulated images with white noise
+    python benchmarks/own_noise.py --hrtem FOLDER   # also real patches, enlarged
+
+Dice is a mean over images. In parentheses is the number of images that are called unlike the
+training. FOLDER has the folders `images` and `masks`, with pixels of 0.776 Å.
+"""
+
+import argparse
+import io
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from PIL import Image
+
+from passband.config import loading, study_file
+from passband.grid import Condition
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.jobs import trust
+from passband.learning.network_files import open_networks
+from passband.micrographs import own_noise, preparation
+from passband.micrographs.predictions import score
+from passband.micrographs.segmentation import Settings, segment
+from passband.micrographs.trust import Assessor
+from passband.specimens import exit_waves
+
+PIXEL_A, DRAWN_A, STRUCTURES, SEED = 0.5, 0.776, 5, 99
+#: The slope that an image is said to have, and the setting: None measures, False leaves the image.
+TREATMENTS = {
+    "measured": (None, None),
+    "as white": (0.0, None),
+    "as averaged": (-10.0, None),
+    "left": (None, False),
+}
+(NETWORK,) = open_networks("general")
+TRUST = trust.open_trust([NETWORK])
+
+
+def row(name: str, images: list[np.ndarray], masks: list[np.ndarray], pixel_A: float) -> None:
+    """Print the mean Dice for each treatment."""
+    cells = []
+    for slope, setting in TREATMENTS.values():
+        dice, unlike = [], 0
+        for image, mask in zip(images, masks, strict=True):
+            assessor = Assessor([TRUST], [NETWORK])
+            assessor.begin()
+            settings, said = Settings(filter_noise=setting), lambda *_, slope=slope: slope
+            with patch.object(own_noise, "slope", own_noise.slope if slope is None else said):
+                found = segment(image, pixel_A, [NETWORK], settings, watch=assessor.watch)
+            unlike += assessor.finish().is_flagged
+            dice.append(score(found.mask, mask, pixel_A).dice)
+        cells.append(f"{np.mean(dice):.3f} ({unlike})")
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def simulated() -> tuple[np.ndarray, np.ndarray]:
+    """Return intensities of new structures without noise, with the mean 1, and their masks."""
+    written = study_file.read(Path(__file__).parents[1] / "studies" / "real-general.yaml")
+    written["microscope"] |= {"detector": {}, "field_px": 256, "spread": {}}
+    study = loading.validate(written)
+    specimen, microscope = study.specimens["gold"], study.microscope
+    waves = exit_waves.simulate(
+        "gold", specimen, microscope, SEED, "test", range(STRUCTURES), "cpu"
+    )
+    cpu = torch.device("cpu")
+    split = Split.from_dataset(waves, SEED, cpu)
+    condition = Condition(defocus_nm=25, cs_um=0, aperture_mrad=26, dose_e_per_A2=200)
+    camera = Acquisition.from_microscope(microscope, "zscore", cpu)
+    found = torch.cat(list(camera.intensities(split, condition))).numpy()
+    return found / found.mean((1, 2), keepdims=True), waves["mask"].values > 0
+
+
+def enlarged(image: np.ndarray, pixel_A: float, by: str, quality: int) -> np.ndarray:
+    """Return an 8-bit image with smaller pixels, compressed to JPEG with a quality above 0."""
+    if by == "Fourier":
+        found = preparation.resample(image.astype(np.float32), DRAWN_A, pixel_A)
+        found = np.clip(np.round(found * (DRAWN_A / pixel_A) ** 2), 0, 255).astype(np.uint8)
+    else:
+        found = np.asarray(resized(image, pixel_A, by))
+    if quality:
+        file = io.BytesIO()
+        Image.fromarray(found).save(file, "JPEG", quality=quality)
+        found = np.asarray(Image.open(file))
+    return found.astype(np.float32)
+
+
+def resized(image: np.ndarray, pixel_A: float, by: str) -> Image.Image:
+    sides = (round(n * DRAWN_A / pixel_A) for n in image.shape[::-1])
+    return Image.fromarray(image).resize(tuple(sides), Image.Resampling[by.upper()])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--hrtem", type=Path, metavar="FOLDER")
+    folder = parser.parse_args().hrtem
+    print(f"| images | {' | '.join(TREATMENTS)} |\n|{'---|' * (len(TREATMENTS) + 1)}")
+    intensities, masks = simulated()
+    for dose in (1000, 200, 50):
+        counts = np.random.default_rng(dose).poisson(intensities * dose * PIXEL_A**2)
+        row(f"white, {dose} e/Å²", list(counts.astype(np.float32)), list(masks), PIXEL_A)
+    if folder is None:
+        return
+    names = [path.name for path in sorted((folder / "images").iterdir())]
+    read = {
+        kind: [np.asarray(Image.open(folder / kind / n).convert("L")) for n in names]
+        for kind in ("images", "masks")
+    }
+    shown = [k for k, mask in enumerate(read["masks"]) if (mask > 0).mean() > 0.01]
+    patches, masks = ([read[kind][k] for k in shown] for kind in ("images", "masks"))
+    row("as drawn", [p.astype(np.float32) for p in patches], [m > 0 for m in masks], DRAWN_A)
+    for pixel_A, by, quality in (
+        (0.5, "Fourier", 0),
+        (0.5, "Lanczos", 0),
+        (0.388, "Lanczos", 60),
+        (0.5, "bicubic", 85),
+        (0.5, "bilinear", 0),
+    ):
+        images = [enlarged(patch, pixel_A, by, quality) for patch in patches]
+        true = [np.asarray(resized(m, pixel_A, "nearest")) > 0 for m in masks]
+        true = [
+            t if t.shape == i.shape else t[: i.shape[0], : i.shape[1]]
+            for t, i in zip(true, images, strict=True)
+        ]
+        jpeg = f", JPEG {quality}" * bool(quality)
+        row(f"{pixel_A:g} Å, {by}{jpeg}", images, true, pixel_A)
+
+
+if __name__ == "__main__":
+    main()
