@@ -4,10 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import xarray as xr
 from workplace import Workplace
-
-from passband.analysis import learned
 
 FINISHED = Path(__file__).parents[1] / "data/finished.tar.xz"
 
@@ -18,18 +15,6 @@ def copied(finished, tmp_path) -> Workplace:
     place = Workplace(tmp_path / "copy")
     place.take(finished.folder)
     return place
-
-
-@pytest.fixture
-def all_learned(monkeypatch) -> None:
-    """Regard all networks of this process's studies as good: theirs are trained too briefly."""
-    of_table = learned.unlearned
-
-    def unlearned(table, study) -> xr.DataArray:
-        found = of_table(table, study)
-        return xr.zeros_like(found).assign_attrs(learned=found.size)
-
-    monkeypatch.setattr(learned, "unlearned", unlearned)
 
 
 @pytest.fixture(scope="session")

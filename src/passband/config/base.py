@@ -80,6 +80,13 @@ class Block(BaseModel):
         inner = getattr(self, first)
         return first in self.model_fields_set and (not rest or inner.is_written(rest))
 
+    def __copy__(self) -> Self:
+        """Return a copy without what was computed from the values, since a copy may change them."""
+        copied = super().__copy__()
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
+
     def replaced(self, path: str, value: Any) -> Self:
         """Return a copy with another value of a key, which is not checked. See :meth:`at`."""
         first, _, rest = path.partition(".")
