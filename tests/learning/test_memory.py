@@ -12,7 +12,7 @@ from synthetic import CPU
 
 from passband import PassbandError
 from passband.config import Training, load
-from passband.learning import compact, memory, memory_request, networks
+from passband.learning import compact, devices, memory, memory_request, networks
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +71,11 @@ def measured():
     return measure
 
 
+def only_if_computed(precision: str) -> None:
+    if precision == "bfloat16" and devices.precision("auto", torch.device("cpu")) != precision:
+        pytest.skip("torch emulates bfloat16 on this processor, which takes more memory")
+
+
 def counted(name, px, batch, precision, replicas, together) -> float:
     settings = Training(batch_size=batch)
     return memory.peak_training_bytes(name, px, settings, precision, replicas, together)
@@ -87,11 +92,13 @@ def counted(name, px, batch, precision, replicas, together) -> float:
     ids="{0[0]}".format,
 )
 def test_count_is_the_measured_peak_to_a_fifth(measured, case):
+    only_if_computed(case[3])
     assert measured(*case) == pytest.approx(counted(*case), rel=0.2)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_stacked_networks_take_what_is_counted_and_at_most_half_more(measured, precision):
+    only_if_computed(precision)
     case = ("compact-w8-d3", 256, 4, precision, 3, True)
     assert counted(*case) < measured(*case) < memory.SLACK * counted(*case)
 
