@@ -50,6 +50,7 @@ def write(study: Study, results: Path) -> None:
     table = xr.Dataset(
         {
             "image_dice": ((*CELL, "structure"), packed, {"missing": MISSING}),
+            "tp": (CELL, np.full(packed.shape[:-1], packed.shape[-1] * study.microscope.field_px)),
             "val_loss": (CELL[:4], of_networks),
             "best_epoch": (CELL[:4], of_networks),
         },

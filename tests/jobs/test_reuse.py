@@ -1,6 +1,7 @@
 """Files of jobs in the cache, while other jobs write and remove theirs."""
 
 import contextlib
+import random
 import threading
 
 import numpy as np
@@ -15,11 +16,14 @@ from passband.storage.weight_parts import Part, load_parts, save_parts
 
 @pytest.fixture
 def vanishing(tmp_path):
-    """A folder that another thread removes if it is empty, thousands of times a second."""
+    """A folder that another thread removes if it is empty, thousands of times a second.
+
+    It waits for random times: in lockstep, each trial of a job could lose its folder.
+    """
     folder, stop = tmp_path / "condition", threading.Event()
 
     def remove():
-        while not stop.wait(0.0001):
+        while not stop.wait(random.uniform(0, 0.0004)):
             with contextlib.suppress(OSError):
                 folder.rmdir()
 

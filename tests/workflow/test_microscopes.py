@@ -19,7 +19,8 @@ from passband.config import Study
 from passband.jobs import extra, layout, merge, recommendation_check
 from passband.jobs.counts import count as counts_of
 from passband.jobs.microscopes import first_replica_microscopes, number_drawn
-from passband.learning import training
+from passband.learning import devices, training
+from passband.learning.networks import load as load_weights
 from passband.learning.replicas import TrainedReplicas
 from passband.storage import datasets, records
 
@@ -31,11 +32,17 @@ NUMBER, DRAWN = 3, 4
 
 @pytest.fixture
 def results(unpacked, tmp_path, monkeypatch) -> Path:
-    """A copy of the finished study's results in the working directory. Training is an error."""
+    """A copy of the finished study's results in the working directory. Training is an error.
+
+    This machine counts as the kind of device that made them; on another kind, all networks would be
+    tested again.
+    """
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results").mkdir()
     moved = copied(unpacked, tmp_path / "results").rename(tmp_path / "results/smallest")
     monkeypatch.setattr(training, "train", None)
+    made_on = load_weights(next((moved / "networks").rglob("*.safetensors")))[1].device
+    monkeypatch.setattr(devices, "describe", lambda device: made_on)
     return moved
 
 

@@ -156,7 +156,7 @@ def test_distances_have_the_axes_of_both_sides(made):
     whole = table.load(made.folder / "results/waves/table.zarr")
     assert own_values(distances) == own_values(whole) == {"energy_kev": 300, "astigmatism_nm": 0}
     for name in ("train_energy_kev", "test_energy_kev", "test_astigmatism_nm"):
-        assert distances[name].identical(whole[name])
+        xr.testing.assert_equal(distances[name], whole[name])
     assert np.isfinite(distances.spectral).all()
 
 
