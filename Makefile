@@ -67,14 +67,13 @@ test-long: $(INSTALLED) ## Run the tests that take minutes each, most of them on
 quick: $(INSTALLED) ## Run the tests that take seconds, two at a time
 	pytest $(PARALLEL) -m "not slow and not long"
 
-lint: $(INSTALLED) ## Check style, formatting, layers, English, the workflow and the generated docs
+lint: $(INSTALLED) ## Check style, formatting, layers, the workflow and the generated docs
 	ruff check
 	ruff format --check
 	lint-imports --no-cache
 	snakefmt --check --line-length 100 Snakefile workflow
 	snakemake --lint
 	passband docs --check
-	python tests/repository/english.py check
 
 format: $(INSTALLED) ## Format the code and the workflow
 	ruff check --fix
