@@ -21,10 +21,10 @@ import numpy as np
 from harness import Table
 
 from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
-from passband.jobs import layout
 from passband.prediction import gaussian_process, kronecker
 from passband.prediction.recommendation import Group
 from passband.reports import explorer, explorer_content, explorer_ranking
+from passband.results import layout
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
 import browser

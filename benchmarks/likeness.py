@@ -33,13 +33,13 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import trust
 from passband.jobs.likeness import Measured, calibrate
-from passband.jobs.locate import locate_results
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs import readers
 from passband.micrographs.predictions import score
 from passband.micrographs.segmentation import segment
 from passband.micrographs.trust import LOWEST, Assessment, Assessor, Trust
 from passband.prediction import image_dice
+from passband.results.locate import locate_results
 from passband.specimens import exit_waves
 
 HRTEM_PIXEL_A = 0.776

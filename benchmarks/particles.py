@@ -25,12 +25,12 @@ from passband.config import Microscope, Particles, Study
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs import layout
-from passband.jobs.locate import locate_study
 from passband.learning import devices
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs import outputs, particles
 from passband.micrographs.segmentation import Settings, segment
+from passband.results import layout
+from passband.results.locate import locate_study
 from passband.scores import dice_of_masks
 from passband.specimens import exit_waves
 from passband.units import A_PER_NM

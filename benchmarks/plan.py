@@ -19,7 +19,7 @@ import yaml
 
 from passband.config import Study, load
 from passband.jobs import calibration, plan
-from passband.jobs.locate import locate_study
+from passband.results.locate import locate_study
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The allowed ratio of prediction and measurement is between 1 / (1 + this) and 1 + this.

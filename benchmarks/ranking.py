@@ -27,7 +27,7 @@ from passband.analysis.spectra import flat_spectrum
 from passband.axes import AXES
 from passband.config import Study, load
 from passband.grid import Condition, coordinates
-from passband.jobs import layout
+from passband.results import layout
 from passband.storage import datasets
 
 ROOT = Path(__file__).resolve().parents[1]

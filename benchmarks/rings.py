@@ -22,13 +22,13 @@ from scipy import ndimage
 from passband import PassbandError
 from passband.grid import Condition
 from passband.jobs import like
-from passband.jobs.locate import locate_results, locate_study
 from passband.jobs.tested_networks import TestedNetworks
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs import outputs, readers
 from passband.micrographs.background import otsu_threshold
 from passband.micrographs.lens import Known, Lens
 from passband.micrographs.segmentation import segment
+from passband.results.locate import locate_results, locate_study
 from passband.scores import dice_of_masks
 from passband.units import A_PER_NM
 

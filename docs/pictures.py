@@ -22,8 +22,8 @@ from passband.figures import overview as first
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs import layout, shown_networks
 from passband.learning import evaluation, networks
+from passband.results import layout, shown_networks
 from passband.specimens import exit_waves as simulate
 from passband.specimens import masks as specimen_masks
 from passband.storage import datasets

@@ -18,13 +18,13 @@ from PIL import Image
 from scipy import ndimage
 
 from passband import PassbandError
-from passband.jobs.locate import locate_results
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs import outputs, readers
 from passband.micrographs.background import otsu_threshold
 from passband.micrographs.predictions import EMPTY
 from passband.micrographs.segmentation import Settings, segment
 from passband.reports import markdown
+from passband.results.locate import locate_results
 from passband.scores import dice_of_masks
 
 #: Side of a pixel of the images [Å].

@@ -23,9 +23,9 @@ from real import Patch, mean, measure, read
 
 from passband import PassbandError, config
 from passband.config import Study
-from passband.jobs import layout
 from passband.learning.network_files import finished_networks, open_networks
 from passband.reports import markdown
+from passband.results import layout
 
 GENERAL = Path("studies/real-general.yaml")
 #: What every row changes in `studies/real-general.yaml`: the budget.

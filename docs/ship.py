@@ -21,11 +21,12 @@ from passband.config import Study
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs import layout, trust
-from passband.jobs.locate import locate_study
+from passband.jobs import trust
 from passband.learning import network_files
 from passband.micrographs import outputs, preparation
 from passband.reports import markdown
+from passband.results import layout
+from passband.results.locate import locate_study
 from passband.sharing.card import noise_words
 from passband.storage import datasets
 from passband.units import A_PER_NM

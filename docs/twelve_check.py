@@ -18,7 +18,7 @@ from passband.analysis.table import load as load_table
 from passband.axes import MAIN_AXES
 from passband.config import load, study_file
 from passband.grid import Condition
-from passband.jobs import layout
+from passband.results import layout
 from passband.seeds import generator
 from passband.storage import datasets, provenance
 from passband.storage.records import FIRST

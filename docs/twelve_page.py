@@ -38,13 +38,14 @@ from passband.config import Study, load, validate
 from passband.config.analysis import Figures
 from passband.config.materials import MATERIALS
 from passband.figures import matrix, style
-from passband.jobs import layout, parts, recommendation_check
+from passband.jobs import recommendation_check
 from passband.learning import networks
 from passband.optics import ctf
 from passband.prediction import smoothness
 from passband.reports import markdown
 from passband.reports import recommendation as recommendation_report
 from passband.reports.recommendation import condition_words
+from passband.results import layout, parts
 from passband.storage import datasets
 
 #: Losses of Dice that the page looks for.

@@ -19,11 +19,11 @@ from passband.axes import MAIN_AXES
 from passband.config import validate
 from passband.grid import coordinates
 from passband.jobs import explored_images, recommendation
-from passband.jobs.locate import locate_study
 from passband.jobs.microscopes import microscopes
 from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction.asked import Asked
 from passband.reports import explorer, explorer_content, explorer_ranking
+from passband.results.locate import locate_study
 from passband.scores import dice
 from passband.storage import datasets
 

@@ -11,9 +11,10 @@ from synthetic import weights_metadata
 from passband import PassbandError, cli
 from passband.config import validate
 from passband.grid import coordinates
-from passband.jobs import layout, plan, trust
+from passband.jobs import plan, trust
 from passband.jobs.calibration import Speeds
 from passband.learning.network_files import finished_networks, is_id, open_networks
+from passband.results import layout
 from passband.storage import datasets, weights
 
 ALL = {"mixture": {"name": "all", "over": "grid"}}

@@ -7,7 +7,7 @@ import pytest
 
 from passband import cli
 from passband.config import load
-from passband.jobs.locate import locate_study
+from passband.results.locate import locate_study
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,8 @@ from recommended import make_results, make_study
 from passband import PassbandError, cli
 from passband.analysis import learned
 from passband.jobs import like, recommendation
-from passband.jobs.layout import EXTRA_LEASE
 from passband.jobs.tested_networks import TestedNetworks
+from passband.results.layout import EXTRA_LEASE
 from passband.storage import lease
 
 LIKE = ["--like=film.npy", "--pixel-size-A=0.4", "--cs-um=20"]

@@ -9,7 +9,7 @@ import pytest
 from passband.axes import FURTHER_AXES
 from passband.config import ConfigError, Study, validate, validate_stored
 from passband.grid import Condition
-from passband.jobs import layout
+from passband.results import layout
 
 TWO = {"grid": {"astigmatism_nm": [0, 5]}}
 

@@ -8,8 +8,9 @@ import pytest
 from passband.axes import FURTHER_AXES
 from passband.config import ConfigError, Study, Thermal, validate
 from passband.grid import Condition
-from passband.jobs import counts, layout, shown_networks, tasks, wave_layout
+from passband.jobs import counts, tasks
 from passband.learning import memory_request
+from passband.results import layout, shown_networks, wave_layout
 from passband.wave_sets import WAVE_AXES, by_set, condition_of, set_of_file, wave_set
 
 #: A possible value of each axis that needs other exit waves.

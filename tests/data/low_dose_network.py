@@ -16,8 +16,9 @@ import torch
 
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs import layout, trust
+from passband.jobs import trust
 from passband.learning.network_files import open_networks
+from passband.results import layout
 from passband.specimens import exit_waves
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,8 +6,8 @@ import torch
 from synthetic import SEED, discs, weights_metadata
 
 from passband.config import Study
-from passband.jobs import layout
 from passband.learning import networks
+from passband.results import layout
 from passband.seeds import seed
 from passband.storage import datasets, weights
 

@@ -5,7 +5,7 @@ import json
 from finished_study import small_study, varied
 from synthetic import SEED, discs, weights_metadata
 
-from passband.jobs import layout
+from passband.results import layout
 from passband.storage import datasets, weights
 
 STRUCTURES = {"train": 12, "val": 6, "test": 5}

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from passband.config import Study, load
-from passband.jobs import layout
+from passband.results import layout
 from passband.storage import records
 from passband.storage.weight_parts import load_parts
 from passband.storage.weights import fingerprint

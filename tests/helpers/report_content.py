@@ -9,10 +9,10 @@ from matrices import GRID, make_metrics, make_table
 from PIL import Image
 
 from passband.config import Study
-from passband.jobs import layout
 from passband.reports import page
 from passband.reports.page_files import Cost, History
 from passband.reports.page_numbers import numbers
+from passband.results import layout
 
 ROOT = Path(__file__).parents[2]
 #: A grid of 135 conditions.

@@ -8,8 +8,8 @@ from snakemake.iocontainers import Namedlist
 
 from passband import STAGES
 from passband.config import Study
-from passband.jobs import layout
-from passband.jobs.layout import TrainingJob
+from passband.results import layout
+from passband.results.layout import TrainingJob
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "scripts"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))

@@ -61,12 +61,6 @@ class Server:
 def _serve() -> None:
     import snakemake.cli
 
-    import passband.jobs.interrupt
-    import passband.jobs.layout
-    import passband.jobs.shown_networks
-    import passband.jobs.snapshot
-    import passband.learning.memory_request  # noqa: F401
-
     for line in sys.stdin:
         folder, arguments, environment, printed = json.loads(line)
         child = os.fork()

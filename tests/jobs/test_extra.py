@@ -15,9 +15,10 @@ from finished_study import small_study, write_finished, write_networks
 from passband import PassbandError
 from passband.grid import Condition, conditions
 from passband.imaging.acquisition import Acquisition
-from passband.jobs import extra, extra_jobs, extra_store, layout
+from passband.jobs import extra, extra_jobs, extra_store
 from passband.learning import devices, networks
 from passband.learning.replicas import TrainedReplicas, load_test_splits
+from passband.results import layout
 from passband.scores import dice
 from passband.storage import StoreError, datasets, lease, records
 from passband.storage.weight_parts import Part, load_parts, save_parts

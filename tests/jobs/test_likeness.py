@@ -10,11 +10,11 @@ from synthetic import CPU, SEED
 
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs import layout
 from passband.jobs.likeness import RAW, Measured, StudyImages, calibrate
 from passband.learning.network_files import open_networks
 from passband.micrographs.distortions import DISTORTIONS
 from passband.micrographs.likeness import DESCRIPTIONS
+from passband.results import layout
 from passband.storage import StoreError
 
 

@@ -17,9 +17,10 @@ from passband.analysis import merged, table
 from passband.analysis.packed import image_dice, packed, soft_dice
 from passband.config import validate
 from passband.grid import Condition, coordinates
-from passband.jobs import merge, parts
+from passband.jobs import merge
 from passband.jobs.microscopes import first_replica_microscopes
 from passband.mixtures import MIXTURES, is_mixture
+from passband.results import parts
 from passband.scores import OUTCOMES, STATISTICS, dice
 from passband.seeds import digest
 from passband.storage import datasets, integrity

@@ -12,7 +12,7 @@ from toy_networks import true_dice
 from passband import PassbandError
 from passband.analysis.profiles import SPECTRUM
 from passband.grid import Condition
-from passband.jobs import layout, tested_networks
+from passband.jobs import tested_networks
 from passband.jobs.microscopes import is_allowed
 from passband.jobs.recommendation import asked_of, recommend, recommend_from
 from passband.jobs.tested_networks import TestedNetworks
@@ -20,6 +20,7 @@ from passband.learning import network_files
 from passband.optics import ctf
 from passband.prediction import gaussian_process
 from passband.prediction.asked import Asked
+from passband.results import layout
 from passband.scores import dice
 from passband.storage import datasets
 

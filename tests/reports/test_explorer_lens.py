@@ -14,11 +14,11 @@ from passband.analysis.information import PAIR
 from passband.axes import FURTHER_AXES
 from passband.config import validate
 from passband.jobs import recommendation
-from passband.jobs.locate import locate_study
 from passband.jobs.microscopes import microscopes
 from passband.jobs.tested_networks import TestedNetworks
 from passband.optics import ctf
 from passband.prediction.asked import Asked
+from passband.results.locate import locate_study
 from passband.storage import datasets
 
 pytestmark = pytest.mark.slow

@@ -20,12 +20,12 @@ from passband import cli
 from passband.analysis.information import PAIR
 from passband.axes import MAIN_AXES
 from passband.jobs import recommendation
-from passband.jobs.locate import locate_study
 from passband.jobs.microscopes import microscopes
 from passband.jobs.tested_networks import TestedNetworks
 from passband.optics import ctf
 from passband.prediction.asked import Asked
 from passband.reports.recommendation import condition_words
+from passband.results.locate import locate_study
 from passband.storage import datasets
 
 pytestmark = pytest.mark.slow

@@ -19,10 +19,10 @@ from report_content import PAPER, make_content, make_stores, make_study, picture
 
 from passband.config import validate
 from passband.grid import conditions
-from passband.jobs import layout
 from passband.reports import page, page_text
 from passband.reports.page_files import Cost
 from passband.reports.page_numbers import Numbers
+from passband.results import layout
 
 ROOT = Path(__file__).parents[2]
 EVIL = "<script>alert(1)</script>"

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passband.jobs import layout
 from passband.reports import page_text
 from passband.reports.page_numbers import NOTHING, Numbers, Value
+from passband.results import layout
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,7 +18,7 @@ import yaml
 from passband import PassbandError
 from passband.config import load, validate
 from passband.grid import Condition, coordinates
-from passband.jobs import layout
+from passband.results import layout
 from passband.storage import datasets
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import pytest
 
 from passband import PassbandError
 from passband.commands.conditions import read_csv
-from passband.jobs import parts
+from passband.results import parts
 from passband.storage import StoreError, datasets, integrity, weights
 from passband.storage.weight_parts import conditions_in, load_parts
 

@@ -17,10 +17,10 @@ from scripts import evaluate, train
 
 from passband.config import Study
 from passband.imaging.acquisition import Acquisition
-from passband.jobs import layout
 from passband.learning import training
 from passband.learning.deadline import StoppedError
 from passband.learning.replicas import TrainedReplicas
+from passband.results import layout
 from passband.storage import DamagedError, datasets, records
 from passband.storage.weight_parts import load_parts
 from passband.storage.weights import fingerprint

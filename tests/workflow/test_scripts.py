@@ -16,8 +16,8 @@ import xarray as xr
 from passband.analysis import table
 from passband.config import load
 from passband.figures import images
-from passband.jobs import layout, shown_networks
 from passband.learning import networks
+from passband.results import layout, shown_networks
 from passband.specimens import exit_waves
 from passband.storage import datasets
 

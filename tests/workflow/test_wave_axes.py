@@ -13,8 +13,9 @@ from workplace import SMALLEST, Workplace
 from passband.analysis import table
 from passband.config import load
 from passband.grid import own_values
-from passband.jobs import counts, layout, status
+from passband.jobs import counts, status
 from passband.jobs.extra import read_extra
+from passband.results import layout
 from passband.storage import datasets
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]

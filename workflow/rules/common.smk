@@ -6,15 +6,8 @@ from pathlib import Path
 
 import passband
 from passband import PassbandError, console
-from passband.jobs import (
-    interrupt,
-    layout,
-    locks,
-    microscopes,
-    shown_networks,
-    snapshot,
-    wave_layout,
-)
+from passband.jobs import interrupt, locks, microscopes
+from passband.results import layout, shown_networks, snapshot, wave_layout
 from passband.config import SOURCE, check_new, validate
 from passband.grid import batches
 

@@ -3,8 +3,9 @@
 from passband.analysis import table
 from passband.grid import conditions
 from passband.jobs import job as jobs
-from passband.jobs import layout, microscopes, reuse
+from passband.jobs import microscopes, reuse
 from passband.mixtures import attributes
+from passband.results import layout
 from passband.storage import datasets
 
 

@@ -5,9 +5,10 @@ from passband.analysis import distances
 from passband.grid import Condition, conditions
 from passband.imaging.acquisition import Acquisition
 from passband.jobs import job as jobs
-from passband.jobs import layout, reuse
+from passband.jobs import reuse
 from passband.learning import devices, networks
 from passband.learning.replicas import load_first_network, load_test_splits
+from passband.results import layout
 from passband.storage import datasets
 
 

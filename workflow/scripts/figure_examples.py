@@ -7,8 +7,8 @@ from passband.grid import Condition, own_values
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import load_sets
 from passband.jobs import job as jobs
-from passband.jobs import layout
 from passband.learning import devices, evaluation, networks
+from passband.results import layout
 from passband.storage import datasets
 
 

@@ -3,8 +3,8 @@
 import argparse
 
 from passband.commands.on_request import add_request, make
-from passband.jobs import layout
-from passband.jobs.locate import locate_study
+from passband.results import layout
+from passband.results.locate import locate_study
 
 
 def add(commands: argparse._SubParsersAction) -> None:

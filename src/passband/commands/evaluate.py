@@ -6,7 +6,7 @@ import sys
 from passband import PassbandError
 from passband.commands.arguments import add_study, report_remark
 from passband.commands.conditions import add_conditions, check_conditions, given_conditions
-from passband.jobs.locate import open_study
+from passband.results.locate import open_study
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -48,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
 
     from tqdm.auto import tqdm  # only this command needs these modules
 
-    from passband.jobs import extra, layout
+    from passband.jobs import extra
+    from passband.results import layout
 
     jobs = extra.finished_jobs(study, results)
 

@@ -8,8 +8,8 @@ from passband import PassbandError
 from passband.axes import AXES
 from passband.commands.arguments import add_study, report_many, report_remark
 from passband.grid import Condition
-from passband.jobs import layout, wave_layout
-from passband.jobs.locate import open_results
+from passband.results import layout, wave_layout
+from passband.results.locate import open_results
 
 if TYPE_CHECKING:
     import numpy as np

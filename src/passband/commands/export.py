@@ -6,7 +6,7 @@ from pathlib import Path
 from passband import PassbandError, __version__
 from passband.commands.arguments import STUDY, check_folder, report_remark, study_path
 from passband.config import SPLITS
-from passband.jobs.locate import open_study
+from passband.results.locate import open_study
 
 
 def add(commands: argparse._SubParsersAction) -> None:

@@ -9,8 +9,8 @@ from passband.commands.on_request import make
 from passband.commands.run import add_machine
 from passband.config import SPLITS, Study
 from passband.grid import Condition
-from passband.jobs import layout
-from passband.jobs.locate import locate_study
+from passband.results import layout
+from passband.results.locate import locate_study
 
 #: Largest number of values that an error message lists.
 _MOST_LISTED = 20

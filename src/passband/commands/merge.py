@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         if not small.name.endswith(".zarr.zip"):
             raise PassbandError(f"--ood = {str(small)!r}: must end in .zarr.zip")
         check_folder("--ood", small, small.absolute().parent)
-    from passband.jobs import parts
+    from passband.results import parts
 
     parts.check_target(into)
     parts.find_all(options.parts)  # mistakes are named before xarray is imported

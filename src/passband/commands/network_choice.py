@@ -64,9 +64,9 @@ def recommended(
         If the study has no results, or an option is wrong.
     """
     from passband.jobs import like
-    from passband.jobs.locate import open_results, present_networks
     from passband.jobs.tested_networks import TestedNetworks
     from passband.learning.network_files import open_networks
+    from passband.results.locate import open_results, present_networks
 
     study, results = open_results(Path(options.words[0]), print)
     tested = TestedNetworks.open(study, results, options.specimen)
@@ -112,9 +112,9 @@ def named(options: argparse.Namespace) -> tuple[list, list[str]]:
     PassbandError
         If there is no such network, or no file.
     """
-    from passband.jobs.locate import locate_results, present_networks, study_names
     from passband.learning import network_files
     from passband.learning.network_files import open_networks
+    from passband.results.locate import locate_results, present_networks, study_names
 
     nouns, words = options.network, list(options.words)
     if not nouns and words[0] in network_files.shipped() and words[0] not in study_names():

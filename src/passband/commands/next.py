@@ -8,7 +8,7 @@ from passband import PassbandError
 from passband.axes import AXES
 from passband.commands.arguments import add_axes, add_study, report_remark
 from passband.commands.run import add_machine, start
-from passband.jobs.locate import locate_file, open_results, open_study
+from passband.results.locate import locate_file, open_results, open_study
 
 #: Largest number of conditions to choose.
 _MOST = 1000

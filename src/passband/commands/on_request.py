@@ -6,7 +6,7 @@ from pathlib import Path
 
 from passband.commands.arguments import add_study
 from passband.commands.run import add_machine, start
-from passband.jobs.locate import locate_file
+from passband.results.locate import locate_file
 
 
 def add_request(

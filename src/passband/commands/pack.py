@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     """
     if not 0 < options.most_mb <= 1e6:
         raise PassbandError(f"--most-mb = {options.most_mb:g}: must be above 0, at most 1000000")
-    from passband.jobs import parts
+    from passband.results import parts
 
     parts.find(options.study)  # mistakes are named before xarray is imported
     from passband.jobs import merge

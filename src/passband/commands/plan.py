@@ -6,7 +6,7 @@ import sys
 from passband import PassbandError
 from passband.commands.arguments import add_study, report_remark
 from passband.jobs import plan, rates
-from passband.jobs.locate import open_study
+from passband.results.locate import open_study
 
 
 def add(commands: argparse._SubParsersAction) -> None:

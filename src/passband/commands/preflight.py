@@ -4,7 +4,7 @@ import argparse
 import os
 
 from passband.commands.arguments import add_study, report_remark
-from passband.jobs.locate import open_study
+from passband.results.locate import open_study
 
 
 def add(commands: argparse._SubParsersAction) -> None:

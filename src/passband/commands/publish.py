@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from passband import PassbandError
 from passband.commands.arguments import STUDY, report_remark
-from passband.jobs.locate import locate_results, present_networks
 from passband.mixtures import Mixture
+from passband.results.locate import locate_results, present_networks
 from passband.storage import StoreError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from passband.commands.arguments import (
 )
 from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_lens
 from passband.console import escaped
-from passband.jobs.locate import is_published, open_results
+from passband.results.locate import is_published, open_results
 
 if TYPE_CHECKING:
     from passband.jobs.tested_networks import TestedNetworks
@@ -125,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
             "passband table has their Dice"
         )
     if number := tested.left_out:
-        from passband.jobs.layout import EXTRA_LEASE
+        from passband.results.layout import EXTRA_LEASE
 
         if tester := lease.holder_of(tested.results / EXTRA_LEASE):
             why = f"passband evaluate or recommend --check still tests networks there: {tester}"

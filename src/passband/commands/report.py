@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from passband.commands.arguments import add_study, check_folder, report_remark
-from passband.jobs.locate import existing, open_results
+from passband.results.locate import existing, open_results
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -32,7 +32,8 @@ def run(options: argparse.Namespace) -> int:
     PassbandError
         If there are no results yet, or if the page cannot be written.
     """
-    from passband.jobs import layout, report_page  # only this command needs it
+    from passband.jobs import report_page
+    from passband.results import layout  # only this command needs it
 
     study, results = open_results(options.study, report_remark)
     existing(options.study, results)

@@ -12,8 +12,9 @@ from pathlib import Path
 from passband import PassbandError
 from passband.commands.arguments import add_study, report_remark
 from passband.commands.table import ood
-from passband.jobs import layout, locks, workflow
-from passband.jobs.locate import locate_file, open_study
+from passband.jobs import locks, workflow
+from passband.results import layout
+from passband.results.locate import locate_file, open_study
 
 #: The options of this command that have a value.
 _WITH_VALUE = ("--cores", "--profile")

@@ -11,7 +11,7 @@ from pathlib import Path
 from passband import PassbandError
 from passband.commands.arguments import add_study, report_remark
 from passband.config import Study
-from passband.jobs.locate import open_study
+from passband.results.locate import open_study
 
 #: Number of failed jobs that are shown at a time.
 _FAILURES = 3
@@ -112,9 +112,10 @@ def _print_changes(study: Study, results: Path, seconds: float) -> int:
 
 def _follow(study: Study, results: Path, seconds: float) -> int:
     """Show a run until it is over, and return the exit status."""
-    from passband.jobs import layout, status, status_page
+    from passband.jobs import status, status_page
     from passband.jobs.followed import Followed, in_words
     from passband.jobs.progress_display import display
+    from passband.results import layout
 
     followed = Followed(study)
     progress = followed.progress

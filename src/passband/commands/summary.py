@@ -4,7 +4,7 @@ import argparse
 
 from passband.commands import table
 from passband.commands.arguments import add_study
-from passband.jobs.locate import locate_results
+from passband.results.locate import locate_results
 
 
 def add(commands: argparse._SubParsersAction) -> None:

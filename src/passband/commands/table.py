@@ -7,7 +7,7 @@ from pathlib import Path
 
 from passband import PassbandError
 from passband.commands.arguments import add_study, check_folder
-from passband.jobs.locate import locate_results, locate_study
+from passband.results.locate import locate_results, locate_study
 
 
 def add(commands: argparse._SubParsersAction) -> None:

@@ -12,9 +12,9 @@ from passband.figures.style import evenly_spaced
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split, SplitSets, load_sets
-from passband.jobs import layout, shown_networks, wave_layout
 from passband.learning import devices, evaluation, networks
 from passband.reports.explorer import Blocks
+from passband.results import layout, shown_networks, wave_layout
 from passband.scores import dice
 from passband.wave_sets import wave_set
 

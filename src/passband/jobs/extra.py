@@ -17,8 +17,9 @@ from passband import PassbandError
 from passband.analysis.cell_means import VARIABLES
 from passband.config import Study
 from passband.grid import Condition
-from passband.jobs import extra_store, layout
-from passband.jobs.layout import TrainingCell
+from passband.jobs import extra_store
+from passband.results import layout
+from passband.results.layout import TrainingCell
 from passband.storage import datasets, lease
 
 

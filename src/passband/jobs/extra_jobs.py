@@ -24,11 +24,12 @@ from passband import STAGES, PassbandError
 from passband.config import Study
 from passband.grid import Condition
 from passband.imaging.splits import Split, SplitSets
-from passband.jobs import extra_store, layout, wave_layout
+from passband.jobs import extra_store
 from passband.jobs import job as running
-from passband.jobs.layout import TrainingCell
 from passband.learning import devices, memory_request, networks
 from passband.learning.replicas import TrainedReplicas, load_test_splits
+from passband.results import layout, wave_layout
+from passband.results.layout import TrainingCell
 from passband.storage import (
     DamagedError,
     StoreError,

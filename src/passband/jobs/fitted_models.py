@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from passband.jobs import layout
+from passband.results import layout
 from passband.seeds import digest
 from passband.storage import StoreError, atomic
 

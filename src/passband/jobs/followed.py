@@ -11,9 +11,10 @@ from pathlib import Path
 
 from passband import log_lines
 from passband.config import Study
-from passband.jobs import layout, typical
+from passband.jobs import typical
 from passband.jobs.progress import TARGETS, OfRule, Progress, Running, describe, validation_dice
 from passband.jobs.status import Job, Status, tail
+from passband.results import layout
 
 #: The time of a rule's jobs is the mean of this number of jobs, the newest.
 _TIMED = 20

@@ -24,8 +24,8 @@ from tqdm.auto import tqdm
 
 from passband import PassbandError, console, log_lines
 from passband.config import SOURCE, Specimen, Study, validate
-from passband.jobs import layout, snapshot
 from passband.optics.sampling import Sampling
+from passband.results import layout, snapshot
 from passband.storage import DamagedError, FullError, integrity, lease, provenance
 
 logger = logging.getLogger("passband")
@@ -84,7 +84,7 @@ class Job:
     ) -> tuple[Specimen, tuple[Specimen, Sampling] | None]:
         """Return the specimen of a rule's param, and the study's own specimen and pixels or None.
 
-        See :func:`passband.jobs.wave_layout.specimen_params`.
+        See :func:`passband.results.wave_layout.specimen_params`.
         """
         own = {name: values[name] for name in ("own", "own_pixel_A") if name in values}
         specimen = self.specimen({name: x for name, x in values.items() if name not in own})

@@ -20,7 +20,6 @@ from passband.config import Study, architectures
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs import layout
 from passband.learning.network_files import Network
 from passband.micrographs import likeness
 from passband.micrographs.distortions import DISTORTIONS
@@ -28,6 +27,7 @@ from passband.micrographs.likeness import DESCRIPTIONS, Reference
 from passband.micrographs.sureness import probabilities, ratio, sureness, symmetry
 from passband.micrographs.trust import WELL, Own, Trust, relative_scores
 from passband.prediction import image_dice
+from passband.results import layout
 from passband.scores import dice
 from passband.wave_sets import wave_set
 

@@ -36,10 +36,10 @@ from passband.axes import AXES, MAIN_AXES
 from passband.config import ConfigError, Study, validate_stored
 from passband.config.mixtures import configuration_of
 from passband.grid import Condition, is_condition, ordered_ids
-from passband.jobs import layout, wave_layout
-from passband.jobs.parts import FILE, FILES, Found, check_target, find, find_all
 from passband.mixtures import MIXTURES, Mixture, attributes
 from passband.prediction.asked import ranges
+from passband.results import layout, wave_layout
+from passband.results.parts import FILE, FILES, Found, check_target, find, find_all
 from passband.storage import DamagedError, StoreError, atomic, datasets, provenance
 
 #: The attributes of a part that the merged table keeps.
@@ -167,7 +167,7 @@ def merge(
     Parameters
     ----------
     nouns : sequence of str or path
-        The parts, see :func:`passband.jobs.parts.find`.
+        The parts, see :func:`passband.results.parts.find`.
     folder : path
         The folder to write; its name is the name of the merged study.
     common : bool
@@ -339,7 +339,7 @@ def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
     Parameters
     ----------
     noun : str or path
-        The part, see :func:`passband.jobs.parts.find`.
+        The part, see :func:`passband.results.parts.find`.
     folder : path
         The folder for the files, whose names begin with the name of the study.
     most_bytes : int

@@ -17,12 +17,12 @@ from passband import PassbandError
 from passband.axes import AXES
 from passband.config import Study
 from passband.grid import Condition
-from passband.jobs.locate import is_published, locate_study
 from passband.jobs.microscopes import is_allowed
 from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction import recommendation
 from passband.prediction.asked import Asked, option
 from passband.prediction.recommendation import Recommendation
+from passband.results.locate import is_published, locate_study
 
 
 def recommend(

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import passband
 from passband import PassbandError
 from passband.config import Study
-from passband.jobs import layout, workflow
+from passband.jobs import workflow
+from passband.results import layout
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from passband import PassbandError, log_lines
 from passband.config import Study
-from passband.jobs.layout import LEASE
 from passband.jobs.tasks import Task, tasks
+from passband.results.layout import LEASE
 from passband.storage import lease
 
 #: The states of a job.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from passband.config import Study
-from passband.jobs.layout import (
+from passband.results.layout import (
     DISTANCES,
     FIGURE,
     FIGURES,
@@ -27,7 +27,7 @@ from passband.jobs.layout import (
     shards,
     training_jobs_of,
 )
-from passband.jobs.wave_layout import shards_of, spectrum_shards, waves_of
+from passband.results.wave_layout import shards_of, spectrum_shards, waves_of
 from passband.wave_sets import folder_of
 
 

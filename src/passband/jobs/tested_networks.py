@@ -17,10 +17,11 @@ from passband.analysis.profiles import SAMPLES, SPECTRUM, profiles, spectrum
 from passband.analysis.spectra import Spectrum, from_json, to_json
 from passband.config import Study, load
 from passband.grid import Condition, of_conditions
-from passband.jobs import fitted_models, layout, wave_layout
+from passband.jobs import fitted_models
 from passband.jobs.extra import read_extra
 from passband.prediction import covariance, gaussian_process, recommendation
 from passband.prediction.recommendation import Group
+from passband.results import layout, wave_layout
 from passband.storage import datasets
 
 #: Smallest number of training conditions, and of test conditions, for a recommendation.

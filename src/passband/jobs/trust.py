@@ -17,12 +17,13 @@ from passband import PassbandError
 from passband.config import Study, validate_stored
 from passband.grid import Condition
 from passband.groups import may_have
-from passband.jobs import fitted_models, layout
+from passband.jobs import fitted_models
 from passband.jobs.likeness import Measured, StudyImages, calibrate
 from passband.learning.network_files import PUBLISHED, Network
 from passband.micrographs.trust import PUBLISHED_FILE, Trust
 from passband.mixtures import Mixture
 from passband.prediction import gaussian_process
+from passband.results import layout
 from passband.storage import StoreError, integrity
 
 #: Version of the measurements. Increase this number if the code measures something else.

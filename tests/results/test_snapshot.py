@@ -9,7 +9,7 @@ import pytest
 
 from passband import config
 from passband.jobs import job as jobs
-from passband.jobs import layout, snapshot
+from passband.results import layout, snapshot
 from passband.storage import FullError, lease
 
 STUDIES = [Path(__file__).parents[2] / "config.yaml"]

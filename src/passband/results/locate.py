@@ -9,7 +9,7 @@ from typing import Any
 
 from passband import PassbandError
 from passband.config import ConfigError, Study, check_new, load, validate_stored
-from passband.jobs import layout
+from passband.results import layout
 from passband.storage import integrity
 
 #: The folder of results, in the folder in which Snakemake is started.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from passband.config import Study
 from passband.grid import batches, is_condition
-from passband.jobs.layout import RECORD, WEIGHTS, TrainingCell, groups_of, training_jobs
+from passband.results.layout import RECORD, WEIGHTS, TrainingCell, groups_of, training_jobs
 from passband.wave_sets import wave_set
 
 
@@ -56,7 +56,7 @@ def example_cell(study: Study, is_counted: Callable[[str], bool]) -> TrainingCel
     :attr:`passband.config.Study.middle_condition` are returned if their record is counted, and
     otherwise the first ones whose record is counted, if possible of a condition whose exit waves
     test structures have. None is returned if no record is counted. See
-    :func:`passband.jobs.layout.counted_records`.
+    :func:`passband.results.layout.counted_records`.
     """
     specimen = next(iter(study.trained_specimens))
     jobs = list(

@@ -10,8 +10,8 @@ import pytest
 
 from passband import PassbandError
 from passband.config import FIGURES_OF_PREDICTION, load, validate
-from passband.jobs import layout, shown_networks, wave_layout
 from passband.jobs.tasks import tasks
+from passband.results import layout, shown_networks, wave_layout
 
 ROOT = Path(__file__).parents[2]
 SMALLEST = ROOT / "studies" / "smallest.yaml"
@@ -243,7 +243,7 @@ def test_parsing_the_workflow_loads_no_numerical_library():
     code = "\n".join([*sorted(lines), "import sys", "print(*sys.modules)"])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert "passband.jobs.layout" in loaded
+    assert "passband.results.layout" in loaded
     heavy = {"torch", "lightning", "xarray", "zarr", "dask", "pandas", "scipy", "ase", "abtem"}
     assert not (heavy | {"numba", "sklearn", "matplotlib", "threadpoolctl"}) & loaded
 

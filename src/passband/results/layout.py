@@ -445,7 +445,7 @@ def figures(study: Study, predicted: bool, pictured: bool = True) -> list[str]:
         Whether the matrix is predicted, see :func:`is_predicted`.
     pictured : bool
         Whether there is a network for the figure of examples, see
-        :func:`passband.jobs.shown_networks.example_cell`.
+        :func:`passband.results.shown_networks.example_cell`.
     """
     left_out = () if predicted else FIGURES_OF_PREDICTION
     left_out = left_out if pictured else ("examples", *left_out)

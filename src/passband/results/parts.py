@@ -12,8 +12,8 @@ from typing import Any
 
 from passband import PassbandError
 from passband.config import Study, validate_stored
-from passband.jobs import layout
-from passband.jobs.locate import locate_results
+from passband.results import layout
+from passband.results.locate import locate_results
 from passband.storage import NewerError, integrity
 
 #: Keys of the configuration that may differ between parts: which networks a part has, how its jobs

@@ -7,7 +7,7 @@ import pytest
 
 from passband import PassbandError, cli
 from passband.config import ConfigError, load, validate
-from passband.jobs.locate import (
+from passband.results.locate import (
     locate_file,
     locate_results,
     locate_study,

@@ -7,7 +7,7 @@ module imports no numerical library. :mod:`passband.wave_sets` explains the sets
 from collections.abc import Iterable
 
 from passband.config import Study
-from passband.jobs.layout import shards
+from passband.results.layout import shards
 from passband.wave_sets import condition_of, wave_set_of
 
 

@@ -1,0 +1,1 @@
+"""A study and its folder of results: names of files and jobs, and how a study is found."""
