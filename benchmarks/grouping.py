@@ -26,7 +26,7 @@ from schedule import ROOT, clone
 
 from passband.config import SPLITS, Study, validate
 from passband.jobs.counts import count
-from passband.results import layout
+from passband.results import layout, training_jobs, wave_layout
 
 #: The files that a study of 12,096 networks may leave, and the time of a job without work [s].
 FILES, LINK_S = 6000, 2.0
@@ -87,13 +87,13 @@ def used(call: Callable[[], object]) -> float:
 def waves(study: dict) -> list[str]:
     """Return the exit waves of a study, as targets of Snakemake."""
     made = validate(study)
-    files = (file for split in SPLITS for file in layout.shards(made, "gold", split))
+    files = (file for split in SPLITS for file in wave_layout.shards(made, "gold", split))
     return [f"results/smallest/{file}" for file in files]
 
 
 def records(study: dict) -> list[str]:
     """Return the records of a study, as targets of Snakemake."""
-    jobs = layout.training_jobs_of(validate(study))
+    jobs = training_jobs.jobs_of(validate(study))
     return [f"results/smallest/{job.path(layout.RECORD)}" for job in jobs]
 
 
@@ -133,7 +133,7 @@ def main() -> None:
             table.row(f"files of {part} less the counted files", 0, len(found) - counted[part])
 
         single["study"]["structures_per_shard"] = 5  # shards of 8 before: only `train` has several
-        shards = layout.shards(validate(single), "gold", "train")
+        shards = wave_layout.shards(validate(single), "gold", "train")
         targets, jobs = records(single), len(shards) + 2 * number
         graph = run(other, single, "--dry-run", *targets)
         spent = run(other, single, *targets) - graph

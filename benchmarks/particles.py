@@ -29,7 +29,7 @@ from passband.learning import devices
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs import outputs, particles
 from passband.micrographs.segmentation import Settings, segment
-from passband.results import layout
+from passband.results import wave_layout
 from passband.results.locate import locate_study
 from passband.scores import dice_of_masks
 from passband.specimens import exit_waves
@@ -163,7 +163,7 @@ def measure(
         if specimen not in splits and wide:
             splits[specimen] = wide_split(study, specimen, options.wide, device)
         elif specimen not in splits:
-            files = [results / path for path in layout.shards(study, specimen, "test")]
+            files = [results / path for path in wave_layout.shards(study, specimen, "test")]
             names = (study.study.seed, specimen, "test")
             split = Split.load(files, names, study.microscope, device, instances=True)
             splits[specimen] = split, study.microscope

@@ -23,7 +23,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.learning import evaluation, networks
-from passband.results import layout, shown_networks
+from passband.results import layout, shown_networks, wave_layout
 from passband.specimens import exit_waves as simulate
 from passband.specimens import masks as specimen_masks
 from passband.storage import datasets
@@ -90,7 +90,7 @@ def overview(results: Path) -> Figure:
     doses = axes["dose_e_per_A2"][-1], axes["dose_e_per_A2"][0]
     shown = [replace(lens, dose_e_per_A2=dose) for dose in doses for lens in (a, b)]
     words = [f"lens {lens},\n{many} electrons" for many in ("many", "few") for lens in "AB"]
-    waves = [results / path for path in layout.shards(study, example.specimen, "test")]
+    waves = [results / path for path in wave_layout.shards(study, example.specimen, "test")]
     names = (study.study.seed, example.specimen, "test")
     split = Split.load(waves, names, study.microscope, CPU).first(1)
     predictions = []

@@ -25,7 +25,7 @@ from passband.jobs import trust
 from passband.learning import network_files
 from passband.micrographs import outputs, preparation
 from passband.reports import markdown
-from passband.results import layout
+from passband.results import wave_layout
 from passband.results.locate import locate_study
 from passband.sharing.card import noise_words
 from passband.storage import datasets
@@ -47,7 +47,7 @@ def main(results: Path, index: int = 0) -> None:
     folder.mkdir(exist_ok=True)
     shutil.copyfile(network.path, folder / "general.safetensors")
     specimen = network.metadata.specimen
-    files = [str(results / path) for path in layout.shards(study, specimen, "test")]
+    files = [str(results / path) for path in wave_layout.shards(study, specimen, "test")]
     names = (study.study.seed, specimen, "test")
     cpu = torch.device("cpu")
     split = Split.load(files, names, study.microscope, cpu).take(np.array([index]))

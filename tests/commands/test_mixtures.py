@@ -14,7 +14,7 @@ from passband.grid import coordinates
 from passband.jobs import plan, trust
 from passband.jobs.calibration import Speeds
 from passband.learning.network_files import finished_networks, is_id, open_networks
-from passband.results import layout
+from passband.results import layout, training_jobs
 from passband.storage import datasets, weights
 
 ALL = {"mixture": {"name": "all", "over": "grid"}}
@@ -29,7 +29,7 @@ def with_mixture(study):
 def results(tmp_path_factory):
     """The results of a small study with the networks of a mixture."""
     folder, study = tmp_path_factory.mktemp("mixed"), with_mixture(small_study())
-    for job in layout.training_cells_of(study):
+    for job in training_jobs.cells_of(study):
         states = {
             replica: varied(job.architecture, *job.names, replica).state_dict()
             for replica in job.replicas
@@ -59,7 +59,7 @@ def test_networks_of_a_mixture_are_opened_by_their_id(results, mixture):
     found = open_networks(results, id)
     assert [network.id for network in found] == [f"{id}/0", f"{id}/1"]
     assert found[0].condition == mixture
-    assert layout.parse_network_id(f"{id}/1") == ("gold", "compact-w4-d2", mixture.id, 1)
+    assert training_jobs.parse_network_id(f"{id}/1") == ("gold", "compact-w4-d2", mixture.id, 1)
     with pytest.raises(PassbandError, match="has none of this specimen"):
         open_networks(results, "gold/compact-w4-d2/all-00000000")
 

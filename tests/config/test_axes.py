@@ -9,7 +9,7 @@ import pytest
 from passband.axes import FURTHER_AXES
 from passband.config import ConfigError, Study, validate, validate_stored
 from passband.grid import Condition
-from passband.results import layout
+from passband.results import wildcard_patterns
 
 TWO = {"grid": {"astigmatism_nm": [0, 5]}}
 
@@ -46,7 +46,7 @@ def test_only_tests_may_have_the_axis():
 def test_the_pattern_matches_ids_of_the_grid_only():
     for values in ([0, 5], [5, 10]):
         study = validate({"grid": {"astigmatism_nm": values}})
-        pattern = layout.wildcard_patterns(study)["condition"]
+        pattern = wildcard_patterns.of_study(study)["condition"]
         own = {c.id for c in study.train_conditions}
         main = {c.id for c in Study().train_conditions}
         assert all(re.fullmatch(pattern, id) for id in own)

@@ -8,7 +8,7 @@ from passband.config import ConfigError, load, validate
 from passband.config.mixtures import configuration_of
 from passband.grid import Condition
 from passband.jobs.counts import count
-from passband.results import layout
+from passband.results import figure_list, training_jobs, wildcard_patterns
 
 POINT = {"defocus_nm": 5.0, "cs_um": 1.2, "aperture_mrad": 10.0, "dose_e_per_A2": 100.0}
 OTHER = {**POINT, "dose_e_per_A2": 1000.0}
@@ -61,19 +61,17 @@ def test_mixtures_change_nothing_for_the_other_jobs():
         {"name": "all", "over": "grid"}, study={"replicas": 1, "conditions_per_job": 3}
     )
     without = validate({"study": {"replicas": 1, "conditions_per_job": 3}})
-    groups = layout.groups_of(without)
+    groups = training_jobs.groups_of(without)
     id = with_mixture.mixtures[0].id
-    assert layout.groups_of(with_mixture) == groups | {id: (id,)}
+    assert training_jobs.groups_of(with_mixture) == groups | {id: (id,)}
     for sides in (("train", "test"), ("test",)):
         assert with_mixture.condition_params(*sides) == without.condition_params(*sides)
     assert without.mixture_params() == {}
     assert with_mixture.mixture_params() == {"mixtures": [id]}
-    pattern = layout.wildcard_patterns(with_mixture)["condition"]
-    assert all(re.fullmatch(pattern, group) for group in layout.groups_of(with_mixture))
+    pattern = wildcard_patterns.of_study(with_mixture)["condition"]
+    assert all(re.fullmatch(pattern, group) for group in training_jobs.groups_of(with_mixture))
     jobs = [count(each).jobs["train"] for each in (without, with_mixture)]
-    assert (
-        jobs == [6, 7] == [len(list(layout.training_jobs_of(s))) for s in (without, with_mixture)]
-    )
+    assert jobs == [6, 7] == [len(list(training_jobs.jobs_of(s))) for s in (without, with_mixture)]
     assert not re.fullmatch(pattern, "all-00000000")
 
 
@@ -86,10 +84,10 @@ def test_a_matrix_is_predicted_for_enough_conditions_beside_mixtures():
         mixed = {"mixture": {"name": "all", "over": "grid"}}
         made = validate(block | {"grid": [given, mixed]})
         assert made.predictable == predicted
-        records = layout.counted_records(made, lambda path: True)
-        assert layout.is_predicted(made, records) == predicted
+        records = training_jobs.counted_records(made, lambda path: True)
+        assert figure_list.is_predicted(made, records) == predicted
     lacking = [record for record in records if made.train_conditions[0].id not in record]
-    assert not layout.is_predicted(made, lacking)
+    assert not figure_list.is_predicted(made, lacking)
 
 
 def test_structures_are_turned_if_a_lens_of_the_mixture_is_not_round():
@@ -98,9 +96,9 @@ def test_structures_are_turned_if_a_lens_of_the_mixture_is_not_round():
         {"name": "b", "ranges": RANGES | {"astigmatism_nm": [0.0, 5.0]}},
     ).mixtures
     made = study({"name": "a", "ranges": RANGES}, {"name": "b", "points": [POINT]})
-    assert layout.train_version(made, made.train_ids, "train 1") == "train 1"
+    assert training_jobs.train_version(made, made.train_ids, "train 1") == "train 1"
     made = study({"name": "b", "ranges": RANGES | {"astigmatism_nm": [0.0, 5.0]}})
-    version = layout.train_version(made, [made.mixtures[0].id], "train 1")
+    version = training_jobs.train_version(made, [made.mixtures[0].id], "train 1")
     assert version == "train 1, structures turned"
     assert round_one.id != other.id
 

@@ -18,7 +18,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import trust
 from passband.learning.network_files import open_networks
-from passband.results import layout
+from passband.results import wave_layout
 from passband.specimens import exit_waves
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ def main() -> None:
     arrays = {}
     for material, number in NUMBERS.items():
         if material == "Au":
-            files = [str(results / file) for file in layout.shards(study, "gold", "test")]
+            files = [str(results / file) for file in wave_layout.shards(study, "gold", "test")]
             names = study.study.seed, "gold", "test"
             split = Split.load(files, names, study.microscope, cpu).first(number)
         else:

@@ -7,7 +7,7 @@ from synthetic import SEED, discs, weights_metadata
 
 from passband.config import Study
 from passband.learning import networks
-from passband.results import layout
+from passband.results import layout, training_jobs, wave_layout
 from passband.seeds import seed
 from passband.storage import datasets, weights
 
@@ -59,7 +59,9 @@ def varied(architecture: str, *names: str | int) -> torch.nn.Module:
     return network
 
 
-def write_networks(study: Study, results: Path, job: layout.TrainingCell, *names: str) -> None:
+def write_networks(
+    study: Study, results: Path, job: training_jobs.TrainingCell, *names: str
+) -> None:
     """Write untrained networks with logits of both signs; `names` change their weights."""
     states = {
         replica: varied(job.architecture, *job.names, replica, *names).state_dict()
@@ -80,12 +82,12 @@ def write_waves(study: Study, results: Path) -> None:
     for name in study.specimens:
         waves = discs(study.study.structures.test, "test", name, microscope.field_px)
         attrs = {"seed": SEED, "energy_eV": microscope.energy_eV}
-        (path,) = layout.shards(study, name, "test")
+        (path,) = wave_layout.shards(study, name, "test")
         datasets.write(waves, results / path, datasets.WAVES, attrs)
 
 
 def write_finished(study: Study, results: Path) -> None:
     """Write the exit waves of the test structures, and all networks."""
     write_waves(study, results)
-    for job in layout.training_cells_of(study):
+    for job in training_jobs.cells_of(study):
         write_networks(study, results, job)

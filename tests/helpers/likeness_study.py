@@ -5,7 +5,7 @@ import json
 from finished_study import small_study, varied
 from synthetic import SEED, discs, weights_metadata
 
-from passband.results import layout
+from passband.results import layout, training_jobs, wave_layout
 from passband.storage import datasets, weights
 
 STRUCTURES = {"train": 12, "val": 6, "test": 5}
@@ -17,10 +17,10 @@ def write_study(results, study=STUDY):
     for split, number in STRUCTURES.items():
         waves = discs(number, split)
         attrs = {"seed": SEED, "energy_eV": study.microscope.energy_eV}
-        (path,) = layout.shards(study, "gold", split)
+        (path,) = wave_layout.shards(study, "gold", split)
         datasets.write(waves, results / path, datasets.WAVES, attrs)
     configuration = json.dumps(study.model_dump(mode="json"))
-    for job in layout.training_cells_of(study):
+    for job in training_jobs.cells_of(study):
         states = {r: varied(job.architecture, *job.names, r).state_dict() for r in job.replicas}
         metadata = weights_metadata(
             job.replicas,

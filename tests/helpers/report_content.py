@@ -12,7 +12,7 @@ from passband.config import Study
 from passband.reports import page
 from passband.reports.page_files import Cost, History
 from passband.reports.page_numbers import numbers
-from passband.results import layout
+from passband.results import figure_list
 
 ROOT = Path(__file__).parents[2]
 #: A grid of 135 conditions.
@@ -81,7 +81,7 @@ def make_content(grid=GRID, replicas=2, **changes) -> page.Content:
         "numbers": found,
         "metrics": metrics,
         "information": information,
-        "figures": {name: {"png": picture(60)} for name in layout.FIGURES},
+        "figures": {name: {"png": picture(60)} for name in figure_list.FIGURES},
         "captions": {p.stem: p.read_text() for p in (ROOT / "workflow/report").glob("*.rst")},
         "histories": [
             History(f"gold/compact/{id}/{k}", epochs, random.random(5), random.random(5))

@@ -8,8 +8,8 @@ from snakemake.iocontainers import Namedlist
 
 from passband import STAGES
 from passband.config import Study
-from passband.results import layout
-from passband.results.layout import TrainingJob
+from passband.results import layout, wave_layout
+from passband.results.training_jobs import TrainingJob
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "scripts"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
@@ -133,7 +133,7 @@ def evaluate(
 
 
 def _waves(study: Study, results: Path, specimen: str, split: str) -> list[str]:
-    return [str(results / file) for file in layout.shards(study, specimen, split)]
+    return [str(results / file) for file in wave_layout.shards(study, specimen, split)]
 
 
 def _of_job(study: Study, job: TrainingJob, params: dict) -> dict:

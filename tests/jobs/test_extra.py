@@ -18,7 +18,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.jobs import extra, extra_jobs, extra_store
 from passband.learning import devices, networks
 from passband.learning.replicas import TrainedReplicas, load_test_splits
-from passband.results import layout
+from passband.results import layout, training_jobs, wave_layout
 from passband.scores import dice
 from passband.storage import StoreError, datasets, lease, records
 from passband.storage.weight_parts import Part, load_parts, save_parts
@@ -63,7 +63,7 @@ def computed(monkeypatch):
 
 
 def store(study, results, number=0):
-    job = list(layout.training_cells_of(study))[number]
+    job = list(training_jobs.cells_of(study))[number]
     return job, results / job.extra
 
 
@@ -77,10 +77,10 @@ def test_results_are_those_of_the_function_of_the_rule(study, made):
     assert not np.isnan(found.counts).any()
     assert len(np.unique(found.dice)) > 4
     np.testing.assert_allclose(found.dice, dice(found.counts.values).mean(-1), rtol=1e-6)
-    waves = {"gold": [str(made / path) for path in layout.shards(study, "gold", "test")]}
+    waves = {"gold": [str(made / path) for path in wave_layout.shards(study, "gold", "test")]}
     device = devices.device()
     splits = load_test_splits(waves, study.study.seed, study.microscope, device)
-    for job in layout.training_cells_of(study):
+    for job in training_jobs.cells_of(study):
         cell = dict(zip(("specimen", "architecture", "condition"), job.names, strict=True))
         states, metadata = networks.load(made / job.path(layout.WEIGHTS), cell)
         trained = TrainedReplicas(states, metadata, study.microscope, splits, device)
@@ -261,7 +261,7 @@ def test_a_second_process_waits_and_says_so(study, results):
 
 
 def test_the_number_of_processes_follows_from_the_work(study, monkeypatch):
-    jobs = list(layout.training_cells_of(study))
+    jobs = list(training_jobs.cells_of(study))
     monkeypatch.setattr(extra_jobs.os, "sched_getaffinity", lambda _: set(range(64)))
 
     def number(conditions):
@@ -297,7 +297,7 @@ def regrouped(study, results, conditions, replicas):
     shutil.rmtree(results / "networks")
     jobs = {"conditions_per_job": conditions, "replicas_per_job": replicas}
     other = small_study(study=study.study.model_dump() | jobs)
-    for job in layout.training_jobs_of(other):
+    for job in training_jobs.jobs_of(other):
         parts = {}
         for cell in job.cells:
             write_networks(other, results, cell)
@@ -421,7 +421,7 @@ def test_a_file_of_several_conditions_is_read_once(study, tmp_path, monkeypatch)
 
     for module, name in ((extra_jobs, "load_parts"), (extra_jobs.records, "parts")):
         monkeypatch.setattr(module, name, watch(getattr(module, name)))
-    (job,) = layout.training_jobs_of(other)
+    (job,) = training_jobs.jobs_of(other)
     (tmp_path / job.path(layout.RECORD)).parent.mkdir(parents=True)
     dims = ("replica", "test_specimen", "test", "structure", "outcome")
     record = xr.Dataset(
@@ -440,7 +440,7 @@ def test_a_file_of_several_conditions_is_read_once(study, tmp_path, monkeypatch)
 def test_sums_of_confidence_are_read_on_request(study, made):
     found = extra.read_extra(study, made, ["dice", "confidence", "histogram", "agreement"])
     assert set(found.data_vars) == {"dice", "confidence", "histogram", "agreement"}
-    for job in layout.training_cells_of(study):
+    for job in training_jobs.cells_of(study):
         record = datasets.read(made / job.extra, datasets.RECORD)
         row = found.sel(specimen="gold", architecture=job.architecture, train=job.condition)
         np.testing.assert_allclose(row.confidence, record.confidence.mean("structure"), rtol=1e-6)
@@ -460,7 +460,7 @@ def test_only_replicas_of_one_job_make_pairs(study):
 
 def test_confidence_fills_only_what_the_records_lack(study, results, computed):
     """The first record is of an earlier version, and the second record has all sums."""
-    first, second = layout.training_cells_of(study)
+    first, second = training_jobs.cells_of(study)
     test = [condition.id for condition in study.test_conditions]
     extra.evaluate_extra(study, results, study.test_conditions)
     whole = datasets.read(results / first.extra, datasets.RECORD).sel(test=test)

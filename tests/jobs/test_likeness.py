@@ -14,7 +14,7 @@ from passband.jobs.likeness import RAW, Measured, StudyImages, calibrate
 from passband.learning.network_files import open_networks
 from passband.micrographs.distortions import DISTORTIONS
 from passband.micrographs.likeness import DESCRIPTIONS
-from passband.results import layout
+from passband.results import wave_layout
 from passband.storage import StoreError
 
 
@@ -55,7 +55,7 @@ def test_dice_is_that_of_the_mean_of_the_replicas(results, networks, measured):
     from passband.learning import evaluation
 
     condition = STUDY.train_conditions[0]
-    path = str(results / layout.shards(STUDY, "gold", "test")[0])
+    path = str(results / wave_layout.shards(STUDY, "gold", "test")[0])
     split = Split.load([path], (SEED, "gold", "test"), STUDY.microscope, CPU)
     camera = Acquisition.from_microscope(STUDY.microscope, "zscore", CPU)
     inputs = camera.images(split, condition)

@@ -509,8 +509,13 @@ def test_jobs_are_counted_without_a_list_of_them(monkeypatch):
     def fail(*arguments):
         pytest.fail("the jobs were listed")
 
-    for name in ("training_jobs", "training_jobs_of", "shards", "distance_parts"):
-        monkeypatch.setattr(f"passband.results.layout.{name}", fail)
+    for name in (
+        "training_jobs.jobs",
+        "training_jobs.jobs_of",
+        "wave_layout.shards",
+        "shown_networks.distance_parts",
+    ):
+        monkeypatch.setattr(f"passband.results.{name}", fail)
     monkeypatch.setattr("passband.jobs.tasks.tasks", fail)
     axes = {"defocus_nm": {"start": 1, "stop": 40, "num": 1000}}
     axes["dose_e_per_A2"] = {"start": 100, "stop": 1000, "num": 200}

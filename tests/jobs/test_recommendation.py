@@ -20,7 +20,7 @@ from passband.learning import network_files
 from passband.optics import ctf
 from passband.prediction import gaussian_process
 from passband.prediction.asked import Asked
-from passband.results import layout
+from passband.results import training_jobs, wave_layout
 from passband.scores import dice
 from passband.storage import datasets
 
@@ -41,7 +41,7 @@ def open_(tmp_path, specimen=None, without=0, **options):
 )
 def test_the_best_network_of_a_finished_study_is_recommended(tmp_path, asked, best):
     found = recommend_from(open_(tmp_path), Asked.at(asked))
-    *_, condition, replica = layout.parse_network_id(found.networks[0].id)
+    *_, condition, replica = training_jobs.parse_network_id(found.networks[0].id)
     condition = Condition.parse(condition)
     assert (condition.defocus_nm, condition.dose_e_per_A2) == (best.defocus_nm, best.dose_e_per_A2)
     assert replica == 0
@@ -81,7 +81,7 @@ def test_measured_dice_and_intervals_are_those_of_each_network(tmp_path, monkeyp
     assert found.test.values.tolist() == [c.id for c in asked if c != Condition(6, 20, 14, 850)]
     assert found.sizes["network"] == 26
     for network in found.network.values:
-        *_, train, replica = layout.parse_network_id(network)
+        *_, train, replica = training_jobs.parse_network_id(network)
         of_network = table.sel(train=train, replica=replica, test=found.test).squeeze()
         scores = dice(of_network.counts.transpose("test", "structure", "outcome").values)
         half = t.ppf(0.95, STRUCTURES - 1) * scores.std(1, ddof=1) / np.sqrt(STRUCTURES)
@@ -181,7 +181,7 @@ def test_models_are_fitted_again_once_there_are_exit_waves(tmp_path, monkeypatch
     tested = open_(tmp_path)
     asked = Asked.at(Condition(6, 20, 14, 850))
     recommend_from(tested, asked)
-    for name in layout.shards(tested.study, "gold", "train"):
+    for name in wave_layout.shards(tested.study, "gold", "train"):
         (tested.results / name).parent.mkdir(parents=True, exist_ok=True)
         (tested.results / name).touch()
     flat = tested._mean_spectrum()
@@ -260,7 +260,7 @@ def test_the_best_network_has_the_asked_astigmatism(astigmatic):
     for asked, best in (({}, ""), ({"astigmatism_nm": 7.5}, "_as0008.000")):
         found = recommend_from(astigmatic, asked_of(astigmatic.study, WORDS | asked))
         assert found.inside
-        *_, condition, _ = layout.parse_network_id(found.networks[0].id)
+        *_, condition, _ = training_jobs.parse_network_id(found.networks[0].id)
         assert Condition.parse(condition).defocus_nm == 5
         assert condition.endswith(best or "_ds001000.00")
         assert Condition.parse(found.nearest).further == Condition.parse(condition).further

@@ -22,7 +22,7 @@ from passband.grid import conditions
 from passband.reports import page, page_text
 from passband.reports.page_files import Cost
 from passband.reports.page_numbers import Numbers
-from passband.results import layout
+from passband.results import figure_list
 
 ROOT = Path(__file__).parents[2]
 EVIL = "<script>alert(1)</script>"
@@ -62,7 +62,7 @@ def test_the_first_screen_has_question_answer_matrix_and_five_numbers(whole):
 
 def test_every_figure_has_a_caption_an_alternative_text_and_its_data(whole):
     figures = re.findall(r'<figure id="figure-(\w+)".*?</figure>', whole, re.S)
-    assert set(figures) == set(layout.FIGURES)
+    assert set(figures) == set(figure_list.FIGURES)
     for part in re.findall(r'<figure id="figure-.*?</figure>', whole, re.S):
         image = (
             r'<img src="data:image/png;base64,[^"]+" style="width: \d+px" alt="Figure: [^"]{10,}"'
@@ -109,7 +109,7 @@ def test_other_data_have_their_rows(whole):
 
 @pytest.mark.slow
 def test_a_study_of_135_conditions_fits_into_six_megabytes():
-    figures = {name: {"png": picture(60)} for name in layout.FIGURES}
+    figures = {name: {"png": picture(60)} for name in figure_list.FIGURES}
     figures["examples"] = {"png": picture(700)}  # 1.5 MB
     text = page.render(make_content(PAPER, study=make_study(grid=PAPER), figures=figures))
     assert len(saved(text, "matrix.csv")) == 135**2
@@ -217,7 +217,7 @@ def test_all_figures_have_the_same_scale_unless_they_are_high():
 
 
 def test_a_figure_that_is_missing_is_named():
-    figures = {name: {"png": picture(20)} for name in layout.FIGURES if name != "decay"}
+    figures = {name: {"png": picture(20)} for name in figure_list.FIGURES if name != "decay"}
     text = page.render(make_content(figures=figures, expected=make_study().drawn))
     assert "The figure “decay” is not drawn yet." in text
     assert text.count("is not drawn yet") == 1

@@ -7,7 +7,7 @@ import pytest
 
 from passband.reports import page_text
 from passband.reports.page_numbers import NOTHING, Numbers, Value
-from passband.results import layout
+from passband.results import figure_list
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +55,7 @@ def test_an_axis_that_costs_nothing_is_not_said_to_cost_the_most():
     assert page_text.answer(found)[2] == "No change of a single axis costs Dice on average."
 
 
-@pytest.mark.parametrize("name", sorted(layout.FIGURES))
+@pytest.mark.parametrize("name", sorted(figure_list.FIGURES))
 def test_captions_are_those_of_snakemakes_report(name):
     text = (ROOT / f"workflow/report/{name}.rst").read_text()
     title, shown = page_text.caption(text, {"snakemake": {"config": {}}})

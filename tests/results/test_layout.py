@@ -11,7 +11,14 @@ import pytest
 from passband import PassbandError
 from passband.config import FIGURES_OF_PREDICTION, load, validate
 from passband.jobs.tasks import tasks
-from passband.results import layout, shown_networks, wave_layout
+from passband.results import (
+    figure_list,
+    layout,
+    shown_networks,
+    training_jobs,
+    wave_layout,
+    wildcard_patterns,
+)
 
 ROOT = Path(__file__).parents[2]
 SMALLEST = ROOT / "studies" / "smallest.yaml"
@@ -66,7 +73,7 @@ def test_tests_of_own_conditions_follow_their_exit_waves(own, after):
 
 def test_a_training_job_names_its_files():
     study = changed(study={"replicas": 5, "replicas_per_job": 2})
-    jobs = list(layout.training_jobs_of(study))
+    jobs = list(training_jobs.jobs_of(study))
     assert len(jobs) == 4 * 3
     assert [job.replicas for job in jobs[:3]] == [(0, 1), (2, 3), (4,)]
     job = jobs[2]
@@ -81,15 +88,15 @@ def test_a_training_job_names_its_files():
 
 def test_a_job_of_several_conditions_names_its_files_after_the_group():
     study = changed(study={"conditions_per_job": 3, "replicas": 2, "replicas_per_job": 1})
-    jobs = list(layout.training_jobs_of(study))
+    jobs = list(training_jobs.jobs_of(study))
     ids = [condition.id for condition in study.train_conditions]
     assert [job.conditions for job in jobs] == [tuple(ids[:3])] * 2 + [(ids[3],)] * 2
     assert jobs[0].condition.startswith(f"{ids[0]}~")
     assert jobs[2].condition == ids[3]
     assert jobs[0].networks == 3
     assert [cell.names[-1] for cell in jobs[0].cells] == ids[:3]
-    assert len({cell.extra for cell in layout.training_cells_of(study)}) == 8
-    whole = re.compile(layout.wildcard_patterns(study)["condition"])
+    assert len({cell.extra for cell in training_jobs.cells_of(study)}) == 8
+    whole = re.compile(wildcard_patterns.of_study(study)["condition"])
     assert all(whole.fullmatch(job.condition) for job in jobs)
     # Each network is counted once, and each condition has its state.
     trained = [task for task in tasks(study) if task.rule == "train"]
@@ -101,7 +108,7 @@ def test_a_job_of_several_conditions_names_its_files_after_the_group():
     )
     files = shown_networks.compared_networks(study, "gold", "compact-w4-d2", [ids[0]])
     assert files == [jobs[0].path(layout.WEIGHTS), jobs[2].path(layout.WEIGHTS)]
-    by_condition = layout.files_by_condition(files, layout.groups_of(study))
+    by_condition = training_jobs.files_by_condition(files, training_jobs.groups_of(study))
     assert by_condition == {**dict.fromkeys(ids[:3], files[0]), ids[3]: files[1]}
 
 
@@ -110,13 +117,14 @@ def test_a_group_has_the_version_of_each_of_its_conditions():
     study = changed(study={"conditions_per_job": 2}, grid=grid)
     round_lens, other = (condition.id for condition in study.train_conditions[:2])
     versions = [
-        layout.train_version(study, ids, "train 5")
+        training_jobs.train_version(study, ids, "train 5")
         for ids in ([round_lens], [other], [round_lens, other], [other, other])
     ]
     turned = "train 5, structures turned"
     assert versions == ["train 5", turned, ["train 5", turned], turned]
     assert (
-        layout.train_version(changed(grid=grid, training={"augment": False}), [other], "1") == "1"
+        training_jobs.train_version(changed(grid=grid, training={"augment": False}), [other], "1")
+        == "1"
     )
 
 
@@ -127,8 +135,8 @@ def test_patterns_match_groups_of_conditions_of_several_products():
     ]
     given = changed(study={"conditions_per_job": 3}).model_dump() | {"grid": products}
     study = validate(given)
-    whole = re.compile(layout.wildcard_patterns(study)["condition"])
-    names = list(layout.groups_of(study))
+    whole = re.compile(wildcard_patterns.of_study(study)["condition"])
+    names = list(training_jobs.groups_of(study))
     assert len(names) == 2
     assert all(whole.fullmatch(name) for name in names)
     assert not whole.fullmatch(names[0].replace("df+0005.00", "df+0006.00"))
@@ -136,7 +144,7 @@ def test_patterns_match_groups_of_conditions_of_several_products():
 
 def test_the_last_shard_has_the_rest_of_the_structures():
     study = changed(study={"structures_per_shard": 5})
-    files = layout.shards(study, "gold", "train")
+    files = wave_layout.shards(study, "gold", "train")
     assert files == [f"waves/gold/train/0000{k}.zarr.zip" for k in range(3)]
     assert wave_layout.structures_of_shard(study, "train", "00000") == [0, 5]
     assert wave_layout.structures_of_shard(study, "train", "00002") == [10, 12]
@@ -144,12 +152,12 @@ def test_the_last_shard_has_the_rest_of_the_structures():
 
 def test_patterns_match_the_conditions_of_the_grid_alone():
     study = load(SMALLEST)
-    pattern = re.compile(layout.pattern(study.train_products))
+    pattern = re.compile(wildcard_patterns.of_conditions(study.train_products))
     ids = [condition.id for condition in study.train_conditions]
     assert ids
     assert all(pattern.fullmatch(id) for id in ids)
     assert not pattern.fullmatch(ids[0].replace("df+0005.00", "df+0006.00"))
-    patterns = layout.wildcard_patterns(study)
+    patterns = wildcard_patterns.of_study(study)
     for task in tasks(study):
         if task.rule == "train":
             values = re.fullmatch("logs/train/(.*)/(.*)/(.*)/(.*).log", task.log).groups()
@@ -160,7 +168,7 @@ def test_patterns_match_the_conditions_of_the_grid_alone():
 
 
 def test_patterns_match_the_names_of_the_study_alone():
-    patterns = layout.wildcard_patterns(load(SMALLEST))
+    patterns = wildcard_patterns.of_study(load(SMALLEST))
     names = {
         "specimen": ("gold", "silver"),
         "split": ("train", "training"),
@@ -205,21 +213,21 @@ def test_the_example_is_the_middle_condition_or_the_first_that_is_counted():
 
 def test_a_study_without_records_is_refused():
     study = load(SMALLEST)
-    assert len(layout.counted_records(study, lambda path: True)) == 4
+    assert len(training_jobs.counted_records(study, lambda path: True)) == 4
     with pytest.raises(PassbandError, match="there is no record under results/smallest/records"):
-        layout.counted_records(study, lambda path: False)
+        training_jobs.counted_records(study, lambda path: False)
 
 
 def test_every_figure_of_the_workflow_is_listed_once():
     rules = (ROOT / "workflow/rules/figures.smk").read_text()
     drawn = re.findall(r'^        figure\("(\w+)"\)', rules, re.M)
-    assert sorted(drawn) == sorted(layout.FIGURES)
+    assert sorted(drawn) == sorted(figure_list.FIGURES)
     large = changed(grid={"defocus_nm": [5, 10, 15, 20], "cs_um": [1.2, 30, 60]})
     assert large.predictable
-    on_request = {name for name, figure in layout.FIGURES.items() if figure.on_request}
-    assert set(layout.figures(large, predicted=True)) == set(layout.FIGURES) - on_request
-    few = layout.figures(large, predicted=False, pictured=False)
-    assert set(layout.FIGURES) - on_request - set(few) == {"examples", *FIGURES_OF_PREDICTION}
+    on_request = {name for name, figure in figure_list.FIGURES.items() if figure.on_request}
+    assert set(figure_list.figures(large, predicted=True)) == set(figure_list.FIGURES) - on_request
+    few = figure_list.figures(large, predicted=False, pictured=False)
+    assert set(figure_list.FIGURES) - on_request - set(few) == {"examples", *FIGURES_OF_PREDICTION}
 
 
 def test_a_holey_study_is_predicted_from_the_conditions_that_have_records():
@@ -229,7 +237,7 @@ def test_a_holey_study_is_predicted_from_the_conditions_that_have_records():
     )
     rules = {task.rule for task in tasks(large)}
     assert "prediction" in rules
-    records = [job.path(layout.RECORD) for job in layout.training_jobs_of(large)]
+    records = [job.path(layout.RECORD) for job in training_jobs.jobs_of(large)]
     few = {task.rule for task in tasks(large, dict.fromkeys(records[:-1], 1.0))}
     assert rules - few == {"prediction", *(f"figure_{name}" for name in FIGURES_OF_PREDICTION)}
 
@@ -250,9 +258,9 @@ def test_parsing_the_workflow_loads_no_numerical_library():
 
 def test_a_network_s_id_is_parsed_to_its_parts():
     parts = ("gold", "compact-w8-d3", "df-0005.00_cs+0001.200_ap010.00_ds000100.00", 12)
-    id = layout.network_id(*parts)
+    id = training_jobs.network_id(*parts)
     assert id == "gold/compact-w8-d3/df-0005.00_cs+0001.200_ap010.00_ds000100.00/12"
-    assert layout.parse_network_id(id) == parts
+    assert training_jobs.parse_network_id(id) == parts
 
 
 @pytest.mark.parametrize(
@@ -270,7 +278,7 @@ def test_a_network_s_id_is_parsed_to_its_parts():
 )
 def test_a_wrong_id_of_a_network_is_refused(id):
     with pytest.raises(PassbandError, match="must be SPECIMEN/ARCHITECTURE/CONDITION/REPLICA"):
-        layout.parse_network_id(id)
+        training_jobs.parse_network_id(id)
 
 
 def test_the_example_is_compared_with_networks_of_all_training_conditions():

@@ -22,7 +22,7 @@ from passband.jobs.microscopes import first_replica_microscopes, number_drawn
 from passband.learning import devices, training
 from passband.learning.networks import load as load_weights
 from passband.learning.replicas import TrainedReplicas
-from passband.results import layout
+from passband.results import layout, training_jobs
 from passband.storage import datasets, records
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restored_threads")]
@@ -56,7 +56,7 @@ def study_with(number: int, conditions: int = 1, replicas: int = 2, **study: int
 def evaluated(study: Study, results: Path) -> list[str]:
     """Run all `train` and `evaluate` jobs, and return the last lines of the logs of `evaluate`."""
     lines = []
-    for job in layout.training_jobs_of(study):
+    for job in training_jobs.jobs_of(study):
         assert ", made by an earlier job, in " in train(study, results, job)
         lines.append(evaluate(study, results, job))
     return lines
@@ -65,7 +65,7 @@ def evaluated(study: Study, results: Path) -> list[str]:
 def aggregated(study: Study, results: Path):
     """Run the `aggregate` job, and return the table."""
     shutil.rmtree(results / layout.TABLE, ignore_errors=True)
-    jobs = list(layout.training_jobs_of(study))
+    jobs = list(training_jobs.jobs_of(study))
     batches = {job.batch: list(job.replicas) for job in jobs}
     groups = {job.condition: list(job.conditions) for job in jobs}
     scripts.run(
@@ -92,7 +92,7 @@ def drawn_counts(study: Study, results: Path) -> dict[str, list]:
     """Return the counts under drawn microscopes in all records, by training condition."""
     return {
         id: record.microscope_counts.values.tolist()
-        for job in layout.training_jobs_of(study)
+        for job in training_jobs.jobs_of(study)
         for id, record in records.parts(results / job.path(layout.RECORD)).items()
         if "microscope_counts" in record
     }
@@ -107,7 +107,7 @@ def test_the_key_tests_only_the_first_replicas_under_the_new_microscopes(results
     assert counts(study, results) == before
     ids = [condition.id for condition in first_replica_microscopes(study)]
     found = drawn_counts(study, results)
-    for job in layout.training_jobs_of(study):
+    for job in training_jobs.jobs_of(study):
         record = records.read(results / job.path(layout.RECORD))
         assert record.microscope.values.tolist() == ids
         assert record.microscope_counts.dims == (
@@ -145,7 +145,7 @@ def test_other_jobs_find_the_results(results, conditions, replicas):
     assert drawn_counts(other, results) == found
     with_drawn = [
         job.replicas
-        for job in layout.training_jobs_of(other)
+        for job in training_jobs.jobs_of(other)
         for record in records.parts(results / job.path(layout.RECORD)).values()
         if "microscope_counts" in record
     ]
@@ -159,7 +159,7 @@ def test_other_jobs_find_the_results(results, conditions, replicas):
 def test_a_killed_job_continues_after_the_finished_conditions(results, monkeypatch):
     """A record that is damaged is made again, for the damaged condition's file only."""
     study = study_with(NUMBER, 4)
-    (job,) = layout.training_jobs_of(study)
+    (job,) = training_jobs.jobs_of(study)
     train(study, results, job)
     seen, real = [], TrainedReplicas.evaluate
 
@@ -175,7 +175,7 @@ def test_a_killed_job_continues_after_the_finished_conditions(results, monkeypat
         with pytest.raises(SystemExit):
             evaluate(study, results, job)
     assert seen == IDS[:3]
-    for single in list(layout.training_jobs_of(study_with(NUMBER)))[:2]:
+    for single in list(training_jobs.jobs_of(study_with(NUMBER)))[:2]:
         assert ", made by an earlier job, in " in evaluate(study_with(NUMBER), results, single)
     assert f"8 network(s) on {4 + DRAWN} conditions" in evaluate(study, results, job)
     found = drawn_counts(study, results)

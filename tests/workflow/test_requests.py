@@ -19,7 +19,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import status
 from passband.jobs.counts import count
-from passband.results import layout
+from passband.results import training_jobs
 from passband.storage import datasets
 
 pytestmark = pytest.mark.workflow
@@ -95,7 +95,7 @@ def test_mixtures_and_groups_of_conditions_have_no_images(tmp_path):
     grid = load(SMALLEST).model_dump(include={"grid"}, exclude_none=True)["grid"]
     mixed = [grid, {"mixture": {"name": "all", "over": "grid"}}]
     study = place.study(grid=mixed, study={"conditions_per_job": 3})
-    groups = layout.groups_of(load(place.folder / study))
+    groups = training_jobs.groups_of(load(place.folder / study))
     assert [len(ids) for ids in groups.values()] == [3, 1, 1]
     for group, allowed in zip(groups, (False, True, False), strict=True):
         target = f"results/smallest/images/gold/train/{group}.zarr"

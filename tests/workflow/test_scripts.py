@@ -17,7 +17,7 @@ from passband.analysis import table
 from passband.config import load
 from passband.figures import images
 from passband.learning import networks
-from passband.results import layout, shown_networks
+from passband.results import layout, shown_networks, training_jobs, wave_layout
 from passband.specimens import exit_waves
 from passband.storage import datasets
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 STUDY = load(ROOT / "studies" / "smallest.yaml")
 CONFIG = STUDY.model_dump(mode="json")
 MICROSCOPE = STUDY.microscope.model_dump()
-JOB = next(layout.training_jobs_of(STUDY))
+JOB = next(training_jobs.jobs_of(STUDY))
 CELL = {name: JOB.wildcards[name] for name in ("specimen", "architecture", "condition")}
 
 
@@ -39,7 +39,7 @@ def results(unpacked, tmp_path) -> Path:
 
 
 def waves(results: Path, split: str) -> list[str]:
-    return [str(results / file) for file in layout.shards(STUDY, "gold", split)]
+    return [str(results / file) for file in wave_layout.shards(STUDY, "gold", split)]
 
 
 def train(results: Path, log: Path, **changed: object) -> str:
@@ -206,7 +206,7 @@ def test_only_new_test_conditions_are_evaluated(results, tmp_path):
 
 
 def test_the_table_has_the_records_that_the_layout_names(results, tmp_path):
-    records = [str(results / job.path(layout.RECORD)) for job in layout.training_jobs_of(STUDY)]
+    records = [str(results / job.path(layout.RECORD)) for job in training_jobs.jobs_of(STUDY)]
     output = tmp_path / "table.zarr"
 
     def run():

@@ -15,7 +15,7 @@ from passband.config import load
 from passband.grid import own_values
 from passband.jobs import counts, status
 from passband.jobs.extra import read_extra
-from passband.results import layout
+from passband.results import wave_layout
 from passband.storage import datasets
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -80,7 +80,7 @@ def test_the_study_is_complete(made):
     waves = sorted(str(path.relative_to(results)) for path in results.glob("waves/**/*.zip"))
     sets = [(split, id) for split in ("test", "train", "val") for id in ("", "en0200.00")]
     assert waves == sorted(
-        path for split, id in sets for path in layout.shards(study, "gold", split, id)
+        path for split, id in sets for path in wave_layout.shards(study, "gold", split, id)
     )
     whole = table.load(results / "table.zarr")
     assert whole.train_energy_kev.values.tolist() == [200, 300]

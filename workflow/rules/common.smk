@@ -7,7 +7,15 @@ from pathlib import Path
 import passband
 from passband import PassbandError, console
 from passband.jobs import interrupt, locks, microscopes
-from passband.results import layout, shown_networks, snapshot, wave_layout
+from passband.results import (
+    figure_list,
+    layout,
+    shown_networks,
+    snapshot,
+    training_jobs,
+    wave_layout,
+    wildcard_patterns,
+)
 from passband.config import SOURCE, check_new, validate
 from passband.grid import batches
 
@@ -47,14 +55,14 @@ RECORD = f"{RESULTS}/{layout.RECORD}"
 BATCHES = batches(STUDY.study.replicas, STUDY.study.replicas_per_job)
 # With several training conditions in a job, rules have further params. With one condition, the
 # params are those of studies that were finished before such jobs existed.
-GROUPS = layout.groups_of(STUDY)
+GROUPS = training_jobs.groups_of(STUDY)
 OWN_CONDITIONS, GROUPED = {}, {}
 if STUDY.study.conditions_per_job > 1:
     OWN_CONDITIONS = {"conditions": lambda wildcards: list(GROUPS[wildcards.condition])}
     GROUPED = {"groups": {group: list(ids) for group, ids in GROUPS.items()}}
 TESTED_WAVES = STUDY.tested_waves
 TRAINED = list(STUDY.trained_specimens)
-PATTERNS = layout.wildcard_patterns(STUDY)
+PATTERNS = wildcard_patterns.of_study(STUDY)
 
 
 wildcard_constraints:
@@ -104,15 +112,15 @@ def is_counted(path):
 
 
 try:
-    RECORDS = layout.counted_records(STUDY, is_counted)
+    RECORDS = training_jobs.counted_records(STUDY, is_counted)
 except PassbandError as error:
     sys.exit(str(error))
-PREDICTED = layout.is_predicted(STUDY, RECORDS)
+PREDICTED = figure_list.is_predicted(STUDY, RECORDS)
 # The test conditions of each job `distances_part`: as many as can have their images in memory.
 PARTS = STUDY.compared
 # The figure of examples shows the first of these networks. None if no record exists.
 EXAMPLE = shown_networks.example_cell(STUDY, is_counted)
-DRAWN = layout.figures(STUDY, PREDICTED, EXAMPLE is not None)
+DRAWN = figure_list.figures(STUDY, PREDICTED, EXAMPLE is not None)
 
 
 def figure_files(names=DRAWN):
@@ -123,7 +131,7 @@ def figure_files(names=DRAWN):
 def figure(name):
     """Return the paths of a figure. The report shows only the first format of the figure."""
     first, *others = figure_files([name])
-    category = layout.FIGURES[name].category
+    category = figure_list.FIGURES[name].category
     return [report(first, caption=f"../report/{name}.rst", category=category), *others]
 
 

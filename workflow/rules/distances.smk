@@ -50,7 +50,7 @@ rule distances_part:
 
 rule distances:
     input:
-        below_results(layout.distance_parts(STUDY)),
+        below_results(shown_networks.distance_parts(STUDY)),
     output:
         directory(f"{RESULTS}/{layout.DISTANCES}"),
     log:

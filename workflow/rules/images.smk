@@ -18,7 +18,9 @@ rule images:
         # Images with a replica's noise exist only for the training split.
         split="train|(?:val|test)(?!.*_replica)",
         # A mixture or a group of conditions has no images.
-        condition=layout.pattern([*STUDY.train_products, *STUDY.test_products], STUDY.own_values),
+        condition=wildcard_patterns.of_conditions(
+            [*STUDY.train_products, *STUDY.test_products], STUDY.own_values
+        ),
         # The replica whose noise the images have, and the number of the draw of this noise. Without
         # these two numbers, the images have the noise of evaluation.
         whose=rf"|_replica(?:{'|'.join(map(str, range(STUDY.study.replicas)))})_draw(?:0|[1-9]\d*)",

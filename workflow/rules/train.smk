@@ -26,7 +26,7 @@ rule train:
     params:
         **OWN_CONDITIONS,
         # With a lens that is not round, structures are turned, and not images.
-        version=lambda wildcards: layout.train_version(
+        version=lambda wildcards: training_jobs.train_version(
             STUDY, GROUPS[wildcards.condition], STAGES["train"]
         ),
         seed=STUDY.study.seed,

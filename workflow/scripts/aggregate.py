@@ -5,7 +5,7 @@ from passband.grid import conditions
 from passband.jobs import job as jobs
 from passband.jobs import microscopes, reuse
 from passband.mixtures import attributes
-from passband.results import layout
+from passband.results import training_jobs
 from passband.storage import datasets
 
 
@@ -21,7 +21,7 @@ def main(snakemake):
         train += params.get("mixtures", [])
         # In studies with one training condition in a job, the group has the condition's id.
         groups = params.get("groups", {id: [id] for id in train})
-        found = layout.training_jobs(params.specimens, params.architectures, groups, params.batches)
+        found = training_jobs.jobs(params.specimens, params.architectures, groups, params.batches)
         cells = [
             table.Cell(*cell.names, cell.replicas, cell.path(params.record))
             for trained in found

@@ -8,7 +8,7 @@ from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.learning import devices, networks
 from passband.learning.replicas import load_first_network, load_test_splits
-from passband.results import layout
+from passband.results import training_jobs
 from passband.storage import datasets
 
 
@@ -24,7 +24,7 @@ def main(snakemake):
         acquisition = Acquisition.from_microscope(microscope, metadata.normalisation, device)
         splits = load_test_splits(params.waves, params.seed, microscope, device, params.structures)
         finished, architecture = set(snakemake.input.weights), wildcards.architecture
-        group_of = layout.group_by_condition(params.get("groups", {}))
+        group_of = training_jobs.group_by_condition(params.get("groups", {}))
 
         def load(specimen, condition):
             cell = specimen, architecture, condition.id

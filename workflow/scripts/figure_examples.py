@@ -8,7 +8,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import load_sets
 from passband.jobs import job as jobs
 from passband.learning import devices, evaluation, networks
-from passband.results import layout
+from passband.results import training_jobs
 from passband.storage import datasets
 
 
@@ -29,7 +29,7 @@ def main(snakemake):
         worst = [str(d.test.values[d.values.argmin()]) for d in (same_dose, dice) if d.size]
         shown = [Condition.parse(id) for id in dict.fromkeys([found.condition, *worst])]
         seen = evaluation.examples(network, acquired, split, shown, found.precision)
-        files = layout.files_by_condition(input.there, params.get("groups", {}))
+        files = training_jobs.files_by_condition(input.there, params.get("groups", {}))
         for id in files.keys() & {*worst}:
             of, _ = networks.load_first(files[id], {"condition": id})
             its = evaluation.examples(of, acquired, split, [Condition.parse(id)], found.precision)

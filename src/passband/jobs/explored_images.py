@@ -14,7 +14,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split, SplitSets, load_sets
 from passband.learning import devices, evaluation, networks
 from passband.reports.explorer import Blocks
-from passband.results import layout, shown_networks, wave_layout
+from passband.results import shown_networks, training_jobs, wave_layout
 from passband.scores import dice
 from passband.wave_sets import wave_set
 
@@ -175,7 +175,7 @@ def _binned(images: np.ndarray, binning: int) -> np.ndarray:
 def _networks(study: Study, results: Path, specimen: str, architecture: str) -> dict[str, tuple]:
     """Return networks with their metadata, by the id of the training condition."""
     template = shown_networks.first_network(study)
-    group_of = layout.group_by_condition(layout.groups_of(study))
+    group_of = training_jobs.group_by_condition(training_jobs.groups_of(study))
     found = {}
     for condition in evenly_spaced(study.train_conditions, _NETWORKS):
         path = results / template.format(

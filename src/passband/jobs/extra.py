@@ -18,8 +18,8 @@ from passband.analysis.cell_means import VARIABLES
 from passband.config import Study
 from passband.grid import Condition
 from passband.jobs import extra_store
-from passband.results import layout
-from passband.results.layout import TrainingCell
+from passband.results import layout, training_jobs
+from passband.results.training_jobs import TrainingCell
 from passband.storage import datasets, lease
 
 
@@ -113,7 +113,7 @@ def finished_jobs(study: Study, results: Path) -> list[TrainingCell]:
     """
     jobs = [
         job
-        for job in layout.training_cells_of(study)
+        for job in training_jobs.cells_of(study)
         if (results / job.path(layout.WEIGHTS)).exists()
     ]
     if not jobs:
@@ -162,7 +162,7 @@ def read_extra(
         If a store is damaged or has a newer format.
     """
     results = Path(results)
-    jobs = list(layout.training_cells_of(study))
+    jobs = list(training_jobs.cells_of(study))
     unknown = set(variables) - {"counts", "dice", *VARIABLES}
     if unknown:
         raise ValueError(f"{min(unknown)}: must be counts, dice, {', '.join(VARIABLES)}")

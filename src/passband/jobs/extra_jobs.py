@@ -29,7 +29,7 @@ from passband.jobs import job as running
 from passband.learning import devices, memory_request, networks
 from passband.learning.replicas import TrainedReplicas, load_test_splits
 from passband.results import layout, wave_layout
-from passband.results.layout import TrainingCell
+from passband.results.training_jobs import TrainingCell
 from passband.storage import (
     DamagedError,
     StoreError,

@@ -18,7 +18,7 @@ from passband.analysis import cell_means
 from passband.config import Study
 from passband.grid import Condition, batches, coordinates, ordered
 from passband.results import layout
-from passband.results.layout import TrainingCell
+from passband.results.training_jobs import TrainingCell
 from passband.scores import OUTCOMES, dice
 from passband.seeds import digest
 from passband.storage import DamagedError, NewerError, records, weights

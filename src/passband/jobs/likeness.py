@@ -27,7 +27,7 @@ from passband.micrographs.likeness import DESCRIPTIONS, Reference
 from passband.micrographs.sureness import probabilities, ratio, sureness, symmetry
 from passband.micrographs.trust import WELL, Own, Trust, relative_scores
 from passband.prediction import image_dice
-from passband.results import layout
+from passband.results import wave_layout
 from passband.scores import dice
 from passband.wave_sets import wave_set
 
@@ -189,7 +189,7 @@ class StudyImages:
         key = specimen, name, wave_set(condition)
         if key not in self._splits:
             most = self._structures if name == "test" else self._training
-            files = [str(self.results / file) for file in layout.shards(self.study, *key)]
+            files = [str(self.results / file) for file in wave_layout.shards(self.study, *key)]
             files = files[: -(-most // self.study.study.structures_per_shard)]
             names = self.study.study.seed, specimen, name
             found = Split.load(files, names, self.study.microscope.under(condition), self._cpu)

@@ -19,7 +19,7 @@ import passband
 from passband import PassbandError
 from passband.config import Study
 from passband.jobs import workflow
-from passband.results import layout
+from passband.results import figure_list, layout, training_jobs, wave_layout
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,7 +139,7 @@ def collect(study: Study, results: Path) -> "Content":
         lacking = [*_missing(scanned), *lacking]
     jobs = [
         ("/".join(cell.names), results / cell.path(layout.HISTORY))
-        for cell in layout.training_cells_of(study)
+        for cell in training_jobs.cells_of(study)
     ]
     failed = scanned.failures
     return page.Content(
@@ -220,7 +220,7 @@ def _gather(study: Study, results: Path, path: Path) -> None:
 
     cells = [
         table.Cell(*cell.names, cell.replicas, str(results / cell.path(layout.RECORD)))
-        for cell in layout.training_cells_of(study)
+        for cell in training_jobs.cells_of(study)
     ]
     test = [condition.id for condition in study.test_conditions]
     table.aggregate(cells, test, list(study.specimens), path, {}, allow_incomplete=True)
@@ -229,7 +229,7 @@ def _gather(study: Study, results: Path, path: Path) -> None:
 def _figures(results: Path) -> dict[str, dict[str, bytes]]:
     """Return the files of all figures that exist, by name and format."""
     found: dict[str, dict[str, bytes]] = {}
-    for name in layout.FIGURES:
+    for name in figure_list.FIGURES:
         for form in ("png", "svg"):
             with suppress(OSError):
                 content = (results / layout.FIGURE.format(figure=name, format=form)).read_bytes()
@@ -301,7 +301,7 @@ def _examples(study: Study, results: Path) -> "Iterator[Example]":
     tested = "" if "" in study.tested_waves else study.tested_waves[0]
     each = max(1, min(EXAMPLES, MOST_EXAMPLES // len(study.specimens)))
     for specimen in list(study.specimens)[:MOST_EXAMPLES]:
-        path = results / layout.shards(study, specimen, "test", tested)[0]
+        path = results / wave_layout.shards(study, specimen, "test", tested)[0]
         try:
             waves = datasets.read(path, datasets.WAVES, ["spectrum", "mask"])
         except StoreError:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from passband.config import Study
+from passband.results.figure_list import FIGURES, figures, is_predicted
 from passband.results.layout import (
     DISTANCES,
     FIGURE,
-    FIGURES,
     GALLERY,
     INFORMATION,
     JOB_NAMES,
@@ -20,14 +20,11 @@ from passband.results.layout import (
     REPORT,
     TABLE,
     WEIGHTS,
-    distance_parts,
-    figures,
-    is_predicted,
     log,
-    shards,
-    training_jobs_of,
 )
-from passband.results.wave_layout import shards_of, spectrum_shards, waves_of
+from passband.results.shown_networks import distance_parts
+from passband.results.training_jobs import jobs_of
+from passband.results.wave_layout import shards, shards_of, spectrum_shards, waves_of
 from passband.wave_sets import folder_of
 
 
@@ -117,7 +114,7 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
         waves[specimen, "test", id] for specimen in study.specimens for id in study.tested_waves
     )
 
-    jobs, needed = list(training_jobs_of(study)), not study.study.allow_incomplete
+    jobs, needed = list(jobs_of(study)), not study.study.allow_incomplete
     for rule, template in (("train", WEIGHTS), ("evaluate", RECORD)):
         for job in jobs:
             if rule == "train":

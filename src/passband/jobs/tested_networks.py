@@ -21,7 +21,7 @@ from passband.jobs import fitted_models
 from passband.jobs.extra import read_extra
 from passband.prediction import covariance, gaussian_process, recommendation
 from passband.prediction.recommendation import Group
-from passband.results import layout, wave_layout
+from passband.results import layout, training_jobs, wave_layout
 from passband.storage import datasets
 
 #: Smallest number of training conditions, and of test conditions, for a recommendation.
@@ -235,7 +235,7 @@ class TestedNetworks:
         order = "specimen", "architecture", "train", "replica"
         names = [found[name].values.tolist() for name in order]
         return frozenset(
-            layout.network_id(*(values[k] for values, k in zip(names, place, strict=True)))
+            training_jobs.network_id(*(values[k] for values, k in zip(names, place, strict=True)))
             for place in np.argwhere(found.transpose(*order).values)
         )
 
@@ -273,7 +273,7 @@ class TestedNetworks:
                 replicas = [every_replica[r] for _, r in trained]
                 name = str(specimen), str(architecture)
                 ids = [
-                    layout.network_id(*name, *network)
+                    training_jobs.network_id(*name, *network)
                     for network in zip(train, replicas, strict=True)
                 ]
                 if ids:

@@ -23,7 +23,7 @@ from passband.learning.network_files import PUBLISHED, Network
 from passband.micrographs.trust import PUBLISHED_FILE, Trust
 from passband.mixtures import Mixture
 from passband.prediction import gaussian_process
-from passband.results import layout
+from passband.results import layout, training_jobs
 from passband.storage import StoreError, integrity
 
 #: Version of the measurements. Increase this number if the code measures something else.
@@ -193,7 +193,7 @@ def expected_left_out(found: Measured, networks: Sequence[Network]) -> np.ndarra
         If there is no table of results, or if it has too few conditions.
     """
     tested = _tested(networks)
-    specimen, architecture, *_ = layout.parse_network_id(found.networks[0])
+    specimen, architecture, *_ = training_jobs.parse_network_id(found.networks[0])
     train, ids, D = tested.of_groups[specimen, architecture]
     (group,) = (
         g for g in tested.groups if (g.specimen, g.architecture) == (specimen, architecture)

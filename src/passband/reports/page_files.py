@@ -16,7 +16,7 @@ class History:
     Attributes
     ----------
     network : str
-        The network's id, see :func:`passband.results.layout.network_id`.
+        The network's id, see :func:`passband.results.training_jobs.network_id`.
     epoch, dice, loss : (epochs,) float array
         Number of each epoch, from 0, and Dice and loss on the validation structures after it.
     """

@@ -9,7 +9,7 @@ from typing import Any
 
 from passband import PassbandError
 from passband.config import ConfigError, Study, check_new, load, validate_stored
-from passband.results import layout
+from passband.results import layout, training_jobs
 from passband.storage import integrity
 
 #: The folder of results, in the folder in which Snakemake is started.
@@ -195,7 +195,7 @@ def present_networks(results: Path) -> frozenset[Path]:
         study, _ = locate_study(results)
     except PassbandError:
         return frozenset()
-    return frozenset(results / job.path(layout.WEIGHTS) for job in layout.training_jobs_of(study))
+    return frozenset(results / job.path(layout.WEIGHTS) for job in training_jobs.jobs_of(study))
 
 
 def is_published(noun: str | Path) -> bool:

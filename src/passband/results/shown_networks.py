@@ -1,10 +1,13 @@
 """The networks that figures show and that distances compare, which are first replicas."""
 
 from collections.abc import Callable, Sequence
+from itertools import product
 
 from passband.config import Study
 from passband.grid import batches, is_condition
-from passband.results.layout import RECORD, WEIGHTS, TrainingCell, groups_of, training_jobs
+from passband.results import training_jobs
+from passband.results.layout import DISTANCES_PART, RECORD, WEIGHTS
+from passband.results.training_jobs import TrainingCell, groups_of
 from passband.wave_sets import wave_set
 
 
@@ -28,7 +31,7 @@ def compared_networks(
         Ids of the part's test conditions.
     """
     ids = set(tested)
-    jobs = training_jobs(
+    jobs = training_jobs.jobs(
         study.trained_specimens, [architecture], groups_of(study), _first_batch(study)
     )
     return [
@@ -56,11 +59,11 @@ def example_cell(study: Study, is_counted: Callable[[str], bool]) -> TrainingCel
     :attr:`passband.config.Study.middle_condition` are returned if their record is counted, and
     otherwise the first ones whose record is counted, if possible of a condition whose exit waves
     test structures have. None is returned if no record is counted. See
-    :func:`passband.results.layout.counted_records`.
+    :func:`passband.results.training_jobs.counted_records`.
     """
     specimen = next(iter(study.trained_specimens))
     jobs = list(
-        training_jobs(
+        training_jobs.jobs(
             [specimen],
             study.training.architectures[:1],
             groups_of(study),
@@ -84,7 +87,17 @@ def example_networks(
     """
     if example is None:
         return []
-    jobs = training_jobs(
+    jobs = training_jobs.jobs(
         [example.specimen], [example.architecture], groups_of(study), _first_batch(study)
     )
     return [job.path(WEIGHTS) for job in jobs if is_counted(job.path(RECORD))]
+
+
+def distance_parts(study: Study) -> list[str]:
+    """Return the files of distances whose content is gathered into one store."""
+    return [
+        DISTANCES_PART.format(specimen=specimen, architecture=architecture, part=part)
+        for specimen, architecture, part in product(
+            study.trained_specimens, study.training.architectures, study.compared
+        )
+    ]

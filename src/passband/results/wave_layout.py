@@ -7,8 +7,21 @@ module imports no numerical library. :mod:`passband.wave_sets` explains the sets
 from collections.abc import Iterable
 
 from passband.config import Study
-from passband.results.layout import shards
-from passband.wave_sets import condition_of, wave_set_of
+from passband.results.layout import WAVES
+from passband.wave_sets import condition_of, folder_of, wave_set_of
+
+
+def shards(study: Study, specimen: str, split: str, waves: str = "") -> list[str]:
+    """Return the files with the exit waves of one split of a specimen.
+
+    `waves` is the id of the set of exit waves, see :mod:`passband.wave_sets`.
+    """
+    number = -(-getattr(study.study.structures, split) // study.study.structures_per_shard)
+    waves = folder_of(waves)
+    return [
+        WAVES.format(specimen=specimen, waves=waves, split=split, shard=f"{shard:05d}")
+        for shard in range(number)
+    ]
 
 
 def shards_of(study: Study, specimen: str, split: str, waves: Iterable[str]) -> list[str]:

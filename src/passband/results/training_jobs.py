@@ -1,0 +1,230 @@
+"""The jobs that train and test the networks of a study, and their networks."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from passband import PassbandError
+from passband.config import Study
+from passband.grid import batches
+from passband.groups import groups
+from passband.mixtures import check_id, extremes
+from passband.results.layout import EXTRA, RECORD
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """The networks that one `train` job trains and one `evaluate` job tests.
+
+    Attributes
+    ----------
+    specimen, architecture, condition, batch : str
+        Wildcards of :data:`TRAINING_JOB`; `condition` is the name of the group of training
+        conditions.
+    replicas : tuple of int
+        Numbers of the replicas, one for each network of a condition.
+    conditions : tuple of str
+        Ids of the training conditions.
+    """
+
+    specimen: str
+    architecture: str
+    condition: str
+    batch: str
+    replicas: tuple[int, ...]
+    conditions: tuple[str, ...]
+
+    @property
+    def cells(self) -> tuple["TrainingCell", ...]:
+        """The job's networks of each training condition."""
+        return tuple(TrainingCell(self, id) for id in self.conditions)
+
+    @property
+    def networks(self) -> int:
+        """The number of networks."""
+        return len(self.replicas) * len(self.conditions)
+
+    @property
+    def wildcards(self) -> dict[str, str]:
+        """The values of Snakemake's wildcards for this job."""
+        return {
+            name: getattr(self, name) for name in ("specimen", "architecture", "condition", "batch")
+        }
+
+    def path(self, template: str) -> str:
+        """Return the path of one of the job's files from its template, such as :data:`RECORD`."""
+        return template.format_map(self.wildcards)
+
+
+@dataclass(frozen=True)
+class TrainingCell:
+    """The networks of a training job that are trained under one condition.
+
+    Attributes
+    ----------
+    job : TrainingJob
+        The job.
+    condition : str
+        Id of the training condition.
+    """
+
+    job: TrainingJob
+    condition: str
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """Specimen, architecture and id of the training condition."""
+        return self.specimen, self.architecture, self.condition
+
+    @property
+    def specimen(self) -> str:
+        """Name of the training specimen."""
+        return self.job.specimen
+
+    @property
+    def architecture(self) -> str:
+        """Name of the architecture."""
+        return self.job.architecture
+
+    @property
+    def replicas(self) -> tuple[int, ...]:
+        """Numbers of the replicas."""
+        return self.job.replicas
+
+    @property
+    def extra(self) -> str:
+        """The path of the networks' results under further conditions, from :data:`EXTRA`."""
+        return EXTRA.format_map({**self.job.wildcards, "condition": self.condition})
+
+    def path(self, template: str) -> str:
+        """Return the path of one of the job's files, see :meth:`TrainingJob.path`."""
+        return self.job.path(template)
+
+
+def jobs(
+    specimens: Iterable[str],
+    architectures: Iterable[str],
+    groups: Mapping[str, Sequence[str]],
+    batches: Mapping[str, Sequence[int]],
+) -> Iterator[TrainingJob]:
+    """Yield the training jobs of all given combinations.
+
+    Parameters
+    ----------
+    specimens, architectures : iterable of str
+        Names of the specimens and architectures.
+    groups : mapping of str to sequence of str
+        Ids of the training conditions of each group, see :func:`passband.groups.groups`.
+    batches : mapping of str to sequence of int
+        The replicas of each batch, see :func:`passband.grid.batches`.
+    """
+    for specimen, architecture, (group, ids), (batch, replicas) in product(
+        specimens, architectures, groups.items(), batches.items()
+    ):
+        yield TrainingJob(specimen, architecture, group, batch, tuple(replicas), tuple(ids))
+
+
+def groups_of(study: Study) -> dict[str, tuple[str, ...]]:
+    """Return the ids of the training conditions of each group by name; a mixture is a group."""
+    ids = [condition.id for condition in study.train_conditions]
+    alone = {mixture.id: (mixture.id,) for mixture in study.mixtures}
+    return groups(ids, study.study.conditions_per_job) | alone
+
+
+def group_by_condition(groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the name of each training condition's group, by the id of the condition."""
+    return {id: group for group, ids in groups.items() for id in ids}
+
+
+def files_by_condition(paths: Iterable[str], groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return files of training jobs by the id of the training condition.
+
+    A folder whose name is not that of a group has the name of a condition.
+    """
+    named = ((path, path.split("/")[-2]) for path in paths)
+    return {id: path for path, group in named for id in groups.get(group, [group])}
+
+
+def jobs_of(study: Study) -> Iterator[TrainingJob]:
+    """Yield the training jobs of a study."""
+    return jobs(
+        study.trained_specimens,
+        study.training.architectures,
+        groups_of(study),
+        batches(study.study.replicas, study.study.replicas_per_job),
+    )
+
+
+def cells_of(study: Study) -> Iterator[TrainingCell]:
+    """Yield the networks of each training job of a study, condition by condition."""
+    for job in jobs_of(study):
+        yield from job.cells
+
+
+def train_version(study: Study, conditions: Sequence[str], version: str) -> str | list[str]:
+    """Return the param with the stage's version of the training under a job's conditions.
+
+    Networks of earlier versions are valid if the lens is round, or without augmentation. If the
+    conditions of a job have different versions, the param is a list with the version of each.
+    """
+    seen = (map(study.microscope.optics, extremes(study.trained_under(id))) for id in conditions)
+    turned = [study.training.augment and not all(lens.round for lens in of) for of in seen]
+    versions = [f"{version}, structures turned" if each else version for each in turned]
+    return versions[0] if len(set(versions)) == 1 else versions
+
+
+def counted_records(study: Study, is_counted: Callable[[str], bool]) -> list[str]:
+    """Return the paths of the records that the table gathers.
+
+    Parameters
+    ----------
+    study : Study
+        The configuration.
+    is_counted : callable
+        A function that returns whether a file is part of the study.
+
+    Raises
+    ------
+    PassbandError
+        If no record is part of the study.
+    """
+    records = [job.path(RECORD) for job in jobs_of(study)]
+    counted = list(filter(is_counted, records))
+    if not counted:
+        raise PassbandError(
+            "study.allow_incomplete = true: there is no record under "
+            f"results/{study.study.name}/records yet; run the study with false first"
+        )
+    return counted
+
+
+def network_id(specimen: str, architecture: str, condition: str, replica: int) -> str:
+    """Return a network's id, which names the network in commands and in their output.
+
+    The id is ``<specimen>/<architecture>/<condition id>/<replica>``, such as
+    ``gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0``. Specimen and condition
+    are those of the training images.
+    """
+    return f"{specimen}/{architecture}/{condition}/{replica}"
+
+
+def parse_network_id(id: str) -> tuple[str, str, str, int]:
+    """Return the specimen, architecture, condition id and replica of a network's id.
+
+    Raises
+    ------
+    PassbandError
+        If `id` is not the id of a network, see :func:`network_id`.
+    """
+    parts = id.split("/")
+    try:
+        specimen, architecture, condition, replica = parts
+        check_id(condition)
+        if not (specimen and architecture and replica == str(int(replica)) and int(replica) >= 0):
+            raise ValueError
+    except ValueError:
+        raise PassbandError(
+            f"network = {id!r}: must be SPECIMEN/ARCHITECTURE/CONDITION/REPLICA, such as "
+            "gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0"
+        ) from None
+    return specimen, architecture, condition, int(replica)

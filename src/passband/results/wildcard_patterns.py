@@ -1,0 +1,60 @@
+"""Regular expressions for the wildcards in the templates of :mod:`passband.results.layout`."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from passband.axes import AXES, MAIN_AXES
+from passband.config import SPLITS, Study
+from passband.grid import batches
+from passband.groups import PATTERN
+
+
+def of_conditions(
+    products: Sequence[Mapping[str, Sequence[float]]], own: Mapping[str, float] | None = None
+) -> str:
+    """Return a regular expression that matches only the ids of a grid's conditions.
+
+    Snakemake matches thousands of file names against this expression. For each product, the
+    expression lists the values of each axis. If it listed all conditions, building the graph of
+    jobs would take a third longer. `own` has the study's own values of further axes, which are not
+    in ids.
+    """
+    return "|".join(dict.fromkeys(_pattern(axes, own or {}) for axes in products))
+
+
+def _pattern(axes: Mapping[str, Sequence[float]], own: Mapping[str, float]) -> str:
+    parts = []
+    for name, values in axes.items():
+        kept = [x for x in values if name not in own or x != own[name]]
+        choice = "|".join(re.escape(AXES[name].format(value)) for value in kept)
+        if name in MAIN_AXES:
+            parts.append(f"{'_' if parts else ''}(?:{choice})")
+        elif kept:
+            parts.append(f"(?:_(?:{choice})){'?' * (len(kept) < len(values))}")
+    return "".join(parts)
+
+
+def of_study(study: Study) -> dict[str, str]:
+    """Return a regular expression for each wildcard in the templates of paths."""
+    sets = dict.fromkeys([*study.train_waves, *study.test_waves])
+    return {
+        "specimen": _one_of(study.specimens),
+        "split": _one_of(SPLITS),
+        "shard": r"\d{5}",
+        # Snakemake ignores an empty expression, so the study's own set has an empty group.
+        "waves": "(?:)" + "".join(f"|{re.escape(id)}/" for id in sets if id),
+        "architecture": _one_of(study.training.architectures),
+        "condition": _of_groups(study),
+        "batch": _one_of(batches(study.study.replicas, study.study.replicas_per_job)),
+    }
+
+
+def _of_groups(study: Study) -> str:
+    """Return a regular expression for the names of groups of training conditions."""
+    ids = of_conditions(study.train_products, study.own_values)
+    conditions = f"(?:{ids}){PATTERN}" if study.study.conditions_per_job > 1 else ids
+    return "|".join([conditions, *(mixture.id for mixture in study.mixtures)])
+
+
+def _one_of(names: Iterable[str]) -> str:
+    return "|".join(map(re.escape, names))
