@@ -217,8 +217,8 @@ def defocus(scores: Scores) -> dict[str, str]:
         "losses": markdown.table(head, lines),
         "defocus_step": f"{step:.1f}",
         "defocus_losses": "; ".join(
-            f"above {least:g}, trained at a {side} defocus: "
-            + _distance(lasting_loss(found["defocus_nm"], least, sign), step)
+            f"above {least:g} {_distance(lasting_loss(found['defocus_nm'], least, sign), step)} "
+            f"for networks trained at a {side} defocus"
             for least in LOSSES
             for side, sign in (("lower", -1), ("higher", 1))
         ),

@@ -13,12 +13,10 @@ LINE = (
 
 
 def watch() -> None:
-    """After SIGINT, make this process print :data:`LINE` on standard error when it exits.
+    """After SIGINT, print :data:`LINE` on standard error when this process exits.
 
-    The line is printed when the process exits. The line is therefore below all messages of
-    Snakemake and its jobs. The line is also printed if Ctrl-C is pressed while the graph of jobs is
-    built. If SIGINT is ignored or has another handler, this function changes nothing. A second call
-    of this function changes nothing.
+    So the line comes below all messages of Snakemake and its jobs, even if Ctrl-C is pressed while
+    the graph of jobs is built. Nothing changes if SIGINT is ignored or already has a handler.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
