@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -201,6 +202,18 @@ def test_writing_to_a_missing_folder_names_the_given_path(tmp_path, capsys, monk
         assert out == ""
         assert err.startswith(said)
         assert err.count("\n") == 1
+
+
+def test_a_file_that_cannot_be_written_is_named_as_the_user_named_it(tmp_path, capsys, monkeypatch):
+    datasets.write(make_metrics(), tmp_path / "ood.zarr", datasets.OOD, {"study": "test"})
+
+    def fail(table, path, **options):
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
+    file = tmp_path / "metrics.csv"
+    assert cli.main(["table", str(tmp_path), "--csv", str(file)]) == 1
+    assert capsys.readouterr().err == f"{file}: Read-only file system\n"
 
 
 def test_check_reads_crystal_files(tmp_path, capsys):

@@ -148,8 +148,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # that is still in the buffer is written to the null device.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (PassbandError, OSError) as error:
+    except PassbandError as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        words = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(console.escaped(words), file=sys.stderr)
         return 1
     except (ValueError, RuntimeError):  # also the errors of Zarr for a damaged chunk
         if datasets := sys.modules.get("passband.storage.datasets"):

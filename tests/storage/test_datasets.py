@@ -251,6 +251,13 @@ def test_replacing_keeps_the_old_when_it_fails(tmp_path, old):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_an_error_names_the_path_that_is_replaced(tmp_path):
+    path = tmp_path / "thing"
+    with pytest.raises(FileNotFoundError) as caught, atomic.replacing(path) as beside:
+        beside.read_bytes()
+    assert caught.value.filename == str(path)
+
+
 @pytest.mark.parametrize("made", ["file", "folder"])
 def test_replacing_a_folder(tmp_path, made):
     path = tmp_path / "thing"

@@ -7,6 +7,7 @@ from passband import PassbandError, __version__
 from passband.commands.arguments import STUDY, check_folder, report_remark, study_path
 from passband.config import SPLITS
 from passband.results.locate import open_study
+from passband.storage import atomic
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -47,8 +48,7 @@ def run(options: argparse.Namespace) -> int:
     atoms = simulate.structure(name, study.specimens[name], sampling, seed, split, index).atoms
     atoms.info = {"study": study.study.name, "seed": seed, "specimen": name}
     atoms.info |= {"split": split, "structure": index, "passband": __version__}
-    beside = options.file.with_name(f".{options.file.name}.part")
-    atoms.write(beside, format="extxyz")
-    beside.replace(options.file)
+    with atomic.replacing(options.file) as beside:
+        atoms.write(beside, format="extxyz")
     print(f"{len(atoms):,} atoms of {atoms.get_chemical_formula()} in {options.file}")
     return 0

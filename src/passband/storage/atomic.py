@@ -64,6 +64,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     except Exception as error:
         if full := disk_full_error(error):
             raise FullError(path, full) from None
+        if isinstance(error, OSError) and error.filename == str(beside):
+            error.filename = str(path)  # the name that a user knows
         raise
     finally:
         remove(beside)
