@@ -172,6 +172,29 @@ def test_studies_are_measured_from_check_to_run():
     assert [what for what, *_ in rows("studies.py") if what.startswith(words)]
 
 
+def test_size_counts_lines_functions_and_importers(tmp_path):
+    files = {
+        "config/study.py": "def axes(own: dict[str, float]): ...\n",
+        "scores.py": '"""One.\n\nTwo.\n"""\n\n#: A comment.\nN = """a\n\nb"""\n',
+        "cli.py": (
+            "from passband import scores\n\n\n"
+            "def show(study, *, results, own: Mapping[str, float] | None = None):\n"
+            '    """Three."""\n'
+            "    return (\n        study  # why\n    )\n\n\n"
+            "def index(own: int): ...\n"
+        ),
+        "door.py": "import passband.scores\nimport passband.cli\n",
+    }
+    for name, text in files.items():
+        file = tmp_path / "src/passband" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    counted = {what: now for what, *_, now in cells("size.py", str(tmp_path))}
+    lines = sum(text.count("\n") for text in files.values())
+    assert list(counted.values()) == [str(n) for n in (lines, 12, 5, 1, 1, 1, 11)]
+    assert all(int(now.replace(",", "")) > 0 for *_, now in cells("size.py")[:3])
+
+
 @pytest.mark.slow
 def test_the_table_of_encoders_is_what_its_script_counts():
     printed = subprocess.run(
