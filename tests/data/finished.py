@@ -27,28 +27,38 @@ def main() -> None:
     """Run the smallest study and write the archive of its results."""
     place = Workplace(FOLDER)
     if "--update" in sys.argv:
-        with tarfile.open(ROOT / "tests/data/finished.tar.xz") as archive:
-            archive.extractall(FOLDER, filter="tar")
+        unpack("finished", FOLDER)
     # One format of figures, and a low resolution, for the file's size.
     study = place.study(figures={"formats": ["png"], "dpi": 30})
     place.run(study=study)
+    pack("finished", FOLDER, "smallest")
+
+
+def unpack(name: str, folder: Path) -> None:
+    """Write the files of an archive in tests/data into a folder."""
+    with tarfile.open(ROOT / f"tests/data/{name}.tar.xz") as archive:
+        archive.extractall(folder, filter="tar")
+
+
+def pack(name: str, folder: Path, study: str) -> None:
+    """Write an archive in tests/data of a study's results, and delete the folder of its run."""
     # The report is left out: tests make it for a study that was finished without it.
-    page = "results/smallest/report.html"
+    page = f"results/{study}/report.html"
     record = base64.b64encode(page.encode()).decode()
-    for name in (page, f".snakemake/metadata/{record}"):
-        (FOLDER / name).unlink()
+    for file in (page, f".snakemake/metadata/{record}"):
+        (folder / file).unlink()
     for kind in ("logs/report.log", "benchmarks/report.tsv"):
-        (FOLDER / "results/smallest" / kind).unlink()
-    for log in (FOLDER / "results").rglob("*.log"):
+        (folder / "results" / study / kind).unlink()
+    for log in (folder / "results").rglob("*.log"):
         before = log.stat()
         log.write_text(log.read_text().replace(f"{ROOT}/", ""))
         os.utime(log, ns=(before.st_atime_ns, before.st_mtime_ns))
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:xz", preset=9, format=tarfile.PAX_FORMAT) as archive:
-        for name in ("study.yaml", "results", ".snakemake/metadata"):
-            archive.add(FOLDER / name, name, filter=anonymous)
-    (ROOT / "tests/data/finished.tar.xz").write_bytes(packed.getvalue())
-    shutil.rmtree(FOLDER)
+        for file in ("study.yaml", "results", ".snakemake/metadata"):
+            archive.add(folder / file, file, filter=anonymous)
+    (ROOT / f"tests/data/{name}.tar.xz").write_bytes(packed.getvalue())
+    shutil.rmtree(folder)
     print(f"{len(packed.getvalue()) / 1e6:.2f} MB")
 
 

@@ -1,6 +1,7 @@
 """Run the workflow's scripts by import, without Snakemake."""
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -9,7 +10,7 @@ from snakemake.iocontainers import Namedlist
 from passband import STAGES
 from passband.config import Study
 from passband.results import layout, wave_layout
-from passband.results.training_jobs import TrainingJob
+from passband.results.training_jobs import TrainingJob, train_version
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "scripts"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
@@ -94,9 +95,10 @@ def train(
     }
     for path in output.values():
         Path(path).unlink(missing_ok=True)
-    waves = {split: _waves(study, results, job.specimen, split) for split in ("train", "val")}
+    sets = wave_layout.waves_of(job.conditions)
+    waves = {split: _waves(study, results, job.specimen, split, sets) for split in ("train", "val")}
     params = {
-        "version": f"train {STAGES['train']}",
+        "version": train_version(study, job.conditions, f"train {STAGES['train']}"),
         "training": study.training.params(study.study.replicas_per_job),
         "replicas": list(job.replicas),
         "cache": str(results / layout.cache(job.path(layout.WEIGHTS))),
@@ -119,9 +121,12 @@ def evaluate(
     output.unlink(missing_ok=True)
     params = {
         "version": f"evaluate {STAGES['evaluate']}",
-        "test": study.test_axes,
+        **study.condition_params("test"),
         "cache": str(results / layout.cache(job.path(layout.RECORD))),
-        "waves": {name: _waves(study, results, name, "test") for name in study.specimens},
+        "waves": {
+            name: _waves(study, results, name, "test", study.tested_waves)
+            for name in study.specimens
+        },
     }
     return run(
         "evaluate",
@@ -132,8 +137,11 @@ def evaluate(
     )
 
 
-def _waves(study: Study, results: Path, specimen: str, split: str) -> list[str]:
-    return [str(results / file) for file in wave_layout.shards(study, specimen, split)]
+def _waves(
+    study: Study, results: Path, specimen: str, split: str, sets: Sequence[str]
+) -> list[str]:
+    files = wave_layout.shards_of(study, specimen, split, sets)
+    return [str(results / file) for file in files]
 
 
 def _of_job(study: Study, job: TrainingJob, params: dict) -> dict:

@@ -1,0 +1,55 @@
+"""Ids, groups and files of all shipped studies are those of earlier versions, in the same order."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from passband.config import load
+from passband.results import training_jobs, wave_layout
+from passband.results.layout import RECORD
+from passband.seeds import digest
+
+ROOT = Path(__file__).parents[2]
+#: For each study, the number and the digest of each list of :func:`lists`.
+KNOWN = ROOT / "tests/data/studies.json"
+
+
+def lists(file: Path) -> dict[str, list]:
+    """Return what names the results of a study, in the order of the study."""
+    study = load(file)
+    jobs = list(training_jobs.jobs_of(study))
+    return {
+        "train": [condition.id for condition in study.train_conditions],
+        "test": [condition.id for condition in study.test_conditions],
+        "mixtures": [mixture.id for mixture in study.mixtures],
+        "groups": list(training_jobs.groups_of(study)),
+        "records": [job.path(RECORD) for job in jobs],
+        "replicas": [job.replicas for job in jobs],
+        "waves": [
+            path
+            for specimen in study.specimens
+            for split, sets in (("train", study.train_waves), ("test", study.test_waves))
+            for path in wave_layout.shards_of(study, specimen, split, sets)
+        ],
+    }
+
+
+def summary(file: Path) -> dict[str, list]:
+    return {name: [len(found), digest(found)] for name, found in lists(file).items()}
+
+
+def all_studies() -> list[Path]:
+    return [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("file", all_studies(), ids=lambda file: file.stem)
+def test_names_of_results_are_those_of_earlier_versions(file):
+    """If this fails, finished studies would be trained again. Add the line of a new study only."""
+    assert summary(file) == json.loads(KNOWN.read_text())[file.name]
+
+
+if __name__ == "__main__":
+    content = {file.name: summary(file) for file in all_studies()}
+    lines = (f"  {json.dumps(name)}: {json.dumps(found)}" for name, found in content.items())
+    KNOWN.write_text("{\n" + ",\n".join(lines) + "\n}\n")
