@@ -77,6 +77,10 @@ class Axis:
         """Return a value's text with the unit, such as ``5 nm``, and without the unit 1."""
         return text if self.unit == "1" else f"{text} {self.unit}"
 
+    def named(self, text: str) -> str:
+        """Return a value's text with the label and the unit, such as ``defocus 5 nm``."""
+        return f"{self.label} {self.words(text)}"
+
     def format(self, value: float) -> str:
         """Return a value's part of a condition's id, of fixed width, such as ``cs+0001.200``."""
         width = self.digits + 1 + self.decimals + self.signed

@@ -123,8 +123,8 @@ class LogHandler(LogHandlerBase):
 
     def _list(self, jobs: Mapping[str, int]) -> None:
         """Print the jobs of a dry run. Snakemake sends their numbers twice."""
-        from passband.durations import duration
         from passband.jobs.progress import TARGETS
+        from passband.words import duration
 
         if self._listed:
             return

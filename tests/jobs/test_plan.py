@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from passband import cli, grid
 from passband.config import Study, Training, load, validate
-from passband.durations import work
 from passband.jobs import calibration, counts, plan, rates, tasks, typical
 from passband.learning.batches import Batches
+from passband.words import work
 
 ROOT = Path(__file__).parents[2]
 SMALLEST = ROOT / "studies" / "smallest.yaml"
@@ -473,22 +473,6 @@ def test_calibration_measures_every_part(monkeypatch):
     for value in (speeds.image, speeds.structure["gold"], speeds.step["compact-w4-d2"]):
         assert 1e-5 < value < 5
     assert 1e8 < speeds.memory["compact-w4-d2"] < 2e9
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (0, "0 kB"),
-        (1500, "1.5 kB"),
-        (999_499, "999 kB"),
-        (1e6, "1 MB"),
-        (2.5e8, "250 MB"),
-        (1.25e9, "1.25 GB"),
-        (3e12, "3 TB"),
-    ],
-)
-def test_bytes_have_three_digits_and_the_unit_of_their_size(number, text):
-    assert counts.in_bytes(number) == text
 
 
 @pytest.mark.parametrize(

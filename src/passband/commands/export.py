@@ -8,6 +8,7 @@ from passband.commands.arguments import STUDY, check_folder, report_remark, stud
 from passband.config import SPLITS
 from passband.results.locate import open_study
 from passband.storage import atomic
+from passband.words import listed
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -15,7 +16,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("export")
     command.add_argument("study", type=study_path, help=f"{STUDY}, such as studies/pilot.yaml")
     command.add_argument("specimen", help="the specimen's name in the study")
-    command.add_argument("split", help=f"{', '.join(SPLITS[:-1])} or {SPLITS[-1]}")
+    command.add_argument("split", help=listed(SPLITS, "or"))
     command.add_argument("index", type=int, help="the structure's index in the split, from 0")
     command.add_argument("file", type=Path, help="the file to write, such as gold.extxyz")
     command.set_defaults(run=run)

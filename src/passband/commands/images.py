@@ -11,6 +11,7 @@ from passband.config import SPLITS, Study
 from passband.grid import Condition
 from passband.results import layout
 from passband.results.locate import locate_study
+from passband.words import listed
 
 #: Largest number of values that an error message lists.
 _MOST_LISTED = 20
@@ -26,9 +27,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     add_study(command)
     add_conditions(command)
     command.add_argument("--specimen", help="the specimen (default: the study's first)")
-    command.add_argument(
-        "--split", default="test", help=f"{', '.join(SPLITS[:-1])} or {SPLITS[-1]} (default: test)"
-    )
+    command.add_argument("--split", default="test", help=f"{listed(SPLITS, 'or')} (default: test)")
     add_machine(command)
     command.set_defaults(run=run)
 

@@ -174,11 +174,6 @@ def first_repeated(values: Sequence) -> Any:
     return next((value for value in values if value in seen or seen.add(value)), None)
 
 
-def one_of(values: list[str]) -> str:
-    """Return values as a choice, such as "a, b or c"."""
-    return f"{', '.join(values[:-1])} or {values[-1]}" if len(values) > 1 else values[0]
-
-
 def number_hint(value: Any) -> str:
     """Return advice for a number that was given as text, and "" for any other value."""
     if not isinstance(value, str) or number_in(value) is None:

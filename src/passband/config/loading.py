@@ -18,12 +18,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import ValidationError
 
 from passband.axes import AXES, FURTHER_AXES
-from passband.config.base import Block, block_of, blocks_of, number_hint, one_of, short
+from passband.config.base import Block, block_of, blocks_of, number_hint, short
 from passband.config.conditions import Range
 from passband.config.microscope import Microscope
 from passband.config.specimen import Specimen
 from passband.config.study import Study
 from passband.config.study_file import ConfigError, read
+from passband.words import listed, number_of
 
 #: The largest number of mistakes that are reported.
 MOST_LINES = 20
@@ -61,7 +62,7 @@ def validate(config: dict, source: str = "config") -> Study:
         mistakes = error.errors(include_url=False)
         lines = dict.fromkeys(f"{source}: {_line(each)}" for each in mistakes[:MOST_LINES])
         if more := len(mistakes[MOST_LINES:]):
-            lines[f"{source}: and {more:,} more mistake{'s' * (more > 1)}"] = None
+            lines[f"{source}: and {number_of(more, 'more mistake')}"] = None
         raise ConfigError(*lines) from None
 
 
@@ -173,7 +174,7 @@ def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "")
         kinds = (kind for kind in get_args(annotation) if kind is not type(None))
         return " or ".join(allowed(name, kind, metadata, unit) for kind in kinds)
     if get_origin(annotation) is Literal:
-        return one_of([repr(value) for value in get_args(annotation)])
+        return listed([repr(value) for value in get_args(annotation)], "or")
     if name == "zone":
         return "three integers such as [1, 1, 0], or [] for a random orientation"
     if name == "surface_energies":

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from passband.axes import AXES, Axis
-from passband.config.base import number_in, one_of, short
+from passband.config.base import number_in, short
 from passband.config.study_file import MOST_IN_LIST
 from passband.console import escaped
+from passband.words import listed
 
 #: The largest size of a CSV file [bytes].
 _MOST_BYTES = 10_000_000
@@ -205,7 +206,7 @@ def _column(name: str) -> _Column:
         given = name.removeprefix(stem).removeprefix("_")
         if given in group:
             return _Column(name, axis, group[given] / group[unit])
-        known = one_of([f"{stem}_{other}" for other in group])
+        known = listed([f"{stem}_{other}" for other in group], "or")
         what = f"unknown unit {short(given)}" if given else "no unit"
         raise ValueError(f"column {short(name)} has {what} in its name; allowed: {known}")
     raise ValueError(f"unknown column {short(name)}; allowed: {', '.join(AXES)}")

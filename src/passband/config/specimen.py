@@ -17,7 +17,7 @@ from pydantic import (
 from passband import units
 from passband.axes import FURTHER_AXES
 from passband.config import crystal_file
-from passband.config.base import SPLITS, Block, key, one_of, short
+from passband.config.base import SPLITS, Block, key, short
 from passband.config.materials import MATERIALS
 from passband.config.specimen_blocks import (
     Diameter,
@@ -28,6 +28,7 @@ from passband.config.specimen_blocks import (
     Thermal,
 )
 from passband.grid import Condition
+from passband.words import listed
 
 #: The largest number of atoms in a particle.
 MOST_IN_PARTICLE = 1_000_000
@@ -295,7 +296,7 @@ class Specimen(Block):
         if material and (other := [e for e in thermal.msd_A2 if e not in elements]):
             raise ValueError(
                 f"thermal.msd_A2.{other[0]} = {thermal.msd_A2[other[0]]:g}: must be for "
-                f"{one_of(elements)}, the elements of this specimen"
+                f"{listed(elements, 'or')}, the elements of this specimen"
             )
 
     def _check_shape(self) -> None:

@@ -6,9 +6,10 @@ from math import ceil, prod
 
 from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
 from passband.config import designs, mixtures, points
-from passband.config.base import one_of, short
+from passband.config.base import short
 from passband.grid import Condition, conditions
 from passband.mixtures import Mixture, is_mixture, of_id
+from passband.words import listed
 
 #: The axis with the amplitude of an aberration, by the axis with the aberration's azimuth.
 _AMPLITUDES = {
@@ -320,7 +321,7 @@ class ConditionsOfStudy:
         if "mtf_nyquist" in axes and mtf not in modelled:
             raise ValueError(
                 f"microscope.detector.mtf = {mtf!r}: has no mtf_nyquist, which is an axis of the "
-                f"grid; must be {one_of([*map(repr, modelled)])}"
+                f"grid; must be {listed([*map(repr, modelled)], 'or')}"
             )
         for azimuth, amplitude in _AMPLITUDES.items():
             own = self.written_values[amplitude]

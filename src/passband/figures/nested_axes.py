@@ -63,7 +63,7 @@ class Level:
         axis, values = AXES[self.name], [value for *_, value in self.groups]
         low, high = (style.short(end) for end in (min(values), max(values)))
         arrow = " →" if self.is_sorted else ""
-        return f"{axis.label} {axis.words(f'{low}…{high}')}{arrow}"
+        return f"{axis.named(f'{low}…{high}')}{arrow}"
 
 
 @dataclass(frozen=True)

@@ -219,4 +219,4 @@ def condition_label(id: str, own: Mapping[str, float] | None = None) -> str:
 
 def value_label(name: str, value: float) -> str:
     """Return the name and the value of an axis, such as ``astigmatism 8 nm``."""
-    return f"{AXES[name].label} {AXES[name].words(number(value))}"
+    return AXES[name].named(number(value))

@@ -303,11 +303,3 @@ def sizes(
         "logs, benchmarks": counted.files["logs, benchmarks"] * _JOB_BYTES / 2,
         "cache": 0.0,  # second names of files, see :mod:`passband.jobs.reuse`
     }
-
-
-def in_bytes(number: float) -> str:
-    """Return a number of bytes for a reader, with three digits: ``1.25 GB``."""
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if number >= size:
-            return f"{number / size:.3g} {unit}"
-    return f"{number / 1e3:.3g} kB"

@@ -17,10 +17,11 @@ from passband.micrographs.lens import SIGNS, Known, Lens
 from passband.micrographs.pixel_size import TOLERANCE
 from passband.micrographs.recorded import recorded
 from passband.optics import ctf
-from passband.prediction.asked import Asked, listed, option
+from passband.prediction.asked import Asked, option
 from passband.prediction.recommendation import Recommendation
 from passband.units import A_PER_NM, A_PER_UM, EV_PER_KEV
 from passband.wave_sets import condition_of
+from passband.words import listed
 
 #: An interval of the defocus that is wider than this becomes a range of the asked condition [nm].
 _NARROW_NM = 0.5

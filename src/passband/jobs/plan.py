@@ -12,12 +12,12 @@ from pathlib import Path
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, Study
 from passband.config.points import mixture_blocks
-from passband.durations import duration, work
 from passband.grid import conditions
 from passband.jobs import rates
 from passband.jobs.calibration import Speeds, calibrate
-from passband.jobs.counts import count, in_bytes, sizes, structures
+from passband.jobs.counts import count, sizes, structures
 from passband.jobs.microscopes import number_drawn
+from passband.words import duration, in_bytes, number_of, work
 
 #: The name of all rules besides `simulate`, `train` and `evaluate`, in the hours of a plan.
 OTHERS = "analysis and figures"
@@ -30,7 +30,7 @@ def summary(study: Study, listed: bool = False) -> str:
     """
     counted = count(study)
     product = " × ".join(
-        _count(number, noun)
+        number_of(number, noun)
         for number, noun in (
             (len(study.trained_specimens), "specimen"),
             (study.train_number, "condition"),
@@ -41,9 +41,9 @@ def summary(study: Study, listed: bool = False) -> str:
     train, test, mixed = study.train_number, study.test_number, study.mixture_number
     under = f"{train - mixed:,} to train under, {test:,} to test under{_further(study)}"
     if mixed:
-        condition = _count(train - mixed, "condition")
-        both = f"({condition} + {_count(mixed, 'mixture')})"
-        product = product.replace(_count(train, "condition"), both, 1)
+        condition = number_of(train - mixed, "condition")
+        both = f"({condition} + {number_of(mixed, 'mixture')})"
+        product = product.replace(number_of(train, "condition"), both, 1)
     trained, tested = len(study.trained_specimens), len(study.specimens)
     jobs = ", ".join(f"{counted.jobs[rule]:,} {rule}" for rule in ("simulate", "train", "evaluate"))
     return _aligned(
@@ -85,19 +85,14 @@ def _blocks(study: Study) -> dict[str, list[str]]:
         if len(found) > 2 * _LISTED + 1:
             left = f"({len(found) - 2 * _LISTED:,} more)"
             listed = [*listed[:_LISTED], left, *listed[-_LISTED:]]
-        lines[name] = [_count(len(found), "condition"), *(f"  {words}" for words in listed)]
+        lines[name] = [number_of(len(found), "condition"), *(f"  {words}" for words in listed)]
     for name, mixture in zip(mixture_blocks("grid", study.grid), study.mixtures, strict=True):
         lines[name] = [f"mixture {mixture.id}: {mixture.words()}"]
     return lines
 
 
 def _words(values: dict[str, float]) -> str:
-    axes = ((AXES[name], x) for name, x in values.items())
-    return ", ".join(f"{axis.label} {axis.words(f'{x:g}')}" for axis, x in axes)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+    return ", ".join(AXES[name].named(f"{value:g}") for name, value in values.items())
 
 
 def _aligned(lines: dict[str, str | list[str]]) -> str:
@@ -233,8 +228,8 @@ def _left(
         for took in cases
     ]
     return [
-        f"{_count(files, 'file')} of structures to simulate, {_count(networks[0], 'network')} to "
-        f"train and {networks[1]:,} to test",
+        f"{number_of(files, 'file')} of structures to simulate, "
+        f"{number_of(networks[0], 'network')} to train and {networks[1]:,} to test",
         f"{networks[0] * counted.steps_per_network:,} steps and {in_words(*seconds)}",
     ]
 
@@ -284,7 +279,7 @@ def render(
         "images": f"{trained:,} to train, if they fit into memory, with noise drawn "
         f"{counted.drawn:,} times, and {counted.formed:,} to test",
         "memory": [
-            f"{need / 1e9:.1f} GB in a train job of {_count(replicas, 'replica')} of {name}"
+            f"{need / 1e9:.1f} GB in a train job of {number_of(replicas, 'replica')} of {name}"
             + (" on a CPU" if device else "")
             for name, need in speeds.memory.items()
         ],

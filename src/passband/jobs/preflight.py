@@ -25,6 +25,7 @@ from passband import PassbandError
 from passband.config import Study
 from passband.jobs import counts
 from passband.jobs import job as jobs
+from passband.words import in_bytes
 
 #: Levels of a check's result. A warning means that jobs run, but that they could run faster or
 #: more safely.
@@ -349,9 +350,7 @@ def disk(study: Study, results: Path) -> Result:
         needed -= sum(
             path.stat().st_size for path in _files(results) if not path.name.startswith(".")
         )
-    found = (
-        f"{counts.in_bytes(free)} free, the study may write {counts.in_bytes(max(0, needed))} more"
-    )
+    found = f"{in_bytes(free)} free, the study may write {in_bytes(max(0, needed))} more"
     if free < needed:
         return Result(
             FAILED,

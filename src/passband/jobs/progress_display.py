@@ -19,9 +19,9 @@ from rich.text import Text
 
 from passband import log_lines
 from passband.console import clean
-from passband.durations import duration
 from passband.jobs.progress import Progress, Running
 from passband.jobs.status import tail
+from passband.words import duration, number_of
 
 #: Number of running jobs that a terminal shows, and number of the last lines of a failed job's log.
 _SHOWN, _LAST_LINES = 6, 5
@@ -85,8 +85,7 @@ class Display:
 
     def start(self, says: str = "") -> None:
         """Say what the run is going to do, or what `says` says."""
-        number = self.progress.total
-        self.say(says or f"{self.study}: {number:,} job{'s' * (number != 1)} to run")
+        self.say(says or f"{self.study}: {number_of(self.progress.total, 'job')} to run")
         if self.log:
             self.say(f"Snakemake's messages are in {self.log}")
 

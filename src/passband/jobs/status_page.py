@@ -13,12 +13,12 @@ from rich.text import Text
 
 from passband.axes import AXES, MAIN_AXES
 from passband.console import clean
-from passband.durations import duration
 from passband.grid import Condition
 from passband.jobs.followed import Followed
 from passband.jobs.progress_display import SILENT, bar, dice
 from passband.jobs.status import STATES, Job, Status, tail
 from passband.mixtures import Mixture
+from passband.words import duration
 
 _SYMBOLS = {"done": "█", "partly": "▒", "running": ">", "failed": "x", "waiting": "·"}
 _STYLES = {
@@ -152,7 +152,7 @@ def _grids(status: Status, width: int) -> Iterator[list[RenderableType]]:
         status.study.trained_specimens, status.study.training.architectures, *further.values()
     ):
         given = dict(zip(further, values, strict=True))
-        words = [f", {AXES[n].label} {AXES[n].words(f'{x:g}')}" for n, x in given.items()]
+        words = [f", {AXES[n].named(f'{x:g}')}" for n, x in given.items()]
         cs = ", ".join(f"{value:g}" for value in spherical)
         lines: list[RenderableType] = [
             Text(f"{specimen}, {architecture}{''.join(words)}", "bold"),

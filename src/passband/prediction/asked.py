@@ -10,6 +10,7 @@ import numpy as np
 from passband import PassbandError
 from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axis
 from passband.grid import Condition
+from passband.words import listed
 
 #: Number of conditions that represent a range on one axis, or ranges on several axes.
 ALONG_ONE, ALONG_MANY = 16, 64
@@ -280,8 +281,3 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
-
-
-def listed(words: list[str]) -> str:
-    """Return words as an English list, such as ``a, b and c``."""
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

@@ -40,6 +40,10 @@ def interval(dataset: xr.Dataset, name: str) -> str:
     return f"{float(dataset[name]):z.2f} ({low:z.2f} to {high:z.2f})"
 
 
+def number(value: float) -> str:
+    return f"{value:z.3f}" if np.isfinite(value) else NONE
+
+
 def mean_and_deviation(values: np.ndarray) -> str:
     """Return the mean of values ± the standard deviation of the values (ddof = 1), as text.
 

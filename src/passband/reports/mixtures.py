@@ -12,7 +12,7 @@ import xarray as xr
 
 from passband.analysis.groups import group_names, groups, specimen_label
 from passband.grid import is_condition
-from passband.reports.markdown import NONE, table
+from passband.reports.markdown import number, table
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def text(metrics: xr.Dataset) -> str:
         [
             each.networks,
             each.id,
-            *(_number(v) for v in (each.own, each.mean, each.worst, each.gap, each.best_mean)),
+            *(number(v) for v in (each.own, each.mean, each.worst, each.gap, each.best_mean)),
             f"{each.better} of {each.specialists}",
         ]
         for each in comparisons(metrics)
@@ -114,7 +114,3 @@ def text(metrics: xr.Dataset) -> str:
         "of a network of one training condition, and `better` is the number of training conditions "
         "whose mean is above the mixture's."
     )
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if np.isfinite(value) else NONE

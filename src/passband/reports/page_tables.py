@@ -11,7 +11,6 @@ from passband.analysis.groups import group_label, groups
 from passband.axes import AXES
 from passband.config import Specimen, Study
 from passband.config.materials import MATERIALS
-from passband.durations import duration
 from passband.prediction.cross_validation import CTF
 from passband.prediction.matrices import predicted_matrices
 from passband.prediction.prediction import ALL, headline
@@ -21,7 +20,6 @@ from passband.reports.page_files import Cost
 from passband.reports.page_numbers import Numbers
 from passband.reports.page_text import (
     axis_words,
-    counted,
     number,
     percent,
     ranged,
@@ -29,6 +27,7 @@ from passband.reports.page_text import (
 )
 from passband.reports.recommendation import condition_words
 from passband.reports.unlearned import MARK, is_marked
+from passband.words import duration, number_of
 
 #: A prediction with a smaller R² fails.
 FAILS = 0.3
@@ -103,8 +102,8 @@ def study_table(study: Study) -> Table:
         [
             "Networks",
             f"{networks:,}: {', '.join(training.architectures)}, "
-            f"{counted(block.replicas, 'replica')} for each condition, "
-            f"{counted(training.epochs, 'epoch')}",
+            f"{number_of(block.replicas, 'replica')} for each condition, "
+            f"{number_of(training.epochs, 'epoch')}",
         ]
     )
     return Table(["What", "Value"], rows)

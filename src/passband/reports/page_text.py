@@ -31,11 +31,6 @@ def ranged(value: Value, form=number) -> str:
     return f"{form(value.low)} to {form(value.high)}"
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: ``1 network``, ``1,234 networks``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def tight(words: str) -> str:
     """Return words with true minus signs, and without a line break between number and unit."""
     return re.sub(r"(?<=\d) ", "\N{NO-BREAK SPACE}", words).replace("-", "−")

@@ -15,7 +15,7 @@ from passband.prediction.recommendation_check import (
     Estimate,
     Scores,
 )
-from passband.reports.markdown import NONE, table
+from passband.reports.markdown import NONE, number, table
 
 #: Number of networks that are printed by default.
 TOP = 10
@@ -163,20 +163,16 @@ def _intervals(inside: Scores, outside: Scores) -> str:
         "coverage, recommended networks": [
             _estimate(scores.coverage_recommended, ".1%") for scores in (inside, outside)
         ],
-        "mean half-width of the intervals": [_number(s.half_width) for s in (inside, outside)],
-        "error of expected Dice (root mean square)": [_number(s.error) for s in (inside, outside)],
+        "mean half-width of the intervals": [number(s.half_width) for s in (inside, outside)],
+        "error of expected Dice (root mean square)": [number(s.error) for s in (inside, outside)],
         "expected − true Dice, recommended network": [
-            _number(s.optimism) for s in (inside, outside)
+            number(s.optimism) for s in (inside, outside)
         ],
         "mean regret of the recommended network": [
             _estimate(rule.regret) if rule else NONE for rule in recommended
         ],
     }
     return table(["", "inside", "outside"], [[name, *cells] for name, cells in values.items()])
-
-
-def _number(value: float) -> str:
-    return f"{value:z.3f}" if np.isfinite(value) else NONE
 
 
 def _estimate(estimate: Estimate, form: str = "z.3f") -> str:

@@ -221,8 +221,7 @@ def further_words(trained: Condition, dice: xr.DataArray) -> str:
     further axes are "".
     """
     own = own_values(dice)
-    texts = {name: AXES[name].words(f"{trained.value(name, own):g}") for name in own}
-    return ", ".join(f"{AXES[name].label} {text}" for name, text in texts.items())
+    return ", ".join(AXES[name].named(f"{trained.value(name, own):g}") for name in own)
 
 
 def between(tested: Iterable[str]) -> list[Condition]:

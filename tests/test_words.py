@@ -1,11 +1,11 @@
-"""Durations in words."""
+"""Times, numbers and lists in words."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from passband.durations import duration, work
+from passband.words import duration, in_bytes, listed, number_of, work
 
 SOURCE = Path(__file__).parents[1] / "src"
 
@@ -51,4 +51,30 @@ def test_no_other_module_writes_durations():
     """A module that writes a number of minutes or hours in words would have its own format."""
     pattern = re.compile(r"\} (?:min|h|hours|minutes|days)\b")
     found = [path.name for path in SOURCE.rglob("*.py") if pattern.search(path.read_text("utf-8"))]
-    assert found == ["durations.py"]
+    assert found == ["words.py"]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 kB"),
+        (1500, "1.5 kB"),
+        (999_499, "999 kB"),
+        (1e6, "1 MB"),
+        (2.5e8, "250 MB"),
+        (1.25e9, "1.25 GB"),
+        (3e12, "3 TB"),
+    ],
+)
+def test_bytes_have_three_digits_and_the_unit_of_their_size(number, text):
+    assert in_bytes(number) == text
+
+
+def test_a_number_has_its_noun():
+    assert [number_of(n, "job") for n in (0, 1)] == ["0 jobs", "1 job"]
+    assert number_of(1234, "job") == "1,234 jobs"
+
+
+def test_a_list_ends_with_a_word():
+    assert [listed("abc"[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
+    assert listed(("a", "b", "c"), "or") == "a, b or c"
