@@ -46,8 +46,8 @@ class Range(Block):
 
 
 Values = Annotated[
-    Annotated[list[float], Tag("list")] | Annotated[Range, Tag("range")],
-    Discriminator(lambda value: "range" if isinstance(value, dict | Range) else "list"),
+    Annotated[list[float], Tag("<list>")] | Annotated[Range, Tag("<range>")],
+    Discriminator(lambda value: "<range>" if isinstance(value, dict | Range) else "<list>"),
 ]
 
 

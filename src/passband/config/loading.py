@@ -1,10 +1,7 @@
-"""Load a study's file as a :class:`Study`, or report each mistake in the file in one line.
+"""Load a study's file as a :class:`Study`, or report each mistake in one line.
 
-``load`` reads a study's file, ``validate`` checks values that Snakemake has read, and
-``validate_stored`` checks values that were stored with results. All three raise
-:class:`ConfigError` with one line for each mistake. The line names the key, the key's value and the
-allowed values. The number of values of each axis and the number of conditions are checked before
-conditions are made.
+Each line names the key, its value and the allowed values. The numbers of values of an axis and of
+conditions are checked before conditions are made.
 """
 
 import difflib
@@ -23,33 +20,20 @@ from passband.config.conditions import Range
 from passband.config.microscope import Microscope
 from passband.config.specimen import Specimen
 from passband.config.study import Study
-from passband.config.study_file import ConfigError, read
+from passband.config.study_file import ConfigError, dotted, read
 from passband.words import listed, number_of
 
 #: The largest number of mistakes that are reported.
 MOST_LINES = 20
-
-
 #: Key under which the workflow gives its jobs the path of the study's file.
 SOURCE = "__source__"
 
 
 def validate(config: dict, source: str = "config") -> Study:
-    """Return the study that a configuration describes.
+    """Return the study that the content of a YAML file describes.
 
-    Parameters
-    ----------
-    config : dict
-        The content of the YAML file. If it has the key :data:`SOURCE`, paths in the configuration
-        are relative to the folder of the file that this key names.
-    source : str
-        Name of the study's file in error messages. Without the key :data:`SOURCE`, paths in the
-        configuration are relative to the folder of this file.
-
-    Raises
-    ------
-    ConfigError
-        If the configuration has mistakes. The message has one line for each mistake.
+    `source` names the study's file in error messages. Paths in the configuration are relative to
+    the folder of this file, or of the file that the key :data:`SOURCE` names.
     """
     config = dict(config)
     folder = Path(config.pop(SOURCE, source)).parent
@@ -67,35 +51,20 @@ def validate(config: dict, source: str = "config") -> Study:
 
 
 def check_new(study: Study, source: str, results: Path) -> None:
-    """Refuse what a new study must not have, and earlier versions accepted.
+    """Refuse what a new study must not have and earlier versions accepted: its `objections`.
 
-    Parameters
-    ----------
-    study : Study
-        The study of a user's file.
-    source : str
-        The name of the file, for the message.
-    results : path
-        The study's folder of results. If it exists, the study is not new: it has nothing to do.
-
-    Raises
-    ------
-    ConfigError
-        If the study is new and has :attr:`Study.objections`.
+    A study with a folder of results is not new: it has nothing to do. `source` names its file.
     """
     if not results.exists() and study.objections:
         raise ConfigError(*(f"{source}: {line}" for line in study.objections))
 
 
 def validate_stored(config: dict, source: str = "config") -> Study:
-    """Return the study whose configuration is stored with results.
+    """Return the study whose configuration is stored with results, see :func:`validate`.
 
-    Earlier versions of Passband stored the values of all keys, also of those that the study's file
-    did not have. A stored key of a further axis may therefore have its default although the axis
-    leaves this value out, which :func:`validate` refuses. So the keys of further axes that have
-    their defaults are removed. The study is the same without them.
-
-    See :func:`validate` for the parameters and errors.
+    Earlier versions also stored the defaults of keys that the study's file did not have. If it is
+    the key of a further axis that leaves the default out, :func:`validate` would refuse it. Such
+    keys are removed, which leaves the study the same.
     """
     config = deepcopy(config)
     for axis in FURTHER_AXES.values():
@@ -121,13 +90,7 @@ def _remove_default(content: Any, model: type[Block], path: str) -> None:
 
 
 def load(path: str | Path) -> Study:
-    """Return the study in a YAML file.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read, is not YAML, or does not describe a valid study.
-    """
+    """Return the study in a YAML file."""
     return validate(read(path), str(path))
 
 
@@ -138,24 +101,16 @@ NAME_IN_WORDS = "1 to 40 letters, digits, '.' or '-', beginning with a letter or
 def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "") -> str:
     """Return a description of the values that a key may have.
 
-    Parameters
-    ----------
-    name : str
-        The last part of the key. The name shows whether the key is an axis of the grid.
-    annotation, metadata
-        Annotation and metadata of pydantic's field.
-    unit : str
-        Unit of the value. The unit is written after a bound.
+    `name` is the last part of the key, and shows whether it is an axis of the grid. `annotation`
+    and `metadata` are those of pydantic's field. The unit is written after a bound.
     """
     if name in ("grid", "test_grid"):
         return "a block of keys, or a list of 1 to 1,000 blocks"
     if name == "points" and any("weight" in b.model_fields for b in blocks_of(annotation)):
         return "a list of points such as [{defocus_nm: 12, cs_um: 1000, ..., weight: 0.7}]"
     if name == "points" and annotation is not int:
-        return (
-            "a list of points such as [{defocus_nm: 12, cs_um: 1000, ...}], or the path of a CSV "
-            "file"
-        )
+        points = "[{defocus_nm: 12, cs_um: 1000, ...}]"
+        return f"a list of points such as {points}, or the path of a CSV file"
     kinds = _types(annotation)
     if name in AXES and kinds & {Range, type(None)}:
         axis = AXES[name]
@@ -222,26 +177,28 @@ def _is_hashable(value: Any) -> bool:
 
 def _line(details: dict) -> str:
     """Return the line for one of pydantic's errors: ``key = value: must be …``."""
-    loc, in_range = _place(details["loc"])
-    name, value = _dotted(loc) or "the study", details["input"]
+    # Without the names that pydantic adds between the keys.
+    loc = [part for part in details["loc"] if not re.fullmatch(r"<.*>|\[key\]", str(part))]
+    name, value = dotted(loc) or "the study", details["input"]
     if details["loc"][-1:] == ("[key]",):
-        return f"{_dotted(loc[:-1])} = {short(value)}: a name here must be {NAME_IN_WORDS}"
+        return f"{dotted(loc[:-1])} = {short(value)}: a name here must be {NAME_IN_WORDS}"
     match details["type"]:
         case "too_long":
             most = details["ctx"]["max_length"]
             return f"{name} = {short(value)}: {len(value):,} values; must not exceed {most:,}"
         case "extra_forbidden":
-            keys = sorted(_keys(loc[:-1]))
+            keys = _keys(loc[:-1])
             near = difflib.get_close_matches(str(loc[-1]), keys, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
             return f"{name} = {short(value)}: unknown key; {hint}allowed: {', '.join(keys)}"
         case "invalid_key":
-            keys = ", ".join(sorted(_keys(loc[:-1])))
-            return f"{_dotted(loc[:-1]) or 'key'} = {short(loc[-1])}: unknown key; allowed: {keys}"
+            keys = ", ".join(_keys(loc[:-1]))
+            return f"{dotted(loc[:-1]) or 'key'} = {short(loc[-1])}: unknown key; allowed: {keys}"
         case "value_error":
             message = str(details["ctx"]["error"])
             if re.match(rf"(?:{'|'.join(Study.model_fields)})[.\[ ]", message):
                 return message  # a rule across blocks names its own key
+            in_range = details["loc"][-1:] == ("<range>",)
             if in_range or (isinstance(value, dict) and not _is_axis(loc) and _keys(loc)):
                 return f"{name}.{message}"  # a rule within a block names its own key there
             return f"{name} = {message}"
@@ -258,51 +215,22 @@ def _line(details: dict) -> str:
     return f"{name} = {short(value)}: must be {words}"
 
 
-def _place(loc: tuple) -> tuple[list, bool]:
-    """Return the keys that lead to an error, and whether the error is in an axis's whole range.
-
-    Names that pydantic adds between the keys are removed.
-    """
-    parts, after_axis = [], False
-    for part in loc:
-        tag = str(part).startswith("<") and str(part).endswith(">")  # a kind of block
-        if not (part == "[key]" or tag or (after_axis and part in ("list", "range"))):
-            parts.append(part)
-        after_axis = _is_axis(parts)
-    return parts, loc[-1:] == ("range",) and _is_axis(parts)
-
-
 def _is_axis(loc: Sequence) -> bool:
     """Return whether keys lead to an axis of the grid."""
     names = [part for part in loc if not isinstance(part, int)]
     return len(names) == 2 and names[0] in ("grid", "test_grid") and names[1] in AXES
 
 
-def _dotted(loc: list) -> str:
-    """Return keys as a user writes them, such as ``training.architectures[0]``."""
-    parts = [
-        f"[{part}]"
-        if isinstance(part, int)
-        else f".{part}"
-        if re.fullmatch(r"[\w.-]{1,60}", part)
-        else f".{short(part)}"
-        for part in loc
-    ]
-    return "".join(parts).lstrip(".")
-
-
 def _allowed_at(loc: list) -> str:
-    """Return a description of the values that are allowed for a key.
-
-    `loc` is the key's place in the configuration.
-    """
+    """Return a description of the values that are allowed at a place in the configuration."""
     _, field = _field(loc)
     if field is None or loc[-2:-1] == ["specimens"]:
         return "a block of keys"
     if _field(loc[:-1])[1] is field and get_origin(field.annotation) is dict:
         return allowed("", get_args(field.annotation)[1])
     if not isinstance(loc[-1], int):
-        return allowed(loc[-1], field.annotation, field.metadata, _unit(loc))
+        unit = (field.json_schema_extra or {}).get("unit", "")
+        return allowed(loc[-1], field.annotation, field.metadata, unit)
     if axis := AXES.get(loc[-2]):
         return f"a number between {axis.minimum} and {axis.maximum} {axis.unit}"
     if blocks_of(field.annotation):
@@ -312,10 +240,7 @@ def _allowed_at(loc: list) -> str:
 
 
 def _field(loc: list) -> tuple[list[type[Block]], Any]:
-    """Return the models and the field at a place in the configuration.
-
-    There are several models if the value can be one of several kinds of block.
-    """
+    """Return the field at a place in the configuration, and the blocks that it may be."""
     models, field = [Study], None
     for part in loc:
         if not models or isinstance(part, int):
@@ -331,10 +256,5 @@ def _field(loc: list) -> tuple[list[type[Block]], Any]:
 
 
 def _keys(loc: list) -> list[str]:
-    models, _ = _field(loc)
-    return list(dict.fromkeys(name for model in models for name in model.model_fields))
-
-
-def _unit(loc: list) -> str:
-    _, field = _field(loc)
-    return (field.json_schema_extra or {}).get("unit", "") if field is not None else ""
+    """Return the sorted names of the keys of a block."""
+    return sorted({name for model in _field(loc)[0] for name in model.model_fields})

@@ -11,14 +11,14 @@ the alias is used.
 import os
 import re
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 
 from passband import PassbandError
+from passband.config.base import short
 from passband.console import escaped
 
 #: The largest numbers of bytes in a study's file, of values in the file, of values in a list, and
@@ -41,12 +41,15 @@ _MAGIC = {
     b"%PDF": "a PDF",
 }
 
-# Integers and decimal numbers of YAML 1.1, without the forms that a person reads differently. These
-# are octal and hexadecimal numbers, numbers in base 60, and digits grouped by "_".
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9]\d*)")
-_NUMBER = re.compile(
-    r"[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]\d+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
-)
+#: How a person writes a value of YAML 1.1. Octal and hexadecimal numbers, numbers in base 60, and
+#: digits grouped by "_" are left out.
+_PLAIN = {
+    "bool": re.compile("true|false", re.IGNORECASE),
+    "int": re.compile(r"[-+]?(?:0|[1-9]\d*)"),
+    "float": re.compile(
+        r"[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]\d+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+    ),
+}
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
@@ -60,22 +63,9 @@ class ConfigError(PassbandError):
 
 
 def read(path: str | Path) -> dict:
-    """Return the content of a study's file, as plain values.
+    """Return the content of a study's file, see :func:`parse`.
 
-    Parameters
-    ----------
-    path : str or path
-        A regular file. Files of other kinds are not opened, since reading a pipe might not end.
-
-    Returns
-    -------
-    dict
-        The file's content. Its keys are str or int.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read, is not UTF-8, is not YAML, or is not a mapping.
+    Only a regular file is opened, since reading a pipe might not end.
     """
     named = f"study file {str(path)!r}"
     try:
@@ -114,22 +104,12 @@ def _text(content: bytes, named: str) -> str:
 
 
 def parse(text: str, source: str) -> dict:
-    """Return the content of a study's text, as plain values.
+    """Return the content of a study's text as plain values, with keys that are str or int.
 
-    Parameters
-    ----------
-    text : str
-        The text of a study's file, in YAML.
-    source : str
-        Name of the text in error messages.
-
-    Raises
-    ------
-    ConfigError
-        If the text is not YAML of plain values, or is not a mapping.
+    `source` is the name of the text in error messages.
     """
     try:
-        value = _Builder(text, source).value()
+        value = _Loader(text, source).get_single_data()
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(
@@ -141,7 +121,8 @@ def parse(text: str, source: str) -> dict:
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise ConfigError(f"{source}: not YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(value, dict):
-        kind = "empty" if value is None else _kind(value)
+        kinds = {list: "a list", str: "text", type(None): "empty"}
+        kind = kinds.get(type(value), "a single value")
         raise ConfigError(f"{source}: is {kind}, not a mapping of keys to values")
     for key in value:
         if str(key).startswith("__"):  # with __use_yte__, Snakemake runs the file as a program
@@ -153,6 +134,8 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> str:
     mark = error.problem_mark or error.context_mark
     lines = _LINE_END.split(text)
     number = min(mark.line, len(lines) - 1) if mark else 0
+    if error.problem == "but found another document":
+        return f"line {number + 1}: a second document; a study is one, without a line '---'"
     if mark and lines[number][mark.column : mark.column + 1] == "\t":
         return f"line {number + 1}: not YAML: a tab, where only spaces are allowed"
     said = " ".join(f"{error.context or ''} {error.problem or ''}".split())
@@ -161,203 +144,108 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> str:
     return f"line {number + 1}: not YAML: {said}"
 
 
-def _kind(value: object) -> str:
-    return {list: "a list", str: "text"}.get(type(value), "a single value")
+def dotted(keys: Sequence[str | int]) -> str:
+    """Return keys as a user writes them, such as ``training.architectures[0]``."""
+    name = ""
+    for key in keys:
+        if isinstance(key, int):
+            name += f"[{key}]"
+        else:
+            name += "." + (key if re.fullmatch(r"[\w.-]{1,60}", key) else short(key))
+    return name.lstrip(".")
 
 
-@dataclass
-class _Open:
-    """A block or a list that has begun and has not ended.
+class _Loader(yaml.SafeLoader):
+    """Makes the values that Snakemake's reader makes, within the limits.
 
-    Attributes
-    ----------
-    line : int
-        The line in which the block or list begins.
-    anchor : str or None
-        The name that aliases use for the block or list.
-    value : dict or list
-        The content of the block or list so far.
-    size : int
-        Number of values in the block or list so far. The block or list itself counts as one value.
-    key : str, int or None
-        In a block, the key whose value is read next; None if a key is read next.
-    lines : dict of str to int
-        The line of each key of a block.
-    merged : list of dict
-        Blocks that the key ``<<`` merges into this block.
+    What a study must not have is refused at its node, before any value is made. The scanner is that
+    in Python, which Snakemake uses: the scanner in C treats tabs differently.
     """
 
-    line: int
-    anchor: str | None
-    value: dict | list
-    size: int = 1
-    key: str | int | None = None
-    lines: dict[str, int] = field(default_factory=dict)
-    merged: list[dict] = field(default_factory=list)
-
-
-class _Merge(str):
-    """The key ``<<``."""
-
-
-class _Builder:
-    """Builds values from PyYAML's events, without recursion and within the limits."""
-
     def __init__(self, text: str, source: str):
-        # Snakemake uses PyYAML's scanner in Python. The scanner in C treats tabs differently.
-        self.loader = yaml.SafeLoader(text)
+        super().__init__(text)
         self.source = source
-        self.open: list[_Open] = []
-        # The value of each anchor, and its number of values; None before the value has ended.
-        self.anchors: dict[str, tuple[Any, int] | None] = {}
-        self.values = 0
+        #: The blocks and lists around a node, from the outside, each with the key or the number of
+        #: what is read in it; None while a key is read.
+        self.path: list[tuple[yaml.Node, yaml.Node | int | None]] = []
+        #: Numbers of values, also of those that an alias repeats; a node that is missing has one.
+        self.sizes: dict[yaml.Node, int] = {}
+        #: The line of each key of a block.
+        self.lines: dict[tuple[yaml.Node, str], int] = {}
 
-    def value(self) -> Any:
-        """Return the value of the only document, or None if there is no document."""
-        documents: list[Any] = []
-        for event in self._events():
-            if isinstance(event, yaml.DocumentStartEvent):
-                if documents:
-                    self._refuse(event, "a second document; a study is one, without a line '---'")
-                documents.append(None)
-            elif isinstance(event, yaml.AliasEvent):
-                self._add(*self._alias(event), event)
-            elif isinstance(event, yaml.ScalarEvent):
-                if event.tag:
-                    self._refuse_tag(event)
-                scalar = self._scalar(event)
-                self._remember(event, scalar, 1)
-                documents[-1] = self._add(scalar, 1, event)
-            elif isinstance(event, yaml.CollectionStartEvent):
-                self._begin(event)
-            elif isinstance(event, yaml.CollectionEndEvent):
-                documents[-1] = self._end(event)
-        return documents[0] if documents else None
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+        """Return the next node of a block or list, after checking it."""
+        event = self.peek_event()
+        is_key = isinstance(parent, yaml.MappingNode) and index is None
+        if parent is not None:
+            self.path.append((parent, index))
+        self._check_event(event, index, is_key)
+        node = super().compose_node(parent, index)
+        if isinstance(event, yaml.ScalarEvent):
+            self._check_scalar(event, node, is_key)
+        if is_key:
+            self._check_key(event, parent, node)
+        if isinstance(index, yaml.ScalarNode) and index.tag.endswith(":merge"):
+            blocks = node.value if isinstance(node, yaml.SequenceNode) else [node]
+            if not all(isinstance(block, yaml.MappingNode) for block in blocks):
+                self._refuse(event, "<<: must be a block, or a list of blocks, to merge")
+        if parent is not None:
+            size = self.sizes[parent] = self.sizes.get(parent, 1) + self.sizes.get(node, 1)
+            if size > MOST_VALUES:
+                what = f"more than {MOST_VALUES:,} values, each alias counted as its values"
+                self._refuse(event, f"{self._place()}{what}")
+            self.path.pop()
+        return node
 
-    def _events(self) -> Iterator[yaml.Event]:
-        try:
-            while (event := self.loader.get_event()) is not None:
-                yield event
-        finally:
-            self.loader.dispose()
-
-    def _begin(self, event: yaml.CollectionStartEvent) -> None:
-        if event.tag:
-            self._refuse_tag(event)
-        block = isinstance(event, yaml.MappingStartEvent)
-        if self._awaits_key():
-            self._refuse(event, f"a {'block' if block else 'list'} as a key; a key must be a name")
-        if len(self.open) == DEEPEST:
-            self._refuse(event, f"blocks and lists more than {DEEPEST} deep inside each other")
-        self._remember(event, None, 0)
-        line = event.start_mark.line + 1
-        self.open.append(_Open(line, event.anchor, {} if block else []))
-
-    def _end(self, event: yaml.CollectionEndEvent) -> Any:
-        done = self.open.pop()
-        if isinstance(done.value, dict):
-            # A block's own keys have priority over merged blocks. Among merged blocks, the first
-            # block that has the key has priority.
-            for merged in done.merged:
-                for key, value in merged.items():
-                    if str(key) not in done.lines:
-                        done.lines[str(key)] = done.line
-                        done.value[key] = value
-        if done.anchor:
-            self.anchors[done.anchor] = done.value, done.size
-        return self._add(done.value, done.size, event)
-
-    def _alias(self, event: yaml.AliasEvent) -> tuple[Any, int]:
-        if event.anchor not in self.anchors:
-            self._refuse(event, f"*{event.anchor}: there is no &{event.anchor} before it")
-        known = self.anchors[event.anchor]
-        if known is None:
-            self._refuse(event, f"*{event.anchor}: is used inside its own value")
-        return known
-
-    def _remember(self, event: yaml.NodeEvent, value: Any, size: int) -> None:
-        if event.anchor is None:
+    def _check_event(self, event: yaml.NodeEvent, index: Any, is_key: bool) -> None:
+        """Refuse a list that is too long, and a node that cannot be a part of a study."""
+        if index == MOST_IN_LIST:
+            self.path.pop()
+            what = f"a list of more than {MOST_IN_LIST:,} values, the most that are allowed"
+            self._refuse(event, f"{self._place()}{what}")
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self.anchors:
+                self._refuse(event, f"*{event.anchor}: there is no &{event.anchor} before it")
+            if self.anchors[event.anchor] in (parent for parent, _ in self.path):
+                self._refuse(event, f"*{event.anchor}: is used inside its own value")
             return
+        if event.tag:
+            why = "tags are not allowed; write the value alone"
+            self._refuse(event, f"{event.tag[:60]!r}: {why}")
+        if isinstance(event, yaml.CollectionStartEvent):
+            if is_key:
+                what = "block" if isinstance(event, yaml.MappingStartEvent) else "list"
+                self._refuse(event, f"a {what} as a key; a key must be a name")
+            if len(self.path) == DEEPEST:
+                self._refuse(event, f"blocks and lists more than {DEEPEST} deep inside each other")
         if event.anchor in self.anchors:
             self._refuse(event, f"&{event.anchor}: is given twice")
-        self.anchors[event.anchor] = (value, size) if size else None
 
-    def _add(self, value: Any, size: int, event: yaml.Event) -> Any:
-        """Add a value to the innermost open block or list, and return it."""
-        if not self.open:
-            return value
-        into = self.open[-1]
-        into.size += size
-        if into.size > MOST_VALUES:
-            self._refuse(
-                event,
-                f"{self._place()}more than {MOST_VALUES:,} values, each alias counted as its "
-                "values",
-            )
-        if isinstance(into.value, list):
-            if len(into.value) == MOST_IN_LIST:
-                self._refuse(
-                    event,
-                    f"{self._place(self.open[:-1])}a list of more than {MOST_IN_LIST:,} values, "
-                    "the most that are allowed",
-                )
-            into.value.append(value)
-        elif into.key is None:
-            self._key(into, value, event)
-        elif isinstance(into.key, _Merge):
-            self._merge(into, value, event)
-            into.key = None
-        else:
-            into.value[into.key] = value
-            into.key = None
-        return value
-
-    def _awaits_key(self) -> bool:
-        if not self.open:
-            return False
-        return isinstance(self.open[-1].value, dict) and self.open[-1].key is None
-
-    def _key(self, into: _Open, key: Any, event: yaml.Event) -> None:
-        if isinstance(key, bool) or not isinstance(key, str | int):
-            kinds = {type(None): "an empty key", list: "a list as a key", dict: "a block as a key"}
-            what = kinds.get(type(key), f"the key {key}")
+    def _check_key(self, event: yaml.Event, parent: yaml.Node, node: yaml.Node) -> None:
+        kinds = {"seq": "a list as a key", "map": "a block as a key", "null": "an empty key"}
+        kind = node.tag.rpartition(":")[2]
+        if kind not in ("str", "int", "merge"):
+            what = kinds.get(kind) or f"the key {self.construct_object(node)}"
             self._refuse(event, f"{what}: must be a name; if it is one, put it in quotes")
+        key = str(int(node.value)) if kind == "int" else node.value
         line = event.start_mark.line + 1
-        if before := into.lines.get(str(key)):
+        if before := self.lines.get((parent, key)):
             where = f"lines {before} and {line}" if before != line else f"line {line}, twice"
-            name = self._named([*self._keys(self.open[:-1]), key])
+            name = self._named(key)
             raise ConfigError(f"{self.source}: {where}: {name} is given twice; keep one of them")
-        into.lines[str(key)] = line
-        into.key = key
+        self.lines[parent, key] = line
 
-    def _merge(self, into: _Open, value: Any, event: yaml.Event) -> None:
-        blocks = value if isinstance(value, list) else [value]
-        if not all(isinstance(block, dict) for block in blocks):
-            self._refuse(event, "<<: must be a block, or a list of blocks, to merge")
-        into.merged += blocks
-
-    def _scalar(self, event: yaml.ScalarEvent) -> Any:
-        """Return a scalar's value. Refuse text that YAML reads differently than a person does."""
-        text = event.value
+    def _check_scalar(self, event: yaml.Event, node: yaml.ScalarNode, is_key: bool) -> None:
+        """Refuse text that YAML reads differently than a person does."""
+        text, tag = node.value, node.tag.rpartition(":")[2]
         if any("\ud800" <= char <= "\udfff" for char in text):
             self._refuse(event, f"{text[:60]!r}: has half a character; write the whole character")
-        if not event.implicit[0]:  # in quotes, or a block of text
-            return text
-        tag = self.loader.resolve(yaml.ScalarNode, text, (True, False)).rpartition(":")[2]
-        if tag == "str":
-            return text
-        if tag == "null":
-            return None
-        if tag == "bool" and text.lower() in ("true", "false"):
-            return text.lower() == "true"
+        if tag in ("str", "null") or (tag == "merge" and is_key):
+            return
         long = tag in ("int", "float") and len(text) > 100
-        if tag == "int" and not long and _INTEGER.fullmatch(text):
-            return int(text)
-        if tag == "float" and not long and _NUMBER.fullmatch(text):
-            return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
-        if tag == "merge" and self._awaits_key():
-            return _Merge(text)
-        name = "" if self._awaits_key() else self._named(self._keys(self.open))
+        if not long and tag in _PLAIN and _PLAIN[tag].fullmatch(text):
+            return
+        name = "" if is_key else self._named()
         short = text if len(text) <= 60 else f"{text[:20]}..."
         given = f"{name} = {short}" if name else short
         if long:
@@ -368,7 +256,7 @@ class _Builder:
             why = f"merges blocks and must be a key; write {short!r} for text"
         elif tag in ("int", "float"):
             try:
-                read = f"YAML reads it as {yaml.safe_load(text):.15g}"
+                read = f"YAML reads it as {self.construct_object(node):.15g}"
             except (ValueError, OverflowError):
                 read = "it is no number"
             why = f"{read}; write a plain decimal number, or {short!r} for text"
@@ -377,28 +265,13 @@ class _Builder:
             why = f"YAML reads it as {what}; write {short!r} for text"
         self._refuse(event, f"{given}: {why}")
 
-    def _refuse_tag(self, event: yaml.Event) -> NoReturn:
-        self._refuse(event, f"{event.tag[:60]!r}: tags are not allowed; write the value alone")
-
     def _refuse(self, event: yaml.Event, why: str) -> NoReturn:
         raise ConfigError(f"{self.source}: line {event.start_mark.line + 1}: {why}")
 
-    def _keys(self, blocks: list[_Open]) -> list[Any]:
-        """Return the keys and indices that lead into the last block."""
-        return [
-            f"[{len(block.value)}]" if isinstance(block.value, list) else block.key
-            for block in blocks
-        ]
+    def _place(self) -> str:
+        return f"{name}: " if (name := self._named()) else ""
 
-    def _place(self, blocks: list[_Open] | None = None) -> str:
-        keys = self._keys(self.open if blocks is None else blocks)
-        return f"{self._named(keys)}: " if keys else ""
-
-    def _named(self, keys: list[Any]) -> str:
-        name = ""
-        for key in keys:
-            text = str(key)
-            if not re.fullmatch(r"[\w.-]{1,60}|\[\d+\]", text):
-                text = repr(text if len(text) <= 60 else text[:57] + "...")
-            name += text if text.startswith("[") else f".{text}"
-        return name.lstrip(".")
+    def _named(self, *key: str) -> str:
+        """Return the keys that lead to what is read, and a further key, as a user writes them."""
+        parts = [index for _, index in self.path if index is not None]
+        return dotted([*(getattr(part, "value", part) for part in parts), *key])
