@@ -36,16 +36,11 @@ OPTIONS = (
 class Run:
     """Measurements of one call of Snakemake.
 
-    Attributes
-    ----------
-    seconds : float
-        Time from start to end [s].
-    first : float
-        Time from start to the first job's files [s].
-    jobs : int
-        Number of jobs, without the job `all`.
-    memory : float
-        Peak memory of Snakemake's process [MB].
+    Attributes:
+        seconds: Time from start to end [s].
+        first: Time from start to the first job's files [s].
+        jobs: Number of jobs, without the job `all`.
+        memory: Peak memory of Snakemake's process [MB].
     """
 
     seconds: float

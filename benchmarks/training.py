@@ -56,14 +56,11 @@ SEED = 2512
 class Case:
     """The networks and data of a measurement.
 
-    Attributes
-    ----------
-    architecture, px, train, val, epochs
-        Network, pixels along an image's side, number of structures of each split, and number of
-        epochs.
-    rounds, steps, replicas
-        Number of measurements of a ratio, of optimizer steps in each measurement, and of vectorized
-        networks.
+    Attributes:
+        architecture, px, train, val, epochs: Network, pixels along an image's side, number of
+            structures of each split, and number of epochs.
+        rounds, steps, replicas: Number of measurements of a ratio, of optimizer steps in each
+            measurement, and of vectorized networks.
     """
 
     architecture: str

@@ -59,10 +59,8 @@ class Patch:
 def read(folder: Path) -> list[Patch]:
     """Return the patches of a folder, sorted by name.
 
-    Raises
-    ------
-    PassbandError
-        If the folder has no images, or an image has no mask.
+    Raises:
+        PassbandError: If the folder has no images, or an image has no mask.
     """
     paths = sorted((folder / "images").glob("*.png"))
     if not paths:

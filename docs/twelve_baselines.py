@@ -27,14 +27,10 @@ SIGNS = {"bright": 1, "dark": -1}
 class Rule:
     """A blur and a threshold: particles are where the blurred image is above the threshold.
 
-    Attributes
-    ----------
-    blur_px : float
-        Standard deviation of the blur [pixels].
-    sign : str
-        Whether particles are bright or dark.
-    threshold : float
-        The threshold, in standard deviations of the blurred image from its mean.
+    Attributes:
+        blur_px: Standard deviation of the blur [pixels].
+        sign: Whether particles are bright or dark.
+        threshold: The threshold, in standard deviations of the blurred image from its mean.
     """
 
     blur_px: float
@@ -63,12 +59,9 @@ def dice_of(masks: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def best_rule(images: np.ndarray, truth: np.ndarray) -> tuple[Rule, float]:
     """Return the rule with the highest mean Dice on images, and this Dice.
 
-    Parameters
-    ----------
-    images : (n, px, px) float array
-        Images.
-    truth : (n, px, px) bool array
-        Where particles are.
+    Args:
+        images: (n, px, px).
+        truth: (n, px, px) bool, where particles are.
     """
     found = []
     for blur in BLURS_PX:
@@ -85,10 +78,8 @@ def best_rule(images: np.ndarray, truth: np.ndarray) -> tuple[Rule, float]:
 def splits(study: Study) -> dict[str, Split]:
     """Return the validation structures and the test structures of the study's only specimen.
 
-    Raises
-    ------
-    PassbandError
-        If the study has several specimens.
+    Raises:
+        PassbandError: If the study has several specimens.
     """
     if len(study.specimens) > 1:
         raise PassbandError(f"{study.study.name}: has several specimens; give a study of one")

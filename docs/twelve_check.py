@@ -36,10 +36,8 @@ OF_FIRST = f"{DRAWN}{IMAGE_DICE}"
 def stored(folder: Path, ids: Iterable[str]) -> xr.Dataset:
     """Return the packed results of some training conditions, in the given order.
 
-    Raises
-    ------
-    PassbandError
-        If no packed part has a training condition.
+    Raises:
+        PassbandError: If no packed part has a training condition.
     """
     wanted, found = list(ids), []
     for path in sorted((folder / "parts").glob("*.zarr.zip")):
@@ -56,16 +54,9 @@ def stored(folder: Path, ids: Iterable[str]) -> xr.Dataset:
 def smaller(whole: Path, name: str, ids: Sequence[str], **block: int) -> dict[str, Any]:
     """Return the content of a study file: the whole study with some training conditions only.
 
-    Parameters
-    ----------
-    whole : path
-        The file of the whole study.
-    name : str
-        What is added to the study's name.
-    ids : sequence of str
-        Ids of the training conditions.
-    **block : int
-        Changed keys of the block `study`.
+    Args:
+        name: What is added to the study's name.
+        **block: Changed keys of the block `study`.
     """
     study, content = load(whole), study_file.read(whole)
     conditions = map(Condition.parse, ids)
@@ -78,10 +69,8 @@ def smaller(whole: Path, name: str, ids: Sequence[str], **block: int) -> dict[st
 def trained(content: dict[str, Any], cores: int) -> xr.Dataset:
     """Train and test the networks of a study, and return its packed table of results.
 
-    Raises
-    ------
-    PassbandError
-        If a job failed.
+    Raises:
+        PassbandError: If a job failed.
     """
     results = Path("results") / content["study"]["name"]
     file = results.with_suffix(".yaml")
@@ -167,9 +156,7 @@ def check_alone(
 def check(cores: int, whole: Path = WHOLE, folder: Path = FOLDER) -> int:
     """Write ``check.json`` beside the page.
 
-    Returns
-    -------
-    int
+    Returns:
         0 if all networks that were trained again are equal, and the interval of the difference of
         those that were trained alone contains 0; otherwise 1.
     """

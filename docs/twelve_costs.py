@@ -18,14 +18,8 @@ QUIET = 0.9
 def costs(parts: pd.DataFrame, folder: Path, whole: Study) -> dict[str, str]:
     """Return what all parts took, as the content of places in the page's text.
 
-    Parameters
-    ----------
-    parts : DataFrame
-        The table of what each part took.
-    folder : path
-        The folder of the page.
-    whole : Study
-        The whole study.
+    Args:
+        parts: The table of what each part took.
     """
     columns = [*(f"{stage}_cpu_s" for stage in STAGES), "snakemake_cpu_s"]
     of_part = parts[columns].sum(axis=1)

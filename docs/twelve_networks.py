@@ -18,17 +18,14 @@ _ONE = Conditions(("chosen",), {})
 class Choices:
     """Dice of networks that were chosen with other replicas and other images than it has.
 
-    Attributes
-    ----------
-    matched : Estimate
-        The networks that were trained under the test condition.
-    best, best_gain : dict of str to Estimate
-        By the name of a set of training conditions: Dice if the best training condition of the set
-        is chosen for each test condition, and how much it is above `matched`.
-    general, general_gain : dict of str to Estimate
-        The same if one training condition is chosen, the best on average over all test conditions.
-    general_ids : dict of str to tuple of str
-        The ids of the latter, which may depend on the image that is left out.
+    Attributes:
+        matched: The networks that were trained under the test condition.
+        best, best_gain: By the name of a set of training conditions: Dice if the best training
+            condition of the set is chosen for each test condition, and how much it is above
+            `matched`.
+        general, general_gain: The same if one training condition is chosen, the best on average
+            over all test conditions.
+        general_ids: The ids of the latter, which may depend on the image that is left out.
     """
 
     matched: Estimate
@@ -46,12 +43,9 @@ def choices(scores: Scores, sets: Mapping[str, np.ndarray]) -> Choices:
     that was left out. Each image is left out once. So the choice profits neither from the chance of
     replicas nor from that of images. The intervals resample the judging replicas and the images.
 
-    Parameters
-    ----------
-    scores : Scores
-        Dice of all networks.
-    sets : mapping of str to (n,) int array
-        The rows that may be chosen, by a name.
+    Args:
+        scores: Dice of all networks.
+        sets: The rows that may be chosen, by a name, each (n,) int.
     """
     _, replicas, tests, images = scores.images.shape
     half, columns = (replicas + 1) // 2, np.arange(tests)
@@ -108,9 +102,7 @@ def failures(scores: Scores, below: float) -> dict[float, tuple[int, int]]:
 def correlations(scores: Scores, information: xr.Dataset) -> list[tuple[str, str, float, float]]:
     """Return the rank correlations of Dice with information metrics, the strongest first.
 
-    Returns
-    -------
-    list of (str, str, float, float)
+    Returns:
         Name of the metric, weight, Spearman's ρ over all cells of different conditions, and ρ with
         the ranks of each pair of doses; NaN if the metric is constant there. Each metric has the
         weight whose ρ at given doses is largest, and the metrics are in the order of this ρ.

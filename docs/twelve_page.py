@@ -63,14 +63,10 @@ def fields(
 ) -> dict[str, str]:
     """Return the content of each place in the page's text.
 
-    Parameters
-    ----------
-    scores : Scores
-        Dice of all networks.
-    stored : Dataset
-        The merged table.
-    results, folder, whole : path
-        See :func:`write`.
+    Args:
+        scores: Dice of all networks.
+        stored: The merged table.
+        results, folder, whole: See :func:`write`.
     """
     study = validate(json.loads(stored.attrs["configuration"]), str(results))
     information = datasets.read(results / layout.INFORMATION, datasets.INFORMATION)
@@ -392,20 +388,15 @@ def recommended(study: Study, results: Path) -> str:
 def write(results: Path, folder: Path = FOLDER, whole: Path = WHOLE) -> int:
     """Write the page and its figures, and return the exit status 0.
 
-    Parameters
-    ----------
-    results : path
-        The folder of the merged results.
-    folder : path
-        The folder of the page, with its text ``page.md``, ``parts.csv``, ``baselines.csv`` and
-        ``check.json``.
-    whole : path
-        The file of the whole study.
+    Args:
+        results: The folder of the merged results.
+        folder: The folder of the page, with its text ``page.md``, ``parts.csv``, ``baselines.csv``
+            and ``check.json``.
+        whole: The file of the whole study.
 
-    Raises
-    ------
-    PassbandError
-        If a file is missing, networks are missing, or the merged results are older than a part.
+    Raises:
+        PassbandError: If a file is missing, networks are missing, or the merged results are older
+            than a part.
     """
     for path in (
         *(results / name for name in (layout.TABLE, layout.INFORMATION, layout.OOD)),
@@ -432,10 +423,8 @@ def write(results: Path, folder: Path = FOLDER, whole: Path = WHOLE) -> int:
 def check_age(stored: xr.Dataset, results: Path, folder: Path) -> None:
     """Check that a merged table was made from the packed parts that are in the folder now.
 
-    Raises
-    ------
-    PassbandError
-        If a packed part is not the one that was merged.
+    Raises:
+        PassbandError: If a packed part is not the one that was merged.
     """
     then = json.loads(stored.attrs.get(merged.PARTS, "[]"))
     of_then = {(part["part"], part.get("created")) for part in then}

@@ -36,17 +36,12 @@ def part_name(study: str, number: int) -> str:
 def part_content(whole: Path, number: int) -> dict[str, Any]:
     """Return the content of a part's study file: the whole study with one of its defocus values.
 
-    Parameters
-    ----------
-    whole : path
-        The file of the whole study, whose grid is a product.
-    number : int
-        The number of the part, from 1 to the number of defocus values.
+    Args:
+        whole: The file of the whole study, whose grid is a product.
+        number: The number of the part, from 1 to the number of defocus values.
 
-    Raises
-    ------
-    PassbandError
-        If there is no such part.
+    Raises:
+        PassbandError: If there is no such part.
     """
     study, content = load(whole), study_file.read(whole)
     values = study.train_axes["defocus_nm"]
@@ -62,19 +57,11 @@ def part_content(whole: Path, number: int) -> dict[str, Any]:
 def check_parts(ids: Iterable[str], where: str | Path, whole: Path = WHOLE) -> None:
     """Check that results have the training conditions of the whole study.
 
-    Parameters
-    ----------
-    ids : iterable of str
-        The ids of the training conditions of the results.
-    where : str or path
-        The results, for the message.
-    whole : path
-        The file of the whole study.
+    Args:
+        where: The results, for the message.
 
-    Raises
-    ------
-    PassbandError
-        If training conditions are missing, or the whole study does not have them.
+    Raises:
+        PassbandError: If training conditions are missing, or the whole study does not have them.
     """
     study, there = load(whole), set(ids)
     lacking = {c.defocus_nm for c in study.train_conditions if c.id not in there}
@@ -88,10 +75,8 @@ def check_parts(ids: Iterable[str], where: str | Path, whole: Path = WHOLE) -> N
 def check_lines(rows: Iterable[Mapping[str, str]], where: Path, whole: Path = WHOLE) -> None:
     """Check that the table of what the parts took has one line for each part.
 
-    Raises
-    ------
-    PassbandError
-        If a part has no line, or has several.
+    Raises:
+        PassbandError: If a part has no line, or has several.
     """
     study, names = load(whole), [row["part"] for row in rows]
     for number in range(1, len(study.train_axes["defocus_nm"]) + 1):
@@ -105,12 +90,9 @@ class Watch:
     Snakemake's own benchmark files are no measure of processor time here: Snakemake looks at a
     process every 30 seconds, and misses what the process did after the last look.
 
-    Attributes
-    ----------
-    seconds : dict of str to float
-        Processor time [s] of the jobs of each stage in :data:`STAGES`.
-    peak_bytes : int
-        Largest memory of all processes together [bytes]; shared memory is counted once.
+    Attributes:
+        seconds: Processor time [s] of the jobs of each stage in :data:`STAGES`.
+        peak_bytes: Largest memory of all processes together [bytes]; shared memory is counted once.
     """
 
     def __init__(self, interval_s: float = INTERVAL_S):
@@ -225,15 +207,11 @@ def part(number: int, cores: int, whole: Path = WHOLE, folder: Path = FOLDER) ->
 
     A part that was interrupted continues where it was.
 
-    Returns
-    -------
-    int
+    Returns:
         0 after success, and otherwise Snakemake's exit status.
 
-    Raises
-    ------
-    PassbandError
-        If there is no such part, or its packed results exist.
+    Raises:
+        PassbandError: If there is no such part, or its packed results exist.
     """
     content = part_content(whole, number)
     name = content["study"]["name"]

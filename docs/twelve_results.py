@@ -40,12 +40,8 @@ class Estimate:
 class Conditions:
     """The conditions of one side of the matrix.
 
-    Attributes
-    ----------
-    ids : tuple of str
-        Their ids.
-    values : dict of str to (conditions,) array
-        Their values on each of the four main axes.
+    Attributes:
+        values: Their values on each of the four main axes, (conditions,).
     """
 
     ids: tuple[str, ...]
@@ -72,14 +68,10 @@ class Conditions:
 class Scores:
     """Dice of all networks of one specimen and architecture.
 
-    Attributes
-    ----------
-    train, test : Conditions
-        The training conditions and the test conditions.
-    images : (train, replica, test, image) float32 array
-        Dice of each image.
-    own_images : (train, replica, image) float32 array
-        The same under each network's own training condition.
+    Attributes:
+        images: (train, replica, test, image) float32.
+        own_images: (train, replica, image) float32, the same under each network's own training
+            condition.
     """
 
     train: Conditions
@@ -92,10 +84,9 @@ class Scores:
     def from_table(cls, table: xr.Dataset) -> "Scores":
         """Return the scores in a packed table with results under each network's own condition.
 
-        Raises
-        ------
-        PassbandError
-            If networks are missing, or the table has no results under own conditions.
+        Raises:
+            PassbandError: If networks are missing, or the table has no results under own
+                conditions.
         """
         own = own_by_image(table)
         if own is None:
@@ -165,9 +156,7 @@ class Scores:
 def pairs_along(scores: Scores, axis: str) -> dict[tuple[float, float], tuple]:
     """Return the cells whose two conditions may differ in one axis only.
 
-    Returns
-    -------
-    dict of (float, float) to (array, array)
+    Returns:
         For each value in training and in testing, the indices of the rows and of the columns.
     """
     others = [name for name in MAIN_AXES if name != axis]
@@ -226,14 +215,9 @@ def lasting_loss(found: Mapping[int, Estimate], least: float, sign: int) -> int 
 
     A loss is surely above a number if its interval is above the number.
 
-    Parameters
-    ----------
-    found : mapping of int to Estimate
-        See :func:`losses`.
-    least : float
-        The number.
-    sign : int
-        -1 for networks that were trained at lower values, 1 for those at higher values.
+    Args:
+        found: See :func:`losses`.
+        sign: -1 for networks that were trained at lower values, 1 for those at higher values.
     """
     lasting = None
     for steps in sorted((abs(k) for k in found if k * sign > 0), reverse=True):
@@ -267,10 +251,8 @@ def sources(M: np.ndarray, train: Conditions, test: Conditions) -> dict[str, flo
     of the other axes. Then the pair of doses, both lenses at given doses and their interaction are
     orthogonal, and their mean squares add to the variance of M.
 
-    Raises
-    ------
-    PassbandError
-        If combinations are missing.
+    Raises:
+        PassbandError: If combinations are missing.
     """
     cube = _cube(M, train, test)
     cube = cube - cube.mean()
@@ -313,12 +295,9 @@ def _cube(M: np.ndarray, train: Conditions, test: Conditions) -> np.ndarray:
 class Variance:
     """The shares of the sources in the variance of M, without the noise of the replicas.
 
-    Attributes
-    ----------
-    shares : dict of str to Estimate
-        The share of each of :data:`SOURCES`. Those of :data:`ADDED` add to 1.
-    noise : float
-        The share of the noise in the variance of M, which is the mean of a few replicas.
+    Attributes:
+        shares: The share of each of :data:`SOURCES`. Those of :data:`ADDED` add to 1.
+        noise: The share of the noise in the variance of M, which is the mean of a few replicas.
     """
 
     shares: dict[str, Estimate]

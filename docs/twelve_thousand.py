@@ -25,10 +25,8 @@ RESULTS = Path("results/twelve-thousand")
 def merge(results: Path = RESULTS, folder: Path = parts.FOLDER, whole: Path = parts.WHOLE) -> int:
     """Merge the packed parts, and write the small file of OOD metrics beside the page.
 
-    Raises
-    ------
-    PassbandError
-        If networks of the whole study are missing, or the folder of results exists.
+    Raises:
+        PassbandError: If networks of the whole study are missing, or the folder of results exists.
     """
     if results.exists():
         raise PassbandError(f"{results}: exists; delete this folder to merge the parts again")

@@ -7,28 +7,21 @@ from dataclasses import dataclass
 class Axis:
     """An imaging parameter: its key in the configuration and its format in a condition's id.
 
-    Attributes
-    ----------
-    name : str
-        Key of the parameter in the configuration, and name of its coordinate in the table of
-        results. The key ends with the unit.
-    label, unit : str
-        Name and unit of the parameter in figures and in attributes of data sets.
-    token : str
-        Prefix of the parameter's value in a condition's id.
-    digits, decimals : int
-        Number of digits before and after the decimal point in a condition's id. All values of the
-        parameter are multiples of 10**−decimals, so that a value can be converted to text in an id,
-        and back to a number, without loss.
-    minimum, maximum : float
-        Smallest and largest allowed value of the parameter. These limits detect values in a wrong
-        unit.
-    key : str
-        The key of the configuration that has the study's own value of a further axis, such as
-        ``microscope.aberrations.astigmatism_nm``. A key that begins with ``specimens`` is a key of
-        every specimen. It is "" for an axis of :data:`MAIN_AXES`, which has no value elsewhere.
-    description : str
-        A sentence about the axis for the configuration's reference.
+    Attributes:
+        name: Key of the parameter in the configuration, and name of its coordinate in the table of
+            results. The key ends with the unit.
+        label, unit: Name and unit of the parameter in figures and in attributes of data sets.
+        token: Prefix of the parameter's value in a condition's id.
+        digits, decimals: Number of digits before and after the decimal point in a condition's id.
+            All values of the parameter are multiples of 10**−decimals, so that a value can be
+            converted to text in an id, and back to a number, without loss.
+        minimum, maximum: Smallest and largest allowed value of the parameter. These limits detect
+            values in a wrong unit.
+        key: The key of the configuration that has the study's own value of a further axis, such as
+            ``microscope.aberrations.astigmatism_nm``. A key that begins with ``specimens`` is a key
+            of every specimen. It is "" for an axis of :data:`MAIN_AXES`, which has no value
+            elsewhere.
+        description: A sentence about the axis for the configuration's reference.
     """
 
     name: str

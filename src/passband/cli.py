@@ -14,14 +14,10 @@ from passband import PassbandError, __version__, console, processes
 class Command(NamedTuple):
     """A command of ``passband``.
 
-    Attributes
-    ----------
-    name : str
-        The command's name, and the name of its module in ``passband.commands``.
-    does : str
-        What the command does, in one line.
-    example : str
-        The words after ``passband`` in an example.
+    Attributes:
+        name: The command's name, and the name of its module in ``passband.commands``.
+        does: What the command does, in one line.
+        example: The words after ``passband`` in an example.
     """
 
     name: str
@@ -99,21 +95,16 @@ _EXIT = """exit status:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status.
 
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        The words after ``passband`` on the command line; by default the arguments of this process.
+    Args:
+        arguments: The words after ``passband`` on the command line; by default the arguments of
+            this process.
 
-    Returns
-    -------
-    int
+    Returns:
         0 after success, 1 after an error that the user can correct or if a job of Snakemake failed,
         and 130 after Ctrl-C.
 
-    Raises
-    ------
-    SystemExit
-        With 2 after a wrong option, and with 0 after `--help` and `--version`.
+    Raises:
+        SystemExit: With 2 after a wrong option, and with 0 after `--help` and `--version`.
     """
     console.prepare()
     if sys.stdout is None:

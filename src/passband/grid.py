@@ -20,13 +20,12 @@ class Condition:
     same order as the sorted conditions, with one exception: among the ids, negative values of an
     axis come after its positive values and are sorted by magnitude.
 
-    Attributes
-    ----------
-    defocus_nm, cs_um, aperture_mrad, dose_e_per_A2 : float
-        The values of the axes of :data:`MAIN_AXES`.
-    further : tuple of (str, float)
-        Names and values of those axes of :data:`FURTHER_AXES` whose value differs from the study's
-        own value, in the order of :data:`AXES`. A mapping of names to values is accepted too.
+    Attributes:
+        defocus_nm, cs_um, aperture_mrad, dose_e_per_A2: The values of the axes of
+            :data:`MAIN_AXES`.
+        further: Names and values of those axes of :data:`FURTHER_AXES` whose value differs from the
+            study's own value, in the order of :data:`AXES`. A mapping of names to values is
+            accepted too.
     """
 
     defocus_nm: float
@@ -49,13 +48,10 @@ class Condition:
     def of(cls, values: Mapping[str, float], own: Mapping[str, float] | None = None) -> "Condition":
         """Return the condition with the given values of a study's axes.
 
-        Parameters
-        ----------
-        values : mapping of str to float
-            A value for each axis of :data:`MAIN_AXES`, and for any further axes.
-        own : mapping of str to float, optional
-            The study's own values of further axes. A value that equals the study's own value is
-            not part of the condition's id.
+        Args:
+            values: A value for each axis of :data:`MAIN_AXES`, and for any further axes.
+            own: The study's own values of further axes. A value that equals the study's own value
+                is not part of the condition's id.
         """
         own = own or {}
         further = {
@@ -69,18 +65,13 @@ class Condition:
     def value(self, name: str, own: Mapping[str, float] | None = None) -> float:
         """Return the condition's value of an axis.
 
-        Parameters
-        ----------
-        name : str
-            Name of the axis.
-        own : mapping of str to float, optional
-            The study's own values of further axes. It must have the axis if the condition has the
-            study's own value of it.
+        Args:
+            own: The study's own values of further axes. It must have the axis if the condition has
+                the study's own value of it.
 
-        Raises
-        ------
-        KeyError
-            If the condition has the study's own value, and `own` does not have this value.
+        Raises:
+            KeyError: If the condition has the study's own value, and `own` does not have this
+                value.
         """
         if name in MAIN_AXES:
             return getattr(self, name)
@@ -109,10 +100,8 @@ class Condition:
     def parse(cls, id: str) -> "Condition":
         """Return the condition with the given id.
 
-        Raises
-        ------
-        ValueError
-            If `id` is not the id of a condition.
+        Raises:
+            ValueError: If `id` is not the id of a condition.
         """
         values = {}
         for token in id.split("_"):
@@ -136,14 +125,11 @@ Conditions = Mapping[str, Sequence[float]] | Sequence[Mapping[str, Sequence[floa
 def conditions(given: Conditions, own: Mapping[str, float] | None = None) -> list[Condition]:
     """Return the conditions of products of axes, or of ids, sorted by their values.
 
-    Parameters
-    ----------
-    given : mapping of str to sequence of float, list of such mappings, or list of str
-        For each axis of the grid, the axis's values in the axis's unit: the conditions are all
-        combinations of the values (Cartesian product). With several such products, a condition
-        of several products occurs once. Or the ids of the conditions.
-    own : mapping of str to float, optional
-        The study's own values of further axes.
+    Args:
+        given: For each axis of the grid, the axis's values in the axis's unit: the conditions are
+            all combinations of the values (Cartesian product). With several such products, a
+            condition of several products occurs once. Or the ids of the conditions.
+        own: The study's own values of further axes.
     """
     parts = [given] if isinstance(given, Mapping) else given
     found: set[Condition] = set()
@@ -172,20 +158,14 @@ def coordinates(
 ) -> dict[str, tuple]:
     """Return xarray coordinates with the imaging parameters of conditions.
 
-    Parameters
-    ----------
-    ids : iterable of str
-        Ids of the conditions along the dimension `dimension`. The coordinates of a mixture of
-        conditions, whose id is that of no condition, are NaN.
-    dimension : str
-        Name of the data set's dimension that has the conditions. The name of each coordinate is
-        ``{dimension}_{axis name}``.
-    own : mapping of str to float, optional
-        The study's own values of its further axes.
+    Args:
+        ids: Ids of the conditions along the dimension `dimension`. The coordinates of a mixture of
+            conditions, whose id is that of no condition, are NaN.
+        dimension: Name of the data set's dimension that has the conditions. The name of each
+            coordinate is ``{dimension}_{axis name}``.
+        own: The study's own values of its further axes.
 
-    Returns
-    -------
-    dict
+    Returns:
         For each coordinate's name, ``(dimension, values, attrs)``. `attrs` has the unit and the
         long name of the imaging parameter, and for a further axis the study's own value, `own`.
     """
@@ -229,10 +209,8 @@ def ordered_ids(ids: Iterable[str], own: Mapping[str, float] | None = None) -> l
 def own_values(data) -> dict[str, float]:
     """Return the study's own values of its further axes, from the coordinates of results.
 
-    Parameters
-    ----------
-    data : Dataset or DataArray
-        Results with the coordinates from :func:`coordinates`.
+    Args:
+        data: Results with the coordinates from :func:`coordinates`.
     """
     found = {}
     for name in FURTHER_AXES:
@@ -258,10 +236,8 @@ def is_scattered(data) -> bool:
     conditions differ in this axis only. Conditions are scattered if several axes vary and most
     conditions have no neighbour.
 
-    Parameters
-    ----------
-    data : Dataset or DataArray
-        Results with the coordinates from :func:`coordinates` for the training conditions.
+    Args:
+        data: Results with the coordinates from :func:`coordinates` for the training conditions.
     """
     data = of_conditions(data)
     values = (data[f"train_{name}"].values.tolist() for name in axes_of(data))
@@ -269,13 +245,7 @@ def is_scattered(data) -> bool:
 
 
 def has_few_neighbours(rows: Sequence[tuple[float, ...]]) -> bool:
-    """Return whether most conditions differ from all others in several axes, if several vary.
-
-    Parameters
-    ----------
-    rows : sequence of tuple of float
-        The values of all axes of each condition.
-    """
+    """Return whether most conditions differ from all others in several axes, if several vary."""
     varied = [k for k in range(len(rows[0])) if len({row[k] for row in rows}) > 1]
     if len(varied) < 2:
         return False
@@ -291,12 +261,9 @@ def has_few_neighbours(rows: Sequence[tuple[float, ...]]) -> bool:
 def batches(replicas: int, per_job: int) -> dict[str, list[int]]:
     """Return a grid point's batches, the replicas of each job, by names like ``r000-006``.
 
-    Parameters
-    ----------
-    replicas : int
-        Number of replicas of a grid point. The first replica has the number 0.
-    per_job : int
-        Largest number of replicas in one job.
+    Args:
+        replicas: Number of replicas of a grid point. The first replica has the number 0.
+        per_job: Largest number of replicas in one job.
     """
     groups = (
         list(range(first, min(first + per_job, replicas))) for first in range(0, replicas, per_job)

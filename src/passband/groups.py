@@ -22,12 +22,9 @@ PATTERN = r"(?:~[^/]+)?"
 def groups(conditions: Sequence[str], per_job: int) -> dict[str, tuple[str, ...]]:
     """Return the ids of the training conditions of each job, by the name of the group.
 
-    Parameters
-    ----------
-    conditions : sequence of str
-        Ids of all training conditions, in the order of the study.
-    per_job : int
-        Largest number of conditions in a group.
+    Args:
+        conditions: Ids of all training conditions, in the order of the study.
+        per_job: Largest number of conditions in a group.
     """
     members = (
         tuple(conditions[first : first + per_job]) for first in range(0, len(conditions), per_job)

@@ -53,15 +53,11 @@ def interrupted() -> str:
 def stopped(epoch: int, epochs: int, reason: str, outcome: str) -> str:
     """Return the log's reason for the end of a training job that was stopped.
 
-    Parameters
-    ----------
-    epoch, epochs : int
-        The number of the epoch in which training stopped, counted from 0, and the number of all
-        epochs.
-    reason : str
-        The name of the signal that stopped the job, or :data:`TIME_LIMIT`.
-    outcome : str
-        A sentence that says whether the state of the training is saved.
+    Args:
+        epoch, epochs: The number of the epoch in which training stopped, counted from 0, and the
+            number of all epochs.
+        reason: The name of the signal that stopped the job, or :data:`TIME_LIMIT`.
+        outcome: A sentence that says whether the state of the training is saved.
     """
     why = ": the time limit was reached" if reason == TIME_LIMIT else f" by {reason}"
     return f"stopped in epoch {epoch + 1} of {epochs}{why}; {outcome}"
@@ -70,16 +66,11 @@ def stopped(epoch: int, epochs: int, reason: str, outcome: str) -> str:
 def ended(log: str, name: str) -> str | None:
     """Return how the last attempt to run a job ended, from the job's log.
 
-    Parameters
-    ----------
-    log : str
-        The job's log, or the last lines of this log.
-    name : str
-        A regular expression of the first word of the job's name.
+    Args:
+        log: The job's log, or the last lines of this log.
+        name: A regular expression of the first word of the job's name.
 
-    Returns
-    -------
-    str or None
+    Returns:
         ``"done"``, ``"failed"``, ``"interrupted"`` (by Ctrl-C), or None if the log does not show
         how the job ended.
     """
@@ -92,9 +83,7 @@ def ended(log: str, name: str) -> str | None:
 def took(log: str) -> float | None:
     """Return how long the last attempt took [s], from the job's log or its last lines.
 
-    Returns
-    -------
-    float or None
+    Returns:
         No number if the job is not done, or if it took over the result of an earlier job.
     """
     last = _TIME.split(log)[-1].rstrip()
@@ -107,14 +96,10 @@ def took(log: str) -> float | None:
 def attempt(log: str) -> tuple[str, float]:
     """Return where the last attempt runs, and the time between its first and its last log entry.
 
-    Parameters
-    ----------
-    log : str
-        The whole log of a job.
+    Args:
+        log: The whole log of a job.
 
-    Returns
-    -------
-    tuple of str and float
+    Returns:
         The name of the machine, or "" if the log has no first line yet, and the time [s]. Entries
         have the time of day alone, so an entry that seems earlier than the one before is of the
         next day.

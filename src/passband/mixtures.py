@@ -32,19 +32,14 @@ def is_mixture(id: str) -> bool:
 class Mixture:
     """A distribution of imaging conditions: conditions with weights, or ranges of parameters.
 
-    Attributes
-    ----------
-    name : str
-        The name in the configuration: small letters, digits and "-".
-    points : tuple of (Condition, float)
-        Conditions and their probabilities, whose sum is 1. Empty for a mixture of ranges.
-    ranges : tuple of (str, float, float)
-        For each axis, its name, its lowest and its highest value. All values between them are
-        equally likely, for the dose on a logarithmic scale. Axes are independent. Empty for a
-        mixture of points.
-    own : tuple of (str, float)
-        The study's own values of the further axes in `ranges`, see
-        :meth:`passband.grid.Condition.of`.
+    Attributes:
+        name: The name in the configuration: small letters, digits and "-".
+        points: Conditions and their probabilities, whose sum is 1. Empty for a mixture of ranges.
+        ranges: For each axis, its name, its lowest and its highest value. All values between them
+            are equally likely, for the dose on a logarithmic scale. Axes are independent. Empty for
+            a mixture of points.
+        own: The study's own values of the further axes in `ranges`, see
+            :meth:`passband.grid.Condition.of`.
     """
 
     name: str
@@ -146,10 +141,8 @@ def attributes(mixtures: Iterable[Mixture]) -> dict[str, str]:
 def of_id(mixtures: Iterable[Mixture], id: str) -> Condition | Mixture:
     """Return the condition or the mixture with the given id.
 
-    Raises
-    ------
-    ValueError
-        If `id` is neither the id of a condition nor that of one of the mixtures.
+    Raises:
+        ValueError: If `id` is neither the id of a condition nor that of one of the mixtures.
     """
     if not is_mixture(id):
         return Condition.parse(id)
@@ -173,18 +166,12 @@ def extremes(under: Condition | Mixture) -> list[Condition]:
 def expected_weights(content: Mapping[str, Mapping], ids: Sequence[str]) -> np.ndarray | None:
     """Return the weight of each test condition in the expectation over a mixture, or None.
 
-    Parameters
-    ----------
-    content : mapping
-        :attr:`Mixture.content`.
-    ids : sequence of str
-        Ids of the test conditions.
+    Args:
+        content: :attr:`Mixture.content`.
 
-    Returns
-    -------
-    (conditions,) float64 array or None
-        The probabilities of the conditions. None if a condition of the mixture is no test
-        condition, or if the mixture is one of ranges.
+    Returns:
+        (conditions,) float64: the probabilities of the conditions. None if a condition of the
+        mixture is no test condition, or if the mixture is one of ranges.
     """
     weights = content.get("points", {})
     if not weights or not weights.keys() <= set(ids):

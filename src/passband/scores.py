@@ -30,10 +30,8 @@ def dice(counts: np.ndarray) -> np.ndarray:
 
     For an image without particle pixels, Dice is 1 if no particle pixel was predicted, otherwise 0.
 
-    Parameters
-    ----------
-    counts : (..., 3) int array
-        Counts of pixels in the order of :data:`OUTCOMES`.
+    Args:
+        counts: (..., 3) int, counts of pixels in the order of :data:`OUTCOMES`.
     """
     tp, fp, fn = (counts[..., i].astype(float) for i in range(3))
     return _ratio(2 * tp, 2 * tp + fp + fn)

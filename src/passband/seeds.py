@@ -14,15 +14,11 @@ import numpy as np
 def seed(*names: str | int) -> int:
     """Return the seed of random numbers for a sequence of names.
 
-    Parameters
-    ----------
-    *names : str or int
-        Names that identify the purpose of the random numbers, such as ``(study seed, specimen,
-        split, structure index, "structure")``.
+    Args:
+        *names: Names that identify the purpose of the random numbers, such as ``(study seed,
+            specimen, split, structure index, "structure")``.
 
-    Returns
-    -------
-    int
+    Returns:
         The first eight bytes of the BLAKE2b hash of the names, shifted right by one bit. The seed
         is an integer from 0 to 2**63 − 1, because torch's generators refuse larger seeds.
     """
@@ -42,10 +38,8 @@ def stratified_normal(number: int, dimensions: int, *names: str | int) -> np.nda
     of the random numbers. So the contribution of each single dimension to an average is computed as
     in a quadrature, without bias (McKay, Beckman & Conover, *Technometrics* 21, 239, 1979).
 
-    Returns
-    -------
-    (number, dimensions) float64 array
-        The random numbers; each row is one draw.
+    Returns:
+        (number, dimensions) float64: the random numbers; each row is one draw.
     """
     random = generator(*names)
     places = random.permuted(np.tile(np.arange(number)[:, None], dimensions), axis=0)

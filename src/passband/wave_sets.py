@@ -43,10 +43,8 @@ def condition_of(id: str) -> Condition:
 
     Only its values of axes that need other exit waves have a meaning.
 
-    Raises
-    ------
-    ValueError
-        If `id` is not the id of a set of exit waves.
+    Raises:
+        ValueError: If `id` is not the id of a set of exit waves.
     """
     condition = Condition.parse(f"{_ANY.id}_{id}") if id else _ANY
     if wave_set(condition) != id:

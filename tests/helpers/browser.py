@@ -66,13 +66,10 @@ def install() -> None:
 class Page:
     """A page in Chromium.
 
-    Attributes
-    ----------
-    problems : list of str
-        Errors and warnings on the console, uncaught exceptions, and addresses outside of the file
-        that the page wanted to load.
-    downloads : Path
-        The folder in which the page's downloads are saved.
+    Attributes:
+        problems: Errors and warnings on the console, uncaught exceptions, and addresses outside of
+            the file that the page wanted to load.
+        downloads: The folder in which the page's downloads are saved.
     """
 
     def __init__(self, send: Callable[..., Any], downloads: Path):

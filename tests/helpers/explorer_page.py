@@ -34,10 +34,8 @@ def matrix_of(page, name, weight=0):
 def check_pixels(page, values, rng, number=50):
     """Check that pixels of the canvas at known cells have the colours of the table's values.
 
-    Returns
-    -------
-    (set, set)
-        The cells and their colours.
+    Returns:
+        (set, set): the cells and their colours.
     """
     page.frame()
     picture = page.evaluate("document.getElementById('matrix').toDataURL().split(',')[1]")

@@ -38,10 +38,8 @@ def require() -> None:
 class Page:
     """A page in Firefox.
 
-    Attributes
-    ----------
-    problems : list of str
-        After the page was closed: the errors that Firefox reported for the file.
+    Attributes:
+        problems: After the page was closed: the errors that Firefox reported for the file.
     """
 
     def __init__(self, connection: socket.socket):

@@ -54,18 +54,11 @@ def run(
 ) -> str:
     """Run a script's `main` and return the last line of its log.
 
-    Parameters
-    ----------
-    script : str
-        Its name.
-    log : path
-        The log that it writes.
-    output, input, params, wildcards
-        Attributes of the rule for the script.
-    config : dict
-        The study's configuration.
-    rule : str, optional
-        The rule, if its name differs from the script's.
+    Args:
+        log: The log that it writes.
+        output, input, params, wildcards: Attributes of the rule for the script.
+        config: The study's configuration.
+        rule: The rule, if its name differs from the script's.
     """
     snakemake = SimpleNamespace(
         rule=rule or script,

@@ -79,15 +79,11 @@ def install() -> None:
 def start(accounting: bool) -> None:
     """Stop a running cluster of this script, start a new one, and wait until its nodes are idle.
 
-    Parameters
-    ----------
-    accounting : bool
-        Whether the cluster has an accounting database, so that ``sacct`` answers.
+    Args:
+        accounting: Whether the cluster has an accounting database, so that ``sacct`` answers.
 
-    Raises
-    ------
-    ClusterError
-        If this machine cannot start it, or if it does not answer.
+    Raises:
+        ClusterError: If this machine cannot start it, or if it does not answer.
     """
     if reason := missing():
         raise ClusterError(reason)

@@ -17,19 +17,12 @@ def interval_edges(confidence: float) -> list[float]:
 def resample(number: int, draws: int, *names: str | int) -> np.ndarray:
     """Return the number of times that each cluster is in each bootstrap sample.
 
-    Parameters
-    ----------
-    number : int
-        Number of clusters. Each bootstrap sample is drawn with the same number of clusters.
-    draws : int
-        Number of bootstrap samples.
-    *names : str or int
-        Names from which the seed of the bootstrap is derived.
+    Args:
+        number: Number of clusters. Each bootstrap sample is drawn with the same number of clusters.
+        *names: Names from which the seed of the bootstrap is derived.
 
-    Returns
-    -------
-    (draws, number) float array
-        Each row is a bootstrap sample. The sum of each row is `number`.
+    Returns:
+        (draws, number): each row is a bootstrap sample. The sum of each row is `number`.
     """
     random = generator(*names, "bootstrap")
     return random.multinomial(number, np.full(number, 1 / number), size=draws).astype(float)
@@ -90,13 +83,11 @@ def deviation_over_replicas(D: np.ndarray) -> np.ndarray:
 def resampled_mean_dice(D: np.ndarray, weights: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Return the mean of Dice, D, over replicas and structures in each bootstrap sample.
 
-    Parameters
-    ----------
-    D : (replica, test, structure) float array
-        Dice. Replicas whose Dice is NaN are left out.
-    weights : (draws, structure) and (draws, replica) arrays
-        Number of times that each structure, and each replica, is in each bootstrap sample; see
-        :func:`resample`. The mean is NaN for bootstrap samples without a trained replica.
+    Args:
+        D: (replica, test, structure), Dice. Replicas whose Dice is NaN are left out.
+        weights: (draws, structure) and (draws, replica), number of times that each structure, and
+            each replica, is in each bootstrap sample; see :func:`resample`. The mean is NaN for
+            bootstrap samples without a trained replica.
     """
     of_structure, of_replica = weights
     trained = np.isfinite(D[:, 0, 0])

@@ -48,9 +48,7 @@ VARIABLES: dict[str, tuple[tuple[str, ...], np.generic, dict[str, str]]] = {
 def cell_means(record: xr.Dataset) -> xr.Dataset | None:
     """Return the means of a record's sums over its structures, or None if the record has no sums.
 
-    Returns
-    -------
-    Dataset or None
+    Returns:
         The variables of :data:`VARIABLES`. `agreement` is absent if the record has one replica.
     """
     if "confidence" not in record:
@@ -69,10 +67,8 @@ def cell_means(record: xr.Dataset) -> xr.Dataset | None:
 def own_sizes(batches: Sequence[Sequence[int]]) -> dict[str, list]:
     """Return the values along the dimensions that only these variables have.
 
-    Parameters
-    ----------
-    batches : sequence of sequence of int
-        The replicas of each batch. Only replicas of the same batch make pairs.
+    Args:
+        batches: The replicas of each batch. Only replicas of the same batch make pairs.
     """
     couples = sorted({pair for batch in batches for pair in pairs(batch)})
     sizes = {"statistic": list(STATISTICS), "bin": list(range(BINS))}
@@ -97,14 +93,10 @@ def names(sizes: Mapping[str, list]) -> list[str]:
 def put(row: Mapping[str, np.ndarray], means: xr.Dataset, sizes: Mapping[str, Sequence]) -> None:
     """Copy the means of a record into the row of a training condition.
 
-    Parameters
-    ----------
-    row : mapping of str to array
-        The variables of the training condition, with the dimensions of :data:`VARIABLES`.
-    means : Dataset
-        The result of :func:`cell_means`.
-    sizes : mapping of str to sequence
-        The values along each dimension of the row.
+    Args:
+        row: The variables of the training condition, with the dimensions of :data:`VARIABLES`.
+        means: The result of :func:`cell_means`.
+        sizes: The values along each dimension of the row.
     """
     for name, variable in means.data_vars.items():
         if name not in row:
@@ -134,19 +126,13 @@ def empty_row(sizes: Mapping[str, Sequence]) -> dict[str, np.ndarray]:
 class TableMeans:
     """Writes the means to the table of results, if one record or more has them.
 
-    Parameters
-    ----------
-    folder : path
-        The folder of the table, which exists.
-    sizes : mapping of str to list
-        The values along each dimension of the table.
-    batches : sequence of sequence of int
-        The replicas of each batch.
-    storage : tuple
-        Chunks and shards of the table, see :func:`passband.storage.datasets.create`.
-    places : sequence of (int, int, slice)
-        For each file of a variable: index of the specimen, index of the architecture, and indices
-        of the training conditions.
+    Args:
+        folder: The folder of the table, which exists.
+        sizes: The values along each dimension of the table.
+        batches: The replicas of each batch.
+        storage: Chunks and shards of the table, see :func:`passband.storage.datasets.create`.
+        places: For each file of a variable: index of the specimen, index of the architecture, and
+            indices of the training conditions.
     """
 
     def __init__(
@@ -167,13 +153,9 @@ class TableMeans:
 
         Several threads may call this method, each for another file.
 
-        Parameters
-        ----------
-        place : (int, int, slice)
-            Index of the specimen, index of the architecture, and indices of the training
-            conditions.
-        records : sequence of sequence of Dataset
-            The records of each training condition.
+        Args:
+            place: Index of the specimen, index of the architecture, and indices of the training
+                conditions.
         """
         means = [
             [made for record in row if (made := cell_means(record)) is not None] for row in records

@@ -54,10 +54,8 @@ def frechet(x: np.ndarray, y: np.ndarray) -> float:
     trace of the matrix root (ΣΣ′)^½ is the sum of the singular values of XYᵀ. This sum can be
     computed for any number of samples, without the root of a singular matrix.
 
-    Parameters
-    ----------
-    x, y : (n, d), (m, d) float arrays
-        The two sets of samples, with two or more samples each.
+    Args:
+        x, y: (n, d) and (m, d), the two sets of samples, with two or more samples each.
     """
     X, Y = ((s - s.mean(0)) / np.sqrt(len(s) - 1) for s in (x, y))
     root = np.linalg.svd(X @ Y.T, compute_uv=False).sum()
@@ -76,12 +74,9 @@ def mmd(x: np.ndarray, y: np.ndarray, width: float) -> float:
     the distributions of x and y are equal, the mean of the estimate is 0, so single estimates can
     be negative.
 
-    Parameters
-    ----------
-    x, y : (n, d) float arrays
-        The two sets of samples, with two or more samples each.
-    width : float
-        The width s of the Gaussian kernel.
+    Args:
+        x, y: (n, d), the two sets of samples, with two or more samples each.
+        width: The width s of the Gaussian kernel.
     """
 
     def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -110,14 +105,10 @@ def cka(x: np.ndarray, y: np.ndarray) -> float:
     eq. 4 and section 3, arXiv:1905.00414). Rotating or scaling the features of x or of y does not
     change CKA.
 
-    Parameters
-    ----------
-    x, y : (n, d), (n, e) float arrays
-        The two representations: features of the same n examples.
+    Args:
+        x, y: (n, d) and (n, e), the two representations: features of the same n examples.
 
-    Returns
-    -------
-    float
+    Returns:
         CKA, from 0 to 1; NaN if all features of x, or all features of y, are constant.
     """
     x, y = x - x.mean(0), y - y.mean(0)
@@ -128,18 +119,14 @@ def cka(x: np.ndarray, y: np.ndarray) -> float:
 def spectrum(images: np.ndarray) -> np.ndarray:
     """Return the mean power spectrum of images, averaged on rings of spatial frequencies.
 
-    Parameters
-    ----------
-    images : (N, px, px) float array
-        Square images.
+    Args:
+        images: (N, px, px), square images.
 
-    Returns
-    -------
-    (px // 2,) float array
-        Mean of |F|²/px² over the images and over the frequencies of each ring; F is the Fourier
-        transform of an image. The rings are the frequencies nearest to 1, 2, … periods in the
-        field. The images' mean (0 periods) and frequencies above Nyquist's frequency are left out.
-        For white noise of variance v, the spectrum has the value v on every ring.
+    Returns:
+        (px // 2,): mean of |F|²/px² over the images and over the frequencies of each ring; F is the
+        Fourier transform of an image. The rings are the frequencies nearest to 1, 2, … periods in
+        the field. The images' mean (0 periods) and frequencies above Nyquist's frequency are left
+        out. For white noise of variance v, the spectrum has the value v on every ring.
     """
     px = images.shape[-1]
     power = (np.abs(np.fft.fft2(images)) ** 2).mean(0) / px**2
@@ -164,15 +151,11 @@ def spectral(a: np.ndarray, b: np.ndarray) -> float:
 def features(network: nn.Module, images: Tensor, precision: str) -> Tensor:
     """Return the coarsest output of a network's encoder, (N, channels, h, w) float32.
 
-    Parameters
-    ----------
-    network : Module
-        A network from :func:`passband.learning.networks.build`, ready to predict.
-    images : (N, 1, px, px) float32 tensor
-        The images that are the network's input.
-    precision : str
-        A precision of networks that the device supports; see
-        :func:`passband.learning.devices.precision`.
+    Args:
+        network: A network from :func:`passband.learning.networks.build`, ready to predict.
+        images: (N, 1, px, px) float32, the images that are the network's input.
+        precision: A precision of networks that the device supports; see
+            :func:`passband.learning.devices.precision`.
     """
     with devices.autocast(precision, images.device):
         return network.encoder(images)[-1].float()
@@ -195,30 +178,19 @@ def distances(
     Neither of these two distances depends on the scale of the features, so different networks can
     be compared. For CKA, a sample is a pixel of a network's feature maps.
 
-    Parameters
-    ----------
-    load : callable
-        Returns the network that was trained on a specimen under a condition, or None if this
-        network does not exist.
-    specimen : str
-        The training specimen.
-    train, test : sequences of Condition
-        Training conditions and test conditions. The images and features of all test conditions are
-        in memory together, but only one network at a time.
-    camera : Acquisition
-        Makes the images, with the normalisation that the networks were trained with.
-    splits : mapping of str to Split or SplitSets
-        The test structures of each specimen. All specimens have the same number of test structures.
-    precision : str
-        Precision of the networks, see :func:`passband.learning.devices.precision`.
-    progress : callable
-        A function that wraps the list of training conditions and shows the progress.
-    own_values : mapping of str to float, optional
-        The study's own values of its further axes, see :func:`passband.grid.coordinates`.
+    Args:
+        load: Returns the network that was trained on a specimen under a condition, or None if this
+            network does not exist.
+        train, test: Training conditions and test conditions. The images and features of all test
+            conditions are in memory together, but only one network at a time.
+        camera: Makes the images, with the normalisation that the networks were trained with.
+        splits: The test structures of each specimen. All specimens have the same number of test
+            structures.
+        precision: Precision of the networks, see :func:`passband.learning.devices.precision`.
+        own_values: The study's own values of its further axes, see
+            :func:`passband.grid.coordinates`.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         Each of :data:`DISTANCES` over (test_specimen, train, test), float32. A distance is NaN if
         its network does not exist, or if the features of the network are constant. The attribute
         `structures` is the number of test structures.
@@ -295,15 +267,12 @@ def _examples(maps: Tensor) -> np.ndarray:
 def gather(parts: Sequence[xr.Dataset]) -> xr.Dataset:
     """Return the distances of several specimens, architectures and test conditions as one dataset.
 
-    Parameters
-    ----------
-    parts : sequence of Dataset
-        Results of :func:`distances`, with the attributes `specimen` and `architecture`. Results
-        with the same specimen and architecture must be in the order of their test conditions.
+    Args:
+        parts: Results of :func:`distances`, with the attributes `specimen` and `architecture`.
+            Results with the same specimen and architecture must be in the order of their test
+            conditions.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         Each of :data:`DISTANCES` over (specimen, architecture, test_specimen, train, test),
         float32.
     """

@@ -49,17 +49,14 @@ _AT_ONCE, _KEPT = 2**20, 2**25
 class View:
     """The linear imaging of a specimen under several conditions.
 
-    Attributes
-    ----------
-    T : (conditions, frequencies) float64 array
-        Linear transfer T, from the exit wave to the electron counts. For a lens that is not round,
-        each frequency has its own |q| and φ.
-    dose : (conditions,) float64 array
-        Dose under each condition [e/Å²].
-    power : (frequencies,) float64 array
-        Power spectral density P of b, the wave's linear phase contrast [Å²].
-    area : (frequencies,) float64 array
-        d²q, the area of each frequency in an integral over the plane [1/Å²].
+    Attributes:
+        T: (conditions, frequencies) float64, linear transfer T, from the exit wave to the electron
+            counts. For a lens that is not round, each frequency has its own |q| and φ.
+        dose: (conditions,) float64, dose under each condition [e/Å²].
+        power: (frequencies,) float64, power spectral density P of b, the wave's linear phase
+            contrast [Å²].
+        area: (frequencies,) float64, d²q, the area of each frequency in an integral over the plane
+            [1/Å²].
     """
 
     T: np.ndarray
@@ -317,35 +314,23 @@ def metrics(
     differences between conditions are not caused by the draws. Each draw of two images is used a
     second time with the two images exchanged, so that a symmetric metric stays symmetric.
 
-    Parameters
-    ----------
-    train, test : sequences of Condition
-        Training and test conditions.
-    microscope : Microscope
-        The microscope of the study.
-    samples : int
-        Number of radial frequencies between 0 and the band limit, at which integrals are sampled
-        (midpoint rule). For a lens that is not round, each radial frequency has
-        :func:`passband.optics.ctf.azimuths_needed` azimuths.
-    spectra : mapping of str to Spectrum
-        For the name of each weight of spatial frequencies: frequencies [1/Å] and the power spectral
-        densities at these frequencies [Å²], see :func:`passband.analysis.spectra.power_under`.
-    seed : int
-        Study seed, for the draws of the jitter.
-    draws : int
-        Number of draws of the jitter, for a microscope with jitter. Each draw gives the lens and
-        dose of two images.
-    bands : sequence of float
-        Frequencies [1/Å], ascending, that divide every spectrum except the flat one into bands.
-        Each band of a spectrum is one more weight of the metrics, with a name such as
-        ``gold/0.25-0.6``, or ``gold/0.6-`` for the last band. Bands beyond the band limit are left
-        out.
-    own : mapping of str to float, optional
-        The study's own values of its further axes, see :func:`passband.grid.coordinates`.
+    Args:
+        samples: Number of radial frequencies between 0 and the band limit, at which integrals are
+            sampled (midpoint rule). For a lens that is not round, each radial frequency has
+            :func:`passband.optics.ctf.azimuths_needed` azimuths.
+        spectra: For the name of each weight of spatial frequencies: frequencies [1/Å] and the power
+            spectral densities at these frequencies [Å²], see
+            :func:`passband.analysis.spectra.power_under`.
+        seed: Study seed, for the draws of the jitter.
+        draws: Number of draws of the jitter, for a microscope with jitter. Each draw gives the lens
+            and dose of two images.
+        bands: Frequencies [1/Å], ascending, that divide every spectrum except the flat one into
+            bands. Each band of a spectrum is one more weight of the metrics, with a name such as
+            ``gold/0.25-0.6``, or ``gold/0.6-`` for the last band. Bands beyond the band limit are
+            left out.
+        own: The study's own values of its further axes, see :func:`passband.grid.coordinates`.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         Each of :data:`SINGLE` as `{name}_train` (weight, train) and `{name}_test` (weight, test),
         and each of :data:`PAIR` (weight, train, test), all float64.
     """

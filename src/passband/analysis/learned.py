@@ -28,13 +28,10 @@ def unlearned(table: xr.Dataset, study: Study) -> xr.DataArray:
     A network that is missing, or that was not tested at home, is not said to have failed. The home
     of a network of a mixture is the test under the mixture, or else the expectation over it.
 
-    Parameters
-    ----------
-    table : Dataset
-        The table of results, see :func:`passband.analysis.table.aggregate`. Images are read only of
-        those networks whose mean Dice leaves a doubt.
-    study : Study
-        The configuration, for the number of pixels of an image and the bootstrap.
+    Args:
+        table: The table of results, see :func:`passband.analysis.table.aggregate`. Images are read
+            only of those networks whose mean Dice leaves a doubt.
+        study: The configuration, for the number of pixels of an image and the bootstrap.
     """
     found = np.zeros([table.sizes[dimension] for dimension in _NETWORK], dtype=bool)
     pixels, evaluation = study.microscope.field_px**2, study.evaluation

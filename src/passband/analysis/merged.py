@@ -42,14 +42,11 @@ _PACKED_ROWS = 64
 class Part:
     """A part of a study.
 
-    Attributes
-    ----------
-    name : str
-        What the user calls the part, such as its folder of results.
-    table : Dataset
-        The table of results, or a packed table. Its variables may be on disk.
-    provenance : tuple of dict
-        The provenance of each part that this table was made from; one, if it was not merged.
+    Attributes:
+        name: What the user calls the part, such as its folder of results.
+        table: The table of results, or a packed table. Its variables may be on disk.
+        provenance: The provenance of each part that this table was made from; one, if it was not
+            merged.
     """
 
     name: str
@@ -68,19 +65,14 @@ class Source:
 def same_tests(parts: Sequence[Part], common: bool = False) -> list[Part]:
     """Return the parts with the same test conditions and microscopes, in the same order.
 
-    Parameters
-    ----------
-    parts : sequence of Part
-        The parts.
-    common : bool
-        Whether test conditions, and drawn microscopes, that some parts lack are left out.
-        Otherwise they are an error. A part without any microscopes is allowed, see :func:`alike`.
+    Args:
+        common: Whether test conditions, and drawn microscopes, that some parts lack are left out.
+            Otherwise they are an error. A part without any microscopes is allowed, see
+            :func:`alike`.
 
-    Raises
-    ------
-    PassbandError
-        If parts have other test specimens, other numbers of structures or, without `common`,
-        other test conditions or microscopes; or if no test condition is in all parts.
+    Raises:
+        PassbandError: If parts have other test specimens, other numbers of structures or, without
+            `common`, other test conditions or microscopes; or if no test condition is in all parts.
     """
     first = parts[0]
     for part in parts[1:]:
@@ -130,11 +122,9 @@ def without_microscopes(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
 def sources(parts: Sequence[Part]) -> dict[tuple[str, str, str, int], Source]:
     """Return where the results of each network are; of several parts that have it, in the first.
 
-    Raises
-    ------
-    PassbandError
-        If two parts have the same network, and the mean Dice of a cell differs by more than
-        :data:`TOLERANCE`; if a network has no Dice; or if no part has a network.
+    Raises:
+        PassbandError: If two parts have the same network, and the mean Dice of a cell differs by
+            more than :data:`TOLERANCE`; if a network has no Dice; or if no part has a network.
     """
     found: dict[tuple[str, str, str, int], Source] = {}
     means = [mean_dice(part.table).values for part in parts]
@@ -235,29 +225,17 @@ def merge(
 ) -> xr.Dataset:
     """Write the table of all parts, completely or not at all, and return its networks.
 
-    Parameters
-    ----------
-    parts : sequence of Part
-        The parts, from :func:`same_tests` and :func:`alike`.
-    path : Path
-        The folder of the table to write.
-    attrs : mapping
-        Attributes of the table. The attribute :data:`PARTS` is added.
-    kind : str
-        The kind of store.
-    found : mapping
-        The result of :func:`sources`.
-    pixels : int
-        Number of pixels of an image, which its counts cannot exceed.
+    Args:
+        parts: The parts, from :func:`same_tests` and :func:`alike`.
+        attrs: Attributes of the table. The attribute :data:`PARTS` is added.
+        kind: The kind of store.
+        found: The result of :func:`sources`.
+        pixels: Number of pixels of an image, which its counts cannot exceed.
 
-    Raises
-    ------
-    PassbandError
-        If the counts of an image exceed its pixels.
+    Raises:
+        PassbandError: If the counts of an image exceed its pixels.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         `part` (specimen, architecture, train, replica) int16: the number of the part that each
         network comes from, as an index of :data:`PARTS`; −1 for missing networks.
     """

@@ -18,18 +18,10 @@ def metrics(
     A metric of a mixture is the expectation of the metric over the mixture's conditions, see
     :attr:`passband.mixtures.Mixture.members`: Σ p(χ) m(χ, χ′) for a metric m of two conditions.
 
-    Parameters
-    ----------
-    train, test : sequence of Condition
-        Training and test conditions.
-    mixtures : sequence of Mixture
-        The mixtures.
-    **given
-        The other arguments of :func:`passband.analysis.information.metrics`.
+    Args:
+        **given: The other arguments of :func:`passband.analysis.information.metrics`.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         As :func:`passband.analysis.information.metrics`. The ids of the mixtures follow those of
         the training conditions along `train`, and their coordinates are NaN.
     """

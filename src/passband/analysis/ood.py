@@ -56,20 +56,16 @@ def distance(information: xr.Dataset, weight: str) -> np.ndarray:
     symmetric. If the microscope has jitter, the capacities are expectations, and the distance
     between a condition and itself is above 0.
 
-    Parameters
-    ----------
-    information : Dataset
-        Data set with `capacity_train`, `capacity_test` and `shared_capacity`, from
-        :func:`passband.analysis.information.metrics`.
-    weight : str
-        Name of the weight of spatial frequencies. The capacities are computed with the spectrum of
-        this weight.
+    Args:
+        information: Data set with `capacity_train`, `capacity_test` and `shared_capacity`, from
+            :func:`passband.analysis.information.metrics`.
+        weight: Name of the weight of spatial frequencies. The capacities are computed with the
+            spectrum of this weight.
 
-    Returns
-    -------
-    (train, test) float64 array
-        Distances from 0 to 1, rounded to twelve digits, so that distances that differ only by
-        rounding errors become equal. A distance is 0 if neither condition has any information.
+    Returns:
+        (train, test) float64: distances from 0 to 1, rounded to twelve digits, so that distances
+        that differ only by rounding errors become equal. A distance is 0 if neither condition has
+        any information.
     """
     weighted = information.sel(weight=weight)
     most = np.maximum.outer(weighted.capacity_train.values, weighted.capacity_test.values)
@@ -85,14 +81,10 @@ def selections(table: xr.Dataset) -> xr.Dataset:
     the test data, like DomainBed's oracle, "test-domain validation" (Gulrajani & Lopez-Paz 2021).
     The Dice of the oracle is an upper bound for all rules, so do not compare it with other results.
 
-    Parameters
-    ----------
-    table : Dataset
-        Table with `dice` and `val_loss`, see :func:`passband.analysis.table.aggregate`.
+    Args:
+        table: Table with `dice` and `val_loss`, see :func:`passband.analysis.table.aggregate`.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         Each of :data:`SELECTIONS` over (specimen, architecture, test_specimen, train, test).
         Missing replicas are ignored. The Dice is NaN if all replicas are missing.
     """
@@ -118,23 +110,17 @@ def summaries(
 ) -> dict[str, np.ndarray]:
     """Return the OOD metrics of one training condition.
 
-    Parameters
-    ----------
-    M : (..., test) float array
-        Dice under each test condition.
-    own : int or None
-        Index of the training condition among the test conditions, or None if the training condition
-        is not a test condition.
-    near, far : (test,) bool arrays
-        Whether each test condition is near the training condition, and whether it is far.
-    id : (...) float array, optional
-        Dice under the training condition, if it is no test condition. Without it, the metric `id`
-        is NaN for such a training condition.
+    Args:
+        M: (..., test), Dice under each test condition.
+        own: Index of the training condition among the test conditions, or None if the training
+            condition is not a test condition.
+        near, far: (test,) bool.
+        id: (...), Dice under the training condition, if it is no test condition. Without it, the
+            metric `id` is NaN for such a training condition.
 
-    Returns
-    -------
-    dict of str to (...) float array
-        A value of each metric in :data:`SUMMARIES`; NaN if the metric has no test conditions.
+    Returns:
+        A value of each metric in :data:`SUMMARIES`, (...); NaN if the metric has no test
+        conditions.
     """
     other = np.ones(M.shape[-1], dtype=bool)
     if own is not None:
@@ -160,11 +146,9 @@ def summaries(
 def expectations(table: xr.Dataset) -> dict[int, np.ndarray | None]:
     """Return the weights of the test conditions in the expectation over each mixture of a table.
 
-    Returns
-    -------
-    dict of int to (test,) float64 array or None
-        By the index of the mixture along `train`. None if not all conditions of the mixture are
-        test conditions, or if the table does not have the mixture's conditions.
+    Returns:
+        By the index of the mixture along `train`, each (test,) float64. None if not all conditions
+        of the mixture are test conditions, or if the table does not have the mixture's conditions.
     """
     ids = [str(id) for id in table.train.values]
     tests = [str(id) for id in table.test.values]
@@ -184,18 +168,16 @@ def effective_robustness(
     A straight line is fitted to logit(ood) over logit(id) of all networks. A network above this
     fitted line is more robust than its Dice in distribution explains.
 
-    Parameters
-    ----------
-    id, ood : (networks,) float arrays
-        Mean Dice of each network in distribution and out of distribution, from 0 to 1.
-    fitted : (networks,) bool array, optional
-        The networks to which the line is fitted. By default, all networks.
+    Args:
+        id, ood: (networks,), mean Dice of each network in distribution and out of distribution,
+            from 0 to 1.
+        fitted: (networks,) bool, the networks to which the line is fitted. By default, all
+            networks.
 
-    Returns
-    -------
-    (networks,) float array
-        The residual of each network. A residual is NaN if `id` or `ood` is NaN. All residuals are
-        NaN if there are fewer than three networks, or if all values of `id` are equal.
+    Returns:
+        (networks,): the residual of each network. A residual is NaN if `id` or `ood` is NaN. All
+        residuals are NaN if there are fewer than three networks, or if all values of `id` are
+        equal.
     """
     x, y = (np.log(p / (1 - p)) for p in (np.clip(v, 1e-4, 1 - 1e-4) for v in (id, ood)))
     good = np.isfinite(x) & np.isfinite(y) & (True if fitted is None else fitted)
@@ -216,32 +198,20 @@ def metrics(
 ) -> xr.Dataset:
     """Return the OOD metrics of a table of results, with confidence intervals.
 
-    Parameters
-    ----------
-    table : Dataset
-        The table of results, see :func:`passband.analysis.table.aggregate`, or a packed table, see
-        :mod:`passband.analysis.packed`. Each thread reads the data of one training condition at a
-        time. If the table has results under each network's own condition, the metrics `id` and
-        `gap_model` exist for every training condition, and otherwise for those that are test
-        conditions.
-    information : Dataset
-        Information metrics of the same conditions, see
-        :func:`passband.analysis.information.metrics`.
-    draws : int
-        Number of bootstrap samples. With 0, there are no confidence intervals.
-    confidence : float
-        Intended coverage of the confidence intervals, which are percentile intervals of bootstrap
-        samples.
-    seed : int
-        Seed of the bootstrap.
-    progress : callable
-        A function that wraps the iterable of groups of networks and shows the progress.
-    threads : int
-        Number of training conditions that are computed at the same time.
+    Args:
+        table: The table of results, see :func:`passband.analysis.table.aggregate`, or a packed
+            table, see :mod:`passband.analysis.packed`. Each thread reads the data of one training
+            condition at a time. If the table has results under each network's own condition, the
+            metrics `id` and `gap_model` exist for every training condition, and otherwise for those
+            that are test conditions.
+        information: Information metrics of the same conditions, see
+            :func:`passband.analysis.information.metrics`.
+        draws: Number of bootstrap samples. With 0, there are no confidence intervals.
+        confidence: Intended coverage of the confidence intervals, which are percentile intervals of
+            bootstrap samples.
+        threads: Number of training conditions that are computed at the same time.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         - `distance` (specimen, train, test), see :func:`distance`. Test conditions whose distance
           is below the median distance are near. All other test conditions are far.
         - Each of :data:`SUMMARIES` over (specimen, architecture, test_specimen, train).
@@ -311,25 +281,14 @@ def _metrics_of_group(
 ) -> dict[str, np.ndarray]:
     """Return all OOD metrics, with intervals, of one specimen, architecture and test specimen.
 
-    Parameters
-    ----------
-    cells : (train, ...) DataArray
-        Counts of pixels, or packed Dice, of the specimen, architecture and test specimen.
-    own_cells : (train, ...) DataArray or None
-        The same under each training condition itself.
-    apart : (train, test) array
-        Distances between training and test conditions, see :func:`distance`.
-    own : list of int or None
-        The index of each training condition among the test conditions; None if it is not a test
-        condition.
-    expected : dict of int to (test,) array or None
-        See :func:`expectations`.
-    weights : list of (array, array)
-        For each training condition, the bootstrap samples of structures and of replicas.
-    edges : list of float
-        The two quantiles at the ends of the intervals.
-    threads : int
-        Number of training conditions that are computed at the same time.
+    Args:
+        cells: (train, ...), counts of pixels, or packed Dice, of the specimen, architecture and
+            test specimen.
+        own_cells: (train, ...), the same under each training condition itself.
+        apart: (train, test), distances between training and test conditions, see :func:`distance`.
+        own: The index of each training condition among the test conditions; None if it is not a
+            test condition.
+        expected: See :func:`expectations`, each (test,).
     """
     train, test = apart.shape
     draws = len(weights[0][0])

@@ -28,14 +28,10 @@ _CELLS = {"": _CELL, OWN: _CELL[:-1], DRAWN: (*_CELL[:3], "test_specimen", MICRO
 def packed(table: xr.Dataset) -> xr.Dataset:
     """Return a table of results in packed form, without attributes.
 
-    Parameters
-    ----------
-    table : Dataset
-        The table of results, see :func:`passband.analysis.table.aggregate`.
+    Args:
+        table: The table of results, see :func:`passband.analysis.table.aggregate`.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         - `image_dice` (specimen, architecture, train, replica, test_specimen, test, structure)
           uint8: Dice times 254, rounded. A missing value is 255.
         - `tp` and `fp` (…, test) uint16 or uint32: numbers of pixels, the sums over structures.
@@ -94,12 +90,9 @@ def _scores(
 def soft_dice(table: xr.Dataset, sums: np.ndarray) -> np.ndarray:
     """Return 2Σpŷ/(Σp + Σŷ) of each cell; 1 if all sums are 0, and NaN if they are missing.
 
-    Parameters
-    ----------
-    table : Dataset
-        The table of results with `confidence`, the means over structures.
-    sums : (…, outcome) array
-        Counts of pixels of each cell, the sums over structures.
+    Args:
+        table: The table of results with `confidence`, the means over structures.
+        sums: (…, outcome), counts of pixels of each cell, the sums over structures.
     """
     confidence = table.confidence.transpose(*_CELL, "statistic").values.astype(float)
     p, p_predicted = (confidence[..., STATISTICS.index(name)] for name in ("p", "p_predicted"))
@@ -130,12 +123,9 @@ def own_by_image(table: xr.Dataset) -> xr.DataArray | None:
 def image_dice(cells: xr.DataArray, *dimensions: str) -> np.ndarray:
     """Return the Dice of images, float64 with the given dimensions; NaN if missing.
 
-    Parameters
-    ----------
-    cells : DataArray
-        A part of the variable from :func:`by_image`.
-    *dimensions : str
-        All dimensions of the result, in their order.
+    Args:
+        cells: A part of the variable from :func:`by_image`.
+        *dimensions: All dimensions of the result, in their order.
     """
     if "outcome" in cells.dims:
         return dice(cells.transpose(*dimensions, "outcome").values)

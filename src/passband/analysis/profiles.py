@@ -49,23 +49,14 @@ def spectrum(
     The spectrum is the mean over all structures in the files. Without files of exit
     waves, the spectrum is flat.
 
-    Parameters
-    ----------
-    microscope : Microscope
-        The microscope of the study.
-    waves : sequence of str
-        Files with exit waves of the specimen, see :func:`passband.analysis.spectra.mean_spectrum`.
-    specimen : str
-        Name of the specimen.
-    seed : int
-        Study seed, which the files must have.
-    flat_power : float
-        Power spectral density of the flat spectrum [Å²].
+    Args:
+        waves: Files with exit waves of the specimen, see
+            :func:`passband.analysis.spectra.mean_spectrum`.
+        seed: Study seed, which the files must have.
+        flat_power: Power spectral density of the flat spectrum [Å²].
 
-    Raises
-    ------
-    StoreError
-        If a file is missing or damaged, or has other structures.
+    Raises:
+        StoreError: If a file is missing or damaged, or has other structures.
     """
     if not waves:
         return flat_spectrum(flat_power)
@@ -84,21 +75,13 @@ def profiles_of_specimens(
 ) -> "dict[str, xr.Dataset]":
     """Return the profiles of all conditions of grids, see :func:`profiles`, for each specimen.
 
-    Parameters
-    ----------
-    specimens : sequence of str
-        Names of the specimens.
-    grids : sequence of dict
-        The axes of each grid, see :func:`passband.grid.conditions`.
-    microscope, seed, flat_power
-        See :func:`spectrum`.
-    waves : mapping of str to sequence of str
-        Files with the exit waves of each specimen. The spectrum of a specimen without files is
-        flat.
-    draws : int
-        Number of draws of the jitter.
-    own : mapping of str to float, optional
-        The study's own values of its further axes, see :func:`passband.grid.coordinates`.
+    Args:
+        grids: The axes of each grid, see :func:`passband.grid.conditions`.
+        microscope, seed, flat_power: See :func:`spectrum`.
+        waves: Files with the exit waves of each specimen. The spectrum of a specimen without files
+            is flat.
+        draws: Number of draws of the jitter.
+        own: The study's own values of its further axes, see :func:`passband.grid.coordinates`.
     """
     every = ordered({condition for axes in grids for condition in conditions(axes, own)}, own)
     result = {}
@@ -125,38 +108,26 @@ def profiles(
     jitter, T and bits are means over draws of the lens and the dose of an image. All conditions
     have the same draws.
 
-    Parameters
-    ----------
-    conditions : sequence of Condition
-        The conditions. A condition may occur several times.
-    microscope : Microscope
-        The microscope of the study.
-    samples : int
-        Number of radial frequencies between 0 and the band limit, at the midpoints of intervals;
-        :data:`SAMPLES` is enough. For a lens that is not round, each radial frequency has several
-        azimuths.
-    spectrum : Spectrum
-        Frequencies [1/Å] and the specimen's power spectral density at these frequencies [Å²], for
-        all conditions or for each set of exit waves. See
-        :func:`passband.analysis.spectra.power_under`.
-    seed : int
-        Study seed, for the draws of the jitter.
-    draws : int
-        Number of draws of the jitter, for a microscope with jitter.
-    own : mapping of str to float, optional
-        The study's own values of its further axes, see :func:`passband.grid.coordinates`.
-    grid : sequence of Condition
-        The conditions of the study, whose further axes determine the number of azimuths and the
-        highest frequency. By default, `conditions`.
+    Args:
+        conditions: The conditions. A condition may occur several times.
+        samples: Number of radial frequencies between 0 and the band limit, at the midpoints of
+            intervals; :data:`SAMPLES` is enough. For a lens that is not round, each radial
+            frequency has several azimuths.
+        spectrum: Frequencies [1/Å] and the specimen's power spectral density at these frequencies
+            [Å²], for all conditions or for each set of exit waves. See
+            :func:`passband.analysis.spectra.power_under`.
+        seed: Study seed, for the draws of the jitter.
+        draws: Number of draws of the jitter, for a microscope with jitter.
+        own: The study's own values of its further axes, see :func:`passband.grid.coordinates`.
+        grid: The conditions of the study, whose further axes determine the number of azimuths and
+            the highest frequency. By default, `conditions`.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         Over (condition, frequency): `T`, the linear transfer [1], and `bits`, ½log₂(1 + s) [bits].
         Over (condition,): `log_dose`, the decimal logarithm of the dose in e/Å². The coordinates
-        are the ids of the conditions and their imaging parameters, `frequency` |q| [1/Å],
-        `azimuth` φ [rad], `area` d²q [1/Å²] and `power` P [Å²], all float64. `power` is that of the
-        study's own values, or of the first set of exit waves.
+        are the ids of the conditions and their imaging parameters, `frequency` |q| [1/Å], `azimuth`
+        φ [rad], `area` d²q [1/Å²] and `power` P [Å²], all float64. `power` is that of the study's
+        own values, or of the first set of exit waves.
     """
     import xarray as xr
 

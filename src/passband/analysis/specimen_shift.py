@@ -37,10 +37,8 @@ def gaps(ood: xr.Dataset) -> xr.DataArray:
 
     A gap is NaN if no network was trained on the test specimen under the test condition.
 
-    Parameters
-    ----------
-    ood : Dataset
-        OOD metrics, see :func:`passband.analysis.ood.metrics`.
+    Args:
+        ood: OOD metrics, see :func:`passband.analysis.ood.metrics`.
     """
     dims = (*GROUP, "train", "test")
     M = ood.dice.transpose(*dims)
@@ -67,20 +65,13 @@ def explained(
     information metrics have the weight of spatial frequencies of the training specimen, or the flat
     weight if the training specimen has no weight.
 
-    Parameters
-    ----------
-    ood, information, distances : Dataset
-        Results of the same study; see :func:`passband.analysis.ood.metrics`,
-        :func:`passband.analysis.information.metrics` and
-        :func:`passband.analysis.distances.gather`.
-    draws : int
-        Number of bootstrap samples for the intervals.
-    seed : int
-        Seed of the bootstrap.
+    Args:
+        ood, information, distances: Results of the same study; see
+            :func:`passband.analysis.ood.metrics`, :func:`passband.analysis.information.metrics` and
+            :func:`passband.analysis.distances.gather`.
+        draws: Number of bootstrap samples for the intervals.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         - `dice` (specimen, test_specimen): mean Dice with the same condition in training and test.
         - `rho` (shift, predictor): Spearman's rank correlation of each predictor with the gaps. The
           sign of the predictors in :data:`LIKENESSES` is reversed, so that a perfect predictor has
@@ -93,10 +84,8 @@ def explained(
           number of groups, which are the pairs (ε², Kelley 1935).
         - `cells` (shift): the number of gaps.
 
-    Raises
-    ------
-    PassbandError
-        If there are fewer than two training specimens.
+    Raises:
+        PassbandError: If there are fewer than two training specimens.
     """
     if ood.sizes["specimen"] < 2:
         raise PassbandError(
@@ -183,13 +172,11 @@ def _rank_correlation(
 ) -> np.ndarray:
     """Return Spearman's rank correlation of x and y, and the two ends of its interval, as (3,).
 
-    Parameters
-    ----------
-    x, y : (points,) float arrays
-    clusters : (points,) int array
-        The number of each point's cluster.
-    counts : (draws, clusters) array
-        The number of times that each cluster is in each bootstrap sample.
+    Args:
+        x, y: (points,).
+        clusters: (points,) int.
+        counts: (draws, clusters), the number of times that each cluster is in each bootstrap
+            sample.
     """
     # The values of a metric of equal conditions differ only by rounding errors. Rounding makes
     # these values constant, so that ρ is NaN.

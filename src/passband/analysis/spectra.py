@@ -35,22 +35,13 @@ def mean_spectrum(
 ) -> Spectrum:
     """Return a specimen's mean spectrum over the structures in files of exit waves.
 
-    Parameters
-    ----------
-    microscope : Microscope
-        The microscope of the study.
-    waves : sequence of str
-        The files. If they are those of the study's own values only, the result is one curve.
-        The name of a file's folder is the split of its structures.
-    specimen : str
-        Name of the specimen.
-    seed : int
-        Study seed, which the files must have.
+    Args:
+        waves: The files. If they are those of the study's own values only, the result is one curve.
+            The name of a file's folder is the split of its structures.
+        seed: Study seed, which the files must have.
 
-    Raises
-    ------
-    StoreError
-        If a file is missing or damaged, or has other structures.
+    Raises:
+        StoreError: If a file is missing or damaged, or has other structures.
     """
     from passband.specimens import exit_waves  # ase takes seconds to import
 
@@ -105,10 +96,8 @@ def power_under(
     The density is interpolated linearly, is constant beyond both ends of the curve, and is 0 beyond
     the band limit of the condition's pixels.
 
-    Raises
-    ------
-    PassbandError
-        If the spectrum has no curve for the condition's exit waves.
+    Raises:
+        PassbandError: If the spectrum has no curve for the condition's exit waves.
     """
     if isinstance(spectrum, Mapping):
         if (id := wave_set(condition)) not in spectrum:
@@ -131,25 +120,16 @@ def weights_under(
 ) -> dict[str, dict[str, np.ndarray]]:
     """Return the power spectral density of each weight, for each of some conditions.
 
-    Parameters
-    ----------
-    spectra : mapping of str to Spectrum
-        The spectrum of each weight of spatial frequencies.
-    conditions : mapping of str to Condition
-        A condition of each set of exit waves, by the id of the set.
-    microscope : Microscope
-        The microscope of the study.
-    q : (frequencies,) array
-        Frequencies [1/Å].
-    edges : sequence of float
-        Frequencies [1/Å] that divide each spectrum except the flat one into bands. Each band is one
-        more weight. A band without power under one of the conditions is left out.
+    Args:
+        spectra: The spectrum of each weight of spatial frequencies.
+        conditions: A condition of each set of exit waves, by the id of the set.
+        q: (frequencies,), frequencies [1/Å].
+        edges: Frequencies [1/Å] that divide each spectrum except the flat one into bands. Each band
+            is one more weight. A band without power under one of the conditions is left out.
 
-    Returns
-    -------
-    dict of str to dict of str to (frequencies,) array
-        The densities by the name of the weight, for each id of `conditions`. All have the same
-        weights in the same order.
+    Returns:
+        The densities by the name of the weight, for each id of `conditions`, (frequencies,). All
+        have the same weights in the same order.
     """
     found = {}
     for id, condition in conditions.items():

@@ -76,38 +76,23 @@ def aggregate(
     train, test_specimen, microscope, structure, outcome) and `microscope_dice` too: the results of
     the first replica under drawn microscopes.
 
-    Parameters
-    ----------
-    cells : sequence of Cell
-        The record of every job and every training condition of the grid, whether or not this
-        record exists. A job may have several training conditions.
-    test : sequence of str
-        Ids of the test conditions.
-    test_specimens : sequence of str
-        Names of the test specimens.
-    path : path
-        The path of the table of results. The table is written completely or not at all.
-    attrs : mapping
-        Provenance of the table of results.
-    own : mapping of str to float, optional
-        The study's own values of its further axes, see :func:`passband.grid.coordinates`.
-    allow_incomplete : bool
-        Whether records may be missing.
-    threads : int
-        Number of training conditions that are written at the same time.
-    test_own : bool
-        Whether each network was tested under its own training condition too. A record then has
-        this condition after the test conditions, unless it is one of them.
-    microscopes : sequence of str
-        Ids of the drawn microscopes under which first replicas were tested.
+    Args:
+        cells: The record of every job and every training condition of the grid, whether or not this
+            record exists. A job may have several training conditions.
+        test: Ids of the test conditions.
+        path: The path of the table of results. The table is written completely or not at all.
+        attrs: Provenance of the table of results.
+        own: The study's own values of its further axes, see :func:`passband.grid.coordinates`.
+        allow_incomplete: Whether records may be missing.
+        threads: Number of training conditions that are written at the same time.
+        test_own: Whether each network was tested under its own training condition too. A record
+            then has this condition after the test conditions, unless it is one of them.
+        microscopes: Ids of the drawn microscopes under which first replicas were tested.
 
-    Raises
-    ------
-    IncompleteError
-        If a record is missing and `allow_incomplete` is false, or if all records are missing. The
-        error's message names the first missing record.
-    StoreError
-        If a record is damaged or belongs to another job.
+    Raises:
+        IncompleteError: If a record is missing and `allow_incomplete` is false, or if all records
+            are missing. The error's message names the first missing record.
+        StoreError: If a record is damaged or belongs to another job.
     """
     paths = {cell.path for cell in cells}
     missing = {path for path in paths if not os.path.exists(path)}
@@ -402,10 +387,8 @@ def load(path: str | Path) -> xr.Dataset:
     of training and test conditions differ. Code that writes the table to another store opens it
     with :func:`passband.storage.datasets.open_folder`, so that the attributes stay.
 
-    Raises
-    ------
-    StoreError
-        If there is no table of results at the path, or if the table is damaged.
+    Raises:
+        StoreError: If there is no table of results at the path, or if the table is damaged.
     """
     opened = datasets.open_folder(path, datasets.TABLE)
     coords = {
@@ -424,19 +407,16 @@ def load(path: str | Path) -> xr.Dataset:
 def hypercube(data: Data, dimension: str) -> Data:
     """Return data with one dimension for each axis of the study.
 
-    Parameters
-    ----------
-    data : Dataset or DataArray
-        Data with the dimension `dimension` and the coordinates of this dimension, such as
-        ``{dimension}_defocus_nm``.
-    dimension : {"train", "test"}
-        The dimension to replace by the axes' dimensions. The data are NaN for combinations of
-        imaging parameters that are not in the grid. Mixtures of conditions are left out.
+    Args:
+        data: Data with the dimension `dimension` and the coordinates of this dimension, such as
+            ``{dimension}_defocus_nm``.
+        dimension: `train` or `test`, the dimension to replace by the axes' dimensions. The data are
+            NaN for combinations of imaging parameters that are not in the grid. Mixtures of
+            conditions are left out.
 
-    Raises
-    ------
-    PassbandError
-        If the conditions are points, with far more combinations of values than conditions.
+    Raises:
+        PassbandError: If the conditions are points, with far more combinations of values than
+            conditions.
     """
     data = of_conditions(data)
     names = [f"{dimension}_{axis}" for axis in axes_of(data)]

@@ -116,19 +116,13 @@ def report_many(study: "Study", results: Path) -> None:
 def check_folder(option: str, given: Path, folder: Path) -> None:
     """Check that the folder of an output file exists.
 
-    Parameters
-    ----------
-    option : str
-        The name of the argument, for the error's message.
-    given : path
-        The value of the argument, for the error's message.
-    folder : path
-        The folder that must exist.
+    Args:
+        option: The name of the argument, for the error's message.
+        given: The value of the argument, for the error's message.
+        folder: The folder that must exist.
 
-    Raises
-    ------
-    PassbandError
-        If there is no such folder.
+    Raises:
+        PassbandError: If there is no such folder.
     """
     if not folder.is_dir():
         raise PassbandError(

@@ -25,12 +25,9 @@ _MOST_BYTES = 10**8
 class Given:
     """A condition, and the place where the user gave the condition.
 
-    Attributes
-    ----------
-    condition : Condition
-        The condition, with the given values of further axes.
-    where : str
-        File and line of the condition; empty if the condition was given by options.
+    Attributes:
+        condition: The condition, with the given values of further axes.
+        where: File and line of the condition; empty if the condition was given by options.
     """
 
     condition: Condition
@@ -61,11 +58,9 @@ def given_conditions(options: argparse.Namespace) -> list[Given]:
 
     The conditions of the axes' options are all combinations of the values.
 
-    Raises
-    ------
-    PassbandError
-        If a value is wrong, if only some of the axes are given, if a CSV file is given in addition
-        to axes, or if the CSV file is wrong. The message has one line.
+    Raises:
+        PassbandError: If a value is wrong, if only some of the axes are given, if a CSV file is
+            given in addition to axes, or if the CSV file is wrong. The message has one line.
     """
     texts = {name: getattr(options, name) for name in AXES}
     named = [name for name, text in texts.items() if text is not None]
@@ -108,11 +103,9 @@ def read_csv(path: Path) -> Iterator[Given]:
     configuration. A further axis has the study's own value if there is no such column. Other
     columns are ignored.
 
-    Raises
-    ------
-    PassbandError
-        If the file is missing, empty or no CSV file, or if a column or a value is wrong. The
-        message has one line and names the file and the line.
+    Raises:
+        PassbandError: If the file is missing, empty or no CSV file, or if a column or a value is
+            wrong. The message has one line and names the file and the line.
     """
     integrity.check_regular(path)
     try:
@@ -170,10 +163,8 @@ def check_conditions(study: Study, given: list[Given], split: str = "test") -> l
 
     The images are those of the structures of a split.
 
-    Raises
-    ------
-    PassbandError
-        If the images of a condition cannot be formed. The message has one line.
+    Raises:
+        PassbandError: If the images of a condition cannot be formed. The message has one line.
     """
     found, own = [], study.written_values
     for one in given:

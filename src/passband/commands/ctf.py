@@ -101,14 +101,10 @@ def known_lens(
 def check_unused(options: argparse.Namespace, needs: str, *names: str) -> None:
     """Raise PassbandError if an option about an image's rings is given and has no effect.
 
-    Parameters
-    ----------
-    options : argparse.Namespace
-        The options of the command.
-    needs : str
-        The option without which the options of the lens have no effect.
-    *names : str
-        Options with a number, beside those that all these commands have.
+    Args:
+        options: The options of the command.
+        needs: The option without which the options of the lens have no effect.
+        *names: Options with a number, beside those that all these commands have.
     """
     signs = {1: "--underfocus", -1: "--overfocus"}
     given = [signs[options.sign]] if options.sign else []
@@ -122,10 +118,8 @@ def check_unused(options: argparse.Namespace, needs: str, *names: str) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status, which is 1 if a file cannot be used.
 
-    Raises
-    ------
-    PassbandError
-        If an option is wrong or missing, or if the files do not fit together.
+    Raises:
+        PassbandError: If an option is wrong or missing, or if the files do not fit together.
     """
     from threadpoolctl import threadpool_limits
 

@@ -37,10 +37,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 
-    Raises
-    ------
-    PassbandError
-        If the study has no results yet, or if the page cannot be written.
+    Raises:
+        PassbandError: If the study has no results yet, or if the page cannot be written.
     """
     study, results = open_results(options.study, report_remark)
     file = results / layout.EXPLORER
@@ -65,14 +63,9 @@ def run(options: argparse.Namespace) -> int:
 def page(study: "Study", results: Path, with_images: bool = True) -> str:
     """Return the explorer of a study.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    results : Path
-        The study's folder of results, with the table of results and the OOD metrics.
-    with_images : bool
-        Whether to make example images, with the masks of some networks.
+    Args:
+        results: The study's folder of results, with the table of results and the OOD metrics.
+        with_images: Whether to make example images, with the masks of some networks.
     """
     from passband.analysis import learned, table
     from passband.reports import explorer, explorer_content
@@ -108,13 +101,9 @@ def _models(
 ) -> "tuple[list[dict], dict[tuple[int, int, int], np.ndarray], list[str]]":
     """Return what the models of Dice are for: rankings, and predicted matrices.
 
-    Returns
-    -------
-    list of dict
+    Returns:
         For each test specimen with a model, see :func:`passband.reports.explorer_ranking.ranking`.
-    dict of (int, int, int) to array
         The predicted matrices, see :func:`passband.reports.explorer_matrices.matrices`.
-    list of str
         Notes on test specimens without a model.
     """
     from passband.jobs.tested_networks import TestedNetworks

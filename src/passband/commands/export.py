@@ -25,10 +25,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 
-    Raises
-    ------
-    PassbandError
-        If the study has no such structure, or the file cannot be written.
+    Raises:
+        PassbandError: If the study has no such structure, or the file cannot be written.
     """
     study, _ = open_study(options.study, report_remark)
     name, split, index = options.specimen, options.split, options.index

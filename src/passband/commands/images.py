@@ -35,10 +35,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 
-    Raises
-    ------
-    PassbandError
-        If the study, the specimen, the split or a condition is wrong.
+    Raises:
+        PassbandError: If the study, the specimen, the split or a condition is wrong.
     """
     study, results = locate_study(options.study)
     specimen = options.specimen or next(iter(study.specimens))

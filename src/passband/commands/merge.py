@@ -46,10 +46,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 
-    Raises
-    ------
-    PassbandError
-        If a part is missing or damaged, the parts do not agree, or the folder exists.
+    Raises:
+        PassbandError: If a part is missing or damaged, the parts do not agree, or the folder
+            exists.
     """
     into, small = options.into, options.ood
     check_folder("--into", into, into.absolute().parent)

@@ -12,10 +12,8 @@ from passband.console import escaped
 def is_auto(options: argparse.Namespace) -> bool:
     """Return whether the network is chosen for each image.
 
-    Raises
-    ------
-    PassbandError
-        If other networks are named too, or if there is no study and image.
+    Raises:
+        PassbandError: If other networks are named too, or if there is no study and image.
     """
     if "auto" not in options.network:
         return False
@@ -58,10 +56,8 @@ def recommended(
     the network's id. The third result has a line for each image whose condition cannot be measured,
     or that no network fits.
 
-    Raises
-    ------
-    PassbandError
-        If the study has no results, or an option is wrong.
+    Raises:
+        PassbandError: If the study has no results, or an option is wrong.
     """
     from passband.jobs import like
     from passband.jobs.tested_networks import TestedNetworks
@@ -107,10 +103,8 @@ def failure(path: Path, error: Exception) -> str:
 def named(options: argparse.Namespace) -> tuple[list, list[str]]:
     """Return the networks, and the files and folders that the user gave.
 
-    Raises
-    ------
-    PassbandError
-        If there is no such network, or no file.
+    Raises:
+        PassbandError: If there is no such network, or no file.
     """
     from passband.learning import network_files
     from passband.learning.network_files import open_networks

@@ -38,11 +38,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 
-    Raises
-    ------
-    PassbandError
-        If the folder or a study of this name exists, if its name cannot be a study's name, or if
-        there is no study to begin with.
+    Raises:
+        PassbandError: If the folder or a study of this name exists, if its name cannot be a study's
+            name, or if there is no study to begin with.
     """
     folder, name = options.folder, options.folder.absolute().name
     source = _source(options.like)

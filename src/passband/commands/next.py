@@ -57,11 +57,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 
-    Raises
-    ------
-    PassbandError
-        If an option is wrong, if the study has no results or too few conditions, or if no
-        condition is left to train.
+    Raises:
+        PassbandError: If an option is wrong, if the study has no results or too few conditions, or
+            if no condition is left to train.
     """
     if not 1 <= options.budget <= _MOST:
         raise PassbandError(f"--budget = {options.budget}: must be between 1 and {_MOST:,}")

@@ -24,21 +24,13 @@ def make(
 ) -> int:
     """Make files with Snakemake, print their paths, and return the exit status.
 
-    Parameters
-    ----------
-    options : Namespace
-        The command's options, with those of :func:`passband.commands.run.add_machine`.
-    results : path
-        The study's folder of results.
-    paths : sequence of str
-        The files, relative to the folder of results.
-    target : str, optional
-        A rule of the workflow that makes these files; otherwise the files are the targets.
+    Args:
+        options: The command's options, with those of :func:`passband.commands.run.add_machine`.
+        paths: The files, relative to the folder of results.
+        target: A rule of the workflow that makes these files; otherwise the files are the targets.
 
-    Raises
-    ------
-    PassbandError
-        If the study, the number of cores or the profile is wrong.
+    Raises:
+        PassbandError: If the study, the number of cores or the profile is wrong.
     """
     file, folder = locate_file(options.study)
     targets = (target,) if target else tuple(f"results/{results.name}/{path}" for path in paths)

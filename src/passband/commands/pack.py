@@ -31,10 +31,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 
-    Raises
-    ------
-    PassbandError
-        If there is no table of results, files of this study exist, or the limit is too small.
+    Raises:
+        PassbandError: If there is no table of results, files of this study exist, or the limit is
+            too small.
     """
     if not 0 < options.most_mb <= 1e6:
         raise PassbandError(f"--most-mb = {options.most_mb:g}: must be above 0, at most 1000000")

@@ -32,10 +32,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 
-    Raises
-    ------
-    PassbandError
-        If the duration of the calibration, the GPU, or the number of GPUs is not allowed.
+    Raises:
+        PassbandError: If the duration of the calibration, the GPU, or the number of GPUs is not
+            allowed.
     """
     if not 0 <= options.seconds <= 3600:
         raise PassbandError(f"--seconds = {options.seconds:g}: must be between 0 and 3600")

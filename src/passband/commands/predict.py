@@ -162,10 +162,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status, which is 1 if a file failed.
 
-    Raises
-    ------
-    PassbandError
-        If there is no such network, or an option is wrong.
+    Raises:
+        PassbandError: If there is no such network, or an option is wrong.
     """
     from tqdm import tqdm
 

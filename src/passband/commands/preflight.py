@@ -17,10 +17,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 
-    Raises
-    ------
-    PassbandError
-        If a check failed.
+    Raises:
+        PassbandError: If a check failed.
     """
     from passband.jobs import preflight  # only this command needs it
 

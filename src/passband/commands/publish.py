@@ -64,10 +64,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 
-    Raises
-    ------
-    PassbandError
-        If there is no such network, or if it cannot be published.
+    Raises:
+        PassbandError: If there is no such network, or if it cannot be published.
     """
     from passband.sharing import extras
 
@@ -114,10 +112,8 @@ def run(options: argparse.Namespace) -> int:
 def _source(given: Path) -> tuple[Path, Path | None]:
     """Return the file or folder that has the network, and the study's results, if they are known.
 
-    Raises
-    ------
-    PassbandError
-        If there is no such file, folder or study.
+    Raises:
+        PassbandError: If there is no such file, folder or study.
     """
     from passband.learning.network_files import PUBLISHED
 

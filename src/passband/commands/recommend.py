@@ -73,10 +73,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 
-    Raises
-    ------
-    PassbandError
-        If an option is wrong or missing, or if the study has no results or too few conditions.
+    Raises:
+        PassbandError: If an option is wrong or missing, or if the study has no results or too few
+            conditions.
     """
     if options.check is not None:
         return _check(options)

@@ -27,10 +27,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 
-    Raises
-    ------
-    PassbandError
-        If there are no results yet, or if the page cannot be written.
+    Raises:
+        PassbandError: If there are no results yet, or if the page cannot be written.
     """
     from passband.jobs import report_page
     from passband.results import layout  # only this command needs it

@@ -77,17 +77,12 @@ def add_machine(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 
-    Returns
-    -------
-    int
+    Returns:
         0 if the study is complete, 1 if a job failed, and 130 after Ctrl-C.
 
-    Raises
-    ------
-    PassbandError
-        If the study, the number of cores or the profile is wrong.
-    SystemExit
-        With 2 if Snakemake does not know an option.
+    Raises:
+        PassbandError: If the study, the number of cores or the profile is wrong.
+        SystemExit: With 2 if Snakemake does not know an option.
     """
     file, folder = locate_file(options.study)
     if options.for_snakemake:
@@ -150,10 +145,9 @@ def start(
 ) -> int:
     """Run Snakemake on a study with a command's options, and return its exit status.
 
-    Raises
-    ------
-    PassbandError
-        If the number of cores or the profile is wrong, or if the folder cannot be written into.
+    Raises:
+        PassbandError: If the number of cores or the profile is wrong, or if the folder cannot be
+            written into.
     """
     for path in (folder / ".snakemake", folder / "results"):
         written = path if path.exists() else folder

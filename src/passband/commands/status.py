@@ -62,15 +62,11 @@ def _is_number(text: str) -> bool:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 
-    Returns
-    -------
-    int
+    Returns:
         With `--watch`, 1 if a job has failed and no job runs; otherwise 0.
 
-    Raises
-    ------
-    PassbandError
-        If the time between two looks at the results is not above 0 s.
+    Raises:
+        PassbandError: If the time between two looks at the results is not above 0 s.
     """
     from passband.jobs import status, status_page  # only this command needs it
 

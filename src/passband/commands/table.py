@@ -43,10 +43,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status.
 
-    Raises
-    ------
-    PassbandError
-        If there are no results, or the file cannot be written.
+    Raises:
+        PassbandError: If there are no results, or the file cannot be written.
     """
     files = {"--csv": options.csv, "--parquet": options.parquet}
     given = {option: file for option, file in files.items() if file is not None}
@@ -95,13 +93,7 @@ def ood(results: Path) -> str:
 
 
 def show(results: Path) -> None:
-    """Print the tables of a finished study.
-
-    Parameters
-    ----------
-    results : path
-        The study's folder of results.
-    """
+    """Print the tables of a finished study."""
     from passband.reports import summaries  # xarray takes a second to import
     from passband.storage import datasets
 

@@ -127,10 +127,8 @@ class Pair:
 def parse(name: str) -> Compact | Pair:
     """Return the architecture that a name describes.
 
-    Raises
-    ------
-    ValueError
-        If no architecture has this name. The message lists the allowed names.
+    Raises:
+        ValueError: If no architecture has this name. The message lists the allowed names.
     """
     if match := re.fullmatch(r"compact-w([1-9]\d{0,3})-d([1-8])", name):
         return Compact(int(match[1]), int(match[2]))

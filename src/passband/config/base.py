@@ -49,14 +49,10 @@ class Block(BaseModel):
         Params of rules and digests are made from these values. Keys with ``since=`` are left out
         while they have their defaults, in this block and in the blocks inside this block.
 
-        Parameters
-        ----------
-        mode : {"python", "json"}
-            The argument of pydantic's ``model_dump``.
-        only : collection of str, optional
-            Names of this block's keys. All other keys are left out.
-        without : collection of str
-            Names of this block's keys that are left out.
+        Args:
+            mode: The argument of pydantic's ``model_dump``.
+            only: Names of this block's keys. All other keys are left out.
+            without: Names of this block's keys that are left out.
         """
         fields = type(self).model_fields
         names = [name for name in fields if (only is None or name in only) and name not in without]
@@ -123,19 +119,13 @@ def key(
 ) -> Any:
     """Return the pydantic field of a key.
 
-    Parameters
-    ----------
-    default : Any
-        The default of the key, or a function that returns the default.
-    description : str
-        A sentence about the key for the configuration's reference.
-    unit : str, optional
-        Unit of the key's value.
-    since : str, optional
-        The version of Passband that added the key. `since` is needed if earlier versions have
-        made results. See :meth:`Block.identity` and the docstring of this module.
-    **constraints
-        Bounds of the key's value, as arguments of pydantic's ``Field``.
+    Args:
+        default: The default of the key, or a function that returns the default.
+        description: A sentence about the key for the configuration's reference.
+        unit: Unit of the key's value.
+        since: The version of Passband that added the key. `since` is needed if earlier versions
+            have made results. See :meth:`Block.identity` and the docstring of this module.
+        **constraints: Bounds of the key's value, as arguments of pydantic's ``Field``.
     """
     extra = {name: text for name, text in (("unit", unit), ("since", since)) if text}
     kind = "default_factory" if callable(default) else "default"

@@ -16,19 +16,14 @@ def locate(path: str, folder: Path) -> Path:
 
     Only a later check shows whether ASE can read the crystal file.
 
-    Parameters
-    ----------
-    path : str
-        The path of the crystal file, as it is given in a study.
-    folder : path
-        The folder of the study's file. The path is looked up in this folder first, and then in the
-        working directory.
+    Args:
+        path: The path of the crystal file, as it is given in a study.
+        folder: The folder of the study's file. The path is looked up in this folder first, and then
+            in the working directory.
 
-    Raises
-    ------
-    ValueError
-        If there is no file with this path. Also if the file cannot be read, is too large, or is not
-        a CIF of a crystal.
+    Raises:
+        ValueError: If there is no file with this path. Also if the file cannot be read, is too
+            large, or is not a CIF of a crystal.
     """
     places = dict.fromkeys((folder / path, Path(path)))
     try:

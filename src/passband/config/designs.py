@@ -24,22 +24,14 @@ _LOGARITHMIC = "dose_e_per_A2"
 def unit_points(method: str, number: int, dimensions: int, seed: int) -> np.ndarray:
     """Return points that fill the unit cube evenly.
 
-    Parameters
-    ----------
-    method : {"sobol", "latin-hypercube", "maximin"}
-        `sobol`: the first points of a scrambled Sobol' sequence (Owen, *J. Complexity* 14, 466,
-        1998). `latin-hypercube`: each of `number` equal intervals of each dimension has one point
-        (McKay, Beckman & Conover, *Technometrics* 21, 239, 1979). `maximin`: points of a Sobol'
-        sequence that are far apart, see :func:`far_apart`.
-    number, dimensions : int
-        Number of points, and number of dimensions of the cube.
-    seed : int
-        Seed of the random numbers.
+    Args:
+        method: `sobol`: the first points of a scrambled Sobol' sequence (Owen, *J. Complexity* 14,
+            466, 1998). `latin-hypercube`: each of `number` equal intervals of each dimension has
+            one point (McKay, Beckman & Conover, *Technometrics* 21, 239, 1979). `maximin`: points
+            of a Sobol' sequence that are far apart, see :func:`far_apart`.
 
-    Returns
-    -------
-    (number, dimensions) float64 array
-        Coordinates from 0 to 1.
+    Returns:
+        (number, dimensions) float64: coordinates from 0 to 1.
     """
     from scipy.stats import qmc  # takes a second to import
 
@@ -60,16 +52,12 @@ def far_apart(features: np.ndarray, number: int) -> np.ndarray:
     points is at least half of the largest that is possible (Gonzalez, *Theor. Comput. Sci.* 38,
     293, 1985).
 
-    Parameters
-    ----------
-    features : (points, features) float array
-        Coordinates of the points, with Euclidean distances.
-    number : int
-        Number of points to choose.
+    Args:
+        features: (points, features), coordinates of the points, with Euclidean distances.
+        number: Number of points to choose.
 
-    Returns
-    -------
-    (number,) int array
+    Returns:
+        (number,) int.
     """
     from threadpoolctl import threadpool_limits
 
@@ -102,27 +90,18 @@ def points(
 ) -> list[dict[str, float]]:
     """Return the points of a design, rounded to the resolution of each axis and sorted.
 
-    Parameters
-    ----------
-    method, number, seed
-        See :func:`unit_points`.
-    space : {"parameters", "transfer"}
-        The space that the design fills: imaging parameters, each divided by its range and the dose
-        as its logarithm; or transfer functions, see :func:`transfer_features`. Only the method
-        `maximin` fills the space of transfer functions.
-    ranges : mapping of str to sequence of float
-        The lowest and the highest value of each axis.
-    microscope : Microscope
-        The study's microscope.
-    others : mapping of str to float
-        The values of the axes that are not in `ranges`, for transfer functions.
-    flat_power : float
-        Power spectral density [Å²] for the information of :func:`transfer_features`.
+    Args:
+        method, number, seed: See :func:`unit_points`.
+        space: The space that the design fills: imaging parameters, each divided by its range and
+            the dose as its logarithm; or transfer functions, see :func:`transfer_features`. Only
+            the method `maximin` fills the space of transfer functions.
+        ranges: The lowest and the highest value of each axis.
+        others: The values of the axes that are not in `ranges`, for transfer functions.
+        flat_power: Power spectral density [Å²] for the information of :func:`transfer_features`.
 
-    Raises
-    ------
-    ValueError
-        If the ranges have fewer different points than the design. The message begins with a key.
+    Raises:
+        ValueError: If the ranges have fewer different points than the design. The message begins
+            with a key.
     """
     if space == "parameters":
         found = _distinct(_scaled(unit_points(method, number, len(ranges), seed), ranges))
@@ -152,18 +131,11 @@ def transfer_features(
     the nominal lens, and bits(q) = ½log₂(1 + 4·dose·P·T²) is the information for a flat power
     spectral density P.
 
-    Parameters
-    ----------
-    conditions : sequence of Condition
-        The conditions.
-    microscope : Microscope
-        The study's microscope.
-    flat_power : float
-        P [Å²].
+    Args:
+        flat_power: P [Å²].
 
-    Returns
-    -------
-    (conditions, features) float64 array
+    Returns:
+        (conditions, features) float64.
     """
     radial = (np.arange(_SAMPLES) + 0.5) / _SAMPLES * microscope.sampling.cutoff
     optics = [microscope.optics(condition) for condition in conditions]

@@ -28,21 +28,15 @@ _STRUCTURES = {
 class Material:
     """A cubic crystal.
 
-    Attributes
-    ----------
-    symbol : str
-        Chemical symbol or formula.
-    structure : "fcc", "bcc", "zincblende" or "fluorite"
-        Crystal structure as ASE names it.
-    lattice_A : float
-        Cubic lattice constant at room temperature [Å].
-    surface_energies : dict of Miller indices to float
-        Surface energies [J/m²]. The shape of a Wulff particle depends only on the ratios of surface
-        energies. Compounds have none here, because surface energies of a compound depend on the
-        termination of the surface and on the surroundings.
-    b_A2 : float or None
-        B factor 8π²⟨u²⟩ at :data:`ROOM_K` [Å²], where ⟨u²⟩ is the mean square displacement along
-        one direction; None for compounds.
+    Attributes:
+        symbol: Chemical symbol or formula.
+        structure: `fcc`, `bcc`, `zincblende` or `fluorite`, crystal structure as ASE names it.
+        lattice_A: Cubic lattice constant at room temperature [Å].
+        surface_energies: Surface energies [J/m²]. The shape of a Wulff particle depends only on the
+            ratios of surface energies. Compounds have none here, because surface energies of a
+            compound depend on the termination of the surface and on the surroundings.
+        b_A2: B factor 8π²⟨u²⟩ at :data:`ROOM_K` [Å²], where ⟨u²⟩ is the mean square displacement
+            along one direction; None for compounds.
     """
 
     symbol: str
@@ -71,14 +65,10 @@ class Material:
     def planes(self, number: int) -> list[tuple[tuple[int, int, int], float]]:
         """Return the widest families of lattice planes whose reflections are not extinct.
 
-        Parameters
-        ----------
-        number : int
-            Number of families, at most 8.
+        Args:
+            number: Number of families, at most 8.
 
-        Returns
-        -------
-        list of ((int, int, int), float)
+        Returns:
             Miller indices h ≥ k ≥ l and the spacing a/√(h² + k² + l²) [Å], the widest first. A
             body-centred crystal has the planes with an even sum h + k + l, and a crystal on a
             face-centred lattice those whose indices are all even or all odd.

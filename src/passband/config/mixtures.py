@@ -133,12 +133,9 @@ class MixtureBlock(Given):
     def distribution(self, conditions: Sequence[Condition], own: Mapping[str, float]) -> Mixture:
         """Return the mixture.
 
-        Parameters
-        ----------
-        conditions : sequence of Condition
-            The training conditions of the other blocks.
-        own : mapping of str to float
-            The study's own values of all further axes.
+        Args:
+            conditions: The training conditions of the other blocks.
+            own: The study's own values of all further axes.
         """
         given = self.mixture
         if given.over:
@@ -183,21 +180,14 @@ def configuration_of(mixture: Mixture) -> dict[str, dict]:
 def check(blocks: Mapping[str, MixtureBlock], number: int, microscope: Microscope) -> None:
     """Check the mixtures of `grid` together.
 
-    Parameters
-    ----------
-    blocks : mapping of str to MixtureBlock
-        The mixtures, by their place in the configuration.
-    number : int
-        The number of training conditions of the other blocks.
-    microscope : Microscope
-        The study's microscope.
+    Args:
+        blocks: The mixtures, by their place in the configuration.
+        number: The number of training conditions of the other blocks.
 
-    Raises
-    ------
-    ValueError
-        If two mixtures have the same name, if there are only mixtures, if a mixture has an axis
-        that needs other exit waves, or if two points of a mixture are the same condition. The
-        message is one line, which begins with a key.
+    Raises:
+        ValueError: If two mixtures have the same name, if there are only mixtures, if a mixture has
+            an axis that needs other exit waves, or if two points of a mixture are the same
+            condition. The message is one line, which begins with a key.
     """
     places: dict[str, str] = {}
     for place, block in blocks.items():

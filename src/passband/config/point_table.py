@@ -35,17 +35,13 @@ _UNITS: tuple[dict[str, float], ...] = (
 class PointTable:
     """The points of a CSV file.
 
-    Attributes
-    ----------
-    path : str
-        The path of the file, as it is given in the study.
-    points : list of dict
-        The value of each column in each line, by the key of the axis and in the axis's unit.
-    lines : list of int
-        The number of each point's line. The first line of a file has the number 1.
-    objection : str
-        The first number that is written in another way than a new study may write it, in a line;
-        "" if there is none.
+    Attributes:
+        path: The path of the file, as it is given in the study.
+        points: The value of each column in each line, by the key of the axis and in the axis's
+            unit.
+        lines: The number of each point's line. The first line of a file has the number 1.
+        objection: The first number that is written in another way than a new study may write it, in
+            a line; "" if there is none.
     """
 
     path: str
@@ -74,10 +70,8 @@ class _Column:
     def value(self, text: str) -> float:
         """Return the value of a cell in the unit of the axis.
 
-        Raises
-        ------
-        ValueError
-            If the cell is no number, or if the axis does not allow the value.
+        Raises:
+            ValueError: If the cell is no number, or if the axis does not allow the value.
         """
         value, axis = number_in(text), self.axis
         named = f"{self.name} = {escaped(text.strip()) or 'nothing'}"
@@ -108,19 +102,14 @@ def read(path: str, folder: Path) -> PointTable:
     The first line has the names of the columns, which are the keys of axes. A column may have
     another unit than its axis, if its name ends with this unit, such as ``cs_mm`` for ``cs_um``.
 
-    Parameters
-    ----------
-    path : str
-        The path of the file, relative to the study's file.
-    folder : path
-        The folder of the study's file.
+    Args:
+        path: The path of the file, relative to the study's file.
+        folder: The folder of the study's file.
 
-    Raises
-    ------
-    ValueError
-        If the file cannot be read, if a column is unknown or has an unknown unit, if an axis does
-        not allow a value, if a point is listed twice, or if there are too many points. The
-        message of one line names the file and the line.
+    Raises:
+        ValueError: If the file cannot be read, if a column is unknown or has an unknown unit, if an
+            axis does not allow a value, if a point is listed twice, or if there are too many
+            points. The message of one line names the file and the line.
     """
     text = _text(path, folder)
     rows = csv.reader(text.splitlines(), skipinitialspace=True, strict=True)

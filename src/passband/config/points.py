@@ -263,12 +263,8 @@ def given_products(block: Block) -> Products:
 def train_products(grid: Block | list[Block], own: Mapping[str, float]) -> Products:
     """Return the products of `grid`.
 
-    Parameters
-    ----------
-    grid : Grid, Points or list of these
-        The blocks.
-    own : mapping of str to float
-        The study's own values of its further axes, for axes that a block does not give.
+    Args:
+        own: The study's own values of its further axes, for axes that a block does not give.
     """
     given = [axes for block in listed(grid) for axes in given_products(block)]
     return [_filled(axes, own) for axes in given]
@@ -282,10 +278,8 @@ def test_products(
     An axis that a product of `test_grid` does not give has the values of `grid`. A block without
     any key has all conditions of `grid`.
 
-    Raises
-    ------
-    ValueError
-        If a main axis is missing and `grid` is no product.
+    Raises:
+        ValueError: If a main axis is missing and `grid` is no product.
     """
     of_grid, found = train_products(grid, own), []
     for name, block in named("test_grid", test_grid).items():

@@ -37,10 +37,8 @@ MOST_IN_PARTICLE = 1_000_000
 def miller(text: str) -> tuple[int, int, int]:
     """Return the Miller indices in a text such as "111" or "1-10".
 
-    Raises
-    ------
-    ValueError
-        If the text does not have three Miller indices, or if all three are 0.
+    Raises:
+        ValueError: If the text does not have three Miller indices, or if all three are 0.
     """
     match = re.fullmatch(r"(-?\d)(-?\d)(-?\d)", text, re.ASCII)
     if not match or not any(map(int, match.groups())):
@@ -189,10 +187,9 @@ class Specimen(Block):
     def check_under(self, condition: Condition) -> None:
         """Check the condition's values of further axes.
 
-        Raises
-        ------
-        ValueError
-            If the specimen cannot have the values. The message names a key of the specimen.
+        Raises:
+            ValueError: If the specimen cannot have the values. The message names a key of the
+                specimen.
         """
         under = self.under(condition)
         if under is self:

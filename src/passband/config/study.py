@@ -342,11 +342,10 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
     def check_condition(self, condition: Condition, split: str = "test") -> None:
         """Check that images of a split can be formed under a condition that is not in the grid.
 
-        Raises
-        ------
-        ValueError
-            If the pixels, the field of view or the focal series are not sufficient, or if the study
-            does not have the exit waves. The message of one line begins with the name of an axis.
+        Raises:
+            ValueError: If the pixels, the field of view or the focal series are not sufficient, or
+                if the study does not have the exit waves. The message of one line begins with the
+                name of an axis.
         """
         values = condition.values(self.own_values)
         self.check_has_waves(condition, split)

@@ -147,11 +147,6 @@ class ConditionsOfStudy:
         are left out, since they change no result. If no further axis remains, there is no param
         `own`: a study with only the main axes has the same params as before further axes existed.
         If the conditions are no product, the param is their ids.
-
-        Parameters
-        ----------
-        *sides : {"train", "test"}
-            The params for the training conditions and for the test conditions.
         """
         own, params, axes = self.own_values, {}, set()
         for side in sides:

@@ -170,11 +170,9 @@ class WavesOfStudy:
     def check_waves(self) -> None:
         """Check the specimens and the field of view under all conditions.
 
-        Raises
-        ------
-        ValueError
-            If a specimen or the field is impossible. The message of one line names a key, and the
-            values of axes if the study's own values are possible.
+        Raises:
+            ValueError: If a specimen or the field is impossible. The message of one line names a
+                key, and the values of axes if the study's own values are possible.
         """
         self._check_mixtures()
         _check(self, Condition(0, 0, 1, 1))
@@ -209,10 +207,8 @@ class WavesOfStudy:
     def check_has_waves(self, condition: Condition, split: str = "test") -> None:
         """Refuse a condition whose exit waves are not part of the study.
 
-        Raises
-        ------
-        ValueError
-            If the study has no structures of the split with the condition's exit waves.
+        Raises:
+            ValueError: If the study has no structures of the split with the condition's exit waves.
         """
         waves = self.test_waves if split == "test" else self.train_waves
         if (id := wave_set(condition)) not in waves:

@@ -150,13 +150,7 @@ class Training(Block):
     )
 
     def params(self, replicas_per_job: int) -> dict[str, Any]:
-        """Return the keys of `training` that the networks of a train job depend on.
-
-        Parameters
-        ----------
-        replicas_per_job : int
-            Number of networks that a job trains.
-        """
+        """Return the keys of `training` that the networks of a train job depend on."""
         # The values of the recipe are in the other keys. The architecture is a separate param of
         # the rule, since a job has only one architecture.
         without = ["architectures", "recipe", "save_every_s"]

@@ -41,16 +41,9 @@ def ctf_curves(
     transfer over all azimuths. If the conditions are points, the figure is that of
     :func:`passband.figures.ctf_of_points.curves_of_points`.
 
-    Parameters
-    ----------
-    conditions : sequence of Condition
-        The training conditions.
-    microscope : Microscope
-        The microscope.
-    spacings : mapping of str to sequence of float, optional
-        Lattice spacings [Å] by the name of the specimen.
-    width_cm : float
-        Width of the figure [cm].
+    Args:
+        conditions: The training conditions.
+        spacings: Lattice spacings [Å] by the name of the specimen.
     """
     if has_few_neighbours([tuple(getattr(c, n) for n in MAIN_AXES) for c in conditions]):
         return curves_of_points(conditions, microscope, spacings, width_cm)

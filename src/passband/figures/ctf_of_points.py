@@ -24,16 +24,10 @@ _LINES = (":", "-.", (0, (1, 3)), (0, (5, 2, 1, 2, 1, 2)))
 def draw_transfer(ax: Axes, q: np.ndarray, optics: ctf.Optics, colour: str, label: str) -> None:
     """Draw the transfer T(q) of a lens, and for a lens that is not round, its range over azimuths.
 
-    Parameters
-    ----------
-    ax : Axes
-        The axes of the figure.
-    q : (n,) array
-        Spatial frequencies [1/Å].
-    optics : Optics
-        The lens.
-    colour, label : str
-        The colour, and the words of the legend.
+    Args:
+        ax: The axes of the figure.
+        q: (n,), spatial frequencies [1/Å].
+        colour, label: The colour, and the words of the legend.
     """
     if optics.round:
         # The line is in front of the areas of other lenses.

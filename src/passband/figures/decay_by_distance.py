@@ -26,12 +26,8 @@ def decay_by_distance(ood: xr.Dataset, width_cm: float = style.PAGE_CM) -> Figur
     means over training conditions. The horizontal line in the left panel is the mean Dice in
     distribution.
 
-    Parameters
-    ----------
-    ood : Dataset
-        OOD metrics with `dice`, `gap_test`, `distance` and `id`.
-    width_cm : float
-        Width of the figure [cm].
+    Args:
+        ood: OOD metrics with `dice`, `gap_test`, `distance` and `id`.
     """
     style.set_theme()
     shown = [

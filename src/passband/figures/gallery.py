@@ -29,20 +29,12 @@ def sheet(
     Exit waves are stored, but potentials are not, so the structures are made again from their seeds
     to compute the potentials.
 
-    Parameters
-    ----------
-    camera : Acquisition
-        Makes the images from the exit waves.
-    split : Split
-        The stored structures of the split, read together with their instance masks.
-    specimen : config.Specimen
-        The specimen's distribution, from which the structures were drawn.
-    condition : Condition
-        Imaging condition under which the images are made.
-    progress : callable
-        A function that wraps the iteration over the structures and shows the progress, like tqdm.
-    own : (config.Specimen, Sampling), optional
-        The study's own specimen and pixels, see :func:`passband.specimens.structures.draw`.
+    Args:
+        camera: Makes the images from the exit waves.
+        split: The stored structures of the split, read together with their instance masks.
+        specimen: The specimen's distribution, from which the structures were drawn.
+        condition: Imaging condition under which the images are made.
+        own: The study's own specimen and pixels, see :func:`passband.specimens.structures.draw`.
     """
     seed, name, kind = split.names
     sampling, image = camera.imager.sampling, camera.microscope.sampling

@@ -40,16 +40,9 @@ def metrics(
     metric that has the largest |ρ| with this weight. The weight of a specimen applies only to
     networks that were trained on this specimen.
 
-    Parameters
-    ----------
-    ood : Dataset
-        OOD metrics.
-    information : Dataset
-        Information metrics of all pairs of conditions.
-    palette : str
-        A colour map of matplotlib or seaborn, for the ratio of doses.
-    width_cm : float
-        Width of the figure [cm].
+    Args:
+        information: Information metrics of all pairs of conditions.
+        palette: A colour map of matplotlib or seaborn, for the ratio of doses.
     """
     style.set_theme()
     weights = [str(w) for w in information.weight.values if "/" not in w]  # bands are left out
@@ -191,14 +184,8 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
     conditions are points, the figure is that of
     :func:`passband.figures.decay_by_distance.decay_by_distance`.
 
-    Parameters
-    ----------
-    ood : Dataset
-        OOD metrics.
-    palette : str
-        A colour map of matplotlib or seaborn, for the values of the training parameter.
-    width_cm : float
-        Width of the figure [cm].
+    Args:
+        palette: A colour map of matplotlib or seaborn, for the values of the training parameter.
     """
     if is_scattered(ood):
         return decay_by_distance(ood, width_cm)

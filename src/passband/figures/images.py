@@ -38,27 +38,20 @@ def examples(
     those of the network that was trained under the column's condition. If no network can see a
     particle under a condition, then the network that was trained there does not find it either.
 
-    Parameters
-    ----------
-    images : dict of str to (N, px, px) array
-        Images, by the id of the test condition. The first test condition is the training condition.
-    predictions : dict of str to (N, px, px) bool array
-        Pixels that the network classifies as particle, by the id of the test condition.
-    masks : (N, px, px) array, or dict of str to such arrays
-        Ground truth masks of the images, or those of each test condition, by its id.
-    scores : dict of str to (N,) array
-        Dice of each image, by the id of the test condition.
-    train : str
-        Id of the training condition.
-    pixel_size_A : float, or dict of str to float
-        Side of a pixel [Å], or that of each test condition, by its id.
-    there : dict of str to ((N, px, px) bool array, (N,) array), optional
-        Predictions and Dice of the network that was trained under the test condition, by the
-        condition's id. Conditions without such a network are left out.
-    width_cm : float
-        Width of the figure [cm].
-    own_values : mapping of str to float, optional
-        The study's own values of its further axes, which the labels then have.
+    Args:
+        images: Images, by the id of the test condition, each (N, px, px). The first test condition
+            is the training condition.
+        predictions: Pixels that the network classifies as particle, by the id of the test
+            condition, each (N, px, px) bool.
+        masks: (N, px, px), ground truth masks of the images, or those of each test condition, by
+            its id.
+        scores: Dice of each image, by the id of the test condition, (N,).
+        train: Id of the training condition.
+        pixel_size_A: Side of a pixel [Å], or that of each test condition, by its id.
+        there: Predictions and Dice of the network that was trained under the test condition, by the
+            condition's id, each ((N, px, px) bool, (N,)). Conditions without such a network are
+            left out.
+        own_values: The study's own values of its further axes, which the labels then have.
     """
     style.set_theme()
     there = {id: found for id, found in (there or {}).items() if id != train}
@@ -187,25 +180,14 @@ def gallery(
 
     All panels of a column have the same colour scale, so that structures can be compared.
 
-    Parameters
-    ----------
-    potentials : (N, px, px) array
-        Projected potentials [V·Å].
-    waves : (N, px, px) complex array
-        Exit waves, with amplitude 1 in vacuum.
-    images : (N, px, px) array
-        Electron counts.
-    instances : (N, 2, px, px) array
-        Ground truth, see :func:`passband.specimens.masks.instances`. The ground truth is drawn as
-        the semantic mask with an outline around each particle.
-    specimen : str
-        The specimen's name.
-    structures : sequence of N str
-        The name of each structure in the contact sheet.
-    condition : str
-        Id of the imaging condition of the images.
-    pixel_size_A : float
-        Side of a pixel [Å].
+    Args:
+        potentials: (N, px, px), projected potentials [V·Å].
+        waves: (N, px, px) complex, exit waves, with amplitude 1 in vacuum.
+        images: (N, px, px), electron counts.
+        instances: (N, 2, px, px), ground truth, see :func:`passband.specimens.masks.instances`. The
+            ground truth is drawn as the semantic mask with an outline around each particle.
+        specimen: The specimen's name.
+        condition: Id of the imaging condition of the images.
     """
     style.set_theme()
     masks = instances.any(1)
@@ -271,20 +253,13 @@ def masks(
     The panels show the projected atoms, discs around the particles' atoms, the outlines after the
     morphological closing, and the semantic mask with the outlines of its particles.
 
-    Parameters
-    ----------
-    atoms : (atoms, 2) array
-        Projected positions [Å].
-    particle : (atoms,) int array
-        The number of the particle that each atom belongs to; 0 for atoms of the substrate.
-    radius : float
-        Radius r of the discs [Å].
-    reach : float
-        Radius r of the discs plus the radius of the morphological closing [Å].
-    instances : (2, px, px) array
-        Instance masks, see :func:`passband.specimens.masks.instances`.
-    pixel_size_A : float
-        Side of a pixel [Å].
+    Args:
+        atoms: (atoms, 2), projected positions [Å].
+        particle: (atoms,) int, the number of the particle that each atom belongs to; 0 for atoms of
+            the substrate.
+        radius: Radius r of the discs [Å].
+        reach: Radius r of the discs plus the radius of the morphological closing [Å].
+        instances: (2, px, px), instance masks, see :func:`passband.specimens.masks.instances`.
     """
     style.set_theme()
     figure, axes = plt.subplots(

@@ -46,14 +46,9 @@ def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fi
     values. The axes of the grid are nested, with defocus outermost. Black lines mark the cells with
     the same training and test condition. Mixtures of conditions have separate rows below.
 
-    Parameters
-    ----------
-    ood : Dataset
-        OOD metrics with `dice` and `gap_test`.
-    palette : str
-        A colour map of matplotlib or seaborn, for M(i, j).
-    width_cm : float
-        Width of the figure [cm].
+    Args:
+        ood: OOD metrics with `dice` and `gap_test`.
+        palette: A colour map of matplotlib or seaborn, for M(i, j).
     """
     style.set_theme()
     own = own_values(ood)
@@ -142,24 +137,9 @@ def _colour_bar(ax: Axes, image, words: str, ends: tuple[float, float], length_c
 class _Plan:
     """Places of panels, labels and colour bars. All lengths are in cm.
 
-    Attributes
-    ----------
-    train, test : sequence of Condition
-        Conditions of the rows and columns of each matrix.
-    own : mapping of str to float
-        The study's own values of its further axes.
-    panels, columns : int
-        Number of panels, and number of panels in a row.
-    every : bool
-        Whether every panel of a row has labels at its left, or only the first panel.
-    size_cm : (float, float)
-        Width and height of a panel.
-    left, below : sequence of Strip
-        Labels of the training conditions and of the test conditions.
-    width_cm : float
-        Width of the figure.
-    mixed : sequence of str
-        Ids of the mixtures, which have rows below those of the training conditions.
+    Attributes:
+        every: Whether every panel of a row has labels at its left, or only the first panel.
+        mixed: Ids of the mixtures, which have rows below those of the training conditions.
     """
 
     train: Sequence[Condition]

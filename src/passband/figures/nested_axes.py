@@ -27,16 +27,12 @@ _POINTS_PER_CM = 72 / 2.54
 class Level:
     """An axis of the grid beside a matrix.
 
-    Attributes
-    ----------
-    name : str
-        Key of the axis, see :data:`passband.axes.AXES`.
-    groups : tuple of (int, int, float)
-        For each group of neighbouring conditions with the same value of this axis and of all outer
-        axes: the first condition, the condition after the last, and the value.
-    is_sorted : bool
-        Whether the conditions are sorted by this axis within the groups of outer axes. Points are
-        sorted by the first axis only, if each of them has another value of it.
+    Attributes:
+        name: Key of the axis, see :data:`passband.axes.AXES`.
+        groups: For each group of neighbouring conditions with the same value of this axis and of
+            all outer axes: the first condition, the condition after the last, and the value.
+        is_sorted: Whether the conditions are sorted by this axis within the groups of outer axes.
+            Points are sorted by the first axis only, if each of them has another value of it.
     """
 
     name: str
@@ -70,14 +66,10 @@ class Level:
 class Strip:
     """How a level is written beside a matrix.
 
-    Attributes
-    ----------
-    level : Level
-    kind : "along", "across" or "range"
-        Labels along the side of the matrix, labels at a right angle to it, or one label with the
-        range of values.
-    depth_cm : float
-        Room that the strip needs beside the matrix [cm].
+    Attributes:
+        kind: `along`, `across` or `range`, labels along the side of the matrix, labels at a right
+            angle to it, or one label with the range of values.
+        depth_cm: Room that the strip needs beside the matrix [cm].
     """
 
     level: Level
@@ -178,17 +170,12 @@ def draw(
 ) -> None:
     """Write strips below a matrix or to the left of it.
 
-    Parameters
-    ----------
-    ax : Axes
-        The panel with the matrix. Its cell (i, j) is centred at x = j, y = i.
-    side : "bottom" or "left"
-    written : sequence of Strip
-        The strips, innermost first.
-    size_cm : (float, float)
-        Width and height of the panel [cm].
-    titled : bool
-        Whether the names of the axes are written before the labels.
+    Args:
+        ax: The panel with the matrix. Its cell (i, j) is centred at x = j, y = i.
+        side: `bottom` or `left`.
+        written: The strips, innermost first.
+        size_cm: Width and height of the panel [cm].
+        titled: Whether the names of the axes are written before the labels.
     """
     below = side == "bottom"
     across_cm = size_cm[1] if below else size_cm[0]

@@ -16,14 +16,11 @@ from passband.figures import style
 class Prediction:
     """What a network predicts for the images of the overview.
 
-    Attributes
-    ----------
-    trained : int
-        Number of the setting under which the network was trained.
-    masks : (settings, px, px) bool array
-        Pixels that the network classifies as particle, for each setting.
-    dice : (settings,) array
-        Dice of each mask.
+    Attributes:
+        trained: Number of the setting under which the network was trained.
+        masks: (settings, px, px) bool, pixels that the network classifies as particle, for each
+            setting.
+        dice: (settings,), Dice of each mask.
     """
 
     trained: int
@@ -43,16 +40,10 @@ def overview(
     mask is blue under the network's training setting, and orange elsewhere. The true outlines are
     yellow.
 
-    Parameters
-    ----------
-    settings : sequence of str
-        Words for each setting of the microscope.
-    images : (settings, px, px) array
-        Images of the structure.
-    truth : (px, px) bool array
-        Ground truth mask.
-    networks : sequence of Prediction
-        The networks.
+    Args:
+        settings: Words for each setting of the microscope.
+        images: (settings, px, px).
+        truth: (px, px) bool, ground truth mask.
     """
     style.set_theme()
     rows, columns = 1 + len(networks), len(settings)

@@ -64,14 +64,9 @@ def prediction(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE
     process on profiles was evaluated, the third panel also shows R² of the combined prediction,
     which the other panels show too.
 
-    Parameters
-    ----------
-    predicted : Dataset
-        Predictions of the Dice matrices.
-    palette : str
-        A colour map of matplotlib or seaborn, for the number of pairs.
-    width_cm : float
-        Width of the figure [cm].
+    Args:
+        predicted: Predictions of the Dice matrices.
+        palette: A colour map of matplotlib or seaborn, for the number of pairs.
     """
     sets = [name for name in _in_order(predicted.features.values) if name != "mean"]
     levels = sum(1 + len(of) for of in _levels(predicted).values())
@@ -115,11 +110,9 @@ def blocks(
 
     Dice matrices that were too small for predictions are left out.
 
-    Returns
-    -------
-    Figure
-    list of (GridSpecFromSubplotSpec, str, Dataset)
-        The grid of panels, the name and the predictions of each matrix.
+    Returns:
+        The grid of panels, the name and the predictions of each matrix, (GridSpecFromSubplotSpec,
+        str, Dataset).
     """
     style.set_theme()
     matrices = predicted_matrices(predicted)
@@ -310,14 +303,9 @@ def design(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM)
     known share of the Dice matrix. The dotted line is the error if one more replica is used as the
     estimate.
 
-    Parameters
-    ----------
-    predicted : Dataset
-        Predictions of the Dice matrices.
-    palette : str
-        Not used, since the figure has no scale of colours.
-    width_cm : float
-        Width of the figure [cm].
+    Args:
+        predicted: Predictions of the Dice matrices.
+        palette: Not used, since the figure has no scale of colours.
     """
     narrow = style.is_narrow(width_cm)
     heights = [4.4] * 3 if narrow else [5.2]

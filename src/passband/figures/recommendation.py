@@ -26,12 +26,8 @@ def plane(asked: Asked, tested: Sequence[Condition]) -> tuple[np.ndarray, np.nda
 
     The values extend beyond the study's range and beyond the asked values.
 
-    Parameters
-    ----------
-    asked : Asked
-        The asked condition.
-    tested : sequence of Condition
-        The study's test conditions.
+    Args:
+        tested: The study's test conditions.
     """
     both = ranges([*tested, asked.low, asked.high], asked.own)
     found = []
@@ -67,18 +63,12 @@ def recommendation(
     condition or its range is marked, and so is the range of the study's test conditions. Points
     show the defocus and dose of the study's test conditions, whatever their other parameters are.
 
-    Parameters
-    ----------
-    asked : Asked
-        The asked condition.
-    network : str
-        The network's id.
-    tested : sequence of Condition
-        The study's test conditions.
-    expected : callable
-        The function that returns the network's expected Dice (condition,) under conditions.
-    palette : str
-        A colour map of matplotlib or seaborn.
+    Args:
+        network: The network's id.
+        tested: The study's test conditions.
+        expected: The function that returns the network's expected Dice (condition,) under
+            conditions.
+        palette: A colour map of matplotlib or seaborn.
     """
     style.set_theme()
     middle, (x, y) = asked.middle, plane(asked, tested)

@@ -20,14 +20,9 @@ def smoothness(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE
     shows Spearman's ρ of mean Dice and each metric, with the interval of ρ. Filled points are ρ
     over all pairs of different conditions. Open points are ρ within pairs of doses.
 
-    Parameters
-    ----------
-    predicted : Dataset
-        Predictions of the Dice matrices.
-    palette : str
-        Not used, since the figure has no scale of colours.
-    width_cm : float
-        Width of the figure [cm].
+    Args:
+        predicted: Predictions of the Dice matrices.
+        palette: Not used, since the figure has no scale of colours.
     """
     narrow = style.is_narrow(width_cm)
     ranks_cm = 0.62 * predicted.sizes["metric"] + 1.5

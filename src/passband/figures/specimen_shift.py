@@ -33,14 +33,9 @@ def structure(
     value in all cells. The third panel shows the sources of the variance of the gaps. The values
     are explained at :func:`passband.analysis.specimen_shift.explained`.
 
-    Parameters
-    ----------
-    ood, information, distances : Dataset
-        OOD metrics, information metrics and distances of the study.
-    palette : str
-        A colour map of matplotlib or seaborn, for Dice.
-    width_cm : float
-        Width of the figure [cm].
+    Args:
+        ood, information, distances: OOD metrics, information metrics and distances of the study.
+        palette: A colour map of matplotlib or seaborn, for Dice.
     """
     style.set_theme()
     results = explained(ood, information, distances)

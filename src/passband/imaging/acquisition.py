@@ -18,14 +18,9 @@ from passband.optics.ctf import Optics
 class Acquisition:
     """Forms the images of a study with one microscope and one normalisation.
 
-    Attributes
-    ----------
-    imager : Imager
-        Forms the noise-free intensities.
-    microscope : Microscope
-        The study's microscope.
-    normalisation : str
-        See :func:`passband.imaging.noise.normalise`.
+    Attributes:
+        imager: Forms the noise-free intensities.
+        normalisation: See :func:`passband.imaging.noise.normalise`.
     """
 
     imager: Imager
@@ -123,17 +118,11 @@ class Acquisition:
         microscope has jitter, every image has its own lens and dose in each draw. All replicas
         have the same lenses and doses.
 
-        Parameters
-        ----------
-        split : Split
-            The structures.
-        condition : Condition
-            The imaging condition.
-        draw : int
-            The number of the draw of the jitter. Without jitter, it has no effect.
-        chunk : int
-            Number of images that are formed at a time. A small number limits the memory. The images
-            do not depend on it.
+        Args:
+            split: The structures.
+            draw: The number of the draw of the jitter. Without jitter, it has no effect.
+            chunk: Number of images that are formed at a time. A small number limits the memory. The
+                images do not depend on it.
         """
         optics, jitter = self.microscope.optics(condition), self.microscope.jitter
         drawn = self._lenses(optics, split, condition, draw) if jitter.varies else []

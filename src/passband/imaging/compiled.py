@@ -27,15 +27,11 @@ def compiled(function: Callable, signature: str, reorder: bool = False) -> Calla
     the disk is full, or another process does not end compiling, this process compiles the function
     for itself.
 
-    Parameters
-    ----------
-    function : function
-        A function at the top level of a module, so that the cache can find it.
-    signature : str
-        Types of the function's arguments, in numba's notation.
-    reorder : bool
-        Whether numbers may be added in another order than in the source, so that sums are fast. The
-        order is then the same in every call, and depends on the processor.
+    Args:
+        function: A function at the top level of a module, so that the cache can find it.
+        signature: Types of the function's arguments, in numba's notation.
+        reorder: Whether numbers may be added in another order than in the source, so that sums are
+            fast. The order is then the same in every call, and depends on the processor.
     """
     options = {"nogil": True, "error_model": "numpy"}
     if reorder:
@@ -59,11 +55,6 @@ def _alone_in(folder: Path) -> Iterator[None]:
     numbers the files of machine code without a lock. So if two jobs start together, one job could
     load machine code of an older version or for another processor. On a file system without locks,
     this can still happen.
-
-    Raises
-    ------
-    TimeoutError
-        See :func:`_lock`.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -79,10 +70,8 @@ def _alone_in(folder: Path) -> Iterator[None]:
 def _lock(file: IO, folder: Path) -> None:
     """Lock the file of a folder.
 
-    Raises
-    ------
-    TimeoutError
-        If another process does not release its lock within :data:`PATIENCE_S`.
+    Raises:
+        TimeoutError: If another process does not release its lock within :data:`PATIENCE_S`.
     """
     until = time.monotonic() + (0 if folder in _held else PATIENCE_S)
     while True:

@@ -32,23 +32,15 @@ def images(
     its own noise. If ``training.noise`` is ``fixed``, every epoch uses draw 0. If it is ``fresh``,
     epoch e uses draw e, from 0 on.
 
-    Parameters
-    ----------
-    acquisition : Acquisition
-        Forms the images. The acquisition's normalisation has no effect, since the data set has
-        counts.
-    split : Split
-        The split of the structures, which must have been loaded with its instances.
-    condition : Condition
-        The imaging condition.
-    draw : int
-        The number of the draw of the noise and of the jitter.
-    replica : int, optional
-        The replica whose noise is drawn. By default, it is the noise of evaluation and validation.
+    Args:
+        acquisition: Forms the images. The acquisition's normalisation has no effect, since the data
+            set has counts.
+        split: The split of the structures, which must have been loaded with its instances.
+        draw: The number of the draw of the noise and of the jitter.
+        replica: The replica whose noise is drawn. By default, it is the noise of evaluation and
+            validation.
 
-    Returns
-    -------
-    xarray.Dataset
+    Returns:
         ============= ================ ================= ========================================
         name          type             dimensions
         ============= ================ ================= ========================================

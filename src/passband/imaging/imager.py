@@ -21,15 +21,12 @@ _AT_ONCE = 100_000
 class Transfer(NamedTuple):
     """The factors by which the lens multiplies the spectrum of a wave.
 
-    Attributes
-    ----------
-    inside : slice
-        The part of the cropped spectrum, along each axis, that the aperture passes.
-    weights, defocus : (members,) float64 array
-        Weight and defocus [Å] of each member of a focal series. If the coherence is
-        "quasi-coherent", there is only one member.
-    kernels : (members, side, side) complex tensor
-        The factors exp(−iχ)·E, for the part `inside` of the cropped spectrum.
+    Attributes:
+        inside: The part of the cropped spectrum, along each axis, that the aperture passes.
+        weights, defocus: (members,) float64, weight and defocus [Å] of each member of a focal
+            series. If the coherence is "quasi-coherent", there is only one member.
+        kernels: (members, side, side) complex, the factors exp(−iχ)·E, for the part `inside` of the
+            cropped spectrum.
     """
 
     inside: slice
@@ -41,25 +38,17 @@ class Transfer(NamedTuple):
 class Imager:
     """Forms images of exit waves.
 
-    Parameters
-    ----------
-    sampling : Sampling
-        The grid of the waves' pixels.
-    coherence : {"focal-series", "quasi-coherent"}
-        What represents the focal spread: an incoherent focal series, or the temporal envelope.
-    members : int
-        Number of members of the focal series.
-    device : torch.device or str
-        The device that computes.
-    dtype : torch.dtype
-        Precision of intensities: float32 or float64.
-    blur : (px, px//2 + 1) array, optional
-        Factor by which the spectrum of every image is multiplied, see
-        :func:`passband.optics.detector.blur`.
-    image : Sampling, optional
-        The grid of the image's pixels, which has the same field and the same or larger pixels. By
-        default, the grid of the waves' pixels. Intensities are reduced to larger pixels by cropping
-        their spectra, so that no frequency is aliased.
+    Args:
+        sampling: The grid of the waves' pixels.
+        coherence: `focal-series` or `quasi-coherent`, what represents the focal spread: an
+            incoherent focal series, or the temporal envelope.
+        members: Number of members of the focal series.
+        dtype: Precision of intensities: float32 or float64.
+        blur: (px, px//2 + 1), factor by which the spectrum of every image is multiplied, see
+            :func:`passband.optics.detector.blur`.
+        image: The grid of the image's pixels, which has the same field and the same or larger
+            pixels. By default, the grid of the waves' pixels. Intensities are reduced to larger
+            pixels by cropping their spectra, so that no frequency is aliased.
     """
 
     def __init__(
@@ -175,31 +164,23 @@ class Imager:
         On a CPU, each image is formed by only one thread, so that the bits of the image do not
         depend on the batch or on the number of threads.
 
-        Parameters
-        ----------
-        spectra : (N, P, cropped, cropped) complex tensor
-            Cropped spectra of exit waves, see :meth:`Sampling.crop`, for P frozen configurations of
-            each structure. An image of a structure is the mean of the images of its frozen
-            configurations.
-        optics : Optics or sequence of N Optics
-            One lens for all images, or a lens for each image. Different lenses may differ only in
-            their aberrations, and with `widest` in their aperture.
-        widest : float, optional
-            The semi-angle [mrad] that no aperture of the lenses exceeds. Images with the same
-            value do not depend on the apertures of other images.
+        Args:
+            spectra: (N, P, cropped, cropped) complex, cropped spectra of exit waves, see
+                :meth:`Sampling.crop`, for P frozen configurations of each structure. An image of a
+                structure is the mean of the images of its frozen configurations.
+            optics: One lens for all images, or a lens for each image. Different lenses may differ
+                only in their aberrations, and with `widest` in their aperture.
+            widest: The semi-angle [mrad] that no aperture of the lenses exceeds. Images with the
+                same value do not depend on the apertures of other images.
 
-        Returns
-        -------
-        (N, px, px) tensor
-            Intensity relative to the incident beam on the image's pixels, after the blur if there
-            is one. Ringing of the blur or of the larger pixels can cause negative intensities, and
-            these are set to 0.
+        Returns:
+            (N, px, px): intensity relative to the incident beam on the image's pixels, after the
+            blur if there is one. Ringing of the blur or of the larger pixels can cause negative
+            intensities, and these are set to 0.
 
-        Raises
-        ------
-        ValueError
-            If the spectra have a wrong shape, if the number of lenses is wrong, or if the lenses
-            differ in more than their aberrations and, with `widest`, their aperture.
+        Raises:
+            ValueError: If the spectra have a wrong shape, if the number of lenses is wrong, or if
+                the lenses differ in more than their aberrations and, with `widest`, their aperture.
         """
         side = self.sampling.cropped
         if spectra.ndim != 4 or spectra.shape[-2:] != (side, side):

@@ -28,19 +28,13 @@ def drawn(
 ) -> Condition:
     """Return the condition of an image of a mixture.
 
-    Parameters
-    ----------
-    mixture : Mixture
-        The distribution.
-    names : (int, str, str)
-        The study's seed, the specimen's name and the split.
-    structure : int
-        Index of the image's structure within the split.
-    draw : int
-        The number of the draw of the noise.
-    replica : int, optional
-        The replica that is trained on the image. Without it, the condition is that of a validation
-        or test image, which all networks share.
+    Args:
+        mixture: The distribution.
+        names: The study's seed, the specimen's name and the split.
+        structure: Index of the image's structure within the split.
+        draw: The number of the draw of the noise.
+        replica: The replica that is trained on the image. Without it, the condition is that of a
+            validation or test image, which all networks share.
     """
     owner = () if replica is None else ("replica", replica)
     return mixture.draw(*names, structure, mixture.id, "condition", *owner, draw)
@@ -55,19 +49,13 @@ def images(
 ) -> torch.Tensor:
     """Return normalised images (N, px, px) float32, each under its own condition.
 
-    Parameters
-    ----------
-    acquisition : Acquisition
-        Forms the images.
-    split : Split
-        The structure of each image.
-    mixture : Mixture
-        The distribution of the conditions.
-    draw : int
-        The number of the draw of the conditions, of the noise and of the jitter.
-    replicas : sequence of N int or None, optional
-        The replica that is trained on each image. By default, all images are validation or test
-        images.
+    Args:
+        acquisition: Forms the images.
+        split: The structure of each image.
+        mixture: The distribution of the conditions.
+        draw: The number of the draw of the conditions, of the noise and of the jitter.
+        replicas: The replica that is trained on each image. By default, all images are validation
+            or test images.
     """
     owners = [None] * len(split) if replicas is None else replicas
     numbers = split.structures.tolist()
@@ -89,14 +77,10 @@ def batches(
 ) -> Iterator[torch.Tensor]:
     """Yield normalised test images of a split in batches of (n, px, px), in order.
 
-    Parameters
-    ----------
-    acquisition, split
-        See :func:`images`.
-    under : Condition or Mixture
-        The condition of all images, or the distribution of the conditions of single images.
-    size : int
-        Number of images in a batch. The images do not depend on it.
+    Args:
+        acquisition, split: See :func:`images`.
+        under: The condition of all images, or the distribution of the conditions of single images.
+        size: Number of images in a batch. The images do not depend on it.
     """
     if isinstance(under, Condition):
         for counts in acquisition.counts(split, under, chunk=size):

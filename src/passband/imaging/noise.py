@@ -21,23 +21,13 @@ def noise_seeds(
 ) -> list[int]:
     """Return the seeds of the noise of images, one for each image.
 
-    Parameters
-    ----------
-    names : (int, str, str)
-        The study's seed, the specimen's name and the split.
-    structures : iterable of int
-        Index of each image's structure within the split.
-    condition : Condition
-        The imaging condition.
-    draw : int
-        The number of the draw of the noise.
-    replica : int, optional
-        The replica that is trained on the images. The default gives the seeds of validation and
-        test images, which all networks share.
+    Args:
+        names: The study's seed, the specimen's name and the split.
+        structures: Index of each image's structure within the split.
+        replica: The replica that is trained on the images. The default gives the seeds of
+            validation and test images, which all networks share.
 
-    Returns
-    -------
-    list of int
+    Returns:
         A seed for each structure, see :func:`passband.seeds.seed`.
     """
     # The id is made once, since making it takes longer than making a seed.
@@ -53,25 +43,18 @@ def expose(intensity: torch.Tensor, electrons: float, seeds: Sequence[int]) -> t
     :mod:`passband.imaging.poisson`. On a GPU, counts are drawn by torch's generator: they are other
     counts from the same distribution.
 
-    Parameters
-    ----------
-    intensity : (N, px, px) tensor
-        Noise-free images; the intensity of vacuum is 1.
-    electrons : float
-        Mean count of a vacuum pixel: dose × pixel area.
-    seeds : sequence of N int
-        A seed for each image, from 0 to 2**63 − 1.
+    Args:
+        intensity: (N, px, px), noise-free images; the intensity of vacuum is 1.
+        electrons: Mean count of a vacuum pixel: dose × pixel area.
+        seeds: A seed for each image, from 0 to 2**63 − 1.
 
-    Returns
-    -------
-    (N, px, px) tensor
-        Counts: whole numbers, in the dtype of `intensity`. float32 rounds counts above 2**24.
+    Returns:
+        (N, px, px), counts: whole numbers, in the dtype of `intensity`. float32 rounds counts above
+        2**24.
 
-    Raises
-    ------
-    ValueError
-        If the numbers of seeds and images differ. On a CPU, also if a mean count is negative or
-        NaN.
+    Raises:
+        ValueError: If the numbers of seeds and images differ. On a CPU, also if a mean count is
+            negative or NaN.
     """
     if len(seeds) != len(intensity):
         raise ValueError(f"{len(seeds)} seeds for {len(intensity)} images")
@@ -95,17 +78,14 @@ def expose(intensity: torch.Tensor, electrons: float, seeds: Sequence[int]) -> t
 def filtered(counts: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     """Return counts whose spectra are multiplied by a real factor.
 
-    Parameters
-    ----------
-    counts : (N, px, px) tensor
-        Counts as they were drawn. The field is periodic.
-    factor : (px, px//2 + 1) tensor
-        The factor, in ``rfft2``'s layout; see :mod:`passband.optics.noise_filter`.
+    Args:
+        counts: (N, px, px), counts as they were drawn. The field is periodic.
+        factor: (px, px//2 + 1), the factor, in ``rfft2``'s layout; see
+            :mod:`passband.optics.noise_filter`.
 
-    Returns
-    -------
-    (N, px, px) tensor
-        Filtered counts. They are not integers. Near the limit of a band they may be negative.
+    Returns:
+        (N, px, px): filtered counts. They are not integers. Near the limit of a band they may be
+        negative.
     """
     side = counts.shape[-2:]
     if counts.device.type != "cpu":
@@ -120,20 +100,14 @@ def filtered(counts: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
 def normalise(counts: torch.Tensor, name: str, electrons: float) -> torch.Tensor:
     """Return the input of a network for electron counts.
 
-    Parameters
-    ----------
-    counts : (N, px, px) tensor
-        Electron counts.
-    name : {"zscore", "minmax", "vacuum"}
-        ``zscore`` gives each image mean 0 and variance 1. ``minmax`` scales each image to the range
-        0 to 1. ``vacuum`` is counts / `electrons` − 1.
-    electrons : float
-        Mean count of a vacuum pixel.
+    Args:
+        counts: (N, px, px).
+        name: ``zscore`` gives each image mean 0 and variance 1. ``minmax`` scales each image to the
+            range 0 to 1. ``vacuum`` is counts / `electrons` − 1.
+        electrons: Mean count of a vacuum pixel.
 
-    Raises
-    ------
-    ValueError
-        If the name of the normalisation is unknown.
+    Raises:
+        ValueError: If the name of the normalisation is unknown.
     """
     if name == "zscore":
         if counts.device.type == "cpu" and counts.dtype == torch.float32:

@@ -45,22 +45,15 @@ _part = numba.njit(error_model="numpy")
 def draw(intensity: np.ndarray, electrons: float, seed: int, counts: np.ndarray) -> None:
     """Draw the counts of an image.
 
-    Parameters
-    ----------
-    intensity : contiguous float32 or float64 array
-        Noise-free image; the intensity of vacuum is 1.
-    electrons : float
-        Mean count where the intensity is 1.
-    seed : int
-        Seed of the random generator, from 0 to 2**64 − 1.
-    counts : contiguous array
-        The array that receives the counts, with the shape and dtype of `intensity`. float32
-        represents whole numbers up to 2**24 exactly, and rounds larger numbers.
+    Args:
+        intensity: Noise-free image; the intensity of vacuum is 1.
+        electrons: Mean count where the intensity is 1.
+        seed: Seed of the random generator, from 0 to 2**64 − 1.
+        counts: The array that receives the counts, with the shape and dtype of `intensity`. float32
+            represents whole numbers up to 2**24 exactly, and rounds larger numbers.
 
-    Raises
-    ------
-    ValueError
-        If a mean count is negative, not a number or above :data:`LARGEST`.
+    Raises:
+        ValueError: If a mean count is negative, not a number or above :data:`LARGEST`.
     """
     wrong = _compiled(intensity.dtype)(
         intensity.reshape(-1), electrons, np.uint64(seed), *_tables(), counts.reshape(-1)
@@ -88,18 +81,13 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 def alias_tables(means, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return Walker's tables of Poisson distributions.
 
-    Parameters
-    ----------
-    means : iterable of float
-        Means of the Poisson distributions.
-    size : int
-        Number of counts in the table of one distribution.
+    Args:
+        size: Number of counts in the table of one distribution.
 
-    Returns
-    -------
-    (means, size) float64 array, (means, size) uint8 array
-        A count is first drawn uniformly. For each count, the first array has the probability that
-        it is kept, and the second array has the count that is used if it is not kept.
+    Returns:
+        (means, size) float64, (means, size) uint8: a count is first drawn uniformly. For each
+        count, the first array has the probability that it is kept, and the second array has the
+        count that is used if it is not kept.
     """
     keep, instead = [], []
     for mean in means:

@@ -21,19 +21,14 @@ from passband.wave_sets import by_set, condition_of, wave_set
 class Split:
     """The exit waves and masks of one specimen's train, val or test split, on a device.
 
-    Attributes
-    ----------
-    names : tuple
-        (study seed, specimen, split). The noise seeds of the images depend on these names.
-    structures : (N,) int array
-        Index of each structure within the split.
-    spectra : (N, P, cropped, cropped) complex64 tensor
-        Cropped spectra of the exit waves, for P frozen configurations of each structure.
-    masks : (N, 1, px, px) float32 tensor
-        Ground truth: 1 in the particles, 0 elsewhere.
-    instances : (N, 2, px, px) uint8 array, optional
-        The number of the particle in each pixel, see
-        :func:`passband.specimens.masks.instances`. None if the instances were not loaded.
+    Attributes:
+        names: (study seed, specimen, split). The noise seeds of the images depend on these names.
+        structures: (N,) int, index of each structure within the split.
+        spectra: (N, P, cropped, cropped) complex64, cropped spectra of the exit waves, for P frozen
+            configurations of each structure.
+        masks: (N, 1, px, px) float32, ground truth: 1 in the particles, 0 elsewhere.
+        instances: (N, 2, px, px) uint8, the number of the particle in each pixel, see
+            :func:`passband.specimens.masks.instances`. None if the instances were not loaded.
     """
 
     names: tuple[int, str, str]
@@ -53,23 +48,15 @@ class Split:
     ) -> "Split":
         """Read a split from its shards.
 
-        Parameters
-        ----------
-        paths : sequence of str
-            The shards of exit waves.
-        names : (int, str, str)
-            Study seed, specimen and split.
-        microscope : Microscope
-            The microscope whose field, pixels and energy the waves must have.
-        device : torch.device
-            The device on which the tensors are.
-        instances : bool
-            Whether to read the instances. Training does not need the instances.
+        Args:
+            paths: The shards of exit waves.
+            names: Study seed, specimen and split.
+            microscope: The microscope whose field, pixels and energy the waves must have.
+            instances: Whether to read the instances. Training does not need the instances.
 
-        Raises
-        ------
-        StoreError
-            If a shard is missing or damaged, or has another specimen, split, field or energy.
+        Raises:
+            StoreError: If a shard is missing or damaged, or has another specimen, split, field or
+                energy.
         """
         variables = ["spectrum", "mask"] + ["instances"] * instances
         waves = datasets.read_many(
@@ -140,10 +127,8 @@ class SplitSets:
     All sets have the same structures, with the specimen, the beam energy and the pixels of their
     conditions.
 
-    Attributes
-    ----------
-    sets : dict of str to Split
-        The split by the id of the set.
+    Attributes:
+        sets: The split by the id of the set.
     """
 
     sets: dict[str, Split]
@@ -168,10 +153,8 @@ class SplitSets:
     def under(self, condition: Condition | Mixture) -> Split:
         """Return the split with the exit waves that images of a condition are formed from.
 
-        Raises
-        ------
-        StoreError
-            If these exit waves were not loaded.
+        Raises:
+            StoreError: If these exit waves were not loaded.
         """
         id = wave_set(condition)
         if id not in self.sets:

@@ -15,15 +15,11 @@ def share_images(work: Callable[[Iterator[int]], None], shares: Sequence[int], p
     In each of these threads, torch computes with only one thread. Otherwise torch would divide a
     Fourier transform among its own threads, and the last bit would depend on their number.
 
-    Parameters
-    ----------
-    work : callable
-        Called once in every thread, with an iterator over the numbers of the shares of work. All
-        threads use the same iterator, so that each share is given to only one thread.
-    shares : sequence of int
-        The numbers of the shares of work.
-    pixels : int
-        The number of pixels of all images. If this number is small, only one thread works.
+    Args:
+        work: Called once in every thread, with an iterator over the numbers of the shares of work.
+            All threads use the same iterator, so that each share is given to only one thread.
+        shares: The numbers of the shares of work.
+        pixels: The number of pixels of all images. If this number is small, only one thread works.
     """
     threads, numbers = torch.get_num_threads(), iter(shares)
     others = min(threads, len(shares)) - 1 if pixels >= _WORTH_THREADS else 0

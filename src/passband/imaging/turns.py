@@ -10,13 +10,10 @@ from passband.imaging.compiled import compiled
 def turn(images: Tensor, how: int) -> Tensor:
     """Return images after one of the eight symmetry operations of the square.
 
-    Parameters
-    ----------
-    images : (..., H, H) tensor
-        Square images.
-    how : int
-        The number of the symmetry operation, from 0 to 7. The images are rotated by `how` modulo 4
-        quarter turns. If `how` is 4 or more, the images are flipped first.
+    Args:
+        images: (..., H, H).
+        how: The number of the symmetry operation, from 0 to 7. The images are rotated by `how`
+            modulo 4 quarter turns. If `how` is 4 or more, the images are flipped first.
     """
     return torch.rot90(images.flip(-1) if how >= 4 else images, how % 4, (-2, -1))
 

@@ -34,13 +34,10 @@ def split_digest(
 ) -> str:
     """Return hexadecimal digits that identify a split: its exit waves, its masks and its names.
 
-    Parameters
-    ----------
-    names : (int, str, str)
-        Study seed, specimen and split.
-    structures : iterable of (int, array, array)
-        For each structure, in order: its index within the split, its complex64 spectra, and its
-        float32 mask.
+    Args:
+        names: Study seed, specimen and split.
+        structures: For each structure, in order: its index within the split, its complex64 spectra,
+            and its float32 mask.
     """
     hashed = hashlib.blake2b(repr(names).encode(), digest_size=8)
     for index, *arrays in structures:
@@ -93,10 +90,8 @@ def digests_of_sets(
 def digests_of_specimens(sets: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """Return the digests of test structures by the name that contexts of records have.
 
-    Parameters
-    ----------
-    sets : mapping of str to mapping of str to str
-        For each specimen, the digest of each set of exit waves by the set's id.
+    Args:
+        sets: For each specimen, the digest of each set of exit waves by the set's id.
     """
     return {
         context_name(specimen, id): digest
@@ -113,21 +108,13 @@ def digests_of_conditions(
 ) -> dict[str, list[str]]:
     """Return the digests of the structures that networks are trained with, by training condition.
 
-    Parameters
-    ----------
-    conditions : iterable of str
-        Ids of the training conditions.
-    paths : mapping of str to sequence of str
-        The shards of the splits `train` and `val`, of one or several sets of exit waves.
-    names : (int, str)
-        Study seed and specimen.
-    microscope : Microscope
-        The study's microscope.
+    Args:
+        conditions: Ids of the training conditions.
+        paths: The shards of the splits `train` and `val`, of one or several sets of exit waves.
+        names: Study seed and specimen.
 
-    Raises
-    ------
-    StoreError
-        If a shard is missing or damaged, or has other structures.
+    Raises:
+        StoreError: If a shard is missing or damaged, or has other structures.
     """
     sets = [
         digests_of_sets(paths[split], (*names, split), microscope) for split in ("train", "val")

@@ -34,25 +34,20 @@ class Speeds:
 
     Times are seconds of one core, or seconds of a GPU if the machine has one.
 
-    Attributes
-    ----------
-    device : str
-        The name of the CPU or GPU.
-    unit : str
-        "core" or "GPU".
-    start, start_light : float
-        Time to start a job of `train` or `evaluate`, and of the other rules, which import less [s].
-    structure, wave_bytes : dict of str to float
-        For each specimen, the time to simulate a structure [s], and the size of a structure in a
-        file [bytes].
-    image, noise : float
-        Time to form an image [s], and the part of this time for noise and normalisation [s]. The
-        time to form an image includes its share of the time to compute a transfer function.
-    step, predict : dict of str to float
-        For each architecture, the time per image of an optimizer step and of a prediction [s].
-    weight_bytes, memory : dict of str to float
-        For each architecture, the size of a network in a file [bytes], and the memory of a `train`
-        job [bytes].
+    Attributes:
+        device: The name of the CPU or GPU.
+        unit: "core" or "GPU".
+        start, start_light: Time to start a job of `train` or `evaluate`, and of the other rules,
+            which import less [s].
+        structure, wave_bytes: For each specimen, the time to simulate a structure [s], and the size
+            of a structure in a file [bytes].
+        image, noise: Time to form an image [s], and the part of this time for noise and
+            normalisation [s]. The time to form an image includes its share of the time to compute a
+            transfer function.
+        step, predict: For each architecture, the time per image of an optimizer step and of a
+            prediction [s].
+        weight_bytes, memory: For each architecture, the size of a network in a file [bytes], and
+            the memory of a `train` job [bytes].
     """
 
     device: str
@@ -79,15 +74,13 @@ def per_item(
 
     If a call for many items would take too long, fewer items are measured.
 
-    Parameters
-    ----------
-    call : callable
-        Processes a given number of items.
-    most : int
-        Number of items in a call of a real job. The measured calls have at least two items; but
-        one item if `most` is less than two, or if the first call took longer than `seconds`.
-    seconds : float
-        Time for all calls [s]. The first call is not measured, because it includes the set-up.
+    Args:
+        call: Processes a given number of items.
+        most: Number of items in a call of a real job. The measured calls have at least two items;
+            but one item if `most` is less than two, or if the first call took longer than
+            `seconds`.
+        seconds: Time for all calls [s]. The first call is not measured, because it includes the
+            set-up.
     """
     ends = time.perf_counter() + seconds
     call(1)

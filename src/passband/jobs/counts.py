@@ -61,39 +61,27 @@ _INFORMATION = ["weight", *_CONDITIONS]
 class Counts:
     """Numbers of a study's jobs, networks, steps, images and files.
 
-    Attributes
-    ----------
-    jobs : dict of str to int
-        Number of jobs by rule.
-    cells : int
-        Number of combinations of training specimen, architecture and training condition.
-    trainings : int
-        Number of pairs of a cell and a batch of replicas. A `train` job has one training for each
-        of its conditions.
-    networks, steps_per_network : int
-        Number of networks, and number of optimizer steps of each network. If `training.patience`
-        ends a training early, the network has fewer steps.
-    trained_on : int
-        Number of images that a `train` job forms for each training if all images fit into its
-        memory.
-    tested_on : float
-        Number of images that a network is tested on. With `evaluation.test_own`, the number is
-        larger for the networks whose training condition is no test condition; then it is the mean
-        over all networks.
-    first_tested_on : int
-        Number of further images that the first replica of each cell is tested on, under the
-        microscopes of `evaluation.microscopes`.
-    formed : int
-        Number of images that all `evaluate` jobs form. The conditions of a job share the images
-        that fit into the memory for them.
-    drawn : int
-        Number of images for which all `train` jobs together draw noise. If `training.patience` ends
-        a training early, noise is drawn for fewer images.
-    mixed : int
-        Number of noise-free images that all `train` jobs together form for networks of mixtures,
-        whose replicas share no images.
-    files : dict of str to int
-        Number of files by folder under ``results/<study>/``.
+    Attributes:
+        jobs: Number of jobs by rule.
+        cells: Number of combinations of training specimen, architecture and training condition.
+        trainings: Number of pairs of a cell and a batch of replicas. A `train` job has one training
+            for each of its conditions.
+        networks, steps_per_network: Number of networks, and number of optimizer steps of each
+            network. If `training.patience` ends a training early, the network has fewer steps.
+        trained_on: Number of images that a `train` job forms for each training if all images fit
+            into its memory.
+        tested_on: Number of images that a network is tested on. With `evaluation.test_own`, the
+            number is larger for the networks whose training condition is no test condition; then it
+            is the mean over all networks.
+        first_tested_on: Number of further images that the first replica of each cell is tested on,
+            under the microscopes of `evaluation.microscopes`.
+        formed: Number of images that all `evaluate` jobs form. The conditions of a job share the
+            images that fit into the memory for them.
+        drawn: Number of images for which all `train` jobs together draw noise. If
+            `training.patience` ends a training early, noise is drawn for fewer images.
+        mixed: Number of noise-free images that all `train` jobs together form for networks of
+            mixtures, whose replicas share no images.
+        files: Number of files by folder under ``results/<study>/``.
     """
 
     jobs: dict[str, int]
@@ -248,13 +236,9 @@ def sizes(
 ) -> dict[str, float]:
     """Return the bytes that a study writes, by the same names as :attr:`Counts.files`.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    wave_bytes, weight_bytes : dict of str to float
-        For each specimen, the bytes of a structure in a file; for each architecture, the bytes of a
-        network in a file.
+    Args:
+        wave_bytes, weight_bytes: For each specimen, the bytes of a structure in a file; for each
+            architecture, the bytes of a network in a file.
     """
     counted = count(study)
     waves = sum(structures(study, name) * wave_bytes[name] for name in study.specimens)

@@ -32,35 +32,18 @@ def complete(
 ) -> tuple[dict[str, xr.Dataset], int]:
     """Test networks, and return their records by training condition.
 
-    Parameters
-    ----------
-    job : Job
-        The running job.
-    tested : RecordJob
-        The networks and the test conditions.
-    attrs : mapping of str to str
-        Provenance, specimen and architecture of the record.
-    waves : mapping of str to sequence of str
-        The files of the test structures, by specimen.
-    seed : int
-        The study's seed.
-    microscope : Microscope
-        The study's microscope.
+    Args:
+        attrs: Provenance, specimen and architecture of the record.
+        waves: The files of the test structures, by specimen.
 
-    Returns
-    -------
-    dict of str to Dataset
-        The records by training condition.
-    int
+    Returns:
         Number of pairs of a test specimen and a test condition, or a drawn microscope, under which
         some network was tested now, and not by an earlier job.
 
-    Raises
-    ------
-    StoreError
-        If a file is damaged or has other structures or networks.
-    PassbandError
-        If the test of a condition's networks fails. The message names the conditions that failed.
+    Raises:
+        StoreError: If a file is damaged or has other structures or networks.
+        PassbandError: If the test of a condition's networks fails. The message names the conditions
+            that failed.
     """
     device = devices.device()
     name = devices.describe(device)

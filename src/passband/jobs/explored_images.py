@@ -40,20 +40,10 @@ def examples(
     there are images of fewer test conditions, so that all images have at most 600,000 pixels. If
     there are too many specimens and architectures, the last ones have no images.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    results : Path
-        The study's folder of results.
-    blocks : Blocks
-        The arrays are added to these blocks.
-    progress : callable
-        A function that wraps the iterable of test conditions and shows the progress.
+    Args:
+        blocks: The arrays are added to these blocks.
 
-    Returns
-    -------
-    list of dict
+    Returns:
         For each specimen and architecture: the images (test, structure, x, y) from 0 to 255, the
         true masks (structure, x, y), the predicted masks (train, test, structure, x, y) and their
         Dice (train, test, structure). Masks are packed, eight pixels in a byte. `binning` is the
@@ -144,14 +134,8 @@ def _with_the_same_masks(study: Study, split: Split | SplitSets) -> list[Conditi
 def _sizes(field_px: int, structures: int, groups: int) -> tuple[int, int, int]:
     """Return the binning, the number of structures and the number of test conditions of a group.
 
-    Parameters
-    ----------
-    field_px : int
-        Number of pixels along a side of an image.
-    structures : int
-        Largest number of structures.
-    groups : int
-        Number of specimens times architectures, which have the same share of all pixels.
+    Args:
+        groups: Number of specimens times architectures, which have the same share of all pixels.
     """
     share, binning = _PIXELS // groups, 1
 

@@ -41,33 +41,20 @@ def evaluate_extra(
     results are written when they are complete, so that an interrupted call loses little.
     Another process that does the same work waits until this process ends.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    results : path
-        The study's folder of results.
-    conditions : iterable of Condition
-        The further conditions. They may lie outside the study's grids.
-    confidence : bool
-        Whether to test the networks also under those test conditions of the study for which their
-        records lack the sums for estimates without labels, see
-        :mod:`passband.learning.confidence`. Records of earlier versions of Passband lack these
-        sums.
-    processes : int, optional
-        Number of processes; by default as many as the machine's cores, memory and the work allow.
-        With a GPU, the default is one process.
-    progress : callable
-        Wraps the list of training jobs, to draw a progress bar.
-    log : callable
-        Receives lines of text, for example if another process does the same work.
+    Args:
+        conditions: The further conditions. They may lie outside the study's grids.
+        confidence: Whether to test the networks also under those test conditions of the study for
+            which their records lack the sums for estimates without labels, see
+            :mod:`passband.learning.confidence`. Records of earlier versions of Passband lack these
+            sums.
+        processes: Number of processes; by default as many as the machine's cores, memory and the
+            work allow. With a GPU, the default is one process.
+        log: Receives lines of text, for example if another process does the same work.
 
-    Raises
-    ------
-    PassbandError
-        If a condition's images cannot be formed, if no network is finished, or if files of networks
-        or exit waves are missing or damaged. If only some training jobs fail, the results of all
-        other training jobs are written first.
+    Raises:
+        PassbandError: If a condition's images cannot be formed, if no network is finished, or if
+            files of networks or exit waves are missing or damaged. If only some training jobs fail,
+            the results of all other training jobs are written first.
     """
     from passband.jobs import extra_jobs  # torch takes seconds to import
 
@@ -106,10 +93,8 @@ def evaluate_extra(
 def finished_jobs(study: Study, results: Path) -> list[TrainingCell]:
     """Return the training jobs of a study whose networks exist.
 
-    Raises
-    ------
-    PassbandError
-        If no network of the study exists.
+    Raises:
+        PassbandError: If no network of the study exists.
     """
     jobs = [
         job
@@ -134,32 +119,21 @@ def read_extra(
     Results of networks that have been trained again since then, and results of test structures that
     the configuration describes differently now, count as missing.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    results : path
-        The study's folder of results.
-    variables : collection of str
-        Names of the variables to return: `counts`, `dice`, and the means of the sums of confidence
-        `confidence`, `histogram` and `agreement`, see :mod:`passband.analysis.cell_means`. Without
-        `counts`, the result needs less memory.
-    threads : int
-        Number of stores that are read at the same time.
+    Args:
+        variables: Names of the variables to return: `counts`, `dice`, and the means of the sums of
+            confidence `confidence`, `histogram` and `agreement`, see
+            :mod:`passband.analysis.cell_means`. Without `counts`, the result needs less memory.
+        threads: Number of stores that are read at the same time.
 
-    Returns
-    -------
-    Dataset or None
+    Returns:
         `dice` (specimen, architecture, train, replica, test_specimen, test), the mean Dice over
         structures; and `counts` with the further dimensions (structure, outcome), in pixels. The
         coordinates are those of the table of results. The dimension `test` has all further
         conditions, sorted. Missing values are NaN; in `histogram`, they are 0. None is returned if
         there are no results.
 
-    Raises
-    ------
-    StoreError
-        If a store is damaged or has a newer format.
+    Raises:
+        StoreError: If a store is damaged or has a newer format.
     """
     results = Path(results)
     jobs = list(training_jobs.cells_of(study))

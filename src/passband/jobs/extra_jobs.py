@@ -49,16 +49,11 @@ _WORTH_A_PROCESS = 10_000
 class Done:
     """What a process has done for a training job.
 
-    Attributes
-    ----------
-    record : Dataset or None
-        The results to write, or None if the store of results is complete already.
-    attrs : dict of str to str
-        The attributes of the results.
-    failure : str
-        The message of an error that the user can correct; empty if there is none.
-    remarks : list of str
-        Lines for the user, for example about damaged files.
+    Attributes:
+        record: The results to write, or None if the store of results is complete already.
+        attrs: The attributes of the results.
+        failure: The message of an error that the user can correct; empty if there is none.
+        remarks: Lines for the user, for example about damaged files.
     """
 
     record: xr.Dataset | None = None
@@ -71,17 +66,10 @@ class Done:
 class Work:
     """What to compute for every training job.
 
-    Attributes
-    ----------
-    study : Study
-        The configuration.
-    results : Path
-        The study's folder of results.
-    wanted : tuple of str
-        Ids of the further conditions.
-    confidence : bool
-        Whether to add test conditions for which the record lacks sums, see
-        :func:`passband.jobs.extra.evaluate_extra`.
+    Attributes:
+        wanted: Ids of the further conditions.
+        confidence: Whether to add test conditions for which the record lacks sums, see
+            :func:`passband.jobs.extra.evaluate_extra`.
     """
 
     study: Study
@@ -284,14 +272,9 @@ def computed(
     The training jobs are computed in several processes of one thread each. At the end of the block
     of code, all processes end after the condition that they are computing.
 
-    Parameters
-    ----------
-    work : Work
-        What to compute.
-    jobs : sequence of TrainingCell
-        The training jobs.
-    processes : int, optional
-        Number of processes; by default see :func:`number_of_processes`.
+    Args:
+        work: What to compute.
+        processes: Number of processes; by default see :func:`number_of_processes`.
     """
     number = number_of_processes(work, jobs) if processes is None else min(processes, len(jobs))
     if number < 2:

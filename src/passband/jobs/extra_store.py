@@ -67,18 +67,11 @@ def found(
     the results are in several stores. The newest store of a replica has all its results, since a
     job keeps the earlier ones.
 
-    Parameters
-    ----------
-    study, results, job
-        The configuration, the folder of results, and the training job.
-    read : callable
-        Returns the content of a store, or None to ignore the store.
-    networks : Fingerprints
-        The networks, which are read only if a store was made for other jobs.
+    Args:
+        read: Returns the content of a store, or None to ignore the store.
+        networks: The networks, which are read only if a store was made for other jobs.
 
-    Returns
-    -------
-    list of Dataset
+    Returns:
         Results of some of the replicas each. No replica is in two of them.
     """
     missing, pieces = set(job.replicas), []

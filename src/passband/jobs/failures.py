@@ -19,11 +19,9 @@ _OF_THE_JOB = StoppedError, LostError, FullError, DamagedError
 class Failures:
     """Collects the failures of a job's conditions, so that the job first finishes the others.
 
-    Parameters
-    ----------
-    conditions : int
-        Number of training conditions of the job. The failure of a single condition is not
-        collected: its error ends the job.
+    Args:
+        conditions: Number of training conditions of the job. The failure of a single condition is
+            not collected: its error ends the job.
     """
 
     def __init__(self, conditions: int):
@@ -46,15 +44,12 @@ class Failures:
     def check(self, kept: str) -> None:
         """Raise an error if a condition has failed.
 
-        Parameters
-        ----------
-        kept : str
-            What the job keeps of the other conditions, for the message.
+        Args:
+            kept: What the job keeps of the other conditions, for the message.
 
-        Raises
-        ------
-        PassbandError
-            The message names all conditions that failed, and the error of the first one.
+        Raises:
+            PassbandError: The message names all conditions that failed, and the error of the first
+                one.
         """
         if not self._errors:
             return

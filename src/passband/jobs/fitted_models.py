@@ -47,14 +47,9 @@ def key(arrays: list[np.ndarray], *values: Any) -> str:
 def kept(file: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return the content that a file has under a key, or make the content and write the file.
 
-    Parameters
-    ----------
-    file : path
-        The file.
-    key : str
-        The result of :func:`key` for everything that the content depends on.
-    make : callable
-        A function that returns the content, which can be written as JSON.
+    Args:
+        key: The result of :func:`key` for everything that the content depends on.
+        make: A function that returns the content, which can be written as JSON.
     """
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         found = json.loads(file.read_text(encoding="utf-8"))

@@ -27,15 +27,8 @@ _LOG_BYTES = 1 << 20
 class Followed:
     """The progress of a run that another process started.
 
-    Parameters
-    ----------
-    study : Study
-        The study that runs.
-
-    Attributes
-    ----------
-    progress : Progress
-        All jobs of the study, the finished ones included.
+    Attributes:
+        progress: All jobs of the study, the finished ones included.
     """
 
     def __init__(self, study: Study):
@@ -47,9 +40,7 @@ class Followed:
     def update(self, status: Status) -> list[Job]:
         """Read a status into :attr:`progress`.
 
-        Returns
-        -------
-        list of Job
+        Returns:
             The jobs that failed since the last call, the newest first.
         """
         progress, jobs = self.progress, _by_rule(status)

@@ -44,17 +44,14 @@ class _Done(Exception):  # noqa: N818
 class Job:
     """A running job.
 
-    Attributes
-    ----------
-    terminal : bool
-        Whether standard error is a terminal, so that somebody may read it.
-    study : Study
-        The whole configuration, which is stored with the output for provenance. A job's result
-        depends only on its params.
-    deadline : float or None
-        The time when the job must have ended [s of ``time.monotonic``]; None without a time limit.
-    result : str
-        The job's result in words, for the last line of the job's log. The job sets this attribute.
+    Attributes:
+        terminal: Whether standard error is a terminal, so that somebody may read it.
+        study: The whole configuration, which is stored with the output for provenance. A job's
+            result depends only on its params.
+        deadline: The time when the job must have ended [s of ``time.monotonic``]; None without a
+            time limit.
+        result: The job's result in words, for the last line of the job's log. The job sets this
+            attribute.
     """
 
     def __init__(self, name: str, config: dict, seconds: float | None = None):
@@ -99,10 +96,8 @@ class Job:
     def progress(self, items: Iterable) -> Iterator:
         """Yield `items`, and draw a progress bar if standard error is a terminal.
 
-        Raises
-        ------
-        LostError
-            If another job has taken over this job's work.
+        Raises:
+            LostError: If another job has taken over this job's work.
         """
         for item in tqdm(items, desc=self.name, disable=not self.terminal):
             lease.check()
@@ -120,16 +115,12 @@ class Job:
 def budget(runtime: float) -> float | None:
     """Return the seconds that a job may work, or None if the job has no time limit.
 
-    Parameters
-    ----------
-    runtime : float
-        The job's resource `runtime` [min]. Only SLURM receives this limit and ends a job
-        that exceeds the limit. On a laptop, a study has no time limit. Other schedulers send
-        SIGTERM when their own limit is reached.
+    Args:
+        runtime: The job's resource `runtime` [min]. Only SLURM receives this limit and ends a job
+            that exceeds the limit. On a laptop, a study has no time limit. Other schedulers send
+            SIGTERM when their own limit is reached.
 
-    Returns
-    -------
-    float or None
+    Returns:
         The runtime minus two minutes, which are for starting and saving; but at least half of the
         runtime.
     """
@@ -154,18 +145,12 @@ def job(
     the other job. If the other job succeeds, this job ends with the other job's result. If the
     other job fails, this job continues.
 
-    Parameters
-    ----------
-    name : str
-        The job's name in its log and its progress bar.
-    logfile : path
-        The file of the job's log. The job's lease is in the same folder.
-    threads : int
-        Number of cores that the job may use.
-    config : dict
-        The study's configuration.
-    runtime : float, optional
-        Minutes after which SLURM ends the job, see :func:`budget`.
+    Args:
+        name: The job's name in its log and its progress bar.
+        logfile: The file of the job's log. The job's lease is in the same folder.
+        threads: Number of cores that the job may use.
+        config: The study's configuration.
+        runtime: Minutes after which SLURM ends the job, see :func:`budget`.
     """
     console.prepare()
     started, logfile, begun = time.monotonic(), Path(logfile), False

@@ -31,14 +31,9 @@ _NARROW_NM = 0.5
 class Like:
     """The recommendation for one sign of an image's defocus.
 
-    Attributes
-    ----------
-    sign : int
-        1 for underfocus, −1 for overfocus.
-    likelihood : float
-        The likelihood of the sign.
-    found : Recommendation
-        The ranked networks.
+    Attributes:
+        sign: 1 for underfocus, −1 for overfocus.
+        found: The ranked networks.
     """
 
     sign: int
@@ -56,23 +51,15 @@ def measure(
 ) -> list[Lens]:
     """Return the lens of the first image of each file, with the study's beam energy.
 
-    Parameters
-    ----------
-    paths : sequence of Path
-        Files of images of one microscope.
-    pixel_size_A : float, optional
-        The pixel size, if the files do not have one [Å].
-    known : Known
-        What the user knows. If neither the user nor a file knows the beam energy, it is the study's
-        own, or the only one of its tests.
-    study : Study
-        The study whose networks are ranked.
+    Args:
+        paths: Files of images of one microscope.
+        pixel_size_A: The pixel size, if the files do not have one [Å].
+        known: What the user knows. If neither the user nor a file knows the beam energy, it is the
+            study's own, or the only one of its tests.
 
-    Raises
-    ------
-    PassbandError
-        If a file cannot be used, if its beam energy is none of the study's, or if its pixels are
-        too large for all networks of the study.
+    Raises:
+        PassbandError: If a file cannot be used, if its beam energy is none of the study's, or if
+            its pixels are too large for all networks of the study.
     """
     if known.energy_keV is not None and _nearest(study, known.energy_keV) is None:
         known.check()
@@ -144,21 +131,15 @@ def _nearest(study: Study, energy: float) -> float | None:
 def asked(study: Study, lens: Lens, given: Mapping[str, str | None]) -> list[tuple[int, Asked]]:
     """Return the asked condition for each possible sign of an image's defocus.
 
-    Parameters
-    ----------
-    study : Study
-        The study whose networks are ranked.
-    lens : Lens
-        The measured lens.
-    given : mapping of str to str or None
-        What the user gives for aperture and dose; None is taken from the file. What the user gives
-        for further axes; None is the study's own value. The measured astigmatism is not used. The
-        beam energy is the image's.
+    Args:
+        lens: The measured lens.
+        given: What the user gives for aperture and dose; None is taken from the file. What the user
+            gives for further axes; None is the study's own value. The measured astigmatism is not
+            used. The beam energy is the image's.
 
-    Raises
-    ------
-    PassbandError
-        If the image has no rings, or if aperture or dose are neither given nor in the file.
+    Raises:
+        PassbandError: If the image has no rings, or if aperture or dose are neither given nor in
+            the file.
     """
     if not lens.signs:
         raise PassbandError(f"{lens.name}: {lenses.NO_RINGS}; give it to recommend, without --like")
@@ -220,10 +201,8 @@ def best(found: Sequence[Like]) -> tuple[str, float]:
     If the sign of the defocus is not determined, the expected Dice is the mean over both signs,
     weighted with their likelihoods.
 
-    Raises
-    ------
-    PassbandError
-        If no network of the study has learned.
+    Raises:
+        PassbandError: If no network of the study has learned.
     """
     if not any(each.found.networks for each in found):
         raise PassbandError("no network of the study has learned, so none is recommended")

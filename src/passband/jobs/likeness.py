@@ -49,21 +49,13 @@ RAW = ("confidence", "agreement", "symmetry", "area", *DESCRIPTIONS)
 class Measured:
     """Networks of one training condition on images whose Dice is known.
 
-    Attributes
-    ----------
-    networks : tuple of str
-        Ids of the networks.
-    reference : Reference
-        Their training images.
-    own : Own
-        The networks on validation images of the training condition.
-    places : list of (str, str, str)
-        For each image, the test specimen, the id of the test condition, and the distortion or an
-        empty text.
-    raw : dict of str to (n,) float array
-        The scores :data:`RAW` of each image.
-    dice : (n,) float array
-        Dice of each image.
+    Attributes:
+        networks: Ids of the networks.
+        own: The networks on validation images of the training condition.
+        places: For each image, the test specimen, the id of the test condition, and the distortion
+            or an empty text.
+        raw: The scores :data:`RAW` of each image, (n,).
+        dice: (n,).
     """
 
     networks: tuple[str, ...]
@@ -104,10 +96,8 @@ class Measured:
     def limits(self, included: np.ndarray) -> dict[str, float]:
         """Return the largest distance of each description at which the networks do well.
 
-        Parameters
-        ----------
-        included : (n,) bool array
-            The images that are used. Distorted images are never used.
+        Args:
+            included: (n,) bool, the images that are used. Distorted images are never used.
         """
         well = included & self.in_matrix & (self.dice >= WELL * self.own.dice)
         result = {}
@@ -154,14 +144,9 @@ class Measured:
 class StudyImages:
     """The images of a study, which are formed when they are needed.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    results : path
-        The study's folder of results, which has the exit waves.
-    normalisation, architecture : str
-        The normalisation and the architecture of the networks.
+    Args:
+        results: The study's folder of results, which has the exit waves.
+        normalisation, architecture: The normalisation and the architecture of the networks.
     """
 
     def __init__(self, study: Study, results: Path, normalisation: str, architecture: str):
@@ -181,10 +166,8 @@ class StudyImages:
     def split(self, specimen: str, name: str, condition: Condition) -> Split:
         """Return the first structures of a split, with the exit waves of a condition.
 
-        Raises
-        ------
-        StoreError
-            If the exit waves are missing or damaged.
+        Raises:
+            StoreError: If the exit waves are missing or damaged.
         """
         key = specimen, name, wave_set(condition)
         if key not in self._splits:
@@ -212,13 +195,9 @@ class StudyImages:
     ) -> Measured:
         """Return how networks do on training images, test images and distorted images.
 
-        Parameters
-        ----------
-        networks : sequence of Network
-            Networks of one specimen, architecture and training condition: one network, or replicas
-            that are used together.
-        progress : callable
-            Wraps the list of test conditions, to show the progress.
+        Args:
+            networks: Networks of one specimen, architecture and training condition: one network, or
+                replicas that are used together.
         """
         specimen, condition = networks[0].metadata.specimen, networks[0].condition
         train, val = (self.images(specimen, name, condition) for name in ("train", "val"))
@@ -290,13 +269,10 @@ class StudyImages:
 def calibrate(measured: Measured, ctf: np.ndarray | None = None) -> Trust:
     """Return everything that is needed to assess images of the measured networks.
 
-    Parameters
-    ----------
-    measured : Measured
-        The networks on images whose Dice is known.
-    ctf : (n,) float array, optional
-        The Dice that the study's model expects for each image, without having seen the image's test
-        condition.
+    Args:
+        measured: The networks on images whose Dice is known.
+        ctf: (n,), the Dice that the study's model expects for each image, without having seen the
+            image's test condition.
     """
     every = np.ones(len(measured.dice), bool)
     names = [name for name in image_dice.SCORES if name != "ctf"]

@@ -23,9 +23,7 @@ def sign() -> None:
 def clear(folder: Path) -> list[Holder]:
     """Remove the locks in a folder if all their processes ran on this machine and have died.
 
-    Returns
-    -------
-    list of Holder
+    Returns:
         These processes; empty if no locks were removed.
     """
     found = holders(folder)

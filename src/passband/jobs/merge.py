@@ -49,10 +49,9 @@ _PROVENANCE = ("study", "config_digest", "passband_version", "git_revision", "co
 def open_part(found: Found) -> Part:
     """Open the table of a part.
 
-    Raises
-    ------
-    PassbandError
-        If the table is damaged, has not the variables of a table, or has values that cannot be.
+    Raises:
+        PassbandError: If the table is damaged, has not the variables of a table, or has values that
+            cannot be.
     """
     try:
         if found.is_zip:
@@ -74,11 +73,9 @@ def open_part(found: Found) -> Part:
 def _check_values(found: Found, opened: xr.Dataset) -> None:
     """Check that a part has the ids of its study, each of them once, and no negative epoch.
 
-    Raises
-    ------
-    PassbandError
-        Otherwise. Counts and Dice are checked when they are read, see :func:`merged.merge` and
-        :func:`merged.sources`.
+    Raises:
+        PassbandError: Otherwise. Counts and Dice are checked when they are read, see
+            :func:`merged.merge` and :func:`merged.sources`.
     """
     study = found.study
     known = {"train": set(study.train_ids), "test": {c.id for c in study.test_conditions}}
@@ -131,19 +128,12 @@ def spectra(parts: Sequence[Found]) -> dict[str, Spectrum]:
 class Merged:
     """What a merge has written.
 
-    Attributes
-    ----------
-    networks : int
-        Number of networks.
-    missing : int
-        Number of networks that the table has no results of.
-    sizes : dict of str to int
-        Number of specimens, training conditions, and so on.
-    left_out : tuple of str
-        Variables that are not in all parts; and those under drawn microscopes, if the common test
-        conditions have other ranges, in which other microscopes are drawn.
-    is_packed : bool
-        Whether the table has the Dice of images in eight bits, and no counts.
+    Attributes:
+        missing: Number of networks that the table has no results of.
+        sizes: Number of specimens, training conditions, and so on.
+        left_out: Variables that are not in all parts; and those under drawn microscopes, if the
+            common test conditions have other ranges, in which other microscopes are drawn.
+        is_packed: Whether the table has the Dice of images in eight bits, and no counts.
     """
 
     networks: int
@@ -164,23 +154,15 @@ def merge(
 
     The folder gets the table of results, the information metrics and the OOD metrics.
 
-    Parameters
-    ----------
-    nouns : sequence of str or path
-        The parts, see :func:`passband.results.parts.find`.
-    folder : path
-        The folder to write; its name is the name of the merged study.
-    common : bool
-        Whether test conditions that some parts lack are left out.
-    small : path, optional
-        A zip file for the OOD metrics too, see :func:`passband.analysis.ood.small`.
-    progress : callable
-        Wraps the iterable of groups of networks, and shows the progress.
+    Args:
+        nouns: The parts, see :func:`passband.results.parts.find`.
+        folder: The folder to write; its name is the name of the merged study.
+        common: Whether test conditions that some parts lack are left out.
+        small: A zip file for the OOD metrics too, see :func:`passband.analysis.ood.small`.
 
-    Raises
-    ------
-    PassbandError
-        If a part is missing or damaged, the parts do not agree, or the folder exists.
+    Raises:
+        PassbandError: If a part is missing or damaged, the parts do not agree, or the folder
+            exists.
     """
     check_target(folder)
     given = find_all(nouns)
@@ -336,25 +318,17 @@ def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
     The files appear when all are written. Each of several files has the number of files, so that a
     merge refuses some of them without the others.
 
-    Parameters
-    ----------
-    noun : str or path
-        The part, see :func:`passband.results.parts.find`.
-    folder : path
-        The folder for the files, whose names begin with the name of the study.
-    most_bytes : int
-        Largest size of a file.
+    Args:
+        noun: The part, see :func:`passband.results.parts.find`.
+        folder: The folder for the files, whose names begin with the name of the study.
+        most_bytes: Largest size of a file.
 
-    Returns
-    -------
-    list of Path
+    Returns:
         The files. With several files, each has some of the training conditions.
 
-    Raises
-    ------
-    PassbandError
-        If the part is missing or damaged, if files of this study are in the folder, or if one
-        training condition takes more than `most_bytes`.
+    Raises:
+        PassbandError: If the part is missing or damaged, if files of this study are in the folder,
+            or if one training condition takes more than `most_bytes`.
     """
     found = find(noun)
     name = found.study.study.name

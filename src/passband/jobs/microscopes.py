@@ -53,10 +53,8 @@ def first_replica_microscopes(study: Study) -> list[Condition]:
     These are the microscopes of ``passband recommend --check N`` with seed 0, where N is
     `evaluation.microscopes`. Each condition is listed once.
 
-    Raises
-    ------
-    PassbandError
-        If no image can be formed under the drawn conditions.
+    Raises:
+        PassbandError: If no image can be formed under the drawn conditions.
     """
     number = study.evaluation.microscopes
     if not number:

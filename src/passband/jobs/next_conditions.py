@@ -35,26 +35,19 @@ def next_conditions(
 ) -> Next:
     """Return the training conditions that teach most.
 
-    Parameters
-    ----------
-    tested : TestedNetworks
-        The networks of the study and their Dice.
-    budget : int
-        Largest number of conditions to choose.
-    given : mapping of str to str or None
-        The range of use: for each axis a value or a range, see
-        :meth:`passband.prediction.asked.Asked.parse`. An axis with None has the range of the
-        study's test conditions. If all are None, the study's test conditions are the range of use.
-    candidates : sequence of Condition, optional
-        The conditions among which the next ones are chosen; by default those of
-        :func:`candidate_conditions`.
-    until : float
-        No more conditions are chosen once the expected error is at most this error.
+    Args:
+        tested: The networks of the study and their Dice.
+        budget: Largest number of conditions to choose.
+        given: The range of use: for each axis a value or a range, see
+            :meth:`passband.prediction.asked.Asked.parse`. An axis with None has the range of the
+            study's test conditions. If all are None, the study's test conditions are the range of
+            use.
+        candidates: The conditions among which the next ones are chosen; by default those of
+            :func:`candidate_conditions`.
+        until: No more conditions are chosen once the expected error is at most this error.
 
-    Raises
-    ------
-    PassbandError
-        If the range of use is wrong, or if no candidate is left.
+    Raises:
+        PassbandError: If the range of use is wrong, or if no candidate is left.
     """
     study = tested.study
     asked = range_of_use(study, given)
@@ -95,10 +88,8 @@ def next_conditions(
 def range_of_use(study: Study, given: dict[str, str | None]) -> Asked | None:
     """Return the range of use, or None for the study's test conditions.
 
-    Raises
-    ------
-    PassbandError
-        See :func:`passband.jobs.recommendation.asked_of`.
+    Raises:
+        PassbandError: See :func:`passband.jobs.recommendation.asked_of`.
     """
     if all(value is None for value in given.values()):
         return None
@@ -116,19 +107,14 @@ def range_of_use(study: Study, given: dict[str, str | None]) -> Asked | None:
 def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> list[Condition]:
     """Return conditions that a group has no networks of, at most as many as are compared.
 
-    Parameters
-    ----------
-    tested : TestedNetworks
-        The networks of the study.
-    between : int, optional
-        Number of values between neighbouring values of an axis. By default, the candidates are the
-        study's own training conditions; or if all of these have networks, there is one value
-        between neighbours.
+    Args:
+        tested: The networks of the study.
+        between: Number of values between neighbouring values of an axis. By default, the candidates
+            are the study's own training conditions; or if all of these have networks, there is one
+            value between neighbours.
 
-    Raises
-    ------
-    PassbandError
-        If there is no candidate.
+    Raises:
+        PassbandError: If there is no candidate.
     """
     study = tested.study
     in_all = set.intersection(*(set(train) for train, *_ in tested.of_groups.values()))
@@ -180,10 +166,8 @@ def append(path: Path, conditions: Sequence[Condition], own: Mapping[str, float]
     that the file has already are not added again. `own` has the study's own values of its further
     axes.
 
-    Raises
-    ------
-    PassbandError
-        If the file exists and :func:`read_points` refuses it.
+    Raises:
+        PassbandError: If the file exists and :func:`read_points` refuses it.
     """
     axes = [*MAIN_AXES, *own]
     known = read_points(path, own) if path.exists() else []
@@ -200,11 +184,9 @@ def append(path: Path, conditions: Sequence[Condition], own: Mapping[str, float]
 def read_points(path: Path, own: Mapping[str, float]) -> list[Condition]:
     """Return the conditions in a study's CSV file of points.
 
-    Raises
-    ------
-    PassbandError
-        If :func:`passband.config.point_table.read` refuses the file, or if its columns are not
-        those of the four main axes and of the study's further axes, `own`.
+    Raises:
+        PassbandError: If :func:`passband.config.point_table.read` refuses the file, or if its
+            columns are not those of the four main axes and of the study's further axes, `own`.
     """
     try:
         table = point_table.read(str(path), Path())

@@ -193,16 +193,9 @@ def _left(
 ) -> list[str]:
     """Return lines about the work that is not done yet, or no line if no work is done yet.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    shares : mapping of str to float
-        See :func:`left`.
-    cases : sequence of mapping of str to float
-        The hours of :func:`hours`; of several cases for a range.
-    in_words : callable
-        Returns the seconds of all cases in words.
+    Args:
+        shares: See :func:`left`.
+        cases: The hours of :func:`hours`; of several cases for a range.
     """
     if min(shares.values()) == 1:
         return []
@@ -244,26 +237,16 @@ def render(
 ) -> str:
     """Return aligned lines about a study's work, and about the part that is not done yet.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    results : path
-        The study's folder of results, which may not exist.
-    seconds : float
-        Duration of the calibration [s].
-    say : callable
-        A function that is called with the name of each part before the part is measured.
-    device : str
-        A GPU in the table of :mod:`passband.jobs.rates`, on which networks are trained and tested;
-        "" for this machine.
-    gpus : int
-        Number of such GPUs.
+    Args:
+        results: The study's folder of results, which may not exist.
+        seconds: Duration of the calibration [s].
+        say: A function that is called with the name of each part before the part is measured.
+        device: A GPU in the table of :mod:`passband.jobs.rates`, on which networks are trained and
+            tested; "" for this machine.
+        gpus: Number of such GPUs.
 
-    Raises
-    ------
-    PassbandError
-        If the GPU is not in the table.
+    Raises:
+        PassbandError: If the GPU is not in the table.
     """
     if device:
         rates.check(device)

@@ -67,14 +67,10 @@ MIN_JOB_AGE_S = 60
 class Result:
     """The result of a check.
 
-    Attributes
-    ----------
-    level : str
-        One of :data:`OK`, :data:`WARNING` and :data:`FAILED`.
-    found : str
-        What the check found, in a few words.
-    remedy : str
-        What the user can do; "" if the user need not do anything.
+    Attributes:
+        level: One of :data:`OK`, :data:`WARNING` and :data:`FAILED`.
+        found: What the check found, in a few words.
+        remedy: What the user can do; "" if the user need not do anything.
     """
 
     level: str
@@ -85,14 +81,9 @@ class Result:
 def run(study: Study, results: Path, threads: int) -> dict[str, Result]:
     """Run all checks, and return the result of each check by the check's name.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    results : path
-        The study's folder of results, which is made if it does not exist.
-    threads : int
-        Number of cores that a job may use.
+    Args:
+        results: The study's folder of results, which is made if it does not exist.
+        threads: Number of cores that a job may use.
     """
     checks: dict[str, Callable[[], Result]] = {
         "packages": packages,
@@ -128,10 +119,9 @@ def table(results: dict[str, Result]) -> str:
 def raise_on_failure(results: dict[str, Result]) -> None:
     """Raise an error that names the failed checks.
 
-    Raises
-    ------
-    PassbandError
-        If a check failed. The message refers to the table of results, which was printed before.
+    Raises:
+        PassbandError: If a check failed. The message refers to the table of results, which was
+            printed before.
     """
     if failed := [name for name, result in results.items() if result.level == FAILED]:
         raise PassbandError(

@@ -24,16 +24,10 @@ _OTHER_S = 10.0
 class Running:
     """A job that was started or submitted.
 
-    Attributes
-    ----------
-    rule : str
-        The name of the job's rule.
-    name : str
-        The job in words, see :func:`describe`.
-    log : str
-        Path of the job's log, or "".
-    since : float
-        When the job was started [s since the epoch].
+    Attributes:
+        name: The job in words, see :func:`describe`.
+        log: Path of the job's log, or "".
+        since: When the job was started [s since the epoch].
     """
 
     rule: str
@@ -46,14 +40,10 @@ class Running:
 class OfRule:
     """The jobs of a rule.
 
-    Attributes
-    ----------
-    total, done : int
-        Number of the jobs of the run, and of those that are done.
-    failed : set of str
-        Numbers of those jobs whose last attempt failed.
-    took : float
-        Sum of the times of the jobs that are done [s].
+    Attributes:
+        total, done: Number of the jobs of the run, and of those that are done.
+        failed: Numbers of those jobs whose last attempt failed.
+        took: Sum of the times of the jobs that are done [s].
     """
 
     total: int = 0
@@ -65,26 +55,18 @@ class OfRule:
 class Progress:
     """The state of a run.
 
-    Parameters
-    ----------
-    seconds : mapping of str to float
-        The estimated seconds of one job of each rule, see :func:`passband.jobs.typical.seconds`.
-        Only their ratios matter: as soon as jobs are done, their measured times correct the
-        estimates.
-    started : float or None
-        When the run started [s since the epoch]; None if that is unknown.
+    Args:
+        seconds: The estimated seconds of one job of each rule, see
+            :func:`passband.jobs.typical.seconds`. Only their ratios matter: as soon as jobs are
+            done, their measured times correct the estimates.
+        started: When the run started [s since the epoch]; None if that is unknown.
 
-    Attributes
-    ----------
-    rules : dict of str to OfRule
-        The jobs by rule.
-    running : dict of str to Running
-        The jobs that run or are submitted, by their numbers, the oldest first.
-    dice : list of float
-        Validation Dice of the networks that this run has trained.
-    earlier : float
-        The time of those jobs that were done before the run started, and that are counted in
-        `rules` [s].
+    Attributes:
+        rules: The jobs by rule.
+        running: The jobs that run or are submitted, by their numbers, the oldest first.
+        dice: Validation Dice of the networks that this run has trained.
+        earlier: The time of those jobs that were done before the run started, and that are counted
+            in `rules` [s].
     """
 
     def __init__(self, seconds: Mapping[str, float], started: float | None):
@@ -200,12 +182,8 @@ class Progress:
 def describe(rule: str, wildcards: Mapping[str, str]) -> str:
     """Return a job in words, such as ``train gold compact-w8-d3, 5 nm, 1.2 µm, 10 mrad, 50 e/Å²``.
 
-    Parameters
-    ----------
-    rule : str
-        The name of the job's rule.
-    wildcards : mapping of str to str
-        The values of the job's wildcards. A condition's id is written with its units.
+    Args:
+        wildcards: The values of the job's wildcards. A condition's id is written with its units.
     """
     words, condition = [rule.replace("figure_", "figure ")], ""
     for name, value in wildcards.items():

@@ -49,18 +49,9 @@ def display(
 ) -> "Display":
     """Return the display for a stream: `Bar` for a terminal, and `Lines` for a file or a pipe.
 
-    Parameters
-    ----------
-    file : file
-        The stream.
-    progress : Progress
-        The run, which the display reads.
-    study : str
-        The name of the study.
-    log : str
-        Path of Snakemake's log, or "".
-    cluster : bool
-        Whether jobs are submitted to a cluster, where they may wait for a node.
+    Args:
+        log: Path of Snakemake's log, or "".
+        cluster: Whether jobs are submitted to a cluster, where they may wait for a node.
     """
     console = Console(file=file, highlight=False, markup=False, emoji=False)
     drawing = console.is_terminal and not console.is_dumb_terminal
@@ -70,10 +61,8 @@ def display(
 class Display:
     """What both displays have in common.
 
-    Attributes
-    ----------
-    note : str
-        What to know while no job runs, or "".
+    Attributes:
+        note: What to know while no job runs, or "".
     """
 
     def __init__(
@@ -99,14 +88,10 @@ class Display:
     def failure(self, name: str, log: str, after: float | None, silent: bool = False) -> None:
         """Show a failed job, with the last lines of its log.
 
-        Parameters
-        ----------
-        name, log : str
-            The job in words, and the path of its log, or "".
-        after : float or None
-            How long the job ran [s].
-        silent : bool
-            Whether the job failed without a message.
+        Args:
+            name, log: The job in words, and the path of its log, or "".
+            after: How long the job ran [s].
+            silent: Whether the job failed without a message.
         """
         ran = "" if after is None else f" after {duration(after)}"
         self.say(f"failed{ran}: {name}", "bold red")
@@ -219,16 +204,10 @@ class Bar(Display):
 def bar(progress: Progress, now: float, width: int, study: str = "") -> RenderableType:
     """Return the bar, with the share of the work that is done, the time since the start, and left.
 
-    Parameters
-    ----------
-    progress : Progress
-        The run.
-    now : float
-        The present time [s since the epoch].
-    width : int
-        Number of columns of the terminal.
-    study : str
-        The name of the study, or "".
+    Args:
+        now: The present time [s since the epoch].
+        width: Number of columns of the terminal.
+        study: The name of the study, or "".
     """
     share = progress.share(now)
     times = "" if progress.started is None else duration(now - progress.started)
@@ -251,12 +230,9 @@ def bar(progress: Progress, now: float, width: int, study: str = "") -> Renderab
 def counts(progress: Progress, all_stages: bool = True) -> list[str]:
     """Return the number of jobs of each stage that are done, such as ``train 3 of 16``.
 
-    Parameters
-    ----------
-    progress : Progress
-        The run.
-    all_stages : bool
-        Whether to name also those stages that are complete, and those that have not begun.
+    Args:
+        all_stages: Whether to name also those stages that are complete, and those that have not
+            begun.
     """
     stages: dict[str, list[int]] = {stage: [0, 0, 0, 0] for stage in _STAGES.values()}
     at_work = [job.rule for job in progress.running.values()]

@@ -33,13 +33,10 @@ def table() -> dict:
 class Stated:
     """The times of a study's parts on a GPU that nobody has measured.
 
-    Attributes
-    ----------
-    best, worst : Speeds
-        The shortest and the longest times. The times to simulate and to start are those of the
-        given speeds of a CPU.
-    assumptions : list of str
-        Where the rates come from and what was assumed, in lines of text.
+    Attributes:
+        best, worst: The shortest and the longest times. The times to simulate and to start are
+            those of the given speeds of a CPU.
+        assumptions: Where the rates come from and what was assumed, in lines of text.
     """
 
     best: Speeds
@@ -56,10 +53,8 @@ def others_s(rule: str) -> float:
 def check(device: str) -> None:
     """Check that a GPU is in the table.
 
-    Raises
-    ------
-    PassbandError
-        If it is not.
+    Raises:
+        PassbandError: If it is not.
     """
     if device not in table()["gpus"]:
         raise PassbandError(f"--device = {device!r}: must be one of {', '.join(table()['gpus'])}")
@@ -72,19 +67,12 @@ def stated(study: Study, device: str, cpu: Speeds) -> Stated:
     the peak rate, and that of moving the activations at a share of the bandwidth. The time to
     launch the kernels is added, and divided by the images of a step.
 
-    Parameters
-    ----------
-    study : Study
-        The study.
-    device : str
-        The GPU's name in the table.
-    cpu : Speeds
-        The times on this machine's CPU, of which those to simulate and to start are kept.
+    Args:
+        device: The GPU's name in the table.
+        cpu: The times on this machine's CPU, of which those to simulate and to start are kept.
 
-    Raises
-    ------
-    PassbandError
-        If the GPU is not in the table.
+    Raises:
+        PassbandError: If the GPU is not in the table.
     """
     check(device)
     gpu, assumed = table()["gpus"][device], table()["assumed"]

@@ -32,20 +32,17 @@ def recommend(
 ) -> Recommendation:
     """Return the networks of a study, ranked by their expected Dice under a condition.
 
-    Parameters
-    ----------
-    study : str or path
-        A study's file, the study's folder of results, the study's name, or a published folder.
-    condition : Condition, Asked, or mapping of str to str or float
-        The asked condition. In a mapping, the value of an axis such as ``defocus_nm`` is a number,
-        or a range such as ``"-10:25"``. A further axis that is missing has the study's own value.
-    specimen : str, optional
-        The test specimen, which is needed if the study has several.
+    Args:
+        study: A study's file, the study's folder of results, the study's name, or a published
+            folder.
+        condition: The asked condition. In a mapping, the value of an axis such as ``defocus_nm`` is
+            a number, or a range such as ``"-10:25"``. A further axis that is missing has the
+            study's own value.
+        specimen: The test specimen, which is needed if the study has several.
 
-    Raises
-    ------
-    PassbandError
-        If the condition is wrong, or if the study has no results or too few conditions.
+    Raises:
+        PassbandError: If the condition is wrong, or if the study has no results or too few
+            conditions.
     """
     if is_published(study):
         tested = TestedNetworks.open_published(Path(study), specimen)
@@ -61,11 +58,9 @@ def recommend(
 def asked_of(study: Study, given: Mapping[str, str | float | None]) -> Asked:
     """Return the asked condition from the words of a user about a study, see `Asked.parse`.
 
-    Raises
-    ------
-    PassbandError
-        See `Asked.parse`; also if the study does not have the exit waves of the condition, or if
-        the aperture is beyond the band limit of its pixels.
+    Raises:
+        PassbandError: See `Asked.parse`; also if the study does not have the exit waves of the
+            condition, or if the aperture is beyond the band limit of its pixels.
     """
     asked = Asked.parse(given, study.own_values, study.written_values)
     for name in asked.ranged:

@@ -44,23 +44,14 @@ def run(
     The models know only the test conditions in the table of results. They know no result under the
     drawn microscopes.
 
-    Parameters
-    ----------
-    study, results
-        The configuration, and the study's folder of results.
-    number : int
-        Number of microscopes inside the ranges. A third of this number is drawn outside.
-    seed : int
-        Seed of the draws.
-    specimen : str, optional
-        The test specimen, which is needed if the study has several.
-    progress, log : callable
-        See :func:`passband.jobs.extra.evaluate_extra`.
+    Args:
+        study, results: The configuration, and the study's folder of results.
+        number: Number of microscopes inside the ranges. A third of this number is drawn outside.
+        specimen: The test specimen, which is needed if the study has several.
+        progress, log: See :func:`passband.jobs.extra.evaluate_extra`.
 
-    Raises
-    ------
-    PassbandError
-        If the study has no results or too few conditions, or if a test fails.
+    Raises:
+        PassbandError: If the study has no results or too few conditions, or if a test fails.
     """
     tested = TestedNetworks.open(study, results, specimen, with_extra=False)
     inside, outside = microscopes(study, number, seed)

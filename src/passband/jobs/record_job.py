@@ -27,25 +27,15 @@ from passband.storage.weights import fingerprint
 class RecordJob:
     """What one `evaluate` job tests.
 
-    Attributes
-    ----------
-    own : Path
-        The job's own record in the cache, which need not exist.
-    parts : dict of str to Part
-        The networks by training condition.
-    params : tuple
-        Params of the rule on which the counts depend.
-    splits : dict of str to dict of str to str
-        For each test specimen, the digest of the test structures by the id of their set of exit
-        waves, see :mod:`passband.wave_sets`.
-    test : tuple of Condition
-        The test conditions.
-    test_own : bool
-        Whether networks are also tested under their own training condition.
-    microscopes : tuple of Condition
-        The drawn microscopes under which the first replicas are also tested.
-    mixtures : tuple of Mixture
-        The study's mixtures, under which networks may be trained.
+    Attributes:
+        own: The job's own record in the cache, which need not exist.
+        parts: The networks by training condition.
+        params: Params of the rule on which the counts depend.
+        splits: For each test specimen, the digest of the test structures by the id of their set of
+            exit waves, see :mod:`passband.wave_sets`.
+        test_own: Whether networks are also tested under their own training condition.
+        microscopes: The drawn microscopes under which the first replicas are also tested.
+        mixtures: The study's mixtures, under which networks may be trained.
     """
 
     own: Path
@@ -78,12 +68,9 @@ class RecordJob:
     def lacking(self, condition: str, record: xr.Dataset | None = None) -> set[tuple[str, str]]:
         """Return the pairs of test specimen and id of condition or microscope that a record lacks.
 
-        Parameters
-        ----------
-        condition : str
-            Id of the training condition.
-        record : Dataset, optional
-            The record. Without a record, all pairs are returned.
+        Args:
+            condition: Id of the training condition.
+            record: The record. Without a record, all pairs are returned.
         """
         replicas = list(self.parts[condition].weights)
         if record is not None:
@@ -105,17 +92,13 @@ class RecordJob:
     def whole(self, devices: Mapping[str, Sequence[str]]) -> dict[str, xr.Dataset] | None:
         """Return the job's own record if it is undamaged and has exactly what the job makes.
 
-        Parameters
-        ----------
-        devices : mapping of str to sequence of str
-            For each condition, the kinds of device on which the record may have been made.
+        Args:
+            devices: For each condition, the kinds of device on which the record may have been made.
 
-        Raises
-        ------
-        NewerError
-            If a newer version of Passband wrote the record, which must not be overwritten.
-        UnreachableError
-            If the record cannot be read now.
+        Raises:
+            NewerError: If a newer version of Passband wrote the record, which must not be
+                overwritten.
+            UnreachableError: If the record cannot be read now.
         """
         try:
             found = records.parts(self.own)
@@ -144,16 +127,12 @@ class RecordJob:
         A record that lacks results gives only those replicas that no fuller record has. For
         example, a killed job leaves fuller records of single conditions beside its own record.
 
-        Returns
-        -------
-        dict of str to list of Dataset
+        Returns:
             For each condition, records of some of its replicas, with the test specimens that are
             still valid. No replica is in two of them.
 
-        Raises
-        ------
-        UnreachableError
-            If a file cannot be read now: its results may be undamaged.
+        Raises:
+            UnreachableError: If a file cannot be read now: its results may be undamaged.
         """
         # The replicas without a record that lacks nothing.
         missing = {id: set(self.parts[id].weights) for id in conditions}
@@ -209,15 +188,6 @@ class RecordJob:
 
         If the earlier job had further replicas, their weights are read from the earlier job's file
         of networks. None is returned if one of its networks differs from the present network.
-
-        Parameters
-        ----------
-        condition : str
-            Id of the training condition.
-        replicas : sequence of int
-            The replicas of the record.
-        networks : callable
-            Returns the networks of the earlier job.
         """
         own = self.parts[condition].weights
         if set(replicas) <= set(own):
@@ -251,12 +221,9 @@ def keep_others(path: Path, parts: Mapping[str, xr.Dataset]) -> None:
 
     So if a test condition is taken out of a study and comes back, no network is tested again.
 
-    Parameters
-    ----------
-    path : Path
-        The file, which need not exist.
-    parts : mapping of str to Dataset
-        The records that replace the file's content, by training condition.
+    Args:
+        path: The file, which need not exist.
+        parts: The records that replace the file's content, by training condition.
     """
     if others := _others(path, parts):
         batch, *suffixes = path.name.split(".")

@@ -29,19 +29,14 @@ def files(own: str | Path, missing: Mapping[str, Collection[int]]) -> Iterator[P
 
     The names of the files decide; the files are not opened. The first file need not exist.
 
-    Parameters
-    ----------
-    own : path
-        The job's own file in the cache, which need not exist. The name of its folder is that of a
-        group of training conditions, and its own name is that of a batch of replicas.
-    missing : mapping of str to collection of int
-        For each training condition, by its id, the replicas that are not found yet. The caller may
-        remove replicas that it finds.
+    Args:
+        own: The job's own file in the cache, which need not exist. The name of its folder is that
+            of a group of training conditions, and its own name is that of a batch of replicas.
+        missing: For each training condition, by its id, the replicas that are not found yet. The
+            caller may remove replicas that it finds.
 
-    Raises
-    ------
-    UnreachableError
-        If a folder cannot be read now.
+    Raises:
+        UnreachableError: If a folder cannot be read now.
     """
     own = Path(own)
     yield own
@@ -75,15 +70,11 @@ def _listed(folder: Path) -> list[Path]:
 class Shard:
     """What one `simulate` job makes: the exit waves of a shard of structures.
 
-    Attributes
-    ----------
-    own : Path
-        The job's own file in the cache, which need not exist. Its folder has all shards of the
-        specimen and split.
-    values : tuple
-        Everything that the exit waves depend on, except the structures.
-    structures : range
-        The indices of the shard's structures within the split.
+    Attributes:
+        own: The job's own file in the cache, which need not exist. Its folder has all shards of the
+            specimen and split.
+        values: Everything that the exit waves depend on, except the structures.
+        structures: The indices of the shard's structures within the split.
     """
 
     own: Path
@@ -100,10 +91,8 @@ class Shard:
 
         No structure is in two of the data sets. Structures that are not found are left out.
 
-        Raises
-        ------
-        UnreachableError
-            If a file cannot be read now.
+        Raises:
+            UnreachableError: If a file cannot be read now.
         """
         missing, found = set(self.structures), []
         seen: set[Path] = set()
@@ -160,12 +149,9 @@ def whole(
 ) -> Parts | None:
     """Return the networks in a job's own file if it is undamaged and has all of them.
 
-    Raises
-    ------
-    NewerError
-        If a newer version of Passband wrote the file, which must not be overwritten.
-    UnreachableError
-        If the file cannot be read now.
+    Raises:
+        NewerError: If a newer version of Passband wrote the file, which must not be overwritten.
+        UnreachableError: If the file cannot be read now.
     """
     try:
         found = load_parts(path)
@@ -186,25 +172,18 @@ def find_networks(
 ) -> dict[str, list[Part]]:
     """Return the finished networks of a job, by training condition.
 
-    Parameters
-    ----------
-    own : path
-        The job's own file in the cache, which need not exist.
-    contexts : NetworkContexts
-        What the networks depend on.
-    conditions, replicas : sequence
-        Ids of the training conditions, and numbers of the replicas of each condition.
+    Args:
+        own: The job's own file in the cache, which need not exist.
+        contexts: What the networks depend on.
+        conditions, replicas: Ids of the training conditions, and numbers of the replicas of each
+            condition.
 
-    Returns
-    -------
-    dict of str to list of Part
+    Returns:
         For each condition, parts of several files. All parts of a condition have the same
         precision, and no network is in two of them. Networks that are not found are left out.
 
-    Raises
-    ------
-    UnreachableError
-        If a file cannot be read now: its networks may be undamaged.
+    Raises:
+        UnreachableError: If a file cannot be read now: its networks may be undamaged.
     """
     missing = {id: set(replicas) for id in conditions}
     found: dict[str, list[Part]] = {id: [] for id in conditions}
@@ -230,19 +209,12 @@ def find_networks(
 def trained(path: str | Path, of: Mapping[str, str], conditions: Sequence[str]) -> Parts:
     """Return the networks in the output of a `train` job.
 
-    Parameters
-    ----------
-    path : path
-        The file.
-    of : mapping of str to str
-        The expected specimen and architecture.
-    conditions : sequence of str
-        The expected training conditions.
+    Args:
+        of: The expected specimen and architecture.
+        conditions: The expected training conditions.
 
-    Raises
-    ------
-    StoreError
-        If the file is missing or damaged, or has other networks.
+    Raises:
+        StoreError: If the file is missing or damaged, or has other networks.
     """
     parts = load_parts(path)
     for part, condition in zip(parts.values(), conditions, strict=False):

@@ -45,12 +45,8 @@ def move_foreign(results: str | Path, dry_run: bool = False) -> str:
     ``make demo`` of earlier versions wrote Snakemake's report to this file. Snakemake does not make
     a file again that exists and that no rule has made, so the study would never get its page.
 
-    Parameters
-    ----------
-    results : path
-        The study's folder of results.
-    dry_run : bool
-        Whether only to say that a run will rename the report.
+    Args:
+        dry_run: Whether only to say that a run will rename the report.
     """
     page = Path(results) / layout.REPORT
     aside = _free(Path(results) / layout.SNAKEMAKE_REPORT)
@@ -75,24 +71,14 @@ def _free(path: Path) -> Path:
 def write(study: Study, results: Path, target: Path) -> list[str]:
     """Write the page of a study, completely or not at all, and return what the study lacks.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    results : path
-        The study's folder of results.
-    target : path
-        The page's file.
+    Args:
+        target: The page's file.
 
-    Returns
-    -------
-    list of str
+    Returns:
         A sentence about each missing part; an empty list for a complete study.
 
-    Raises
-    ------
-    PassbandError
-        If the page cannot be written.
+    Raises:
+        PassbandError: If the page cannot be written.
     """
     from passband.reports import page
     from passband.storage import atomic
@@ -115,10 +101,8 @@ def write(study: Study, results: Path, target: Path) -> list[str]:
 def collect(study: Study, results: Path) -> "Content":
     """Return what the page of a study shows. Parts that are missing are left out.
 
-    Parameters
-    ----------
-    study, results
-        See :func:`write`.
+    Args:
+        study, results: See :func:`write`.
     """
     from passband.jobs import status
     from passband.reports import page, page_files

@@ -40,12 +40,9 @@ def exit_waves(job: Job, shard: Shard, output: str, attrs: Mapping[str, str]) ->
 
     Otherwise return those that are in the cache, see :meth:`Shard.find`.
 
-    Raises
-    ------
-    NewerError
-        If a newer version of Passband wrote the file, which must not be overwritten.
-    UnreachableError
-        If a file in the cache cannot be read now.
+    Raises:
+        NewerError: If a newer version of Passband wrote the file, which must not be overwritten.
+        UnreachableError: If a file in the cache cannot be read now.
     """
     if datasets.has_context(shard.own, datasets.WAVES, shard.context()):
         atomic.link(shard.own, output)
@@ -73,14 +70,10 @@ def write_exit_waves(
 class NetworkFiles:
     """The files of a `train` job.
 
-    Attributes
-    ----------
-    cached, weights : str
-        The file of networks in the cache, and the output for the networks.
-    history : str
-        The output for the history of the training, a table as CSV.
-    checkpoints : str
-        Folder of the saved states.
+    Attributes:
+        cached, weights: The file of networks in the cache, and the output for the networks.
+        history: The output for the history of the training, a table as CSV.
+        checkpoints: Folder of the saved states.
     """
 
     cached: str
@@ -103,13 +96,10 @@ class NetworkFiles:
     def hand_over(self, parts: Mapping[str, Part], provenance: Mapping | None = None) -> None:
         """Make the outputs of the job, and remove its saved states.
 
-        Parameters
-        ----------
-        parts : mapping of str to Part
-            The networks by training condition.
-        provenance : mapping, optional
-            The provenance of the file in the cache, which is written first. Without it, the file is
-            in the cache already.
+        Args:
+            parts: The networks by training condition.
+            provenance: The provenance of the file in the cache, which is written first. Without it,
+                the file is in the cache already.
         """
         if provenance is not None:
             save_parts(parts, self.cached, provenance)
@@ -141,11 +131,6 @@ def _write_partial(write: Callable[[], None]) -> None:
 
     Another job with further replicas of this condition may remove its own file, and then the empty
     folder, before this job writes to the same folder. Then this job writes again.
-
-    Parameters
-    ----------
-    write : callable
-        Writes the file.
     """
     for _ in range(_TRIALS):
         with contextlib.suppress(FileNotFoundError, FileExistsError):
@@ -178,12 +163,10 @@ def networks(
     Otherwise return the networks that are in the cache, see
     :func:`passband.jobs.regrouping.find_networks`.
 
-    Raises
-    ------
-    NewerError
-        If a newer version of Passband wrote the job's file, which must not be overwritten.
-    UnreachableError
-        If a file in the cache cannot be read now.
+    Raises:
+        NewerError: If a newer version of Passband wrote the job's file, which must not be
+            overwritten.
+        UnreachableError: If a file in the cache cannot be read now.
     """
     result = f"{len(conditions) * len(replicas)} network(s) in {files.weights}"
     if parts := regrouping.whole(files.cached, contexts, conditions, replicas):
@@ -205,12 +188,10 @@ def record(job: Job, tested: RecordJob, output: str, attrs: Mapping[str, str]) -
     The results may have been made on another kind of CPU, or on the kind of device that trained the
     networks. Only this comparison needs no torch.
 
-    Raises
-    ------
-    NewerError
-        If a newer version of Passband wrote the job's record, which must not be overwritten.
-    UnreachableError
-        If a file in the cache cannot be read now.
+    Raises:
+        NewerError: If a newer version of Passband wrote the job's record, which must not be
+            overwritten.
+        UnreachableError: If a file in the cache cannot be read now.
     """
     devices = {id: usual_devices(part.metadata) for id, part in tested.parts.items()}
     number = sum(len(part.weights) for part in tested.parts.values())
@@ -285,14 +266,9 @@ def attributes(job: Job, snakemake, kind: str) -> dict[str, str]:
     assumed to have died, or has taken over the work of this job. If the store was made from the
     same params and inputs, this job ends, since other jobs may already read the store.
 
-    Parameters
-    ----------
-    job : Job
-        The running job.
-    snakemake : object
-        The object that Snakemake passes to a script.
-    kind : str
-        The kind of store, see :func:`passband.storage.datasets.write`.
+    Args:
+        snakemake: The object that Snakemake passes to a script.
+        kind: The kind of store, see :func:`passband.storage.datasets.write`.
     """
     target, times = snakemake.output[0], {}
     for path in snakemake.input:

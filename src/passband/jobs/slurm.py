@@ -56,19 +56,13 @@ def settle(
 ) -> dict[str, str]:
     """Return the states of jobs in words that the plugin recognises.
 
-    Parameters
-    ----------
-    jobs : collection of str
-        Numbers that SLURM gave to the jobs for which Snakemake waits.
-    accounting : mapping or None
-        Each job's state from ``sacct``; None if the plugin calls ``squeue`` instead.
-    queue : mapping or None
-        Each job's state from ``squeue``; None if ``squeue`` was not called or did not answer. If
-        a job is missing in this mapping, the controller has forgotten the job.
+    Args:
+        jobs: Numbers that SLURM gave to the jobs for which Snakemake waits.
+        accounting: Each job's state from ``sacct``; None if the plugin calls ``squeue`` instead.
+        queue: Each job's state from ``squeue``; None if ``squeue`` was not called or did not
+            answer. If a job is missing in this mapping, the controller has forgotten the job.
 
-    Returns
-    -------
-    dict
+    Returns:
         The state of each job, except jobs that the accounting database does not contain yet.
     """
     settled = {}
@@ -96,10 +90,8 @@ def held(run: str) -> dict[str, str]:
 
     SLURM holds a job, for example, if a node could not start it. The priority of such a job is 0.
 
-    Raises
-    ------
-    OSError, subprocess.SubprocessError
-        If ``squeue`` does not answer.
+    Raises:
+        OSError, subprocess.SubprocessError: If ``squeue`` does not answer.
     """
     command = ["squeue", "--noheader", f"--name={run}", "--states=PENDING", "--format=%i|%Q|%r"]
     ran = subprocess.run(
@@ -126,10 +118,8 @@ def watch(plugin: ModuleType) -> None:
 
     A second call changes nothing.
 
-    Parameters
-    ----------
-    plugin : module
-        ``snakemake_executor_plugin_slurm``.
+    Args:
+        plugin: ``snakemake_executor_plugin_slurm``.
     """
     if hasattr(plugin, "passband_watches"):
         return

@@ -43,21 +43,14 @@ _WHOLE = (".zarr", LEASE)
 class Job:
     """A job of the workflow.
 
-    Attributes
-    ----------
-    stage, cells, networks, needed
-        See :class:`passband.jobs.tasks.Task`.
-    log : str
-        Path of the job's log.
-    state : str
-        One of :data:`STATES`.
-    time : float
-        When the job's output last changed [s since the epoch]. If the job has no output, when its
-        log or its lease last changed; 0 if none of these files exists.
-    silent : bool
-        Whether the job failed without a message, because the job was killed or its node went down.
-    rule : str
-        The name of the job's rule.
+    Attributes:
+        stage, cells, networks, needed: See :class:`passband.jobs.tasks.Task`.
+        log: Path of the job's log.
+        state: One of :data:`STATES`.
+        time: When the job's output last changed [s since the epoch]. If the job has no output, when
+            its log or its lease last changed; 0 if none of these files exists.
+        silent: Whether the job failed without a message, because the job was killed or its node
+            went down.
     """
 
     stage: str
@@ -75,22 +68,13 @@ class Job:
 class Status:
     """The states of all jobs of a study at a given time.
 
-    Attributes
-    ----------
-    study : Study
-        The study.
-    results : path
-        The study's folder of results.
-    jobs : tuple of Job
-        All jobs of the complete study, and those jobs on request that were started.
-    now : float
-        The given time [s since the epoch].
-    snakemake : str
-        "running" if Snakemake runs the study on this machine. "locked" if the study has a lock of
-        Snakemake, but no Snakemake runs the study on this machine: Snakemake runs on another
-        machine, or was killed. Otherwise "".
-    since : float
-        When Snakemake locked the study [s since the epoch]; 0 if the study is not locked.
+    Attributes:
+        jobs: All jobs of the complete study, and those jobs on request that were started.
+        now: The given time [s since the epoch].
+        snakemake: "running" if Snakemake runs the study on this machine. "locked" if the study has
+            a lock of Snakemake, but no Snakemake runs the study on this machine: Snakemake runs on
+            another machine, or was killed. Otherwise "".
+        since: When Snakemake locked the study [s since the epoch]; 0 if the study is not locked.
     """
 
     study: Study
@@ -218,19 +202,13 @@ def scan(study: Study, results: Path, now: float | None = None) -> Status:
     if its log or its lease has changed within :data:`PATIENCE_S`, and has failed otherwise. In all
     other cases a job is waiting, also after Ctrl-C.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration, from which the list of jobs follows.
-    results : path
-        The study's folder of results, which may be absent.
-    now : float, optional
-        The present time [s since the epoch], by default from the clock.
+    Args:
+        study: The configuration, from which the list of jobs follows.
+        results: The study's folder of results, which may be absent.
+        now: The present time [s since the epoch], by default from the clock.
 
-    Raises
-    ------
-    PassbandError
-        If a file or folder cannot be read.
+    Raises:
+        PassbandError: If a file or folder cannot be read.
     """
     # This is done before files are listed. If Snakemake ends between both steps, its last files are
     # still listed.
@@ -304,17 +282,12 @@ def _judge(
 ) -> tuple[str, bool]:
     """Return a job's state, and whether it failed without a message.
 
-    Parameters
-    ----------
-    stage : str
-        A regular expression for the first word of the job's name.
-    log : path
-        The job's log, which is read only if the times do not show the state.
-    made, lived : float or None
-        When the job's output last changed, and when its log or lease last changed [s since the
-        epoch].
-    now : float
-        The present time [s since the epoch].
+    Args:
+        stage: A regular expression for the first word of the job's name.
+        log: The job's log, which is read only if the times do not show the state.
+        made, lived: When the job's output last changed, and when its log or lease last changed [s
+            since the epoch].
+        now: The present time [s since the epoch].
     """
     if lived is None or (made is not None and lived <= made + _MARGIN_S):
         return ("waiting" if made is None else "done"), False

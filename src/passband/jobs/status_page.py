@@ -29,16 +29,13 @@ _STYLES = {
 def render(status: Status, width: int = 80, colour: bool = False, failures: int = 3) -> str:
     """Return a page with the jobs of each stage, the networks, the training grid, and failures.
 
-    Parameters
-    ----------
-    status : Status
-        See :func:`passband.jobs.status.scan`.
-    width : int
-        Number of columns of the terminal. A training grid that is wider is divided into parts.
-    colour : bool
-        Whether to colour the page with ANSI sequences. Without colours, the page is plain text.
-    failures : int
-        Maximum number of failed jobs. The last lines of their logs are shown.
+    Args:
+        status: See :func:`passband.jobs.status.scan`.
+        width: Number of columns of the terminal. A training grid that is wider is divided into
+            parts.
+        colour: Whether to colour the page with ANSI sequences. Without colours, the page is plain
+            text.
+        failures: Maximum number of failed jobs. The last lines of their logs are shown.
     """
     followed = Followed(status.study)
     followed.update(status)

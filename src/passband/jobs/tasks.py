@@ -32,26 +32,16 @@ from passband.wave_sets import folder_of
 class Task:
     """A job of a study, whether or not it has run.
 
-    Attributes
-    ----------
-    rule : str
-        The name of the job's rule.
-    log : str
-        Path of the job's log.
-    outputs : tuple of str
-        Paths of the job's output files.
-    cells : tuple of tuple of str
-        Specimen, architecture and condition id of each training condition of a `train` or
-        `evaluate` job. This tuple is empty for jobs of other rules.
-    networks : int
-        The number of networks that the job trains or tests.
-    after : float
-        When the job's inputs last changed [s since the epoch]. An output that is older is not
-        valid.
-    needed : bool
-        Whether a complete study needs the job's outputs.
-    on_request : bool
-        Whether the job runs only if the user names its output.
+    Attributes:
+        log: Path of the job's log.
+        outputs: Paths of the job's output files.
+        cells: Specimen, architecture and condition id of each training condition of a `train` or
+            `evaluate` job. This tuple is empty for jobs of other rules.
+        networks: The number of networks that the job trains or tests.
+        after: When the job's inputs last changed [s since the epoch]. An output that is older is
+            not valid.
+        needed: Whether a complete study needs the job's outputs.
+        on_request: Whether the job runs only if the user names its output.
     """
 
     rule: str
@@ -81,13 +71,9 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
 
     A job on request runs only if the user names its output.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    times : mapping of str to float, optional
-        When each existing file last changed [s since the epoch], by the file's path. Without
-        `times`, all networks of the study are assumed to be trained.
+    Args:
+        times: When each existing file last changed [s since the epoch], by the file's path. Without
+            `times`, all networks of the study are assumed to be trained.
     """
     complete = times is None or not study.study.allow_incomplete
     times = times or {}

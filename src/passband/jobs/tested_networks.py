@@ -34,27 +34,14 @@ _PUBLISHED_STUDY, _PUBLISHED_TABLE = "study.yaml", "table.zarr.zip"
 class TestedNetworks:
     """The networks of a study, and their Dice for one test specimen.
 
-    Attributes
-    ----------
-    study : Study
-        The configuration.
-    results : Path
-        The study's folder of results.
-    specimen : str
-        The test specimen.
-    table : Dataset
-        The table of results, for the test specimen.
-    extra : Dataset or None
-        Results under further conditions, for the test specimen, see
-        :func:`passband.jobs.extra.read_extra`.
-    ranked : tuple of str, or None
-        Ids of the networks that are ranked. With None, all networks are ranked.
-    means : bool
-        Whether the Dice of a network is the mean over replicas, see :meth:`of_replicas`.
-    also : tuple of Condition
-        Conditions whose lens the profiles must represent too, see :meth:`covering`.
-    whole : Dataset or None
-        The table of results, with all test specimens and mixtures.
+    Attributes:
+        table: The table of results, for the test specimen.
+        extra: Results under further conditions, for the test specimen, see
+            :func:`passband.jobs.extra.read_extra`.
+        ranked: Ids of the networks that are ranked. With None, all networks are ranked.
+        means: Whether the Dice of a network is the mean over replicas, see :meth:`of_replicas`.
+        also: Conditions whose lens the profiles must represent too, see :meth:`covering`.
+        whole: The table of results, with all test specimens and mixtures.
     """
 
     __test__ = False  # pytest must not collect this class
@@ -75,22 +62,13 @@ class TestedNetworks:
     ) -> "TestedNetworks":
         """Open the results of a study.
 
-        Parameters
-        ----------
-        study : Study
-            The configuration.
-        results : Path
-            The study's folder of results.
-        specimen : str, optional
-            The test specimen, which is needed if the study has several.
-        with_extra : bool
-            Whether to read results under further conditions.
+        Args:
+            specimen: The test specimen, which is needed if the study has several.
+            with_extra: Whether to read results under further conditions.
 
-        Raises
-        ------
-        PassbandError
-            If there is no table of results, if the specimen is missing or unknown, or if there are
-            too few conditions.
+        Raises:
+            PassbandError: If there is no table of results, if the specimen is missing or unknown,
+                or if there are too few conditions.
         """
         path = results / layout.TABLE
         if not path.exists():
@@ -108,17 +86,12 @@ class TestedNetworks:
         The folder has the table of results of all networks of the same specimen and architecture,
         so that a model can be fitted. Only the published network is ranked.
 
-        Parameters
-        ----------
-        folder : Path
-            The folder, with weights, the study's file and the table of results.
-        specimen : str, optional
-            See :meth:`open`.
+        Args:
+            folder: The folder, with weights, the study's file and the table of results.
+            specimen: See :meth:`open`.
 
-        Raises
-        ------
-        PassbandError
-            See :meth:`open`.
+        Raises:
+            PassbandError: See :meth:`open`.
         """
         from passband.learning.network_files import open_networks  # torch takes seconds to import
 
@@ -362,9 +335,7 @@ class TestedNetworks:
     def measured(self, conditions: Iterable[Condition]) -> xr.Dataset:
         """Return measured mean Dice of all networks under those conditions that were tested.
 
-        Returns
-        -------
-        Dataset
+        Returns:
             `mean`, `low` and `high` (network, test), see
             :func:`passband.prediction.recommendation.recommend`. The interval of the mean over
             structures is the one of Student's t distribution.

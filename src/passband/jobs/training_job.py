@@ -28,30 +28,17 @@ def complete(
 ) -> dict[str, Part]:
     """Train the networks that are missing, and return all networks of the job by condition.
 
-    Parameters
-    ----------
-    job : Job
-        The running job.
-    files : NetworkFiles
-        The job's files.
-    contexts : NetworkContexts
-        What the networks depend on.
-    found : dict of str to list of Part
-        The networks that exist, for every condition of the job, see
-        :func:`passband.jobs.regrouping.find_networks`.
-    replicas : sequence of int
-        The replicas of each condition.
-    trainer : ReplicaJob
-        Trains networks.
+    Args:
+        files: The job's files.
+        contexts: What the networks depend on.
+        found: The networks that exist, for every condition of the job, see
+            :func:`passband.jobs.regrouping.find_networks`.
 
-    Raises
-    ------
-    StoppedError
-        If the job is stopped before its end.
-    PassbandError
-        If the training under a condition fails. The message names the conditions that failed.
-    DamagedError
-        If a file of exit waves is damaged.
+    Raises:
+        StoppedError: If the job is stopped before its end.
+        PassbandError: If the training under a condition fails. The message names the conditions
+            that failed.
+        DamagedError: If a file of exit waves is damaged.
     """
     # The interval between saves does not change results, so it is not a param of the rule.
     stop = StopCondition(job.study.training.save_every_s, job.seconds_left)

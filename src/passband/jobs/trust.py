@@ -66,17 +66,13 @@ def trust_file(network: Network) -> Path:
 def measured(networks: Sequence[Network], progress: Progress = iter) -> Measured:
     """Return the measurements of networks of one training condition.
 
-    Parameters
-    ----------
-    networks : sequence of Network
-        One network, or replicas that are used together, in the results of a study.
-    progress : callable
-        Wraps the list of test conditions, if the measurements are not known yet.
+    Args:
+        networks: One network, or replicas that are used together, in the results of a study.
+        progress: Wraps the list of test conditions, if the measurements are not known yet.
 
-    Raises
-    ------
-    PassbandError
-        If the networks are not in the results of a study, or if exit waves are missing.
+    Raises:
+        PassbandError: If the networks are not in the results of a study, or if exit waves are
+            missing.
     """
     if isinstance(networks[0].condition, Mixture):
         raise PassbandError(f"{networks[0].id} is a network of a mixture of conditions")
@@ -111,18 +107,14 @@ def open_trust(
 ) -> Trust:
     """Return what is needed to assess images of networks of one training condition.
 
-    Parameters
-    ----------
-    networks, progress
-        See :func:`measured`. The networks may also be those of a published folder.
-    with_ctf : bool
-        Whether the Dice that the study's model expects under a condition will be known. Without a
-        table of results, the Dice of :func:`expected_dice` is not used.
+    Args:
+        networks, progress: See :func:`measured`. The networks may also be those of a published
+            folder.
+        with_ctf: Whether the Dice that the study's model expects under a condition will be known.
+            Without a table of results, the Dice of :func:`expected_dice` is not used.
 
-    Raises
-    ------
-    PassbandError
-        If the training images are not known. The message has one line.
+    Raises:
+        PassbandError: If the training images are not known. The message has one line.
     """
     path = trust_file(networks[0])
     if path.exists():
@@ -146,10 +138,8 @@ def expected_dice(networks: Sequence[Network], condition: Condition) -> dict[str
 
     A further axis that `condition` does not have has the study's own value.
 
-    Raises
-    ------
-    PassbandError
-        If the networks are not in the results of a study with a table.
+    Raises:
+        PassbandError: If the networks are not in the results of a study with a table.
     """
     result = {}
     for group in by_condition(networks):
@@ -182,15 +172,11 @@ def expected_left_out(found: Measured, networks: Sequence[Network]) -> np.ndarra
     test specimen, and of a distorted image, is that of the same condition: the condition says no
     more about these images.
 
-    Returns
-    -------
-    (n,) float array
-        The expected Dice; for replicas, the mean of theirs.
+    Returns:
+        (n,): the expected Dice; for replicas, the mean of theirs.
 
-    Raises
-    ------
-    PassbandError
-        If there is no table of results, or if it has too few conditions.
+    Raises:
+        PassbandError: If there is no table of results, or if it has too few conditions.
     """
     tested = _tested(networks)
     specimen, architecture, *_ = training_jobs.parse_network_id(found.networks[0])

@@ -22,10 +22,9 @@ def repository() -> Path:
 
     The working directory may be a copy of somebody else's clone, with rules of theirs.
 
-    Raises
-    ------
-    PassbandError
-        If this package was installed without its repository, and the working directory is no clone.
+    Raises:
+        PassbandError: If this package was installed without its repository, and the working
+            directory is no clone.
     """
     for folder in (Path(passband.__file__).resolve().parents[2], Path()):
         if (folder / "Snakefile").is_file() and (folder / _SIGN).is_file():
@@ -48,28 +47,19 @@ def command(
 ) -> list[str]:
     """Return the command that runs Snakemake.
 
-    Parameters
-    ----------
-    file, folder : path
-        The study's file, and the folder in which Snakemake is going to run.
-    targets : sequence of str
-        The files or rules to make; by default, all of the study.
-    cores : str, optional
-        Number of cores, or "all". The default is "all" without a profile, and otherwise what the
-        profile says.
-    profile : str, optional
-        The name of a folder in `profiles/`, or the path of another profile, from the working
-        directory. The default is the environment variable ``SNAKEMAKE_PROFILE``.
-    words : sequence of str
-        Further words for Snakemake.
-    logger : bool
-        Whether Passband's display is drawn.
+    Args:
+        file, folder: The study's file, and the folder in which Snakemake is going to run.
+        targets: The files or rules to make; by default, all of the study.
+        cores: Number of cores, or "all". The default is "all" without a profile, and otherwise what
+            the profile says.
+        profile: The name of a folder in `profiles/`, or the path of another profile, from the
+            working directory. The default is the environment variable ``SNAKEMAKE_PROFILE``.
+        words: Further words for Snakemake.
+        logger: Whether Passband's display is drawn.
 
-    Raises
-    ------
-    PassbandError
-        If there is no workflow, or no such profile, or if Snakemake would import packages that are
-        in the folder.
+    Raises:
+        PassbandError: If there is no workflow, or no such profile, or if Snakemake would import
+            packages that are in the folder.
     """
     root = repository().resolve()
     if (packages := folder / ".snakemake" / "pip-deployments").exists():
@@ -126,18 +116,10 @@ def run(words: Sequence[str], folder: Path, quiet: bool = False) -> int:
     whether it was typed or sent to this process alone. If the terminal is closed, the group
     receives SIGTERM.
 
-    Parameters
-    ----------
-    words : sequence of str
-        The command.
-    folder : path
-        The folder in which the command runs.
-    quiet : bool
-        Whether to show the command's output only if the command fails.
+    Args:
+        quiet: Whether to show the command's output only if the command fails.
 
-    Returns
-    -------
-    int
+    Returns:
         The exit status, or 128 and the number of the signal that ended the command: 130 after
         Ctrl-C.
     """

@@ -29,14 +29,10 @@ _AT_ONCE = 16
 def cropped(images: Tensor, corners: np.ndarray, side: int) -> Tensor:
     """Return a square of each periodic image, (N, …, side, side).
 
-    Parameters
-    ----------
-    images : (N, …, H, W) tensor
-        Periodic images.
-    corners : (N, 2) int array
-        The first row and the first column of each square.
-    side : int
-        Side of the squares [pixels].
+    Args:
+        images: (N, …, H, W).
+        corners: (N, 2) int, the first row and the first column of each square.
+        side: Side of the squares [pixels].
     """
     parts = [
         image.roll((-int(row), -int(column)), (-2, -1))[..., :side, :side]
@@ -53,18 +49,12 @@ class Images:
     every batch. An intensity depends only on structure, condition and draw, and the noise depends
     also on the replica.
 
-    Parameters
-    ----------
-    acquisition : Acquisition
-        Forms the images.
-    source : Source
-        The structures.
-    condition : Condition
-        The imaging condition.
-    hold : bool
-        Whether to form all intensities of a draw of the jitter at once, and to keep them in memory
-        until another draw is needed. Without jitter, the intensities are formed only once. If
-        `hold` is true, the source must be a :class:`~passband.imaging.splits.Split`.
+    Args:
+        acquisition: Forms the images.
+        source: The structures.
+        hold: Whether to form all intensities of a draw of the jitter at once, and to keep them in
+            memory until another draw is needed. Without jitter, the intensities are formed only
+            once. If `hold` is true, the source must be a :class:`~passband.imaging.splits.Split`.
     """
 
     def __init__(
@@ -106,25 +96,18 @@ class Images:
     ) -> tuple[Tensor, Tensor]:
         """Return images and masks.
 
-        Parameters
-        ----------
-        places : (n,) int array, or (R, n)
-            Positions of the structures in the split. With `replicas`, there is a row for each
-            replica.
-        draw : int
-            The number of the draw of the noise and of the jitter.
-        replicas : sequence of R int, optional
-            The replicas whose noise is drawn. By default, the noise of validation images is drawn,
-            which all networks share.
-        turns : int array, optional
-            For each place, the symmetry operation of the square after which the lens forms an image
-            of the structure, see :func:`passband.imaging.turns.turn`.
+        Args:
+            places: (n,) int, or (R, n), positions of the structures in the split. With `replicas`,
+                there is a row for each replica.
+            draw: The number of the draw of the noise and of the jitter.
+            replicas: The replicas whose noise is drawn. By default, the noise of validation images
+                is drawn, which all networks share.
+            turns: int, for each place, the symmetry operation of the square after which the lens
+                forms an image of the structure, see :func:`passband.imaging.turns.turn`.
 
-        Returns
-        -------
-        two (n, 1, px, px) or (R·n, 1, px, px) float32 tensors
-            Normalised images, and masks that are 1 in the particles. With `replicas`, the images
-            are in the order of the replicas.
+        Returns:
+            two (n, 1, px, px) or (R·n, 1, px, px) float32: normalised images, and masks that are 1
+            in the particles. With `replicas`, the images are in the order of the replicas.
         """
         intensity, structures, masks = self._formed(places.ravel(), draw, turns)
         rows = structures.reshape(-1, places.shape[-1])
@@ -227,12 +210,9 @@ def images_under(
 class Batches:
     """Training batches of one or several networks, in every epoch.
 
-    Parameters
-    ----------
-    images : Images
-        The images of the training split.
-    settings : Training
-        Batch size, noise, crop and augmentation.
+    Args:
+        images: The images of the training split.
+        settings: Batch size, noise, crop and augmentation.
     """
 
     def __init__(self, images: Images, settings: Training):
@@ -253,14 +233,10 @@ class Batches:
         Every replica has its own order of structures, symmetry operations and noise. Order,
         operations and noise do not depend on the architecture of the network.
 
-        Parameters
-        ----------
-        replicas : sequence of R int
-            The networks' replica numbers.
-        epoch : int
-            The epoch, from 0 on. The same epoch always gives the same batches.
-        first : int
-            The number of batches that are skipped at the beginning.
+        Args:
+            replicas: The networks' replica numbers.
+            epoch: The epoch, from 0 on. The same epoch always gives the same batches.
+            first: The number of batches that are skipped at the beginning.
         """
         draw = epoch if self._settings.noise == "fresh" else 0
         orders, turns = [], []

@@ -24,16 +24,11 @@ class CheckpointCallback(lightning.Callback):
     Every learner has its own file, and resumes independently of the other learners. So the files of
     learners that have not changed since the last save are not written again.
 
-    Parameters
-    ----------
-    learners : sequence of Learner
-        The learners whose state is saved.
-    stop : StopCondition
-        Decides when the state is saved and when training stops.
-    folder : path, optional
-        The folder for the files of saved states. By default, no state is saved.
-    context : str
-        Digest of everything that the networks depend on.
+    Args:
+        learners: The learners whose state is saved.
+        stop: Decides when the state is saved and when training stops.
+        folder: The folder for the files of saved states. By default, no state is saved.
+        context: Digest of everything that the networks depend on.
     """
 
     def __init__(
@@ -65,12 +60,9 @@ class CheckpointCallback(lightning.Callback):
     def save_or_stop(self) -> None:
         """Save the state if a save is due. If the stop condition is fulfilled, save and stop.
 
-        Raises
-        ------
-        StoppedError
-            If the stop condition is fulfilled.
-        LostError
-            If another job has taken over the work.
+        Raises:
+            StoppedError: If the stop condition is fulfilled.
+            LostError: If another job has taken over the work.
         """
         reason = self._stop.reason_to_stop
         lease.confirm() if reason else lease.check()
@@ -99,10 +91,8 @@ class SignalCallback(lightning.Callback):
 
     A scheduler sends SIGTERM to a job before it kills the job.
 
-    Parameters
-    ----------
-    stop : StopCondition
-        Receives the request to stop.
+    Args:
+        stop: Receives the request to stop.
     """
 
     _SIGNALS = (signal.SIGTERM, signal.SIGINT)

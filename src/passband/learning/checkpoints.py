@@ -19,16 +19,11 @@ if TYPE_CHECKING:
 def save(path: Path, context: str, tensors: dict[str, Tensor], progress: dict) -> None:
     """Write a state of training to a file. The file is either complete or absent.
 
-    Parameters
-    ----------
-    path : path
-        A safetensors file that is not an output of the workflow.
-    context : str
-        Digest of everything that the state depends on.
-    tensors : dict of str to Tensor
-        All tensors of the state, such as weights and the optimizer's state.
-    progress : dict
-        The rest of the state, as values that JSON can write.
+    Args:
+        path: A safetensors file that is not an output of the workflow.
+        context: Digest of everything that the state depends on.
+        tensors: All tensors of the state, such as weights and the optimizer's state.
+        progress: The rest of the state, as values that JSON can write.
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     metadata = {"context": context, "progress": progress}
@@ -41,13 +36,11 @@ def load(path: Path, context: str) -> tuple[dict[str, Tensor], dict] | None:
 
     If the file is damaged or has another context, it is removed. Code in the file is not run.
 
-    Raises
-    ------
-    NewerError, UnreachableError
-        If a newer version of Passband wrote the file, or if the file cannot be read now. The file
-        is not removed.
-    LostError
-        If another job has taken over the work. Then the saved state may belong to the other job.
+    Raises:
+        NewerError, UnreachableError: If a newer version of Passband wrote the file, or if the file
+            cannot be read now. The file is not removed.
+        LostError: If another job has taken over the work. Then the saved state may belong to the
+            other job.
     """
     if not path.exists():
         return None
@@ -65,10 +58,9 @@ def load(path: Path, context: str) -> tuple[dict[str, Tensor], dict] | None:
 def clear(folder: Path) -> None:
     """Remove all saved states of a finished job.
 
-    Raises
-    ------
-    LostError
-        If another job has taken over the work. Then the states may belong to the other job.
+    Raises:
+        LostError: If another job has taken over the work. Then the states may belong to the other
+            job.
     """
     lease.confirm()
     shutil.rmtree(folder, ignore_errors=True)

@@ -71,10 +71,8 @@ class CompactNetworks:
 
     The first axis of all tensors is the network, as in :mod:`passband.learning.vectorized`.
 
-    Parameters
-    ----------
-    modules : sequence of R CompactUNets
-        Networks of one architecture, for which :func:`applies` is true.
+    Args:
+        modules: R networks of one architecture, for which :func:`applies` is true.
     """
 
     def __init__(self, modules: Sequence[CompactUNet]):
@@ -147,17 +145,11 @@ class CompactNetworks:
     def accumulate(self, images: Tensor, masks: Tensor, settings: Training) -> Tensor:
         """Set the gradients of all weights in training mode, and return each network's loss.
 
-        Parameters
-        ----------
-        images, masks : (R, N, 1, H, W) tensors
-            A batch of each network.
-        settings : Training
-            The settings of the loss.
+        Args:
+            images, masks: (R, N, 1, H, W), a batch of each network.
 
-        Returns
-        -------
-        (R,) float32 tensor
-            The losses.
+        Returns:
+            (R,) float32: the losses.
         """
         arrays, losses = self._arrays, torch.zeros(len(images))
         weights, head = Arranged(self._layers, arrays), self._head(arrays)

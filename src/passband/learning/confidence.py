@@ -45,15 +45,12 @@ _ADDED_TOGETHER = 4096
 class Confidence:
     """The sums of R networks' predictions for N images.
 
-    Attributes
-    ----------
-    sums : (R, N, 5) float32 tensor
-        The sums in the order of :data:`passband.scores.STATISTICS`.
-    histogram : (R, N, 8) int64 tensor
-        Number of pixels with p in each of the bins [0, ⅛), [⅛, ¼), …, [⅞, 1].
-    products : (R(R − 1)/2, N, 2) float32 tensor
-        The sums of pᵣpₛ and of ŷᵣŷₛ, in the order of
-        :func:`passband.scores.pairs` and of :data:`passband.scores.PRODUCTS`.
+    Attributes:
+        sums: (R, N, 5) float32, the sums in the order of :data:`passband.scores.STATISTICS`.
+        histogram: (R, N, 8) int64, number of pixels with p in each of the bins [0, ⅛), [⅛, ¼), …,
+            [⅞, 1].
+        products: (R(R − 1)/2, N, 2) float32, the sums of pᵣpₛ and of ŷᵣŷₛ, in the order of
+            :func:`passband.scores.pairs` and of :data:`passband.scores.PRODUCTS`.
     """
 
     sums: Tensor
@@ -66,10 +63,9 @@ def confidence(logits: Sequence[Tensor]) -> Confidence:
 
     Few images are processed at a time, so that their probabilities stay in the processor's cache.
 
-    Parameters
-    ----------
-    logits : (R, N, 1, H, W) tensor, or sequence of R (N, 1, H, W) tensors
-        The output of each network. Logits of a lower precision are first converted to float32.
+    Args:
+        logits: (R, N, 1, H, W), or sequence of R (N, 1, H, W), the output of each network. Logits
+            of a lower precision are first converted to float32.
     """
     networks, images, pixels = len(logits), len(logits[0]), logits[0][0].numel()
     on_cpu = logits[0].device.type == "cpu"
@@ -102,10 +98,8 @@ def confidence(logits: Sequence[Tensor]) -> Confidence:
 def fractions(histogram: np.ndarray) -> np.ndarray:
     """Return the parts of all pixels in each bin, as 16-bit integers in units of 1/65535.
 
-    Parameters
-    ----------
-    histogram : (..., 8) int array
-        Number of pixels in each bin.
+    Args:
+        histogram: (..., 8) int.
     """
     parts = histogram / histogram.sum(-1, keepdims=True)
     return np.round(parts * ALL_PIXELS).astype(np.uint16)
@@ -118,17 +112,11 @@ def missing(
 
     Missing sums are NaN. In a missing histogram, all bins are 0.
 
-    Parameters
-    ----------
-    replicas : sequence of int
-        Numbers of the replicas.
-    specimens, conditions, structures : int
-        Numbers of the test specimens, of the test conditions, and of the test structures of each
-        specimen.
+    Args:
+        specimens, conditions, structures: Numbers of the test specimens, of the test conditions,
+            and of the test structures of each specimen.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         `confidence` (replica, test_specimen, test, structure, statistic) float32: the sums over the
         pixels of each image. `histogram` (replica, test_specimen, test, bin) uint16: the part of
         the pixels of all images of a cell with p in each bin, see :func:`fractions`. For several
@@ -172,14 +160,10 @@ def missing(
 def write(arrays: Mapping[str, np.ndarray], s: int, k: int, parts: Sequence[Confidence]) -> None:
     """Write the sums of a cell to a record.
 
-    Parameters
-    ----------
-    arrays : mapping of str to array
-        The arrays of the record's variables, with those of :func:`missing`.
-    s, k : int
-        Index of the test specimen, and index of the test condition.
-    parts : sequence of Confidence
-        The sums of all images of the cell, in order.
+    Args:
+        arrays: The arrays of the record's variables, with those of :func:`missing`.
+        s, k: Index of the test specimen, and index of the test condition.
+        parts: The sums of all images of the cell, in order.
     """
     arrays["confidence"][:, s, k] = torch.cat([part.sums for part in parts], 1).cpu()
     histogram = torch.stack([part.histogram.sum(1) for part in parts]).sum(0)

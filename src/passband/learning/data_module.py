@@ -36,23 +36,18 @@ class ImageDataModule(lightning.LightningDataModule):
     A data loader yields whole batches, since the images of a batch are formed together. The data
     loader starts no worker processes: these would only copy images that are in memory already.
 
-    Parameters
-    ----------
-    acquisition : Acquisition
-        Forms the noise-free images once for all replicas, and draws the noise for each replica.
-    splits : (Source, Source)
-        Structures for training, and structures for validation.
-    condition : Condition or Mixture
-        The imaging condition of all images, or the distribution of the conditions of single images.
-    settings : Training
-        Batch size, noise and augmentation.
-    hold : bool
-        Whether to keep noise-free images in memory, see :class:`passband.learning.batches.Images`.
+    Args:
+        acquisition: Forms the noise-free images once for all replicas, and draws the noise for each
+            replica.
+        splits: Structures for training, and structures for validation.
+        condition: The imaging condition of all images, or the distribution of the conditions of
+            single images.
+        settings: Batch size, noise and augmentation.
+        hold: Whether to keep noise-free images in memory, see
+            :class:`passband.learning.batches.Images`.
 
-    Attributes
-    ----------
-    batches : Batches
-        The training batches of every replica and every epoch.
+    Attributes:
+        batches: The training batches of every replica and every epoch.
     """
 
     def __init__(

@@ -18,12 +18,9 @@ class StopCondition:
 
     Training stops at a deadline, or on request.
 
-    Parameters
-    ----------
-    save_every : float
-        Interval between saves [s].
-    budget : float, optional
-        Time after which training stops [s]. By default, there is no time limit.
+    Args:
+        save_every: Interval between saves [s].
+        budget: Time after which training stops [s]. By default, there is no time limit.
     """
 
     def __init__(self, save_every: float = 120.0, budget: float | None = None):

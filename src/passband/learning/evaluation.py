@@ -27,18 +27,13 @@ from passband.wave_sets import wave_set
 def confusion(logits: Tensor, masks: Tensor) -> Tensor:
     """Return the numbers of true positives, false positives and false negatives in every image.
 
-    Parameters
-    ----------
-    logits : (N, 1, H, W) tensor
-        A network's output. If the logit of a pixel is above 0, the pixel is predicted to be in a
-        particle.
-    masks : (N, 1, H, W) tensor
-        The ground truth, bool or 0 and 1.
+    Args:
+        logits: (N, 1, H, W), a network's output. If the logit of a pixel is above 0, the pixel is
+            predicted to be in a particle.
+        masks: (N, 1, H, W), the ground truth, bool or 0 and 1.
 
-    Returns
-    -------
-    (N, 3) int64 tensor
-        Numbers of pixels, in the order of :data:`passband.scores.OUTCOMES`.
+    Returns:
+        (N, 3) int64, numbers of pixels, in the order of :data:`passband.scores.OUTCOMES`.
     """
     if logits.device.type == "cpu":
         true = masks if masks.dtype == torch.bool else masks > 0
@@ -70,10 +65,8 @@ class SharedImages:
     images of all test conditions do not fit into the limit, those that fit are used by the networks
     of every training condition.
 
-    Parameters
-    ----------
-    limit : int
-        The largest number of bytes of all images that are kept.
+    Args:
+        limit: The largest number of bytes of all images that are kept.
     """
 
     def __init__(self, limit: int = SHARED_BYTES):
@@ -85,16 +78,11 @@ class SharedImages:
     ) -> Iterator[Tensor]:
         """Yield the images of a split in batches: (n, 1, px, px) float32.
 
-        Parameters
-        ----------
-        acquisition : Acquisition
-            Forms the images. All calls have the same microscope.
-        split : Split
-            The structures. All calls have the same structures of a specimen.
-        under : Condition or Mixture
-            The condition of all images, or the distribution of the conditions of single images.
-        batch_size : int
-            Number of images of a batch.
+        Args:
+            acquisition: Forms the images. All calls have the same microscope.
+            split: The structures. All calls have the same structures of a specimen.
+            under: The condition of all images, or the distribution of the conditions of single
+                images.
         """
         key = acquisition.normalisation, split.names, under.id, batch_size
         if key in self._kept:
@@ -143,14 +131,10 @@ def examples(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return images, a network's predictions and its scores, by the id of the imaging condition.
 
-    Returns
-    -------
-    dict of str to (structure, x, y) array
-        Counts [electrons per pixel].
-    dict of str to (structure, x, y) bool array
-        Whether each pixel is predicted to be in a particle.
-    dict of str to (structure,) array
-        Dice score of each image.
+    Returns:
+        Counts [electrons per pixel], each (structure, x, y).
+        Whether each pixel is predicted to be in a particle, (structure, x, y) bool.
+        Dice score of each image, (structure,).
     """
     images, predictions, scores = {}, {}, {}
     for condition in conditions:
@@ -179,34 +163,21 @@ def evaluate(
 
     Each batch of images is formed once for all networks.
 
-    Parameters
-    ----------
-    replicas : mapping of int to Module
-        Networks by replica number. The networks are moved to the acquisition's device, into the
-        device's fast layout, and stay in evaluation mode.
-    acquisition : Acquisition
-        Forms the images. The acquisition must have the normalisation with which the networks were
-        trained.
-    splits : mapping of str to Split or SplitSets
-        Test structures by specimen. All specimens have the same number of test structures.
-    conditions : sequence of Condition or Mixture
-        Test conditions. Under a mixture, each image has its own condition.
-    batch_size : int
-        Number of images in a forward pass.
-    precision : str
-        See :func:`passband.learning.devices.precision`.
-    known : Dataset, optional
-        A record of the same networks on the same structures. The record may lack some test
-        specimens and test conditions. Its counts are used again, and only missing counts are
-        computed.
-    progress : callable
-        Wraps the list of missing counts, to draw a progress bar.
-    shared : SharedImages, optional
-        The images of other networks of the job. By default, all images are formed.
+    Args:
+        replicas: Networks by replica number. The networks are moved to the acquisition's device,
+            into the device's fast layout, and stay in evaluation mode.
+        acquisition: Forms the images. The acquisition must have the normalisation with which the
+            networks were trained.
+        splits: Test structures by specimen. All specimens have the same number of test structures.
+        conditions: Test conditions. Under a mixture, each image has its own condition.
+        batch_size: Number of images in a forward pass.
+        precision: See :func:`passband.learning.devices.precision`.
+        known: A record of the same networks on the same structures. The record may lack some test
+            specimens and test conditions. Its counts are used again, and only missing counts are
+            computed.
+        shared: The images of other networks of the job. By default, all images are formed.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         `counts` (replica, test_specimen, test, structure, outcome) uint32: numbers of pixels. The
         coordinate `test` has the ids of the test conditions. The coordinate `outcome` has tp, fp
         and fn: true positives, false positives and false negatives. The other variables are those

@@ -23,22 +23,15 @@ _CPUS = tuple(f"cpu ({name})" for name in ("DEFAULT", "AVX2", "AVX512"))
 class NetworkContexts:
     """Contexts of the networks of one specimen and architecture.
 
-    Attributes
-    ----------
-    specimen, architecture : str
-        Name of the training specimen, and name of the architecture.
-    versions : mapping of str to str
-        The version of the stage `train` for each training condition of the job, by its id.
-    microscope, training : mapping
-        The params of the rule `train` with these names.
-    study_seed : int
-        The study's seed.
-    splits : mapping of str to sequence of str
-        For each training condition of the job, by its id, the digests of the structures for
-        training and for validation, see :func:`passband.imaging.wave_files.split_digest`.
-    together : str
-        The study's value of `training.replicas_together`. If a job has one replica, the params do
-        not have this value.
+    Attributes:
+        specimen, architecture: Name of the training specimen, and name of the architecture.
+        versions: The version of the stage `train` for each training condition of the job, by its
+            id.
+        microscope, training: The params of the rule `train` with these names.
+        splits: For each training condition of the job, by its id, the digests of the structures for
+            training and for validation, see :func:`passband.imaging.wave_files.split_digest`.
+        together: The study's value of `training.replicas_together`. If a job has one replica, the
+            params do not have this value.
     """
 
     specimen: str
@@ -63,14 +56,10 @@ class NetworkContexts:
         The digest does not depend on the device, so that finished networks stay valid on another
         device.
 
-        Parameters
-        ----------
-        condition : str
-            Id of the training condition.
-        replicas : iterable of int
-            All replicas that the job trains under this condition.
-        training : mapping, optional
-            Values in place of those of :attr:`training`.
+        Args:
+            condition: Id of the training condition.
+            replicas: All replicas that the job trains under this condition.
+            training: Values in place of those of :attr:`training`.
         """
         settings = self.training if training is None else training
         cell = self.specimen, self.architecture, condition
@@ -106,21 +95,15 @@ def record_contexts(
 ) -> dict[str, str]:
     """Return the digests of everything that the counts depend on, by the names of `splits`.
 
-    Parameters
-    ----------
-    params : sequence
-        Further values that the digest includes.
-    metadata : WeightsMetadata
-        The metadata of the networks.
-    networks_digest : str
-        The fingerprint of the networks' weights.
-    splits : mapping of str to str
-        The digest of the test structures, see
-        :func:`passband.imaging.wave_files.digests_of_specimens`.
-    device : str or None
-        The kind of device, from :func:`passband.learning.devices.describe`. With None, the digest
-        is the same on all kinds of device. The counts of two kinds of device differ by rounding,
-        and by the random numbers of the noise.
+    Args:
+        params: Further values that the digest includes.
+        metadata: The metadata of the networks.
+        networks_digest: The fingerprint of the networks' weights.
+        splits: The digest of the test structures, see
+            :func:`passband.imaging.wave_files.digests_of_specimens`.
+        device: The kind of device, from :func:`passband.learning.devices.describe`. With None, the
+            digest is the same on all kinds of device. The counts of two kinds of device differ by
+            rounding, and by the random numbers of the noise.
     """
     training = {
         key: getattr(metadata, key) for key in ("architecture", "normalisation", "precision")

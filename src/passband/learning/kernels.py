@@ -62,21 +62,13 @@ def blocks(weights: np.ndarray) -> np.ndarray:
 class Plan:
     """The positions of a batch's pixels in a plane.
 
-    Parameters
-    ----------
-    images, side : int
-        Number of images of the batch, and number of pixels along an image's side.
+    Args:
+        images, side: Number of images of the batch, and number of pixels along an image's side.
 
-    Attributes
-    ----------
-    pixel_number : int
-        Number of pixels of all images.
-    row, image : int
-        Distance of two rows, and distance of two images.
-    first, number : int
-        The first position, and number of positions that are computed.
-    length : int
-        Length of a plane.
+    Attributes:
+        pixel_number: Number of pixels of all images.
+        row, image: Distance of two rows, and distance of two images.
+        first, number: The first position, and number of positions that are computed.
     """
 
     def __init__(self, images: int, side: int):

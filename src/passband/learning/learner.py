@@ -21,14 +21,9 @@ from passband.storage.weights import EpochRecord
 class Trained:
     """The result of a network's training.
 
-    Attributes
-    ----------
-    weights : dict of str to Tensor
-        Weights and buffers after the epoch with the lowest validation loss.
-    history : list of EpochRecord
-        A record for each epoch.
-    vectorized : bool
-        Whether the network was trained together with other replicas, as one program.
+    Attributes:
+        weights: Weights and buffers after the epoch with the lowest validation loss.
+        vectorized: Whether the network was trained together with other replicas, as one program.
     """
 
     weights: dict[str, Tensor]
@@ -65,19 +60,10 @@ class Learner:
     Dropout depends only on the seed and the step. Batches depend only on the replica and the step.
     So weights, optimizer state and history are the complete state of training, see :meth:`state`.
 
-    Parameters
-    ----------
-    architecture : str
-        Name of the networks' architecture.
-    seeds : mapping of int to int
-        Seed of each replica's initial weights and dropout. If there are several replicas, they are
-        vectorized.
-    settings : Training
-        The settings with optimizer, schedule, loss and precision.
-    steps_per_epoch : int
-        Number of optimizer steps in an epoch.
-    device : torch.device
-        The device that trains.
+    Args:
+        seeds: Seed of each replica's initial weights and dropout. If there are several replicas,
+            they are vectorized.
+        settings: The settings with optimizer, schedule, loss and precision.
     """
 
     def __init__(

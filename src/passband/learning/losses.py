@@ -16,17 +16,13 @@ def loss(logits: Tensor, masks: Tensor, settings: Training) -> Tensor:
     2017). The Dice loss is 1 − 2Σpy/(Σp + Σy), with sums over all pixels of the batch (Milletari et
     al. 2016).
 
-    Parameters
-    ----------
-    logits, masks : (R, N, 1, H, W) tensors
-        The output of the networks, and the ground truth, which is 0 or 1.
-    settings : Training
-        The settings with the weights of both losses, and γ of the focal loss.
+    Args:
+        logits, masks: (R, N, 1, H, W), the output of the networks, and the ground truth, which is 0
+            or 1.
+        settings: The settings with the weights of both losses, and γ of the focal loss.
 
-    Returns
-    -------
-    (R,) float32 tensor
-        The loss of each network.
+    Returns:
+        (R,) float32: the loss of each network.
     """
     logits, masks = logits.float(), masks.expand_as(logits)
     pixels = tuple(range(1, logits.ndim))
@@ -44,18 +40,14 @@ def loss(logits: Tensor, masks: Tensor, settings: Training) -> Tensor:
 def loss_with_gradient(logits: Tensor, masks: Tensor, settings: Training) -> tuple[Tensor, Tensor]:
     """Return the loss of one network, and its gradient with respect to the logits.
 
-    Parameters
-    ----------
-    logits, masks : (1, N, 1, H, W) float32 tensors
-        The output of the network, and the ground truth, which is 0 or 1.
-    settings : Training
-        See :func:`loss`.
+    Args:
+        logits, masks: (1, N, 1, H, W) float32, the output of the network, and the ground truth,
+            which is 0 or 1.
+        settings: See :func:`loss`.
 
-    Returns
-    -------
-    () float32 tensor, (1, N, 1, H, W) float32 tensor
-        The loss, and its gradient. Without γ, the gradient is computed without torch's autograd,
-        in a quarter of the time.
+    Returns:
+        () float32, (1, N, 1, H, W) float32: the loss, and its gradient. Without γ, the gradient is
+        computed without torch's autograd, in a quarter of the time.
     """
     if settings.focal_gamma:
         with torch.enable_grad():

@@ -32,13 +32,7 @@ SLACK = 2.0
 
 
 class _Peak(TorchDispatchMode):
-    """Adds the bytes of the storages of all tensors that exist, and remembers the highest sum.
-
-    Attributes
-    ----------
-    now, highest : int
-        The present sum of bytes, and the highest sum so far.
-    """
+    """Adds the bytes of the storages of all tensors that exist, and remembers the highest sum."""
 
     def __init__(self):
         super().__init__()
@@ -78,32 +72,19 @@ def peak_training_bytes(
 ) -> float:
     """Return the peak memory of a job's networks, in a training step or in validation.
 
-    Parameters
-    ----------
-    architecture : str
-        Name of the networks' architecture.
-    px : int
-        Side of an image in pixels.
-    settings : Training
-        The settings with batch size, optimizer and loss.
-    precision : str
-        ``float32``, ``bfloat16`` or ``float16``.
-    replicas : int
-        Number of networks of the job.
-    together : bool
-        Whether the networks are vectorized. Otherwise one network computes at a time.
+    Args:
+        px: Side of an image in pixels.
+        settings: The settings with batch size, optimizer and loss.
+        precision: ``float32``, ``bfloat16`` or ``float16``.
+        together: Whether the networks are vectorized. Otherwise one network computes at a time.
 
-    Returns
-    -------
-    float
+    Returns:
         Bytes of weights, gradients, the optimizer's moments, the best epoch's weights, and
         activations. A training batch has `settings.batch_size` images, and a validation batch has
         four times as many.
 
-    Raises
-    ------
-    RuntimeError
-        If the networks cannot be vectorized because they draw random numbers.
+    Raises:
+        RuntimeError: If the networks cannot be vectorized because they draw random numbers.
     """
     active, dtype = replicas if together else 1, devices.DTYPES[precision]
     modules = [networks.build(architecture).to("meta") for _ in range(active)]
@@ -135,9 +116,7 @@ def peak_training_bytes(
 def job_peak_bytes(study: Study, architecture: str, device: torch.device) -> float:
     """Return the peak memory of a study's train job, with all its images in memory.
 
-    Returns
-    -------
-    float
+    Returns:
         Bytes of the memory of the process on a CPU, or bytes of the memory of the GPU.
     """
     block, px, training = study.study, study.microscope.field_px, study.training
@@ -157,13 +136,10 @@ def job_peak_bytes(study: Study, architecture: str, device: torch.device) -> flo
 def available_bytes(device: torch.device, requested: float) -> float:
     """Return the number of bytes that this process may still allocate.
 
-    Parameters
-    ----------
-    device : torch.device
-        The device that computes. For a GPU, the result is the free memory of the GPU.
-    requested : float
-        The memory that the job has requested [bytes]. Only SLURM enforces the requested memory.
-        Without SLURM, the job may use all the memory of the machine.
+    Args:
+        device: The device that computes. For a GPU, the result is the free memory of the GPU.
+        requested: The memory that the job has requested [bytes]. Only SLURM enforces the requested
+            memory. Without SLURM, the job may use all the memory of the machine.
     """
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
@@ -195,19 +171,13 @@ def fit_to_memory(
     With `replicas_together: auto`, vectorized replicas are timed only if they certainly fit into
     memory. Otherwise the operating system could kill the job on a CPU.
 
-    Parameters
-    ----------
-    architecture, px, settings, replicas
-        The parameters of :func:`peak_training_bytes`.
-    device : torch.device
-        The device that trains.
-    room : float
-        Number of bytes that are available to the networks.
+    Args:
+        architecture, px, settings, replicas: The parameters of :func:`peak_training_bytes`.
+        room: Number of bytes that are available to the networks.
 
-    Raises
-    ------
-    PassbandError
-        If a batch does not fit into memory. The message names the batch sizes that fit.
+    Raises:
+        PassbandError: If a batch does not fit into memory. The message names the batch sizes that
+            fit.
     """
     precision = compact.precision(settings.precision, architecture, device)
     vectorized = settings.replicas_together == "always" and replicas > 1

@@ -42,12 +42,10 @@ _GRID_BYTES, _GRID_SECONDS = 80, 1e-7
 def wave_bytes(structures: int, configurations: int, cropped: int, px: int) -> int:
     """Return the memory of structures' exit waves and masks [bytes].
 
-    Parameters
-    ----------
-    structures, configurations : int
-        Number of structures, and number of frozen configurations of each structure.
-    cropped, px : int
-        Side of a wave's cropped spectrum, and side of a mask, in pixels.
+    Args:
+        structures, configurations: Number of structures, and number of frozen configurations of
+            each structure.
+        cropped, px: Side of a wave's cropped spectrum, and side of a mask, in pixels.
     """
     return structures * (8 * configurations * cropped**2 + 4 * px**2)  # complex64 and float32
 
@@ -67,12 +65,8 @@ def forming_bytes(study: Study, images: int) -> int:
     Images of a chunk are formed on finer pixels as float32, before they are reduced to the image's
     pixels. Without oversampling, the result is 0, since images are then formed where they are kept.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    images : int
-        Number of images that are formed at a time.
+    Args:
+        images: Number of images that are formed at a time.
     """
     microscope = study.microscope
     return 4 * images * microscope.wave_sampling.px**2 if microscope.oversampling > 1 else 0

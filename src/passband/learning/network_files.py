@@ -34,21 +34,15 @@ _STUDY_FOLDER = "networks"
 class Network:
     """A trained network and its origin.
 
-    Attributes
-    ----------
-    module : Module
-        The network, on the CPU, in evaluation mode: (N, 1, H, W) normalised images to logits.
-    replica : int
-        The network's replica number.
-    metadata : WeightsMetadata
-        The metadata of the network's weights file.
-    microscope : Microscope
-        The microscope of the study in which the network was trained, with the values of the
-        network's training condition.
-    condition : Condition or Mixture
-        The training condition, or the mixture of training conditions.
-    path : Path
-        The weights file.
+    Attributes:
+        module: The network, on the CPU, in evaluation mode: (N, 1, H, W) normalised images to
+            logits.
+        replica: The network's replica number.
+        metadata: The metadata of the network's weights file.
+        microscope: The microscope of the study in which the network was trained, with the values of
+            the network's training condition.
+        condition: The training condition, or the mixture of training conditions.
+        path: The weights file.
     """
 
     module: nn.Module
@@ -107,28 +101,21 @@ def open_networks(
 ) -> list[Network]:
     """Return the networks in a weights file, a published folder, or a study's folder of results.
 
-    Parameters
-    ----------
-    source : path
-        A weights file, a folder with the file ``weights.safetensors``, a study's folder of results,
-        or the name of a network that is part of the package, see :func:`shipped`.
-    network : str, optional
-        The id of the network. The id may lack the replica: then all replicas are returned. For a
-        study's folder of results, an id is necessary.
-    present : collection of Path, optional
-        The weights files of the study's present jobs, which are preferred if several files of a
-        study have the same network. By default, the newest file is preferred.
+    Args:
+        source: A weights file, a folder with the file ``weights.safetensors``, a study's folder of
+            results, or the name of a network that is part of the package, see :func:`shipped`.
+        network: The id of the network. The id may lack the replica: then all replicas are returned.
+            For a study's folder of results, an id is necessary.
+        present: The weights files of the study's present jobs, which are preferred if several files
+            of a study have the same network. By default, the newest file is preferred.
 
-    Returns
-    -------
-    list of Network
+    Returns:
         The networks, sorted by replica. There is one network or more.
 
-    Raises
-    ------
-    PassbandError
-        If there is no such network, or if a file is damaged. The message is one line. The files of
-        a published folder are checked, see :func:`passband.storage.integrity.check_checksums`.
+    Raises:
+        PassbandError: If there is no such network, or if a file is damaged. The message is one
+            line. The files of a published folder are checked, see
+            :func:`passband.storage.integrity.check_checksums`.
     """
     source = Path(source)
     if not source.exists():
@@ -190,10 +177,8 @@ def finished_networks(results: str | Path) -> list[str]:
 def _parse(network: str) -> tuple[str, int | None]:
     """Return a network's id without the replica, and the replica or None.
 
-    Raises
-    ------
-    PassbandError
-        If the text is not the id of a network.
+    Raises:
+        PassbandError: If the text is not the id of a network.
     """
     parts = network.split("/")
     try:

@@ -19,13 +19,10 @@ class CompactUNet(nn.Module):
     The network maps (N, 1, H, W) images to (N, 1, H, W) logits. H and W must be multiples of
     2**depth.
 
-    Parameters
-    ----------
-    width : int
-        Number of channels at full resolution. The number of channels doubles each time the
-        resolution is halved.
-    depth : int
-        How many times the resolution is halved.
+    Args:
+        width: Number of channels at full resolution. The number of channels doubles each time the
+            resolution is halved.
+        depth: How many times the resolution is halved.
     """
 
     def __init__(self, width: int, depth: int):
@@ -77,12 +74,11 @@ def _joined(layer: nn.Conv2d, skip: Tensor, x: Tensor) -> Tensor:
     are left for each pixel. So no tensor of doubled resolution and no joined tensor is made. A
     training step on a CPU takes 10% (bfloat16) to 20% (float32) less time.
 
-    Parameters
-    ----------
-    layer : Conv2d
-        A 3 × 3 convolution without bias, padded by 1. Its first input channels are those of `skip`.
-    skip, x : (N, C, H, W) and (N, C', H/2, W/2) tensors
-        Features from the skip connection, and features of half the resolution.
+    Args:
+        layer: A 3 × 3 convolution without bias, padded by 1. Its first input channels are those of
+            `skip`.
+        skip, x: (N, C, H, W) and (N, C', H/2, W/2), features from the skip connection, and features
+            of half the resolution.
     """
     own, other = layer.weight.split([skip.shape[1], x.shape[1]], dim=1)
     taps = other.to(torch.promote_types(other.dtype, torch.float32)).flip(2, 3).transpose(0, 1)
@@ -109,17 +105,11 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
 def build(name: str, seed: int = 0) -> nn.Module:
     """Return a network with new random weights.
 
-    Parameters
-    ----------
-    name : str
-        An architecture's name, see :mod:`passband.config.architectures`.
-    seed : int
-        Seed of the initial weights.
+    Args:
+        name: An architecture's name, see :mod:`passband.config.architectures`.
 
-    Raises
-    ------
-    ValueError
-        If the name of the architecture is unknown.
+    Raises:
+        ValueError: If the name of the architecture is unknown.
     """
     architecture = architectures.parse(name)
     with torch.random.fork_rng():
@@ -158,15 +148,11 @@ def load_first(
 ) -> tuple[nn.Module, WeightsMetadata]:
     """Return the network of a file's first replica, in evaluation mode, and its metadata.
 
-    Parameters
-    ----------
-    path, expected
-        See :func:`load`.
+    Args:
+        path, expected: See :func:`load`.
 
-    Raises
-    ------
-    StoreError
-        See :func:`load`.
+    Raises:
+        StoreError: See :func:`load`.
     """
     weights, metadata = load(path, expected)
     return restore(metadata.architecture, next(iter(weights.values()))), metadata
@@ -177,24 +163,17 @@ def load(
 ) -> tuple[dict[int, dict[str, Tensor]], WeightsMetadata]:
     """Return the weights of replicas from a file, after a check that weights fit the architecture.
 
-    Parameters
-    ----------
-    path : path
-        A file that :func:`passband.storage.weights.save` wrote.
-    expected : mapping, optional
-        Names and values that the metadata of the file must have. If the file has networks of
-        several training conditions, the value of `condition` chooses one of them.
+    Args:
+        path: A file that :func:`passband.storage.weights.save` wrote.
+        expected: Names and values that the metadata of the file must have. If the file has networks
+            of several training conditions, the value of `condition` chooses one of them.
 
-    Returns
-    -------
-    dict of int to state dict, WeightsMetadata
+    Returns:
         The weights of each replica, and the file's metadata.
 
-    Raises
-    ------
-    StoreError
-        If the file is missing, damaged or changed, or has other networks. The message names the
-        file.
+    Raises:
+        StoreError: If the file is missing, damaged or changed, or has other networks. The message
+            names the file.
     """
     weights, metadata = files.load(path, expected)
     check_shapes(path, weights, metadata)

@@ -138,10 +138,8 @@ class _Normalise(torch.autograd.Function):
 def numbers_of(x: Tensor) -> np.ndarray:
     """Return the numbers of a bfloat16 tensor in "channels last", in the order of memory.
 
-    Returns
-    -------
-    (N·H·W·C,) uint16 array
-        A view of the bits of the tensor.
+    Returns:
+        (N·H·W·C,) uint16: a view of the bits of the tensor.
     """
     return x.detach().permute(0, 2, 3, 1).reshape(-1).view(torch.uint16).numpy()
 
@@ -155,11 +153,8 @@ def _compiled(function):
 def normalise(layer: nn.BatchNorm2d, x: Tensor) -> Tensor:
     """Return the positive part of a layer's normalised images, in training mode.
 
-    Parameters
-    ----------
-    layer : BatchNorm2d
-        The layer, whose running statistics are updated.
-    x : (N, C, H, W) bfloat16 tensor
-        Images for which :func:`applies` is true.
+    Args:
+        layer: The layer, whose running statistics are updated.
+        x: (N, C, H, W) bfloat16, images for which :func:`applies` is true.
     """
     return _Normalise.apply(x, layer.weight, layer.bias, layer)

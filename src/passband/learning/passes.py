@@ -28,14 +28,11 @@ _QUARTERS = np.einsum("ita,jub->ijtuab", _MEETS, _MEETS).reshape(4, 4, 9)
 class Layer:
     """A convolution with batch normalisation.
 
-    Attributes
-    ----------
-    convolution, norm : str
-        Names of the two layers in the network.
-    level : int
-        How many times the resolution is halved.
-    inputs, joined, outputs : int
-        Number of input channels of this resolution, of half the resolution, and of output channels.
+    Attributes:
+        convolution, norm: Names of the two layers in the network.
+        level: How many times the resolution is halved.
+        inputs, joined, outputs: Number of input channels of this resolution, of half the
+            resolution, and of output channels.
     """
 
     convolution: str
@@ -65,14 +62,10 @@ def layers_of(width: int, depth: int) -> list[Layer]:
 class Arranged:
     """The weights of networks in the order in which the compiled functions need them.
 
-    Parameters
-    ----------
-    layers : sequence of Layer
-        The layers.
-    weights : mapping of str to array
-        The weights of R networks, by name.
-    scales : mapping of str to (R, channels) array, optional
-        Factors of each convolution's output channels, by the name of the normalisation.
+    Args:
+        weights: The weights of R networks, by name.
+        scales: Factors of each convolution's output channels, by the name of the normalisation, (R,
+            channels).
     """
 
     def __init__(self, layers: Sequence[Layer], weights: dict, scales: dict | None = None):
@@ -102,22 +95,15 @@ def _rows(weights: np.ndarray) -> np.ndarray:
 class Node:
     """A layer with its planes.
 
-    Attributes
-    ----------
-    layer : Layer
-        The layer.
-    plan, half : Plan
-        The positions of pixels at the layer's resolution, and at half of it.
-    x, below : array
-        Input planes; `below` has half the resolution and exists only where the layer joins two.
-    convolved, activated : array
-        The result of the convolution, and the layer's output.
-    quarters : array, optional
-        Planes of half the resolution, for a layer that joins.
-    source : Node, optional
-        The layer whose output is pooled to `x`.
-    gradient, x_gradient, below_gradient : array, optional
-        Gradients of `activated`, `x` and `below`. The image has no gradient.
+    Attributes:
+        plan, half: The positions of pixels at the layer's resolution, and at half of it.
+        x, below: Input planes; `below` has half the resolution and exists only where the layer
+            joins two.
+        convolved, activated: The result of the convolution, and the layer's output.
+        quarters: Planes of half the resolution, for a layer that joins.
+        source: The layer whose output is pooled to `x`.
+        gradient, x_gradient, below_gradient: Gradients of `activated`, `x` and `below`. The image
+            has no gradient.
     """
 
     layer: Layer
@@ -156,14 +142,9 @@ class Passes:
 
     The memory is used again for every network and every step.
 
-    Parameters
-    ----------
-    layers : sequence of Layer
-        The network's layers.
-    images, side : int
-        Number of images, and pixels along an image's side.
-    gradients : bool
-        Whether there is a backward pass.
+    Args:
+        images, side: Number of images, and pixels along an image's side.
+        gradients: Whether there is a backward pass.
     """
 
     def __init__(self, layers: Sequence[Layer], images: int, side: int, gradients: bool):

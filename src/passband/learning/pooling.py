@@ -120,14 +120,11 @@ def halve(x: Tensor) -> tuple[Tensor, Tensor]:
     Both are returned so that the gradient of the images is the sum of both gradients, in one pass
     over memory.
 
-    Parameters
-    ----------
-    x : (N, C, H, W) bfloat16 tensor
-        Images without NaN, for which :func:`applies` is true.
+    Args:
+        x: (N, C, H, W) bfloat16, images without NaN, for which :func:`applies` is true.
 
-    Returns
-    -------
-    (N, C, H, W) bfloat16 tensor, (N, C, H/2, W/2) bfloat16 tensor
-        The images and the maxima, in "channels last".
+    Returns:
+        (N, C, H, W) bfloat16, (N, C, H/2, W/2) bfloat16: the images and the maxima, in "channels
+        last".
     """
     return _Halve.apply(x)

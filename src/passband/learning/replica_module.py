@@ -16,10 +16,8 @@ class ReplicaModule(lightning.LightningModule):
     In each epoch, the learners are trained one after another, and then all learners are validated.
     Optimization is what Lightning calls manual, since a job has an optimizer for each learner.
 
-    Parameters
-    ----------
-    learners : sequence of Learner
-        The learners. Each learner has its own networks and its own optimizer.
+    Args:
+        learners: The learners. Each learner has its own networks and its own optimizer.
     """
 
     def __init__(self, learners: Sequence[Learner]):

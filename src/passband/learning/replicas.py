@@ -42,31 +42,14 @@ class ReplicaJob:
     Exit waves and images are kept in memory if they fit into it. If only the images do not fit,
     they are formed for each batch. If the exit waves do not fit, they are read for each batch.
 
-    Parameters
-    ----------
-    specimen, architecture : str
-        Name of the specimen, and name of the architecture.
-    microscope : Microscope
-        The study's microscope.
-    settings : Training
-        The block `training` of the configuration.
-    study_seed : int
-        The study's seed.
-    files : mapping of str to sequence of str
-        Files of exit waves, for the splits `train` and `val`.
-    replicas : int
-        The largest number of replicas that are trained together.
-    host_bytes : float
-        The memory of the machine that the job may use [bytes].
-    log : callable
-        Receives lines of text for the log.
+    Args:
+        files: Files of exit waves, for the splits `train` and `val`.
+        replicas: The largest number of replicas that are trained together.
+        host_bytes: The memory of the machine that the job may use [bytes].
 
-    Raises
-    ------
-    StoreError
-        If a file is missing or damaged, or has other structures.
-    PassbandError
-        If a batch of images does not fit into memory.
+    Raises:
+        StoreError: If a file is missing or damaged, or has other structures.
+        PassbandError: If a batch of images does not fit into memory.
     """
 
     def __init__(
@@ -130,33 +113,22 @@ class ReplicaJob:
     ) -> Part:
         """Train networks. If there is a saved state, training continues from the saved state.
 
-        Parameters
-        ----------
-        condition : Condition or Mixture
-            The training condition, or the distribution of training conditions.
-        seeds : mapping of int to int
-            The seed of initial weights and dropout, by replica number. Noise, order and
-            augmentation of the images depend on the replica's number and not on the architecture.
-        context : str
-            Digest of everything that the networks depend on, see
-            :class:`passband.learning.identities.NetworkContexts`. A saved state is valid only on
-            the same kind of device.
-        folder : path
-            The folder of saved states.
-        stop : StopCondition
-            Decides when the state is saved and when training stops.
-        progress : bool
-            Whether to draw a progress bar.
+        Args:
+            condition: The training condition, or the distribution of training conditions.
+            seeds: The seed of initial weights and dropout, by replica number. Noise, order and
+                augmentation of the images depend on the replica's number and not on the
+                architecture.
+            context: Digest of everything that the networks depend on, see
+                :class:`passband.learning.identities.NetworkContexts`. A saved state is valid only
+                on the same kind of device.
+            folder: The folder of saved states.
+            stop: Decides when the state is saved and when training stops.
 
-        Returns
-        -------
-        Part
+        Returns:
             The trained networks and their metadata, without provenance.
 
-        Raises
-        ------
-        StoppedError
-            If training is stopped before its end.
+        Raises:
+            StoppedError: If training is stopped before its end.
         """
         # Lightning takes three seconds to import, and tests of networks do not need it.
         from passband.learning import training
@@ -210,15 +182,13 @@ def load_test_splits(
 ) -> dict[str, Split | SplitSets]:
     """Return the test structures of each specimen, in memory.
 
-    Parameters
-    ----------
-    waves : mapping of str to sequence of str
-        The files of the test structures, by specimen. They may have several sets of exit waves.
-    study_seed, microscope, device
-        See :func:`passband.imaging.splits.load_sets`, also for the errors.
-    structures : int, optional
-        Maximum number of structures of each specimen. The first structures of each specimen are
-        used.
+    Args:
+        waves: The files of the test structures, by specimen. They may have several sets of exit
+            waves.
+        study_seed, microscope, device: See :func:`passband.imaging.splits.load_sets`, also for the
+            errors.
+        structures: Maximum number of structures of each specimen. The first structures of each
+            specimen are used.
     """
     splits = {
         specimen: load_sets(files, (study_seed, specimen, "test"), microscope, device)
@@ -234,19 +204,12 @@ def load_first_network(
 ) -> nn.Module | None:
     """Return the first replica in a file of networks, or None if the file is not in `files`.
 
-    Parameters
-    ----------
-    path : str
-        Path of the file of networks.
-    cell : tuple of str
-        Specimen, architecture and condition id.
-    files : collection of str
-        Paths of the files that exist.
+    Args:
+        cell: Specimen, architecture and condition id.
+        files: Paths of the files that exist.
 
-    Raises
-    ------
-    StoreError
-        If the file of networks is damaged or has other networks.
+    Raises:
+        StoreError: If the file of networks is damaged or has other networks.
     """
     if path not in files:
         return None
@@ -259,20 +222,10 @@ def load_first_network(
 class TrainedReplicas:
     """The trained networks of one job, and the test structures of all specimens.
 
-    Attributes
-    ----------
-    weights : dict of int to dict of str to Tensor or array
-        The weights of each replica.
-    metadata : WeightsMetadata
-        The metadata of the file of networks.
-    microscope : Microscope
-        The study's microscope.
-    splits : dict of str to Split or SplitSets
-        The test structures by specimen, in memory.
-    device : torch.device
-        The device that evaluates.
-    shared : SharedImages, optional
-        The images that the networks of several training conditions share.
+    Attributes:
+        metadata: The metadata of the file of networks.
+        splits: The test structures by specimen, in memory.
+        shared: The images that the networks of several training conditions share.
     """
 
     weights: dict[int, dict[str, Tensor | np.ndarray]]
@@ -287,12 +240,10 @@ class TrainedReplicas:
 
         See :func:`passband.learning.identities.record_contexts`.
 
-        Parameters
-        ----------
-        *params
-            Further values that the digest includes, in addition to the networks and the structures.
-        any_device : bool
-            Whether the digest is the same on all kinds of device.
+        Args:
+            *params: Further values that the digest includes, in addition to the networks and the
+                structures.
+            any_device: Whether the digest is the same on all kinds of device.
         """
         splits = digests_of_specimens({name: s.digests for name, s in self.splits.items()})
         device = None if any_device else devices.describe(self.device)
@@ -307,14 +258,11 @@ class TrainedReplicas:
     ) -> xr.Dataset:
         """Return the record of the networks: counts of pixels under all test conditions.
 
-        Parameters
-        ----------
-        conditions, batch_size, known, progress
-            See :func:`passband.learning.evaluation.evaluate`.
+        Args:
+            conditions, batch_size, known, progress: See
+                :func:`passband.learning.evaluation.evaluate`.
 
-        Returns
-        -------
-        Dataset
+        Returns:
             The result of :func:`passband.learning.evaluation.evaluate`, with `val_loss` and
             `best_epoch` of each replica.
         """

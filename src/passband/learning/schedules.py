@@ -22,14 +22,8 @@ def rate(settings: Training, step: int, steps_per_epoch: int) -> tuple[float, fl
     with its defaults. The learning rate and the momentum follow half cosines, and the momentum
     decreases while the learning rate increases.
 
-    Parameters
-    ----------
-    settings : Training
-        The block `training` of the configuration.
-    step : int
-        Number of optimizer steps before this step.
-    steps_per_epoch : int
-        Number of optimizer steps in an epoch.
+    Args:
+        step: Number of optimizer steps before this step.
     """
     steps, highest = steps_per_epoch * settings.epochs, settings.learning_rate
     match settings.schedule:

@@ -31,17 +31,10 @@ class Source(Protocol):
 class Stored:
     """A split whose exit waves and masks are read from their stores when they are needed.
 
-    Attributes
-    ----------
-    names : tuple
-        (study seed, specimen, split).
-    paths : tuple of str
-        Paths of the stores of exit waves.
-    shards : tuple of Dataset
-        Coordinates and attributes of each store, see
-        :func:`passband.storage.datasets.read_metadata`.
-    device : torch.device
-        The device to which exit waves and masks are read.
+    Attributes:
+        names: (study seed, specimen, split).
+        shards: Coordinates and attributes of each store, see
+            :func:`passband.storage.datasets.read_metadata`.
     """
 
     names: tuple[int, str, str]
@@ -82,10 +75,8 @@ class Stored:
     def take(self, indices: np.ndarray) -> Split:
         """Return the structures at some places of the split, in memory.
 
-        Raises
-        ------
-        StoreError
-            If a store is damaged.
+        Raises:
+            StoreError: If a store is damaged.
         """
         parts, order = [], []
         wanted = self._places[indices]
@@ -111,19 +102,13 @@ def choose(
 ) -> tuple[list[Source], bool, str]:
     """Read the splits of a job into memory, unless the splits are too large.
 
-    Parameters
-    ----------
-    splits : sequence of Stored
-        All splits that the job needs.
-    field_px : int
-        Side of an image in pixels.
-    memory : float
-        The memory of the machine that the job may use [bytes]. If the device is a GPU, the free
-        memory of the GPU is used instead.
+    Args:
+        splits: All splits that the job needs.
+        field_px: Side of an image in pixels.
+        memory: The memory of the machine that the job may use [bytes]. If the device is a GPU, the
+            free memory of the GPU is used instead.
 
-    Returns
-    -------
-    list of Source, bool, str
+    Returns:
         The splits, whether their noise-free images also fit into memory, and a line of text for the
         log.
     """

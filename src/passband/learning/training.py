@@ -70,47 +70,34 @@ def train(
 ) -> dict[int, Trained]:
     """Train a job's replicas.
 
-    Parameters
-    ----------
-    architecture : str
-        Name of the networks' architecture.
-    acquisition : Acquisition
-        Forms the noise-free images once for all replicas, and draws the noise for each replica.
-    splits : (Source, Source)
-        Structures for training, and structures for validation, which chooses the best epoch.
-    condition : Condition or Mixture
-        The imaging condition of all images, or the distribution of the conditions of single images.
-    settings : Training
-        The block `training` of the configuration.
-    seeds : mapping of int to int
-        Each replica's seed of initial weights and dropout. Noise, order and augmentation of the
-        images depend on the replica's number and not on the architecture. All replicas share the
-        validation images. The same replica number and the same seed give the same network on the
-        same kind of device with the same number of threads. The networks are equal to the last bit
-        if replicas are trained one after another, and equal up to rounding errors if replicas are
-        vectorized.
-    hold : bool
-        Whether to keep noise-free images in memory, or to form them for every batch; see
-        :func:`passband.learning.streaming.choose`. The trained networks do not depend on `hold`.
-    folder : path, optional
-        Folder for saved states of training. If it has a saved state, training continues from there.
-    context : str
-        Digest of everything that the networks depend on. A saved state with another context is
-        removed.
-    stop : StopCondition, optional
-        Decides when the state is saved and when training stops.
-    progress : bool
-        Whether to draw a progress bar.
+    Args:
+        architecture: Name of the networks' architecture.
+        acquisition: Forms the noise-free images once for all replicas, and draws the noise for each
+            replica.
+        splits: Structures for training, and structures for validation, which chooses the best
+            epoch.
+        condition: The imaging condition of all images, or the distribution of the conditions of
+            single images.
+        seeds: Each replica's seed of initial weights and dropout. Noise, order and augmentation of
+            the images depend on the replica's number and not on the architecture. All replicas
+            share the validation images. The same replica number and the same seed give the same
+            network on the same kind of device with the same number of threads. The networks are
+            equal to the last bit if replicas are trained one after another, and equal up to
+            rounding errors if replicas are vectorized.
+        hold: Whether to keep noise-free images in memory, or to form them for every batch; see
+            :func:`passband.learning.streaming.choose`. The trained networks do not depend on
+            `hold`.
+        folder: Folder for saved states of training. If it has a saved state, training continues
+            from there.
+        context: Digest of everything that the networks depend on. A saved state with another
+            context is removed.
+        stop: Decides when the state is saved and when training stops.
 
-    Returns
-    -------
-    dict of int to Trained
+    Returns:
         The trained networks by replica, in the order of `seeds`.
 
-    Raises
-    ------
-    StoppedError
-        If the deadline, SIGTERM or Ctrl-C stops training.
+    Raises:
+        StoppedError: If the deadline, SIGTERM or Ctrl-C stops training.
     """
     device, stop = acquisition.imager.device, stop or StopCondition(settings.save_every_s)
     data = ImageDataModule(acquisition, splits, condition, settings, hold)
@@ -191,10 +178,8 @@ def _vectorizing_pays(
 
     With `replicas_together: auto`, a few vectorized steps and a few single steps are timed.
 
-    Raises
-    ------
-    PassbandError
-        If `replicas_together` is "always", and the replicas cannot be vectorized.
+    Raises:
+        PassbandError: If `replicas_together` is "always", and the replicas cannot be vectorized.
     """
     if len(replicas) == 1 or settings.replicas_together == "never":
         return False

@@ -59,12 +59,9 @@ def _same(x: Tensor) -> Tensor:
 class SingleNetwork:
     """One network that is trained alone.
 
-    Parameters
-    ----------
-    module : Module
-        The network, which maps (N, 1, H, W) images to (N, 1, H, W) logits.
-    precision : str
-        Precision of torch's autocast, see :data:`passband.learning.devices.DTYPES`.
+    Args:
+        module: The network, which maps (N, 1, H, W) images to (N, 1, H, W) logits.
+        precision: Precision of torch's autocast, see :data:`passband.learning.devices.DTYPES`.
     """
 
     def __init__(self, module: nn.Module, precision: str = "float32"):
@@ -160,15 +157,12 @@ class VectorizedNetworks:
     A network that draws random numbers, for example for dropout, cannot be vectorized: the network
     would draw other random numbers than if it were trained alone.
 
-    Parameters
-    ----------
-    modules : sequence of R Modules
-        Networks of one architecture. Each maps (N, 1, H, W) images to (N, 1, H, W) logits.
-    precision : str
-        Precision of convolutions and matrix products, see
-        :data:`passband.learning.devices.DTYPES`. The weights and inputs of convolutions and matrix
-        products are cast in this class, since autocast has no effect within vmap on a CPU. The
-        weights and sums of batch normalisations are float32.
+    Args:
+        modules: Networks of one architecture. Each maps (N, 1, H, W) images to (N, 1, H, W) logits.
+        precision: Precision of convolutions and matrix products, see
+            :data:`passband.learning.devices.DTYPES`. The weights and inputs of convolutions and
+            matrix products are cast in this class, since autocast has no effect within vmap on a
+            CPU. The weights and sums of batch normalisations are float32.
     """
 
     def __init__(self, modules: Sequence[nn.Module], precision: str = "float32"):
@@ -208,10 +202,8 @@ class VectorizedNetworks:
     def forward(self, images: Tensor) -> Tensor:
         """Return (R, N, 1, H, W) logits of (R, N, 1, H, W) images, in training mode.
 
-        Raises
-        ------
-        RuntimeError
-            If the networks draw random numbers.
+        Raises:
+            RuntimeError: If the networks draw random numbers.
         """
         return self._train(self._weights(), self._buffers, images)
 

@@ -30,21 +30,16 @@ _DARK, _DARK_AREA = 0.3, 0.005
 def artificial(image: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return pixels that show no specimen, and notes for the user.
 
-    Parameters
-    ----------
-    image : (height, width) array
-        Grey values.
+    Args:
+        image: (height, width), grey values.
 
-    Returns
-    -------
-    (height, width) bool array, tuple of str
-        True in squares of equal values, such as a scale bar that is burnt in, and in a large dark
-        region, such as a beam stop; and a note for each kind that was found.
+    Returns:
+        (height, width) bool, tuple of str: True in squares of equal values, such as a scale bar
+        that is burnt in, and in a large dark region, such as a beam stop; and a note for each kind
+        that was found.
 
-    Raises
-    ------
-    PassbandError
-        If less than a quarter of the image is left.
+    Raises:
+        PassbandError: If less than a quarter of the image is left.
     """
     image = np.asarray(image, np.float32)
     low, high = (f(image, _FLAT_PX) for f in (ndimage.minimum_filter, ndimage.maximum_filter))
@@ -89,18 +84,12 @@ def backgrounds(
 ) -> dict[str, np.ndarray]:
     """Return possible backgrounds: weights (height, width) from 0 to 1, by the way they were found.
 
-    Parameters
-    ----------
-    image : (height, width) array
-        Grey values.
-    pixel_size_A : float
-        Pixel size [Å].
-    excluded : (height, width) bool array
-        Pixels that are no background.
+    Args:
+        image: (height, width), grey values.
+        pixel_size_A: Pixel size [Å].
+        excluded: (height, width) bool, pixels that are no background.
 
-    Returns
-    -------
-    dict of str to array
+    Returns:
         `whole` is everything that is not excluded. `brightness` and `detail` are without the
         regions of another brightness, or of stronger detail; they are missing if the image has no
         such regions.

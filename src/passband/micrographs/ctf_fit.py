@@ -45,20 +45,14 @@ _CS_IMAGES = 4
 class Settings:
     """What is known about the microscope.
 
-    Attributes
-    ----------
-    energy_eV : float
-        Beam energy [eV].
-    cs_A : float or None
-        Spherical aberration [Å]; None: it is fitted, one value for all images.
-    contrast : float or None
-        Amplitude contrast; None: a usual value is assumed, and its error is part of the intervals.
-    sign : int
-        1: every image is underfocused, −1: every image is overfocused, 0: not known.
-    aperture_mrad : float or None
-        Semi-angle of the objective aperture [mrad], beyond which there are no rings.
-    most_A : float
-        Largest absolute value of the defocus [Å].
+    Attributes:
+        energy_eV: Beam energy [eV].
+        cs_A: Spherical aberration [Å]; None: it is fitted, one value for all images.
+        contrast: Amplitude contrast; None: a usual value is assumed, and its error is part of the
+            intervals.
+        sign: 1: every image is underfocused, −1: every image is overfocused, 0: not known.
+        aperture_mrad: Semi-angle of the objective aperture [mrad], beyond which there are no rings.
+        most_A: Largest absolute value of the defocus [Å].
     """
 
     energy_eV: float
@@ -79,20 +73,14 @@ class Settings:
 class Image:
     """An image whose rings are fitted.
 
-    Attributes
-    ----------
-    spectrum : Spectrum
-        The power spectrum of the background.
-    weights : (height, width) array
-        The background.
-    found_by : str
-        How the background was found, see :func:`passband.micrographs.background.backgrounds`.
-    low, high : float
-        The range of frequencies that is fitted [1/Å].
-    search : Search
-        The search of the radial spectrum, for a known Cs or for two usual ones.
-    notes : tuple of str
-        What the user should know.
+    Attributes:
+        spectrum: The power spectrum of the background.
+        weights: (height, width), the background.
+        found_by: How the background was found, see
+            :func:`passband.micrographs.background.backgrounds`.
+        low, high: The range of frequencies that is fitted [1/Å].
+        search: The search of the radial spectrum, for a known Cs or for two usual ones.
+        notes: What the user should know.
     """
 
     spectrum: Spectrum
@@ -108,16 +96,11 @@ class Image:
 class Solution:
     """One possible lens of an image.
 
-    Attributes
-    ----------
-    defocus_A, astigmatism_A, azimuth : float
-        Defocus, C12 [Å] and φ12 [rad].
-    stds : (3,) array
-        Standard deviations of these three values.
-    gain : float
-        By how much rings lower the deviance, in units of the dispersion.
-    fit : Fit
-        The fit; the image is the first one.
+    Attributes:
+        defocus_A, astigmatism_A, azimuth: Defocus, C12 [Å] and φ12 [rad].
+        stds: (3,), standard deviations of these three values.
+        gain: By how much rings lower the deviance, in units of the dispersion.
+        fit: The fit; the image is the first one.
     """
 
     defocus_A: float
@@ -132,18 +115,11 @@ class Solution:
 class Measurement:
     """The lens of an image.
 
-    Attributes
-    ----------
-    image : Image
-        The image.
-    solutions : list of Solution
-        Possible lenses, the likeliest first. Empty if no rings are visible.
-    gain : float
-        The gain of the best solution, also if no rings are visible.
-    cs_A, cs_std_A : float
-        Spherical aberration, and its standard deviation, 0 if it was known [Å].
-    likelihoods : dict of int to float
-        The likelihood of each sign of the defocus, 1 for underfocus; they add to 1.
+    Attributes:
+        solutions: Possible lenses, the likeliest first. Empty if no rings are visible.
+        gain: The gain of the best solution, also if no rings are visible.
+        cs_A, cs_std_A: Spherical aberration, and its standard deviation, 0 if it was known [Å].
+        likelihoods: The likelihood of each sign of the defocus, 1 for underfocus; they add to 1.
     """
 
     image: Image
@@ -186,10 +162,9 @@ def _margin(gain: float) -> float:
 def prepare(image: np.ndarray, pixel_size_A: float, settings: Settings) -> Image:
     """Return an image with its background, its spectrum and the search of its rings.
 
-    Raises
-    ------
-    PassbandError
-        If most of the image shows no specimen, or if the image or its background is too small.
+    Raises:
+        PassbandError: If most of the image shows no specimen, or if the image or its background is
+            too small.
     """
     excluded, notes = background.artificial(image)
     low = max(_LOWEST, _LOWEST_RINGS / (min(*image.shape, thon_rings.LARGEST_TILE) * pixel_size_A))
@@ -253,12 +228,9 @@ def _edge(spectrum: Spectrum, low: float, high: float) -> float:
 def measure(images: Sequence[Image], settings: Settings) -> list[Measurement]:
     """Return the lens of each image; all share one Cs.
 
-    Parameters
-    ----------
-    images : sequence of Image
-        Images of one microscope, with the same pixel size and beam energy.
-    settings : Settings
-        What is known about the microscope.
+    Args:
+        images: Images of one microscope, with the same pixel size and beam energy.
+        settings: What is known about the microscope.
     """
     cs = settings.cs_A
     if cs is None:

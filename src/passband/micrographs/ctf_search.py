@@ -39,16 +39,11 @@ _KEPT = 4
 class Search:
     """The deviance of a radial spectrum on a grid.
 
-    Attributes
-    ----------
-    defocus : (n,) array
-        Values of the defocus, in even steps [Å].
-    cs : (m,) array
-        Values of Cs [Å].
-    deviance : (m, n) array
-        The deviance of the best smooth parts.
-    without : float
-        The deviance without rings, with the same freedom of the smooth parts.
+    Attributes:
+        defocus: (n,), values of the defocus, in even steps [Å].
+        cs: (m,), values of Cs [Å].
+        deviance: (m, n), the deviance of the best smooth parts.
+        without: The deviance without rings, with the same freedom of the smooth parts.
     """
 
     defocus: np.ndarray
@@ -60,17 +55,12 @@ class Search:
 def defoci(energy: float, high: float, step: float, most: float) -> np.ndarray:
     """Return the values of the defocus that are tried [Å].
 
-    Parameters
-    ----------
-    energy : float
-        Beam energy [eV].
-    high : float
-        The highest frequency with rings [1/Å].
-    step : float
-        Width of a ring of the spectrum [1/Å], which limits the defocus: the rings of the image must
-        be at least four such widths apart at half of `high`.
-    most : float
-        Largest absolute value of the defocus [Å], if the rings allow it.
+    Args:
+        energy: Beam energy [eV].
+        high: The highest frequency with rings [1/Å].
+        step: Width of a ring of the spectrum [1/Å], which limits the defocus: the rings of the
+            image must be at least four such widths apart at half of `high`.
+        most: Largest absolute value of the defocus [Å], if the rings allow it.
     """
     lam = ctf.wavelength(energy)
     most = min(most, 1 / (2 * lam * (high / 2) * 4 * step))

@@ -24,14 +24,10 @@ from passband.storage.integrity import check_regular
 class Content:
     """The content of a file.
 
-    Attributes
-    ----------
-    images : (height, width) or (frames, height, width) array
-        Grey values, in the type of the file.
-    pixel_sizes_A : (float, float), optional
-        Pixel size along height and width [Å], or None if the file has no pixel size.
-    notes : tuple of str
-        What the user should know about how the file was read.
+    Attributes:
+        images: (height, width) or (frames, height, width), grey values, in the type of the file.
+        pixel_sizes_A: Pixel size along height and width [Å], or None if the file has no pixel size.
+        notes: What the user should know about how the file was read.
     """
 
     images: np.ndarray
@@ -316,10 +312,9 @@ FORMATS: dict[str, Callable[[Path], Content]] = {
 def check_safe(path: Path) -> None:
     """Check that the readers of a file will not wait without end, and will open no other file.
 
-    Raises
-    ------
-    PassbandError
-        If a file is a pipe, a device or a socket, or if an HDF5 file refers to data in other files.
+    Raises:
+        PassbandError: If a file is a pipe, a device or a socket, or if an HDF5 file refers to data
+            in other files.
     """
     check_regular(path)
     if suffix(path) == ".emi":

@@ -32,12 +32,10 @@ NO_RINGS = (
 class Known:
     """What a user knows about the microscope; None is unknown.
 
-    Attributes
-    ----------
-    energy_keV, cs_um, aperture_mrad, amplitude_contrast : float or None
-        Beam energy, Cs, semi-angle of the objective aperture, amplitude contrast.
-    sign : int
-        1 for underfocus, −1 for overfocus, 0 for unknown.
+    Attributes:
+        energy_keV, cs_um, aperture_mrad, amplitude_contrast: Beam energy, Cs, semi-angle of the
+            objective aperture, amplitude contrast.
+        sign: 1 for underfocus, −1 for overfocus, 0 for unknown.
     """
 
     energy_keV: float | None = None
@@ -64,22 +62,13 @@ class Known:
 class Lens:
     """The measured lens of an image, and what it was measured with.
 
-    Attributes
-    ----------
-    name : str
-        The name of the file, with the number of the frame if the file is a stack.
-    path : Path
-        The file.
-    pixel_size_A : float
-        Pixel size [Å].
-    settings : Settings
-        What was known.
-    measurement : Measurement
-        The result.
-    stated : Recorded
-        What the file states.
-    notes : tuple of str
-        What the user should know.
+    Attributes:
+        name: The name of the file, with the number of the frame if the file is a stack.
+        pixel_size_A: Pixel size [Å].
+        settings: What was known.
+        measurement: The result.
+        stated: What the file states.
+        notes: What the user should know.
     """
 
     name: str
@@ -238,27 +227,18 @@ def measure(
 ) -> list[Lens]:
     """Return the lens of each image in files of one microscope; all images share one Cs.
 
-    Parameters
-    ----------
-    paths : sequence of Path
-        Files of images, see :func:`passband.micrographs.readers.find`.
-    pixel_size_A : float, optional
-        The pixel size, if the files do not have one [Å].
-    known : Known
-        What the user knows. What is None is taken from the files, if they state it.
-    most_frames : int, optional
-        How many images of a stack are measured; by default, all.
-    usual_keV : float, optional
-        The beam energy if neither the user nor the file states one [keV].
-    failures : list of str, optional
-        If it is given, a file that cannot be used adds a line to it, and the other files are still
-        measured. Otherwise, such a file raises an error.
+    Args:
+        paths: Files of images, see :func:`passband.micrographs.readers.find`.
+        pixel_size_A: The pixel size, if the files do not have one [Å].
+        known: What the user knows. What is None is taken from the files, if they state it.
+        most_frames: How many images of a stack are measured; by default, all.
+        usual_keV: The beam energy if neither the user nor the file states one [keV].
+        failures: If it is given, a file that cannot be used adds a line to it, and the other files
+            are still measured. Otherwise, such a file raises an error.
 
-    Raises
-    ------
-    PassbandError
-        If a file cannot be used, if no beam energy is known, or if the files differ in pixel size,
-        beam energy or stated Cs.
+    Raises:
+        PassbandError: If a file cannot be used, if no beam energy is known, or if the files differ
+            in pixel size, beam energy or stated Cs.
     """
     known.check()
 

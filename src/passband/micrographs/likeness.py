@@ -51,20 +51,15 @@ FOLDS = 5
 def windows(image: np.ndarray, side: int, most: int = MOST_WINDOWS) -> np.ndarray:
     """Return square windows of an image, at regular distances.
 
-    Parameters
-    ----------
-    image : (height, width) float32 array
-        The image, with the pixels of the network.
-    side : int
-        Side of a window, which is the side of a training image [pixels]. An image that is smaller
-        is continued by its mirror image.
-    most : int
-        The largest number of windows. Fewer are returned if they would overlap by more than half.
+    Args:
+        image: (height, width) float32, the image, with the pixels of the network.
+        side: Side of a window, which is the side of a training image [pixels]. An image that is
+            smaller is continued by its mirror image.
+        most: The largest number of windows. Fewer are returned if they would overlap by more than
+            half.
 
-    Returns
-    -------
-    (n, side, side) float32 array
-        The windows.
+    Returns:
+        (n, side, side) float32: the windows.
     """
     counts = [max(1, round(n / side)) for n in image.shape]
     while counts[0] * counts[1] > most:
@@ -81,17 +76,13 @@ def spectra(images: np.ndarray) -> np.ndarray:
 
     Each image is multiplied by a Hann window, since only the field of a simulation is periodic.
 
-    Parameters
-    ----------
-    images : (n, side, side) float array
-        The images.
+    Args:
+        images: (n, side, side).
 
-    Returns
-    -------
-    (n, 24) float64 array
-        The decimal logarithm of the mean power in each ring, where white noise has the value 0.
-        The rings have the same width and lie between 0 and the Nyquist frequency. Images of less
-        than 50 pixels have fewer rings, so that no ring is empty.
+    Returns:
+        (n, 24) float64: the decimal logarithm of the mean power in each ring, where white noise has
+        the value 0. The rings have the same width and lie between 0 and the Nyquist frequency.
+        Images of less than 50 pixels have fewer rings, so that no ring is empty.
     """
     side = images.shape[-1]
     rings = min(RINGS, (side - 1) // 2)
@@ -119,15 +110,11 @@ def spectra(images: np.ndarray) -> np.ndarray:
 def values(images: np.ndarray) -> np.ndarray:
     """Return the quantiles of the pixel values of images, with mean 0 and variance 1.
 
-    Parameters
-    ----------
-    images : (n, side, side) float array
-        The images.
+    Args:
+        images: (n, side, side).
 
-    Returns
-    -------
-    (n, 13) float64 array
-        The quantiles at :data:`PROBABILITIES`.
+    Returns:
+        (n, 13) float64, the quantiles at :data:`PROBABILITIES`.
     """
     flat = images.reshape(len(images), -1).astype(np.float64)
     flat -= flat.mean(1, keepdims=True)
@@ -141,19 +128,14 @@ def features(
 ) -> np.ndarray:
     """Return the means over pixels of all features of the encoders of networks.
 
-    Parameters
-    ----------
-    networks : sequence of Module
-        Networks from :func:`passband.learning.networks.build`, in evaluation mode.
-    inputs : (n, side, side) float32 array
-        The normalised images.
-    precision : str
-        A precision that the device supports, see :func:`passband.learning.devices.precision`.
+    Args:
+        networks: Networks from :func:`passband.learning.networks.build`, in evaluation mode.
+        inputs: (n, side, side) float32, the normalised images.
+        precision: A precision that the device supports, see
+            :func:`passband.learning.devices.precision`.
 
-    Returns
-    -------
-    (n, channels) float64 array
-        The means, of all resolutions and networks.
+    Returns:
+        (n, channels) float64: the means, of all resolutions and networks.
     """
     device = next(networks[0].parameters()).device
     tensor = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))[:, None].to(device)
@@ -171,16 +153,12 @@ class Normal:
     Soc. B* 61, 611, 1999): the largest principal components have their own variances, and all other
     directions share one variance.
 
-    Attributes
-    ----------
-    mean, scale : (d,) float array
-        Mean and scale of each value. The values are centred, and divided by the scale.
-    axes : (d, k) float array
-        The principal components.
-    variances : (k,) float array
-        The variance along each of them, tolerance included.
-    rest : float
-        The variance in all other directions, tolerance included.
+    Attributes:
+        mean, scale: (d,), mean and scale of each value. The values are centred, and divided by the
+            scale.
+        axes: (d, k), the principal components.
+        variances: (k,), the variance along each of them, tolerance included.
+        rest: The variance in all other directions, tolerance included.
     """
 
     mean: np.ndarray
@@ -193,14 +171,10 @@ class Normal:
     def fit(cls, samples: np.ndarray, tolerance: float, relative: bool = False) -> "Normal":
         """Return the normal distribution of samples.
 
-        Parameters
-        ----------
-        samples : (n, d) float array
-            Two samples or more.
-        tolerance : float
-            A standard deviation, whose square is added to all variances.
-        relative : bool
-            Whether the tolerance is relative to the standard deviation of each value.
+        Args:
+            samples: (n, d), two samples or more.
+            tolerance: A standard deviation, whose square is added to all variances.
+            relative: Whether the tolerance is relative to the standard deviation of each value.
         """
         mean, scale = samples.mean(0), np.ones(samples.shape[1])
         if relative:
@@ -242,19 +216,13 @@ def fit(description: str, samples: np.ndarray) -> Normal:
 def left_out(description: str, samples: np.ndarray, structures: np.ndarray) -> np.ndarray:
     """Return distances of samples (n, d) from distributions that do not know their structures.
 
-    Parameters
-    ----------
-    description : str
-        One of :data:`DESCRIPTIONS`.
-    samples : (n, d) float array
-        The samples.
-    structures : (n,) int array
-        The structure of each sample.
+    Args:
+        description: One of :data:`DESCRIPTIONS`.
+        samples: (n, d).
+        structures: (n,) int.
 
-    Returns
-    -------
-    (n,) float array
-        The distances.
+    Returns:
+        (n,): the distances.
     """
     different, fold = np.unique(structures, return_inverse=True)
     fold = fold % min(FOLDS, len(different))
@@ -269,17 +237,12 @@ def left_out(description: str, samples: np.ndarray, structures: np.ndarray) -> n
 class Reference:
     """The training images of a network.
 
-    Attributes
-    ----------
-    side : int
-        Side of a training image [pixels].
-    normals : mapping of str to Normal
-        The distribution of each description.
-    usual : mapping of str to float
-        For each description, the median distance of training images that were left out.
-    largest : mapping of str to float
-        For each description, the distance that a new training image exceeds with a probability of
-        1% or less, estimated from the images that were left out.
+    Attributes:
+        side: Side of a training image [pixels].
+        normals: The distribution of each description.
+        usual: For each description, the median distance of training images that were left out.
+        largest: For each description, the distance that a new training image exceeds with a
+            probability of 1% or less, estimated from the images that were left out.
     """
 
     side: int
@@ -293,14 +256,10 @@ class Reference:
     ) -> "Reference":
         """Return the reference of training images.
 
-        Parameters
-        ----------
-        side : int
-            Side of a training image [pixels].
-        samples : mapping of str to (n, d) float array
-            Each description of the training images.
-        structures : (n,) int array
-            The structure of each image.
+        Args:
+            side: Side of a training image [pixels].
+            samples: Each description of the training images, (n, d).
+            structures: (n,) int.
         """
         apart = {name: left_out(name, each, structures) for name, each in samples.items()}
         return cls(
@@ -364,21 +323,14 @@ def describe(
 ) -> dict[str, np.ndarray]:
     """Return all descriptions of windows.
 
-    Parameters
-    ----------
-    networks : sequence of Module
-        The networks that are used together, in evaluation mode.
-    parts : (n, side, side) float32 array
-        The windows, with the network's pixels.
-    inputs : (n, side, side) float32 array
-        The network's inputs for these windows.
-    precision : str
-        See :func:`features`.
+    Args:
+        networks: The networks that are used together, in evaluation mode.
+        parts: (n, side, side) float32, the windows, with the network's pixels.
+        inputs: (n, side, side) float32, the network's inputs for these windows.
+        precision: See :func:`features`.
 
-    Returns
-    -------
-    dict of str to (n, d) float array
-        The descriptions by name.
+    Returns:
+        The descriptions by name, each (n, d).
     """
     return {
         "spectrum": spectra(parts),

@@ -40,20 +40,11 @@ def write(
 ) -> list[Path]:
     """Write the results for the frames of one file, each output file completely or not at all.
 
-    Parameters
-    ----------
-    shown : sequence of float32 arrays
-        The frames that are shown below the outlines, from :func:`reduced`.
-    results : sequence of Segmentation
-        The result for each frame.
-    folder : path
-        The folder of the output files.
-    name : str
-        The beginning of the names of the output files.
+    Args:
+        shown: The frames that are shown below the outlines, from :func:`reduced`.
+        name: The beginning of the names of the output files.
 
-    Returns
-    -------
-    list of Path
+    Returns:
         The files. ``_mask.ome.tif`` has 255 in the particles and 0 elsewhere.
         ``_probability.ome.tif`` is the probability as float32. ``_instances.ome.tif`` has the label
         of each particle. ``_disagreement.ome.tif`` is the standard deviation of the probability
@@ -95,16 +86,12 @@ def write(
 def write_tiff(path: Path, frames: Sequence[np.ndarray], pixel_nm: float, title: str) -> None:
     """Write frames as an OME-TIFF with the pixel size.
 
-    Parameters
-    ----------
-    path : path
-        The file, whose name ends in ``.ome.tif``.
-    frames : sequence of (height, width) arrays
-        One frame, or the frames of a stack. The axis of a stack is written as time.
-    pixel_nm : float
-        Side of a pixel [nm].
-    title : str
-        The name of the image in the file.
+    Args:
+        path: The file, whose name ends in ``.ome.tif``.
+        frames: One frame, or the frames of a stack, each (height, width). The axis of a stack is
+            written as time.
+        pixel_nm: Side of a pixel [nm].
+        title: The name of the image in the file.
     """
     import tifffile
 
@@ -177,16 +164,11 @@ def overlay(shown: np.ndarray, result: Segmentation):
     The contrast is stretched, so that half a percent of the pixels are black and half a percent
     white. An outline is drawn in :data:`WHOLE`, or in :data:`CUT` if the particle touches the edge.
 
-    Parameters
-    ----------
-    shown : float32 array
-        The image, from :func:`reduced`.
-    result : Segmentation
-        The image's segmentation.
+    Args:
+        shown: float32, the image, from :func:`reduced`.
+        result: The image's segmentation.
 
-    Returns
-    -------
-    PIL.Image.Image
+    Returns:
         An RGB picture of :data:`SMALLEST_OVERLAY` to :data:`LARGEST_OVERLAY` pixels along its
         longer side.
     """
@@ -234,16 +216,12 @@ def outlined(
 
     The contrast is stretched as in :func:`overlay`. An edge of the image is no outline.
 
-    Parameters
-    ----------
-    image : (height, width) array
-        The image.
-    masks : iterable of ((height, width) bool array, (red, green, blue))
-        Masks and the colours of their outlines. Later outlines cover earlier ones.
-    width_px : int
-        Width of the outlines, inside the masks, in pixels of the picture.
-    scale : int
-        Number of pixels of the picture along each side of a pixel of the image.
+    Args:
+        image: (height, width).
+        masks: Masks and the colours of their outlines, each ((height, width) bool, (red, green,
+            blue)). Later outlines cover earlier ones.
+        width_px: Width of the outlines, inside the masks, in pixels of the picture.
+        scale: Number of pixels of the picture along each side of a pixel of the image.
     """
     from scipy import ndimage
 

@@ -42,16 +42,11 @@ def slope(image: np.ndarray, pixel_size_A: float) -> float | None:
     Hot pixels are left out. If the image's pixels are finer than 0.5 Å, the slope is that of the
     image, or of the image reduced to 0.5 Å, whichever is flatter.
 
-    Parameters
-    ----------
-    image : (height, width) array
-        The image as it was stored.
-    pixel_size_A : float
-        Side of its pixels [Å].
+    Args:
+        image: (height, width), the image as it was stored.
+        pixel_size_A: Side of its pixels [Å].
 
-    Returns
-    -------
-    float or None
+    Returns:
         The slope. It is at most −3 if there is almost nothing beyond the fringes, and −∞ if there
         is nothing. None if the pixels are too large, or the image is too small.
     """
@@ -94,21 +89,14 @@ def treatment(
     only frequencies beyond those of the pixels with which training images were stored are cut off.
     An image with finer pixels has noise there that no training image has.
 
-    Parameters
-    ----------
-    noise : DetectorNoise
-        `microscope.detector.noise` of the training.
-    pixel_size_A : float
-        Side of the image's pixels [Å].
-    slope : float, optional
-        See :func:`slope`.
-    asked : bool, optional
-        Whether the user wants the image filtered as the training's counts; with False, it is left
-        as it is.
+    Args:
+        noise: `microscope.detector.noise` of the training.
+        pixel_size_A: Side of the image's pixels [Å].
+        slope: See :func:`slope`.
+        asked: Whether the user wants the image filtered as the training's counts; with False, it is
+            left as it is.
 
-    Returns
-    -------
-    DetectorNoise or None, str
+    Returns:
         The filter, or None, and a line for the user. The line is empty if the training's noise is
         white.
     """

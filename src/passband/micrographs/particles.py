@@ -21,20 +21,15 @@ LARGEST_BOX = 2**24
 class Particle:
     """One particle of an image.
 
-    Attributes
-    ----------
-    label : int
-        The particle's value in the label image.
-    area_nm2 : float
-        The area of the particle's pixels [nm²].
-    diameter_nm : float
-        The equivalent diameter, which is the diameter of the disc of the same area [nm].
-    x_nm, y_nm : float
-        The centroid [nm]. x is along a row of pixels and y along a column. The centre of the first
-        pixel is at 0.
-    touches_edge : bool
-        Whether a pixel of the particle is at the edge of the image, so that the particle may be cut
-        off.
+    Attributes:
+        label: The particle's value in the label image.
+        area_nm2: The area of the particle's pixels [nm²].
+        diameter_nm: The equivalent diameter, which is the diameter of the disc of the same area
+            [nm].
+        x_nm, y_nm: The centroid [nm]. x is along a row of pixels and y along a column. The centre
+            of the first pixel is at 0.
+        touches_edge: Whether a pixel of the particle is at the edge of the image, so that the
+            particle may be cut off.
     """
 
     label: int
@@ -54,20 +49,15 @@ def instances(mask: np.ndarray, pixel_nm: float, smallest_nm: float = 0.0) -> np
     :data:`NECK` times the distance at the smaller of the two centres. Holes in a region do not
     count as necks.
 
-    Parameters
-    ----------
-    mask : (height, width) bool array
-        True in the particles.
-    pixel_nm : float
-        Side of a pixel [nm].
-    smallest_nm : float
-        Particles with a smaller equivalent diameter are removed [nm]. A part of a region is not
-        split off if its largest disc is less than half as wide.
+    Args:
+        mask: (height, width) bool, True in the particles.
+        pixel_nm: Side of a pixel [nm].
+        smallest_nm: Particles with a smaller equivalent diameter are removed [nm]. A part of a
+            region is not split off if its largest disc is less than half as wide.
 
-    Returns
-    -------
-    (height, width) int32 array
-        0 in the background, and a label from 1 on in each particle. The labels have no gaps.
+    Returns:
+        (height, width) int32: 0 in the background, and a label from 1 on in each particle. The
+        labels have no gaps.
     """
     regions = np.empty(mask.shape, np.int32)
     number = ndimage.label(mask, np.ones((3, 3), bool), output=regions)
@@ -170,12 +160,10 @@ def _flood(distance, order, width, neck, least):
 def measure(labels: np.ndarray, pixel_nm: float) -> list[Particle]:
     """Return the particles of a label image, in the order of their labels.
 
-    Parameters
-    ----------
-    labels : (height, width) integer array
-        0 in the background, and a label from 1 on in each particle.
-    pixel_nm : float
-        Side of a pixel [nm].
+    Args:
+        labels: (height, width) integer, 0 in the background, and a label from 1 on in each
+            particle.
+        pixel_nm: Side of a pixel [nm].
     """
     height, width = labels.shape
     found = []
@@ -226,10 +214,8 @@ def match(predicted: np.ndarray, true: np.ndarray) -> dict[int, int]:
 
     Above 0.5, a particle has at most one such partner.
 
-    Parameters
-    ----------
-    predicted, true : (height, width) integer arrays
-        Label images, 0 in the background.
+    Args:
+        predicted, true: (height, width) integer, label images, 0 in the background.
     """
     both = (predicted > 0) & (true > 0)
     areas, true_areas = np.bincount(predicted.ravel()), np.bincount(true.ravel())

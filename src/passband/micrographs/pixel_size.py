@@ -52,27 +52,19 @@ def choose(
 ) -> tuple[float, tuple[str, ...]]:
     """Return the pixel size of a file's images, and notes for the user.
 
-    Parameters
-    ----------
-    path : Path
-        The file, for messages.
-    in_file_A : sequence of 2 floats, optional
-        The pixel size along height and width that the file states [Å].
-    option_A : float, optional
-        The user's pixel size [Å]. It wins over the file's.
+    Args:
+        path: The file, for messages.
+        in_file_A: The pixel size along height and width that the file states [Å].
+        option_A: The user's pixel size [Å]. It wins over the file's.
 
-    Returns
-    -------
-    (float, tuple of str)
+    Returns:
         The pixel size [Å]. A note says so if the user's pixel size differs from the file's by more
         than 1%.
 
-    Raises
-    ------
-    PassbandError
-        If the user's pixel size is not above 0 and below 10 Å. If there is no user's pixel size:
-        if the file has none, if the file's is not above 0 and below 10 Å, or if the file's pixel
-        sizes along the two axes differ by more than 1%.
+    Raises:
+        PassbandError: If the user's pixel size is not above 0 and below 10 Å. If there is no user's
+            pixel size: if the file has none, if the file's is not above 0 and below 10 Å, or if the
+            file's pixel sizes along the two axes differ by more than 1%.
     """
     check_option(option_A)
     stated = None if in_file_A is None else [float(size) for size in in_file_A]

@@ -36,14 +36,9 @@ EMPTY = 0.01
 class Score:
     """How the mask of one image agrees with its ground truth.
 
-    Attributes
-    ----------
-    counts : (3,) int64 array
-        Pixels in the order of :data:`passband.scores.OUTCOMES`.
-    pixel_nm2 : float
-        The area of a pixel [nm²].
-    pixels : int
-        The number of all pixels of the image.
+    Attributes:
+        counts: (3,) int64, pixels in the order of :data:`passband.scores.OUTCOMES`.
+        pixel_nm2: The area of a pixel [nm²].
     """
 
     counts: np.ndarray
@@ -83,21 +78,13 @@ class Score:
 class Prediction:
     """The results for one file.
 
-    Attributes
-    ----------
-    path : Path
-        The file.
-    lines : tuple of str
-        What is printed about the file.
-    names : tuple of str
-        A name for each image of the file: the file's name, with the number of the frame if the file
-        is a stack.
-    scores : tuple of Score
-        A score for each image; empty without ground truth.
-    written : tuple of Path
-        The output files.
-    assessments : tuple of Assessment
-        Whether the mask of each image can be trusted; empty if this was not assessed.
+    Attributes:
+        lines: What is printed about the file.
+        names: A name for each image of the file: the file's name, with the number of the frame if
+            the file is a stack.
+        scores: A score for each image; empty without ground truth.
+        written: The output files.
+        assessments: Whether the mask of each image can be trusted; empty if this was not assessed.
     """
 
     path: Path
@@ -128,31 +115,20 @@ def predict_file(
 
     Nothing is written if an error is raised before all images are segmented.
 
-    Parameters
-    ----------
-    path : path
-        The file, in a format of :data:`passband.micrographs.formats.FORMATS`.
-    networks : sequence of Network
-        One network or more.
-    settings : Settings
-        How images are segmented.
-    folder : path
-        The folder of the output files.
-    name : str
-        The beginning of the names of the output files.
-    pixel_size_A : float, optional
-        The pixel size, if the file does not have one [Å].
-    truth : path, optional
-        A folder of masks. The mask has the name of the file, or the same name with another suffix.
-    progress : callable
-        Wraps the tiles, to draw a progress bar.
-    assessor : Assessor, optional
-        Assesses whether the masks can be trusted.
+    Args:
+        path: The file, in a format of :data:`passband.micrographs.formats.FORMATS`.
+        networks: One network or more.
+        settings: How images are segmented.
+        folder: The folder of the output files.
+        name: The beginning of the names of the output files.
+        pixel_size_A: The pixel size, if the file does not have one [Å].
+        truth: A folder of masks. The mask has the name of the file, or the same name with another
+            suffix.
+        assessor: Assesses whether the masks can be trusted.
 
-    Raises
-    ------
-    PassbandError
-        If the file, its mask or its pixel size is wrong, or does not fit the networks.
+    Raises:
+        PassbandError: If the file, its mask or its pixel size is wrong, or does not fit the
+            networks.
     """
     if settings.filter_noise is None and _is_of_study(path):
         # The counts have the noise of their study, also if their pixels are small.
@@ -233,12 +209,9 @@ def _line(result: Segmentation) -> str:
 def score(mask: np.ndarray, true: np.ndarray, pixel_size_A: float) -> Score:
     """Return the score of a mask.
 
-    Parameters
-    ----------
-    mask, true : (height, width) bool arrays
-        The predicted mask, and the ground truth.
-    pixel_size_A : float
-        The pixel size [Å].
+    Args:
+        mask, true: (height, width) bool, the predicted mask, and the ground truth.
+        pixel_size_A: The pixel size [Å].
     """
     hits, predicted, positive = map(np.count_nonzero, (mask & true, mask, true))
     counts = np.array([hits, predicted - hits, positive - hits], np.int64)
@@ -295,10 +268,9 @@ def output_names(paths: Sequence[Path]) -> list[str]:
     The beginning is the file's name without its suffix. Files whose names differ only in the suffix
     keep it.
 
-    Raises
-    ------
-    PassbandError
-        If two files in different folders have the same name, or if output files cannot have a name.
+    Raises:
+        PassbandError: If two files in different folders have the same name, or if output files
+            cannot have a name.
     """
     stems = [path.name[: len(path.name) - len(suffix(path))] or path.name for path in paths]
     stems = [stem.removesuffix(".ome") for stem in stems]

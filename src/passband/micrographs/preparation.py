@@ -42,17 +42,12 @@ def remove_hot_pixels(image: np.ndarray, sigma: float = HOT_SIGMA) -> np.ndarray
     Pure Poisson noise of 0.05 to 1000 electrons a pixel stays as it is: fewer than 1 in 10⁴ pixels
     change.
 
-    Parameters
-    ----------
-    image : (height, width) float32 array
-        The image.
-    sigma : float
-        The threshold in standard deviations.
+    Args:
+        image: (height, width) float32.
+        sigma: The threshold in standard deviations.
 
-    Returns
-    -------
-    (height, width) float32 array
-        A new array.
+    Returns:
+        (height, width) float32: a new array.
     """
     image = np.asarray(image, np.float32)
     mean = float(image.mean(dtype=np.float64))
@@ -131,19 +126,14 @@ def flatten_field(image: np.ndarray, degree: int = 2) -> np.ndarray:
     polynomial needs no padding at the edges, and does not follow single particles, as a blurred
     image would.
 
-    Parameters
-    ----------
-    image : (height, width) float32 array
-        The image.
-    degree : int
-        Degree of the polynomial, from 0 (no change) to 6.
+    Args:
+        image: (height, width) float32.
+        degree: Degree of the polynomial, from 0 (no change) to 6.
 
-    Returns
-    -------
-    (height, width) float32 array
-        The flat image, with the mean of the input. If the mean of a block is below 1% of the
-        image's mean, as in an image whose mean was subtracted, the polynomial is fitted to the
-        means themselves, and is subtracted.
+    Returns:
+        (height, width) float32: the flat image, with the mean of the input. If the mean of a block
+        is below 1% of the image's mean, as in an image whose mean was subtracted, the polynomial is
+        fitted to the means themselves, and is subtracted.
     """
     image = np.asarray(image, np.float32)
     mean = float(image.mean(dtype=np.float64))
@@ -229,23 +219,17 @@ def resample(image: np.ndarray, pixel_from: float, pixel_to: float) -> np.ndarra
     to the opposite edge, so that the edges do not ring. The length of the extension is chosen so
     that the new pixel size is right within 10⁻⁴.
 
-    Parameters
-    ----------
-    image : (height, width) float32 array
-        The image, of any size.
-    pixel_from, pixel_to : float
-        Pixel size of the image, and of the result, in the same unit.
+    Args:
+        image: (height, width) float32, the image, of any size.
+        pixel_from, pixel_to: Pixel size of the image, and of the result, in the same unit.
 
-    Returns
-    -------
-    (height, width) float32 array
-        The result. Its sides are the image's sides × `pixel_from` / `pixel_to`, rounded to whole
-        pixels. If the two pixel sizes are equal within 10⁻⁶, a copy of the image.
+    Returns:
+        (height, width) float32: the result. Its sides are the image's sides × `pixel_from` /
+        `pixel_to`, rounded to whole pixels. If the two pixel sizes are equal within 10⁻⁶, a copy of
+        the image.
 
-    Raises
-    ------
-    ValueError
-        If a pixel size is not a positive number.
+    Raises:
+        ValueError: If a pixel size is not a positive number.
     """
     if not (0 < pixel_from < np.inf and 0 < pixel_to < np.inf):
         raise ValueError(f"pixel sizes {pixel_from:g} and {pixel_to:g}: must be positive")
@@ -331,19 +315,13 @@ def filter_noise(image: np.ndarray, pixel_A: float, noise: DetectorNoise) -> np.
     The noise of the result has the spectrum of the training images if the noise of `image` is
     white. The image is extended by its mirror image before the transform.
 
-    Parameters
-    ----------
-    image : (height, width) float32 array
-        The image.
-    pixel_A : float
-        Side of its pixels [Å].
-    noise : DetectorNoise
-        The filter, `microscope.detector.noise` of the training.
+    Args:
+        image: (height, width) float32.
+        pixel_A: Side of its pixels [Å].
+        noise: The filter, `microscope.detector.noise` of the training.
 
-    Returns
-    -------
-    (height, width) float32 array
-        The filtered image, with about the mean of the input.
+    Returns:
+        (height, width) float32: the filtered image, with about the mean of the input.
     """
     from scipy import fft
 
@@ -365,18 +343,14 @@ def normalise_local(image: np.ndarray, side_px: int) -> np.ndarray:
 
     The surroundings are a square, mirrored at the edges of the image.
 
-    Parameters
-    ----------
-    image : (height, width) float32 array
-        The image.
-    side_px : int
-        Side of the square [pixels], such as the side of the network's training images. It is cut to
-        the shorter side of the image.
+    Args:
+        image: (height, width) float32.
+        side_px: Side of the square [pixels], such as the side of the network's training images. It
+            is cut to the shorter side of the image.
 
-    Returns
-    -------
-    (height, width) float32 array
-        (image − local mean) / local standard deviation; 0 where the surroundings have one value.
+    Returns:
+        (height, width) float32: (image − local mean) / local standard deviation; 0 where the
+        surroundings have one value.
     """
     from scipy import ndimage
 

@@ -27,16 +27,11 @@ MIN_PX = 32
 class Micrograph:
     """The images of a file.
 
-    Attributes
-    ----------
-    images : (frames, height, width) float32 array
-        Grey values or counts. All are finite, and no frame has the same value everywhere.
-    pixel_size_A : float or None
-        Pixel size [Å]. :func:`read` always returns a number.
-    path : Path
-        The file.
-    notes : tuple of str
-        What the user should know about how the file was read, one line each.
+    Attributes:
+        images: (frames, height, width) float32, grey values or counts. All are finite, and no frame
+            has the same value everywhere.
+        pixel_size_A: Pixel size [Å]. :func:`read` always returns a number.
+        notes: What the user should know about how the file was read, one line each.
     """
 
     images: np.ndarray
@@ -48,28 +43,21 @@ class Micrograph:
 def read(path: str | Path, pixel_size_A: float | None = None) -> Micrograph:
     """Read the images of a file.
 
-    Parameters
-    ----------
-    path : path
-        A file in a format of :data:`~passband.micrographs.formats.FORMATS`, or a Zarr folder. The
-        suffix selects the format. An EMI file is read together with its SER files.
-    pixel_size_A : float, optional
-        The pixel size [Å]. If the pixel size of the file differs by more than 1%, this one is used,
-        and a note says so.
+    Args:
+        path: A file in a format of :data:`~passband.micrographs.formats.FORMATS`, or a Zarr folder.
+            The suffix selects the format. An EMI file is read together with its SER files.
+        pixel_size_A: The pixel size [Å]. If the pixel size of the file differs by more than 1%,
+            this one is used, and a note says so.
 
-    Returns
-    -------
-    Micrograph
+    Returns:
         The images, as float32. A single image has one frame. Colours are averaged. If a file
         contains several images of the same size, each is a frame.
 
-    Raises
-    ------
-    PassbandError
-        If the file is missing, damaged, of an unknown format, or contains no image, or an image
-        that a network cannot use (complex, of 4 dimensions, smaller than 32 pixels, NaN, the same
-        value everywhere); if there is no pixel size, or one that is not above 0 and below 10 Å; or
-        if RosettaSciIO is needed and not installed.
+    Raises:
+        PassbandError: If the file is missing, damaged, of an unknown format, or contains no image,
+            or an image that a network cannot use (complex, of 4 dimensions, smaller than 32 pixels,
+            NaN, the same value everywhere); if there is no pixel size, or one that is not above 0
+            and below 10 Å; or if RosettaSciIO is needed and not installed.
     """
     path = Path(path)
     pixel_size.check_option(pixel_size_A)
@@ -83,16 +71,13 @@ def read(path: str | Path, pixel_size_A: float | None = None) -> Micrograph:
 def read_mask(path: str | Path) -> np.ndarray:
     """Read a mask, such as a ground truth, from a file of any format. No pixel size is needed.
 
-    Returns
-    -------
-    (frames, height, width) bool array
-        True where the file's value is above 0, so that masks of 0 and 1, masks of 0 and 255, and
-        numbered particles are all read.
+    Returns:
+        (frames, height, width) bool: True where the file's value is above 0, so that masks of 0 and
+        1, masks of 0 and 255, and numbered particles are all read.
 
-    Raises
-    ------
-    PassbandError
-        As for :func:`read`, except that a mask may be of any size and have one value everywhere.
+    Raises:
+        PassbandError: As for :func:`read`, except that a mask may be of any size and have one value
+            everywhere.
     """
     path = Path(path)
     return np.asarray(_frames(path, _content(path).images, min_px=1) > 0)
@@ -104,10 +89,8 @@ def find(paths: Iterable[str | Path]) -> list[Path]:
     A Zarr folder is one image file. Folders inside a folder are not searched. A SER file beside its
     EMI file is left out, since the EMI file is read together with its SER files.
 
-    Raises
-    ------
-    PassbandError
-        If a path does not exist, or if a folder contains no image file.
+    Raises:
+        PassbandError: If a path does not exist, or if a folder contains no image file.
     """
     found: list[Path] = []
     for path in map(Path, paths):

@@ -17,15 +17,12 @@ _MODULES = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".emd": "e
 class Recorded:
     """What a file states. None: the file does not state it.
 
-    Attributes
-    ----------
-    energy_keV : float or None
-        Beam energy [keV].
-    cs_um, aperture_mrad, dose_e_per_A2 : float or None
-        Values of the axes of the grid; only stores of images of a study state them. Cs is not read
-        from other files, since many of them state a Cs of 0 that nobody has measured.
-    condition : Condition or None
-        The whole condition, which only stores of images of a study state.
+    Attributes:
+        energy_keV: Beam energy [keV].
+        cs_um, aperture_mrad, dose_e_per_A2: Values of the axes of the grid; only stores of images
+            of a study state them. Cs is not read from other files, since many of them state a Cs of
+            0 that nobody has measured.
+        condition: The whole condition, which only stores of images of a study state.
     """
 
     energy_keV: float | None = None

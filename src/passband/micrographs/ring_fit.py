@@ -30,17 +30,12 @@ _BAND = 4
 class Shared:
     """What the images of one fit share.
 
-    Attributes
-    ----------
-    energy : float
-        Beam energy [eV].
-    cs : float
-        Spherical aberration [Å].
-    fits_cs : bool
-        Whether Cs is fitted; otherwise it is fixed.
-    contrast, contrast_std : float
-        Amplitude contrast w, and its standard deviation. The fit keeps w; the standard deviation
-        only widens the errors.
+    Attributes:
+        energy: Beam energy [eV].
+        cs: Spherical aberration [Å].
+        fits_cs: Whether Cs is fitted; otherwise it is fixed.
+        contrast, contrast_std: Amplitude contrast w, and its standard deviation. The fit keeps w;
+            the standard deviation only widens the errors.
     """
 
     energy: float
@@ -59,25 +54,16 @@ class Shared:
 class Fit:
     """The state of a fit, and its result.
 
-    Attributes
-    ----------
-    models : sequence of Smooth
-        The smooth parts of each image.
-    shared : Shared
-        What the images share.
-    own : (images, 3) array
-        Defocus, and C12·cos 2φ12 and C12·sin 2φ12, of each image [Å].
-    coefficients : list of arrays
-        The coefficients of the smooth parts of each image.
-    deviances : (images,) array
-        The deviance of each image, with its penalties.
-    own_covariance : (images, 3, 3) array
-        Covariance of each image's own values [Å²].
-    cs_std : float
-        Standard deviation of Cs [Å]; 0 if Cs is fixed.
-    dispersions : (images,) array
-        Mean squared residual of each image: 1 if the model and the numbers of independent
-        coefficients are right.
+    Attributes:
+        models: The smooth parts of each image.
+        shared: What the images share.
+        own: (images, 3), defocus, and C12·cos 2φ12 and C12·sin 2φ12, of each image [Å].
+        coefficients: The coefficients of the smooth parts of each image.
+        deviances: (images,), the deviance of each image, with its penalties.
+        own_covariance: (images, 3, 3), covariance of each image's own values [Å²].
+        cs_std: Standard deviation of Cs [Å]; 0 if Cs is fixed.
+        dispersions: (images,), mean squared residual of each image: 1 if the model and the numbers
+            of independent coefficients are right.
     """
 
     models: Sequence[Smooth]
@@ -115,18 +101,12 @@ def fit(
 ) -> Fit:
     """Return the fit that starts at given values.
 
-    Parameters
-    ----------
-    models : sequence of Smooth
-        The smooth parts of each image.
-    shared : Shared
-        What the images share, with the starting value of Cs.
-    own : (images, 3) array
-        Starting values of each image's own defocus and astigmatism [Å].
-    coefficients : sequence of arrays, optional
-        Starting values of the coefficients of the smooth parts.
-    steps : int
-        Largest number of steps.
+    Args:
+        models: The smooth parts of each image.
+        shared: What the images share, with the starting value of Cs.
+        own: (images, 3), starting values of each image's own defocus and astigmatism [Å].
+        coefficients: Starting values of the coefficients of the smooth parts.
+        steps: Largest number of steps.
     """
     own = np.array(own, float).reshape(-1, 3)
     parts = [phase_parts(shared.energy, m.spectrum.q, m.spectrum.azimuth) for m in models]

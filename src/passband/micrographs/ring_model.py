@@ -34,16 +34,12 @@ _STRIDE = 2.0
 class Smooth:
     """The smooth parts of the model for one spectrum, and what does not depend on the rings.
 
-    Attributes
-    ----------
-    spectrum : Spectrum
-        The cells that are fitted.
-    noise, envelope : (cells, n) arrays
-        The functions whose weighted sums are ln N and ln E.
-    penalty : (parameters, parameters) array
-        The deviance of coefficients c is increased by (c − centre)·penalty·(c − centre).
-    centre, start : (parameters,) arrays
-        Centre of the penalty, and where a fit starts.
+    Attributes:
+        spectrum: The cells that are fitted.
+        noise, envelope: (cells, n), the functions whose weighted sums are ln N and ln E.
+        penalty: (parameters, parameters), the deviance of coefficients c is increased by (c −
+            centre)·penalty·(c − centre).
+        centre, start: (parameters,), centre of the penalty, and where a fit starts.
     """
 
     spectrum: Spectrum
@@ -108,12 +104,9 @@ class Smooth:
     def fit(self, rings: np.ndarray, steps: int = 10) -> tuple[np.ndarray, np.ndarray]:
         """Return deviance (n,) and coefficients (n, parameters) for n different rings.
 
-        Parameters
-        ----------
-        rings : (n, cells) array
-            sin²(χ − arcsin w) in the cells.
-        steps : int
-            Number of steps of Fisher's scoring.
+        Args:
+            rings: (n, cells), sin²(χ − arcsin w) in the cells.
+            steps: Number of steps of Fisher's scoring.
         """
         c = np.tile(self.start, (len(rings), 1))
         smooth, envelope = self.parts(c)

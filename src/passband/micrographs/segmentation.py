@@ -31,31 +31,22 @@ Watch = Callable[[Network, np.ndarray, Callable[[np.ndarray], np.ndarray], np.nd
 class Settings:
     """How images are segmented.
 
-    Attributes
-    ----------
-    hot_pixels : bool
-        Whether hot pixels are removed.
-    flat_field : bool, optional
-        Whether an image is divided by its smooth background. By default, only images that are at
-        least :data:`FLATTENED` times as wide and high as a training image. In a smaller image, the
-        background cannot be distinguished from particles.
-    filter_noise : bool, optional
-        Whether an image is filtered as the counts of a network's training images were, see
-        :func:`passband.micrographs.preparation.filter_noise`. By default, the image's own noise is
-        measured, see :mod:`passband.micrographs.own_noise`.
-    normalise : {"image", "local"}
-        ``image``: the network's own normalisation, over the whole image. ``local``: mean 0 and
-        variance 1 in the surroundings of each pixel, as wide as a training image.
-    dose_e_per_A2 : float, optional
-        The image's dose, which networks with the normalisation ``vacuum`` need [e/Å²].
-    adapt : bool
-        Whether batch normalisation has the statistics of the image.
-    tile : int, optional
-        Side of tiles in the network's pixels. By default, see :func:`tiles.default_tile`.
-    smallest_nm : float
-        Smallest equivalent diameter of a particle [nm].
-    precision : str
-        See :func:`passband.learning.devices.precision`.
+    Attributes:
+        hot_pixels: Whether hot pixels are removed.
+        flat_field: Whether an image is divided by its smooth background. By default, only images
+            that are at least :data:`FLATTENED` times as wide and high as a training image. In a
+            smaller image, the background cannot be distinguished from particles.
+        filter_noise: Whether an image is filtered as the counts of a network's training images
+            were, see :func:`passband.micrographs.preparation.filter_noise`. By default, the image's
+            own noise is measured, see :mod:`passband.micrographs.own_noise`.
+        normalise: ``image``: the network's own normalisation, over the whole image. ``local``: mean
+            0 and variance 1 in the surroundings of each pixel, as wide as a training image.
+        dose_e_per_A2: The image's dose, which networks with the normalisation ``vacuum`` need
+            [e/Å²].
+        adapt: Whether batch normalisation has the statistics of the image.
+        tile: Side of tiles in the network's pixels. By default, see :func:`tiles.default_tile`.
+        smallest_nm: Smallest equivalent diameter of a particle [nm].
+        precision: See :func:`passband.learning.devices.precision`.
     """
 
     hot_pixels: bool = True
@@ -71,11 +62,9 @@ class Settings:
     def check(self, networks: Sequence[Network]) -> None:
         """Check that these networks can be used with these settings.
 
-        Raises
-        ------
-        PassbandError
-            If the dose is missing or wrong, the tile is too small, or the normalisation of a
-            network cannot be local.
+        Raises:
+            PassbandError: If the dose is missing or wrong, the tile is too small, or the
+                normalisation of a network cannot be local.
         """
         if self.dose_e_per_A2 is not None and not 0 < self.dose_e_per_A2 < math.inf:
             raise PassbandError(f"--dose-e-per-A2 = {self.dose_e_per_A2:g}: must be above 0")
@@ -100,25 +89,20 @@ class Settings:
 class Segmentation:
     """The result for one image. All arrays have the shape of the image.
 
-    Attributes
-    ----------
-    probability : (height, width) float32 array
-        The probability that a pixel is in a particle: the mean over the networks.
-    disagreement : (height, width) float32 array, or None
-        The standard deviation of the probability over the networks. None with one network.
-    labels : (height, width) int32 array
-        0 in the background, and the particle's label in each particle.
-    particles : list of Particle
-        The particles, in the order of their labels.
-    pixel_size_A : float
-        The image's pixel size [Å].
-    factor : float
-        The ratio of the pixel sizes of image and network: above 1 if the image was enlarged.
-    notes : tuple of str
-        What the user should know about the result, one line each.
-    noise : tuple of str
-        How the image's noise was treated for the networks, one line each; empty if the noise of all
-        training images is white.
+    Attributes:
+        probability: (height, width) float32, the probability that a pixel is in a particle: the
+            mean over the networks.
+        disagreement: (height, width) float32, the standard deviation of the probability over the
+            networks. None with one network.
+        labels: (height, width) int32, 0 in the background, and the particle's label in each
+            particle.
+        particles: The particles, in the order of their labels.
+        pixel_size_A: The image's pixel size [Å].
+        factor: The ratio of the pixel sizes of image and network: above 1 if the image was
+            enlarged.
+        notes: What the user should know about the result, one line each.
+        noise: How the image's noise was treated for the networks, one line each; empty if the noise
+            of all training images is white.
     """
 
     probability: np.ndarray
@@ -172,26 +156,16 @@ def segment(
     The image is released as soon as possible: if the caller keeps no reference to a large image,
     less memory is needed.
 
-    Parameters
-    ----------
-    image : (height, width) float32 array
-        The image.
-    pixel_size_A : float
-        The image's pixel size [Å].
-    networks : sequence of Network
-        One network or more.
-    settings : Settings, optional
-        How the image is segmented.
-    progress : callable
-        Wraps the tiles of each network, to draw a progress bar.
-    watch : callable, optional
-        Receives each network, the image with the network's pixels, the function that normalises
-        parts of it, and the network's probability.
+    Args:
+        image: (height, width) float32.
+        pixel_size_A: The image's pixel size [Å].
+        networks: One network or more.
+        settings: How the image is segmented.
+        watch: Receives each network, the image with the network's pixels, the function that
+            normalises parts of it, and the network's probability.
 
-    Raises
-    ------
-    PassbandError
-        If the image does not fit the networks, or a setting is wrong.
+    Raises:
+        PassbandError: If the image does not fit the networks, or a setting is wrong.
     """
     settings = settings or Settings()
     settings.check(networks)
@@ -259,10 +233,8 @@ def segment(
 def check_image(shape: tuple[int, int], pixel_size_A: float, network: Network) -> None:
     """Check that an image can be resampled to the pixel size of a network.
 
-    Raises
-    ------
-    PassbandError
-        If the pixel sizes differ too much, or if the image is too small.
+    Raises:
+        PassbandError: If the pixel sizes differ too much, or if the image is too small.
     """
     size = network.pixel_size_A
     lowest, highest = size / MOST_REDUCED, size * MOST_ENLARGED
@@ -327,15 +299,10 @@ def normalisation(
     The result is the same as that of :func:`passband.imaging.noise.normalise`, which cannot be
     applied to single tiles.
 
-    Parameters
-    ----------
-    image : (height, width) float32 array
-        The whole image, with the network's pixels.
-    network : Network
-        The network.
-    dose_e_per_A2 : float, optional
-        The dose of the image [e/Å²]. With the normalisation ``vacuum``, the image's counts must be
-        numbers of electrons.
+    Args:
+        image: (height, width) float32, the whole image, with the network's pixels.
+        dose_e_per_A2: The dose of the image [e/Å²]. With the normalisation ``vacuum``, the image's
+            counts must be numbers of electrons.
     """
     if network.normalisation == "vacuum":
         offset = scale = dose_e_per_A2 * network.pixel_size_A**2
@@ -360,15 +327,10 @@ def _bands(image: np.ndarray) -> Iterator[np.ndarray]:
 def _to_grid(values: np.ndarray, shape: tuple[int, int], scale: float) -> np.ndarray:
     """Return values on the pixels of the image, by linear interpolation.
 
-    Parameters
-    ----------
-    values : (rows, columns) float32 array
-        Values on the pixels of a network.
-    shape : (int, int)
-        Height and width of the image.
-    scale : float
-        The network's pixel size divided by the image's pixel size. The first pixels of both begin
-        at the same edge, as in :func:`passband.micrographs.preparation.resample`.
+    Args:
+        values: (rows, columns) float32, values on the pixels of a network.
+        scale: The network's pixel size divided by the image's pixel size. The first pixels of both
+            begin at the same edge, as in :func:`passband.micrographs.preparation.resample`.
     """
     if values.shape == shape and abs(scale - 1) <= 1e-6:
         return values

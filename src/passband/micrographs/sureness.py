@@ -32,12 +32,9 @@ def agreement_of(mean: np.ndarray, deviation: np.ndarray, number: int) -> float:
     of replicas in the numerator and the denominator. It is computed from the mean and the standard
     deviation over the replicas.
 
-    Parameters
-    ----------
-    mean, deviation : (height, width) float arrays
-        Mean and sample standard deviation of p over the replicas.
-    number : int
-        Number of replicas, 2 or more.
+    Args:
+        mean, deviation: (height, width), mean and sample standard deviation of p over the replicas.
+        number: Number of replicas, 2 or more.
     """
     squares = float(np.square(mean, dtype=np.float64).sum())
     variance = float(np.square(deviation, dtype=np.float64).sum())
@@ -53,17 +50,13 @@ def probabilities(networks: Sequence[nn.Module], inputs: np.ndarray) -> np.ndarr
     A network whose training images were flipped at random should segment the mirror image as it
     segments the image.
 
-    Parameters
-    ----------
-    networks : sequence of Module
-        The networks, in evaluation mode.
-    inputs : (n, side, side) float32 array
-        The normalised images.
+    Args:
+        networks: The networks, in evaluation mode.
+        inputs: (n, side, side) float32, the normalised images.
 
-    Returns
-    -------
-    (2, network, n, side, side) float32 array
-        The probabilities for the images, and for their mirror images, which are mirrored back.
+    Returns:
+        (2, network, n, side, side) float32: the probabilities for the images, and for their mirror
+        images, which are mirrored back.
     """
     device = next(networks[0].parameters()).device
     layout = devices.layout("float32", device)
@@ -82,15 +75,13 @@ def symmetry(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     The agreement is the soft Dice Σ 2pp′ / Σ (p² + p′²) of both probabilities. For several images,
     both sums are added.
 
-    Parameters
-    ----------
-    found : (2, network, n, side, side) float array
-        The result of :func:`probabilities`. The mean over the networks is used.
+    Args:
+        found: (2, network, n, side, side), the result of :func:`probabilities`. The mean over the
+            networks is used.
 
-    Returns
-    -------
-    products, squares : (n,) float64 array
-        The sums of 2pp′ and of p² + p′² over the pixels of each image.
+    Returns:
+        products, squares: (n,) float64, the sums of 2pp′ and of p² + p′² over the pixels of each
+            image.
     """
     first, second = found.mean(1, dtype=np.float64)
     products, squares = 2 * first * second, first**2 + second**2
@@ -110,12 +101,9 @@ def windowed_dice(probability: np.ndarray, side: int) -> float:
     and their weights are the squared numbers of predicted pixels, so that windows with whole
     particles count most.
 
-    Parameters
-    ----------
-    probability : (height, width) float array
-        The probability.
-    side : int
-        Side of a training image [pixels]. An image that is not wider is one window.
+    Args:
+        probability: (height, width).
+        side: Side of a training image [pixels]. An image that is not wider is one window.
     """
     predicted = probability > 0.5
     tall, wide = (min(side, n) for n in probability.shape)
@@ -142,12 +130,9 @@ def windowed_dice(probability: np.ndarray, side: int) -> float:
 def sureness(probabilities: Sequence[np.ndarray], side: int) -> dict[str, float]:
     """Return `confidence`, `agreement` and `area` of an image from the networks' probabilities.
 
-    Parameters
-    ----------
-    probabilities : sequence of (height, width) float array
-        The probability of each network.
-    side : int
-        See :func:`windowed_dice`, which is the confidence.
+    Args:
+        probabilities: Each (height, width).
+        side: See :func:`windowed_dice`, which is the confidence.
     """
     if len(probabilities) == 1:
         mean, agreement = probabilities[0], 1.0

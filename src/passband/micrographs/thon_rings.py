@@ -30,22 +30,15 @@ _LEAST_BACKGROUND = 0.05
 class Spectrum:
     """The power spectrum of a background, in cells of one ring and one sector each.
 
-    Attributes
-    ----------
-    q : (cells,) float64 array
-        Mean spatial frequency of a cell's coefficients [1/Å].
-    azimuth : (cells,) float64 array
-        Azimuth of the cell's sector [rad], from the image's first axis towards its second axis, as
-        in :mod:`passband.optics.ctf`.
-    power : (cells,) float64 array
-        Mean power of the coefficients, in squared grey values per pixel.
-    number : (cells,) float64 array
-        Number of independent coefficients in the cell: less than the number of coefficients, since
-        a taper and the mask of the background correlate them.
-    step : float
-        Width of a ring [1/Å].
-    background : float
-        The fraction of the image that is background.
+    Attributes:
+        q: (cells,) float64, mean spatial frequency of a cell's coefficients [1/Å].
+        azimuth: (cells,) float64, azimuth of the cell's sector [rad], from the image's first axis
+            towards its second axis, as in :mod:`passband.optics.ctf`.
+        power: (cells,) float64, mean power of the coefficients, in squared grey values per pixel.
+        number: (cells,) float64, number of independent coefficients in the cell: less than the
+            number of coefficients, since a taper and the mask of the background correlate them.
+        step: Width of a ring [1/Å].
+        background: The fraction of the image that is background.
     """
 
     q: np.ndarray
@@ -97,21 +90,15 @@ def spectrum(
     The mean over the surroundings of each pixel is subtracted. What is left is multiplied by the
     background's weights and by a taper, so that edges add no power.
 
-    Parameters
-    ----------
-    image : (height, width) array
-        Grey values.
-    pixel_size_A : float
-        Pixel size [Å].
-    background : (height, width) array
-        The weight of each pixel, from 0 for a particle to 1 for the background.
-    smoothing_A : float
-        Standard deviation of the Gaussian surroundings whose mean is subtracted [Å].
+    Args:
+        image: (height, width), grey values.
+        pixel_size_A: Pixel size [Å].
+        background: (height, width), the weight of each pixel, from 0 for a particle to 1 for the
+            background.
+        smoothing_A: Standard deviation of the Gaussian surroundings whose mean is subtracted [Å].
 
-    Raises
-    ------
-    PassbandError
-        If no tile has enough background.
+    Raises:
+        PassbandError: If no tile has enough background.
     """
     image = np.asarray(image, np.float64)
     sigma = smoothing_A / pixel_size_A

@@ -39,14 +39,10 @@ def halo(architecture: str) -> int | None:
     differ if positions in the network depend on the size of its input, as they do where features
     are enlarged so that the corners of both grids coincide.
 
-    Parameters
-    ----------
-    architecture : str
-        An architecture's name, see :mod:`passband.config.architectures`.
+    Args:
+        architecture: An architecture's name, see :mod:`passband.config.architectures`.
 
-    Returns
-    -------
-    int or None
+    Returns:
         A multiple of the divisor. None if each output pixel depends on the whole image or on the
         size of the image, for example because the network averages over the image.
     """
@@ -96,18 +92,13 @@ def default_tile(architecture: str) -> int:
 class Tiling:
     """The tiles of an image.
 
-    Attributes
-    ----------
-    shape : (int, int)
-        Height and width of the image [pixels].
-    padded : (int, int)
-        Height and width after padding at the bottom and at the right: multiples of the divisor.
-    tile : (int, int)
-        Height and width of each tile.
-    halo : int
-        Width of the border of a tile that is discarded, except at the border of the image.
-    exact : bool
-        Whether the result is the same for every size of tiles.
+    Attributes:
+        shape: Height and width of the image [pixels].
+        padded: Height and width after padding at the bottom and at the right: multiples of the
+            divisor.
+        tile: Height and width of each tile.
+        halo: Width of the border of a tile that is discarded, except at the border of the image.
+        exact: Whether the result is the same for every size of tiles.
     """
 
     shape: tuple[int, int]
@@ -120,15 +111,11 @@ class Tiling:
     def of(cls, shape: tuple[int, int], architecture: str, tile: int | None = None) -> "Tiling":
         """Return the tiling of an image for an architecture.
 
-        Parameters
-        ----------
-        shape : (int, int)
-            Height and width of the image.
-        architecture : str
-            The architecture's name.
-        tile : int, optional
-            Side of a tile. The side is increased if it is too small for the overlap, and to a
-            multiple of the divisor.
+        Args:
+            shape: Height and width of the image.
+            architecture: The architecture's name.
+            tile: Side of a tile. The side is increased if it is too small for the overlap, and to a
+                multiple of the divisor.
         """
         parsed, reach = architectures.parse(architecture), halo(architecture)
         divisor = parsed.divisor
@@ -176,14 +163,10 @@ def _along(length: int, side: int, border: int) -> Iterator[tuple[int, slice]]:
 def window(image: np.ndarray, top: int, left: int, shape: tuple[int, int]) -> np.ndarray:
     """Return a window of an image. Beyond the bottom and the right, the image is mirrored.
 
-    Parameters
-    ----------
-    image : (height, width) array
-        The image.
-    top, left : int
-        First row and first column of the window.
-    shape : (int, int)
-        Height and width of the window.
+    Args:
+        image: (height, width).
+        top, left: First row and first column of the window.
+        shape: Height and width of the window.
     """
     bottom, right = top + shape[0], left + shape[1]
     if bottom <= image.shape[0] and right <= image.shape[1]:
@@ -212,28 +195,17 @@ def logits(
 ) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
     """Yield a network's logits for the core of each tile.
 
-    Parameters
-    ----------
-    network : Module
-        The network, on the device and in evaluation mode.
-    image : (height, width) float32 array
-        The image, at the network's pixel size.
-    tiling : Tiling
-        The tiles of the image.
-    normalise : callable
-        Returns the input of the network for a window of the image.
-    precision : str
-        See :func:`passband.learning.devices.precision`.
-    device : torch.device, optional
-        The network's device. The default is the CPU.
-    progress : callable
-        Wraps the tiles, to draw a progress bar.
+    Args:
+        network: The network, on the device and in evaluation mode.
+        image: (height, width) float32, the image, at the network's pixel size.
+        tiling: The tiles of the image.
+        normalise: Returns the input of the network for a window of the image.
+        precision: See :func:`passband.learning.devices.precision`.
+        device: The network's device. The default is the CPU.
 
-    Yields
-    ------
-    (rows, columns), (height, width) float32 array
-        A part of the image, and its logits. The parts do not overlap, and together they cover the
-        image.
+    Yields:
+        (rows, columns) and (height, width) float32: a part of the image, and its logits. The parts
+        do not overlap, and together they cover the image.
     """
     device = device or torch.device("cpu")
     layout = devices.layout(precision, device)
@@ -267,22 +239,15 @@ def adapted(
     is used whole. For a larger image, windows of 512² pixels at regular distances are used, so that
     the statistics do not depend on the size of the tiles.
 
-    Parameters
-    ----------
-    network : Module
-        The network, in evaluation mode.
-    image : (height, width) float32 array
-        The image, at the network's pixel size.
-    architecture : str
-        The network's architecture.
-    normalise : callable
-        Returns the input of the network for a window of the image.
-    most_px : int, optional
-        The largest number of pixels whose features are averaged. The default limits the memory.
+    Args:
+        network: The network, in evaluation mode.
+        image: (height, width) float32, the image, at the network's pixel size.
+        architecture: The network's architecture.
+        normalise: Returns the input of the network for a window of the image.
+        most_px: The largest number of pixels whose features are averaged. The default limits the
+            memory.
 
-    Returns
-    -------
-    Module
+    Returns:
         The copy, in evaluation mode.
     """
     changed = copy.deepcopy(network).eval()

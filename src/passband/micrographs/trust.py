@@ -43,19 +43,14 @@ _REASONS = {
 class Own:
     """A network, or replicas together, on images of the training condition.
 
-    Attributes
-    ----------
-    dice : float
-        Mean Dice.
-    confidence : float
-        Median of the soft Dice, see :func:`passband.micrographs.sureness.soft_dice`.
-    agreement : float
-        Median of :func:`passband.micrographs.sureness.agreement_of`; 1 for a single network.
-    symmetry : float
-        Median of the agreement with the mirror image, see
-        :func:`passband.micrographs.sureness.symmetry`.
-    area : float
-        Largest part of a training image that is particle.
+    Attributes:
+        dice: Mean Dice.
+        confidence: Median of the soft Dice, see :func:`passband.micrographs.sureness.soft_dice`.
+        agreement: Median of :func:`passband.micrographs.sureness.agreement_of`; 1 for a single
+            network.
+        symmetry: Median of the agreement with the mirror image, see
+            :func:`passband.micrographs.sureness.symmetry`.
+        area: Largest part of a training image that is particle.
     """
 
     dice: float
@@ -70,20 +65,14 @@ def relative_scores(
 ) -> dict[str, np.ndarray]:
     """Return scores that are 0 for images like the training images.
 
-    Parameters
-    ----------
-    raw : mapping of str to (n,) float array
-        `confidence`, `agreement`, `symmetry`, `area`, and the distances of
-        :data:`passband.micrographs.likeness.DESCRIPTIONS`.
-    own : Own
-        The same for images of the training condition.
-    limits : mapping of str to float
-        The largest distance of each description at which the network does well.
+    Args:
+        raw: `confidence`, `agreement`, `symmetry`, `area`, and the distances of
+            :data:`passband.micrographs.likeness.DESCRIPTIONS`, each (n,).
+        own: The same for images of the training condition.
+        limits: The largest distance of each description at which the network does well.
 
-    Returns
-    -------
-    dict of str to (n,) float array
-        The scores of :data:`passband.prediction.image_dice.SCORES`, without `ctf`.
+    Returns:
+        The scores of :data:`passband.prediction.image_dice.SCORES`, without `ctf`, each (n,).
     """
     distances = {name: np.asarray(raw[name], float) for name in DESCRIPTIONS}
     return {
@@ -100,14 +89,11 @@ def relative_scores(
 class Assessment:
     """What is known about the mask of an image without its ground truth.
 
-    Attributes
-    ----------
-    dice : Dice or None
-        The expected Dice, with its interval. None if it is not known, as with `--adapt`.
-    reasons : tuple of str
-        Why the image is flagged; empty if the mask can be trusted as the expected Dice says.
-    scores : mapping of str to float
-        The scores that the expected Dice was computed from.
+    Attributes:
+        dice: The expected Dice, with its interval. None if it is not known, as with `--adapt`.
+        reasons: Why the image is flagged; empty if the mask can be trusted as the expected Dice
+            says.
+        scores: The scores that the expected Dice was computed from.
     """
 
     dice: Dice | None
@@ -151,18 +137,12 @@ def together(assessments: Sequence[Assessment]) -> Assessment:
 class Trust:
     """Everything that is needed to assess images of one network, or of replicas together.
 
-    Attributes
-    ----------
-    networks : tuple of str
-        Ids of the networks.
-    reference : Reference
-        Their training images.
-    own : Own
-        The networks on images of the training condition.
-    limits : mapping of str to float
-        The largest distance of each description at which the networks do well.
-    calibrations : mapping of str to Calibration
-        `plain`, and `ctf` if the condition's expected Dice can be used too.
+    Attributes:
+        networks: Ids of the networks.
+        reference: Their training images.
+        own: The networks on images of the training condition.
+        limits: The largest distance of each description at which the networks do well.
+        calibrations: `plain`, and `ctf` if the condition's expected Dice can be used too.
     """
 
     networks: tuple[str, ...]
@@ -176,16 +156,12 @@ class Trust:
     ) -> Assessment:
         """Return the assessment of an image.
 
-        Parameters
-        ----------
-        raw : mapping of str to float
-            See :func:`relative_scores`. The optional entry `field` is the area of the image,
-            divided by the area of a training image.
-        ctf : float, optional
-            The Dice that the study's model expects under the condition of the image.
-        adapted : bool
-            Whether batch normalisation had the statistics of the image. The expected Dice is then
-            not known, since it was learned without.
+        Args:
+            raw: See :func:`relative_scores`. The optional entry `field` is the area of the image,
+                divided by the area of a training image.
+            ctf: The Dice that the study's model expects under the condition of the image.
+            adapted: Whether batch normalisation had the statistics of the image. The expected Dice
+                is then not known, since it was learned without.
         """
         scores = relative_scores(
             {name: np.array([value]) for name, value in raw.items()}, self.own, self.limits
@@ -230,17 +206,11 @@ class Trust:
 class Assessor:
     """Assesses images while they are segmented.
 
-    Parameters
-    ----------
-    trusts : sequence of Trust
-        For the networks of each training condition.
-    networks : sequence of Network
-        All networks.
-    ctf : mapping of str to float, optional
-        For each id of a network, the Dice that the study's model expects under the condition of the
-        images.
-    adapted : bool
-        See :meth:`Trust.assess`.
+    Args:
+        trusts: For the networks of each training condition.
+        ctf: For each id of a network, the Dice that the study's model expects under the condition
+            of the images.
+        adapted: See :meth:`Trust.assess`.
     """
 
     def __init__(
@@ -271,14 +241,10 @@ class Assessor:
     ) -> None:
         """Keep what is needed of an image that a network has segmented.
 
-        Parameters
-        ----------
-        network : Network
-            The network.
-        image, probability : (height, width) float32 arrays
-            The image with the network's pixels, and the probability.
-        normalise : callable
-            Returns the network's input for a part of the image.
+        Args:
+            image, probability: (height, width) float32, the image with the network's pixels, and
+                the probability.
+            normalise: Returns the network's input for a part of the image.
         """
         (trust,) = (each for each in self._trusts if network.id in each.networks)
         if trust.networks[0] not in self._windows:
@@ -318,18 +284,13 @@ def raw_scores(
 ) -> dict[str, float]:
     """Return the scores of one image, which :func:`relative_scores` compares with the training.
 
-    Parameters
-    ----------
-    networks : sequence of Network
-        The networks that are used together.
-    reference : Reference
-        Their training images.
-    parts, inputs : (n, side, side) float32 arrays
-        Windows of the image with the networks' pixels, and the networks' inputs there.
-    probabilities : sequence of (height, width) float32 array
-        The probability of each network, for the whole image.
-    step : int
-        Only each so-many-th row and column of the probabilities is there.
+    Args:
+        networks: The networks that are used together.
+        parts, inputs: (n, side, side) float32, windows of the image with the networks' pixels, and
+            the networks' inputs there.
+        probabilities: The probability of each network, for the whole image, (height, width)
+            float32.
+        step: Only each so-many-th row and column of the probabilities is there.
     """
     modules = [network.module for network in networks]
     distances = reference.distances(likeness.describe(modules, parts, inputs))

@@ -18,25 +18,18 @@ _REST_ENERGY = 510998.95  # electron rest energy [eV], CODATA 2018
 class Optics:
     """The microscope under one condition, in internal units.
 
-    Attributes
-    ----------
-    energy : float
-        Beam energy [eV].
-    defocus : float
-        Defocus [Å]. A positive defocus is underfocus: C10 = −defocus.
-    cs : float
-        Third-order spherical aberration C30 [Å].
-    aperture : float
-        Semi-angle of the objective aperture [mrad].
-    aperture_edge : float
-        Width of the aperture's edge, where A(q) falls from 1 to 0 [mrad]; 0 is a hard edge.
-    focal_spread : float
-        1/e width Δ of the focal distribution exp(−δ²/Δ²) [Å]: √2 times the standard deviation.
-    source_spread : float
-        Angular spread β of the illumination [mrad], as abTEM's ``angular_spread``.
-    c12, phi12, c21, phi21, c23, phi23 : float
-        Lengths [Å] and azimuths [rad] of two-fold astigmatism, axial coma and three-fold
-        astigmatism.
+    Attributes:
+        energy: Beam energy [eV].
+        defocus: Defocus [Å]. A positive defocus is underfocus: C10 = −defocus.
+        cs: Third-order spherical aberration C30 [Å].
+        aperture: Semi-angle of the objective aperture [mrad].
+        aperture_edge: Width of the aperture's edge, where A(q) falls from 1 to 0 [mrad]; 0 is a
+            hard edge.
+        focal_spread: 1/e width Δ of the focal distribution exp(−δ²/Δ²) [Å]: √2 times the standard
+            deviation.
+        source_spread: Angular spread β of the illumination [mrad], as abTEM's ``angular_spread``.
+        c12, phi12, c21, phi21, c23, phi23: Lengths [Å] and azimuths [rad] of two-fold astigmatism,
+            axial coma and three-fold astigmatism.
     """
 
     energy: float
@@ -62,15 +55,11 @@ class Optics:
 def wavelength(energy: float) -> float:
     """Return the relativistic electron wavelength λ = hc/√(E(E + 2mc²)) [Å].
 
-    Parameters
-    ----------
-    energy : float
-        Kinetic energy E [eV].
+    Args:
+        energy: Kinetic energy E [eV].
 
-    Raises
-    ------
-    ValueError
-        If the energy is not positive.
+    Raises:
+        ValueError: If the energy is not positive.
     """
     if not energy > 0:
         raise ValueError(f"energy {energy} eV is not positive")
@@ -83,12 +72,9 @@ def aberration_phase(optics: Optics, q: np.ndarray, phi: np.ndarray | float = 0.
     χ = (2π/λ)·[½α²(C10 + C12 cos 2(φ−φ12)) + ⅓α³(C21 cos(φ−φ21) + C23 cos 3(φ−φ23)) + ¼α⁴C30]
     with α = λq, C10 = −defocus and C30 = Cs (Kirkland, 2nd ed., eq. 2.22, in abTEM's signs).
 
-    Parameters
-    ----------
-    q : array
-        Spatial frequency [1/Å].
-    phi : array or float
-        Azimuth [rad], broadcast against `q`.
+    Args:
+        q: Spatial frequency [1/Å].
+        phi: Azimuth [rad], broadcast against `q`.
     """
     lam = wavelength(optics.energy)
     a = lam * q
@@ -142,11 +128,9 @@ def basis(energy: float, q: np.ndarray, phi: np.ndarray | float = 0.0) -> np.nda
 
     The coefficients are those of :func:`coefficients`, in the same order.
 
-    Returns
-    -------
-    (3, 8, ...) array
-        χ, ∂χ/∂α and (1/α)·∂χ/∂φ for each coefficient. Sums over the coefficients, weighted with
-        their values, are :func:`aberration_phase` and :func:`aberration_gradient`.
+    Returns:
+        (3, 8, ...): χ, ∂χ/∂α and (1/α)·∂χ/∂φ for each coefficient. Sums over the coefficients,
+        weighted with their values, are :func:`aberration_phase` and :func:`aberration_gradient`.
     """
     units = [
         Optics(energy, defocus=1.0),
@@ -208,15 +192,11 @@ def focal_series(optics: Optics, members: int) -> list[tuple[float, Optics]]:
     exp(−δ²/Δ²)/(Δ√π). The weighted sum of the members' intensities is correct for linear and for
     non-linear image terms.
 
-    Parameters
-    ----------
-    members : int
-        Number of members of the series. The weighted sum integrates polynomials of the defocus up
-        to the degree 2·members − 1 exactly.
+    Args:
+        members: Number of members of the series. The weighted sum integrates polynomials of the
+            defocus up to the degree 2·members − 1 exactly.
 
-    Returns
-    -------
-    list of (float, Optics)
+    Returns:
         The weight and the optics of each member. The weights add to 1, and the optics have no focal
         spread.
     """

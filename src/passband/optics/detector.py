@@ -23,17 +23,12 @@ def vibration(rms: float, q: np.ndarray) -> np.ndarray:
     The factor is the Fourier transform of an isotropic normal distribution of displacements. It
     equals the Debye–Waller factor exp(−Bq²/4) with B = 8π²s².
 
-    Parameters
-    ----------
-    rms : float
-        Standard deviation s of the displacement along one direction [Å].
-    q : array
-        Spatial frequency [1/Å].
+    Args:
+        rms: Standard deviation s of the displacement along one direction [Å].
+        q: Spatial frequency [1/Å].
 
-    Returns
-    -------
-    float64 array
-        The factor, in the shape of `q`.
+    Returns:
+        float64: the factor, in the shape of `q`.
     """
     return np.exp(-2 * np.pi**2 * rms**2 * q**2)
 
@@ -43,31 +38,23 @@ def mtf(
 ) -> np.ndarray:
     """Return a detector's modulation transfer function.
 
-    Parameters
-    ----------
-    form : {"none", "gaussian", "lorentzian", "table"}
-        The MTF ``none`` is 1 at every frequency. ``gaussian`` is m^(f²), the MTF of a Gaussian
-        point spread function. ``lorentzian`` is 1/(1 + (1/m − 1)f²); its point spread function has
-        long tails, as scattering in a detector causes. Sums of Lorentzian terms are commonly fitted
-        to measured MTFs (de Ruijter & Weiss, *Rev. Sci. Instrum.* 63, 4314, 1992; Weickenmeier,
-        Nüchter & Mayer, *Optik* 99, 147, 1995). ``table`` interpolates linearly between the points
-        of `table`, and is constant beyond the first and the last point.
-    f : array
-        Spatial frequency, as a fraction of the Nyquist frequency.
-    at_nyquist : float
-        m, the MTF at the Nyquist frequency, for ``gaussian`` and ``lorentzian``.
-    table : sequence of (f, MTF)
-        Points of the MTF, with ascending f.
+    Args:
+        form: The MTF ``none`` is 1 at every frequency. ``gaussian`` is m^(f²), the MTF of a
+            Gaussian point spread function. ``lorentzian`` is 1/(1 + (1/m − 1)f²); its point spread
+            function has long tails, as scattering in a detector causes. Sums of Lorentzian terms
+            are commonly fitted to measured MTFs (de Ruijter & Weiss, *Rev. Sci. Instrum.* 63, 4314,
+            1992; Weickenmeier, Nüchter & Mayer, *Optik* 99, 147, 1995). ``table`` interpolates
+            linearly between the points of `table`, and is constant beyond the first and the last
+            point.
+        f: Spatial frequency, as a fraction of the Nyquist frequency.
+        at_nyquist: m, the MTF at the Nyquist frequency, for ``gaussian`` and ``lorentzian``.
+        table: Points of the MTF, with ascending f, each (f, MTF).
 
-    Returns
-    -------
-    float64 array
-        The MTF, in the shape of `f`.
+    Returns:
+        float64: the MTF, in the shape of `f`.
 
-    Raises
-    ------
-    ValueError
-        If the form of the MTF is unknown.
+    Raises:
+        ValueError: If the form of the MTF is unknown.
     """
     if form == "none":
         return np.ones_like(f)
@@ -94,15 +81,12 @@ def response(
     is the `rms` of :func:`vibration` [Å], and `form`, `at_nyquist` and `table` are those of
     :func:`mtf`.
 
-    Parameters
-    ----------
-    k : array
-        Spatial frequency [cycles/pixel].
+    Args:
+        k: Spatial frequency [cycles/pixel].
 
-    Returns
-    -------
-    float64 array
-        The factor, in the shape of `k`. The factor is 1 at zero frequency: no electron is lost.
+    Returns:
+        float64: the factor, in the shape of `k`. The factor is 1 at zero frequency: no electron is
+        lost.
     """
     return vibration(vibration_rms, k / sampling.pixel_A) * mtf(form, 2 * k, at_nyquist, table)
 
@@ -116,10 +100,9 @@ def blur(
 ) -> np.ndarray | None:
     """Return :func:`response` at all frequencies of an image's spectrum, in ``rfft2``'s layout.
 
-    Returns
-    -------
-    (px, px//2 + 1) float64 array or None
-        The factor of vibration and MTF, or None if the factor is 1 at every frequency.
+    Returns:
+        (px, px//2 + 1) float64: the factor of vibration and MTF, or None if the factor is 1 at
+        every frequency.
     """
     if vibration_rms == 0 and (form == "none" or (form != "table" and at_nyquist == 1)):
         return None

@@ -17,17 +17,13 @@ NUMBERS = 8
 class Jitter:
     """Standard deviations of the lens and the dose between images of one condition.
 
-    Attributes
-    ----------
-    defocus : float
-        Standard deviation of the normally distributed defocus [Å].
-    dose : float
-        Standard deviation of the ratio of an image's dose to the condition's dose [1]. The ratio
-        has a lognormal distribution with the mean 1, so that it is positive.
-    c12, c21, c23 : float
-        Root mean square length of the random complex number that is added to an aberration's
-        complex coefficient C·exp(inφ) [Å], with n = 2, 1 and 3. The complex number has a circular
-        normal distribution, so that no direction is preferred.
+    Attributes:
+        defocus: Standard deviation of the normally distributed defocus [Å].
+        dose: Standard deviation of the ratio of an image's dose to the condition's dose [1]. The
+            ratio has a lognormal distribution with the mean 1, so that it is positive.
+        c12, c21, c23: Root mean square length of the random complex number that is added to an
+            aberration's complex coefficient C·exp(inφ) [Å], with n = 2, 1 and 3. The complex number
+            has a circular normal distribution, so that no direction is preferred.
     """
 
     defocus: float = 0.0
@@ -64,16 +60,10 @@ class Jitter:
     def draw(self, optics: Optics, names: Sequence[str | int]) -> tuple[Optics, float]:
         """Return the lens of one image, and the ratio of its dose to the condition's dose.
 
-        Parameters
-        ----------
-        optics : Optics
-            The condition's optics.
-        names : sequence of str or int
-            Names that determine the random numbers; see :func:`passband.seeds.seed`.
+        Args:
+            names: Names that determine the random numbers; see :func:`passband.seeds.seed`.
 
-        Returns
-        -------
-        (Optics, float)
+        Returns:
             See :meth:`apply`.
         """
         return self.apply(optics, generator(*names).standard_normal(NUMBERS))
@@ -81,17 +71,13 @@ class Jitter:
     def apply(self, optics: Optics, normal: np.ndarray) -> tuple[Optics, float]:
         """Return the lens and the dose that follow from normal random numbers.
 
-        Parameters
-        ----------
-        optics : Optics
-            The condition's optics.
-        normal : (NUMBERS,) float array
-            Independent standard normal numbers. Defocus, dose and each aberration use different
-            numbers, so that the draw of one quantity does not depend on the other quantities.
+        Args:
+            optics: The condition's optics.
+            normal: (NUMBERS,), independent standard normal numbers. Defocus, dose and each
+                aberration use different numbers, so that the draw of one quantity does not depend
+                on the other quantities.
 
-        Returns
-        -------
-        (Optics, float)
+        Returns:
             The condition's optics with the image's own defocus and aberrations, and the ratio of
             the image's dose to the condition's dose [1].
         """

@@ -24,12 +24,9 @@ FORMS = ("white", "binned", "hann", "table")
 def binned(width: float, q: np.ndarray) -> np.ndarray:
     """Return the transform of an average over a square's side: sin(πqw)/(πqw).
 
-    Parameters
-    ----------
-    width : float
-        The side w [Å].
-    q : array
-        Spatial frequency along an axis [1/Å].
+    Args:
+        width: The side w [Å].
+        q: Spatial frequency along an axis [1/Å].
     """
     return np.sinc(q * width)
 
@@ -41,12 +38,9 @@ def hann(half_width: float, q: np.ndarray) -> np.ndarray:
     *Proc. IEEE* 66, 51, 1978). Programs that draw a large image on few pixels often average with
     this kernel, whose half-width is then the side of a drawn pixel.
 
-    Parameters
-    ----------
-    half_width : float
-        The distance w from the centre to the zeros of the kernel [Å].
-    q : array
-        Spatial frequency along an axis [1/Å].
+    Args:
+        half_width: The distance w from the centre to the zeros of the kernel [Å].
+        q: Spatial frequency along an axis [1/Å].
     """
     x = 2 * half_width * np.asarray(q, np.float64)
     pole = np.abs(np.abs(x) - 1) < 1e-6
@@ -63,32 +57,22 @@ def response(
 ) -> np.ndarray:
     """Return the filter at spatial frequencies.
 
-    Parameters
-    ----------
-    qx, qy : arrays
-        Spatial frequencies along the two axes [1/Å], of shapes that broadcast.
-    form : {"white", "binned", "hann", "table"}
-        ``white`` is 1. ``binned`` and ``hann`` are products of :func:`binned` and :func:`hann`
-        along both axes. ``table`` depends on |q| only: it interpolates linearly between the points
-        of `table`, and is constant beyond the last point.
-    width_A : float
-        The side of a binned pixel, or the half-width of the Hann kernel [Å].
-    table : sequence of (q, F)
-        Points of the filter, with ascending q [1/Å].
-    stored_pixel_A : float
-        Side of the pixels with which images are stored before they are interpolated [Å]. Beyond
-        the Nyquist frequency of these pixels along an axis, the filter is 0. With 0, there is no
-        such limit. Noise that aliasing folds back into the band is left out.
+    Args:
+        qx, qy: Spatial frequencies along the two axes [1/Å], of shapes that broadcast.
+        form: ``white`` is 1. ``binned`` and ``hann`` are products of :func:`binned` and
+            :func:`hann` along both axes. ``table`` depends on |q| only: it interpolates linearly
+            between the points of `table`, and is constant beyond the last point.
+        width_A: The side of a binned pixel, or the half-width of the Hann kernel [Å].
+        table: Points of the filter, with ascending q [1/Å], each (q, F).
+        stored_pixel_A: Side of the pixels with which images are stored before they are interpolated
+            [Å]. Beyond the Nyquist frequency of these pixels along an axis, the filter is 0. With
+            0, there is no such limit. Noise that aliasing folds back into the band is left out.
 
-    Returns
-    -------
-    float64 array
-        The filter, which is 1 at zero frequency.
+    Returns:
+        float64: the filter, which is 1 at zero frequency.
 
-    Raises
-    ------
-    ValueError
-        If the form is unknown.
+    Raises:
+        ValueError: If the form is unknown.
     """
     if form == "white":
         result = np.ones(np.broadcast_shapes(np.shape(qx), np.shape(qy)))

@@ -26,12 +26,8 @@ def rest(number: int) -> int:
 class Sampling:
     """A square, periodic grid of pixels.
 
-    Attributes
-    ----------
-    px : int
-        Pixels along each side.
-    pixel_A : float
-        Side of a pixel [Å].
+    Attributes:
+        px: Pixels along each side.
     """
 
     px: int
@@ -60,14 +56,11 @@ class Sampling:
     def finer(self, pixel_A: float) -> "Sampling":
         """Return a grid of the same field with pixels of at most the given size.
 
-        Parameters
-        ----------
-        pixel_A : float
-            Largest side of a pixel of the returned grid [Å], at most that of the present grid.
+        Args:
+            pixel_A: Largest side of a pixel of the returned grid [Å], at most that of the present
+                grid.
 
-        Returns
-        -------
-        Sampling
+        Returns:
             The grid with the smallest possible number of pixels along a side. All prime factors of
             this number are in :data:`PRIMES`.
         """
@@ -89,16 +82,12 @@ class Sampling:
     def crop(self, wave: np.ndarray) -> np.ndarray:
         """Return the cropped spectrum of a wave on this grid, or on a finer grid of the same field.
 
-        Parameters
-        ----------
-        wave : (..., n, n) complex array
-            A wave on n ≥ `px` pixels.
+        Args:
+            wave: (..., n, n) complex, a wave on n ≥ `px` pixels.
 
-        Returns
-        -------
-        (..., cropped, cropped) complex array
-            Fourier coefficients with zero frequency in the centre. A plane wave of amplitude 1 has
-            the coefficient 1 at its frequency.
+        Returns:
+            (..., cropped, cropped) complex: Fourier coefficients with zero frequency in the centre.
+            A plane wave of amplitude 1 has the coefficient 1 at its frequency.
         """
         # scipy.fft is several times as fast as numpy.fft. It is imported here, since a check of a
         # study does not need it.
@@ -130,15 +119,11 @@ class Sampling:
     def restore(self, spectrum: np.ndarray) -> np.ndarray:
         """Return the wave that has a cropped spectrum: the inverse of :meth:`crop`.
 
-        Parameters
-        ----------
-        spectrum : (..., cropped, cropped) complex array
-            The cropped spectrum, from :meth:`crop`.
+        Args:
+            spectrum: (..., cropped, cropped) complex, the cropped spectrum, from :meth:`crop`.
 
-        Returns
-        -------
-        (..., px, px) complex array
-            The wave.
+        Returns:
+            (..., px, px) complex: the wave.
         """
         whole = np.zeros((*spectrum.shape[:-2], self.px, self.px), spectrum.dtype)
         k = np.arange(-self.half, self.half + 1) % self.px

@@ -49,15 +49,12 @@ def ranges(
 class Excess:
     """How far the asked values of one axis lie outside the range of a study.
 
-    Attributes
-    ----------
-    axis : str
-        Name of the axis, see :data:`passband.axes.AXES`.
-    below, above : float
-        Distance from the smallest asked value to the lower end of the range, and from the largest
-        asked value to the upper end of the range, in the axis's unit; 0 if the value is inside.
-    low, high : float
-        The range of the study, in the axis's unit.
+    Attributes:
+        axis: Name of the axis, see :data:`passband.axes.AXES`.
+        below, above: Distance from the smallest asked value to the lower end of the range, and from
+            the largest asked value to the upper end of the range, in the axis's unit; 0 if the
+            value is inside.
+        low, high: The range of the study, in the axis's unit.
     """
 
     axis: str
@@ -86,13 +83,12 @@ class Excess:
 class Asked:
     """The condition that a user asks about, with a value or a range of values on each axis.
 
-    Attributes
-    ----------
-    low, high : Condition
-        The smallest and the largest value of each axis. Both are equal if no axis has a range.
-    own : mapping of str to float
-        The study's own values of those further axes that the condition has: the axes of the study,
-        and axes that the study does not have and whose asked value differs from its own value.
+    Attributes:
+        low, high: The smallest and the largest value of each axis. Both are equal if no axis has a
+            range.
+        own: The study's own values of those further axes that the condition has: the axes of the
+            study, and axes that the study does not have and whose asked value differs from its own
+            value.
     """
 
     low: Condition
@@ -108,22 +104,17 @@ class Asked:
     ) -> "Asked":
         """Return the asked condition from the words of a user.
 
-        Parameters
-        ----------
-        given : mapping of str to str or float or None
-            For each axis in :data:`passband.axes.AXES`, a number such as ``12``, or a range such
-            as ``-10:25``, in the axis's unit. None means that the value is missing. A further axis
-            may be missing, which means the study's own value.
-        own : mapping of str to float, optional
-            The study's own values of its further axes.
-        written : mapping of str to float, optional
-            The study's own values of all further axes. It is needed if `given` has a further axis.
+        Args:
+            given: For each axis in :data:`passband.axes.AXES`, a number such as ``12``, or a range
+                such as ``-10:25``, in the axis's unit. None means that the value is missing. A
+                further axis may be missing, which means the study's own value.
+            own: The study's own values of its further axes.
+            written: The study's own values of all further axes. It is needed if `given` has a
+                further axis.
 
-        Raises
-        ------
-        PassbandError
-            If a value is missing, is not a number or a range, is outside the limits of its axis,
-            or if a range is reversed.
+        Raises:
+            PassbandError: If a value is missing, is not a number or a range, is outside the limits
+                of its axis, or if a range is reversed.
         """
         missing = [option(name) for name in MAIN_AXES if given.get(name) is None]
         if missing:
@@ -195,11 +186,7 @@ class Asked:
         along the dose are equal ratios. The corners of the ranges are added with the weight 0, so
         that they count only for the worst condition.
 
-        Returns
-        -------
-        list of Condition
-            The conditions.
-        (conditions,) float array
+        Returns:
             The weights. Their sum is 1.
         """
         ranged = self.ranged
@@ -226,11 +213,9 @@ class Asked:
     def outside(self, of_study: Mapping[str, tuple[float, float]]) -> list[Excess]:
         """Return the axes on which asked values lie outside the range of a study.
 
-        Parameters
-        ----------
-        of_study : mapping of str to (float, float)
-            Smallest and largest value of each axis among the study's test conditions, see
-            :func:`ranges`, for all axes of the condition.
+        Args:
+            of_study: Smallest and largest value of each axis among the study's test conditions, see
+                :func:`ranges`, for all axes of the condition.
         """
         found = []
         for name, (low, high) in self.values.items():

@@ -21,25 +21,20 @@ def assess(
 ) -> xr.Dataset:
     """Return the results of all analyses of the Dice matrix in one data set.
 
-    Parameters
-    ----------
-    table : Dataset
-        The table of results, see :func:`passband.analysis.table.load`.
-    metrics, information, distances, profiles, draws, confidence, seed, progress, threads
-        See :func:`passband.prediction.prediction.predict`.
+    Args:
+        table: The table of results, see :func:`passband.analysis.table.load`.
+        metrics, information, distances, profiles, draws, confidence, seed, progress, threads: See
+            :func:`passband.prediction.prediction.predict`.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         The variables of :func:`passband.prediction.prediction.predict`,
         :func:`passband.prediction.smoothness.monotonicity`,
         :func:`passband.prediction.smoothness.steps`, :func:`passband.prediction.design.design` and
         :func:`passband.prediction.completion.completion`.
 
-    Raises
-    ------
-    TooFewError
-        If all Dice matrices are too small, see :func:`passband.prediction.matrices.matrices`.
+    Raises:
+        TooFewError: If all Dice matrices are too small, see
+            :func:`passband.prediction.matrices.matrices`.
     """
     sampled = {"confidence": confidence, "seed": seed}
     predicted = prediction.predict(

@@ -16,20 +16,11 @@ from passband.prediction.recommendation import Profiles, distances, transfer_dis
 class Networks:
     """The networks of a study, and what is known about them before the check.
 
-    Attributes
-    ----------
-    ids : tuple of str
-        Ids of the networks.
-    train : tuple of Condition
-        The training condition of each network.
-    dice : (network, test) float array
-        Mean Dice in the table of results; no value is NaN.
-    test : tuple of Condition
-        The test conditions of the table.
-    cell : tuple of str
-        For each network, a name that is the same for all replicas of a cell.
-    own : mapping of str to float
-        The study's own values of its further axes.
+    Attributes:
+        dice: (network, test), mean Dice in the table of results; no value is NaN.
+        test: The test conditions of the table.
+        cell: For each network, a name that is the same for all replicas of a cell.
+        own: The study's own values of its further axes.
     """
 
     ids: tuple[str, ...]
@@ -48,13 +39,10 @@ class Networks:
 def nearest(apart: np.ndarray, average: np.ndarray) -> np.ndarray:
     """Return, for each microscope, the nearest network.
 
-    Parameters
-    ----------
-    apart : (network, microscope) float array
-        Distances.
-    average : (network,) float array
-        Mean Dice of each network. If several networks are equally near, the network with the
-        highest mean Dice is chosen.
+    Args:
+        apart: (network, microscope), distances.
+        average: (network,), mean Dice of each network. If several networks are equally near, the
+            network with the highest mean Dice is chosen.
     """
     tied = apart <= apart.min(0) + 1e-9 * (1 + apart.min(0))
     return np.where(tied, average[:, None], -np.inf).argmax(0)
@@ -65,26 +53,19 @@ def rules(
 ) -> dict[str, np.ndarray]:
     """Return the network that each simpler rule chooses for each microscope.
 
-    Parameters
-    ----------
-    networks : Networks
-        The networks.
-    microscopes : sequence of Condition
-        The microscopes.
-    profiles : callable
-        The function that returns the profiles of conditions.
+    Args:
+        profiles: The function that returns the profiles of conditions.
 
-    Returns
-    -------
-    dict of str to (microscope,) int array
-        - ``best on average``: the highest mean Dice over the table's test conditions.
+    Returns:
+        - ``best on average``, (microscope,) int: the highest mean Dice over the table's test
+          conditions.
         - ``nearest in defocus``: the nearest training condition in defocus.
         - ``nearest in scaled parameters``: in all parameters that are axes of the study, each
           divided by its range among the training conditions; the dose as its logarithm.
         - ``nearest in T(q)``: by the root mean square difference of the transfers.
         - ``nearest in T(q) and dose``: see :func:`passband.prediction.recommendation.distances`.
-        - ``Gaussian process on parameters``: the highest Dice expected by a Gaussian process on
-          the scaled parameters of the test condition, fitted to all networks together.
+        - ``Gaussian process on parameters``: the highest Dice expected by a Gaussian process on the
+          scaled parameters of the test condition, fitted to all networks together.
 
         Where several networks are equally near, see :func:`nearest`.
     """
@@ -154,12 +135,8 @@ def oracle(networks: Networks, true: np.ndarray) -> np.ndarray | None:
     cell in the table. It does not know how a replica differs from its cell under a single
     microscope.
 
-    Parameters
-    ----------
-    networks : Networks
-        The networks.
-    true : (network, microscope) float array
-        True Dice.
+    Args:
+        true: (network, microscope), true Dice.
     """
     names, place = np.unique(networks.cell, return_inverse=True)
     if len(names) == len(networks.cell):

@@ -18,12 +18,11 @@ class Clusters:
     Training conditions and test conditions are drawn independently. All cells of a training
     condition, or of a test condition, are drawn together (pigeonhole bootstrap, Owen 2007).
 
-    Attributes
-    ----------
-    doses : (train,) array, (test,) array
-        Dose of each training condition and of each test condition [e/Å²].
-    weights : (draws, train) array, (draws, test) array
-        The number of times that each condition is in each bootstrap sample.
+    Attributes:
+        doses: (train,) and (test,), dose of each training condition and of each test condition
+            [e/Å²].
+        weights: (draws, train) and (draws, test), the number of times that each condition is in
+            each bootstrap sample.
     """
 
     doses: tuple[np.ndarray, np.ndarray]
@@ -46,13 +45,10 @@ class Clusters:
     def sums(self, cells: np.ndarray, terms: Mapping[str, np.ndarray]) -> "Sums":
         """Return the sums of terms over all cells, and over the cells of each bootstrap sample.
 
-        Parameters
-        ----------
-        cells : (cells,) int array
-            Flat indices of cells of the Dice matrix (train, test). An index may occur several
-            times.
-        terms : mapping of str to (cells,) array
-            The terms of each cell, by the names of the terms.
+        Args:
+            cells: (cells,) int, flat indices of cells of the Dice matrix (train, test). An index
+                may occur several times.
+            terms: Each (cells,).
         """
         shape = tuple(map(len, self.doses))
         # The sum of a term is a bilinear form in the bootstrap weights of the rows and columns of
@@ -83,12 +79,9 @@ class Clusters:
 class Sums(NamedTuple):
     """Sums of terms of cells: first over all cells, then over those of each bootstrap sample.
 
-    Attributes
-    ----------
-    total : dict of str to (1 + draws,) array
-        For each term, its sums over all cells, and over the cells of each bootstrap sample.
-    by_dose : dict of str to (1 + draws, pairs of doses) array
-        For each term, its sums over the cells with each pair of doses.
+    Attributes:
+        total: Each (1 + draws,).
+        by_dose: Each (1 + draws, pairs of doses).
     """
 
     total: dict[str, np.ndarray]
@@ -150,13 +143,10 @@ def rank_terms(
     The terms are the ranks of true and predicted Dice, divided by the largest rank, and their
     products. All bootstrap samples use the ranks among all cells.
 
-    Parameters
-    ----------
-    true, predicted : (cells,) float arrays
-        True and predicted Dice of each cell.
-    pair : (cells,) int array, optional
-        The index of each cell's pair of doses. If given, the ranks are computed within each pair of
-        doses.
+    Args:
+        true, predicted: (cells,), true and predicted Dice of each cell.
+        pair: (cells,) int, the index of each cell's pair of doses. If given, the ranks are computed
+            within each pair of doses.
     """
     from scipy.stats import rankdata
 

@@ -55,15 +55,12 @@ def complete_rows(Y: np.ndarray, trained: np.ndarray, distance: np.ndarray) -> n
     the noise with the smallest leave-one-out error are used. The leave-one-out error is computed
     without fitting again (Rasmussen & Williams 2006, eq. 5.12).
 
-    Parameters
-    ----------
-    Y : (train, test) float array
-        Dice. NaN is replaced by the mean of Dice. The rows of networks that were not trained are
-        not used.
-    trained : (train,) bool array
-        Whether each network was trained.
-    distance : (train, train) array
-        Distances between training conditions, see :func:`feature_distance`.
+    Args:
+        Y: (train, test), Dice. NaN is replaced by the mean of Dice. The rows of networks that were
+            not trained are not used.
+        trained: (train,) bool, whether each network was trained.
+        distance: (train, train), distances between training conditions, see
+            :func:`feature_distance`.
     """
     mean = np.nanmean(Y[trained], axis=0)
     errors = Y[trained] - mean
@@ -90,14 +87,10 @@ def complete_cells(Y: np.ndarray, tested: np.ndarray, seed: int) -> np.ndarray:
 
     The estimated Dice is the mean of the tested cells plus a matrix of low rank.
 
-    Parameters
-    ----------
-    Y : (train, test) float array
-        Dice. The values of cells that were not tested are not used.
-    tested : (train, test) bool array
-        Whether each cell was tested.
-    seed : int
-        Seed of a random choice, see :func:`low_rank`.
+    Args:
+        Y: (train, test), Dice. The values of cells that were not tested are not used.
+        tested: (train, test) bool, whether each cell was tested.
+        seed: Seed of a random choice, see :func:`low_rank`.
     """
     seen = np.where(tested, Y, np.nan)
     mean = np.nanmean(seen)
@@ -112,12 +105,8 @@ def low_rank(values: np.ndarray, seed: int) -> np.ndarray:
     algorithm 1). To choose λ, a random fifth of the known cells is predicted from all other known
     cells. The λ with the smallest error of these predictions is used.
 
-    Parameters
-    ----------
-    values : (train, test) float array
-        The values of the cells; NaN if a value is not known.
-    seed : int
-        Seed of the choice of the random fifth of the known cells.
+    Args:
+        values: (train, test), the values of the cells; NaN if a value is not known.
     """
     known = np.isfinite(values)
     values = np.where(known, values, 0)
@@ -160,21 +149,12 @@ def completion(
 ) -> xr.Dataset:
     """Return the errors of estimates of hidden cells, over the known share of the Dice matrix.
 
-    Parameters
-    ----------
-    metrics, information : Dataset
-        OOD metrics and information metrics, see :func:`passband.analysis.ood.metrics` and
-        :func:`passband.analysis.information.metrics`.
-    replicas : int
-        Number of replicas. Each M(i, j) is the mean Dice of this number of replicas.
-    seed : int
-        Seed of the random choices of known networks and known cells.
-    progress : callable
-        A function that wraps the iterable of known shares and shows the progress.
+    Args:
+        metrics, information: OOD metrics and information metrics, see
+            :func:`passband.analysis.ood.metrics` and :func:`passband.analysis.information.metrics`.
+        replicas: Number of replicas. Each M(i, j) is the mean Dice of this number of replicas.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         All variables have the dimensions (specimen, architecture, test_specimen). In this list, …
         means these three dimensions:
 
@@ -221,12 +201,9 @@ def completion(
 def replica_error(noise: float, replicas: int) -> float:
     """Return the root mean square error if one more replica estimates the mean of replicas.
 
-    Parameters
-    ----------
-    noise : float
-        Standard deviation of Dice between replicas.
-    replicas : int
-        Number of replicas whose mean Dice is estimated.
+    Args:
+        noise: Standard deviation of Dice between replicas.
+        replicas: Number of replicas whose mean Dice is estimated.
     """
     return noise * np.sqrt(1 + 1 / replicas)
 

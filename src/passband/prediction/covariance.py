@@ -39,10 +39,8 @@ def distances(a: xr.Dataset, b: xr.Dataset) -> np.ndarray:
 
     The squared distance `log_dose` is the squared difference of the decimal logarithms of the dose.
 
-    Parameters
-    ----------
-    a, b : Dataset
-        Profiles with the same frequencies, see :func:`passband.analysis.profiles.profiles`.
+    Args:
+        a, b: Profiles with the same frequencies, see :func:`passband.analysis.profiles.profiles`.
     """
     power = a.power.values * a.area.values
     weights = {"T": power, "correlation": power, "bits": a.area.values}
@@ -73,14 +71,10 @@ def _squared(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 class Factor:
     """A factor of the covariance over the conditions of fitted profiles.
 
-    Attributes
-    ----------
-    fitted : Dataset
-        The profiles of the fitted conditions.
-    squared : (DISTANCES, conditions, conditions) array
-        Squared distances between the fitted conditions.
-    dose : (conditions,) array
-        x, the logarithm of the dose minus its mean over the fitted conditions.
+    Attributes:
+        squared: (DISTANCES, conditions, conditions), squared distances between the fitted
+            conditions.
+        dose: (conditions,), x, the logarithm of the dose minus its mean over the fitted conditions.
     """
 
     fitted: xr.Dataset

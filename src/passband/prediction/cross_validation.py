@@ -37,18 +37,13 @@ SIDES = ("train", "test", "both")
 class Fold:
     """The cells on which a model is evaluated; the model may be fitted to all other cells.
 
-    Attributes
-    ----------
-    axis : str
-        One of :data:`passband.axes.AXES` if the fold holds out a level of this axis, or
-        :data:`CONDITIONS` if the fold holds out a group of conditions.
-    side : {"train", "test", "both"}
-        Whether the conditions are held out in training, in testing, or in both.
-    level : str
-        The level of the axis that is held out, or the number of the group of conditions that is
-        held out.
-    held_out : (train, test) bool array
-        Whether each cell of the Dice matrix is held out.
+    Attributes:
+        axis: One of :data:`passband.axes.AXES` if the fold holds out a level of this axis, or
+            :data:`CONDITIONS` if the fold holds out a group of conditions.
+        side: Whether the conditions are held out in training, in testing, or in both.
+        level: The level of the axis that is held out, or the number of the group of conditions that
+            is held out.
+        held_out: (train, test) bool, whether each cell of the Dice matrix is held out.
     """
 
     axis: str
@@ -60,20 +55,14 @@ class Fold:
 def labels(pairs: xr.Dataset, axis: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the level or group number of each condition, by which folds hold out conditions.
 
-    Parameters
-    ----------
-    pairs : Dataset
-        Data set with the coordinates ``train``, ``test`` and ``{train,test}_{axis}``.
-    axis : str
-        The axis of the folds, see :class:`Fold`.
-    seed : int
-        Seed of the random groups of conditions.
+    Args:
+        pairs: Data set with the coordinates ``train``, ``test`` and ``{train,test}_{axis}``.
+        axis: The axis of the folds, see :class:`Fold`.
 
-    Returns
-    -------
-    (train,) array, (test,) array
-        The level or the group number of each training condition and of each test condition. A
-        condition that is on both sides of the Dice matrix is in the same group on both sides.
+    Returns:
+        (train,) and (test,): the level or the group number of each training condition and of each
+        test condition. A condition that is on both sides of the Dice matrix is in the same group on
+        both sides.
     """
     if axis != CONDITIONS:
         return tuple(pairs[f"{side}_{axis}"].values for side in ("train", "test"))
@@ -88,14 +77,10 @@ def folds_along(
 ) -> list[Fold]:
     """Return a fold for each level of the given cells; no folds if the cells have only one level.
 
-    Parameters
-    ----------
-    axis, side : str
-        The axis and the side of the folds, see :class:`Fold`.
-    levels : (train,) array, (test,) array
-        Level or group number of each condition, see :func:`labels`.
-    among : (train, test) bool array
-        Whether each cell of the Dice matrix belongs to the given cells.
+    Args:
+        axis, side: The axis and the side of the folds, see :class:`Fold`.
+        levels: (train,) and (test,), level or group number of each condition, see :func:`labels`.
+        among: (train, test) bool, whether each cell of the Dice matrix belongs to the given cells.
     """
     train, test = levels
     rows, columns = among.any(1), among.any(0)
@@ -121,16 +106,11 @@ def folds(pairs: xr.Dataset, among: np.ndarray, axes: Iterable[str], seed: int) 
     that has another level in almost every condition although other axes vary too, see
     :func:`passband.grid.is_scattered`.
 
-    Parameters
-    ----------
-    pairs : Dataset
-        Data set with the coordinates of the conditions, see :func:`labels`.
-    among : (train, test) bool array
-        Whether each cell of the Dice matrix is among the cells that are divided into folds.
-    axes : iterable of str
-        The axes of the folds, see :class:`Fold`.
-    seed : int
-        Seed of the random groups of conditions.
+    Args:
+        pairs: Data set with the coordinates of the conditions, see :func:`labels`.
+        among: (train, test) bool, whether each cell of the Dice matrix is among the cells that are
+            divided into folds.
+        axes: The axes of the folds, see :class:`Fold`.
     """
     result = []
     for axis in axes:
@@ -147,20 +127,16 @@ def folds(pairs: xr.Dataset, among: np.ndarray, axes: Iterable[str], seed: int) 
 class FoldResult(NamedTuple):
     """Predictions for the held-out cells of a fold.
 
-    Attributes
-    ----------
-    fold : Fold
-        The fold that holds out the cells.
-    cells : (train, test) bool array
-        The fold's held-out cells that have a value and are not in distribution.
-    predicted : dict of (features, model) to (cells,) array
-        Dice that each model predicts for the held-out cells, with each set of features.
-    bounds : dict of (features, model) to (cells, 2) array
-        Prediction intervals for the held-out cells, of the models that have prediction intervals.
-    stack : dict of features to (members,) array
-        Weight of each member in the stack of models.
-    share : float
-        Weight of the Gaussian process in `combined`, or NaN.
+    Attributes:
+        fold: The fold that holds out the cells.
+        cells: (train, test) bool, the fold's held-out cells that have a value and are not in
+            distribution.
+        predicted: Dice that each model predicts for the held-out cells, with each set of features,
+            (cells,).
+        bounds: Prediction intervals for the held-out cells, of the models that have prediction
+            intervals, each (cells, 2).
+        stack: Weight of each member in the stack of models, (members,).
+        share: Weight of the Gaussian process in `combined`, or NaN.
     """
 
     fold: Fold
@@ -186,20 +162,11 @@ def evaluate_fold(
     that the errors in inner folds are similar to the errors in the fold. If only one level of the
     axis remains, the inner folds hold out groups of conditions instead.
 
-    Parameters
-    ----------
-    fold : Fold
-        The fold.
-    Y : (train, test) float array
-        Dice. The values of the cells that the fold holds out are not used.
-    sets : mapping of str to Features
-        The sets of features, by the names of the sets.
-    levels : mapping of str to (array, array)
-        For each axis of folds, the result of :func:`labels`.
-    seed : int
-        Seed of the models.
-    profiled : Profiled, optional
-        The matrix of the models `process` and `combined`, which the set ``ctf`` then has too.
+    Args:
+        Y: (train, test), Dice. The values of the cells that the fold holds out are not used.
+        levels: For each axis of folds, the result of :func:`labels`.
+        profiled: The matrix of the models `process` and `combined`, which the set ``ctf`` then has
+            too.
     """
     visible = np.where(fold.held_out, np.nan, Y)
     among = np.isfinite(visible)
@@ -243,21 +210,16 @@ def score(
 ) -> dict[str, np.ndarray]:
     """Return the scores of predictions, for all cells and for each bootstrap sample.
 
-    Parameters
-    ----------
-    parts : list of (cells, predicted, bounds)
-        For each fold, the held-out cells as a (train, test) bool array, the predicted Dice of these
-        cells (cells,), and the prediction intervals of these cells (cells, 2).
-    Y : (train, test) float array
-        True Dice of each cell.
-    clusters : Clusters
-        Bootstrap samples of the training and test conditions of Y.
+    Args:
+        parts: For each fold, the held-out cells as a (train, test) bool array, the predicted Dice
+            of these cells (cells,), and the prediction intervals of these cells (cells, 2), (cells,
+            predicted, bounds).
+        Y: (train, test), true Dice of each cell.
+        clusters: Bootstrap samples of the training and test conditions of Y.
 
-    Returns
-    -------
-    dict of str to (1 + draws,) array
-        Each score in :data:`SCORES`, first for all cells, then for each bootstrap sample. A score
-        is NaN if the score is not defined.
+    Returns:
+        Each score in :data:`SCORES`, first for all cells, then for each bootstrap sample, (1 +
+        draws,). A score is NaN if the score is not defined.
     """
     cells = np.concatenate([np.flatnonzero(cells) for cells, _, _ in parts])
     true = Y.ravel()[cells]

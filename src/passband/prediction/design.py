@@ -26,12 +26,9 @@ def greedy(M: np.ndarray, number: int) -> list[int]:
     row that gives the highest minimum of M over test conditions. If several rows give the same
     minimum, the row with the highest mean over test conditions is chosen from these rows.
 
-    Parameters
-    ----------
-    M : (train, test) float array
-        The values by which rows are chosen, such as predicted Dice.
-    number : int
-        Number of rows of M to choose.
+    Args:
+        M: (train, test), the values by which rows are chosen, such as predicted Dice.
+        number: Number of rows of M to choose.
     """
     best, rows = np.full(M.shape[1], -np.inf), []
     for _ in range(min(number, len(M))):
@@ -56,24 +53,18 @@ def set_size_curves(
 ) -> dict[str, np.ndarray]:
     """Return the Dice of sets of 1 to :data:`LARGEST` training conditions, for each strategy.
 
-    Parameters
-    ----------
-    M, predicted, coverage : (train, test) float arrays
-        True Dice, predicted Dice, and the metric `coverage` κ. The models that predicted the Dice
-        of a row were not fitted to this row.
-    seed : int
-        Seed of the random choice of sets of training conditions.
+    Args:
+        M, predicted, coverage: (train, test), true Dice, predicted Dice, and the metric `coverage`
+            κ. The models that predicted the Dice of a row were not fitted to this row.
 
-    Returns
-    -------
-    dict of str to (sizes, 2) array
-        For each strategy, the lowest and the mean Dice of the chosen set of each size; see
-        :func:`best_of_set_dice`. The sets of ``predicted``, ``coverage`` and ``true`` are chosen by
-        :func:`greedy` from the array of this name. The strategy ``true`` is an oracle, since it
-        uses test results. ``random`` is the mean Dice of :data:`RANDOM` random sets. ``random_low``
-        and ``random_high`` are the 5th and 95th percentiles of the Dice of these random sets.
-        ``optimum`` is the best Dice of all possible sets of 1 or 2 training conditions, and NaN for
-        larger sets.
+    Returns:
+        For each strategy, the lowest and the mean Dice of the chosen set of each size, (sizes, 2);
+        see :func:`best_of_set_dice`. The sets of ``predicted``, ``coverage`` and ``true`` are
+        chosen by :func:`greedy` from the array of this name. The strategy ``true`` is an oracle,
+        since it uses test results. ``random`` is the mean Dice of :data:`RANDOM` random sets.
+        ``random_low`` and ``random_high`` are the 5th and 95th percentiles of the Dice of these
+        random sets. ``optimum`` is the best Dice of all possible sets of 1 or 2 training
+        conditions, and NaN for larger sets.
     """
     sizes = range(1, min(LARGEST, len(M)) + 1)
     curves = {}
@@ -101,19 +92,12 @@ def design(
 ) -> xr.Dataset:
     """Return the Dice of sets of training conditions that were chosen by each strategy.
 
-    Parameters
-    ----------
-    metrics, information : Dataset
-        OOD metrics and information metrics, see :func:`passband.analysis.ood.metrics` and
-        :func:`passband.analysis.information.metrics`.
-    predicted : Dataset
-        Predictions, see :func:`passband.prediction.prediction.predict`.
-    seed : int
-        Seed of the random choice of sets of training conditions.
+    Args:
+        metrics, information: OOD metrics and information metrics, see
+            :func:`passband.analysis.ood.metrics` and :func:`passband.analysis.information.metrics`.
+        predicted: Predictions, see :func:`passband.prediction.prediction.predict`.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         `design` (specimen, architecture, test_specimen, strategy, size, worth). The coordinate
         `worth` is ``worst`` for the lowest Dice over test conditions, and ``mean`` for the mean
         Dice over test conditions; see :func:`set_size_curves`.

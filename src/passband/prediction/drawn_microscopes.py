@@ -32,18 +32,10 @@ def drawn_inside(
     is πCsα⁴/2λ, so at a given aperture the draws are uniform in Cs. A draw depends only on its
     number, the seed and the ranges.
 
-    Parameters
-    ----------
-    ranges : mapping of str to (float, float)
-        Smallest and largest value of each axis, in the axis's unit.
-    number : int
-        Number of microscopes.
-    seed : int
-        Seed of the draws.
-    allowed : callable
-        Whether images can be formed under a condition. Other conditions are drawn again.
-    own : mapping of str to float, optional
-        The study's own values of its further axes.
+    Args:
+        ranges: Smallest and largest value of each axis, in the axis's unit.
+        allowed: Whether images can be formed under a condition. Other conditions are drawn again.
+        own: The study's own values of its further axes.
     """
 
     def one(random: np.random.Generator) -> dict[str, float]:

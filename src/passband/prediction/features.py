@@ -28,12 +28,9 @@ SIGNS = {
 class Features(NamedTuple):
     """Features of each pair of conditions.
 
-    Attributes
-    ----------
-    values : (train, test, columns) float array
-        The values of the features. Each column is a feature.
-    names : tuple of str
-        Names of the features, one for each column.
+    Attributes:
+        values: (train, test, columns).
+        names: Names of the features, one for each column.
     """
 
     values: np.ndarray
@@ -62,16 +59,11 @@ def _doses(pairs: xr.Dataset) -> dict[str, np.ndarray]:
 def transfer_features(information: xr.Dataset, weights: Iterable[str]) -> Features:
     """Return the metrics of the transfer functions, and the doses, of each pair of conditions.
 
-    Parameters
-    ----------
-    information : Dataset
-        Information metrics, see :func:`passband.analysis.information.metrics`.
-    weights : iterable of str
-        Names of the weights of spatial frequencies that the metrics are used with.
+    Args:
+        information: Information metrics, see :func:`passband.analysis.information.metrics`.
+        weights: Names of the weights of spatial frequencies that the metrics are used with.
 
-    Returns
-    -------
-    Features
+    Returns:
         Every registered information metric with each weight, as ``name@weight``. The feature
         ``coverage_back`` is the coverage of the training condition by the test condition, κ(χ′→χ) =
         κ(χ→χ′)·ε(χ′)/ε(χ). The doses of both conditions are features too.
@@ -122,21 +114,15 @@ def feature_sets(
 ) -> dict[str, Features]:
     """Return every set of features of one specimen, architecture and test specimen.
 
-    Parameters
-    ----------
-    cells : Dataset
-        OOD metrics of one Dice matrix, over (train, test); see
-        :func:`passband.analysis.groups.groups`.
-    information : Dataset
-        Information metrics of the same conditions, see
-        :func:`passband.analysis.information.metrics`.
-    distances : Dataset, optional
-        Distances between two conditions that are not information metrics. Every variable over
-        (train, test) makes one more set of features, together with the doses.
+    Args:
+        cells: OOD metrics of one Dice matrix, over (train, test); see
+            :func:`passband.analysis.groups.groups`.
+        information: Information metrics of the same conditions, see
+            :func:`passband.analysis.information.metrics`.
+        distances: Distances between two conditions that are not information metrics. Every variable
+            over (train, test) makes one more set of features, together with the doses.
 
-    Returns
-    -------
-    dict of str to Features
+    Returns:
         - ``ctf``: information metrics of the transfer functions, and the doses.
         - ``mean``: no features, so that every model predicts the mean.
         - ``id``: the network's Dice in distribution, M(i, i). This set of features is left out

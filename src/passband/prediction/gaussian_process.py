@@ -48,16 +48,12 @@ _STEPS = 60
 class GaussianProcess:
     """A Gaussian process that is fitted to the Dice of networks under test conditions; see `fit`.
 
-    Attributes
-    ----------
-    theta : array
-        Natural logarithms of the parameters: those of the factor over training conditions, those of
-        the factor over test conditions, ρ, κ, s² and σ².
-    mean, deviation : float
-        Mean and standard deviation of the logit of the fitted Dice.
-    inflation : (float, float)
-        Factors by which standard deviations are multiplied for new training conditions, and for
-        new test conditions. They are computed from the errors of left-out conditions.
+    Attributes:
+        theta: Natural logarithms of the parameters: those of the factor over training conditions,
+            those of the factor over test conditions, ρ, κ, s² and σ².
+        mean, deviation: Mean and standard deviation of the logit of the fitted Dice.
+        inflation: Factors by which standard deviations are multiplied for new training conditions,
+            and for new test conditions. They are computed from the errors of left-out conditions.
     """
 
     theta: np.ndarray
@@ -72,21 +68,16 @@ class GaussianProcess:
     def predict(self, train: xr.Dataset | None, test: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Return the expected Dice of networks under test conditions, and standard deviations.
 
-        Parameters
-        ----------
-        train : Dataset or None
-            Profiles of the training conditions of networks that do not exist yet. With None, the
-            networks are those of the rows of the fitted Dice. A network without any known Dice is
-            predicted from its training condition, as a network that does not exist yet.
-        test : Dataset
-            Profiles of the test conditions.
+        Args:
+            train: Profiles of the training conditions of networks that do not exist yet. With None,
+                the networks are those of the rows of the fitted Dice. A network without any known
+                Dice is predicted from its training condition, as a network that does not exist yet.
+            test: Profiles of the test conditions.
 
-        Returns
-        -------
-        mean, std : (row, test) float64 arrays
-            The expected mean Dice, 0 to 1, and the standard deviation of the Dice that a test of
-            this network would measure. The 90% interval of :meth:`interval` is
-            2·:data:`Z90` standard deviations wide.
+        Returns:
+            mean, std: (row, test) float64, the expected mean Dice, 0 to 1, and the standard
+                deviation of the Dice that a test of this network would measure. The 90% interval of
+                :meth:`interval` is 2·:data:`Z90` standard deviations wide.
         """
         expected, low, high = self.interval(train, test)
         return expected, (high - low) / (2 * Z90)
@@ -99,10 +90,8 @@ class GaussianProcess:
         90% of the values that a test of the network would measure are expected in the interval. The
         interval is not symmetric about the expected Dice.
 
-        Returns
-        -------
-        expected, low, high : (row, test) float64 arrays
-            Dice, 0 to 1.
+        Returns:
+            expected, low, high: (row, test) float64, Dice, 0 to 1.
         """
         mean, std = self._logits(train, test)
         return tuple(_dice(x) for x in (mean, mean - Z90 * std, mean + Z90 * std))
@@ -112,12 +101,10 @@ class GaussianProcess:
 
         The parameters of the process are those of the fit to all test conditions.
 
-        Returns
-        -------
-        (test,) array of str
-            Ids of the fitted test conditions.
-        (row, test) float64 array
-            Predicted Dice; NaN where the Dice is not known, and in rows without any Dice.
+        Returns:
+            (test,) of str: ids of the fitted test conditions.
+            (row, test) float64: predicted Dice; NaN where the Dice is not known, and in rows
+                without any Dice.
         """
         block = self._block
         predicted = np.full((len(self._rows), block.Y.shape[1]), np.nan)
@@ -154,15 +141,12 @@ class GaussianProcess:
         eigenvectors of C. In this basis, the values of different modes are independent, if all
         cells are known. Cells without a value are treated as known.
 
-        Parameters
-        ----------
-        train : Dataset
-            Profiles of the training conditions, each condition once.
-        test : Dataset or None
-            Profiles of test conditions whose images differ from all fitted ones. With None, the
-            test conditions are the fitted ones, with the same images.
-        replicas : int
-            Number of networks of each condition. The values are means over these networks.
+        Args:
+            train: Profiles of the training conditions, each condition once.
+            test: Profiles of test conditions whose images differ from all fitted ones. With None,
+                the test conditions are the fitted ones, with the same images.
+            replicas: Number of networks of each condition. The values are means over these
+                networks.
         """
         block, s = self._block, self._solution
         rho, kappa, signal, noise = np.exp(self.theta[2 * N :])
@@ -189,10 +173,8 @@ class GaussianProcess:
         The derivative is taken at the expected Dice. It is multiplied by the factor of standard
         deviations for new training conditions, :attr:`inflation`.
 
-        Parameters
-        ----------
-        train, test : Dataset
-            See :meth:`modes`.
+        Args:
+            train, test: See :meth:`modes`.
         """
         of_test = self._block.test.fitted if test is None else test
         mean, _ = self._logits(train, of_test)
@@ -272,16 +254,12 @@ class Modes(NamedTuple):
     The variance of the scaled logit of Dice in a cell is
     Σ_k projection_jk·covariance_kii + rest_ij + noise.
 
-    Attributes
-    ----------
-    covariance : (mode, condition, condition) array
-        Covariance of the values of each mode between the training conditions.
-    projection : (test, mode) array
-        Squared contribution of each mode to each test condition.
-    rest : (condition, test) array
-        Variance of each cell that no further network reduces.
-    noise : float
-        Variance of the noise of a tested cell.
+    Attributes:
+        covariance: (mode, condition, condition), covariance of the values of each mode between the
+            training conditions.
+        projection: (test, mode), squared contribution of each mode to each test condition.
+        rest: (condition, test), variance of each cell that no further network reduces.
+        noise: Variance of the noise of a tested cell.
     """
 
     covariance: np.ndarray
@@ -297,26 +275,18 @@ class Explained(NamedTuple):
     the mean Σ_t C(x, t)·weights_t and, if all cells are known, the variance
     own·signal·(C(x, x) + kappa) + noise − Σ_b H_b·E_b², with E_b = signal·Σ_t C(x, t)·V_tb.
 
-    Attributes
-    ----------
-    tests : (test,) array of str
-        Ids of the fitted test conditions.
-    parameters : array
-        Natural logarithms of the parameters of C, see :mod:`passband.prediction.covariance`.
-    dose : float
-        Mean decimal logarithm of the fitted test conditions' doses in e/Å².
-    weights : (network, test) array
-        Weights of the covariances.
-    own : (network,) array
-        Variance of each network's factor.
-    H : (network, b) array, or None
-        There is no H if some cells are unknown; then the variance has a further part.
-    V : (test, b) array
-        Eigenvectors over the fitted test conditions.
-    inflation : (network,) array
-        Factor of the standard deviation.
-    signal, kappa, noise : float
-        The parameters s², κ and σ².
+    Attributes:
+        tests: (test,) of str, ids of the fitted test conditions.
+        parameters: Natural logarithms of the parameters of C, see
+            :mod:`passband.prediction.covariance`.
+        dose: Mean decimal logarithm of the fitted test conditions' doses in e/Å².
+        weights: (network, test), weights of the covariances.
+        own: (network,), variance of each network's factor.
+        H: (network, b). There is no H if some cells are unknown; then the variance has a further
+            part.
+        V: (test, b), eigenvectors over the fitted test conditions.
+        inflation: (network,), factor of the standard deviation.
+        signal, kappa, noise: The parameters s², κ and σ².
     """
 
     tests: np.ndarray
@@ -343,26 +313,20 @@ def fit(
     The parameters maximise the marginal likelihood times the prior. The result does not depend on
     the order of rows and columns beyond rounding.
 
-    Parameters
-    ----------
-    Y : (row, test) float array
-        Mean Dice of each network, or of each training condition, under each test condition. NaN
-        where there is no value. Rows and columns without any value are not used in the fit. If
-        more cells lack a value than :data:`MISSING` allows, the columns and rows that lack most
-        values are not used either.
-    train : Dataset
-        The profile of the training condition of each row, see
-        :func:`passband.analysis.profiles.profiles`. Rows with the same condition are replicas.
-    test : Dataset
-        The profile of the test condition of each column.
-    theta : array, optional
-        The parameters, if they are known from an earlier fit to the same data. Then no optimizer
-        runs.
+    Args:
+        Y: (row, test), mean Dice of each network, or of each training condition, under each test
+            condition. NaN where there is no value. Rows and columns without any value are not used
+            in the fit. If more cells lack a value than :data:`MISSING` allows, the columns and rows
+            that lack most values are not used either.
+        train: The profile of the training condition of each row, see
+            :func:`passband.analysis.profiles.profiles`. Rows with the same condition are replicas.
+        test: The profile of the test condition of each column.
+        theta: The parameters, if they are known from an earlier fit to the same data. Then no
+            optimizer runs.
 
-    Raises
-    ------
-    PassbandError
-        If fewer than :data:`FEWEST` training conditions or test conditions have a value.
+    Raises:
+        PassbandError: If fewer than :data:`FEWEST` training conditions or test conditions have a
+            value.
     """
     from threadpoolctl import threadpool_limits
 

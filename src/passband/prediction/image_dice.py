@@ -49,12 +49,10 @@ def logit(dice: np.ndarray | float) -> np.ndarray:
 def ctf_score(own: np.ndarray | float, expected: np.ndarray | float) -> np.ndarray:
     """Return the score `ctf`, 0 or more.
 
-    Parameters
-    ----------
-    own : float or (n,) float array
-        Mean Dice of the network under its training condition.
-    expected : float or (n,) float array
-        The Dice that the transfer functions predict under the condition of the image.
+    Args:
+        own: float or (n,), mean Dice of the network under its training condition.
+        expected: float or (n,), the Dice that the transfer functions predict under the condition of
+            the image.
     """
     return np.maximum(logit(own) - logit(expected), 0)
 
@@ -63,15 +61,12 @@ def ctf_score(own: np.ndarray | float, expected: np.ndarray | float) -> np.ndarr
 class Calibration:
     """A fitted model of the Dice of an image.
 
-    Attributes
-    ----------
-    names : tuple of str
-        The scores that are used, out of :data:`SCORES`.
-    coefficients : (1 + k,) float array
-        b₀ and the bₖ.
-    inside, outside : (float, float)
-        Quantiles of the scaled errors, for images that are like those of the matrix, and for other
-        images: the lowest and the highest quantile of all kinds of other images.
+    Attributes:
+        names: The scores that are used, out of :data:`SCORES`.
+        coefficients: (1 + k,), b₀ and the bₖ.
+        inside, outside: Quantiles of the scaled errors, for images that are like those of the
+            matrix, and for other images: the lowest and the highest quantile of all kinds of other
+            images.
     """
 
     names: tuple[str, ...]
@@ -82,12 +77,9 @@ class Calibration:
     def mean(self, own: np.ndarray, scores: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the expected Dice of images, (n,) float array.
 
-        Parameters
-        ----------
-        own : (n,) float array
-            Mean Dice of the network under its training condition.
-        scores : mapping of str to (n,) float array
-            The scores of the images.
+        Args:
+            own: (n,), mean Dice of the network under its training condition.
+            scores: Each (n,).
         """
         return _mean(self.coefficients, own, _design(self.names, scores))
 
@@ -145,14 +137,10 @@ def _deviation(mean: np.ndarray) -> np.ndarray:
 def coefficients(own: np.ndarray, design: np.ndarray, dice: np.ndarray) -> np.ndarray:
     """Return the coefficients with the smallest squared error of Dice; the bₖ are 0 or more.
 
-    Parameters
-    ----------
-    own : (n,) float array
-        Mean Dice of each image's network under its training condition.
-    design : (n, 1 + k) float array
-        Ones and the negative scores.
-    dice : (n,) float array
-        Measured Dice.
+    Args:
+        own: (n,), mean Dice of each image's network under its training condition.
+        design: (n, 1 + k), ones and the negative scores.
+        dice: (n,), measured Dice.
     """
     from scipy.optimize import minimize
 
@@ -185,24 +173,16 @@ def left_out(
 ) -> np.ndarray:
     """Return the expected Dice of images that were left out of the fit, (fold, n) float array.
 
-    Parameters
-    ----------
-    names : sequence of str
-        The scores that are used, out of :data:`SCORES`. Without any score, the expected Dice is
-        the mean over the images of the fit.
-    own : (n,) float array
-        Mean Dice of each image's network under its training condition.
-    scores : callable
-        Returns the scores of all images from those that are part of the fit.
-    dice : (n,) float array
-        Measured Dice.
-    folds : iterable of (n,) bool array
-        The images that are left out together.
+    Args:
+        names: The scores that are used, out of :data:`SCORES`. Without any score, the expected Dice
+            is the mean over the images of the fit.
+        own: (n,), mean Dice of each image's network under its training condition.
+        scores: Returns the scores of all images from those that are part of the fit.
+        dice: (n,), measured Dice.
+        folds: The images that are left out together, each (n,) bool.
 
-    Returns
-    -------
-    (fold, n) float array
-        NaN for images that are part of the fit.
+    Returns:
+        (fold, n): NaN for images that are part of the fit.
     """
     result = []
     for fold in folds:
@@ -227,12 +207,11 @@ def fit(
 ) -> Calibration:
     """Return the model that is fitted to images with known Dice.
 
-    Parameters
-    ----------
-    names, own, scores, dice, folds
-        See :func:`left_out`. For the intervals, the images of each fold are left out in turn.
-    is_outside : (n,) bool array
-        Whether an image is unlike those of the matrix. Each fold has one kind of these images.
+    Args:
+        names, own, scores, dice, folds: See :func:`left_out`. For the intervals, the images of each
+            fold are left out in turn.
+        is_outside: (n,) bool, whether an image is unlike those of the matrix. Each fold has one
+            kind of these images.
     """
     mean = left_out(names, own, scores, dice, folds)
     error = (dice - mean) / _deviation(mean)
@@ -267,10 +246,8 @@ def risk_coverage(expected: np.ndarray, dice: np.ndarray) -> float:
     over the n images with the highest expected Dice (El-Yaniv & Wiener, *JMLR* 11, 1605, 2010).
     Images with the same expected Dice share their mean risk.
 
-    Parameters
-    ----------
-    expected, dice : (n,) float array
-        Expected and measured Dice of each image.
+    Args:
+        expected, dice: (n,), expected and measured Dice of each image.
     """
     _, tied = np.unique(-np.asarray(expected), return_inverse=True)
     means = np.bincount(tied, 1 - np.asarray(dice)) / np.bincount(tied)

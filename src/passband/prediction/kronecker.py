@@ -41,14 +41,11 @@ class Basis:
     one for each training condition. A vector of the second kind, a contrast, has the sum 0 over the
     replicas of each training condition. So its eigenvalue is ρ. The contrasts come last in `a`.
 
-    Attributes
-    ----------
-    means : (row, train) sparse array
-        For each training condition, a vector with the value 1/√n for each of its n networks.
-    vectors : (train, train) array
-        The vectors of the first kind, in the basis of `means`.
-    contrasts : (row, row − train) sparse array
-        The vectors of the second kind.
+    Attributes:
+        means: (row, train) sparse, for each training condition, a vector with the value 1/√n for
+            each of its n networks.
+        vectors: (train, train), the vectors of the first kind, in the basis of `means`.
+        contrasts: (row, row − train) sparse, the vectors of the second kind.
     """
 
     means: "csr_array"
@@ -81,23 +78,17 @@ class Solution:
 
     The dimension `row` is that of the networks, and `a` and `b` are the eigenvectors of R and C.
 
-    Attributes
-    ----------
-    U, V : Basis, (test, b) array
-        Eigenvectors of R and of C.
-    R, C : (train, train) array, (test, test) array
-        The factors, R without row noise, and C with s² and column noise.
-    eigen : (a,) array, (b,) array
-        Eigenvalues of R and of C.
-    D : (a, b) array
-        Eigenvalues of K.
-    weights : (a, b) array
-        The inverse of the known cells' covariance times their values y, in the basis of
-        eigenvectors. Outside this basis, the weights of unknown cells are 0.
-    B : (unknown, a, b) array, or None
-        L⁻¹P_u in the basis of eigenvectors, where LLᵀ = P_uu. None if all cells are known.
-    nll : float
-        Negative logarithm of the marginal likelihood, without constants.
+    Attributes:
+        U, V: Basis, (test, b), eigenvectors of R and of C.
+        R, C: (train, train) and (test, test), the factors, R without row noise, and C with s² and
+            column noise.
+        eigen: (a,) and (b,), eigenvalues of R and of C.
+        D: (a, b), eigenvalues of K.
+        weights: (a, b), the inverse of the known cells' covariance times their values y, in the
+            basis of eigenvectors. Outside this basis, the weights of unknown cells are 0.
+        B: (unknown, a, b), L⁻¹P_u in the basis of eigenvectors, where LLᵀ = P_uu. None if all cells
+            are known.
+        nll: Negative logarithm of the marginal likelihood, without constants.
     """
 
     U: Basis
@@ -115,20 +106,15 @@ class Solution:
 class Block:
     """The cells that the Gaussian process is fitted to, scaled to mean 0 and variance 1.
 
-    Attributes
-    ----------
-    Y : (row, test) array
-        Scaled logit of Dice, 0 where `unknown`.
-    unknown : (2, cells) array
-        Rows and columns of the cells without a value.
-    group : (row,) int array
-        The training condition of each network, as an index of the factor's conditions.
-    train, test : Factor
-        Factors over training conditions (each condition once) and over test conditions.
-    scale : (train,) array
-        √n for each training condition with n networks.
-    means, contrasts : sparse arrays
-        See :class:`Basis`.
+    Attributes:
+        Y: (row, test), scaled logit of Dice, 0 where `unknown`.
+        unknown: (2, cells), rows and columns of the cells without a value.
+        group: (row,) int, the training condition of each network, as an index of the factor's
+            conditions.
+        train, test: Factors over training conditions (each condition once) and over test
+            conditions.
+        scale: (train,), √n for each training condition with n networks.
+        means, contrasts: See :class:`Basis`.
     """
 
     Y: np.ndarray

@@ -25,17 +25,11 @@ def matrices(metrics: xr.Dataset, seed: int) -> list[xr.Dataset]:
     :data:`MAX_CONDITIONS` conditions, this number of conditions is drawn at random. If a side of a
     matrix has fewer than :data:`MIN_CONDITIONS` conditions, the matrix is left out.
 
-    Parameters
-    ----------
-    metrics : Dataset
-        OOD metrics, see :func:`passband.analysis.ood.metrics`.
-    seed : int
-        Seed of the random choice of conditions.
+    Args:
+        metrics: OOD metrics, see :func:`passband.analysis.ood.metrics`.
 
-    Raises
-    ------
-    TooFewError
-        If no Dice matrix is left.
+    Raises:
+        TooFewError: If no Dice matrix is left.
     """
     large_enough, most = [], 0
     for _, cells in groups(metrics):
@@ -71,10 +65,8 @@ def targets(cells: xr.Dataset) -> np.ndarray:
 def predicted_matrices(predicted: xr.Dataset) -> dict[str, xr.Dataset]:
     """Return the predictions of each Dice matrix that was large enough, by the matrix's name.
 
-    Parameters
-    ----------
-    predicted : Dataset
-        Predictions, see :func:`passband.prediction.prediction.predict`.
+    Args:
+        predicted: Predictions, see :func:`passband.prediction.prediction.predict`.
     """
     return {
         group_label(matrix): matrix for _, matrix in groups(predicted) if matrix.r2.notnull().any()

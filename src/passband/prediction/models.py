@@ -113,13 +113,10 @@ class Intervals:
     The predictions are sorted and divided into fifths, and each fifth of the predictions has its
     own interval, because Dice near 1 is predicted much better than Dice near 0.5.
 
-    Attributes
-    ----------
-    edges : (n,) array
-        Values of predicted Dice that divide all predictions into n + 1 parts.
-    bounds : (n + 1, 2) array
-        For each part of the predictions, the ends of the prediction interval minus the predicted
-        Dice.
+    Attributes:
+        edges: (n,), values of predicted Dice that divide all predictions into n + 1 parts.
+        bounds: (n + 1, 2), for each part of the predictions, the ends of the prediction interval
+            minus the predicted Dice.
     """
 
     edges: np.ndarray
@@ -147,18 +144,12 @@ class Intervals:
 class Predictor:
     """Models that are fitted to some cells of the Dice matrix; see :func:`fit`.
 
-    Attributes
-    ----------
-    members : list of callables
-        The fitted :data:`MEMBERS`: functions from features to Dice.
-    weights : (members,) array
-        Weight of each member in the stack.
-    intervals : Intervals
-        The prediction intervals of the stack.
-    share : float
-        Weight of the Gaussian process in `combined`; 0 if there is no Gaussian process.
-    combined : Intervals, optional
-        The prediction intervals of `combined`, if there is a Gaussian process.
+    Attributes:
+        members: The fitted :data:`MEMBERS`: functions from features to Dice.
+        weights: (members,), weight of each member in the stack.
+        intervals: The prediction intervals of the stack.
+        share: Weight of the Gaussian process in `combined`; 0 if there is no Gaussian process.
+        combined: The prediction intervals of `combined`, if there is a Gaussian process.
     """
 
     members: list[Fitted]
@@ -191,18 +182,11 @@ def fit(
     der Laan et al. 2007). They also determine the weights of the stack and of the Gaussian process
     in `combined`. The errors of these predictions determine the prediction intervals.
 
-    Parameters
-    ----------
-    X : (train, test, columns) Features
-        Features of all cells of the Dice matrix.
-    Y : (train, test) float array
-        Dice. Cells whose Dice is NaN are left out.
-    inner : list of (train, test) bool arrays
-        The cells that each inner fold holds out.
-    seed : int
-        Seed of the models.
-    process : callable, optional
-        Fits the Gaussian process, see :data:`Process`.
+    Args:
+        X: (train, test, columns) Features.
+        Y: (train, test), Dice. Cells whose Dice is NaN are left out.
+        inner: The cells that each inner fold holds out, (train, test) bool.
+        process: Fits the Gaussian process, see :data:`Process`.
     """
     from scipy.optimize import nnls
 

@@ -41,16 +41,14 @@ FOLDS = 5
 class Unknown:
     """What is unknown about the candidates of one group of networks.
 
-    Attributes
-    ----------
-    covariance : (mode, candidate, candidate) float32 array
-        See :class:`passband.prediction.gaussian_process.Modes`.
-    weights : (mode, candidate) float32 array
-        Weight of each variance in the sum of the variances of Dice; 0 for a trained candidate.
-    rest : (candidate,) float64 array
-        Variance of Dice that no further network reduces, the mean over test conditions.
-    noise : float
-        Variance of the noise of a tested cell.
+    Attributes:
+        covariance: (mode, candidate, candidate) float32, see
+            :class:`passband.prediction.gaussian_process.Modes`.
+        weights: (mode, candidate) float32, weight of each variance in the sum of the variances of
+            Dice; 0 for a trained candidate.
+        rest: (candidate,) float64, variance of Dice that no further network reduces, the mean over
+            test conditions.
+        noise: Variance of the noise of a tested cell.
     """
 
     covariance: np.ndarray
@@ -63,14 +61,11 @@ class Unknown:
 class Chosen:
     """The chosen candidates in their order, and the error that the process expects.
 
-    Attributes
-    ----------
-    places : tuple of int
-        Indices of the chosen candidates.
-    errors : tuple of float
-        Expected root mean square error of the predicted Dice of all candidates that are neither
-        trained nor chosen: before the first choice, and after each. It is 0 if no candidate is
-        left.
+    Attributes:
+        places: Indices of the chosen candidates.
+        errors: Expected root mean square error of the predicted Dice of all candidates that are
+            neither trained nor chosen: before the first choice, and after each. It is 0 if no
+            candidate is left.
     """
 
     places: tuple[int, ...]
@@ -81,26 +76,17 @@ class Chosen:
 class Next:
     """The training conditions that teach most about the matrix, or about a range of use.
 
-    Attributes
-    ----------
-    study, specimen : str
-        The study's name and the test specimen.
-    asked : Asked or None
-        The range of use; None for the matrix as a whole, with the study's test conditions.
-    trained : int
-        Number of training conditions that have networks.
-    candidates : int
-        Number of conditions among which the next ones were chosen.
-    conditions : tuple of Condition
-        The chosen conditions, in the order in which they were chosen.
-    own : mapping of str to float
-        The study's own values of its further axes.
-    errors : tuple of float
-        Expected root mean square error of the predicted Dice of all other candidates: now, and
-        after the networks of each chosen condition are trained.
-    checked : float
-        Root mean square error in the cross-validation over the trained conditions; NaN if there
-        are too few.
+    Attributes:
+        study, specimen: The study's name and the test specimen.
+        asked: The range of use; None for the matrix as a whole, with the study's test conditions.
+        trained: Number of training conditions that have networks.
+        candidates: Number of conditions among which the next ones were chosen.
+        conditions: The chosen conditions, in the order in which they were chosen.
+        own: The study's own values of its further axes.
+        errors: Expected root mean square error of the predicted Dice of all other candidates: now,
+            and after the networks of each chosen condition are trained.
+        checked: Root mean square error in the cross-validation over the trained conditions; NaN if
+            there are too few.
     """
 
     study: str
@@ -140,20 +126,15 @@ def unknown(
 ) -> Unknown:
     """Return what a model does not know about candidates.
 
-    Parameters
-    ----------
-    model : GaussianProcess
-        The fitted model of a group of networks.
-    candidates : Dataset
-        Profiles of the candidates.
-    is_trained : (candidate,) bool array
-        Whether the group has networks of a candidate already.
-    test : Dataset or None
-        Profiles of the test conditions that matter. With None, these are the fitted conditions.
-    weights : (test,) float array, optional
-        Weight of each test condition; the sum is 1. By default, all weights are equal.
-    replicas : int
-        Number of networks that are trained under a condition.
+    Args:
+        model: The fitted model of a group of networks.
+        candidates: Profiles of the candidates.
+        is_trained: (candidate,) bool, whether the group has networks of a candidate already.
+        test: Profiles of the test conditions that matter. With None, these are the fitted
+            conditions.
+        weights: (test,), weight of each test condition; the sum is 1. By default, all weights are
+            equal.
+        replicas: Number of networks that are trained under a condition.
     """
     modes = model.modes(candidates, test, replicas)
     columns = len(modes.projection)
@@ -176,14 +157,10 @@ def unknown(
 def choose(parts: Sequence[Unknown], number: int, until: float = 0.0) -> Chosen:
     """Return the candidates whose networks reduce the sum of the variances of Dice most.
 
-    Parameters
-    ----------
-    parts : sequence of Unknown
-        What is unknown about the same candidates, in each group of networks.
-    number : int
-        Largest number of candidates to choose.
-    until : float
-        No more candidates are chosen once the expected error is at most this error.
+    Args:
+        parts: What is unknown about the same candidates, in each group of networks.
+        number: Largest number of candidates to choose.
+        until: No more candidates are chosen once the expected error is at most this error.
     """
     covariances = [part.covariance.copy() for part in parts]
     weights = [part.weights.copy() for part in parts]
@@ -228,16 +205,10 @@ def cross_validated(
     predicted from those of all others. So the model knows fewer networks than the one whose error
     it checks, and the error is somewhat larger.
 
-    Parameters
-    ----------
-    Y, train, test, theta
-        See :func:`passband.prediction.gaussian_process.fit`.
-    seed : int
-        Seed of the division.
+    Args:
+        Y, train, test, theta: See :func:`passband.prediction.gaussian_process.fit`.
 
-    Returns
-    -------
-    float
+    Returns:
         The error; NaN with fewer than four training conditions.
     """
     ids, group = np.unique(train.condition.values.astype(str), return_inverse=True)
@@ -260,15 +231,11 @@ def values_between(
 ) -> dict[str, list[float]]:
     """Return the values of each axis and values between neighbouring values, sorted.
 
-    Parameters
-    ----------
-    conditions : sequence of Condition
-        Conditions, whose values along each axis are used.
-    number : int
-        Number of values between two neighbours of an axis. Their steps are equal, along the dose
-        equal ratios. With 0, there are only the axes' own values.
-    own : mapping of str to float, optional
-        The study's own values of its further axes.
+    Args:
+        conditions: Conditions, whose values along each axis are used.
+        number: Number of values between two neighbours of an axis. Their steps are equal, along the
+            dose equal ratios. With 0, there are only the axes' own values.
+        own: The study's own values of its further axes.
     """
     axes, further = {}, own or {}
     for name in (*MAIN_AXES, *further):
@@ -293,16 +260,10 @@ def untrained(
     If there are more than :data:`MOST_CANDIDATES`, so many of them are drawn at random. If there
     are more than :data:`MOST_COMBINATIONS`, only those that are drawn are made.
 
-    Parameters
-    ----------
-    axes : mapping of str to sequence of float
-        The values of each axis.
-    trained : collection of str
-        Ids of the conditions that are left out.
-    seed : int
-        Seed of the draw.
-    own : mapping of str to float, optional
-        The study's own values of its further axes.
+    Args:
+        axes: The values of each axis.
+        trained: Ids of the conditions that are left out.
+        own: The study's own values of its further axes.
     """
     # If at least half of the combinations are not trained, enough of them are found soon.
     if prod(map(len, axes.values())) <= max(MOST_COMBINATIONS, 2 * len(trained)):

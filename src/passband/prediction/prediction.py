@@ -60,37 +60,24 @@ def predict(
 ) -> xr.Dataset:
     """Return scored predictions of M(i, j), j ≠ i, by models that were not fitted to M(i, j).
 
-    Parameters
-    ----------
-    metrics : Dataset
-        OOD metrics, see :func:`passband.analysis.ood.metrics`.
-    information : Dataset
-        Information metrics of the same conditions, see
-        :func:`passband.analysis.information.metrics`.
-    distances : Dataset, optional
-        Distances between conditions, see :func:`passband.prediction.features.feature_sets`.
-    draws : int
-        Number of bootstrap samples of the conditions. With 0, the scores have no intervals.
-    confidence : float
-        Intended coverage of the intervals of scores, which are percentile intervals of bootstrap
-        samples.
-    seed : int
-        Seed of all random choices.
-    axes : iterable of str, optional
-        The axes along which folds hold out conditions; see
-        :class:`passband.prediction.cross_validation.Fold`.
-    progress : callable
-        A function that wraps the iterable of folds and shows the progress.
-    threads : int
-        Number of folds that are computed at the same time.
-    profiles : mapping of str to Dataset, optional
-        For each training specimen, profiles of all conditions with the specimen's spectrum, see
-        :func:`passband.analysis.profiles.profiles`. With profiles, the set of features ``ctf`` has
-        two more models: `process`, the Gaussian process on profiles, and `combined`.
+    Args:
+        metrics: OOD metrics, see :func:`passband.analysis.ood.metrics`.
+        information: Information metrics of the same conditions, see
+            :func:`passband.analysis.information.metrics`.
+        distances: Distances between conditions, see
+            :func:`passband.prediction.features.feature_sets`.
+        draws: Number of bootstrap samples of the conditions. With 0, the scores have no intervals.
+        confidence: Intended coverage of the intervals of scores, which are percentile intervals of
+            bootstrap samples.
+        axes: The axes along which folds hold out conditions; see
+            :class:`passband.prediction.cross_validation.Fold`.
+        threads: Number of folds that are computed at the same time.
+        profiles: For each training specimen, profiles of all conditions with the specimen's
+            spectrum, see :func:`passband.analysis.profiles.profiles`. With profiles, the set of
+            features ``ctf`` has two more models: `process`, the Gaussian process on profiles, and
+            `combined`.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         All variables have the dimensions (specimen, architecture, test_specimen). In this list, …
         means these three dimensions:
 
@@ -110,10 +97,9 @@ def predict(
           the side that folds hold out.
         - `true` over (…, train, test): the true mean Dice, M(i, j).
 
-    Raises
-    ------
-    TooFewError
-        If all Dice matrices are too small, see :func:`passband.prediction.matrices.matrices`.
+    Raises:
+        TooFewError: If all Dice matrices are too small, see
+            :func:`passband.prediction.matrices.matrices`.
     """
     parts = []
     for cells in matrices(metrics, seed):

@@ -11,13 +11,10 @@ from passband.prediction import gaussian_process
 class Profiled(NamedTuple):
     """A Dice matrix with the profiles of its conditions, for the Gaussian process.
 
-    Attributes
-    ----------
-    train, test : Dataset
-        Profiles of the training conditions and of the test conditions, see
-        :func:`passband.analysis.profiles.profiles`.
-    dice : (train, test) float array
-        Dice of all cells, also of the cells in distribution.
+    Attributes:
+        train, test: Profiles of the training conditions and of the test conditions, see
+            :func:`passband.analysis.profiles.profiles`.
+        dice: (train, test), Dice of all cells, also of the cells in distribution.
     """
 
     train: xr.Dataset
@@ -39,10 +36,9 @@ class Profiled(NamedTuple):
         The cell in distribution of a network is visible too, if its row and its column have visible
         cells. So no cell of a held-out condition is used.
 
-        Parameters
-        ----------
-        visible : (train, test) float array
-            Dice; NaN in cells that are held out, and in cells in distribution.
+        Args:
+            visible: (train, test), Dice; NaN in cells that are held out, and in cells in
+                distribution.
         """
         return self._fit(visible).predict(None, self.test)[0]
 

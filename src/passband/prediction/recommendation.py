@@ -49,16 +49,10 @@ class Model(Protocol):
 class Group:
     """The networks of one specimen and architecture, and the fitted model of their Dice.
 
-    Attributes
-    ----------
-    specimen, architecture : str
-        Specimen and architecture that the networks were trained with.
-    networks : tuple of str
-        Ids of the networks, which are the rows of the model.
-    train : tuple of str
-        Ids of the networks' training conditions.
-    model : Model
-        The fitted model.
+    Attributes:
+        specimen, architecture: Specimen and architecture that the networks were trained with.
+        networks: Ids of the networks, which are the rows of the model.
+        train: Ids of the networks' training conditions.
     """
 
     specimen: str
@@ -86,18 +80,12 @@ class Dice:
 class Expected:
     """The expected Dice of one network under the asked condition.
 
-    Attributes
-    ----------
-    id : str
-        The network's id.
-    dice : Dice
-        Expected Dice; for ranges, its mean over the ranges.
-    how : str
-        ``measured``, ``interpolated`` or ``extrapolated``.
-    worst : Dice
-        Expected Dice under the worst condition of the ranges.
-    worst_condition : str
-        Id of the worst condition.
+    Attributes:
+        id: The network's id.
+        dice: Expected Dice; for ranges, its mean over the ranges.
+        how: ``measured``, ``interpolated`` or ``extrapolated``.
+        worst: Expected Dice under the worst condition of the ranges.
+        worst_condition: Id of the worst condition.
     """
 
     id: str
@@ -111,15 +99,10 @@ class Expected:
 class TrainNext:
     """The condition whose new network is expected to help most under the asked condition.
 
-    Attributes
-    ----------
-    specimen, architecture, condition : str
-        What to train; `condition` is a condition's id.
-    dice : Dice
-        Expected Dice of the new network under the asked condition.
-    gain : float
-        By how much the new network is expected to raise the best Dice. The gain is 0 or more,
-        because the better of the new network and the best existing network is used.
+    Attributes:
+        specimen, architecture, condition: What to train; `condition` is a condition's id.
+        gain: By how much the new network is expected to raise the best Dice. The gain is 0 or more,
+            because the better of the new network and the best existing network is used.
     """
 
     specimen: str
@@ -133,22 +116,14 @@ class TrainNext:
 class Recommendation:
     """The networks of a study, ranked by their expected Dice under the asked condition.
 
-    Attributes
-    ----------
-    asked : Asked
-        The asked condition.
-    specimen : str
-        The test specimen.
-    networks : tuple of Expected
-        All networks, the best first.
-    outside : tuple of Excess
-        The axes on which the asked condition lies outside the range of the test conditions.
-    nearest : str
-        Id of the nearest tested condition.
-    train_next : TrainNext or None
-        What to train next.
-    unlearned : tuple of str
-        Ids of networks that are not ranked, since they did not learn.
+    Attributes:
+        specimen: The test specimen.
+        networks: All networks, the best first.
+        outside: The axes on which the asked condition lies outside the range of the test
+            conditions.
+        nearest: Id of the nearest tested condition.
+        train_next: What to train next.
+        unlearned: Ids of networks that are not ranked, since they did not learn.
     """
 
     asked: Asked
@@ -204,10 +179,8 @@ def distances(a: xr.Dataset, b: xr.Dataset, scale: xr.Dataset) -> np.ndarray:
     Both distances are divided by their root mean square between the conditions of `scale`, squared
     and added. A distance that is 0 between all conditions of `scale` is left out.
 
-    Parameters
-    ----------
-    a, b, scale : Dataset
-        Profiles of conditions, see :func:`passband.analysis.profiles.profiles`.
+    Args:
+        a, b, scale: Profiles of conditions, see :func:`passband.analysis.profiles.profiles`.
     """
 
     def dose_distances(x: xr.Dataset, y: xr.Dataset) -> np.ndarray:
@@ -229,20 +202,11 @@ def expected_dice(
 ) -> xr.Dataset:
     """Return the expected Dice of all networks under conditions.
 
-    Parameters
-    ----------
-    groups : sequence of Group
-        All networks, with their models.
-    measured : Dataset
-        See :func:`recommend`.
-    points : sequence of Condition
-        The conditions.
-    profiles : callable
-        The function that returns the profiles of conditions.
+    Args:
+        groups: All networks, with their models.
+        measured: See :func:`recommend`.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         `mean`, the ends `low` and `high` of the interval, and `is_measured` (network, test), over
         the networks of all groups and the conditions.
     """
@@ -284,34 +248,22 @@ def recommend(
 ) -> Recommendation:
     """Return the networks of a study, ranked by their expected Dice under the asked condition.
 
-    Parameters
-    ----------
-    groups : sequence of Group
-        All networks, with their models.
-    measured : Dataset
-        `mean` (network, test), mean Dice over test structures of each network under tested
-        conditions, and the ends `low` and `high` (network, test) of the interval of this mean. A
-        cell that was not measured is NaN. The coordinates are ids of networks and of conditions.
-        Tested conditions that are not among the points of `asked` may be left out.
-    tested : sequence of Condition
-        The study's test conditions. Their ranges are the study's ranges.
-    extra : sequence of Condition
-        Further conditions under which networks were tested.
-    asked : Asked
-        The asked condition. With ranges, the expected Dice is the mean over
-        :meth:`passband.prediction.asked.Asked.points`. The errors at these points are regarded as
-        fully correlated, so that the interval does not become narrower by averaging.
-    profiles : callable
-        The function that returns the profiles of conditions.
-    specimen : str
-        The test specimen, for the result.
-    train_axes : mapping of str to sequence of float, optional
-        The values of each axis of the training grid, for :func:`train_next`.
-    allowed : callable
-        Returns whether images can be formed under a condition, for :func:`train_next`.
-    unlearned : collection of str
-        Ids of networks that did not learn. They are not ranked. If no other network is left,
-        nothing is recommended.
+    Args:
+        groups: All networks, with their models.
+        measured: `mean` (network, test), mean Dice over test structures of each network under
+            tested conditions, and the ends `low` and `high` (network, test) of the interval of this
+            mean. A cell that was not measured is NaN. The coordinates are ids of networks and of
+            conditions. Tested conditions that are not among the points of `asked` may be left out.
+        tested: The study's test conditions. Their ranges are the study's ranges.
+        extra: Further conditions under which networks were tested.
+        asked: The asked condition. With ranges, the expected Dice is the mean over
+            :meth:`passband.prediction.asked.Asked.points`. The errors at these points are regarded
+            as fully correlated, so that the interval does not become narrower by averaging.
+        specimen: The test specimen, for the result.
+        train_axes: The values of each axis of the training grid, for :func:`train_next`.
+        allowed: Returns whether images can be formed under a condition, for :func:`train_next`.
+        unlearned: Ids of networks that did not learn. They are not ranked. If no other network is
+            left, nothing is recommended.
     """
     points, weights = asked.points()
     expected = expected_dice(groups, measured, points, profiles)
@@ -354,13 +306,9 @@ def candidates(asked: Asked, axes: Mapping[str, Sequence[float]]) -> list[Condit
     more than :data:`MOST_CANDIDATES` combinations, only those are returned that differ from the
     asked condition in at most two axes.
 
-    Parameters
-    ----------
-    asked : Asked
-        The asked condition.
-    axes : mapping of str to sequence of float
-        The values of each axis of the training grid, sorted. An axis that the grid does not have
-        has the study's own value there.
+    Args:
+        axes: The values of each axis of the training grid, sorted. An axis that the grid does not
+            have has the study's own value there.
     """
     values, others = asked.middle.values(asked.own), {}
     for name, value in values.items():
@@ -395,16 +343,12 @@ def train_next(
     *J. Global Optim.* 13, 455 (1998). The condition with the largest expected gain is returned, or
     None if every candidate has networks.
 
-    Parameters
-    ----------
-    groups, asked, profiles
-        See :func:`recommend`.
-    axes : mapping of str to sequence of float
-        The values of each axis of the training grid.
-    best : float
-        Expected Dice of the best existing network.
-    allowed : callable
-        Returns whether images can be formed under a condition. Other candidates are left out.
+    Args:
+        groups, asked, profiles: See :func:`recommend`.
+        axes: The values of each axis of the training grid.
+        best: Expected Dice of the best existing network.
+        allowed: Returns whether images can be formed under a condition. Other candidates are left
+            out.
     """
     from scipy.special import ndtr  # the normal distribution; scipy.stats takes a second to import
 

@@ -48,17 +48,12 @@ class Estimate:
 class RuleScore:
     """How good the networks are that a rule chooses.
 
-    Attributes
-    ----------
-    dice : float
-        Mean true Dice of the chosen networks.
-    regret : Estimate
-        Mean difference between the best network's Dice and the chosen network's Dice.
-    good : float
-        Share of microscopes with a regret of at most :data:`GOOD`.
-    more : Estimate
-        Mean regret of this rule minus mean regret of the recommended networks, with the interval
-        of the differences under the same microscopes.
+    Attributes:
+        dice: Mean true Dice of the chosen networks.
+        regret: Mean difference between the best network's Dice and the chosen network's Dice.
+        good: Share of microscopes with a regret of at most :data:`GOOD`.
+        more: Mean regret of this rule minus mean regret of the recommended networks, with the
+            interval of the differences under the same microscopes.
     """
 
     dice: float
@@ -71,24 +66,15 @@ class RuleScore:
 class Scores:
     """Scores over microscopes that are all inside, or all outside, the ranges of a study.
 
-    Attributes
-    ----------
-    number : int
-        Number of microscopes.
-    best : float
-        Mean true Dice of the best network for each microscope.
-    rules : dict of str to RuleScore
-        Scores of each rule; :data:`OURS` is the first.
-    coverage : Estimate
-        Share of networks × microscopes whose true Dice is in the interval of expected Dice.
-    coverage_recommended : Estimate
-        The same share for the recommended networks alone.
-    half_width : float
-        Mean half-width of the intervals.
-    error : float
-        Root mean square error of expected Dice, over networks × microscopes.
-    optimism : float
-        Mean of expected minus true Dice of the recommended networks.
+    Attributes:
+        best: Mean true Dice of the best network for each microscope.
+        rules: Scores of each rule; :data:`OURS` is the first.
+        coverage: Share of networks × microscopes whose true Dice is in the interval of expected
+            Dice.
+        coverage_recommended: The same share for the recommended networks alone.
+        half_width: Mean half-width of the intervals.
+        error: Root mean square error of expected Dice, over networks × microscopes.
+        optimism: Mean of expected minus true Dice of the recommended networks.
     """
 
     number: int
@@ -110,13 +96,11 @@ def scores(
 ) -> Scores:
     """Return the scores of expected Dice and of the networks that each rule chooses.
 
-    Parameters
-    ----------
-    true, mean, low, high : (network, microscope) float arrays
-        True Dice, expected Dice, and the ends of its interval.
-    chosen : mapping of str to (microscope,) int array
-        The network that each further rule chooses for each microscope. The recommended networks
-        are those with the highest expected Dice.
+    Args:
+        true, mean, low, high: (network, microscope), true Dice, expected Dice, and the ends of its
+            interval.
+        chosen: The network that each further rule chooses for each microscope, (microscope,) int.
+            The recommended networks are those with the highest expected Dice.
     """
     number = true.shape[1]
     if not number:
@@ -183,24 +167,15 @@ def check(
 ) -> Check:
     """Return the scores of recommended networks and of simpler rules.
 
-    Parameters
-    ----------
-    networks : Networks
-        The networks.
-    expected : Dataset
-        Expected Dice `mean` and its interval, `low` and `high` (network, test); see
-        :func:`passband.prediction.recommendation.expected_dice`. The models must not know the true
-        Dice of the microscopes.
-    true : DataArray
-        True Dice (network, test) of all networks under all microscopes.
-    inside, outside : sequence of Condition
-        The microscopes inside and outside the ranges of the study.
-    profiles : callable
-        The function that returns the profiles of conditions.
-    seed : int
-        Seed of the draws of microscopes, which is only stored.
-    first_replicas : bool
-        Whether the networks are first replicas alone, which is only stored.
+    Args:
+        expected: Expected Dice `mean` and its interval, `low` and `high` (network, test); see
+            :func:`passband.prediction.recommendation.expected_dice`. The models must not know the
+            true Dice of the microscopes.
+        true: True Dice (network, test) of all networks under all microscopes.
+        inside, outside: The microscopes inside and outside the ranges of the study.
+        profiles: The function that returns the profiles of conditions.
+        seed: Seed of the draws of microscopes, which is only stored.
+        first_replicas: Whether the networks are first replicas alone, which is only stored.
     """
     found = []
     for microscopes in (inside, outside):

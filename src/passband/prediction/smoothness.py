@@ -40,18 +40,12 @@ def neighbours(pairs: xr.Dataset, end: str, axis: str) -> list[list[int]]:
 
     All conditions of a line have the same values of the three parameters that are not the axis.
 
-    Parameters
-    ----------
-    pairs : Dataset
-        Data set with the coordinates ``{end}_{axis}`` of all axes of the grid.
-    end : {"train", "test"}
-        The side of the Dice matrix.
-    axis : str
-        One of :data:`passband.axes.AXES`.
+    Args:
+        pairs: Data set with the coordinates ``{end}_{axis}`` of all axes of the grid.
+        end: `train` or `test`.
+        axis: One of :data:`passband.axes.AXES`.
 
-    Returns
-    -------
-    list of list of int
+    Returns:
         For each line, the indices of its conditions in the order of the axis. A line has at least
         two conditions.
     """
@@ -74,24 +68,18 @@ def steps(table: xr.Dataset, *, on_scale: bool = False, of_images: bool = True) 
     replicas, so the variances of all steps along an axis are averaged. With one replica, there is
     no variance over replicas, and all values that depend on this variance are NaN.
 
-    Parameters
-    ----------
-    table : Dataset
-        The table of results, see :func:`passband.analysis.table.aggregate`. For steps along one
-        side of the Dice matrix, all conditions of this side are used, because conditions that were
-        drawn at random would have no neighbours. If the other side of the matrix has more than
-        :data:`passband.prediction.matrices.MAX_CONDITIONS` conditions, this number of conditions of
-        the other side is used, at even intervals.
-    on_scale : bool
-        Whether the lines of bends are straight on the scale of the axis, which is log10 for the
-        dose, see :func:`passband.prediction.asked.scaled`.
-    of_images : bool
-        Whether the noise has the variance over structures. Without it, this is the noise of the
-        replicas alone.
+    Args:
+        table: The table of results, see :func:`passband.analysis.table.aggregate`. For steps along
+            one side of the Dice matrix, all conditions of this side are used, because conditions
+            that were drawn at random would have no neighbours. If the other side of the matrix has
+            more than :data:`passband.prediction.matrices.MAX_CONDITIONS` conditions, this number of
+            conditions of the other side is used, at even intervals.
+        on_scale: Whether the lines of bends are straight on the scale of the axis, which is log10
+            for the dose, see :func:`passband.prediction.asked.scaled`.
+        of_images: Whether the noise has the variance over structures. Without it, this is the noise
+            of the replicas alone.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         Each of :data:`STEPS`, and `steps`, the number of steps, over (specimen, architecture,
         test_specimen, along, step_end). The dimension `along` has one entry for each axis of the
         grid. The dimension `step_end` has ``train`` for steps between networks and ``test`` for
@@ -239,22 +227,14 @@ def monotonicity(
 ) -> xr.Dataset:
     """Return how well a monotonic function of each metric of two conditions explains mean Dice.
 
-    Parameters
-    ----------
-    metrics, information : Dataset
-        OOD metrics and information metrics, see :func:`passband.analysis.ood.metrics` and
-        :func:`passband.analysis.information.metrics`.
-    draws : int
-        Number of bootstrap samples of training and test conditions. The monotonic functions of the
-        metrics are fitted only once, to all conditions.
-    confidence : float
-        Intended coverage of the bootstrap intervals.
-    seed : int
-        Seed of the bootstrap.
+    Args:
+        metrics, information: OOD metrics and information metrics, see
+            :func:`passband.analysis.ood.metrics` and :func:`passband.analysis.information.metrics`.
+        draws: Number of bootstrap samples of training and test conditions. The monotonic functions
+            of the metrics are fitted only once, to all conditions.
+        confidence: Intended coverage of the bootstrap intervals.
 
-    Returns
-    -------
-    Dataset
+    Returns:
         Each statistic in :data:`MONOTONIC` over (specimen, architecture, test_specimen, weight,
         metric), and its interval ``{name}_interval``. Mean Dice is M(i, j), j ≠ i. The weights of
         spatial frequencies are ``flat``, ``specimen`` (the spectrum of the training specimen) and

@@ -14,14 +14,10 @@ _KEYS = ["specimen", "architecture", "test_specimen"]
 def by_training_condition(metrics: xr.Dataset) -> pd.DataFrame:
     """Return a table with a row for each training condition of a study.
 
-    Parameters
-    ----------
-    metrics : Dataset
-        OOD metrics, see :func:`passband.analysis.ood.metrics`.
+    Args:
+        metrics: OOD metrics, see :func:`passband.analysis.ood.metrics`.
 
-    Returns
-    -------
-    DataFrame
+    Returns:
         Columns: `specimen`, `architecture`, `test_specimen`; `train`, the id of the training
         condition; its values of all axes, such as `train_defocus_nm`, with the unit in the name;
         and the summaries of :data:`passband.analysis.ood.SUMMARIES`, which are Dice, with the
@@ -34,14 +30,10 @@ def by_training_condition(metrics: xr.Dataset) -> pd.DataFrame:
 def by_cell(metrics: xr.Dataset) -> pd.DataFrame:
     """Return a table with a row for each cell of the matrix: a training and a test condition.
 
-    Parameters
-    ----------
-    metrics : Dataset
-        OOD metrics, see :func:`passband.analysis.ood.metrics`.
+    Args:
+        metrics: OOD metrics, see :func:`passband.analysis.ood.metrics`.
 
-    Returns
-    -------
-    DataFrame
+    Returns:
         Columns: as in :func:`by_training_condition`, then `test` and its values of all axes, and
         the cell's mean Dice, its standard deviation over replicas, gaps [Dice] and distance, with
         the limits of their intervals.

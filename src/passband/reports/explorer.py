@@ -54,19 +54,13 @@ class Blocks:
     def integers(self, values: np.ndarray, step: float, kind: str = "u2") -> dict[str, Any]:
         """Add an array as integers, and return the block's description for the page.
 
-        Parameters
-        ----------
-        values : float array
-            The numbers; NaN where a number is missing.
-        step : float
-            Largest allowed distance between two neighbours of the stored numbers. The step is
-            increased if the range of the numbers is too large for the integers.
-        kind : str
-            ``u2`` for 16 bits or ``u1`` for 8 bits.
+        Args:
+            values: The numbers; NaN where a number is missing.
+            step: Largest allowed distance between two neighbours of the stored numbers. The step is
+                increased if the range of the numbers is too large for the integers.
+            kind: ``u2`` for 16 bits or ``u1`` for 8 bits.
 
-        Returns
-        -------
-        dict
+        Returns:
             `block`, the block's number; `kind`; `shape`; `low` and `step`: the integer k is the
             number low + k·step, and the largest integer means that the number is missing.
         """
@@ -110,14 +104,8 @@ class Blocks:
 def page(title: str, content: Mapping[str, Any], blocks: Blocks) -> str:
     """Return the page.
 
-    Parameters
-    ----------
-    title : str
-        The page's title.
-    content : mapping
-        What the page shows, as JSON; arrays are descriptions of blocks.
-    blocks : Blocks
-        The arrays.
+    Args:
+        content: What the page shows, as JSON; arrays are descriptions of blocks.
     """
     parts = {
         "TITLE": html.escape(title),

@@ -17,12 +17,9 @@ DIVERGING = "PuOr_r"
 def tables(palette: str, blocks: Blocks) -> list[dict[str, Any]]:
     """Return colour maps as (256, 3) arrays of numbers from 0 to 255; the first is the default.
 
-    Parameters
-    ----------
-    palette : str
-        The study's colour map, see the key `figures.palette`.
-    blocks : Blocks
-        The arrays are added to these blocks.
+    Args:
+        palette: The study's colour map, see the key `figures.palette`.
+        blocks: The arrays are added to these blocks.
     """
     names = dict.fromkeys([palette, *_NAMES, DIVERGING])
     return [

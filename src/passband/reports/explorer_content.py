@@ -27,24 +27,17 @@ def content(
 ) -> dict[str, Any]:
     """Return what the explorer contains, for :func:`passband.reports.explorer.page`.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    metrics : Dataset
-        OOD metrics, see :func:`passband.analysis.ood.metrics`.
-    table : Dataset
-        The table of results, see :func:`passband.analysis.table.aggregate`.
-    spectra : mapping of str to (q, P)
-        The spectrum of each weight of spatial frequencies, see
-        :func:`passband.analysis.information.metrics`.
-    information : Dataset or None
-        Metrics of transfer functions, with :data:`STORED`. They are used if the lens is not round
-        or has jitter, or if there are mixtures. Otherwise, the page computes all metrics.
-    blocks : Blocks
-        The arrays are added to these blocks.
-    predicted : mapping of (int, int, int) to (train, test) array, optional
-        Predicted matrices, see :func:`passband.reports.explorer_matrices.matrices`.
+    Args:
+        metrics: OOD metrics, see :func:`passband.analysis.ood.metrics`.
+        table: The table of results, see :func:`passband.analysis.table.aggregate`.
+        spectra: The spectrum of each weight of spatial frequencies, see
+            :func:`passband.analysis.information.metrics`, (q, P).
+        information: Metrics of transfer functions, with :data:`STORED`. They are used if the lens
+            is not round or has jitter, or if there are mixtures. Otherwise, the page computes all
+            metrics.
+        blocks: The arrays are added to these blocks.
+        predicted: Predicted matrices, see :func:`passband.reports.explorer_matrices.matrices`, each
+            (train, test).
     """
     every = [
         Condition.parse(str(id))

@@ -70,16 +70,12 @@ def integrals(
 ) -> dict[str, Any]:
     """Return what the page needs for integrals over spatial frequencies.
 
-    Parameters
-    ----------
-    microscope : Microscope
-        The microscope of the study, with a round lens.
-    samples : int
-        Number of radial frequencies of an integral, at the midpoints of intervals.
-    spectra : mapping of str to (q, P)
-        The spectrum of each weight, see :func:`passband.analysis.information.metrics`.
-    blocks : Blocks
-        The arrays are added to these blocks.
+    Args:
+        microscope: The microscope of the study, with a round lens.
+        samples: Number of radial frequencies of an integral, at the midpoints of intervals.
+        spectra: The spectrum of each weight, see :func:`passband.analysis.information.metrics`, (q,
+            P).
+        blocks: The arrays are added to these blocks.
     """
     q = (np.arange(samples) + 0.5) * microscope.sampling.cutoff / samples
     return {

@@ -72,22 +72,16 @@ def matrices(
 ) -> list[dict[str, Any]]:
     """Return the matrices of each specimen, architecture and test specimen.
 
-    Parameters
-    ----------
-    metrics : Dataset
-        OOD metrics, see :func:`passband.analysis.ood.metrics`.
-    table : Dataset
-        The table of results, with `dice`, `val_loss` and `best_epoch`.
-    blocks : Blocks
-        The arrays are added to these blocks.
-    predicted : mapping of (int, int, int) to (train, test) array
-        Predicted Dice of a group of networks, by the index of the group.
-    information : mapping of str to (specimen, train, test) array
-        Metrics of transfer functions that the page cannot compute.
+    Args:
+        metrics: OOD metrics, see :func:`passband.analysis.ood.metrics`.
+        table: The table of results, with `dice`, `val_loss` and `best_epoch`.
+        blocks: The arrays are added to these blocks.
+        predicted: Predicted Dice of a group of networks, by the index of the group, each (train,
+            test).
+        information: Metrics of transfer functions that the page cannot compute, each (specimen,
+            train, test).
 
-    Returns
-    -------
-    list of dict
+    Returns:
         For each group: its names, the descriptions of the stored matrices, what is left out, the
         number of networks for each training condition, and the Dice of single networks or None.
         `own` is the Dice of each row under its own training condition, which need not be a column.

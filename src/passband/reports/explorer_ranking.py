@@ -51,29 +51,19 @@ def ranking(
 ) -> dict[str, Any]:
     """Return what the page needs to rank networks for a test specimen.
 
-    Parameters
-    ----------
-    groups : sequence of Group
-        All networks, with their fitted models.
-    tested, further : sequence of Condition
-        The study's test conditions, and further conditions under which networks were tested.
-    measured : mapping of (str, str) to (network, test) array
-        Mean Dice of the networks of a specimen and architecture, over the conditions of `tested`
-        and `further`; NaN where a network was not tested.
-    profile : Dataset
-        The profile of any condition, with the frequencies and the spectrum of all profiles, see
-        :func:`passband.analysis.profiles.profiles`.
-    response : (frequency,) array
-        Transfer of vibration and detector at the frequencies of `profile`, for the study's own
-        values of further axes.
-    specimen : str
-        The test specimen.
-    blocks : Blocks
-        The arrays are added to these blocks.
-    own : mapping of str to float, optional
-        The study's own values of its further axes. Further conditions must have no other axis.
-    unlearned : collection of str
-        Ids of networks that did not learn, which the page does not rank.
+    Args:
+        groups: All networks, with their fitted models.
+        tested, further: The study's test conditions, and further conditions under which networks
+            were tested.
+        measured: Mean Dice of the networks of a specimen and architecture, over the conditions of
+            `tested` and `further`, each (network, test); NaN where a network was not tested.
+        profile: The profile of any condition, with the frequencies and the spectrum of all
+            profiles, see :func:`passband.analysis.profiles.profiles`.
+        response: (frequency,), transfer of vibration and detector at the frequencies of `profile`,
+            for the study's own values of further axes.
+        blocks: The arrays are added to these blocks.
+        own: The study's own values of its further axes. Further conditions must have no other axis.
+        unlearned: Ids of networks that did not learn, which the page does not rank.
     """
     frequencies = {
         name: blocks.floats(profile[name].values)
@@ -100,19 +90,13 @@ def predicted(
 ) -> dict[tuple[int, int, int], np.ndarray]:
     """Return Dice matrices in which each test condition is predicted from all others.
 
-    Parameters
-    ----------
-    groups : sequence of Group
-        All networks, with their fitted models.
-    metrics : Dataset
-        OOD metrics, with the conditions and the order of the matrices.
-    specimen : str
-        The test specimen.
+    Args:
+        groups: All networks, with their fitted models.
+        metrics: OOD metrics, with the conditions and the order of the matrices.
 
-    Returns
-    -------
-    dict of (int, int, int) to (train, test) array
-        The mean over replicas, by the index of specimen, architecture and test specimen.
+    Returns:
+        The mean over replicas, by the index of specimen, architecture and test specimen, each
+        (train, test).
     """
     rows, columns = ([str(id) for id in metrics[side].values] for side in ("train", "test"))
     found = {}

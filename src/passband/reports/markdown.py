@@ -25,12 +25,9 @@ def interval(dataset: xr.Dataset, name: str) -> str:
 
     A value that is rounded to 0 has no minus sign. An interval that is NaN is left out.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        Dataset with the scalar `name` and the two values `{name}_interval`.
-    name : str
-        The name of the variable that has the value.
+    Args:
+        dataset: Dataset with the scalar `name` and the two values `{name}_interval`.
+        name: The name of the variable that has the value.
     """
     if dataset[name].isnull():
         return NONE

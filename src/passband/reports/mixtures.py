@@ -19,26 +19,18 @@ from passband.reports.markdown import number, table
 class Comparison:
     """A mixture and all specialists of one specimen, architecture and test specimen.
 
-    Attributes
-    ----------
-    networks : str
-        Specimen, test specimen and architecture.
-    id : str
-        The mixture's id.
-    own : float
-        Mean Dice over the mixture's own conditions; NaN if it was not measured.
-    mean, worst : float
-        Mean and lowest Dice over all test conditions.
-    best : str
-        Id of the training condition of the specialist with the highest mean Dice over all test
-        conditions, or "" without specialists.
-    best_mean : float
-        This highest mean Dice.
-    better, specialists : int
-        The number of specialists with a higher mean Dice than the mixture's, and of all.
-    gap : float
-        Mean over test conditions of M(j, j) − M(i, j): the Dice of the specialist that was trained
-        under the test condition, minus that of the mixture's network. NaN without such specialists.
+    Attributes:
+        id: The mixture's id.
+        own: Mean Dice over the mixture's own conditions; NaN if it was not measured.
+        mean, worst: Mean and lowest Dice over all test conditions.
+        best: Id of the training condition of the specialist with the highest mean Dice over all
+            test conditions, or "" without specialists.
+        best_mean: This highest mean Dice.
+        better, specialists: The number of specialists with a higher mean Dice than the mixture's,
+            and of all.
+        gap: Mean over test conditions of M(j, j) − M(i, j): the Dice of the specialist that was
+            trained under the test condition, minus that of the mixture's network. NaN without such
+            specialists.
     """
 
     networks: str
@@ -58,10 +50,8 @@ def comparisons(metrics: xr.Dataset) -> Iterator[Comparison]:
 
     Mixtures without networks are left out.
 
-    Parameters
-    ----------
-    metrics : Dataset
-        OOD metrics, see :func:`passband.analysis.ood.metrics`.
+    Args:
+        metrics: OOD metrics, see :func:`passband.analysis.ood.metrics`.
     """
     ids = [str(id) for id in metrics.train.values]
     mixed = [k for k, id in enumerate(ids) if not is_condition(id)]

@@ -58,14 +58,10 @@ class Failure:
 class Example:
     """An example structure of a specimen: the phase of its exit wave, and its mask.
 
-    Attributes
-    ----------
-    specimen : str
-        The specimen's name.
-    phase : (px, px) float array
-        Phase of the exit wave [rad].
-    mask : (px, px) bool array
-        Where there is a particle.
+    Attributes:
+        specimen: The specimen's name.
+        phase: (px, px), phase of the exit wave [rad].
+        mask: (px, px) bool, where there is a particle.
     """
 
     specimen: str
@@ -77,42 +73,24 @@ class Example:
 class Content:
     """Everything that the page shows.
 
-    Attributes
-    ----------
-    study : Study
-        The configuration.
-    made : str
-        The date of the results, such as ``26 November 2026``.
-    revision : str
-        The git revision of the code that made the results, or "".
-    results : str
-        The study's folder of results, as commands name it.
-    numbers : Numbers
-        See :func:`passband.reports.page_numbers.numbers`.
-    metrics, information, prediction : Dataset or None
-        The stores that exist.
-    figures : mapping of str to mapping of str to bytes
-        For each figure, its files by format.
-    captions : mapping of str to str
-        The caption of each figure, as reStructuredText.
-    expected : collection of str
-        The names of the figures that the complete study has.
-    histories : sequence of History
-        The histories of training that exist.
-    costs : sequence of Cost
-        What the jobs of each stage took.
-    failures : sequence of Failure
-        The newest failed jobs.
-    failed : int
-        Number of all failed jobs.
-    missing : sequence of str
-        What an incomplete study lacks, in words.
-    examples : sequence of Example
-        Example structures.
-    citation : sequence of str
-        References to cite.
-    explorer : str
-        The name of the explorer's file, which is or will be beside the page; "" if it is elsewhere.
+    Attributes:
+        made: The date of the results, such as ``26 November 2026``.
+        revision: The git revision of the code that made the results, or "".
+        results: The study's folder of results, as commands name it.
+        numbers: See :func:`passband.reports.page_numbers.numbers`.
+        metrics, information, prediction: The stores that exist.
+        figures: For each figure, its files by format.
+        captions: The caption of each figure, as reStructuredText.
+        expected: The names of the figures that the complete study has.
+        histories: The histories of training that exist.
+        costs: What the jobs of each stage took.
+        failures: The newest failed jobs.
+        failed: Number of all failed jobs.
+        missing: What an incomplete study lacks, in words.
+        examples: Example structures.
+        citation: References to cite.
+        explorer: The name of the explorer's file, which is or will be beside the page; "" if it is
+            elsewhere.
     """
 
     study: Study

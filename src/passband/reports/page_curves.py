@@ -29,12 +29,8 @@ def curves_svg(histories: Sequence[History], palette: str) -> Markup:
     Up to :data:`MOST_CURVES` networks have a curve each, with one colour for each value of an axis.
     More networks are drawn as the median and as bands with the middle 50%, 90% and 100%.
 
-    Parameters
-    ----------
-    histories : sequence of History
-        At least one history.
-    palette : str
-        Name of the colour map.
+    Args:
+        histories: At least one history.
     """
     figure = Figure(figsize=(7.2, 3.0), layout="constrained")
     ax = figure.add_subplot()

@@ -31,14 +31,10 @@ AZIMUTHS = 90
 class Data:
     """A CSV file inside the page.
 
-    Attributes
-    ----------
-    name : str
-        The file's name.
-    rows : int
-        Number of rows without the head; 0 if the table is too large for the page.
-    content : str
-        The file, compressed by gzip, in base64; "" if the table is too large for the page.
+    Attributes:
+        name: The file's name.
+        rows: Number of rows without the head; 0 if the table is too large for the page.
+        content: The file, compressed by gzip, in base64; "" if the table is too large for the page.
     """
 
     name: str

@@ -13,12 +13,10 @@ import numpy as np
 class History:
     """The training of one network.
 
-    Attributes
-    ----------
-    network : str
-        The network's id, see :func:`passband.results.training_jobs.network_id`.
-    epoch, dice, loss : (epochs,) float array
-        Number of each epoch, from 0, and Dice and loss on the validation structures after it.
+    Attributes:
+        network: The network's id, see :func:`passband.results.training_jobs.network_id`.
+        epoch, dice, loss: (epochs,), number of each epoch, from 0, and Dice and loss on the
+            validation structures after it.
     """
 
     network: str
@@ -36,12 +34,10 @@ class History:
 def histories(files: Iterable[tuple[str, Path]]) -> list[History]:
     """Return the histories of all networks whose files can be read.
 
-    Parameters
-    ----------
-    files : iterable of (str, path)
-        The id of a job's networks without the replica, such as ``gold/unet/<condition>``, and the
-        job's CSV file. If the job has several training conditions, the file has a column with the
-        condition.
+    Args:
+        files: The id of a job's networks without the replica, such as ``gold/unet/<condition>``,
+            and the job's CSV file. If the job has several training conditions, the file has a
+            column with the condition.
     """
     found = []
     for prefix, path in files:
@@ -63,16 +59,10 @@ def histories(files: Iterable[tuple[str, Path]]) -> list[History]:
 class Cost:
     """What the jobs of a stage took together.
 
-    Attributes
-    ----------
-    stage : str
-        The first part of the path of the stage's benchmarks.
-    jobs : int
-        Number of jobs.
-    wall_s, cpu_s : float
-        Sums over jobs of the time from start to end, and of the processor time [s].
-    memory_MB : float
-        The largest memory of a job [MB].
+    Attributes:
+        stage: The first part of the path of the stage's benchmarks.
+        wall_s, cpu_s: Sums over jobs of the time from start to end, and of the processor time [s].
+        memory_MB: The largest memory of a job [MB].
     """
 
     stage: str
@@ -88,10 +78,8 @@ def costs(folder: Path) -> list[Cost]:
     A job has one benchmark, of its last successful attempt. Jobs of less than a second may have no
     processor time. Files that cannot be read are left out.
 
-    Parameters
-    ----------
-    folder : path
-        The study's folder of benchmarks, which may be absent.
+    Args:
+        folder: The study's folder of benchmarks, which may be absent.
     """
     stages: dict[str, Cost] = {}
     for path in sorted(folder.rglob("*.tsv")):

@@ -122,23 +122,15 @@ def matrix_svg(
 ) -> Markup:
     """Return the matrix as an SVG element. Each axis's values are written once for each run.
 
-    Parameters
-    ----------
-    M : (train, test) float array
-        Mean Dice; NaN for a missing value.
-    train, test : sequence of str
-        Ids of the conditions.
-    palette : str
-        Name of the colour map.
-    alt : str
-        Text in place of the picture.
-    compact : bool
-        Whether the matrix is for a narrow screen: with larger labels of fewer axes.
-    own : mapping of str to float, optional
-        The study's own values of its further axes.
-    own_dice : (train,) float array, optional
-        Mean Dice under the own training condition of the rows that have no column for it, and NaN
-        for other rows. They are drawn in a column apart, right of the matrix.
+    Args:
+        M: (train, test), mean Dice; NaN for a missing value.
+        train, test: Ids of the conditions.
+        alt: Text in place of the picture.
+        compact: Whether the matrix is for a narrow screen: with larger labels of fewer axes.
+        own: The study's own values of its further axes.
+        own_dice: (train,), mean Dice under the own training condition of the rows that have no
+            column for it, and NaN for other rows. They are drawn in a column apart, right of the
+            matrix.
     """
     beside = own_dice is not None and bool(np.isfinite(own_dice).any())
     low, high = dice_range(np.column_stack([M, own_dice]) if beside else M)

@@ -45,39 +45,25 @@ NOTHING = Value(np.nan)
 class Numbers:
     """Means over the networks that are tested on the specimen of their training.
 
-    Attributes
-    ----------
-    own : Value
-        Mean Dice M(i, i) under the training condition.
-    other : Value
-        Mean Dice M(i, j) under the other test conditions, i ≠ j.
-    loss : Value
-        Mean of M(j, j) − M(i, j), i ≠ j: what a network loses against one that was trained under
-        the test condition.
-    worst : Value
-        Mean over training conditions of the lowest Dice under the other test conditions.
-    close : Value
-        Share of the pairs i ≠ j whose loss is at most :data:`CLOSE`.
-    axes : dict of str to Value
-        For each axis with several values, `loss` of the pairs that differ in this axis only.
-    matrices : dict of (str, str) to (train, test) float array
-        Mean Dice M(i, j) of all networks, by specimen and architecture.
-    learned : dict of (str, str) to (train, test) float array
-        The same of the networks that learned, which is NaN where none of the replicas did. All
-        other means are over these networks alone.
-    unlearned : DataArray or None
-        Which networks did not learn, see :func:`passband.analysis.learned.unlearned`.
-    own_rows : dict of (str, str) to (train,) float array
-        Mean Dice under the own training condition of those rows that have no column for it; NaN for
-        other rows. Without such results, it is empty.
-    train, test : list of str
-        Ids of the conditions.
-    pairs : int
-        Number of pairs i ≠ j with a Dice.
-    replicas, structures : int
-        Number of replicas and of test structures.
-    draws : int
-        Number of bootstrap samples.
+    Attributes:
+        own: Mean Dice M(i, i) under the training condition.
+        other: Mean Dice M(i, j) under the other test conditions, i ≠ j.
+        loss: Mean of M(j, j) − M(i, j), i ≠ j: what a network loses against one that was trained
+            under the test condition.
+        worst: Mean over training conditions of the lowest Dice under the other test conditions.
+        close: Share of the pairs i ≠ j whose loss is at most :data:`CLOSE`.
+        axes: For each axis with several values, `loss` of the pairs that differ in this axis only.
+        matrices: Mean Dice M(i, j) of all networks, by specimen and architecture, each (train,
+            test).
+        learned: The same of the networks that learned, which is NaN where none of the replicas did,
+            each (train, test). All other means are over these networks alone.
+        unlearned: Which networks did not learn, see :func:`passband.analysis.learned.unlearned`.
+        own_rows: Mean Dice under the own training condition of those rows that have no column for
+            it, each (train,); NaN for other rows. Without such results, it is empty.
+        train, test: Ids of the conditions.
+        pairs: Number of pairs i ≠ j with a Dice.
+        replicas, structures: Number of replicas and of test structures.
+        draws: Number of bootstrap samples.
     """
 
     own: Value = NOTHING
@@ -107,19 +93,12 @@ def numbers(
 ) -> Numbers:
     """Return the numbers of a table of results.
 
-    Parameters
-    ----------
-    table : Dataset
-        See :func:`passband.analysis.table.aggregate`. One training condition is read at a time.
-        Networks of mixtures are left out.
-    draws : int
-        Number of bootstrap samples; with 0, there are no ranges.
-    confidence : float
-        Share of the bootstrap samples in a range, such as 0.95.
-    seed : int
-        Seed of the bootstrap.
-    unlearned : DataArray, optional
-        Which networks did not learn, see :func:`passband.analysis.learned.unlearned`.
+    Args:
+        table: See :func:`passband.analysis.table.aggregate`. One training condition is read at a
+            time. Networks of mixtures are left out.
+        draws: Number of bootstrap samples; with 0, there are no ranges.
+        confidence: Share of the bootstrap samples in a range, such as 0.95.
+        unlearned: Which networks did not learn, see :func:`passband.analysis.learned.unlearned`.
     """
     table = of_conditions(table)
     train, test = ([str(id) for id in table[side].values] for side in ("train", "test"))

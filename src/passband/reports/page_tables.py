@@ -41,14 +41,10 @@ _MOST_VALUES = 8
 class Table:
     """A table of the page.
 
-    Attributes
-    ----------
-    head : list of str
-        Heads of the columns.
-    rows : list of list of str
-        Cells. The first cell of a row is the row's head.
-    data : Data or None
-        The table's data as CSV, if there are more than the cells show.
+    Attributes:
+        head: Heads of the columns.
+        rows: Cells. The first cell of a row is the row's head.
+        data: The table's data as CSV, if there are more than the cells show.
     """
 
     head: list[str]

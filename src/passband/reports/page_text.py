@@ -120,13 +120,10 @@ def _axes_sentence(found: Numbers) -> str:
 def caption(text: str, values: dict | None = None) -> tuple[str, Markup]:
     """Return a caption's title and its HTML, from the reStructuredText of Snakemake's report.
 
-    Parameters
-    ----------
-    text : str
-        Paragraphs with ``**bold**`` and ````code````. The text may be a Jinja template, which
-        Snakemake fills in too.
-    values : dict, optional
-        Values for the template.
+    Args:
+        text: Paragraphs with ``**bold**`` and ````code````. The text may be a Jinja template, which
+            Snakemake fills in too.
+        values: Values for the template.
     """
     if "{{" in text or "{%" in text:
         from jinja2 import ChainableUndefined

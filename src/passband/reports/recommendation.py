@@ -33,16 +33,12 @@ def condition_words(id: str, own: Mapping[str, float] | None = None) -> str:
 def recommendation(found: Recommendation, study: str, top: int = TOP, remark: str = "") -> str:
     """Return the ranked networks, where the asked condition lies, and what to train next.
 
-    Parameters
-    ----------
-    found : Recommendation
-        See :func:`passband.prediction.recommendation.recommend`.
-    study : str
-        The study's name.
-    top : int
-        Number of networks in the text.
-    remark : str
-        A sentence on networks that did not learn, or "". It is alone if no network is ranked.
+    Args:
+        found: See :func:`passband.prediction.recommendation.recommend`.
+        study: The study's name.
+        top: Number of networks in the text.
+        remark: A sentence on networks that did not learn, or "". It is alone if no network is
+            ranked.
     """
     return "\n\n".join(_parts(found, study, top, remark) if found.networks else [remark])
 
@@ -113,10 +109,8 @@ def columns(rows: list[list[str]]) -> str:
 def check(found: Check) -> str:
     """Return the scores of recommended networks and of simpler rules, as Markdown.
 
-    Parameters
-    ----------
-    found : Check
-        See :func:`passband.prediction.recommendation_check.check`.
+    Args:
+        found: See :func:`passband.prediction.recommendation_check.check`.
     """
     inside, outside = found.inside, found.outside
     which = _FIRST if found.first_replicas else ""

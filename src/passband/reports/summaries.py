@@ -31,13 +31,10 @@ def ood(metrics: xr.Dataset, unlearned: xr.DataArray | None = None) -> str:
     there are several replicas, a line below the table compares the mean Dice out of distribution
     for different rules to choose one replica. Networks of mixtures have a separate table.
 
-    Parameters
-    ----------
-    metrics : Dataset
-        OOD metrics, see :func:`passband.analysis.ood.metrics`.
-    unlearned : DataArray, optional
-        Which networks did not learn, see :func:`passband.analysis.learned.unlearned`. Rows with
-        such networks have a mark, and a line says which they are.
+    Args:
+        metrics: OOD metrics, see :func:`passband.analysis.ood.metrics`.
+        unlearned: Which networks did not learn, see :func:`passband.analysis.learned.unlearned`.
+            Rows with such networks have a mark, and a line says which they are.
     """
     names = ["id", "ood", "worst", "gap_test"]
     remark = sentence(unlearned, own_values(metrics))
@@ -100,10 +97,8 @@ def prediction(predicted: xr.Dataset) -> str:
     the model that makes the final predictions, there are three more columns: ρ, R² within pairs of
     doses, and the share of cells whose Dice is within the prediction interval.
 
-    Parameters
-    ----------
-    predicted : Dataset
-        Predictions, see :func:`passband.prediction.prediction.predict`.
+    Args:
+        predicted: Predictions, see :func:`passband.prediction.prediction.predict`.
     """
     sets = [str(name) for name in predicted.features.values]
     models = [name for name in (PROCESS, COMBINED) if name in predicted.model.values]
@@ -136,10 +131,9 @@ def prediction(predicted: xr.Dataset) -> str:
 def specimen_shift(explained: xr.Dataset) -> str:
     """Return correlations and shares of variance, with a row for each kind of shift.
 
-    Parameters
-    ----------
-    explained : Dataset
-        Effect of specimen shifts, see :func:`passband.analysis.specimen_shift.explained`.
+    Args:
+        explained: Effect of specimen shifts, see
+            :func:`passband.analysis.specimen_shift.explained`.
     """
     rows = []
     for name in explained.predictor.values:

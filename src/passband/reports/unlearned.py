@@ -19,12 +19,9 @@ _MOST = 4
 def sentence(found: xr.DataArray | None, own: Mapping[str, float] | None = None) -> str:
     """Return which networks did not learn, and what follows; "" if there are none.
 
-    Parameters
-    ----------
-    found : DataArray or None
-        See :func:`passband.analysis.learned.unlearned`; None if it is not known.
-    own : mapping of str to float, optional
-        The study's own values of its further axes.
+    Args:
+        found: See :func:`passband.analysis.learned.unlearned`; None if it is not known.
+        own: The study's own values of its further axes.
     """
     if found is None or not found.any():
         return ""

@@ -13,14 +13,10 @@ from passband.results.training_jobs import groups_of
 class Figure:
     """A figure of the study.
 
-    Attributes
-    ----------
-    inputs : tuple of str
-        The stores that the figure shows.
-    category : str
-        The figure's heading in Snakemake's report.
-    on_request : bool
-        Whether the figure is drawn only if the user names it.
+    Attributes:
+        inputs: The stores that the figure shows.
+        category: The figure's heading in Snakemake's report.
+        on_request: Whether the figure is drawn only if the user names it.
     """
 
     inputs: tuple[str, ...] = (OOD,)
@@ -54,15 +50,10 @@ def is_predicted(study: Study, records: Iterable[str]) -> bool:
 def figures(study: Study, predicted: bool, pictured: bool = True) -> list[str]:
     """Return the names of the figures that a complete study has.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    predicted : bool
-        Whether the matrix is predicted, see :func:`is_predicted`.
-    pictured : bool
-        Whether there is a network for the figure of examples, see
-        :func:`passband.results.shown_networks.example_cell`.
+    Args:
+        predicted: Whether the matrix is predicted, see :func:`is_predicted`.
+        pictured: Whether there is a network for the figure of examples, see
+            :func:`passband.results.shown_networks.example_cell`.
     """
     left_out = () if predicted else FIGURES_OF_PREDICTION
     left_out = left_out if pictured else ("examples", *left_out)

@@ -23,20 +23,16 @@ PUBLISHED_WEIGHTS = "weights.safetensors"
 def locate_study(noun: str | Path) -> tuple[Study, Path]:
     """Return a study and the study's folder of results, which may not exist yet.
 
-    Parameters
-    ----------
-    noun : str or path
-        A study's file, a folder with the study's file `config.yaml`, the study's folder of results,
-        or the study's name. For a folder of results or a name, the study's file is searched in
-        `config.yaml`, `studies/*.yaml` and `<name>/config.yaml` beside the folder `results`. If no
-        file has a study of this name, the study is read from the attributes of the results.
+    Args:
+        noun: A study's file, a folder with the study's file `config.yaml`, the study's folder of
+            results, or the study's name. For a folder of results or a name, the study's file is
+            searched in `config.yaml`, `studies/*.yaml` and `<name>/config.yaml` beside the folder
+            `results`. If no file has a study of this name, the study is read from the attributes of
+            the results.
 
-    Raises
-    ------
-    ConfigError
-        If the study's file is wrong.
-    PassbandError
-        If there is no such study, or if several studies have that name.
+    Raises:
+        ConfigError: If the study's file is wrong.
+        PassbandError: If there is no such study, or if several studies have that name.
     """
     noun = Path(noun)
     results = _results(noun)
@@ -58,10 +54,9 @@ def locate_study(noun: str | Path) -> tuple[Study, Path]:
 def locate_file(noun: str | Path) -> tuple[Path, Path]:
     """Return a study's file, and the folder in which Snakemake runs the study.
 
-    Raises
-    ------
-    ConfigError, PassbandError
-        As :func:`locate_study`, and if the study has results but no file.
+    Raises:
+        ConfigError, PassbandError: As :func:`locate_study`, and if the study has results but no
+            file.
     """
     noun = Path(noun)
     results = _results(noun)
@@ -98,19 +93,14 @@ def open_study(
 ) -> tuple[Study, Path]:
     """Return a study and its folder of results, and report the study's remarks to the user.
 
-    Parameters
-    ----------
-    noun : str or path
-        See :func:`locate_study`.
-    report : callable
-        A function that is called with each remark on the study.
-    crystals : bool
-        Whether to make trial particles of those specimens that need a trial. This takes seconds.
+    Args:
+        noun: See :func:`locate_study`.
+        report: A function that is called with each remark on the study.
+        crystals: Whether to make trial particles of those specimens that need a trial. This takes
+            seconds.
 
-    Raises
-    ------
-    ConfigError, PassbandError
-        As :func:`locate_study`, and if a specimen cannot be made.
+    Raises:
+        ConfigError, PassbandError: As :func:`locate_study`, and if a specimen cannot be made.
     """
     study, results = locate_study(noun)
     for remark in study.remarks:
@@ -125,10 +115,9 @@ def open_study(
 def open_results(noun: str | Path, report: Callable[[str], object]) -> tuple[Study, Path]:
     """Return a study and its folder of results as :func:`open_study`, for a reader of the results.
 
-    Raises
-    ------
-    ConfigError, PassbandError
-        As :func:`open_study`, and if the results have other names, see :func:`_check_names`.
+    Raises:
+        ConfigError, PassbandError: As :func:`open_study`, and if the results have other names, see
+            :func:`_check_names`.
     """
     study, results = open_study(noun, report)
     _check_names(study, results)
@@ -138,11 +127,9 @@ def open_results(noun: str | Path, report: Callable[[str], object]) -> tuple[Stu
 def locate_results(noun: str | Path) -> Path:
     """Return a study's folder of results. The study's file may be absent.
 
-    Raises
-    ------
-    ConfigError, PassbandError
-        As :func:`locate_study`; if there are no results, or results of other names, see
-        :func:`_check_names`.
+    Raises:
+        ConfigError, PassbandError: As :func:`locate_study`; if there are no results, or results of
+            other names, see :func:`_check_names`.
     """
     noun, study = Path(noun), None
     if (results := _results(noun)) is None:
@@ -159,10 +146,9 @@ def locate_results(noun: str | Path) -> Path:
 def _check_names(study: Study, results: Path) -> None:
     """Check that a study has the specimens and architectures of its finished results.
 
-    Raises
-    ------
-    PassbandError
-        If the study's file has another name for one of them, so that the results are not its own.
+    Raises:
+        PassbandError: If the study's file has another name for one of them, so that the results are
+            not its own.
     """
     for store in (results / layout.TABLE, results / layout.OOD):
         before = _configuration(store)
@@ -186,10 +172,8 @@ def present_networks(results: Path) -> frozenset[Path]:
 
     A folder of results may have files of other jobs too, which the study had before.
 
-    Parameters
-    ----------
-    results : Path
-        The study's folder of results. The paths begin with it.
+    Args:
+        results: The study's folder of results. The paths begin with it.
     """
     try:
         study, _ = locate_study(results)
@@ -206,10 +190,8 @@ def is_published(noun: str | Path) -> bool:
 def existing(noun: str | Path, results: Path) -> Path:
     """Return the folder of results of the study that a user calls `noun`, if there is the folder.
 
-    Raises
-    ------
-    PassbandError
-        If there are no results.
+    Raises:
+        PassbandError: If there are no results.
     """
     if not results.is_dir():
         raise PassbandError(f"{noun}: there is no folder {results} yet; run the study first")
@@ -219,10 +201,8 @@ def existing(noun: str | Path, results: Path) -> Path:
 def _results(noun: Path) -> Path | None:
     """Return the folder of results that `noun` names; None if `noun` is a file or its folder.
 
-    Raises
-    ------
-    PassbandError
-        If there is no such file, folder or study.
+    Raises:
+        PassbandError: If there is no such file, folder or study.
     """
     # A study's name has priority over a folder with the same name, such as docs.
     by_name = RESULTS / noun

@@ -43,16 +43,11 @@ FILE, FILES = "packed_file", "packed_files"
 class Found:
     """A part of a study, whose table was not read yet.
 
-    Attributes
-    ----------
-    name : str
-        What the user calls the part.
-    path : Path
-        Its table of results, or its zip file.
-    attrs : mapping
-        The attributes of the table.
-    study : Study
-        The configuration in the attributes.
+    Attributes:
+        name: What the user calls the part.
+        path: Its table of results, or its zip file.
+        attrs: The attributes of the table.
+        study: The configuration in the attributes.
     """
 
     name: str
@@ -68,17 +63,13 @@ class Found:
 def find(noun: str | Path) -> Found:
     """Find a part of a study.
 
-    Parameters
-    ----------
-    noun : str or path
-        The study's name, file or folder of results, a table of results ``table.zarr``, or a file
-        from ``passband pack``.
+    Args:
+        noun: The study's name, file or folder of results, a table of results ``table.zarr``, or a
+            file from ``passband pack``.
 
-    Raises
-    ------
-    PassbandError
-        If there is no such part, if it is damaged or has a newer format, or if it does not name
-        its study.
+    Raises:
+        PassbandError: If there is no such part, if it is damaged or has a newer format, or if it
+            does not name its study.
     """
     path = Path(noun)
     if not path.name.endswith((".zarr", ".zarr.zip")):
@@ -121,12 +112,10 @@ def _attributes(path: Path) -> dict[str, Any]:
 def find_all(nouns: Sequence[str | Path]) -> list[Found]:
     """Find parts of one study, see :func:`find`.
 
-    Raises
-    ------
-    PassbandError
-        As :func:`find`; if a key of the configuration differs that is not in :data:`MAY_DIFFER`,
-        with a message of one line that has the key and both values; and if only some of the files
-        of a packed part are given.
+    Raises:
+        PassbandError: As :func:`find`; if a key of the configuration differs that is not in
+            :data:`MAY_DIFFER`, with a message of one line that has the key and both values; and if
+            only some of the files of a packed part are given.
     """
     parts = [find(noun) for noun in nouns]
     _check_files(parts)
@@ -174,10 +163,8 @@ def _flat(block: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any
 def check_target(folder: Path) -> None:
     """Check that a folder does not exist yet, or is empty.
 
-    Raises
-    ------
-    PassbandError
-        If something is there.
+    Raises:
+        PassbandError: If something is there.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise PassbandError(f"--into = {str(folder)!r}: exists; give a new folder, or delete it")

@@ -21,14 +21,9 @@ def compared_networks(
     test conditions. Each file has the first batch of replicas of a specimen, architecture and
     training condition.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    specimen, architecture : str
-        Specimen and architecture of the part's networks.
-    tested : sequence of str
-        Ids of the part's test conditions.
+    Args:
+        specimen, architecture: Specimen and architecture of the part's networks.
+        tested: Ids of the part's test conditions.
     """
     ids = set(tested)
     jobs = training_jobs.jobs(

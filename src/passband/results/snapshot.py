@@ -18,23 +18,14 @@ FOLDER = "configuration"
 def write(study: Study, source: str, results: Path, *, alone: bool) -> Path:
     """Write the copy of the configuration that jobs read, and return the copy's path.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    source : str
-        The study's file. Paths in the configuration are relative to this file.
-    results : path
-        The study's folder of results.
-    alone : bool
-        Whether no other Snakemake runs this study. If no other runs, the copies of earlier
-        configurations are removed. Jobs that were submitted with an earlier configuration and are
-        still in the queue will then end when they start.
+    Args:
+        source: The study's file. Paths in the configuration are relative to this file.
+        alone: Whether no other Snakemake runs this study. If no other runs, the copies of earlier
+            configurations are removed. Jobs that were submitted with an earlier configuration and
+            are still in the queue will then end when they start.
 
-    Raises
-    ------
-    FullError
-        If there is no space left.
+    Raises:
+        FullError: If there is no space left.
     """
     # Importing the storage takes a second, and the Snakefile imports this module in every job.
     from passband.storage import atomic
@@ -54,19 +45,13 @@ def write(study: Study, source: str, results: Path, *, alone: bool) -> Path:
 def hand_to_jobs(settings, study: Study, source: str, results: str) -> None:
     """Make the jobs of this Snakemake read a copy of the configuration instead of the study's file.
 
-    Parameters
-    ----------
-    settings : object
-        The object with Snakemake's settings of the configuration. This function changes the object.
-    study : Study
-        The configuration.
-    source, results : str
-        The study's file and its folder of results.
+    Args:
+        settings: The object with Snakemake's settings of the configuration. This function changes
+            the object.
+        source, results: The study's file and its folder of results.
 
-    Raises
-    ------
-    FullError
-        If there is no space left.
+    Raises:
+        FullError: If there is no space left.
     """
     copy = write(study, source, Path(results), alone=is_alone(results))
     settings.configfiles = [copy.absolute()]
@@ -78,10 +63,8 @@ def is_alone(results: str) -> bool:
 
     Each running Snakemake process has locks, which name the files that the process makes.
 
-    Parameters
-    ----------
-    results : str
-        The study's folder of results, as the workflow names it.
+    Args:
+        results: The study's folder of results, as the workflow names it.
     """
 
     def runs_it(file: Path) -> bool:
@@ -96,14 +79,11 @@ def is_alone(results: str) -> bool:
 def changed(study: Study, results: Path) -> bool:
     """Return whether the study has changed since the job was submitted.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration that the job read. The digest of the configuration includes the content of
-        crystal files. Crystal files are not copied.
-    results : path
-        The study's folder of results. If this folder has no copy of a configuration, the study has
-        not changed.
+    Args:
+        study: The configuration that the job read. The digest of the configuration includes the
+            content of crystal files. Crystal files are not copied.
+        results: The study's folder of results. If this folder has no copy of a configuration, the
+            study has not changed.
     """
     path = _path(study, results)
     return path.parent.exists() and not path.exists()

@@ -16,15 +16,10 @@ from passband.results.layout import EXTRA, RECORD
 class TrainingJob:
     """The networks that one `train` job trains and one `evaluate` job tests.
 
-    Attributes
-    ----------
-    specimen, architecture, condition, batch : str
-        Wildcards of :data:`TRAINING_JOB`; `condition` is the name of the group of training
-        conditions.
-    replicas : tuple of int
-        Numbers of the replicas, one for each network of a condition.
-    conditions : tuple of str
-        Ids of the training conditions.
+    Attributes:
+        specimen, architecture, condition, batch: Wildcards of :data:`TRAINING_JOB`; `condition` is
+            the name of the group of training conditions.
+        conditions: Ids of the training conditions.
     """
 
     specimen: str
@@ -60,12 +55,8 @@ class TrainingJob:
 class TrainingCell:
     """The networks of a training job that are trained under one condition.
 
-    Attributes
-    ----------
-    job : TrainingJob
-        The job.
-    condition : str
-        Id of the training condition.
+    Attributes:
+        condition: Id of the training condition.
     """
 
     job: TrainingJob
@@ -109,14 +100,9 @@ def jobs(
 ) -> Iterator[TrainingJob]:
     """Yield the training jobs of all given combinations.
 
-    Parameters
-    ----------
-    specimens, architectures : iterable of str
-        Names of the specimens and architectures.
-    groups : mapping of str to sequence of str
-        Ids of the training conditions of each group, see :func:`passband.groups.groups`.
-    batches : mapping of str to sequence of int
-        The replicas of each batch, see :func:`passband.grid.batches`.
+    Args:
+        groups: Ids of the training conditions of each group, see :func:`passband.groups.groups`.
+        batches: The replicas of each batch, see :func:`passband.grid.batches`.
     """
     for specimen, architecture, (group, ids), (batch, replicas) in product(
         specimens, architectures, groups.items(), batches.items()
@@ -176,17 +162,11 @@ def train_version(study: Study, conditions: Sequence[str], version: str) -> str 
 def counted_records(study: Study, is_counted: Callable[[str], bool]) -> list[str]:
     """Return the paths of the records that the table gathers.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    is_counted : callable
-        A function that returns whether a file is part of the study.
+    Args:
+        is_counted: A function that returns whether a file is part of the study.
 
-    Raises
-    ------
-    PassbandError
-        If no record is part of the study.
+    Raises:
+        PassbandError: If no record is part of the study.
     """
     records = [job.path(RECORD) for job in jobs_of(study)]
     counted = list(filter(is_counted, records))
@@ -211,10 +191,8 @@ def network_id(specimen: str, architecture: str, condition: str, replica: int) -
 def parse_network_id(id: str) -> tuple[str, str, str, int]:
     """Return the specimen, architecture, condition id and replica of a network's id.
 
-    Raises
-    ------
-    PassbandError
-        If `id` is not the id of a network, see :func:`network_id`.
+    Raises:
+        PassbandError: If `id` is not the id of a network, see :func:`network_id`.
     """
     parts = id.split("/")
     try:

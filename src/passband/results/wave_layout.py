@@ -54,14 +54,8 @@ def specimen_params(study: Study, specimen: str, waves: str) -> dict[str, object
     Structures keep the particles of the study's own specimen, so for another set the param has the
     keys ``own`` and ``own_pixel_A``, too.
 
-    Parameters
-    ----------
-    study : Study
-        The configuration.
-    specimen : str
-        Name of the specimen.
-    waves : str
-        Value of Snakemake's wildcard: the folder of the set.
+    Args:
+        waves: Value of Snakemake's wildcard: the folder of the set.
     """
     own = study.specimens[specimen]
     if not waves:

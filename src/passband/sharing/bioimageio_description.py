@@ -30,14 +30,10 @@ _EPS = 1e-12
 class Labels:
     """What the user chose for a published network.
 
-    Attributes
-    ----------
-    name : str
-        The network's name.
-    license : str
-        The SPDX id of the license, such as ``CC-BY-4.0``.
-    authors : sequence of str
-        Names of the authors, which may be empty.
+    Attributes:
+        name: The network's name.
+        license: The SPDX id of the license, such as ``CC-BY-4.0``.
+        authors: Names of the authors, which may be empty.
     """
 
     name: str
@@ -60,10 +56,8 @@ def default_name(network: Network) -> str:
 def check_labels(labels: Labels) -> None:
     """Check the name and the license that the user chose.
 
-    Raises
-    ------
-    PassbandError
-        If the format does not allow the name or the license.
+    Raises:
+        PassbandError: If the format does not allow the name or the license.
     """
     from bioimageio.spec.generic.v0_3 import LicenseId
     from pydantic import TypeAdapter, ValidationError
@@ -115,22 +109,13 @@ def describe(
 ) -> dict[str, Any]:
     """Return the description of the files in a folder.
 
-    Parameters
-    ----------
-    network : Network
-        The network.
-    folder : path
-        A folder with all other files of the publication.
-    labels : Labels
-        What the user chose.
-    opset : int
-        The version of the ONNX file's set of operators.
-    documentation : str
-        The name of the card.
-    attachments : sequence of str
-        Names of the files that BioImage.IO's programs do not need.
-    config : mapping
-        What only Passband needs. YAML can write these values.
+    Args:
+        folder: A folder with all other files of the publication.
+        labels: What the user chose.
+        opset: The version of the ONNX file's set of operators.
+        documentation: The name of the card.
+        attachments: Names of the files that BioImage.IO's programs do not need.
+        config: What only Passband needs. YAML can write these values.
     """
 
     def file(name: str) -> dict[str, str]:
@@ -200,10 +185,9 @@ class _Dumper(yaml.SafeDumper):
 def write(description: Mapping[str, Any], folder: Path) -> None:
     """Write the description to a folder with all other files, and check it without a network.
 
-    Raises
-    ------
-    PassbandError
-        If bioimageio.spec finds the description wrong. The message has its first objection.
+    Raises:
+        PassbandError: If bioimageio.spec finds the description wrong. The message has its first
+            objection.
     """
     from bioimageio.spec import ValidationContext, load_description_and_validate_format_only
 

@@ -19,20 +19,8 @@ def example_image(network: Network, study_seed: int, results: Path | None) -> tu
     If the study's exit waves exist, the image is the image of the first test structure. Otherwise
     the image is Poisson noise of vacuum.
 
-    Parameters
-    ----------
-    network : Network
-        The network.
-    study_seed : int
-        The study's seed.
-    results : path or None
-        The study's folder of results.
-
-    Returns
-    -------
-    (1, 1, px, px) float32 tensor
-        The image, as large as a training image.
-    str
+    Returns:
+        (1, 1, px, px) float32: the image, as large as a training image.
         What the image shows.
     """
     cpu = torch.device("cpu")

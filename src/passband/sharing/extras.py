@@ -11,10 +11,9 @@ MODULES = ("onnx", "onnxscript", "onnxruntime", "bioimageio.spec")
 def check() -> None:
     """Check that the packages of the extra are installed. No package is imported.
 
-    Raises
-    ------
-    PassbandError
-        If a package is missing. The message has the command that installs all packages.
+    Raises:
+        PassbandError: If a package is missing. The message has the command that installs all
+            packages.
     """
     missing = [module for module in MODULES if not _is_installed(module)]
     if missing:

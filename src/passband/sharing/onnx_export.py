@@ -41,26 +41,18 @@ def export(
 ) -> int:
     """Write a network as an ONNX file with any number of images of any allowed size.
 
-    Parameters
-    ----------
-    network : Module
-        The network, on the CPU, in evaluation mode: (N, 1, H, W) normalised images to logits.
-    divisor, smallest_px : int
-        The sides of an image are multiples of `divisor`, and at least `smallest_px` [pixels].
-    path : path
-        The file to write.
-    metadata : mapping of str to str, optional
-        Names and values that are written into the file.
+    Args:
+        network: The network, on the CPU, in evaluation mode: (N, 1, H, W) normalised images to
+            logits.
+        divisor, smallest_px: The sides of an image are multiples of `divisor`, and at least
+            `smallest_px` [pixels].
+        metadata: Names and values that are written into the file.
 
-    Returns
-    -------
-    int
+    Returns:
         The version of ONNX's set of operators.
 
-    Raises
-    ------
-    PassbandError
-        If torch cannot export the network.
+    Raises:
+        PassbandError: If torch cannot export the network.
     """
     import onnx
 
@@ -101,24 +93,15 @@ def largest_difference(
 
     Both are computed for random images of three sizes.
 
-    Parameters
-    ----------
-    network, divisor, smallest_px
-        See :func:`export`.
-    path : path
-        The ONNX file.
+    Args:
+        network, divisor, smallest_px: See :func:`export`.
 
-    Returns
-    -------
-    float
+    Returns:
         The largest absolute difference.
-    list of (int, int)
         Height and width of the images [pixels]. Some sides are odd multiples of `divisor`.
 
-    Raises
-    ------
-    PassbandError
-        If a difference is above :data:`TOLERANCE`.
+    Raises:
+        PassbandError: If a difference is above :data:`TOLERANCE`.
     """
     import onnxruntime
 

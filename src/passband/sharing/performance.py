@@ -35,28 +35,17 @@ def measured(
     The performance is read from the study's table of results. If there is no table, it is read from
     the record of the network's training job.
 
-    Parameters
-    ----------
-    network : Network
-        The network.
-    results : path
-        The study's folder of results.
-    own : mapping of str to float, optional
-        The study's own values of all further axes, which a record does not have.
+    Args:
+        own: The study's own values of all further axes, which a record does not have.
 
-    Returns
-    -------
-    Dataset or None
+    Returns:
         `dice` (test_specimen, test), the mean Dice over test images, and its `standard_error`, over
-        the same dimensions. The attribute `images` is the number of test images of a test specimen
-        under a condition. The coordinates are those of the table of results.
-    str
+            the same dimensions. The attribute `images` is the number of test images of a test
+            specimen under a condition. The coordinates are those of the table of results.
         The file that was read, or the reason why there is no measured performance.
 
-    Raises
-    ------
-    StoreError
-        If the table or the record is damaged.
+    Raises:
+        StoreError: If the table or the record is damaged.
     """
     row, source = _row(network, results)
     if row is None:
@@ -117,27 +106,15 @@ def write_table(network: Network, results: Path, path: Path, study: Study) -> bo
     attribute :data:`passband.analysis.profiles.SPECTRUM` of the table has the specimen's spectrum,
     if the study's exit waves exist.
 
-    Parameters
-    ----------
-    network : Network
-        The network.
-    results : path
-        The study's folder of results.
-    path : path
-        The zip file to write. Its kind is that of the study's table of results.
-    study : Study
-        The configuration of the study.
+    Args:
+        path: The zip file to write. Its kind is that of the study's table of results.
 
-    Returns
-    -------
-    bool
-        Whether the study has a table of results that includes the network. Without such a table,
-        no file is written.
+    Returns:
+        Whether the study has a table of results that includes the network. Without such a table, no
+        file is written.
 
-    Raises
-    ------
-    StoreError
-        If the table is damaged.
+    Raises:
+        StoreError: If the table is damaged.
     """
     stored = results / "table.zarr"
     if not stored.exists():
@@ -203,12 +180,9 @@ def own_specimen(performance: xr.Dataset, specimen: str) -> xr.DataArray | None:
 def as_trained(dice: xr.DataArray, trained: Condition) -> xr.DataArray:
     """Return the Dice (test) under conditions with a network's own values of further axes.
 
-    Parameters
-    ----------
-    dice : (test,) DataArray
-        Mean Dice by the id of the test condition.
-    trained : Condition
-        The network's training condition.
+    Args:
+        dice: (test,), mean Dice by the id of the test condition.
+        trained: The network's training condition.
     """
     alike = [Condition.parse(str(id)).further == trained.further for id in dice.test.values]
     return dice.isel(test=np.flatnonzero(alike))
@@ -230,10 +204,8 @@ def between(tested: Iterable[str]) -> list[Condition]:
     The tested conditions that differ only in defocus get :data:`_STEPS` intervals between their
     smallest and their largest defocus.
 
-    Parameters
-    ----------
-    tested : iterable of str
-        Ids of the tested conditions.
+    Args:
+        tested: Ids of the tested conditions.
     """
     found, defoci = {Condition.parse(id) for id in tested}, {}
     for c in found:
@@ -248,17 +220,11 @@ def between(tested: Iterable[str]) -> list[Condition]:
 def region(dice: xr.DataArray, least: float) -> dict[tuple[float, float], dict[float, list]]:
     """Return, by lens and dose, at which values of defocus Dice is above a limit.
 
-    Parameters
-    ----------
-    dice : (test,) DataArray
-        Measured or expected mean Dice by condition. All conditions have the same values of further
-        axes, see :func:`as_trained`.
-    least : float
-        The limit.
+    Args:
+        dice: (test,), measured or expected mean Dice by condition. All conditions have the same
+            values of further axes, see :func:`as_trained`.
 
-    Returns
-    -------
-    dict
+    Returns:
         For each pair of Cs [µm] and aperture [mrad], and then for each dose [e/Å²]: a list of
         (defocus [nm], whether Dice is above the limit), by increasing defocus.
     """

@@ -23,15 +23,11 @@ def dice_over_defocus_and_dose(dice: xr.DataArray, trained: Condition, palette: 
     and four apertures are shown. A frame marks the training condition. Combinations of parameters
     that were not tested are grey. If the study has further axes, the title has their values.
 
-    Parameters
-    ----------
-    dice : (test,) DataArray
-        Mean Dice by the id of the test condition, under conditions with the network's own values of
-        further axes, see :func:`passband.sharing.performance.as_trained`.
-    trained : Condition
-        The training condition.
-    palette : str
-        Name of the palette.
+    Args:
+        dice: (test,), mean Dice by the id of the test condition, under conditions with the
+            network's own values of further axes, see
+            :func:`passband.sharing.performance.as_trained`.
+        trained: The training condition.
     """
     style.set_theme()
     values = dict(zip(map(Condition.parse, dice.test.values), dice.values.tolist(), strict=True))

@@ -31,18 +31,13 @@ TEST_INPUT, TEST_OUTPUT = "test_input.npy", "test_output.npy"
 def check_target(folder: Path, force: bool) -> None:
     """Check that a folder can be published here.
 
-    Parameters
-    ----------
-    folder : path
-        The folder to write.
-    force : bool
-        Whether a folder of an earlier publication may be replaced.
+    Args:
+        folder: The folder to write.
+        force: Whether a folder of an earlier publication may be replaced.
 
-    Raises
-    ------
-    PassbandError
-        If something other than a published folder exists, or if a published folder exists and
-        `force` is false.
+    Raises:
+        PassbandError: If something other than a published folder exists, or if a published folder
+            exists and `force` is false.
     """
     if not folder.exists() and not folder.is_symlink():
         return
@@ -69,31 +64,20 @@ def publish(
 ) -> None:
     """Write a published folder, completely or not at all.
 
-    Parameters
-    ----------
-    network : Network
-        The network.
-    results : path or None
-        The study's folder of results, which has the measured performance and the exit waves.
-    folder : path
-        The folder to write.
-    labels : Labels
-        The name, license and authors.
-    force : bool
-        Whether a folder of an earlier publication is replaced.
-    expected : callable, optional
-        Returns the expected Dice of the network on its training specimen under conditions. It is
-        used only if the performance was measured.
-    report : callable
-        Receives a line for each step that takes seconds.
-    trust : callable
-        Returns what `passband predict` needs to compare an image with the training images, or None.
+    Args:
+        results: The study's folder of results, which has the measured performance and the exit
+            waves.
+        labels: The name, license and authors.
+        force: Whether a folder of an earlier publication is replaced.
+        expected: Returns the expected Dice of the network on its training specimen under
+            conditions. It is used only if the performance was measured.
+        report: Receives a line for each step that takes seconds.
+        trust: Returns what `passband predict` needs to compare an image with the training images,
+            or None.
 
-    Raises
-    ------
-    PassbandError
-        If packages are missing, the folder exists, a label is wrong, the network cannot be
-        exported, or the disk is full.
+    Raises:
+        PassbandError: If packages are missing, the folder exists, a label is wrong, the network
+            cannot be exported, or the disk is full.
     """
     extras.check()
     check_target(folder, force)
@@ -170,10 +154,8 @@ def publish(
 def study_of(network: Network) -> Study:
     """Return the study whose configuration is in the metadata of a network's weights file.
 
-    Raises
-    ------
-    ConfigError
-        If this version of Passband does not allow the configuration.
+    Raises:
+        ConfigError: If this version of Passband does not allow the configuration.
     """
     return validate_stored(
         json.loads(network.metadata.provenance["configuration"]), f"{network.path}, metadata"

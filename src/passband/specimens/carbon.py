@@ -21,25 +21,17 @@ def amorphous_carbon(
     An atom that would be too close to an earlier atom is not added (Widom, *J. Chem. Phys.* 44,
     3888, 1966).
 
-    Parameters
-    ----------
-    field, thickness : float
-        Side and height of the slab of carbon [Å].
-    density : float
-        Mass density [g/cm³].
-    distance : float
-        Smallest distance between two atoms [Å].
+    Args:
+        field, thickness: Side and height of the slab of carbon [Å].
+        density: Mass density [g/cm³].
+        distance: Smallest distance between two atoms [Å].
 
-    Returns
-    -------
-    (atoms, 3) float64 array
-        Positions of the atoms [Å], with 0 ≤ x, y < field and 0 ≤ z < thickness.
+    Returns:
+        (atoms, 3) float64: positions of the atoms [Å], with 0 ≤ x, y < field and 0 ≤ z < thickness.
 
-    Raises
-    ------
-    PassbandError
-        If the density cannot be reached. Random sequential addition of spheres ends when they fill
-        about 38% of the volume.
+    Raises:
+        PassbandError: If the density cannot be reached. Random sequential addition of spheres ends
+            when they fill about 38% of the volume.
     """
     box = np.array([field, field, thickness])
     per_A3 = density / atomic_masses[atomic_numbers["C"]] * N_A * 1e-24

@@ -41,24 +41,16 @@ ELEMENTS = range(1, 104)
 class Crystal:
     """A unit cell, and the properties that follow from it.
 
-    Attributes
-    ----------
-    name : str
-        The material's name, or the file's path.
-    structure : str
-        "fcc", "bcc", "zincblende", "fluorite", or "file" for a crystal from a file.
-    cell : ase.Atoms
-        The conventional unit cell, or the unit cell in the file.
-    neighbour_A : float
-        Shortest distance between two atoms [Å].
-    atoms_per_A3 : float
-        Atomic density [1/Å³].
-    bonds : dict of atomic number to (float, int)
-        For each element, the length of the shortest bond [Å], and the number of neighbours within
-        :data:`BOND` times this length. If an element is at several sites of the crystal, the number
-        is the smallest of all sites.
-    surface_energies : dict of Miller indices to float
-        Surface energies [J/m²]; empty if the surface energies are not known.
+    Attributes:
+        name: The material's name, or the file's path.
+        structure: "fcc", "bcc", "zincblende", "fluorite", or "file" for a crystal from a file.
+        cell: The conventional unit cell, or the unit cell in the file.
+        neighbour_A: Shortest distance between two atoms [Å].
+        atoms_per_A3: Atomic density [1/Å³].
+        bonds: For each element, the length of the shortest bond [Å], and the number of neighbours
+            within :data:`BOND` times this length. If an element is at several sites of the crystal,
+            the number is the smallest of all sites.
+        surface_energies: Surface energies [J/m²]; empty if the surface energies are not known.
     """
 
     name: str
@@ -74,17 +66,13 @@ class Crystal:
 def crystal(name: str, file: Path | None = None) -> Crystal:
     """Return the crystal that a configuration's `material` names.
 
-    Parameters
-    ----------
-    name : str
-        A key of :data:`passband.config.materials.MATERIALS`, or the path of a file that ASE reads.
-    file : path, optional
-        Path of the crystal file, if it differs from `name`.
+    Args:
+        name: A key of :data:`passband.config.materials.MATERIALS`, or the path of a file that ASE
+            reads.
+        file: Path of the crystal file, if it differs from `name`.
 
-    Raises
-    ------
-    PassbandError
-        If ASE cannot read the file as a crystal.
+    Raises:
+        PassbandError: If ASE cannot read the file as a crystal.
     """
     material = MATERIALS.get(name)
     if material:
@@ -225,17 +213,13 @@ def family(cell: np.ndarray, indices: Iterable[int]) -> np.ndarray:
     are equivalent. This is so also in a crystal that has less symmetry than its lattice, such as
     zincblende.
 
-    Parameters
-    ----------
-    cell : (3, 3) array
-        Lattice vectors in rows [Å].
-    indices : three int
-        Miller indices (hkl).
+    Args:
+        cell: (3, 3), lattice vectors in rows [Å].
+        indices: Miller indices (hkl).
 
-    Returns
-    -------
-    (planes, 3) float64 array
-        Cartesian unit vectors, one for every plane and one for the opposite plane.
+    Returns:
+        (planes, 3) float64: Cartesian unit vectors, one for every plane and one for the opposite
+        plane.
     """
     turned = np.unique(_holohedry(tuple(map(tuple, cell))) @ np.array(indices), axis=0)
     normals = turned @ np.linalg.inv(cell).T
@@ -253,17 +237,12 @@ def _holohedry(cell: tuple) -> np.ndarray:
 def lattice(crystal: Crystal, radius: float, offset: np.ndarray) -> Atoms:
     """Return the atoms within a radius around a point of the unit cell. The point is the origin.
 
-    Parameters
-    ----------
-    radius : float
-        The radius [Å].
-    offset : (3,) array
-        The point in the unit cell, in lattice vectors.
+    Args:
+        radius: The radius [Å].
+        offset: (3,), the point in the unit cell, in lattice vectors.
 
-    Raises
-    ------
-    PassbandError
-        If a block of more than 20 million atoms would be needed.
+    Raises:
+        PassbandError: If a block of more than 20 million atoms would be needed.
     """
     cell, basis = crystal.cell.cell.array, crystal.cell.get_scaled_positions(wrap=False) - offset
     most = np.ceil(radius / _spacings(crystal.cell) + np.abs(basis).max(0))
@@ -297,10 +276,9 @@ def surface(atoms: Atoms, crystal: Crystal) -> np.ndarray:
 def roughen(atoms: Atoms, crystal: Crystal, fraction: float, rng: np.random.Generator) -> Atoms:
     """Return a particle after a fraction of its surface atoms is removed at random.
 
-    Parameters
-    ----------
-    fraction : float
-        Fraction of the surface atoms, from 0 to 0.5. The number of removed atoms is rounded.
+    Args:
+        fraction: Fraction of the surface atoms, from 0 to 0.5. The number of removed atoms is
+            rounded.
     """
     at_surface = np.flatnonzero(surface(atoms, crystal))
     removed = rng.choice(at_surface, round(fraction * len(at_surface)), replace=False)
@@ -330,15 +308,11 @@ def add_planar_defects(
     between a layer of anions and a layer of cations, it brings two atoms to within 1.56 Å or
     0.78 Å of each other.
 
-    Parameters
-    ----------
-    twins, faults : int
-        Numbers of twin planes and of stacking faults. If the particle has fewer gaps between atomic
-        layers, the numbers are reduced.
+    Args:
+        twins, faults: Numbers of twin planes and of stacking faults. If the particle has fewer gaps
+            between atomic layers, the numbers are reduced.
 
-    Returns
-    -------
-    ase.Atoms
+    Returns:
         The particle with the defects: the same number of atoms, in the same order.
     """
     signs = rng.choice([(1, 1, 1), (1, 1, -1), (1, -1, 1), (-1, 1, 1)])

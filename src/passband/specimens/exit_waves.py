@@ -36,17 +36,14 @@ def linear_power(spectrum: np.ndarray) -> np.ndarray:
     b = Im ψ/ψ̄ follow from the wave's Fourier coefficients ψ(q):
     b(q) = [ψ(q)/ψ̄ − (ψ(−q)/ψ̄)*]/2i.
 
-    Parameters
-    ----------
-    spectrum : (cropped, cropped) complex array
-        The cropped spectrum of the wave, see :meth:`Sampling.crop`.
+    Args:
+        spectrum: (cropped, cropped) complex, the cropped spectrum of the wave, see
+            :meth:`Sampling.crop`.
 
-    Returns
-    -------
-    (half + 1,) float64 array
-        Mean of |b(q)|² over each ring of the spectrum. Ring n has the Fourier coefficients whose
-        distance from zero frequency, in steps of the spectrum, rounds to n. The value of ring 0 is
-        set to 0.
+    Returns:
+        (half + 1,) float64: mean of |b(q)|² over each ring of the spectrum. Ring n has the Fourier
+        coefficients whose distance from zero frequency, in steps of the spectrum, rounds to n. The
+        value of ring 0 is set to 0.
     """
     half = len(spectrum) // 2
     relative = spectrum.astype(np.complex128) / spectrum[half, half]
@@ -109,32 +106,19 @@ def simulate(
     Exit waves are computed on the multislice grid, `microscope.multislice`, and their spectra are
     cropped to the cutoff of the image.
 
-    Parameters
-    ----------
-    specimen_name : str
-        The specimen's key in the study.
-    specimen : config.Specimen
-        The distribution from which structures are drawn.
-    microscope : config.Microscope
-        The microscope: beam energy, field of view, pixel size and multislice grid.
-    seed : int
-        The study's seed.
-    split : str
-        "train", "val" or "test".
-    indices : sequence of int
-        Indices of structures within the split.
-    device : "auto", "cpu" or "gpu"
-        See :func:`resolve_device`.
-    progress : callable
-        Wraps the iteration over `indices`, as tqdm does.
-    own : (config.Specimen, Sampling), optional
-        The specimen and the grid of pixels with the study's own values, if `specimen` or
-        `microscope` has other values. The structures then have the particles of these, see
-        :func:`passband.specimens.structures.draw`.
+    Args:
+        specimen_name: The specimen's key in the study.
+        specimen: The distribution from which structures are drawn.
+        microscope: The microscope: beam energy, field of view, pixel size and multislice grid.
+        split: "train", "val" or "test".
+        indices: Indices of structures within the split.
+        device: `auto`, `cpu` or `gpu`, see :func:`resolve_device`.
+        progress: Wraps the iteration over `indices`, as tqdm does.
+        own: The specimen and the grid of pixels with the study's own values, if `specimen` or
+            `microscope` has other values. The structures then have the particles of these, see
+            :func:`passband.specimens.structures.draw`.
 
-    Returns
-    -------
-    xarray.Dataset
+    Returns:
         ========== ========= ================================== ================================
         name       type      dimensions
         ========== ========= ================================== ================================
@@ -151,10 +135,9 @@ def simulate(
         q          float64   (q)                                spatial frequency of a ring [1/Å]
         ========== ========= ================================== ================================
 
-    Raises
-    ------
-    PassbandError
-        If a structure cannot be made; see :func:`passband.specimens.structures.draw`.
+    Raises:
+        PassbandError: If a structure cannot be made; see
+            :func:`passband.specimens.structures.draw`.
     """
     sampling, waves, energy = microscope.sampling, microscope.wave_sampling, microscope.energy_eV
     multislice = Multislice(microscope.multislice, energy, resolve_device(device))
@@ -236,17 +219,11 @@ def mean_power(files: Sequence[str], names: tuple[int, str, str]) -> xr.DataArra
 
     The files are read one by one.
 
-    Parameters
-    ----------
-    files : sequence of str
-        Files of exit waves.
-    names : tuple
-        (study seed, specimen, split) of the structures that the files must have.
+    Args:
+        names: (study seed, specimen, split) of the structures that the files must have.
 
-    Raises
-    ------
-    StoreError
-        If a file is missing or damaged, or has other structures.
+    Raises:
+        StoreError: If a file is missing or damaged, or has other structures.
     """
     seed, specimen, split = names
     expected = {"specimen": specimen, "split": split, "seed": seed}

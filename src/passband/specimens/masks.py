@@ -29,12 +29,10 @@ def instances(structure: Structure, sampling: Sampling) -> np.ndarray:
     a pixel or two, a pixel that belongs to two particles gets the number of the later particle. The
     semantic mask, ``instances(…).any(0)``, has the pixels of all particles.
 
-    Returns
-    -------
-    (2, px, px) uint8 array
-        A label image for each face, in the order of :data:`FACES`. Each pixel is 0, or the number
-        of a particle in the array ``particle`` of the atoms. The second axis of the array is x;
-        pixel i is at x = i × pixel size.
+    Returns:
+        (2, px, px) uint8, a label image for each face, in the order of :data:`FACES`. Each pixel is
+        0, or the number of a particle in the array ``particle`` of the atoms. The second axis of
+        the array is x; pixel i is at x = i × pixel size.
     """
     numbers, xy = structure.atoms.arrays["particle"], structure.atoms.positions[:, :2]
     labels = np.zeros((len(FACES), sampling.px, sampling.px), np.uint8)

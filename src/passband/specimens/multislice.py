@@ -95,10 +95,8 @@ def interaction(energy: float) -> float:
 
     γm is the electron's relativistic mass (Kirkland, 2nd ed., eq. 5.6).
 
-    Parameters
-    ----------
-    energy : float
-        Beam energy [eV].
+    Args:
+        energy: Beam energy [eV].
     """
     gamma = 1 + energy * constants.elementary_charge / (
         constants.electron_mass * constants.speed_of_light**2
@@ -122,12 +120,9 @@ def scattering(element: str, q: np.ndarray) -> np.ndarray:
     The transform is h²/2πme · Σ aᵢ(2 + bᵢq²)/(1 + bᵢq²)². The inverse transform of it, ∫ … d²q, is
     :func:`projected`.
 
-    Parameters
-    ----------
-    element : str
-        Chemical symbol.
-    q : array
-        Spatial frequency [1/Å].
+    Args:
+        element: Chemical symbol.
+        q: Spatial frequency [1/Å].
     """
     q2 = np.square(q)
     return _VOLT_A2 * sum(
@@ -141,12 +136,9 @@ def projected(element: str, r: np.ndarray) -> np.ndarray:
     The projected potential is h²/2πme · Σ (2πaᵢ/bᵢ)(K₀(x) + ½x·K₁(x)) with x = 2πr/√bᵢ. The
     projected potential is infinite at r = 0.
 
-    Parameters
-    ----------
-    element : str
-        Chemical symbol.
-    r : array
-        Projected distance from the nucleus, above 0 [Å].
+    Args:
+        element: Chemical symbol.
+        r: Projected distance from the nucleus, above 0 [Å].
     """
     total = np.zeros_like(r)
     for a, b in zip(*_lobato()[element], strict=True):
@@ -179,18 +171,12 @@ def effective(element: str, nyquist: float, energy: float) -> CubicSpline:
     P[V + iσ/2·(V² − (PV)²)]. The square of the part of V beyond the Nyquist frequency has Fourier
     coefficients below the Nyquist frequency, and they damp the wave.
 
-    Parameters
-    ----------
-    element : str
-        Chemical symbol.
-    nyquist : float
-        The Nyquist frequency: half the reciprocal of the pixel size [1/Å].
-    energy : float
-        Beam energy [eV].
+    Args:
+        element: Chemical symbol.
+        nyquist: The Nyquist frequency: half the reciprocal of the pixel size [1/Å].
+        energy: Beam energy [eV].
 
-    Returns
-    -------
-    scipy.interpolate.CubicSpline
+    Returns:
         σ(W − V) [rad Å²], complex, as a function of the spatial frequency [1/Å].
     """
     sigma = interaction(energy)
@@ -229,14 +215,10 @@ def effective(element: str, nyquist: float, energy: float) -> CubicSpline:
 class Multislice:
     """Propagates a plane wave through structures, on one multislice grid and at one beam energy.
 
-    Parameters
-    ----------
-    sampling : Sampling
-        The multislice grid. The field of the grid is the side of the structures' cells.
-    energy : float
-        Beam energy [eV].
-    device : "cpu" or "gpu"
-        The device that computes.
+    Args:
+        sampling: The multislice grid. The field of the grid is the side of the structures' cells.
+        energy: Beam energy [eV].
+        device: `cpu` or `gpu`.
     """
 
     def __init__(self, sampling: Sampling, energy: float, device: str = "cpu"):
@@ -261,16 +243,12 @@ class Multislice:
         are scattered beyond the Nyquist frequency of the multislice grid are lost, so that the mean
         intensity of the wave is slightly below 1.
 
-        Parameters
-        ----------
-        atoms : ase.Atoms
-            Atoms in an orthorhombic cell, field × field × height [Å]. All atoms are inside the
-            cell.
+        Args:
+            atoms: Atoms in an orthorhombic cell, field × field × height [Å]. All atoms are inside
+                the cell.
 
-        Returns
-        -------
-        (px, px) complex64 array
-            The wave. The first axis is x.
+        Returns:
+            (px, px) complex64: the wave. The first axis is x.
         """
         px, height = self.sampling.px, atoms.cell.lengths()[2]
         number = ceil(height / SLICE_A)
@@ -293,15 +271,11 @@ class Multislice:
     def potential(self, atoms: Atoms) -> np.ndarray:
         """Return a structure's projected potential, up to the Nyquist frequency of the grid.
 
-        Parameters
-        ----------
-        atoms : ase.Atoms
-            Atoms in a cell, as for :meth:`wave`.
+        Args:
+            atoms: Atoms in a cell, as for :meth:`wave`.
 
-        Returns
-        -------
-        (px, px) float32 array
-            Projected potential [V Å]; the first axis is x.
+        Returns:
+            (px, px) float32: projected potential [V Å]; the first axis is x.
         """
         total = 0
         for number in np.unique(atoms.numbers):
@@ -374,10 +348,8 @@ def _kernel_transform(k: np.ndarray) -> np.ndarray:
     The transform of the Kaiser-Bessel kernel I₀(β√(1 − (2x/w)²)) is w·sinh(s)/s with
     s = √(β² − (πwk)²) (Beatty, Nishimura & Pauly, *IEEE Trans. Med. Imaging* 24, 799, 2005).
 
-    Parameters
-    ----------
-    k : array
-        Frequency [1/pixel], at most ½.
+    Args:
+        k: Frequency [1/pixel], at most ½.
     """
     s = np.sqrt(_BETA**2 - (pi * _WIDTH * k) ** 2)
     return _WIDTH * np.sinh(s) / s

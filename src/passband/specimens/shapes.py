@@ -47,19 +47,15 @@ class Form:
     A ball and a single crystal have one sector, a decahedron has five sectors, and an icosahedron
     has twenty. At size s, every facet is s times as far from the common point as at size 1.
 
-    Attributes
-    ----------
-    sectors : (sectors, 3) float64 array
-        The axes of the sectors. A point is in the sector along whose axis its coordinate is
-        largest. A point on the border between sectors is in several sectors.
-    normals : (sectors, facets, 3) float64 array
-        Unit normals of the facets; a ball has no facets.
-    distances : (sectors, facets) float64 array
-        Distances of the facets from the sectors' common point at size 1.
-    reach : float
-        Distance of the body's farthest point from the sectors' common point at size 1.
-    volume : float
-        Volume of the body at size 1.
+    Attributes:
+        sectors: (sectors, 3) float64, the axes of the sectors. A point is in the sector along whose
+            axis its coordinate is largest. A point on the border between sectors is in several
+            sectors.
+        normals: (sectors, facets, 3) float64, unit normals of the facets; a ball has no facets.
+        distances: (sectors, facets) float64, distances of the facets from the sectors' common point
+            at size 1.
+        reach: Distance of the body's farthest point from the sectors' common point at size 1.
+        volume: Volume of the body at size 1.
     """
 
     sectors: np.ndarray
@@ -89,11 +85,9 @@ class Form:
     def varied(self, shift: float, rng: np.random.Generator) -> "Form":
         """Return the form with random distances of its facets. The form's `volume` is approximate.
 
-        Parameters
-        ----------
-        shift : float
-            Maximum displacement of all facets together, relative to the sectors' common point, at
-            size 1.
+        Args:
+            shift: Maximum displacement of all facets together, relative to the sectors' common
+                point, at size 1.
         """
         if not self.normals.size:
             return self
@@ -113,10 +107,8 @@ def form(
 ) -> Form:
     """Return the form of a shape in a crystal; see :func:`grow`.
 
-    Raises
-    ------
-    PassbandError
-        If the faces of the given surface energies enclose no body.
+    Raises:
+        PassbandError: If the faces of the given surface energies enclose no body.
     """
     if shape == "sphere":
         return _BALL
@@ -243,45 +235,37 @@ def grow(
     next sites are filled instead. In particles with at most as many atoms as one atom together with
     its neighbours, loose atoms are not removed.
 
-    Parameters
-    ----------
-    crystal : Crystal
-        The crystal of the particle.
-    shape : str
-        - "sphere": a ball.
-        - "wulff": the distance of the facet (hkl) from the centre is proportional to the facet's
-          surface energy (Wulff's theorem; Herring, *Phys. Rev.* 82, 87, 1951). All equivalent
-          facets have the same surface energy, see :func:`passband.specimens.crystals.family`.
-        - "cube": the faces (100), (010) and (001) and the opposite faces, all at the same distance
-          from the centre.
-        - "truncated-octahedron": the regular truncated octahedron, with {111} and {100} facets.
-        - "decahedron", "icosahedron": for a metal with fcc structure, five or twenty sectors of
-          Wulff's construction between twin planes (Marks, *Phil. Mag. A* 49, 81, 1984). The
-          decahedron has {111} and {100} facets. The icosahedron has only {111} facets.
+    Args:
+        shape:
+            - "sphere": a ball.
+            - "wulff": the distance of the facet (hkl) from the centre is proportional to the
+              facet's surface energy (Wulff's theorem; Herring, *Phys. Rev.* 82, 87, 1951). All
+              equivalent facets have the same surface energy, see
+              :func:`passband.specimens.crystals.family`.
+            - "cube": the faces (100), (010) and (001) and the opposite faces, all at the same
+              distance from the centre.
+            - "truncated-octahedron": the regular truncated octahedron, with {111} and {100} facets.
+            - "decahedron", "icosahedron": for a metal with fcc structure, five or twenty sectors of
+              Wulff's construction between twin planes (Marks, *Phil. Mag. A* 49, 81, 1984). The
+              decahedron has {111} and {100} facets. The icosahedron has only {111} facets.
 
-        The centre of a single crystal is at a random point of the unit cell. The centre of a
-        decahedron or icosahedron is within half a bond length of the sectors' common point.
-    diameter : float
-        Diameter of the ball of equal volume [Å]. The particle has as many atoms as the crystal has
-        in the volume of this ball. If the particle would then have loose atoms, it has the nearest
-        possible number of atoms without loose atoms.
-    energies : dict of Miller indices to float, optional
-        Surface energies of a Wulff shape, in any unit. By default, they are those of the crystal.
-    closed_shells : bool
-        Whether the particle has complete atomic shells, with the nearest possible number of atoms:
-        see :func:`passband.specimens.shells.wulff` and
-        :func:`passband.specimens.shells.multiply_twinned`. Then the particle does not depend on
-        `rng`.
+            The centre of a single crystal is at a random point of the unit cell. The centre of a
+            decahedron or icosahedron is within half a bond length of the sectors' common point.
+        diameter: Diameter of the ball of equal volume [Å]. The particle has as many atoms as the
+            crystal has in the volume of this ball. If the particle would then have loose atoms, it
+            has the nearest possible number of atoms without loose atoms.
+        energies: Surface energies of a Wulff shape, in any unit. By default, they are those of the
+            crystal.
+        closed_shells: Whether the particle has complete atomic shells, with the nearest possible
+            number of atoms: see :func:`passband.specimens.shells.wulff` and
+            :func:`passband.specimens.shells.multiply_twinned`. Then the particle does not depend on
+            `rng`.
 
-    Returns
-    -------
-    ase.Atoms
+    Returns:
         The particle, with at least one atom. Positions are relative to the mean of all positions.
 
-    Raises
-    ------
-    PassbandError
-        If the faces of the given surface energies enclose no body.
+    Raises:
+        PassbandError: If the faces of the given surface energies enclose no body.
     """
     number = max(1, round(crystal.atoms_per_A3 * pi / 6 * diameter**3))
     if closed_shells and shape == "wulff":

@@ -13,13 +13,11 @@ from passband.config.materials import MATERIALS
 def wulff(name: str, number: int) -> Atoms:
     """Return a Wulff particle of an fcc element, made by ASE from complete shells around an atom.
 
-    Parameters
-    ----------
-    name : str
-        Chemical symbol of the element.
-    number : int
-        Requested number of atoms. The particle has the nearest number of atoms that complete
-        shells can have. For the smallest particles, the two numbers differ by up to a third.
+    Args:
+        name: Chemical symbol of the element.
+        number: Requested number of atoms. The particle has the nearest number of atoms that
+            complete shells can have. For the smallest particles, the two numbers differ by up to a
+            third.
     """
     return Atoms(f"{name}{len(_wulff(name, number))}", _wulff(name, number))
 
@@ -48,16 +46,13 @@ _fcc = lru_cache(maxsize=256)(FaceCenteredCubic)
 def multiply_twinned(name: str, shape: str, number: int) -> Atoms:
     """Return an icosahedron or decahedron of an fcc element, made by ASE from complete shells.
 
-    Parameters
-    ----------
-    name : str
-        Chemical symbol of the element.
-    shape : "icosahedron" or "decahedron"
-        Mackay's icosahedron (*Acta Cryst.* 15, 916, 1962), or a decahedron of Ino's or Marks's
-        form (*Phil. Mag. A* 49, 81, 1984). Among decahedra that are about as high as they are wide,
-        the result is the decahedron whose number of atoms is closest to `number`.
-    number : int
-        Requested number of atoms. Icosahedra have 1, 13, 55, 147, 309, … atoms.
+    Args:
+        name: Chemical symbol of the element.
+        shape: Mackay's icosahedron (*Acta Cryst.* 15, 916, 1962), or a decahedron of Ino's or
+            Marks's form (*Phil. Mag. A* 49, 81, 1984). Among decahedra that are about as high as
+            they are wide, the result is the decahedron whose number of atoms is closest to
+            `number`.
+        number: Requested number of atoms. Icosahedra have 1, 13, 55, 147, 309, … atoms.
     """
     build = _icosahedron if shape == "icosahedron" else _decahedron
     positions = build(name, number)

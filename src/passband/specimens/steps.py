@@ -14,16 +14,9 @@ from passband.seeds import generator
 class Steps:
     """The steps of a draw, and the state of the generator at the beginning of each of them.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of all randomness.
-
-    Attributes
-    ----------
-    kept : dict of int to dict of int to int
-        For each face of the substrate, the random positions of its particles, see
-        :func:`passband.specimens.structures.place`.
+    Attributes:
+        kept: For each face of the substrate, the random positions of its particles, see
+            :func:`passband.specimens.structures.place`.
     """
 
     def __init__(self, rng: np.random.Generator):

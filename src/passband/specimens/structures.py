@@ -54,16 +54,13 @@ WIDENED = 1.05
 class Structure:
     """The atoms of one random sample of a specimen.
 
-    Attributes
-    ----------
-    atoms : ase.Atoms
-        The atoms in an orthorhombic cell, field × field × height [Å], which is periodic in x and y.
-        The beam travels along +z. The integer array ``particle`` is 0 for atoms of the substrate, 1
-        for atoms of the first particle, 2 for atoms of the second particle, and so on.
-    material : Material or Crystal
-        The material of the particles. Masks need the material's `neighbour_A`.
-    faces : tuple of int
-        The face of each particle, as an index of :data:`FACES`.
+    Attributes:
+        atoms: The atoms in an orthorhombic cell, field × field × height [Å], which is periodic in x
+            and y. The beam travels along +z. The integer array ``particle`` is 0 for atoms of the
+            substrate, 1 for atoms of the first particle, 2 for atoms of the second particle, and so
+            on.
+        material: The material of the particles. Masks need the material's `neighbour_A`.
+        faces: The face of each particle, as an index of :data:`FACES`.
     """
 
     atoms: Atoms
@@ -89,24 +86,18 @@ def draw(
     image. The thickness of the substrate is constant, or has a normal distribution that is
     truncated at 0.
 
-    Parameters
-    ----------
-    specimen : config.Specimen
-        The distribution from which the structure is drawn.
-    sampling : Sampling
-        The grid of the image's pixels. Its field of view is the side of the cell.
-    rng : numpy.random.Generator
-        Source of all randomness.
-    own : (config.Specimen, Sampling), optional
-        The specimen and the grid with the study's own values, if `specimen` or `sampling` has other
-        values. The structure then has the same number of particles, and each particle has the same
-        random numbers, as the structure with the study's own values: for its quantile among the
-        diameters, its body, its orientation, its face and its positions in units of the field.
+    Args:
+        specimen: The distribution from which the structure is drawn.
+        sampling: The grid of the image's pixels. Its field of view is the side of the cell.
+        own: The specimen and the grid with the study's own values, if `specimen` or `sampling` has
+            other values. The structure then has the same number of particles, and each particle has
+            the same random numbers, as the structure with the study's own values: for its quantile
+            among the diameters, its body, its orientation, its face and its positions in units of
+            the field.
 
-    Raises
-    ------
-    PassbandError
-        If the substrate's density cannot be reached, or a particle is wider than the field of view.
+    Raises:
+        PassbandError: If the substrate's density cannot be reached, or a particle is wider than the
+            field of view.
     """
     steps = Steps(rng)
     if own is not None and own != (specimen, sampling):
@@ -167,16 +158,12 @@ def _draw(specimen: Specimen, sampling: Sampling, steps: Steps) -> Structure:
 def check(study: Study) -> None:
     """Check specimens by making trial particles, so that mistakes are found before a study runs.
 
-    Parameters
-    ----------
-    study : config.Study
-        The study. A specimen is checked if its `needs_trial_particles` is true.
+    Args:
+        study: The study. A specimen is checked if its `needs_trial_particles` is true.
 
-    Raises
-    ------
-    PassbandError
-        If a crystal file is not valid, an element has no mean square displacement, or a particle
-        cannot be grown or is wider than the field of view.
+    Raises:
+        PassbandError: If a crystal file is not valid, an element has no mean square displacement,
+            or a particle cannot be grown or is wider than the field of view.
     """
     for name, specimen in study.specimens.items():
         if not specimen.needs_trial_particles:
@@ -247,26 +234,16 @@ def particle(
 ) -> Atoms:
     """Return a particle of a specimen: grown, with planar defects, roughened, and rotated.
 
-    Parameters
-    ----------
-    crystal : Crystal
-        The crystal of the particle.
-    specimen : config.Specimen
-        The specimen: shape, surface energies, defects, roughness and orientation of its particles.
-    diameter : float
-        Diameter of the particle before its surface is roughened [Å]; see
-        :func:`passband.specimens.shapes.grow`.
-    rng : numpy.random.Generator or Steps
-        Source of all randomness.
-    widest : float
-        Largest width of a body between the centres of atoms [Å]. A random body that is wider is
-        drawn again, up to :data:`BODY_TRIES` times.
-    number : int
-        The number of the particle in its structure, which is a part of the names of steps.
+    Args:
+        specimen: The specimen: shape, surface energies, defects, roughness and orientation of its
+            particles.
+        diameter: Diameter of the particle before its surface is roughened [Å]; see
+            :func:`passband.specimens.shapes.grow`.
+        widest: Largest width of a body between the centres of atoms [Å]. A random body that is
+            wider is drawn again, up to :data:`BODY_TRIES` times.
+        number: The number of the particle in its structure, which is a part of the names of steps.
 
-    Returns
-    -------
-    ase.Atoms
+    Returns:
         The particle, without a cell and with at least one atom. Positions are relative to its
         centre.
     """
@@ -341,29 +318,22 @@ def place(
 ) -> list[np.ndarray | None]:
     """Return particles at random positions in the periodic field; their lowest atoms have z = 0.
 
-    Parameters
-    ----------
-    particles : sequence of (atoms, 3) arrays
-        Positions of each particle's atoms relative to its centre [Å].
-    field, gap : float
-        Side of the field, and minimum gap between the projected outlines of two particles [Å].
-    margin : float
-        Distance of a particle's outline from the centre of its outermost atom [Å].
-    kept : dict of int to int, optional
-        The numbers of the random positions at which the particles fit in an earlier draw. A
-        particle keeps its position if it fits there, and is left out if it was left out before. An
-        empty dictionary is filled.
+    Args:
+        particles: Positions of each particle's atoms relative to its centre [Å], (atoms, 3).
+        field, gap: Side of the field, and minimum gap between the projected outlines of two
+            particles [Å].
+        margin: Distance of a particle's outline from the centre of its outermost atom [Å].
+        kept: The numbers of the random positions at which the particles fit in an earlier draw. A
+            particle keeps its position if it fits there, and is left out if it was left out before.
+            An empty dictionary is filled.
 
-    Returns
-    -------
-    list of (atoms, 3) float64 arrays or None
+    Returns:
         Positions of each particle's atoms, or None for a particle that fits at none of
-        :data:`PLACE_TRIES` positions. The first particle always fits.
+        :data:`PLACE_TRIES` positions, (atoms, 3) float64. The first particle always fits.
 
-    Raises
-    ------
-    PassbandError
-        If a particle is wider than the field of view and would overlap its periodic image.
+    Raises:
+        PassbandError: If a particle is wider than the field of view and would overlap its periodic
+            image.
     """
     placed, centres, radii = [], np.empty((0, 2)), np.empty(0)
     kept = {} if kept is None else kept

@@ -36,18 +36,12 @@ def debye_b(mass: float, debye_K: float, temperature_K: float) -> float:
     B = 6h²/(MkΘ)·[φ(x)/x + 1/4] with x = Θ/T and φ(x) = (1/x)∫₀ˣ t/(eᵗ − 1) dt (*International
     Tables for X-ray Crystallography* II, sec. 5.2).
 
-    Parameters
-    ----------
-    mass : float
-        Mass of the atom [u].
-    debye_K : float
-        Debye temperature Θ [K].
-    temperature_K : float
-        Temperature T, above 0 [K].
+    Args:
+        mass: Mass of the atom [u].
+        debye_K: Debye temperature Θ [K].
+        temperature_K: Temperature T, above 0 [K].
 
-    Returns
-    -------
-    float
+    Returns:
         B = 8π²⟨u²⟩ [Å²], where ⟨u²⟩ is the mean square displacement along one direction.
     """
     x = debye_K / temperature_K
@@ -63,18 +57,12 @@ def mean_square(b_A2: float, mass: float, temperature_K: float) -> float:
     Debye's model gives the mean square displacement. Its Debye temperature is chosen such that the
     model gives the known B factor at :data:`passband.config.materials.ROOM_K`.
 
-    Parameters
-    ----------
-    b_A2 : float
-        B factor at room temperature [Å²].
-    mass : float
-        Mass of the atom [u].
-    temperature_K : float
-        Temperature, above 0 [K].
+    Args:
+        b_A2: B factor at room temperature [Å²].
+        mass: Mass of the atom [u].
+        temperature_K: Temperature, above 0 [K].
 
-    Returns
-    -------
-    float
+    Returns:
         Mean square displacement ⟨u²⟩ along one direction [Å²].
     """
     debye_K = brentq(lambda theta: debye_b(mass, theta, ROOM_K) - b_A2, 10.0, 10_000.0)
@@ -84,24 +72,17 @@ def mean_square(b_A2: float, mass: float, temperature_K: float) -> float:
 def mean_squares(specimen: Specimen, elements: Iterable[str]) -> dict[str, float]:
     """Return the mean square displacements of a specimen's elements.
 
-    Parameters
-    ----------
-    specimen : config.Specimen
-        The specimen. `thermal.msd_A2` has the mean square displacements of some elements. Those of
-        the other elements follow from `thermal.temperature_K`.
-    elements : iterable of str
-        Chemical symbols.
+    Args:
+        specimen: The specimen. `thermal.msd_A2` has the mean square displacements of some elements.
+            Those of the other elements follow from `thermal.temperature_K`.
+        elements: Chemical symbols.
 
-    Returns
-    -------
-    dict of str to float
+    Returns:
         Mean square displacement ⟨u²⟩ along one direction, by chemical symbol [Å²]. If atoms are at
         rest, all values are 0.
 
-    Raises
-    ------
-    PassbandError
-        If atoms move and the mean square displacement of an element is not known.
+    Raises:
+        PassbandError: If atoms move and the mean square displacement of an element is not known.
     """
     thermal, squares = specimen.thermal, {}
     if not thermal.moves:
@@ -127,25 +108,17 @@ def mean_squares(specimen: Specimen, elements: Iterable[str]) -> dict[str, float
 def displaced(atoms: Atoms, specimen: Specimen, rng: np.random.Generator) -> Atoms:
     """Return atoms at their positions at one moment: a frozen configuration.
 
-    Parameters
-    ----------
-    atoms : ase.Atoms
-        Atoms at rest, in an orthorhombic cell, periodic in x and y.
-    specimen : config.Specimen
-        The specimen. Its block `thermal` describes the thermal motion.
-    rng : numpy.random.Generator
-        Source of the displacements: three normally distributed numbers for each atom.
+    Args:
+        atoms: Atoms at rest, in an orthorhombic cell, periodic in x and y.
+        specimen: The specimen. Its block `thermal` describes the thermal motion.
+        rng: Source of the displacements: three normally distributed numbers for each atom.
 
-    Returns
-    -------
-    ase.Atoms
+    Returns:
         The same atoms, displaced if the specimen has thermal motion. Along x and y, they are inside
         the cell.
 
-    Raises
-    ------
-    PassbandError
-        If an element has no mean square displacement, see :func:`mean_squares`.
+    Raises:
+        PassbandError: If an element has no mean square displacement, see :func:`mean_squares`.
     """
     if not specimen.thermal.moves:
         return atoms

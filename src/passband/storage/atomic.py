@@ -29,18 +29,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     The temporary path is in the same folder as `path`.
 
-    Parameters
-    ----------
-    path : path
-        The final path of a file or directory. An existing file or directory at this path is
-        replaced. Only files are replaced atomically.
+    Args:
+        path: The final path of a file or directory. An existing file or directory at this path is
+            replaced. Only files are replaced atomically.
 
-    Raises
-    ------
-    FullError
-        If there is no space left on the disk.
-    LostError
-        If another job has taken over the work of this job; see :mod:`passband.storage.lease`.
+    Raises:
+        FullError: If there is no space left on the disk.
+        LostError: If another job has taken over the work of this job; see
+            :mod:`passband.storage.lease`.
     """
     path = Path(path)
     beside = path.with_name(temporary(path.name))
@@ -76,12 +72,8 @@ def link(path: str | Path, to: str | Path) -> None:
 
     The file remains at the second path when the first path is deleted.
 
-    Parameters
-    ----------
-    path : path
-        The file.
-    to : path
-        The second path. An existing file at the second path is replaced.
+    Args:
+        to: The second path. An existing file at the second path is replaced.
     """
     if lease.confirm():
         _clear(Path(path))

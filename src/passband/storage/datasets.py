@@ -50,22 +50,16 @@ def write(
 ) -> None:
     """Write a data set to a store. The store is written completely or not at all.
 
-    Parameters
-    ----------
-    dataset : xarray.Dataset
-        The data set to write. Its data are in memory.
-    path : path
-        Path of the store: ``*.zarr.zip`` for one zip file, ``*.zarr`` for a directory.
-    kind : str
-        The kind of store, such as ``"exit waves"``. :func:`read` compares this kind with the
-        expected kind.
-    attrs : dict
-        Attributes to add to the store, including the attributes from
-        :func:`passband.storage.provenance.attributes`.
-    chunks : dict of str to int, optional
-        Length of a chunk along each dimension. A dimension that is not in `chunks` has one chunk.
-    shards : dict of str to int, optional
-        Number of chunks in one file along each dimension, see :func:`create`.
+    Args:
+        dataset: The data set to write. Its data are in memory.
+        path: Path of the store: ``*.zarr.zip`` for one zip file, ``*.zarr`` for a directory.
+        kind: The kind of store, such as ``"exit waves"``. :func:`read` compares this kind with the
+            expected kind.
+        attrs: Attributes to add to the store, including the attributes from
+            :func:`passband.storage.provenance.attributes`.
+        chunks: Length of a chunk along each dimension. A dimension that is not in `chunks` has one
+            chunk.
+        shards: Number of chunks in one file along each dimension, see :func:`create`.
     """
     path = Path(path)
     dataset = dataset.assign_attrs(attrs, kind=kind)
@@ -93,24 +87,17 @@ def create(
 ) -> None:
     """Create a Zarr folder. For dask arrays, write only metadata; add their chunks later.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        The data set.
-    folder : path
-        A temporary path from :func:`passband.storage.atomic.replacing`, because a folder is not
-        written in one atomic step.
-    chunks : dict of str to int
-        Length of a chunk along each dimension. A dimension that is not in `chunks` has one chunk.
-        Every coordinate is one chunk, because opening one file for each value of a coordinate would
-        take longer than opening all other data.
-    fill : int, optional
-        If given, float64 variables are stored as uint32, and NaN is stored as the number `fill`.
-    shards : dict of str to int, optional
-        If given, one file stores several chunks: for each dimension, `shards` has the number of
-        chunks in one file (by default 1). If not given, every chunk is one file.
-    add : bool
-        Whether to add the variables of the data set to an existing Zarr folder.
+    Args:
+        folder: A temporary path from :func:`passband.storage.atomic.replacing`, because a folder is
+            not written in one atomic step.
+        chunks: Length of a chunk along each dimension. A dimension that is not in `chunks` has one
+            chunk. Every coordinate is one chunk, because opening one file for each value of a
+            coordinate would take longer than opening all other data.
+        fill: If given, float64 variables are stored as uint32, and NaN is stored as the number
+            `fill`.
+        shards: If given, one file stores several chunks: for each dimension, `shards` has the
+            number of chunks in one file (by default 1). If not given, every chunk is one file.
+        add: Whether to add the variables of the data set to an existing Zarr folder.
     """
     encoding = {}
     dataset = dataset.assign_attrs(format=integrity.FORMAT)
@@ -205,15 +192,7 @@ def _load_folder(path: str | Path, **options) -> xr.Dataset:
 
 @contextlib.contextmanager
 def _zipped(path: Path, whole: bool = True) -> Iterator[xr.Dataset]:
-    """Open a store in a zip file. Each variable is read from the file when it is used.
-
-    Parameters
-    ----------
-    path : Path
-        The zip file.
-    whole : bool
-        Whether to check the whole content of the zip file for damage first.
-    """
+    """Open a store in a zip file. Each variable is read from the file when it is used."""
     integrity.check_zip(path, whole)
     archive = zarr.storage.ZipStore(path, mode="r")
     try:
@@ -249,20 +228,15 @@ def _checked(path: str | Path, kind: str, load: Callable[[], xr.Dataset]) -> xr.
 def read(path: str | Path, kind: str, variables: Sequence[str] | None = None) -> xr.Dataset:
     """Read a store into memory.
 
-    Parameters
-    ----------
-    path : path
-        The path of the store, as it was given to :func:`write`.
-    kind : str
-        The expected kind of the store.
-    variables : sequence of str, optional
-        Names of the variables to read, together with their coordinates; by default all variables.
+    Args:
+        path: The path of the store, as it was given to :func:`write`.
+        kind: The expected kind of the store.
+        variables: Names of the variables to read, together with their coordinates; by default all
+            variables.
 
-    Raises
-    ------
-    StoreError
-        If the store is missing or damaged, has another kind than the expected kind, or has a newer
-        format. The error's message names the store.
+    Raises:
+        StoreError: If the store is missing or damaged, has another kind than the expected kind, or
+            has a newer format. The error's message names the store.
     """
     path = Path(path)
 
@@ -281,11 +255,9 @@ def read(path: str | Path, kind: str, variables: Sequence[str] | None = None) ->
 def open_folder(path: str | Path, kind: str) -> xr.Dataset:
     """Open a store in a folder. Each variable is read from the folder when it is used.
 
-    Raises
-    ------
-    StoreError
-        If :func:`read` would raise a StoreError, except that damage inside a variable raises an
-        error only when the variable is read.
+    Raises:
+        StoreError: If :func:`read` would raise a StoreError, except that damage inside a variable
+            raises an error only when the variable is read.
     """
 
     def load() -> xr.Dataset:
@@ -300,10 +272,8 @@ def open_folder(path: str | Path, kind: str) -> xr.Dataset:
 def check_opened() -> None:
     """After an error of a reader, find out whether a store from :func:`open_folder` is damaged.
 
-    Raises
-    ------
-    StoreError
-        If :func:`read` of one of the stores would raise a StoreError.
+    Raises:
+        StoreError: If :func:`read` of one of the stores would raise a StoreError.
     """
     for path, kind in _opened.items():
         if path.exists():
@@ -318,11 +288,9 @@ def _check_variables(path: str | Path, kind: str) -> None:
 def open_checked(path: str | Path, kind: str) -> Iterator[xr.Dataset]:
     """Open a store in a folder for a block of code; if the block fails, check the store for damage.
 
-    Raises
-    ------
-    StoreError
-        If :func:`read` would raise a StoreError. If the block of code fails and the store is not
-        damaged, the error of the block is raised.
+    Raises:
+        StoreError: If :func:`read` would raise a StoreError. If the block of code fails and the
+            store is not damaged, the error of the block is raised.
     """
     dataset = open_folder(path, kind)
     try:
@@ -344,11 +312,9 @@ def read_many(
     The concatenated data set has the attributes of the first store. No value of the coordinate may
     be in two stores, and every store must have the `expected` attributes. See also :func:`read`.
 
-    Raises
-    ------
-    StoreError
-        If :func:`read` would raise a StoreError, if an attribute of a store is not as expected, or
-        if a value of the dimension's coordinate is in two stores.
+    Raises:
+        StoreError: If :func:`read` would raise a StoreError, if an attribute of a store is not as
+            expected, or if a value of the dimension's coordinate is in two stores.
     """
     parts = [read(path, kind, variables) for path in paths]
     check_many(parts, paths, dimension, expected)
@@ -374,11 +340,9 @@ def check_many(
 ) -> None:
     """Check that stores belong together, so that :func:`read_many` can concatenate them.
 
-    Raises
-    ------
-    DamagedError
-        If an attribute of a store is not as expected, or if a value of the dimension's coordinate
-        is in two stores.
+    Raises:
+        DamagedError: If an attribute of a store is not as expected, or if a value of the
+            dimension's coordinate is in two stores.
     """
     earlier: set = set()
     for part, path in zip(parts, paths, strict=True):
@@ -392,12 +356,9 @@ def check_many(
 def has_context(path: str | Path, kind: str, context: str) -> bool:
     """Return whether a store exists, is complete and has the given value of `context`.
 
-    Raises
-    ------
-    NewerError
-        If a newer Passband wrote the store, which must not be overwritten.
-    UnreachableError
-        If the store cannot be read now.
+    Raises:
+        NewerError: If a newer Passband wrote the store, which must not be overwritten.
+        UnreachableError: If the store cannot be read now.
     """
     opened = read_metadata if Path(path).suffix == ".zip" else open_folder
     try:
@@ -413,10 +374,9 @@ def read_metadata(path: str | Path, kind: str) -> xr.Dataset:
 
     Each variable has its shape from the store, but takes no memory.
 
-    Raises
-    ------
-    StoreError
-        If :func:`read` would raise a StoreError. The whole zip file is checked for damage.
+    Raises:
+        StoreError: If :func:`read` would raise a StoreError. The whole zip file is checked for
+            damage.
     """
 
     def load() -> xr.Dataset:
@@ -435,11 +395,9 @@ def read_selection(
 ) -> xr.Dataset:
     """Read the given variables of a store in a zip file, at the given indices along dimensions.
 
-    Raises
-    ------
-    StoreError
-        If :func:`read` would raise a StoreError, except that only the selected part of the store is
-        checked for damage.
+    Raises:
+        StoreError: If :func:`read` would raise a StoreError, except that only the selected part of
+            the store is checked for damage.
     """
 
     def load() -> xr.Dataset:

@@ -43,12 +43,8 @@ class DamagedError(StoreError):
     If a store cannot be read, :class:`UnreachableError` is raised instead, because the store may be
     undamaged.
 
-    Attributes
-    ----------
-    path : Path
-        The store.
-    what : str
-        The store's path and its problem, without the advice to make the store again.
+    Attributes:
+        what: The store's path and its problem, without the advice to make the store again.
     """
 
     def __init__(self, path: str | Path, what: str):
@@ -112,12 +108,9 @@ def set_aside(path: Path) -> Path:
 def check_format(path: str | Path, format: object) -> None:
     """Check the version of a store's format.
 
-    Raises
-    ------
-    NewerError
-        If the version of the store's format is above :data:`FORMAT`.
-    ValueError
-        If the version of the store's format is not an integer of 1 or more.
+    Raises:
+        NewerError: If the version of the store's format is above :data:`FORMAT`.
+        ValueError: If the version of the store's format is not an integer of 1 or more.
     """
     if isinstance(format, bool) or not isinstance(format, int) or format < 1:
         raise ValueError(f"its format is {format!r}")
@@ -131,11 +124,9 @@ def check_format(path: str | Path, format: object) -> None:
 def check_attributes(path: str | Path, attrs: Mapping, expected: Mapping | None) -> None:
     """Check that a store's attributes have the expected values.
 
-    Raises
-    ------
-    DamagedError
-        If an attribute differs from the expected value: the store is complete, but does not belong
-        to this path.
+    Raises:
+        DamagedError: If an attribute differs from the expected value: the store is complete, but
+            does not belong to this path.
     """
     for name, value in (expected or {}).items():
         if attrs.get(name) != value:
@@ -154,19 +145,12 @@ def check_checksums(folder: Path, needed: Iterable[str] = ()) -> None:
     Folders of earlier versions have no list. The list finds accidents. It is no signature:
     whoever changes a file can change the list too.
 
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-    needed : iterable of str
-        Files that must not be in the folder without being in the list.
+    Args:
+        needed: Files that must not be in the folder without being in the list.
 
-    Raises
-    ------
-    StoreError
-        See :func:`check_regular`.
-    ValueError, OSError
-        If a file, or the list, is damaged.
+    Raises:
+        StoreError: See :func:`check_regular`.
+        ValueError, OSError: If a file, or the list, is damaged.
     """
     if not (folder / CHECKSUMS).exists():
         return
@@ -197,12 +181,10 @@ def read_attributes(folder: Path) -> dict[str, Any]:
 
     Only JSON is read, since zarr takes a second to import.
 
-    Raises
-    ------
-    NewerError
-        If the store has a newer format.
-    ValueError, KeyError, TypeError, AttributeError, OSError
-        If there is no store, or its metadata are damaged.
+    Raises:
+        NewerError: If the store has a newer format.
+        ValueError, KeyError, TypeError, AttributeError, OSError: If there is no store, or its
+            metadata are damaged.
     """
     attributes = dict(json.loads((folder / "zarr.json").read_bytes()).get("attributes", {}))
     check_format(folder, attributes.get("format", 1))
@@ -224,10 +206,8 @@ def check_regular(path: str | Path) -> None:
 
     Other kinds of files must not be opened, since reading a pipe or a device might not end.
 
-    Raises
-    ------
-    StoreError
-        If it is a pipe, a device or a socket, or has one in it.
+    Raises:
+        StoreError: If it is a pipe, a device or a socket, or has one in it.
     """
     if os.path.isdir(path):
         number_of_files(path)
@@ -238,10 +218,8 @@ def check_regular(path: str | Path) -> None:
 def number_of_files(folder: str | Path) -> int:
     """Return the number of files in a folder, without hidden files of other programs.
 
-    Raises
-    ------
-    StoreError
-        See :func:`check_regular`.
+    Raises:
+        StoreError: See :func:`check_regular`.
     """
     number = 0
     with os.scandir(folder) as entries:
@@ -258,22 +236,14 @@ def number_of_files(folder: str | Path) -> int:
 def check_zip(path: Path, whole: bool) -> None:
     """Check the format, the number of entries and the declared sizes of a zip file.
 
-    Parameters
-    ----------
-    path : Path
-        The zip file.
-    whole : bool
-        Whether to check the checksum of every entry of the zip file too.
+    Args:
+        whole: Whether to check the checksum of every entry of the zip file too.
 
-    Raises
-    ------
-    StoreError
-        See :func:`check_regular`.
-    NewerError
-        If the zip file's format is newer than :data:`FORMAT`.
-    ValueError, zipfile.BadZipFile
-        If entries of the zip file are missing or damaged, or if a declared size is far above the
-        stored size.
+    Raises:
+        StoreError: See :func:`check_regular`.
+        NewerError: If the zip file's format is newer than :data:`FORMAT`.
+        ValueError, zipfile.BadZipFile: If entries of the zip file are missing or damaged, or if a
+            declared size is far above the stored size.
     """
     check_regular(path)
     with zipfile.ZipFile(path) as archive:

@@ -83,20 +83,14 @@ class LostError(PassbandError):
 class Holder:
     """The identity of a job that has a lease or wants one.
 
-    Attributes
-    ----------
-    host : str
-        Name of the job's machine.
-    machine : str
-        Characters that identify the job's machine since the machine's last boot, and the Linux name
-        space of the job's process number.
-    process, started : str
-        The number of the job's process, and the start time of this process in the machine's clock
-        ticks.
-    slurm : str
-        The SLURM job number; empty outside SLURM.
-    unique : str
-        Random characters that differ between all holders.
+    Attributes:
+        host: Name of the job's machine.
+        machine: Characters that identify the job's machine since the machine's last boot, and the
+            Linux name space of the job's process number.
+        process, started: The number of the job's process, and the start time of this process in the
+            machine's clock ticks.
+        slurm: The SLURM job number; empty outside SLURM.
+        unique: Random characters that differ between all holders.
     """
 
     host: str
@@ -152,12 +146,9 @@ class Lease:
     def confirm(self) -> None:
         """Send a heartbeat.
 
-        Raises
-        ------
-        LostError
-            If another job has taken over the lease.
-        OSError
-            If the file system does not answer the heartbeat's rename.
+        Raises:
+            LostError: If another job has taken over the lease.
+            OSError: If the file system does not answer the heartbeat's rename.
         """
         with self._lock:
             before, after = (self._folder / self._holder.file(self._beat + k) for k in (0, 1))
@@ -192,11 +183,9 @@ class Lease:
 def confirm() -> bool:
     """Send a heartbeat if this process has a lease, and return whether it has one.
 
-    Raises
-    ------
-    LostError
-        If another job has taken over the lease. A process has a lease inside a block of
-        :func:`held`.
+    Raises:
+        LostError: If another job has taken over the lease. A process has a lease inside a block of
+            :func:`held`.
     """
     if lease := _held.get():
         lease.confirm()
@@ -218,10 +207,8 @@ def holder_of(folder: Path) -> Holder | None:
 def patience_s() -> float:
     """Return the time without a heartbeat after which a holder is assumed to have died [s].
 
-    Raises
-    ------
-    PassbandError
-        If the environment variable :data:`PATIENCE` is not a positive number.
+    Raises:
+        PassbandError: If the environment variable :data:`PATIENCE` is not a positive number.
     """
     text = os.environ.get(PATIENCE, str(PATIENCE_S))
     with contextlib.suppress(ValueError):
@@ -243,26 +230,19 @@ def held(
     If another job has the lease, wait until this other job ends. If the other job has died, take
     over its lease.
 
-    Parameters
-    ----------
-    folder : path
-        The path of the lease. All jobs that do the same work have the same path.
-    deadline : float, optional
-        When to stop waiting for the lease [s of ``time.monotonic``]. By default, there is no limit
-        of the waiting time.
-    pulse : float, optional
-        Time between two heartbeats [s]; by default a ninth of `patience`, but at most
-        :data:`PULSE_S`.
-    patience : float, optional
-        Time without a heartbeat after which a holder is assumed to have died [s]; by default
-        :func:`patience_s`.
+    Args:
+        folder: The path of the lease. All jobs that do the same work have the same path.
+        deadline: When to stop waiting for the lease [s of ``time.monotonic``]. By default, there is
+            no limit of the waiting time.
+        pulse: Time between two heartbeats [s]; by default a ninth of `patience`, but at most
+            :data:`PULSE_S`.
+        patience: Time without a heartbeat after which a holder is assumed to have died [s]; by
+            default :func:`patience_s`.
 
-    Raises
-    ------
-    BusyError
-        If another job still has the lease at the deadline.
-    LostError
-        If another job has taken over the lease. This error replaces any error of the block of code.
+    Raises:
+        BusyError: If another job still has the lease at the deadline.
+        LostError: If another job has taken over the lease. This error replaces any error of the
+            block of code.
     """
     patience = patience_s() if patience is None else patience
     pulse = min(PULSE_S, patience / 9) if pulse is None else pulse

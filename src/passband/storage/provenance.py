@@ -11,18 +11,12 @@ from passband import __version__
 def attributes(study: str, digest: str, command: str) -> dict[str, str]:
     """Return the provenance attributes that every store has.
 
-    Parameters
-    ----------
-    study : str
-        The study's name.
-    digest : str
-        Digest of the study's configuration.
-    command : str
-        The command that makes the store again.
+    Args:
+        study: The study's name.
+        digest: Digest of the study's configuration.
+        command: The command that makes the store again.
 
-    Returns
-    -------
-    dict
+    Returns:
         study, config_digest, passband_version, git_revision, command, created (UTC, ISO 8601).
     """
     return {

@@ -36,14 +36,10 @@ FIRST, MICROSCOPE, MICROSCOPE_COUNTS = 0, "microscope", "microscope_counts"
 def with_own(test: Sequence[str], train: str, test_own: bool) -> list[str]:
     """Return the ids of the conditions in a record: test conditions, and maybe the training one.
 
-    Parameters
-    ----------
-    test : sequence of str
-        Ids of the test conditions.
-    train : str
-        Id of the training condition of the record's networks.
-    test_own : bool
-        Whether networks are tested under their own training condition, wherever they are trained.
+    Args:
+        train: Id of the training condition of the record's networks.
+        test_own: Whether networks are tested under their own training condition, wherever they are
+            trained.
     """
     return [*test, *([train] if test_own and train not in test else [])]
 
@@ -62,12 +58,9 @@ def under_microscopes(record: xr.Dataset | None) -> xr.Dataset | None:
 def with_microscopes(record: xr.Dataset, tested: xr.Dataset) -> xr.Dataset:
     """Return a record with the counts of the first replica under drawn microscopes.
 
-    Parameters
-    ----------
-    record : Dataset
-        The record of several replicas under the test conditions.
-    tested : Dataset
-        The record of the first replica under the microscopes, which are along `test`.
+    Args:
+        record: The record of several replicas under the test conditions.
+        tested: The record of the first replica under the microscopes, which are along `test`.
     """
     counts = tested.counts.sel(replica=FIRST, drop=True).rename(test=MICROSCOPE)
     return record.assign({MICROSCOPE_COUNTS: counts})
@@ -76,16 +69,12 @@ def with_microscopes(record: xr.Dataset, tested: xr.Dataset) -> xr.Dataset:
 def write(parts: Mapping[str, xr.Dataset], path: str | Path, attrs: Mapping[str, str]) -> None:
     """Write the record of a job's networks to one zip file, completely or not at all.
 
-    Parameters
-    ----------
-    parts : mapping of str to Dataset
-        For each training condition, by its id: the record of its networks. The attribute `contexts`
-        of a record is a JSON object with a digest for each test specimen. All records have the same
-        replicas, test specimens and test conditions; the training condition may be one more.
-    path : path
-        The file.
-    attrs : mapping
-        Provenance, specimen and architecture.
+    Args:
+        parts: For each training condition, by its id: the record of its networks. The attribute
+            `contexts` of a record is a JSON object with a digest for each test specimen. All
+            records have the same replicas, test specimens and test conditions; the training
+            condition may be one more.
+        attrs: Provenance, specimen and architecture.
     """
     if len(parts) == 1:
         ((condition, record),) = parts.items()
@@ -143,21 +132,13 @@ def read(
 ) -> xr.Dataset:
     """Return the record of one training condition, with the attribute `condition`: its id.
 
-    Parameters
-    ----------
-    path : path
-        The file.
-    condition : str, optional
-        Id of the training condition. It may be left out if the record has one condition.
-    variables : sequence of str, optional
-        Names of the variables to read, see :func:`passband.storage.datasets.read`.
-    expected : mapping, optional
-        Attributes that the record must have.
+    Args:
+        condition: Id of the training condition. It may be left out if the record has one condition.
+        variables: Names of the variables to read, see :func:`passband.storage.datasets.read`.
+        expected: Attributes that the record must have.
 
-    Raises
-    ------
-    StoreError
-        If the record is missing or damaged, or has other networks.
+    Raises:
+        StoreError: If the record is missing or damaged, or has other networks.
     """
     record = chosen(path, parts(path, variables), condition)
     check_attributes(path, record.attrs, expected)
@@ -180,10 +161,8 @@ def chosen(path: str | Path, parts: Mapping[str, xr.Dataset], condition: str | N
 def parts(path: str | Path, variables: Sequence[str] | None = None) -> dict[str, xr.Dataset]:
     """Return the records of all training conditions in a file, by the id of the condition.
 
-    Raises
-    ------
-    StoreError
-        If the record is missing or damaged.
+    Raises:
+        StoreError: If the record is missing or damaged.
     """
     record = datasets.read(path, datasets.RECORD, variables)
     if "train" not in record.dims:
@@ -277,13 +256,9 @@ def still_valid(record: xr.Dataset, contexts: Mapping[str, str]) -> xr.Dataset |
     for which the results of all these specimens are valid. It has results under drawn microscopes,
     which use the study's own exit waves, if these of all these specimens are the same.
 
-    Parameters
-    ----------
-    record : Dataset
-        The record.
-    contexts : mapping of str to str
-        For each test specimen and set of exit waves, a digest of everything that the counts of
-        pixels depend on. The name of a digest is that of :func:`context_name`.
+    Args:
+        contexts: For each test specimen and set of exit waves, a digest of everything that the
+            counts of pixels depend on. The name of a digest is that of :func:`context_name`.
     """
     before = json.loads(record.attrs.get("contexts", "{}"))
     specimens, tests = record.test_specimen.values, record.test.values

@@ -35,12 +35,9 @@ if TYPE_CHECKING:
 class Part:
     """The networks of one training condition.
 
-    Attributes
-    ----------
-    weights : dict of int to state dict
-        Weights and buffers of each replica, as tensors or as numpy arrays.
-    metadata : WeightsMetadata
-        The metadata of these replicas.
+    Attributes:
+        weights: Weights and buffers of each replica, as tensors or as numpy arrays.
+        metadata: The metadata of these replicas.
     """
 
     weights: dict[int, dict[str, Tensor | np.ndarray]]
@@ -50,22 +47,14 @@ class Part:
 def save_parts(parts: Mapping[str, Part], path: str | Path, provenance: Mapping) -> None:
     """Write the networks of a job to one file, completely or not at all. torch is not imported.
 
-    Parameters
-    ----------
-    parts : mapping of str to Part
-        The networks by the id of the training condition. All parts have the same specimen and the
-        same architecture.
-    path : path
-        The file.
-    provenance : mapping
-        Where the file was made, see :func:`passband.storage.provenance.attributes`.
+    Args:
+        parts: The networks by the id of the training condition. All parts have the same specimen
+            and the same architecture.
+        provenance: Where the file was made, see :func:`passband.storage.provenance.attributes`.
 
-    Raises
-    ------
-    FullError
-        If there is no space left on the disk.
-    LostError
-        If another job has taken over the work of this job.
+    Raises:
+        FullError: If there is no space left on the disk.
+        LostError: If another job has taken over the work of this job.
     """
     values: dict[str, object] = {}
     tensors: dict[str, np.ndarray] = {}
@@ -96,19 +85,13 @@ def load_parts(
 ) -> dict[str, Part]:
     """Return the networks in a file of one or several conditions, by condition.
 
-    Parameters
-    ----------
-    path : path
-        A file that :func:`save_parts` or :func:`passband.storage.weights.save` wrote.
-    framework : {"numpy", "pt"}
-        See :func:`passband.storage.weights.read`.
-    damaged : bool
-        Whether to return the undamaged parts of a damaged file, instead of an error.
+    Args:
+        path: A file that :func:`save_parts` or :func:`passband.storage.weights.save` wrote.
+        framework: `numpy` or `pt`, see :func:`passband.storage.weights.read`.
+        damaged: Whether to return the undamaged parts of a damaged file, instead of an error.
 
-    Raises
-    ------
-    StoreError
-        See :func:`passband.storage.weights.load`.
+    Raises:
+        StoreError: See :func:`passband.storage.weights.load`.
     """
 
     def has_parts(values: dict) -> bool:
@@ -142,12 +125,9 @@ def load_parts(
 def conditions_in(path: str | Path, group: str) -> list[str]:
     """Return the ids of the training conditions in a file; none if the file cannot be read.
 
-    Parameters
-    ----------
-    path : path
-        The file. It is opened only if its group has several conditions.
-    group : str
-        The name of the group, see :mod:`passband.groups`.
+    Args:
+        path: The file. It is opened only if its group has several conditions.
+        group: The name of the group, see :mod:`passband.groups`.
     """
     if not has_several(group):
         return [group]

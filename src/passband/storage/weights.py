@@ -39,18 +39,14 @@ if TYPE_CHECKING:
 class EpochRecord:
     """One epoch of a network's training.
 
-    Attributes
-    ----------
-    epoch : int
-        The epoch's number; the first epoch is 0.
-    learning_rate : float
-        The learning rate of the epoch's last training step.
-    train_loss : float
-        The mean loss over the training steps of the epoch.
-    val_loss, val_dice : float
-        The loss and the mean Dice of the network on the validation images after the epoch.
-    seconds : float
-        The epoch's duration, which is the same for all networks that were trained together.
+    Attributes:
+        epoch: The epoch's number; the first epoch is 0.
+        learning_rate: The learning rate of the epoch's last training step.
+        train_loss: The mean loss over the training steps of the epoch.
+        val_loss, val_dice: The loss and the mean Dice of the network on the validation images after
+            the epoch.
+        seconds: The epoch's duration, which is the same for all networks that were trained
+            together.
     """
 
     epoch: int
@@ -70,26 +66,20 @@ _TEXTS = ("architecture", "specimen", "condition", "normalisation", "precision",
 class WeightsMetadata:
     """Metadata of the networks in a weights file.
 
-    Attributes
-    ----------
-    architecture, specimen, condition : str
-        The architecture's name, the training specimen, and the id of the training condition.
-    normalisation : str
-        Normalisation of the images that the networks were trained on; see
-        :func:`passband.imaging.noise.normalise`.
-    precision, device : str
-        The precision of the training, and the kind of device that the networks were trained on.
-    context : str
-        Digest of everything that the networks depend on.
-    vectorized : bool
-        Whether the replicas were trained together by `torch.func.vmap`. In a weights file, the name
-        of this value is `stacked`.
-    best : dict of int to EpochRecord
-        For each replica, the epoch whose network weights are in the file.
-    history : dict of int to tuple of EpochRecord
-        For each replica, all epochs of its training.
-    provenance : dict
-        All other metadata of the file, from :func:`passband.storage.provenance.attributes`.
+    Attributes:
+        architecture, specimen, condition: The architecture's name, the training specimen, and the
+            id of the training condition.
+        normalisation: Normalisation of the images that the networks were trained on; see
+            :func:`passband.imaging.noise.normalise`.
+        precision, device: The precision of the training, and the kind of device that the networks
+            were trained on.
+        context: Digest of everything that the networks depend on.
+        vectorized: Whether the replicas were trained together by `torch.func.vmap`. In a weights
+            file, the name of this value is `stacked`.
+        best: For each replica, the epoch whose network weights are in the file.
+        history: For each replica, all epochs of its training.
+        provenance: All other metadata of the file, from
+            :func:`passband.storage.provenance.attributes`.
     """
 
     architecture: str
@@ -127,11 +117,9 @@ class WeightsMetadata:
     def from_values(cls, values: Mapping[str, object]) -> WeightsMetadata:
         """Return the metadata that :meth:`to_values` wrote.
 
-        Raises
-        ------
-        ValueError
-            If a value of the metadata is missing or has a wrong type. The error's message names the
-            value.
+        Raises:
+            ValueError: If a value of the metadata is missing or has a wrong type. The error's
+                message names the value.
         """
         rest = dict(values)
         try:
@@ -197,22 +185,14 @@ def save(
 ) -> None:
     """Write replicas' network weights to one safetensors file, completely or not at all.
 
-    Parameters
-    ----------
-    weights : dict of int to state dict
-        The network weights of each replica. In the file, the name of a tensor is
-        ``{replica}/{name}``.
-    path : path
-        The file.
-    metadata : WeightsMetadata
-        The metadata to store with the network weights.
+    Args:
+        weights: The network weights of each replica. In the file, the name of a tensor is
+            ``{replica}/{name}``.
+        metadata: The metadata to store with the network weights.
 
-    Raises
-    ------
-    FullError
-        If there is no space left on the disk.
-    LostError
-        If another job has taken over the work of this job.
+    Raises:
+        FullError: If there is no space left on the disk.
+        LostError: If another job has taken over the work of this job.
     """
     tensors = {
         f"{replica}/{name}": tensor.detach().cpu().contiguous()
@@ -228,20 +208,14 @@ def load(
 ) -> tuple[dict[int, dict[str, Tensor]], WeightsMetadata]:
     """Return the weights and metadata that :func:`save` wrote. No code in the file is run.
 
-    Parameters
-    ----------
-    path : path
-        The file.
-    expected : mapping, optional
-        Names and values that the metadata in the file must have. If the file has networks of
-        several training conditions, the value of `condition` chooses one of them; by default, the
-        first one is returned.
+    Args:
+        expected: Names and values that the metadata in the file must have. If the file has networks
+            of several training conditions, the value of `condition` chooses one of them; by
+            default, the first one is returned.
 
-    Raises
-    ------
-    StoreError
-        If the file is missing, incomplete or changed, or if its metadata are not as expected. The
-        error's message names the file.
+    Raises:
+        StoreError: If the file is missing, incomplete or changed, or if its metadata are not as
+            expected. The error's message names the file.
     """
     tensors, values = read(path)
     if "parts" in values:
@@ -304,19 +278,12 @@ def write(
     The values are written as JSON, together with the version of the file format. A checksum over
     the whole content of the file is written too, because the safetensors format has no checksum.
 
-    Parameters
-    ----------
-    tensors : mapping of str to Tensor or array
-        Tensors by name, or numpy arrays by name. They are contiguous and on the CPU.
-    path : path
-        The file.
-    values : mapping
-        The values by name. JSON can write these values.
+    Args:
+        tensors: Tensors by name, or numpy arrays by name. They are contiguous and on the CPU.
+        values: The values by name. JSON can write these values.
 
-    Raises
-    ------
-    OSError
-        If the operating system refuses to write the file.
+    Raises:
+        OSError: If the operating system refuses to write the file.
     """
     if all(hasattr(tensor, "cpu") for tensor in tensors.values()):
         from safetensors.torch import save_file
@@ -344,15 +311,11 @@ def read(
 
     This function raises the same errors as :func:`load`.
 
-    Parameters
-    ----------
-    path : path
-        The file.
-    framework : {"pt", "numpy"}
-        Whether to return tensors of torch, or numpy arrays. With "numpy", torch is not imported.
-    accepts : callable
-        A function that returns whether a file with these values may be read although the checksum
-        of the file does not match its content. By default, no such file is read.
+    Args:
+        framework: `pt` or `numpy`, whether to return tensors of torch, or numpy arrays. With
+            "numpy", torch is not imported.
+        accepts: A function that returns whether a file with these values may be read although the
+            checksum of the file does not match its content. By default, no such file is read.
     """
     try:
         check_regular(path)
