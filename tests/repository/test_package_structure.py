@@ -17,6 +17,7 @@ SEVERAL = {
     "micrographs": {"shipped"},
     "prediction": {"points"},
     "reports": {"explorer_page"},
+    "results": {"shipped_studies"},
 }
 
 
