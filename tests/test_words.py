@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from passband.words import duration, in_bytes, listed, number_of, work
+from passband.words import duration, in_bytes, listed, number_of, span, work
 
 SOURCE = Path(__file__).parents[1] / "src"
 
@@ -78,3 +78,7 @@ def test_a_number_has_its_noun():
 def test_a_list_ends_with_a_word():
     assert [listed("abc"[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
     assert listed(("a", "b", "c"), "or") == "a, b or c"
+
+
+def test_a_range_of_one_number_is_the_number():
+    assert (span(5, 20), span(-7.5, -7.5)) == ("5 to 20", "-7.5")

@@ -14,6 +14,7 @@ import numpy as np
 from passband.axes import AXES
 from passband.grid import Condition, is_condition
 from passband.seeds import digest, generator
+from passband.words import span
 
 #: Number of conditions that represent a mixture of ranges in an expectation.
 MEMBERS = 128
@@ -125,11 +126,7 @@ class Mixture:
             even = len({round(weight, 9) for _, weight in self.points}) == 1
             number = len(self.points)
             return f"{number} condition{'s' * (number > 1)}{', evenly' if even else ', weighted'}"
-        parts = (
-            f"{AXES[name].label} {low:g}{'' if low == high else f' to {high:g}'} {AXES[name].unit}"
-            for name, low, high in self.ranges
-        )
-        return ", ".join(parts)
+        return ", ".join(AXES[name].named(span(low, high)) for name, low, high in self.ranges)
 
 
 def attributes(mixtures: Iterable[Mixture]) -> dict[str, str]:

@@ -51,3 +51,8 @@ def number_of(number: int, noun: str) -> str:
 def listed(words: Sequence[str], last: str = "and") -> str:
     """Return words as an English list, such as ``a, b and c``, or ``a, b or c``."""
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def span(low: float, high: float) -> str:
+    """Return a range of numbers, such as ``5 to 20``, or the number if both are equal."""
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

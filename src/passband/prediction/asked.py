@@ -10,7 +10,7 @@ import numpy as np
 from passband import PassbandError
 from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axis
 from passband.grid import Condition
-from passband.words import listed
+from passband.words import listed, span
 
 #: Number of conditions that represent a range on one axis, or ranges on several axes.
 ALONG_ONE, ALONG_MANY = 16, 64
@@ -172,7 +172,7 @@ class Asked:
         """
         return " · ".join(
             ("" if name in MAIN_AXES else f"{AXES[name].label} ")
-            + AXES[name].words(f"{low:g}" if low == high else f"{low:g} to {high:g}")
+            + AXES[name].words(span(low, high))
             for name, (low, high) in self.values.items()
         )
 

@@ -17,6 +17,7 @@ from passband.learning.network_files import Network
 from passband.micrographs.segmentation import FLATTENED
 from passband.sharing import onnx_example, performance
 from passband.units import A_PER_NM
+from passband.words import span
 
 #: The card shows the conditions with a mean Dice above this number.
 GOOD = 0.8
@@ -109,9 +110,9 @@ def _tested(trained: Condition, specimen: str, facts: Facts) -> dict[str, Any]:
     if measured is None:
         return said
     own, tested = own_values(measured), [Condition.parse(id) for id in measured.test.values]
+    values = {name: [c.value(name, own) for c in tested] for name in (*MAIN_AXES, *own)}
     said["ranges"] = "; ".join(
-        AXES[name].named(_range([c.value(name, own) for c in tested]))
-        for name in (*MAIN_AXES, *own)
+        AXES[name].named(span(min(of_axis), max(of_axis))) for name, of_axis in values.items()
     )
     said["names"] = ", ".join(AXES[name].label for name in own)
     said["further"] = performance.further_words(trained, measured)
@@ -152,8 +153,3 @@ def _lowest(dice: xr.DataArray) -> str:
     return ", ".join(
         AXES[name].named(f"{value:g}") for name, value in condition.values(own_values(dice)).items()
     )
-
-
-def _range(values: Sequence[float]) -> str:
-    low, high = min(values), max(values)
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
