@@ -22,16 +22,13 @@ _LOGARITHMIC = "dose_e_per_A2"
 
 
 def unit_points(method: str, number: int, dimensions: int, seed: int) -> np.ndarray:
-    """Return points that fill the unit cube evenly.
+    """Return points (number, dimensions) that fill the unit cube evenly, float64 from 0 to 1.
 
     Args:
         method: `sobol`: the first points of a scrambled Sobol' sequence (Owen, *J. Complexity* 14,
             466, 1998). `latin-hypercube`: each of `number` equal intervals of each dimension has
             one point (McKay, Beckman & Conover, *Technometrics* 21, 239, 1979). `maximin`: points
             of a Sobol' sequence that are far apart, see :func:`far_apart`.
-
-    Returns:
-        (number, dimensions) float64: coordinates from 0 to 1.
     """
     from scipy.stats import qmc  # takes a second to import
 
@@ -45,7 +42,7 @@ def unit_points(method: str, number: int, dimensions: int, seed: int) -> np.ndar
 
 
 def far_apart(features: np.ndarray, number: int) -> np.ndarray:
-    """Return the indices of points that are far from each other.
+    """Return the indices (number,) of points that are far from each other.
 
     The first point is the one nearest to the mean of all points. Each further point is the one with
     the largest distance to its nearest chosen point. The smallest distance between the chosen
@@ -55,9 +52,6 @@ def far_apart(features: np.ndarray, number: int) -> np.ndarray:
     Args:
         features: (points, features), coordinates of the points, with Euclidean distances.
         number: Number of points to choose.
-
-    Returns:
-        (number,) int.
     """
     from threadpoolctl import threadpool_limits
 
@@ -124,7 +118,7 @@ def points(
 def transfer_features(
     conditions: Sequence[Condition], microscope: "Microscope", flat_power: float
 ) -> np.ndarray:
-    """Return features of conditions whose distances compare transfer and information.
+    """Return features (conditions, features) whose distances compare transfer and information.
 
     The squared distance of two conditions is ∫(T − T′)² d²q + ∫(bits − bits′)² d²q, where each
     integral is divided by its mean over all pairs of the conditions. T(q) is the linear transfer of
@@ -133,9 +127,6 @@ def transfer_features(
 
     Args:
         flat_power: P [Å²].
-
-    Returns:
-        (conditions, features) float64.
     """
     radial = (np.arange(_SAMPLES) + 0.5) / _SAMPLES * microscope.sampling.cutoff
     optics = [microscope.optics(condition) for condition in conditions]

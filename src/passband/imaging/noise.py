@@ -19,16 +19,13 @@ def noise_seeds(
     draw: int = 0,
     replica: int | None = None,
 ) -> list[int]:
-    """Return the seeds of the noise of images, one for each image.
+    """Return the seeds of the noise, one for each image, see :func:`passband.seeds.seed`.
 
     Args:
         names: The study's seed, the specimen's name and the split.
         structures: Index of each image's structure within the split.
         replica: The replica that is trained on the images. The default gives the seeds of
             validation and test images, which all networks share.
-
-    Returns:
-        A seed for each structure, see :func:`passband.seeds.seed`.
     """
     # The id is made once, since making it takes longer than making a seed.
     id, owner = condition.id, () if replica is None else ("replica", replica)

@@ -30,15 +30,15 @@ def complete(
     seed: int,
     microscope: Microscope,
 ) -> tuple[dict[str, xr.Dataset], int]:
-    """Test networks, and return their records by training condition.
+    """Test networks; return their records by training condition, and the number of new results.
 
     Args:
         attrs: Provenance, specimen and architecture of the record.
         waves: The files of the test structures, by specimen.
 
     Returns:
-        Number of pairs of a test specimen and a test condition, or a drawn microscope, under which
-        some network was tested now, and not by an earlier job.
+        The records, and the number of pairs of a test specimen and a test condition, or a drawn
+        microscope, under which some network was tested now, and not by an earlier job.
 
     Raises:
         StoreError: If a file is damaged or has other structures or networks.

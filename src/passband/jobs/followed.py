@@ -38,11 +38,7 @@ class Followed:
         self._failures: set[tuple[str, float]] = set()
 
     def update(self, status: Status) -> list[Job]:
-        """Read a status into :attr:`progress`.
-
-        Returns:
-            The jobs that failed since the last call, the newest first.
-        """
+        """Read a status into :attr:`progress`; return the newly failed jobs, the newest first."""
         progress, jobs = self.progress, _by_rule(status)
         progress.running = {
             job.log: Running(rule, in_words(job, status.results), job.log, _since(job, status.now))

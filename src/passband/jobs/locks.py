@@ -21,11 +21,7 @@ def sign() -> None:
 
 
 def clear(folder: Path) -> list[Holder]:
-    """Remove the locks in a folder if all their processes ran on this machine and have died.
-
-    Returns:
-        These processes; empty if no locks were removed.
-    """
+    """Remove a folder's locks if all their processes ran here and have died; return those."""
     found = holders(folder)
     if not found or not all(holder.gone for holder in found):
         return []

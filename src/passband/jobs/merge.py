@@ -74,7 +74,7 @@ def _check_values(found: Found, opened: xr.Dataset) -> None:
     """Check that a part has the ids of its study, each of them once, and no negative epoch.
 
     Raises:
-        PassbandError: Otherwise. Counts and Dice are checked when they are read, see
+        PassbandError: If not. Counts and Dice are checked when they are read, see
             :func:`merged.merge` and :func:`merged.sources`.
     """
     study = found.study

@@ -69,13 +69,10 @@ def _free(path: Path) -> Path:
 
 
 def write(study: Study, results: Path, target: Path) -> list[str]:
-    """Write the page of a study, completely or not at all, and return what the study lacks.
+    """Write the page of a study, completely or not at all; return a sentence on each missing part.
 
     Args:
         target: The page's file.
-
-    Returns:
-        A sentence about each missing part; an empty list for a complete study.
 
     Raises:
         PassbandError: If the page cannot be written.

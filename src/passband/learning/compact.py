@@ -143,13 +143,10 @@ class CompactNetworks:
         share_images(run, range(networks), networks * number * side**2)
 
     def accumulate(self, images: Tensor, masks: Tensor, settings: Training) -> Tensor:
-        """Set the gradients of all weights in training mode, and return each network's loss.
+        """Set the gradients of all weights in training mode, and return each network's loss (R,).
 
         Args:
             images, masks: (R, N, 1, H, W), a batch of each network.
-
-        Returns:
-            (R,) float32: the losses.
         """
         arrays, losses = self._arrays, torch.zeros(len(images))
         weights, head = Arranged(self._layers, arrays), self._head(arrays)

@@ -9,7 +9,7 @@ from passband.imaging.compiled import compiled
 
 
 def loss(logits: Tensor, masks: Tensor, settings: Training) -> Tensor:
-    """Return each network's loss: weighted cross-entropy plus weighted Dice loss.
+    """Return each network's loss (R,): weighted cross-entropy plus weighted Dice loss.
 
     If γ is not 0, cross-entropy is replaced by the focal loss: the cross-entropy of each pixel is
     multiplied by (1 − p_t)^γ, where p_t is the predicted probability of the true class (Lin et al.
@@ -20,9 +20,6 @@ def loss(logits: Tensor, masks: Tensor, settings: Training) -> Tensor:
         logits, masks: (R, N, 1, H, W), the output of the networks, and the ground truth, which is 0
             or 1.
         settings: The settings with the weights of both losses, and γ of the focal loss.
-
-    Returns:
-        (R,) float32: the loss of each network.
     """
     logits, masks = logits.float(), masks.expand_as(logits)
     pixels = tuple(range(1, logits.ndim))

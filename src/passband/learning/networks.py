@@ -161,15 +161,12 @@ def load_first(
 def load(
     path: str | Path, expected: Mapping[str, object] | None = None
 ) -> tuple[dict[int, dict[str, Tensor]], WeightsMetadata]:
-    """Return the weights of replicas from a file, after a check that weights fit the architecture.
+    """Return a file's weights by replica, which fit the architecture, and the file's metadata.
 
     Args:
         path: A file that :func:`passband.storage.weights.save` wrote.
         expected: Names and values that the metadata of the file must have. If the file has networks
             of several training conditions, the value of `condition` chooses one of them.
-
-    Returns:
-        The weights of each replica, and the file's metadata.
 
     Raises:
         StoreError: If the file is missing, damaged or changed, or has other networks. The message

@@ -136,11 +136,7 @@ class _Normalise(torch.autograd.Function):
 
 
 def numbers_of(x: Tensor) -> np.ndarray:
-    """Return the numbers of a bfloat16 tensor in "channels last", in the order of memory.
-
-    Returns:
-        (N·H·W·C,) uint16: a view of the bits of the tensor.
-    """
+    """Return a view of a bfloat16 tensor's bits (uint16) in "channels last", in memory's order."""
     return x.detach().permute(0, 2, 3, 1).reshape(-1).view(torch.uint16).numpy()
 
 

@@ -68,7 +68,7 @@ def train(
     stop: StopCondition | None = None,
     progress: bool = False,
 ) -> dict[int, Trained]:
-    """Train a job's replicas.
+    """Train a job's replicas, and return the networks by replica, in the order of `seeds`.
 
     Args:
         architecture: Name of the networks' architecture.
@@ -92,9 +92,6 @@ def train(
         context: Digest of everything that the networks depend on. A saved state with another
             context is removed.
         stop: Decides when the state is saved and when training stops.
-
-    Returns:
-        The trained networks by replica, in the order of `seeds`.
 
     Raises:
         StoppedError: If the deadline, SIGTERM or Ctrl-C stops training.

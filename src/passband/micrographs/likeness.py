@@ -49,7 +49,7 @@ FOLDS = 5
 
 
 def windows(image: np.ndarray, side: int, most: int = MOST_WINDOWS) -> np.ndarray:
-    """Return square windows of an image, at regular distances.
+    """Return square windows (n, side, side) of an image, at regular distances.
 
     Args:
         image: (height, width) float32, the image, with the pixels of the network.
@@ -57,9 +57,6 @@ def windows(image: np.ndarray, side: int, most: int = MOST_WINDOWS) -> np.ndarra
             smaller is continued by its mirror image.
         most: The largest number of windows. Fewer are returned if they would overlap by more than
             half.
-
-    Returns:
-        (n, side, side) float32: the windows.
     """
     counts = [max(1, round(n / side)) for n in image.shape]
     while counts[0] * counts[1] > most:
@@ -108,13 +105,10 @@ def spectra(images: np.ndarray) -> np.ndarray:
 
 
 def values(images: np.ndarray) -> np.ndarray:
-    """Return the quantiles of the pixel values of images, with mean 0 and variance 1.
+    """Return the quantiles (n, 13) at :data:`PROBABILITIES` of images scaled to mean 0, variance 1.
 
     Args:
         images: (n, side, side).
-
-    Returns:
-        (n, 13) float64, the quantiles at :data:`PROBABILITIES`.
     """
     flat = images.reshape(len(images), -1).astype(np.float64)
     flat -= flat.mean(1, keepdims=True)
@@ -126,16 +120,13 @@ def values(images: np.ndarray) -> np.ndarray:
 def features(
     networks: Sequence[nn.Module], inputs: np.ndarray, precision: str = "float32"
 ) -> np.ndarray:
-    """Return the means over pixels of all features of the encoders of networks.
+    """Return the means (n, channels) over pixels of all features of the encoders of networks.
 
     Args:
         networks: Networks from :func:`passband.learning.networks.build`, in evaluation mode.
         inputs: (n, side, side) float32, the normalised images.
         precision: A precision that the device supports, see
             :func:`passband.learning.devices.precision`.
-
-    Returns:
-        (n, channels) float64: the means, of all resolutions and networks.
     """
     device = next(networks[0].parameters()).device
     tensor = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))[:, None].to(device)
@@ -214,15 +205,12 @@ def fit(description: str, samples: np.ndarray) -> Normal:
 
 
 def left_out(description: str, samples: np.ndarray, structures: np.ndarray) -> np.ndarray:
-    """Return distances of samples (n, d) from distributions that do not know their structures.
+    """Return distances (n,) of samples from distributions that do not know their structures.
 
     Args:
         description: One of :data:`DESCRIPTIONS`.
         samples: (n, d).
         structures: (n,) int.
-
-    Returns:
-        (n,): the distances.
     """
     different, fold = np.unique(structures, return_inverse=True)
     fold = fold % min(FOLDS, len(different))
@@ -321,16 +309,13 @@ def describe(
     inputs: np.ndarray,
     precision: str = "float32",
 ) -> dict[str, np.ndarray]:
-    """Return all descriptions of windows.
+    """Return all descriptions (n, d) of windows, by name.
 
     Args:
         networks: The networks that are used together, in evaluation mode.
         parts: (n, side, side) float32, the windows, with the network's pixels.
         inputs: (n, side, side) float32, the network's inputs for these windows.
         precision: See :func:`features`.
-
-    Returns:
-        The descriptions by name, each (n, d).
     """
     return {
         "spectrum": spectra(parts),

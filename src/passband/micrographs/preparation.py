@@ -23,7 +23,7 @@ _MIN_BACKGROUND = 0.01
 
 
 def remove_hot_pixels(image: np.ndarray, sigma: float = HOT_SIGMA) -> np.ndarray:
-    """Replace hot and dead pixels by the median of their surroundings.
+    """Return a copy of an image, with the median of the surroundings in hot and dead pixels.
 
     The surroundings are the 48 other pixels of a square of 7 × 7, mirrored at the edges of the
     image. A pixel x is replaced if |x − median| > `sigma` · s + (`sigma`² − 1)/6 · g:
@@ -45,9 +45,6 @@ def remove_hot_pixels(image: np.ndarray, sigma: float = HOT_SIGMA) -> np.ndarray
     Args:
         image: (height, width) float32.
         sigma: The threshold in standard deviations.
-
-    Returns:
-        (height, width) float32: a new array.
     """
     image = np.asarray(image, np.float32)
     mean = float(image.mean(dtype=np.float64))

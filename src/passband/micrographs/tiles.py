@@ -232,7 +232,7 @@ def adapted(
     normalise: Callable[[np.ndarray], np.ndarray],
     most_px: int | None = None,
 ) -> nn.Module:
-    """Return a copy of a network whose batch normalisation has the statistics of an image.
+    """Return a network, in evaluation mode, whose batch normalisation has an image's statistics.
 
     In a trained network, batch normalisation has the statistics of the training images. The copy
     has the mean and the variance of the image's own features. An image of at most `most_px` pixels
@@ -246,9 +246,6 @@ def adapted(
         normalise: Returns the input of the network for a window of the image.
         most_px: The largest number of pixels whose features are averaged. The default limits the
             memory.
-
-    Returns:
-        The copy, in evaluation mode.
     """
     changed = copy.deepcopy(network).eval()
     layers = [

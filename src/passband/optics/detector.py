@@ -36,7 +36,7 @@ def vibration(rms: float, q: np.ndarray) -> np.ndarray:
 def mtf(
     form: str, f: np.ndarray, at_nyquist: float = 1.0, table: Sequence[Sequence[float]] = ()
 ) -> np.ndarray:
-    """Return a detector's modulation transfer function.
+    """Return a detector's modulation transfer function at the frequencies `f`.
 
     Args:
         form: The MTF ``none`` is 1 at every frequency. ``gaussian`` is m^(f²), the MTF of a
@@ -49,9 +49,6 @@ def mtf(
         f: Spatial frequency, as a fraction of the Nyquist frequency.
         at_nyquist: m, the MTF at the Nyquist frequency, for ``gaussian`` and ``lorentzian``.
         table: Points of the MTF, with ascending f, each (f, MTF).
-
-    Returns:
-        float64: the MTF, in the shape of `f`.
 
     Raises:
         ValueError: If the form of the MTF is unknown.

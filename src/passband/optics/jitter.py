@@ -58,13 +58,10 @@ class Jitter:
         )
 
     def draw(self, optics: Optics, names: Sequence[str | int]) -> tuple[Optics, float]:
-        """Return the lens of one image, and the ratio of its dose to the condition's dose.
+        """Return the lens of one image and its relative dose, see :meth:`apply`.
 
         Args:
             names: Names that determine the random numbers; see :func:`passband.seeds.seed`.
-
-        Returns:
-            See :meth:`apply`.
         """
         return self.apply(optics, generator(*names).standard_normal(NUMBERS))
 

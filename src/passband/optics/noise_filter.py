@@ -55,7 +55,7 @@ def response(
     table: Sequence[Sequence[float]] = (),
     stored_pixel_A: float = 0.0,
 ) -> np.ndarray:
-    """Return the filter at spatial frequencies.
+    """Return the filter at spatial frequencies; it is 1 at zero frequency.
 
     Args:
         qx, qy: Spatial frequencies along the two axes [1/Å], of shapes that broadcast.
@@ -67,9 +67,6 @@ def response(
         stored_pixel_A: Side of the pixels with which images are stored before they are interpolated
             [Å]. Beyond the Nyquist frequency of these pixels along an axis, the filter is 0. With
             0, there is no such limit. Noise that aliasing folds back into the band is left out.
-
-    Returns:
-        float64: the filter, which is 1 at zero frequency.
 
     Raises:
         ValueError: If the form is unknown.

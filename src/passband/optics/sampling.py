@@ -117,13 +117,10 @@ class Sampling:
         return power * self.field_A**2
 
     def restore(self, spectrum: np.ndarray) -> np.ndarray:
-        """Return the wave that has a cropped spectrum: the inverse of :meth:`crop`.
+        """Return the wave (..., px, px) that has a cropped spectrum: the inverse of :meth:`crop`.
 
         Args:
             spectrum: (..., cropped, cropped) complex, the cropped spectrum, from :meth:`crop`.
-
-        Returns:
-            (..., px, px) complex: the wave.
         """
         whole = np.zeros((*spectrum.shape[:-2], self.px, self.px), spectrum.dtype)
         k = np.arange(-self.half, self.half + 1) % self.px

@@ -177,7 +177,7 @@ class Asked:
         )
 
     def points(self) -> tuple[list[Condition], np.ndarray]:
-        """Return conditions that represent the asked ranges, and the weight of each in the mean.
+        """Return conditions that represent the asked ranges, and their weights, which add to 1.
 
         Without a range, there is one condition. If one axis has a range, the conditions are the
         middles of :data:`ALONG_ONE` equal parts of the range. If several axes have ranges, the
@@ -185,9 +185,6 @@ class Asked:
         Math.* 2, 84, 1960), which fills the ranges evenly and is the same in every run. Steps
         along the dose are equal ratios. The corners of the ranges are added with the weight 0, so
         that they count only for the worst condition.
-
-        Returns:
-            The weights. Their sum is 1.
         """
         ranged = self.ranged
         if not ranged:

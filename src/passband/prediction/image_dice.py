@@ -171,7 +171,7 @@ def left_out(
     dice: np.ndarray,
     folds: Iterable[np.ndarray],
 ) -> np.ndarray:
-    """Return the expected Dice of images that were left out of the fit, (fold, n) float array.
+    """Return the expected Dice (fold, n) of images left out of the fit; NaN for the others.
 
     Args:
         names: The scores that are used, out of :data:`SCORES`. Without any score, the expected Dice
@@ -180,9 +180,6 @@ def left_out(
         scores: Returns the scores of all images from those that are part of the fit.
         dice: (n,), measured Dice.
         folds: The images that are left out together, each (n,) bool.
-
-    Returns:
-        (fold, n): NaN for images that are part of the fit.
     """
     result = []
     for fold in folds:

@@ -39,7 +39,7 @@ def export(
     path: str | Path,
     metadata: Mapping[str, str] | None = None,
 ) -> int:
-    """Write a network as an ONNX file with any number of images of any allowed size.
+    """Write a network as an ONNX file for images of any allowed size; return its operator set.
 
     Args:
         network: The network, on the CPU, in evaluation mode: (N, 1, H, W) normalised images to
@@ -47,9 +47,6 @@ def export(
         divisor, smallest_px: The sides of an image are multiples of `divisor`, and at least
             `smallest_px` [pixels].
         metadata: Names and values that are written into the file.
-
-    Returns:
-        The version of ONNX's set of operators.
 
     Raises:
         PassbandError: If torch cannot export the network.
