@@ -229,11 +229,11 @@ def compare(text: str) -> None:
 
 
 def alike(one: object, other: object) -> bool:
-    """Return whether two values are equal and have equal types. NaN is equal to NaN."""
+    """Return whether two values are equal, also in types and order of keys. NaN equals NaN."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+        return list(one) == list(other) and all(alike(one[key], other[key]) for key in one)
     if isinstance(one, list):
         return len(one) == len(other) and all(map(alike, one, other))
     return one == other or (isinstance(one, float) and math.isnan(one) and math.isnan(other))
