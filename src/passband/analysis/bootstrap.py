@@ -29,10 +29,7 @@ def resample(number: int, draws: int, *names: str | int) -> np.ndarray:
 
 
 def percentile_interval(samples: np.ndarray, edges: list[float]) -> tuple[float, float]:
-    """Return the percentile interval of bootstrap samples (draws,). NaN samples are ignored.
-
-    Both ends of the interval are NaN if all samples are NaN.
-    """
+    """Return the percentile interval of bootstrap samples (draws,); NaN samples are ignored."""
     finite = samples[np.isfinite(samples)]
     return tuple(np.quantile(finite, edges)) if len(finite) else (np.nan, np.nan)
 
@@ -62,10 +59,7 @@ def trained_replicas(D: np.ndarray) -> np.ndarray:
 
 
 def mean_dice(D: np.ndarray) -> np.ndarray:
-    """Return the mean of Dice, D (replica, test, structure), as (test,).
-
-    The mean is NaN if no replica was trained.
-    """
+    """Return the mean (test,) of Dice (replica, test, structure); NaN without a trained replica."""
     D = trained_replicas(D)
     return D.mean((0, 2)) if len(D) else np.full(D.shape[1], np.nan)
 

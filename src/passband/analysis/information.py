@@ -368,10 +368,7 @@ def metrics(
         return ctf.transfer(optics, q, phi) * blurs[further]
 
     def views(end: str, k: int, part: np.ndarray) -> list[View]:
-        """Return a view for each weight, of some training or test conditions, in the k-th draw.
-
-        All these conditions have the same set of exit waves.
-        """
+        """Return a view for each weight, of conditions with one set of waves, in the k-th draw."""
         chosen, doses = zip(*(lenses[end][k][place] for place in part), strict=True)
         members = [ends[end][place] for place in part]
         lens_of, id = zip(chosen, members, strict=True), wave_set(members[0])

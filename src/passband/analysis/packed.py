@@ -134,10 +134,7 @@ def image_dice(cells: xr.DataArray, *dimensions: str) -> np.ndarray:
 
 
 def mean_dice(table: xr.Dataset, before: str = "") -> xr.DataArray:
-    """Return the mean Dice over structures of each cell, float32; NaN if a network is missing.
-
-    For `before` see :func:`by_image`.
-    """
+    """Return each cell's mean Dice, NaN if missing; for `before` see :func:`by_image`."""
     cell = _CELLS[before]
     if IMAGE_DICE not in table:
         return table[f"{before}dice"].transpose(*cell)

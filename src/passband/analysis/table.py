@@ -262,10 +262,7 @@ def _template(
 
 
 def _networks(sizes: dict[str, list], values: Mapping[str, np.ndarray] | None = None) -> xr.Dataset:
-    """Return the table's variables for each network, filled with `values` if given.
-
-    Without `values`, all networks are missing.
-    """
+    """Return the table's variables for each network, filled with `values` or missing."""
     described = {
         "val_loss": (np.nan, "float32", {"units": "1", "long_name": "validation loss"}),
         "best_epoch": (

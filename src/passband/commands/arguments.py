@@ -69,10 +69,7 @@ def own_value(axis: Axis) -> str:
 
 
 def add_axes(command: argparse.ArgumentParser, without: Collection[str] = ()) -> None:
-    """Add an option for each axis, whose value is a number or a range.
-
-    `without` has the names of axes whose option the command adds itself.
-    """
+    """Add an option for each axis, a number or a range, except for the axes in `without`."""
     for name, axis in AXES.items():
         if name not in without:
             span = "" if axis.needs_waves else f", or a range such as {axis.example}"

@@ -258,10 +258,7 @@ class Microscope(Block):
         return noise_filter.of_sampling(self.sampling, *self.detector.noise.arguments)
 
     def response(self, q: np.ndarray) -> np.ndarray:
-        """Return the factor of vibration and MTF at spatial frequencies [1/Å].
-
-        The result is a float64 array of the shape of `q`.
-        """
+        """Return the factor of vibration and MTF, in the shape of the frequencies `q` [1/Å]."""
         return detector.response(self.sampling, q * self.pixel_size_A, *self._blurred_by)
 
     def responses(

@@ -73,18 +73,12 @@ class ConditionsOfStudy:
 
     @cached_property
     def train_products(self) -> points.Products:
-        """The training conditions as products of axes.
-
-        An axis that a block of `grid` does not give has the study's own value there.
-        """
+        """The training conditions as products; missing axes have the study's own value."""
         return points.train_products(self.grid, self.own_values)
 
     @cached_property
     def test_products(self) -> points.Products:
-        """The test conditions as products of axes.
-
-        An axis that a product of `test_grid` does not give has the values of `grid`.
-        """
+        """The test conditions as products of axes; missing axes have the values of `grid`."""
         return points.test_products(self.test_grid, self.grid, self.own_values)
 
     @property

@@ -226,10 +226,7 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
 
 
 def _decay_along(ax: Axes, axis: Axis, pairs: pd.DataFrame, palette: str, panel_cm: float) -> None:
-    """Draw mean Dice over the test values of an axis, with a line for each training value.
-
-    The pairs differ in no other axis.
-    """
+    """Draw mean Dice over the test values of an axis; the pairs differ in no other axis."""
     x, hue = f"test_{axis.name}", f"train_{axis.name}"
     shown = pairs[pairs[hue].isin(style.evenly_spaced(pairs[hue].unique(), _MOST_TRAINED))]
     if shown.empty:

@@ -86,10 +86,7 @@ def ordered(ids: Sequence[str], own: Own = None) -> list[Condition]:
 
 
 def levels(conditions: Sequence[Condition], own: Own = None) -> list[Level]:
-    """Return the levels of sorted conditions from the outermost to the innermost.
-
-    Axes with the same value in all conditions are left out.
-    """
+    """Return the levels of sorted conditions, the outermost first, without axes of one value."""
     found, every = [], [condition.values(own) for condition in conditions]
     names = list(every[0])
     for depth, name in enumerate(names, 1):

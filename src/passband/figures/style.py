@@ -93,10 +93,7 @@ def weight_words(weight: str) -> str:
 
 
 def save(figure: Figure, paths: Iterable[str | Path], dpi: int) -> None:
-    """Write a figure to each path, completely or not at all, in the format of the path's suffix.
-
-    The file has exactly the figure's size.
-    """
+    """Write a figure, in its exact size, to each path, completely or not at all, by its suffix."""
     try:
         for path in paths:
             with atomic.replacing(path) as beside:
@@ -183,10 +180,7 @@ def evenly_spaced(values: Sequence, most: int = MAX_PANELS) -> list:
 
 
 def rounded_range(values: np.ndarray, step: float = 0.1) -> tuple[float, float]:
-    """Return the smallest range of multiples of `step` that contains all finite values.
-
-    Without a finite value, the range is 0 to 1.
-    """
+    """Return the smallest range of multiples of `step` around all finite values, or 0 to 1."""
     finite = np.asarray(values)[np.isfinite(values)]
     if not finite.size:
         return 0.0, 1.0

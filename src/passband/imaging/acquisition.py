@@ -82,10 +82,7 @@ class Acquisition:
     def lenses(
         self, split: Split, condition: Condition, draw: int = 0
     ) -> list[tuple[Optics, float]]:
-        """Return each image's lens, and the ratio of its dose to the condition's dose.
-
-        The parameters are those of :meth:`intensities`.
-        """
+        """Return each image's lens and relative dose; parameters as of :meth:`intensities`."""
         return self._lenses(self.microscope.optics(condition), split, condition, draw)
 
     def _lenses(

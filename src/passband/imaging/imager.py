@@ -109,10 +109,7 @@ class Imager:
         )
 
     def _make_basis(self, shared: ctf.Optics) -> torch.Tensor:
-        """Return :func:`ctf.basis`: of the phase in turns, and of its gradient if it is needed.
-
-        The gradient is needed if the illumination has an angular spread.
-        """
+        """Return :func:`ctf.basis`: of the phase in turns and, if needed, of its gradient."""
         inside = self._inside(shared)
         phase, *slopes = ctf.basis(
             shared.energy, self._q[inside, inside], self._phi[inside, inside]

@@ -156,10 +156,7 @@ def _jobs(study: Study) -> Counter:
 
 
 def _formed(study: Study) -> int:
-    """Return the number of images that all `evaluate` jobs form.
-
-    This follows from :class:`passband.learning.evaluation.SharedImages`.
-    """
+    """Return the number of images that all `evaluate` jobs form, some of them shared."""
     block, limit = study.study, SHARED_BYTES // (4 * study.microscope.field_px**2)
     of_condition = len(study.specimens) * block.structures.test
     drawn, formed = number_drawn(study), 0

@@ -170,10 +170,7 @@ def gathered(
     made: Sequence[tuple[TrainingCell, xr.Dataset]],
     variables: Collection[str],
 ) -> xr.Dataset:
-    """Return the results of all training jobs in one Dataset.
-
-    A training job may have several records, of some of its replicas each.
-    """
+    """Return the results of all training jobs, from one or several records each."""
     ids = {id for _, record in made for id in record.test.values}
     test = [c.id for c in ordered(map(Condition.parse, ids), study.own_values)]
     sizes: dict[str, list] = {

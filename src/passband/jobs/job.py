@@ -70,10 +70,7 @@ class Job:
         return None if self.deadline is None else self.deadline - time.monotonic()
 
     def specimen(self, values: dict) -> Specimen:
-        """Return the specimen that a rule's param describes.
-
-        Paths of crystal files are relative to the study's file.
-        """
+        """Return a rule's param as a specimen; crystal files are relative to the study's file."""
         return Specimen.model_validate(values, context={"folder": Path(self._source).parent})
 
     def specimens(

@@ -89,10 +89,7 @@ def _first_replicas(tested: TestedNetworks) -> TestedNetworks:
 
 
 def _table_dice(first: TestedNetworks, drawn: list[Condition]) -> np.ndarray | None:
-    """Return the Dice (network, microscope) of first replicas from the table of results.
-
-    None is returned if the table lacks the result of a first replica under a microscope.
-    """
+    """Return first replicas' Dice (network, microscope) from the table, or None."""
     ids = [condition.id for condition in drawn]
     known = set(records.values_along(first.table, records.MICROSCOPE))
     if not set(ids) <= known or not first.of_groups:

@@ -174,10 +174,7 @@ class Status:
 
     @property
     def end(self) -> float | None:
-        """When training and testing will end at the present rate [s since the epoch].
-
-        The value is None if no job runs or no rate is known.
-        """
+        """When training and testing will end at the present rate [s since the epoch], or None."""
         hours = []
         for stage in ("train", "evaluate"):
             done, total = self.networks(stage)

@@ -261,10 +261,7 @@ class TestedNetworks:
         return files if all(Path(file).exists() for file in files) else []
 
     def _mean_spectrum(self) -> Spectrum:
-        """Return the mean power spectral density of the test specimen.
-
-        The density is flat if there are no files of exit waves.
-        """
+        """Return the test specimen's mean power spectral density; flat without exit waves."""
         published = json.loads(self.table.attrs.get(SPECTRUM, "{}"))
         if self.specimen in published:
             return from_json(published[self.specimen])
@@ -387,10 +384,7 @@ class TestedNetworks:
 
 
 def _half_widths(scores: np.ndarray) -> np.ndarray:
-    """Return the half-width of the interval of each mean of scores (…, structure).
-
-    It is NaN for one structure.
-    """
+    """Return the half-width of the interval of each mean of scores (…, structure); NaN for one."""
     from scipy.special import stdtrit  # quantiles of t; scipy.stats takes a second to import
 
     number = scores.shape[-1]

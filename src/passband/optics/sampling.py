@@ -101,10 +101,7 @@ class Sampling:
 
     @property
     def band(self) -> np.ndarray:
-        """Whether each frequency of a cropped spectrum is within :attr:`cutoff`.
-
-        The array has the shape (cropped, cropped).
-        """
+        """Whether each frequency (cropped, cropped) of a spectrum is within :attr:`cutoff`."""
         return self.frequencies()[0] <= self.cutoff * (1 + 1e-9)
 
     def density(self, power: np.ndarray) -> np.ndarray:

@@ -96,10 +96,7 @@ class Factor:
         return matrix, slope
 
     def gradient(self, parameters: np.ndarray, slope: np.ndarray, by: np.ndarray) -> np.ndarray:
-        """Return the derivatives of a number by the parameters.
-
-        `by` has the number's derivatives by the elements of the covariance.
-        """
+        """Return derivatives by the parameters, from those `by` elements of the covariance."""
         lengths = -2 * np.exp(-2 * parameters[:-2]) * np.tensordot(self.squared, by * slope, 2)
         linear, constant = np.exp(parameters[-2:])
         return np.array([*lengths, linear * self.dose @ by @ self.dose, constant * by.sum()])

@@ -40,10 +40,7 @@ def greedy(M: np.ndarray, number: int) -> list[int]:
 
 
 def best_of_set_dice(M: np.ndarray, rows: Iterable[int]) -> np.ndarray:
-    """Return the lowest and the mean Dice over test conditions, for a set of networks.
-
-    Under each test condition, the best network of the set is used.
-    """
+    """Return the lowest and mean Dice over test conditions, each with the best network of a set."""
     best = M[list(rows)].max(0)
     return np.array([best.min(), best.mean()])
 

@@ -54,10 +54,7 @@ def matrices(metrics: xr.Dataset, seed: int) -> list[xr.Dataset]:
 
 
 def targets(cells: xr.Dataset) -> np.ndarray:
-    """Return M(i, j), the mean Dice of each cell of a matrix, as (train, test) float64.
-
-    Cells in distribution (i = j) are NaN, because their Dice is not predicted.
-    """
+    """Return M(i, j) of a matrix, (train, test) float64; NaN for i = j, which is not predicted."""
     Y = cells.dice.transpose("train", "test").values.astype(float)
     return np.where(cells.train.values[:, None] == cells.test.values, np.nan, Y)
 

@@ -193,10 +193,7 @@ def _contrast(
 
 
 def _variance_of_mean(values: np.ndarray) -> np.ndarray:
-    """Return the variance of the mean over the last dimension, without NaN values.
-
-    The variance is NaN if there are fewer than two values.
-    """
+    """Return the variance of the mean over the last dimension; NaN with fewer than two values."""
     good = np.isfinite(values)
     number = good.sum(-1)
     deviations = np.where(good, values - _nanmean(values, -1)[..., None], 0)
@@ -306,10 +303,7 @@ def _monotonic_scores(x: np.ndarray, Y: np.ndarray, clusters: Clusters) -> dict[
 
 
 def _monotonic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the values, at each x, of the monotonic function of x that fits y best.
-
-    The monotonic function may rise or fall. It has the least squared error.
-    """
+    """Return, at each x, the monotonic function of x with the least squared error from y."""
     from sklearn.isotonic import isotonic_regression
 
     _, tie, count = np.unique(x, return_inverse=True, return_counts=True)

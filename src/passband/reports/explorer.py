@@ -82,10 +82,7 @@ class Blocks:
         return self._add(np.ascontiguousarray(values, dtype=f"<{kind}"), kind, np.shape(values))
 
     def short_floats(self, values: np.ndarray) -> dict[str, Any]:
-        """Add an array as floats of 3 bytes, and return the block's description.
-
-        The relative error of a number is at most 2e-5.
-        """
+        """Add an array as floats of 3 bytes, with errors up to 2e-5; return its description."""
         bits = np.ascontiguousarray(values, dtype="<f4").view("<u4").astype(np.uint64) + 128
         planes = [bits >> shift & 255 for shift in (8, 16, 24)]  # the first byte is rounded
         return self._add(np.array(planes, dtype=np.uint8), "f3", np.shape(values))

@@ -51,10 +51,7 @@ def axes(names: Sequence[str] = tuple(MAIN_AXES)) -> list[dict[str, str | int]]:
 
 
 def conditions(ids: np.ndarray, own: Mapping[str, float] | None = None) -> dict[str, list]:
-    """Return the ids of conditions, and the values of all axes for each condition.
-
-    The values of a mixture of conditions are None.
-    """
+    """Return the ids of conditions, and their values of all axes, which are None for mixtures."""
     names, number = [str(id) for id in ids], len(MAIN_AXES) + len(own or {})
     values = [
         [*Condition.parse(id).values(own).values()] if is_condition(id) else [None] * number

@@ -38,10 +38,7 @@ Own = Mapping[str, float] | None
 
 
 class _Labels:
-    """The labels along one side of the matrix, the outermost axis first.
-
-    An axis whose labels would be too small to read has no labels.
-    """
+    """The labels along one side, the outermost axis first; too small ones are left out."""
 
     def __init__(self, ids: Sequence[str], own: Own = None, compact: bool = False):
         self.scale = _COMPACT if compact else 1.0

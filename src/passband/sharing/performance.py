@@ -157,10 +157,7 @@ def to_table(performance: xr.Dataset) -> pd.DataFrame:
 
 
 def read(path: Path) -> xr.Dataset:
-    """Return the performance in the file ``performance.csv`` of a published folder.
-
-    The Dataset has the form of the Dataset from :func:`measured`.
-    """
+    """Return the performance in a published ``performance.csv``, as :func:`measured` does."""
     frame = pd.read_csv(path).rename(columns={"condition": "test"})
     specimens, ids = (list(dict.fromkeys(frame[name])) for name in ("test_specimen", "test"))
     indexed = frame.set_index(["test_specimen", "test"])[["dice", "standard_error"]]

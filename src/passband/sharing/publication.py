@@ -209,10 +209,7 @@ def _expected(
     measured: xr.Dataset | None,
     expected: Callable[[Sequence[Condition]], np.ndarray] | None,
 ) -> xr.DataArray | None:
-    """Return the expected Dice (test) under the tested conditions and between them, or None.
-
-    All conditions have the network's own values of further axes.
-    """
+    """Return the expected Dice (test) at and between the tested conditions, or None."""
     if measured is None or expected is None:
         return None
     dice = _as_trained(network, measured)

@@ -363,10 +363,7 @@ def _shift(
     crystal: Crystal,
     rng: np.random.Generator,
 ) -> None:
-    """Shift the atoms above the gap by a vector a/6⟨112⟩ in the plane of the gap.
-
-    The sense of the shift is the one of the two senses that keeps atoms farther apart.
-    """
+    """Shift the atoms above the gap by the a/6⟨112⟩ in its plane that keeps atoms farther apart."""
     signs = np.sign(n)
     vectors = signs * np.array([(1, 1, -2), (1, -2, 1), (-2, 1, 1)])
     vectors = vectors * crystal.cell.cell.lengths()[0] / 6

@@ -19,10 +19,7 @@ from passband.storage import datasets
 def exit_wave(
     atoms: Atoms, sampling: Sampling, energy_eV: float, device: str = "cpu"
 ) -> np.ndarray:
-    """Return the exit wave of one structure.
-
-    The wave is the result of :meth:`passband.specimens.multislice.Multislice.wave`.
-    """
+    """Return the exit wave of one structure, see :meth:`Multislice.wave`."""
     return Multislice(sampling, energy_eV, device).wave(atoms)
 
 

@@ -73,10 +73,7 @@ def _pixels(points: np.ndarray, sampling: Sampling) -> np.ndarray:
 
 
 def _unwrap(pixels: np.ndarray, px: int) -> tuple[int, np.ndarray]:
-    """Return the first pixel after the widest gap along a periodic axis.
-
-    The second result is the given pixels, relative to this first pixel.
-    """
+    """Return the first pixel after a periodic axis's widest gap, and the pixels from there."""
     taken = np.unique(pixels)
     widest = np.diff(taken, append=taken[0] + px).argmax()
     start = taken[(widest + 1) % len(taken)]

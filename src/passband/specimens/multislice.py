@@ -332,10 +332,7 @@ class Multislice:
 
 
 def _spread(places: np.ndarray, px: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pixels and the values of kernels at points along one axis.
-
-    Both results are arrays of shape (points, width of the kernel).
-    """
+    """Return pixels and kernel values at points on an axis, both (points, kernel's width)."""
     first = np.ceil(places - _WIDTH / 2).astype(int)
     pixels = first[:, None] + np.arange(_WIDTH)
     x = (pixels - places[:, None]) * (2 / _WIDTH)

@@ -360,10 +360,7 @@ def _most_neighbours(crystal: Crystal) -> int:
 def _neighbours(
     numbers: np.ndarray, positions: np.ndarray, crystal: Crystal
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return pairs of neighbours as two arrays of atom indices.
-
-    In each pair, the second atom is a neighbour of the first atom.
-    """
+    """Return pairs of neighbours as two arrays of atom indices."""
     reach = BOND * np.array([crystal.bonds[z][0] for z in numbers.tolist()])
     pairs = cKDTree(positions).query_pairs(reach.max(), output_type="ndarray")
     apart = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)

@@ -33,10 +33,7 @@ def _wulff(symbol: str, number: int) -> np.ndarray:
 
 
 def _layered(symbol: str, surfaces: tuple, layers: np.ndarray, latticeconstant: float) -> Atoms:
-    """Return a cluster with the given numbers of layers.
-
-    ASE calls this function in its search for the cluster with the nearest number of atoms.
-    """
+    """Return a cluster with given numbers of layers, for ASE's search for the nearest size."""
     return _fcc(symbol, surfaces, tuple(map(int, layers)), latticeconstant)
 
 

@@ -16,10 +16,7 @@ from passband.storage.integrity import FullError, disk_full_error
 
 
 def temporary(name: str) -> str:
-    """Return the name that a file has until it is whole.
-
-    It ends with the file's suffix, because writers choose a format by the suffix.
-    """
+    """Return a file's name until it is whole, with its suffix, by which writers choose a format."""
     return f".{socket.gethostname()}-{os.getpid()}.{name}"
 
 

@@ -88,10 +88,7 @@ def disk_full_error(error: BaseException | None) -> OSError | None:
 
 
 def is_unreachable(error: Exception) -> bool:
-    """Return whether the access to a file caused an error, and not the content of the file.
-
-    A missing file is no such error.
-    """
+    """Return whether access to an existing file caused an error, and not its content."""
     # Errors of the format itself have no number, and positions outside of the file have EINVAL.
     others = None, errno.EINVAL, errno.ENOENT, errno.ENOTDIR, errno.EISDIR
     return isinstance(error, OSError) and error.errno not in others

@@ -171,10 +171,7 @@ class Lease:
             raise LostError(_LOST)
 
     def release(self) -> None:
-        """Delete the lease, so that another job can acquire it.
-
-        If another job has taken over the lease, the lease is not deleted.
-        """
+        """Delete the lease, unless another job has taken it over."""
         with self._lock, contextlib.suppress(OSError):
             (self._folder / self._holder.file(self._beat)).unlink()
             self._folder.rmdir()

@@ -31,11 +31,7 @@ def attributes(study: str, digest: str, command: str) -> dict[str, str]:
 
 @cache
 def _git_revision() -> str:
-    """Return the git revision of the source code, or ``unknown``.
-
-    If files of the source code have changed since the git revision, the returned text ends with
-    ``-dirty``.
-    """
+    """Return the code's git revision, ``-dirty`` after changes, or ``unknown``."""
     git = [
         "git",
         "-C",

@@ -146,10 +146,7 @@ def read(
 
 
 def chosen(path: str | Path, parts: Mapping[str, xr.Dataset], condition: str | None) -> xr.Dataset:
-    """Return the record of a training condition from the result of :func:`parts`.
-
-    See :func:`read` for the parameters and errors.
-    """
+    """Return the record of a training condition from :func:`parts`, as :func:`read` does."""
     if (condition is None and len(parts) == 1) or list(parts) == [None]:
         return next(iter(parts.values()))
     if condition not in parts:

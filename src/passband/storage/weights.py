@@ -229,10 +229,7 @@ def from_tensors(
     values: Mapping[str, object],
     expected: Mapping[str, object] | None = None,
 ) -> tuple[dict[int, dict[str, Tensor]], WeightsMetadata]:
-    """Return weights and metadata of one training condition from the content of a file.
-
-    Parameters and errors are those of :func:`load` and :func:`write`.
-    """
+    """Return a training condition's weights and metadata from a file's content."""
     weights: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         replica, _, name = key.partition("/")
