@@ -105,10 +105,7 @@ def levels(conditions: Sequence[Condition], own: Own = None) -> list[Level]:
 
 
 def constants(conditions: Sequence[Condition], width_cm: float, own: Own = None) -> list[str]:
-    """Return lines with the axes that have the same value in all conditions, such as ``all at …``.
-
-    The lines are at most as long as the width of the figure [cm].
-    """
+    """Return lines about axes with one value, such as ``all at …``, no longer than the figure."""
     every = [condition.values(own) for condition in conditions]
     same = [
         style.value_label(name, value)

@@ -295,10 +295,7 @@ def _examples(study: Study, results: Path) -> "Iterator[Example]":
 
 
 def _sampled(spectrum: "np.ndarray", px: int) -> "np.ndarray":
-    """Return the wave of a cropped spectrum, whose zero frequency is in the middle, on px² pixels.
-
-    Frequencies that these pixels cannot show are left out.
-    """
+    """Return the wave of a centred, cropped spectrum on px² pixels, as far as these show it."""
     import numpy as np
 
     half = min(len(spectrum) // 2, (px - 1) // 2)

@@ -190,10 +190,7 @@ def _mixtures(status: Status, mixed: Sequence[Mixture]) -> Iterator[Text]:
 
 
 def _points(status: Status, width: int) -> Iterator[list[RenderableType]]:
-    """Yield lines that show training conditions that are no product of axes.
-
-    Each character belongs to a condition. The conditions are sorted by their values.
-    """
+    """Yield lines with a character for each training condition, sorted by their values."""
     ids = [condition.id for condition in status.study.train_conditions]
     for specimen, architecture in product(
         status.study.trained_specimens, status.study.training.architectures

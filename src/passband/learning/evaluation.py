@@ -112,10 +112,7 @@ def _logits(network: nn.Module, images: Tensor, precision: str) -> Tensor:
 
 
 def predict(network: nn.Module, images: Tensor, precision: str) -> Tensor:
-    """Return a network's logits, (N, 1, H, W) float32, for images of the same shape.
-
-    A copy of the network predicts, so that the network itself does not change.
-    """
+    """Return a network's float32 logits of (N, 1, H, W) images; a copy of it predicts."""
     precision = devices.precision(precision, images.device)
     layout = devices.layout(precision, images.device)
     copied = ready(copy.deepcopy(network), precision, images.device)

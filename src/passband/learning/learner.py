@@ -161,10 +161,7 @@ class Learner:
 
     @torch.inference_mode()
     def validate(self, images: Tensor, masks: Tensor) -> None:
-        """Validate with a batch: add its losses and counts to those of the epoch.
-
-        The batch has (N, 1, H, W) images and masks.
-        """
+        """Validate with (N, 1, H, W) images and masks: add losses and counts to the epoch's."""
         logits, number = self.networks.predict(images).float(), len(images)
         self._sums.losses.append(loss(logits, masks, self.settings) * number)
         together = masks.expand_as(logits)
@@ -263,8 +260,5 @@ class Learner:
 
 
 def running_epoch(learners: Sequence[Learner]) -> int:
-    """Return the number of the running epoch, from 0 on.
-
-    The running epoch is the lowest epoch of all learners that are not finished.
-    """
+    """Return the lowest epoch, from 0 on, of all learners that are not finished."""
     return min(learner.epoch for learner in learners if not learner.done)

@@ -170,10 +170,7 @@ def simulate_mb(study: Study) -> int:
 
 
 def simulate_minutes(study: Study) -> int:
-    """Return the time limit of the first attempt of a simulate job [min].
-
-    The time limit is one or several whole hours.
-    """
+    """Return the time limit of a simulate job's first attempt: whole hours [min]."""
 
     def height(specimen: Specimen) -> float:
         """Return the height of a specimen's structures [Å], times the number of configurations."""

@@ -32,10 +32,7 @@ class ReplicaModule(lightning.LightningModule):
         self.learners[number].step(images, masks)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        """Validate every learner that waits for validation with a batch of images and masks.
-
-        Images and masks are (N, 1, px, px) tensors.
-        """
+        """Validate the learners that wait for it with (N, 1, px, px) images and masks."""
         for learner in self._waiting():
             learner.validate(*batch)
 

@@ -36,10 +36,7 @@ class Content:
 
 
 def grey(colours: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the mean of red, green and blue of images (…, 3 or 4), and a note.
-
-    The grey of images with grey and transparency (…, 2) is returned.
-    """
+    """Return the grey of images, colours averaged and transparency left out, and a note."""
     if colours.shape[-1] == 2:
         return colours[..., 0], ("the transparency of the image is ignored",)
     mean = colours[..., :3].mean(axis=-1, dtype=np.float32)

@@ -68,10 +68,7 @@ class Spectrum:
         )
 
     def merged(self, sectors: int = 1, rings: int = 1) -> "Spectrum":
-        """Return the spectrum with fewer sectors, and with `rings` rings merged into one.
-
-        With one sector, it is the radial spectrum.
-        """
+        """Return the spectrum with fewer sectors, and with `rings` rings merged into one."""
         ring = np.rint(self.q / self.step).astype(int) // rings
         width = np.pi / sectors
         sector = np.minimum((self.azimuth / width).astype(int), sectors - 1)

@@ -12,10 +12,7 @@ from passband.wave_sets import condition_of, folder_of, wave_set_of
 
 
 def shards(study: Study, specimen: str, split: str, waves: str = "") -> list[str]:
-    """Return the files with the exit waves of one split of a specimen.
-
-    `waves` is the id of the set of exit waves, see :mod:`passband.wave_sets`.
-    """
+    """Return the files of one split of a specimen, with the set `waves` of exit waves."""
     number = -(-getattr(study.study.structures, split) // study.study.structures_per_shard)
     waves = folder_of(waves)
     return [

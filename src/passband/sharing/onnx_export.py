@@ -19,10 +19,7 @@ TOLERANCE = 1e-4
 
 
 class Probability(nn.Module):
-    """A network whose output is the probability that a pixel is in a particle.
-
-    The network maps (N, 1, H, W) normalised images to (N, 1, H, W) probabilities, both float32.
-    """
+    """A network from images (N, 1, H, W) to the probability that a pixel is in a particle."""
 
     def __init__(self, network: nn.Module):
         super().__init__()

@@ -132,10 +132,7 @@ def _check_cell(name: str, cell: Atoms) -> None:
 
 
 class _TooLong(BaseException):
-    """The time limit for a crystal file was reached.
-
-    The exception is a BaseException, so that the functions of ASE that read files do not catch it.
-    """
+    """Too much time for a crystal file; a BaseException, so that ASE does not catch it."""
 
 
 @contextmanager

@@ -148,10 +148,7 @@ def projected(element: str, r: np.ndarray) -> np.ndarray:
 
 
 def _nodes(number: int, end: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return nodes and weights of a Gauss-Legendre quadrature from 0 to `end`.
-
-    The range is divided into equal panels of 16 nodes, with at least `number` nodes in all.
-    """
+    """Return `number` or more Gauss-Legendre nodes and weights, in equal panels of 16 to `end`."""
     x, weights = np.polynomial.legendre.leggauss(16)
     panels = ceil(number / 16)
     places = (np.arange(panels)[:, None] + (x + 1) / 2) * end / panels

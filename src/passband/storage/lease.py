@@ -327,10 +327,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _process(number: str) -> tuple[str, str] | None:
-    """Return whether a process of this machine is alive or dead, and its start in clock ticks.
-
-    Return None if there is no process with this number.
-    """
+    """Return whether a process is alive and its start in clock ticks, or None without it."""
     try:
         # The name of the process is in parentheses. Any character can be in this name.
         state, *fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()

@@ -45,10 +45,7 @@ def with_own(test: Sequence[str], train: str, test_own: bool) -> list[str]:
 
 
 def under_microscopes(record: xr.Dataset | None) -> xr.Dataset | None:
-    """Return the record of the first replica under drawn microscopes, or None.
-
-    The microscopes are along `test`, as the test conditions of any other record.
-    """
+    """Return the first replica's record under drawn microscopes, along `test`, or None."""
     if record is None or MICROSCOPE_COUNTS not in record:
         return None
     counts = record[MICROSCOPE_COUNTS].rename({MICROSCOPE: "test"})
@@ -239,10 +236,7 @@ def _words(couples: Sequence[tuple[int, int]]) -> str:
 
 
 def context_name(specimen: str, waves: str) -> str:
-    """Return the name of the context of a test specimen's results with a set of exit waves.
-
-    `waves` is the id of the set, see :mod:`passband.wave_sets`.
-    """
+    """Return the name of a test specimen's context with the set `waves` of exit waves."""
     return f"{specimen}/{waves}" if waves else specimen
 
 
