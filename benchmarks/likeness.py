@@ -39,7 +39,7 @@ from passband.micrographs.predictions import score
 from passband.micrographs.segmentation import segment
 from passband.micrographs.trust import LOWEST, Assessment, Assessor, Trust
 from passband.prediction import image_dice
-from passband.results.locate import locate_results
+from passband.results import Results
 from passband.specimens import exit_waves
 
 HRTEM_PIXEL_A = 0.776
@@ -71,7 +71,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.only_hrtem and options.hrtem is None:
         parser.error("--only-hrtem needs --hrtem")
-    results = locate_results(options.study)
+    results = Results.find(options.study).existing()
     ids = finished_networks(results)[: options.networks]
     groups = [open_networks(results, id) for id in ids]
     measured = [trust.measured(group) for group in groups]
@@ -192,7 +192,7 @@ def assess(image: np.ndarray, pixel_A: float, group: list[Network], known: Trust
     return found, assessor.finish()
 
 
-def outside(results: Path, groups: list[list[Network]], trusts: list[Trust]) -> None:
+def outside(results: Results, groups: list[list[Network]], trusts: list[Trust]) -> None:
     """Print how many images without particles, or with a wrong pixel size, are flagged."""
     print("| image | flagged | expected Dice |\n|---|---|---|")
     found: dict[str, list[Assessment]] = {}
@@ -205,13 +205,14 @@ def outside(results: Path, groups: list[list[Network]], trusts: list[Trust]) -> 
     print()
 
 
-def _unlike(results: Path, network: Network) -> Iterator[tuple[str, np.ndarray, float]]:
+def _unlike(results: Results, network: Network) -> Iterator[tuple[str, np.ndarray, float]]:
     """Yield names, images and pixel sizes of images that must be flagged."""
     size = network.pixel_size_A
     rng = np.random.default_rng(0)
-    study = trust.study_of(network)
     first = network.metadata
-    images = trust.StudyImages(study, results, first.normalisation, first.architecture)
+    images = trust.StudyImages(
+        Results(network.study, results.folder), first.normalisation, first.architecture
+    )
     counts, *_ = images.images(network.metadata.specimen, "test", network.condition)
     mean = float(counts.mean())
     yield "noise", rng.poisson(mean, counts.shape[1:]).astype(np.float32), size
@@ -225,7 +226,7 @@ def _unlike(results: Path, network: Network) -> Iterator[tuple[str, np.ndarray, 
 
 def materials(groups: list[list[Network]], trusts: list[Trust], names: list[str]) -> None:
     """Print how many images of other specimens are flagged, under each training condition."""
-    study, cpu = trust.study_of(groups[0][0]), torch.device("cpu")
+    study, cpu = groups[0][0].study, torch.device("cpu")
     specimen = next(iter(study.specimens.values()))
     print("| specimen | images | mean Dice | expected | flagged, Dice low | flagged, others |")
     print("|---|---|---|---|---|---|")

@@ -29,8 +29,7 @@ from passband.learning import devices
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs import outputs, particles
 from passband.micrographs.segmentation import Settings, segment
-from passband.results import wave_layout
-from passband.results.locate import locate_study
+from passband.results import Results
 from passband.scores import dice_of_masks
 from passband.specimens import exit_waves
 from passband.units import A_PER_NM
@@ -140,7 +139,7 @@ def wide_split(study: Study, specimen: str, number: int, device) -> tuple[Split,
     return Split.from_dataset(waves, 0, device), microscope
 
 
-def in_distribution(results: Path, most: int) -> Iterator[list[Network]]:
+def in_distribution(results: Results, most: int) -> Iterator[list[Network]]:
     """Yield the replicas of each training condition with a high dose."""
     known = finished_networks(results)
     high = [id for id in known if Condition.parse(id.split("/")[2]).dose_e_per_A2 >= DOSE_E_PER_A2]
@@ -149,7 +148,7 @@ def in_distribution(results: Path, most: int) -> Iterator[list[Network]]:
 
 
 def measure(
-    study: Study, results: Path, options: argparse.Namespace, wide: bool
+    results: Results, options: argparse.Namespace, wide: bool
 ) -> tuple[dict[str, Score], dict[str, list[float]]]:
     """Return the scores, and the Dice scores of masks, by the name of a method."""
     device = devices.device()
@@ -157,13 +156,14 @@ def measure(
     scores = {name: Score() for name in (*VARIANTS, "one network", "components of the mask")}
     dice: dict[str, list[float]] = {name: [] for name in VARIANTS}
     splits: dict[str, tuple[Split, Microscope]] = {}
+    study = results.study
     for networks in in_distribution(results, options.most):
         first = networks[0]
         specimen, pixel_nm = first.metadata.specimen, first.pixel_size_A / A_PER_NM
         if specimen not in splits and wide:
             splits[specimen] = wide_split(study, specimen, options.wide, device)
         elif specimen not in splits:
-            files = [results / path for path in wave_layout.shards(study, specimen, "test")]
+            files = results.waves(specimen, "test")
             names = (study.study.seed, specimen, "test")
             split = Split.load(files, names, study.microscope, device, instances=True)
             splits[specimen] = split, study.microscope
@@ -197,20 +197,20 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, help="only write the overlay of a wide field")
     options = parser.parse_args()
     try:
-        study, results = locate_study(options.study)
+        results = Results.find(options.study)
         next(in_distribution(results, 1))
     except PassbandError as error:
         parser.exit(1, f"{error}\n")
     except StopIteration:
         parser.exit(1, f"{results}: has no network of {DOSE_E_PER_A2} e/Å² or more\n")
     if options.figure:
-        draw(study, results, options.figure)
+        draw(results, options.figure)
         return
     table = Table()
     for wide, field in ((False, "the training field"), (True, "twice the training field")):
         if wide and not options.wide:
             continue
-        scores, dice = measure(study, results, options, wide)
+        scores, dice = measure(results, options, wide)
         for name, score in scores.items():
             has_goal = name == "default" and not wide
             what = f"{name}, {field}"
@@ -228,11 +228,11 @@ def main() -> None:
         table.row("    true particles that do not touch the edge", None, len(score.true_diameters))
 
 
-def draw(study: Study, results: Path, path: Path) -> None:
+def draw(results: Results, path: Path) -> None:
     """Write the overlay of a wide field, under the training condition of the last network."""
     *_, networks = in_distribution(results, 10**6)
     first, device = networks[0], devices.device()
-    split, microscope = wide_split(study, first.metadata.specimen, 1, device)
+    split, microscope = wide_split(results.study, first.metadata.specimen, 1, device)
     camera = Acquisition.from_microscope(microscope, first.normalisation, device)
     (image,) = next(iter(camera.counts(split, first.condition))).cpu().numpy()
     result = segment(image, first.pixel_size_A, networks, VARIANTS["default"])

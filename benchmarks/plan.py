@@ -19,7 +19,7 @@ import yaml
 
 from passband.config import Study, load
 from passband.jobs import calibration, plan
-from passband.results.locate import locate_study
+from passband.results import Results
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The allowed ratio of prediction and measurement is between 1 / (1 + this) and 1 + this.
@@ -96,9 +96,9 @@ def main() -> None:
     print(f"load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
     print("| what | predicted | measured | ratio | within 30% |\n|---|---|---|---|---|")
     if options.finished:
-        study, results = locate_study(options.finished)
-        _, _, took = predicted(study, options.seconds)
-        found, name = of_rules(results), study.study.name
+        results = Results.find(options.finished)
+        _, _, took = predicted(results.study, options.seconds)
+        found, name = of_rules(results.folder), results.study.study.name
         # A job's own measurement does not include the first of its two processes, which starts it.
         whole = 3600 * (sum(took.values()) - took["starting"] / 2)
         print(row(f"{name}, all jobs without Snakemake", whole, sum(found.values())))

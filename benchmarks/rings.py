@@ -28,7 +28,7 @@ from passband.micrographs import outputs, readers
 from passband.micrographs.background import otsu_threshold
 from passband.micrographs.lens import Known, Lens
 from passband.micrographs.segmentation import segment
-from passband.results.locate import locate_results, locate_study
+from passband.results import Results
 from passband.scores import dice_of_masks
 from passband.units import A_PER_NM
 
@@ -121,14 +121,14 @@ class Compared:
 
     def __init__(self, study: str, general: str, images: list[Micrograph]):
         self.images, self.regions = images, [m.region for m in images]
-        self.study, results = locate_study(study)
-        self.tested = TestedNetworks.open(self.study, results)
+        results = Results.find(study)
+        self.study, self.tested = results.study, TestedNetworks.open(results)
         groups = {id: open_networks(results, id) for id in finished_networks(results)}
         self.names = {group[0].metadata.condition: id for id, group in groups.items()}
         self.conditions = [Condition.parse(name) for name in self.names]
         self.masks = {id: [mask_of(m.image, g) for m in images] for id, g in groups.items()}
         self.scores = {id: self.agreements(found) for id, found in self.masks.items()}
-        folder = locate_results(general)
+        folder = Results.find(general).existing()
         (id,) = finished_networks(folder)
         self.others = {
             f"blur of {BLUR_PX} px and Otsu's threshold": [blur_threshold(m.image) for m in images]

@@ -24,7 +24,7 @@ from passband.micrographs.background import otsu_threshold
 from passband.micrographs.predictions import EMPTY
 from passband.micrographs.segmentation import Settings, segment
 from passband.reports import markdown
-from passband.results.locate import locate_results
+from passband.results import Results
 from passband.scores import dice_of_masks
 
 #: Side of a pixel of the images [Å].
@@ -130,7 +130,7 @@ def measure(networks: list[Network], patches: list[Patch], adapt: bool) -> dict[
     }
 
 
-def of_study(results: Path) -> dict[str, list[Network]]:
+def of_study(results: Results) -> dict[str, list[Network]]:
     """Return the replicas of each network of a study, by id; empty if the study has not run."""
     return {id: open_networks(results, id) for id in finished_networks(results)}
 
@@ -157,7 +157,7 @@ def rows(patches: list[Patch], options: argparse.Namespace) -> Iterator[tuple[st
     name, scores = best_classical(patches)
     yield f"best of 32 classical settings ({name})", scores, {}
     for label, study in (("demo", options.demo), ("real", options.grid)):
-        ids = of_study(study)
+        ids = of_study(Results(None, study))
         plain = {id: measure(found, patches, False) for id, found in ids.items()}
         adapted = {id: measure(found, patches, True) for id, found in ids.items()}
         options.measured[label] = plain
@@ -168,7 +168,7 @@ def rows(patches: list[Patch], options: argparse.Namespace) -> Iterator[tuple[st
         yield f"mean of the {len(ids)} networks of `{label}`", middle, turned
         best = max(plain, key=lambda id: mean(plain[id], patches))
         yield f"best of them on these patches, `{condition(best)}`", plain[best], adapted[best]
-    for id, found in of_study(options.general).items():
+    for id, found in of_study(Results(None, options.general)).items():
         scores = measure(found, patches, False)
         options.measured["real-general"] = {id: scores}
         yield "**the general network**", scores, measure(found, patches, True)
@@ -213,7 +213,7 @@ def main() -> None:
     options.measured = {}
     try:
         patches = read(options.data)
-        general = of_study(locate_results(options.general))
+        general = of_study(Results.find(options.general).existing())
         text = table(patches, options)
     except PassbandError as error:
         parser.exit(1, f"{error}\n")

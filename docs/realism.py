@@ -25,7 +25,7 @@ from passband import PassbandError, config
 from passband.config import Study
 from passband.learning.network_files import finished_networks, open_networks
 from passband.reports import markdown
-from passband.results import layout
+from passband.results import Results, layout
 
 GENERAL = Path("studies/real-general.yaml")
 #: What every row changes in `studies/real-general.yaml`: the budget.
@@ -130,8 +130,9 @@ def train(row: Row, others: list[Row], cores: int) -> None:
 
 def scores(row: Row, patches: list[Patch]) -> list[dict[str, float]]:
     """Return the scores of each network of a row, by patch."""
-    (id,) = finished_networks(row.results)
-    return [measure([network], patches, adapt=False) for network in open_networks(row.results, id)]
+    results = Results(row.study, row.results)
+    (id,) = finished_networks(results)
+    return [measure([network], patches, adapt=False) for network in open_networks(results, id)]
 
 
 def cells(name: str, found: list[dict[str, float]], patches: list[Patch]) -> Iterator[str]:

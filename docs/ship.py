@@ -17,7 +17,6 @@ import torch
 from PIL import Image
 
 from passband import PassbandError
-from passband.config import Study
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
@@ -25,8 +24,7 @@ from passband.jobs import trust
 from passband.learning import network_files
 from passband.micrographs import outputs, preparation
 from passband.reports import markdown
-from passband.results import wave_layout
-from passband.results.locate import locate_study
+from passband.results import Results, layout
 from passband.sharing.card import noise_words
 from passband.storage import datasets
 from passband.units import A_PER_NM
@@ -37,8 +35,9 @@ MOST = 2_000_000
 SAMPLE_PX = 128
 
 
-def main(results: Path, index: int = 0) -> None:
-    study, results = locate_study(results)
+def main(folder: Path, index: int = 0) -> None:
+    results = Results.find(folder)
+    study = results.study
     (id,) = network_files.finished_networks(results)
     (network,) = network_files.open_networks(results, id)
     if (size := network.path.stat().st_size) > MOST:
@@ -47,14 +46,14 @@ def main(results: Path, index: int = 0) -> None:
     folder.mkdir(exist_ok=True)
     shutil.copyfile(network.path, folder / "general.safetensors")
     specimen = network.metadata.specimen
-    files = [str(results / path) for path in wave_layout.shards(study, specimen, "test")]
+    files = results.waves(specimen, "test")
     names = (study.study.seed, specimen, "test")
     cpu = torch.device("cpu")
     split = Split.load(files, names, study.microscope, cpu).take(np.array([index]))
     (shipped,) = network_files.open_networks("general")
     known = trust.open_trust([network]).to_values()
     trust.trust_file(shipped).write_text(json.dumps(known), encoding="utf-8")
-    (folder / "general.md").write_text(card(study, results, shipped), encoding="utf-8")
+    (folder / "general.md").write_text(card(results, shipped), encoding="utf-8")
     camera = Acquisition.from_microscope(study.microscope, network.normalisation, cpu)
     (counts,) = camera.counts(split, network.condition)
     title = f"simulated, {specimen} test {index}, {network.condition.id}"
@@ -68,14 +67,15 @@ def main(results: Path, index: int = 0) -> None:
     Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "sample_mask.png", optimize=True)
 
 
-def card(study: Study, results: Path, network: network_files.Network) -> str:
+def card(results: Results, network: network_files.Network) -> str:
     """Return the network's card: what it was trained on, and its Dice on simulated images.
 
     The Dice of a defocus and a dose is the mean over all test conditions that have both.
     """
-    with datasets.open_checked(results / "table.zarr", datasets.TABLE) as table:
+    with datasets.open_checked(results.path(layout.TABLE), datasets.TABLE) as table:
         dice = table.dice.load()
     dice = dice.mean([name for name in dice.dims if name != "test"])
+    study = results.study
     defoci, doses = (study.test_axes[name] for name in ("defocus_nm", "dose_e_per_A2"))
     cells: dict[tuple[float, float], list[float]] = {}
     for id in dice.test.values:

@@ -45,7 +45,7 @@ from passband.prediction import smoothness
 from passband.reports import markdown
 from passband.reports import recommendation as recommendation_report
 from passband.reports.recommendation import condition_words
-from passband.results import layout, parts
+from passband.results import Results, layout, parts
 from passband.storage import datasets
 
 #: Losses of Dice that the page looks for.
@@ -81,7 +81,7 @@ def fields(
         "steps": steps(stored),
         "choices": chosen(scores),
         "correlations": correlation(scores, information),
-        "recommend": recommended(study, results),
+        "recommend": recommended(Results(study, results)),
         "checks": checks(folder),
     }
     return found
@@ -377,12 +377,12 @@ def baselines(scores: Scores, simple: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def recommended(study: Study, results: Path) -> str:
+def recommended(results: Results) -> str:
     """Return the check of recommendations under the drawn microscopes of the study."""
-    number = study.evaluation.microscopes
+    number = results.study.evaluation.microscopes
     if not number:
         return "The networks of this study were not tested under drawn microscopes."
-    return recommendation_report.check(recommendation_check.run(study, results, number))
+    return recommendation_report.check(recommendation_check.run(results, number))
 
 
 def write(results: Path, folder: Path = FOLDER, whole: Path = WHOLE) -> int:

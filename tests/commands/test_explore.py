@@ -23,7 +23,7 @@ from passband.jobs.microscopes import microscopes
 from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction.asked import Asked
 from passband.reports import explorer, explorer_content, explorer_ranking
-from passband.results.locate import locate_study
+from passband.results import Results
 from passband.scores import dice
 from passband.storage import datasets
 
@@ -106,7 +106,7 @@ def test_large_images_are_binned(tmp_path, capsys, other, monkeypatch):
     with tarfile.open(ROOT / "tests/data/finished.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     results = tmp_path / "results/smallest"
-    study = locate_study(results)[0]
+    study = Results.find(results).study
     field = study.microscope.field_px // 2
     monkeypatch.setattr(explored_images, "_SMALLEST_PX", field)
     monkeypatch.setattr(explored_images, "_PIXELS", 2 * 4 * field**2)
@@ -133,7 +133,7 @@ def test_many_networks_are_ranked_by_means_of_replicas(
     assert ("No networks are ranked for gold" in notes) == (listed == 0)
     if not listed:
         return
-    tested = TestedNetworks.open(*locate_study(results))
+    tested = TestedNetworks.open(Results.find(results))
     tested = tested.of_replicas() if listed == 16 else tested
     (inside, *_), _ = microscopes(tested.study, 1, 0)
     expected = recommendation.recommend_from(tested, Asked.at(inside)).networks
@@ -187,7 +187,7 @@ def test_a_lens_that_is_not_round_and_varies_has_the_ranking_of_recommend(tmp_pa
     for name in ("overlap", "coverage", "wiener"):
         expected = stored[name].transpose("train", "test").values
         assert np.allclose(matrix_of(other, name), expected, rtol=0, atol=STEP), name
-    tested = TestedNetworks.open(*locate_study(results))
+    tested = TestedNetworks.open(Results.find(results))
     (inside, *_), _ = microscopes(tested.study, 1, 0)
     expected = recommendation.recommend_from(tested, Asked.at(inside)).networks
     asked = [getattr(inside, name) for name in MAIN_AXES]

@@ -14,7 +14,7 @@ from passband.grid import coordinates
 from passband.jobs import plan, trust
 from passband.jobs.calibration import Speeds
 from passband.learning.network_files import finished_networks, is_id, open_networks
-from passband.results import layout, training_jobs
+from passband.results import Results, layout, training_jobs
 from passband.storage import datasets, weights
 
 ALL = {"mixture": {"name": "all", "over": "grid"}}
@@ -55,7 +55,7 @@ def test_networks_of_a_mixture_are_opened_by_their_id(results, mixture):
     id = f"gold/compact-w4-d2/{mixture.id}"
     assert is_id(id)
     assert is_id(f"{id}/1")
-    assert id in finished_networks(results)
+    assert id in finished_networks(Results(None, results))
     found = open_networks(results, id)
     assert [network.id for network in found] == [f"{id}/0", f"{id}/1"]
     assert found[0].condition == mixture

@@ -7,7 +7,7 @@ import pytest
 
 from passband import cli
 from passband.config import load
-from passband.results.locate import locate_study
+from passband.results import Results
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,8 @@ def test_a_new_study_is_a_folder_with_comments_and_its_own_name(like, capsys):
     assert Path(schema).is_file()
     assert text.count("$schema=") == 1
     assert max(map(len, text.splitlines())) <= 121
-    study, results = locate_study("mine")
+    found = Results.find("mine")
+    study, results = found.study, found.folder
     assert study.study.name == "mine"
     assert results == Path("results/mine")
     root = Path(cli.__file__).parents[2]
@@ -46,7 +47,7 @@ def test_a_new_study_has_no_spaces_at_the_end_of_a_line(like, capsys):
 def test_a_new_study_may_be_like_any_file(capsys):
     Path("own.yaml").write_text("# mine\nstudy:\n  name: own  # a name\n  seed: 7\n")
     assert cli.main(["new", "next", "--like", "own.yaml"]) == 0
-    assert locate_study("next")[0].study.seed == 7
+    assert Results.find("next").study.study.seed == 7
     text = Path("next/config.yaml").read_text()
     assert "  name: next # a name" in text
     assert "# mine" in text
@@ -55,7 +56,7 @@ def test_a_new_study_may_be_like_any_file(capsys):
 def test_a_study_in_another_folder_is_named_by_its_folder(capsys):
     assert cli.main(["new", "work/a-1"]) == 0
     assert "passband run work/a-1" in capsys.readouterr().out
-    assert locate_study("work/a-1")[0].study.name == "a-1"
+    assert Results.find("work/a-1").study.study.name == "a-1"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from passband.grid import Condition
 from passband.jobs.microscopes import is_allowed
 from passband.jobs.next_conditions import append, candidate_conditions, range_of_use, read_points
 from passband.jobs.tested_networks import TestedNetworks
+from passband.results import Results
 from passband.wave_sets import wave_set
 
 AXES = list(MAIN_AXES)
@@ -73,7 +74,7 @@ def trained(tmp_path, monkeypatch):
     (tmp_path / "known-points.csv").write_text(",".join(AXES) + "\n10,1.2,16,400\n")
     runs = []
 
-    def start(options, file, folder):
+    def start(options, results):
         own = load("config.yaml")
         runs.append(len(own.train_conditions))
         shutil.rmtree("results", ignore_errors=True)
@@ -143,7 +144,7 @@ def test_candidates_may_have_exit_waves_that_only_training_images_have(tmp_path)
     """Networks are trained at two energies, and tested at one of them. None is trained between."""
     given = make_study(cs_um=[1.2], aperture_mrad=[16], energy_kev=[200, 300]).written()
     study = validate(given | {"test_grid": {"energy_kev": [300]}})
-    tested = TestedNetworks.open(study, make_results(study, tmp_path))
+    tested = TestedNetworks.open(Results(study, make_results(study, tmp_path)))
     found = {wave_set(condition) for condition in candidate_conditions(tested, 1)}
     assert found == {"", "en0200.00"}
     for condition in study.train_conditions:

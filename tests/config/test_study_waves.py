@@ -69,7 +69,7 @@ def test_only_tests_may_have_the_axis():
     files = wave_layout.spectrum_shards(study, "gold")
     assert by_set(files) == {
         "": wave_layout.shards(study, "gold", "train"),
-        "en0200.00": wave_layout.shards(study, "gold", "test", "en0200.00"),
+        "en0200.00": wave_layout.shards(study, "gold", "test", ["en0200.00"]),
     }
 
 
@@ -85,7 +85,7 @@ def test_sets_are_found_by_the_path_of_a_file():
     study = validate({"grid": {"energy_kev": [200, 300], "substrate_thickness_nm": [1, 5]}})
     for id in study.train_waves:
         assert wave_set(condition_of(id)) == id
-        for path in wave_layout.shards(study, "gold", "train", id):
+        for path in wave_layout.shards(study, "gold", "train", [id]):
             assert set_of_file(path) == set_of_file(f"results/waves/{path}") == id
     assert set_of_file("waves/waves/train/00000.zarr.zip") == ""
     with pytest.raises(ValueError, match=r"'as0005\.000' is not the id of a set of exit waves"):
@@ -210,7 +210,7 @@ def test_distances_that_are_features_need_test_structures_of_all_training_condit
     sets = ["en0100.00", "en0200.00", "en0250.00", ""]
     assert simulated(predicted) == [sets] * 2
     study = validate(predicted)
-    (new,) = wave_layout.shards(study, "other", "test", "en0100.00")
+    (new,) = wave_layout.shards(study, "other", "test", ["en0100.00"])
     after = {task.rule: task.after for task in tasks.tasks(study, {new: 5.0})}
     assert (after["distances_part"], after["evaluate"]) == (5, 0)
     # Networks are tested with one set only.

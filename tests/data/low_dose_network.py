@@ -18,7 +18,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import trust
 from passband.learning.network_files import open_networks
-from passband.results import wave_layout
+from passband.results import Results
 from passband.specimens import exit_waves
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,15 +29,15 @@ NUMBERS = {"Au": 24, "Fe": 8, "CdSe": 8}
 
 def main() -> None:
     """Write the archive."""
-    results = Path(sys.argv[1])
+    results = Results.find(sys.argv[1])
     (network,) = open_networks(results, NETWORK)
-    study = trust.study_of(network)
+    study = network.study
     cpu, gold = torch.device("cpu"), study.specimens["gold"]
     acquisition = Acquisition.from_microscope(study.microscope, network.normalisation, cpu)
     arrays = {}
     for material, number in NUMBERS.items():
         if material == "Au":
-            files = [str(results / file) for file in wave_layout.shards(study, "gold", "test")]
+            files = results.waves("gold", "test")
             names = study.study.seed, "gold", "test"
             split = Split.load(files, names, study.microscope, cpu).first(number)
         else:

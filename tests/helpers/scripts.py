@@ -1,7 +1,6 @@
 """Run the workflow's scripts by import, without Snakemake."""
 
 import importlib.util
-from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -9,7 +8,7 @@ from snakemake.iocontainers import Namedlist
 
 from passband import STAGES
 from passband.config import Study
-from passband.results import layout, wave_layout
+from passband.results import Results, layout, wave_layout
 from passband.results.training_jobs import TrainingJob, train_version
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -89,7 +88,10 @@ def train(
     for path in output.values():
         Path(path).unlink(missing_ok=True)
     sets = wave_layout.waves_of(job.conditions)
-    waves = {split: _waves(study, results, job.specimen, split, sets) for split in ("train", "val")}
+    waves = {
+        split: Results(study, results).waves(job.specimen, split, sets)
+        for split in ("train", "val")
+    }
     params = {
         "version": train_version(study, job.conditions, f"train {STAGES['train']}"),
         "training": study.training.params(study.study.replicas_per_job),
@@ -117,7 +119,7 @@ def evaluate(
         **study.condition_params("test"),
         "cache": str(results / layout.cache(job.path(layout.RECORD))),
         "waves": {
-            name: _waves(study, results, name, "test", study.tested_waves)
+            name: Results(study, results).waves(name, "test", study.tested_waves)
             for name in study.specimens
         },
     }
@@ -128,13 +130,6 @@ def evaluate(
         output=[str(output)],
         **_of_job(study, job, params | changed),
     )
-
-
-def _waves(
-    study: Study, results: Path, specimen: str, split: str, sets: Sequence[str]
-) -> list[str]:
-    files = wave_layout.shards_of(study, specimen, split, sets)
-    return [str(results / file) for file in files]
 
 
 def _of_job(study: Study, job: TrainingJob, params: dict) -> dict:

@@ -5,6 +5,7 @@ import pytest
 
 from passband.config import validate
 from passband.jobs import explored_images
+from passband.results import Results
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_specimens_and_architectures_share_the_limit(tmp_path, monkeypatch):
     names = ["compact-w4-d2", "compact-w8-d2", "compact-w8-d3"]
     study = validate({"training": {"architectures": names}})
     study = study.model_copy(update={"specimens": dict.fromkeys("ab", study.specimens["gold"])})
-    assert explored_images.examples(study, tmp_path, None) == []
+    assert explored_images.examples(Results(study, tmp_path), None) == []
     assert [groups for _, _, groups in asked] == [2 * 3]
 
 

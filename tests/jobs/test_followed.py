@@ -8,6 +8,7 @@ import pytest
 from passband.config import load
 from passband.jobs import followed, status, tasks, typical
 from passband.jobs.followed import Followed, in_words
+from passband.results import Results
 
 NOW = 1_800_000_000.0
 STUDY = load(Path(__file__).parents[2] / "studies" / "smallest.yaml")
@@ -44,7 +45,7 @@ def runs(folder, place, age, text):
 def look(folder, **values):
     from dataclasses import replace
 
-    return replace(status.scan(STUDY, folder, NOW), **values)
+    return replace(status.scan(Results(STUDY, folder), NOW), **values)
 
 
 def test_times_dice_and_jobs_come_from_logs_and_histories(folder):
@@ -129,4 +130,7 @@ def test_jobs_have_the_words_of_a_run(folder):
     for log in ("logs/simulate/gold/train/00000.log", "logs/figures/matrix.log"):
         put(folder, log, 10, "12:00:00 started on node1, process 3\n")
     jobs = [job for job in look(folder).jobs if job.state == "running"]
-    assert [in_words(job, folder) for job in jobs] == ["simulate gold train 00000", "figure matrix"]
+    assert [in_words(job, Results(STUDY, folder)) for job in jobs] == [
+        "simulate gold train 00000",
+        "figure matrix",
+    ]

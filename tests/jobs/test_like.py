@@ -13,6 +13,7 @@ from passband.jobs.tested_networks import TestedNetworks
 from passband.micrographs.ctf_fit import Measurement, Settings, Solution
 from passband.micrographs.lens import Known, Lens
 from passband.micrographs.recorded import Recorded
+from passband.results import Results
 
 NOTHING = Recorded()
 GIVEN = {"aperture_mrad": "14", "dose_e_per_A2": "850"}
@@ -91,7 +92,7 @@ def test_the_beam_energy_is_that_of_the_image():
 
 def test_the_best_network_has_the_highest_mean_over_both_signs(tmp_path):
     study = make_study()
-    tested = TestedNetworks.open(study, make_results(study, tmp_path))
+    tested = TestedNetworks.open(Results(study, make_results(study, tmp_path)))
     both = like.recommend(tested, lens([80.0, -80.0], {1: 0.7, -1: 0.3}), GIVEN)
     id, expected = like.best(both)
     under, over = ({n.id: n.dice.value for n in each.found.networks} for each in both)

@@ -14,7 +14,7 @@ from passband.jobs.likeness import RAW, Measured, StudyImages, calibrate
 from passband.learning.network_files import open_networks
 from passband.micrographs.distortions import DISTORTIONS
 from passband.micrographs.likeness import DESCRIPTIONS
-from passband.results import wave_layout
+from passband.results import Results, wave_layout
 from passband.storage import StoreError
 
 
@@ -30,7 +30,7 @@ def networks(results):
 
 @pytest.fixture(scope="module")
 def measured(results, networks):
-    return StudyImages(STUDY, results, "zscore", "compact-w4-d2").measure(networks)
+    return StudyImages(Results(STUDY, results), "zscore", "compact-w4-d2").measure(networks)
 
 
 def test_all_test_images_and_distorted_images_are_measured(measured):
@@ -113,19 +113,19 @@ def test_content_is_the_same_after_json(measured):
 
 def test_missing_exit_waves_are_reported(tmp_path, networks):
     with pytest.raises(StoreError, match="waves"):
-        StudyImages(STUDY, tmp_path, "zscore", "compact-w4-d2").measure(networks)
+        StudyImages(Results(STUDY, tmp_path), "zscore", "compact-w4-d2").measure(networks)
 
 
 def test_large_networks_are_measured_on_fewer_images(results):
-    small = StudyImages(STUDY, results, "zscore", "compact-w8-d3")
+    small = StudyImages(Results(STUDY, results), "zscore", "compact-w8-d3")
     larger = small_study(microscope={"field_px": 512}, study={"structures": STRUCTURES})
-    large = StudyImages(larger, results, "zscore", "unet-resnet18")
+    large = StudyImages(Results(larger, results), "zscore", "unet-resnet18")
     assert (small._training, small._conditions, small._structures) == (256, 24, 16)
     assert (large._training, large._conditions, large._structures) == (64, 8, 6)
 
 
 def test_networks_that_know_squares_of_images_have_windows_of_that_size(results, networks):
-    images = StudyImages(STUDY, results, "zscore", "compact-w4-d2")
+    images = StudyImages(Results(STUDY, results), "zscore", "compact-w4-d2")
     assert images.side == 32
     images.side = 16  # as with squares that are cut from training images
     found = images.measure(networks)

@@ -15,6 +15,7 @@ from passband import cli, grid
 from passband.config import Study, Training, load, validate
 from passband.jobs import calibration, counts, plan, rates, tasks, typical
 from passband.learning.batches import Batches
+from passband.results import Results
 from passband.words import work
 
 ROOT = Path(__file__).parents[2]
@@ -361,7 +362,7 @@ def test_a_plan_lists_the_work_that_is_left(results, capsys):
     cell = f"gold/compact-w4-d2/{study.train_conditions[0].id}/"
     (batch,) = grid.batches(2, 2)
     make(results, *waves, f"networks/{cell}{batch}.safetensors")
-    assert plan.left(study, results) == {"simulate": 1 / 4, "train": 3 / 4, "evaluate": 1}
+    assert plan.left(Results(study, results)) == {"simulate": 1 / 4, "train": 3 / 4, "evaluate": 1}
     assert cli.main(["plan", str(SMALLEST)]) == 0
     first, second = capsys.readouterr().out.splitlines()[-2:]
     assert first == (

@@ -18,6 +18,7 @@ from passband.jobs import counts, preflight
 from passband.jobs import job as jobs
 from passband.jobs.preflight import FAILED, OK, WARNING
 from passband.learning import networks
+from passband.results import Results
 from passband.specimens import multislice
 
 ROOT = Path(__file__).parents[2]
@@ -269,7 +270,7 @@ def test_disk_must_have_space_for_the_study(tmp_path, monkeypatch, free, level):
     needed, _ = preflight.projected(SMALLEST)
     usage = SimpleNamespace(free=int(free * needed))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    found = preflight.disk(SMALLEST, tmp_path / "not" / "there")
+    found = preflight.disk(Results(SMALLEST, tmp_path / "not" / "there"))
     assert found.level == level
     assert bool(found.remedy) == (level == FAILED)
 
@@ -280,7 +281,7 @@ def test_disk_needs_no_space_for_existing_files(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     (tmp_path / "waves").mkdir()
     (tmp_path / "waves/a").write_bytes(bytes(needed // 2 + 1000))
-    assert preflight.disk(SMALLEST, tmp_path).level == OK
+    assert preflight.disk(Results(SMALLEST, tmp_path)).level == OK
 
 
 def test_disk_must_have_room_for_as_many_files(tmp_path, monkeypatch):
@@ -288,7 +289,7 @@ def test_disk_must_have_room_for_as_many_files(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1e12))
     for favail, level in ((files - 1, FAILED), (files, OK), (0, OK)):  # 0: there is no limit
         monkeypatch.setattr(os, "statvfs", lambda path, n=favail: SimpleNamespace(f_favail=n))
-        assert preflight.disk(SMALLEST, tmp_path).level == level
+        assert preflight.disk(Results(SMALLEST, tmp_path)).level == level
 
 
 # ── SLURM ────────────────────────────────────────────────────────────────────────────────────────
@@ -358,7 +359,7 @@ def test_a_machine_without_slurm_is_fine(monkeypatch):
 def test_an_error_in_a_check_is_a_result(tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "packages", lambda: 1 / 0)
     monkeypatch.setattr(preflight, "gpu", lambda: preflight.Result(OK, "fine"))
-    found = preflight.run(SMALLEST, tmp_path, 1)
+    found = preflight.run(Results(SMALLEST, tmp_path), 1)
     assert (found["packages"].level, found["GPU"].level) == (FAILED, OK)
     assert "ZeroDivisionError: division by zero" in found["packages"].found
 

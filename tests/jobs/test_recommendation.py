@@ -20,7 +20,7 @@ from passband.learning import network_files
 from passband.optics import ctf
 from passband.prediction import gaussian_process
 from passband.prediction.asked import Asked
-from passband.results import training_jobs, wave_layout
+from passband.results import Results, training_jobs, wave_layout
 from passband.scores import dice
 from passband.storage import datasets
 
@@ -29,7 +29,9 @@ pytestmark = pytest.mark.slow
 
 def open_(tmp_path, specimen=None, without=0, **options):
     study = make_study(**options)
-    return TestedNetworks.open(study, make_results(study, tmp_path, without=without), specimen)
+    return TestedNetworks.open(
+        Results(study, make_results(study, tmp_path, without=without)), specimen
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,11 +104,11 @@ def test_the_test_specimen_decides_between_networks_of_several_specimens(tmp_pat
     study = make_study(specimens=("gold", "silver"))
     results = make_results(study, tmp_path)
     with pytest.raises(PassbandError, match="--specimen is missing: must be one of gold, silver"):
-        TestedNetworks.open(study, results)
+        TestedNetworks.open(Results(study, results))
     with pytest.raises(PassbandError, match="--specimen = 'iron': must be one of gold, silver"):
-        TestedNetworks.open(study, results, "iron")
+        TestedNetworks.open(Results(study, results), "iron")
     for name in ("gold", "silver"):
-        tested = TestedNetworks.open(study, results, name)
+        tested = TestedNetworks.open(Results(study, results), name)
         found = recommend_from(tested, Asked.at(Condition(6, 20, 14, 850)))
         assert len(found.networks) == 32
         assert found.networks[0].id.startswith(f"{name}/")
@@ -124,9 +126,9 @@ def test_a_study_with_too_few_results_is_refused(tmp_path):
     study = make_study(defocus_nm=[5.0], cs_um=[1.2])
     study = study.model_copy(update={"test_grid": type(study.test_grid)(dose_e_per_A2=[100.0])})
     with pytest.raises(PassbandError, match="2 test conditions with results"):
-        TestedNetworks.open(study, make_results(study, tmp_path / "other"))
+        TestedNetworks.open(Results(study, make_results(study, tmp_path / "other")))
     with pytest.raises(PassbandError, match="the study has no table of results yet; run the"):
-        TestedNetworks.open(study, tmp_path / "nothing")
+        TestedNetworks.open(Results(study, tmp_path / "nothing"))
 
 
 def test_the_function_for_python_finds_a_study_by_its_name(tmp_path, monkeypatch):
@@ -145,14 +147,13 @@ def test_a_second_call_fits_nothing_and_gives_the_same_result(tmp_path, monkeypa
     (file,) = (tmp_path / "results/known/cache/recommend").iterdir()
 
     def again():
-        return recommend_from(TestedNetworks.open(tested.study, tested.results), asked)
+        return recommend_from(TestedNetworks.open(tested.results), asked)
 
     with monkeypatch.context() as patch:
         patch.setattr(gaussian_process, "_optimum", None)
         assert again() == first
         # With other results, the models are fitted again.
         changed = TestedNetworks(
-            tested.study,
             tested.results,
             "gold",
             tested.table.assign(dice=tested.table.dice * 0.9),
@@ -188,7 +189,7 @@ def test_models_are_fitted_again_once_there_are_exit_waves(tmp_path, monkeypatch
     monkeypatch.setattr(TestedNetworks, "_mean_spectrum", lambda _: flat)
     monkeypatch.setattr(gaussian_process, "_optimum", None)
     with pytest.raises(TypeError, match="not callable"):
-        recommend_from(TestedNetworks.open(tested.study, tested.results), asked)
+        recommend_from(TestedNetworks.open(tested.results), asked)
 
 
 def test_a_published_folder_has_one_network(tmp_path, monkeypatch):
@@ -310,7 +311,7 @@ def test_networks_of_other_exit_waves_are_ranked_too(tmp_path):
 
 def test_suggested_training_conditions_have_exit_waves_of_training_images(tmp_path, monkeypatch):
     seen, study = set(), make_study(aperture_mrad=[15])
-    tested = TestedNetworks.open(study, make_results(study, tmp_path))
+    tested = TestedNetworks.open(Results(study, make_results(study, tmp_path)))
 
     def allowed(study, condition, split="test"):
         seen.add(split)
@@ -325,7 +326,7 @@ def test_suggested_training_conditions_have_exit_waves_of_training_images(tmp_pa
 def test_the_exit_waves_of_a_condition_may_be_any_of_the_study(tmp_path):
     """Tests have 200 keV too, and the study's own value is 300 keV."""
     study = make_study(aperture_mrad=[15], energy_kev=[200, 300])
-    tested = TestedNetworks.open(study, make_results(study, tmp_path))
+    tested = TestedNetworks.open(Results(study, make_results(study, tmp_path)))
     words = {"defocus_nm": 8, "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 300}
     asked = asked_of(study, words | {"energy_kev": "200"})
     assert asked.values["energy_kev"] == (200, 200)

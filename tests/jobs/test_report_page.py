@@ -12,6 +12,7 @@ import yaml
 from passband import PassbandError, cli
 from passband.config import Study, validate
 from passband.jobs import report_page
+from passband.results import Results
 
 pytestmark = pytest.mark.slow
 
@@ -59,11 +60,11 @@ def test_the_command_makes_the_page_of_a_finished_study(place, capsys):
 
 def test_the_numbers_of_an_incomplete_study_are_those_of_its_records(place, capsys, all_learned):
     results, study = place / "results/smallest", study_of(place)
-    whole = report_page.collect(study, results).numbers
+    whole = report_page.collect(Results(study, results)).numbers
     shutil.rmtree(results / "table.zarr")
     shutil.rmtree(results / "ood.zarr")
     (results / "figures/matrix.png").unlink()
-    again = report_page.collect(study, results).numbers
+    again = report_page.collect(Results(study, results)).numbers
     assert (again.own, again.other, again.pairs) == (whole.own, whole.other, whole.pairs)
     records = sorted((results / "records").rglob("*.zarr.zip"))
     records[0].unlink()
@@ -83,7 +84,7 @@ def test_the_numbers_of_an_incomplete_study_are_those_of_its_records(place, caps
     assert "<script>alert" not in text
     assert "1 job has failed." in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;: cannot be read" in text
-    found = report_page.collect(study, results).numbers
+    found = report_page.collect(Results(study, results)).numbers
     assert found.pairs < whole.pairs
 
 
@@ -91,7 +92,7 @@ def test_a_study_without_any_network_has_a_page(place):
     results = place / "results/smallest"
     for name in ("table.zarr", "ood.zarr", "records", "networks", "benchmarks", "figures", "waves"):
         shutil.rmtree(results / name)
-    missing = report_page.write(study_of(place), results, results / "report.html")
+    missing = report_page.write(Results(study_of(place), results), results / "report.html")
     assert "0 of 8 networks are trained" in missing
     assert "There is no answer yet." in (results / "report.html").read_text()
 
@@ -99,7 +100,7 @@ def test_a_study_without_any_network_has_a_page(place):
 def test_a_damaged_store_is_named(place):
     results = place / "results/smallest"
     (results / "ood.zarr/zarr.json").write_text("{")
-    missing = report_page.write(study_of(place), results, results / "report.html")
+    missing = report_page.write(Results(study_of(place), results), results / "report.html")
     assert any("ood.zarr" in line for line in missing)
 
 
@@ -114,7 +115,7 @@ def test_results_without_write_permission_are_an_error_of_one_line(place, refuse
     results = place / "results/smallest"
     refuse_writing(results)
     with pytest.raises(PassbandError) as error:
-        report_page.write(study_of(place), results, results / "report.html")
+        report_page.write(Results(study_of(place), results), results / "report.html")
     assert str(error.value) == (
         f"{results / 'report.html'}: cannot be written: Permission denied; write the page to "
         "another folder: passband report smallest --output FILE.html"
@@ -142,18 +143,18 @@ def test_a_wave_is_shown_on_any_number_of_pixels(px):
 
 def test_only_a_report_of_snakemake_is_moved(tmp_path):
     page, aside = tmp_path / "report.html", tmp_path / "snakemake-report.html"
-    assert report_page.move_foreign(tmp_path) == ""
+    assert report_page.move_foreign(Results(None, tmp_path)) == ""
     page.write_bytes(report_page.MARKER)
-    assert report_page.move_foreign(tmp_path) == ""
+    assert report_page.move_foreign(Results(None, tmp_path)) == ""
     assert page.exists()
     page.write_text("<title>Snakemake Report</title>")
-    assert "is now" in report_page.move_foreign(tmp_path)
+    assert "is now" in report_page.move_foreign(Results(None, tmp_path))
     assert not page.exists()
     assert aside.read_text() == "<title>Snakemake Report</title>"
     page.write_text("<title>Another</title>")
-    assert "a run renames" in report_page.move_foreign(tmp_path, dry_run=True)
+    assert "a run renames" in report_page.move_foreign(Results(None, tmp_path), dry_run=True)
     assert page.exists()
-    assert "snakemake-report-2.html" in report_page.move_foreign(tmp_path)
+    assert "snakemake-report-2.html" in report_page.move_foreign(Results(None, tmp_path))
     assert aside.read_text() == "<title>Snakemake Report</title>"
     assert (tmp_path / "snakemake-report-2.html").read_text() == "<title>Another</title>"
 

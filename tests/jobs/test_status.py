@@ -17,6 +17,7 @@ from passband.config import validate
 from passband.grid import batches
 from passband.jobs import job as jobs
 from passband.jobs import status, status_page
+from passband.results import Results
 from passband.storage import lease
 
 NOW = 1_800_000_000.0
@@ -46,7 +47,7 @@ LIVES, FAILS = (
 GOOD = STARTED + "12:01:00 train a b: 3 network(s) in x.safetensors in 60.0 s\n"
 
 
-class Results:
+class Folder:
     """A folder of results. Its methods add files with given ages in seconds."""
 
     def __init__(self, folder: Path):
@@ -71,7 +72,7 @@ class Results:
         self.log("evaluate", cell, batch, age, GOOD.replace("train", "evaluate"))
 
     def look(self) -> status.Status:
-        return status.scan(STUDY, self.folder, NOW)
+        return status.scan(Results(STUDY, self.folder), NOW)
 
     def states(self, stage: str) -> dict[tuple[str, str], str]:
         """Return each job's state, by condition id and batch of replicas."""
@@ -83,7 +84,7 @@ class Results:
 
 @pytest.fixture
 def results(tmp_path):
-    return Results(tmp_path / "results" / "small")
+    return Folder(tmp_path / "results" / "small")
 
 
 def test_every_job_of_a_study_that_has_not_begun_waits(results):
@@ -109,8 +110,8 @@ def test_a_specimen_that_is_only_tested_on_has_one_split_and_no_networks(tmp_pat
     content = STUDY.model_dump()
     content["specimens"]["silver"] = {"material": "Ag", "trained": False}
     with_silver = validate(content)
-    found = status.scan(with_silver, tmp_path, NOW)
-    before = status.scan(STUDY, tmp_path, NOW)
+    found = status.scan(Results(with_silver, tmp_path), NOW)
+    before = status.scan(Results(STUDY, tmp_path), NOW)
     new = {job.log for job in found.jobs} - {job.log for job in before.jobs}
     assert new == {str(tmp_path / "logs/simulate/silver/test/00000.log")}
     assert found.cells == before.cells
@@ -270,7 +271,7 @@ def test_rate_of_work_that_just_began_leaves_out_its_first_job(seen):
 
 def test_rate_of_a_study_in_which_nothing_runs_does_not_fall_with_time(seen):
     finish(seen, [100, 400, 700, 1000])
-    rates = [status.scan(STUDY, seen.folder, NOW + later) for later in (0, 3600, 1e6)]
+    rates = [status.scan(Results(STUDY, seen.folder), NOW + later) for later in (0, 3600, 1e6)]
     expected = pytest.approx((8 / (900 / 3600), 900 / 3600))  # until the last finished job
     assert [found.rate("train") for found in rates] == [expected] * 3
     assert " 32 trained an hour over 15 min, up to " in status_page.render(rates[1])
@@ -502,7 +503,7 @@ def test_watch_ends_with_the_study(mixed, watching, capsys):
     assert "no job runs" not in capsys.readouterr().out
 
 
-def finish_all(results: Results, age: float = 7200) -> None:
+def finish_all(results: Folder, age: float = 7200) -> None:
     """Add all files of the study with the same age, and the logs of figures."""
     for path in ("waves/gold/train/00000", "waves/gold/train/00001"):
         results.put(f"{path}.zarr.zip", age)
@@ -595,11 +596,14 @@ def test_prediction_and_its_distances_are_known(tmp_path):
     content["grid"]["dose_e_per_A2"] = [100, 200, 400]  # 24 conditions
     content["distances"] |= {"predict": True, "conditions_per_job": 10}
     study = validate(content)
-    results = Results(tmp_path / "results" / "small")
-    found = {stage: len(jobs) for stage, jobs in status.scan(study, results.folder).stages.items()}
+    results = Folder(tmp_path / "results" / "small")
+    found = {
+        stage: len(jobs)
+        for stage, jobs in status.scan(Results(study, results.folder)).stages.items()
+    }
     assert (found["distances"], found["prediction"], found["figures"]) == (3 + 1, 1, 8)
     results.put("logs/prediction.log", 10, STARTED)
-    seen = status.scan(study, results.folder, NOW)
+    seen = status.scan(Results(study, results.folder), NOW)
     assert "running: 1 prediction" in status_page.render(seen)
     assert "Snakemake" not in status_page.render(seen)
 
@@ -620,7 +624,7 @@ def test_holes_that_are_allowed_are_not_needed(results):
     study = validate(
         {**STUDY.model_dump(), "study": STUDY.study.model_dump() | {"allow_incomplete": True}}
     )
-    found = status.scan(study, results.folder, NOW)
+    found = status.scan(Results(study, results.folder), NOW)
     assert found.complete
     assert found.cells[CELLS[0]] == "partly"
 
@@ -628,7 +632,7 @@ def test_holes_that_are_allowed_are_not_needed(results):
 # ── Snakemake itself ─────────────────────────────────────────────────────────────────────────────
 
 
-def lock(results: Results, study: str = "small") -> Path:
+def lock(results: Folder, study: str = "small") -> Path:
     path = results.folder.parents[1] / ".snakemake/locks/0.output.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"results/{study}/table.zarr\nresults/{study}/ood.zarr\n")
@@ -750,7 +754,7 @@ def test_a_running_job_lives_however_long_it_has_nothing_to_log(results, monkeyp
         for path in (log, log.with_suffix(".lease")):
             os.utime(path, (0, 0))
         deadline = time.monotonic() + 300
-        while status.scan(STUDY, results.folder).stages["ood"][0].state != "running":
+        while status.scan(Results(STUDY, results.folder)).stages["ood"][0].state != "running":
             assert time.monotonic() < deadline, "no heartbeat"
             time.sleep(0.005)
 

@@ -16,6 +16,7 @@ from passband.grid import Condition
 from passband.jobs import trust
 from passband.jobs.tested_networks import TestedNetworks
 from passband.learning.network_files import open_networks
+from passband.results import Results
 
 CELL = f"gold/compact-w4-d2/{STUDY.train_conditions[0].id}"
 
@@ -104,7 +105,7 @@ def test_expected_dice_is_that_of_the_given_lens(tmp_path, monkeypatch):
 
     monkeypatch.setattr("recommended.true_dice", dice)
     study = make_study(cs_um=[1.2], aperture_mrad=[15], astigmatism_nm=[0, 8])
-    tested = TestedNetworks.open(study, make_results(study, tmp_path))
+    tested = TestedNetworks.open(Results(study, make_results(study, tmp_path)))
     here = Condition(5, 1.2, 15, 1000)
     both = [replace(here, further=further) for further in ((), {"astigmatism_nm": 8})]
     networks = [SimpleNamespace(id=f"gold/compact-w8-d3/{c.id}/0") for c in both]

@@ -12,6 +12,7 @@ from passband import PassbandError
 from passband.config import Study
 from passband.learning import network_files, networks
 from passband.learning.network_files import open_networks
+from passband.results import Results
 from passband.storage import weights as files
 
 CONDITION = "df+0005.00_cs+0001.200_ap010.00_ds000100.00"
@@ -65,7 +66,7 @@ def test_published_folder_is_opened(tmp_path):
 def test_id_without_replica_gives_all_batches_of_a_study(results):
     assert [network.replica for network in open_networks(results, CELL)] == [0, 1, 2]
     assert [network.replica for network in open_networks(results, f"{CELL}/2")] == [2]
-    assert network_files.finished_networks(results) == [CELL]
+    assert network_files.finished_networks(Results(None, results)) == [CELL]
 
 
 def test_microscope_of_a_whole_study_is_read(tmp_path):
@@ -147,5 +148,7 @@ def test_a_file_of_the_study_s_present_jobs_is_preferred_to_a_newer_one(results)
     save(new, replicas=(0,))
     os.utime(old, (10**9, 10**9))
     assert [each.path for each in open_networks(results, f"{CELL}/0")] == [new]
-    assert [each.path for each in open_networks(results, f"{CELL}/0", [old])] == [old]
-    assert [each.path for each in open_networks(results, f"{CELL}/1", [old])] == [old]
+    present = Results(None, results)
+    present.present = {old}
+    assert [each.path for each in open_networks(present, f"{CELL}/0")] == [old]
+    assert [each.path for each in open_networks(present, f"{CELL}/1")] == [old]

@@ -18,7 +18,7 @@ from passband.jobs.microscopes import microscopes
 from passband.jobs.tested_networks import TestedNetworks
 from passband.optics import ctf
 from passband.prediction.asked import Asked
-from passband.results.locate import locate_study
+from passband.results import Results
 from passband.storage import datasets
 
 pytestmark = pytest.mark.slow
@@ -73,7 +73,7 @@ def test_further_axes_have_their_transfer_metrics_and_ranking(tmp_path, other, a
     for name in names:
         expected = stored[name].transpose("train", "test").values
         assert np.allclose(matrix_of(other, name), expected, rtol=1e-5, atol=STEP), name
-    tested = TestedNetworks.open(*locate_study(results))
+    tested = TestedNetworks.open(Results.find(results))
     inside, outside = microscopes(study, 3, 0)
     for condition in (*inside, *outside, tested.tested[-1]):
         found, words = ranked(other, condition, study.own_values)

@@ -25,7 +25,7 @@ from passband.jobs.tested_networks import TestedNetworks
 from passband.optics import ctf
 from passband.prediction.asked import Asked
 from passband.reports.recommendation import condition_words
-from passband.results.locate import locate_study
+from passband.results import Results
 from passband.storage import datasets
 
 pytestmark = pytest.mark.slow
@@ -136,7 +136,7 @@ def test_metrics_of_transfer_functions_are_those_of_the_study(known, fresh):
 
 def test_ranked_networks_are_those_of_recommend(known, fresh):
     """20 microscopes off the grid, some of them outside of the study, and one on the grid."""
-    tested = TestedNetworks.open(*locate_study(known))
+    tested = TestedNetworks.open(Results.find(known))
     inside, outside = microscopes(tested.study, 15, 3)
     on_grid = tested.tested[5]
     assert len(outside) == 5
@@ -198,7 +198,7 @@ def test_a_cell_has_its_transfer_functions_and_decay(known, fresh):
     )
     assert planes[:3] == ["111", "200", "220"]
     # The curve is the transfer that the study computes.
-    study = locate_study(known)[0]
+    study = Results.find(known).study
     q = np.linspace(0.01, 1, 50)
     optics = study.microscope.optics(study.train_conditions[3])
     drawn = fresh.evaluate(f"explorer.transfer(explorer.train.values[3], {q.tolist()})")
@@ -227,7 +227,7 @@ def test_chosen_networks_have_a_summary_and_are_saved_as_csv(known, fresh):
     table = pd.read_csv(fresh.download("known-networks.csv"))
     assert len(table) == 32
     assert np.allclose(table.dice, dice[:2].ravel(), rtol=0, atol=2 * STEP)
-    conditions = locate_study(known)[0].train_conditions
+    conditions = Results.find(known).study.train_conditions
     doses = [condition.dose_e_per_A2 for condition in conditions[:2] for _ in dice]
     assert table.train_dose_e_per_A2.tolist() == doses
     assert set(table.networks) == {2}

@@ -63,7 +63,7 @@ def test_tests_of_own_conditions_follow_their_exit_waves(own, after):
     study = changed(**grids, evaluation={"test_own": own})
     times = {"waves/gold/test/00000.zarr.zip": 5.0}
     if own:
-        (file,) = wave_layout.shards_of(study, "gold", "test", ["en0200.00"])
+        (file,) = wave_layout.shards(study, "gold", "test", ["en0200.00"])
         times[file] = 9.0
     found = {task.log: task.after for task in tasks(study, times) if task.rule == "evaluate"}
     assert len(found) == 8

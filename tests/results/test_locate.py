@@ -7,13 +7,8 @@ import pytest
 
 from passband import PassbandError, cli
 from passband.config import ConfigError, load, validate
-from passband.results.locate import (
-    locate_file,
-    locate_results,
-    locate_study,
-    present_networks,
-    study_names,
-)
+from passband.results import Results
+from passband.results.locate import study_names
 
 MICROSCOPE = "--defocus-nm 9 --cs-um 1 --aperture-mrad 9 --dose-e-per-A2 200"
 
@@ -29,41 +24,52 @@ def checkout(tmp_path, monkeypatch):
     Path("results/demo").mkdir(parents=True)
 
 
+def pair(noun):
+    """Return the study of a noun, and its folder of results."""
+    found = Results.find(noun)
+    return found.study, found.folder
+
+
+def place(noun):
+    """Return the file of a study, and the folder in which Snakemake runs it."""
+    found = Results.find(noun)
+    return found.file, found.root
+
+
 @pytest.mark.parametrize(
     "noun", ["config.yaml", "results/demo", "results/demo/", "demo", "./results/../results/demo"]
 )
 def test_file_folder_and_name_are_the_same_study(noun):
-    study, results = locate_study(noun)
-    assert study == load("config.yaml")
-    assert results.resolve() == Path("results/demo").resolve()
-    assert locate_results(noun).samefile("results/demo")
+    found = Results.find(noun)
+    assert found.study == load("config.yaml")
+    assert found.existing().folder.resolve() == Path("results/demo").resolve()
 
 
 def test_a_name_needs_no_results_for_its_study_and_a_results_folder_for_them():
-    assert locate_study("gold") == (load("studies/mine.yaml"), Path("results/gold"))
+    assert pair("gold") == (load("studies/mine.yaml"), Path("results/gold"))
     with pytest.raises(PassbandError, match=r"^gold: there is no folder results/gold yet"):
-        locate_results("gold")
+        Results.find("gold").existing()
 
 
 def test_a_studys_name_has_priority_over_a_folder_of_the_same_name():
     Path("demo").mkdir()
-    assert locate_study("demo")[1] == Path("results/demo")
+    assert Results.find("demo").folder == Path("results/demo")
 
 
 def test_a_folder_from_anywhere(tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    study, results = locate_study(tmp_path / "results" / "demo")
-    assert study.study.name == "demo"
-    assert results == tmp_path / "results" / "demo"
+    found = Results.find(tmp_path / "results" / "demo")
+    assert found.study.study.name == "demo"
+    assert found.folder == tmp_path / "results" / "demo"
     monkeypatch.chdir(tmp_path / "results" / "demo")
-    assert locate_study(".")[0].study.name == "demo"
+    assert Results.find(".").study.study.name == "demo"
 
 
 def test_an_unknown_study_is_one_line_that_lists_the_studies():
     with pytest.raises(PassbandError) as caught:
-        locate_study("silver")
+        Results.find("silver")
     (line,) = str(caught.value).splitlines()
     assert line.startswith("silver: no study of this name")
     assert "results/silver" in line
@@ -73,7 +79,7 @@ def test_an_unknown_study_is_one_line_that_lists_the_studies():
 @pytest.mark.parametrize("noun", ["studies/none.yaml", "none.yaml", "studies/broken.yaml"])
 def test_an_error_in_a_file_names_the_file(noun):
     with pytest.raises(ConfigError, match=noun):
-        locate_study(noun)
+        pair(noun)
 
 
 def test_two_files_of_one_name_are_refused_unless_one_of_them_is_given():
@@ -82,20 +88,20 @@ def test_two_files_of_one_name_are_refused_unless_one_of_them_is_given():
         with pytest.raises(
             PassbandError, match=r"config.yaml and studies/copy.yaml have this name"
         ):
-            locate_study(noun)
-    assert locate_study("studies/copy.yaml")[0].study.seed == 4
-    assert locate_results("demo") == Path("results/demo")
+            pair(noun)
+    assert Results.find("studies/copy.yaml").study.study.seed == 4
+    assert Results.find("demo").existing().folder == Path("results/demo")
 
 
 def test_results_without_a_study_file_name_their_study():
     study = load("config.yaml")
     Path("config.yaml").unlink()
     with pytest.raises(PassbandError, match="the results do not name their study"):
-        locate_study("demo")
+        pair("demo")
     table = Path("results/demo/table.zarr/zarr.json")
     table.parent.mkdir()
     table.write_text(json.dumps({"attributes": {"configuration": study.model_dump_json()}}))
-    assert locate_study("demo") == (study, Path("results/demo"))
+    assert pair("demo") == (study, Path("results/demo"))
 
 
 def test_results_name_their_study_if_an_axis_leaves_out_its_own_value():
@@ -104,7 +110,7 @@ def test_results_name_their_study_if_an_axis_leaves_out_its_own_value():
     table.parent.mkdir(parents=True)
     for content in (study.model_dump(), study.written()):
         table.write_text(json.dumps({"attributes": {"configuration": json.dumps(content)}}))
-        assert locate_study("old") == (study, Path("results/old"))
+        assert pair("old") == (study, Path("results/old"))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +139,7 @@ def test_results_of_a_name_that_the_study_has_not_any_more_are_refused(
     Path(f"results/demo/{store}").mkdir()
     attributes = {"attributes": {"configuration": json.dumps(study)}}
     Path(f"results/demo/{store}/zarr.json").write_text(json.dumps(attributes))
-    locate_results("demo")
+    Results.find("demo").existing()
     new = "silver" if key == "specimens" else "compact-w6-d2"
     Path("config.yaml").write_text(Path("config.yaml").read_text().replace(own, new))
     assert cli.main([*command.split(), "demo"]) == 1
@@ -142,18 +148,18 @@ def test_results_of_a_name_that_the_study_has_not_any_more_are_refused(
         f"{key} = {new}, {others}: results/demo/{store} has results of {own}; change the name "
         "back, or run the study again\n"
     )
-    locate_study("demo")  # a run makes the results again
+    pair("demo")  # a run makes the results again
 
 
 def test_a_folder_with_a_studys_file_is_the_study():
     Path("mine").mkdir()
     Path("mine/config.yaml").write_text("study: {name: other}\n")
-    assert locate_study("mine") == (load("mine/config.yaml"), Path("results/other"))
-    assert locate_file("mine") == (Path("mine/config.yaml"), Path())
+    assert pair("mine") == (load("mine/config.yaml"), Path("results/other"))
+    assert place("mine") == (Path("mine/config.yaml"), Path())
     with pytest.raises(PassbandError, match="there is no folder results/other yet"):
-        locate_results("mine")
+        Results.find("mine").existing()
     Path("results/other").mkdir()
-    assert locate_results("mine") == Path("results/other")
+    assert Results.find("mine").existing().folder == Path("results/other")
 
 
 def test_results_of_a_study_in_its_own_folder_name_their_file():
@@ -161,36 +167,35 @@ def test_results_of_a_study_in_its_own_folder_name_their_file():
     Path("mine").mkdir()
     Path("mine/config.yaml").write_text("study: {name: mine}\n")
     for noun in ("mine", "results/mine", "mine/", "mine/config.yaml"):
-        assert locate_study(noun)[0].study.name == "mine"
-        assert locate_file(noun)[0] == Path("mine/config.yaml")
+        assert Results.find(noun).study.study.name == "mine"
+        assert Results.find(noun).file == Path("mine/config.yaml")
 
 
 def test_the_file_of_results_elsewhere_is_run_in_their_folder(tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    file, folder = locate_file(tmp_path / "results/demo")
-    assert (file, folder) == (tmp_path / "config.yaml", tmp_path)
+    assert place(tmp_path / "results/demo") == (tmp_path / "config.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert locate_file("results/demo") == (Path("config.yaml"), Path())
+    assert place("results/demo") == (Path("config.yaml"), Path())
     assert study_names() == ["demo", "gold"]
 
 
 def test_results_without_a_file_cannot_be_run():
     Path("results/lost").mkdir()
     with pytest.raises(PassbandError, match=r"^lost: no file has a study of this name"):
-        locate_file("lost")
+        place("lost")
 
 
 def test_the_files_of_the_present_jobs_begin_with_the_folder_of_results(tmp_path):
     keys = "name: demo, conditions_per_job: 1000, replicas: 2, replicas_per_job: 2"
     Path("config.yaml").write_text(f"study: {{{keys}}}\n")
     for results in (Path("results/demo"), tmp_path / "results/demo"):
-        (file, *_) = files = present_networks(results)
+        (file, *_) = files = Results(None, results).present
         assert file.parts[: len(results.parts)] == results.parts
         assert file.name == "r000-001.safetensors"
         assert len({path.parent.name for path in files}) == 1
-    assert present_networks(Path("results/lost")) == frozenset()
+    assert Results(None, "results/lost").present == frozenset()
 
 
 POINTS = "defocus_nm,cs_um,aperture_mrad,dose_e_per_A2\n5,1.2,16,{}\n20,1.2,16,200\n"
@@ -244,19 +249,17 @@ def test_a_new_study_must_not_have_what_people_read_differently(grid, says):
     for number in ("1_000", "١٠٠٠", "１"):
         Path(f"{number}.csv").write_text(POINTS.format(number), encoding="utf-8")
     Path("new.yaml").write_text(f"study: {{name: new}}\n{LENS}{grid}\n", encoding="utf-8")
-    for locate in (locate_study, locate_file):
-        with pytest.raises(ConfigError) as caught:
-            locate("new.yaml")
-        line = str(caught.value)
-        assert line.startswith(f"new.yaml: {says}")
-        assert "\n" not in line
+    with pytest.raises(ConfigError) as caught:
+        Results.find("new.yaml")
+    line = str(caught.value)
+    assert line.startswith(f"new.yaml: {says}")
+    assert "\n" not in line
     stored = load("new.yaml").written()
     table = Path("results/new/table.zarr/zarr.json")
     table.parent.mkdir(parents=True)
     table.write_text(json.dumps({"attributes": {"configuration": json.dumps(stored)}}))
-    assert locate_file("new.yaml") == (Path("new.yaml"), Path())
-    of_file, _ = locate_study("new.yaml")
-    assert locate_study("new")[0].train_ids == of_file.train_ids
+    assert place("new.yaml") == (Path("new.yaml"), Path())
+    assert Results.find("new").study.train_ids == Results.find("new.yaml").study.train_ids
 
 
 @pytest.mark.parametrize(
@@ -272,7 +275,7 @@ def test_a_new_study_must_not_have_what_people_read_differently(grid, says):
 def test_a_new_study_may_have_what_everybody_reads_in_the_same_way(grid):
     Path("plain.csv").write_text(POINTS.format(" +1.50e+02 "))
     Path("new.yaml").write_text(f"study: {{name: new}}\n{LENS}{grid}\n")
-    assert locate_study("new.yaml")[0].study.name == "new"
+    assert Results.find("new.yaml").study.study.name == "new"
 
 
 def test_an_empty_word_is_no_study(capsys):

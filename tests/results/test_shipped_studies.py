@@ -30,7 +30,7 @@ def lists(file: Path) -> dict[str, list]:
             path
             for specimen in study.specimens
             for split, sets in (("train", study.train_waves), ("test", study.test_waves))
-            for path in wave_layout.shards_of(study, specimen, split, sets)
+            for path in wave_layout.shards(study, specimen, split, sets)
         ],
     }
 

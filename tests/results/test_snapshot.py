@@ -9,7 +9,7 @@ import pytest
 
 from passband import config
 from passband.jobs import job as jobs
-from passband.results import layout, snapshot
+from passband.results import Results, layout, snapshot
 from passband.storage import FullError, lease
 
 STUDIES = [Path(__file__).parents[2] / "config.yaml"]
@@ -21,31 +21,31 @@ def study(**training):
 
 
 def names(results):
-    return sorted(path.stem for path in (results / snapshot.FOLDER).iterdir())
+    return sorted(path.stem for path in (results / "configuration").iterdir())
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_jobs_read_the_same_study(path, tmp_path):
     written = config.load(path)
-    copy = snapshot.write(written, "study.yaml", tmp_path, alone=True)
+    copy = snapshot.write(Results(written, tmp_path), "study.yaml", alone=True)
     assert config.validate(json.loads(copy.read_text())) == written
     assert copy.stem == written.digest
-    assert not snapshot.changed(written, tmp_path)
+    assert not snapshot.changed(Results(written, tmp_path))
     copy.write_text("")  # as after a power failure
-    assert snapshot.write(written, "study.yaml", tmp_path, alone=True) == copy
+    assert snapshot.write(Results(written, tmp_path), "study.yaml", alone=True) == copy
     assert config.validate(json.loads(copy.read_text())) == written
 
 
 def test_earlier_copies_are_removed_unless_another_snakemake_may_need_them(tmp_path):
     first, second, third = (study(epochs=n) for n in (1, 2, 3))
-    assert not snapshot.changed(first, tmp_path)  # no Snakemake has written a copy
-    snapshot.write(first, "study.yaml", tmp_path, alone=True)
-    snapshot.write(second, "study.yaml", tmp_path, alone=False)
+    assert not snapshot.changed(Results(first, tmp_path))  # no Snakemake has written a copy
+    snapshot.write(Results(first, tmp_path), "study.yaml", alone=True)
+    snapshot.write(Results(second, tmp_path), "study.yaml", alone=False)
     assert names(tmp_path) == sorted([first.digest, second.digest])
-    assert not snapshot.changed(first, tmp_path)
-    snapshot.write(third, "study.yaml", tmp_path, alone=True)
+    assert not snapshot.changed(Results(first, tmp_path))
+    snapshot.write(Results(third, tmp_path), "study.yaml", alone=True)
     assert names(tmp_path) == [third.digest]
-    assert snapshot.changed(first, tmp_path)
+    assert snapshot.changed(Results(first, tmp_path))
 
 
 def test_a_lock_that_vanishes_does_not_count(tmp_path, monkeypatch):
@@ -55,20 +55,22 @@ def test_a_lock_that_vanishes_does_not_count(tmp_path, monkeypatch):
     locks.mkdir(parents=True)
     (locks / "0.output.lock").write_text("results/pilot/table.zarr\n")
     (locks / "1.output.lock").symlink_to(locks / "removed")
-    assert snapshot.is_alone("results/pilot")
+    assert snapshot.is_alone(Results(None, "results/pilot"))
     (locks / "2.output.lock").write_text("results/pilot-2/table.zarr\n")
-    assert snapshot.is_alone("results/pilot")
+    assert snapshot.is_alone(Results(None, "results/pilot"))
     (locks / "3.output.lock").write_text("a\nresults/pilot/networks/a\n")
-    assert not snapshot.is_alone("results/pilot")
+    assert not snapshot.is_alone(Results(None, "results/pilot"))
 
 
 def test_a_crystal_file_that_is_edited_counts(tmp_path):
     path = tmp_path / "crystal.cif"
     specimens = {"a": {"material": str(path), "shape": "cube"}}
     path.write_text("data_x\n_cell_length_a 3\n_atom_site_fract_x\n")
-    snapshot.write(config.validate({"specimens": specimens}), "study.yaml", tmp_path, alone=True)
+    snapshot.write(
+        Results(config.validate({"specimens": specimens}), tmp_path), "study.yaml", alone=True
+    )
     path.write_text("data_x\n_cell_length_a 4\n_atom_site_fract_x\n")
-    assert snapshot.changed(config.validate({"specimens": specimens}), tmp_path)
+    assert snapshot.changed(Results(config.validate({"specimens": specimens}), tmp_path))
 
 
 def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
@@ -77,7 +79,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(FullError, match="no space left"):
-        snapshot.write(study(), "study.yaml", tmp_path, alone=True)
+        snapshot.write(Results(study(), tmp_path), "study.yaml", alone=True)
     assert names(tmp_path) == []
 
 
@@ -97,9 +99,9 @@ def run(study, log, ran):
 
 def test_a_job_of_an_earlier_configuration_ends_before_its_work(tmp_path, capsys):
     old, new, log, ran = study(epochs=1), study(epochs=2), tmp_path / "logs/train/a.log", []
-    snapshot.write(old, "study.yaml", tmp_path, alone=True)
+    snapshot.write(Results(old, tmp_path), "study.yaml", alone=True)
     assert run(old, log, ran) == 0
-    snapshot.write(new, "study.yaml", tmp_path, alone=True)
+    snapshot.write(Results(new, tmp_path), "study.yaml", alone=True)
     capsys.readouterr()
     assert run(old, log, ran) == 1
     assert ran == [old]
@@ -114,14 +116,14 @@ def test_a_job_of_an_earlier_configuration_ends_before_its_work(tmp_path, capsys
 def test_a_job_that_waited_while_the_study_changed_keeps_another_jobs_output(tmp_path, capsys):
     """The job succeeds: if it failed, Snakemake would delete the output of another job."""
     old, new, log, ran = study(epochs=1), study(epochs=2), tmp_path / "logs/train/a.log", []
-    snapshot.write(old, "study.yaml", tmp_path, alone=True)
+    snapshot.write(Results(old, tmp_path), "study.yaml", alone=True)
     codes = []
     with lease.held(log.with_suffix(layout.LEASE)):
         waiting = threading.Thread(target=lambda: codes.append(run(old, log, ran)))
         waiting.start()
         while "waits for another job" not in (log.read_text() if log.exists() else ""):
             time.sleep(0.01)
-        snapshot.write(new, "study.yaml", tmp_path, alone=True)
+        snapshot.write(Results(new, tmp_path), "study.yaml", alone=True)
     waiting.join()
     assert (codes, ran) == ([0], [])
     assert "train a: nothing, since the study or one of" in capsys.readouterr().err

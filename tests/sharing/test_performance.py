@@ -12,6 +12,7 @@ from passband.analysis import table
 from passband.config import Microscope, Study
 from passband.grid import Condition, conditions, own_values
 from passband.learning.network_files import Network
+from passband.results import Results
 from passband.scores import OUTCOMES, dice
 from passband.sharing import performance
 from passband.storage import datasets
@@ -74,7 +75,7 @@ def test_dice_is_that_of_the_networks_own_replica(results, finished):
     folder, counts = results
     if finished:
         aggregate(folder)
-    found, source = performance.measured(network(folder), folder)
+    found, source = performance.measured(network(folder), Results(Study(), folder))
     expected = dice(counts[1])
     np.testing.assert_allclose(found.dice, expected.mean(-1), rtol=1e-12)
     np.testing.assert_allclose(found.standard_error, expected.std(-1, ddof=1) / np.sqrt(5))
@@ -91,7 +92,7 @@ def test_a_record_has_the_axes_of_its_conditions(results):
     ids = IDS[:3] + [replace(c, further=(("coma_nm", 50),)).id for c in further]
     cell = {"specimen": "gold", "architecture": "compact-w4-d2", "condition": TRAINED}
     datasets.write(record.assign_coords(test=ids), path, datasets.RECORD, cell)
-    found, _ = performance.measured(network(folder), folder, Study().written_values)
+    found, _ = performance.measured(network(folder), Results(Study(), folder))
     assert found.test_coma_nm.values.tolist() == [0, 0, 0, 50, 50, 50]
     assert own_values(found) == {"coma_nm": 0}
     assert performance.further_words(Condition.parse(TRAINED), found) == "coma 0 nm"
@@ -104,22 +105,22 @@ def test_a_record_has_the_axes_of_its_conditions(results):
 
 def test_network_that_was_trained_again_has_no_measured_performance(results):
     folder, _ = results
-    found, reason = performance.measured(network(folder, loss=1.4), folder)
+    found, reason = performance.measured(network(folder, loss=1.4), Results(Study(), folder))
     assert found is None
     assert "was made with other weights" in reason
 
 
 def test_network_that_was_not_tested_has_no_measured_performance(results, tmp_path):
-    found, reason = performance.measured(network(tmp_path), tmp_path)
+    found, reason = performance.measured(network(tmp_path), Results(Study(), tmp_path))
     assert (found, reason) == (None, f"the study {tmp_path.name} has not tested this network")
 
 
 def test_table_in_the_folder_has_all_networks_of_specimen_and_architecture(results, tmp_path):
     folder, counts = results
     path = tmp_path / "table.zarr.zip"
-    assert not performance.write_table(network(folder), folder, path, Study())
+    assert not performance.write_table(network(folder), Results(Study(), folder), path)
     aggregate(folder)
-    assert performance.write_table(network(folder), folder, path, Study())
+    assert performance.write_table(network(folder), Results(Study(), folder), path)
     copied = datasets.read(path, datasets.TABLE)
     np.testing.assert_array_equal(copied.counts.squeeze(), counts)
     assert copied.attrs["study"] == "study"
@@ -127,7 +128,7 @@ def test_table_in_the_folder_has_all_networks_of_specimen_and_architecture(resul
 
 def test_performance_is_the_same_after_writing_and_reading(results, tmp_path):
     folder, _ = results
-    found, _ = performance.measured(network(folder), folder)
+    found, _ = performance.measured(network(folder), Results(Study(), folder))
     performance.to_table(found).to_csv(tmp_path / "a.csv", index=False)
     again = performance.read(tmp_path / "a.csv")
     xr.testing.assert_allclose(again, found)

@@ -22,6 +22,7 @@ from passband.analysis import table
 from passband.cli import main
 from passband.config import load, validate
 from passband.learning.network_files import open_networks
+from passband.results import Results
 from passband.sharing import bioimageio_description, extras, onnx_export, publication
 from passband.storage import datasets, integrity, weights
 
@@ -216,7 +217,7 @@ def test_code_on_the_card_gives_the_networks_probabilities(
 def test_test_input_is_an_image_of_the_study(study, network, quick, tmp_path):
     results = study / "results/smallest"
     labels = bioimageio_description.Labels("a network", "MIT")
-    publication.publish(network, results, tmp_path / "with", labels)
+    publication.publish(network, Results(network.study, results), tmp_path / "with", labels)
     assert "a simulated image of gold" in (tmp_path / "with/README.md").read_text()
     publication.publish(network, None, tmp_path / "without", labels)
     assert "Poisson noise of vacuum" in (tmp_path / "without/README.md").read_text()

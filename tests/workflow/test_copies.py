@@ -16,6 +16,7 @@ from passband.jobs import extra
 from passband.jobs.report_page import MARKER
 from passband.learning import devices
 from passband.learning.networks import load as load_weights
+from passband.results import Results
 
 pytestmark = pytest.mark.workflow
 
@@ -109,13 +110,13 @@ def test_further_conditions_leave_a_finished_study_finished(copied):
         check=True,
     )
     study = load(SMALLEST)
-    found = extra.read_extra(study, results)
+    found = extra.read_extra(Results(study, results))
     same = study.test_conditions[1].id
     assert same in found.test.values
     # Under a condition of the study, the results are those of the rule.
     whole = table.load(results / "table.zarr")
     np.testing.assert_array_equal(found.counts.sel(test=same), whole.counts.sel(test=same))
-    sums = extra.read_extra(study, results, ["confidence"]).confidence
+    sums = extra.read_extra(Results(study, results), ["confidence"]).confidence
     np.testing.assert_array_equal(sums.sel(test=same), whole.confidence.sel(test=same))
     assert "Nothing to be done" in copied.run("--dry-run", study="studies/smallest.yaml")
     after = {path: path.stat().st_mtime_ns for path in before if path != results}

@@ -26,7 +26,7 @@ from passband.imaging.splits import Split
 from passband.jobs.extra import read_extra
 from passband.learning import devices, training
 from passband.learning.networks import load as load_weights
-from passband.results import training_jobs, wave_layout
+from passband.results import Results, training_jobs, wave_layout
 
 ARCHIVE = Path(__file__).parents[1] / "data/grouped.tar.xz"
 
@@ -167,7 +167,7 @@ def printed(capsys, *words: str) -> str:
 def test_further_results_are_found(place, capsys):
     """A second call computes nothing, and finds the results also after they are regrouped."""
     study = load("study.yaml")
-    found = read_extra(study, RESULTS)
+    found = read_extra(Results(study, RESULTS))
     assert found.test.values.tolist() == FURTHER
     assert found.train.values[-1] == MIXTURE
     assert not np.isnan(found.dice).any()
@@ -179,7 +179,7 @@ def test_further_results_are_found(place, capsys):
     regrouped = load(changed(study={"conditions_per_job": 3}))
     for job in jobs_of(regrouped):
         train(regrouped, RESULTS, job)
-    np.testing.assert_array_equal(read_extra(regrouped, RESULTS).counts, found.counts)
+    np.testing.assert_array_equal(read_extra(Results(regrouped, RESULTS)).counts, found.counts)
 
 
 def test_merged_and_packed_parts_have_the_table(place, capsys):
@@ -205,7 +205,7 @@ def test_recommendations_are_those_of_the_version_that_made_the_study(place, cap
     said = json.loads(printed(capsys, *options, "--energy-kev=200"))
     assert said["nearest_tested"] == FURTHER[0]
     assert len(said["networks"]) == 34 - 2 - 7  # without the mixture, and those that did not learn
-    tested = read_extra(load("study.yaml"), RESULTS).dice.sel(test=FURTHER[0]).squeeze()
+    tested = read_extra(Results(load("study.yaml"), RESULTS)).dice.sel(test=FURTHER[0]).squeeze()
     for network in said["networks"]:
         *_, condition, replica = network["id"].split("/")
         true = float(tested.sel(train=condition, replica=int(replica)))
@@ -223,7 +223,7 @@ def test_recommendations_are_those_of_the_version_that_made_the_study(place, cap
 def test_networks_segment_images_of_their_condition(place, capsys):
     study, cpu = load("study.yaml"), torch.device("cpu")
     condition = study.train_conditions[-1]
-    files = wave_layout.shards_of(study, "gold", "test", wave_layout.waves_of([condition.id]))
+    files = wave_layout.shards(study, "gold", "test", wave_layout.waves_of([condition.id]))
     paths, names = [str(RESULTS / file) for file in files], (study.study.seed, "gold", "test")
     split = Split.load(paths, names, study.microscope, cpu)
     acquisition = Acquisition.from_microscope(study.microscope, "zscore", cpu)

@@ -16,6 +16,7 @@ from workplace import SMALLEST, Workplace
 from passband.config import load
 from passband.jobs import interrupt, locks, status
 from passband.learning.networks import load as load_weights
+from passband.results import Results
 from passband.storage import lease
 from passband.storage.lease import Holder
 from passband.storage.weights import fingerprint
@@ -243,7 +244,7 @@ def test_ctrl_c_loses_nothing(finished, tmp_path):
         return bool(states)
 
     wait(process, saved)
-    found = status.scan(load(place.folder / study), place.folder / "results/smallest")
+    found = status.scan(Results(load(place.folder / study), place.folder / "results/smallest"))
     assert found.snakemake == "running"
     assert found.running["train"] > 0
     assert not found.over
@@ -256,7 +257,7 @@ def test_ctrl_c_loses_nothing(finished, tmp_path):
     assert "the same command" in interrupt.LINE
     assert not training(place)
     assert not list((place.folder / "results").rglob("*.lease"))
-    found = status.scan(load(place.folder / study), place.folder / "results/smallest")
+    found = status.scan(Results(load(place.folder / study), place.folder / "results/smallest"))
     assert (found.snakemake, found.running, found.failures) == ("", {}, [])
     assert "continues after" in place.run(*PAIR, study=study)
     assert all((place.folder / network).is_file() for network in PAIR)

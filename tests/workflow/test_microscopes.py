@@ -22,7 +22,7 @@ from passband.jobs.microscopes import first_replica_microscopes, number_drawn
 from passband.learning import devices, training
 from passband.learning.networks import load as load_weights
 from passband.learning.replicas import TrainedReplicas
-from passband.results import layout, training_jobs
+from passband.results import Results, layout, training_jobs
 from passband.storage import datasets, records
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restored_threads")]
@@ -114,8 +114,8 @@ def test_the_key_tests_only_the_first_replicas_under_the_new_microscopes(results
             *("test_specimen", "microscope", "structure", "outcome"),
         )
     # The command that tests all networks has the same results.
-    extra.evaluate_extra(study, results, first_replica_microscopes(study))
-    tested = extra.read_extra(study, results).counts.sel(replica=0, test=ids)
+    extra.evaluate_extra(Results(study, results), first_replica_microscopes(study))
+    tested = extra.read_extra(Results(study, results)).counts.sel(replica=0, test=ids)
     for id in IDS:
         np.testing.assert_array_equal(
             tested.sel(train=id).values[0, 0], found[id], err_msg="the first replica"
@@ -201,7 +201,7 @@ def test_the_check_finds_the_results_in_the_table_and_in_parts(results, capsys):
     evaluated(study, results)
     aggregated(study, results)
     lines = []
-    tested = recommendation_check.run(study, results, NUMBER, log=lines.append)
+    tested = recommendation_check.run(Results(study, results), NUMBER, log=lines.append)
     assert not tested.first_replicas
     assert lines[0].startswith(f"testing all networks under {DRAWN} microscopes")
     shutil.rmtree(results / "extra")
@@ -220,7 +220,7 @@ def test_the_check_finds_the_results_in_the_table_and_in_parts(results, capsys):
     assert made.microscope.values.tolist() == [c.id for c in drawn]
     assert made.microscope_dose_e_per_A2.values.tolist() == [c.dose_e_per_A2 for c in drawn]
     assert "microscope" not in made.dice.dims
-    found = recommendation_check.run(study, results, NUMBER)
+    found = recommendation_check.run(Results(study, results), NUMBER)
     assert found.first_replicas
     assert scores(found) == scores(tested)
     assert not (results / "extra").exists()
@@ -255,12 +255,12 @@ def test_the_models_do_not_know_the_microscopes(results):
     study = study_with(NUMBER)
     evaluated(study, results)
     made = aggregated(study, results).load()
-    found = recommendation_check.run(study, results, NUMBER)
+    found = recommendation_check.run(Results(study, results), NUMBER)
     assert (found.networks, found.first_replicas) == (4, True)
     worse = made.assign(microscope_dice=made.microscope_dice - 0.1).drop_encoding()
     shutil.rmtree(results / layout.TABLE)
     datasets.write(worse, results / layout.TABLE, datasets.TABLE, {})
-    again = recommendation_check.run(study, results, NUMBER)
+    again = recommendation_check.run(Results(study, results), NUMBER)
     assert again.inside.half_width == found.inside.half_width
     shift = again.inside.optimism - found.inside.optimism
     assert shift == pytest.approx(0.1, abs=1e-5)

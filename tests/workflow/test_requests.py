@@ -19,7 +19,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import status
 from passband.jobs.counts import count
-from passband.results import training_jobs
+from passband.results import Results, training_jobs
 from passband.storage import datasets
 
 pytestmark = pytest.mark.workflow
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.workflow
 
 def asked_for(place: Workplace, study: str = "studies/smallest.yaml") -> dict:
     """Return the stages that `status` lists only on request, and the states of their jobs."""
-    found = status.scan(load(place.folder / study), place.folder / "results/smallest")
+    found = status.scan(Results(load(place.folder / study), place.folder / "results/smallest"))
     return {
         stage: Counter(job.state for job in jobs)
         for stage, jobs in found.stages.items()

@@ -20,6 +20,7 @@ from passband.jobs import calibration, plan, status
 from passband.jobs.counts import count, sizes
 from passband.learning.networks import load as load_weights
 from passband.optics import ctf
+from passband.results import Results
 from passband.storage import datasets
 from passband.storage.weights import fingerprint
 
@@ -88,7 +89,7 @@ def test_every_job_logs_one_line_about_its_result_and_is_benchmarked(finished):
 @pytest.mark.slow
 def test_status_finds_every_file_of_a_finished_study(finished):
     """If the workflow gave a file another name, `status` would show the file's job as waiting."""
-    found = status.scan(load(SMALLEST), finished.folder / "results/smallest")
+    found = status.scan(Results(load(SMALLEST), finished.folder / "results/smallest"))
     assert found.complete
     assert found.over
     assert found.networks("train") == found.networks("evaluate") == (8, 8)

@@ -17,7 +17,7 @@ from passband.analysis import table
 from passband.config import load
 from passband.figures import images
 from passband.learning import networks
-from passband.results import layout, shown_networks, training_jobs, wave_layout
+from passband.results import Results, layout, shown_networks, training_jobs
 from passband.specimens import exit_waves
 from passband.storage import datasets
 
@@ -39,7 +39,7 @@ def results(unpacked, tmp_path) -> Path:
 
 
 def waves(results: Path, split: str) -> list[str]:
-    return [str(results / file) for file in wave_layout.shards(STUDY, "gold", split)]
+    return Results(STUDY, results).waves("gold", split)
 
 
 def train(results: Path, log: Path, **changed: object) -> str:

@@ -15,7 +15,7 @@ from passband.config import load
 from passband.grid import own_values
 from passband.jobs import counts, status
 from passband.jobs.extra import read_extra
-from passband.results import wave_layout
+from passband.results import Results, wave_layout
 from passband.storage import datasets
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -80,7 +80,7 @@ def test_the_study_is_complete(made):
     waves = sorted(str(path.relative_to(results)) for path in results.glob("waves/**/*.zip"))
     sets = [(split, id) for split in ("test", "train", "val") for id in ("", "en0200.00")]
     assert waves == sorted(
-        path for split, id in sets for path in wave_layout.shards(study, "gold", split, id)
+        path for split, id in sets for path in wave_layout.shards(study, "gold", split, [id])
     )
     whole = table.load(results / "table.zarr")
     assert whole.train_energy_kev.values.tolist() == [200, 300]
@@ -96,7 +96,7 @@ def test_the_study_is_complete(made):
     page = (results / "report.html").read_text()
     assert "Beam energy" in page
     assert "200, 300 keV" in page
-    found = status.scan(study, results)
+    found = status.scan(Results(study, results))
     assert {job.state for job in found.jobs if job.needed} == {"done"}
     assert len(found.stages["simulate"]) == 8
 
@@ -138,7 +138,7 @@ def test_further_results_have_the_energy_that_is_asked(made, tmp_path):
     done = subprocess.run(command, cwd=copied.folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     study = load(copied.folder / "waves.yaml")
-    sums = read_extra(study, copied.folder / "results/waves", ["confidence"]).confidence
+    sums = read_extra(Results(study, copied.folder / "results/waves"), ["confidence"]).confidence
     assert [id.endswith("_en0200.00") for id in sums.test.values] == [True, False]
     # All Dice of hardly trained networks are equal, but not their sums of probabilities.
     assert (sums.isel(test=0) != sums.isel(test=1)).any()

@@ -2,12 +2,12 @@
 import os
 import sys
 from os.path import relpath
-from pathlib import Path
 
 import passband
 from passband import PassbandError, console
 from passband.jobs import interrupt, locks, microscopes
 from passband.results import (
+    Results,
     figure_list,
     layout,
     shown_networks,
@@ -16,7 +16,7 @@ from passband.results import (
     wave_layout,
     wildcard_patterns,
 )
-from passband.config import SOURCE, check_new, validate
+from passband.config import SOURCE, validate
 from passband.grid import batches
 
 console.prepare()
@@ -24,8 +24,9 @@ try:
     # Scripts receive only `config`. Paths in `config` are relative to the study's file.
     config.setdefault(SOURCE, relpath(workflow.configfiles[-1]))
     STUDY = validate(config, config[SOURCE])
+    RESULTS = Results(STUDY, f"results/{STUDY.study.name}")
     if workflow.is_main_process:
-        check_new(STUDY, config[SOURCE], Path(f"results/{STUDY.study.name}"))
+        RESULTS.check_new(config[SOURCE])
     # Jobs do not repeat this check, because it takes seconds.
     if workflow.is_main_process and STUDY.needs_trial_particles:
         from passband.specimens import structures as specimen
@@ -47,7 +48,6 @@ STAGES = {stage: f"{stage} {number}" for stage, number in passband.STAGES.items(
 # The file in envs/ with the jobs' environment. Only --software-deployment-method conda uses the
 # file.
 ENVIRONMENT = f"../../envs/{os.environ.get('PASSBAND_ENVIRONMENT', 'cpu')}.yaml"
-RESULTS = f"results/{STUDY.study.name}"
 NAMES = layout.JOB_NAMES.items()
 LOGS = {made_by: f"{RESULTS}/{layout.log(name)}" for made_by, name in NAMES}
 BENCHMARKS = {made_by: f"{RESULTS}/{layout.benchmark(name)}" for made_by, name in NAMES}
@@ -76,8 +76,7 @@ def below_results(paths):
 
 def shards(specimen, split, conditions):
     """Return the files with the exit waves of one split of a specimen under conditions."""
-    waves = wave_layout.waves_of(conditions)
-    return below_results(wave_layout.shards_of(STUDY, specimen, split, waves))
+    return RESULTS.waves(specimen, split, wave_layout.waves_of(conditions))
 
 
 def test_shards(conditions):
@@ -86,10 +85,7 @@ def test_shards(conditions):
     These are the exit waves of the test conditions, and those of the given conditions.
     """
     waves = dict.fromkeys([*TESTED_WAVES, *wave_layout.waves_of(conditions)])
-    return {
-        specimen: below_results(wave_layout.shards_of(STUDY, specimen, "test", waves))
-        for specimen in STUDY.specimens
-    }
+    return {specimen: RESULTS.waves(specimen, "test", waves) for specimen in STUDY.specimens}
 
 
 TESTED = test_shards([])
@@ -139,6 +135,6 @@ def figure(name):
 onstart:
     locks.sign()
     try:
-        snapshot.hand_to_jobs(workflow.config_settings, STUDY, config[SOURCE], RESULTS)
+        snapshot.hand_to_jobs(workflow.config_settings, RESULTS, config[SOURCE])
     except PassbandError as error:
         sys.exit(str(error))

@@ -4,12 +4,14 @@ from pathlib import Path
 
 from passband.jobs import job as jobs
 from passband.jobs import preflight
+from passband.results import Results
 from passband.storage import atomic
 
 
 def main(snakemake):
     with jobs.job("preflight", snakemake.log[0], snakemake.threads, snakemake.config) as job:
-        found = preflight.run(job.study, Path(snakemake.output[0]).parent, snakemake.threads)
+        results = Results(job.study, Path(snakemake.output[0]).parent)
+        found = preflight.run(results, snakemake.threads)
         job.log(f"this node:\n{preflight.table(found)}")
         preflight.raise_on_failure(found)
         with atomic.replacing(snakemake.output[0]) as beside:

@@ -15,9 +15,9 @@ import zarr
 
 from passband import PassbandError
 from passband.analysis.cell_means import TableMeans
-from passband.axes import AXES
 from passband.grid import axes_of, coordinates, of_conditions, ordered_ids
 from passband.groups import conditions_per_file
+from passband.results import stores
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, atomic, datasets, integrity, records
 from passband.storage.records import MICROSCOPE
@@ -377,28 +377,8 @@ def _dice(counts: np.ndarray) -> np.ndarray:
     return values
 
 
-def load(path: str | Path) -> xr.Dataset:
-    """Open a study's table of results. Each variable is read from disk when it is used.
-
-    Text has a fixed width, since xarray cannot plot text of variable width. In long names, the axes
-    of training and test conditions differ. Code that writes the table to another store opens it
-    with :func:`passband.storage.datasets.open_folder`, so that the attributes stay.
-
-    Raises:
-        StoreError: If there is no table of results at the path, or if the table is damaged.
-    """
-    opened = datasets.open_folder(path, datasets.TABLE)
-    coords = {
-        name: (c.dims, np.array(c.values.tolist(), dtype=str), c.attrs)
-        for name, c in opened.coords.items()
-        if c.dtype.kind in "OT"
-    }
-    opened = opened.assign_coords(coords)
-    for side, word in (("train", "training"), ("test", "test")):
-        for name, axis in AXES.items():
-            if (coordinate := f"{side}_{name}") in opened.coords:
-                opened[coordinate].attrs["long_name"] = f"{word} {axis.label}"
-    return opened
+#: Opens a table, see :func:`passband.results.stores.load_table`.
+load = stores.load_table
 
 
 def hypercube(data: Data, dimension: str) -> Data:

@@ -5,16 +5,13 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from passband import PassbandError
 from passband.axes import AXES, FURTHER_AXES, Axis
 from passband.console import escaped
-
-if TYPE_CHECKING:
-    from passband.config import Study
+from passband.results import Results, layout, published
 
 #: The axes that act behind the exit wave. A finished study can be asked about any of their values.
 #: On other axes, it can be asked about values only that it has exit waves for.
@@ -101,11 +98,52 @@ def report_remark(line: str) -> None:
     print(escaped(line), file=sys.stderr)
 
 
-def report_many(study: "Study", results: Path) -> None:
+def find_study(
+    noun: str | Path, report: Callable[[str], object] = report_remark, crystals: bool = False
+) -> Results:
+    """Return the study that a user names, and report the study's remarks.
+
+    Args:
+        noun: See :meth:`passband.results.Results.find`.
+        report: A function that is called with each remark on the study.
+        crystals: Whether to make trial particles of those specimens that need a trial. This takes
+            seconds.
+
+    Raises:
+        ConfigError, PassbandError: If there is no such study, if its file is wrong, or if a
+            specimen cannot be made.
+    """
+    results = Results.find(noun)
+    for remark in () if results.is_published else results.study.remarks:
+        report(remark)
+    if crystals and results.study.needs_trial_particles:
+        from passband.specimens import structures  # ase takes a second to import
+
+        structures.check(results.study)
+    return results
+
+
+def network_source(given: Path) -> Path | Results:
+    """Return the weights file, the published folder or the study that a user names.
+
+    Raises:
+        PassbandError: If there is no such file or folder, or no study of this name that has
+            results.
+    """
+    is_weights = given.suffix == ".safetensors" or (
+        given.is_file() and given.suffix not in (".yaml", ".yml")
+    )
+    if is_weights or (given / published.WEIGHTS).is_file():
+        return given
+    # A name such as `pilot` is a study, whether or not there is a folder of the same name.
+    return Results.find(given).existing()
+
+
+def report_many(results: Results) -> None:
     """Say why a command that ranks a study's networks prints nothing for a while, if it does."""
-    if study.train_number > _MANY and results.exists():
+    if (number := results.study.train_number) > _MANY and results.has(layout.TABLE):
         report_remark(
-            f"reading the Dice of networks of {study.train_number:,} training conditions, and "
+            f"reading the Dice of networks of {number:,} training conditions, and "
             "fitting a model to it; the first call takes a minute or more, later ones take seconds"
         )
 

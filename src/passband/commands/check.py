@@ -2,9 +2,8 @@
 
 import argparse
 
-from passband.commands.arguments import add_study, report_remark
+from passband.commands.arguments import add_study, find_study
 from passband.jobs import plan
-from passband.results.locate import open_study
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -16,6 +15,5 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
-    study, _ = open_study(options.study, report_remark, crystals=True)
-    print(plan.summary(study, listed=True))
+    print(plan.summary(find_study(options.study, crystals=True).study, listed=True))
     return 0

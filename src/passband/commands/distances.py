@@ -3,8 +3,7 @@
 import argparse
 
 from passband.commands.on_request import add_request, make
-from passband.results import layout
-from passband.results.locate import locate_study
+from passband.results import Results, layout
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -20,5 +19,4 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
-    _, results = locate_study(options.study)
-    return make(options, results, [layout.DISTANCES])
+    return make(options, Results.find(options.study), [layout.DISTANCES])

@@ -4,9 +4,8 @@ import argparse
 import sys
 
 from passband import PassbandError
-from passband.commands.arguments import add_study, report_remark
+from passband.commands.arguments import add_study, find_study
 from passband.commands.conditions import add_conditions, check_conditions, given_conditions
-from passband.results.locate import open_study
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -43,21 +42,20 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.processes is not None and not 1 <= options.processes <= 1024:
         raise PassbandError(f"--processes = {options.processes}: must be between 1 and 1024")
-    study, results = open_study(options.study, report_remark)
-    conditions = check_conditions(study, given)
+    results = find_study(options.study)
+    conditions = check_conditions(results.study, given)
 
     from tqdm.auto import tqdm  # only this command needs these modules
 
     from passband.jobs import extra
     from passband.results import layout
 
-    jobs = extra.finished_jobs(study, results)
+    jobs = extra.finished_jobs(results)
 
     def progress(items):
         return tqdm(items, desc="evaluate", disable=not sys.stderr.isatty())
 
     extra.evaluate_extra(
-        study,
         results,
         conditions,
         confidence=options.confidence,
@@ -67,6 +65,6 @@ def run(options: argparse.Namespace) -> int:
     )
     networks = sum(len(job.replicas) for job in jobs)
     under = f"{len(set(conditions)):,} further condition(s)" if conditions else "test conditions"
-    folder = results / layout.EXTRA.partition("/")[0]
-    print(f"{networks:,} network(s) are tested under {under}; results in {folder}")
+    where = results.path(layout.EXTRAS)
+    print(f"{networks:,} network(s) are tested under {under}; results in {where}")
     return 0

@@ -1,19 +1,16 @@
 """``passband explore``: write the explorer, a page that shows every cell of a study's matrices."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband import PassbandError
 from passband.axes import AXES
-from passband.commands.arguments import add_study, report_many, report_remark
+from passband.commands.arguments import add_study, find_study, report_many
 from passband.grid import Condition
-from passband.results import layout, wave_layout
-from passband.results.locate import open_results
+from passband.results import Results, layout
 
 if TYPE_CHECKING:
     import numpy as np
-    import xarray as xr
 
     from passband.config import Study
     from passband.jobs.tested_networks import TestedNetworks
@@ -40,13 +37,13 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         PassbandError: If the study has no results yet, or if the page cannot be written.
     """
-    study, results = open_results(options.study, report_remark)
-    file = results / layout.EXPLORER
+    results = find_study(options.study)
+    results.check_names()
+    file = results.path(layout.EXPLORER)
     for needed in (layout.OOD, layout.TABLE):
-        if not (results / needed).exists():
-            raise PassbandError(f"{results}: the study has no {needed} yet; run the study first")
-    report_many(study, results)
-    text = page(study, results, not options.no_images)
+        results.check_has(needed)
+    report_many(results)
+    text = page(results, not options.no_images)
 
     from passband.storage import atomic  # zarr takes a second to import
 
@@ -60,29 +57,28 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def page(study: "Study", results: Path, with_images: bool = True) -> str:
+def page(results: Results, with_images: bool = True) -> str:
     """Return the explorer of a study.
 
     Args:
-        results: The study's folder of results, with the table of results and the OOD metrics.
+        results: The study, with the table of results and the OOD metrics.
         with_images: Whether to make example images, with the masks of some networks.
     """
-    from passband.analysis import learned, table
+    from passband.analysis import learned
     from passband.reports import explorer, explorer_content
     from passband.reports.unlearned import sentence
-    from passband.storage import datasets
 
-    metrics = datasets.read(results / layout.OOD, datasets.OOD)
-    stored = table.load(results / layout.TABLE)
-    blocks = explorer.Blocks()
-    rankings, predicted, notes = _models(study, results, metrics, blocks)
+    study, blocks, information = results.study, explorer.Blocks(), None
+    if results.has(layout.INFORMATION):  # stored if the page cannot compute it
+        information = results.read(layout.INFORMATION, explorer_content.STORED)
+    rankings, predicted, notes = _models(results, blocks)
     content = explorer_content.content(
-        study, metrics, stored, _spectra(study, results), _information(results), blocks, predicted
+        study, results.ood, results.table, _spectra(results), information, blocks, predicted
     )
     content["rankings"] = rankings
-    content["report"] = layout.REPORT if (results / layout.REPORT).exists() else None
+    content["report"] = layout.REPORT if results.has(layout.REPORT) else None
     content["notes"] += notes
-    remark = sentence(learned.unlearned(stored, study), study.own_values)
+    remark = sentence(learned.unlearned(results.table, study), study.own_values)
     content["unlearned"] = remark
     content["notes"] += [remark] if remark else []
     if with_images:
@@ -91,13 +87,13 @@ def page(study: "Study", results: Path, with_images: bool = True) -> str:
         from passband.jobs import explored_images  # torch takes seconds to import
 
         content["examples"] = explored_images.examples(
-            study, results, blocks, lambda tests: tqdm(tests, "example images", disable=None)
+            results, blocks, lambda tests: tqdm(tests, "example images", disable=None)
         )
     return explorer.page(f"{study.study.name}: explorer", content, blocks)
 
 
 def _models(
-    study: "Study", results: Path, metrics: "xr.Dataset", blocks: "Blocks"
+    results: Results, blocks: "Blocks"
 ) -> "tuple[list[dict], dict[tuple[int, int, int], np.ndarray], list[str]]":
     """Return what the models of Dice are for: rankings, and predicted matrices.
 
@@ -109,6 +105,7 @@ def _models(
     from passband.jobs.tested_networks import TestedNetworks
     from passband.reports.explorer_ranking import MOST_NUMBERS, predicted, ranking
 
+    study = results.study
     rankings, matrices, notes = [], {}, []
     if others := [AXES[name].label for name in study.own_values if AXES[name].needs_waves]:
         notes.append(
@@ -116,9 +113,9 @@ def _models(
             "waves; passband recommend ranks networks."
         )
         return rankings, matrices, notes
-    for specimen in map(str, metrics.test_specimen.values):
+    for specimen in map(str, results.ood.test_specimen.values):
         try:
-            tested = TestedNetworks.open(study, results, specimen).within_axes()
+            tested = TestedNetworks.open(results, specimen).within_axes()
             tested = tested.covering(_outermost(study))
             if _numbers(tested) > MOST_NUMBERS and study.study.replicas > 1:
                 tested = tested.of_replicas()
@@ -146,7 +143,7 @@ def _models(
                     tested.unlearned_ids,
                 )
             )
-            matrices |= predicted(tested.groups, metrics, specimen)
+            matrices |= predicted(tested.groups, results.ood, specimen)
         except PassbandError as error:
             notes.append(f"No networks are ranked for {specimen}: {error}.")
     return rankings, matrices, notes
@@ -168,27 +165,18 @@ def _numbers(tested: "TestedNetworks") -> int:
     return sum(D.size for _, _, D in tested.of_groups.values())
 
 
-def _spectra(study: "Study", results: Path) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
+def _spectra(results: Results) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
     """Return the spectrum of each weight of spatial frequencies, with the study's own values.
 
     The spectrum of a specimen is known as long as the exit waves of its training structures exist.
     """
     from passband.analysis import profiles
 
+    study = results.study
     flat = study.information.flat_power_A2
     spectra = {"flat": profiles.flat_spectrum(flat)}
     for name in study.trained_specimens:
-        files = [str(results / file) for file in wave_layout.spectrum_shards(study, name)]
-        if all(Path(file).exists() for file in files):
+        if files := results.spectrum_waves(name):
             found = profiles.spectrum(study.microscope, files, name, study.study.seed, flat)
             spectra[name] = profiles.own_curve(found)
     return spectra
-
-
-def _information(results: Path) -> "xr.Dataset | None":
-    """Return the metrics of transfer functions that the page stores if it cannot compute them."""
-    from passband.reports.explorer_content import STORED
-    from passband.storage import datasets
-
-    path = results / layout.INFORMATION
-    return datasets.read(path, datasets.INFORMATION, STORED) if path.exists() else None

@@ -4,9 +4,8 @@ import argparse
 from pathlib import Path
 
 from passband import PassbandError, __version__
-from passband.commands.arguments import STUDY, check_folder, report_remark, study_path
+from passband.commands.arguments import STUDY, check_folder, find_study, study_path
 from passband.config import SPLITS
-from passband.results.locate import open_study
 from passband.storage import atomic
 from passband.words import listed
 
@@ -28,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         PassbandError: If the study has no such structure, or the file cannot be written.
     """
-    study, _ = open_study(options.study, report_remark)
+    study = find_study(options.study).study
     name, split, index = options.specimen, options.split, options.index
     if name not in study.specimens:
         raise PassbandError(f"specimen = {name!r}: must be one of {', '.join(study.specimens)}")

@@ -3,8 +3,7 @@
 import argparse
 
 from passband.commands.on_request import add_request, make
-from passband.results import layout
-from passband.results.locate import locate_study
+from passband.results import Results, layout
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -20,10 +19,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
-    study, results = locate_study(options.study)
+    results = Results.find(options.study)
     pictures = [
         layout.GALLERY.format(specimen=specimen, format=form)
-        for specimen in study.specimens
-        for form in study.figures.formats
+        for specimen in results.study.specimens
+        for form in results.study.figures.formats
     ]
     return make(options, results, pictures, "gallery")

@@ -9,8 +9,7 @@ from passband.commands.on_request import make
 from passband.commands.run import add_machine
 from passband.config import SPLITS, Study
 from passband.grid import Condition
-from passband.results import layout
-from passband.results.locate import locate_study
+from passband.results import Results, layout
 from passband.words import listed
 
 #: Largest number of values that an error message lists.
@@ -38,7 +37,8 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         PassbandError: If the study, the specimen, the split or a condition is wrong.
     """
-    study, results = locate_study(options.study)
+    results = Results.find(options.study)
+    study = results.study
     specimen = options.specimen or next(iter(study.specimens))
     if specimen not in study.specimens:
         raise PassbandError(

@@ -4,7 +4,13 @@ import argparse
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import BEHIND_WAVE, FURTHER_BEHIND, option
+from passband.commands.arguments import (
+    BEHIND_WAVE,
+    FURTHER_BEHIND,
+    find_study,
+    network_source,
+    option,
+)
 from passband.commands.ctf import check_unused, known_lens
 from passband.console import escaped
 
@@ -62,27 +68,27 @@ def recommended(
     from passband.jobs import like
     from passband.jobs.tested_networks import TestedNetworks
     from passband.learning.network_files import open_networks
-    from passband.results.locate import open_results, present_networks
 
-    study, results = open_results(Path(options.words[0]), print)
-    tested = TestedNetworks.open(study, results, options.specimen)
+    results = find_study(options.words[0], print)
+    results.check_names()
+    tested = TestedNetworks.open(results, options.specimen)
     known = known_lens(options, options.cs_um, options.aperture_mrad)
     known.check()
     given = {
         name: None if (value := getattr(options, name)) is None else f"{value:.10g}"
         for name in ("aperture_mrad", "dose_e_per_A2", *FURTHER_BEHIND)
     }
-    present, chosen, ctf, failed = present_networks(results), {}, {}, {}
+    chosen, ctf, failed = {}, {}, {}
     for path in paths:
         try:
             if found := like.of_store(tested, path, {**given, "cs_um": options.cs_um}):
                 lines = [f"{path.name}: states {found[0].found.asked.words}"]
             else:
-                (lens,) = like.measure([path], options.pixel_size_A, known, study)
+                (lens,) = like.measure([path], options.pixel_size_A, known, results.study)
                 lines = [lens.line(), *(f"  {note}" for note in lens.notes)]
                 found = like.recommend(tested, lens, given)
             id, expected = like.best(found)
-            chosen[path], ctf[path] = open_networks(results, id, present), {id: expected}
+            chosen[path], ctf[path] = open_networks(results, id), {id: expected}
         except Exception as error:  # the other files are still segmented
             failed[path] = failure(path, error)
             continue
@@ -108,7 +114,7 @@ def named(options: argparse.Namespace) -> tuple[list, list[str]]:
     """
     from passband.learning import network_files
     from passband.learning.network_files import open_networks
-    from passband.results.locate import locate_results, present_networks, study_names
+    from passband.results.locate import study_names
 
     nouns, words = options.network, list(options.words)
     if not nouns and words[0] in network_files.shipped() and words[0] not in study_names():
@@ -123,13 +129,8 @@ def named(options: argparse.Namespace) -> tuple[list, list[str]]:
     if nouns and not ids:
         found = [network for noun in nouns for network in open_networks(noun)]
     else:
-        source = Path(words.pop(0))
-        # A name such as `pilot` is a study, whether or not there is a folder of the same name.
-        is_network = source.is_file() and source.suffix not in (".yaml", ".yml")
-        if not is_network and not (source / network_files.PUBLISHED).is_file():
-            source = source if source.suffix == ".safetensors" else locate_results(source)
-        present = present_networks(source) if source.is_dir() else ()
-        found = [each for id in ids or [None] for each in open_networks(source, id, present)]
+        source = network_source(Path(words.pop(0)))
+        found = [each for id in ids or [None] for each in open_networks(source, id)]
     if not words:
         raise PassbandError("no image: give files or folders after the network")
     found = list({(network.path, network.id): network for network in found}.values())

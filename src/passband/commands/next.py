@@ -6,9 +6,9 @@ from pathlib import Path
 
 from passband import PassbandError
 from passband.axes import AXES
-from passband.commands.arguments import add_axes, add_study, report_remark
+from passband.commands.arguments import add_axes, add_study, find_study, report_remark
 from passband.commands.run import add_machine, start
-from passband.results.locate import locate_file, open_results, open_study
+from passband.results import Results
 
 #: Largest number of conditions to choose.
 _MOST = 1000
@@ -77,12 +77,13 @@ def run(options: argparse.Namespace) -> int:
     if options.until is not None:
         return _train(options, given)
     file = _points_file(options) if options.append else None
-    study, results = open_results(options.study, report_remark)
-    tested = TestedNetworks.open(study, results, options.specimen)
+    results = find_study(options.study)
+    results.check_names()
+    tested = TestedNetworks.open(results, options.specimen)
     candidates = jobs.candidate_conditions(tested, options.between)
     found = jobs.next_conditions(tested, options.budget, given, candidates)
     if file is not None:
-        number = jobs.append(file, found.conditions, study.own_values)
+        number = jobs.append(file, found.conditions, tested.study.own_values)
     print(json.dumps(found.as_dict()) if options.json else reports.next_conditions(found))
     if file is not None:
         report_remark(
@@ -97,16 +98,17 @@ def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
     from passband.jobs import next_conditions as jobs
     from passband.jobs.tested_networks import TestedNetworks
 
-    file, folder = locate_file(options.study)
+    results = Results.find(options.study)
     points = _points_file(options)
     _check_listed(options, points)
-    jobs.range_of_use(open_study(options.study, lambda remark: None)[0], given)
+    jobs.range_of_use(results.study, given)
     left, candidates, used = options.budget, None, 0
     while True:
-        if status := start(options, file, folder):
+        if status := start(options, results):
             return status
-        study, results = open_results(options.study, lambda remark: None)
-        tested = TestedNetworks.open(study, results, options.specimen)
+        results = Results.find(options.study)
+        results.check_names()
+        tested = TestedNetworks.open(results, options.specimen)
         if candidates is None:
             candidates = jobs.candidate_conditions(tested, options.between)
         trained = {id for train, *_ in tested.of_groups.values() for id in train}
@@ -120,7 +122,7 @@ def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
             why = "at most" if found.errors[0] <= options.until else "above"
             print(f"stopped after {used} of {options.budget} conditions: {why} {options.until:g}")
             return 0
-        jobs.append(points, found.conditions, study.own_values)
+        jobs.append(points, found.conditions, results.study.own_values)
         _check_listed(options, points)
         used, left = used + len(found.conditions), left - len(found.conditions)
 
@@ -135,7 +137,7 @@ def _check_listed(options: argparse.Namespace, points: Path) -> None:
             f"--until = {options.until:g}: there is no {points} yet; choose the first conditions "
             f"with --append, and list the file in the study as {listed}"
         )
-    study, _ = open_study(options.study, lambda remark: None)
+    study = Results.find(options.study).study
     if not set(read_points(points, study.own_values)) <= set(study.train_conditions):
         raise PassbandError(
             f"--until = {options.until:g}: the study does not train the points of {points}; list "
@@ -145,9 +147,7 @@ def _check_listed(options: argparse.Namespace, points: Path) -> None:
 
 def _points_file(options: argparse.Namespace) -> Path:
     """Return the CSV file with the points of the study, beside the study's file."""
-    from passband.config import load
     from passband.jobs.next_conditions import points_file
 
-    file, folder = locate_file(options.study)
-    path = file if file.is_absolute() or file.exists() else folder / file
-    return points_file(load(path).study.name, path)
+    results = Results.find(options.study)
+    return points_file(results.study.study.name, results.file)

@@ -2,11 +2,11 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from passband.commands.arguments import add_study
 from passband.commands.run import add_machine, start
-from passband.results.locate import locate_file
+from passband.results import Results
+from passband.results.locate import RESULTS
 
 
 def add_request(
@@ -20,21 +20,24 @@ def add_request(
 
 
 def make(
-    options: argparse.Namespace, results: Path, paths: Sequence[str], target: str | None = None
+    options: argparse.Namespace, results: Results, paths: Sequence[str], target: str | None = None
 ) -> int:
     """Make files with Snakemake, print their paths, and return the exit status.
 
     Args:
         options: The command's options, with those of :func:`passband.commands.run.add_machine`.
+        results: The study.
         paths: The files, relative to the folder of results.
         target: A rule of the workflow that makes these files; otherwise the files are the targets.
 
     Raises:
         PassbandError: If the study, the number of cores or the profile is wrong.
     """
-    file, folder = locate_file(options.study)
-    targets = (target,) if target else tuple(f"results/{results.name}/{path}" for path in paths)
-    status = start(options, file, folder, targets)
+    made = [str(results.path(path)) for path in paths]
+    targets = (
+        (target,) if target else tuple(str(RESULTS / results.folder.name / path) for path in paths)
+    )
+    status = start(options, results, targets)
     if not status:
-        print("\n".join(str(results / path) for path in paths))
+        print("\n".join(made))
     return status

@@ -4,9 +4,8 @@ import argparse
 import sys
 
 from passband import PassbandError
-from passband.commands.arguments import add_study, report_remark
+from passband.commands.arguments import add_study, find_study
 from passband.jobs import plan, rates
-from passband.results.locate import open_study
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -44,8 +43,8 @@ def run(options: argparse.Namespace) -> int:
         raise PassbandError(f"--gpus = {options.gpus}: must be at least 1")
     if options.device:
         rates.check(options.device)
-    study, results = open_study(options.study, report_remark, crystals=True)
-    text = plan.render(study, results, options.seconds, _say, options.device, options.gpus or 1)
+    results = find_study(options.study, crystals=True)
+    text = plan.render(results, options.seconds, _say, options.device, options.gpus or 1)
     _say("")
     print(text)
     return 0

@@ -3,8 +3,7 @@
 import argparse
 import os
 
-from passband.commands.arguments import add_study, report_remark
-from passband.results.locate import open_study
+from passband.commands.arguments import add_study, find_study
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -22,8 +21,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from passband.jobs import preflight  # only this command needs it
 
-    study, results = open_study(options.study, report_remark)
-    checks = preflight.run(study, results, os.cpu_count() or 1)
+    checks = preflight.run(find_study(options.study), os.cpu_count() or 1)
     print(preflight.table(checks))
     preflight.raise_on_failure(checks)
     return 0

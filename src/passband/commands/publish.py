@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband import PassbandError
-from passband.commands.arguments import STUDY, report_remark
+from passband.commands.arguments import STUDY, network_source, report_remark
 from passband.mixtures import Mixture
-from passband.results.locate import locate_results, present_networks
+from passband.results import Results, published
 from passband.storage import StoreError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from passband.config import Study
     from passband.grid import Condition
     from passband.learning.network_files import Network
     from passband.micrographs.trust import Trust
@@ -72,11 +71,11 @@ def run(options: argparse.Namespace) -> int:
     extras.check()
     from passband.learning.network_files import open_networks  # torch takes seconds to import
 
-    source, results = _source(options.network)
+    source = network_source(options.network)
+    results = source if isinstance(source, Results) else None
     if options.study is not None:
-        results = locate_results(options.study)
-    present = present_networks(source) if source.is_dir() else ()
-    networks = open_networks(source, options.id, present)
+        results = Results.find(options.study).existing()
+    networks = open_networks(source, options.id)
     if options.replica is not None:
         chosen = [network for network in networks if network.replica == options.replica]
     else:
@@ -99,7 +98,8 @@ def run(options: argparse.Namespace) -> int:
     out = options.out or Path("published") / network.id.replace("/", "_")
     name = options.name or bioimageio_description.default_name(network)
     labels = bioimageio_description.Labels(name, options.license, tuple(options.author))
-    expected = _expected(network, publication.study_of(network), results)
+    results = network.results if results is None else Results(network.study, results.folder)
+    expected = _expected(network, results)
     publication.publish(
         *(network, results, out, labels, options.force, expected, report_remark),
         lambda: _trust(network, expected is not None),
@@ -109,28 +109,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _source(given: Path) -> tuple[Path, Path | None]:
-    """Return the file or folder that has the network, and the study's results, if they are known.
-
-    Raises:
-        PassbandError: If there is no such file, folder or study.
-    """
-    from passband.learning.network_files import PUBLISHED
-
-    if (given / PUBLISHED).is_file():
-        return given, None
-    if given.suffix == ".safetensors" or (
-        given.is_file() and given.suffix not in (".yaml", ".yml")
-    ):
-        folders = given.absolute().parents
-        is_of_study = len(folders) > 4 and folders[3].name == "networks"
-        return given, folders[4] if is_of_study else None
-    results = locate_results(given)
-    return results, results
-
-
 def _expected(
-    network: "Network", study: "Study", results: Path | None
+    network: "Network", results: Results | None
 ) -> "Callable[[Sequence[Condition]], np.ndarray] | None":
     """Return a function for the expected Dice of a network, or None if the study is too small."""
     if results is None:
@@ -139,7 +119,7 @@ def _expected(
 
     try:
         # The folder has no results under further conditions, so the card does not use them.
-        tested = TestedNetworks.open(study, results, network.metadata.specimen, with_extra=False)
+        tested = TestedNetworks.open(results, network.metadata.specimen, with_extra=False)
     except StoreError:
         raise
     except PassbandError:  # no table yet, too few conditions, or not tested on this specimen
@@ -157,5 +137,5 @@ def _trust(network: "Network", with_ctf: bool) -> "Trust | None":
     try:
         return trust.open_trust([network], with_ctf=with_ctf)
     except PassbandError as error:
-        report_remark(f"the folder has no {trust.PUBLISHED_FILE}, since {error}")
+        report_remark(f"the folder has no {published.LIKENESS}, since {error}")
         return None

@@ -11,13 +11,14 @@ from passband.commands.arguments import (
     add_axes,
     add_study,
     check_folder,
+    find_study,
     option,
     report_many,
     report_remark,
 )
 from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_lens
 from passband.console import escaped
-from passband.results.locate import is_published, open_results
+from passband.results import layout
 
 if TYPE_CHECKING:
     from passband.jobs.tested_networks import TestedNetworks
@@ -102,31 +103,25 @@ def run(options: argparse.Namespace) -> int:
                 f"--figure = {str(options.figure)!r}: must end in .png, .svg or .pdf"
             )
         check_folder("--figure", options.figure, options.figure.parent)
-    published = is_published(options.study)
-    if not published:
-        study, results = open_results(options.study, report_remark)
-        report_many(study, results)
+    results = find_study(options.study)
+    results.check_names()
+    report_many(results)
     from passband.jobs import recommendation as jobs  # xarray takes seconds to import
     from passband.jobs.tested_networks import TestedNetworks
     from passband.reports import recommendation as reports
     from passband.storage import integrity, lease
 
-    if published:
-        tested = TestedNetworks.open_published(options.study, options.specimen)
-        if remark := integrity.unchecked(options.study):
-            report_remark(remark)
-    else:
-        tested = TestedNetworks.open(study, results, options.specimen)
-    study = tested.study
-    if mixed := tested.study.mixtures:
+    tested = TestedNetworks.open(results, options.specimen)
+    if results.is_published and (remark := integrity.unchecked(results.folder)):
+        report_remark(remark)
+    study = results.study
+    if mixed := study.mixtures:
         report_remark(
             f"networks of mixtures are not ranked: {', '.join(m.id for m in mixed)}; "
             "passband table has their Dice"
         )
     if number := tested.left_out:
-        from passband.results.layout import EXTRA_LEASE
-
-        if tester := lease.holder_of(tested.results / EXTRA_LEASE):
+        if tester := lease.holder_of(results.path(layout.EXTRA_LEASE)):
             why = f"passband evaluate or recommend --check still tests networks there: {tester}"
         else:
             why = (
@@ -224,12 +219,13 @@ def _check(options: argparse.Namespace) -> int:
     check_unused(options, "--like")
     if not 1 <= options.check <= _MOST:
         raise PassbandError(f"--check = {options.check}: must be between 1 and {_MOST:,}")
-    if is_published(options.study):
+    results = find_study(options.study)
+    if results.is_published:
         raise PassbandError(
             f"{options.study}: is the folder of a published network; --check needs the study"
         )
-    study, results = open_results(options.study, report_remark)
-    report_many(study, results)
+    results.check_names()
+    report_many(results)
 
     from tqdm.auto import tqdm
 
@@ -237,7 +233,6 @@ def _check(options: argparse.Namespace) -> int:
     from passband.reports import recommendation as reports
 
     found = recommendation_check.run(
-        study,
         results,
         options.check,
         options.seed,

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from passband.commands.arguments import add_study, check_folder, report_remark
-from passband.results.locate import existing, open_results
+from passband.commands.arguments import add_study, check_folder, find_study, report_remark
+from passband.results import layout
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -30,17 +30,15 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         PassbandError: If there are no results yet, or if the page cannot be written.
     """
-    from passband.jobs import report_page
-    from passband.results import layout  # only this command needs it
+    from passband.jobs import report_page  # only this command needs it
 
-    study, results = open_results(options.study, report_remark)
-    existing(options.study, results)
-    target = options.output or results / layout.REPORT
+    results = find_study(options.study).existing()
+    target = options.output or results.path(layout.REPORT)
     if options.output:
         check_folder("--output", target, target.absolute().parent)
     elif moved := report_page.move_foreign(results):
         report_remark(moved)
-    missing = report_page.write(study, results, target)
+    missing = report_page.write(results, target)
     if missing:
         report_remark(f"the study is incomplete: {'; '.join(missing)}")
     print(f"{target}: {target.stat().st_size / 1e6:.1f} MB; open it in a browser")

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import add_study, report_remark
+from passband.commands.arguments import add_study, find_study, report_remark
 from passband.commands.table import ood
 from passband.jobs import locks, workflow
-from passband.results import layout
-from passband.results.locate import locate_file, open_study
+from passband.results import Results, layout
+from passband.results.locate import RESULTS
 
 #: The options of this command that have a value.
 _WITH_VALUE = ("--cores", "--profile")
@@ -61,7 +61,7 @@ def spell_out(arguments: Sequence[str]) -> list[str]:
 
 
 def _is_study(word: str) -> bool:
-    return Path(word).exists() or Path("results", word).is_dir()
+    return Path(word).exists() or (RESULTS / word).is_dir()
 
 
 def add_machine(command: argparse.ArgumentParser) -> None:
@@ -84,20 +84,19 @@ def run(options: argparse.Namespace) -> int:
         PassbandError: If the study, the number of cores or the profile is wrong.
         SystemExit: With 2 if Snakemake does not know an option.
     """
-    file, folder = locate_file(options.study)
     if options.for_snakemake:
         _check(options.for_snakemake)
     # Snakemake reports the remarks, so they are not reported twice.
-    study, results = open_study(options.study, lambda remark: None, crystals=True)
+    results = find_study(options.study, lambda remark: None, crystals=True)
     words = [*(["--dry-run"] if options.dry_run else []), *options.for_snakemake]
-    status = start(options, file, folder, words=words)
-    if status and not options.dry_run and (line := _next(status, folder, options.study)):
+    status = start(options, results, words=words)
+    if status and not options.dry_run and (line := _next(status, results.root, options.study)):
         print(line, file=sys.stderr)
     if status or options.dry_run:
         return status
     from passband.jobs import status as states  # only a study that ran needs it
 
-    if not states.scan(study, results).complete:
+    if not states.scan(results).complete:
         print(f"The study is not complete; see: passband status {options.study}")
         return 0
     _print_end(results)
@@ -138,8 +137,7 @@ def _check(words: Sequence[str]) -> None:
 
 def start(
     options: argparse.Namespace,
-    file: Path,
-    folder: Path,
+    results: Results,
     targets: tuple[str, ...] = (),
     words: list[str] | None = None,
 ) -> int:
@@ -149,7 +147,8 @@ def start(
         PassbandError: If the number of cores or the profile is wrong, or if the folder cannot be
             written into.
     """
-    for path in (folder / ".snakemake", folder / "results"):
+    folder = results.root
+    for path in (folder / ".snakemake", folder / RESULTS):
         written = path if path.exists() else folder
         if not os.access(written, os.W_OK):
             raise PassbandError(f"{written.resolve()}: you may not write into this folder")
@@ -157,7 +156,7 @@ def start(
     if cores not in (None, "all") and not (cores.isdecimal() and int(cores) > 0):
         raise PassbandError(f"--cores = {cores!r}: must be a number above 0, or all")
     command = workflow.command(
-        file, folder, targets, cores=cores, profile=options.profile, words=words or []
+        results.file, folder, targets, cores=cores, profile=options.profile, words=words or []
     )
     for line in workflow.profiles_left_out(folder):
         report_remark(line)
@@ -168,14 +167,15 @@ def start(
     return status if status in (0, 2) or status > 128 else 1
 
 
-def _print_end(results: Path) -> None:
+def _print_end(results: Results) -> None:
     """Print the table, where the report is, and what to type next."""
     print(f"\n{ood(results)}\n")
-    lines = [f"Open {results / layout.REPORT} in a browser.", "Then type, for example:"]
+    name = results.folder.name
+    lines = [f"Open {results.path(layout.REPORT)} in a browser.", "Then type, for example:"]
     if "VIRTUAL_ENV" not in os.environ and sys.prefix != sys.base_prefix:
         lines.append(f"  source {_shown(Path(sys.prefix))}/bin/activate")
-    lines.append(f"  passband table {results.name} --csv {results.name}.csv")
-    lines.append(f"  passband explore {results.name}")
+    lines.append(f"  passband table {name} --csv {name}.csv")
+    lines.append(f"  passband explore {name}")
     print("\n".join(lines))
 
 

@@ -6,12 +6,10 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import add_study, report_remark
-from passband.config import Study
-from passband.results.locate import open_study
+from passband.commands.arguments import add_study, find_study
+from passband.results import Results, layout
 
 #: Number of failed jobs that are shown at a time.
 _FAILURES = 3
@@ -72,10 +70,10 @@ def run(options: argparse.Namespace) -> int:
 
     if options.watch is not None and not options.watch > 0:
         raise PassbandError(f"--watch = {options.watch:g}: must be above 0 s")
-    study, results = open_study(options.study, report_remark)
+    results = find_study(options.study)
     try:
         if options.watch is None:
-            found = status.scan(study, results)
+            found = status.scan(results)
             colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
             width = shutil.get_terminal_size().columns
             print(
@@ -85,19 +83,19 @@ def run(options: argparse.Namespace) -> int:
             )
             return 0
         if options.json:
-            return _print_changes(study, results, options.watch)
-        return _follow(study, results, options.watch)
+            return _print_changes(results, options.watch)
+        return _follow(results, options.watch)
     except KeyboardInterrupt:
         return 0
 
 
-def _print_changes(study: Study, results: Path, seconds: float) -> int:
+def _print_changes(results: Results, seconds: float) -> int:
     """Print a line of JSON whenever a job's state changes, and return the exit status."""
     from passband.jobs import status, status_page
 
     before = None
     while True:
-        found = status.scan(study, results)
+        found = status.scan(results)
         if (found.jobs, found.snakemake) != before:
             print(status_page.as_json(found), flush=True)
         before = found.jobs, found.snakemake
@@ -106,19 +104,19 @@ def _print_changes(study: Study, results: Path, seconds: float) -> int:
         time.sleep(seconds)
 
 
-def _follow(study: Study, results: Path, seconds: float) -> int:
+def _follow(results: Results, seconds: float) -> int:
     """Show a run until it is over, and return the exit status."""
     from passband.jobs import status, status_page
     from passband.jobs.followed import Followed, in_words
     from passband.jobs.progress_display import display
-    from passband.results import layout
 
+    study = results.study
     followed = Followed(study)
     progress = followed.progress
     shown = None
     try:
         while True:
-            found = status.scan(study, results)
+            found = status.scan(results)
             failed = followed.update(found)
             if shown is None:
                 shown = display(sys.stdout, progress, study.study.name)
@@ -142,5 +140,5 @@ def _follow(study: Study, results: Path, seconds: float) -> int:
         raise
     shown.stop()
     if found.complete:
-        print(f"The study is complete; open {results / layout.REPORT} in a browser.")
+        print(f"The study is complete; open {results.path(layout.REPORT)} in a browser.")
     return 1 if found.failures else 0

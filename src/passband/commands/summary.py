@@ -4,7 +4,7 @@ import argparse
 
 from passband.commands import table
 from passband.commands.arguments import add_study
-from passband.results.locate import locate_results
+from passband.results import Results
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -16,5 +16,5 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
-    table.show(locate_results(options.study))
+    table.show(Results.find(options.study).existing())
     return 0

@@ -2,12 +2,11 @@
 
 import argparse
 import importlib.util
-from contextlib import suppress
 from pathlib import Path
 
 from passband import PassbandError
 from passband.commands.arguments import add_study, check_folder
-from passband.results.locate import locate_results, locate_study
+from passband.results import Results, layout
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -51,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     if not given:
         if options.cells:
             raise PassbandError("--cells: must be given together with --csv or --parquet")
-        show(locate_results(options.study))
+        show(Results.find(options.study).existing())
         return 0
     for option, file in given.items():
         if file.suffix != f".{option[2:]}":
@@ -59,12 +58,11 @@ def run(options: argparse.Namespace) -> int:
         check_folder(option, file, file.absolute().parent)
     if options.parquet is not None and importlib.util.find_spec("pyarrow") is None:
         raise PassbandError("--parquet needs pyarrow: pip install 'passband[parquet]'")
-    results = locate_results(options.study)
+    metrics = Results.find(options.study).existing().ood
 
     from passband.reports import csv_tables  # xarray takes a second to import
-    from passband.storage import atomic, datasets
+    from passband.storage import atomic
 
-    metrics = datasets.read(results / "ood.zarr", datasets.OOD)
     rows = (
         csv_tables.by_cell(metrics) if options.cells else csv_tables.by_training_condition(metrics)
     )
@@ -78,26 +76,21 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def ood(results: Path) -> str:
+def ood(results: Results) -> str:
     """Return the table of the OOD metrics of a finished study, with what did not learn marked."""
-    from passband.analysis import learned, table
+    from passband.analysis import learned
     from passband.reports import summaries
-    from passband.storage import datasets
 
-    metrics, study, unlearned = datasets.read(results / "ood.zarr", datasets.OOD), None, None
-    with suppress(PassbandError):  # the results may have no file, or several
-        study, _ = locate_study(results)
-    if study is not None and (results / "table.zarr").exists():
-        unlearned = learned.unlearned(table.load(results / "table.zarr"), study)
-    return summaries.ood(metrics, unlearned)
+    unlearned = None
+    if results.is_known and results.has(layout.TABLE):
+        unlearned = learned.unlearned(results.table, results.study)
+    return summaries.ood(results.ood, unlearned)
 
 
-def show(results: Path) -> None:
+def show(results: Results) -> None:
     """Print the tables of a finished study."""
     from passband.reports import summaries  # xarray takes a second to import
-    from passband.storage import datasets
 
     print(ood(results))
-    path = results / "prediction.zarr"
-    if path.exists():
-        print(f"\n{summaries.prediction(datasets.read(path, datasets.PREDICTION))}")
+    if results.has(layout.PREDICTION):
+        print(f"\n{summaries.prediction(results.prediction)}")

@@ -6,7 +6,7 @@ Each block of the configuration is a pydantic model. Related models are in one f
 
 from passband.config.analysis import FEWEST_PREDICTED, FIGURES_OF_PREDICTION
 from passband.config.base import SPLITS, Block, block_of
-from passband.config.loading import MOST_LINES, SOURCE, check_new, load, validate, validate_stored
+from passband.config.loading import MOST_LINES, SOURCE, load, validate, validate_stored
 from passband.config.microscope import Aberrations, Detector, Microscope, Spread
 from passband.config.specimen import MOST_IN_PARTICLE, Specimen, too_many_atoms
 from passband.config.specimen_blocks import (
@@ -44,7 +44,6 @@ __all__ = [
     "Thermal",
     "Training",
     "block_of",
-    "check_new",
     "load",
     "too_many_atoms",
     "validate",

@@ -50,15 +50,6 @@ def validate(config: dict, source: str = "config") -> Study:
         raise ConfigError(*lines) from None
 
 
-def check_new(study: Study, source: str, results: Path) -> None:
-    """Refuse what a new study must not have and earlier versions accepted: its `objections`.
-
-    A study with a folder of results is not new: it has nothing to do. `source` names its file.
-    """
-    if not results.exists() and study.objections:
-        raise ConfigError(*(f"{source}: {line}" for line in study.objections))
-
-
 def validate_stored(config: dict, source: str = "config") -> Study:
     """Return the study whose configuration is stored with results, see :func:`validate`.
 

@@ -193,7 +193,8 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
 
     @property
     def objections(self) -> list[str]:
-        """What a new study must not have, one line each, see :func:`passband.config.check_new`."""
+        """What a new study must not have, one line each, see
+        :meth:`passband.results.Results.check_new`."""
         return [*self._objections, *self.objections_to_conditions()]
 
     @property

@@ -11,7 +11,11 @@ from passband.grid import batches
 from passband.groups import conditions_per_file
 from passband.jobs.microscopes import number_drawn
 from passband.learning.memory_request import SHARED_BYTES
+from passband.results.layout import INFORMATION, OOD, PREDICTION, REPORT, TABLE
 from passband.scores import BINS, PRODUCTS, STATISTICS
+
+#: Rows of `passband plan` that several files share.
+_METRICS, _PAGES = f"{OOD}, {INFORMATION}", f"figures, {REPORT}"
 
 #: Bytes of a stored count of pixels (4 before compression). The value was measured on counts of
 #: very different size.
@@ -187,20 +191,19 @@ def _files(study: Study, jobs: Counter) -> dict[str, int]:
         "waves": jobs["simulate"],
         "networks": 2 * jobs["train"],
         "records": jobs["evaluate"],
-        "table.zarr": _store(len(single) + further + len(_TABLE_PAIRS) * paired)
+        TABLE: _store(len(single) + further + len(_TABLE_PAIRS) * paired)
         + (len(cells) + len(_TABLE_CELLS_PAIRS) * paired) * (1 + rows)
         # Zarr stores no chunk of zeros: the number of an only replica, the first of an only pair.
         - (study.study.replicas == 1)
         - (pairs == 1),
-        "ood.zarr, information.zarr": _store(len(ood) + further)
-        + _store(len(_INFORMATION) + further + metrics),
+        _METRICS: _store(len(ood) + further) + _store(len(_INFORMATION) + further + metrics),
     }
     if jobs["distances_part"]:
         files["distances"] = jobs["distances_part"] + _DISTANCES_FILES + 2 * further
     if jobs["prediction"]:
-        files["prediction.zarr"] = _store(_PREDICTION_ARRAYS + further)
+        files[PREDICTION] = _store(_PREDICTION_ARRAYS + further)
     drawn = sum(name.startswith("figure_") for name in jobs)
-    files["figures, report.html"] = drawn * len(study.figures.formats) + 1
+    files[_PAGES] = drawn * len(study.figures.formats) + 1
     cached = jobs["simulate"] + jobs["train"] + jobs["evaluate"]
     return files | {"logs, benchmarks": 2 * sum(jobs.values()), "cache": cached}
 
@@ -263,8 +266,8 @@ def sizes(
         + histograms
         + counted.jobs["evaluate"] * _RECORD_BYTES,
         # The table has only the mean of the sums over the images of a test condition.
-        "table.zarr": pixels + sums * tested + histograms + counted.files["table.zarr"] * 600,
-        "ood.zarr, information.zarr": 8 * (pairs * matrices + compared) + 100_000,
+        TABLE: pixels + sums * tested + histograms + counted.files[TABLE] * 600,
+        _METRICS: 8 * (pairs * matrices + compared) + 100_000,
         # Four distances of 8 bytes are in the jobs' files, and again in distances.zarr.
         **(
             {"distances": 2 * 4 * 8.0 * pairs + _DISTANCES_BYTES * counted.files["distances"]}
@@ -273,12 +276,8 @@ def sizes(
         ),
         # 15 ways to leave cells of the matrix out. Each has a prediction and both limits of its
         # interval.
-        **(
-            {"prediction.zarr": 15 * 3 * 4.0 * pairs + _PREDICTION_BYTES}
-            if study.predictable
-            else {}
-        ),
-        "figures, report.html": _FIGURES_BYTES
+        **({PREDICTION: 15 * 3 * 4.0 * pairs + _PREDICTION_BYTES} if study.predictable else {}),
+        _PAGES: _FIGURES_BYTES
         + _REPORT_BYTES
         + float(_REPORT_PAIR_BYTES * min(study.train_number * study.test_number, _REPORT_PAIRS)),
         "logs, benchmarks": counted.files["logs, benchmarks"] * _JOB_BYTES / 2,

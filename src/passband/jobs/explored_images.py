@@ -14,7 +14,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split, SplitSets, load_sets
 from passband.learning import devices, evaluation, networks
 from passband.reports.explorer import Blocks
-from passband.results import shown_networks, training_jobs, wave_layout
+from passband.results import Results, shown_networks, training_jobs
 from passband.scores import dice
 from passband.wave_sets import wave_set
 
@@ -28,8 +28,7 @@ _FEWEST_TESTS, _SMALLEST_PX = 4, 48
 
 
 def examples(
-    study: Study,
-    results: Path,
+    results: Results,
     blocks: Blocks,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> list[dict[str, Any]]:
@@ -41,6 +40,7 @@ def examples(
     there are too many specimens and architectures, the last ones have no images.
 
     Args:
+        results: The study.
         blocks: The arrays are added to these blocks.
 
     Returns:
@@ -50,6 +50,7 @@ def examples(
         number of pixels along a side of the square that is one pixel of an image. Dice is that of
         the images before binning.
     """
+    study = results.study
     groups = len(study.trained_specimens) * len(study.training.architectures)
     binning, structures, number = _sizes(
         study.microscope.field_px, min(_STRUCTURES, study.study.structures.test), groups
@@ -58,15 +59,14 @@ def examples(
     most = _PIXELS // (number * structures * field**2)
     device, found = devices.device(), []
     for specimen in study.trained_specimens:
-        files = wave_layout.shards_of(study, specimen, "test", study.tested_waves)
-        waves = [str(results / file) for file in files]
+        waves = results.waves(specimen, "test", study.tested_waves)
         if not all(Path(file).exists() for file in waves):
             continue
         names = (study.study.seed, specimen, "test")
         split = load_sets(waves, names, study.microscope, device).first(structures)
         every = _with_the_same_masks(study, split)
         for architecture in study.training.architectures:
-            chosen = _networks(study, results, specimen, architecture)
+            chosen = _networks(results, specimen, architecture)
             if not chosen or len(found) == most:
                 continue
             trained = [Condition.parse(id) for id in chosen]
@@ -156,15 +156,14 @@ def _binned(images: np.ndarray, binning: int) -> np.ndarray:
     return cut.reshape(-1, px, binning, px, binning).mean((2, 4))
 
 
-def _networks(study: Study, results: Path, specimen: str, architecture: str) -> dict[str, tuple]:
+def _networks(results: Results, specimen: str, architecture: str) -> dict[str, tuple]:
     """Return networks with their metadata, by the id of the training condition."""
-    template = shown_networks.first_network(study)
-    group_of = training_jobs.group_by_condition(training_jobs.groups_of(study))
+    template = shown_networks.first_network(results.study)
+    group_of = training_jobs.group_by_condition(training_jobs.groups_of(results.study))
     found = {}
-    for condition in evenly_spaced(study.train_conditions, _NETWORKS):
-        path = results / template.format(
-            specimen=specimen, architecture=architecture, condition=group_of[condition.id]
-        )
+    for condition in evenly_spaced(results.study.train_conditions, _NETWORKS):
+        names = {"specimen": specimen, "architecture": architecture}
+        path = results.path(template, **names, condition=group_of[condition.id])
         if path.exists():
             found[condition.id] = networks.load_first(path, {"condition": condition.id})
     return found

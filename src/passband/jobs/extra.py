@@ -15,17 +15,15 @@ import xarray as xr
 
 from passband import PassbandError
 from passband.analysis.cell_means import VARIABLES
-from passband.config import Study
 from passband.grid import Condition
 from passband.jobs import extra_store
-from passband.results import layout, training_jobs
+from passband.results import Results, layout, training_jobs
 from passband.results.training_jobs import TrainingCell
 from passband.storage import datasets, lease
 
 
 def evaluate_extra(
-    study: Study,
-    results: str | Path,
+    results: Results,
     conditions: Iterable[Condition],
     *,
     confidence: bool = False,
@@ -58,16 +56,16 @@ def evaluate_extra(
     """
     from passband.jobs import extra_jobs  # torch takes seconds to import
 
-    results, wanted = Path(results), sorted(set(conditions))
+    wanted = sorted(set(conditions))
     for condition in wanted:
         try:
-            study.check_condition(condition)
+            results.study.check_condition(condition)
         except ValueError as error:
             raise PassbandError(str(error)) from None
-    jobs = finished_jobs(study, results)
+    jobs = finished_jobs(results)
     failures: list[str] = []
-    with _logged(log), lease.held(results / layout.EXTRA_LEASE):
-        work = extra_jobs.Work(study, results, tuple(c.id for c in wanted), confidence)
+    with _logged(log), lease.held(results.path(layout.EXTRA_LEASE)):
+        work = extra_jobs.Work(results, tuple(c.id for c in wanted), confidence)
         with extra_jobs.computed(work, jobs, processes) as made:
             for job in progress(jobs):
                 try:
@@ -82,7 +80,7 @@ def evaluate_extra(
                 if done.failure:
                     failures.append(done.failure)
                 elif done.record is not None:
-                    path = results / job.extra
+                    path = results.extra(job)
                     datasets.write(done.record, path, datasets.RECORD, done.attrs)
                 lease.check()
     if failures:
@@ -90,17 +88,14 @@ def evaluate_extra(
         raise PassbandError(failures[0] + others)
 
 
-def finished_jobs(study: Study, results: Path) -> list[TrainingCell]:
+def finished_jobs(results: Results) -> list[TrainingCell]:
     """Return the training jobs of a study whose networks exist.
 
     Raises:
         PassbandError: If no network of the study exists.
     """
-    jobs = [
-        job
-        for job in training_jobs.cells_of(study)
-        if (results / job.path(layout.WEIGHTS)).exists()
-    ]
+    cells = training_jobs.cells_of(results.study)
+    jobs = [cell for cell in cells if results.weights(cell).exists()]
     if not jobs:
         raise PassbandError(
             f"{results}: the study has no finished networks yet; run the study first"
@@ -109,8 +104,7 @@ def finished_jobs(study: Study, results: Path) -> list[TrainingCell]:
 
 
 def read_extra(
-    study: Study,
-    results: str | Path,
+    results: Results,
     variables: Collection[str] = ("counts", "dice"),
     threads: int = 4,
 ) -> xr.Dataset | None:
@@ -135,8 +129,7 @@ def read_extra(
     Raises:
         StoreError: If a store is damaged or has a newer format.
     """
-    results = Path(results)
-    jobs = list(training_jobs.cells_of(study))
+    jobs = list(training_jobs.cells_of(results.study))
     unknown = set(variables) - {"counts", "dice", *VARIABLES}
     if unknown:
         raise ValueError(f"{min(unknown)}: must be counts, dice, {', '.join(VARIABLES)}")
@@ -149,12 +142,12 @@ def read_extra(
         return datasets.read(path, datasets.RECORD, needed)
 
     def found(job: TrainingCell) -> list[xr.Dataset]:
-        return extra_store.found(study, results, job, read, networks)
+        return extra_store.found(results, job, read, networks)
 
     with ThreadPoolExecutor(threads) as pool:
         pieces = zip(jobs, pool.map(found, jobs), strict=True)
         records = [(job, record) for job, of_job in pieces for record in of_job]
-    return extra_store.gathered(study, records, variables) if records else None
+    return extra_store.gathered(results.study, records, variables) if records else None
 
 
 @contextlib.contextmanager

@@ -21,14 +21,13 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from passband import STAGES, PassbandError
-from passband.config import Study
 from passband.grid import Condition
 from passband.imaging.splits import Split, SplitSets
 from passband.jobs import extra_store
 from passband.jobs import job as running
 from passband.learning import devices, memory_request, networks
 from passband.learning.replicas import TrainedReplicas, load_test_splits
-from passband.results import layout, wave_layout
+from passband.results import Results
 from passband.results.training_jobs import TrainingCell
 from passband.storage import (
     DamagedError,
@@ -67,26 +66,22 @@ class Work:
     """What to compute for every training job.
 
     Attributes:
+        results: The study.
         wanted: Ids of the further conditions.
         confidence: Whether to add test conditions for which the record lacks sums, see
             :func:`passband.jobs.extra.evaluate_extra`.
     """
 
-    study: Study
-    results: Path
+    results: Results
     wanted: tuple[str, ...]
     confidence: bool = False
 
     @cached_property
     def splits(self) -> dict[str, Split | SplitSets]:
         """The test structures by specimen. All training jobs of a process share them."""
-        study = self.study
+        study = self.results.study
         waves = {
-            name: [
-                str(self.results / path)
-                for path in wave_layout.shards_of(study, name, "test", study.test_waves)
-            ]
-            for name in study.specimens
+            name: self.results.waves(name, "test", study.test_waves) for name in study.specimens
         }
         return load_test_splits(waves, study.study.seed, study.microscope, devices.device())
 
@@ -100,7 +95,7 @@ class Work:
         return done
 
     def _compute(self, job: TrainingCell, done: Done, progress) -> None:
-        study, results = self.study, self.results
+        results, study = self.results, self.results.study
 
         def read(path: Path) -> xr.Dataset | None:
             try:
@@ -112,18 +107,18 @@ class Work:
 
         # The checksum is read before the networks. If another process replaces the file of
         # networks, these results are not taken for those of the new networks.
-        described = extra_store.described(study, results, job)
-        pieces = extra_store.found(study, results, job, read, self._fingerprints)
+        described = extra_store.described(results, job)
+        pieces = extra_store.found(results, job, read, self._fingerprints)
         wanted = set(self.wanted) | (self._without_sums(job) if self.confidence else set())
         if not wanted or _is_complete(pieces, described, wanted):
             return
         cell = dict(zip(("specimen", "architecture", "condition"), job.names, strict=True))
-        part = self._networks(results / job.path(layout.WEIGHTS), cell)
+        part = self._networks(results.weights(job), cell)
         states, metadata = part.weights, part.metadata
         trained = TrainedReplicas(states, metadata, study.microscope, self.splits, devices.device())
         params = f"evaluate {STAGES['evaluate']}", study.microscope.imaging_params()
         contexts = trained.contexts(*params, any_device=True)
-        fingerprints, path = extra_store.fingerprints(states), results / job.extra
+        fingerprints, path = extra_store.fingerprints(states), results.extra(job)
         pieces = [p for piece in pieces for p in _confirmed(piece, fingerprints, contexts)]
         if not pieces and path.exists() and (before := read(path)) is not None:
             pieces = _with_contexts(before, contexts, list(states))
@@ -170,8 +165,8 @@ class Work:
 
     def _without_sums(self, job: TrainingCell) -> set[str]:
         """Return the ids of test conditions of the study whose sums the job's record lacks."""
-        test = {condition.id for condition in self.study.test_conditions}
-        path = self.results / job.path(layout.RECORD)
+        test = {condition.id for condition in self.results.study.test_conditions}
+        path = self.results.record(job)
         try:
             record = records.chosen(path, self._last_record.read(path), job.condition)
         except UnreachableError:
@@ -296,7 +291,7 @@ def number_of_processes(work: Work, jobs: Sequence[TrainingCell]) -> int:
     """Return how many processes the cores and the memory of this machine and the work allow."""
     if devices.device().type == "cuda":
         return 1
-    study = work.study
+    study = work.results.study
     conditions = len(work.wanted) + (study.test_number if work.confidence else 0)
     images = len(study.specimens) * study.study.structures.test * conditions
     images *= sum(len(job.replicas) for job in jobs)

@@ -5,7 +5,6 @@ See :mod:`passband.jobs.extra`.
 
 import contextlib
 import json
-import re
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from passband import STAGES
 from passband.analysis import cell_means
 from passband.config import Study
 from passband.grid import Condition, batches, coordinates, ordered
-from passband.results import layout
+from passband.results import Results, layout
 from passband.results.training_jobs import TrainingCell
 from passband.scores import OUTCOMES, dice
 from passband.seeds import digest
@@ -32,19 +31,19 @@ _NETWORK = ("specimen", "architecture", "train", "replica")
 class Fingerprints:
     """Fingerprints of a study's networks. Each file of networks is read once, by any thread."""
 
-    def __init__(self, results: Path):
+    def __init__(self, results: Results):
         self._results, self._lock = results, threading.Lock()
-        self._known: dict[str, dict[str, dict[int, str]]] = {}
+        self._known: dict[Path, dict[str, dict[int, str]]] = {}
 
     def of(self, job: TrainingCell) -> dict[int, str]:
         """Return the fingerprints by replica; none if the file is missing, damaged or newer."""
-        path = job.path(layout.WEIGHTS)
+        path = self._results.weights(job)
         with self._lock:
             if path not in self._known:
-                file, parts = self._results / path, {}
+                parts = {}
                 # A file that cannot be read now may be intact, so this error is raised.
                 with contextlib.suppress(DamagedError, NewerError):
-                    parts = load_parts(file) if file.exists() else {}
+                    parts = load_parts(path) if path.exists() else {}
                 self._known[path] = {id: fingerprints(part.weights) for id, part in parts.items()}
             return self._known[path].get(job.condition, {})
 
@@ -55,8 +54,7 @@ def fingerprints(states: Mapping[int, Mapping]) -> dict[int, str]:
 
 
 def found(
-    study: Study,
-    results: Path,
+    results: Results,
     job: TrainingCell,
     read: Callable[[Path], xr.Dataset | None],
     networks: Fingerprints,
@@ -68,6 +66,7 @@ def found(
     job keeps the earlier ones.
 
     Args:
+        results, job: The study, and the training job.
         read: Returns the content of a store, or None to ignore the store.
         networks: The networks, which are read only if a store was made for other jobs.
 
@@ -75,9 +74,9 @@ def found(
         Results of some of the replicas each. No replica is in two of them.
     """
     missing, pieces = set(job.replicas), []
-    for path in _files(results / job.extra, missing):
+    for path in _files(results.extra(job), missing):
         record = read(path) if missing else None
-        if record is None or (record := _valid(study, results, job, record, networks)) is None:
+        if record is None or (record := _valid(results, job, record, networks)) is None:
             continue
         replicas = [replica for replica in record.replica.values.tolist() if replica in missing]
         if replicas:
@@ -88,19 +87,16 @@ def found(
 
 def _files(own: Path, replicas: Collection[int]) -> list[Path]:
     """Return the stores of a condition whose names have one of the replicas, the newest first."""
-    named = (
-        (path, re.match(r"r(\d+)-(\d+)\.", path.name)) for path in own.parent.glob("r*.zarr.zip")
-    )
     paths = [
         path
-        for path, batch in named
-        if batch and any(int(batch[1]) <= replica <= int(batch[2]) for replica in replicas)
+        for path in own.parent.glob("r*.zarr.zip")
+        if not set(replicas).isdisjoint(layout.replicas_of(path))
     ]
     return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path == own), reverse=True)
 
 
 def _valid(
-    study: Study, results: Path, job: TrainingCell, record: xr.Dataset, networks: Fingerprints
+    results: Results, job: TrainingCell, record: xr.Dataset, networks: Fingerprints
 ) -> xr.Dataset | None:
     """Return the part of a store that is valid for a training job's networks, or None.
 
@@ -109,8 +105,7 @@ def _valid(
     the job's file of networks is the one that was tested, its checksum is the same, and no network
     is read. Otherwise the weights of each network are compared.
     """
-
-    tests, waves = record.test.values.tolist(), set(study.test_waves)
+    tests, waves = record.test.values.tolist(), set(results.study.test_waves)
     kept = [id for id in tests if wave_set_of(id) in waves]
     if not kept:
         return None
@@ -123,13 +118,11 @@ def _valid(
         return [name for name in specimens if name in before and before[name] == now.get(name)]
 
     replicas = record.replica.values.tolist()
-    if replicas == list(job.replicas) and (
-        specimens := same("described", described(study, results, job))
-    ):
+    if replicas == list(job.replicas) and (specimens := same("described", described(results, job))):
         return record.sel(test_specimen=specimens)
     # Stores of earlier versions of Passband have no fingerprint of each network.
     before = json.loads(record.attrs.get("networks", "{}"))
-    specimens = same("structures", structures(study))
+    specimens = same("structures", structures(results.study))
     if not before or not specimens:
         return None
     now = networks.of(job)
@@ -139,12 +132,12 @@ def _valid(
     return records.with_replicas(record.sel(test_specimen=specimens), alike)
 
 
-def described(study: Study, results: Path, job: TrainingCell) -> dict[str, str]:
+def described(results: Results, job: TrainingCell) -> dict[str, str]:
     """Return a digest of a job's networks, the microscope and the structures, by test specimen.
 
     The digest is computed from the configuration and the checksum of the weights file.
     """
-    return _digests(study, [weights.checksum(results / job.path(layout.WEIGHTS))])
+    return _digests(results.study, [weights.checksum(results.weights(job))])
 
 
 def structures(study: Study) -> dict[str, str]:

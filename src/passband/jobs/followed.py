@@ -14,7 +14,7 @@ from passband.config import Study
 from passband.jobs import typical
 from passband.jobs.progress import TARGETS, OfRule, Progress, Running, describe, validation_dice
 from passband.jobs.status import Job, Status, tail
-from passband.results import layout
+from passband.results import Results, layout
 
 #: The time of a rule's jobs is the mean of this number of jobs, the newest.
 _TIMED = 20
@@ -77,14 +77,14 @@ class Followed:
                 times.append(took)
         return statistics.mean(times) + typical.START_S if times else None
 
-    def _scores(self, jobs: Iterable[Job], results: Path) -> list[float]:
+    def _scores(self, jobs: Iterable[Job], results: Results) -> list[float]:
         """Return the validation Dice of the trained networks whose histories were read so far."""
         done = {(job.log, job.time): job for job in jobs if job.state == "done"}
         self._dice = {key: found for key, found in self._dice.items() if key in done}
         new = sorted(done.keys() - self._dice.keys(), key=lambda key: -key[1])
         for key in new[:_READ]:
-            history = layout.HISTORY.format_map(_wildcards(done[key]))
-            self._dice[key] = validation_dice(results / history)
+            history = results.path(layout.HISTORY, **layout.wildcards_of(done[key].log))
+            self._dice[key] = validation_dice(history)
         return [score for found in self._dice.values() for score in found]
 
 
@@ -97,21 +97,14 @@ def _by_rule(status: Status) -> dict[str, list[Job]]:
     return rules
 
 
-def in_words(job: Job, results: Path) -> str:
-    """Return a job of the study with the given folder of results in words."""
+def in_words(job: Job, results: Results) -> str:
+    """Return a job of the study in words."""
     if job.cells:
-        return describe(job.rule, _wildcards(job))
+        return describe(job.rule, layout.wildcards_of(job.log))
     if job.stage == "figures":
         return describe(job.rule, {})
-    log = Path(job.log).relative_to(results / "logs").with_suffix("")
+    log = Path(job.log).relative_to(results.path(layout.LOGS)).with_suffix("")
     return describe(job.rule, {str(place): part for place, part in enumerate(log.parts[1:])})
-
-
-def _wildcards(job: Job) -> dict[str, str]:
-    """Return the wildcards of a job that trains or tests networks, from the name of its log."""
-    names = "specimen", "architecture", "condition", "batch"
-    *folders, batch = Path(job.log).parts[-4:]
-    return dict(zip(names, (*folders, batch.removesuffix(".log")), strict=True))
 
 
 def _since(job: Job, now: float) -> float:

@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 from passband import PassbandError, console, log_lines
 from passband.config import SOURCE, Specimen, Study, validate
 from passband.optics.sampling import Sampling
-from passband.results import layout, snapshot
+from passband.results import Results, layout, snapshot
 from passband.storage import DamagedError, FullError, integrity, lease, provenance
 
 logger = logging.getLogger("passband")
@@ -206,8 +206,8 @@ def _begin_again(deadline: float | None) -> NoReturn:
 
 def _changed(study: Study, logfile: Path) -> str:
     """Return a message if the study changed after the job was submitted, otherwise ""."""
-    results = next((p.parent for p in logfile.parents if p.name == "logs"), None)
-    if results is None or not snapshot.changed(study, results):
+    folder = layout.results_of(logfile)
+    if folder is None or not snapshot.changed(Results(study, folder)):
         return ""
     return "the study or one of its crystal files was changed after this job was submitted"
 

@@ -9,14 +9,13 @@ an image without ground truth. The results are kept in ``results/<study>/cache/l
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from passband.axes import AXES, MAIN_AXES
-from passband.config import Study, architectures
+from passband.config import architectures
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
@@ -27,7 +26,7 @@ from passband.micrographs.likeness import DESCRIPTIONS, Reference
 from passband.micrographs.sureness import probabilities, ratio, sureness, symmetry
 from passband.micrographs.trust import WELL, Own, Trust, relative_scores
 from passband.prediction import image_dice
-from passband.results import wave_layout
+from passband.results import Results
 from passband.scores import dice
 from passband.wave_sets import wave_set
 
@@ -145,12 +144,13 @@ class StudyImages:
     """The images of a study, which are formed when they are needed.
 
     Args:
-        results: The study's folder of results, which has the exit waves.
+        results: The study, with its exit waves.
         normalisation, architecture: The normalisation and the architecture of the networks.
     """
 
-    def __init__(self, study: Study, results: Path, normalisation: str, architecture: str):
-        self.study, self.results = study, results
+    def __init__(self, results: Results, normalisation: str, architecture: str):
+        self.results = results
+        self.study = study = results.study
         # A network that is trained on squares of its images knows images of that size.
         self.side = getattr(study.training, "crop_px", 0) or study.microscope.field_px
         parsed = architectures.parse(architecture)
@@ -172,7 +172,7 @@ class StudyImages:
         key = specimen, name, wave_set(condition)
         if key not in self._splits:
             most = self._structures if name == "test" else self._training
-            files = [str(self.results / file) for file in wave_layout.shards(self.study, *key)]
+            files = self.results.waves(specimen, name, [key[-1]])
             files = files[: -(-most // self.study.study.structures_per_shard)]
             names = self.study.study.seed, specimen, name
             found = Split.load(files, names, self.study.microscope.under(condition), self._cpu)

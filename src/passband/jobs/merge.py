@@ -38,7 +38,7 @@ from passband.config.mixtures import configuration_of
 from passband.grid import Condition, is_condition, ordered_ids
 from passband.mixtures import MIXTURES, Mixture, attributes
 from passband.prediction.asked import ranges
-from passband.results import layout, wave_layout
+from passband.results import Results, layout
 from passband.results.parts import FILE, FILES, Found, check_target, find, find_all
 from passband.storage import DamagedError, StoreError, atomic, datasets, provenance
 
@@ -109,14 +109,14 @@ def spectra(parts: Sequence[Found]) -> dict[str, Spectrum]:
         for name, content in json.loads(part.attrs.get(SPECTRUM, "{}")).items():
             add(name, from_json(content))
     for part in parts:
-        study, results = part.study, part.path.absolute().parent
+        study = part.study
+        results = Results(study, part.path.absolute().parent)
         for name in study.trained_specimens:
-            files = [str(results / file) for file in wave_layout.spectrum_shards(study, name)]
             needed = {*study.train_waves, *study.test_waves}
             if (
                 (name in found and needed <= set_ids(found[name]))
                 or part.is_zip
-                or not all(Path(file).exists() for file in files)
+                or not (files := results.spectrum_waves(name))
             ):
                 continue
             with suppress(StoreError):

@@ -7,7 +7,6 @@ Numbers of jobs, images and files follow from the configuration alone, see
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, Study
@@ -17,6 +16,7 @@ from passband.jobs import rates
 from passband.jobs.calibration import Speeds, calibrate
 from passband.jobs.counts import count, sizes, structures
 from passband.jobs.microscopes import number_drawn
+from passband.results import Results
 from passband.words import duration, in_bytes, number_of, work
 
 #: The name of all rules besides `simulate`, `train` and `evaluate`, in the hours of a plan.
@@ -168,16 +168,16 @@ def elapsed(study: Study, took: Mapping[str, float], speeds: Speeds, together: i
     return (3600 * sum(took.values()) - last) / together + last + speeds.start_light / 2
 
 
-def left(study: Study, results: Path) -> dict[str, float]:
+def left(results: Results) -> dict[str, float]:
     """Return the share of `simulate`, `train` and `evaluate` that is not done yet, from 0 to 1.
 
     The share is that of networks for `train` and `evaluate`, and that of files of exit waves for
-    `simulate`. The shares follow from the names and times of the files in the study's `results`.
+    `simulate`. The shares follow from the names and times of the files in the results.
     Results that a changed configuration will make again count as done.
     """
     from passband.jobs import status  # only this part of `passband plan` reads results
 
-    stages = status.scan(study, results).stages
+    stages = status.scan(results).stages
     shares = {}
     for stage in ("simulate", "train", "evaluate"):
         sizes = [(job.networks or 1, job.state != "done") for job in stages[stage]]
@@ -228,8 +228,7 @@ def _left(
 
 
 def render(
-    study: Study,
-    results: Path,
+    results: Results,
     seconds: float = 12.0,
     say: Callable[[str], object] = lambda part: None,
     device: str = "",
@@ -238,7 +237,7 @@ def render(
     """Return aligned lines about a study's work, and about the part that is not done yet.
 
     Args:
-        results: The study's folder of results, which may not exist.
+        results: The study, of which nothing may exist yet.
         seconds: Duration of the calibration [s].
         say: A function that is called with the name of each part before the part is measured.
         device: A GPU in the table of :mod:`passband.jobs.rates`, on which networks are trained and
@@ -250,6 +249,7 @@ def render(
     """
     if device:
         rates.check(device)
+    study = results.study
     speeds = calibrate(study, seconds, say, networks=not device)
     counted = count(study)
     written = sizes(study, speeds.wave_bytes, speeds.weight_bytes)
@@ -274,7 +274,7 @@ def render(
             ),
         ],
     }
-    shares = left(study, results)
+    shares = left(results)
     rows |= (
         _on_gpus(study, speeds, shares, device, gpus) if device else _here(study, speeds, shares)
     )

@@ -25,6 +25,7 @@ from passband import PassbandError
 from passband.config import Study
 from passband.jobs import counts
 from passband.jobs import job as jobs
+from passband.results import Results
 from passband.words import in_bytes
 
 #: Levels of a check's result. A warning means that jobs run, but that they could run faster or
@@ -78,11 +79,11 @@ class Result:
     remedy: str = ""
 
 
-def run(study: Study, results: Path, threads: int) -> dict[str, Result]:
+def run(results: Results, threads: int) -> dict[str, Result]:
     """Run all checks, and return the result of each check by the check's name.
 
     Args:
-        results: The study's folder of results, which is made if it does not exist.
+        results: The study, whose folder is made if it does not exist.
         threads: Number of cores that a job may use.
     """
     checks: dict[str, Callable[[], Result]] = {
@@ -90,8 +91,8 @@ def run(study: Study, results: Path, threads: int) -> dict[str, Result]:
         "GPU": gpu,
         "CuPy": cupy,
         "threads": partial(cores, threads),
-        "file system": partial(file_system, results),
-        "disk": partial(disk, study, results),
+        "file system": partial(file_system, results.folder),
+        "disk": partial(disk, results),
         "SLURM": slurm,
     }
     found = {}
@@ -330,15 +331,16 @@ def _flush(place: Path) -> bool:
     return (place / "flushed").read_bytes() == text
 
 
-def disk(study: Study, results: Path) -> Result:
+def disk(results: Results) -> Result:
     """Check whether the disk has space for the study's files that do not exist yet."""
-    needed, files = projected(study)
-    existing = next(path for path in (results, *results.resolve().parents) if path.exists())
+    needed, files = projected(results.study)
+    folder = results.folder
+    existing = next(path for path in (folder, *folder.resolve().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     slots = os.statvfs(existing).f_favail if hasattr(os, "statvfs") else 0
     if free < needed:  # counting existing files is slow
         needed -= sum(
-            path.stat().st_size for path in _files(results) if not path.name.startswith(".")
+            path.stat().st_size for path in _files(folder) if not path.name.startswith(".")
         )
     found = f"{in_bytes(free)} free, the study may write {in_bytes(max(0, needed))} more"
     if free < needed:

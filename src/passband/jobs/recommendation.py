@@ -22,7 +22,7 @@ from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction import recommendation
 from passband.prediction.asked import Asked, option
 from passband.prediction.recommendation import Recommendation
-from passband.results.locate import is_published, locate_study
+from passband.results import Results
 
 
 def recommend(
@@ -44,10 +44,7 @@ def recommend(
         PassbandError: If the condition is wrong, or if the study has no results or too few
             conditions.
     """
-    if is_published(study):
-        tested = TestedNetworks.open_published(Path(study), specimen)
-    else:
-        tested = TestedNetworks.open(*locate_study(study), specimen)
+    tested = TestedNetworks.open(Results.find(study), specimen)
     if isinstance(condition, Condition):
         condition = condition.values(tested.study.written_values)
     if not isinstance(condition, Asked):

@@ -6,13 +6,11 @@ see the key `evaluation.microscopes`.
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from passband import PassbandError
-from passband.config import Study
 from passband.grid import Condition
 from passband.jobs.extra import evaluate_extra
 from passband.jobs.microscopes import microscopes
@@ -20,12 +18,12 @@ from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction.choice_rules import Networks
 from passband.prediction.recommendation import expected_dice
 from passband.prediction.recommendation_check import Check, check
+from passband.results import Results
 from passband.storage import records
 
 
 def run(
-    study: Study,
-    results: Path,
+    results: Results,
     number: int,
     seed: int = 0,
     specimen: str | None = None,
@@ -45,7 +43,7 @@ def run(
     drawn microscopes.
 
     Args:
-        study, results: The configuration, and the study's folder of results.
+        results: The study.
         number: Number of microscopes inside the ranges. A third of this number is drawn outside.
         specimen: The test specimen, which is needed if the study has several.
         progress, log: See :func:`passband.jobs.extra.evaluate_extra`.
@@ -53,7 +51,7 @@ def run(
     Raises:
         PassbandError: If the study has no results or too few conditions, or if a test fails.
     """
-    tested = TestedNetworks.open(study, results, specimen, with_extra=False)
+    study, tested = results.study, TestedNetworks.open(results, specimen, with_extra=False)
     inside, outside = microscopes(study, number, seed)
     drawn = [*inside, *outside]
     first = _first_replicas(tested)
@@ -62,7 +60,7 @@ def run(
         tested = first
     else:
         _tell_tests(tested, drawn, log)
-        evaluate_extra(study, results, drawn, progress=progress, log=log)
+        evaluate_extra(results, drawn, progress=progress, log=log)
     groups, known = tested.groups, tested.of_groups
     networks = Networks(
         tuple(id for group in groups for id in group.networks),
@@ -121,7 +119,7 @@ def _tell_tests(
 def _extra_dice(tested: TestedNetworks, drawn: list[Condition]) -> np.ndarray:
     """Return the Dice (network, microscope) of all networks from the study's further results."""
     results = tested.results
-    with_results = TestedNetworks.open(tested.study, results, tested.specimen)
+    with_results = TestedNetworks.open(results, tested.specimen)
     tested_ids = [c.id for c in (*with_results.tested, *with_results.further)]
     if lacking := [c.id for c in drawn if c.id not in tested_ids]:
         raise PassbandError(

@@ -17,6 +17,7 @@ from passband.imaging.wave_files import digests_of_specimens
 from passband.jobs.regrouping import Parts, files
 from passband.learning.identities import record_contexts
 from passband.mixtures import Mixture, of_id
+from passband.results import layout
 from passband.seeds import digest
 from passband.storage import NewerError, StoreError, UnreachableError, atomic, records
 from passband.storage.weight_parts import Part, load_parts
@@ -204,10 +205,7 @@ class RecordJob:
 
 def _networks_of(record: Path) -> Parts:
     """Return the networks of the job that wrote a record to the cache; none if they are lost."""
-    parts = record.parts
-    place = len(parts) - 5  # cache/records/<specimen>/<architecture>/<group>/<batch>
-    path = Path(*parts[:place], "networks", *parts[place + 1 :])
-    path = path.with_name(f"{path.name.partition('.')[0]}.safetensors")
+    path = record.parents[4] / layout.WEIGHTS.format_map(layout.wildcards_of(record))
     try:
         return load_parts(path, damaged=True)
     except UnreachableError:

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING
 
 import passband
 from passband import PassbandError
-from passband.config import Study
 from passband.jobs import workflow
-from passband.results import figure_list, layout, training_jobs, wave_layout
+from passband.results import Results, figure_list, layout, training_jobs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,17 +38,18 @@ EXAMPLES, MOST_EXAMPLES = 4, 8
 EXAMPLE_PX = 256
 
 
-def move_foreign(results: str | Path, dry_run: bool = False) -> str:
+def move_foreign(results: Results, dry_run: bool = False) -> str:
     """Rename Snakemake's own report if it has the page's name, and return a line about it, or "".
 
     ``make demo`` of earlier versions wrote Snakemake's report to this file. Snakemake does not make
     a file again that exists and that no rule has made, so the study would never get its page.
 
     Args:
+        results: The study.
         dry_run: Whether only to say that a run will rename the report.
     """
-    page = Path(results) / layout.REPORT
-    aside = _free(Path(results) / layout.SNAKEMAKE_REPORT)
+    page = results.path(layout.REPORT)
+    aside = _free(results.path(layout.SNAKEMAKE_REPORT))
     try:
         with page.open("rb") as file:
             if MARKER in file.read(1000):
@@ -68,7 +68,7 @@ def _free(path: Path) -> Path:
     return next(p for p in chain([path], numbered) if not os.path.lexists(p))
 
 
-def write(study: Study, results: Path, target: Path) -> list[str]:
+def write(results: Results, target: Path) -> list[str]:
     """Write the page of a study, completely or not at all; return a sentence on each missing part.
 
     Args:
@@ -80,8 +80,8 @@ def write(study: Study, results: Path, target: Path) -> list[str]:
     from passband.reports import page
     from passband.storage import atomic
 
-    content = collect(study, results)
-    if target.absolute().parent == results.absolute():
+    content = collect(results)
+    if target.absolute().parent == results.folder.absolute():
         content = replace(content, explorer=layout.EXPLORER)
     html = page.render(content)
     try:
@@ -90,45 +90,31 @@ def write(study: Study, results: Path, target: Path) -> list[str]:
     except OSError as error:
         raise PassbandError(
             f"{target}: cannot be written: {error.strerror}; write the page to another folder: "
-            f"passband report {study.study.name} --output FILE.html"
+            f"passband report {results.study.study.name} --output FILE.html"
         ) from error
     return list(content.missing)
 
 
-def collect(study: Study, results: Path) -> "Content":
-    """Return what the page of a study shows. Parts that are missing are left out.
-
-    Args:
-        study, results: See :func:`write`.
-    """
+def collect(results: Results) -> "Content":
+    """Return what the page of a study shows. Parts that are missing are left out."""
     from passband.jobs import status
     from passband.reports import page, page_files
-    from passband.storage import datasets
 
-    scanned = status.scan(study, results)
+    study, scanned = results.study, status.scan(results)
     lacking: list[str] = []
-    stores = {
-        name: _store(results / name, kind, lacking)
-        for name, kind in (
-            (layout.OOD, datasets.OOD),
-            (layout.INFORMATION, datasets.INFORMATION),
-            (layout.PREDICTION, datasets.PREDICTION),
-        )
-    }
+    names = layout.OOD, layout.INFORMATION, layout.PREDICTION
+    stores = {name: _store(results, name, lacking) for name in names}
     attrs = next((s.attrs for s in stores.values() if s is not None), {})
     if "parts" not in attrs:  # the jobs of a merged study ran in the folders of its parts
         lacking = [*_missing(scanned), *lacking]
-    jobs = [
-        ("/".join(cell.names), results / cell.path(layout.HISTORY))
-        for cell in training_jobs.cells_of(study)
-    ]
+    jobs = [("/".join(cell.names), results.history(cell)) for cell in training_jobs.cells_of(study)]
     failed = scanned.failures
     return page.Content(
         study=study,
         made=_date(attrs.get("created")),
         revision=attrs.get("git_revision", "").replace("unknown", ""),
         results=str(results),
-        numbers=_numbers(study, results),
+        numbers=_numbers(results),
         metrics=stores[layout.OOD],
         information=stores[layout.INFORMATION],
         prediction=stores[layout.PREDICTION],
@@ -136,11 +122,11 @@ def collect(study: Study, results: Path) -> "Content":
         captions=_captions(),
         expected=study.drawn,
         histories=page_files.histories(jobs),
-        costs=page_files.costs(results / "benchmarks"),
+        costs=page_files.costs(results.path(layout.BENCHMARKS)),
         failures=[_failure(job.stage, job.log) for job in failed[:MOST_FAILURES]],
         failed=len(failed),
         missing=lacking,
-        examples=list(_examples(study, results)),
+        examples=list(_examples(results)),
         citation=_citation(),
     )
 
@@ -162,58 +148,60 @@ def _missing(scanned: "Status") -> Iterator[str]:
             yield f"{len(left):,} of {len(needed):,} {stage} jobs are not done"
 
 
-def _store(path: Path, kind: str, lacking: list[str]) -> "xr.Dataset | None":
+def _store(results: Results, name: str, lacking: list[str]) -> "xr.Dataset | None":
     """Return a store in memory, or None; a damaged store is added to what is lacking."""
-    from passband.storage import StoreError, datasets
+    from passband.storage import StoreError
 
-    if not path.exists():
+    if not results.has(name):
         return None
     try:
-        return datasets.read(path, kind)
+        return results.read(name)
     except StoreError as error:
         lacking.append(str(error))
         return None
 
 
-def _numbers(study: Study, results: Path) -> "Numbers":
+def _numbers(results: Results) -> "Numbers":
     """Return the numbers of the study's table, or of a table of the records that exist."""
     from passband.analysis.learned import unlearned
     from passband.reports.page_numbers import Numbers, numbers
     from passband.storage import StoreError, datasets
 
+    study = results.study
     options = study.evaluation.bootstrap, study.evaluation.confidence, study.study.seed
     with (
         suppress(StoreError),
-        datasets.open_checked(results / layout.TABLE, datasets.TABLE) as table,
+        datasets.open_checked(results.path(layout.TABLE), datasets.TABLE) as table,
     ):
         return numbers(table, *options, unlearned(table, study))
     with TemporaryDirectory() as folder, suppress(PassbandError):
         path = Path(folder) / layout.TABLE
-        _gather(study, results, path)
+        _gather(results, path)
         with datasets.open_checked(path, datasets.TABLE) as table:
             return numbers(table, *options, unlearned(table, study))
     return Numbers()
 
 
-def _gather(study: Study, results: Path, path: Path) -> None:
+def _gather(results: Results, path: Path) -> None:
     """Write the table of all existing records, as if the study allowed missing networks."""
     from passband.analysis import table
 
+    study = results.study
     cells = [
-        table.Cell(*cell.names, cell.replicas, str(results / cell.path(layout.RECORD)))
+        table.Cell(*cell.names, cell.replicas, str(results.record(cell)))
         for cell in training_jobs.cells_of(study)
     ]
     test = [condition.id for condition in study.test_conditions]
     table.aggregate(cells, test, list(study.specimens), path, {}, allow_incomplete=True)
 
 
-def _figures(results: Path) -> dict[str, dict[str, bytes]]:
+def _figures(results: Results) -> dict[str, dict[str, bytes]]:
     """Return the files of all figures that exist, by name and format."""
     found: dict[str, dict[str, bytes]] = {}
     for name in figure_list.FIGURES:
         for form in ("png", "svg"):
             with suppress(OSError):
-                content = (results / layout.FIGURE.format(figure=name, format=form)).read_bytes()
+                content = results.path(layout.FIGURE, figure=name, format=form).read_bytes()
                 found.setdefault(name, {})[form] = content
     return found
 
@@ -272,17 +260,18 @@ def _date(created: str | None) -> str:
     return time.strftime("%-d %B %Y")
 
 
-def _examples(study: Study, results: Path) -> "Iterator[Example]":
+def _examples(results: Results) -> "Iterator[Example]":
     """Yield the first test structures of each specimen, as far as their exit waves exist."""
     import numpy as np
 
     from passband.reports.page import Example
     from passband.storage import StoreError, datasets
 
+    study = results.study
     tested = "" if "" in study.tested_waves else study.tested_waves[0]
     each = max(1, min(EXAMPLES, MOST_EXAMPLES // len(study.specimens)))
     for specimen in list(study.specimens)[:MOST_EXAMPLES]:
-        path = results / wave_layout.shards(study, specimen, "test", tested)[0]
+        path = results.waves(specimen, "test", [tested])[0]
         try:
             waves = datasets.read(path, datasets.WAVES, ["spectrum", "mask"])
         except StoreError:

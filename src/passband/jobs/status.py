@@ -18,6 +18,7 @@ from pathlib import Path
 from passband import PassbandError, log_lines
 from passband.config import Study
 from passband.jobs.tasks import Task, tasks
+from passband.results import Results, layout
 from passband.results.layout import LEASE
 from passband.storage import lease
 
@@ -33,8 +34,6 @@ PATIENCE_S = 15 * lease.PULSE_S
 #: log.
 _MARGIN_S = 3 * lease.PULSE_S
 
-#: The folders whose files show the state of jobs. Other folders are not read.
-_FOLDERS = (*("waves", "networks", "records", "distances", "figures", "gallery", "images", "logs"),)
 #: Suffixes of the names of stores and of leases. The content of such folders is not listed.
 _WHOLE = (".zarr", LEASE)
 
@@ -77,12 +76,16 @@ class Status:
         since: When Snakemake locked the study [s since the epoch]; 0 if the study is not locked.
     """
 
-    study: Study
-    results: Path
+    results: Results
     jobs: tuple[Job, ...]
     now: float
     snakemake: str = ""
     since: float = 0.0
+
+    @property
+    def study(self) -> Study:
+        """The configuration."""
+        return self.results.study
 
     @cached_property
     def stages(self) -> dict[str, list[Job]]:
@@ -191,7 +194,7 @@ def _together(states: set[str]) -> str:
     return states.pop() if len(states) == 1 else "partly"
 
 
-def scan(study: Study, results: Path, now: float | None = None) -> Status:
+def scan(results: Results, now: float | None = None) -> Status:
     """Return the state of every job of a study.
 
     A job is done if its output exists and is not older than its inputs. A job has failed if its log
@@ -200,8 +203,7 @@ def scan(study: Study, results: Path, now: float | None = None) -> Status:
     other cases a job is waiting, also after Ctrl-C.
 
     Args:
-        study: The configuration, from which the list of jobs follows.
-        results: The study's folder of results, which may be absent.
+        results: The study, whose folder may be absent.
         now: The present time [s since the epoch], by default from the clock.
 
     Raises:
@@ -209,23 +211,23 @@ def scan(study: Study, results: Path, now: float | None = None) -> Status:
     """
     # This is done before files are listed. If Snakemake ends between both steps, its last files are
     # still listed.
-    snakemake, since = _snakemake(results)
+    snakemake, since = _snakemake(results.folder)
     now = time.time() if now is None else now
-    times = _times(results)
+    times = _times(results.folder)
 
     def as_job(task: Task, name: str) -> Job | None:
         made = min((times.get(output, 0.0) for output in task.outputs), default=0.0)
         signs = [times[path] for path in (task.log, _lease(task.log)) if path in times]
         lived = max(signs, default=None)
         valid = made if made and made >= task.after else None
-        state, silent = _judge(name, results / task.log, valid, lived, now)
+        state, silent = _judge(name, results.path(task.log), valid, lived, now)
         if task.on_request and not made and state == "waiting":
             return None  # the job was not requested, was stopped, or its files were deleted
         return Job(
             task.stage,
             task.cells,
             task.networks,
-            str(results / task.log),
+            str(results.path(task.log)),
             state,
             (valid if state == "done" else lived) or 0.0,
             silent,
@@ -233,10 +235,10 @@ def scan(study: Study, results: Path, now: float | None = None) -> Status:
             task.rule,
         )
 
-    known = list(tasks(study, times))
+    known = list(tasks(results.study, times))
     # Logs of other rules, such as the user's rules. A job of these rules counts if it runs or
     # failed. The job `preflight` does not count, because it prints its own results.
-    logs = {task.log for task in known} | {"logs/preflight.log"}
+    logs = {task.log for task in known} | {layout.log(layout.JOB_NAMES["preflight"])}
     others = [
         Task(log.split("/")[1].removesuffix(".log"), log, needed=False, on_request=True)
         for log in sorted(times)
@@ -244,7 +246,7 @@ def scan(study: Study, results: Path, now: float | None = None) -> Status:
     ]
     jobs = [as_job(task, task.name) for task in known]
     jobs += [as_job(task, r"\S+") for task in others]
-    return Status(study, results, tuple(filter(None, jobs)), now, snakemake, since)
+    return Status(results, tuple(filter(None, jobs)), now, snakemake, since)
 
 
 def _lease(log: str) -> str:
@@ -316,7 +318,7 @@ def _times(results: Path) -> dict[str, float]:
     Several folders are read at once, because a network file system needs long for each folder.
     """
     top, times = str(results), {}
-    folders = [os.path.join(top, name) for name in _FOLDERS]
+    folders = [os.path.join(top, name) for name in layout.FOLDERS]
     with ThreadPoolExecutor(16) as pool:
         entries = _entries(top)
         while entries:

@@ -12,6 +12,8 @@ from passband.results.layout import (
     DISTANCES,
     FIGURE,
     GALLERY,
+    IMAGES,
+    IMAGES_OF,
     INFORMATION,
     JOB_NAMES,
     OOD,
@@ -24,8 +26,11 @@ from passband.results.layout import (
 )
 from passband.results.shown_networks import distance_parts
 from passband.results.training_jobs import jobs_of
-from passband.results.wave_layout import shards, shards_of, spectrum_shards, waves_of
+from passband.results.wave_layout import shards, spectrum_shards, waves_of
 from passband.wave_sets import folder_of
+
+#: The log of a job that makes a store of images, and the store.
+_IMAGES = log(JOB_NAMES["images"]), IMAGES
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
     for specimen, block in study.specimens.items():
         sets = [(split, id) for split in block.splits for id in study.waves(specimen, split)]
         for split, id in sets:
-            files = shards(study, specimen, split, id)
+            files = shards(study, specimen, split, [id])
             waves[specimen, split, id] = newest(files)
             for shard, file in enumerate(files):
                 name = JOB_NAMES["simulate"].format(
@@ -136,7 +141,7 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
     options = {"needed": with_distances, "on_request": not with_distances}
     # Distances compare test structures under the training conditions too.
     sets = dict.fromkeys([*study.tested_waves, *study.train_waves])
-    compared = [f for name in study.specimens for f in shards_of(study, name, "test", sets)]
+    compared = [f for name in study.specimens for f in shards(study, name, "test", sets)]
     parts, after = distance_parts(study), newest([*compared, *networks])
     for part in parts:
         # The log has the same name as the file of distances.
@@ -169,7 +174,8 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
         name = JOB_NAMES["gallery_sheet"].format(specimen=specimen)
         yield Task("gallery_sheet", log(name), outputs, **options)
     for name in sorted(set(_images(times))):
-        yield Task("images", log(f"images/{name}"), (f"images/{name}.zarr",), **options)
+        job_log, store = (template.replace(IMAGES_OF, name) for template in _IMAGES)
+        yield Task("images", job_log, (store,), **options)
 
 
 def _in_formats(study: Study, template: str, **wildcards: str) -> tuple[str, ...]:
@@ -180,6 +186,6 @@ def _in_formats(study: Study, template: str, **wildcards: str) -> tuple[str, ...
 def _images(times: Mapping[str, float]) -> Iterator[str]:
     """Yield the specimen, split and condition of stores of images that exist or have a log."""
     for path in times:
-        for folder, ending in (("images/", ".zarr"), ("logs/images/", ".log")):
+        for folder, ending in (template.split(IMAGES_OF) for template in _IMAGES):
             if path.startswith(folder) and path.endswith(ending):
                 yield path.removeprefix(folder).removesuffix(ending)

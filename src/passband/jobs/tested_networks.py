@@ -4,30 +4,26 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from passband import PassbandError
-from passband.analysis import learned, table
+from passband.analysis import learned
 from passband.analysis.packed import by_image, image_dice
 from passband.analysis.profiles import SAMPLES, SPECTRUM, profiles, spectrum
 from passband.analysis.spectra import Spectrum, from_json, to_json
-from passband.config import Study, load
+from passband.config import Study
 from passband.grid import Condition, of_conditions
 from passband.jobs import fitted_models
 from passband.jobs.extra import read_extra
 from passband.prediction import covariance, gaussian_process, recommendation
 from passband.prediction.recommendation import Group
-from passband.results import layout, training_jobs, wave_layout
-from passband.storage import datasets
+from passband.results import Results, training_jobs
 
 #: Smallest number of training conditions, and of test conditions, for a recommendation.
 FEWEST = 4
-#: Files of a published folder.
-_PUBLISHED_STUDY, _PUBLISHED_TABLE = "study.yaml", "table.zarr.zip"
 
 
 @dataclass(frozen=True)
@@ -35,32 +31,38 @@ class TestedNetworks:
     """The networks of a study, and their Dice for one test specimen.
 
     Attributes:
+        results: The study, or the folder of a published network.
         table: The table of results, for the test specimen.
         extra: Results under further conditions, for the test specimen, see
             :func:`passband.jobs.extra.read_extra`.
         ranked: Ids of the networks that are ranked. With None, all networks are ranked.
         means: Whether the Dice of a network is the mean over replicas, see :meth:`of_replicas`.
         also: Conditions whose lens the profiles must represent too, see :meth:`covering`.
-        whole: The table of results, with all test specimens and mixtures.
     """
 
     __test__ = False  # pytest must not collect this class
 
-    study: Study
-    results: Path
+    results: Results
     specimen: str
     table: xr.Dataset
     extra: xr.Dataset | None
     ranked: tuple[str, ...] | None = None
     means: bool = False
     also: tuple[Condition, ...] = ()
-    whole: xr.Dataset | None = None
+
+    @property
+    def study(self) -> Study:
+        """The configuration."""
+        return self.results.study
 
     @classmethod
     def open(
-        cls, study: Study, results: Path, specimen: str | None = None, with_extra: bool = True
+        cls, results: Results, specimen: str | None = None, with_extra: bool = True
     ) -> "TestedNetworks":
-        """Open the results of a study.
+        """Open the results of a study, or a published folder.
+
+        A published folder has the table of results of all networks of the same specimen and
+        architecture, so that a model can be fitted. Only the published network is ranked.
 
         Args:
             specimen: The test specimen, which is needed if the study has several.
@@ -70,63 +72,23 @@ class TestedNetworks:
             PassbandError: If there is no table of results, if the specimen is missing or unknown,
                 or if there are too few conditions.
         """
-        path = results / layout.TABLE
-        if not path.exists():
-            raise PassbandError(
-                f"{results}: the study has no table of results yet; run the study first"
-            )
-        stored = table.load(path)
-        extra = read_extra(study, results, ["dice"]) if with_extra else None
-        return cls._checked(study, results, specimen, stored, extra)
-
-    @classmethod
-    def open_published(cls, folder: Path, specimen: str | None = None) -> "TestedNetworks":
-        """Open the folder of a published network.
-
-        The folder has the table of results of all networks of the same specimen and architecture,
-        so that a model can be fitted. Only the published network is ranked.
-
-        Args:
-            folder: The folder, with weights, the study's file and the table of results.
-            specimen: See :meth:`open`.
-
-        Raises:
-            PassbandError: See :meth:`open`.
-        """
-        from passband.learning.network_files import open_networks  # torch takes seconds to import
-
-        path = folder / _PUBLISHED_TABLE
-        if not path.exists():
-            raise PassbandError(
-                f"{folder}: the published folder has no {_PUBLISHED_TABLE}, which a recommendation "
-                "needs; publish the network again from a study with a table of results"
-            )
-        ids = tuple(network.id for network in open_networks(folder))  # checks all files first
-        study = load(folder / _PUBLISHED_STUDY)
-        stored = datasets.read(path, datasets.TABLE)
-        return cls._checked(study, folder, specimen, stored, None, ids)
-
-    @classmethod
-    def _checked(
-        cls,
-        study: Study,
-        results: Path,
-        specimen: str | None,
-        stored: xr.Dataset,
-        extra: xr.Dataset | None,
-        ranked: tuple[str, ...] | None = None,
-    ) -> "TestedNetworks":
-        """Return the results for one test specimen, if there are enough conditions."""
+        stored, extra, ranked = results.table, None, None
         names = [str(name) for name in stored.test_specimen.values]
         if specimen is None and len(names) > 1:
             raise PassbandError(f"--specimen is missing: must be one of {', '.join(names)}")
         if specimen is not None and specimen not in names:
             raise PassbandError(f"--specimen = {specimen!r}: must be one of {', '.join(names)}")
         specimen = names[0] if specimen is None else specimen
+        if results.is_published:
+            from passband.learning.network_files import open_networks  # torch takes seconds
+
+            ranked = tuple(network.id for network in open_networks(results.folder))
+        elif with_extra:
+            extra = read_extra(results, ["dice"])
         if extra is not None:
             extra = of_conditions(extra.sel(test_specimen=specimen))
         of_specimen = of_conditions(stored.sel(test_specimen=specimen))
-        tested = cls(study, results, specimen, of_specimen, extra, ranked, whole=stored)
+        tested = cls(results, specimen, of_specimen, extra, ranked)
         trained = [len(set(train)) for train, *_ in tested.of_groups.values()]
         number = {"training": max(trained, default=0), "test": of_specimen.sizes["test"]}
         for which, count in number.items():
@@ -192,18 +154,16 @@ class TestedNetworks:
         return [Condition.parse(str(id)) for id in ids if id not in known]
 
     @cached_property
-    def unlearned(self) -> xr.DataArray | None:
+    def unlearned(self) -> xr.DataArray:
         """Which networks of the study did not learn, see `learned.unlearned`."""
-        return None if self.whole is None else learned.unlearned(self.whole, self.study)
+        return learned.unlearned(self.results.table, self.study)
 
     @cached_property
     def unlearned_ids(self) -> frozenset[str]:
         """The ids of networks that did not learn; of means, if no replica has learned."""
-        if self.unlearned is None:
-            return frozenset()
         found = self.unlearned
         if self.means:
-            trained = self.whole.dice.notnull().any(["test_specimen", "test"])
+            trained = self.results.table.dice.notnull().any(["test_specimen", "test"])
             found = (found | ~trained).all("replica").expand_dims(replica=[0])
         order = "specimen", "architecture", "train", "replica"
         names = [found[name].values.tolist() for name in order]
@@ -256,9 +216,7 @@ class TestedNetworks:
     @cached_property
     def _waves(self) -> list[str]:
         """The files with the exit waves of the spectrum; empty if one of them is missing."""
-        names = wave_layout.spectrum_shards(self.study, self.specimen)
-        files = [str(self.results / name) for name in names]
-        return files if all(Path(file).exists() for file in files) else []
+        return self.results.spectrum_waves(self.specimen)
 
     def _mean_spectrum(self) -> Spectrum:
         """Return the test specimen's mean power spectral density; flat without exit waves."""
@@ -322,7 +280,7 @@ class TestedNetworks:
     @cached_property
     def _extra_counts(self) -> xr.DataArray:
         """The counts of pixels under further conditions."""
-        extra = read_extra(self.study, self.results, ["counts"])
+        extra = read_extra(self.results, ["counts"])
         return extra.counts.sel(test_specimen=self.specimen)
 
     def profiles(self, conditions: Sequence[Condition]) -> xr.Dataset:

@@ -14,16 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from passband import PassbandError
-from passband.config import Study, validate_stored
 from passband.grid import Condition
-from passband.groups import may_have
 from passband.jobs import fitted_models
 from passband.jobs.likeness import Measured, StudyImages, calibrate
-from passband.learning.network_files import PUBLISHED, Network
-from passband.micrographs.trust import PUBLISHED_FILE, Trust
+from passband.learning.network_files import Network
+from passband.micrographs.trust import Trust
 from passband.mixtures import Mixture
 from passband.prediction import gaussian_process
-from passband.results import layout, training_jobs
+from passband.results import Results, layout, published, training_jobs
 from passband.storage import StoreError, integrity
 
 #: Version of the measurements. Increase this number if the code measures something else.
@@ -42,16 +40,6 @@ def by_condition(networks: Sequence[Network]) -> list[list[Network]]:
     return [sorted(each, key=lambda network: network.replica) for each in groups.values()]
 
 
-def study_results(network: Network) -> Path | None:
-    """Return the folder of results that has the weights of a network, or None."""
-    metadata, path = network.metadata, network.path.absolute()
-    inside = Path("networks", metadata.specimen, metadata.architecture, path.parent.name)
-    parents = path.parents
-    if len(parents) < 5 or path.parent != parents[4] / inside:
-        return None
-    return parents[4] if may_have(path.parent.name, metadata.condition) else None
-
-
 def trust_file(network: Network) -> Path:
     """Return the path of the file that a network has beside its weights, if it is published.
 
@@ -59,7 +47,7 @@ def trust_file(network: Network) -> Path:
     ``general.safetensors``, it is ``general.likeness.json``.
     """
     path = network.path
-    name = PUBLISHED_FILE if path.name == PUBLISHED else f"{path.stem}.{PUBLISHED_FILE}"
+    name = published.LIKENESS if network.is_published else f"{path.stem}.{published.LIKENESS}"
     return path.with_name(name)
 
 
@@ -76,24 +64,23 @@ def measured(networks: Sequence[Network], progress: Progress = iter) -> Measured
     """
     if isinstance(networks[0].condition, Mixture):
         raise PassbandError(f"{networks[0].id} is a network of a mixture of conditions")
-    results = study_results(networks[0])
+    results = networks[0].results
     if results is None:
         raise PassbandError(f"{networks[0].path} is not in the results of a study")
-    study = study_of(networks[0])
     first = networks[0].metadata
     replicas = "-".join(str(network.replica) for network in networks)
-    file = results.joinpath(
-        layout.CACHE,
-        "likeness",
-        first.specimen,
-        first.architecture,
-        f"{first.condition}_{replicas}.json",
+    file = results.path(
+        layout.LIKENESS,
+        specimen=first.specimen,
+        architecture=first.architecture,
+        condition=first.condition,
+        replicas=replicas,
     )
     weights = [blake2b(network.path.read_bytes()).hexdigest() for network in networks]
-    key = fitted_models.key([], _VERSION, study.digest, weights, replicas)
+    key = fitted_models.key([], _VERSION, results.study.digest, weights, replicas)
 
     def make() -> dict:
-        images = StudyImages(study, results, first.normalisation, first.architecture)
+        images = StudyImages(results, first.normalisation, first.architecture)
         return images.measure(networks, progress).to_values()
 
     try:
@@ -157,12 +144,10 @@ def _tested(networks: Sequence[Network]):
     from passband.jobs.tested_networks import TestedNetworks  # xarray takes seconds to import
 
     first = networks[0]
-    if first.path.name == PUBLISHED:
-        return TestedNetworks.open_published(first.path.parent, first.metadata.specimen)
-    results = study_results(first)
+    results = Results(None, first.path.parent) if first.is_published else first.results
     if results is None:
         raise PassbandError(f"{first.path} is not in the results of a study")
-    return TestedNetworks.open(study_of(first), results, first.metadata.specimen, with_extra=False)
+    return TestedNetworks.open(results, first.metadata.specimen, with_extra=False)
 
 
 def expected_left_out(found: Measured, networks: Sequence[Network]) -> np.ndarray:
@@ -195,12 +180,3 @@ def expected_left_out(found: Measured, networks: Sequence[Network]) -> np.ndarra
         mean, _ = model.predict(None, tested.profiles([Condition.parse(left)]))
         expected[left] = float(mean[rows, 0].mean())
     return np.array([expected[id] for _, id, _ in found.places])
-
-
-def study_of(network: Network) -> Study:
-    """Return the study in the metadata of a network."""
-    try:
-        configuration = json.loads(network.metadata.provenance["configuration"])
-    except (KeyError, ValueError) as error:
-        raise PassbandError(f"{network.path}: its metadata have no study: {error}") from None
-    return validate_stored(configuration, f"{network.path}, metadata")

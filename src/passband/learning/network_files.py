@@ -5,29 +5,27 @@ A network's id is ``<specimen>/<architecture>/<condition id>/<replica>``, such a
 """
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import ValidationError
 from torch import nn
 
 from passband import PassbandError
-from passband.config import Microscope, architectures, validate_stored
+from passband.config import Microscope, Study, architectures, validate_stored
 from passband.grid import Condition
 from passband.groups import may_have
 from passband.learning import networks
 from passband.mixtures import Mixture, check_id, is_mixture
-from passband.storage import DamagedError, StoreError, integrity
+from passband.results import Results, layout, published
+from passband.storage import DamagedError, integrity
 from passband.storage.weight_parts import Part, conditions_in, load_parts
 from passband.storage.weights import WeightsMetadata
 
-#: The name of the weights file in a published folder.
-PUBLISHED = "weights.safetensors"
 #: The networks that are part of the package, as weights files.
 SHIPPED = Path(__file__).with_name("shipped")
-#: The folder of weights files in a study's folder of results.
-_STUDY_FOLDER = "networks"
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,36 @@ class Network:
         )
 
     @property
+    def is_published(self) -> bool:
+        """Whether the weights file is in a published folder."""
+        return self.path.name == published.WEIGHTS
+
+    @cached_property
+    def study(self) -> Study:
+        """The study in the metadata.
+
+        Raises:
+            ConfigError, PassbandError: If there is none, or if this version of Passband does not
+                allow it.
+        """
+        try:
+            configuration = json.loads(self.metadata.provenance["configuration"])
+        except (KeyError, ValueError) as error:
+            raise PassbandError(f"{self.path}: its metadata have no study: {error}") from None
+        return validate_stored(configuration, f"{self.path}, metadata")
+
+    @cached_property
+    def results(self) -> Results | None:
+        """The results of the network's study, if the weights file is in them."""
+        metadata, path = self.metadata, self.path.absolute()
+        if len(path.parents) < 5 or not may_have(path.parent.name, metadata.condition):
+            return None
+        own = {"specimen": metadata.specimen, "architecture": metadata.architecture}
+        folder, job = path.parents[4], layout.wildcards_of(path) | own
+        same = path == folder / layout.WEIGHTS.format_map(job)
+        return Results(self.study, folder) if same else None
+
+    @property
     def limits(self) -> str:
         """Where a network of the package holds, in one line; empty for other networks."""
         card = self.path.with_suffix(".txt")
@@ -73,7 +101,7 @@ class Network:
     @property
     def unchecked(self) -> str:
         """See :func:`passband.storage.integrity.unchecked`; empty if it is not published."""
-        return integrity.unchecked(self.path.parent) if self.path.name == PUBLISHED else ""
+        return integrity.unchecked(self.path.parent) if self.is_published else ""
 
     @property
     def pixel_size_A(self) -> float:
@@ -96,18 +124,16 @@ class Network:
         return architectures.parse(self.metadata.architecture).smallest_px
 
 
-def open_networks(
-    source: str | Path, network: str | None = None, present: Collection[Path] = ()
-) -> list[Network]:
+def open_networks(source: str | Path | Results, network: str | None = None) -> list[Network]:
     """Return the networks in a weights file, a published folder, or a study's folder of results.
 
     Args:
-        source: A weights file, a folder with the file ``weights.safetensors``, a study's folder of
-            results, or the name of a network that is part of the package, see :func:`shipped`.
+        source: A weights file, a folder with the file ``weights.safetensors``, a study's results or
+            their folder, or the name of a network that is part of the package, see :func:`shipped`.
+            If several files of a study have the same network, that of a present job is returned,
+            and otherwise that of the newest file.
         network: The id of the network. The id may lack the replica: then all replicas are returned.
             For a study's folder of results, an id is necessary.
-        present: The weights files of the study's present jobs, which are preferred if several files
-            of a study have the same network. By default, the newest file is preferred.
 
     Returns:
         The networks, sorted by replica. There is one network or more.
@@ -117,20 +143,22 @@ def open_networks(
             line. The files of a published folder are checked, see
             :func:`passband.storage.integrity.check_checksums`.
     """
+    if isinstance(source, Results):
+        return _from_study(source, network)
     source = Path(source)
     if not source.exists():
         source = shipped().get(str(source), source)
-    if source.is_dir() and not (source / PUBLISHED).is_file():
-        return _from_study(source, network, present)
-    path = source / PUBLISHED if source.is_dir() else source
+    if source.is_dir() and not (source / published.WEIGHTS).is_file():
+        return _from_study(Results(None, source), network)
+    path = source / published.WEIGHTS if source.is_dir() else source
     if not path.is_file():
         raise PassbandError(
             f"{source}: there is no such file or folder; give a weights file (.safetensors), a "
             f"published folder, {''.join(f'{name!r}, ' for name in shipped())}or a study and the "
             "id of a network"
         )
-    if path.name == PUBLISHED:
-        _check_published(path.parent)
+    if path.name == published.WEIGHTS:
+        published.check(path.parent)
     found = _from_file(path)
     if network is None:
         return found
@@ -143,30 +171,17 @@ def open_networks(
     return chosen
 
 
-def _check_published(folder: Path) -> None:
-    needed = (PUBLISHED, "likeness.json", "study.yaml", "table.zarr.zip")
-    try:
-        integrity.check_checksums(folder, needed)
-    except StoreError:
-        raise
-    except (ValueError, OSError) as error:
-        raise PassbandError(
-            f"{folder}: {error}; copy the folder again, or delete {integrity.CHECKSUMS} if the "
-            "change is yours"
-        ) from None
-
-
 def shipped() -> dict[str, Path]:
     """Return the weights files of the networks that are part of the package, by name."""
     return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
 
 
-def finished_networks(results: str | Path) -> list[str]:
-    """Return the ids, without replica, of all networks in a study's folder of results, sorted.
+def finished_networks(results: Results) -> list[str]:
+    """Return the ids, without replica, of all networks in a study's results, sorted.
 
     Only files with several training conditions are opened, and only their heads are read.
     """
-    folder = Path(results) / _STUDY_FOLDER
+    folder = results.path(layout.NETWORKS)
     found: set[str] = set()
     for file in folder.glob("*/*/*/*.safetensors"):
         specimen, architecture, group = file.parent.relative_to(folder).parts
@@ -203,7 +218,7 @@ def is_id(text: str) -> bool:
     return True
 
 
-def _from_study(results: Path, network: str | None, present: Collection[Path]) -> list[Network]:
+def _from_study(results: Results, network: str | None) -> list[Network]:
     known = finished_networks(results)
     if not known:
         raise PassbandError(f"{results}: has no finished network; run the study first")
@@ -217,14 +232,14 @@ def _from_study(results: Path, network: str | None, present: Collection[Path]) -
     specimen, architecture, condition = cell.split("/")
     paths = [
         path
-        for folder in sorted((results / _STUDY_FOLDER / specimen / architecture).glob("*"))
+        for folder in sorted((results.path(layout.NETWORKS) / specimen / architecture).glob("*"))
         if may_have(folder.name, condition)
         for path in sorted(folder.glob("*.safetensors"))
         if condition in conditions_in(path, folder.name)
     ]
     # If jobs have been given other replicas or conditions, several files have the same network. The
     # time of a file is that of its training, also if a later job has linked the file.
-    paths.sort(key=lambda path: (path in present, path.stat().st_mtime))
+    paths.sort(key=lambda path: (path in results.present, path.stat().st_mtime))
     networks_of = (network for path in paths for network in _from_file(path))
     last = {n.replica: n for n in networks_of if n.metadata.condition == condition}
     found = list(last.values())

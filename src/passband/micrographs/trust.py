@@ -27,8 +27,6 @@ SMALLEST_FIELD = 0.5
 WELL = 0.8
 #: Largest number of pixels of an image over which probabilities are summed.
 MOST_PIXELS = 2**22
-#: The file of a published folder with the content of :class:`Trust`.
-PUBLISHED_FILE = "likeness.json"
 #: The warning for an image that is flagged.
 WARNING = "unlike anything this network was trained on: do not trust the mask"
 #: What is said about each description whose distance is too large.

@@ -4,24 +4,33 @@ A template of a path has Snakemake's wildcards in braces. Every job parses the w
 modules of this room that name files and jobs import no numerical library.
 """
 
+import re
+from pathlib import Path
+
 #: The path of one training job, which trains the networks of a batch of replicas, under one or
 #: several conditions. `condition` is the name of the group of conditions, see
 #: :mod:`passband.groups`; the group of one condition has the condition's id as its name.
+JOB_WILDCARDS = "specimen", "architecture", "condition", "batch"
 TRAINING_JOB = "{specimen}/{architecture}/{condition}/{batch}"
 
 #: `waves` is the folder of a set of exit waves: "" for the study's own values, and otherwise the id
 #: of the set with a slash, such as ``en0200.00/``. See :mod:`passband.wave_sets`.
 WAVES = "waves/{specimen}/{waves}{split}/{shard}.zarr.zip"
-WEIGHTS = f"networks/{TRAINING_JOB}.safetensors"
-HISTORY = f"networks/{TRAINING_JOB}.csv"
+NETWORKS = "networks"
+WEIGHTS = f"{NETWORKS}/{TRAINING_JOB}.safetensors"
+HISTORY = f"{NETWORKS}/{TRAINING_JOB}.csv"
 RECORD = f"records/{TRAINING_JOB}.zarr.zip"
 INFORMATION, TABLE, OOD = "information.zarr", "table.zarr", "ood.zarr"
 DISTANCES_PART = "distances/{specimen}/{architecture}/{part}.zarr.zip"
 DISTANCES, PREDICTION = "distances.zarr", "prediction.zarr"
 FIGURE = "figures/{figure}.{format}"
 GALLERY = "gallery/{specimen}.{format}"
-IMAGES = "images/{specimen}/{split}/{condition}{whose}.zarr"
+#: A store of images; `IMAGES_OF` is the part of its name that says of what.
+IMAGES_OF = "{specimen}/{split}/{condition}{whose}"
+IMAGES = f"images/{IMAGES_OF}.zarr"
 PREFLIGHT = "preflight.txt"
+#: The copy of the configuration that jobs read, see :mod:`passband.results.snapshot`.
+CONFIGURATION = "configuration/{digest}.json"
 #: The page that presents the study, see :mod:`passband.jobs.report_page`.
 REPORT = "report.html"
 #: Snakemake's own report, which a user makes with ``snakemake --report``.
@@ -30,13 +39,18 @@ SNAKEMAKE_REPORT = "snakemake-report.html"
 EXPLORER = "explorer.html"
 #: Results of a job's networks under conditions that are not test conditions of the study; and the
 #: lease of the process that makes these files. No rule of Snakemake makes or reads them.
-EXTRA = f"extra/{TRAINING_JOB}.zarr.zip"
-EXTRA_LEASE = "extra/evaluate.lease"
+EXTRAS = "extra"
+EXTRA = f"{EXTRAS}/{TRAINING_JOB}.zarr.zip"
+EXTRA_LEASE = f"{EXTRAS}/evaluate.lease"
 
 #: The folder with second names (hard links) of those files that take long to make. A second name is
 #: necessary because Snakemake deletes a job's outputs before the job starts and after it fails. See
 #: :mod:`passband.jobs.reuse`.
 CACHE = "cache"
+#: The parameters of fitted models of Dice, see :mod:`passband.jobs.fitted_models`; and how networks
+#: do on images that they have never seen, see :mod:`passband.jobs.trust`.
+FITTED = f"{CACHE}/recommend/{{name}}.json"
+LIKENESS = f"{CACHE}/likeness/{{specimen}}/{{architecture}}/{{condition}}_{{replicas}}.json"
 #: The saved state from which an interrupted training job continues. The saved state is not an
 #: output of the rule, since Snakemake would delete it.
 CHECKPOINTS = "checkpoints/" + TRAINING_JOB.replace("/", "_")
@@ -55,7 +69,7 @@ JOB_NAMES = {
     "prediction": "prediction",
     "figure": "figures/{figure}",
     "gallery_sheet": "gallery/{specimen}",
-    "images": "images/{specimen}/{split}/{condition}{whose}",
+    "images": f"images/{IMAGES_OF}",
     "preflight": "preflight",
     "report": "report",
 }
@@ -64,18 +78,45 @@ JOB_NAMES = {
 #: The suffix of a job's lease, beside its log. The time of the lease's last change shows whether
 #: the job is alive.
 LEASE = ".lease"
+#: The folders of logs and of Snakemake's benchmark files.
+LOGS, BENCHMARKS = "logs", "benchmarks"
 
 
 def log(name: str) -> str:
     """Return the path of a log from one of :data:`JOB_NAMES`."""
-    return f"logs/{name}.log"
+    return f"{LOGS}/{name}.log"
 
 
 def benchmark(name: str) -> str:
     """Return the path of Snakemake's benchmark file from one of :data:`JOB_NAMES`."""
-    return f"benchmarks/{name}.tsv"
+    return f"{BENCHMARKS}/{name}.tsv"
 
 
 def cache(path: str) -> str:
     """Return the path of a file's second name, which is a hard link."""
     return f"{CACHE}/{path}"
+
+
+#: The folders whose files show the state of jobs.
+FOLDERS = (
+    *(path.split("/")[0] for path in (WAVES, WEIGHTS, RECORD, DISTANCES_PART, FIGURE, GALLERY)),
+    IMAGES.split("/")[0],
+    LOGS,
+)
+
+
+def results_of(log: Path) -> Path | None:
+    """Return the folder of results that has a job's log; None if the log is elsewhere."""
+    return next((folder.parent for folder in log.parents if folder.name == LOGS), None)
+
+
+def wildcards_of(path: str | Path) -> dict[str, str]:
+    """Return the wildcards of :data:`TRAINING_JOB` from the path of one of the job's files."""
+    *folders, name = Path(path).parts[-4:]
+    return dict(zip(JOB_WILDCARDS, (*folders, name.partition(".")[0]), strict=True))
+
+
+def replicas_of(path: Path) -> range:
+    """Return the replicas of the job that made a file; none if its name is not that of a job."""
+    batch = re.match(r"r(\d+)-(\d+)\.", path.name)
+    return range(int(batch[1]), int(batch[2]) + 1) if batch else range(0)

@@ -12,8 +12,7 @@ from typing import Any
 
 from passband import PassbandError
 from passband.config import Study, validate_stored
-from passband.results import layout
-from passband.results.locate import locate_results
+from passband.results import Results, layout
 from passband.storage import NewerError, integrity
 
 #: Keys of the configuration that may differ between parts: which networks a part has, how its jobs
@@ -73,7 +72,8 @@ def find(noun: str | Path) -> Found:
     """
     path = Path(noun)
     if not path.name.endswith((".zarr", ".zarr.zip")):
-        path = locate_results(path) / layout.TABLE
+        results = Results.find(path).existing()
+        path = results.path(layout.TABLE)
         if not path.exists():
             raise PassbandError(f"{noun}: has no {layout.TABLE}; run this part to its end first")
     if not path.exists():

@@ -9,16 +9,15 @@ a copy. The copy's name is the digest of the copy's content.
 import json
 from pathlib import Path
 
-from passband.config import SOURCE, Study
-
-#: The folder with copies of the configuration, in the study's results.
-FOLDER = "configuration"
+from passband.config import SOURCE
+from passband.results import Results, layout
 
 
-def write(study: Study, source: str, results: Path, *, alone: bool) -> Path:
+def write(results: Results, source: str, *, alone: bool) -> Path:
     """Write the copy of the configuration that jobs read, and return the copy's path.
 
     Args:
+        results: The study.
         source: The study's file. Paths in the configuration are relative to this file.
         alone: Whether no other Snakemake runs this study. If no other runs, the copies of earlier
             configurations are removed. Jobs that were submitted with an earlier configuration and
@@ -30,8 +29,8 @@ def write(study: Study, source: str, results: Path, *, alone: bool) -> Path:
     # Importing the storage takes a second, and the Snakefile imports this module in every job.
     from passband.storage import atomic
 
-    path = _path(study, results)
-    content = json.dumps(study.written() | {SOURCE: source}, indent=2).encode()
+    path = _path(results)
+    content = json.dumps(results.study.written() | {SOURCE: source}, indent=2).encode()
     if not (path.exists() and path.read_bytes() == content):
         with atomic.replacing(path) as beside:
             beside.write_bytes(content)
@@ -42,29 +41,26 @@ def write(study: Study, source: str, results: Path, *, alone: bool) -> Path:
     return path
 
 
-def hand_to_jobs(settings, study: Study, source: str, results: str) -> None:
+def hand_to_jobs(settings, results: Results, source: str) -> None:
     """Make the jobs of this Snakemake read a copy of the configuration instead of the study's file.
 
     Args:
         settings: The object with Snakemake's settings of the configuration. This function changes
             the object.
-        source, results: The study's file and its folder of results.
+        results: The study, with the folder as the workflow names it.
 
     Raises:
         FullError: If there is no space left.
     """
-    copy = write(study, source, Path(results), alone=is_alone(results))
+    copy = write(results, source, alone=is_alone(results))
     settings.configfiles = [copy.absolute()]
     settings.config_args = None  # the copy includes them
 
 
-def is_alone(results: str) -> bool:
+def is_alone(results: Results) -> bool:
     """Return whether no other Snakemake in the working directory runs this study.
 
     Each running Snakemake process has locks, which name the files that the process makes.
-
-    Args:
-        results: The study's folder of results, as the workflow names it.
     """
 
     def runs_it(file: Path) -> bool:
@@ -76,18 +72,17 @@ def is_alone(results: str) -> bool:
     return sum(map(runs_it, Path(".snakemake/locks").glob("*.output.lock"))) == 1
 
 
-def changed(study: Study, results: Path) -> bool:
+def changed(results: Results) -> bool:
     """Return whether the study has changed since the job was submitted.
 
     Args:
-        study: The configuration that the job read. The digest of the configuration includes the
-            content of crystal files. Crystal files are not copied.
-        results: The study's folder of results. If this folder has no copy of a configuration, the
-            study has not changed.
+        results: The study that the job read. The digest of the configuration includes the content
+            of crystal files. Crystal files are not copied. If the folder has no copy of a
+            configuration, the study has not changed.
     """
-    path = _path(study, results)
+    path = _path(results)
     return path.parent.exists() and not path.exists()
 
 
-def _path(study: Study, results: Path) -> Path:
-    return results / FOLDER / f"{study.digest}.json"
+def _path(results: Results) -> Path:
+    return results.path(layout.CONFIGURATION, digest=results.study.digest)

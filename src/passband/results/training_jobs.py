@@ -9,7 +9,7 @@ from passband.config import Study
 from passband.grid import batches
 from passband.groups import groups
 from passband.mixtures import check_id, extremes
-from passband.results.layout import EXTRA, RECORD
+from passband.results.layout import EXTRA, JOB_WILDCARDS, RECORD
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,7 @@ class TrainingJob:
     @property
     def wildcards(self) -> dict[str, str]:
         """The values of Snakemake's wildcards for this job."""
-        return {
-            name: getattr(self, name) for name in ("specimen", "architecture", "condition", "batch")
-        }
+        return {name: getattr(self, name) for name in JOB_WILDCARDS}
 
     def path(self, template: str) -> str:
         """Return the path of one of the job's files from its template, such as :data:`RECORD`."""

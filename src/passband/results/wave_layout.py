@@ -11,19 +11,14 @@ from passband.results.layout import WAVES
 from passband.wave_sets import condition_of, folder_of, wave_set_of
 
 
-def shards(study: Study, specimen: str, split: str, waves: str = "") -> list[str]:
-    """Return the files of one split of a specimen, with the set `waves` of exit waves."""
+def shards(study: Study, specimen: str, split: str, sets: Iterable[str] = ("",)) -> list[str]:
+    """Return the files with the exit waves of one split of a specimen, of sets with these ids."""
     number = -(-getattr(study.study.structures, split) // study.study.structures_per_shard)
-    waves = folder_of(waves)
     return [
-        WAVES.format(specimen=specimen, waves=waves, split=split, shard=f"{shard:05d}")
+        WAVES.format(specimen=specimen, waves=folder_of(id), split=split, shard=f"{shard:05d}")
+        for id in sets
         for shard in range(number)
     ]
-
-
-def shards_of(study: Study, specimen: str, split: str, waves: Iterable[str]) -> list[str]:
-    """Return the files with the exit waves of several sets, see :func:`shards`."""
-    return [file for id in waves for file in shards(study, specimen, split, id)]
 
 
 def waves_of(conditions: Iterable[str]) -> list[str]:
@@ -40,8 +35,8 @@ def spectrum_shards(study: Study, specimen: str) -> list[str]:
     trained = study.train_waves if study.specimens[specimen].trained else []
     tested = [id for id in study.test_waves if id not in trained]
     return [
-        *shards_of(study, specimen, "train", trained),
-        *shards_of(study, specimen, "test", tested),
+        *shards(study, specimen, "train", trained),
+        *shards(study, specimen, "test", tested),
     ]
 
 

@@ -1,23 +1,25 @@
 """The test input of a published network: one image of the training condition."""
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.learning.network_files import Network
+from passband.results import Results
 from passband.seeds import seed
 from passband.storage import StoreError
-from passband.wave_sets import folder_of, wave_set
+from passband.wave_sets import wave_set
 
 
-def example_image(network: Network, study_seed: int, results: Path | None) -> tuple[Tensor, str]:
+def example_image(network: Network, results: Results | None) -> tuple[Tensor, str]:
     """Return a normalised image of the network's training condition, and its description.
 
     If the study's exit waves exist, the image is the image of the first test structure. Otherwise
     the image is Poisson noise of vacuum.
+
+    Args:
+        results: The study.
 
     Returns:
         (1, 1, px, px) float32: the image, as large as a training image.
@@ -25,13 +27,13 @@ def example_image(network: Network, study_seed: int, results: Path | None) -> tu
     """
     cpu = torch.device("cpu")
     acquisition = Acquisition.from_microscope(network.microscope, network.normalisation, cpu)
-    specimen = network.metadata.specimen
+    specimen, study_seed = network.metadata.specimen, network.study.study.seed
     if results is not None:
         waves, microscope = wave_set(network.condition), network.microscope.under(network.condition)
-        shard = results / "waves" / specimen / folder_of(waves) / "test" / "00000.zarr.zip"
+        first = results.waves(specimen, "test", [waves])[:1]
         names = study_seed, specimen, "test"
         try:
-            split = Split.load([str(shard)], names, microscope, cpu).first(1)
+            split = Split.load(first, names, microscope, cpu).first(1)
         except StoreError:
             pass  # the exit waves are deleted after a study, or the study has not made them here
         else:

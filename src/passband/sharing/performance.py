@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,12 @@ from passband.analysis import table
 from passband.analysis.profiles import SPECTRUM, spectrum
 from passband.analysis.spectra import to_json
 from passband.axes import AXES
-from passband.config import Study
 from passband.grid import Condition, axes_of, coordinates, own_values
 from passband.groups import may_have
 from passband.learning.network_files import Network
+from passband.results import Results, layout
 from passband.scores import dice
 from passband.storage import StoreError, datasets, records
-from passband.wave_sets import folder_of
 
 #: The columns of the file of measured Dice in a published folder, besides the imaging parameters.
 _COLUMNS = ("test_specimen", "dice", "standard_error", "images", "condition")
@@ -27,16 +26,14 @@ _COLUMNS = ("test_specimen", "dice", "standard_error", "images", "condition")
 _STEPS = 30
 
 
-def measured(
-    network: Network, results: Path, own: Mapping[str, float] | None = None
-) -> tuple[xr.Dataset | None, str]:
+def measured(network: Network, results: Results) -> tuple[xr.Dataset | None, str]:
     """Return the measured performance of one network, or the reason why there is none.
 
     The performance is read from the study's table of results. If there is no table, it is read from
     the record of the network's training job.
 
     Args:
-        own: The study's own values of all further axes, which a record does not have.
+        results: The study.
 
     Returns:
         `dice` (test_specimen, test), the mean Dice over test images, and its `standard_error`, over
@@ -59,7 +56,8 @@ def measured(
     if not (axes := own_values(row)):
         seen = (network.condition, *map(Condition.parse, ids))
         named = {name for condition in seen for name, _ in condition.further}
-        axes = {name: value for name, value in (own or {}).items() if name in named}
+        own = results.study.written_values  # a record does not have them
+        axes = {name: value for name, value in own.items() if name in named}
     missing = np.full(each.shape[:-1], np.nan)
     error = each.std(-1, ddof=1) / np.sqrt(images) if images > 1 else missing
     dims = "test_specimen", "test"
@@ -74,32 +72,33 @@ def measured(
     ), source
 
 
-def _row(network: Network, results: Path) -> tuple[xr.Dataset | None, str]:
+def _row(network: Network, results: Results) -> tuple[xr.Dataset | None, str]:
     """Return the counts and the validation loss of one network, and their file or a reason."""
     metadata = network.metadata
     cell = metadata.specimen, metadata.architecture, metadata.condition
-    path = results / "table.zarr"
-    if path.exists():
+    name = results.folder.name
+    if results.has(layout.TABLE):
         names = ("specimen", "architecture", "train", "replica")
-        opened = table.load(path)[["counts", "val_loss", "status"]]
+        opened = results.table[["counts", "val_loss", "status"]]
         place = dict(zip(names, (*cell, network.replica), strict=True))
         if all(value in opened[name].values for name, value in place.items()):
             row = opened.sel(place)
             if int(row.status) == table.STATUS["done"]:
-                return row.load(), f"{results.name}/{path.name}"
+                return row.load(), f"{name}/{layout.TABLE}"
     # A job with several training conditions has one record for all of them.
     group = network.path.parent.name
     group = group if may_have(group, metadata.condition) else metadata.condition
-    record = results.joinpath("records", *cell[:2], group, f"{network.path.stem}.zarr.zip")
+    job = dict(zip(layout.JOB_WILDCARDS, (*cell[:2], group, network.path.stem), strict=True))
+    record = results.path(layout.RECORD, **job)
     if record.exists():
         opened = records.read(record, metadata.condition, ["counts", "val_loss"])
         if network.replica in opened.replica.values:
-            found = f"{results.name}/{record.relative_to(results).as_posix()}"
+            found = f"{name}/{record.relative_to(results.folder).as_posix()}"
             return opened.sel(replica=network.replica), found
-    return None, f"the study {results.name} has not tested this network"
+    return None, f"the study {name} has not tested this network"
 
 
-def write_table(network: Network, results: Path, path: Path, study: Study) -> bool:
+def write_table(network: Network, results: Results, path: Path) -> bool:
     """Write the table of all networks of the network's specimen and architecture to one zip file.
 
     With this table, `passband recommend` computes the expected Dice under other conditions. The
@@ -107,6 +106,7 @@ def write_table(network: Network, results: Path, path: Path, study: Study) -> bo
     if the study's exit waves exist.
 
     Args:
+        results: The study.
         path: The zip file to write. Its kind is that of the study's table of results.
 
     Returns:
@@ -116,29 +116,24 @@ def write_table(network: Network, results: Path, path: Path, study: Study) -> bo
     Raises:
         StoreError: If the table is damaged.
     """
-    stored = results / "table.zarr"
-    if not stored.exists():
+    if not results.has(layout.TABLE):
         return False
-    opened, metadata = datasets.open_folder(stored, datasets.TABLE), network.metadata
+    opened = datasets.open_folder(results.path(layout.TABLE), datasets.TABLE)
+    metadata = network.metadata
     group = {"specimen": [metadata.specimen], "architecture": [metadata.architecture]}
     if not all(value in opened[name].values for name, (value,) in group.items()):
         return False
     # `passband recommend --check` needs the study, so that the drawn microscopes are left out.
     part = opened.sel(group).drop_dims(records.MICROSCOPE, errors="ignore").load().drop_encoding()
-    datasets.write(part, path, datasets.TABLE, _spectrum(study, results, metadata.specimen))
+    datasets.write(part, path, datasets.TABLE, _spectrum(results, metadata.specimen))
     return True
 
 
-def _spectrum(study: Study, results: Path, specimen: str) -> dict[str, str]:
+def _spectrum(results: Results, specimen: str) -> dict[str, str]:
     """Return the attribute with the specimen's spectrum; no attribute without its exit waves."""
-    folder, number = results / "waves" / specimen, study.study.structures
-    files = []
-    for id in dict.fromkeys([*study.train_waves, *study.test_waves]):
-        split = "train" if id in study.train_waves else "test"
-        of_set = sorted(map(str, (folder / folder_of(id) / split).glob("*.zarr.zip")))
-        if len(of_set) != -(-getattr(number, split) // study.study.structures_per_shard):
-            return {}
-        files += of_set
+    study = results.study
+    if not (files := results.spectrum_waves(specimen)):
+        return {}
     with contextlib.suppress(StoreError):
         power = study.information.flat_power_A2
         curve = spectrum(study.microscope, files, specimen, study.study.seed, power)

@@ -11,10 +11,11 @@ import xarray as xr
 import yaml
 
 from passband import PassbandError, __version__
-from passband.config import Study, validate_stored
+from passband.config import Study
 from passband.grid import Condition
-from passband.learning.network_files import PUBLISHED, Network
-from passband.micrographs.trust import PUBLISHED_FILE, Trust
+from passband.learning.network_files import Network
+from passband.micrographs.trust import Trust
+from passband.results import Results, published
 from passband.seeds import seed
 from passband.sharing import bioimageio_description, card, extras, onnx_export, performance
 from passband.sharing.bioimageio_description import Labels
@@ -22,9 +23,9 @@ from passband.sharing.example_image import example_image
 from passband.sharing.onnx_export import Probability
 from passband.storage import atomic, integrity, weights
 
-#: The names of the files in a published folder, besides the weights and the description.
-ONNX, CARD, STUDY = "model.onnx", "README.md", "study.yaml"
-PERFORMANCE, PICTURE, TABLE = "performance.csv", "performance.png", "table.zarr.zip"
+#: The names of the files in a published folder, besides those of :mod:`passband.results.published`.
+ONNX, CARD = "model.onnx", "README.md"
+PERFORMANCE, PICTURE = "performance.csv", "performance.png"
 TEST_INPUT, TEST_OUTPUT = "test_input.npy", "test_output.npy"
 
 
@@ -41,8 +42,8 @@ def check_target(folder: Path, force: bool) -> None:
     """
     if not folder.exists() and not folder.is_symlink():
         return
-    published = all((folder / name).is_file() for name in (PUBLISHED, bioimageio_description.FILE))
-    if not published or folder.is_symlink():
+    files = published.WEIGHTS, bioimageio_description.FILE
+    if not all((folder / name).is_file() for name in files) or folder.is_symlink():
         raise PassbandError(
             f"--out = {str(folder)!r}: exists and is no published folder; give another name"
         )
@@ -54,7 +55,7 @@ def check_target(folder: Path, force: bool) -> None:
 
 def publish(
     network: Network,
-    results: Path | None,
+    results: Results | None,
     folder: Path,
     labels: Labels,
     force: bool = False,
@@ -65,8 +66,7 @@ def publish(
     """Write a published folder, completely or not at all.
 
     Args:
-        results: The study's folder of results, which has the measured performance and the exit
-            waves.
+        results: The network's study, with the measured performance and the exit waves.
         labels: The name, license and authors.
         force: Whether a folder of an earlier publication is replaced.
         expected: Returns the expected Dice of the network on its training specimen under
@@ -82,28 +82,28 @@ def publish(
     extras.check()
     check_target(folder, force)
     bioimageio_description.check_labels(labels)
-    study = study_of(network)
+    study = network.study
     measured, source = (
-        performance.measured(network, results, study.written_values)
+        performance.measured(network, results)
         if results is not None
         else (None, "the study's results were not at hand")
     )
     with atomic.replacing(folder) as beside:
         beside.mkdir()
-        _write_weights(network, beside / PUBLISHED)
-        _write_study(study, network, beside / STUDY)
-        image, example = example_image(network, study.study.seed, results)
+        _write_weights(network, beside / published.WEIGHTS)
+        _write_study(study, network, beside / published.STUDY)
+        image, example = example_image(network, results)
         with torch.inference_mode():
             probability = Probability(network.module)(image)
         np.save(beside / TEST_INPUT, image.numpy())
         np.save(beside / TEST_OUTPUT, probability.numpy())
-        attachments = [PUBLISHED, STUDY]
+        attachments = [published.WEIGHTS, published.STUDY]
         if measured is not None:
-            attachments += _write_performance(network, results, study, measured, beside)
+            attachments += _write_performance(network, results, measured, beside)
         if (known := trust()) is not None:
             text = json.dumps(known.to_values())
-            (beside / PUBLISHED_FILE).write_text(text, encoding="utf-8")
-            attachments.append(PUBLISHED_FILE)
+            (beside / published.LIKENESS).write_text(text, encoding="utf-8")
+            attachments.append(published.LIKENESS)
         report("writing the ONNX file")
         shape = network.divisor, network.smallest_px
         opset = onnx_export.export(
@@ -151,17 +151,6 @@ def publish(
         integrity.write_checksums(beside, beside.iterdir())
 
 
-def study_of(network: Network) -> Study:
-    """Return the study whose configuration is in the metadata of a network's weights file.
-
-    Raises:
-        ConfigError: If this version of Passband does not allow the configuration.
-    """
-    return validate_stored(
-        json.loads(network.metadata.provenance["configuration"]), f"{network.path}, metadata"
-    )
-
-
 def _write_weights(network: Network, path: Path) -> None:
     """Write the weights of one replica in the format of a study's weights files."""
     metadata, replica = network.metadata, network.replica
@@ -182,7 +171,7 @@ def _write_study(study: Study, network: Network, path: Path) -> None:
 
 
 def _write_performance(
-    network: Network, results: Path, study: Study, measured: xr.Dataset, folder: Path
+    network: Network, results: Results, measured: xr.Dataset, folder: Path
 ) -> list[str]:
     """Write the measured performance, its picture and the study's table, and return their names.
 
@@ -196,11 +185,11 @@ def _write_performance(
         from passband.figures import style
         from passband.sharing.performance_figure import dice_over_defocus_and_dose
 
-        figure = dice_over_defocus_and_dose(dice, network.condition, study.figures.palette)
+        figure = dice_over_defocus_and_dose(dice, network.condition, results.study.figures.palette)
         style.save(figure, [folder / PICTURE], dpi=150)
         written.append(PICTURE)
-    if performance.write_table(network, results, folder / TABLE, study):
-        written.append(TABLE)
+    if performance.write_table(network, results, folder / published.TABLE):
+        written.append(published.TABLE)
     return written
 
 

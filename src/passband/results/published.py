@@ -1,0 +1,30 @@
+"""The names of those files of a published folder that several rooms read, and their check."""
+
+from pathlib import Path
+
+from passband import PassbandError
+from passband.storage import StoreError, integrity
+
+#: The weights. Every published folder has this file.
+WEIGHTS = "weights.safetensors"
+#: The study's file, and the table of results of the networks of one specimen and architecture.
+STUDY, TABLE = "study.yaml", "table.zarr.zip"
+#: What is known about images that the network has not seen.
+LIKENESS = "likeness.json"
+
+
+def check(folder: Path) -> None:
+    """Check the files of a published folder, see :func:`integrity.check_checksums`.
+
+    Raises:
+        PassbandError: If a file was changed, or has no checksum.
+    """
+    try:
+        integrity.check_checksums(folder, (WEIGHTS, LIKENESS, STUDY, TABLE))
+    except StoreError:
+        raise
+    except (ValueError, OSError) as error:
+        raise PassbandError(
+            f"{folder}: {error}; copy the folder again, or delete {integrity.CHECKSUMS} if the "
+            "change is yours"
+        ) from None

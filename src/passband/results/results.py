@@ -1,0 +1,294 @@
+"""A study and its folder of results."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from passband import PassbandError
+from passband.config import ConfigError, Study, load
+from passband.results import layout, locate, published, training_jobs, wave_layout
+from passband.results.training_jobs import TrainingCell, TrainingJob
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class Results:
+    """A study and its folder of results, which may not exist yet.
+
+    The study is read from its file, and a store is opened, when it is first needed. The folder of a
+    published network is one too: it has the study, and perhaps the table of results.
+
+    Args:
+        study: The configuration. With None, it is found: in the study's file beside the folder
+            `results`, or in the attributes of the stores.
+    """
+
+    def __init__(
+        self,
+        study: Study | None,
+        folder: str | Path,
+        file: Path | None = None,
+        noun: str | Path = "",
+    ):
+        self.folder = Path(folder)
+        self._given, self._file, self._noun = study, file, noun or folder
+
+    @classmethod
+    def find(cls, noun: str | Path) -> "Results":
+        """Return the results that a user names.
+
+        Args:
+            noun: A study's file, a folder with the study's file `config.yaml`, the study's folder
+                of results, the study's name, or a published folder. For a folder of results or a
+                name, the study's file is searched in `config.yaml`, `studies/*.yaml` and
+                `<name>/config.yaml` beside the folder `results`.
+
+        Raises:
+            ConfigError: If the study's file is wrong.
+            PassbandError: If there is no such file, folder or study.
+        """
+        if (folder := locate.folder_of(Path(noun))) is not None:
+            return cls(None, folder, noun=noun)
+        file = locate.file_in(Path(noun))
+        study = load(file)
+        found = cls(study, locate.RESULTS / study.study.name, file, noun)
+        found.check_new(file)
+        return found
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def __reduce__(self) -> tuple:
+        return Results, (self.study, self.folder)  # another process opens the stores itself
+
+    # ── The study ────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def study(self) -> Study:
+        """The configuration.
+
+        Raises:
+            ConfigError: If the study's file is wrong.
+            PassbandError: If no study has this name, or if several files have one.
+        """
+        if self._given is not None:
+            return self._given
+        if self.is_published:
+            published.check(self.folder)
+            return load(self.folder / published.STUDY)
+        if self._found is not None:
+            study = load(self._found)
+            Results(study, self.folder).check_new(self._found)
+            return study
+        if (study := locate.recorded(self.folder)) is not None:
+            return study
+        root = self.folder.absolute().parent.parent
+        raise PassbandError(
+            f"{self._noun}: neither {locate.shown(root / locate.CONFIG)} nor a file in "
+            f"{locate.shown(root / 'studies')} has a study of this name, and the results do not "
+            "name their study; give the study's file"
+        )
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the study is found: the results may have no file, or several."""
+        try:
+            return self.study is not None
+        except PassbandError:
+            return False
+
+    @cached_property
+    def _found(self) -> Path | None:
+        return self._file or locate.file_of(self.folder, self._noun)
+
+    @property
+    def file(self) -> Path:
+        """The study's file.
+
+        Raises:
+            PassbandError: If the study has results but no file, or several.
+        """
+        if self._found is None:
+            raise PassbandError(
+                f"{self._noun}: no file has a study of this name; give the study's file"
+            )
+        return self._found
+
+    @property
+    def root(self) -> Path:
+        """The folder in which Snakemake runs the study."""
+        return locate.shown(self.folder.absolute().parent.parent)
+
+    @property
+    def is_published(self) -> bool:
+        """Whether this is the folder of a published network."""
+        return locate.is_published(self.folder)
+
+    def check_new(self, source: str | Path) -> None:
+        """Refuse what a new study must not have, and earlier versions accepted.
+
+        A study that has results is not new. `source` is the name of its file, for the message.
+
+        Raises:
+            ConfigError: If the study is new and has :attr:`passband.config.Study.objections`.
+        """
+        if not self.folder.exists() and self.study.objections:
+            raise ConfigError(*(f"{source}: {line}" for line in self.study.objections))
+
+    def existing(self) -> "Results":
+        """Return these results if there are any, with the names that the study has now.
+
+        Raises:
+            PassbandError: If there is no folder, and as :meth:`check_names`.
+        """
+        if not self.folder.is_dir():
+            raise PassbandError(
+                f"{self._noun}: there is no folder {self.folder} yet; run the study first"
+            )
+        self.check_names()
+        return self
+
+    def check_names(self) -> None:
+        """Check that the study, if it is known, has the specimens and architectures of its results.
+
+        Raises:
+            PassbandError: If the study's file has another name for one of them, so that the results
+                are not its own.
+        """
+        if not self.is_known:
+            return
+        for store in (self.path(layout.TABLE), self.path(layout.OOD)):
+            before = locate.configuration(store)
+            for key, names, known in (
+                ("specimens", self.study.specimens, before.get("specimens", ())),
+                (
+                    "training.architectures",
+                    self.study.training.architectures,
+                    before.get("training", {}).get("architectures", ()),
+                ),
+            ):
+                if gone := [name for name in known if name not in names]:
+                    raise PassbandError(
+                        f"{key} = {', '.join(names)}: {store} has results of {', '.join(gone)}; "
+                        "change the name back, or run the study again"
+                    )
+
+    # ── Files ────────────────────────────────────────────────────────────────────────────────────
+
+    def path(self, template: str, **wildcards: object) -> Path:
+        """Return the path of a file from its template in :mod:`passband.results.layout`."""
+        return self.folder / template.format(**wildcards)
+
+    def has(self, template: str) -> bool:
+        """Return whether a file or a store such as :data:`passband.results.layout.OOD` exists."""
+        return self.path(template).exists()
+
+    def weights(self, job: TrainingJob | TrainingCell) -> Path:
+        """Return the file with the networks of a training job."""
+        return self.folder / job.path(layout.WEIGHTS)
+
+    def history(self, job: TrainingJob | TrainingCell) -> Path:
+        """Return the file with the losses of a training job's networks."""
+        return self.folder / job.path(layout.HISTORY)
+
+    def record(self, job: TrainingJob | TrainingCell) -> Path:
+        """Return the record of a training job's networks."""
+        return self.folder / job.path(layout.RECORD)
+
+    def extra(self, cell: TrainingCell) -> Path:
+        """Return the store with the results of networks under further conditions."""
+        return self.folder / cell.extra
+
+    @cached_property
+    def present(self) -> frozenset[Path]:
+        """The weights files of the study's present jobs; none if the study is not found.
+
+        The folder may have files of other jobs too, which the study had before.
+        """
+        jobs = training_jobs.jobs_of(self.study) if self.is_known else ()
+        return frozenset(map(self.weights, jobs))
+
+    def waves(self, specimen: str, split: str, sets: Iterable[str] = ("",)) -> list[str]:
+        """Return the files with the exit waves of a specimen's split, of sets with these ids."""
+        names = wave_layout.shards(self.study, specimen, split, sets)
+        return [f"{self.folder}/{name}" for name in names]  # the workflow names many files
+
+    def spectrum_waves(self, specimen: str) -> list[str]:
+        """Return the files from which a specimen's spectrum is computed; none if one is missing."""
+        names = wave_layout.spectrum_shards(self.study, specimen)
+        files = [self.folder / name for name in names]
+        return list(map(str, files)) if all(file.exists() for file in files) else []
+
+    # ── Stores ───────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def table(self) -> "xr.Dataset":
+        """The table of results. Each variable is read from disk when it is used.
+
+        Raises:
+            PassbandError: If there is no table, or if it is damaged.
+        """
+        from passband.results.stores import load_table  # zarr takes a second to import
+        from passband.storage import datasets
+
+        if not self.is_published:
+            self.check_has(layout.TABLE)
+            return load_table(self.path(layout.TABLE))
+        if not self.has(published.TABLE):
+            raise PassbandError(
+                f"{self}: the published folder has no {published.TABLE}, which a recommendation "
+                "needs; publish the network again from a study with a table of results"
+            )
+        published.check(self.folder)
+        return datasets.read(self.path(published.TABLE), datasets.TABLE)
+
+    @cached_property
+    def ood(self) -> "xr.Dataset":
+        """The OOD metrics, see :meth:`read`."""
+        return self.read(layout.OOD)
+
+    @cached_property
+    def information(self) -> "xr.Dataset":
+        """The information metrics, see :meth:`read`."""
+        return self.read(layout.INFORMATION)
+
+    @cached_property
+    def prediction(self) -> "xr.Dataset":
+        """The predictions, see :meth:`read`."""
+        return self.read(layout.PREDICTION)
+
+    @cached_property
+    def distances(self) -> "xr.Dataset":
+        """The distances between networks and between images, see :meth:`read`."""
+        return self.read(layout.DISTANCES)
+
+    def read(self, store: str, variables: Sequence[str] | None = None) -> "xr.Dataset":
+        """Return a store in memory.
+
+        Args:
+            store: Its name, such as :data:`passband.results.layout.OOD`.
+            variables: Names of the variables to read; by default all.
+
+        Raises:
+            PassbandError: If there is no such store, or if it is damaged.
+        """
+        from passband.storage import datasets  # zarr takes a second to import
+
+        self.check_has(store)
+        kinds = {
+            layout.OOD: datasets.OOD,
+            layout.INFORMATION: datasets.INFORMATION,
+            layout.PREDICTION: datasets.PREDICTION,
+            layout.DISTANCES: datasets.DISTANCES,
+        }
+        return datasets.read(self.path(store), kinds[store], variables)
+
+    def check_has(self, store: str) -> None:
+        """Raise PassbandError if a store does not exist, with the command that makes it."""
+        if not self.has(store):
+            name = "table of results" if store == layout.TABLE else store
+            distances = f"passband distances {self.folder.name}"
+            first = distances if store == layout.DISTANCES else "the study"
+            raise PassbandError(f"{self}: the study has no {name} yet; run {first} first")
