@@ -12,6 +12,7 @@ from passband import PassbandError
 from passband.axes import AXES, FURTHER_AXES, Axis
 from passband.console import escaped
 from passband.results import Results, layout, published
+from passband.results.locate import RESULTS
 
 #: The axes that act behind the exit wave. A finished study can be asked about any of their values.
 #: On other axes, it can be asked about values only that it has exit waves for.
@@ -49,7 +50,7 @@ def complete_study(prefix: str, **_) -> list[str]:
     """Return the studies whose file, folder or name begins with `prefix`, for a shell."""
     files = [path for path in glob.glob(f"{glob.escape(prefix)}*") if path.endswith(".yaml")]
     folders = [f"{path}/" for path in glob.glob(f"{glob.escape(prefix)}*") if os.path.isdir(path)]
-    names = [Path(path).name for path in glob.glob(f"results/{glob.escape(prefix)}*/")]
+    names = [Path(path).name for path in glob.glob(f"{RESULTS}/{glob.escape(prefix)}*/")]
     return sorted({*files, *folders, *names})
 
 

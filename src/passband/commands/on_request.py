@@ -33,11 +33,8 @@ def make(
     Raises:
         PassbandError: If the study, the number of cores or the profile is wrong.
     """
-    made = [str(results.path(path)) for path in paths]
-    targets = (
-        (target,) if target else tuple(str(RESULTS / results.folder.name / path) for path in paths)
-    )
-    status = start(options, results, targets)
+    folder = RESULTS / results.folder.name  # as Snakemake names it
+    status = start(options, results, [target] if target else [f"{folder}/{path}" for path in paths])
     if not status:
-        print("\n".join(made))
+        print("\n".join(f"{results}/{path}" for path in paths))
     return status

@@ -138,7 +138,7 @@ def _check(words: Sequence[str]) -> None:
 def start(
     options: argparse.Namespace,
     results: Results,
-    targets: tuple[str, ...] = (),
+    targets: Sequence[str] = (),
     words: list[str] | None = None,
 ) -> int:
     """Run Snakemake on a study with a command's options, and return its exit status.

@@ -15,23 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from passband.results import Results, layout
 from passband.seeds import digest
 from passband.storage import StoreError, atomic
 
 #: Version of the file's content. Increase this number if the code gives other parameters.
 _VERSION = 2
 _LIBRARIES = ("passband", "numpy", "scipy")
-
-
-def path(results: Results, specimen: str, with_extra: bool, of_means: bool = False) -> Path:
-    """Return the path of the file for a test specimen.
-
-    Models that know only the table of results, as in a check, have a separate file, and so have
-    models of the means of replicas.
-    """
-    name = specimen + ("" if with_extra else "-table") + ("-means" if of_means else "")
-    return results.path(layout.FITTED, name=name)
 
 
 def key(arrays: list[np.ndarray], *values: Any) -> str:

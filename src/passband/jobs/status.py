@@ -242,7 +242,7 @@ def scan(results: Results, now: float | None = None) -> Status:
     others = [
         Task(log.split("/")[1].removesuffix(".log"), log, needed=False, on_request=True)
         for log in sorted(times)
-        if log.startswith("logs/") and log.endswith(".log") and log not in logs
+        if log.startswith(f"{layout.LOGS}/") and log.endswith(".log") and log not in logs
     ]
     jobs = [as_job(task, task.name) for task in known]
     jobs += [as_job(task, r"\S+") for task in others]

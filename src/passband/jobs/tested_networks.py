@@ -20,7 +20,7 @@ from passband.jobs import fitted_models
 from passband.jobs.extra import read_extra
 from passband.prediction import covariance, gaussian_process, recommendation
 from passband.prediction.recommendation import Group
-from passband.results import Results, training_jobs
+from passband.results import Results, layout, training_jobs
 
 #: Smallest number of training conditions, and of test conditions, for a recommendation.
 FEWEST = 4
@@ -255,7 +255,9 @@ class TestedNetworks:
 
         if self.ranked is not None:  # no file is added to a published folder
             return make(), models
-        file = fitted_models.path(self.results, self.specimen, self.extra is not None, self.means)
+        # Models that know only the table, as in a check, and models of means have their own files.
+        name = self.specimen + "-table" * (self.extra is None) + "-means" * self.means
+        file = self.results.path(layout.FITTED, name=name)
         return fitted_models.kept(file, key, make), models
 
     def _models(

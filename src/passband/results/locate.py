@@ -48,11 +48,6 @@ def folder_of(noun: Path) -> Path | None:
     )
 
 
-def file_in(noun: Path) -> Path:
-    """Return the file of a study from the file or the file's folder."""
-    return noun / CONFIG if noun.is_dir() else noun
-
-
 def file_of(results: Path, noun: str | Path) -> Path | None:
     """Return the file of the study that has a folder of results; None if there is no file.
 

@@ -51,7 +51,7 @@ class Results:
         """
         if (folder := locate.folder_of(Path(noun))) is not None:
             return cls(None, folder, noun=noun)
-        file = locate.file_in(Path(noun))
+        file = Path(noun, locate.CONFIG) if Path(noun).is_dir() else Path(noun)
         study = load(file)
         found = cls(study, locate.RESULTS / study.study.name, file, noun)
         found.check_new(file)
@@ -105,11 +105,7 @@ class Results:
 
     @property
     def file(self) -> Path:
-        """The study's file.
-
-        Raises:
-            PassbandError: If the study has results but no file, or several.
-        """
+        """The study's file; PassbandError is raised if it has results but no file, or several."""
         if self._found is None:
             raise PassbandError(
                 f"{self._noun}: no file has a study of this name; give the study's file"
@@ -127,12 +123,9 @@ class Results:
         return locate.is_published(self.folder)
 
     def check_new(self, source: str | Path) -> None:
-        """Refuse what a new study must not have, and earlier versions accepted.
+        """Raise ConfigError if the study has no results yet, and what a new study must not have.
 
-        A study that has results is not new. `source` is the name of its file, for the message.
-
-        Raises:
-            ConfigError: If the study is new and has :attr:`passband.config.Study.objections`.
+        These are the `objections` of :class:`passband.config.Study`. `source` names its file.
         """
         if not self.folder.exists() and self.study.objections:
             raise ConfigError(*(f"{source}: {line}" for line in self.study.objections))
