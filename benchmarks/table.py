@@ -87,8 +87,7 @@ def write(study: Study, folder: Path) -> None:
 
 
 def aggregate(study: Study, folder: Path) -> None:
-    test = [condition.id for condition in study.test_conditions]
-    path, attrs = folder / "table.zarr", {"study": "benchmark"}
+    path, attrs, test = folder / "table.zarr", {"study": "benchmark"}, study.test_conditions
     table.aggregate(
         cells(study, folder), test, list(study.specimens), path, attrs, threads=os.cpu_count()
     )

@@ -38,13 +38,13 @@ from passband.config import Study, load, validate
 from passband.config.analysis import Figures
 from passband.config.materials import MATERIALS
 from passband.figures import matrix, style
+from passband.grid import Condition
 from passband.jobs import recommendation_check
 from passband.learning import networks
 from passband.optics import ctf
 from passband.prediction import smoothness
 from passband.reports import markdown
 from passband.reports import recommendation as recommendation_report
-from passband.reports.recommendation import condition_words
 from passband.results import Results, layout, parts
 from passband.storage import datasets
 
@@ -310,7 +310,7 @@ def chosen(scores: Scores) -> str:
         lines.append(["the best for each test condition", name, *cells])
     for name in found.general:
         cells = found.general[name].words(), found.general_gain[name].words("+z.4f")
-        words = " or ".join(map(condition_words, found.general_ids[name]))
+        words = " or ".join(Condition.parse(id).words for id in found.general_ids[name])
         lines.append([f"the best on average ({words})", name, *cells])
     head = ["networks", "chosen from", "mean Dice", "minus trained under the test condition"]
     return markdown.table(head, lines)

@@ -1,15 +1,15 @@
 """Imaging conditions and their names."""
 
+import pickle
 import re
-from dataclasses import astuple
 
 import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
-from passband.grid import Condition, axes_of, conditions, coordinates, own_values
+from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axes
+from passband.grid import Condition, along, axes_of, conditions, coordinates
 
 
 def values(axis, minimum=None):
@@ -103,7 +103,7 @@ def test_grid_does_not_depend_on_the_order_of_axes_or_values():
     axes = {"defocus_nm": [5, 20], "cs_um": [1], "aperture_mrad": [10, 8], "dose_e_per_A2": [9]}
     shuffled = {name: list(reversed(axes[name])) for name in reversed(axes)}
     assert conditions(axes) == conditions(shuffled)
-    assert astuple(conditions(axes)[0]) == (5.0, 1.0, 8.0, 9.0, ())
+    assert tuple(conditions(axes)[0].values().values()) == (5.0, 1.0, 8.0, 9.0)
 
 
 def test_coordinates():
@@ -128,16 +128,27 @@ def test_coordinates_refuse_foreign_ids():
 
 MAIN = (20, 1.2, 16, 400)
 OWN = {"astigmatism_nm": 0.0, "focal_spread_nm": 3.0}
+STUDY = Axes(OWN, {"coma_nm": 200.0})
 
 
 def test_a_further_axis_is_in_the_id_only_if_it_differs_from_the_studys_own_value():
     main = dict(zip(MAIN_AXES, MAIN, strict=True))
-    same = Condition.of(main | {"astigmatism_nm": 0, "focal_spread_nm": 3}, OWN)
+    same = Condition.of(main | {"astigmatism_nm": 0, "focal_spread_nm": 3, "coma_nm": 200}, STUDY)
     assert same == Condition(*MAIN)
-    other = Condition.of(main | {"focal_spread_nm": 4, "astigmatism_nm": 5}, OWN)
+    other = Condition.of(main | {"focal_spread_nm": 4, "astigmatism_nm": 5}, STUDY)
     assert other.id == f"{Condition(*MAIN).id}_as0005.000_fs004.000"
-    assert other.values(OWN) == main | {"astigmatism_nm": 5.0, "focal_spread_nm": 4.0}
-    assert list(other.values(OWN)) == [name for name in AXES if name in other.values(OWN)]
+    assert other.values() == main | {"astigmatism_nm": 5.0, "focal_spread_nm": 4.0}
+    assert list(other.values()) == [name for name in AXES if name in other.values()]
+    assert same.values() == main | OWN
+    assert same.value("coma_nm") == 200
+    assert same.words.endswith("16 mrad · 400 e/Å² · astigmatism 0 nm · focal spread 3 nm")
+
+
+def test_conditions_are_equal_and_sorted_as_their_values_are_whatever_they_know_of_their_study():
+    known, other = Condition.parse(Condition(*MAIN).id, STUDY), Condition(*MAIN)
+    assert (known, hash(known), repr(known)) == (other, hash(other), repr(other))
+    assert not known < other
+    assert pickle.loads(pickle.dumps(known)).values() == known.values()
 
 
 @pytest.mark.parametrize("axis", FURTHER_AXES.values(), ids=lambda axis: axis.name)
@@ -168,16 +179,17 @@ def test_a_value_that_neither_condition_nor_study_has_is_an_error():
 
 def test_a_grid_with_further_axes_is_sorted_by_all_values():
     axes = {name: [value] for name, value in zip(MAIN_AXES, MAIN, strict=True)}
-    found = conditions(axes | {"focal_spread_nm": [2, 4, 3]}, OWN)
-    assert [c.value("focal_spread_nm", OWN) for c in found] == [2, 3, 4]
+    found = conditions(axes | {"focal_spread_nm": [2, 4, 3]}, STUDY)
+    assert [c.value("focal_spread_nm") for c in found] == [2, 3, 4]
     assert found[1] == Condition(*MAIN)
 
 
 def test_results_know_the_studys_axes():
     ids = [Condition(*MAIN).id, Condition(*MAIN, {"astigmatism_nm": 5}).id]
-    data = xr.Dataset(coords={"test": ids, **coordinates(ids, "test", OWN)})
+    data = xr.Dataset(coords={"test": ids, **coordinates(ids, "test", STUDY)})
     assert data.test_astigmatism_nm.values.tolist() == [0, 5]
     assert data.test_focal_spread_nm.values.tolist() == [3, 3]
-    assert own_values(data) == own_values(data.isel(test=[1])) == OWN
+    assert Axes.of(data) == Axes.of(data.isel(test=[1])) == Axes(OWN)
+    assert [c.value("astigmatism_nm") for c in along(data, "test")] == [0, 5]
     assert axes_of(data) == [*MAIN_AXES, *OWN]
     assert axes_of(data.drop_vars(["test_astigmatism_nm"])) == [*MAIN_AXES, "focal_spread_nm"]

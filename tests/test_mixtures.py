@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from passband.axes import Axes
 from passband.grid import Condition, coordinates, is_condition, of_conditions, ordered_ids
 from passband.groups import may_have
 from passband.mixtures import MEMBERS, Mixture, expected_weights, is_mixture, of_id
@@ -87,8 +88,8 @@ def test_members_are_the_points_or_an_even_sample_of_the_ranges():
 
 def test_a_further_axis_is_in_an_id_only_off_the_study_s_own_value():
     ranges = (*RANGES, ("astigmatism_nm", 2.0, 2.0))
-    assert Mixture("a", (), ranges, (("astigmatism_nm", 2.0),)).draw(1).further == ()
-    drawn = Mixture("a", (), ranges, (("astigmatism_nm", 0.0),)).draw(1)
+    assert Mixture("a", (), ranges, Axes({"astigmatism_nm": 2.0})).draw(1).further == ()
+    drawn = Mixture("a", (), ranges, Axes({"astigmatism_nm": 0.0})).draw(1)
     assert drawn.further == (("astigmatism_nm", 2.0),)
 
 

@@ -1,6 +1,9 @@
 """The axes of the grid: the imaging parameters of a study, with their units and limits."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,49 @@ class Axis:
     def canonical(self, value: float) -> float:
         """Return the multiple of the axis's resolution nearest to `value`."""
         return round(value, self.decimals) + 0.0  # + 0.0 turns −0.0 into 0.0
+
+    @property
+    def allowed(self) -> str:
+        """The limits in words, such as ``between 0.1 and 200.0 mrad``."""
+        return self.words(f"between {self.minimum} and {self.maximum}")
+
+    def within(self, value: float, said: str = "") -> float:
+        """Return a value; ValueError if it is outside the limits.
+
+        The error begins with `said`: what the user wrote, or by default the value.
+        """
+        if not self.minimum <= value <= self.maximum:
+            raise ValueError(f"{said or f'{value:g}'}: must be {self.allowed}")
+        return value
+
+    def checked(self, value: float, said: str = "") -> float:
+        """Return a value of the axis's resolution; ValueError if it is no value of the axis."""
+        rounded = self.canonical(self.within(value, said))
+        if abs(value - rounded) > 1e-9 * max(1, abs(value)):
+            step = self.words(f"{10**-self.decimals:g}")
+            said = said or repr(value)
+            raise ValueError(f"{said}: is finer than the axis's resolution of {step}")
+        return rounded
+
+    def parse(self, text: str, said: str, factor: float = 1.0) -> float:
+        """Return the value that a text has in a unit of `factor` times the axis's unit.
+
+        Raises:
+            ValueError: If it is no number or no value of the axis. The message begins with `said`.
+        """
+        try:
+            value = float(text) * factor
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            unit = "" if self.unit == "1" else " without its unit"
+            raise ValueError(f"{said}: must be {self.allowed}, a number{unit}")
+        return self.checked(value, said)
+
+    @property
+    def option(self) -> str:
+        """The option of a command for the axis, such as ``--defocus-nm``."""
+        return f"--{self.name.replace('_', '-')}"
 
     @property
     def example(self) -> str:
@@ -186,3 +232,47 @@ FURTHER_AXES: dict[str, Axis] = {
 
 #: All axes, by name. Wherever axes are in an order, they are in this order.
 AXES: dict[str, Axis] = MAIN_AXES | FURTHER_AXES
+
+
+@dataclass(frozen=True)
+class Axes:
+    """A study's axes, and what the ids of its conditions leave out.
+
+    Attributes:
+        own: The study's own values of its further axes.
+        others: The study's own values of the further axes that it does not have, if they are known.
+    """
+
+    own: Mapping[str, float] = field(default_factory=dict)
+    others: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+    #: The axes of a study that has no further axis.
+    main: ClassVar["Axes"]
+
+    def __post_init__(self):
+        for given in ("own", "others"):
+            values = getattr(self, given)
+            kept = {n: a.canonical(values[n]) for n, a in FURTHER_AXES.items() if n in values}
+            object.__setattr__(self, given, kept)
+
+    @classmethod
+    def of(cls, results) -> "Axes":
+        """Return the axes of results, whose coordinates are from `passband.grid.coordinates`."""
+        of_axes = {name: one.attrs for name, one in results.coords.items() if "own" in one.attrs}
+        return cls({n.partition("_")[2]: float(attrs["own"]) for n, attrs in of_axes.items()})
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the study's axes, in the order of :data:`AXES`."""
+        return [*MAIN_AXES, *self.own]
+
+    def own_value(self, name: str) -> float:
+        """Return the study's own value of a further axis; KeyError if it is not known."""
+        return self.own[name] if name in self.own else self.others[name]
+
+    def with_others(self, names: Iterable[str]) -> "Axes":
+        """Return these axes and further ones, whose own values are known."""
+        return Axes(self.own | {name: self.own_value(name) for name in names}, self.others)
+
+
+Axes.main = Axes()

@@ -3,10 +3,10 @@
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
-from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
+from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axes
 
 _MIXTURE = re.compile(r"[a-z][a-z0-9-]*-[0-9a-f]{8}")
 _BY_TOKEN = {axis.token: axis for axis in AXES.values()}
@@ -20,12 +20,13 @@ class Condition:
     same order as the sorted conditions, with one exception: among the ids, negative values of an
     axis come after its positive values and are sorted by magnitude.
 
+    A condition has a value of each axis of its study. Those that equal the study's own values are
+    in `axes` alone, so that conditions are equal if their ids are.
+
     Attributes:
-        defocus_nm, cs_um, aperture_mrad, dose_e_per_A2: The values of the axes of
-            :data:`MAIN_AXES`.
-        further: Names and values of those axes of :data:`FURTHER_AXES` whose value differs from the
-            study's own value, in the order of :data:`AXES`. A mapping of names to values is
-            accepted too.
+        further: Names and values of the further axes whose value differs from the study's own, in
+            the order of :data:`AXES`. A mapping of names to values is accepted too.
+        axes: The axes of the condition's study.
     """
 
     defocus_nm: float
@@ -33,6 +34,7 @@ class Condition:
     aperture_mrad: float
     dose_e_per_A2: float
     further: tuple[tuple[str, float], ...] = ()
+    axes: Axes = field(default=Axes.main, compare=False, repr=False)
 
     def __post_init__(self):
         for axis in MAIN_AXES.values():
@@ -45,47 +47,43 @@ class Condition:
         object.__setattr__(self, "further", further)
 
     @classmethod
-    def of(cls, values: Mapping[str, float], own: Mapping[str, float] | None = None) -> "Condition":
-        """Return the condition with the given values of a study's axes.
-
-        Args:
-            values: A value for each axis of :data:`MAIN_AXES`, and for any further axes.
-            own: The study's own values of further axes. A value that equals the study's own value
-                is not part of the condition's id.
-        """
-        own = own or {}
+    def of(cls, values: Mapping[str, float], axes: Axes = Axes.main) -> "Condition":
+        """Return the condition with the given values: of all main axes, and of any further axes."""
+        own = axes.others | axes.own
         further = {
             name: values[name]
             for name, axis in FURTHER_AXES.items()
-            if name in values
-            and not (name in own and axis.canonical(values[name]) == axis.canonical(own[name]))
+            if name in values and own.get(name) != axis.canonical(values[name])
         }
-        return cls(*(values[name] for name in MAIN_AXES), tuple(further.items()))
+        return cls(*(values[name] for name in MAIN_AXES), tuple(further.items()), axes)
 
-    def value(self, name: str, own: Mapping[str, float] | None = None) -> float:
-        """Return the condition's value of an axis.
-
-        Args:
-            own: The study's own values of further axes. It must have the axis if the condition has
-                the study's own value of it.
-
-        Raises:
-            KeyError: If the condition has the study's own value, and `own` does not have this
-                value.
-        """
+    def value(self, name: str) -> float:
+        """Return the value of an axis; KeyError if it is the study's own and is not known."""
         if name in MAIN_AXES:
             return getattr(self, name)
         found = dict(self.further)
-        return found[name] if name in found else FURTHER_AXES[name].canonical((own or {})[name])
+        return found[name] if name in found else self.axes.own_value(name)
 
-    def values(self, own: Mapping[str, float] | None = None) -> dict[str, float]:
-        """Return the condition's values of all axes of a study, in the order of :data:`AXES`.
+    def values(self) -> dict[str, float]:
+        """Return the values of all axes of the study, in the order of :data:`AXES`.
 
-        `own` has the study's own values of its further axes. Axes of the condition that `own` does
-        not have are included too.
+        If the condition has another value than the study's own of an axis that the study does not
+        have, this axis is one of them.
         """
-        names = {*MAIN_AXES, *(own or {}), *dict(self.further)}
-        return {name: self.value(name, own) for name in AXES if name in names}
+        further = self.axes.own | dict(self.further)
+        main = {name: getattr(self, name) for name in MAIN_AXES}
+        return main | {name: further[name] for name in FURTHER_AXES if name in further}
+
+    @property
+    def words(self) -> str:
+        """The condition for people, such as ``12 nm · 5 µm · 15 mrad · 400 e/Å²``.
+
+        The unit shows which of the main axes a number belongs to. Further axes have their names.
+        """
+        return " · ".join(
+            ("" if name in MAIN_AXES else f"{AXES[name].label} ") + AXES[name].words(f"{x:g}")
+            for name, x in self.values().items()
+        )
 
     @property
     def id(self) -> str:
@@ -97,24 +95,27 @@ class Condition:
         return "_".join([*main, *(FURTHER_AXES[name].format(x) for name, x in self.further)])
 
     @classmethod
-    def parse(cls, id: str) -> "Condition":
-        """Return the condition with the given id.
-
-        Raises:
-            ValueError: If `id` is not the id of a condition.
-        """
-        values = {}
-        for token in id.split("_"):
-            match = re.fullmatch(r"([a-z]+)([+-]?\d+\.\d+)", token, re.ASCII)
-            if not match or match[1] not in _BY_TOKEN:
-                raise ValueError(f"{id!r} is not the id of a condition")
-            values[_BY_TOKEN[match[1]].name] = float(match[2])
+    def parse(cls, id: str, axes: Axes = Axes.main) -> "Condition":
+        """Return the condition with the given id; ValueError if it is not the id of a condition."""
+        values = parsed(id)
         if not MAIN_AXES.keys() <= values.keys():
             raise ValueError(f"{id!r} is not the id of a condition")
-        condition = cls.of(values)
+        main = [values.pop(name) for name in MAIN_AXES]
+        condition = cls(*main, tuple(values.items()), axes)
         if condition.id != id:
             raise ValueError(f"{id!r} is not the id of a condition; write {condition.id!r}")
         return condition
+
+
+def parsed(id: str) -> dict[str, float]:
+    """Return the values of axes in an id; ValueError if it has another part."""
+    values = {}
+    for token in id.split("_"):
+        match = re.fullmatch(r"([a-z]+)([+-]?\d+\.\d+)", token, re.ASCII)
+        if not match or match[1] not in _BY_TOKEN:
+            raise ValueError(f"{id!r} is not the id of a condition")
+        values[_BY_TOKEN[match[1]].name] = float(match[2])
+    return values
 
 
 #: Conditions: the values of each axis, for all combinations (Cartesian product); several such
@@ -122,63 +123,56 @@ class Condition:
 Conditions = Mapping[str, Sequence[float]] | Sequence[Mapping[str, Sequence[float]]] | Sequence[str]
 
 
-def conditions(given: Conditions, own: Mapping[str, float] | None = None) -> list[Condition]:
-    """Return the conditions of products of axes, or of ids, sorted by their values.
+def conditions(given: Conditions, axes: Axes = Axes.main) -> list[Condition]:
+    """Return the conditions of a study's products of axes, or of ids, sorted by their values.
 
-    Args:
-        given: For each axis of the grid, the axis's values in the axis's unit: the conditions are
-            all combinations of the values (Cartesian product). With several such products, a
-            condition of several products occurs once. Or the ids of the conditions.
-        own: The study's own values of further axes.
+    The conditions of a product are all combinations of its values, in the units of the axes. A
+    condition of several products occurs once.
     """
     parts = [given] if isinstance(given, Mapping) else given
     found: set[Condition] = set()
     for part in parts:
-        found |= {Condition.parse(part)} if isinstance(part, str) else _product(part, own)
-    return ordered(found, own)
+        is_id = isinstance(part, str)
+        found |= {Condition.parse(part, axes)} if is_id else _product(part, axes)
+    return ordered(found)
 
 
-def _product(
-    axes: Mapping[str, Sequence[float]], own: Mapping[str, float] | None
-) -> set[Condition]:
-    names = [name for name in AXES if name in axes]
-    values = (dict(zip(names, each, strict=True)) for each in product(*map(axes.get, names)))
-    return {Condition.of(each, own) for each in values}
+def _product(values: Mapping[str, Sequence[float]], axes: Axes) -> set[Condition]:
+    names = [name for name in AXES if name in values]
+    every = (dict(zip(names, each, strict=True)) for each in product(*map(values.get, names)))
+    return {Condition.of(each, axes) for each in every}
 
 
-def ordered(
-    conditions: Iterable[Condition], own: Mapping[str, float] | None = None
-) -> list[Condition]:
+def ordered(conditions: Iterable[Condition]) -> list[Condition]:
     """Return conditions sorted by their values of all axes, in the order of :data:`AXES`."""
-    return sorted(conditions, key=lambda condition: tuple(condition.values(own).items()))
+    return sorted(conditions, key=lambda condition: tuple(condition.values().items()))
 
 
-def coordinates(
-    ids: Iterable[str], dimension: str, own: Mapping[str, float] | None = None
-) -> dict[str, tuple]:
+def along(results, dimension: str) -> list[Condition]:
+    """Return the conditions along a dimension of results, without the rows of mixtures."""
+    ids, axes = map(str, results[dimension].values), Axes.of(results)
+    return [Condition.parse(id, axes) for id in ids if is_condition(id)]
+
+
+def coordinates(ids: Iterable[str], dimension: str, axes: Axes = Axes.main) -> dict[str, tuple]:
     """Return xarray coordinates with the imaging parameters of conditions.
 
-    Args:
-        ids: Ids of the conditions along the dimension `dimension`. The coordinates of a mixture of
-            conditions, whose id is that of no condition, are NaN.
-        dimension: Name of the data set's dimension that has the conditions. The name of each
-            coordinate is ``{dimension}_{axis name}``.
-        own: The study's own values of its further axes.
+    They are NaN for a mixture, whose id is that of no condition.
 
     Returns:
-        For each coordinate's name, ``(dimension, values, attrs)``. `attrs` has the unit and the
-        long name of the imaging parameter, and for a further axis the study's own value, `own`.
+        For the name of each coordinate, which is ``{dimension}_{axis name}``, ``(dimension, values,
+        attrs)``. `attrs` has the unit and the long name of the imaging parameter, and for a further
+        axis the study's own value, `own`.
     """
-    own, parsed = own or {}, [Condition.parse(id) if is_condition(id) else None for id in ids]
+    parsed = [Condition.parse(id, axes) if is_condition(id) else None for id in ids]
     return {
         f"{dimension}_{name}": (
             dimension,
-            [math.nan if each is None else each.value(name, own) for each in parsed],
-            {"units": axis.unit, "long_name": axis.label}
-            | ({"own": axis.canonical(own[name])} if name in own else {}),
+            [math.nan if each is None else each.value(name) for each in parsed],
+            {"units": AXES[name].unit, "long_name": AXES[name].label}
+            | ({"own": axes.own[name]} if name in axes.own else {}),
         )
-        for name, axis in AXES.items()
-        if name in MAIN_AXES or name in own
+        for name in axes.names
     }
 
 
@@ -198,26 +192,12 @@ def of_conditions(data):
     return data if all(kept) else data.isel(train=[k for k, keep in enumerate(kept) if keep])
 
 
-def ordered_ids(ids: Iterable[str], own: Mapping[str, float] | None = None) -> list[str]:
+def ordered_ids(ids: Iterable[str], axes: Axes = Axes.main) -> list[str]:
     """Return ids sorted by the conditions' values, see :func:`ordered`, and then of mixtures."""
     ids = list(ids)
-    conditions = ordered({Condition.parse(id) for id in ids if is_condition(id)}, own)
+    found = ordered({Condition.parse(id, axes) for id in ids if is_condition(id)})
     mixed = sorted({id for id in ids if not is_condition(id)})
-    return [*(condition.id for condition in conditions), *mixed]
-
-
-def own_values(data) -> dict[str, float]:
-    """Return the study's own values of its further axes, from the coordinates of results.
-
-    Args:
-        data: Results with the coordinates from :func:`coordinates`.
-    """
-    found = {}
-    for name in FURTHER_AXES:
-        for dimension in ("train", "test"):
-            if f"{dimension}_{name}" in data.coords:
-                found[name] = float(data[f"{dimension}_{name}"].attrs["own"])
-    return found
+    return [*(condition.id for condition in found), *mixed]
 
 
 def axes_of(data) -> list[str]:

@@ -5,13 +5,13 @@ Each image for a network of a mixture has its own condition, which is drawn from
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
 
-from passband.axes import AXES
+from passband.axes import AXES, Axes
 from passband.grid import Condition, is_condition
 from passband.seeds import digest, generator
 from passband.words import span
@@ -39,14 +39,12 @@ class Mixture:
         ranges: For each axis, its name, its lowest and its highest value. All values between them
             are equally likely, for the dose on a logarithmic scale. Axes are independent. Empty for
             a mixture of points.
-        own: The study's own values of the further axes in `ranges`, see
-            :meth:`passband.grid.Condition.of`.
     """
 
     name: str
     points: tuple[tuple[Condition, float], ...] = ()
     ranges: tuple[tuple[str, float, float], ...] = ()
-    own: tuple[tuple[str, float], ...] = ()
+    axes: Axes = field(default=Axes.main, compare=False, repr=False)
 
     @cached_property
     def id(self) -> str:
@@ -83,7 +81,7 @@ class Mixture:
             logarithmic = name == _LOGARITHMIC and high > low
             value = low * (high / low) ** x if logarithmic else low + (high - low) * x
             values[name] = float(np.clip(value, low, high))
-        return Condition.of(values, dict(self.own))
+        return Condition.of(values, self.axes)
 
     @cached_property
     def members(self) -> dict[Condition, float]:
@@ -112,8 +110,7 @@ class Mixture:
             return [condition for condition, _ in self.points]
         ends = zip(*([low, high] for _, low, high in self.ranges), strict=True)
         names = [name for name, _, _ in self.ranges]
-        own = dict(self.own)
-        return [Condition.of(dict(zip(names, end, strict=True)), own) for end in ends]
+        return [Condition.of(dict(zip(names, end, strict=True)), self.axes) for end in ends]
 
     @property
     def widest_mrad(self) -> float:
@@ -135,14 +132,10 @@ def attributes(mixtures: Iterable[Mixture]) -> dict[str, str]:
     return {MIXTURES: json.dumps(contents)} if contents else {}
 
 
-def of_id(mixtures: Iterable[Mixture], id: str) -> Condition | Mixture:
-    """Return the condition or the mixture with the given id.
-
-    Raises:
-        ValueError: If `id` is neither the id of a condition nor that of one of the mixtures.
-    """
+def of_id(mixtures: Iterable[Mixture], id: str, axes: Axes = Axes.main) -> Condition | Mixture:
+    """Return the condition or the mixture with an id; ValueError if it is neither."""
     if not is_mixture(id):
-        return Condition.parse(id)
+        return Condition.parse(id, axes)
     for mixture in mixtures:
         if mixture.id == id:
             return mixture

@@ -7,18 +7,65 @@ study's own value, such as ``en0200.00_th05.000``. The exit waves with the study
 the id "".
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
-from passband.axes import AXES
-from passband.grid import Condition
+from passband.axes import AXES, Axes
+from passband.grid import Condition, parsed
 from passband.mixtures import Mixture, is_mixture
 
 #: Names of the axes that need other exit waves.
 WAVE_AXES = tuple(name for name, axis in AXES.items() if axis.needs_waves)
 
-_ANY = Condition(0, 0, 1, 1)
+
+@dataclass(frozen=True)
+class WaveSet:
+    """A set of exit waves.
+
+    Attributes:
+        further: Names and values of those of :data:`WAVE_AXES` whose value differs from the study's
+            own, in this order.
+    """
+
+    further: tuple[tuple[str, float], ...] = ()
+
+    @classmethod
+    def of(cls, values: Mapping[str, float], axes: Axes) -> "WaveSet":
+        """Return the set with the given values of a study's axes."""
+        names = (name for name in WAVE_AXES if name in values)
+        return cls(tuple((n, values[n]) for n in names if values[n] != axes.own_value(n)))
+
+    @classmethod
+    def parse(cls, id: str) -> "WaveSet":
+        """Return the set with the given id; ValueError if it is not the id of a set."""
+        found = cls(tuple(parsed(id).items()) if id else ())
+        if found.id != id or not {*WAVE_AXES}.issuperset(dict(found.further)):
+            raise ValueError(f"{id!r} is not the id of a set of exit waves")
+        return found
+
+    @property
+    def id(self) -> str:
+        return "_".join(AXES[name].format(x) for name, x in self.further)
+
+    @property
+    def words(self) -> str:
+        """The values that differ from the study's own, such as ``energy_kev = 200``."""
+        return ", ".join(f"{name} = {x:g}" for name, x in self.further)
+
+
+def of_products(products: Sequence[Mapping[str, Sequence[float]]], axes: Axes) -> list[WaveSet]:
+    """Return the sets of products of a study's axes, sorted by their values."""
+    names = [name for name in WAVE_AXES if name in axes.own]
+    found = {each for values in products for each in product(*(values[name] for name in names))}
+    return [WaveSet.of(dict(zip(names, each, strict=True)), axes) for each in sorted(found)]
+
+
+def extremes(values: Mapping[str, Sequence[float]], axes: Axes) -> list[WaveSet]:
+    """Return the sets with extreme values, from the sorted values of each axis."""
+    return of_products([{name: (each[0], each[-1]) for name, each in values.items()}], axes)
 
 
 def wave_set(condition: Condition | Mixture) -> str:
@@ -38,20 +85,6 @@ def wave_set_of(id: str) -> str:
     return "" if is_mixture(id) else wave_set(Condition.parse(id))
 
 
-def condition_of(id: str) -> Condition:
-    """Return a condition whose images are formed from the exit waves with an id.
-
-    Only its values of axes that need other exit waves have a meaning.
-
-    Raises:
-        ValueError: If `id` is not the id of a set of exit waves.
-    """
-    condition = Condition.parse(f"{_ANY.id}_{id}") if id else _ANY
-    if wave_set(condition) != id:
-        raise ValueError(f"{id!r} is not the id of a set of exit waves")
-    return condition
-
-
 def folder_of(id: str) -> str:
     """Return the folder with the exit waves of a set below the folder of the specimen."""
     return f"{id}/" if id else ""
@@ -65,7 +98,7 @@ def set_of_file(path: str) -> str:
     """
     *_, folder, _, id, _, _ = [""] * 5 + str(path).split("/")
     with suppress(ValueError):
-        if folder == "waves" and id and condition_of(id):
+        if folder == "waves" and id and WaveSet.parse(id):
             return id
     return ""
 

@@ -35,7 +35,7 @@ from passband.analysis.information import (
     wiener_abs,
     wiener_excess,
 )
-from passband.axes import MAIN_AXES
+from passband.axes import MAIN_AXES, Axes
 from passband.config import Aberrations, Detector, Microscope, Spread
 from passband.grid import Condition, conditions
 from passband.imaging.acquisition import Acquisition
@@ -674,21 +674,22 @@ def test_dimensions_coordinates_and_attributes(table):
 
 @pytest.mark.parametrize("further", [{"astigmatism_nm": 5}, {"vibration_A": 0.5}])
 def test_metrics_under_a_further_axis_are_those_of_another_microscope(further):
-    under = [replace(condition, further=further) for condition in GRID[:2]]
-    found = metrics(under, under, MICROSCOPE, 128, FLAT, own=dict.fromkeys(further, 0.0))
+    axes = Axes(dict.fromkeys(further, 0.0))
+    under = [replace(condition, further=further, axes=axes) for condition in GRID[:2]]
+    found = metrics(under, under, MICROSCOPE, 128, FLAT)
     expected = metrics(GRID[:2], GRID[:2], MICROSCOPE.under(under[0]), 128, FLAT)
     for name in expected.data_vars:
         np.testing.assert_array_equal(found[name].values, expected[name].values)
     (name, value) = next(iter(further.items()))
     assert found[f"train_{name}"].values.tolist() == [value, value]
-    both = metrics(under, GRID[:2], MICROSCOPE, 128, FLAT, own=dict.fromkeys(further, 0.0))
+    both = metrics(under, GRID[:2], MICROSCOPE, 128, FLAT)
     assert (both.overlap.values[:, :, 0] < 1).any()
 
 
 def test_frequencies_beyond_the_limit_of_the_tests_pixels_have_no_noise():
     """The filter of finer training images passes frequencies that coarse test images lack."""
     train, test = GRID[1], replace(TEST[0], further={"pixel_size_A": 0.6})
-    found = metrics([train], [test], MICROSCOPE, 4096, FLAT, own={"pixel_size_A": 0.3})
+    found = metrics([train], [test], MICROSCOPE, 4096, FLAT)
     limit = MICROSCOPE.under(test).sampling.cutoff
     assert limit < train.aperture_mrad / 1e3 / ctf.wavelength(300e3)
     q = (np.arange(4000) + 0.5) / 4000 * limit

@@ -16,6 +16,7 @@ from passband.storage.records import with_own
 
 TRAIN = [Condition(5 * k, 1.2, 15, 100).id for k in range(3)]
 TEST = TRAIN[1:]
+TESTED = [Condition.parse(id) for id in TEST]
 ATTRS = {"study": "test", "config_digest": "abc"}
 
 
@@ -57,7 +58,9 @@ def test_a_record_has_the_training_condition_once():
 
 def test_the_table_has_results_by_network_and_no_further_column(tmp_path):
     cells, counts = records(tmp_path / "records", own=True)
-    table.aggregate(cells, TEST, ["gold"], tmp_path / "table.zarr", ATTRS, threads=2, test_own=True)
+    table.aggregate(
+        cells, TESTED, ["gold"], tmp_path / "table.zarr", ATTRS, threads=2, test_own=True
+    )
     made = table.load(tmp_path / "table.zarr")
     assert list(made.test.values) == TEST
     assert "own_counts" in made
@@ -79,7 +82,7 @@ def test_a_file_of_several_conditions_gives_the_same_table(tmp_path):
     together = [replace(cell, path=str(path)) for cell in cells]
     made = []
     for name, of in (("single", cells), ("together", together)):
-        table.aggregate(of, TEST, ["gold"], tmp_path / f"{name}.zarr", ATTRS, test_own=True)
+        table.aggregate(of, TESTED, ["gold"], tmp_path / f"{name}.zarr", ATTRS, test_own=True)
         made.append(table.load(tmp_path / f"{name}.zarr"))
     xr.testing.assert_equal(*made)
     found = made[1].own_counts.isel(specimen=0, architecture=0).transpose("train", "replica", ...)
@@ -89,7 +92,7 @@ def test_a_file_of_several_conditions_gives_the_same_table(tmp_path):
 def test_records_of_another_setting_are_refused(tmp_path):
     cells, _ = records(tmp_path / "records", own=True)
     with pytest.raises(DamagedError, match="its values of test differ"):
-        table.aggregate(cells, TEST, ["gold"], tmp_path / "table.zarr", ATTRS)
+        table.aggregate(cells, TESTED, ["gold"], tmp_path / "table.zarr", ATTRS)
 
 
 @pytest.mark.parametrize("draws", [0, 20])

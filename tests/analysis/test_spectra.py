@@ -10,12 +10,13 @@ from passband import PassbandError
 from passband.analysis.information import metrics
 from passband.analysis.profiles import profiles
 from passband.analysis.spectra import from_json, joined, own_curve, power_under, to_json
+from passband.axes import Axes
 from passband.config import Microscope
 from passband.grid import Condition
 
 MICROSCOPE = Microscope(field_px=64)
-OWN = {"energy_kev": 300.0, "pixel_size_A": 0.3}
-ROUND = [Condition(5, 1.2, 12, 100), Condition(20, 1.2, 16, 1000)]
+AXES = Axes({"energy_kev": 300.0, "pixel_size_A": 0.3})
+ROUND = [Condition(5, 1.2, 12, 100, axes=AXES), Condition(20, 1.2, 16, 1000, axes=AXES)]
 SLOW = [replace(condition, further={"energy_kev": 200.0}) for condition in ROUND]
 WIDE = [replace(condition, further={"pixel_size_A": 0.4}) for condition in ROUND]
 Q = np.linspace(0, 1.2, 40)
@@ -24,7 +25,7 @@ SETS = {"gold": {"": FAST_CURVE, "en0200.00": SLOW_CURVE, "px0.4000": FAST_CURVE
 
 
 def both(train, test, spectra=SETS, **options):
-    return metrics(train, test, MICROSCOPE, 128, spectra, own=OWN, **options)
+    return metrics(train, test, MICROSCOPE, 128, spectra, **options)
 
 
 def test_conditions_of_an_energy_have_the_metrics_of_a_study_with_this_energy():
@@ -64,7 +65,7 @@ def test_metrics_of_different_exit_waves_stay_in_their_ranges():
 
 
 def test_integrals_of_larger_pixels_end_at_their_band_limit():
-    found = metrics(WIDE, ROUND, MICROSCOPE, 4096, SETS, own=OWN)
+    found = metrics(WIDE, ROUND, MICROSCOPE, 4096, SETS)
     alone = metrics(ROUND, ROUND, MICROSCOPE.under(WIDE[0]), 4096, {"gold": FAST_CURVE})
     for name in ("transfer", "residual", "capacity"):
         np.testing.assert_allclose(
@@ -78,19 +79,19 @@ def test_integrals_of_larger_pixels_end_at_their_band_limit():
 
 def test_profiles_have_the_spectrum_of_each_condition():
     every = ROUND + SLOW
-    found = profiles(every, MICROSCOPE, 64, SETS["gold"], own=OWN)
+    found = profiles(every, MICROSCOPE, 64, SETS["gold"])
     slow = profiles(ROUND, MICROSCOPE.under(SLOW[0]), 64, SLOW_CURVE)
     np.testing.assert_allclose(found.T.values[2:], slow.T.values, rtol=1e-12)
     np.testing.assert_allclose(found.bits.values[2:], slow.bits.values, rtol=1e-12)
     np.testing.assert_array_equal(found.power, np.interp(found.frequency, *FAST_CURVE))
-    wide = profiles(WIDE, MICROSCOPE, 64, SETS["gold"], own=OWN, grid=every + WIDE)
+    wide = profiles(WIDE, MICROSCOPE, 64, SETS["gold"], grid=every + WIDE)
     np.testing.assert_array_equal(wide.frequency, found.frequency)
 
 
 def test_a_condition_without_exit_waves_has_no_spectrum():
     other = replace(ROUND[0], further={"energy_kev": 250.0})
     with pytest.raises(PassbandError, match="the study has no exit waves of this condition"):
-        profiles([other], MICROSCOPE, 64, SETS["gold"], own=OWN)
+        profiles([other], MICROSCOPE, 64, SETS["gold"])
 
 
 def test_spectra_are_written_and_joined():

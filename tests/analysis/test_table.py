@@ -26,7 +26,8 @@ AXIS_VALUES = {
 TEST_VALUES = AXIS_VALUES | {"cs_um": [0.0, 30.0], "aperture_mrad": [10.0, 18.0]}
 # In the order of values; as strings, negative defocus would come last.
 TRAIN = [condition.id for condition in conditions(AXIS_VALUES)]
-TEST = [condition.id for condition in conditions(TEST_VALUES)]
+TESTED = conditions(TEST_VALUES)
+TEST = [condition.id for condition in TESTED]
 SPECIMENS, ARCHITECTURES = ["gold", "amber"], ["unet-resnet18", "compact-w4-d2"]
 REPLICAS = batches(3, 2)
 STRUCTURES = 4
@@ -111,7 +112,7 @@ def grid(tmp_path, written):
 
 
 def gather(cells, path, **options):
-    table.aggregate(cells, TEST, SPECIMENS, path, ATTRS, **options)
+    table.aggregate(cells, TESTED, SPECIMENS, path, ATTRS, **options)
     return table.load(path)
 
 
@@ -269,7 +270,7 @@ def test_a_table_of_any_size_is_laid_out(tmp_path):
 
 def test_threads_change_nothing(written, tmp_path, truth):
     path = tmp_path / "table.zarr"
-    table.aggregate(written[1], TEST, SPECIMENS, path, ATTRS, threads=4)
+    table.aggregate(written[1], TESTED, SPECIMENS, path, ATTRS, threads=4)
     np.testing.assert_array_equal(table.load(path).counts, truth)
 
 

@@ -66,7 +66,7 @@ def test_conditions_of_a_file_are_tested(run, finished, tmp_path):
     assert run("--conditions", file)[0] == 0
     found = extra.read_extra(Results(small_study(), finished / "results/tiny"))
     assert {7, 8} <= set(found.test_defocus_nm.values)
-    assert [given.condition for given in read_csv(file)] == [
+    assert [Condition.of(given.values) for given in read_csv(file)] == [
         Condition(7, 5, 15, 300),
         Condition(8, 5, 15, 300),
     ]
@@ -77,11 +77,11 @@ def test_conditions_of_a_file_are_tested(run, finished, tmp_path):
     [
         ([], "no condition is given; give --defocus-nm"),
         (GOOD[:6], "--dose-e-per-A2 is missing; give all of --defocus-nm"),
-        ([*GOOD[:7], "400e"], "--dose-e-per-A2 = '400e': must be a number between 0.01"),
-        ([*GOOD, "--defocus-nm", "12nm"], "and 9999.99, in nm and without the unit"),
-        ([*GOOD, "--defocus-nm", "5,,6"], "--defocus-nm = '': must be a number"),
-        ([*GOOD, "--dose-e-per-A2", "0"], "--dose-e-per-A2 = 0: must be between 0.01"),
-        ([*GOOD, "--dose-e-per-A2", "nan"], "--dose-e-per-A2 = nan: must be between"),
+        ([*GOOD[:7], "400e"], "--dose-e-per-A2 = '400e': must be between 0.01"),
+        ([*GOOD, "--defocus-nm", "12nm"], "and 9999.99 nm, a number without its unit"),
+        ([*GOOD, "--defocus-nm", "5,,6"], "--defocus-nm = '': must be between"),
+        ([*GOOD, "--dose-e-per-A2", "0"], "--dose-e-per-A2 = '0': must be between 0.01"),
+        ([*GOOD, "--dose-e-per-A2", "nan"], "--dose-e-per-A2 = 'nan': must be between"),
         ([*GOOD, "--cs-um", "1.23456"], "is finer than the axis's resolution of 0.001 µm"),
         ([*GOOD, "--aperture-mrad", "60"], "aperture_mrad = 60: must not exceed"),
         ([*GOOD, "--conditions", "x.csv"], "must not be given together with --conditions"),
@@ -96,7 +96,7 @@ def test_conditions_of_a_file_are_tested(run, finished, tmp_path):
             ],
             "1,000,000 conditions; must not exceed 100,000",
         ),
-        (["--conditions", "none.csv"], "none.csv: cannot be read: No such file"),
+        (["--conditions", "none.csv"], "'none.csv': there is no such file; give the path"),
     ],
 )
 def test_wrong_options_are_refused_in_one_line(run, options, message):
@@ -109,19 +109,19 @@ def test_wrong_options_are_refused_in_one_line(run, options, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", ": is empty; the first line must be defocus_nm,cs_um"),
-        (f"{HEAD}\n", ": has no condition below its first line"),
-        ("defocus_nm,cs_um,aperture_mrad\n1,2,3\n", ", line 1: has no column dose_e_per_A2; the"),
-        (f"{HEAD},cs_um\n1,2,3,4,5\n", ", line 1: has two columns cs_um"),
-        (f"{HEAD},energy_kev\n5,1,15,100,200\n", ", line 2: energy_kev = 200: needs exit waves"),
+        ("", ": line 1: is empty; must have names of columns such as defocus_nm,cs_um"),
+        (f"{HEAD}\n", ": has no point below its first line"),
+        ("defocus_nm,cs_um,aperture_mrad\n1,2,3\n", ": line 1: has no column dose_e_per_A2; the"),
+        (f"{HEAD},cs_um\n1,2,3,4,5\n", ": line 1: has two columns for cs_um"),
+        (f"{HEAD},energy_kev\n5,1,15,100,200\n", ": line 2: energy_kev = 200: needs exit waves"),
         (
             f"{HEAD}\n5,1,15,100\n5,1 µm,15,100\n",
-            ", line 3: cs_um = '1 µm': must be a number between -9999.999",
+            ": line 3: cs_um = 1 µm: must be between -9999.999 and 9999.999 µm, a number without",
         ),
-        (f"{HEAD}\n5,1,15\n", ", line 2: has 3 values; must have 4"),
-        (f"{HEAD}\n5,1,15,0\n", ", line 2: dose_e_per_A2 = 0: must be between"),
-        (f"{HEAD}\n\n5,1,60,100\n", ", line 3: aperture_mrad = 60: must not exceed"),
-        ("\udcff\udcfe", ": is no text in UTF-8"),
+        (f"{HEAD}\n5,1,15\n", ": line 2: has 3 values; must have 4"),
+        (f"{HEAD}\n5,1,15,0\n", ": line 2: dose_e_per_A2 = 0: must be between"),
+        (f"{HEAD}\n\n5,1,60,100\n", ": line 3: aperture_mrad = 60: must not exceed"),
+        ("\udcff\udcfe", ": line 1: is not UTF-8"),
     ],
 )
 def test_wrong_files_are_refused_in_one_line(run, tmp_path, text, message):
@@ -129,7 +129,7 @@ def test_wrong_files_are_refused_in_one_line(run, tmp_path, text, message):
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     status, out, err = run("--conditions", file)
     assert (status, out) == (1, "")
-    assert err.startswith(f"{file}{message}")
+    assert err.startswith(f"{str(file)!r}{message}")
     assert err.count("\n") == 1
 
 
@@ -157,8 +157,8 @@ def test_further_axes_are_options_and_columns(run, finished, tmp_path):
     ("options", "message"),
     [
         (["--vibration-A=1"], "--defocus-nm is missing; give all of"),
-        ([*GOOD, "--vibration-A=1 Å"], "--vibration-A = '1 Å': must be a number between 0.0 and"),
-        ([*GOOD, "--mtf-nyquist=2"], "--mtf-nyquist = 2: must be between 0.001 and 1.0\n"),
+        ([*GOOD, "--vibration-A=1 Å"], "--vibration-A = '1 Å': must be between 0.0 and"),
+        ([*GOOD, "--mtf-nyquist=2"], "--mtf-nyquist = '2': must be between 0.001 and 1.0\n"),
         ([*GOOD, "--focal-spread-nm=99"], "microscope.focal_members = "),
     ],
 )

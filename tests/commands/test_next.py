@@ -8,7 +8,7 @@ import pytest
 from recommended import make_results, make_study
 
 from passband import cli
-from passband.axes import MAIN_AXES
+from passband.axes import MAIN_AXES, Axes
 from passband.commands import next as command
 from passband.config import load, validate
 from passband.grid import Condition
@@ -131,13 +131,13 @@ def test_a_range_of_use_that_the_study_does_not_have_is_refused_before_a_run(tra
 
 
 def test_further_axes_are_columns_of_the_points(tmp_path):
-    own = {"astigmatism_nm": 2.0}
-    points = [Condition(5, 1.2, 16, 400), Condition(5, 1.2, 16, 400, (("astigmatism_nm", 7),))]
-    assert append(tmp_path / "points.csv", points, own) == 2
+    axes = Axes({"astigmatism_nm": 2.0})
+    points = [Condition(5, 1.2, 16, 400, f, axes) for f in ((), {"astigmatism_nm": 7})]
+    assert append(tmp_path / "points.csv", points, axes) == 2
     head, *lines = (tmp_path / "points.csv").read_text().splitlines()
     assert head.split(",") == [*MAIN_AXES, "astigmatism_nm"]
     assert lines == ["5,1.2,16,400,2", "5,1.2,16,400,7"]
-    assert read_points(tmp_path / "points.csv", own) == points
+    assert read_points(tmp_path / "points.csv", axes) == points
 
 
 def test_candidates_may_have_exit_waves_that_only_training_images_have(tmp_path):
@@ -167,7 +167,7 @@ def test_points_in_other_units_are_read_and_written_in_those_of_the_axes(tmp_pat
     path = tmp_path / "points.csv"
     path.write_text("dose_e_per_nm2,defocus_um,cs_mm,aperture_mrad\n40000,0.005,0.0012,16\n")
     points = [Condition(5, 1.2, 16, 400), Condition(20, 1.2, 16, 400)]
-    assert append(path, points, {}) == 2
+    assert append(path, points, Axes.main) == 2
     head, *lines = path.read_text().splitlines()
     assert (head.split(","), lines) == (AXES, ["5,1.2,16,400", "20,1.2,16,400"])
 

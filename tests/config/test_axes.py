@@ -145,7 +145,7 @@ MIXED = {"mixture": {"name": "a", "points": [MAIN]}}
 def test_a_block_without_the_axis_has_the_written_own_value(blocks):
     written = {"microscope": {"aberrations": {"astigmatism_nm": 0.0}}}
     study, same = validate(blocks | written), validate(blocks)
-    assert study.own_values == {"astigmatism_nm": 0}
+    assert study.axes.own == {"astigmatism_nm": 0}
     assert study.train_ids == same.train_ids
     assert study.test_conditions == same.test_conditions
 
@@ -178,7 +178,7 @@ VACUUM = {"gold": GIVEN | {"substrate": {"thickness_nm": 0.0}}}
 )
 def test_an_axis_with_an_effect_is_accepted(config):
     given = {name for name, values in config["grid"].items() if len(values) > 1}
-    assert validate(config).own_values.keys() >= given
+    assert validate(config).axes.own.keys() >= given
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_a_range_can_be_a_number():
 def test_a_further_axis_of_a_mixture_is_no_axis_of_the_study():
     """So that it does not change the ids, the columns or the figures of the study."""
     made = study({"name": "soft", "ranges": RANGES | {"astigmatism_nm": [0.0, 5.0]}})
-    assert made.own_values == {}
+    assert made.axes.own == {}
     assert dict(made.mixtures[0].draw(1).further).keys() == {"astigmatism_nm"}
     (own,) = study({"name": "a", "points": [POINT | {"astigmatism_nm": 0.0}]}).mixtures
     assert own.points == ((Condition(**POINT), 1.0),)

@@ -7,7 +7,7 @@ import pytest
 import threadpoolctl
 
 from passband.config import ConfigError, Microscope, validate
-from passband.config.axis_values import Numbers
+from passband.config.conditions import Numbers
 from passband.config.designs import far_apart, transfer_features, unit_points
 from passband.grid import Condition
 from passband.jobs import plan
@@ -79,7 +79,7 @@ def test_a_condition_of_two_blocks_occurs_once():
 
 def test_further_axes_of_points_have_the_study_s_own_value_where_they_are_missing():
     study = validate({"grid": {"points": [POINT, POINT | {"astigmatism_nm": 5.0}]}})
-    assert study.own_values == {"astigmatism_nm": 0}
+    assert study.axes.own == {"astigmatism_nm": 0}
     plain, astigmatic = study.train_conditions
     assert plain.id == Condition(**POINT).id
     assert astigmatic.value("astigmatism_nm") == 5
@@ -175,7 +175,7 @@ def test_points_are_read_once(monkeypatch):
         (HEAD + ",1.2,16,80\n", "line 2: defocus_nm = nothing: must be between"),
         (
             HEAD + "5.001,1.2,16,80\n",
-            "line 2: defocus_nm = 5.001: finer than the axis's resolution",
+            "line 2: defocus_nm = 5.001: is finer than the axis's resolution",
         ),
         (HEAD + "5,1.2,16\n", "line 2: has 3 values; must have 4, as line 1"),
         (HEAD + '5,1.2,16,"80\n', "line 2: is no CSV: unexpected end of data"),
@@ -324,7 +324,7 @@ def test_a_design_in_transfer_can_have_a_further_axis(beside):
     grid = {"design": maximin | {"ranges": ranges}}
     study = validate({"grid": grid | ({"astigmatism_nm": [0.0, 5.0]} if beside else {})})
     assert study.train_number == len(study.train_conditions) == 8 * (1 + beside)
-    assert study.own_values == {"astigmatism_nm": 0}
+    assert study.axes.own == {"astigmatism_nm": 0}
 
 
 @pytest.mark.parametrize("further", [{"vibration_A": 1.0}, {"astigmatism_nm": 20.0}])

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from passband.axes import FURTHER_AXES
-from passband.config import ConfigError, Study, Thermal, validate
+from passband.config import ConfigError, Study, Thermal, study_checks, validate
 from passband.grid import Condition
 from passband.jobs import counts, tasks
 from passband.learning import memory_request
 from passband.results import shown_networks, wave_layout
-from passband.wave_sets import WAVE_AXES, by_set, condition_of, set_of_file, wave_set
+from passband.wave_sets import WAVE_AXES, WaveSet, by_set, set_of_file, wave_set
 
 #: A possible value of each axis that needs other exit waves.
 OTHER = {
@@ -84,12 +84,12 @@ def test_conditions_of_training_have_test_structures_if_networks_are_tested_unde
 def test_sets_are_found_by_the_path_of_a_file():
     study = validate({"grid": {"energy_kev": [200, 300], "substrate_thickness_nm": [1, 5]}})
     for id in study.train_waves:
-        assert wave_set(condition_of(id)) == id
+        assert WaveSet.parse(id).id == id
         for path in wave_layout.shards(study, "gold", "train", [id]):
             assert set_of_file(path) == set_of_file(f"results/waves/{path}") == id
     assert set_of_file("waves/waves/train/00000.zarr.zip") == ""
     with pytest.raises(ValueError, match=r"'as0005\.000' is not the id of a set of exit waves"):
-        condition_of("as0005.000")
+        WaveSet.parse("as0005.000")
 
 
 def test_the_param_of_another_set_has_the_studys_own_specimen():
@@ -132,11 +132,11 @@ def test_atoms_at_rest_have_one_configuration():
 
 def test_a_condition_without_exit_waves_is_refused():
     study = validate({"grid": {"energy_kev": [200, 300]}})
-    study.check_condition(Condition(5, 1.2, 10, 100, {"energy_kev": 200.0}))
+    study_checks.check_condition(study, Condition(5, 1.2, 10, 100, {"energy_kev": 200.0}))
     with pytest.raises(
         ValueError, match="energy_kev = 250: needs exit waves that the study's test"
     ):
-        study.check_condition(Condition(5, 1.2, 10, 100, {"energy_kev": 250.0}))
+        study_checks.check_condition(study, Condition(5, 1.2, 10, 100, {"energy_kev": 250.0}))
 
 
 def test_the_number_of_sets_is_known_without_their_ids():
@@ -216,7 +216,7 @@ def test_distances_that_are_features_need_test_structures_of_all_training_condit
     # Networks are tested with one set only.
     assert study.test_waves == ["en0200.00"]
     with pytest.raises(ValueError, match="energy_kev = 100: needs exit waves"):
-        study.check_has_waves(study.train_conditions[0])
+        study_checks.check_has_waves(study, study.train_conditions[0])
     name = study.training.architectures[0]
     asked = (memory_request.evaluate_mb(validate(config), name) for config in (large, predicted))
     assert len(set(asked)) == 1

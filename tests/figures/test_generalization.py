@@ -12,7 +12,7 @@ from matplotlib.contour import ContourSet
 from PIL import Image
 from scipy.stats import spearmanr
 
-from passband.axes import MAIN_AXES
+from passband.axes import MAIN_AXES, Axes
 from passband.figures import ctf as transfer_figures
 from passband.figures import generalization, style
 from passband.figures import images as image_figures
@@ -24,14 +24,13 @@ from passband.optics import ctf
 
 def test_label_has_every_parameter_with_its_unit():
     condition = Condition(20, 1.2, 18, 400)
-    assert style.condition_label(condition.id) == "20 nm · 1.2 µm · 18 mrad · 400 e/Å²"
-    own = {"astigmatism_nm": 0, "mtf_nyquist": 0.5}
-    assert style.condition_label(condition.id, own).endswith(
+    assert style.condition_label(condition) == "20 nm · 1.2 µm · 18 mrad · 400 e/Å²"
+    axes = Axes({"astigmatism_nm": 0, "mtf_nyquist": 0.5})
+    assert style.condition_label(replace(condition, axes=axes)).endswith(
         "400 e/Å² · astigmatism 0 nm · MTF at the Nyquist frequency 0.5"
     )
     assert (
-        style.condition_label(Condition(-7.5, 0, 10, 0.5).id)
-        == "−7.5 nm · 0 µm · 10 mrad · 0.5 e/Å²"
+        style.condition_label(Condition(-7.5, 0, 10, 0.5)) == "−7.5 nm · 0 µm · 10 mrad · 0.5 e/Å²"
     )
 
 
@@ -156,7 +155,7 @@ def test_ctf_of_one_aperture_without_spacings_has_no_upright_line(microscope):
 def test_ctf_has_each_lens_of_further_axes(microscope):
     """A lens that is not round has an area from the lowest to the highest transfer."""
     further = {"astigmatism_nm": [0.0, 8.0], "astigmatism_deg": [0.0, 45.0], "vibration_A": [0, 1]}
-    own = {"astigmatism_nm": 0.0, "astigmatism_deg": 0.0, "vibration_A": 0.0}
+    own = Axes({"astigmatism_nm": 0.0, "astigmatism_deg": 0.0, "vibration_A": 0.0})
     figure = transfer_figures.ctf_curves(conditions(GRID | further, own), microscope)
     check(figure, style.PAGE_CM)
     (legend,) = figure.legends
@@ -169,7 +168,7 @@ def test_ctf_has_each_lens_of_further_axes(microscope):
     assert "areas: range over azimuths" in figure.get_supylabel()
     # The lenses are in the order of their values, and not in the order of their ids.
     both = {"astigmatism_nm": [0.0, 8.0], "focal_spread_nm": [3.0, 6.0]}
-    own_spread = {"astigmatism_nm": 0.0, "focal_spread_nm": microscope.focal_spread_nm}
+    own_spread = Axes({"astigmatism_nm": 0.0, "focal_spread_nm": microscope.focal_spread_nm})
     other = transfer_figures.ctf_curves(conditions(GRID | both, own_spread), microscope)
     listed = [text.get_text() for text in other.legends[0].get_texts()[1:5]]
     assert [words.partition("mrad, ")[2] for words in listed] == [
@@ -191,7 +190,7 @@ def test_ctf_has_each_lens_of_further_axes(microscope):
 
 
 def test_ctf_has_each_beam_energy_and_no_axis_of_the_specimen(microscope):
-    own = {"energy_kev": 300.0, "substrate_thickness_nm": 1.0}
+    own = Axes({"energy_kev": 300.0, "substrate_thickness_nm": 1.0})
     grid = conditions(GRID | {"energy_kev": [200, 300], "substrate_thickness_nm": [1, 5]}, own)
     figure = transfer_figures.ctf_curves(grid, microscope)
     words = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -674,7 +673,7 @@ def test_gallery_has_a_row_for_each_structure_on_common_scales():
     figure = image_figures.gallery(potentials, waves, images, instances, "gold", names, id, 2.0)
     check(figure, style.PAGE_CM)
     shown = np.reshape(panels(figure), (3, 5))
-    assert figure.get_suptitle() == f"gold · image at {style.condition_label(id)}"
+    assert figure.get_suptitle() == f"gold · image at {style.condition_label(Condition.parse(id))}"
     assert [row[0].get_ylabel() for row in shown] == names
     for row in range(3):
         potential, amplitude, phase, image, mask = (ax.get_images()[0] for ax in shown[row])

@@ -6,7 +6,7 @@ from figure_data import GRID, ONE, PALETTE, WIDTHS, check, drawn, ids, make_ood,
 from matplotlib.collections import LineCollection
 
 from passband.figures import matrix, nested_axes, style
-from passband.grid import Condition, conditions, coordinates
+from passband.grid import Condition, conditions, coordinates, ordered
 
 
 def cells(ax):
@@ -159,7 +159,7 @@ def test_labels_have_three_digits_if_they_differ():
 
 
 def test_ids_of_negative_values_are_sorted_by_value():
-    found = nested_axes.ordered(ids(ONE | {"defocus_nm": [20, -5, -20, 0]}))
+    found = ordered(map(Condition.parse, ids(ONE | {"defocus_nm": [20, -5, -20, 0]})))
     assert [condition.defocus_nm for condition in found] == [-20, -5, 0, 20]
 
 

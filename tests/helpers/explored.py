@@ -44,7 +44,6 @@ def make_explored(study, folder, noise=0.01, without=0):
         spectra(study),
         study.study.seed,
         2,
-        own=study.own_values,
     )
     datasets.write(metrics, results / "information.zarr", datasets.INFORMATION, {})
     found = ood.metrics(table, metrics, draws=20)

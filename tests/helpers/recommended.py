@@ -61,8 +61,8 @@ def make_results(study, folder, noise=0.01, without=0):
             "test_specimen": specimens,
             "test": ids[1],
             "outcome": list(OUTCOMES),
-            **coordinates(ids[0], "train", study.own_values),
-            **coordinates(ids[1], "test", study.own_values),
+            **coordinates(ids[0], "train", study.axes),
+            **coordinates(ids[1], "test", study.axes),
         },
     )
     datasets.write(table, results / "table.zarr", datasets.TABLE, {})

@@ -55,7 +55,11 @@ def make_stores(grid, draws=20):
     )
     values = np.random.default_rng(0).random((2, *M.shape))
     names = [f"metric{k}" for k in range(10)]
-    coords = {"weight": ["flat", "gold"], "train": found.train, "test": found.test}
+    coords = {
+        "weight": ["flat", "gold"],
+        "train": [c.id for c in found.train],
+        "test": [c.id for c in found.test],
+    }
     variables = {name: (("weight", "train", "test"), values + k) for k, name in enumerate(names)}
     return found, metrics, xr.Dataset(variables, coords=coords)
 
@@ -85,7 +89,7 @@ def make_content(grid=GRID, replicas=2, **changes) -> page.Content:
         "captions": {p.stem: p.read_text() for p in (ROOT / "workflow/report").glob("*.rst")},
         "histories": [
             History(f"gold/compact/{id}/{k}", epochs, random.random(5), random.random(5))
-            for id in found.train
+            for id in [condition.id for condition in found.train]
             for k in range(replicas)
         ],
         "costs": [Cost("train", 12, 3600, 1800, 700), Cost("ood", 1, 2, 0, 0)],

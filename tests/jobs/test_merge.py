@@ -15,6 +15,7 @@ import xarray as xr
 from passband import PassbandError, cli
 from passband.analysis import merged, table
 from passband.analysis.packed import image_dice, packed, soft_dice
+from passband.axes import Axes
 from passband.config import validate
 from passband.grid import Condition, coordinates
 from passband.jobs import merge
@@ -544,14 +545,14 @@ def test_a_part_with_a_further_axis(place, whole):
     """Part b has astigmatism. Part a has the study's own value, which is not in its ids."""
     part(whole, "a", [0, 1])
     opened = table.load(whole / "table.zarr").isel(train=[0, 1]).load()
-    own = {"astigmatism_nm": 0.0}
+    axes = Axes({"astigmatism_nm": 0.0})
     ids = [f"{id}_as0004.000" for id in opened.train.values]
     test = opened.test.values.tolist()
     moved = opened.drop_vars([n for n in opened.coords if str(n).startswith(("train", "test_"))])
     moved = moved.assign_coords(
         {"test_specimen": opened.test_specimen, "train": ids}
-        | coordinates(ids, "train", own)
-        | coordinates(test, "test", own)
+        | coordinates(ids, "train", axes)
+        | coordinates(test, "test", axes)
     )
     given = json.loads(opened.attrs["configuration"])
     given["test_grid"] = given["grid"]
@@ -563,7 +564,7 @@ def test_a_part_with_a_further_axis(place, whole):
     assert made.train_astigmatism_nm.values.tolist() == [0, 4, 0, 4]
     assert made.test_astigmatism_nm.values.tolist() == [0] * len(test)
     study = validate(json.loads(made.attrs["configuration"]))
-    assert study.own_values == own
+    assert study.axes == axes
     assert [c.id for c in study.train_conditions] == made.train.values.tolist()
 
 
@@ -580,30 +581,32 @@ def with_astigmatism(whole, name, train, full):
     given["information"] |= {"samples": 64, "bands_per_A": []}
     given["study"]["name"] = name
     del given["microscope"]["aberrations"]
-    study, own = validate(given), {"astigmatism_nm": 0.0}
+    study = validate(given)
     ids = {
         side: [f"{id}_as0004.000" for id in opened[side].values.tolist()]
         for side in ("train", "test")
     }
     moved = opened.drop_vars([n for n in opened.coords if str(n).startswith(("train", "test_"))])
-    coords = coordinates(ids["train"], "train", own) | coordinates(ids["test"], "test", own)
+    coords = {}
+    for side in ("train", "test"):
+        coords |= coordinates(ids[side], side, Axes({"astigmatism_nm": 0.0}))
     moved = moved.assign_coords({"test_specimen": opened.test_specimen} | ids | coords)
     content = study.model_dump(mode="json") if full else study.written()
     attrs = opened.attrs | {"configuration": json.dumps(content)}
     datasets.write(moved.drop_encoding(), f"results/{name}/table.zarr", datasets.TABLE, attrs)
-    return study.own_values
+    return study.axes
 
 
 @pytest.mark.parametrize("full", [True, False])
 def test_parts_with_an_axis_that_leaves_out_its_own_value(place, whole, full):
-    own = [with_astigmatism(whole, name, rows, full) for name, rows in (("a", [0, 1]), ("b", [2]))]
+    axes = [with_astigmatism(whole, name, rows, full) for name, rows in (("a", [0, 1]), ("b", [2]))]
     files = [merge.pack(name, Path("packed"), 10**6)[0] for name in ("a", "b")]
     for number, given in enumerate((["a", "b"], files)):
         folder = Path(f"results/ab{number}")
         merge.merge(given, folder)
         attrs = table.load(folder / "table.zarr").attrs
         study = validate(json.loads(attrs["configuration"]))
-        assert study.own_values == own[0] == {"astigmatism_nm": 0}
+        assert study.axes == axes[0] == Axes({"astigmatism_nm": 0})
         assert len(study.train_conditions) == 3
         assert merge.find(folder).study == study
 
@@ -623,15 +626,15 @@ def test_results_under_the_own_condition_are_merged_and_packed(place, whole):
 
 
 def test_conditions_are_a_product_or_points():
-    ids = [Condition(d, 1.2, 10, e).id for d in (5, 10) for e in (100, 200)]
-    assert merge.grid_of(ids, {}) == {
+    given = [Condition(d, 1.2, 10, e) for d in (5, 10) for e in (100, 200)]
+    assert merge.grid_of(given) == {
         "defocus_nm": [5, 10],
         "cs_um": [1.2],
         "aperture_mrad": [10],
         "dose_e_per_A2": [100, 200],
     }
-    points = merge.grid_of(ids[:3], {})["points"]
-    assert [Condition(**point).id for point in points] == ids[:3]
+    points = merge.grid_of(given[:3])["points"]
+    assert [Condition(**point) for point in points] == given[:3]
 
 
 def test_variables_that_a_part_lacks_are_left_out(whole):

@@ -335,10 +335,8 @@ def test_the_exit_waves_of_a_condition_may_be_any_of_the_study(tmp_path):
     assert not found.outside
     # A known test condition has its own measured Dice, at either energy.
     for energy in (200, 300):
-        known = next(
-            c for c in study.test_conditions if c.values(study.own_values)["energy_kev"] == energy
-        )
-        best = recommend_from(tested, asked_of(study, known.values(study.own_values))).networks[0]
+        known = next(c for c in study.test_conditions if c.value("energy_kev") == energy)
+        best = recommend_from(tested, asked_of(study, known.values())).networks[0]
         measured = tested.table.dice.sel(test=known.id)
         assert best.dice.value == pytest.approx(float(measured.max()), abs=1e-6)
     for value, message in (

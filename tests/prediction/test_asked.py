@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from passband import PassbandError
+from passband.axes import Axes
 from passband.grid import Condition
 from passband.prediction.asked import ALONG_MANY, ALONG_ONE, Asked, ranges
 
@@ -67,7 +68,7 @@ def test_ranges_on_several_axes_are_filled_evenly_and_always_alike():
         ({"cs_um": "nan"}, "--cs-um = 'nan': must be a number"),
         ({"dose_e_per_A2": "1:2:3"}, "--dose-e-per-A2 = '1:2:3': must be a number"),
         ({"dose_e_per_A2": "0"}, "must be between 0.01 and"),
-        ({"aperture_mrad": "0.015"}, "must be between 0.1 and 200 mrad"),
+        ({"aperture_mrad": "0.015"}, "must be between 0.1 and 200.0 mrad"),
         ({"defocus_nm": "25:-10"}, "--defocus-nm = '25:-10': the range is reversed; write -10:25"),
         ({"defocus_nm": "3:"}, "--defocus-nm = '3:': must be a number"),
         ({"cs_um": None, "dose_e_per_A2": None}, "--cs-um and --dose-e-per-A2 are missing: a"),
@@ -95,16 +96,19 @@ def test_inside_means_within_the_range_of_every_axis():
 
 # ── Further axes ─────────────────────────────────────────────────────────────────────────────────
 
-OWN = {"astigmatism_nm": 0.0}
-WRITTEN = {"astigmatism_nm": 0.0, "vibration_A": 0.2, "mtf_nyquist": 0.5}
+STUDY = Axes({"astigmatism_nm": 0.0}, {"vibration_A": 0.2, "mtf_nyquist": 0.5, "coma_deg": 0.0})
+TESTED = [
+    Condition(12, 5, 15, 400, axes=STUDY),
+    Condition(20, 5, 15, 400, {"astigmatism_nm": 5}, STUDY),
+]
 
 
 def test_a_further_axis_of_the_study_has_its_own_value_unless_it_is_given():
-    given = Asked.parse(WORDS, OWN, WRITTEN)
+    given = Asked.parse(WORDS, STUDY)
     assert given.low == given.middle == Condition(12, 5, 15, 400)
     assert given.values["astigmatism_nm"] == (0, 0)
     assert given.words == "12 nm · 5 µm · 15 mrad · 400 e/Å² · astigmatism 0 nm"
-    given = Asked.parse(WORDS | {"astigmatism_nm": "2:6"}, OWN, WRITTEN)
+    given = Asked.parse(WORDS | {"astigmatism_nm": "2:6"}, STUDY)
     assert (given.ranged, given.middle.further) == (
         ["astigmatism_nm"],
         (("astigmatism_nm", 4.0),),
@@ -117,42 +121,40 @@ def test_a_further_axis_of_the_study_has_its_own_value_unless_it_is_given():
 
 
 def test_a_range_that_contains_the_own_value_has_no_token_there():
-    points, _ = Asked.parse(WORDS | {"astigmatism_nm": "0:6"}, OWN, WRITTEN).points()
+    points, _ = Asked.parse(WORDS | {"astigmatism_nm": "0:6"}, STUDY).points()
     assert points[-2] == Condition(12, 5, 15, 400)
     assert points[-1] == Condition(12, 5, 15, 400, {"astigmatism_nm": 6})
 
 
 def test_an_axis_that_the_study_lacks_is_asked_about_only_with_another_value():
-    same = Asked.parse(WORDS | {"vibration_A": "0.2"}, OWN, WRITTEN)
-    assert same == Asked.parse(WORDS, OWN, WRITTEN)
-    given = Asked.parse(WORDS | {"vibration_A": "0.5"}, OWN, WRITTEN)
-    assert given.own == {"astigmatism_nm": 0, "vibration_A": 0.2}
-    tested = [Condition(12, 5, 15, 400), Condition(20, 5, 15, 400, {"astigmatism_nm": 5})]
-    (excess,) = given.outside(ranges(tested, given.own))
+    same = Asked.parse(WORDS | {"vibration_A": "0.2"}, STUDY)
+    assert same == Asked.parse(WORDS, STUDY)
+    given = Asked.parse(WORDS | {"vibration_A": "0.5"}, STUDY)
+    assert given.axes.own == {"astigmatism_nm": 0, "vibration_A": 0.2}
+    (excess,) = given.outside(ranges(TESTED, given.values))
     assert excess.words == "vibration: 0.3 Å above the only value, 0.2 Å"
 
 
 def test_further_values_outside_of_the_range_are_named():
-    tested = [Condition(12, 5, 15, 400), Condition(20, 5, 15, 400, {"astigmatism_nm": 5})]
     for text, words in (
         ("5", []),
         ("7", ["astigmatism: 2 nm above the range from 0 to 5 nm"]),
     ):
-        given = Asked.parse(WORDS | {"astigmatism_nm": text}, OWN, WRITTEN)
-        assert [excess.words for excess in given.outside(ranges(tested, given.own))] == words
+        given = Asked.parse(WORDS | {"astigmatism_nm": text}, STUDY)
+        assert [excess.words for excess in given.outside(ranges(TESTED, given.values))] == words
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ({"astigmatism_nm": "5nm"}, "--astigmatism-nm = '5nm': must be a number in nm"),
-        ({"vibration_A": "11"}, "--vibration-A = '11': must be between 0 and 10 Å"),
+        ({"vibration_A": "11"}, "--vibration-A = '11': must be between 0.0 and 10.0 Å"),
         ({"mtf_nyquist": "x"}, "--mtf-nyquist = 'x': must be a number, such as 0.5"),
-        ({"mtf_nyquist": "0"}, "--mtf-nyquist = '0': must be between 0.001 and 1"),
+        ({"mtf_nyquist": "0"}, "--mtf-nyquist = '0': must be between 0.001 and 1.0"),
         ({"coma_deg": "1.234"}, "is finer than the axis's resolution of 0.01 °"),
     ],
 )
 def test_wrong_values_of_further_axes_are_refused_in_one_line(words, message):
     with pytest.raises(PassbandError) as error:
-        Asked.parse(WORDS | words, OWN, WRITTEN)
+        Asked.parse(WORDS | words, STUDY)
     assert message in str(error.value)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from toy_networks import profiles, true_dice
 
+from passband.axes import Axes
 from passband.grid import Condition, conditions
 from passband.prediction.choice_rules import Networks, nearest, oracle, rules
 
@@ -66,15 +67,15 @@ def test_the_oracle_knows_means_of_cells_and_effects_of_replicas():
 
 
 def test_scaled_parameters_have_the_study_s_further_axes():
-    further = [replace(c, further={"astigmatism_nm": 8}) for c in TRAIN]
-    every, own = [*TRAIN, *further], {"astigmatism_nm": 0.0}
+    axes = Axes({"astigmatism_nm": 0.0})
+    every = [replace(c, further=f, axes=axes) for f in ((), {"astigmatism_nm": 8}) for c in TRAIN]
     dice = np.array(
         [[true_dice(a, b) - 0.3 * (a.further != b.further) for b in every] for a in every]
     )
     ids = tuple(f"gold/net/{c.id}/0" for c in every)
-    known = Networks(ids, tuple(every), dice, tuple(every), tuple(c.id for c in every), own)
-    asked = [Condition(6, 50, 17, 900, {"astigmatism_nm": 7}), Condition(6, 50, 17, 900)]
+    known = Networks(ids, tuple(every), dice, tuple(every), tuple(c.id for c in every))
+    asked = [Condition(6, 50, 17, 900, f, axes) for f in ({"astigmatism_nm": 7}, ())]
     chosen = rules(known, asked, profiles)
     for name in ("nearest in scaled parameters", "Gaussian process on parameters"):
-        found = [every[k].value("astigmatism_nm", own) for k in chosen[name]]
+        found = [every[k].value("astigmatism_nm") for k in chosen[name]]
         assert found == [8, 0], name

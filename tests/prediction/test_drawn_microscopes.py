@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from passband.axes import MAIN_AXES
+from passband.axes import MAIN_AXES, Axes
 from passband.grid import Condition
 from passband.prediction.drawn_microscopes import BEYOND, drawn_inside, drawn_outside
 
@@ -80,16 +80,15 @@ def test_draws_of_a_study_with_the_main_axes_stay_the_same():
 
 
 def test_further_axes_of_a_study_are_drawn_too():
-    own = {"astigmatism_nm": 0.0}
+    axes = Axes({"astigmatism_nm": 0.0})
     study = RANGES | {"astigmatism_nm": (0.0, 8.0)}
-    inside = [
-        c.value("astigmatism_nm", own) for c in drawn_inside(study, 200, 0, lambda c: True, own)
-    ]
+    found = drawn_inside(study, 200, 0, lambda c: True, axes)
+    inside = [c.value("astigmatism_nm") for c in found]
     assert 0 <= min(inside) < 0.5
     assert 7.5 < max(inside) <= 8
     np.testing.assert_allclose(np.mean(inside), 4, atol=0.5)
-    outside = drawn_outside(study, 200, 0, lambda c: True, own)
-    beyond = [c for c in outside if c.value("astigmatism_nm", own) > 8]
+    outside = drawn_outside(study, 200, 0, lambda c: True, axes)
+    beyond = [c for c in outside if c.value("astigmatism_nm") > 8]
     assert len(beyond) > 10
     assert all(5 <= c.defocus_nm <= 20 for c in beyond)
-    assert all(c.value("astigmatism_nm", own) >= 0 for c in outside)
+    assert all(c.value("astigmatism_nm") >= 0 for c in outside)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matrices import make_metrics, make_profiles, matrix
 
+from passband.axes import Axes
 from passband.grid import Condition, conditions, ordered
 from passband.prediction import gaussian_process, next_conditions
 from passband.prediction.kronecker import N
@@ -154,11 +155,11 @@ def test_between_neighbours_are_equal_steps_and_ratios_of_the_dose():
 
 
 def test_between_has_the_study_s_further_axes():
-    ends = [Condition(5, 1.2, 10, 100), Condition(5, 1.2, 10, 100, (("astigmatism_nm", 6),))]
-    own = {"astigmatism_nm": 0.0}
-    axes = values_between(ends, 1, own)
-    assert axes["astigmatism_nm"] == [0, 3, 6]
-    found = untrained(axes, (), 0, own)
+    axes = Axes({"astigmatism_nm": 0.0})
+    ends = [Condition(5, 1.2, 10, 100, f, axes) for f in ((), {"astigmatism_nm": 6})]
+    values = values_between(ends, 1)
+    assert values["astigmatism_nm"] == [0, 3, 6]
+    found = untrained(values, (), 0, axes)
     assert [dict(c.further).get("astigmatism_nm", 0) for c in found] == [0, 3, 6]
 
 
@@ -176,24 +177,26 @@ def points(number, *further):
     values = np.arange(number)
     main = (values, 10 + values, 10 + values / 10, 100 + values)
     given = [tuple((name, float(k)) for name in further) for k in values]
-    return [Condition(*each, own) for each, own in zip(zip(*main, strict=True), given, strict=True)]
+    axes = Axes(dict.fromkeys(further, 0.0))
+    return [Condition(*m, f, axes) for m, f in zip(zip(*main, strict=True), given, strict=True)]
 
 
 @pytest.mark.parametrize("further", [(), ("astigmatism_nm", "coma_nm", "vibration_A")])
 def test_candidates_of_many_points_are_drawn_without_their_product(further):
     """40 points on seven axes have 10¹³ combinations."""
-    given, own = points(40, *further), dict.fromkeys(further, 0.0)
-    axes = values_between(given, 1, own)
+    given = points(40, *further)
+    of_study = given[0].axes
+    axes = values_between(given, 1)
     assert min(map(len, axes.values())) == 79
-    first = untrained(axes, {c.id for c in given}, 3, own)
+    first = untrained(axes, {c.id for c in given}, 3, of_study)
     assert len(first) == len({*first}) == next_conditions.MOST_CANDIDATES
-    assert first == ordered(first, own) == untrained(axes, (), 3, own)
-    assert first != untrained(axes, (), 4, own)
+    assert first == ordered(first) == untrained(axes, (), 3, of_study)
+    assert first != untrained(axes, (), 4, of_study)
     for name, values in axes.items():
-        assert {c.value(name, own) for c in first} == set(values)
+        assert {c.value(name) for c in first} == set(values)
     # What is drawn and already trained is left out, and others are drawn in its place.
     trained = {condition.id for condition in first[::2]}
-    others = untrained(axes, trained, 3, own)
+    others = untrained(axes, trained, 3, of_study)
     assert len(others) == len({*others}) == len(first)
     assert trained.isdisjoint(c.id for c in others)
 

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 from toy_networks import Known, profiles, true_dice
 
+from passband.axes import Axes
 from passband.grid import Condition, conditions
 from passband.prediction import recommendation
 from passband.prediction.asked import Asked
@@ -177,10 +178,11 @@ def test_the_content_is_json():
 
 def test_candidates_have_the_study_s_further_axes():
     own = {"astigmatism_nm": 0.0, "vibration_A": 0.2}
-    asked = Asked.at(Condition(12, 1.2, 16, 400, {"astigmatism_nm": 3, "vibration_A": 0.5}), own)
+    further = {"astigmatism_nm": 3, "vibration_A": 0.5}
+    asked = Asked.at(Condition(12, 1.2, 16, 400, further, Axes(own)))
     axes = MAIN_AXES | {"astigmatism_nm": [0.0, 5.0]}  # the grid has one value of the vibration
     found = {
-        tuple(c.value(name, own) for name in own)
+        tuple(c.value(name) for name in own)
         for c in candidates(asked, axes | {"defocus_nm": [12.0], "dose_e_per_A2": [400.0]})
     }
     assert found == {(a, v) for a in (0, 3, 5) for v in (0.2, 0.5)}

@@ -24,9 +24,9 @@ from passband.storage import datasets
 pytestmark = pytest.mark.slow
 
 
-def ranked(page, condition, own):
+def ranked(page, condition):
     """Return the Dice of all networks by id, and the words of what is outside, as the page has."""
-    asked = list(condition.values(own).values())
+    asked = list(condition.values().values())
     return page.evaluate(
         f"explorer.rank(0, {json.dumps(asked)}).then(found => [Object.fromEntries("
         "found.networks.map(n => [n.id, n.dice])), found.outside])"
@@ -76,8 +76,8 @@ def test_further_axes_have_their_transfer_metrics_and_ranking(tmp_path, other, a
     tested = TestedNetworks.open(Results.find(results))
     inside, outside = microscopes(study, 3, 0)
     for condition in (*inside, *outside, tested.tested[-1]):
-        found, words = ranked(other, condition, study.own_values)
-        expected = recommendation.recommend_from(tested, Asked.at(condition, study.own_values))
+        found, words = ranked(other, condition)
+        expected = recommendation.recommend_from(tested, Asked.at(condition))
         assert words == [excess.words for excess in expected.outside]
         wanted = {network.id: network.dice.value for network in expected.networks}
         assert found.keys() == wanted.keys()

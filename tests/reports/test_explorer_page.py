@@ -19,12 +19,12 @@ from recommended import make_study
 from passband import cli
 from passband.analysis.information import PAIR
 from passband.axes import MAIN_AXES
+from passband.grid import Condition
 from passband.jobs import recommendation
 from passband.jobs.microscopes import microscopes
 from passband.jobs.tested_networks import TestedNetworks
 from passband.optics import ctf
 from passband.prediction.asked import Asked
-from passband.reports.recommendation import condition_words
 from passband.results import Results
 from passband.storage import datasets
 
@@ -102,8 +102,8 @@ def test_numbers_below_the_pointer_are_those_of_the_table(known, fresh):
         expected = [found.dice.values[i, j], low, high]
         assert np.allclose(list(map(float, numbers)), expected, rtol=0, atol=READ)
         assert lines[1:] == [
-            f"trained at {condition_words(str(found.train.values[i]))}",
-            f"tested at {condition_words(str(found.test.values[j]))}",
+            f"trained at {Condition.parse(str(found.train.values[i])).words}",
+            f"tested at {Condition.parse(str(found.test.values[j])).words}",
             "n = 2 networks × 6 structures",
         ]
 

@@ -77,7 +77,7 @@ def test_csv_files_have_rows_without_values_of_axes(metrics):
 def test_the_report_compares_mixtures_and_shows_single_conditions_elsewhere(metrics):
     content = make_content(GRID)
     found = content.numbers
-    trained = found.train[:6]
+    trained = [condition.id for condition in found.train[:6]]
     epochs, dice = np.arange(3.0), np.array([0.1, 0.5, 0.7])
     histories = [History(f"gold/compact/{id}/0", epochs, dice, dice) for id in [*trained, *MIXED]]
     html = page.render(

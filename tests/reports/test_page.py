@@ -319,8 +319,8 @@ def make_prediction(r2: dict[str, float]) -> xr.Dataset:
             "model": ["stacked"],
             "axis": axes,
             "end": ["train"],
-            "train": found.train,
-            "test": found.test,
+            "train": [condition.id for condition in found.train],
+            "test": [condition.id for condition in found.test],
         },
     )
 

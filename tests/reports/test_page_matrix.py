@@ -31,20 +31,20 @@ def test_the_matrix_has_each_cells_colour():
 
 
 def test_a_level_is_written_once_for_each_run():
-    ids = [c.id for c in conditions(GRID)]
-    svg = matrix_svg(np.eye(len(ids)), ids, ids, "viridis", "words")
+    every = conditions(GRID)
+    svg = matrix_svg(np.eye(len(every)), every, every, "viridis", "words")
     assert svg.count(">5 nm<") == svg.count(">25 nm<") == 2  # for rows and for columns
     assert svg.count(">1.2 µm<") == 2 * 3
     assert svg.count(">100 e/Å²<") == 2 * 12
-    assert not left_out(ids, ids)
+    assert not left_out(every, every)
 
 
 def test_an_axis_whose_labels_would_be_too_small_is_named_below():
-    ids = [c.id for c in conditions(PAPER)]
-    svg = matrix_svg(np.eye(len(ids)), ids, ids, "viridis", "words")
+    every = conditions(PAPER)
+    svg = matrix_svg(np.eye(len(every)), every, every, "viridis", "words")
     assert "e/Å²" not in svg
     assert ">14 mrad<" in svg
-    assert left_out(ids, ids) == ["dose 30 to 1600 e/Å²"]
+    assert left_out(every, every) == ["dose 30 to 1600 e/Å²"]
 
 
 @pytest.mark.parametrize(

@@ -452,7 +452,7 @@ def make_table(path):
         of = {"specimen": "gold", "architecture": "compact-w4-d2", "condition": id}
         datasets.write(dataset, file, datasets.RECORD, of)
         cells.append(table.Cell("gold", "compact-w4-d2", id, tuple(batch[1]), str(file)))
-    table.aggregate(cells, ids, ["gold"], path, {"study": "demo"})
+    table.aggregate(cells, list(map(Condition.parse, ids)), ["gold"], path, {"study": "demo"})
     return dice(counts).mean((1, 2, 4))
 
 

@@ -13,6 +13,7 @@ import torch
 import xarray as xr
 from synthetic import weights_metadata
 
+from passband.axes import Axes
 from passband.config import Study, validate
 from passband.config.detector import DetectorNoise
 from passband.grid import Condition, conditions, coordinates
@@ -101,16 +102,16 @@ def test_expected_dice_is_shown_between_the_tested_conditions(network):
 
 def with_astigmatism(values):
     """Return measurements with a mean Dice for each value of the astigmatism [nm]."""
-    own, axes = {"astigmatism_nm": 0.0}, MAIN_AXES | {"astigmatism_nm": list(values)}
-    tested = conditions(axes, own)
-    dice = [[values[c.value("astigmatism_nm", own)] for c in tested]] * 2
+    axes = Axes({"astigmatism_nm": 0.0})
+    tested = conditions(MAIN_AXES | {"astigmatism_nm": list(values)}, axes)
+    dice = [[values[c.value("astigmatism_nm")] for c in tested]] * 2
     ids, dims = [c.id for c in tested], ("test_specimen", "test")
     return xr.Dataset(
         {"dice": (dims, dice), "standard_error": (dims, dice)},
         {
             "test_specimen": ["gold", "platinum"],
             "test": ids,
-            **coordinates(ids, "test", own),
+            **coordinates(ids, "test", axes),
         },
         {"images": 24},
     )

@@ -9,8 +9,9 @@ import xarray as xr
 from synthetic import weights_metadata
 
 from passband.analysis import table
+from passband.axes import Axes
 from passband.config import Microscope, Study
-from passband.grid import Condition, conditions, own_values
+from passband.grid import Condition, conditions
 from passband.learning.network_files import Network
 from passband.results import Results
 from passband.scores import OUTCOMES, dice
@@ -67,7 +68,8 @@ def results(tmp_path):
 def aggregate(folder):
     path = folder.joinpath("records/gold/compact-w4-d2", TRAINED, "r000-001.zarr.zip")
     cell = table.Cell("gold", "compact-w4-d2", TRAINED, (0, 1), str(path))
-    table.aggregate([cell], IDS, ["gold", "platinum"], folder / "table.zarr", {"study": "study"})
+    tested, path = list(map(Condition.parse, IDS)), folder / "table.zarr"
+    table.aggregate([cell], tested, ["gold", "platinum"], path, {"study": "study"})
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -94,7 +96,7 @@ def test_a_record_has_the_axes_of_its_conditions(results):
     datasets.write(record.assign_coords(test=ids), path, datasets.RECORD, cell)
     found, _ = performance.measured(network(folder), Results(Study(), folder))
     assert found.test_coma_nm.values.tolist() == [0, 0, 0, 50, 50, 50]
-    assert own_values(found) == {"coma_nm": 0}
+    assert Axes.of(found).own == {"coma_nm": 0}
     assert performance.further_words(Condition.parse(TRAINED), found) == "coma 0 nm"
     own = performance.own_specimen(found, "gold")
     assert performance.as_trained(own, Condition.parse(TRAINED)).test.values.tolist() == ids[:3]

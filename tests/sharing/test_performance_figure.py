@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib import pyplot as plt
 
+from passband.axes import Axes
 from passband.grid import Condition, conditions, coordinates
 from passband.sharing.performance_figure import dice_over_defocus_and_dose
 
@@ -53,9 +54,9 @@ def test_condition_that_was_not_tested_is_empty_and_the_training_value_is_shown(
 
 
 def test_the_title_has_the_networks_own_values_of_further_axes():
-    own, axes = {"energy_kev": 300.0}, {**MAIN_AXES, "energy_kev": [200.0]}
-    ids = [condition.id for condition in conditions(axes, own)]
-    places = {"test": ids, **coordinates(ids, "test", own)}
+    axes = Axes({"energy_kev": 300.0})
+    ids = [c.id for c in conditions({**MAIN_AXES, "energy_kev": [200.0]}, axes)]
+    places = {"test": ids, **coordinates(ids, "test", axes)}
     dice = xr.DataArray(np.full(len(ids), 0.5), places, "test")
     figure = dice_over_defocus_and_dose(dice, Condition.parse(ids[0]), "viridis")
     assert figure.get_suptitle() == "beam energy 200 keV"

@@ -11,8 +11,8 @@ import yaml
 from workplace import SMALLEST, Workplace
 
 from passband.analysis import table
+from passband.axes import Axes
 from passband.config import load
-from passband.grid import own_values
 from passband.jobs import counts, status
 from passband.jobs.extra import read_extra
 from passband.results import Results, wave_layout
@@ -155,7 +155,7 @@ def test_distances_have_the_axes_of_both_sides(made):
     made.run("results/waves/distances.zarr", study="waves.yaml")
     distances = datasets.read(made.folder / "results/waves/distances.zarr", datasets.DISTANCES)
     whole = table.load(made.folder / "results/waves/table.zarr")
-    assert own_values(distances) == own_values(whole) == {"energy_kev": 300, "astigmatism_nm": 0}
+    assert Axes.of(distances).own == Axes.of(whole).own == {"energy_kev": 300, "astigmatism_nm": 0}
     for name in ("train_energy_kev", "test_energy_kev", "test_astigmatism_nm"):
         xr.testing.assert_equal(distances[name], whole[name])
     assert np.isfinite(distances.spectral).all()

@@ -79,12 +79,12 @@ def shards(specimen, split, conditions):
     return RESULTS.waves(specimen, split, wave_layout.waves_of(conditions))
 
 
-def test_shards(conditions):
+def test_shards(sets):
     """Return the files with exit waves of test structures, by specimen.
 
-    These are the exit waves of the test conditions, and those of the given conditions.
+    These are the exit waves of the test conditions, and the sets with the given ids.
     """
-    waves = dict.fromkeys([*TESTED_WAVES, *wave_layout.waves_of(conditions)])
+    waves = dict.fromkeys([*TESTED_WAVES, *sets])
     return {specimen: RESULTS.waves(specimen, "test", waves) for specimen in STUDY.specimens}
 
 
@@ -94,7 +94,7 @@ TESTED = test_shards([])
 def evaluated_shards(wildcards):
     """Return the files with the exit waves that an `evaluate` job needs, by specimen."""
     own = STUDY.evaluation.test_own
-    return test_shards(GROUPS[wildcards.condition]) if own else TESTED
+    return test_shards(wave_layout.waves_of(GROUPS[wildcards.condition])) if own else TESTED
 
 
 def flat(files):

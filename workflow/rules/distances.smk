@@ -1,11 +1,9 @@
-from passband.wave_sets import condition_of
-
 # Distances between trained networks, and between the images of their conditions. The distances are
 # part of `all` if the prediction uses them (`distances.predict`). Otherwise they are made on
 # request. A job has as many test conditions as can have their images in memory.
 #
 # The images of training conditions show test structures too.
-COMPARED_WAVES = test_shards(condition_of(id).id for id in STUDY.train_waves)
+COMPARED_WAVES = test_shards(STUDY.train_waves)
 COMPARED = STUDY.condition_params("train", "test")
 COMPARED["test"] = lambda wildcards: PARTS[wildcards.part]
 

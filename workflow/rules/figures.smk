@@ -87,7 +87,7 @@ rule figure_examples:
         weights=below_results([EXAMPLE.path(layout.WEIGHTS)]) if EXAMPLE else [],
         # The network that was trained under each condition that the figure may show.
         there=below_results(shown_networks.example_networks(STUDY, EXAMPLE, is_counted)),
-        waves=test_shards([EXAMPLE.condition] if EXAMPLE else [])[TRAINED[0]],
+        waves=test_shards(wave_layout.waves_of([EXAMPLE.condition] if EXAMPLE else []))[TRAINED[0]],
     output:
         figure("examples"),
     log:

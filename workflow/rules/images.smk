@@ -19,7 +19,7 @@ rule images:
         split="train|(?:val|test)(?!.*_replica)",
         # A mixture or a group of conditions has no images.
         condition=wildcard_patterns.of_conditions(
-            [*STUDY.train_products, *STUDY.test_products], STUDY.own_values
+            [*STUDY.train_products, *STUDY.test_products], STUDY.axes
         ),
         # The replica whose noise the images have, and the number of the draw of this noise. Without
         # these two numbers, the images have the noise of evaluation.

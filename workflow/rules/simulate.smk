@@ -1,5 +1,5 @@
 from passband.learning import memory_request
-from passband.wave_sets import condition_of
+from passband.wave_sets import WaveSet
 
 # Memory [MB] and time [min] that a `simulate` job requests.
 SIMULATE_MB = memory_request.simulate_mb(STUDY)
@@ -28,7 +28,7 @@ rule simulate:
         # The digest of the crystal file's content. The file's path and date do not show a change.
         crystal=lambda wildcards: STUDY.specimens[wildcards.specimen].content,
         microscope=lambda wildcards: STUDY.microscope.under(
-            condition_of(wildcards.waves.rstrip("/"))
+            WaveSet.parse(wildcards.waves.rstrip("/"))
         ).exit_wave_params(),
         structures=lambda wildcards: wave_layout.structures_of_shard(
             STUDY, wildcards.split, wildcards.shard

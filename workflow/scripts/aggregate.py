@@ -1,6 +1,7 @@
 """Gather all records of a study into its table."""
 
 from passband.analysis import table
+from passband.axes import Axes
 from passband.grid import conditions
 from passband.jobs import job as jobs
 from passband.jobs import microscopes, reuse
@@ -13,11 +14,8 @@ def main(snakemake):
     params, output = snakemake.params, snakemake.output[0]
     with jobs.job("aggregate", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         attrs = reuse.attributes(job, snakemake, datasets.TABLE) | attributes(job.study.mixtures)
-        own = params.get("own", {})
-        train, test = (
-            [condition.id for condition in conditions(axes, own)]
-            for axes in (params.train, params.test)
-        )
+        axes = Axes(params.get("own", {}))
+        train = [condition.id for condition in conditions(params.train, axes)]
         train += params.get("mixtures", [])
         # In studies with one training condition in a job, the group has the condition's id.
         groups = params.get("groups", {id: [id] for id in train})
@@ -29,11 +27,10 @@ def main(snakemake):
         ]
         table.aggregate(
             cells,
-            test,
+            conditions(params.test, axes),
             list(job.study.specimens),
             output,
             attrs,
-            own,
             params.allow_incomplete,
             snakemake.threads,
             test_own=params.get("test_own", False),

@@ -2,7 +2,8 @@
 
 from passband import PassbandError, config
 from passband.analysis import distances
-from passband.grid import Condition, conditions
+from passband.axes import Axes
+from passband.grid import conditions
 from passband.imaging.acquisition import Acquisition
 from passband.jobs import job as jobs
 from passband.jobs import reuse
@@ -32,10 +33,10 @@ def main(snakemake):
             names["condition"] = group_of.get(condition.id, condition.id)
             return load_first_network(params.network.format_map(names), cell, finished)
 
-        own, test = params.get("own"), [Condition.parse(id) for id in params.test]
-        train = conditions(params.train, own)
+        axes = Axes(params.get("own", {}))
+        train, test = conditions(params.train, axes), conditions(params.test, axes)
         grid = train, test, acquisition, splits, metadata.precision
-        measured = distances.distances(load, wildcards.specimen, *grid, job.progress, own)
+        measured = distances.distances(load, wildcards.specimen, *grid, job.progress)
         attrs |= {"specimen": wildcards.specimen, "architecture": architecture}
         datasets.write(measured, snakemake.output[0], datasets.DISTANCES, attrs)
         pairs, structures = len(splits) * len(train) * len(test), len(splits[wildcards.specimen])

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from passband import config
+from passband.axes import Axes
 from passband.grid import conditions
 from passband.imaging.wave_files import digests_of_sets
 from passband.jobs import job as jobs
@@ -21,7 +22,8 @@ def main(snakemake):
             specimen: digests_of_sets(files, (params.seed, specimen, "test"), microscope)
             for specimen, files in params.waves.items()
         }
-        test = tuple(conditions(params.test, params.get("own"))), params.get("test_own", False)
+        axes = Axes(params.get("own", {}))
+        test = tuple(conditions(params.test, axes)), params.get("test_own", False)
         drawn = tuple(microscopes.first_replica_microscopes(job.study))
         test = *test, drawn, tuple(job.study.mixtures)
         given, attrs = (params.version, params.microscope), job.provenance(output) | of

@@ -1,9 +1,10 @@
 """Draw predictions under a network's training condition and its two worst conditions."""
 
 from passband import config
+from passband.axes import Axes
 from passband.figures import images as figures
 from passband.figures import style
-from passband.grid import Condition, own_values
+from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import load_sets
 from passband.jobs import job as jobs
@@ -27,7 +28,8 @@ def main(snakemake):
         # The condition with the lowest Dice at the training dose, and the lowest of all.
         same_dose = dice[(dice.test_dose_e_per_A2 == dice.train_dose_e_per_A2).values]
         worst = [str(d.test.values[d.values.argmin()]) for d in (same_dose, dice) if d.size]
-        shown = [Condition.parse(id) for id in dict.fromkeys([found.condition, *worst])]
+        ids, axes = dict.fromkeys([found.condition, *worst]), Axes.of(dice)
+        shown = [Condition.parse(id, axes) for id in ids]
         seen = evaluation.examples(network, acquired, split, shown, found.precision)
         files = training_jobs.files_by_condition(input.there, params.get("groups", {}))
         for id in files.keys() & {*worst}:
@@ -37,7 +39,8 @@ def main(snakemake):
         masks = {one.id: split.under(one).masks[:, 0].cpu().numpy() for one in shown}
         pixels = {one.id: microscope.under(one).pixel_size_A for one in shown}
         given = *seen[:2], masks, seen[2], found.condition, pixels, there, style.width_cm(params)
-        style.save(figures.examples(*given, own_values(dice)), snakemake.output, params.dpi)
+        labels = {condition.id: style.condition_label(condition) for condition in shown}
+        style.save(figures.examples(*given, labels), snakemake.output, params.dpi)
         job.result = snakemake.output[0]
 
 

@@ -3,6 +3,7 @@
 from passband import config
 from passband.analysis import mixtures
 from passband.analysis.spectra import flat_spectrum, mean_spectrum
+from passband.axes import Axes
 from passband.grid import conditions
 from passband.jobs import job as jobs
 from passband.jobs import reuse
@@ -19,18 +20,17 @@ def main(snakemake):
             spectra["flat"] = flat_spectrum(params.flat_power)
         for specimen, files in params.waves.items():
             spectra[specimen] = mean_spectrum(microscope, files, specimen, params.seed)
-        own = params.get("own")
+        axes = Axes(params.get("own", {}))
         metrics = mixtures.metrics(
-            conditions(params.train, own),
+            conditions(params.train, axes),
             job.study.mixtures,
-            conditions(params.test, own),
+            conditions(params.test, axes),
             microscope=microscope,
             samples=params.samples,
             spectra=spectra,
             seed=params.seed,
             draws=params.draws,
             bands=params.bands,
-            own=own,
         )
         datasets.write(metrics, snakemake.output[0], datasets.INFORMATION, attrs)
         job.result = (

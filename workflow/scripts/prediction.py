@@ -2,7 +2,8 @@
 
 from passband import config
 from passband.analysis.profiles import profiles_of_specimens
-from passband.grid import of_conditions
+from passband.axes import Axes
+from passband.grid import conditions, of_conditions
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.prediction.assessment import assess
@@ -18,15 +19,15 @@ def main(snakemake):
         metrics = of_conditions(datasets.read(files.ood, datasets.OOD))
         information = of_conditions(datasets.read(files.information, datasets.INFORMATION))
         distances = datasets.read(files.distances, datasets.DISTANCES) if files.distances else None
+        axes = Axes(params.get("own", {}))
         profiles = profiles_of_specimens(
             params.specimens,
-            [params.train, params.test],
+            [c for side in (params.train, params.test) for c in conditions(side, axes)],
             config.Microscope(**params.microscope),
             params.waves,
             params.seed,
             params.flat_power,
             params.draws,
-            params.get("own"),
         )
         with datasets.open_checked(files.table, datasets.TABLE) as table:
             stores = of_conditions(table), metrics, information, distances, profiles

@@ -170,7 +170,6 @@ def distances(
     splits: Mapping[str, Split | SplitSets],
     precision: str = "auto",
     progress: Callable[[Iterable], Iterable] = iter,
-    own_values: Mapping[str, float] | None = None,
 ) -> xr.Dataset:
     """Return the distances of each training condition of a specimen to each test condition.
 
@@ -187,8 +186,6 @@ def distances(
         splits: The test structures of each specimen. All specimens have the same number of test
             structures.
         precision: Precision of the networks, see :func:`passband.learning.devices.precision`.
-        own_values: The study's own values of its further axes, see
-            :func:`passband.grid.coordinates`.
 
     Returns:
         Each of :data:`DISTANCES` over (test_specimen, train, test), float32. A distance is NaN if
@@ -247,8 +244,8 @@ def distances(
         {
             "test_specimen": list(splits),
             **ids,
-            **coordinates(ids["train"], "train", own_values),
-            **coordinates(ids["test"], "test", own_values),
+            **coordinates(ids["train"], "train", train[0].axes),
+            **coordinates(ids["test"], "test", train[0].axes),
         },
         {"structures": len(next(iter(splits.values())))},
     )

@@ -302,7 +302,6 @@ def metrics(
     seed: int = 0,
     draws: int = 32,
     bands: Sequence[float] = (),
-    own: Mapping[str, float] | None = None,
 ) -> "xr.Dataset":
     """Return every registered metric for every pair of conditions and every weight.
 
@@ -328,7 +327,6 @@ def metrics(
             bands. Each band of a spectrum is one more weight of the metrics, with a name such as
             ``gold/0.25-0.6``, or ``gold/0.6-`` for the last band. Bands beyond the band limit are
             left out.
-        own: The study's own values of its further axes, see :func:`passband.grid.coordinates`.
 
     Returns:
         Each of :data:`SINGLE` as `{name}_train` (weight, train) and `{name}_test` (weight, test),
@@ -414,8 +412,8 @@ def metrics(
             "weight": names,
             "train": train_ids,
             "test": test_ids,
-            **coordinates(train_ids, "train", own),
-            **coordinates(test_ids, "test", own),
+            **coordinates(train_ids, "train", train[0].axes),
+            **coordinates(test_ids, "test", train[0].axes),
         },
     )
 

@@ -82,9 +82,8 @@ def unlearned(table: xr.Dataset, study: Study) -> xr.DataArray:
                 low = percentile_intervals(samples @ D / structures, edges)[..., 0]
             found[(*index[:2], i)] = trained[i] & (low <= least + rounding)
     learned = int(np.isfinite(table.dice).any(["test_specimen", "test"]).sum() - found.sum())
-    return xr.DataArray(
-        found, {name: table[name].values for name in _NETWORK}, _NETWORK, attrs={"learned": learned}
-    )
+    coords = {name: c.variable for name, c in table.coords.items() if {*c.dims} <= {*_NETWORK}}
+    return xr.DataArray(found, coords, _NETWORK, attrs={"learned": learned})
 
 
 def _mask_of_all(table: xr.Dataset, test_specimen: int, pixels: int, of: str = "") -> np.ndarray:

@@ -14,7 +14,8 @@ import zarr
 from passband import PassbandError
 from passband.analysis.packed import DRAWN, IMAGE_DICE, OWN, mean_dice, packed
 from passband.analysis.table import STATUS
-from passband.grid import coordinates, ordered_ids, own_values
+from passband.axes import Axes
+from passband.grid import coordinates, ordered_ids
 from passband.storage import atomic, datasets
 from passband.storage.records import FIRST, MICROSCOPE, values_along
 
@@ -155,13 +156,13 @@ def sources(parts: Sequence[Part]) -> dict[tuple[str, str, str, int], Source]:
     return found
 
 
-def own_of(parts: Sequence[Part]) -> dict[str, float]:
-    """Return the study's own values of all further axes that a part has."""
-    return {name: value for part in parts for name, value in own_values(part.table).items()}
+def axes_of(parts: Sequence[Part]) -> Axes:
+    """Return the axes that any part has."""
+    return Axes({name: x for part in parts for name, x in Axes.of(part.table).own.items()})
 
 
 def _sorted(ids: Iterable[str], parts: Sequence[Part]) -> list[str]:
-    return ordered_ids(ids, own_of(parts))
+    return ordered_ids(ids, axes_of(parts))
 
 
 def _status(table: xr.Dataset) -> np.ndarray:
@@ -265,7 +266,7 @@ def merge(
     words = f"number of the part that the network comes from, see the attribute {PARTS}"
     networks = xr.Dataset({PART: (_NETWORK, origin, {"long_name": words, "missing": -1})})
     with atomic.replacing(path) as beside:
-        empty = _template(template, sizes, own_of(parts))
+        empty = _template(template, sizes, axes_of(parts))
         chunks = {"specimen": 1, "architecture": 1, "train": rows}
         datasets.create(empty.assign_attrs(attrs), beside, chunks, _NO_COUNT)
         group = zarr.open_group(beside, mode="r+")
@@ -289,9 +290,7 @@ def merge(
     return networks.assign_coords({name: sizes[name] for name in _NETWORK})
 
 
-def _template(
-    table: xr.Dataset, sizes: Mapping[str, list], values: Mapping[str, float]
-) -> xr.Dataset:
+def _template(table: xr.Dataset, sizes: Mapping[str, list], axes: Axes) -> xr.Dataset:
     """Return a table with other networks and without values, which takes no memory."""
     variables = {}
     for name, variable in table.data_vars.items():
@@ -306,7 +305,7 @@ def _template(
     }
     own = {name: sizes[name] for name in _NETWORK}
     for side, ids in (("train", sizes["train"]), ("test", table.test.values.tolist())):
-        own |= coordinates(ids, side, values)
+        own |= coordinates(ids, side, axes)
     return xr.Dataset(variables, coords | own).drop_encoding()
 
 

@@ -49,8 +49,8 @@ def metrics(
         for name, coordinate in found.coords.items()
         if "train" not in coordinate.dims
     }
-    own = given.get("own")
-    return xr.Dataset(variables, coords | {"train": ids} | coordinates(ids, "train", own))
+    of_train = coordinates(ids, "train", train[0].axes)
+    return xr.Dataset(variables, coords | {"train": ids} | of_train)
 
 
 def expectation_weights(mixtures: Sequence[Mixture], conditions: Sequence[Condition]) -> np.ndarray:

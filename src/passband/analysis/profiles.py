@@ -6,7 +6,7 @@ definitions of T, of the spectral signal-to-noise ratio s and of the integrals o
 frequencies are those of :mod:`passband.analysis.information`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from passband.analysis.spectra import (
     own_curve,
     power_under,
 )
-from passband.grid import Condition, conditions, coordinates, ordered
+from passband.grid import Condition, coordinates, ordered
 from passband.optics import ctf
 from passband.optics.jitter import NUMBERS
 from passband.seeds import stratified_normal
@@ -65,29 +65,26 @@ def spectrum(
 
 def profiles_of_specimens(
     specimens: Sequence[str],
-    grids: Sequence[dict[str, Sequence[float]]],
+    conditions: Iterable[Condition],
     microscope: "Microscope",
     waves: Mapping[str, Sequence[str]],
     seed: int,
     flat_power: float,
     draws: int,
-    own: Mapping[str, float] | None = None,
 ) -> "dict[str, xr.Dataset]":
-    """Return the profiles of all conditions of grids, see :func:`profiles`, for each specimen.
+    """Return the profiles of conditions, see :func:`profiles`, for each specimen.
 
     Args:
-        grids: The axes of each grid, see :func:`passband.grid.conditions`.
+        conditions: One that occurs several times has one profile.
         microscope, seed, flat_power: See :func:`spectrum`.
         waves: Files with the exit waves of each specimen. The spectrum of a specimen without files
             is flat.
         draws: Number of draws of the jitter.
-        own: The study's own values of its further axes, see :func:`passband.grid.coordinates`.
     """
-    every = ordered({condition for axes in grids for condition in conditions(axes, own)}, own)
-    result = {}
+    every, result = ordered(set(conditions)), {}
     for specimen in specimens:
         curve = spectrum(microscope, waves.get(specimen, []), specimen, seed, flat_power)
-        result[specimen] = profiles(every, microscope, SAMPLES, curve, seed, draws, own)
+        result[specimen] = profiles(every, microscope, SAMPLES, curve, seed, draws)
     return result
 
 
@@ -98,7 +95,6 @@ def profiles(
     spectrum: Spectrum,
     seed: int = 0,
     draws: int = DRAWS,
-    own: Mapping[str, float] | None = None,
     grid: Sequence[Condition] = (),
 ) -> "xr.Dataset":
     """Return the profile of each condition.
@@ -118,7 +114,6 @@ def profiles(
             :func:`passband.analysis.spectra.power_under`.
         seed: Study seed, for the draws of the jitter.
         draws: Number of draws of the jitter, for a microscope with jitter.
-        own: The study's own values of its further axes, see :func:`passband.grid.coordinates`.
         grid: The conditions of the study, whose further axes determine the number of azimuths and
             the highest frequency. By default, `conditions`.
 
@@ -162,7 +157,7 @@ def profiles(
         },
         coords={
             "condition": ids,
-            **coordinates(ids, "condition", own),
+            **coordinates(ids, "condition", (grid or conditions)[0].axes),
             "frequency": ("frequency", q, {"units": "1/Å"}),
             "azimuth": ("frequency", np.broadcast_to(phi, q.shape), {"units": "rad"}),
             "area": ("frequency", area, {"units": "1/Å²"}),
@@ -180,7 +175,7 @@ def _widest(
     """
     found = []
     for further in {condition.further for condition in grid} or {()}:
-        lens = microscope.optics(Condition(0, 0, 1, 1, further))
-        lens = replace(lens, aperture=1e3, aperture_edge=0.0)
+        lens = microscope.having(further).lens(aperture_mrad=1e3)
+        lens = replace(lens, aperture_edge=0.0)
         found += [microscope.jitter.apply(lens, z)[0] for z in normals]
     return found

@@ -14,7 +14,7 @@ import numpy as np
 
 from passband import PassbandError
 from passband.grid import Condition
-from passband.wave_sets import by_set, condition_of, wave_set
+from passband.wave_sets import WaveSet, by_set, wave_set
 
 if TYPE_CHECKING:
     from passband.config import Microscope
@@ -49,7 +49,7 @@ def mean_spectrum(
     for id, files in by_set(waves).items():
         split = str(files[0]).split("/")[-2]
         mean = exit_waves.mean_power(files, (seed, specimen, split))
-        sampling = microscope.under(condition_of(id)).sampling
+        sampling = microscope.under(WaveSet.parse(id)).sampling
         found[id] = mean.q.values, sampling.density(mean.values)
     return found[""] if list(found) == [""] else found
 

@@ -15,7 +15,8 @@ import zarr
 
 from passband import PassbandError
 from passband.analysis.cell_means import TableMeans
-from passband.grid import axes_of, coordinates, of_conditions, ordered_ids
+from passband.axes import Axes
+from passband.grid import Condition, axes_of, coordinates, of_conditions, ordered_ids
 from passband.groups import conditions_per_file
 from passband.results import stores
 from passband.scores import OUTCOMES, dice
@@ -51,11 +52,10 @@ class Cell:
 
 def aggregate(
     cells: Sequence[Cell],
-    test: Sequence[str],
+    test: Sequence[Condition],
     test_specimens: Sequence[str],
     path: str | Path,
     attrs: Mapping[str, str],
-    own: Mapping[str, float] | None = None,
     allow_incomplete: bool = False,
     threads: int = 1,
     test_own: bool = False,
@@ -82,7 +82,6 @@ def aggregate(
         test: Ids of the test conditions.
         path: The path of the table of results. The table is written completely or not at all.
         attrs: Provenance of the table of results.
-        own: The study's own values of its further axes, see :func:`passband.grid.coordinates`.
         allow_incomplete: Whether records may be missing.
         threads: Number of training conditions that are written at the same time.
         test_own: Whether each network was tested under its own training condition too. A record
@@ -105,10 +104,10 @@ def aggregate(
     sizes = {
         "specimen": list(dict.fromkeys(cell.specimen for cell in cells)),
         "architecture": list(dict.fromkeys(cell.architecture for cell in cells)),
-        "train": ordered_ids((cell.train for cell in cells), own),
+        "train": ordered_ids((cell.train for cell in cells), test[0].axes),
         "replica": sorted({replica for cell in cells for replica in cell.replicas}),
         "test_specimen": list(test_specimens),
-        "test": list(test),
+        "test": [condition.id for condition in test],
         "structure": list(range(records.read(first.path, first.train).sizes["structure"])),
         "outcome": list(OUTCOMES),
     }
@@ -119,7 +118,7 @@ def aggregate(
         attrs = {**attrs, "kind": datasets.TABLE}
         chunks, shards = storage(sizes)
         datasets.create(
-            _template(sizes, own, test_own, microscopes).assign_attrs(attrs),
+            _template(sizes, test[0].axes, test_own, microscopes).assign_attrs(attrs),
             beside,
             chunks,
             _NO_COUNT,
@@ -197,7 +196,7 @@ def _places(sizes: Mapping[str, list]) -> list[tuple[int, int, slice]]:
 
 def _template(
     sizes: dict[str, list],
-    own: Mapping[str, float] | None = None,
+    axes: Axes = Axes.main,
     test_own: bool = False,
     microscopes: Sequence[str] = (),
 ) -> xr.Dataset:
@@ -254,9 +253,9 @@ def _template(
         },
         coords={
             **{name: values for name, values in sizes.items() if name != "structure"},
-            **coordinates(sizes["train"], "train", own),
-            **coordinates(sizes["test"], "test", own),
-            **(coordinates(microscopes, MICROSCOPE, own) if microscopes else {}),
+            **coordinates(sizes["train"], "train", axes),
+            **coordinates(sizes["test"], "test", axes),
+            **(coordinates(microscopes, MICROSCOPE, axes) if microscopes else {}),
         },
     )
 

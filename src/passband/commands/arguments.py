@@ -54,11 +54,6 @@ def complete_study(prefix: str, **_) -> list[str]:
     return sorted({*files, *folders, *names})
 
 
-def option(axis: Axis) -> str:
-    """Return the option of a command for an axis, such as ``--defocus-nm``."""
-    return f"--{axis.name.replace('_', '-')}"
-
-
 def own_value(axis: Axis) -> str:
     """Return what the help of an option for an axis says about its values and its default."""
     if axis.needs_waves:
@@ -72,7 +67,7 @@ def add_axes(command: argparse.ArgumentParser, without: Collection[str] = ()) ->
         if name not in without:
             span = "" if axis.needs_waves else f", or a range such as {axis.example}"
             command.add_argument(
-                option(axis),
+                axis.option,
                 dest=name,
                 metavar="VALUE",
                 help=f"{axis.label} of your microscope [{axis.unit}]{span}{own_value(axis)}",
@@ -84,7 +79,7 @@ def join_negative(arguments: Sequence[str]) -> list[str]:
 
     Without this, argparse would regard a value such as ``-10:25`` as an option.
     """
-    options = set(map(option, AXES.values()))
+    options = {axis.option for axis in AXES.values()}
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] in options and re.match(r"-[\d.]", argument):

@@ -78,7 +78,7 @@ def page(results: Results, with_images: bool = True) -> str:
     content["rankings"] = rankings
     content["report"] = layout.REPORT if results.has(layout.REPORT) else None
     content["notes"] += notes
-    remark = sentence(learned.unlearned(results.table, study), study.own_values)
+    remark = sentence(learned.unlearned(results.table, study))
     content["unlearned"] = remark
     content["notes"] += [remark] if remark else []
     if with_images:
@@ -107,7 +107,7 @@ def _models(
 
     study = results.study
     rankings, matrices, notes = [], {}, []
-    if others := [AXES[name].label for name in study.own_values if AXES[name].needs_waves]:
+    if others := [AXES[name].label for name in study.axes.own if AXES[name].needs_waves]:
         notes.append(
             f"No networks are ranked, since other values of {', '.join(others)} need other exit "
             "waves; passband recommend ranks networks."
@@ -139,7 +139,6 @@ def _models(
                     study.microscope.response(profile.frequency.values),
                     specimen,
                     blocks,
-                    study.own_values,
                     tested.unlearned_ids,
                 )
             )
@@ -153,11 +152,10 @@ def _outermost(study: "Study") -> list[Condition]:
     """Return a condition whose lens is as far from a round lens as the page's sliders allow."""
     from passband.prediction.asked import ranges
 
-    own, further = study.own_values, {}
-    for name, (low, high) in ranges(study.test_conditions, own).items():
-        if name in own:
-            further[name] = min(high + (high - low) / 4, AXES[name].maximum)
-    return [Condition(0, 0, 1, 1, further)]
+    values = {}
+    for name, (low, high) in ranges(study.test_conditions).items():
+        values[name] = min(high + (high - low) / 4, AXES[name].maximum)
+    return [Condition.of(values, study.axes)]
 
 
 def _numbers(tested: "TestedNetworks") -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from passband import PassbandError
 from passband.axes import MAIN_AXES
-from passband.commands.arguments import BEHIND_WAVE, option
+from passband.commands.arguments import BEHIND_WAVE
 from passband.grid import Condition
 
 
@@ -21,15 +21,15 @@ def _condition(options: argparse.Namespace) -> Condition | None:
     for name in MAIN_AXES:
         if values[name] is None:
             raise PassbandError(
-                f"{option(BEHIND_WAVE[name])} is missing: the expected Dice by the transfer "
+                f"{BEHIND_WAVE[name].option} is missing: the expected Dice by the transfer "
                 "function needs all of defocus, Cs, aperture and dose"
             )
     given = {name: value for name, value in values.items() if value is not None}
     for name, value in given.items():
-        axis = BEHIND_WAVE[name]
-        if not axis.minimum <= value <= axis.maximum:
-            allowed = axis.words(f"between {axis.minimum} and {axis.maximum}")
-            raise PassbandError(f"{option(axis)} = {value:g}: must be {allowed}")
+        try:
+            BEHIND_WAVE[name].within(value, f"{BEHIND_WAVE[name].option} = {value:g}")
+        except ValueError as error:
+            raise PassbandError(str(error)) from None
     return Condition.of(given)
 
 

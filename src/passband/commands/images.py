@@ -75,9 +75,9 @@ def _check_known(study: Study, conditions: list[Condition], places: list[str]) -
 def _why_unknown(study: Study, condition: Condition) -> str:
     """Return what is wrong with a condition that is in neither grid."""
     grids = (study.train_axes, study.test_axes)
-    for name, value in condition.values(study.own_values).items():
+    for name, value in condition.values().items():
         # An axis that the study does not have has its own value under all conditions.
-        own = [study.written_values.get(name)]
+        own = [study.axes.others.get(name)]
         known = sorted({v for axes in grids for v in axes.get(name, own)})
         if value not in known:
             allowed = ", ".join(f"{v:g}" for v in known[:_MOST_LISTED])

@@ -4,13 +4,7 @@ import argparse
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import (
-    BEHIND_WAVE,
-    FURTHER_BEHIND,
-    find_study,
-    network_source,
-    option,
-)
+from passband.commands.arguments import BEHIND_WAVE, FURTHER_BEHIND, find_study, network_source
 from passband.commands.ctf import check_unused, known_lens
 from passband.console import escaped
 
@@ -47,7 +41,7 @@ def check_named(options: argparse.Namespace) -> None:
     for name in ("cs_um", "aperture_mrad", *FURTHER_BEHIND):
         if (value := getattr(options, name)) is not None and options.defocus_nm is None:
             raise PassbandError(
-                f"{option(BEHIND_WAVE[name])} = {value:g}: has an effect only together with "
+                f"{BEHIND_WAVE[name].option} = {value:g}: has an effect only together with "
                 "--defocus-nm or --network auto"
             )
 

@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     candidates = jobs.candidate_conditions(tested, options.between)
     found = jobs.next_conditions(tested, options.budget, given, candidates)
     if file is not None:
-        number = jobs.append(file, found.conditions, tested.study.own_values)
+        number = jobs.append(file, found.conditions, tested.study.axes)
     print(json.dumps(found.as_dict()) if options.json else reports.next_conditions(found))
     if file is not None:
         report_remark(
@@ -122,7 +122,7 @@ def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
             why = "at most" if found.errors[0] <= options.until else "above"
             print(f"stopped after {used} of {options.budget} conditions: {why} {options.until:g}")
             return 0
-        jobs.append(points, found.conditions, results.study.own_values)
+        jobs.append(points, found.conditions, results.study.axes)
         _check_listed(options, points)
         used, left = used + len(found.conditions), left - len(found.conditions)
 
@@ -138,7 +138,7 @@ def _check_listed(options: argparse.Namespace, points: Path) -> None:
             f"with --append, and list the file in the study as {listed}"
         )
     study = Results.find(options.study).study
-    if not set(read_points(points, study.own_values)) <= set(study.train_conditions):
+    if not set(read_points(points, study.axes)) <= set(study.train_conditions):
         raise PassbandError(
             f"--until = {options.until:g}: the study does not train the points of {points}; list "
             f"the file in the study as {listed}"

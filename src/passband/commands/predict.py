@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import FURTHER_BEHIND, option, own_value
+from passband.commands.arguments import FURTHER_BEHIND, own_value
 from passband.commands.ctf import add_lens, add_pixel_size
 from passband.commands.image_trust import Assessors
 from passband.commands.network_choice import check_named, failure, is_auto, named, recommended
@@ -115,7 +115,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         )
     for axis in FURTHER_BEHIND.values():
         command.add_argument(
-            option(axis),
+            axis.option,
             type=float,
             dest=axis.name,
             metavar="VALUE" if axis.unit == "1" else axis.unit,

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband import PassbandError
-from passband.axes import AXES
+from passband.axes import AXES, Axes
 from passband.commands.arguments import (
     add_axes,
     add_study,
     check_folder,
     find_study,
-    option,
     report_many,
     report_remark,
 )
@@ -86,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     if options.like:  # these options are about the image
         given |= {"energy_kev": None, "pixel_size_A": None}
     else:  # words that are wrong for every study are refused before it is read
-        Asked.parse(given, written=dict.fromkeys(AXES, 0.0))
+        Asked.parse(given, Axes(others=dict.fromkeys(AXES, 0.0)))
     if options.like and options.defocus_nm is not None:
         raise PassbandError(
             f"--like = {str(options.like)!r}: cannot be used together with --defocus-nm"
@@ -162,7 +161,7 @@ def run(options: argparse.Namespace) -> int:
 def _remark(tested: "TestedNetworks") -> str:
     from passband.reports.unlearned import sentence
 
-    return sentence(tested.unlearned, tested.study.own_values)
+    return sentence(tested.unlearned)
 
 
 def _single(name: str, given: dict) -> float | None:
@@ -177,7 +176,7 @@ def _single(name: str, given: dict) -> float | None:
         return float(text)
     except ValueError:
         raise PassbandError(
-            f"{option(AXES[name])} = {text!r}: must be a number together with --like"
+            f"{AXES[name].option} = {text!r}: must be a number together with --like"
         ) from None
 
 
@@ -210,7 +209,7 @@ def _like(options: argparse.Namespace, tested: "TestedNetworks", given: dict) ->
 
 def _check(options: argparse.Namespace) -> int:
     """Print the check of recommendations."""
-    asked = ((getattr(options, name), option(axis)) for name, axis in AXES.items())
+    asked = ((getattr(options, name), axis.option) for name, axis in AXES.items())
     given = [word for value, word in asked if value is not None]
     for name in ("top", "figure", "like"):
         given += [f"--{name}"] if getattr(options, name) is not None else []

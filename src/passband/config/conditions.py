@@ -1,4 +1,4 @@
-"""Blocks of the configuration for the training conditions and for the test conditions."""
+"""Values of axes in the configuration, and the blocks of products of axes."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -7,8 +7,10 @@ from pydantic import (
     AfterValidator,
     Discriminator,
     Field,
+    SerializerFunctionWrapHandler,
     Tag,
     create_model,
+    model_serializer,
     model_validator,
 )
 
@@ -60,17 +62,11 @@ def axis_type(name: str) -> Any:
             raise ValueError(f"{len(given):,} values: an axis has at most {MOST_IN_LIST:,}")
         if not isinstance(given, Range) and not given:
             raise ValueError("[]: an axis needs at least one value")
-        for value in (given.start, given.stop) if isinstance(given, Range) else given:
-            if not axis.minimum <= value <= axis.maximum:
-                raise ValueError(
-                    f"{value:g}: must be between {axis.minimum} and {axis.maximum} {axis.unit}"
-                )
-            rounded = axis.canonical(value)
-            if not isinstance(given, Range) and abs(value - rounded) > 1e-9 * max(1, abs(value)):
-                raise ValueError(
-                    f"{value!r}: finer than the axis's resolution of "
-                    f"{10**-axis.decimals:g} {axis.unit}"
-                )
+        if isinstance(given, Range):
+            axis.within(given.start), axis.within(given.stop)
+        else:
+            for value in given:
+                axis.checked(value)
         values = given.values() if isinstance(given, Range) else given
         repeated = first_repeated(sorted(axis.canonical(value) for value in values))
         if repeated is not None:
@@ -81,6 +77,41 @@ def axis_type(name: str) -> Any:
         return given
 
     return Annotated[Values, AfterValidator(check)]
+
+
+def number_type(name: str) -> Any:
+    """Return the type of a value of an axis."""
+    axis = AXES[name]
+    return Annotated[float, AfterValidator(lambda value: axis.checked(value))]
+
+
+class Given(Block):
+    """A block that writes and compares only those keys that are given."""
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if value is not None}
+
+    def identity(self, mode: Literal["python", "json"] = "python", **chosen: Any) -> dict[str, Any]:
+        """Return the values of the keys that are given, see :meth:`Block.identity`."""
+        return self.model_dump(mode=mode)
+
+
+class Numbers(Given):
+    """A block with a number, or a pair of numbers, for each axis."""
+
+    def axes(self) -> dict[str, Any]:
+        """Return the values of the axes that are given."""
+        given = {name: getattr(self, name) for name in AXES}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def axis_keys(types: Any) -> dict[str, Any]:
+    """Return a key for each axis, for pydantic's `create_model`."""
+    return {
+        name: (types(name) | None, key(None, axis.description, axis.unit))
+        for name, axis in AXES.items()
+    }
 
 
 def _optional_axes() -> type[Block]:

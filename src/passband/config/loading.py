@@ -105,13 +105,12 @@ def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "")
     kinds = _types(annotation)
     if name in AXES and kinds & {Range, type(None)}:
         axis = AXES[name]
-        limits = f"between {axis.minimum} and {axis.maximum} {axis.unit}"
         if Range in kinds:
             return (
                 "a list such as [5, 20] or a range such as {start: 5, stop: 40, num: 8}, of values "
-                f"{limits}"
+                f"{axis.allowed}"
             )
-        return f"[lowest, highest], {limits}" if list in kinds else f"a number {limits}"
+        return f"[lowest, highest], {axis.allowed}" if list in kinds else f"a number {axis.allowed}"
     if get_origin(annotation) is Annotated:
         annotation, *inner = get_args(annotation)
         inner = [item for each in inner for item in getattr(each, "metadata", [each])]
@@ -223,7 +222,7 @@ def _allowed_at(loc: list) -> str:
         unit = (field.json_schema_extra or {}).get("unit", "")
         return allowed(loc[-1], field.annotation, field.metadata, unit)
     if axis := AXES.get(loc[-2]):
-        return f"a number between {axis.minimum} and {axis.maximum} {axis.unit}"
+        return f"a number {axis.allowed}"
     if blocks_of(field.annotation):
         return "a block of keys"
     (item,) = get_args(field.annotation)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -16,6 +15,7 @@ from passband.optics import ctf, detector, noise_filter
 from passband.optics.jitter import Jitter
 from passband.optics.sampling import Sampling, rest
 from passband.units import A_PER_NM, A_PER_UM, EV_PER_KEV
+from passband.wave_sets import WaveSet
 
 
 class Aberrations(Block):
@@ -199,10 +199,14 @@ class Microscope(Block):
             name: self.at(path) for name, (block, _, path) in split.items() if block == "microscope"
         }
 
-    def under(self, condition: Condition) -> Self:
+    def under(self, condition: Condition | WaveSet) -> Self:
         """Return the microscope with the condition's values of further axes."""
+        return self.having(condition.further)
+
+    def having(self, further: Iterable[tuple[str, float]]) -> Self:
+        """Return the microscope with values of further axes, by their names."""
         microscope = self
-        for name, value in condition.further:
+        for name, value in further:
             block, _, path = FURTHER_AXES[name].key.partition(".")
             if block == "microscope":
                 microscope = microscope.replaced(path, value)
@@ -210,15 +214,19 @@ class Microscope(Block):
 
     def optics(self, condition: Condition) -> ctf.Optics:
         """Return the microscope under an imaging condition, in internal units."""
-        if condition.further:
-            main = replace(condition, further=())
-            return self.under(condition).optics(main)
+        under = self.under(condition)
+        return under.lens(condition.defocus_nm, condition.cs_um, condition.aperture_mrad)
+
+    def lens(
+        self, defocus_nm: float = 0.0, cs_um: float = 0.0, aperture_mrad: float = 1.0
+    ) -> ctf.Optics:
+        """Return the lens with the microscope's own values of further axes, in internal units."""
         fixed = self.aberrations
         return ctf.Optics(
             energy=self.energy_eV,
-            defocus=condition.defocus_nm * A_PER_NM,
-            cs=condition.cs_um * A_PER_UM,
-            aperture=condition.aperture_mrad,
+            defocus=defocus_nm * A_PER_NM,
+            cs=cs_um * A_PER_UM,
+            aperture=aperture_mrad,
             aperture_edge=self.aperture_edge_mrad,
             focal_spread=self.focal_spread_nm * A_PER_NM,
             source_spread=self.source_spread_mrad,

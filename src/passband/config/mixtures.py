@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, create_model, model_validator
 
-from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
-from passband.config.axis_values import Given, Numbers, axis_keys, number_type
+from passband.axes import AXES, MAIN_AXES, Axes
 from passband.config.base import first_repeated, key, short
+from passband.config.conditions import Given, Numbers, axis_keys, number_type
 from passband.config.microscope import Microscope
 from passband.config.study_file import MOST_IN_LIST
 from passband.grid import Condition
@@ -130,23 +130,17 @@ class MixtureBlock(Given):
 
     mixture: MixtureKeys = key(MixtureKeys, "The mixture.")
 
-    def distribution(self, conditions: Sequence[Condition], own: Mapping[str, float]) -> Mixture:
-        """Return the mixture.
-
-        Args:
-            conditions: The training conditions of the other blocks.
-            own: The study's own values of all further axes.
-        """
+    def distribution(self, conditions: Sequence[Condition], axes: Axes) -> Mixture:
+        """Return the mixture, from the training conditions of the other blocks."""
         given = self.mixture
         if given.over:
             return Mixture(given.name, tuple((c, 1 / len(conditions)) for c in conditions))
         if given.ranges is not None:
-            ranges = given.ranges.axes()
-            kept = tuple((name, own[name]) for name in FURTHER_AXES if name in ranges)
-            return Mixture(given.name, (), tuple((n, *ends) for n, ends in ranges.items()), kept)
+            ranges = tuple((name, *ends) for name, ends in given.ranges.axes().items())
+            return Mixture(given.name, (), ranges, axes)
         weights = [1.0 if point.weight is None else point.weight for point in given.points]
         points = {
-            Condition.of(point.axes(), own): weight / sum(weights)
+            Condition.of(point.axes(), axes): weight / sum(weights)
             for point, weight in zip(given.points, weights, strict=True)
         }
         return Mixture(given.name, tuple(sorted(points.items())))
@@ -172,7 +166,10 @@ def configuration_of(mixture: Mixture) -> dict[str, dict]:
     if mixture.ranges:
         given = {"ranges": {name: [low, high] for name, low, high in mixture.ranges}}
     else:
-        points = [condition.values() | {"weight": weight} for condition, weight in mixture.points]
+        points = [
+            Condition.parse(condition.id).values() | {"weight": weight}
+            for condition, weight in mixture.points
+        ]
         given = {"points": points}
     return {"mixture": {"name": mixture.name, **given}}
 
@@ -203,7 +200,7 @@ def check(blocks: Mapping[str, MixtureBlock], number: int, microscope: Microscop
             f"{next(iter(blocks))} = {{mixture: ...}}: needs a condition beside it; add a block of "
             "grid with conditions"
         )
-    own = {name: AXES[name].canonical(x) for name, x in microscope.axis_values.items()}
+    own = Axes(microscope.axis_values).own
     for place, block in blocks.items():
         for where, axes in block.extremes().items():
             for name, values in axes.items():
@@ -213,18 +210,18 @@ def check(blocks: Mapping[str, MixtureBlock], number: int, microscope: Microscop
                         f"{place}.{where}.{name} = {short(values)}: needs other exit waves; a "
                         "mixture can have only axes that act behind the exit wave"
                     )
-        _check_conditions(f"{place}.mixture.points", block.mixture.points or (), own)
+        _check_conditions(f"{place}.mixture.points", block.mixture.points or (), Axes(own))
 
 
-def _check_conditions(place: str, points: Sequence[Any], own: Mapping[str, float]) -> None:
+def _check_conditions(place: str, points: Sequence[Any], axes: Axes) -> None:
     """Refuse two points that differ only in whether they have an axis's own value."""
     before: dict[Condition, int] = {}
     for number, point in enumerate(points):
-        condition = Condition.of(point.axes(), own)
+        condition = Condition.of(point.axes(), axes)
         first = before.setdefault(condition, number)
         if first != number:
             differ = point.axes().keys() ^ points[first].axes().keys()
-            named = ", ".join(f"{name} = {own[name]:g}" for name in AXES if name in differ)
+            named = ", ".join(f"{name} = {axes.own[name]:g}" for name in AXES if name in differ)
             raise ValueError(
                 f"{place}[{number}]: is the same condition as points[{first}], since the "
                 f"study itself has {named}; keep one of the points"

@@ -1,19 +1,21 @@
 """Tables of points: conditions that a user lists in a CSV file, with a condition in each line."""
 
 import csv
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from passband.axes import AXES, Axis
-from passband.config.base import number_in, short
+from passband.config.base import short
 from passband.config.study_file import MOST_IN_LIST
 from passband.console import escaped
 from passband.words import listed
 
-#: The largest size of a CSV file [bytes].
-_MOST_BYTES = 10_000_000
+#: The largest size of a CSV file [bytes], for each point that it may have.
+_BYTES_OF_POINT = 1000
+
+#: What a message says about a path in a study.
+_RELATIVE = ", relative to the study's file"
 
 #: A number in digits that everybody reads in the same way. Python also reads ``1_000`` and the
 #: digits of other scripts.
@@ -52,11 +54,11 @@ class PointTable:
     @property
     def first_line(self) -> str:
         """The place of the names of columns, for messages."""
-        return f"{short(self.path)}: line 1"
+        return f"{_named(self.path)}: line 1"
 
     def where(self, number: int) -> str:
         """Return the place of a point, for messages."""
-        return f"{short(self.path)}: line {self.lines[number]}"
+        return f"{_named(self.path)}: line {self.lines[number]}"
 
 
 @dataclass(frozen=True)
@@ -73,20 +75,8 @@ class _Column:
         Raises:
             ValueError: If the cell is no number, or if the axis does not allow the value.
         """
-        value, axis = number_in(text), self.axis
-        named = f"{self.name} = {escaped(text.strip()) or 'nothing'}"
-        allowed = f"must be between {axis.minimum} and {axis.maximum} {axis.unit}"
-        if value is None or not math.isfinite(value):
-            raise ValueError(f"{named}: {allowed}, a number without its unit")
-        value *= self.factor
-        if not axis.minimum <= value <= axis.maximum:
-            raise ValueError(f"{named}: {allowed}")
-        rounded = axis.canonical(value)
-        if abs(value - rounded) > 1e-9 * max(1, abs(value)):
-            raise ValueError(
-                f"{named}: finer than the axis's resolution of {10**-axis.decimals:g} {axis.unit}"
-            )
-        return rounded
+        said = f"{self.name} = {escaped(text.strip()) or 'nothing'}"
+        return self.axis.parse(text, said, self.factor)
 
     def objection(self, text: str) -> str:
         """Return what is wrong with a cell that is no plain number, although it has a value."""
@@ -96,7 +86,9 @@ class _Column:
         )
 
 
-def read(path: str, folder: Path) -> PointTable:
+def read(
+    path: str, folder: Path = Path(), most: int = MOST_IN_LIST, others: bool = False
+) -> PointTable:
     """Return the points of a CSV file.
 
     The first line has the names of the columns, which are the keys of axes. A column may have
@@ -105,87 +97,92 @@ def read(path: str, folder: Path) -> PointTable:
     Args:
         path: The path of the file, relative to the study's file.
         folder: The folder of the study's file.
+        most: The largest number of points.
+        others: Whether the table may have other columns, which are ignored, and equal lines.
 
     Raises:
         ValueError: If the file cannot be read, if a column is unknown or has an unknown unit, if an
             axis does not allow a value, if a point is listed twice, or if there are too many
             points. The message of one line names the file and the line.
     """
-    text = _text(path, folder)
+    text = _text(path, folder, most * _BYTES_OF_POINT, "" if others else _RELATIVE)
     rows = csv.reader(text.splitlines(), skipinitialspace=True, strict=True)
     points: list[dict[str, float]] = []
     lines: list[int] = []
     seen: dict[tuple, int] = {}
     objection = ""
     try:
-        columns = _columns(next(rows, []))
+        columns = _columns(next(rows, []), others)
         for cells in rows:
             if not any(cell.strip() for cell in cells):
                 continue  # an empty line
             if len(cells) != len(columns):
                 raise ValueError(f"has {len(cells)} values; must have {len(columns)}, as line 1")
-            if len(points) == MOST_IN_LIST:
-                raise ValueError(
-                    f"is point {len(points) + 1:,}; a block has {len(points):,} points"
-                )
-            point = {c.axis.name: c.value(cell) for c, cell in zip(columns, cells, strict=True)}
-            for column, cell in zip(columns, cells, strict=True):
+            if len(points) == most:
+                raise ValueError(f"is point {most + 1:,}; must not exceed {most:,} points")
+            given = [(c, cell) for c, cell in zip(columns, cells, strict=True) if c is not None]
+            point = {column.axis.name: column.value(cell) for column, cell in given}
+            for column, cell in given:
                 if not (objection or _PLAIN.fullmatch(cell.strip())):
-                    objection = f"{short(path)}: line {rows.line_num}: {column.objection(cell)}"
+                    objection = f"{_named(path)}: line {rows.line_num}: {column.objection(cell)}"
             before = seen.setdefault(tuple(point.values()), rows.line_num)
-            if before != rows.line_num:
+            if before != rows.line_num and not others:
                 raise ValueError(f"is the same point as line {before}; delete one of them")
             points.append(point)
             lines.append(rows.line_num)
     except (ValueError, csv.Error) as error:
         said = f"is no CSV: {error}" if isinstance(error, csv.Error) else error
-        raise ValueError(f"{short(path)}: line {max(1, rows.line_num)}: {said}") from None
+        raise ValueError(f"{_named(path)}: line {max(1, rows.line_num)}: {said}") from None
     if not points:
-        raise ValueError(f"{short(path)}: has no point below its first line")
+        raise ValueError(f"{_named(path)}: has no point below its first line")
     return PointTable(path, points, lines, objection)
 
 
-def _text(path: str, folder: Path) -> str:
+def _named(path: str) -> str:
+    """Return a path as messages have it, which is cut only if it is no usual path."""
+    text = repr(path)
+    return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+def _text(path: str, folder: Path, most_bytes: int, relative: str) -> str:
     file = folder / path
     try:
         if not file.is_file():
             what = "is no regular file" if file.exists() else "there is no such file"
-            raise ValueError(
-                f"{short(path)}: {what}; give the path of a CSV file, relative to the study's file"
-            )
+            raise ValueError(f"{_named(path)}: {what}; give the path of a CSV file{relative}")
         with open(file, "rb") as opened:
-            content = opened.read(_MOST_BYTES + 1)
+            content = opened.read(most_bytes + 1)
     except OSError as error:
-        raise ValueError(f"{short(path)}: cannot be read: {error.strerror}") from None
-    if len(content) > _MOST_BYTES:
-        raise ValueError(f"{short(path)}: is larger than {_MOST_BYTES // 10**6} MB")
+        raise ValueError(f"{_named(path)}: cannot be read: {error.strerror}") from None
+    if len(content) > most_bytes:
+        raise ValueError(f"{_named(path)}: is larger than {most_bytes // 10**6} MB")
     try:
         # A file that a spreadsheet program wrote may begin with a byte order mark.
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(
-            f"{short(path)}: line {line}: is not UTF-8; save the table as CSV in UTF-8"
+            f"{_named(path)}: line {line}: is not UTF-8; save the table as CSV in UTF-8"
         ) from None
     if "\x00" in text:
-        raise ValueError(f"{short(path)}: is binary; must be a table as CSV in UTF-8")
+        raise ValueError(f"{_named(path)}: is binary; must be a table as CSV in UTF-8")
     return text
 
 
-def _columns(head: list[str]) -> list[_Column]:
-    """Return the columns that the first line names."""
+def _columns(head: list[str], others: bool) -> list[_Column | None]:
+    """Return the columns that the first line names; None for another one if `others`."""
     names = [name.strip() for name in head]
     if not any(names):
         raise ValueError(f"is empty; must have names of columns such as {','.join([*AXES][:4])}")
-    columns = [_column(name) for name in names]
-    axes = [column.axis.name for column in columns]
+    columns = [_column(name, others) for name in names]
+    axes = [column.axis.name for column in columns if column is not None]
     for name in axes:
         if axes.count(name) > 1:
             raise ValueError(f"has two columns for {name}; keep one of them")
     return columns
 
 
-def _column(name: str) -> _Column:
+def _column(name: str, others: bool) -> _Column | None:
     if name in AXES:
         return _Column(name, AXES[name], 1.0)
     for axis in AXES.values():
@@ -195,9 +192,13 @@ def _column(name: str) -> _Column:
         given = name.removeprefix(stem).removeprefix("_")
         if given in group:
             return _Column(name, axis, group[given] / group[unit])
+        if others:
+            return None
         known = listed([f"{stem}_{other}" for other in group], "or")
         what = f"unknown unit {short(given)}" if given else "no unit"
         raise ValueError(f"column {short(name)} has {what} in its name; allowed: {known}")
+    if others:
+        return None
     raise ValueError(f"unknown column {short(name)}; allowed: {', '.join(AXES)}")
 
 

@@ -1,6 +1,5 @@
 """Blocks of the configuration for conditions that are no product of axes: points and designs."""
 
-from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -18,11 +17,20 @@ from pydantic import (
     model_validator,
 )
 
-from passband.axes import AXES, MAIN_AXES
-from passband.config import point_table
-from passband.config.axis_values import Given, Numbers, axis_keys, number_type
+from passband.axes import AXES, MAIN_AXES, Axes
+from passband.config import designs, point_table
 from passband.config.base import Block, first_repeated, key, short
-from passband.config.conditions import Grid, OptionalAxes, TestGrid, given_axes
+from passband.config.conditions import (
+    Given,
+    Grid,
+    Numbers,
+    OptionalAxes,
+    TestGrid,
+    axis_keys,
+    given_axes,
+    number_type,
+)
+from passband.config.microscope import Microscope
 from passband.config.mixtures import MixtureBlock
 from passband.config.study_file import MOST_IN_LIST
 
@@ -243,6 +251,33 @@ def named(name: str, given: Block | list[Block]) -> dict[str, Block]:
     return {place: block for place, block in every if not isinstance(block, MixtureBlock)}
 
 
+def without_designs(
+    name: str, given: Block | list[Block], microscope: Microscope, flat_power: float
+) -> Block | list[Block]:
+    """Return the blocks of `grid` or `test_grid` with points in place of designs, if it has any."""
+    made = {
+        place: block.with_points(_designed(place, block, microscope, flat_power))
+        for place, block in named(name, given).items()
+        if isinstance(block, Points) and block.design
+    }
+    if not made:
+        return given
+    blocks = [made.get(place, block) for place, block in _all_named(name, given).items()]
+    return blocks if isinstance(given, list) else blocks[0]
+
+
+def _designed(
+    name: str, block: Points, microscope: Microscope, flat_power: float
+) -> list[dict[str, float]]:
+    design, ranges = block.design, block.design.ranges.axes()
+    others = {axis: values[len(values) // 2] for axis, values in block.axes().items()}
+    given = design.method, design.points, getattr(design, "in"), ranges, design.seed
+    try:
+        return designs.points(*given, microscope, others, flat_power)
+    except ValueError as error:
+        raise ValueError(f"{name}.design.{error}") from None
+
+
 def mixture_blocks(name: str, given: Block | list[Block]) -> dict[str, MixtureBlock]:
     """Return the blocks of mixtures, by their names in the configuration."""
     every = _all_named(name, given).items()
@@ -260,18 +295,13 @@ def given_products(block: Block) -> Products:
     return block.products() if isinstance(block, Points) else [block.axes()]
 
 
-def train_products(grid: Block | list[Block], own: Mapping[str, float]) -> Products:
-    """Return the products of `grid`.
-
-    Args:
-        own: The study's own values of its further axes, for axes that a block does not give.
-    """
-    given = [axes for block in listed(grid) for axes in given_products(block)]
-    return [_filled(axes, own) for axes in given]
+def train_products(grid: Block | list[Block], axes: Axes) -> Products:
+    """Return the products of `grid`, with the study's own values of axes that are not given."""
+    return [_filled(given, axes) for block in listed(grid) for given in given_products(block)]
 
 
 def test_products(
-    test_grid: Block | list[Block], grid: Block | list[Block], own: Mapping[str, float]
+    test_grid: Block | list[Block], grid: Block | list[Block], axes: Axes
 ) -> Products:
     """Return the products of `test_grid`.
 
@@ -281,29 +311,29 @@ def test_products(
     Raises:
         ValueError: If a main axis is missing and `grid` is no product.
     """
-    of_grid, found = train_products(grid, own), []
+    of_grid, found = train_products(grid, axes), []
     for name, block in named("test_grid", test_grid).items():
-        for axes in given_products(block):
-            if not axes:
+        for given in given_products(block):
+            if not given:
                 found += of_grid
             elif isinstance(block, Points):
-                found.append(_filled(axes, own))
+                found.append(_filled(given, axes))
             elif len(of_grid) == 1:
-                found.append({axis: axes.get(axis, values) for axis, values in of_grid[0].items()})
+                found.append({axis: given.get(axis, values) for axis, values in of_grid[0].items()})
             else:
                 for axis in MAIN_AXES:
-                    if axis not in axes:
+                    if axis not in given:
                         raise ValueError(
                             f"{name}.{axis}: missing; grid is no single product, whose values "
                             f"{axis} could have here"
                         )
-                found.append(_filled(axes, own))
+                found.append(_filled(given, axes))
     return found
 
 
-def _filled(axes: dict[str, list[float]], own: Mapping[str, float]) -> dict[str, list[float]]:
+def _filled(given: dict[str, list[float]], axes: Axes) -> dict[str, list[float]]:
     """Return a product with all axes of the study, in the order of :data:`AXES`."""
-    return {name: axes.get(name) or [own[name]] for name in (*MAIN_AXES, *own)}
+    return {name: given.get(name) or [axes.own_value(name)] for name in axes.names}
 
 
 def joined_axes(products: Products) -> dict[str, list[float]]:

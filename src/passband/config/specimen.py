@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from math import pi
+from math import pi, sqrt
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -18,7 +18,7 @@ from passband import units
 from passband.axes import FURTHER_AXES
 from passband.config import crystal_file
 from passband.config.base import SPLITS, Block, key, short
-from passband.config.materials import MATERIALS
+from passband.config.materials import CARBON_PER_A3, MATERIALS
 from passband.config.specimen_blocks import (
     Diameter,
     Orientation,
@@ -28,8 +28,11 @@ from passband.config.specimen_blocks import (
     Thermal,
 )
 from passband.grid import Condition
+from passband.wave_sets import WaveSet
 from passband.words import listed
 
+#: The largest number of atoms in a structure.
+MOST_ATOMS = 10_000_000
 #: The largest number of atoms in a particle.
 MOST_IN_PARTICLE = 1_000_000
 
@@ -170,7 +173,7 @@ class Specimen(Block):
         """Return the keys of the specimen that structures and exit waves depend on."""
         return self.identity(without=("trained",))
 
-    def under(self, condition: Condition) -> Self:
+    def under(self, condition: Condition | WaveSet) -> Self:
         """Return the specimen with the condition's values of further axes, which are not checked.
 
         Where atoms are at rest, all frozen configurations are equal, so that there is one.
@@ -184,7 +187,7 @@ class Specimen(Block):
             specimen = specimen.replaced("thermal.configurations", 1)
         return specimen
 
-    def check_under(self, condition: Condition) -> None:
+    def check_under(self, condition: Condition | WaveSet) -> None:
         """Check the condition's values of further axes.
 
         Raises:
@@ -209,6 +212,47 @@ class Specimen(Block):
             except ValidationError as error:
                 raise ValueError(f"{name}.{error.errors()[0]['ctx']['error']}") from None
         under._check()
+
+    def check_in(self, field_nm: float) -> None:
+        """Raise ValueError if the particles do not fit into a field of view or have many atoms."""
+        # A particle's image must not touch its periodic copy; 0.3 nm is the width of an atom.
+        room = max(0.0, field_nm - 0.3 - self.steps_nm)
+        largest = room / self.widest
+        if self.diameter_nm.max > largest:
+            raise ValueError(
+                f"diameter_nm.max = {self.diameter_nm.max:g}: must not "
+                f"exceed {largest:.2f} nm, to fit the field of view of {field_nm:g} nm "
+                "(microscope.field_px × microscope.pixel_size_A)"
+            )
+        # The hexagonal packing of equal discs is the densest packing (Fejes Tóth, Math. Z. 46,
+        # 83, 1940). Discs at random positions fill little more than half as much area.
+        apart = self.diameter_nm.min + self.gap_nm
+        faces = 2 if self.substrate.faces == "both" else 1
+        most = max(1, int(faces * field_nm**2 / (sqrt(3) / 2 * apart**2)))
+        if self.particles.max > most:
+            raise ValueError(
+                f"particles.max = {self.particles.max}: must not exceed "
+                f"{most}, to fit the field of view of {field_nm:g} nm with particles of "
+                f"{self.diameter_nm.min:g} nm, the smallest, and gaps of "
+                f"{self.gap_nm:g} nm"
+            )
+        self._check_atoms(field_nm)
+
+    def _check_atoms(self, field_nm: float) -> None:
+        material, layer = MATERIALS.get(self.material), self.substrate
+        # The atomic density of a crystal in a file is not known before ASE reads the file.
+        largest = self.most_atoms(material.atoms_per_A3) if material else 0.0
+        if largest > MOST_IN_PARTICLE:
+            raise ValueError(too_many_atoms(self, largest))
+        volume_nm3 = field_nm**2 * (layer.thickness_nm + 3 * layer.thickness_std_nm)
+        carbon = CARBON_PER_A3 * layer.density_g_per_cm3 * volume_nm3 * units.A_PER_NM**3
+        atoms = self.particles.max * largest + carbon
+        if atoms > MOST_ATOMS:
+            raise ValueError(
+                f"substrate.thickness_nm = {layer.thickness_nm:g}: makes, with "
+                f"{self.particles.max} particles in a field of view of {field_nm:g} nm, "
+                f"structures of up to {atoms:,.0f} atoms; must not exceed {MOST_ATOMS:,}"
+            )
 
     @property
     def content(self) -> str:

@@ -1,13 +1,14 @@
-"""The study: all blocks of the configuration, and checks that involve several blocks."""
+"""The study: all blocks of the configuration, its conditions and its sets of exit waves."""
 
-from itertools import product
+from functools import cached_property
 from math import ceil, prod
 from typing import Any, Self
 
-from pydantic import PrivateAttr, model_validator
+from pydantic import ModelWrapValidatorHandler, PrivateAttr, model_validator
 
-from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
-from passband.config import architectures, points
+from passband import wave_sets
+from passband.axes import FURTHER_AXES, MAIN_AXES, Axes
+from passband.config import points, study_checks
 from passband.config.analysis import (
     FEWEST_PREDICTED,
     FIGURES,
@@ -22,81 +23,15 @@ from passband.config.conditions import Grid, TestGrid
 from passband.config.materials import MATERIALS
 from passband.config.microscope import Microscope
 from passband.config.specimen import Specimen
-from passband.config.study_conditions import ConditionsOfStudy
-from passband.config.study_waves import WavesOfStudy
+from passband.config.study_block import StudyBlock
 from passband.config.training import Training
-from passband.grid import Condition
-from passband.optics import ctf
+from passband.grid import Condition, conditions
+from passband.mixtures import Mixture, is_mixture, of_id
 from passband.seeds import digest
-from passband.wave_sets import WAVE_AXES
-
-#: The largest number of training conditions, and the largest number of test conditions.
-MOST_CONDITIONS = 200_000
-#: The largest number of jobs of a study. Snakemake needs about 20 GB for a graph of so many jobs.
-MOST_JOBS = 1_000_000
+from passband.wave_sets import WAVE_AXES, WaveSet, wave_set
 
 
-class Structures(Block):
-    """Number of random structures of each specimen in each split. No structure is in two splits."""
-
-    train: int = key(96, "Number of structures for training.", ge=2, le=1_000_000)
-    val: int = key(
-        24,
-        "Number of structures for validation, which chooses the best epoch.",
-        ge=1,
-        le=1_000_000,
-    )
-    test: int = key(24, "Number of structures for tests of networks.", ge=1, le=1_000_000)
-
-
-class StudyBlock(Block):
-    """The study as a whole."""
-
-    name: Name = key("demo", "Name of the study. Results are in `results/<name>`.")
-    seed: int = key(
-        2512, "Seed from which all random numbers of the study follow.", ge=0, le=2**63 - 1
-    )
-    structures: Structures = key(Structures, "Number of structures of each specimen in each split.")
-    structures_per_shard: int = key(
-        64,
-        "Number of structures in a shard: a `simulate` job makes one shard, which is one file.",
-        ge=1,
-        le=100_000,
-    )
-    replicas: int = key(
-        1,
-        "Number of networks for each specimen, architecture and training condition. Each network "
-        "has its own initial weights, and its own noise, order and augmentation of training "
-        "images. All networks have the same validation images and test images.",
-        ge=1,
-        le=999,
-    )
-    replicas_per_job: int = key(
-        1,
-        "Number of replicas in a `train` job and in an `evaluate` job. If you change this number, "
-        "new jobs take the networks and their results from the files of earlier jobs.",
-        ge=1,
-        le=999,
-    )
-    conditions_per_job: int = key(
-        1,
-        "Number of training conditions in a `train` job and in an `evaluate` job. Each of these "
-        "jobs has `replicas_per_job` networks for each of its conditions, and writes one file of "
-        "networks and one file of results. With several conditions, a study of small networks "
-        "needs less time to start its jobs, and has fewer files. If you change this number, new "
-        "jobs take the networks and their results from the files of earlier jobs.",
-        since="0.1.0",
-        ge=1,
-        le=10_000,
-    )
-    allow_incomplete: bool = key(
-        False,
-        "true: the table of results is made from the records that exist, with NaN for missing "
-        "networks. false: all networks are trained and tested before the table is made.",
-    )
-
-
-class Study(ConditionsOfStudy, WavesOfStudy, Block):
+class Study(Block):
     """The whole configuration of a study."""
 
     study: StudyBlock = key(StudyBlock, "The study as a whole.")
@@ -121,6 +56,26 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
 
     _objections: list[str] = PrivateAttr(default_factory=list)
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_points(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Return the study with the points of its designs in place of the designs.
+
+        Then the points do not depend on SciPy's version when a job reads the configuration again.
+        """
+        study, made = handler(value), {}
+        for name in ("grid", "test_grid"):
+            given = getattr(study, name)
+            power = study.information.flat_power_A2
+            if (found := points.without_designs(name, given, study.microscope, power)) is not given:
+                made[name] = found
+        return study.model_copy(update=made) if made else study
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        study_checks.check(self)
+        return self
+
     @property
     def needs_trial_particles(self) -> bool:
         """Whether any specimen needs trial particles."""
@@ -128,10 +83,7 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
 
     @property
     def predictable(self) -> bool:
-        """Whether there are enough conditions to predict the matrix of scores.
-
-        So many conditions are also enough to evaluate the predictions.
-        """
+        """Whether there are enough conditions to predict the matrix, and to judge predictions."""
         trained = self.train_number - self.mixture_number
         return min(trained, self.test_number) >= FEWEST_PREDICTED
 
@@ -163,7 +115,6 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
 
     @property
     def trained_specimens(self) -> dict[str, Specimen]:
-        """The specimens that networks are trained on."""
         return {name: specimen for name, specimen in self.specimens.items() if specimen.trained}
 
     @property
@@ -176,12 +127,12 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
         """Return the values of all keys, as JSON has them, so that they make this study again.
 
         The key of a further axis that leaves out the study's own value is left out, unless the
-        configuration has it, since :meth:`check_own_values` refuses it.
+        configuration has it, since :mod:`passband.config.study_checks` refuses it.
         """
         content = self.model_dump(mode="json")
         for name, axis in FURTHER_AXES.items():
-            values = self.given_values(name)
-            if not values or self.written_values[name] in values:
+            values = self.given_values.get(name)
+            if not values or self.axes.own_value(name) in values:
                 continue
             block, _, path = axis.key.partition(".")
             if block == "microscope" and not self.microscope.is_written(path):
@@ -193,9 +144,8 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
 
     @property
     def objections(self) -> list[str]:
-        """What a new study must not have, one line each, see
-        :meth:`passband.results.Results.check_new`."""
-        return [*self._objections, *self.objections_to_conditions()]
+        """What a new study must not have, a line each; see `passband.results.Results.check_new`."""
+        return [*self._objections, *study_checks.objections(self)]
 
     @property
     def remarks(self) -> list[str]:
@@ -207,214 +157,282 @@ class Study(ConditionsOfStudy, WavesOfStudy, Block):
             if specimen.is_elsewhere
         ]
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if not self.trained_specimens:
-            name = next(iter(self.specimens))
-            raise ValueError(
-                f"specimens.{name}.trained = False: must be true for one specimen or more"
-            )
-        self._check_specimens()
-        self.check_mixtures()
-        self.make_designs()
-        self.check_own_values()
-        self.check_effects()
-        self._check_numbers("grid", self.train_products)
-        self._check_numbers("test_grid", self.test_products)
-        self._check_jobs()
-        self.check_waves()
-        self._check_architectures()
-        products = self.blocks
-        given = points.named("grid", self.grid) | points.named("test_grid", self.test_grid)
-        for name, block in given.items():
-            if points.given_products(block) != [{}]:
-                self._check_block(name, block, products[name])
-        self._check_microscopes()
-        for name, block in points.mixture_blocks("grid", self.grid).items():
-            for place, axes in block.extremes().items():
-                self._check_optics(f"{name}.{place}.", axes)
-        return self
+    @cached_property
+    def axes(self) -> Axes:
+        """The study's axes, without a further axis whose only value is the study's own value."""
+        values = {name: axis.canonical(self._own(name)) for name, axis in FURTHER_AXES.items()}
+        own = {n: x for n, x in values.items() if self.given_values.get(n, set()) - {x}}
+        return Axes(own, {name: x for name, x in values.items() if name not in own})
 
-    def _check_microscopes(self) -> None:
-        number, axes = self.evaluation.microscopes, self.test_axes
-        if number and not any(len(axes[name]) > 1 for name in MAIN_AXES):
-            raise ValueError(
-                f"evaluation.microscopes = {number}: must be 0, since all test conditions have the "
-                f"same {', '.join(MAIN_AXES)}; microscopes are drawn within their ranges"
-            )
-        # A set of exit waves with an id has another value of an axis than the study's own.
-        if number and "" not in self.tested_waves:
-            own = (f"{name} = {self.own_values[name]:g}" for name in WAVE_AXES if name in axes)
-            raise ValueError(
-                f"evaluation.microscopes = {number}: must be 0, since no test condition has the "
-                f"study's own {', '.join(own)}; the microscopes have these values"
-            )
+    @cached_property
+    def given_values(self) -> dict[str, set[float]]:
+        """The values of each axis that `grid` and `test_grid` give."""
+        found: dict[str, set[float]] = {}
+        for block in (*points.listed(self.grid), *points.listed(self.test_grid)):
+            for axes in points.given_products(block):
+                for name, values in axes.items():
+                    found.setdefault(name, set()).update(values)
+        return found
 
-    def _check_specimens(self) -> None:
-        """Refuse names of specimens that differ only in case, and the name of a weight."""
-        if "flat" in self.specimens:
-            raise ValueError(
-                "specimens.flat = {...}: the flat weight of information metrics has this "
-                "name; choose another"
-            )
-        alike: dict[str, str] = {}
-        for name in self.specimens:
-            other = alike.setdefault(name.lower(), name)
-            if other != name:
-                raise ValueError(
-                    f"specimens.{name} = {{...}}: differs from specimens.{other} only in case, and "
-                    "some file systems do not distinguish case; choose another name"
-                )
+    def _own(self, name: str) -> float:
+        """Return the value of a further axis in the block `microscope` or `specimens`."""
+        block, _, path = FURTHER_AXES[name].key.partition(".")
+        if block == "specimens":
+            return next(iter(self.specimens.values())).at(path)
+        return self.microscope.at(path)
 
-    def _check_numbers(self, block: str, products: points.Products) -> None:
-        number = sum(prod(map(len, axes.values())) for axes in products)
-        if number > MOST_CONDITIONS:
-            lengths = " × ".join(f"{len(axis):,}" for axis in products[0].values())
-            what = f"{lengths} values" if len(products) == 1 else f"{len(products):,} products"
-            raise ValueError(
-                f"{block} = {what}: {number:,} conditions; must not exceed {MOST_CONDITIONS:,}"
-            )
+    @cached_property
+    def train_products(self) -> points.Products:
+        """The training conditions as products of axes.
 
-    def _check_block(self, name: str, block: Block, products: points.Products) -> None:
-        """Check that images can be formed under all conditions of a block."""
-        if not isinstance(block, points.Points):
-            for axes in products:
-                self._check_optics(f"{name}.", axes)
-            return
-        self._check_points(name, block, products, range(len(products)))
-
-    def _check_points(
-        self, name: str, block: points.Points, products: points.Products, numbers: range
-    ) -> None:
-        """Check the points with the given numbers, and name the first that is not allowed.
-
-        The combination of all points' ranges is checked before single points, which are many.
+        An axis that a block of `grid` does not give has the study's own value there.
         """
-        try:
-            self._check_optics("", points.joined_axes(products[numbers.start : numbers.stop]))
-        except ValueError as error:
-            if len(numbers) == 1:
-                # The message begins with an axis, or another key, such as that of a focal series.
-                axis = str(error).partition(" ")[0]
-                place = f"{name}.{block.where(numbers[0], axis)}" if axis in AXES else ""
-                raise ValueError(f"{place}{error}") from None
-            half = len(numbers) // 2
-            self._check_points(name, block, products, numbers[:half])
-            self._check_points(name, block, products, numbers[half:])
+        return points.train_products(self.grid, self.axes)
 
-    def _check_jobs(self) -> None:
-        block = self.study
-        if block.replicas_per_job > block.replicas:
-            raise ValueError(
-                f"study.replicas_per_job = {block.replicas_per_job}: must not exceed "
-                f"study.replicas = {block.replicas}"
-            )
-        simulate = self.number_of_shards()
-        groups = len(self.trained_specimens) * len(self.training.architectures)
-        groups *= self.group_number
-        others = 2 * groups * ceil(block.replicas / block.replicas_per_job)
-        if simulate + others > MOST_JOBS:
-            key, value = (
-                ("structures_per_shard", block.structures_per_shard)
-                if simulate > others
-                else ("replicas_per_job", block.replicas_per_job)
-            )
-            raise ValueError(
-                f"study.{key} = {value}: makes {simulate:,} jobs to simulate and {others:,} to "
-                f"train and evaluate; must not exceed {MOST_JOBS:,} together"
-            )
+    @cached_property
+    def test_products(self) -> points.Products:
+        """The test conditions as products of axes.
 
-    def _check_architectures(self) -> None:
-        for i, name in enumerate(self.training.architectures):
-            architecture = architectures.parse(name)
-            px, least = self.microscope.field_px, architecture.smallest_px
-            crop = self.training.crop_px
-            if crop and (crop % architecture.divisor or not least <= crop <= px):
-                raise ValueError(
-                    f"training.crop_px = {crop}: must be 0, or a multiple of "
-                    f"{architecture.divisor} between {least} and microscope.field_px = {px}"
-                )
-            if px % architecture.divisor or px < least:
-                raise ValueError(
-                    f"microscope.field_px = {px}: must be a multiple of {architecture.divisor}, "
-                    f"{least} or more, for training.architectures[{i}] = {name!r}"
-                )
-
-    def check_condition(self, condition: Condition, split: str = "test") -> None:
-        """Check that images of a split can be formed under a condition that is not in the grid.
-
-        Raises:
-            ValueError: If the pixels, the field of view or the focal series are not sufficient, or
-                if the study does not have the exit waves. The message of one line begins with the
-                name of an axis.
+        An axis that a product of `test_grid` does not give has the values of `grid`.
         """
-        values = condition.values(self.own_values)
-        self.check_has_waves(condition, split)
-        self._check_optics("", {name: [value] for name, value in values.items()})
+        return points.test_products(self.test_grid, self.grid, self.axes)
 
-    def check_aperture(self, condition: Condition) -> None:
-        """Raise ValueError, as :meth:`check_condition`, if the pixels cannot show the aperture."""
-        microscope = self.microscope.under(condition)
-        _check_aperture("", condition.aperture_mrad, microscope)
+    @property
+    def blocks(self) -> dict[str, points.Products]:
+        """The products of each block of `grid` and of `test_grid`, by the block's name."""
+        axes = self.axes
+        train = points.named("grid", self.grid)
+        test = points.named("test_grid", self.test_grid)
+        return {name: points.train_products(block, axes) for name, block in train.items()} | {
+            name: points.test_products(block, self.grid, axes) for name, block in test.items()
+        }
 
-    def _check_optics(self, block: str, axes: dict[str, list[float]]) -> None:
-        # The limits are monotonic functions of every axis except azimuths.
-        ends = [
-            (name, axes[name] if axis.unit == "°" else (axes[name][0], axes[name][-1]))
-            for name, axis in FURTHER_AXES.items()
-            if name in axes and not axis.key.startswith("specimens.")
-        ]
-        for values in product(*(values for _, values in ends)):
-            further = dict(zip((name for name, _ in ends), values, strict=True))
-            words = "".join(f" with {name} = {value:g}" for name, value in further.items())
-            own = Condition(0, 0, 1, 1, further)
-            self._check_microscope(block, axes, self.microscope.under(own), words)
+    @property
+    def train_axes(self) -> dict[str, list[float]]:
+        """The values of each axis among the training conditions, rounded and sorted."""
+        return points.joined_axes(self.train_products)
 
-    def _check_microscope(
-        self, block: str, axes: dict[str, list[float]], microscope: Microscope, words: str
-    ) -> None:
-        sampling = microscope.wave_sampling
-        widest = axes["aperture_mrad"][-1]
-        _check_aperture(block, widest, microscope, words)
-        if microscope.coherence == "focal-series":
-            optics = microscope.optics(Condition(0, 0, widest, 1))
-            needed = ctf.members_needed(optics, sampling.cutoff)
-            if needed > microscope.focal_members:
-                raise ValueError(
-                    f"microscope.focal_members = {microscope.focal_members}: must be at least "
-                    f"{needed} to represent a focal spread of {microscope.focal_spread_nm:g} nm "
-                    f"up to {widest:g} mrad{words}"
-                )
-        # The displacement of image detail is a convex function of defocus and of Cs. So it is
-        # largest at one of the extreme combinations of defocus and Cs.
-        corners = product(*((axes[name][0], axes[name][-1]) for name in ("defocus_nm", "cs_um")))
-        jitter = microscope.jitter
-        for defocus, cs in corners:
-            optics = microscope.optics(Condition(defocus, cs, widest, 1))
-            signs = (-1, 1) if jitter.lens_varies else (1,)
-            displaced = max(ctf.displacement(jitter.extreme(optics, sign)) for sign in signs)
-            if displaced > sampling.field_A / 2:
-                raise ValueError(
-                    f"{block}cs_um = {cs:g} with defocus_nm = {defocus:g} and aperture_mrad = "
-                    f"{widest:g}{words}: displaces image detail by up to {displaced:.0f} Å, which "
-                    f"must not exceed half the field of view, {sampling.field_A / 2:.0f} Å; take "
-                    f"more pixels{'' if optics.round else ', smaller microscope.aberrations'}"
-                    f"{', a smaller microscope.spread' if jitter.lens_varies else ''} or a "
-                    "smaller aperture"
-                )
+    @property
+    def test_axes(self) -> dict[str, list[float]]:
+        """The values of each axis among the test conditions, rounded and sorted."""
+        return points.joined_axes(self.test_products)
 
+    @cached_property
+    def train_conditions(self) -> list[Condition]:
+        """The training conditions, sorted."""
+        return conditions(self.train_products, self.axes)
 
-def _check_aperture(block: str, widest: float, microscope: Microscope, words: str = "") -> None:
-    """Raise ValueError if an aperture [mrad] is beyond the band limit of the pixels."""
-    sampling = microscope.wave_sampling
-    cutoff = sampling.cutoff * ctf.wavelength(microscope.energy_eV) * 1e3
-    limit = cutoff - microscope.aperture_edge_mrad / 2
-    if widest > limit:
-        raise ValueError(
-            f"{block}aperture_mrad = {widest:g}{words}: must not exceed {limit:.2f} mrad, the "
-            f"band limit of pixels of {sampling.pixel_A:g} Å at {microscope.energy_kev:g} "
-            "keV; take smaller pixels or a smaller aperture"
+    @property
+    def mixtures(self) -> list[Mixture]:
+        """The distributions of conditions under which networks are trained, in the given order."""
+        blocks = points.mixture_blocks("grid", self.grid).values()
+        if not blocks:
+            return []
+        trained = self.train_conditions
+        return [block.distribution(trained, self.axes) for block in blocks]
+
+    @property
+    def train_ids(self) -> list[str]:
+        """The ids of the training conditions, sorted by their values, and then of the mixtures."""
+        return [trained.id for trained in (*self.train_conditions, *self.mixtures)]
+
+    def trained_under(self, id: str) -> Condition | Mixture:
+        """Return the training condition or the mixture with an id of :attr:`train_ids`."""
+        return of_id(self.mixtures if is_mixture(id) else (), id, self.axes)
+
+    def mixture_params(self) -> dict[str, list[str]]:
+        """Return the param of a Snakemake rule with the ids of the mixtures; none without any."""
+        ids = [mixture.id for mixture in self.mixtures]
+        return {"mixtures": ids} if ids else {}
+
+    @cached_property
+    def test_conditions(self) -> list[Condition]:
+        """The test conditions, sorted."""
+        return conditions(self.test_products, self.axes)
+
+    def condition_params(self, *sides: str) -> dict[str, dict | list[str]]:
+        """Return the params of a Snakemake rule from which a script makes conditions.
+
+        The param of a product is the values of its axes. Axes that have only the study's own value
+        are left out, since they change no result. If no further axis remains, there is no param
+        `own`: a study with only the main axes has the same params as before further axes existed.
+        If the conditions are no product, the param is their ids.
+        `sides` are "train" and "test".
+        """
+        own, params, axes = self.axes.own, {}, set()
+        for side in sides:
+            products = getattr(self, f"{side}_products")
+            if len(products) == 1:
+                (given,) = products
+                params[side] = {axis: v for axis, v in given.items() if v != [own.get(axis)]}
+                axes |= params[side].keys()
+            else:
+                found = conditions(products, self.axes)
+                params[side] = [condition.id for condition in found]
+                axes |= {name for condition in found for name, _ in condition.further}
+        kept = {axis: x for axis, x in own.items() if axis in axes}
+        return params | ({"own": kept} if kept else {})
+
+    @property
+    def train_number(self) -> int:
+        """Number of training conditions and mixtures, computed without a product's conditions."""
+        return self._number("train") + self.mixture_number
+
+    @property
+    def mixture_number(self) -> int:
+        """Number of mixtures."""
+        return len(points.mixture_blocks("grid", self.grid))
+
+    @property
+    def group_number(self) -> int:
+        """Number of groups of training conditions. Each mixture is one group."""
+        alone = self.mixture_number
+        return ceil((self.train_number - alone) / self.study.conditions_per_job) + alone
+
+    @property
+    def test_number(self) -> int:
+        """Number of test conditions. For a product, it is computed without the conditions."""
+        return self._number("test")
+
+    def _number(self, side: str) -> int:
+        products = getattr(self, f"{side}_products")
+        if len(products) == 1:
+            return prod(map(len, products[0].values()))
+        return len(getattr(self, f"{side}_conditions"))
+
+    @property
+    def own_number(self) -> int:
+        """Number of training conditions under which only their own networks are tested.
+
+        With `evaluation.test_own`, these are the mixtures, and the training conditions that are no
+        test conditions. For products, the number is computed without the conditions.
+        """
+        if not self.evaluation.test_own:
+            return 0
+        train, test = self.train_products, self.test_products
+        if len(train) == len(test) == 1:
+            both = (set(values) & set(test[0][axis]) for axis, values in train[0].items())
+            return self.train_number - prod(map(len, both))
+        return len({*self.train_conditions} - {*self.test_conditions}) + self.mixture_number
+
+    @property
+    def train_waves(self) -> list[str]:
+        """The ids of the sets of exit waves of the training conditions, see `wave_sets`."""
+        return [each.id for each in self._sets(self.train_products, self._is_mixed)]
+
+    @property
+    def tested_waves(self) -> list[str]:
+        """The ids of the sets of exit waves of the test conditions."""
+        return [each.id for each in self._sets(self.test_products)]
+
+    @property
+    def test_waves(self) -> list[str]:
+        """The ids of the sets of exit waves that networks are tested with.
+
+        With `evaluation.test_own`, networks are also tested with those of the training conditions.
+        """
+        return [each.id for each in self._test_sets(self.evaluation.test_own)]
+
+    @property
+    def _is_mixed(self) -> bool:
+        return bool(points.mixture_blocks("grid", self.grid))
+
+    def waves(self, specimen: str, split: str) -> list[str]:
+        """Return the ids of the sets of exit waves that are simulated for a specimen's split.
+
+        Test structures also have the sets of distances that the prediction uses. Those of the first
+        trained specimen have a set of one training condition at least, for the figure of examples.
+        """
+        if split != "test":
+            return self.train_waves
+        example = [wave_set(self.middle_condition)] if self._adds_example(specimen) else []
+        return [*(each.id for each in self._simulated_tests), *example]
+
+    def number_of_waves(self, specimen: str, split: str) -> int:
+        """Return the number of sets of exit waves that are simulated for a specimen's split."""
+        if split != "test":
+            return len(self._sets(self.train_products, self._is_mixed))
+        return len(self._simulated_tests) + self._adds_example(specimen)
+
+    def number_of_shards(self) -> int:
+        """Return the number of files of exit waves of all specimens, splits and sets."""
+        numbers, size = self.study.structures, self.study.structures_per_shard
+        return sum(
+            self.number_of_waves(name, split) * ceil(getattr(numbers, split) / size)
+            for name, specimen in self.specimens.items()
+            for split in specimen.splits
         )
+
+    def _adds_example(self, specimen: str) -> bool:
+        """Return whether a specimen needs a further set, for the figure of examples."""
+        return specimen == next(iter(self.trained_specimens)) and not self._shared_sets
+
+    @property
+    def middle_condition(self) -> Condition:
+        """The training condition that figures show.
+
+        This condition has the highest dose, the middle value of each other main axis of the
+        training grid, and the study's own value of each further axis, or its first value if the
+        grid does not have the study's own value. If the grid is no product, or if no test structure
+        has the exit waves of this condition, it is the nearest training condition whose exit waves
+        test structures have, by the places of the values among those of each axis.
+        """
+        own, axes = self.axes.own, self.train_axes
+
+        def middle_value(name: str, axis: list[float]) -> float:
+            if name == "dose_e_per_A2":
+                return axis[-1]
+            if name in MAIN_AXES:
+                return axis[len(axis) // 2]
+            return own[name] if own[name] in axis else axis[0]
+
+        values = {name: middle_value(name, axis) for name, axis in axes.items()}
+        middle, shared = Condition.of(values, self.axes), {each.id for each in self._shared_sets}
+        if len(self.train_products) > 1:
+            found = [c for c in self.train_conditions if not shared or wave_set(c) in shared]
+        elif not shared or wave_set(middle) in shared:
+            return middle
+        else:
+            sets = [own | dict(each.further) for each in self._shared_sets]
+            waves = [{name: of_set[name] for name in WAVE_AXES if name in own} for of_set in sets]
+            found = [Condition.of(values | of_set, self.axes) for of_set in waves]
+        places = {name: {value: k for k, value in enumerate(axis)} for name, axis in axes.items()}
+
+        def apart(condition: Condition) -> float:
+            return sum(
+                abs(places[name][value] - places[name][values[name]]) / len(axes[name])
+                for name, value in condition.values().items()
+            )
+
+        return min(found, key=apart)
+
+    def _sets(self, products: points.Products, mixed: bool = False) -> list[WaveSet]:
+        """Return the sets of products, sorted, and with `mixed` that of mixtures."""
+        found = wave_sets.of_products(products, self.axes)
+        return [*[WaveSet()] * (mixed and WaveSet() not in found), *found]
+
+    def _test_sets(self, as_trained: bool) -> list[WaveSet]:
+        """Return the sets of the test conditions; if `as_trained`, also those of training."""
+        products = [*self.test_products, *(self.train_products if as_trained else [])]
+        return self._sets(products, as_trained and self._is_mixed)
+
+    @property
+    def _simulated_tests(self) -> list[WaveSet]:
+        """The sets that test structures have before one is chosen for the figure of examples."""
+        compared = self.distances.predict and self.predictable
+        return self._test_sets(self.evaluation.test_own or compared)
+
+    @property
+    def _shared_sets(self) -> list[WaveSet]:
+        """Those sets of the training conditions that :attr:`_simulated_tests` has too."""
+        known = set(self._simulated_tests)
+        return [each for each in self._sets(self.train_products) if each in known]
+
+    @property
+    def extreme_waves(self) -> list[WaveSet]:
+        """The sets with the extreme values of the axes that need other exit waves."""
+        values = points.joined_axes([*self.train_products, *self.test_products])
+        return wave_sets.extremes(values, self.axes)
 
 
 def _remove(content: dict[str, Any], path: str) -> None:

@@ -7,11 +7,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from passband.axes import AXES, MAIN_AXES
+from passband.axes import MAIN_AXES, Axes
 from passband.config import Microscope
 from passband.figures import style
 from passband.figures.ctf_of_points import curves_of_points, draw_transfer, largest_envelope
-from passband.grid import Condition, has_few_neighbours, ordered
+from passband.grid import Condition, has_few_neighbours
 from passband.optics import ctf
 
 #: Height of a row of panels, and of the words around them [cm].
@@ -55,7 +55,7 @@ def ctf_curves(
     defoci, spherical = (style.evenly_spaced(by[name], most) for name in ("defocus_nm", "cs_um"))
     apertures = by["aperture_mrad"]
     distinct = {condition.further for condition in conditions}
-    beams = [microscope.under(Condition(0, 0, 1, 1, further)) for further in distinct]
+    beams = [microscope.having(further) for further in distinct]
     wavelengths = sorted({ctf.wavelength(beam.energy_eV) for beam in beams})
     q = np.linspace(0, max(beam.sampling.cutoff for beam in beams), 1500)
     end = min(q[-1], _BEYOND * apertures[-1] * 1e-3 / wavelengths[0])
@@ -78,7 +78,7 @@ def ctf_curves(
     for row, cs in zip(axes, spherical, strict=True):
         for ax, defocus in zip(row, defoci, strict=True):
             drawn = {
-                words: microscope.optics(Condition(defocus, cs, apertures[-1], 1, further))
+                words: microscope.having(further).lens(defocus, cs, apertures[-1])
                 for words, further in lenses.items()
             }
             envelope = np.max([largest_envelope(optics, q) for optics in drawn.values()], 0)
@@ -133,23 +133,19 @@ def _lenses(
     Axes that do not change the lens, such as vibration and those of the specimens, and axes with
     one value have no words.
     """
-    known = microscope.axis_values
-    lenses = {
-        Condition(0, 0, 1, 1, tuple((name, x) for name, x in condition.further if name in known))
-        for condition in conditions
-    }
-    own = {name: known[name] for lens in lenses for name, _ in lens.further}
-    found: dict[tuple, Condition] = {}
-    for lens in ordered(lenses, own):
-        optics = microscope.optics(lens)
+    own = Axes(microscope.axis_values).own
+    lenses = {tuple((n, x) for n, x in condition.further if n in own) for condition in conditions}
+    names = [name for name in own if any(name in dict(further) for further in lenses)]
+    values = {further: [(own | dict(further))[name] for name in names] for further in lenses}
+    found: dict[tuple, tuple] = {}
+    for further in sorted(lenses, key=values.get):
+        optics = microscope.having(further).lens()
         # The azimuth of an aberration with the length 0 does not change the lens.
         spreads = optics.energy, optics.aperture_edge, optics.focal_spread, optics.source_spread
-        key = *spreads, *ctf.coefficients(optics)
-        found.setdefault(key, lens)
-    values = [lens.values(own) for lens in found.values()]
-    varied = [name for name in AXES if name in own and len({each[name] for each in values}) > 1]
-    shown = [list(found.values())[k] for k in style.evenly_spaced(range(len(found)))]
+        found.setdefault((*spreads, *ctf.coefficients(optics)), further)
+    every = list(found.values())
+    varied = [k for k in range(len(names)) if len({values[further][k] for further in every}) > 1]
     return {
-        ", ".join(style.value_label(name, lens.value(name, own)) for name in varied): lens.further
-        for lens in shown
+        ", ".join(style.value_label(names[k], values[further][k]) for k in varied): further
+        for further in (every[k] for k in style.evenly_spaced(range(len(every))))
     }

@@ -13,6 +13,7 @@ from matplotlib.patheffects import withStroke
 from passband import units
 from passband.figures import style
 from passband.figures.nested_axes import text_cm
+from passband.grid import Condition
 
 #: Colours of particles, in turn.
 _PARTICLES = (style.FEATURES, style.PARAMETERS, style.SPECIMENS, style.TRANSFER, style.TRUTH)
@@ -30,7 +31,7 @@ def examples(
     pixel_size_A: float | dict[str, float],
     there: dict[str, tuple[np.ndarray, np.ndarray]] | None = None,
     width_cm: float = style.PAGE_CM,
-    own_values: Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Figure:
     """Return a figure of test images under several conditions, with true and predicted outlines.
 
@@ -51,7 +52,7 @@ def examples(
         there: Predictions and Dice of the network that was trained under the test condition, by the
             condition's id, each ((N, px, px) bool, (N,)). Conditions without such a network are
             left out.
-        own_values: The study's own values of its further axes, which the labels then have.
+        labels: The label of each test condition, by its id.
     """
     style.set_theme()
     there = {id: found for id, found in (there or {}).items() if id != train}
@@ -60,9 +61,8 @@ def examples(
     if not isinstance(pixel_size_A, dict):
         pixel_size_A = dict.fromkeys(images, pixel_size_A)
     rows, columns = len(masks[train]), len(images)
-    labels = {
-        id: _wrapped(style.condition_label(id, own_values), width_cm / columns) for id in images
-    }
+    labels = labels or {id: style.condition_label(Condition.parse(id)) for id in images}
+    labels = {id: _wrapped(words, width_cm / columns) for id, words in labels.items()}
     # One or two images are not drawn as large as the page.
     panel_cm = min(5.4, (width_cm - 0.2) / columns - 0.15)
     lines = 1 + max(label.count("\n") + 1 for label in labels.values())
@@ -235,7 +235,8 @@ def gallery(
         _outline_particles(row[-1], faces, extent)
         _scale_bar(row[0], side)
     figure.suptitle(
-        f"{specimen} · image at {style.condition_label(condition)}", fontsize=style.SMALL
+        f"{specimen} · image at {style.condition_label(Condition.parse(condition))}",
+        fontsize=style.SMALL,
     )
     return figure
 

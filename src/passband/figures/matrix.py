@@ -1,6 +1,6 @@
 """The figure of the Dice matrices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from passband.analysis.groups import group_label, groups
 from passband.figures import nested_axes, style
 from passband.figures.nested_axes import LINE_CM, Strip
-from passband.grid import Condition, is_condition, of_conditions, own_values
+from passband.grid import Condition, along, is_condition, ordered
 
 #: Height that a figure does not exceed, if more panels in a row avoid it [cm].
 _TALLEST_CM = 23.0
@@ -51,10 +51,9 @@ def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fi
         palette: A colour map of matplotlib or seaborn, for M(i, j).
     """
     style.set_theme()
-    own = own_values(ood)
     mixed = [str(id) for id in ood.train.values if not is_condition(str(id))]
-    train = nested_axes.ordered(of_conditions(ood).train.values, own)
-    test = nested_axes.ordered(ood.test.values, own)
+    train = ordered(along(ood, "train"))
+    test = ordered(along(ood, "test"))
     ood = ood.sel(train=[*(c.id for c in train), *mixed], test=[c.id for c in test])
     matrices = {group_label(cells): cells for _, cells in groups(ood)}
     gaps = style.rounded_range(ood.gap_test.values)
@@ -68,7 +67,7 @@ def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fi
         ("mean Dice", shown[0][2]),
         ("gap to the network trained there", (min(gaps[0], 0), max(gaps[1], 0))),
     )
-    plan = _planned(train, test, own, len(matrices), width_cm, mixed)
+    plan = _planned(train, test, len(matrices), width_cm, mixed)
     figure = plt.figure(figsize=(style.inches(width_cm), style.inches(plan.height_cm)))
     for index, (name, group) in enumerate(matrices.items()):
         for part, (variable, colours, ends) in enumerate(shown):
@@ -86,7 +85,7 @@ def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fi
             if index == 0:
                 words, ends = bars[part]
                 _colour_bar(plan.bar(figure, part), image, words, ends, plan.bar_cm)
-    same = "\n".join(nested_axes.constants(test, width_cm, own))
+    same = "\n".join(nested_axes.constants(test, width_cm))
     figure.text(0.5, 0.1 / plan.height_cm, same, ha="center", va="bottom", fontsize=style.SMALL)
     return figure
 
@@ -144,7 +143,6 @@ class _Plan:
 
     train: Sequence[Condition]
     test: Sequence[Condition]
-    own: Mapping[str, float]
     panels: int
     columns: int
     every: bool
@@ -172,7 +170,7 @@ class _Plan:
 
     @property
     def below_cm(self) -> float:
-        same = nested_axes.constants(self.test, self.width_cm, self.own)
+        same = nested_axes.constants(self.test, self.width_cm)
         words = _WORDS_CM + 0.2 + LINE_CM * len(same)
         return nested_axes.depth_cm(self.below) + words
 
@@ -255,7 +253,6 @@ class _Plan:
 def _planned(
     train: Sequence[Condition],
     test: Sequence[Condition],
-    own: Mapping[str, float],
     matrices: int,
     width_cm: float,
     mixed: Sequence[str] = (),
@@ -266,7 +263,7 @@ def _planned(
     for columns in most if narrow else (2, 4, 6):
         every = columns == 2 and not narrow
         plan = _Plan(
-            *(train, test, own, 2 * matrices, columns, every),
+            *(train, test, 2 * matrices, columns, every),
             *((_SMALL_CM, _SMALL_CM), [], [], width_cm, mixed),
         )
         # How labels are written depends on the size of the panels, which depends on the labels.
@@ -275,9 +272,9 @@ def _planned(
             wide = min(room, max(_SMALL_CM, _CELL_CM * len(test)))
             high = np.clip(wide * len(train) / len(test), min(wide, _LOWEST_CM), 1.6 * wide)
             plan = _Plan(
-                *(train, test, own, 2 * matrices, columns, every, (wide, float(high))),
-                nested_axes.strips(nested_axes.levels(train, own), high / len(train)),
-                nested_axes.strips(nested_axes.levels(test, own), wide / len(test)),
+                *(train, test, 2 * matrices, columns, every, (wide, float(high))),
+                nested_axes.strips(nested_axes.levels(train), high / len(train)),
+                nested_axes.strips(nested_axes.levels(test), wide / len(test)),
                 width_cm,
                 mixed,
             )

@@ -1,6 +1,6 @@
 """Labels of many conditions beside a matrix: an axis of the grid within another, with brackets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
@@ -10,13 +10,9 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import blended_transform_factory
 
-from passband import grid
 from passband.axes import AXES
 from passband.figures import style
 from passband.grid import Condition
-
-#: The study's own values of its further axes, if it has any.
-Own = Mapping[str, float] | None
 
 #: Height of a line of text, and free space between two labels or strips [cm].
 LINE_CM, _SPACE_CM, _BRACKET_CM = 0.3, 0.1, 0.16
@@ -77,17 +73,9 @@ class Strip:
     depth_cm: float
 
 
-def ordered(ids: Sequence[str], own: Own = None) -> list[Condition]:
-    """Return the conditions of ids, sorted by their values. The first axis is the outermost.
-
-    `own` has the study's own values of its further axes.
-    """
-    return grid.ordered(map(Condition.parse, ids), own)
-
-
-def levels(conditions: Sequence[Condition], own: Own = None) -> list[Level]:
+def levels(conditions: Sequence[Condition]) -> list[Level]:
     """Return the levels of sorted conditions, the outermost first, without axes of one value."""
-    found, every = [], [condition.values(own) for condition in conditions]
+    found, every = [], [condition.values() for condition in conditions]
     names = list(every[0])
     for depth, name in enumerate(names, 1):
         if len({values[name] for values in every}) == 1:
@@ -104,9 +92,9 @@ def levels(conditions: Sequence[Condition], own: Own = None) -> list[Level]:
     return [replace(level, is_sorted=not any(single[:depth])) for depth, level in enumerate(found)]
 
 
-def constants(conditions: Sequence[Condition], width_cm: float, own: Own = None) -> list[str]:
+def constants(conditions: Sequence[Condition], width_cm: float) -> list[str]:
     """Return lines about axes with one value, such as ``all at …``, no longer than the figure."""
-    every = [condition.values(own) for condition in conditions]
+    every = [condition.values() for condition in conditions]
     same = [
         style.value_label(name, value)
         for name, value in every[0].items()

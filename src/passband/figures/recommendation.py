@@ -29,7 +29,7 @@ def plane(asked: Asked, tested: Sequence[Condition]) -> tuple[np.ndarray, np.nda
     Args:
         tested: The study's test conditions.
     """
-    both = ranges([*tested, asked.low, asked.high], asked.own)
+    both = ranges([*tested, asked.low, asked.high], (X, Y))
     found = []
     for name, number in zip((X, Y), NUMBERS, strict=True):
         low, high = (scaled(name, end) for end in both[name])
@@ -84,7 +84,7 @@ def recommendation(
     levels = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
     lines = ax.contour(x, y, dice, levels, colors="white", linewidths=0.7)
     ax.clabel(lines, fontsize=style.SMALL, fmt="%g")
-    of_study = ranges(tested, asked.own)
+    of_study = ranges(tested, (X, Y))
     (left, right), (bottom, top) = (of_study[name] for name in (X, Y))
     ax.add_patch(
         Rectangle(
@@ -117,16 +117,17 @@ def recommendation(
     ax.set(xlabel="defocus (nm)", ylabel="dose (e/Å²)", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     figure.colorbar(shown, ax=ax, label="expected Dice")
     specimen, architecture, condition, replica = network.split("/")
+    trained = Condition.parse(condition, asked.axes)
     lens = ", ".join(
         AXES[name].words(style.number(value))
         if name in MAIN_AXES
         else style.value_label(name, value)
-        for name, value in middle.values(asked.own).items()
+        for name, value in middle.values().items()
         if name not in (X, Y)
     )
     ax.set_title(
         f"{specimen}, {architecture}, replica {replica}\n"
-        f"trained at {style.condition_label(condition, asked.own)}\ntested at {lens}",
+        f"trained at {style.condition_label(trained)}\ntested at {lens}",
         loc="left",
         fontsize=style.SMALL,
     )

@@ -199,15 +199,11 @@ def short(value: float) -> str:
     return number(float(f"{value:.3g}"))
 
 
-def condition_label(id: str, own: Mapping[str, float] | None = None) -> str:
-    """Return the label of an imaging condition, such as ``20 nm · 1.2 µm · 18 mrad · 400 e/Å²``.
-
-    `own` has the study's own values of its further axes, which have their names in the label.
-    """
-    values = Condition.parse(id).values(own)
+def condition_label(condition: Condition) -> str:
+    """Return the label of an imaging condition, such as ``20 nm · 1.2 µm · 18 mrad · 400 e/Å²``."""
     return " · ".join(
         value_label(name, value) if name in FURTHER_AXES else AXES[name].words(number(value))
-        for name, value in values.items()
+        for name, value in condition.values().items()
     )
 
 

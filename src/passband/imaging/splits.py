@@ -14,7 +14,7 @@ from passband.imaging.turns import turned, turned_field
 from passband.imaging.wave_files import expected_attributes, split_digest
 from passband.mixtures import Mixture
 from passband.storage import StoreError, datasets
-from passband.wave_sets import by_set, condition_of, wave_set
+from passband.wave_sets import WaveSet, by_set, wave_set
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def load_sets(
     :meth:`Split.load`; `microscope` has the study's own values.
     """
     sets = {
-        id: Split.load(files, names, microscope.under(condition_of(id)), device, instances)
+        id: Split.load(files, names, microscope.under(WaveSet.parse(id)), device, instances)
         for id, files in by_set(paths).items()
     }
     return sets[""] if list(sets) == [""] else SplitSets(sets)

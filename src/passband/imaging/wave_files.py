@@ -12,7 +12,7 @@ import numpy as np
 from passband.config import Microscope
 from passband.storage import datasets
 from passband.storage.records import context_name
-from passband.wave_sets import by_set, condition_of, wave_set_of
+from passband.wave_sets import WaveSet, by_set, wave_set_of
 
 _VARIABLES = ("spectrum", "mask")
 
@@ -82,7 +82,7 @@ def digests_of_sets(
     Parameters and errors are those of :func:`passband.imaging.splits.load_sets`.
     """
     return {
-        id: digest_of_files(files, names, microscope.under(condition_of(id)))
+        id: digest_of_files(files, names, microscope.under(WaveSet.parse(id)))
         for id, files in by_set(paths).items()
     }
 

@@ -184,9 +184,9 @@ def _files(study: Study, jobs: Counter) -> dict[str, int]:
     rows = -(-study.train_number // conditions_per_file(study.train_number))
     rows *= len(study.trained_specimens) * len(study.training.architectures)
     cells = [*_TABLE_CELLS, *(_TABLE_OWN if study.evaluation.test_own else [])]
-    further, single = 2 * len(study.own_values), _TABLE
+    further, single = 2 * len(study.axes.own), _TABLE
     if study.evaluation.microscopes:
-        cells, single = cells + _TABLE_MICROSCOPES, [*single, *_MICROSCOPES, *study.own_values]
+        cells, single = cells + _TABLE_MICROSCOPES, [*single, *_MICROSCOPES, *study.axes.own]
     files = {
         "waves": jobs["simulate"],
         "networks": 2 * jobs["train"],

@@ -15,6 +15,7 @@ import xarray as xr
 
 from passband import PassbandError
 from passband.analysis.cell_means import VARIABLES
+from passband.config import study_checks
 from passband.grid import Condition
 from passband.jobs import extra_store
 from passband.results import Results, layout, training_jobs
@@ -59,7 +60,7 @@ def evaluate_extra(
     wanted = sorted(set(conditions))
     for condition in wanted:
         try:
-            results.study.check_condition(condition)
+            study_checks.check_condition(results.study, condition)
         except ValueError as error:
             raise PassbandError(str(error)) from None
     jobs = finished_jobs(results)

@@ -7,7 +7,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from passband import PassbandError
-from passband.axes import FURTHER_AXES, MAIN_AXES
+from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
 from passband.config import Study
 from passband.grid import Condition
 from passband.jobs.recommendation import asked_of, recommend_from
@@ -17,10 +17,10 @@ from passband.micrographs.lens import SIGNS, Known, Lens
 from passband.micrographs.pixel_size import TOLERANCE
 from passband.micrographs.recorded import recorded
 from passband.optics import ctf
-from passband.prediction.asked import Asked, option
+from passband.prediction.asked import Asked
 from passband.prediction.recommendation import Recommendation
 from passband.units import A_PER_NM, A_PER_UM, EV_PER_KEV
-from passband.wave_sets import condition_of
+from passband.wave_sets import WaveSet
 from passband.words import listed
 
 #: An interval of the defocus that is wider than this becomes a range of the asked condition [nm].
@@ -84,11 +84,10 @@ def check_pixel(lens: Lens, study: Study) -> None:
     beam energy of the study's tests.
     """
     _energy_of(lens.path, lens.settings.energy_eV / EV_PER_KEV, study)
-    own = study.written_values
 
     def passed(condition: Condition) -> float:
         """Return the highest frequency that the aperture of a condition passes [1/Å]."""
-        energy = condition.values(own)["energy_kev"] * EV_PER_KEV
+        energy = condition.value("energy_kev") * EV_PER_KEV
         return condition.aperture_mrad * 1e-3 / ctf.wavelength(energy)
 
     narrowest = min(study.train_conditions, key=passed)
@@ -104,8 +103,9 @@ def check_pixel(lens: Lens, study: Study) -> None:
 
 def _energies(study: Study) -> list[float]:
     """Return the beam energies of the study's test images [keV]."""
-    own = study.written_values
-    return sorted({condition_of(id).values(own)["energy_kev"] for id in study.test_waves})
+    own = study.axes.own_value("energy_kev")
+    sets = (dict(WaveSet.parse(id).further) for id in study.test_waves)
+    return sorted({values.get("energy_kev", own) for values in sets})
 
 
 def _energies_words(study: Study) -> str:
@@ -149,7 +149,7 @@ def asked(study: Study, lens: Lens, given: Mapping[str, str | None]) -> list[tup
         if values[name] is None:
             stated = getattr(lens.stated, name)
             values[name] = None if stated is None else f"{stated:.10g}"
-            missing += [option(name)] if stated is None else []
+            missing += [AXES[name].option] if stated is None else []
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         raise PassbandError(

@@ -32,10 +32,10 @@ from passband.analysis.spectra import (
     set_ids,
     to_json,
 )
-from passband.axes import AXES, MAIN_AXES
+from passband.axes import AXES
 from passband.config import ConfigError, Study, validate_stored
 from passband.config.mixtures import configuration_of
-from passband.grid import Condition, is_condition, ordered_ids
+from passband.grid import Condition, along, is_condition, ordered_ids
 from passband.mixtures import MIXTURES, Mixture, attributes
 from passband.prediction.asked import ranges
 from passband.results import Results, layout
@@ -168,17 +168,16 @@ def merge(
     given = find_all(nouns)
     parts = merged.same_tests([open_part(each) for each in given], common)
     tests = [str(id) for id in parts[0].table.test.values]
-    own = merged.own_of(parts)
+    axes = merged.axes_of(parts)
     first = given[0].study
     # Without `common`, the merged study has the test conditions of the first part.
-    has_draws = not common or _ranges(map(Condition.parse, tests), own) == _ranges(
-        first.test_conditions, first.own_values
-    )
+    tested = [Condition.parse(id, axes) for id in tests]
+    has_draws = not common or _ranges(tested) == _ranges(first.test_conditions)
     parts, drawn = (parts, []) if has_draws else merged.without_microscopes(parts)
     parts, left_out = merged.alike(parts)
     found = merged.sources(parts)
     mixed = {each.id: each for part in given for each in part.study.mixtures}
-    study = _study(folder.name, first, found, tests, own, mixed, has_draws)
+    study = _study(folder.name, first, found, tested, mixed, has_draws)
     command = f"passband merge {' '.join(map(str, nouns))} --into {folder}"
     attrs = provenance.attributes(study.study.name, study.digest, command) | {
         "configuration": json.dumps(study.written())
@@ -224,17 +223,16 @@ def _spectrum_attribute(known: Mapping[str, Spectrum]) -> dict[str, str]:
     return {SPECTRUM: json.dumps(curves)} if curves else {}
 
 
-def _ranges(tests: Iterable[Condition], own: Mapping[str, float]) -> dict[str, tuple]:
+def _ranges(tests: Sequence[Condition]) -> dict[str, tuple]:
     """Return the ranges of test conditions in which microscopes are drawn."""
-    return ranges(tests, {name: x for name, x in own.items() if not AXES[name].needs_waves})
+    return ranges(tests, [name for name in tests[0].axes.names if not AXES[name].needs_waves])
 
 
 def _study(
     name: str,
     first: Study,
     found: Iterable[tuple[str, str, str, int]],
-    test: list[str],
-    own: Mapping[str, float],
+    test: Sequence[Condition],
     mixed: Mapping[str, Mixture],
     has_draws: bool,
 ) -> Study:
@@ -243,8 +241,9 @@ def _study(
     `has_draws` says whether the drawn microscopes of the first part are those of the merged study.
     """
     keys = list(found)
-    ids = ordered_ids((key[2] for key in keys), own)
-    trained = [id for id in ids if is_condition(id)]
+    axes = test[0].axes
+    ids = ordered_ids((key[2] for key in keys), axes)
+    trained = [Condition.parse(id, axes) for id in ids if is_condition(id)]
     if not trained:
         raise PassbandError("the parts have networks of mixtures only; give a part with conditions")
     replicas = max(key[3] for key in keys) + 1
@@ -260,7 +259,7 @@ def _study(
     given["training"]["architectures"] = architectures
     if not has_draws:
         given["evaluation"]["microscopes"] = 0
-    given["grid"], given["test_grid"] = grid_of(trained, own), grid_of(test, own)
+    given["grid"], given["test_grid"] = grid_of(trained), grid_of(test)
     if of_mixtures := [id for id in ids if not is_condition(id)]:
         blocks = [configuration_of(mixed[id]) for id in of_mixtures]
         given["grid"] = [given["grid"], *blocks]
@@ -274,17 +273,13 @@ def _study(
     return study
 
 
-def grid_of(ids: Sequence[str], own: Mapping[str, float]) -> dict[str, Any]:
-    """Return the configuration of conditions: a product of axes if they are one, or points.
-
-    `own` has the study's own values of its further axes.
-    """
-    every = [Condition.parse(id) for id in ids]
-    names = [*MAIN_AXES, *own]
-    axes = {name: sorted({c.value(name, own) for c in every}) for name in names}
-    if prod(map(len, axes.values())) == len(every):
+def grid_of(conditions: Sequence[Condition]) -> dict[str, Any]:
+    """Return the configuration of conditions: a product of axes if they are one, or points."""
+    names = conditions[0].axes.names
+    axes = {name: sorted({c.value(name) for c in conditions}) for name in names}
+    if prod(map(len, axes.values())) == len(conditions):
         return axes
-    return {"points": [{name: c.value(name, own) for name in names} for c in every]}
+    return {"points": [{name: c.value(name) for name in names} for c in conditions]}
 
 
 def _information(study: Study, whole: xr.Dataset, known: Mapping[str, Spectrum]) -> xr.Dataset:
@@ -294,21 +289,16 @@ def _information(study: Study, whole: xr.Dataset, known: Mapping[str, Spectrum])
         weights["flat"] = flat_spectrum(block.flat_power_A2)
     if "specimen" in block.weights:
         weights |= known
-    train, test = (
-        [Condition.parse(str(id)) for id in whole[side].values if is_condition(str(id))]
-        for side in ("train", "test")
-    )
     return mixtures.metrics(
-        train,
+        along(whole, "train"),
         study.mixtures,
-        test,
+        along(whole, "test"),
         microscope=study.microscope,
         samples=block.samples,
         spectra=weights,
         seed=study.study.seed,
         draws=block.draws,
         bands=block.bands_per_A,
-        own=study.own_values,
     )
 
 

@@ -5,7 +5,7 @@ They are imported without torch and xarray, since every start of the workflow ch
 
 from passband import PassbandError
 from passband.axes import AXES
-from passband.config import Study
+from passband.config import Study, study_checks
 from passband.grid import Condition
 from passband.prediction.asked import ranges
 from passband.prediction.drawn_microscopes import drawn_inside, drawn_outside
@@ -26,16 +26,16 @@ def microscopes(study: Study, number: int, seed: int) -> tuple[list[Condition], 
         return is_allowed(study, condition)
 
     # The microscopes have the study's own values of axes that need other exit waves.
-    own = {name: x for name, x in study.own_values.items() if not AXES[name].needs_waves}
-    of_study = ranges(study.test_conditions, own)
-    inside = drawn_inside(of_study, number, seed, allowed, own)
-    return inside, drawn_outside(of_study, number // _INSIDE_PER_OUTSIDE, seed, allowed, own)
+    names = [name for name in study.axes.names if not AXES[name].needs_waves]
+    of_study, given = ranges(study.test_conditions, names), (seed, allowed, study.axes)
+    inside = drawn_inside(of_study, number, *given)
+    return inside, drawn_outside(of_study, number // _INSIDE_PER_OUTSIDE, *given)
 
 
 def is_allowed(study: Study, condition: Condition, split: str = "test") -> bool:
     """Return whether the study's microscope can form images of a split under a condition."""
     try:
-        study.check_condition(condition, split)
+        study_checks.check_condition(study, condition, split)
     except ValueError:
         return False
     return True

@@ -5,13 +5,13 @@ The choice itself is in :mod:`passband.prediction.next_conditions`.
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from passband import PassbandError
-from passband.axes import AXES, MAIN_AXES
+from passband.axes import AXES, Axes
 from passband.config import Study, point_table
 from passband.grid import Condition
 from passband.jobs.microscopes import is_allowed
@@ -79,7 +79,6 @@ def next_conditions(
         len(set.union(*every.values())),
         len(candidates),
         tuple(candidates[place] for place in chosen.places),
-        study.own_values,
         chosen.errors,
         _checked(tested),
     )
@@ -93,7 +92,7 @@ def range_of_use(study: Study, given: dict[str, str | None]) -> Asked | None:
     """
     if all(value is None for value in given.values()):
         return None
-    of_study = ranges(study.test_conditions, study.own_values)
+    of_study = ranges(study.test_conditions)
     # Between the values of an axis that needs other exit waves, the study has no exit waves.
     whole = {
         name: f"{low:.12g}:{high:.12g}"
@@ -121,12 +120,11 @@ def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> 
     own = [condition for condition in study.train_conditions if condition.id not in in_all]
     if between is None and own:
         return prediction.thinned(own, study.study.seed)
-    known = [Condition.parse(id) for id in in_all]
-    own_values = study.own_values
-    axes = prediction.values_between(
-        [*study.train_conditions, *known], 1 if between is None else between, own_values
+    known = [Condition.parse(id, study.axes) for id in in_all]
+    values = prediction.values_between(
+        [*study.train_conditions, *known], 1 if between is None else between
     )
-    drawn = prediction.untrained(axes, in_all, study.study.seed, own_values)
+    drawn = prediction.untrained(values, in_all, study.study.seed, study.axes)
     new = [condition for condition in drawn if is_allowed(study, condition, "train")]
     if not new:
         raise PassbandError(
@@ -159,43 +157,41 @@ def points_file(study: str, file: Path) -> Path:
     return file.with_name(f"{study}-points.csv")
 
 
-def append(path: Path, conditions: Sequence[Condition], own: Mapping[str, float]) -> int:
+def append(path: Path, conditions: Sequence[Condition], axes: Axes) -> int:
     """Add conditions to a CSV file of points, and return how many points the file has then.
 
     The file is written completely or not at all. Its columns are the keys of the axes. Conditions
-    that the file has already are not added again. `own` has the study's own values of its further
-    axes.
+    that the file has already are not added again.
 
     Raises:
         PassbandError: If the file exists and :func:`read_points` refuses it.
     """
-    axes = [*MAIN_AXES, *own]
-    known = read_points(path, own) if path.exists() else []
+    known = read_points(path, axes) if path.exists() else []
     points = list(dict.fromkeys([*known, *conditions]))
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(axes)
-    rows.writerows([f"{point.value(name, own):.12g}" for name in axes] for point in points)
+    rows.writerow(axes.names)
+    rows.writerows([f"{point.value(name):.12g}" for name in axes.names] for point in points)
     with atomic.replacing(path) as beside:
         beside.write_text(text.getvalue(), encoding="utf-8")
     return len(points)
 
 
-def read_points(path: Path, own: Mapping[str, float]) -> list[Condition]:
+def read_points(path: Path, axes: Axes) -> list[Condition]:
     """Return the conditions in a study's CSV file of points.
 
     Raises:
         PassbandError: If :func:`passband.config.point_table.read` refuses the file, or if its
-            columns are not those of the four main axes and of the study's further axes, `own`.
+            columns are not those of the study's axes.
     """
     try:
         table = point_table.read(str(path), Path())
     except ValueError as error:
         raise PassbandError(str(error)) from None
-    axes, columns = [*MAIN_AXES, *own], list(table.points[0])
-    if sorted(columns) != sorted(axes):
+    columns = list(table.points[0])
+    if sorted(columns) != sorted(axes.names):
         raise PassbandError(
             f"{table.first_line}: has columns for {', '.join(columns)}; must have columns for "
-            f"{', '.join(axes)}"
+            f"{', '.join(axes.names)}"
         )
-    return [Condition.of(point, own) for point in table.points]
+    return [Condition.of(point, axes) for point in table.points]

@@ -75,13 +75,13 @@ _LISTED = 3
 
 def _blocks(study: Study) -> dict[str, list[str]]:
     """Return lines with the number of conditions of each block, and its first and last ones."""
-    own, lines = study.own_values, {}
+    lines = {}
     for name, products in study.blocks.items():
         if name.startswith("test_grid") and products == study.train_products:
             lines[name] = ["the conditions of grid"]
             continue
-        found = conditions(products, own)
-        listed = [_words(condition.values(own)) for condition in found]
+        found = conditions(products, study.axes)
+        listed = [_words(condition.values()) for condition in found]
         if len(found) > 2 * _LISTED + 1:
             left = f"({len(found) - 2 * _LISTED:,} more)"
             listed = [*listed[:_LISTED], left, *listed[-_LISTED:]]

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from passband import PassbandError
 from passband.axes import AXES
-from passband.config import Study
+from passband.config import Study, study_checks
 from passband.grid import Condition
 from passband.jobs.microscopes import is_allowed
 from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction import recommendation
-from passband.prediction.asked import Asked, option
+from passband.prediction.asked import Asked
 from passband.prediction.recommendation import Recommendation
 from passband.results import Results
 
@@ -46,7 +46,7 @@ def recommend(
     """
     tested = TestedNetworks.open(Results.find(study), specimen)
     if isinstance(condition, Condition):
-        condition = condition.values(tested.study.written_values)
+        condition = replace(condition, axes=tested.study.axes).values()
     if not isinstance(condition, Asked):
         condition = asked_of(tested.study, condition)
     return recommend_from(tested, condition)
@@ -59,16 +59,16 @@ def asked_of(study: Study, given: Mapping[str, str | float | None]) -> Asked:
         PassbandError: See `Asked.parse`; also if the study does not have the exit waves of the
             condition, or if the aperture is beyond the band limit of its pixels.
     """
-    asked = Asked.parse(given, study.own_values, study.written_values)
+    asked = Asked.parse(given, study.axes)
     for name in asked.ranged:
         if AXES[name].needs_waves:
             raise PassbandError(
-                f"{option(name)} = {given[name]!r}: must be a number, since the study has exit "
-                "waves of single values only"
+                f"{AXES[name].option} = {given[name]!r}: must be a number, since the study has "
+                "exit waves of single values only"
             )
     try:
-        study.check_has_waves(asked.low)
-        study.check_aperture(asked.high)
+        study_checks.check_has_waves(study, asked.low)
+        study_checks.check_aperture(study, asked.high)
     except ValueError as error:
         raise PassbandError(str(error)) from None
     return asked

@@ -64,11 +64,10 @@ def run(
     groups, known = tested.groups, tested.of_groups
     networks = Networks(
         tuple(id for group in groups for id in group.networks),
-        tuple(Condition.parse(id) for group in groups for id in group.train),
+        tuple(Condition.parse(id, study.axes) for group in groups for id in group.train),
         np.concatenate([D for _, _, D in known.values()]),
         tuple(tested.tested),
         tuple("/".join(id.split("/")[:-1]) for group in groups for id in group.networks),
-        study.own_values,
     )
     empty = tested.measured([])
     expected = expected_dice(groups, empty, drawn, tested.profiles)

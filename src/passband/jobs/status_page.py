@@ -139,8 +139,8 @@ def _grids(status: Status, width: int) -> Iterator[list[RenderableType]]:
     if len(status.study.train_products) > 1:
         yield from _points(status, width)
         return
-    axes, own = status.study.train_axes, status.study.own_values
-    further = {name: axes[name] for name in own}
+    axes, of_study = status.study.train_axes, status.study.axes
+    further = {name: axes[name] for name in of_study.own}
     defoci, spherical, apertures, doses = (axes[name] for name in MAIN_AXES)
     group = max(len(spherical), *(len(f"{defocus:g}") for defocus in defoci)) + 1
     margin = 2 + max(len(f"{a:g}") for a in apertures) + 2 + max(len(f"{d:g}") for d in doses) + 2
@@ -171,7 +171,7 @@ def _grids(status: Status, width: int) -> Iterator[list[RenderableType]]:
                         dict(zip(MAIN_AXES, (defocus, c, aperture, dose), strict=True))
                         for c in spherical
                     )
-                    ids = (Condition.of(each | given, own).id for each in main)
+                    ids = (Condition.of(each | given, of_study).id for each in main)
                     states = (status.cells[specimen, architecture, id] for id in ids)
                     cells.append(Text.assemble(*((_SYMBOLS[s], _STYLES[s]) for s in states)))
                 table.add_row(f"  {label:>{a_width}}  {dose:>{d_width}g}  ", *cells)

@@ -124,7 +124,7 @@ class TestedNetworks:
 
     def within_axes(self) -> "TestedNetworks":
         """Return the same networks, without further conditions on axes that the study lacks."""
-        axes = set(self.study.own_values)
+        axes = set(self.study.axes.own)
         lacking = [c.id for c in self.further if not dict(c.further).keys() <= axes]
         return replace(self, extra=self.extra.drop_sel(test=lacking)) if lacking else self
 
@@ -137,7 +137,7 @@ class TestedNetworks:
     @cached_property
     def tested(self) -> list[Condition]:
         """The test conditions of the study."""
-        return [Condition.parse(str(id)) for id in self.table.test.values]
+        return [Condition.parse(str(id), self.study.axes) for id in self.table.test.values]
 
     @cached_property
     def further(self) -> list[Condition]:
@@ -151,7 +151,7 @@ class TestedNetworks:
         trained = self.table.dice.notnull().all("test")
         every = (self.extra.dice.notnull() | ~trained).all(list(trained.dims))
         ids = self.extra.test.values[every.values]
-        return [Condition.parse(str(id)) for id in ids if id not in known]
+        return [Condition.parse(str(id), self.study.axes) for id in ids if id not in known]
 
     @cached_property
     def unlearned(self) -> xr.DataArray:
@@ -277,7 +277,7 @@ class TestedNetworks:
     def _profiles(self, conditions: Sequence[Condition], spectrum: Spectrum) -> xr.Dataset:
         study = self.study
         of_study = study.microscope, SAMPLES, spectrum, study.study.seed
-        return profiles(conditions, *of_study, own=study.own_values, grid=self._grid)
+        return profiles(conditions, *of_study, grid=self._grid)
 
     @cached_property
     def _extra_counts(self) -> xr.DataArray:

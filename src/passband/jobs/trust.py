@@ -131,8 +131,7 @@ def expected_dice(networks: Sequence[Network], condition: Condition) -> dict[str
     result = {}
     for group in by_condition(networks):
         tested = _tested(group)
-        own = tested.study.written_values
-        values = tested.expected([Condition.of(condition.values(), own)])
+        values = tested.expected([Condition.of(condition.values(), tested.study.axes)])
         for network in group:
             if network.id in values.network.values:
                 result[network.id] = float(values.sel(network=network.id).values[0])

@@ -179,19 +179,15 @@ def simulate_minutes(study: Study) -> int:
         particles = 2 * specimen.diameter_nm.max * len({"top", substrate.faces})
         return specimen.thermal.configurations * (carbon + particles + 1) * units.A_PER_NM
 
-    conditions = study.extreme_waves
-    highest = max(
-        height(specimen.under(condition))
-        for specimen in study.specimens.values()
-        for condition in conditions
-    )
+    sets, specimens = study.extreme_waves, study.specimens.values()
+    highest = max(height(specimen.under(waves)) for specimen in specimens for waves in sets)
     structures, pixels = study.study.structures_per_shard, _multislice_px(study) ** 2
     return 60 * math.ceil(_GRID_SECONDS * structures * highest * pixels / 3600)
 
 
 def _multislice_px(study: Study) -> int:
     """Return the largest number of pixels along a side of the multislice grid."""
-    return max(study.microscope.under(c).multislice.px for c in study.extreme_waves)
+    return max(study.microscope.under(waves).multislice.px for waves in study.extreme_waves)
 
 
 def _request_mb(need: float) -> int:

@@ -33,7 +33,7 @@ from passband.mixtures import Mixture
 from passband.seeds import digest
 from passband.storage.weight_parts import Part
 from passband.storage.weights import WeightsMetadata, as_array, fingerprint
-from passband.wave_sets import by_set, condition_of, wave_set
+from passband.wave_sets import WaveSet, by_set, wave_set
 
 
 class ReplicaJob:
@@ -90,7 +90,7 @@ class ReplicaJob:
         if self._waves == waves:
             return
         self._waves, self._splits = waves, []  # the memory of the last set is freed
-        microscope = self._microscope.under(condition_of(waves))
+        microscope = self._microscope.under(WaveSet.parse(waves))
         stored = [
             streaming.Stored.open(
                 files[waves], (self._seed, self.specimen, split), microscope, self.device

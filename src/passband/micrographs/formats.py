@@ -6,96 +6,29 @@ files raise errors of many types, which :mod:`passband.micrographs.readers` turn
 
 import contextlib
 import importlib
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from passband import PassbandError
+from passband.micrographs import tiff
+from passband.micrographs.contents import Content, grey, in_colour, pillow
 from passband.micrographs.pixel_size import is_reciprocal, length_A
 from passband.storage.integrity import check_regular
-
-
-@dataclass(frozen=True)
-class Content:
-    """The content of a file.
-
-    Attributes:
-        images: (height, width) or (frames, height, width), grey values, in the type of the file.
-        pixel_sizes_A: Pixel size along height and width [Å], or None if the file has no pixel size.
-        notes: What the user should know about how the file was read.
-    """
-
-    images: np.ndarray
-    pixel_sizes_A: tuple[float, float] | None = None
-    notes: tuple[str, ...] = ()
-
-
-def grey(colours: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the grey of images, colours averaged and transparency left out, and a note."""
-    if colours.shape[-1] == 2:
-        return colours[..., 0], ("the transparency of the image is ignored",)
-    mean = colours[..., :3].mean(axis=-1, dtype=np.float32)
-    return mean, ("a colour image: the mean of red, green and blue is used",)
 
 
 def _by_last_axis(data: np.ndarray) -> Content:
     """Return an array without names of axes. A last axis of 3 or 4 bytes is colour."""
     if data.ndim == 3 and data.shape[-1] in (3, 4) and data.dtype == np.uint8:
-        return Content(*_with_pixels(grey(data), None))
+        return in_colour(data)
     return Content(data)
 
 
 def _without_single_axes(data: np.ndarray) -> np.ndarray:
     """Return an array of images without leading axes of length 1, such as a time and a channel."""
     return data.squeeze(tuple(k for k in range(data.ndim - 2) if data.shape[k] == 1))
-
-
-def _with_pixels(images: tuple[np.ndarray, tuple[str, ...]], sizes) -> tuple:
-    return images[0], sizes, images[1]
-
-
-def pillow(path: Path, kind: str) -> Content:
-    """Return the frames of a PNG or TIFF file, read with Pillow."""
-    from PIL import Image, ImageSequence
-
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = 2**31  # the default refuses images of 16k × 16k pixels
-    try:
-        # libtiff, below Pillow, writes to the process's standard error, not to Python's.
-        quiet = _no_standard_error() if kind == "TIFF" else contextlib.nullcontext()
-        with quiet, Image.open(path, formats=[kind]) as file:
-            frames = []
-            for frame in ImageSequence.Iterator(file):
-                if frame.mode in ("P", "PA", "CMYK", "YCbCr"):
-                    frame = frame.convert("RGB")
-                frames.append(np.array(frame))
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-    images = np.stack(frames) if len(frames) > 1 else frames[0]
-    if frame.mode in ("LA", "La"):
-        return Content(images[..., 0])
-    if frame.mode in ("RGB", "RGBA", "RGBa", "RGBX"):
-        return Content(*_with_pixels(grey(images), None))
-    return Content(images)
-
-
-@contextlib.contextmanager
-def _no_standard_error() -> Iterator[None]:
-    """Send what libraries in C write to standard error to nowhere."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def png(path: Path) -> Content:
@@ -110,13 +43,6 @@ def npy(path: Path) -> Content:
             raise ValueError("the header of NPY is missing")
     data = np.load(path, mmap_mode="r", allow_pickle=False)
     return _by_last_axis(data)
-
-
-def tiff(path: Path) -> Content:
-    """Return the images of a TIFF file, see :mod:`passband.micrographs.tiff`."""
-    from passband.micrographs.tiff import read
-
-    return read(path)
 
 
 def zarr(path: Path) -> Content:
@@ -299,8 +225,8 @@ FORMATS: dict[str, Callable[[Path], Content]] = {
     ".npy": npy,
     ".png": png,
     ".ser": _rosetta("tia"),
-    ".tif": tiff,
-    ".tiff": tiff,
+    ".tif": tiff.read,
+    ".tiff": tiff.read,
     ".zarr": zarr,
     ".zarr.zip": zarr,
 }

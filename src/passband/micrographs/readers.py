@@ -17,7 +17,8 @@ import numpy as np
 
 from passband import PassbandError
 from passband.micrographs import pixel_size
-from passband.micrographs.formats import FORMATS, Content, check_safe, suffix
+from passband.micrographs.contents import Content
+from passband.micrographs.formats import FORMATS, check_safe, suffix
 
 #: Minimum height and width of an image [pixels].
 MIN_PX = 32

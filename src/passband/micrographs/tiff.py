@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from passband import PassbandError
-from passband.micrographs.formats import Content, grey, pillow
+from passband.micrographs.contents import Content, grey, pillow
 from passband.micrographs.pixel_size import MAX_PIXEL_SIZE_A, is_reciprocal, length_A
 
 #: Tags of DigitalMicrograph: units and pixel sizes along y and x.

@@ -1,14 +1,14 @@
 """The condition that a user asks about: a value or a range of values on each axis of the grid."""
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
 from passband import PassbandError
-from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axis
+from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axes, Axis
 from passband.grid import Condition
 from passband.words import listed, span
 
@@ -16,11 +16,6 @@ from passband.words import listed, span
 ALONG_ONE, ALONG_MANY = 16, 64
 #: The axis on which equal ratios count as equal steps.
 _LOGARITHMIC = "dose_e_per_A2"
-
-
-def option(axis: str) -> str:
-    """Return the option of a command for an axis, such as ``--defocus-nm``."""
-    return f"--{axis.replace('_', '-')}"
 
 
 def scaled(axis: str, values: np.ndarray | float) -> np.ndarray | float:
@@ -34,14 +29,16 @@ def unscaled(axis: str, values: np.ndarray | float) -> np.ndarray | float:
 
 
 def ranges(
-    conditions: Iterable[Condition], own: Mapping[str, float] | None = None
+    conditions: Sequence[Condition], names: Iterable[str] | None = None
 ) -> dict[str, tuple[float, float]]:
-    """Return the smallest and the largest value of each axis among conditions.
+    """Return the smallest and the largest value of each axis of the study among its conditions.
 
-    `own` has the study's own values of its further axes.
+    The axes may also be given by their names.
     """
-    values = [condition.values(own) for condition in conditions]
-    of_axes = {name: [each[name] for each in values] for name in (*MAIN_AXES, *(own or {}))}
+    of_axes = {
+        name: [condition.value(name) for condition in conditions]
+        for name in names or conditions[0].axes.names
+    }
     return {name: (min(of_axis), max(of_axis)) for name, of_axis in of_axes.items()}
 
 
@@ -83,24 +80,22 @@ class Excess:
 class Asked:
     """The condition that a user asks about, with a value or a range of values on each axis.
 
+    Its axes are those of the study, and axes that the study does not have and whose asked value
+    differs from its own value.
+
     Attributes:
         low, high: The smallest and the largest value of each axis. Both are equal if no axis has a
             range.
-        own: The study's own values of those further axes that the condition has: the axes of the
-            study, and axes that the study does not have and whose asked value differs from its own
-            value.
     """
 
     low: Condition
     high: Condition
-    own: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def parse(
         cls,
         given: Mapping[str, str | float | None],
-        own: Mapping[str, float] | None = None,
-        written: Mapping[str, float] | None = None,
+        axes: Axes = Axes.main,
     ) -> "Asked":
         """Return the asked condition from the words of a user.
 
@@ -108,41 +103,38 @@ class Asked:
             given: For each axis in :data:`passband.axes.AXES`, a number such as ``12``, or a range
                 such as ``-10:25``, in the axis's unit. None means that the value is missing. A
                 further axis may be missing, which means the study's own value.
-            own: The study's own values of its further axes.
-            written: The study's own values of all further axes. It is needed if `given` has a
-                further axis.
 
         Raises:
             PassbandError: If a value is missing, is not a number or a range, is outside the limits
                 of its axis, or if a range is reversed.
         """
-        missing = [option(name) for name in MAIN_AXES if given.get(name) is None]
+        missing = [AXES[name].option for name in MAIN_AXES if given.get(name) is None]
         if missing:
             verb = "is" if len(missing) == 1 else "are"
             raise PassbandError(
                 f"{listed(missing)} {verb} missing: a condition has a value of "
-                f"{listed([option(name) for name in MAIN_AXES])}"
+                f"{listed([AXES[name].option for name in MAIN_AXES])}"
             )
         ends = {axis.name: _ends(axis, given[axis.name]) for axis in MAIN_AXES.values()}
-        written, asked = {**(own or {}), **(written or {})}, dict(own or {})
+        others = []
         for axis in FURTHER_AXES.values():
             if given.get(axis.name) is None:
                 continue
             ends[axis.name] = tuple(map(axis.canonical, _ends(axis, given[axis.name])))
-            if set(ends[axis.name]) != {written[axis.name]}:
-                asked[axis.name] = written[axis.name]
-        return cls(
-            *(Condition.of({n: both[end] for n, both in ends.items()}, written) for end in (0, 1)),
-            {name: asked[name] for name in FURTHER_AXES if name in asked},
-        )
+            if set(ends[axis.name]) != {axes.own_value(axis.name)}:
+                others.append(axis.name)
+        axes = axes.with_others(others)
+        low, high = ({name: both[end] for name, both in ends.items()} for end in (0, 1))
+        return cls(Condition.of(low, axes), Condition.of(high, axes))
 
     @classmethod
-    def at(cls, condition: Condition, own: Mapping[str, float] | None = None) -> "Asked":
-        """Return the asked condition that is a single condition of the grid.
+    def at(cls, condition: Condition) -> "Asked":
+        """Return the asked condition that is a single condition of the grid."""
+        return cls(condition, condition)
 
-        `own` has the study's own values of the further axes of the study and of the condition.
-        """
-        return cls(condition, condition, own or {})
+    @property
+    def axes(self) -> Axes:
+        return self.low.axes
 
     @property
     def ranged(self) -> list[str]:
@@ -152,7 +144,7 @@ class Asked:
     @property
     def values(self) -> dict[str, tuple[float, float]]:
         """The smallest and the largest value of each axis, by the axis's name."""
-        low, high = (condition.values(self.own) for condition in (self.low, self.high))
+        low, high = self.low.values(), self.high.values()
         return {name: (low[name], high[name]) for name in low}
 
     @property
@@ -162,7 +154,7 @@ class Asked:
             name: float(unscaled(name, np.mean(scaled(name, np.array(ends)))))
             for name, ends in self.values.items()
         }
-        return Condition.of(middles, self.own)
+        return Condition.of(middles, self.axes)
 
     @property
     def words(self) -> str:
@@ -205,7 +197,7 @@ class Asked:
         for name, share in zip(ranged, place, strict=True):
             low, high = (scaled(name, end) for end in self.values[name])
             values[name] = float(unscaled(name, low + share * (high - low)))
-        return Condition.of(values, self.own)
+        return Condition.of(values, self.axes)
 
     def outside(self, of_study: Mapping[str, tuple[float, float]]) -> list[Excess]:
         """Return the axes on which asked values lie outside the range of a study.
@@ -230,29 +222,20 @@ def _ends(axis: Axis, given: str | float) -> tuple[float, float]:
     text = str(given).strip()
     parts = text.split(":")
     numbers = [_number(part) for part in parts]
+    said = f"{axis.option} = {text!r}"
     if len(parts) > 2 or any(number is None for number in numbers):
         unit = "" if axis.unit == "1" else f" in {axis.unit} without the unit"
         span = "" if axis.needs_waves else f", or a range such as {axis.example}"
         raise PassbandError(
-            f"{option(axis.name)} = {text!r}: must be a number{unit}, such as "
-            f"{axis.example.split(':')[1]}{span}"
+            f"{said}: must be a number{unit}, such as {axis.example.split(':')[1]}{span}"
         )
-    for number in numbers:
-        if not axis.minimum <= number <= axis.maximum:
-            raise PassbandError(
-                f"{option(axis.name)} = {text!r}: must be between "
-                f"{axis.words(f'{axis.minimum:g} and {axis.maximum:g}')}"
-            )
-        if abs(number - axis.canonical(number)) > 1e-9 * max(1, abs(number)):
-            raise PassbandError(
-                f"{option(axis.name)} = {text!r}: is finer than the axis's resolution of "
-                f"{axis.words(f'{10**-axis.decimals:g}')}"
-            )
+    try:
+        for number in numbers:
+            axis.checked(number, said)
+    except ValueError as error:
+        raise PassbandError(str(error)) from None
     if numbers[0] > numbers[-1]:
-        raise PassbandError(
-            f"{option(axis.name)} = {text!r}: the range is reversed; write "
-            f"{numbers[-1]:g}:{numbers[0]:g}"
-        )
+        raise PassbandError(f"{said}: the range is reversed; write {numbers[-1]:g}:{numbers[0]:g}")
     return numbers[0], numbers[-1]
 
 

@@ -1,8 +1,8 @@
 """Simple rules that choose a network for a microscope, with which recommendations are compared."""
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,7 +20,6 @@ class Networks:
         dice: (network, test), mean Dice in the table of results; no value is NaN.
         test: The test conditions of the table.
         cell: For each network, a name that is the same for all replicas of a cell.
-        own: The study's own values of its further axes.
     """
 
     ids: tuple[str, ...]
@@ -28,7 +27,6 @@ class Networks:
     dice: np.ndarray
     test: tuple[Condition, ...]
     cell: tuple[str, ...]
-    own: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def average(self) -> np.ndarray:
@@ -71,8 +69,8 @@ def rules(
     """
     of_train, of_asked = profiles(networks.train), profiles(microscopes)
     distinct = profiles(sorted(set(networks.train)))
-    place, width = _scale(networks.train, networks.own)
-    train, asked = (_scaled(c, networks.own, place, width) for c in (networks.train, microscopes))
+    place, width = _scale(networks.train)
+    train, asked = (_scaled(c, place, width) for c in (networks.train, microscopes))
     squares = ((train[:, None] - asked) ** 2).sum(-1)
     axis = list(MAIN_AXES).index("defocus_nm")
     apart = {
@@ -88,24 +86,19 @@ def rules(
     return chosen
 
 
-def _scale(
-    conditions: Sequence[Condition], own: Mapping[str, float]
-) -> tuple[np.ndarray, np.ndarray]:
+def _scale(conditions: Sequence[Condition]) -> tuple[np.ndarray, np.ndarray]:
     """Return the lower end and the width of each axis's range; the width is 1 for one value."""
-    values = _scaled(conditions, own, 0.0, 1.0)
+    values = _scaled(conditions, 0.0, 1.0)
     width = np.ptp(values, axis=0)
     return values.min(0), np.where(width > 0, width, 1.0)
 
 
 def _scaled(
-    conditions: Sequence[Condition],
-    own: Mapping[str, float],
-    place: np.ndarray | float,
-    width: np.ndarray | float,
+    conditions: Sequence[Condition], place: np.ndarray | float, width: np.ndarray | float
 ) -> np.ndarray:
     """Return the scaled parameters of conditions as (condition, axis)."""
-    axes = (*MAIN_AXES, *own)
-    values = np.array([[scaled(name, c.value(name, own)) for name in axes] for c in conditions])
+    names = conditions[0].axes.names
+    values = np.array([[scaled(name, c.value(name)) for name in names] for c in conditions])
     return (values - place) / width
 
 
@@ -115,15 +108,14 @@ def _by_parameters(networks: Networks, microscopes: Sequence[Condition]) -> np.n
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-    own = networks.own
-    place, width = _scale(networks.test, own)
+    place, width = _scale(networks.test)
     kernel = ConstantKernel(1.0) * RBF(np.ones(len(place)), (0.05, 50)) + WhiteKernel(0.01)
     model = GaussianProcessRegressor(kernel, normalize_y=True)
     with warnings.catch_warnings():
         # A length at the end of its allowed interval is a warning, and no problem here.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(_scaled(networks.test, own, place, width), networks.dice.T)
-    asked = _scaled(microscopes, own, place, width)
+        model.fit(_scaled(networks.test, place, width), networks.dice.T)
+    asked = _scaled(microscopes, place, width)
     return model.predict(asked).reshape(len(microscopes), -1).T
 
 

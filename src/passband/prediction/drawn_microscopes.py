@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from passband.axes import AXES
+from passband.axes import AXES, Axes
 from passband.grid import Condition
 from passband.prediction.asked import scaled, unscaled
 from passband.seeds import generator
@@ -23,7 +23,7 @@ def drawn_inside(
     number: int,
     seed: int,
     allowed: Callable[[Condition], bool] = lambda condition: True,
-    own: Mapping[str, float] | None = None,
+    axes: Axes = Axes.main,
 ) -> list[Condition]:
     """Return microscopes that are drawn evenly within the ranges of a study.
 
@@ -35,13 +35,12 @@ def drawn_inside(
     Args:
         ranges: Smallest and largest value of each axis, in the axis's unit.
         allowed: Whether images can be formed under a condition. Other conditions are drawn again.
-        own: The study's own values of its further axes.
     """
 
     def one(random: np.random.Generator) -> dict[str, float]:
         return {name: _between(name, ends, random.random()) for name, ends in ranges.items()}
 
-    return [_drawn(one, allowed, own, seed, "inside", k) for k in range(number)]
+    return [_drawn(one, allowed, axes, seed, "inside", k) for k in range(number)]
 
 
 def drawn_outside(
@@ -49,7 +48,7 @@ def drawn_outside(
     number: int,
     seed: int,
     allowed: Callable[[Condition], bool] = lambda condition: True,
-    own: Mapping[str, float] | None = None,
+    axes: Axes = Axes.main,
 ) -> list[Condition]:
     """Return microscopes that are outside the range of one axis, and inside all other ranges.
 
@@ -68,11 +67,11 @@ def drawn_outside(
         return values
 
     def beyond(condition: Condition) -> bool:
-        values = condition.values(own)
+        values = condition.values()
         inside = all(low <= values[name] <= high for name, (low, high) in ranges.items())
         return not inside and allowed(condition)
 
-    return [_drawn(one, beyond, own, seed, "outside", k) for k in range(number)]
+    return [_drawn(one, beyond, axes, seed, "outside", k) for k in range(number)]
 
 
 def _between(name: str, ends: tuple[float, float], share: float) -> float:
@@ -84,7 +83,7 @@ def _between(name: str, ends: tuple[float, float], share: float) -> float:
 def _drawn(
     one: Callable[[np.random.Generator], dict[str, float]],
     allowed: Callable[[Condition], bool],
-    own: Mapping[str, float] | None,
+    axes: Axes,
     *names: str | int,
 ) -> Condition:
     """Return the first allowed condition from the draws of one microscope."""
@@ -92,7 +91,7 @@ def _drawn(
     for _ in range(_TRIES):
         values = one(random)
         if all(AXES[name].minimum <= x <= AXES[name].maximum for name, x in values.items()):
-            condition = Condition.of(values, own)
+            condition = Condition.of(values, axes)
             if allowed(condition):
                 return condition
     raise ValueError(f"no allowed condition in {_TRIES} draws")

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from passband.axes import AXES, MAIN_AXES
+from passband.axes import AXES, Axes
 from passband.grid import Condition, ordered
 from passband.grid import conditions as combine
 from passband.prediction import gaussian_process
@@ -82,7 +82,6 @@ class Next:
         trained: Number of training conditions that have networks.
         candidates: Number of conditions among which the next ones were chosen.
         conditions: The chosen conditions, in the order in which they were chosen.
-        own: The study's own values of its further axes.
         errors: Expected root mean square error of the predicted Dice of all other candidates: now,
             and after the networks of each chosen condition are trained.
         checked: Root mean square error in the cross-validation over the trained conditions; NaN if
@@ -95,7 +94,6 @@ class Next:
     trained: int
     candidates: int
     conditions: tuple[Condition, ...]
-    own: Mapping[str, float]
     errors: tuple[float, ...]
     checked: float
 
@@ -110,7 +108,7 @@ class Next:
             "error": self.errors[0],
             "cross_validated_error": self.checked if np.isfinite(self.checked) else None,
             "conditions": [
-                {"id": condition.id} | condition.values(self.own) | {"error": error}
+                {"id": condition.id} | condition.values() | {"error": error}
                 for condition, error in zip(self.conditions, self.errors[1:], strict=True)
             ],
         }
@@ -226,20 +224,17 @@ def cross_validated(
     return float(np.sqrt(np.nanmean(np.concatenate(squares))))
 
 
-def values_between(
-    conditions: Sequence[Condition], number: int, own: Mapping[str, float] | None = None
-) -> dict[str, list[float]]:
+def values_between(conditions: Sequence[Condition], number: int) -> dict[str, list[float]]:
     """Return the values of each axis and values between neighbouring values, sorted.
 
     Args:
         conditions: Conditions, whose values along each axis are used.
         number: Number of values between two neighbours of an axis. Their steps are equal, along the
             dose equal ratios. With 0, there are only the axes' own values.
-        own: The study's own values of its further axes.
     """
-    axes, further = {}, own or {}
-    for name in (*MAIN_AXES, *further):
-        known = sorted({condition.value(name, further) for condition in conditions})
+    axes = {}
+    for name in conditions[0].axes.names:
+        known = sorted({condition.value(name) for condition in conditions})
         values = set(known)
         for low, high in pairwise(known):
             ends = scaled(name, low), scaled(name, high)
@@ -250,10 +245,10 @@ def values_between(
 
 
 def untrained(
-    axes: Mapping[str, Sequence[float]],
+    values: Mapping[str, Sequence[float]],
     trained: Collection[str],
     seed: int,
-    own: Mapping[str, float] | None = None,
+    axes: Axes = Axes.main,
 ) -> list[Condition]:
     """Return combinations of axes' values that are not trained, sorted by their values.
 
@@ -261,20 +256,19 @@ def untrained(
     are more than :data:`MOST_COMBINATIONS`, only those that are drawn are made.
 
     Args:
-        axes: The values of each axis.
+        values: The values of each axis.
         trained: Ids of the conditions that are left out.
-        own: The study's own values of its further axes.
     """
     # If at least half of the combinations are not trained, enough of them are found soon.
-    if prod(map(len, axes.values())) <= max(MOST_COMBINATIONS, 2 * len(trained)):
-        return thinned([c for c in combine(axes, own) if c.id not in trained], seed)
+    if prod(map(len, values.values())) <= max(MOST_COMBINATIONS, 2 * len(trained)):
+        return thinned([c for c in combine(values, axes) if c.id not in trained], seed)
     random, drawn = generator(seed, "candidates"), set()
     while len(drawn) < MOST_CANDIDATES:
-        values = {name: each[random.integers(len(each))] for name, each in axes.items()}
-        condition = Condition.of(values, own)
+        of_one = {name: each[random.integers(len(each))] for name, each in values.items()}
+        condition = Condition.of(of_one, axes)
         if condition.id not in trained:
             drawn.add(condition)
-    return ordered(drawn, own)
+    return ordered(drawn)
 
 
 def thinned(conditions: Sequence[Condition], seed: int) -> list[Condition]:

@@ -267,7 +267,7 @@ def recommend(
     """
     points, weights = asked.points()
     expected = expected_dice(groups, measured, points, profiles)
-    outside = tuple(asked.outside(ranges(tested, asked.own)))
+    outside = tuple(asked.outside(ranges(tested, asked.values)))
     # The values (mean, low, high) of each network under each condition.
     D = np.stack([expected[name].values for name in ("mean", "low", "high")], -1)
     all_measured = expected.is_measured.all("test").values
@@ -310,9 +310,9 @@ def candidates(asked: Asked, axes: Mapping[str, Sequence[float]]) -> list[Condit
         axes: The values of each axis of the training grid, sorted. An axis that the grid does not
             have has the study's own value there.
     """
-    values, others = asked.middle.values(asked.own), {}
+    values, others = asked.middle.values(), {}
     for name, value in values.items():
-        of_grid = axes[name] if name in axes else [asked.own[name]]
+        of_grid = axes[name] if name in axes else [asked.axes.own_value(name)]
         below = [other for other in of_grid if other <= value]
         above = [other for other in of_grid if other > value]
         others[name] = {*below[-1:], *above[:1]} - {value}
@@ -324,7 +324,7 @@ def candidates(asked: Asked, axes: Mapping[str, Sequence[float]]) -> list[Condit
         for names in combinations(values, size)
         for changed in product(*(others[name] for name in names))
     ]
-    return sorted(Condition.of(values | changed, asked.own) for changed in changes)
+    return sorted(Condition.of(values | changed, asked.axes) for changed in changes)
 
 
 def train_next(

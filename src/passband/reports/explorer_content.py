@@ -8,7 +8,7 @@ import xarray as xr
 
 from passband import __version__
 from passband.config import Study
-from passband.grid import Condition, axes_of, is_condition, own_values
+from passband.grid import along, axes_of, is_condition
 from passband.reports import explorer_colours, explorer_lens, explorer_matrices
 from passband.reports.explorer import Blocks
 
@@ -39,13 +39,10 @@ def content(
         predicted: Predicted matrices, see :func:`passband.reports.explorer_matrices.matrices`, each
             (train, test).
     """
-    every = [
-        Condition.parse(str(id))
-        for id in (*metrics.train.values, *metrics.test.values)
-        if is_condition(str(id))
-    ]
-    lens = explorer_lens.lens(study.microscope, study.study.seed, every)
-    mixed = sum(not is_condition(str(id)) for id in metrics.train.values)
+    train, test = along(metrics, "train"), along(metrics, "test")
+    mixtures = [str(id) for id in metrics.train.values if not is_condition(str(id))]
+    lens = explorer_lens.lens(study.microscope, study.study.seed, train + test)
+    mixed = len(mixtures)
     computed = lens["round"] and lens["drawn"] and not lens["varies"] and not mixed
     stored = {} if computed or information is None else _by_specimen(information, metrics)
     return {
@@ -57,8 +54,8 @@ def content(
             "structures": table.sizes["structure"],
         },
         "axes": explorer_matrices.axes(axes_of(metrics)),
-        "train": explorer_matrices.conditions(metrics.train.values, own_values(metrics)),
-        "test": explorer_matrices.conditions(metrics.test.values, own_values(metrics)),
+        "train": explorer_matrices.conditions(train, mixtures),
+        "test": explorer_matrices.conditions(test),
         "groups": explorer_matrices.matrices(metrics, table, blocks, predicted or {}, stored),
         "sentences": explorer_matrices.sentences(),
         "notes": _notes(metrics, spectra, lens, computed, mixed),

@@ -36,7 +36,7 @@ def lens(microscope: Microscope, seed: int, conditions: Sequence[Condition] = ()
     lens is round in all draws and under all of `conditions`, which are those of the study. `drawn`
     is whether all of them have the study's own exit waves, and so its wavelength and pixels.
     """
-    base = microscope.optics(Condition(0, 0, 1, 1))
+    base = microscope.lens()
     normals = np.zeros((1, NUMBERS))
     if microscope.jitter.varies:
         normals = stratified_normal(DRAWS, NUMBERS, seed, "profiles")
@@ -46,7 +46,7 @@ def lens(microscope: Microscope, seed: int, conditions: Sequence[Condition] = ()
         defocus, _, *aberrations = ctf.coefficients(drawn).tolist()
         draws.append([defocus, dose, *aberrations])
     further = {condition.further for condition in conditions} | {()}
-    lenses = [microscope.optics(Condition(0, 0, 1, 1, each)) for each in further]
+    lenses = [microscope.having(each).lens() for each in further]
     return {
         "wavelength": float(ctf.wavelength(base.energy)),
         "own": microscope.axis_values,

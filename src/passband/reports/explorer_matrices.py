@@ -10,7 +10,7 @@ from passband.analysis.groups import group_label, group_names, groups
 from passband.analysis.information import PAIR
 from passband.analysis.ood import MATRICES, SELECTIONS
 from passband.axes import AXES, MAIN_AXES
-from passband.grid import Condition, is_condition
+from passband.grid import Condition
 from passband.reports.explorer import Blocks
 
 #: Largest number of matrices that are stored for each group of networks.
@@ -50,14 +50,11 @@ def axes(names: Sequence[str] = tuple(MAIN_AXES)) -> list[dict[str, str | int]]:
     ]
 
 
-def conditions(ids: np.ndarray, own: Mapping[str, float] | None = None) -> dict[str, list]:
-    """Return the ids of conditions, and their values of all axes, which are None for mixtures."""
-    names, number = [str(id) for id in ids], len(MAIN_AXES) + len(own or {})
-    values = [
-        [*Condition.parse(id).values(own).values()] if is_condition(id) else [None] * number
-        for id in names
-    ]
-    return {"ids": names, "values": values}
+def conditions(given: Sequence[Condition], mixed: Sequence[str] = ()) -> dict[str, list]:
+    """Return the ids of conditions and of mixtures, and values of all axes, None for mixtures."""
+    values = [[*condition.values().values()] for condition in given]
+    values += [[None] * len(values[0]) for _ in mixed]
+    return {"ids": [*(condition.id for condition in given), *mixed], "values": values}
 
 
 def matrices(

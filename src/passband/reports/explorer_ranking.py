@@ -46,7 +46,6 @@ def ranking(
     response: np.ndarray,
     specimen: str,
     blocks: Blocks,
-    own: Mapping[str, float] | None = None,
     unlearned: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return what the page needs to rank networks for a test specimen.
@@ -54,7 +53,7 @@ def ranking(
     Args:
         groups: All networks, with their fitted models.
         tested, further: The study's test conditions, and further conditions under which networks
-            were tested.
+            were tested. These must have no other axes than the study.
         measured: Mean Dice of the networks of a specimen and architecture, over the conditions of
             `tested` and `further`, each (network, test); NaN where a network was not tested.
         profile: The profile of any condition, with the frequencies and the spectrum of all
@@ -62,24 +61,23 @@ def ranking(
         response: (frequency,), transfer of vibration and detector at the frequencies of `profile`,
             for the study's own values of further axes.
         blocks: The arrays are added to these blocks.
-        own: The study's own values of its further axes. Further conditions must have no other axis.
         unlearned: Ids of networks that did not learn, which the page does not rank.
     """
     frequencies = {
         name: blocks.floats(profile[name].values)
         for name in ("frequency", "azimuth", "area", "power")
     }
-    every = [condition.id for condition in (*tested, *further)]
-    of_study = ranges(tested, own)
+    every = {condition.id: condition for condition in (*tested, *further)}
+    of_study = ranges(tested)
     return {
         "specimen": specimen,
         "frequencies": frequencies
         | {"response": blocks.floats(np.broadcast_to(response, profile.frequency.shape))},
         "ranges": [of_study[name] for name in AXES if name in of_study],
-        "tested": conditions(np.array(every), own),
+        "tested": conditions(list(every.values())),
         "unlearned": sorted(unlearned),
         "groups": [
-            _group(group, measured[group.specimen, group.architecture], blocks, own)
+            _group(group, measured[group.specimen, group.architecture], blocks, every)
             for group in groups
         ],
     }
@@ -114,7 +112,7 @@ def predicted(
 
 
 def _group(
-    group: Group, measured: np.ndarray, blocks: Blocks, own: Mapping[str, float] | None
+    group: Group, measured: np.ndarray, blocks: Blocks, known: Mapping[str, Condition]
 ) -> dict[str, Any]:
     model: GaussianProcess = group.model
     fitted = model.explained()
@@ -124,7 +122,7 @@ def _group(
         "architecture": group.architecture,
         "networks": list(group.networks),
         "train": list(group.train),
-        "fitted": conditions(fitted.tests, own),
+        "fitted": conditions([known[str(id)] for id in fitted.tests]),
         "measured": blocks.integers(measured, _STEP),
         "weights": blocks.short_floats(fitted.weights),
         "mean": model.mean,

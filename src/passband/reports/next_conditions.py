@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from passband.axes import AXES, MAIN_AXES
+from passband.axes import AXES
 from passband.prediction.next_conditions import Next
 from passband.reports.recommendation import columns
 
@@ -14,19 +14,15 @@ def next_conditions(found: Next) -> str:
         use = f"in the range {found.asked.words}"
     yet = f"{found.trained} training conditions have networks, {found.candidates} are candidates"
     lines = [f"{found.specimen}, study {found.study}, {use}: {yet}", ""]
-    axes = [AXES[name] for name in (*MAIN_AXES, *found.own)]
-    head = ["", *(f"{axis.label} [{axis.unit}]" for axis in axes), "error afterwards"]
     rows = [
-        [
-            f"{number}",
-            *(f"{condition.value(axis.name, found.own):.12g}" for axis in axes),
-            f"{error:.3f}",
-        ]
+        [f"{number}", *(f"{x:.12g}" for x in condition.values().values()), f"{error:.3f}"]
         for number, (condition, error) in enumerate(
             zip(found.conditions, found.errors[1:], strict=True), 1
         )
     ]
     if rows:
+        axes = [AXES[name] for name in found.conditions[0].axes.names]
+        head = ["", *(f"{axis.label} [{axis.unit}]" for axis in axes), "error afterwards"]
         lines += [columns([head, *rows]), ""]
     lines.append(
         f"expected error of the candidates' Dice (root mean square): {found.errors[0]:.3f}"

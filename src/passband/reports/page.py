@@ -23,14 +23,14 @@ from passband.analysis.groups import groups
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, Study
 from passband.grid import of_conditions
-from passband.prediction.asked import option, ranges
+from passband.prediction.asked import ranges
 from passband.reports import page_curves, page_data, page_tables, page_text
 from passband.reports.page_data import Data
 from passband.reports.page_files import Cost, History
 from passband.reports.page_matrix import left_out, matrix_svg, png_uri
 from passband.reports.page_numbers import Numbers
 from passband.reports.unlearned import sentence
-from passband.wave_sets import condition_of
+from passband.wave_sets import WaveSet
 
 #: A PNG file with more bytes than this is compressed as WebP, with small losses.
 _LARGE = 400_000
@@ -132,8 +132,7 @@ def render(content: Content) -> str:
     word, first, second = page_text.answer(content.numbers)
     mixtures = None
     if content.metrics is not None:
-        own = content.study.own_values
-        mixtures = page_tables.mixtures_table(content.metrics, own)
+        mixtures = page_tables.mixtures_table(content.metrics)
     content = _of_conditions(content)
     return template.render(
         content=content,
@@ -144,7 +143,7 @@ def render(content: Content) -> str:
         question=page_text.QUESTION,
         word=word,
         answer=(first, second),
-        unlearned=sentence(content.numbers.unlearned, content.study.own_values),
+        unlearned=sentence(content.numbers.unlearned),
         matrices=_matrices(content),
         cards=_cards(content.numbers),
         figure=_Figures(content),
@@ -161,13 +160,12 @@ def render(content: Content) -> str:
 
 def _asked(study: Study) -> str:
     """Return options of `passband recommend`, as an example for the study's axes."""
-    own = study.own_values
     values = {"defocus_nm": 12, "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 400}
-    of_study = ranges(study.test_conditions, own)
-    values |= {name: of_study[name][1] for name in own if not AXES[name].needs_waves}
+    of_study = ranges(study.test_conditions)
+    values |= {name: of_study[name][1] for name in study.axes.own if not AXES[name].needs_waves}
     if "" not in study.tested_waves:  # the study cannot be asked about its own values
-        values |= dict(condition_of(study.tested_waves[0]).further)
-    return " ".join(f"{option(name)} {value:g}" for name, value in values.items())
+        values |= dict(WaveSet.parse(study.tested_waves[0]).further)
+    return " ".join(f"{AXES[name].option} {value:g}" for name, value in values.items())
 
 
 def _of_conditions(content: Content) -> Content:
@@ -206,15 +204,14 @@ def _matrix(content: Content, specimen: str, architecture: str, M: np.ndarray) -
         f"{len(found.test)} test conditions (columns) for {architecture} on {specimen}; "
         f"the mean is {mean}"
     )
-    palette, own = content.study.figures.palette, content.study.own_values
+    palette, sides = content.study.figures.palette, (found.train, found.test)
     own_dice = found.own_rows.get((specimen, architecture))
     return {
         "svg": Markup("").join(
-            matrix_svg(M, found.train, found.test, palette, alt, compact, own, own_dice)
-            for compact in (False, True)
+            matrix_svg(M, *sides, palette, alt, compact, own_dice) for compact in (False, True)
         ),
         "name": f"{specimen}, {architecture}",
-        "left_out": left_out(found.train, found.test, own),
+        "left_out": left_out(*sides),
         "own": any(id in found.test for id in found.train),
         "beside": own_dice is not None and bool(np.isfinite(own_dice).any()),
         "missing": int((~np.isfinite(M)).sum()),
@@ -347,7 +344,7 @@ def _tables(content: Content) -> dict:
         "groups": page_tables.groups_table(content.metrics, content.numbers.unlearned)
         if several
         else None,
-        "choices": page_tables.choice_table(content.numbers, content.study.own_values),
+        "choices": page_tables.choice_table(content.numbers),
         "prediction": page_tables.prediction_table(content.prediction)
         if content.prediction is not None
         else None,
@@ -357,7 +354,7 @@ def _tables(content: Content) -> dict:
 
 def _sentences(content: Content) -> dict:
     return {
-        "all_rounders": page_tables.all_rounders(content.numbers, content.study.own_values),
+        "all_rounders": page_tables.all_rounders(content.numbers),
         "prediction": page_tables.prediction_sentences(content.prediction)
         if content.prediction is not None
         else [],

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from passband.analysis.groups import GROUP, group_names, groups
-from passband.axes import MAIN_AXES
+from passband.axes import MAIN_AXES, Axes
 from passband.config import Microscope
 from passband.grid import Condition, axes_of
 from passband.optics import ctf
@@ -101,13 +101,13 @@ def transfer(conditions: Sequence[Condition], microscope: Microscope, samples: i
     lens that is not round, `transfer` is the mean over azimuths, two more columns have the lowest
     and the highest transfer, and `envelope` is the highest.
     """
-    known = microscope.axis_values
-    own = {name: known[name] for c in conditions for name, _ in c.further if name in known}
-    names = [name for name in (*MAIN_AXES, *known) if name != "dose_e_per_A2"]
+    own = Axes(microscope.axis_values).own
+    known = {*MAIN_AXES, *(name for c in conditions for name, _ in c.further if name in own)}
+    names = [name for name in (*MAIN_AXES, *own) if name in known - {"dose_e_per_A2"}]
     lenses = {}
     for condition in conditions:
-        values = condition.values(own)
-        lens = tuple((name, values[name]) for name in names if name in values)
+        values = own | condition.values()
+        lens = tuple((name, values[name]) for name in names)
         lenses.setdefault(lens, microscope.optics(condition))
     is_round = all(optics.round for optics in lenses.values())
     azimuths = np.linspace(0, 2 * np.pi, 1 if is_round else AZIMUTHS, endpoint=False)[:, None]

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -33,23 +33,21 @@ class _Run:
 
 #: Smallest width of the column of rows' own Dice.
 _NARROWEST = 12.0
-#: The study's own values of its further axes, if it has any.
-Own = Mapping[str, float] | None
 
 
 class _Labels:
     """The labels along one side, the outermost axis first; too small ones are left out."""
 
-    def __init__(self, ids: Sequence[str], own: Own = None, compact: bool = False):
+    def __init__(self, conditions: Sequence[Condition], compact: bool = False):
         self.scale = _COMPACT if compact else 1.0
-        self.step = _SIDE / len(ids)
-        self.varied = _varied(ids, own)
+        self.step = _SIDE / len(conditions)
         self.levels: list[list[_Run]] = []
-        parsed = [Condition.parse(id).values(own) for id in ids]
+        every = [condition.values() for condition in conditions]
+        self.varied = [name for name in every[0] if len({values[name] for values in every}) > 1]
         for depth, name in enumerate(self.varied[: _COMPACT_LEVELS if compact else None]):
             runs, first = [], 0
             outer = self.varied[: depth + 1]
-            for values, same in groupby(parsed, lambda c, o=outer: [c[n] for n in o]):
+            for values, same in groupby(every, lambda c, o=outer: [c[n] for n in o]):
                 number = len(list(same))
                 label = AXES[name].words(f"{values[-1]:g}").replace("-", "−")
                 runs.append(_Run(AXES[name].label, label, first, number))
@@ -109,22 +107,19 @@ class _Labels:
 
 def matrix_svg(
     M: np.ndarray,
-    train: Sequence[str],
-    test: Sequence[str],
+    train: Sequence[Condition],
+    test: Sequence[Condition],
     palette: str,
     alt: str,
     compact: bool = False,
-    own: Own = None,
     own_dice: np.ndarray | None = None,
 ) -> Markup:
     """Return the matrix as an SVG element. Each axis's values are written once for each run.
 
     Args:
         M: (train, test), mean Dice; NaN for a missing value.
-        train, test: Ids of the conditions.
         alt: Text in place of the picture.
         compact: Whether the matrix is for a narrow screen: with larger labels of fewer axes.
-        own: The study's own values of its further axes.
         own_dice: (train,), mean Dice under the own training condition of the rows that have no
             column for it, and NaN for other rows. They are drawn in a column apart, right of the
             matrix.
@@ -135,7 +130,7 @@ def matrix_svg(
     scaled = np.clip((np.nan_to_num(M) - low) / (high - low), 0, 1)
     pixels = (colours(scaled) * 255).round().astype(np.uint8)
     pixels[~np.isfinite(M), 3] = 0
-    rows, columns = _Labels(train, own, compact), _Labels(test, own, compact)
+    rows, columns = _Labels(train, compact), _Labels(test, compact)
     line = _LINE * rows.scale
     left = rows.start + sum(rows.length(runs) + _GAP for runs in rows.levels)
     if compact and columns.levels:  # the names of axes are wider than the labels of rows
@@ -177,16 +172,16 @@ def dice_range(M: np.ndarray) -> tuple[float, float]:
     return float(low), float(max(high, low + 0.1))
 
 
-def left_out(train: Sequence[str], test: Sequence[str], own: Own = None) -> list[str]:
+def left_out(train: Sequence[Condition], test: Sequence[Condition]) -> list[str]:
     """Return words about the axes whose values are not written beside the matrix.
 
     An axis with one value is not written, since all conditions have it.
     """
     words = []
-    for ids in (train, test):
-        labels = _Labels(ids, own)
+    for conditions in (train, test):
+        labels = _Labels(conditions)
         for name in labels.varied[len(labels.levels) :]:
-            values = sorted({Condition.parse(id).value(name, own) for id in ids})
+            values = sorted({condition.value(name) for condition in conditions})
             ends = AXES[name].words(f"{values[0]:g} to {values[-1]:g}")
             text = f"{AXES[name].label} {ends}"
             words.append(text.replace("-", "−"))
@@ -213,18 +208,12 @@ def _image(pixels: np.ndarray, width: float, height: float, y: float = 0) -> str
     )
 
 
-def _varied(ids: Sequence[str], own: Own) -> list[str]:
-    """Return the names of axes with several values, from the outermost axis to the innermost."""
-    parsed = [Condition.parse(id).values(own) for id in ids]
-    return [name for name in parsed[0] if len({values[name] for values in parsed}) > 1]
-
-
-def _diagonal(train: Sequence[str], test: Sequence[str]) -> Iterator[str]:
+def _diagonal(train: Sequence[Condition], test: Sequence[Condition]) -> Iterator[str]:
     """Yield outlines of the cells with equal conditions, or dots if the cells are small."""
-    place = {id: k for k, id in enumerate(test)}
+    place = {condition: k for k, condition in enumerate(test)}
     width, height = _SIDE / len(test), _SIDE / len(train)
-    for i, id in enumerate(train):
-        if (j := place.get(id)) is None:
+    for i, condition in enumerate(train):
+        if (j := place.get(condition)) is None:
             continue
         if min(width, height) > _OUTLINED:
             yield (

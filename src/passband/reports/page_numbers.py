@@ -19,7 +19,7 @@ from passband.analysis.bootstrap import (
 )
 from passband.analysis.groups import GROUP, groups
 from passband.analysis.packed import by_image, image_dice, own_by_image
-from passband.grid import axes_of, of_conditions
+from passband.grid import Condition, along, axes_of, of_conditions
 
 #: A network works as well as a network that was trained under the test condition if its Dice is
 #: lower by at most this value.
@@ -76,8 +76,8 @@ class Numbers:
     learned: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     unlearned: xr.DataArray | None = None
     own_rows: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
-    train: list[str] = field(default_factory=list)
-    test: list[str] = field(default_factory=list)
+    train: list[Condition] = field(default_factory=list)
+    test: list[Condition] = field(default_factory=list)
     pairs: int = 0
     replicas: int = 0
     structures: int = 0
@@ -135,8 +135,8 @@ def numbers(
         learned=learned,
         unlearned=unlearned,
         own_rows=own_rows,
-        train=train,
-        test=test,
+        train=along(table, "train"),
+        test=along(table, "test"),
         pairs=int(sums.count.get("other", np.zeros(1))[0]),
         replicas=table.sizes["replica"],
         structures=table.sizes["structure"],

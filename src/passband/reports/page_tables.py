@@ -1,6 +1,6 @@
 """The tables of a study's page."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +8,10 @@ import xarray as xr
 import yaml
 
 from passband.analysis.groups import group_label, groups
-from passband.axes import AXES
+from passband.axes import AXES, Axes
 from passband.config import Specimen, Study
 from passband.config.materials import MATERIALS
+from passband.grid import Condition
 from passband.prediction.cross_validation import CTF
 from passband.prediction.matrices import predicted_matrices
 from passband.prediction.prediction import ALL, headline
@@ -25,7 +26,6 @@ from passband.reports.page_text import (
     ranged,
     tight,
 )
-from passband.reports.recommendation import condition_words
 from passband.reports.unlearned import MARK, is_marked
 from passband.words import duration, number_of
 
@@ -62,7 +62,7 @@ def study_table(study: Study) -> Table:
         * block.replicas
     )
     rows = [
-        [f"Specimen {name}", _specimen(specimen, study.axes)]
+        [f"Specimen {name}", _specimen(specimen, study.axes.names)]
         for name, specimen in study.specimens.items()
     ]
     rows.append(
@@ -78,7 +78,7 @@ def study_table(study: Study) -> Table:
         "energy_kev": f" at {microscope.energy_kev:g} keV",
         "focal_spread_nm": f"; focal spread {microscope.focal_spread_nm:g} nm",
     }
-    words = "".join(text for name, text in said.items() if name not in study.own_values)
+    words = "".join(text for name, text in said.items() if name not in study.axes.own)
     side = microscope.field_px
     rows.append(["Images", f"{side} × {side} pixels{words}"])
     for name, trained in study.train_axes.items():
@@ -163,12 +163,11 @@ def _mean(values: np.ndarray) -> float:
     return float(finite.mean()) if len(finite) else np.nan
 
 
-def choice_table(found: Numbers, own_values: Mapping[str, float] | None = None) -> Table | None:
+def choice_table(found: Numbers) -> Table | None:
     """Return the best network for each test condition, and the network that was trained there.
 
     At most :data:`MOST_CHOICES` conditions are shown, at even intervals; the CSV file has all.
-    Returns None if no network has learned. `own_values` has the study's own values of its further
-    axes.
+    Returns None if no network has learned.
     """
     rows, records = [], []
     for specimen, architecture, j in _tested(found):
@@ -184,29 +183,26 @@ def choice_table(found: Numbers, own_values: Mapping[str, float] | None = None) 
     places = np.linspace(0, len(records) - 1, min(len(records), MOST_CHOICES)).round().astype(int)
     for k in places:
         specimen, architecture, test, best, dice, own = records[k]
-        name = tight(condition_words(test, own_values))
+        name = tight(test.words)
         name += f" ({specimen}, {architecture})" if several else ""
-        trained = "itself" if best == test else tight(condition_words(best, own_values))
+        trained = "itself" if best == test else tight(best.words)
         rows.append([name, trained, number(dice), number(own)])
     head = ["specimen", "architecture", "tested_under", "best_trained_under", "dice", "dice_own"]
-    data = compressed("choices.csv", head, [list(column) for column in zip(*records, strict=True)])
+    listed = [(s, a, test.id, best.id, *dice) for s, a, test, best, *dice in records]
+    data = compressed("choices.csv", head, [list(column) for column in zip(*listed, strict=True)])
     return Table(
         ["Microscope", "Best network was trained under", "Its Dice", "Trained there"], rows, data
     )
 
 
-def mixtures_table(
-    metrics: xr.Dataset, own_values: Mapping[str, float] | None = None
-) -> Table | None:
-    """Return networks of mixtures beside the best network of one condition; None without any.
-
-    `own_values` has the study's own values of its further axes.
-    """
+def mixtures_table(metrics: xr.Dataset) -> Table | None:
+    """Return networks of mixtures beside the best network of one condition; None without any."""
+    axes = Axes.of(metrics)
     rows = [
         [
             f"{each.id} ({each.networks})",
             *(number(value) for value in (each.own, each.mean, each.worst)),
-            f"{number(each.best_mean)}, {tight(condition_words(each.best, own_values))}"
+            f"{number(each.best_mean)}, {tight(Condition.parse(each.best, axes).words)}"
             if each.best
             else "–",
             f"{each.better} of {each.specialists}",
@@ -228,11 +224,8 @@ def _tested(found: Numbers) -> Iterator[tuple[str, str, int]]:
                 yield specimen, architecture, j
 
 
-def all_rounders(found: Numbers, own_values: Mapping[str, float] | None = None) -> list[str]:
-    """Return sentences about the single network that is best over all test conditions.
-
-    `own_values` has the study's own values of its further axes.
-    """
+def all_rounders(found: Numbers) -> list[str]:
+    """Return sentences about the single network that is best over all test conditions."""
     best: dict[str, tuple[float, str]] = {}
     for (specimen, architecture), M in found.learned.items():
         whole = np.isfinite(M).all(1)
@@ -240,7 +233,7 @@ def all_rounders(found: Numbers, own_values: Mapping[str, float] | None = None) 
             continue
         for name, values in (("mean", M.mean(1)), ("worst", M.min(1))):
             row = int(np.where(whole, values, -1).argmax())
-            words = tight(condition_words(found.train[row], own_values))
+            words = tight(found.train[row].words)
             if len(found.learned) > 1:
                 words += f" ({specimen}, {architecture})"
             best[name] = max(best.get(name, (-1.0, "")), (float(values[row]), words))

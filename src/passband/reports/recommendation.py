@@ -1,11 +1,10 @@
 """Recommendations, and checks of recommendations, as text."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
 from passband.grid import Condition
-from passband.prediction.asked import Asked
 from passband.prediction.recommendation import COVERAGE, Recommendation
 from passband.prediction.recommendation_check import (
     CONFIDENCE,
@@ -22,14 +21,6 @@ TOP = 10
 _FIRST = " (the first replica of each training condition, from the table of results)"
 
 
-def condition_words(id: str, own: Mapping[str, float] | None = None) -> str:
-    """Return a condition for people, such as ``12 nm · 5 µm · 15 mrad · 400 e/Å²``, from its id.
-
-    `own` has the study's own values of its further axes.
-    """
-    return Asked.at(Condition.parse(id), own).words
-
-
 def recommendation(found: Recommendation, study: str, top: int = TOP, remark: str = "") -> str:
     """Return the ranked networks, where the asked condition lies, and what to train next.
 
@@ -44,7 +35,7 @@ def recommendation(found: Recommendation, study: str, top: int = TOP, remark: st
 
 
 def _parts(found: Recommendation, study: str, top: int, remark: str) -> Iterator[str]:
-    ranged = bool(found.asked.ranged)
+    ranged, axes = bool(found.asked.ranged), found.asked.axes
     yield f"{found.specimen} at {found.asked.words}, with the networks of the study {study}"
     if found.outside:
         lines = [
@@ -83,16 +74,15 @@ def _parts(found: Recommendation, study: str, top: int, remark: str) -> Iterator
         worst = found.networks[0].worst_condition
         notes.append(
             "Expected Dice is the mean over the range. The first network is worst at "
-            f"{condition_words(worst, found.asked.own)}."
+            f"{Condition.parse(worst, axes).words}."
         )
     yield "\n".join([*notes, remark] if remark else notes)
-    own = found.asked.own
-    lines = [f"nearest tested condition: {condition_words(found.nearest, own)}"]
+    lines = [f"nearest tested condition: {Condition.parse(found.nearest, axes).words}"]
     if following := found.train_next:
         lines.append(
             f"train next: {following.specimen}, {following.architecture}, "
-            f"{condition_words(following.condition, own)}; expected Dice {following.dice.words}, "
-            f"expected gain in Dice {following.gain:.3f}"
+            f"{Condition.parse(following.condition, axes).words}; "
+            f"expected Dice {following.dice.words}, expected gain in Dice {following.gain:.3f}"
         )
     yield "\n".join(lines)
 

@@ -8,7 +8,7 @@ import xarray as xr
 from passband.analysis.groups import group_names, groups, specimen_label
 from passband.analysis.ood import SELECTIONS
 from passband.analysis.specimen_shift import SHIFTS
-from passband.grid import of_conditions, own_values
+from passband.grid import of_conditions
 from passband.prediction.cross_validation import CTF
 from passband.prediction.matrices import predicted_matrices
 from passband.prediction.models import COMBINED, COVERAGE, PROCESS, STACKED
@@ -37,7 +37,7 @@ def ood(metrics: xr.Dataset, unlearned: xr.DataArray | None = None) -> str:
             Rows with such networks have a mark, and a line says which they are.
     """
     names = ["id", "ood", "worst", "gap_test"]
-    remark = sentence(unlearned, own_values(metrics))
+    remark = sentence(unlearned)
     compared, metrics = mixtures.text(metrics), of_conditions(metrics)
     rows = []
     for cells in sorted((cells for _, cells in groups(metrics)), key=_names):

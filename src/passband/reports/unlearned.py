@@ -1,12 +1,10 @@
 """Words about networks that did not learn, see :mod:`passband.analysis.learned`."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import xarray as xr
 
+from passband.axes import Axes
 from passband.grid import Condition, is_condition
-from passband.prediction.asked import Asked
 
 #: The mark of networks that did not learn, in tables.
 MARK = "†"
@@ -16,12 +14,11 @@ REMEDY = "train with more steps (training.epochs) or structures (study.structure
 _MOST = 4
 
 
-def sentence(found: xr.DataArray | None, own: Mapping[str, float] | None = None) -> str:
+def sentence(found: xr.DataArray | None) -> str:
     """Return which networks did not learn, and what follows; "" if there are none.
 
     Args:
         found: See :func:`passband.analysis.learned.unlearned`; None if it is not known.
-        own: The study's own values of its further axes.
     """
     if found is None or not found.any():
         return ""
@@ -32,7 +29,8 @@ def sentence(found: xr.DataArray | None, own: Mapping[str, float] | None = None)
             f"all pixels. So nothing is concluded or recommended: {REMEDY}."
         )
     ids = [str(id) for id in found.train.values[found.any([*{*found.dims} - {"train"}]).values]]
-    words = [Asked.at(Condition.parse(id), own).words if is_condition(id) else id for id in ids]
+    axes = Axes.of(found)
+    words = [Condition.parse(id, axes).words if is_condition(id) else id for id in ids]
     named = "; ".join(words[:_MOST])
     more = f"; and {len(ids) - _MOST:,} more conditions" if len(ids) > _MOST else ""
     which = f"{number:,} of {number + found.attrs['learned']:,} networks did not learn"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from passband.config import Study
 from passband.results.layout import WAVES
-from passband.wave_sets import condition_of, folder_of, wave_set_of
+from passband.wave_sets import WaveSet, folder_of, wave_set_of
 
 
 def shards(study: Study, specimen: str, split: str, sets: Iterable[str] = ("",)) -> list[str]:
@@ -52,7 +52,7 @@ def specimen_params(study: Study, specimen: str, waves: str) -> dict[str, object
     own = study.specimens[specimen]
     if not waves:
         return own.params()
-    under = own.under(condition_of(waves.rstrip("/")))
+    under = own.under(WaveSet.parse(waves.rstrip("/")))
     pixel = study.microscope.pixel_size_A
     return {**under.params(), "own": own.params(), "own_pixel_A": pixel}
 

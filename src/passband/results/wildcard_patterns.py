@@ -3,29 +3,26 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from passband.axes import AXES, MAIN_AXES
+from passband.axes import AXES, MAIN_AXES, Axes
 from passband.config import SPLITS, Study
 from passband.grid import batches
 from passband.groups import PATTERN
 
 
-def of_conditions(
-    products: Sequence[Mapping[str, Sequence[float]]], own: Mapping[str, float] | None = None
-) -> str:
+def of_conditions(products: Sequence[Mapping[str, Sequence[float]]], axes: Axes = Axes.main) -> str:
     """Return a regular expression that matches only the ids of a grid's conditions.
 
     Snakemake matches thousands of file names against this expression. For each product, the
     expression lists the values of each axis. If it listed all conditions, building the graph of
-    jobs would take a third longer. `own` has the study's own values of further axes, which are not
-    in ids.
+    jobs would take a third longer.
     """
-    return "|".join(dict.fromkeys(_pattern(axes, own or {}) for axes in products))
+    return "|".join(dict.fromkeys(_pattern(values, axes) for values in products))
 
 
-def _pattern(axes: Mapping[str, Sequence[float]], own: Mapping[str, float]) -> str:
+def _pattern(of_axes: Mapping[str, Sequence[float]], axes: Axes) -> str:
     parts = []
-    for name, values in axes.items():
-        kept = [x for x in values if name not in own or x != own[name]]
+    for name, values in of_axes.items():
+        kept = [x for x in values if x != axes.own.get(name)]
         choice = "|".join(re.escape(AXES[name].format(value)) for value in kept)
         if name in MAIN_AXES:
             parts.append(f"{'_' if parts else ''}(?:{choice})")
@@ -51,7 +48,7 @@ def of_study(study: Study) -> dict[str, str]:
 
 def _of_groups(study: Study) -> str:
     """Return a regular expression for the names of groups of training conditions."""
-    ids = of_conditions(study.train_products, study.own_values)
+    ids = of_conditions(study.train_products, study.axes)
     conditions = f"(?:{ids}){PATTERN}" if study.study.conditions_per_job > 1 else ids
     return "|".join([conditions, *(mixture.id for mixture in study.mixtures)])
 

@@ -10,9 +10,9 @@ import xarray as xr
 import yaml
 from jinja2 import Environment, StrictUndefined
 
-from passband.axes import AXES, MAIN_AXES
+from passband.axes import AXES
 from passband.config.detector import DetectorNoise
-from passband.grid import Condition, own_values
+from passband.grid import Condition, along
 from passband.learning.network_files import Network
 from passband.micrographs.segmentation import FLATTENED
 from passband.sharing import onnx_example, performance
@@ -109,12 +109,12 @@ def _tested(trained: Condition, specimen: str, facts: Facts) -> dict[str, Any]:
     said: dict[str, Any] = {"measured": measured, "ranges": ""}
     if measured is None:
         return said
-    own, tested = own_values(measured), [Condition.parse(id) for id in measured.test.values]
-    values = {name: [c.value(name, own) for c in tested] for name in (*MAIN_AXES, *own)}
+    tested = along(measured, "test")
+    values = {name: [c.value(name) for c in tested] for name in tested[0].axes.names}
     said["ranges"] = "; ".join(
         AXES[name].named(span(min(of_axis), max(of_axis))) for name, of_axis in values.items()
     )
-    said["names"] = ", ".join(AXES[name].label for name in own)
+    said["names"] = ", ".join(AXES[name].label for name in tested[0].axes.own)
     said["further"] = performance.further_words(trained, measured)
     said["others"] = {
         name: measured.dice.sel(test_specimen=name).values
@@ -126,8 +126,8 @@ def _tested(trained: Condition, specimen: str, facts: Facts) -> dict[str, Any]:
         alike = performance.as_trained(dice, trained)
         shown = alike if facts.expected is None else facts.expected
         said |= {"alike": alike, "elsewhere": dice.drop_sel(test=alike.test.values)}
-        said["defoci"] = sorted({Condition.parse(id).defocus_nm for id in alike.test.values})
-        said["doses"] = sorted({Condition.parse(id).dose_e_per_A2 for id in shown.test.values})
+        said["defoci"] = sorted({c.defocus_nm for c in along(alike, "test")})
+        said["doses"] = sorted({c.dose_e_per_A2 for c in along(shown, "test")})
         said["region"] = performance.region(shown, GOOD)
     return said
 
@@ -149,7 +149,5 @@ def noise_words(noise: DetectorNoise) -> str:
 
 def _lowest(dice: xr.DataArray) -> str:
     """Return the values of the condition with the lowest Dice."""
-    condition = Condition.parse(str(dice.test.values[dice.values.argmin()]))
-    return ", ".join(
-        AXES[name].named(f"{value:g}") for name, value in condition.values(own_values(dice)).items()
-    )
+    condition = along(dice, "test")[dice.values.argmin()]
+    return ", ".join(AXES[name].named(f"{value:g}") for name, value in condition.values().items())

@@ -12,8 +12,8 @@ import xarray as xr
 from passband.analysis import table
 from passband.analysis.profiles import SPECTRUM, spectrum
 from passband.analysis.spectra import to_json
-from passband.axes import AXES
-from passband.grid import Condition, axes_of, coordinates, own_values
+from passband.axes import AXES, Axes
+from passband.grid import Condition, axes_of, coordinates
 from passband.groups import may_have
 from passband.learning.network_files import Network
 from passband.results import Results, layout
@@ -53,11 +53,11 @@ def measured(network: Network, results: Results) -> tuple[xr.Dataset | None, str
         return None, f"{source} was made with other weights: the validation loss differs"
     each = dice(row.counts.transpose("test_specimen", "test", "structure", "outcome").values)
     images, ids = each.shape[-1], row.test.values
-    if not (axes := own_values(row)):
+    if not (own := Axes.of(row).own):
         seen = (network.condition, *map(Condition.parse, ids))
         named = {name for condition in seen for name, _ in condition.further}
-        own = results.study.written_values  # a record does not have them
-        axes = {name: value for name, value in own.items() if name in named}
+        axes = results.study.axes  # a record does not have the study's own values
+        own = {name: x for name, x in (axes.own | axes.others).items() if name in named}
     missing = np.full(each.shape[:-1], np.nan)
     error = each.std(-1, ddof=1) / np.sqrt(images) if images > 1 else missing
     dims = "test_specimen", "test"
@@ -66,7 +66,7 @@ def measured(network: Network, results: Results) -> tuple[xr.Dataset | None, str
         {
             "test_specimen": row.test_specimen.values,
             "test": ids,
-            **coordinates(ids, "test", axes),
+            **coordinates(ids, "test", Axes(own)),
         },
         {"images": images},
     ), source
@@ -186,8 +186,8 @@ def further_words(trained: Condition, dice: xr.DataArray) -> str:
     `dice` has the coordinates from :func:`passband.grid.coordinates`. The words of a study without
     further axes are "".
     """
-    own = own_values(dice)
-    return ", ".join(AXES[name].named(f"{trained.value(name, own):g}") for name in own)
+    values = Axes.of(dice).own | dict(trained.further)
+    return ", ".join(AXES[name].named(f"{x:g}") for name, x in values.items())
 
 
 def between(tested: Iterable[str]) -> list[Condition]:

@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from passband.figures import style
-from passband.grid import Condition
+from passband.grid import Condition, along
 from passband.sharing import performance
 
 #: Largest number of cells in a panel whose values are written into the cells.
@@ -30,7 +30,7 @@ def dice_over_defocus_and_dose(dice: xr.DataArray, trained: Condition, palette: 
         trained: The training condition.
     """
     style.set_theme()
-    values = dict(zip(map(Condition.parse, dice.test.values), dice.values.tolist(), strict=True))
+    values = dict(zip(along(dice, "test"), dice.values.tolist(), strict=True))
     axes = {
         name: sorted({getattr(condition, name) for condition in values})
         for name in ("defocus_nm", "cs_um", "aperture_mrad", "dose_e_per_A2")

@@ -168,15 +168,15 @@ def check(study: Study) -> None:
     for name, specimen in study.specimens.items():
         if not specimen.needs_trial_particles:
             continue
-        rng, conditions = generator("check", name), study.extreme_waves
-        fields = [study.microscope.under(condition).sampling.field_A for condition in conditions]
+        rng, sets = generator("check", name), study.extreme_waves
+        fields = [study.microscope.under(waves).sampling.field_A for waves in sets]
         try:
             crystal = crystals.crystal(specimen.material, specimen.file)
             if (atoms := specimen.most_atoms(crystal.atoms_per_A3)) > MOST_IN_PARTICLE:
                 raise PassbandError(too_many_atoms(specimen, atoms))
-            for condition in conditions:
+            for waves in sets:
                 elements = sorted(set(crystal.cell.get_chemical_symbols()))
-                thermal.mean_squares(specimen.under(condition), elements)
+                thermal.mean_squares(specimen.under(waves), elements)
             field, rim = min(fields), crystal.neighbour_A / 2
             _check_width(widest_A(crystal, specimen) + 2 * rim, field)
             largest = specimen.diameter_nm.max * A_PER_NM
