@@ -21,10 +21,10 @@ import numpy as np
 from harness import Table
 
 from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
+from passband.network_id import NetworkId
 from passband.prediction import gaussian_process, kronecker
 from passband.prediction.recommendation import Group
 from passband.reports import explorer, explorer_content, explorer_ranking
-from passband.results import training_jobs
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
 import browser
@@ -92,7 +92,7 @@ def _ranking(study, metrics, blocks):
     model = gaussian_process.fit(dice, train, test, theta=kronecker.MEAN)
     ids = [condition.id for condition in study.train_conditions]
     names = "gold", study.training.architectures[0]
-    networks = tuple(training_jobs.network_id(*names, id, 0) for id in ids)
+    networks = tuple(str(NetworkId(*names, id, 0)) for id in ids)
     return explorer_ranking.ranking(
         [Group(*names, networks, tuple(ids), model)],
         study.test_conditions,

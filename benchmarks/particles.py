@@ -29,6 +29,7 @@ from passband.learning import devices
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs import outputs, particles
 from passband.micrographs.segmentation import Settings, segment
+from passband.network_id import NetworkId
 from passband.results import Results
 from passband.scores import dice_of_masks
 from passband.specimens import exit_waves
@@ -142,7 +143,11 @@ def wide_split(study: Study, specimen: str, number: int, device) -> tuple[Split,
 def in_distribution(results: Results, most: int) -> Iterator[list[Network]]:
     """Yield the replicas of each training condition with a high dose."""
     known = finished_networks(results)
-    high = [id for id in known if Condition.parse(id.split("/")[2]).dose_e_per_A2 >= DOSE_E_PER_A2]
+    high = [
+        id
+        for id in known
+        if Condition.parse(NetworkId.parse(id).condition).dose_e_per_A2 >= DOSE_E_PER_A2
+    ]
     for id in high[:most]:
         yield open_networks(results, id)
 

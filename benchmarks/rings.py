@@ -28,6 +28,7 @@ from passband.micrographs import outputs, readers
 from passband.micrographs.background import otsu_threshold
 from passband.micrographs.lens import Known, Lens
 from passband.micrographs.segmentation import segment
+from passband.network_id import NetworkId
 from passband.results import Results
 from passband.scores import dice_of_masks
 from passband.units import A_PER_NM
@@ -153,7 +154,7 @@ class Compared:
             "dose_e_per_A2": f"{dose:g}",
         }
         first = [like.best(like.recommend(self.tested, lens, given))[0] for lens in lenses]
-        chosen = [id if id in self.scores else id.rpartition("/")[0] for id in first]
+        chosen = [id if id in self.scores else str(NetworkId.parse(id).cell) for id in first]
         same = [self.names[c.id] for c in self.conditions if c.dose_e_per_A2 == dose]
         rows = {label: self.agreements(found) for label, found in self.others.items()}
         for label, defoci in (

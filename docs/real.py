@@ -23,6 +23,7 @@ from passband.micrographs import outputs, readers
 from passband.micrographs.background import otsu_threshold
 from passband.micrographs.predictions import EMPTY
 from passband.micrographs.segmentation import Settings, segment
+from passband.network_id import NetworkId
 from passband.reports import markdown
 from passband.results import Results
 from passband.scores import dice_of_masks
@@ -181,7 +182,7 @@ def everything(patches: list[Patch]) -> dict[str, float]:
 
 
 def condition(id: str) -> str:
-    return id.split("/")[2]
+    return NetworkId.parse(id).condition
 
 
 def table(patches: list[Patch], options: argparse.Namespace) -> str:

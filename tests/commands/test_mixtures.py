@@ -14,6 +14,7 @@ from passband.grid import coordinates
 from passband.jobs import plan, trust
 from passband.jobs.calibration import Speeds
 from passband.learning.network_files import finished_networks, is_id, open_networks
+from passband.network_id import NetworkId
 from passband.results import Results, layout, training_jobs
 from passband.storage import datasets, weights
 
@@ -57,9 +58,9 @@ def test_networks_of_a_mixture_are_opened_by_their_id(results, mixture):
     assert is_id(f"{id}/1")
     assert id in finished_networks(Results(None, results))
     found = open_networks(results, id)
-    assert [network.id for network in found] == [f"{id}/0", f"{id}/1"]
+    assert [str(network.id) for network in found] == [f"{id}/0", f"{id}/1"]
     assert found[0].condition == mixture
-    assert training_jobs.parse_network_id(f"{id}/1") == ("gold", "compact-w4-d2", mixture.id, 1)
+    assert found[1].id == NetworkId("gold", "compact-w4-d2", mixture.id, 1)
     with pytest.raises(PassbandError, match="has none of this specimen"):
         open_networks(results, "gold/compact-w4-d2/all-00000000")
 

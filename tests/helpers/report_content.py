@@ -9,6 +9,7 @@ from matrices import GRID, make_metrics, make_table
 from PIL import Image
 
 from passband.config import Study
+from passband.network_id import NetworkId
 from passband.reports import page
 from passband.reports.page_files import Cost, History
 from passband.reports.page_numbers import numbers
@@ -88,7 +89,7 @@ def make_content(grid=GRID, replicas=2, **changes) -> page.Content:
         "figures": {name: {"png": picture(60)} for name in figure_list.FIGURES},
         "captions": {p.stem: p.read_text() for p in (ROOT / "workflow/report").glob("*.rst")},
         "histories": [
-            History(f"gold/compact/{id}/{k}", epochs, random.random(5), random.random(5))
+            History(NetworkId("gold", "compact", id, k), epochs, random.random(5), random.random(5))
             for id in [condition.id for condition in found.train]
             for k in range(replicas)
         ],

@@ -17,10 +17,11 @@ from passband.jobs.microscopes import is_allowed
 from passband.jobs.recommendation import asked_of, recommend, recommend_from
 from passband.jobs.tested_networks import TestedNetworks
 from passband.learning import network_files
+from passband.network_id import NetworkId
 from passband.optics import ctf
 from passband.prediction import gaussian_process
 from passband.prediction.asked import Asked
-from passband.results import Results, training_jobs, wave_layout
+from passband.results import Results, wave_layout
 from passband.scores import dice
 from passband.storage import datasets
 
@@ -43,10 +44,10 @@ def open_(tmp_path, specimen=None, without=0, **options):
 )
 def test_the_best_network_of_a_finished_study_is_recommended(tmp_path, asked, best):
     found = recommend_from(open_(tmp_path), Asked.at(asked))
-    *_, condition, replica = training_jobs.parse_network_id(found.networks[0].id)
-    condition = Condition.parse(condition)
+    first = NetworkId.parse(found.networks[0].id)
+    condition = Condition.parse(first.condition)
     assert (condition.defocus_nm, condition.dose_e_per_A2) == (best.defocus_nm, best.dose_e_per_A2)
-    assert replica == 0
+    assert first.replica == 0
     assert len(found.networks) == 16
     dice = found.networks[0].dice
     assert dice.value == pytest.approx(true_dice(condition, asked), abs=0.06)
@@ -83,8 +84,8 @@ def test_measured_dice_and_intervals_are_those_of_each_network(tmp_path, monkeyp
     assert found.test.values.tolist() == [c.id for c in asked if c != Condition(6, 20, 14, 850)]
     assert found.sizes["network"] == 26
     for network in found.network.values:
-        *_, train, replica = training_jobs.parse_network_id(network)
-        of_network = table.sel(train=train, replica=replica, test=found.test).squeeze()
+        of = NetworkId.parse(network)
+        of_network = table.sel(train=of.condition, replica=of.replica, test=found.test).squeeze()
         scores = dice(of_network.counts.transpose("test", "structure", "outcome").values)
         half = t.ppf(0.95, STRUCTURES - 1) * scores.std(1, ddof=1) / np.sqrt(STRUCTURES)
         here = found.sel(network=network)
@@ -96,7 +97,7 @@ def test_measured_dice_and_intervals_are_those_of_each_network(tmp_path, monkeyp
 def test_replicas_are_separate_networks(tmp_path):
     found = recommend_from(open_(tmp_path, replicas=2), Asked.at(Condition(6, 20, 14, 850)))
     assert len(found.networks) == 32
-    assert {n.id.rsplit("/")[-1] for n in found.networks} == {"0", "1"}
+    assert {NetworkId.parse(n.id).replica for n in found.networks} == {0, 1}
     assert found.networks[0].id.endswith("/0")  # replica 1 is worse by 0.002
 
 
@@ -183,8 +184,8 @@ def test_models_are_fitted_again_once_there_are_exit_waves(tmp_path, monkeypatch
     asked = Asked.at(Condition(6, 20, 14, 850))
     recommend_from(tested, asked)
     for name in wave_layout.shards(tested.study, "gold", "train"):
-        (tested.results / name).parent.mkdir(parents=True, exist_ok=True)
-        (tested.results / name).touch()
+        tested.results.path(name).parent.mkdir(parents=True, exist_ok=True)
+        tested.results.path(name).touch()
     flat = tested._mean_spectrum()
     monkeypatch.setattr(TestedNetworks, "_mean_spectrum", lambda _: flat)
     monkeypatch.setattr(gaussian_process, "_optimum", None)
@@ -261,7 +262,7 @@ def test_the_best_network_has_the_asked_astigmatism(astigmatic):
     for asked, best in (({}, ""), ({"astigmatism_nm": 7.5}, "_as0008.000")):
         found = recommend_from(astigmatic, asked_of(astigmatic.study, WORDS | asked))
         assert found.inside
-        *_, condition, _ = training_jobs.parse_network_id(found.networks[0].id)
+        condition = NetworkId.parse(found.networks[0].id).condition
         assert Condition.parse(condition).defocus_nm == 5
         assert condition.endswith(best or "_ds001000.00")
         assert Condition.parse(found.nearest).further == Condition.parse(condition).further

@@ -16,6 +16,7 @@ from passband.grid import Condition
 from passband.jobs import trust
 from passband.jobs.tested_networks import TestedNetworks
 from passband.learning.network_files import open_networks
+from passband.network_id import NetworkId
 from passband.results import Results
 
 CELL = f"gold/compact-w4-d2/{STUDY.train_conditions[0].id}"
@@ -45,7 +46,7 @@ def test_measurements_are_kept_until_the_weights_change(results, monkeypatch):
 def test_replicas_that_are_used_alone_have_their_own_measurements(results):
     networks = open_networks(results, f"{CELL}/1")
     found = trust.open_trust(networks)
-    assert found.networks == (f"{CELL}/1",)
+    assert found.networks == (NetworkId.parse(f"{CELL}/1"),)
     assert "disagreement" not in found.calibrations["plain"].names
 
 
@@ -60,7 +61,7 @@ def test_networks_are_grouped_by_training_condition(results):
     other = f"gold/compact-w4-d2/{STUDY.train_conditions[1].id}"
     networks = [*open_networks(results, f"{CELL}/1"), *open_networks(results, other)]
     networks += open_networks(results, f"{CELL}/0")
-    found = [[network.id for network in group] for group in trust.by_condition(networks)]
+    found = [[str(network.id) for network in group] for group in trust.by_condition(networks)]
     assert found == [[f"{CELL}/0", f"{CELL}/1"], [f"{other}/0", f"{other}/1"]]
 
 
@@ -87,12 +88,19 @@ def test_damaged_file_of_a_published_folder_is_reported(tmp_path, content):
         trust.open_trust(open_networks(folder))
 
 
-def test_file_of_another_network_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("network", "refusal"),
+    [
+        ("gold/x/all-5d8f5c27/0", "is of gold/x/all-5d8f5c27/0"),
+        ("gold/x/y/0", "is damaged: network = 'gold/x/y/0'"),
+    ],
+)
+def test_file_of_another_network_is_refused(tmp_path, network, refusal):
     folder = extract(tmp_path)
     path = folder / "likeness.json"
-    content = json.loads(path.read_text()) | {"networks": ["gold/x/y/0"]}
+    content = json.loads(path.read_text()) | {"networks": [network]}
     path.write_text(json.dumps(content))
-    with pytest.raises(PassbandError, match="is of gold/x/y/0"):
+    with pytest.raises(PassbandError, match=refusal):
         trust.open_trust(open_networks(folder))
 
 
@@ -108,7 +116,7 @@ def test_expected_dice_is_that_of_the_given_lens(tmp_path, monkeypatch):
     tested = TestedNetworks.open(Results(study, make_results(study, tmp_path)))
     here = Condition(5, 1.2, 15, 1000)
     both = [replace(here, further=further) for further in ((), {"astigmatism_nm": 8})]
-    networks = [SimpleNamespace(id=f"gold/compact-w8-d3/{c.id}/0") for c in both]
+    networks = [SimpleNamespace(id=NetworkId("gold", "compact-w8-d3", c.id, 0)) for c in both]
     monkeypatch.setattr(trust, "_tested", lambda group: tested)
     monkeypatch.setattr(trust, "by_condition", lambda networks: [networks])
     for length, best in ((0, 0), (7, 1)):

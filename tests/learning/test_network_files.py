@@ -40,7 +40,7 @@ def results(tmp_path):
 def test_file_gives_all_its_replicas(tmp_path):
     states = save(tmp_path / "a.safetensors")
     found = open_networks(tmp_path / "a.safetensors")
-    assert [network.id for network in found] == [f"{CELL}/0", f"{CELL}/1"]
+    assert [str(network.id) for network in found] == [f"{CELL}/0", f"{CELL}/1"]
     for network in found:
         assert not network.module.training
         assert torch.equal(network.module.head.weight, states[network.replica]["head.weight"])

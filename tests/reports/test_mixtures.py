@@ -5,6 +5,7 @@ import pytest
 from report_content import History, make_content, make_stores
 
 from passband.grid import coordinates
+from passband.network_id import NetworkId
 from passband.reports import csv_tables, mixtures, page, page_numbers, summaries
 
 GRID = {
@@ -79,7 +80,10 @@ def test_the_report_compares_mixtures_and_shows_single_conditions_elsewhere(metr
     found = content.numbers
     trained = [condition.id for condition in found.train[:6]]
     epochs, dice = np.arange(3.0), np.array([0.1, 0.5, 0.7])
-    histories = [History(f"gold/compact/{id}/0", epochs, dice, dice) for id in [*trained, *MIXED]]
+    histories = [
+        History(NetworkId("gold", "compact", id, 0), epochs, dice, dice)
+        for id in [*trained, *MIXED]
+    ]
     html = page.render(
         make_content(
             GRID,

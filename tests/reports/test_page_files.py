@@ -3,6 +3,7 @@
 import yaml
 
 from passband.config import validate
+from passband.network_id import NetworkId
 from passband.reports import page_tables
 from passband.reports.page_files import Cost, costs, histories
 
@@ -28,8 +29,11 @@ def test_histories_that_cannot_be_read_are_left_out(tmp_path):
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
     good.write_text("replica,epoch,val_loss,val_dice\n0,0,2,0.1\n0,1,1,0.7\n0,2,3,0.9\n1,0,,\n")
     bad.write_text("replica,epoch\n0,0\n")
-    found = histories([("a/b/c", good), ("a/b/d", bad), ("a/b/e", tmp_path / "absent")])
-    assert [h.network for h in found] == ["a/b/c/0", "a/b/c/1"]
+    found = histories(
+        (NetworkId("a", "b", id), path)
+        for id, path in (("c", good), ("d", bad), ("e", tmp_path / "absent"))
+    )
+    assert [str(h.network) for h in found] == ["a/b/c/0", "a/b/c/1"]
     assert found[0].final == 0.7  # after the epoch with the lowest validation loss
 
 

@@ -256,31 +256,6 @@ def test_parsing_the_workflow_loads_no_numerical_library():
     assert not (heavy | {"numba", "sklearn", "matplotlib", "threadpoolctl"}) & loaded
 
 
-def test_a_network_s_id_is_parsed_to_its_parts():
-    parts = ("gold", "compact-w8-d3", "df-0005.00_cs+0001.200_ap010.00_ds000100.00", 12)
-    id = training_jobs.network_id(*parts)
-    assert id == "gold/compact-w8-d3/df-0005.00_cs+0001.200_ap010.00_ds000100.00/12"
-    assert training_jobs.parse_network_id(id) == parts
-
-
-@pytest.mark.parametrize(
-    "id",
-    [
-        "",
-        "gold",
-        "gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00",
-        "gold/compact-w8-d3/df+5_cs+0001.200_ap010.00_ds000100.00/0",
-        "gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/00",
-        "gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/-1",
-        "gold//df+0005.00_cs+0001.200_ap010.00_ds000100.00/0",
-        "a/gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0",
-    ],
-)
-def test_a_wrong_id_of_a_network_is_refused(id):
-    with pytest.raises(PassbandError, match="must be SPECIMEN/ARCHITECTURE/CONDITION/REPLICA"):
-        training_jobs.parse_network_id(id)
-
-
 def test_the_example_is_compared_with_networks_of_all_training_conditions():
     study = changed(study={"replicas": 3, "replicas_per_job": 2})
     example = shown_networks.example_cell(study, lambda record: True)

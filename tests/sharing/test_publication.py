@@ -147,7 +147,7 @@ def test_changed_file_is_detected(published, tmp_path):
 
 def test_published_network_is_opened_as_a_network_of_the_study(published, network):
     (found,) = open_networks(published)
-    assert found.id == network.id == f"{CELL}/1"
+    assert str(found.id) == str(network.id) == f"{CELL}/1"
     assert found.microscope == network.microscope
     state, expected = (each.module.state_dict() for each in (found, network))
     assert all(torch.equal(state[name], value) for name, value in expected.items())

@@ -26,6 +26,7 @@ from passband.imaging.splits import Split
 from passband.jobs.extra import read_extra
 from passband.learning import devices, training
 from passband.learning.networks import load as load_weights
+from passband.network_id import NetworkId
 from passband.results import Results, training_jobs, wave_layout
 
 ARCHIVE = Path(__file__).parents[1] / "data/grouped.tar.xz"
@@ -207,8 +208,8 @@ def test_recommendations_are_those_of_the_version_that_made_the_study(place, cap
     assert len(said["networks"]) == 34 - 2 - 7  # without the mixture, and those that did not learn
     tested = read_extra(Results(load("study.yaml"), RESULTS)).dice.sel(test=FURTHER[0]).squeeze()
     for network in said["networks"]:
-        *_, condition, replica = network["id"].split("/")
-        true = float(tested.sel(train=condition, replica=int(replica)))
+        id = NetworkId.parse(network["id"])
+        true = float(tested.sel(train=id.condition, replica=id.replica))
         assert network["how"] == "measured"
         assert network["dice"]["value"] == pytest.approx(true, abs=1e-6)
     said = json.loads(printed(capsys, *options, "--energy-kev=200", "--defocus-nm=14"))

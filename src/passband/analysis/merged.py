@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import product
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from passband.analysis.packed import DRAWN, IMAGE_DICE, OWN, mean_dice, packed
 from passband.analysis.table import STATUS
 from passband.axes import Axes
 from passband.grid import coordinates, ordered_ids
+from passband.network_id import NetworkId
 from passband.storage import atomic, datasets
 from passband.storage.records import FIRST, MICROSCOPE, values_along
 
@@ -120,23 +121,22 @@ def without_microscopes(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
     ], sorted(names)
 
 
-def sources(parts: Sequence[Part]) -> dict[tuple[str, str, str, int], Source]:
+def sources(parts: Sequence[Part]) -> dict[NetworkId, Source]:
     """Return where the results of each network are; of several parts that have it, in the first.
 
     Raises:
         PassbandError: If two parts have the same network, and the mean Dice of a cell differs by
             more than :data:`TOLERANCE`; if a network has no Dice; or if no part has a network.
     """
-    found: dict[tuple[str, str, str, int], Source] = {}
+    found: dict[NetworkId, Source] = {}
     means = [mean_dice(part.table).values for part in parts]
     for number, part in enumerate(parts):
         names = [part.table[dimension].values.tolist() for dimension in _NETWORK]
         for place in map(tuple, np.argwhere(_status(part.table) == STATUS["done"])):
-            key = tuple(values[k] for values, k in zip(names, place, strict=True))
+            key = NetworkId(*(values[k] for values, k in zip(names, place, strict=True)))
             if not np.isfinite(means[number][place]).any():
                 raise PassbandError(
-                    f"network {'/'.join(map(str, key))}: is done in {part.name}, but has no Dice; "
-                    "make this part again"
+                    f"network {key}: is done in {part.name}, but has no Dice; make this part again"
                 )
             before = found.setdefault(key, Source(number, place))
             if before.part == number:
@@ -147,7 +147,7 @@ def sources(parts: Sequence[Part]) -> dict[tuple[str, str, str, int], Source]:
                 worst = np.unravel_index(np.nanargmax(apart), apart.shape)
                 test = str(part.table.test.values[worst[1]])
                 raise PassbandError(
-                    f"network {'/'.join(map(str, key))}: its Dice under {test} is "
+                    f"network {key}: its Dice under {test} is "
                     f"{one[worst]:.4f} in {parts[before.part].name} and {other[worst]:.4f} in "
                     f"{part.name}; must agree within {TOLERANCE}"
                 )
@@ -221,7 +221,7 @@ def merge(
     path: Path,
     attrs: Mapping[str, str],
     kind: str,
-    found: Mapping[tuple[str, str, str, int], Source],
+    found: Mapping[NetworkId, Source],
     pixels: int,
 ) -> xr.Dataset:
     """Write the table of all parts, completely or not at all, and return its networks.
@@ -241,10 +241,10 @@ def merge(
         network comes from, as an index of :data:`PARTS`; −1 for missing networks.
     """
     sizes: dict[str, list] = {
-        "specimen": list(dict.fromkeys(key[0] for key in found)),
-        "architecture": list(dict.fromkeys(key[1] for key in found)),
-        "train": _sorted({key[2] for key in found}, parts),
-        "replica": sorted({key[3] for key in found}),
+        "specimen": list(dict.fromkeys(key.specimen for key in found)),
+        "architecture": list(dict.fromkeys(key.architecture for key in found)),
+        "train": _sorted({key.condition for key in found}, parts),
+        "replica": sorted({key.replica for key in found}),
     }
     provenance = [each for part in parts for each in part.provenance]
     first = np.cumsum([0, *(len(part.provenance) for part in parts)])
@@ -255,7 +255,9 @@ def merge(
         for part in parts
     ]
     for key, source in found.items():
-        place = tuple(index[name][value] for name, value in zip(_NETWORK, key, strict=True))
+        place = tuple(
+            index[name][value] for name, value in zip(_NETWORK, astuple(key), strict=True)
+        )
         numbers = merged_before[source.part]
         origin[place] = first[source.part]
         origin[place] += 0 if numbers is None else numbers[source.place]
@@ -270,18 +272,17 @@ def merge(
         chunks = {"specimen": 1, "architecture": 1, "train": rows}
         datasets.create(empty.assign_attrs(attrs), beside, chunks, _NO_COUNT)
         group = zarr.open_group(beside, mode="r+")
-        by_row: dict[tuple[str, str, str], list[tuple[int, Source]]] = {}
-        for (*row, replica), source in found.items():
-            by_row.setdefault(tuple(row), []).append((index["replica"][replica], source))
+        by_row: dict[NetworkId, list[tuple[int, Source]]] = {}
+        for key, source in found.items():
+            by_row.setdefault(key.cell, []).append((index["replica"][key.replica], source))
         for s, a, start in product(
             range(len(sizes["specimen"])),
             range(len(sizes["architecture"])),
             range(0, len(sizes["train"]), rows),
         ):
             trains = sizes["train"][start : start + rows]
-            lists = [
-                by_row.get((sizes["specimen"][s], sizes["architecture"][a], t), []) for t in trains
-            ]
+            kind = sizes["specimen"][s], sizes["architecture"][a]
+            lists = [by_row.get(NetworkId(*kind, t), []) for t in trains]
             for name, variable in template.data_vars.items():
                 values = _rows(parts, name, lists, len(sizes["replica"]), variable, pixels)
                 group[name][s, a, start : start + len(trains)] = values

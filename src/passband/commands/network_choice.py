@@ -7,6 +7,7 @@ from passband import PassbandError
 from passband.commands.arguments import BEHIND_WAVE, FURTHER_BEHIND, find_study, network_source
 from passband.commands.ctf import check_unused, known_lens
 from passband.console import escaped
+from passband.network_id import NetworkId
 
 
 def is_auto(options: argparse.Namespace) -> bool:
@@ -82,7 +83,8 @@ def recommended(
                 lines = [lens.line(), *(f"  {note}" for note in lens.notes)]
                 found = like.recommend(tested, lens, given)
             id, expected = like.best(found)
-            chosen[path], ctf[path] = open_networks(results, id), {id: expected}
+            chosen[path] = open_networks(results, id)
+            ctf[path] = {NetworkId.parse(id): expected}
         except Exception as error:  # the other files are still segmented
             failed[path] = failure(path, error)
             continue

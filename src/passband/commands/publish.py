@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
 
     from passband.sharing import bioimageio_description, publication
 
-    out = options.out or Path("published") / network.id.replace("/", "_")
+    out = options.out or Path("published") / str(network.id).replace("/", "_")
     name = options.name or bioimageio_description.default_name(network)
     labels = bioimageio_description.Labels(name, options.license, tuple(options.author))
     results = network.results if results is None else Results(network.study, results.folder)
@@ -126,7 +126,7 @@ def _expected(
         return None
     if not any(network.id in ids for _, ids, _ in tested.of_groups.values()):
         return None
-    return lambda conditions: tested.expected(conditions).sel(network=network.id).values
+    return lambda conditions: tested.expected(conditions).sel(network=str(network.id)).values
 
 
 def _trust(network: "Network", with_ctf: bool) -> "Trust | None":

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from passband.axes import AXES, MAIN_AXES
 from passband.figures import style
 from passband.grid import Condition
+from passband.network_id import NetworkId
 from passband.prediction.asked import Asked, ranges, scaled, unscaled
 
 #: The two axes of the figure, and the number of values along each.
@@ -116,8 +117,8 @@ def recommendation(
     ax.yaxis.set_minor_formatter(lambda value, _: _plain(value, _) if _few(y) else "")
     ax.set(xlabel="defocus (nm)", ylabel="dose (e/Å²)", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     figure.colorbar(shown, ax=ax, label="expected Dice")
-    specimen, architecture, condition, replica = network.split("/")
-    trained = Condition.parse(condition, asked.axes)
+    of = NetworkId.parse(network)
+    trained = Condition.parse(of.condition, asked.axes)
     lens = ", ".join(
         AXES[name].words(style.number(value))
         if name in MAIN_AXES
@@ -126,7 +127,7 @@ def recommendation(
         if name not in (X, Y)
     )
     ax.set_title(
-        f"{specimen}, {architecture}, replica {replica}\n"
+        f"{of.specimen}, {of.architecture}, replica {of.replica}\n"
         f"trained at {style.condition_label(trained)}\ntested at {lens}",
         loc="left",
         fontsize=style.SMALL,

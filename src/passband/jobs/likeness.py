@@ -25,6 +25,7 @@ from passband.micrographs.distortions import DISTORTIONS
 from passband.micrographs.likeness import DESCRIPTIONS, Reference
 from passband.micrographs.sureness import probabilities, ratio, sureness, symmetry
 from passband.micrographs.trust import WELL, Own, Trust, relative_scores
+from passband.network_id import NetworkId
 from passband.prediction import image_dice
 from passband.results import Results
 from passband.scores import dice
@@ -57,7 +58,7 @@ class Measured:
         dice: (n,).
     """
 
-    networks: tuple[str, ...]
+    networks: tuple[NetworkId, ...]
     reference: Reference
     own: Own
     places: list[tuple[str, str, str]]
@@ -67,7 +68,7 @@ class Measured:
     def to_values(self) -> dict[str, Any]:
         """Return the content for JSON."""
         return {
-            "networks": list(self.networks),
+            "networks": list(map(str, self.networks)),
             "reference": self.reference.to_values(),
             "own": vars(self.own),
             "places": [list(place) for place in self.places],
@@ -79,7 +80,7 @@ class Measured:
     def from_values(cls, content: Mapping[str, Any]) -> "Measured":
         """Return the content of :meth:`to_values` as an object."""
         return cls(
-            tuple(content["networks"]),
+            tuple(map(NetworkId.parse, content["networks"])),
             Reference.from_values(content["reference"]),
             Own(**content["own"]),
             [(specimen, id, distortion) for specimen, id, distortion in content["places"]],

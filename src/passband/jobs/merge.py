@@ -37,6 +37,7 @@ from passband.config import ConfigError, Study, validate_stored
 from passband.config.mixtures import configuration_of
 from passband.grid import Condition, along, is_condition, ordered_ids
 from passband.mixtures import MIXTURES, Mixture, attributes
+from passband.network_id import NetworkId
 from passband.prediction.asked import ranges
 from passband.results import Results, layout
 from passband.results.parts import FILE, FILES, Found, check_target, find, find_all
@@ -231,7 +232,7 @@ def _ranges(tests: Sequence[Condition]) -> dict[str, tuple]:
 def _study(
     name: str,
     first: Study,
-    found: Iterable[tuple[str, str, str, int]],
+    found: Iterable[NetworkId],
     test: Sequence[Condition],
     mixed: Mapping[str, Mixture],
     has_draws: bool,
@@ -242,14 +243,14 @@ def _study(
     """
     keys = list(found)
     axes = test[0].axes
-    ids = ordered_ids((key[2] for key in keys), axes)
+    ids = ordered_ids((key.condition for key in keys), axes)
     trained = [Condition.parse(id, axes) for id in ids if is_condition(id)]
     if not trained:
         raise PassbandError("the parts have networks of mixtures only; give a part with conditions")
-    replicas = max(key[3] for key in keys) + 1
-    architectures = list(dict.fromkeys(key[1] for key in keys))
+    replicas = max(key.replica for key in keys) + 1
+    architectures = list(dict.fromkeys(key.architecture for key in keys))
     given = first.model_dump(mode="json")
-    sizes = [len({key[k] for key in keys}) for k in range(3)]
+    sizes = len({key.specimen for key in keys}), len(architectures), len(ids)
     given["study"] |= {
         "name": name,
         "replicas": replicas,

@@ -67,7 +67,7 @@ def run(
         tuple(Condition.parse(id, study.axes) for group in groups for id in group.train),
         np.concatenate([D for _, _, D in known.values()]),
         tuple(tested.tested),
-        tuple("/".join(id.split("/")[:-1]) for group in groups for id in group.networks),
+        tuple(str(id.cell) for _, ids, _ in known.values() for id in ids),
     )
     empty = tested.measured([])
     expected = expected_dice(groups, empty, drawn, tested.profiles)

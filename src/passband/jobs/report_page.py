@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import passband
 from passband import PassbandError
 from passband.jobs import workflow
+from passband.network_id import NetworkId
 from passband.results import Results, figure_list, layout, training_jobs
 
 if TYPE_CHECKING:
@@ -107,7 +108,9 @@ def collect(results: Results) -> "Content":
     attrs = next((s.attrs for s in stores.values() if s is not None), {})
     if "parts" not in attrs:  # the jobs of a merged study ran in the folders of its parts
         lacking = [*_missing(scanned), *lacking]
-    jobs = [("/".join(cell.names), results.history(cell)) for cell in training_jobs.cells_of(study)]
+    jobs = [
+        (NetworkId(*cell.names), results.history(cell)) for cell in training_jobs.cells_of(study)
+    ]
     failed = scanned.failures
     return page.Content(
         study=study,

@@ -18,9 +18,10 @@ from passband.config import Study
 from passband.grid import Condition, of_conditions
 from passband.jobs import fitted_models
 from passband.jobs.extra import read_extra
+from passband.network_id import NetworkId
 from passband.prediction import covariance, gaussian_process, recommendation
 from passband.prediction.recommendation import Group
-from passband.results import Results, layout, training_jobs
+from passband.results import Results, layout
 
 #: Smallest number of training conditions, and of test conditions, for a recommendation.
 FEWEST = 4
@@ -82,7 +83,7 @@ class TestedNetworks:
         if results.is_published:
             from passband.learning.network_files import open_networks  # torch takes seconds
 
-            ranked = tuple(network.id for network in open_networks(results.folder))
+            ranked = tuple(str(network.id) for network in open_networks(results.folder))
         elif with_extra:
             extra = read_extra(results, ["dice"])
         if extra is not None:
@@ -168,7 +169,7 @@ class TestedNetworks:
         order = "specimen", "architecture", "train", "replica"
         names = [found[name].values.tolist() for name in order]
         return frozenset(
-            training_jobs.network_id(*(values[k] for values, k in zip(names, place, strict=True)))
+            str(NetworkId(*(values[k] for values, k in zip(names, place, strict=True))))
             for place in np.argwhere(found.transpose(*order).values)
         )
 
@@ -181,7 +182,7 @@ class TestedNetworks:
         return sum(str(id) not in known for id in self.extra.test.values)
 
     @cached_property
-    def of_groups(self) -> dict[tuple[str, str], tuple[list[str], list[str], np.ndarray]]:
+    def of_groups(self) -> dict[tuple[str, str], tuple[list[str], list[NetworkId], np.ndarray]]:
         """For each specimen and architecture, the networks and their mean Dice.
 
         The values are the ids of the training conditions (one for each network), the ids of the
@@ -202,14 +203,10 @@ class TestedNetworks:
         for i, specimen in enumerate(D.specimen.values):
             for j, architecture in enumerate(D.architecture.values):
                 trained = np.argwhere(np.isfinite(every[i, j, ..., : D.sizes["test"]]).all(-1))
-                train = [every_train[t] for t, _ in trained]
-                replicas = [every_replica[r] for _, r in trained]
                 name = str(specimen), str(architecture)
-                ids = [
-                    training_jobs.network_id(*name, *network)
-                    for network in zip(train, replicas, strict=True)
-                ]
+                ids = [NetworkId(*name, every_train[t], every_replica[r]) for t, r in trained]
                 if ids:
+                    train = [id.condition for id in ids]
                     groups[name] = train, ids, every[i, j][tuple(trained.T)]
         return groups
 
@@ -237,7 +234,7 @@ class TestedNetworks:
         key = fitted_models.key(
             [D for _, _, D in self.of_groups.values()],
             [condition.id for condition in (*self.tested, *self.further)],
-            [ids for _, ids, _ in self.of_groups.values()],
+            [list(map(str, ids)) for _, ids, _ in self.of_groups.values()],
             self.study.digest,
             [SAMPLES, *covariance.DISTANCES],
             bool(self._waves),  # without exit waves, the spectrum is flat
@@ -303,8 +300,8 @@ class TestedNetworks:
         own_tests = np.isin(wanted, self.table.test.values)
         networks, values = [], []
         for (specimen, architecture), (train, ids, D) in self.of_groups.items():
-            networks += ids
-            replicas = [int(id.rpartition("/")[-1]) for id in ids]
+            networks += map(str, ids)
+            replicas = [id.replica for id in ids]
             each = xr.Dataset({"train": ("network", train), "replica": ("network", replicas)})
             own = np.repeat(D[:, places, None], 3, axis=-1)
             for here in filter(len, map(np.flatnonzero, (own_tests, ~own_tests))):
@@ -336,7 +333,7 @@ class TestedNetworks:
         known, models = self._fitted
         models = models or self._models(from_json(known["spectrum"]), known["theta"])
         return [
-            Group(specimen, architecture, tuple(ids), tuple(train), model)
+            Group(specimen, architecture, tuple(map(str, ids)), tuple(train), model)
             for ((specimen, architecture), (train, ids, _)), model in zip(
                 self.of_groups.items(), models, strict=True
             )

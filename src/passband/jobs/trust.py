@@ -20,8 +20,9 @@ from passband.jobs.likeness import Measured, StudyImages, calibrate
 from passband.learning.network_files import Network
 from passband.micrographs.trust import Trust
 from passband.mixtures import Mixture
+from passband.network_id import NetworkId
 from passband.prediction import gaussian_process
-from passband.results import Results, layout, published, training_jobs
+from passband.results import Results, layout, published
 from passband.storage import StoreError, integrity
 
 #: Version of the measurements. Increase this number if the code measures something else.
@@ -33,10 +34,10 @@ Progress = Callable[[Iterable], Iterable]
 
 def by_condition(networks: Sequence[Network]) -> list[list[Network]]:
     """Return the networks of each training condition, specimen and architecture, by replica."""
-    groups: dict[tuple[Path, str], list[Network]] = {}
+    groups: dict[tuple[Path, NetworkId], list[Network]] = {}
     for network in networks:
         folder = network.path.parent
-        groups.setdefault((folder, network.id.rpartition("/")[0]), []).append(network)
+        groups.setdefault((folder, network.id.cell), []).append(network)
     return [sorted(each, key=lambda network: network.replica) for each in groups.values()]
 
 
@@ -108,10 +109,10 @@ def open_trust(
         integrity.check_regular(path)
         try:
             trust = Trust.from_values(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (PassbandError, ValueError, KeyError, TypeError, OSError) as error:
             raise PassbandError(f"{path}: is damaged: {error}") from None
         if trust.networks != tuple(network.id for network in networks):
-            raise PassbandError(f"{path}: is of {', '.join(trust.networks)}")
+            raise PassbandError(f"{path}: is of {', '.join(map(str, trust.networks))}")
         return trust
     found, ctf = measured(networks, progress), None
     if with_ctf:
@@ -120,7 +121,7 @@ def open_trust(
     return calibrate(found, ctf)
 
 
-def expected_dice(networks: Sequence[Network], condition: Condition) -> dict[str, float]:
+def expected_dice(networks: Sequence[Network], condition: Condition) -> dict[NetworkId, float]:
     """Return the Dice that the study's model expects for each network under a condition.
 
     A further axis that `condition` does not have has the study's own value.
@@ -133,8 +134,8 @@ def expected_dice(networks: Sequence[Network], condition: Condition) -> dict[str
         tested = _tested(group)
         values = tested.expected([Condition.of(condition.values(), tested.study.axes)])
         for network in group:
-            if network.id in values.network.values:
-                result[network.id] = float(values.sel(network=network.id).values[0])
+            if (name := str(network.id)) in values.network.values:
+                result[network.id] = float(values.sel(network=name).values[0])
     return result
 
 
@@ -163,11 +164,9 @@ def expected_left_out(found: Measured, networks: Sequence[Network]) -> np.ndarra
         PassbandError: If there is no table of results, or if it has too few conditions.
     """
     tested = _tested(networks)
-    specimen, architecture, *_ = training_jobs.parse_network_id(found.networks[0])
-    train, ids, D = tested.of_groups[specimen, architecture]
-    (group,) = (
-        g for g in tested.groups if (g.specimen, g.architecture) == (specimen, architecture)
-    )
+    kind = found.networks[0].specimen, found.networks[0].architecture
+    train, ids, D = tested.of_groups[kind]
+    (group,) = (g for g in tested.groups if (g.specimen, g.architecture) == kind)
     of_networks = tested.profiles([Condition.parse(id) for id in train])
     known = [condition.id for condition in tested.tested]
     rows = [ids.index(id) for id in found.networks]

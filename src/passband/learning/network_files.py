@@ -1,8 +1,4 @@
-"""Trained networks that are opened from a weights file, a published folder or a study's results.
-
-A network's id is ``<specimen>/<architecture>/<condition id>/<replica>``, such as
-``gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0``.
-"""
+"""Trained networks that are opened from a weights file, a published folder or a study's results."""
 
 import json
 from collections.abc import Iterable
@@ -18,7 +14,8 @@ from passband.config import Microscope, Study, architectures, validate_stored
 from passband.grid import Condition
 from passband.groups import may_have
 from passband.learning import networks
-from passband.mixtures import Mixture, check_id, is_mixture
+from passband.mixtures import Mixture, is_mixture
+from passband.network_id import NetworkId
 from passband.results import Results, layout, published
 from passband.storage import DamagedError, integrity
 from passband.storage.weight_parts import Part, conditions_in, load_parts
@@ -51,16 +48,10 @@ class Network:
     path: Path
 
     @property
-    def id(self) -> str:
+    def id(self) -> NetworkId:
         """The network's id in its study."""
-        return "/".join(
-            (
-                self.metadata.specimen,
-                self.metadata.architecture,
-                self.metadata.condition,
-                str(self.replica),
-            )
-        )
+        of = self.metadata
+        return NetworkId(of.specimen, of.architecture, of.condition, self.replica)
 
     @property
     def is_published(self) -> bool:
@@ -162,12 +153,11 @@ def open_networks(source: str | Path | Results, network: str | None = None) -> l
     found = _from_file(path)
     if network is None:
         return found
-    cell, replica = _parse(network)
-    chosen = [each for each in found if _cell(each) == cell and replica in (None, each.replica)]
+    wanted = NetworkId.parse(network)
+    chosen = [each for each in found if wanted in (each.id, each.id.cell)]
     if not chosen:
-        raise PassbandError(
-            f"network = {network!r}: {source} has only {', '.join(each.id for each in found)}"
-        )
+        every = ", ".join(str(each.id) for each in found)
+        raise PassbandError(f"network = {network!r}: {source} has only {every}")
     return chosen
 
 
@@ -185,34 +175,14 @@ def finished_networks(results: Results) -> list[str]:
     found: set[str] = set()
     for file in folder.glob("*/*/*/*.safetensors"):
         specimen, architecture, group = file.parent.relative_to(folder).parts
-        found |= {f"{specimen}/{architecture}/{id}" for id in conditions_in(file, group)}
+        found |= {str(NetworkId(specimen, architecture, id)) for id in conditions_in(file, group)}
     return sorted(found)
-
-
-def _parse(network: str) -> tuple[str, int | None]:
-    """Return a network's id without the replica, and the replica or None.
-
-    Raises:
-        PassbandError: If the text is not the id of a network.
-    """
-    parts = network.split("/")
-    try:
-        if len(parts) not in (3, 4) or not all(parts):
-            raise ValueError("must have three or four parts")
-        check_id(parts[2])
-        replica = int(parts[3]) if len(parts) == 4 else None
-    except ValueError as error:
-        raise PassbandError(
-            f"network = {network!r}: must be an id such as gold/compact-w8-d3/"
-            f"df+0005.00_cs+0001.200_ap010.00_ds000100.00/0 ({error})"
-        ) from None
-    return "/".join(parts[:3]), replica
 
 
 def is_id(text: str) -> bool:
     """Return whether a text has the form of a network's id, with or without the replica."""
     try:
-        _parse(text)
+        NetworkId.parse(text)
     except PassbandError:
         return False
     return True
@@ -228,22 +198,22 @@ def _from_study(results: Results, network: str | None) -> list[Network]:
             f"{results}: has networks of {len(known)} training conditions; give the id of a "
             f"network, such as {example}"
         )
-    cell, replica = _parse(network)
-    specimen, architecture, condition = cell.split("/")
+    wanted = NetworkId.parse(network)
+    of_architecture = results.path(layout.NETWORKS) / wanted.specimen / wanted.architecture
     paths = [
         path
-        for folder in sorted((results.path(layout.NETWORKS) / specimen / architecture).glob("*"))
-        if may_have(folder.name, condition)
+        for folder in sorted(of_architecture.glob("*"))
+        if may_have(folder.name, wanted.condition)
         for path in sorted(folder.glob("*.safetensors"))
-        if condition in conditions_in(path, folder.name)
+        if wanted.condition in conditions_in(path, folder.name)
     ]
     # If jobs have been given other replicas or conditions, several files have the same network. The
     # time of a file is that of its training, also if a later job has linked the file.
     paths.sort(key=lambda path: (path in results.present, path.stat().st_mtime))
     networks_of = (network for path in paths for network in _from_file(path))
-    last = {n.replica: n for n in networks_of if n.metadata.condition == condition}
+    last = {n.replica: n for n in networks_of if n.metadata.condition == wanted.condition}
     found = list(last.values())
-    chosen = [each for each in found if replica in (None, each.replica)]
+    chosen = [each for each in found if wanted.replica in (None, each.replica)]
     if not chosen:
         has = f"only the replicas {_listed(each.replica for each in found)}" if found else "none"
         raise PassbandError(
@@ -251,11 +221,6 @@ def _from_study(results: Results, network: str | None) -> list[Network]:
             f"condition; an existing network is {found[0].id if found else example}"
         )
     return sorted(chosen, key=lambda each: each.replica)
-
-
-def _cell(network: Network) -> str:
-    """Return the id of a network without the replica."""
-    return network.id.rpartition("/")[0]
 
 
 def _trained_under(id: str, configuration: dict) -> Condition | Mixture:

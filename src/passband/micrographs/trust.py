@@ -12,6 +12,7 @@ from passband.micrographs import likeness
 from passband.micrographs.likeness import DESCRIPTIONS, Reference
 from passband.micrographs.sureness import probabilities as mirrored
 from passband.micrographs.sureness import ratio, sureness, symmetry
+from passband.network_id import NetworkId
 from passband.prediction.image_dice import Calibration, ctf_score, logit
 from passband.prediction.recommendation import Dice
 
@@ -143,7 +144,7 @@ class Trust:
         calibrations: `plain`, and `ctf` if the condition's expected Dice can be used too.
     """
 
-    networks: tuple[str, ...]
+    networks: tuple[NetworkId, ...]
     reference: Reference
     own: Own
     limits: Mapping[str, float]
@@ -182,7 +183,7 @@ class Trust:
     def to_values(self) -> dict[str, Any]:
         """Return the content for JSON."""
         return {
-            "networks": list(self.networks),
+            "networks": list(map(str, self.networks)),
             "reference": self.reference.to_values(),
             "own": vars(self.own),
             "limits": dict(self.limits),
@@ -193,7 +194,7 @@ class Trust:
     def from_values(cls, content: Mapping[str, Any]) -> "Trust":
         """Return the content of :meth:`to_values` as an object."""
         return cls(
-            tuple(content["networks"]),
+            tuple(map(NetworkId.parse, content["networks"])),
             Reference.from_values(content["reference"]),
             Own(**content["own"]),
             content["limits"],

@@ -65,14 +65,14 @@ def _curves(ax, histories: Sequence[History], palette: str) -> str:
     """Draw a curve for each network, and return the title of the legend."""
     from seaborn import color_palette
 
-    mixed = [h for h in histories if not is_condition(h.network.split("/")[2])]
+    mixed = [h for h in histories if not is_condition(h.network.condition)]
     for history in mixed:
         label = "mixture" if history is mixed[0] else None
         ax.plot(history.epoch + 1, history.dice, color=_FAINT, lw=1.1, ls="--", label=label)
-    histories = [h for h in histories if is_condition(h.network.split("/")[2])]
+    histories = [h for h in histories if is_condition(h.network.condition)]
     if not histories:
         return ""
-    conditions = [Condition.parse(h.network.split("/")[2]) for h in histories]
+    conditions = [Condition.parse(h.network.condition) for h in histories]
     # The dose comes first, since it changes Dice the most in all studies so far.
     order = ["dose_e_per_A2", *(a for a in MAIN_AXES if a != "dose_e_per_A2")]
     varied = [a for a in order if len({getattr(c, a) for c in conditions}) > 1]
@@ -140,7 +140,7 @@ def worst(histories: Sequence[History], most: int = WORST) -> list[History]:
 
 def data(histories: Sequence[History]) -> Data:
     """Return the histories as CSV, with a row for each network and epoch."""
-    network = np.concatenate([np.full(len(h.epoch), h.network, object) for h in histories])
+    network = np.concatenate([np.full(len(h.epoch), str(h.network), object) for h in histories])
     columns = [
         network,
         np.concatenate([h.epoch for h in histories]),

@@ -3,10 +3,12 @@
 import csv
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+
+from passband.network_id import NetworkId
 
 
 @dataclass(frozen=True)
@@ -14,12 +16,11 @@ class History:
     """The training of one network.
 
     Attributes:
-        network: The network's id, see :func:`passband.results.training_jobs.network_id`.
         epoch, dice, loss: (epochs,), number of each epoch, from 0, and Dice and loss on the
             validation structures after it.
     """
 
-    network: str
+    network: NetworkId
     epoch: np.ndarray
     dice: np.ndarray
     loss: np.ndarray
@@ -31,27 +32,26 @@ class History:
         return float(self.dice[losses.argmin()])
 
 
-def histories(files: Iterable[tuple[str, Path]]) -> list[History]:
+def histories(files: Iterable[tuple[NetworkId, Path]]) -> list[History]:
     """Return the histories of all networks whose files can be read.
 
     Args:
-        files: The id of a job's networks without the replica, such as ``gold/unet/<condition>``,
-            and the job's CSV file. If the job has several training conditions, the file has a
-            column with the condition.
+        files: A job's networks of a condition, without a replica, and the job's CSV file. If the
+            job has several training conditions, the file has a column with the condition.
     """
     found = []
-    for prefix, path in files:
-        networks: dict[str, list[tuple[float, float, float]]] = {}
+    for cell, path in files:
+        networks: dict[int, list[tuple[float, float, float]]] = {}
         with (
             suppress(OSError, KeyError, ValueError, TypeError),
             path.open(encoding="utf-8") as file,
         ):
             for row in csv.DictReader(file):
                 values = tuple(float(row[n] or "nan") for n in ("epoch", "val_dice", "val_loss"))
-                if "condition" not in row or prefix.endswith(f"/{row['condition']}"):
-                    networks.setdefault(row["replica"], []).append(values)
+                if "condition" not in row or row["condition"] == cell.condition:
+                    networks.setdefault(int(row["replica"]), []).append(values)
         for replica, rows in networks.items():
-            found.append(History(f"{prefix}/{replica}", *np.array(rows).T))
+            found.append(History(replace(cell, replica=replica), *np.array(rows).T))
     return found
 
 

@@ -8,7 +8,7 @@ from passband import PassbandError
 from passband.config import Study
 from passband.grid import batches
 from passband.groups import groups
-from passband.mixtures import check_id, extremes
+from passband.mixtures import extremes
 from passband.results.layout import EXTRA, JOB_WILDCARDS, RECORD
 
 
@@ -174,33 +174,3 @@ def counted_records(study: Study, is_counted: Callable[[str], bool]) -> list[str
             f"results/{study.study.name}/records yet; run the study with false first"
         )
     return counted
-
-
-def network_id(specimen: str, architecture: str, condition: str, replica: int) -> str:
-    """Return a network's id, which names the network in commands and in their output.
-
-    The id is ``<specimen>/<architecture>/<condition id>/<replica>``, such as
-    ``gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0``. Specimen and condition
-    are those of the training images.
-    """
-    return f"{specimen}/{architecture}/{condition}/{replica}"
-
-
-def parse_network_id(id: str) -> tuple[str, str, str, int]:
-    """Return the specimen, architecture, condition id and replica of a network's id.
-
-    Raises:
-        PassbandError: If `id` is not the id of a network, see :func:`network_id`.
-    """
-    parts = id.split("/")
-    try:
-        specimen, architecture, condition, replica = parts
-        check_id(condition)
-        if not (specimen and architecture and replica == str(int(replica)) and int(replica) >= 0):
-            raise ValueError
-    except ValueError:
-        raise PassbandError(
-            f"network = {id!r}: must be SPECIMEN/ARCHITECTURE/CONDITION/REPLICA, such as "
-            "gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0"
-        ) from None
-    return specimen, architecture, condition, int(replica)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from importlib.metadata import version
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def publish(
             license=labels.license,
             authors=labels.authors,
             configuration=json.loads(network.metadata.provenance["configuration"]),
-            network_seed=seed(study.study.seed, *network.id.split("/")[:3], network.replica),
+            network_seed=seed(study.study.seed, *astuple(network.id)),
             measured=measured,
             measured_in=source,
             expected=_expected(network, measured, expected),
@@ -139,7 +140,7 @@ def publish(
             CARD,
             attachments,
             {
-                "network": network.id,
+                "network": str(network.id),
                 "condition": network.metadata.condition,
                 "specimen": network.metadata.specimen,
                 "architecture": network.metadata.architecture,
@@ -222,7 +223,7 @@ def _onnx_metadata(network: Network, labels: Labels) -> dict[str, str]:
     return {
         "name": labels.name,
         "license": labels.license,
-        "network": network.id,
+        "network": str(network.id),
         "normalisation": network.normalisation,
         "pixel_size_A": f"{network.pixel_size_A:g}",
         "passband_version": __version__,
