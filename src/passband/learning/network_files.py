@@ -209,7 +209,8 @@ def _from_study(results: Results, network: str | None) -> list[Network]:
     ]
     # If jobs have been given other replicas or conditions, several files have the same network. The
     # time of a file is that of its training, also if a later job has linked the file.
-    paths.sort(key=lambda path: (path in results.present, path.stat().st_mtime))
+    if len(paths) > 1:  # finding the study's present jobs takes a second
+        paths.sort(key=lambda path: (path in results.present, path.stat().st_mtime))
     networks_of = (network for path in paths for network in _from_file(path))
     last = {n.replica: n for n in networks_of if n.metadata.condition == wanted.condition}
     found = list(last.values())
