@@ -22,7 +22,7 @@ import xarray as xr
 from harness import Table
 
 from passband.analysis import information, ood
-from passband.analysis.packed import LARGEST, MISSING, mean_dice
+from passband.analysis.packed_table import LARGEST, MISSING, mean_dice
 from passband.analysis.spectra import flat_spectrum
 from passband.axes import AXES
 from passband.config import Study, load

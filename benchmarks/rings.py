@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from passband import PassbandError
 from passband.grid import Condition
-from passband.jobs import like
+from passband.jobs import image_recommendation
 from passband.jobs.tested_networks import TestedNetworks
 from passband.learning.network_files import Network, finished_networks, open_networks
 from passband.micrographs import outputs, readers
@@ -153,7 +153,10 @@ class Compared:
             "aperture_mrad": f"{self.conditions[0].aperture_mrad:g}",
             "dose_e_per_A2": f"{dose:g}",
         }
-        first = [like.best(like.recommend(self.tested, lens, given))[0] for lens in lenses]
+        first = [
+            image_recommendation.best(image_recommendation.recommend(self.tested, lens, given))[0]
+            for lens in lenses
+        ]
         chosen = [id if id in self.scores else str(NetworkId.parse(id).cell) for id in first]
         same = [self.names[c.id] for c in self.conditions if c.dose_e_per_A2 == dose]
         rows = {label: self.agreements(found) for label, found in self.others.items()}
@@ -192,7 +195,9 @@ def compare(options: argparse.Namespace) -> None:
     for name, id in found.names.items():
         print(f"| {name} | {found.scores[id].mean():.3f} | {found.scores[id].min():.3f} |")
     known = Known(cs_um=CS_UM)
-    lenses = [like.measure([m.path], PIXEL_A, known, found.study)[0] for m in images]
+    lenses = [
+        image_recommendation.measure([m.path], PIXEL_A, known, found.study)[0] for m in images
+    ]
     for dose in sorted({c.dose_e_per_A2 for c in found.conditions}):
         chosen = found.table(dose, lenses)
     if options.figure:

@@ -24,8 +24,8 @@ from passband.figures import style, thon_rings
 from passband.imaging.imager import Imager
 from passband.micrographs import ctf_fit, readers
 from passband.micrographs.ctf_fit import Settings
+from passband.micrographs.file_metadata import Recorded
 from passband.micrographs.lens import Lens
-from passband.micrographs.recorded import Recorded
 from passband.optics.ctf import Optics
 from passband.optics.sampling import Sampling
 from passband.specimens import carbon, crystals, structures

@@ -13,7 +13,7 @@ from twelve_results import Estimate
 
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
-from passband.analysis.packed import DRAWN, IMAGE_DICE, LARGEST, packed
+from passband.analysis.packed_table import DRAWN, IMAGE_DICE, LARGEST, packed
 from passband.analysis.table import load as load_table
 from passband.axes import MAIN_AXES
 from passband.config import load, study_file

@@ -32,7 +32,7 @@ from twelve_results import (
 )
 
 from passband import PassbandError
-from passband.analysis import merged, table
+from passband.analysis import table, table_union
 from passband.axes import MAIN_AXES
 from passband.config import Study, load, validate
 from passband.config.analysis import Figures
@@ -426,7 +426,7 @@ def check_age(stored: xr.Dataset, results: Path, folder: Path) -> None:
     Raises:
         PassbandError: If a packed part is not the one that was merged.
     """
-    then = json.loads(stored.attrs.get(merged.PARTS, "[]"))
+    then = json.loads(stored.attrs.get(table_union.PARTS, "[]"))
     of_then = {(part["part"], part.get("created")) for part in then}
     for path in sorted((folder / "parts").glob("*.zarr.zip")):
         if (path.name, parts.find(path).attrs.get("created")) not in of_then:

@@ -14,7 +14,7 @@ import xarray as xr
 
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
-from passband.analysis.packed import by_image, image_dice, own_by_image
+from passband.analysis.packed_table import by_image, image_dice, own_by_image
 from passband.axes import MAIN_AXES
 
 DRAWS, CONFIDENCE = 200, 0.95

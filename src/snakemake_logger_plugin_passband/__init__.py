@@ -202,11 +202,11 @@ def _study(files: Sequence[object]) -> tuple[str, dict[str, float]]:
     """
     from passband import PassbandError
     from passband.config import load
-    from passband.jobs import typical
+    from passband.jobs import typical_times
 
     try:
         study = load(os.path.relpath(str(files[-1])))
-        return study.study.name, typical.seconds(study)
+        return study.study.name, typical_times.seconds(study)
     except (PassbandError, IndexError):
         return "workflow", {}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from passband.analysis import learned, ood, packed
+from passband.analysis import learned, ood, packed_table
 from passband.analysis.learned import unlearned
 from passband.config import Study, validate
 from passband.grid import Condition, coordinates
@@ -101,7 +101,7 @@ def test_the_interval_is_the_one_of_the_oods_metric_id(draws):
 
 def test_only_networks_in_doubt_are_read(study, monkeypatch):
     read = []
-    of = packed.image_dice
+    of = packed_table.image_dice
     monkeypatch.setattr(
         learned, "image_dice", lambda c, *d: read.append(str(c.train.values)) or of(c, *d)
     )
@@ -164,8 +164,8 @@ def test_a_mixture_is_judged_by_the_expectation_over_it(study):
 def test_a_packed_table_gives_the_same_networks(study):
     bad = {(IDS[0], 0): ALL, (IDS[1], 1): NOTHING}
     table = make(at_home(GOOD, bad))
-    small = packed.packed(table)
-    small["dice"] = packed.mean_dice(small)
+    small = packed_table.packed(table)
+    small["dice"] = packed_table.mean_dice(small)
     found = unlearned(small, study)
     np.testing.assert_array_equal(found, unlearned(table, study))
     assert found.attrs["learned"] == 6

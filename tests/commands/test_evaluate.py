@@ -9,7 +9,7 @@ from passband import cli
 from passband.axes import MAIN_AXES
 from passband.commands.conditions import read_csv
 from passband.grid import Condition
-from passband.jobs import extra
+from passband.jobs import further_tests
 from passband.results import Results
 
 HEAD = ",".join(MAIN_AXES)
@@ -53,7 +53,7 @@ def test_options_make_all_combinations(run, finished):
         out
         == "4 network(s) are tested under 4 further condition(s); results in results/tiny/extra\n"
     )
-    found = extra.read_extra(Results(small_study(), finished / "results/tiny"))
+    found = further_tests.read_extra(Results(small_study(), finished / "results/tiny"))
     pairs = zip(found.test_defocus_nm.values, found.test_dose_e_per_A2.values, strict=True)
     assert {(-5, 100), (-5, 400), (12.5, 100), (12.5, 400)} <= set(pairs)
     assert not np.isnan(found.dice).any()
@@ -64,7 +64,7 @@ def test_conditions_of_a_file_are_tested(run, finished, tmp_path):
     # As a spreadsheet program writes it: a byte order mark, a further column, and spaces.
     file.write_text(f"\ufeffnote, {HEAD.replace(',', ', ')}\r\n,7,5,15,300\r\n\r\nx,8,5,15,300\r\n")
     assert run("--conditions", file)[0] == 0
-    found = extra.read_extra(Results(small_study(), finished / "results/tiny"))
+    found = further_tests.read_extra(Results(small_study(), finished / "results/tiny"))
     assert {7, 8} <= set(found.test_defocus_nm.values)
     assert [Condition.of(given.values) for given in read_csv(file)] == [
         Condition(7, 5, 15, 300),
@@ -147,7 +147,9 @@ def test_further_axes_are_options_and_columns(run, finished, tmp_path):
     file = tmp_path / "conditions.csv"
     file.write_text(f"{HEAD},coma_nm\n12,5,15,400,0\n12,5,15,400,150\n")
     assert run("--conditions", file)[0] == 0
-    ids = set(extra.read_extra(Results(small_study(), finished / "results/tiny")).test.values)
+    ids = set(
+        further_tests.read_extra(Results(small_study(), finished / "results/tiny")).test.values
+    )
     here = "df+0012.00_cs+0005.000_ap015.00_ds000400.00"
     assert {here, f"{here}_as0004.000", f"{here}_as0004.000_vb00.500"} <= ids
     assert f"{here}_co000150.00" in ids

@@ -13,7 +13,7 @@ from recommended import make_results, make_study
 
 from passband import PassbandError, cli
 from passband.analysis import learned
-from passband.jobs import like, recommendation
+from passband.jobs import image_recommendation, recommendation
 from passband.jobs.tested_networks import TestedNetworks
 from passband.results.layout import EXTRA_LEASE
 from passband.storage import lease
@@ -153,7 +153,7 @@ def test_nothing_is_recommended_if_no_network_learned(folder, failed, capsys):
     assert (found["networks"], found["train_next"], len(found["unlearned"])) == ([], None, 16)
     found = recommendation.recommend("known", HERE_VALUES)
     with pytest.raises(PassbandError, match="no network of the study has learned"):
-        like.best([like.Like(1, 1.0, found)])
+        image_recommendation.best([image_recommendation.Like(1, 1.0, found)])
 
 
 @pytest.mark.parametrize(

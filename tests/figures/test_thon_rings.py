@@ -10,8 +10,8 @@ from passband.figures import style
 from passband.figures.thon_rings import thon_rings
 from passband.micrographs import ctf_fit
 from passband.micrographs.ctf_fit import Settings
+from passband.micrographs.file_metadata import Recorded
 from passband.micrographs.lens import Lens
-from passband.micrographs.recorded import Recorded
 
 
 def lens_of(image):

@@ -13,8 +13,8 @@ import pytest
 import xarray as xr
 
 from passband import PassbandError, cli
-from passband.analysis import merged, table
-from passband.analysis.packed import image_dice, packed, soft_dice
+from passband.analysis import table, table_union
+from passband.analysis.packed_table import image_dice, packed, soft_dice
 from passband.axes import Axes
 from passband.config import validate
 from passband.grid import Condition, coordinates
@@ -640,8 +640,8 @@ def test_conditions_are_a_product_or_points():
 def test_variables_that_a_part_lacks_are_left_out(whole):
     extra = loaded(whole)
     opened = extra.drop_vars("confidence")
-    parts = [merged.Part(name, each, ({},)) for name, each in (("a", extra), ("b", opened))]
-    kept, left_out = merged.alike(parts)
+    parts = [table_union.Part(name, each, ({},)) for name, each in (("a", extra), ("b", opened))]
+    kept, left_out = table_union.alike(parts)
     assert left_out == ["confidence"]
     assert set(kept[0].table) == set(opened)
 
@@ -649,8 +649,8 @@ def test_variables_that_a_part_lacks_are_left_out(whole):
 def test_sums_of_several_widths_keep_their_values(whole):
     small = packed(loaded(whole))
     large = small.assign(tp=small.tp.astype("uint32") + 70_000)
-    parts = [merged.Part(name, each, ({},)) for name, each in (("a", small), ("b", large))]
-    (a, b), left_out = merged.alike(parts)
+    parts = [table_union.Part(name, each, ({},)) for name, each in (("a", small), ("b", large))]
+    (a, b), left_out = table_union.alike(parts)
     assert left_out == []
     assert a.table.tp.dtype == b.table.tp.dtype == np.uint32
     np.testing.assert_array_equal(a.table.tp, small.tp)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from passband import cli, grid
 from passband.config import Study, Training, load, validate
-from passband.jobs import calibration, counts, plan, rates, tasks, typical
+from passband.jobs import calibration, counts, plan, rates, tasks, typical_times
 from passband.learning.batches import Batches
 from passband.results import Results
 from passband.words import work
@@ -246,7 +246,7 @@ def test_hours_by_hand():
     # Nine other jobs, on a machine that starts jobs faster than a typical core.
     others = [rates.others_s(rule) for rule in ("information", "figure_examples")]
     others += 7 * [rates.others_s("ood")]
-    assert hours[plan.OTHERS] * 3600 == pytest.approx(sum(others) * 2 / typical.START_S)
+    assert hours[plan.OTHERS] * 3600 == pytest.approx(sum(others) * 2 / typical_times.START_S)
 
 
 def test_each_replica_of_a_mixture_forms_its_own_images():
@@ -265,7 +265,7 @@ def test_the_last_jobs_of_a_study_run_alone():
     took = plan.hours(study, SPEEDS)
     one, two = (plan.elapsed(study, took, SPEEDS, cores) for cores in (1, 2))
     assert one == pytest.approx(3600 * sum(took.values()) + SPEEDS.start_light / 2)
-    last = 3 * (SPEEDS.start_light + rates.others_s("ood") * SPEEDS.start / typical.START_S)
+    last = 3 * (SPEEDS.start_light + rates.others_s("ood") * SPEEDS.start / typical_times.START_S)
     assert two == pytest.approx(
         (one - last - SPEEDS.start_light / 2) / 2 + last + SPEEDS.start_light / 2
     )

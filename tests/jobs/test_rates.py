@@ -6,7 +6,7 @@ import pytest
 
 from passband import PassbandError
 from passband.config import load
-from passband.jobs import plan, rates, typical
+from passband.jobs import plan, rates, typical_times
 
 STUDY = load(Path(__file__).parents[2] / "studies" / "paper.yaml")
 
@@ -30,7 +30,7 @@ def test_operations_of_a_network_by_hand():
 
 @pytest.mark.parametrize("device", sorted(rates.table()["gpus"]))
 def test_a_stated_rate_gives_a_range_around_what_each_assumption_gives(device):
-    found = rates.stated(STUDY, device, typical.speeds(STUDY))
+    found = rates.stated(STUDY, device, typical_times.speeds(STUDY))
     best, worst = plan.hours(STUDY, found.best), plan.hours(STUDY, found.worst)
     for rule in ("train", "evaluate"):
         assert 2 < worst[rule] / best[rule] < 20
@@ -43,7 +43,7 @@ def test_a_stated_rate_gives_a_range_around_what_each_assumption_gives(device):
 
 
 def test_a_faster_gpu_takes_less_time_and_float32_takes_more():
-    cpu = typical.speeds(STUDY)
+    cpu = typical_times.speeds(STUDY)
     name = "unet-resnet18"
     times = {d: rates.stated(STUDY, d, cpu).worst.step[name] for d in rates.table()["gpus"]}
     assert times["v100"] > times["a100"] > times["h100"] >= times["h200"]
@@ -55,4 +55,4 @@ def test_a_faster_gpu_takes_less_time_and_float32_takes_more():
 
 def test_an_unknown_gpu_is_refused():
     with pytest.raises(PassbandError, match="--device = 'tpu': must be one of v100, a100, "):
-        rates.stated(STUDY, "tpu", typical.speeds(STUDY))
+        rates.stated(STUDY, "tpu", typical_times.speeds(STUDY))

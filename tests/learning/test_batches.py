@@ -10,7 +10,7 @@ from synthetic import CPU
 
 from passband.config import Spread, Training
 from passband.imaging.acquisition import Acquisition
-from passband.imaging.turns import turn, turned, turned_field
+from passband.imaging.square_symmetry import turn, turned, turned_field
 from passband.learning.batches import Batches, Images, cropped
 
 

@@ -11,8 +11,8 @@ from passband.config import Training
 from passband.learning import compact, networks
 from passband.learning.compact import CompactNetworks
 from passband.learning.kernels import Plan, blocks, kernels
-from passband.learning.lanes import LANES
 from passband.learning.losses import loss
+from passband.learning.simd import LANES
 
 CPU = torch.device("cpu")
 SETTINGS = Training(precision="float32")

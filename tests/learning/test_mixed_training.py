@@ -166,7 +166,7 @@ def test_networks_of_other_mixtures_differ(camera, splits):
 
 def test_a_network_can_be_tested_under_its_mixture(camera, make_split):
     """Each image has its own condition, and its counts are those under this condition."""
-    from passband.imaging import mixed
+    from passband.imaging import mixture_images
 
     torch.manual_seed(0)
     network = networks.build(NAME)
@@ -176,7 +176,7 @@ def test_a_network_can_be_tested_under_its_mixture(camera, make_split):
     )
     assert record.test.values.tolist() == [A.id, MIXTURE.id, B.id]
     counts = {id: record.counts.sel(test=id).values[0, 0] for id in record.test.values}
-    drawn = [mixed.drawn(MIXTURE, split.names, int(k)) for k in split.structures]
+    drawn = [mixture_images.drawn(MIXTURE, split.names, int(k)) for k in split.structures]
     assert {*drawn} == {A, B}
     for place, condition in enumerate(drawn):
         difference = np.abs(counts[MIXTURE.id][place].astype(int) - counts[condition.id][place])

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from passband.learning import lanes, networks, pooling
+from passband.learning import networks, pooling, simd
 from passband.learning.vectorized import SingleNetwork
 
 # Pixels of half a vector, of one vector, and of several vectors.
-SIZES = [(lanes.LANES // 2, 4), (lanes.LANES // 2, 20), (16, 8), (32, 4), (64, 12)]
+SIZES = [(simd.LANES // 2, 4), (simd.LANES // 2, 20), (16, 8), (32, 4), (64, 12)]
 
 
 def images(channels, side, seed=0):

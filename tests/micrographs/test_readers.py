@@ -18,9 +18,9 @@ from PIL.PngImagePlugin import PngInfo
 from real_data import FOLDER, real
 
 from passband import PassbandError
+from passband.micrographs.file_metadata import Recorded, recorded
 from passband.micrographs.formats import FORMATS
 from passband.micrographs.readers import find, read, read_mask
-from passband.micrographs.recorded import Recorded, recorded
 from passband.storage import datasets
 
 IMAGE = np.random.default_rng(0).poisson(50, (48, 64)).astype(np.uint16)

@@ -12,7 +12,7 @@ from workplace import SMALLEST, Workplace
 
 from passband.analysis import table
 from passband.config import load
-from passband.jobs import extra
+from passband.jobs import further_tests
 from passband.jobs.report_page import MARKER
 from passband.learning import devices
 from passband.learning.networks import load as load_weights
@@ -110,13 +110,13 @@ def test_further_conditions_leave_a_finished_study_finished(copied):
         check=True,
     )
     study = load(SMALLEST)
-    found = extra.read_extra(Results(study, results))
+    found = further_tests.read_extra(Results(study, results))
     same = study.test_conditions[1].id
     assert same in found.test.values
     # Under a condition of the study, the results are those of the rule.
     whole = table.load(results / "table.zarr")
     np.testing.assert_array_equal(found.counts.sel(test=same), whole.counts.sel(test=same))
-    sums = extra.read_extra(Results(study, results), ["confidence"]).confidence
+    sums = further_tests.read_extra(Results(study, results), ["confidence"]).confidence
     np.testing.assert_array_equal(sums.sel(test=same), whole.confidence.sel(test=same))
     assert "Nothing to be done" in copied.run("--dry-run", study="studies/smallest.yaml")
     after = {path: path.stat().st_mtime_ns for path in before if path != results}

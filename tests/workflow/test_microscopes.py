@@ -16,7 +16,7 @@ from scripts import evaluate, train
 from passband import cli
 from passband.analysis import table
 from passband.config import Study
-from passband.jobs import extra, merge, recommendation_check
+from passband.jobs import further_tests, merge, recommendation_check
 from passband.jobs.counts import count as counts_of
 from passband.jobs.microscopes import first_replica_microscopes, number_drawn
 from passband.learning import devices, training
@@ -114,8 +114,8 @@ def test_the_key_tests_only_the_first_replicas_under_the_new_microscopes(results
             *("test_specimen", "microscope", "structure", "outcome"),
         )
     # The command that tests all networks has the same results.
-    extra.evaluate_extra(Results(study, results), first_replica_microscopes(study))
-    tested = extra.read_extra(Results(study, results)).counts.sel(replica=0, test=ids)
+    further_tests.evaluate_extra(Results(study, results), first_replica_microscopes(study))
+    tested = further_tests.read_extra(Results(study, results)).counts.sel(replica=0, test=ids)
     for id in IDS:
         np.testing.assert_array_equal(
             tested.sel(train=id).values[0, 0], found[id], err_msg="the first replica"

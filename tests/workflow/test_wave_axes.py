@@ -14,7 +14,7 @@ from passband.analysis import table
 from passband.axes import Axes
 from passband.config import load
 from passband.jobs import counts, status
-from passband.jobs.extra import read_extra
+from passband.jobs.further_tests import read_extra
 from passband.results import Results, wave_layout
 from passband.storage import datasets
 

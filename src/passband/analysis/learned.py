@@ -11,7 +11,14 @@ import xarray as xr
 from passband.analysis.bootstrap import interval_edges, percentile_intervals, resample
 from passband.analysis.groups import GROUP, group_names, groups
 from passband.analysis.ood import expectations
-from passband.analysis.packed import IMAGE_DICE, LARGEST, OWN, by_image, image_dice, own_by_image
+from passband.analysis.packed_table import (
+    IMAGE_DICE,
+    LARGEST,
+    OWN,
+    by_image,
+    image_dice,
+    own_by_image,
+)
 from passband.config import Study
 from passband.scores import OUTCOMES
 

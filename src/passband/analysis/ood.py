@@ -20,7 +20,7 @@ from passband.analysis.bootstrap import (
     resampled_mean_dice,
 )
 from passband.analysis.groups import GROUP, groups
-from passband.analysis.packed import by_image, image_dice, own_by_image
+from passband.analysis.packed_table import by_image, image_dice, own_by_image
 from passband.grid import is_condition
 from passband.mixtures import MIXTURES, expected_weights
 
@@ -200,10 +200,10 @@ def metrics(
 
     Args:
         table: The table of results, see :func:`passband.analysis.table.aggregate`, or a packed
-            table, see :mod:`passband.analysis.packed`. Each thread reads the data of one training
-            condition at a time. If the table has results under each network's own condition, the
-            metrics `id` and `gap_model` exist for every training condition, and otherwise for those
-            that are test conditions.
+            table, see :mod:`passband.analysis.packed_table`. Each thread reads the data of one
+            training condition at a time. If the table has results under each network's own
+            condition, the metrics `id` and `gap_model` exist for every training condition, and
+            otherwise for those that are test conditions.
         information: Information metrics of the same conditions, see
             :func:`passband.analysis.information.metrics`.
         draws: Number of bootstrap samples. With 0, there are no confidence intervals.

@@ -47,15 +47,15 @@ def run(options: argparse.Namespace) -> int:
 
     from tqdm.auto import tqdm  # only this command needs these modules
 
-    from passband.jobs import extra
+    from passband.jobs import further_tests
     from passband.results import layout
 
-    jobs = extra.finished_jobs(results)
+    jobs = further_tests.finished_jobs(results)
 
     def progress(items):
         return tqdm(items, desc="evaluate", disable=not sys.stderr.isatty())
 
-    extra.evaluate_extra(
+    further_tests.evaluate_extra(
         results,
         conditions,
         confidence=options.confidence,

@@ -60,7 +60,7 @@ def recommended(
     Raises:
         PassbandError: If the study has no results, or an option is wrong.
     """
-    from passband.jobs import like
+    from passband.jobs import image_recommendation
     from passband.jobs.tested_networks import TestedNetworks
     from passband.learning.network_files import open_networks
 
@@ -76,13 +76,17 @@ def recommended(
     chosen, ctf, failed = {}, {}, {}
     for path in paths:
         try:
-            if found := like.of_store(tested, path, {**given, "cs_um": options.cs_um}):
+            if found := image_recommendation.of_store(
+                tested, path, {**given, "cs_um": options.cs_um}
+            ):
                 lines = [f"{path.name}: states {found[0].found.asked.words}"]
             else:
-                (lens,) = like.measure([path], options.pixel_size_A, known, results.study)
+                (lens,) = image_recommendation.measure(
+                    [path], options.pixel_size_A, known, results.study
+                )
                 lines = [lens.line(), *(f"  {note}" for note in lens.notes)]
-                found = like.recommend(tested, lens, given)
-            id, expected = like.best(found)
+                found = image_recommendation.recommend(tested, lens, given)
+            id, expected = image_recommendation.best(found)
             chosen[path] = open_networks(results, id)
             ctf[path] = {NetworkId.parse(id): expected}
         except Exception as error:  # the other files are still segmented

@@ -182,17 +182,19 @@ def _single(name: str, given: dict) -> float | None:
 
 def _like(options: argparse.Namespace, tested: "TestedNetworks", given: dict) -> "Recommendation":
     """Print the networks for an image's condition, and return those for the likelier sign."""
-    from passband.jobs import like
+    from passband.jobs import image_recommendation
     from passband.micrographs import pixel_size
     from passband.reports import recommendation as reports
 
     pixel_size.check_option(options.pixel_size_A)
     known = known_lens(options, _single("cs_um", given), _single("aperture_mrad", given))
-    (lens,) = like.measure([options.like], options.pixel_size_A, known, tested.study)
-    both = like.recommend(tested, lens, given)
+    (lens,) = image_recommendation.measure(
+        [options.like], options.pixel_size_A, known, tested.study
+    )
+    both = image_recommendation.recommend(tested, lens, given)
     if options.json:
         recommendations = [
-            {"sign": like.SIGNS[each.sign], "likelihood": each.likelihood}
+            {"sign": image_recommendation.SIGNS[each.sign], "likelihood": each.likelihood}
             | each.found.as_dict(options.top)
             for each in both
         ]

@@ -107,8 +107,8 @@ def _print_changes(results: Results, seconds: float) -> int:
 def _follow(results: Results, seconds: float) -> int:
     """Show a run until it is over, and return the exit status."""
     from passband.jobs import status, status_page
-    from passband.jobs.followed import Followed, in_words
     from passband.jobs.progress_display import display
+    from passband.jobs.run_files import Followed, in_words
 
     study = results.study
     followed = Followed(study)

@@ -10,7 +10,7 @@ import xarray as xr
 
 from passband.config import Microscope
 from passband.grid import Condition
-from passband.imaging.turns import turned, turned_field
+from passband.imaging.square_symmetry import turned, turned_field
 from passband.imaging.wave_files import expected_attributes, split_digest
 from passband.mixtures import Mixture
 from passband.storage import StoreError, datasets
@@ -100,7 +100,7 @@ class Split:
         """Return a split whose structures are rotated and flipped, without instances.
 
         `turns` has the symmetry operation of each structure, see
-        :func:`passband.imaging.turns.turn`.
+        :func:`passband.imaging.square_symmetry.turn`.
         """
         masks = turned_field(self.masks, turns)
         return Split(self.names, self.structures, turned(self.spectra, turns), masks)

@@ -21,9 +21,9 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.learning.network_files import Network
 from passband.micrographs import likeness
+from passband.micrographs.certainty import probabilities, ratio, sureness, symmetry
 from passband.micrographs.distortions import DISTORTIONS
 from passband.micrographs.likeness import DESCRIPTIONS, Reference
-from passband.micrographs.sureness import probabilities, ratio, sureness, symmetry
 from passband.micrographs.trust import WELL, Own, Trust, relative_scores
 from passband.network_id import NetworkId
 from passband.prediction import image_dice

@@ -1,6 +1,6 @@
 """Merges parts of a study that were computed on several machines, and packs a part in small files.
 
-The tables are joined in :mod:`passband.analysis.merged`. This module finds the parts, compares
+The tables are joined in :mod:`passband.analysis.table_union`. This module finds the parts, compares
 their configurations, and makes the stores that other commands need: the table, the information
 metrics and the OOD metrics.
 """
@@ -19,9 +19,8 @@ import numpy as np
 import xarray as xr
 
 from passband import PassbandError
-from passband.analysis import merged, mixtures, ood
-from passband.analysis.merged import PARTS, Part
-from passband.analysis.packed import DRAWN, IMAGE_DICE, OWN, packed
+from passband.analysis import mixtures, ood, table_union
+from passband.analysis.packed_table import DRAWN, IMAGE_DICE, OWN, packed
 from passband.analysis.profiles import SPECTRUM
 from passband.analysis.spectra import (
     Spectrum,
@@ -32,6 +31,7 @@ from passband.analysis.spectra import (
     set_ids,
     to_json,
 )
+from passband.analysis.table_union import PARTS, Part
 from passband.axes import AXES
 from passband.config import ConfigError, Study, validate_stored
 from passband.config.mixtures import configuration_of
@@ -167,16 +167,16 @@ def merge(
     """
     check_target(folder)
     given = find_all(nouns)
-    parts = merged.same_tests([open_part(each) for each in given], common)
+    parts = table_union.same_tests([open_part(each) for each in given], common)
     tests = [str(id) for id in parts[0].table.test.values]
-    axes = merged.axes_of(parts)
+    axes = table_union.axes_of(parts)
     first = given[0].study
     # Without `common`, the merged study has the test conditions of the first part.
     tested = [Condition.parse(id, axes) for id in tests]
     has_draws = not common or _ranges(tested) == _ranges(first.test_conditions)
-    parts, drawn = (parts, []) if has_draws else merged.without_microscopes(parts)
-    parts, left_out = merged.alike(parts)
-    found = merged.sources(parts)
+    parts, drawn = (parts, []) if has_draws else table_union.without_microscopes(parts)
+    parts, left_out = table_union.alike(parts)
+    found = table_union.sources(parts)
     mixed = {each.id: each for part in given for each in part.study.mixtures}
     study = _study(folder.name, first, found, tested, mixed, has_draws)
     command = f"passband merge {' '.join(map(str, nouns))} --into {folder}"
@@ -187,7 +187,7 @@ def merge(
     with atomic.replacing(folder) as beside:
         beside.mkdir(parents=True)
         of_table = attrs | _spectrum_attribute(known) | attributes(study.mixtures)
-        networks = merged.merge(
+        networks = table_union.merge(
             *(parts, beside / layout.TABLE, of_table, datasets.TABLE, found),
             study.microscope.field_px**2,
         )
@@ -208,7 +208,7 @@ def merge(
             few = ood.small(metrics)
             rounded = {"rounding": "float32, multiples of 2^-14"}
             datasets.write(few, small, datasets.OOD, of_metrics | rounded)
-    missing = int((networks[merged.PART] < 0).sum())
+    missing = int((networks[table_union.PART] < 0).sum())
     return Merged(
         len(found),
         missing,
@@ -328,7 +328,9 @@ def pack(noun: str | Path, folder: Path, most_bytes: int) -> list[Path]:
     whole = open_part(found).table
     small = whole if IMAGE_DICE in whole else packed(whole)
     small = (
-        small.drop_vars([merged.PART, *(f"{n}dice" for n in ("", OWN, DRAWN))], errors="ignore")
+        small.drop_vars(
+            [table_union.PART, *(f"{n}dice" for n in ("", OWN, DRAWN))], errors="ignore"
+        )
         .load()
         .drop_encoding()
     )

@@ -57,8 +57,8 @@ class Progress:
 
     Args:
         seconds: The estimated seconds of one job of each rule, see
-            :func:`passband.jobs.typical.seconds`. Only their ratios matter: as soon as jobs are
-            done, their measured times correct the estimates.
+            :func:`passband.jobs.typical_times.seconds`. Only their ratios matter: as soon as jobs
+            are done, their measured times correct the estimates.
         started: When the run started [s since the epoch]; None if that is unknown.
 
     Attributes:

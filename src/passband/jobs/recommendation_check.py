@@ -12,7 +12,7 @@ import xarray as xr
 
 from passband import PassbandError
 from passband.grid import Condition
-from passband.jobs.extra import evaluate_extra
+from passband.jobs.further_tests import evaluate_extra
 from passband.jobs.microscopes import microscopes
 from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction.choice_rules import Networks
@@ -37,7 +37,7 @@ def run(
     further replicas: the models are fitted to their results, and only they are recommended. So it
     needs neither networks nor exit waves. Otherwise, all networks are tested under the microscopes.
     These results are kept as further results of the study, see
-    :func:`passband.jobs.extra.evaluate_extra`, so that a second check takes little time.
+    :func:`passband.jobs.further_tests.evaluate_extra`, so that a second check takes little time.
 
     The models know only the test conditions in the table of results. They know no result under the
     drawn microscopes.
@@ -46,7 +46,7 @@ def run(
         results: The study.
         number: Number of microscopes inside the ranges. A third of this number is drawn outside.
         specimen: The test specimen, which is needed if the study has several.
-        progress, log: See :func:`passband.jobs.extra.evaluate_extra`.
+        progress, log: See :func:`passband.jobs.further_tests.evaluate_extra`.
 
     Raises:
         PassbandError: If the study has no results or too few conditions, or if a test fails.

@@ -14,8 +14,8 @@ from rich.text import Text
 from passband.axes import AXES, MAIN_AXES
 from passband.console import clean
 from passband.grid import Condition
-from passband.jobs.followed import Followed
 from passband.jobs.progress_display import SILENT, bar, dice
+from passband.jobs.run_files import Followed
 from passband.jobs.status import STATES, Job, Status, tail
 from passband.mixtures import Mixture
 from passband.words import duration

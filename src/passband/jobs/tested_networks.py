@@ -11,13 +11,13 @@ import xarray as xr
 
 from passband import PassbandError
 from passband.analysis import learned
-from passband.analysis.packed import by_image, image_dice
+from passband.analysis.packed_table import by_image, image_dice
 from passband.analysis.profiles import SAMPLES, SPECTRUM, profiles, spectrum
 from passband.analysis.spectra import Spectrum, from_json, to_json
 from passband.config import Study
 from passband.grid import Condition, of_conditions
 from passband.jobs import fitted_models
-from passband.jobs.extra import read_extra
+from passband.jobs.further_tests import read_extra
 from passband.network_id import NetworkId
 from passband.prediction import covariance, gaussian_process, recommendation
 from passband.prediction.recommendation import Group
@@ -35,7 +35,7 @@ class TestedNetworks:
         results: The study, or the folder of a published network.
         table: The table of results, for the test specimen.
         extra: Results under further conditions, for the test specimen, see
-            :func:`passband.jobs.extra.read_extra`.
+            :func:`passband.jobs.further_tests.read_extra`.
         ranked: Ids of the networks that are ranked. With None, all networks are ranked.
         means: Whether the Dice of a network is the mean over replicas, see :meth:`of_replicas`.
         also: Conditions whose lens the profiles must represent too, see :meth:`covering`.

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from passband.config import Training
 from passband.grid import Condition
-from passband.imaging import mixed
+from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import noise_seeds
 from passband.imaging.splits import Split
-from passband.imaging.turns import turned
+from passband.imaging.square_symmetry import turned
 from passband.learning.streaming import Source
 from passband.mixtures import Mixture
 from passband.seeds import generator
@@ -103,7 +103,7 @@ class Images:
             replicas: The replicas whose noise is drawn. By default, the noise of validation images
                 is drawn, which all networks share.
             turns: int, for each place, the symmetry operation of the square after which the lens
-                forms an image of the structure, see :func:`passband.imaging.turns.turn`.
+                forms an image of the structure, see :func:`passband.imaging.square_symmetry.turn`.
 
         Returns:
             two (n, 1, px, px) or (R·n, 1, px, px) float32: normalised images, and masks that are 1
@@ -195,7 +195,7 @@ class MixedImages(Images):
         split = self._source.take(distinct).take(again.ravel())
         if turns is not None:
             split = split.turned(turns.ravel())
-        formed = mixed.images(self._acquisition, split, self._condition, draw, owners)
+        formed = mixture_images.images(self._acquisition, split, self._condition, draw, owners)
         return formed[:, None], split.masks
 
 

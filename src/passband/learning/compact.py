@@ -14,10 +14,10 @@ from torch.func import stack_module_state
 
 from passband.config import Training, architectures
 from passband.imaging.threads import share_images
-from passband.learning import devices, lanes
+from passband.learning import devices, simd
+from passband.learning.compact_passes import EPSILON, Arranged, Gradients, Layer, Passes, layers_of
 from passband.learning.losses import loss_with_gradient
 from passband.learning.networks import CompactUNet
-from passband.learning.passes import EPSILON, Arranged, Gradients, Layer, Passes, layers_of
 
 #: Networks with more channels at full resolution are trained by torch, which is faster with them.
 WIDEST = 4
@@ -50,7 +50,7 @@ def applies(architecture: str, precision: str, device: torch.device) -> bool:
 
 def _applies(width: int, precision: str, device: torch.device) -> bool:
     fits = width % 4 == 0 and width <= WIDEST
-    return device.type == "cpu" and precision == "float32" and lanes.FAST and fits
+    return device.type == "cpu" and precision == "float32" and simd.FAST and fits
 
 
 def can_predict(networks: Sequence[nn.Module], precision: str, device: torch.device) -> bool:

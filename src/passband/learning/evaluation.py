@@ -13,7 +13,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from passband.grid import Condition
-from passband.imaging import mixed
+from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.compiled import compiled
 from passband.imaging.splits import Split, SplitSets
@@ -90,7 +90,7 @@ class SharedImages:
             return
         size = len(split) * acquisition.imager.image.px**2 * 4
         keeps, made = size <= self._bytes_left, []
-        for batch in mixed.batches(acquisition, split, under, batch_size):
+        for batch in mixture_images.batches(acquisition, split, under, batch_size):
             images = batch[:, None]
             if keeps:
                 made.append(images)

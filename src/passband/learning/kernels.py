@@ -18,7 +18,7 @@ import numpy as np
 
 from passband.imaging.compiled import compiled
 from passband.learning import resolution
-from passband.learning.lanes import (
+from passband.learning.simd import (
     LANES,
     add,
     load,

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from passband.imaging.compiled import compiled
-from passband.learning import lanes
-from passband.learning.lanes import (
+from passband.learning import simd
+from passband.learning.normalisation import numbers_of
+from passband.learning.simd import (
     LANES,
     add,
     first_halves,
@@ -21,7 +22,6 @@ from passband.learning.lanes import (
     where_equal,
     zero,
 )
-from passband.learning.normalisation import numbers_of
 
 
 @numba.njit(error_model="numpy")
@@ -84,7 +84,7 @@ def applies(x: Tensor) -> bool:
     return (
         x.device.type == "cpu"
         and x.dtype == torch.bfloat16
-        and lanes.FAST
+        and simd.FAST
         and (channels % LANES == 0 or 2 * channels == LANES)
         and height % 2 == 0
         and width % 4 == 0

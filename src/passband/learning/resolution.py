@@ -9,7 +9,7 @@ plain loops compute those that are left.
 import numba
 import numpy as np
 
-from passband.learning.lanes import (
+from passband.learning.simd import (
     LANES,
     add,
     even,

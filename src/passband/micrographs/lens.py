@@ -10,8 +10,8 @@ from typing import Any
 from passband import PassbandError
 from passband.micrographs import ctf_fit, readers
 from passband.micrographs.ctf_fit import WIDTH, Measurement, Settings, Solution
+from passband.micrographs.file_metadata import Recorded, recorded
 from passband.micrographs.pixel_size import TOLERANCE
-from passband.micrographs.recorded import Recorded, recorded
 from passband.optics import ctf
 from passband.units import A_PER_NM, A_PER_UM, EV_PER_KEV
 

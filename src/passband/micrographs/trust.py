@@ -9,9 +9,9 @@ import numpy as np
 
 from passband.learning.network_files import Network
 from passband.micrographs import likeness
+from passband.micrographs.certainty import probabilities as mirrored
+from passband.micrographs.certainty import ratio, sureness, symmetry
 from passband.micrographs.likeness import DESCRIPTIONS, Reference
-from passband.micrographs.sureness import probabilities as mirrored
-from passband.micrographs.sureness import ratio, sureness, symmetry
 from passband.network_id import NetworkId
 from passband.prediction.image_dice import Calibration, ctf_score, logit
 from passband.prediction.recommendation import Dice
@@ -44,11 +44,11 @@ class Own:
 
     Attributes:
         dice: Mean Dice.
-        confidence: Median of the soft Dice, see :func:`passband.micrographs.sureness.soft_dice`.
-        agreement: Median of :func:`passband.micrographs.sureness.agreement_of`; 1 for a single
+        confidence: Median of the soft Dice, see :func:`passband.micrographs.certainty.soft_dice`.
+        agreement: Median of :func:`passband.micrographs.certainty.agreement_of`; 1 for a single
             network.
         symmetry: Median of the agreement with the mirror image, see
-            :func:`passband.micrographs.sureness.symmetry`.
+            :func:`passband.micrographs.certainty.symmetry`.
         area: Largest part of a training image that is particle.
     """
 

@@ -16,7 +16,7 @@ from passband.grid import is_scattered
 from passband.prediction.clusters import Clusters, error_terms, rank_terms
 from passband.prediction.features import Features
 from passband.prediction.models import COMBINED, PROCESS, STACKED, fit, one_thread
-from passband.prediction.profiled import Profiled
+from passband.prediction.profile_model import Profiled
 from passband.seeds import generator
 
 #: Number of random groups of conditions. Each fold along the axis :data:`CONDITIONS` holds out one

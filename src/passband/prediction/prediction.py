@@ -38,7 +38,7 @@ from passband.prediction.models import (
     STACKED,
     one_thread,
 )
-from passband.prediction.profiled import Profiled
+from passband.prediction.profile_model import Profiled
 
 #: Models that have prediction intervals, and scores of single folds.
 WITH_INTERVALS = (STACKED, PROCESS, COMBINED)

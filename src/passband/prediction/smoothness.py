@@ -12,7 +12,7 @@ import xarray as xr
 
 from passband.analysis.bootstrap import interval_edges, percentile_interval
 from passband.analysis.groups import GROUP, group_names, groups
-from passband.analysis.packed import by_image, image_dice
+from passband.analysis.packed_table import by_image, image_dice
 from passband.grid import axes_of
 from passband.prediction.asked import scaled
 from passband.prediction.clusters import Clusters, error_terms, rank_terms

@@ -18,7 +18,7 @@ from passband.analysis.bootstrap import (
     resampled_mean_dice,
 )
 from passband.analysis.groups import GROUP, groups
-from passband.analysis.packed import by_image, image_dice, own_by_image
+from passband.analysis.packed_table import by_image, image_dice, own_by_image
 from passband.grid import Condition, along, axes_of, of_conditions
 
 #: A network works as well as a network that was trained under the test condition if its Dice is

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from passband.config import load
-from passband.jobs import followed, status, tasks, typical
-from passband.jobs.followed import Followed, in_words
+from passband.jobs import run_files, status, tasks, typical_times
+from passband.jobs.run_files import Followed, in_words
 from passband.results import Results
 
 NOW = 1_800_000_000.0
@@ -59,7 +59,7 @@ def test_times_dice_and_jobs_come_from_logs_and_histories(folder):
     )
     one = Followed(STUDY)
     assert one.update(look(folder, snakemake="running", since=NOW - 300)) == []
-    progress, mean = one.progress, 30 + typical.START_S
+    progress, mean = one.progress, 30 + typical_times.START_S
     assert progress.started == NOW - 300
     assert (progress.rules["train"].total, progress.rules["train"].done) == (4, 2)
     assert progress.seconds_of("train") == pytest.approx(mean)
@@ -78,8 +78,8 @@ def test_a_file_is_read_once_and_again_if_the_job_ran_again(folder, monkeypatch)
     trained(folder, 0, 400)
     trained(folder, 1, 300)
     read = []
-    monkeypatch.setattr(followed, "tail", lambda path, *_: read.append(str(path)) or "")
-    monkeypatch.setattr(followed, "validation_dice", lambda path: read.append(str(path)) or [0.5])
+    monkeypatch.setattr(run_files, "tail", lambda path, *_: read.append(str(path)) or "")
+    monkeypatch.setattr(run_files, "validation_dice", lambda path: read.append(str(path)) or [0.5])
     one = Followed(STUDY)
     one.update(look(folder))
     first = len(read)
@@ -92,13 +92,15 @@ def test_a_file_is_read_once_and_again_if_the_job_ran_again(folder, monkeypatch)
 
 
 def test_few_logs_are_read_of_a_large_study_and_histories_in_parts(folder, monkeypatch):
-    monkeypatch.setattr(followed, "_TIMED", 1)
-    monkeypatch.setattr(followed, "_READ", 1)
+    monkeypatch.setattr(run_files, "_TIMED", 1)
+    monkeypatch.setattr(run_files, "_READ", 1)
     for place, age in enumerate((40, 30, 20)):
         trained(folder, place, age, 10.0 * (place + 1))
     one = Followed(STUDY)
     one.update(look(folder))
-    assert one.progress.seconds_of("train") == pytest.approx(30 + typical.START_S)  # the newest
+    assert one.progress.seconds_of("train") == pytest.approx(
+        30 + typical_times.START_S
+    )  # the newest
     assert one.progress.dice == [0.7, 0.7]
     one.update(look(folder))
     assert len(one.progress.dice) == 4

@@ -5,7 +5,7 @@ import pytest
 import zarr
 
 from passband.grid import Condition
-from passband.micrographs.recorded import Recorded, recorded
+from passband.micrographs.file_metadata import Recorded, recorded
 
 
 def test_a_store_of_images_states_its_condition(tmp_path):

@@ -15,7 +15,7 @@ from finished_study import small_study, write_finished, write_networks
 from passband import PassbandError
 from passband.grid import Condition, conditions
 from passband.imaging.acquisition import Acquisition
-from passband.jobs import extra, extra_jobs, extra_store
+from passband.jobs import further_test_jobs, further_test_store, further_tests
 from passband.learning import devices, networks
 from passband.learning.replicas import TrainedReplicas, load_test_splits
 from passband.results import Results, layout, training_jobs
@@ -39,7 +39,7 @@ def made(study, tmp_path_factory):
     """A finished study with two further conditions. Tests must not change the folder."""
     results = tmp_path_factory.mktemp("made")
     write_finished(study, results)
-    extra.evaluate_extra(Results(study, results), CONDITIONS)
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS)
     return results
 
 
@@ -68,7 +68,7 @@ def store(study, results, number=0):
 
 
 def test_results_are_those_of_the_function_of_the_rule(study, made):
-    found = extra.read_extra(Results(study, made))
+    found = further_tests.read_extra(Results(study, made))
     assert found.dice.dims == (
         "specimen", "architecture", "train", "replica", "test_specimen", "test"
     )  # fmt: skip
@@ -91,26 +91,26 @@ def test_results_are_those_of_the_function_of_the_rule(study, made):
 
 
 def test_without_results_nothing_is_read(study, tmp_path):
-    assert extra.read_extra(Results(study, tmp_path)) is None
+    assert further_tests.read_extra(Results(study, tmp_path)) is None
 
 
 def test_variables_can_be_chosen(study, made):
-    assert set(extra.read_extra(Results(study, made), ["dice"]).data_vars) == {"dice"}
+    assert set(further_tests.read_extra(Results(study, made), ["dice"]).data_vars) == {"dice"}
 
 
 def test_a_second_call_computes_nothing(study, results, computed):
     times = {path: path.stat().st_mtime_ns for path in results.rglob("*.zarr.zip")}
-    extra.evaluate_extra(Results(study, results), CONDITIONS[::-1])
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS[::-1])
     assert computed == []
     assert times == {path: path.stat().st_mtime_ns for path in results.rglob("*.zarr.zip")}
 
 
 def test_only_new_conditions_are_computed(study, results, computed):
-    before = extra.read_extra(Results(study, results))
+    before = further_tests.read_extra(Results(study, results))
     new = Condition(-3, 5, 12, 250)
-    extra.evaluate_extra(Results(study, results), [CONDITIONS[1], new])
+    further_tests.evaluate_extra(Results(study, results), [CONDITIONS[1], new])
     assert computed == [new.id] * 2  # two training jobs
-    after = extra.read_extra(Results(study, results))
+    after = further_tests.read_extra(Results(study, results))
     assert after.test.values.tolist() == [new.id, *IDS]
     assert after.sel(test=IDS).identical(before)
 
@@ -118,13 +118,13 @@ def test_only_new_conditions_are_computed(study, results, computed):
 def test_networks_that_are_trained_again_lose_their_results(study, results, computed):
     job, path = store(study, results)
     write_networks(study, results, job, "again")
-    found = extra.read_extra(Results(study, results))
+    found = further_tests.read_extra(Results(study, results))
     assert np.isnan(found.dice.sel(train=job.condition)).all()
     assert not np.isnan(found.dice.isel(train=1)).any()
-    extra.evaluate_extra(Results(study, results), CONDITIONS[:1])
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS[:1])
     assert computed == IDS[:1]
     assert datasets.read(path, datasets.RECORD).test.values.tolist() == IDS[:1]
-    found = extra.read_extra(Results(study, results)).dice.sel(train=job.condition)
+    found = further_tests.read_extra(Results(study, results)).dice.sel(train=job.condition)
     assert np.isnan(found.sel(test=IDS[1])).all()
     assert not np.isnan(found.sel(test=IDS[0])).any()
 
@@ -134,8 +134,10 @@ def test_results_of_other_structures_or_another_lens_are_not_valid(results):
         {"microscope": {"vibration_A": 0.5}},
         {"specimens": {"gold": {"diameter_nm": {"mean": 0.6, "min": 0.5, "max": 0.7}}}},
     ):
-        assert extra.read_extra(Results(small_study(**blocks), results)) is None
-    assert extra.read_extra(Results(small_study(training={"epochs": 99}), results)) is not None
+        assert further_tests.read_extra(Results(small_study(**blocks), results)) is None
+    assert (
+        further_tests.read_extra(Results(small_study(training={"epochs": 99}), results)) is not None
+    )
 
 
 def test_results_of_exit_waves_that_the_study_does_not_have_are_not_valid(study, results):
@@ -145,7 +147,7 @@ def test_results_of_exit_waves_that_the_study_does_not_have_are_not_valid(study,
     record = record.assign_coords(test=ids)
 
     def valid(study):
-        return extra_store._valid(Results(study, results), job, record, None)
+        return further_test_store._valid(Results(study, results), job, record, None)
 
     both = {"defocus_nm": [5], "cs_um": [1.2], "aperture_mrad": [15], "dose_e_per_A2": [1000]}
     other = small_study(test_grid=both | {"energy_kev": [200, 300]})
@@ -156,7 +158,7 @@ def test_results_of_exit_waves_that_the_study_does_not_have_are_not_valid(study,
 
 def test_results_stay_valid_on_another_kind_of_device(study, results, computed, monkeypatch):
     monkeypatch.setattr(devices, "describe", lambda device: "another")
-    extra.evaluate_extra(Results(study, results), [*CONDITIONS, Condition(1, 1, 15, 100)])
+    further_tests.evaluate_extra(Results(study, results), [*CONDITIONS, Condition(1, 1, 15, 100)])
     assert len(computed) == 2
     attrs = datasets.read(store(study, results)[1], datasets.RECORD).attrs
     assert "another" in json.loads(attrs["devices"])
@@ -164,39 +166,41 @@ def test_results_stay_valid_on_another_kind_of_device(study, results, computed, 
 
 
 def test_a_damaged_store_is_set_aside_and_made_again(study, results, computed):
-    before, lines = extra.read_extra(Results(study, results)), []
+    before, lines = further_tests.read_extra(Results(study, results)), []
     _, path = store(study, results)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(PassbandError, match=path.name):
-        extra.read_extra(Results(study, results))
-    extra.evaluate_extra(Results(study, results), CONDITIONS, log=lines.append)
+        further_tests.read_extra(Results(study, results))
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS, log=lines.append)
     assert computed == IDS
     assert "set aside as r000-001.zarr.zip.damaged" in lines[0]
     assert len(lines) == 1
     assert path.with_name(f"{path.name}.damaged").exists()
-    assert extra.read_extra(Results(study, results)).identical(before)
+    assert further_tests.read_extra(Results(study, results)).identical(before)
 
 
 def test_only_finished_networks_are_tested(study, tmp_path):
     write_finished(study, tmp_path)
     job, path = store(study, tmp_path)
     (tmp_path / job.path(layout.WEIGHTS)).unlink()
-    extra.evaluate_extra(Results(study, tmp_path), CONDITIONS)
+    further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
     assert not path.exists()
-    found = extra.read_extra(Results(study, tmp_path)).dice
+    found = further_tests.read_extra(Results(study, tmp_path)).dice
     assert np.isnan(found.sel(train=job.condition)).all()
     assert not np.isnan(found.isel(train=1)).any()
 
 
 def test_a_study_without_networks_is_refused(study, tmp_path):
     with pytest.raises(PassbandError, match="has no finished networks yet") as error:
-        extra.evaluate_extra(Results(study, tmp_path), CONDITIONS)
+        further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
     assert "\n" not in str(error.value)
 
 
 def test_a_condition_beyond_the_band_limit_is_refused(study, results, computed):
     with pytest.raises(PassbandError, match=r"aperture_mrad = 60: must not exceed .* mrad"):
-        extra.evaluate_extra(Results(study, results), [CONDITIONS[0], Condition(5, 1.2, 60, 100)])
+        further_tests.evaluate_extra(
+            Results(study, results), [CONDITIONS[0], Condition(5, 1.2, 60, 100)]
+        )
     assert computed == []
 
 
@@ -206,7 +210,7 @@ def test_damaged_networks_do_not_stop_the_others(study, tmp_path):
     path = tmp_path / job.path(layout.WEIGHTS)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(PassbandError, match=r"not a whole file .*\(1 of 2 training jobs failed\)"):
-        extra.evaluate_extra(Results(study, tmp_path), CONDITIONS)
+        further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
     assert not store(study, tmp_path, 0)[1].exists()
     assert store(study, tmp_path, 1)[1].exists()
 
@@ -215,7 +219,7 @@ def test_missing_exit_waves_are_named(study, tmp_path):
     write_finished(study, tmp_path)
     shutil.rmtree(tmp_path / "waves")
     with pytest.raises(PassbandError, match="waves/gold/test/00000"):
-        extra.evaluate_extra(Results(study, tmp_path), CONDITIONS)
+        further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
 
 
 def test_an_interruption_keeps_the_finished_jobs(study, tmp_path):
@@ -226,7 +230,7 @@ def test_an_interruption_keeps_the_finished_jobs(study, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        extra.evaluate_extra(Results(study, tmp_path), CONDITIONS, progress=interrupted)
+        further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS, progress=interrupted)
     assert store(study, tmp_path, 0)[1].exists()
     assert not store(study, tmp_path, 1)[1].exists()
     assert not (tmp_path / layout.EXTRA_LEASE).exists()
@@ -247,7 +251,9 @@ def test_a_second_process_waits_and_says_so(study, results):
     assert other.stdout.readline() == "held\n"
     lines = []
     thread = threading.Thread(
-        target=extra.evaluate_extra, args=(study, results, CONDITIONS), kwargs={"log": lines.append}
+        target=further_tests.evaluate_extra,
+        args=(study, results, CONDITIONS),
+        kwargs={"log": lines.append},
     )
     thread.start()
     while not lines:
@@ -262,11 +268,11 @@ def test_a_second_process_waits_and_says_so(study, results):
 
 def test_the_number_of_processes_follows_from_the_work(study, monkeypatch):
     jobs = list(training_jobs.cells_of(study))
-    monkeypatch.setattr(extra_jobs.os, "sched_getaffinity", lambda _: set(range(64)))
+    monkeypatch.setattr(further_test_jobs.os, "sched_getaffinity", lambda _: set(range(64)))
 
     def number(conditions):
-        work = extra_jobs.Work(Results(study, None), tuple(map(str, range(conditions))))
-        return extra_jobs.number_of_processes(work, jobs)
+        work = further_test_jobs.Work(Results(study, None), tuple(map(str, range(conditions))))
+        return further_test_jobs.number_of_processes(work, jobs)
 
     assert number(10) == 1
     assert number(10**5) == 2  # as many as training jobs
@@ -274,19 +280,19 @@ def test_the_number_of_processes_follows_from_the_work(study, monkeypatch):
 
 def test_several_processes_give_the_same_results(study, made, tmp_path):
     write_finished(study, tmp_path)
-    extra.evaluate_extra(Results(study, tmp_path), CONDITIONS, processes=2)
-    assert extra.read_extra(Results(study, tmp_path)).identical(
-        extra.read_extra(Results(study, made))
+    further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS, processes=2)
+    assert further_tests.read_extra(Results(study, tmp_path)).identical(
+        further_tests.read_extra(Results(study, made))
     )
 
 
 def test_conditions_of_the_study_can_be_tested_too(study, results):
-    extra.evaluate_extra(Results(study, results), conditions(study.test_axes))
-    assert len(extra.read_extra(Results(study, results), ["dice"]).test) == 4
+    further_tests.evaluate_extra(Results(study, results), conditions(study.test_axes))
+    assert len(further_tests.read_extra(Results(study, results), ["dice"]).test) == 4
 
 
 def test_the_lease_is_given_back(study, results):
-    extra.evaluate_extra(Results(study, results), CONDITIONS)
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS)
     with lease.held(results / layout.EXTRA_LEASE, deadline=0):
         pass
 
@@ -313,22 +319,22 @@ def test_other_jobs_find_the_results_of_their_networks(
     study, results, computed, conditions, replicas
 ):
     """No condition is tested again, also if the jobs are changed back."""
-    before = extra.read_extra(Results(study, results))
+    before = further_tests.read_extra(Results(study, results))
     other = regrouped(study, results, conditions, replicas)
-    assert extra.read_extra(Results(other, results)).identical(before)
-    extra.evaluate_extra(Results(other, results), CONDITIONS)
+    assert further_tests.read_extra(Results(other, results)).identical(before)
+    further_tests.evaluate_extra(Results(other, results), CONDITIONS)
     assert computed == []
-    assert extra.read_extra(Results(other, results)).identical(before)
+    assert further_tests.read_extra(Results(other, results)).identical(before)
     new = Condition(-3, 5, 12, 250)
-    extra.evaluate_extra(Results(other, results), [new])
+    further_tests.evaluate_extra(Results(other, results), [new])
     assert computed == [new.id] * 2 * (2 // replicas)
-    after = extra.read_extra(Results(other, results))
+    after = further_tests.read_extra(Results(other, results))
     assert after.sel(test=IDS).identical(before)
     computed.clear()
     again = regrouped(other, results, 1, 2)
-    extra.evaluate_extra(Results(again, results), [*CONDITIONS, new])
+    further_tests.evaluate_extra(Results(again, results), [*CONDITIONS, new])
     assert computed == []
-    assert extra.read_extra(Results(again, results)).identical(after)
+    assert further_tests.read_extra(Results(again, results)).identical(after)
 
 
 def test_one_network_that_is_trained_again_costs_its_own_results_only(study, results, computed):
@@ -340,13 +346,13 @@ def test_one_network_that_is_trained_again_costs_its_own_results_only(study, res
     mixed = {0: before.weights[0], 1: after.weights[1]}
     save_parts({job.condition: Part(mixed, after.metadata)}, path, {})
     known = np.isfinite(
-        extra.read_extra(Results(study, results), ["dice"]).dice.sel(train=job.condition)
+        further_tests.read_extra(Results(study, results), ["dice"]).dice.sel(train=job.condition)
     )
     assert known.sel(replica=0).all()
     assert not known.sel(replica=1).any()
-    extra.evaluate_extra(Results(study, results), CONDITIONS)
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS)
     assert computed == IDS
-    assert np.isfinite(extra.read_extra(Results(study, results), ["dice"]).dice).all()
+    assert np.isfinite(further_tests.read_extra(Results(study, results), ["dice"]).dice).all()
 
 
 def test_networks_that_cannot_be_read_now_do_not_count_as_other_networks(
@@ -359,14 +365,14 @@ def test_networks_that_cannot_be_read_now_do_not_count_as_other_networks(
         raise StoreError(f"{path}: cannot be read: [Errno 5]; run again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(extra_store, "load_parts", unreachable)
+        patch.setattr(further_test_store, "load_parts", unreachable)
         with pytest.raises(StoreError, match="run again"):
-            extra.read_extra(Results(other, results))
+            further_tests.read_extra(Results(other, results))
         with pytest.raises(PassbandError, match="run again"):
-            extra.evaluate_extra(Results(other, results), CONDITIONS)
+            further_tests.evaluate_extra(Results(other, results), CONDITIONS)
     for path in (results / "networks").rglob("*.safetensors"):
         path.write_bytes(path.read_bytes()[:-9])
-    assert extra.read_extra(Results(other, results)) is None
+    assert further_tests.read_extra(Results(other, results)) is None
 
 
 def without_fingerprints(results):
@@ -379,16 +385,16 @@ def without_fingerprints(results):
 
 
 def test_stores_of_earlier_versions_stay_valid(study, results, computed):
-    before = extra.read_extra(Results(study, results))
+    before = further_tests.read_extra(Results(study, results))
     without_fingerprints(results)
-    assert extra.read_extra(Results(study, results)).identical(before)
-    extra.evaluate_extra(Results(study, results), CONDITIONS)
+    assert further_tests.read_extra(Results(study, results)).identical(before)
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS)
     assert computed == []
     # If only the conditions of the jobs change, the contexts of the stores are the same.
     other = regrouped(study, results, 2, 2)
-    extra.evaluate_extra(Results(other, results), CONDITIONS)
+    further_tests.evaluate_extra(Results(other, results), CONDITIONS)
     assert computed == []
-    assert extra.read_extra(Results(other, results)).identical(before)
+    assert further_tests.read_extra(Results(other, results)).identical(before)
 
 
 def test_results_of_networks_that_are_replaced_meanwhile_are_not_valid(study, results, monkeypatch):
@@ -404,9 +410,9 @@ def test_results_of_networks_that_are_replaced_meanwhile_are_not_valid(study, re
         return record
 
     monkeypatch.setattr(TrainedReplicas, "evaluate", replaced)
-    extra.evaluate_extra(Results(study, results), CONDITIONS)
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS)
     assert path.exists()
-    found = extra.read_extra(Results(study, results)).dice
+    found = further_tests.read_extra(Results(study, results)).dice
     assert np.isnan(found.sel(train=job.condition)).all()
     assert not np.isnan(found.isel(train=1)).any()
 
@@ -423,7 +429,7 @@ def test_a_file_of_several_conditions_is_read_once(study, tmp_path, monkeypatch)
 
         return watched
 
-    for module, name in ((extra_jobs, "load_parts"), (extra_jobs.records, "parts")):
+    for module, name in ((further_test_jobs, "load_parts"), (further_test_jobs.records, "parts")):
         monkeypatch.setattr(module, name, watch(getattr(module, name)))
     (job,) = training_jobs.jobs_of(other)
     (tmp_path / job.path(layout.RECORD)).parent.mkdir(parents=True)
@@ -434,7 +440,7 @@ def test_a_file_of_several_conditions_is_read_once(study, tmp_path, monkeypatch)
         {"contexts": "{}"},
     )
     records.write(dict.fromkeys(job.conditions, record), tmp_path / job.path(layout.RECORD), {})
-    extra.evaluate_extra(Results(other, tmp_path), CONDITIONS, confidence=True)
+    further_tests.evaluate_extra(Results(other, tmp_path), CONDITIONS, confidence=True)
     assert sorted(opened) == sorted([job.path(layout.WEIGHTS), job.path(layout.RECORD)])
 
 
@@ -442,7 +448,9 @@ def test_a_file_of_several_conditions_is_read_once(study, tmp_path, monkeypatch)
 
 
 def test_sums_of_confidence_are_read_on_request(study, made):
-    found = extra.read_extra(Results(study, made), ["dice", "confidence", "histogram", "agreement"])
+    found = further_tests.read_extra(
+        Results(study, made), ["dice", "confidence", "histogram", "agreement"]
+    )
     assert set(found.data_vars) == {"dice", "confidence", "histogram", "agreement"}
     for job in training_jobs.cells_of(study):
         record = datasets.read(made / job.extra, datasets.RECORD)
@@ -452,13 +460,13 @@ def test_sums_of_confidence_are_read_on_request(study, made):
         np.testing.assert_array_equal(row.histogram, record.histogram)
     assert found["second"].values.tolist() == [1]
     with pytest.raises(ValueError, match="loss: must be counts, dice, confidence"):
-        extra.read_extra(Results(study, made), ["loss"])
+        further_tests.read_extra(Results(study, made), ["loss"])
 
 
 def test_only_replicas_of_one_job_make_pairs(study):
     replicas = {"replicas": 4, "replicas_per_job": 2}
     other = small_study(study=study.study.model_dump() | replicas)
-    found = extra_store.gathered(other, [], ["agreement"])
+    found = further_test_store.gathered(other, [], ["agreement"])
     assert [*zip(found["first"].values, found["second"].values, strict=True)] == [(0, 1), (2, 3)]
 
 
@@ -466,7 +474,7 @@ def test_confidence_fills_only_what_the_records_lack(study, results, computed):
     """The first record is of an earlier version, and the second record has all sums."""
     first, second = training_jobs.cells_of(study)
     test = [condition.id for condition in study.test_conditions]
-    extra.evaluate_extra(Results(study, results), study.test_conditions)
+    further_tests.evaluate_extra(Results(study, results), study.test_conditions)
     whole = datasets.read(results / first.extra, datasets.RECORD).sel(test=test)
     shutil.rmtree(results / "extra")
     datasets.write(whole[["counts"]], results / first.path(layout.RECORD), datasets.RECORD, {})
@@ -474,9 +482,9 @@ def test_confidence_fills_only_what_the_records_lack(study, results, computed):
     datasets.write(whole, path, datasets.RECORD, own)
     records = {path: path.read_bytes() for path in (results / "records").rglob("*.zip")}
     computed.clear()
-    extra.evaluate_extra(Results(study, results), [], confidence=True)
+    further_tests.evaluate_extra(Results(study, results), [], confidence=True)
     assert computed == test
-    found = extra.read_extra(Results(study, results), ["confidence"])
+    found = further_tests.read_extra(Results(study, results), ["confidence"])
     assert found.test.values.tolist() == test
     assert not np.isnan(found.confidence.isel(train=0)).any()
     assert np.isnan(found.confidence.isel(train=1)).all()
@@ -485,5 +493,5 @@ def test_confidence_fills_only_what_the_records_lack(study, results, computed):
     whole.confidence.loc[{"test": test[0]}] = np.nan
     datasets.write(whole, results / second.path(layout.RECORD), datasets.RECORD, own)
     computed.clear()
-    extra.evaluate_extra(Results(study, results), [], confidence=True)
+    further_tests.evaluate_extra(Results(study, results), [], confidence=True)
     assert computed == test[:1]

@@ -1,7 +1,7 @@
 """Computes the results of training jobs under further conditions, in one or several processes.
 
-See :mod:`passband.jobs.extra`. A process of this module reads files and computes. Only the process
-that has the lease writes files.
+See :mod:`passband.jobs.further_tests`. A process of this module reads files and computes. Only the
+process that has the lease writes files.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from passband import STAGES, PassbandError
 from passband.grid import Condition
 from passband.imaging.splits import Split, SplitSets
-from passband.jobs import extra_store
+from passband.jobs import further_test_store
 from passband.jobs import job as running
 from passband.learning import devices, memory_request, networks
 from passband.learning.replicas import TrainedReplicas, load_test_splits
@@ -69,7 +69,7 @@ class Work:
         results: The study.
         wanted: Ids of the further conditions.
         confidence: Whether to add test conditions for which the record lacks sums, see
-            :func:`passband.jobs.extra.evaluate_extra`.
+            :func:`passband.jobs.further_tests.evaluate_extra`.
     """
 
     results: Results
@@ -107,8 +107,8 @@ class Work:
 
         # The checksum is read before the networks. If another process replaces the file of
         # networks, these results are not taken for those of the new networks.
-        described = extra_store.described(results, job)
-        pieces = extra_store.found(results, job, read, self._fingerprints)
+        described = further_test_store.described(results, job)
+        pieces = further_test_store.found(results, job, read, self._fingerprints)
         wanted = set(self.wanted) | (self._without_sums(job) if self.confidence else set())
         if not wanted or _is_complete(pieces, described, wanted):
             return
@@ -118,7 +118,7 @@ class Work:
         trained = TrainedReplicas(states, metadata, study.microscope, self.splits, devices.device())
         params = f"evaluate {STAGES['evaluate']}", study.microscope.imaging_params()
         contexts = trained.contexts(*params, any_device=True)
-        fingerprints, path = extra_store.fingerprints(states), results.extra(job)
+        fingerprints, path = further_test_store.fingerprints(states), results.extra(job)
         pieces = [p for piece in pieces for p in _confirmed(piece, fingerprints, contexts)]
         if not pieces and path.exists() and (before := read(path)) is not None:
             pieces = _with_contexts(before, contexts, list(states))
@@ -136,13 +136,13 @@ class Work:
             "contexts": json.dumps(contexts),
             "described": json.dumps(described),
             "networks": json.dumps(fingerprints),
-            "structures": json.dumps(extra_store.structures(study)),
+            "structures": json.dumps(further_test_store.structures(study)),
             "devices": json.dumps(sorted(used)),
         }
 
     @cached_property
-    def _fingerprints(self) -> extra_store.Fingerprints:
-        return extra_store.Fingerprints(self.results)
+    def _fingerprints(self) -> further_test_store.Fingerprints:
+        return further_test_store.Fingerprints(self.results)
 
     @cached_property
     def _last_networks(self) -> "_LastFile":

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from passband.learning import networks
-from passband.micrographs import sureness
+from passband.micrographs import certainty
 
 
 def test_soft_dice_is_the_mean_dice_of_masks_drawn_from_the_probabilities():
@@ -16,9 +16,9 @@ def test_soft_dice_is_the_mean_dice_of_masks_drawn_from_the_probabilities():
         2 * (predicted & true).sum() / (predicted.sum() + true.sum())
         for true in (rng.uniform(size=p.shape) < p for _ in range(200))
     ]
-    assert sureness.soft_dice(p) == pytest.approx(np.mean(drawn), abs=0.005)
-    assert sureness.soft_dice(np.zeros((4, 4))) == 0
-    assert sureness.soft_dice(predicted.astype(float)) == 1
+    assert certainty.soft_dice(p) == pytest.approx(np.mean(drawn), abs=0.005)
+    assert certainty.soft_dice(np.zeros((4, 4))) == 0
+    assert certainty.soft_dice(predicted.astype(float)) == 1
 
 
 def test_agreement_is_the_soft_dice_of_pairs():
@@ -26,15 +26,15 @@ def test_agreement_is_the_soft_dice_of_pairs():
     pairs = [(0, 1), (0, 2), (1, 2)]
     product = sum((p[r] * p[s]).sum() for r, s in pairs)
     squares = sum((p[r] ** 2 + p[s] ** 2).sum() for r, s in pairs)
-    found = sureness.agreement_of(p.mean(0), p.std(0, ddof=1), 3)
+    found = certainty.agreement_of(p.mean(0), p.std(0, ddof=1), 3)
     assert found == pytest.approx(2 * product / squares)
-    assert sureness.agreement_of(p[0], np.zeros((8, 8)), 2) == pytest.approx(1)
+    assert certainty.agreement_of(p[0], np.zeros((8, 8)), 2) == pytest.approx(1)
 
 
 def test_sureness_of_replicas_is_that_of_their_mean():
     p, q = np.full((4, 4), 0.9), np.full((4, 4), 0.3)
     q[:, 2:] = p[:, 2:] = 0.0
-    found = sureness.sureness([p, q], 4)
+    found = certainty.sureness([p, q], 4)
     assert found["area"] == 0.5
     assert found["confidence"] == pytest.approx(2 * 0.6 / 1.6)
     assert found["agreement"] == pytest.approx(2 * 0.27 / (0.81 + 0.09))
@@ -43,9 +43,9 @@ def test_sureness_of_replicas_is_that_of_their_mean():
 def test_probabilities_of_the_mirror_image_are_mirrored_back():
     pair = [networks.build("compact-w2-d2", seed).eval() for seed in (0, 1)]
     images = np.random.default_rng(0).normal(size=(3, 32, 32)).astype(np.float32)
-    found = sureness.probabilities(pair, images)
+    found = certainty.probabilities(pair, images)
     assert found.shape == (2, 2, 3, 32, 32)
-    mirrored = sureness.probabilities(pair, images[..., ::-1])
+    mirrored = certainty.probabilities(pair, images[..., ::-1])
     assert np.allclose(found[0], mirrored[1][..., ::-1], atol=1e-5)
     with torch.inference_mode():
         own = torch.sigmoid(pair[1](torch.from_numpy(images)[:, None]))[:, 0]
@@ -54,14 +54,14 @@ def test_probabilities_of_the_mirror_image_are_mirrored_back():
 
 def test_symmetry_is_one_for_a_symmetric_network_and_low_for_other_answers():
     p = np.random.default_rng(1).uniform(size=(1, 2, 4, 8, 8))
-    same = sureness.symmetry(np.concatenate([p, p]))
-    assert np.allclose(sureness.ratio(*same), 1)
+    same = certainty.symmetry(np.concatenate([p, p]))
+    assert np.allclose(certainty.ratio(*same), 1)
     left, right = np.zeros((2, 1, 1, 1, 8, 8))
     left[..., :4], right[..., 4:] = 1, 1
-    assert sureness.ratio(*sureness.symmetry(np.concatenate([left, right]))) == 0
+    assert certainty.ratio(*certainty.symmetry(np.concatenate([left, right]))) == 0
     half = np.concatenate([left, np.ones_like(left)])
-    assert sureness.ratio(*sureness.symmetry(half)) == pytest.approx(2 / 3)
-    assert sureness.ratio(0.0, 0.0) == 1
+    assert certainty.ratio(*certainty.symmetry(half)) == pytest.approx(2 / 3)
+    assert certainty.ratio(0.0, 0.0) == 1
 
 
 def test_empty_background_of_a_wide_image_does_not_lower_the_confidence():
@@ -70,11 +70,11 @@ def test_empty_background_of_a_wide_image_does_not_lower_the_confidence():
     small[20:44, 20:44] = 0.9
     wide = np.full((256, 320), 0.06)
     wide[100:164, 100:164] = small
-    assert sureness.windowed_dice(small, 64) == pytest.approx(sureness.soft_dice(small))
-    assert sureness.windowed_dice(small, 100) == pytest.approx(sureness.soft_dice(small))
-    assert sureness.soft_dice(wide) < 0.6 * sureness.soft_dice(small)
-    assert sureness.windowed_dice(wide, 64) > 0.85 * sureness.soft_dice(small)
-    assert sureness.windowed_dice(np.zeros((70, 70)), 64) == 0
+    assert certainty.windowed_dice(small, 64) == pytest.approx(certainty.soft_dice(small))
+    assert certainty.windowed_dice(small, 100) == pytest.approx(certainty.soft_dice(small))
+    assert certainty.soft_dice(wide) < 0.6 * certainty.soft_dice(small)
+    assert certainty.windowed_dice(wide, 64) > 0.85 * certainty.soft_dice(small)
+    assert certainty.windowed_dice(np.zeros((70, 70)), 64) == 0
 
 
 def test_windows_of_a_wide_image_cover_it():
@@ -82,4 +82,4 @@ def test_windows_of_a_wide_image_cover_it():
     for row, column in ((0, 0), (149, 96), (0, 96), (149, 0), (75, 50)):
         single = wide.copy()
         single[row, column] = 1
-        assert sureness.windowed_dice(single, 32) == pytest.approx(1)
+        assert certainty.windowed_dice(single, 32) == pytest.approx(1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from passband.imaging.turns import turned
+from passband.imaging.square_symmetry import turned
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["compiled", "torch"])
@@ -18,5 +18,7 @@ def test_each_image_has_its_own_operation(dtype):
 
 def test_no_pixel_outside_the_images_is_written(monkeypatch):
     """Compiled code does not check its indices, and the same code as Python does."""
-    monkeypatch.setattr("passband.imaging.turns.compiled", lambda function, signature: function)
+    monkeypatch.setattr(
+        "passband.imaging.square_symmetry.compiled", lambda function, signature: function
+    )
     test_each_image_has_its_own_operation(torch.float32)

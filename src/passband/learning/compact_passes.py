@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from passband.learning import lanes
+from passband.learning import simd
 from passband.learning.kernels import Plan, aligned, blocks, kernels
 
 #: torch's defaults of batch normalisation: what is added to the variance, and the share of a new
@@ -314,11 +314,11 @@ class Gradients:
     def __init__(self, layers: Sequence[Layer], number: int):
         self.own, self.quarters, self.scales, self.shifts = {}, {}, {}, {}
         for layer in layers:
-            self.own[layer] = aligned(number, layer.inputs * 9 * layer.outputs * lanes.LANES)
+            self.own[layer] = aligned(number, layer.inputs * 9 * layer.outputs * simd.LANES)
             self.scales[layer] = np.zeros((number, layer.outputs), np.float32)
             self.shifts[layer] = np.zeros((number, layer.outputs), np.float32)
             if layer.joined:
-                size = layer.joined * 4 * layer.outputs * lanes.LANES
+                size = layer.joined * 4 * layer.outputs * simd.LANES
                 self.quarters[layer] = aligned(number, 4 * size)
         self.head = np.zeros((number, layers[-1].outputs), np.float32)
         self.bias = np.zeros((number, 1), np.float32)

@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 
 from passband import PassbandError
-from passband.analysis import merged, table
-from passband.analysis.packed import DRAWN, MISSING, mean_dice, packed
+from passband.analysis import table, table_union
+from passband.analysis.packed_table import DRAWN, MISSING, mean_dice, packed
 from passband.grid import Condition, coordinates
 from passband.scores import OUTCOMES, dice
 from passband.storage import datasets
@@ -41,14 +41,16 @@ def made(train=TRAIN, replicas=(0, 1), microscopes=DRAWN_IDS, seed=0) -> xr.Data
     return xr.Dataset(variables, coords)
 
 
-def parts(*tables: xr.Dataset) -> list[merged.Part]:
-    return [merged.Part(name, each, ({},)) for name, each in zip("abc", tables, strict=False)]
+def parts(*tables: xr.Dataset) -> list[table_union.Part]:
+    return [table_union.Part(name, each, ({},)) for name, each in zip("abc", tables, strict=False)]
 
 
-def joined(folder, given: list[merged.Part]) -> xr.Dataset:
-    given, left_out = merged.alike(merged.same_tests(given))
+def joined(folder, given: list[table_union.Part]) -> xr.Dataset:
+    given, left_out = table_union.alike(table_union.same_tests(given))
     assert left_out == []
-    merged.merge(given, folder / "table.zarr", {}, datasets.TABLE, merged.sources(given), 64**2)
+    table_union.merge(
+        given, folder / "table.zarr", {}, datasets.TABLE, table_union.sources(given), 64**2
+    )
     return table.load(folder / "table.zarr").load()
 
 
@@ -90,7 +92,7 @@ def test_parts_with_other_networks_keep_the_results_of_their_first_replicas(
     tables = made(TRAIN[:2], (0,)), made(TRAIN[:2], (1,), seed=1), made(TRAIN[2:], seed=2)
     given = parts(*tables)
     if is_packed:
-        given[0] = merged.Part("a", packed(tables[0]), ({},))
+        given[0] = table_union.Part("a", packed(tables[0]), ({},))
     found = joined(tmp_path, [given[k] for k in order])
     expected = np.concatenate([tables[0].microscope_dice, tables[2].microscope_dice], 2)
     tolerance = 0.5 / 254 if is_packed else 0
@@ -113,26 +115,26 @@ def test_a_missing_first_replica_has_no_results(tmp_path):
 def test_parts_must_agree_on_the_microscopes():
     given = parts(made(TRAIN[:2]), made(TRAIN[2:], microscopes=DRAWN_IDS[1:]))
     with pytest.raises(PassbandError) as error:
-        merged.same_tests(given)
+        table_union.same_tests(given)
     assert str(error.value) == (
         f"microscope = {DRAWN_IDS[0]}: is in a and not in b; give all parts the same "
         "evaluation.microscopes and ranges of test conditions, or leave it out with --common"
     )
-    for part in merged.same_tests(given, common=True):
+    for part in table_union.same_tests(given, common=True):
         assert part.table.microscope.values.tolist() == DRAWN_IDS[1:]
     # Without a common microscope, their results are left out.
     given = parts(made(microscopes=DRAWN_IDS[:1]), made(microscopes=DRAWN_IDS[1:]))
-    for part in merged.same_tests(given, common=True):
+    for part in table_union.same_tests(given, common=True):
         assert "microscope" not in part.table.dims
 
 
 def test_parts_must_agree_on_the_structures_and_share_a_test_condition():
     one, other = made(TRAIN[:2]), made(TRAIN[2:])
     with pytest.raises(PassbandError, match="structures: 3 in a, 2 in b; must agree"):
-        merged.same_tests(parts(one, other.isel(structure=slice(2))))
+        table_union.same_tests(parts(one, other.isel(structure=slice(2))))
     given = parts(one.isel(test=[0]), other.isel(test=[1]))
     with pytest.raises(PassbandError, match="--common: no test condition is in all 2 parts"):
-        merged.same_tests(given, common=True)
+        table_union.same_tests(given, common=True)
 
 
 @pytest.mark.parametrize(("second", "left_out"), [(1, []), (2, ["products"])])
@@ -143,13 +145,13 @@ def test_products_of_other_pairs_of_replicas_are_left_out(second, left_out):
         .assign_coords(first=("pair", [0]), second=("pair", [number]))
         for train, number in ((TRAIN[:2], 1), (TRAIN[2:], second))
     ]
-    kept, found = merged.alike(parts(*given))
+    kept, found = table_union.alike(parts(*given))
     assert found == left_out
     assert all(("products" in part.table) != bool(left_out) for part in kept)
 
 
 def test_microscopes_that_a_part_has_not_are_left_out():
-    given = merged.same_tests(parts(made(TRAIN[:2]), made(TRAIN[2:], microscopes=[])))
-    kept, left_out = merged.alike(given)
+    given = table_union.same_tests(parts(made(TRAIN[:2]), made(TRAIN[2:], microscopes=[])))
+    kept, left_out = table_union.alike(given)
     assert left_out == ["microscope_counts", "microscope_dice"]
     assert all("microscope" not in part.table.coords for part in kept)

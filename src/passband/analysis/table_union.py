@@ -12,7 +12,7 @@ import xarray as xr
 import zarr
 
 from passband import PassbandError
-from passband.analysis.packed import DRAWN, IMAGE_DICE, OWN, mean_dice, packed
+from passband.analysis.packed_table import DRAWN, IMAGE_DICE, OWN, mean_dice, packed
 from passband.analysis.table import STATUS
 from passband.axes import Axes
 from passband.grid import coordinates, ordered_ids

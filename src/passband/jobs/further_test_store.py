@@ -1,6 +1,6 @@
 """Which results of further conditions are valid, and all of them in one Dataset.
 
-See :mod:`passband.jobs.extra`.
+See :mod:`passband.jobs.further_tests`.
 """
 
 import contextlib

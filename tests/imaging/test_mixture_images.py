@@ -7,7 +7,7 @@ from synthetic import CPU
 
 from passband.config import Aberrations, Microscope, Spread
 from passband.grid import Condition
-from passband.imaging import mixed
+from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
 from passband.mixtures import Mixture
 
@@ -34,7 +34,7 @@ def expected(camera, split, mixture, draw, replicas):
     for place, replica in enumerate(replicas):
         one = split.take(np.array([place]))
         number = int(one.structures[0])
-        condition = mixed.drawn(mixture, split.names, number, draw, replica)
+        condition = mixture_images.drawn(mixture, split.names, number, draw, replica)
         images.append(camera.images(one, condition, draw, replica)[:, 0])
         conditions.append(condition)
     return torch.cat(images), conditions
@@ -52,7 +52,7 @@ def expected(camera, split, mixture, draw, replicas):
 def test_an_image_is_that_of_its_condition(split, changes):
     camera = acquisition("vacuum", **changes)
     replicas = [None, 0, 1] * 4
-    formed = mixed.images(camera, split, MIXTURE, 2, replicas)
+    formed = mixture_images.images(camera, split, MIXTURE, 2, replicas)
     images, conditions = expected(camera, split, MIXTURE, 2, replicas)
     assert {*conditions} == {A, B, C, D}
     # Rounding of the intensity changes a count by 1 now and then.
@@ -62,18 +62,18 @@ def test_an_image_is_that_of_its_condition(split, changes):
 
 
 def test_images_do_not_depend_on_the_batch(camera, split):
-    whole = mixed.images(camera, split, MIXTURE)
-    parts = [mixed.images(camera, split.take(np.array([k])), MIXTURE) for k in range(12)]
+    whole = mixture_images.images(camera, split, MIXTURE)
+    parts = [mixture_images.images(camera, split.take(np.array([k])), MIXTURE) for k in range(12)]
     assert torch.equal(torch.cat(parts), whole)
-    batches = mixed.batches(camera, split, MIXTURE, 5)
+    batches = mixture_images.batches(camera, split, MIXTURE, 5)
     assert torch.equal(torch.cat(list(batches)), whole)
 
 
 def test_a_mixture_of_one_condition_has_the_images_of_the_condition(camera, split):
     one = Mixture("one", ((A, 1.0),))
-    formed, images = mixed.images(camera, split, one), camera.images(split, A)[:, 0]
+    formed, images = mixture_images.images(camera, split, one), camera.images(split, A)[:, 0]
     assert ((formed - images).abs() < 1e-4).float().mean() > 0.99
-    batches = [*mixed.batches(camera, split, A, 5)]
+    batches = [*mixture_images.batches(camera, split, A, 5)]
     assert [len(batch) for batch in batches] == [5, 5, 2]
     assert torch.equal(torch.cat(batches), images)
 
@@ -83,13 +83,13 @@ def test_conditions_differ_between_structures_draws_and_replicas():
     soft = Mixture("soft", (), (*ranges, ("dose_e_per_A2", 100, 1000)))
     names = 7, "gold", "train"
     drawn = [
-        mixed.drawn(soft, names, structure, draw, replica)
+        mixture_images.drawn(soft, names, structure, draw, replica)
         for structure in range(3)
         for draw in range(2)
         for replica in (None, 0, 1)
     ]
     assert len({*drawn}) == 18
-    assert mixed.drawn(soft, names, 2, 1, 1) == drawn[-1]
+    assert mixture_images.drawn(soft, names, 2, 1, 1) == drawn[-1]
 
 
 def test_lenses_of_other_apertures_need_a_widest_aperture(camera, split):

@@ -17,7 +17,7 @@ from passband import PassbandError
 from passband.analysis.cell_means import VARIABLES
 from passband.config import study_checks
 from passband.grid import Condition
-from passband.jobs import extra_store
+from passband.jobs import further_test_store
 from passband.results import Results, layout, training_jobs
 from passband.results.training_jobs import TrainingCell
 from passband.storage import datasets, lease
@@ -55,7 +55,7 @@ def evaluate_extra(
             files of networks or exit waves are missing or damaged. If only some training jobs fail,
             the results of all other training jobs are written first.
     """
-    from passband.jobs import extra_jobs  # torch takes seconds to import
+    from passband.jobs import further_test_jobs  # torch takes seconds to import
 
     wanted = sorted(set(conditions))
     for condition in wanted:
@@ -66,8 +66,8 @@ def evaluate_extra(
     jobs = finished_jobs(results)
     failures: list[str] = []
     with _logged(log), lease.held(results.path(layout.EXTRA_LEASE)):
-        work = extra_jobs.Work(results, tuple(c.id for c in wanted), confidence)
-        with extra_jobs.computed(work, jobs, processes) as made:
+        work = further_test_jobs.Work(results, tuple(c.id for c in wanted), confidence)
+        with further_test_jobs.computed(work, jobs, processes) as made:
             for job in progress(jobs):
                 try:
                     done = next(made)
@@ -137,18 +137,18 @@ def read_extra(
     # Only stores of jobs with several replicas have the variable `agreement`.
     needed = ["counts"] if not set(variables) & set(VARIABLES) else None
 
-    networks = extra_store.Fingerprints(results)
+    networks = further_test_store.Fingerprints(results)
 
     def read(path: Path) -> xr.Dataset:
         return datasets.read(path, datasets.RECORD, needed)
 
     def found(job: TrainingCell) -> list[xr.Dataset]:
-        return extra_store.found(results, job, read, networks)
+        return further_test_store.found(results, job, read, networks)
 
     with ThreadPoolExecutor(threads) as pool:
         pieces = zip(jobs, pool.map(found, jobs), strict=True)
         records = [(job, record) for job, of_job in pieces for record in of_job]
-    return extra_store.gathered(results.study, records, variables) if records else None
+    return further_test_store.gathered(results.study, records, variables) if records else None
 
 
 @contextlib.contextmanager

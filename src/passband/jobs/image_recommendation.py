@@ -13,9 +13,9 @@ from passband.grid import Condition
 from passband.jobs.recommendation import asked_of, recommend_from
 from passband.jobs.tested_networks import TestedNetworks
 from passband.micrographs import lens as lenses
+from passband.micrographs.file_metadata import recorded
 from passband.micrographs.lens import SIGNS, Known, Lens
 from passband.micrographs.pixel_size import TOLERANCE
-from passband.micrographs.recorded import recorded
 from passband.optics import ctf
 from passband.prediction.asked import Asked
 from passband.prediction.recommendation import Recommendation
