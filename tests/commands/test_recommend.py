@@ -259,7 +259,7 @@ def test_an_axis_that_the_study_lacks_is_outside_and_named(further, capsys):
     [
         (["--astigmatism-nm=5nm"], "--astigmatism-nm = '5nm': must be a number in nm"),
         (["--astigmatism-nm=6:2"], "--astigmatism-nm = '6:2': the range is reversed; write 2:6"),
-        (["--mtf-nyquist=2"], "--mtf-nyquist = '2': must be between 0.001 and 1\n"),
+        (["--mtf-nyquist=2"], "--mtf-nyquist = '2': must be between 0.001 and 1.0\n"),
         (["--check=3", "--coma-nm=3"], "--check = 3: cannot be used together with --defocus-nm"),
     ],
 )
