@@ -23,7 +23,7 @@ from harness import Table
 from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
 from passband.network_id import NetworkId
 from passband.prediction import gaussian_process, kronecker
-from passband.prediction.recommendation import Group
+from passband.prediction.network_ranking import Group
 from passband.reports import explorer, explorer_content, explorer_ranking
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))

@@ -22,9 +22,9 @@ from harness import Table
 from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
 from passband.config import validate
 from passband.grid import Condition
-from passband.prediction import gaussian_process, next_conditions
+from passband.prediction import gaussian_process, sequential_design
 from passband.prediction.completion import farthest_points
-from passband.prediction.recommendation import distances
+from passband.prediction.network_ranking import distances
 from passband.storage import datasets
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,10 +66,10 @@ class Matrix:
         mean, _ = self.fit(rows).predict(self.train.isel(condition=hidden), self.test)
         return float(np.sqrt(((mean - self.dice[hidden]) ** 2).mean()))
 
-    def unknown(self, rows: Sequence[int]) -> next_conditions.Unknown:
+    def unknown(self, rows: Sequence[int]) -> sequential_design.Unknown:
         """Return what the model that knows some networks does not know."""
         is_known = np.isin(np.arange(len(self.dice)), rows)
-        return next_conditions.unknown(self.fit(rows), self.train, is_known)
+        return sequential_design.unknown(self.fit(rows), self.train, is_known)
 
     def random(self, number: int, seed: int) -> list[int]:
         """Return random networks."""
@@ -81,7 +81,7 @@ class Matrix:
         rows = self.random(START, seed)
         while len(rows) < number:
             batch = min(len(rows) // 2, number - len(rows))
-            rows += next_conditions.choose([self.unknown(rows)], batch).places
+            rows += sequential_design.choose([self.unknown(rows)], batch).places
         return rows
 
 
@@ -111,7 +111,7 @@ def main() -> None:
         printed.row(f"{sizes}, chosen: error of Dice", GOALS[share], value, digits=4)
         printed.row("    standard deviation over sets", None, deviation)
         value, _ = mean(
-            lambda seed, of=sets_of: next_conditions.choose([matrix.unknown(of[seed])], 0).errors[
+            lambda seed, of=sets_of: sequential_design.choose([matrix.unknown(of[seed])], 0).errors[
                 0
             ],
             sets,

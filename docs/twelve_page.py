@@ -44,7 +44,7 @@ from passband.learning import networks
 from passband.optics import ctf
 from passband.prediction import smoothness
 from passband.reports import markdown
-from passband.reports import recommendation as recommendation_report
+from passband.reports import recommendation_text as recommendation_report
 from passband.results import Results, layout, parts
 from passband.storage import datasets
 

@@ -21,7 +21,7 @@ from passband.grid import coordinates
 from passband.jobs import explored_images, recommendation
 from passband.jobs.microscopes import microscopes
 from passband.jobs.tested_networks import TestedNetworks
-from passband.prediction.asked import Asked
+from passband.prediction.range_of_use import Asked
 from passband.reports import explorer, explorer_content, explorer_ranking
 from passband.results import Results
 from passband.scores import dice

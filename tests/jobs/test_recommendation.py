@@ -20,7 +20,7 @@ from passband.learning import network_files
 from passband.network_id import NetworkId
 from passband.optics import ctf
 from passband.prediction import gaussian_process
-from passband.prediction.asked import Asked
+from passband.prediction.range_of_use import Asked
 from passband.results import Results, wave_layout
 from passband.scores import dice
 from passband.storage import datasets

@@ -38,7 +38,7 @@ def test_it_computes_narrow_compact_networks_on_a_cpu_in_float32():
 
 
 def test_without_fused_instructions_torch_computes(monkeypatch):
-    monkeypatch.setattr(compact.lanes, "FAST", False)
+    monkeypatch.setattr(compact.simd, "FAST", False)
     assert not compact.applies("compact-w4-d2", "float32", CPU)
 
 

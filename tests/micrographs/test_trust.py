@@ -11,7 +11,7 @@ from passband.learning.network_files import open_networks
 from passband.micrographs import readers, trust
 from passband.micrographs.segmentation import segment
 from passband.micrographs.trust import Assessment, Assessor, Own, Trust
-from passband.prediction.recommendation import Dice
+from passband.prediction.network_ranking import Dice
 
 PIXEL_A = 0.3
 

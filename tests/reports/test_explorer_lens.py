@@ -17,7 +17,7 @@ from passband.jobs import recommendation
 from passband.jobs.microscopes import microscopes
 from passband.jobs.tested_networks import TestedNetworks
 from passband.optics import ctf
-from passband.prediction.asked import Asked
+from passband.prediction.range_of_use import Asked
 from passband.results import Results
 from passband.storage import datasets
 

@@ -1,7 +1,7 @@
 """Compare the transfer functions of all training and test conditions."""
 
 from passband import config
-from passband.analysis import mixtures
+from passband.analysis import mixture_metrics
 from passband.analysis.spectra import flat_spectrum, mean_spectrum
 from passband.axes import Axes
 from passband.grid import conditions
@@ -21,7 +21,7 @@ def main(snakemake):
         for specimen, files in params.waves.items():
             spectra[specimen] = mean_spectrum(microscope, files, specimen, params.seed)
         axes = Axes(params.get("own", {}))
-        metrics = mixtures.metrics(
+        metrics = mixture_metrics.metrics(
             conditions(params.train, axes),
             job.study.mixtures,
             conditions(params.test, axes),

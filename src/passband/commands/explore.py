@@ -150,7 +150,7 @@ def _models(
 
 def _outermost(study: "Study") -> list[Condition]:
     """Return a condition whose lens is as far from a round lens as the page's sliders allow."""
-    from passband.prediction.asked import ranges
+    from passband.prediction.range_of_use import ranges
 
     values = {}
     for name, (low, high) in ranges(study.test_conditions).items():

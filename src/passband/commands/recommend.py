@@ -21,7 +21,7 @@ from passband.results import layout
 
 if TYPE_CHECKING:
     from passband.jobs.tested_networks import TestedNetworks
-    from passband.prediction.recommendation import Recommendation
+    from passband.prediction.network_ranking import Recommendation
 
 #: Largest number of microscopes of a check.
 _MOST = 10_000
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.check is not None:
         return _check(options)
-    from passband.prediction.asked import Asked
+    from passband.prediction.range_of_use import Asked
 
     given = {name: getattr(options, name) for name in AXES}
     if options.like:  # these options are about the image
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
     report_many(results)
     from passband.jobs import recommendation as jobs  # xarray takes seconds to import
     from passband.jobs.tested_networks import TestedNetworks
-    from passband.reports import recommendation as reports
+    from passband.reports import recommendation_text as reports
     from passband.storage import integrity, lease
 
     tested = TestedNetworks.open(results, options.specimen)
@@ -142,7 +142,7 @@ def run(options: argparse.Namespace) -> int:
     if options.figure is not None and not found.networks:
         report_remark(f"{options.figure}: is not drawn, since no network is recommended")
     elif options.figure is not None:
-        from passband.figures import recommendation as figures
+        from passband.figures import dice_map as figures
         from passband.figures import style
 
         network = found.networks[0].id
@@ -184,7 +184,7 @@ def _like(options: argparse.Namespace, tested: "TestedNetworks", given: dict) ->
     """Print the networks for an image's condition, and return those for the likelier sign."""
     from passband.jobs import image_recommendation
     from passband.micrographs import pixel_size
-    from passband.reports import recommendation as reports
+    from passband.reports import recommendation_text as reports
 
     pixel_size.check_option(options.pixel_size_A)
     known = known_lens(options, _single("cs_um", given), _single("aperture_mrad", given))
@@ -231,7 +231,7 @@ def _check(options: argparse.Namespace) -> int:
     from tqdm.auto import tqdm
 
     from passband.jobs import recommendation_check  # torch takes seconds to import
-    from passband.reports import recommendation as reports
+    from passband.reports import recommendation_text as reports
 
     found = recommendation_check.run(
         results,

@@ -17,8 +17,8 @@ from passband.micrographs.file_metadata import recorded
 from passband.micrographs.lens import SIGNS, Known, Lens
 from passband.micrographs.pixel_size import TOLERANCE
 from passband.optics import ctf
-from passband.prediction.asked import Asked
-from passband.prediction.recommendation import Recommendation
+from passband.prediction.network_ranking import Recommendation
+from passband.prediction.range_of_use import Asked
 from passband.units import A_PER_NM, A_PER_UM, EV_PER_KEV
 from passband.wave_sets import WaveSet
 from passband.words import listed

@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 from passband import PassbandError
-from passband.analysis import mixtures, ood, table_union
+from passband.analysis import mixture_metrics, ood, table_union
 from passband.analysis.packed_table import DRAWN, IMAGE_DICE, OWN, packed
 from passband.analysis.profiles import SPECTRUM
 from passband.analysis.spectra import (
@@ -38,7 +38,7 @@ from passband.config.mixtures import configuration_of
 from passband.grid import Condition, along, is_condition, ordered_ids
 from passband.mixtures import MIXTURES, Mixture, attributes
 from passband.network_id import NetworkId
-from passband.prediction.asked import ranges
+from passband.prediction.range_of_use import ranges
 from passband.results import Results, layout
 from passband.results.parts import FILE, FILES, Found, check_target, find, find_all
 from passband.storage import DamagedError, StoreError, atomic, datasets, provenance
@@ -290,7 +290,7 @@ def _information(study: Study, whole: xr.Dataset, known: Mapping[str, Spectrum])
         weights["flat"] = flat_spectrum(block.flat_power_A2)
     if "specimen" in block.weights:
         weights |= known
-    return mixtures.metrics(
+    return mixture_metrics.metrics(
         along(whole, "train"),
         study.mixtures,
         along(whole, "test"),

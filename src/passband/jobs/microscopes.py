@@ -7,8 +7,8 @@ from passband import PassbandError
 from passband.axes import AXES
 from passband.config import Study, study_checks
 from passband.grid import Condition
-from passband.prediction.asked import ranges
 from passband.prediction.drawn_microscopes import drawn_inside, drawn_outside
+from passband.prediction.range_of_use import ranges
 
 #: The number of microscopes outside the ranges is the number of microscopes inside, divided by this
 #: number.

@@ -1,6 +1,6 @@
 """Reads a study's results, and chooses the training conditions that teach most about its matrix.
 
-The choice itself is in :mod:`passband.prediction.next_conditions`.
+The choice itself is in :mod:`passband.prediction.sequential_design`.
 """
 
 import csv
@@ -17,9 +17,9 @@ from passband.grid import Condition
 from passband.jobs.microscopes import is_allowed
 from passband.jobs.recommendation import asked_of
 from passband.jobs.tested_networks import TestedNetworks
-from passband.prediction import next_conditions as prediction
-from passband.prediction.asked import Asked, ranges
-from passband.prediction.next_conditions import Next
+from passband.prediction import sequential_design as prediction
+from passband.prediction.range_of_use import Asked, ranges
+from passband.prediction.sequential_design import Next
 from passband.storage import atomic
 
 #: Largest number of values between two values of an axis.
@@ -39,9 +39,9 @@ def next_conditions(
         tested: The networks of the study and their Dice.
         budget: Largest number of conditions to choose.
         given: The range of use: for each axis a value or a range, see
-            :meth:`passband.prediction.asked.Asked.parse`. An axis with None has the range of the
-            study's test conditions. If all are None, the study's test conditions are the range of
-            use.
+            :meth:`passband.prediction.range_of_use.Asked.parse`. An axis with None has the range of
+            the study's test conditions. If all are None, the study's test conditions are the range
+            of use.
         candidates: The conditions among which the next ones are chosen; by default those of
             :func:`candidate_conditions`.
         until: No more conditions are chosen once the expected error is at most this error.

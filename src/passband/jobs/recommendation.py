@@ -6,7 +6,7 @@
                               "dose_e_per_A2": "100:400"}).networks[0]
     print(best.id, best.dice.value)
 
-The ranking itself is in :mod:`passband.prediction.recommendation`.
+The ranking itself is in :mod:`passband.prediction.network_ranking`.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ from passband.config import Study, study_checks
 from passband.grid import Condition
 from passband.jobs.microscopes import is_allowed
 from passband.jobs.tested_networks import TestedNetworks
-from passband.prediction import recommendation
-from passband.prediction.asked import Asked
-from passband.prediction.recommendation import Recommendation
+from passband.prediction import network_ranking
+from passband.prediction.network_ranking import Recommendation
+from passband.prediction.range_of_use import Asked
 from passband.results import Results
 
 
@@ -78,7 +78,7 @@ def recommend_from(tested: TestedNetworks, asked: Asked) -> Recommendation:
     """Return the ranked networks for the asked condition, see :func:`recommend`."""
     points, _ = asked.points()
     tested = tested.covering([*points, asked.middle])
-    found = recommendation.recommend(
+    found = network_ranking.recommend(
         tested.groups,
         tested.measured(points),
         tested.tested,

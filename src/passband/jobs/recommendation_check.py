@@ -16,8 +16,8 @@ from passband.jobs.further_tests import evaluate_extra
 from passband.jobs.microscopes import microscopes
 from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction.choice_rules import Networks
-from passband.prediction.recommendation import expected_dice
-from passband.prediction.recommendation_check import Check, check
+from passband.prediction.choice_scores import Check, check
+from passband.prediction.network_ranking import expected_dice
 from passband.results import Results
 from passband.storage import records
 

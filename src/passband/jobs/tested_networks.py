@@ -19,8 +19,8 @@ from passband.grid import Condition, of_conditions
 from passband.jobs import fitted_models
 from passband.jobs.further_tests import read_extra
 from passband.network_id import NetworkId
-from passband.prediction import covariance, gaussian_process, recommendation
-from passband.prediction.recommendation import Group
+from passband.prediction import covariance, gaussian_process, network_ranking
+from passband.prediction.network_ranking import Group
 from passband.results import Results, layout
 
 #: Smallest number of training conditions, and of test conditions, for a recommendation.
@@ -291,7 +291,7 @@ class TestedNetworks:
 
         Returns:
             `mean`, `low` and `high` (network, test), see
-            :func:`passband.prediction.recommendation.recommend`. The interval of the mean over
+            :func:`passband.prediction.network_ranking.recommend`. The interval of the mean over
             structures is the one of Student's t distribution.
         """
         every = [condition.id for condition in (*self.tested, *self.further)]
@@ -325,7 +325,7 @@ class TestedNetworks:
         """Return the expected Dice (network, test) of all networks under conditions."""
         of = self.covering(conditions)
         measured = of.measured(conditions)
-        return recommendation.expected_dice(of.groups, measured, conditions, of.profiles)["mean"]
+        return network_ranking.expected_dice(of.groups, measured, conditions, of.profiles)["mean"]
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -347,5 +347,5 @@ def _half_widths(scores: np.ndarray) -> np.ndarray:
     number = scores.shape[-1]
     if number < 2:
         return np.full(scores.shape[:-1], np.nan)
-    quantile = stdtrit(number - 1, (1 + recommendation.COVERAGE) / 2)
+    quantile = stdtrit(number - 1, (1 + network_ranking.COVERAGE) / 2)
     return quantile * scores.std(-1, ddof=1) / np.sqrt(number)

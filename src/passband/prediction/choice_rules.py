@@ -8,8 +8,8 @@ import numpy as np
 
 from passband.axes import MAIN_AXES
 from passband.grid import Condition
-from passband.prediction.asked import scaled
-from passband.prediction.recommendation import Profiles, distances, transfer_distances
+from passband.prediction.network_ranking import Profiles, distances, transfer_distances
+from passband.prediction.range_of_use import scaled
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def rules(
         - ``nearest in scaled parameters``: in all parameters that are axes of the study, each
           divided by its range among the training conditions; the dose as its logarithm.
         - ``nearest in T(q)``: by the root mean square difference of the transfers.
-        - ``nearest in T(q) and dose``: see :func:`passband.prediction.recommendation.distances`.
+        - ``nearest in T(q) and dose``: see :func:`passband.prediction.network_ranking.distances`.
         - ``Gaussian process on parameters``: the highest Dice expected by a Gaussian process on the
           scaled parameters of the test condition, fitted to all networks together.
 

@@ -1,6 +1,6 @@
 """Microscopes that are drawn at random within the ranges of a study, and outside the ranges.
 
-:mod:`passband.prediction.recommendation_check` judges recommendations under these microscopes.
+:mod:`passband.prediction.choice_scores` judges recommendations under these microscopes.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ import numpy as np
 
 from passband.axes import AXES, Axes
 from passband.grid import Condition
-from passband.prediction.asked import scaled, unscaled
+from passband.prediction.range_of_use import scaled, unscaled
 from passband.seeds import generator
 
 #: Largest distance of a drawn microscope outside a range, as a share of the range.

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from passband.prediction.recommendation import COVERAGE, Dice
+from passband.prediction.network_ranking import COVERAGE, Dice
 
 #: For each score of an image, what it is.
 SCORES = {

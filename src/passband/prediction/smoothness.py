@@ -14,10 +14,10 @@ from passband.analysis.bootstrap import interval_edges, percentile_interval
 from passband.analysis.groups import GROUP, group_names, groups
 from passband.analysis.packed_table import by_image, image_dice
 from passband.grid import axes_of
-from passband.prediction.asked import scaled
 from passband.prediction.clusters import Clusters, error_terms, rank_terms
 from passband.prediction.features import weights_of
 from passband.prediction.matrices import MAX_CONDITIONS, matrices, targets
+from passband.prediction.range_of_use import scaled
 
 #: Statistics of the steps of mean Dice along an axis, on one side of the Dice matrix. ΔM is the
 #: difference of mean Dice between two neighbours on the grid. The noise is the standard error of
@@ -75,7 +75,7 @@ def steps(table: xr.Dataset, *, on_scale: bool = False, of_images: bool = True) 
             more than :data:`passband.prediction.matrices.MAX_CONDITIONS` conditions, this number of
             conditions of the other side is used, at even intervals.
         on_scale: Whether the lines of bends are straight on the scale of the axis, which is log10
-            for the dose, see :func:`passband.prediction.asked.scaled`.
+            for the dose, see :func:`passband.prediction.range_of_use.scaled`.
         of_images: Whether the noise has the variance over structures. Without it, this is the noise
             of the replicas alone.
 

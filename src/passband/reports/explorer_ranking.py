@@ -21,10 +21,10 @@ import xarray as xr
 from passband.analysis.groups import GROUP
 from passband.axes import AXES
 from passband.grid import Condition
-from passband.prediction.asked import ranges
 from passband.prediction.gaussian_process import Z90, GaussianProcess
 from passband.prediction.kronecker import N
-from passband.prediction.recommendation import Group
+from passband.prediction.network_ranking import Group
+from passband.prediction.range_of_use import ranges
 from passband.reports.explorer import Blocks
 from passband.reports.explorer_matrices import conditions
 

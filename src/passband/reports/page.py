@@ -23,7 +23,7 @@ from passband.analysis.groups import groups
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, Study
 from passband.grid import of_conditions
-from passband.prediction.asked import ranges
+from passband.prediction.range_of_use import ranges
 from passband.reports import page_curves, page_data, page_tables, page_text
 from passband.reports.page_data import Data
 from passband.reports.page_files import Cost, History

@@ -15,7 +15,7 @@ from passband.grid import Condition
 from passband.prediction.cross_validation import CTF
 from passband.prediction.matrices import predicted_matrices
 from passband.prediction.prediction import ALL, headline
-from passband.reports.mixtures import comparisons
+from passband.reports.mixture_comparison import comparisons
 from passband.reports.page_data import Data, compressed
 from passband.reports.page_files import Cost
 from passband.reports.page_numbers import Numbers

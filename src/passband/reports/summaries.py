@@ -13,7 +13,7 @@ from passband.prediction.cross_validation import CTF
 from passband.prediction.matrices import predicted_matrices
 from passband.prediction.models import COMBINED, COVERAGE, PROCESS, STACKED
 from passband.prediction.prediction import ALL, headline
-from passband.reports import mixtures
+from passband.reports import mixture_comparison
 from passband.reports.markdown import interval, mean_and_deviation, table
 from passband.reports.unlearned import MARK, is_marked, sentence
 
@@ -38,7 +38,7 @@ def ood(metrics: xr.Dataset, unlearned: xr.DataArray | None = None) -> str:
     """
     names = ["id", "ood", "worst", "gap_test"]
     remark = sentence(unlearned)
-    compared, metrics = mixtures.text(metrics), of_conditions(metrics)
+    compared, metrics = mixture_comparison.text(metrics), of_conditions(metrics)
     rows = []
     for cells in sorted((cells for _, cells in groups(metrics)), key=_names):
         specimen, architecture, test_specimen = group_names(cells).values()

@@ -12,7 +12,7 @@ from passband.axes import AXES, MAIN_AXES
 from passband.figures import style
 from passband.grid import Condition
 from passband.network_id import NetworkId
-from passband.prediction.asked import Asked, ranges, scaled, unscaled
+from passband.prediction.range_of_use import Asked, ranges, scaled, unscaled
 
 #: The two axes of the figure, and the number of values along each.
 X, Y, NUMBERS = "defocus_nm", "dose_e_per_A2", (61, 41)

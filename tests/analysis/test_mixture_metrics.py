@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from passband.analysis import information, mixtures, ood
+from passband.analysis import information, mixture_metrics, ood
 from passband.config import Microscope, Spread
 from passband.grid import Condition, coordinates
 from passband.mixtures import MIXTURES, Mixture
@@ -26,7 +26,7 @@ PAIRS, SINGLES = information.PAIR, information.SINGLE
 
 def metrics(train, mixed, **changes):
     options = {"microscope": MICROSCOPE, "samples": 64, "spectra": SPECTRA, "draws": 4} | changes
-    return mixtures.metrics(train, mixed, TEST, **options)
+    return mixture_metrics.metrics(train, mixed, TEST, **options)
 
 
 @pytest.fixture(scope="module")

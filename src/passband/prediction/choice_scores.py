@@ -16,7 +16,7 @@ import xarray as xr
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.grid import Condition
 from passband.prediction.choice_rules import Networks, oracle, rules
-from passband.prediction.recommendation import Profiles
+from passband.prediction.network_ranking import Profiles
 
 #: Name of the rule that this module checks, and of the rule that knows more than a user can know.
 OURS, ORACLE = "recommended", "oracle"
@@ -169,7 +169,7 @@ def check(
 
     Args:
         expected: Expected Dice `mean` and its interval, `low` and `high` (network, test); see
-            :func:`passband.prediction.recommendation.expected_dice`. The models must not know the
+            :func:`passband.prediction.network_ranking.expected_dice`. The models must not know the
             true Dice of the microscopes.
         true: True Dice (network, test) of all networks under all microscopes.
         inside, outside: The microscopes inside and outside the ranges of the study.

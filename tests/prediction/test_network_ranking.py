@@ -9,9 +9,9 @@ from toy_networks import Known, profiles, true_dice
 
 from passband.axes import Axes
 from passband.grid import Condition, conditions
-from passband.prediction import recommendation
-from passband.prediction.asked import Asked
-from passband.prediction.recommendation import Group, candidates, distances, recommend
+from passband.prediction import network_ranking
+from passband.prediction.network_ranking import Group, candidates, distances, recommend
+from passband.prediction.range_of_use import Asked
 
 MAIN_AXES = {
     "defocus_nm": [5.0, 20.0],
@@ -173,7 +173,7 @@ def test_the_content_is_json():
     assert content["inside"] is False
     assert content["asked"]["defocus_nm"] == [12, 27.5]
     assert len(ranked.as_dict(top=2)["networks"]) == 2
-    assert recommendation.COVERAGE == 0.9
+    assert network_ranking.COVERAGE == 0.9
 
 
 def test_candidates_have_the_study_s_further_axes():
@@ -190,7 +190,7 @@ def test_candidates_have_the_study_s_further_axes():
 
 def test_many_axes_have_candidates_that_differ_in_two_axes_only(monkeypatch):
     asked = Asked.at(Condition(12, 1.2, 16, 400))
-    monkeypatch.setattr(recommendation, "MOST_CANDIDATES", 8)
+    monkeypatch.setattr(network_ranking, "MOST_CANDIDATES", 8)
     axes = {"defocus_nm": [5, 20], "cs_um": [1, 2], "aperture_mrad": [9], "dose_e_per_A2": [100]}
     listed = candidates(asked, axes)
     values = asked.low.values()

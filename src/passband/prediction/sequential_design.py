@@ -23,7 +23,7 @@ from passband.axes import AXES, Axes
 from passband.grid import Condition, ordered
 from passband.grid import conditions as combine
 from passband.prediction import gaussian_process
-from passband.prediction.asked import Asked, scaled, unscaled
+from passband.prediction.range_of_use import Asked, scaled, unscaled
 from passband.seeds import generator
 
 #: Largest number of candidates that are compared, and of the eigenvectors over test conditions.

@@ -6,7 +6,7 @@ from report_content import History, make_content, make_stores
 
 from passband.grid import coordinates
 from passband.network_id import NetworkId
-from passband.reports import csv_tables, mixtures, page, page_numbers, summaries
+from passband.reports import csv_tables, mixture_comparison, page, page_numbers, summaries
 
 GRID = {
     "defocus_nm": [5, 20],
@@ -31,7 +31,7 @@ def metrics():
 
 
 def test_a_mixture_is_compared_with_the_best_network_of_one_condition(metrics):
-    found = list(mixtures.comparisons(metrics))
+    found = list(mixture_comparison.comparisons(metrics))
     assert [each.id for each in found] == MIXED
     M = metrics.dice.squeeze().transpose("train", "test").values
     means = M.mean(1)
@@ -52,19 +52,19 @@ def test_a_mixture_is_compared_with_the_best_network_of_one_condition(metrics):
 def test_missing_networks_are_left_out(metrics):
     lacking = metrics.copy(deep=True)
     lacking.dice.loc[{"train": [MIXED[0], metrics.train.values[0]]}] = np.nan
-    (only,) = mixtures.comparisons(lacking)
+    (only,) = mixture_comparison.comparisons(lacking)
     assert (only.id, only.specialists) == (MIXED[1], 5)
     alone = lacking.sel(train=MIXED[1:])
-    (only,) = mixtures.comparisons(alone)
+    (only,) = mixture_comparison.comparisons(alone)
     assert (only.best, only.specialists) == ("", 0)
-    assert "–" in mixtures.text(alone)
+    assert "–" in mixture_comparison.text(alone)
 
 
 def test_the_table_of_a_study_has_a_table_of_mixtures_and_the_same_rows_before(metrics):
     conditions = metrics.isel(train=slice(6))
     text, before = summaries.ood(metrics), summaries.ood(conditions)
-    assert mixtures.text(conditions) == ""
-    assert text == f"{before}\n\n{mixtures.text(metrics)}"
+    assert mixture_comparison.text(conditions) == ""
+    assert text == f"{before}\n\n{mixture_comparison.text(metrics)}"
     assert all(id in text for id in MIXED)
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from passband.axes import AXES
-from passband.prediction.next_conditions import Next
-from passband.reports.recommendation import columns
+from passband.prediction.sequential_design import Next
+from passband.reports.recommendation_text import columns
 
 
 def next_conditions(found: Next) -> str:

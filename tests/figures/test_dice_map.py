@@ -6,9 +6,9 @@ import pytest
 from figure_data import check
 from toy_networks import true_dice
 
-from passband.figures import recommendation
+from passband.figures import dice_map
 from passband.grid import Condition, conditions
-from passband.prediction.asked import Asked
+from passband.prediction.range_of_use import Asked
 
 TESTED = conditions(
     {
@@ -26,7 +26,7 @@ def draw(asked):
         assert {(c.cs_um, c.aperture_mrad) for c in points} == {(5, 10)}
         return np.array([true_dice(TESTED[0], c) for c in points])
 
-    return recommendation.recommendation(asked, NETWORK, TESTED, expected, "viridis")
+    return dice_map.recommendation(asked, NETWORK, TESTED, expected, "viridis")
 
 
 @pytest.fixture(autouse=True)
@@ -37,10 +37,10 @@ def closed():
 
 def test_the_map_is_highest_at_the_networks_own_condition():
     figure = draw(Asked.at(Condition(12, 5, 10, 400)))
-    check(figure, recommendation._WIDTH_CM)
+    check(figure, dice_map._WIDTH_CM)
     ax = figure.axes[0]
     (mesh,) = [c for c in ax.collections if hasattr(c, "get_coordinates")]
-    x, y = recommendation.plane(Asked.at(Condition(12, 5, 10, 400)), TESTED)
+    x, y = dice_map.plane(Asked.at(Condition(12, 5, 10, 400)), TESTED)
     dice = np.reshape(mesh.get_array(), (len(y), len(x)))
     row, column = np.unravel_index(dice.argmax(), dice.shape)
     assert x[column] == pytest.approx(5, abs=0.5)

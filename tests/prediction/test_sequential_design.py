@@ -6,9 +6,15 @@ from matrices import make_metrics, make_profiles, matrix
 
 from passband.axes import Axes
 from passband.grid import Condition, conditions, ordered
-from passband.prediction import gaussian_process, next_conditions
+from passband.prediction import gaussian_process, sequential_design
 from passband.prediction.kronecker import N
-from passband.prediction.next_conditions import choose, thinned, unknown, untrained, values_between
+from passband.prediction.sequential_design import (
+    choose,
+    thinned,
+    unknown,
+    untrained,
+    values_between,
+)
 
 KNOWN = [0, 5, 10, 17, 23]
 
@@ -50,7 +56,7 @@ def exact(model, profiles, rows):
 
 
 def test_the_expected_error_is_the_exact_one_before_and_after_each_choice(known, monkeypatch):
-    monkeypatch.setattr(next_conditions, "MOST_MODES", 1000)
+    monkeypatch.setattr(sequential_design, "MOST_MODES", 1000)
     model, profiles, _ = known
     slopes = model.slopes(profiles, None) ** 2
     chosen = choose([unknown(model, profiles, is_trained(KNOWN))], 3)
@@ -63,7 +69,7 @@ def test_the_expected_error_is_the_exact_one_before_and_after_each_choice(known,
 
 
 def test_each_choice_is_the_one_that_reduces_the_variance_most(known, monkeypatch):
-    monkeypatch.setattr(next_conditions, "MOST_MODES", 1000)
+    monkeypatch.setattr(sequential_design, "MOST_MODES", 1000)
     model, profiles, _ = known
     slopes = model.slopes(profiles, None) ** 2
     chosen = choose([unknown(model, profiles, is_trained(KNOWN))], 2)
@@ -132,15 +138,15 @@ def test_a_range_of_use_changes_the_choice(known):
 def test_cross_validation_uses_no_left_out_network(known):
     model, profiles, Y = known
     train = profiles.isel(condition=KNOWN)
-    error = next_conditions.cross_validated(Y[KNOWN], train, profiles, model.theta, 0)
+    error = sequential_design.cross_validated(Y[KNOWN], train, profiles, model.theta, 0)
     assert 0.01 < error < 0.3
     # The order of networks does not matter, and two conditions are too few.
     turned = profiles.isel(condition=KNOWN[::-1])
-    assert next_conditions.cross_validated(
+    assert sequential_design.cross_validated(
         Y[KNOWN[::-1]], turned, profiles, model.theta, 0
     ) == pytest.approx(error)
     few = profiles.isel(condition=KNOWN[:2])
-    assert np.isnan(next_conditions.cross_validated(Y[:2], few, profiles, model.theta, 0))
+    assert np.isnan(sequential_design.cross_validated(Y[:2], few, profiles, model.theta, 0))
 
 
 def test_between_neighbours_are_equal_steps_and_ratios_of_the_dose():
@@ -189,7 +195,7 @@ def test_candidates_of_many_points_are_drawn_without_their_product(further):
     axes = values_between(given, 1)
     assert min(map(len, axes.values())) == 79
     first = untrained(axes, {c.id for c in given}, 3, of_study)
-    assert len(first) == len({*first}) == next_conditions.MOST_CANDIDATES
+    assert len(first) == len({*first}) == sequential_design.MOST_CANDIDATES
     assert first == ordered(first) == untrained(axes, (), 3, of_study)
     assert first != untrained(axes, (), 4, of_study)
     for name, values in axes.items():
@@ -202,7 +208,7 @@ def test_candidates_of_many_points_are_drawn_without_their_product(further):
 
 
 def test_a_large_product_of_which_little_is_not_trained_ends(monkeypatch):
-    monkeypatch.setattr(next_conditions, "MOST_COMBINATIONS", 10)
+    monkeypatch.setattr(sequential_design, "MOST_COMBINATIONS", 10)
     axes = values_between(points(3), 0)
     every = conditions(axes)
     assert untrained(axes, {c.id for c in every[2:]}, 0) == every[:2]
@@ -210,7 +216,7 @@ def test_a_large_product_of_which_little_is_not_trained_ends(monkeypatch):
 
 
 def test_too_many_candidates_are_thinned_in_the_same_way(monkeypatch):
-    monkeypatch.setattr(next_conditions, "MOST_CANDIDATES", 5)
+    monkeypatch.setattr(sequential_design, "MOST_CANDIDATES", 5)
     every = [Condition(k, 1.2, 10, 100) for k in range(20)]
     few = thinned(every, 1)
     assert len(few) == 5

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from passband.grid import Condition
-from passband.prediction.recommendation import COVERAGE, Recommendation
-from passband.prediction.recommendation_check import (
+from passband.prediction.choice_scores import (
     CONFIDENCE,
     GOOD,
     ORACLE,
@@ -14,6 +13,7 @@ from passband.prediction.recommendation_check import (
     Estimate,
     Scores,
 )
+from passband.prediction.network_ranking import COVERAGE, Recommendation
 from passband.reports.markdown import NONE, number, table
 
 #: Number of networks that are printed by default.
@@ -25,7 +25,7 @@ def recommendation(found: Recommendation, study: str, top: int = TOP, remark: st
     """Return the ranked networks, where the asked condition lies, and what to train next.
 
     Args:
-        found: See :func:`passband.prediction.recommendation.recommend`.
+        found: See :func:`passband.prediction.network_ranking.recommend`.
         study: The study's name.
         top: Number of networks in the text.
         remark: A sentence on networks that did not learn, or "". It is alone if no network is
@@ -100,7 +100,7 @@ def check(found: Check) -> str:
     """Return the scores of recommended networks and of simpler rules, as Markdown.
 
     Args:
-        found: See :func:`passband.prediction.recommendation_check.check`.
+        found: See :func:`passband.prediction.choice_scores.check`.
     """
     inside, outside = found.inside, found.outside
     which = _FIRST if found.first_replicas else ""

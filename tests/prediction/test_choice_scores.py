@@ -9,8 +9,8 @@ from toy_networks import Known, profiles, true_dice
 
 from passband.grid import conditions
 from passband.prediction.choice_rules import Networks
+from passband.prediction.choice_scores import OURS, Estimate, check, scores
 from passband.prediction.drawn_microscopes import drawn_inside, drawn_outside
-from passband.prediction.recommendation_check import OURS, Estimate, check, scores
 
 MAIN_AXES = {
     "defocus_nm": [5, 20],

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from passband.grid import Condition
-from passband.prediction.asked import Asked, Excess, ranges
+from passband.prediction.range_of_use import Asked, Excess, ranges
 
 #: Coverage of the intervals of expected Dice.
 COVERAGE = 0.9
@@ -257,8 +257,9 @@ def recommend(
         tested: The study's test conditions. Their ranges are the study's ranges.
         extra: Further conditions under which networks were tested.
         asked: The asked condition. With ranges, the expected Dice is the mean over
-            :meth:`passband.prediction.asked.Asked.points`. The errors at these points are regarded
-            as fully correlated, so that the interval does not become narrower by averaging.
+            :meth:`passband.prediction.range_of_use.Asked.points`. The errors at these points are
+            regarded as fully correlated, so that the interval does not become narrower by
+            averaging.
         specimen: The test specimen, for the result.
         train_axes: The values of each axis of the training grid, for :func:`train_next`.
         allowed: Returns whether images can be formed under a condition, for :func:`train_next`.
