@@ -282,3 +282,14 @@ def test_an_empty_word_is_no_study(capsys):
     """`passband check "$STUDY"` without this variable checked the working directory's study."""
     assert cli.main(["check", ""]) == 1
     assert capsys.readouterr().err.startswith("'': there is no such file or folder; give a study's")
+
+
+@pytest.mark.parametrize(
+    "command", ["report", "status", "evaluate --confidence", "recommend --check 8"]
+)
+def test_commands_that_need_a_study_refuse_a_published_folder(capsys, command):
+    Path("mine").mkdir()
+    Path("mine/weights.safetensors").touch()
+    assert cli.main([*command.split(), "mine"]) == 1
+    assert capsys.readouterr().err == "mine: is the folder of a published network; give the study\n"
+    assert [path.name for path in Path("mine").iterdir()] == ["weights.safetensors"]

@@ -110,7 +110,9 @@ def find_study(
             specimen cannot be made.
     """
     results = Results.find(noun)
-    for remark in () if results.is_published else results.study.remarks:
+    if results.is_published:
+        raise PassbandError(f"{noun}: is the folder of a published network; give the study")
+    for remark in results.study.remarks:
         report(remark)
     if crystals and results.study.needs_trial_particles:
         from passband.specimens import structures  # ase takes a second to import

@@ -17,7 +17,7 @@ from passband.commands.arguments import (
 )
 from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_lens
 from passband.console import escaped
-from passband.results import layout
+from passband.results import Results, layout
 
 if TYPE_CHECKING:
     from passband.jobs.tested_networks import TestedNetworks
@@ -102,9 +102,11 @@ def run(options: argparse.Namespace) -> int:
                 f"--figure = {str(options.figure)!r}: must end in .png, .svg or .pdf"
             )
         check_folder("--figure", options.figure, options.figure.parent)
-    results = find_study(options.study)
-    results.check_names()
-    report_many(results)
+    results = Results.find(options.study)
+    if not results.is_published:
+        results = find_study(options.study)
+        results.check_names()
+        report_many(results)
     from passband.jobs import recommendation as jobs  # xarray takes seconds to import
     from passband.jobs.tested_networks import TestedNetworks
     from passband.reports import recommendation_text as reports
@@ -221,10 +223,6 @@ def _check(options: argparse.Namespace) -> int:
     if not 1 <= options.check <= _MOST:
         raise PassbandError(f"--check = {options.check}: must be between 1 and {_MOST:,}")
     results = find_study(options.study)
-    if results.is_published:
-        raise PassbandError(
-            f"{options.study}: is the folder of a published network; --check needs the study"
-        )
     results.check_names()
     report_many(results)
 
