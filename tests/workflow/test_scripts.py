@@ -55,7 +55,7 @@ def evaluate(results: Path, log: Path, test: dict) -> str:
 def test_scripts_are_short_and_run_nothing_when_imported(name):
     assert callable(scripts.load(name).main)
     text = (scripts.FOLDER / f"{name}.py").read_text()
-    assert text.count("\n") <= 45
+    assert text.count("\n") <= 48  # a third of it imports
     assert text.endswith('\n\nif "snakemake" in globals():\n    main(snakemake)\n')
 
 
