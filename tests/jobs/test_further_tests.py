@@ -252,11 +252,12 @@ def test_a_second_process_waits_and_says_so(study, results):
     lines = []
     thread = threading.Thread(
         target=further_tests.evaluate_extra,
-        args=(study, results, CONDITIONS),
+        args=(Results(study, results), CONDITIONS),
         kwargs={"log": lines.append},
     )
     thread.start()
     while not lines:
+        assert thread.is_alive()
         time.sleep(0.01)
     assert len(lines) == 1
     assert f"waits for another job that does the same work: process {other.pid}" in lines[0]
