@@ -10,7 +10,7 @@ ROOMS = sorted(path.parent.name for path in (ROOT / "src/passband").glob("*/__in
 SEVERAL = {
     "analysis": {"own"},
     "commands": {"mixtures"},
-    "config": {"axes", "odd_studies", "stage_keys"},
+    "config": {"axes", "odd_studies", "stage_keys", "study_waves"},
     "figures": {"points"},
     "imaging": {"oversampling"},
     "learning": {"mixed_training"},
