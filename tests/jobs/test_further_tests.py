@@ -272,7 +272,7 @@ def test_the_number_of_processes_follows_from_the_work(study, monkeypatch):
     monkeypatch.setattr(further_test_jobs.os, "sched_getaffinity", lambda _: set(range(64)))
 
     def number(conditions):
-        work = further_test_jobs.Work(Results(study, None), tuple(map(str, range(conditions))))
+        work = further_test_jobs.Work(Results(study, "unused"), tuple(map(str, range(conditions))))
         return further_test_jobs.number_of_processes(work, jobs)
 
     assert number(10) == 1
