@@ -194,8 +194,9 @@ def _gather(results: Results, path: Path) -> None:
         table.Cell(*cell.names, cell.replicas, str(results.record(cell)))
         for cell in training_jobs.cells_of(study)
     ]
-    test = [condition.id for condition in study.test_conditions]
-    table.aggregate(cells, test, list(study.specimens), path, {}, allow_incomplete=True)
+    table.aggregate(
+        *(cells, study.test_conditions, list(study.specimens), path, {}), allow_incomplete=True
+    )
 
 
 def _figures(results: Results) -> dict[str, dict[str, bytes]]:
