@@ -16,6 +16,7 @@ from recommended import make_results, make_study
 from thresholds import CELL, mask_of_discs, save
 
 from passband.config import validate
+from passband.results import Results
 from passband.scores import dice_of_masks
 from passband.storage import datasets
 
@@ -175,7 +176,7 @@ def test_the_card_of_a_shipped_network_knows_grids_of_several_blocks(tmp_path):
     study = validate(study)
     results = make_results(study, tmp_path)
     network = SimpleNamespace(metadata=SimpleNamespace(architecture="net"), limits="small")
-    text = runpy.run_path(str(ROOT / "docs/ship.py"))["card"](study, results, network)
+    text = runpy.run_path(str(ROOT / "docs/ship.py"))["card"](Results(study, results), network)
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     assert rows[0] == ["defocus", "100 e/Å²", "400 e/Å²"]
     assert [row[0] for row in rows[-2:]] == ["5 nm", "20 nm"]
