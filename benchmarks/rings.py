@@ -12,6 +12,7 @@ bootstrap over regions of the specimen, since some images overlap.
 
 import argparse
 import csv
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,9 @@ from passband.network_id import NetworkId
 from passband.results import Results
 from passband.scores import dice_of_masks
 from passband.units import A_PER_NM
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
+from real import outlined
 
 #: What the manifest's defoci assume: pixel size [Å] and Cs [µm].
 PIXEL_A, CS_UM = 0.564, 1040.0
@@ -98,7 +102,7 @@ def picture(images: list[Micrograph], masks: list[np.ndarray], path: Path) -> No
     tiles = []
     for each, predicted in zip(images, masks, strict=True):
         masks = ((each.mask, outputs.TRUE), (predicted, outputs.PREDICTED))
-        tile = outputs.outlined(each.image, masks, width_px=2)
+        tile = outlined(each.image, masks, width_px=2)
         tiles.append(np.pad(tile[:SHOWN_PX, :SHOWN_PX], ((0, 0), (0, 6), (0, 0)), "maximum"))
     row = Image.fromarray(np.hstack(tiles)[:, :-6])
     row.quantize(128).save(path, optimize=True)

@@ -9,7 +9,7 @@ too. A patch whose mask covers less than 1% of the image is left out of means of
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,13 +136,36 @@ def of_study(results: Results) -> dict[str, list[Network]]:
     return {id: open_networks(results, id) for id in finished_networks(results)}
 
 
+def outlined(
+    image: np.ndarray, masks: Iterable[tuple[np.ndarray, tuple]], width_px: int, scale: int = 1
+) -> np.ndarray:
+    """Return a picture of an image with the outlines of masks, as an RGB array (uint8).
+
+    An edge of the image is no outline.
+
+    Args:
+        masks: Masks and the colours of their outlines, each ((height, width) bool, (red, green,
+            blue)). Later outlines cover earlier ones.
+        width_px: Width of the outlines, inside the masks, in pixels of the picture.
+        scale: Number of pixels of the picture along each side of a pixel of the image.
+    """
+    enlarge = np.ones((scale, scale), bool)
+    grey = np.kron(outputs.stretched(image), enlarge)
+    pixels = np.repeat(grey[..., None], 3, axis=2)
+    for mask, colour in masks:
+        large = np.kron(mask, enlarge)
+        inner = ndimage.binary_erosion(large, iterations=width_px, border_value=1)
+        pixels[large & ~inner] = colour
+    return pixels
+
+
 def picture(patches: list[Patch], networks: list[Network], path: Path, scale: int = 3) -> None:
     """Write a picture of all patches with the outlines of true and predicted masks."""
     tiles = []
     for patch in patches:
         predicted = segment(patch.image, PIXEL_A, networks, Settings()).mask
         masks = ((patch.mask, outputs.TRUE), (predicted, outputs.PREDICTED))
-        tile = outputs.outlined(patch.image, masks, width_px=3, scale=scale)
+        tile = outlined(patch.image, masks, width_px=3, scale=scale)
         tiles.append(np.pad(tile, ((2, 2), (2, 2), (0, 0)), constant_values=255))
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % 3)
     rows = [np.hstack(tiles[k : k + 3]) for k in range(0, len(tiles), 3)]

@@ -129,27 +129,6 @@ def test_overlay_draws_outlines_and_a_scale_bar(networks):
     assert pixels[600, 400].max() < 100
 
 
-def test_outlined_draws_edges_inside_of_masks_and_none_at_the_edge_of_the_image():
-    image = np.random.default_rng(0).normal(100, 10, (40, 50))
-    mask = np.zeros(image.shape, bool)
-    mask[10:20, 30:] = True
-    pixels = outputs.outlined(image, [(mask, outputs.TRUE)], width_px=2, scale=2)
-    assert pixels.shape == (80, 100, 3)
-    found = (pixels == outputs.TRUE).all(-1)
-    expected = np.zeros_like(found)
-    expected[20:40, 60:] = True
-    expected[22:38, 62:] = False
-    np.testing.assert_array_equal(found, expected)
-    grey = pixels[~found]
-    assert (grey == grey[:, :1]).all()
-    assert grey.min() == 0
-    assert grey.max() == 255
-    # Later outlines cover earlier ones.
-    both = [(mask, outputs.TRUE), (mask, outputs.PREDICTED)]
-    again = outputs.outlined(image, both, width_px=2, scale=2)
-    np.testing.assert_array_equal((again == outputs.PREDICTED).all(-1), expected)
-
-
 def test_large_image_is_reduced(monkeypatch, networks):
     monkeypatch.setattr(outputs, "LARGEST_OVERLAY", 60)
     monkeypatch.setattr(outputs, "SMALLEST_OVERLAY", 10)

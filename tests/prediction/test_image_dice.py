@@ -112,15 +112,6 @@ def test_left_out_images_are_not_part_of_the_fit():
     assert mean[0, fold] == pytest.approx(np.full(40, dice[~fold].mean()))
 
 
-def test_risk_over_coverage():
-    dice = np.array([0.9, 0.5, 0.1])
-    perfect = image_dice.risk_coverage(dice, dice)
-    assert perfect == pytest.approx((0.1 + 0.6 / 2 + 1.5 / 3) / 3)
-    assert image_dice.risk_coverage(-dice, dice) > perfect
-    # Without any order, every part of the images has the mean risk.
-    assert image_dice.risk_coverage(np.ones(3), dice) == pytest.approx(0.5)
-
-
 def test_calibration_is_the_same_after_json():
     model = fitted()
     again = Calibration.from_values(json.loads(json.dumps(model.to_values())))

@@ -2,11 +2,13 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import browser
+import numpy as np
 import pytest
 
 from passband.jobs import plan
@@ -243,3 +245,13 @@ def test_plan_is_compared_with_the_jobs_of_a_finished_study(tmp_path):
         assert (a - 0.5) / (b + 0.5) - 0.01 <= float(ratio) <= (a + 0.5) / (b - 0.5) + 0.01
         assert verdict in ("met", "missed", "")
     assert (found[0][-1] == "met") == (1 / 1.3 <= float(found[0][3]) <= 1.3)
+
+
+def test_risk_over_coverage():
+    risk_coverage = runpy.run_path(str(ROOT / "benchmarks/likeness.py"))["risk_coverage"]
+    dice = np.array([0.9, 0.5, 0.1])
+    perfect = risk_coverage(dice, dice)
+    assert perfect == pytest.approx((0.1 + 0.6 / 2 + 1.5 / 3) / 3)
+    assert risk_coverage(-dice, dice) > perfect
+    # Without any order, every part of the images has the mean risk.
+    assert risk_coverage(np.ones(3), dice) == pytest.approx(0.5)

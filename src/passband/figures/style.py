@@ -34,18 +34,6 @@ SPECIMENS = "#CC79A7"
 NEUTRAL = "0.35"
 #: The best of all, or everything together.
 EVERYTHING = "0"
-#: All meanings of colours, by name.
-MEANINGS = {
-    "own": OWN,
-    "other": OTHER,
-    "truth": TRUTH,
-    "transfer": TRANSFER,
-    "parameters": PARAMETERS,
-    "features": FEATURES,
-    "specimens": SPECIMENS,
-    "neutral": NEUTRAL,
-    "everything": EVERYTHING,
-}
 #: Cells without a value.
 MISSING = "0.8"
 

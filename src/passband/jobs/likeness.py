@@ -111,14 +111,6 @@ class Measured:
         """Return the scores of all images, with the limits of :meth:`limits`."""
         return relative_scores(self.raw, self.own, self.limits(included))
 
-    def condition_folds(self) -> list[np.ndarray]:
-        """Return the images of each test specimen and test condition, each a (n,) bool array.
-
-        Distorted images are in none of these folds.
-        """
-        matrix = [place for place in dict.fromkeys(self.places) if not place[2]]
-        return [np.array([own == place for own in self.places]) for place in matrix]
-
     def folds(self) -> list[np.ndarray]:
         """Return the images that are left out together for the intervals, each a (n,) bool array.
 

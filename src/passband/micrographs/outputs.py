@@ -3,7 +3,7 @@
 import csv
 import glob
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -178,7 +178,7 @@ def overlay(shown: np.ndarray, result: Segmentation):
     height, width = shown.shape
     labels = result.labels[side // 2 :: side, side // 2 :: side][:height, :width]
     enlarged = max(1, math.ceil(SMALLEST_OVERLAY / max(shown.shape)))
-    grey, labels = (_enlarged(each, enlarged) for each in (_grey(shown), labels))
+    grey, labels = (_enlarged(each, enlarged) for each in (stretched(shown), labels))
     pixels = np.repeat(grey[..., None], 3, axis=2)
     edge = particles.outlines(labels)
     thick = max(1, round(max(grey.shape) / 400))
@@ -209,32 +209,8 @@ def overlay(shown: np.ndarray, result: Segmentation):
     return picture
 
 
-def outlined(
-    image: np.ndarray, masks: Iterable[tuple[np.ndarray, tuple]], width_px: int, scale: int = 1
-) -> np.ndarray:
-    """Return a picture of an image with the outlines of masks, as an RGB array (uint8).
-
-    The contrast is stretched as in :func:`overlay`. An edge of the image is no outline.
-
-    Args:
-        image: (height, width).
-        masks: Masks and the colours of their outlines, each ((height, width) bool, (red, green,
-            blue)). Later outlines cover earlier ones.
-        width_px: Width of the outlines, inside the masks, in pixels of the picture.
-        scale: Number of pixels of the picture along each side of a pixel of the image.
-    """
-    from scipy import ndimage
-
-    pixels = np.repeat(_enlarged(_grey(image), scale)[..., None], 3, axis=2)
-    for mask, colour in masks:
-        large = _enlarged(mask, scale)
-        inner = ndimage.binary_erosion(large, iterations=width_px, border_value=1)
-        pixels[large & ~inner] = colour
-    return pixels
-
-
-def _grey(image: np.ndarray) -> np.ndarray:
-    """Return grey values (uint8) of an image with stretched contrast."""
+def stretched(image: np.ndarray) -> np.ndarray:
+    """Return grey values (uint8) of an image with the contrast of an overlay."""
     low, high = np.quantile(image, (_CLIPPED, 1 - _CLIPPED))
     return (np.clip((image - low) / max(high - low, 1e-12), 0, 1) * 255).astype(np.uint8)
 

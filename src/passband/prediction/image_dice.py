@@ -234,19 +234,3 @@ def quantiles(errors: np.ndarray) -> tuple[float, float]:
     widened = max(0.0, (1 + 1 / len(errors)) * tail - 1 / len(errors))
     low, high = np.quantile(errors, [widened, 1 - widened])
     return float(low), float(high)
-
-
-def risk_coverage(expected: np.ndarray, dice: np.ndarray) -> float:
-    """Return the area under the curve of risk over coverage.
-
-    The images are sorted by expected Dice. The risk at the coverage n/N is the mean of 1 − Dice
-    over the n images with the highest expected Dice (El-Yaniv & Wiener, *JMLR* 11, 1605, 2010).
-    Images with the same expected Dice share their mean risk.
-
-    Args:
-        expected, dice: (n,), expected and measured Dice of each image.
-    """
-    _, tied = np.unique(-np.asarray(expected), return_inverse=True)
-    means = np.bincount(tied, 1 - np.asarray(dice)) / np.bincount(tied)
-    sorted_risk = means[np.sort(tied)]
-    return float((np.cumsum(sorted_risk) / np.arange(1, len(sorted_risk) + 1)).mean())

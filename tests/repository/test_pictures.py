@@ -1,5 +1,8 @@
 """The first picture of the docs."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 from figure_data import check
@@ -7,10 +10,10 @@ from matplotlib.colors import to_rgba
 from matplotlib.contour import ContourSet
 
 from passband.figures import style
-from passband.figures.overview import Prediction, overview
 
 SETTINGS = ["lens A,\nmany electrons", "lens B,\nmany electrons", "lens A,\nfew electrons"]
 PX = 24
+PICTURES = runpy.run_path(str(Path(__file__).parents[2] / "docs/pictures.py"))
 
 
 @pytest.fixture
@@ -20,11 +23,12 @@ def figure():
     truth = np.zeros((PX, PX), bool)
     truth[4:12, 8:20] = True
     half = truth & (np.arange(PX) < 14)
+    prediction = PICTURES["Prediction"]
     networks = [
-        Prediction(0, np.stack([truth, half, ~truth]), np.array([1.0, 0.67, 0.0])),
-        Prediction(2, np.stack([half, half, truth]), np.array([0.67, 0.67, 1.0])),
+        prediction(0, np.stack([truth, half, ~truth]), np.array([1.0, 0.67, 0.0])),
+        prediction(2, np.stack([half, half, truth]), np.array([0.67, 0.67, 1.0])),
     ]
-    return overview(SETTINGS, images, truth, networks), images, networks
+    return PICTURES["drawn"](SETTINGS, images, truth, networks), images, networks
 
 
 def test_each_mask_is_over_its_image_in_the_colour_of_its_meaning(figure):
