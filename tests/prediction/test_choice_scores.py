@@ -7,10 +7,11 @@ import pytest
 import xarray as xr
 from toy_networks import Known, profiles, true_dice
 
+from passband.axes import Axes
 from passband.grid import conditions
+from passband.jobs.microscopes import drawn_inside, drawn_outside
 from passband.prediction.choice_rules import Networks
 from passband.prediction.choice_scores import OURS, Estimate, check, scores
-from passband.prediction.drawn_microscopes import drawn_inside, drawn_outside
 
 MAIN_AXES = {
     "defocus_nm": [5, 20],
@@ -63,7 +64,8 @@ def test_a_model_that_knows_every_dice_has_no_regret():
     ids = tuple(f"gold/net/{c.id}/0" for c in train)
     dice = np.array([[true_dice(a, b) for b in train] for a in train])
     networks = Networks(ids, tuple(train), dice, tuple(train), ids)
-    inside, outside = drawn_inside(RANGES, 30, 0), drawn_outside(RANGES, 10, 0)
+    given = 0, lambda condition: True, Axes.main
+    inside, outside = drawn_inside(RANGES, 30, *given), drawn_outside(RANGES, 10, *given)
     drawn = [*inside, *outside]
     interval = Known(train).interval(None, profiles(drawn))
     place = {"network": list(ids), "test": [c.id for c in drawn]}

@@ -9,7 +9,7 @@ from sklearn.metrics import mean_absolute_error, r2_score
 from passband.axes import MAIN_AXES
 from passband.prediction import cross_validation, features, matrices
 from passband.prediction.clusters import Clusters
-from passband.prediction.profile_model import Profiled
+from passband.prediction.cross_validation import Profiled
 
 pytestmark = pytest.mark.usefixtures("few_folds")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from matrices import make_metrics, make_profiles, matrix
+from matrices import GRID, make_metrics, make_profiles, make_table, matrix
 from sklearn.metrics import r2_score
 
 from passband.config import FEWEST_PREDICTED, load
@@ -126,3 +126,13 @@ def test_many_conditions_are_drawn_at_both_ends_alike(monkeypatch):
 )
 def test_which_studies_are_predicted(file, expected):
     assert load(file).predictable is expected
+
+
+@pytest.mark.slow
+def test_the_results_have_no_names_in_common(monkeypatch):
+    monkeypatch.setattr(cross_validation, "SIDES", ("train",))  # a third of the folds
+    metrics, information = make_metrics(noise=0.01)
+    table = make_table(GRID, matrix(metrics).dice.transpose("train", "test").values)
+    found = prediction.assess(table, metrics, information, None, make_profiles(metrics), 5, 0.95, 0)
+    for name in ("predicted", "process_weight", "along_rho", "step", "design", "completion"):
+        assert name in found.data_vars, name

@@ -6,7 +6,7 @@ from passband.axes import Axes
 from passband.grid import conditions, of_conditions
 from passband.jobs import job as jobs
 from passband.jobs import reuse
-from passband.prediction.assessment import assess
+from passband.prediction.prediction import assess
 from passband.reports import summaries
 from passband.storage import datasets
 

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in AXES}
     from passband.jobs import next_conditions as jobs  # xarray takes seconds to import
     from passband.jobs.tested_networks import TestedNetworks
-    from passband.reports import next_conditions_text as reports
+    from passband.reports import recommendation_text as reports
 
     if options.between is not None and not 0 <= options.between <= jobs.MOST_BETWEEN:
         raise PassbandError(

@@ -3,16 +3,24 @@
 They are imported without torch and xarray, since every start of the workflow checks them.
 """
 
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
 from passband import PassbandError
-from passband.axes import AXES
+from passband.axes import AXES, Axes
 from passband.config import Study, study_checks
 from passband.grid import Condition
-from passband.prediction.drawn_microscopes import drawn_inside, drawn_outside
-from passband.prediction.range_of_use import ranges
+from passband.prediction.range_of_use import between, ranges
+from passband.seeds import generator
 
 #: The number of microscopes outside the ranges is the number of microscopes inside, divided by this
 #: number.
 _INSIDE_PER_OUTSIDE = 3
+#: Largest distance of a drawn microscope outside a range, as a share of the range.
+BEYOND = 0.5
+#: Number of draws for one microscope until all values are allowed.
+_TRIES = 1000
 
 
 def microscopes(study: Study, number: int, seed: int) -> tuple[list[Condition], list[Condition]]:
@@ -67,3 +75,76 @@ def first_replica_microscopes(study: Study) -> list[Condition]:
             "them; give narrower ranges, or 0 microscopes"
         ) from None
     return list(dict.fromkeys([*inside, *outside]))
+
+
+def drawn_inside(
+    ranges: Mapping[str, tuple[float, float]],
+    number: int,
+    seed: int,
+    allowed: Callable[[Condition], bool],
+    axes: Axes,
+) -> list[Condition]:
+    """Return microscopes that are drawn evenly within the ranges of a study.
+
+    The draws are uniform in defocus, in the phase that Cs causes at the edge of the aperture, in
+    the aperture, in the logarithm of the dose, and in each further axis of the study. This phase
+    is πCsα⁴/2λ, so at a given aperture the draws are uniform in Cs. A draw depends only on its
+    number, the seed and the ranges.
+
+    Args:
+        ranges: Smallest and largest value of each axis, in the axis's unit.
+        allowed: Whether images can be formed under a condition. Other conditions are drawn again.
+    """
+
+    def one(random: np.random.Generator) -> dict[str, float]:
+        return {name: between(name, ends, random.random()) for name, ends in ranges.items()}
+
+    return [_drawn(one, allowed, axes, seed, "inside", k) for k in range(number)]
+
+
+def drawn_outside(
+    ranges: Mapping[str, tuple[float, float]],
+    number: int,
+    seed: int,
+    allowed: Callable[[Condition], bool],
+    axes: Axes,
+) -> list[Condition]:
+    """Return microscopes that are outside the range of one axis, and inside all other ranges.
+
+    The axis is drawn from the axes whose range has a width, and then the end of the range. The
+    distance from the range is uniform between 0 and :data:`BEYOND` times the width of the range.
+    For the dose, distance and width are those of its logarithm. The parameters are those of
+    :func:`drawn_inside`.
+    """
+    wide = [name for name, (low, high) in ranges.items() if high > low]
+
+    def one(random: np.random.Generator) -> dict[str, float]:
+        values = {name: between(name, ends, random.random()) for name, ends in ranges.items()}
+        axis = wide[random.integers(len(wide))]
+        step = BEYOND * random.random()
+        values[axis] = between(axis, ranges[axis], -step if random.random() < 0.5 else 1 + step)
+        return values
+
+    def beyond(condition: Condition) -> bool:
+        values = condition.values()
+        inside = all(low <= values[name] <= high for name, (low, high) in ranges.items())
+        return not inside and allowed(condition)
+
+    return [_drawn(one, beyond, axes, seed, "outside", k) for k in range(number)]
+
+
+def _drawn(
+    one: Callable[[np.random.Generator], dict[str, float]],
+    allowed: Callable[[Condition], bool],
+    axes: Axes,
+    *names: str | int,
+) -> Condition:
+    """Return the first allowed condition from the draws of one microscope."""
+    random = generator("recommend", *names)
+    for _ in range(_TRIES):
+        values = one(random)
+        if all(AXES[name].minimum <= x <= AXES[name].maximum for name, x in values.items()):
+            condition = Condition.of(values, axes)
+            if allowed(condition):
+                return condition
+    raise ValueError(f"no allowed condition in {_TRIES} draws")

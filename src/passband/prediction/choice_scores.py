@@ -1,8 +1,8 @@
 """How good recommended networks are: true Dice under microscopes that the models have not seen.
 
 Microscopes are drawn within the ranges of a study and beyond them, see
-:mod:`passband.prediction.drawn_microscopes`, and all networks are tested there. This module
-compares the recommended networks with the rules of :mod:`passband.prediction.choice_rules`.
+:mod:`passband.jobs.microscopes`, and all networks are tested there. This module compares the
+recommended networks with the rules of :mod:`passband.prediction.choice_rules`.
 :mod:`passband.jobs.recommendation_check` tests the networks.
 """
 

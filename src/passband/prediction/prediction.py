@@ -15,6 +15,7 @@ import xarray as xr
 from passband.analysis.bootstrap import interval_edges, percentile_interval
 from passband.analysis.groups import group_names
 from passband.grid import axes_of
+from passband.prediction import completion, design, smoothness
 from passband.prediction.cross_validation import (
     CONDITIONS,
     CTF,
@@ -22,6 +23,7 @@ from passband.prediction.cross_validation import (
     SIDES,
     Clusters,
     FoldResult,
+    Profiled,
     evaluate_fold,
     folds,
     labels,
@@ -38,7 +40,6 @@ from passband.prediction.models import (
     STACKED,
     one_thread,
 )
-from passband.prediction.profile_model import Profiled
 
 #: Models that have prediction intervals, and scores of single folds.
 WITH_INTERVALS = (STACKED, PROCESS, COMBINED)
@@ -101,9 +102,14 @@ def predict(
         TooFewError: If all Dice matrices are too small, see
             :func:`passband.prediction.matrices.matrices`.
     """
-    parts = []
+    from sklearn.utils.parallel import Parallel, delayed
+
+    axes, parts = tuple(axes or (CONDITIONS, *axes_of(metrics))), []
     for cells in matrices(metrics, seed):
+        Y, clusters = targets(cells), Clusters.of(cells, draws, seed, "prediction")
         same = information.sel(train=cells.train.values, test=cells.test.values)
+        sets = feature_sets(cells, same, distances)
+        levels = {axis: labels(cells, axis, seed) for axis in (CONDITIONS, *axes_of(cells))}
         profiled = None
         if profiles is not None:
             ends = (
@@ -111,18 +117,21 @@ def predict(
                 for d in ("train", "test")
             )
             profiled = Profiled(*ends, cells.dice.transpose("train", "test").values.astype(float))
-        part = _predict(
-            cells,
-            same,
-            distances,
-            draws,
-            confidence,
-            seed,
-            tuple(axes or (CONDITIONS, *axes_of(metrics))),
-            progress,
-            threads,
-            profiled,
+        # Processes are used instead of threads, because scikit-learn's fits in several threads slow
+        # each other down.
+        pool = Parallel(n_jobs=threads, return_as="generator")
+        jobs = (
+            delayed(evaluate_fold)(fold, Y, sets, levels, seed, profiled)
+            for fold in folds(cells, np.isfinite(Y), axes, seed)
         )
+        results = list(progress(pool(jobs)))
+        together: dict[tuple[str, str, str], list[FoldResult]] = {}
+        for result in results:
+            fold = result.fold
+            together.setdefault((fold.axis, fold.side, ALL), []).append(result)
+            together[fold.axis, fold.side, fold.level] = [result]
+        scores = _scores(together, Y, clusters, threads)
+        part = _dataset(cells, sets, results, together, scores, confidence)
         parts.append(part.expand_dims({d: [name] for d, name in group_names(cells).items()}))
     # One Dice matrix may lack features that another Dice matrix has, such as CKA for a test
     # specimen that no network was trained on.
@@ -135,6 +144,38 @@ def predict(
     return together.assign_coords(features=names)
 
 
+def assess(
+    table: xr.Dataset,
+    metrics: xr.Dataset,
+    information: xr.Dataset,
+    distances: xr.Dataset | None,
+    profiles: Mapping[str, xr.Dataset],
+    draws: int,
+    confidence: float,
+    seed: int,
+    progress: Callable[[Iterable], Iterable] = iter,
+    threads: int = 1,
+) -> xr.Dataset:
+    """Return all results of the stage `prediction`: of :func:`predict` and of what follows from it.
+
+    Args:
+        table: The table of results, see :func:`passband.analysis.table.aggregate`. For the others,
+            see :func:`predict`.
+    """
+    both, sampled = (metrics, information), (draws, confidence, seed)
+    predicted = predict(
+        *both, distances, *sampled, progress=progress, threads=threads, profiles=profiles
+    )
+    parts = [
+        predicted,
+        smoothness.monotonicity(*both, *sampled),
+        smoothness.steps(table),
+        design.design(*both, predicted, seed),
+        completion.completion(*both, table.sizes["replica"], seed, progress),
+    ]
+    return xr.merge(parts, combine_attrs="drop")
+
+
 def headline(predicted: xr.Dataset) -> str:
     """Return the name of the model with the predictions `predicted`.
 
@@ -143,58 +184,29 @@ def headline(predicted: xr.Dataset) -> str:
     return COMBINED if COMBINED in predicted.model.values else STACKED
 
 
-def _predict(
-    cells: xr.Dataset,
-    information: xr.Dataset,
-    distances: xr.Dataset | None,
-    draws: int,
-    confidence: float,
-    seed: int,
-    axes: tuple[str, ...],
-    progress: Callable[[Iterable], Iterable],
+def _scores(
+    together: Mapping[tuple[str, str, str], list[FoldResult]],
+    Y: np.ndarray,
+    clusters: Clusters,
     threads: int,
-    profiled: Profiled | None,
-) -> xr.Dataset:
-    from sklearn.utils.parallel import Parallel, delayed
+) -> dict[tuple, dict[str, np.ndarray]]:
+    """Return the scores of each set of features, model and part of the predictions."""
+    (first, *_), *_ = together.values()
+    jobs = [
+        (name, model, part)
+        for name, model in first.predicted
+        for part in together
+        if model in WITH_INTERVALS or part[-1] == ALL
+    ]
 
-    Y = targets(cells)
-    sets = feature_sets(cells, information, distances)
-    levels = {axis: labels(cells, axis, seed) for axis in (CONDITIONS, *axes_of(cells))}
-    clusters = Clusters.of(cells, draws, seed, "prediction")
-    all_folds = folds(cells, np.isfinite(Y), axes, seed)
-    # Processes are used instead of threads, because scikit-learn's fits in several threads slow
-    # each other down.
-    pool = Parallel(n_jobs=threads, return_as="generator")
-    results = list(
-        progress(
-            pool(
-                delayed(evaluate_fold)(fold, Y, sets, levels, seed, profiled) for fold in all_folds
-            )
-        )
-    )
+    def scored(job: tuple) -> dict[str, np.ndarray]:
+        name, model, part = job
+        interval = name, model if model in WITH_INTERVALS else STACKED
+        parts = [(j.cells, j.predicted[name, model], j.bounds[interval]) for j in together[part]]
+        return score(parts, Y, clusters)
+
     with one_thread(), ThreadPoolExecutor(threads) as pool:
-        together: dict[tuple[str, str, str], list[FoldResult]] = {}
-        for result in results:
-            fold = result.fold
-            together.setdefault((fold.axis, fold.side, ALL), []).append(result)
-            together[fold.axis, fold.side, fold.level] = [result]
-        jobs = [
-            (name, model, part)
-            for name, model in results[0].predicted
-            for part in together
-            if model in WITH_INTERVALS or part[-1] == ALL
-        ]
-
-        def scored(job: tuple) -> dict[str, np.ndarray]:
-            name, model, part = job
-            interval = name, model if model in WITH_INTERVALS else STACKED
-            parts = [
-                (j.cells, j.predicted[name, model], j.bounds[interval]) for j in together[part]
-            ]
-            return score(parts, Y, clusters)
-
-        scores = dict(zip(jobs, pool.map(scored, jobs), strict=True))
-    return _dataset(cells, sets, results, together, scores, confidence)
+        return dict(zip(jobs, pool.map(scored, jobs), strict=True))
 
 
 def _dataset(

@@ -28,6 +28,12 @@ def unscaled(axis: str, values: np.ndarray | float) -> np.ndarray | float:
     return 10.0**values if axis == _LOGARITHMIC else values
 
 
+def between(name: str, ends: tuple[float, float], share: float) -> float:
+    """Return the value at a share of an axis's range; shares below 0 and above 1 are outside."""
+    low, high = (scaled(name, end) for end in ends)
+    return float(unscaled(name, low + share * (high - low)))
+
+
 def ranges(
     conditions: Sequence[Condition], names: Iterable[str] | None = None
 ) -> dict[str, tuple[float, float]]:
@@ -195,8 +201,7 @@ class Asked:
         """Return the condition at a place between 0 and 1 along each axis that has a range."""
         values = {name: low for name, (low, _) in self.values.items()}
         for name, share in zip(ranged, place, strict=True):
-            low, high = (scaled(name, end) for end in self.values[name])
-            values[name] = float(unscaled(name, low + share * (high - low)))
+            values[name] = between(name, self.values[name], share)
         return Condition.of(values, self.axes)
 
     def outside(self, of_study: Mapping[str, tuple[float, float]]) -> list[Excess]:

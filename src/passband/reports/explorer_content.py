@@ -3,17 +3,23 @@
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
+import seaborn  # noqa: F401, registers its colour maps
 import xarray as xr
 
 from passband import __version__
 from passband.config import Study
 from passband.grid import along, axes_of, is_condition
-from passband.reports import explorer_colours, explorer_lens, explorer_matrices
+from passband.reports import explorer_lens, explorer_matrices
 from passband.reports.explorer import Blocks
 
 #: Metrics of transfer functions that are stored if the page cannot compute them.
 STORED = ("overlap", "coverage", "wiener")
+#: Colour maps that people with any colour vision can read. The last one is for numbers of both
+#: signs.
+_COLOURS = ("viridis", "cividis", "gray")
+_DIVERGING = "PuOr_r"
 
 
 def content(
@@ -60,7 +66,7 @@ def content(
         "sentences": explorer_matrices.sentences(),
         "notes": _notes(metrics, spectra, lens, computed, mixed),
         "rankings": [],
-        "colours": explorer_colours.tables(study.figures.palette, blocks),
+        "colours": _colours(study.figures.palette, blocks),
         "lens": lens,
         "lattice": explorer_lens.lattice(study.specimens),
         "integrals": explorer_lens.integrals(
@@ -115,3 +121,22 @@ def _notes(
             "metrics of transfer functions have the flat weight only."
         )
     return notes
+
+
+def _colours(palette: str, blocks: Blocks) -> list[dict[str, Any]]:
+    """Return colour maps as (256, 3) arrays of numbers from 0 to 255; the first is the default.
+
+    Args:
+        palette: The study's colour map, see the key `figures.palette`.
+        blocks: The arrays are added to these blocks.
+    """
+    names = dict.fromkeys([palette, *_COLOURS, _DIVERGING])
+    return [
+        {"name": name, "diverging": name == _DIVERGING, "rgb": blocks.bytes(colour_table(name))}
+        for name in names
+    ]
+
+
+def colour_table(name: str) -> np.ndarray:
+    """Return a colour map, as a (256, 3) uint8 array."""
+    return np.round(255 * mpl.colormaps[name](np.arange(256))[:, :3]).astype(np.uint8)
