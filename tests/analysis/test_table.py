@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib import pyplot
 
 from passband.analysis import table
-from passband.axes import MAIN_AXES
+from passband.axes import MAIN_AXES, Axes
 from passband.grid import Condition, batches, conditions
 from passband.learning import confidence
 from passband.scores import OUTCOMES, dice
@@ -262,7 +262,8 @@ def test_a_table_of_any_size_is_laid_out(tmp_path):
         "outcome": list(OUTCOMES),
     }
     chunks = {"specimen": 1, "architecture": 1, "train": 1}
-    datasets.create(table._template(sizes), tmp_path / "table.zarr", chunks, 2**32 - 1)
+    template = table._template(sizes, Axes.main, False, ())
+    datasets.create(template, tmp_path / "table.zarr", chunks, 2**32 - 1)
     laid = xr.open_zarr(tmp_path / "table.zarr", consolidated=False)
     assert laid.counts.shape == (1, 1, 625, 21, 1, 625, 32, 3)
     assert laid.counts.encoding["chunks"] == (1, 1, 1, 21, 1, 625, 32, 3)

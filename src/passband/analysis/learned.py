@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from passband.analysis.bootstrap import interval_edges, percentile_intervals, resample
-from passband.analysis.groups import GROUP, group_names, groups
+from passband.analysis.groups import group_names, groups
 from passband.analysis.ood import expectations
 from passband.analysis.packed_table import (
     IMAGE_DICE,
@@ -50,31 +50,29 @@ def unlearned(table: xr.Dataset, study: Study) -> xr.DataArray:
     reach = np.sqrt((1 - edges[0]) / edges[0] / structures) if evaluation.bootstrap else 0.0
     rounding = _PACKED_ROUNDING if IMAGE_DICE in table else _ROUNDING
     place = {str(id): k for k, id in enumerate(table.test.values)}
-    expected, own_images = expectations(table), own_by_image(table)
-    for index, cells in groups(by_image(table)):
-        specimen, _, test_specimen = group_names(cells).values()
+    expected = expectations(table)
+    for index, group in groups(table):
+        specimen, _, test_specimen = group_names(group).values()
         if specimen != test_specimen:
             continue
-        of_group = dict(zip(GROUP, index, strict=True))
-        mean = table.dice.isel(of_group).transpose("train", "replica", "test").values.astype(float)
+        mean = group.dice.transpose("train", "replica", "test").values.astype(float)
         trained = np.isfinite(mean[..., 0])
         if not trained.any():
             continue
-        of_all, own_of_all, own_mean = _mask_of_all(table, index[-1], pixels), None, None
-        own_cells = None if own_images is None else own_images.isel(of_group)
+        of_all = _mask_of_all(table, index[-1], pixels)
+        if IMAGE_DICE in table:
+            group = group.load()  # a byte for each image, in files of many conditions
+        cells, own_cells = by_image(group), own_by_image(group)
         if own_cells is not None:
             own_of_all = _mask_of_all(table, index[-1], pixels, OWN)
-            own_mean = table.own_dice.isel(of_group).transpose("train", "replica").values
-        if IMAGE_DICE in table:
-            cells = cells.load()  # a byte for each image, in files of many conditions
-            own_cells = None if own_cells is None else own_cells.load()
+            own_mean = group.own_dice.transpose("train", "replica").values.astype(float)
         for i, id in enumerate(map(str, table.train.values)):
             if id in place:
                 home = cells.isel(train=i, test=[place[id]])
                 dice, weights, least = mean[i, :, place[id]], np.ones(1), of_all[place[id]]
             elif own_cells is not None:
                 home = own_cells.isel(train=i).expand_dims("test")
-                dice, weights, least = own_mean[i].astype(float), np.ones(1), own_of_all[i]
+                dice, weights, least = own_mean[i], np.ones(1), own_of_all[i]
             elif (weights := expected.get(i)) is not None:
                 home, dice, least = cells.isel(train=i), mean[i] @ weights, of_all @ weights
             else:

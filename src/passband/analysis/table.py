@@ -157,17 +157,16 @@ def aggregate(
             means.write(place, found)
             return {name: np.stack([n[name] for n in networks]) for name in networks[0]}
 
-        networks = {name: variable.values for name, variable in _networks(sizes).items()}
+        networks, places = _networks(sizes), _places(sizes)
         means = TableMeans(
-            beside, sizes, [cell.replicas for cell in cells], (chunks, shards), _places(sizes)
+            beside, sizes, [cell.replicas for cell in cells], (chunks, shards), places
         )
         with ThreadPoolExecutor(threads) as pool:
-            places = _places(sizes)
             for place, network in zip(places, pool.map(write, places), strict=True):
                 for name, values in network.items():
-                    networks[name][place] = values
+                    networks[name].values[place] = values
         means.complete()
-        datasets.create(_networks(sizes, networks).assign_attrs(attrs), beside, {}, add=True)
+        datasets.create(networks.assign_attrs(attrs), beside, {}, add=True)
         datasets.consolidate(beside)
 
 
@@ -195,63 +194,43 @@ def _places(sizes: Mapping[str, list]) -> list[tuple[int, int, slice]]:
 
 
 def _template(
-    sizes: dict[str, list],
-    axes: Axes = Axes.main,
-    test_own: bool = False,
-    microscopes: Sequence[str] = (),
+    sizes: dict[str, list], axes: Axes, test_own: bool, microscopes: Sequence[str]
 ) -> xr.Dataset:
     """Return a table of results in which all values are missing. This table takes no memory."""
     sizes = sizes | ({MICROSCOPE: list(microscopes)} if microscopes else {})
 
-    def full(dims: tuple[str, ...], value: float, dtype: str, **attrs) -> tuple:
+    def full(dims: tuple[str, ...], dtype: str, **attrs: str) -> tuple:
         # The array has one dask chunk, which is never computed. Dask's automatic chunks would not
         # match the chunks of the table on disk.
-        return dims, da.full([len(sizes[d]) for d in dims], value, dtype=dtype, chunks=-1), attrs
+        shape = [len(sizes[d]) for d in dims]
+        return dims, da.full(shape, np.nan, dtype=dtype, chunks=-1), attrs
 
-    cell = (*_NETWORK, "test_specimen", "test")
-
-    def further(before: str, dims: tuple[str, ...], where: str) -> dict[str, tuple]:
-        """Return the variables with results that are no columns of the matrix."""
+    def both(before: str, dims: tuple[str, ...], counts: str, dice: str, **attrs: str) -> dict:
+        """Return the variables with counts and with mean Dice, and with these words about them."""
+        of_images = (*dims, "structure", "outcome")
+        dice = f"{dice}, mean over structures"
         return {
-            f"{before}counts": full(
-                (*dims, "structure", "outcome"),
-                np.nan,
-                "float64",
-                units="pixels",
-                long_name=f"pixels by outcome {where}",
-            ),
-            f"{before}dice": full(
-                dims, np.nan, "float32", units="1", long_name=f"Dice {where}, mean over structures"
-            ),
+            f"{before}counts": full(of_images, "float64", units="pixels", long_name=counts),
+            f"{before}dice": full(dims, "float32", units="1", long_name=dice, **attrs),
         }
 
-    more = {}
+    cell, variables = (*_NETWORK, "test_specimen", "test"), {}
+    # The results that are no columns of the matrix come first.
     if test_own:
-        more |= further("own_", cell[:-1], "under the network's own training condition")
+        where = "under the network's own training condition"
+        variables |= both("own_", cell[:-1], f"pixels by outcome {where}", f"Dice {where}")
     if microscopes:
+        where = "of the first replica under drawn microscopes"
         of_first = (*_NETWORK[:3], "test_specimen", MICROSCOPE)
-        more |= further("microscope_", of_first, "of the first replica under drawn microscopes")
+        variables |= both("microscope_", of_first, f"pixels by outcome {where}", f"Dice {where}")
+    variables |= both(
+        *("", cell, "pixels by outcome: true and false positives, false negatives", "Dice"),
+        empty_masks="Dice of an image without particle pixels is 1 if none was predicted, "
+        "otherwise 0",
+    )
     return xr.Dataset(
-        more
-        | {
-            "counts": full(
-                (*cell, "structure", "outcome"),
-                np.nan,
-                "float64",
-                units="pixels",
-                long_name="pixels by outcome: true and false positives, false negatives",
-            ),
-            "dice": full(
-                cell,
-                np.nan,
-                "float32",
-                units="1",
-                long_name="Dice, mean over structures",
-                empty_masks="Dice of an image without particle pixels is 1 if none was predicted, "
-                "otherwise 0",
-            ),
-        },
-        coords={
+        variables,
+        {
             **{name: values for name, values in sizes.items() if name != "structure"},
             **coordinates(sizes["train"], "train", axes),
             **coordinates(sizes["test"], "test", axes),
@@ -260,8 +239,8 @@ def _template(
     )
 
 
-def _networks(sizes: dict[str, list], values: Mapping[str, np.ndarray] | None = None) -> xr.Dataset:
-    """Return the table's variables for each network, filled with `values` or missing."""
+def _networks(sizes: dict[str, list]) -> xr.Dataset:
+    """Return the table's variables for each network, in which all values are missing."""
     described = {
         "val_loss": (np.nan, "float32", {"units": "1", "long_name": "validation loss"}),
         "best_epoch": (
@@ -286,11 +265,7 @@ def _networks(sizes: dict[str, list], values: Mapping[str, np.ndarray] | None = 
     shape = [len(sizes[dimension]) for dimension in _NETWORK]
     return xr.Dataset(
         {
-            name: (
-                _NETWORK,
-                np.full(shape, value, dtype) if values is None else values[name],
-                attrs,
-            )
+            name: (_NETWORK, np.full(shape, value, dtype), attrs)
             for name, (value, dtype, attrs) in described.items()
         }
     )

@@ -1,8 +1,8 @@
 """Joins tables of results, or packed tables, of parts of one study to one table."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -98,7 +98,7 @@ def same_tests(parts: Sequence[Part], common: bool = False) -> list[Part]:
     if not ids:
         raise PassbandError(f"--common: no test condition is in all {len(parts)} parts")
     order = {
-        "test": _sorted(ids, parts),
+        "test": ordered_ids(ids, axes_of(parts)),
         "test_specimen": [str(name) for name in first.table.test_specimen.values],
     }
     drawn = [ids for part in parts if (ids := values_along(part.table, MICROSCOPE))]
@@ -108,7 +108,7 @@ def same_tests(parts: Sequence[Part], common: bool = False) -> list[Part]:
         table = part.table.sel(order)
         if MICROSCOPE in table.dims:
             table = table.sel({MICROSCOPE: kept}) if kept else table.drop_dims(MICROSCOPE)
-        chosen.append(Part(part.name, table, part.provenance))
+        chosen.append(replace(part, table=table))
     return chosen
 
 
@@ -116,8 +116,7 @@ def without_microscopes(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
     """Return the parts without results under drawn microscopes, and the names of the variables."""
     names = {n for part in parts for n, v in part.table.data_vars.items() if MICROSCOPE in v.dims}
     return [
-        Part(part.name, part.table.drop_dims(MICROSCOPE, errors="ignore"), part.provenance)
-        for part in parts
+        replace(part, table=part.table.drop_dims(MICROSCOPE, errors="ignore")) for part in parts
     ], sorted(names)
 
 
@@ -132,7 +131,8 @@ def sources(parts: Sequence[Part]) -> dict[NetworkId, Source]:
     means = [mean_dice(part.table).values for part in parts]
     for number, part in enumerate(parts):
         names = [part.table[dimension].values.tolist() for dimension in _NETWORK]
-        for place in map(tuple, np.argwhere(_status(part.table) == STATUS["done"])):
+        status = part.table.status.transpose(*_NETWORK).values
+        for place in map(tuple, np.argwhere(status == STATUS["done"])):
             key = NetworkId(*(values[k] for values, k in zip(names, place, strict=True)))
             if not np.isfinite(means[number][place]).any():
                 raise PassbandError(
@@ -161,14 +161,6 @@ def axes_of(parts: Sequence[Part]) -> Axes:
     return Axes({name: x for part in parts for name, x in Axes.of(part.table).own.items()})
 
 
-def _sorted(ids: Iterable[str], parts: Sequence[Part]) -> list[str]:
-    return ordered_ids(ids, axes_of(parts))
-
-
-def _status(table: xr.Dataset) -> np.ndarray:
-    return table.status.transpose(*_NETWORK).values
-
-
 def _with_means(table: xr.Dataset) -> xr.Dataset:
     """Return a packed table with the mean Dice of each cell."""
     names = [before for before in ("", OWN, DRAWN) if f"{before}{IMAGE_DICE}" in table]
@@ -182,13 +174,9 @@ def alike(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
     so are those of pairs of replicas, if the parts have other pairs.
     """
     if any(IMAGE_DICE in part.table for part in parts):
-        parts = [
-            part
-            if IMAGE_DICE in part.table
-            else Part(part.name, packed(part.table), part.provenance)
-            for part in parts
-        ]
-        parts = [Part(p.name, _with_means(p.table), p.provenance) for p in parts]
+        tables = [p.table if IMAGE_DICE in p.table else packed(p.table) for p in parts]
+        pairs = zip(parts, tables, strict=True)
+        parts = [replace(part, table=_with_means(table)) for part, table in pairs]
     names = [set(part.table.data_vars) - {PART} for part in parts]
     shared = set.intersection(*names)
     pairs = [
@@ -203,17 +191,12 @@ def alike(parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
     kept = sorted(shared)
     # Sums of pixels are stored in 16 bits if all sums of the part fit.
     types = {name: np.result_type(*(part.table[name].dtype for part in parts)) for name in kept}
-    parts = [
-        Part(
-            part.name,
-            part.table[[*kept, *({PART} & {*part.table})]].assign(
-                {n: part.table[n].astype(t) for n, t in types.items() if part.table[n].dtype != t}
-            ),
-            part.provenance,
-        )
-        for part in parts
-    ]
-    return parts, left_out
+    chosen = []
+    for part in parts:
+        table = part.table[[*kept, *({PART} & {*part.table})]]
+        other = {n: table[n].astype(t) for n, t in types.items() if table[n].dtype != t}
+        chosen.append(replace(part, table=table.assign(other)))
+    return chosen, left_out
 
 
 def merge(
@@ -240,10 +223,11 @@ def merge(
         `part` (specimen, architecture, train, replica) int16: the number of the part that each
         network comes from, as an index of :data:`PARTS`; −1 for missing networks.
     """
+    axes = axes_of(parts)
     sizes: dict[str, list] = {
         "specimen": list(dict.fromkeys(key.specimen for key in found)),
         "architecture": list(dict.fromkeys(key.architecture for key in found)),
-        "train": _sorted({key.condition for key in found}, parts),
+        "train": ordered_ids({key.condition for key in found}, axes),
         "replica": sorted({key.replica for key in found}),
     }
     provenance = [each for part in parts for each in part.provenance]
@@ -268,7 +252,7 @@ def merge(
     words = f"number of the part that the network comes from, see the attribute {PARTS}"
     networks = xr.Dataset({PART: (_NETWORK, origin, {"long_name": words, "missing": -1})})
     with atomic.replacing(path) as beside:
-        empty = _template(template, sizes, axes_of(parts))
+        empty = _template(template, sizes, axes)
         chunks = {"specimen": 1, "architecture": 1, "train": rows}
         datasets.create(empty.assign_attrs(attrs), beside, chunks, _NO_COUNT)
         group = zarr.open_group(beside, mode="r+")
