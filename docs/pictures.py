@@ -141,17 +141,10 @@ def drawn(
         images: (settings, px, px).
         truth: (px, px) bool, ground truth mask.
     """
-    style.set_theme()
     rows, columns = 1 + len(networks), len(settings)
     side_cm = (style.PAGE_CM - 2.2) / columns - 0.15
     height_cm = rows * (side_cm + 0.15) + len(networks) * 0.5 + 2.4
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(style.inches(style.PAGE_CM), style.inches(height_cm)),
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = style.panels(rows, columns, style.PAGE_CM, height_cm)
     for ax, words, image in zip(axes[0], settings, images, strict=True):
         show(ax, image)
         ax.set_title(words, fontsize=style.MEDIUM)

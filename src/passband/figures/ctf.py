@@ -3,25 +3,28 @@
 from collections.abc import Mapping, Sequence
 from itertools import product
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 from passband.axes import MAIN_AXES, Axes
 from passband.config import Microscope
 from passband.figures import style
-from passband.figures.ctf_of_points import curves_of_points, draw_transfer, largest_envelope
+from passband.figures.ctf_of_points import (
+    BEYOND,
+    curves_of_points,
+    draw_envelope,
+    draw_spacings,
+    draw_transfer,
+    label_axes,
+    largest_envelope,
+)
 from passband.grid import Condition, has_few_neighbours
 from passband.optics import ctf
 
 #: Height of a row of panels, and of the words around them [cm].
 _ROW_CM, _WORDS_CM = 3.3, 1.9
-#: The frequency axis ends at the widest aperture times this number.
-_BEYOND = 1.1
 #: Colours of the lenses of a panel.
 _COLOURS = (style.TRANSFER, style.OTHER, style.OWN, style.SPECIMENS)
-#: Lines of the lattice spacings, one for each specimen.
-_LINES = (":", "-.", (0, (1, 3)), (0, (5, 2, 1, 2, 1, 2)))
 
 
 def ctf_curves(
@@ -47,7 +50,6 @@ def ctf_curves(
     """
     if has_few_neighbours([tuple(getattr(c, n) for n in MAIN_AXES) for c in conditions]):
         return curves_of_points(conditions, microscope, spacings, width_cm)
-    style.set_theme()
     lens = ("defocus_nm", "cs_um", "aperture_mrad")
     by = {axis: sorted({getattr(c, axis) for c in conditions}) for axis in lens}
     lenses = _lenses(conditions, microscope)
@@ -58,21 +60,14 @@ def ctf_curves(
     beams = [microscope.having(further) for further in distinct]
     wavelengths = sorted({ctf.wavelength(beam.energy_eV) for beam in beams})
     q = np.linspace(0, max(beam.sampling.cutoff for beam in beams), 1500)
-    end = min(q[-1], _BEYOND * apertures[-1] * 1e-3 / wavelengths[0])
+    end = min(q[-1], BEYOND * apertures[-1] * 1e-3 / wavelengths[0])
     entries = 1 + len(lenses) + (len(apertures) > 1) + len(spacings or {})
     # The words of several lenses are long.
     columns = 1 if style.is_narrow(width_cm) or len(lenses) > 1 else 2
     lines = -(-entries // columns)
     height_cm = _ROW_CM * len(spherical) + _WORDS_CM + 0.45 * lines
-    figure, axes = plt.subplots(
-        len(spherical),
-        len(defoci),
-        figsize=(style.inches(width_cm), style.inches(height_cm)),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
+    shape = len(spherical), len(defoci)
+    figure, axes = style.panels(*shape, width_cm, height_cm, sharex=True, sharey=True)
     widest = f"aperture {style.number(apertures[-1])} mrad"
     cuts = ", ".join(style.number(aperture) for aperture in apertures[:-1])
     for row, cs in zip(axes, spherical, strict=True):
@@ -82,9 +77,7 @@ def ctf_curves(
                 for words, further in lenses.items()
             }
             envelope = np.max([largest_envelope(optics, q) for optics in drawn.values()], 0)
-            ax.axhline(0, color="0.7", lw=0.6, zorder=0)
-            ax.fill_between(q, -envelope, envelope, color=style.NEUTRAL, alpha=0.12, lw=0)
-            ax.plot(q, envelope, color=style.NEUTRAL, lw=0.8, label="envelope")
+            draw_envelope(ax, q, envelope)
             for (words, optics), colour in zip(drawn.items(), _COLOURS, strict=False):
                 label = ", ".join(filter(None, ["transfer T(q)", widest, words]))
                 draw_transfer(ax, q, optics, colour, label)
@@ -96,27 +89,14 @@ def ctf_curves(
                     lw=1.2,
                     label=f"narrower apertures end: {cuts} mrad" if k == 0 else None,
                 )
-            for number, (name, distances) in enumerate((spacings or {}).items()):
-                values = ", ".join(f"{distance:.2f}" for distance in distances)
-                for k, distance in enumerate(distances):
-                    ax.axvline(
-                        1 / distance,
-                        color="0",
-                        ls=_LINES[number % len(_LINES)],
-                        lw=0.8,
-                        label=f"lattice spacings of {name}: {values} Å" if k == 0 else None,
-                    )
+            draw_spacings(ax, spacings or {})
             ax.set(xlim=(0, end), ylim=(-1.05, 1.05), yticks=[-1, 0, 1])
     for ax, defocus in zip(axes[0], defoci, strict=True):
         ax.set_title(f"defocus {style.short(defocus)} nm", fontsize=style.SMALL)
     for ax, cs in zip(axes[:, -1], spherical, strict=True):
         words = f"Cs {style.short(cs)} µm"
         ax.annotate(words, (1.02, 0.5), xycoords="axes fraction", va="center", rotation=270)
-    figure.supxlabel("spatial frequency q (1/Å)", fontsize=style.MEDIUM)
-    is_round = all(optics.round for optics in drawn.values())
-    along = "" if is_round else ", areas: range over azimuths"
-    meaning = "atoms are dark below 0, bright above 0"
-    figure.supylabel(f"transfer T(q){along}\n{meaning}", fontsize=style.SMALL)
+    label_axes(figure, drawn.values())
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(),
         loc="outside upper center",

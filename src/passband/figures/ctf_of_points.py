@@ -1,8 +1,7 @@
 """The figure of the transfer functions for conditions that are points."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,9 +14,10 @@ from passband.optics import ctf
 #: Number of rows of panels, height of a row, and height of the words around them [cm].
 _ROWS, _ROW_CM, _WORDS_CM = 3, 3.3, 2.4
 #: The frequency axis ends at the widest aperture times this number.
-_BEYOND = 1.1
+BEYOND = 1.1
 #: Number of azimuths for the range of the transfer of a lens that is not round.
 _AZIMUTHS = 90
+#: Lines of the lattice spacings, one for each specimen.
 _LINES = (":", "-.", (0, (1, 3)), (0, (5, 2, 1, 2, 1, 2)))
 
 
@@ -44,6 +44,30 @@ def largest_envelope(optics: ctf.Optics, q: np.ndarray) -> np.ndarray:
     return ctf.envelope(optics, q, azimuths[:, None]).max(0)
 
 
+def draw_envelope(ax: Axes, q: np.ndarray, envelope: np.ndarray) -> None:
+    """Draw an envelope as an area on both sides of 0."""
+    ax.axhline(0, color="0.7", lw=0.6, zorder=0)
+    ax.fill_between(q, -envelope, envelope, color=style.NEUTRAL, alpha=0.12, lw=0)
+    ax.plot(q, envelope, color=style.NEUTRAL, lw=0.8, label="envelope")
+
+
+def draw_spacings(ax: Axes, spacings: Mapping[str, Sequence[float]]) -> None:
+    """Draw lines at the lattice spacings [Å] of each specimen."""
+    for place, (name, distances) in enumerate(spacings.items()):
+        words = f"lattice spacings of {name}: {', '.join(f'{d:.2f}' for d in distances)} Å"
+        line = {"color": "0", "ls": _LINES[place % len(_LINES)], "lw": 0.8}
+        for k, distance in enumerate(distances):
+            ax.axvline(1 / distance, label=words if k == 0 else None, **line)
+
+
+def label_axes(figure: Figure, lenses: Iterable[ctf.Optics]) -> None:
+    """Write what the axes of all panels are."""
+    figure.supxlabel("spatial frequency q (1/Å)", fontsize=style.MEDIUM)
+    along = "" if all(lens.round for lens in lenses) else ", areas: range over azimuths"
+    meaning = "atoms are dark below 0, bright above 0"
+    figure.supylabel(f"transfer T(q){along}\n{meaning}", fontsize=style.SMALL)
+
+
 def curves_of_points(
     conditions: Sequence[Condition],
     microscope: Microscope,
@@ -58,7 +82,6 @@ def curves_of_points(
     and that differ from the study's own values. The parameters are those of
     :func:`passband.figures.ctf.ctf_curves`.
     """
-    style.set_theme()
     lenses: dict[tuple, Condition] = {}
     for condition in conditions:
         lens = microscope.optics(condition)
@@ -68,45 +91,23 @@ def curves_of_points(
     number = min(len(every), columns * _ROWS)
     shown = [every[k] for k in np.linspace(0, len(every) - 1, number).round().astype(int)]
     rows = -(-number // columns)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(style.inches(width_cm), style.inches(_ROW_CM * rows + _WORDS_CM)),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
+    height_cm = _ROW_CM * rows + _WORDS_CM
+    figure, axes = style.panels(rows, columns, width_cm, height_cm, sharex=True, sharey=True)
     limit = max(microscope.under(condition).sampling.cutoff for _, condition in shown)
     q = np.linspace(0, limit, 1500)
     widest = max(lens.aperture * 1e-3 / ctf.wavelength(lens.energy) for lens, _ in shown)
     for ax in axes.flat[number:]:
         ax.set_axis_off()
     for ax, (lens, condition) in zip(axes.flat, shown, strict=False):
-        envelope = largest_envelope(lens, q)
-        ax.axhline(0, color="0.7", lw=0.6, zorder=0)
-        ax.fill_between(q, -envelope, envelope, color=style.NEUTRAL, alpha=0.12, lw=0)
-        ax.plot(q, envelope, color=style.NEUTRAL, lw=0.8, label="envelope")
+        draw_envelope(ax, q, largest_envelope(lens, q))
         draw_transfer(ax, q, lens, style.TRANSFER, "transfer T(q)")
-        for place, (name, distances) in enumerate((spacings or {}).items()):
-            words = f"lattice spacings of {name}: {', '.join(f'{d:.2f}' for d in distances)} Å"
-            for k, distance in enumerate(distances):
-                ax.axvline(
-                    1 / distance,
-                    color="0",
-                    ls=_LINES[place % len(_LINES)],
-                    lw=0.8,
-                    label=words if k == 0 else None,
-                )
-        ax.set(xlim=(0, min(q[-1], _BEYOND * widest)), ylim=(-1.05, 1.05), yticks=[-1, 0, 1])
+        draw_spacings(ax, spacings or {})
+        ax.set(xlim=(0, min(q[-1], BEYOND * widest)), ylim=(-1.05, 1.05), yticks=[-1, 0, 1])
         first = f"{style.short(condition.defocus_nm)} nm, Cs {style.short(condition.cs_um)} µm"
         further = [style.value_label(name, value) for name, value in condition.further]
         second = ", ".join([f"{style.short(condition.aperture_mrad)} mrad", *further[:1]])
         ax.set_title("\n".join([first, second, *further[1:]]), fontsize=style.SMALL)
-    figure.supxlabel("spatial frequency q (1/Å)", fontsize=style.MEDIUM)
-    along = "" if all(lens.round for lens, _ in shown) else ", areas: range over azimuths"
-    meaning = "atoms are dark below 0, bright above 0"
-    figure.supylabel(f"transfer T(q){along}\n{meaning}", fontsize=style.SMALL)
+    label_axes(figure, [lens for lens, _ in shown])
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(),
         loc="outside upper center",

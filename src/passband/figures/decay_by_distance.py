@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -29,20 +28,12 @@ def decay_by_distance(ood: xr.Dataset, width_cm: float = style.PAGE_CM) -> Figur
     Args:
         ood: OOD metrics with `dice`, `gap_test`, `distance` and `id`.
     """
-    style.set_theme()
     shown = [
         cells
         for _, cells in groups(ood)
         if str(cells.specimen.values) == str(cells.test_specimen.values)
     ]
-    figure, axes = plt.subplots(
-        len(shown),
-        2,
-        figsize=(style.inches(width_cm), style.inches(1.2 + 5.2 * len(shown))),
-        squeeze=False,
-        sharex=True,
-        layout="constrained",
-    )
+    figure, axes = style.panels(len(shown), 2, width_cm, 1.2 + 5.2 * len(shown), sharex=True)
     for (left, right), cells in zip(axes, shown, strict=True):
         left.set_title(group_label(cells), loc="left", fontsize=style.SMALL)
         distance = cells.distance.transpose("train", "test").values

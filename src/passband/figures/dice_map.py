@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -71,13 +70,10 @@ def recommendation(
             conditions.
         palette: A colour map of matplotlib or seaborn.
     """
-    style.set_theme()
     middle, (x, y) = asked.middle, plane(asked, tested)
     conditions = [replace(middle, **{X: defocus, Y: dose}) for dose in y for defocus in x]
     dice = np.reshape(expected(conditions), (len(y), len(x)))
-    figure, ax = plt.subplots(
-        figsize=(style.inches(_WIDTH_CM), style.inches(9.5)), layout="constrained"
-    )
+    figure, ((ax,),) = style.panels(1, 1, _WIDTH_CM, 9.5)
     low, high = style.rounded_range(dice)
     shown = ax.pcolormesh(
         x, y, dice, vmin=low, vmax=high, cmap=palette, shading="gouraud", rasterized=True

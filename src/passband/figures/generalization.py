@@ -44,7 +44,6 @@ def metrics(
         information: Information metrics of all pairs of conditions.
         palette: A colour map of matplotlib or seaborn, for the ratio of doses.
     """
-    style.set_theme()
     weights = [str(w) for w in information.weight.values if "/" not in w]  # bands are left out
     names = [name for name, v in information.data_vars.items() if {"train", "test"} <= {*v.dims}]
     pairs = _pairs(ood)
@@ -151,10 +150,7 @@ def _metric_panels(
         first, last = (slice(None), 0), (rows, slice(1, None))
         places = [(k // 2, 1 + k % 2) for k in range(weights)]
         sizes = {"nrows": rows + 1, "ncols": 1 + columns, "width_ratios": [1.3] + [1] * columns}
-    height_cm = sum(heights)
-    figure = plt.figure(
-        figsize=(style.inches(width_cm), style.inches(height_cm)), layout="constrained"
-    )
+    figure = style.blank(width_cm, sum(heights))
     grid = figure.add_gridspec(height_ratios=heights, **sizes)
     ranks, *panels, bar = (figure.add_subplot(grid[place]) for place in (first, *places, last))
     return figure, ranks, panels, bar
@@ -189,7 +185,6 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
     """
     if is_scattered(ood):
         return decay_by_distance(ood, width_cm)
-    style.set_theme()
     pairs = _pairs(ood).dropna(subset="dice")
     names = axes_of(ood)
     varied = [n for n in names if pairs[[f"train_{n}", f"test_{n}"]].stack().nunique() > 1]
@@ -197,14 +192,7 @@ def decay(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fig
     columns = 2 if style.is_narrow(width_cm) else 4 if len(drawn) <= 4 else 3
     columns = min(len(drawn), columns)
     rows = -(-len(drawn) // columns)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(style.inches(width_cm), style.inches(6.6 * rows)),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = style.panels(rows, columns, width_cm, 6.6 * rows, sharey=True)
     for row in axes:
         row[0].set_ylabel("mean Dice")
     for ax in axes.flat[len(drawn) :]:

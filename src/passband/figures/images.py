@@ -54,7 +54,6 @@ def examples(
             left out.
         labels: The label of each test condition, by its id.
     """
-    style.set_theme()
     there = {id: found for id, found in (there or {}).items() if id != train}
     if not isinstance(masks, dict):
         masks = dict.fromkeys(images, masks)
@@ -67,16 +66,8 @@ def examples(
     panel_cm = min(5.4, (width_cm - 0.2) / columns - 0.15)
     lines = 1 + max(label.count("\n") + 1 for label in labels.values())
     lines += 4 if style.is_narrow(width_cm) else 2
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(
-            style.inches(width_cm),
-            style.inches((panel_cm + 0.12) * rows + 0.4 * lines + 0.5),
-        ),
-        squeeze=False,
-        layout="constrained",
-    )
+    height_cm = (panel_cm + 0.12) * rows + 0.4 * lines + 0.5
+    figure, axes = style.panels(rows, columns, width_cm, height_cm)
     sides = {id: masks[id].shape[-1] * pixel_size_A[id] / units.A_PER_NM for id in images}
     used = {}
     for k, id in enumerate(images):
@@ -189,7 +180,6 @@ def gallery(
         specimen: The specimen's name.
         condition: Id of the imaging condition of the images.
     """
-    style.set_theme()
     masks = instances.any(1)
     # The global phase of an exit wave is arbitrary, so the phase is shown relative to the mean of
     # the exit wave outside of the particles.
@@ -203,13 +193,7 @@ def gallery(
         ("mask and\nits particles", masks, "gray", None),
     )
     rows = len(masks)
-    figure, axes = plt.subplots(
-        rows,
-        len(columns),
-        figsize=(style.inches(style.PAGE_CM), style.inches(3.15 * rows + 2.5)),
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = style.panels(rows, len(columns), style.PAGE_CM, 3.15 * rows + 2.5)
     side = masks.shape[-1] * pixel_size_A / units.A_PER_NM
     extent = (0, side, 0, side)
     for k, (title, values, palette, ends) in enumerate(columns):
@@ -262,10 +246,7 @@ def masks(
         reach: Radius r of the discs plus the radius of the morphological closing [Å].
         instances: (2, px, px), instance masks, see :func:`passband.specimens.masks.instances`.
     """
-    style.set_theme()
-    figure, axes = plt.subplots(
-        1, 4, figsize=(style.inches(style.PAGE_CM), style.inches(4.9)), layout="constrained"
-    )
+    figure, (axes,) = style.panels(1, 4, style.PAGE_CM, 4.9)
     side = instances.shape[-1] * pixel_size_A / units.A_PER_NM
     half = pixel_size_A / units.A_PER_NM / 2  # the position of a pixel is its centre
     extent = (-half, side - half, -half, side - half)

@@ -1,5 +1,6 @@
 """Figures of the prediction of Dice."""
 
+import textwrap
 from collections.abc import Iterable, Sequence
 
 import matplotlib.pyplot as plt
@@ -114,12 +115,8 @@ def blocks(
         The grid of panels, the name and the predictions of each matrix, (GridSpecFromSubplotSpec,
         str, Dataset).
     """
-    style.set_theme()
     matrices = predicted_matrices(predicted)
-    height_cm = sum(heights) * len(matrices) + legend_cm
-    figure = plt.figure(
-        figsize=(style.inches(width_cm), style.inches(height_cm)), layout="constrained"
-    )
+    figure = style.blank(width_cm, sum(heights) * len(matrices) + legend_cm)
     outer = figure.add_gridspec(len(matrices), 1)
     return figure, [
         (outer[k].subgridspec(len(heights), columns, height_ratios=heights), name, matrix)
@@ -257,7 +254,9 @@ def _compared(ax: Axes, matrix: xr.Dataset, sets: Sequence[str]) -> None:
                 color=_COLOURS.get(name, style.SPECIMENS),
                 ms=4,
             )
-    ax.set_yticks(range(len(names)), [_wrapped(FEATURES.get(name, name)) for name in names])
+    ax.set_yticks(
+        range(len(names)), [textwrap.fill(FEATURES.get(name, name), 20) for name in names]
+    )
     ax.legend(
         handles=[
             plt.Line2D(
@@ -274,14 +273,6 @@ def _compared(ax: Axes, matrix: xr.Dataset, sets: Sequence[str]) -> None:
         handletextpad=0.1,
     )
     _finish(ax, len(names), f"R² of levels held out {_SIDES[side][1]}")
-
-
-def _wrapped(words: str) -> str:
-    """Return words in two lines if they are long."""
-    if len(words) < 22:
-        return words
-    half = words.rindex(" ", 0, 20)
-    return f"{words[:half]}\n{words[half + 1 :]}"
 
 
 def _finish(ax: Axes, rows: float, label: str) -> None:

@@ -1,6 +1,5 @@
 """The figure of a shift of specimens."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 import xarray as xr
@@ -37,21 +36,18 @@ def structure(
         ood, information, distances: OOD metrics, information metrics and distances of the study.
         palette: A colour map of matplotlib or seaborn, for Dice.
     """
-    style.set_theme()
     results = explained(ood, information, distances)
     shown = results.sel(predictor=results.rho.notnull().any("shift"))
     rows = shown.sizes["predictor"]
     narrow = style.is_narrow(width_cm)
     ranks_cm = 0.5 * rows + 1.6
     if narrow:
-        sizes = {"nrows": 3, "ncols": 1, "height_ratios": [7, ranks_cm, 5]}
-        height_cm = 7 + ranks_cm + 5 + 1.8
+        ratios, height_cm = {"height_ratios": [7, ranks_cm, 5]}, 7 + ranks_cm + 5 + 1.8
     else:
-        sizes = {"nrows": 1, "ncols": 3, "width_ratios": [1.2, 1.2, 0.75]}
-        height_cm = max(ranks_cm, 6) + 1
-    figure, (left, middle, right) = plt.subplots(
-        figsize=(style.inches(width_cm), style.inches(height_cm)), layout="constrained", **sizes
-    )
+        ratios, height_cm = {"width_ratios": [1.2, 1.2, 0.75]}, max(ranks_cm, 6) + 1
+    shape = (3, 1) if narrow else (1, 3)
+    figure, axes = style.panels(*shape, width_cm, height_cm, **ratios)
+    left, middle, right = axes.flat
     _dice(left, results, palette)
     _predictors(middle, shown)
     _shares(right, results)

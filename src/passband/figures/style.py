@@ -129,6 +129,20 @@ def inches(cm: float) -> float:
     return cm / _CM_PER_INCH
 
 
+def blank(width_cm: float, height_cm: float) -> Figure:
+    """Return a new figure of this size [cm] without panels, in the theme of all figures."""
+    set_theme()
+    return plt.figure(figsize=(inches(width_cm), inches(height_cm)), layout="constrained")
+
+
+def panels(
+    rows: int, columns: int, width_cm: float, height_cm: float, **options: Any
+) -> tuple[Figure, np.ndarray]:
+    """Return a new figure of this size [cm], and its panels, a (rows, columns) array of axes."""
+    figure = blank(width_cm, height_cm)
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
 def width_cm(params: Mapping[str, Any]) -> float:
     """Return the width of a figure from a rule's params, which lack it at its default [cm]."""
     return params.get("width_cm", PAGE_CM)

@@ -24,12 +24,9 @@ def thon_rings(lens: "Lens") -> Figure:
     has no rings. The right panel has the spectrum by frequency and azimuth, divided by N + E/2, and
     the zeros of the fitted transfer. If no rings are visible, the best fit is drawn without zeros.
     """
-    style.set_theme()
     found = lens.measurement
     image, wide = found.image, found.image.spectrum
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(style.inches(style.PAGE_CM), style.inches(7.5)), layout="constrained"
-    )
+    figure, ((left, right),) = style.panels(1, 2, style.PAGE_CM, 7.5)
     colour, fitted, zero = style.NEUTRAL, style.TRANSFER, style.TRUTH
     radial = wide.within(image.low / 2, wide.q.max()).merged()
     left.semilogy(radial.q, radial.power, color=colour, lw=0.8, label="spectrum")
