@@ -267,9 +267,11 @@ def _apertures(study: Study) -> list[float]:
 
 def steps(stored: xr.Dataset) -> str:
     """Return the steps between neighbours, and what two kinds of noise alone would cause."""
+    # Lines over the dose are straight on its logarithm.
+    doses = (f"{end}_dose_e_per_A2" for end in ("train", "test"))
+    stored = stored.assign_coords({name: np.log10(stored[name]) for name in doses})
     replicas, both = (
-        smoothness.steps(stored, on_scale=True, of_images=of_images).squeeze()
-        for of_images in (False, True)
+        smoothness.steps(stored, of_images=of_images).squeeze() for of_images in (False, True)
     )
     lines = []
     for end, words in (("train", "networks"), ("test", "test conditions")):

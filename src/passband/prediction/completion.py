@@ -164,7 +164,7 @@ def completion(
           have transfer functions that are far from each other.
         - `noise` (…): the standard deviation of Dice between replicas, as root mean square over
           cells.
-        - `reach` (…): the root mean square error of one more replica, see :func:`replica_error`.
+        - `reach` (…): the root mean square error of one more replica as an estimate of the mean.
     """
     errors = []
     for cells in matrices(metrics, seed):
@@ -178,7 +178,7 @@ def completion(
                     _errors(X, targets(cells), seed, progress),
                 ),
                 "noise": noise,
-                "reach": replica_error(noise, replicas),
+                "reach": noise * np.sqrt(1 + 1 / replicas),
             },
             coords={
                 "hidden": list(HIDDEN),
@@ -196,16 +196,6 @@ def completion(
     for name, text in words.items():
         result[name].attrs = {"units": "1", "long_name": text}
     return result
-
-
-def replica_error(noise: float, replicas: int) -> float:
-    """Return the root mean square error if one more replica estimates the mean of replicas.
-
-    Args:
-        noise: Standard deviation of Dice between replicas.
-        replicas: Number of replicas whose mean Dice is estimated.
-    """
-    return noise * np.sqrt(1 + 1 / replicas)
 
 
 def _errors(X: Features, Y: np.ndarray, seed: int, progress: Callable) -> np.ndarray:

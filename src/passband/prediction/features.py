@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from passband.grid import axes_of
+from passband.prediction.range_of_use import scaled
 
 #: For each information metric, whether predicted Dice must increase (+1) or decrease (−1) with the
 #: metric. With a metric that is not in this table, predicted Dice may increase and decrease.
@@ -96,9 +97,7 @@ def raw_features(pairs: xr.Dataset) -> Features:
     """
     columns = {}
     for axis in axes_of(pairs):
-        train, test = (pairs[f"{end}_{axis}"].values for end in ("train", "test"))
-        if axis == "dose_e_per_A2":
-            train, test = np.log10(train), np.log10(test)
+        train, test = (scaled(axis, pairs[f"{end}_{axis}"].values) for end in ("train", "test"))
         step = test[None, :] - train[:, None]
         columns |= {
             f"{axis}_train": train[:, None],

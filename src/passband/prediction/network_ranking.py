@@ -10,13 +10,16 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from passband.grid import Condition
 from passband.prediction.range_of_use import Asked, Excess, ranges
+
+if TYPE_CHECKING:
+    from passband.prediction.gaussian_process import GaussianProcess
 
 #: Coverage of the intervals of expected Dice.
 COVERAGE = 0.9
@@ -27,22 +30,6 @@ MEASURED, INTERPOLATED, EXTRAPOLATED = "measured", "interpolated", "extrapolated
 
 #: A function that returns the profiles of conditions, see :func:`passband.analysis.profiles`.
 Profiles = Callable[[Sequence[Condition]], xr.Dataset]
-
-
-class Model(Protocol):
-    """A fitted model of the Dice of networks, see :mod:`passband.prediction.gaussian_process`."""
-
-    def predict(self, train: xr.Dataset | None, test: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-        """Return expected Dice and its standard deviation, each (row, test condition).
-
-        The rows are the fitted networks if `train` is None, and otherwise new networks with these
-        profiles of their training conditions.
-        """
-
-    def interval(
-        self, train: xr.Dataset | None, test: xr.Dataset
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return expected Dice and the ends of its interval, each (row, test condition)."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +46,7 @@ class Group:
     architecture: str
     networks: tuple[str, ...]
     train: tuple[str, ...]
-    model: Model
+    model: "GaussianProcess"
 
 
 @dataclass(frozen=True)

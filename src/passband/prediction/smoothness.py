@@ -17,7 +17,6 @@ from passband.grid import axes_of
 from passband.prediction.clusters import Clusters, error_terms, rank_terms
 from passband.prediction.features import weights_of
 from passband.prediction.matrices import MAX_CONDITIONS, matrices, targets
-from passband.prediction.range_of_use import scaled
 
 #: Statistics of the steps of mean Dice along an axis, on one side of the Dice matrix. ΔM is the
 #: difference of mean Dice between two neighbours on the grid. The noise is the standard error of
@@ -57,7 +56,7 @@ def neighbours(pairs: xr.Dataset, end: str, axis: str) -> list[list[int]]:
     return [[k for _, k in sorted(line)] for line in lines.values() if len(line) > 1]
 
 
-def steps(table: xr.Dataset, *, on_scale: bool = False, of_images: bool = True) -> xr.Dataset:
+def steps(table: xr.Dataset, *, of_images: bool = True) -> xr.Dataset:
     """Return the size of Dice's steps along each axis, and the size that noise alone would cause.
 
     A step is the difference between the mean Dice of two cells. The variance of a step is the sum
@@ -74,8 +73,6 @@ def steps(table: xr.Dataset, *, on_scale: bool = False, of_images: bool = True) 
             that were drawn at random would have no neighbours. If the other side of the matrix has
             more than :data:`passband.prediction.matrices.MAX_CONDITIONS` conditions, this number of
             conditions of the other side is used, at even intervals.
-        on_scale: Whether the lines of bends are straight on the scale of the axis, which is log10
-            for the dose, see :func:`passband.prediction.range_of_use.scaled`.
         of_images: Whether the noise has the variance over structures. Without it, this is the noise
             of the replicas alone.
 
@@ -107,7 +104,6 @@ def steps(table: xr.Dataset, *, on_scale: bool = False, of_images: bool = True) 
             )
             for a, axis in enumerate(axes):
                 x = table[f"{end}_{axis}"].values
-                x = scaled(axis, x) if on_scale else x
                 values = _along(D, x, neighbours(table, end, axis), end, of_images)
                 for name, value in values.items():
                     statistics[name][(*group, a, e)] = value

@@ -21,7 +21,7 @@ import xarray as xr
 from passband.analysis.groups import GROUP
 from passband.axes import AXES
 from passband.grid import Condition
-from passband.prediction.gaussian_process import Z90, GaussianProcess
+from passband.prediction.gaussian_process import Z90
 from passband.prediction.kronecker import N
 from passband.prediction.network_ranking import Group
 from passband.prediction.range_of_use import ranges
@@ -114,7 +114,7 @@ def predicted(
 def _group(
     group: Group, measured: np.ndarray, blocks: Blocks, known: Mapping[str, Condition]
 ) -> dict[str, Any]:
-    model: GaussianProcess = group.model
+    model = group.model
     fitted = model.explained()
     of_test = np.exp(fitted.parameters)
     found = {

@@ -23,6 +23,7 @@ from passband.reports.csv_tables import by_cell
 MOST_VALUES = 900_000
 #: Fewest columns of a table of pairs, and number of pairs that are in memory as a table.
 _FEWEST_COLUMNS, _CELLS = 8, 200_000
+_SIDES = ["train", "test"]
 #: Number of azimuths over which the transfer of a lens that is not round is averaged.
 AZIMUTHS = 90
 
@@ -134,47 +135,35 @@ def information(metrics: xr.Dataset, store: xr.Dataset) -> Data:
     """
     names = [str(n) for n, v in store.data_vars.items() if {"train", "test"} <= {*v.dims}]
     store = store.sel(train=metrics.train.values, test=metrics.test.values)
-    i, j = np.indices((metrics.sizes["train"], metrics.sizes["test"])).reshape(2, -1)
-    head, axes = ["specimen", "architecture", "weight"], axes_of(metrics)
-    head += [f"{side}_{axis}" for side in ("train", "test") for axis in axes]
-    parts: list[list] = [[] for _ in (*head, "dice", *names)]
+    axes = [f"{side}_{axis}" for side in _SIDES for axis in axes_of(metrics)]
+    head, parts = ["specimen", "architecture", "weight", *axes, "dice", *names], []
     for _, cells in groups(metrics):
-        specimen, architecture, test_specimen = group_names(cells).values()
+        specimen, _, test_specimen = group_names(cells).values()
         if specimen != test_specimen:
             continue
         for weight in [w for w in store.weight.values if w in ("flat", specimen)]:
-            weighted = store.sel(weight=weight)
-            columns = [np.full(len(i), v, object) for v in (specimen, architecture, weight)]
-            for side, index in (("train", i), ("test", j)):
-                columns += [cells[f"{side}_{axis}"].values[index] for axis in axes]
-            columns.append(cells.dice.transpose("train", "test").values.ravel())
-            columns += [weighted[n].transpose("train", "test").values.ravel() for n in names]
-            for part, column in zip(parts, columns, strict=True):
-                part.append(column)
-    columns = [np.concatenate(part) for part in parts]
-    return compressed("metrics.csv", [*head, "dice", *names], columns)
+            weighted = store[names].sel(weight=weight).transpose(*_SIDES)
+            pairs = cells[["dice"]].assign({n: (_SIDES, weighted[n].values) for n in names})
+            parts.append(pairs.to_dataframe(dim_order=_SIDES).assign(weight=weight)[head])
+    return _csv("metrics.csv", pd.concat(parts))
 
 
 def _matrices_as_rows(name: str, predicted: xr.Dataset, variables: Sequence[str]) -> Data:
     """Return variables of each predicted matrix as rows: matrix, variable, coordinates, value."""
     dims = list(dict.fromkeys(d for v in variables for d in predicted[v].dims if d not in GROUP))
-    columns: list[list] = [[] for _ in range(len(dims) + 3)]
+    parts = []
     for label, cells in predicted_matrices(predicted).items():
         for variable in variables:
-            values = cells[variable]
-            index = np.indices(values.shape).reshape(values.ndim, -1)
-            size = values.size
-            columns[0].append(np.full(size, label, object))
-            columns[1].append(np.full(size, variable, object))
-            for column, dim in zip(columns[2:-1], dims, strict=True):
-                if dim in values.dims:
-                    labels = np.array([str(v) for v in cells[dim].values], object)
-                    column.append(labels[index[values.dims.index(dim)]])
-                else:
-                    column.append(np.full(size, "", object))
-            columns[-1].append(values.values.ravel().astype(float))
-    head = ["matrix", "variable", *dims, "value"]
-    return compressed(name, head, [np.concatenate(c) if c else np.array([]) for c in columns])
+            table = cells[variable].reset_coords(drop=True).to_dataframe("value").reset_index()
+            table = table.astype({dim: str for dim in dims if dim in table})
+            parts.append(table.assign(matrix=label, variable=variable))
+    table = _joined(["matrix", "variable", *dims, "value"], parts)
+    return _csv(name, table.fillna(dict.fromkeys(dims, "")))
+
+
+def _joined(head: list[str], parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of several tables, with these columns in this order."""
+    return pd.concat(parts)[head] if parts else pd.DataFrame(columns=head)
 
 
 def prediction(figure: str, predicted: xr.Dataset) -> list[Data]:
@@ -191,19 +180,11 @@ def prediction(figure: str, predicted: xr.Dataset) -> list[Data]:
 
 def _predicted_pairs(predicted: xr.Dataset) -> Data:
     """Return true Dice, and Dice predicted without levels of each axis in training, as CSV."""
-    axes = [str(axis) for axis in predicted.axis.values]
-    columns: list[list] = [[] for _ in range(4 + len(axes))]
+    without = {f"predicted_without_{axis}": axis for axis in predicted.axis.values}
+    parts = []
     for label, cells in predicted_matrices(predicted).items():
-        cells = cells.transpose(..., "train", "test")
-        i, j = np.indices((cells.sizes["train"], cells.sizes["test"])).reshape(2, -1)
-        values = [cells.predicted.sel(axis=axis, end="train").values.ravel() for axis in axes]
-        texts = [np.full(len(i), label, object)]
-        texts += [cells[side].values.astype(object)[k] for side, k in (("train", i), ("test", j))]
-        for column, value in zip(
-            columns, [*texts, cells.true.values.ravel(), *values], strict=True
-        ):
-            column.append(value)
-    head = ["matrix", "train", "test", "dice", *(f"predicted_without_{axis}" for axis in axes)]
-    return compressed(
-        "predicted.csv", head, [np.concatenate(c) if c else np.array([]) for c in columns]
-    )
+        held_out = cells.predicted.sel(end="train", drop=True)
+        values = {name: held_out.sel(axis=axis, drop=True) for name, axis in without.items()}
+        pairs = xr.Dataset({"dice": cells.true, **values})
+        parts.append(pairs.to_dataframe(dim_order=_SIDES).reset_index().assign(matrix=label))
+    return _csv("predicted.csv", _joined(["matrix", *_SIDES, "dice", *without], parts))

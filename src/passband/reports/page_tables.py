@@ -1,7 +1,7 @@
 """The tables of a study's page."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import xarray as xr
@@ -325,17 +325,8 @@ def cost_table(costs: Sequence[Cost]) -> Table | None:
             f"{max(c.memory_MB for c in costs) / 1000:.1f} GB",
         ]
     )
-    data = compressed(
-        "cost.csv",
-        ["stage", "jobs", "wall_s", "cpu_s", "max_rss_MB"],
-        [
-            [c.stage for c in costs],
-            [c.jobs for c in costs],
-            [c.wall_s for c in costs],
-            [c.cpu_s for c in costs],
-            [c.memory_MB for c in costs],
-        ],
-    )
+    head = ["stage", "jobs", "wall_s", "cpu_s", "max_rss_MB"]
+    data = compressed("cost.csv", head, list(zip(*map(astuple, costs), strict=True)))
     return Table(["Stage", "Jobs", "Time of all jobs", "Core-hours", "Largest memory"], rows, data)
 
 

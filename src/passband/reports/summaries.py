@@ -40,7 +40,7 @@ def ood(metrics: xr.Dataset, unlearned: xr.DataArray | None = None) -> str:
     remark = sentence(unlearned)
     compared, metrics = mixture_comparison.text(metrics), of_conditions(metrics)
     rows = []
-    for cells in sorted((cells for _, cells in groups(metrics)), key=_names):
+    for cells in sorted((c for _, c in groups(metrics)), key=lambda c: [*group_names(c).values()]):
         specimen, architecture, test_specimen = group_names(cells).values()
         networks = f"{specimen_label(specimen, test_specimen)}, {architecture}"
         values = {name: cells[name].values for name in names[:3]}
@@ -83,10 +83,6 @@ def _by_dose(doses: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
             chosen = (doses >= part[0]) & (doses <= part[-1])
             yield f"{part[0]:.4g} to {part[-1]:.4g} e/Å²", chosen
     yield "all doses", np.full(len(doses), True)
-
-
-def _names(cells: xr.Dataset) -> list[str]:
-    return list(group_names(cells).values())
 
 
 def prediction(predicted: xr.Dataset) -> str:
