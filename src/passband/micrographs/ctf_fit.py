@@ -296,7 +296,7 @@ def _solutions(image: Image, settings: Settings, cs: float) -> list[Solution]:
     # Without Cs, the opposite lens has the same rings; with a small Cs, similar ones.
     best = min(fits, key=lambda f: f.deviance)
     fits.append(ring_fit.fit([model], shared, -best.own, best.coefficients))
-    return _ordered(model, fits, 0, settings)
+    return _ordered(model, fits, settings)
 
 
 def _limit(fit: Fit, image: Image) -> float:
@@ -315,14 +315,14 @@ def _limit(fit: Fit, image: Image) -> float:
     return float(np.clip(limit + 4 * image.spectrum.step, 2.5 * image.low, image.high))
 
 
-def _ordered(model: Smooth, fits: Sequence[Fit], k: int, settings: Settings) -> list[Solution]:
+def _ordered(model: Smooth, fits: Sequence[Fit], settings: Settings) -> list[Solution]:
     """Return different solutions of an image, the best first."""
     without = model.fit(np.full((1, len(model.spectrum.q)), 0.5), 12)[0][0]
-    best = min(fits, key=lambda f: f.deviances[k])
-    scale = best.dispersions[k]
+    best = min(fits, key=lambda f: f.deviances[0])
+    scale = best.dispersions[0]
     found: list[Solution] = []
-    for each in sorted(fits, key=lambda f: f.deviances[k]):
-        own, covariance = each.own[k], each.own_covariance[k]
+    for each in sorted(fits, key=lambda f: f.deviances[0]):
+        own, covariance = each.own[0], each.own_covariance[0]
         if settings.sign and np.sign(own[0]) != settings.sign:
             continue
         if any(abs(own[0] - s.defocus_A) < 10 + 0.01 * abs(own[0]) for s in found):
@@ -334,14 +334,10 @@ def _ordered(model: Smooth, fits: Sequence[Fit], k: int, settings: Settings) -> 
         part = covariance[1:, 1:]
         stds = np.sqrt([covariance[0, 0], along @ part @ along, across @ part @ across])
         stds[2] = min(stds[2] / max(2 * length, 1e-9), np.pi / 4)
-        gain = float(without - each.deviances[k]) / scale
+        gain = float(without - each.deviances[0]) / scale
         found.append(Solution(float(own[0]), length, turn / 2 % np.pi, stds, gain, each))
-    return found or [_ringless(best, k)]
-
-
-def _ringless(fit: Fit, k: int) -> Solution:
-    """Return a solution without rings."""
-    return Solution(float(fit.own[k, 0]), 0.0, 0.0, np.zeros(3), 0.0, fit)
+    without_rings = Solution(float(best.own[0, 0]), 0.0, 0.0, np.zeros(3), 0.0, best)
+    return found or [without_rings]
 
 
 def _with_cs(
@@ -372,7 +368,7 @@ def _with_cs(
         if k in visible:
             own = best.own[visible.index(k)]
             fits.append(ring_fit.fit(near[0].models, shared, own[None]))
-        again.append(_ordered(near[0].models[0], fits, 0, settings))
+        again.append(_ordered(near[0].models[0], fits, settings))
     # The error of Cs is part of the error of each image's defocus.
     for where, k in enumerate(visible):
         covariance = best.own_covariance[where]

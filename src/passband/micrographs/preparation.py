@@ -55,7 +55,7 @@ def remove_hot_pixels(image: np.ndarray, sigma: float = HOT_SIGMA) -> np.ndarray
     offsets = np.array(
         [(i, j) for i in range(_SIDE) for j in range(_SIDE) if (i, j) != (half, half)]
     )
-    for band in _bands(image.shape):
+    for band in bands(image.shape):
         padded = _padded(image, band, half)
         # A spot of 3 × 3 hot pixels raises the mean of the surroundings of its centre by 8/48, so
         # the median, which takes longer, is computed only where this difference is large.
@@ -145,7 +145,7 @@ def flatten_field(image: np.ndarray, degree: int = 2) -> np.ndarray:
     along_x = np.polynomial.legendre.legvander(_centres(image.shape[1]), degree)
     along_y, x_part = along_y.astype(np.float32), (coefficients @ along_x.T).astype(np.float32)
     result = np.empty_like(image)
-    for band in _bands(image.shape):
+    for band in bands(image.shape):
         background = along_y[band] @ x_part
         if divide:
             result[band] = image[band] * np.exp(-background)
@@ -195,7 +195,7 @@ def _centres(number: int) -> np.ndarray:
     return (2 * np.arange(number) + 1) / number - 1
 
 
-def _bands(shape: tuple[int, int], rows: int = 1) -> Iterator[slice]:
+def bands(shape: tuple[int, int], rows: int = 1) -> Iterator[slice]:
     """Yield slices of rows, of about 2²² pixels each, and of at least `rows` rows."""
     rows = max(rows, 2**22 // shape[1])
     for start in range(0, shape[0], rows):
@@ -255,8 +255,8 @@ def _resample_rows(image: np.ndarray, scale: float, offset: np.float32, out: np.
     gap = extended - length
     weight = (0.5 + 0.5 * np.cos(np.pi * (np.arange(gap) + 0.5) / gap)).astype(np.float32)
     # Positions behind the right edge, and before the left edge, as in a mirror.
-    after = _mirrored(length + np.arange(gap), length)
-    before = _mirrored(np.arange(-gap, 0), length)
+    after = mirrored(length + np.arange(gap), length)
+    before = mirrored(np.arange(-gap, 0), length)
     size = min(extended, extended_new) // 2 + 1
     # Centres of pixels: (j + ½) · scale = x + ½.
     frequency = np.arange(size) / extended
@@ -266,7 +266,7 @@ def _resample_rows(image: np.ndarray, scale: float, offset: np.float32, out: np.
     if extended_new > extended and extended % 2 == 0:
         factor[-1] /= 2  # it was counted once, and is now one of two conjugate frequencies
     factor = factor.astype(np.complex64)
-    for band in _bands((image.shape[0], extended + extended_new)):
+    for band in bands((image.shape[0], extended + extended_new)):
         rows = image[band] - offset
         extension = rows[:, after] * weight + rows[:, before] * (1 - weight)
         spectrum = fft.rfft(np.concatenate((rows, extension), axis=1), axis=1)[:, :size] * factor
@@ -281,7 +281,7 @@ def _reflected(positions: np.ndarray, length: int) -> np.ndarray:
     return np.minimum(folded, 2 * length - 2 - folded)
 
 
-def _mirrored(positions: np.ndarray, length: int) -> np.ndarray:
+def mirrored(positions: np.ndarray, length: int) -> np.ndarray:
     """Return the indices of positions outside of an axis, mirrored at the edges of its pixels."""
     folded = positions % (2 * length)
     return np.minimum(folded, 2 * length - 1 - folded)
@@ -325,7 +325,7 @@ def filter_noise(image: np.ndarray, pixel_A: float, noise: DetectorNoise) -> np.
     margin = max(16, int(np.ceil(4 * noise.pixel_A / pixel_A)))
     sides = [fft.next_fast_len(n + 2 * margin, real=True) for n in image.shape]
     rows, columns = (
-        _mirrored(np.arange(-margin, side - margin), n)
+        mirrored(np.arange(-margin, side - margin), n)
         for side, n in zip(sides, image.shape, strict=True)
     )
     factor = noise_filter.on_grid(tuple(sides), pixel_A, *noise.arguments).astype(np.float32)
@@ -358,8 +358,8 @@ def normalise_local(image: np.ndarray, side_px: int) -> np.ndarray:
     floor = max(1e-7 * float(image.var(dtype=np.float64)), 1e-24)
     result = np.empty_like(image)
     margin = side // 2 + 1
-    for band in _bands(image.shape, 2 * side):
-        rows = _mirrored(np.arange(band.start - margin, band.stop + margin), image.shape[0])
+    for band in bands(image.shape, 2 * side):
+        rows = mirrored(np.arange(band.start - margin, band.stop + margin), image.shape[0])
         centred = image[rows] - mean
         local = ndimage.uniform_filter(centred, side, mode="reflect")
         square = ndimage.uniform_filter(centred**2, side, mode="reflect") - local**2

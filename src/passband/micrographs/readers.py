@@ -159,9 +159,7 @@ def _line(error: Exception) -> str:
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
     """Hide what libraries print, warn of and log while they read a file."""
-    loggers = [logging.getLogger(name) for name in ("rsciio", "tifffile", "PIL", "pint", "h5py")]
-    states = [logger.disabled for logger in loggers]
-    levels = [logger.level for logger in loggers]
+    level = logging.root.manager.disable
     with (
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
@@ -170,14 +168,10 @@ def _silence() -> Iterator[None]:
     ):
         warnings.simplefilter("ignore")
         try:
-            for logger in loggers:
-                logger.disabled = True
-                logger.setLevel(logging.CRITICAL + 1)
+            logging.disable()
             yield
         finally:
-            for logger, state, level in zip(loggers, states, levels, strict=True):
-                logger.disabled = state
-                logger.setLevel(level)
+            logging.disable(level)
 
 
 def _frames(path: Path, images: np.ndarray, min_px: int = MIN_PX) -> np.ndarray:

@@ -1,14 +1,13 @@
 """Networks segment an image: preparation, the network's pixels, probabilities, and particles."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import expit
 
 from passband import PassbandError
-from passband.config.detector import DetectorNoise
 from passband.learning import devices, evaluation
 from passband.learning.network_files import Network
 from passband.micrographs import own_noise, preparation, tiles
@@ -122,8 +121,9 @@ class Segmentation:
     @property
     def confidence(self) -> float:
         """The mean over the image of max(p, 1 − p), from ½ to 1."""
-        away = (np.abs(band - 0.5).sum(dtype=np.float64) for band in _bands(self.probability))
-        return 0.5 + sum(away) / self.probability.size
+        p = self.probability
+        bands = preparation.bands(p.shape)
+        return 0.5 + sum(np.abs(p[band] - 0.5).sum(dtype=np.float64) for band in bands) / p.size
 
     @property
     def mean_diameter_nm(self) -> float:
@@ -181,23 +181,22 @@ def segment(
     if is_flattened(shape, pixel_size_A, networks[0], settings):
         image = preparation.flatten_field(image)
     # All networks of one pixel size and one filter work on the same resampled image.
-    kinds, said = {}, []
+    kinds, said = [], []
     for network, noise in zip(networks, noises, strict=True):
         wanted, line = own_noise.treatment(noise, pixel_size_A, slope, settings.filter_noise)
-        kinds[id(network)] = network.pixel_size_A, wanted and wanted.model_dump_json()
+        kinds.append((network.pixel_size_A, wanted))
         said += [line] * bool(line)
+    distinct = [kind for k, kind in enumerate(kinds) if kind not in kinds[:k]]
     total = squares = None
-    for kind in (distinct := list(dict.fromkeys(kinds.values()))):
-        size, noise = kind
+    for size, noise in distinct:
         same = abs(size / pixel_size_A - 1) <= 1e-6
         resampled = image if same else preparation.resample(image, pixel_size_A, size)
-        if kind == distinct[-1]:
+        if (size, noise) == distinct[-1]:
             del image
         if noise:
-            filter_of = DetectorNoise.model_validate_json(noise)
-            resampled = preparation.filter_noise(resampled, size, filter_of)
-        for network in networks:
-            if kinds[id(network)] != kind:
+            resampled = preparation.filter_noise(resampled, size, noise)
+        for network, kind in zip(networks, kinds, strict=True):
+            if kind != (size, noise):
                 continue
             probability, lines = _probability(resampled, network, settings, progress, watch)
             notes += lines
@@ -311,17 +310,11 @@ def normalisation(
         scale = float(image.max()) - offset
     else:
         offset = float(image.mean(dtype=np.float64))
-        squares = sum(np.square(band.astype(np.float64) - offset).sum() for band in _bands(image))
+        bands = (image[band] for band in preparation.bands(image.shape))
+        squares = sum(np.square(band.astype(np.float64) - offset).sum() for band in bands)
         scale = math.sqrt(squares / (image.size - 1))
     offset, scale = np.float32(offset), np.float32(max(scale, 1e-12))
     return lambda part: (part - offset) / scale
-
-
-def _bands(image: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the image in bands of rows, which have about 2²² pixels each."""
-    rows = max(1, 2**22 // image.shape[1])
-    for start in range(0, len(image), rows):
-        yield image[start : start + rows]
 
 
 def _to_grid(values: np.ndarray, shape: tuple[int, int], scale: float) -> np.ndarray:
@@ -338,9 +331,7 @@ def _to_grid(values: np.ndarray, shape: tuple[int, int], scale: float) -> np.nda
         _neighbours(n, number, scale) for n, number in zip(shape, values.shape, strict=True)
     )
     result = np.empty(shape, np.float32)
-    rows = max(1, 2**22 // max(shape[1], values.shape[1]))
-    for start in range(0, shape[0], rows):
-        band = slice(start, start + rows)
+    for band in preparation.bands((shape[0], max(shape[1], values.shape[1]))):
         weight = down[band, None]
         part = values[top[band]] * (1 - weight)
         part += values[np.minimum(top[band] + 1, len(values) - 1)] * weight

@@ -6,7 +6,7 @@ some of them, so that the power spectrum of the image has dark rings (Thon, *Z. 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -58,14 +58,8 @@ class Spectrum:
         return self._of(np.isclose(self.azimuth, azimuth))
 
     def _of(self, chosen: np.ndarray) -> "Spectrum":
-        return Spectrum(
-            self.q[chosen],
-            self.azimuth[chosen],
-            self.power[chosen],
-            self.number[chosen],
-            self.step,
-            self.background,
-        )
+        cells = ("q", "azimuth", "power", "number")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in cells})
 
     def merged(self, sectors: int = 1, rings: int = 1) -> "Spectrum":
         """Return the spectrum with fewer sectors, and with `rings` rings merged into one."""

@@ -19,6 +19,7 @@ from torch import nn
 
 from passband.config import architectures
 from passband.learning import devices, networks
+from passband.micrographs.preparation import mirrored
 
 #: The longest strip on which a receptive field is measured [pixels].
 _LONGEST = 4096
@@ -172,16 +173,10 @@ def window(image: np.ndarray, top: int, left: int, shape: tuple[int, int]) -> np
     if bottom <= image.shape[0] and right <= image.shape[1]:
         return image[top:bottom, left:right]
     rows, columns = (
-        _mirrored(np.arange(start, end), n)
+        mirrored(np.arange(start, end), n)
         for start, end, n in ((top, bottom, image.shape[0]), (left, right, image.shape[1]))
     )
     return image[np.ix_(rows, columns)]
-
-
-def _mirrored(places: np.ndarray, length: int) -> np.ndarray:
-    """Return places inside an axis of the given length: 0 1 2 2 1 0 0 1 and so on."""
-    places = places % (2 * length)
-    return np.where(places < length, places, 2 * length - 1 - places)
 
 
 def logits(

@@ -221,15 +221,15 @@ class Assessor:
     ):
         self._trusts, self._ctf, self._adapted = trusts, ctf or {}, adapted
         self._networks = {network.id: network for network in networks}
-        self._windows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        self._probabilities: dict[str, np.ndarray] = {}
-        self._fields: dict[str, float] = {}
-        self._steps: dict[str, int] = {}
+        #: By the first network of a trust: windows of the image, the networks' inputs there, the
+        #: step between rows of probabilities, and the area in areas of a training image.
+        self._seen: dict[NetworkId, tuple[np.ndarray, np.ndarray, int, float]] = {}
+        self._probabilities: dict[NetworkId, np.ndarray] = {}
 
     def begin(self) -> None:
         """Forget an image whose segmentation has failed."""
-        for kept in (self._windows, self._probabilities, self._fields, self._steps):
-            kept.clear()
+        self._seen.clear()
+        self._probabilities.clear()
 
     def watch(
         self,
@@ -246,27 +246,25 @@ class Assessor:
             normalise: Returns the network's input for a part of the image.
         """
         (trust,) = (each for each in self._trusts if network.id in each.networks)
-        if trust.networks[0] not in self._windows:
-            parts = likeness.windows(image, trust.reference.side)
-            self._windows[trust.networks[0]] = parts, normalise(parts)
-            self._fields[trust.networks[0]] = image.size / trust.reference.side**2
         # Sums over the pixels of a wide image hardly change if rows and columns are left out.
         step = max(1, math.ceil((probability.size / MOST_PIXELS) ** 0.5))
         self._probabilities[network.id] = probability[::step, ::step].copy()
-        self._steps[trust.networks[0]] = step
+        if trust.networks[0] not in self._seen:
+            side = trust.reference.side
+            parts = likeness.windows(image, side)
+            self._seen[trust.networks[0]] = parts, normalise(parts), step, image.size / side**2
 
     def finish(self) -> Assessment:
         """Return the assessment of the image that all networks have segmented."""
         found = []
         for trust in self._trusts:
+            parts, inputs, step, field = self._seen.pop(trust.networks[0])
             raw = raw_scores(
                 [self._networks[id] for id in trust.networks],
                 trust.reference,
-                *self._windows.pop(trust.networks[0]),
-                [self._probabilities.pop(id) for id in trust.networks],
-                self._steps.pop(trust.networks[0]),
+                *(parts, inputs, [self._probabilities.pop(id) for id in trust.networks], step),
             )
-            raw["field"] = self._fields.pop(trust.networks[0])
+            raw["field"] = field
             expected = [self._ctf[id] for id in trust.networks if id in self._ctf]
             ctf = float(np.mean(expected)) if expected else None
             found.append(trust.assess(raw, ctf, self._adapted))
