@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from passband.analysis import information
-from passband.analysis.profiles import SAMPLES, profiles, spectrum
-from passband.analysis.spectra import flat_spectrum
+from passband.analysis.profiles import SAMPLES, profiles, profiles_of_specimens
 from passband.config import Aberrations, Detector, Microscope, Spread
 from passband.grid import Condition
 from passband.optics import ctf
@@ -94,7 +93,6 @@ def test_distances_are_those_of_the_curves():
 
 
 def test_without_exit_waves_the_spectrum_is_flat():
-    q, power = spectrum(MICROSCOPE, [], "gold", 0, 0.005)
-    assert (q.tolist(), power.tolist()) == ([0.0], [0.005])
-    found = profiles(CONDITIONS, MICROSCOPE, 16, flat_spectrum(0.005))
+    given = ["gold"], CONDITIONS, MICROSCOPE, {}
+    (found,) = profiles_of_specimens(*given, seed=0, flat_power=0.005, draws=1).values()
     np.testing.assert_array_equal(found.power, 0.005)

@@ -535,13 +535,17 @@ def make_examples():
         other: np.stack([np.zeros_like(disc), np.ones_like(disc)]),
     }
     scores = {train: np.array([1.0, 0.126]), other: np.array([0.0, 0.5])}
+    labels = {id: style.condition_label(Condition.parse(id)) for id in images}
     return {
         "images": images,
         "predictions": predictions,
-        "masks": masks,
+        "masks": dict.fromkeys(images, masks),
         "scores": scores,
         "train": train,
-        "pixel_size_A": 0.5,
+        "pixel_size_A": dict.fromkeys(images, 0.5),
+        "there": {},
+        "width_cm": style.PAGE_CM,
+        "labels": labels,
     }
 
 
@@ -593,9 +597,9 @@ def test_examples_show_each_image_with_its_score():
 def test_examples_show_the_network_that_was_trained_there_in_the_same_column():
     given = make_examples()
     other = next(id for id in given["images"] if id != given["train"])
-    disc = given["masks"][0].astype(bool)
+    disc = given["masks"][other][0].astype(bool)
     there = {other: (np.stack([disc, disc]), np.array([0.91, 0.42]))}
-    figure = drawn(image_figures.examples(**given, there=there))
+    figure = drawn(image_figures.examples(**given | {"there": there}))
     first, second, _, fourth = figure.axes
     assert outlines(first) == ["truth", "own"]
     assert outlines(second) == ["truth", "own"]  # the shown network predicts nothing here
@@ -621,7 +625,8 @@ def test_examples_have_no_entry_for_lines_that_are_nowhere():
     truth, own, other = entries()
     assert (truth, own) == ("truth", "the network, under its training condition")
     assert other == "the network, under another condition"
-    one = {name: {train: given[name][train]} for name in ("images", "predictions", "scores")}
+    names = ("images", "predictions", "scores", "labels")
+    one = {name: {train: given[name][train]} for name in names}
     assert entries(**one) == [truth, own]
 
 
@@ -630,12 +635,13 @@ def test_examples_can_be_read(width_cm):
     given = make_examples()
     other = next(id for id in given["images"] if id != given["train"])
     there = {other: (given["predictions"][other], given["scores"][other])}
-    check(image_figures.examples(**given, there=there, width_cm=width_cm), width_cm)
+    check(image_figures.examples(**given | {"there": there, "width_cm": width_cm}), width_cm)
 
 
 def test_examples_scale_bar_is_as_long_as_it_says():
     given = make_examples()
-    figure = image_figures.examples(**given | {"pixel_size_A": 2.0})  # a field of 6.4 nm
+    wide = dict.fromkeys(given["images"], 2.0)  # a field of 6.4 nm
+    figure = image_figures.examples(**given | {"pixel_size_A": wide})
     with_bar = [ax for ax in figure.axes if ax.lines]
     assert with_bar == [figure.axes[2]]
     (bar,) = with_bar[0].lines
@@ -646,9 +652,9 @@ def test_examples_scale_bar_is_as_long_as_it_says():
 def test_examples_of_one_structure_one_condition_and_a_constant_image():
     given = make_examples()
     train = given["train"]
-    for name in ("images", "predictions", "scores"):
+    for name in ("images", "predictions", "scores", "masks"):
         given[name] = {train: given[name][train][:1]}
-    given["masks"] = given["masks"][:1]
+    given["labels"] = {train: given["labels"][train]}
     given["images"][train] = np.zeros((1, PX, PX))
     figure = drawn(image_figures.examples(**given))
     assert len(figure.axes) == 1

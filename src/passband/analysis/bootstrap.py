@@ -53,6 +53,17 @@ def percentile_intervals(samples: np.ndarray, edges: list[float]) -> np.ndarray:
     return low + (high - low) * (place - below)
 
 
+def with_interval(
+    name: str, dims: tuple, values: np.ndarray, words: str, confidence: float, **attrs: str
+) -> dict[str, tuple]:
+    """Return the variables of values (..., 3) with their intervals, which alone have `attrs`."""
+    interval = {"units": "1", "long_name": f"{confidence:.0%} interval of {words}", **attrs}
+    return {
+        name: (dims, values[..., 0], {"units": "1", "long_name": words}),
+        f"{name}_interval": ((*dims, "bound"), values[..., 1:], interval),
+    }
+
+
 def trained_replicas(D: np.ndarray) -> np.ndarray:
     """Return the replicas of Dice, D (replica, test, structure), that are not NaN."""
     return D[np.isfinite(D[:, 0, 0])]

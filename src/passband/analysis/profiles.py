@@ -41,28 +41,6 @@ SPECTRUM = "spectrum"
 DRAWS = 32
 
 
-def spectrum(
-    microscope: "Microscope", waves: Sequence[str], specimen: str, seed: int, flat_power: float
-) -> Spectrum:
-    """Return a specimen's spectrum for :func:`profiles`.
-
-    The spectrum is the mean over all structures in the files. Without files of exit
-    waves, the spectrum is flat.
-
-    Args:
-        waves: Files with exit waves of the specimen, see
-            :func:`passband.analysis.spectra.mean_spectrum`.
-        seed: Study seed, which the files must have.
-        flat_power: Power spectral density of the flat spectrum [Å²].
-
-    Raises:
-        StoreError: If a file is missing or damaged, or has other structures.
-    """
-    if not waves:
-        return flat_spectrum(flat_power)
-    return mean_spectrum(microscope, waves, specimen, seed)
-
-
 def profiles_of_specimens(
     specimens: Sequence[str],
     conditions: Iterable[Condition],
@@ -76,14 +54,18 @@ def profiles_of_specimens(
 
     Args:
         conditions: One that occurs several times has one profile.
-        microscope, seed, flat_power: See :func:`spectrum`.
-        waves: Files with the exit waves of each specimen. The spectrum of a specimen without files
-            is flat.
+        waves: Files with the exit waves of each specimen, see
+            :func:`passband.analysis.spectra.mean_spectrum`. The spectrum of a specimen without
+            files is flat.
+        seed: Study seed, which the files must have.
+        flat_power: Power spectral density of the flat spectrum [Å²].
         draws: Number of draws of the jitter.
     """
     every, result = ordered(set(conditions)), {}
     for specimen in specimens:
-        curve = spectrum(microscope, waves.get(specimen, []), specimen, seed, flat_power)
+        curve = flat_spectrum(flat_power)
+        if files := waves.get(specimen):
+            curve = mean_spectrum(microscope, files, specimen, seed)
         result[specimen] = profiles(every, microscope, SAMPLES, curve, seed, draws)
     return result
 

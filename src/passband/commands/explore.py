@@ -168,13 +168,12 @@ def _spectra(results: Results) -> "dict[str, tuple[np.ndarray, np.ndarray]]":
 
     The spectrum of a specimen is known as long as the exit waves of its training structures exist.
     """
-    from passband.analysis import profiles
+    from passband.analysis import spectra
 
     study = results.study
-    flat = study.information.flat_power_A2
-    spectra = {"flat": profiles.flat_spectrum(flat)}
+    curves = {"flat": spectra.flat_spectrum(study.information.flat_power_A2)}
     for name in study.trained_specimens:
         if files := results.spectrum_waves(name):
-            found = profiles.spectrum(study.microscope, files, name, study.study.seed, flat)
-            spectra[name] = profiles.own_curve(found)
-    return spectra
+            found = spectra.mean_spectrum(study.microscope, files, name, study.study.seed)
+            curves[name] = spectra.own_curve(found)
+    return curves

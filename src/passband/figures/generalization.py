@@ -295,22 +295,14 @@ def _scale(ax: Axes, values: Sequence[float], panel_cm: float) -> None:
 
 
 def _pairs(ood: xr.Dataset) -> pd.DataFrame:
-    """Return a table of pairs of conditions, for networks tested on their training specimen."""
-    own = pd.concat(
-        _frame(group)
-        for _, group in groups(ood)
-        if str(group.specimen.values) == str(group.test_specimen.values)
-    )
-    return own.reset_index(drop=True)
+    """Return a table of pairs of conditions, for networks tested on their training specimen.
 
-
-def _frame(group: xr.Dataset) -> pd.DataFrame:
-    dice = group.dice.transpose("train", "test")
-    i, j = np.indices(dice.shape).reshape(2, -1)
-    columns = {"specimen": str(group.specimen.values), "i": i, "j": j, "dice": dice.values.ravel()}
-    for dimension, index in (("train", i), ("test", j)):
-        columns[dimension] = group[dimension].values[index]
-        for axis in axes_of(group):
-            name = f"{dimension}_{axis}"
-            columns[name] = group[name].values[index]
-    return pd.DataFrame(columns)
+    The columns `i` and `j` are the places of the training condition and of the test condition.
+    """
+    parts = []
+    for _, cells in groups(ood):
+        if str(cells.specimen.values) == str(cells.test_specimen.values):
+            table = cells[["dice"]].to_dataframe(dim_order=["train", "test"]).reset_index()
+            places = np.indices([cells.sizes[side] for side in ("train", "test")])
+            parts.append(table.assign(i=places[0].ravel(), j=places[1].ravel()))
+    return pd.concat(parts, ignore_index=True)

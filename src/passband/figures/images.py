@@ -23,15 +23,15 @@ OUTLINES = {"on top": "solid", "at the bottom": "dashed"}
 
 
 def examples(
-    images: dict[str, np.ndarray],
-    predictions: dict[str, np.ndarray],
-    masks: np.ndarray | dict[str, np.ndarray],
-    scores: dict[str, np.ndarray],
+    images: Mapping[str, np.ndarray],
+    predictions: Mapping[str, np.ndarray],
+    masks: Mapping[str, np.ndarray],
+    scores: Mapping[str, np.ndarray],
     train: str,
-    pixel_size_A: float | dict[str, float],
-    there: dict[str, tuple[np.ndarray, np.ndarray]] | None = None,
-    width_cm: float = style.PAGE_CM,
-    labels: Mapping[str, str] | None = None,
+    pixel_size_A: Mapping[str, float],
+    there: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    width_cm: float,
+    labels: Mapping[str, str],
 ) -> Figure:
     """Return a figure of test images under several conditions, with true and predicted outlines.
 
@@ -44,23 +44,17 @@ def examples(
             is the training condition.
         predictions: Pixels that the network classifies as particle, by the id of the test
             condition, each (N, px, px) bool.
-        masks: (N, px, px), ground truth masks of the images, or those of each test condition, by
-            its id.
+        masks: Ground truth masks of the images, by the id of the test condition, (N, px, px).
         scores: Dice of each image, by the id of the test condition, (N,).
         train: Id of the training condition.
-        pixel_size_A: Side of a pixel [Å], or that of each test condition, by its id.
+        pixel_size_A: Side of a pixel [Å], by the id of the test condition.
         there: Predictions and Dice of the network that was trained under the test condition, by the
             condition's id, each ((N, px, px) bool, (N,)). Conditions without such a network are
             left out.
         labels: The label of each test condition, by its id.
     """
-    there = {id: found for id, found in (there or {}).items() if id != train}
-    if not isinstance(masks, dict):
-        masks = dict.fromkeys(images, masks)
-    if not isinstance(pixel_size_A, dict):
-        pixel_size_A = dict.fromkeys(images, pixel_size_A)
+    there = {id: found for id, found in there.items() if id != train}
     rows, columns = len(masks[train]), len(images)
-    labels = labels or {id: style.condition_label(Condition.parse(id)) for id in images}
     labels = {id: _wrapped(words, width_cm / columns) for id, words in labels.items()}
     # One or two images are not drawn as large as the page.
     panel_cm = min(5.4, (width_cm - 0.2) / columns - 0.15)

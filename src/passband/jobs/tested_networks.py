@@ -12,8 +12,14 @@ import xarray as xr
 from passband import PassbandError
 from passband.analysis import learned
 from passband.analysis.packed_table import by_image, image_dice
-from passband.analysis.profiles import SAMPLES, SPECTRUM, profiles, spectrum
-from passband.analysis.spectra import Spectrum, from_json, to_json
+from passband.analysis.profiles import SAMPLES, SPECTRUM, profiles
+from passband.analysis.spectra import (
+    Spectrum,
+    flat_spectrum,
+    from_json,
+    mean_spectrum,
+    to_json,
+)
 from passband.config import Study
 from passband.grid import Condition, of_conditions
 from passband.jobs import fitted_models
@@ -221,8 +227,9 @@ class TestedNetworks:
         if self.specimen in published:
             return from_json(published[self.specimen])
         study = self.study
-        power = study.information.flat_power_A2
-        return spectrum(study.microscope, self._waves, self.specimen, study.study.seed, power)
+        if not self._waves:
+            return flat_spectrum(study.information.flat_power_A2)
+        return mean_spectrum(study.microscope, self._waves, self.specimen, study.study.seed)
 
     @cached_property
     def _fitted(self) -> tuple[dict[str, Any], list[gaussian_process.GaussianProcess]]:

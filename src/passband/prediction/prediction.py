@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import xarray as xr
 
-from passband.analysis.bootstrap import interval_edges, percentile_interval
+from passband.analysis.bootstrap import interval_edges, percentile_interval, with_interval
 from passband.analysis.groups import group_names
 from passband.grid import axes_of
 from passband.prediction import completion, design, smoothness
@@ -235,25 +235,13 @@ def _dataset(
                 values[score_][place] = described(samples)
         if model == STACKED:
             gain[place[0], place[2]] = described(scores[CTF, STACKED, part]["r2"] - by_score["r2"])
-    dims = ("features", "model", "part")
+    method = "percentile bootstrap over training and test conditions as clusters"
     variables = {}
-
-    def add(name: str, dims: tuple[str, ...], value: np.ndarray, words: str) -> None:
-        attrs = {"units": "1", "long_name": words}
-        variables[name] = (dims, value[..., 0], attrs)
-        variables[f"{name}_interval"] = (
-            (*dims, "bound"),
-            value[..., 1:],
-            {
-                "units": "1",
-                "long_name": f"{confidence:.0%} interval of {words}",
-                "method": "percentile bootstrap over training and test conditions as clusters",
-            },
-        )
-
-    for name, words in SCORES.items():
-        add(name, dims, values[name], words)
-    add("gain", ("features", "part"), gain, "R² with ctf minus R² with these features, stacked")
+    for name, dims, value, words in (
+        *((n, ("features", "model", "part"), values[n], words) for n, words in SCORES.items()),
+        ("gain", ("features", "part"), gain, "R² with ctf minus R² with these features, stacked"),
+    ):
+        variables |= with_interval(name, dims, value, words, confidence, method=method)
     schemes = list(dict.fromkeys((j.fold.axis, j.fold.side) for j in results))
     axes = list(dict.fromkeys(axis for axis, _ in schemes))
     total = np.zeros((len(axes), len(SIDES), cells.sizes["train"], cells.sizes["test"], 4))

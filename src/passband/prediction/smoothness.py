@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
-from passband.analysis.bootstrap import interval_edges, percentile_interval
+from passband.analysis.bootstrap import interval_edges, percentile_interval, with_interval
 from passband.analysis.groups import GROUP, group_names, groups
 from passband.analysis.packed_table import by_image, image_dice
 from passband.grid import axes_of
@@ -260,10 +260,7 @@ def monotonicity(
     dims = (*GROUP, "weight", "metric")
     variables = {}
     for name, value in statistics.items():
-        words = {"units": "1", "long_name": MONOTONIC[name]}
-        variables[name] = (dims, value[..., 0], words)
-        words = {"units": "1", "long_name": f"{confidence:.0%} interval of {MONOTONIC[name]}"}
-        variables[f"{name}_interval"] = ((*dims, "bound"), value[..., 1:], words)
+        variables |= with_interval(name, dims, value, MONOTONIC[name], confidence)
     return xr.Dataset(
         variables,
         coords={

@@ -4,13 +4,13 @@ import base64
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 from markupsafe import Markup, escape
 from PIL import Image
 
 from passband.axes import AXES
+from passband.figures import nested_axes
 from passband.grid import Condition
 
 #: Side of the matrix, height of a label, width of a character, and gap [units of the SVG].
@@ -42,16 +42,14 @@ class _Labels:
         self.scale = _COMPACT if compact else 1.0
         self.step = _SIDE / len(conditions)
         self.levels: list[list[_Run]] = []
-        every = [condition.values() for condition in conditions]
-        self.varied = [name for name in every[0] if len({values[name] for values in every}) > 1]
-        for depth, name in enumerate(self.varied[: _COMPACT_LEVELS if compact else None]):
-            runs, first = [], 0
-            outer = self.varied[: depth + 1]
-            for values, same in groupby(every, lambda c, o=outer: [c[n] for n in o]):
-                number = len(list(same))
-                label = AXES[name].words(f"{values[-1]:g}").replace("-", "−")
-                runs.append(_Run(AXES[name].label, label, first, number))
-                first += number
+        every = nested_axes.levels(conditions)
+        self.varied = [level.name for level in every]
+        for level in every[: _COMPACT_LEVELS if compact else None]:
+            axis = AXES[level.name]
+            runs = [
+                _Run(axis.label, axis.words(f"{x:g}").replace("-", "−"), first, stop - first)
+                for first, stop, x in level.groups
+            ]
             if min(run.number for run in runs) * self.step < _LINE * self.scale:
                 break
             self.levels.append(runs)

@@ -10,8 +10,8 @@ import pandas as pd
 import xarray as xr
 
 from passband.analysis import table
-from passband.analysis.profiles import SPECTRUM, spectrum
-from passband.analysis.spectra import to_json
+from passband.analysis.profiles import SPECTRUM
+from passband.analysis.spectra import mean_spectrum, to_json
 from passband.axes import AXES, Axes
 from passband.grid import Condition, axes_of, coordinates
 from passband.groups import may_have
@@ -135,8 +135,7 @@ def _spectrum(results: Results, specimen: str) -> dict[str, str]:
     if not (files := results.spectrum_waves(specimen)):
         return {}
     with contextlib.suppress(StoreError):
-        power = study.information.flat_power_A2
-        curve = spectrum(study.microscope, files, specimen, study.study.seed, power)
+        curve = mean_spectrum(study.microscope, files, specimen, study.study.seed)
         return {SPECTRUM: json.dumps({specimen: to_json(curve)})}
     return {}
 
