@@ -56,7 +56,6 @@ def explained(
     information: xr.Dataset,
     distances: xr.Dataset,
     draws: int = 500,
-    seed: int = 0,
 ) -> xr.Dataset:
     """Return each predictor's rank correlation with the gaps, and the sources of the variance.
 
@@ -117,7 +116,7 @@ def explained(
             there = where & np.isfinite(values)
             if there.any():
                 clusters = np.unique(groups[1][there], return_inverse=True)[1]
-                counts = resample(clusters.max() + 1, draws, seed, shift)
+                counts = resample(clusters.max() + 1, draws, 0, shift)
                 rho[s, k] = _rank_correlation(values[there], gap.values[there], clusters, counts)
         for k, numbers in enumerate(groups):
             share[s, k] = _between(gap.values[where], numbers[where])

@@ -21,11 +21,11 @@ from torch import nn
 from passband.learning import devices
 from passband.micrographs.tiles import window
 
-#: The descriptions of a window, each with what it describes.
+#: The descriptions of a window, each with what is said if its distance is too large.
 DESCRIPTIONS = {
-    "spectrum": "the radial power spectrum on the network's pixels",
-    "values": "the distribution of the pixel values",
-    "features": "the mean of each feature of the network's encoder",
+    "spectrum": "its spectrum",
+    "values": "the distribution of its values",
+    "features": "the network's features",
 }
 #: Largest number of rings of a radial power spectrum, from 0 to the Nyquist frequency.
 RINGS = 24
@@ -48,18 +48,18 @@ QUANTILE = 0.25
 FOLDS = 5
 
 
-def windows(image: np.ndarray, side: int, most: int = MOST_WINDOWS) -> np.ndarray:
+def windows(image: np.ndarray, side: int) -> np.ndarray:
     """Return square windows (n, side, side) of an image, at regular distances.
+
+    There are at most :data:`MOST_WINDOWS`, and fewer if they would overlap by more than half.
 
     Args:
         image: (height, width) float32, the image, with the pixels of the network.
         side: Side of a window, which is the side of a training image [pixels]. An image that is
             smaller is continued by its mirror image.
-        most: The largest number of windows. Fewer are returned if they would overlap by more than
-            half.
     """
     counts = [max(1, round(n / side)) for n in image.shape]
-    while counts[0] * counts[1] > most:
+    while counts[0] * counts[1] > MOST_WINDOWS:
         counts[int(np.argmax(counts))] -= 1
     rows, columns = (
         np.linspace(0, max(0, n - side), count).astype(int)

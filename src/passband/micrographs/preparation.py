@@ -22,11 +22,11 @@ _BLOCKS = 48
 _MIN_BACKGROUND = 0.01
 
 
-def remove_hot_pixels(image: np.ndarray, sigma: float = HOT_SIGMA) -> np.ndarray:
+def remove_hot_pixels(image: np.ndarray) -> np.ndarray:
     """Return a copy of an image, with the median of the surroundings in hot and dead pixels.
 
     The surroundings are the 48 other pixels of a square of 7 × 7, mirrored at the edges of the
-    image. A pixel x is replaced if |x − median| > `sigma` · s + (`sigma`² − 1)/6 · g:
+    image. A pixel x is replaced if |x − median| > 6 · s + (6² − 1)/6 · g:
 
     - s is the larger of two standard deviations. One belongs to the whole image: the standard
       deviation of x − mean of the surroundings, without its 0.5% largest and smallest values. The
@@ -37,14 +37,13 @@ def remove_hot_pixels(image: np.ndarray, sigma: float = HOT_SIGMA) -> np.ndarray
       term of the expansion by Cornish and Fisher raises the threshold where few electrons fall on
       a pixel, since the distribution of their counts is skewed.
 
-    An image with negative values is not in counts. The threshold is then (`sigma` + 2) · s.
+    An image with negative values is not in counts. The threshold is then (6 + 2) · s.
 
     Pure Poisson noise of 0.05 to 1000 electrons a pixel stays as it is: fewer than 1 in 10⁴ pixels
     change.
 
     Args:
         image: (height, width) float32.
-        sigma: The threshold in standard deviations.
     """
     image = np.asarray(image, np.float32)
     mean = float(image.mean(dtype=np.float64))
@@ -59,7 +58,8 @@ def remove_hot_pixels(image: np.ndarray, sigma: float = HOT_SIGMA) -> np.ndarray
         padded = _padded(image, band, half)
         # A spot of 3 × 3 hot pixels raises the mean of the surroundings of its centre by 8/48, so
         # the median, which takes longer, is computed only where this difference is large.
-        candidates = np.argwhere(np.abs(_from_surroundings(padded, mean)) > 0.75 * sigma * spread)
+        away = np.abs(_from_surroundings(padded, mean))
+        candidates = np.argwhere(away > 0.75 * HOT_SIGMA * spread)
         for start in range(0, len(candidates), 2**16):
             rows, columns = candidates[start : start + 2**16].T
             around = padded[rows[:, None] + offsets[:, 0], columns[:, None] + offsets[:, 1]]
@@ -68,9 +68,9 @@ def remove_hot_pixels(image: np.ndarray, sigma: float = HOT_SIGMA) -> np.ndarray
             local = (around[:, number * 4 // 5] - around[:, number // 5]) / np.float32(1.683)
             s = np.maximum(local, spread)
             if counts:
-                threshold = sigma * s + (sigma**2 - 1) / 6 * np.minimum(s**2 / mean, 5 * s)
+                threshold = HOT_SIGMA * s + (HOT_SIGMA**2 - 1) / 6 * np.minimum(s**2 / mean, 5 * s)
             else:
-                threshold = (sigma + 2) * s
+                threshold = (HOT_SIGMA + 2) * s
             values = image[band][rows, columns]
             hot = np.abs(values - median) > threshold
             result[band][rows[hot], columns[hot]] = median[hot]

@@ -30,12 +30,6 @@ WELL = 0.8
 MOST_PIXELS = 2**22
 #: The warning for an image that is flagged.
 WARNING = "unlike anything this network was trained on: do not trust the mask"
-#: What is said about each description whose distance is too large.
-_REASONS = {
-    "spectrum": "its spectrum",
-    "values": "the distribution of its values",
-    "features": "the network's features",
-}
 
 
 @dataclass(frozen=True)
@@ -171,7 +165,7 @@ class Trust:
         if ctf is not None and "ctf" in self.calibrations:
             kind, found["ctf"] = "ctf", float(ctf_score(self.own.dice, ctf))
         beyond = [name for name in DESCRIPTIONS if found[name] > self.limits[name]]
-        reasons = [_REASONS[name] for name in beyond]
+        reasons = [DESCRIPTIONS[name] for name in beyond]
         reasons += ["its small field"] * is_small
         dice = self.calibrations[kind].expected(self.own.dice, found, bool(reasons))
         if raw["area"] == 0:

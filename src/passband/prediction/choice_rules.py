@@ -28,11 +28,6 @@ class Networks:
     test: tuple[Condition, ...]
     cell: tuple[str, ...]
 
-    @property
-    def average(self) -> np.ndarray:
-        """Mean Dice of each network over the test conditions of the table."""
-        return self.dice.mean(1)
-
 
 def nearest(apart: np.ndarray, average: np.ndarray) -> np.ndarray:
     """Return, for each microscope, the nearest network.
@@ -79,7 +74,7 @@ def rules(
         "nearest in T(q)": transfer_distances(of_train, of_asked),
         "nearest in T(q) and dose": distances(of_train, of_asked, distinct),
     }
-    average = networks.average
+    average = networks.dice.mean(1)
     chosen = {"best on average": np.full(len(microscopes), average.argmax())}
     chosen |= {name: nearest(values, average) for name, values in apart.items()}
     chosen["Gaussian process on parameters"] = _by_parameters(networks, microscopes).argmax(0)

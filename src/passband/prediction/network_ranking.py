@@ -198,12 +198,9 @@ def expected_dice(
         the networks of all groups and the conditions.
     """
     of_points = profiles(points)
-    predicted = [group.model.interval(None, of_points) for group in groups]
+    predicted = (group.model.interval(None, of_points) for group in groups)
     names = ("mean", "low", "high")
-    expected = {
-        name: np.concatenate(parts)
-        for name, parts in zip(names, zip(*predicted, strict=True), strict=True)
-    }
+    expected = dict(zip(names, map(np.concatenate, zip(*predicted, strict=True)), strict=True))
     networks = [network for group in groups for network in group.networks]
     ids = [point.id for point in points]
     known = measured.reindex(network=networks, test=ids).transpose("network", "test")

@@ -9,7 +9,7 @@ import xarray as xr
 from passband.analysis.groups import group_label, group_names, groups
 from passband.analysis.information import PAIR
 from passband.analysis.ood import MATRICES, SELECTIONS
-from passband.axes import AXES, MAIN_AXES
+from passband.axes import AXES
 from passband.grid import Condition
 from passband.reports.explorer import Blocks
 
@@ -41,7 +41,7 @@ def sentences() -> dict[str, str]:
     return {**MATRICES, **SELECTIONS, **DERIVED, **of_pairs, **_SENTENCES}
 
 
-def axes(names: Sequence[str] = tuple(MAIN_AXES)) -> list[dict[str, str | int]]:
+def axes(names: Sequence[str]) -> list[dict[str, str | int]]:
     """Return axes of the grid: name, label and unit."""
     return [
         {"name": a.name, "label": a.label, "unit": a.unit, "decimals": a.decimals}

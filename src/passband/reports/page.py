@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.resources import files
 
 import numpy as np
@@ -146,7 +147,7 @@ def render(content: Content) -> str:
         unlearned=sentence(content.numbers.unlearned),
         matrices=_matrices(content),
         cards=_cards(content.numbers),
-        figure=_Figures(content),
+        figure=partial(_figure, content),
         tables=_tables(content) | {"mixtures": mixtures},
         curves=_curves(content),
         sentences=_sentences(content),
@@ -242,47 +243,42 @@ def _cards(found: Numbers) -> list[dict]:
 # ── Figures and data ─────────────────────────────────────────────────────────────────────────────
 
 
-class _Figures:
-    """Returns a figure of the workflow for the template, or None if it is on request only."""
+def _figure(content: Content, name: str) -> dict | None:
+    """Return a figure of the workflow for the template, or None if it is on request only."""
+    formats = content.figures.get(name)
+    if not formats:
+        # A figure on request is not missed.
+        return {"uri": ""} if name in content.expected else None
+    values = {"snakemake": {"config": content.study.model_dump(mode="json"), "params": {}}}
+    try:
+        uri, width = _shown(formats, content.study.figures.dpi)
+    except (OSError, ValueError):  # the file is damaged
+        return {"uri": ""}
+    title, html = page_text.caption(content.captions.get(name, f"**{name}.**"), values)
+    return {
+        "name": name,
+        "uri": uri,
+        "width": width,
+        "alt": f"Figure: {title}. The caption describes it.",
+        "caption": html,
+        "data": _data(content, name),
+    }
 
-    def __init__(self, content: Content):
-        self.content = content
 
-    def __call__(self, name: str) -> dict | None:
-        formats = self.content.figures.get(name)
-        if not formats:
-            # A figure on request is not missed.
-            return {"uri": ""} if name in self.content.expected else None
-        values = {"snakemake": {"config": self.content.study.model_dump(mode="json"), "params": {}}}
-        try:
-            uri, width = _shown(formats, self.content.study.figures.dpi)
-        except (OSError, ValueError):  # the file is damaged
-            return {"uri": ""}
-        title, html = page_text.caption(self.content.captions.get(name, f"**{name}.**"), values)
-        return {
-            "name": name,
-            "uri": uri,
-            "width": width,
-            "alt": f"Figure: {title}. The caption describes it.",
-            "caption": html,
-            "data": self._data(name),
-        }
-
-    def _data(self, name: str) -> list[Data]:
-        """Return the figure's data as CSV files; none for a figure of images."""
-        content = self.content
-        if name == "ctf":
-            return [page_data.transfer(content.study.train_conditions, content.study.microscope)]
-        if name in FIGURES_OF_PREDICTION and content.prediction is not None:
-            return page_data.prediction(name, content.prediction)
-        if content.metrics is None:
-            return []
-        if name == "metrics" and content.information is not None:
-            # After a value of the grid was removed, only the newer store lacks its conditions.
-            whole = page_data.covers(content.information, content.metrics)
-            return [page_data.information(content.metrics, content.information)] if whole else []
-        draw = {"matrix": page_data.matrix, "decay": page_data.decay}.get(name)
-        return [draw(content.metrics)] if draw else []
+def _data(content: Content, name: str) -> list[Data]:
+    """Return the figure's data as CSV files; none for a figure of images."""
+    if name == "ctf":
+        return [page_data.transfer(content.study.train_conditions, content.study.microscope)]
+    if name in FIGURES_OF_PREDICTION and content.prediction is not None:
+        return page_data.prediction(name, content.prediction)
+    if content.metrics is None:
+        return []
+    if name == "metrics" and content.information is not None:
+        # After a value of the grid was removed, only the newer store lacks its conditions.
+        whole = page_data.covers(content.information, content.metrics)
+        return [page_data.information(content.metrics, content.information)] if whole else []
+    draw = {"matrix": page_data.matrix, "decay": page_data.decay}.get(name)
+    return [draw(content.metrics)] if draw else []
 
 
 def _shown(formats: Mapping[str, bytes], dpi: float) -> tuple[str, int]:
