@@ -25,7 +25,7 @@ from passband.grid import Condition
 from passband.jobs import image_recommendation
 from passband.jobs.tested_networks import TestedNetworks
 from passband.learning.network_files import Network, finished_networks, open_networks
-from passband.micrographs import outputs, readers
+from passband.micrographs import readers
 from passband.micrographs.background import otsu_threshold
 from passband.micrographs.lens import Known, Lens
 from passband.micrographs.segmentation import segment
@@ -35,7 +35,7 @@ from passband.scores import dice_of_masks
 from passband.units import A_PER_NM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
-from real import outlined
+from real import PREDICTED, TRUE, outlined
 
 #: What the manifest's defoci assume: pixel size [Å] and Cs [µm].
 PIXEL_A, CS_UM = 0.564, 1040.0
@@ -101,7 +101,7 @@ def picture(images: list[Micrograph], masks: list[np.ndarray], path: Path) -> No
     """Write a row of micrographs with the outlines of published and predicted masks."""
     tiles = []
     for each, predicted in zip(images, masks, strict=True):
-        masks = ((each.mask, outputs.TRUE), (predicted, outputs.PREDICTED))
+        masks = ((each.mask, TRUE), (predicted, PREDICTED))
         tile = outlined(each.image, masks, width_px=2)
         tiles.append(np.pad(tile[:SHOWN_PX, :SHOWN_PX], ((0, 0), (0, 6), (0, 0)), "maximum"))
     row = Image.fromarray(np.hstack(tiles)[:, :-6])

@@ -8,7 +8,7 @@ from pilot_prediction import picture, table_of
 
 from passband.analysis import specimen_shift as shifts
 from passband.analysis.groups import group_label
-from passband.reports import summaries
+from passband.reports import markdown
 from passband.storage import datasets
 
 #: Stores of the study of several specimens.
@@ -60,6 +60,23 @@ def structure(metrics: xr.Dataset) -> list[str]:
     return text
 
 
+def effects(explained: xr.Dataset) -> str:
+    """Return a table of correlations and shares of variance, with a column for each shift."""
+    rows = []
+    for name in explained.predictor.values:
+        cells = []
+        for shift in shifts.SHIFTS:
+            cell = explained.sel(shift=shift, predictor=name)
+            cells.append(markdown.interval(cell, "rho") if cell.rho.notnull() else "constant")
+        rows.append([f"ρ of {name}", *cells])
+    for source in explained.source.values:
+        # Adding 0 removes the minus sign of a share that rounds to −0%.
+        shares = (f"{round(float(v), 2) + 0.0:.0%}" for v in explained.share.sel(source=source))
+        rows.append([f"variance between {source}", *shares])
+    rows.append(["cells", *(f"{int(value):,}" for value in explained.cells)])
+    return markdown.table(["", *shifts.SHIFTS.values()], rows)
+
+
 def structures(results: Path) -> list[str]:
     """Compare specimens that were each used for training and for testing."""
     metrics, information, distances = read(results)
@@ -93,7 +110,7 @@ def structures(results: Path) -> list[str]:
         "equal, a metric of the two transfer functions differs between specimens only by its "
         "weight of spatial frequencies.",
         "",
-        summaries.specimen_shift(found),
+        effects(found),
         "",
         f"If only the specimen differs, a function of both conditions explains at most "
         f"{max(float(share.sel(shift='structure')), 0):.0%} of the gap's variance. If only the "

@@ -41,6 +41,8 @@ SOURCE = {
 }
 #: The rule: the network of this study, at the threshold ½, with the default preparation.
 GENERAL = "real-general"
+#: Colours of the outlines of true masks and of predicted masks, from Okabe & Ito (2008).
+TRUE, PREDICTED = (240, 228, 66), (86, 180, 233)
 MARKS = "<!-- results begin -->", "<!-- results end -->"
 
 
@@ -164,7 +166,7 @@ def picture(patches: list[Patch], networks: list[Network], path: Path, scale: in
     tiles = []
     for patch in patches:
         predicted = segment(patch.image, PIXEL_A, networks, Settings()).mask
-        masks = ((patch.mask, outputs.TRUE), (predicted, outputs.PREDICTED))
+        masks = ((patch.mask, TRUE), (predicted, PREDICTED))
         tile = outlined(patch.image, masks, width_px=3, scale=scale)
         tiles.append(np.pad(tile, ((2, 2), (2, 2), (0, 0)), constant_values=255))
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % 3)

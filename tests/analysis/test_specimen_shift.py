@@ -9,7 +9,6 @@ from specimen_pairs import DIMS, DOSE, GRID, SPECIMENS, of_specimens, study
 from passband import PassbandError
 from passband.analysis import specimen_shift as structure
 from passband.figures import specimen_shift as figures
-from passband.reports import summaries
 
 
 def of_conditions(a, b, i, j):
@@ -112,16 +111,6 @@ def test_dice_is_of_equal_conditions():
 def test_one_specimen_has_no_other():
     with pytest.raises(PassbandError, match="specimens = gold: two or more training specimens"):
         structure.explained(*study(of_specimens, SPECIMENS[:1]))
-
-
-def test_summary_has_a_row_for_each_predictor_and_source():
-    text = summaries.specimen_shift(structure.explained(*study(of_specimens), draws=50))
-    assert "| ρ of overlap_abs | 0." not in text
-    row = next(line for line in text.splitlines() if line.startswith("| ρ of overlap_abs"))
-    assert row.split(" | ")[2] == "constant"
-    assert "| variance between specimens | " in text
-    assert "100%" in text
-    assert "| cells | 240 | 144 | 720 |" in text
 
 
 @pytest.mark.parametrize("width_cm", WIDTHS)

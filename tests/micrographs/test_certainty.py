@@ -16,9 +16,9 @@ def test_soft_dice_is_the_mean_dice_of_masks_drawn_from_the_probabilities():
         2 * (predicted & true).sum() / (predicted.sum() + true.sum())
         for true in (rng.uniform(size=p.shape) < p for _ in range(200))
     ]
-    assert certainty.soft_dice(p) == pytest.approx(np.mean(drawn), abs=0.005)
-    assert certainty.soft_dice(np.zeros((4, 4))) == 0
-    assert certainty.soft_dice(predicted.astype(float)) == 1
+    assert certainty.windowed_dice(p, 60) == pytest.approx(np.mean(drawn), abs=0.005)
+    assert certainty.windowed_dice(np.zeros((4, 4)), 4) == 0
+    assert certainty.windowed_dice(predicted.astype(float), 60) == 1
 
 
 def test_agreement_is_the_soft_dice_of_pairs():
@@ -70,10 +70,12 @@ def test_empty_background_of_a_wide_image_does_not_lower_the_confidence():
     small[20:44, 20:44] = 0.9
     wide = np.full((256, 320), 0.06)
     wide[100:164, 100:164] = small
-    assert certainty.windowed_dice(small, 64) == pytest.approx(certainty.soft_dice(small))
-    assert certainty.windowed_dice(small, 100) == pytest.approx(certainty.soft_dice(small))
-    assert certainty.soft_dice(wide) < 0.6 * certainty.soft_dice(small)
-    assert certainty.windowed_dice(wide, 64) > 0.85 * certainty.soft_dice(small)
+    of_small = certainty.windowed_dice(small, 64)
+    hits = small[small > 0.5].sum()
+    assert of_small == pytest.approx(2 * hits / (small.sum() + 24**2))
+    assert certainty.windowed_dice(small, 100) == pytest.approx(of_small)
+    assert certainty.windowed_dice(wide, 320) < 0.6 * of_small
+    assert certainty.windowed_dice(wide, 64) > 0.85 * of_small
     assert certainty.windowed_dice(np.zeros((70, 70)), 64) == 0
 
 

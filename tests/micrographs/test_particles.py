@@ -151,13 +151,3 @@ def test_outlines_are_the_border_pixels_of_each_particle():
     assert edge[2, 5]
     assert not edge[2:4, 2:4].any()
     assert not edge[labels == 0].any()
-
-
-def test_particles_are_matched_above_half_their_union():
-    true = discs((100, 200), (50, 50, 20)) + 2 * discs((100, 200), (50, 120, 20))
-    predicted = 3 * discs((100, 200), (50, 53, 20)) + discs((100, 200), (50, 150, 20))
-    assert particles.match(predicted, true) == {3: 1}
-    assert particles.match(true, true) == {1: 1, 2: 2}
-    assert particles.match(0 * true, true) == {}
-    both = discs((100, 200), (50, 50, 20)) | discs((100, 200), (50, 120, 20))
-    assert particles.match(both.astype(int), true) == {}

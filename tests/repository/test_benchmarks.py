@@ -255,3 +255,21 @@ def test_risk_over_coverage():
     assert risk_coverage(-dice, dice) > perfect
     # Without any order, every part of the images has the mean risk.
     assert risk_coverage(np.ones(3), dice) == pytest.approx(0.5)
+
+
+def test_particles_are_matched_above_half_their_union(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    match = runpy.run_path(str(ROOT / "benchmarks/particles.py"))["match"]
+
+    def squares(*given: tuple[int, int]) -> np.ndarray:
+        """Return a label image of squares, each with its label and its first column."""
+        labels = np.zeros((20, 60), int)
+        for label, first in given:
+            labels[:, first : first + 20] = label
+        return labels
+
+    true = squares((1, 0), (2, 30))
+    assert match(squares((3, 5), (1, 40)), true) == {3: 1}  # unions of 25 and of 30 columns
+    assert match(true, true) == {1: 1, 2: 2}
+    assert match(0 * true, true) == {}
+    assert match((true > 0).astype(int), true) == {}

@@ -3,6 +3,7 @@
 import re
 import runpy
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -20,7 +21,7 @@ from passband.figures import prediction as figures
 from passband.figures import smoothness as smoothness_figure
 from passband.figures import style
 from passband.prediction import completion, cross_validation, design, prediction, smoothness
-from passband.reports import markdown, summaries
+from passband.reports import markdown
 from passband.storage import datasets
 
 ROOT = Path(__file__).parents[2]
@@ -127,7 +128,13 @@ def test_account_leaves_out_what_was_not_predicted(results, pilot, tmp_path):
     assert [path.name for path in (tmp_path / "docs").glob("*.png")] == ["matrix.png"]
 
 
-def test_account_has_the_effect_of_other_specimens(results, pilot, tmp_path):
+@pytest.fixture
+def effects(pilot):
+    """The function with the table of effects, whose module the script imports."""
+    return import_module("pilot_specimens").effects
+
+
+def test_account_has_the_effect_of_other_specimens(results, pilot, effects, tmp_path):
     metrics, information, distances = study(of_specimens, noise=0.01)
     folder = tmp_path / "specimens"
     attrs = {"configuration": "{}"}
@@ -137,7 +144,7 @@ def test_account_has_the_effect_of_other_specimens(results, pilot, tmp_path):
     assert pilot["main"]([str(results), str(folder), str(tmp_path / "docs")]) == 0
     text = (tmp_path / "docs" / "README.md").read_text(encoding="utf-8")
     found = structure.explained(metrics, information, distances)
-    assert set(summaries.specimen_shift(found).splitlines()) <= set(text.splitlines())
+    assert set(effects(found).splitlines()) <= set(text.splitlines())
     low, high = found.rho_interval.sel(shift="structure", predictor="frechet").values
     rho = float(found.rho.sel(shift="structure", predictor="frechet"))
     assert f"`frechet`, ρ = {rho:.2f} ({low:.2f} to {high:.2f}), if only the specimen" in text
@@ -243,3 +250,13 @@ def test_account_says_which_apertures_pass_no_fringe(pilot):
     assert "2.35 Å of its {111} planes, scatters to 8.4 mrad. So an aperture of 6 mrad" in " ".join(
         pilot["fringes"](metrics, None)
     )
+
+
+def test_effects_of_specimens_have_a_row_for_each_predictor_and_source(effects):
+    text = effects(structure.explained(*study(of_specimens), draws=50))
+    assert "| ρ of overlap_abs | 0." not in text
+    row = next(line for line in text.splitlines() if line.startswith("| ρ of overlap_abs"))
+    assert row.split(" | ")[2] == "constant"
+    assert "| variance between specimens | " in text
+    assert "100%" in text
+    assert "| cells | 240 | 144 | 720 |" in text

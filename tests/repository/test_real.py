@@ -16,7 +16,6 @@ from recommended import make_results, make_study
 from thresholds import CELL, mask_of_discs, save
 
 from passband.config import validate
-from passband.micrographs import outputs
 from passband.results import Results
 from passband.scores import dice_of_masks
 from passband.storage import datasets
@@ -62,9 +61,9 @@ def test_outlined_draws_edges_inside_of_masks_and_none_at_the_edge_of_the_image(
     image = np.random.default_rng(0).normal(100, 10, (40, 50))
     mask = np.zeros(image.shape, bool)
     mask[10:20, 30:] = True
-    pixels = script["outlined"](image, [(mask, outputs.TRUE)], width_px=2, scale=2)
+    pixels = script["outlined"](image, [(mask, script["TRUE"])], width_px=2, scale=2)
     assert pixels.shape == (80, 100, 3)
-    found = (pixels == outputs.TRUE).all(-1)
+    found = (pixels == script["TRUE"]).all(-1)
     expected = np.zeros_like(found)
     expected[20:40, 60:] = True
     expected[22:38, 62:] = False
@@ -74,9 +73,9 @@ def test_outlined_draws_edges_inside_of_masks_and_none_at_the_edge_of_the_image(
     assert grey.min() == 0
     assert grey.max() == 255
     # Later outlines cover earlier ones.
-    both = [(mask, outputs.TRUE), (mask, outputs.PREDICTED)]
+    both = [(mask, script["TRUE"]), (mask, script["PREDICTED"])]
     again = script["outlined"](image, both, width_px=2, scale=2)
-    np.testing.assert_array_equal((again == outputs.PREDICTED).all(-1), expected)
+    np.testing.assert_array_equal((again == script["PREDICTED"]).all(-1), expected)
 
 
 def test_a_table_and_a_picture_are_written(script, data, tmp_path, monkeypatch, capsys):

@@ -128,15 +128,6 @@ def test_table_in_the_folder_has_all_networks_of_specimen_and_architecture(resul
     assert copied.attrs["study"] == "study"
 
 
-def test_performance_is_the_same_after_writing_and_reading(results, tmp_path):
-    folder, _ = results
-    found, _ = performance.measured(network(folder), Results(Study(), folder))
-    performance.to_table(found).to_csv(tmp_path / "a.csv", index=False)
-    again = performance.read(tmp_path / "a.csv")
-    xr.testing.assert_allclose(again, found)
-    assert again.attrs == found.attrs
-
-
 def test_region_lists_defocus_values_by_lens_and_dose():
     values = xr.DataArray([0.9, 0.7, 0.95, 0.9, 0.6, 0.81], {"test": IDS}, "test")
     found = performance.region(values, 0.8)

@@ -12,19 +12,6 @@ from torch import Tensor, nn
 from passband.learning import devices
 
 
-def soft_dice(probability: np.ndarray) -> float:
-    """Return the Dice that a network expects by its own probabilities, from 0 to 1.
-
-    If the probabilities p are right, a pixel is in a particle with the probability p. The result
-    is 2 Σ p ŷ / (Σ p + Σ ŷ), where ŷ is 1 in the predicted pixels and otherwise 0. It is 0 if no
-    pixel is predicted.
-    """
-    predicted = probability > 0.5
-    hits = float(probability[predicted].sum(dtype=np.float64))
-    both = float(probability.sum(dtype=np.float64)) + np.count_nonzero(predicted)
-    return 2 * hits / both if both > 0 else 0.0
-
-
 def agreement_of(mean: np.ndarray, deviation: np.ndarray, number: int) -> float:
     """Return how far replicas agree: the soft Dice of two replicas, from 0 to 1.
 
@@ -94,12 +81,14 @@ def ratio(products: np.ndarray | float, squares: np.ndarray | float) -> np.ndarr
 
 
 def windowed_dice(probability: np.ndarray, side: int) -> float:
-    """Return the mean of :func:`soft_dice` over windows of a wide image, from 0 to 1.
+    """Return the Dice that a network expects by its own probabilities, from 0 to 1.
 
-    In a wide image with few particles, the small probabilities of the background would add up. So
-    the soft Dice is computed in windows as large as a training image. They overlap by half or more,
-    and their weights are the squared numbers of predicted pixels, so that windows with whole
-    particles count most.
+    If the probabilities p are right, a pixel is in a particle with the probability p. The expected
+    Dice is the soft Dice 2 Σ p ŷ / (Σ p + Σ ŷ), where ŷ is 1 in the predicted pixels and otherwise
+    0. It is 0 if no pixel is predicted. In a wide image with few particles, the small probabilities
+    of the background would add up. So the result is a mean over windows as large as a training
+    image. They overlap by half or more, and their weights are the squared numbers of predicted
+    pixels, so that windows with whole particles count most.
 
     Args:
         probability: (height, width).

@@ -16,10 +16,9 @@ from passband.units import A_PER_NM
 
 #: Sides of an overlay [pixels]. A larger image is reduced, and a smaller image is enlarged.
 LARGEST_OVERLAY, SMALLEST_OVERLAY = 2048, 768
-#: Colours of the outlines of true masks and of predicted masks, from Okabe & Ito (2008).
-TRUE, PREDICTED = (240, 228, 66), (86, 180, 233)
-#: Colours of outlines: of whole particles, and of particles that touch the edge of the image.
-WHOLE, CUT = PREDICTED, (230, 159, 0)
+#: Colours of outlines: of whole particles, and of particles that touch the edge of the image, from
+#: Okabe & Ito (2008).
+WHOLE, CUT = (86, 180, 233), (230, 159, 0)
 #: The share of the darkest pixels, and of the brightest pixels, whose contrast is not shown.
 _CLIPPED = 0.005
 

@@ -38,7 +38,7 @@ class Own:
 
     Attributes:
         dice: Mean Dice.
-        confidence: Median of the soft Dice, see :func:`passband.micrographs.certainty.soft_dice`.
+        confidence: Median of :func:`passband.micrographs.certainty.windowed_dice`.
         agreement: Median of :func:`passband.micrographs.certainty.agreement_of`; 1 for a single
             network.
         symmetry: Median of the agreement with the mirror image, see

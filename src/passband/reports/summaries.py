@@ -7,7 +7,6 @@ import xarray as xr
 
 from passband.analysis.groups import group_names, groups, specimen_label
 from passband.analysis.ood import SELECTIONS
-from passband.analysis.specimen_shift import SHIFTS
 from passband.grid import of_conditions
 from passband.prediction.cross_validation import CTF
 from passband.prediction.matrices import predicted_matrices
@@ -122,25 +121,3 @@ def prediction(predicted: xr.Dataset) -> str:
                 ]
             )
     return table(head, rows)
-
-
-def specimen_shift(explained: xr.Dataset) -> str:
-    """Return correlations and shares of variance, with a row for each kind of shift.
-
-    Args:
-        explained: Effect of specimen shifts, see
-            :func:`passband.analysis.specimen_shift.explained`.
-    """
-    rows = []
-    for name in explained.predictor.values:
-        cells = []
-        for shift in SHIFTS:
-            cell = explained.sel(shift=shift, predictor=name)
-            cells.append(interval(cell, "rho") if cell.rho.notnull() else "constant")
-        rows.append([f"ρ of {name}", *cells])
-    for source in explained.source.values:
-        # Adding 0 removes the minus sign of a share that rounds to −0%.
-        shares = (f"{round(float(v), 2) + 0.0:.0%}" for v in explained.share.sel(source=source))
-        rows.append([f"variance between {source}", *shares])
-    rows.append(["cells", *(f"{int(value):,}" for value in explained.cells)])
-    return table(["", *SHIFTS.values()], rows)

@@ -150,17 +150,6 @@ def to_table(performance: xr.Dataset) -> pd.DataFrame:
     return frame[[specimen, *axes, *others]]
 
 
-def read(path: Path) -> xr.Dataset:
-    """Return the performance in a published ``performance.csv``, as :func:`measured` does."""
-    frame = pd.read_csv(path).rename(columns={"condition": "test"})
-    specimens, ids = (list(dict.fromkeys(frame[name])) for name in ("test_specimen", "test"))
-    indexed = frame.set_index(["test_specimen", "test"])[["dice", "standard_error"]]
-    performance = xr.Dataset.from_dataframe(indexed).sel(test_specimen=specimens, test=ids)
-    return performance.assign_coords(coordinates(ids, "test")).assign_attrs(
-        images=int(frame["images"].iloc[0])
-    )
-
-
 def own_specimen(performance: xr.Dataset, specimen: str) -> xr.DataArray | None:
     """Return Dice (test) on the training specimen, or None if it was not tested on it."""
     if specimen not in performance.test_specimen.values:
