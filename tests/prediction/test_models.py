@@ -6,8 +6,9 @@ import pytest
 from passband.prediction import models as predictors
 
 
-@pytest.mark.parametrize("model", [predictors.additive, predictors.boosted])
-def test_trees_are_monotonic_in_features_with_a_sign(model):
+@pytest.mark.parametrize("name", ["additive", "boosted"])
+def test_trees_are_monotonic_in_features_with_a_sign(name):
+    model = predictors.MEMBERS[name]
     random = np.random.default_rng(0)
     X = random.uniform(size=(400, 2))
     y = np.sin(9 * X[:, 0]) / 5 + X[:, 1] / 2
@@ -23,9 +24,9 @@ def test_additive_model_has_no_interactions():
     X = random.uniform(size=(600, 2))
     y = (X[:, 0] > 0.5) * (X[:, 1] > 0.5) * 0.8
     corners = np.array([[0.2, 0.2], [0.2, 0.8], [0.8, 0.2], [0.8, 0.8]])
-    a, b, c, d = predictors.additive(X, y, [0, 0], 0)(corners)
+    a, b, c, d = predictors.MEMBERS["additive"](X, y, [0, 0], 0)(corners)
     assert a + d == pytest.approx(b + c, abs=1e-9)
-    a, b, c, d = predictors.boosted(X, y, [0, 0], 0)(corners)
+    a, b, c, d = predictors.MEMBERS["boosted"](X, y, [0, 0], 0)(corners)
     assert a + d - b - c > 0.5
 
 

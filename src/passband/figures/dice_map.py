@@ -40,16 +40,6 @@ def plane(asked: Asked, tested: Sequence[Condition]) -> tuple[np.ndarray, np.nda
     return tuple(found)
 
 
-def _plain(value: float, place: int) -> str:
-    """Return a dose as a plain number."""
-    return style.number(value)
-
-
-def _few(doses: np.ndarray) -> bool:
-    """Return whether the doses span less than a factor of 10, so that minor ticks need labels."""
-    return doses[-1] < 10 * doses[0]
-
-
 def recommendation(
     asked: Asked,
     network: str,
@@ -109,8 +99,10 @@ def recommendation(
     else:
         ax.plot(x0, y0, "*", ms=13, color=style.OTHER, mec="white", label="your condition")
     ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(_plain)
-    ax.yaxis.set_minor_formatter(lambda value, _: _plain(value, _) if _few(y) else "")
+    ax.yaxis.set_major_formatter(lambda value, _: style.number(value))
+    # If the doses span less than a factor of 10, minor ticks need labels too.
+    is_short = y[-1] < 10 * y[0]
+    ax.yaxis.set_minor_formatter(lambda value, _: style.number(value) if is_short else "")
     ax.set(xlabel="defocus (nm)", ylabel="dose (e/Å²)", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     figure.colorbar(shown, ax=ax, label="expected Dice")
     of = NetworkId.parse(network)

@@ -241,8 +241,11 @@ def measure(images: Sequence[Image], settings: Settings) -> list[Measurement]:
         cs, cs_std, found = _with_cs(images, settings, cs, found)
     results = []
     for image, solutions in zip(images, found, strict=True):
-        gain = solutions[0].gain
-        is_visible = gain > VISIBLE and _over_lattice(solutions[0].fit) > VISIBLE / 2
+        gain, fit = solutions[0].gain, solutions[0].fit
+        is_visible = gain > VISIBLE
+        if is_visible:  # a ring of a lattice must explain the spectrum less well
+            over_lattice = fit.models[0].lattice() - float(fit.deviances[0])
+            is_visible = over_lattice / fit.dispersions[0] > VISIBLE / 2
         kept = [s for s in solutions if s.gain > VISIBLE / 2] if is_visible else []
         results.append(Measurement(image, kept, gain, cs, cs_std, _likelihoods(kept)))
     return results
@@ -377,11 +380,6 @@ def _with_cs(
             for s in again[k]
         ]
     return cs, cs_std, again
-
-
-def _over_lattice(fit: Fit) -> float:
-    """Return the gain of a fit relative to a ring of a lattice, in units of the dispersion."""
-    return (fit.models[0].lattice() - float(fit.deviances[0])) / fit.dispersions[0]
 
 
 def _likelihoods(solutions: Sequence[Solution]) -> dict[int, float]:

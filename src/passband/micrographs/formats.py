@@ -26,11 +26,6 @@ def _by_last_axis(data: np.ndarray) -> Content:
     return Content(data)
 
 
-def _without_single_axes(data: np.ndarray) -> np.ndarray:
-    """Return an array of images without leading axes of length 1, such as a time and a channel."""
-    return data.squeeze(tuple(k for k in range(data.ndim - 2) if data.shape[k] == 1))
-
-
 def png(path: Path) -> Content:
     """Return the image of a PNG file. Its resolution, for printing, is not a pixel size."""
     return pillow(path, "PNG")
@@ -104,7 +99,10 @@ def _passband_images(path: Path, attributes: dict) -> Content:
 def _ome_zarr(group, scale: dict) -> Content:
     """Return the largest image of an OME-Zarr group: the first of its levels."""
     level = scale["datasets"][0]
-    content = _by_last_axis(_without_single_axes(np.asarray(group[level["path"]][...])))
+    data = np.asarray(group[level["path"]][...])
+    # Leading axes of length 1, such as a time and a channel, are no axes of a stack.
+    single = tuple(k for k in range(data.ndim - 2) if data.shape[k] == 1)
+    content = _by_last_axis(data.squeeze(single))
     units = [axis.get("unit") if isinstance(axis, dict) else None for axis in scale["axes"]]
     for change in level.get("coordinateTransformations", ()):
         lengths = [length_A(unit) for unit in units[-2:]]

@@ -9,6 +9,7 @@ scikit-learn.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -28,19 +29,8 @@ COVERAGE = 0.9
 Fitted = Callable[[np.ndarray], np.ndarray]
 
 
-def additive(X: np.ndarray, y: np.ndarray, signs: list[int], seed: int) -> Fitted:
-    """Fit a sum of step functions of features, monotonic in each feature whose sign is not 0."""
-    options = {"max_leaf_nodes": 6, "learning_rate": 0.15, "interaction_cst": "no_interactions"}
-    return _trees(X, y, signs, seed, options)
-
-
-def boosted(X: np.ndarray, y: np.ndarray, signs: list[int], seed: int) -> Fitted:
+def _trees(X: np.ndarray, y: np.ndarray, signs: list[int], seed: int, **options) -> Fitted:
     """Fit gradient-boosted trees, monotonic in each feature whose sign is not 0."""
-    options = {"max_leaf_nodes": 16, "learning_rate": 0.12, "l2_regularization": 1.0}
-    return _trees(X, y, signs, seed, options)
-
-
-def _trees(X: np.ndarray, y: np.ndarray, signs: list[int], seed: int, options: dict) -> Fitted:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     if not X.shape[1]:
@@ -89,8 +79,11 @@ def _constant(y: np.ndarray) -> Fitted:
 #: `stacked`. The prediction of `stacked` is a weighted sum of the members' predictions. The weights
 #: of the members are not negative, and fit the Dice of the inner folds best.
 MEMBERS: dict[str, Callable[..., Fitted]] = {
-    "additive": additive,
-    "boosted": boosted,
+    # Without interactions, this is a sum of step functions of the features.
+    "additive": partial(
+        _trees, max_leaf_nodes=6, learning_rate=0.15, interaction_cst="no_interactions"
+    ),
+    "boosted": partial(_trees, max_leaf_nodes=16, learning_rate=0.12, l2_regularization=1.0),
     "smooth": smooth,
 }
 STACKED = "stacked"

@@ -92,7 +92,9 @@ def matrices(
             kept.pop("low", None)  # one end of a range alone is of no use
         singles = _singles(table, group)
         single, several = None, singles["dice"].shape[1] > 1
-        if several and (bits := _kind_of_singles(singles["dice"].size * len(every))):
+        size = singles["dice"].size * len(every)
+        kinds = (bits for bits, most in _SINGLE_BYTES.items() if size * int(bits[1]) <= most)
+        if several and (bits := next(kinds, None)):
             single = blocks.integers(singles["dice"], _FINE, bits)
         found.append(
             group_names(group)
@@ -148,14 +150,6 @@ def _singles(table: xr.Dataset, group: xr.Dataset) -> dict[str, np.ndarray]:
         name: own[name].transpose("train", "replica").values.astype(float)
         for name in ("val_loss", "best_epoch")
     }
-
-
-def _kind_of_singles(number: int) -> str | None:
-    """Return how so many Dice of single networks are stored, or None if they are left out."""
-    for kind, most in _SINGLE_BYTES.items():
-        if number * int(kind[1]) <= most:
-            return kind
-    return None
 
 
 def _rounded(values: np.ndarray) -> list[list[float | None]]:
