@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import TypeVar
@@ -130,12 +131,15 @@ def aggregate(
             """Write the training conditions of one file of each variable."""
             specimen, architecture, train = place
             named = sizes["specimen"][specimen], sizes["architecture"][architecture]
-            read = _Records(sizes, test_own, microscopes)
+            # Conditions that follow each other are often in one file for each batch of replicas.
+            parts = lru_cache(maxsize=len({cell.replicas for cell in cells}))(records.parts)
             values, networks, found = [], [], []
             for condition in sizes["train"][train]:
                 row = rows.get((*named, condition), [])
                 there = [cell for cell in row if cell.path not in missing]
-                of_row = [read(cell) for cell in there]
+                of_row = [
+                    _record(cell, parts(cell.path), sizes, test_own, microscopes) for cell in there
+                ]
                 found.append([record.sel(test=sizes["test"]) for record in of_row])
                 count = _counts(found[-1], sizes)
                 values.append({"counts": count, "dice": _dice(count)})
@@ -271,37 +275,18 @@ def _networks(sizes: dict[str, list]) -> xr.Dataset:
     )
 
 
-class _Records:
-    """Reads the records of training conditions, and compares them with the study.
-
-    Conditions that follow each other are often in one file, which is then read once. The parameters
-    are as in :func:`aggregate`.
-    """
-
-    def __init__(self, sizes: dict[str, list], test_own: bool, microscopes: Sequence[str]):
-        self._sizes, self._further = sizes, (test_own, microscopes)
-        self._read: dict[str, dict[str, xr.Dataset]] = {}
-
-    def __call__(self, cell: Cell) -> xr.Dataset:
-        """Return the record of a cell."""
-        if cell.path not in self._read:
-            # A study has several batches of replicas at most for the same conditions.
-            same = {path for path in self._read if Path(path).parent == Path(cell.path).parent}
-            self._read = {path: self._read[path] for path in same}
-            self._read[cell.path] = records.parts(cell.path)
-        record = records.chosen(cell.path, self._read[cell.path], cell.train)
-        _check(cell, record, self._sizes, *self._further)
-        return record
-
-
-def _check(
+def _record(
     cell: Cell,
-    record: xr.Dataset,
+    parts: Mapping[str, xr.Dataset],
     sizes: dict[str, list],
     test_own: bool,
     microscopes: Sequence[str],
-) -> None:
-    """Raise DamagedError if a record does not belong to its cell of the study."""
+) -> xr.Dataset:
+    """Return a cell's record from the parts of its file, or raise DamagedError if it is another's.
+
+    The parameters are as in :func:`aggregate`.
+    """
+    record = records.chosen(cell.path, parts, cell.train)
     named = {"specimen": cell.specimen, "architecture": cell.architecture, "condition": cell.train}
     integrity.check_attributes(cell.path, record.attrs, named)
     expected = {
@@ -319,6 +304,7 @@ def _check(
             cell.path,
             f"has {record.sizes['structure']} structures, other records have {structures}",
         )
+    return record
 
 
 def _counts(of_row: Sequence[xr.Dataset], sizes: dict[str, list]) -> np.ndarray:

@@ -242,8 +242,7 @@ def _dataset(
         ("gain", ("features", "part"), gain, "R² with ctf minus R² with these features, stacked"),
     ):
         variables |= with_interval(name, dims, value, words, confidence, method=method)
-    schemes = list(dict.fromkeys((j.fold.axis, j.fold.side) for j in results))
-    axes = list(dict.fromkeys(axis for axis, _ in schemes))
+    axes = list(dict.fromkeys(result.fold.axis for result in results))
     total = np.zeros((len(axes), len(SIDES), cells.sizes["train"], cells.sizes["test"], 4))
     for result in results:
         part_sum = total[axes.index(result.fold.axis), SIDES.index(result.fold.side)]
