@@ -13,7 +13,6 @@ from passband.figures import style
 
 SETTINGS = ["lens A,\nmany electrons", "lens B,\nmany electrons", "lens A,\nfew electrons"]
 PX = 24
-PICTURES = runpy.run_path(str(Path(__file__).parents[2] / "docs/pictures.py"))
 
 
 @pytest.fixture
@@ -23,12 +22,13 @@ def figure():
     truth = np.zeros((PX, PX), bool)
     truth[4:12, 8:20] = True
     half = truth & (np.arange(PX) < 14)
-    prediction = PICTURES["Prediction"]
+    pictures = runpy.run_path(str(Path(__file__).parents[2] / "docs/pictures.py"))
+    prediction = pictures["Prediction"]
     networks = [
         prediction(0, np.stack([truth, half, ~truth]), np.array([1.0, 0.67, 0.0])),
         prediction(2, np.stack([half, half, truth]), np.array([0.67, 0.67, 1.0])),
     ]
-    return PICTURES["drawn"](SETTINGS, images, truth, networks), images, networks
+    return pictures["drawn"](SETTINGS, images, truth, networks), images, networks
 
 
 def test_each_mask_is_over_its_image_in_the_colour_of_its_meaning(figure):
