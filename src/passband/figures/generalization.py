@@ -102,12 +102,9 @@ def metrics(
             ylim=(style.rounded_range([low])[0] - 0.03, 1.03),
         )
         ax.set_ylabel("mean Dice" if ax.get_subplotspec().is_first_col() else "")
-    ranks.axvline(0, color="0.7", lw=0.8, zorder=0)
-    ranks.set_yticks(range(len(names)), [style.METRICS.get(name, name) for name in names])
-    ranks.tick_params(axis="y", length=0)
+    style.name_rows(ranks, names)
     ranks.set(xlim=(-1.04, 1.04), ylim=(len(names) - 0.4, -0.6), xticks=[-1, -0.5, 0, 0.5, 1])
     ranks.set_xlabel("Spearman's ρ with mean Dice")
-    ranks.grid(axis="y", color="0.93")
     handles, labels = ranks.get_legend_handles_labels()
     open_ = plt.Line2D([], [], ls="", marker="o", mfc="white", mec=style.TRANSFER, ms=4)
     ranks.legend(

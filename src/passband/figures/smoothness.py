@@ -88,10 +88,6 @@ def _ranks(ax: Axes, matrix: xr.Dataset) -> None:
                 mfc="white" if n else style.TRANSFER,
                 label=f"{style.weight_words(weight)}{', equal doses' if n else ''}",
             )
-    names = [style.METRICS.get(str(name), str(name)) for name in matrix.metric.values]
-    ax.set_yticks(np.arange(len(names)), names)
-    ax.tick_params(axis="y", length=0)
-    ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.axvline(0, color="0.7", lw=0.8, zorder=0)
-    ax.grid(axis="y", color="0.93")
+    style.name_rows(ax, matrix.metric.values)
+    ax.set_ylim(matrix.sizes["metric"] - 0.4, -0.6)
     ax.set(xlim=(-1.03, 1.03), xlabel="Spearman's ρ with mean Dice")

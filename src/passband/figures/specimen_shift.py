@@ -96,12 +96,8 @@ def _predictors(ax: Axes, shown: xr.Dataset) -> None:
         # A predictor with the same value in all cells has no correlation.
         constant = np.isnan(rho)
         ax.plot(0 * y[constant], y[constant], "x", ms=4, color=colour)
-    names = [style.METRICS.get(str(name), str(name)) for name in shown.predictor.values]
-    ax.set_yticks(rows, names)
-    ax.tick_params(axis="y", length=0)
-    ax.axvline(0, color="0.7", lw=0.8, zorder=0)
+    style.name_rows(ax, shown.predictor.values)
     ax.set(xlim=(-1.05, 1.05), ylim=(len(rows) - 0.5, -0.5), xlabel="Spearman's ρ with the gap")
-    ax.grid(axis="y", color="0.93")
     ax.set_title("predictors (×: constant)", fontsize=style.SMALL)
 
 

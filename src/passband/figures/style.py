@@ -143,6 +143,15 @@ def panels(
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
+def name_rows(ax: plt.Axes, metrics: Iterable) -> None:
+    """Write the words of metrics beside their rows, with lines at the rows and at 0."""
+    names = [METRICS.get(str(name), str(name)) for name in metrics]
+    ax.set_yticks(range(len(names)), names)
+    ax.tick_params(axis="y", length=0)
+    ax.axvline(0, color="0.7", lw=0.8, zorder=0)
+    ax.grid(axis="y", color="0.93")
+
+
 def width_cm(params: Mapping[str, Any]) -> float:
     """Return the width of a figure from a rule's params, which lack it at its default [cm]."""
     return params.get("width_cm", PAGE_CM)
