@@ -51,9 +51,13 @@ def test_a_name_needs_no_results_for_its_study_and_a_results_folder_for_them():
         Results.find("gold").existing()
 
 
-def test_a_studys_name_has_priority_over_a_folder_of_the_same_name():
+@pytest.mark.parametrize("content", ["", "weights.safetensors"])
+def test_a_studys_name_has_priority_over_a_folder_of_the_same_name(content):
+    """The folder may be that of a network that `passband publish demo --out demo` wrote."""
     Path("demo").mkdir()
+    Path("demo", content or "README.md").touch()
     assert Results.find("demo").folder == Path("results/demo")
+    assert not Results.find("demo").is_published
 
 
 def test_a_folder_from_anywhere(tmp_path, monkeypatch):
@@ -64,7 +68,10 @@ def test_a_folder_from_anywhere(tmp_path, monkeypatch):
     assert found.study.study.name == "demo"
     assert found.folder == tmp_path / "results" / "demo"
     monkeypatch.chdir(tmp_path / "results" / "demo")
-    assert Results.find(".").study.study.name == "demo"
+    found = Results.find(".")
+    assert found.study.study.name == found.name == "demo"
+    with pytest.raises(PassbandError, match=r"no distances\.zarr yet; run passband distances demo"):
+        assert found.distances
 
 
 def test_an_unknown_study_is_one_line_that_lists_the_studies():
@@ -285,7 +292,7 @@ def test_an_empty_word_is_no_study(capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["report", "status", "evaluate --confidence", "recommend --check 8"]
+    "command", ["report", "status", "table", "evaluate --confidence", "recommend --check 8"]
 )
 def test_commands_that_need_a_study_refuse_a_published_folder(capsys, command):
     Path("mine").mkdir()

@@ -110,8 +110,7 @@ def find_study(
             specimen cannot be made.
     """
     results = Results.find(noun)
-    if results.is_published:
-        raise PassbandError(f"{noun}: is the folder of a published network; give the study")
+    results.refuse_published()
     for remark in results.study.remarks:
         report(remark)
     if crystals and results.study.needs_trial_particles:

@@ -33,7 +33,7 @@ def make(
     Raises:
         PassbandError: If the study, the number of cores or the profile is wrong.
     """
-    folder = RESULTS / results.folder.name  # as Snakemake names it
+    folder = RESULTS / results.name  # as Snakemake names it
     status = start(options, results, [target] if target else [f"{folder}/{path}" for path in paths])
     if not status:
         print("\n".join(f"{results}/{path}" for path in paths))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband import PassbandError
-from passband.axes import AXES, Axes
+from passband.axes import AXES
 from passband.commands.arguments import (
     add_axes,
     add_study,
@@ -17,6 +17,7 @@ from passband.commands.arguments import (
 )
 from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_lens
 from passband.console import escaped
+from passband.grid import Axes
 from passband.results import Results, layout
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
                 f"--figure = {str(options.figure)!r}: must end in .png, .svg or .pdf"
             )
         check_folder("--figure", options.figure, options.figure.parent)
-    results = Results.find(options.study)
+    results = Results(None, options.study)  # a published folder has priority, as in predict
     if not results.is_published:
         results = find_study(options.study)
         results.check_names()

@@ -170,7 +170,7 @@ def start(
 def _print_end(results: Results) -> None:
     """Print the table, where the report is, and what to type next."""
     print(f"\n{ood(results)}\n")
-    name = results.folder.name
+    name = results.name
     lines = [f"Open {results.path(layout.REPORT)} in a browser.", "Then type, for example:"]
     if "VIRTUAL_ENV" not in os.environ and sys.prefix != sys.base_prefix:
         lines.append(f"  source {_shown(Path(sys.prefix))}/bin/activate")

@@ -44,7 +44,8 @@ def recommend(
         PassbandError: If the condition is wrong, or if the study has no results or too few
             conditions.
     """
-    tested = TestedNetworks.open(Results.find(study), specimen)
+    given = Results(None, study)
+    tested = TestedNetworks.open(given if given.is_published else Results.find(study), specimen)
     if isinstance(condition, Condition):
         condition = replace(condition, axes=tested.study.axes).values()
     if not isinstance(condition, Asked):

@@ -9,7 +9,7 @@ from typing import Any
 
 from passband import PassbandError
 from passband.config import ConfigError, Study, load, validate_stored
-from passband.results import layout, published
+from passband.results import layout
 from passband.storage import integrity
 
 #: The folder of results, in the folder in which Snakemake is started.
@@ -24,8 +24,6 @@ def folder_of(noun: Path) -> Path | None:
     Raises:
         PassbandError: If there is no such file, folder or study.
     """
-    if is_published(noun):
-        return noun
     # A study's name has priority over a folder with the same name, such as docs.
     by_name = RESULTS / noun
     is_name = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}", str(noun)) is not None
@@ -62,11 +60,6 @@ def file_of(results: Path, noun: str | Path) -> Path | None:
             "file that you mean"
         )
     return shown(files[0]) if files else None
-
-
-def is_published(noun: str | Path) -> bool:
-    """Return whether a user's word for a study is the path of a published folder."""
-    return (Path(noun) / published.WEIGHTS).is_file()
 
 
 def study_names() -> list[str]:

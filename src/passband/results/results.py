@@ -113,6 +113,11 @@ class Results:
         return self._found
 
     @property
+    def name(self) -> str:
+        """The study's name, which its folder has."""
+        return self.folder.absolute().name
+
+    @property
     def root(self) -> Path:
         """The folder in which Snakemake runs the study."""
         return locate.shown(self.folder.absolute().parent.parent)
@@ -120,7 +125,7 @@ class Results:
     @property
     def is_published(self) -> bool:
         """Whether this is the folder of a published network."""
-        return locate.is_published(self.folder)
+        return self.has(published.WEIGHTS)
 
     def check_new(self, source: str | Path) -> None:
         """Raise ConfigError if the study has no results yet, and what a new study must not have.
@@ -130,12 +135,21 @@ class Results:
         if not self.folder.exists() and self.study.objections:
             raise ConfigError(*(f"{source}: {line}" for line in self.study.objections))
 
+    def refuse_published(self) -> None:
+        """Raise PassbandError if this is the folder of a published network."""
+        if self.is_published:
+            raise PassbandError(
+                f"{self._noun}: is the folder of a published network; give the study"
+            )
+
     def existing(self) -> "Results":
         """Return these results if there are any, with the names that the study has now.
 
         Raises:
-            PassbandError: If there is no folder, and as :meth:`check_names`.
+            PassbandError: If there is no folder, as :meth:`refuse_published` and as
+                :meth:`check_names`.
         """
+        self.refuse_published()
         if not self.folder.is_dir():
             raise PassbandError(
                 f"{self._noun}: there is no folder {self.folder} yet; run the study first"
@@ -282,6 +296,6 @@ class Results:
         """Raise PassbandError if a store does not exist, with the command that makes it."""
         if not self.has(store):
             name = "table of results" if store == layout.TABLE else store
-            distances = f"passband distances {self.folder.name}"
+            distances = f"passband distances {self.name}"
             first = distances if store == layout.DISTANCES else "the study"
             raise PassbandError(f"{self}: the study has no {name} yet; run {first} first")

@@ -76,7 +76,7 @@ def _row(network: Network, results: Results) -> tuple[xr.Dataset | None, str]:
     """Return the counts and the validation loss of one network, and their file or a reason."""
     metadata = network.metadata
     cell = metadata.specimen, metadata.architecture, metadata.condition
-    name = results.folder.name
+    name = results.name
     if results.has(layout.TABLE):
         names = ("specimen", "architecture", "train", "replica")
         opened = results.table[["counts", "val_loss", "status"]]
