@@ -26,7 +26,7 @@ from passband.analysis.packed_table import LARGEST, MISSING, mean_dice
 from passband.analysis.spectra import flat_spectrum
 from passband.axes import AXES
 from passband.config import Study, load
-from passband.grid import Condition, coordinates
+from passband.grid import Axes, Condition
 from passband.results import layout
 from passband.storage import datasets
 
@@ -56,8 +56,8 @@ def write(study: Study, results: Path) -> None:
         },
         dict(zip(CELL, (specimen, study.training.architectures, ids[0]), strict=False))
         | {"replica": range(study.study.replicas), "test_specimen": specimen, "test": ids[1]}
-        | coordinates(ids[0], "train")
-        | coordinates(ids[1], "test"),
+        | Axes.main.coordinates(ids[0], "train")
+        | Axes.main.coordinates(ids[1], "test"),
     )
     table["dice"] = mean_dice(table)
     datasets.write(table, results / layout.TABLE, datasets.TABLE, {})

@@ -14,14 +14,14 @@ import xarray as xr
 
 from passband import cli
 from passband.analysis import ood
-from passband.grid import conditions, coordinates
+from passband.grid import Axes
 from passband.reports import summaries
 from passband.storage import datasets
 
 DIMS = ("specimen", "architecture", "test_specimen", "train")
 IDS = [
     condition.id
-    for condition in conditions(
+    for condition in Axes.main.conditions(
         {
             "defocus_nm": [5, 20],
             "cs_um": [1.2],
@@ -52,8 +52,8 @@ def make_metrics(ids=IDS, specimens=("gold",)):
             "test_specimen": list(specimens),
             "train": ids,
             "test": ids,
-            **coordinates(ids, "train"),
-            **coordinates(ids, "test"),
+            **Axes.main.coordinates(ids, "train"),
+            **Axes.main.coordinates(ids, "test"),
         },
     )
 

@@ -8,8 +8,8 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axes
-from passband.grid import Condition, along, axes_of, conditions, coordinates
+from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
+from passband.grid import Axes, Condition, along, axes_of
 
 
 def values(axis, minimum=None):
@@ -91,7 +91,7 @@ def test_only_canonical_ids_are_read(id):
     )
 )
 def test_grid_is_the_sorted_product(axes):
-    grid = conditions(dict(zip(MAIN_AXES, axes, strict=True)))
+    grid = Axes.main.conditions(dict(zip(MAIN_AXES, axes, strict=True)))
     expected = 1
     for axis in axes:
         expected *= len(axis)
@@ -102,13 +102,13 @@ def test_grid_is_the_sorted_product(axes):
 def test_grid_does_not_depend_on_the_order_of_axes_or_values():
     axes = {"defocus_nm": [5, 20], "cs_um": [1], "aperture_mrad": [10, 8], "dose_e_per_A2": [9]}
     shuffled = {name: list(reversed(axes[name])) for name in reversed(axes)}
-    assert conditions(axes) == conditions(shuffled)
-    assert tuple(conditions(axes)[0].values().values()) == (5.0, 1.0, 8.0, 9.0)
+    assert Axes.main.conditions(axes) == Axes.main.conditions(shuffled)
+    assert tuple(Axes.main.conditions(axes)[0].values().values()) == (5.0, 1.0, 8.0, 9.0)
 
 
 def test_coordinates():
     ids = [Condition(5, 1.2, 10, 100).id, Condition(-20, 60, 18, 1000).id]
-    found = coordinates(ids, "train")
+    found = Axes.main.coordinates(ids, "train")
     assert list(found) == [f"train_{axis}" for axis in MAIN_AXES]
     dimension, defocus, attrs = found["train_defocus_nm"]
     assert (dimension, defocus) == ("train", [5.0, -20.0])
@@ -121,7 +121,7 @@ def test_coordinates():
 
 def test_coordinates_refuse_foreign_ids():
     with pytest.raises(ValueError, match="'x' is not the id of a condition"):
-        coordinates(["x"], "test")
+        Axes.main.coordinates(["x"], "test")
 
 
 # Further axes
@@ -133,9 +133,9 @@ STUDY = Axes(OWN, {"coma_nm": 200.0})
 
 def test_a_further_axis_is_in_the_id_only_if_it_differs_from_the_studys_own_value():
     main = dict(zip(MAIN_AXES, MAIN, strict=True))
-    same = Condition.of(main | {"astigmatism_nm": 0, "focal_spread_nm": 3, "coma_nm": 200}, STUDY)
+    same = STUDY.condition(main | {"astigmatism_nm": 0, "focal_spread_nm": 3, "coma_nm": 200})
     assert same == Condition(*MAIN)
-    other = Condition.of(main | {"focal_spread_nm": 4, "astigmatism_nm": 5}, STUDY)
+    other = STUDY.condition(main | {"focal_spread_nm": 4, "astigmatism_nm": 5})
     assert other.id == f"{Condition(*MAIN).id}_as0005.000_fs004.000"
     assert other.values() == main | {"astigmatism_nm": 5.0, "focal_spread_nm": 4.0}
     assert list(other.values()) == [name for name in AXES if name in other.values()]
@@ -145,7 +145,7 @@ def test_a_further_axis_is_in_the_id_only_if_it_differs_from_the_studys_own_valu
 
 
 def test_conditions_are_equal_and_sorted_as_their_values_are_whatever_they_know_of_their_study():
-    known, other = Condition.parse(Condition(*MAIN).id, STUDY), Condition(*MAIN)
+    known, other = STUDY.parse(Condition(*MAIN).id), Condition(*MAIN)
     assert (known, hash(known), repr(known)) == (other, hash(other), repr(other))
     assert not known < other
     assert pickle.loads(pickle.dumps(known)).values() == known.values()
@@ -179,14 +179,14 @@ def test_a_value_that_neither_condition_nor_study_has_is_an_error():
 
 def test_a_grid_with_further_axes_is_sorted_by_all_values():
     axes = {name: [value] for name, value in zip(MAIN_AXES, MAIN, strict=True)}
-    found = conditions(axes | {"focal_spread_nm": [2, 4, 3]}, STUDY)
+    found = STUDY.conditions(axes | {"focal_spread_nm": [2, 4, 3]})
     assert [c.value("focal_spread_nm") for c in found] == [2, 3, 4]
     assert found[1] == Condition(*MAIN)
 
 
 def test_results_know_the_studys_axes():
     ids = [Condition(*MAIN).id, Condition(*MAIN, {"astigmatism_nm": 5}).id]
-    data = xr.Dataset(coords={"test": ids, **coordinates(ids, "test", STUDY)})
+    data = xr.Dataset(coords={"test": ids, **STUDY.coordinates(ids, "test")})
     assert data.test_astigmatism_nm.values.tolist() == [0, 5]
     assert data.test_focal_spread_nm.values.tolist() == [3, 3]
     assert Axes.of(data) == Axes.of(data.isel(test=[1])) == Axes(OWN)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passband.grid import conditions
+from passband.grid import Axes
 from passband.groups import (
     LONGEST,
     MOST_FILES,
@@ -17,7 +17,7 @@ from passband.groups import (
 
 IDS = [
     condition.id
-    for condition in conditions(
+    for condition in Axes.main.conditions(
         {
             "defocus_nm": [-20.0, -5.0, 5.0],
             "cs_um": [1.2, 60.0],

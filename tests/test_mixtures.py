@@ -5,8 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from passband.axes import Axes
-from passband.grid import Condition, coordinates, is_condition, of_conditions, ordered_ids
+from passband.grid import Axes, Condition, is_condition, of_conditions
 from passband.groups import may_have
 from passband.mixtures import MEMBERS, Mixture, expected_weights, is_mixture, of_id
 
@@ -104,9 +103,11 @@ def test_expectations_over_test_conditions_need_all_points():
 def test_rows_of_mixtures_come_last_and_have_no_coordinates():
     import xarray as xr
 
-    ids = ordered_ids([TWO.id, B.id, SOFT.id, A.id])
+    ids = Axes.main.order([TWO.id, B.id, SOFT.id, A.id])
     assert ids == [A.id, B.id, SOFT.id, TWO.id]
-    data = xr.Dataset({"x": ("train", range(4))}, {"train": ids} | coordinates(ids, "train"))
+    data = xr.Dataset(
+        {"x": ("train", range(4))}, {"train": ids} | Axes.main.coordinates(ids, "train")
+    )
     assert data.train_defocus_nm.values == pytest.approx([5, 20, np.nan, np.nan], nan_ok=True)
     assert of_conditions(data).train.values.tolist() == [A.id, B.id]
     assert of_conditions(data.drop_dims("train")).sizes == {}

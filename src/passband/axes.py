@@ -1,9 +1,7 @@
 """The axes of the grid: the imaging parameters of a study, with their units and limits."""
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -232,47 +230,3 @@ FURTHER_AXES: dict[str, Axis] = {
 
 #: All axes, by name. Wherever axes are in an order, they are in this order.
 AXES: dict[str, Axis] = MAIN_AXES | FURTHER_AXES
-
-
-@dataclass(frozen=True)
-class Axes:
-    """A study's axes, and what the ids of its conditions leave out.
-
-    Attributes:
-        own: The study's own values of its further axes.
-        others: The study's own values of the further axes that it does not have, if they are known.
-    """
-
-    own: Mapping[str, float] = field(default_factory=dict)
-    others: Mapping[str, float] = field(default_factory=dict, compare=False)
-
-    #: The axes of a study that has no further axis.
-    main: ClassVar["Axes"]
-
-    def __post_init__(self):
-        for given in ("own", "others"):
-            values = getattr(self, given)
-            kept = {n: a.canonical(values[n]) for n, a in FURTHER_AXES.items() if n in values}
-            object.__setattr__(self, given, kept)
-
-    @classmethod
-    def of(cls, results) -> "Axes":
-        """Return the axes of results, whose coordinates are from `passband.grid.coordinates`."""
-        of_axes = {name: one.attrs for name, one in results.coords.items() if "own" in one.attrs}
-        return cls({n.partition("_")[2]: float(attrs["own"]) for n, attrs in of_axes.items()})
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the study's axes, in the order of :data:`AXES`."""
-        return [*MAIN_AXES, *self.own]
-
-    def own_value(self, name: str) -> float:
-        """Return the study's own value of a further axis; KeyError if it is not known."""
-        return self.own[name] if name in self.own else self.others[name]
-
-    def with_others(self, names: Iterable[str]) -> "Axes":
-        """Return these axes and further ones, whose own values are known."""
-        return Axes(self.own | {name: self.own_value(name) for name in names}, self.others)
-
-
-Axes.main = Axes()

@@ -1,15 +1,128 @@
-"""The grid of imaging conditions: its conditions and the ids of the conditions."""
+"""The grid of imaging conditions: a study's axes, its conditions and their ids."""
 
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from typing import ClassVar
 
-from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axes
+from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
 
 _MIXTURE = re.compile(r"[a-z][a-z0-9-]*-[0-9a-f]{8}")
 _BY_TOKEN = {axis.token: axis for axis in AXES.values()}
+
+#: Conditions: the values of each axis, for all combinations (Cartesian product); several such
+#: products; or ids of conditions.
+Conditions = Mapping[str, Sequence[float]] | Sequence[Mapping[str, Sequence[float]]] | Iterable[str]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """A study's axes, and what the ids of its conditions leave out.
+
+    Attributes:
+        own: The study's own values of its further axes.
+        others: The study's own values of the further axes that it does not have, if they are known.
+    """
+
+    own: Mapping[str, float] = field(default_factory=dict)
+    others: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+    #: The axes of a study that has no further axis.
+    main: ClassVar["Axes"]
+
+    def __post_init__(self):
+        for given in ("own", "others"):
+            values = getattr(self, given)
+            kept = {n: a.canonical(values[n]) for n, a in FURTHER_AXES.items() if n in values}
+            object.__setattr__(self, given, kept)
+
+    @classmethod
+    def of(cls, results) -> "Axes":
+        """Return the axes of results, whose coordinates are from :meth:`coordinates`."""
+        of_axes = {name: one.attrs for name, one in results.coords.items() if "own" in one.attrs}
+        return cls({n.partition("_")[2]: float(attrs["own"]) for n, attrs in of_axes.items()})
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the study's axes, in the order of :data:`AXES`."""
+        return [*MAIN_AXES, *self.own]
+
+    def own_value(self, name: str) -> float:
+        """Return the study's own value of a further axis; KeyError if it is not known."""
+        return self.own[name] if name in self.own else self.others[name]
+
+    def with_others(self, names: Iterable[str]) -> "Axes":
+        """Return these axes and further ones, whose own values are known."""
+        return Axes(self.own | {name: self.own_value(name) for name in names}, self.others)
+
+    def condition(self, values: Mapping[str, float]) -> "Condition":
+        """Return the condition with the given values: of all main axes, and of any further axes."""
+        own = self.others | self.own
+        further = {
+            name: values[name]
+            for name, axis in FURTHER_AXES.items()
+            if name in values and own.get(name) != axis.canonical(values[name])
+        }
+        return Condition(*(values[name] for name in MAIN_AXES), tuple(further.items()), self)
+
+    def parse(self, id: str) -> "Condition":
+        """Return the condition with the given id; ValueError if it is not the id of a condition."""
+        values = values_in(id)
+        if not MAIN_AXES.keys() <= values.keys():
+            raise ValueError(f"{id!r} is not the id of a condition")
+        main = [values.pop(name) for name in MAIN_AXES]
+        condition = Condition(*main, tuple(values.items()), self)
+        if condition.id != id:
+            raise ValueError(f"{id!r} is not the id of a condition; write {condition.id!r}")
+        return condition
+
+    def conditions(self, given: Conditions) -> list["Condition"]:
+        """Return the conditions of products of axes, or of ids, sorted by their values.
+
+        The conditions of a product are all combinations of its values, in the units of the axes. A
+        condition of several products occurs once.
+        """
+        found: set[Condition] = set()
+        for part in [given] if isinstance(given, Mapping) else given:
+            if isinstance(part, str):
+                found.add(self.parse(part))
+            else:
+                every = product(*part.values())
+                found |= {self.condition(dict(zip(part, each, strict=True))) for each in every}
+        return ordered(found)
+
+    def order(self, ids: Iterable[str]) -> list[str]:
+        """Return the ids of conditions, sorted by their values, and then those of mixtures."""
+        conditions, mixed = set(), set()
+        for id in ids:
+            (conditions if is_condition(id) else mixed).add(id)
+        return [*(condition.id for condition in self.conditions(conditions)), *sorted(mixed)]
+
+    def coordinates(self, ids: Iterable[str], dimension: str) -> dict[str, tuple]:
+        """Return xarray coordinates with the imaging parameters of conditions.
+
+        They are NaN for a mixture, whose id is that of no condition.
+
+        Returns:
+            For the name of each coordinate, which is ``{dimension}_{axis name}``, ``(dimension,
+            values, attrs)``. `attrs` has the unit and the long name of the imaging parameter, and
+            for a further axis the study's own value, `own`.
+        """
+        every = [self.parse(id) if is_condition(id) else None for id in ids]
+        return {
+            f"{dimension}_{name}": (
+                dimension,
+                [math.nan if each is None else each.value(name) for each in every],
+                {"units": AXES[name].unit, "long_name": AXES[name].label}
+                | ({"own": self.own[name]} if name in self.own else {}),
+            )
+            for name in self.names
+        }
+
+
+Axes.main = Axes()
 
 
 @dataclass(frozen=True, order=True)
@@ -45,17 +158,6 @@ class Condition:
         values = ((axis, given[axis.name]) for axis in FURTHER_AXES.values() if axis.name in given)
         further = tuple((axis.name, axis.canonical(value)) for axis, value in values)
         object.__setattr__(self, "further", further)
-
-    @classmethod
-    def of(cls, values: Mapping[str, float], axes: Axes = Axes.main) -> "Condition":
-        """Return the condition with the given values: of all main axes, and of any further axes."""
-        own = axes.others | axes.own
-        further = {
-            name: values[name]
-            for name, axis in FURTHER_AXES.items()
-            if name in values and own.get(name) != axis.canonical(values[name])
-        }
-        return cls(*(values[name] for name in MAIN_AXES), tuple(further.items()), axes)
 
     def value(self, name: str) -> float:
         """Return the value of an axis; KeyError if it is the study's own and is not known."""
@@ -95,19 +197,12 @@ class Condition:
         return "_".join([*main, *(FURTHER_AXES[name].format(x) for name, x in self.further)])
 
     @classmethod
-    def parse(cls, id: str, axes: Axes = Axes.main) -> "Condition":
-        """Return the condition with the given id; ValueError if it is not the id of a condition."""
-        values = parsed(id)
-        if not MAIN_AXES.keys() <= values.keys():
-            raise ValueError(f"{id!r} is not the id of a condition")
-        main = [values.pop(name) for name in MAIN_AXES]
-        condition = cls(*main, tuple(values.items()), axes)
-        if condition.id != id:
-            raise ValueError(f"{id!r} is not the id of a condition; write {condition.id!r}")
-        return condition
+    def parse(cls, id: str) -> "Condition":
+        """Return the condition with an id outside any study, see :meth:`Axes.parse`."""
+        return Axes.main.parse(id)
 
 
-def parsed(id: str) -> dict[str, float]:
+def values_in(id: str) -> dict[str, float]:
     """Return the values of axes in an id; ValueError if it has another part."""
     values = {}
     for token in id.split("_"):
@@ -118,31 +213,6 @@ def parsed(id: str) -> dict[str, float]:
     return values
 
 
-#: Conditions: the values of each axis, for all combinations (Cartesian product); several such
-#: products; or ids of conditions.
-Conditions = Mapping[str, Sequence[float]] | Sequence[Mapping[str, Sequence[float]]] | Sequence[str]
-
-
-def conditions(given: Conditions, axes: Axes = Axes.main) -> list[Condition]:
-    """Return the conditions of a study's products of axes, or of ids, sorted by their values.
-
-    The conditions of a product are all combinations of its values, in the units of the axes. A
-    condition of several products occurs once.
-    """
-    parts = [given] if isinstance(given, Mapping) else given
-    found: set[Condition] = set()
-    for part in parts:
-        is_id = isinstance(part, str)
-        found |= {Condition.parse(part, axes)} if is_id else _product(part, axes)
-    return ordered(found)
-
-
-def _product(values: Mapping[str, Sequence[float]], axes: Axes) -> set[Condition]:
-    names = [name for name in AXES if name in values]
-    every = (dict(zip(names, each, strict=True)) for each in product(*map(values.get, names)))
-    return {Condition.of(each, axes) for each in every}
-
-
 def ordered(conditions: Iterable[Condition]) -> list[Condition]:
     """Return conditions sorted by their values of all axes, in the order of :data:`AXES`."""
     return sorted(conditions, key=lambda condition: tuple(condition.values().items()))
@@ -151,29 +221,7 @@ def ordered(conditions: Iterable[Condition]) -> list[Condition]:
 def along(results, dimension: str) -> list[Condition]:
     """Return the conditions along a dimension of results, without the rows of mixtures."""
     ids, axes = map(str, results[dimension].values), Axes.of(results)
-    return [Condition.parse(id, axes) for id in ids if is_condition(id)]
-
-
-def coordinates(ids: Iterable[str], dimension: str, axes: Axes = Axes.main) -> dict[str, tuple]:
-    """Return xarray coordinates with the imaging parameters of conditions.
-
-    They are NaN for a mixture, whose id is that of no condition.
-
-    Returns:
-        For the name of each coordinate, which is ``{dimension}_{axis name}``, ``(dimension, values,
-        attrs)``. `attrs` has the unit and the long name of the imaging parameter, and for a further
-        axis the study's own value, `own`.
-    """
-    parsed = [Condition.parse(id, axes) if is_condition(id) else None for id in ids]
-    return {
-        f"{dimension}_{name}": (
-            dimension,
-            [math.nan if each is None else each.value(name) for each in parsed],
-            {"units": AXES[name].unit, "long_name": AXES[name].label}
-            | ({"own": axes.own[name]} if name in axes.own else {}),
-        )
-        for name in axes.names
-    }
+    return [axes.parse(id) for id in ids if is_condition(id)]
 
 
 def is_condition(id: str) -> bool:
@@ -192,18 +240,10 @@ def of_conditions(data):
     return data if all(kept) else data.isel(train=[k for k, keep in enumerate(kept) if keep])
 
 
-def ordered_ids(ids: Iterable[str], axes: Axes = Axes.main) -> list[str]:
-    """Return ids sorted by the conditions' values, see :func:`ordered`, and then of mixtures."""
-    ids = list(ids)
-    found = ordered({Condition.parse(id, axes) for id in ids if is_condition(id)})
-    mixed = sorted({id for id in ids if not is_condition(id)})
-    return [*(condition.id for condition in found), *mixed]
-
-
 def axes_of(data) -> list[str]:
     """Return the names of a study's axes, in the order of :data:`AXES`.
 
-    `data` has results with the coordinates from :func:`coordinates`.
+    `data` has results with the coordinates from :meth:`Axes.coordinates`.
     """
     sides = ("train", "test")
     return [name for name in AXES if any(f"{side}_{name}" in data.coords for side in sides)]
@@ -217,7 +257,7 @@ def is_scattered(data) -> bool:
     conditions have no neighbour.
 
     Args:
-        data: Results with the coordinates from :func:`coordinates` for the training conditions.
+        data: Results with the coordinates of training conditions, see :meth:`Axes.coordinates`.
     """
     data = of_conditions(data)
     values = (data[f"train_{name}"].values.tolist() for name in axes_of(data))

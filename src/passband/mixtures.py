@@ -11,8 +11,8 @@ from itertools import accumulate
 
 import numpy as np
 
-from passband.axes import AXES, Axes
-from passband.grid import Condition, is_condition
+from passband.axes import AXES
+from passband.grid import Axes, Condition, is_condition
 from passband.seeds import digest, generator
 from passband.words import span
 
@@ -81,7 +81,7 @@ class Mixture:
             logarithmic = name == _LOGARITHMIC and high > low
             value = low * (high / low) ** x if logarithmic else low + (high - low) * x
             values[name] = float(np.clip(value, low, high))
-        return Condition.of(values, self.axes)
+        return self.axes.condition(values)
 
     @cached_property
     def members(self) -> dict[Condition, float]:
@@ -110,7 +110,7 @@ class Mixture:
             return [condition for condition, _ in self.points]
         ends = zip(*([low, high] for _, low, high in self.ranges), strict=True)
         names = [name for name, _, _ in self.ranges]
-        return [Condition.of(dict(zip(names, end, strict=True)), self.axes) for end in ends]
+        return [self.axes.condition(dict(zip(names, end, strict=True))) for end in ends]
 
     @property
     def widest_mrad(self) -> float:
@@ -132,10 +132,10 @@ def attributes(mixtures: Iterable[Mixture]) -> dict[str, str]:
     return {MIXTURES: json.dumps(contents)} if contents else {}
 
 
-def of_id(mixtures: Iterable[Mixture], id: str, axes: Axes = Axes.main) -> Condition | Mixture:
+def of_id(mixtures: Iterable[Mixture], id: str) -> Condition | Mixture:
     """Return the condition or the mixture with an id; ValueError if it is neither."""
     if not is_mixture(id):
-        return Condition.parse(id, axes)
+        return Condition.parse(id)
     for mixture in mixtures:
         if mixture.id == id:
             return mixture

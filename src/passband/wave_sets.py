@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
-from passband.axes import AXES, Axes
-from passband.grid import Condition, parsed
+from passband.axes import AXES
+from passband.grid import Axes, Condition, values_in
 from passband.mixtures import Mixture, is_mixture
 
 #: Names of the axes that need other exit waves.
@@ -41,8 +41,9 @@ class WaveSet:
     @classmethod
     def parse(cls, id: str) -> "WaveSet":
         """Return the set with the given id; ValueError if it is not the id of a set."""
-        found = cls(tuple(parsed(id).items()) if id else ())
-        if found.id != id or not {*WAVE_AXES}.issuperset(dict(found.further)):
+        values = values_in(id) if id else {}
+        found = cls(tuple((name, values[name]) for name in WAVE_AXES if name in values))
+        if found.id != id:
             raise ValueError(f"{id!r} is not the id of a set of exit waves")
         return found
 

@@ -35,9 +35,9 @@ from passband.analysis.information import (
     wiener_abs,
     wiener_excess,
 )
-from passband.axes import MAIN_AXES, Axes
+from passband.axes import MAIN_AXES
 from passband.config import Aberrations, Detector, Microscope, Spread
-from passband.grid import Condition, conditions
+from passband.grid import Axes, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import expose
 from passband.optics import ctf
@@ -45,7 +45,7 @@ from passband.optics.detector import mtf, vibration
 from passband.specimens import exit_waves as simulate
 
 MICROSCOPE = Microscope(field_px=64, pixel_size_A=0.3)
-GRID = conditions(
+GRID = Axes.main.conditions(
     {
         "defocus_nm": [5, 20],
         "cs_um": [1.2, 1200],

@@ -9,7 +9,7 @@ import xarray as xr
 from passband.analysis import learned, ood, packed_table
 from passband.analysis.learned import unlearned
 from passband.config import Study, validate
-from passband.grid import Condition, coordinates
+from passband.grid import Axes, Condition
 from passband.mixtures import MIXTURES
 from passband.scores import OUTCOMES, dice
 
@@ -51,7 +51,7 @@ def make(of_network, train=IDS, test=IDS, replicas=2, specimens=("gold",), attrs
         {"counts": (dims, counts), "dice": (dims[:-2], means.astype("float32"))},
         {"specimen": specimens, "architecture": ["net"], "train": train, "test": test}
         | {"replica": range(replicas), "test_specimen": specimens, "outcome": list(OUTCOMES)}
-        | coordinates(test, "test"),
+        | Axes.main.coordinates(test, "test"),
         attrs or {},
     )
 

@@ -8,7 +8,7 @@ import xarray as xr
 
 from passband.analysis import information, mixture_metrics, ood
 from passband.config import Microscope, Spread
-from passband.grid import Condition, coordinates
+from passband.grid import Axes, Condition
 from passband.mixtures import MIXTURES, Mixture
 from passband.scores import OUTCOMES
 
@@ -85,8 +85,8 @@ def table(trained, own=False):
         },
         coords={"specimen": ["gold"], "architecture": ["net"], "replica": [0, 1]}
         | {"test_specimen": ["gold"], "train": ids, "test": tests, "outcome": list(OUTCOMES)}
-        | coordinates(ids, "train")
-        | coordinates(tests, "test"),
+        | Axes.main.coordinates(ids, "train")
+        | Axes.main.coordinates(tests, "test"),
         attrs={MIXTURES: json.dumps({m.id: m.content for m in trained if isinstance(m, Mixture)})},
     )
     if own:

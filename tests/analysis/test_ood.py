@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from passband.analysis import bootstrap, ood
 from passband.analysis.information import metrics
 from passband.config import Microscope, Spread, load
-from passband.grid import Condition, coordinates
+from passband.grid import Axes, Condition
 from passband.optics import ctf
 from passband.reports import summaries
 
@@ -54,8 +54,8 @@ def make_table(D, train=None, test=None, specimens=("gold",)):
             "replica": range(D.shape[4]),
             "test": test,
             "outcome": ["tp", "fp", "fn"],
-            **coordinates(train, "train"),
-            **coordinates(test, "test"),
+            **Axes.main.coordinates(train, "train"),
+            **Axes.main.coordinates(test, "test"),
         },
     )
 

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from passband.analysis import ood, table
-from passband.grid import Condition, coordinates
+from passband.grid import Axes, Condition
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, datasets
 from passband.storage import records as stored
@@ -104,7 +104,7 @@ def test_the_score_in_distribution_exists_for_every_row(draws):
     values["val_loss"] = ((*dims[:2], *dims[3:5]), np.full((1, 1, 4, 2), 0.5))
     coords = {"specimen": ["gold"], "architecture": ["net"], "test_specimen": ["gold"]}
     coords |= {"train": ids, "test": ids, "replica": [0, 1], "outcome": list(OUTCOMES)}
-    coords |= coordinates(ids, "train") | coordinates(ids, "test")
+    coords |= Axes.main.coordinates(ids, "train") | Axes.main.coordinates(ids, "test")
     whole = xr.Dataset(values | {"counts": ((*dims, "outcome"), counts)}, coords)
     apart = np.abs(np.subtract.outer(np.arange(4), np.arange(4))) / 10
     information = xr.Dataset(

@@ -10,9 +10,8 @@ from passband import PassbandError
 from passband.analysis.information import metrics
 from passband.analysis.profiles import profiles
 from passband.analysis.spectra import from_json, joined, own_curve, power_under, to_json
-from passband.axes import Axes
 from passband.config import Microscope
-from passband.grid import Condition
+from passband.grid import Axes, Condition
 
 MICROSCOPE = Microscope(field_px=64)
 AXES = Axes({"energy_kev": 300.0, "pixel_size_A": 0.3})

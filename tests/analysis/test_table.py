@@ -11,8 +11,8 @@ import xarray as xr
 from matplotlib import pyplot
 
 from passband.analysis import table
-from passband.axes import MAIN_AXES, Axes
-from passband.grid import Condition, batches, conditions
+from passband.axes import MAIN_AXES
+from passband.grid import Axes, Condition, batches
 from passband.learning import confidence
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, StoreError, datasets
@@ -25,8 +25,8 @@ AXIS_VALUES = {
 }
 TEST_VALUES = AXIS_VALUES | {"cs_um": [0.0, 30.0], "aperture_mrad": [10.0, 18.0]}
 # In the order of values; as strings, negative defocus would come last.
-TRAIN = [condition.id for condition in conditions(AXIS_VALUES)]
-TESTED = conditions(TEST_VALUES)
+TRAIN = [condition.id for condition in Axes.main.conditions(AXIS_VALUES)]
+TESTED = Axes.main.conditions(TEST_VALUES)
 TEST = [condition.id for condition in TESTED]
 SPECIMENS, ARCHITECTURES = ["gold", "amber"], ["unet-resnet18", "compact-w4-d2"]
 REPLICAS = batches(3, 2)
@@ -250,7 +250,7 @@ def test_opening_reads_few_files(written, tmp_path):
 def test_a_table_of_any_size_is_laid_out(tmp_path):
     """The table of studies/paper.yaml has 288 MB of counts for each 1,000 networks."""
     axes = {axis: [1.0 + k for k in range(5)] for axis in MAIN_AXES}
-    test = [condition.id for condition in conditions(axes)]
+    test = [condition.id for condition in Axes.main.conditions(axes)]
     sizes = {
         "specimen": ["gold"],
         "architecture": ["unet-resnet18"],

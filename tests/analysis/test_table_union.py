@@ -7,7 +7,7 @@ import xarray as xr
 from passband import PassbandError
 from passband.analysis import table, table_union
 from passband.analysis.packed_table import DRAWN, MISSING, mean_dice, packed
-from passband.grid import Condition, coordinates
+from passband.grid import Axes, Condition
 from passband.scores import OUTCOMES, dice
 from passband.storage import datasets
 
@@ -28,7 +28,7 @@ def made(train=TRAIN, replicas=(0, 1), microscopes=DRAWN_IDS, seed=0) -> xr.Data
     }
     coords = {"specimen": ["gold"], "architecture": ["net"], "train": train, "test": test}
     coords |= {"replica": list(replicas), "test_specimen": ["gold"], "outcome": list(OUTCOMES)}
-    coords |= coordinates(train, "train") | coordinates(test, "test")
+    coords |= Axes.main.coordinates(train, "train") | Axes.main.coordinates(test, "test")
     if microscopes:
         of_first = (*CELL[:3], "test_specimen", "microscope")
         shape = 1, 1, len(train), 1, len(microscopes), 3, len(OUTCOMES)
@@ -37,7 +37,7 @@ def made(train=TRAIN, replicas=(0, 1), microscopes=DRAWN_IDS, seed=0) -> xr.Data
             drawn[:] = np.nan
         variables["microscope_counts"] = ((*of_first, "structure", "outcome"), drawn)
         variables["microscope_dice"] = (of_first, dice(drawn).mean(-1).astype("float32"))
-        coords |= {"microscope": microscopes} | coordinates(microscopes, "microscope")
+        coords |= {"microscope": microscopes} | Axes.main.coordinates(microscopes, "microscope")
     return xr.Dataset(variables, coords)
 
 

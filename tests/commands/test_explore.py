@@ -17,7 +17,7 @@ from passband.analysis import learned, table
 from passband.analysis.information import PAIR
 from passband.axes import MAIN_AXES
 from passband.config import validate
-from passband.grid import coordinates
+from passband.grid import Axes
 from passband.jobs import explored_images, recommendation
 from passband.jobs.microscopes import microscopes
 from passband.jobs.tested_networks import TestedNetworks
@@ -351,7 +351,9 @@ def test_mixtures_have_rows_below_those_of_conditions(tmp_path, other):
     study = make_study()
     metrics, table = large_results(study)
     ids = [*metrics.train.values[:-2].tolist(), "all-0123abcd", "soft-0123abcd"]
-    metrics = metrics.drop_vars("train").assign_coords({"train": ids} | coordinates(ids, "train"))
+    metrics = metrics.drop_vars("train").assign_coords(
+        {"train": ids} | Axes.main.coordinates(ids, "train")
+    )
     table = table.assign_coords(train=ids)
     blocks = explorer.Blocks()
     content = explorer_content.content(study, metrics, table, spectra(study), None, blocks)

@@ -10,7 +10,7 @@ from synthetic import weights_metadata
 
 from passband import PassbandError, cli
 from passband.config import validate
-from passband.grid import coordinates
+from passband.grid import Axes
 from passband.jobs import plan, trust
 from passband.jobs.calibration import Speeds
 from passband.learning.network_files import finished_networks, is_id, open_networks
@@ -91,7 +91,7 @@ def recommended(tmp_path, monkeypatch):
     row = table.isel(train=[0]).assign(dice=table.dice.isel(train=[0]) * 0 + 1)
     both = xr.concat([table, row], "train", data_vars="minimal", coords="minimal")
     both = both.drop_vars([n for n in both.coords if str(n).startswith("train")])
-    both = both.assign_coords({"train": ids} | coordinates(ids, "train"))
+    both = both.assign_coords({"train": ids} | Axes.main.coordinates(ids, "train"))
     shutil.rmtree(results / "table.zarr")
     datasets.write(both.drop_encoding(), results / "table.zarr", datasets.TABLE, {})
     monkeypatch.chdir(tmp_path)

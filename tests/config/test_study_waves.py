@@ -88,8 +88,9 @@ def test_sets_are_found_by_the_path_of_a_file():
         for path in wave_layout.shards(study, "gold", "train", [id]):
             assert set_of_file(path) == set_of_file(f"results/waves/{path}") == id
     assert set_of_file("waves/waves/train/00000.zarr.zip") == ""
-    with pytest.raises(ValueError, match=r"'as0005\.000' is not the id of a set of exit waves"):
-        WaveSet.parse("as0005.000")
+    for id in ("as0005.000", "th05.000_en0200.00", "en0200.00_en0200.00", "en200.00"):
+        with pytest.raises(ValueError, match=f"^'{id}' is not the id of a set of exit waves$"):
+            WaveSet.parse(id)
 
 
 def test_the_param_of_another_set_has_the_studys_own_specimen():

@@ -7,10 +7,10 @@ from figure_data import check
 from toy_networks import true_dice
 
 from passband.figures import dice_map
-from passband.grid import Condition, conditions
+from passband.grid import Axes, Condition
 from passband.prediction.range_of_use import Asked
 
-TESTED = conditions(
+TESTED = Axes.main.conditions(
     {
         "defocus_nm": [5, 20],
         "cs_um": [1.2, 60],

@@ -12,11 +12,11 @@ from matplotlib.contour import ContourSet
 from PIL import Image
 from scipy.stats import spearmanr
 
-from passband.axes import MAIN_AXES, Axes
+from passband.axes import MAIN_AXES
 from passband.figures import ctf as transfer_figures
 from passband.figures import generalization, style
 from passband.figures import images as image_figures
-from passband.grid import Condition, conditions
+from passband.grid import Axes, Condition
 from passband.optics import ctf
 
 # Names and files
@@ -85,7 +85,7 @@ SPACINGS = {"gold": [2.35, 2.04, 1.44]}
 @pytest.mark.parametrize("width_cm", WIDTHS)
 @pytest.mark.parametrize("grid", [GRID, ONE], ids=["grid", "one condition"])
 def test_ctf_lines_are_the_transfer_and_its_envelope(grid, width_cm, microscope):
-    figure = transfer_figures.ctf_curves(conditions(grid), microscope, SPACINGS, width_cm)
+    figure = transfer_figures.ctf_curves(Axes.main.conditions(grid), microscope, SPACINGS, width_cm)
     check(figure, width_cm)
     most = 2 if width_cm < 10 else 4
     shown = style.evenly_spaced(grid["defocus_nm"], most)
@@ -129,7 +129,7 @@ def test_atoms_are_dark_if_the_transfer_is_negative(microscope):
 
 def test_ctf_has_lines_where_narrower_apertures_cut_and_at_lattice_spacings(microscope):
     grid = GRID | {"aperture_mrad": [5.0, 10.0, 15.0]}
-    figure = transfer_figures.ctf_curves(conditions(grid), microscope, SPACINGS)
+    figure = transfer_figures.ctf_curves(Axes.main.conditions(grid), microscope, SPACINGS)
     wavelength = ctf.wavelength(300e3)
     assert figure.axes
     for ax in figure.axes:
@@ -147,7 +147,9 @@ def test_ctf_has_lines_where_narrower_apertures_cut_and_at_lattice_spacings(micr
 
 
 def test_ctf_of_one_aperture_without_spacings_has_no_upright_line(microscope):
-    figure = transfer_figures.ctf_curves(conditions(GRID | {"aperture_mrad": [15.0]}), microscope)
+    figure = transfer_figures.ctf_curves(
+        Axes.main.conditions(GRID | {"aperture_mrad": [15.0]}), microscope
+    )
     assert not [x for ax in figure.axes for x in ax.lines if np.ptp(x.get_xdata()) == 0]
     assert len(figure.legends[0].get_texts()) == 2
 
@@ -156,7 +158,7 @@ def test_ctf_has_each_lens_of_further_axes(microscope):
     """A lens that is not round has an area from the lowest to the highest transfer."""
     further = {"astigmatism_nm": [0.0, 8.0], "astigmatism_deg": [0.0, 45.0], "vibration_A": [0, 1]}
     own = Axes({"astigmatism_nm": 0.0, "astigmatism_deg": 0.0, "vibration_A": 0.0})
-    figure = transfer_figures.ctf_curves(conditions(GRID | further, own), microscope)
+    figure = transfer_figures.ctf_curves(own.conditions(GRID | further), microscope)
     check(figure, style.PAGE_CM)
     (legend,) = figure.legends
     start = f"transfer T(q), aperture {max(GRID['aperture_mrad']):g} mrad, "
@@ -169,7 +171,7 @@ def test_ctf_has_each_lens_of_further_axes(microscope):
     # The lenses are in the order of their values, and not in the order of their ids.
     both = {"astigmatism_nm": [0.0, 8.0], "focal_spread_nm": [3.0, 6.0]}
     own_spread = Axes({"astigmatism_nm": 0.0, "focal_spread_nm": microscope.focal_spread_nm})
-    other = transfer_figures.ctf_curves(conditions(GRID | both, own_spread), microscope)
+    other = transfer_figures.ctf_curves(own_spread.conditions(GRID | both), microscope)
     listed = [text.get_text() for text in other.legends[0].get_texts()[1:5]]
     assert [words.partition("mrad, ")[2] for words in listed] == [
         f"astigmatism {a} nm, focal spread {f} nm" for a in (0, 8) for f in (3, 6)
@@ -191,7 +193,7 @@ def test_ctf_has_each_lens_of_further_axes(microscope):
 
 def test_ctf_has_each_beam_energy_and_no_axis_of_the_specimen(microscope):
     own = Axes({"energy_kev": 300.0, "substrate_thickness_nm": 1.0})
-    grid = conditions(GRID | {"energy_kev": [200, 300], "substrate_thickness_nm": [1, 5]}, own)
+    grid = own.conditions(GRID | {"energy_kev": [200, 300], "substrate_thickness_nm": [1, 5]})
     figure = transfer_figures.ctf_curves(grid, microscope)
     words = [text.get_text() for text in figure.legends[0].get_texts()]
     ends = [text.partition("mrad, ")[2] for text in words if text.startswith("transfer")]
@@ -203,7 +205,7 @@ def test_ctf_has_each_beam_energy_and_no_axis_of_the_specimen(microscope):
 
 def test_ctf_shows_four_of_many_values(microscope):
     grid = ONE | {"defocus_nm": list(range(-20, 50, 10)), "cs_um": [1, 2, 3, 4, 5]}
-    figure = transfer_figures.ctf_curves(conditions(grid), microscope)
+    figure = transfer_figures.ctf_curves(Axes.main.conditions(grid), microscope)
     assert len(figure.axes) == 16
     titles = [ax.get_title().split()[1] for ax in figure.axes[:4]]
     assert titles == ["−20", "0", "20", "40"]

@@ -6,7 +6,7 @@ from figure_data import GRID, ONE, PALETTE, WIDTHS, check, drawn, ids, make_ood,
 from matplotlib.collections import LineCollection
 
 from passband.figures import matrix, nested_axes, style
-from passband.grid import Condition, conditions, coordinates, ordered
+from passband.grid import Axes, Condition, ordered
 
 
 def cells(ax):
@@ -125,7 +125,7 @@ def test_a_side_with_few_or_many_conditions_is_labelled(number, width_cm):
 
 
 def test_levels_are_nested_from_defocus_to_dose():
-    found = nested_axes.levels(conditions(GRID | {"aperture_mrad": [15.0]}))
+    found = nested_axes.levels(Axes.main.conditions(GRID | {"aperture_mrad": [15.0]}))
     assert [level.name for level in found] == ["defocus_nm", "cs_um", "dose_e_per_A2"]
     outer, middle, inner = found
     assert outer.groups == ((0, 4, -10), (4, 8, 5), (8, 12, 20))
@@ -144,17 +144,17 @@ def test_a_grid_with_holes_has_only_its_conditions():
 
 
 def test_labels_are_turned_and_then_replaced_by_a_range_if_cells_are_small():
-    found = nested_axes.levels(conditions(ONE | {"dose_e_per_A2": [100, 1000, 2000]}))
-    assert nested_axes.levels(conditions(ONE)) == []
+    found = nested_axes.levels(Axes.main.conditions(ONE | {"dose_e_per_A2": [100, 1000, 2000]}))
+    assert nested_axes.levels(Axes.main.conditions(ONE)) == []
     for cell_cm, kind in ((1, "along"), (0.4, "across"), (0.2, "range")):
         (strip,) = nested_axes.strips(found, cell_cm)
         assert strip.kind == kind
 
 
 def test_labels_have_three_digits_if_they_differ():
-    (level,) = nested_axes.levels(conditions(ONE | {"cs_um": [1.2, 34.641, 1000]}))
+    (level,) = nested_axes.levels(Axes.main.conditions(ONE | {"cs_um": [1.2, 34.641, 1000]}))
     assert level.labels == ["1.2", "34.6", "1000"]
-    (level,) = nested_axes.levels(conditions(ONE | {"cs_um": [34.641, 34.642]}))
+    (level,) = nested_axes.levels(Axes.main.conditions(ONE | {"cs_um": [34.641, 34.642]}))
     assert level.labels == ["34.641", "34.642"]
 
 
@@ -182,7 +182,7 @@ def test_mixtures_have_rows_below_the_conditions(width_cm):
     mixed = ["all-0123abcd", "soft-0123abcd"]
     names = [*mixed, *data.train.values[2:].tolist()]
     data = data.drop_vars([n for n in data.coords if str(n).startswith("train")])
-    data = data.assign_coords({"train": names} | coordinates(names, "train"))
+    data = data.assign_coords({"train": names} | Axes.main.coordinates(names, "train"))
     figure = matrix.matrix(data, PALETTE, width_cm)
     whole = panels(check(figure, width_cm))
     assert len(whole) == 4

@@ -7,7 +7,7 @@ from figure_data import PALETTE, WIDTHS, check, make_ood
 
 from passband.config import Microscope
 from passband.figures import ctf, generalization, matrix, nested_axes
-from passband.grid import Condition, conditions
+from passband.grid import Axes, Condition
 
 RANDOM = np.random.default_rng(5)
 POINTS = sorted(
@@ -66,7 +66,7 @@ def test_labels_of_points_claim_no_order_of_inner_axes(ood):
     levels = nested_axes.levels(POINTS)
     assert [level.is_sorted for level in levels] == [True, False, False, False]
     assert [level.span.endswith("→") for level in levels] == [True, False, False, False]
-    product = conditions(
+    product = Axes.main.conditions(
         {"defocus_nm": [1, 2], "cs_um": [1, 2], "aperture_mrad": [9], "dose_e_per_A2": [8, 9]}
     )
     assert all(level.is_sorted for level in nested_axes.levels(product))

@@ -7,7 +7,7 @@ from recommended import make_results
 from passband.analysis import information, ood, profiles
 from passband.analysis.groups import GROUP
 from passband.config import Study
-from passband.grid import coordinates
+from passband.grid import Axes
 from passband.storage import datasets
 
 
@@ -98,8 +98,8 @@ def large_results(study, seed=0):
         },
         names
         | {"test_specimen": ["gold"], "bound": ["low", "high"]}
-        | coordinates(ids[0], "train")
-        | coordinates(ids[1], "test"),
+        | Axes.main.coordinates(ids[0], "train")
+        | Axes.main.coordinates(ids[1], "test"),
     )
     replicas = study.study.replicas
     of_networks = ("specimen", "architecture", "train", "replica")

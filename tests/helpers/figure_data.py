@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from passband.figures import style
-from passband.grid import conditions, coordinates
+from passband.grid import Axes
 
 PALETTE = "viridis"
 GRID = {
@@ -25,7 +25,7 @@ WIDTHS = (style.COLUMN_CM, style.PAGE_CM)
 
 
 def ids(grid):
-    return [condition.id for condition in conditions(grid)]
+    return [condition.id for condition in Axes.main.conditions(grid)]
 
 
 def make_ood(train=GRID, test=None, specimens=("gold",), architectures=("compact-w4-d2",), seed=0):
@@ -44,8 +44,8 @@ def make_ood(train=GRID, test=None, specimens=("gold",), architectures=("compact
             "test_specimen": list(specimens),
             "train": train,
             "test": test,
-            **coordinates(train, "train"),
-            **coordinates(test, "test"),
+            **Axes.main.coordinates(train, "train"),
+            **Axes.main.coordinates(test, "test"),
         },
     )
 

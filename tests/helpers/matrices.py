@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from passband.analysis.groups import GROUP
-from passband.grid import Condition, conditions, coordinates
+from passband.grid import Axes, Condition
 
 GRID = {
     "defocus_nm": [5, 15, 25],
@@ -36,8 +36,8 @@ def make_information(train, test, seed=0):
             "weight": ["flat"],
             "train": train,
             "test": test,
-            **coordinates(train, "train"),
-            **coordinates(test, "test"),
+            **Axes.main.coordinates(train, "train"),
+            **Axes.main.coordinates(test, "test"),
         },
     )
 
@@ -45,7 +45,7 @@ def make_information(train, test, seed=0):
 def make_metrics(grid=GRID, noise=0.0, seed=0):
     """Return a matrix of Dice that rises with coverage and with the test dose, and its metrics."""
     # As read from a store.
-    ids = np.array([c.id for c in conditions(grid)], dtype=np.dtypes.StringDType())
+    ids = np.array([c.id for c in Axes.main.conditions(grid)], dtype=np.dtypes.StringDType())
     information = make_information(ids, ids)
     dose = np.log10(information.test_dose_e_per_A2.values)
     M = 0.3 + 0.4 * information.coverage.values[0] + 0.08 * dose
@@ -100,7 +100,7 @@ def matrix(metrics):
 
 def make_table(grid, M, replicas=2, structures=12, sd_replica=0.0, sd_structure=0.0, seed=0):
     """Return a table of the matrix M (train, test), with noise between networks and structures."""
-    ids = [c.id for c in conditions(grid)]
+    ids = [c.id for c in Axes.main.conditions(grid)]
     random = np.random.default_rng(seed)
     D = M[:, None, :, None] + sd_replica * random.normal(size=(len(ids), replicas, 1, 1))
     D = D + sd_structure * random.normal(size=structures)
@@ -116,7 +116,7 @@ def make_table(grid, M, replicas=2, structures=12, sd_replica=0.0, sd_structure=
             "train": ids,
             "test": ids,
             "replica": range(replicas),
-            **coordinates(ids, "train"),
-            **coordinates(ids, "test"),
+            **Axes.main.coordinates(ids, "train"),
+            **Axes.main.coordinates(ids, "test"),
         },
     )

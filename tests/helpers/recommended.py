@@ -5,7 +5,6 @@ import xarray as xr
 from toy_networks import true_dice
 
 from passband.config import validate
-from passband.grid import coordinates
 from passband.scores import OUTCOMES
 from passband.storage import datasets
 
@@ -61,8 +60,8 @@ def make_results(study, folder, noise=0.01, without=0):
             "test_specimen": specimens,
             "test": ids[1],
             "outcome": list(OUTCOMES),
-            **coordinates(ids[0], "train", study.axes),
-            **coordinates(ids[1], "test", study.axes),
+            **study.axes.coordinates(ids[0], "train"),
+            **study.axes.coordinates(ids[1], "test"),
         },
     )
     datasets.write(table, results / "table.zarr", datasets.TABLE, {})

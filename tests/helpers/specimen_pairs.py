@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from passband.grid import Condition, coordinates
+from passband.grid import Axes, Condition
 
 SPECIMENS = ["gold", "copper", "cubes", "thick"]
 GRID = [Condition(f, 1.2, a, d).id for f in (5, 10, 30) for a in (9, 15) for d in (100, 800)]
@@ -27,8 +27,8 @@ def study(function, specimens=SPECIMENS, tested=SPECIMENS, train=GRID, noise=0.0
         "test_specimen": list(tested),
         "train": train,
         "test": GRID,
-        **coordinates(train, "train"),
-        **coordinates(GRID, "test"),
+        **Axes.main.coordinates(train, "train"),
+        **Axes.main.coordinates(GRID, "test"),
     }
     ood = xr.Dataset({"dice": (DIMS, 0.9 - gap)}, coords)
     weights = ["flat", *SPECIMENS[:2]]

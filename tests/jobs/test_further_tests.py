@@ -13,7 +13,7 @@ import xarray as xr
 from finished_study import small_study, write_finished, write_networks
 
 from passband import PassbandError
-from passband.grid import Condition, conditions
+from passband.grid import Axes, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.jobs import further_test_jobs, further_test_store, further_tests
 from passband.learning import devices, networks
@@ -288,7 +288,7 @@ def test_several_processes_give_the_same_results(study, made, tmp_path):
 
 
 def test_conditions_of_the_study_can_be_tested_too(study, results):
-    further_tests.evaluate_extra(Results(study, results), conditions(study.test_axes))
+    further_tests.evaluate_extra(Results(study, results), Axes.main.conditions(study.test_axes))
     assert len(further_tests.read_extra(Results(study, results), ["dice"]).test) == 4
 
 

@@ -15,9 +15,8 @@ import xarray as xr
 from passband import PassbandError, cli
 from passband.analysis import table, table_union
 from passband.analysis.packed_table import image_dice, packed, soft_dice
-from passband.axes import Axes
 from passband.config import validate
-from passband.grid import Condition, coordinates
+from passband.grid import Axes, Condition
 from passband.jobs import merge
 from passband.jobs.microscopes import first_replica_microscopes
 from passband.mixtures import MIXTURES, is_mixture
@@ -551,8 +550,8 @@ def test_a_part_with_a_further_axis(place, whole):
     moved = opened.drop_vars([n for n in opened.coords if str(n).startswith(("train", "test_"))])
     moved = moved.assign_coords(
         {"test_specimen": opened.test_specimen, "train": ids}
-        | coordinates(ids, "train", axes)
-        | coordinates(test, "test", axes)
+        | axes.coordinates(ids, "train")
+        | axes.coordinates(test, "test")
     )
     given = json.loads(opened.attrs["configuration"])
     given["test_grid"] = given["grid"]
@@ -589,7 +588,7 @@ def with_astigmatism(whole, name, train, full):
     moved = opened.drop_vars([n for n in opened.coords if str(n).startswith(("train", "test_"))])
     coords = {}
     for side in ("train", "test"):
-        coords |= coordinates(ids[side], side, Axes({"astigmatism_nm": 0.0}))
+        coords |= Axes({"astigmatism_nm": 0.0}).coordinates(ids[side], side)
     moved = moved.assign_coords({"test_specimen": opened.test_specimen} | ids | coords)
     content = study.model_dump(mode="json") if full else study.written()
     attrs = opened.attrs | {"configuration": json.dumps(content)}
@@ -680,7 +679,9 @@ def with_mixture(whole, name):
     ]
     (mixture,) = validate(study).mixtures
     ids = [*opened.train.values[:2].tolist(), mixture.id]
-    opened = opened.drop_vars("train").assign_coords({"train": ids} | coordinates(ids, "train"))
+    opened = opened.drop_vars("train").assign_coords(
+        {"train": ids} | Axes.main.coordinates(ids, "train")
+    )
     attrs = opened.attrs | {
         "configuration": json.dumps(study),
         MIXTURES: json.dumps({mixture.id: mixture.content}),

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from passband.axes import MAIN_AXES, Axes
+from passband.axes import MAIN_AXES
 from passband.config import validate
-from passband.grid import Condition
+from passband.grid import Axes, Condition
 from passband.jobs.microscopes import BEYOND, drawn_inside, drawn_outside, microscopes
 
 RANGES = {

@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 from toy_networks import profiles, true_dice
 
-from passband.axes import Axes
-from passband.grid import Condition, conditions
+from passband.grid import Axes, Condition
 from passband.prediction.choice_rules import Networks, nearest, oracle, rules
 
-TRAIN = conditions(
+TRAIN = Axes.main.conditions(
     {
         "defocus_nm": [5, 12, 20],
         "cs_um": [1.2, 60],

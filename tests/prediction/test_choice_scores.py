@@ -7,8 +7,7 @@ import pytest
 import xarray as xr
 from toy_networks import Known, profiles, true_dice
 
-from passband.axes import Axes
-from passband.grid import conditions
+from passband.grid import Axes
 from passband.jobs.microscopes import drawn_inside, drawn_outside
 from passband.prediction.choice_rules import Networks
 from passband.prediction.choice_scores import OURS, Estimate, check, scores
@@ -60,7 +59,7 @@ def test_coverage_counts_all_networks_and_the_recommended_ones():
 
 
 def test_a_model_that_knows_every_dice_has_no_regret():
-    train = conditions(MAIN_AXES)
+    train = Axes.main.conditions(MAIN_AXES)
     ids = tuple(f"gold/net/{c.id}/0" for c in train)
     dice = np.array([[true_dice(a, b) for b in train] for a in train])
     networks = Networks(ids, tuple(train), dice, tuple(train), ids)

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from matrices import GRID, make_metrics, matrix
 
-from passband.grid import conditions
+from passband.grid import Axes
 from passband.prediction import features
 
 
@@ -36,7 +36,7 @@ def test_coverage_back_is_coverage_the_other_way():
     from passband.analysis import information
     from passband.config import Microscope
 
-    both = conditions({a: v[:2] for a, v in GRID.items()})
+    both = Axes.main.conditions({a: v[:2] for a, v in GRID.items()})
     spectra = {"flat": (np.array([0.0]), np.array([0.02]))}
     found = information.metrics(both, both, Microscope(field_px=64), 128, spectra)
     of = features.transfer_features(found, ["flat"])

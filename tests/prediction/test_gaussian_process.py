@@ -12,7 +12,7 @@ from passband.analysis.profiles import SAMPLES, profiles
 from passband.analysis.spectra import flat_spectrum
 from passband.axes import MAIN_AXES
 from passband.config import Microscope, load
-from passband.grid import Condition, conditions
+from passband.grid import Axes, Condition
 from passband.prediction import gaussian_process, kronecker
 from passband.prediction.covariance import PRIOR_MEAN
 from passband.prediction.gaussian_process import Z90, fit
@@ -38,14 +38,14 @@ def profiled(chosen):
 
 @pytest.fixture(scope="module")
 def grid():
-    return profiled(conditions(GRID))
+    return profiled(Axes.main.conditions(GRID))
 
 
 @pytest.fixture(scope="module")
 def fine():
     """Conditions of a grid with small steps."""
     axes = {"defocus_nm": [5, 10, 15, 20], "aperture_mrad": [10, 14, 18]}
-    return profiled(conditions(GRID | axes | {"dose_e_per_A2": [100, 316, 1000]}))
+    return profiled(Axes.main.conditions(GRID | axes | {"dose_e_per_A2": [100, 316, 1000]}))
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,7 @@ import pytest
 import xarray as xr
 from toy_networks import Known, profiles, true_dice
 
-from passband.axes import Axes
-from passband.grid import Condition, conditions
+from passband.grid import Axes, Condition
 from passband.prediction import network_ranking
 from passband.prediction.network_ranking import Group, candidates, distances, recommend
 from passband.prediction.range_of_use import Asked
@@ -19,7 +18,7 @@ MAIN_AXES = {
     "aperture_mrad": [16.0],
     "dose_e_per_A2": [100.0, 1000.0],
 }
-TRAIN = conditions(MAIN_AXES)
+TRAIN = Axes.main.conditions(MAIN_AXES)
 IDS = tuple(f"gold/net/{c.id}/0" for c in TRAIN)
 
 

@@ -7,7 +7,7 @@ from matrices import GRID, make_metrics
 
 from passband import PassbandError
 from passband.analysis import table
-from passband.grid import Condition, conditions, coordinates, is_scattered
+from passband.grid import Axes, Condition, is_scattered
 from passband.prediction.cross_validation import CONDITIONS, folds
 from passband.prediction.smoothness import neighbours
 from passband.reports import summaries
@@ -19,7 +19,11 @@ def make_points(number):
     random = np.random.default_rng(3)
     columns = (random.permutation(number) + 1.0 for _ in AXES)
     ids = [c.id for c in sorted(Condition(*row) for row in zip(*columns, strict=True))]
-    coords = {"train": ids, "test": ids} | coordinates(ids, "train") | coordinates(ids, "test")
+    coords = (
+        {"train": ids, "test": ids}
+        | Axes.main.coordinates(ids, "train")
+        | Axes.main.coordinates(ids, "test")
+    )
     return xr.Dataset({"dice": (("train", "test"), random.random((number, number)))}, coords)
 
 
@@ -29,9 +33,9 @@ def test_points_are_scattered_and_products_are_not():
     assert not is_scattered(metrics)
     line = GRID | {"cs_um": [1.2], "aperture_mrad": [9], "dose_e_per_A2": [100]}
     assert not is_scattered(make_metrics(line)[0])
-    beside = [*conditions(GRID), Condition(1, 2, 3, 4)]
+    beside = [*Axes.main.conditions(GRID), Condition(1, 2, 3, 4)]
     ids = [c.id for c in beside]
-    assert not is_scattered(xr.Dataset(coords={"train": ids} | coordinates(ids, "train")))
+    assert not is_scattered(xr.Dataset(coords={"train": ids} | Axes.main.coordinates(ids, "train")))
 
 
 def test_points_have_folds_of_groups_only():

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from passband import PassbandError
-from passband.axes import Axes
-from passband.grid import Condition
+from passband.grid import Axes, Condition
 from passband.prediction.range_of_use import ALONG_MANY, ALONG_ONE, Asked, ranges
 
 WORDS = {"defocus_nm": "12", "cs_um": "5", "aperture_mrad": "15", "dose_e_per_A2": "400"}

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from matrices import make_metrics, make_profiles, matrix
 
-from passband.axes import Axes
-from passband.grid import Condition, conditions, ordered
+from passband.grid import Axes, Condition, ordered
 from passband.prediction import gaussian_process, sequential_design
 from passband.prediction.kronecker import N
 from passband.prediction.sequential_design import (
@@ -165,15 +164,15 @@ def test_between_has_the_study_s_further_axes():
     ends = [Condition(5, 1.2, 10, 100, f, axes) for f in ((), {"astigmatism_nm": 6})]
     values = values_between(ends, 1)
     assert values["astigmatism_nm"] == [0, 3, 6]
-    found = untrained(values, (), 0, axes)
+    found = untrained(ends, 1, (), 0)
     assert [dict(c.further).get("astigmatism_nm", 0) for c in found] == [0, 3, 6]
 
 
 def test_candidates_of_a_small_product_are_all_that_are_not_trained():
-    axes = values_between([Condition(0, 1.2, 10, 100), Condition(10, 60, 10, 400)], 1)
-    every = conditions(axes)
+    ends = [Condition(0, 1.2, 10, 100), Condition(10, 60, 10, 400)]
+    every = Axes.main.conditions(values_between(ends, 1))
     trained = {every[3].id, every[7].id}
-    found = untrained(axes, trained, 0)
+    found = untrained(ends, 1, trained, 0)
     assert found == [condition for condition in every if condition.id not in trained]
     assert len(found) == 25
 
@@ -191,28 +190,27 @@ def points(number, *further):
 def test_candidates_of_many_points_are_drawn_without_their_product(further):
     """40 points on seven axes have 10¹³ combinations."""
     given = points(40, *further)
-    of_study = given[0].axes
     axes = values_between(given, 1)
     assert min(map(len, axes.values())) == 79
-    first = untrained(axes, {c.id for c in given}, 3, of_study)
+    first = untrained(given, 1, {c.id for c in given}, 3)
     assert len(first) == len({*first}) == sequential_design.MOST_CANDIDATES
-    assert first == ordered(first) == untrained(axes, (), 3, of_study)
-    assert first != untrained(axes, (), 4, of_study)
+    assert first == ordered(first) == untrained(given, 1, (), 3)
+    assert first != untrained(given, 1, (), 4)
     for name, values in axes.items():
         assert {c.value(name) for c in first} == set(values)
     # What is drawn and already trained is left out, and others are drawn in its place.
     trained = {condition.id for condition in first[::2]}
-    others = untrained(axes, trained, 3, of_study)
+    others = untrained(given, 1, trained, 3)
     assert len(others) == len({*others}) == len(first)
     assert trained.isdisjoint(c.id for c in others)
 
 
 def test_a_large_product_of_which_little_is_not_trained_ends(monkeypatch):
     monkeypatch.setattr(sequential_design, "MOST_COMBINATIONS", 10)
-    axes = values_between(points(3), 0)
-    every = conditions(axes)
-    assert untrained(axes, {c.id for c in every[2:]}, 0) == every[:2]
-    assert untrained(axes, {c.id for c in every}, 0) == []
+    known = points(3)
+    every = Axes.main.conditions(values_between(known, 0))
+    assert untrained(known, 0, {c.id for c in every[2:]}, 0) == every[:2]
+    assert untrained(known, 0, {c.id for c in every}, 0) == []
 
 
 def test_too_many_candidates_are_thinned_in_the_same_way(monkeypatch):

@@ -7,12 +7,12 @@ import xarray as xr
 
 from passband import cli
 from passband.commands import table
-from passband.grid import conditions, coordinates
+from passband.grid import Axes
 from passband.reports import csv_tables
 from passband.storage import datasets
 
 GRID = {"defocus_nm": [5, 20], "cs_um": [1.2], "aperture_mrad": [16], "dose_e_per_A2": [200, 1000]}
-IDS = [condition.id for condition in conditions(GRID)]
+IDS = [condition.id for condition in Axes.main.conditions(GRID)]
 GROUP = ("specimen", "architecture", "test_specimen")
 
 
@@ -30,7 +30,7 @@ def metrics():
     }
     names = {"specimen": ["gold"], "architecture": ["b", "a"], "test_specimen": ["gold"]}
     coords = {**names, "train": IDS, "test": IDS, "bound": ["low", "high"]}
-    coords |= coordinates(IDS, "train") | coordinates(IDS, "test")
+    coords |= Axes.main.coordinates(IDS, "train") | Axes.main.coordinates(IDS, "test")
     return xr.Dataset(values, coords)
 
 

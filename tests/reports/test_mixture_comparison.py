@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from report_content import History, make_content, make_stores
 
-from passband.grid import coordinates
+from passband.grid import Axes
 from passband.network_id import NetworkId
 from passband.reports import csv_tables, mixture_comparison, page, page_numbers, summaries
 
@@ -21,7 +21,7 @@ def mixed(store):
     """Return a store whose last two rows are mixtures."""
     ids = [*store.train.values[:-2].tolist(), *MIXED]
     old = [name for name in store.coords if str(name).startswith("train")]
-    return store.drop_vars(old).assign_coords({"train": ids} | coordinates(ids, "train"))
+    return store.drop_vars(old).assign_coords({"train": ids} | Axes.main.coordinates(ids, "train"))
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from matrices import GRID
 from report_content import PAPER, make_content, make_stores, make_study, picture
 
 from passband.config import validate
-from passband.grid import conditions
+from passband.grid import Axes
 from passband.reports import page, page_text
 from passband.reports.page_files import Cost
 from passband.reports.page_numbers import Numbers
@@ -87,14 +87,14 @@ def test_the_data_of_the_matrix_are_those_of_the_store(whole):
     np.testing.assert_allclose(
         [float(r["dice"]) for r in rows], metrics.dice.values.ravel(), rtol=1e-4
     )
-    first, last = conditions(GRID)[0], conditions(GRID)[-1]
+    first, last = Axes.main.conditions(GRID)[0], Axes.main.conditions(GRID)[-1]
     assert float(rows[-1]["train_dose_e_per_A2"]) == last.dose_e_per_A2
     assert float(rows[len(metrics.train) - 1]["train_defocus_nm"]) == first.defocus_nm
     assert float(rows[0]["dice_low"]) == pytest.approx(float(rows[0]["dice"]) - 0.01, abs=1e-4)
 
 
 def test_other_data_have_their_rows(whole):
-    number = len(conditions(GRID))
+    number = len(Axes.main.conditions(GRID))
     assert len(saved(whole, "metrics.csv")) == 2 * number**2
     assert len(saved(whole, "training.csv")) == 2 * number * 5
     assert {row["changed_axis"] for row in saved(whole, "decay.csv")} == {"none", *GRID}
@@ -241,11 +241,11 @@ def test_two_specimens_and_architectures_have_a_row_each():
     assert "compact, gold → silver" in text
     assert "Specimen silver" in text
     assert "(silver, compact)" in text
-    assert len(saved(text, "matrix.csv")) == 4 * len(conditions(GRID)) ** 2
+    assert len(saved(text, "matrix.csv")) == 4 * len(Axes.main.conditions(GRID)) ** 2
 
 
 def test_large_matrices_after_the_first_are_not_on_the_first_screen(monkeypatch):
-    cells = len(conditions(GRID)) ** 2
+    cells = len(Axes.main.conditions(GRID)) ** 2
     for most, number in ((2 * cells, 2), (2 * cells - 1, 1), (1, 1)):
         monkeypatch.setattr(page, "_MOST_CELLS", most)
         text = two_specimens()

@@ -10,7 +10,7 @@ from matrices import GRID
 from PIL import Image
 from report_content import PAPER, make_stores
 
-from passband.grid import conditions
+from passband.grid import Axes
 from passband.reports.page_matrix import dice_range, left_out, matrix_svg
 
 
@@ -31,7 +31,7 @@ def test_the_matrix_has_each_cells_colour():
 
 
 def test_a_level_is_written_once_for_each_run():
-    every = conditions(GRID)
+    every = Axes.main.conditions(GRID)
     svg = matrix_svg(np.eye(len(every)), every, every, "viridis", "words")
     assert svg.count(">5 nm<") == svg.count(">25 nm<") == 2  # for rows and for columns
     assert svg.count(">1.2 µm<") == 2 * 3
@@ -40,7 +40,7 @@ def test_a_level_is_written_once_for_each_run():
 
 
 def test_an_axis_whose_labels_would_be_too_small_is_named_below():
-    every = conditions(PAPER)
+    every = Axes.main.conditions(PAPER)
     svg = matrix_svg(np.eye(len(every)), every, every, "viridis", "words")
     assert "e/Å²" not in svg
     assert ">14 mrad<" in svg

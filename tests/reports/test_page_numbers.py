@@ -6,10 +6,10 @@ import xarray as xr
 from matrices import GRID, make_table
 
 from passband.axes import MAIN_AXES
-from passband.grid import Condition, conditions
+from passband.grid import Axes, Condition
 from passband.reports.page_numbers import CLOSE, numbers
 
-IDS = [c.id for c in conditions(GRID)]
+IDS = [c.id for c in Axes.main.conditions(GRID)]
 M = np.random.default_rng(1).uniform(0.2, 0.9, (len(IDS), len(IDS)))
 OTHER = ~np.eye(len(IDS), dtype=bool)
 LOSS = np.diag(M) - M

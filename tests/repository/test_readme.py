@@ -21,7 +21,7 @@ from workplace import SNAKEMAKE, Workplace
 from passband import cli
 from passband.analysis import table
 from passband.config import Study
-from passband.grid import Condition, batches, conditions, coordinates
+from passband.grid import Axes, Condition, batches
 from passband.imaging import export as dataset
 from passband.learning.network_files import SHIPPED
 from passband.reports import summaries
@@ -377,7 +377,7 @@ def test_the_readmes_table_is_the_one_that_the_demo_prints():
     size = {"specimen": 1, "architecture": 1, "test_specimen": 1, "train": len(ids)}
     values = np.full(tuple(size.values()), 0.5)
     coords = {"specimen": [specimen], "test_specimen": [specimen], "architecture": [architecture]}
-    coords |= {"train": ids, "test": ids, **coordinates(ids, "train")}
+    coords |= {"train": ids, "test": ids, **Axes.main.coordinates(ids, "train")}
     metrics = xr.Dataset(
         {name: (tuple(size), values) for name in ("id", "ood", "worst")}
         | {"gap_test": ((*size, "test"), np.repeat(values[..., None], len(ids), -1))},
@@ -430,7 +430,7 @@ def make_table(path):
         "aperture_mrad": [10],
         "dose_e_per_A2": [100, 1000],
     }
-    ids = [condition.id for condition in conditions(grid)]
+    ids = [condition.id for condition in Axes.main.conditions(grid)]
     cells, counts = [], np.random.default_rng(0).integers(1, 1000, (len(ids), 2, 1, len(ids), 3, 3))
     (batch,) = batches(2, 2).items()
     for id, values in zip(ids, counts, strict=True):

@@ -17,7 +17,7 @@ import yaml
 
 from passband import PassbandError
 from passband.config import load, validate
-from passband.grid import Condition, coordinates
+from passband.grid import Axes, Condition
 from passband.results import layout
 from passband.storage import datasets
 
@@ -218,7 +218,7 @@ DOSES, DEFOCUS, CS = (100.0, 400.0, 1600.0), (0.0, 10.0, 20.0, 30.0), (1.2, 100.
 
 def conditions_of(modules, defocus=DEFOCUS, doses=DOSES):
     ids = [Condition(d, c, 10, s).id for d in defocus for c in CS for s in doses]
-    data = xr.Dataset(coords=coordinates(ids, "train") | {"train": ids})
+    data = xr.Dataset(coords=Axes.main.coordinates(ids, "train") | {"train": ids})
     return modules("twelve_results").Conditions.of(data, "train")
 
 

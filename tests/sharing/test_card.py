@@ -13,10 +13,9 @@ import torch
 import xarray as xr
 from synthetic import weights_metadata
 
-from passband.axes import Axes
 from passband.config import Study, validate
 from passband.config.detector import DetectorNoise
-from passband.grid import Condition, conditions, coordinates
+from passband.grid import Axes, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.learning.network_files import Network, open_networks
@@ -32,7 +31,7 @@ MAIN_AXES = {
     "aperture_mrad": [10],
     "dose_e_per_A2": [100, 1000],
 }
-IDS = [condition.id for condition in conditions(MAIN_AXES)]
+IDS = [condition.id for condition in Axes.main.conditions(MAIN_AXES)]
 DICE = [0.91, 0.7, 0.85, 0.95, 0.4321, 0.81]
 
 
@@ -103,7 +102,7 @@ def test_expected_dice_is_shown_between_the_tested_conditions(network):
 def with_astigmatism(values):
     """Return measurements with a mean Dice for each value of the astigmatism [nm]."""
     axes = Axes({"astigmatism_nm": 0.0})
-    tested = conditions(MAIN_AXES | {"astigmatism_nm": list(values)}, axes)
+    tested = axes.conditions(MAIN_AXES | {"astigmatism_nm": list(values)})
     dice = [[values[c.value("astigmatism_nm")] for c in tested]] * 2
     ids, dims = [c.id for c in tested], ("test_specimen", "test")
     return xr.Dataset(
@@ -111,7 +110,7 @@ def with_astigmatism(values):
         {
             "test_specimen": ["gold", "platinum"],
             "test": ids,
-            **coordinates(ids, "test", axes),
+            **axes.coordinates(ids, "test"),
         },
         {"images": 24},
     )

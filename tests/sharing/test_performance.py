@@ -9,9 +9,8 @@ import xarray as xr
 from synthetic import weights_metadata
 
 from passband.analysis import table
-from passband.axes import Axes
 from passband.config import Microscope, Study
-from passband.grid import Condition, conditions
+from passband.grid import Axes, Condition
 from passband.learning.network_files import Network
 from passband.results import Results
 from passband.scores import OUTCOMES, dice
@@ -20,7 +19,7 @@ from passband.storage import datasets
 
 IDS = [
     c.id
-    for c in conditions(
+    for c in Axes.main.conditions(
         {
             "defocus_nm": [-5, 5, 20],
             "cs_um": [1.2],

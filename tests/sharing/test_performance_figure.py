@@ -4,8 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib import pyplot as plt
 
-from passband.axes import Axes
-from passband.grid import Condition, conditions, coordinates
+from passband.grid import Axes, Condition
 from passband.sharing.performance_figure import dice_over_defocus_and_dose
 
 MAIN_AXES = {
@@ -17,7 +16,7 @@ MAIN_AXES = {
 
 
 def test_each_panel_shows_the_dice_of_its_lens():
-    tested = conditions(MAIN_AXES)
+    tested = Axes.main.conditions(MAIN_AXES)
     values = np.linspace(0, 1, len(tested))
     dice = xr.DataArray(values, {"test": [c.id for c in tested]}, "test")
     trained = Condition(5, 60, 18, 1000)
@@ -42,7 +41,7 @@ def test_each_panel_shows_the_dice_of_its_lens():
 
 def test_condition_that_was_not_tested_is_empty_and_the_training_value_is_shown():
     many = {**MAIN_AXES, "cs_um": [float(value) for value in range(10)]}
-    tested = conditions(many)[1:]
+    tested = Axes.main.conditions(many)[1:]
     dice = xr.DataArray(np.full(len(tested), 0.5), {"test": [c.id for c in tested]}, "test")
     figure = dice_over_defocus_and_dose(dice, Condition(5, 4, 10, 100), "viridis")
     panels = {ax.get_title(): ax for ax in figure.axes if ax.get_title()}
@@ -55,8 +54,8 @@ def test_condition_that_was_not_tested_is_empty_and_the_training_value_is_shown(
 
 def test_the_title_has_the_networks_own_values_of_further_axes():
     axes = Axes({"energy_kev": 300.0})
-    ids = [c.id for c in conditions({**MAIN_AXES, "energy_kev": [200.0]}, axes)]
-    places = {"test": ids, **coordinates(ids, "test", axes)}
+    ids = [c.id for c in axes.conditions({**MAIN_AXES, "energy_kev": [200.0]})]
+    places = {"test": ids, **axes.coordinates(ids, "test")}
     dice = xr.DataArray(np.full(len(ids), 0.5), places, "test")
     figure = dice_over_defocus_and_dose(dice, Condition.parse(ids[0]), "viridis")
     assert figure.get_suptitle() == "beam energy 200 keV"

@@ -19,7 +19,7 @@ import yaml
 from snakemake.utils import update_config
 
 from passband.analysis import table
-from passband.grid import conditions
+from passband.grid import Axes
 from passband.storage import StoreError
 from passband.storage import weights as files
 
@@ -40,7 +40,7 @@ update_config(
     },
 )
 REPLICA = "r000-000"
-CONDITIONS = [condition.id for condition in conditions(STUDY["grid"])]
+CONDITIONS = [condition.id for condition in Axes.main.conditions(STUDY["grid"])]
 #: Half of the grid's conditions.
 THREE = STUDY | {"grid": STUDY["grid"] | {"dose_e_per_A2": [1000]}}
 # This machine has two cores, and the number of threads changes the last digits.
@@ -60,7 +60,7 @@ class Place:
         folder.mkdir(exist_ok=True)
         for name in ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "slurm"):
             (folder / name).symlink_to(ROOT / name)
-        self.conditions = [condition.id for condition in conditions(study["grid"])]
+        self.conditions = [condition.id for condition in Axes.main.conditions(study["grid"])]
         self.edit(study)
         self.runs = 0
 

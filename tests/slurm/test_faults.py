@@ -36,7 +36,7 @@ from place import (
 )
 from snakemake.utils import update_config
 
-from passband.grid import conditions
+from passband.grid import Axes
 from passband.jobs.slurm import CLOSED, SILENT
 
 pytestmark = [
@@ -66,7 +66,7 @@ PAIR = study(grid={"defocus_nm": [5, 20], "dose_e_per_A2": [1000]})
 
 def assert_as_undisturbed(place: Place, other: Place, study: dict) -> None:
     """Compare table and weights with those of a run without faults that has these conditions."""
-    ids = [condition.id for condition in conditions(study["grid"])]
+    ids = [condition.id for condition in Axes.main.conditions(study["grid"])]
     assert place.table().identical(other.table().sel(train=ids, test=ids))
     for condition in ids:
         assert same_networks(place, other, network(condition)), condition
@@ -74,7 +74,7 @@ def assert_as_undisturbed(place: Place, other: Place, study: dict) -> None:
 
 def held(place: Place, study: dict, snakemake: subprocess.Popen) -> list[Job]:
     """Return all `train` jobs of a study. Each is stopped after it has saved its first network."""
-    jobs = [Job(place, condition.id) for condition in conditions(study["grid"])]
+    jobs = [Job(place, condition.id) for condition in Axes.main.conditions(study["grid"])]
     waiting = list(jobs)
 
     def all_held() -> bool:

@@ -11,8 +11,8 @@ import yaml
 from workplace import SMALLEST, Workplace
 
 from passband.analysis import table
-from passband.axes import Axes
 from passband.config import load
+from passband.grid import Axes
 from passband.jobs import counts, status
 from passband.jobs.further_tests import read_extra
 from passband.results import Results, wave_layout

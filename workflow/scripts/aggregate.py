@@ -1,8 +1,7 @@
 """Gather all records of a study into its table."""
 
 from passband.analysis import table
-from passband.axes import Axes
-from passband.grid import conditions
+from passband.grid import Axes
 from passband.jobs import job as jobs
 from passband.jobs import microscopes, reuse
 from passband.mixtures import attributes
@@ -15,7 +14,7 @@ def main(snakemake):
     with jobs.job("aggregate", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         attrs = reuse.attributes(job, snakemake, datasets.TABLE) | attributes(job.study.mixtures)
         axes = Axes(params.get("own", {}))
-        train = [condition.id for condition in conditions(params.train, axes)]
+        train = [condition.id for condition in axes.conditions(params.train)]
         train += params.get("mixtures", [])
         # In studies with one training condition in a job, the group has the condition's id.
         groups = params.get("groups", {id: [id] for id in train})
@@ -27,7 +26,7 @@ def main(snakemake):
         ]
         table.aggregate(
             cells,
-            conditions(params.test, axes),
+            axes.conditions(params.test),
             list(job.study.specimens),
             output,
             attrs,

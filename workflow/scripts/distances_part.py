@@ -2,8 +2,7 @@
 
 from passband import PassbandError, config
 from passband.analysis import distances
-from passband.axes import Axes
-from passband.grid import conditions
+from passband.grid import Axes
 from passband.imaging.acquisition import Acquisition
 from passband.jobs import job as jobs
 from passband.jobs import reuse
@@ -34,7 +33,7 @@ def main(snakemake):
             return load_first_network(params.network.format_map(names), cell, finished)
 
         axes = Axes(params.get("own", {}))
-        train, test = conditions(params.train, axes), conditions(params.test, axes)
+        train, test = axes.conditions(params.train), axes.conditions(params.test)
         grid = train, test, acquisition, splits, metadata.precision
         measured = distances.distances(load, wildcards.specimen, *grid, job.progress)
         attrs |= {"specimen": wildcards.specimen, "architecture": architecture}

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from passband import config
-from passband.axes import Axes
-from passband.grid import conditions
+from passband.grid import Axes
 from passband.imaging.wave_files import digests_of_sets
 from passband.jobs import job as jobs
 from passband.jobs import microscopes, record_job, regrouping, reuse
@@ -23,7 +22,7 @@ def main(snakemake):
             for specimen, files in params.waves.items()
         }
         axes = Axes(params.get("own", {}))
-        test = tuple(conditions(params.test, axes)), params.get("test_own", False)
+        test = tuple(axes.conditions(params.test)), params.get("test_own", False)
         drawn = tuple(microscopes.first_replica_microscopes(job.study))
         test = *test, drawn, tuple(job.study.mixtures)
         given, attrs = (params.version, params.microscope), job.provenance(output) | of

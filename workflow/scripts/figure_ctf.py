@@ -1,9 +1,8 @@
 """Draw the transfer functions of the training grid."""
 
 from passband import config
-from passband.axes import Axes
 from passband.figures import ctf, style
-from passband.grid import conditions
+from passband.grid import Axes
 from passband.jobs import job as jobs
 
 
@@ -11,7 +10,7 @@ def main(snakemake):
     params = snakemake.params
     with jobs.job("figure_ctf", snakemake.log[0], snakemake.threads, snakemake.config) as job:
         figure = ctf.ctf_curves(
-            conditions(params.train, Axes(params.get("own", {}))),
+            Axes(params.get("own", {})).conditions(params.train),
             config.Microscope(**params.microscope),
             params.spacings,
             style.width_cm(params),

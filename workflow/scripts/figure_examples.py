@@ -1,10 +1,9 @@
 """Draw predictions under a network's training condition and its two worst conditions."""
 
 from passband import config
-from passband.axes import Axes
 from passband.figures import images as figures
 from passband.figures import style
-from passband.grid import Condition
+from passband.grid import Axes, Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import load_sets
 from passband.jobs import job as jobs
@@ -29,7 +28,7 @@ def main(snakemake):
         same_dose = dice[(dice.test_dose_e_per_A2 == dice.train_dose_e_per_A2).values]
         worst = [str(d.test.values[d.values.argmin()]) for d in (same_dose, dice) if d.size]
         ids, axes = dict.fromkeys([found.condition, *worst]), Axes.of(dice)
-        shown = [Condition.parse(id, axes) for id in ids]
+        shown = [axes.parse(id) for id in ids]
         seen = evaluation.examples(network, acquired, split, shown, found.precision)
         files = training_jobs.files_by_condition(input.there, params.get("groups", {}))
         for id in files.keys() & {*worst}:

@@ -3,8 +3,7 @@
 from passband import config
 from passband.analysis import mixture_metrics
 from passband.analysis.spectra import flat_spectrum, mean_spectrum
-from passband.axes import Axes
-from passband.grid import conditions
+from passband.grid import Axes
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.storage import datasets
@@ -22,9 +21,9 @@ def main(snakemake):
             spectra[specimen] = mean_spectrum(microscope, files, specimen, params.seed)
         axes = Axes(params.get("own", {}))
         metrics = mixture_metrics.metrics(
-            conditions(params.train, axes),
+            axes.conditions(params.train),
             job.study.mixtures,
-            conditions(params.test, axes),
+            axes.conditions(params.test),
             microscope=microscope,
             samples=params.samples,
             spectra=spectra,

@@ -2,8 +2,7 @@
 
 from passband import config
 from passband.analysis.profiles import profiles_of_specimens
-from passband.axes import Axes
-from passband.grid import conditions, of_conditions
+from passband.grid import Axes, of_conditions
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.prediction.prediction import assess
@@ -22,7 +21,7 @@ def main(snakemake):
         axes = Axes(params.get("own", {}))
         profiles = profiles_of_specimens(
             params.specimens,
-            [c for side in (params.train, params.test) for c in conditions(side, axes)],
+            [c for side in (params.train, params.test) for c in axes.conditions(side)],
             config.Microscope(**params.microscope),
             params.waves,
             params.seed,

@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from passband.grid import Condition, coordinates
+from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split, SplitSets
 from passband.learning import devices, evaluation
@@ -244,8 +244,8 @@ def distances(
         {
             "test_specimen": list(splits),
             **ids,
-            **coordinates(ids["train"], "train", train[0].axes),
-            **coordinates(ids["test"], "test", train[0].axes),
+            **train[0].axes.coordinates(ids["train"], "train"),
+            **train[0].axes.coordinates(ids["test"], "test"),
         },
         {"structures": len(next(iter(splits.values())))},
     )

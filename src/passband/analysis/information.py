@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from passband.analysis.spectra import Spectrum, cutoff, weights_under
-from passband.grid import Condition, coordinates
+from passband.grid import Condition
 from passband.optics import ctf
 from passband.optics.jitter import NUMBERS
 from passband.seeds import stratified_normal
@@ -412,8 +412,8 @@ def metrics(
             "weight": names,
             "train": train_ids,
             "test": test_ids,
-            **coordinates(train_ids, "train", train[0].axes),
-            **coordinates(test_ids, "test", train[0].axes),
+            **train[0].axes.coordinates(train_ids, "train"),
+            **train[0].axes.coordinates(test_ids, "test"),
         },
     )
 

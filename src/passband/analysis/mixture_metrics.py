@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from passband.analysis import information
-from passband.grid import Condition, coordinates
+from passband.grid import Condition
 from passband.mixtures import Mixture
 
 
@@ -49,7 +49,7 @@ def metrics(
         for name, coordinate in found.coords.items()
         if "train" not in coordinate.dims
     }
-    of_train = coordinates(ids, "train", train[0].axes)
+    of_train = train[0].axes.coordinates(ids, "train")
     return xr.Dataset(variables, coords | {"train": ids} | of_train)
 
 

@@ -21,7 +21,7 @@ from passband.analysis.spectra import (
     own_curve,
     power_under,
 )
-from passband.grid import Condition, coordinates, ordered
+from passband.grid import Condition, ordered
 from passband.optics import ctf
 from passband.optics.jitter import NUMBERS
 from passband.seeds import stratified_normal
@@ -139,7 +139,7 @@ def profiles(
         },
         coords={
             "condition": ids,
-            **coordinates(ids, "condition", (grid or conditions)[0].axes),
+            **(grid or conditions)[0].axes.coordinates(ids, "condition"),
             "frequency": ("frequency", q, {"units": "1/Å"}),
             "azimuth": ("frequency", np.broadcast_to(phi, q.shape), {"units": "rad"}),
             "area": ("frequency", area, {"units": "1/Å²"}),

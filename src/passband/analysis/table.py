@@ -16,8 +16,7 @@ import zarr
 
 from passband import PassbandError
 from passband.analysis.cell_means import TableMeans
-from passband.axes import Axes
-from passband.grid import Condition, axes_of, coordinates, of_conditions, ordered_ids
+from passband.grid import Axes, Condition, axes_of, of_conditions
 from passband.groups import conditions_per_file
 from passband.results import stores
 from passband.scores import OUTCOMES, dice
@@ -105,7 +104,7 @@ def aggregate(
     sizes = {
         "specimen": list(dict.fromkeys(cell.specimen for cell in cells)),
         "architecture": list(dict.fromkeys(cell.architecture for cell in cells)),
-        "train": ordered_ids((cell.train for cell in cells), test[0].axes),
+        "train": test[0].axes.order(cell.train for cell in cells),
         "replica": sorted({replica for cell in cells for replica in cell.replicas}),
         "test_specimen": list(test_specimens),
         "test": [condition.id for condition in test],
@@ -236,9 +235,9 @@ def _template(
         variables,
         {
             **{name: values for name, values in sizes.items() if name != "structure"},
-            **coordinates(sizes["train"], "train", axes),
-            **coordinates(sizes["test"], "test", axes),
-            **(coordinates(microscopes, MICROSCOPE, axes) if microscopes else {}),
+            **axes.coordinates(sizes["train"], "train"),
+            **axes.coordinates(sizes["test"], "test"),
+            **(axes.coordinates(microscopes, MICROSCOPE) if microscopes else {}),
         },
     )
 

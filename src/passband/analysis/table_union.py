@@ -14,8 +14,7 @@ import zarr
 from passband import PassbandError
 from passband.analysis.packed_table import DRAWN, IMAGE_DICE, OWN, mean_dice, packed
 from passband.analysis.table import STATUS
-from passband.axes import Axes
-from passband.grid import coordinates, ordered_ids
+from passband.grid import Axes
 from passband.network_id import NetworkId
 from passband.storage import atomic, datasets
 from passband.storage.records import FIRST, MICROSCOPE, values_along
@@ -98,7 +97,7 @@ def same_tests(parts: Sequence[Part], common: bool = False) -> list[Part]:
     if not ids:
         raise PassbandError(f"--common: no test condition is in all {len(parts)} parts")
     order = {
-        "test": ordered_ids(ids, axes_of(parts)),
+        "test": axes_of(parts).order(ids),
         "test_specimen": [str(name) for name in first.table.test_specimen.values],
     }
     drawn = [ids for part in parts if (ids := values_along(part.table, MICROSCOPE))]
@@ -227,7 +226,7 @@ def merge(
     sizes: dict[str, list] = {
         "specimen": list(dict.fromkeys(key.specimen for key in found)),
         "architecture": list(dict.fromkeys(key.architecture for key in found)),
-        "train": ordered_ids({key.condition for key in found}, axes),
+        "train": axes.order({key.condition for key in found}),
         "replica": sorted({key.replica for key in found}),
     }
     provenance = [each for part in parts for each in part.provenance]
@@ -290,7 +289,7 @@ def _template(table: xr.Dataset, sizes: Mapping[str, list], axes: Axes) -> xr.Da
     }
     own = {name: sizes[name] for name in _NETWORK}
     for side, ids in (("train", sizes["train"]), ("test", table.test.values.tolist())):
-        own |= coordinates(ids, side, axes)
+        own |= axes.coordinates(ids, side)
     return xr.Dataset(variables, coords | own).drop_encoding()
 
 

@@ -125,7 +125,7 @@ def check_conditions(study: Study, given: list[Given], split: str = "test") -> l
     found = []
     for one in given:
         # A value that is the study's own value is not part of a condition's id.
-        condition = Condition.of(one.values, study.axes)
+        condition = study.axes.condition(one.values)
         try:
             study_checks.check_condition(study, condition, split)
         except ValueError as error:

@@ -155,7 +155,7 @@ def _outermost(study: "Study") -> list[Condition]:
     values = {}
     for name, (low, high) in ranges(study.test_conditions).items():
         values[name] = min(high + (high - low) / 4, AXES[name].maximum)
-    return [Condition.of(values, study.axes)]
+    return [study.axes.condition(values)]
 
 
 def _numbers(tested: "TestedNetworks") -> int:

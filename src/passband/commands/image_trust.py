@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from passband import PassbandError
 from passband.axes import MAIN_AXES
 from passband.commands.arguments import BEHIND_WAVE
-from passband.grid import Condition
+from passband.grid import Axes, Condition
 
 
 def _condition(options: argparse.Namespace) -> Condition | None:
@@ -30,7 +30,7 @@ def _condition(options: argparse.Namespace) -> Condition | None:
             BEHIND_WAVE[name].within(value, f"{BEHIND_WAVE[name].option} = {value:g}")
         except ValueError as error:
             raise PassbandError(str(error)) from None
-    return Condition.of(given)
+    return Axes.main.condition(given)
 
 
 class Assessors:

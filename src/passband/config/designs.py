@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from passband.axes import AXES
-from passband.grid import Condition
+from passband.grid import Axes, Condition
 from passband.optics import ctf
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def points(
         candidates = _distinct(_scaled(cube, ranges))
         found = candidates
         if len(candidates) > number:
-            conditions = [Condition.of({**others, **point}) for point in candidates]
+            conditions = [Axes.main.condition({**others, **point}) for point in candidates]
             features = transfer_features(conditions, microscope, flat_power)
             found = [candidates[k] for k in far_apart(features, number)]
     if len(found) < number:

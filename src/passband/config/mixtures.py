@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, create_model, model_validator
 
-from passband.axes import AXES, MAIN_AXES, Axes
+from passband.axes import AXES, MAIN_AXES
 from passband.config.base import first_repeated, key, short
 from passband.config.conditions import Given, Numbers, axis_keys, number_type
 from passband.config.microscope import Microscope
 from passband.config.study_file import MOST_IN_LIST
-from passband.grid import Condition
+from passband.grid import Axes, Condition
 from passband.mixtures import Mixture
 
 #: Largest difference between 1 and the sum of weights.
@@ -140,7 +140,7 @@ class MixtureBlock(Given):
             return Mixture(given.name, (), ranges, axes)
         weights = [1.0 if point.weight is None else point.weight for point in given.points]
         points = {
-            Condition.of(point.axes(), axes): weight / sum(weights)
+            axes.condition(point.axes()): weight / sum(weights)
             for point, weight in zip(given.points, weights, strict=True)
         }
         return Mixture(given.name, tuple(sorted(points.items())))
@@ -217,7 +217,7 @@ def _check_conditions(place: str, points: Sequence[Any], axes: Axes) -> None:
     """Refuse two points that differ only in whether they have an axis's own value."""
     before: dict[Condition, int] = {}
     for number, point in enumerate(points):
-        condition = Condition.of(point.axes(), axes)
+        condition = axes.condition(point.axes())
         first = before.setdefault(condition, number)
         if first != number:
             differ = point.axes().keys() ^ points[first].axes().keys()

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from passband.axes import AXES, MAIN_AXES, Axes
+from passband.axes import AXES, MAIN_AXES
 from passband.config import designs, point_table
 from passband.config.base import Block, first_repeated, key, short
 from passband.config.conditions import (
@@ -33,6 +33,7 @@ from passband.config.conditions import (
 from passband.config.microscope import Microscope
 from passband.config.mixtures import MixtureBlock
 from passband.config.study_file import MOST_IN_LIST
+from passband.grid import Axes
 
 #: The largest number of points of a design with the method `maximin`, which compares all points.
 MOST_MAXIMIN = 1000

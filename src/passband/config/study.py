@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from passband import wave_sets
-from passband.axes import FURTHER_AXES, MAIN_AXES, Axes
+from passband.axes import FURTHER_AXES, MAIN_AXES
 from passband.config import points, study_checks
 from passband.config.analysis import (
     FEWEST_PREDICTED,
@@ -25,7 +25,7 @@ from passband.config.microscope import Microscope
 from passband.config.specimen import Specimen
 from passband.config.study_block import StudyBlock
 from passband.config.training import Training
-from passband.grid import Condition, conditions
+from passband.grid import Axes, Condition
 from passband.mixtures import Mixture, is_mixture, of_id
 from passband.seeds import digest
 from passband.wave_sets import WAVE_AXES, WaveSet, wave_set
@@ -220,7 +220,7 @@ class Study(Block):
     @cached_property
     def train_conditions(self) -> list[Condition]:
         """The training conditions, sorted."""
-        return conditions(self.train_products, self.axes)
+        return self.axes.conditions(self.train_products)
 
     @property
     def mixtures(self) -> list[Mixture]:
@@ -238,7 +238,7 @@ class Study(Block):
 
     def trained_under(self, id: str) -> Condition | Mixture:
         """Return the training condition or the mixture with an id of :attr:`train_ids`."""
-        return of_id(self.mixtures if is_mixture(id) else (), id, self.axes)
+        return of_id(self.mixtures, id) if is_mixture(id) else self.axes.parse(id)
 
     def mixture_params(self) -> dict[str, list[str]]:
         """Return the param of a Snakemake rule with the ids of the mixtures; none without any."""
@@ -248,7 +248,7 @@ class Study(Block):
     @cached_property
     def test_conditions(self) -> list[Condition]:
         """The test conditions, sorted."""
-        return conditions(self.test_products, self.axes)
+        return self.axes.conditions(self.test_products)
 
     def condition_params(self, *sides: str) -> dict[str, dict | list[str]]:
         """Return the params of a Snakemake rule from which a script makes conditions.
@@ -267,7 +267,7 @@ class Study(Block):
                 params[side] = {axis: v for axis, v in given.items() if v != [own.get(axis)]}
                 axes |= params[side].keys()
             else:
-                found = conditions(products, self.axes)
+                found = self.axes.conditions(products)
                 params[side] = [condition.id for condition in found]
                 axes |= {name for condition in found for name, _ in condition.further}
         kept = {axis: x for axis, x in own.items() if axis in axes}
@@ -387,7 +387,7 @@ class Study(Block):
             return own[name] if own[name] in axis else axis[0]
 
         values = {name: middle_value(name, axis) for name, axis in axes.items()}
-        middle, shared = Condition.of(values, self.axes), {each.id for each in self._shared_sets}
+        middle, shared = self.axes.condition(values), {each.id for each in self._shared_sets}
         if len(self.train_products) > 1:
             found = [c for c in self.train_conditions if not shared or wave_set(c) in shared]
         elif not shared or wave_set(middle) in shared:
@@ -395,7 +395,7 @@ class Study(Block):
         else:
             sets = [own | dict(each.further) for each in self._shared_sets]
             waves = [{name: of_set[name] for name in WAVE_AXES if name in own} for of_set in sets]
-            found = [Condition.of(values | of_set, self.axes) for of_set in waves]
+            found = [self.axes.condition(values | of_set) for of_set in waves]
         places = {name: {value: k for k, value in enumerate(axis)} for name, axis in axes.items()}
 
         def apart(condition: Condition) -> float:

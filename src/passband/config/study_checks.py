@@ -15,7 +15,7 @@ from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
 from passband.config import architectures, mixtures, points
 from passband.config.base import Block, short
 from passband.config.microscope import Microscope
-from passband.grid import Condition, conditions
+from passband.grid import Condition
 from passband.optics import ctf
 from passband.wave_sets import WAVE_AXES, WaveSet, extremes, wave_set
 from passband.words import listed
@@ -407,7 +407,7 @@ def objections(study) -> Iterator[str]:
     seen: dict[tuple, dict[str, float]] = {}
     for name, products in study.blocks.items():
         for number, values_of in enumerate(products):
-            for condition in conditions([values_of], study.axes):
+            for condition in study.axes.conditions([values_of]):
                 values = condition.values()
                 same = tuple(_direction(*each) for each in values.items())
                 twin = seen.setdefault(same, values)

@@ -7,10 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from passband.axes import MAIN_AXES, Axes
+from passband.axes import MAIN_AXES
 from passband.config import Microscope
 from passband.figures import style
-from passband.grid import Condition, has_few_neighbours
+from passband.grid import Axes, Condition, has_few_neighbours
 from passband.optics import ctf
 
 #: Height of a row of panels, and of the words around them [cm].

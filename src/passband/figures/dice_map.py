@@ -106,7 +106,7 @@ def recommendation(
     ax.set(xlabel="defocus (nm)", ylabel="dose (e/Å²)", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     figure.colorbar(shown, ax=ax, label="expected Dice")
     of = NetworkId.parse(network)
-    trained = Condition.parse(of.condition, asked.axes)
+    trained = asked.axes.parse(of.condition)
     lens = ", ".join(
         AXES[name].words(style.number(value))
         if name in MAIN_AXES

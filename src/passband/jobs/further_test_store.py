@@ -15,7 +15,7 @@ import xarray as xr
 from passband import STAGES
 from passband.analysis import cell_means
 from passband.config import Study
-from passband.grid import batches, coordinates, ordered_ids
+from passband.grid import batches
 from passband.results import Results, layout
 from passband.results.training_jobs import TrainingCell
 from passband.scores import OUTCOMES, dice
@@ -165,7 +165,7 @@ def gathered(
 ) -> xr.Dataset:
     """Return the results of all training jobs, from one or several records each."""
     ids = {id for _, record in made for id in record.test.values}
-    test = ordered_ids(ids, study.axes)
+    test = study.axes.order(ids)
     sizes: dict[str, list] = {
         "specimen": list(study.trained_specimens),
         "architecture": list(study.training.architectures),
@@ -224,7 +224,7 @@ def gathered(
             **sizes,
             **({"outcome": list(OUTCOMES)} if "counts" in filled else {}),
             **(cell_means.own_coordinates(own) if means else {}),
-            **coordinates(sizes["train"], "train", study.axes),
-            **coordinates(sizes["test"], "test", study.axes),
+            **study.axes.coordinates(sizes["train"], "train"),
+            **study.axes.coordinates(sizes["test"], "test"),
         },
     )

@@ -35,7 +35,7 @@ from passband.analysis.table_union import PARTS, Part
 from passband.axes import AXES
 from passband.config import ConfigError, Study, validate_stored
 from passband.config.mixtures import configuration_of
-from passband.grid import Condition, along, is_condition, ordered_ids
+from passband.grid import Condition, along, is_condition
 from passband.mixtures import MIXTURES, Mixture, attributes
 from passband.network_id import NetworkId
 from passband.prediction.range_of_use import ranges
@@ -172,7 +172,7 @@ def merge(
     axes = table_union.axes_of(parts)
     first = given[0].study
     # Without `common`, the merged study has the test conditions of the first part.
-    tested = [Condition.parse(id, axes) for id in tests]
+    tested = [axes.parse(id) for id in tests]
     has_draws = not common or _ranges(tested) == _ranges(first.test_conditions)
     parts, drawn = (parts, []) if has_draws else table_union.without_microscopes(parts)
     parts, left_out = table_union.alike(parts)
@@ -243,8 +243,8 @@ def _study(
     """
     keys = list(found)
     axes = test[0].axes
-    ids = ordered_ids((key.condition for key in keys), axes)
-    trained = [Condition.parse(id, axes) for id in ids if is_condition(id)]
+    ids = axes.order(key.condition for key in keys)
+    trained = [axes.parse(id) for id in ids if is_condition(id)]
     if not trained:
         raise PassbandError("the parts have networks of mixtures only; give a part with conditions")
     replicas = max(key.replica for key in keys) + 1

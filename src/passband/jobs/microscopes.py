@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from passband import PassbandError
-from passband.axes import AXES, Axes
+from passband.axes import AXES
 from passband.config import Study, study_checks
-from passband.grid import Condition
+from passband.grid import Axes, Condition
 from passband.prediction.range_of_use import between, ranges
 from passband.seeds import generator
 
@@ -144,7 +144,7 @@ def _drawn(
     for _ in range(_TRIES):
         values = one(random)
         if all(AXES[name].minimum <= x <= AXES[name].maximum for name, x in values.items()):
-            condition = Condition.of(values, axes)
+            condition = axes.condition(values)
             if allowed(condition):
                 return condition
     raise ValueError(f"no allowed condition in {_TRIES} draws")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from passband import PassbandError
-from passband.axes import AXES, Axes
+from passband.axes import AXES
 from passband.config import Study, point_table
-from passband.grid import Condition
+from passband.grid import Axes, Condition
 from passband.jobs.microscopes import is_allowed
 from passband.jobs.recommendation import asked_of
 from passband.jobs.tested_networks import TestedNetworks
@@ -120,11 +120,9 @@ def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> 
     own = [condition for condition in study.train_conditions if condition.id not in in_all]
     if between is None and own:
         return prediction.thinned(own, study.study.seed)
-    known = [Condition.parse(id, study.axes) for id in in_all]
-    values = prediction.values_between(
-        [*study.train_conditions, *known], 1 if between is None else between
-    )
-    drawn = prediction.untrained(values, in_all, study.study.seed, study.axes)
+    known = [study.axes.parse(id) for id in in_all]
+    every, between = [*study.train_conditions, *known], 1 if between is None else between
+    drawn = prediction.untrained(every, between, in_all, study.study.seed)
     new = [condition for condition in drawn if is_allowed(study, condition, "train")]
     if not new:
         raise PassbandError(
@@ -194,4 +192,4 @@ def read_points(path: Path, axes: Axes) -> list[Condition]:
             f"{table.first_line}: has columns for {', '.join(columns)}; must have columns for "
             f"{', '.join(axes.names)}"
         )
-    return [Condition.of(point, axes) for point in table.points]
+    return [axes.condition(point) for point in table.points]

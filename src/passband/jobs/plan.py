@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, Study
 from passband.config.points import mixture_blocks
-from passband.grid import conditions
 from passband.jobs import rates
 from passband.jobs.calibration import Speeds, calibrate
 from passband.jobs.counts import count, sizes, structures
@@ -80,7 +79,7 @@ def _blocks(study: Study) -> dict[str, list[str]]:
         if name.startswith("test_grid") and products == study.train_products:
             lines[name] = ["the conditions of grid"]
             continue
-        found = conditions(products, study.axes)
+        found = study.axes.conditions(products)
         listed = [_words(condition.values()) for condition in found]
         if len(found) > 2 * _LISTED + 1:
             left = f"({len(found) - 2 * _LISTED:,} more)"

@@ -64,7 +64,7 @@ def run(
     groups, known = tested.groups, tested.of_groups
     networks = Networks(
         tuple(id for group in groups for id in group.networks),
-        tuple(Condition.parse(id, study.axes) for group in groups for id in group.train),
+        tuple(study.axes.parse(id) for group in groups for id in group.train),
         np.concatenate([D for _, _, D in known.values()]),
         tuple(tested.tested),
         tuple(str(id.cell) for _, ids, _ in known.values() for id in ids),

@@ -13,7 +13,6 @@ from rich.text import Text
 
 from passband.axes import AXES, MAIN_AXES
 from passband.console import clean
-from passband.grid import Condition
 from passband.jobs.progress_display import SILENT, bar, dice
 from passband.jobs.run_files import Followed
 from passband.jobs.status import STATES, Job, Status, tail
@@ -171,7 +170,7 @@ def _grids(status: Status, width: int) -> Iterator[list[RenderableType]]:
                         dict(zip(MAIN_AXES, (defocus, c, aperture, dose), strict=True))
                         for c in spherical
                     )
-                    ids = (Condition.of(each | given, of_study).id for each in main)
+                    ids = (of_study.condition(each | given).id for each in main)
                     states = (status.cells[specimen, architecture, id] for id in ids)
                     cells.append(Text.assemble(*((_SYMBOLS[s], _STYLES[s]) for s in states)))
                 table.add_row(f"  {label:>{a_width}}  {dose:>{d_width}g}  ", *cells)

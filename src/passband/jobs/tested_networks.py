@@ -144,7 +144,7 @@ class TestedNetworks:
     @cached_property
     def tested(self) -> list[Condition]:
         """The test conditions of the study."""
-        return [Condition.parse(str(id), self.study.axes) for id in self.table.test.values]
+        return [self.study.axes.parse(str(id)) for id in self.table.test.values]
 
     @cached_property
     def further(self) -> list[Condition]:
@@ -158,7 +158,7 @@ class TestedNetworks:
         trained = self.table.dice.notnull().all("test")
         every = (self.extra.dice.notnull() | ~trained).all(list(trained.dims))
         ids = self.extra.test.values[every.values]
-        return [Condition.parse(str(id), self.study.axes) for id in ids if id not in known]
+        return [self.study.axes.parse(str(id)) for id in ids if id not in known]
 
     @cached_property
     def unlearned(self) -> xr.DataArray:

@@ -309,7 +309,7 @@ def candidates(asked: Asked, axes: Mapping[str, Sequence[float]]) -> list[Condit
         for names in combinations(values, size)
         for changed in product(*(others[name] for name in names))
     ]
-    return sorted(Condition.of(values | changed, asked.axes) for changed in changes)
+    return sorted(asked.axes.condition(values | changed) for changed in changes)
 
 
 def train_next(

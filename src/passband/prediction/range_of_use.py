@@ -8,8 +8,8 @@ from itertools import product
 import numpy as np
 
 from passband import PassbandError
-from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axes, Axis
-from passband.grid import Condition
+from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axis
+from passband.grid import Axes, Condition
 from passband.words import listed, span
 
 #: Number of conditions that represent a range on one axis, or ranges on several axes.
@@ -131,7 +131,7 @@ class Asked:
                 others.append(axis.name)
         axes = axes.with_others(others)
         low, high = ({name: both[end] for name, both in ends.items()} for end in (0, 1))
-        return cls(Condition.of(low, axes), Condition.of(high, axes))
+        return cls(axes.condition(low), axes.condition(high))
 
     @classmethod
     def at(cls, condition: Condition) -> "Asked":
@@ -160,7 +160,7 @@ class Asked:
             name: float(unscaled(name, np.mean(scaled(name, np.array(ends)))))
             for name, ends in self.values.items()
         }
-        return Condition.of(middles, self.axes)
+        return self.axes.condition(middles)
 
     @property
     def words(self) -> str:
@@ -202,7 +202,7 @@ class Asked:
         values = {name: low for name, (low, _) in self.values.items()}
         for name, share in zip(ranged, place, strict=True):
             values[name] = between(name, self.values[name], share)
-        return Condition.of(values, self.axes)
+        return self.axes.condition(values)
 
     def outside(self, of_study: Mapping[str, tuple[float, float]]) -> list[Excess]:
         """Return the axes on which asked values lie outside the range of a study.

@@ -10,7 +10,7 @@ Artif. Intell. Res.* 4, 129, 1996). Conditions that are close to a chosen one ar
 chosen with it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from passband.axes import AXES, Axes
+from passband.axes import AXES
 from passband.grid import Condition, ordered
-from passband.grid import conditions as combine
 from passband.prediction import gaussian_process
 from passband.prediction.range_of_use import Asked, scaled, unscaled
 from passband.seeds import generator
@@ -245,27 +244,24 @@ def values_between(conditions: Sequence[Condition], number: int) -> dict[str, li
 
 
 def untrained(
-    values: Mapping[str, Sequence[float]],
-    trained: Collection[str],
-    seed: int,
-    axes: Axes = Axes.main,
+    known: Sequence[Condition], between: int, trained: Collection[str], seed: int
 ) -> list[Condition]:
-    """Return combinations of axes' values that are not trained, sorted by their values.
+    """Return combinations of :func:`values_between` that are not trained, sorted by their values.
 
     If there are more than :data:`MOST_CANDIDATES`, so many of them are drawn at random. If there
     are more than :data:`MOST_COMBINATIONS`, only those that are drawn are made.
 
     Args:
-        values: The values of each axis.
         trained: Ids of the conditions that are left out.
     """
+    axes, values = known[0].axes, values_between(known, between)
     # If at least half of the combinations are not trained, enough of them are found soon.
     if prod(map(len, values.values())) <= max(MOST_COMBINATIONS, 2 * len(trained)):
-        return thinned([c for c in combine(values, axes) if c.id not in trained], seed)
+        return thinned([c for c in axes.conditions(values) if c.id not in trained], seed)
     random, drawn = generator(seed, "candidates"), set()
     while len(drawn) < MOST_CANDIDATES:
         of_one = {name: each[random.integers(len(each))] for name, each in values.items()}
-        condition = Condition.of(of_one, axes)
+        condition = axes.condition(of_one)
         if condition.id not in trained:
             drawn.add(condition)
     return ordered(drawn)

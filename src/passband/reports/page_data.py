@@ -12,9 +12,9 @@ import pandas as pd
 import xarray as xr
 
 from passband.analysis.groups import GROUP, group_names, groups
-from passband.axes import MAIN_AXES, Axes
+from passband.axes import MAIN_AXES
 from passband.config import Microscope
-from passband.grid import Condition, axes_of
+from passband.grid import Axes, Condition, axes_of
 from passband.optics import ctf
 from passband.prediction.matrices import predicted_matrices
 from passband.reports.csv_tables import by_cell

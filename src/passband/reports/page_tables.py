@@ -8,10 +8,10 @@ import xarray as xr
 import yaml
 
 from passband.analysis.groups import group_label, groups
-from passband.axes import AXES, Axes
+from passband.axes import AXES
 from passband.config import Specimen, Study
 from passband.config.materials import MATERIALS
-from passband.grid import Condition
+from passband.grid import Axes
 from passband.prediction.cross_validation import CTF
 from passband.prediction.matrices import predicted_matrices
 from passband.prediction.prediction import ALL, headline
@@ -202,9 +202,7 @@ def mixtures_table(metrics: xr.Dataset) -> Table | None:
         [
             f"{each.id} ({each.networks})",
             *(number(value) for value in (each.own, each.mean, each.worst)),
-            f"{number(each.best_mean)}, {tight(Condition.parse(each.best, axes).words)}"
-            if each.best
-            else "–",
+            f"{number(each.best_mean)}, {tight(axes.parse(each.best).words)}" if each.best else "–",
             f"{each.better} of {each.specialists}",
             number(each.gap),
         ]

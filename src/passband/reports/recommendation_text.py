@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from passband.axes import AXES
-from passband.grid import Condition
 from passband.prediction.choice_scores import (
     CONFIDENCE,
     GOOD,
@@ -76,14 +75,14 @@ def _parts(found: Recommendation, study: str, top: int, remark: str) -> Iterator
         worst = found.networks[0].worst_condition
         notes.append(
             "Expected Dice is the mean over the range. The first network is worst at "
-            f"{Condition.parse(worst, axes).words}."
+            f"{axes.parse(worst).words}."
         )
     yield "\n".join([*notes, remark] if remark else notes)
-    lines = [f"nearest tested condition: {Condition.parse(found.nearest, axes).words}"]
+    lines = [f"nearest tested condition: {axes.parse(found.nearest).words}"]
     if following := found.train_next:
         lines.append(
             f"train next: {following.specimen}, {following.architecture}, "
-            f"{Condition.parse(following.condition, axes).words}; "
+            f"{axes.parse(following.condition).words}; "
             f"expected Dice {following.dice.words}, expected gain in Dice {following.gain:.3f}"
         )
     yield "\n".join(lines)

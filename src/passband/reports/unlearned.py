@@ -3,8 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from passband.axes import Axes
-from passband.grid import Condition, is_condition
+from passband.grid import Axes, is_condition
 
 #: The mark of networks that did not learn, in tables.
 MARK = "†"
@@ -30,7 +29,7 @@ def sentence(found: xr.DataArray | None) -> str:
         )
     ids = [str(id) for id in found.train.values[found.any([*{*found.dims} - {"train"}]).values]]
     axes = Axes.of(found)
-    words = [Condition.parse(id, axes).words if is_condition(id) else id for id in ids]
+    words = [axes.parse(id).words if is_condition(id) else id for id in ids]
     named = "; ".join(words[:_MOST])
     more = f"; and {len(ids) - _MOST:,} more conditions" if len(ids) > _MOST else ""
     which = f"{number:,} of {number + found.attrs['learned']:,} networks did not learn"

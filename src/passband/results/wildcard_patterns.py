@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from passband.axes import AXES, MAIN_AXES, Axes
+from passband.axes import AXES, MAIN_AXES
 from passband.config import SPLITS, Study
-from passband.grid import batches
+from passband.grid import Axes, batches
 from passband.groups import PATTERN
 
 

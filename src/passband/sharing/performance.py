@@ -12,8 +12,8 @@ import xarray as xr
 from passband.analysis import table
 from passband.analysis.profiles import SPECTRUM
 from passband.analysis.spectra import mean_spectrum, to_json
-from passband.axes import AXES, Axes
-from passband.grid import Condition, axes_of, coordinates
+from passband.axes import AXES
+from passband.grid import Axes, Condition, axes_of
 from passband.groups import may_have
 from passband.learning.network_files import Network
 from passband.results import Results, layout
@@ -66,7 +66,7 @@ def measured(network: Network, results: Results) -> tuple[xr.Dataset | None, str
         {
             "test_specimen": row.test_specimen.values,
             "test": ids,
-            **coordinates(ids, "test", Axes(own)),
+            **Axes(own).coordinates(ids, "test"),
         },
         {"images": images},
     ), source
@@ -171,8 +171,8 @@ def as_trained(dice: xr.DataArray, trained: Condition) -> xr.DataArray:
 def further_words(trained: Condition, dice: xr.DataArray) -> str:
     """Return a network's own values of the study's further axes, such as ``astigmatism 0 nm``.
 
-    `dice` has the coordinates from :func:`passband.grid.coordinates`. The words of a study without
-    further axes are "".
+    `dice` has the coordinates of :meth:`passband.grid.Axes.coordinates`. The words of a study
+    without further axes are "".
     """
     values = Axes.of(dice).own | dict(trained.further)
     return ", ".join(AXES[name].named(f"{x:g}") for name, x in values.items())
