@@ -25,8 +25,17 @@ How to add a key
 from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 from pydantic.fields import FieldInfo
+
+from passband.axes import AXES
 
 SPLITS = ("train", "val", "test")
 
@@ -135,6 +144,41 @@ def key(
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,39}$")]
+
+
+class Given(Block):
+    """A block that writes and compares only those keys that are given."""
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if value is not None}
+
+    def identity(self, mode: Literal["python", "json"] = "python", **chosen: Any) -> dict[str, Any]:
+        """Return the values of the keys that are given, see :meth:`Block.identity`."""
+        return self.model_dump(mode=mode)
+
+
+def number_type(name: str) -> Any:
+    """Return the type of a value of an axis."""
+    axis = AXES[name]
+    return Annotated[float, AfterValidator(lambda value: axis.checked(value))]
+
+
+class Numbers(Given):
+    """A block with a number, or a pair of numbers, for each axis."""
+
+    def axes(self) -> dict[str, Any]:
+        """Return the values of the axes that are given."""
+        given = {name: getattr(self, name) for name in AXES}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def axis_keys(types: Any) -> dict[str, Any]:
+    """Return a key for each axis, for pydantic's `create_model`."""
+    return {
+        name: (types(name) | None, key(None, axis.description, axis.unit))
+        for name, axis in AXES.items()
+    }
 
 
 def block_of(annotation: Any) -> type[Block] | None:

@@ -1,17 +1,22 @@
 """Designs: conditions that fill ranges of imaging parameters evenly."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
+from pydantic import AfterValidator, create_model, model_validator
 
 from passband.axes import AXES
+from passband.config.base import Block, Numbers, axis_keys, key, number_type
+from passband.config.study_file import MOST_IN_LIST
 from passband.grid import Axes, Condition
 from passband.optics import ctf
 
 if TYPE_CHECKING:
     from passband.config.microscope import Microscope
 
+#: The largest number of points of a design with the method `maximin`, which compares all points.
+MOST_MAXIMIN = 1000
 #: Number of candidates from which the method `maximin` chooses: so many, or so many for each point.
 _CANDIDATES, _CANDIDATES_PER_POINT = 2048, 8
 #: Number of radial frequencies, and of azimuths for a lens that is not round, at which transfer
@@ -72,47 +77,101 @@ def far_apart(features: np.ndarray, number: int) -> np.ndarray:
     return np.array(chosen)
 
 
-def points(
-    method: str,
-    number: int,
-    space: str,
-    ranges: Mapping[str, Sequence[float]],
-    seed: int,
-    microscope: "Microscope",
-    others: Mapping[str, float],
-    flat_power: float,
-) -> list[dict[str, float]]:
-    """Return the points of a design, rounded to the resolution of each axis and sorted.
+def _ends(name: str) -> Any:
+    """Return the type of a range of an axis in a design: its lowest and its highest value."""
 
-    Args:
-        method, number, seed: See :func:`unit_points`.
-        space: The space that the design fills: imaging parameters, each divided by its range and
-            the dose as its logarithm; or transfer functions, see :func:`transfer_features`. Only
-            the method `maximin` fills the space of transfer functions.
-        ranges: The lowest and the highest value of each axis.
-        others: The values of the axes that are not in `ranges`, for transfer functions.
-        flat_power: Power spectral density [Å²] for the information of :func:`transfer_features`.
+    def check(ends: list[float]) -> list[float]:
+        if len(ends) != 2 or not ends[0] < ends[1]:
+            raise ValueError(f"{ends}: must be the lowest and the highest value, such as [5, 40]")
+        return ends
 
-    Raises:
-        ValueError: If the ranges have fewer different points than the design. The message begins
-            with a key.
-    """
-    if space == "parameters":
-        found = _distinct(_scaled(unit_points(method, number, len(ranges), seed), ranges))
-    else:
-        cube = unit_points("sobol", _candidates(number), len(ranges), seed)
-        candidates = _distinct(_scaled(cube, ranges))
-        found = candidates
-        if len(candidates) > number:
-            conditions = [Axes.main.condition({**others, **point}) for point in candidates]
-            features = transfer_features(conditions, microscope, flat_power)
-            found = [candidates[k] for k in far_apart(features, number)]
-    if len(found) < number:
-        raise ValueError(
-            f"points = {number}: the ranges have room for {len(found)} different points, which "
-            "are rounded to the resolution of each axis; take wider ranges or fewer points"
+    return Annotated[list[number_type(name)], AfterValidator(check)]
+
+
+Ranges = create_model(
+    "Ranges",
+    __base__=Numbers,
+    __doc__="The ranges that a design fills: `[lowest, highest]` for each axis.",
+    **axis_keys(_ends),
+)
+# `in` is a word of Python, so that it cannot be written as an attribute of a class.
+_Space = create_model(
+    "_Space",
+    __base__=Block,
+    **{
+        "in": (
+            Literal["parameters", "transfer"],
+            key(
+                "parameters",
+                "`parameters`: the points fill the ranges of imaging parameters, the dose on a "
+                "logarithmic scale. `transfer`: the points are far apart in transfer T(q) and "
+                "information bits(q); only for `maximin`.",
+            ),
         )
-    return sorted(found, key=lambda point: tuple(point.values()))
+    },
+)
+
+
+class Design(_Space):
+    """Points that fill ranges of imaging parameters evenly."""
+
+    method: Literal["sobol", "latin-hypercube", "maximin"] = key(
+        "sobol",
+        "`sobol`: a scrambled Sobol' sequence. `latin-hypercube`: the range of each parameter is "
+        "divided into as many intervals as there are points, and each interval has one point. "
+        "`maximin`: the points are far apart.",
+    )
+    points: int = key(
+        16,
+        f"Number of points. `maximin` has at most {MOST_MAXIMIN:,} points.",
+        ge=1,
+        le=MOST_IN_LIST,
+    )
+    ranges: Ranges = key(Ranges, "The ranges that the points fill.")
+    seed: int = key(0, "Seed of the design's random numbers.", ge=0, le=2**63 - 1)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if getattr(self, "in") == "transfer" and self.method != "maximin":
+            raise ValueError(f"method = {self.method!r}: must be 'maximin' for in = 'transfer'")
+        if self.method == "maximin" and self.points > MOST_MAXIMIN:
+            raise ValueError(
+                f"points = {self.points}: must not exceed {MOST_MAXIMIN:,} for method = 'maximin'"
+            )
+        return self
+
+    def made(
+        self, microscope: "Microscope", others: Mapping[str, float], flat_power: float
+    ) -> list[dict[str, float]]:
+        """Return the points, rounded to the resolution of each axis and sorted.
+
+        Args:
+            others: The values of the axes that are not in `ranges`, for transfer functions.
+            flat_power: Power spectral density [Å²] for the information of
+                :func:`transfer_features`.
+
+        Raises:
+            ValueError: If the ranges have fewer different points than the design. The message
+                begins with a key.
+        """
+        ranges, number = self.ranges.axes(), self.points
+        if getattr(self, "in") == "parameters":
+            cube = unit_points(self.method, number, len(ranges), self.seed)
+            found = _distinct(_scaled(cube, ranges))
+        else:
+            cube = unit_points("sobol", _candidates(number), len(ranges), self.seed)
+            candidates = _distinct(_scaled(cube, ranges))
+            found = candidates
+            if len(candidates) > number:
+                conditions = [Axes.main.condition({**others, **point}) for point in candidates]
+                features = transfer_features(conditions, microscope, flat_power)
+                found = [candidates[k] for k in far_apart(features, number)]
+        if len(found) < number:
+            raise ValueError(
+                f"points = {number}: the ranges have room for {len(found)} different points, which "
+                "are rounded to the resolution of each axis; take wider ranges or fewer points"
+            )
+        return sorted(found, key=lambda point: tuple(point.values()))
 
 
 def transfer_features(

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from passband.axes import AXES, FURTHER_AXES
 from passband.config.base import Block, block_of, blocks_of, number_hint, short
-from passband.config.conditions import Range
+from passband.config.grid_blocks import Range
 from passband.config.microscope import Microscope
 from passband.config.specimen import Specimen
 from passband.config.study import Study

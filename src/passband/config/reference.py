@@ -10,10 +10,10 @@ from pydantic.fields import FieldInfo
 
 from passband.axes import AXES
 from passband.config.base import Block, block_of
-from passband.config.conditions import Grid, Range, TestGrid
+from passband.config.designs import Ranges
+from passband.config.grid_blocks import Grid, Point, Points, Range, TestGrid
 from passband.config.loading import allowed
-from passband.config.mixtures import MixtureBlock, MixtureKeys, MixtureRanges, WeightedPoint
-from passband.config.points import Point, Points, Ranges
+from passband.config.mixture_block import MixtureBlock, MixtureKeys, MixtureRanges, WeightedPoint
 from passband.config.study import Study
 
 _KEYS_OF_POINTS = ("points", "design")

@@ -8,7 +8,7 @@ from pydantic import ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from passband import wave_sets
 from passband.axes import FURTHER_AXES, MAIN_AXES
-from passband.config import points, study_checks
+from passband.config import grid_blocks, study_checks
 from passband.config.analysis import (
     FEWEST_PREDICTED,
     FIGURES,
@@ -19,7 +19,7 @@ from passband.config.analysis import (
     Information,
 )
 from passband.config.base import Block, Name, key
-from passband.config.conditions import Grid, TestGrid
+from passband.config.grid_blocks import Grid, TestGrid
 from passband.config.materials import MATERIALS
 from passband.config.microscope import Microscope
 from passband.config.specimen import Specimen
@@ -44,8 +44,8 @@ class Study(Block):
         min_length=1,
         max_length=1000,
     )
-    grid: points.TrainBlocks = key(Grid, "The training conditions.")
-    test_grid: points.TestBlocks = key(TestGrid, "The test conditions.")
+    grid: grid_blocks.TrainBlocks = key(Grid, "The training conditions.")
+    test_grid: grid_blocks.TestBlocks = key(TestGrid, "The test conditions.")
     training: Training = key(Training, "How networks are trained.")
     evaluation: Evaluation = key(Evaluation, "How networks are tested.")
     information: Information = key(Information, "How transfer functions are compared.")
@@ -65,9 +65,9 @@ class Study(Block):
         """
         study, made = handler(value), {}
         for name in ("grid", "test_grid"):
-            given = getattr(study, name)
-            power = study.information.flat_power_A2
-            if (found := points.without_designs(name, given, study.microscope, power)) is not given:
+            given, power = getattr(study, name), study.information.flat_power_A2
+            found = grid_blocks.without_designs(name, given, study.microscope, power)
+            if found is not given:
                 made[name] = found
         return study.model_copy(update=made) if made else study
 
@@ -168,8 +168,8 @@ class Study(Block):
     def given_values(self) -> dict[str, set[float]]:
         """The values of each axis that `grid` and `test_grid` give."""
         found: dict[str, set[float]] = {}
-        for block in (*points.listed(self.grid), *points.listed(self.test_grid)):
-            for axes in points.given_products(block):
+        for block in (*grid_blocks.listed(self.grid), *grid_blocks.listed(self.test_grid)):
+            for axes in grid_blocks.given_products(block):
                 for name, values in axes.items():
                     found.setdefault(name, set()).update(values)
         return found
@@ -182,40 +182,40 @@ class Study(Block):
         return self.microscope.at(path)
 
     @cached_property
-    def train_products(self) -> points.Products:
+    def train_products(self) -> grid_blocks.Products:
         """The training conditions as products of axes.
 
         An axis that a block of `grid` does not give has the study's own value there.
         """
-        return points.train_products(self.grid, self.axes)
+        return grid_blocks.train_products(self.grid, self.axes)
 
     @cached_property
-    def test_products(self) -> points.Products:
+    def test_products(self) -> grid_blocks.Products:
         """The test conditions as products of axes.
 
         An axis that a product of `test_grid` does not give has the values of `grid`.
         """
-        return points.test_products(self.test_grid, self.grid, self.axes)
+        return grid_blocks.test_products(self.test_grid, self.grid, self.axes)
 
     @property
-    def blocks(self) -> dict[str, points.Products]:
+    def blocks(self) -> dict[str, grid_blocks.Products]:
         """The products of each block of `grid` and of `test_grid`, by the block's name."""
         axes = self.axes
-        train = points.named("grid", self.grid)
-        test = points.named("test_grid", self.test_grid)
-        return {name: points.train_products(block, axes) for name, block in train.items()} | {
-            name: points.test_products(block, self.grid, axes) for name, block in test.items()
+        train = grid_blocks.named("grid", self.grid)
+        test = grid_blocks.named("test_grid", self.test_grid)
+        return {name: grid_blocks.train_products(block, axes) for name, block in train.items()} | {
+            name: grid_blocks.test_products(block, self.grid, axes) for name, block in test.items()
         }
 
     @property
     def train_axes(self) -> dict[str, list[float]]:
         """The values of each axis among the training conditions, rounded and sorted."""
-        return points.joined_axes(self.train_products)
+        return grid_blocks.joined_axes(self.train_products)
 
     @property
     def test_axes(self) -> dict[str, list[float]]:
         """The values of each axis among the test conditions, rounded and sorted."""
-        return points.joined_axes(self.test_products)
+        return grid_blocks.joined_axes(self.test_products)
 
     @cached_property
     def train_conditions(self) -> list[Condition]:
@@ -225,7 +225,7 @@ class Study(Block):
     @property
     def mixtures(self) -> list[Mixture]:
         """The distributions of conditions under which networks are trained, in the given order."""
-        blocks = points.mixture_blocks("grid", self.grid).values()
+        blocks = grid_blocks.mixture_blocks("grid", self.grid).values()
         if not blocks:
             return []
         trained = self.train_conditions
@@ -281,7 +281,7 @@ class Study(Block):
     @property
     def mixture_number(self) -> int:
         """Number of mixtures."""
-        return len(points.mixture_blocks("grid", self.grid))
+        return len(grid_blocks.mixture_blocks("grid", self.grid))
 
     @property
     def group_number(self) -> int:
@@ -335,7 +335,7 @@ class Study(Block):
 
     @property
     def _is_mixed(self) -> bool:
-        return bool(points.mixture_blocks("grid", self.grid))
+        return bool(grid_blocks.mixture_blocks("grid", self.grid))
 
     def waves(self, specimen: str, split: str) -> list[str]:
         """Return the ids of the sets of exit waves that are simulated for a specimen's split.
@@ -406,7 +406,7 @@ class Study(Block):
 
         return min(found, key=apart)
 
-    def _sets(self, products: points.Products, mixed: bool = False) -> list[WaveSet]:
+    def _sets(self, products: grid_blocks.Products, mixed: bool = False) -> list[WaveSet]:
         """Return the sets of products, sorted, and with `mixed` that of mixtures."""
         found = wave_sets.of_products(products, self.axes)
         return [*[WaveSet()] * (mixed and WaveSet() not in found), *found]
@@ -431,7 +431,7 @@ class Study(Block):
     @property
     def extreme_waves(self) -> list[WaveSet]:
         """The sets with the extreme values of the axes that need other exit waves."""
-        values = points.joined_axes([*self.train_products, *self.test_products])
+        values = grid_blocks.joined_axes([*self.train_products, *self.test_products])
         return wave_sets.extremes(values, self.axes)
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from passband import units
 from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
-from passband.config import architectures, mixtures, points
+from passband.config import architectures, grid_blocks, mixture_block
 from passband.config.base import Block, short
 from passband.config.microscope import Microscope
 from passband.grid import Condition
@@ -40,8 +40,8 @@ def check(study) -> None:
         name = next(iter(study.specimens))
         raise ValueError(f"specimens.{name}.trained = False: must be true for one specimen or more")
     _check_specimens(study)
-    blocks = points.mixture_blocks("grid", study.grid)
-    mixtures.check(blocks, len(points.listed(study.grid)), study.microscope)
+    blocks = grid_blocks.mixture_blocks("grid", study.grid)
+    mixture_block.check(blocks, len(grid_blocks.listed(study.grid)), study.microscope)
     _check_own_values(study)
     _check_effects(study)
     _check_numbers("grid", study.train_products)
@@ -50,9 +50,9 @@ def check(study) -> None:
     _check_waves(study)
     _check_architectures(study)
     products = study.blocks
-    given = points.named("grid", study.grid) | points.named("test_grid", study.test_grid)
+    given = grid_blocks.named("grid", study.grid) | grid_blocks.named("test_grid", study.test_grid)
     for name, block in given.items():
-        if points.given_products(block) != [{}]:
+        if grid_blocks.given_products(block) != [{}]:
             _check_block(study, name, block, products[name])
     _check_microscopes(study)
     for name, block in blocks.items():
@@ -96,7 +96,7 @@ def _check_own_values(study) -> None:
 
 def _check_effects(study) -> None:
     """Refuse an axis without any effect, whose values would be trained as other conditions."""
-    axes = points.joined_axes([*study.train_products, *study.test_products])
+    axes = grid_blocks.joined_axes([*study.train_products, *study.test_products])
     mtf, modelled = study.microscope.detector.mtf, ("gaussian", "lorentzian")
     if "mtf_nyquist" in axes and mtf not in modelled:
         raise ValueError(
@@ -127,7 +127,7 @@ def _is_mixed_in(study, name: str) -> bool:
     own = study.axes.own_value(name)
     return any(
         name not in axes or axes[name][0] <= own <= axes[name][-1]
-        for block in points.mixture_blocks("grid", study.grid).values()
+        for block in grid_blocks.mixture_blocks("grid", study.grid).values()
         for axes in block.extremes().values()
     )
 
@@ -149,7 +149,7 @@ def _check_specimens(study) -> None:
             )
 
 
-def _check_numbers(block: str, products: points.Products) -> None:
+def _check_numbers(block: str, products: grid_blocks.Products) -> None:
     number = sum(prod(map(len, axes.values())) for axes in products)
     if number > MOST_CONDITIONS:
         lengths = " × ".join(f"{len(axis):,}" for axis in products[0].values())
@@ -215,9 +215,9 @@ def _check_microscopes(study) -> None:
         )
 
 
-def _check_block(study, name: str, block: Block, products: points.Products) -> None:
+def _check_block(study, name: str, block: Block, products: grid_blocks.Products) -> None:
     """Check that images can be formed under all conditions of a block."""
-    if not isinstance(block, points.Points):
+    if not isinstance(block, grid_blocks.Points):
         for axes in products:
             _check_optics(study, f"{name}.", axes)
         return
@@ -225,14 +225,14 @@ def _check_block(study, name: str, block: Block, products: points.Products) -> N
 
 
 def _check_points(
-    study, name: str, block: points.Points, products: points.Products, numbers: range
+    study, name: str, block: grid_blocks.Points, products: grid_blocks.Products, numbers: range
 ) -> None:
     """Check the points with the given numbers, and name the first that is not allowed.
 
     The combination of all points' ranges is checked before single points, which are many.
     """
     try:
-        _check_optics(study, "", points.joined_axes(products[numbers.start : numbers.stop]))
+        _check_optics(study, "", grid_blocks.joined_axes(products[numbers.start : numbers.stop]))
     except ValueError as error:
         if len(numbers) == 1:
             # The message begins with an axis, or another key, such as that of a focal series.
@@ -353,7 +353,7 @@ def _check_waves(study) -> None:
     for name, products in study.blocks.items():
         # The extremes of a block are possible in most studies; points may be thousands.
         try:
-            _check_extremes(study, "", points.joined_axes(products))
+            _check_extremes(study, "", grid_blocks.joined_axes(products))
         except ValueError:
             for axes in products:
                 _check_extremes(study, f"{name}.", axes)
@@ -361,7 +361,7 @@ def _check_waves(study) -> None:
 
 def _check_mixtures(study) -> None:
     """Refuse a mixture over conditions with several sets of exit waves."""
-    for place, block in points.mixture_blocks("grid", study.grid).items():
+    for place, block in grid_blocks.mixture_blocks("grid", study.grid).items():
         if block.mixture.over and (others := [id for id in study.train_waves if id]):
             raise ValueError(
                 f"{place}.mixture.over = 'grid': conditions of grid need the exit waves "
@@ -396,11 +396,11 @@ def _check(study, waves: WaveSet) -> None:
 
 def objections(study) -> Iterator[str]:
     """Yield what a new study must not have: numbers that people read differently, and twins."""
-    named = points.named("grid", study.grid) | points.named("test_grid", study.test_grid)
+    named = grid_blocks.named("grid", study.grid) | grid_blocks.named("test_grid", study.test_grid)
     for name, block in named.items():
-        if isinstance(block, points.Points) and (objection := block.objection):
+        if isinstance(block, grid_blocks.Points) and (objection := block.objection):
             yield f"{name}.points = {objection}"
-    axes = points.joined_axes([*study.train_products, *study.test_products])
+    axes = grid_blocks.joined_axes([*study.train_products, *study.test_products])
     turns = {name: turn for name, turn in _TURNS.items() if name in axes}
     if all(len({*map(partial(_direction, name), axes[name])}) == len(axes[name]) for name in turns):
         return
@@ -413,7 +413,7 @@ def objections(study) -> Iterator[str]:
                 twin = seen.setdefault(same, values)
                 for azimuth, turn in turns.items():
                     if twin[azimuth] != values[azimuth]:
-                        is_point = isinstance(named[name], points.Points)
+                        is_point = isinstance(named[name], grid_blocks.Points)
                         where = named[name].where(number, azimuth) if is_point else ""
                         yield (
                             f"{name}.{where}{azimuth} = {values[azimuth]:g}: is the same "

@@ -34,7 +34,7 @@ from passband.analysis.spectra import (
 from passband.analysis.table_union import PARTS, Part
 from passband.axes import AXES
 from passband.config import ConfigError, Study, validate_stored
-from passband.config.mixtures import configuration_of
+from passband.config.mixture_block import configuration_of
 from passband.grid import Condition, along, is_condition
 from passband.mixtures import MIXTURES, Mixture, attributes
 from passband.network_id import NetworkId

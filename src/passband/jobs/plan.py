@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, Study
-from passband.config.points import mixture_blocks
+from passband.config.grid_blocks import mixture_blocks
 from passband.jobs import rates
 from passband.jobs.calibration import Speeds, calibrate
 from passband.jobs.counts import count, sizes, structures

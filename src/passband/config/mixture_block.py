@@ -7,8 +7,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, create_model, model_validator
 
 from passband.axes import AXES, MAIN_AXES
-from passband.config.base import first_repeated, key, short
-from passband.config.conditions import Given, Numbers, axis_keys, number_type
+from passband.config.base import (
+    Given,
+    Numbers,
+    axis_keys,
+    first_repeated,
+    key,
+    number_type,
+    short,
+)
 from passband.config.microscope import Microscope
 from passband.config.study_file import MOST_IN_LIST
 from passband.grid import Axes, Condition

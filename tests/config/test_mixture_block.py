@@ -5,7 +5,7 @@ import re
 import pytest
 
 from passband.config import ConfigError, load, validate
-from passband.config.mixtures import configuration_of
+from passband.config.mixture_block import configuration_of
 from passband.grid import Condition
 from passband.jobs.counts import count
 from passband.results import figure_list, training_jobs, wildcard_patterns

@@ -1,10 +1,11 @@
-"""Blocks of the configuration for conditions that are no product of axes: points and designs."""
+"""The blocks `grid` and `test_grid`: products of axes, points, and several blocks together."""
 
 from functools import reduce
 from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -17,94 +18,144 @@ from pydantic import (
     model_validator,
 )
 
-from passband.axes import AXES, MAIN_AXES
-from passband.config import designs, point_table
-from passband.config.base import Block, first_repeated, key, short
-from passband.config.conditions import (
+from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
+from passband.config import point_table
+from passband.config.base import (
+    Block,
     Given,
-    Grid,
     Numbers,
-    OptionalAxes,
-    TestGrid,
     axis_keys,
-    given_axes,
+    first_repeated,
+    key,
     number_type,
+    short,
 )
+from passband.config.designs import Design
 from passband.config.microscope import Microscope
-from passband.config.mixtures import MixtureBlock
+from passband.config.mixture_block import MixtureBlock
 from passband.config.study_file import MOST_IN_LIST
 from passband.grid import Axes
-
-#: The largest number of points of a design with the method `maximin`, which compares all points.
-MOST_MAXIMIN = 1000
 
 #: Conditions as products of axes: for each product, the values of each axis.
 Products = list[dict[str, list[float]]]
 
 
-def _ends(name: str) -> Any:
-    """Return the type of a range of an axis in a design: its lowest and its highest value."""
+class Range(Block):
+    """Evenly spaced values of an axis, rounded to the resolution of the axis."""
 
-    def check(ends: list[float]) -> list[float]:
-        if len(ends) != 2 or not ends[0] < ends[1]:
-            raise ValueError(f"{ends}: must be the lowest and the highest value, such as [5, 40]")
-        return ends
+    start: float = Field(description="First value of the axis.")
+    stop: float = Field(description="Last value of the axis.")
+    num: int = Field(description="Number of values of the axis.", ge=1, le=MOST_IN_LIST)
+    spacing: Literal["linear", "geometric"] = key(
+        "linear",
+        "`linear`: equal differences between values. `geometric`: equal ratios between values.",
+    )
 
-    return Annotated[list[number_type(name)], AfterValidator(check)]
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.num == 1 and self.start != self.stop:
+            raise ValueError(f"num = 1: start = {self.start:g} and stop = {self.stop:g} need 2")
+        if self.spacing == "geometric" and self.start * self.stop <= 0:
+            raise ValueError(
+                f"start = {self.start:g}, stop = {self.stop:g}: a geometric range needs two "
+                "values of the same sign, neither of them 0"
+            )
+        return self
+
+    def values(self) -> list[float]:
+        """Return the values in the unit of the axis, before they are rounded."""
+        space = np.geomspace if self.spacing == "geometric" else np.linspace
+        return space(self.start, self.stop, self.num).tolist()
 
 
-Point = create_model("Point", __base__=Numbers, __doc__="A condition.", **axis_keys(number_type))
-Ranges = create_model(
-    "Ranges",
-    __base__=Numbers,
-    __doc__="The ranges that a design fills: `[lowest, highest]` for each axis.",
-    **axis_keys(_ends),
-)
-# `in` is a word of Python, so that it cannot be written as an attribute of a class.
-_Space = create_model(
-    "_Space",
-    __base__=Block,
+Values = Annotated[
+    Annotated[list[float], Tag("<list>")] | Annotated[Range, Tag("<range>")],
+    Discriminator(lambda value: "<range>" if isinstance(value, dict | Range) else "<list>"),
+]
+
+
+def axis_type(name: str) -> Any:
+    """Return the type of an axis: a list or a range of values within the limits of the axis."""
+    axis = AXES[name]
+
+    def check(given: list[float] | Range) -> list[float] | Range:
+        if not isinstance(given, Range) and len(given) > MOST_IN_LIST:
+            raise ValueError(f"{len(given):,} values: an axis has at most {MOST_IN_LIST:,}")
+        if not isinstance(given, Range) and not given:
+            raise ValueError("[]: an axis needs at least one value")
+        if isinstance(given, Range):
+            axis.within(given.start), axis.within(given.stop)
+        else:
+            for value in given:
+                axis.checked(value)
+        values = given.values() if isinstance(given, Range) else given
+        repeated = first_repeated(sorted(axis.canonical(value) for value in values))
+        if repeated is not None:
+            raise ValueError(
+                f"{repeated:g}: is listed twice; values must differ by "
+                f"{10**-axis.decimals:g} {axis.unit} or more"
+            )
+        return given
+
+    return Annotated[Values, AfterValidator(check)]
+
+
+class _Axes(Block):
+    def axes(self) -> dict[str, list[float]]:
+        """Return the values of each given axis, rounded to its resolution and sorted."""
+        axes = {}
+        for name, axis in AXES.items():
+            if given := getattr(self, name):
+                values = given.values() if isinstance(given, Range) else given
+                axes[name] = sorted(axis.canonical(value) for value in values)
+        return axes
+
+
+#: A block with a key for each axis, in the order of :data:`AXES`.
+OptionalAxes = create_model(
+    "OptionalAxes",
+    __base__=_Axes,
     **{
-        "in": (
-            Literal["parameters", "transfer"],
-            key(
-                "parameters",
-                "`parameters`: the points fill the ranges of imaging parameters, the dose on a "
-                "logarithmic scale. `transfer`: the points are far apart in transfer T(q) and "
-                "information bits(q); only for `maximin`.",
-            ),
+        name: (
+            axis_type(name) | None,
+            key(None, axis.description, axis.unit, "0.1.0" if name in FURTHER_AXES else None),
         )
+        for name, axis in AXES.items()
     },
 )
 
 
-class Design(_Space):
-    """Points that fill ranges of imaging parameters evenly."""
+class Grid(OptionalAxes):
+    """The training conditions: all combinations of the values of the axes.
 
-    method: Literal["sobol", "latin-hypercube", "maximin"] = key(
-        "sobol",
-        "`sobol`: a scrambled Sobol' sequence. `latin-hypercube`: the range of each parameter is "
-        "divided into as many intervals as there are points, and each interval has one point. "
-        "`maximin`: the points are far apart.",
-    )
-    points: int = key(
-        16,
-        f"Number of points. `maximin` has at most {MOST_MAXIMIN:,} points.",
-        ge=1,
-        le=MOST_IN_LIST,
-    )
-    ranges: Ranges = key(Ranges, "The ranges that the points fill.")
-    seed: int = key(0, "Seed of the design's random numbers.", ge=0, le=2**63 - 1)
+    An axis is a list of values, or `{start, stop, num}` with `spacing: linear` or `geometric`.
+    Every study has the first four axes. Any other axis is a key of `microscope` or `specimens`,
+    which has the study's own value.
+    """
 
-    @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
-        if getattr(self, "in") == "transfer" and self.method != "maximin":
-            raise ValueError(f"method = {self.method!r}: must be 'maximin' for in = 'transfer'")
-        if self.method == "maximin" and self.points > MOST_MAXIMIN:
-            raise ValueError(
-                f"points = {self.points}: must not exceed {MOST_MAXIMIN:,} for method = 'maximin'"
-            )
-        return self
+    defocus_nm: axis_type("defocus_nm") = key(
+        lambda: [5.0, 20.0], MAIN_AXES["defocus_nm"].description, "nm"
+    )
+    cs_um: axis_type("cs_um") = key(lambda: [1.2, 60.0], MAIN_AXES["cs_um"].description, "µm")
+    aperture_mrad: axis_type("aperture_mrad") = key(
+        lambda: [10.0, 18.0], MAIN_AXES["aperture_mrad"].description, "mrad"
+    )
+    dose_e_per_A2: axis_type("dose_e_per_A2") = key(
+        lambda: [100.0, 1000.0], MAIN_AXES["dose_e_per_A2"].description, "e/Å²"
+    )
+
+
+class TestGrid(OptionalAxes):
+    """The test conditions.
+
+    If `grid` is a single product, an axis that is not given has the same values as in `grid`.
+    Otherwise, defocus, Cs, aperture and dose must be given.
+    """
+
+    __test__ = False  # pytest must not collect this class
+
+
+Point = create_model("Point", __base__=Numbers, __doc__="A condition.", **axis_keys(number_type))
 
 
 class Points(Given, OptionalAxes):
@@ -175,10 +226,6 @@ class Points(Given, OptionalAxes):
     def objection(self) -> str:
         """What a new study must not have in its table, see `point_table.PointTable`."""
         return self._table.objection if self._table is not None else ""
-
-    def axes(self) -> dict[str, list[float]]:
-        """Return the values of the axes that the block gives beside its points."""
-        return given_axes(self)
 
     def where(self, number: int, axis: str) -> str:
         """Return the place of a point's value of an axis, below the block, for messages."""
@@ -270,11 +317,9 @@ def without_designs(
 def _designed(
     name: str, block: Points, microscope: Microscope, flat_power: float
 ) -> list[dict[str, float]]:
-    design, ranges = block.design, block.design.ranges.axes()
     others = {axis: values[len(values) // 2] for axis, values in block.axes().items()}
-    given = design.method, design.points, getattr(design, "in"), ranges, design.seed
     try:
-        return designs.points(*given, microscope, others, flat_power)
+        return block.design.made(microscope, others, flat_power)
     except ValueError as error:
         raise ValueError(f"{name}.design.{error}") from None
 

@@ -7,7 +7,7 @@ import pytest
 import threadpoolctl
 
 from passband.config import ConfigError, Microscope, validate
-from passband.config.conditions import Numbers
+from passband.config.base import Numbers
 from passband.config.designs import far_apart, transfer_features, unit_points
 from passband.grid import Condition
 from passband.jobs import plan
