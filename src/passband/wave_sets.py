@@ -33,12 +33,6 @@ class WaveSet:
     further: tuple[tuple[str, float], ...] = ()
 
     @classmethod
-    def of(cls, values: Mapping[str, float], axes: Axes) -> "WaveSet":
-        """Return the set with the given values of a study's axes."""
-        names = (name for name in WAVE_AXES if name in values)
-        return cls(tuple((n, values[n]) for n in names if values[n] != axes.own_value(n)))
-
-    @classmethod
     def parse(cls, id: str) -> "WaveSet":
         """Return the set with the given id; ValueError if it is not the id of a set."""
         values = values_in(id) if id else {}
@@ -59,9 +53,10 @@ class WaveSet:
 
 def of_products(products: Sequence[Mapping[str, Sequence[float]]], axes: Axes) -> list[WaveSet]:
     """Return the sets of products of a study's axes, sorted by their values."""
-    names = [name for name in WAVE_AXES if name in axes.own]
-    found = {each for values in products for each in product(*(values[name] for name in names))}
-    return [WaveSet.of(dict(zip(names, each, strict=True)), axes) for each in sorted(found)]
+    own = {name: axes.own[name] for name in WAVE_AXES if name in axes.own}
+    found = {each for values in products for each in product(*(values[name] for name in own))}
+    further = (zip(own, each, strict=True) for each in sorted(found))
+    return [WaveSet(tuple((name, x) for name, x in each if x != own[name])) for each in further]
 
 
 def extremes(values: Mapping[str, Sequence[float]], axes: Axes) -> list[WaveSet]:

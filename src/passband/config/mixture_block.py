@@ -207,17 +207,17 @@ def check(blocks: Mapping[str, MixtureBlock], number: int, microscope: Microscop
             f"{next(iter(blocks))} = {{mixture: ...}}: needs a condition beside it; add a block of "
             "grid with conditions"
         )
-    own = Axes(microscope.axis_values).own
+    study_axes = Axes(microscope.axis_values)
     for place, block in blocks.items():
         for where, axes in block.extremes().items():
             for name, values in axes.items():
                 # The own value changes nothing. Each specimen may have another own value.
-                if AXES[name].needs_waves and set(values) != {own.get(name)}:
+                if AXES[name].needs_waves and set(values) != {study_axes.own.get(name)}:
                     raise ValueError(
                         f"{place}.{where}.{name} = {short(values)}: needs other exit waves; a "
                         "mixture can have only axes that act behind the exit wave"
                     )
-        _check_conditions(f"{place}.mixture.points", block.mixture.points or (), Axes(own))
+        _check_conditions(f"{place}.mixture.points", block.mixture.points or (), study_axes)
 
 
 def _check_conditions(place: str, points: Sequence[Any], axes: Axes) -> None:
