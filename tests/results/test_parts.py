@@ -1,0 +1,131 @@
+"""Parts of a study are found, and disagreements are named, from their attributes alone."""
+
+import json
+import os
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from passband import PassbandError
+from passband.config import validate
+from passband.results import parts
+from passband.storage import NewerError
+
+BASE = {"study": {"name": "a", "seed": 7}, "microscope": {"focal_spread_nm": 3.0}}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def attributes(config, **more):
+    return {"configuration": json.dumps(validate(config).written()), **more}
+
+
+def write(name, config=BASE, **more):
+    """Write the attributes of a table of results, in a folder or in a zip file."""
+    path, text = Path(name), json.dumps({"attributes": attributes(config, **more)})
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("zarr.json", text)
+    else:
+        path.mkdir(parents=True)
+        (path / "zarr.json").write_text(text)
+    return name
+
+
+def test_a_part_is_found_by_its_results_its_table_and_its_packed_file():
+    write("results/a/table.zarr")
+    write("a.zarr.zip")
+    nouns = ("a", "results/a", "results/a/table.zarr", "a.zarr.zip")
+    found = parts.find_all(nouns)
+    assert [each.name for each in found] == list(nouns)
+    assert [each.is_zip for each in found] == [False, False, False, True]
+    assert {each.study.study.name for each in found} == {"a"}
+    assert [str(each.path) for each in found[::2]] == ["results/a/table.zarr"] * 2
+
+
+def test_what_is_no_part_is_named_in_one_line():
+    Path("results/empty").mkdir(parents=True)
+    write("none.zarr")
+    Path("none.zarr/zarr.json").write_text(json.dumps({"attributes": {}}))
+    Path("text.zarr").mkdir()
+    Path("text.zarr/zarr.json").write_text(json.dumps({"attributes": {"configuration": "[1]"}}))
+    Path("broken.zarr.zip").write_bytes(b"no zip")
+    os.mkfifo("pipe.zarr.zip")
+    Path("published").mkdir()
+    Path("published/weights.safetensors").touch()
+    for noun, says in {
+        "absent.zarr": "there is no such file or folder",
+        "results/empty": "has no table.zarr; run this part to its end first",
+        "none.zarr": "does not name its study; give a folder of results",
+        "text.zarr": "its configuration is no JSON object; make this part again",
+        "broken.zarr.zip": "cannot be read: BadZipFile",
+        "pipe.zarr.zip": "is a pipe",
+        "published": "is the folder of a published network; give the study",
+    }.items():
+        with pytest.raises(PassbandError, match=f"^{re.escape(noun)}: {says}") as caught:
+            parts.find(noun)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_part_of_a_newer_format_is_refused():
+    write("new.zarr", format=99)
+    with pytest.raises(NewerError, match=r"^new\.zarr"):
+        parts.find("new.zarr")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"study": {"name": "b", "seed": 7, "replicas": 2, "replicas_per_job": 2}},
+        {"grid": {"defocus_nm": [7.0]}, "evaluation": {"bootstrap": 10}},
+        {"training": {"architectures": ["compact-w4-d2"]}},
+    ],
+)
+def test_parts_may_differ_in_their_networks_and_their_analysis(changed):
+    both = [write("a.zarr"), write("b.zarr", BASE | changed)]
+    assert len(parts.find_all(both)) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"study": {"name": "b", "seed": 8}}, "study.seed: 7 in a.zarr, 8 in b.zarr; the parts"),
+        ({"microscope": {"focal_spread_nm": 4.0}}, "microscope.focal_spread_nm: 3.0 in a.zarr, 4"),
+        (
+            {"specimens": {"gold": {}, "silver": {"material": "Ag"}}},
+            "specimens.silver.trained: null in a.zarr, true in b.zarr",
+        ),
+    ],
+)
+def test_parts_of_other_studies_are_refused_with_the_first_key_that_differs(changed, says):
+    both = [write("a.zarr"), write("b.zarr", BASE | changed)]
+    with pytest.raises(PassbandError, match=f"^{re.escape(says)}"):
+        parts.find_all(both)
+
+
+def test_all_files_of_a_packed_part_are_given():
+    one, two = (
+        write(f"{k}.zarr.zip", config_digest="x", packed_file=k, packed_files=2) for k in (1, 2)
+    )
+    other = write("other.zarr.zip", config_digest="y", packed_file=2, packed_files=2)
+    assert len(parts.find_all([two, one])) == 2
+    message = "1.zarr.zip: is one of 2 files of the part a, and number 2 is not given"
+    for given in ([one], [one, other]):
+        with pytest.raises(PassbandError, match=f"^{re.escape(message)}"):
+            parts.find_all(given)
+
+
+def test_a_target_is_new_or_an_empty_folder():
+    Path("empty").mkdir()
+    Path("full").mkdir()
+    Path("full/file").touch()
+    for folder in ("new", "empty"):
+        parts.check_target(Path(folder))
+    for path in ("full", "full/file"):
+        with pytest.raises(PassbandError, match=f"^--into = '{path}': exists; give a new folder"):
+            parts.check_target(Path(path))
