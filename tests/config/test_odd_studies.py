@@ -165,7 +165,7 @@ def test_reading_may_take_its_time_outside_the_limit(tmp_path):
 
 def test_conditions_are_counted_without_making_them(monkeypatch):
     """The study has as many conditions as are allowed. The test forbids making them."""
-    monkeypatch.setattr("passband.config.study.conditions", None)
+    monkeypatch.setattr("passband.grid.Axes.conditions", None)
     axes = {"cs_um": {"start": 0, "stop": 40, "num": 100}, "aperture_mrad": [9, 10]}
     axes |= {"defocus_nm": {"start": 1, "stop": 40, "num": 100}}
     axes |= {"dose_e_per_A2": {"start": 1, "stop": 999, "num": 10}}
