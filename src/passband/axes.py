@@ -54,6 +54,11 @@ class Axis:
         return round(value, self.decimals) + 0.0  # + 0.0 turns −0.0 into 0.0
 
     @property
+    def step(self) -> str:
+        """The axis's resolution in words, such as ``0.001 nm``."""
+        return self.words(f"{10**-self.decimals:g}")
+
+    @property
     def allowed(self) -> str:
         """The limits in words, such as ``between 0.1 and 200.0 mrad``."""
         return self.words(f"between {self.minimum} and {self.maximum}")
@@ -71,9 +76,8 @@ class Axis:
         """Return a value of the axis's resolution; ValueError if it is no value of the axis."""
         rounded = self.canonical(self.within(value, said))
         if abs(value - rounded) > 1e-9 * max(1, abs(value)):
-            step = self.words(f"{10**-self.decimals:g}")
             said = said or repr(value)
-            raise ValueError(f"{said}: is finer than the axis's resolution of {step}")
+            raise ValueError(f"{said}: is finer than the axis's resolution of {self.step}")
         return rounded
 
     def parse(self, text: str, said: str, factor: float = 1.0) -> float:

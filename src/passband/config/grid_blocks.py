@@ -92,8 +92,7 @@ def axis_type(name: str) -> Any:
         repeated = first_repeated(sorted(axis.canonical(value) for value in values))
         if repeated is not None:
             raise ValueError(
-                f"{repeated:g}: is listed twice; values must differ by "
-                f"{10**-axis.decimals:g} {axis.unit} or more"
+                f"{repeated:g}: is listed twice; values must differ by {axis.step} or more"
             )
         return given
 
