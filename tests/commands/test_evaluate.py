@@ -62,7 +62,9 @@ def test_options_make_all_combinations(run, finished):
 def test_conditions_of_a_file_are_tested(run, finished, tmp_path):
     file = tmp_path / "conditions.csv"
     # As a spreadsheet program writes it: a byte order mark, a further column, and spaces.
-    file.write_text(f"\ufeffnote, {HEAD.replace(',', ', ')}\r\n,7,5,15,300\r\n\r\nx,8,5,15,300\r\n")
+    # It also has Cs in another unit, which is rounded.
+    rows = [",0.01,7,5,15,300", "", "x,0.01,8,5,15,300"]
+    file.write_text("\r\n".join([f"\ufeffnote, cs_mm, {HEAD.replace(',', ', ')}", *rows, ""]))
     assert run("--conditions", file)[0] == 0
     found = further_tests.read_extra(Results(small_study(), finished / "results/tiny"))
     assert {7, 8} <= set(found.test_defocus_nm.values)

@@ -175,6 +175,9 @@ def _columns(head: list[str], others: bool) -> list[_Column | None]:
     if not any(names):
         raise ValueError(f"is empty; must have names of columns such as {','.join([*AXES][:4])}")
     columns = [_column(name, others) for name in names]
+    if others:  # beside an axis's own key, its value in another unit is one of the other columns
+        own = {name for name in names if name in AXES}
+        columns = [c and (c if c.name in own or c.axis.name not in own else None) for c in columns]
     axes = [column.axis.name for column in columns if column is not None]
     for name in axes:
         if axes.count(name) > 1:
