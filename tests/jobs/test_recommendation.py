@@ -11,7 +11,7 @@ from toy_networks import true_dice
 
 from passband import PassbandError
 from passband.analysis.profiles import SPECTRUM
-from passband.grid import Condition
+from passband.grid import Axes, Condition
 from passband.jobs import tested_networks
 from passband.jobs.microscopes import is_allowed
 from passband.jobs.recommendation import asked_of, recommend, recommend_from
@@ -138,7 +138,11 @@ def test_the_function_for_python_finds_a_study_by_its_name(tmp_path, monkeypatch
     words = {"defocus_nm": "5:8", "cs_um": 20, "aperture_mrad": 14, "dose_e_per_A2": 850}
     found = recommend("known", words)
     assert found.asked.ranged == ["defocus_nm"]
-    assert recommend("known", Condition(6, 20, 14, 850)).asked.ranged == []
+    condition = Condition(6, 20, 14, 850)
+    assert recommend("known", condition).asked.ranged == []
+    of_another_study = Axes({"astigmatism_nm": 2.0}).parse(condition.id)
+    found = recommend("known", of_another_study)
+    assert found.asked.low.id == f"{condition.id}_as0002.000"
 
 
 def test_a_second_call_fits_nothing_and_gives_the_same_result(tmp_path, monkeypatch):

@@ -35,9 +35,9 @@ def recommend(
     Args:
         study: A study's file, the study's folder of results, the study's name, or a published
             folder.
-        condition: The asked condition. In a mapping, the value of an axis such as ``defocus_nm`` is
-            a number, or a range such as ``"-10:25"``. A further axis that is missing has the
-            study's own value.
+        condition: The asked condition, which may be one of another study. In a mapping, the value
+            of an axis such as ``defocus_nm`` is a number, or a range such as ``"-10:25"``. A
+            further axis that is missing has the study's own value.
         specimen: The test specimen, which is needed if the study has several.
 
     Raises:
@@ -47,7 +47,7 @@ def recommend(
     given = Results(None, study)
     tested = TestedNetworks.open(given if given.is_published else Results.find(study), specimen)
     if isinstance(condition, Condition):
-        condition = replace(condition, axes=tested.study.axes).values()
+        condition = condition.values()
     if not isinstance(condition, Asked):
         condition = asked_of(tested.study, condition)
     return recommend_from(tested, condition)
