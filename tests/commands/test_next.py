@@ -133,7 +133,7 @@ def test_a_range_of_use_that_the_study_does_not_have_is_refused_before_a_run(tra
 def test_further_axes_are_columns_of_the_points(tmp_path):
     axes = Axes({"astigmatism_nm": 2.0})
     points = [Condition(5, 1.2, 16, 400, f, axes) for f in ((), {"astigmatism_nm": 7})]
-    assert append(tmp_path / "points.csv", points, axes) == 2
+    assert append(tmp_path / "points.csv", points) == 2
     head, *lines = (tmp_path / "points.csv").read_text().splitlines()
     assert head.split(",") == [*MAIN_AXES, "astigmatism_nm"]
     assert lines == ["5,1.2,16,400,2", "5,1.2,16,400,7"]
@@ -167,7 +167,7 @@ def test_points_in_other_units_are_read_and_written_in_those_of_the_axes(tmp_pat
     path = tmp_path / "points.csv"
     path.write_text("dose_e_per_nm2,defocus_um,cs_mm,aperture_mrad\n40000,0.005,0.0012,16\n")
     points = [Condition(5, 1.2, 16, 400), Condition(20, 1.2, 16, 400)]
-    assert append(path, points, Axes.main) == 2
+    assert append(path, points) == 2
     head, *lines = path.read_text().splitlines()
     assert (head.split(","), lines) == (AXES, ["5,1.2,16,400", "20,1.2,16,400"])
 

@@ -65,7 +65,6 @@ def recommended(
     from passband.learning.network_files import open_networks
 
     results = find_study(options.words[0], print)
-    results.check_names()
     tested = TestedNetworks.open(results, options.specimen)
     known = known_lens(options, options.cs_um, options.aperture_mrad)
     known.check()

@@ -77,13 +77,11 @@ def run(options: argparse.Namespace) -> int:
     if options.until is not None:
         return _train(options, given)
     file = _points_file(options) if options.append else None
-    results = find_study(options.study)
-    results.check_names()
-    tested = TestedNetworks.open(results, options.specimen)
+    tested = TestedNetworks.open(find_study(options.study), options.specimen)
     candidates = jobs.candidate_conditions(tested, options.between)
     found = jobs.next_conditions(tested, options.budget, given, candidates)
     if file is not None:
-        number = jobs.append(file, found.conditions, tested.study.axes)
+        number = jobs.append(file, found.conditions)
     print(json.dumps(found.as_dict()) if options.json else reports.next_conditions(found))
     if file is not None:
         report_remark(
@@ -106,9 +104,7 @@ def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
     while True:
         if status := start(options, results):
             return status
-        results = Results.find(options.study)
-        results.check_names()
-        tested = TestedNetworks.open(results, options.specimen)
+        tested = TestedNetworks.open(Results.find(options.study), options.specimen)
         if candidates is None:
             candidates = jobs.candidate_conditions(tested, options.between)
         trained = {id for train, *_ in tested.of_groups.values() for id in train}
@@ -122,7 +118,7 @@ def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
             why = "at most" if found.errors[0] <= options.until else "above"
             print(f"stopped after {used} of {options.budget} conditions: {why} {options.until:g}")
             return 0
-        jobs.append(points, found.conditions, results.study.axes)
+        jobs.append(points, found.conditions)
         _check_listed(options, points)
         used, left = used + len(found.conditions), left - len(found.conditions)
 

@@ -106,7 +106,6 @@ def run(options: argparse.Namespace) -> int:
     results = Results(None, options.study)  # a published folder has priority, as in predict
     if not results.is_published:
         results = find_study(options.study)
-        results.check_names()
         report_many(results)
     from passband.jobs import recommendation as jobs  # xarray takes seconds to import
     from passband.jobs.tested_networks import TestedNetworks
@@ -224,7 +223,6 @@ def _check(options: argparse.Namespace) -> int:
     if not 1 <= options.check <= _MOST:
         raise PassbandError(f"--check = {options.check}: must be between 1 and {_MOST:,}")
     results = find_study(options.study)
-    results.check_names()
     report_many(results)
 
     from tqdm.auto import tqdm

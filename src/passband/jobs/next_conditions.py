@@ -155,7 +155,7 @@ def points_file(study: str, file: Path) -> Path:
     return file.with_name(f"{study}-points.csv")
 
 
-def append(path: Path, conditions: Sequence[Condition], axes: Axes) -> int:
+def append(path: Path, conditions: Sequence[Condition]) -> int:
     """Add conditions to a CSV file of points, and return how many points the file has then.
 
     The file is written completely or not at all. Its columns are the keys of the axes. Conditions
@@ -164,6 +164,7 @@ def append(path: Path, conditions: Sequence[Condition], axes: Axes) -> int:
     Raises:
         PassbandError: If the file exists and :func:`read_points` refuses it.
     """
+    axes = conditions[0].axes
     known = read_points(path, axes) if path.exists() else []
     points = list(dict.fromkeys([*known, *conditions]))
     text = io.StringIO()

@@ -76,9 +76,10 @@ class TestedNetworks:
             with_extra: Whether to read results under further conditions.
 
         Raises:
-            PassbandError: If there is no table of results, if the specimen is missing or unknown,
-                or if there are too few conditions.
+            PassbandError: If there is no table of results, if its names are not those of the study,
+                if the specimen is missing or unknown, or if there are too few conditions.
         """
+        results.check_names()
         stored, extra, ranked = results.table, None, None
         names = [str(name) for name in stored.test_specimen.values]
         if specimen is None and len(names) > 1:
