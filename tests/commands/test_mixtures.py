@@ -30,16 +30,17 @@ def with_mixture(study):
 def results(tmp_path_factory):
     """The results of a small study with the networks of a mixture."""
     folder, study = tmp_path_factory.mktemp("mixed"), with_mixture(small_study())
-    for job in training_jobs.cells_of(study):
+    for cell in training_jobs.cells_of(study):
+        job, names = cell.job, str(cell.id).split("/")
         states = {
-            replica: varied(job.architecture, *job.names, replica).state_dict()
+            replica: varied(job.architecture, *names, replica).state_dict()
             for replica in job.replicas
         }
         metadata = weights_metadata(
             job.replicas,
             architecture=job.architecture,
             specimen=job.specimen,
-            condition=job.condition,
+            condition=cell.condition,
             provenance={"configuration": study.model_dump_json()},
         )
         weights.save(states, folder / job.path(layout.WEIGHTS), metadata)

@@ -60,18 +60,19 @@ def varied(architecture: str, *names: str | int) -> torch.nn.Module:
 
 
 def write_networks(
-    study: Study, results: Path, job: training_jobs.TrainingCell, *names: str
+    study: Study, results: Path, cell: training_jobs.TrainingCell, *names: str
 ) -> None:
     """Write untrained networks with logits of both signs; `names` change their weights."""
+    job, of_cell = cell.job, str(cell.id).split("/")
     states = {
-        replica: varied(job.architecture, *job.names, replica, *names).state_dict()
+        replica: varied(job.architecture, *of_cell, replica, *names).state_dict()
         for replica in job.replicas
     }
     metadata = weights_metadata(
         job.replicas,
         architecture=job.architecture,
         specimen=job.specimen,
-        condition=job.condition,
+        condition=cell.condition,
     )
     weights.save(states, results / job.path(layout.WEIGHTS), metadata)
 
@@ -89,5 +90,5 @@ def write_waves(study: Study, results: Path) -> None:
 def write_finished(study: Study, results: Path) -> None:
     """Write the exit waves of the test structures, and all networks."""
     write_waves(study, results)
-    for job in training_jobs.cells_of(study):
-        write_networks(study, results, job)
+    for cell in training_jobs.cells_of(study):
+        write_networks(study, results, cell)

@@ -20,12 +20,13 @@ def write_study(results, study=STUDY):
         (path,) = wave_layout.shards(study, "gold", split)
         datasets.write(waves, results / path, datasets.WAVES, attrs)
     configuration = json.dumps(study.model_dump(mode="json"))
-    for job in training_jobs.cells_of(study):
-        states = {r: varied(job.architecture, *job.names, r).state_dict() for r in job.replicas}
+    for cell in training_jobs.cells_of(study):
+        job, names = cell.job, str(cell.id).split("/")
+        states = {r: varied(job.architecture, *names, r).state_dict() for r in job.replicas}
         metadata = weights_metadata(
             job.replicas,
             architecture=job.architecture,
-            condition=job.condition,
+            condition=cell.condition,
             provenance={"configuration": configuration},
         )
         weights.save(states, results / job.path(layout.WEIGHTS), metadata)

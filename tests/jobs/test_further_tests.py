@@ -63,8 +63,8 @@ def computed(monkeypatch):
 
 
 def store(study, results, number=0):
-    job = list(training_jobs.cells_of(study))[number]
-    return job, results / job.extra
+    cell = list(training_jobs.cells_of(study))[number]
+    return cell, results / cell.extra
 
 
 def test_results_are_those_of_the_function_of_the_rule(study, made):
@@ -80,12 +80,14 @@ def test_results_are_those_of_the_function_of_the_rule(study, made):
     waves = {"gold": Results(study, made).waves("gold", "test")}
     device = devices.device()
     splits = load_test_splits(waves, study.study.seed, study.microscope, device)
-    for job in training_jobs.cells_of(study):
-        cell = dict(zip(("specimen", "architecture", "condition"), job.names, strict=True))
-        states, metadata = networks.load(made / job.path(layout.WEIGHTS), cell)
+    for cell in training_jobs.cells_of(study):
+        names = {n: getattr(cell.id, n) for n in ("specimen", "architecture", "condition")}
+        states, metadata = networks.load(made / cell.job.path(layout.WEIGHTS), names)
         trained = TrainedReplicas(states, metadata, study.microscope, splits, device)
         np.testing.assert_array_equal(
-            found.counts.sel(specimen="gold", architecture=job.architecture, train=job.condition),
+            found.counts.sel(
+                specimen="gold", architecture=cell.id.architecture, train=cell.condition
+            ),
             trained.evaluate(CONDITIONS, 16).counts,
         )
 
@@ -116,15 +118,15 @@ def test_only_new_conditions_are_computed(study, results, computed):
 
 
 def test_networks_that_are_trained_again_lose_their_results(study, results, computed):
-    job, path = store(study, results)
-    write_networks(study, results, job, "again")
+    cell, path = store(study, results)
+    write_networks(study, results, cell, "again")
     found = further_tests.read_extra(Results(study, results))
-    assert np.isnan(found.dice.sel(train=job.condition)).all()
+    assert np.isnan(found.dice.sel(train=cell.condition)).all()
     assert not np.isnan(found.dice.isel(train=1)).any()
     further_tests.evaluate_extra(Results(study, results), CONDITIONS[:1])
     assert computed == IDS[:1]
     assert datasets.read(path, datasets.RECORD).test.values.tolist() == IDS[:1]
-    found = further_tests.read_extra(Results(study, results)).dice.sel(train=job.condition)
+    found = further_tests.read_extra(Results(study, results)).dice.sel(train=cell.condition)
     assert np.isnan(found.sel(test=IDS[1])).all()
     assert not np.isnan(found.sel(test=IDS[0])).any()
 
@@ -141,13 +143,13 @@ def test_results_of_other_structures_or_another_lens_are_not_valid(results):
 
 
 def test_results_of_exit_waves_that_the_study_does_not_have_are_not_valid(study, results):
-    job, path = store(study, results)
+    cell, path = store(study, results)
     record = datasets.read(path, datasets.RECORD)
     ids = [IDS[0], f"{IDS[1]}_en0200.00"]
     record = record.assign_coords(test=ids)
 
     def valid(study):
-        return further_test_store._valid(Results(study, results), job, record, None)
+        return further_test_store._valid(Results(study, results), cell, record, None)
 
     both = {"defocus_nm": [5], "cs_um": [1.2], "aperture_mrad": [15], "dose_e_per_A2": [1000]}
     other = small_study(test_grid=both | {"energy_kev": [200, 300]})
@@ -181,12 +183,12 @@ def test_a_damaged_store_is_set_aside_and_made_again(study, results, computed):
 
 def test_only_finished_networks_are_tested(study, tmp_path):
     write_finished(study, tmp_path)
-    job, path = store(study, tmp_path)
-    (tmp_path / job.path(layout.WEIGHTS)).unlink()
+    cell, path = store(study, tmp_path)
+    (tmp_path / cell.job.path(layout.WEIGHTS)).unlink()
     further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
     assert not path.exists()
     found = further_tests.read_extra(Results(study, tmp_path)).dice
-    assert np.isnan(found.sel(train=job.condition)).all()
+    assert np.isnan(found.sel(train=cell.condition)).all()
     assert not np.isnan(found.isel(train=1)).any()
 
 
@@ -206,8 +208,8 @@ def test_a_condition_beyond_the_band_limit_is_refused(study, results, computed):
 
 def test_damaged_networks_do_not_stop_the_others(study, tmp_path):
     write_finished(study, tmp_path)
-    job, _ = store(study, tmp_path)
-    path = tmp_path / job.path(layout.WEIGHTS)
+    cell, _ = store(study, tmp_path)
+    path = tmp_path / cell.job.path(layout.WEIGHTS)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(PassbandError, match=r"not a whole file .*\(1 of 2 training jobs failed\)"):
         further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
@@ -310,7 +312,7 @@ def regrouped(study, results, conditions, replicas):
         parts = {}
         for cell in job.cells:
             write_networks(other, results, cell)
-            parts |= load_parts(results / cell.path(layout.WEIGHTS))
+            parts |= load_parts(results / job.path(layout.WEIGHTS))
         save_parts(parts, results / job.path(layout.WEIGHTS), {})
     return other
 
@@ -339,15 +341,15 @@ def test_other_jobs_find_the_results_of_their_networks(
 
 
 def test_one_network_that_is_trained_again_costs_its_own_results_only(study, results, computed):
-    job, _ = store(study, results)
-    path = results / job.path(layout.WEIGHTS)
-    before = load_parts(path)[job.condition]
-    write_networks(study, results, job, "again")
-    after = load_parts(path)[job.condition]
+    cell, _ = store(study, results)
+    path = results / cell.job.path(layout.WEIGHTS)
+    before = load_parts(path)[cell.condition]
+    write_networks(study, results, cell, "again")
+    after = load_parts(path)[cell.condition]
     mixed = {0: before.weights[0], 1: after.weights[1]}
-    save_parts({job.condition: Part(mixed, after.metadata)}, path, {})
+    save_parts({cell.condition: Part(mixed, after.metadata)}, path, {})
     known = np.isfinite(
-        further_tests.read_extra(Results(study, results), ["dice"]).dice.sel(train=job.condition)
+        further_tests.read_extra(Results(study, results), ["dice"]).dice.sel(train=cell.condition)
     )
     assert known.sel(replica=0).all()
     assert not known.sel(replica=1).any()
@@ -400,21 +402,21 @@ def test_stores_of_earlier_versions_stay_valid(study, results, computed):
 
 def test_results_of_networks_that_are_replaced_meanwhile_are_not_valid(study, results, monkeypatch):
     """The file of networks is replaced while its old networks are tested."""
-    job, path = store(study, results)
+    cell, path = store(study, results)
     path.unlink()
     evaluate = TrainedReplicas.evaluate
 
     def replaced(self, *args, **options):
         record = evaluate(self, *args, **options)
-        if self.metadata.condition == job.condition:
-            write_networks(study, results, job, "again")
+        if self.metadata.condition == cell.condition:
+            write_networks(study, results, cell, "again")
         return record
 
     monkeypatch.setattr(TrainedReplicas, "evaluate", replaced)
     further_tests.evaluate_extra(Results(study, results), CONDITIONS)
     assert path.exists()
     found = further_tests.read_extra(Results(study, results)).dice
-    assert np.isnan(found.sel(train=job.condition)).all()
+    assert np.isnan(found.sel(train=cell.condition)).all()
     assert not np.isnan(found.isel(train=1)).any()
 
 
@@ -453,9 +455,9 @@ def test_sums_of_confidence_are_read_on_request(study, made):
         Results(study, made), ["dice", "confidence", "histogram", "agreement"]
     )
     assert set(found.data_vars) == {"dice", "confidence", "histogram", "agreement"}
-    for job in training_jobs.cells_of(study):
-        record = datasets.read(made / job.extra, datasets.RECORD)
-        row = found.sel(specimen="gold", architecture=job.architecture, train=job.condition)
+    for cell in training_jobs.cells_of(study):
+        record = datasets.read(made / cell.extra, datasets.RECORD)
+        row = found.sel(specimen="gold", architecture=cell.id.architecture, train=cell.condition)
         np.testing.assert_allclose(row.confidence, record.confidence.mean("structure"), rtol=1e-6)
         np.testing.assert_allclose(row.agreement, record.agreement.mean("structure"), rtol=1e-6)
         np.testing.assert_array_equal(row.histogram, record.histogram)
@@ -478,8 +480,8 @@ def test_confidence_fills_only_what_the_records_lack(study, results, computed):
     further_tests.evaluate_extra(Results(study, results), study.test_conditions)
     whole = datasets.read(results / first.extra, datasets.RECORD).sel(test=test)
     shutil.rmtree(results / "extra")
-    datasets.write(whole[["counts"]], results / first.path(layout.RECORD), datasets.RECORD, {})
-    path, own = results / second.path(layout.RECORD), {"condition": second.condition}
+    datasets.write(whole[["counts"]], results / first.job.path(layout.RECORD), datasets.RECORD, {})
+    path, own = results / second.job.path(layout.RECORD), {"condition": second.condition}
     datasets.write(whole, path, datasets.RECORD, own)
     records = {path: path.read_bytes() for path in (results / "records").rglob("*.zip")}
     computed.clear()
@@ -492,7 +494,7 @@ def test_confidence_fills_only_what_the_records_lack(study, results, computed):
     assert records == {path: path.read_bytes() for path in (results / "records").rglob("*.zip")}
     # A record with a new test condition has sums for this condition only.
     whole.confidence.loc[{"test": test[0]}] = np.nan
-    datasets.write(whole, results / second.path(layout.RECORD), datasets.RECORD, own)
+    datasets.write(whole, results / second.job.path(layout.RECORD), datasets.RECORD, own)
     computed.clear()
     further_tests.evaluate_extra(Results(study, results), [], confidence=True)
     assert computed == test[:1]

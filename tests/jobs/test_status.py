@@ -17,6 +17,7 @@ from passband.config import validate
 from passband.grid import batches
 from passband.jobs import job as jobs
 from passband.jobs import status, status_page
+from passband.network_id import NetworkId
 from passband.results import Results
 from passband.storage import lease
 
@@ -37,7 +38,7 @@ STUDY = validate(
         },
     }
 )
-CELLS = [("gold", "compact-w8-d3", condition.id) for condition in STUDY.train_conditions]
+CELLS = [NetworkId("gold", "compact-w8-d3", c.id) for c in STUDY.train_conditions]
 BATCHES = batches(5, 3)  # of three and of two networks
 STARTED = "12:00:00 started on node1, process 7\n"
 LIVES, FAILS = (
@@ -59,16 +60,16 @@ class Folder:
         path.write_text(text)
         os.utime(path, (NOW - age, NOW - age))
 
-    def log(self, stage: str, cell: tuple, batch: str, age: float, text: str) -> None:
-        self.put(f"logs/{stage}/{'/'.join(cell)}/{batch}.log", age, text)
+    def log(self, stage: str, cell: NetworkId, batch: str, age: float, text: str) -> None:
+        self.put(f"logs/{stage}/{cell}/{batch}.log", age, text)
 
-    def trained(self, cell: tuple, batch: str, age: float) -> None:
-        self.put(f"networks/{'/'.join(cell)}/{batch}.safetensors", age)
-        self.put(f"networks/{'/'.join(cell)}/{batch}.csv", age)
+    def trained(self, cell: NetworkId, batch: str, age: float) -> None:
+        self.put(f"networks/{cell}/{batch}.safetensors", age)
+        self.put(f"networks/{cell}/{batch}.csv", age)
         self.log("train", cell, batch, age, GOOD)
 
-    def tested(self, cell: tuple, batch: str, age: float) -> None:
-        self.put(f"records/{'/'.join(cell)}/{batch}.zarr.zip", age)
+    def tested(self, cell: NetworkId, batch: str, age: float) -> None:
+        self.put(f"records/{cell}/{batch}.zarr.zip", age)
         self.log("evaluate", cell, batch, age, GOOD.replace("train", "evaluate"))
 
     def look(self) -> status.Status:
@@ -78,7 +79,7 @@ class Folder:
         """Return each job's state, by condition id and batch of replicas."""
         found = {}
         for job in self.look().stages[stage]:
-            found[job.cells[0][2], Path(job.log).stem] = job.state
+            found[job.cells[0].condition, Path(job.log).stem] = job.state
         return found
 
 
@@ -189,17 +190,17 @@ def test_a_job_with_an_output_is_done(results):
 def test_a_record_of_networks_that_were_trained_again_is_not_done(results):
     results.tested(CELLS[0], "r000-002", 1e5)
     results.trained(CELLS[0], "r000-002", 1e4)
-    assert results.states("evaluate")[CELLS[0][2], "r000-002"] == "waiting"
+    assert results.states("evaluate")[CELLS[0].condition, "r000-002"] == "waiting"
 
 
 def test_a_record_that_is_being_updated_is_running(results):
     results.tested(CELLS[0], "r000-002", 1e5)
     results.log("evaluate", CELLS[0], "r000-002", 10, GOOD + STARTED)
-    assert results.states("evaluate")[CELLS[0][2], "r000-002"] == "running"
+    assert results.states("evaluate")[CELLS[0].condition, "r000-002"] == "running"
 
 
 def test_an_incomplete_file_counts_as_absent(results):
-    name = f"networks/{'/'.join(CELLS[0])}/.node1-7.r000-002.safetensors"
+    name = f"networks/{CELLS[0]}/.node1-7.r000-002.safetensors"
     results.put(name, 10)
     assert {job.state for job in results.look().jobs} == {"waiting"}
 
@@ -336,7 +337,7 @@ def test_page_counts_jobs_and_networks(mixed):
 def test_page_ends_with_the_newest_failures_logs(mixed):
     page = status_page.render(mixed.look(), failures=1)
     assert page.partition("2 failed, the newest first:")[2].strip().splitlines() == [
-        f"{mixed.folder}/logs/train/{'/'.join(CELLS[7])}/r003-004.log, 2 min ago",
+        f"{mixed.folder}/logs/train/{CELLS[7]}/r003-004.log, 2 min ago",
         *(f"    {line}" for line in FAILS.splitlines()),
     ]
     both = status_page.render(mixed.look())
@@ -345,7 +346,7 @@ def test_page_ends_with_the_newest_failures_logs(mixed):
 
 
 def test_a_failures_log_cannot_change_the_terminal(mixed):
-    log = mixed.folder / f"logs/train/{'/'.join(CELLS[7])}/r003-004.log"
+    log = mixed.folder / f"logs/train/{CELLS[7]}/r003-004.log"
     times = log.stat()
     log.write_text(log.read_text().replace("error:", "error: \x1b[2J\a"))
     os.utime(log, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -476,7 +477,7 @@ def test_watch_prints_lines_and_new_failures_without_a_terminal(mixed, watching,
     name, error, log = (out.splitlines()[k] for k in (-5, -3, -2))
     assert name.startswith("failed: train gold compact-w8-d3 r000-002, -5 nm, 60 µm, 18 mrad, ")
     assert error == "    12:01:00 error: train a: no"
-    assert log.endswith(f"logs/train/{'/'.join(CELLS[3])}/r000-002.log")
+    assert log.endswith(f"logs/train/{CELLS[3]}/r000-002.log")
 
 
 def test_watch_shows_three_failures_at_a_time_and_counts_the_others(mixed, watching, capsys):
@@ -556,7 +557,7 @@ def test_an_output_that_is_older_than_its_inputs_is_not_done(results):
 ASKED_FOR = {
     "distances": ("distances/gold/compact-w8-d3/00000", "distances", ".zarr.zip"),
     "gallery": ("gallery/gold", "gallery gold", ".png"),
-    "images": (f"images/gold/test/{CELLS[0][2]}_draw3", "images gold test", ".zarr"),
+    "images": (f"images/gold/test/{CELLS[0].condition}_draw3", "images gold test", ".zarr"),
     "figures": ("figures/structure", "figure_structure", ".png"),
 }
 
@@ -618,7 +619,7 @@ def test_another_rules_log_counts_where_it_runs_or_failed(results):
 
 def test_holes_that_are_allowed_are_not_needed(results):
     finish_all(results)
-    cell = "/".join(CELLS[0])
+    cell = str(CELLS[0])
     (results.folder / f"records/{cell}/r000-002.zarr.zip").unlink()
     assert not results.look().complete
     study = validate(
@@ -740,7 +741,7 @@ def test_json_watches_too(mixed, watching, capsys):
 )
 def test_a_job_lives_as_long_as_its_lease(results, age, state, silent):
     results.log("train", CELLS[1], "r000-002", 1e6, LIVES)
-    held = results.folder / f"logs/train/{'/'.join(CELLS[1])}/r000-002.lease"
+    held = results.folder / f"logs/train/{CELLS[1]}/r000-002.lease"
     held.mkdir()
     os.utime(held, (NOW - age, NOW - age))
     (job,) = [job for job in results.look().jobs if job.time]

@@ -83,7 +83,7 @@ def test_a_training_job_names_its_files():
     assert job.path(layout.CHECKPOINTS) == (
         f"checkpoints/gold_compact-w4-d2_{job.condition}_r004-004"
     )
-    assert layout.TRAINING_JOB.format(**job.wildcards) == "/".join((*job.cells[0].names, job.batch))
+    assert layout.TRAINING_JOB.format(**job.wildcards) == f"{job.cells[0].id}/{job.batch}"
 
 
 def test_a_job_of_several_conditions_names_its_files_after_the_group():
@@ -94,14 +94,14 @@ def test_a_job_of_several_conditions_names_its_files_after_the_group():
     assert jobs[0].condition.startswith(f"{ids[0]}~")
     assert jobs[2].condition == ids[3]
     assert jobs[0].networks == 3
-    assert [cell.names[-1] for cell in jobs[0].cells] == ids[:3]
+    assert [cell.condition for cell in jobs[0].cells] == ids[:3]
     assert len({cell.extra for cell in training_jobs.cells_of(study)}) == 8
     whole = re.compile(wildcard_patterns.of_study(study)["condition"])
     assert all(whole.fullmatch(job.condition) for job in jobs)
     # Each network is counted once, and each condition has its state.
     trained = [task for task in tasks(study) if task.rule == "train"]
     assert sum(task.networks for task in trained) == 8
-    assert {cell[2] for task in trained for cell in task.cells} == set(ids)
+    assert {cell.condition for task in trained for cell in task.cells} == set(ids)
     # The example is found by its condition.
     assert (
         shown_networks.example_cell(study, lambda path: True).condition == study.middle_condition.id
@@ -262,9 +262,9 @@ def test_the_example_is_compared_with_networks_of_all_training_conditions():
     found = shown_networks.example_networks(study, example, lambda record: True)
     assert [path.split("/")[-2] for path in found] == [c.id for c in study.train_conditions]
     assert {path.split("/")[-1] for path in found} == {"r000-001.safetensors"}
-    assert example.path(layout.WEIGHTS) in found
+    assert example.job.path(layout.WEIGHTS) in found
     one = shown_networks.example_networks(
         study, example, lambda record: example.condition in record
     )
-    assert one == [example.path(layout.WEIGHTS)]
+    assert one == [example.job.path(layout.WEIGHTS)]
     assert shown_networks.example_networks(study, None, lambda record: True) == []

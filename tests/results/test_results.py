@@ -26,7 +26,7 @@ def test_files_of_jobs_are_in_the_folder(tmp_path):
     results = Results(SMALLEST, tmp_path)
     job = next(training_jobs.jobs_of(SMALLEST))
     (cell,) = job.cells
-    files = results.weights(job), results.history(cell), results.record(job), results.extra(cell)
+    files = results.weights(job), results.history(job), results.record(job), results.extra(cell)
     assert [file.relative_to(tmp_path).parts[0] for file in files] == [
         *("networks", "networks", "records", "extra")
     ]

@@ -84,7 +84,7 @@ use rule figure_matrix as figure_structure with:
 rule figure_examples:
     input:
         ood=rules.ood.output[0],
-        weights=below_results([EXAMPLE.path(layout.WEIGHTS)]) if EXAMPLE else [],
+        weights=below_results([EXAMPLE.job.path(layout.WEIGHTS)]) if EXAMPLE else [],
         # The network that was trained under each condition that the figure may show.
         there=below_results(shown_networks.example_networks(STUDY, EXAMPLE, is_counted)),
         waves=test_shards(wave_layout.waves_of([EXAMPLE.condition] if EXAMPLE else []))[TRAINED[0]],

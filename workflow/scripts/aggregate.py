@@ -20,9 +20,9 @@ def main(snakemake):
         groups = params.get("groups", {id: [id] for id in train})
         found = training_jobs.jobs(params.specimens, params.architectures, groups, params.batches)
         cells = [
-            table.Cell(*cell.names, cell.replicas, cell.path(params.record))
-            for trained in found
-            for cell in trained.cells
+            table.Cell(of.specimen, of.architecture, id, of.replicas, of.path(params.record))
+            for of in found
+            for id in of.conditions
         ]
         table.aggregate(
             cells,

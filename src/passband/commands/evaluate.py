@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     from passband.jobs import further_tests
     from passband.results import layout
 
-    jobs = further_tests.finished_jobs(results)
+    cells = further_tests.finished_cells(results)
 
     def progress(items):
         return tqdm(items, desc="evaluate", disable=not sys.stderr.isatty())
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         progress=progress,
         log=lambda line: tqdm.write(line, file=sys.stderr),
     )
-    networks = sum(len(job.replicas) for job in jobs)
+    networks = sum(len(cell.job.replicas) for cell in cells)
     under = f"{len(set(conditions)):,} further condition(s)" if conditions else "test conditions"
     where = results.path(layout.EXTRAS)
     print(f"{networks:,} network(s) are tested under {under}; results in {where}")

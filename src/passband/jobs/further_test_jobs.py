@@ -85,21 +85,21 @@ class Work:
         }
         return load_test_splits(waves, study.study.seed, study.microscope, devices.device())
 
-    def compute(self, job: TrainingCell, progress=iter) -> Done:
-        """Return the results of a training job's networks, with all its earlier valid results."""
+    def compute(self, cell: TrainingCell, progress=iter) -> Done:
+        """Return the results of networks of a condition, with all their earlier valid results."""
         done = Done()
         try:
-            self._compute(job, done, progress)
+            self._compute(cell, done, progress)
         except PassbandError as error:
             done.failure = str(error)
         return done
 
-    def _compute(self, job: TrainingCell, done: Done, progress) -> None:
+    def _compute(self, cell: TrainingCell, done: Done, progress) -> None:
         results, study = self.results, self.results.study
 
         def read(path: Path) -> xr.Dataset | None:
             try:
-                return records.read(path, job.condition)
+                return records.read(path, cell.condition)
             except DamagedError as error:
                 aside = integrity.set_aside(path)
                 done.remarks.append(f"{error.what}; set aside as {aside.name}, and made again now")
@@ -107,18 +107,18 @@ class Work:
 
         # The checksum is read before the networks. If another process replaces the file of
         # networks, these results are not taken for those of the new networks.
-        described = further_test_store.described(results, job)
-        pieces = further_test_store.found(results, job, read, self._fingerprints)
-        wanted = set(self.wanted) | (self._without_sums(job) if self.confidence else set())
+        described = further_test_store.described(results, cell.job)
+        pieces = further_test_store.found(results, cell, read, self._fingerprints)
+        wanted = set(self.wanted) | (self._without_sums(cell) if self.confidence else set())
         if not wanted or _is_complete(pieces, described, wanted):
             return
-        cell = dict(zip(("specimen", "architecture", "condition"), job.names, strict=True))
-        part = self._networks(results.weights(job), cell)
+        named = {name: getattr(cell.id, name) for name in ("specimen", "architecture", "condition")}
+        part = self._networks(results.weights(cell.job), named)
         states, metadata = part.weights, part.metadata
         trained = TrainedReplicas(states, metadata, study.microscope, self.splits, devices.device())
         params = f"evaluate {STAGES['evaluate']}", study.microscope.imaging_params()
         contexts = trained.contexts(*params, any_device=True)
-        fingerprints, path = further_test_store.fingerprints(states), results.extra(job)
+        fingerprints, path = further_test_store.fingerprints(states), results.extra(cell)
         pieces = [p for piece in pieces for p in _confirmed(piece, fingerprints, contexts)]
         if not pieces and path.exists() and (before := read(path)) is not None:
             pieces = _with_contexts(before, contexts, list(states))
@@ -132,7 +132,7 @@ class Work:
         done.attrs = {
             **provenance.attributes(study.study.name, study.digest, command),
             "configuration": json.dumps(study.written()),
-            **cell,
+            **named,
             "contexts": json.dumps(contexts),
             "described": json.dumps(described),
             "networks": json.dumps(fingerprints),
@@ -152,23 +152,23 @@ class Work:
     def _last_record(self) -> "_LastFile":
         return _LastFile(records.parts)
 
-    def _networks(self, path: Path, cell: dict[str, str]) -> Part:
+    def _networks(self, path: Path, named: dict[str, str]) -> Part:
         """Return the networks of a training condition from a job's file of networks."""
         parts = self._last_networks.read(path)
-        condition = cell["condition"]
+        condition = named["condition"]
         if condition not in parts:
             raise DamagedError(path, f"its networks were not trained under {condition}")
         part = parts[condition]
-        check_attributes(path, {name: getattr(part.metadata, name) for name in cell}, cell)
+        check_attributes(path, {name: getattr(part.metadata, name) for name in named}, named)
         networks.check_shapes(path, part.weights, part.metadata)
         return part
 
-    def _without_sums(self, job: TrainingCell) -> set[str]:
+    def _without_sums(self, cell: TrainingCell) -> set[str]:
         """Return the ids of test conditions of the study whose sums the job's record lacks."""
         test = {condition.id for condition in self.results.study.test_conditions}
-        path = self.results.record(job)
+        path = self.results.record(cell.job)
         try:
-            record = records.chosen(path, self._last_record.read(path), job.condition)
+            record = records.chosen(path, self._last_record.read(path), cell.condition)
         except UnreachableError:
             raise
         except StoreError:
@@ -260,46 +260,46 @@ def _completed(
 
 @contextlib.contextmanager
 def computed(
-    work: Work, jobs: Sequence[TrainingCell], processes: int | None = None
+    work: Work, cells: Sequence[TrainingCell], processes: int | None = None
 ) -> Iterator[Iterator[Done]]:
-    """Yield an iterator over what was done for each training job, in the order of the jobs.
+    """Yield an iterator over what was done for each cell, in the order of the cells.
 
-    The training jobs are computed in several processes of one thread each. At the end of the block
+    The cells are computed in several processes of one thread each. At the end of the block
     of code, all processes end after the condition that they are computing.
 
     Args:
         work: What to compute.
         processes: Number of processes; by default see :func:`number_of_processes`.
     """
-    number = number_of_processes(work, jobs) if processes is None else min(processes, len(jobs))
+    number = number_of_processes(work, cells) if processes is None else min(processes, len(cells))
     if number < 2:
         with _one_thread():
-            yield map(work.compute, jobs)
+            yield map(work.compute, cells)
         return
     # A process that was forked from a process with threads, such as those of torch, can deadlock.
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     pool = ProcessPoolExecutor(number, context, _begin, (work, stop))
     try:
-        yield pool.map(_compute, jobs)
+        yield pool.map(_compute, cells)
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
 
 
-def number_of_processes(work: Work, jobs: Sequence[TrainingCell]) -> int:
+def number_of_processes(work: Work, cells: Sequence[TrainingCell]) -> int:
     """Return how many processes the cores and the memory of this machine and the work allow."""
     if devices.device().type == "cuda":
         return 1
     study = work.results.study
     conditions = len(work.wanted) + (study.test_number if work.confidence else 0)
     images = len(study.specimens) * study.study.structures.test * conditions
-    images *= sum(len(job.replicas) for job in jobs)
+    images *= sum(len(cell.job.replicas) for cell in cells)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    architectures = {job.architecture for job in jobs}
+    architectures = {cell.id.architecture for cell in cells}
     largest = max(memory_request.evaluate_mb(study, name) for name in architectures)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
-    return max(1, min(cores or 1, len(jobs), images // _WORTH_A_PROCESS, int(memory / largest)))
+    return max(1, min(cores or 1, len(cells), images // _WORTH_A_PROCESS, int(memory / largest)))
 
 
 @contextlib.contextmanager
@@ -338,7 +338,7 @@ class _StoppedError(PassbandError):
     """The first process ends, and nobody needs the results of this process."""
 
 
-def _compute(job: TrainingCell) -> Done:
+def _compute(cell: TrainingCell) -> Done:
     work, stop = _state
 
     def until_stopped(items: Iterable) -> Iterator:
@@ -347,4 +347,4 @@ def _compute(job: TrainingCell) -> Done:
                 raise _StoppedError
             yield item
 
-    return work.compute(job, until_stopped)
+    return work.compute(cell, until_stopped)

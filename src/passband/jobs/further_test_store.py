@@ -17,15 +17,12 @@ from passband.analysis import cell_means
 from passband.config import Study
 from passband.grid import batches
 from passband.results import Results, layout
-from passband.results.training_jobs import TrainingCell
+from passband.results.training_jobs import TrainingCell, TrainingJob
 from passband.scores import OUTCOMES, dice
 from passband.seeds import digest
 from passband.storage import DamagedError, NewerError, records, weights
 from passband.storage.weight_parts import load_parts
 from passband.wave_sets import wave_set_of
-
-#: The dimensions of the results that identify a network.
-_NETWORK = ("specimen", "architecture", "train", "replica")
 
 
 class Fingerprints:
@@ -35,9 +32,9 @@ class Fingerprints:
         self._results, self._lock = results, threading.Lock()
         self._known: dict[Path, dict[str, dict[int, str]]] = {}
 
-    def of(self, job: TrainingCell) -> dict[int, str]:
+    def of(self, cell: TrainingCell) -> dict[int, str]:
         """Return the fingerprints by replica; none if the file is missing, damaged or newer."""
-        path = self._results.weights(job)
+        path = self._results.weights(cell.job)
         with self._lock:
             if path not in self._known:
                 parts = {}
@@ -45,7 +42,7 @@ class Fingerprints:
                 with contextlib.suppress(DamagedError, NewerError):
                     parts = load_parts(path) if path.exists() else {}
                 self._known[path] = {id: fingerprints(part.weights) for id, part in parts.items()}
-            return self._known[path].get(job.condition, {})
+            return self._known[path].get(cell.condition, {})
 
 
 def fingerprints(states: Mapping[int, Mapping]) -> dict[int, str]:
@@ -55,28 +52,27 @@ def fingerprints(states: Mapping[int, Mapping]) -> dict[int, str]:
 
 def found(
     results: Results,
-    job: TrainingCell,
+    cell: TrainingCell,
     read: Callable[[Path], xr.Dataset | None],
     networks: Fingerprints,
 ) -> list[xr.Dataset]:
-    """Return the valid further results of a training job's networks, whichever job made them.
+    """Return the valid further results of networks of a condition, whichever job made them.
 
     A store has the results of the replicas of one job. If the number of replicas in a job changes,
     the results are in several stores. The newest store of a replica has all its results, since a
     job keeps the earlier ones.
 
     Args:
-        results, job: The study, and the training job.
         read: Returns the content of a store, or None to ignore the store.
         networks: The networks, which are read only if a store was made for other jobs.
 
     Returns:
         Results of some of the replicas each. No replica is in two of them.
     """
-    missing, pieces = set(job.replicas), []
-    for path in _files(results.extra(job), missing):
+    missing, pieces = set(cell.job.replicas), []
+    for path in _files(results.extra(cell), missing):
         record = read(path) if missing else None
-        if record is None or (record := _valid(results, job, record, networks)) is None:
+        if record is None or (record := _valid(results, cell, record, networks)) is None:
             continue
         replicas = [replica for replica in record.replica.values.tolist() if replica in missing]
         if replicas:
@@ -96,7 +92,7 @@ def _files(own: Path, replicas: Collection[int]) -> list[Path]:
 
 
 def _valid(
-    results: Results, job: TrainingCell, record: xr.Dataset, networks: Fingerprints
+    results: Results, cell: TrainingCell, record: xr.Dataset, networks: Fingerprints
 ) -> xr.Dataset | None:
     """Return the part of a store that is valid for a training job's networks, or None.
 
@@ -118,21 +114,22 @@ def _valid(
         return [name for name in specimens if name in before and before[name] == now.get(name)]
 
     replicas = record.replica.values.tolist()
-    if replicas == list(job.replicas) and (specimens := same("described", described(results, job))):
+    own = list(cell.job.replicas)
+    if replicas == own and (specimens := same("described", described(results, cell.job))):
         return record.sel(test_specimen=specimens)
     # Stores of earlier versions of Passband have no fingerprint of each network.
     before = json.loads(record.attrs.get("networks", "{}"))
     specimens = same("structures", structures(results.study))
     if not before or not specimens:
         return None
-    now = networks.of(job)
-    alike = [r for r in replicas if r in job.replicas and before.get(str(r)) == now.get(r, "")]
+    now = networks.of(cell)
+    alike = [r for r in replicas if r in own and before.get(str(r)) == now.get(r, "")]
     if not alike:
         return None
     return records.with_replicas(record.sel(test_specimen=specimens), alike)
 
 
-def described(results: Results, job: TrainingCell) -> dict[str, str]:
+def described(results: Results, job: TrainingJob) -> dict[str, str]:
     """Return a digest of a job's networks, the microscope and the structures, by test specimen.
 
     The digest is computed from the configuration and the checksum of the weights file.
@@ -164,67 +161,42 @@ def gathered(
     variables: Collection[str],
 ) -> xr.Dataset:
     """Return the results of all training jobs, from one or several records each."""
-    ids = {id for _, record in made for id in record.test.values}
-    test = study.axes.order(ids)
     sizes: dict[str, list] = {
         "specimen": list(study.trained_specimens),
         "architecture": list(study.training.architectures),
         "train": study.train_ids,
         "replica": list(range(study.study.replicas)),
         "test_specimen": list(study.specimens),
-        "test": test,
+        "test": study.axes.order({id for _, record in made for id in record.test.values}),
     }
-    cell = (*_NETWORK, "test_specimen", "test")
-    shape = [len(values) for values in sizes.values()]
-    structures = study.study.structures.test
-    own = cell_means.own_sizes(
-        list(batches(study.study.replicas, study.study.replicas_per_job).values())
-    )
-    means = {name for name in cell_means.names({**sizes, **own}) if name in variables}
-    filled = {"dice": np.full(shape, np.nan, "float32")}
+    dims, shape = tuple(sizes), [len(values) for values in sizes.values()]
+    together = batches(study.study.replicas, study.study.replicas_per_job).values()
+    every = sizes | cell_means.own_sizes(list(together))
+    attrs = {"units": "1", "long_name": "Dice, mean over structures"}
+    empty = {"dice": (dims, np.full(shape, np.nan, "float32"), attrs)}
+    coords = dict(sizes)
+    for side in ("train", "test"):
+        coords |= study.axes.coordinates(sizes[side], side)
     if "counts" in variables:
-        filled["counts"] = np.full((*shape, structures, len(OUTCOMES)), np.nan)
-    places = {name: {v: k for k, v in enumerate(values)} for name, values in sizes.items()}
+        counts = np.full((*shape, study.study.structures.test, len(OUTCOMES)), np.nan)
+        attrs = {"units": "pixels", "long_name": "pixels by outcome"}
+        empty["counts"] = ((*dims, "structure", "outcome"), counts, attrs)
+        coords["outcome"] = list(OUTCOMES)
+    means = [name for name in cell_means.names(every) if name in variables]
     for name in means:
-        row = cell_means.empty_row({**sizes, **own})[name]
-        filled[name] = np.broadcast_to(row, (*shape[:3], *row.shape)).copy()
-    for job, record in made:
-        place = tuple(places[n][v] for n, v in zip(_NETWORK[:3], job.names, strict=True))
-        into = np.ix_(
-            *(
-                [places[name][value] for value in record[name].values.tolist()]
-                for name in ("replica", "test_specimen", "test")
-            )
-        )
-        filled["dice"][place][into] = dice(record.counts.values).mean(-1)
-        if "counts" in filled:
-            filled["counts"][place][into] = record.counts.values
+        own, _, attrs = cell_means.VARIABLES[name]
+        row = cell_means.empty_row(every)[name]
+        rows = np.broadcast_to(row, (*shape[:3], *row.shape)).copy()
+        empty[name] = ((*dims[:3], *own), rows, attrs)
+        coords |= cell_means.own_coordinates(every)
+    whole = xr.Dataset(empty, coords)
+    for cell, record in made:
+        of = {"specimen": cell.id.specimen, "architecture": cell.id.architecture}
+        of["train"] = cell.condition
+        at = of | {name: record[name].values.tolist() for name in dims[3:]}
+        whole.dice.loc[at] = dice(record.counts.values).mean(-1)
+        if "counts" in whole:
+            whole.counts.loc[at] = record.counts.values
         if means and (sums := cell_means.cell_means(record)) is not None:
-            row = {name: filled[name][place] for name in means}
-            cell_means.put(row, sums, {**sizes, **own})
-    described = {
-        "dice": (cell, {"units": "1", "long_name": "Dice, mean over structures"}),
-        "counts": (
-            (*cell, "structure", "outcome"),
-            {"units": "pixels", "long_name": "pixels by outcome"},
-        ),
-        **{
-            name: ((*_NETWORK[:3], *dims), attrs)
-            for name, (dims, _, attrs) in cell_means.VARIABLES.items()
-            if name in means
-        },
-    }
-    return xr.Dataset(
-        {
-            name: (dims, filled[name], attrs)
-            for name, (dims, attrs) in described.items()
-            if name in variables
-        },
-        {
-            **sizes,
-            **({"outcome": list(OUTCOMES)} if "counts" in filled else {}),
-            **(cell_means.own_coordinates(own) if means else {}),
-            **study.axes.coordinates(sizes["train"], "train"),
-            **study.axes.coordinates(sizes["test"], "test"),
-        },
-    )
+            cell_means.put({name: whole[name].loc[of].values for name in means}, sums, every)
+    return whole[[name for name in whole.data_vars if name in variables]]

@@ -63,12 +63,12 @@ def evaluate_extra(
             study_checks.check_condition(results.study, condition)
         except ValueError as error:
             raise PassbandError(str(error)) from None
-    jobs = finished_jobs(results)
+    cells = finished_cells(results)
     failures: list[str] = []
     with _logged(log), lease.held(results.path(layout.EXTRA_LEASE)):
         work = further_test_jobs.Work(results, tuple(c.id for c in wanted), confidence)
-        with further_test_jobs.computed(work, jobs, processes) as made:
-            for job in progress(jobs):
+        with further_test_jobs.computed(work, cells, processes) as made:
+            for cell in progress(cells):
                 try:
                     done = next(made)
                 except BrokenProcessPool:
@@ -81,27 +81,29 @@ def evaluate_extra(
                 if done.failure:
                     failures.append(done.failure)
                 elif done.record is not None:
-                    path = results.extra(job)
+                    path = results.extra(cell)
                     datasets.write(done.record, path, datasets.RECORD, done.attrs)
                 lease.check()
     if failures:
-        others = f" ({len(failures)} of {len(jobs)} training jobs failed)" if len(jobs) > 1 else ""
+        others = (
+            f" ({len(failures)} of {len(cells)} training jobs failed)" if len(cells) > 1 else ""
+        )
         raise PassbandError(failures[0] + others)
 
 
-def finished_jobs(results: Results) -> list[TrainingCell]:
-    """Return the training jobs of a study whose networks exist.
+def finished_cells(results: Results) -> list[TrainingCell]:
+    """Return the networks of a study that exist, condition by condition.
 
     Raises:
         PassbandError: If no network of the study exists.
     """
-    cells = training_jobs.cells_of(results.study)
-    jobs = [cell for cell in cells if results.weights(cell).exists()]
-    if not jobs:
+    every = training_jobs.cells_of(results.study)
+    cells = [cell for cell in every if results.weights(cell.job).exists()]
+    if not cells:
         raise PassbandError(
             f"{results}: the study has no finished networks yet; run the study first"
         )
-    return jobs
+    return cells
 
 
 def read_extra(
@@ -130,7 +132,7 @@ def read_extra(
     Raises:
         StoreError: If a store is damaged or has a newer format.
     """
-    jobs = list(training_jobs.cells_of(results.study))
+    cells = list(training_jobs.cells_of(results.study))
     unknown = set(variables) - {"counts", "dice", *VARIABLES}
     if unknown:
         raise ValueError(f"{min(unknown)}: must be counts, dice, {', '.join(VARIABLES)}")
@@ -142,12 +144,12 @@ def read_extra(
     def read(path: Path) -> xr.Dataset:
         return datasets.read(path, datasets.RECORD, needed)
 
-    def found(job: TrainingCell) -> list[xr.Dataset]:
-        return further_test_store.found(results, job, read, networks)
+    def found(cell: TrainingCell) -> list[xr.Dataset]:
+        return further_test_store.found(results, cell, read, networks)
 
     with ThreadPoolExecutor(threads) as pool:
-        pieces = zip(jobs, pool.map(found, jobs), strict=True)
-        records = [(job, record) for job, of_job in pieces for record in of_job]
+        pieces = zip(cells, pool.map(found, cells), strict=True)
+        records = [(cell, record) for cell, of_cell in pieces for record in of_cell]
     return further_test_store.gathered(results.study, records, variables) if records else None
 
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import passband
 from passband import PassbandError
 from passband.jobs import workflow
-from passband.network_id import NetworkId
 from passband.results import Results, figure_list, layout, training_jobs
 
 if TYPE_CHECKING:
@@ -108,9 +107,7 @@ def collect(results: Results) -> "Content":
     attrs = next((s.attrs for s in stores.values() if s is not None), {})
     if "parts" not in attrs:  # the jobs of a merged study ran in the folders of its parts
         lacking = [*_missing(scanned), *lacking]
-    jobs = [
-        (NetworkId(*cell.names), results.history(cell)) for cell in training_jobs.cells_of(study)
-    ]
+    cells = training_jobs.cells_of(study)
     failed = scanned.failures
     return page.Content(
         study=study,
@@ -124,7 +121,7 @@ def collect(results: Results) -> "Content":
         figures=_figures(results),
         captions=_captions(),
         expected=study.drawn,
-        histories=page_files.histories(jobs),
+        histories=page_files.histories((c.id, results.history(c.job)) for c in cells),
         costs=page_files.costs(results.path(layout.BENCHMARKS)),
         failures=[_failure(job.stage, job.log) for job in failed[:MOST_FAILURES]],
         failed=len(failed),
@@ -191,8 +188,9 @@ def _gather(results: Results, path: Path) -> None:
 
     study = results.study
     cells = [
-        table.Cell(*cell.names, cell.replicas, str(results.record(cell)))
-        for cell in training_jobs.cells_of(study)
+        table.Cell(job.specimen, job.architecture, id, job.replicas, str(results.record(job)))
+        for job in training_jobs.jobs_of(study)
+        for id in job.conditions
     ]
     table.aggregate(
         *(cells, study.test_conditions, list(study.specimens), path, {}), allow_incomplete=True

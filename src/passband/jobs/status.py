@@ -18,6 +18,7 @@ from pathlib import Path
 from passband import PassbandError, log_lines
 from passband.config import Study
 from passband.jobs.tasks import Task, tasks
+from passband.network_id import NetworkId
 from passband.results import Results, layout
 from passband.results.layout import LEASE
 from passband.storage import lease
@@ -53,7 +54,7 @@ class Job:
     """
 
     stage: str
-    cells: tuple[tuple[str, str, str], ...]
+    cells: tuple[NetworkId, ...]
     networks: int
     log: str
     state: str
@@ -96,14 +97,14 @@ class Status:
         return stages
 
     @cached_property
-    def cells(self) -> dict[tuple[str, ...], str]:
-        """State of each combination of specimen, architecture and id of the training condition.
+    def cells(self) -> dict[NetworkId, str]:
+        """State of the networks of each specimen, architecture and training condition.
 
-        The state is "failed" or "running" if one of the combination's `train` and `evaluate` jobs
+        The state is "failed" or "running" if one of their `train` and `evaluate` jobs
         has this state. Otherwise it is "done" or "waiting" if all these jobs have this state. In
         all other cases the state is "partly".
         """
-        states: dict[tuple[str, ...], set[str]] = {}
+        states: dict[NetworkId, set[str]] = {}
         for job in self.jobs:
             for cell in job.cells:
                 states.setdefault(cell, set()).add(job.state)

@@ -17,6 +17,7 @@ from passband.jobs.progress_display import SILENT, bar, dice
 from passband.jobs.run_files import Followed
 from passband.jobs.status import STATES, Job, Status, tail
 from passband.mixtures import Mixture
+from passband.network_id import NetworkId
 from passband.words import duration
 
 _SYMBOLS = {"done": "█", "partly": "▒", "running": ">", "failed": "x", "waiting": "·"}
@@ -171,7 +172,7 @@ def _grids(status: Status, width: int) -> Iterator[list[RenderableType]]:
                         for c in spherical
                     )
                     ids = (of_study.condition(each | given).id for each in main)
-                    states = (status.cells[specimen, architecture, id] for id in ids)
+                    states = (status.cells[NetworkId(specimen, architecture, id)] for id in ids)
                     cells.append(Text.assemble(*((_SYMBOLS[s], _STYLES[s]) for s in states)))
                 table.add_row(f"  {label:>{a_width}}  {dose:>{d_width}g}  ", *cells)
             lines.append(table)
@@ -183,7 +184,7 @@ def _mixtures(status: Status, mixed: Sequence[Mixture]) -> Iterator[Text]:
     study = status.study
     for names in product(study.trained_specimens, study.training.architectures):
         for mixture in mixed:
-            state = status.cells[*names, mixture.id]
+            state = status.cells[NetworkId(*names, mixture.id)]
             words = f" {mixture.id} ({', '.join(names)}): {mixture.words()}"
             yield Text.assemble("  ", (_SYMBOLS[state], _STYLES[state]), words)
 
@@ -194,7 +195,7 @@ def _points(status: Status, width: int) -> Iterator[list[RenderableType]]:
     for specimen, architecture in product(
         status.study.trained_specimens, status.study.training.architectures
     ):
-        states = [status.cells[specimen, architecture, id] for id in ids]
+        states = [status.cells[NetworkId(specimen, architecture, id)] for id in ids]
         size = max(1, width - 2)
         yield [
             Text(f"{specimen}, {architecture}", "bold"),
@@ -238,12 +239,12 @@ def as_json(status: Status) -> str:
             "end": status.end,
             "cells": [
                 {
-                    "specimen": specimen,
-                    "architecture": architecture,
-                    "condition": id,
+                    "specimen": cell.specimen,
+                    "architecture": cell.architecture,
+                    "condition": cell.condition,
                     "state": state,
                 }
-                for (specimen, architecture, id), state in status.cells.items()
+                for cell, state in status.cells.items()
             ],
             "failures": [
                 {"stage": job.stage, "log": job.log, "time": job.time, "silent": job.silent}

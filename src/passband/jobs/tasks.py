@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from passband.config import Study
+from passband.network_id import NetworkId
 from passband.results.figure_list import FIGURES, figures, is_predicted
 from passband.results.layout import (
     DISTANCES,
@@ -40,8 +41,8 @@ class Task:
     Attributes:
         log: Path of the job's log.
         outputs: Paths of the job's output files.
-        cells: Specimen, architecture and condition id of each training condition of a `train` or
-            `evaluate` job. This tuple is empty for jobs of other rules.
+        cells: The networks of each training condition of a `train` or `evaluate` job. This tuple is
+            empty for jobs of other rules.
         networks: The number of networks that the job trains or tests.
         after: When the job's inputs last changed [s since the epoch]. An output that is older is
             not valid.
@@ -52,7 +53,7 @@ class Task:
     rule: str
     log: str
     outputs: tuple[str, ...] = ()
-    cells: tuple[tuple[str, str, str], ...] = ()
+    cells: tuple[NetworkId, ...] = ()
     networks: int = 0
     after: float = 0.0
     needed: bool = True
@@ -122,7 +123,7 @@ def tasks(study: Study, times: Mapping[str, float] | None = None) -> Iterator[Ta
                 rule,
                 log(job.path(JOB_NAMES[rule])),
                 (job.path(template),),
-                tuple(cell.names for cell in job.cells),
+                tuple(cell.id for cell in job.cells),
                 job.networks,
                 after,
                 needed,

@@ -192,15 +192,15 @@ class Results:
         """Return whether a file or a store such as :data:`passband.results.layout.OOD` exists."""
         return self.path(template).exists()
 
-    def weights(self, job: TrainingJob | TrainingCell) -> Path:
+    def weights(self, job: TrainingJob) -> Path:
         """Return the file with the networks of a training job."""
         return self.folder / job.path(layout.WEIGHTS)
 
-    def history(self, job: TrainingJob | TrainingCell) -> Path:
+    def history(self, job: TrainingJob) -> Path:
         """Return the file with the losses of a training job's networks."""
         return self.folder / job.path(layout.HISTORY)
 
-    def record(self, job: TrainingJob | TrainingCell) -> Path:
+    def record(self, job: TrainingJob) -> Path:
         """Return the record of a training job's networks."""
         return self.folder / job.path(layout.RECORD)
 

@@ -69,7 +69,7 @@ def example_cell(study: Study, is_counted: Callable[[str], bool]) -> TrainingCel
     middle, sets = study.middle_condition.id, study.waves(specimen, "test")
     known = {condition.id for condition in study.train_conditions if wave_set(condition) in sets}
     cells.sort(key=lambda cell: (cell.condition != middle, cell.condition not in known))
-    return next((cell for cell in cells if is_counted(cell.path(RECORD))), None)
+    return next((cell for cell in cells if is_counted(cell.job.path(RECORD))), None)
 
 
 def example_networks(
@@ -83,7 +83,7 @@ def example_networks(
     if example is None:
         return []
     jobs = training_jobs.jobs(
-        [example.specimen], [example.architecture], groups_of(study), _first_batch(study)
+        [example.id.specimen], [example.id.architecture], groups_of(study), _first_batch(study)
     )
     return [job.path(WEIGHTS) for job in jobs if is_counted(job.path(RECORD))]
 

@@ -9,6 +9,7 @@ from passband.config import Study
 from passband.grid import batches
 from passband.groups import groups
 from passband.mixtures import extremes
+from passband.network_id import NetworkId
 from passband.results.layout import EXTRA, JOB_WILDCARDS, RECORD
 
 
@@ -61,33 +62,14 @@ class TrainingCell:
     condition: str
 
     @property
-    def names(self) -> tuple[str, str, str]:
-        """Specimen, architecture and id of the training condition."""
-        return self.specimen, self.architecture, self.condition
-
-    @property
-    def specimen(self) -> str:
-        """Name of the training specimen."""
-        return self.job.specimen
-
-    @property
-    def architecture(self) -> str:
-        """Name of the architecture."""
-        return self.job.architecture
-
-    @property
-    def replicas(self) -> tuple[int, ...]:
-        """Numbers of the replicas."""
-        return self.job.replicas
+    def id(self) -> NetworkId:
+        """The id of all replicas of these networks."""
+        return NetworkId(self.job.specimen, self.job.architecture, self.condition)
 
     @property
     def extra(self) -> str:
         """The path of the networks' results under further conditions, from :data:`EXTRA`."""
         return EXTRA.format_map({**self.job.wildcards, "condition": self.condition})
-
-    def path(self, template: str) -> str:
-        """Return the path of one of the job's files, see :meth:`TrainingJob.path`."""
-        return self.job.path(template)
 
 
 def jobs(
