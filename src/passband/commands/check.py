@@ -7,13 +7,11 @@ from passband.jobs import plan
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser("check")
     add_study(command)
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status."""
     print(plan.summary(find_study(options.study, crystals=True).study, listed=True))
     return 0

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser(
         "ctf",
         description="Measure defocus, two-fold astigmatism and Cs from the Thon rings in the "
@@ -116,11 +115,7 @@ def check_unused(options: argparse.Namespace, needs: str, *names: str) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status, which is 1 if a file cannot be used.
-
-    Raises:
-        PassbandError: If an option is wrong or missing, or if the files do not fit together.
-    """
+    """Run the command and return its exit status, which is 1 if a file cannot be used."""
     from threadpoolctl import threadpool_limits
 
     from passband.micrographs import lens, pixel_size, readers

@@ -7,7 +7,6 @@ from passband.results import Results, layout
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = add_request(
         commands,
         "distances",
@@ -18,5 +17,4 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status."""
     return make(options, Results.find(options.study), [layout.DISTANCES])

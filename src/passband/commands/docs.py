@@ -8,7 +8,6 @@ from passband.commands.arguments import check_folder
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser("docs")
     command.add_argument(
         "--check",

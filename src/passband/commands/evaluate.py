@@ -9,7 +9,6 @@ from passband.commands.conditions import add_conditions, check_conditions, given
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser(
         "evaluate",
         description="Test a study's finished networks under further conditions. The results are "
@@ -33,7 +32,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status."""
     given = given_conditions(options)
     if not given and not options.confidence:
         raise PassbandError(

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser(
         "explore",
         description="Write a page that shows every cell of a finished study's matrices. "
@@ -32,11 +31,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status.
-
-    Raises:
-        PassbandError: If the study has no results yet, or if the page cannot be written.
-    """
     results = find_study(options.study)
     results.check_names()
     file = results.path(layout.EXPLORER)

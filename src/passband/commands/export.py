@@ -11,7 +11,6 @@ from passband.words import listed
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser("export")
     command.add_argument("study", type=study_path, help=f"{STUDY}, such as studies/pilot.yaml")
     command.add_argument("specimen", help="the specimen's name in the study")
@@ -22,11 +21,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status.
-
-    Raises:
-        PassbandError: If the study has no such structure, or the file cannot be written.
-    """
     study = find_study(options.study).study
     name, split, index = options.specimen, options.split, options.index
     if name not in study.specimens:

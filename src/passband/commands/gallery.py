@@ -7,7 +7,6 @@ from passband.results import Results, layout
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = add_request(
         commands,
         "gallery",
@@ -18,7 +17,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status."""
     results = Results.find(options.study)
     pictures = [
         layout.GALLERY.format(specimen=specimen, format=form)

@@ -17,7 +17,6 @@ _MOST_LISTED = 20
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser(
         "images",
         description="Make images of a study's structures under conditions of its training grid or "
@@ -32,11 +31,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status.
-
-    Raises:
-        PassbandError: If the study, the specimen, the split or a condition is wrong.
-    """
     results = Results.find(options.study)
     study = results.study
     specimen = options.specimen or next(iter(study.specimens))

@@ -8,7 +8,6 @@ from passband.commands.arguments import check_folder, report_remark
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser(
         "merge",
         description="Join parts of a study to one table, completely or not at all, and compute its "
@@ -44,12 +43,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status.
-
-    Raises:
-        PassbandError: If a part is missing or damaged, the parts do not agree, or the folder
-            exists.
-    """
     into, small = options.into, options.ood
     check_folder("--into", into, into.absolute().parent)
     if small is not None:

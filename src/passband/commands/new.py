@@ -22,7 +22,6 @@ _SCHEMA = "# yaml-language-server: $schema={}"
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser("new")
     command.add_argument("folder", type=Path, metavar="NAME", help="the new folder and study")
     like = ", ".join(f"{name} ({what})" for name, what in _LIKE.items())
@@ -36,12 +35,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status.
-
-    Raises:
-        PassbandError: If the folder or a study of this name exists, if its name cannot be a study's
-            name, or if there is no study to begin with.
-    """
     folder, name = options.folder, options.folder.absolute().name
     source = _source(options.like)
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}", name) is None:

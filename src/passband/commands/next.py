@@ -15,7 +15,6 @@ _MOST = 1000
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser(
         "next",
         description="Choose the training conditions whose networks would teach most about the "
@@ -55,12 +54,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status.
-
-    Raises:
-        PassbandError: If an option is wrong, if the study has no results or too few conditions, or
-            if no condition is left to train.
-    """
     if not 1 <= options.budget <= _MOST:
         raise PassbandError(f"--budget = {options.budget}: must be between 1 and {_MOST:,}")
     if options.until is not None and not 0 < options.until < 1:

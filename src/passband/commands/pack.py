@@ -8,7 +8,6 @@ from passband.commands.arguments import STUDY, study_path
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser(
         "pack",
         description="Write the Dice of each test image in eight bits, and sums of pixels for each "
@@ -29,12 +28,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status.
-
-    Raises:
-        PassbandError: If there is no table of results, files of this study exist, or the limit is
-            too small.
-    """
     if not 0 < options.most_mb <= 1e6:
         raise PassbandError(f"--most-mb = {options.most_mb:g}: must be above 0, at most 1000000")
     from passband.results import parts

@@ -9,7 +9,6 @@ from passband.jobs import plan, rates
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser("plan")
     add_study(command)
     command.add_argument(
@@ -29,12 +28,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status.
-
-    Raises:
-        PassbandError: If the duration of the calibration, the GPU, or the number of GPUs is not
-            allowed.
-    """
     if not 0 <= options.seconds <= 3600:
         raise PassbandError(f"--seconds = {options.seconds:g}: must be between 0 and 3600")
     if options.gpus is not None and not options.device:

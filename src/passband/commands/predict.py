@@ -14,7 +14,6 @@ from passband.console import escaped
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser(
         "predict",
         usage="passband predict NETWORK FILES... [options]\n"
@@ -160,11 +159,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status, which is 1 if a file failed.
-
-    Raises:
-        PassbandError: If there is no such network, or an option is wrong.
-    """
+    """Run the command and return its exit status, which is 1 if a file failed."""
     from tqdm import tqdm
 
     from passband.micrographs import pixel_size, predictions, readers

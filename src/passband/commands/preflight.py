@@ -7,18 +7,12 @@ from passband.commands.arguments import add_study, find_study
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser("preflight")
     add_study(command)
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status.
-
-    Raises:
-        PassbandError: If a check failed.
-    """
     from passband.jobs import preflight  # only this command needs it
 
     checks = preflight.run(find_study(options.study), os.cpu_count() or 1)

@@ -22,7 +22,6 @@ _LICENSE = "CC-BY-4.0"
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser("publish")
     command.add_argument(
         "network",
@@ -61,11 +60,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status.
-
-    Raises:
-        PassbandError: If there is no such network, or if it cannot be published.
-    """
     from passband.sharing import extras
 
     extras.check()

@@ -29,7 +29,6 @@ _MOST = 10_000
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser("recommend")
     add_study(command)
     # The options about an image have the same names as the axes, see below.
@@ -72,12 +71,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status.
-
-    Raises:
-        PassbandError: If an option is wrong or missing, or if the study has no results or too few
-            conditions.
-    """
     if options.check is not None:
         return _check(options)
     from passband.prediction.range_of_use import Asked

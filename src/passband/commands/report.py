@@ -8,7 +8,6 @@ from passband.results import layout
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser(
         "report",
         description="Make the page that presents a finished or an incomplete study. docs/report.md "
@@ -25,11 +24,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status.
-
-    Raises:
-        PassbandError: If there are no results yet, or if the page cannot be written.
-    """
     from passband.jobs import report_page  # only this command needs it
 
     results = find_study(options.study).existing()

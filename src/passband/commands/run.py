@@ -21,7 +21,6 @@ _WITH_VALUE = ("--cores", "--profile")
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser(
         "run",
         allow_abbrev=False,
@@ -81,7 +80,6 @@ def run(options: argparse.Namespace) -> int:
         0 if the study is complete, 1 if a job failed, and 130 after Ctrl-C.
 
     Raises:
-        PassbandError: If the study, the number of cores or the profile is wrong.
         SystemExit: With 2 if Snakemake does not know an option.
     """
     if options.for_snakemake:

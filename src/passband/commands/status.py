@@ -18,7 +18,6 @@ _WATCH_S = 10.0
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser("status")
     add_study(command)
     command.add_argument(
@@ -62,9 +61,6 @@ def run(options: argparse.Namespace) -> int:
 
     Returns:
         With `--watch`, 1 if a job has failed and no job runs; otherwise 0.
-
-    Raises:
-        PassbandError: If the time between two looks at the results is not above 0 s.
     """
     from passband.jobs import status, status_page  # only this command needs it
 

@@ -8,13 +8,11 @@ from passband.results import Results
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser("summary")
     add_study(command)
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status."""
     table.show(Results.find(options.study).existing())
     return 0

@@ -10,7 +10,6 @@ from passband.results import Results, layout
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser."""
     command = commands.add_parser(
         "table",
         description="Print means of a finished study's OOD metrics and the scores of its "
@@ -40,11 +39,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status.
-
-    Raises:
-        PassbandError: If there are no results, or the file cannot be written.
-    """
     files = {"--csv": options.csv, "--parquet": options.parquet}
     given = {option: file for option, file in files.items() if file is not None}
     if not given:
