@@ -199,9 +199,7 @@ def compare(options: argparse.Namespace) -> None:
     for name, id in found.names.items():
         print(f"| {name} | {found.scores[id].mean():.3f} | {found.scores[id].min():.3f} |")
     known = Known(cs_um=CS_UM)
-    lenses = [
-        image_recommendation.measure([m.path], PIXEL_A, known, found.study)[0] for m in images
-    ]
+    lenses = [image_recommendation.measure(m.path, PIXEL_A, known, found.study) for m in images]
     for dose in sorted({c.dose_e_per_A2 for c in found.conditions}):
         chosen = found.table(dose, lenses)
     if options.figure:

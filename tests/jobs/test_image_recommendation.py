@@ -1,6 +1,7 @@
 """Networks for an image."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -91,7 +92,7 @@ def test_the_beam_energy_is_that_of_the_image():
     with pytest.raises(PassbandError, match=r"states 120 keV, .* are for 200 and 300 keV$"):
         image_recommendation.check_pixel(image, study)
     with pytest.raises(PassbandError, match=r"--energy-kev = 120: .* are for 200 and 300 keV$"):
-        image_recommendation.measure([], None, Known(120.0, None, None, None, 0), study)
+        image_recommendation.measure(Path("unread"), None, Known(120.0, None, None, None, 0), study)
 
 
 def test_the_best_network_has_the_highest_mean_over_both_signs(tmp_path):

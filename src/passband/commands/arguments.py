@@ -13,11 +13,14 @@ from passband.axes import AXES, FURTHER_AXES, Axis
 from passband.console import escaped
 from passband.results import Results, layout, published
 from passband.results.locate import RESULTS
+from passband.words import listed
 
 #: The axes that act behind the exit wave. A finished study can be asked about any of their values.
 #: On other axes, it can be asked about values only that it has exit waves for.
 BEHIND_WAVE = {name: axis for name, axis in AXES.items() if not axis.needs_waves}
 FURTHER_BEHIND = {name: axis for name, axis in BEHIND_WAVE.items() if name in FURTHER_AXES}
+#: The formats of figures that commands draw.
+FIGURES = ".png", ".svg", ".pdf"
 #: What a user can give as a study.
 STUDY = "a study: its file, its folder, its folder of results, or its name"
 
@@ -145,18 +148,19 @@ def report_many(results: Results) -> None:
         )
 
 
-def check_folder(option: str, given: Path, folder: Path) -> None:
-    """Check that the folder of an output file exists.
+def check_file(option: str, file: Path, *endings: str) -> None:
+    """Check that the folder of an output file exists, and that the file's name has an ending.
 
     Args:
         option: The name of the argument, for the error's message.
-        given: The value of the argument, for the error's message.
-        folder: The folder that must exist.
+        endings: The allowed endings; by default, the name may be any.
 
     Raises:
-        PassbandError: If there is no such folder.
+        PassbandError: If not.
     """
-    if not folder.is_dir():
+    if endings and not file.name.endswith(endings):
+        raise PassbandError(f"{option} = {str(file)!r}: must end in {listed(endings, 'or')}")
+    if not file.parent.is_dir():
         raise PassbandError(
-            f"{option} = {str(given)!r}: there is no folder {folder}; create it first"
+            f"{option} = {str(file)!r}: there is no folder {file.parent}; create it first"
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passband import PassbandError
-from passband.commands.arguments import check_folder, report_remark
+from passband.commands.arguments import FIGURES, check_file, report_remark
 from passband.console import escaped
 
 if TYPE_CHECKING:
@@ -116,23 +116,16 @@ def check_unused(options: argparse.Namespace, needs: str, *names: str) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status, which is 1 if a file cannot be used."""
-    from threadpoolctl import threadpool_limits
-
     from passband.micrographs import lens, pixel_size, readers
 
     if options.figure is not None:
-        if options.figure.suffix not in (".png", ".svg", ".pdf"):
-            raise PassbandError(
-                f"--figure = {str(options.figure)!r}: must end in .png, .svg or .pdf"
-            )
-        check_folder("--figure", options.figure, options.figure.parent)
+        check_file("--figure", options.figure, *FIGURES)
     pixel_size.check_option(options.pixel_size_A)
     known = known_lens(options, options.cs_um, options.aperture_mrad)
     known.check()
     paths = readers.find(options.files)
     failures: list[str] = []
-    with threadpool_limits(1):  # the matrices are small, and threads would wait for each other
-        found = lens.measure(paths, options.pixel_size_A, known, failures=failures)
+    found = lens.measure(paths, options.pixel_size_A, known, failures=failures)
     if options.json and found:
         dicts = [each.as_dict() for each in found]
         content = dicts[0] if len(dicts) == 1 and not failures else {"images": dicts}

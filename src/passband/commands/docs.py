@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from passband.commands.arguments import check_folder
+from passband import PassbandError
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -27,14 +27,16 @@ def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status, which is 1 if a compared file differs."""
     from passband.config import reference  # only this command needs it
 
-    check_folder("--directory", options.directory, options.directory)
-
+    if not (folder := options.directory).is_dir():
+        raise PassbandError(
+            f"--directory = {str(folder)!r}: there is no folder {folder}; create it first"
+        )
     status = 0
     for name, text in (
         ("configuration.md", reference.markdown()),
         ("config.schema.json", reference.schema()),
     ):
-        path = options.directory / name
+        path = folder / name
         if not options.check:
             path.write_text(text, encoding="utf-8")
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:

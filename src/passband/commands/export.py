@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from passband import PassbandError, __version__
-from passband.commands.arguments import STUDY, check_folder, find_study, study_path
+from passband.commands.arguments import STUDY, check_file, find_study, study_path
 from passband.config import SPLITS
 from passband.storage import atomic
 from passband.words import listed
@@ -30,9 +30,7 @@ def run(options: argparse.Namespace) -> int:
     number = getattr(study.study.structures, split)
     if not 0 <= index < number:
         raise PassbandError(f"index = {index}: must be between 0 and {number - 1} in {split}")
-    if options.file.suffix != ".extxyz":
-        raise PassbandError(f"file = {str(options.file)!r}: must end in .extxyz")
-    check_folder("file", options.file, options.file.parent)
+    check_file("file", options.file, ".extxyz")
 
     from passband.specimens import exit_waves as simulate  # ase takes a second to import
 

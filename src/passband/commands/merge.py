@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from passband import PassbandError
-from passband.commands.arguments import check_folder, report_remark
+from passband.commands.arguments import check_file, report_remark
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -44,11 +43,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     into, small = options.into, options.ood
-    check_folder("--into", into, into.absolute().parent)
+    check_file("--into", into)
     if small is not None:
-        if not small.name.endswith(".zarr.zip"):
-            raise PassbandError(f"--ood = {str(small)!r}: must end in .zarr.zip")
-        check_folder("--ood", small, small.absolute().parent)
+        check_file("--ood", small, ".zarr.zip")
     from passband.results import parts
 
     parts.check_target(into)

@@ -80,8 +80,8 @@ def recommended(
             ):
                 lines = [f"{path.name}: states {found[0].found.asked.words}"]
             else:
-                (lens,) = image_recommendation.measure(
-                    [path], options.pixel_size_A, known, results.study
+                lens = image_recommendation.measure(
+                    path, options.pixel_size_A, known, results.study
                 )
                 lines = [lens.line(), *(f"  {note}" for note in lens.notes)]
                 found = image_recommendation.recommend(tested, lens, given)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from passband import PassbandError
 from passband.axes import AXES
 from passband.commands.arguments import (
+    FIGURES,
     add_axes,
     add_study,
-    check_folder,
+    check_file,
     find_study,
     report_many,
     report_remark,
@@ -91,11 +92,7 @@ def run(options: argparse.Namespace) -> int:
     if options.top is not None and options.top < 1:
         raise PassbandError(f"--top = {options.top}: must be 1 or more")
     if options.figure is not None:
-        if options.figure.suffix not in (".png", ".svg", ".pdf"):
-            raise PassbandError(
-                f"--figure = {str(options.figure)!r}: must end in .png, .svg or .pdf"
-            )
-        check_folder("--figure", options.figure, options.figure.parent)
+        check_file("--figure", options.figure, *FIGURES)
     results = Results(None, options.study)  # a published folder has priority, as in predict
     if not results.is_published:
         results = find_study(options.study)
@@ -183,9 +180,7 @@ def _like(options: argparse.Namespace, tested: "TestedNetworks", given: dict) ->
 
     pixel_size.check_option(options.pixel_size_A)
     known = known_lens(options, _single("cs_um", given), _single("aperture_mrad", given))
-    (lens,) = image_recommendation.measure(
-        [options.like], options.pixel_size_A, known, tested.study
-    )
+    lens = image_recommendation.measure(options.like, options.pixel_size_A, known, tested.study)
     both = image_recommendation.recommend(tested, lens, given)
     if options.json:
         recommendations = [

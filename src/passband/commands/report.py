@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from passband.commands.arguments import add_study, check_folder, find_study, report_remark
+from passband.commands.arguments import add_study, check_file, find_study, report_remark
 from passband.results import layout
 
 
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     results = find_study(options.study).existing()
     target = options.output or results.path(layout.REPORT)
     if options.output:
-        check_folder("--output", target, target.absolute().parent)
+        check_file("--output", target)
     elif moved := report_page.move_foreign(results):
         report_remark(moved)
     missing = report_page.write(results, target)

@@ -5,7 +5,7 @@ import importlib.util
 from pathlib import Path
 
 from passband import PassbandError
-from passband.commands.arguments import add_study, check_folder
+from passband.commands.arguments import add_study, check_file
 from passband.results import Results, layout
 
 
@@ -47,9 +47,7 @@ def run(options: argparse.Namespace) -> int:
         show(Results.find(options.study).existing())
         return 0
     for option, file in given.items():
-        if file.suffix != f".{option[2:]}":
-            raise PassbandError(f"{option} = {str(file)!r}: must end in .{option[2:]}")
-        check_folder(option, file, file.absolute().parent)
+        check_file(option, file, f".{option[2:]}")
     if options.parquet is not None and importlib.util.find_spec("pyarrow") is None:
         raise PassbandError("--parquet needs pyarrow: pip install 'passband[parquet]'")
     metrics = Results.find(options.study).existing().ood

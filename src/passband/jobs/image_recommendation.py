@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from threadpoolctl import threadpool_limits
-
 from passband import PassbandError
 from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
 from passband.config import Study
@@ -46,19 +44,16 @@ class Like:
         return f"{SIGNS[self.sign]}, likelihood {self.likelihood:.2f}"
 
 
-def measure(
-    paths: Sequence[Path], pixel_size_A: float | None, known: Known, study: Study
-) -> list[Lens]:
-    """Return the lens of the first image of each file, with the study's beam energy.
+def measure(path: Path, pixel_size_A: float | None, known: Known, study: Study) -> Lens:
+    """Return the lens of the first image of a file, with the study's beam energy.
 
     Args:
-        paths: Files of images of one microscope.
-        pixel_size_A: The pixel size, if the files do not have one [Å].
-        known: What the user knows. If neither the user nor a file knows the beam energy, it is the
-            study's own, or the only one of its tests.
+        pixel_size_A: The pixel size, if the file does not have one [Å].
+        known: What the user knows. If neither the user nor the file knows the beam energy, it is
+            the study's own, or the only one of its tests.
 
     Raises:
-        PassbandError: If a file cannot be used, if its beam energy is none of the study's, or if
+        PassbandError: If the file cannot be used, if its beam energy is none of the study's, or if
             its pixels are too large for all networks of the study.
     """
     if known.energy_keV is not None and _nearest(study, known.energy_keV) is None:
@@ -70,10 +65,8 @@ def measure(
     usual = _nearest(study, study.microscope.energy_eV / EV_PER_KEV)
     if usual is None and len(energies := _energies(study)) == 1:
         usual = energies[0]
-    with threadpool_limits(1):  # the matrices are small, and threads would wait for each other
-        found = lenses.measure(paths, pixel_size_A, known, 1, usual)
-    for each in found:
-        check_pixel(each, study)
+    (found,) = lenses.measure([path], pixel_size_A, known, 1, usual)
+    check_pixel(found, study)
     return found
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from passband import PassbandError
 from passband.micrographs import ctf_fit, readers
 from passband.micrographs.ctf_fit import WIDTH, Measurement, Settings, Solution
@@ -217,6 +219,8 @@ def _left_out(micrograph: readers.Micrograph, most_frames: int | None) -> list[s
     return [f"measured in {most_frames} of {number} frames"]
 
 
+# The matrices are small, and threads would wait for each other.
+@threadpool_limits.wrap(limits=1)
 def measure(
     paths: Sequence[Path],
     pixel_size_A: float | None,
