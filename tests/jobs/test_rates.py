@@ -55,4 +55,4 @@ def test_a_faster_gpu_takes_less_time_and_float32_takes_more():
 
 def test_an_unknown_gpu_is_refused():
     with pytest.raises(PassbandError, match="--device = 'tpu': must be one of v100, a100, "):
-        rates.stated(STUDY, "tpu", typical_times.speeds(STUDY))
+        rates.check("tpu")

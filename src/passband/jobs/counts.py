@@ -14,6 +14,8 @@ from passband.learning.memory_request import SHARED_BYTES
 from passband.results.layout import INFORMATION, OOD, PREDICTION, REPORT, TABLE
 from passband.scores import BINS, PRODUCTS, STATISTICS
 
+#: The rules whose jobs grow with the study; those of the others hardly do.
+GROWING = ("simulate", "train", "evaluate")
 #: Rows of `passband plan` that several files share.
 _METRICS, _PAGES = f"{OOD}, {INFORMATION}", f"figures, {REPORT}"
 
@@ -37,28 +39,16 @@ _PREDICTION_ARRAYS, _PREDICTION_BYTES = 73, 200_000
 #: Number of files of distances.zarr, and the minimum bytes of a file of distances.
 _DISTANCES_FILES, _DISTANCES_BYTES = 38, 1_000
 
-# Names of the arrays in the study's stores. The settings determine which arrays a store has. Each
-# further axis of the study is two more arrays of conditions.
-_CONDITIONS = [
-    side + axis for side in ("train", "test") for axis in ("", *(f"_{a}" for a in MAIN_AXES))
-]
-_NETWORKS = ["specimen", "architecture", "test_specimen", *_CONDITIONS]
-_TABLE = [*_NETWORKS, "replica", "outcome", "status", "val_loss", "best_epoch"]
-_TABLE += ["statistic", "bin_start"]
-_TABLE_PAIRS = ["product", "first", "second"]
-#: Arrays of the table that have one chunk for each specimen, architecture and training condition.
-_TABLE_CELLS, _TABLE_CELLS_PAIRS = ["counts", "dice", "confidence", "histogram"], ["agreement"]
-_TABLE_OWN = ["own_counts", "own_dice"]
-_TABLE_MICROSCOPES = ["microscope_counts", "microscope_dice"]
-_MICROSCOPES = ["microscope", *(f"microscope_{axis}" for axis in MAIN_AXES)]
-_OOD = [*_NETWORKS, "dice", "dice_std", "gap_test", "gap_model", "id", "ood", "near", "far"]
-_OOD += ["worst", "p10", "distance", "effective_robustness"]
-_OOD_REPLICAS = ["dice_selected", "dice_oracle"]
-_OOD_BOOTSTRAP = ["bound"] + [
-    f"{name}_interval"
-    for name in ("dice", "gap_test", "gap_model", "id", "ood", "near", "far", "worst", "p10")
-]
-_INFORMATION = ["weight", *_CONDITIONS]
+# Numbers of arrays in the study's stores. The settings determine which arrays a store has, and each
+# further axis is two more arrays of conditions.
+_CONDITIONS = 2 * (1 + len(MAIN_AXES))  # ids and values, of training and of testing
+_NETWORKS = 3 + _CONDITIONS  # also specimen, architecture and test specimen
+_TABLE, _TABLE_PAIRS, _MICROSCOPES = _NETWORKS + 7, 3, 1 + len(MAIN_AXES)
+# In the table, these have one chunk for each specimen, architecture and training condition: counts,
+# Dice, confidence and histogram; agreement; counts and Dice of own conditions; of microscopes.
+_TABLE_CELLS, _TABLE_CELLS_PAIRS, _TABLE_OWN, _TABLE_MICROSCOPES = 4, 1, 2, 2
+_OOD, _OOD_REPLICAS, _OOD_BOOTSTRAP = _NETWORKS + 12, 2, 10
+_INFORMATION = _CONDITIONS + 1  # besides the metrics
 
 
 @dataclass(frozen=True)
@@ -100,6 +90,11 @@ class Counts:
     drawn: int
     mixed: int
     files: dict[str, int]
+
+    @property
+    def others(self) -> dict[str, int]:
+        """The numbers of jobs of the rules that are not :data:`GROWING`."""
+        return {rule: number for rule, number in self.jobs.items() if rule not in GROWING}
 
 
 def count(study: Study) -> Counts:
@@ -175,28 +170,30 @@ def _formed(study: Study) -> int:
 
 def _files(study: Study, jobs: Counter) -> dict[str, int]:
     """Return the number of a study's files in each folder."""
-    ood = [*_OOD, *_OOD_REPLICAS * (study.study.replicas > 1)]
+    ood = _OOD + _OOD_REPLICAS * (study.study.replicas > 1)
     ood += _OOD_BOOTSTRAP * (study.evaluation.bootstrap > 0)
-    metrics = 2 * len(information.SINGLE) + len(information.PAIR)
+    metrics = _INFORMATION + 2 * len(information.SINGLE) + len(information.PAIR)
     pairs = _pairs_of_replicas(study)
     paired = pairs > 0
     # Files of each variable of the table that has values for each training condition.
     rows = -(-study.train_number // conditions_per_file(study.train_number))
     rows *= len(study.trained_specimens) * len(study.training.architectures)
-    cells = [*_TABLE_CELLS, *(_TABLE_OWN if study.evaluation.test_own else [])]
-    further, single = 2 * len(study.axes.own), _TABLE
+    cells = _TABLE_CELLS + _TABLE_CELLS_PAIRS * paired + _TABLE_OWN * study.evaluation.test_own
+    further = 2 * len(study.axes.own)
+    single = _TABLE + _TABLE_PAIRS * paired + further
     if study.evaluation.microscopes:
-        cells, single = cells + _TABLE_MICROSCOPES, [*single, *_MICROSCOPES, *study.axes.own]
+        cells += _TABLE_MICROSCOPES
+        single += _MICROSCOPES + len(study.axes.own)
     files = {
         "waves": jobs["simulate"],
         "networks": 2 * jobs["train"],
         "records": jobs["evaluate"],
-        TABLE: _store(len(single) + further + len(_TABLE_PAIRS) * paired)
-        + (len(cells) + len(_TABLE_CELLS_PAIRS) * paired) * (1 + rows)
+        TABLE: _store(single)
+        + cells * (1 + rows)
         # Zarr stores no chunk of zeros: the number of an only replica, the first of an only pair.
         - (study.study.replicas == 1)
         - (pairs == 1),
-        _METRICS: _store(len(ood) + further) + _store(len(_INFORMATION) + further + metrics),
+        _METRICS: _store(ood + further) + _store(metrics + further),
     }
     if jobs["distances_part"]:
         files["distances"] = jobs["distances_part"] + _DISTANCES_FILES + 2 * further

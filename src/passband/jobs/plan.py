@@ -13,7 +13,7 @@ from passband.config import FEWEST_PREDICTED, Study
 from passband.config.grid_blocks import mixture_blocks
 from passband.jobs import rates
 from passband.jobs.calibration import Speeds, calibrate
-from passband.jobs.counts import count, sizes, structures
+from passband.jobs.counts import GROWING, count, sizes, structures
 from passband.jobs.microscopes import number_drawn
 from passband.results import Results
 from passband.words import duration, in_bytes, number_of, work
@@ -44,7 +44,7 @@ def summary(study: Study, listed: bool = False) -> str:
         both = f"({condition} + {number_of(mixed, 'mixture')})"
         product = product.replace(number_of(train, "condition"), both, 1)
     trained, tested = len(study.trained_specimens), len(study.specimens)
-    jobs = ", ".join(f"{counted.jobs[rule]:,} {rule}" for rule in ("simulate", "train", "evaluate"))
+    jobs = ", ".join(f"{counted.jobs[rule]:,} {rule}" for rule in GROWING)
     return _aligned(
         {
             "study": study.study.name,
@@ -130,24 +130,15 @@ def hours(study: Study, speeds: Speeds) -> dict[str, float]:
         ),
         "train": train,
         "evaluate": evaluate,
-        OTHERS: sum(_other_seconds(rule, speeds) * counted.jobs[rule] for rule in _others(study)),
-        "starting": sum(number * _start(rule, speeds) for rule, number in counted.jobs.items()),
+        OTHERS: sum(_other_seconds(rule, speeds) * n for rule, n in counted.others.items()),
+        "starting": speeds.start * (counted.jobs["train"] + counted.jobs["evaluate"])
+        + speeds.start_light * (counted.jobs["simulate"] + sum(counted.others.values())),
     }
     return {rule: value / 3600 for rule, value in seconds.items()}
 
 
-def _others(study: Study) -> list[str]:
-    """Return the rules whose jobs hardly grow with the study."""
-    return [rule for rule in count(study).jobs if rule not in ("simulate", "train", "evaluate")]
-
-
-def _start(rule: str, speeds: Speeds) -> float:
-    """Return the time to start a job of a rule [s]."""
-    return speeds.start if rule in ("train", "evaluate") else speeds.start_light
-
-
 def _other_seconds(rule: str, speeds: Speeds) -> float:
-    """Return the work of such a rule's job [s]: that of a typical core, at this machine's speed.
+    """Return the work of another rule's job [s]: that of a typical core, at this machine's speed.
 
     How much slower or faster this machine is than a typical core is known from the start of jobs.
     """
@@ -178,7 +169,7 @@ def left(results: Results) -> dict[str, float]:
 
     stages = status.scan(results).stages
     shares = {}
-    for stage in ("simulate", "train", "evaluate"):
+    for stage in GROWING:
         sizes = [(job.networks or 1, job.state != "done") for job in stages[stage]]
         shares[stage] = sum(n for n, open_ in sizes if open_) / sum(n for n, _ in sizes)
     return shares
@@ -200,29 +191,25 @@ def _left(
         return []
     if not any(shares.values()):
         return ["nothing: all structures, networks and tests are done"]
-    counted, stages = count(study), ("simulate", "train", "evaluate")
-    files, *networks = (
-        round(shares[stage] * number)
-        for stage, number in zip(
-            stages, (counted.jobs["simulate"], counted.networks, counted.networks), strict=True
-        )
-    )
-    jobs = sum(shares[stage] * counted.jobs[stage] for stage in stages)
-    others = sum(counted.jobs[rule] for rule in _others(study))  # all of them depend on networks
-    started = (jobs + others) / sum(counted.jobs.values())
+    counted = count(study)
+    files = round(shares["simulate"] * counted.jobs["simulate"])
+    train, test = (round(shares[stage] * counted.networks) for stage in ("train", "evaluate"))
+    jobs = sum(shares[stage] * counted.jobs[stage] for stage in GROWING)
+    # All other jobs depend on networks.
+    started = (jobs + sum(counted.others.values())) / sum(counted.jobs.values())
     seconds = [
         3600
         * (
             started * took["starting"]
             + took[OTHERS]
-            + sum(shares[stage] * took[stage] for stage in stages)
+            + sum(shares[stage] * took[stage] for stage in GROWING)
         )
         for took in cases
     ]
     return [
         f"{number_of(files, 'file')} of structures to simulate, "
-        f"{number_of(networks[0], 'network')} to train and {networks[1]:,} to test",
-        f"{networks[0] * counted.steps_per_network:,} steps and {in_words(*seconds)}",
+        f"{number_of(train, 'network')} to train and {test:,} to test",
+        f"{train * counted.steps_per_network:,} steps and {in_words(*seconds)}",
     ]
 
 
@@ -239,15 +226,10 @@ def render(
         results: The study, of which nothing may exist yet.
         seconds: Duration of the calibration [s].
         say: A function that is called with the name of each part before the part is measured.
-        device: A GPU in the table of :mod:`passband.jobs.rates`, on which networks are trained and
-            tested; "" for this machine.
+        device: A GPU in the table of :mod:`passband.jobs.rates`, see :func:`rates.check`, on which
+            networks are trained and tested; "" for this machine.
         gpus: Number of such GPUs.
-
-    Raises:
-        PassbandError: If the GPU is not in the table.
     """
-    if device:
-        rates.check(device)
     study = results.study
     speeds = calibrate(study, seconds, say, networks=not device)
     counted = count(study)

@@ -70,11 +70,7 @@ def stated(study: Study, device: str, cpu: Speeds) -> Stated:
     Args:
         device: The GPU's name in the table.
         cpu: The times on this machine's CPU, of which those to simulate and to start are kept.
-
-    Raises:
-        PassbandError: If the GPU is not in the table.
     """
-    check(device)
     gpu, assumed = table()["gpus"][device], table()["assumed"]
     single = study.training.precision == "float32"
     peak = gpu["single_flop_per_s" if single else "half_flop_per_s"]

@@ -9,7 +9,7 @@ measured. :class:`passband.jobs.progress.Progress` corrects them as jobs are don
 from passband.config import Specimen, Study, architectures
 from passband.jobs import plan, rates
 from passband.jobs.calibration import Speeds
-from passband.jobs.counts import count
+from passband.jobs.counts import GROWING, count
 from passband.units import A_PER_NM
 
 #: The rates of a typical core, see `rates.yaml`.
@@ -53,12 +53,7 @@ def seconds(study: Study) -> dict[str, float]:
     jobs = count(study).jobs
     took = plan.hours(study, speeds(study))
     return {
-        rule: START_S
-        + (
-            3600 * took[rule] / number
-            if rule in ("simulate", "train", "evaluate")
-            else rates.others_s(rule)
-        )
+        rule: START_S + (3600 * took[rule] / number if rule in GROWING else rates.others_s(rule))
         for rule, number in jobs.items()
         if number
     }
