@@ -9,7 +9,6 @@ from passband.analysis import table, table_union
 from passband.analysis.packed_table import DRAWN, MISSING, mean_dice, packed
 from passband.grid import Axes, Condition
 from passband.scores import OUTCOMES, dice
-from passband.storage import datasets
 
 TRAIN = [Condition(5 * k, 1.2, 15, 100).id for k in range(3)]
 DRAWN_IDS = [Condition(3.5 + k, 7.3, 12, 333).id for k in range(4)]
@@ -48,9 +47,7 @@ def parts(*tables: xr.Dataset) -> list[table_union.Part]:
 def joined(folder, given: list[table_union.Part]) -> xr.Dataset:
     given, left_out = table_union.alike(table_union.same_tests(given))
     assert left_out == []
-    table_union.merge(
-        given, folder / "table.zarr", {}, datasets.TABLE, table_union.sources(given), 64**2
-    )
+    table_union.merge(given, folder / "table.zarr", {}, table_union.sources(given), 64**2)
     return table.load(folder / "table.zarr").load()
 
 

@@ -202,25 +202,22 @@ def merge(
     parts: Sequence[Part],
     path: Path,
     attrs: Mapping[str, str],
-    kind: str,
     found: Mapping[NetworkId, Source],
     pixels: int,
-) -> xr.Dataset:
-    """Write the table of all parts, completely or not at all, and return its networks.
+) -> None:
+    """Write the table of all parts, completely or not at all.
+
+    The variable `part` (specimen, architecture, train, replica) int16 is the number of the part
+    that each network comes from, as an index of :data:`PARTS`; −1 for missing networks.
 
     Args:
         parts: The parts, from :func:`same_tests` and :func:`alike`.
         attrs: Attributes of the table. The attribute :data:`PARTS` is added.
-        kind: The kind of store.
         found: The result of :func:`sources`.
         pixels: Number of pixels of an image, which its counts cannot exceed.
 
     Raises:
         PassbandError: If the counts of an image exceed its pixels.
-
-    Returns:
-        `part` (specimen, architecture, train, replica) int16: the number of the part that each
-        network comes from, as an index of :data:`PARTS`; −1 for missing networks.
     """
     axes = axes_of(parts)
     sizes: dict[str, list] = {
@@ -247,7 +244,7 @@ def merge(
     template = parts[0].table.drop_vars(PART, errors="ignore")
     is_packed = IMAGE_DICE in template
     rows = _PACKED_ROWS if is_packed else 1
-    attrs = {**attrs, PARTS: json.dumps(provenance), "kind": kind}
+    attrs = {**attrs, PARTS: json.dumps(provenance), "kind": datasets.TABLE}
     words = f"number of the part that the network comes from, see the attribute {PARTS}"
     networks = xr.Dataset({PART: (_NETWORK, origin, {"long_name": words, "missing": -1})})
     with atomic.replacing(path) as beside:
@@ -271,7 +268,6 @@ def merge(
                 group[name][s, a, start : start + len(trains)] = values
         datasets.create(networks.assign_attrs(attrs), beside, {}, add=True)
         datasets.consolidate(beside)
-    return networks.assign_coords({name: sizes[name] for name in _NETWORK})
 
 
 def _template(table: xr.Dataset, sizes: Mapping[str, list], axes: Axes) -> xr.Dataset:

@@ -134,14 +134,12 @@ class Merged:
         sizes: Number of specimens, training conditions, and so on.
         left_out: Variables that are not in all parts; and those under drawn microscopes, if the
             common test conditions have other ranges, in which other microscopes are drawn.
-        is_packed: Whether the table has the Dice of images in eight bits, and no counts.
     """
 
     networks: int
     missing: int
     sizes: Mapping[str, int]
     left_out: tuple[str, ...]
-    is_packed: bool
 
 
 def merge(
@@ -187,10 +185,8 @@ def merge(
     with atomic.replacing(folder) as beside:
         beside.mkdir(parents=True)
         of_table = attrs | _spectrum_attribute(known) | attributes(study.mixtures)
-        networks = table_union.merge(
-            *(parts, beside / layout.TABLE, of_table, datasets.TABLE, found),
-            study.microscope.field_px**2,
-        )
+        pixels = study.microscope.field_px**2
+        table_union.merge(parts, beside / layout.TABLE, of_table, found, pixels)
         whole = datasets.open_folder(beside / layout.TABLE, datasets.TABLE)
         transfer = _information(study, whole, known)
         datasets.write(transfer, beside / layout.INFORMATION, datasets.INFORMATION, attrs)
@@ -208,14 +204,9 @@ def merge(
             few = ood.small(metrics)
             rounded = {"rounding": "float32, multiples of 2^-14"}
             datasets.write(few, small, datasets.OOD, of_metrics | rounded)
-    missing = int((networks[table_union.PART] < 0).sum())
-    return Merged(
-        len(found),
-        missing,
-        dict(whole.sizes),
-        (*drawn, *left_out),
-        IMAGE_DICE in whole,
-    )
+    sizes = dict(whole.sizes)
+    every = prod(sizes[name] for name in ("specimen", "architecture", "train", "replica"))
+    return Merged(len(found), every - len(found), sizes, (*drawn, *left_out))
 
 
 def _spectrum_attribute(known: Mapping[str, Spectrum]) -> dict[str, str]:
