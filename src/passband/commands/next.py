@@ -69,8 +69,9 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.until is not None:
         return _train(options, given)
-    file = _points_file(options) if options.append else None
-    tested = TestedNetworks.open(find_study(options.study), options.specimen)
+    results = find_study(options.study)
+    file = _points_file(results) if options.append else None
+    tested = TestedNetworks.open(results, options.specimen)
     candidates = jobs.candidate_conditions(tested, options.between)
     found = jobs.next_conditions(tested, options.budget, given, candidates)
     if file is not None:
@@ -89,15 +90,15 @@ def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
     from passband.jobs import next_conditions as jobs
     from passband.jobs.tested_networks import TestedNetworks
 
-    results = Results.find(options.study)
-    points = _points_file(options)
-    _check_listed(options, points)
-    jobs.range_of_use(results.study, given)
     left, candidates, used = options.budget, None, 0
     while True:
+        results = Results.find(options.study)  # with the points that were added before
+        points = _points_file(results)
+        _check_listed(results, points, options.until)
+        jobs.range_of_use(results.study, given)  # mistakes are named before the study runs
         if status := start(options, results):
             return status
-        tested = TestedNetworks.open(Results.find(options.study), options.specimen)
+        tested = TestedNetworks.open(results, options.specimen)
         if candidates is None:
             candidates = jobs.candidate_conditions(tested, options.between)
         trained = {id for train, *_ in tested.of_groups.values() for id in train}
@@ -112,31 +113,27 @@ def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
             print(f"stopped after {used} of {options.budget} conditions: {why} {options.until:g}")
             return 0
         jobs.append(points, found.conditions)
-        _check_listed(options, points)
         used, left = used + len(found.conditions), left - len(found.conditions)
 
 
-def _check_listed(options: argparse.Namespace, points: Path) -> None:
+def _check_listed(results: Results, points: Path, until: float) -> None:
     """Check that the study has the points of its file, so that a run trains them."""
     from passband.jobs.next_conditions import read_points
 
     listed = f"grid: [{{…}}, {{points: {points.name}}}]"
     if not points.exists():
         raise PassbandError(
-            f"--until = {options.until:g}: there is no {points} yet; choose the first conditions "
+            f"--until = {until:g}: there is no {points} yet; choose the first conditions "
             f"with --append, and list the file in the study as {listed}"
         )
-    study = Results.find(options.study).study
+    study = results.study
     if not set(read_points(points, study.axes)) <= set(study.train_conditions):
         raise PassbandError(
-            f"--until = {options.until:g}: the study does not train the points of {points}; list "
+            f"--until = {until:g}: the study does not train the points of {points}; list "
             f"the file in the study as {listed}"
         )
 
 
-def _points_file(options: argparse.Namespace) -> Path:
+def _points_file(results: Results) -> Path:
     """Return the CSV file with the points of the study, beside the study's file."""
-    from passband.jobs.next_conditions import points_file
-
-    results = Results.find(options.study)
-    return points_file(results.study.study.name, results.file)
+    return results.file.with_name(f"{results.study.study.name}-points.csv")

@@ -150,11 +150,6 @@ def _checked(tested: TestedNetworks) -> float:
     return float(np.sqrt(np.mean(squares)))
 
 
-def points_file(study: str, file: Path) -> Path:
-    """Return the CSV file for the chosen conditions, beside the study's file."""
-    return file.with_name(f"{study}-points.csv")
-
-
 def append(path: Path, conditions: Sequence[Condition]) -> int:
     """Add conditions to a CSV file of points, and return how many points the file has then.
 
