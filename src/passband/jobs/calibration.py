@@ -120,19 +120,13 @@ def calibrate(
     # These processes run while this process imports the same packages. Nothing is measured then.
     starting = [_start(code) for code in _PROCESSES]
     import torch
-    from threadpoolctl import threadpool_limits
 
     from passband.jobs import job as jobs
     from passband.learning import devices
 
     jobs.keep_memory()  # as every job does
-    device, threads = devices.device(), torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        with threadpool_limits(1), torch.random.fork_rng():
-            return _calibrate(study, seconds, device, starting, say, networks)
-    finally:
-        torch.set_num_threads(threads)
+    with jobs.one_thread(), torch.random.fork_rng():
+        return _calibrate(study, seconds, devices.device(), starting, say, networks)
 
 
 def _calibrate(

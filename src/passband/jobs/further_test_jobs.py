@@ -16,9 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
-import torch
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from passband import STAGES, PassbandError
 from passband.grid import Condition
@@ -273,7 +271,7 @@ def computed(
     """
     number = number_of_processes(work, cells) if processes is None else min(processes, len(cells))
     if number < 2:
-        with _one_thread():
+        with running.one_thread():
             yield map(work.compute, cells)
         return
     # A process that was forked from a process with threads, such as those of torch, can deadlock.
@@ -300,18 +298,6 @@ def number_of_processes(work: Work, cells: Sequence[TrainingCell]) -> int:
     largest = max(memory_request.evaluate_mb(study, name) for name in architectures)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
     return max(1, min(cores or 1, len(cells), images // _WORTH_A_PROCESS, int(memory / largest)))
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch and other libraries compute with one thread, as in a job of the rule `evaluate`."""
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 # The work of a further process, and the event after which the process stops.

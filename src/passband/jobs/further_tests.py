@@ -157,11 +157,8 @@ def read_extra(
 def _logged(log: Callable[[str], object]) -> Iterator[None]:
     """Pass the log lines of a lease, such as who has the lease, to the function `log`."""
 
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            log(record.getMessage())
-
-    handler, before = Handler(), lease.logger.level
+    handler, before = logging.Handler(), lease.logger.level
+    handler.emit = lambda record: log(record.getMessage())
     lease.logger.addHandler(handler)
     lease.logger.setLevel(logging.INFO)
     try:

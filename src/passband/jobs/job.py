@@ -311,6 +311,20 @@ def keep_memory() -> None:
         library.mallopt(_MMAP_THRESHOLD, 2**25)
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch and other libraries compute with one thread, as jobs on a CPU do."""
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def cap_threads(threads: int) -> None:
     """Limit the numerical libraries that are already loaded to `threads` threads."""
     if "torch" in sys.modules:

@@ -6,7 +6,6 @@ found by their structure, so that no structure is simulated again if the number 
 shard changes. This module reads files of the study's cache, and does not import torch.
 """
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import xarray as xr
 
 from passband.groups import may_have
 from passband.learning.identities import NetworkContexts
+from passband.results import layout
 from passband.seeds import digest
 from passband.storage import NewerError, StoreError, UnreachableError, atomic, datasets
 from passband.storage.integrity import check_attributes
@@ -44,10 +44,9 @@ def files(own: str | Path, missing: Mapping[str, Collection[int]]) -> Iterator[P
         if not any(left and may_have(folder.name, id) for id, left in missing.items()):
             continue
         for path in _listed(folder):
-            named = re.match(r"r(\d+)-(\d+)\.", path.name)
-            if not named or path == own or not path.name.endswith("".join(own.suffixes)):
+            if path == own or not path.name.endswith("".join(own.suffixes)):
                 continue
-            batch = range(int(named[1]), int(named[2]) + 1)
+            batch = layout.replicas_of(path)
             wanted = (left for id, left in missing.items() if may_have(folder.name, id))
             if any(replica in batch for left in wanted for replica in left):
                 yield path
@@ -239,19 +238,14 @@ def _with_replicas(part: Part, replicas: Sequence[int]) -> Part:
 
 def joined(parts: Sequence[Part], context: str) -> Part:
     """Return the networks of several parts of one condition as one part with a new context."""
-    first = parts[0].metadata
+    every = [part.metadata for part in parts]
     weights = {r: state for part in parts for r, state in part.weights.items()}
-    replicas = sorted(weights)
-    best = {r: record for part in parts for r, record in part.metadata.best.items()}
-    history = {r: rows for part in parts for r, rows in part.metadata.history.items()}
-    return Part(
-        {replica: weights[replica] for replica in replicas},
-        replace(
-            first,
-            context=context,
-            device=", ".join(sorted({part.metadata.device for part in parts})),
-            vectorized=any(part.metadata.vectorized for part in parts),
-            best={replica: best[replica] for replica in replicas},
-            history={replica: history[replica] for replica in replicas},
-        ),
+    metadata = replace(
+        every[0],
+        context=context,
+        device=", ".join(sorted({each.device for each in every})),
+        vectorized=any(each.vectorized for each in every),
+        best={r: record for each in every for r, record in each.best.items()},
+        history={r: rows for each in every for r, rows in each.history.items()},
     )
+    return _with_replicas(Part(weights, metadata), sorted(weights))

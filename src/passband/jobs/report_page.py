@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from passband.jobs.status import Status
-    from passband.reports.page import Content, Example, Failure
+    from passband.reports.page import Content, Example
     from passband.reports.page_numbers import Numbers
 
 #: These bytes are near the beginning of every page that :func:`write` makes.
@@ -123,7 +123,10 @@ def collect(results: Results) -> "Content":
         expected=study.drawn,
         histories=page_files.histories((c.id, results.history(c.job)) for c in cells),
         costs=page_files.costs(results.path(layout.BENCHMARKS)),
-        failures=[_failure(job.stage, job.log) for job in failed[:MOST_FAILURES]],
+        failures=[
+            page.Failure(job.stage, job.log, tuple(status.tail(job.log).splitlines()[-MOST_LINES:]))
+            for job in failed[:MOST_FAILURES]
+        ],
         failed=len(failed),
         missing=lacking,
         examples=list(_examples(results)),
@@ -245,13 +248,6 @@ def _name(author: Mapping[str, str]) -> str:
     """Return the name of a person, or of a group, from CITATION.cff."""
     parts = (author.get(key) for key in ("given-names", "family-names", "name"))
     return " ".join(part for part in parts if part)
-
-
-def _failure(stage: str, log: str) -> "Failure":
-    from passband.jobs.status import tail
-    from passband.reports.page import Failure
-
-    return Failure(stage, log, tuple(tail(log).splitlines()[-MOST_LINES:]))
 
 
 def _date(created: str | None) -> str:
