@@ -107,9 +107,7 @@ def finished_cells(results: Results) -> list[TrainingCell]:
 
 
 def read_extra(
-    results: Results,
-    variables: Collection[str] = ("counts", "dice"),
-    threads: int = 4,
+    results: Results, variables: Collection[str] = ("counts", "dice")
 ) -> xr.Dataset | None:
     """Return the results of a study's networks under the further conditions.
 
@@ -120,7 +118,6 @@ def read_extra(
         variables: Names of the variables to return: `counts`, `dice`, and the means of the sums of
             confidence `confidence`, `histogram` and `agreement`, see
             :mod:`passband.analysis.cell_means`. Without `counts`, the result needs less memory.
-        threads: Number of stores that are read at the same time.
 
     Returns:
         `dice` (specimen, architecture, train, replica, test_specimen, test), the mean Dice over
@@ -147,7 +144,7 @@ def read_extra(
     def found(cell: TrainingCell) -> list[xr.Dataset]:
         return further_test_store.found(results, cell, read, networks)
 
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(4) as pool:
         pieces = zip(cells, pool.map(found, cells), strict=True)
         records = [(cell, record) for cell, of_cell in pieces for record in of_cell]
     return further_test_store.gathered(results.study, records, variables) if records else None

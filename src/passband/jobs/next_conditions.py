@@ -30,7 +30,7 @@ def next_conditions(
     tested: TestedNetworks,
     budget: int,
     given: dict[str, str | None],
-    candidates: Sequence[Condition] | None = None,
+    candidates: Sequence[Condition],
     until: float = 0.0,
 ) -> Next:
     """Return the training conditions that teach most.
@@ -42,8 +42,7 @@ def next_conditions(
             :meth:`passband.prediction.range_of_use.Asked.parse`. An axis with None has the range of
             the study's test conditions. If all are None, the study's test conditions are the range
             of use.
-        candidates: The conditions among which the next ones are chosen; by default those of
-            :func:`candidate_conditions`.
+        candidates: The conditions among which the next ones are chosen.
         until: No more conditions are chosen once the expected error is at most this error.
 
     Raises:
@@ -52,7 +51,6 @@ def next_conditions(
     study = tested.study
     asked = range_of_use(study, given)
     every = {name: set(train) for name, (train, *_) in tested.of_groups.items()}
-    candidates = candidate_conditions(tested) if candidates is None else candidates
     test, weights = None, None
     if asked is not None:
         points, weights = asked.points()

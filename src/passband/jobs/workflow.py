@@ -43,7 +43,6 @@ def command(
     cores: str | None = None,
     profile: str | None = None,
     words: Sequence[str] = (),
-    logger: bool = True,
 ) -> list[str]:
     """Return the command that runs Snakemake.
 
@@ -55,7 +54,6 @@ def command(
         profile: The name of a folder in `profiles/`, or the path of another profile, from the
             working directory. The default is the environment variable ``SNAKEMAKE_PROFILE``.
         words: Further words for Snakemake.
-        logger: Whether Passband's display is drawn.
 
     Raises:
         PassbandError: If there is no workflow, or no such profile, or if Snakemake would import
@@ -67,8 +65,7 @@ def command(
     given = [sys.executable, "-m", "snakemake"]
     if root != folder.resolve():
         given += ["--snakefile", str(root / "Snakefile")]
-    if logger:
-        given += ["--logger", "passband"]
+    given += ["--logger", "passband"]
     if profile := _profile(profile, root):
         given += ["--profile", profile]
     # Otherwise Snakemake would look in the folder first.
