@@ -1,6 +1,6 @@
 """Finds the results of an `evaluate` job's networks in the records of earlier jobs.
 
-See :mod:`passband.jobs.regrouping`. This module does not import torch.
+See :mod:`passband.jobs.regrouping`, also for its errors. This module does not import torch.
 """
 
 import json
@@ -95,11 +95,6 @@ class RecordJob:
 
         Args:
             devices: For each condition, the kinds of device on which the record may have been made.
-
-        Raises:
-            NewerError: If a newer version of Passband wrote the record, which must not be
-                overwritten.
-            UnreachableError: If the record cannot be read now.
         """
         try:
             found = records.parts(self.own)
@@ -131,9 +126,6 @@ class RecordJob:
         Returns:
             For each condition, records of some of its replicas, with the test specimens that are
             still valid. No replica is in two of them.
-
-        Raises:
-            UnreachableError: If a file cannot be read now: its results may be undamaged.
         """
         # The replicas without a record that lacks nothing.
         missing = {id: set(self.parts[id].weights) for id in conditions}

@@ -3,7 +3,8 @@
 A network is found by its own key, see :mod:`passband.learning.identities`. So if the number of
 replicas or of conditions in a job changes, no network is trained or tested again. Exit waves are
 found by their structure, so that no structure is simulated again if the number of structures in a
-shard changes. This module reads files of the study's cache, and does not import torch.
+shard changes. This module reads files of the study's cache, and does not import torch. If a file
+cannot be read now, its results may be undamaged, and UnreachableError is raised.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -34,9 +35,6 @@ def files(own: str | Path, missing: Mapping[str, Collection[int]]) -> Iterator[P
             of a group of training conditions, and its own name is that of a batch of replicas.
         missing: For each training condition, by its id, the replicas that are not found yet. The
             caller may remove replicas that it finds.
-
-    Raises:
-        UnreachableError: If a folder cannot be read now.
     """
     own = Path(own)
     yield own
@@ -89,9 +87,6 @@ class Shard:
         """Return exit waves of the shard's structures from earlier shards of any size.
 
         No structure is in two of the data sets. Structures that are not found are left out.
-
-        Raises:
-            UnreachableError: If a file cannot be read now.
         """
         missing, found = set(self.structures), []
         seen: set[Path] = set()
@@ -150,7 +145,6 @@ def whole(
 
     Raises:
         NewerError: If a newer version of Passband wrote the file, which must not be overwritten.
-        UnreachableError: If the file cannot be read now.
     """
     try:
         found = load_parts(path)
@@ -180,9 +174,6 @@ def find_networks(
     Returns:
         For each condition, parts of several files. All parts of a condition have the same
         precision, and no network is in two of them. Networks that are not found are left out.
-
-    Raises:
-        UnreachableError: If a file cannot be read now: its networks may be undamaged.
     """
     missing = {id: set(replicas) for id in conditions}
     found: dict[str, list[Part]] = {id: [] for id in conditions}

@@ -5,6 +5,9 @@ to make is therefore written to the study's cache, and the job's output is a har
 in the cache. Each file has an attribute `context`, which is a digest of all values that the file
 was made from. If the cache has a file with the context of a later job, the later job links its
 output to that file and ends.
+
+A job fails with NewerError if a newer version of Passband wrote its file, which must not be
+overwritten, and with UnreachableError if a file in the cache cannot be read now.
 """
 
 import contextlib
@@ -39,10 +42,6 @@ def exit_waves(job: Job, shard: Shard, output: str, attrs: Mapping[str, str]) ->
     """End the job if the cache has the exit waves that the job would make.
 
     Otherwise return those that are in the cache, see :meth:`Shard.find`.
-
-    Raises:
-        NewerError: If a newer version of Passband wrote the file, which must not be overwritten.
-        UnreachableError: If a file in the cache cannot be read now.
     """
     if datasets.has_context(shard.own, datasets.WAVES, shard.context()):
         atomic.link(shard.own, output)
@@ -162,11 +161,6 @@ def networks(
 
     Otherwise return the networks that are in the cache, see
     :func:`passband.jobs.regrouping.find_networks`.
-
-    Raises:
-        NewerError: If a newer version of Passband wrote the job's file, which must not be
-            overwritten.
-        UnreachableError: If a file in the cache cannot be read now.
     """
     result = f"{len(conditions) * len(replicas)} network(s) in {files.weights}"
     if parts := regrouping.whole(files.cached, contexts, conditions, replicas):
@@ -187,11 +181,6 @@ def record(job: Job, tested: RecordJob, output: str, attrs: Mapping[str, str]) -
 
     The results may have been made on another kind of CPU, or on the kind of device that trained the
     networks. Only this comparison needs no torch.
-
-    Raises:
-        NewerError: If a newer version of Passband wrote the job's record, which must not be
-            overwritten.
-        UnreachableError: If a file in the cache cannot be read now.
     """
     devices = {id: usual_devices(part.metadata) for id, part in tested.parts.items()}
     number = sum(len(part.weights) for part in tested.parts.values())
