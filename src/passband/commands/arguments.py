@@ -107,10 +107,6 @@ def find_study(
         report: A function that is called with each remark on the study.
         crystals: Whether to make trial particles of those specimens that need a trial. This takes
             seconds.
-
-    Raises:
-        ConfigError, PassbandError: If there is no such study, if its file is wrong, or if a
-            specimen cannot be made.
     """
     results = Results.find(noun)
     results.refuse_published()
@@ -124,12 +120,7 @@ def find_study(
 
 
 def network_source(given: Path) -> Path | Results:
-    """Return the weights file, the published folder or the study that a user names.
-
-    Raises:
-        PassbandError: If there is no such file or folder, or no study of this name that has
-            results.
-    """
+    """Return the weights file, the published folder or the study that a user names."""
     is_weights = given.suffix == ".safetensors" or (
         given.is_file() and given.suffix not in (".yaml", ".yml")
     )
@@ -154,9 +145,6 @@ def check_file(option: str, file: Path, *endings: str) -> None:
     Args:
         option: The name of the argument, for the error's message.
         endings: The allowed endings; by default, the name may be any.
-
-    Raises:
-        PassbandError: If not.
     """
     if endings and not file.name.endswith(endings):
         raise PassbandError(f"{option} = {str(file)!r}: must end in {listed(endings, 'or')}")

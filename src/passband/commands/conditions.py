@@ -54,10 +54,6 @@ def given_conditions(options: argparse.Namespace) -> list[Given]:
     """Return the conditions that the options of a command give; without options, an empty list.
 
     The conditions of the axes' options are all combinations of the values.
-
-    Raises:
-        PassbandError: If a value is wrong, if only some of the axes are given, if a CSV file is
-            given in addition to axes, or if the CSV file is wrong. The message has one line.
     """
     texts = {name: getattr(options, name) for name in AXES}
     named = [name for name, text in texts.items() if text is not None]
@@ -94,10 +90,6 @@ def read_csv(path: Path) -> list[Given]:
     """Return the conditions of a CSV file, see :func:`passband.config.point_table.read`.
 
     A further axis has the study's own value if there is no such column. Other columns are ignored.
-
-    Raises:
-        PassbandError: If the file cannot be read, or if a column or a value is wrong. The message
-            has one line and names the file and the line.
     """
     integrity.check_regular(path)
     try:
@@ -118,9 +110,6 @@ def check_conditions(study: Study, given: list[Given], split: str = "test") -> l
     """Return the conditions of a study, after checking that its images can be formed under them.
 
     The images are those of the structures of a split.
-
-    Raises:
-        PassbandError: If the images of a condition cannot be formed. The message has one line.
     """
     found = []
     for one in given:

@@ -10,11 +10,7 @@ from passband.grid import Axes, Condition
 
 
 def _condition(options: argparse.Namespace) -> Condition | None:
-    """Return the condition of the images, or None if the defocus is not given.
-
-    Raises:
-        PassbandError: If only a part of the condition is given, or a value is not allowed.
-    """
+    """Return the condition of the images, or None if the defocus is not given."""
     values = {name: getattr(options, name) for name in BEHIND_WAVE}
     if values["defocus_nm"] is None:
         return None

@@ -11,11 +11,7 @@ from passband.network_id import NetworkId
 
 
 def is_auto(options: argparse.Namespace) -> bool:
-    """Return whether the network is chosen for each image.
-
-    Raises:
-        PassbandError: If other networks are named too, or if there is no study and image.
-    """
+    """Return whether the network is chosen for each image."""
     if "auto" not in options.network:
         return False
     if len(options.network) > 1 or options.replicas is not None:
@@ -56,9 +52,6 @@ def recommended(
     condition. The second result has the Dice that the study's model expects under the condition, by
     the network's id. The third result has a line for each image whose condition cannot be measured,
     or that no network fits.
-
-    Raises:
-        PassbandError: If the study has no results, or an option is wrong.
     """
     from passband.jobs import image_recommendation
     from passband.jobs.tested_networks import TestedNetworks
@@ -106,11 +99,7 @@ def failure(path: Path, error: Exception) -> str:
 
 
 def named(options: argparse.Namespace) -> tuple[list, list[str]]:
-    """Return the networks, and the files and folders that the user gave.
-
-    Raises:
-        PassbandError: If there is no such network, or no file.
-    """
+    """Return the networks, and the files and folders that the user gave."""
     from passband.learning import network_files
     from passband.learning.network_files import open_networks
     from passband.results.locate import study_names

@@ -29,9 +29,6 @@ def make(
         results: The study.
         paths: The files, relative to the folder of results.
         target: A rule of the workflow that makes these files; otherwise the files are the targets.
-
-    Raises:
-        PassbandError: If the study, the number of cores or the profile is wrong.
     """
     folder = RESULTS / results.name  # as Snakemake names it
     status = start(options, results, [target] if target else [f"{folder}/{path}" for path in paths])

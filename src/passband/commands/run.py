@@ -139,12 +139,7 @@ def start(
     targets: Sequence[str] = (),
     words: list[str] | None = None,
 ) -> int:
-    """Run Snakemake on a study with a command's options, and return its exit status.
-
-    Raises:
-        PassbandError: If the number of cores or the profile is wrong, or if the folder cannot be
-            written into.
-    """
+    """Run Snakemake on a study with a command's options, and return its exit status."""
     folder = results.root
     for path in (folder / ".snakemake", folder / RESULTS):
         written = path if path.exists() else folder
