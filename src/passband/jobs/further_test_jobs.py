@@ -29,8 +29,6 @@ from passband.results import Results
 from passband.results.training_jobs import TrainingCell
 from passband.storage import (
     DamagedError,
-    StoreError,
-    UnreachableError,
     integrity,
     provenance,
     records,
@@ -165,13 +163,12 @@ class Work:
         """Return the ids of test conditions of the study whose sums the job's record lacks."""
         test = {condition.id for condition in self.results.study.test_conditions}
         path = self.results.record(cell.job)
-        try:
-            record = records.chosen(path, self._last_record.read(path), cell.condition)
-        except UnreachableError:
-            raise
-        except StoreError:
-            return test
-        if "confidence" not in record:
+
+        def read() -> xr.Dataset:
+            return records.chosen(path, self._last_record.read(path), cell.condition)
+
+        record = integrity.read_if_valid(read)
+        if record is None or "confidence" not in record:
             return test
         complete = record.confidence.notnull().all(
             [d for d in record.confidence.dims if d != "test"]

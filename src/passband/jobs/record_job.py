@@ -19,7 +19,8 @@ from passband.learning.identities import record_contexts
 from passband.mixtures import Mixture, of_id
 from passband.results import layout
 from passband.seeds import digest
-from passband.storage import NewerError, StoreError, UnreachableError, atomic, records
+from passband.storage import atomic, records
+from passband.storage.integrity import read_if_valid
 from passband.storage.weight_parts import Part, load_parts
 from passband.storage.weights import fingerprint
 
@@ -96,13 +97,8 @@ class RecordJob:
         Args:
             devices: For each condition, the kinds of device on which the record may have been made.
         """
-        try:
-            found = records.parts(self.own)
-        except (NewerError, UnreachableError):
-            raise
-        except StoreError:
-            return None
-        if list(found) != list(self.parts):
+        found = read_if_valid(records.parts, self.own, newer=True)
+        if found is None or list(found) != list(self.parts):
             return None
         for id, record in found.items():
             valid = (
@@ -131,12 +127,7 @@ class RecordJob:
         missing = {id: set(self.parts[id].weights) for id in conditions}
         found: dict[str, list[xr.Dataset]] = {id: [] for id in conditions}
         for path in files(self.own, missing):
-            try:
-                stored = records.parts(path)
-            except UnreachableError:
-                raise
-            except StoreError:
-                continue
+            stored = read_if_valid(records.parts, path) or {}
             networks = cache(partial(_networks_of, path))
             for id in missing.keys() & stored.keys():
                 replicas = stored[id].replica.values.tolist()
@@ -198,12 +189,7 @@ class RecordJob:
 def _networks_of(record: Path) -> Parts:
     """Return the networks of the job that wrote a record to the cache; none if they are lost."""
     path = record.parents[4] / layout.WEIGHTS.format_map(layout.wildcards_of(record))
-    try:
-        return load_parts(path, damaged=True)
-    except UnreachableError:
-        raise
-    except StoreError:
-        return {}
+    return read_if_valid(load_parts, path, damaged=True) or {}
 
 
 def keep_others(path: Path, parts: Mapping[str, xr.Dataset]) -> None:
@@ -231,13 +217,7 @@ def _others(path: Path, parts: Mapping[str, xr.Dataset]) -> list[tuple[str, ...]
     Results of changed networks or changed exit waves are left out. Exit waves that the records do
     not use count as unchanged.
     """
-    try:
-        stored = records.parts(path)
-    except UnreachableError:
-        raise
-    except StoreError:
-        return []
-    found = []
+    stored, found = read_if_valid(records.parts, path) or {}, []
     for id in stored.keys() & parts.keys():
         before, now = (json.loads(each[id].attrs.get("contexts", "{}")) for each in (stored, parts))
         if before.items().isdisjoint(now.items()):

@@ -17,8 +17,8 @@ from passband.groups import may_have
 from passband.learning.identities import NetworkContexts
 from passband.results import layout
 from passband.seeds import digest
-from passband.storage import NewerError, StoreError, UnreachableError, atomic, datasets
-from passband.storage.integrity import check_attributes
+from passband.storage import UnreachableError, atomic, datasets
+from passband.storage.integrity import check_attributes, read_if_valid
 from passband.storage.weight_parts import Part, load_parts
 
 #: The networks that were found, by training condition.
@@ -97,12 +97,7 @@ class Shard:
             for path in new:
                 if not path.match("[0-9]*.zarr.zip") or missing.isdisjoint(self._held(path) or ()):
                     continue
-                try:
-                    waves = datasets.read(path, datasets.WAVES)
-                except UnreachableError:
-                    raise
-                except StoreError:
-                    continue
+                waves = read_if_valid(datasets.read, path, datasets.WAVES)
                 if chosen := missing.intersection(self._structures(waves) or ()):
                     found.append(waves.sel(structure=sorted(chosen)))
                     missing -= chosen
@@ -120,17 +115,13 @@ class Shard:
 
     def _held(self, path: Path) -> range | None:
         """Return the structures of an earlier shard, or None if the shard is not valid."""
-        try:
-            return self._structures(
-                datasets.read_selection(path, datasets.WAVES, ["particles"], {})
-            )
-        except UnreachableError:
-            raise
-        except StoreError:
-            return None
+        kept = datasets.WAVES, ["particles"], {}
+        return self._structures(read_if_valid(datasets.read_selection, path, *kept))
 
-    def _structures(self, waves: xr.Dataset) -> range | None:
+    def _structures(self, waves: xr.Dataset | None) -> range | None:
         """Return the structures of a data set of exit waves, or None if it is not valid."""
+        if waves is None:
+            return None
         held = range(int(waves.structure[0]), int(waves.structure[-1]) + 1)
         return held if waves.attrs.get("context") == self.context(held) else None
 
@@ -146,12 +137,7 @@ def whole(
     Raises:
         NewerError: If a newer version of Passband wrote the file, which must not be overwritten.
     """
-    try:
-        found = load_parts(path)
-    except (NewerError, UnreachableError):
-        raise
-    except StoreError:
-        return None
+    found = read_if_valid(load_parts, path, newer=True) or {}
     valid = list(found) == list(conditions) and all(
         part.metadata.context == contexts.context(id, replicas)
         and list(part.weights) == list(replicas)
@@ -178,12 +164,7 @@ def find_networks(
     missing = {id: set(replicas) for id in conditions}
     found: dict[str, list[Part]] = {id: [] for id in conditions}
     for path in files(own, missing):
-        try:
-            parts = load_parts(path, damaged=True)
-        except UnreachableError:
-            raise
-        except StoreError:
-            continue
+        parts = read_if_valid(load_parts, path, damaged=True) or {}
         for id in missing.keys() & parts.keys():
             part = parts[id]
             chosen = [replica for replica in part.weights if replica in missing[id]]

@@ -21,7 +21,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from passband.storage import integrity
 from passband.storage.atomic import remove, replacing
-from passband.storage.integrity import DamagedError, NewerError, StoreError, UnreachableError
+from passband.storage.integrity import DamagedError, StoreError, UnreachableError, read_if_valid
 
 _logger = logging.getLogger("passband")
 _unchecked: list[Path] = []
@@ -361,12 +361,8 @@ def has_context(path: str | Path, kind: str, context: str) -> bool:
         UnreachableError: If the store cannot be read now.
     """
     opened = read_metadata if Path(path).suffix == ".zip" else open_folder
-    try:
-        return opened(path, kind).attrs.get("context") == context
-    except (NewerError, UnreachableError):
-        raise
-    except StoreError:
-        return False
+    found = read_if_valid(opened, path, kind, newer=True)
+    return found is not None and found.attrs.get("context") == context
 
 
 def read_metadata(path: str | Path, kind: str) -> xr.Dataset:

@@ -8,13 +8,15 @@ import os
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from passband import PassbandError
+
+T = TypeVar("T")
 
 #: Version of the layout of stores and of weights files. A file that does not give the version of
 #: its layout has version 1. Increase the version when older code would read the files of newer code
@@ -92,6 +94,27 @@ def is_unreachable(error: Exception) -> bool:
     # Errors of the format itself have no number, and positions outside of the file have EINVAL.
     others = None, errno.EINVAL, errno.ENOENT, errno.ENOTDIR, errno.EISDIR
     return isinstance(error, OSError) and error.errno not in others
+
+
+def read_if_valid(
+    read: Callable[..., T], *given: object, newer: bool = False, **options: object
+) -> T | None:
+    """Return what a function reads from a file, or None if the file is absent or damaged.
+
+    Args:
+        newer: Whether a file of a newer version, which must not be overwritten, raises its error.
+
+    Raises:
+        UnreachableError: If the file cannot be read now, since it may be undamaged.
+    """
+    try:
+        return read(*given, **options)
+    except UnreachableError:
+        raise
+    except StoreError as error:
+        if newer and isinstance(error, NewerError):
+            raise
+        return None
 
 
 def set_aside(path: Path) -> Path:
