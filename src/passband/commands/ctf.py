@@ -101,7 +101,6 @@ def check_unused(options: argparse.Namespace, needs: str, *names: str) -> None:
     """Raise PassbandError if an option about an image's rings is given and has no effect.
 
     Args:
-        options: The options of the command.
         needs: The option without which the options of the lens have no effect.
         *names: Options with a number, beside those that all these commands have.
     """

@@ -25,8 +25,6 @@ def make(
     """Make files with Snakemake, print their paths, and return the exit status.
 
     Args:
-        options: The command's options, with those of :func:`passband.commands.run.add_machine`.
-        results: The study.
         paths: The files, relative to the folder of results.
         target: A rule of the workflow that makes these files; otherwise the files are the targets.
     """

@@ -37,11 +37,8 @@ def examples(
     Only networks that are tested on their own specimen are shown. Specimens whose exit waves were
     deleted, and networks whose weights were deleted, are left out. Large images are binned, and
     there are images of fewer test conditions, so that all images have at most 600,000 pixels. If
-    there are too many specimens and architectures, the last ones have no images.
-
-    Args:
-        results: The study.
-        blocks: The arrays are added to these blocks.
+    there are too many specimens and architectures, the last ones have no images. The arrays are
+    added to the blocks.
 
     Returns:
         For each specimen and architecture: the images (test, structure, x, y) from 0 to 255, the

@@ -62,7 +62,6 @@ class Work:
     """What to compute for every training job.
 
     Attributes:
-        results: The study.
         wanted: Ids of the further conditions.
         confidence: Whether to add test conditions for which the record lacks sums, see
             :func:`passband.jobs.further_tests.evaluate_extra`.

@@ -145,8 +145,6 @@ def job(
     Args:
         name: The job's name in its log and its progress bar.
         logfile: The file of the job's log. The job's lease is in the same folder.
-        threads: Number of cores that the job may use.
-        config: The study's configuration.
         runtime: Minutes after which SLURM ends the job, see :func:`budget`.
     """
     console.prepare()

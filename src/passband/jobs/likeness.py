@@ -263,7 +263,6 @@ def calibrate(measured: Measured, ctf: np.ndarray | None = None) -> Trust:
     """Return everything that is needed to assess images of the measured networks.
 
     Args:
-        measured: The networks on images whose Dice is known.
         ctf: (n,), the Dice that the study's model expects for each image, without having seen the
             image's test condition.
     """

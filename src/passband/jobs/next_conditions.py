@@ -36,7 +36,6 @@ def next_conditions(
     """Return the training conditions that teach most.
 
     Args:
-        tested: The networks of the study and their Dice.
         budget: Largest number of conditions to choose.
         given: The range of use: for each axis a value or a range, see
             :meth:`passband.prediction.range_of_use.Asked.parse`. An axis with None has the range of
@@ -105,7 +104,6 @@ def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> 
     """Return conditions that a group has no networks of, at most as many as are compared.
 
     Args:
-        tested: The networks of the study.
         between: Number of values between neighbouring values of an axis. By default, the candidates
             are the study's own training conditions; or if all of these have networks, there is one
             value between neighbours.

@@ -43,7 +43,6 @@ def run(
     drawn microscopes.
 
     Args:
-        results: The study.
         number: Number of microscopes inside the ranges. A third of this number is drawn outside.
         specimen: The test specimen, which is needed if the study has several.
         progress, log: See :func:`passband.jobs.further_tests.evaluate_extra`.

@@ -42,11 +42,8 @@ def move_foreign(results: Results, dry_run: bool = False) -> str:
     """Rename Snakemake's own report if it has the page's name, and return a line about it, or "".
 
     ``make demo`` of earlier versions wrote Snakemake's report to this file. Snakemake does not make
-    a file again that exists and that no rule has made, so the study would never get its page.
-
-    Args:
-        results: The study.
-        dry_run: Whether only to say that a run will rename the report.
+    a file again that exists and that no rule has made, so the study would never get its page. A dry
+    run only says that a run will rename the report.
     """
     page = results.path(layout.REPORT)
     aside = _free(results.path(layout.SNAKEMAKE_REPORT))
@@ -70,9 +67,6 @@ def _free(path: Path) -> Path:
 
 def write(results: Results, target: Path) -> list[str]:
     """Write the page of a study, completely or not at all; return a sentence on each missing part.
-
-    Args:
-        target: The page's file.
 
     Raises:
         PassbandError: If the page cannot be written.

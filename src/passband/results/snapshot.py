@@ -17,7 +17,6 @@ def write(results: Results, source: str, *, alone: bool) -> Path:
     """Write the copy of the configuration that jobs read, and return the copy's path.
 
     Args:
-        results: The study.
         source: The study's file. Paths in the configuration are relative to this file.
         alone: Whether no other Snakemake runs this study. If no other runs, the copies of earlier
             configurations are removed. Jobs that were submitted with an earlier configuration and

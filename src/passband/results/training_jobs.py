@@ -52,11 +52,7 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class TrainingCell:
-    """The networks of a training job that are trained under one condition.
-
-    Attributes:
-        condition: Id of the training condition.
-    """
+    """The networks of a training job that are trained under one condition."""
 
     job: TrainingJob
     condition: str
