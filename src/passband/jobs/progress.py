@@ -5,6 +5,7 @@ neither Snakemake nor a terminal. :mod:`passband.jobs.progress_display` draws a 
 """
 
 import csv
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -166,17 +167,13 @@ class Progress:
         # A job of an earlier run may still run.
         busy += sum(max(now - max(job.since, self.started), 0.0) for job in self.running.values())
         together = max(busy / (now - self.started), 1.0)
-        work, longest = 0.0, 0.0
-        for job in self.running.values():
-            left = max(self.seconds_of(job.rule) - (now - job.since), 0.0)
-            work, longest = work + left, max(longest, left)
-        at_work: dict[str, int] = {}
-        for job in self.running.values():
-            at_work[job.rule] = at_work.get(job.rule, 0) + 1
+        jobs = self.running.values()
+        left = [max(self.seconds_of(job.rule) - (now - job.since), 0.0) for job in jobs]
+        work, at_work = sum(left), Counter(job.rule for job in jobs)
         for name, r in self.rules.items():
-            waiting = r.total - r.done - len(r.failed) - at_work.get(name, 0)
+            waiting = r.total - r.done - len(r.failed) - at_work[name]
             work += max(waiting, 0) * self.seconds_of(name)
-        return max(work / together, longest)
+        return max(work / together, max(left, default=0.0))
 
 
 def describe(rule: str, wildcards: Mapping[str, str]) -> str:

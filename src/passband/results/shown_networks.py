@@ -1,13 +1,12 @@
 """The networks that figures show and that distances compare, which are first replicas."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 
 from passband.config import Study
 from passband.grid import batches, is_condition
-from passband.results import training_jobs
 from passband.results.layout import DISTANCES_PART, RECORD, WEIGHTS
-from passband.results.training_jobs import TrainingCell, groups_of
+from passband.results.training_jobs import TrainingCell, TrainingJob, jobs_of
 from passband.wave_sets import wave_set
 
 
@@ -26,25 +25,30 @@ def compared_networks(
         tested: Ids of the part's test conditions.
     """
     ids = set(tested)
-    jobs = training_jobs.jobs(
-        study.trained_specimens, [architecture], groups_of(study), _first_batch(study)
-    )
     return [
         job.path(WEIGHTS)
-        for job in jobs
-        if (job.specimen == specimen and all(map(is_condition, job.conditions)))
-        or not ids.isdisjoint(job.conditions)
+        for job in _first_jobs(study)
+        if job.architecture == architecture
+        and (
+            (job.specimen == specimen and all(map(is_condition, job.conditions)))
+            or not ids.isdisjoint(job.conditions)
+        )
     ]
 
 
-def _first_batch(study: Study) -> dict[str, list[int]]:
-    """Return the first batch of replicas, by its name."""
-    return dict([next(iter(batches(study.study.replicas, study.study.replicas_per_job).items()))])
+def _first_batch(study: Study) -> str:
+    return next(iter(batches(study.study.replicas, study.study.replicas_per_job)))
+
+
+def _first_jobs(study: Study) -> Iterator[TrainingJob]:
+    """Yield the training jobs of the first batch of replicas."""
+    first = _first_batch(study)
+    return (job for job in jobs_of(study) if job.batch == first)
 
 
 def first_network(study: Study) -> str:
     """Return the template of the paths of files with the first batch of replicas."""
-    return WEIGHTS.replace("{batch}", next(iter(_first_batch(study))))
+    return WEIGHTS.replace("{batch}", _first_batch(study))
 
 
 def example_cell(study: Study, is_counted: Callable[[str], bool]) -> TrainingCell | None:
@@ -57,14 +61,8 @@ def example_cell(study: Study, is_counted: Callable[[str], bool]) -> TrainingCel
     :func:`passband.results.training_jobs.counted_records`.
     """
     specimen = next(iter(study.trained_specimens))
-    jobs = list(
-        training_jobs.jobs(
-            [specimen],
-            study.training.architectures[:1],
-            groups_of(study),
-            batches(study.study.replicas, study.study.replicas_per_job),
-        )
-    )
+    kind = specimen, study.training.architectures[0]
+    jobs = (job for job in jobs_of(study) if (job.specimen, job.architecture) == kind)
     cells = [cell for job in jobs for cell in job.cells if is_condition(cell.condition)]
     middle, sets = study.middle_condition.id, study.waves(specimen, "test")
     known = {condition.id for condition in study.train_conditions if wave_set(condition) in sets}
@@ -82,9 +80,8 @@ def example_networks(
     """
     if example is None:
         return []
-    jobs = training_jobs.jobs(
-        [example.id.specimen], [example.id.architecture], groups_of(study), _first_batch(study)
-    )
+    kind = example.id.specimen, example.id.architecture
+    jobs = (job for job in _first_jobs(study) if (job.specimen, job.architecture) == kind)
     return [job.path(WEIGHTS) for job in jobs if is_counted(job.path(RECORD))]
 
 
