@@ -13,7 +13,7 @@ from synthetic import weights_metadata
 from passband.grid import Condition
 from passband.groups import group_name
 from passband.jobs import record_job
-from passband.jobs.record_job import RecordJob, has_others, keep_others
+from passband.jobs.record_job import RecordJob, keep_others, others
 from passband.scores import pairs
 from passband.storage import UnreachableError, records
 from passband.storage.weight_parts import Part, save_parts
@@ -157,10 +157,10 @@ def test_results_that_a_study_no_longer_needs_are_kept(tmp_path, before, after):
     write(fuller, *TRAIN)
     parts = {id: record(poorer, id) for id in TRAIN}
     for _ in range(2):
-        assert has_others(poorer.own, parts)
+        assert others(poorer.own, parts)
         keep_others(poorer.own, parts)
         write(poorer, *TRAIN)
-        assert not has_others(poorer.own, parts)
+        assert not others(poorer.own, parts)
         assert lacking(fuller) == {TRAIN[0]: set(), TRAIN[1]: set()}
         assert lacking(poorer) == {TRAIN[0]: set(), TRAIN[1]: set()}
         write(fuller, *TRAIN)
@@ -174,5 +174,5 @@ def test_results_that_are_not_valid_are_not_kept(tmp_path, after):
     job = job_of(tmp_path)
     write(job, *TRAIN)
     later = replace(job, **after)
-    assert not has_others(job.own, {id: record(later, id) for id in TRAIN})
-    assert not has_others(tmp_path / "none.zarr.zip", {})
+    assert not others(job.own, {id: record(later, id) for id in TRAIN})
+    assert not others(tmp_path / "none.zarr.zip", {})

@@ -35,7 +35,7 @@ def main(snakemake):
         jobs.cap_threads(snakemake.threads)
         waves = params.waves, params.seed, microscope
         computed, number = evaluation_job.complete(job, tested, attrs, *waves)
-        reuse.write_record(tested, computed, output, attrs)
+        tested.write(computed, output, attrs)
         networks = sum(len(part.weights) for part in parts.values())
         pairs = len(set().union(*map(tested.lacking, parts)))
         done = f"{networks} network(s) on {pairs} conditions, {number} of them computed"

@@ -35,7 +35,7 @@ def main(snakemake):
             progress=job.progress,
             own=own,
         )
-        waves = reuse.write_exit_waves(shard, [simulated, *parts], output, attrs)
+        waves = shard.write([simulated, *parts], output, attrs)
         particles, number = float(waves.particles.mean()), waves.sizes["structure"]
         job.result = f"{number} exit waves of {particles:.1f} particles in {output}"
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 import xarray as xr
 
 from passband.config import Microscope
-from passband.jobs import reuse
 from passband.jobs.failures import Failures
 from passband.jobs.job import Job
 from passband.jobs.record_job import RecordJob
@@ -74,9 +73,9 @@ def complete(
                     piece = records.with_microscopes(piece, of_first)
                 pieces.append(piece)
                 lacking |= tested.lacking(condition, record)
-            whole = reuse.complete_record(tested, condition, pieces, name)
+            whole = tested.complete(condition, pieces, name)
             if len(tested.parts) > 1 and lacking:
-                reuse.write_partial_record(tested, condition, whole, attrs)
+                tested.write_single(condition, whole, attrs)
             made[condition] = whole
             computed |= lacking
     failures.check("results")

@@ -1,4 +1,4 @@
-"""Finds the results of an `evaluate` job's networks in the records of earlier jobs.
+"""Finds the results of an `evaluate` job in the records of earlier jobs, and writes its record.
 
 See :mod:`passband.jobs.regrouping`, also for its errors. This module does not import torch.
 """
@@ -14,7 +14,8 @@ import xarray as xr
 
 from passband.grid import Condition
 from passband.imaging.wave_files import digests_of_specimens
-from passband.jobs.regrouping import Parts, files
+from passband.jobs import regrouping
+from passband.jobs.regrouping import Parts
 from passband.learning.identities import record_contexts
 from passband.mixtures import Mixture, of_id
 from passband.results import layout
@@ -126,7 +127,7 @@ class RecordJob:
         # The replicas without a record that lacks nothing.
         missing = {id: set(self.parts[id].weights) for id in conditions}
         found: dict[str, list[xr.Dataset]] = {id: [] for id in conditions}
-        for path in files(self.own, missing):
+        for path in regrouping.files(self.own, missing):
             stored = read_if_valid(records.parts, path) or {}
             networks = cache(partial(_networks_of, path))
             for id in missing.keys() & stored.keys():
@@ -145,6 +146,39 @@ class RecordJob:
             if not any(missing.values()):
                 break
         return {id: self._fullest(id, records_of) for id, records_of in found.items()}
+
+    def complete(self, condition: str, found: Sequence[xr.Dataset], device: str) -> xr.Dataset:
+        """Return the record of a condition from complete records of some replicas each."""
+        tests, pieces = [test.id for test in self.tests(condition)], []
+        for record in found:
+            further = [c.id for c in self.further_tests(record.replica.values.tolist())]
+            pieces.append(records.selected(record, list(self.splits), tests, further))
+        contexts = json.dumps(self.contexts(condition, device))
+        return records.joined(pieces).assign_attrs(condition=condition, contexts=contexts)
+
+    def write(self, parts: Mapping[str, xr.Dataset], output: str, attrs: Mapping[str, str]) -> None:
+        """Write the record of the job to the cache, and link the output to it."""
+        keep_others(self.own, parts)
+        records.write(parts, self.own, attrs)
+        self.hand_over(parts, output)
+
+    def hand_over(self, parts: Mapping[str, xr.Dataset], output: str) -> None:
+        """Link the output to the job's record, and remove the records of its single conditions."""
+        atomic.link(self.own, output)
+        if len(parts) > 1:
+            single = {self._single(id): {id: part} for id, part in parts.items()}
+            regrouping.remove_single(
+                path for path, part in single.items() if not others(path, part)
+            )
+
+    def write_single(self, condition: str, record: xr.Dataset, attrs: Mapping[str, str]) -> None:
+        """Write the record of one condition of the job to the cache."""
+        path, part = self._single(condition), {condition: record}
+        keep_others(path, part)
+        regrouping.write_single(partial(records.write, part, path, attrs))
+
+    def _single(self, condition: str) -> Path:
+        return self.own.parents[1] / condition / self.own.name
 
     def _fullest(self, condition: str, found: Sequence[xr.Dataset]) -> list[xr.Dataset]:
         """Return for each replica of a condition the record that lacks the fewest results.
@@ -201,17 +235,12 @@ def keep_others(path: Path, parts: Mapping[str, xr.Dataset]) -> None:
         path: The file, which need not exist.
         parts: The records that replace the file's content, by training condition.
     """
-    if others := _others(path, parts):
+    if lacking := others(path, parts):
         batch, *suffixes = path.name.split(".")
-        atomic.link(path, path.with_name(".".join([batch, digest(others)[:8], *suffixes])))
+        atomic.link(path, path.with_name(".".join([batch, digest(lacking)[:8], *suffixes])))
 
 
-def has_others(path: Path, parts: Mapping[str, xr.Dataset]) -> bool:
-    """Return whether a file has results that these records lack, see :func:`keep_others`."""
-    return bool(_others(path, parts))
-
-
-def _others(path: Path, parts: Mapping[str, xr.Dataset]) -> list[tuple[str, ...]]:
+def others(path: Path, parts: Mapping[str, xr.Dataset]) -> list[tuple[str, ...]]:
     """Return training condition, test specimen, dimension and id of results that records lack.
 
     Results of changed networks or changed exit waves are left out. Exit waves that the records do

@@ -7,7 +7,8 @@ shard changes. This module reads files of the study's cache, and does not import
 cannot be read now, its results may be undamaged, and UnreachableError is raised.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from passband.storage import UnreachableError, atomic, datasets
 from passband.storage.integrity import check_attributes, read_if_valid
 from passband.storage.weight_parts import Part, load_parts
 
+#: How often the file of a single condition is written, see :func:`write_single`.
+_TRIALS = 100
 #: The networks that were found, by training condition.
 Parts = dict[str, Part]
 
@@ -58,6 +61,31 @@ def _listed(folder: Path) -> list[Path]:
         return []
     except OSError as error:
         raise UnreachableError(folder, error.strerror) from None
+
+
+def write_single(write: Callable[[], None]) -> None:
+    """Write the file of a single condition of a job to the cache.
+
+    Another job with further replicas of this condition may remove its own file, and then the empty
+    folder, before this job writes to the same folder. Then this job writes again.
+    """
+    for _ in range(_TRIALS):
+        with suppress(FileNotFoundError, FileExistsError):
+            return write()
+    return write()
+
+
+def remove_single(paths: Iterable[Path]) -> None:
+    """Remove files of single conditions from the cache, after their content is in a group's file.
+
+    A file with a second name is an output of a job of one condition, and is kept. An empty folder
+    is removed, see :func:`write_single`.
+    """
+    for path in paths:
+        with suppress(OSError):
+            if path.stat().st_nlink == 1:
+                path.unlink()
+            path.parent.rmdir()  # fails if the folder has other files
 
 
 # ── Exit waves ───────────────────────────────────────────────────────────────────────────────────
@@ -102,6 +130,17 @@ class Shard:
                     found.append(waves.sel(structure=sorted(chosen)))
                     missing -= chosen
         return found
+
+    def write(
+        self, parts: Sequence[xr.Dataset], output: str, attrs: Mapping[str, str]
+    ) -> xr.Dataset:
+        """Write the shard to the cache, link the output to it, and return its content."""
+        waves = datasets.concatenated(parts, "structure")
+        self.keep_others()
+        attrs = {**attrs, "context": self.context()}
+        datasets.write(waves, self.own, datasets.WAVES, attrs, {"structure": 1})
+        atomic.link(self.own, output)
+        return waves
 
     def keep_others(self) -> None:
         """Give the job's own file a second name if it has structures of other jobs.

@@ -12,9 +12,8 @@ overwritten, and with UnreachableError if a file in the cache cannot be read now
 
 import contextlib
 import csv
-import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,20 +21,16 @@ from typing import TYPE_CHECKING
 
 from passband.jobs import regrouping
 from passband.jobs.job import Job
-from passband.jobs.record_job import RecordJob, has_others, keep_others
+from passband.jobs.record_job import RecordJob
 from passband.jobs.regrouping import Shard
 from passband.learning.checkpoints import clear
 from passband.learning.identities import NetworkContexts, usual_devices
 from passband.seeds import digest
-from passband.storage import atomic, datasets, records
+from passband.storage import atomic, datasets
 from passband.storage.weight_parts import Part, save_parts
 
 if TYPE_CHECKING:
     import xarray as xr
-
-
-#: How often the file of a single condition is written, see :func:`_write_partial`.
-_TRIALS = 100
 
 
 def exit_waves(job: Job, shard: Shard, output: str, attrs: Mapping[str, str]) -> "list[xr.Dataset]":
@@ -48,21 +43,9 @@ def exit_waves(job: Job, shard: Shard, output: str, attrs: Mapping[str, str]) ->
         job.finish_early(f"exit waves in {output}")
     found = shard.find()
     if sum(waves.sizes["structure"] for waves in found) == len(shard.structures):
-        write_exit_waves(shard, found, output, attrs)
+        shard.write(found, output, attrs)
         job.finish_early(f"exit waves in {output}")
     return found
-
-
-def write_exit_waves(
-    shard: Shard, parts: "Sequence[xr.Dataset]", output: str, attrs: Mapping[str, str]
-) -> "xr.Dataset":
-    """Write a shard of exit waves to the cache, link the output to it, and return its content."""
-    waves = datasets.concatenated(parts, "structure")
-    shard.keep_others()
-    attrs = {**attrs, "context": shard.context()}
-    datasets.write(waves, shard.own, datasets.WAVES, attrs, {"structure": 1})
-    atomic.link(shard.own, output)
-    return waves
 
 
 @dataclass(frozen=True)
@@ -80,7 +63,7 @@ class NetworkFiles:
     history: str
     checkpoints: str
 
-    def _partial(self, condition: str) -> Path:
+    def _single(self, condition: str) -> Path:
         """Return the file in the cache for the finished networks of one condition of the job.
 
         If the job has this condition only, this is the job's own file in the cache.
@@ -88,9 +71,10 @@ class NetworkFiles:
         own = Path(self.cached)
         return own.parents[1] / condition / own.name
 
-    def write_partial(self, condition: str, part: Part, provenance: Mapping) -> None:
+    def write_single(self, condition: str, part: Part, provenance: Mapping) -> None:
         """Write the networks of one condition of a job to the cache."""
-        _write_partial(partial(save_parts, {condition: part}, self._partial(condition), provenance))
+        path = self._single(condition)
+        regrouping.write_single(partial(save_parts, {condition: part}, path, provenance))
 
     def hand_over(self, parts: Mapping[str, Part], provenance: Mapping | None = None) -> None:
         """Make the outputs of the job, and remove its saved states.
@@ -106,7 +90,7 @@ class NetworkFiles:
         with atomic.replacing(self.history) as beside:
             _write_history(parts, beside)
         if len(parts) > 1:
-            _remove_partial(map(self._partial, parts))
+            regrouping.remove_single(map(self._single, parts))
         clear(Path(self.checkpoints))
 
 
@@ -123,31 +107,6 @@ def _write_history(parts: Mapping[str, Part], path: Path) -> None:
         for row in rows:
             # A loss of NaN is an empty field.
             writer.writerow({key: "" if value != value else value for key, value in row.items()})
-
-
-def _write_partial(write: Callable[[], None]) -> None:
-    """Write the file of a single condition of a job to the cache.
-
-    Another job with further replicas of this condition may remove its own file, and then the empty
-    folder, before this job writes to the same folder. Then this job writes again.
-    """
-    for _ in range(_TRIALS):
-        with contextlib.suppress(FileNotFoundError, FileExistsError):
-            return write()
-    return write()
-
-
-def _remove_partial(paths: Iterable[Path]) -> None:
-    """Remove files of single conditions from the cache, after their content is in a group's file.
-
-    A file with a second name is an output of a job of one condition, and is kept. An empty folder
-    is removed, see :func:`_write_partial`.
-    """
-    for path in paths:
-        with contextlib.suppress(OSError):
-            if path.stat().st_nlink == 1:
-                path.unlink()
-            path.parent.rmdir()  # fails if the folder has other files
 
 
 def networks(
@@ -186,7 +145,7 @@ def record(job: Job, tested: RecordJob, output: str, attrs: Mapping[str, str]) -
     number = sum(len(part.weights) for part in tested.parts.values())
     result = f"{number} network(s) on all conditions in {output}"
     if parts := tested.whole(devices):
-        _hand_over_record(tested, parts, output)
+        tested.hand_over(parts, output)
         job.finish_early(result)
     complete = {}
     for device in dict.fromkeys(name for names in devices.values() for name in names):
@@ -197,54 +156,10 @@ def record(job: Job, tested: RecordJob, output: str, attrs: Mapping[str, str]) -
             replicas = {r for each in records_of for r in each.replica.values.tolist()}
             lacking = any(tested.lacking(id, each) for each in records_of)
             if replicas == {*tested.parts[id].weights} and not lacking:
-                complete[id] = complete_record(tested, id, records_of, device)
+                complete[id] = tested.complete(id, records_of, device)
     if len(complete) == len(tested.parts):
-        write_record(tested, {id: complete[id] for id in tested.parts}, output, attrs)
+        tested.write({id: complete[id] for id in tested.parts}, output, attrs)
         job.finish_early(result)
-
-
-def complete_record(
-    tested: RecordJob, condition: str, found: Sequence["xr.Dataset"], device: str
-) -> "xr.Dataset":
-    """Return the record of a condition's networks from complete records of some replicas each."""
-    tests = [test.id for test in tested.tests(condition)]
-    pieces = []
-    for record in found:
-        further = [c.id for c in tested.further_tests(record.replica.values.tolist())]
-        pieces.append(records.selected(record, list(tested.splits), tests, further))
-    whole = records.joined(pieces)
-    contexts = json.dumps(tested.contexts(condition, device))
-    return whole.assign_attrs(condition=condition, contexts=contexts)
-
-
-def write_record(
-    tested: RecordJob, parts: Mapping[str, "xr.Dataset"], output: str, attrs: Mapping[str, str]
-) -> None:
-    """Write the record of a job to the cache, and link the output to it."""
-    keep_others(tested.own, parts)
-    records.write(parts, tested.own, attrs)
-    _hand_over_record(tested, parts, output)
-
-
-def _hand_over_record(tested: RecordJob, parts: Mapping[str, "xr.Dataset"], output: str) -> None:
-    """Link the output of a job to its record, and remove the records of its single conditions."""
-    atomic.link(tested.own, output)
-    if len(parts) > 1:
-        single = {_partial_record(tested, id): {id: part} for id, part in parts.items()}
-        _remove_partial(path for path, part in single.items() if not has_others(path, part))
-
-
-def write_partial_record(
-    tested: RecordJob, condition: str, record: "xr.Dataset", attrs: Mapping[str, str]
-) -> None:
-    """Write the record of one condition of a job to the cache."""
-    path, part = _partial_record(tested, condition), {condition: record}
-    keep_others(path, part)
-    _write_partial(partial(records.write, part, path, attrs))
-
-
-def _partial_record(tested: RecordJob, condition: str) -> Path:
-    return tested.own.parents[1] / condition / tested.own.name
 
 
 def attributes(job: Job, snakemake, kind: str) -> dict[str, str]:

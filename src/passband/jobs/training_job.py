@@ -67,7 +67,7 @@ def complete(
                 kept.append(trainer.train(under, seeds, context, folder, stop, job.terminal))
             part = regrouping.joined(kept, contexts.context(condition, replicas))
             if missing and len(found) > 1:
-                files.write_partial(condition, part, provenance)
+                files.write_single(condition, part, provenance)
             parts[condition] = part
     failures.check("networks")
     return {condition: parts[condition] for condition in found}

@@ -1,4 +1,4 @@
-"""Files of jobs in the cache, while other jobs write and remove theirs."""
+"""Files of single conditions in the cache, while other jobs write and remove theirs."""
 
 import contextlib
 import random
@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from synthetic import weights_metadata
 
-from passband.jobs import reuse
+from passband.jobs import regrouping
 from passband.storage import records
 from passband.storage.weight_parts import Part, load_parts, save_parts
 
@@ -40,11 +40,11 @@ def test_a_folder_that_another_job_removes_is_made_again(vanishing):
     record = xr.Dataset({"a": ("replica", [1.0])}, attrs={"contexts": "{}"})
     results = vanishing / "r000-000.zarr.zip"
     for _ in range(200):
-        reuse._write_partial(lambda: save_parts({"a": part}, networks, {}))
+        regrouping.write_single(lambda: save_parts({"a": part}, networks, {}))
         assert list(load_parts(networks)) == ["a"]
         networks.unlink()
     for _ in range(5):
-        reuse._write_partial(lambda: records.write({"a": record}, results, {}))
+        regrouping.write_single(lambda: records.write({"a": record}, results, {}))
         assert list(records.parts(results)) == ["a"]
         results.unlink()
 
@@ -52,4 +52,4 @@ def test_a_folder_that_another_job_removes_is_made_again(vanishing):
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "else")
     with pytest.raises(OSError, match="link"):
-        reuse._write_partial((tmp_path / "link").mkdir)
+        regrouping.write_single((tmp_path / "link").mkdir)
