@@ -76,7 +76,7 @@ def _check_values(found: Found, opened: xr.Dataset) -> None:
 
     Raises:
         PassbandError: If not. Counts and Dice are checked when they are read, see
-            :func:`merged.merge` and :func:`merged.sources`.
+            :func:`table_union.merge` and :func:`table_union.sources`.
     """
     study = found.study
     known = {"train": set(study.train_ids), "test": {c.id for c in study.test_conditions}}
