@@ -40,11 +40,11 @@ def pilot_slice(folder: Path) -> Path:
 
 
 def predicted(study: Study, seconds: float) -> tuple[float, float, dict[str, float]]:
-    """Return the predicted processor time and the time until the end [s], and hours by rule."""
+    """Return the predicted processor time and the time until the end [s], and the times by rule."""
     speeds = calibration.calibrate(study, seconds)
-    took = plan.hours(study, speeds)
+    took = plan.seconds_by_rule(study, speeds)
     return (
-        3600 * sum(took.values()),
+        sum(took.values()),
         plan.elapsed(study, took, speeds, os.cpu_count() or 1),
         took,
     )
@@ -100,10 +100,10 @@ def main() -> None:
         _, _, took = predicted(results.study, options.seconds)
         found, name = of_rules(results.folder), results.study.study.name
         # A job's own measurement does not include the first of its two processes, which starts it.
-        whole = 3600 * (sum(took.values()) - took["starting"] / 2)
+        whole = sum(took.values()) - took["starting"] / 2
         print(row(f"{name}, all jobs without Snakemake", whole, sum(found.values())))
         for rule, seconds in found.items():
-            print(row(f"{name}, {rule} (with its start)", 3600 * took[rule], seconds, False))
+            print(row(f"{name}, {rule} (with its start)", took[rule], seconds, False))
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -127,6 +127,9 @@ def test_the_time_of_a_mixture_includes_an_image_for_each_replica_and_epoch(reco
     zero, gold = {"compact-w8-d3": 0.0}, {"gold": 0.0}
     speeds = Speeds("cpu", "core", 0, 0, gold, gold, 1.0, 0.0, *[zero] * 4)
     without = validate(recommended.model_dump(mode="json") | {"grid": {}})
-    more = plan.hours(recommended, speeds)["train"] - plan.hours(without, speeds)["train"]
+    more = (
+        plan.seconds_by_rule(recommended, speeds)["train"]
+        - plan.seconds_by_rule(without, speeds)["train"]
+    )
     split, epochs = recommended.study.structures, recommended.training.epochs
-    assert more * 3600 == pytest.approx(split.train * (1 + epochs) + split.val)
+    assert more == pytest.approx(split.train * (1 + epochs) + split.val)

@@ -114,8 +114,8 @@ def test_drawn_microscopes_are_counted():
     assert after.tested_on == before.tested_on
     single = changed(study={"replicas_per_job": 1}, evaluation={"microscopes": 30})
     assert counts.count(single).formed == 2 * before.formed + 4 * 4 * 40
-    hours = [plan.hours(each, SPEEDS)["evaluate"] * 3600 for each in (plain, drawn)]
-    assert hours[1] - hours[0] == pytest.approx(640 * (SPEEDS.image + 1))
+    seconds = [plan.seconds_by_rule(each, SPEEDS)["evaluate"] for each in (plain, drawn)]
+    assert seconds[1] - seconds[0] == pytest.approx(640 * (SPEEDS.image + 1))
     found = [counts.sizes(each, {"gold": 1e3}, SPEEDS.weight_bytes) for each in (plain, drawn)]
     assert found[1]["records"] - found[0]["records"] == pytest.approx(640 * 3 * 2)
     assert "4 to test under, 40 drawn ones for first replicas only" in plan.summary(drawn)
@@ -133,7 +133,7 @@ def test_a_specimen_that_is_only_tested_on_costs_its_test_structures():
     assert counted.networks == before.networks
     assert counted.tested_on == 2 * before.tested_on
     speeds = replace(SPEEDS, structure={"gold": 10.0, "silver": 100.0})
-    assert plan.hours(both, speeds)["simulate"] * 3600 == pytest.approx(20 * 10 + 4 * 100)
+    assert plan.seconds_by_rule(both, speeds)["simulate"] == pytest.approx(20 * 10 + 4 * 100)
     sizes = [
         counts.sizes(of, {"gold": 1e3, "silver": 1e6}, SPEEDS.weight_bytes)["waves"]
         for of in (alone, both)
@@ -207,8 +207,8 @@ def test_own_cells_are_counted():
     assert after.files["table.zarr"] == before.files["table.zarr"] + 2 * (1 + 4)
     found = [counts.sizes(each, {"gold": 1e3}, SPEEDS.weight_bytes) for each in (plain, own)]
     assert found[0]["records"] < found[1]["records"] < 1.5 * found[0]["records"]
-    hours = [plan.hours(each, SPEEDS)["evaluate"] * 3600 for each in (plain, own)]
-    assert hours[1] - hours[0] == pytest.approx(2 * 4 * 0.5 + 2 * 2 * 4 * 1)
+    seconds = [plan.seconds_by_rule(each, SPEEDS)["evaluate"] for each in (plain, own)]
+    assert seconds[1] - seconds[0] == pytest.approx(2 * 4 * 0.5 + 2 * 2 * 4 * 1)
     assert "2 to test under, 2 for the own networks only" in plan.summary(own)
     assert "own networks" not in plan.summary(plain)
     # Points and several blocks have the same number as products.
@@ -233,56 +233,56 @@ def test_further_axes_have_their_arrays():
     assert "astigmatism 5 nm" in plan.summary(both[1], True)
 
 
-def test_hours_by_hand():
-    hours = plan.hours(load(SMALLEST), SPEEDS)
-    assert hours["simulate"] * 3600 == pytest.approx(20 * 10)
+def test_seconds_by_hand():
+    seconds = plan.seconds_by_rule(load(SMALLEST), SPEEDS)
+    assert seconds["simulate"] == pytest.approx(20 * 10)
     # Four jobs form 16 images each, and draw noise for 2 × 4 validation images. Eight networks have
     # two epochs of 12 training images with new noise, and of 4 validation images.
     drawn = 8 * 2 * 12 + 4 * 2 * 4
     images = 4 * 16 * 0.3 + drawn * 0.2
-    assert hours["train"] * 3600 == pytest.approx(images + 8 * 2 * (12 * 3 + 4 * 1))
-    assert hours["evaluate"] * 3600 == pytest.approx(4 * 16 * 0.5 + 8 * 16 * 1)
-    assert hours["starting"] * 3600 == pytest.approx(2 * 8 + 1 * (4 + 9))
+    assert seconds["train"] == pytest.approx(images + 8 * 2 * (12 * 3 + 4 * 1))
+    assert seconds["evaluate"] == pytest.approx(4 * 16 * 0.5 + 8 * 16 * 1)
+    assert seconds["starting"] == pytest.approx(2 * 8 + 1 * (4 + 9))
     # Nine other jobs, on a machine that starts jobs faster than a typical core.
     others = [rates.others_s(rule) for rule in ("information", "figure_examples")]
     others += 7 * [rates.others_s("ood")]
-    assert hours[plan.OTHERS] * 3600 == pytest.approx(sum(others) * 2 / typical_times.START_S)
+    assert seconds[plan.OTHERS] == pytest.approx(sum(others) * 2 / typical_times.START_S)
 
 
 def test_each_replica_of_a_mixture_forms_its_own_images():
     given = load(SMALLEST).model_dump()
     mixture = {"name": "all", "over": "grid"}
     study = validate(given | {"grid": [given["grid"], {"mixture": mixture}]})
-    hours = [plan.hours(each, SPEEDS)["train"] * 3600 for each in (load(SMALLEST), study)]
+    seconds = [plan.seconds_by_rule(each, SPEEDS)["train"] for each in (load(SMALLEST), study)]
     # Two networks: two epochs of 12 images, formed with new noise, steps and validation images.
     expected = 2 * 2 * (12 * (0.3 + 0.2 + 3) + 4 * 1)
     # Their job forms the images of the split and draws noise for validation, as all jobs do.
-    assert hours[1] - hours[0] == pytest.approx(expected + 16 * 0.3 + 2 * 4 * 0.2)
+    assert seconds[1] - seconds[0] == pytest.approx(expected + 16 * 0.3 + 2 * 4 * 0.2)
 
 
 def test_the_last_jobs_of_a_study_run_alone():
     study = load(SMALLEST)
-    took = plan.hours(study, SPEEDS)
+    took = plan.seconds_by_rule(study, SPEEDS)
     one, two = (plan.elapsed(study, took, SPEEDS, cores) for cores in (1, 2))
-    assert one == pytest.approx(3600 * sum(took.values()) + SPEEDS.start_light / 2)
+    assert one == pytest.approx(sum(took.values()) + SPEEDS.start_light / 2)
     last = 3 * (SPEEDS.start_light + rates.others_s("ood") * SPEEDS.start / typical_times.START_S)
     assert two == pytest.approx(
         (one - last - SPEEDS.start_light / 2) / 2 + last + SPEEDS.start_light / 2
     )
 
 
-def test_hours_of_two_architectures_add_up():
+def test_seconds_of_two_architectures_add_up():
     study = changed(training={"architectures": ["compact-w4-d2", "compact-w8-d2"]})
     both = replace(
         SPEEDS,
         step={"compact-w4-d2": 3.0, "compact-w8-d2": 7.0},
         predict={"compact-w4-d2": 1.0, "compact-w8-d2": 2.0},
     )
-    hours = plan.hours(study, both)
+    seconds = plan.seconds_by_rule(study, both)
     steps, predictions = 8 * 2 * 12 * (3 + 7), 8 * 2 * 4 * (1 + 2)
     images = 8 * 16 * 0.3 + (16 * 2 * 12 + 8 * 2 * 4) * 0.2
-    assert hours["train"] * 3600 == pytest.approx(images + steps + predictions)
-    assert hours["evaluate"] * 3600 == pytest.approx(8 * 16 * 0.5 + 8 * 16 * (1 + 2))
+    assert seconds["train"] == pytest.approx(images + steps + predictions)
+    assert seconds["evaluate"] == pytest.approx(8 * 16 * 0.5 + 8 * 16 * (1 + 2))
 
 
 def test_bytes_grow_with_what_is_stored():
@@ -368,10 +368,10 @@ def test_a_plan_lists_the_work_that_is_left(results, capsys):
     assert first == (
         "left        1 file of structures to simulate, 6 networks to train and 8 to test"
     )
-    took = plan.hours(study, SPEEDS)
-    hours = took["simulate"] / 4 + took["train"] * 3 / 4 + took["evaluate"]
-    hours += took["starting"] * (1 + 3 + 4 + 9) / (12 + 9) + took[plan.OTHERS]
-    assert second.strip() == f"36 steps and {work(3600 * hours, 'core')}"
+    took = plan.seconds_by_rule(study, SPEEDS)
+    seconds = took["simulate"] / 4 + took["train"] * 3 / 4 + took["evaluate"]
+    seconds += took["starting"] * (1 + 3 + 4 + 9) / (12 + 9) + took[plan.OTHERS]
+    assert second.strip() == f"36 steps and {work(seconds, 'core')}"
 
 
 def test_a_plan_for_gpus_is_a_range_with_its_assumptions(results, capsys):
@@ -415,8 +415,8 @@ def test_a_plan_has_all_its_lines(results, capsys):
     ):
         assert line in printed.splitlines()
     assert re.search(r"^files +\d+ of [\d.]+ MB$", printed, re.M)
-    total = sum(plan.hours(load(SMALLEST), SPEEDS).values())
-    assert re.search(rf"^time +{60 * total:.0f} core-minutes on cpu, measured; ", printed, re.M)
+    total = sum(plan.seconds_by_rule(load(SMALLEST), SPEEDS).values())
+    assert re.search(rf"^time +{total / 60:.0f} core-minutes on cpu, measured; ", printed, re.M)
     assert "left" not in printed
     assert len({line.index(line.split()[1]) for line in printed.splitlines()[:8]}) == 1
 

@@ -31,7 +31,7 @@ def test_operations_of_a_network_by_hand():
 @pytest.mark.parametrize("device", sorted(rates.table()["gpus"]))
 def test_a_stated_rate_gives_a_range_around_what_each_assumption_gives(device):
     found = rates.stated(STUDY, device, typical_times.speeds(STUDY))
-    best, worst = plan.hours(STUDY, found.best), plan.hours(STUDY, found.worst)
+    best, worst = plan.seconds_by_rule(STUDY, found.best), plan.seconds_by_rule(STUDY, found.worst)
     for rule in ("train", "evaluate"):
         assert 2 < worst[rule] / best[rule] < 20
     assert best["simulate"] == worst["simulate"]

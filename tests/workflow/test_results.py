@@ -216,5 +216,5 @@ def test_a_plan_predicts_jobs_files_bytes_and_hours(finished):
         if tolerance := {"waves": 0.25, "networks": 0.1}.get(names):
             assert size == pytest.approx(written, rel=tolerance), names
     # Other programs run during the five seconds of calibration: only the order of magnitude.
-    took = sum(plan.hours(study, speeds).values()) / (finished.cpu_seconds / 3600)
+    took = sum(plan.seconds_by_rule(study, speeds).values()) / finished.cpu_seconds
     assert 1 / 10 < took < 10

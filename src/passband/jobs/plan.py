@@ -18,7 +18,7 @@ from passband.jobs.microscopes import number_drawn
 from passband.results import Results
 from passband.words import duration, in_bytes, number_of, work
 
-#: The name of all rules besides `simulate`, `train` and `evaluate`, in the hours of a plan.
+#: The name of all rules besides `simulate`, `train` and `evaluate`, in the times of a plan.
 OTHERS = "analysis and figures"
 
 
@@ -105,8 +105,8 @@ def _aligned(lines: dict[str, str | list[str]]) -> str:
     return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
 
 
-def hours(study: Study, speeds: Speeds) -> dict[str, float]:
-    """Return core-hours or GPU-hours by rule.
+def seconds_by_rule(study: Study, speeds: Speeds) -> dict[str, float]:
+    """Return the time of all jobs of each rule [s of a core or of a GPU].
 
     The last two entries are the time of all other rules, and the time to start all jobs.
     The times of all replicas are added. Vectorized replicas on a GPU take less time than this sum.
@@ -124,7 +124,7 @@ def hours(study: Study, speeds: Speeds) -> dict[str, float]:
         train += networks * epochs * (split.train * step + validation)
         tested = networks * counted.tested_on + firsts * counted.first_tested_on
         evaluate += tested * speeds.predict[name]
-    seconds = {
+    return {
         "simulate": sum(
             structures(study, name) * speeds.structure[name] for name in study.specimens
         ),
@@ -134,7 +134,6 @@ def hours(study: Study, speeds: Speeds) -> dict[str, float]:
         "starting": speeds.start * (counted.jobs["train"] + counted.jobs["evaluate"])
         + speeds.start_light * (counted.jobs["simulate"] + sum(counted.others.values())),
     }
-    return {rule: value / 3600 for rule, value in seconds.items()}
 
 
 def _other_seconds(rule: str, speeds: Speeds) -> float:
@@ -155,7 +154,7 @@ def elapsed(study: Study, took: Mapping[str, float], speeds: Speeds, together: i
     alone = [rule for rule in ("aggregate", "ood", "prediction", "report") if jobs.get(rule)]
     last = sum(_other_seconds(rule, speeds) + speeds.start_light for rule in alone)
     # Snakemake itself starts once.
-    return (3600 * sum(took.values()) - last) / together + last + speeds.start_light / 2
+    return (sum(took.values()) - last) / together + last + speeds.start_light / 2
 
 
 def left(results: Results) -> dict[str, float]:
@@ -185,7 +184,7 @@ def _left(
 
     Args:
         shares: See :func:`left`.
-        cases: The hours of :func:`hours`; of several cases for a range.
+        cases: The times of :func:`seconds_by_rule`; of several cases for a range.
     """
     if min(shares.values()) == 1:
         return []
@@ -198,12 +197,9 @@ def _left(
     # All other jobs depend on networks.
     started = (jobs + sum(counted.others.values())) / sum(counted.jobs.values())
     seconds = [
-        3600
-        * (
-            started * took["starting"]
-            + took[OTHERS]
-            + sum(shares[stage] * took[stage] for stage in GROWING)
-        )
+        started * took["starting"]
+        + took[OTHERS]
+        + sum(shares[stage] * took[stage] for stage in GROWING)
         for took in cases
     ]
     return [
@@ -264,7 +260,7 @@ def render(
 
 def _here(study: Study, speeds: Speeds, shares: dict[str, float]) -> dict[str, list[str]]:
     """Return the lines about the time on this machine."""
-    took, where = hours(study, speeds), f"on {speeds.device}, measured"
+    took, where = seconds_by_rule(study, speeds), f"on {speeds.device}, measured"
     total = sum(took.values())
 
     def in_words(seconds: float) -> str:
@@ -276,11 +272,8 @@ def _here(study: Study, speeds: Speeds, shares: dict[str, float]) -> dict[str, l
         where += f"; {until} with all {cores} cores of this machine"
     rows = {
         "time": [
-            f"{in_words(3600 * total)} {where}",
-            *(
-                f"{name:<26}  {in_words(3600 * t):>20}  {t / total:>4.0%}"
-                for name, t in took.items()
-            ),
+            f"{in_words(total)} {where}",
+            *(f"{name:<26}  {in_words(t):>20}  {t / total:>4.0%}" for name, t in took.items()),
         ]
     }
     if lines := _left(study, shares, [took], in_words):
@@ -293,7 +286,7 @@ def _on_gpus(
 ) -> dict[str, list[str]]:
     """Return the lines about the time on GPUs that were not measured, as ranges."""
     found = rates.stated(study, device, speeds)
-    best, worst = hours(study, found.best), hours(study, found.worst)
+    best, worst = (seconds_by_rule(study, each) for each in (found.best, found.worst))
     on_cpu = {"simulate": best.pop("simulate"), OTHERS: best.pop(OTHERS)}
     for name in on_cpu:
         del worst[name]
@@ -301,10 +294,10 @@ def _on_gpus(
     several = f"{gpus:,} GPUs" if gpus > 1 else "1 GPU"
     rows = {
         "time": [
-            f"{_range(3600 * lowest, 3600 * highest)} on {device}, stated; "
-            f"{duration(3600 * lowest / gpus)} to {duration(3600 * highest / gpus)} with {several}",
-            *(f"{name:<26}  {_range(3600 * best[name], 3600 * worst[name])}" for name in best),
-            *(f"{name:<26}  {work(3600 * t, 'core')}, on CPUs" for name, t in on_cpu.items()),
+            f"{_range(lowest, highest)} on {device}, stated; "
+            f"{duration(lowest / gpus)} to {duration(highest / gpus)} with {several}",
+            *(f"{name:<26}  {_range(best[name], worst[name])}" for name in best),
+            *(f"{name:<26}  {work(t, 'core')}, on CPUs" for name, t in on_cpu.items()),
         ],
         "assumed": found.assumptions,
     }

@@ -51,9 +51,9 @@ def speeds(study: Study) -> Speeds:
 def seconds(study: Study) -> dict[str, float]:
     """Return the seconds of one job of each rule on a typical core, with the time to start it."""
     jobs = count(study).jobs
-    took = plan.hours(study, speeds(study))
+    took = plan.seconds_by_rule(study, speeds(study))
     return {
-        rule: START_S + (3600 * took[rule] / number if rule in GROWING else rates.others_s(rule))
+        rule: START_S + (took[rule] / number if rule in GROWING else rates.others_s(rule))
         for rule, number in jobs.items()
         if number
     }
