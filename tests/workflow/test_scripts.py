@@ -287,7 +287,7 @@ def test_the_figure_of_examples_shows_the_networks_worst_conditions(
     output, drawn = tmp_path / "examples.png", []
     draw = images.examples
     monkeypatch.setattr(images, "examples", lambda *given: drawn.append(given) or draw(*given))
-    networks_there = shown_networks.example_networks(STUDY, JOB, lambda record: True)
+    networks_there = shown_networks.example_networks(STUDY, JOB.cells[0], lambda record: True)
     line = scripts.run(
         "figure_examples",
         tmp_path / "logs/figures.log",
