@@ -97,7 +97,7 @@ def same_tests(parts: Sequence[Part], common: bool = False) -> list[Part]:
     if not ids:
         raise PassbandError(f"--common: no test condition is in all {len(parts)} parts")
     order = {
-        "test": axes_of(parts).order(ids),
+        "test": axes_of_parts(parts).order(ids),
         "test_specimen": [str(name) for name in first.table.test_specimen.values],
     }
     drawn = [ids for part in parts if (ids := values_along(part.table, MICROSCOPE))]
@@ -155,7 +155,7 @@ def sources(parts: Sequence[Part]) -> dict[NetworkId, Source]:
     return found
 
 
-def axes_of(parts: Sequence[Part]) -> Axes:
+def axes_of_parts(parts: Sequence[Part]) -> Axes:
     """Return the axes that any part has."""
     return Axes({name: x for part in parts for name, x in Axes.of(part.table).own.items()})
 
@@ -219,7 +219,7 @@ def merge(
     Raises:
         PassbandError: If the counts of an image exceed its pixels.
     """
-    axes = axes_of(parts)
+    axes = axes_of_parts(parts)
     sizes: dict[str, list] = {
         "specimen": list(dict.fromkeys(key.specimen for key in found)),
         "architecture": list(dict.fromkeys(key.architecture for key in found)),

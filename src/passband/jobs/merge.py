@@ -167,7 +167,7 @@ def merge(
     given = find_all(nouns)
     parts = table_union.same_tests([open_part(each) for each in given], common)
     tests = [str(id) for id in parts[0].table.test.values]
-    axes = table_union.axes_of(parts)
+    axes = table_union.axes_of_parts(parts)
     first = given[0].study
     # Without `common`, the merged study has the test conditions of the first part.
     tested = [axes.parse(id) for id in tests]
