@@ -1,4 +1,4 @@
-"""Measure the memory of a `train` job of studies/paper.yaml; compare it with Passband's count.
+"""Measure the memory of a `train` job of studies/paper.yaml; compare it with Passband's estimate.
 
     python benchmarks/memory.py             # minutes on 2 cores, with 8 GB of memory
     python benchmarks/memory.py --quick     # seconds, with studies/smallest.yaml
@@ -19,7 +19,7 @@ from passband.config import Study, load
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import job as jobs
-from passband.learning import devices, memory
+from passband.learning import compact, devices, memory
 from passband.learning.batches import Batches, Images
 from passband.learning.learner import Learner
 
@@ -69,13 +69,15 @@ def main() -> None:
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {threads} threads, {devices.describe(device)}\n")
     table = Table()
-    counted = memory.job_peak_bytes(study, study.training.architectures[0], device) / 1e9
+    name = study.training.architectures[0]
+    precision = compact.precision(study.training.precision, name, device)
+    estimated = memory.train_bytes(study, name, precision, gpu=device.type == "cuda") / 1e9
     job(study, device)
     what = f"a train job of {study.study.replicas_per_job} replicas, studies/{name}.yaml [GB]"
     table.row(f"host memory of {what}", 12, memory.peak_process_bytes() / 1e9)
     if device.type == "cuda":
         table.row(f"GPU memory of {what}", None, torch.cuda.max_memory_reserved() / 1e9)
-    table.row(f"counted: {device.type} memory of {what}", None, counted)
+    table.row(f"estimated: {device.type} memory of {what}", None, estimated)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from passband.axes import FURTHER_AXES
 from passband.config import ConfigError, Study, Thermal, study_checks, validate
 from passband.grid import Condition
 from passband.jobs import counts, tasks
-from passband.learning import memory_request
+from passband.learning import memory
 from passband.results import shown_networks, wave_layout
 from passband.wave_sets import WAVE_AXES, WaveSet, by_set, set_of_file, wave_set
 
@@ -112,14 +112,12 @@ def test_what_is_written_makes_the_study_again(grid):
 def test_requests_of_jobs_are_those_of_the_largest_set():
     shards = {"study": {"structures_per_shard": 5000}}
     thick = validate({"grid": {"substrate_thickness_nm": [1, 20]}} | shards)
-    assert memory_request.simulate_minutes(thick) > memory_request.simulate_minutes(
-        validate(shards)
-    )
+    assert memory.simulate_minutes(thick) > memory.simulate_minutes(validate(shards))
     sets = {"energy_kev": {"start": 100, "stop": 300, "num": 101}}
     many = validate({"test_grid": sets, "study": {"structures": {"test": 500}}})
     few = validate({"study": {"structures": {"test": 500}}})
     name = few.training.architectures[0]
-    assert memory_request.evaluate_mb(many, name) > 2 * memory_request.evaluate_mb(few, name)
+    assert memory.evaluate_mb(many, name) > 2 * memory.evaluate_mb(few, name)
 
 
 def test_atoms_at_rest_have_one_configuration():
@@ -219,7 +217,7 @@ def test_distances_that_are_features_need_test_structures_of_all_training_condit
     with pytest.raises(ValueError, match="energy_kev = 100: needs exit waves"):
         study_checks.check_has_waves(study, study.train_conditions[0])
     name = study.training.architectures[0]
-    asked = (memory_request.evaluate_mb(validate(config), name) for config in (large, predicted))
+    asked = (memory.evaluate_mb(validate(config), name) for config in (large, predicted))
     assert len(set(asked)) == 1
 
 

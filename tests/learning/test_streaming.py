@@ -10,7 +10,7 @@ from synthetic import CPU, SEED, discs
 from passband.config import Training
 from passband.imaging.splits import Split
 from passband.imaging.wave_files import digest_of_files
-from passband.learning import memory_request, training
+from passband.learning import memory, training
 from passband.learning.streaming import Stored, choose
 from passband.storage import StoreError, datasets
 
@@ -91,7 +91,7 @@ WAVES, IMAGES = 10 * (8 * 21**2 + 4 * 32**2), 10 * 8 * 32**2
 )
 def test_what_fits_is_held(stored, room, kind, hold):
     assert stored.shards[0].spectrum.shape[1:] == (1, 21, 21)
-    ((found,), held, line) = choose([stored], 32, room / memory_request.SHARE)
+    ((found,), held, line) = choose([stored], 32, room / memory.SHARE)
     assert type(found) is kind
     assert held == hold
     assert line.startswith("10 structures need ")
@@ -116,8 +116,8 @@ def test_on_a_gpu_its_own_memory_counts(stored, monkeypatch):
 def test_networks_are_the_same_wherever_the_waves_are(stored, make_split, camera, condition, noise):
     settings = Training(precision="float32", batch_size=4, epochs=2, noise=noise)
     networks = []
-    for memory in (1e9, 2 * WAVES, 1e3):
-        (train,), hold, _ = choose([stored], 32, memory)
+    for room in (1e9, 2 * WAVES, 1e3):
+        (train,), hold, _ = choose([stored], 32, room)
         splits = train, make_split(4, "val")
         made = training.train(
             "compact-w4-d2", camera, splits, condition, settings, {0: 1, 1: 2}, hold=hold

@@ -1,8 +1,8 @@
-from passband.learning import memory_request
+from passband.learning import memory
 
 # Memory [MB] that an `evaluate` job requests, by architecture.
 EVALUATE_MB = {
-    name: memory_request.evaluate_mb(STUDY, name) for name in STUDY.training.architectures
+    name: memory.evaluate_mb(STUDY, name) for name in STUDY.training.architectures
 }
 
 

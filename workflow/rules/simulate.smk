@@ -1,9 +1,9 @@
-from passband.learning import memory_request
+from passband.learning import memory
 from passband.wave_sets import WaveSet
 
 # Memory [MB] and time [min] that a `simulate` job requests.
-SIMULATE_MB = memory_request.simulate_mb(STUDY)
-SIMULATE_MINUTES = memory_request.simulate_minutes(STUDY)
+SIMULATE_MB = memory.simulate_mb(STUDY)
+SIMULATE_MINUTES = memory.simulate_minutes(STUDY)
 
 
 rule simulate:

@@ -1,7 +1,7 @@
-from passband.learning import memory_request
+from passband.learning import memory
 
 # Memory [MB] that a `train` job requests, by architecture.
-TRAIN_MB = {name: memory_request.train_mb(STUDY, name) for name in STUDY.training.architectures}
+TRAIN_MB = {name: memory.train_mb(STUDY, name) for name in STUDY.training.architectures}
 
 
 rule train:

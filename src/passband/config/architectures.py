@@ -31,7 +31,6 @@ def read_encoders(path: Path = ENCODERS_FILE) -> dict[str, tuple[float, float]]:
 
 
 #: Encoders, with millions of weights and bytes per pixel of the decoder ``unet`` on each encoder.
-#: :func:`passband.learning.memory.peak_training_bytes` counted the memory.
 ENCODERS = read_encoders()
 
 # Pairs of decoder and encoder that segmentation_models_pytorch cannot build. The first pairs have

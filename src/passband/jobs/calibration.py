@@ -177,7 +177,8 @@ def _calibrate(
 
     needs, weight_bytes = {}, {}
     for name in training.architectures:
-        needs[name] = memory.job_peak_bytes(study, name, device)
+        precision = compact.precision(training.precision, name, device)
+        needs[name] = memory.train_bytes(study, name, precision, gpu)
         with torch.device("meta"):
             tensors = networks.build(name).state_dict().values()
         weight_bytes[name] = float(sum(t.nbytes for t in tensors))

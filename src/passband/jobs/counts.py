@@ -10,7 +10,7 @@ from passband.config import Study
 from passband.grid import batches
 from passband.groups import conditions_per_file
 from passband.jobs.microscopes import number_drawn
-from passband.learning.memory_request import SHARED_BYTES
+from passband.learning.memory import SHARED_BYTES
 from passband.results.layout import INFORMATION, OOD, PREDICTION, REPORT, TABLE
 from passband.scores import BINS, PRODUCTS, STATISTICS
 

@@ -23,7 +23,7 @@ from passband.grid import Condition
 from passband.imaging.splits import Split, SplitSets
 from passband.jobs import further_test_store
 from passband.jobs import job as running
-from passband.learning import devices, memory_request, networks
+from passband.learning import devices, memory, networks
 from passband.learning.replicas import TrainedReplicas, load_test_splits
 from passband.results import Results
 from passband.results.training_jobs import TrainingCell
@@ -291,9 +291,9 @@ def number_of_processes(work: Work, cells: Sequence[TrainingCell]) -> int:
     images *= sum(len(cell.job.replicas) for cell in cells)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     architectures = {cell.id.architecture for cell in cells}
-    largest = max(memory_request.evaluate_mb(study, name) for name in architectures)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
-    return max(1, min(cores or 1, len(cells), images // _WORTH_A_PROCESS, int(memory / largest)))
+    largest = max(memory.evaluate_mb(study, name) for name in architectures)
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
+    return max(1, min(cores or 1, len(cells), images // _WORTH_A_PROCESS, int(machine / largest)))
 
 
 # The work of a further process, and the event after which the process stops.

@@ -18,7 +18,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.compiled import compiled
 from passband.imaging.splits import Split, SplitSets
 from passband.learning import compact, confidence, devices
-from passband.learning.memory_request import SHARED_BYTES
+from passband.learning.memory import SHARED_BYTES
 from passband.mixtures import Mixture
 from passband.scores import OUTCOMES, dice
 from passband.wave_sets import wave_set

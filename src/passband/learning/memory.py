@@ -1,139 +1,207 @@
-"""The memory that training needs, counted before training starts.
+"""The memory and time of jobs, estimated from the configuration alone.
 
-A train job has in memory: exit waves, masks and images (see :mod:`passband.learning.streaming`),
-its networks with the optimizer's state, and the tensors of a step or of a validation batch. The
-peak memory of the networks and of these tensors is counted tensor by tensor: the training code runs
-on torch's ``meta`` device, where tensors have a shape but no content. If freed memory returns to
-the operating system, measured peaks are within a fifth of the counted memory. A process needs more
-memory than is counted for two reasons. The heap keeps the memory of freed tensors below 32 MB
-(:func:`passband.jobs.job.keep_memory`), and vectorized operations allocate additional memory. This
-further memory is at most as large as the counted memory (:data:`SLACK`).
+Snakemake needs the requests while it makes its graph of jobs. So nothing is imported here that
+takes long, and nothing is allocated to find out: an architecture's bytes per pixel, which
+``benchmarks/encoders.py`` counts, are scaled with the study's images, batches and replicas.
+``benchmarks/memory.py`` compares a whole job with its estimate.
 """
 
 import contextlib
+import math
 import os
 import resource
 import sys
-import weakref
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from passband import PassbandError, units
+from passband.config import Specimen, Study, Training, architectures
 
-from passband import PassbandError
-from passband.config import Study, Training
-from passband.learning import compact, devices, memory_request, networks
-from passband.learning.losses import loss
-from passband.learning.vectorized import SingleNetwork, VectorizedNetworks
+if TYPE_CHECKING:
+    import torch
 
-#: The largest ratio between the memory that a process needs and the counted memory.
+#: The memory of a process that has imported everything that training needs [bytes].
+LIBRARIES = 0.5e9
+
+#: The share of a job's memory that exit waves, masks and images may use. The rest of the memory is
+#: for libraries, weights and activations.
+SHARE = 0.5
+
+#: The largest size of test images that the networks of a job's training conditions share [bytes].
+SHARED_BYTES = 2**28
+
+#: How many numbers each optimizer keeps for every weight.
+MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
+
+#: The smallest memory that a job requests [MB]. On a machine with a GPU, CUDA uses a part of this
+#: memory.
+LEAST = 3000
+
+#: The largest ratio between the memory that networks need and the estimate. The heap keeps freed
+#: tensors below 32 MB (:func:`passband.jobs.job.keep_memory`), and vectorized operations allocate
+#: additional memory.
 SLACK = 2.0
 
+#: How many images a train job forms at a time: the default `chunk` of
+#: :meth:`passband.imaging.acquisition.Acquisition.intensities`.
+FORMED = 64
 
-class _Peak(TorchDispatchMode):
-    """Adds the bytes of the storages of all tensors that exist, and remembers the highest sum."""
-
-    def __init__(self):
-        super().__init__()
-        self._alive: dict[int, weakref.ref] = {}
-        self.now = self.highest = 0
-
-    def add(self, tensor: torch.Tensor) -> None:
-        """Count the storage of a tensor, unless the storage is counted already."""
-        storage = tensor.untyped_storage()
-        place, size = storage._cdata, storage.nbytes()
-        if place in self._alive:
-            return
-
-        def gone(_) -> None:
-            del self._alive[place]
-            self.now -= size
-
-        self._alive[place] = weakref.ref(storage, gone)
-        self.now += size
-        self.highest = max(self.highest, self.now)
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor):
-                self.add(tensor)
-        return result
+#: Memory of multislice for each pixel of the multislice grid [bytes], and time of multislice on a
+#: slow core for each pixel and each Å of a structure's height [s].
+_GRID_BYTES, _GRID_SECONDS = 80, 1e-7
 
 
-def peak_training_bytes(
-    architecture: str,
-    px: int,
-    settings: Training,
-    precision: str,
-    replicas: int = 1,
-    together: bool = False,
-) -> float:
-    """Return the peak memory of a job's networks, in a training step or in validation.
+def wave_bytes(structures: int, configurations: int, cropped: int, px: int) -> int:
+    """Return the memory of structures' exit waves (complex64) and masks (float32) [bytes].
 
     Args:
-        px: Side of an image in pixels.
-        settings: The settings with batch size, optimizer and loss.
-        precision: ``float32``, ``bfloat16`` or ``float16``.
+        configurations: Number of frozen configurations of each structure.
+        cropped, px: Side of a wave's cropped spectrum, and side of a mask, in pixels.
+    """
+    return structures * (8 * configurations * cropped**2 + 4 * px**2)
+
+
+def image_bytes(structures: int, px: int) -> int:
+    """Return the memory of structures' noise-free float32 images [bytes].
+
+    Each image counts twice, since chunks of images are copied once when they are joined. All
+    replicas of a job share the noise-free images. Noise is drawn for each batch and is not kept.
+    """
+    return 2 * structures * 4 * px**2
+
+
+def _wave_bytes(study: Study, specimens: Iterable[Specimen], structures: int) -> int:
+    """Return the memory of a specimen's exit waves and masks [bytes], the largest of specimens."""
+    # The number of pixels and of frozen configurations is that of every set of exit waves.
+    configurations = max(specimen.thermal.configurations for specimen in specimens)
+    microscope = study.microscope
+    cropped = microscope.wave_sampling.cropped
+    return wave_bytes(structures, configurations, cropped, microscope.field_px)
+
+
+def held_bytes(study: Study) -> int:
+    """Return the memory of a train job's exit waves, masks and images [bytes]."""
+    structures = study.study.structures
+    number, trained = structures.train + structures.val, study.trained_specimens.values()
+    images = image_bytes(number, study.microscope.field_px)
+    return _wave_bytes(study, trained, number) + images
+
+
+def network_bytes(
+    architecture: str, px: int, settings: Training, precision: str, replicas: int, together: bool
+) -> tuple[float, float]:
+    """Return the memory of a job's networks, and what each image of a training batch adds [bytes].
+
+    All networks have weights, the optimizer's moments and the weights of the best epoch. Networks
+    that compute at the moment also have gradients, copies of the weights in a lower precision, and
+    activations.
+
+    Args:
+        precision: ``auto`` counts as float32, which needs the most memory.
         together: Whether the networks are vectorized. Otherwise one network computes at a time.
-
-    Returns:
-        Bytes of weights, gradients, the optimizer's moments, the best epoch's weights, and
-        activations. A training batch has `settings.batch_size` images, and a validation batch has
-        four times as many.
-
-    Raises:
-        RuntimeError: If the networks cannot be vectorized because they draw random numbers.
     """
-    active, dtype = replicas if together else 1, devices.DTYPES[precision]
-    modules = [networks.build(architecture).to("meta") for _ in range(active)]
-    weights = 4 * active * sum(t.numel() for t in modules[0].parameters())
-    if active > 1:
-        learning, images, added = VectorizedNetworks(modules, precision), torch.float32, 0.0
-    else:
-        # Autocast has no effect on the device `meta`. So the weights here have the lower precision,
-        # in place of the copies that autocast makes. The bytes of the float32 weights and of their
-        # gradients are added.
-        learning, images = SingleNetwork(modules[0].to(dtype)), dtype
-        added = 0.0 if precision == "float32" else 1.5 * weights
-    with torch.device("meta"), _Peak() as peak:
-        for tensor in learning.tensors.values():
-            peak.add(tensor)
-        masks = torch.zeros(active, settings.batch_size, 1, px, px)
-        logits = learning.forward(masks.to(images, copy=True))
-        loss(logits, masks, settings).sum().backward()
-        del logits, masks
-        with torch.inference_mode():
-            masks = torch.zeros(4 * settings.batch_size, 1, px, px)
-            logits = learning.predict(masks.to(images, copy=True))
-            loss(logits, masks, settings)
-    kept = (memory_request.MOMENTS[settings.optimizer] + 1) * weights  # + 1: best epoch's weights
-    others = (replicas - active) * (weights + kept)
-    return peak.highest + added + kept + others
+    known = architectures.parse(architecture)
+    full = precision in ("auto", "float32")
+    active = replicas if together else 1
+    copies = replicas * (2 + MOMENTS[settings.optimizer]) + active * (1.0 if full else 1.5)
+    image = active * px**2 * known.bytes_per_pixel * (1 if full else 0.5)
+    return 4 * known.weights * copies, image
 
 
-def job_peak_bytes(study: Study, architecture: str, device: torch.device) -> float:
-    """Return the peak memory of a study's train job, with all its images in memory.
+def train_bytes(study: Study, architecture: str, precision: str, gpu: bool = False) -> float:
+    """Return the memory of a train job that keeps all its images in memory [bytes].
 
-    Returns:
-        Bytes of the memory of the process on a CPU, or bytes of the memory of the GPU.
+    Args:
+        precision: See :func:`network_bytes`.
+        gpu: Whether to return the memory of the GPU, and not that of the process on a CPU.
     """
-    block, px, training = study.study, study.microscope.field_px, study.training
+    block, microscope, training = study.study, study.microscope, study.training
     replicas = min(block.replicas, block.replicas_per_job)
-    together = training.replicas_together == "always" and replicas > 1
-    precision = compact.precision(training.precision, architecture, device)
-    try:
-        needs = peak_training_bytes(architecture, px, training, precision, replicas, together)
-    except RuntimeError:  # the replicas cannot be vectorized
-        needs = peak_training_bytes(architecture, px, training, precision, replicas)
-    needs += memory_request.held_bytes(study)
-    if device.type == "cpu":
-        needs += memory_request.LIBRARIES + memory_request.train_forming_bytes(study)
-    return needs
+    together = training.replicas_together == "always"
+    networks, image = network_bytes(
+        architecture, microscope.field_px, training, precision, replicas, together
+    )
+    need = held_bytes(study) + networks + training.batch_size * image
+    if gpu:
+        return need
+    # The trained networks of all conditions are in memory until the job writes its file.
+    conditions = min(block.conditions_per_job, study.train_number)
+    trained = 4 * architectures.parse(architecture).weights * replicas * (conditions - 1)
+    formed = min(FORMED, max(block.structures.train, block.structures.val))
+    return need + LIBRARIES + formed * _forming_bytes(study) + trained
 
 
-def available_bytes(device: torch.device, requested: float) -> float:
+def train_mb(study: Study, architecture: str) -> int:
+    """Return the memory that a train job requests [MB]: all its images fit into :data:`SHARE`."""
+    need = train_bytes(study, architecture, study.training.precision)
+    return _request_mb(max(held_bytes(study) / SHARE, need))
+
+
+def evaluate_mb(study: Study, architecture: str) -> int:
+    """Return the memory that an evaluate job requests [MB].
+
+    The memory includes the test structures of all specimens. An architecture's bytes per pixel are
+    enough for validation with four times `batch_size` images. So in evaluation, the activations of
+    one image need at most a quarter of them.
+    """
+    block, px = study.study, study.microscope.field_px
+    replicas, known = min(block.replicas, block.replicas_per_job), architectures.parse(architecture)
+    batch = min(study.evaluation.batch_size, block.structures.test)
+    sets, specimens = len(study.test_waves), study.specimens.values()
+    waves = sets * len(specimens) * _wave_bytes(study, specimens, block.structures.test)
+    conditions = min(block.conditions_per_job, study.train_number)
+    weights = 4 * known.weights * replicas * conditions
+    # The logits of all replicas are in memory together. While an image is formed, it needs 16 bytes
+    # per pixel, and more on finer pixels.
+    image = px**2 * (known.bytes_per_pixel / 4 + 4 * replicas + 16) + _forming_bytes(study)
+    # The sums of confidence need p and the predicted pixels of all replicas, and three arrays more,
+    # for some images at a time.
+    confidence = 4 * (2 * replicas + 3) * max(px**2, 2**18)
+    return _request_mb(LIBRARIES + SHARED_BYTES + waves + weights + batch * image + confidence)
+
+
+def _forming_bytes(study: Study) -> int:
+    """Return the memory of one image while it is formed, before its pixels are binned [bytes]."""
+    return 4 * study.microscope.wave_sampling.px**2
+
+
+def simulate_mb(study: Study) -> int:
+    """Return the memory that a simulate job requests [MB].
+
+    The memory is for multislice, and for two copies of the shard that the job makes.
+    """
+    waves = _wave_bytes(study, study.specimens.values(), study.study.structures_per_shard)
+    return _request_mb(LIBRARIES + 2 * waves + _GRID_BYTES * _multislice_px(study) ** 2)
+
+
+def simulate_minutes(study: Study) -> int:
+    """Return the time limit of a simulate job's first attempt: whole hours [min]."""
+
+    def height(specimen: Specimen) -> float:
+        """Return the height of a specimen's structures [Å], times the number of configurations."""
+        substrate = specimen.substrate
+        carbon = substrate.thickness_nm + 3 * substrate.thickness_std_nm
+        particles = 2 * specimen.diameter_nm.max * len({"top", substrate.faces})
+        return specimen.thermal.configurations * (carbon + particles + 1) * units.A_PER_NM
+
+    sets, specimens = study.extreme_waves, study.specimens.values()
+    highest = max(height(specimen.under(waves)) for specimen in specimens for waves in sets)
+    structures, pixels = study.study.structures_per_shard, _multislice_px(study) ** 2
+    return 60 * math.ceil(_GRID_SECONDS * structures * highest * pixels / 3600)
+
+
+def _multislice_px(study: Study) -> int:
+    """Return the largest number of pixels along a side of the multislice grid."""
+    return max(study.microscope.under(waves).multislice.px for waves in study.extreme_waves)
+
+
+def _request_mb(need: float) -> int:
+    """Return the requested memory [MB]: a quarter more than `need` [bytes], in steps of 500 MB."""
+    return max(LEAST, 500 * math.ceil(1.25 * need / 500e6))
+
+
+def available_bytes(device: "torch.device", requested: float) -> float:
     """Return the number of bytes that this process may still allocate.
 
     Args:
@@ -142,6 +210,8 @@ def available_bytes(device: torch.device, requested: float) -> float:
             memory. Without SLURM, the job may use all the memory of the machine.
     """
     if device.type == "cuda":
+        import torch
+
         return float(torch.cuda.mem_get_info(device)[0])
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return (requested if "SLURM_JOB_ID" in os.environ else machine) - peak_process_bytes()
@@ -162,7 +232,8 @@ def fit_to_memory(
     architecture: str,
     px: int,
     settings: Training,
-    device: torch.device,
+    precision: str,
+    device: "torch.device",
     replicas: int,
     room: float,
 ) -> Training:
@@ -172,45 +243,36 @@ def fit_to_memory(
     memory. Otherwise the operating system could kill the job on a CPU.
 
     Args:
-        architecture, px, settings, replicas: The parameters of :func:`peak_training_bytes`.
+        architecture, px, settings, precision, replicas: The parameters of :func:`network_bytes`.
         room: Number of bytes that are available to the networks.
 
     Raises:
-        PassbandError: If a batch does not fit into memory. The message names the batch sizes that
-            fit.
+        PassbandError: If a batch certainly does not fit into memory. The message names the batch
+            sizes that may fit.
     """
-    precision = compact.precision(settings.precision, architecture, device)
-    vectorized = settings.replicas_together == "always" and replicas > 1
-
-    def needs(batch: int, together: bool) -> float:
-        sized = settings.model_copy(update={"batch_size": batch})
-        return peak_training_bytes(architecture, px, sized, precision, replicas, together)
-
-    try:
-        need = needs(settings.batch_size, vectorized)
-    except RuntimeError:  # the replicas cannot be vectorized, which training reports
-        return settings
-    if need > room:
-        # `low` is the largest batch size that is known to fit (1: none), and `high` is the smallest
-        # batch size that is known to be too large.
-        low, high = 1, settings.batch_size
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if needs(middle, vectorized) > room else (middle, high)
-        fewer = "2 to" if low > 2 else "only"
-        allowed = f"{fewer} {low}" if low > 1 else "none, with this architecture and field_px"
+    known = architectures.parse(architecture)
+    # The table has the bytes of the decoder `unet`; those of others are correct to a factor of two.
+    exact = isinstance(known, architectures.Compact) or known.decoder == "unet"
+    doubt = 1.0 if exact else 2.0
+    always = settings.replicas_together == "always" and replicas > 1
+    networks, image = network_bytes(architecture, px, settings, precision, replicas, always)
+    least = (networks + settings.batch_size * image) / doubt
+    if least > room:
+        largest, allowed = int((doubt * room - networks) / image), "only 2"
+        if largest != 2:
+            none = "none, with this architecture and field_px"
+            allowed = f"2 to {largest}" if largest > 2 else none
         jointly = "training"
-        if vectorized:
+        if always:
             jointly = f"{replicas} vectorized replicas (study.replicas_per_job)"
+        room = max(room, 0)
         raise PassbandError(
             f"training.batch_size = {settings.batch_size}: {jointly} of {architecture} at {px}² "
-            f"would need {need / 1e9:.1f} GB of {device.type} memory, and {max(room, 0) / 1e9:.1f} "
-            f"GB are available; batch sizes that fit: {allowed}"
+            f"would need {least / 1e9:.1f} GB of {device.type} memory, and {room / 1e9:.1f} GB are "
+            f"available; batch sizes that fit: {allowed}"
         )
     if replicas > 1 and settings.replicas_together == "auto":
-        try:
-            if SLACK * needs(settings.batch_size, True) > room:
-                return settings.model_copy(update={"replicas_together": "never"})
-        except RuntimeError:
-            pass  # the replicas cannot be vectorized, which training reports
+        networks, image = network_bytes(architecture, px, settings, precision, replicas, True)
+        if SLACK * doubt * (networks + settings.batch_size * image) > room:
+            return settings.model_copy(update={"replicas_together": "never"})
     return settings

@@ -18,15 +18,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split, SplitSets, load_sets
 from passband.imaging.wave_files import digests_of_specimens
-from passband.learning import (
-    compact,
-    devices,
-    evaluation,
-    memory,
-    memory_request,
-    networks,
-    streaming,
-)
+from passband.learning import compact, devices, evaluation, memory, networks, streaming
 from passband.learning.deadline import StopCondition
 from passband.learning.identities import record_contexts
 from passband.mixtures import Mixture
@@ -76,11 +68,11 @@ class ReplicaJob:
         self._open(next(iter(self._files["train"])))
         available = memory.available_bytes(self.device, host_bytes)
         if self._hold:
-            available -= memory_request.image_bytes(sum(map(len, self._splits)), px)
-        self._settings = memory.fit_to_memory(
-            architecture, px, settings, self.device, replicas, available
-        )
+            available -= memory.image_bytes(sum(map(len, self._splits)), px)
         self.precision = compact.precision(settings.precision, architecture, self.device)
+        self._settings = memory.fit_to_memory(
+            architecture, px, settings, self.precision, self.device, replicas, available
+        )
         if self.precision != "float32":
             speedup = devices.speedup(self.precision, self.device)
             log(f"{self.precision}: {speedup:.1f} times as fast as float32")

@@ -12,7 +12,7 @@ import xarray as xr
 from passband.config import Microscope
 from passband.imaging.splits import Split
 from passband.imaging.wave_files import expected_attributes
-from passband.learning import memory_request
+from passband.learning.memory import SHARE, image_bytes, wave_bytes
 from passband.storage import datasets
 
 
@@ -115,10 +115,10 @@ def choose(
     device = splits[0].device
     if device.type == "cuda":
         memory = torch.cuda.mem_get_info(device)[0]
-    room, structures = memory_request.SHARE * memory, sum(map(len, splits))
+    room, structures = SHARE * memory, sum(map(len, splits))
     _, configurations, cropped, _ = splits[0].shards[0].spectrum.shape
-    waves = memory_request.wave_bytes(structures, configurations, cropped, field_px)
-    images = memory_request.image_bytes(structures, field_px)
+    waves = wave_bytes(structures, configurations, cropped, field_px)
+    images = image_bytes(structures, field_px)
     if waves > room:
         where = "exit waves are read from their stores for every batch"
     elif waves + images > room:
