@@ -30,6 +30,7 @@ from passband.optics import ctf
 from passband.optics.sampling import Sampling
 from passband.specimens import exit_waves as simulate
 from passband.specimens.masks import instances
+from passband.specimens.multislice import Multislice
 from passband.storage import datasets
 
 #: The lens of the images: underfocus of 20 nm, and a focal spread of 3 nm.
@@ -118,7 +119,7 @@ def simulation(table: Table, px: int, rounds: int) -> None:
         timed("mask", lambda d=drawn: instances(d, sampling))
         wave = timed(
             "multislice",
-            lambda d=drawn: simulate.exit_wave(d.atoms, sampling, microscope.energy_eV),
+            lambda d=drawn: Multislice(sampling, microscope.energy_eV).wave(d.atoms),
         )
         timed("spectrum", lambda w=wave: simulate.linear_power(sampling.crop(w)))
     # The first round compiles functions.

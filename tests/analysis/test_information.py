@@ -43,6 +43,7 @@ from passband.imaging.noise import expose
 from passband.optics import ctf
 from passband.optics.detector import mtf, vibration
 from passband.specimens import exit_waves as simulate
+from passband.specimens.multislice import Multislice
 
 MICROSCOPE = Microscope(field_px=64, pixel_size_A=0.3)
 GRID = Axes.main.conditions(
@@ -435,7 +436,7 @@ def test_signal_and_noise_are_those_of_simulated_images():
     atoms = Atoms(
         "C120", random.uniform(0, (side, side, 4), (120, 3)), cell=(side, side, 4), pbc=True
     )
-    wave = sampling.crop(simulate.exit_wave(atoms, sampling, 300e3))
+    wave = sampling.crop(Multislice(sampling, 300e3).wave(atoms))
     camera = Acquisition.from_microscope(microscope, "vacuum", torch.device("cpu"))
     optics = microscope.optics(condition)
     ideal = camera.imager.intensity(torch.as_tensor(wave)[None, None], optics)

@@ -104,7 +104,7 @@ def test_on_a_gpu_its_own_memory_counts(stored, monkeypatch):
         def load(self):
             return "in memory"
 
-    split = OnGpu(stored.names, stored.paths, stored.shards, torch.device("cuda"))
+    split = OnGpu(stored.names, stored.paths, stored.shards, stored.places, torch.device("cuda"))
     for free, host, expected in ((1e9, 1e3, "in memory"), (1e3, 1e9, split)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 2e9))
         (found,), hold, _ = choose([split], 32, host)

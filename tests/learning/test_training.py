@@ -22,10 +22,9 @@ from passband.config import Microscope, Spread, Training
 from passband.imaging.acquisition import Acquisition
 from passband.learning import checkpoints, compact, learner, training
 from passband.learning.callbacks import CheckpointCallback
-from passband.learning.data_module import ImageDataModule
 from passband.learning.deadline import StopCondition, StoppedError
 from passband.learning.learner import Learner
-from passband.learning.replica_module import ReplicaModule
+from passband.learning.training import ImageDataModule, ReplicaModule
 from passband.storage import FullError, lease
 from passband.storage import weights as files
 

@@ -9,6 +9,7 @@ from passband.optics.sampling import Sampling
 from passband.specimens import exit_waves as simulate
 from passband.specimens import masks, thermal
 from passband.specimens import structures as specimen
+from passband.specimens.multislice import Multislice
 
 ENERGY = 300e3
 GRID = Sampling(48, 0.3)
@@ -49,7 +50,7 @@ def dataset():
 def test_waves_are_computed_on_a_finer_grid_and_cut_off_at_the_images_band(dataset):
     assert MICROSCOPE.multislice == Sampling(160, 14.4 / 160)
     drawn = simulate.structure("gold", TINY, GRID, 7, "train", 2)
-    wave = simulate.exit_wave(drawn.atoms, Sampling(160, 14.4 / 160), ENERGY)
+    wave = Multislice(Sampling(160, 14.4 / 160), ENERGY).wave(drawn.atoms)
     spectrum, q = dataset.spectrum.sel(structure=2)[0].values, GRID.frequencies()[0]
     inside = q <= GRID.cutoff * (1 + 1e-9)
     np.testing.assert_array_equal(spectrum, np.where(inside, GRID.crop(wave), 0))
@@ -62,7 +63,7 @@ def test_pixel_of_multislice_may_be_given():
     waves = simulate.simulate("gold", TINY, given, 7, "train", [2], "cpu")
     assert waves.attrs["multislice_pixel_A"] == pytest.approx(0.15)
     drawn = simulate.structure("gold", TINY, GRID, 7, "train", 2)
-    wave = simulate.exit_wave(drawn.atoms, Sampling(96, 0.15), ENERGY)
+    wave = Multislice(Sampling(96, 0.15), ENERGY).wave(drawn.atoms)
     np.testing.assert_array_equal(waves.spectrum[0, 0], GRID.crop(wave) * GRID.band)
 
 
@@ -76,7 +77,7 @@ def test_a_structure_is_made_again_from_its_seed(dataset):
 
 
 def test_power_is_that_of_the_waves_imaginary_part():
-    wave = simulate.exit_wave(structure().atoms, GRID, ENERGY).astype(complex)
+    wave = Multislice(GRID, ENERGY).wave(structure().atoms).astype(complex)
     b = np.abs(np.fft.fft2((wave / wave.mean()).imag) / wave.size) ** 2
     k = np.fft.fftfreq(48, 1 / 48)
     ring = np.rint(np.hypot(k[:, None], k))
@@ -87,7 +88,7 @@ def test_power_is_that_of_the_waves_imaginary_part():
 
 
 def test_power_ignores_the_waves_amplitude_and_phase():
-    spectrum = GRID.crop(simulate.exit_wave(structure().atoms, GRID, ENERGY))
+    spectrum = GRID.crop(Multislice(GRID, ENERGY).wave(structure().atoms))
     power = simulate.linear_power(spectrum)
     np.testing.assert_allclose(simulate.linear_power(spectrum * 2j), power, rtol=1e-6)
     assert power[0] == 0
@@ -95,7 +96,7 @@ def test_power_ignores_the_waves_amplitude_and_phase():
 
 
 def test_power_times_transfer_is_a_thin_objects_image():
-    wave = simulate.exit_wave(cell("C", [[7.2, 7.2, 2.0]]), GRID, ENERGY)
+    wave = Multislice(GRID, ENERGY).wave(cell("C", [[7.2, 7.2, 2.0]]))
     spectrum = GRID.crop(wave).astype(complex)
     q, phi = GRID.frequencies()
     optics = ctf.Optics(ENERGY, defocus=200.0, cs=1.2e4)
@@ -147,7 +148,7 @@ def test_dataset_is_labelled(dataset):
 def test_dataset_holds_the_wave_mask_and_power_of_its_structures(dataset):
     drawn = specimen.draw(TINY, GRID, seeds.generator(7, "gold", "train", 1, "structure"))
     one = dataset.sel(structure=1)
-    kept = GRID.crop(simulate.exit_wave(drawn.atoms, MICROSCOPE.multislice, ENERGY)) * GRID.band
+    kept = GRID.crop(Multislice(MICROSCOPE.multislice, ENERGY).wave(drawn.atoms)) * GRID.band
     np.testing.assert_allclose(one.spectrum[0], kept, atol=1e-7)
     labels = masks.instances(drawn, GRID)
     np.testing.assert_array_equal(one.instances, labels)
@@ -157,11 +158,8 @@ def test_dataset_holds_the_wave_mask_and_power_of_its_structures(dataset):
 
 
 def test_mask_lies_where_the_wave_is_changed_most(dataset):
-    wave = simulate.exit_wave(
-        specimen.draw(TINY, GRID, seeds.generator(7, "gold", "train", 0, "structure")).atoms,
-        GRID,
-        ENERGY,
-    )
+    drawn = specimen.draw(TINY, GRID, seeds.generator(7, "gold", "train", 0, "structure"))
+    wave = Multislice(GRID, ENERGY).wave(drawn.atoms)
     inside = dataset.mask.sel(structure=0).values.astype(bool)
     change = np.abs(wave - wave.mean()) ** 2
     assert change[inside].mean() > 3 * change[~inside].mean()
@@ -213,7 +211,7 @@ def test_a_configuration_is_the_displaced_structure():
     rng = seeds.generator(7, "gold", "train", 0, "phonon", 1)
     atoms = thermal.displaced(resting.atoms, warm(), rng)
     assert 0.05 < np.std(atoms.positions[:, 2] - resting.atoms.positions[:, 2]) < 0.12
-    wave = simulate.exit_wave(atoms, MICROSCOPE.multislice, ENERGY)
+    wave = Multislice(MICROSCOPE.multislice, ENERGY).wave(atoms)
     found = run([0], spec=warm(2)).spectrum[0, 1]
     np.testing.assert_allclose(found, GRID.crop(wave) * GRID.band, atol=1e-7)
 

@@ -10,7 +10,7 @@ from passband.grid import Condition
 from passband.optics import ctf
 from passband.optics.sampling import Sampling
 from passband.specimens import crystals, exit_waves, structures
-from passband.specimens.steps import Steps
+from passband.specimens.structures import Steps
 
 MICROSCOPE = Microscope(field_px=48, pixel_size_A=0.3)
 GRID = MICROSCOPE.sampling

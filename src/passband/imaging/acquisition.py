@@ -74,20 +74,11 @@ class Acquisition:
         """The last microscope with other pixels or another blur, and its acquisition."""
         return []
 
-    @property
-    def has_jitter(self) -> bool:
-        """Whether the microscope has jitter, so that each draw has different intensities."""
-        return self.microscope.jitter.varies
-
     def lenses(
         self, split: Split, condition: Condition, draw: int = 0
     ) -> list[tuple[Optics, float]]:
         """Return each image's lens and relative dose; parameters as of :meth:`intensities`."""
-        return self._lenses(self.microscope.optics(condition), split, condition, draw)
-
-    def _lenses(
-        self, optics: Optics, split: Split, condition: Condition, draw: int
-    ) -> list[tuple[Optics, float]]:
+        optics = self.microscope.optics(condition)
         return [self.lens(optics, split.names, int(i), condition, draw) for i in split.structures]
 
     def lens(
@@ -122,7 +113,7 @@ class Acquisition:
                 images do not depend on it.
         """
         optics, jitter = self.microscope.optics(condition), self.microscope.jitter
-        drawn = self._lenses(optics, split, condition, draw) if jitter.varies else []
+        drawn = self.lenses(split, condition, draw) if jitter.varies else []
         imager = self.under(condition).imager
         for start in range(0, len(split), chunk):
             part = slice(start, start + chunk)

@@ -11,6 +11,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import noise_seeds
 from passband.imaging.splits import Split
 from passband.specimens.structures import FACES
+from passband.storage.datasets import described
 
 #: Maximum number of images in a file of a data set. At 512² pixels, the counts of so many images
 #: are 128 MB before compression.
@@ -67,55 +68,34 @@ def images(
     else:
         dtype = np.uint16 if counts.max() <= np.iinfo(np.uint16).max else np.uint32
     side = np.arange(microscope.field_px) * microscope.pixel_size_A
+    image, masks = ("structure", "x", "y"), split.masks[:, 0].cpu().numpy()
+    seeds = noise_seeds(split.names, split.structures, condition, draw, replica)
+    values = {name: getattr(condition, name) for name in MAIN_AXES} | dict(condition.further)
     return xr.Dataset(
         {
-            "counts": (
-                ("structure", "x", "y"),
-                counts.astype(dtype),
-                {"long_name": "electrons times the detector's gain", "units": "counts"},
+            "counts": described(
+                image, counts.astype(dtype), "electrons times the detector's gain", "counts"
             ),
-            "mask": (
-                ("structure", "x", "y"),
-                split.masks[:, 0].cpu().numpy().astype(np.uint8),
-                {"long_name": "particles in projection", "units": "1"},
-            ),
-            "instances": (
+            "mask": described(image, masks.astype(np.uint8), "particles in projection"),
+            "instances": described(
                 ("structure", "face", "x", "y"),
                 split.instances,
-                {"long_name": "number of the particle in projection, 0 is none", "units": "1"},
+                "number of the particle in projection, 0 is none",
             ),
-            "seed": (
-                "structure",
-                np.asarray(
-                    noise_seeds(split.names, split.structures, condition, draw, replica), np.int64
-                ),
-                {"long_name": "seed of the image's noise", "units": "1"},
+            "seed": described(
+                "structure", np.asarray(seeds, np.int64), "seed of the image's noise"
             ),
         },
         {
-            "structure": (
-                "structure",
-                np.asarray(split.structures, np.int64),
-                {"long_name": "index within the split", "units": "1"},
+            "structure": described(
+                "structure", np.asarray(split.structures, np.int64), "index within the split"
             ),
-            "face": (
-                "face",
-                list(FACES),
-                {"long_name": "face of the substrate that a particle lies on", "units": "1"},
-            ),
-            "x": ("x", side, {"long_name": "x", "units": "Å"}),
-            "y": ("y", side, {"long_name": "y", "units": "Å"}),
+            "face": described("face", list(FACES), "face of the substrate that a particle lies on"),
+            "x": described("x", side, "x", "Å"),
+            "y": described("y", side, "y", "Å"),
             **{
-                axis.name: (
-                    (),
-                    getattr(condition, name),
-                    {"long_name": axis.label, "units": axis.unit},
-                )
-                for name, axis in MAIN_AXES.items()
-            },
-            **{
-                name: ((), value, {"long_name": AXES[name].label, "units": AXES[name].unit})
-                for name, value in condition.further
+                name: described((), value, AXES[name].label, AXES[name].unit)
+                for name, value in values.items()
             },
             **_each(acquisition, split, condition, draw),
         },
@@ -145,13 +125,11 @@ def _each(
         for lens, dose in acquisition.lenses(split, condition, draw)
     ]
     return {
-        f"image_{key}": (
+        f"image_{key}": described(
             "structure",
             np.array([row[key] for row in rows]),
-            {
-                "long_name": f"the image's own {key.partition('_')[0]}",
-                "units": {"nm": "nm", "deg": "°", "A2": "e/Å²"}[key.rpartition("_")[2]],
-            },
+            f"the image's own {key.partition('_')[0]}",
+            {"nm": "nm", "deg": "°", "A2": "e/Å²"}[key.rpartition("_")[2]],
         )
         for key in rows[0]
     }

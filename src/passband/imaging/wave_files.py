@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import xarray as xr
 
 from passband.config import Microscope
 from passband.storage import datasets
@@ -47,21 +48,29 @@ def split_digest(
     return hashed.hexdigest()
 
 
-def digest_of_files(
+def open_shards(
     paths: Sequence[str], names: tuple[int, str, str], microscope: Microscope
-) -> str:
-    """Return the digest of a split, see :func:`split_digest`, from its shards.
+) -> tuple[list[xr.Dataset], list[tuple[int, int, int]]]:
+    """Return the metadata of a split's shards, and where each structure is, sorted by its index.
 
+    Each row has the structure's index within the split, its shard, and its position in the shard.
     Parameters and errors are those of :meth:`passband.imaging.splits.Split.load`.
     """
-    expected = expected_attributes(names, microscope)
     shards = [datasets.read_metadata(path, datasets.WAVES) for path in paths]
-    datasets.check_many(shards, paths, "structure", expected)
-    rows = sorted(
+    datasets.check_many(shards, paths, "structure", expected_attributes(names, microscope))
+    rows = (
         (index, shard, place)
         for shard, waves in enumerate(shards)
         for place, index in enumerate(waves.structure.values.tolist())
     )
+    return shards, sorted(rows)
+
+
+def digest_of_files(
+    paths: Sequence[str], names: tuple[int, str, str], microscope: Microscope
+) -> str:
+    """Return the digest of a split, see :func:`split_digest`, from its shards."""
+    _, rows = open_shards(paths, names, microscope)
 
     def structures() -> Iterable[tuple[int, np.ndarray, np.ndarray]]:
         open_shard, waves = None, None

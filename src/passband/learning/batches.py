@@ -60,12 +60,8 @@ class Images:
     def __init__(
         self, acquisition: Acquisition, source: Source, condition: Condition, hold: bool = True
     ):
-        self._acquisition, self._source, self._condition, self._hold = (
-            acquisition,
-            source,
-            condition,
-            hold,
-        )
+        self._acquisition, self._source = acquisition, source
+        self._condition, self._hold = condition, hold
         self._held: tuple[int, Tensor] | None = None
 
     def __len__(self) -> int:
@@ -132,7 +128,8 @@ class Images:
             source = self._source.take(distinct).take(again).turned(pairs[1])
             intensity = self._intensities(source, draw)
         elif self._hold:
-            source, draw = self._source, draw if self._acquisition.has_jitter else 0
+            source = self._source
+            draw = draw if self._acquisition.microscope.jitter.varies else 0
             if self._held is None or self._held[0] != draw:
                 self._held = None  # the memory of the last draw is freed before the next one
                 self._held = draw, self._intensities(source, draw)

@@ -274,7 +274,7 @@ class Passes:
         )  # fmt: skip
         if node.x_gradient is not None:
             kernels.convolve(
-                g, weights.backward[layer][place], plan.back_taps, plan.mask,
+                g, weights.backward[layer][place], -plan.taps, plan.mask,
                 node.flat_x_gradient, layer.outputs, layer.inputs, plan.length, plan.first,
                 plan.number, 0, 0, _zeros(layer.inputs), False, False,
             )  # fmt: skip

@@ -108,11 +108,6 @@ class Plan:
         return plane[0]
 
     @cached_property
-    def back_taps(self) -> np.ndarray:
-        """The distances from the neighbours to the pixel."""
-        return -self.taps
-
-    @cached_property
     def taps(self) -> np.ndarray:
         """(1, 9): the distances to a pixel's 3 × 3 neighbours, row by row."""
         steps = np.arange(-1, 2)

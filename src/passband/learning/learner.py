@@ -147,17 +147,14 @@ class Learner:
             # Dropout draws from torch's global generator; vectorized networks have no dropout.
             (only,) = self.seeds.values()
             torch.manual_seed(seed(only, "step", self.steps))
-        logits = self.networks.forward(self._laid_out(images))
+        if self._layout == torch.channels_last:
+            images = images[0].contiguous(memory_format=self._layout)[None]
+        logits = self.networks.forward(images)
         losses = loss(logits, masks, self.settings)
         # Networks share no weights. So the gradient of the sum of losses has the gradient of each
         # network's own loss.
         self._scaler.scale(losses.sum()).backward()
         return losses.detach()
-
-    def _laid_out(self, images: Tensor) -> Tensor:
-        if self._layout == torch.channels_last:
-            return images[0].contiguous(memory_format=self._layout)[None]
-        return images
 
     @torch.inference_mode()
     def validate(self, images: Tensor, masks: Tensor) -> None:

@@ -10,6 +10,7 @@ the cached functions of the modules that use it must be removed (`__pycache__/*.
 """
 
 import platform
+from collections.abc import Callable
 
 import llvmlite.binding
 from llvmlite import ir
@@ -100,45 +101,31 @@ def multiply_add(_, x, y, total):
     return typing.signature(_vector, _vector, _vector, _vector), generate
 
 
-@intrinsic
-def multiply(_, x, y):
-    """Return x·y."""
+def _of_two(build: Callable, docstring: str):
+    """Return a function of two vectors; `build` makes its code from a builder and the vectors."""
 
     def generate(context, builder, signature, values):
-        return builder.fmul(*values)
+        return build(builder, *values)
 
-    return typing.signature(_vector, _vector, _vector), generate
+    def function(_, x, y):
+        return typing.signature(_vector, _vector, _vector), generate
 
-
-@intrinsic
-def add(_, x, y):
-    """Return x + y."""
-
-    def generate(context, builder, signature, values):
-        return builder.fadd(*values)
-
-    return typing.signature(_vector, _vector, _vector), generate
+    function.__doc__ = docstring
+    return intrinsic(function)
 
 
-@intrinsic
-def where_positive(_, x, y):
-    """Return y where x > 0, and otherwise 0."""
-
-    def generate(context, builder, signature, values):
-        above = builder.fcmp_ordered(">", values[0], ir.Constant(_VECTOR, [0.0] * LANES))
-        return builder.select(above, values[1], ir.Constant(_VECTOR, [0.0] * LANES))
-
-    return typing.signature(_vector, _vector, _vector), generate
+def _where_positive(builder, x, y):
+    nothing = ir.Constant(_VECTOR, [0.0] * LANES)
+    return builder.select(builder.fcmp_ordered(">", x, nothing), y, nothing)
 
 
-@intrinsic
-def greater(_, x, y):
-    """Return the greater number in each lane: x if x > y, and otherwise y."""
-
-    def generate(context, builder, signature, values):
-        return builder.select(builder.fcmp_ordered(">", *values), *values)
-
-    return typing.signature(_vector, _vector, _vector), generate
+multiply = _of_two(lambda builder, x, y: builder.fmul(x, y), "Return x·y.")
+add = _of_two(lambda builder, x, y: builder.fadd(x, y), "Return x + y.")
+where_positive = _of_two(_where_positive, "Return y where x > 0, and otherwise 0.")
+greater = _of_two(
+    lambda builder, x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y),
+    "Return the greater number in each lane: x if x > y, and otherwise y.",
+)
 
 
 @intrinsic
@@ -154,15 +141,7 @@ def where_equal(_, x, y, a, b):
 def _rearranged(places: list[int], docstring: str):
     """Return a function of two vectors whose result has some of their numbers in another order."""
     chosen = ir.Constant(ir.VectorType(_INDEX, LANES), places)
-
-    def generate(context, builder, signature, values):
-        return builder.shuffle_vector(*values, chosen)
-
-    def function(_, x, y):
-        return typing.signature(_vector, _vector, _vector), generate
-
-    function.__doc__ = docstring
-    return intrinsic(function)
+    return _of_two(lambda builder, x, y: builder.shuffle_vector(x, y, chosen), docstring)
 
 
 _PAIRS = [place for k in range(LANES) for place in (k, LANES + k)]

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,20 +9,9 @@ import xarray as xr
 
 from passband.config import Microscope
 from passband.imaging.splits import Split
-from passband.imaging.wave_files import expected_attributes
+from passband.imaging.wave_files import open_shards
 from passband.learning.memory import SHARE, image_bytes, wave_bytes
 from passband.storage import datasets
-
-
-class Source(Protocol):
-    """The structures of a split: in memory (:class:`Split`) or on disk (:class:`Stored`)."""
-
-    names: tuple[int, str, str]
-
-    def __len__(self) -> int: ...
-
-    def take(self, indices: np.ndarray) -> Split:
-        """Return the structures at some places of the split, in memory."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +22,13 @@ class Stored:
         names: (study seed, specimen, split).
         shards: Coordinates and attributes of each store, see
             :func:`passband.storage.datasets.read_metadata`.
+        places: (N, 2) int, the store of every structure, and the structure's position in it.
     """
 
     names: tuple[int, str, str]
     paths: tuple[str, ...]
     shards: tuple[xr.Dataset, ...]
+    places: np.ndarray
     device: torch.device
 
     @classmethod
@@ -51,26 +40,11 @@ class Stored:
         device: torch.device,
     ) -> "Stored":
         """Open the shards of a split. Parameters and errors are those of :meth:`Split.load`."""
-        expected = expected_attributes(names, microscope)
-        shards = [datasets.read_metadata(path, datasets.WAVES) for path in paths]
-        datasets.check_many(shards, paths, "structure", expected)
-        return cls(names, tuple(paths), tuple(shards), device)
-
-    @cached_property
-    def _places(self) -> np.ndarray:
-        """The shard of every structure, and the structure's position in the shard.
-
-        The (N, 2) array is sorted by the index of the structure within the split.
-        """
-        rows = sorted(
-            (index, shard, place)
-            for shard, waves in enumerate(self.shards)
-            for place, index in enumerate(waves.structure.values.tolist())
-        )
-        return np.array(rows)[:, 1:]
+        shards, rows = open_shards(paths, names, microscope)
+        return cls(names, tuple(paths), tuple(shards), np.array(rows)[:, 1:], device)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self.places)
 
     def take(self, indices: np.ndarray) -> Split:
         """Return the structures at some places of the split, in memory.
@@ -79,7 +53,7 @@ class Stored:
             StoreError: If a store is damaged.
         """
         parts, order = [], []
-        wanted = self._places[indices]
+        wanted = self.places[indices]
         for shard in np.unique(wanted[:, 0]):
             where = np.flatnonzero(wanted[:, 0] == shard)
             wanted_here = {"structure": wanted[where, 1]}
@@ -95,6 +69,10 @@ class Stored:
     def load(self) -> Split:
         """Return the whole split, read into memory."""
         return self.take(np.arange(len(self)))
+
+
+#: The structures of a split, in memory or on disk.
+Source = Split | Stored
 
 
 def choose(

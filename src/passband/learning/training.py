@@ -1,16 +1,16 @@
 """Training of a job's replicas on one specimen under one condition, with Lightning.
 
-The parts of the training code are Lightning's:
-:class:`~passband.learning.replica_module.ReplicaModule` takes the optimizer steps,
-:class:`~passband.learning.data_module.ImageDataModule` yields the batches,
-:mod:`passband.learning.callbacks` save the state and stop training, and ``Trainer.fit`` is the only
-loop. These parts differ from a usual example of Lightning in four points:
+The parts of the training code are Lightning's: :class:`ReplicaModule` takes the optimizer steps,
+:class:`ImageDataModule` yields the batches, :mod:`passband.learning.callbacks` save the state and
+stop training, and ``Trainer.fit`` is the only loop. These parts differ from a usual example of
+Lightning in four points:
 
 - Optimization is manual, since each replica of a job has its own optimizer.
-- A data loader yields whole batches, and can begin in the middle of an epoch. Each learner has its
-  own checkpoint file, in a format that is not Lightning's. So an interrupted job continues at the
-  step at which its state was saved, and its networks have the same bits as without the
-  interruption. Code in a checkpoint file is not run when the file is read.
+- A data loader yields whole batches, since the images of a batch are formed together, and can begin
+  in the middle of an epoch. Each learner has its own checkpoint file, in a format that is not
+  Lightning's. So an interrupted job continues at the step at which its state was saved, and its
+  networks have the same bits as without the interruption. Code in a checkpoint file is not run when
+  the file is read.
 - To stop training, an exception is raised: after ``should_stop``, Lightning would first run a
   validation, which may take longer than a scheduler waits.
 - The Trainer logs nothing and writes no files. So Lightning needs only 0.35 ms for each step.
@@ -19,25 +19,24 @@ loop. These parts differ from a usual example of Lightning in four points:
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import lightning
 import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
 
 from passband import PassbandError
 from passband.config import Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.learning import checkpoints, compact, devices
-from passband.learning.batches import Batches
+from passband.learning.batches import Batches, images_under
 from passband.learning.callbacks import CheckpointCallback, SignalCallback
-from passband.learning.data_module import ImageDataModule
 from passband.learning.deadline import StopCondition
 from passband.learning.learner import Learner, Trained, running_epoch
-from passband.learning.replica_module import ReplicaModule
 from passband.learning.streaming import Source
 from passband.mixtures import Mixture
 
@@ -52,6 +51,9 @@ WORTH_TIMING = 60
 #: If each network has at least so many optimizer steps, `compile: auto` compiles on a GPU.
 #: Compilation takes a minute.
 WORTH_COMPILING = 5000
+#: Number of images in a validation batch, divided by the number of images in a training batch.
+#: Validation batches can be larger, since validation keeps no activations for gradients.
+VALIDATION_BATCH = 4
 
 
 def train(
@@ -245,3 +247,104 @@ def _compiles(settings: Training, device: torch.device, steps: int) -> bool:
     if settings.compile == "auto":
         return device.type == "cuda" and steps >= WORTH_COMPILING
     return settings.compile == "always"
+
+
+class ReplicaModule(lightning.LightningModule):
+    """Trains and validates the learners of a job.
+
+    In each epoch, the learners are trained one after another, and then all learners are validated.
+    """
+
+    def __init__(self, learners: Sequence[Learner]):
+        super().__init__()
+        self.automatic_optimization = False
+        self.learners = learners
+        self._started = time.monotonic()
+
+    def training_step(self, batch: tuple[int, Tensor, Tensor], index: int) -> None:
+        """Take an optimizer step. `batch` is (number of the learner, images, masks)."""
+        number, images, masks = batch
+        self.learners[number].step(images, masks)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        """Validate the learners that wait for it with (N, 1, px, px) images and masks."""
+        for learner in self._waiting():
+            learner.validate(*batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """End the epoch of all learners that were validated. Stop training after the last epoch."""
+        learners = self._waiting()
+        networks = sum(learner.running for learner in learners)
+        for learner in learners:
+            learner.close_epoch((time.monotonic() - self._started) / networks)
+        self._started = time.monotonic()
+        self.trainer.should_stop = all(learner.done for learner in self.learners)
+
+    def _waiting(self) -> list[Learner]:
+        """Return the learners that wait for validation after all training steps of their epoch."""
+        return [learner for learner in self.learners if not learner.done and not learner.steps_left]
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Return the learners' optimizers."""
+        return [learner.optimizer for learner in self.learners]
+
+
+class _Yielded(IterableDataset):
+    """A data set of the items that a function yields. The function is called in each epoch."""
+
+    def __init__(self, function: Callable[[], Iterator]):
+        self._function = function
+
+    def __iter__(self) -> Iterator:
+        return self._function()
+
+
+class ImageDataModule(lightning.LightningDataModule):
+    """Forms the images of a job under its imaging condition, and yields batches of images.
+
+    The parameters are those of :func:`train`.
+
+    Attributes:
+        batches: The training batches of every replica and every epoch.
+    """
+
+    def __init__(
+        self,
+        acquisition: Acquisition,
+        splits: tuple[Source, Source],
+        condition: Condition | Mixture,
+        settings: Training,
+        hold: bool = True,
+    ):
+        super().__init__()
+        train, self._validation = (
+            images_under(acquisition, split, condition, hold) for split in splits
+        )
+        self.batches = Batches(train, settings)
+        self._validation_size = VALIDATION_BATCH * settings.batch_size
+
+    def train_dataloader(self) -> DataLoader:
+        """Return the training batches that are left in the running epoch, learner by learner.
+
+        An item is (number of the learner, images, masks). Images and masks are (R, N, 1, px, px)
+        float32 tensors.
+        """
+        return DataLoader(_Yielded(self._training_batches), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader:
+        """Return the validation batches: (N, 1, px, px) float32 images and masks."""
+        return DataLoader(_Yielded(self._validation_batches), batch_size=None)
+
+    def _training_batches(self) -> Iterator[tuple[int, Tensor, Tensor]]:
+        learners = self.trainer.lightning_module.learners
+        epoch = running_epoch(learners)
+        for number, learner in enumerate(learners):
+            if learner.done or learner.epoch > epoch:
+                continue
+            first = learner.steps_per_epoch - learner.steps_left
+            for pair in self.batches.epoch(list(learner.seeds), epoch, first):
+                yield number, *pair
+
+    def _validation_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for places in torch.arange(len(self._validation)).split(self._validation_size):
+            yield self._validation.take(places.numpy())

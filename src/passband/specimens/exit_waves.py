@@ -14,13 +14,7 @@ from passband.specimens.masks import instances
 from passband.specimens.multislice import Multislice, resolve_device
 from passband.specimens.structures import FACES, Structure, draw
 from passband.storage import datasets
-
-
-def exit_wave(
-    atoms: Atoms, sampling: Sampling, energy_eV: float, device: str = "cpu"
-) -> np.ndarray:
-    """Return the exit wave of one structure, see :meth:`Multislice.wave`."""
-    return Multislice(sampling, energy_eV, device).wave(atoms)
+from passband.storage.datasets import described
 
 
 def linear_power(spectrum: np.ndarray) -> np.ndarray:
@@ -154,49 +148,30 @@ def simulate(
         # wave does not include the differences between frozen configurations, which are thermal
         # diffuse scattering.
         power[i] = linear_power(spectrum[i].mean(0))
+    image = "structure", "x", "y"
     return xr.Dataset(
         {
-            "spectrum": (
+            "spectrum": described(
                 ("structure", "configuration", "kx", "ky"),
                 spectrum,
-                {"long_name": "Fourier coefficients of the exit wave", "units": "1"},
+                "Fourier coefficients of the exit wave",
             ),
-            "mask": (
-                ("structure", "x", "y"),
-                labels.any(1).astype(np.uint8),
-                {"long_name": "particles in projection", "units": "1"},
-            ),
-            "instances": (
+            "mask": described(image, labels.any(1).astype(np.uint8), "particles in projection"),
+            "instances": described(
                 ("structure", "face", "x", "y"),
                 labels,
-                {"long_name": "number of the particle in projection, 0 is none", "units": "1"},
+                "number of the particle in projection, 0 is none",
             ),
-            "particles": (
-                "structure",
-                particles,
-                {"long_name": "number of particles that found room", "units": "1"},
-            ),
-            "power": (
-                ("structure", "q"),
-                power,
-                {"long_name": "power of the linear phase contrast", "units": "1"},
-            ),
+            "particles": described("structure", particles, "number of particles that found room"),
+            "power": described(("structure", "q"), power, "power of the linear phase contrast"),
         },
         {
-            "structure": (
-                "structure",
-                np.asarray(indices, np.int64),
-                {"long_name": "index within the split", "units": "1"},
+            "structure": described(
+                "structure", np.asarray(indices, np.int64), "index within the split"
             ),
-            "face": (
-                "face",
-                list(FACES),
-                {"long_name": "face of the substrate that a particle lies on", "units": "1"},
-            ),
-            "q": (
-                "q",
-                np.arange(waves.half + 1) / waves.field_A,
-                {"long_name": "spatial frequency", "units": "1/Å"},
+            "face": described("face", list(FACES), "face of the substrate that a particle lies on"),
+            "q": described(
+                "q", np.arange(waves.half + 1) / waves.field_A, "spatial frequency", "1/Å"
             ),
         },
         {

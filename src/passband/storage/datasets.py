@@ -40,6 +40,13 @@ PREDICTION = "prediction"
 IMAGES = "images"
 
 
+def described(
+    dims: str | Sequence[str], values: object, words: str, units: str = "1"
+) -> tuple[str | Sequence[str], object, dict[str, str]]:
+    """Return a variable for a data set, with a description and units."""
+    return dims, values, {"long_name": words, "units": units}
+
+
 def write(
     dataset: xr.Dataset,
     path: str | Path,
