@@ -107,7 +107,6 @@ class Acquisition:
         have the same lenses and doses.
 
         Args:
-            split: The structures.
             draw: The number of the draw of the jitter. Without jitter, it has no effect.
             chunk: Number of images that are formed at a time. A small number limits the memory. The
                 images do not depend on it.

@@ -36,10 +36,8 @@ def images(
     Args:
         acquisition: Forms the images. The acquisition's normalisation has no effect, since the data
             set has counts.
-        split: The split of the structures, which must have been loaded with its instances.
-        draw: The number of the draw of the noise and of the jitter.
-        replica: The replica whose noise is drawn. By default, it is the noise of evaluation and
-            validation.
+        split: The structures, which must have been loaded with their instances.
+        draw, replica: The draw and the replica of the noise and of the jitter.
 
     Returns:
         ============= ================ ================= ========================================

@@ -26,16 +26,7 @@ def drawn(
     draw: int = 0,
     replica: int | None = None,
 ) -> Condition:
-    """Return the condition of an image of a mixture.
-
-    Args:
-        mixture: The distribution.
-        names: The study's seed, the specimen's name and the split.
-        structure: Index of the image's structure within the split.
-        draw: The number of the draw of the noise.
-        replica: The replica that is trained on the image. Without it, the condition is that of a
-            validation or test image, which all networks share.
-    """
+    """Return the condition of an image; parameters as of :func:`noise_seeds`."""
     owner = () if replica is None else ("replica", replica)
     return mixture.draw(*names, structure, mixture.id, "condition", *owner, draw)
 
@@ -50,9 +41,6 @@ def images(
     """Return normalised images (N, px, px) float32, each under its own condition.
 
     Args:
-        acquisition: Forms the images.
-        split: The structure of each image.
-        mixture: The distribution of the conditions.
         draw: The number of the draw of the conditions, of the noise and of the jitter.
         replicas: The replica that is trained on each image. By default, all images are validation
             or test images.
@@ -78,7 +66,6 @@ def batches(
     """Yield normalised test images of a split in batches of (n, px, px), in order.
 
     Args:
-        acquisition, split: See :func:`images`.
         under: The condition of all images, or the distribution of the conditions of single images.
         size: Number of images in a batch. The images do not depend on it.
     """

@@ -49,7 +49,6 @@ class Split:
         """Read a split from its shards.
 
         Args:
-            paths: The shards of exit waves.
             names: Study seed, specimen and split.
             microscope: The microscope whose field, pixels and energy the waves must have.
             instances: Whether to read the instances. Training does not need the instances.

@@ -27,12 +27,9 @@ _AT_ONCE = 16
 
 
 def cropped(images: Tensor, corners: np.ndarray, side: int) -> Tensor:
-    """Return a square of each periodic image, (N, …, side, side).
+    """Return a square (N, …, side, side) of each periodic image (N, …, H, W).
 
-    Args:
-        images: (N, …, H, W).
-        corners: (N, 2) int, the first row and the first column of each square.
-        side: Side of the squares [pixels].
+    `corners` has the first row and the first column of each square, (N, 2) int.
     """
     parts = [
         image.roll((-int(row), -int(column)), (-2, -1))[..., :side, :side]
@@ -50,8 +47,6 @@ class Images:
     also on the replica.
 
     Args:
-        acquisition: Forms the images.
-        source: The structures.
         hold: Whether to form all intensities of a draw of the jitter at once, and to keep them in
             memory until another draw is needed. Without jitter, the intensities are formed only
             once. If `hold` is true, the source must be a :class:`~passband.imaging.splits.Split`.
@@ -205,12 +200,7 @@ def images_under(
 
 
 class Batches:
-    """Training batches of one or several networks, in every epoch.
-
-    Args:
-        images: The images of the training split.
-        settings: Batch size, noise, crop and augmentation.
-    """
+    """Training batches of one or several networks, in every epoch."""
 
     def __init__(self, images: Images, settings: Training):
         self._images, self._settings = images, settings

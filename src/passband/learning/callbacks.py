@@ -25,8 +25,6 @@ class CheckpointCallback(lightning.Callback):
     learners that have not changed since the last save are not written again.
 
     Args:
-        learners: The learners whose state is saved.
-        stop: Decides when the state is saved and when training stops.
         folder: The folder for the files of saved states. By default, no state is saved.
         context: Digest of everything that the networks depend on.
     """
@@ -90,9 +88,6 @@ class SignalCallback(lightning.Callback):
     """Converts SIGTERM and Ctrl-C into a request to stop training.
 
     A scheduler sends SIGTERM to a job before it kills the job.
-
-    Args:
-        stop: Receives the request to stop.
     """
 
     _SIGNALS = (signal.SIGTERM, signal.SIGINT)

@@ -70,9 +70,7 @@ class CompactNetworks:
     """Compact U-Nets that are trained in one job on a CPU.
 
     The first axis of all tensors is the network, as in :mod:`passband.learning.vectorized`.
-
-    Args:
-        modules: R networks of one architecture, for which :func:`applies` is true.
+    :func:`applies` must be true for their architecture.
     """
 
     def __init__(self, modules: Sequence[CompactUNet]):
@@ -145,8 +143,7 @@ class CompactNetworks:
     def accumulate(self, images: Tensor, masks: Tensor, settings: Training) -> Tensor:
         """Set the gradients of all weights in training mode, and return each network's loss (R,).
 
-        Args:
-            images, masks: (R, N, 1, H, W), a batch of each network.
+        `images` and `masks` are a batch of each network, (R, N, 1, H, W).
         """
         arrays, losses = self._arrays, torch.zeros(len(images))
         weights, head = Arranged(self._layers, arrays), self._head(arrays)

@@ -140,11 +140,8 @@ class Node:
 class Passes:
     """The memory of one network's step, and its passes through the layers.
 
-    The memory is used again for every network and every step.
-
-    Args:
-        images, side: Number of images, and pixels along an image's side.
-        gradients: Whether there is a backward pass.
+    The memory is used again for every network and every step. Without `gradients`, there is no
+    backward pass.
     """
 
     def __init__(self, layers: Sequence[Layer], images: int, side: int, gradients: bool):

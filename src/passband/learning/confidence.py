@@ -96,11 +96,7 @@ def confidence(logits: Sequence[Tensor]) -> Confidence:
 
 
 def fractions(histogram: np.ndarray) -> np.ndarray:
-    """Return the parts of all pixels in each bin, as 16-bit integers in units of 1/65535.
-
-    Args:
-        histogram: (..., 8) int.
-    """
+    """Return the parts of all pixels in each of (..., 8) bins, in units of 1/65535."""
     parts = histogram / histogram.sum(-1, keepdims=True)
     return np.round(parts * ALL_PIXELS).astype(np.uint16)
 
@@ -111,10 +107,6 @@ def missing(
     """Return the variables of a record for these sums, in which all values are missing.
 
     Missing sums are NaN. In a missing histogram, all bins are 0.
-
-    Args:
-        specimens, conditions, structures: Numbers of the test specimens, of the test conditions,
-            and of the test structures of each specimen.
 
     Returns:
         `confidence` (replica, test_specimen, test, structure, statistic) float32: the sums over the
@@ -158,13 +150,7 @@ def missing(
 
 
 def write(arrays: Mapping[str, np.ndarray], s: int, k: int, parts: Sequence[Confidence]) -> None:
-    """Write the sums of a cell to a record.
-
-    Args:
-        arrays: The arrays of the record's variables, with those of :func:`missing`.
-        s, k: Index of the test specimen, and index of the test condition.
-        parts: The sums of all images of the cell, in order.
-    """
+    """Write the sums of the test specimen `s` under the test condition `k` to a record's arrays."""
     arrays["confidence"][:, s, k] = torch.cat([part.sums for part in parts], 1).cpu()
     histogram = torch.stack([part.histogram.sum(1) for part in parts]).sum(0)
     arrays["histogram"][:, s, k] = fractions(histogram.cpu().numpy())

@@ -63,10 +63,7 @@ class SharedImages:
 
     The first images that are formed are kept, and the others are formed again each time. So if the
     images of all test conditions do not fit into the limit, those that fit are used by the networks
-    of every training condition.
-
-    Args:
-        limit: The largest number of bytes of all images that are kept.
+    of every training condition. The images that are kept have at most `limit` bytes.
     """
 
     def __init__(self, limit: int = SHARED_BYTES):
@@ -81,8 +78,6 @@ class SharedImages:
         Args:
             acquisition: Forms the images. All calls have the same microscope.
             split: The structures. All calls have the same structures of a specimen.
-            under: The condition of all images, or the distribution of the conditions of single
-                images.
         """
         key = acquisition.normalisation, split.names, under.id, batch_size
         if key in self._kept:
@@ -167,7 +162,6 @@ def evaluate(
             networks were trained.
         splits: Test structures by specimen. All specimens have the same number of test structures.
         conditions: Test conditions. Under a mixture, each image has its own condition.
-        batch_size: Number of images in a forward pass.
         precision: See :func:`passband.learning.devices.precision`.
         known: A record of the same networks on the same structures. The record may lack some test
             specimens and test conditions. Its counts are used again, and only missing counts are

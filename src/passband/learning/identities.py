@@ -24,7 +24,6 @@ class NetworkContexts:
     """Contexts of the networks of one specimen and architecture.
 
     Attributes:
-        specimen, architecture: Name of the training specimen, and name of the architecture.
         versions: The version of the stage `train` for each training condition of the job, by its
             id.
         microscope, training: The params of the rule `train` with these names.
@@ -97,7 +96,6 @@ def record_contexts(
 
     Args:
         params: Further values that the digest includes.
-        metadata: The metadata of the networks.
         networks_digest: The fingerprint of the networks' weights.
         splits: The digest of the test structures, see
             :func:`passband.imaging.wave_files.digests_of_specimens`.

@@ -63,7 +63,6 @@ class Learner:
     Args:
         seeds: Seed of each replica's initial weights and dropout. If there are several replicas,
             they are vectorized.
-        settings: The settings with optimizer, schedule, loss and precision.
     """
 
     def __init__(

@@ -19,7 +19,6 @@ def loss(logits: Tensor, masks: Tensor, settings: Training) -> Tensor:
     Args:
         logits, masks: (R, N, 1, H, W), the output of the networks, and the ground truth, which is 0
             or 1.
-        settings: The settings with the weights of both losses, and γ of the focal loss.
     """
     logits, masks = logits.float(), masks.expand_as(logits)
     pixels = tuple(range(1, logits.ndim))
@@ -35,16 +34,9 @@ def loss(logits: Tensor, masks: Tensor, settings: Training) -> Tensor:
 
 
 def loss_with_gradient(logits: Tensor, masks: Tensor, settings: Training) -> tuple[Tensor, Tensor]:
-    """Return the loss of one network, and its gradient with respect to the logits.
+    """Return the loss of one network, see :func:`loss`, and its gradient, (1, N, 1, H, W) float32.
 
-    Args:
-        logits, masks: (1, N, 1, H, W) float32, the output of the network, and the ground truth,
-            which is 0 or 1.
-        settings: See :func:`loss`.
-
-    Returns:
-        () float32, (1, N, 1, H, W) float32: the loss, and its gradient. Without γ, the gradient is
-        computed without torch's autograd, in a quarter of the time.
+    Without γ, the gradient is computed without torch's autograd, in a quarter of the time.
     """
     if settings.focal_gamma:
         with torch.enable_grad():

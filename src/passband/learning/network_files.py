@@ -32,12 +32,9 @@ class Network:
     Attributes:
         module: The network, on the CPU, in evaluation mode: (N, 1, H, W) normalised images to
             logits.
-        replica: The network's replica number.
-        metadata: The metadata of the network's weights file.
         microscope: The microscope of the study in which the network was trained, with the values of
             the network's training condition.
         condition: The training condition, or the mixture of training conditions.
-        path: The weights file.
     """
 
     module: nn.Module

@@ -19,10 +19,8 @@ class CompactUNet(nn.Module):
     The network maps (N, 1, H, W) images to (N, 1, H, W) logits. H and W must be multiples of
     2**depth.
 
-    Args:
-        width: Number of channels at full resolution. The number of channels doubles each time the
-            resolution is halved.
-        depth: How many times the resolution is halved.
+    There are `width` channels at full resolution. The resolution is halved `depth` times, and the
+    number of channels doubles each time.
     """
 
     def __init__(self, width: int, depth: int):
@@ -103,10 +101,7 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def build(name: str, seed: int = 0) -> nn.Module:
-    """Return a network with new random weights.
-
-    Args:
-        name: An architecture's name, see :mod:`passband.config.architectures`.
+    """Return a network with new random weights, by its architecture's name.
 
     Raises:
         ValueError: If the name of the architecture is unknown.
@@ -148,11 +143,7 @@ def load_first(
 ) -> tuple[nn.Module, WeightsMetadata]:
     """Return the network of a file's first replica, in evaluation mode, and its metadata.
 
-    Args:
-        path, expected: See :func:`load`.
-
-    Raises:
-        StoreError: See :func:`load`.
+    Parameters and errors are those of :func:`load`.
     """
     weights, metadata = load(path, expected)
     return restore(metadata.architecture, next(iter(weights.values()))), metadata

@@ -147,10 +147,8 @@ def _compiled(function):
 
 
 def normalise(layer: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """Return the positive part of a layer's normalised images, in training mode.
+    """Return the positive part of a layer's normalised images, and update its running statistics.
 
-    Args:
-        layer: The layer, whose running statistics are updated.
-        x: (N, C, H, W) bfloat16, images for which :func:`applies` is true.
+    :func:`applies` must be true for the images, (N, C, H, W) bfloat16.
     """
     return _Normalise.apply(x, layer.weight, layer.bias, layer)

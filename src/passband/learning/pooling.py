@@ -118,13 +118,7 @@ def halve(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return images, and their maxima over 2 × 2 pixels.
 
     Both are returned so that the gradient of the images is the sum of both gradients, in one pass
-    over memory.
-
-    Args:
-        x: (N, C, H, W) bfloat16, images without NaN, for which :func:`applies` is true.
-
-    Returns:
-        (N, C, H, W) bfloat16, (N, C, H/2, W/2) bfloat16: the images and the maxima, in "channels
-        last".
+    over memory. The images, (N, C, H, W) bfloat16 in "channels last", have no NaN, and
+    :func:`applies` is true for them.
     """
     return _Halve.apply(x)

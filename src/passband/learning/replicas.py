@@ -113,8 +113,6 @@ class ReplicaJob:
             context: Digest of everything that the networks depend on, see
                 :class:`passband.learning.identities.NetworkContexts`. A saved state is valid only
                 on the same kind of device.
-            folder: The folder of saved states.
-            stop: Decides when the state is saved and when training stops.
 
         Returns:
             The trained networks and their metadata, without provenance.
@@ -215,7 +213,6 @@ class TrainedReplicas:
     """The trained networks of one job, and the test structures of all specimens.
 
     Attributes:
-        metadata: The metadata of the file of networks.
         splits: The test structures by specimen, in memory.
         shared: The images that the networks of several training conditions share.
     """
@@ -228,14 +225,10 @@ class TrainedReplicas:
     shared: evaluation.SharedImages | None = None
 
     def contexts(self, *params: object, any_device: bool = False) -> dict[str, str]:
-        """Return the digests of everything that the counts depend on, by test specimen.
+        """Return the digests of :func:`passband.learning.identities.record_contexts`.
 
-        See :func:`passband.learning.identities.record_contexts`.
-
-        Args:
-            *params: Further values that the digest includes, in addition to the networks and the
-                structures.
-            any_device: Whether the digest is the same on all kinds of device.
+        `params` are further values that they include, in addition to the networks and the
+        structures. With `any_device`, they are the same on all kinds of device.
         """
         splits = digests_of_specimens({name: s.digests for name, s in self.splits.items()})
         device = None if any_device else devices.describe(self.device)
@@ -248,15 +241,9 @@ class TrainedReplicas:
         known: xr.Dataset | None = None,
         progress: Callable[[Iterable], Iterable] = iter,
     ) -> xr.Dataset:
-        """Return the record of the networks: counts of pixels under all test conditions.
+        """Return the record of :func:`passband.learning.evaluation.evaluate`.
 
-        Args:
-            conditions, batch_size, known, progress: See
-                :func:`passband.learning.evaluation.evaluate`.
-
-        Returns:
-            The result of :func:`passband.learning.evaluation.evaluate`, with `val_loss` and
-            `best_epoch` of each replica.
+        It has `val_loss` and `best_epoch` of each replica in addition.
         """
         record = evaluation.evaluate(
             {

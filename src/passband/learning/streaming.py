@@ -81,8 +81,6 @@ def choose(
     """Read the splits of a job into memory, unless the splits are too large.
 
     Args:
-        splits: All splits that the job needs.
-        field_px: Side of an image in pixels.
         memory: The memory of the machine that the job may use [bytes]. If the device is a GPU, the
             free memory of the GPU is used instead.
 

@@ -73,7 +73,6 @@ def train(
     """Train a job's replicas, and return the networks by replica, in the order of `seeds`.
 
     Args:
-        architecture: Name of the networks' architecture.
         acquisition: Forms the noise-free images once for all replicas, and draws the noise for each
             replica.
         splits: Structures for training, and structures for validation, which chooses the best

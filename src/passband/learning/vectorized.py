@@ -57,12 +57,7 @@ def _same(x: Tensor) -> Tensor:
 
 
 class SingleNetwork:
-    """One network that is trained alone.
-
-    Args:
-        module: The network, which maps (N, 1, H, W) images to (N, 1, H, W) logits.
-        precision: Precision of torch's autocast, see :data:`passband.learning.devices.DTYPES`.
-    """
+    """One network, trained alone. `precision` is that of torch's autocast."""
 
     def __init__(self, module: nn.Module, precision: str = "float32"):
         self._module, self._precision = module, precision

@@ -46,7 +46,6 @@ class Crystal:
         structure: "fcc", "bcc", "zincblende", "fluorite", or "file" for a crystal from a file.
         cell: The conventional unit cell, or the unit cell in the file.
         neighbour_A: Shortest distance between two atoms [Å].
-        atoms_per_A3: Atomic density [1/Å³].
         bonds: For each element, the length of the shortest bond [Å], and the number of neighbours
             within :data:`BOND` times this length. If an element is at several sites of the crystal,
             the number is the smallest of all sites.
@@ -232,11 +231,9 @@ def _holohedry(cell: tuple) -> np.ndarray:
 
 
 def lattice(crystal: Crystal, radius: float, offset: np.ndarray) -> Atoms:
-    """Return the atoms within a radius around a point of the unit cell. The point is the origin.
+    """Return the atoms within a radius [Å] around a point, which is the origin of the result.
 
-    Args:
-        radius: The radius [Å].
-        offset: (3,), the point in the unit cell, in lattice vectors.
+    `offset` is the point in the unit cell, in lattice vectors.
 
     Raises:
         PassbandError: If a block of more than 20 million atoms would be needed.
@@ -271,12 +268,7 @@ def surface(atoms: Atoms, crystal: Crystal) -> np.ndarray:
 
 
 def roughen(atoms: Atoms, crystal: Crystal, fraction: float, rng: np.random.Generator) -> Atoms:
-    """Return a particle after a fraction of its surface atoms is removed at random.
-
-    Args:
-        fraction: Fraction of the surface atoms, from 0 to 0.5. The number of removed atoms is
-            rounded.
-    """
+    """Return a particle after a fraction (0 to 0.5) of its surface atoms is removed at random."""
     at_surface = np.flatnonzero(surface(atoms, crystal))
     removed = rng.choice(at_surface, round(fraction * len(at_surface)), replace=False)
     return atoms[np.setdiff1d(np.arange(len(atoms)), removed)]

@@ -99,9 +99,6 @@ def simulate(
 
     Args:
         specimen_name: The specimen's key in the study.
-        specimen: The distribution from which structures are drawn.
-        microscope: The microscope: beam energy, field of view, pixel size and multislice grid.
-        split: "train", "val" or "test".
         indices: Indices of structures within the split.
         device: `auto`, `cpu` or `gpu`, see :func:`resolve_device`.
         progress: Wraps the iteration over `indices`, as tqdm does.
@@ -189,10 +186,7 @@ def simulate(
 def mean_power(files: Sequence[str], names: tuple[int, str, str]) -> xr.DataArray:
     """Return the mean of :func:`linear_power` over all structures in files.
 
-    The files are read one by one.
-
-    Args:
-        names: (study seed, specimen, split) of the structures that the files must have.
+    The files are read one by one. Their structures must have `names`: study seed, specimen, split.
 
     Raises:
         StoreError: If a file is missing or damaged, or has other structures.

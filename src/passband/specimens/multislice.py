@@ -93,10 +93,7 @@ def resolve_device(device: str = "auto") -> str:
 def interaction(energy: float) -> float:
     """Return σ = 2πγmeλ/h² [rad/(V Å)]: the phase shift of a wave by unit projected potential.
 
-    γm is the electron's relativistic mass (Kirkland, 2nd ed., eq. 5.6).
-
-    Args:
-        energy: Beam energy [eV].
+    γm is the electron's relativistic mass (Kirkland, 2nd ed., eq. 5.6). The energy is in eV.
     """
     gamma = 1 + energy * constants.elementary_charge / (
         constants.electron_mass * constants.speed_of_light**2
@@ -118,11 +115,7 @@ def scattering(element: str, q: np.ndarray) -> np.ndarray:
     """Return the Fourier transform of an atom's projected potential [V Å³].
 
     The transform is h²/2πme · Σ aᵢ(2 + bᵢq²)/(1 + bᵢq²)². The inverse transform of it, ∫ … d²q, is
-    :func:`projected`.
-
-    Args:
-        element: Chemical symbol.
-        q: Spatial frequency [1/Å].
+    :func:`projected`. The spatial frequency q is in 1/Å.
     """
     q2 = np.square(q)
     return _VOLT_A2 * sum(
@@ -134,11 +127,7 @@ def projected(element: str, r: np.ndarray) -> np.ndarray:
     """Return an atom's projected potential [V Å].
 
     The projected potential is h²/2πme · Σ (2πaᵢ/bᵢ)(K₀(x) + ½x·K₁(x)) with x = 2πr/√bᵢ. The
-    projected potential is infinite at r = 0.
-
-    Args:
-        element: Chemical symbol.
-        r: Projected distance from the nucleus, above 0 [Å].
+    projected potential is infinite at r = 0. The projected distance r from the nucleus is in Å.
     """
     total = np.zeros_like(r)
     for a, b in zip(*_lobato()[element], strict=True):
@@ -169,7 +158,6 @@ def effective(element: str, nyquist: float, energy: float) -> CubicSpline:
     coefficients below the Nyquist frequency, and they damp the wave.
 
     Args:
-        element: Chemical symbol.
         nyquist: The Nyquist frequency: half the reciprocal of the pixel size [1/Å].
         energy: Beam energy [eV].
 
@@ -266,13 +254,9 @@ class Multislice:
         return wave if self._xp is np else wave.get()
 
     def potential(self, atoms: Atoms) -> np.ndarray:
-        """Return a structure's projected potential, up to the Nyquist frequency of the grid.
+        """Return a structure's projected potential [V Å], up to the Nyquist frequency of the grid.
 
-        Args:
-            atoms: Atoms in a cell, as for :meth:`wave`.
-
-        Returns:
-            (px, px) float32: projected potential [V Å]; the first axis is x.
+        The result is (px, px) float32, and its first axis is x. The atoms are as for :meth:`wave`.
         """
         total = 0
         for number in np.unique(atoms.numbers):
@@ -340,10 +324,8 @@ def _kernel_transform(k: np.ndarray) -> np.ndarray:
     """Return the Fourier transform of the kernel that replaces a point [pixels].
 
     The transform of the Kaiser-Bessel kernel I₀(β√(1 − (2x/w)²)) is w·sinh(s)/s with
-    s = √(β² − (πwk)²) (Beatty, Nishimura & Pauly, *IEEE Trans. Med. Imaging* 24, 799, 2005).
-
-    Args:
-        k: Frequency [1/pixel], at most ½.
+    s = √(β² − (πwk)²) (Beatty, Nishimura & Pauly, *IEEE Trans. Med. Imaging* 24, 799, 2005). The
+    frequency k is at most ½ per pixel.
     """
     s = np.sqrt(_BETA**2 - (pi * _WIDTH * k) ** 2)
     return _WIDTH * np.sinh(s) / s

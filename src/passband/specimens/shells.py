@@ -13,11 +13,8 @@ from passband.config.materials import MATERIALS
 def wulff(name: str, number: int) -> Atoms:
     """Return a Wulff particle of an fcc element, made by ASE from complete shells around an atom.
 
-    Args:
-        name: Chemical symbol of the element.
-        number: Requested number of atoms. The particle has the nearest number of atoms that
-            complete shells can have. For the smallest particles, the two numbers differ by up to a
-            third.
+    The particle has the number of atoms nearest to `number` that complete shells can have. For the
+    smallest particles, the two numbers differ by up to a third.
     """
     return Atoms(f"{name}{len(_wulff(name, number))}", _wulff(name, number))
 
@@ -44,7 +41,6 @@ def multiply_twinned(name: str, shape: str, number: int) -> Atoms:
     """Return an icosahedron or decahedron of an fcc element, made by ASE from complete shells.
 
     Args:
-        name: Chemical symbol of the element.
         shape: Mackay's icosahedron (*Acta Cryst.* 15, 916, 1962), or a decahedron of Ino's or
             Marks's form (*Phil. Mag. A* 49, 81, 1984). Among decahedra that are about as high as
             they are wide, the result is the decahedron whose number of atoms is closest to

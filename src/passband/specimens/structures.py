@@ -123,7 +123,6 @@ def draw(
     truncated at 0.
 
     Args:
-        specimen: The distribution from which the structure is drawn.
         sampling: The grid of the image's pixels. Its field of view is the side of the cell.
         own: The specimen and the grid with the study's own values, if `specimen` or `sampling` has
             other values. The structure then has the same number of particles, and each particle has
@@ -194,8 +193,7 @@ def _draw(specimen: Specimen, sampling: Sampling, steps: Steps) -> Structure:
 def check(study: Study) -> None:
     """Check specimens by making trial particles, so that mistakes are found before a study runs.
 
-    Args:
-        study: The study. A specimen is checked if its `needs_trial_particles` is true.
+    A specimen is checked if its `needs_trial_particles` is true.
 
     Raises:
         PassbandError: If a crystal file is not valid, an element has no mean square displacement,
@@ -271,8 +269,6 @@ def particle(
     """Return a particle of a specimen: grown, with planar defects, roughened, and rotated.
 
     Args:
-        specimen: The specimen: shape, surface energies, defects, roughness and orientation of its
-            particles.
         diameter: Diameter of the particle before its surface is roughened [Å]; see
             :func:`passband.specimens.shapes.grow`.
         widest: Largest width of a body between the centres of atoms [Å]. A random body that is

@@ -31,18 +31,11 @@ _SCALE = 6 * Planck**2 / (Boltzmann * atomic_mass) * 1e20
 
 
 def debye_b(mass: float, debye_K: float, temperature_K: float) -> float:
-    """Return the B factor of Debye's model, which includes zero-point motion.
+    """Return the B factor 8π²⟨u²⟩ of Debye's model [Å²], which includes zero-point motion.
 
     B = 6h²/(MkΘ)·[φ(x)/x + 1/4] with x = Θ/T and φ(x) = (1/x)∫₀ˣ t/(eᵗ − 1) dt (*International
-    Tables for X-ray Crystallography* II, sec. 5.2).
-
-    Args:
-        mass: Mass of the atom [u].
-        debye_K: Debye temperature Θ [K].
-        temperature_K: Temperature T, above 0 [K].
-
-    Returns:
-        B = 8π²⟨u²⟩ [Å²], where ⟨u²⟩ is the mean square displacement along one direction.
+    Tables for X-ray Crystallography* II, sec. 5.2). ⟨u²⟩ is the mean square displacement along one
+    direction, and the mass is in u.
     """
     x = debye_K / temperature_K
     # Integration by parts gives an integral of -ln(1 - e⁻ᵗ). The dilogarithm of z is spence(1 - z).
@@ -52,18 +45,10 @@ def debye_b(mass: float, debye_K: float, temperature_K: float) -> float:
 
 
 def mean_square(b_A2: float, mass: float, temperature_K: float) -> float:
-    """Return the mean square displacement at a temperature, from the B factor at room temperature.
+    """Return ⟨u²⟩ along one direction at a temperature [Å²], from the B factor at room temperature.
 
     Debye's model gives the mean square displacement. Its Debye temperature is chosen such that the
-    model gives the known B factor at :data:`passband.config.materials.ROOM_K`.
-
-    Args:
-        b_A2: B factor at room temperature [Å²].
-        mass: Mass of the atom [u].
-        temperature_K: Temperature, above 0 [K].
-
-    Returns:
-        Mean square displacement ⟨u²⟩ along one direction [Å²].
+    model gives the known B factor at :data:`passband.config.materials.ROOM_K`. The mass is in u.
     """
     debye_K = brentq(lambda theta: debye_b(mass, theta, ROOM_K) - b_A2, 10.0, 10_000.0)
     return debye_b(mass, debye_K, temperature_K) / (8 * pi**2)
@@ -108,14 +93,9 @@ def mean_squares(specimen: Specimen, elements: Iterable[str]) -> dict[str, float
 def displaced(atoms: Atoms, specimen: Specimen, rng: np.random.Generator) -> Atoms:
     """Return atoms at their positions at one moment: a frozen configuration.
 
-    Args:
-        atoms: Atoms at rest, in an orthorhombic cell, periodic in x and y.
-        specimen: The specimen. Its block `thermal` describes the thermal motion.
-        rng: Source of the displacements: three normally distributed numbers for each atom.
-
-    Returns:
-        The same atoms, displaced if the specimen has thermal motion. Along x and y, they are inside
-        the cell.
+    The cell is orthorhombic and periodic in x and y, and atoms that leave it there enter at the
+    opposite face. Each atom takes three normally distributed numbers. Without thermal motion, the
+    atoms stay at rest.
 
     Raises:
         PassbandError: If an element has no mean square displacement, see :func:`mean_squares`.
