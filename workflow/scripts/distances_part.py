@@ -7,7 +7,7 @@ from passband.imaging.acquisition import Acquisition
 from passband.jobs import job as jobs
 from passband.jobs import reuse
 from passband.learning import devices, networks
-from passband.learning.replicas import load_first_network, load_test_splits
+from passband.learning.replicas import load_test_splits
 from passband.results import training_jobs
 from passband.storage import datasets
 
@@ -27,10 +27,13 @@ def main(snakemake):
         group_of = training_jobs.group_by_condition(params.get("groups", {}))
 
         def load(specimen, condition):
-            cell = specimen, architecture, condition.id
-            names = {"architecture": architecture, "specimen": specimen}
-            names["condition"] = group_of.get(condition.id, condition.id)
-            return load_first_network(params.network.format_map(names), cell, finished)
+            cell = {"specimen": specimen, "architecture": architecture}
+            group = group_of.get(condition.id, condition.id)
+            path = params.network.format_map(cell | {"condition": group})
+            if path not in finished:
+                return None
+            network, _ = networks.load_first(path, cell | {"condition": condition.id})
+            return network
 
         axes = Axes(params.get("own", {}))
         train, test = axes.conditions(params.train), axes.conditions(params.test)

@@ -1,7 +1,6 @@
 """Trained networks that are opened from a weights file, a published folder or a study's results."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -213,7 +212,7 @@ def _from_study(results: Results, network: str | None) -> list[Network]:
     found = list(last.values())
     chosen = [each for each in found if wanted.replica in (None, each.replica)]
     if not chosen:
-        has = f"only the replicas {_listed(each.replica for each in found)}" if found else "none"
+        has = f"only the replicas {', '.join(map(str, sorted(last)))}" if found else "none"
         raise PassbandError(
             f"network = {network!r}: {results} has {has} of this specimen, architecture and "
             f"condition; an existing network is {found[0].id if found else example}"
@@ -226,10 +225,6 @@ def _trained_under(id: str, configuration: dict) -> Condition | Mixture:
     if is_mixture(id):
         return validate_stored(configuration).trained_under(id)
     return Condition.parse(id)
-
-
-def _listed(items: Iterable[object]) -> str:
-    return ", ".join(map(str, sorted(items)))
 
 
 def _from_file(path: Path) -> list[Network]:

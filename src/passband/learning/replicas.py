@@ -4,14 +4,14 @@ The training loop is in :mod:`passband.learning.training`, and the loop over tes
 :mod:`passband.learning.evaluation`.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor, nn
+from torch import Tensor
 
 from passband.config import Microscope, Training
 from passband.grid import Condition
@@ -187,25 +187,6 @@ def load_test_splits(
     if structures is None:
         return splits
     return {specimen: split.first(structures) for specimen, split in splits.items()}
-
-
-def load_first_network(
-    path: str, cell: tuple[str, str, str], files: Collection[str]
-) -> nn.Module | None:
-    """Return the first replica in a file of networks, or None if the file is not in `files`.
-
-    Args:
-        cell: Specimen, architecture and condition id.
-        files: Paths of the files that exist.
-
-    Raises:
-        StoreError: If the file of networks is damaged or has other networks.
-    """
-    if path not in files:
-        return None
-    expected = dict(zip(("specimen", "architecture", "condition"), cell, strict=True))
-    network, _ = networks.load_first(path, expected)
-    return network
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ def _closing(
     """
     pixel, reach = sampling.pixel_A, max(CLOSING_A, rim)
     pad = ceil(reach / pixel) + 1  # so that the pixels at the border are beyond reach
-    starts, places = zip(*(_unwrap(i, sampling.px) for i in _pixels(points, sampling)), strict=True)
+    pixels = np.rint(points.T / pixel).astype(int) % sampling.px  # along both axes
+    starts, places = zip(*(_unwrap(i, sampling.px) for i in pixels), strict=True)
     empty = np.ones([place.max() + 1 + 2 * pad for place in places], bool)
     empty[tuple(place + pad for place in places)] = False
     near = distance_transform_edt(empty) * pixel <= reach
@@ -65,11 +66,6 @@ def _closing(
         for start, size in zip(starts, empty.shape, strict=True)
     )
     return *np.broadcast_arrays(x[:, None], y), inside
-
-
-def _pixels(points: np.ndarray, sampling: Sampling) -> np.ndarray:
-    """Return the pixel numbers of points along both axes: (2, points) int array."""
-    return np.rint(points.T / sampling.pixel_A).astype(int) % sampling.px
 
 
 def _unwrap(pixels: np.ndarray, px: int) -> tuple[int, np.ndarray]:

@@ -310,7 +310,7 @@ def _filled(
     sites = np.arange(len(numbers))
     if len(sites) < number:
         return sites[:0]
-    if number <= _most_neighbours(crystal) + 1:
+    if number <= max(neighbours for _, neighbours in crystal.bonds.values()) + 1:
         return sites[:number]
     inside = _inside(numbers, crystal)
     pairs = _neighbours(numbers, positions, crystal)
@@ -351,10 +351,6 @@ def _firm(
 def _inside(numbers: np.ndarray, crystal: Crystal) -> np.ndarray:
     """Return, for each atom, the number of neighbours of such an atom inside the crystal."""
     return np.array([crystal.bonds[z][1] for z in numbers.tolist()])
-
-
-def _most_neighbours(crystal: Crystal) -> int:
-    return max(neighbours for _, neighbours in crystal.bonds.values())
 
 
 def _neighbours(
