@@ -7,11 +7,10 @@ store of either kind is complete or absent; see :mod:`passband.storage.atomic`.
 """
 
 import contextlib
-import logging
 import os
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +22,6 @@ from passband.storage import integrity
 from passband.storage.atomic import remove, replacing
 from passband.storage.integrity import DamagedError, StoreError, UnreachableError, read_if_valid
 
-_logger = logging.getLogger("passband")
-_unchecked: list[Path] = []
 #: The kinds of the folders that this process has opened, see :func:`check_opened`.
 _opened: dict[Path, str] = {}
 
@@ -177,46 +174,35 @@ def _pack(folder: Path, file: Path) -> None:
         os.fsync(handle.fileno())
 
 
-def _without_own_attributes(dataset: xr.Dataset) -> xr.Dataset:
-    """Remove the attributes of a data set that describe the store and not the data."""
-    for name in ("files", "format"):
-        dataset.attrs.pop(name, None)
-    return dataset
-
-
-def _load_folder(path: str | Path, **options) -> xr.Dataset:
-    path = Path(path)
-    number = integrity.number_of_files(path)
-    integrity.read_attributes(path)
-    dataset = xr.open_zarr(path, consolidated=True, **options)
-    if number != (expected := dataset.attrs.get("files")):
-        raise ValueError(f"{number} of {expected} files")
-    if (line := integrity.unchecked(path, "text and metadata")) and not _unchecked:
-        _unchecked.append(path)  # a line for each store would hide other lines
-        _logger.warning("%s", line)
-    return _without_own_attributes(dataset)
-
-
 @contextlib.contextmanager
-def _zipped(path: Path, whole: bool = True) -> Iterator[xr.Dataset]:
-    """Open a store in a zip file. Each variable is read from the file when it is used."""
-    integrity.check_zip(path, whole)
-    archive = zarr.storage.ZipStore(path, mode="r")
-    try:
-        yield _without_own_attributes(xr.open_zarr(archive, chunks=None, consolidated=False))
-    finally:
-        # Closing a store that could not be opened raises this error. The error would hide why the
-        # store could not be opened.
-        with contextlib.suppress(AttributeError):
-            archive.close()
+def _open(
+    path: str | Path, kind: str, chunks: dict | None = None, whole: bool = True
+) -> Iterator[xr.Dataset]:
+    """Open a store for a block of code that reads it, whose errors become StoreErrors.
 
-
-def _checked(path: str | Path, kind: str, load: Callable[[], xr.Dataset]) -> xr.Dataset:
-    """Call `load`, turn its errors into StoreErrors, and check the kind of the data set."""
-    path = Path(path)
+    Args:
+        chunks: As for :func:`xarray.open_zarr`: with {}, variables are dask arrays.
+        whole: Whether to check a whole zip file for damage, or only what is read.
+    """
+    path, archive = Path(path), None
     try:
         path.stat()  # reports a missing store in the same way for all readers
-        dataset = load()
+        if path.suffix == ".zip":
+            integrity.check_zip(path, whole)
+            archive = zarr.storage.ZipStore(path, mode="r")
+            dataset = xr.open_zarr(archive, chunks=chunks, consolidated=False)
+        else:
+            number = integrity.number_of_files(path)
+            expected = integrity.read_attributes(path).get("files")
+            dataset = xr.open_zarr(path, chunks=chunks, consolidated=True)
+            if number != expected:
+                raise ValueError(f"{number} of {expected} files")
+        for name in ("files", "format"):  # they describe the store and not the data
+            dataset.attrs.pop(name, None)
+        actual = dataset.attrs.get("kind", "something that Passband did not write")
+        if actual != kind:
+            raise DamagedError(path, f"expected a store of {kind}, found {actual}")
+        yield dataset
     except (MemoryError, StoreError):
         raise
     except Exception as error:  # readers raise errors of all types for damaged content
@@ -226,10 +212,9 @@ def _checked(path: str | Path, kind: str, load: Callable[[], xr.Dataset]) -> xr.
         if not path.exists():
             raise StoreError(f"{path}: no such store of {kind}") from None
         raise DamagedError(path, f"not a whole store of {kind}: {words}") from None
-    actual = dataset.attrs.get("kind", "something that Passband did not write")
-    if actual != kind:
-        raise DamagedError(path, f"expected a store of {kind}, found {actual}")
-    return dataset
+    finally:
+        with contextlib.suppress(AttributeError):  # there is no zip file, or it was not opened
+            archive.close()
 
 
 def read(path: str | Path, kind: str, variables: Sequence[str] | None = None) -> xr.Dataset:
@@ -245,18 +230,8 @@ def read(path: str | Path, kind: str, variables: Sequence[str] | None = None) ->
         StoreError: If the store is missing or damaged, has another kind than the expected kind, or
             has a newer format. The error's message names the store.
     """
-    path = Path(path)
-
-    def selected(opened: xr.Dataset) -> xr.Dataset:
-        return (opened if variables is None else opened[list(variables)]).load()
-
-    def load() -> xr.Dataset:
-        if path.suffix != ".zip":
-            return selected(_load_folder(path, chunks=None))
-        with _zipped(path) as dataset:
-            return selected(dataset)
-
-    return _checked(path, kind, load)
+    with _open(path, kind) as dataset:
+        return (dataset if variables is None else dataset[list(variables)]).load()
 
 
 def open_folder(path: str | Path, kind: str) -> xr.Dataset:
@@ -266,14 +241,9 @@ def open_folder(path: str | Path, kind: str) -> xr.Dataset:
         StoreError: If :func:`read` would raise a StoreError, except that damage inside a variable
             raises an error only when the variable is read.
     """
-
-    def load() -> xr.Dataset:
-        dataset = _load_folder(path)
+    with _open(path, kind, chunks={}) as dataset:
+        _opened[Path(path)] = kind
         return dataset.assign_coords({name: c.compute() for name, c in dataset.coords.items()})
-
-    dataset = _checked(path, kind, load)
-    _opened[Path(path)] = kind
-    return dataset
 
 
 def check_opened() -> None:
@@ -284,26 +254,21 @@ def check_opened() -> None:
     """
     for path, kind in _opened.items():
         if path.exists():
-            _check_variables(path, kind)
-
-
-def _check_variables(path: str | Path, kind: str) -> None:
-    _checked(path, kind, lambda: _load_folder(path).count(keep_attrs=True).load())
+            with _open(path, kind, chunks={}) as dataset:
+                dataset.count().load()
 
 
 @contextlib.contextmanager
 def open_checked(path: str | Path, kind: str) -> Iterator[xr.Dataset]:
-    """Open a store in a folder for a block of code; if the block fails, check the store for damage.
+    """Open a store in a folder for a block of code; if the block fails, call :func:`check_opened`.
 
-    Raises:
-        StoreError: If :func:`read` would raise a StoreError. If the block of code fails and the
-            store is not damaged, the error of the block is raised.
+    If the block fails and no store is damaged, the error of the block is raised.
     """
     dataset = open_folder(path, kind)
     try:
         yield dataset
     except Exception:
-        _check_variables(path, kind)
+        check_opened()
         raise
 
 
@@ -381,16 +346,12 @@ def read_metadata(path: str | Path, kind: str) -> xr.Dataset:
         StoreError: If :func:`read` would raise a StoreError. The whole zip file is checked for
             damage.
     """
-
-    def load() -> xr.Dataset:
-        with _zipped(Path(path)) as dataset:
-            empty = {
-                name: (v.dims, np.broadcast_to(np.zeros((), v.dtype), v.shape), v.attrs)
-                for name, v in dataset.data_vars.items()
-            }
-            return dataset.coords.to_dataset().load().assign(empty).assign_attrs(dataset.attrs)
-
-    return _checked(path, kind, load)
+    with _open(path, kind) as dataset:
+        empty = {
+            name: (v.dims, np.broadcast_to(np.zeros((), v.dtype), v.shape), v.attrs)
+            for name, v in dataset.data_vars.items()
+        }
+        return dataset.coords.to_dataset().load().assign(empty).assign_attrs(dataset.attrs)
 
 
 def read_selection(
@@ -402,9 +363,5 @@ def read_selection(
         StoreError: If :func:`read` would raise a StoreError, except that only the selected part of
             the store is checked for damage.
     """
-
-    def load() -> xr.Dataset:
-        with _zipped(Path(path), whole=False) as dataset:
-            return dataset[list(variables)].isel(indices).load()
-
-    return _checked(path, kind, load)
+    with _open(path, kind, whole=False) as dataset:
+        return dataset[list(variables)].isel(indices).load()

@@ -190,10 +190,10 @@ def check_checksums(folder: Path, needed: Iterable[str] = ()) -> None:
             raise ValueError(f"{name} is damaged")
 
 
-def unchecked(folder: Path, what: str = "files") -> str:
+def unchecked(folder: Path) -> str:
     """Return a line for a folder of an earlier version, which has no list; empty for others."""
     has = (folder / CHECKSUMS).exists()
-    return "" if has else f"{folder} has no {CHECKSUMS}, so its {what} are not checked"
+    return "" if has else f"{folder} has no {CHECKSUMS}, so its files are not checked"
 
 
 def read_attributes(folder: Path) -> dict[str, Any]:

@@ -32,17 +32,11 @@ def attributes(study: str, digest: str, command: str) -> dict[str, str]:
 @cache
 def _git_revision() -> str:
     """Return the code's git revision, ``-dirty`` after changes, or ``unknown``."""
-    git = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=12",
-    ]
+    git = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        answer = subprocess.run(git, capture_output=True, text=True, timeout=30)
+        answer = subprocess.run(
+            git, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=30
+        )
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return answer.stdout.strip() or "unknown"

@@ -23,7 +23,7 @@ import xarray as xr
 from passband.grid import Condition
 from passband.scores import pairs
 from passband.storage import datasets
-from passband.storage.integrity import DamagedError, check_attributes
+from passband.storage.integrity import DamagedError
 from passband.wave_sets import wave_set_of
 
 #: The name of each part's training condition along `test`. No condition has this id.
@@ -122,24 +122,18 @@ def _with_own_id(part: xr.Dataset, condition: str) -> xr.Dataset:
 
 
 def read(
-    path: str | Path,
-    condition: str | None = None,
-    variables: Sequence[str] | None = None,
-    expected: Mapping[str, object] | None = None,
+    path: str | Path, condition: str | None = None, variables: Sequence[str] | None = None
 ) -> xr.Dataset:
     """Return the record of one training condition, with the attribute `condition`: its id.
 
     Args:
         condition: Id of the training condition. It may be left out if the record has one condition.
         variables: Names of the variables to read, see :func:`passband.storage.datasets.read`.
-        expected: Attributes that the record must have.
 
     Raises:
         StoreError: If the record is missing or damaged, or has other networks.
     """
-    record = chosen(path, parts(path, variables), condition)
-    check_attributes(path, record.attrs, expected)
-    return record
+    return chosen(path, parts(path, variables), condition)
 
 
 def chosen(path: str | Path, parts: Mapping[str, xr.Dataset], condition: str | None) -> xr.Dataset:
