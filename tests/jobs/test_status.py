@@ -749,7 +749,7 @@ def test_a_job_lives_as_long_as_its_lease(results, age, state, silent):
 
 
 def test_a_running_job_lives_however_long_it_has_nothing_to_log(results, monkeypatch):
-    monkeypatch.setattr(lease, "held", partial(lease.held, pulse=0.01))
+    monkeypatch.setattr(lease, "PULSE_S", 0.01)
     log = results.folder / "logs/ood.log"
     with jobs.job("ood", log, 1, {}):
         for path in (log, log.with_suffix(".lease")):

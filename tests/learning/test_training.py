@@ -426,6 +426,7 @@ def test_a_job_that_lost_its_lease_stops_and_saves_nothing(fit, tmp_path, monkey
     step, folder = Learner.step, tmp_path / "one.lease"
     heard = []
     monkeypatch.setattr(signal, "raise_signal", heard.append)
+    monkeypatch.setattr(lease, "PULSE_S", 0.02)
 
     def losing(self, *pair):
         step(self, *pair)
@@ -442,7 +443,7 @@ def test_a_job_that_lost_its_lease_stops_and_saves_nothing(fit, tmp_path, monkey
         assert self.steps == 2 or not (folder / "another").exists()
 
     def work():
-        with lease.held(folder, pulse=0.02):
+        with lease.held(folder):
             fit(1, {"folder": tmp_path / "states", "context": "x", "stop": StopCondition(1e9)})
 
     monkeypatch.setattr(Learner, "step", losing)

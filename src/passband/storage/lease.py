@@ -215,13 +215,7 @@ def patience_s() -> float:
 
 
 @contextlib.contextmanager
-def held(
-    folder: Path,
-    deadline: float | None = None,
-    *,
-    pulse: float | None = None,
-    patience: float | None = None,
-) -> Iterator[Lease]:
+def held(folder: Path, deadline: float | None = None) -> Iterator[Lease]:
     """Keep a lease during a block of code.
 
     If another job has the lease, wait until this other job ends. If the other job has died, take
@@ -231,19 +225,14 @@ def held(
         folder: The path of the lease. All jobs that do the same work have the same path.
         deadline: When to stop waiting for the lease [s of ``time.monotonic``]. By default, there is
             no limit of the waiting time.
-        pulse: Time between two heartbeats [s]; by default a ninth of `patience`, but at most
-            :data:`PULSE_S`.
-        patience: Time without a heartbeat after which a holder is assumed to have died [s]; by
-            default :func:`patience_s`.
 
     Raises:
         BusyError: If another job still has the lease at the deadline.
         LostError: If another job has taken over the lease. This error replaces any error of the
             block of code.
     """
-    patience = patience_s() if patience is None else patience
-    pulse = min(PULSE_S, patience / 9) if pulse is None else pulse
-    holder = Holder.this()
+    patience, holder = patience_s(), Holder.this()
+    pulse = min(PULSE_S, patience / 9)
     _acquire(folder, holder, deadline, patience)
     lease, over = Lease(folder, holder), threading.Event()
 
