@@ -6,8 +6,7 @@ from pathlib import Path
 from passband.config import Study, load
 from passband.results import layout, training_jobs
 from passband.storage import records
-from passband.storage.weight_parts import load_parts
-from passband.storage.weights import fingerprint
+from passband.storage.weights import fingerprint, load_parts
 
 SMALLEST = load(Path(__file__).parents[2] / "studies" / "smallest.yaml")
 IDS = [condition.id for condition in SMALLEST.train_conditions]

@@ -21,7 +21,7 @@ from passband.learning.replicas import TrainedReplicas, load_test_splits
 from passband.results import Results, layout, training_jobs
 from passband.scores import dice
 from passband.storage import StoreError, datasets, lease, records
-from passband.storage.weight_parts import Part, load_parts, save_parts
+from passband.storage.weights import Part, load_parts, save_parts
 
 pytestmark = pytest.mark.slow
 

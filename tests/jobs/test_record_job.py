@@ -16,7 +16,7 @@ from passband.jobs import record_job
 from passband.jobs.record_job import RecordJob, keep_others, others
 from passband.scores import pairs
 from passband.storage import UnreachableError, records
-from passband.storage.weight_parts import Part, save_parts
+from passband.storage.weights import Part, save_parts
 
 DEVICE = "cpu (AVX2)"
 TEST = tuple(Condition(defocus, 1.2, 10, 100) for defocus in (5, 10, 15))

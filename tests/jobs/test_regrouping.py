@@ -14,7 +14,7 @@ from passband.jobs import regrouping
 from passband.jobs.regrouping import Shard
 from passband.learning.identities import NetworkContexts
 from passband.storage import UnreachableError, datasets
-from passband.storage.weight_parts import Part, save_parts
+from passband.storage.weights import Part, save_parts
 
 VALUES = ("4", 1, "gold", "train")
 

@@ -11,7 +11,7 @@ from synthetic import weights_metadata
 
 from passband.jobs import regrouping
 from passband.storage import records
-from passband.storage.weight_parts import Part, load_parts, save_parts
+from passband.storage.weights import Part, load_parts, save_parts
 
 
 @pytest.fixture

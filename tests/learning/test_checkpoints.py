@@ -13,7 +13,7 @@ from synthetic import weights_metadata
 
 from passband.learning import checkpoints
 from passband.storage import FullError, NewerError, UnreachableError, lease, weights
-from passband.storage.weight_parts import Part, save_parts
+from passband.storage.weights import Part, save_parts
 
 TENSORS = {
     "network/a": torch.randn(2, 3, generator=torch.manual_seed(0)),

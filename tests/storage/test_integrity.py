@@ -10,7 +10,7 @@ from passband import PassbandError
 from passband.commands.conditions import read_csv
 from passband.results import parts
 from passband.storage import StoreError, datasets, integrity, weights
-from passband.storage.weight_parts import conditions_in, load_parts
+from passband.storage.weights import conditions_in, load_parts
 
 
 def test_regular_files_folders_and_missing_paths_pass(tmp_path):

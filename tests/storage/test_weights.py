@@ -1,24 +1,28 @@
 """Files of network weights and their metadata."""
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from synthetic import weights_metadata
 
+from passband.groups import group_name
 from passband.learning import networks
 from passband.seeds import digest
 from passband.storage import DamagedError, NewerError, StoreError
 from passband.storage import weights as files
-from passband.storage.weight_parts import load_parts
-from passband.storage.weights import EpochRecord
+from passband.storage.weights import EpochRecord, Part, conditions_in, load_parts, save_parts
 
 ROOT = Path(__file__).parents[2]
 NAME = "compact-w4-d2"
@@ -180,7 +184,7 @@ def test_file_of_other_networks_is_refused(tmp_path, weights):
     path = tmp_path / "net.safetensors"
     files.save(weights, path, weights_metadata())
     assert files.load(path, {"condition": "a"})[1].condition == "a"
-    with pytest.raises(DamagedError, match=f"{path}: its condition is 'a', expected 'b'"):
+    with pytest.raises(DamagedError, match=f"{path}: its networks were not trained under b;"):
         files.load(path, {"condition": "b"})
 
 
@@ -268,3 +272,96 @@ def test_metadata_of_another_kind_are_named(name, value):
 def test_the_module_is_imported_without_torch():
     code = "import sys, passband.storage.weights; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+# Several training conditions
+
+VALUES = {"a": 1.25, "b": -3.5}
+
+
+@pytest.fixture
+def parts():
+    return {
+        id: Part(
+            {replica: {"w": np.full(3, value + replica)} for replica in (0, 7)},
+            weights_metadata((0, 7), condition=id, context=f"context of {id}"),
+        )
+        for id, value in VALUES.items()
+    }
+
+
+@pytest.fixture
+def path(tmp_path, parts):
+    path = tmp_path / "net.safetensors"
+    save_parts(parts, path, {"study": "smallest"})
+    return path
+
+
+def values(part):
+    return {replica: state["w"].tolist() for replica, state in part.weights.items()}
+
+
+def test_parts_come_back(path, parts):
+    found = load_parts(path)
+    assert list(found) == list(parts)
+    for id, part in parts.items():
+        assert values(found[id]) == values(part)
+        assert found[id].metadata == replace(part.metadata, provenance={"study": "smallest"})
+
+
+def test_one_condition_is_chosen_by_its_id(path):
+    for expected, id in ((None, "a"), ({"condition": "b"}, "b")):
+        state, metadata = files.load(path, expected)
+        assert metadata.condition == id
+        assert state[7]["w"].tolist() == [VALUES[id] + 7] * 3
+    with pytest.raises(DamagedError, match="its networks were not trained under c;"):
+        files.load(path, {"condition": "c"})
+
+
+def test_the_group_of_a_file_says_whether_it_is_opened(path, tmp_path):
+    several = group_name(["a", "b"])
+    assert conditions_in(path, several) == ["a", "b"]
+    assert conditions_in(tmp_path / "missing", several) == []
+    assert conditions_in(tmp_path / "missing", "a") == ["a"]
+
+
+def test_a_flipped_bit_in_one_of_several_parts_is_refused(path):
+    content, bits = path.read_bytes(), np.float64(VALUES["b"] + 7).tobytes()
+    assert content.count(bits) == 3
+    path.write_bytes(content.replace(bits, np.float64(4.5).tobytes(), 1))
+    with pytest.raises(DamagedError, match="its checksum does not match its content"):
+        load_parts(path)
+
+
+@pytest.mark.parametrize("given", [3, [], ["a"], {"a": 3}, {"c": {}}, {}])
+def test_parts_of_another_kind_are_named(tmp_path, given):
+    path, tensors = tmp_path / "net.safetensors", {"a/0/w": np.zeros(1)}
+    files.write(tensors, path, weights_metadata().to_values() | {"parts": given})
+    with pytest.raises(DamagedError, match=re.escape(f"{path}: ")):
+        files.load(path)
+
+
+def test_the_declared_checksum_is_read_without_the_tensors(path, parts, tmp_path):
+    other = tmp_path / "other.safetensors"
+    assert files.checksum(other) is None
+    save_parts(parts, other, {"study": "smallest"})
+    assert files.checksum(other) == files.checksum(path) is not None
+    save_parts({"a": parts["b"], "b": parts["a"]}, other, {"study": "smallest"})
+    assert files.checksum(other) != files.checksum(path)
+
+
+@pytest.mark.parametrize("text", ["I/O error: No space left (os error {})", "(os code: {})"])
+def test_an_error_of_the_disk_keeps_its_number(parts, tmp_path, monkeypatch, text):
+    """Safetensors has the number only in its message. Other errors remain as they are."""
+
+    def save_file(*_):
+        raise SafetensorError(text.format(number))
+
+    monkeypatch.setattr("safetensors.numpy.save_file", save_file)
+    for number in (errno.EROFS, "?"):
+        with pytest.raises((OSError, SafetensorError)) as caught:
+            files.write({"w": np.zeros(1)}, tmp_path / "net.safetensors", {})
+        if number == "?":
+            assert caught.type is SafetensorError
+        else:
+            assert (caught.value.errno, caught.value.strerror) == (number, os.strerror(number))

@@ -14,7 +14,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.storage import datasets
-from passband.storage.weight_parts import load_parts
+from passband.storage.weights import load_parts
 
 pytestmark = pytest.mark.workflow
 

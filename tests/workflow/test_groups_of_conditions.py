@@ -22,8 +22,7 @@ from passband.learning.deadline import StoppedError
 from passband.learning.replicas import TrainedReplicas
 from passband.results import layout, training_jobs, wave_layout
 from passband.storage import DamagedError, datasets, records
-from passband.storage.weight_parts import load_parts
-from passband.storage.weights import fingerprint
+from passband.storage.weights import fingerprint, load_parts
 
 ROOT = Path(__file__).parents[2]
 

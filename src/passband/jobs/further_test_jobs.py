@@ -34,7 +34,7 @@ from passband.storage import (
     records,
 )
 from passband.storage.integrity import check_attributes
-from passband.storage.weight_parts import Part, load_parts
+from passband.storage.weights import Part, load_parts
 
 #: Number of images for which a further process is worth the time that it takes to start.
 _WORTH_A_PROCESS = 10_000

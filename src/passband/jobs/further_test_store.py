@@ -21,7 +21,7 @@ from passband.results.training_jobs import TrainingCell, TrainingJob
 from passband.scores import OUTCOMES, dice
 from passband.seeds import digest
 from passband.storage import DamagedError, NewerError, records, weights
-from passband.storage.weight_parts import load_parts
+from passband.storage.weights import load_parts
 from passband.wave_sets import wave_set_of
 
 

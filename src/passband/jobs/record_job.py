@@ -22,8 +22,7 @@ from passband.results import layout
 from passband.seeds import digest
 from passband.storage import atomic, records
 from passband.storage.integrity import read_if_valid
-from passband.storage.weight_parts import Part, load_parts
-from passband.storage.weights import fingerprint
+from passband.storage.weights import Part, fingerprint, load_parts
 
 
 @dataclass(frozen=True)
@@ -223,7 +222,7 @@ class RecordJob:
 def _networks_of(record: Path) -> Parts:
     """Return the networks of the job that wrote a record to the cache; none if they are lost."""
     path = record.parents[4] / layout.WEIGHTS.format_map(layout.wildcards_of(record))
-    return read_if_valid(load_parts, path, damaged=True) or {}
+    return read_if_valid(load_parts, path) or {}
 
 
 def keep_others(path: Path, parts: Mapping[str, xr.Dataset]) -> None:

@@ -20,7 +20,7 @@ from passband.results import layout
 from passband.seeds import digest
 from passband.storage import UnreachableError, atomic, datasets
 from passband.storage.integrity import check_attributes, read_if_valid
-from passband.storage.weight_parts import Part, load_parts
+from passband.storage.weights import Part, load_parts
 
 #: How often the file of a single condition is written, see :func:`write_single`.
 _TRIALS = 100
@@ -203,7 +203,7 @@ def find_networks(
     missing = {id: set(replicas) for id in conditions}
     found: dict[str, list[Part]] = {id: [] for id in conditions}
     for path in files(own, missing):
-        parts = read_if_valid(load_parts, path, damaged=True) or {}
+        parts = read_if_valid(load_parts, path) or {}
         for id in missing.keys() & parts.keys():
             part = parts[id]
             chosen = [replica for replica in part.weights if replica in missing[id]]

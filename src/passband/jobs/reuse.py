@@ -27,7 +27,7 @@ from passband.learning.checkpoints import clear
 from passband.learning.identities import NetworkContexts, usual_devices
 from passband.seeds import digest
 from passband.storage import atomic, datasets
-from passband.storage.weight_parts import Part, save_parts
+from passband.storage.weights import Part, save_parts
 
 if TYPE_CHECKING:
     import xarray as xr

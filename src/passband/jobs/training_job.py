@@ -14,7 +14,7 @@ from passband.jobs.job import Job
 from passband.learning.deadline import StopCondition
 from passband.learning.identities import NetworkContexts
 from passband.learning.replicas import ReplicaJob
-from passband.storage.weight_parts import Part
+from passband.storage.weights import Part
 from passband.wave_sets import wave_set_of
 
 

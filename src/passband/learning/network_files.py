@@ -17,8 +17,7 @@ from passband.mixtures import Mixture, is_mixture
 from passband.network_id import NetworkId
 from passband.results import Results, layout, published
 from passband.storage import DamagedError, integrity
-from passband.storage.weight_parts import Part, conditions_in, load_parts
-from passband.storage.weights import WeightsMetadata
+from passband.storage.weights import Part, WeightsMetadata, conditions_in, load_parts
 
 #: The networks that are part of the package, as weights files.
 SHIPPED = Path(__file__).with_name("shipped")

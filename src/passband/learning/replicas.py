@@ -23,8 +23,7 @@ from passband.learning.deadline import StopCondition
 from passband.learning.identities import record_contexts
 from passband.mixtures import Mixture
 from passband.seeds import digest
-from passband.storage.weight_parts import Part
-from passband.storage.weights import WeightsMetadata, as_array, fingerprint
+from passband.storage.weights import Part, WeightsMetadata, as_array, fingerprint
 from passband.wave_sets import WaveSet, by_set, wave_set
 
 

@@ -96,9 +96,7 @@ def is_unreachable(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno not in others
 
 
-def read_if_valid(
-    read: Callable[..., T], *given: object, newer: bool = False, **options: object
-) -> T | None:
+def read_if_valid(read: Callable[..., T], *given: object, newer: bool = False) -> T | None:
     """Return what a function reads from a file, or None if the file is absent or damaged.
 
     Args:
@@ -108,7 +106,7 @@ def read_if_valid(
         UnreachableError: If the file cannot be read now, since it may be undamaged.
     """
     try:
-        return read(*given, **options)
+        return read(*given)
     except UnreachableError:
         raise
     except StoreError as error:

@@ -1,7 +1,12 @@
 """Weights of trained networks, and states of training, in safetensors files.
 
-Only the functions that need torch import torch, so that other results of a study can be read
-without loading torch.
+A file has the networks of the training conditions of one job. The part of a condition is what a
+file of that condition alone would contain: the weights of its replicas and their metadata. In a
+file of several parts, the name of a tensor is ``{condition}/{replica}/{name}``, and the value
+`parts` has the metadata of each part. In a file of one part, the name is ``{replica}/{name}``.
+
+This module imports torch only to return tensors of torch, so that other results of a study can be
+read without loading torch.
 """
 
 from __future__ import annotations
@@ -10,13 +15,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
+from passband.groups import has_several
 from passband.seeds import digest
 from passband.storage.atomic import replacing
 from passband.storage.integrity import (
@@ -59,7 +65,15 @@ class EpochRecord:
 
 #: Fields of :class:`WeightsMetadata` that are strings. Each field has the same name in a weights
 #: file.
-_TEXTS = ("architecture", "specimen", "condition", "normalisation", "precision", "device")
+_TEXTS = (
+    "architecture",
+    "specimen",
+    "condition",
+    "normalisation",
+    "precision",
+    "device",
+    "context",
+)
 
 
 @dataclass(frozen=True)
@@ -106,7 +120,6 @@ class WeightsMetadata:
         """Return the names and values of the metadata, to write them to a weights file."""
         return {
             **{name: getattr(self, name) for name in _TEXTS},
-            "context": self.context,
             "best": {str(replica): asdict(record) for replica, record in self.best.items()},
             "history": self.history_rows(),
             "stacked": self.vectorized,
@@ -123,7 +136,7 @@ class WeightsMetadata:
         """
         rest = dict(values)
         try:
-            texts = {name: rest.pop(name) for name in (*_TEXTS, "context")}
+            texts = {name: rest.pop(name) for name in _TEXTS}
             for name, text in texts.items():
                 if not isinstance(text, str):
                     raise ValueError(f"its {name} is {text!r}")
@@ -143,6 +156,18 @@ class WeightsMetadata:
             raise ValueError(f"its metadata have no {error}") from None
         except (TypeError, AttributeError) as error:
             raise ValueError(f"its metadata do not describe weights: {error}") from None
+
+
+class Part(NamedTuple):
+    """The networks of one training condition.
+
+    Attributes:
+        weights: Weights and buffers of each replica, as tensors or as numpy arrays.
+        metadata: The metadata of these replicas.
+    """
+
+    weights: dict[int, dict[str, Tensor | np.ndarray]]
+    metadata: WeightsMetadata
 
 
 def fingerprint(weights: Mapping[int, Mapping[str, Tensor | np.ndarray]]) -> str:
@@ -172,125 +197,152 @@ def checksum(path: str | Path) -> str | None:
     Only the head of the file is read, so this function takes little time and finds no damage. Two
     files with different networks have different checksums.
     """
+    return _head(path).get("checksum")
+
+
+def conditions_in(path: str | Path, group: str) -> list[str]:
+    """Return the ids of the training conditions in a file; none if the file cannot be read.
+
+    Args:
+        path: The file. It is opened only if its group has several conditions.
+        group: The name of the group, see :mod:`passband.groups`.
+    """
+    if not has_several(group):
+        return [group]
+    try:
+        return list(json.loads(_head(path)["parts"]))
+    except (KeyError, ValueError, TypeError):
+        return []
+
+
+def _head(path: str | Path) -> dict[str, str]:
+    """Return the texts in the head of a weights file; none if there is no readable file."""
     try:
         check_regular(path)
         with safe_open(path, framework="numpy") as file:
-            return (file.metadata() or {}).get("checksum")
+            return file.metadata() or {}
     except (SafetensorError, OSError, StoreError):
-        return None
+        return {}
 
 
 def save(
     weights: dict[int, dict[str, Tensor]], path: str | Path, metadata: WeightsMetadata
 ) -> None:
-    """Write replicas' network weights to one safetensors file, completely or not at all.
+    """Write the networks of one training condition to a file, as :func:`save_parts` does."""
+    save_parts({metadata.condition: Part(weights, metadata)}, path, metadata.provenance)
+
+
+def save_parts(parts: Mapping[str, Part], path: str | Path, provenance: Mapping) -> None:
+    """Write the networks of a job to one file, completely or not at all.
 
     Args:
-        weights: The network weights of each replica. In the file, the name of a tensor is
-            ``{replica}/{name}``.
-        metadata: The metadata to store with the network weights.
+        parts: The networks by the id of the training condition. All parts have the same specimen
+            and the same architecture.
+        provenance: Where the file was made, see :func:`passband.storage.provenance.attributes`.
 
     Raises:
         FullError: If there is no space left on the disk.
         LostError: If another job has taken over the work of this job.
     """
-    tensors = {
-        f"{replica}/{name}": tensor.detach().cpu().contiguous()
-        for replica, state in weights.items()
-        for name, tensor in state.items()
-    }
+    values: dict[str, object] = {}
+    tensors: dict[str, Tensor | np.ndarray] = {}
+    for condition, part in parts.items():
+        start = f"{condition}/" if len(parts) > 1 else ""
+        for replica, state in part.weights.items():
+            tensors |= {f"{start}{replica}/{name}": tensor for name, tensor in state.items()}
+        own = replace(part.metadata, provenance={}).to_values()
+        if len(parts) == 1:
+            values = own
+        else:
+            values |= {name: own[name] for name in ("specimen", "architecture")}
+            # Earlier versions compare it, in addition to the checksum of the whole file.
+            own["checksum"] = digest(own, fingerprint(part.weights))
+            values.setdefault("parts", {})[condition] = own
     with replacing(path) as beside:
-        write(tensors, beside, metadata.to_values())
+        write(tensors, beside, {**values, **provenance})
 
 
-def load(
-    path: str | Path, expected: Mapping[str, object] | None = None
-) -> tuple[dict[int, dict[str, Tensor]], WeightsMetadata]:
-    """Return the weights and metadata that :func:`save` wrote. No code in the file is run.
+def load(path: str | Path, expected: Mapping[str, object] | None = None) -> Part:
+    """Return the networks of one training condition in a file, as tensors of torch.
 
     Args:
-        expected: Names and values that the metadata in the file must have. If the file has networks
-            of several training conditions, the value of `condition` chooses one of them; by
-            default, the first one is returned.
+        expected: Names and values that the metadata must have. The value of `condition` chooses the
+            training condition; by default, the first one in the file is returned.
 
     Raises:
-        StoreError: If the file is missing, incomplete or changed, or if its metadata are not as
-            expected. The error's message names the file.
+        StoreError: If :func:`load_parts` would raise a StoreError, or if the metadata are not as
+            expected.
     """
-    tensors, values = read(path)
-    if "parts" in values:
-        values, tensors = _only_part(path, tensors, values, expected)
-    return from_tensors(path, tensors, values, expected)
+    parts = load_parts(path, "pt")
+    condition = (expected or {}).get("condition", next(iter(parts), None))
+    if condition not in parts:
+        raise DamagedError(path, f"its networks were not trained under {condition}")
+    check_attributes(path, vars(parts[condition].metadata), expected)
+    return parts[condition]
 
 
-def from_tensors(
-    path: str | Path,
-    tensors: Mapping[str, Tensor | np.ndarray],
-    values: Mapping[str, object],
-    expected: Mapping[str, object] | None = None,
-) -> tuple[dict[int, dict[str, Tensor]], WeightsMetadata]:
+def load_parts(path: str | Path, framework: str = "numpy") -> dict[str, Part]:
+    """Return the networks that :func:`save_parts` wrote, by the id of the training condition.
+
+    No code in the file is run.
+
+    Args:
+        framework: `numpy` or `pt`, see :func:`read`.
+
+    Raises:
+        StoreError: If the file is missing, incomplete or changed. The error's message names the
+            file.
+    """
+    tensors, values = read(path, framework)
+    try:
+        if "parts" not in values:
+            part = _part(tensors, values)
+            return {part.metadata.condition: part}
+        parts, apart = values.pop("parts"), {}
+        for key, tensor in tensors.items():
+            condition, _, name = key.partition("/")
+            apart.setdefault(condition, {})[name] = tensor
+        return {id: _part(apart.get(id, {}), {**values, **own}) for id, own in parts.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DamagedError(path, f"not a file of weights: {error}") from None
+
+
+def _part(tensors: Mapping[str, Tensor | np.ndarray], values: dict[str, object]) -> Part:
     """Return a training condition's weights and metadata from a file's content."""
-    weights: dict[int, dict[str, Tensor]] = {}
+    values.pop("checksum", None)
+    weights: dict[int, dict[str, Tensor | np.ndarray]] = {}
     for key, tensor in tensors.items():
         replica, _, name = key.partition("/")
         if not (replica.isascii() and replica.isdigit()):
-            raise DamagedError(path, f"not a file of weights: it has a tensor {key!r}")
+            raise ValueError(f"it has a tensor {key!r}")
         weights.setdefault(int(replica), {})[name] = tensor
-    check_attributes(path, values, expected)
-    try:
-        metadata = WeightsMetadata.from_values(values)
-    except ValueError as error:
-        raise DamagedError(path, f"not a file of weights: {error}") from None
+    if not weights:
+        raise ValueError("it has no tensors")
     # The names of the file's tensors are sorted as strings, so replica 10 comes before replica 9.
-    return dict(sorted(weights.items())), metadata
-
-
-def _only_part(
-    path: str | Path,
-    tensors: Mapping[str, Tensor],
-    values: Mapping[str, object],
-    expected: Mapping[str, object] | None,
-) -> tuple[dict[str, object], dict[str, Tensor]]:
-    """Return values and tensors of one training condition from a file with several conditions.
-
-    The condition is the expected one, or the first one if none is expected. See
-    :mod:`passband.storage.weight_parts`.
-    """
-    parts, given = values["parts"], (expected or {}).get("condition")
-    condition = next(iter(parts), None) if given is None else given
-    if condition not in parts:
-        raise DamagedError(path, f"its networks were not trained under {condition}")
-    start = f"{condition}/"
-    return {
-        **{name: value for name, value in values.items() if name != "parts"},
-        **parts[condition],
-    }, {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
+    return Part(dict(sorted(weights.items())), WeightsMetadata.from_values(values))
 
 
 def write(
     tensors: Mapping[str, Tensor | np.ndarray], path: Path, values: Mapping[str, object]
 ) -> None:
-    """Write tensors and values to a safetensors file. Numpy arrays are written without torch.
+    """Write tensors and values to a safetensors file.
 
     The values are written as JSON, together with the version of the file format. A checksum over
     the whole content of the file is written too, because the safetensors format has no checksum.
 
     Args:
-        tensors: Tensors by name, or numpy arrays by name. They are contiguous and on the CPU.
         values: The values by name. JSON can write these values.
 
     Raises:
         OSError: If the operating system refuses to write the file.
     """
-    if all(hasattr(tensor, "cpu") for tensor in tensors.values()):
-        from safetensors.torch import save_file
-    else:
-        from safetensors.numpy import save_file
+    from safetensors.numpy import save_file
 
+    arrays = {name: as_array(tensor) for name, tensor in tensors.items()}
     texts = {name: json.dumps(value) for name, value in {**values, "format": FORMAT}.items()}
-    checksum = {"checksum": digest(texts, fingerprint({0: tensors}))}
+    checksum = {"checksum": digest(texts, fingerprint({0: arrays}))}
     try:
-        save_file(tensors, path, texts | checksum)
+        save_file(arrays, path, texts | checksum)
     except SafetensorError as error:
         # The operating system's error number is in the error message of safetensors.
         if match := re.search(r"(?:os error |code: )(\d+)", str(error)):
@@ -302,17 +354,16 @@ def write(
 
 
 def read(
-    path: str | Path, framework: str = "pt", accepts: Callable[[dict], bool] = lambda values: False
+    path: str | Path, framework: str = "pt"
 ) -> tuple[dict[str, Tensor | np.ndarray], dict[str, object]]:
     """Return the tensors and values that :func:`write` wrote.
-
-    This function raises the same errors as :func:`load`.
 
     Args:
         framework: `pt` or `numpy`, whether to return tensors of torch, or numpy arrays. With
             "numpy", torch is not imported.
-        accepts: A function that returns whether a file with these values may be read although the
-            checksum of the file does not match its content. By default, no such file is read.
+
+    Raises:
+        StoreError: See :func:`load_parts`.
     """
     try:
         check_regular(path)
@@ -324,10 +375,8 @@ def read(
             check_format(path, values.pop("format", 1))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         checksum = texts.pop("checksum", None)
-        if checksum != digest(texts, fingerprint({0: tensors})) and not accepts(values):
+        if checksum != digest(texts, fingerprint({0: tensors})):
             raise ValueError("its checksum does not match its content")
-        if not tensors:
-            raise ValueError("it has no tensors")
         return tensors, values
     except (SafetensorError, ValueError, TypeError, RecursionError, OSError) as error:
         if is_unreachable(error):
