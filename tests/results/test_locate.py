@@ -269,6 +269,15 @@ def test_a_new_study_must_not_have_what_people_read_differently(grid, says):
     assert Results.find("new").study.train_ids == Results.find("new.yaml").study.train_ids
 
 
+def test_a_new_study_is_checked_by_its_name_too():
+    text = f"study: {{name: new}}\n{LENS}grid: {{threefold_deg: [0, 120]}}\n"
+    Path("studies/new.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"^studies/new\.yaml: grid\.threefold_deg = 120: is the"):
+        assert Results.find("new").study
+    Path("results/new").mkdir()
+    assert Results.find("new").study == load("studies/new.yaml")
+
+
 @pytest.mark.parametrize(
     "grid",
     [

@@ -13,7 +13,7 @@ import yaml
 from passband import PassbandError
 from passband.config import load
 from passband.results import Results, layout, published, training_jobs
-from passband.storage import datasets
+from passband.storage import datasets, integrity
 
 SMALLEST = load(Path(__file__).parents[2] / "studies" / "smallest.yaml")
 
@@ -77,7 +77,8 @@ def test_a_store_is_read_when_it_is_first_used_and_once(tmp_path):
     assert results.ood is first
     assert results.has(layout.OOD)
     assert not results.has(layout.TABLE)
-    assert results.read(layout.OOD, ["dice"]).dice.values.tolist() == [2.0, 2.0]
+    assert results.read(layout.OOD).dice.values.tolist() == [2.0, 2.0]
+    assert list(results.read(layout.OOD, []).data_vars) == []
 
 
 def test_another_process_opens_the_stores_itself(tmp_path):
@@ -100,6 +101,12 @@ def test_a_published_folder_is_found_with_its_study_and_its_table(tmp_path):
         assert results.table
     store(tmp_path / published.TABLE, datasets.TABLE)
     assert results.table.dice.values.tolist() == [1.0, 1.0]
+    integrity.write_checksums(tmp_path, tmp_path.iterdir())
+    assert Results.find(tmp_path).study == SMALLEST
+    (tmp_path / published.WEIGHTS).write_text("changed")
+    for read in (lambda found: found.study, lambda found: found.table):
+        with pytest.raises(PassbandError, match=r"weights\.safetensors is damaged; copy"):
+            read(Results.find(tmp_path))
 
 
 def test_results_load_no_numerical_library_until_a_store_is_opened():
