@@ -171,6 +171,15 @@ def test_a_packed_table_gives_the_same_networks(study):
     assert found.attrs["learned"] == 6
 
 
+def test_dice_that_is_rounded_up_in_a_packed_table_is_not_learned(study, monkeypatch):
+    pixels = np.arange(900, 1500)
+    packed = packed_table.LARGEST * 2 * pixels / (pixels + PIXELS)
+    monkeypatch.setitem(globals(), "TRUE", pixels[packed % 1 > 0.6][:5])
+    small = packed_table.packed(make(lambda *_: predicting(1, 1)))
+    small["dice"] = packed_table.mean_dice(small)
+    assert unlearned(small, study).all()
+
+
 def test_a_table_of_larger_images_judges_nothing(study):
     block = study.microscope.model_copy(update={"field_px": 32})
     smaller = study.model_copy(update={"microscope": block})
