@@ -92,11 +92,7 @@ def evaluate_extra(
 
 
 def finished_cells(results: Results) -> list[TrainingCell]:
-    """Return the networks of a study that exist, condition by condition.
-
-    Raises:
-        PassbandError: If no network of the study exists.
-    """
+    """Return the networks of a study that exist, condition by condition, at least one."""
     every = training_jobs.cells_of(results.study)
     cells = [cell for cell in every if results.weights(cell.job).exists()]
     if not cells:

@@ -74,9 +74,7 @@ def open_part(found: Found) -> Part:
 def _check_values(found: Found, opened: xr.Dataset) -> None:
     """Check that a part has the ids of its study, each of them once, and no negative epoch.
 
-    Raises:
-        PassbandError: If not. Counts and Dice are checked when they are read, see
-            :func:`table_union.merge` and :func:`table_union.sources`.
+    Counts and Dice are checked when they are read, see :mod:`passband.analysis.table_union`.
     """
     study = found.study
     known = {"train": set(study.train_ids), "test": {c.id for c in study.test_conditions}}

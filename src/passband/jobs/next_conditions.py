@@ -82,11 +82,7 @@ def next_conditions(
 
 
 def range_of_use(study: Study, given: dict[str, str | None]) -> Asked | None:
-    """Return the range of use, or None for the study's test conditions.
-
-    Raises:
-        PassbandError: See :func:`passband.jobs.recommendation.asked_of`.
-    """
+    """Return the range of use, or None for the study's test conditions."""
     if all(value is None for value in given.values()):
         return None
     of_study = ranges(study.test_conditions)

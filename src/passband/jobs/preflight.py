@@ -118,12 +118,7 @@ def table(results: dict[str, Result]) -> str:
 
 
 def raise_on_failure(results: dict[str, Result]) -> None:
-    """Raise an error that names the failed checks.
-
-    Raises:
-        PassbandError: If a check failed. The message refers to the table of results, which was
-            printed before.
-    """
+    """Raise PassbandError if a check failed. The table of results was printed before."""
     if failed := [name for name, result in results.items() if result.level == FAILED]:
         raise PassbandError(
             f"{len(failed)} of {len(results)} checks failed: {', '.join(failed)}; the table above "

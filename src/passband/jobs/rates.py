@@ -51,11 +51,7 @@ def others_s(rule: str) -> float:
 
 
 def check(device: str) -> None:
-    """Check that a GPU is in the table.
-
-    Raises:
-        PassbandError: If it is not.
-    """
+    """Raise PassbandError if a GPU is not in the table."""
     if device not in table()["gpus"]:
         raise PassbandError(f"--device = {device!r}: must be one of {', '.join(table()['gpus'])}")
 

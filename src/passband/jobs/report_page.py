@@ -66,11 +66,7 @@ def _free(path: Path) -> Path:
 
 
 def write(results: Results, target: Path) -> list[str]:
-    """Write the page of a study, completely or not at all; return a sentence on each missing part.
-
-    Raises:
-        PassbandError: If the page cannot be written.
-    """
+    """Write the page of a study, whole or not at all; return a sentence on each missing part."""
     from passband.reports import page
     from passband.storage import atomic
 

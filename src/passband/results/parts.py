@@ -161,10 +161,6 @@ def _flat(block: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any
 
 
 def check_target(folder: Path) -> None:
-    """Check that a folder does not exist yet, or is empty.
-
-    Raises:
-        PassbandError: If something is there.
-    """
+    """Raise PassbandError if a folder exists and is not empty."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise PassbandError(f"--into = {str(folder)!r}: exists; give a new folder, or delete it")

@@ -14,11 +14,7 @@ LIKENESS = "likeness.json"
 
 
 def check(folder: Path) -> None:
-    """Check the files of a published folder, see :func:`integrity.check_checksums`.
-
-    Raises:
-        PassbandError: If a file was changed, or has no checksum.
-    """
+    """Raise PassbandError if a file of a published folder was changed, or has no checksum."""
     try:
         integrity.check_checksums(folder, (WEIGHTS, LIKENESS, STUDY, TABLE))
     except StoreError:

@@ -158,11 +158,9 @@ class Results:
         return self
 
     def check_names(self) -> None:
-        """Check that the study, if it is known, has the specimens and architectures of its results.
+        """Raise PassbandError if the study, if it is known, lacks a specimen or an architecture.
 
-        Raises:
-            PassbandError: If the study's file has another name for one of them, so that the results
-                are not its own.
+        The study's file then has another name for it, and the results are not its own.
         """
         if not self.is_known:
             return

@@ -47,9 +47,6 @@ def hand_to_jobs(settings, results: Results, source: str) -> None:
         settings: The object with Snakemake's settings of the configuration. This function changes
             the object.
         results: The study, with the folder as the workflow names it.
-
-    Raises:
-        FullError: If there is no space left.
     """
     copy = write(results, source, alone=is_alone(results))
     settings.configfiles = [copy.absolute()]
