@@ -114,4 +114,4 @@ def test_encoders_come_from_a_table_in_the_package():
     assert all(weights > 0 and size > 0 for weights, size in ENCODERS.values())
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     assert ENCODERS_FILE.name == "encoders.csv"
-    assert declared["package-data"]["passband.config"] == ["*.csv"]  # or a wheel would lack it
+    assert "*.csv" in declared["package-data"]["passband.config"]  # or a wheel would lack it

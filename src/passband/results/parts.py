@@ -80,8 +80,7 @@ def find(noun: str | Path) -> Found:
         raise PassbandError(f"{noun}: there is no such file or folder")
     integrity.check_regular(path)
     try:
-        attrs = _attributes(path)
-        integrity.check_format(path, attrs.get("format", 1))
+        attrs = integrity.read_attributes(path)
     except NewerError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
@@ -100,13 +99,6 @@ def find(noun: str | Path) -> Found:
         ) from None
     study = validate_stored(configuration, str(noun))
     return Found(str(noun), path, attrs, study)
-
-
-def _attributes(path: Path) -> dict[str, Any]:
-    if path.suffix != ".zip":
-        return integrity.read_attributes(path)
-    with zipfile.ZipFile(path) as archive:
-        return dict(json.loads(archive.read("zarr.json"))["attributes"])
 
 
 def find_all(nouns: Sequence[str | Path]) -> list[Found]:

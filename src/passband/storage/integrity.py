@@ -194,19 +194,25 @@ def unchecked(folder: Path) -> str:
     return "" if has else f"{folder} has no {CHECKSUMS}, so its files are not checked"
 
 
-def read_attributes(folder: Path) -> dict[str, Any]:
-    """Return the attributes of a store in a folder, and check its format and all metadata.
+def read_attributes(path: Path) -> dict[str, Any]:
+    """Return the attributes of a store, and check its format, and all metadata of a folder.
 
     Only JSON is read, since zarr takes a second to import.
 
     Raises:
         NewerError: If the store has a newer format.
-        ValueError, KeyError, TypeError, AttributeError, OSError: If there is no store, or its
-            metadata are damaged.
+        ValueError, KeyError, TypeError, AttributeError, OSError, zipfile.BadZipFile: If there is no
+            store, or its metadata are damaged.
     """
-    attributes = dict(json.loads((folder / "zarr.json").read_bytes()).get("attributes", {}))
-    check_format(folder, attributes.get("format", 1))
-    check_checksums(folder)
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            content = archive.read("zarr.json")
+    else:
+        content = (path / "zarr.json").read_bytes()
+    attributes = dict(json.loads(content).get("attributes", {}))
+    check_format(path, attributes.get("format", 1))
+    if path.suffix != ".zip":
+        check_checksums(path)
     return attributes
 
 
