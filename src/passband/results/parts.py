@@ -13,7 +13,7 @@ from typing import Any
 from passband import PassbandError
 from passband.config import Study, validate_stored
 from passband.results import Results, layout
-from passband.storage import NewerError, integrity
+from passband.storage import integrity
 
 #: Keys of the configuration that may differ between parts: which networks a part has, how its jobs
 #: are divided, and how results are analysed.
@@ -81,8 +81,6 @@ def find(noun: str | Path) -> Found:
     integrity.check_regular(path)
     try:
         attrs = integrity.read_attributes(path)
-    except NewerError:
-        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         words = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise PassbandError(f"{path}: cannot be read: {words}; make this part again") from None

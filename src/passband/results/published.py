@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from passband import PassbandError
-from passband.storage import StoreError, integrity
+from passband.storage import integrity
 
 #: The weights. Every published folder has this file.
 WEIGHTS = "weights.safetensors"
@@ -17,8 +17,6 @@ def check(folder: Path) -> None:
     """Raise PassbandError if a file of a published folder was changed, or has no checksum."""
     try:
         integrity.check_checksums(folder, (WEIGHTS, LIKENESS, STUDY, TABLE))
-    except StoreError:
-        raise
     except (ValueError, OSError) as error:
         raise PassbandError(
             f"{folder}: {error}; copy the folder again, or delete {integrity.CHECKSUMS} if the "
