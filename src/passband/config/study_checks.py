@@ -3,7 +3,7 @@
 The argument `study` is a :class:`passband.config.Study`, which calls these checks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
 from math import ceil, prod
@@ -49,15 +49,15 @@ def check(study) -> None:
     _check_jobs(study)
     _check_waves(study)
     _check_architectures(study)
-    products = study.blocks
+    products, check_optics = study.blocks, partial(_check_optics, study)
     given = grid_blocks.named("grid", study.grid) | grid_blocks.named("test_grid", study.test_grid)
     for name, block in given.items():
         if grid_blocks.given_products(block) != [{}]:
-            _check_block(study, name, block, products[name])
+            _check_products(name, products[name], check_optics, block)
     _check_microscopes(study)
     for name, block in blocks.items():
         for place, axes in block.extremes().items():
-            _check_optics(study, f"{name}.{place}.", axes)
+            _check_products(f"{name}.{place}", [axes], check_optics)
 
 
 def _check_own_values(study) -> None:
@@ -215,33 +215,30 @@ def _check_microscopes(study) -> None:
         )
 
 
-def _check_block(study, name: str, block: Block, products: grid_blocks.Products) -> None:
-    """Check that images can be formed under all conditions of a block."""
-    if not isinstance(block, grid_blocks.Points):
-        for axes in products:
-            _check_optics(study, f"{name}.", axes)
-        return
-    _check_points(study, name, block, products, range(len(products)))
-
-
-def _check_points(
-    study, name: str, block: grid_blocks.Points, products: grid_blocks.Products, numbers: range
+def _check_products(
+    name: str,
+    products: grid_blocks.Products,
+    check: Callable[[dict[str, list[float]]], None],
+    block: Block | None = None,
 ) -> None:
-    """Check the points with the given numbers, and name the first that is not allowed.
+    """Check the products of a block by `check`, and name the place of the first that it refuses.
 
-    The combination of all points' ranges is checked before single points, which are many.
+    The joined values of many products are checked before single products.
     """
-    try:
-        _check_optics(study, "", grid_blocks.joined_axes(products[numbers.start : numbers.stop]))
-    except ValueError as error:
-        if len(numbers) == 1:
+    parts = [range(len(products))]
+    while parts:
+        part = parts.pop()
+        try:
+            check(grid_blocks.joined_axes(products[part.start : part.stop]))
+        except ValueError as error:
+            if len(part) > 1:
+                half = len(part) // 2
+                parts += [part[half:], part[:half]]
+                continue
             # The message begins with an axis, or another key, such as that of a focal series.
             axis = str(error).partition(" ")[0]
-            place = f"{name}.{block.where(numbers[0], axis)}" if axis in AXES else ""
-            raise ValueError(f"{place}{error}") from None
-        half = len(numbers) // 2
-        _check_points(study, name, block, products, numbers[:half])
-        _check_points(study, name, block, products, numbers[half:])
+            where = block.where(part[0], axis) if isinstance(block, grid_blocks.Points) else ""
+            raise ValueError(f"{name}.{where}{error}" if axis in AXES else str(error)) from None
 
 
 def check_condition(study, condition: Condition, split: str = "test") -> None:
@@ -254,13 +251,13 @@ def check_condition(study, condition: Condition, split: str = "test") -> None:
     """
     values = condition.values()
     check_has_waves(study, condition, split)
-    _check_optics(study, "", {name: [value] for name, value in values.items()})
+    _check_optics(study, {name: [value] for name, value in values.items()})
 
 
 def check_aperture(study, condition: Condition) -> None:
     """Raise ValueError, as :meth:`check_condition`, if the pixels cannot show the aperture."""
     microscope = study.microscope.under(condition)
-    _check_aperture("", condition.aperture_mrad, microscope)
+    _check_aperture(condition.aperture_mrad, microscope)
 
 
 def check_has_waves(study, condition: Condition, split: str = "test") -> None:
@@ -280,7 +277,7 @@ def check_has_waves(study, condition: Condition, split: str = "test") -> None:
         )
 
 
-def _check_optics(study, block: str, axes: dict[str, list[float]]) -> None:
+def _check_optics(study, axes: dict[str, list[float]]) -> None:
     # The limits are monotonic functions of every axis except azimuths.
     ends = [
         (name, axes[name] if axis.unit == "°" else (axes[name][0], axes[name][-1]))
@@ -291,15 +288,13 @@ def _check_optics(study, block: str, axes: dict[str, list[float]]) -> None:
         further = dict(zip((name for name, _ in ends), values, strict=True))
         words = "".join(f" with {name} = {value:g}" for name, value in further.items())
         under = study.microscope.having(further.items())
-        _check_microscope(block, axes, under, words)
+        _check_microscope(axes, under, words)
 
 
-def _check_microscope(
-    block: str, axes: dict[str, list[float]], microscope: Microscope, words: str
-) -> None:
+def _check_microscope(axes: dict[str, list[float]], microscope: Microscope, words: str) -> None:
     sampling = microscope.wave_sampling
     widest = axes["aperture_mrad"][-1]
-    _check_aperture(block, widest, microscope, words)
+    _check_aperture(widest, microscope, words)
     if microscope.coherence == "focal-series":
         optics = microscope.lens(aperture_mrad=widest)
         needed = ctf.members_needed(optics, sampling.cutoff)
@@ -319,7 +314,7 @@ def _check_microscope(
         displaced = max(ctf.displacement(jitter.extreme(optics, sign)) for sign in signs)
         if displaced > sampling.field_A / 2:
             raise ValueError(
-                f"{block}cs_um = {cs:g} with defocus_nm = {defocus:g} and aperture_mrad = "
+                f"cs_um = {cs:g} with defocus_nm = {defocus:g} and aperture_mrad = "
                 f"{widest:g}{words}: displaces image detail by up to {displaced:.0f} Å, which "
                 f"must not exceed half the field of view, {sampling.field_A / 2:.0f} Å; take "
                 f"more pixels{'' if optics.round else ', smaller microscope.aberrations'}"
@@ -328,14 +323,14 @@ def _check_microscope(
             )
 
 
-def _check_aperture(block: str, widest: float, microscope: Microscope, words: str = "") -> None:
+def _check_aperture(widest: float, microscope: Microscope, words: str = "") -> None:
     """Raise ValueError if an aperture [mrad] is beyond the band limit of the pixels."""
     sampling = microscope.wave_sampling
     cutoff = sampling.cutoff * ctf.wavelength(microscope.energy_eV) * 1e3
     limit = cutoff - microscope.aperture_edge_mrad / 2
     if widest > limit:
         raise ValueError(
-            f"{block}aperture_mrad = {widest:g}{words}: must not exceed {limit:.2f} mrad, the "
+            f"aperture_mrad = {widest:g}{words}: must not exceed {limit:.2f} mrad, the "
             f"band limit of pixels of {sampling.pixel_A:g} Å at {microscope.energy_kev:g} "
             "keV; take smaller pixels or a smaller aperture"
         )
@@ -351,12 +346,7 @@ def _check_waves(study) -> None:
     _check_mixtures(study)
     _check(study, WaveSet())
     for name, products in study.blocks.items():
-        # The extremes of a block are possible in most studies; points may be thousands.
-        try:
-            _check_extremes(study, "", grid_blocks.joined_axes(products))
-        except ValueError:
-            for axes in products:
-                _check_extremes(study, f"{name}.", axes)
+        _check_products(name, products, partial(_check_extremes, study))
 
 
 def _check_mixtures(study) -> None:
@@ -369,7 +359,7 @@ def _check_mixtures(study) -> None:
             )
 
 
-def _check_extremes(study, block: str, axes: dict[str, list[float]]) -> None:
+def _check_extremes(study, axes: dict[str, list[float]]) -> None:
     """Check the extreme combinations of values: what is allowed is monotonic in every axis."""
     for waves in extremes(axes, study.axes):
         if not waves.further:
@@ -377,7 +367,7 @@ def _check_extremes(study, block: str, axes: dict[str, list[float]]) -> None:
         try:
             _check(study, waves)
         except ValueError as error:
-            raise ValueError(f"{block}{waves.words}: is not possible here; {error}") from None
+            raise ValueError(f"{waves.words}: is not possible here; {error}") from None
 
 
 def _check(study, waves: WaveSet) -> None:
