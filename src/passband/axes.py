@@ -47,7 +47,17 @@ class Axis:
         Exit waves follow from the specimen, the beam energy and the pixels. Everything else acts
         behind the exit wave.
         """
-        return self.key.startswith("specimens.") or self.key in _WAVE_KEYS
+        return self.block == "specimens" or self.key in _WAVE_KEYS
+
+    @property
+    def block(self) -> str:
+        """The block that has :attr:`key`: ``microscope`` or ``specimens``."""
+        return self.key.partition(".")[0]
+
+    @property
+    def path(self) -> str:
+        """The place of :attr:`key` in its block, such as ``aberrations.astigmatism_nm``."""
+        return self.key.partition(".")[2]
 
     def canonical(self, value: float) -> float:
         """Return the multiple of the axis's resolution nearest to `value`."""

@@ -41,7 +41,7 @@ def test_an_axis_needs_exit_waves_if_the_jobs_that_make_them_depend_on_it(name):
 
 @pytest.mark.parametrize("name", OTHER)
 def test_the_studys_own_value_needs_nothing_new(name):
-    own = Study()._own(name)
+    own = Study().axes.own_value(name)
     same = validate({"grid": {name: [own]}})
     assert same.train_conditions == Study().train_conditions
     assert same.train_waves == same.test_waves == [""]
@@ -51,7 +51,7 @@ def test_the_studys_own_value_needs_nothing_new(name):
 
 @pytest.mark.parametrize("name", OTHER)
 def test_a_second_value_needs_as_many_exit_waves_again(name):
-    own = Study()._own(name)
+    own = Study().axes.own_value(name)
     study = validate({"grid": {name: [own, OTHER[name]]}})
     id = wave_set(with_value(name))
     assert sorted(study.train_waves) == sorted(study.test_waves) == ["", id]
@@ -138,11 +138,6 @@ def test_a_condition_without_exit_waves_is_refused():
         study_checks.check_condition(study, Condition(5, 1.2, 10, 100, {"energy_kev": 250.0}))
 
 
-def test_the_number_of_sets_is_known_without_their_ids():
-    study = validate({"grid": {"energy_kev": [100, 200, 300], "roughness": [0, 0.1]}})
-    assert study.number_of_waves("gold", "train") == len(study.train_waves) == 6
-
-
 TWO, ONE = {"energy_kev": [200, 300]}, {"energy_kev": [200]}
 
 
@@ -150,8 +145,6 @@ def simulated(config):
     """Return the simulated sets of each specimen's test structures, in the order of specimens."""
     study = validate(config)
     found = [study.waves(name, "test") for name in study.specimens]
-    for name, sets in zip(study.specimens, found, strict=True):
-        assert study.number_of_waves(name, "test") == len(sets)
     files = [task.outputs for task in tasks.tasks(study) if task.rule == "simulate"]
     assert counts.count(study).jobs["simulate"] == len(set(files)) == len(files)
     return found

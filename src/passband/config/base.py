@@ -22,8 +22,8 @@ How to add a key
    studies/everything.yaml, and run ``make docs``.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Collection, Iterable, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -33,9 +33,8 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     model_serializer,
 )
-from pydantic.fields import FieldInfo
 
-from passband.axes import AXES
+from passband.axes import AXES, FURTHER_AXES
 
 SPLITS = ("train", "val", "test")
 
@@ -46,6 +45,9 @@ class Block(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False
     )
+
+    #: The block of the further axes that are keys of this block, see `Axis.block`.
+    axes_of: ClassVar[str] = ""
 
     def identity(
         self,
@@ -69,7 +71,7 @@ class Block(BaseModel):
         return {
             name: _identity(getattr(self, name), dumped[name], mode)
             for name in names
-            if not (_is_later(fields[name]) and self._has_default(name))
+            if not self._is_left_out(name)
         }
 
     def at(self, path: str) -> Any:
@@ -99,9 +101,19 @@ class Block(BaseModel):
             update={first: getattr(self, first).replaced(rest, value) if rest else value}
         )
 
-    def _has_default(self, name: str) -> bool:
-        default = type(self).model_fields[name].get_default(call_default_factory=True)
-        return getattr(self, name) == default
+    def having(self, further: Iterable[tuple[str, float]]) -> Self:
+        """Return a copy with values of those further axes whose keys the block has."""
+        changed = self
+        for name, value in further:
+            if FURTHER_AXES[name].block == self.axes_of:
+                changed = changed.replaced(FURTHER_AXES[name].path, value)
+        return changed
+
+    def _is_left_out(self, name: str) -> bool:
+        """Return whether a key with ``since=`` has its default."""
+        field = type(self).model_fields[name]
+        is_later = "since" in (field.json_schema_extra or {})
+        return is_later and getattr(self, name) == field.get_default(call_default_factory=True)
 
 
 def _identity(value: Any, dumped: Any, mode: str) -> Any:
@@ -113,10 +125,6 @@ def _identity(value: Any, dumped: Any, mode: str) -> Any:
     if isinstance(value, list) and any(isinstance(inner, Block) for inner in value):
         return [_identity(*pair, mode) for pair in zip(value, dumped, strict=True)]
     return dumped
-
-
-def _is_later(field: FieldInfo) -> bool:
-    return bool(field.json_schema_extra and "since" in field.json_schema_extra)
 
 
 def key(
@@ -179,6 +187,15 @@ def axis_keys(types: Any) -> dict[str, Any]:
         name: (types(name) | None, key(None, axis.description, axis.unit))
         for name, axis in AXES.items()
     }
+
+
+def remove(content: Any, path: str, value: Any) -> None:
+    """Remove a key from a block's content, if it has this value. The path is as in `Block.at`."""
+    *blocks, last = path.split(".")
+    for name in blocks:
+        content = content.get(name) if isinstance(content, dict) else None
+    if isinstance(content, dict) and last in content and content[last] == value:
+        del content[last]
 
 
 def block_of(annotation: Any) -> type[Block] | None:

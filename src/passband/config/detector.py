@@ -1,43 +1,28 @@
 """The block `microscope.detector` of the configuration: MTF, gain, and the noise's spectrum."""
 
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, model_validator
 
 from passband.config.base import Block, key, short
 
 
-def _curve(pairs: list[list[float]]) -> list[list[float]]:
-    """Return the points of an MTF unchanged. Raise ValueError if a point is not valid."""
-    for pair in pairs:
-        if len(pair) != 2 or not 0 <= pair[0] <= 1.5 or not 0 <= pair[1] <= 1:
-            raise ValueError(
-                f"{short(pair)}: must be a pair of a fraction of the Nyquist frequency between 0 "
-                "and 1.5 and an MTF between 0 and 1"
-            )
-    return _ordered(pairs)
+def _pairs(most_q: float, most_factor: float, words: str) -> Any:
+    """Return the type of a curve: pairs of numbers from 0 to these limits."""
 
+    def check(pairs: list[list[float]]) -> list[list[float]]:
+        for pair in pairs:
+            if len(pair) != 2 or not 0 <= pair[0] <= most_q or not 0 <= pair[1] <= most_factor:
+                raise ValueError(f"{short(pair)}: must be a pair of {words}")
+        if pairs and pairs[0] != [0, 1]:
+            raise ValueError(f"{pairs[0]}: the first pair must be [0, 1]")
+        for (before, _), (after, _) in pairwise(pairs):
+            if after <= before:
+                raise ValueError(f"{after:g} after {before:g}: fractions must ascend")
+        return pairs
 
-def _filter(pairs: list[list[float]]) -> list[list[float]]:
-    """Return the points of a filter unchanged. Raise ValueError if a point is not valid."""
-    for pair in pairs:
-        if len(pair) != 2 or not 0 <= pair[0] <= 10 or not 0 <= pair[1] <= 2:
-            raise ValueError(
-                f"{short(pair)}: must be a pair of a spatial frequency between 0 and 10 per Å and "
-                "a factor between 0 and 2"
-            )
-    return _ordered(pairs)
-
-
-def _ordered(pairs: list[list[float]]) -> list[list[float]]:
-    """Return pairs unchanged. Raise ValueError unless they begin at [0, 1] and ascend."""
-    if pairs and pairs[0] != [0, 1]:
-        raise ValueError(f"{pairs[0]}: the first pair must be [0, 1]")
-    for (before, _), (after, _) in pairwise(pairs):
-        if after <= before:
-            raise ValueError(f"{after:g} after {before:g}: fractions must ascend")
-    return pairs
+    return Annotated[list[list[float]], AfterValidator(check)]
 
 
 class DetectorNoise(Block):
@@ -60,7 +45,9 @@ class DetectorNoise(Block):
         gt=0,
         le=20,
     )
-    table: Annotated[list[list[float]], AfterValidator(_filter)] = key(
+    table: _pairs(
+        10, 2, "a spatial frequency between 0 and 10 per Å and a factor between 0 and 2"
+    ) = key(
         list,
         "Pairs of the spatial frequency in 1/Å and the factor of the filter, if `form` is `table`. "
         "The factor is interpolated linearly, and is constant beyond the last pair. Its square is "
@@ -122,7 +109,9 @@ class Detector(Block):
         gt=0,
         le=1,
     )
-    mtf_table: Annotated[list[list[float]], AfterValidator(_curve)] = key(
+    mtf_table: _pairs(
+        1.5, 1, "a fraction of the Nyquist frequency between 0 and 1.5 and an MTF between 0 and 1"
+    ) = key(
         list,
         "Pairs of the frequency f and the MTF, if `mtf` is `table`. The MTF is interpolated "
         "linearly between the pairs, and is constant beyond the last pair. The corners of the "

@@ -32,7 +32,7 @@ from passband.config.base import (
 )
 from passband.config.designs import Design
 from passband.config.microscope import Microscope
-from passband.config.mixture_block import MixtureBlock
+from passband.config.mixture_block import MixtureBlock, check_points
 from passband.config.study_file import MOST_IN_LIST
 from passband.grid import Axes
 
@@ -195,21 +195,9 @@ class Points(Given, OptionalAxes):
             block._check_axes("design.ranges", block.design.ranges.axes(), others)
             return block
         given = [point.axes() for point in block.points]
-        block._check_points(given, others)
+        check_points(given, lambda place, own: block._check_axes(place, own, others))
         block._products = [{name: [x] for name, x in axes.items()} | others for axes in given]
         return block
-
-    def _check_points(self, given: list[dict[str, float]], others: dict[str, list[float]]) -> None:
-        if not 0 < len(given) <= MOST_IN_LIST:
-            number = len(given)
-            raise ValueError(f"points: has {number:,} points; must have 1 to {MOST_IN_LIST:,}")
-        for number, axes in enumerate(given):
-            self._check_axes(f"points[{number}]", axes, others)
-        every = [tuple(axes.items()) for axes in given]
-        if (twice := first_repeated(every)) is not None:
-            first = every.index(twice)
-            second = every.index(twice, first + 1)
-            raise ValueError(f"points[{second}]: is the same point as points[{first}]")
 
     def _check_axes(self, place: str, own: dict[str, Any], others: dict[str, Any]) -> None:
         """Check that each axis is given once, by a point (`own`) or by the block (`others`)."""
@@ -287,13 +275,8 @@ TrainBlocks = _blocks(Annotated[Grid, Tag("<product>")], _OfPoints, _OfMixture)
 TestBlocks = _blocks(Annotated[TestGrid, Tag("<product>")], _OfPoints)
 
 
-def listed(given: Block | list[Block]) -> list[Block]:
-    """Return the blocks of `grid` or `test_grid` that have conditions; mixtures are left out."""
-    return list(named("", given).values())
-
-
 def named(name: str, given: Block | list[Block]) -> dict[str, Block]:
-    """Return the blocks that have conditions, by their names in the configuration."""
+    """Return the blocks of `grid` or `test_grid` that have conditions, by their places."""
     every = _all_named(name, given).items()
     return {place: block for place, block in every if not isinstance(block, MixtureBlock)}
 
@@ -342,7 +325,8 @@ def given_products(block: Block) -> Products:
 
 def train_products(grid: Block | list[Block], axes: Axes) -> Products:
     """Return the products of `grid`, with the study's own values of axes that are not given."""
-    return [_filled(given, axes) for block in listed(grid) for given in given_products(block)]
+    blocks = named("", grid).values()
+    return [_filled(given, axes) for block in blocks for given in given_products(block)]
 
 
 def test_products(

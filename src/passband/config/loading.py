@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import ValidationError
 
 from passband.axes import AXES, FURTHER_AXES
-from passband.config.base import Block, block_of, blocks_of, number_hint, short
+from passband.config.base import Block, block_of, blocks_of, number_hint, remove, short
 from passband.config.grid_blocks import Range
 from passband.config.microscope import Microscope
 from passband.config.specimen import Specimen
@@ -58,26 +58,14 @@ def validate_stored(config: dict, source: str = "config") -> Study:
     keys are removed, which leaves the study the same.
     """
     config = deepcopy(config)
+    specimens = config.get("specimens")
     for axis in FURTHER_AXES.values():
-        block, _, path = axis.key.partition(".")
-        if block == "microscope":
-            _remove_default(config.get(block), Microscope, path)
-        elif isinstance(config.get(block), dict):
-            for specimen in config[block].values():
-                _remove_default(specimen, Specimen, path)
+        if axis.block == "microscope":
+            remove(config.get("microscope"), axis.path, Microscope().at(axis.path))
+        elif isinstance(specimens, dict):
+            for specimen in specimens.values():
+                remove(specimen, axis.path, Specimen().at(axis.path))
     return validate(config, source)
-
-
-def _remove_default(content: Any, model: type[Block], path: str) -> None:
-    """Remove a key of a block, or of a block inside it, if the key has its default."""
-    first, _, rest = path.partition(".")
-    if not isinstance(content, dict) or first not in content:
-        return
-    field = model.model_fields[first]
-    if rest:
-        _remove_default(content[first], block_of(field.annotation), rest)
-    elif content[first] == field.get_default(call_default_factory=True):
-        del content[first]
 
 
 def load(path: str | Path) -> Study:

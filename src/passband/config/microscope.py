@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
@@ -116,6 +116,8 @@ _NOT_IN_TRANSFER = "multislice_pixel_A", "oversampling", "coherence", "focal_mem
 class Microscope(Block):
     """Parameters of the microscope that are the same under all conditions, and the pixels."""
 
+    axes_of: ClassVar[str] = "microscope"
+
     energy_kev: float = key(300.0, "Energy of the beam's electrons.", "keV", ge=20, le=2000)
     pixel_size_A: float = key(
         0.3, "Side of an image's pixel, measured at the specimen.", "Å", ge=0.02, le=2
@@ -194,23 +196,15 @@ class Microscope(Block):
     @property
     def axis_values(self) -> dict[str, float]:
         """The values of those further axes that are keys of the microscope, in the axes' units."""
-        split = {name: axis.key.partition(".") for name, axis in FURTHER_AXES.items()}
         return {
-            name: self.at(path) for name, (block, _, path) in split.items() if block == "microscope"
+            name: self.at(axis.path)
+            for name, axis in FURTHER_AXES.items()
+            if axis.block == self.axes_of
         }
 
     def under(self, condition: Condition | WaveSet) -> Self:
         """Return the microscope with the condition's values of further axes."""
         return self.having(condition.further)
-
-    def having(self, further: Iterable[tuple[str, float]]) -> Self:
-        """Return the microscope with values of further axes, by their names."""
-        microscope = self
-        for name, value in further:
-            block, _, path = FURTHER_AXES[name].key.partition(".")
-            if block == "microscope":
-                microscope = microscope.replaced(path, value)
-        return microscope
 
     def optics(self, condition: Condition) -> ctf.Optics:
         """Return the microscope under an imaging condition, in internal units."""

@@ -1,7 +1,7 @@
 """Blocks of `grid` for mixtures: distributions of conditions under which networks are trained."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, create_model, model_validator
@@ -101,21 +101,13 @@ class MixtureKeys(Given):
                 f"points; found {found}"
             )
         if self.ranges is not None:
-            _check_axes("ranges", self.ranges)
+            _check_axes("ranges", self.ranges.axes())
         if self.points is not None:
             self._check_points(self.points)
         return self
 
     def _check_points(self, points: Sequence[Any]) -> None:
-        if not 0 < len(points) <= MOST_IN_LIST:
-            raise ValueError(f"points: has {len(points):,} points; must have 1 to {MOST_IN_LIST:,}")
-        for number, point in enumerate(points):
-            _check_axes(f"points[{number}]", point)
-        every = [tuple(point.axes().items()) for point in points]
-        if (twice := first_repeated(every)) is not None:
-            first = every.index(twice)
-            second = every.index(twice, first + 1)
-            raise ValueError(f"points[{second}]: is the same point as points[{first}]")
+        check_points([point.axes() for point in points], _check_axes)
         weights = [point.weight for point in points]
         lacking = [number for number, weight in enumerate(weights) if weight is None]
         if lacking and len(lacking) < len(points):
@@ -126,9 +118,24 @@ class MixtureKeys(Given):
             raise ValueError(f"points: the weights sum to {sum(weights):.6g}; must sum to 1")
 
 
-def _check_axes(place: str, given: Numbers) -> None:
+def check_points(
+    given: Sequence[dict[str, Any]], check: Callable[[str, dict[str, Any]], None]
+) -> None:
+    """Check the number of points, each point with its place by `check`, and that they differ."""
+    if not 0 < len(given) <= MOST_IN_LIST:
+        raise ValueError(f"points: has {len(given):,} points; must have 1 to {MOST_IN_LIST:,}")
+    for number, axes in enumerate(given):
+        check(f"points[{number}]", axes)
+    every = [tuple(axes.items()) for axes in given]
+    if (twice := first_repeated(every)) is not None:
+        first = every.index(twice)
+        second = every.index(twice, first + 1)
+        raise ValueError(f"points[{second}]: is the same point as points[{first}]")
+
+
+def _check_axes(place: str, given: dict[str, Any]) -> None:
     for name in MAIN_AXES:
-        if name not in given.axes():
+        if name not in given:
             raise ValueError(f"{place}.{name}: missing; a mixture needs {name}")
 
 
@@ -196,12 +203,10 @@ def check(blocks: Mapping[str, MixtureBlock], number: int, microscope: Microscop
     places: dict[str, str] = {}
     for place, block in blocks.items():
         name = block.mixture.name
-        if name in places:
+        if (first := places.setdefault(name, place)) != place:
             raise ValueError(
-                f"{place}.mixture.name = {name!r}: is the name of {places[name]} too; choose "
-                "another"
+                f"{place}.mixture.name = {name!r}: is the name of {first} too; choose another"
             )
-        places[name] = place
     if blocks and not number:
         raise ValueError(
             f"{next(iter(blocks))} = {{mixture: ...}}: needs a condition beside it; add a block of "

@@ -4,7 +4,7 @@ import hashlib
 import re
 from math import pi, sqrt
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -15,10 +15,8 @@ from pydantic import (
 )
 
 from passband import units
-from passband.axes import FURTHER_AXES
-from passband.config import crystal_file
 from passband.config.base import SPLITS, Block, key, short
-from passband.config.materials import CARBON_PER_A3, MATERIALS
+from passband.config.materials import CARBON_PER_A3, MATERIALS, crystal_file
 from passband.config.specimen_blocks import (
     Diameter,
     Orientation,
@@ -51,6 +49,8 @@ def miller(text: str) -> tuple[int, int, int]:
 
 class Specimen(Block):
     """A specimen: a distribution of atomic structures."""
+
+    axes_of: ClassVar[str] = "specimens"
 
     material: str = key(
         "Au",
@@ -178,11 +178,7 @@ class Specimen(Block):
 
         Where atoms are at rest, all frozen configurations are equal, so that there is one.
         """
-        specimen = self
-        for name, value in condition.further:
-            block, _, path = FURTHER_AXES[name].key.partition(".")
-            if block == "specimens":
-                specimen = specimen.replaced(path, value)
+        specimen = self.having(condition.further)
         if specimen is not self and not specimen.thermal.moves:
             specimen = specimen.replaced("thermal.configurations", 1)
         return specimen
@@ -291,7 +287,7 @@ class Specimen(Block):
     def _known_and_ordered(self, info: ValidationInfo) -> Self:
         if self.material not in MATERIALS:
             folder = (info.context or {}).get("folder", Path())
-            self._file = crystal_file.locate(self.material, folder)
+            self._file = crystal_file(self.material, folder)
             self._elsewhere = self._file != folder / self.material
         self._check()
         return self

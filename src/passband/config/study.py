@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from passband import wave_sets
-from passband.axes import FURTHER_AXES, MAIN_AXES
+from passband.axes import FURTHER_AXES, MAIN_AXES, Axis
 from passband.config import grid_blocks, study_checks
 from passband.config.analysis import (
     FEWEST_PREDICTED,
@@ -18,7 +18,7 @@ from passband.config.analysis import (
     Figures,
     Information,
 )
-from passband.config.base import Block, Name, key
+from passband.config.base import Block, Name, key, remove
 from passband.config.grid_blocks import Grid, TestGrid
 from passband.config.materials import MATERIALS
 from passband.config.microscope import Microscope
@@ -134,12 +134,11 @@ class Study(Block):
             values = self.given_values.get(name)
             if not values or self.axes.own_value(name) in values:
                 continue
-            block, _, path = axis.key.partition(".")
-            if block == "microscope" and not self.microscope.is_written(path):
-                _remove(content[block], path)
-            for specimen in content[block] if block == "specimens" else ():
-                if not self.specimens[specimen].is_written(path):
-                    _remove(content[block][specimen], path)
+            for place, block in self.holders(axis).items():
+                if not block.is_written(axis.path):
+                    kind, _, specimen = place.partition(".")
+                    inner = content[kind][specimen] if specimen else content[kind]
+                    remove(inner, axis.path, block.at(axis.path))
         return content
 
     @property
@@ -160,7 +159,10 @@ class Study(Block):
     @cached_property
     def axes(self) -> Axes:
         """The study's axes, without a further axis whose only value is the study's own value."""
-        values = {name: axis.canonical(self._own(name)) for name, axis in FURTHER_AXES.items()}
+        values = {}
+        for name, axis in FURTHER_AXES.items():
+            first, *_ = self.holders(axis).values()
+            values[name] = axis.canonical(first.at(axis.path))
         own = {n: x for n, x in values.items() if self.given_values.get(n, set()) - {x}}
         return Axes(own, {name: x for name, x in values.items() if name not in own})
 
@@ -168,18 +170,28 @@ class Study(Block):
     def given_values(self) -> dict[str, set[float]]:
         """The values of each axis that `grid` and `test_grid` give."""
         found: dict[str, set[float]] = {}
-        for block in (*grid_blocks.listed(self.grid), *grid_blocks.listed(self.test_grid)):
+        for block in self.named_blocks.values():
             for axes in grid_blocks.given_products(block):
                 for name, values in axes.items():
                     found.setdefault(name, set()).update(values)
         return found
 
-    def _own(self, name: str) -> float:
-        """Return the value of a further axis in the block `microscope` or `specimens`."""
-        block, _, path = FURTHER_AXES[name].key.partition(".")
-        if block == "specimens":
-            return next(iter(self.specimens.values())).at(path)
-        return self.microscope.at(path)
+    def holders(self, axis: Axis) -> dict[str, Block]:
+        """Return the blocks that have the study's own value of a further axis, by their places."""
+        if axis.block == "microscope":
+            return {"microscope": self.microscope}
+        return {f"specimens.{name}": specimen for name, specimen in self.specimens.items()}
+
+    @property
+    def named_blocks(self) -> dict[str, Block]:
+        """The blocks of `grid` and `test_grid` that have conditions, by their places."""
+        named = grid_blocks.named
+        return named("grid", self.grid) | named("test_grid", self.test_grid)
+
+    @property
+    def mixture_blocks(self) -> dict[str, grid_blocks.MixtureBlock]:
+        """The blocks of `grid` with mixtures, by their places."""
+        return grid_blocks.mixture_blocks("grid", self.grid)
 
     @cached_property
     def train_products(self) -> grid_blocks.Products:
@@ -225,7 +237,7 @@ class Study(Block):
     @property
     def mixtures(self) -> list[Mixture]:
         """The distributions of conditions under which networks are trained, in the given order."""
-        blocks = grid_blocks.mixture_blocks("grid", self.grid).values()
+        blocks = self.mixture_blocks.values()
         if not blocks:
             return []
         trained = self.train_conditions
@@ -281,7 +293,7 @@ class Study(Block):
     @property
     def mixture_number(self) -> int:
         """Number of mixtures."""
-        return len(grid_blocks.mixture_blocks("grid", self.grid))
+        return len(self.mixture_blocks)
 
     @property
     def group_number(self) -> int:
@@ -318,7 +330,7 @@ class Study(Block):
     @property
     def train_waves(self) -> list[str]:
         """The ids of the sets of exit waves of the training conditions, see `wave_sets`."""
-        return [each.id for each in self._sets(self.train_products, self._is_mixed)]
+        return [each.id for each in self._sets(self.train_products, bool(self.mixture_blocks))]
 
     @property
     def tested_waves(self) -> list[str]:
@@ -333,10 +345,6 @@ class Study(Block):
         """
         return [each.id for each in self._test_sets(self.evaluation.test_own)]
 
-    @property
-    def _is_mixed(self) -> bool:
-        return bool(grid_blocks.mixture_blocks("grid", self.grid))
-
     def waves(self, specimen: str, split: str) -> list[str]:
         """Return the ids of the sets of exit waves that are simulated for a specimen's split.
 
@@ -345,27 +353,19 @@ class Study(Block):
         """
         if split != "test":
             return self.train_waves
-        example = [wave_set(self.middle_condition)] if self._adds_example(specimen) else []
-        return [*(each.id for each in self._simulated_tests), *example]
-
-    def number_of_waves(self, specimen: str, split: str) -> int:
-        """Return the number of sets of exit waves that are simulated for a specimen's split."""
-        if split != "test":
-            return len(self._sets(self.train_products, self._is_mixed))
-        return len(self._simulated_tests) + self._adds_example(specimen)
+        found = [each.id for each in self._simulated_tests]
+        if specimen == next(iter(self.trained_specimens)) and not self._shared_sets:
+            found.append(wave_set(self.middle_condition))
+        return found
 
     def number_of_shards(self) -> int:
         """Return the number of files of exit waves of all specimens, splits and sets."""
         numbers, size = self.study.structures, self.study.structures_per_shard
         return sum(
-            self.number_of_waves(name, split) * ceil(getattr(numbers, split) / size)
+            len(self.waves(name, split)) * ceil(getattr(numbers, split) / size)
             for name, specimen in self.specimens.items()
             for split in specimen.splits
         )
-
-    def _adds_example(self, specimen: str) -> bool:
-        """Return whether a specimen needs a further set, for the figure of examples."""
-        return specimen == next(iter(self.trained_specimens)) and not self._shared_sets
 
     @property
     def middle_condition(self) -> Condition:
@@ -414,7 +414,7 @@ class Study(Block):
     def _test_sets(self, as_trained: bool) -> list[WaveSet]:
         """Return the sets of the test conditions; if `as_trained`, also those of training."""
         products = [*self.test_products, *(self.train_products if as_trained else [])]
-        return self._sets(products, as_trained and self._is_mixed)
+        return self._sets(products, as_trained and bool(self.mixture_blocks))
 
     @property
     def _simulated_tests(self) -> list[WaveSet]:
@@ -433,11 +433,3 @@ class Study(Block):
         """The sets with the extreme values of the axes that need other exit waves."""
         values = grid_blocks.joined_axes([*self.train_products, *self.test_products])
         return wave_sets.extremes(values, self.axes)
-
-
-def _remove(content: dict[str, Any], path: str) -> None:
-    """Remove a key of a block or of a block inside it, such as ``detector.gain``."""
-    *blocks, last = path.split(".")
-    for name in blocks:
-        content = content[name]
-    del content[last]

@@ -40,8 +40,8 @@ def check(study) -> None:
         name = next(iter(study.specimens))
         raise ValueError(f"specimens.{name}.trained = False: must be true for one specimen or more")
     _check_specimens(study)
-    blocks = grid_blocks.mixture_blocks("grid", study.grid)
-    mixture_block.check(blocks, len(grid_blocks.listed(study.grid)), study.microscope)
+    blocks, number = study.mixture_blocks, len(grid_blocks.named("grid", study.grid))
+    mixture_block.check(blocks, number, study.microscope)
     _check_own_values(study)
     _check_effects(study)
     _check_numbers("grid", study.train_products)
@@ -50,8 +50,7 @@ def check(study) -> None:
     _check_waves(study)
     _check_architectures(study)
     products, check_optics = study.blocks, partial(_check_optics, study)
-    given = grid_blocks.named("grid", study.grid) | grid_blocks.named("test_grid", study.test_grid)
-    for name, block in given.items():
+    for name, block in study.named_blocks.items():
         if grid_blocks.given_products(block) != [{}]:
             _check_products(name, products[name], check_optics, block)
     _check_microscopes(study)
@@ -69,12 +68,7 @@ def _check_own_values(study) -> None:
     for name, axis in FURTHER_AXES.items():
         if name not in given:
             continue
-        block, _, path = axis.key.partition(".")
-        blocks = (
-            {f"specimens.{each}": value for each, value in study.specimens.items()}
-            if block == "specimens"
-            else {"microscope": study.microscope}
-        )
+        blocks, path = study.holders(axis), axis.path
         first, *others = blocks
         for other in others:
             if blocks[other].at(path) != blocks[first].at(path):
@@ -127,7 +121,7 @@ def _is_mixed_in(study, name: str) -> bool:
     own = study.axes.own_value(name)
     return any(
         name not in axes or axes[name][0] <= own <= axes[name][-1]
-        for block in grid_blocks.mixture_blocks("grid", study.grid).values()
+        for block in study.mixture_blocks.values()
         for axes in block.extremes().values()
     )
 
@@ -282,7 +276,7 @@ def _check_optics(study, axes: dict[str, list[float]]) -> None:
     ends = [
         (name, axes[name] if axis.unit == "°" else (axes[name][0], axes[name][-1]))
         for name, axis in FURTHER_AXES.items()
-        if name in axes and not axis.key.startswith("specimens.")
+        if name in axes and axis.block == "microscope"
     ]
     for values in product(*(values for _, values in ends)):
         further = dict(zip((name for name, _ in ends), values, strict=True))
@@ -351,7 +345,7 @@ def _check_waves(study) -> None:
 
 def _check_mixtures(study) -> None:
     """Refuse a mixture over conditions with several sets of exit waves."""
-    for place, block in grid_blocks.mixture_blocks("grid", study.grid).items():
+    for place, block in study.mixture_blocks.items():
         if block.mixture.over and (others := [id for id in study.train_waves if id]):
             raise ValueError(
                 f"{place}.mixture.over = 'grid': conditions of grid need the exit waves "
@@ -386,7 +380,7 @@ def _check(study, waves: WaveSet) -> None:
 
 def objections(study) -> Iterator[str]:
     """Yield what a new study must not have: numbers that people read differently, and twins."""
-    named = grid_blocks.named("grid", study.grid) | grid_blocks.named("test_grid", study.test_grid)
+    named = study.named_blocks
     for name, block in named.items():
         if isinstance(block, grid_blocks.Points) and (objection := block.objection):
             yield f"{name}.points = {objection}"

@@ -223,7 +223,7 @@ def _store(arrays: int) -> int:
 def structures(study: Study, specimen: str) -> int:
     """Return the number of simulated structures of a specimen, in all sets of exit waves."""
     return sum(
-        study.number_of_waves(specimen, split) * getattr(study.study.structures, split)
+        len(study.waves(specimen, split)) * getattr(study.study.structures, split)
         for split in study.specimens[specimen].splits
     )
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, Study
-from passband.config.grid_blocks import mixture_blocks
 from passband.jobs import rates
 from passband.jobs.calibration import Speeds, calibrate
 from passband.jobs.counts import GROWING, count, sizes, structures
@@ -85,7 +84,7 @@ def _blocks(study: Study) -> dict[str, list[str]]:
             left = f"({len(found) - 2 * _LISTED:,} more)"
             listed = [*listed[:_LISTED], left, *listed[-_LISTED:]]
         lines[name] = [number_of(len(found), "condition"), *(f"  {words}" for words in listed)]
-    for name, mixture in zip(mixture_blocks("grid", study.grid), study.mixtures, strict=True):
+    for name, mixture in zip(study.mixture_blocks, study.mixtures, strict=True):
         lines[name] = [f"mixture {mixture.id}: {mixture.words()}"]
     return lines
 
