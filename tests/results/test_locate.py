@@ -60,6 +60,11 @@ def test_a_studys_name_has_priority_over_a_folder_of_the_same_name(content):
     assert not Results.find("demo").is_published
 
 
+def test_a_file_has_priority_over_a_study_of_the_same_name():
+    Path("demo").write_text("study: {name: gold}\n")
+    assert Results.find("demo").folder == Path("results/gold")
+
+
 def test_a_folder_from_anywhere(tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
