@@ -93,12 +93,12 @@ def overview(results: Path) -> Figure:
     doses = axes["dose_e_per_A2"][-1], axes["dose_e_per_A2"][0]
     shown = [replace(lens, dose_e_per_A2=dose) for dose in doses for lens in (a, b)]
     words = [f"lens {lens},\n{many} electrons" for many in ("many", "few") for lens in "AB"]
-    waves = [results / path for path in wave_layout.shards(study, example.specimen, "test")]
-    names = (study.study.seed, example.specimen, "test")
+    waves = [results / path for path in wave_layout.shards(study, example.job.specimen, "test")]
+    names = (study.study.seed, example.job.specimen, "test")
     split = Split.load(waves, names, study.microscope, CPU).first(1)
     predictions = []
     for trained in (0, 2):
-        path = example.path(layout.WEIGHTS).replace(example.condition, shown[trained].id)
+        path = example.job.path(layout.WEIGHTS).replace(example.condition, shown[trained].id)
         network, found = networks.load_first(results / path)
         camera = Acquisition.from_microscope(study.microscope, found.normalisation, CPU)
         seen = evaluation.examples(network, camera, split, shown, found.precision)
