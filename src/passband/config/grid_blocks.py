@@ -79,17 +79,16 @@ def axis_type(name: str) -> Any:
     axis = AXES[name]
 
     def check(given: list[float] | Range) -> list[float] | Range:
-        if not isinstance(given, Range) and len(given) > MOST_IN_LIST:
-            raise ValueError(f"{len(given):,} values: an axis has at most {MOST_IN_LIST:,}")
-        if not isinstance(given, Range) and not given:
-            raise ValueError("[]: an axis needs at least one value")
         if isinstance(given, Range):
             axis.within(given.start), axis.within(given.stop)
+            values = map(axis.canonical, given.values())
+        elif len(given) > MOST_IN_LIST:
+            raise ValueError(f"{len(given):,} values: an axis has at most {MOST_IN_LIST:,}")
+        elif not given:
+            raise ValueError("[]: an axis needs at least one value")
         else:
-            for value in given:
-                axis.checked(value)
-        values = given.values() if isinstance(given, Range) else given
-        repeated = first_repeated(sorted(axis.canonical(value) for value in values))
+            values = map(axis.checked, given)
+        repeated = first_repeated(sorted(values))
         if repeated is not None:
             raise ValueError(
                 f"{repeated:g}: is listed twice; values must differ by {axis.step} or more"

@@ -23,7 +23,7 @@ from passband.mixtures import Mixture
 from passband.network_id import NetworkId
 from passband.prediction import gaussian_process
 from passband.results import Results, layout, published
-from passband.storage import StoreError, integrity
+from passband.storage import integrity
 
 #: Version of the measurements. Increase this number if the code measures something else.
 _VERSION = 2
@@ -84,10 +84,7 @@ def measured(networks: Sequence[Network], progress: Progress = iter) -> Measured
         images = StudyImages(results, first.normalisation, first.architecture)
         return images.measure(networks, progress).to_values()
 
-    try:
-        return Measured.from_values(fitted_models.kept(file, key, make))
-    except StoreError as error:
-        raise PassbandError(str(error)) from None
+    return Measured.from_values(fitted_models.kept(file, key, make))
 
 
 def open_trust(
