@@ -13,11 +13,13 @@ SEVERAL = {
     "config": {"axes", "odd_studies", "stage_keys", "study_waves"},
     "figures": {"points"},
     "imaging": {"oversampling"},
+    "jobs": {"single_conditions"},
     "learning": {"mixed_training"},
     "micrographs": {"shipped"},
     "prediction": {"points"},
     "reports": {"explorer_page"},
     "results": {"shipped_studies"},
+    "specimens": {"steps"},
 }
 
 
