@@ -1,6 +1,19 @@
-"""Passband: does a network that was trained under one transfer function work under another?"""
+"""Passband: does a network that was trained under one transfer function work under another?
 
+    import passband
+
+    demo = passband.open("demo")                      # a study by its name, file or folder
+    demo.ood.decay                                    # its results are xarray Datasets
+    demo.networks                                     # its trained networks, by their ids
+    demo.recommend({"defocus_nm": 12, "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 400})
+    passband.open("general").segment("image.dm4")     # find the particles in an image
+
+`help(passband.Experiment)` says what a study has.
+"""
+
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from passband.console import escaped
 
@@ -29,3 +42,38 @@ class PassbandError(Exception):
 
     def __str__(self) -> str:
         return escaped(super().__str__())  # it may have the name of a file from somebody else
+
+
+if TYPE_CHECKING:
+    from passband.config import Study
+    from passband.door import Experiment, Networks, TrainedNetwork, open
+    from passband.grid import Condition
+    from passband.network_id import NetworkId
+
+__all__ = [
+    "Condition",
+    "Experiment",
+    "NetworkId",
+    "Networks",
+    "PassbandError",
+    "Study",
+    "TrainedNetwork",
+    "open",
+]
+
+#: The modules of the public names. A module is imported when its name is first used.
+_MODULES = {
+    "open": "passband.door",
+    "Experiment": "passband.door",
+    "Networks": "passband.door",
+    "TrainedNetwork": "passband.door",
+    "Condition": "passband.grid",
+    "NetworkId": "passband.network_id",
+    "Study": "passband.config",
+}
+
+
+def __getattr__(name: str):
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,9 +11,10 @@ from carbon_images import film_image
 from matplotlib.image import imread
 from recommended import make_results, make_study
 
+import passband
 from passband import PassbandError, cli
 from passband.analysis import learned
-from passband.jobs import image_recommendation, recommendation
+from passband.jobs import image_recommendation
 from passband.jobs.tested_networks import TestedNetworks
 from passband.results.layout import EXTRA_LEASE
 from passband.storage import lease
@@ -151,7 +152,7 @@ def test_nothing_is_recommended_if_no_network_learned(folder, failed, capsys):
     _, out, _ = run(capsys, "known", *HERE, "--json")
     found = json.loads(out)
     assert (found["networks"], found["train_next"], len(found["unlearned"])) == ([], None, 16)
-    found = recommendation.recommend("known", HERE_VALUES)
+    found = passband.open("known").recommend(HERE_VALUES)
     with pytest.raises(PassbandError, match="no network of the study has learned"):
         image_recommendation.best([image_recommendation.Like(1, 1.0, found)])
 

@@ -9,12 +9,13 @@ from recommended import STRUCTURES, make_results, make_study
 from scipy.stats import t
 from toy_networks import true_dice
 
+import passband
 from passband import PassbandError
 from passband.analysis.profiles import SPECTRUM
 from passband.grid import Axes, Condition
 from passband.jobs import tested_networks
 from passband.jobs.microscopes import is_allowed
-from passband.jobs.recommendation import asked_of, recommend, recommend_from
+from passband.jobs.recommendation import asked_of, recommend_from
 from passband.jobs.tested_networks import TestedNetworks
 from passband.learning import network_files
 from passband.network_id import NetworkId
@@ -136,12 +137,12 @@ def test_the_function_for_python_finds_a_study_by_its_name(tmp_path, monkeypatch
     make_results(make_study(), tmp_path)
     monkeypatch.chdir(tmp_path)
     words = {"defocus_nm": "5:8", "cs_um": 20, "aperture_mrad": 14, "dose_e_per_A2": 850}
-    found = recommend("known", words)
+    found = passband.open("known").recommend(words)
     assert found.asked.ranged == ["defocus_nm"]
     condition = Condition(6, 20, 14, 850)
-    assert recommend("known", condition).asked.ranged == []
+    assert passband.open("known").recommend(condition).asked.ranged == []
     of_another_study = Axes({"astigmatism_nm": 2.0}).parse(condition.id)
-    found = recommend("known", of_another_study)
+    found = passband.open("known").recommend(of_another_study)
     assert found.asked.low.id == f"{condition.id}_as0002.000"
 
 
@@ -212,13 +213,13 @@ def test_a_published_folder_has_one_network(tmp_path, monkeypatch):
     opened = [SimpleNamespace(id=every[3].id)]
     monkeypatch.setattr(network_files, "open_networks", lambda source: opened)
     before = sorted(folder.iterdir())
-    found = recommend(folder, Condition(6, 20, 14, 850))
+    found = passband.open(folder).recommend(Condition(6, 20, 14, 850))
     assert found.networks == (every[3],)
     assert found.train_next is None
     assert sorted(folder.iterdir()) == before
     (folder / "table.zarr.zip").unlink()
     with pytest.raises(PassbandError, match=r"the published folder has no table.zarr.zip"):
-        recommend(folder, Condition(6, 20, 14, 850))
+        passband.open(folder).recommend(Condition(6, 20, 14, 850))
 
 
 def test_the_table_of_a_published_folder_has_the_spectrum(tmp_path):
@@ -308,7 +309,7 @@ def test_networks_of_other_exit_waves_are_ranked_too(tmp_path):
     study = make_study(aperture_mrad=[15], energy_kev=[200, 300])
     results = make_results(study, tmp_path)
     asked = {"defocus_nm": 8, "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 300}
-    found = recommend(results, asked).networks
+    found = passband.open(results).recommend(asked).networks
     assert len(found) == len(study.train_conditions)
     assert sum("_en0200.00" in network.id for network in found) == len(found) // 2
     assert all(0 < network.dice.low <= network.dice.value <= 1 for network in found)

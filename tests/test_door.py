@@ -1,0 +1,142 @@
+"""A study in Python, by `passband.open`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import passband
+from passband import PassbandError
+from passband.learning.network_files import SHIPPED
+from passband.results import Results
+from passband.scores import dice
+
+CONDITION = {"defocus_nm": 5, "cs_um": 1.2, "aperture_mrad": 16, "dose_e_per_A2": 200}
+SAMPLE = SHIPPED / "sample.ome.tif"
+
+
+def test_the_package_imports_no_library_and_knows_its_public_names():
+    code = "import sys, passband; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "torch", "xarray", "pydantic", "yaml"} & set(run.stdout.split())
+    assert sorted({"PassbandError", *passband._MODULES}) == passband.__all__
+    for name in passband.__all__:
+        assert getattr(passband, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'other'"):
+        passband.other  # noqa: B018
+
+
+@pytest.fixture
+def study(finished, monkeypatch) -> passband.Experiment:
+    monkeypatch.chdir(finished.folder)
+    return passband.open("smallest")
+
+
+@pytest.mark.slow
+@pytest.mark.workflow
+class TestStudy:
+    def test_a_name_a_file_and_a_folder_open_the_same_study(self, study):
+        for noun in ("studies/smallest.yaml", "results/smallest", Path("results/smallest")):
+            same = passband.open(noun)
+            assert same.study == study.study
+            assert same.ood.identical(study.ood)
+        (file, *_) = Path("results/smallest/networks").rglob("*.safetensors")
+        assert list(passband.open(file).networks) == list(study.networks)
+
+    def test_networks_and_images_give_the_dice_of_the_table(self, study):
+        """The same numbers from the outside: images, weights and a threshold."""
+        assert len(study.networks) == 8
+        for id, network in list(study.networks.items())[::3]:
+            assert study.networks[str(id)] == network
+            assert network.condition.id == id.condition
+            for test in study.study.test_conditions[:2]:
+                images = study.images(test)
+                counts = torch.as_tensor(images.counts.values.astype(np.float32))
+                mean, std = (
+                    counts.mean((1, 2), True),
+                    counts.std((1, 2), correction=0, keepdim=True),
+                )
+                shown = (counts - mean) / std
+                with torch.inference_mode():
+                    found = network.load()(shown[:, None])[:, 0].numpy() > 0
+                true = images["mask"].values > 0
+                outcomes = [found & true, found & ~true, ~found & true]
+                each = dice(np.stack([one.sum((1, 2)) for one in outcomes], -1))
+                measured = network.dice.sel(test_specimen="gold", test=test.id)
+                assert each.mean() == pytest.approx(float(measured), abs=1e-3)
+
+    def test_images_are_formed_under_conditions_that_the_study_does_not_have(self, study):
+        images = study.images({**CONDITION, "defocus_nm": 12.5, "astigmatism_nm": 4})
+        assert images.attrs["condition"] == "df+0012.50_cs+0001.200_ap016.00_ds000200.00_as0004.000"
+        assert images.counts.dims == ("structure", "x", "y")
+        own = study.images(CONDITION)
+        assert not np.array_equal(own.counts, images.counts)
+        assert np.array_equal(own["mask"], images["mask"])
+        assert np.array_equal(own["mask"], study.exit_waves()["mask"])
+        assert np.array_equal(own.counts, study.images(study.condition(CONDITION).id).counts)
+
+    def test_networks_are_recommended(self, study, all_learned):
+        found = study.recommend({**CONDITION, "dose_e_per_A2": "200:1000"})
+        assert {each.id for each in found.networks} == set(map(str, study.networks))
+        best = study.recommend(study.condition(CONDITION)).networks[0]
+        assert best.dice.value == max(
+            float(network.dice.sel(test=study.condition(CONDITION).id).squeeze())
+            for network in study.networks.values()
+        )
+
+    def test_a_network_segments_an_image(self, study):
+        (network, *_) = study.networks.values()
+        image = study.images(CONDITION).counts[0].values
+        found = network.segment(image, pixel_size_A=0.35)
+        assert found.mask.shape == image.shape
+        for wrong in (image[None], np.where(image > 5, np.nan, image)):
+            with pytest.raises(PassbandError, match="image: must be"):
+                network.segment(wrong, pixel_size_A=0.35)
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"defocus_nm": 5}, "cs_um is missing: give defocus_nm, cs_um"),
+            ({**CONDITION, "focus": 5}, "'focus': is no axis; axes are defocus_nm"),
+            ({**CONDITION, "defocus_nm": "five"}, "defocus_nm = 'five': must be"),
+            ({**CONDITION, "dose_e_per_A2": -1}, "dose_e_per_A2 = -1: must be"),
+            ({**CONDITION, "aperture_mrad": 40}, "aperture"),
+            ({**CONDITION, "energy_kev": 80}, "needs exit waves"),
+            ("df+0005.00", "is not the id of a condition"),
+        ],
+    )
+    def test_a_wrong_condition_is_one_line(self, study, given, message):
+        with pytest.raises(PassbandError, match=message) as error:
+            study.images(given)
+        assert "\n" not in str(error.value)
+
+    def test_what_is_not_there_is_one_line(self, study, tmp_path):
+        with pytest.raises(KeyError, match="gold/compact"):
+            study.networks["gold/compact-w4-d2/df+0006.00_cs+0001.200_ap016.00_ds000200.00/0"]
+        for options, message in (
+            ({"specimen": "iron"}, "specimen = 'iron': must be one of gold"),
+            ({"split": "all"}, "split = 'all': must be one of train, val, test"),
+        ):
+            with pytest.raises(PassbandError, match=message):
+                study.images(CONDITION, **options)
+        empty = passband.Experiment(study.study, tmp_path / "empty")
+        assert not empty.networks
+        with pytest.raises(PassbandError, match="run the study first"):
+            empty.images(CONDITION)
+
+
+@pytest.mark.slow
+def test_the_network_of_the_package_has_no_study_beside_it():
+    general = passband.open("general")
+    (id,) = general.networks
+    ((path, (found,)),) = general.segment(SAMPLE).items()
+    assert path == SAMPLE
+    assert found.mask.mean() > 0.1
+    ((_, (same,)),) = general.segment([SAMPLE], id).items()
+    assert np.array_equal(found.labels, same.labels)
+    with pytest.raises(PassbandError, match="is a network alone"):
+        general.table  # noqa: B018
+    assert isinstance(general, Results)
