@@ -23,8 +23,9 @@ from harness import Table
 from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
 from passband.network_id import NetworkId
 from passband.prediction import gaussian_process, kronecker
-from passband.prediction.network_ranking import Group
-from passband.reports import explorer, explorer_content, explorer_ranking
+from passband.prediction.recommend.network_ranking import Group
+from passband.reports.explorer import content as explorer_content
+from passband.reports.explorer import explorer, ranking
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
 import browser
@@ -75,7 +76,7 @@ def write(file: Path, train: tuple, test: tuple, replicas: int) -> None:
     content = explorer_content.content(
         study, metrics, table, spectra(study), None, blocks, {(0, 0, 0): predicted}
     )
-    if predicted.size <= explorer_ranking.MOST_NUMBERS:
+    if predicted.size <= ranking.MOST_NUMBERS:
         content["rankings"] = [_ranking(study, metrics, blocks)]
     file.write_text(explorer.page("synthetic", content, blocks), encoding="utf-8")
 
@@ -93,7 +94,7 @@ def _ranking(study, metrics, blocks):
     ids = [condition.id for condition in study.train_conditions]
     names = "gold", study.training.architectures[0]
     networks = tuple(str(NetworkId(*names, id, 0)) for id in ids)
-    return explorer_ranking.ranking(
+    return ranking.ranking(
         [Group(*names, networks, tuple(ids), model)],
         study.test_conditions,
         [],

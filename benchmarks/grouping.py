@@ -25,8 +25,8 @@ from harness import Table, snakemake
 from schedule import ROOT, clone
 
 from passband.config import SPLITS, Study, validate
-from passband.jobs.counts import count
 from passband.results import layout, training_jobs, wave_layout
+from passband.runs.counts import count
 
 #: The files that a study of 12,096 networks may leave, and the time of a job without work [s].
 FILES, LINK_S = 6000, 2.0

@@ -28,17 +28,17 @@ import torch
 from scipy.stats import spearmanr
 
 from passband import PassbandError
+from passband.answers import trust
+from passband.answers.likeness import Measured, calibrate
 from passband.config.materials import MATERIALS
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs import trust
-from passband.jobs.likeness import Measured, calibrate
 from passband.learning.network_files import Network, finished_networks, open_networks
-from passband.micrographs import readers
+from passband.micrographs.images import readers
+from passband.micrographs.images.segmentation import segment
 from passband.micrographs.predictions import score
-from passband.micrographs.segmentation import segment
-from passband.micrographs.trust import LOWEST, Assessment, Assessor, Trust
-from passband.prediction import image_dice
+from passband.micrographs.trust.trust import LOWEST, Assessment, Assessor, Trust
+from passband.prediction.recommend import image_dice
 from passband.results import Results
 from passband.specimens import exit_waves
 

@@ -22,9 +22,10 @@ from harness import Table
 from passband.analysis.profiles import SAMPLES, flat_spectrum, profiles
 from passband.config import validate
 from passband.grid import Condition
-from passband.prediction import gaussian_process, sequential_design
-from passband.prediction.completion import farthest_points
-from passband.prediction.network_ranking import distances
+from passband.prediction import gaussian_process
+from passband.prediction.matrix.completion import farthest_points
+from passband.prediction.recommend import sequential_design
+from passband.prediction.recommend.network_ranking import distances
 from passband.storage import datasets
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from PIL import Image
 
+from passband.answers import trust
 from passband.config import loading, study_file
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs import trust
 from passband.learning.network_files import open_networks
-from passband.micrographs import own_noise, preparation
+from passband.micrographs.images import own_noise, preparation
+from passband.micrographs.images.segmentation import Settings, segment
 from passband.micrographs.predictions import score
-from passband.micrographs.segmentation import Settings, segment
-from passband.micrographs.trust import Assessor
+from passband.micrographs.trust.trust import Assessor
 from passband.specimens import exit_waves
 
 PIXEL_A, DRAWN_A, STRUCTURES, SEED = 0.5, 0.776, 5, 99

@@ -27,8 +27,9 @@ from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.learning import devices
 from passband.learning.network_files import Network, finished_networks, open_networks
-from passband.micrographs import outputs, particles
-from passband.micrographs.segmentation import Settings, segment
+from passband.micrographs import outputs
+from passband.micrographs.images import particles
+from passband.micrographs.images.segmentation import Settings, segment
 from passband.network_id import NetworkId
 from passband.results import Results
 from passband.scores import dice_of_masks

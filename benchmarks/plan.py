@@ -18,8 +18,8 @@ from pathlib import Path
 import yaml
 
 from passband.config import Study, load
-from passband.jobs import calibration, plan
 from passband.results import Results
+from passband.runs import calibration, plan
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The allowed ratio of prediction and measurement is between 1 / (1 + this) and 1 + this.

@@ -21,14 +21,14 @@ from PIL import Image
 from scipy import ndimage
 
 from passband import PassbandError
+from passband.answers import image_recommendation
+from passband.answers.tested_networks import TestedNetworks
 from passband.grid import Condition
-from passband.jobs import image_recommendation
-from passband.jobs.tested_networks import TestedNetworks
 from passband.learning.network_files import Network, finished_networks, open_networks
-from passband.micrographs import readers
-from passband.micrographs.background import otsu_threshold
-from passband.micrographs.lens import Known, Lens
-from passband.micrographs.segmentation import segment
+from passband.micrographs.images import readers
+from passband.micrographs.images.segmentation import segment
+from passband.micrographs.rings.background import otsu_threshold
+from passband.micrographs.rings.lens import Known, Lens
 from passband.network_id import NetworkId
 from passband.results import Results
 from passband.scores import dice_of_masks

@@ -22,10 +22,11 @@ from passband import seeds
 from passband.config import Diameter, Specimen
 from passband.figures import style, thon_rings
 from passband.imaging.imager import Imager
-from passband.micrographs import ctf_fit, readers
-from passband.micrographs.ctf_fit import Settings
-from passband.micrographs.file_metadata import Recorded
-from passband.micrographs.lens import Lens
+from passband.micrographs.images import readers
+from passband.micrographs.images.file_metadata import Recorded
+from passband.micrographs.rings import ctf_fit
+from passband.micrographs.rings.ctf_fit import Settings
+from passband.micrographs.rings.lens import Lens
 from passband.optics.ctf import Optics
 from passband.optics.sampling import Sampling
 from passband.specimens import carbon, crystals, structures

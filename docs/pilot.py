@@ -37,7 +37,7 @@ from passband.config.materials import MATERIALS
 from passband.figures import matrix, smoothness, specimen_shift, style
 from passband.figures import prediction as prediction_figures
 from passband.optics import ctf
-from passband.prediction import prediction
+from passband.prediction.matrix import prediction
 from passband.reports import markdown
 from passband.reports.markdown import mean_and_deviation
 from passband.storage import datasets

@@ -6,9 +6,9 @@ import numpy as np
 import xarray as xr
 
 from passband.axes import MAIN_AXES
-from passband.prediction import completion, cross_validation, prediction
-from passband.prediction import models as predictors
-from passband.prediction.matrices import predicted_matrices
+from passband.prediction.matrix import completion, cross_validation, prediction
+from passband.prediction.matrix import models as predictors
+from passband.prediction.matrix.matrices import predicted_matrices
 from passband.reports import markdown, summaries
 
 #: Thresholds for the prediction of held-out pairs from transfer functions.

@@ -19,10 +19,11 @@ from scipy import ndimage
 
 from passband import PassbandError
 from passband.learning.network_files import Network, finished_networks, open_networks
-from passband.micrographs import outputs, readers
-from passband.micrographs.background import otsu_threshold
+from passband.micrographs import outputs
+from passband.micrographs.images import readers
+from passband.micrographs.images.segmentation import Settings, segment
 from passband.micrographs.predictions import EMPTY
-from passband.micrographs.segmentation import Settings, segment
+from passband.micrographs.rings.background import otsu_threshold
 from passband.network_id import NetworkId
 from passband.reports import markdown
 from passband.results import Results

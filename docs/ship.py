@@ -17,12 +17,13 @@ import torch
 from PIL import Image
 
 from passband import PassbandError
+from passband.answers import trust
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs import trust
 from passband.learning import network_files
-from passband.micrographs import outputs, preparation
+from passband.micrographs import outputs
+from passband.micrographs.images import preparation
 from passband.reports import markdown
 from passband.results import Results, layout
 from passband.sharing.card import noise_words

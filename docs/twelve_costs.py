@@ -6,8 +6,8 @@ import pandas as pd
 from twelve_parts import STAGES
 
 from passband.config import Study
-from passband.jobs.counts import count
 from passband.reports import markdown
+from passband.runs.counts import count
 
 #: The goal for all parts together, on 2 quiet cores [h].
 GOAL_H = 3.0

@@ -33,16 +33,16 @@ from twelve_results import (
 
 from passband import PassbandError
 from passband.analysis import table, table_union
+from passband.answers import recommendation_check
 from passband.axes import MAIN_AXES
 from passband.config import Study, load, validate
 from passband.config.analysis import Figures
 from passband.config.materials import MATERIALS
 from passband.figures import matrix, style
 from passband.grid import Condition
-from passband.jobs import recommendation_check
 from passband.learning import networks
 from passband.optics import ctf
-from passband.prediction import smoothness
+from passband.prediction.matrix import smoothness
 from passband.reports import markdown
 from passband.reports import recommendation_text as recommendation_report
 from passband.results import Results, layout, parts

@@ -15,8 +15,8 @@ import yaml
 
 from passband import PassbandError, cli
 from passband.config import load, study_file
-from passband.jobs import workflow
 from passband.results import layout
+from passband.runs import workflow
 from passband.storage import provenance
 
 WHOLE = Path("studies/twelve-thousand.yaml")

@@ -25,7 +25,7 @@ from passband.config import Microscope
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.prediction import cross_validation
+from passband.prediction.matrix import cross_validation
 
 # One thread, as in a job. Images in tests are so small that threads would mostly wait.
 torch.set_num_threads(1)

@@ -35,7 +35,7 @@ def test_no_child_of_a_command_runs_it(trapped):
 import sys
 from passband import cli
 from passband.commands import plan
-from passband.jobs import calibration
+from passband.runs import calibration
 plan.run = lambda _: calibration._start("import random").wait()
 sys.argv[1:] = ["plan"]
 sys.exit(cli.main())

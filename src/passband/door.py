@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from passband.learning.network_files import Network
-    from passband.micrographs.segmentation import Segmentation
-    from passband.prediction.network_ranking import Recommendation
+    from passband.micrographs.images.segmentation import Segmentation
+    from passband.prediction.recommend.network_ranking import Recommendation
 
 
 #: What names a condition: itself, its id, or the values of axes by name.
@@ -215,8 +215,8 @@ class Experiment(Results):
         Raises:
             PassbandError: If the condition is wrong, or if the study has too few results.
         """
-        from passband.jobs import recommendation
-        from passband.jobs.tested_networks import TestedNetworks
+        from passband.answers import recommendation
+        from passband.answers.tested_networks import TestedNetworks
 
         if isinstance(condition, str):
             condition = self.condition(condition)
@@ -239,7 +239,7 @@ class Experiment(Results):
             network: Its id; all replicas are used together if the id has none. A published folder
                 and a weights file with one training condition need no id.
             pixel_size_A: For files that do not have it [Å].
-            settings: See :class:`passband.micrographs.segmentation.Settings`.
+            settings: See :class:`passband.micrographs.images.segmentation.Settings`.
 
         Returns:
             The segmentation of each frame of each file.
@@ -247,9 +247,9 @@ class Experiment(Results):
         Raises:
             PassbandError: If there is no such network or file, or if an image does not fit.
         """
-        from passband.micrographs import readers
-        from passband.micrographs.segmentation import Settings
-        from passband.micrographs.segmentation import segment as segmented
+        from passband.micrographs.images import readers
+        from passband.micrographs.images.segmentation import Settings
+        from passband.micrographs.images.segmentation import segment as segmented
 
         opened, found = self._open(network), {}
         for path in readers.find([files] if isinstance(files, str | Path) else files):
@@ -343,8 +343,8 @@ class TrainedNetwork:
         """
         import numpy as np
 
-        from passband.micrographs.segmentation import Settings
-        from passband.micrographs.segmentation import segment as segmented
+        from passband.micrographs.images.segmentation import Settings
+        from passband.micrographs.images.segmentation import segment as segmented
 
         image = np.asarray(image, np.float32)
         if image.ndim != 2 or not np.isfinite(image).all():

@@ -110,8 +110,8 @@ class LogHandler(LogHandlerBase):
 
     def _begin(self, jobs: Mapping[str, int], now: float) -> None:
         """Start the display."""
-        from passband.jobs.progress import Progress
-        from passband.jobs.progress_display import display
+        from passband.runs.progress import Progress
+        from passband.runs.progress_display import display
 
         progress, log = Progress(self._seconds, now), _logfile()
         progress.expect(jobs)
@@ -123,7 +123,7 @@ class LogHandler(LogHandlerBase):
 
     def _list(self, jobs: Mapping[str, int]) -> None:
         """Print the jobs of a dry run. Snakemake sends their numbers twice."""
-        from passband.jobs.progress import TARGETS
+        from passband.runs.progress import TARGETS
         from passband.words import duration
 
         if self._listed:
@@ -158,7 +158,7 @@ class LogHandler(LogHandlerBase):
             print(text, file=self._out or usual, flush=True)
 
     def _job_started(self, record: logging.LogRecord, now: float) -> None:
-        from passband.jobs.progress import Running, describe
+        from passband.runs.progress import Running, describe
 
         name = describe(record.rule_name, dict(record.wildcards or {}))
         self._outputs[record.jobid] = [str(path) for path in record.output or ()]
@@ -166,7 +166,7 @@ class LogHandler(LogHandlerBase):
         self._display.progress.start(str(record.jobid), job)
 
     def _job_finished(self, record: logging.LogRecord, now: float) -> None:
-        from passband.jobs.progress import validation_dice
+        from passband.runs.progress import validation_dice
 
         progress = self._display.progress
         job = progress.finish(str(record.job_id), now)
@@ -178,7 +178,7 @@ class LogHandler(LogHandlerBase):
 
     def _job_failed(self, record: logging.LogRecord, now: float) -> None:
         from passband import log_lines
-        from passband.jobs.status import tail
+        from passband.runs.status import tail
 
         log, progress = _first(record.log), self._display.progress
         if self._stopping or (log and log_lines.ended(tail(log), r"\S+") == "interrupted"):
@@ -202,7 +202,7 @@ def _study(files: Sequence[object]) -> tuple[str, dict[str, float]]:
     """
     from passband import PassbandError
     from passband.config import load
-    from passband.jobs import typical_times
+    from passband.runs import typical_times
 
     try:
         study = load(os.path.relpath(str(files[-1])))

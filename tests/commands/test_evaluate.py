@@ -6,10 +6,10 @@ import yaml
 from finished_study import small_study, write_finished
 
 from passband import cli
+from passband.answers import further_tests
 from passband.axes import MAIN_AXES
 from passband.commands.conditions import read_csv
 from passband.grid import Axes, Condition
-from passband.jobs import further_tests
 from passband.results import Results
 
 HEAD = ",".join(MAIN_AXES)

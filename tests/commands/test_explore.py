@@ -15,14 +15,15 @@ from recommended import make_study
 from passband import cli
 from passband.analysis import learned, table
 from passband.analysis.information import PAIR
+from passband.answers import explored_images, recommendation
+from passband.answers.tested_networks import TestedNetworks
 from passband.axes import MAIN_AXES
 from passband.config import validate
 from passband.grid import Axes
-from passband.jobs import explored_images, recommendation
-from passband.jobs.microscopes import microscopes
-from passband.jobs.tested_networks import TestedNetworks
 from passband.prediction.range_of_use import Asked
-from passband.reports import explorer, explorer_content, explorer_ranking
+from passband.prediction.recommend.microscopes import microscopes
+from passband.reports.explorer import content as explorer_content
+from passband.reports.explorer import explorer, ranking
 from passband.results import Results
 from passband.scores import dice
 from passband.storage import datasets
@@ -124,7 +125,7 @@ def test_large_images_are_binned(tmp_path, capsys, other, monkeypatch):
 def test_many_networks_are_ranked_by_means_of_replicas(
     tmp_path, capsys, other, monkeypatch, most, listed
 ):
-    monkeypatch.setattr(explorer_ranking, "MOST_NUMBERS", most)
+    monkeypatch.setattr(ranking, "MOST_NUMBERS", most)
     results = make_explored(make_study(replicas=2), tmp_path)
     assert explore(capsys, results)[0] == 0
     show(other, results / "explorer.html")

@@ -3,7 +3,7 @@
 import pytest
 
 from passband import cli
-from passband.jobs import workflow
+from passband.runs import workflow
 
 LENS = ["--cs-um", "1.2", "--aperture-mrad", "16"]
 STUDY = """

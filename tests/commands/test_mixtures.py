@@ -9,13 +9,14 @@ from recommended import make_results, make_study
 from synthetic import weights_metadata
 
 from passband import PassbandError, cli
+from passband.answers import trust
 from passband.config import validate
 from passband.grid import Axes
-from passband.jobs import plan, trust
-from passband.jobs.calibration import Speeds
 from passband.learning.network_files import finished_networks, is_id, open_networks
 from passband.network_id import NetworkId
 from passband.results import Results, layout, training_jobs
+from passband.runs import plan
+from passband.runs.calibration import Speeds
 from passband.storage import datasets, weights
 
 ALL = {"mixture": {"name": "all", "over": "grid"}}

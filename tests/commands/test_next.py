@@ -8,13 +8,13 @@ import pytest
 from recommended import make_results, make_study
 
 from passband import cli
+from passband.answers.next_conditions import append, candidate_conditions, range_of_use, read_points
+from passband.answers.tested_networks import TestedNetworks
 from passband.axes import MAIN_AXES
 from passband.commands import next as command
 from passband.config import load, validate
 from passband.grid import Axes, Condition
-from passband.jobs.microscopes import is_allowed
-from passband.jobs.next_conditions import append, candidate_conditions, range_of_use, read_points
-from passband.jobs.tested_networks import TestedNetworks
+from passband.prediction.recommend.microscopes import is_allowed
 from passband.results import Results
 from passband.wave_sets import wave_set
 

@@ -16,7 +16,7 @@ from thresholds import CELL, image_of, mask_of_discs, save
 from passband import cli
 from passband.commands import predict
 from passband.learning.network_files import open_networks
-from passband.micrographs import ctf_fit
+from passband.micrographs.rings import ctf_fit
 from passband.storage import datasets
 
 MASK = mask_of_discs((80, 121), (30, 40, 12), (60, 90, 11))

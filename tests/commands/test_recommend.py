@@ -14,8 +14,8 @@ from recommended import make_results, make_study
 import passband
 from passband import PassbandError, cli
 from passband.analysis import learned
-from passband.jobs import image_recommendation
-from passband.jobs.tested_networks import TestedNetworks
+from passband.answers import image_recommendation
+from passband.answers.tested_networks import TestedNetworks
 from passband.results.layout import EXTRA_LEASE
 from passband.storage import lease
 

@@ -8,7 +8,7 @@ import pytest
 from workplace import Workplace
 
 from passband import cli
-from passband.jobs import locks, workflow
+from passband.runs import locks, workflow
 from passband.storage.lease import Holder
 
 STUDY = "studies/smallest.yaml"

@@ -10,7 +10,7 @@ from passband.config import ConfigError, Microscope, validate
 from passband.config.base import Numbers
 from passband.config.designs import far_apart, transfer_features, unit_points
 from passband.grid import Condition
-from passband.jobs import plan
+from passband.runs import plan
 
 POINT = {"defocus_nm": 12.0, "cs_um": 300.0, "aperture_mrad": 10.0, "dose_e_per_A2": 400.0}
 OTHER = {"defocus_nm": 5.0, "cs_um": 1.2, "aperture_mrad": 16.0, "dose_e_per_A2": 80.0}

@@ -7,8 +7,8 @@ import pytest
 from passband.config import ConfigError, load, validate
 from passband.config.mixture_block import configuration_of
 from passband.grid import Condition
-from passband.jobs.counts import count
 from passband.results import figure_list, training_jobs, wildcard_patterns
+from passband.runs.counts import count
 
 POINT = {"defocus_nm": 5.0, "cs_um": 1.2, "aperture_mrad": 10.0, "dose_e_per_A2": 100.0}
 OTHER = {**POINT, "dose_e_per_A2": 1000.0}

@@ -8,9 +8,9 @@ import pytest
 from passband.axes import FURTHER_AXES
 from passband.config import ConfigError, Study, Thermal, study_checks, validate
 from passband.grid import Condition
-from passband.jobs import counts, tasks
 from passband.learning import memory
 from passband.results import shown_networks, wave_layout
+from passband.runs import counts, tasks
 from passband.wave_sets import WAVE_AXES, WaveSet, by_set, set_of_file, wave_set
 
 #: A possible value of each axis that needs other exit waves.

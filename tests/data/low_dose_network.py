@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from passband.answers import trust
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs import trust
 from passband.learning.network_files import open_networks
 from passband.results import Results
 from passband.specimens import exit_waves

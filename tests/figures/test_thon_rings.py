@@ -8,10 +8,10 @@ from figure_data import check
 
 from passband.figures import style
 from passband.figures.thon_rings import thon_rings
-from passband.micrographs import ctf_fit
-from passband.micrographs.ctf_fit import Settings
-from passband.micrographs.file_metadata import Recorded
-from passband.micrographs.lens import Lens
+from passband.micrographs.images.file_metadata import Recorded
+from passband.micrographs.rings import ctf_fit
+from passband.micrographs.rings.ctf_fit import Settings
+from passband.micrographs.rings.lens import Lens
 
 
 def lens_of(image):

@@ -7,7 +7,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from passband.reports import explorer_content
+from passband.reports.explorer import content
 
 #: A page's numbers have a step of at most 1e-4; numbers that people read have 3 decimals.
 STEP, READ = 6e-5, 5.6e-4
@@ -40,9 +40,7 @@ def check_pixels(page, values, rng, number=50):
     page.frame()
     picture = page.evaluate("document.getElementById('matrix').toDataURL().split(',')[1]")
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB"))
-    colours = explorer_content.colour_table(
-        page.evaluate("document.getElementById('colours').value")
-    )
+    colours = content.colour_table(page.evaluate("document.getElementById('colours').value"))
     low, high = page.evaluate("explorer.view.bar.range")
     left, top, width, height, scale = page.evaluate(
         "['left', 'top', 'width', 'height', 'scale'].map(n => explorer.view[n])"

@@ -10,9 +10,9 @@ from PIL import Image
 
 from passband.config import Study
 from passband.network_id import NetworkId
-from passband.reports import page
-from passband.reports.page_files import Cost, History
-from passband.reports.page_numbers import numbers
+from passband.reports.page import page
+from passband.reports.page.files import Cost, History
+from passband.reports.page.numbers import numbers
 from passband.results import figure_list
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from passband.imaging import export, poisson
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import expose, noise_seeds, normalise
 from passband.learning.batches import Images
-from passband.micrographs import preparation
+from passband.micrographs.images import preparation
 from passband.optics import noise_filter
 
 NOISES = [

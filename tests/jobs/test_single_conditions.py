@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from synthetic import weights_metadata
 
-from passband.jobs import regrouping
+from passband.cache import regrouping
 from passband.storage import records
 from passband.storage.weights import Part, load_parts, save_parts
 

@@ -8,12 +8,13 @@ import pytest
 from PIL import Image
 from real_data import real
 
+from passband.answers.trust import open_trust
 from passband.cli import main
 from passband.config.detector import DetectorNoise
-from passband.jobs.trust import open_trust
 from passband.learning import network_files
-from passband.micrographs import preparation, readers, trust
-from passband.micrographs.segmentation import Settings, segment
+from passband.micrographs.images import preparation, readers
+from passband.micrographs.images.segmentation import Settings, segment
+from passband.micrographs.trust import trust
 
 SAMPLE = network_files.SHIPPED / "sample.ome.tif"
 

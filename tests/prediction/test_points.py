@@ -8,8 +8,8 @@ from matrices import GRID, make_metrics
 from passband import PassbandError
 from passband.analysis import table
 from passband.grid import Axes, Condition, is_scattered
-from passband.prediction.cross_validation import CONDITIONS, folds
-from passband.prediction.smoothness import neighbours
+from passband.prediction.matrix.cross_validation import CONDITIONS, folds
+from passband.prediction.matrix.smoothness import neighbours
 from passband.reports import summaries
 
 AXES = ("defocus_nm", "cs_um", "aperture_mrad", "dose_e_per_A2")

@@ -6,7 +6,8 @@ from report_content import History, make_content, make_stores
 
 from passband.grid import Axes
 from passband.network_id import NetworkId
-from passband.reports import csv_tables, mixture_comparison, page, page_numbers, summaries
+from passband.reports import csv_tables, mixture_comparison, summaries
+from passband.reports.page import numbers, page
 
 GRID = {
     "defocus_nm": [5, 20],
@@ -104,8 +105,8 @@ def test_numbers_of_the_report_are_those_of_single_conditions():
 
     M = np.random.default_rng(2).uniform(0.3, 0.9, (8, 8))
     whole = make_table(GRID, M)
-    with_mixtures = page_numbers.numbers(mixed(whole), 10, 0.95, 0)
-    without = page_numbers.numbers(whole.isel(train=slice(6)), 10, 0.95, 0)
+    with_mixtures = numbers.numbers(mixed(whole), 10, 0.95, 0)
+    without = numbers.numbers(whole.isel(train=slice(6)), 10, 0.95, 0)
     assert with_mixtures.train == without.train
     for name in ("own", "other", "loss", "worst", "close", "axes"):
         assert getattr(with_mixtures, name) == getattr(without, name)

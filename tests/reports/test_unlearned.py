@@ -7,8 +7,9 @@ import xarray as xr
 from matrices import GRID, make_table
 from report_content import make_content, make_stores
 
-from passband.reports import page, summaries
-from passband.reports.page_numbers import numbers
+from passband.reports import summaries
+from passband.reports.page import page
+from passband.reports.page.numbers import numbers
 from passband.reports.unlearned import MARK, REMEDY, sentence
 
 M = np.random.default_rng(1).uniform(0.2, 0.9, (24, 24))

@@ -11,7 +11,7 @@ import browser
 import numpy as np
 import pytest
 
-from passband.jobs import plan
+from passband.runs import plan
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,7 +20,7 @@ from passband.config import load
 from passband.figures import prediction as figures
 from passband.figures import smoothness as smoothness_figure
 from passband.figures import style
-from passband.prediction import completion, cross_validation, design, prediction, smoothness
+from passband.prediction.matrix import completion, cross_validation, design, prediction, smoothness
 from passband.reports import markdown
 from passband.storage import datasets
 

@@ -10,7 +10,6 @@ import pytest
 
 from passband import PassbandError
 from passband.config import FIGURES_OF_PREDICTION, load, validate
-from passband.jobs.tasks import tasks
 from passband.results import (
     figure_list,
     layout,
@@ -19,6 +18,7 @@ from passband.results import (
     wave_layout,
     wildcard_patterns,
 )
+from passband.runs.tasks import tasks
 
 ROOT = Path(__file__).parents[2]
 SMALLEST = ROOT / "studies" / "smallest.yaml"

@@ -171,7 +171,7 @@ def test_numbers_are_those_of_the_table(published, study):
 
 
 def test_folder_has_what_the_expected_dice_of_an_image_needs(published, network):
-    from passband.jobs import trust
+    from passband.answers import trust
 
     found = open_networks(published)
     known = trust.open_trust(found, with_ctf=True)

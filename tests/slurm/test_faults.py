@@ -37,7 +37,7 @@ from place import (
 from snakemake.utils import update_config
 
 from passband.grid import Axes
-from passband.jobs.slurm import CLOSED, SILENT
+from passband.runs.slurm import CLOSED, SILENT
 
 pytestmark = [
     pytest.mark.long,

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(3600)]
 PASSBAND = f"""
 import sys
 from passband import cli
-from passband.jobs import workflow
+from passband.runs import workflow
 command = workflow.command
 def often(*arguments, **options):
     words = command(*arguments, **options)

@@ -11,12 +11,12 @@ from runs import MIDDLE, ROOT
 from workplace import SMALLEST, Workplace
 
 from passband.analysis import table
+from passband.answers import further_tests
 from passband.config import load
-from passband.jobs import further_tests
-from passband.jobs.report_page import MARKER
 from passband.learning import devices
 from passband.learning.networks import load as load_weights
 from passband.results import Results
+from passband.runs.report_page import MARKER
 
 pytestmark = pytest.mark.workflow
 

@@ -20,10 +20,10 @@ from workplace import Workplace
 
 from passband import cli
 from passband.analysis import table
+from passband.answers.further_tests import read_extra
 from passband.config import Study, load
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs.further_tests import read_extra
 from passband.learning import devices, training
 from passband.learning.networks import load as load_weights
 from passband.network_id import NetworkId

@@ -14,9 +14,9 @@ from runs import counts, wait
 from workplace import SMALLEST, Workplace
 
 from passband.config import load
-from passband.jobs import interrupt, locks, status
 from passband.learning.networks import load as load_weights
 from passband.results import Results
+from passband.runs import interrupt, locks, status
 from passband.storage import lease
 from passband.storage.lease import Holder
 from passband.storage.weights import fingerprint

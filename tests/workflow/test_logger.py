@@ -11,7 +11,7 @@ from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 from workplace import SMALLEST
 
 import snakemake_logger_plugin_passband
-from passband.jobs import progress_display
+from passband.runs import progress_display
 from snakemake_logger_plugin_passband import LogHandler
 
 ID = "df+0005.00_cs+0001.200_ap016.00_ds000200.00"

@@ -15,14 +15,14 @@ from scripts import evaluate, train
 
 from passband import cli
 from passband.analysis import table
+from passband.answers import further_tests, merge, recommendation_check
 from passband.config import Study
-from passband.jobs import further_tests, merge, recommendation_check
-from passband.jobs.counts import count as counts_of
-from passband.jobs.microscopes import first_replica_microscopes, number_drawn
 from passband.learning import devices, training
 from passband.learning.networks import load as load_weights
 from passband.learning.replicas import TrainedReplicas
+from passband.prediction.recommend.microscopes import first_replica_microscopes, number_drawn
 from passband.results import Results, layout, training_jobs
+from passband.runs.counts import count as counts_of
 from passband.storage import datasets, records
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restored_threads")]

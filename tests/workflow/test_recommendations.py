@@ -5,8 +5,8 @@ import json
 import pytest
 
 from passband import cli
+from passband.answers import recommendation_check
 from passband.config import load
-from passband.jobs import recommendation_check
 
 SMALLEST = "studies/smallest.yaml"
 

@@ -17,9 +17,9 @@ from passband.config import load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
-from passband.jobs import status
-from passband.jobs.counts import count
 from passband.results import Results, training_jobs
+from passband.runs import status
+from passband.runs.counts import count
 from passband.storage import datasets
 
 pytestmark = pytest.mark.workflow

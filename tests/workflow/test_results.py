@@ -16,11 +16,11 @@ from workplace import SMALLEST, Workplace
 
 from passband.analysis import table
 from passband.config import load, validate
-from passband.jobs import calibration, plan, status
-from passband.jobs.counts import count, sizes
 from passband.learning.networks import load as load_weights
 from passband.optics import ctf
 from passband.results import Results
+from passband.runs import calibration, plan, status
+from passband.runs.counts import count, sizes
 from passband.storage import datasets
 from passband.storage.weights import fingerprint
 

@@ -13,7 +13,7 @@ import pytest
 from runs import wait
 from workplace import Workplace
 
-from passband.jobs import interrupt
+from passband.runs import interrupt
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

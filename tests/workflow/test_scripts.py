@@ -76,7 +76,7 @@ def test_jobs_without_work_import_no_heavy_library():
         check=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests/helpers"), *sys.path])},
     ).stdout.split()
-    assert "passband.jobs.regrouping" in loaded
+    assert "passband.cache.regrouping" in loaded
     assert not {"torch", "abtem", "ase", "scipy", "numba", "lightning"} & {*loaded}
 
 

@@ -11,11 +11,11 @@ import yaml
 from workplace import SMALLEST, Workplace
 
 from passband.analysis import table
+from passband.answers.further_tests import read_extra
 from passband.config import load
 from passband.grid import Axes
-from passband.jobs import counts, status
-from passband.jobs.further_tests import read_extra
 from passband.results import Results, wave_layout
+from passband.runs import counts, status
 from passband.storage import datasets
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]

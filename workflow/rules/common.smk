@@ -5,7 +5,6 @@ from os.path import relpath
 
 import passband
 from passband import PassbandError, console
-from passband.jobs import interrupt, locks, microscopes
 from passband.results import (
     Results,
     figure_list,
@@ -16,6 +15,8 @@ from passband.results import (
     wave_layout,
     wildcard_patterns,
 )
+from passband.prediction.recommend import microscopes
+from passband.runs import interrupt, locks
 from passband.config import SOURCE, validate
 from passband.grid import batches
 

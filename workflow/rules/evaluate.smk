@@ -1,9 +1,7 @@
 from passband.learning import memory
 
 # Memory [MB] that an `evaluate` job requests, by architecture.
-EVALUATE_MB = {
-    name: memory.evaluate_mb(STUDY, name) for name in STUDY.training.architectures
-}
+EVALUATE_MB = {name: memory.evaluate_mb(STUDY, name) for name in STUDY.training.architectures}
 
 
 rule evaluate:

@@ -1,7 +1,7 @@
 # The page that presents the study. Its job reads the stores and the figures, and also logs,
 # benchmarks and histories of training, which are no inputs: a study that was finished before the
 # page existed must not train again if one of these files is lost.
-from passband.jobs import report_page
+from passband.runs import report_page
 
 if workflow.is_main_process:
     if moved := report_page.move_foreign(RESULTS, workflow.output_settings.dryrun):

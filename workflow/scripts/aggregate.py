@@ -3,8 +3,9 @@
 from passband.analysis import table
 from passband.grid import Axes
 from passband.jobs import job as jobs
-from passband.jobs import microscopes, reuse
+from passband.jobs import reuse
 from passband.mixtures import attributes
+from passband.prediction.recommend import microscopes
 from passband.results import training_jobs
 from passband.storage import datasets
 

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from passband import config
+from passband.cache import record_job, regrouping
 from passband.grid import Axes
 from passband.imaging.wave_files import digests_of_sets
 from passband.jobs import job as jobs
-from passband.jobs import microscopes, record_job, regrouping, reuse
+from passband.jobs import reuse
+from passband.prediction.recommend import microscopes
 
 
 def main(snakemake):

@@ -5,7 +5,7 @@ from passband.analysis.profiles import profiles_of_specimens
 from passband.grid import Axes, of_conditions
 from passband.jobs import job as jobs
 from passband.jobs import reuse
-from passband.prediction.prediction import assess
+from passband.prediction.matrix.prediction import assess
 from passband.reports import summaries
 from passband.storage import datasets
 

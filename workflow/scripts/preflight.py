@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from passband.jobs import job as jobs
-from passband.jobs import preflight
 from passband.results import Results
+from passband.runs import preflight
 from passband.storage import atomic
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from passband.jobs import job as jobs
-from passband.jobs import report_page
 from passband.results import Results
+from passband.runs import report_page
 
 
 def main(snakemake):

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from passband import config
+from passband.cache.regrouping import Shard
 from passband.jobs import job as jobs
 from passband.jobs import reuse
-from passband.jobs.regrouping import Shard
 
 
 def main(snakemake):

@@ -1,10 +1,10 @@
 """Train one job's networks. If an earlier attempt saved a state, continue from it."""
 
 from passband import config
+from passband.cache.identities import NetworkContexts
 from passband.imaging.wave_files import digests_of_conditions
 from passband.jobs import job as jobs
 from passband.jobs import reuse
-from passband.learning.identities import NetworkContexts
 
 
 def main(snakemake):

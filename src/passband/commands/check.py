@@ -3,7 +3,7 @@
 import argparse
 
 from passband.commands.arguments import add_study, find_study
-from passband.jobs import plan
+from passband.runs import plan
 
 
 def add(commands: argparse._SubParsersAction) -> None:

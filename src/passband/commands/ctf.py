@@ -11,7 +11,7 @@ from passband.commands.arguments import FIGURES, check_file, report_remark
 from passband.console import escaped
 
 if TYPE_CHECKING:
-    from passband.micrographs.lens import Known
+    from passband.micrographs.rings.lens import Known
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -92,7 +92,7 @@ def known_lens(
     options: argparse.Namespace, cs_um: float | None, aperture_mrad: float | None
 ) -> "Known":
     """Return what the options of a command say about the microscope."""
-    from passband.micrographs.lens import Known
+    from passband.micrographs.rings.lens import Known
 
     return Known(options.energy_kev, cs_um, aperture_mrad, options.amplitude_contrast, options.sign)
 
@@ -115,7 +115,8 @@ def check_unused(options: argparse.Namespace, needs: str, *names: str) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status, which is 1 if a file cannot be used."""
-    from passband.micrographs import lens, pixel_size, readers
+    from passband.micrographs.images import pixel_size, readers
+    from passband.micrographs.rings import lens
 
     if options.figure is not None:
         check_file("--figure", options.figure, *FIGURES)

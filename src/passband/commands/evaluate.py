@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
     from tqdm.auto import tqdm  # only this command needs these modules
 
-    from passband.jobs import further_tests
+    from passband.answers import further_tests
     from passband.results import layout
 
     cells = further_tests.finished_cells(results)

@@ -12,9 +12,9 @@ from passband.results import Results, layout
 if TYPE_CHECKING:
     import numpy as np
 
+    from passband.answers.tested_networks import TestedNetworks
     from passband.config import Study
-    from passband.jobs.tested_networks import TestedNetworks
-    from passband.reports.explorer import Blocks
+    from passband.reports.explorer.explorer import Blocks
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -59,7 +59,8 @@ def page(results: Results, with_images: bool = True) -> str:
         with_images: Whether to make example images, with the masks of some networks.
     """
     from passband.analysis import learned
-    from passband.reports import explorer, explorer_content
+    from passband.reports.explorer import content as explorer_content
+    from passband.reports.explorer import explorer
     from passband.reports.unlearned import sentence
 
     study, blocks, information = results.study, explorer.Blocks(), None
@@ -78,7 +79,7 @@ def page(results: Results, with_images: bool = True) -> str:
     if with_images:
         from tqdm.auto import tqdm
 
-        from passband.jobs import explored_images  # torch takes seconds to import
+        from passband.answers import explored_images  # torch takes seconds to import
 
         content["examples"] = explored_images.examples(
             results, blocks, lambda tests: tqdm(tests, "example images", disable=None)
@@ -92,12 +93,12 @@ def _models(
     """Return what the models of Dice are for: rankings, and predicted matrices.
 
     Returns:
-        For each test specimen with a model, see :func:`passband.reports.explorer_ranking.ranking`.
-        The predicted matrices, see :func:`passband.reports.explorer_matrices.matrices`.
+        For each test specimen with a model, see :func:`passband.reports.explorer.ranking.ranking`.
+        The predicted matrices, see :func:`passband.reports.explorer.matrices.matrices`.
         Notes on test specimens without a model.
     """
-    from passband.jobs.tested_networks import TestedNetworks
-    from passband.reports.explorer_ranking import MOST_NUMBERS, predicted, ranking
+    from passband.answers.tested_networks import TestedNetworks
+    from passband.reports.explorer.ranking import MOST_NUMBERS, predicted, ranking
 
     study = results.study
     rankings, matrices, notes = [], {}, []

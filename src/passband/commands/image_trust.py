@@ -42,7 +42,7 @@ class Assessors:
         `ctf` is the Dice that the study's model expects under the image's own condition, by the
         network's id. Without it, the condition is that of the options.
         """
-        from passband.micrographs.trust import Assessor
+        from passband.micrographs.trust.trust import Assessor
 
         key = (ctf is not None, *((network.path, network.replica) for network in networks))
         if key not in self._known:
@@ -57,7 +57,7 @@ class Assessors:
         """Return the Trust of each training condition, and the Dice that the options let expect."""
         from tqdm import tqdm
 
-        from passband.jobs import trust
+        from passband.answers import trust
 
         def progress(items: Iterable) -> Iterable:
             return tqdm(list(items), "images of the study", leave=False, disable=None)

@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
 
     from tqdm.auto import tqdm
 
-    from passband.jobs import merge  # xarray takes seconds to import
+    from passband.answers import merge  # xarray takes seconds to import
 
     found = merge.merge(
         options.parts,

@@ -53,8 +53,8 @@ def recommended(
     the network's id. The third result has a line for each image whose condition cannot be measured,
     or that no network fits.
     """
-    from passband.jobs import image_recommendation
-    from passband.jobs.tested_networks import TestedNetworks
+    from passband.answers import image_recommendation
+    from passband.answers.tested_networks import TestedNetworks
     from passband.learning.network_files import open_networks
 
     results = find_study(options.words[0], print)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from passband import PassbandError
 from passband.config import load
-from passband.jobs.workflow import repository
 from passband.results.locate import CONFIG, RESULTS, study_names
+from passband.runs.workflow import repository
 
 #: Studies of the repository that are good to begin with, and what they are for.
 _LIKE = {

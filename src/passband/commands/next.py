@@ -59,23 +59,23 @@ def run(options: argparse.Namespace) -> int:
     if options.until is not None and not 0 < options.until < 1:
         raise PassbandError(f"--until = {options.until:g}: must be between 0 and 1, a Dice")
     given = {name: getattr(options, name) for name in AXES}
-    from passband.jobs import next_conditions as jobs  # xarray takes seconds to import
-    from passband.jobs.tested_networks import TestedNetworks
+    from passband.answers import next_conditions as answers  # xarray takes seconds to import
+    from passband.answers.tested_networks import TestedNetworks
     from passband.reports import recommendation_text as reports
 
-    if options.between is not None and not 0 <= options.between <= jobs.MOST_BETWEEN:
+    if options.between is not None and not 0 <= options.between <= answers.MOST_BETWEEN:
         raise PassbandError(
-            f"--between = {options.between}: must be between 0 and {jobs.MOST_BETWEEN}"
+            f"--between = {options.between}: must be between 0 and {answers.MOST_BETWEEN}"
         )
     if options.until is not None:
         return _train(options, given)
     results = find_study(options.study)
     file = _points_file(results) if options.append else None
     tested = TestedNetworks.open(results, options.specimen)
-    candidates = jobs.candidate_conditions(tested, options.between)
-    found = jobs.next_conditions(tested, options.budget, given, candidates)
+    candidates = answers.candidate_conditions(tested, options.between)
+    found = answers.next_conditions(tested, options.budget, given, candidates)
     if file is not None:
-        number = jobs.append(file, found.conditions)
+        number = answers.append(file, found.conditions)
     print(json.dumps(found.as_dict()) if options.json else reports.next_conditions(found))
     if file is not None:
         report_remark(
@@ -87,23 +87,23 @@ def run(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
     """Choose conditions and run the study in turns, and return the exit status of the last run."""
-    from passband.jobs import next_conditions as jobs
-    from passband.jobs.tested_networks import TestedNetworks
+    from passband.answers import next_conditions as answers
+    from passband.answers.tested_networks import TestedNetworks
 
     left, candidates, used = options.budget, None, 0
     while True:
         results = Results.find(options.study)  # with the points that were added before
         points = _points_file(results)
         _check_listed(results, points, options.until)
-        jobs.range_of_use(results.study, given)  # mistakes are named before the study runs
+        answers.range_of_use(results.study, given)  # mistakes are named before the study runs
         if status := start(options, results):
             return status
         tested = TestedNetworks.open(results, options.specimen)
         if candidates is None:
-            candidates = jobs.candidate_conditions(tested, options.between)
+            candidates = answers.candidate_conditions(tested, options.between)
         trained = {id for train, *_ in tested.of_groups.values() for id in train}
         batch = min(left, max(1, len(trained) // 2))
-        found = jobs.next_conditions(tested, batch, given, candidates, options.until)
+        found = answers.next_conditions(tested, batch, given, candidates, options.until)
         print(
             f"{found.trained} training conditions: expected error {found.errors[0]:.3f}, "
             f"cross-validation {found.checked:.3f}"
@@ -112,13 +112,13 @@ def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
             why = "at most" if found.errors[0] <= options.until else "above"
             print(f"stopped after {used} of {options.budget} conditions: {why} {options.until:g}")
             return 0
-        jobs.append(points, found.conditions)
+        answers.append(points, found.conditions)
         used, left = used + len(found.conditions), left - len(found.conditions)
 
 
 def _check_listed(results: Results, points: Path, until: float) -> None:
     """Check that the study has the points of its file, so that a run trains them."""
-    from passband.jobs.next_conditions import read_points
+    from passband.answers.next_conditions import read_points
 
     listed = f"grid: [{{…}}, {{points: {points.name}}}]"
     if not points.exists():

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from passband.results import parts
 
     parts.find(options.study)  # mistakes are named before xarray is imported
-    from passband.jobs import merge
+    from passband.answers import merge
 
     for file in merge.pack(options.study, options.into, int(options.most_mb * 1e6)):
         print(f"{file.stat().st_size / 1e6:.2f} MB in {file}")

@@ -5,7 +5,7 @@ import sys
 
 from passband import PassbandError
 from passband.commands.arguments import add_study, find_study
-from passband.jobs import plan, rates
+from passband.runs import plan, rates
 
 
 def add(commands: argparse._SubParsersAction) -> None:

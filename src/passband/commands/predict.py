@@ -162,8 +162,9 @@ def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status, which is 1 if a file failed."""
     from tqdm import tqdm
 
-    from passband.micrographs import pixel_size, predictions, readers
-    from passband.micrographs.segmentation import Settings
+    from passband.micrographs import predictions
+    from passband.micrographs.images import pixel_size, readers
+    from passband.micrographs.images.segmentation import Settings
 
     pixel_size.check_option(options.pixel_size_A)
     settings = Settings(

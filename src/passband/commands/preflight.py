@@ -13,7 +13,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from passband.jobs import preflight  # only this command needs it
+    from passband.runs import preflight  # only this command needs it
 
     checks = preflight.run(find_study(options.study), os.cpu_count() or 1)
     print(preflight.table(checks))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from passband.grid import Condition
     from passband.learning.network_files import Network
-    from passband.micrographs.trust import Trust
+    from passband.micrographs.trust.trust import Trust
 
 _LICENSE = "CC-BY-4.0"
 
@@ -109,7 +109,7 @@ def _expected(
     """Return a function for the expected Dice of a network, or None if the study is too small."""
     if results is None:
         return None
-    from passband.jobs.tested_networks import TestedNetworks
+    from passband.answers.tested_networks import TestedNetworks
 
     try:
         # The folder has no results under further conditions, so the card does not use them.
@@ -125,7 +125,7 @@ def _expected(
 
 def _trust(network: "Network", with_ctf: bool) -> "Trust | None":
     """Return what is known about images that the network has not seen, or None after a line."""
-    from passband.jobs import trust
+    from passband.answers import trust
 
     report_remark("comparing test images with the training images")
     try:

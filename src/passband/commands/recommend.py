@@ -22,8 +22,8 @@ from passband.grid import Axes
 from passband.results import Results, layout
 
 if TYPE_CHECKING:
-    from passband.jobs.tested_networks import TestedNetworks
-    from passband.prediction.network_ranking import Recommendation
+    from passband.answers.tested_networks import TestedNetworks
+    from passband.prediction.recommend.network_ranking import Recommendation
 
 #: Largest number of microscopes of a check.
 _MOST = 10_000
@@ -97,8 +97,8 @@ def run(options: argparse.Namespace) -> int:
     if not results.is_published:
         results = find_study(options.study)
         report_many(results)
-    from passband.jobs import recommendation as jobs  # xarray takes seconds to import
-    from passband.jobs.tested_networks import TestedNetworks
+    from passband.answers import recommendation as answers  # xarray takes seconds to import
+    from passband.answers.tested_networks import TestedNetworks
     from passband.reports import recommendation_text as reports
     from passband.storage import integrity, lease
 
@@ -124,8 +124,8 @@ def run(options: argparse.Namespace) -> int:
         found = _like(options, tested, given)
         asked = found.asked
     else:
-        asked = jobs.asked_of(study, given)
-        found = jobs.recommend_from(tested, asked)
+        asked = answers.asked_of(study, given)
+        found = answers.recommend_from(tested, asked)
         if options.json:
             print(json.dumps(found.as_dict(options.top), ensure_ascii=False))
         else:
@@ -174,8 +174,8 @@ def _single(name: str, given: dict) -> float | None:
 
 def _like(options: argparse.Namespace, tested: "TestedNetworks", given: dict) -> "Recommendation":
     """Print the networks for an image's condition, and return those for the likelier sign."""
-    from passband.jobs import image_recommendation
-    from passband.micrographs import pixel_size
+    from passband.answers import image_recommendation
+    from passband.micrographs.images import pixel_size
     from passband.reports import recommendation_text as reports
 
     pixel_size.check_option(options.pixel_size_A)
@@ -215,7 +215,7 @@ def _check(options: argparse.Namespace) -> int:
 
     from tqdm.auto import tqdm
 
-    from passband.jobs import recommendation_check  # torch takes seconds to import
+    from passband.answers import recommendation_check  # torch takes seconds to import
     from passband.reports import recommendation_text as reports
 
     found = recommendation_check.run(

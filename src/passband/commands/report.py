@@ -24,7 +24,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from passband.jobs import report_page  # only this command needs it
+    from passband.runs import report_page  # only this command needs it
 
     results = find_study(options.study).existing()
     target = options.output or results.path(layout.REPORT)

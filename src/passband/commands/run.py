@@ -12,9 +12,9 @@ from pathlib import Path
 from passband import PassbandError
 from passband.commands.arguments import add_study, find_study, report_remark
 from passband.commands.table import ood
-from passband.jobs import locks, workflow
 from passband.results import Results, layout
 from passband.results.locate import RESULTS
+from passband.runs import locks, workflow
 
 #: The options of this command that have a value.
 _WITH_VALUE = ("--cores", "--profile")
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
         print(line, file=sys.stderr)
     if status or options.dry_run:
         return status
-    from passband.jobs import status as states  # only a study that ran needs it
+    from passband.runs import status as states  # only a study that ran needs it
 
     if not states.scan(results).complete:
         print(f"The study is not complete; see: passband status {options.study}")

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     Returns:
         With `--watch`, 1 if a job has failed and no job runs; otherwise 0.
     """
-    from passband.jobs import status, status_page  # only this command needs it
+    from passband.runs import status, status_page  # only this command needs it
 
     if options.watch is not None and not options.watch > 0:
         raise PassbandError(f"--watch = {options.watch:g}: must be above 0 s")
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _print_changes(results: Results, seconds: float) -> int:
     """Print a line of JSON whenever a job's state changes, and return the exit status."""
-    from passband.jobs import status, status_page
+    from passband.runs import status, status_page
 
     before = None
     while True:
@@ -102,9 +102,9 @@ def _print_changes(results: Results, seconds: float) -> int:
 
 def _follow(results: Results, seconds: float) -> int:
     """Show a run until it is over, and return the exit status."""
-    from passband.jobs import status, status_page
-    from passband.jobs.progress_display import display
-    from passband.jobs.run_files import Followed, in_words
+    from passband.runs import status, status_page
+    from passband.runs.progress_display import display
+    from passband.runs.run_files import Followed, in_words
 
     study = results.study
     followed = Followed(study)

@@ -12,10 +12,10 @@ from matplotlib.ticker import MaxNLocator
 
 from passband.axes import AXES
 from passband.figures import style
-from passband.prediction.cross_validation import CTF
-from passband.prediction.matrices import predicted_matrices
-from passband.prediction.models import COMBINED, STACKED
-from passband.prediction.prediction import ALL, headline
+from passband.prediction.matrix.cross_validation import CTF
+from passband.prediction.matrix.matrices import predicted_matrices
+from passband.prediction.matrix.models import COMBINED, STACKED
+from passband.prediction.matrix.prediction import ALL, headline
 
 #: Labels of the sets of features, in the order of the figures.
 FEATURES = {

@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from passband.figures import style
-from passband.micrographs import ring_fit
+from passband.micrographs.rings import ring_fit
 from passband.units import A_PER_NM, A_PER_UM
 
 if TYPE_CHECKING:
-    from passband.micrographs.lens import Lens
+    from passband.micrographs.rings.lens import Lens
 
 #: Number of zeros of the transfer that are drawn.
 _ZEROS = 12

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import xarray as xr
 
+from passband.cache.record_job import RecordJob
 from passband.config import Microscope
 from passband.jobs.failures import Failures
 from passband.jobs.job import Job
-from passband.jobs.record_job import RecordJob
 from passband.learning import devices
 from passband.learning.evaluation import SharedImages
 from passband.learning.replicas import TrainedReplicas, load_test_splits

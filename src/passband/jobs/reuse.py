@@ -19,12 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passband.jobs import regrouping
+from passband.cache import regrouping
+from passband.cache.identities import NetworkContexts, usual_devices
+from passband.cache.record_job import RecordJob
+from passband.cache.regrouping import Shard
 from passband.jobs.job import Job
-from passband.jobs.record_job import RecordJob
-from passband.jobs.regrouping import Shard
 from passband.learning.checkpoints import clear
-from passband.learning.identities import NetworkContexts, usual_devices
 from passband.seeds import digest
 from passband.storage import atomic, datasets
 from passband.storage.weights import Part, save_parts
@@ -119,7 +119,7 @@ def networks(
     """End the job if the cache has all networks that the job would train.
 
     Otherwise return the networks that are in the cache, see
-    :func:`passband.jobs.regrouping.find_networks`.
+    :func:`passband.cache.regrouping.find_networks`.
     """
     result = f"{len(conditions) * len(replicas)} network(s) in {files.weights}"
     if parts := regrouping.whole(files.cached, contexts, conditions, replicas):

@@ -8,11 +8,12 @@ one condition fails, the job trains the networks of the other conditions before 
 from collections.abc import Sequence
 from pathlib import Path
 
-from passband.jobs import regrouping, reuse
+from passband.cache import regrouping
+from passband.cache.identities import NetworkContexts
+from passband.jobs import reuse
 from passband.jobs.failures import Failures
 from passband.jobs.job import Job
 from passband.learning.deadline import StopCondition
-from passband.learning.identities import NetworkContexts
 from passband.learning.replicas import ReplicaJob
 from passband.storage.weights import Part
 from passband.wave_sets import wave_set_of
@@ -32,7 +33,7 @@ def complete(
         files: The job's files.
         contexts: What the networks depend on.
         found: The networks that exist, for every condition of the job, see
-            :func:`passband.jobs.regrouping.find_networks`.
+            :func:`passband.cache.regrouping.find_networks`.
 
     Raises:
         StoppedError: If the job is stopped before its end.

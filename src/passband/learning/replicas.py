@@ -13,6 +13,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from passband.cache.identities import record_contexts
 from passband.config import Microscope, Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
@@ -20,7 +21,6 @@ from passband.imaging.splits import Split, SplitSets, load_sets
 from passband.imaging.wave_files import digests_of_specimens
 from passband.learning import compact, devices, evaluation, memory, networks, streaming
 from passband.learning.deadline import StopCondition
-from passband.learning.identities import record_contexts
 from passband.mixtures import Mixture
 from passband.seeds import digest
 from passband.storage.weights import Part, WeightsMetadata, as_array, fingerprint
@@ -110,7 +110,7 @@ class ReplicaJob:
                 augmentation of the images depend on the replica's number and not on the
                 architecture.
             context: Digest of everything that the networks depend on, see
-                :class:`passband.learning.identities.NetworkContexts`. A saved state is valid only
+                :class:`passband.cache.identities.NetworkContexts`. A saved state is valid only
                 on the same kind of device.
 
         Returns:
@@ -205,7 +205,7 @@ class TrainedReplicas:
     shared: evaluation.SharedImages | None = None
 
     def contexts(self, *params: object, any_device: bool = False) -> dict[str, str]:
-        """Return the digests of :func:`passband.learning.identities.record_contexts`.
+        """Return the digests of :func:`passband.cache.identities.record_contexts`.
 
         `params` are further values that they include, in addition to the networks and the
         structures. With `any_device`, they are the same on all kinds of device.

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from passband import __version__
-from passband.micrographs import particles
-from passband.micrographs.segmentation import Segmentation
+from passband.micrographs.images import particles
+from passband.micrographs.images.segmentation import Segmentation
 from passband.storage.atomic import replacing
 from passband.units import A_PER_NM
 

@@ -11,15 +11,11 @@ import numpy as np
 
 from passband import PassbandError, scores
 from passband.learning.network_files import Network
-from passband.micrographs import outputs, readers
-from passband.micrographs.formats import FORMATS, suffix
-from passband.micrographs.segmentation import (
-    Segmentation,
-    Settings,
-    is_flattened,
-    segment,
-)
-from passband.micrographs.trust import Assessment, Assessor
+from passband.micrographs import outputs
+from passband.micrographs.images import readers
+from passband.micrographs.images.formats import FORMATS, suffix
+from passband.micrographs.images.segmentation import Segmentation, Settings, is_flattened, segment
+from passband.micrographs.trust.trust import Assessment, Assessor
 from passband.storage import StoreError, atomic, datasets, integrity
 from passband.units import A_PER_NM
 
@@ -116,7 +112,7 @@ def predict_file(
     Nothing is written if an error is raised before all images are segmented.
 
     Args:
-        path: The file, in a format of :data:`passband.micrographs.formats.FORMATS`.
+        path: The file, in a format of :data:`passband.micrographs.images.formats.FORMATS`.
         networks: One network or more.
         settings: How images are segmented.
         folder: The folder of the output files.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from passband.axes import AXES
-from passband.prediction.choice_scores import (
+from passband.prediction.recommend.choice_scores import (
     CONFIDENCE,
     GOOD,
     ORACLE,
@@ -13,8 +13,8 @@ from passband.prediction.choice_scores import (
     Estimate,
     Scores,
 )
-from passband.prediction.network_ranking import COVERAGE, Recommendation
-from passband.prediction.sequential_design import Next
+from passband.prediction.recommend.network_ranking import COVERAGE, Recommendation
+from passband.prediction.recommend.sequential_design import Next
 from passband.reports.markdown import NONE, number, table
 
 #: Number of networks that are printed by default.
@@ -26,7 +26,7 @@ def recommendation(found: Recommendation, study: str, top: int = TOP, remark: st
     """Return the ranked networks, where the asked condition lies, and what to train next.
 
     Args:
-        found: See :func:`passband.prediction.network_ranking.recommend`.
+        found: See :func:`passband.prediction.recommend.network_ranking.recommend`.
         study: The study's name.
         top: Number of networks in the text.
         remark: A sentence on networks that did not learn, or "". It is alone if no network is
@@ -101,7 +101,7 @@ def check(found: Check) -> str:
     """Return the scores of recommended networks and of simpler rules, as Markdown.
 
     Args:
-        found: See :func:`passband.prediction.choice_scores.check`.
+        found: See :func:`passband.prediction.recommend.choice_scores.check`.
     """
     inside, outside = found.inside, found.outside
     which = _FIRST if found.first_replicas else ""

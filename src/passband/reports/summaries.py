@@ -8,10 +8,10 @@ import xarray as xr
 from passband.analysis.groups import group_names, groups, specimen_label
 from passband.analysis.ood import SELECTIONS
 from passband.grid import of_conditions
-from passband.prediction.cross_validation import CTF
-from passband.prediction.matrices import predicted_matrices
-from passband.prediction.models import COMBINED, COVERAGE, PROCESS, STACKED
-from passband.prediction.prediction import ALL, headline
+from passband.prediction.matrix.cross_validation import CTF
+from passband.prediction.matrix.matrices import predicted_matrices
+from passband.prediction.matrix.models import COMBINED, COVERAGE, PROCESS, STACKED
+from passband.prediction.matrix.prediction import ALL, headline
 from passband.reports import mixture_comparison
 from passband.reports.markdown import interval, mean_and_deviation, table
 from passband.reports.unlearned import MARK, is_marked, sentence
@@ -93,7 +93,7 @@ def prediction(predicted: xr.Dataset) -> str:
     doses, and the share of cells whose Dice is within the prediction interval.
 
     Args:
-        predicted: Predictions, see :func:`passband.prediction.prediction.predict`.
+        predicted: Predictions, see :func:`passband.prediction.matrix.prediction.predict`.
     """
     sets = [str(name) for name in predicted.features.values]
     models = [name for name in (PROCESS, COMBINED) if name in predicted.model.values]

@@ -31,7 +31,7 @@ IMAGES = f"images/{IMAGES_OF}.zarr"
 PREFLIGHT = "preflight.txt"
 #: The copy of the configuration that jobs read, see :mod:`passband.results.snapshot`.
 CONFIGURATION = "configuration/{digest}.json"
-#: The page that presents the study, see :mod:`passband.jobs.report_page`.
+#: The page that presents the study, see :mod:`passband.runs.report_page`.
 REPORT = "report.html"
 #: Snakemake's own report, which a user makes with ``snakemake --report``.
 SNAKEMAKE_REPORT = "snakemake-report.html"
@@ -47,8 +47,8 @@ EXTRA_LEASE = f"{EXTRAS}/evaluate.lease"
 #: necessary because Snakemake deletes a job's outputs before the job starts and after it fails. See
 #: :mod:`passband.jobs.reuse`.
 CACHE = "cache"
-#: The parameters of fitted models of Dice, see :mod:`passband.jobs.fitted_models`; and how networks
-#: do on images that they have never seen, see :mod:`passband.jobs.trust`.
+#: The parameters of fitted models of Dice, see :mod:`passband.answers.fitted_models`; and how
+#: networks do on images that they have never seen, see :mod:`passband.answers.trust`.
 FITTED = f"{CACHE}/recommend/{{name}}.json"
 LIKENESS = f"{CACHE}/likeness/{{specimen}}/{{architecture}}/{{condition}}_{{replicas}}.json"
 #: The saved state from which an interrupted training job continues. The saved state is not an

@@ -14,7 +14,7 @@ from passband.axes import AXES
 from passband.config.detector import DetectorNoise
 from passband.grid import Condition, along
 from passband.learning.network_files import Network
-from passband.micrographs.segmentation import FLATTENED
+from passband.micrographs.images.segmentation import FLATTENED
 from passband.sharing import onnx_example, performance
 from passband.units import A_PER_NM
 from passband.words import span

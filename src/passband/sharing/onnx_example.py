@@ -1,7 +1,7 @@
 """Python code that runs the ONNX file of a published network on an image, without Passband.
 
-It prepares the image with the steps of :func:`passband.micrographs.segmentation.segment`, in the
-same order, and needs numpy, scipy and onnxruntime.
+It prepares the image with the steps of :func:`passband.micrographs.images.segmentation.segment`, in
+the same order, and needs numpy, scipy and onnxruntime.
 """
 
 from passband.config.detector import DetectorNoise

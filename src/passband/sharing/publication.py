@@ -18,7 +18,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.learning.network_files import Network
-from passband.micrographs.trust import Trust
+from passband.micrographs.trust.trust import Trust
 from passband.results import Results, published
 from passband.seeds import seed
 from passband.sharing import bioimageio_description, card, extras, onnx_export, performance

@@ -1,0 +1,332 @@
+"""Computes the results of training jobs under further conditions, in one or several processes.
+
+See :mod:`passband.answers.further_tests`. A process of this module reads files and computes. Only
+the process that has the lease writes files.
+"""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+
+import xarray as xr
+
+from passband import STAGES, PassbandError
+from passband.answers import further_test_store
+from passband.grid import Condition
+from passband.imaging.splits import Split, SplitSets
+from passband.jobs import job as running
+from passband.learning import devices, memory, networks
+from passband.learning.replicas import TrainedReplicas, load_test_splits
+from passband.results import Results
+from passband.results.training_jobs import TrainingCell
+from passband.storage import (
+    DamagedError,
+    integrity,
+    provenance,
+    records,
+)
+from passband.storage.integrity import check_attributes
+from passband.storage.weights import Part, load_parts
+
+#: Number of images for which a further process is worth the time that it takes to start.
+_WORTH_A_PROCESS = 10_000
+
+
+@dataclass
+class Done:
+    """What a process has done for a training job.
+
+    Attributes:
+        record: The results to write, or None if the store of results is complete already.
+        attrs: The attributes of the results.
+        failure: The message of an error that the user can correct; empty if there is none.
+        remarks: Lines for the user, for example about damaged files.
+    """
+
+    record: xr.Dataset | None = None
+    attrs: dict[str, str] = field(default_factory=dict)
+    failure: str = ""
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to compute for every training job.
+
+    Attributes:
+        wanted: Ids of the further conditions.
+        confidence: Whether to add test conditions for which the record lacks sums, see
+            :func:`passband.answers.further_tests.evaluate_extra`.
+    """
+
+    results: Results
+    wanted: tuple[str, ...]
+    confidence: bool = False
+
+    @cached_property
+    def splits(self) -> dict[str, Split | SplitSets]:
+        """The test structures by specimen. All training jobs of a process share them."""
+        study = self.results.study
+        waves = {
+            name: self.results.waves(name, "test", study.test_waves) for name in study.specimens
+        }
+        return load_test_splits(waves, study.study.seed, study.microscope, devices.device())
+
+    def compute(self, cell: TrainingCell, progress=iter) -> Done:
+        """Return the results of networks of a condition, with all their earlier valid results."""
+        done = Done()
+        try:
+            self._compute(cell, done, progress)
+        except PassbandError as error:
+            done.failure = str(error)
+        return done
+
+    def _compute(self, cell: TrainingCell, done: Done, progress) -> None:
+        results, study = self.results, self.results.study
+
+        def read(path: Path) -> xr.Dataset | None:
+            try:
+                return records.read(path, cell.condition)
+            except DamagedError as error:
+                aside = integrity.set_aside(path)
+                done.remarks.append(f"{error.what}; set aside as {aside.name}, and made again now")
+                return None
+
+        # The checksum is read before the networks. If another process replaces the file of
+        # networks, these results are not taken for those of the new networks.
+        described = further_test_store.described(results, cell.job)
+        pieces = further_test_store.found(results, cell, read, self._fingerprints)
+        wanted = set(self.wanted) | (self._without_sums(cell) if self.confidence else set())
+        if not wanted or _is_complete(pieces, described, wanted):
+            return
+        named = {name: getattr(cell.id, name) for name in ("specimen", "architecture", "condition")}
+        part = self._networks(results.weights(cell.job), named)
+        states, metadata = part.weights, part.metadata
+        trained = TrainedReplicas(states, metadata, study.microscope, self.splits, devices.device())
+        params = f"evaluate {STAGES['evaluate']}", study.microscope.imaging_params()
+        contexts = trained.contexts(*params, any_device=True)
+        fingerprints, path = further_test_store.fingerprints(states), results.extra(cell)
+        pieces = [p for piece in pieces for p in _confirmed(piece, fingerprints, contexts)]
+        if not pieces and path.exists() and (before := read(path)) is not None:
+            pieces = _with_contexts(before, contexts, list(states))
+        ids = wanted | {id for piece in pieces for id in piece.test.values}
+        tests = sorted(map(Condition.parse, ids))
+        done.record = _completed(trained, pieces, tests, study.evaluation.batch_size, progress)
+        used = {devices.describe(trained.device)}
+        for piece in pieces:
+            used |= set(json.loads(piece.attrs.get("devices", "[]")))
+        command = f"passband evaluate {study.study.name}"
+        done.attrs = {
+            **provenance.attributes(study.study.name, study.digest, command),
+            "configuration": json.dumps(study.written()),
+            **named,
+            "contexts": json.dumps(contexts),
+            "described": json.dumps(described),
+            "networks": json.dumps(fingerprints),
+            "structures": json.dumps(further_test_store.structures(study)),
+            "devices": json.dumps(sorted(used)),
+        }
+
+    @cached_property
+    def _fingerprints(self) -> further_test_store.Fingerprints:
+        return further_test_store.Fingerprints(self.results)
+
+    @cached_property
+    def _last_networks(self) -> "_LastFile":
+        return _LastFile(partial(load_parts, framework="pt"))
+
+    @cached_property
+    def _last_record(self) -> "_LastFile":
+        return _LastFile(records.parts)
+
+    def _networks(self, path: Path, named: dict[str, str]) -> Part:
+        """Return the networks of a training condition from a job's file of networks."""
+        parts = self._last_networks.read(path)
+        condition = named["condition"]
+        if condition not in parts:
+            raise DamagedError(path, f"its networks were not trained under {condition}")
+        part = parts[condition]
+        check_attributes(path, {name: getattr(part.metadata, name) for name in named}, named)
+        networks.check_shapes(path, part.weights, part.metadata)
+        return part
+
+    def _without_sums(self, cell: TrainingCell) -> set[str]:
+        """Return the ids of test conditions of the study whose sums the job's record lacks."""
+        test = {condition.id for condition in self.results.study.test_conditions}
+        path = self.results.record(cell.job)
+
+        def read() -> xr.Dataset:
+            return records.chosen(path, self._last_record.read(path), cell.condition)
+
+        record = integrity.read_if_valid(read)
+        if record is None or "confidence" not in record:
+            return test
+        complete = record.confidence.notnull().all(
+            [d for d in record.confidence.dims if d != "test"]
+        )
+        return test - set(record.test.values[complete.values])
+
+
+class _LastFile:
+    """Keeps the content of the last file that was read, which several conditions share."""
+
+    def __init__(self, read: Callable[[Path], dict]):
+        self._read, self._key, self._content = read, None, None
+
+    def read(self, path: Path) -> dict:
+        """Return the content of a file, which is read again if it was replaced."""
+        key = None
+        with contextlib.suppress(OSError):  # the function then says what is wrong with the file
+            status = path.stat()
+            key = path, status.st_ino, status.st_mtime_ns, status.st_size
+        if key is None or key != self._key:
+            self._key = self._content = None  # its memory is free before the next file is read
+            self._content = self._read(path)
+            self._key = key
+        return self._content
+
+
+def _is_complete(
+    pieces: Sequence[xr.Dataset], described: dict[str, str], wanted: Collection[str]
+) -> bool:
+    """Return whether one store of the present networks has all results that are wanted."""
+    if len(pieces) != 1:
+        return False
+    before = json.loads(pieces[0].attrs.get("described", "{}"))
+    same = all(before.get(name) == value for name, value in described.items())
+    has_all = list(pieces[0].test_specimen.values) == [*described]
+    return same and has_all and set(wanted) <= set(pieces[0].test.values)
+
+
+def _confirmed(
+    piece: xr.Dataset, fingerprints: dict[int, str], contexts: dict[str, str]
+) -> list[xr.Dataset]:
+    """Return earlier results if they are those of the networks that were read now."""
+    before = json.loads(piece.attrs.get("networks", "{}"))
+    if not before:
+        return _with_contexts(piece, contexts, list(fingerprints))
+    replicas = piece.replica.values.tolist()
+    return [piece] if all(before.get(str(r)) == fingerprints.get(r) for r in replicas) else []
+
+
+def _with_contexts(
+    before: xr.Dataset, contexts: dict[str, str], replicas: Sequence[int]
+) -> list[xr.Dataset]:
+    """Return the part of a store whose contexts have not changed; none without such a part.
+
+    Stores of earlier versions of Passband have the contexts only, and not the fingerprints.
+    """
+    if before.replica.values.tolist() != list(replicas):
+        return []
+    known = records.still_valid(before, contexts)
+    return [] if known is None else [known]
+
+
+def _completed(
+    trained: TrainedReplicas,
+    pieces: Sequence[xr.Dataset],
+    conditions: Sequence[Condition],
+    batch_size: int,
+    progress,
+) -> xr.Dataset:
+    """Return the results of all networks. Those of some replicas are in `pieces` already."""
+    known = [(piece.replica.values.tolist(), piece) for piece in pieces]
+    have = {replica for replicas, _ in known for replica in replicas}
+    if missing := [replica for replica in trained.weights if replica not in have]:
+        known.append((missing, None))
+    made = []
+    for replicas, piece in known:
+        of_piece = replace(trained, weights={r: trained.weights[r] for r in replicas})
+        made.append(of_piece.evaluate(conditions, batch_size, piece, progress))
+    return records.joined(made)
+
+
+# ── Processes ────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextlib.contextmanager
+def computed(
+    work: Work, cells: Sequence[TrainingCell], processes: int | None = None
+) -> Iterator[Iterator[Done]]:
+    """Yield an iterator over what was done for each cell, in the order of the cells.
+
+    The cells are computed in several processes of one thread each. At the end of the block
+    of code, all processes end after the condition that they are computing.
+
+    Args:
+        work: What to compute.
+        processes: Number of processes; by default see :func:`number_of_processes`.
+    """
+    number = number_of_processes(work, cells) if processes is None else min(processes, len(cells))
+    if number < 2:
+        with running.one_thread():
+            yield map(work.compute, cells)
+        return
+    # A process that was forked from a process with threads, such as those of torch, can deadlock.
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(number, context, _begin, (work, stop))
+    try:
+        yield pool.map(_compute, cells)
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def number_of_processes(work: Work, cells: Sequence[TrainingCell]) -> int:
+    """Return how many processes the cores and the memory of this machine and the work allow."""
+    if devices.device().type == "cuda":
+        return 1
+    study = work.results.study
+    conditions = len(work.wanted) + (study.test_number if work.confidence else 0)
+    images = len(study.specimens) * study.study.structures.test * conditions
+    images *= sum(len(cell.job.replicas) for cell in cells)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    architectures = {cell.id.architecture for cell in cells}
+    largest = max(memory.evaluate_mb(study, name) for name in architectures)
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
+    return max(1, min(cores or 1, len(cells), images // _WORTH_A_PROCESS, int(machine / largest)))
+
+
+# The work of a further process, and the event after which the process stops.
+_state: list = []
+
+
+def _begin(work: Work, stop) -> None:
+    """Prepare a further process."""
+    # Ctrl-C reaches all processes of a terminal. The first process then sets the event `stop`.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    first = multiprocessing.parent_process()
+
+    def end_with_first() -> None:
+        first.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_first, daemon=True).start()
+    running.cap_threads(1)
+    running.keep_memory()
+    _state[:] = [work, stop]
+
+
+class _StoppedError(PassbandError):
+    """The first process ends, and nobody needs the results of this process."""
+
+
+def _compute(cell: TrainingCell) -> Done:
+    work, stop = _state
+
+    def until_stopped(items: Iterable) -> Iterator:
+        for item in items:
+            if stop.is_set():
+                raise _StoppedError
+            yield item
+
+    return work.compute(cell, until_stopped)

@@ -1,0 +1,183 @@
+"""Reads a study's results, and chooses the training conditions that teach most about its matrix.
+
+The choice itself is in :mod:`passband.prediction.recommend.sequential_design`.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from passband import PassbandError
+from passband.answers.recommendation import asked_of
+from passband.answers.tested_networks import TestedNetworks
+from passband.axes import AXES
+from passband.config import Study, point_table
+from passband.grid import Axes, Condition
+from passband.prediction.range_of_use import Asked, ranges
+from passband.prediction.recommend import sequential_design as prediction
+from passband.prediction.recommend.microscopes import is_allowed
+from passband.prediction.recommend.sequential_design import Next
+from passband.storage import atomic
+
+#: Largest number of values between two values of an axis.
+MOST_BETWEEN = 9
+
+
+def next_conditions(
+    tested: TestedNetworks,
+    budget: int,
+    given: dict[str, str | None],
+    candidates: Sequence[Condition],
+    until: float = 0.0,
+) -> Next:
+    """Return the training conditions that teach most.
+
+    Args:
+        budget: Largest number of conditions to choose.
+        given: The range of use: for each axis a value or a range, see
+            :meth:`passband.prediction.range_of_use.Asked.parse`. An axis with None has the range of
+            the study's test conditions. If all are None, the study's test conditions are the range
+            of use.
+        candidates: The conditions among which the next ones are chosen.
+        until: No more conditions are chosen once the expected error is at most this error.
+
+    Raises:
+        PassbandError: If the range of use is wrong, or if no candidate is left.
+    """
+    study = tested.study
+    asked = range_of_use(study, given)
+    every = {name: set(train) for name, (train, *_) in tested.of_groups.items()}
+    test, weights = None, None
+    if asked is not None:
+        points, weights = asked.points()
+        tested = tested.covering(points)
+        test = tested.profiles(points)
+    profiles = tested.profiles(candidates)
+    ids = [condition.id for condition in candidates]
+    parts = [
+        prediction.unknown(
+            group.model,
+            profiles,
+            np.array([id in every[group.specimen, group.architecture] for id in ids]),
+            test,
+            weights,
+            study.study.replicas,
+        )
+        for group in tested.groups
+    ]
+    chosen = prediction.choose(parts, budget, until)
+    return Next(
+        study.study.name,
+        tested.specimen,
+        asked,
+        len(set.union(*every.values())),
+        len(candidates),
+        tuple(candidates[place] for place in chosen.places),
+        chosen.errors,
+        _checked(tested),
+    )
+
+
+def range_of_use(study: Study, given: dict[str, str | None]) -> Asked | None:
+    """Return the range of use, or None for the study's test conditions."""
+    if all(value is None for value in given.values()):
+        return None
+    of_study = ranges(study.test_conditions)
+    # Between the values of an axis that needs other exit waves, the study has no exit waves.
+    whole = {
+        name: f"{low:.12g}:{high:.12g}"
+        for name, (low, high) in of_study.items()
+        if not AXES[name].needs_waves
+    }
+    chosen = whole | {name: text for name, text in given.items() if text is not None}
+    return asked_of(study, chosen)
+
+
+def candidate_conditions(tested: TestedNetworks, between: int | None = None) -> list[Condition]:
+    """Return conditions that a group has no networks of, at most as many as are compared.
+
+    Args:
+        between: Number of values between neighbouring values of an axis. By default, the candidates
+            are the study's own training conditions; or if all of these have networks, there is one
+            value between neighbours.
+
+    Raises:
+        PassbandError: If there is no candidate.
+    """
+    study = tested.study
+    in_all = set.intersection(*(set(train) for train, *_ in tested.of_groups.values()))
+    own = [condition for condition in study.train_conditions if condition.id not in in_all]
+    if between is None and own:
+        return prediction.thinned(own, study.study.seed)
+    known = [study.axes.parse(id) for id in in_all]
+    every, between = [*study.train_conditions, *known], 1 if between is None else between
+    drawn = prediction.untrained(every, between, in_all, study.study.seed)
+    new = [condition for condition in drawn if is_allowed(study, condition, "train")]
+    if not new:
+        raise PassbandError(
+            f"{tested.results}: every candidate has networks already; give more values between "
+            f"those of the grid with --between (0 to {MOST_BETWEEN})"
+        )
+    return new
+
+
+def _checked(tested: TestedNetworks) -> float:
+    """Return the error in the cross-validation, root mean square over the groups of networks."""
+    profiles = tested.profiles
+    test = profiles([*tested.tested, *tested.further])
+    squares = [
+        prediction.cross_validated(
+            D,
+            profiles([Condition.parse(id) for id in train]),
+            test,
+            group.model.theta,
+            tested.study.study.seed,
+        )
+        ** 2
+        for (train, _, D), group in zip(tested.of_groups.values(), tested.groups, strict=True)
+    ]
+    return float(np.sqrt(np.mean(squares)))
+
+
+def append(path: Path, conditions: Sequence[Condition]) -> int:
+    """Add conditions to a CSV file of points, and return how many points the file has then.
+
+    The file is written completely or not at all. Its columns are the keys of the axes. Conditions
+    that the file has already are not added again.
+
+    Raises:
+        PassbandError: If the file exists and :func:`read_points` refuses it.
+    """
+    axes = conditions[0].axes
+    known = read_points(path, axes) if path.exists() else []
+    points = list(dict.fromkeys([*known, *conditions]))
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(axes.names)
+    rows.writerows([f"{point.value(name):.12g}" for name in axes.names] for point in points)
+    with atomic.replacing(path) as beside:
+        beside.write_text(text.getvalue(), encoding="utf-8")
+    return len(points)
+
+
+def read_points(path: Path, axes: Axes) -> list[Condition]:
+    """Return the conditions in a study's CSV file of points.
+
+    Raises:
+        PassbandError: If :func:`passband.config.point_table.read` refuses the file, or if its
+            columns are not those of the study's axes.
+    """
+    try:
+        table = point_table.read(str(path), Path())
+    except ValueError as error:
+        raise PassbandError(str(error)) from None
+    columns = list(table.points[0])
+    if sorted(columns) != sorted(axes.names):
+        raise PassbandError(
+            f"{table.first_line}: has columns for {', '.join(columns)}; must have columns for "
+            f"{', '.join(axes.names)}"
+        )
+    return [axes.condition(point) for point in table.points]

@@ -1,0 +1,360 @@
+"""The networks of a finished study, their measured Dice, and the fitted models of it."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from passband import PassbandError
+from passband.analysis import learned
+from passband.analysis.packed_table import by_image, image_dice
+from passband.analysis.profiles import SAMPLES, SPECTRUM, profiles
+from passband.analysis.spectra import (
+    Spectrum,
+    flat_spectrum,
+    from_json,
+    mean_spectrum,
+    to_json,
+)
+from passband.answers import fitted_models
+from passband.answers.further_tests import read_extra
+from passband.config import Study
+from passband.grid import Condition, of_conditions
+from passband.network_id import NetworkId
+from passband.prediction import covariance, gaussian_process
+from passband.prediction.recommend import network_ranking
+from passband.prediction.recommend.network_ranking import Group
+from passband.results import Results, layout
+
+#: Smallest number of training conditions, and of test conditions, for a recommendation.
+FEWEST = 4
+
+
+@dataclass(frozen=True)
+class TestedNetworks:
+    """The networks of a study, and their Dice for one test specimen.
+
+    Attributes:
+        results: The study, or the folder of a published network.
+        table: The table of results, for the test specimen.
+        extra: Results under further conditions, for the test specimen, see
+            :func:`passband.answers.further_tests.read_extra`.
+        ranked: Ids of the networks that are ranked. With None, all networks are ranked.
+        means: Whether the Dice of a network is the mean over replicas, see :meth:`of_replicas`.
+        also: Conditions whose lens the profiles must represent too, see :meth:`covering`.
+    """
+
+    __test__ = False  # pytest must not collect this class
+
+    results: Results
+    specimen: str
+    table: xr.Dataset
+    extra: xr.Dataset | None
+    ranked: tuple[str, ...] | None = None
+    means: bool = False
+    also: tuple[Condition, ...] = ()
+
+    @property
+    def study(self) -> Study:
+        """The configuration."""
+        return self.results.study
+
+    @classmethod
+    def open(
+        cls, results: Results, specimen: str | None = None, with_extra: bool = True
+    ) -> "TestedNetworks":
+        """Open the results of a study, or a published folder.
+
+        A published folder has the table of results of all networks of the same specimen and
+        architecture, so that a model can be fitted. Only the published network is ranked.
+
+        Args:
+            specimen: The test specimen, which is needed if the study has several.
+            with_extra: Whether to read results under further conditions.
+
+        Raises:
+            PassbandError: If there is no table of results, if its names are not those of the study,
+                if the specimen is missing or unknown, or if there are too few conditions.
+        """
+        results.check_names()
+        stored, extra, ranked = results.table, None, None
+        names = [str(name) for name in stored.test_specimen.values]
+        if specimen is None and len(names) > 1:
+            raise PassbandError(f"--specimen is missing: must be one of {', '.join(names)}")
+        if specimen is not None and specimen not in names:
+            raise PassbandError(f"--specimen = {specimen!r}: must be one of {', '.join(names)}")
+        specimen = names[0] if specimen is None else specimen
+        if results.is_published:
+            from passband.learning.network_files import open_networks  # torch takes seconds
+
+            ranked = tuple(str(network.id) for network in open_networks(results.folder))
+        elif with_extra:
+            extra = read_extra(results, ["dice"])
+        if extra is not None:
+            extra = of_conditions(extra.sel(test_specimen=specimen))
+        of_specimen = of_conditions(stored.sel(test_specimen=specimen))
+        tested = cls(results, specimen, of_specimen, extra, ranked)
+        trained = [len(set(train)) for train, *_ in tested.of_groups.values()]
+        number = {"training": max(trained, default=0), "test": of_specimen.sizes["test"]}
+        for which, count in number.items():
+            if count < FEWEST:
+                raise PassbandError(
+                    f"{results}: has {count} {which} conditions with results; a recommendation "
+                    f"needs {FEWEST} or more"
+                )
+        return tested
+
+    def of_replicas(self) -> "TestedNetworks":
+        """Return the mean Dice of all replicas of each training condition, as one network each.
+
+        A study can have more networks than a page can rank. The mean has the id of replica 0.
+        """
+
+        def mean(store: xr.Dataset) -> xr.Dataset:
+            return store[["dice"]].mean("replica", keep_attrs=True).expand_dims(replica=[0])
+
+        extra = None if self.extra is None else mean(self.extra)
+        return replace(self, table=mean(self.table), extra=extra, means=True)
+
+    def covering(self, conditions: Iterable[Condition]) -> "TestedNetworks":
+        """Return the same networks, with profiles that represent the lens of further conditions.
+
+        The number of azimuths of the profiles is that of the study's lenses. A lens that is less
+        round needs more azimuths. The parameters of the fitted models stay the same: for the
+        conditions of the study, both numbers of azimuths give the same distances.
+        """
+        known = {condition.further for condition in self._grid}
+        found = {c.further: c for c in conditions if c.further not in known}
+        return replace(self, also=(*self.also, *found.values())) if found else self
+
+    def within_axes(self) -> "TestedNetworks":
+        """Return the same networks, without further conditions on axes that the study lacks."""
+        axes = set(self.study.axes.own)
+        lacking = [c.id for c in self.further if not dict(c.further).keys() <= axes]
+        return replace(self, extra=self.extra.drop_sel(test=lacking)) if lacking else self
+
+    @property
+    def _grid(self) -> list[Condition]:
+        """The conditions whose lenses the profiles represent."""
+        own = [*self.study.train_conditions, *self.study.test_conditions]
+        return [*own, *self.further, *self.also]
+
+    @cached_property
+    def tested(self) -> list[Condition]:
+        """The test conditions of the study."""
+        return [self.study.axes.parse(str(id)) for id in self.table.test.values]
+
+    @cached_property
+    def further(self) -> list[Condition]:
+        """The further conditions under which all networks were tested.
+
+        While `passband evaluate` runs, it has tested only some networks under its conditions.
+        """
+        if self.extra is None:
+            return []
+        known = {condition.id for condition in self.tested}
+        trained = self.table.dice.notnull().all("test")
+        every = (self.extra.dice.notnull() | ~trained).all(list(trained.dims))
+        ids = self.extra.test.values[every.values]
+        return [self.study.axes.parse(str(id)) for id in ids if id not in known]
+
+    @cached_property
+    def unlearned(self) -> xr.DataArray:
+        """Which networks of the study did not learn, see `learned.unlearned`."""
+        return learned.unlearned(self.results.table, self.study)
+
+    @cached_property
+    def unlearned_ids(self) -> frozenset[str]:
+        """The ids of networks that did not learn; of means, if no replica has learned."""
+        found = self.unlearned
+        if self.means:
+            trained = self.results.table.dice.notnull().any(["test_specimen", "test"])
+            found = (found | ~trained).all("replica").expand_dims(replica=[0])
+        order = "specimen", "architecture", "train", "replica"
+        names = [found[name].values.tolist() for name in order]
+        return frozenset(
+            str(NetworkId(*(values[k] for values, k in zip(names, place, strict=True))))
+            for place in np.argwhere(found.transpose(*order).values)
+        )
+
+    @property
+    def left_out(self) -> int:
+        """The number of further conditions under which not all networks have valid results."""
+        if self.extra is None:
+            return 0
+        known = {c.id for c in (*self.tested, *self.further)}
+        return sum(str(id) not in known for id in self.extra.test.values)
+
+    @cached_property
+    def of_groups(self) -> dict[tuple[str, str], tuple[list[str], list[NetworkId], np.ndarray]]:
+        """For each specimen and architecture, the networks and their mean Dice.
+
+        The values are the ids of the training conditions (one for each network), the ids of the
+        networks, and Dice (network, test) over the conditions of `tested` and `further`. A Dice
+        that was not measured is NaN.
+        """
+        order = ("specimen", "architecture", "train", "replica", "test")
+        D = self.table.dice.transpose(*order)
+        every = D.values.astype(float)
+        if self.extra is not None:
+            keys = {name: D[name].values for name in order[:-1]}
+            ids = [condition.id for condition in self.further]
+            more = self.extra.dice.reindex(keys | {"test": ids}).transpose(*order)
+            every = np.concatenate([every, more.values.astype(float)], -1)
+        every_train = [str(id) for id in D.train.values]
+        every_replica = [int(replica) for replica in D.replica.values]
+        groups = {}
+        for i, specimen in enumerate(D.specimen.values):
+            for j, architecture in enumerate(D.architecture.values):
+                trained = np.argwhere(np.isfinite(every[i, j, ..., : D.sizes["test"]]).all(-1))
+                name = str(specimen), str(architecture)
+                ids = [NetworkId(*name, every_train[t], every_replica[r]) for t, r in trained]
+                if ids:
+                    train = [id.condition for id in ids]
+                    groups[name] = train, ids, every[i, j][tuple(trained.T)]
+        return groups
+
+    @cached_property
+    def _waves(self) -> list[str]:
+        """The files with the exit waves of the spectrum; empty if one of them is missing."""
+        return self.results.spectrum_waves(self.specimen)
+
+    def _mean_spectrum(self) -> Spectrum:
+        """Return the test specimen's mean power spectral density; flat without exit waves."""
+        published = json.loads(self.table.attrs.get(SPECTRUM, "{}"))
+        if self.specimen in published:
+            return from_json(published[self.specimen])
+        study = self.study
+        if not self._waves:
+            return flat_spectrum(study.information.flat_power_A2)
+        return mean_spectrum(study.microscope, self._waves, self.specimen, study.study.seed)
+
+    @cached_property
+    def _fitted(self) -> tuple[dict[str, Any], list[gaussian_process.GaussianProcess]]:
+        """The spectrum of the specimen and the parameters of the models, see `fitted_models`.
+
+        The second value has the models if they were fitted now, and is empty if the parameters were
+        known.
+        """
+        key = fitted_models.key(
+            [D for _, _, D in self.of_groups.values()],
+            [condition.id for condition in (*self.tested, *self.further)],
+            [list(map(str, ids)) for _, ids, _ in self.of_groups.values()],
+            self.study.digest,
+            [SAMPLES, *covariance.DISTANCES],
+            bool(self._waves),  # without exit waves, the spectrum is flat
+        )
+
+        models: list[gaussian_process.GaussianProcess] = []
+
+        def make() -> dict[str, Any]:
+            found = self._mean_spectrum()
+            models.extend(self._models(found, [None] * len(self.of_groups)))
+            return {
+                "spectrum": to_json(found),
+                "theta": [model.theta.tolist() for model in models],
+            }
+
+        if self.ranked is not None:  # no file is added to a published folder
+            return make(), models
+        # Models that know only the table, as in a check, and models of means have their own files.
+        name = self.specimen + "-table" * (self.extra is None) + "-means" * self.means
+        file = self.results.path(layout.FITTED, name=name)
+        return fitted_models.kept(file, key, make), models
+
+    def _models(
+        self, spectrum: Spectrum, theta: Sequence[Sequence[float] | None]
+    ) -> list[gaussian_process.GaussianProcess]:
+        """Return the model of each group, fitted or with known parameters."""
+        of_tests = self._profiles([*self.tested, *self.further], spectrum)
+        models = []
+        for (train, _, D), known in zip(self.of_groups.values(), theta, strict=True):
+            of_train = {id: k for k, id in enumerate(dict.fromkeys(train))}
+            of_networks = self._profiles([Condition.parse(id) for id in of_train], spectrum)
+            of_networks = of_networks.isel(condition=[of_train[id] for id in train])
+            known = None if known is None else np.array(known)
+            models.append(gaussian_process.fit(D, of_networks, of_tests, theta=known))
+        return models
+
+    def _profiles(self, conditions: Sequence[Condition], spectrum: Spectrum) -> xr.Dataset:
+        study = self.study
+        of_study = study.microscope, SAMPLES, spectrum, study.study.seed
+        return profiles(conditions, *of_study, grid=self._grid)
+
+    @cached_property
+    def _extra_counts(self) -> xr.DataArray:
+        """The counts of pixels under further conditions."""
+        extra = read_extra(self.results, ["counts"])
+        return extra.counts.sel(test_specimen=self.specimen)
+
+    def profiles(self, conditions: Sequence[Condition]) -> xr.Dataset:
+        """Return the profiles of conditions, see :func:`passband.analysis.profiles.profiles`."""
+        return self._profiles(conditions, from_json(self._fitted[0]["spectrum"]))
+
+    def measured(self, conditions: Iterable[Condition]) -> xr.Dataset:
+        """Return measured mean Dice of all networks under those conditions that were tested.
+
+        Returns:
+            `mean`, `low` and `high` (network, test), see
+            :func:`passband.prediction.recommend.network_ranking.recommend`. The interval of the
+            mean over structures is the one of Student's t distribution.
+        """
+        every = [condition.id for condition in (*self.tested, *self.further)]
+        wanted = [id for id in dict.fromkeys(c.id for c in conditions) if id in set(every)]
+        places = [every.index(id) for id in wanted]
+        own_tests = np.isin(wanted, self.table.test.values)
+        networks, values = [], []
+        for (specimen, architecture), (train, ids, D) in self.of_groups.items():
+            networks += map(str, ids)
+            replicas = [id.replica for id in ids]
+            each = xr.Dataset({"train": ("network", train), "replica": ("network", replicas)})
+            own = np.repeat(D[:, places, None], 3, axis=-1)
+            for here in filter(len, map(np.flatnonzero, (own_tests, ~own_tests))):
+                images = by_image(self.table) if own_tests[here[0]] else self._extra_counts
+                chosen = {"test": [wanted[k] for k in here], "specimen": specimen}
+                of_group = images.sel(chosen | {"architecture": architecture}).load()
+                of_networks = of_group.sel(train=each.train, replica=each.replica)
+                half = _half_widths(image_dice(of_networks, "network", "test", "structure"))
+                own[:, here, 1:] += half[..., None] * [-1, 1]
+            values.append(own)
+        every_value = np.concatenate(values)
+        return xr.Dataset(
+            {
+                name: (("network", "test"), every_value[..., k])
+                for k, name in enumerate(("mean", "low", "high"))
+            },
+            {"network": networks, "test": wanted},
+        )
+
+    def expected(self, conditions: Sequence[Condition]) -> xr.DataArray:
+        """Return the expected Dice (network, test) of all networks under conditions."""
+        of = self.covering(conditions)
+        measured = of.measured(conditions)
+        return network_ranking.expected_dice(of.groups, measured, conditions, of.profiles)["mean"]
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """The fitted model of each group of networks."""
+        known, models = self._fitted
+        models = models or self._models(from_json(known["spectrum"]), known["theta"])
+        return [
+            Group(specimen, architecture, tuple(map(str, ids)), tuple(train), model)
+            for ((specimen, architecture), (train, ids, _)), model in zip(
+                self.of_groups.items(), models, strict=True
+            )
+        ]
+
+
+def _half_widths(scores: np.ndarray) -> np.ndarray:
+    """Return the half-width of the interval of each mean of scores (…, structure); NaN for one."""
+    from scipy.special import stdtrit  # quantiles of t; scipy.stats takes a second to import
+
+    number = scores.shape[-1]
+    if number < 2:
+        return np.full(scores.shape[:-1], np.nan)
+    quantile = stdtrit(number - 1, (1 + network_ranking.COVERAGE) / 2)
+    return quantile * scores.std(-1, ddof=1) / np.sqrt(number)

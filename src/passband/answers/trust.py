@@ -1,0 +1,177 @@
+"""Opens what is known about images that networks have never seen: from a study, or published.
+
+The measurements of a network are kept in ``results/<study>/cache/likeness/``. A file there is
+complete or absent, and is made again if the weights or the configuration have changed. No rule of
+Snakemake reads or makes it. A published folder has the result in ``likeness.json``.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+
+from passband import PassbandError
+from passband.answers import fitted_models
+from passband.answers.likeness import Measured, StudyImages, calibrate
+from passband.grid import Condition
+from passband.learning.network_files import Network
+from passband.micrographs.trust.trust import Trust
+from passband.mixtures import Mixture
+from passband.network_id import NetworkId
+from passband.prediction import gaussian_process
+from passband.results import Results, layout, published
+from passband.storage import integrity
+
+#: Version of the measurements. Increase this number if the code measures something else.
+_VERSION = 2
+
+#: A function that wraps a list, to show the progress.
+Progress = Callable[[Iterable], Iterable]
+
+
+def by_condition(networks: Sequence[Network]) -> list[list[Network]]:
+    """Return the networks of each training condition, specimen and architecture, by replica."""
+    groups: dict[tuple[Path, NetworkId], list[Network]] = {}
+    for network in networks:
+        folder = network.path.parent
+        groups.setdefault((folder, network.id.cell), []).append(network)
+    return [sorted(each, key=lambda network: network.replica) for each in groups.values()]
+
+
+def trust_file(network: Network) -> Path:
+    """Return the path of the file that a network has beside its weights, if it is published.
+
+    The file is ``likeness.json`` in a published folder. Beside any other weights file, such as
+    ``general.safetensors``, it is ``general.likeness.json``.
+    """
+    path = network.path
+    name = published.LIKENESS if network.is_published else f"{path.stem}.{published.LIKENESS}"
+    return path.with_name(name)
+
+
+def measured(networks: Sequence[Network], progress: Progress = iter) -> Measured:
+    """Return the measurements of networks of one training condition.
+
+    Args:
+        networks: One network, or replicas that are used together, in the results of a study.
+        progress: Wraps the list of test conditions, if the measurements are not known yet.
+
+    Raises:
+        PassbandError: If the networks are not in the results of a study, or if exit waves are
+            missing.
+    """
+    if isinstance(networks[0].condition, Mixture):
+        raise PassbandError(f"{networks[0].id} is a network of a mixture of conditions")
+    results = networks[0].results
+    if results is None:
+        raise PassbandError(f"{networks[0].path} is not in the results of a study")
+    first = networks[0].metadata
+    replicas = "-".join(str(network.replica) for network in networks)
+    file = results.path(
+        layout.LIKENESS,
+        specimen=first.specimen,
+        architecture=first.architecture,
+        condition=first.condition,
+        replicas=replicas,
+    )
+    weights = [blake2b(network.path.read_bytes()).hexdigest() for network in networks]
+    key = fitted_models.key([], _VERSION, results.study.digest, weights, replicas)
+
+    def make() -> dict:
+        images = StudyImages(results, first.normalisation, first.architecture)
+        return images.measure(networks, progress).to_values()
+
+    return Measured.from_values(fitted_models.kept(file, key, make))
+
+
+def open_trust(
+    networks: Sequence[Network], progress: Progress = iter, with_ctf: bool = False
+) -> Trust:
+    """Return what is needed to assess images of networks of one training condition.
+
+    Args:
+        networks, progress: See :func:`measured`. The networks may also be those of a published
+            folder.
+        with_ctf: Whether the Dice that the study's model expects under a condition will be known.
+            Without a table of results, the Dice of :func:`expected_dice` is not used.
+
+    Raises:
+        PassbandError: If the training images are not known. The message has one line.
+    """
+    path = trust_file(networks[0])
+    if path.exists():
+        integrity.check_regular(path)
+        try:
+            trust = Trust.from_values(json.loads(path.read_text(encoding="utf-8")))
+        except (PassbandError, ValueError, KeyError, TypeError, OSError) as error:
+            raise PassbandError(f"{path}: is damaged: {error}") from None
+        if trust.networks != tuple(network.id for network in networks):
+            raise PassbandError(f"{path}: is of {', '.join(map(str, trust.networks))}")
+        return trust
+    found, ctf = measured(networks, progress), None
+    if with_ctf:
+        with contextlib.suppress(PassbandError):  # no table yet, or too few conditions
+            ctf = expected_left_out(found, networks)
+    return calibrate(found, ctf)
+
+
+def expected_dice(networks: Sequence[Network], condition: Condition) -> dict[NetworkId, float]:
+    """Return the Dice that the study's model expects for each network under a condition.
+
+    A further axis that `condition` does not have has the study's own value.
+
+    Raises:
+        PassbandError: If the networks are not in the results of a study with a table.
+    """
+    result = {}
+    for group in by_condition(networks):
+        tested = _tested(group)
+        values = tested.expected([tested.study.axes.condition(condition.values())])
+        for network in group:
+            if (name := str(network.id)) in values.network.values:
+                result[network.id] = float(values.sel(network=name).values[0])
+    return result
+
+
+def _tested(networks: Sequence[Network]):
+    """Return the tested networks of the study to which networks belong."""
+    from passband.answers.tested_networks import TestedNetworks  # xarray takes seconds to import
+
+    first = networks[0]
+    results = Results(None, first.path.parent) if first.is_published else first.results
+    if results is None:
+        raise PassbandError(f"{first.path} is not in the results of a study")
+    return TestedNetworks.open(results, first.metadata.specimen, with_extra=False)
+
+
+def expected_left_out(found: Measured, networks: Sequence[Network]) -> np.ndarray:
+    """Return the Dice that the study's model expects for each image of measurements.
+
+    The model has not seen the test condition of the image. The expected Dice of an image of another
+    test specimen, and of a distorted image, is that of the same condition: the condition says no
+    more about these images.
+
+    Returns:
+        (n,): the expected Dice; for replicas, the mean of theirs.
+
+    Raises:
+        PassbandError: If there is no table of results, or if it has too few conditions.
+    """
+    tested = _tested(networks)
+    kind = found.networks[0].specimen, found.networks[0].architecture
+    train, ids, D = tested.of_groups[kind]
+    (group,) = (g for g in tested.groups if (g.specimen, g.architecture) == kind)
+    of_networks = tested.profiles([Condition.parse(id) for id in train])
+    known = [condition.id for condition in tested.tested]
+    rows = [ids.index(id) for id in found.networks]
+    expected = {}
+    for left in dict.fromkeys(id for _, id, _ in found.places):
+        others = [k for k, id in enumerate(known) if id != left]
+        of_others = tested.profiles([Condition.parse(known[k]) for k in others])
+        model = gaussian_process.fit(D[:, others], of_networks, of_others, theta=group.model.theta)
+        mean, _ = model.predict(None, tested.profiles([Condition.parse(left)]))
+        expected[left] = float(mean[rows, 0].mean())
+    return np.array([expected[id] for _, id, _ in found.places])

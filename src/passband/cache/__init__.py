@@ -1,0 +1,1 @@
+"""Finds the results that a job needs, whatever job made them."""

@@ -1,0 +1,265 @@
+"""Finds the results of an `evaluate` job in the records of earlier jobs, and writes its record.
+
+See :mod:`passband.cache.regrouping`, also for its errors. This module does not import torch.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+
+import xarray as xr
+
+from passband.cache import regrouping
+from passband.cache.identities import record_contexts
+from passband.cache.regrouping import Parts
+from passband.grid import Condition
+from passband.imaging.wave_files import digests_of_specimens
+from passband.mixtures import Mixture, of_id
+from passband.results import layout
+from passband.seeds import digest
+from passband.storage import atomic, records
+from passband.storage.integrity import read_if_valid
+from passband.storage.weights import Part, fingerprint, load_parts
+
+
+@dataclass(frozen=True)
+class RecordJob:
+    """What one `evaluate` job tests.
+
+    Attributes:
+        own: The job's own record in the cache, which need not exist.
+        parts: The networks by training condition.
+        params: Params of the rule on which the counts depend.
+        splits: For each test specimen, the digest of the test structures by the id of their set of
+            exit waves, see :mod:`passband.wave_sets`.
+        test_own: Whether networks are also tested under their own training condition.
+        microscopes: The drawn microscopes under which the first replicas are also tested.
+        mixtures: The study's mixtures, under which networks may be trained.
+    """
+
+    own: Path
+    parts: Parts
+    params: tuple
+    splits: dict[str, dict[str, str]]
+    test: tuple[Condition, ...]
+    test_own: bool = False
+    microscopes: tuple[Condition, ...] = ()
+    mixtures: tuple[Mixture, ...] = ()
+
+    def tests(self, condition: str) -> list[Condition | Mixture]:
+        """Return the conditions under which the networks of a training condition are tested."""
+        ids = records.with_own([test.id for test in self.test], condition, self.test_own)
+        return [of_id(self.mixtures, id) for id in ids]
+
+    def further_tests(self, replicas: Collection[int]) -> list[Condition]:
+        """Return the microscopes under which one of these replicas, the first, is also tested."""
+        return list(self.microscopes) if records.FIRST in replicas else []
+
+    def contexts(self, condition: str, device: str) -> dict[str, str]:
+        """Return the contexts of the record of a condition's networks on a kind of device."""
+        part = self.parts[condition]
+        return self._contexts(part, fingerprint(part.weights), device)
+
+    def _contexts(self, part: Part, networks: str, device: str) -> dict[str, str]:
+        splits = digests_of_specimens(self.splits)
+        return record_contexts(self.params, part.metadata, networks, splits, device)
+
+    def lacking(self, condition: str, record: xr.Dataset | None = None) -> set[tuple[str, str]]:
+        """Return the pairs of test specimen and id of condition or microscope that a record lacks.
+
+        Args:
+            condition: Id of the training condition.
+            record: The record. Without a record, all pairs are returned.
+        """
+        replicas = list(self.parts[condition].weights)
+        if record is not None:
+            replicas = record.replica.values.tolist()
+        further = self.further_tests(replicas)
+        return self._lacking_along("test", self.tests(condition), record) | self._lacking_along(
+            records.MICROSCOPE, further, record
+        )
+
+    def _lacking_along(
+        self, dimension: str, conditions: Sequence[Condition | Mixture], record: xr.Dataset | None
+    ) -> set[tuple[str, str]]:
+        pairs = set(product(self.splits, (condition.id for condition in conditions)))
+        if record is None:
+            return pairs
+        known = records.values_along(record, dimension)
+        return pairs - set(product(record.test_specimen.values.tolist(), known))
+
+    def whole(self, devices: Mapping[str, Sequence[str]]) -> dict[str, xr.Dataset] | None:
+        """Return the job's own record if it is undamaged and has exactly what the job makes.
+
+        Args:
+            devices: For each condition, the kinds of device on which the record may have been made.
+        """
+        found = read_if_valid(records.parts, self.own, newer=True)
+        if found is None or list(found) != list(self.parts):
+            return None
+        for id, record in found.items():
+            valid = (
+                records.still_valid(record, self.contexts(id, device)) for device in devices[id]
+            )
+            replicas = list(self.parts[id].weights)
+            tests = self.tests(id), self.further_tests(replicas)
+            if not any(
+                v is not None and records.covers(v, replicas, list(self.splits), *tests)
+                for v in valid
+            ):
+                return None
+        return found
+
+    def find(self, device: str, conditions: Collection[str]) -> dict[str, list[xr.Dataset]]:
+        """Return records of the networks that were made on a kind of device, by condition.
+
+        A record that lacks results gives only those replicas that no fuller record has. For
+        example, a killed job leaves fuller records of single conditions beside its own record.
+
+        Returns:
+            For each condition, records of some of its replicas, with the test specimens that are
+            still valid. No replica is in two of them.
+        """
+        # The replicas without a record that lacks nothing.
+        missing = {id: set(self.parts[id].weights) for id in conditions}
+        found: dict[str, list[xr.Dataset]] = {id: [] for id in conditions}
+        for path in regrouping.files(self.own, missing):
+            stored = read_if_valid(records.parts, path) or {}
+            networks = cache(partial(_networks_of, path))
+            for id in missing.keys() & stored.keys():
+                replicas = stored[id].replica.values.tolist()
+                if missing[id].isdisjoint(replicas):
+                    continue
+                if (known := self._fingerprint(id, replicas, networks)) is None:
+                    continue
+                contexts = self._contexts(self.parts[id], known, device)
+                if (valid := records.still_valid(stored[id], contexts)) is None:
+                    continue
+                own = [replica for replica in replicas if replica in self.parts[id].weights]
+                found[id].append(records.with_replicas(valid, own))
+                if not self.lacking(id, found[id][-1]):
+                    missing[id] -= set(own)
+            if not any(missing.values()):
+                break
+        return {id: self._fullest(id, records_of) for id, records_of in found.items()}
+
+    def complete(self, condition: str, found: Sequence[xr.Dataset], device: str) -> xr.Dataset:
+        """Return the record of a condition from complete records of some replicas each."""
+        tests, pieces = [test.id for test in self.tests(condition)], []
+        for record in found:
+            further = [c.id for c in self.further_tests(record.replica.values.tolist())]
+            pieces.append(records.selected(record, list(self.splits), tests, further))
+        contexts = json.dumps(self.contexts(condition, device))
+        return records.joined(pieces).assign_attrs(condition=condition, contexts=contexts)
+
+    def write(self, parts: Mapping[str, xr.Dataset], output: str, attrs: Mapping[str, str]) -> None:
+        """Write the record of the job to the cache, and link the output to it."""
+        keep_others(self.own, parts)
+        records.write(parts, self.own, attrs)
+        self.hand_over(parts, output)
+
+    def hand_over(self, parts: Mapping[str, xr.Dataset], output: str) -> None:
+        """Link the output to the job's record, and remove the records of its single conditions."""
+        atomic.link(self.own, output)
+        if len(parts) > 1:
+            single = {self._single(id): {id: part} for id, part in parts.items()}
+            regrouping.remove_single(
+                path for path, part in single.items() if not others(path, part)
+            )
+
+    def write_single(self, condition: str, record: xr.Dataset, attrs: Mapping[str, str]) -> None:
+        """Write the record of one condition of the job to the cache."""
+        path, part = self._single(condition), {condition: record}
+        keep_others(path, part)
+        regrouping.write_single(partial(records.write, part, path, attrs))
+
+    def _single(self, condition: str) -> Path:
+        return self.own.parents[1] / condition / self.own.name
+
+    def _fullest(self, condition: str, found: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+        """Return for each replica of a condition the record that lacks the fewest results.
+
+        Results under microscopes count last, and also for records without the first replica. So
+        such a record is not preferred to one that has the sums of two replicas too.
+        """
+
+        def shortage(record: xr.Dataset) -> tuple[int, int]:
+            wanted = {"test": self.tests(condition), records.MICROSCOPE: self.microscopes}
+            tests, further = (self._lacking_along(*each, record) for each in wanted.items())
+            return len(tests), len(further)
+
+        missing, chosen = set(self.parts[condition].weights), []
+        for record in sorted(found, key=shortage) if len(found) > 1 else found:
+            if replicas := [r for r in record.replica.values.tolist() if r in missing]:
+                chosen.append(records.with_replicas(record, replicas))
+                missing -= set(replicas)
+        return chosen
+
+    def _fingerprint(
+        self, condition: str, replicas: Sequence[int], networks: Callable[[], Parts]
+    ) -> str | None:
+        """Return the fingerprint of all networks of an earlier record, or None.
+
+        If the earlier job had further replicas, their weights are read from the earlier job's file
+        of networks. None is returned if one of its networks differs from the present network.
+        """
+        own = self.parts[condition].weights
+        if set(replicas) <= set(own):
+            return fingerprint({replica: own[replica] for replica in replicas})
+        if condition not in networks():
+            return None
+        weights = networks()[condition].weights
+        same = all(
+            fingerprint({0: weights[r]}) == fingerprint({0: own[r]})
+            for r in weights.keys() & own.keys()
+        )
+        return fingerprint(weights) if same and list(weights) == list(replicas) else None
+
+
+def _networks_of(record: Path) -> Parts:
+    """Return the networks of the job that wrote a record to the cache; none if they are lost."""
+    path = record.parents[4] / layout.WEIGHTS.format_map(layout.wildcards_of(record))
+    return read_if_valid(load_parts, path) or {}
+
+
+def keep_others(path: Path, parts: Mapping[str, xr.Dataset]) -> None:
+    """Give a file of records a second name if it has results that its next content lacks.
+
+    So if a test condition is taken out of a study and comes back, no network is tested again.
+
+    Args:
+        path: The file, which need not exist.
+        parts: The records that replace the file's content, by training condition.
+    """
+    if lacking := others(path, parts):
+        batch, *suffixes = path.name.split(".")
+        atomic.link(path, path.with_name(".".join([batch, digest(lacking)[:8], *suffixes])))
+
+
+def others(path: Path, parts: Mapping[str, xr.Dataset]) -> list[tuple[str, ...]]:
+    """Return training condition, test specimen, dimension and id of results that records lack.
+
+    Results of changed networks or changed exit waves are left out. Exit waves that the records do
+    not use count as unchanged.
+    """
+    stored, found = read_if_valid(records.parts, path) or {}, []
+    for id in stored.keys() & parts.keys():
+        before, now = (json.loads(each[id].attrs.get("contexts", "{}")) for each in (stored, parts))
+        if before.items().isdisjoint(now.items()):
+            continue
+        if (valid := records.still_valid(stored[id], before | now)) is not None:
+            found += [(id, *each) for each in _results(valid) - _results(parts[id])]
+    return sorted(found)
+
+
+def _results(record: xr.Dataset) -> set[tuple[str, ...]]:
+    """Return test specimen, dimension and id of the conditions and microscopes of a record."""
+    specimens = record.test_specimen.values.tolist()
+    return {
+        each
+        for dimension in ("test", records.MICROSCOPE)
+        for each in product(specimens, [dimension], records.values_along(record, dimension))
+    }

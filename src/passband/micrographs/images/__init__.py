@@ -1,0 +1,1 @@
+"""Reads, prepares and segments images of microscopes."""

@@ -1,0 +1,210 @@
+"""Read images of microscopes from files: DM3, DM4, EMD, MRC, SER, EMI, TIFF, PNG, NPY and Zarr.
+
+PNG, TIFF, NPY and Zarr need only Passband. The other formats are read with RosettaSciIO, which is
+installed by ``pip install 'passband[micrographs]'``. DM4 files were not tried, since none was at
+hand. The lens is not read: files may state a Cs of 0, and a network needs only the pixel size.
+"""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from passband import PassbandError
+from passband.micrographs.images import pixel_size
+from passband.micrographs.images.contents import Content
+from passband.micrographs.images.formats import FORMATS, check_safe, suffix
+
+#: Minimum height and width of an image [pixels].
+MIN_PX = 32
+
+
+@dataclass(frozen=True)
+class Micrograph:
+    """The images of a file.
+
+    Attributes:
+        images: (frames, height, width) float32, grey values or counts. All are finite, and no frame
+            has the same value everywhere.
+        pixel_size_A: Pixel size [Å]. :func:`read` always returns a number.
+        notes: What the user should know about how the file was read, one line each.
+    """
+
+    images: np.ndarray
+    pixel_size_A: float | None
+    path: Path
+    notes: tuple[str, ...] = ()
+
+
+def read(path: str | Path, pixel_size_A: float | None = None) -> Micrograph:
+    """Read the images of a file.
+
+    Args:
+        path: A file in a format of :data:`~passband.micrographs.images.formats.FORMATS`, or a Zarr
+            folder. The suffix selects the format. An EMI file is read together with its SER files.
+        pixel_size_A: The pixel size [Å]. If the pixel size of the file differs by more than 1%,
+            this one is used, and a note says so.
+
+    Returns:
+        The images, as float32. A single image has one frame. Colours are averaged. If a file
+        contains several images of the same size, each is a frame.
+
+    Raises:
+        PassbandError: If the file is missing, damaged, of an unknown format, or contains no image,
+            or an image that a network cannot use (complex, of 4 dimensions, smaller than 32 pixels,
+            NaN, the same value everywhere); if there is no pixel size, or one that is not above 0
+            and below 10 Å; or if RosettaSciIO is needed and not installed.
+    """
+    path = Path(path)
+    pixel_size.check_option(pixel_size_A)
+    content = _content(path)
+    images = _frames(path, content.images)
+    size, notes = pixel_size.choose(path, content.pixel_sizes_A, pixel_size_A)
+    images = _float32(path, images)
+    return Micrograph(images, size, path, (*content.notes, *notes))
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """Read a mask, such as a ground truth, from a file of any format. No pixel size is needed.
+
+    Returns:
+        (frames, height, width) bool: True where the file's value is above 0, so that masks of 0 and
+        1, masks of 0 and 255, and numbered particles are all read.
+
+    Raises:
+        PassbandError: As for :func:`read`, except that a mask may be of any size and have one value
+            everywhere.
+    """
+    path = Path(path)
+    return np.asarray(_frames(path, _content(path).images, min_px=1) > 0)
+
+
+def find(paths: Iterable[str | Path]) -> list[Path]:
+    """Return the image files among paths: files as they are, folders as the images inside.
+
+    A Zarr folder is one image file. Folders inside a folder are not searched. A SER file beside its
+    EMI file is left out, since the EMI file is read together with its SER files.
+
+    Raises:
+        PassbandError: If a path does not exist, or if a folder contains no image file.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise PassbandError(f"{path}: no such file or folder")
+        if not path.is_dir() or suffix(path) in FORMATS:
+            found.append(path)
+            continue
+        inside = sorted(
+            entry
+            for entry in path.iterdir()
+            if suffix(entry) in FORMATS and not entry.name.startswith(".")
+        )
+        names = {entry.name.lower() for entry in inside}
+        inside = [entry for entry in inside if not _has_emi(entry, names)]
+        if not inside:
+            raise PassbandError(f"{path}: contains no image; formats are {_formats()}")
+        found += inside
+    return list(dict.fromkeys(found))
+
+
+def _has_emi(path: Path, names: set[str]) -> bool:
+    """Return whether a SER file has an EMI file: `name_1.ser` belongs to `name.emi`."""
+    return suffix(path) == ".ser" and f"{path.stem.rpartition('_')[0].lower()}.emi" in names
+
+
+def _formats() -> str:
+    return ", ".join(FORMATS)
+
+
+def _content(path: Path) -> Content:
+    """Return the content of a file; every error becomes a PassbandError of one line."""
+    if not path.exists():
+        raise PassbandError(f"{path}: no such file")
+    load = FORMATS.get(suffix(path))
+    if load is None:
+        raise PassbandError(f"{path}: unknown format {path.suffix!r}; formats are {_formats()}")
+    if path.is_dir() and suffix(path) != ".zarr":
+        raise PassbandError(f"{path}: a folder, expected a file")
+    try:
+        with _silence():
+            check_safe(path)
+            return load(path)
+    except PassbandError:
+        raise
+    except MemoryError:
+        raise PassbandError(f"{path}: does not fit into memory, or is damaged") from None
+    except OSError as error:
+        if not isinstance(error.errno, int):  # an error of the content
+            raise _damaged(path, error) from None
+        raise PassbandError(f"{path}: cannot be read: {_line(error)}") from None
+    except Exception as error:  # readers raise errors of all types for damaged content
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> PassbandError:
+    return PassbandError(f"{path}: not a whole {suffix(path)} file: {_line(error)}")
+
+
+def _line(error: Exception) -> str:
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words if len(words) <= 160 else words[:159] + '…'}"
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Hide what libraries print, warn of and log while they read a file."""
+    level = logging.root.manager.disable
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+        np.errstate(all="ignore"),
+    ):
+        warnings.simplefilter("ignore")
+        try:
+            logging.disable()
+            yield
+        finally:
+            logging.disable(level)
+
+
+def _frames(path: Path, images: np.ndarray, min_px: int = MIN_PX) -> np.ndarray:
+    """Return images as (frames, height, width) in their own type, or raise PassbandError."""
+    if images.dtype.kind not in "buif":
+        kind = "complex" if images.dtype.kind == "c" else str(images.dtype)
+        raise PassbandError(f"{path}: {kind} values; an image has real numbers")
+    if images.ndim not in (2, 3):
+        shape = " × ".join(map(str, images.shape))
+        raise PassbandError(
+            f"{path}: {images.ndim} dimensions ({shape}); an image has 2, a stack of images has 3"
+        )
+    images = images if images.ndim == 3 else images[None]
+    number, height, width = images.shape
+    if not number or min(height, width) < min_px:
+        raise PassbandError(
+            f"{path}: {number} images of {height} × {width} pixels; "
+            f"an image has at least {min_px} × {min_px}"
+        )
+    return images
+
+
+def _float32(path: Path, images: np.ndarray) -> np.ndarray:
+    """Return images as float32, or raise PassbandError if a network cannot use their values."""
+    with np.errstate(all="ignore"):
+        images = np.ascontiguousarray(images, dtype=np.float32)
+    for number, image in enumerate(images):
+        where = f"{path}: frame {number}" if len(images) > 1 else f"{path}: the image"
+        if not (np.isfinite(image.min()) and np.isfinite(image.max())):
+            bad = int(image.size - np.isfinite(image).sum())
+            raise PassbandError(
+                f"{where} has {bad} of {image.size} pixels that are NaN, infinite or above 3.4e38"
+            )
+        if image.min() == image.max():
+            raise PassbandError(f"{where} has the value {image.flat[0]:g} in every pixel")
+    return images

@@ -1,0 +1,347 @@
+"""Networks segment an image: preparation, the network's pixels, probabilities, and particles."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.special import expit
+
+from passband import PassbandError
+from passband.learning import devices, evaluation
+from passband.learning.network_files import Network
+from passband.micrographs.images import own_noise, preparation, tiles
+from passband.micrographs.images import particles as measured
+from passband.micrographs.images.particles import Particle
+from passband.units import A_PER_NM
+
+#: The largest ratio of the pixel sizes of an image and of a network. Larger pixels do not show the
+#: detail that networks need.
+MOST_ENLARGED = 5.0
+#: The largest ratio of the pixel sizes of a network and of an image.
+MOST_REDUCED = 50.0
+#: By default, the field is flattened if an image is so many times as wide as a training image.
+FLATTENED = 4
+#: A function that receives what a network made of an image, see :func:`segment`.
+Watch = Callable[[Network, np.ndarray, Callable[[np.ndarray], np.ndarray], np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How images are segmented.
+
+    Attributes:
+        hot_pixels: Whether hot pixels are removed.
+        flat_field: Whether an image is divided by its smooth background. By default, only images
+            that are at least :data:`FLATTENED` times as wide and high as a training image. In a
+            smaller image, the background cannot be distinguished from particles.
+        filter_noise: Whether an image is filtered as the counts of a network's training images
+            were, see :func:`passband.micrographs.images.preparation.filter_noise`. By default, the
+            image's own noise is measured, see :mod:`passband.micrographs.images.own_noise`.
+        normalise: ``image``: the network's own normalisation, over the whole image. ``local``: mean
+            0 and variance 1 in the surroundings of each pixel, as wide as a training image.
+        dose_e_per_A2: The image's dose, which networks with the normalisation ``vacuum`` need
+            [e/Å²].
+        adapt: Whether batch normalisation has the statistics of the image.
+        tile: Side of tiles in the network's pixels. By default, see :func:`tiles.default_tile`.
+        smallest_nm: Smallest equivalent diameter of a particle [nm].
+        precision: See :func:`passband.learning.devices.precision`.
+    """
+
+    hot_pixels: bool = True
+    flat_field: bool | None = None
+    filter_noise: bool | None = None
+    normalise: str = "image"
+    dose_e_per_A2: float | None = None
+    adapt: bool = False
+    tile: int | None = None
+    smallest_nm: float = 0.5
+    precision: str = "float32"
+
+    def check(self, networks: Sequence[Network]) -> None:
+        """Check that these networks can be used with these settings.
+
+        Raises:
+            PassbandError: If the dose is missing or wrong, the tile is too small, or the
+                normalisation of a network cannot be local.
+        """
+        if self.dose_e_per_A2 is not None and not 0 < self.dose_e_per_A2 < math.inf:
+            raise PassbandError(f"--dose-e-per-A2 = {self.dose_e_per_A2:g}: must be above 0")
+        if self.tile is not None and self.tile < 1:
+            raise PassbandError(f"--tile = {self.tile}: must be at least 1 pixel")
+        if not 0 <= self.smallest_nm < math.inf:
+            raise PassbandError(f"--smallest-nm = {self.smallest_nm:g}: must be at least 0 nm")
+        for network in networks:
+            if self.normalise == "local" and network.normalisation != "zscore":
+                raise PassbandError(
+                    f"--normalise = 'local': {network.id} was trained with the normalisation "
+                    f"{network.normalisation!r}, and local normalisation is for 'zscore'"
+                )
+            if network.normalisation == "vacuum" and self.dose_e_per_A2 is None:
+                raise PassbandError(
+                    f"{network.id} was trained with the normalisation 'vacuum', which needs the "
+                    "dose: give --dose-e-per-A2"
+                )
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The result for one image. All arrays have the shape of the image.
+
+    Attributes:
+        probability: (height, width) float32, the probability that a pixel is in a particle: the
+            mean over the networks.
+        disagreement: (height, width) float32, the standard deviation of the probability over the
+            networks. None with one network.
+        labels: (height, width) int32, 0 in the background, and the particle's label in each
+            particle.
+        particles: The particles, in the order of their labels.
+        pixel_size_A: The image's pixel size [Å].
+        factor: The ratio of the pixel sizes of image and network: above 1 if the image was
+            enlarged.
+        notes: What the user should know about the result, one line each.
+        noise: How the image's noise was treated for the networks, one line each; empty if the noise
+            of all training images is white.
+    """
+
+    probability: np.ndarray
+    disagreement: np.ndarray | None
+    labels: np.ndarray
+    particles: list[Particle]
+    pixel_size_A: float
+    factor: float
+    notes: tuple[str, ...] = field(default=())
+    noise: tuple[str, ...] = field(default=())
+
+    @property
+    def mask(self) -> np.ndarray:
+        """The pixels whose probability is above ½: (height, width) bool array."""
+        return self.probability > 0.5
+
+    @property
+    def confidence(self) -> float:
+        """The mean over the image of max(p, 1 − p), from ½ to 1."""
+        p = self.probability
+        bands = preparation.bands(p.shape)
+        return 0.5 + sum(np.abs(p[band] - 0.5).sum(dtype=np.float64) for band in bands) / p.size
+
+    @property
+    def mean_diameter_nm(self) -> float:
+        """See :func:`passband.micrographs.images.particles.mean_diameter`."""
+        return measured.mean_diameter(self.particles)
+
+
+def is_flattened(
+    shape: tuple[int, int], pixel_size_A: float, network: Network, settings: Settings
+) -> bool:
+    """Return whether the field of an image is flattened, see :class:`Settings`."""
+    if settings.flat_field is not None:
+        return settings.flat_field
+    field_A = network.microscope.field_px * network.pixel_size_A
+    return min(shape) * pixel_size_A >= FLATTENED * field_A
+
+
+def segment(
+    image: np.ndarray,
+    pixel_size_A: float,
+    networks: Sequence[Network],
+    settings: Settings | None = None,
+    progress: Callable[[Iterable], Iterable] = iter,
+    watch: Watch | None = None,
+) -> Segmentation:
+    """Segment one image with one or several networks.
+
+    The image is prepared, resampled to the pixel size of each network, and normalised as the
+    network's training images were. The probability is interpolated back to the pixels of the image.
+    The image is released as soon as possible: if the caller keeps no reference to a large image,
+    less memory is needed.
+
+    Args:
+        image: (height, width) float32.
+        pixel_size_A: The image's pixel size [Å].
+        networks: One network or more.
+        settings: How the image is segmented.
+        watch: Receives each network, the image with the network's pixels, the function that
+            normalises parts of it, and the network's probability.
+
+    Raises:
+        PassbandError: If the image does not fit the networks, or a setting is wrong.
+    """
+    settings = settings or Settings()
+    settings.check(networks)
+    for network in networks:
+        check_image(image.shape, pixel_size_A, network)
+    shape, notes = image.shape, []
+    slope = None
+    noises = [network.microscope.detector.noise for network in networks]
+    if settings.filter_noise is None and not all(noise.is_white for noise in noises):
+        slope = own_noise.slope(image, pixel_size_A)
+    if settings.hot_pixels:
+        image = preparation.remove_hot_pixels(image)
+    if is_flattened(shape, pixel_size_A, networks[0], settings):
+        image = preparation.flatten_field(image)
+    # All networks of one pixel size and one filter work on the same resampled image.
+    kinds, said = [], []
+    for network, noise in zip(networks, noises, strict=True):
+        wanted, line = own_noise.treatment(noise, pixel_size_A, slope, settings.filter_noise)
+        kinds.append((network.pixel_size_A, wanted))
+        said += [line] * bool(line)
+    distinct = [kind for k, kind in enumerate(kinds) if kind not in kinds[:k]]
+    total = squares = None
+    for size, noise in distinct:
+        same = abs(size / pixel_size_A - 1) <= 1e-6
+        resampled = image if same else preparation.resample(image, pixel_size_A, size)
+        if (size, noise) == distinct[-1]:
+            del image
+        if noise:
+            resampled = preparation.filter_noise(resampled, size, noise)
+        for network, kind in zip(networks, kinds, strict=True):
+            if kind != (size, noise):
+                continue
+            probability, lines = _probability(resampled, network, settings, progress, watch)
+            notes += lines
+            probability = _to_grid(probability, shape, size / pixel_size_A)
+            if total is None:
+                total = probability
+                squares = np.square(probability) if len(networks) > 1 else None
+            else:
+                total += probability
+                squares += np.square(probability, out=probability)
+        del resampled, probability
+    disagreement = None
+    if squares is not None:
+        total /= len(networks)
+        disagreement = squares / len(networks) - total**2
+        # The variance over a sample of networks, which is divided by their number − 1.
+        disagreement *= len(networks) / (len(networks) - 1)
+        np.sqrt(np.maximum(disagreement, 0, out=disagreement), out=disagreement)
+    pixel_nm = pixel_size_A / A_PER_NM
+    labels = measured.instances(total > 0.5, pixel_nm, settings.smallest_nm)
+    return Segmentation(
+        total,
+        disagreement,
+        labels,
+        measured.measure(labels, pixel_nm),
+        pixel_size_A,
+        pixel_size_A / networks[0].pixel_size_A,
+        tuple(dict.fromkeys(notes)),
+        tuple(dict.fromkeys(said)),
+    )
+
+
+def check_image(shape: tuple[int, int], pixel_size_A: float, network: Network) -> None:
+    """Check that an image can be resampled to the pixel size of a network.
+
+    Raises:
+        PassbandError: If the pixel sizes differ too much, or if the image is too small.
+    """
+    size = network.pixel_size_A
+    lowest, highest = size / MOST_REDUCED, size * MOST_ENLARGED
+    if not lowest <= pixel_size_A <= highest:
+        raise PassbandError(
+            f"pixel size {pixel_size_A:g} Å: must be between {lowest:g} and {highest:g} Å for a "
+            f"network with pixels of {size:g} Å"
+        )
+    sides = [round(n * pixel_size_A / size) for n in shape]
+    if min(sides) < network.smallest_px:
+        raise PassbandError(
+            f"the image has {sides[0]} × {sides[1]} pixels of {size:g} Å, the network's pixel "
+            f"size: must be at least {network.smallest_px} pixels along each side"
+        )
+
+
+def _probability(
+    image: np.ndarray,
+    network: Network,
+    settings: Settings,
+    progress: Callable[[Iterable], Iterable],
+    watch: Watch | None,
+) -> tuple[np.ndarray, list[str]]:
+    """Return a network's probability for an image with the network's pixels, and notes."""
+    architecture = network.metadata.architecture
+    if settings.normalise == "local":
+        image = preparation.normalise_local(image, network.microscope.field_px)
+        normalise = np.asarray
+    else:
+        normalise = normalisation(image, network, settings.dose_e_per_A2)
+    tiling = tiles.Tiling.of(image.shape, architecture, settings.tile)
+    notes = []
+    if not tiling.exact:
+        notes.append(
+            f"{architecture} depends on the size of its input, so the result depends on the tiles "
+            f"of {tiling.tile[0]} × {tiling.tile[1]} pixels"
+        )
+    elif settings.tile is not None and settings.tile < min(*tiling.tile, *tiling.padded):
+        notes.append(
+            f"--tile = {settings.tile}: tiles are {tiling.tile[0]} × {tiling.tile[1]} pixels, "
+            f"since {architecture} sees {tiling.halo} pixels beyond a tile"
+        )
+    device = devices.device()
+    precision = devices.precision(settings.precision, device)
+    module = evaluation.ready(network.module, precision, device)
+    if settings.adapt:
+        module = tiles.adapted(module, image, architecture, normalise)
+    result = np.empty(image.shape, np.float32)
+    parts = tiles.logits(module, image, tiling, normalise, precision, device, progress)
+    for place, part in parts:
+        result[place] = expit(part)
+    if watch is not None:
+        watch(network, image, normalise, result)
+    return result, notes
+
+
+def normalisation(
+    image: np.ndarray, network: Network, dose_e_per_A2: float | None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the network's normalisation, with the statistics of a whole image.
+
+    The result is the same as that of :func:`passband.imaging.noise.normalise`, which cannot be
+    applied to single tiles.
+
+    Args:
+        image: (height, width) float32, the whole image, with the network's pixels.
+        dose_e_per_A2: The dose of the image [e/Å²]. With the normalisation ``vacuum``, the image's
+            counts must be numbers of electrons.
+    """
+    if network.normalisation == "vacuum":
+        offset = scale = dose_e_per_A2 * network.pixel_size_A**2
+    elif network.normalisation == "minmax":
+        offset = float(image.min())
+        scale = float(image.max()) - offset
+    else:
+        offset = float(image.mean(dtype=np.float64))
+        bands = (image[band] for band in preparation.bands(image.shape))
+        squares = sum(np.square(band.astype(np.float64) - offset).sum() for band in bands)
+        scale = math.sqrt(squares / (image.size - 1))
+    offset, scale = np.float32(offset), np.float32(max(scale, 1e-12))
+    return lambda part: (part - offset) / scale
+
+
+def _to_grid(values: np.ndarray, shape: tuple[int, int], scale: float) -> np.ndarray:
+    """Return values on the pixels of the image, by linear interpolation.
+
+    Args:
+        values: (rows, columns) float32, values on the pixels of a network.
+        scale: The network's pixel size divided by the image's pixel size. The first pixels of both
+            begin at the same edge, as in :func:`passband.micrographs.images.preparation.resample`.
+    """
+    if values.shape == shape and abs(scale - 1) <= 1e-6:
+        return values
+    (top, down), (left, right) = (
+        _neighbours(n, number, scale) for n, number in zip(shape, values.shape, strict=True)
+    )
+    result = np.empty(shape, np.float32)
+    for band in preparation.bands((shape[0], max(shape[1], values.shape[1]))):
+        weight = down[band, None]
+        part = values[top[band]] * (1 - weight)
+        part += values[np.minimum(top[band] + 1, len(values) - 1)] * weight
+        last = np.minimum(left + 1, values.shape[1] - 1)
+        result[band] = part[:, left] * (1 - right) + part[:, last] * right
+    return result
+
+
+def _neighbours(length: int, number: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return, for each pixel of the image, the pixel before it and the weight of the next pixel."""
+    place = np.clip((np.arange(length) + 0.5) / scale - 0.5, 0, number - 1)
+    before = np.floor(place).astype(np.int64)
+    return before, (place - before).astype(np.float32)

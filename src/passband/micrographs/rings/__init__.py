@@ -1,0 +1,1 @@
+"""Measures the lens of a microscope from its Thon rings."""

@@ -1,0 +1,1 @@
+"""Says whether a segmented image can be trusted."""

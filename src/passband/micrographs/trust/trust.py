@@ -1,0 +1,294 @@
+"""Whether the mask of an image can be trusted: expected Dice, and a warning with its reasons."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from passband.learning.network_files import Network
+from passband.micrographs.trust import likeness
+from passband.micrographs.trust.certainty import probabilities as mirrored
+from passband.micrographs.trust.certainty import ratio, sureness, symmetry
+from passband.micrographs.trust.likeness import DESCRIPTIONS, Reference
+from passband.network_id import NetworkId
+from passband.prediction.recommend.image_dice import Calibration, ctf_score, logit
+from passband.prediction.recommend.network_ranking import Dice
+
+#: An image is flagged if its expected Dice is below this fraction of the network's own Dice. The
+#: number was chosen after looking at the demo's matrix. With 0.6, 0.7, 0.75 and 0.8, these parts of
+#: the images with a Dice below 0.6 of the own Dice are flagged: 77%, 85%, 89% and 91%; and of the
+#: images of the training condition: 0.3%, 0.3%, 0.6% and 0.6%.
+LOWEST = 0.75
+#: An image is flagged if its area is below this fraction of the area of a training image: its
+#: distances are those of its mirror images too. The number was chosen for one small image of noise.
+SMALLEST_FIELD = 0.5
+#: A network does well on an image if Dice is at least this fraction of the network's own Dice.
+WELL = 0.8
+#: Largest number of pixels of an image over which probabilities are summed.
+MOST_PIXELS = 2**22
+#: The warning for an image that is flagged.
+WARNING = "unlike anything this network was trained on: do not trust the mask"
+
+
+@dataclass(frozen=True)
+class Own:
+    """A network, or replicas together, on images of the training condition.
+
+    Attributes:
+        dice: Mean Dice.
+        confidence: Median of :func:`passband.micrographs.trust.certainty.windowed_dice`.
+        agreement: Median of :func:`passband.micrographs.trust.certainty.agreement_of`; 1 for a
+            single network.
+        symmetry: Median of the agreement with the mirror image, see
+            :func:`passband.micrographs.trust.certainty.symmetry`.
+        area: Largest part of a training image that is particle.
+    """
+
+    dice: float
+    confidence: float
+    agreement: float
+    symmetry: float
+    area: float
+
+
+def relative_scores(
+    raw: Mapping[str, np.ndarray], own: Own, limits: Mapping[str, float]
+) -> dict[str, np.ndarray]:
+    """Return scores that are 0 for images like the training images.
+
+    Args:
+        raw: `confidence`, `agreement`, `symmetry`, `area`, and the distances of
+            :data:`passband.micrographs.trust.likeness.DESCRIPTIONS`, each (n,).
+        own: The same for images of the training condition.
+        limits: The largest distance of each description at which the network does well.
+
+    Returns:
+        The scores of :data:`passband.prediction.recommend.image_dice.SCORES`, without `ctf`, each
+        (n,).
+    """
+    distances = {name: np.asarray(raw[name], float) for name in DESCRIPTIONS}
+    return {
+        "confidence": np.maximum(logit(own.confidence) - logit(raw["confidence"]), 0),
+        "disagreement": np.maximum(logit(own.agreement) - logit(raw["agreement"]), 0),
+        "symmetry": np.maximum(logit(own.symmetry) - logit(raw["symmetry"]), 0),
+        "area": np.maximum(logit(raw["area"]) - logit(own.area), 0),
+        **distances,
+        "excess": np.max([np.maximum(distances[n] - limits[n], 0) for n in DESCRIPTIONS], axis=0),
+    }
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What is known about the mask of an image without its ground truth.
+
+    Attributes:
+        dice: The expected Dice, with its interval. None if it is not known, as with `--adapt`.
+        reasons: Why the image is flagged; empty if the mask can be trusted as the expected Dice
+            says.
+        scores: The scores that the expected Dice was computed from.
+    """
+
+    dice: Dice | None
+    reasons: tuple[str, ...]
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_flagged(self) -> bool:
+        """Whether the mask must not be trusted."""
+        return bool(self.reasons)
+
+    @property
+    def lines(self) -> list[str]:
+        """The assessment for people: the expected Dice, and the warning if there is one."""
+        known = [] if self.dice is None else [f"expected Dice {self.dice.words}"]
+        return known + [f"{WARNING} ({', '.join(self.reasons)})"] * self.is_flagged
+
+
+def together(assessments: Sequence[Assessment]) -> Assessment:
+    """Return the assessment of a mean over networks of several training conditions.
+
+    The expected Dice is the mean of theirs, and the interval covers all their intervals. The image
+    is flagged if it is flagged for all of them.
+    """
+    if len(assessments) == 1:
+        return assessments[0]
+    known = [each.dice for each in assessments if each.dice is not None]
+    dice = None
+    if known:
+        dice = Dice(
+            float(np.mean([each.value for each in known])),
+            min(each.low for each in known),
+            max(each.high for each in known),
+        )
+    reasons = dict.fromkeys(reason for each in assessments for reason in each.reasons)
+    flagged = all(each.is_flagged for each in assessments)
+    return Assessment(dice, tuple(reasons) if flagged else ())
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Everything that is needed to assess images of one network, or of replicas together.
+
+    Attributes:
+        networks: Ids of the networks.
+        reference: Their training images.
+        own: The networks on images of the training condition.
+        limits: The largest distance of each description at which the networks do well.
+        calibrations: `plain`, and `ctf` if the condition's expected Dice can be used too.
+    """
+
+    networks: tuple[NetworkId, ...]
+    reference: Reference
+    own: Own
+    limits: Mapping[str, float]
+    calibrations: Mapping[str, Calibration]
+
+    def assess(
+        self, raw: Mapping[str, float], ctf: float | None = None, adapted: bool = False
+    ) -> Assessment:
+        """Return the assessment of an image.
+
+        Args:
+            raw: See :func:`relative_scores`. The optional entry `field` is the area of the image,
+                divided by the area of a training image.
+            ctf: The Dice that the study's model expects under the condition of the image.
+            adapted: Whether batch normalisation had the statistics of the image. The expected Dice
+                is then not known, since it was learned without.
+        """
+        scores = relative_scores(
+            {name: np.array([value]) for name, value in raw.items()}, self.own, self.limits
+        )
+        is_small = raw.get("field", 1.0) < SMALLEST_FIELD
+        found = {name: float(each[0]) for name, each in scores.items()}
+        kind = "plain"
+        if ctf is not None and "ctf" in self.calibrations:
+            kind, found["ctf"] = "ctf", float(ctf_score(self.own.dice, ctf))
+        beyond = [name for name in DESCRIPTIONS if found[name] > self.limits[name]]
+        reasons = [DESCRIPTIONS[name] for name in beyond]
+        reasons += ["its small field"] * is_small
+        dice = self.calibrations[kind].expected(self.own.dice, found, bool(reasons))
+        if raw["area"] == 0:
+            reasons.append("the network finds no particle")
+        elif dice.value < LOWEST * self.own.dice and not adapted:
+            reasons.append("low expected Dice")
+        return Assessment(None if adapted else dice, tuple(reasons), found)
+
+    def to_values(self) -> dict[str, Any]:
+        """Return the content for JSON."""
+        return {
+            "networks": list(map(str, self.networks)),
+            "reference": self.reference.to_values(),
+            "own": vars(self.own),
+            "limits": dict(self.limits),
+            "calibrations": {name: each.to_values() for name, each in self.calibrations.items()},
+        }
+
+    @classmethod
+    def from_values(cls, content: Mapping[str, Any]) -> "Trust":
+        """Return the content of :meth:`to_values` as an object."""
+        return cls(
+            tuple(map(NetworkId.parse, content["networks"])),
+            Reference.from_values(content["reference"]),
+            Own(**content["own"]),
+            content["limits"],
+            {k: Calibration.from_values(each) for k, each in content["calibrations"].items()},
+        )
+
+
+class Assessor:
+    """Assesses images while they are segmented.
+
+    Args:
+        trusts: For the networks of each training condition.
+        ctf: For each id of a network, the Dice that the study's model expects under the condition
+            of the images.
+        adapted: See :meth:`Trust.assess`.
+    """
+
+    def __init__(
+        self,
+        trusts: Sequence[Trust],
+        networks: Sequence[Network],
+        ctf: Mapping[str, float] | None = None,
+        adapted: bool = False,
+    ):
+        self._trusts, self._ctf, self._adapted = trusts, ctf or {}, adapted
+        self._networks = {network.id: network for network in networks}
+        #: By the first network of a trust: windows of the image, the networks' inputs there, the
+        #: step between rows of probabilities, and the area in areas of a training image.
+        self._seen: dict[NetworkId, tuple[np.ndarray, np.ndarray, int, float]] = {}
+        self._probabilities: dict[NetworkId, np.ndarray] = {}
+
+    def begin(self) -> None:
+        """Forget an image whose segmentation has failed."""
+        self._seen.clear()
+        self._probabilities.clear()
+
+    def watch(
+        self,
+        network: Network,
+        image: np.ndarray,
+        normalise: Callable[[np.ndarray], np.ndarray],
+        probability: np.ndarray,
+    ) -> None:
+        """Keep what is needed of an image that a network has segmented.
+
+        Args:
+            image, probability: (height, width) float32, the image with the network's pixels, and
+                the probability.
+            normalise: Returns the network's input for a part of the image.
+        """
+        (trust,) = (each for each in self._trusts if network.id in each.networks)
+        # Sums over the pixels of a wide image hardly change if rows and columns are left out.
+        step = max(1, math.ceil((probability.size / MOST_PIXELS) ** 0.5))
+        self._probabilities[network.id] = probability[::step, ::step].copy()
+        if trust.networks[0] not in self._seen:
+            side = trust.reference.side
+            parts = likeness.windows(image, side)
+            self._seen[trust.networks[0]] = parts, normalise(parts), step, image.size / side**2
+
+    def finish(self) -> Assessment:
+        """Return the assessment of the image that all networks have segmented."""
+        found = []
+        for trust in self._trusts:
+            parts, inputs, step, field = self._seen.pop(trust.networks[0])
+            raw = raw_scores(
+                [self._networks[id] for id in trust.networks],
+                trust.reference,
+                *(parts, inputs, [self._probabilities.pop(id) for id in trust.networks], step),
+            )
+            raw["field"] = field
+            expected = [self._ctf[id] for id in trust.networks if id in self._ctf]
+            ctf = float(np.mean(expected)) if expected else None
+            found.append(trust.assess(raw, ctf, self._adapted))
+        return together(found)
+
+
+def raw_scores(
+    networks: Sequence[Network],
+    reference: Reference,
+    parts: np.ndarray,
+    inputs: np.ndarray,
+    probabilities: Sequence[np.ndarray],
+    step: int = 1,
+) -> dict[str, float]:
+    """Return the scores of one image, which :func:`relative_scores` compares with the training.
+
+    Args:
+        networks: The networks that are used together.
+        parts, inputs: (n, side, side) float32, windows of the image with the networks' pixels, and
+            the networks' inputs there.
+        probabilities: The probability of each network, for the whole image, (height, width)
+            float32.
+        step: Only each so-many-th row and column of the probabilities is there.
+    """
+    modules = [network.module for network in networks]
+    distances = reference.distances(likeness.describe(modules, parts, inputs))
+    products, squares = symmetry(mirrored(modules, inputs))
+    return {
+        **{name: likeness.of_windows(each) for name, each in distances.items()},
+        **sureness(probabilities, max(1, reference.side // step)),
+        "symmetry": float(ratio(products.sum(), squares.sum())),
+    }

@@ -1,0 +1,1 @@
+"""Predicts the matrix of mean Dice, and how well."""

@@ -1,0 +1,1 @@
+"""Recommends networks and training conditions for a microscope."""

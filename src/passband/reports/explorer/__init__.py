@@ -1,0 +1,1 @@
+"""The page that shows every cell of a study's matrix."""

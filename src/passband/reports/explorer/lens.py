@@ -1,0 +1,105 @@
+"""The lens, the spectra and the lattice spacings of a study, for the explorer.
+
+The page computes transfer functions and their metrics itself, from the formulas in
+:mod:`passband.optics.ctf` and :mod:`passband.analysis.information`. So it needs only the lens's
+constants, the specimens' spectra and the frequencies of integrals.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from passband.analysis.profiles import DRAWS
+from passband.config import Microscope, Specimen
+from passband.config.materials import MATERIALS
+from passband.grid import Condition
+from passband.optics import ctf
+from passband.optics.jitter import NUMBERS
+from passband.reports.explorer.explorer import Blocks
+from passband.seeds import stratified_normal
+from passband.units import A_PER_NM, A_PER_UM
+from passband.wave_sets import wave_set
+
+#: Number of lattice spacings of a material that are marked.
+_SPACINGS = 5
+
+
+def lens(microscope: Microscope, seed: int, conditions: Sequence[Condition] = ()) -> dict[str, Any]:
+    """Return the lens's constants, in Å, mrad and rad, and its draws for mean profiles.
+
+    `own` has the microscope's values of further axes, in the units of the axes: a condition that
+    lacks an axis has this value. A draw is the change of defocus [Å], the ratio of doses, and the
+    real and imaginary parts of the changes of C12·exp(2iφ12), C21·exp(iφ21) and C23·exp(3iφ23)
+    [Å]. The draws are those of :func:`passband.analysis.profiles.profiles`. `round` is whether the
+    lens is round in all draws and under all of `conditions`, which are those of the study. `drawn`
+    is whether all of them have the study's own exit waves, and so its wavelength and pixels.
+    """
+    base = microscope.lens()
+    normals = np.zeros((1, NUMBERS))
+    if microscope.jitter.varies:
+        normals = stratified_normal(DRAWS, NUMBERS, seed, "profiles")
+    draws, nothing = [], replace(base, c12=0.0, c21=0.0, c23=0.0)
+    for z in normals:
+        drawn, dose = microscope.jitter.apply(nothing, z)
+        defocus, _, *aberrations = ctf.coefficients(drawn).tolist()
+        draws.append([defocus, dose, *aberrations])
+    further = {condition.further for condition in conditions} | {()}
+    lenses = [microscope.having(each).lens() for each in further]
+    return {
+        "wavelength": float(ctf.wavelength(base.energy)),
+        "own": microscope.axis_values,
+        "mtf": microscope.detector.mtf,
+        "pixel": microscope.pixel_size_A,
+        "A_per_nm": A_PER_NM,
+        "A_per_um": A_PER_UM,
+        "cutoff": microscope.sampling.cutoff,
+        "draws": draws,
+        "round": all(each.round for each in lenses) and not any(any(row[2:]) for row in draws),
+        "varies": bool(microscope.jitter.varies),
+        "drawn": not any(map(wave_set, conditions)),
+    }
+
+
+def integrals(
+    microscope: Microscope,
+    samples: int,
+    spectra: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    blocks: Blocks,
+) -> dict[str, Any]:
+    """Return what the page needs for integrals over spatial frequencies.
+
+    Args:
+        microscope: The microscope of the study, with a round lens.
+        samples: Number of radial frequencies of an integral, at the midpoints of intervals.
+        spectra: The spectrum of each weight, see :func:`passband.analysis.information.metrics`, (q,
+            P).
+        blocks: The arrays are added to these blocks.
+    """
+    q = (np.arange(samples) + 0.5) * microscope.sampling.cutoff / samples
+    return {
+        "samples": samples,
+        "response": blocks.floats(np.broadcast_to(microscope.response(q), q.shape)),
+        "weights": [
+            {"name": name, "power": blocks.floats(np.interp(q, *curve))}
+            for name, curve in spectra.items()
+        ],
+    }
+
+
+def lattice(specimens: Mapping[str, Specimen]) -> dict[str, list[dict[str, Any]]]:
+    """Return the widest lattice spacings of each specimen's material, as frequencies 1/d [1/Å].
+
+    Only the cubic materials of :data:`passband.config.materials.MATERIALS` have them.
+    """
+    found = {}
+    for name, specimen in specimens.items():
+        material = MATERIALS.get(specimen.material)
+        if material is None:
+            continue
+        found[name] = [
+            {"plane": "".join(map(str, plane)), "q": 1 / spacing}
+            for plane, spacing in material.planes(_SPACINGS)
+        ]
+    return found

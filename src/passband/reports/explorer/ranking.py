@@ -1,0 +1,147 @@
+"""The models of Dice with which the explorer ranks networks for a microscope.
+
+The page computes the expected Dice of :mod:`passband.prediction.gaussian_process` itself. The mean
+of the logit of a network's Dice under a condition x is a sum over the fitted test conditions t,
+
+    mean(x) = m + d·Σ_t G_t·C(x, t),
+
+where C is the factor over test conditions and G does not depend on x. Its variance is
+
+    d²·f²·[own·s²(k(x, x) + κ) + σ² − Σ_b H_b·E_b(x)²],    E_b(x) = s²·Σ_t C(x, t)·V_tb.
+
+So the page needs only G, H, V and the parameters of C.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from passband.analysis.groups import GROUP
+from passband.axes import AXES
+from passband.grid import Condition
+from passband.prediction.gaussian_process import Z90
+from passband.prediction.kronecker import N
+from passband.prediction.range_of_use import ranges
+from passband.prediction.recommend.network_ranking import Group
+from passband.reports.explorer.explorer import Blocks
+from passband.reports.explorer.matrices import conditions
+
+#: Largest number of networks times test conditions in a ranking, whose weights and measured Dice
+#: take 7 bytes each in the page.
+MOST_NUMBERS = 600_000
+#: Largest number of numbers in H of a group and in V.
+_MOST_OF_INTERVALS = 150_000
+#: Step of measured Dice.
+_STEP = 2e-5
+
+
+def ranking(
+    groups: Sequence[Group],
+    tested: Sequence[Condition],
+    further: Sequence[Condition],
+    measured: Mapping[tuple[str, str], np.ndarray],
+    profile: xr.Dataset,
+    response: np.ndarray,
+    specimen: str,
+    blocks: Blocks,
+    unlearned: Collection[str] = (),
+) -> dict[str, Any]:
+    """Return what the page needs to rank networks for a test specimen.
+
+    Args:
+        groups: All networks, with their fitted models.
+        tested, further: The study's test conditions, and further conditions under which networks
+            were tested. These must have no other axes than the study.
+        measured: Mean Dice of the networks of a specimen and architecture, over the conditions of
+            `tested` and `further`, each (network, test); NaN where a network was not tested.
+        profile: The profile of any condition, with the frequencies and the spectrum of all
+            profiles, see :func:`passband.analysis.profiles.profiles`.
+        response: (frequency,), transfer of vibration and detector at the frequencies of `profile`,
+            for the study's own values of further axes.
+        blocks: The arrays are added to these blocks.
+        unlearned: Ids of networks that did not learn, which the page does not rank.
+    """
+    frequencies = {
+        name: blocks.floats(profile[name].values)
+        for name in ("frequency", "azimuth", "area", "power")
+    }
+    every = {condition.id: condition for condition in (*tested, *further)}
+    of_study = ranges(tested)
+    return {
+        "specimen": specimen,
+        "frequencies": frequencies
+        | {"response": blocks.floats(np.broadcast_to(response, profile.frequency.shape))},
+        "ranges": [of_study[name] for name in AXES if name in of_study],
+        "tested": conditions(list(every.values())),
+        "unlearned": sorted(unlearned),
+        "groups": [
+            _group(group, measured[group.specimen, group.architecture], blocks, every)
+            for group in groups
+        ],
+    }
+
+
+def predicted(
+    groups: Sequence[Group], metrics: xr.Dataset, specimen: str
+) -> dict[tuple[int, int, int], np.ndarray]:
+    """Return Dice matrices in which each test condition is predicted from all others.
+
+    Args:
+        groups: All networks, with their fitted models.
+        metrics: OOD metrics, with the conditions and the order of the matrices.
+
+    Returns:
+        The mean over replicas, by the index of specimen, architecture and test specimen, each
+        (train, test).
+    """
+    rows, columns = ([str(id) for id in metrics[side].values] for side in ("train", "test"))
+    found = {}
+    for group in groups:
+        tests, dice = group.model.left_out()
+        matrix = xr.DataArray(dice, {"train": list(group.train), "test": tests.astype(str)})
+        means = matrix.groupby("train").mean().reindex(train=rows, test=columns)
+        names = group.specimen, group.architecture, specimen
+        index = tuple(
+            metrics[dimension].values.tolist().index(name)
+            for dimension, name in zip(GROUP, names, strict=True)
+        )
+        found[index] = means.transpose("train", "test").values
+    return found
+
+
+def _group(
+    group: Group, measured: np.ndarray, blocks: Blocks, known: Mapping[str, Condition]
+) -> dict[str, Any]:
+    model = group.model
+    fitted = model.explained()
+    of_test = np.exp(fitted.parameters)
+    found = {
+        "specimen": group.specimen,
+        "architecture": group.architecture,
+        "networks": list(group.networks),
+        "train": list(group.train),
+        "fitted": conditions([known[str(id)] for id in fitted.tests]),
+        "measured": blocks.integers(measured, _STEP),
+        "weights": blocks.short_floats(fitted.weights),
+        "mean": model.mean,
+        "deviation": model.deviation,
+        "lengths": of_test[: N - 2].tolist(),
+        "linear": float(of_test[N - 2]),
+        "constant": float(of_test[N - 1]),
+        "dose": float(fitted.dose),
+        "interval": None,
+    }
+    if fitted.H is not None and max(fitted.H.size, fitted.V.size) <= _MOST_OF_INTERVALS:
+        found["interval"] = {
+            "H": blocks.floats(fitted.H, "f8"),
+            "V": blocks.floats(fitted.V, "f8"),
+            "own": fitted.own.tolist(),
+            "inflation": fitted.inflation.tolist(),
+            "signal": float(fitted.signal),
+            "kappa": float(fitted.kappa),
+            "noise": float(fitted.noise),
+            "z": Z90,
+        }
+    return found

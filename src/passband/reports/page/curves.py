@@ -1,0 +1,150 @@
+"""The curves of training as an SVG whose text and axes have the page's colours."""
+
+import io
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from passband.axes import MAIN_AXES
+from passband.grid import Condition, is_condition
+from passband.reports.page.data import Data, compressed
+from passband.reports.page.files import History
+
+#: Above this number of networks, quantiles are drawn in place of single curves.
+MOST_CURVES = 64
+#: Number of networks with the lowest Dice that are named.
+WORST = 10
+
+# Colours in matplotlib's SVG that are replaced by colours of the page.
+_INK, _FAINT = "#010203", "#040506"
+_BAND = "#3b7ea1"
+
+
+def curves_svg(histories: Sequence[History], palette: str) -> Markup:
+    """Return Dice on the validation structures over epochs, of all networks, as an SVG element.
+
+    Up to :data:`MOST_CURVES` networks have a curve each, with one colour for each value of an axis.
+    More networks are drawn as the median and as bands with the middle 50%, 90% and 100%.
+
+    Args:
+        histories: At least one history.
+    """
+    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+    ax = figure.add_subplot()
+    if len(histories) <= MOST_CURVES:
+        title = _curves(ax, histories, palette)
+    else:
+        title = _bands(ax, histories)
+    lowest = min(np.nanmin(h.dice, initial=1.0) for h in histories)
+    last = max(h.epoch.max() for h in histories) + 1
+    ax.set(xlim=(1, max(last, 2)), ylim=(max(0.0, np.floor(10 * lowest) / 10) - 0.02, 1.02))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_xlabel("epoch", color=_INK)
+    ax.set_ylabel("Dice on validation structures", color=_INK)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color(_FAINT)
+    ax.tick_params(colors=_FAINT, labelcolor=_INK)
+    legend = ax.legend(
+        title=title,
+        frameon=False,
+        labelcolor=_INK,
+        fontsize=8,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+    )
+    legend.get_title().set(color=_INK, fontsize=8)
+    return _inline(figure)
+
+
+def _curves(ax, histories: Sequence[History], palette: str) -> str:
+    """Draw a curve for each network, and return the title of the legend."""
+    from seaborn import color_palette
+
+    mixed = [h for h in histories if not is_condition(h.network.condition)]
+    for history in mixed:
+        label = "mixture" if history is mixed[0] else None
+        ax.plot(history.epoch + 1, history.dice, color=_FAINT, lw=1.1, ls="--", label=label)
+    histories = [h for h in histories if is_condition(h.network.condition)]
+    if not histories:
+        return ""
+    conditions = [Condition.parse(h.network.condition) for h in histories]
+    # The dose comes first, since it changes Dice the most in all studies so far.
+    order = ["dose_e_per_A2", *(a for a in MAIN_AXES if a != "dose_e_per_A2")]
+    varied = [a for a in order if len({getattr(c, a) for c in conditions}) > 1]
+    axis = MAIN_AXES[(varied or order)[0]]
+    values = sorted({getattr(c, axis.name) for c in conditions})
+    colours = color_palette(palette, as_cmap=True)(np.linspace(0.3, 0.78, max(len(values), 2)))
+    shown = set()
+    pairs = sorted(
+        zip(histories, conditions, strict=True), key=lambda pair: getattr(pair[1], axis.name)
+    )
+    for history, condition in pairs:
+        value = getattr(condition, axis.name)
+        label = None if value in shown else axis.words(f"{value:g}").replace("-", "−")
+        shown.add(value)
+        ax.plot(
+            history.epoch + 1,
+            history.dice,
+            color=colours[values.index(value)],
+            lw=1.1,
+            alpha=0.8,
+            label=label,
+            marker="o" if len(history.epoch) == 1 else None,
+        )
+    return axis.label
+
+
+def _bands(ax, histories: Sequence[History]) -> str:
+    """Draw the median and bands of quantiles, and return the title of the legend."""
+    last = int(max(h.epoch.max() for h in histories)) + 1
+    dice = np.full((len(histories), last), np.nan)
+    for row, history in zip(dice, histories, strict=True):
+        row[history.epoch.astype(int)] = history.dice
+    kept = np.isfinite(dice).any(0)
+    epochs, dice = np.arange(1, last + 1)[kept], dice[:, kept]
+    for share, alpha in ((1.0, 0.15), (0.9, 0.25), (0.5, 0.4)):
+        low, high = np.nanquantile(dice, [(1 - share) / 2, (1 + share) / 2], axis=0)
+        label = "all networks" if share == 1 else f"middle {share:.0%}"
+        ax.fill_between(epochs, low, high, color=_BAND, alpha=alpha, lw=0, label=label)
+    ax.plot(epochs, np.nanmedian(dice, 0), color=_BAND, lw=1.8, label="median")
+    return f"{len(histories):,} networks"
+
+
+def _inline(figure: Figure) -> Markup:
+    """Return a figure as an SVG element without names of other files, in the page's colours."""
+    import matplotlib
+
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "passband"}):
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]+"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]+"', r"\1", svg, count=1)
+    svg = re.sub(r' xmlns(:\w+)?="[^"]+"', "", svg)
+    svg = svg.replace(_INK, "currentColor").replace(_FAINT, "var(--faint)")
+    return Markup(svg.replace("<svg", '<svg class="curves" aria-hidden="true"', 1))
+
+
+def worst(histories: Sequence[History], most: int = WORST) -> list[History]:
+    """Return the networks with the lowest Dice on the validation structures, the lowest first."""
+    finite = [h for h in histories if np.isfinite(h.final)]
+    return sorted(finite, key=lambda h: h.final)[:most]
+
+
+def data(histories: Sequence[History]) -> Data:
+    """Return the histories as CSV, with a row for each network and epoch."""
+    network = np.concatenate([np.full(len(h.epoch), str(h.network), object) for h in histories])
+    columns = [
+        network,
+        np.concatenate([h.epoch for h in histories]),
+        np.concatenate([h.dice for h in histories]),
+        np.concatenate([h.loss for h in histories]),
+    ]
+    return compressed("training.csv", ["network", "epoch", "val_dice", "val_loss"], columns)

@@ -1,0 +1,190 @@
+"""The data of a page's figures as CSV, compressed inside the page."""
+
+import base64
+import csv
+import gzip
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from passband.analysis.groups import GROUP, group_names, groups
+from passband.axes import MAIN_AXES
+from passband.config import Microscope
+from passband.grid import Axes, Condition, axes_of
+from passband.optics import ctf
+from passband.prediction.matrix.matrices import predicted_matrices
+from passband.reports.csv_tables import by_cell
+
+#: A table with more values than this is not stored in the page, which would become too large.
+MOST_VALUES = 900_000
+#: Fewest columns of a table of pairs, and number of pairs that are in memory as a table.
+_FEWEST_COLUMNS, _CELLS = 8, 200_000
+_SIDES = ["train", "test"]
+#: Number of azimuths over which the transfer of a lens that is not round is averaged.
+AZIMUTHS = 90
+
+
+@dataclass(frozen=True)
+class Data:
+    """A CSV file inside the page.
+
+    Attributes:
+        name: The file's name.
+        rows: Number of rows without the head; 0 if the table is too large for the page.
+        content: The file, compressed by gzip, in base64; "" if the table is too large for the page.
+    """
+
+    name: str
+    rows: int
+    content: str = ""
+
+
+def compressed(name: str, head: Sequence[str], columns: Sequence[Sequence]) -> Data:
+    """Return a CSV file of columns of equal length. Numbers have five significant digits."""
+    rows = len(columns[0]) if len(columns) else 0
+    if rows * len(columns) > MOST_VALUES:
+        return Data(name, 0)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(zip(*map(_texts, columns), strict=True))
+    packed = gzip.compress(text.getvalue().encode(), 6, mtime=0)
+    return Data(name, rows, base64.b64encode(packed).decode("ascii"))
+
+
+def _texts(column: Sequence) -> Iterable[str]:
+    values = np.asarray(column)
+    if values.dtype.kind == "f":
+        return ["" if np.isnan(v) else f"{v:.5g}" for v in values.tolist()]
+    return [str(v) for v in column]
+
+
+def matrix(metrics: xr.Dataset) -> Data:
+    """Return the table of ``passband table --csv --cells``, with a row for each pair."""
+    if metrics.dice.size * _FEWEST_COLUMNS > MOST_VALUES:
+        return Data("matrix.csv", 0)
+    return _csv("matrix.csv", by_cell(metrics))
+
+
+def decay(metrics: xr.Dataset) -> Data:
+    """Return the pairs of conditions that differ in one axis at most, as CSV."""
+    # The table of a large matrix would not fit into memory, so only a part of it is made at a time.
+    axes = axes_of(metrics)
+    step = max(1, _CELLS // metrics.sizes["test"])
+    parts = [
+        _single_changes(by_cell(metrics.isel(train=slice(first, first + step))), axes)
+        for first in range(0, metrics.sizes["train"], step)
+    ]
+    return _csv("decay.csv", pd.concat(parts))
+
+
+def _single_changes(table: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
+    differs = {a: (table[f"train_{a}"] != table[f"test_{a}"]).values for a in axes}
+    changed = np.full(len(table), "none", object)
+    for axis, mask in differs.items():
+        changed[mask] = axis
+    table.insert(0, "changed_axis", changed)
+    return table[np.sum(list(differs.values()), axis=0) <= 1]
+
+
+def _csv(name: str, table: pd.DataFrame) -> Data:
+    return compressed(name, list(table), [table[column].to_numpy() for column in table])
+
+
+def transfer(conditions: Sequence[Condition], microscope: Microscope, samples: int = 256) -> Data:
+    """Return the transfer T(q) and its envelope for each lens of the study, as CSV.
+
+    Doses and axes of the specimens are left out, since the transfer does not depend on them. For a
+    lens that is not round, `transfer` is the mean over azimuths, two more columns have the lowest
+    and the highest transfer, and `envelope` is the highest.
+    """
+    own = Axes(microscope.axis_values).own
+    known = {*MAIN_AXES, *(name for c in conditions for name, _ in c.further if name in own)}
+    names = [name for name in (*MAIN_AXES, *own) if name in known - {"dose_e_per_A2"}]
+    lenses = {}
+    for condition in conditions:
+        values = own | condition.values()
+        lens = tuple((name, values[name]) for name in names)
+        lenses.setdefault(lens, microscope.optics(condition))
+    is_round = all(optics.round for optics in lenses.values())
+    azimuths = np.linspace(0, 2 * np.pi, 1 if is_round else AZIMUTHS, endpoint=False)[:, None]
+    q, parts = np.linspace(0, microscope.sampling.cutoff, samples), []
+    for lens, optics in lenses.items():
+        T, envelope = ctf.transfer(optics, q, azimuths), ctf.envelope(optics, q, azimuths)
+        ends = {} if is_round else {"transfer_lowest": T.min(0), "transfer_highest": T.max(0)}
+        curves = {"frequency_per_A": q, "transfer": T.mean(0), **ends, "envelope": envelope.max(0)}
+        parts.append({name: np.full(samples, value) for name, value in lens} | curves)
+    head = list(parts[0])
+    return compressed("ctf.csv", head, [np.concatenate([p[n] for p in parts]) for n in head])
+
+
+def covers(store: xr.Dataset, metrics: xr.Dataset) -> bool:
+    """Return whether a store has all conditions of the OOD metrics."""
+    return all({*metrics[side].values} <= {*store[side].values} for side in ("train", "test"))
+
+
+def information(metrics: xr.Dataset, store: xr.Dataset) -> Data:
+    """Return Dice and all information metrics of each pair of conditions, as CSV.
+
+    Frequency bands are left out. Networks are tested on the specimen of their training, and the
+    weight of frequencies is flat, or the spectrum of this specimen.
+    """
+    names = [str(n) for n, v in store.data_vars.items() if {"train", "test"} <= {*v.dims}]
+    store = store.sel(train=metrics.train.values, test=metrics.test.values)
+    axes = [f"{side}_{axis}" for side in _SIDES for axis in axes_of(metrics)]
+    head, parts = ["specimen", "architecture", "weight", *axes, "dice", *names], []
+    for _, cells in groups(metrics):
+        specimen, _, test_specimen = group_names(cells).values()
+        if specimen != test_specimen:
+            continue
+        for weight in [w for w in store.weight.values if w in ("flat", specimen)]:
+            weighted = store[names].sel(weight=weight).transpose(*_SIDES)
+            pairs = cells[["dice"]].assign({n: (_SIDES, weighted[n].values) for n in names})
+            parts.append(pairs.to_dataframe(dim_order=_SIDES).assign(weight=weight)[head])
+    return _csv("metrics.csv", pd.concat(parts))
+
+
+def _matrices_as_rows(name: str, predicted: xr.Dataset, variables: Sequence[str]) -> Data:
+    """Return variables of each predicted matrix as rows: matrix, variable, coordinates, value."""
+    dims = list(dict.fromkeys(d for v in variables for d in predicted[v].dims if d not in GROUP))
+    parts = []
+    for label, cells in predicted_matrices(predicted).items():
+        for variable in variables:
+            table = cells[variable].reset_coords(drop=True).to_dataframe("value").reset_index()
+            table = table.astype({dim: str for dim in dims if dim in table})
+            parts.append(table.assign(matrix=label, variable=variable))
+    table = _joined(["matrix", "variable", *dims, "value"], parts)
+    return _csv(name, table.fillna(dict.fromkeys(dims, "")))
+
+
+def _joined(head: list[str], parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of several tables, with these columns in this order."""
+    return pd.concat(parts)[head] if parts else pd.DataFrame(columns=head)
+
+
+def prediction(figure: str, predicted: xr.Dataset) -> list[Data]:
+    """Return the data of one of the three figures of predictions, as CSV files."""
+    variables = {
+        "prediction": ["r2", "r2_interval"],
+        "smoothness": ["step", "bend", "step_noise", "bend_noise", "along_rho", "along_rho_dose"],
+        "design": ["design", "completion"],
+    }.get(figure, [])
+    there = [name for name in variables if name in predicted]
+    found = [_matrices_as_rows(f"{figure}.csv", predicted, there)] if there else []
+    return [*found, _predicted_pairs(predicted)] if figure == "prediction" else found
+
+
+def _predicted_pairs(predicted: xr.Dataset) -> Data:
+    """Return true Dice, and Dice predicted without levels of each axis in training, as CSV."""
+    without = {f"predicted_without_{axis}": axis for axis in predicted.axis.values}
+    parts = []
+    for label, cells in predicted_matrices(predicted).items():
+        held_out = cells.predicted.sel(end="train", drop=True)
+        values = {name: held_out.sel(axis=axis, drop=True) for name, axis in without.items()}
+        pairs = xr.Dataset({"dice": cells.true, **values})
+        parts.append(pairs.to_dataframe(dim_order=_SIDES).reset_index().assign(matrix=label))
+    return _csv("predicted.csv", _joined(["matrix", *_SIDES, "dice", *without], parts))

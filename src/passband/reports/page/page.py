@@ -1,0 +1,372 @@
+"""The page that presents a study: one HTML file that needs no other file and contacts no host.
+
+The text of stores, logs and names of files is never trusted: Jinja escapes every value. The page's
+content security policy allows only its own script, pictures inside the page, and no connection.
+"""
+
+import base64
+import hashlib
+import io
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib.resources import files
+
+import numpy as np
+import xarray as xr
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+from passband import __version__
+from passband.analysis.groups import groups
+from passband.axes import AXES
+from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, Study
+from passband.grid import of_conditions
+from passband.prediction.range_of_use import ranges
+from passband.reports.page import curves, data, tables, text
+from passband.reports.page.data import Data
+from passband.reports.page.files import Cost, History
+from passband.reports.page.matrix import left_out, matrix_svg, png_uri
+from passband.reports.page.numbers import Numbers
+from passband.reports.unlearned import sentence
+from passband.wave_sets import WaveSet
+
+#: A PNG file with more bytes than this is compressed as WebP, with small losses.
+_LARGE = 400_000
+#: An SVG file with at most this many bytes is preferred to a PNG file.
+_SMALL = 250_000
+#: Size of a figure on the page [CSS pixels for each inch], and its largest height [CSS pixels]. In
+#: print, an inch has 96 pixels, and text of 7 pt would be small on a screen.
+_SCALE, _HIGHEST_PX = 125.0, 900.0
+#: Width and height in the head of matplotlib's SVG files [pt].
+_SVG_SIZE = re.compile(rb'<svg[^>]*? width="([\d.]+)pt"[^>]*? height="([\d.]+)pt"')
+#: Largest number of cells of all matrices on the first screen. A cell takes about 4 bytes.
+_MOST_CELLS = 300_000
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed job: its log, and the last lines of it."""
+
+    stage: str
+    log: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Example:
+    """An example structure of a specimen: the phase of its exit wave, and its mask.
+
+    Attributes:
+        specimen: The specimen's name.
+        phase: (px, px), phase of the exit wave [rad].
+        mask: (px, px) bool, where there is a particle.
+    """
+
+    specimen: str
+    phase: np.ndarray
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything that the page shows.
+
+    Attributes:
+        made: The date of the results, such as ``26 November 2026``.
+        revision: The git revision of the code that made the results, or "".
+        results: The study's folder of results, as commands name it.
+        numbers: See :func:`passband.reports.page.numbers.numbers`.
+        metrics, information, prediction: The stores that exist.
+        figures: For each figure, its files by format.
+        captions: The caption of each figure, as reStructuredText.
+        expected: The names of the figures that the complete study has.
+        histories: The histories of training that exist.
+        costs: What the jobs of each stage took.
+        failures: The newest failed jobs.
+        failed: Number of all failed jobs.
+        missing: What an incomplete study lacks, in words.
+        examples: Example structures.
+        citation: References to cite.
+        explorer: The name of the explorer's file, which is or will be beside the page; "" if it is
+            elsewhere.
+    """
+
+    study: Study
+    made: str
+    revision: str
+    results: str
+    numbers: Numbers = field(default_factory=Numbers)
+    metrics: xr.Dataset | None = None
+    information: xr.Dataset | None = None
+    prediction: xr.Dataset | None = None
+    figures: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    captions: Mapping[str, str] = field(default_factory=dict)
+    expected: Collection[str] = ()
+    histories: Sequence[History] = ()
+    costs: Sequence[Cost] = ()
+    failures: Sequence[Failure] = ()
+    failed: int = 0
+    missing: Sequence[str] = ()
+    examples: Sequence[Example] = ()
+    citation: Sequence[str] = ()
+    explorer: str = ""
+
+
+def render(content: Content) -> str:
+    """Return the page as HTML."""
+    folder = files(__package__) / "templates"
+    style, script = (
+        (folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
+    )
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
+    word, first, second = text.answer(content.numbers)
+    mixtures = None
+    if content.metrics is not None:
+        mixtures = tables.mixtures_table(content.metrics)
+    content = _of_conditions(content)
+    return template.render(
+        content=content,
+        policy=policy,
+        style=Markup(style),
+        script=Markup(script),
+        version=__version__,
+        question=text.QUESTION,
+        word=word,
+        answer=(first, second),
+        unlearned=sentence(content.numbers.unlearned),
+        matrices=_matrices(content),
+        cards=_cards(content.numbers),
+        figure=partial(_figure, content),
+        tables=_tables(content) | {"mixtures": mixtures},
+        curves=_curves(content),
+        sentences=_sentences(content),
+        examples=_examples(content.examples),
+        asked=_asked(content.study),
+        configuration=tables.configuration(content.study),
+        fewest=FEWEST_PREDICTED,
+        of_prediction=FIGURES_OF_PREDICTION,
+    )
+
+
+def _asked(study: Study) -> str:
+    """Return options of `passband recommend`, as an example for the study's axes."""
+    values = {"defocus_nm": 12, "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 400}
+    of_study = ranges(study.test_conditions)
+    values |= {name: of_study[name][1] for name in study.axes.own if not AXES[name].needs_waves}
+    if "" not in study.tested_waves:  # the study cannot be asked about its own values
+        values |= dict(WaveSet.parse(study.tested_waves[0]).further)
+    return " ".join(f"{AXES[name].option} {value:g}" for name, value in values.items())
+
+
+def _of_conditions(content: Content) -> Content:
+    """Return the content without the rows of mixtures in its stores."""
+    stores = {"metrics": content.metrics, "information": content.information}
+    return replace(
+        content, **{n: None if s is None else of_conditions(s) for n, s in stores.items()}
+    )
+
+
+# ── First screen ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _matrices(content: Content) -> list[dict]:
+    """Return the matrices as SVG, with their names and notes.
+
+    A matrix of a single cell is left out. Large matrices after the first few are left out, too, and
+    the page leads to the figure of all matrices.
+    """
+    found = content.numbers
+    cells = max(1, len(found.train) * len(found.test))
+    if cells == 1:
+        return []  # the numbers say it
+    shown = list(found.matrices.items())[: max(1, _MOST_CELLS // cells)]
+    return [
+        _matrix(content, *names, M) | {"others": len(found.matrices) - len(shown)}
+        for names, M in shown
+    ]
+
+
+def _matrix(content: Content, specimen: str, architecture: str, M: np.ndarray) -> dict:
+    found = content.numbers
+    mean = text.number(float(np.nanmean(M))) if np.isfinite(M).any() else "–"
+    alt = (
+        f"Matrix of mean Dice of {len(found.train)} training conditions (rows) and "
+        f"{len(found.test)} test conditions (columns) for {architecture} on {specimen}; "
+        f"the mean is {mean}"
+    )
+    palette, sides = content.study.figures.palette, (found.train, found.test)
+    own_dice = found.own_rows.get((specimen, architecture))
+    return {
+        "svg": Markup("").join(
+            matrix_svg(M, *sides, palette, alt, compact, own_dice) for compact in (False, True)
+        ),
+        "name": f"{specimen}, {architecture}",
+        "left_out": left_out(*sides),
+        "own": any(id in found.test for id in found.train),
+        "beside": own_dice is not None and bool(np.isfinite(own_dice).any()),
+        "missing": int((~np.isfinite(M)).sum()),
+    }
+
+
+def _cards(found: Numbers) -> list[dict]:
+    """Return the five numbers of the first screen, as far as they exist, with their ranges."""
+    number, percent = text.number, text.percent
+    cards = (
+        (found.own, number, "mean Dice under the condition of the training"),
+        (found.other, number, "mean Dice under the other conditions"),
+        (found.loss, number, "mean loss of Dice against a network that was trained there"),
+        (found.worst, number, "Dice of a network under its worst other condition, on average"),
+        (
+            found.close,
+            percent,
+            "of all pairs of conditions: as good as a network that was trained there",
+        ),
+    )
+    return [
+        {"value": form(value.value), "range": text.ranged(value, form), "words": words}
+        for value, form, words in cards
+        if value
+    ]
+
+
+# ── Figures and data ─────────────────────────────────────────────────────────────────────────────
+
+
+def _figure(content: Content, name: str) -> dict | None:
+    """Return a figure of the workflow for the template, or None if it is on request only."""
+    formats = content.figures.get(name)
+    if not formats:
+        # A figure on request is not missed.
+        return {"uri": ""} if name in content.expected else None
+    values = {"snakemake": {"config": content.study.model_dump(mode="json"), "params": {}}}
+    try:
+        uri, width = _shown(formats, content.study.figures.dpi)
+    except (OSError, ValueError):  # the file is damaged
+        return {"uri": ""}
+    title, html = text.caption(content.captions.get(name, f"**{name}.**"), values)
+    return {
+        "name": name,
+        "uri": uri,
+        "width": width,
+        "alt": f"Figure: {title}. The caption describes it.",
+        "caption": html,
+        "data": _data(content, name),
+    }
+
+
+def _data(content: Content, name: str) -> list[Data]:
+    """Return the figure's data as CSV files; none for a figure of images."""
+    if name == "ctf":
+        return [data.transfer(content.study.train_conditions, content.study.microscope)]
+    if name in FIGURES_OF_PREDICTION and content.prediction is not None:
+        return data.prediction(name, content.prediction)
+    if content.metrics is None:
+        return []
+    if name == "metrics" and content.information is not None:
+        # After a value of the grid was removed, only the newer store lacks its conditions.
+        whole = data.covers(content.information, content.metrics)
+        return [data.information(content.metrics, content.information)] if whole else []
+    draw = {"matrix": data.matrix, "decay": data.decay}.get(name)
+    return [draw(content.metrics)] if draw else []
+
+
+def _shown(formats: Mapping[str, bytes], dpi: float) -> tuple[str, int]:
+    """Return a figure as a data URI, and its width on the page in CSS pixels.
+
+    The figure is a small SVG file, or else PNG, or else WebP if it is large. All figures have the
+    same scale, so that their texts have the same size, unless they would be too high.
+    """
+    svg, png = formats.get("svg"), formats.get("png")
+    if svg is not None and (png is None or len(svg) <= _SMALL):
+        if (size := _SVG_SIZE.search(svg)) is None:
+            raise ValueError("no size")
+        width, height = map(float, size.groups())
+        return _data_uri("image/svg+xml", svg), _width(width / 72, height / 72)
+    with Image.open(io.BytesIO(png)) as picture:
+        width = _width(*(size / dpi for size in picture.size))
+        if len(png) > _LARGE:
+            packed = io.BytesIO()
+            picture.convert("RGB").save(packed, "webp", quality=88, method=4)
+            if packed.tell() < len(png):
+                return _data_uri("image/webp", packed.getvalue()), width
+    return _data_uri("image/png", png), width
+
+
+def _width(width_in: float, height_in: float) -> int:
+    """Return the width on the page [px] of a figure, from its width and height [inches]."""
+    return round(min(_SCALE * width_in, _HIGHEST_PX * width_in / height_in))
+
+
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _examples(examples: Sequence[Example]) -> list[dict]:
+    """Return pictures of example structures: the phase in grey, with the mask's outline."""
+    pictures = []
+    for example in examples:
+        low, high = np.quantile(example.phase, [0.002, 0.998])
+        grey = np.clip((example.phase - low) / max(high - low, 1e-9), 0, 1)
+        pixels = np.repeat((grey * 255).round().astype(np.uint8)[..., None], 3, -1)
+        inside = example.mask
+        eroded = inside.copy()
+        for shift in (1, -1):
+            for axis in (0, 1):
+                eroded &= np.roll(inside, shift, axis)
+        pixels[inside & ~eroded] = (244, 211, 94)
+        pictures.append({"specimen": example.specimen, "uri": png_uri(pixels)})
+    return pictures
+
+
+# ── Tables and curves ────────────────────────────────────────────────────────────────────────────
+
+
+def _tables(content: Content) -> dict:
+    several = content.metrics is not None and len(groups(content.metrics)) > 1
+    return {
+        "study": tables.study_table(content.study),
+        "axes": tables.axes_table(content.numbers),
+        "groups": tables.groups_table(content.metrics, content.numbers.unlearned)
+        if several
+        else None,
+        "choices": tables.choice_table(content.numbers),
+        "prediction": tables.prediction_table(content.prediction)
+        if content.prediction is not None
+        else None,
+        "costs": tables.cost_table(content.costs),
+    }
+
+
+def _sentences(content: Content) -> dict:
+    return {
+        "all_rounders": tables.all_rounders(content.numbers),
+        "prediction": tables.prediction_sentences(content.prediction)
+        if content.prediction is not None
+        else [],
+    }
+
+
+def _curves(content: Content) -> dict | None:
+    histories = [h for h in content.histories if len(h.epoch) and np.isfinite(h.dice).any()]
+    if not histories:
+        return None
+    worst = curves.worst(histories, min(curves.WORST, len(histories)))
+    many = len(histories) > curves.MOST_CURVES
+    return {
+        "svg": curves.curves_svg(histories, content.study.figures.palette),
+        "number": len(histories),
+        "bands": many,
+        "worst": [(h.network, text.number(h.final)) for h in (worst if many else worst[:3])],
+        "data": curves.data(histories),
+    }

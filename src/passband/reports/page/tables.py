@@ -1,0 +1,333 @@
+"""The tables of a study's page."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+
+import numpy as np
+import xarray as xr
+import yaml
+
+from passband.analysis.groups import group_label, groups
+from passband.axes import AXES
+from passband.config import Specimen, Study
+from passband.config.materials import MATERIALS
+from passband.grid import Axes
+from passband.prediction.matrix.cross_validation import CTF
+from passband.prediction.matrix.matrices import predicted_matrices
+from passband.prediction.matrix.prediction import ALL, headline
+from passband.reports.mixture_comparison import comparisons
+from passband.reports.page.data import Data, compressed
+from passband.reports.page.files import Cost
+from passband.reports.page.numbers import Numbers
+from passband.reports.page.text import axis_words, number, percent, ranged, tight
+from passband.reports.unlearned import MARK, is_marked
+from passband.words import duration, number_of
+
+#: A prediction with a smaller R² fails.
+FAILS = 0.3
+#: Number of microscopes in the table of choices; the CSV file has all of them.
+MOST_CHOICES = 24
+#: More values of an axis than this are written as a range.
+_MOST_VALUES = 8
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page.
+
+    Attributes:
+        head: Heads of the columns.
+        rows: Cells. The first cell of a row is the row's head.
+        data: The table's data as CSV, if there are more than the cells show.
+    """
+
+    head: list[str]
+    rows: list[list[str]]
+    data: Data | None = None
+
+
+def study_table(study: Study) -> Table:
+    """Return what the study trained, in words."""
+    block, microscope, training = study.study, study.microscope, study.training
+    networks = (
+        len(study.trained_specimens)
+        * study.train_number
+        * len(training.architectures)
+        * block.replicas
+    )
+    rows = [
+        [f"Specimen {name}", _specimen(specimen, study.axes.names)]
+        for name, specimen in study.specimens.items()
+    ]
+    rows.append(
+        [
+            "Structures",
+            f"{block.structures.train:,} for training, {block.structures.val:,} for validation, "
+            f"{block.structures.test:,} for tests, of each specimen; none is in two of these sets",
+        ]
+    )
+    # What is an axis of the study has its own row.
+    said = {
+        "pixel_size_A": f" of {microscope.pixel_size_A:g} Å",
+        "energy_kev": f" at {microscope.energy_kev:g} keV",
+        "focal_spread_nm": f"; focal spread {microscope.focal_spread_nm:g} nm",
+    }
+    words = "".join(text for name, text in said.items() if name not in study.axes.own)
+    side = microscope.field_px
+    rows.append(["Images", f"{side} × {side} pixels{words}"])
+    for name, trained in study.train_axes.items():
+        axis, tested = AXES[name], study.test_axes[name]
+        label = axis.label[0].upper() + axis.label[1:]
+        text = _values(trained, axis.unit)
+        if trained != tested:
+            text = f"trained {text}; tested {_values(tested, axis.unit)}"
+        rows.append([label, text])
+    rows.append(
+        [
+            "Conditions",
+            f"{study.train_number:,} to train under, {study.test_number:,} to test under",
+        ]
+    )
+    rows.append(
+        [
+            "Networks",
+            f"{networks:,}: {', '.join(training.architectures)}, "
+            f"{number_of(block.replicas, 'replica')} for each condition, "
+            f"{number_of(training.epochs, 'epoch')}",
+        ]
+    )
+    return Table(["What", "Value"], rows)
+
+
+def _specimen(specimen: Specimen, axes: Sequence[str]) -> str:
+    material = MATERIALS.get(specimen.material)
+    name = specimen.material if material else f"crystal from the file {specimen.material}"
+    diameter = specimen.diameter_nm
+    few, most = specimen.particles.min, specimen.particles.max
+    particles = f"{few}" if few == most else f"{few} to {most}"
+    noun = "particle" if most == 1 else "particles"
+    layer = specimen.substrate.thickness_nm
+    below = f"on {layer:g} nm of amorphous carbon" if layer else "in vacuum"
+    if "substrate_thickness_nm" in axes:
+        below = "on amorphous carbon"
+    text = (
+        f"{name}, shape {specimen.shape}, diameter {diameter.min:g} to {diameter.max:g} nm, "
+        f"{particles} {noun} {below}"
+    )
+    return text if specimen.trained else f"{text}; only for tests"
+
+
+def _values(values: Sequence[float], unit: str) -> str:
+    if len(values) <= _MOST_VALUES:
+        text = ", ".join(f"{value:g}" for value in values)
+    else:
+        return f"{values[0]:g} to {values[-1]:g} {unit}, {len(values)} values".replace("-", "−")
+    return f"{text} {unit}".replace("-", "−")
+
+
+def axes_table(found: Numbers) -> Table | None:
+    """Return what a change of a single axis costs, or None if no pair differs in a single axis."""
+    rows = [
+        [axis_words(axis).removeprefix("the "), number(value.value), ranged(value)]
+        for axis, value in sorted(found.axes.items(), key=lambda item: -item[1].value)
+        if value
+    ]
+    if not rows:
+        return None
+    return Table(["Only this differs", "Loss of Dice", "Bootstrap range"], rows)
+
+
+def groups_table(metrics: xr.Dataset, unlearned: xr.DataArray | None = None) -> Table:
+    """Return means over training conditions for each specimen, architecture and test specimen.
+
+    Groups with networks that did not learn have a mark.
+    """
+    rows = []
+    for _, cells in groups(metrics):
+        other = cells.train != cells.test
+        values = [cells.id, cells.ood, cells.worst, cells.gap_test.where(other)]
+        label = group_label(cells) + f" {MARK}" * bool(is_marked(unlearned, cells).any())
+        rows.append([label, *(number(_mean(v.values)) for v in values)])
+    head = ["Networks, specimen", "Own condition", "Other conditions", "Worst condition", "Loss"]
+    return Table(head, rows)
+
+
+def _mean(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else np.nan
+
+
+def choice_table(found: Numbers) -> Table | None:
+    """Return the best network for each test condition, and the network that was trained there.
+
+    At most :data:`MOST_CHOICES` conditions are shown, at even intervals; the CSV file has all.
+    Returns None if no network has learned.
+    """
+    rows, records = [], []
+    for specimen, architecture, j in _tested(found):
+        # Each architecture has its row.
+        column = found.learned[specimen, architecture][:, j]
+        best = int(np.nanargmax(column))
+        test = found.test[j]
+        own = column[found.train.index(test)] if test in found.train else np.nan
+        records.append((specimen, architecture, test, found.train[best], column[best], own))
+    if not records:
+        return None
+    several = len(found.learned) > 1
+    places = np.linspace(0, len(records) - 1, min(len(records), MOST_CHOICES)).round().astype(int)
+    for k in places:
+        specimen, architecture, test, best, dice, own = records[k]
+        name = tight(test.words)
+        name += f" ({specimen}, {architecture})" if several else ""
+        trained = "itself" if best == test else tight(best.words)
+        rows.append([name, trained, number(dice), number(own)])
+    head = ["specimen", "architecture", "tested_under", "best_trained_under", "dice", "dice_own"]
+    listed = [(s, a, test.id, best.id, *dice) for s, a, test, best, *dice in records]
+    data = compressed("choices.csv", head, [list(column) for column in zip(*listed, strict=True)])
+    return Table(
+        ["Microscope", "Best network was trained under", "Its Dice", "Trained there"], rows, data
+    )
+
+
+def mixtures_table(metrics: xr.Dataset) -> Table | None:
+    """Return networks of mixtures beside the best network of one condition; None without any."""
+    axes = Axes.of(metrics)
+    rows = [
+        [
+            f"{each.id} ({each.networks})",
+            *(number(value) for value in (each.own, each.mean, each.worst)),
+            f"{number(each.best_mean)}, {tight(axes.parse(each.best).words)}" if each.best else "–",
+            f"{each.better} of {each.specialists}",
+            number(each.gap),
+        ]
+        for each in comparisons(metrics)
+    ]
+    if not rows:
+        return None
+    head = ["Mixture", "Own conditions", "All conditions", "Worst condition"]
+    head += ["Best single network", "Single networks above it", "Loss"]
+    return Table(head, rows)
+
+
+def _tested(found: Numbers) -> Iterator[tuple[str, str, int]]:
+    for (specimen, architecture), M in found.learned.items():
+        for j in range(M.shape[1]):
+            if np.isfinite(M[:, j]).any():
+                yield specimen, architecture, j
+
+
+def all_rounders(found: Numbers) -> list[str]:
+    """Return sentences about the single network that is best over all test conditions."""
+    best: dict[str, tuple[float, str]] = {}
+    for (specimen, architecture), M in found.learned.items():
+        whole = np.isfinite(M).all(1)
+        if not whole.any() or M.shape[0] < 2:
+            continue
+        for name, values in (("mean", M.mean(1)), ("worst", M.min(1))):
+            row = int(np.where(whole, values, -1).argmax())
+            words = tight(found.train[row].words)
+            if len(found.learned) > 1:
+                words += f" ({specimen}, {architecture})"
+            best[name] = max(best.get(name, (-1.0, "")), (float(values[row]), words))
+    if not best:
+        return []
+    (mean, at), (worst, there) = best["mean"], best["worst"]
+    first = (
+        f"If one network must serve all conditions, the one trained under {at} has the highest "
+        f"mean Dice, {number(mean)}."
+    )
+    if there == at:
+        return [first, f"It also has the highest worst case, {number(worst)}."]
+    return [first, f"The one trained under {there} has the highest worst case, {number(worst)}."]
+
+
+def prediction_table(predicted: xr.Dataset) -> Table:
+    """Return R² of Dice that is predicted from transfer functions, for each held-out axis."""
+    best, rows = headline(predicted), []
+    matrices = predicted_matrices(predicted)
+    several = len(matrices) > 1
+    for name, matrix in matrices.items():
+        for part in matrix.part.values[matrix.part_level.values == ALL]:
+            fold = matrix.sel(part=part, features=CTF, model=best)
+            axis, end = str(fold.part_axis.values), str(fold.part_end.values)
+            low, high = (float(v) for v in fold.r2_interval.values)
+            words = (
+                f"levels of {axis_words(axis).removeprefix('the ')}"
+                if axis in AXES
+                else "groups of conditions"
+            )
+            there = {"train": "training", "test": "tests", "both": "both"}[end]
+            span = f"{number(low)} to {number(high)}" if np.isfinite(low) else ""
+            prefix = f"{name}: " if several else ""
+            rows.append(
+                [
+                    f"{prefix}{words}, {there}",
+                    number(float(fold.r2)),
+                    span,
+                    percent(float(fold.coverage)),
+                ]
+            )
+    head = ["Left out", "R²", "Bootstrap range", "Dice within the 90% interval"]
+    return Table(head, rows)
+
+
+def prediction_sentences(predicted: xr.Dataset) -> list[str]:
+    """Return sentences about where the prediction from transfer functions works and fails."""
+    rows = prediction_table(predicted).rows
+    values = [(float(row[1].replace("−", "-")), row[0]) for row in rows if row[1] != "–"]
+    if not values:
+        return []
+    (low, there), (high, best) = min(values), max(values)
+    first = (
+        "From transfer functions and doses alone, Dice of held-out pairs is predicted best if "
+        f"{_left_out(best)} (R² {number(high)})."
+    )
+    if len(values) == 1:
+        return [first]
+    last = "It fails" if low < FAILS else "It is least certain"
+    return [first, f"{last} if {_left_out(there)} (R² {number(low)})."]
+
+
+def _left_out(row: str) -> str:
+    """Return ``levels of dose are left out of training`` from ``levels of dose, training``."""
+    what, _, where = row.rpartition(", ")
+    return f"{what} are left out of {where}"
+
+
+def cost_table(costs: Sequence[Cost]) -> Table | None:
+    """Return time and memory of each stage, and their sum; None without benchmarks."""
+    if not costs:
+        return None
+    rows = [
+        [
+            cost.stage,
+            f"{cost.jobs:,}",
+            duration(cost.wall_s),
+            _core_hours(cost.cpu_s),
+            f"{cost.memory_MB / 1000:.1f} GB" if cost.memory_MB else "–",
+        ]
+        for cost in costs
+    ]
+    rows.append(
+        [
+            "all",
+            f"{sum(c.jobs for c in costs):,}",
+            duration(sum(c.wall_s for c in costs)),
+            _core_hours(sum(c.cpu_s for c in costs)),
+            f"{max(c.memory_MB for c in costs) / 1000:.1f} GB",
+        ]
+    )
+    head = ["stage", "jobs", "wall_s", "cpu_s", "max_rss_MB"]
+    data = compressed("cost.csv", head, list(zip(*map(astuple, costs), strict=True)))
+    return Table(["Stage", "Jobs", "Time of all jobs", "Core-hours", "Largest memory"], rows, data)
+
+
+def _core_hours(seconds: float) -> str:
+    value = seconds / 3600
+    return "< 0.01" if value < 0.01 else number(value, 2 if value < 100 else 0)
+
+
+def configuration(study: Study) -> str:
+    """Return the whole configuration as the YAML of a valid study, with the values of all keys."""
+    values = study.written()
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)

@@ -1,0 +1,282 @@
+"""Counts a study's jobs, steps, images, files and bytes from its configuration."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from passband.analysis import information
+from passband.axes import MAIN_AXES
+from passband.config import Study
+from passband.grid import batches
+from passband.groups import conditions_per_file
+from passband.learning.memory import SHARED_BYTES
+from passband.prediction.recommend.microscopes import number_drawn
+from passband.results.layout import INFORMATION, OOD, PREDICTION, REPORT, TABLE
+from passband.scores import BINS, PRODUCTS, STATISTICS
+
+#: The rules whose jobs grow with the study; those of the others hardly do.
+GROWING = ("simulate", "train", "evaluate")
+#: Rows of `passband plan` that several files share.
+_METRICS, _PAGES = f"{OOD}, {INFORMATION}", f"figures, {REPORT}"
+
+#: Bytes of a stored count of pixels (4 before compression). The value was measured on counts of
+#: very different size.
+_COUNT_BYTES = 2.0
+#: Bytes of a stored float32 sum of confidence, and of a bin of its histogram (4 and 2 before
+#: compression), measured on random values.
+_SUM_BYTES, _BIN_BYTES = 3.4, 2.0
+#: Bytes of attributes and metadata in a file of exit waves, and in a record; bytes of a log, of the
+#: history of a training, and of all figures.
+_SHARD_BYTES, _RECORD_BYTES, _JOB_BYTES, _HISTORY_BYTES = 11_000, 12_500, 1_000, 15_000
+_FIGURES_BYTES = 2_000_000
+#: Bytes of the report besides the figures, and of its data for each pair of conditions.
+_REPORT_BYTES, _REPORT_PAIR_BYTES = 200_000, 130
+#: The report has no table above 900,000 values: 17 for each pair of conditions.
+_REPORT_PAIRS = 900_000 // 17
+#: Number of arrays of prediction.zarr, which have one chunk each; and the bytes of
+#: prediction.zarr without those arrays whose size grows with the number of conditions.
+_PREDICTION_ARRAYS, _PREDICTION_BYTES = 73, 200_000
+#: Number of files of distances.zarr, and the minimum bytes of a file of distances.
+_DISTANCES_FILES, _DISTANCES_BYTES = 38, 1_000
+
+# Numbers of arrays in the study's stores. The settings determine which arrays a store has, and each
+# further axis is two more arrays of conditions.
+_CONDITIONS = 2 * (1 + len(MAIN_AXES))  # ids and values, of training and of testing
+_NETWORKS = 3 + _CONDITIONS  # also specimen, architecture and test specimen
+_TABLE, _TABLE_PAIRS, _MICROSCOPES = _NETWORKS + 7, 3, 1 + len(MAIN_AXES)
+# In the table, these have one chunk for each specimen, architecture and training condition: counts,
+# Dice, confidence and histogram; agreement; counts and Dice of own conditions; of microscopes.
+_TABLE_CELLS, _TABLE_CELLS_PAIRS, _TABLE_OWN, _TABLE_MICROSCOPES = 4, 1, 2, 2
+_OOD, _OOD_REPLICAS, _OOD_BOOTSTRAP = _NETWORKS + 12, 2, 10
+_INFORMATION = _CONDITIONS + 1  # besides the metrics
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of a study's jobs, networks, steps, images and files.
+
+    Attributes:
+        jobs: Number of jobs by rule.
+        cells: Number of combinations of training specimen, architecture and training condition.
+        trainings: Number of pairs of a cell and a batch of replicas. A `train` job has one training
+            for each of its conditions.
+        networks, steps_per_network: Number of networks, and number of optimizer steps of each
+            network. If `training.patience` ends a training early, the network has fewer steps.
+        trained_on: Number of images that a `train` job forms for each training if all images fit
+            into its memory.
+        tested_on: Number of images that a network is tested on. With `evaluation.test_own`, the
+            number is larger for the networks whose training condition is no test condition; then it
+            is the mean over all networks.
+        first_tested_on: Number of further images that the first replica of each cell is tested on,
+            under the microscopes of `evaluation.microscopes`.
+        formed: Number of images that all `evaluate` jobs form. The conditions of a job share the
+            images that fit into the memory for them.
+        drawn: Number of images for which all `train` jobs together draw noise. If
+            `training.patience` ends a training early, noise is drawn for fewer images.
+        mixed: Number of noise-free images that all `train` jobs together form for networks of
+            mixtures, whose replicas share no images.
+        files: Number of files by folder under ``results/<study>/``.
+    """
+
+    jobs: dict[str, int]
+    cells: int
+    trainings: int
+    networks: int
+    steps_per_network: int
+    trained_on: int
+    tested_on: float
+    first_tested_on: int
+    formed: int
+    drawn: int
+    mixed: int
+    files: dict[str, int]
+
+    @property
+    def others(self) -> dict[str, int]:
+        """The numbers of jobs of the rules that are not :data:`GROWING`."""
+        return {rule: number for rule, number in self.jobs.items() if rule not in GROWING}
+
+
+def count(study: Study) -> Counts:
+    """Return the numbers of a study's jobs, networks, steps, images and files."""
+    block, training = study.study, study.training
+    split, train, test = block.structures, study.train_number, study.test_number
+    jobs = _jobs(study)
+    cells = len(study.trained_specimens) * train * len(training.architectures)
+    networks = cells * block.replicas
+    trainings = cells * -(-block.replicas // block.replicas_per_job)
+    # As in passband.learning.batches: if the last batch had one image only, this image is added to
+    # the batch before.
+    in_epoch = len(range(training.batch_size, split.train - 1, training.batch_size)) + 1
+    # Each replica of a mixture has its own conditions, and so its own noise-free images.
+    mixed = len(study.trained_specimens) * len(training.architectures) * block.replicas
+    mixed *= study.mixture_number
+    # All replicas and epochs use the same noise-free images, unless jitter changes each image.
+    new_images = training.noise == "fresh" and study.microscope.jitter.varies
+    return Counts(
+        jobs=dict(jobs),
+        cells=cells,
+        trainings=trainings,
+        networks=networks,
+        steps_per_network=training.epochs * in_epoch,
+        trained_on=split.train * (training.epochs if new_images else 1) + split.val,
+        tested_on=len(study.specimens) * split.test * (test + study.own_number / train),
+        first_tested_on=len(study.specimens) * split.test * number_drawn(study),
+        formed=_formed(study),
+        mixed=training.epochs * split.train * mixed,
+        drawn=training.epochs * (networks * split.train + trainings * split.val),
+        files=_files(study, jobs),
+    )
+
+
+def _jobs(study: Study) -> Counter:
+    """Return the number of jobs by rule, without jobs on request.
+
+    The numbers are products: a study may have a million jobs, and `passband check` lists none.
+    """
+    block = study.study
+    pairs = len(study.trained_specimens) * len(study.training.architectures)
+    batches = -(-block.replicas // block.replicas_per_job)
+    groups = study.group_number
+    jobs = Counter(
+        simulate=study.number_of_shards(),
+        train=pairs * groups * batches,
+        evaluate=pairs * groups * batches,
+    )
+    jobs.update(("information", "aggregate", "ood"))
+    if study.predictable:
+        if study.distances.predict:
+            parts = -(-study.test_number // study.distances.conditions_per_job)
+            jobs.update({"distances_part": pairs * parts, "distances": 1})
+        jobs["prediction"] = 1
+    jobs.update(f"figure_{name}" for name in study.drawn)
+    jobs["report"] = 1
+    return jobs
+
+
+def _formed(study: Study) -> int:
+    """Return the number of images that all `evaluate` jobs form, some of them shared."""
+    block, limit = study.study, SHARED_BYTES // (4 * study.microscope.field_px**2)
+    of_condition = len(study.specimens) * block.structures.test
+    drawn, formed = number_drawn(study), 0
+    for number in range(len(batches(block.replicas, block.replicas_per_job))):
+        # The first batch has the first replica.
+        images = of_condition * (study.test_number + drawn * (number == 0))
+        shared = min(images, limit)
+        formed += study.group_number * shared + study.train_number * (images - shared)
+        formed += of_condition * study.own_number
+    return len(study.trained_specimens) * len(study.training.architectures) * formed
+
+
+def _files(study: Study, jobs: Counter) -> dict[str, int]:
+    """Return the number of a study's files in each folder."""
+    ood = _OOD + _OOD_REPLICAS * (study.study.replicas > 1)
+    ood += _OOD_BOOTSTRAP * (study.evaluation.bootstrap > 0)
+    metrics = _INFORMATION + 2 * len(information.SINGLE) + len(information.PAIR)
+    pairs = _pairs_of_replicas(study)
+    paired = pairs > 0
+    # Files of each variable of the table that has values for each training condition.
+    rows = -(-study.train_number // conditions_per_file(study.train_number))
+    rows *= len(study.trained_specimens) * len(study.training.architectures)
+    cells = _TABLE_CELLS + _TABLE_CELLS_PAIRS * paired + _TABLE_OWN * study.evaluation.test_own
+    further = 2 * len(study.axes.own)
+    single = _TABLE + _TABLE_PAIRS * paired + further
+    if study.evaluation.microscopes:
+        cells += _TABLE_MICROSCOPES
+        single += _MICROSCOPES + len(study.axes.own)
+    files = {
+        "waves": jobs["simulate"],
+        "networks": 2 * jobs["train"],
+        "records": jobs["evaluate"],
+        TABLE: _store(single)
+        + cells * (1 + rows)
+        # Zarr stores no chunk of zeros: the number of an only replica, the first of an only pair.
+        - (study.study.replicas == 1)
+        - (pairs == 1),
+        _METRICS: _store(ood + further) + _store(metrics + further),
+    }
+    if jobs["distances_part"]:
+        files["distances"] = jobs["distances_part"] + _DISTANCES_FILES + 2 * further
+    if jobs["prediction"]:
+        files[PREDICTION] = _store(_PREDICTION_ARRAYS + further)
+    drawn = sum(name.startswith("figure_") for name in jobs)
+    files[_PAGES] = drawn * len(study.figures.formats) + 1
+    cached = jobs["simulate"] + jobs["train"] + jobs["evaluate"]
+    return files | {"logs, benchmarks": 2 * sum(jobs.values()), "cache": cached}
+
+
+def _pairs_of_replicas(study: Study) -> int:
+    """Return the number of pairs of a grid point's replicas that one job evaluates together."""
+    together = batches(study.study.replicas, study.study.replicas_per_job).values()
+    return sum(math.comb(len(batch), 2) for batch in together)
+
+
+def _store(arrays: int) -> int:
+    """Return the number of files of a store whose arrays have one chunk each.
+
+    A store has one file of metadata, one of checksums, and one that Snakemake writes. An array has
+    one file of metadata and one chunk.
+    """
+    return 3 + 2 * arrays
+
+
+def structures(study: Study, specimen: str) -> int:
+    """Return the number of simulated structures of a specimen, in all sets of exit waves."""
+    return sum(
+        len(study.waves(specimen, split)) * getattr(study.study.structures, split)
+        for split in study.specimens[specimen].splits
+    )
+
+
+def sizes(
+    study: Study, wave_bytes: dict[str, float], weight_bytes: dict[str, float]
+) -> dict[str, float]:
+    """Return the bytes that a study writes, by the same names as :attr:`Counts.files`.
+
+    Args:
+        wave_bytes, weight_bytes: For each specimen, the bytes of a structure in a file; for each
+            architecture, the bytes of a network in a file.
+    """
+    counted = count(study)
+    waves = sum(structures(study, name) * wave_bytes[name] for name in study.specimens)
+    kinds = len(study.training.architectures)
+    images = counted.networks * counted.tested_on
+    pixels = 3 * _COUNT_BYTES * (images + counted.cells * counted.first_tested_on)
+    couples = counted.cells * _pairs_of_replicas(study)
+    # The sums of a network for an image, and the sums of a pair of networks.
+    sums = _SUM_BYTES * (len(STATISTICS) * counted.networks + len(PRODUCTS) * couples)
+    tested = counted.tested_on / study.study.structures.test
+    histograms = counted.networks * tested * BINS * _BIN_BYTES
+    pairs = counted.cells * len(study.specimens) * study.test_number
+    spectra = len(study.trained_specimens)
+    bands = len(study.information.bands_per_A)
+    weights_of = {"flat": 1, "specimen": spectra * (1 + (bands + 1 if bands else 0))}
+    compared = study.train_number * study.test_number * len(information.PAIR)
+    compared *= sum(weights_of[kind] for kind in study.information.weights)
+    weights = counted.networks / kinds * sum(weight_bytes.values())
+    matrices = 3 + 6 * (study.evaluation.bootstrap > 0)  # Dice, gaps, and limits of the intervals
+    return {
+        "waves": waves + counted.files["waves"] * _SHARD_BYTES,
+        "networks": weights + counted.trainings * _HISTORY_BYTES,
+        "records": pixels
+        + sums * counted.tested_on
+        + histograms
+        + counted.jobs["evaluate"] * _RECORD_BYTES,
+        # The table has only the mean of the sums over the images of a test condition.
+        TABLE: pixels + sums * tested + histograms + counted.files[TABLE] * 600,
+        _METRICS: 8 * (pairs * matrices + compared) + 100_000,
+        # Four distances of 8 bytes are in the jobs' files, and again in distances.zarr.
+        **(
+            {"distances": 2 * 4 * 8.0 * pairs + _DISTANCES_BYTES * counted.files["distances"]}
+            if "distances" in counted.files
+            else {}
+        ),
+        # 15 ways to leave cells of the matrix out. Each has a prediction and both limits of its
+        # interval.
+        **({PREDICTION: 15 * 3 * 4.0 * pairs + _PREDICTION_BYTES} if study.predictable else {}),
+        _PAGES: _FIGURES_BYTES
+        + _REPORT_BYTES
+        + float(_REPORT_PAIR_BYTES * min(study.train_number * study.test_number, _REPORT_PAIRS)),
+        "logs, benchmarks": counted.files["logs, benchmarks"] * _JOB_BYTES / 2,
+        "cache": 0.0,  # second names of files, see :mod:`passband.jobs.reuse`
+    }

@@ -1,0 +1,267 @@
+"""Draws a run: a bar and the running jobs in a terminal, or now and then a line in a pipe.
+
+Both displays show failures at once, with the last lines of the job's log. Names and log lines may
+contain anything, so control characters are removed and nothing is read as markup.
+"""
+
+import os
+import statistics
+import time
+from typing import IO
+
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from passband import log_lines
+from passband.console import clean
+from passband.runs.progress import Progress, Running
+from passband.runs.status import tail
+from passband.words import duration, number_of
+
+#: Number of running jobs that a terminal shows, and number of the last lines of a failed job's log.
+_SHOWN, _LAST_LINES = 6, 5
+#: A running job's log is read up to this size [bytes].
+_LOG_BYTES = 1 << 16
+#: What is shown after the last lines of the log of a job that failed without a message.
+SILENT = "(the log ends here: the job was killed, or its node went down)"
+#: In a pipe, a line is written after this share of the work, but not within the first time [s], and
+#: at the first finished job after the second time [s].
+_SHARE, _AT_LEAST_S, _AT_MOST_S = 0.1, 5.0, 1800.0
+#: The stages of the display, in the workflow's order. Each other rule is its own stage.
+_STAGES = {
+    "simulate": "simulate",
+    "train": "train",
+    "evaluate": "evaluate",
+    **dict.fromkeys(
+        ("information", "aggregate", "ood", "distances_part", "distances", "prediction"), "analysis"
+    ),
+    "figures": "figures",
+}
+
+
+def display(
+    file: IO[str], progress: Progress, study: str, log: str = "", cluster: bool = False
+) -> "Display":
+    """Return the display for a stream: `Bar` for a terminal, and `Lines` for a file or a pipe.
+
+    Args:
+        log: Path of Snakemake's log, or "".
+        cluster: Whether jobs are submitted to a cluster, where they may wait for a node.
+    """
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    drawing = console.is_terminal and not console.is_dumb_terminal
+    return (Bar if drawing else Lines)(console, progress, study, log, cluster)
+
+
+class Display:
+    """What both displays have in common.
+
+    Attributes:
+        note: What to know while no job runs, or "".
+    """
+
+    def __init__(
+        self, console: Console, progress: Progress, study: str, log: str = "", cluster: bool = False
+    ):
+        self.console, self.progress, self.study, self.log = console, progress, study, log
+        self._not_begun = "waits" if cluster else "starts"
+        self.note = ""
+
+    def start(self, says: str = "") -> None:
+        """Say what the run is going to do, or what `says` says."""
+        self.say(says or f"{self.study}: {number_of(self.progress.total, 'job')} to run")
+        if self.log:
+            self.say(f"Snakemake's messages are in {self.log}")
+
+    def update(self) -> None:
+        """Show the changed progress."""
+
+    def say(self, line: str, style: str = "") -> None:
+        """Print a line above the display. A long line is not cut."""
+        self.console.print(Text(clean(line), style=style), soft_wrap=True)
+
+    def failure(self, name: str, log: str, after: float | None, silent: bool = False) -> None:
+        """Show a failed job, with the last lines of its log.
+
+        Args:
+            name, log: The job in words, and the path of its log, or "".
+            after: How long the job ran [s].
+            silent: Whether the job failed without a message.
+        """
+        ran = "" if after is None else f" after {duration(after)}"
+        self.say(f"failed{ran}: {name}", "bold red")
+        for line in tail(log).splitlines()[-_LAST_LINES:] if log else ():
+            self.say(f"    {line}")
+        if silent:
+            self.say(f"    {SILENT}")
+        if log:
+            self.say(f"  its log: {log}")
+
+    def stop(self, why: str = "") -> None:
+        """Say how the run ended; `why` is the reason if it did not end by itself."""
+        progress, after = self.progress, ""
+        if progress.started is not None:
+            after = f" after {duration(time.time() - progress.started)}"
+        jobs = f"{progress.done:,} of {progress.total:,} jobs are done{after}"
+        if why:
+            self.say(f"{jobs}; {why}", "yellow")
+        elif progress.failed:
+            self.say(f"{jobs}; {progress.failed:,} failed", "bold red")
+        elif progress.done == progress.total:
+            what = "1 job is" if progress.total == 1 else f"{progress.total:,} jobs are"
+            self.say(f"{what} done{after}", "green")
+        else:
+            self.say(jobs, "yellow")
+
+
+class Lines(Display):
+    """Writes a line after each tenth of the work."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._share, self._when, self._noted = 0.0, time.time(), ""
+
+    def update(self) -> None:
+        progress, now = self.progress, time.time()
+        if self.note != self._noted:
+            self._noted = self.note
+            if self.note:
+                self.say(f"  {self.note}")
+        share, since = progress.share(now), now - self._when
+        if share >= 1 or since < _AT_LEAST_S:
+            return
+        if share < self._share + _SHARE and since < _AT_MOST_S:
+            return
+        self._share, self._when = share - share % _SHARE, now
+        words = ", ".join(counts(progress, False)), _left(progress, now)
+        self.say(f"  {share:4.0%}  {'; '.join(filter(None, words))}")
+
+
+class Bar(Display):
+    """Draws a bar, the jobs of each stage, and the running jobs."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._over = False
+        self._live = Live(
+            console=self.console,
+            get_renderable=self._draw,
+            refresh_per_second=2,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def start(self, says: str = "") -> None:
+        super().start(says)
+        self._live.start()
+
+    def stop(self, why: str = "") -> None:
+        self._over = True
+        self._live.stop()
+        super().stop(why)
+
+    def _draw(self) -> RenderableType:
+        progress, now = self.progress, time.time()
+        lines: list[RenderableType] = [bar(progress, now, self.console.width, self.study)]
+        lines.append(Padding(Columns(map(Text, counts(progress)), padding=(0, 3)), (0, 0, 0, 2)))
+        if progress.dice:
+            lines.append(Text(f"  {dice(progress)}", no_wrap=True, overflow="ellipsis"))
+        if not self._over:
+            lines += self._running(list(progress.running.values()), now)
+        if self.note and not self._over:
+            lines.append(Text(f"  {self.note}", style="yellow"))
+        return Group(*lines)
+
+    def _running(self, jobs: list[Running], now: float) -> list[RenderableType]:
+        table = Table.grid(padding=(0, 2), expand=True)
+        table.add_column(width=8)
+        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        table.add_column(justify="right", no_wrap=True)
+        for job in jobs[:_SHOWN]:
+            state, where = self._at_work(job)
+            took = duration(now - job.since)
+            table.add_row(f"  {state}", Text(clean(job.name)), Text(f"{where}{took}"), style="dim")
+        more = len(jobs) - _SHOWN
+        if more > 0:
+            table.add_row("", f"and {more:,} more", "", style="dim")
+        return [table]
+
+    def _at_work(self, job: Running) -> tuple[str, str]:
+        """Return whether a job runs, and its node. A job that has begun has written its log."""
+        if not job.log:
+            return "runs", ""
+        if not os.path.exists(job.log):
+            return self._not_begun, ""
+        host, _ = log_lines.attempt(tail(job.log, _LOG_BYTES))
+        return "runs", f"{clean(host)}  " if host else ""
+
+
+def bar(progress: Progress, now: float, width: int, study: str = "") -> RenderableType:
+    """Return the bar, with the share of the work that is done, the time since the start, and left.
+
+    Args:
+        now: The present time [s since the epoch].
+        width: Number of columns of the terminal.
+        study: The name of the study, or "".
+    """
+    share = progress.share(now)
+    times = "" if progress.started is None else duration(now - progress.started)
+    row = [
+        ProgressBar(
+            total=1.0,
+            completed=share,
+            width=max(10, width // 2 - 8),
+            complete_style="red" if progress.failed else "green",
+            finished_style="green",
+        ),
+        Text(f"{share:4.0%}", "bold"),
+        Text("; ".join(filter(None, (times, _left(progress, now)))), no_wrap=True),
+    ]
+    table = Table.grid(padding=(0, 1))
+    table.add_row(*[Text(clean(study), "bold")] * bool(study), *row)
+    return table
+
+
+def counts(progress: Progress, all_stages: bool = True) -> list[str]:
+    """Return the number of jobs of each stage that are done, such as ``train 3 of 16``.
+
+    Args:
+        all_stages: Whether to name also those stages that are complete, and those that have not
+            begun.
+    """
+    stages: dict[str, list[int]] = {stage: [0, 0, 0, 0] for stage in _STAGES.values()}
+    at_work = [job.rule for job in progress.running.values()]
+    for name, r in progress.rules.items():
+        numbers = stages.setdefault(_stage(name), [0, 0, 0, 0])
+        for place, value in enumerate((r.done, r.total, len(r.failed), at_work.count(name))):
+            numbers[place] += value
+    return [
+        f"{stage} {done:,} of {total:,}" + (f" ({failed:,} failed)" if failed else "")
+        for stage, (done, total, failed, running) in stages.items()
+        if total and (all_stages or failed or running or 0 < done < total)
+    ]
+
+
+def _stage(rule: str) -> str:
+    return "figures" if rule.startswith("figure_") else _STAGES.get(rule, rule)
+
+
+def dice(progress: Progress) -> str:
+    """Return the Dice of the networks that this run has trained, in words."""
+    values = progress.dice
+    if len(values) == 1:
+        return f"Dice on validation images: {values[0]:.2f} (1 network)"
+    return (
+        f"Dice on validation images: {statistics.median(values):.2f}, from {min(values):.2f} to "
+        f"{max(values):.2f} ({len(values):,} networks)"
+    )
+
+
+def _left(progress: Progress, now: float) -> str:
+    left = progress.seconds_left(now)
+    return "" if left is None or progress.done == progress.total else f"{duration(left)} left"

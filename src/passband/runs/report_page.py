@@ -1,0 +1,284 @@
+"""Collects what the page of a study shows, and writes the page.
+
+The workflow's rule `report` and the command ``passband report`` use this module. The page of an
+incomplete study says what is missing, and shows the rest.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from itertools import chain, count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import passband
+from passband import PassbandError
+from passband.results import Results, figure_list, layout, training_jobs
+from passband.runs import workflow
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+
+    from passband.reports.page.numbers import Numbers
+    from passband.reports.page.page import Content, Example
+    from passband.runs.status import Status
+
+#: These bytes are near the beginning of every page that :func:`write` makes.
+MARKER = b'<meta name="generator" content="passband report">'
+#: Number of failed jobs that the page shows, and of lines of their logs.
+MOST_FAILURES, MOST_LINES = 10, 8
+#: Number of example structures of each specimen, and of all specimens.
+EXAMPLES, MOST_EXAMPLES = 4, 8
+#: Largest side of the picture of an example structure [pixels].
+EXAMPLE_PX = 256
+
+
+def move_foreign(results: Results, dry_run: bool = False) -> str:
+    """Rename Snakemake's own report if it has the page's name, and return a line about it, or "".
+
+    ``make demo`` of earlier versions wrote Snakemake's report to this file. Snakemake does not make
+    a file again that exists and that no rule has made, so the study would never get its page. A dry
+    run only says that a run will rename the report.
+    """
+    page = results.path(layout.REPORT)
+    aside = _free(results.path(layout.SNAKEMAKE_REPORT))
+    try:
+        with page.open("rb") as file:
+            if MARKER in file.read(1000):
+                return ""
+        if dry_run:
+            return f"{page}: a run renames this report of Snakemake to {aside}, and makes the page"
+        page.replace(aside)
+    except OSError:  # there is no page yet, or the user may not change the results
+        return ""
+    return f"{page}: this report of Snakemake is now {aside}"
+
+
+def _free(path: Path) -> Path:
+    """Return the path, with a number in its name if there is a file of this name already."""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+    return next(p for p in chain([path], numbered) if not os.path.lexists(p))
+
+
+def write(results: Results, target: Path) -> list[str]:
+    """Write the page of a study, whole or not at all; return a sentence on each missing part."""
+    from passband.reports.page import page
+    from passband.storage import atomic
+
+    content = collect(results)
+    if target.absolute().parent == results.folder.absolute():
+        content = replace(content, explorer=layout.EXPLORER)
+    html = page.render(content)
+    try:
+        with atomic.replacing(target) as beside:
+            beside.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise PassbandError(
+            f"{target}: cannot be written: {error.strerror}; write the page to another folder: "
+            f"passband report {results.study.study.name} --output FILE.html"
+        ) from error
+    return list(content.missing)
+
+
+def collect(results: Results) -> "Content":
+    """Return what the page of a study shows. Parts that are missing are left out."""
+    from passband.reports.page import files, page
+    from passband.runs import status
+
+    study, scanned = results.study, status.scan(results)
+    lacking: list[str] = []
+    names = layout.OOD, layout.INFORMATION, layout.PREDICTION
+    stores = {name: _store(results, name, lacking) for name in names}
+    attrs = next((s.attrs for s in stores.values() if s is not None), {})
+    if "parts" not in attrs:  # the jobs of a merged study ran in the folders of its parts
+        lacking = [*_missing(scanned), *lacking]
+    cells = training_jobs.cells_of(study)
+    failed = scanned.failures
+    return page.Content(
+        study=study,
+        made=_date(attrs.get("created")),
+        revision=attrs.get("git_revision", "").replace("unknown", ""),
+        results=str(results),
+        numbers=_numbers(results),
+        metrics=stores[layout.OOD],
+        information=stores[layout.INFORMATION],
+        prediction=stores[layout.PREDICTION],
+        figures=_figures(results),
+        captions=_captions(),
+        expected=study.drawn,
+        histories=files.histories((c.id, results.history(c.job)) for c in cells),
+        costs=files.costs(results.path(layout.BENCHMARKS)),
+        failures=[
+            page.Failure(job.stage, job.log, tuple(status.tail(job.log).splitlines()[-MOST_LINES:]))
+            for job in failed[:MOST_FAILURES]
+        ],
+        failed=len(failed),
+        missing=lacking,
+        examples=list(_examples(results)),
+        citation=_citation(),
+    )
+
+
+def _missing(scanned: "Status") -> Iterator[str]:
+    """Yield words about each stage whose jobs are not all done."""
+    done = {"train": "trained", "evaluate": "tested"}
+    for stage, jobs in scanned.stages.items():
+        needed = [job for job in jobs if job.needed]
+        left = [job for job in needed if job.state != "done"]
+        if not left or stage == "report":
+            continue
+        if stage in done:
+            number, total = scanned.networks(stage)
+            yield f"{number:,} of {total:,} networks are {done[stage]}"
+        elif len(needed) == 1:
+            yield f"the job {stage} is not done"
+        else:
+            yield f"{len(left):,} of {len(needed):,} {stage} jobs are not done"
+
+
+def _store(results: Results, name: str, lacking: list[str]) -> "xr.Dataset | None":
+    """Return a store in memory, or None; a damaged store is added to what is lacking."""
+    from passband.storage import StoreError
+
+    if not results.has(name):
+        return None
+    try:
+        return results.read(name)
+    except StoreError as error:
+        lacking.append(str(error))
+        return None
+
+
+def _numbers(results: Results) -> "Numbers":
+    """Return the numbers of the study's table, or of a table of the records that exist."""
+    from passband.analysis.learned import unlearned
+    from passband.reports.page.numbers import Numbers, numbers
+    from passband.storage import StoreError, datasets
+
+    study = results.study
+    options = study.evaluation.bootstrap, study.evaluation.confidence, study.study.seed
+    with (
+        suppress(StoreError),
+        datasets.open_checked(results.path(layout.TABLE), datasets.TABLE) as table,
+    ):
+        return numbers(table, *options, unlearned(table, study))
+    with TemporaryDirectory() as folder, suppress(PassbandError):
+        path = Path(folder) / layout.TABLE
+        _gather(results, path)
+        with datasets.open_checked(path, datasets.TABLE) as table:
+            return numbers(table, *options, unlearned(table, study))
+    return Numbers()
+
+
+def _gather(results: Results, path: Path) -> None:
+    """Write the table of all existing records, as if the study allowed missing networks."""
+    from passband.analysis import table
+
+    study = results.study
+    cells = [
+        table.Cell(job.specimen, job.architecture, id, job.replicas, str(results.record(job)))
+        for job in training_jobs.jobs_of(study)
+        for id in job.conditions
+    ]
+    table.aggregate(
+        *(cells, study.test_conditions, list(study.specimens), path, {}), allow_incomplete=True
+    )
+
+
+def _figures(results: Results) -> dict[str, dict[str, bytes]]:
+    """Return the files of all figures that exist, by name and format."""
+    found: dict[str, dict[str, bytes]] = {}
+    for name in figure_list.FIGURES:
+        for form in ("png", "svg"):
+            with suppress(OSError):
+                content = results.path(layout.FIGURE, figure=name, format=form).read_bytes()
+                found.setdefault(name, {})[form] = content
+    return found
+
+
+def _repository(name: str) -> Path | None:
+    """Return a file or folder of Passband's repository, or None."""
+    with suppress(PassbandError):
+        path = workflow.repository() / name
+        return path if path.exists() else None
+    return None
+
+
+def _captions() -> dict[str, str]:
+    """Return the captions that Snakemake's report has too, by the figure's name."""
+    folder = _repository("workflow/report")
+    if folder is None:
+        return {}
+    return {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.rst")}
+
+
+def _citation() -> list[str]:
+    """Return the references in CITATION.cff as sentences, or a sentence about Passband."""
+    import yaml
+
+    ours = f"The Passband developers. Passband, version {passband.__version__}."
+    path = _repository("CITATION.cff")
+    if path is None:
+        return [ours]
+    cited = yaml.safe_load(path.read_text(encoding="utf-8"))
+    references = [f"The Passband developers. {cited['title']}. Version {passband.__version__}."]
+    for entry in cited.get("references", ()):
+        names = ", ".join(map(_name, entry["authors"]))
+        where = ", ".join(i["value"] for i in entry.get("identifiers", ()))
+        references.append(f"{names} ({entry['year']}). {entry['title']}. {where}.")
+    return references
+
+
+def _name(author: Mapping[str, str]) -> str:
+    """Return the name of a person, or of a group, from CITATION.cff."""
+    parts = (author.get(key) for key in ("given-names", "family-names", "name"))
+    return " ".join(part for part in parts if part)
+
+
+def _date(created: str | None) -> str:
+    """Return a day in words, from an ISO 8601 time or from the clock."""
+    with suppress(ValueError, TypeError):
+        day = datetime.fromisoformat(created)
+        return f"{day.day} {day:%B %Y}"
+    return time.strftime("%-d %B %Y")
+
+
+def _examples(results: Results) -> "Iterator[Example]":
+    """Yield the first test structures of each specimen, as far as their exit waves exist."""
+    import numpy as np
+
+    from passband.reports.page.page import Example
+    from passband.storage import StoreError, datasets
+
+    study = results.study
+    tested = "" if "" in study.tested_waves else study.tested_waves[0]
+    each = max(1, min(EXAMPLES, MOST_EXAMPLES // len(study.specimens)))
+    for specimen in list(study.specimens)[:MOST_EXAMPLES]:
+        path = results.waves(specimen, "test", [tested])[0]
+        try:
+            waves = datasets.read(path, datasets.WAVES, ["spectrum", "mask"])
+        except StoreError:
+            continue
+        for index in range(min(each, waves.sizes["structure"])):
+            mask = waves.mask.values[index] > 0
+            wave = _sampled(waves.spectrum.values[index, 0], min(len(mask), EXAMPLE_PX))
+            place = np.arange(len(wave)) * len(mask) // len(wave)
+            yield Example(specimen, np.angle(wave / wave.mean()), mask[np.ix_(place, place)])
+
+
+def _sampled(spectrum: "np.ndarray", px: int) -> "np.ndarray":
+    """Return the wave of a centred, cropped spectrum on px² pixels, as far as these show it."""
+    import numpy as np
+
+    half = min(len(spectrum) // 2, (px - 1) // 2)
+    middle, centre = len(spectrum) // 2, px // 2
+    padded = np.zeros((px, px), np.complex64)
+    padded[centre - half : centre + half + 1, centre - half : centre + half + 1] = spectrum[
+        middle - half : middle + half + 1, middle - half : middle + half + 1
+    ]
+    return np.fft.ifft2(np.fft.ifftshift(padded))

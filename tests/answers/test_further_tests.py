@@ -1,0 +1,500 @@
+"""Tests of finished networks under conditions outside the study's test grid."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+from finished_study import small_study, write_finished, write_networks
+
+from passband import PassbandError
+from passband.answers import further_test_jobs, further_test_store, further_tests
+from passband.grid import Axes, Condition
+from passband.imaging.acquisition import Acquisition
+from passband.learning import devices, networks
+from passband.learning.replicas import TrainedReplicas, load_test_splits
+from passband.results import Results, layout, training_jobs
+from passband.scores import dice
+from passband.storage import StoreError, datasets, lease, records
+from passband.storage.weights import Part, load_parts, save_parts
+
+pytestmark = pytest.mark.slow
+
+CONDITIONS = [Condition(12, 5, 15, dose) for dose in (100, 400)]
+IDS = [condition.id for condition in CONDITIONS]
+
+
+@pytest.fixture(scope="module")
+def study():
+    return small_study()
+
+
+@pytest.fixture(scope="module")
+def made(study, tmp_path_factory):
+    """A finished study with two further conditions. Tests must not change the folder."""
+    results = tmp_path_factory.mktemp("made")
+    write_finished(study, results)
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS)
+    return results
+
+
+@pytest.fixture
+def results(made, tmp_path):
+    """A copy of the finished study with two further conditions, which a test may change."""
+    return shutil.copytree(made, tmp_path / "results")
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """The ids of the conditions whose images are formed."""
+    seen, counts = [], Acquisition.counts
+
+    def watch(self, split, condition, *args, **options):
+        seen.append(condition.id)
+        return counts(self, split, condition, *args, **options)
+
+    monkeypatch.setattr(Acquisition, "counts", watch)
+    return seen
+
+
+def store(study, results, number=0):
+    cell = list(training_jobs.cells_of(study))[number]
+    return cell, results / cell.extra
+
+
+def test_results_are_those_of_the_function_of_the_rule(study, made):
+    found = further_tests.read_extra(Results(study, made))
+    assert found.dice.dims == (
+        "specimen", "architecture", "train", "replica", "test_specimen", "test"
+    )  # fmt: skip
+    assert found.test.values.tolist() == IDS
+    assert found.test_dose_e_per_A2.values.tolist() == [100, 400]
+    assert not np.isnan(found.counts).any()
+    assert len(np.unique(found.dice)) > 4
+    np.testing.assert_allclose(found.dice, dice(found.counts.values).mean(-1), rtol=1e-6)
+    waves = {"gold": Results(study, made).waves("gold", "test")}
+    device = devices.device()
+    splits = load_test_splits(waves, study.study.seed, study.microscope, device)
+    for cell in training_jobs.cells_of(study):
+        names = {n: getattr(cell.id, n) for n in ("specimen", "architecture", "condition")}
+        states, metadata = networks.load(made / cell.job.path(layout.WEIGHTS), names)
+        trained = TrainedReplicas(states, metadata, study.microscope, splits, device)
+        np.testing.assert_array_equal(
+            found.counts.sel(
+                specimen="gold", architecture=cell.id.architecture, train=cell.condition
+            ),
+            trained.evaluate(CONDITIONS, 16).counts,
+        )
+
+
+def test_without_results_nothing_is_read(study, tmp_path):
+    assert further_tests.read_extra(Results(study, tmp_path)) is None
+
+
+def test_variables_can_be_chosen(study, made):
+    assert set(further_tests.read_extra(Results(study, made), ["dice"]).data_vars) == {"dice"}
+
+
+def test_a_second_call_computes_nothing(study, results, computed):
+    times = {path: path.stat().st_mtime_ns for path in results.rglob("*.zarr.zip")}
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS[::-1])
+    assert computed == []
+    assert times == {path: path.stat().st_mtime_ns for path in results.rglob("*.zarr.zip")}
+
+
+def test_only_new_conditions_are_computed(study, results, computed):
+    before = further_tests.read_extra(Results(study, results))
+    new = Condition(-3, 5, 12, 250)
+    further_tests.evaluate_extra(Results(study, results), [CONDITIONS[1], new])
+    assert computed == [new.id] * 2  # two training jobs
+    after = further_tests.read_extra(Results(study, results))
+    assert after.test.values.tolist() == [new.id, *IDS]
+    assert after.sel(test=IDS).identical(before)
+
+
+def test_networks_that_are_trained_again_lose_their_results(study, results, computed):
+    cell, path = store(study, results)
+    write_networks(study, results, cell, "again")
+    found = further_tests.read_extra(Results(study, results))
+    assert np.isnan(found.dice.sel(train=cell.condition)).all()
+    assert not np.isnan(found.dice.isel(train=1)).any()
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS[:1])
+    assert computed == IDS[:1]
+    assert datasets.read(path, datasets.RECORD).test.values.tolist() == IDS[:1]
+    found = further_tests.read_extra(Results(study, results)).dice.sel(train=cell.condition)
+    assert np.isnan(found.sel(test=IDS[1])).all()
+    assert not np.isnan(found.sel(test=IDS[0])).any()
+
+
+def test_results_of_other_structures_or_another_lens_are_not_valid(results):
+    for blocks in (
+        {"microscope": {"vibration_A": 0.5}},
+        {"specimens": {"gold": {"diameter_nm": {"mean": 0.6, "min": 0.5, "max": 0.7}}}},
+    ):
+        assert further_tests.read_extra(Results(small_study(**blocks), results)) is None
+    assert (
+        further_tests.read_extra(Results(small_study(training={"epochs": 99}), results)) is not None
+    )
+
+
+def test_results_of_exit_waves_that_the_study_does_not_have_are_not_valid(study, results):
+    cell, path = store(study, results)
+    record = datasets.read(path, datasets.RECORD)
+    ids = [IDS[0], f"{IDS[1]}_en0200.00"]
+    record = record.assign_coords(test=ids)
+
+    def valid(study):
+        return further_test_store._valid(Results(study, results), cell, record, None)
+
+    both = {"defocus_nm": [5], "cs_um": [1.2], "aperture_mrad": [15], "dose_e_per_A2": [1000]}
+    other = small_study(test_grid=both | {"energy_kev": [200, 300]})
+    assert valid(other).test.values.tolist() == ids
+    assert valid(study).test.values.tolist() == ids[:1]
+    assert valid(small_study(test_grid=both | {"energy_kev": [250]})) is None
+
+
+def test_results_stay_valid_on_another_kind_of_device(study, results, computed, monkeypatch):
+    monkeypatch.setattr(devices, "describe", lambda device: "another")
+    further_tests.evaluate_extra(Results(study, results), [*CONDITIONS, Condition(1, 1, 15, 100)])
+    assert len(computed) == 2
+    attrs = datasets.read(store(study, results)[1], datasets.RECORD).attrs
+    assert "another" in json.loads(attrs["devices"])
+    assert len(json.loads(attrs["devices"])) == 2
+
+
+def test_a_damaged_store_is_set_aside_and_made_again(study, results, computed):
+    before, lines = further_tests.read_extra(Results(study, results)), []
+    _, path = store(study, results)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(PassbandError, match=path.name):
+        further_tests.read_extra(Results(study, results))
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS, log=lines.append)
+    assert computed == IDS
+    assert "set aside as r000-001.zarr.zip.damaged" in lines[0]
+    assert len(lines) == 1
+    assert path.with_name(f"{path.name}.damaged").exists()
+    assert further_tests.read_extra(Results(study, results)).identical(before)
+
+
+def test_only_finished_networks_are_tested(study, tmp_path):
+    write_finished(study, tmp_path)
+    cell, path = store(study, tmp_path)
+    (tmp_path / cell.job.path(layout.WEIGHTS)).unlink()
+    further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
+    assert not path.exists()
+    found = further_tests.read_extra(Results(study, tmp_path)).dice
+    assert np.isnan(found.sel(train=cell.condition)).all()
+    assert not np.isnan(found.isel(train=1)).any()
+
+
+def test_a_study_without_networks_is_refused(study, tmp_path):
+    with pytest.raises(PassbandError, match="has no finished networks yet") as error:
+        further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
+    assert "\n" not in str(error.value)
+
+
+def test_a_condition_beyond_the_band_limit_is_refused(study, results, computed):
+    with pytest.raises(PassbandError, match=r"aperture_mrad = 60: must not exceed .* mrad"):
+        further_tests.evaluate_extra(
+            Results(study, results), [CONDITIONS[0], Condition(5, 1.2, 60, 100)]
+        )
+    assert computed == []
+
+
+def test_damaged_networks_do_not_stop_the_others(study, tmp_path):
+    write_finished(study, tmp_path)
+    cell, _ = store(study, tmp_path)
+    path = tmp_path / cell.job.path(layout.WEIGHTS)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(PassbandError, match=r"not a whole file .*\(1 of 2 training jobs failed\)"):
+        further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
+    assert not store(study, tmp_path, 0)[1].exists()
+    assert store(study, tmp_path, 1)[1].exists()
+
+
+def test_missing_exit_waves_are_named(study, tmp_path):
+    write_finished(study, tmp_path)
+    shutil.rmtree(tmp_path / "waves")
+    with pytest.raises(PassbandError, match="waves/gold/test/00000"):
+        further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS)
+
+
+def test_an_interruption_keeps_the_finished_jobs(study, tmp_path):
+    write_finished(study, tmp_path)
+
+    def interrupted(jobs):
+        yield jobs[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS, progress=interrupted)
+    assert store(study, tmp_path, 0)[1].exists()
+    assert not store(study, tmp_path, 1)[1].exists()
+    assert not (tmp_path / layout.EXTRA_LEASE).exists()
+
+
+def test_a_second_process_waits_and_says_so(study, results):
+    code = (
+        "import sys, pathlib; from passband.storage import lease\n"
+        "with lease.held(pathlib.Path(sys.argv[1])):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, results / layout.EXTRA_LEASE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout.readline() == "held\n"
+    lines = []
+    thread = threading.Thread(
+        target=further_tests.evaluate_extra,
+        args=(Results(study, results), CONDITIONS),
+        kwargs={"log": lines.append},
+    )
+    thread.start()
+    while not lines:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    assert len(lines) == 1
+    assert f"waits for another job that does the same work: process {other.pid}" in lines[0]
+    assert thread.is_alive()
+    other.communicate()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_the_number_of_processes_follows_from_the_work(study, monkeypatch):
+    jobs = list(training_jobs.cells_of(study))
+    monkeypatch.setattr(further_test_jobs.os, "sched_getaffinity", lambda _: set(range(64)))
+
+    def number(conditions):
+        work = further_test_jobs.Work(Results(study, "unused"), tuple(map(str, range(conditions))))
+        return further_test_jobs.number_of_processes(work, jobs)
+
+    assert number(10) == 1
+    assert number(10**5) == 2  # as many as training jobs
+
+
+def test_several_processes_give_the_same_results(study, made, tmp_path):
+    write_finished(study, tmp_path)
+    further_tests.evaluate_extra(Results(study, tmp_path), CONDITIONS, processes=2)
+    assert further_tests.read_extra(Results(study, tmp_path)).identical(
+        further_tests.read_extra(Results(study, made))
+    )
+
+
+def test_conditions_of_the_study_can_be_tested_too(study, results):
+    further_tests.evaluate_extra(Results(study, results), Axes.main.conditions(study.test_axes))
+    assert len(further_tests.read_extra(Results(study, results), ["dice"]).test) == 4
+
+
+def test_the_lease_is_given_back(study, results):
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS)
+    with lease.held(results / layout.EXTRA_LEASE, deadline=0):
+        pass
+
+
+# Other jobs
+
+
+def regrouped(study, results, conditions, replicas):
+    """Write the networks of a study in other jobs, and return the study with these jobs."""
+    shutil.rmtree(results / "networks")
+    jobs = {"conditions_per_job": conditions, "replicas_per_job": replicas}
+    other = small_study(study=study.study.model_dump() | jobs)
+    for job in training_jobs.jobs_of(other):
+        parts = {}
+        for cell in job.cells:
+            write_networks(other, results, cell)
+            parts |= load_parts(results / job.path(layout.WEIGHTS))
+        save_parts(parts, results / job.path(layout.WEIGHTS), {})
+    return other
+
+
+@pytest.mark.parametrize(("conditions", "replicas"), [(1, 1), (2, 2), (2, 1)])
+def test_other_jobs_find_the_results_of_their_networks(
+    study, results, computed, conditions, replicas
+):
+    """No condition is tested again, also if the jobs are changed back."""
+    before = further_tests.read_extra(Results(study, results))
+    other = regrouped(study, results, conditions, replicas)
+    assert further_tests.read_extra(Results(other, results)).identical(before)
+    further_tests.evaluate_extra(Results(other, results), CONDITIONS)
+    assert computed == []
+    assert further_tests.read_extra(Results(other, results)).identical(before)
+    new = Condition(-3, 5, 12, 250)
+    further_tests.evaluate_extra(Results(other, results), [new])
+    assert computed == [new.id] * 2 * (2 // replicas)
+    after = further_tests.read_extra(Results(other, results))
+    assert after.sel(test=IDS).identical(before)
+    computed.clear()
+    again = regrouped(other, results, 1, 2)
+    further_tests.evaluate_extra(Results(again, results), [*CONDITIONS, new])
+    assert computed == []
+    assert further_tests.read_extra(Results(again, results)).identical(after)
+
+
+def test_one_network_that_is_trained_again_costs_its_own_results_only(study, results, computed):
+    cell, _ = store(study, results)
+    path = results / cell.job.path(layout.WEIGHTS)
+    before = load_parts(path)[cell.condition]
+    write_networks(study, results, cell, "again")
+    after = load_parts(path)[cell.condition]
+    mixed = {0: before.weights[0], 1: after.weights[1]}
+    save_parts({cell.condition: Part(mixed, after.metadata)}, path, {})
+    known = np.isfinite(
+        further_tests.read_extra(Results(study, results), ["dice"]).dice.sel(train=cell.condition)
+    )
+    assert known.sel(replica=0).all()
+    assert not known.sel(replica=1).any()
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS)
+    assert computed == IDS
+    assert np.isfinite(further_tests.read_extra(Results(study, results), ["dice"]).dice).all()
+
+
+def test_networks_that_cannot_be_read_now_do_not_count_as_other_networks(
+    study, results, monkeypatch
+):
+    """The file may be intact, so its results are neither missing nor made again."""
+    other = regrouped(study, results, 2, 2)
+
+    def unreachable(path, *args, **options):
+        raise StoreError(f"{path}: cannot be read: [Errno 5]; run again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(further_test_store, "load_parts", unreachable)
+        with pytest.raises(StoreError, match="run again"):
+            further_tests.read_extra(Results(other, results))
+        with pytest.raises(PassbandError, match="run again"):
+            further_tests.evaluate_extra(Results(other, results), CONDITIONS)
+    for path in (results / "networks").rglob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-9])
+    assert further_tests.read_extra(Results(other, results)) is None
+
+
+def without_fingerprints(results):
+    """Give the stores the attributes that they had before each network had a fingerprint."""
+    for path in (results / "extra").rglob("*.zarr.zip"):
+        record = datasets.read(path, datasets.RECORD)
+        attrs = {n: v for n, v in record.attrs.items() if n not in ("networks", "structures")}
+        record.attrs = {}
+        datasets.write(record, path, datasets.RECORD, attrs)
+
+
+def test_stores_of_earlier_versions_stay_valid(study, results, computed):
+    before = further_tests.read_extra(Results(study, results))
+    without_fingerprints(results)
+    assert further_tests.read_extra(Results(study, results)).identical(before)
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS)
+    assert computed == []
+    # If only the conditions of the jobs change, the contexts of the stores are the same.
+    other = regrouped(study, results, 2, 2)
+    further_tests.evaluate_extra(Results(other, results), CONDITIONS)
+    assert computed == []
+    assert further_tests.read_extra(Results(other, results)).identical(before)
+
+
+def test_results_of_networks_that_are_replaced_meanwhile_are_not_valid(study, results, monkeypatch):
+    """The file of networks is replaced while its old networks are tested."""
+    cell, path = store(study, results)
+    path.unlink()
+    evaluate = TrainedReplicas.evaluate
+
+    def replaced(self, *args, **options):
+        record = evaluate(self, *args, **options)
+        if self.metadata.condition == cell.condition:
+            write_networks(study, results, cell, "again")
+        return record
+
+    monkeypatch.setattr(TrainedReplicas, "evaluate", replaced)
+    further_tests.evaluate_extra(Results(study, results), CONDITIONS)
+    assert path.exists()
+    found = further_tests.read_extra(Results(study, results)).dice
+    assert np.isnan(found.sel(train=cell.condition)).all()
+    assert not np.isnan(found.isel(train=1)).any()
+
+
+def test_a_file_of_several_conditions_is_read_once(study, tmp_path, monkeypatch):
+    write_finished(study, tmp_path)
+    other = regrouped(study, tmp_path, 2, 2)
+    opened = []
+
+    def watch(read):
+        def watched(path, *args, **options):
+            opened.append(str(path.relative_to(tmp_path)))
+            return read(path, *args, **options)
+
+        return watched
+
+    for module, name in ((further_test_jobs, "load_parts"), (further_test_jobs.records, "parts")):
+        monkeypatch.setattr(module, name, watch(getattr(module, name)))
+    (job,) = training_jobs.jobs_of(other)
+    (tmp_path / job.path(layout.RECORD)).parent.mkdir(parents=True)
+    dims = ("replica", "test_specimen", "test", "structure", "outcome")
+    record = xr.Dataset(
+        {"counts": (dims, np.ones([2, 1, 2, 3, 3], "uint16"))},
+        {"replica": [0, 1], "test_specimen": ["gold"], "test": IDS},
+        {"contexts": "{}"},
+    )
+    records.write(dict.fromkeys(job.conditions, record), tmp_path / job.path(layout.RECORD), {})
+    further_tests.evaluate_extra(Results(other, tmp_path), CONDITIONS, confidence=True)
+    assert sorted(opened) == sorted([job.path(layout.WEIGHTS), job.path(layout.RECORD)])
+
+
+# Sums of confidence
+
+
+def test_sums_of_confidence_are_read_on_request(study, made):
+    found = further_tests.read_extra(
+        Results(study, made), ["dice", "confidence", "histogram", "agreement"]
+    )
+    assert set(found.data_vars) == {"dice", "confidence", "histogram", "agreement"}
+    for cell in training_jobs.cells_of(study):
+        record = datasets.read(made / cell.extra, datasets.RECORD)
+        row = found.sel(specimen="gold", architecture=cell.id.architecture, train=cell.condition)
+        np.testing.assert_allclose(row.confidence, record.confidence.mean("structure"), rtol=1e-6)
+        np.testing.assert_allclose(row.agreement, record.agreement.mean("structure"), rtol=1e-6)
+        np.testing.assert_array_equal(row.histogram, record.histogram)
+    assert found["second"].values.tolist() == [1]
+    with pytest.raises(ValueError, match="loss: must be counts, dice, confidence"):
+        further_tests.read_extra(Results(study, made), ["loss"])
+
+
+def test_only_replicas_of_one_job_make_pairs(study):
+    replicas = {"replicas": 4, "replicas_per_job": 2}
+    other = small_study(study=study.study.model_dump() | replicas)
+    found = further_test_store.gathered(other, [], ["agreement"])
+    assert [*zip(found["first"].values, found["second"].values, strict=True)] == [(0, 1), (2, 3)]
+
+
+def test_confidence_fills_only_what_the_records_lack(study, results, computed):
+    """The first record is of an earlier version, and the second record has all sums."""
+    first, second = training_jobs.cells_of(study)
+    test = [condition.id for condition in study.test_conditions]
+    further_tests.evaluate_extra(Results(study, results), study.test_conditions)
+    whole = datasets.read(results / first.extra, datasets.RECORD).sel(test=test)
+    shutil.rmtree(results / "extra")
+    datasets.write(whole[["counts"]], results / first.job.path(layout.RECORD), datasets.RECORD, {})
+    path, own = results / second.job.path(layout.RECORD), {"condition": second.condition}
+    datasets.write(whole, path, datasets.RECORD, own)
+    records = {path: path.read_bytes() for path in (results / "records").rglob("*.zip")}
+    computed.clear()
+    further_tests.evaluate_extra(Results(study, results), [], confidence=True)
+    assert computed == test
+    found = further_tests.read_extra(Results(study, results), ["confidence"])
+    assert found.test.values.tolist() == test
+    assert not np.isnan(found.confidence.isel(train=0)).any()
+    assert np.isnan(found.confidence.isel(train=1)).all()
+    assert records == {path: path.read_bytes() for path in (results / "records").rglob("*.zip")}
+    # A record with a new test condition has sums for this condition only.
+    whole.confidence.loc[{"test": test[0]}] = np.nan
+    datasets.write(whole, results / second.job.path(layout.RECORD), datasets.RECORD, own)
+    computed.clear()
+    further_tests.evaluate_extra(Results(study, results), [], confidence=True)
+    assert computed == test[:1]

@@ -1,0 +1,723 @@
+"""Parts of a study are merged to the table of the whole study, and packed in small files."""
+
+import json
+import re
+import shutil
+import tarfile
+import zipfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from passband import PassbandError, cli
+from passband.analysis import table, table_union
+from passband.analysis.packed_table import image_dice, packed, soft_dice
+from passband.answers import merge
+from passband.config import validate
+from passband.grid import Axes, Condition
+from passband.mixtures import MIXTURES, is_mixture
+from passband.prediction.recommend.microscopes import first_replica_microscopes
+from passband.results import parts
+from passband.scores import OUTCOMES, STATISTICS, dice
+from passband.seeds import digest
+from passband.storage import datasets, integrity
+from passband.storage.records import MICROSCOPE
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+FEW = ("counts", "dice", "val_loss", "best_epoch", "status")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of results of a finished study: its table and its OOD metrics."""
+    folder = tmp_path_factory.mktemp("whole")
+    with tarfile.open(ROOT / "tests/data/finished.tar.xz") as archive:
+        wanted = [
+            member
+            for member in archive.getmembers()
+            if member.name.startswith(
+                (
+                    "results/smallest/table.zarr",
+                    "results/smallest/ood.zarr",
+                    "results/smallest/waves",
+                )
+            )
+        ]
+        archive.extractall(folder, wanted, filter="data")
+    return folder / "results/smallest"
+
+
+@cache
+def _loaded(whole):
+    return table.load(whole / "table.zarr").load().drop_encoding()
+
+
+def loaded(whole):
+    """Return a copy of the table of the finished study, which is read once."""
+    return _loaded(whole).copy(deep=True)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("results").mkdir()
+    return tmp_path
+
+
+#: Without intervals and with few frequencies, a merge takes less time.
+FAST = (("evaluation.bootstrap", 0), ("information.samples", 64), ("information.bands_per_A", []))
+
+
+def part(whole, name, train=slice(None), changes=FAST, **indices):
+    """Write a part of the table to results/<name>, with other values of keys in `changes`.
+
+    A part that an earlier test has written is copied.
+    """
+    kept = whole.parent / f"{name}-{digest(str(train), changes, indices)}"
+    if not kept.exists():
+        opened = loaded(whole).isel(train=train, **indices)
+        study = json.loads(opened.attrs["configuration"])
+        study["study"]["name"] = name
+        for key, value in changes:
+            put(study, key, value)
+        attrs = opened.attrs | {"configuration": json.dumps(study), "study": name}
+        datasets.write(opened, kept / "table.zarr", datasets.TABLE, attrs)
+    shutil.copytree(kept, Path("results") / name)
+    return name
+
+
+def put(study, key, value):
+    *path, last = key.split(".")
+    for each in path:
+        study = study[each]
+    study[last] = value
+
+
+def halves(whole, changes=FAST):
+    return [part(whole, "a", slice(0, 2), changes), part(whole, "b", slice(2, 4), changes)]
+
+
+def test_two_halves_are_the_whole_table_and_its_metrics(place, whole):
+    for name in halves(whole, ()):
+        shutil.copytree(whole / "waves", f"results/{name}/waves")
+    found = merge.merge(["b", "a"], Path("results/smallest"))
+    assert (found.networks, found.missing, found.left_out) == (8, 0, ())
+    made, known = (table.load(f / "table.zarr") for f in (Path("results/smallest"), whole))
+    for name in FEW:
+        xr.testing.assert_equal(made[name].load(), known[name].load())
+    raw = json.loads((place / "results/smallest/table.zarr/counts/zarr.json").read_text())
+    assert raw["data_type"] == "uint32"
+    # The metrics of the workflow, apart from rounding.
+    metrics, expected = (
+        datasets.read(f / "ood.zarr", datasets.OOD) for f in (Path("results/smallest"), whole)
+    )
+    assert set(metrics) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(metrics[name], values, atol=1e-6, err_msg=name)
+    assert metrics.attrs["replicas"] == 2
+
+
+def test_each_network_has_the_part_that_it_comes_from(place, whole):
+    merge.merge(halves(whole), Path("results/ab"))
+    made = table.load("results/ab/table.zarr")
+    np.testing.assert_array_equal(made.part.values[0, 0], [[0, 0], [0, 0], [1, 1], [1, 1]])
+    origin = json.loads(made.attrs["parts"])
+    assert [each["part"] for each in origin] == ["a", "b"]
+    assert origin[1] == {"part": "b"} | {
+        name: table.load("results/b/table.zarr").attrs[name]
+        for name in (
+            "study",
+            "config_digest",
+            "passband_version",
+            "git_revision",
+            "command",
+            "created",
+        )
+    }
+    study = json.loads(made.attrs["configuration"])
+    assert study["study"]["name"] == "ab"
+
+
+def test_a_merged_table_can_be_merged_again(place, whole):
+    names = [part(whole, f"p{k}", slice(k, k + 1)) for k in range(4)]
+    merge.merge(names[2:], Path("results/late"))
+    merge.merge([names[0], "late", names[1]], Path("results/all"))
+    made = table.load("results/all/table.zarr")
+    origin = [each["part"] for each in json.loads(made.attrs["parts"])]
+    assert origin == ["p0", "p2", "p3", "p1"]
+    np.testing.assert_array_equal(made.part.values[0, 0, :, 0], [0, 3, 1, 2])
+
+
+def test_replicas_and_missing_networks(place, whole):
+    """Three of eight networks are in no part: their results are missing, and marked as missing."""
+    names = [part(whole, "a", slice(0, 3), replica=[0]), part(whole, "b", [0, 3], replica=[1])]
+    found = merge.merge(names, Path("results/some"))
+    assert (found.networks, found.missing) == (5, 3)
+    made = table.load("results/some/table.zarr")
+    there = np.array([[1, 1], [1, 0], [1, 0], [0, 1]])
+    np.testing.assert_array_equal(made.status.values[0, 0], there)
+    np.testing.assert_array_equal(np.isfinite(made.dice.values[0, 0, ..., 0, 0]), there == 1)
+    np.testing.assert_array_equal(made.part.values[0, 0] < 0, there == 0)
+    assert json.loads(made.attrs["configuration"])["study"]["allow_incomplete"] is True
+
+
+def test_the_same_network_in_two_parts_must_agree(place, whole):
+    names = [part(whole, "a", slice(0, 3)), part(whole, "b", slice(2, 4))]
+    merge.merge(names, Path("results/ab"))
+    made = table.load("results/ab/table.zarr")
+    np.testing.assert_array_equal(made.part.values[0, 0, :, 0], [0, 0, 0, 1])
+    other = table.load("results/b/table.zarr").load()
+    shifted = other.assign(dice=other.dice - 0.019)
+    datasets.write(shifted.drop_encoding(), "results/b/table.zarr", datasets.TABLE, {})
+    merge.merge(names, Path("results/near"))
+    shifted.dice[0, 0, 0, 1, 0, 2] += 0.0411
+    datasets.write(shifted.drop_encoding(), "results/b/table.zarr", datasets.TABLE, {})
+    with pytest.raises(PassbandError) as error:
+        merge.merge(names, Path("results/far"))
+    id, test = other.train.values[0], other.test.values[2]
+    message = str(error.value)
+    assert message.startswith(f"network gold/compact-w4-d2/{id}/1: its Dice under {test} is 0.")
+    assert message.endswith(" in b; must agree within 0.02")
+    assert not Path("results/far").exists()
+
+
+def test_parts_with_other_test_conditions(place, whole):
+    names = [part(whole, "a", slice(0, 2)), part(whole, "b", slice(2, 4), test=[0, 1, 3])]
+    id = str(loaded(whole).test.values[2])
+    with pytest.raises(PassbandError, match="is in a and not in b; test all parts") as error:
+        merge.merge(names, Path("results/ab"))
+    assert str(error.value).startswith(f"test = {id}: ")
+    # Three of four combinations are no product of axes, so two are left.
+    shutil.rmtree("results/b")
+    names[1] = part(whole, "b", slice(2, 4), test=[3, 1])
+    merge.merge(names, Path("results/ab"), common=True)
+    made = table.load("results/ab/table.zarr")
+    assert made.test.values.tolist() == loaded(whole).test.values[[1, 3]].tolist()
+    known = loaded(whole).isel(test=[1, 3])
+    np.testing.assert_array_equal(made.dice, known.dice)
+
+
+def with_microscopes(whole, name, train, test):
+    """Write a part whose first replicas were tested under microscopes in the whole study's ranges.
+
+    The part has only some of the whole study's test conditions, `test`.
+    """
+    opened = loaded(whole).isel(train=train)
+    content = json.loads(opened.attrs["configuration"])
+    content["study"]["name"] = name
+    for key, value in (*FAST, ("evaluation.microscopes", 3)):
+        put(content, key, value)
+    study = validate(content)
+    drawn = [condition.id for condition in first_replica_microscopes(study)]
+    counts = opened.counts.isel(replica=0, test=[0] * len(drawn), drop=True)
+    counts = counts.rename(test=MICROSCOPE).drop_vars([MICROSCOPE], errors="ignore")
+    counts = counts.drop_vars(
+        [n for n in counts.coords if n.startswith("test_") and n != "test_specimen"]
+    )
+    counts = counts.assign_coords({MICROSCOPE: drawn})
+    more = {"microscope_counts": counts, "microscope_dice": counts.isel(outcome=0, structure=0)}
+    made = opened.assign(more).isel(test=test).drop_encoding()
+    attrs = opened.attrs | {"configuration": json.dumps(study.written())}
+    datasets.write(made, f"results/{name}/table.zarr", datasets.TABLE, attrs)
+    return drawn
+
+
+@pytest.mark.parametrize("test", [[0, 1, 3], [1, 3], [3]])
+def test_microscopes_of_other_ranges_of_common_test_conditions_are_left_out(
+    place, whole, test, capsys
+):
+    """Without the low dose, the merged study draws other microscopes than those of the parts."""
+    drawn = with_microscopes(whole, "a", [0, 1], [0, 1, 2, 3])
+    assert drawn == with_microscopes(whole, "b", [2, 3], test)
+    assert cli.main(["merge", "a", "b", "--common", "--into", "results/ab"]) == 0
+    made = table.load("results/ab/table.zarr")
+    study = validate(json.loads(made.attrs["configuration"]))
+    names = "microscope_counts, microscope_dice"
+    if len(test) == 3:
+        assert made.microscope.values.tolist() == drawn
+        assert [c.id for c in first_replica_microscopes(study)] == drawn
+    else:
+        assert MICROSCOPE not in made.dims
+        assert study.evaluation.microscopes == 0
+    assert (f"left out, see docs/merge.md: {names}" in capsys.readouterr().err) == (len(test) < 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("study.seed", 7),
+        ("microscope.energy_kev", 200.0),
+        ("microscope.detector.gain", 2.0),
+        ("study.structures.test", 5),
+        ("training.epochs", 3),
+    ],
+)
+def test_parts_of_different_studies_are_refused(place, whole, key, value, capsys):
+    halves(whole)
+    file = Path("results/b/table.zarr/zarr.json")
+    content = json.loads(file.read_text())
+    study = json.loads(content["attributes"]["configuration"])
+    known = study
+    for each in key.split("."):
+        known = known[each]
+    put(study, key, value)
+    content["attributes"]["configuration"] = json.dumps(study)
+    file.write_text(json.dumps(content))
+    integrity.write_checksums(file.parent, file.parent.rglob("zarr.json"))
+    assert cli.main(["merge", "a", "b", "--into", "results/ab"]) == 1
+    assert capsys.readouterr().err == (
+        f"{key}: {json.dumps(known)} in a, {json.dumps(value)} in b; the parts of a study must "
+        "agree\n"
+    )
+    assert not Path("results/ab").exists()
+
+
+def _first(name, value):
+    """Return a function that gives a table another first id along a dimension."""
+
+    def change(opened):
+        ids = opened[name].values.tolist()
+        return opened.assign_coords({name: [value or ids[1], *ids[1:]]})
+
+    return change
+
+
+OTHER = Condition(7, 1.2, 16, 1000).id
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_first("train", None), r"has train = df\+0005\S+ twice;"),
+        (_first("test", None), r"has test = df\+0005\S+ twice;"),
+        (_first("train", OTHER), "has train = df.0007.*, which its own configuration has not;"),
+        (_first("test", OTHER), "has test = df.0007.*, which its own configuration has not;"),
+        (_first("train", "foo"), "has train = foo, which its own configuration has not;"),
+        (
+            lambda t: t.assign(dice=t.dice * np.nan),
+            r"network gold/.*: is done in a, but has no Dice;",
+        ),
+        (lambda t: t.assign(best_epoch=t.best_epoch - 9), r"best_epoch = -\d, must be 0 or more;"),
+        (
+            lambda t: t.assign(counts=t.counts + xr.DataArray([64.0**2, 0, 0], dims="outcome")),
+            r"counts of train = df\S+ has an image of \d+ pixels, must be at most 4096;",
+        ),
+        (lambda t: t.assign_attrs(configuration="{study"), "its configuration is no JSON object;"),
+        (lambda t: t.assign_attrs(configuration="3"), "its configuration is no JSON object;"),
+    ],
+)
+def test_a_part_with_what_cannot_be_is_refused(place, whole, change, message, capsys):
+    part(whole, "a", slice(0, 2))
+    opened = datasets.read("results/a/table.zarr", datasets.TABLE).drop_encoding()
+    made = change(opened)
+    datasets.write(made, "results/a/table.zarr", datasets.TABLE, made.attrs)
+    assert cli.main(["merge", "a", "--into", "results/ab"]) == 1
+    out, error = capsys.readouterr()
+    assert re.search(rf"^.*{message} make this part again\n$", error)
+    assert (out, error.count("\n")) == ("", 1)
+    assert not Path("results/ab").exists()
+
+
+def test_a_newer_format_a_damaged_zip_and_missing_parts(place, whole, capsys):
+    part(whole, "a")
+    assert cli.main(["pack", "a", "--into", "packed"]) == 0
+    capsys.readouterr()
+    file = Path("packed/a.zarr.zip")
+    whole_file = file.read_bytes()
+
+    def message(*parts):
+        assert cli.main(["merge", *parts, "--into", "results/ab"]) == 1
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert not Path("results/ab").exists()
+        return err
+
+    file.write_bytes(whole_file[: len(whole_file) // 2])
+    assert message("a", str(file)).startswith("packed/a.zarr.zip: cannot be read: BadZipFile: ")
+    middle = len(whole_file) // 2
+    file.write_bytes(whole_file[:middle] + b"\xff\x00\xff" + whole_file[middle + 3 :])
+    assert "make this part again" in message(str(file))
+    assert message("nowhere").startswith("nowhere: no study of this name")
+    assert (
+        message("packed/none.zarr.zip") == "packed/none.zarr.zip: there is no such file or folder\n"
+    )
+    assert message("results/none.zarr") == "results/none.zarr: there is no such file or folder\n"
+    Path("results/empty").mkdir()
+    assert message("empty").startswith("empty: has no table.zarr; run this part")
+    newer = Path("results/a/table.zarr/zarr.json")
+    content = json.loads(newer.read_text())
+    content["attributes"]["format"] = 2
+    newer.write_text(json.dumps(content))
+    assert message("a").startswith("results/a/table.zarr: its format is 2, and this Passband reads")
+    datasets.write(xr.Dataset({"x": 1}), "results/x.zarr", datasets.TABLE, {})
+    assert message("results/x.zarr").startswith("results/x.zarr: does not name its study")
+
+
+def test_the_target_is_never_replaced(place, whole, capsys):
+    part(whole, "a")
+    Path("results/old").mkdir()
+    Path("results/old/notes.txt").write_text("mine")
+    assert cli.main(["merge", "a", "--into", "results/old"]) == 1
+    assert capsys.readouterr().err == (
+        "--into = 'results/old': exists; give a new folder, or delete it\n"
+    )
+    assert Path("results/old/notes.txt").read_text() == "mine"
+    assert cli.main(["merge", "a", "--into", "results/no such/x"]) == 1
+    assert "there is no folder" in capsys.readouterr().err
+    assert cli.main(["merge", "a", "--into", "results/x", "--ood", "x.zip"]) == 1
+    assert capsys.readouterr().err == "--ood = 'x.zip': must end in .zarr.zip\n"
+    assert cli.main(["merge", "a", "--into", "results/bad_name"]) == 1
+    assert "study.name = 'bad_name'" in capsys.readouterr().err
+    assert sorted(p.name for p in Path("results").iterdir()) == ["a", "old"]
+
+
+def test_a_packed_part_has_the_dice_of_every_image(whole):
+    opened = loaded(whole)
+    small = packed(opened)
+    exact = dice(opened.counts.values)
+    found = image_dice(small.image_dice, *opened.counts.dims[:-1])
+    np.testing.assert_allclose(found, exact, atol=0.5 / 254)
+    assert small.image_dice.dtype == np.uint8
+    np.testing.assert_array_equal(small.image_dice, np.rint(254 * exact))
+    for name in ("tp", "fp"):
+        own = opened.counts.sel(outcome=name).sum("structure")
+        np.testing.assert_array_equal(small[name], own)
+    assert "soft_dice" in small
+    # An early table has no sums of confidence.
+    assert "soft_dice" not in packed(opened.drop_vars("confidence"))
+
+
+def test_missing_networks_stay_missing_in_a_packed_part(whole):
+    opened = loaded(whole)
+    opened.counts[0, 0, 1, 0] = np.nan
+    small = packed(opened)
+    assert (small.image_dice[0, 0, 1, 0] == 255).all()
+    assert (small.tp[0, 0, 1, 0] == 0).all()
+    found = image_dice(small.image_dice, *opened.counts.dims[:-1])
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(opened.counts.values[..., 0]))
+
+
+def test_soft_dice_is_that_of_all_pixels():
+    """Two images of four pixels, with known probabilities."""
+    p = np.array([[0.9, 0.6, 0.2, 0.1], [0.7, 0.4, 0.4, 0.1]])
+    predicted = p > 0.5
+    sums = {"p": p.sum(1), "p_predicted": (p * predicted).sum(1)}
+    means = [np.mean(sums[n]) if n in sums else 0.0 for n in STATISTICS]
+    cell = ("specimen", "architecture", "train", "replica", "test_specimen", "test")
+    made = xr.Dataset(
+        {
+            "confidence": ((*cell, "statistic"), np.reshape(means, (1,) * 6 + (-1,))),
+            "counts": ((*cell, "structure", "outcome"), np.zeros((1,) * 6 + (2, 3))),
+        },
+        {"outcome": list(OUTCOMES)},
+    )
+    counts = np.array([2.0, 1.0, 0.0]).reshape((1,) * 6 + (3,))
+    expected = 2 * (p * predicted).sum() / (p.sum() + predicted.sum())
+    assert soft_dice(made, counts).item() == pytest.approx(expected)
+
+
+def test_packed_parts_give_the_metrics_and_their_intervals(place, whole, capsys):
+    for name in halves(whole, ()):
+        assert cli.main(["pack", name, "--into", "parts"]) == 0
+    files = sorted(map(str, Path("parts").iterdir()))
+    assert files == ["parts/a.zarr.zip", "parts/b.zarr.zip"]
+    small = ["--ood", "small.zarr.zip"]
+    assert cli.main(["merge", *files, "--into", "results/ab", *small]) == 0
+    assert "8 networks of 2 part(s) in results/ab: 4 training and 4 test" in capsys.readouterr().out
+    metrics, known = (
+        datasets.read(f / "ood.zarr", datasets.OOD) for f in (Path("results/ab"), whole)
+    )
+    # The specimen's spectrum is not known here, so that near and far differ.
+    for name in ("id", "ood", "worst", "dice", "gap_test", "dice_interval", "ood_interval"):
+        np.testing.assert_allclose(metrics[name], known[name], atol=1 / 254, err_msg=name)
+    few = datasets.read("small.zarr.zip", datasets.OOD)
+    assert "dice_interval" not in few
+    assert few.sizes["train"] == 4
+    assert few.attrs["replicas"] == 2
+    np.testing.assert_allclose(few.dice, metrics.dice, atol=2**-14)
+    assert cli.main(["table", "ab"]) == 0
+
+
+def test_a_packed_part_and_a_table_are_merged(place, whole):
+    names = halves(whole)
+    (file,) = merge.pack(names[0], Path("parts"), 10**6)
+    found = merge.merge([file, names[1]], Path("results/ab"))
+    assert found.left_out == ()
+    made = table.load("results/ab/table.zarr")
+    assert "image_dice" in made
+    known = loaded(whole)
+    np.testing.assert_allclose(made.dice, known.dice, atol=0.5 / 254)
+    assert "counts" not in made
+
+
+def test_a_large_part_is_divided_among_files(place, whole):
+    part(whole, "a")
+    (one,) = merge.pack("a", Path("one"), 10**6)
+    size = one.stat().st_size
+    files = merge.pack("a", Path("more"), size - 1)
+    assert len(files) > 1
+    assert files[0].name == "a-01.zarr.zip"
+    assert max(file.stat().st_size for file in files) < size
+    assert sorted(Path("more").iterdir()) == files
+    merge.merge(files, Path("results/again"))
+    made = table.load("results/again/table.zarr")
+    (ready,) = merge.pack("again", Path("repacked"), 10**6)
+    again = datasets.read(ready, datasets.PACKED)
+    first = datasets.read(one, datasets.PACKED)
+    for name in first:
+        xr.testing.assert_equal(again[name], first[name])
+    assert made.sizes["train"] == 4
+
+
+def test_a_packed_part_without_one_of_its_files_is_named(place, whole, capsys):
+    """A move of the files that was interrupted leaves some of them."""
+    part(whole, "a", [0, 1])
+    part(whole, "b", [2, 3])
+    (one,) = merge.pack("a", Path("one"), 10**6)
+    first, second = merge.pack("a", Path("more"), one.stat().st_size - 1)
+    assert "packed_files" not in merge.find(one).attrs
+    (other,) = merge.pack("b", Path("more"), 10**6)
+    for given, number in (([first], 2), ([other, second], 1), ([second, "b", second], 1)):
+        assert cli.main(["merge", *map(str, given), "--into", "results/ab"]) == 1
+        named = next(each for each in given if each in (first, second))
+        assert capsys.readouterr().err == (
+            f"{named}: is one of 2 files of the part a, and number {number} is not given; give "
+            "all of them, or pack the part again\n"
+        )
+    assert not Path("results/ab").exists()
+    assert merge.merge([second, other, first], Path("results/ab")).networks == 8
+
+
+def test_packed_files_of_earlier_versions_need_not_be_complete():
+    """They do not have their number in their attributes."""
+    files = sorted((ROOT / "docs/twelve-thousand/parts").glob("*.zarr.zip"))
+    assert parts.find_all(files[:1])
+    assert len(parts.find_all(files)) == len(files)
+
+
+def test_files_are_not_replaced_and_a_limit_that_is_too_small_is_named(place, whole, capsys):
+    part(whole, "a")
+    assert cli.main(["pack", "a", "--into", "parts", "--most-mb", "0.0001"]) == 1
+    assert capsys.readouterr().err.startswith(
+        "--most-mb = 0.0001: one training condition takes 0.0"
+    )
+    assert list(Path("parts").iterdir()) == []
+    assert cli.main(["pack", "a", "--into", "parts"]) == 0
+    capsys.readouterr()
+    assert cli.main(["pack", "a", "--into", "parts"]) == 1
+    assert capsys.readouterr().err.startswith("parts/a.zarr.zip: exists; delete it")
+    assert cli.main(["pack", "a", "--into", "parts", "--most-mb", "-1"]) == 1
+    assert capsys.readouterr().err == "--most-mb = -1: must be above 0, at most 1000000\n"
+
+
+def with_own(whole, name, train):
+    """Write a part whose networks were tested under their own training condition too."""
+    opened = loaded(whole).isel(train=train)
+    own = [opened.counts.sel(train=id, test=id, drop=True) for id in opened.train.values]
+    dims = [name for name in opened.counts.dims if name != "test"]
+    counts = xr.concat(own, opened.train.variable).transpose(*dims).values
+    more = {
+        "own_counts": (dims, counts),
+        "own_dice": (dims[:-2], dice(counts).mean(-1).astype("float32")),
+    }
+    target = f"results/{name}/table.zarr"
+    datasets.write(opened.assign(more).drop_encoding(), target, datasets.TABLE, {})
+    return name
+
+
+def test_conditions_that_are_no_product_become_points(place, whole):
+    names = [part(whole, "a", [0]), part(whole, "b", [1, 2])]
+    merge.merge(names, Path("results/ab"))
+    study = json.loads(table.load("results/ab/table.zarr").attrs["configuration"])
+    assert len(study["grid"]["points"]) == 3
+    ids = table.load(whole / "table.zarr").train.values[:3].tolist()
+    assert [c.id for c in validate(study).train_conditions] == ids
+    assert cli.main(["table", "ab"]) == 0
+
+
+def test_a_part_with_a_further_axis(place, whole):
+    """Part b has astigmatism. Part a has the study's own value, which is not in its ids."""
+    part(whole, "a", [0, 1])
+    opened = table.load(whole / "table.zarr").isel(train=[0, 1]).load()
+    axes = Axes({"astigmatism_nm": 0.0})
+    ids = [f"{id}_as0004.000" for id in opened.train.values]
+    test = opened.test.values.tolist()
+    moved = opened.drop_vars([n for n in opened.coords if str(n).startswith(("train", "test_"))])
+    moved = moved.assign_coords(
+        {"test_specimen": opened.test_specimen, "train": ids}
+        | axes.coordinates(ids, "train")
+        | axes.coordinates(test, "test")
+    )
+    given = json.loads(opened.attrs["configuration"])
+    given["test_grid"] = given["grid"]
+    given["grid"] = given["grid"] | {"astigmatism_nm": [0, 4]}
+    attrs = {"configuration": json.dumps(given)}
+    datasets.write(moved.drop_encoding(), "results/b/table.zarr", datasets.TABLE, attrs)
+    merge.merge(["a", "b"], Path("results/ab"))
+    made = table.load("results/ab/table.zarr")
+    assert made.train_astigmatism_nm.values.tolist() == [0, 4, 0, 4]
+    assert made.test_astigmatism_nm.values.tolist() == [0] * len(test)
+    study = validate(json.loads(made.attrs["configuration"]))
+    assert study.axes == axes
+    assert [c.id for c in study.train_conditions] == made.train.values.tolist()
+
+
+def with_astigmatism(whole, name, train, full):
+    """Write a part whose only astigmatism is 4 nm; the study's own value 0 is not written.
+
+    With `full`, the configuration in the attributes has all keys, as in earlier versions.
+    """
+    opened = loaded(whole).isel(train=train)
+    given = json.loads(opened.attrs["configuration"])
+    for block in ("grid", "test_grid"):
+        given[block] = {**(given[block] or {}), "astigmatism_nm": [4]}
+    given["evaluation"]["bootstrap"] = 0
+    given["information"] |= {"samples": 64, "bands_per_A": []}
+    given["study"]["name"] = name
+    del given["microscope"]["aberrations"]
+    study = validate(given)
+    ids = {
+        side: [f"{id}_as0004.000" for id in opened[side].values.tolist()]
+        for side in ("train", "test")
+    }
+    moved = opened.drop_vars([n for n in opened.coords if str(n).startswith(("train", "test_"))])
+    coords = {}
+    for side in ("train", "test"):
+        coords |= Axes({"astigmatism_nm": 0.0}).coordinates(ids[side], side)
+    moved = moved.assign_coords({"test_specimen": opened.test_specimen} | ids | coords)
+    content = study.model_dump(mode="json") if full else study.written()
+    attrs = opened.attrs | {"configuration": json.dumps(content)}
+    datasets.write(moved.drop_encoding(), f"results/{name}/table.zarr", datasets.TABLE, attrs)
+    return study.axes
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_parts_with_an_axis_that_leaves_out_its_own_value(place, whole, full):
+    axes = [with_astigmatism(whole, name, rows, full) for name, rows in (("a", [0, 1]), ("b", [2]))]
+    files = [merge.pack(name, Path("packed"), 10**6)[0] for name in ("a", "b")]
+    for number, given in enumerate((["a", "b"], files)):
+        folder = Path(f"results/ab{number}")
+        merge.merge(given, folder)
+        attrs = table.load(folder / "table.zarr").attrs
+        study = validate(json.loads(attrs["configuration"]))
+        assert study.axes == axes[0] == Axes({"astigmatism_nm": 0})
+        assert len(study.train_conditions) == 3
+        assert merge.find(folder).study == study
+
+
+def test_results_under_the_own_condition_are_merged_and_packed(place, whole):
+    names = [with_own(whole, "a", [0, 1]), with_own(whole, "b", [2, 3])]
+    merge.merge(names, Path("results/ab"))
+    made = table.load("results/ab/table.zarr").load()
+    files = [merge.pack(name, Path(f"parts-{name}"), 10**6)[0] for name in names]
+    merge.merge(files, Path("results/packed"))
+    small = table.load("results/packed/table.zarr").load()
+    for each, names in ((made, ("counts", "dice")), (small, ("image_dice", "tp", "fp", "dice"))):
+        for k, id in enumerate(each.train.values):
+            for name in names:
+                same = each[name].isel(train=k).sel(test=id)
+                np.testing.assert_array_equal(each[f"own_{name}"].isel(train=k), same)
+
+
+def test_conditions_are_a_product_or_points():
+    given = [Condition(d, 1.2, 10, e) for d in (5, 10) for e in (100, 200)]
+    assert merge.grid_of(given) == {
+        "defocus_nm": [5, 10],
+        "cs_um": [1.2],
+        "aperture_mrad": [10],
+        "dose_e_per_A2": [100, 200],
+    }
+    points = merge.grid_of(given[:3])["points"]
+    assert [Condition(**point) for point in points] == given[:3]
+
+
+def test_variables_that_a_part_lacks_are_left_out(whole):
+    extra = loaded(whole)
+    opened = extra.drop_vars("confidence")
+    parts = [table_union.Part(name, each, ({},)) for name, each in (("a", extra), ("b", opened))]
+    kept, left_out = table_union.alike(parts)
+    assert left_out == ["confidence"]
+    assert set(kept[0].table) == set(opened)
+
+
+def test_sums_of_several_widths_keep_their_values(whole):
+    small = packed(loaded(whole))
+    large = small.assign(tp=small.tp.astype("uint32") + 70_000)
+    parts = [table_union.Part(name, each, ({},)) for name, each in (("a", small), ("b", large))]
+    (a, b), left_out = table_union.alike(parts)
+    assert left_out == []
+    assert a.table.tp.dtype == b.table.tp.dtype == np.uint32
+    np.testing.assert_array_equal(a.table.tp, small.tp)
+    np.testing.assert_array_equal(b.table.tp, large.tp)
+    assert a.table.tp.attrs == small.tp.attrs
+
+
+def test_zip_files_of_tables_are_parts(place, whole):
+    opened = loaded(whole)
+    datasets.write(opened.drop_encoding(), "t.zarr.zip", datasets.TABLE, {})
+    with zipfile.ZipFile("t.zarr.zip") as archive:
+        assert "counts/zarr.json" in archive.namelist()
+    found = merge.merge(["t.zarr.zip"], Path("results/t"))
+    assert found.networks == 8
+    assert "image_dice" not in table.load("results/t/table.zarr")
+
+
+def with_mixture(whole, name):
+    """Write a part with conditions and a mixture of them, whose row is that of a condition."""
+    opened = loaded(whole).isel(train=[2, 3, 0])
+    study = json.loads(opened.attrs["configuration"])
+    study["study"]["name"] = name
+    study["evaluation"]["bootstrap"] = 0
+    study["test_grid"] = study["grid"]
+    study["grid"] = [
+        study["grid"] | {"defocus_nm": [20.0]},
+        {"mixture": {"name": "all", "over": "grid"}},
+    ]
+    (mixture,) = validate(study).mixtures
+    ids = [*opened.train.values[:2].tolist(), mixture.id]
+    opened = opened.drop_vars("train").assign_coords(
+        {"train": ids} | Axes.main.coordinates(ids, "train")
+    )
+    attrs = opened.attrs | {
+        "configuration": json.dumps(study),
+        MIXTURES: json.dumps({mixture.id: mixture.content}),
+    }
+    datasets.write(opened.drop_encoding(), f"results/{name}/table.zarr", datasets.TABLE, attrs)
+    return mixture
+
+
+def test_a_part_with_a_mixture(place, whole, capsys):
+    mixture = with_mixture(whole, "b")
+    for name in ("a", "b"):
+        if name == "a":
+            part(whole, "a", [0, 1])
+        assert cli.main(["pack", name, "--into", "packed"]) == 0
+    for number, given in enumerate((["a", "b"], ["packed/a.zarr.zip", "packed/b.zarr.zip"])):
+        target = Path(f"results/ab{number}")
+        merge.merge(given, target)
+        made = table.load(target / "table.zarr")
+        before = [id for id in loaded(whole).train.values if not is_mixture(id)]
+        assert made.train.values.tolist() == [*before, mixture.id]
+        assert json.loads(made.attrs[MIXTURES]) == {mixture.id: mixture.content}
+        study = validate(json.loads(made.attrs["configuration"]))
+        assert study.train_ids == made.train.values.tolist()
+        metrics = datasets.read(target / "ood.zarr", datasets.OOD)
+        row = metrics.sel(train=mixture.id).squeeze()
+        # The mixture has the two conditions of 20 nm.
+        own = row.dice.sel(test=before[2:]).mean("test")
+        np.testing.assert_allclose(row.id, own, rtol=1e-6)
+        assert cli.main(["table", str(target)]) == 0
+        assert mixture.id in capsys.readouterr().out
+
+
+def test_parts_of_mixtures_only_cannot_be_merged(place, whole):
+    with_mixture(whole, "b")
+    opened = table.load("results/b/table.zarr").isel(train=[2]).load().drop_encoding()
+    datasets.write(opened, "results/c/table.zarr", datasets.TABLE, opened.attrs)
+    with pytest.raises(PassbandError, match="networks of mixtures only"):
+        merge.merge(["c"], Path("results/d"))

@@ -1,0 +1,189 @@
+"""Images that are segmented by networks with known weights."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+from thresholds import image_of, mask_of_discs, save
+
+from passband import PassbandError
+from passband.imaging.noise import normalise
+from passband.learning.network_files import open_networks
+from passband.micrographs.images import segmentation
+from passband.micrographs.images.segmentation import Settings, segment
+
+RAW = Settings(hot_pixels=False, flat_field=False, smallest_nm=0)
+DISCS = (30, 40, 12), (70, 90, 9)
+
+
+@pytest.fixture
+def network(tmp_path):
+    (network,) = open_networks(save(tmp_path / "a.safetensors"))
+    return network
+
+
+def test_mask_and_particles_are_those_of_the_discs(network):
+    mask = mask_of_discs((100, 131), *DISCS)
+    result = segment(image_of(mask), 0.3, [network], RAW)
+    np.testing.assert_array_equal(result.mask, mask)
+    assert result.factor == 1
+    assert result.disagreement is None
+    assert result.labels.dtype == np.int32
+    assert [each.x_nm for each in result.particles] == pytest.approx([40 * 0.03, 90 * 0.03])
+    assert [each.diameter_nm for each in result.particles] == pytest.approx([0.72, 0.54], rel=0.02)
+    assert result.mean_diameter_nm == pytest.approx(0.63, rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["zscore", "minmax", "vacuum"])
+def test_probability_is_that_of_the_network_on_normalised_counts(tmp_path, name):
+    """The normalisation is the one of training images."""
+    (network,) = open_networks(save(tmp_path / "a.safetensors", normalisation=name))
+    image = image_of(mask_of_discs((64, 64), (30, 30, 10)))
+    counts = torch.from_numpy(image)[None]
+    expected = network.module(normalise(counts, name, 140 * 0.3**2)[:, None]).detach().numpy()
+    settings = Settings(hot_pixels=False, flat_field=False, dose_e_per_A2=140)
+    result = segment(image, 0.3, [network], settings)
+    np.testing.assert_allclose(result.probability, expit(expected[0, 0]), atol=1e-5)
+    assert result.confidence == pytest.approx(
+        np.maximum(result.probability, 1 - result.probability).mean()
+    )
+
+
+@pytest.mark.parametrize("pixel", [0.2, 0.45, 0.776])
+def test_other_pixel_sizes_are_resampled_and_given_back(network, pixel):
+    """The particles have the same place and size in nm, and the mask has the image's pixels."""
+    scale = 0.3 / pixel
+    shape = round(200 * scale), round(221 * scale)
+    places = ((60, 80), (140, 150))
+    discs = (((r + 0.5) * scale - 0.5, (c + 0.5) * scale - 0.5, 25 * scale) for r, c in places)
+    mask = mask_of_discs(shape, *discs)
+    result = segment(image_of(mask), pixel, [network], RAW)
+    assert result.probability.shape == shape
+    assert result.factor == pytest.approx(pixel / 0.3)
+    assert len(result.particles) == 2
+    wrong = np.count_nonzero(result.mask != mask)
+    assert wrong < 0.04 * mask.sum()
+    for each, (row, column) in zip(result.particles, places, strict=True):
+        centre = (each.x_nm + pixel / 20) / 0.03 - 0.5, (each.y_nm + pixel / 20) / 0.03 - 0.5
+        assert centre == pytest.approx((column, row), abs=0.3)
+        assert each.diameter_nm == pytest.approx(50 * 0.03, rel=0.02)
+
+
+@pytest.mark.parametrize("tile", [16, 34, 64])
+def test_result_does_not_depend_on_tiles(network, tile):
+    image = image_of(mask_of_discs((97, 131), *DISCS))
+    expected = segment(image, 0.4, [network], RAW).probability
+    found = segment(image, 0.4, [network], Settings(False, False, tile=tile)).probability
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_tile_that_is_enlarged_is_reported(network):
+    image = image_of(mask_of_discs((97, 131), *DISCS))
+    (note,) = segment(image, 0.3, [network], Settings(tile=4)).notes
+    assert note.startswith("--tile = 4: tiles are ")
+    assert segment(image, 0.3, [network], Settings(tile=64)).notes == ()
+
+
+def test_several_networks_give_their_mean_and_their_disagreement(tmp_path):
+    networks = open_networks(save(tmp_path / "a.safetensors", {0: 0.3, 1: 0.6, 4: 1.2}))
+    image = image_of(mask_of_discs((64, 70), (30, 30, 10)))
+    single = [segment(image, 0.3, [network], RAW).probability for network in networks]
+    result = segment(image, 0.3, networks, RAW)
+    np.testing.assert_allclose(result.probability, np.mean(single, 0), atol=1e-5)
+    np.testing.assert_allclose(result.disagreement, np.std(single, 0, ddof=1), atol=1e-3)
+
+
+def test_networks_of_different_pixel_sizes_work_together(tmp_path):
+    networks = [
+        *open_networks(save(tmp_path / "a.safetensors", {0: 0.5}, 0.3)),
+        *open_networks(save(tmp_path / "b.safetensors", {0: 0.5}, 0.2)),
+    ]
+    mask = mask_of_discs((100, 131), *DISCS)
+    result = segment(image_of(mask), 0.3, networks, RAW)
+    assert np.count_nonzero(result.mask != mask) < 0.1 * mask.sum()
+    assert result.disagreement.max() > 0.1
+
+
+def test_adaptation_undoes_a_change_of_the_features(tmp_path):
+    """With statistics of other images, the network finds nothing; with its own, the discs."""
+    state_path = save(tmp_path / "a.safetensors", {0: 0.5})
+    (network,) = open_networks(state_path)
+    with torch.no_grad():
+        network.module.down[0][1].running_mean[0] = 50.0
+    mask = mask_of_discs((64, 70), (30, 30, 15))
+    image = image_of(mask)
+    assert not segment(image, 0.3, [network], RAW).mask.any()
+    adapted = Settings(hot_pixels=False, flat_field=False, adapt=True)
+    assert np.mean(segment(image, 0.3, [network], adapted).mask == mask) > 0.98
+
+
+# Preparation
+
+
+def test_hot_pixels_are_removed_unless_they_are_kept(network):
+    mask = mask_of_discs((64, 64), (30, 30, 10))
+    image = image_of(mask)
+    image[50, 50] = 5000
+    found = segment(image, 0.3, [network], Settings(flat_field=False, smallest_nm=0))
+    np.testing.assert_array_equal(found.mask, mask)
+    assert segment(image, 0.3, [network], RAW).mask.sum() == 1
+
+
+def test_only_large_fields_are_flattened_by_default(network):
+    for px, flattened in ((127, False), (128, True)):
+        assert segmentation.is_flattened((px, 300), 0.3, network, Settings()) is flattened
+    assert segmentation.is_flattened((50, 50), 0.3, network, Settings(flat_field=True))
+    mask = mask_of_discs((200, 200), (60, 60, 12), (150, 120, 12))
+    image = image_of(mask) * np.linspace(1, 3, 200, dtype=np.float32)
+    flat = segment(image, 0.3, [network], Settings(smallest_nm=0)).mask
+    steep = segment(image, 0.3, [network], Settings(flat_field=False, smallest_nm=0)).mask
+    assert np.count_nonzero(flat != mask) < 40
+    assert np.count_nonzero(steep != mask) > 1000
+
+
+def test_local_normalisation_follows_the_background(network):
+    mask = mask_of_discs((200, 200), (60, 60, 6), (150, 120, 6))
+    image = image_of(mask) + 40 * np.linspace(0, 1, 200, dtype=np.float32)
+    local = Settings(flat_field=False, normalise="local", smallest_nm=0.2)
+    whole = Settings(flat_field=False, smallest_nm=0.2)
+    found = segment(image, 0.3, [network], local).mask
+    assert found[mask].all()
+    assert np.count_nonzero(found) < 0.3 * np.count_nonzero(
+        segment(image, 0.3, [network], whole).mask
+    )
+
+
+# Wrong images and settings
+
+
+@pytest.mark.parametrize(
+    ("shape", "pixel", "line"),
+    [
+        ((64, 64), 1.6, "pixel size 1.6 Å: must be between 0.006 and 1.5 Å for a network"),
+        ((64, 64), 0.005, "pixel size 0.005 Å: must be between 0.006 and 1.5 Å"),
+        ((64, 200), 0.01, "the image has 2 × 7 pixels of 0.3 Å, .* must be at least 4 pixels"),
+    ],
+)
+def test_images_that_do_not_fit_the_network_are_refused(network, shape, pixel, line):
+    image = image_of(np.zeros(shape, bool))
+    with pytest.raises(PassbandError, match=line) as error:
+        segment(image, pixel, [network], RAW)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "normalisation", "line"),
+    [
+        (Settings(), "vacuum", "needs the dose: give --dose-e-per-A2"),
+        (Settings(dose_e_per_A2=0), "vacuum", "--dose-e-per-A2 = 0: must be above 0"),
+        (Settings(dose_e_per_A2=float("nan")), "vacuum", "--dose-e-per-A2 = nan: must be above 0"),
+        (Settings(normalise="local"), "minmax", "local normalisation is for 'zscore'"),
+        (Settings(tile=0), "zscore", "--tile = 0: must be at least 1"),
+        (Settings(smallest_nm=-1), "zscore", "--smallest-nm = -1: must be at least 0"),
+    ],
+)
+def test_wrong_settings_are_refused(tmp_path, settings, normalisation, line):
+    networks = open_networks(save(tmp_path / "a.safetensors", normalisation=normalisation))
+    with pytest.raises(PassbandError, match=line) as error:
+        settings.check(networks)
+    assert "\n" not in str(error.value)

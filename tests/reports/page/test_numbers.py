@@ -1,0 +1,95 @@
+"""The numbers of a study's page, compared with direct computations from the matrix."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from matrices import GRID, make_table
+
+from passband.axes import MAIN_AXES
+from passband.grid import Axes, Condition
+from passband.reports.page.numbers import CLOSE, numbers
+
+IDS = [c.id for c in Axes.main.conditions(GRID)]
+M = np.random.default_rng(1).uniform(0.2, 0.9, (len(IDS), len(IDS)))
+OTHER = ~np.eye(len(IDS), dtype=bool)
+LOSS = np.diag(M) - M
+
+
+def test_the_five_numbers_are_means_over_pairs_of_different_conditions():
+    found = numbers(make_table(GRID, M), 0, 0.95, 0)
+    assert found.own.value == pytest.approx(np.diag(M).mean())
+    assert found.other.value == pytest.approx(M[OTHER].mean())
+    assert found.loss.value == pytest.approx(LOSS[OTHER].mean())
+    assert found.worst.value == pytest.approx(np.where(OTHER, M, 1).min(1).mean())
+    assert found.close.value == pytest.approx((LOSS[OTHER] <= CLOSE).mean())
+    assert found.pairs == OTHER.sum()
+    assert np.isnan([found.own.low, found.own.high]).all()  # no bootstrap
+    np.testing.assert_allclose(found.matrices["gold", "compact"], M)
+
+
+@pytest.mark.parametrize("axis", MAIN_AXES)
+def test_an_axis_has_the_pairs_that_differ_in_it_alone(axis):
+    parsed = [Condition.parse(id) for id in IDS]
+    chosen = [
+        LOSS[i, j]
+        for i, a in enumerate(parsed)
+        for j, b in enumerate(parsed)
+        if [n for n in MAIN_AXES if getattr(a, n) != getattr(b, n)] == [axis]
+    ]
+    found = numbers(make_table(GRID, M), 0, 0.95, 0)
+    assert found.axes[axis].value == pytest.approx(np.mean(chosen))
+
+
+def test_a_range_is_wide_where_structures_differ_and_contains_the_mean():
+    alike = numbers(make_table(GRID, M), 50, 0.95, 0)
+    assert alike.own.low == pytest.approx(alike.own.value)
+    apart = numbers(make_table(GRID, M, sd_structure=0.05, sd_replica=0.02), 200, 0.95, 0)
+    assert apart.own.low < apart.own.value < apart.own.high
+    # The deviation of a mean of 12 structures; the range spans about four deviations.
+    assert 0.02 < apart.own.high - apart.own.low < 0.12
+    # Structures are paired, so a difference of two conditions hardly varies.
+    assert apart.loss.high - apart.loss.low < (apart.own.high - apart.own.low) / 3
+
+
+def test_missing_networks_are_left_out():
+    table = make_table(GRID, M)
+    table["counts"] = table.counts.where(table.train != IDS[0])
+    found = numbers(table, 20, 0.95, 0)
+    assert found.own.value == pytest.approx(np.diag(M)[1:].mean())
+    assert found.other.value == pytest.approx(M[1:][OTHER[1:]].mean())
+    losses = np.where(OTHER, LOSS, np.nan)[1:, 1:]  # nobody was trained under the first condition
+    assert found.loss.value == pytest.approx(np.nanmean(losses))
+    assert np.isnan(found.matrices["gold", "compact"][0]).all()
+
+
+def test_one_condition_has_no_pairs():
+    table = make_table(GRID, M).isel(train=[0], test=[0])
+    found = numbers(table, 20, 0.95, 0)
+    assert found.own.value == pytest.approx(M[0, 0])
+    assert (found.pairs, found.axes) == (0, {})
+    assert not found.other
+    assert not found.loss
+    assert not found.worst
+
+
+def test_test_conditions_that_nobody_was_trained_under_have_no_loss():
+    found = numbers(make_table(GRID, M).isel(train=slice(0, 3), test=slice(3, None)), 0, 0.95, 0)
+    assert found.other.value == pytest.approx(M[:3, 3:].mean())
+    assert not found.own
+    assert not found.loss
+    assert not found.close
+
+
+def test_rows_whose_condition_is_no_column_have_their_own_dice():
+    table = make_table(GRID, M)
+    own = table.counts.isel(test=xr.DataArray(np.arange(len(IDS)), dims="train")).drop_vars(
+        [name for name in table.coords if str(name).startswith("test") and name != "test_specimen"]
+    )
+    table = table.isel(test=slice(0, 3))
+    table["own_counts"] = own
+    found = numbers(table, 0, 0.95, 0)
+    (rows,) = found.own_rows.values()
+    assert np.isnan(rows[:3]).all()
+    np.testing.assert_allclose(rows[3:], np.diag(M)[3:], atol=1e-3)
+    assert found.own.value == pytest.approx(np.diag(M).mean(), abs=1e-3)
+    assert not numbers(make_table(GRID, M), 0, 0.95, 0).own_rows

@@ -1,0 +1,511 @@
+"""The numbers and estimates of `passband plan`. tests/workflow compares them with a real run."""
+
+import re
+import sys
+import tarfile
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from passband import cli, grid
+from passband.config import Study, Training, load, validate
+from passband.learning.batches import Batches
+from passband.results import Results
+from passband.runs import calibration, counts, plan, rates, tasks, typical_times
+from passband.words import work
+
+ROOT = Path(__file__).parents[2]
+SMALLEST = ROOT / "studies" / "smallest.yaml"
+SPEEDS = calibration.Speeds(
+    device="cpu",
+    unit="core",
+    start=2.0,
+    start_light=1.0,
+    structure={"gold": 10.0},
+    wave_bytes={"gold": 1000.0},
+    image=0.5,
+    noise=0.2,
+    step={"compact-w4-d2": 3.0},
+    predict={"compact-w4-d2": 1.0},
+    weight_bytes={"compact-w4-d2": 100.0},
+    memory={"compact-w4-d2": 2.5e9},
+)
+
+
+def changed(**blocks) -> Study:
+    """Return the smallest study with changed keys."""
+    given = load(SMALLEST).model_dump()
+    for block, keys in blocks.items():
+        given[block] |= keys
+    return validate(given)
+
+
+@given(structures=st.integers(2, 70), batch=st.integers(2, 40), epochs=st.integers(1, 5))
+def test_steps_are_those_of_the_batches(structures, batch, epochs):
+    study = changed(
+        study={"structures": {"train": structures, "val": 4, "test": 4}},
+        training={"batch_size": batch, "epochs": epochs},
+    )
+    batches = Batches(range(structures), Training(batch_size=batch))
+    assert counts.count(study).steps_per_network == epochs * len(batches)
+
+
+def test_counts_of_the_smallest_study_by_hand():
+    counted = counts.count(load(SMALLEST))
+    assert counted.networks == 8
+    assert counted.cells == 4
+    assert counted.jobs["simulate"] == 2 + 1 + 1
+    assert counted.jobs["train"] == counted.jobs["evaluate"] == 4  # two replicas in each
+    assert counted.steps_per_network == 2 * 3
+    assert counted.trained_on == 12 + 4
+    assert counted.drawn == 8 * 2 * 12 + 4 * 2 * 4  # per network; validation per job
+    assert counted.tested_on == 4 * 4
+
+
+@pytest.mark.parametrize(("noise", "draws"), [("fresh", 2), ("fixed", 1)])
+def test_jitter_makes_new_intensities_for_every_draw(noise, draws):
+    given = {"training": {"noise": noise}, "microscope": {"spread": {"focus_nm": 1.0}}}
+    assert counts.count(changed(**given)).trained_on == draws * 12 + 4
+    assert counts.count(changed(training={"noise": noise})).trained_on == 12 + 4
+
+
+def test_every_replica_draws_its_own_noise():
+    counted = counts.count(changed(study={"replicas": 6, "replicas_per_job": 3}))
+    assert counted.trained_on == 12 + 4
+    assert counted.drawn == 4 * 2 * (6 * 12 + 2 * 4)
+
+
+def test_jobs_of_an_odd_number_of_replicas():
+    counted = counts.count(changed(study={"replicas": 5, "replicas_per_job": 2}))
+    assert counted.jobs["train"] == 4 * 3
+    assert counted.networks == 4 * 5
+
+
+def test_every_network_is_tested_on_every_specimen_and_condition():
+    study = load(SMALLEST).model_dump()
+    study["specimens"]["silver"] = study["specimens"]["gold"] | {"material": "Ag"}
+    study["test_grid"]["defocus_nm"] = [5.0, 10.0, 20.0]
+    counted = counts.count(validate(study))
+    assert counted.networks == 16
+    assert counted.tested_on == 2 * 4 * 6
+    assert counted.jobs["simulate"] == 8
+
+
+def test_the_conditions_of_a_job_share_their_test_images(monkeypatch):
+    """Each of four conditions is tested on 4 images under each of 4 conditions, by two jobs."""
+    three = {"conditions_per_job": 3, "replicas_per_job": 1}
+    assert counts.count(load(SMALLEST)).formed == 4 * 16
+    assert counts.count(changed(study=three)).formed == 2 * 2 * 16
+    px = load(SMALLEST).microscope.field_px
+    monkeypatch.setattr(counts, "SHARED_BYTES", 10 * 4 * px**2)
+    assert counts.count(changed(study=three)).formed == 2 * (2 * 10 + 4 * 6)
+
+
+def test_drawn_microscopes_are_counted():
+    """The first replicas of four conditions are tested on 4 images under each of 40 microscopes."""
+    plain, drawn = (changed(evaluation={"microscopes": number}) for number in (0, 30))
+    before, after = counts.count(plain), counts.count(drawn)
+    assert (before.first_tested_on, after.first_tested_on) == (0, 4 * 40)
+    assert after.formed == before.formed + 4 * 4 * 40
+    assert after.tested_on == before.tested_on
+    single = changed(study={"replicas_per_job": 1}, evaluation={"microscopes": 30})
+    assert counts.count(single).formed == 2 * before.formed + 4 * 4 * 40
+    seconds = [plan.seconds_by_rule(each, SPEEDS)["evaluate"] for each in (plain, drawn)]
+    assert seconds[1] - seconds[0] == pytest.approx(640 * (SPEEDS.image + 1))
+    found = [counts.sizes(each, {"gold": 1e3}, SPEEDS.weight_bytes) for each in (plain, drawn)]
+    assert found[1]["records"] - found[0]["records"] == pytest.approx(640 * 3 * 2)
+    assert "4 to test under, 40 drawn ones for first replicas only" in plan.summary(drawn)
+    assert "drawn ones" not in plan.summary(plain)
+
+
+def test_a_specimen_that_is_only_tested_on_costs_its_test_structures():
+    study = load(SMALLEST).model_dump()
+    alone = validate(study)
+    study["specimens"]["silver"] = study["specimens"]["gold"] | {"material": "Ag", "trained": False}
+    both = validate(study)
+    counted, before = counts.count(both), counts.count(alone)
+    assert counted.jobs == before.jobs | {"simulate": before.jobs["simulate"] + 1}
+    assert counted.cells == before.cells
+    assert counted.networks == before.networks
+    assert counted.tested_on == 2 * before.tested_on
+    speeds = replace(SPEEDS, structure={"gold": 10.0, "silver": 100.0})
+    assert plan.seconds_by_rule(both, speeds)["simulate"] == pytest.approx(20 * 10 + 4 * 100)
+    sizes = [
+        counts.sizes(of, {"gold": 1e3, "silver": 1e6}, SPEEDS.weight_bytes)["waves"]
+        for of in (alone, both)
+    ]
+    assert sizes[1] - sizes[0] == pytest.approx(4e6 + 11_000)
+    assert "1 to train on, 2 to test on" in plan.summary(both)
+
+
+def test_the_papers_study_leaves_fewer_than_40_000_files():
+    counted = counts.count(load(ROOT / "studies" / "paper.yaml"))
+    assert counted.networks == 12_096
+    assert sum(counted.files.values()) < 40_000
+
+
+def test_twelve_thousand_networks_leave_few_files():
+    """12 × 4 × 6 × 6 conditions, 7 replicas each; the second names of files are counted too."""
+    grid = {
+        "defocus_nm": {"start": 0, "stop": 55, "num": 12},
+        "cs_um": [1.2, 20, 40, 60],
+        "aperture_mrad": [7, 8, 9, 10, 11.5, 13],
+        "dose_e_per_A2": [50, 100, 200, 400, 800, 1600],
+    }
+    few = {"defocus_nm": [0, 15, 30, 45], "cs_um": [1.2, 20, 60], "aperture_mrad": [7, 9, 11.5, 13]}
+    test_grid = few | {"dose_e_per_A2": [50, 200, 800]}
+    block = {"replicas": 7, "replicas_per_job": 7, "conditions_per_job": 6}
+    counted = counts.count(changed(study=block, grid=grid, test_grid=test_grid))
+    assert (counted.networks, counted.trainings) == (12_096, 1728)
+    assert counted.jobs["train"] == counted.jobs["evaluate"] == 288
+    assert counted.files["cache"] == 288 * 2 + counted.jobs["simulate"]
+    assert sum(counted.files.values()) < 6000
+
+
+def test_files_are_those_of_the_finished_study():
+    """Logs, caches and SVG figures are not compared, since the study in tests/data lacks them.
+
+    Its table is of an earlier version, which had fewer arrays. `tests/workflow` compares a new one.
+    That version wrote no checksums, which are one file of each of two stores.
+    """
+    with tarfile.open(ROOT / "tests/data/finished.tar.xz") as archive:
+        files = [member.name for member in archive if not member.isdir()]
+    files = [name.partition("results/smallest/")[2] for name in files]
+    counted = counts.count(load(SMALLEST)).files
+    for names in ("waves", "networks", "records", "ood.zarr, information.zarr"):
+        folders = tuple(f"{name}/" for name in names.split(", "))
+        found = sum(file.startswith(folders) for file in files)
+        assert found == counted[names] - names.count(".zarr"), names
+
+
+def test_files_of_metrics_follow_replicas_and_intervals():
+    """An array has two files. Several replicas add 2 arrays, and intervals add 10 arrays."""
+
+    def files(**blocks):
+        return counts.count(changed(**blocks)).files["ood.zarr, information.zarr"]
+
+    whole = files()
+    assert whole - files(evaluation={"bootstrap": 0}) == 2 * 10
+    assert whole - files(study={"replicas": 1, "replicas_per_job": 1}) == 2 * 2
+
+
+def test_own_cells_are_counted():
+    """Two of four training conditions are no test conditions; their networks have one more test."""
+    study = load(SMALLEST).model_dump()
+    study["test_grid"]["defocus_nm"] = [5.0]
+    plain = validate(study)
+    study["evaluation"]["test_own"] = True
+    own = validate(study)
+    assert (plain.own_number, own.own_number) == (0, 2)
+    before, after = counts.count(plain), counts.count(own)
+    assert before.tested_on == 4 * 2
+    assert after.trainings * after.tested_on == 4 * (4 * 2 + 2)  # 2 of 4 jobs form 4 images more
+    assert after.files["table.zarr"] == before.files["table.zarr"] + 2 * (1 + 4)
+    found = [counts.sizes(each, {"gold": 1e3}, SPEEDS.weight_bytes) for each in (plain, own)]
+    assert found[0]["records"] < found[1]["records"] < 1.5 * found[0]["records"]
+    seconds = [plan.seconds_by_rule(each, SPEEDS)["evaluate"] for each in (plain, own)]
+    assert seconds[1] - seconds[0] == pytest.approx(2 * 4 * 0.5 + 2 * 2 * 4 * 1)
+    assert "2 to test under, 2 for the own networks only" in plan.summary(own)
+    assert "own networks" not in plan.summary(plain)
+    # Points and several blocks have the same number as products.
+    study["grid"] = [study["grid"]]
+    point = {"defocus_nm": 9, "cs_um": 1.2, "aperture_mrad": 16, "dose_e_per_A2": 200}
+    study["test_grid"] = [{"defocus_nm": [5.0]}, {"points": [point]}]
+    assert validate(study).own_number == 2
+
+
+def test_further_axes_have_their_arrays():
+    """An array of conditions has two files, and each axis has one for each side."""
+    grid = {"cs_um": [1.2], "aperture_mrad": [16], "dose_e_per_A2": [200]}
+    both = [
+        changed(grid=grid | {"defocus_nm": [5, 20]}),
+        changed(grid=grid | {"defocus_nm": [5], "astigmatism_nm": [0, 5]}),
+    ]
+    plain, further = (counts.count(study).files for study in both)
+    assert further == plain | {
+        "ood.zarr, information.zarr": plain["ood.zarr, information.zarr"] + 2 * 2 * 2,
+        "table.zarr": plain["table.zarr"] + 2 * 2,
+    }
+    assert "astigmatism 5 nm" in plan.summary(both[1], True)
+
+
+def test_seconds_by_hand():
+    seconds = plan.seconds_by_rule(load(SMALLEST), SPEEDS)
+    assert seconds["simulate"] == pytest.approx(20 * 10)
+    # Four jobs form 16 images each, and draw noise for 2 × 4 validation images. Eight networks have
+    # two epochs of 12 training images with new noise, and of 4 validation images.
+    drawn = 8 * 2 * 12 + 4 * 2 * 4
+    images = 4 * 16 * 0.3 + drawn * 0.2
+    assert seconds["train"] == pytest.approx(images + 8 * 2 * (12 * 3 + 4 * 1))
+    assert seconds["evaluate"] == pytest.approx(4 * 16 * 0.5 + 8 * 16 * 1)
+    assert seconds["starting"] == pytest.approx(2 * 8 + 1 * (4 + 9))
+    # Nine other jobs, on a machine that starts jobs faster than a typical core.
+    others = [rates.others_s(rule) for rule in ("information", "figure_examples")]
+    others += 7 * [rates.others_s("ood")]
+    assert seconds[plan.OTHERS] == pytest.approx(sum(others) * 2 / typical_times.START_S)
+
+
+def test_each_replica_of_a_mixture_forms_its_own_images():
+    given = load(SMALLEST).model_dump()
+    mixture = {"name": "all", "over": "grid"}
+    study = validate(given | {"grid": [given["grid"], {"mixture": mixture}]})
+    seconds = [plan.seconds_by_rule(each, SPEEDS)["train"] for each in (load(SMALLEST), study)]
+    # Two networks: two epochs of 12 images, formed with new noise, steps and validation images.
+    expected = 2 * 2 * (12 * (0.3 + 0.2 + 3) + 4 * 1)
+    # Their job forms the images of the split and draws noise for validation, as all jobs do.
+    assert seconds[1] - seconds[0] == pytest.approx(expected + 16 * 0.3 + 2 * 4 * 0.2)
+
+
+def test_the_last_jobs_of_a_study_run_alone():
+    study = load(SMALLEST)
+    took = plan.seconds_by_rule(study, SPEEDS)
+    one, two = (plan.elapsed(study, took, SPEEDS, cores) for cores in (1, 2))
+    assert one == pytest.approx(sum(took.values()) + SPEEDS.start_light / 2)
+    last = 3 * (SPEEDS.start_light + rates.others_s("ood") * SPEEDS.start / typical_times.START_S)
+    assert two == pytest.approx(
+        (one - last - SPEEDS.start_light / 2) / 2 + last + SPEEDS.start_light / 2
+    )
+
+
+def test_seconds_of_two_architectures_add_up():
+    study = changed(training={"architectures": ["compact-w4-d2", "compact-w8-d2"]})
+    both = replace(
+        SPEEDS,
+        step={"compact-w4-d2": 3.0, "compact-w8-d2": 7.0},
+        predict={"compact-w4-d2": 1.0, "compact-w8-d2": 2.0},
+    )
+    seconds = plan.seconds_by_rule(study, both)
+    steps, predictions = 8 * 2 * 12 * (3 + 7), 8 * 2 * 4 * (1 + 2)
+    images = 8 * 16 * 0.3 + (16 * 2 * 12 + 8 * 2 * 4) * 0.2
+    assert seconds["train"] == pytest.approx(images + steps + predictions)
+    assert seconds["evaluate"] == pytest.approx(8 * 16 * 0.5 + 8 * 16 * (1 + 2))
+
+
+def test_bytes_grow_with_what_is_stored():
+    each = SPEEDS.wave_bytes, SPEEDS.weight_bytes
+    of = counts.sizes(load(SMALLEST), *each)
+    assert 20 * 1000 < of["waves"] < 20 * 1000 + 4 * 20_000  # with the metadata of four files
+    more = counts.sizes(changed(study={"replicas": 4}), *each)
+    assert more["networks"] == 2 * of["networks"]
+    assert more["records"] == 2 * of["records"]
+    assert more["waves"] == of["waves"]
+
+
+def test_a_report_does_not_grow_with_tables_that_it_leaves_out():
+    each = SPEEDS.wave_bytes, SPEEDS.weight_bytes
+    doses = {number: list(range(100, 100 + number)) for number in (10, 500, 600)}
+    ten, more, most = (
+        counts.sizes(changed(grid={"dose_e_per_A2": values}), *each)["figures, report.html"]
+        for values in doses.values()
+    )
+    assert ten < more == most
+
+
+class Clock:
+    """A clock that advances with each call of a function."""
+
+    def __init__(self, first, each):
+        self.now, self.first, self.each, self.calls = 0.0, first, each, []
+
+    def __call__(self):
+        return self.now
+
+    def work(self, number):
+        self.now += self.each * number + self.first * (not self.calls)
+        self.calls.append(number)
+
+
+def test_time_of_an_item_does_not_include_the_set_up(monkeypatch):
+    clock = Clock(first=50.0, each=2.0)
+    monkeypatch.setattr(calibration.time, "perf_counter", clock)
+    assert calibration.per_item(clock.work, 16, 1000, clock) == pytest.approx(2)
+    assert clock.calls[:2] == [1, 2]
+    assert max(clock.calls) == 16
+
+
+def test_one_item_is_measured_if_the_first_call_took_all_the_time(monkeypatch):
+    clock = Clock(first=50.0, each=2.0)
+    monkeypatch.setattr(calibration.time, "perf_counter", clock)
+    assert calibration.per_item(clock.work, 16, 10, clock) == pytest.approx(2)
+    assert clock.calls == [1, 1]
+
+
+def test_few_items_are_measured_if_time_is_short(monkeypatch):
+    clock = Clock(first=0.0, each=2.0)
+    monkeypatch.setattr(calibration.time, "perf_counter", clock)
+    assert calibration.per_item(clock.work, 1000, 10, clock) == pytest.approx(2)
+    assert max(clock.calls) < 10
+    assert calibration.per_item(Clock(0.0, 1.0).work, 1, 10, clock) == 0
+
+
+@pytest.fixture
+def results(monkeypatch, tmp_path):
+    """The empty folder of results of the smallest study. The calibration is replaced."""
+    monkeypatch.setattr(plan, "calibrate", lambda study, seconds, say, networks: SPEEDS)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "results" / "smallest"
+
+
+def make(results, *names):
+    for name in names:
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / name).touch()
+
+
+def test_a_plan_lists_the_work_that_is_left(results, capsys):
+    study = load(SMALLEST)
+    waves = [f"waves/gold/{split}/00000.zarr.zip" for split in ("train", "val", "test")]
+    cell = f"gold/compact-w4-d2/{study.train_conditions[0].id}/"
+    (batch,) = grid.batches(2, 2)
+    make(results, *waves, f"networks/{cell}{batch}.safetensors")
+    assert plan.left(Results(study, results)) == {"simulate": 1 / 4, "train": 3 / 4, "evaluate": 1}
+    assert cli.main(["plan", str(SMALLEST)]) == 0
+    first, second = capsys.readouterr().out.splitlines()[-2:]
+    assert first == (
+        "left        1 file of structures to simulate, 6 networks to train and 8 to test"
+    )
+    took = plan.seconds_by_rule(study, SPEEDS)
+    seconds = took["simulate"] / 4 + took["train"] * 3 / 4 + took["evaluate"]
+    seconds += took["starting"] * (1 + 3 + 4 + 9) / (12 + 9) + took[plan.OTHERS]
+    assert second.strip() == f"36 steps and {work(seconds, 'core')}"
+
+
+def test_a_plan_for_gpus_is_a_range_with_its_assumptions(results, capsys):
+    words = ["plan", str(SMALLEST), "--device", "h100"]
+    assert cli.main([*words, "--gpus", "4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (time,) = [line for line in lines if line.startswith("time ")]
+    assert re.search(r"[\d.]+ to [\d.]+ GPU-minutes on h100, stated; .+ to .+ with 4 GPUs$", time)
+    assumed = [line for line in lines if line.startswith("assumed ")]
+    assert len(assumed) == 1
+    assert "was never measured" in assumed[0]
+    assert "989 TFLOP/s" in assumed[0]
+    (simulate,) = [line for line in lines if line.strip().startswith("simulate ")]
+    assert simulate.endswith("3.3 core-minutes, on CPUs")
+    study = load(SMALLEST)
+    cell = f"gold/compact-w4-d2/{study.train_conditions[0].id}/"
+    (batch,) = grid.batches(2, 2)
+    make(results, f"networks/{cell}{batch}.safetensors")
+    assert cli.main(words) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.search(r"36 steps and [\d.]+ to [\d.]+ GPU-minutes$", last)
+
+
+def test_a_plan_of_a_finished_study_leaves_nothing(results, capsys):
+    needed = [task for task in tasks.tasks(load(SMALLEST), {}) if task.needed]
+    make(results, *(output for task in needed for output in task.outputs))
+    assert cli.main(["plan", str(SMALLEST)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "left        nothing: all structures, networks and tests are done"
+
+
+def test_a_plan_has_all_its_lines(results, capsys):
+    assert cli.main(["plan", str(SMALLEST)]) == 0
+    printed = capsys.readouterr().out
+    for line in (
+        "networks    8 = 1 specimen × 4 conditions × 1 architecture × 2 replicas",
+        "steps       48 of 4 images",
+        "images      64 to train, if they fit into memory, with noise drawn 224 times, and 64 "
+        "to test",
+        "memory      2.5 GB in a train job of 2 replicas of compact-w4-d2",
+    ):
+        assert line in printed.splitlines()
+    assert re.search(r"^files +\d+ of [\d.]+ MB$", printed, re.M)
+    total = sum(plan.seconds_by_rule(load(SMALLEST), SPEEDS).values())
+    assert re.search(rf"^time +{total / 60:.0f} core-minutes on cpu, measured; ", printed, re.M)
+    assert "left" not in printed
+    assert len({line.index(line.split()[1]) for line in printed.splitlines()[:8]}) == 1
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_plan_says_in_a_terminal_what_it_measures(results, monkeypatch, capsys, terminal):
+    def measure(study, seconds, say, networks):
+        say("the start of jobs")
+        say("structures of gold")
+        return SPEEDS
+
+    monkeypatch.setattr(plan, "calibrate", measure)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    assert cli.main(["plan", str(SMALLEST)]) == 0
+    out, err = capsys.readouterr()
+    assert "measuring" not in out
+    assert "\x1b" not in out
+    assert err.count("measuring ") == (2 if terminal else 0)
+    assert err.endswith("\x1b[K" if terminal else "")  # the line is cleared in the end
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["plan", "none.yaml"], "study file 'none.yaml': No such file"),
+        (["plan", str(SMALLEST), "--seconds", "-1"], "--seconds = -1: must be between 0 and 3600"),
+        (
+            ["plan", str(SMALLEST), "--device", "abacus"],
+            "--device = 'abacus': must be one of v100, ",
+        ),
+        (
+            ["plan", str(SMALLEST), "--gpus", "2"],
+            "--gpus = 2: must be given together with --device",
+        ),
+        (
+            ["plan", str(SMALLEST), "--device", "h100", "--gpus", "0"],
+            "--gpus = 0: must be at least",
+        ),
+    ],
+)
+def test_a_plan_is_refused_in_one_line(arguments, says, capsys):
+    assert cli.main(arguments) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(says)
+    assert err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_calibration_measures_every_part(monkeypatch):
+    speeds = calibration.calibrate(load(SMALLEST), 2)
+    assert speeds.unit in ("core", "GPU")
+    assert speeds.start > 0.5
+    assert 1e3 < speeds.wave_bytes["gold"] < 1e5
+    assert 0 < speeds.noise < speeds.image
+    for value in (speeds.image, speeds.structure["gold"], speeds.step["compact-w4-d2"]):
+        assert 1e-5 < value < 5
+    assert 1e8 < speeds.memory["compact-w4-d2"] < 2e9
+
+
+@pytest.mark.parametrize(
+    "file", [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))], ids=lambda f: f.stem
+)
+@pytest.mark.parametrize("predict", [False, True])
+def test_numbers_of_jobs_are_those_of_the_list_of_jobs(file, predict):
+    study = load(file)
+    distances = study.distances.model_copy(update={"predict": predict, "conditions_per_job": 7})
+    study = study.model_copy(update={"distances": distances})
+    listed = Counter(task.rule for task in tasks.tasks(study) if not task.on_request)
+    assert counts.count(study).jobs == dict(listed)
+
+
+def test_jobs_are_counted_without_a_list_of_them(monkeypatch):
+    """`passband check` answers within seconds for a study of a million jobs."""
+
+    def fail(*arguments):
+        pytest.fail("the jobs were listed")
+
+    for name in (
+        "training_jobs.jobs",
+        "training_jobs.jobs_of",
+        "wave_layout.shards",
+        "shown_networks.distance_parts",
+    ):
+        monkeypatch.setattr(f"passband.results.{name}", fail)
+    monkeypatch.setattr("passband.runs.tasks.tasks", fail)
+    axes = {"defocus_nm": {"start": 1, "stop": 40, "num": 1000}}
+    axes["dose_e_per_A2"] = {"start": 100, "stop": 1000, "num": 200}
+    given = load(SMALLEST).model_dump()
+    given["grid"] |= axes
+    study = validate(given)
+    assert counts.count(study).jobs["train"] == 200_000
+    assert "200,000 train" in plan.summary(study)

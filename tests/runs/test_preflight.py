@@ -1,0 +1,425 @@
+"""The checks of the preflight: their results on this machine, and their failures."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from passband import PassbandError, cli
+from passband.config import load, validate
+from passband.jobs import job as jobs
+from passband.learning import networks
+from passband.results import Results
+from passband.runs import counts, preflight
+from passband.runs.preflight import FAILED, OK, WARNING
+from passband.specimens import multislice
+
+ROOT = Path(__file__).parents[2]
+SMALLEST = load(ROOT / "studies/smallest.yaml")
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(monkeypatch):
+    """Make the machine look as if it had no cluster and no allotted GPU; restore the threads."""
+    for name in (*preflight._ALLOTTED, "SLURM_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+# ── Packages, GPU and CuPy ───────────────────────────────────────────────────────────────────────
+
+
+def test_packages_are_imported_and_named():
+    found = preflight.packages()
+    assert found.level == OK
+    assert f"torch {torch.__version__}" in found.found
+
+
+def test_a_package_that_does_not_import_is_named_with_the_reason(tmp_path, monkeypatch):
+    (tmp_path / "broken_package.py").write_text("raise OSError('libfoo.so: not found')")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = preflight.packages(["numpy", "broken_package", "no_such_package"])
+    assert found.level == FAILED
+    assert "broken_package (OSError: libfoo.so: not found)" in found.found
+    assert "no_such_package (ModuleNotFoundError: " in found.found
+    assert "numpy" not in found.found
+    assert "make setup" in found.remedy
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("PATH", "")
+
+
+def test_without_a_gpu_networks_train_on_the_cpu(no_gpu, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    found = preflight.gpu()
+    assert (found.level, found.remedy) == (OK, "")
+    assert "networks train on the CPU" in found.found
+
+
+def test_a_job_of_a_cluster_without_a_gpu_is_told_what_its_profile_may_lack(no_gpu, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    found = preflight.gpu()
+    assert found.level == WARNING
+    assert "gpu: 1" in found.remedy
+
+
+@pytest.mark.parametrize("allotted", preflight._ALLOTTED)
+def test_an_allotted_gpu_that_torch_does_not_find_fails(no_gpu, monkeypatch, allotted):
+    monkeypatch.setenv(allotted, "3")
+    found = preflight.gpu()
+    assert found.level == FAILED
+    assert f"{allotted}=3" in found.found
+    assert "nvidia-smi" in found.remedy
+
+
+@pytest.fixture
+def a_gpu(monkeypatch):
+    """A fake GPU, in whose place torch uses the CPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H100")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    ones = torch.ones
+    monkeypatch.setattr(torch, "ones", lambda *shape, device: ones(*shape))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
+
+
+def test_a_gpu_is_named_with_its_cuda_and_its_number(a_gpu):
+    found = preflight.gpu()
+    assert (found.level, found.remedy) == (OK, "")
+    assert found.found == "1 × H100, CUDA 12.8, CUDA_VISIBLE_DEVICES=2"
+
+
+@pytest.mark.parametrize("result", [RuntimeError("CUDA error: busy"), torch.zeros(1)])
+def test_a_gpu_that_does_not_compute_fails(a_gpu, monkeypatch, result):
+    def conv2d(*arguments):
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", conv2d)
+    assert preflight.gpu().level == FAILED
+
+
+def fake_cupy(available=True, fails=False, runtime=12080):
+    """Return a fake CuPy, with the parts of CuPy that `multislice` and the check use."""
+
+    class Array:
+        def __mul__(self, other):
+            return self
+
+        def get(self):
+            if fails:
+                raise RuntimeError("libcufft.so.11: cannot open")
+
+    return SimpleNamespace(
+        __version__="13.6.0",
+        complex64="complex64",
+        ones=lambda *arguments: Array(),
+        fft=SimpleNamespace(fft2=lambda array: array),
+        cuda=SimpleNamespace(
+            is_available=lambda: available,
+            runtime=SimpleNamespace(runtimeGetVersion=lambda: runtime),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("cupy", "gpu", "level", "says"),
+    [
+        (None, False, OK, "not installed, and there is no GPU"),
+        (None, True, WARNING, "CuPy is not installed"),
+        (fake_cupy(), True, OK, "CuPy 13.6.0 for CUDA 12.8 computes on the GPU"),
+        (fake_cupy(runtime=11080), True, WARNING, "for CUDA 11.8 computes .*, but torch .* 12.8"),
+        (fake_cupy(available=False), False, OK, "finds no GPU"),
+        (fake_cupy(available=False), True, WARNING, "finds no GPU: multislice runs on the CPU"),
+        (fake_cupy(fails=True), True, WARNING, "does not work: libcufft.so.11: .*using the CPU"),
+    ],
+)
+def test_cupy_computes_or_multislice_uses_the_cpu(monkeypatch, cupy, gpu, level, says):
+    monkeypatch.setattr(multislice, "cupy", cupy)
+    monkeypatch.setattr(preflight.PathFinder, "find_spec", lambda name: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.version, "cuda", "12.8" if gpu else None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = preflight.cupy()
+    assert found.level == level
+    assert re.search(says, found.found), found.found
+    assert bool(found.remedy) == (level != OK)
+
+
+def test_the_error_of_a_failed_import_of_cupy_is_shown(tmp_path, monkeypatch):
+    (tmp_path / "cupy.py").write_text("raise ImportError('libcuda.so.1: no such file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(multislice, "cupy", None)  # the value after a failed import
+    found = preflight.cupy()
+    assert found.level == WARNING
+    assert "cannot be imported: ImportError: libcuda.so.1: no such file" in found.found
+    assert "multislice runs slowly on the CPU" in found.remedy
+
+
+# ── Threads ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_threads_are_limited_to_the_cores_of_a_job():
+    torch.set_num_threads(2)
+    found = preflight.cores(1)
+    assert found.level == OK
+    assert found.found.startswith("1 for a job, ")
+    assert torch.get_num_threads() == 1
+
+
+def test_too_many_threads_fail(monkeypatch):
+    monkeypatch.setattr(jobs, "cap_threads", lambda threads: None)
+    torch.set_num_threads(2)
+    found = preflight.cores(1)
+    assert found.level == FAILED
+    assert "torch 2" in found.found
+    assert "_NUM_THREADS" in found.remedy
+
+
+def test_fewer_cores_than_threads_are_warned_about():
+    there = len(os.sched_getaffinity(0))
+    assert preflight.cores(there + 1).level == WARNING
+
+
+# ── File system and disk ─────────────────────────────────────────────────────────────────────────
+
+
+def test_check_of_the_file_system_removes_its_files(tmp_path):
+    found = preflight.file_system(tmp_path / "results" / "a")
+    assert found.level == OK
+    assert list((tmp_path / "results" / "a").iterdir()) == []
+
+
+def _copies(self, target):
+    shutil.copytree(self, target, dirs_exist_ok=True) if self.is_dir() else shutil.copy(
+        self, target
+    )
+
+
+def _raises(*arguments):
+    raise OSError(95, "Operation not supported")
+
+
+@pytest.mark.parametrize(
+    ("what", "owner", "name", "fault"),
+    [
+        ("a file renamed over another", Path, "replace", _raises),
+        ("a file renamed over another", Path, "replace", _copies),
+        ("a folder renamed into place", Path, "rename", _copies),
+        ("a file flushed to disk", preflight.os, "fsync", _raises),
+        (
+            "a rename over a folder that is not empty refused",
+            Path,
+            "rename",
+            lambda self, target: (shutil.rmtree(target), os.rename(self, target)),
+        ),
+    ],
+)
+def test_file_system_that_cannot_do_it_fails(tmp_path, monkeypatch, what, owner, name, fault):
+    monkeypatch.setattr(owner, name, fault)
+    found = preflight.file_system(tmp_path)
+    assert found.level == FAILED
+    assert what in found.found
+    assert "another file system" in found.remedy
+
+
+def test_projected_size_has_waves_and_weights_in_full():
+    blocks = {
+        "study": {"structures": {"train": 4, "val": 2, "test": 3}, "replicas": 2},
+        "grid": {"defocus_nm": [5, 20]},
+        "microscope": {"field_px": 112},
+        "specimens": {"a": {}, "b": {"thermal": {"temperature_K": 300, "configurations": 2}}},
+        "training": {"architectures": ["compact-w4-d2", "compact-w8-d2"]},
+    }
+    study = validate(blocks)
+    sizes = counts.sizes(study, dict.fromkeys("ab", 0.0), {"": 0.0})
+    # Frequencies up to a third of the sampling: −37 … 37.
+    waves = 9 * ((1 + 2) * 8 * 75**2 + 2 * 3 * 112**2)
+    numbers = [
+        sum(4 * p.numel() for p in networks.build(name).parameters())
+        for name in ("compact-w4-d2", "compact-w8-d2")
+    ]
+    weights = 2 * 16 * 2 * sum(numbers)
+    size, files = preflight.projected(study)
+    # A network's state has parameters and the running means of its normalisation.
+    assert 0 < size - sum(sizes.values()) - waves - weights < 0.02 * weights
+    # Each job's network, history and record, Snakemake's file for each, two logs, two benchmarks.
+    assert files > 2 * 2 * 16 * 2 * (2 * 3 + 4)
+
+
+@pytest.mark.parametrize(
+    ("free", "level"), [(1.01, OK), (0.99, FAILED)], ids=["enough", "not enough"]
+)
+def test_disk_must_have_space_for_the_study(tmp_path, monkeypatch, free, level):
+    needed, _ = preflight.projected(SMALLEST)
+    usage = SimpleNamespace(free=int(free * needed))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    found = preflight.disk(Results(SMALLEST, tmp_path / "not" / "there"))
+    assert found.level == level
+    assert bool(found.remedy) == (level == FAILED)
+
+
+def test_disk_needs_no_space_for_existing_files(tmp_path, monkeypatch):
+    needed, _ = preflight.projected(SMALLEST)
+    usage = SimpleNamespace(free=needed // 2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    (tmp_path / "waves").mkdir()
+    (tmp_path / "waves/a").write_bytes(bytes(needed // 2 + 1000))
+    assert preflight.disk(Results(SMALLEST, tmp_path)).level == OK
+
+
+def test_disk_must_have_room_for_as_many_files(tmp_path, monkeypatch):
+    _, files = preflight.projected(SMALLEST)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1e12))
+    for favail, level in ((files - 1, FAILED), (files, OK), (0, OK)):  # 0: there is no limit
+        monkeypatch.setattr(os, "statvfs", lambda path, n=favail: SimpleNamespace(f_favail=n))
+        assert preflight.disk(Results(SMALLEST, tmp_path)).level == level
+
+
+# ── SLURM ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """The function ``cluster(scontrol, sacct)``, which makes both commands.
+
+    Each command prints the given text, or fails if the text is None.
+    """
+
+    def make(scontrol, sacct=None):
+        for name, text in (("scontrol", scontrol), ("sacct", sacct)):
+            file = tmp_path / name
+            file.write_text(
+                "#!/bin/sh\nexit 1\n" if text is None else f"#!/bin/sh\necho '{text}'\n"
+            )
+            file.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+
+    return make
+
+
+def configuration(kind, age=300):
+    return (
+        f"AccountingStorageType   = {kind}\nClusterName             = sun\n"
+        f"MinJobAge               = {age} sec\n"
+    )
+
+
+DATABASE = "accounting_storage/slurmdbd"
+
+
+@pytest.mark.parametrize(
+    ("scontrol", "sacct", "inside", "level", "says"),
+    [
+        (configuration(DATABASE), "12", True, OK, "--profile slurm"),
+        (configuration(DATABASE), "", False, OK, "--profile slurm"),
+        (configuration(DATABASE), "", True, WARNING, "does not list"),
+        (configuration(DATABASE), None, False, WARNING, "does not list"),
+        (configuration(DATABASE, 2), "12", True, OK, "--profile slurm"),
+        (configuration("(null)"), None, True, OK, "profiles/slurm-noaccounting"),
+        (configuration("accounting_storage/none", 60), None, True, OK, "slurm-noaccounting"),
+        (configuration("(null)", 59), None, True, FAILED, "would not notice the end"),
+        (None, None, True, WARNING, "does not answer"),
+        (None, None, False, OK, "no cluster answers"),
+    ],
+)
+def test_slurm_fits_a_profile(cluster, monkeypatch, scontrol, sacct, inside, level, says):
+    cluster(scontrol, sacct)
+    if inside:
+        monkeypatch.setenv("SLURM_JOB_ID", "77")
+    found = preflight.slurm()
+    assert (found.level, says in found.found) == (level, True), found
+    assert bool(found.remedy) == (level != OK)
+
+
+def test_a_machine_without_slurm_is_fine(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert preflight.slurm() == preflight.Result(OK, "not installed on this node")
+
+
+# ── All of them ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_error_in_a_check_is_a_result(tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "packages", lambda: 1 / 0)
+    monkeypatch.setattr(preflight, "gpu", lambda: preflight.Result(OK, "fine"))
+    found = preflight.run(Results(SMALLEST, tmp_path), 1)
+    assert (found["packages"].level, found["GPU"].level) == (FAILED, OK)
+    assert "ZeroDivisionError: division by zero" in found["packages"].found
+
+
+def test_the_table_has_remedies_and_the_error_names_failed_checks():
+    results = {
+        "GPU": preflight.Result(OK, "one"),
+        "disk": preflight.Result(FAILED, "full", "make room"),
+        "CuPy": preflight.Result(WARNING, "none", "install it"),
+    }
+    assert preflight.table(results).splitlines() == [
+        "GPU   ok       one",
+        "disk  FAILED   full",
+        "               → make room",
+        "CuPy  warning  none",
+        "               → install it",
+    ]
+    with pytest.raises(PassbandError, match=r"^1 of 3 checks failed: disk; "):
+        preflight.raise_on_failure(results)
+    del results["disk"]
+    preflight.raise_on_failure(results)
+
+
+def test_the_command_fails_with_its_checks(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    results = {"disk": preflight.Result(FAILED, "full", "make room")}
+    monkeypatch.setattr(preflight, "run", lambda *arguments: results)
+    study = str(ROOT / "studies/smallest.yaml")
+    assert cli.main(["preflight", study]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == "disk  FAILED   full"
+    assert err.startswith("1 of 1 checks failed: disk; ")
+    results["disk"] = preflight.Result(OK, "room")
+    assert cli.main(["preflight", study]) == 0
+
+
+@pytest.mark.slow
+def test_a_job_checks_its_node_and_leaves_a_report_or_a_log(tmp_path):
+    for name in ("Snakefile", "config.yaml", "workflow", "studies", "profiles", "envs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--force", "preflight"]
+    command += ["--nocolor", "--configfile", "studies/smallest.yaml"]
+
+    def start(**environment):
+        return subprocess.run(
+            command, cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True
+        )
+
+    done = start(CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 0, done.stderr
+    report = tmp_path / "results/smallest/preflight.txt"
+    text = report.read_text()
+    for name in ("packages", "GPU", "CuPy", "threads", "file system", "disk", "SLURM"):
+        assert f"\n{name} " in f"\n{text}"
+    assert "1 for a job" in text
+    assert text in done.stderr
+    if not torch.cuda.is_available():
+        done = start(CUDA_VISIBLE_DEVICES="5")  # a GPU is allotted, and torch does not find it
+        assert done.returncode != 0
+        assert "error: preflight: 1 of 7 checks failed: GPU; " in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not report.exists()
+        assert "FAILED" in (tmp_path / "results/smallest/logs/preflight.log").read_text()

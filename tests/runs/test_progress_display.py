@@ -1,0 +1,181 @@
+"""What a run looks like in a terminal and in a pipe."""
+
+import io
+import re
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from passband.runs import progress_display
+from passband.runs.progress import Progress, Running
+from passband.runs.progress_display import Bar, Lines, counts, display
+
+#: The time of the clock that the displays see [s].
+NOW = 1.8e9
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """Stop the clock, since a machine may be slow."""
+    monkeypatch.setattr(progress_display, "time", SimpleNamespace(time=lambda: NOW))
+
+
+def make_progress(networks=20):
+    progress = Progress({"train": 100.0, "figure_ctf": 10.0, "ood": 10.0}, NOW - 60)
+    progress.expect({"train": networks, "figure_ctf": 2, "ood": 1})
+    return progress
+
+
+def train(progress, ids, log=""):
+    for id in ids:
+        progress.start(id, Running("train", f"train {id}", log, NOW - 10))
+        progress.finish(id, NOW)
+
+
+def test_a_pipe_has_lines_and_a_terminal_has_a_bar():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERM", "xterm")
+        assert isinstance(display(Terminal(), make_progress(), "demo"), Bar)
+        assert isinstance(display(io.StringIO(), make_progress(), "demo"), Lines)
+        patch.setenv("TERM", "dumb")
+        assert isinstance(display(Terminal(), make_progress(), "demo"), Lines)
+
+
+def test_a_pipe_has_few_lines_however_many_jobs_there_are(monkeypatch):
+    monkeypatch.setattr(progress_display, "_AT_LEAST_S", 0.0)
+    file, progress = io.StringIO(), make_progress(networks=1000)
+    lines = display(file, progress, "demo", "x.log")
+    lines.start()
+    for k in range(1000):
+        train(progress, [str(k)])
+        lines.update()
+    lines.stop()
+    printed = file.getvalue().splitlines()
+    assert printed[:2] == ["demo: 1,003 jobs to run", "Snakemake's messages are in x.log"]
+    assert 9 <= len(printed[2:-1]) <= 11
+    assert re.match(r"   10%  train 10\d of 1,000; \d+ min", printed[2])
+    assert printed[-1] == "1,000 of 1,003 jobs are done after 1 min"
+    assert "\x1b" not in file.getvalue()
+
+
+def test_a_line_without_a_job_at_work_has_no_empty_part(monkeypatch):
+    monkeypatch.setattr(progress_display, "_AT_LEAST_S", 0.0)
+    file, progress = io.StringIO(), make_progress(networks=3)
+    train(progress, ["0", "1", "2"])  # the figures have not begun
+    display(file, progress, "demo").update()
+    assert re.fullmatch(r"  +\d+%  \d+ s left\n", file.getvalue())
+
+
+def test_a_pipe_has_no_line_within_seconds_of_the_line_before():
+    file, progress = io.StringIO(), make_progress(networks=5)
+    lines = display(file, progress, "demo")
+    for k in range(5):
+        train(progress, [str(k)])
+        lines.update()
+    assert file.getvalue() == ""
+
+
+@pytest.mark.parametrize("kind", [Lines, Bar])
+def test_a_failure_shows_the_last_lines_of_its_log_and_nothing_is_markup(tmp_path, kind):
+    log = tmp_path / "train.log"
+    log.write_text("first\n" + "\n".join(f"line {k}" for k in range(5)) + "\n\x1b[2J[red]</b>\a\n")
+    file = io.StringIO()
+    terminal = kind is Bar
+    console = Console(
+        file=file, force_terminal=terminal, width=60, markup=False, emoji=False, no_color=True
+    )
+    shown = kind(console, make_progress(), "demo")
+    shown.failure("train [bold]gold", str(log), 83.0)
+    printed = file.getvalue()
+    assert "failed after 1 min 23 s: train [bold]gold" in printed
+    assert "    line 4" in printed
+    assert "    line 0" not in printed
+    assert " [2J[red]</b>" in printed
+    assert "\x1b[2J" not in printed
+    assert "\a" not in printed
+    assert f"its log: {log}" in printed  # a path is not broken into lines
+
+
+def test_a_failure_without_a_log_is_shown(tmp_path):
+    file = io.StringIO()
+    shown = display(file, make_progress(), "demo")
+    shown.failure("train gold", "", None)
+    shown.failure("train gold", str(tmp_path / "none.log"), None)
+    assert file.getvalue().splitlines() == [
+        "failed: train gold",
+        "failed: train gold",
+        f"  its log: {tmp_path}/none.log",
+    ]
+
+
+def test_a_bar_shows_stages_dice_and_what_runs_where(tmp_path):
+    log = tmp_path / "a.log"
+    log.write_text("08:20:04 started on node7, process 3\n")
+    progress = make_progress()
+    train(progress, "abc")
+    progress.dice += [0.9, 0.7, 0.95]
+    progress.start("d", Running("train", "train gold", str(log), NOW))
+    progress.start("e", Running("train", "train silver", str(tmp_path / "none"), NOW))
+    for k in range(9):
+        progress.start(f"x{k}", Running("train", "train more", str(log), NOW))
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=80, no_color=True)
+    bar = Bar(console, progress, "demo", "", True)
+    console.print(bar._draw())
+    printed = re.sub(r"\x1b\[\d*m", "", file.getvalue())
+    assert "train 3 of 20   analysis 0 of 1   figures 0 of 2" in printed
+    assert "Dice on validation images: 0.90, from 0.70 to 0.95 (3 networks)" in printed
+    (gold,) = [line for line in printed.splitlines() if "train gold" in line]
+    assert gold.split()[0] == "runs"
+    assert "node7" in gold
+    (silver,) = [line for line in printed.splitlines() if "train silver" in line]
+    assert silver.split()[0] == "waits"
+    assert "and 5 more" in printed
+    assert all(len(line.rstrip()) <= 80 for line in printed.splitlines())
+
+
+@pytest.mark.parametrize("width", [1, 20, 300])
+def test_a_bar_fits_into_any_terminal(width):
+    progress, file = make_progress(), io.StringIO()
+    train(progress, "ab")
+    progress.start("d", Running("train", "train " + "gold " * 50, "", NOW))
+    console = Console(file=file, force_terminal=True, width=width, height=5)
+    bar = Bar(console, progress, "demo")
+    bar.start()
+    bar.stop()
+    assert "2 of 23 jobs are done" in " ".join(file.getvalue().split())
+
+
+@pytest.mark.parametrize(
+    ("failed", "why", "says"),
+    [
+        ([], "", "20 of 23 jobs are done after 1 min"),
+        (["z"], "", "20 of 23 jobs are done after 1 min; 1 failed"),
+        (["z"], "stopped", "20 of 23 jobs are done after 1 min; stopped"),
+    ],
+)
+def test_the_last_line_says_how_a_run_ended(failed, why, says):
+    file, progress = io.StringIO(), make_progress()
+    train(progress, map(str, range(20)))
+    for id in failed:
+        progress.fail(id, "figure_ctf")
+    display(file, progress, "demo").stop(why)
+    assert file.getvalue().strip() == says
+
+
+def test_stages_are_in_the_workflows_order_and_failures_are_counted():
+    progress = Progress({}, 0.0)
+    progress.expect(
+        {"figure_ctf": 1, "mine": 2, "ood": 1, "aggregate": 1, "train": 2, "simulate": 3}
+    )
+    progress.fail("1", "train")
+    assert counts(progress) == [
+        "simulate 0 of 3", "train 0 of 2 (1 failed)", "analysis 0 of 2", "figures 0 of 1",
+        "mine 0 of 2",
+    ]  # fmt: skip
+    assert counts(progress, False) == ["train 0 of 2 (1 failed)"]

@@ -1,0 +1,184 @@
+"""The page of finished and of incomplete studies, made from their files."""
+
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from passband import PassbandError, cli
+from passband.config import Study, validate
+from passband.results import Results
+from passband.runs import report_page
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def archived(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("archived")
+    with tarfile.open(ROOT / "tests/data/finished.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture
+def place(archived, tmp_path, monkeypatch) -> Path:
+    """A copy of a finished study of four conditions, as the working directory."""
+    shutil.copytree(archived, tmp_path / "place")
+    monkeypatch.chdir(tmp_path / "place")
+    return tmp_path / "place"
+
+
+def study_of(place: Path) -> Study:
+    return validate(yaml.safe_load((place / "study.yaml").read_text()), "study.yaml")
+
+
+def test_the_command_makes_the_page_of_a_finished_study(place, capsys):
+    assert cli.main(["report", "study.yaml"]) == 0
+    page = place / "results/smallest/report.html"
+    printed = capsys.readouterr()
+    assert printed.out.startswith("results/smallest/report.html: 0.")
+    assert printed.err == ""
+    text = page.read_text()
+    assert report_page.MARKER in page.read_bytes()[:1000]
+    assert "This study is incomplete" not in text
+    for name in ("ctf", "matrix", "decay", "examples", "metrics"):
+        assert f'id="figure-{name}"' in text
+    assert "Each of the 8 lines is a network" in text
+    assert "Phase of the exit wave" in text
+    assert "Rangel DaCosta" in text
+    assert '<a href="explorer.html">' in text
+    assert "No network learned" in text
+    assert "<dd>" not in text  # so no numbers lead the page
+
+
+def test_the_numbers_of_an_incomplete_study_are_those_of_its_records(place, capsys, all_learned):
+    results, study = place / "results/smallest", study_of(place)
+    whole = report_page.collect(Results(study, results)).numbers
+    shutil.rmtree(results / "table.zarr")
+    shutil.rmtree(results / "ood.zarr")
+    (results / "figures/matrix.png").unlink()
+    again = report_page.collect(Results(study, results)).numbers
+    assert (again.own, again.other, again.pairs) == (whole.own, whole.other, whole.pairs)
+    records = sorted((results / "records").rglob("*.zarr.zip"))
+    records[0].unlink()
+    weights = sorted((results / "networks").rglob("*.safetensors"))
+    weights[0].unlink()
+    log = results / "logs/train" / weights[0].relative_to(results / "networks")
+    log = log.with_suffix(".log")
+    log.write_text("08:00:00 error: train gold: <script>alert(1)</script>: cannot be read\n")
+    os.utime(log)
+    assert cli.main(["report", "study.yaml"]) == 0
+    said = capsys.readouterr().err
+    for words in ("6 of 8 networks are trained", "6 of 8 networks are tested", "aggregate", "ood"):
+        assert words in said
+    text = (results / "report.html").read_text()
+    assert "This study is incomplete" in text
+    assert "The figure “matrix” is not drawn yet." in text
+    assert "<script>alert" not in text
+    assert "1 job has failed." in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;: cannot be read" in text
+    found = report_page.collect(Results(study, results)).numbers
+    assert found.pairs < whole.pairs
+
+
+def test_a_study_without_any_network_has_a_page(place):
+    results = place / "results/smallest"
+    for name in ("table.zarr", "ood.zarr", "records", "networks", "benchmarks", "figures", "waves"):
+        shutil.rmtree(results / name)
+    missing = report_page.write(Results(study_of(place), results), results / "report.html")
+    assert "0 of 8 networks are trained" in missing
+    assert "There is no answer yet." in (results / "report.html").read_text()
+
+
+def test_a_damaged_store_is_named(place):
+    results = place / "results/smallest"
+    (results / "ood.zarr/zarr.json").write_text("{")
+    missing = report_page.write(Results(study_of(place), results), results / "report.html")
+    assert any("ood.zarr" in line for line in missing)
+
+
+def test_a_study_without_results_is_an_error_of_one_line(place, capsys):
+    shutil.rmtree(place / "results")
+    assert cli.main(["report", "study.yaml"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "study.yaml: there is no folder results/smallest yet; run the study first"
+
+
+def test_results_without_write_permission_are_an_error_of_one_line(place, refuse_writing):
+    results = place / "results/smallest"
+    refuse_writing(results)
+    with pytest.raises(PassbandError) as error:
+        report_page.write(Results(study_of(place), results), results / "report.html")
+    assert str(error.value) == (
+        f"{results / 'report.html'}: cannot be written: Permission denied; write the page to "
+        "another folder: passband report smallest --output FILE.html"
+    )
+
+
+def test_the_page_may_be_written_elsewhere(place, capsys):
+    assert cli.main(["report", "smallest", "--output", "page.html"]) == 0
+    assert "passband explore smallest" in (place / "page.html").read_text()
+    assert "explorer.html" not in (place / "page.html").read_text()
+    assert not (place / "results/smallest/report.html").exists()
+    assert cli.main(["report", "smallest", "--output", "no/page.html"]) == 1
+    assert "there is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("px", [32, 20, 9])
+def test_a_wave_is_shown_on_any_number_of_pixels(px):
+    """The spectrum has a wave of two periods along y. Oversampled waves have more frequencies."""
+    spectrum = np.zeros((21, 21), complex)
+    spectrum[10, 10], spectrum[10, 12] = 1, 0.5
+    wave = report_page._sampled(spectrum, px)
+    expected = 1 + 0.5 * np.exp(2j * np.pi * 2 * np.arange(px) / px)
+    np.testing.assert_allclose(wave / wave.mean(), np.tile(expected, (px, 1)), atol=1e-5)
+
+
+def test_only_a_report_of_snakemake_is_moved(tmp_path):
+    page, aside = tmp_path / "report.html", tmp_path / "snakemake-report.html"
+    assert report_page.move_foreign(Results(None, tmp_path)) == ""
+    page.write_bytes(report_page.MARKER)
+    assert report_page.move_foreign(Results(None, tmp_path)) == ""
+    assert page.exists()
+    page.write_text("<title>Snakemake Report</title>")
+    assert "is now" in report_page.move_foreign(Results(None, tmp_path))
+    assert not page.exists()
+    assert aside.read_text() == "<title>Snakemake Report</title>"
+    page.write_text("<title>Another</title>")
+    assert "a run renames" in report_page.move_foreign(Results(None, tmp_path), dry_run=True)
+    assert page.exists()
+    assert "snakemake-report-2.html" in report_page.move_foreign(Results(None, tmp_path))
+    assert aside.read_text() == "<title>Snakemake Report</title>"
+    assert (tmp_path / "snakemake-report-2.html").read_text() == "<title>Another</title>"
+
+
+def test_the_command_keeps_a_report_of_snakemake(place, capsys):
+    page = place / "results/smallest/report.html"
+    page.write_text("<title>Snakemake Report</title>")
+    assert cli.main(["report", "study.yaml"]) == 0
+    assert "is now results/smallest/snakemake-report.html" in capsys.readouterr().err
+    assert page.with_name("snakemake-report.html").read_text() == "<title>Snakemake Report</title>"
+    assert report_page.MARKER in page.read_bytes()[:1000]
+
+
+def test_the_citation_is_passbands_wherever_the_command_runs(tmp_path, monkeypatch):
+    ours = report_page._citation()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "CITATION.cff").write_text("title: Another\nreferences: [{authors: [{}]}]\n")
+    assert report_page._citation() == ours
+    monkeypatch.setattr("passband.__file__", str(tmp_path / "lib/site/passband/__init__.py"))
+    assert len(report_page._citation()) == 1
+    assert report_page._captions() == {}
+
+
+def test_an_author_may_be_a_group():
+    assert report_page._name({"name": "The group"}) == "The group"
+    assert report_page._name({"family-names": "Scott", "given-names": "Mary C."}) == "Mary C. Scott"
+    assert report_page._name({"family-names": "Scott"}) == "Scott"
