@@ -17,9 +17,6 @@ import numpy as np
 
 from passband.optics.sampling import Sampling
 
-#: The forms of the filter.
-FORMS = ("white", "binned", "hann", "table")
-
 
 def binned(width: float, q: np.ndarray) -> np.ndarray:
     """Return the transform of an average over a square's side: sin(πqw)/(πqw).
