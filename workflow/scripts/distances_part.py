@@ -32,8 +32,7 @@ def main(snakemake):
             path = params.network.format_map(cell | {"condition": group})
             if path not in finished:
                 return None
-            network, _ = networks.load_first(path, cell | {"condition": condition.id})
-            return network
+            return networks.load_first(path, cell | {"condition": condition.id})[0]
 
         axes = Axes(params.get("own", {}))
         train, test = axes.conditions(params.train), axes.conditions(params.test)
@@ -41,8 +40,8 @@ def main(snakemake):
         measured = distances.distances(load, wildcards.specimen, *grid, job.progress)
         attrs |= {"specimen": wildcards.specimen, "architecture": architecture}
         datasets.write(measured, snakemake.output[0], datasets.DISTANCES, attrs)
-        pairs, structures = len(splits) * len(train) * len(test), len(splits[wildcards.specimen])
-        job.result = f"{pairs} pairs of {structures} structures in {snakemake.output[0]}"
+        pairs, each = len(splits) * len(train) * len(test), splits[wildcards.specimen]
+        job.result = f"{pairs} pairs of {len(each)} structures in {snakemake.output[0]}"
 
 
 if "snakemake" in globals():
