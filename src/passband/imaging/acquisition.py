@@ -111,8 +111,9 @@ class Acquisition:
             chunk: Number of images that are formed at a time. A small number limits the memory. The
                 images do not depend on it.
         """
-        optics, jitter = self.microscope.optics(condition), self.microscope.jitter
+        jitter = self.microscope.jitter
         drawn = self.lenses(split, condition, draw) if jitter.varies else []
+        optics = None if jitter.lens_varies else self.microscope.optics(condition)
         imager = self.under(condition).imager
         for start in range(0, len(split), chunk):
             part = slice(start, start + chunk)
