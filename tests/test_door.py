@@ -10,10 +10,16 @@ import torch
 
 import passband
 from passband import PassbandError
+from passband.imaging import export
+from passband.imaging.acquisition import Acquisition
+from passband.imaging.splits import Split
+from passband.learning import devices
 from passband.learning.network_files import SHIPPED
 from passband.results import Results
 from passband.scores import dice
+from passband.storage import datasets
 
+ROOT = Path(__file__).parents[1]
 CONDITION = {"defocus_nm": 5, "cs_um": 1.2, "aperture_mrad": 16, "dose_e_per_A2": 200}
 SAMPLE = SHIPPED / "sample.ome.tif"
 
@@ -126,6 +132,83 @@ class TestStudy:
         assert not empty.networks
         with pytest.raises(PassbandError, match="run the study first"):
             empty.images(CONDITION)
+        with pytest.raises(PassbandError, match="the study has no table of results yet; run the"):
+            empty.table  # noqa: B018
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory) -> Path:
+    """A folder with a finished study that has two replicas, and exit waves of two energies."""
+    folder = tmp_path_factory.mktemp("grouped")
+    archive = ROOT / "tests/data/grouped.tar.xz"
+    subprocess.run(["tar", "xf", archive, "study.yaml", "results"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def grouped(unpacked, monkeypatch) -> passband.Experiment:
+    monkeypatch.chdir(unpacked)
+    return passband.open("results/grouped")
+
+
+@pytest.mark.slow
+class TestFurtherAxes:
+    @pytest.mark.parametrize(
+        ("energy", "folder"), [(200, "gold/en0200.00/test"), (300, "gold/test")]
+    )
+    def test_exit_waves_and_images_are_of_the_beam_energy(self, grouped, energy, folder):
+        given = {**CONDITION, "energy_kev": energy, "astigmatism_nm": 4}
+        (file,) = (grouped.folder / "waves" / folder).iterdir()
+        stored = datasets.read(file, datasets.WAVES)
+        assert grouped.exit_waves(condition=given).spectrum.equals(stored.spectrum)
+        under, device = grouped.condition(given), devices.device()
+        microscope = grouped.study.microscope
+        camera = Acquisition.from_microscope(microscope, "zscore", device)
+        names = grouped.study.study.seed, "gold", "test"
+        split = Split.load([str(file)], names, microscope.under(under), device, instances=True)
+        for draw, replica in ((0, None), (2, 1)):
+            made = export.images(camera, split, under, draw, replica)
+            assert grouped.images(given, draw=draw, replica=replica).identical(made)
+
+    def test_energies_draws_and_replicas_differ(self, grouped):
+        counts = [
+            grouped.images({**CONDITION, "energy_kev": energy}, draw=draw, replica=replica).counts
+            for energy, draw, replica in ((300, 0, None), (200, 0, None), (300, 1, 0), (300, 1, 1))
+        ]
+        for number, each in enumerate(counts):
+            assert not any(np.array_equal(each, other) for other in counts[:number])
+        assert grouped.exit_waves().equals(grouped.exit_waves(condition=CONDITION))
+
+    def test_the_dice_of_a_network_is_that_of_its_replica(self, grouped):
+        table = grouped.table.dice
+        one, other = list(grouped.networks.values())[:2]
+        assert (one.id.cell, one.id.replica, other.id.replica) == (other.id.cell, 0, 1)
+        for network in (one, other):
+            row = {"train": network.id.condition, "replica": network.id.replica}
+            expected = table.sel(row, drop=True).squeeze()
+            assert np.array_equal(network.dice.squeeze(), expected)
+        assert not np.array_equal(one.dice, other.dice)
+
+    def test_the_asked_condition_is_recommended_for(self, grouped, all_learned):
+        given = {**CONDITION, "defocus_nm": 12.5, "astigmatism_nm": 2, "energy_kev": 200}
+        for condition in (given, grouped.condition(given), grouped.condition(given).id):
+            asked = grouped.recommend(condition, "gold").asked
+            assert asked.low == asked.high == grouped.condition(given)
+            assert asked.low.values() == given
+        ranged = grouped.recommend({**given, "defocus_nm": "5:20"}).asked
+        assert (ranged.low.defocus_nm, ranged.high.defocus_nm) == (5, 20)
+
+    def test_a_study_has_priority_over_a_network_of_the_package(self, grouped, tmp_path):
+        assert passband.open("general").weights_file is not None
+        (tmp_path / "studies").mkdir()
+        file = (ROOT / "studies/smallest.yaml").read_text()
+        (tmp_path / "studies/any.yaml").write_text(file.replace("name: smallest", "name: general"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(tmp_path)
+            general = passband.open("general")
+            assert general.weights_file is None
+            assert general.study.study.name == "general"
+            assert not general.networks
 
 
 @pytest.mark.slow

@@ -151,6 +151,23 @@ def test_conditions_are_equal_and_sorted_as_their_values_are_whatever_they_know_
     assert pickle.loads(pickle.dumps(known)).values() == known.values()
 
 
+def test_a_studys_own_values_have_the_resolution_of_their_axes():
+    """So that the sum of two numbers is the same value as the number that a user writes."""
+    found = Axes({"astigmatism_nm": 0.1 + 0.2}, {"coma_nm": 0.1 + 0.2, "astigmatism_deg": -0.0})
+    assert (found.own, found.others) == (
+        {"astigmatism_nm": 0.3},
+        {"astigmatism_deg": 0.0, "coma_nm": 0.3},
+    )
+    given = dict(zip(MAIN_AXES, MAIN, strict=True)) | {"astigmatism_nm": 0.3, "coma_nm": 0.3}
+    assert found.condition(given) == Condition(*MAIN)
+
+
+def test_axes_are_equal_whatever_is_known_of_the_others():
+    """Results do not tell the own values of axes that the study does not have."""
+    assert Axes(OWN, {"coma_nm": 200}) == Axes(OWN, {"coma_nm": 100}) == Axes(OWN)
+    assert Axes({"coma_nm": 200}) != Axes({"coma_nm": 100})
+
+
 @pytest.mark.parametrize("axis", FURTHER_AXES.values(), ids=lambda axis: axis.name)
 @pytest.mark.parametrize("end", ["minimum", "maximum"])
 def test_ids_with_a_further_axis_are_read(axis, end):
