@@ -27,6 +27,7 @@ from passband.config import Study, load
 from passband.grid import batches
 from passband.jobs import job as jobs
 from passband.learning import confidence
+from passband.results.stores import load_table
 from passband.scores import OUTCOMES
 from passband.storage import datasets, provenance
 
@@ -95,13 +96,13 @@ def aggregate(study: Study, folder: Path) -> None:
 
 def select(study: Study, folder: Path) -> None:
     """Open the table and read one condition's counts under another condition, for all replicas."""
-    opened = table.load(folder / "table.zarr")
+    opened = load_table(folder / "table.zarr")
     opened.counts.isel(train=len(opened.train) // 2, test=-1).load()
 
 
 def select_dice(study: Study, folder: Path) -> None:
     """Open the table and read one training condition's Dice under all test conditions."""
-    opened = table.load(folder / "table.zarr")
+    opened = load_table(folder / "table.zarr")
     opened.dice.isel(train=len(opened.train) // 2).load()
 
 
@@ -123,7 +124,7 @@ def pairs(study: Study, folder: Path) -> None:
 def bootstrap(study: Study, folder: Path) -> None:
     jobs.cap_threads(1)  # as the job does; its threads are set below
     metrics = ood.metrics(
-        table.load(folder / "table.zarr"),
+        load_table(folder / "table.zarr"),
         datasets.read(folder / "information.zarr", datasets.INFORMATION),
         study.evaluation.bootstrap,
         study.evaluation.confidence,

@@ -14,11 +14,11 @@ from twelve_results import Estimate
 from passband import PassbandError
 from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
 from passband.analysis.packed_table import DRAWN, IMAGE_DICE, LARGEST, packed
-from passband.analysis.table import load as load_table
 from passband.axes import MAIN_AXES
 from passband.config import load, study_file
 from passband.grid import Condition
 from passband.results import layout
+from passband.results.stores import load_table
 from passband.seeds import generator
 from passband.storage import datasets, provenance
 from passband.storage.records import FIRST

@@ -32,7 +32,7 @@ from twelve_results import (
 )
 
 from passband import PassbandError
-from passband.analysis import table, table_union
+from passband.analysis import table_union
 from passband.answers import recommendation_check
 from passband.axes import MAIN_AXES
 from passband.config import Study, load, validate
@@ -46,6 +46,7 @@ from passband.prediction.matrix import smoothness
 from passband.reports import markdown
 from passband.reports import recommendation_text as recommendation_report
 from passband.results import Results, layout, parts
+from passband.results.stores import load_table
 from passband.storage import datasets
 
 #: Losses of Dice that the page looks for.
@@ -407,7 +408,7 @@ def write(results: Path, folder: Path = FOLDER, whole: Path = WHOLE) -> int:
         if not path.exists():
             raise PassbandError(f"{path}: is missing; run the other commands of this script first")
     check_lines(read(folder / "parts.csv"), folder / "parts.csv", whole)
-    stored = table.load(results / layout.TABLE)
+    stored = load_table(results / layout.TABLE)
     check_parts(map(str, stored.train.values), results, whole)
     check_age(stored, results, folder)
     scores = Scores.from_table(stored)

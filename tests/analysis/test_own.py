@@ -9,6 +9,7 @@ import xarray as xr
 
 from passband.analysis import ood, table
 from passband.grid import Axes, Condition
+from passband.results.stores import load_table
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, datasets
 from passband.storage import records as stored
@@ -61,7 +62,7 @@ def test_the_table_has_results_by_network_and_no_further_column(tmp_path):
     table.aggregate(
         cells, TESTED, ["gold"], tmp_path / "table.zarr", ATTRS, threads=2, test_own=True
     )
-    made = table.load(tmp_path / "table.zarr")
+    made = load_table(tmp_path / "table.zarr")
     assert list(made.test.values) == TEST
     assert "own_counts" in made
     found = made.own_counts.isel(specimen=0, architecture=0).transpose("train", "replica", ...)
@@ -83,7 +84,7 @@ def test_a_file_of_several_conditions_gives_the_same_table(tmp_path):
     made = []
     for name, of in (("single", cells), ("together", together)):
         table.aggregate(of, TESTED, ["gold"], tmp_path / f"{name}.zarr", ATTRS, test_own=True)
-        made.append(table.load(tmp_path / f"{name}.zarr"))
+        made.append(load_table(tmp_path / f"{name}.zarr"))
     xr.testing.assert_equal(*made)
     found = made[1].own_counts.isel(specimen=0, architecture=0).transpose("train", "replica", ...)
     np.testing.assert_array_equal(found, np.stack(counts))

@@ -14,6 +14,7 @@ from passband.analysis import table
 from passband.axes import MAIN_AXES
 from passband.grid import Axes, Condition, batches
 from passband.learning import confidence
+from passband.results.stores import load_table
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, StoreError, datasets
 
@@ -113,7 +114,7 @@ def grid(tmp_path, written):
 
 def gather(cells, path, **options):
     table.aggregate(cells, TESTED, SPECIMENS, path, ATTRS, **options)
-    return table.load(path)
+    return load_table(path)
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +273,7 @@ def test_a_table_of_any_size_is_laid_out(tmp_path):
 def test_threads_change_nothing(written, tmp_path, truth):
     path = tmp_path / "table.zarr"
     table.aggregate(written[1], TESTED, SPECIMENS, path, ATTRS, threads=4)
-    np.testing.assert_array_equal(table.load(path).counts, truth)
+    np.testing.assert_array_equal(load_table(path).counts, truth)
 
 
 def test_an_existing_table_is_replaced(grid, tmp_path, truth):
@@ -387,15 +388,15 @@ def test_store_of_another_kind_is_no_record(grid, tmp_path):
 
 def test_loading_a_file_that_is_no_table(tmp_path):
     with pytest.raises(StoreError, match="no such store of table"):
-        table.load(tmp_path / "table.zarr")
+        load_table(tmp_path / "table.zarr")
     foreign = tmp_path / "foreign.zarr"
     xr.Dataset({"a": ("x", [1.0])}).to_zarr(foreign, zarr_format=3, consolidated=False)
     with pytest.raises(StoreError, match=re.escape(str(foreign))):
-        table.load(foreign)
+        load_table(foreign)
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("no zarr")
     with pytest.raises(StoreError, match="folder"):
-        table.load(tmp_path / "folder")
+        load_table(tmp_path / "folder")
 
 
 # Hypercube

@@ -5,9 +5,10 @@ import pytest
 import xarray as xr
 
 from passband import PassbandError
-from passband.analysis import table, table_union
+from passband.analysis import table_union
 from passband.analysis.packed_table import DRAWN, MISSING, mean_dice, packed
 from passband.grid import Axes, Condition
+from passband.results.stores import load_table
 from passband.scores import OUTCOMES, dice
 
 TRAIN = [Condition(5 * k, 1.2, 15, 100).id for k in range(3)]
@@ -48,7 +49,7 @@ def joined(folder, given: list[table_union.Part]) -> xr.Dataset:
     given, left_out = table_union.alike(table_union.same_tests(given))
     assert left_out == []
     table_union.merge(given, folder / "table.zarr", {}, table_union.sources(given), 64**2)
-    return table.load(folder / "table.zarr").load()
+    return load_table(folder / "table.zarr").load()
 
 
 def test_a_packed_table_has_the_dice_of_each_image():

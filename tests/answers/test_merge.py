@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 from passband import PassbandError, cli
-from passband.analysis import table, table_union
+from passband.analysis import table_union
 from passband.analysis.packed_table import image_dice, packed, soft_dice
 from passband.answers import merge
 from passband.config import validate
@@ -21,6 +21,7 @@ from passband.grid import Axes, Condition
 from passband.mixtures import MIXTURES, is_mixture
 from passband.prediction.recommend.microscopes import first_replica_microscopes
 from passband.results import parts
+from passband.results.stores import load_table
 from passband.scores import OUTCOMES, STATISTICS, dice
 from passband.seeds import digest
 from passband.storage import datasets, integrity
@@ -54,7 +55,7 @@ def whole(tmp_path_factory):
 
 @cache
 def _loaded(whole):
-    return table.load(whole / "table.zarr").load().drop_encoding()
+    return load_table(whole / "table.zarr").load().drop_encoding()
 
 
 def loaded(whole):
@@ -107,7 +108,7 @@ def test_two_halves_are_the_whole_table_and_its_metrics(place, whole):
         shutil.copytree(whole / "waves", f"results/{name}/waves")
     found = merge.merge(["b", "a"], Path("results/smallest"))
     assert (found.networks, found.missing, found.left_out) == (8, 0, ())
-    made, known = (table.load(f / "table.zarr") for f in (Path("results/smallest"), whole))
+    made, known = (load_table(f / "table.zarr") for f in (Path("results/smallest"), whole))
     for name in FEW:
         xr.testing.assert_equal(made[name].load(), known[name].load())
     raw = json.loads((place / "results/smallest/table.zarr/counts/zarr.json").read_text())
@@ -124,12 +125,12 @@ def test_two_halves_are_the_whole_table_and_its_metrics(place, whole):
 
 def test_each_network_has_the_part_that_it_comes_from(place, whole):
     merge.merge(halves(whole), Path("results/ab"))
-    made = table.load("results/ab/table.zarr")
+    made = load_table("results/ab/table.zarr")
     np.testing.assert_array_equal(made.part.values[0, 0], [[0, 0], [0, 0], [1, 1], [1, 1]])
     origin = json.loads(made.attrs["parts"])
     assert [each["part"] for each in origin] == ["a", "b"]
     assert origin[1] == {"part": "b"} | {
-        name: table.load("results/b/table.zarr").attrs[name]
+        name: load_table("results/b/table.zarr").attrs[name]
         for name in (
             "study",
             "config_digest",
@@ -147,7 +148,7 @@ def test_a_merged_table_can_be_merged_again(place, whole):
     names = [part(whole, f"p{k}", slice(k, k + 1)) for k in range(4)]
     merge.merge(names[2:], Path("results/late"))
     merge.merge([names[0], "late", names[1]], Path("results/all"))
-    made = table.load("results/all/table.zarr")
+    made = load_table("results/all/table.zarr")
     origin = [each["part"] for each in json.loads(made.attrs["parts"])]
     assert origin == ["p0", "p2", "p3", "p1"]
     np.testing.assert_array_equal(made.part.values[0, 0, :, 0], [0, 3, 1, 2])
@@ -158,7 +159,7 @@ def test_replicas_and_missing_networks(place, whole):
     names = [part(whole, "a", slice(0, 3), replica=[0]), part(whole, "b", [0, 3], replica=[1])]
     found = merge.merge(names, Path("results/some"))
     assert (found.networks, found.missing) == (5, 3)
-    made = table.load("results/some/table.zarr")
+    made = load_table("results/some/table.zarr")
     there = np.array([[1, 1], [1, 0], [1, 0], [0, 1]])
     np.testing.assert_array_equal(made.status.values[0, 0], there)
     np.testing.assert_array_equal(np.isfinite(made.dice.values[0, 0, ..., 0, 0]), there == 1)
@@ -169,9 +170,9 @@ def test_replicas_and_missing_networks(place, whole):
 def test_the_same_network_in_two_parts_must_agree(place, whole):
     names = [part(whole, "a", slice(0, 3)), part(whole, "b", slice(2, 4))]
     merge.merge(names, Path("results/ab"))
-    made = table.load("results/ab/table.zarr")
+    made = load_table("results/ab/table.zarr")
     np.testing.assert_array_equal(made.part.values[0, 0, :, 0], [0, 0, 0, 1])
-    other = table.load("results/b/table.zarr").load()
+    other = load_table("results/b/table.zarr").load()
     shifted = other.assign(dice=other.dice - 0.019)
     datasets.write(shifted.drop_encoding(), "results/b/table.zarr", datasets.TABLE, {})
     merge.merge(names, Path("results/near"))
@@ -196,7 +197,7 @@ def test_parts_with_other_test_conditions(place, whole):
     shutil.rmtree("results/b")
     names[1] = part(whole, "b", slice(2, 4), test=[3, 1])
     merge.merge(names, Path("results/ab"), common=True)
-    made = table.load("results/ab/table.zarr")
+    made = load_table("results/ab/table.zarr")
     assert made.test.values.tolist() == loaded(whole).test.values[[1, 3]].tolist()
     known = loaded(whole).isel(test=[1, 3])
     np.testing.assert_array_equal(made.dice, known.dice)
@@ -235,7 +236,7 @@ def test_microscopes_of_other_ranges_of_common_test_conditions_are_left_out(
     drawn = with_microscopes(whole, "a", [0, 1], [0, 1, 2, 3])
     assert drawn == with_microscopes(whole, "b", [2, 3], test)
     assert cli.main(["merge", "a", "b", "--common", "--into", "results/ab"]) == 0
-    made = table.load("results/ab/table.zarr")
+    made = load_table("results/ab/table.zarr")
     study = validate(json.loads(made.attrs["configuration"]))
     names = "microscope_counts, microscope_dice"
     if len(test) == 3:
@@ -448,7 +449,7 @@ def test_a_packed_part_and_a_table_are_merged(place, whole):
     (file,) = merge.pack(names[0], Path("parts"), 10**6)
     found = merge.merge([file, names[1]], Path("results/ab"))
     assert found.left_out == ()
-    made = table.load("results/ab/table.zarr")
+    made = load_table("results/ab/table.zarr")
     assert "image_dice" in made
     known = loaded(whole)
     np.testing.assert_allclose(made.dice, known.dice, atol=0.5 / 254)
@@ -465,7 +466,7 @@ def test_a_large_part_is_divided_among_files(place, whole):
     assert max(file.stat().st_size for file in files) < size
     assert sorted(Path("more").iterdir()) == files
     merge.merge(files, Path("results/again"))
-    made = table.load("results/again/table.zarr")
+    made = load_table("results/again/table.zarr")
     (ready,) = merge.pack("again", Path("repacked"), 10**6)
     again = datasets.read(ready, datasets.PACKED)
     first = datasets.read(one, datasets.PACKED)
@@ -533,9 +534,9 @@ def with_own(whole, name, train):
 def test_conditions_that_are_no_product_become_points(place, whole):
     names = [part(whole, "a", [0]), part(whole, "b", [1, 2])]
     merge.merge(names, Path("results/ab"))
-    study = json.loads(table.load("results/ab/table.zarr").attrs["configuration"])
+    study = json.loads(load_table("results/ab/table.zarr").attrs["configuration"])
     assert len(study["grid"]["points"]) == 3
-    ids = table.load(whole / "table.zarr").train.values[:3].tolist()
+    ids = load_table(whole / "table.zarr").train.values[:3].tolist()
     assert [c.id for c in validate(study).train_conditions] == ids
     assert cli.main(["table", "ab"]) == 0
 
@@ -543,7 +544,7 @@ def test_conditions_that_are_no_product_become_points(place, whole):
 def test_a_part_with_a_further_axis(place, whole):
     """Part b has astigmatism. Part a has the study's own value, which is not in its ids."""
     part(whole, "a", [0, 1])
-    opened = table.load(whole / "table.zarr").isel(train=[0, 1]).load()
+    opened = load_table(whole / "table.zarr").isel(train=[0, 1]).load()
     axes = Axes({"astigmatism_nm": 0.0})
     ids = [f"{id}_as0004.000" for id in opened.train.values]
     test = opened.test.values.tolist()
@@ -559,7 +560,7 @@ def test_a_part_with_a_further_axis(place, whole):
     attrs = {"configuration": json.dumps(given)}
     datasets.write(moved.drop_encoding(), "results/b/table.zarr", datasets.TABLE, attrs)
     merge.merge(["a", "b"], Path("results/ab"))
-    made = table.load("results/ab/table.zarr")
+    made = load_table("results/ab/table.zarr")
     assert made.train_astigmatism_nm.values.tolist() == [0, 4, 0, 4]
     assert made.test_astigmatism_nm.values.tolist() == [0] * len(test)
     study = validate(json.loads(made.attrs["configuration"]))
@@ -603,7 +604,7 @@ def test_parts_with_an_axis_that_leaves_out_its_own_value(place, whole, full):
     for number, given in enumerate((["a", "b"], files)):
         folder = Path(f"results/ab{number}")
         merge.merge(given, folder)
-        attrs = table.load(folder / "table.zarr").attrs
+        attrs = load_table(folder / "table.zarr").attrs
         study = validate(json.loads(attrs["configuration"]))
         assert study.axes == axes[0] == Axes({"astigmatism_nm": 0})
         assert len(study.train_conditions) == 3
@@ -613,10 +614,10 @@ def test_parts_with_an_axis_that_leaves_out_its_own_value(place, whole, full):
 def test_results_under_the_own_condition_are_merged_and_packed(place, whole):
     names = [with_own(whole, "a", [0, 1]), with_own(whole, "b", [2, 3])]
     merge.merge(names, Path("results/ab"))
-    made = table.load("results/ab/table.zarr").load()
+    made = load_table("results/ab/table.zarr").load()
     files = [merge.pack(name, Path(f"parts-{name}"), 10**6)[0] for name in names]
     merge.merge(files, Path("results/packed"))
-    small = table.load("results/packed/table.zarr").load()
+    small = load_table("results/packed/table.zarr").load()
     for each, names in ((made, ("counts", "dice")), (small, ("image_dice", "tp", "fp", "dice"))):
         for k, id in enumerate(each.train.values):
             for name in names:
@@ -664,7 +665,7 @@ def test_zip_files_of_tables_are_parts(place, whole):
         assert "counts/zarr.json" in archive.namelist()
     found = merge.merge(["t.zarr.zip"], Path("results/t"))
     assert found.networks == 8
-    assert "image_dice" not in table.load("results/t/table.zarr")
+    assert "image_dice" not in load_table("results/t/table.zarr")
 
 
 def with_mixture(whole, name):
@@ -700,7 +701,7 @@ def test_a_part_with_a_mixture(place, whole, capsys):
     for number, given in enumerate((["a", "b"], ["packed/a.zarr.zip", "packed/b.zarr.zip"])):
         target = Path(f"results/ab{number}")
         merge.merge(given, target)
-        made = table.load(target / "table.zarr")
+        made = load_table(target / "table.zarr")
         before = [id for id in loaded(whole).train.values if not is_mixture(id)]
         assert made.train.values.tolist() == [*before, mixture.id]
         assert json.loads(made.attrs[MIXTURES]) == {mixture.id: mixture.content}
@@ -717,7 +718,7 @@ def test_a_part_with_a_mixture(place, whole, capsys):
 
 def test_parts_of_mixtures_only_cannot_be_merged(place, whole):
     with_mixture(whole, "b")
-    opened = table.load("results/b/table.zarr").isel(train=[2]).load().drop_encoding()
+    opened = load_table("results/b/table.zarr").isel(train=[2]).load().drop_encoding()
     datasets.write(opened, "results/c/table.zarr", datasets.TABLE, opened.attrs)
     with pytest.raises(PassbandError, match="networks of mixtures only"):
         merge.merge(["c"], Path("results/d"))

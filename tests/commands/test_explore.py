@@ -13,7 +13,7 @@ from explorer_page import READ, STEP, check_pixels, matrix_of, outwards, show
 from recommended import make_study
 
 from passband import cli
-from passband.analysis import learned, table
+from passband.analysis import learned
 from passband.analysis.information import PAIR
 from passband.answers import explored_images, recommendation
 from passband.answers.tested_networks import TestedNetworks
@@ -25,6 +25,7 @@ from passband.prediction.recommend.microscopes import microscopes
 from passband.reports.explorer import content as explorer_content
 from passband.reports.explorer import explorer, ranking
 from passband.results import Results
+from passband.results.stores import load_table
 from passband.scores import dice
 from passband.storage import datasets
 
@@ -68,7 +69,7 @@ def test_the_page_of_a_finished_study_has_its_numbers_and_example_images(tmp_pat
     (results / "report.html").touch()
     status, out, _ = explore(capsys, results)
     assert (status, out) == (0, f"{results / 'explorer.html'}\n")
-    whole = table.load(results / "table.zarr").isel(specimen=0, architecture=0, test_specimen=0)
+    whole = load_table(results / "table.zarr").isel(specimen=0, architecture=0, test_specimen=0)
     counts = whole.counts.isel(replica=0).transpose("train", "test", "structure", "outcome")
     ood = datasets.read(results / "ood.zarr", datasets.OOD).isel(
         specimen=0, architecture=0, test_specimen=0

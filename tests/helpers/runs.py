@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from workplace import Workplace
 
-from passband.analysis import table
+from passband.results.stores import load_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,4 +34,4 @@ def wait(process: subprocess.Popen, until: Callable[[], object], seconds: float 
 
 
 def counts(place: Workplace) -> np.ndarray:
-    return table.load(place.folder / "results/smallest/table.zarr").counts.values
+    return load_table(place.folder / "results/smallest/table.zarr").counts.values

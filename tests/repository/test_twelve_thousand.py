@@ -19,6 +19,7 @@ from passband import PassbandError
 from passband.config import load, validate
 from passband.grid import Axes, Condition
 from passband.results import layout
+from passband.results.stores import load_table
 from passband.storage import datasets
 
 ROOT = Path(__file__).parents[2]
@@ -514,7 +515,7 @@ def test_two_parts_become_a_page(modules, tmp_path, monkeypatch):
     for name in ("matrix.png", "decay.png"):
         assert f"]({name})" in made
         assert (folder / name).stat().st_size > 5000
-    stored = modules("twelve_page").table.load(results / layout.TABLE)
+    stored = load_table(results / layout.TABLE)
     scores = modules("twelve_results").Scores.from_table(stored)
     fields = page.fields(scores, stored, results, folder, whole)
     assert set(Template(text).get_identifiers()) == set(fields)

@@ -18,11 +18,11 @@ import torch
 import yaml
 
 from passband import PassbandError
-from passband.analysis import table
 from passband.cli import main
 from passband.config import load, validate
 from passband.learning.network_files import open_networks
 from passband.results import Results
+from passband.results.stores import load_table
 from passband.sharing import bioimageio_description, extras, onnx_export, publication
 from passband.storage import datasets, integrity, weights
 
@@ -157,7 +157,7 @@ def test_published_network_is_opened_as_a_network_of_the_study(published, networ
 
 
 def test_numbers_are_those_of_the_table(published, study):
-    stored = table.load(study / "results/smallest/table.zarr")
+    stored = load_table(study / "results/smallest/table.zarr")
     place = {"specimen": "gold", "architecture": "compact-w4-d2", "train": CONDITION, "replica": 1}
     dice = stored.dice.sel(place).sel(test_specimen="gold").compute()
     numbers = pd.read_csv(published / "performance.csv").set_index("condition")

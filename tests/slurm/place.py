@@ -18,8 +18,8 @@ import cluster
 import yaml
 from snakemake.utils import update_config
 
-from passband.analysis import table
 from passband.grid import Axes
+from passband.results.stores import load_table
 from passband.storage import StoreError
 from passband.storage import weights as files
 
@@ -99,7 +99,7 @@ class Place:
 
     def table(self):
         """Return the table without the attributes about the time and place of its making."""
-        return table.load(self.folder / TABLE).drop_attrs()
+        return load_table(self.folder / TABLE).drop_attrs()
 
 
 def with_waves(folder: Path, of: Place, study: dict = STUDY) -> Place:

@@ -10,12 +10,12 @@ import torch
 from runs import MIDDLE, ROOT
 from workplace import SMALLEST, Workplace
 
-from passband.analysis import table
 from passband.answers import further_tests
 from passband.config import load
 from passband.learning import devices
 from passband.learning.networks import load as load_weights
 from passband.results import Results
+from passband.results.stores import load_table
 from passband.runs.report_page import MARKER
 
 pytestmark = pytest.mark.workflow
@@ -114,7 +114,7 @@ def test_further_conditions_leave_a_finished_study_finished(copied):
     same = study.test_conditions[1].id
     assert same in found.test.values
     # Under a condition of the study, the results are those of the rule.
-    whole = table.load(results / "table.zarr")
+    whole = load_table(results / "table.zarr")
     np.testing.assert_array_equal(found.counts.sel(test=same), whole.counts.sel(test=same))
     sums = further_tests.read_extra(Results(study, results), ["confidence"]).confidence
     np.testing.assert_array_equal(sums.sel(test=same), whole.confidence.sel(test=same))

@@ -11,6 +11,7 @@ from runs import MIDDLE, counts
 from workplace import Workplace
 
 from passband.analysis import table
+from passband.results.stores import load_table
 from passband.storage.weights import write as write_tensors
 
 pytestmark = pytest.mark.workflow
@@ -64,7 +65,7 @@ def test_damaged_stores_are_set_aside_and_made_again(copied):
     assert printed.count("replica 0: val_loss") == 1  # its file in the cache is damaged
     assert len(re.findall(r"train .*made by an earlier job", printed)) == 2
     assert printed.count("on 6 conditions, 2 of them computed") == 4
-    whole = table.load(results / "table.zarr").counts.load()
+    whole = load_table(results / "table.zarr").counts.load()
     old = whole.sel(test=whole.test_dose_e_per_A2 != 500)
     np.testing.assert_array_equal(old.values, before)
 
@@ -74,7 +75,7 @@ def test_damaged_stores_are_set_aside_and_made_again(copied):
     assert calls == 3
     for job, name in (("aggregate", "records/"), ("ood", "information.zarr")):
         assert re.search(rf"error: {job}: .*/{name}.*: not a whole store .*; set aside", printed)
-    xr.testing.assert_identical(table.load(results / "table.zarr").counts.load(), whole)
+    xr.testing.assert_identical(load_table(results / "table.zarr").counts.load(), whole)
 
 
 @pytest.mark.slow
@@ -110,7 +111,7 @@ def test_a_hole_is_an_error_unless_allowed(copied):
     study = copied.study(study={"allow_incomplete": True})
     printed = copied.run(study=study)  # with figures: examples show a different network
     assert "3 of 4 records in" in printed
-    whole = table.load(copied.folder / "results/smallest/table.zarr")
+    whole = load_table(copied.folder / "results/smallest/table.zarr")
     hole = {"train": MIDDLE}
     assert (whole.status.sel(hole) == table.STATUS["missing"]).all()
     assert np.isnan(whole.dice.sel(hole)).all()

@@ -13,6 +13,7 @@ from passband.config import load
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
+from passband.results.stores import load_table
 from passband.storage import datasets
 from passband.storage.weights import load_parts
 
@@ -59,7 +60,7 @@ def test_a_study_that_sets_every_key_runs_and_its_results_show_it(tmp_path):
     files = [p.suffix for p in results.glob("**/r000-001.*") if "logs" not in p.parts]
     assert sorted(files) == [".csv", *[".safetensors"] * 2, ".tsv", ".tsv", ".zip", ".zip"]
 
-    whole = table.load(results / "table.zarr")
+    whole = load_table(results / "table.zarr")
     sizes = {"train": 2, "replica": 2, "test_specimen": 3, "test": 4, "structure": 3}
     assert {name: whole.sizes[name] for name in sizes} == sizes
     assert (whole.status == table.STATUS["done"]).all()

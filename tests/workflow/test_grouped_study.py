@@ -19,7 +19,6 @@ from scripts import evaluate, train
 from workplace import Workplace
 
 from passband import cli
-from passband.analysis import table
 from passband.answers.further_tests import read_extra
 from passband.config import Study, load
 from passband.imaging.acquisition import Acquisition
@@ -28,6 +27,7 @@ from passband.learning import devices, training
 from passband.learning.networks import load as load_weights
 from passband.network_id import NetworkId
 from passband.results import Results, training_jobs, wave_layout
+from passband.results.stores import load_table
 
 ARCHIVE = Path(__file__).parents[1] / "data/grouped.tar.xz"
 
@@ -184,15 +184,15 @@ def test_further_results_are_found(place, capsys):
 
 
 def test_merged_and_packed_parts_have_the_table(place, capsys):
-    whole = table.load(RESULTS / "table.zarr")
+    whole = load_table(RESULTS / "table.zarr")
     printed(capsys, "merge", str(RESULTS), "--into", "results/merged")
-    merged = table.load("results/merged/table.zarr")
+    merged = load_table("results/merged/table.zarr")
     assert merged.train.values.tolist() == whole.train.values.tolist()
     np.testing.assert_array_equal(merged.counts, whole.counts)
     printed(capsys, "pack", str(RESULTS), "--into", "parts")
     (file,) = Path("parts").iterdir()
     printed(capsys, "merge", str(file), "--into", "results/packed")
-    packed = table.load("results/packed/table.zarr")
+    packed = load_table("results/packed/table.zarr")
     assert packed.test.values.tolist() == whole.test.values.tolist()
     np.testing.assert_allclose(packed.dice, whole.dice, atol=1 / 254)
 

@@ -14,7 +14,6 @@ from regrouped import IDS, SMALLEST, copied, counts, regrouped
 from scripts import evaluate, train
 
 from passband import cli
-from passband.analysis import table
 from passband.answers import further_tests, merge, recommendation_check
 from passband.config import Study
 from passband.learning import devices, training
@@ -22,6 +21,7 @@ from passband.learning.networks import load as load_weights
 from passband.learning.replicas import TrainedReplicas
 from passband.prediction.recommend.microscopes import first_replica_microscopes, number_drawn
 from passband.results import Results, layout, training_jobs
+from passband.results.stores import load_table
 from passband.runs.counts import count as counts_of
 from passband.storage import datasets, records
 
@@ -85,7 +85,7 @@ def aggregated(study: Study, results: Path):
             "allow_incomplete": False,
         },
     )
-    return table.load(results / layout.TABLE)
+    return load_table(results / layout.TABLE)
 
 
 def drawn_counts(study: Study, results: Path) -> dict[str, list]:

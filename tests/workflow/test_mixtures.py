@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from runs import FIGURES
 
-from passband.analysis import table
 from passband.config import load
 from passband.mixtures import MIXTURES
+from passband.results.stores import load_table
 from passband.storage import datasets
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -47,7 +47,7 @@ def passband(place, *words):
 
 
 def test_a_mixture_added_to_a_finished_study_is_trained_and_shown(copied):
-    before = table.load(copied.folder / "results/smallest/table.zarr").load()
+    before = load_table(copied.folder / "results/smallest/table.zarr").load()
     made_once = {"information": 1, "aggregate": 1, "ood": 1, "report": 1}
     drawn = {f"figure_{name}": 1 for name in FIGURES if name != "ctf"}
     study = copied.study(grid=[GRID, ALL, SOFT])
@@ -58,7 +58,7 @@ def test_a_mixture_added_to_a_finished_study_is_trained_and_shown(copied):
     results = copied.folder / "results/smallest"
     known = load(copied.folder / study)
     mixed = [mixture.id for mixture in known.mixtures]
-    after = table.load(results / "table.zarr").load()
+    after = load_table(results / "table.zarr").load()
     assert after.train.values.tolist() == [*before.train.values, *mixed]
     assert np.isnan(after.train_defocus_nm.values[-2:]).all()
     np.testing.assert_array_equal(after.counts[:, :, :4], before.counts)
@@ -89,7 +89,7 @@ def test_networks_of_a_mixture_are_tested_under_it(copied):
     copied.run("results/smallest/ood.zarr", study=study)
     results = copied.folder / "results/smallest"
     metrics = datasets.read(results / "ood.zarr", datasets.OOD)
-    made = table.load(results / "table.zarr").load()
+    made = load_table(results / "table.zarr").load()
     assert np.isfinite(metrics.id).all()
     own = made.own_dice.mean("replica").squeeze()
     np.testing.assert_allclose(metrics.id.squeeze(), own, rtol=1e-6)

@@ -9,7 +9,7 @@ from ase.build import bulk
 from runs import FIGURES, MIDDLE, ROOT, SILVER, counts
 from workplace import Workplace
 
-from passband.analysis import table
+from passband.results.stores import load_table
 from passband.storage import datasets
 
 pytestmark = pytest.mark.workflow
@@ -68,7 +68,7 @@ def test_adding_a_test_condition_computes_only_its_cells(copied):
     assert "train" not in jobs
     printed = copied.run("results/smallest/table.zarr", study=study)
     assert printed.count("on 6 conditions, 2 of them computed") == 4
-    whole = table.load(copied.folder / "results/smallest/table.zarr")
+    whole = load_table(copied.folder / "results/smallest/table.zarr")
     old = whole.counts.sel(test=whole.test_dose_e_per_A2 != 500)
     np.testing.assert_array_equal(old.values, before)
 
@@ -153,11 +153,11 @@ def test_a_new_specimen_is_tested_on_without_repeating_the_old(copied):
     )
     jobs = copied.jobs(study=study)
     assert jobs["train"] == 1
-    before = table.load(copied.folder / "results/smallest/table.zarr").counts.load()
+    before = load_table(copied.folder / "results/smallest/table.zarr").counts.load()
     printed = copied.run("results/smallest/table.zarr", study=study)
     assert "on 2 conditions, 1 of them computed" in printed  # gold's network, now on silver too
     assert "on 2 conditions, 2 of them computed" in printed  # silver's network
-    after = table.load(copied.folder / "results/smallest/table.zarr").counts
+    after = load_table(copied.folder / "results/smallest/table.zarr").counts
     only = {"specimen": ["gold"], "test_specimen": ["gold"]}
     kept = before.sel(train=after.train.values, test=after.test.values)
     np.testing.assert_array_equal(after.sel(only).values, kept.values)
@@ -173,10 +173,10 @@ def test_a_specimen_that_is_only_tested_on_trains_nothing(copied):
     network = f"results/smallest/networks/silver/compact-w4-d2/{MIDDLE}/r000-001.safetensors"
     assert "MissingRuleException" in copied.run("-n", network, study=study, fails=True)
     table_file = copied.folder / "results/smallest/table.zarr"
-    before = table.load(table_file).counts.load()
+    before = load_table(table_file).counts.load()
     printed = copied.run("results/smallest/ood.zarr", "gallery", study=study)
     assert printed.count("on 4 conditions, 2 of them computed") == 2
-    after = table.load(table_file)
+    after = load_table(table_file)
     assert list(after.specimen.values) == ["gold"]
     assert list(after.test_specimen.values) == ["gold", "silver"]
     assert np.isfinite(after.dice).all()
@@ -203,7 +203,7 @@ def test_jobs_of_another_size_simulate_train_and_test_nothing_again(copied):
     assert copied.jobs(target, study=study) == {"train": 1, "evaluate": 1, "aggregate": 1}
     printed = copied.run(target, study=study)
     assert "4 network(s) on 4 conditions, 4 of them computed" in printed
-    before = table.load(copied.folder / target).load()
+    before = load_table(copied.folder / target).load()
     assert np.isfinite(before.own_dice).all()
     shutil.rmtree(results / "logs")
 
@@ -216,7 +216,7 @@ def test_jobs_of_another_size_simulate_train_and_test_nothing_again(copied):
     assert len(logs) == 3 + 4 + 4
     for log in logs:
         assert ", made by an earlier job, in " in log.read_text()
-    after = table.load(copied.folder / target)
+    after = load_table(copied.folder / target)
     assert "agreement" not in after  # no job has tested the two replicas together
     shared = before[list(after.variables)].drop_attrs()
     assert after.drop_attrs().identical(shared)

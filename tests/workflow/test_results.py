@@ -19,6 +19,7 @@ from passband.config import load, validate
 from passband.learning.networks import load as load_weights
 from passband.optics import ctf
 from passband.results import Results
+from passband.results.stores import load_table
 from passband.runs import calibration, plan, status
 from passband.runs.counts import count, sizes
 from passband.storage import datasets
@@ -36,7 +37,7 @@ def test_the_smallest_study_takes_less_than_ten_times_its_minute_of_two_cores(fi
 @pytest.mark.slow
 def test_a_run_leaves_table_metrics_and_figures(finished):
     results = finished.folder / "results/smallest"
-    whole = table.load(results / "table.zarr")
+    whole = load_table(results / "table.zarr")
     assert dict(whole.sizes) == {
         "specimen": 1,
         "architecture": 1,

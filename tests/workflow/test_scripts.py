@@ -13,11 +13,11 @@ import scripts
 import torch
 import xarray as xr
 
-from passband.analysis import table
 from passband.config import load
 from passband.figures import images
 from passband.learning import networks
 from passband.results import Results, layout, shown_networks, training_jobs
+from passband.results.stores import load_table
 from passband.specimens import exit_waves
 from passband.storage import datasets
 
@@ -228,8 +228,8 @@ def test_the_table_has_the_records_that_the_layout_names(results, tmp_path):
         )
 
     assert f" aggregate: 4 of 4 records in {output} in " in run()
-    made = table.load(output)
-    before = table.load(results / layout.TABLE)
+    made = load_table(output)
+    before = load_table(results / layout.TABLE)
     np.testing.assert_array_equal(made.counts, before.counts)
     assert f" aggregate: {output}, made by an earlier job, in " in run()
 

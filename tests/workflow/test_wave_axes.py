@@ -10,11 +10,11 @@ import xarray as xr
 import yaml
 from workplace import SMALLEST, Workplace
 
-from passband.analysis import table
 from passband.answers.further_tests import read_extra
 from passband.config import load
 from passband.grid import Axes
 from passband.results import Results, wave_layout
+from passband.results.stores import load_table
 from passband.runs import counts, status
 from passband.storage import datasets
 
@@ -82,7 +82,7 @@ def test_the_study_is_complete(made):
     assert waves == sorted(
         path for split, id in sets for path in wave_layout.shards(study, "gold", split, [id])
     )
-    whole = table.load(results / "table.zarr")
+    whole = load_table(results / "table.zarr")
     assert whole.train_energy_kev.values.tolist() == [200, 300]
     assert whole.test_energy_kev.values.tolist() == [200, 300, 200, 300]
     assert whole.test_astigmatism_nm.values.tolist() == [0, 0, 3, 3]
@@ -146,7 +146,7 @@ def test_further_results_have_the_energy_that_is_asked(made, tmp_path):
     tests = [TESTED, TWO | {"defocus_nm": [8], "dose_e_per_A2": [1000]}]
     copied.study("waves.yaml", **(BOTH | {"test_grid": tests}))
     copied.run("results/waves/table.zarr", study="waves.yaml")
-    whole = table.load(copied.folder / "results/waves/table.zarr")
+    whole = load_table(copied.folder / "results/waves/table.zarr")
     same = whole.confidence.sel(test=sums.test.values)
     np.testing.assert_array_equal(same.transpose(*sums.dims), sums)
 
@@ -154,7 +154,7 @@ def test_further_results_have_the_energy_that_is_asked(made, tmp_path):
 def test_distances_have_the_axes_of_both_sides(made):
     made.run("results/waves/distances.zarr", study="waves.yaml")
     distances = datasets.read(made.folder / "results/waves/distances.zarr", datasets.DISTANCES)
-    whole = table.load(made.folder / "results/waves/table.zarr")
+    whole = load_table(made.folder / "results/waves/table.zarr")
     assert Axes.of(distances).own == Axes.of(whole).own == {"energy_kev": 300, "astigmatism_nm": 0}
     for name in ("train_energy_kev", "test_energy_kev", "test_astigmatism_nm"):
         xr.testing.assert_equal(distances[name], whole[name])

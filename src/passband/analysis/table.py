@@ -18,7 +18,6 @@ from passband import PassbandError
 from passband.analysis.cell_means import TableMeans
 from passband.grid import Axes, Condition, axes_of, of_conditions
 from passband.groups import conditions_per_file
-from passband.results import stores
 from passband.scores import OUTCOMES, dice
 from passband.storage import DamagedError, atomic, datasets, integrity, records
 from passband.storage.records import MICROSCOPE
@@ -334,10 +333,6 @@ def _dice(counts: np.ndarray) -> np.ndarray:
     values = dice(counts).mean(-1)
     values[counts[:, 0, 0, 0, 0] == _NO_COUNT] = np.nan
     return values
-
-
-#: Opens a table, see :func:`passband.results.stores.load_table`.
-load = stores.load_table
 
 
 def hypercube(data: Data, dimension: str) -> Data:
