@@ -25,7 +25,7 @@ from passband.learning import network_files
 from passband.micrographs import outputs
 from passband.micrographs.images import preparation
 from passband.reports import markdown
-from passband.results import Results, layout
+from passband.results import Results, layout, published
 from passband.sharing.card import noise_words
 from passband.storage import datasets
 from passband.units import A_PER_NM
@@ -43,7 +43,7 @@ def main(folder: Path, index: int = 0) -> None:
     (network,) = network_files.open_networks(results, id)
     if (size := network.path.stat().st_size) > MOST:
         raise PassbandError(f"{network.path}: has {size:,} bytes, must not exceed {MOST:,}")
-    folder = network_files.SHIPPED
+    folder = published.SHIPPED
     folder.mkdir(exist_ok=True)
     shutil.copyfile(network.path, folder / "general.safetensors")
     specimen = network.metadata.specimen

@@ -1,5 +1,6 @@
 """A study in Python, by `passband.open`."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,9 @@ from passband.imaging import export
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.learning import devices
-from passband.learning.network_files import SHIPPED
+from passband.micrographs.images import readers
 from passband.results import Results
+from passband.results.published import SHIPPED
 from passband.scores import dice
 from passband.storage import datasets
 
@@ -98,9 +100,6 @@ class TestStudy:
         image = study.images(CONDITION).counts[0].values
         found = network.segment(image, pixel_size_A=0.35)
         assert found.mask.shape == image.shape
-        for wrong in (image[None], np.where(image > 5, np.nan, image)):
-            with pytest.raises(PassbandError, match="image: must be"):
-                network.segment(wrong, pixel_size_A=0.35)
 
     @pytest.mark.parametrize(
         ("given", "message"),
@@ -197,6 +196,87 @@ class TestFurtherAxes:
             assert asked.low.values() == given
         ranged = grouped.recommend({**given, "defocus_nm": "5:20"}).asked
         assert (ranged.low.defocus_nm, ranged.high.defocus_nm) == (5, 20)
+
+    @pytest.mark.parametrize(
+        ("image", "settings", "message"),
+        [
+            (np.eye(64)[None], {}, "image: 3 dimensions (1 × 64 × 64); must be height × width"),
+            (np.full((64, 64), np.nan), {}, "image: the image has 4096 of 4096 pixels that are"),
+            (np.ones((64, 64)), {}, "image: the image has the value 1 in every pixel"),
+            (np.eye(8), {}, "image: 1 images of 8 × 8 pixels; an image has at least 32 × 32"),
+            ("image.tif", {}, "image: 0 dimensions (); must be height × width"),
+            (np.full((64, 64), "a"), {}, "image: <U1 values; an image has real numbers"),
+            (np.eye(64), {"pixel_size_A": 20}, "--pixel-size-A 20: must be above 0 and below 10"),
+            (np.eye(64), {"pixel_size_A": 5}, "image: pixel size 5 Å: must be between"),
+            (np.eye(64), {"threshold": 0.5}, "threshold = 0.5: unknown setting; allowed: hot_pix"),
+            (np.eye(64), {"tile": "x"}, "tile = 'x': must be an integer"),
+            (np.eye(64), {"adapt": None}, "adapt = None: must be true or false"),
+            (np.eye(64), {"normalise": "x"}, "normalise = 'x': must be 'image' or 'local'"),
+            (np.eye(64), {"smallest_nm": -1}, "--smallest-nm = -1: must be at least 0 nm"),
+        ],
+    )
+    def test_a_wrong_image_or_setting_is_one_line(self, grouped, image, settings, message):
+        (network, *_) = grouped.networks.values()
+        with pytest.raises(PassbandError, match=re.escape(message)) as error:
+            network.segment(image, **{"pixel_size_A": 0.35, **settings})
+        assert "\n" not in str(error.value)
+
+    def test_files_and_images_are_segmented_alike(self, grouped):
+        (network, *_) = grouped.networks.values()
+        image = readers.read(SAMPLE)
+        found = network.segment(image.images[0], image.pixel_size_A, tile=np.int64(64))
+        ((same,),) = grouped.segment(SAMPLE, network.id, tile=64).values()
+        assert np.array_equal(found.probability, same.probability)
+        both = grouped.segment(SAMPLE, network.id.cell)[SAMPLE][0]
+        assert both.disagreement is not None
+        for wrong, message in (
+            ({"files": "no.tif"}, "no.tif: no such file or folder"),
+            ({"network": None}, "give the id of a network, such as"),
+            ({"network": "gold/x"}, "network = 'gold/x': must be an id such as"),
+            ({"smallest_nm": "x"}, "smallest_nm = 'x': must be a number"),
+        ):
+            with pytest.raises(PassbandError, match=re.escape(message)):
+                grouped.segment(**{"files": SAMPLE, "network": network.id, **wrong})
+
+    def test_a_weights_file_needs_no_id(self, grouped):
+        (file,) = grouped.folder.glob("networks/gold/*/soft-*/*.safetensors")
+        opened = passband.open(file)
+        assert opened.networks.keys() == grouped.networks.keys()
+        (found,) = opened.segment(SAMPLE)[SAMPLE]
+        network = "gold/compact-w2-d2/soft-ee60cf05"
+        (same,) = grouped.segment(SAMPLE, network)[SAMPLE]
+        assert np.array_equal(found.probability, same.probability)
+        assert opened.networks[next(iter(opened.networks))].load()
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"defocus_nm": 5}, "cs_um is missing: give defocus_nm, cs_um"),
+            ({**CONDITION, "focus": 5}, "'focus': is no axis; axes are defocus_nm"),
+            ({**CONDITION, "defocus_nm": "20:5"}, "the range is reversed; write 5:20"),
+            ({**CONDITION, "energy_kev": 80}, "needs exit waves"),
+            ("df+0005.00", "is not the id of a condition"),
+        ],
+    )
+    def test_a_wrong_condition_is_not_recommended_for(self, grouped, given, message):
+        with pytest.raises(PassbandError, match=message) as error:
+            grouped.recommend(given)
+        assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize(
+        ("noun", "message"),
+        [
+            ("nothing", "nothing: no study of this name: it is no file, there is no folder"),
+            ("", "'': there is no such file or folder; give a study's file"),
+            ("nothing.yaml", "study file 'nothing.yaml': No such file or directory; give a YAML"),
+            ("no.safetensors", "no.safetensors: there is no such file or folder; give a weights"),
+            ("results/grouped/table.zarr/zarr.json", "zarr.json: "),
+        ],
+    )
+    def test_a_wrong_noun_is_one_line(self, grouped, noun, message):
+        with pytest.raises(PassbandError, match=message) as error:
+            passband.open(noun)
+        assert "\n" not in str(error.value)
 
     def test_a_study_has_priority_over_a_network_of_the_package(self, grouped, tmp_path):
         assert passband.open("general").weights_file is not None

@@ -3,11 +3,11 @@
 `passband.open` returns an :class:`Experiment`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from passband import PassbandError
 from passband.axes import AXES, MAIN_AXES
@@ -15,15 +15,17 @@ from passband.config import study_checks
 from passband.grid import Condition
 from passband.mixtures import Mixture
 from passband.network_id import NetworkId
-from passband.results import Results, training_jobs
+from passband.results import Results, locate, training_jobs
 from passband.wave_sets import wave_set
 
 if TYPE_CHECKING:
-    import numpy as np
+    import numpy.typing as npt
     import xarray as xr
     from torch import nn
 
+    from passband.answers.tested_networks import TestedNetworks
     from passband.learning.network_files import Network
+    from passband.micrographs.images.readers import Micrograph
     from passband.micrographs.images.segmentation import Segmentation
     from passband.prediction.recommend.network_ranking import Recommendation
 
@@ -42,13 +44,16 @@ def open(noun: str | Path) -> "Experiment":
     Raises:
         ConfigError: If the study's file is wrong.
         PassbandError: If there is no such study, folder or network.
-    """
-    from passband.learning.network_files import shipped
-    from passband.results import locate
 
-    named = str(noun) in (known := shipped()) and str(noun) not in locate.study_names()
-    path = known[str(noun)] if named else Path(noun)
-    return Experiment.of_weights(path) if path.suffix == ".safetensors" else Experiment.find(noun)
+    Example:
+        >>> demo = passband.open("demo")
+        >>> general = passband.open("general")
+    """
+    noun = noun or "''"  # an empty word, such as an unset variable, is not the working directory
+    path = locate.network_path(noun)
+    if path is None:
+        return Experiment.find(noun)
+    return Experiment(None, path) if path.is_dir() else Experiment.of_weights(path)
 
 
 class Experiment(Results):
@@ -57,9 +62,15 @@ class Experiment(Results):
     Stores are opened when they are first used: `table` (Dice and counts of every network on every
     test image), `ood`, `information`, `prediction` and `distances` are xarray Datasets, which
     docs/metrics.md describes. `study` is the configuration.
+
+    Example:
+        >>> matrix = demo.table.dice.mean("replica").squeeze()  # train × test
+        >>> lost = demo.ood.gap_model.max("test")
+        >>> len(demo.study.test_conditions)
+        16
     """
 
-    #: The weights file, if this is a network without the folder of its study.
+    #: The weights file that was opened.
     weights_file: Path | None = None
 
     @classmethod
@@ -68,15 +79,18 @@ class Experiment(Results):
         from passband.learning.network_files import open_networks
 
         (network, *_) = open_networks(path)
-        if (results := network.results) is not None:
-            return cls(results.study, results.folder)
-        found = cls(network.study, path)
+        found = cls(network.study, network.results.folder if network.results else path)
         found.weights_file = path
         return found
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether this is a network without the folder of its study."""
+        return self.is_published or self.weights_file == self.folder
+
     def check_has(self, store: str) -> None:
         """Raise PassbandError if a store does not exist."""
-        if self.weights_file is not None:
+        if self.weights_file == self.folder:
             raise PassbandError(f"{self}: is a network alone, without the results of its study")
         super().check_has(store)
 
@@ -95,12 +109,14 @@ class Experiment(Results):
 
         Raises:
             PassbandError: If a value is missing, or is no value of its axis.
+
+        Example:
+            >>> here = demo.condition("df+0012.00_cs+0005.000_ap015.00_ds000400.00")
+            >>> here.defocus_nm
+            12.0
         """
         if isinstance(given, Mapping):
-            if missing := [name for name in MAIN_AXES if name not in given]:
-                raise PassbandError(f"{missing[0]} is missing: give {', '.join(MAIN_AXES)}")
-            if unknown := [name for name in given if name not in AXES]:
-                raise PassbandError(f"{unknown[0]!r}: is no axis; axes are {', '.join(AXES)}")
+            _check_names(given)
         axes = self.study.axes
         try:
             if isinstance(given, Condition):
@@ -132,11 +148,15 @@ class Experiment(Results):
 
         Raises:
             PassbandError: If there are no such structures, or if their files do not exist.
+
+        Example:
+            >>> waves = demo.exit_waves("gold", split="val").spectrum
         """
         from passband.imaging.wave_files import expected_attributes
         from passband.storage import datasets
 
-        names, under, files = self._waves(specimen, split, condition)
+        under = None if condition is None else self.condition(condition)
+        names, files = self._waves(specimen, split, under)
         microscope = self.study.microscope.under(under) if under else self.study.microscope
         expected = expected_attributes(names, microscope)
         return datasets.read_many(files, datasets.WAVES, "structure", expected)
@@ -165,45 +185,42 @@ class Experiment(Results):
 
         Raises:
             PassbandError: As :meth:`condition` and :meth:`exit_waves`.
+
+        Example:
+            >>> images = demo.images(demo.study.test_conditions[0])
+            >>> image = images.counts[0].where(images["mask"][0]).plot()  # only particles
         """
         from passband.imaging import export
         from passband.imaging.acquisition import Acquisition
         from passband.imaging.splits import Split
         from passband.learning import devices
 
-        names, under, files = self._waves(specimen, split, condition)
+        under = self.condition(condition)
+        names, files = self._waves(specimen, split, under)
         microscope, device = self.study.microscope, devices.device()
         camera = Acquisition.from_microscope(microscope, self.study.training.normalisation, device)
         split_ = Split.load(files, names, microscope.under(under), device, instances=True)
         return export.images(camera, split_, under, draw, replica)
 
-    def _waves(self, specimen, split, condition) -> tuple:
-        """Return the names of a split, its condition, and the files of its exit waves."""
-        study = self.study
-        specimen = specimen or next(iter(study.specimens))
-        if specimen not in study.specimens:
-            known = ", ".join(study.specimens)
-            raise PassbandError(f"specimen = {specimen!r}: must be one of {known}")
-        if split not in (splits := study.specimens[specimen].splits):
-            raise PassbandError(f"split = {split!r}: must be one of {', '.join(splits)}")
-        under = None if condition is None else self.condition(condition)
-        id = ""
+    def _waves(
+        self, specimen: str | None, split: str, under: Condition | None
+    ) -> tuple[tuple[int, str, str], list[str]]:
+        """Return the names of a split, and the files of its exit waves."""
+        specimen = study_checks.check_split(self.study, specimen, split)
         if under is not None:
             try:
-                study_checks.check_has_waves(study, under, split)
-                study_checks.check_aperture(study, under)
+                study_checks.check_condition(self.study, under, split)
             except ValueError as error:
                 raise PassbandError(str(error)) from None
-            id = wave_set(under)
-        files = self.waves(specimen, split, [id])
+        files = self.waves(specimen, split, [wave_set(under) if under else ""])
         for file in files:
             if not Path(file).exists():
                 raise PassbandError(f"{self}: there is no {file}; run the study first")
-        return (study.study.seed, specimen, split), under, files
+        return (self.study.study.seed, specimen, split), files
 
     def recommend(
         self,
-        condition: Condition | str | Mapping[str, float | str],
+        condition: Condition | str | Mapping[str, float | str | None],
         specimen: str | None = None,
     ) -> "Recommendation":
         """Return the networks, ranked by the Dice that they are expected to have.
@@ -212,25 +229,46 @@ class Experiment(Results):
             condition: See :meth:`condition`. A value may also be a range, such as ``"-10:25"``.
             specimen: The test specimen, which is needed if the study has several.
 
+        Returns:
+            `networks`, the best first, each with its `id` and the `dice` to expect, and more, see
+            :class:`passband.prediction.recommend.network_ranking.Recommendation`.
+
         Raises:
             PassbandError: If the condition is wrong, or if the study has too few results.
+
+        Example:
+            >>> here = {"defocus_nm": "5:15", "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 400}
+            >>> for network in demo.recommend(here).networks:
+            ...     expected = network.id, network.dice.value
         """
         from passband.answers import recommendation
-        from passband.answers.tested_networks import TestedNetworks
 
         if isinstance(condition, str):
             condition = self.condition(condition)
         if isinstance(condition, Condition):
             condition = condition.values()
+        _check_names(condition)
         asked = recommendation.asked_of(self.study, condition)
-        return recommendation.recommend_from(TestedNetworks.open(self, specimen), asked)
+        return recommendation.recommend_from(self.tested(specimen), asked)
+
+    def tested(self, specimen: str | None = None) -> "TestedNetworks":
+        """Return the networks with the models of their Dice, see :meth:`recommend`."""
+        from passband.answers.tested_networks import TestedNetworks
+
+        if specimen not in self._tested:
+            self._tested[specimen] = TestedNetworks.open(self, specimen)
+        return self._tested[specimen]
+
+    @cached_property
+    def _tested(self) -> "dict[str | None, TestedNetworks]":
+        return {}
 
     def segment(
         self,
         files: str | Path | Sequence[str | Path],
-        network: "NetworkId | str | None" = None,
+        network: NetworkId | str | None = None,
         pixel_size_A: float | None = None,
-        **settings,
+        **settings: Any,
     ) -> "dict[Path, list[Segmentation]]":
         """Find the particles in images of a microscope.
 
@@ -242,40 +280,63 @@ class Experiment(Results):
             settings: See :class:`passband.micrographs.images.segmentation.Settings`.
 
         Returns:
-            The segmentation of each frame of each file.
+            For each file, a segmentation of each frame with `mask`, `probability`, `labels`,
+            `particles` and more, see
+            :class:`passband.micrographs.images.segmentation.Segmentation`.
 
         Raises:
-            PassbandError: If there is no such network or file, or if an image does not fit.
+            PassbandError: If there is no such network or file, if an image does not fit, or if a
+                setting is wrong.
+
+        Example:
+            >>> first, *others = demo.networks
+            >>> found = demo.segment("image.tif", network=first.cell, smallest_nm=1)
         """
         from passband.micrographs.images import readers
+
+        paths = readers.find([files] if isinstance(files, str | Path) else files)
+        micrographs = (readers.read(path, pixel_size_A) for path in paths)
+        return self._segmented(micrographs, network, settings)
+
+    def _segmented(
+        self,
+        micrographs: "Iterable[Micrograph]",
+        network: NetworkId | str | None,
+        settings: Mapping[str, object],
+    ) -> "dict[Path, list[Segmentation]]":
         from passband.micrographs.images.segmentation import Settings
-        from passband.micrographs.images.segmentation import segment as segmented
+        from passband.micrographs.predictions import segment_frames
 
-        opened, found = self._open(network), {}
-        for path in readers.find([files] if isinstance(files, str | Path) else files):
-            read = readers.read(path, pixel_size_A)
-            found[path] = [
-                segmented(image, read.pixel_size_A, opened, Settings(**settings))
-                for image in read.images
-            ]
-        return found
+        chosen, opened = Settings.of(settings), self._open(network)
+        return {
+            of.path: segment_frames(of.path, list(of.images), of.pixel_size_A, opened, chosen)[0]
+            for of in micrographs
+        }
 
-    def _open(self, network: "NetworkId | str | None") -> "list[Network]":
+    def _open(self, network: NetworkId | str | None) -> "list[Network]":
         from passband.learning.network_files import open_networks
 
-        id = None if network is None else str(network)
-        return open_networks(self.folder if self.is_alone else self, id)
+        alone = self.weights_file if network is None or self.is_alone else None
+        return open_networks(alone or self, None if network is None else str(network))
 
-    @property
-    def is_alone(self) -> bool:
-        """Whether this is a network without the folder of its study."""
-        return self.is_published or self.weights_file is not None
+
+def _check_names(given: Mapping[str, object]) -> None:
+    """Raise PassbandError if a value of a condition is missing, or if a name is no axis."""
+    if missing := [name for name in MAIN_AXES if name not in given]:
+        raise PassbandError(f"{missing[0]} is missing: give {', '.join(MAIN_AXES)}")
+    if unknown := [name for name in given if name not in AXES]:
+        raise PassbandError(f"{unknown[0]!r}: is no axis; axes are {', '.join(AXES)}")
 
 
 class Networks(Mapping[NetworkId, "TrainedNetwork"]):
     """The trained networks of a study, by their ids; those whose weights are there.
 
     A network is also found by the text of its id.
+
+    Example:
+        >>> best = max(demo.networks.values(), key=lambda network: float(network.dice.mean()))
+        >>> best == demo.networks[str(best.id)]
+        True
     """
 
     def __init__(self, experiment: Experiment):
@@ -309,7 +370,13 @@ class Networks(Mapping[NetworkId, "TrainedNetwork"]):
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A trained network of a study."""
+    """A trained network of a study.
+
+    Example:
+        >>> network = next(iter(demo.networks.values()))
+        >>> own = network.dice.sel(test=network.condition.id)
+        >>> weights = sum(each.numel() for each in network.load().parameters())
+    """
 
     experiment: Experiment
     id: NetworkId
@@ -332,22 +399,20 @@ class TrainedNetwork:
         (network,) = self.experiment._open(self.id)
         return network.module
 
-    def segment(self, image: "np.ndarray", pixel_size_A: float, **settings) -> "Segmentation":
+    def segment(
+        self, image: "npt.ArrayLike", pixel_size_A: float, **settings: Any
+    ) -> "Segmentation":
         """Find the particles in an image, see :meth:`Experiment.segment`.
 
         Args:
             image: (height, width), grey values or counts.
 
         Raises:
-            PassbandError: If the image is no such array, or does not fit the network.
+            PassbandError: If the image is no such array, if it does not fit the network, or if a
+                setting is wrong.
         """
-        import numpy as np
+        from passband.micrographs.images import readers
 
-        from passband.micrographs.images.segmentation import Settings
-        from passband.micrographs.images.segmentation import segment as segmented
-
-        image = np.asarray(image, np.float32)
-        if image.ndim != 2 or not np.isfinite(image).all():
-            raise PassbandError("image: must be (height, width) finite numbers")
-        networks = self.experiment._open(self.id)
-        return segmented(image, pixel_size_A, networks, Settings(**settings))
+        micrograph = readers.of_array(image, pixel_size_A)
+        ((found,),) = self.experiment._segmented([micrograph], self.id, settings).values()
+        return found

@@ -15,8 +15,9 @@ from passband.learning import network_files
 from passband.micrographs.images import preparation, readers
 from passband.micrographs.images.segmentation import Settings, segment
 from passband.micrographs.trust import trust
+from passband.results import published
 
-SAMPLE = network_files.SHIPPED / "sample.ome.tif"
+SAMPLE = published.SHIPPED / "sample.ome.tif"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def network():
 
 
 def test_general_is_small_and_says_where_it_holds(network):
-    assert network_files.shipped().keys() == {"general"}
+    assert published.shipped().keys() == {"general"}
     assert network.path.stat().st_size < 2e6
     assert "gold" in network.limits
     assert not network.microscope.detector.noise.is_white

@@ -91,7 +91,7 @@ class TestedNetworks:
         if results.is_published:
             from passband.learning.network_files import open_networks  # torch takes seconds
 
-            ranked = tuple(str(network.id) for network in open_networks(results.folder))
+            ranked = tuple(str(network.id) for network in open_networks(results))
         elif with_extra:
             extra = read_extra(results, ["dice"])
         if extra is not None:

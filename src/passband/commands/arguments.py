@@ -11,7 +11,8 @@ from pathlib import Path
 from passband import PassbandError
 from passband.axes import AXES, FURTHER_AXES, Axis
 from passband.console import escaped
-from passband.results import Results, layout, published
+from passband.door import Experiment
+from passband.results import Results, layout, locate
 from passband.results.locate import RESULTS
 from passband.words import listed
 
@@ -99,7 +100,7 @@ def report_remark(line: str) -> None:
 
 def find_study(
     noun: str | Path, report: Callable[[str], object] = report_remark, crystals: bool = False
-) -> Results:
+) -> Experiment:
     """Return the study that a user names, and report the study's remarks.
 
     Args:
@@ -108,7 +109,7 @@ def find_study(
         crystals: Whether to make trial particles of those specimens that need a trial. This takes
             seconds.
     """
-    results = Results.find(noun)
+    results = Experiment.find(noun)
     results.refuse_published()
     for remark in results.study.remarks:
         report(remark)
@@ -121,13 +122,7 @@ def find_study(
 
 def network_source(given: Path) -> Path | Results:
     """Return the weights file, the published folder or the study that a user names."""
-    is_weights = given.suffix == ".safetensors" or (
-        given.is_file() and given.suffix not in (".yaml", ".yml")
-    )
-    if is_weights or (given / published.WEIGHTS).is_file():
-        return given
-    # A name such as `pilot` is a study, whether or not there is a folder of the same name.
-    return Results.find(given).existing()
+    return locate.network_path(given) or Results.find(given).existing()
 
 
 def report_many(results: Results) -> None:

@@ -7,7 +7,7 @@ from passband.commands.arguments import add_study
 from passband.commands.conditions import add_conditions, check_conditions, given_conditions
 from passband.commands.on_request import make
 from passband.commands.run import add_machine
-from passband.config import SPLITS, Study
+from passband.config import SPLITS, Study, study_checks
 from passband.grid import Condition
 from passband.results import Results, layout
 from passband.words import listed
@@ -33,14 +33,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     results = Results.find(options.study)
     study = results.study
-    specimen = options.specimen or next(iter(study.specimens))
-    if specimen not in study.specimens:
-        raise PassbandError(
-            f"--specimen = {specimen!r}: must be one of {', '.join(study.specimens)}"
-        )
-    splits = study.specimens[specimen].splits
-    if options.split not in splits:
-        raise PassbandError(f"--split = {options.split!r}: must be one of {', '.join(splits)}")
+    specimen = study_checks.check_split(study, options.specimen, options.split, "--")
     given = given_conditions(options)
     if not given:
         raise PassbandError("no condition: give a value of each axis, or --conditions FILE.csv")

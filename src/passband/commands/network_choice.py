@@ -54,11 +54,10 @@ def recommended(
     or that no network fits.
     """
     from passband.answers import image_recommendation
-    from passband.answers.tested_networks import TestedNetworks
     from passband.learning.network_files import open_networks
 
     results = find_study(options.words[0], print)
-    tested = TestedNetworks.open(results, options.specimen)
+    tested = results.tested(options.specimen)
     known = known_lens(options, options.cs_um, options.aperture_mrad)
     known.check()
     given = {
@@ -100,14 +99,10 @@ def failure(path: Path, error: Exception) -> str:
 
 def named(options: argparse.Namespace) -> tuple[list, list[str]]:
     """Return the networks, and the files and folders that the user gave."""
-    from passband.learning import network_files
-    from passband.learning.network_files import open_networks
-    from passband.results.locate import study_names
+    from passband.learning.network_files import is_id, open_networks
 
     nouns, words = options.network, list(options.words)
-    if not nouns and words[0] in network_files.shipped() and words[0] not in study_names():
-        nouns = [words.pop(0)]
-    ids = [noun for noun in nouns if network_files.is_id(noun) and not Path(noun).exists()]
+    ids = [noun for noun in nouns if is_id(noun) and not Path(noun).exists()]
     if ids and len(ids) < len(nouns):
         (path, *_) = (noun for noun in nouns if noun not in ids)
         raise PassbandError(

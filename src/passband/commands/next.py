@@ -8,6 +8,7 @@ from passband import PassbandError
 from passband.axes import AXES
 from passband.commands.arguments import add_axes, add_study, find_study, report_remark
 from passband.commands.run import add_machine, start
+from passband.door import Experiment
 from passband.results import Results
 
 #: Largest number of conditions to choose.
@@ -60,7 +61,6 @@ def run(options: argparse.Namespace) -> int:
         raise PassbandError(f"--until = {options.until:g}: must be between 0 and 1, a Dice")
     given = {name: getattr(options, name) for name in AXES}
     from passband.answers import next_conditions as answers  # xarray takes seconds to import
-    from passband.answers.tested_networks import TestedNetworks
     from passband.reports import recommendation_text as reports
 
     if options.between is not None and not 0 <= options.between <= answers.MOST_BETWEEN:
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         return _train(options, given)
     results = find_study(options.study)
     file = _points_file(results) if options.append else None
-    tested = TestedNetworks.open(results, options.specimen)
+    tested = results.tested(options.specimen)
     candidates = answers.candidate_conditions(tested, options.between)
     found = answers.next_conditions(tested, options.budget, given, candidates)
     if file is not None:
@@ -88,17 +88,16 @@ def run(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace, given: dict[str, str | None]) -> int:
     """Choose conditions and run the study in turns, and return the exit status of the last run."""
     from passband.answers import next_conditions as answers
-    from passband.answers.tested_networks import TestedNetworks
 
     left, candidates, used = options.budget, None, 0
     while True:
-        results = Results.find(options.study)  # with the points that were added before
+        results = Experiment.find(options.study)  # with the points that were added before
         points = _points_file(results)
         _check_listed(results, points, options.until)
         answers.range_of_use(results.study, given)  # mistakes are named before the study runs
         if status := start(options, results):
             return status
-        tested = TestedNetworks.open(results, options.specimen)
+        tested = results.tested(options.specimen)
         if candidates is None:
             candidates = answers.candidate_conditions(tested, options.between)
         trained = {id for train, *_ in tested.of_groups.values() for id in train}

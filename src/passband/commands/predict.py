@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 
 from passband import PassbandError
@@ -167,17 +168,7 @@ def run(options: argparse.Namespace) -> int:
     from passband.micrographs.images.segmentation import Settings
 
     pixel_size.check_option(options.pixel_size_A)
-    settings = Settings(
-        hot_pixels=options.hot_pixels,
-        flat_field=options.flat_field,
-        filter_noise=options.filter_noise,
-        normalise=options.normalise,
-        dose_e_per_A2=options.dose_e_per_A2,
-        adapt=options.adapt,
-        tile=options.tile,
-        smallest_nm=options.smallest_nm,
-        precision=options.precision,
-    )
+    settings = Settings(**{each.name: getattr(options, each.name) for each in fields(Settings)})
     settings.check([])
     if is_auto(options):
         networks, files = [], options.words[1:]

@@ -18,8 +18,9 @@ from passband.commands.arguments import (
 )
 from passband.commands.ctf import add_lens, add_pixel_size, check_unused, known_lens
 from passband.console import escaped
+from passband.door import Experiment
 from passband.grid import Axes
-from passband.results import Results, layout
+from passband.results import layout
 
 if TYPE_CHECKING:
     from passband.answers.tested_networks import TestedNetworks
@@ -93,16 +94,14 @@ def run(options: argparse.Namespace) -> int:
         raise PassbandError(f"--top = {options.top}: must be 1 or more")
     if options.figure is not None:
         check_file("--figure", options.figure, *FIGURES)
-    results = Results(None, options.study)  # a published folder has priority, as in predict
+    results = Experiment(None, options.study)  # a published folder has priority, as in predict
     if not results.is_published:
         results = find_study(options.study)
         report_many(results)
-    from passband.answers import recommendation as answers  # xarray takes seconds to import
-    from passband.answers.tested_networks import TestedNetworks
     from passband.reports import recommendation_text as reports
     from passband.storage import integrity, lease
 
-    tested = TestedNetworks.open(results, options.specimen)
+    tested = results.tested(options.specimen)
     if results.is_published and (remark := integrity.unchecked(results.folder)):
         report_remark(remark)
     study = results.study
@@ -122,10 +121,8 @@ def run(options: argparse.Namespace) -> int:
         report_remark(f"{number} further condition(s) are not used, because {why}")
     if options.like:
         found = _like(options, tested, given)
-        asked = found.asked
     else:
-        asked = answers.asked_of(study, given)
-        found = answers.recommend_from(tested, asked)
+        found = results.recommend(given, options.specimen)
         if options.json:
             print(json.dumps(found.as_dict(options.top), ensure_ascii=False))
         else:
@@ -139,7 +136,7 @@ def run(options: argparse.Namespace) -> int:
 
         network = found.networks[0].id
         figure = figures.recommendation(
-            asked,
+            found.asked,
             network,
             tested.tested,
             lambda conditions: tested.expected(conditions).sel(network=network).values,

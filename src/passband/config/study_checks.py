@@ -10,7 +10,7 @@ from math import ceil, prod
 
 from pydantic import ValidationError
 
-from passband import units
+from passband import PassbandError, units
 from passband.axes import AXES, FURTHER_AXES, MAIN_AXES
 from passband.config import architectures, grid_blocks, mixture_block
 from passband.config.base import Block, short
@@ -233,6 +233,20 @@ def _check_products(
             axis = str(error).partition(" ")[0]
             where = block.where(part[0], axis) if isinstance(block, grid_blocks.Points) else ""
             raise ValueError(f"{name}.{where}{error}" if axis in AXES else str(error)) from None
+
+
+def check_split(study, specimen: str | None, split: str, before: str = "") -> str:
+    """Return the name of a specimen, by default the first, after a check that it has the split.
+
+    Raises:
+        PassbandError: If there is no such specimen or split. `before` begins both names: ``--``.
+    """
+    specimen = specimen or next(iter(study.specimens))
+    if specimen not in (known := study.specimens):
+        raise PassbandError(f"{before}specimen = {specimen!r}: must be one of {', '.join(known)}")
+    if split not in (known := study.specimens[specimen].splits):
+        raise PassbandError(f"{before}split = {split!r}: must be one of {', '.join(known)}")
+    return specimen
 
 
 def check_condition(study, condition: Condition, split: str = "test") -> None:

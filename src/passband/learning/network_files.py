@@ -19,9 +19,6 @@ from passband.results import Results, layout, published
 from passband.storage import DamagedError, integrity
 from passband.storage.weights import Part, WeightsMetadata, conditions_in, load_parts
 
-#: The networks that are part of the package, as weights files.
-SHIPPED = Path(__file__).with_name("shipped")
-
 
 @dataclass(frozen=True)
 class Network:
@@ -81,8 +78,9 @@ class Network:
     @property
     def limits(self) -> str:
         """Where a network of the package holds, in one line; empty for other networks."""
-        card = self.path.with_suffix(".txt")
-        return card.read_text(encoding="utf-8").strip() if self.path.parent == SHIPPED else ""
+        if self.path.parent != published.SHIPPED:
+            return ""
+        return self.path.with_suffix(".txt").read_text(encoding="utf-8").strip()
 
     @property
     def unchecked(self) -> str:
@@ -115,7 +113,7 @@ def open_networks(source: str | Path | Results, network: str | None = None) -> l
 
     Args:
         source: A weights file, a folder with the file ``weights.safetensors``, a study's results or
-            their folder, or the name of a network that is part of the package, see :func:`shipped`.
+            their folder, or the name of a network of the package, see `published.shipped`.
             If several files of a study have the same network, that of a present job is returned,
             and otherwise that of the newest file.
         network: The id of the network. The id may lack the replica: then all replicas are returned.
@@ -130,18 +128,20 @@ def open_networks(source: str | Path | Results, network: str | None = None) -> l
             :func:`passband.storage.integrity.check_checksums`.
     """
     if isinstance(source, Results):
-        return _from_study(source, network)
+        if not source.is_published:
+            return _from_study(source, network)
+        source = source.folder
     source = Path(source)
     if not source.exists():
-        source = shipped().get(str(source), source)
+        source = published.shipped().get(str(source), source)
     if source.is_dir() and not (source / published.WEIGHTS).is_file():
         return _from_study(Results(None, source), network)
     path = source / published.WEIGHTS if source.is_dir() else source
     if not path.is_file():
         raise PassbandError(
             f"{source}: there is no such file or folder; give a weights file (.safetensors), a "
-            f"published folder, {''.join(f'{name!r}, ' for name in shipped())}or a study and the "
-            "id of a network"
+            f"published folder, {''.join(f'{name!r}, ' for name in published.shipped())}or a study "
+            "and the id of a network"
         )
     if path.name == published.WEIGHTS:
         published.check(path.parent)
@@ -154,11 +154,6 @@ def open_networks(source: str | Path | Results, network: str | None = None) -> l
         every = ", ".join(str(each.id) for each in found)
         raise PassbandError(f"network = {network!r}: {source} has only {every}")
     return chosen
-
-
-def shipped() -> dict[str, Path]:
-    """Return the weights files of the networks that are part of the package, by name."""
-    return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
 
 
 def finished_networks(results: Results) -> list[str]:

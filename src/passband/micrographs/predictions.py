@@ -126,9 +126,6 @@ def predict_file(
         PassbandError: If the file, its mask or its pixel size is wrong, or does not fit the
             networks.
     """
-    if settings.filter_noise is None and _is_of_study(path):
-        # The counts have the noise of their study, also if their pixels are small.
-        settings = replace(settings, filter_noise=False)
     true = None if truth is None else _read_mask(_mask_of(path, truth))
     micrograph = readers.read(path, pixel_size_A)
     size, notes = micrograph.pixel_size_A, list(micrograph.notes)
@@ -141,18 +138,9 @@ def predict_file(
             f"{_sides(len(true), true.shape[1:])}"
         )
     shown = [outputs.reduced(frame) for frame in frames]
-    frames.reverse()
-    results, assessments = [], []
-    watch = assessor and assessor.watch
-    try:
-        for _ in range(number):
-            if assessor is not None:
-                assessor.begin()
-            results.append(segment(frames.pop(), size, networks, settings, progress, watch))
-            if assessor is not None:
-                assessments.append(assessor.finish())
-    except PassbandError as error:
-        raise PassbandError(f"{path}: {error}") from None
+    results, assessments = segment_frames(
+        path, frames, size, networks, settings, progress, assessor
+    )
     written = outputs.write(shown, results, folder, name)
     names = tuple(f"{path.name} frame {k}" if number > 1 else path.name for k in range(number))
     lines = [f"{each}: {_line(result)}" for each, result in zip(names, results, strict=True)]
@@ -184,6 +172,37 @@ def predict_file(
     notes += [note for result in results for note in result.notes]
     lines += [f"  {note}" for note in dict.fromkeys(notes)]
     return Prediction(path, tuple(lines), names, found, tuple(written), tuple(assessments))
+
+
+def segment_frames(
+    path: Path,
+    frames: list[np.ndarray],
+    pixel_size_A: float,
+    networks: Sequence[Network],
+    settings: Settings,
+    progress: Callable[[Iterable], Iterable] = iter,
+    assessor: Assessor | None = None,
+) -> tuple[list[Segmentation], list[Assessment]]:
+    """Return the segmentation and the assessment of each image of a file, see `predict_file`.
+
+    `frames` is empty afterwards, so that each frame of a large stack can be released.
+    """
+    if settings.filter_noise is None and _is_of_study(path):
+        # The counts have the noise of their study, also if their pixels are small.
+        settings = replace(settings, filter_noise=False)
+    frames.reverse()
+    results, assessments = [], []
+    watch = assessor and assessor.watch
+    try:
+        while frames:
+            if assessor is not None:
+                assessor.begin()
+            results.append(segment(frames.pop(), pixel_size_A, networks, settings, progress, watch))
+            if assessor is not None:
+                assessments.append(assessor.finish())
+    except PassbandError as error:
+        raise PassbandError(f"{path}: {error}") from None
+    return results, assessments
 
 
 def _sides(number: int, shape: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""Finds the folder and the file of a study that a user names by a file, a folder, or its name."""
+"""Finds the study or the network that a user names by a file, a folder, or its name."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 from passband import PassbandError
 from passband.config import ConfigError, Study, load, validate_stored
-from passband.results import layout
+from passband.results import layout, published
 from passband.storage import integrity
 
 #: The folder of results, in the folder in which Snakemake is started.
@@ -25,7 +25,7 @@ def folder_of(noun: Path) -> Path | None:
         PassbandError: If there is no such file, folder or study.
     """
     # A study's name has priority over a folder with the same name, such as docs.
-    by_name = RESULTS / noun
+    by_name, known = RESULTS / noun, []
     is_name = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}", str(noun)) is not None
     if is_name and not noun.is_file():
         known = study_names()
@@ -44,6 +44,20 @@ def folder_of(noun: Path) -> Path | None:
         f"{noun}: no study of this name: it is no file, there is no folder {by_name}, and "
         + (f"config.yaml and studies/ have {', '.join(known)}" if known else "no study is here")
     )
+
+
+def network_path(noun: str | Path) -> Path | None:
+    """Return the weights file or the published folder that a user names; None if it is a study.
+
+    A network of the package has its name, unless a study, a file or a folder has this name.
+    """
+    path = Path(noun)
+    if str(noun) in published.shipped() and not path.exists() and str(noun) not in study_names():
+        return published.shipped()[str(noun)]
+    is_weights = path.suffix == ".safetensors" or (
+        path.is_file() and path.suffix not in (".yaml", ".yml")
+    )
+    return path if is_weights or (path / published.WEIGHTS).is_file() else None
 
 
 def file_of(results: Path, noun: str | Path) -> Path | None:

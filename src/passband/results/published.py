@@ -1,4 +1,4 @@
-"""The names of those files of a published folder that several rooms read, and their check."""
+"""The networks of the package, and the files of a published folder that several rooms read."""
 
 from pathlib import Path
 
@@ -11,6 +11,13 @@ WEIGHTS = "weights.safetensors"
 STUDY, TABLE = "study.yaml", "table.zarr.zip"
 #: What is known about images that the network has not seen.
 LIKENESS = "likeness.json"
+#: The networks that are part of the package, as weights files.
+SHIPPED = Path(__file__).parents[1] / "learning/shipped"
+
+
+def shipped() -> dict[str, Path]:
+    """Return the weights files of the networks that are part of the package, by name."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
 
 
 def check(folder: Path) -> None:

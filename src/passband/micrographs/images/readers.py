@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from passband import PassbandError
 from passband.micrographs.images import pixel_size
@@ -31,12 +32,12 @@ class Micrograph:
     Attributes:
         images: (frames, height, width) float32, grey values or counts. All are finite, and no frame
             has the same value everywhere.
-        pixel_size_A: Pixel size [Å]. :func:`read` always returns a number.
+        pixel_size_A: Pixel size [Å].
         notes: What the user should know about how the file was read, one line each.
     """
 
     images: np.ndarray
-    pixel_size_A: float | None
+    pixel_size_A: float
     path: Path
     notes: tuple[str, ...] = ()
 
@@ -67,6 +68,20 @@ def read(path: str | Path, pixel_size_A: float | None = None) -> Micrograph:
     size, notes = pixel_size.choose(path, content.pixel_sizes_A, pixel_size_A)
     images = _float32(path, images)
     return Micrograph(images, size, path, (*content.notes, *notes))
+
+
+def of_array(image: npt.ArrayLike, pixel_size_A: float) -> Micrograph:
+    """Return an image that is no file: (height, width).
+
+    Raises:
+        PassbandError: As for :func:`read`.
+    """
+    path, image = Path("image"), np.asarray(image)
+    if image.ndim != 2:
+        shape = " × ".join(map(str, image.shape))
+        raise PassbandError(f"{path}: {image.ndim} dimensions ({shape}); must be height × width")
+    pixel_size.check_option(pixel_size_A)
+    return Micrograph(_float32(path, _frames(path, image)), pixel_size_A, path)
 
 
 def read_mask(path: str | Path) -> np.ndarray:

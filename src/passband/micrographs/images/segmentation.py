@@ -1,13 +1,17 @@
 """Networks segment an image: preparation, the network's pixels, probabilities, and particles."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_type_hints
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 from scipy.special import expit
 
 from passband import PassbandError
+from passband.config.base import short
+from passband.config.loading import allowed
 from passband.learning import devices, evaluation
 from passband.learning.network_files import Network
 from passband.micrographs.images import own_noise, preparation, tiles
@@ -51,12 +55,31 @@ class Settings:
     hot_pixels: bool = True
     flat_field: bool | None = None
     filter_noise: bool | None = None
-    normalise: str = "image"
+    normalise: Literal["image", "local"] = "image"
     dose_e_per_A2: float | None = None
     adapt: bool = False
     tile: int | None = None
     smallest_nm: float = 0.5
-    precision: str = "float32"
+    precision: Literal["float32", "auto", "bfloat16", "float16"] = "float32"
+
+    @classmethod
+    def of(cls, given: Mapping[str, object]) -> "Settings":
+        """Return the settings that are given by name.
+
+        Raises:
+            PassbandError: If a name is unknown, or if a value has a wrong type.
+        """
+        types, values = get_type_hints(cls), {}
+        for name, value in given.items():
+            if name not in types:
+                known = ", ".join(types)
+                raise PassbandError(f"{name} = {short(value)}: unknown setting; allowed: {known}")
+            try:
+                values[name] = TypeAdapter(types[name]).validate_python(value)
+            except ValidationError:
+                words = allowed(name, types[name])
+                raise PassbandError(f"{name} = {short(value)}: must be {words}") from None
+        return cls(**values)
 
     def check(self, networks: Sequence[Network]) -> None:
         """Check that these networks can be used with these settings.
