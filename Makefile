@@ -67,10 +67,11 @@ test-long: $(INSTALLED) ## Run the tests that take minutes each, most of them on
 quick: $(INSTALLED) ## Run the tests that take seconds, two at a time
 	pytest $(PARALLEL) -m "not slow and not long"
 
-lint: $(INSTALLED) ## Check style, formatting, layers, the workflow and the generated docs
+lint: $(INSTALLED) ## Check style, formatting, layers, types, the workflow and the generated docs
 	ruff check
 	ruff format --check
 	lint-imports --no-cache
+	pyright
 	snakefmt --check --line-length 100 Snakefile workflow
 	snakemake --lint
 	passband docs --check

@@ -1,14 +1,32 @@
 """Passband: does a network that was trained under one transfer function work under another?
 
-    import passband
+A study has networks that were trained under some conditions of a microscope and tested under
+others. :func:`passband.open` opens it, or a published network, or ``"general"``, a network of the
+package:
 
-    demo = passband.open("demo")                      # a study by its name, file or folder
-    demo.ood.decay                                    # its results are xarray Datasets
-    demo.networks                                     # its trained networks, by their ids
-    demo.recommend({"defocus_nm": 12, "cs_um": 5, "aperture_mrad": 15, "dose_e_per_A2": 400})
-    passband.open("general").segment("image.dm4")     # find the particles in an image
+>>> import passband
+>>> demo = passband.open("demo")  # a study by its name, its file or its folder
 
-`help(passband.Experiment)` says what a study has.
+Its results are xarray Datasets. This draws how Dice decays with the distance of the test condition
+from the training condition:
+
+>>> points = demo.ood.squeeze().plot.scatter(x="distance", y="dice")
+
+Images can be formed under any condition, inside or outside the grid. Networks are found by their
+ids, and find the particles in an image:
+
+>>> here = {"defocus_nm": 7.5, "cs_um": 1.2, "aperture_mrad": 10, "dose_e_per_A2": 1000}
+>>> images = demo.images(here)
+>>> best = demo.recommend(here).networks[0]  # the network with the highest Dice to expect here
+>>> network = demo.networks[best.id]
+>>> found = network.segment(images.counts[0], pixel_size_A=demo.study.microscope.pixel_size_A)
+>>> sizes = [particle.diameter_nm for particle in found.particles]
+
+Images of a microscope are segmented from their files:
+
+>>> ((file, (found,)),) = passband.open("general").segment("image.tif").items()
+>>> found.mask.shape == found.probability.shape
+True
 """
 
 from importlib import import_module
@@ -38,7 +56,14 @@ STAGES = {
 
 
 class PassbandError(Exception):
-    """An error that a user can correct. Its message of one line is shown without a traceback."""
+    """An error that a user can correct, with a message of one line.
+
+    Example:
+        >>> try:
+        ...     passband.open("general").table
+        ... except passband.PassbandError as error:
+        ...     reason = str(error)
+    """
 
     def __str__(self) -> str:
         return escaped(super().__str__())  # it may have the name of a file from somebody else
@@ -73,7 +98,13 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str):
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str):
+        if name in _MODULES:
+            return getattr(import_module(_MODULES[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})  # help(passband) has the public names, too

@@ -1,6 +1,7 @@
 """Output on terminals: characters that they cannot show, and characters that change them."""
 
 import codecs
+import io
 import os
 import sys
 import unicodedata
@@ -30,7 +31,7 @@ def prepare() -> None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
             os.set_inheritable(getattr(sys, name).fileno(), True)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="passband-ascii")
 
 

@@ -55,17 +55,18 @@ class Axes:
 
     def with_others(self, names: Iterable[str]) -> "Axes":
         """Return these axes and further ones, whose own values are known."""
-        return Axes(self.own | {name: self.own_value(name) for name in names}, self.others)
+        return Axes({**self.own, **{name: self.own_value(name) for name in names}}, self.others)
 
     def condition(self, values: Mapping[str, float]) -> "Condition":
         """Return the condition with the given values: of all main axes, and of any further axes."""
-        own = self.others | self.own
+        own = {**self.others, **self.own}
         further = {
             name: values[name]
             for name, axis in FURTHER_AXES.items()
             if name in values and own.get(name) != axis.canonical(values[name])
         }
-        return Condition(*(values[name] for name in MAIN_AXES), tuple(further.items()), self)
+        main = (values[name] for name in MAIN_AXES)
+        return Condition(*main, further=tuple(further.items()), axes=self)
 
     def parse(self, id: str) -> "Condition":
         """Return the condition with the given id; ValueError if it is not the id of a condition."""
@@ -73,7 +74,7 @@ class Axes:
         if not MAIN_AXES.keys() <= values.keys():
             raise ValueError(f"{id!r} is not the id of a condition")
         main = [values.pop(name) for name in MAIN_AXES]
-        condition = Condition(*main, tuple(values.items()), self)
+        condition = Condition(*main, further=tuple(values.items()), axes=self)
         if condition.id != id:
             raise ValueError(f"{id!r} is not the id of a condition; write {condition.id!r}")
         return condition
@@ -140,6 +141,10 @@ class Condition:
         further: Names and values of the further axes whose value differs from the study's own, in
             the order of :data:`AXES`. A mapping of names to values is accepted too.
         axes: The axes of the condition's study.
+
+    Example:
+        >>> passband.Condition(5, 1.2, 10, 100).id
+        'df+0005.00_cs+0001.200_ap010.00_ds000100.00'
     """
 
     defocus_nm: float
@@ -172,7 +177,7 @@ class Condition:
         If the condition has another value than the study's own of an axis that the study does not
         have, this axis is one of them.
         """
-        further = self.axes.own | dict(self.further)
+        further = {**self.axes.own, **dict(self.further)}
         main = {name: getattr(self, name) for name in MAIN_AXES}
         return main | {name: further[name] for name in FURTHER_AXES if name in further}
 

@@ -74,7 +74,7 @@ class Mixture:
     def _edges(self) -> np.ndarray:
         return np.array(list(accumulate(weight for _, weight in self.points)))
 
-    def _at(self, uniform: Sequence[float]) -> Condition:
+    def _at(self, uniform: np.ndarray) -> Condition:
         """Return the condition at a point of the unit cube, with a coordinate for each range."""
         values = {}
         for (name, low, high), x in zip(self.ranges, uniform, strict=True):

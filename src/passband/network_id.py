@@ -16,6 +16,11 @@ class NetworkId:
         specimen: The specimen of the training images.
         condition: Id of the training condition, or of the mixture of training conditions.
         replica: None stands for all replicas; their id has three parts.
+
+    Example:
+        >>> text = "gold/compact-w8-d3/df+0005.00_cs+0001.200_ap010.00_ds000100.00/0"
+        >>> passband.NetworkId.parse(text).architecture
+        'compact-w8-d3'
     """
 
     specimen: str
@@ -43,7 +48,7 @@ class NetworkId:
                 f"network = {text!r}: must be an id such as gold/compact-w8-d3/"
                 f"df+0005.00_cs+0001.200_ap010.00_ds000100.00/0 ({error})"
             ) from None
-        return cls(*parts[:3], replica)
+        return cls(*parts[:3], replica=replica)
 
     @property
     def cell(self) -> "NetworkId":

@@ -40,8 +40,8 @@ def dice(counts: np.ndarray) -> np.ndarray:
 def dice_of_masks(predicted: np.ndarray, true: np.ndarray) -> float:
     """Return :func:`dice` of two masks, which are bool arrays of the same shape."""
     both = np.count_nonzero(predicted & true)
-    predicted, true = np.count_nonzero(predicted), np.count_nonzero(true)
-    return float(dice(np.array([both, predicted - both, true - both])))
+    wrong, missed = np.count_nonzero(predicted) - both, np.count_nonzero(true) - both
+    return float(dice(np.array([both, wrong, missed])))
 
 
 def iou(counts: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ ROOMS = sorted(
 )
 #: Files of tests about several modules of their room.
 SEVERAL = {
+    "": {"public_names"},
     "analysis": {"own"},
     "commands": {"mixtures"},
     "config": {"axes", "odd_studies", "stage_keys", "study_waves"},

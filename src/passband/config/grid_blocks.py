@@ -3,7 +3,7 @@
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import (
@@ -270,8 +270,12 @@ def _blocks(*kinds: Any) -> Any:
 
 _OfPoints = Annotated[Points, Tag("<points>")]
 _OfMixture = Annotated[MixtureBlock, Tag("<mixture>")]
-TrainBlocks = _blocks(Annotated[Grid, Tag("<product>")], _OfPoints, _OfMixture)
-TestBlocks = _blocks(Annotated[TestGrid, Tag("<product>")], _OfPoints)
+if TYPE_CHECKING:
+    TrainBlocks = Grid | Points | MixtureBlock | list[Grid | Points | MixtureBlock]
+    TestBlocks = TestGrid | Points | list[TestGrid | Points]
+else:
+    TrainBlocks = _blocks(Annotated[Grid, Tag("<product>")], _OfPoints, _OfMixture)
+    TestBlocks = _blocks(Annotated[TestGrid, Tag("<product>")], _OfPoints)
 
 
 def named(name: str, given: Block | list[Block]) -> dict[str, Block]:

@@ -24,7 +24,9 @@ _PLAIN = (None, Range, Point, Ranges, WeightedPoint, MixtureRanges)
 
 def schema() -> str:
     """Return the configuration's JSON schema as text."""
-    return json.dumps(Study.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+    found = Study.model_json_schema()
+    found["description"] = found["description"].partition("\n\n")[0]  # without the example
+    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 
 def markdown() -> str:

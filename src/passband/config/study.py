@@ -32,7 +32,12 @@ from passband.wave_sets import WAVE_AXES, WaveSet, wave_set
 
 
 class Study(Block):
-    """The whole configuration of a study."""
+    """The whole configuration of a study.
+
+    Example:
+        >>> study = demo.study
+        >>> shown = study.microscope.pixel_size_A, study.train_conditions[0].id
+    """
 
     study: StudyBlock = key(StudyBlock, "The study as a whole.")
     microscope: Microscope = key(
@@ -393,9 +398,9 @@ class Study(Block):
         elif not shared or wave_set(middle) in shared:
             return middle
         else:
-            sets = [own | dict(each.further) for each in self._shared_sets]
+            sets = [{**own, **dict(each.further)} for each in self._shared_sets]
             waves = [{name: of_set[name] for name in WAVE_AXES if name in own} for of_set in sets]
-            found = [self.axes.condition(values | of_set) for of_set in waves]
+            found = [self.axes.condition({**values, **of_set}) for of_set in waves]
         places = {name: {value: k for k, value in enumerate(axis)} for name, axis in axes.items()}
 
         def apart(condition: Condition) -> float:

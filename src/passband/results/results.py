@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from passband import PassbandError
 from passband.config import ConfigError, Study, load
@@ -36,7 +36,7 @@ class Results:
         self._given, self._file, self._noun = study, file, noun or folder
 
     @classmethod
-    def find(cls, noun: str | Path) -> "Results":
+    def find(cls, noun: str | Path) -> Self:
         """Return the results that a user names.
 
         Args:
@@ -142,7 +142,7 @@ class Results:
                 f"{self._noun}: is the folder of a published network; give the study"
             )
 
-    def existing(self) -> "Results":
+    def existing(self) -> Self:
         """Return these results if there are any, with the names that the study has now.
 
         Raises:

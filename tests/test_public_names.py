@@ -1,0 +1,86 @@
+"""The public names, as a user meets them: their help, their examples and their types.
+
+`make lint` checks the types of this file.
+"""
+
+import doctest
+import pydoc
+import shutil
+import subprocess
+from pathlib import Path
+from typing import assert_type
+
+import matplotlib.pyplot as plt
+import pytest
+import xarray as xr
+from torch import nn
+
+import passband
+from passband.micrographs.images.segmentation import Segmentation
+from passband.prediction.recommend.network_ranking import Recommendation
+from passband.results.published import SHIPPED
+
+ARCHIVE = Path(__file__).parent / "data/grouped.tar.xz"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder with a finished study that is named demo, and an image."""
+    folder = tmp_path_factory.mktemp("user")
+    subprocess.run(["tar", "xf", ARCHIVE, "study.yaml", "results"], cwd=folder, check=True)
+    text = (folder / "study.yaml").read_text()
+    (folder / "config.yaml").write_text(text.replace("name: grouped", "name: demo"))
+    (folder / "results/grouped").rename(folder / "results/demo")
+    shutil.copy(SHIPPED / "sample.ome.tif", folder / "image.tif")
+    return folder
+
+
+@pytest.fixture
+def demo(folder, monkeypatch, all_learned) -> passband.Experiment:
+    monkeypatch.chdir(folder)
+    return passband.open("demo")
+
+
+def examples() -> list[doctest.DocTest]:
+    """Return the examples of the package, of its public names and of their methods."""
+    finder = doctest.DocTestFinder(exclude_empty=False)
+    names = {name: getattr(passband, name) for name in passband.__all__}
+    found = [each for name, value in names.items() for each in finder.find(value, name, passband)]
+    return [*finder.find(passband, "passband", False), *found]
+
+
+@pytest.mark.parametrize("name", ["passband", *passband.__all__])
+def test_every_public_name_has_an_example_that_runs(name: str, demo: passband.Experiment):
+    of_name = [each for each in examples() if each.name.split(".")[0] == name]
+    assert of_name[0].examples, f"{name} has no example"
+    for example in of_name:
+        example.globs = {"passband": passband, "demo": demo}
+        said: list[str] = []
+        assert not doctest.DocTestRunner().run(example, out=said.append).failed, "".join(said)
+        plt.close("all")
+
+
+def test_help_has_the_public_names():
+    text = pydoc.plain(pydoc.render_doc(passband))
+    for name in passband.__all__:
+        assert f"class {name}" in text or f"\n    {name}(" in text
+
+
+def test_a_user_gets_the_types_that_a_type_checker_sees(demo: passband.Experiment):
+    table, ood = assert_type(demo.table, xr.Dataset), assert_type(demo.ood, xr.Dataset)
+    assert isinstance(table, xr.Dataset)
+    assert isinstance(ood, xr.Dataset)
+    assert isinstance(assert_type(demo.study, passband.Study), passband.Study)
+    condition = assert_type(demo.study.test_conditions[0], passband.Condition)
+    assert isinstance(condition, passband.Condition)
+    assert isinstance(assert_type(demo.images(condition), xr.Dataset), xr.Dataset)
+    assert isinstance(assert_type(demo.recommend(condition), Recommendation), Recommendation)
+    id = assert_type(next(iter(demo.networks)), passband.NetworkId)
+    network = assert_type(demo.networks[str(id)], passband.TrainedNetwork)
+    assert isinstance(assert_type(network.load(), nn.Module), nn.Module)
+    assert isinstance(assert_type(network.dice, xr.DataArray), xr.DataArray)
+    found = assert_type(demo.segment("image.tif", network=id), dict[Path, list[Segmentation]])
+    assert isinstance(found[Path("image.tif")][0], Segmentation)
+    assert Path(passband.__file__).with_name("py.typed").exists()
