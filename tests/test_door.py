@@ -192,6 +192,7 @@ class TestFurtherAxes:
         given = {**CONDITION, "defocus_nm": 12.5, "astigmatism_nm": 2, "energy_kev": 200}
         for condition in (given, grouped.condition(given), grouped.condition(given).id):
             asked = grouped.recommend(condition, "gold").asked
+            assert grouped.tested("gold") is grouped.tested("gold")
             assert asked.low == asked.high == grouped.condition(given)
             assert asked.low.values() == given
         ranged = grouped.recommend({**given, "defocus_nm": "5:20"}).asked
@@ -237,6 +238,19 @@ class TestFurtherAxes:
         ):
             with pytest.raises(PassbandError, match=re.escape(message)):
                 grouped.segment(**{"files": SAMPLE, "network": network.id, **wrong})
+
+    def test_counts_of_a_study_keep_their_noise(self, grouped, tmp_path):
+        """A network for filtered counts filters white noise, except in a study's own images."""
+        general, store = passband.open("general"), tmp_path / "counts.zarr"
+        images = grouped.images(CONDITION).isel(structure=[0])
+        datasets.write(images, store, datasets.IMAGES, {"study": "grouped"})
+        (found,) = general.segment(store)[store]
+        (kept,) = general.segment(store, filter_noise=False)[store]
+        (network,) = general.networks.values()
+        image = readers.read(store)
+        other = network.segment(image.images[0], image.pixel_size_A)
+        assert np.array_equal(found.probability, kept.probability)
+        assert not np.array_equal(found.probability, other.probability)
 
     def test_a_weights_file_needs_no_id(self, grouped):
         (file,) = grouped.folder.glob("networks/gold/*/soft-*/*.safetensors")

@@ -8,7 +8,8 @@ import pytest
 from passband import PassbandError, cli
 from passband.config import ConfigError, load, validate
 from passband.results import Results
-from passband.results.locate import study_names
+from passband.results.locate import network_path, study_names
+from passband.results.published import SHIPPED, WEIGHTS
 
 MICROSCOPE = "--defocus-nm 9 --cs-um 1 --aperture-mrad 9 --dose-e-per-A2 200"
 
@@ -191,6 +192,26 @@ def test_the_file_of_results_elsewhere_is_run_in_their_folder(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert place("results/demo") == (Path("config.yaml"), Path())
     assert study_names() == ["demo", "gold"]
+
+
+def test_a_noun_is_a_weights_file_a_published_folder_or_a_study():
+    assert network_path("gold") is None
+    Path("gold").mkdir()
+    Path("gold", WEIGHTS).touch()
+    Path("weights").touch()
+    for name in ("gold", "weights", "none.safetensors"):
+        assert network_path(name) == Path(name)
+    for name in ("demo", "results/demo", "studies/mine.yaml", "weights.yaml"):
+        assert network_path(name) is None
+
+
+def test_a_network_of_the_package_has_its_name_unless_something_else_has_it():
+    assert network_path("general") == SHIPPED / "general.safetensors"
+    Path("studies/new.yaml").write_text("study: {name: general}\n")
+    assert network_path("general") is None
+    Path("studies/new.yaml").unlink()
+    Path("general").mkdir()
+    assert network_path("general") is None
 
 
 def test_results_without_a_file_cannot_be_run():
