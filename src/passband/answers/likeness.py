@@ -7,10 +7,9 @@ learns the Dice of an image without ground truth. The results are kept in
 ``results/<study>/cache/likeness/``.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,8 +24,8 @@ from passband.micrographs.trust import likeness
 from passband.micrographs.trust.certainty import probabilities, ratio, sureness, symmetry
 from passband.micrographs.trust.distortions import DISTORTIONS
 from passband.micrographs.trust.likeness import DESCRIPTIONS, Reference
-from passband.micrographs.trust.trust import WELL, Own, Trust, relative_scores
-from passband.network_id import NetworkId
+from passband.micrographs.trust.trust import WELL, Ids, Own, Trust, relative_scores
+from passband.prediction.json_values import JsonValues, Rounded
 from passband.prediction.recommend import image_dice
 from passband.results import Results
 from passband.scores import dice
@@ -47,7 +46,7 @@ RAW = ("confidence", "agreement", "symmetry", "area", *DESCRIPTIONS)
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(JsonValues):
     """Networks of one training condition on images whose Dice is known.
 
     Attributes:
@@ -59,35 +58,12 @@ class Measured:
         dice: (n,).
     """
 
-    networks: tuple[NetworkId, ...]
+    networks: Ids
     reference: Reference
     own: Own
     places: list[tuple[str, str, str]]
-    raw: dict[str, np.ndarray]
-    dice: np.ndarray
-
-    def to_values(self) -> dict[str, Any]:
-        """Return the content for JSON."""
-        return {
-            "networks": list(map(str, self.networks)),
-            "reference": self.reference.to_values(),
-            "own": vars(self.own),
-            "places": [list(place) for place in self.places],
-            "raw": {name: likeness.rounded(values) for name, values in self.raw.items()},
-            "dice": likeness.rounded(self.dice),
-        }
-
-    @classmethod
-    def from_values(cls, content: Mapping[str, Any]) -> "Measured":
-        """Return the content of :meth:`to_values` as an object."""
-        return cls(
-            tuple(map(NetworkId.parse, content["networks"])),
-            Reference.from_values(content["reference"]),
-            Own(**content["own"]),
-            [(specimen, id, distortion) for specimen, id, distortion in content["places"]],
-            {name: np.array(values, float) for name, values in content["raw"].items()},
-            np.array(content["dice"], float),
-        )
+    raw: dict[str, Rounded]
+    dice: Rounded
 
     @property
     def in_matrix(self) -> np.ndarray:

@@ -12,7 +12,6 @@ module are pure: :mod:`passband.answers.likeness` reads the training images of a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from torch import nn
 
 from passband.learning import devices
 from passband.micrographs.images.tiles import window
+from passband.prediction.json_values import JsonValues, Rounded
 
 #: The descriptions of a window, each with what is said if its distance is too large.
 DESCRIPTIONS = {
@@ -137,7 +137,7 @@ def features(
 
 
 @dataclass(frozen=True)
-class Normal:
+class Normal(JsonValues):
     """A normal distribution of one description over the training images.
 
     The covariance is that of probabilistic principal components (Tipping & Bishop, *J. R. Stat.
@@ -152,10 +152,10 @@ class Normal:
         rest: The variance in all other directions, tolerance included.
     """
 
-    mean: np.ndarray
-    scale: np.ndarray
-    axes: np.ndarray
-    variances: np.ndarray
+    mean: Rounded
+    scale: Rounded
+    axes: Rounded
+    variances: Rounded
     rest: float
 
     @classmethod
@@ -187,17 +187,6 @@ class Normal:
         left = np.maximum((centred**2).sum(1) - (along**2).sum(1), 0)
         return np.sqrt(((along**2 / self.variances).sum(1) + left / self.rest) / len(self.mean))
 
-    def to_values(self) -> dict[str, Any]:
-        """Return the content for JSON."""
-        content = {name: rounded(value) for name, value in vars(self).items() if name != "rest"}
-        return content | {"rest": self.rest}
-
-    @classmethod
-    def from_values(cls, content: Mapping[str, Any]) -> "Normal":
-        """Return the distribution from the content of :meth:`to_values`."""
-        arrays = {name: np.array(each, float) for name, each in content.items() if name != "rest"}
-        return cls(**arrays, rest=float(content["rest"]))
-
 
 def fit(description: str, samples: np.ndarray) -> Normal:
     """Return the normal distribution of a description, with its tolerance."""
@@ -222,21 +211,21 @@ def left_out(description: str, samples: np.ndarray, structures: np.ndarray) -> n
 
 
 @dataclass(frozen=True)
-class Reference:
+class Reference(JsonValues):
     """The training images of a network.
 
     Attributes:
         side: Side of a training image [pixels].
-        normals: The distribution of each description.
         usual: For each description, the median distance of training images that were left out.
         largest: For each description, the distance that a new training image exceeds with a
             probability of 1% or less, estimated from the images that were left out.
+        normals: The distribution of each description.
     """
 
     side: int
-    normals: Mapping[str, Normal]
     usual: Mapping[str, float]
     largest: Mapping[str, float]
+    normals: Mapping[str, Normal]
 
     @classmethod
     def of(
@@ -252,9 +241,9 @@ class Reference:
         apart = {name: left_out(name, each, structures) for name, each in samples.items()}
         return cls(
             side,
-            {name: fit(name, each) for name, each in samples.items()},
             {name: float(np.median(each)) for name, each in apart.items()},
             {name: _tail(each) for name, each in apart.items()},
+            {name: fit(name, each) for name, each in samples.items()},
         )
 
     def distances(self, described: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -271,21 +260,6 @@ class Reference:
         """Return the largest distance of a training image, as in :meth:`distances`."""
         return float(np.log(max(self.largest[name] / self.usual[name], 1)))
 
-    def to_values(self) -> dict[str, Any]:
-        """Return the content for JSON."""
-        return {
-            "side": self.side,
-            "usual": dict(self.usual),
-            "largest": dict(self.largest),
-            "normals": {name: each.to_values() for name, each in self.normals.items()},
-        }
-
-    @classmethod
-    def from_values(cls, content: Mapping[str, Any]) -> "Reference":
-        """Return the reference from the content of :meth:`to_values`."""
-        normals = {name: Normal.from_values(each) for name, each in content["normals"].items()}
-        return cls(int(content["side"]), normals, content["usual"], content["largest"])
-
 
 def _tail(distances: np.ndarray) -> float:
     """Return the distance that is exceeded with a probability of 1%.
@@ -296,11 +270,6 @@ def _tail(distances: np.ndarray) -> float:
     logarithms = np.log(np.maximum(distances, 1e-12))
     normal = np.exp(logarithms.mean() + 2.33 * logarithms.std())
     return float(max(normal, distances.max()))
-
-
-def rounded(array: np.ndarray) -> list:
-    """Return an array as lists of numbers with six digits."""
-    return np.vectorize(lambda x: float(f"{x:.6g}"), otypes=[float])(array).tolist()
 
 
 def describe(

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from pydantic import PlainSerializer, PlainValidator
 
 from passband.learning.network_files import Network
 from passband.micrographs.trust import likeness
@@ -13,6 +14,7 @@ from passband.micrographs.trust.certainty import probabilities as mirrored
 from passband.micrographs.trust.certainty import ratio, sureness, symmetry
 from passband.micrographs.trust.likeness import DESCRIPTIONS, Reference
 from passband.network_id import NetworkId
+from passband.prediction.json_values import JsonValues
 from passband.prediction.recommend.image_dice import Calibration, ctf_score, logit
 from passband.prediction.recommend.network_ranking import Dice
 
@@ -30,6 +32,8 @@ WELL = 0.8
 MOST_PIXELS = 2**22
 #: The warning for an image that is flagged.
 WARNING = "unlike anything this network was trained on: do not trust the mask"
+#: The type of ids of networks, which are texts in JSON.
+Ids = tuple[Annotated[NetworkId, PlainValidator(NetworkId.parse), PlainSerializer(str)], ...]
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def together(assessments: Sequence[Assessment]) -> Assessment:
 
 
 @dataclass(frozen=True)
-class Trust:
+class Trust(JsonValues):
     """Everything that is needed to assess images of one network, or of replicas together.
 
     Attributes:
@@ -139,7 +143,7 @@ class Trust:
         calibrations: `plain`, and `ctf` if the condition's expected Dice can be used too.
     """
 
-    networks: tuple[NetworkId, ...]
+    networks: Ids
     reference: Reference
     own: Own
     limits: Mapping[str, float]
@@ -174,27 +178,6 @@ class Trust:
         elif dice.value < LOWEST * self.own.dice and not adapted:
             reasons.append("low expected Dice")
         return Assessment(None if adapted else dice, tuple(reasons), found)
-
-    def to_values(self) -> dict[str, Any]:
-        """Return the content for JSON."""
-        return {
-            "networks": list(map(str, self.networks)),
-            "reference": self.reference.to_values(),
-            "own": vars(self.own),
-            "limits": dict(self.limits),
-            "calibrations": {name: each.to_values() for name, each in self.calibrations.items()},
-        }
-
-    @classmethod
-    def from_values(cls, content: Mapping[str, Any]) -> "Trust":
-        """Return the content of :meth:`to_values` as an object."""
-        return cls(
-            tuple(map(NetworkId.parse, content["networks"])),
-            Reference.from_values(content["reference"]),
-            Own(**content["own"]),
-            content["limits"],
-            {k: Calibration.from_values(each) for k, each in content["calibrations"].items()},
-        )
 
 
 class Assessor:

@@ -14,10 +14,10 @@ divided by a standard deviation that depends on the expected Dice.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from passband.prediction.json_values import Array, JsonValues
 from passband.prediction.recommend.network_ranking import COVERAGE, Dice
 
 #: For each score of an image, what it is.
@@ -58,7 +58,7 @@ def ctf_score(own: np.ndarray | float, expected: np.ndarray | float) -> np.ndarr
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(JsonValues):
     """A fitted model of the Dice of an image.
 
     Attributes:
@@ -70,7 +70,7 @@ class Calibration:
     """
 
     names: tuple[str, ...]
-    coefficients: np.ndarray
+    coefficients: Array
     inside: tuple[float, float]
     outside: tuple[float, float]
 
@@ -93,25 +93,6 @@ class Calibration:
         )
         value = float(mean[0])
         return Dice(value, min(low, value), max(high, value))
-
-    def to_values(self) -> dict[str, Any]:
-        """Return the content for JSON."""
-        return {
-            "names": list(self.names),
-            "coefficients": [float(each) for each in self.coefficients],
-            "inside": list(self.inside),
-            "outside": list(self.outside),
-        }
-
-    @classmethod
-    def from_values(cls, content: Mapping[str, Any]) -> "Calibration":
-        """Return the calibration from the content of :meth:`to_values`."""
-        return cls(
-            tuple(content["names"]),
-            np.array(content["coefficients"], float),
-            tuple(content["inside"]),
-            tuple(content["outside"]),
-        )
 
 
 def _design(names: Sequence[str], scores: Mapping[str, np.ndarray]) -> np.ndarray:
