@@ -22,7 +22,7 @@ from passband.learning.network_files import Network, open_networks
 from passband.micrographs.images.segmentation import Settings, segment
 from passband.optics import noise_filter
 from passband.scores import dice_of_masks
-from passband.sharing import card, onnx_example, performance
+from passband.sharing import card, performance
 from passband.specimens.exit_waves import simulate
 
 MAIN_AXES = {
@@ -160,7 +160,7 @@ def run_code(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(InferenceSession=Session))
         monkeypatch.chdir(tmp_path)
         np.save("image.npy", image)
-        code = re.sub("(?m)^pixel_A = .*", f"pixel_A = {pixel_A}", onnx_example.code(network))
+        code = re.sub("(?m)^pixel_A = .*", f"pixel_A = {pixel_A}", card.example_code(network))
         code = code.replace("is_white = True", f"is_white = {is_white}")
         found, seen = {}, []
         exec(code, found)  # the card's own code
@@ -239,7 +239,7 @@ def test_the_filter_of_the_code_is_that_of_the_training(noise):
     """The frequencies include the pole of the Hann kernel, 0.5 1/Å, and the limit 0.625 1/Å."""
     noise = DetectorNoise.model_validate(noise)
     qy, qx = np.arange(0, 1, 0.025)[:, None], np.arange(0, 1, 0.025)[None, :]
-    found = eval(onnx_example._factor(noise), {"np": np, "qy": qy, "qx": qx})
+    found = eval(" * ".join(card.filter_factors(noise)), {"np": np, "qy": qy, "qx": qx})
     expected = noise_filter.response(qy, qx, *noise.arguments)
     np.testing.assert_allclose(np.broadcast_to(found, expected.shape), expected, atol=1e-6)
 
@@ -252,7 +252,7 @@ def test_the_code_and_the_card_have_the_same_steps(network, normalisation):
         metadata = replace(network.metadata, normalisation=normalisation)
         own = replace(network, microscope=microscope, metadata=metadata)
         text = card.render(own, facts())
-        code = onnx_example.code(own)
+        code = card.example_code(own)
         compile(code, "card", "exec")
         steps = text.partition("in the same order: ")[2].partition(".\n")[0].split("; ")
         assert len(re.findall(r"(?m)^# \d\. ", code)) == len(steps) == 5 - noise.is_white

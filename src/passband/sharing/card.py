@@ -15,7 +15,8 @@ from passband.config.detector import DetectorNoise
 from passband.grid import Condition, along
 from passband.learning.network_files import Network
 from passband.micrographs.images.segmentation import FLATTENED
-from passband.sharing import onnx_example, performance
+from passband.sharing import performance
+from passband.sharing.onnx_export import INPUT
 from passband.units import A_PER_NM
 from passband.words import span
 
@@ -61,13 +62,8 @@ class Facts:
 
 def render(network: Network, facts: Facts) -> str:
     """Return the card as Markdown."""
-    environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters |= {"g": "{:g}".format, "dice": "{:.3f}".format}
-    source = Path(__file__).with_name("card.md.j2").read_text(encoding="utf-8")
     # In the template, an indented line continues the line before it.
-    template = environment.from_string(re.sub(r"\n  +", " ", source))
+    template = _environment().from_string(re.sub(r"\n  +", " ", _source("card.md.j2")))
     microscope = network.microscope.under(network.condition)
     specimen = network.metadata.specimen
     described = facts.configuration.get("specimens", {}).get(specimen)
@@ -90,7 +86,7 @@ def render(network: Network, facts: Facts) -> str:
         microscope=microscope,
         noise=network.microscope.detector.noise,
         noise_words=noise_words,
-        code=onnx_example.code(network),
+        code=example_code(network),
         flattened_nm=FLATTENED * network.microscope.field_px * network.pixel_size_A / A_PER_NM,
         good=GOOD,
         lowest=_lowest,
@@ -130,6 +126,52 @@ def _tested(trained: Condition, specimen: str, facts: Facts) -> dict[str, Any]:
         said["doses"] = sorted({c.dose_e_per_A2 for c in along(shown, "test")})
         said["region"] = performance.region(shown, GOOD)
     return said
+
+
+def example_code(network: Network) -> str:
+    """Return Python code that runs the ONNX file on an image, without Passband.
+
+    It prepares the image with the steps of
+    :func:`passband.micrographs.images.segmentation.segment`, in the same order, and needs numpy,
+    scipy and onnxruntime.
+    """
+    noise = network.microscope.detector.noise
+    template = _environment().from_string(_source("onnx_example.py.j2"))
+    factors, pixel_A = filter_factors(noise), network.pixel_size_A
+    return template.render(
+        network=network, pixel_A=pixel_A, noise=noise, factors=factors, input=INPUT
+    )
+
+
+def filter_factors(noise: DetectorNoise) -> list[str]:
+    """Return expressions whose product is the filter of counts at `qy` and `qx` [1/Å].
+
+    See :mod:`passband.optics.noise_filter`.
+    """
+    width, names, factors = f"{noise.width_A:g}", ("qy", "qx"), []
+    if noise.form == "table":
+        factors = [f"np.interp(np.hypot(qy, qx), *np.transpose({noise.table}))"]
+    elif noise.form == "binned":
+        factors = [f"np.sinc({width} * {q})" for q in names]
+    elif noise.form == "hann":
+        # A shift of 10⁻⁹ 1/Å avoids 0/0 where the width is a half of a period.
+        x = [f"2 * {width} * ({q} + 1e-9)" for q in names]
+        factors = [f"np.sinc({each}) / (1 - ({each}) ** 2)" for each in x]
+    if noise.stored_pixel_A:
+        factors += [f"({q} <= {0.5 / noise.stored_pixel_A:.9g})" for q in names]
+    return factors
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {"g": "{:g}".format, "dice": "{:.3f}".format}
+    return environment
+
+
+def _source(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def noise_words(noise: DetectorNoise) -> str:
