@@ -4,9 +4,26 @@ For the OOD metrics, the clusters are structures and replicas. For predictions o
 are training conditions and test conditions.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from passband.seeds import generator
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value, and the ends of its bootstrap interval. It is false if there is no value."""
+
+    value: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+
+    def __bool__(self) -> bool:
+        return bool(np.isfinite(self.value))
+
+
+NOTHING = Estimate()
 
 
 def interval_edges(confidence: float) -> list[float]:

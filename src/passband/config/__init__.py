@@ -20,32 +20,3 @@ from passband.config.specimen_blocks import (
 from passband.config.study import Study
 from passband.config.study_file import ConfigError
 from passband.config.training import Training
-
-__all__ = [
-    "FEWEST_PREDICTED",
-    "FIGURES_OF_PREDICTION",
-    "MOST_IN_PARTICLE",
-    "MOST_LINES",
-    "SOURCE",
-    "SPLITS",
-    "Aberrations",
-    "Block",
-    "ConfigError",
-    "Detector",
-    "Diameter",
-    "Microscope",
-    "Orientation",
-    "Particles",
-    "Planes",
-    "Specimen",
-    "Spread",
-    "Study",
-    "Substrate",
-    "Thermal",
-    "Training",
-    "block_of",
-    "load",
-    "too_many_atoms",
-    "validate",
-    "validate_stored",
-]

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from passband.analysis.bootstrap import NOTHING, Estimate
 from passband.axes import AXES
 from passband.prediction.recommend.choice_scores import (
     CONFIDENCE,
     GOOD,
     ORACLE,
+    OURS,
     Check,
-    Estimate,
     Scores,
 )
 from passband.prediction.recommend.network_ranking import COVERAGE, Recommendation
@@ -132,7 +133,7 @@ def _rules(scores: Scores) -> str:
             f"{rule.dice:.3f}",
             _estimate(rule.regret),
             f"{rule.good:.1%}",
-            _estimate(rule.more) if name != next(iter(scores.rules)) else NONE,
+            _estimate(rule.more) if name != OURS else NONE,
         ]
         for name, rule in scores.rules.items()
     ]
@@ -140,28 +141,24 @@ def _rules(scores: Scores) -> str:
 
 
 def _intervals(inside: Scores, outside: Scores) -> str:
-    recommended = [next(iter(scores.rules.values()), None) for scores in (inside, outside)]
-    values = {
-        f"coverage of {COVERAGE:.0%} intervals, all networks": [
-            _estimate(scores.coverage, ".1%") for scores in (inside, outside)
-        ],
-        "coverage, recommended networks": [
-            _estimate(scores.coverage_recommended, ".1%") for scores in (inside, outside)
-        ],
-        "mean half-width of the intervals": [number(s.half_width) for s in (inside, outside)],
-        "error of expected Dice (root mean square)": [number(s.error) for s in (inside, outside)],
-        "expected − true Dice, recommended network": [
-            number(s.optimism) for s in (inside, outside)
-        ],
-        "mean regret of the recommended network": [
-            _estimate(rule.regret) if rule else NONE for rule in recommended
-        ],
-    }
-    return table(["", "inside", "outside"], [[name, *cells] for name, cells in values.items()])
+    of_both = [
+        {
+            f"coverage of {COVERAGE:.0%} intervals, all networks": _estimate(s.coverage, ".1%"),
+            "coverage, recommended networks": _estimate(s.coverage_recommended, ".1%"),
+            "mean half-width of the intervals": number(s.half_width),
+            "error of expected Dice (root mean square)": number(s.error),
+            "expected − true Dice, recommended network": number(s.optimism),
+            "mean regret of the recommended network": _estimate(
+                s.rules[OURS].regret if s.rules else NOTHING
+            ),
+        }
+        for s in (inside, outside)
+    ]
+    return table(["", "inside", "outside"], [[n, *(of[n] for of in of_both)] for n in of_both[0]])
 
 
 def _estimate(estimate: Estimate, form: str = "z.3f") -> str:
-    if not np.isfinite(estimate.value):
+    if not estimate:
         return NONE
     value, low, high = (format(x, form) for x in (estimate.value, estimate.low, estimate.high))
     return f"{value} ({low} to {high})"

@@ -60,6 +60,14 @@ class Crystal:
     bonds: dict[int, tuple[float, int]]
     surface_energies: dict[tuple[int, int, int], float]
 
+    def inside(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the number of neighbours that atoms of these elements have in the crystal."""
+        return np.array([self.bonds[number][1] for number in numbers.tolist()])
+
+    def reach(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the distance [Å] within which atoms of these elements have their neighbours."""
+        return BOND * np.array([self.bonds[number][0] for number in numbers.tolist()])
+
 
 @lru_cache(maxsize=64)
 def crystal(name: str, file: Path | None = None) -> Crystal:
@@ -256,15 +264,13 @@ def lattice(crystal: Crystal, radius: float, offset: np.ndarray) -> Atoms:
 
 def coordination(atoms: Atoms, crystal: Crystal) -> np.ndarray:
     """Return each atom's number of neighbours: atoms within :data:`BOND` × its shortest bond."""
-    tree = cKDTree(atoms.positions)
-    reach = BOND * np.array([crystal.bonds[number][0] for number in atoms.numbers])
+    tree, reach = cKDTree(atoms.positions), crystal.reach(atoms.numbers)
     return tree.query_ball_point(atoms.positions, reach, return_length=True) - 1
 
 
 def surface(atoms: Atoms, crystal: Crystal) -> np.ndarray:
     """Return which atoms have fewer neighbours than atoms of their element have in the crystal."""
-    inside = np.array([crystal.bonds[number][1] for number in atoms.numbers])
-    return coordination(atoms, crystal) < inside
+    return coordination(atoms, crystal) < crystal.inside(atoms.numbers)
 
 
 def roughen(atoms: Atoms, crystal: Crystal, fraction: float, rng: np.random.Generator) -> Atoms:

@@ -257,9 +257,8 @@ def grow(
         energies: Surface energies of a Wulff shape, in any unit. By default, they are those of the
             crystal.
         closed_shells: Whether the particle has complete atomic shells, with the nearest possible
-            number of atoms: see :func:`passband.specimens.shells.wulff` and
-            :func:`passband.specimens.shells.multiply_twinned`. Then the particle does not depend on
-            `rng`.
+            number of atoms, see :func:`passband.specimens.shells.cluster`. Then the particle does
+            not depend on `rng`.
 
     Returns:
         The particle, with at least one atom. Positions are relative to the mean of all positions.
@@ -268,10 +267,8 @@ def grow(
         PassbandError: If the faces of the given surface energies enclose no body.
     """
     number = max(1, round(crystal.atoms_per_A3 * pi / 6 * diameter**3))
-    if closed_shells and shape == "wulff":
-        return shells.wulff(crystal.name, number)
     if closed_shells:
-        return shells.multiply_twinned(crystal.name, shape, number)
+        return shells.cluster(crystal.name, shape, number)
     perfect = form(crystal, shape, energies)
     size = diameter / perfect.diameter
     twinned = shape in ("decahedron", "icosahedron")
@@ -312,8 +309,7 @@ def _filled(
         return sites[:0]
     if number <= max(neighbours for _, neighbours in crystal.bonds.values()) + 1:
         return sites[:number]
-    inside = _inside(numbers, crystal)
-    pairs = _neighbours(numbers, positions, crystal)
+    inside, pairs = crystal.inside(numbers), _neighbours(numbers, positions, crystal)
 
     def firm(n: int) -> np.ndarray:
         return np.flatnonzero(_firm(sites < n, inside, *pairs))
@@ -329,9 +325,8 @@ def _filled(
 
 def without_loose(atoms: Atoms, crystal: Crystal) -> Atoms:
     """Return a particle without its loose atoms. If all its atoms are loose, it is unchanged."""
-    inside = _inside(atoms.numbers, crystal)
     pairs = _neighbours(atoms.numbers, atoms.positions, crystal)
-    firm = _firm(np.ones(len(atoms), bool), inside, *pairs)
+    firm = _firm(np.ones(len(atoms), bool), crystal.inside(atoms.numbers), *pairs)
     return atoms[firm] if firm.any() else atoms
 
 
@@ -348,16 +343,11 @@ def _firm(
         stays = stays & ~loose
 
 
-def _inside(numbers: np.ndarray, crystal: Crystal) -> np.ndarray:
-    """Return, for each atom, the number of neighbours of such an atom inside the crystal."""
-    return np.array([crystal.bonds[z][1] for z in numbers.tolist()])
-
-
 def _neighbours(
     numbers: np.ndarray, positions: np.ndarray, crystal: Crystal
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return pairs of neighbours as two arrays of atom indices."""
-    reach = BOND * np.array([crystal.bonds[z][0] for z in numbers.tolist()])
+    reach = crystal.reach(numbers)
     pairs = cKDTree(positions).query_pairs(reach.max(), output_type="ndarray")
     apart = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
     first, second = np.concatenate([pairs, pairs[:, ::-1]]).T

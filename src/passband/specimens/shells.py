@@ -10,13 +10,20 @@ from ase.cluster import Decahedron, FaceCenteredCubic, Icosahedron, wulff_constr
 from passband.config.materials import MATERIALS
 
 
-def wulff(name: str, number: int) -> Atoms:
-    """Return a Wulff particle of an fcc element, made by ASE from complete shells around an atom.
+def cluster(name: str, shape: str, number: int) -> Atoms:
+    """Return a cluster of an fcc element, made by ASE from complete shells.
 
-    The particle has the number of atoms nearest to `number` that complete shells can have. For the
-    smallest particles, the two numbers differ by up to a third.
+    Args:
+        shape: A Wulff particle around an atom, Mackay's icosahedron (*Acta Cryst.* 15, 916, 1962),
+            or a decahedron of Ino's or Marks's form (*Phil. Mag. A* 49, 81, 1984) that is about as
+            high as it is wide.
+        number: Requested number of atoms. The result has the nearest number that the shape can
+            have: icosahedra have 1, 13, 55, 147, 309, … atoms, and the smallest Wulff particles
+            differ from `number` by up to a third.
     """
-    return Atoms(f"{name}{len(_wulff(name, number))}", _wulff(name, number))
+    build = {"wulff": _wulff, "icosahedron": _icosahedron, "decahedron": _decahedron}[shape]
+    positions = build(name, number)
+    return Atoms(f"{name}{len(positions)}", positions)
 
 
 @lru_cache(maxsize=256)
@@ -35,21 +42,6 @@ def _layered(symbol: str, surfaces: tuple, layers: np.ndarray, latticeconstant: 
 
 
 _fcc = lru_cache(maxsize=256)(FaceCenteredCubic)
-
-
-def multiply_twinned(name: str, shape: str, number: int) -> Atoms:
-    """Return an icosahedron or decahedron of an fcc element, made by ASE from complete shells.
-
-    Args:
-        shape: Mackay's icosahedron (*Acta Cryst.* 15, 916, 1962), or a decahedron of Ino's or
-            Marks's form (*Phil. Mag. A* 49, 81, 1984). Among decahedra that are about as high as
-            they are wide, the result is the decahedron whose number of atoms is closest to
-            `number`.
-        number: Requested number of atoms. Icosahedra have 1, 13, 55, 147, 309, … atoms.
-    """
-    build = _icosahedron if shape == "icosahedron" else _decahedron
-    positions = build(name, number)
-    return Atoms(f"{name}{len(positions)}", positions)
 
 
 @lru_cache(maxsize=256)

@@ -7,9 +7,10 @@ import pytest
 import xarray as xr
 from toy_networks import Known, profiles, true_dice
 
+from passband.analysis.bootstrap import Estimate
 from passband.grid import Axes
 from passband.prediction.recommend.choice_rules import Networks
-from passband.prediction.recommend.choice_scores import OURS, Estimate, check, scores
+from passband.prediction.recommend.choice_scores import OURS, check, estimate, scores
 from passband.prediction.recommend.microscopes import drawn_inside, drawn_outside
 
 MAIN_AXES = {
@@ -23,10 +24,10 @@ RANGES = {name: (min(values), max(values)) for name, values in MAIN_AXES.items()
 
 def test_the_interval_of_a_mean_contains_the_mean_of_many_samples():
     values = np.random.default_rng(0).normal(size=400)
-    estimate = Estimate.of(values, "test")
-    assert estimate.value == pytest.approx(values.mean())
+    found = estimate(values, "test")
+    assert found.value == pytest.approx(values.mean())
     half = 1.96 * values.std() / 20
-    assert estimate.high - estimate.low == pytest.approx(2 * half, rel=0.1)
+    assert found.high - found.low == pytest.approx(2 * half, rel=0.1)
 
 
 def test_scores_of_chosen_networks():

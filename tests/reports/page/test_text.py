@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from passband.analysis.bootstrap import NOTHING, Estimate
 from passband.reports.page import text as page_text
-from passband.reports.page.numbers import NOTHING, Numbers, Value
+from passband.reports.page.numbers import Numbers
 from passband.results import figure_list
 
 ROOT = Path(__file__).parents[3]
@@ -25,11 +26,11 @@ def test_numbers_have_a_true_minus_and_no_negative_zero(value, text):
 )
 def test_the_answers_word_follows_from_the_share_of_pairs(share, word):
     found = Numbers(
-        own=Value(0.9),
-        other=Value(0.6),
-        loss=Value(0.3),
-        close=Value(share),
-        axes={"dose_e_per_A2": Value(0.31), "cs_um": Value(0.02), "defocus_nm": NOTHING},
+        own=Estimate(0.9),
+        other=Estimate(0.6),
+        loss=Estimate(0.3),
+        close=Estimate(share),
+        axes={"dose_e_per_A2": Estimate(0.31), "cs_um": Estimate(0.02), "defocus_nm": NOTHING},
         matrices={("gold", "unet"): np.zeros((2, 2))},
     )
     said, first, second = page_text.answer(found)
@@ -45,11 +46,11 @@ def test_the_answers_word_follows_from_the_share_of_pairs(share, word):
 
 def test_an_axis_that_costs_nothing_is_not_said_to_cost_the_most():
     found = Numbers(
-        own=Value(0.3),
-        other=Value(0.3),
-        loss=Value(0.0),
-        close=Value(1.0),
-        axes={"dose_e_per_A2": Value(0.004), "defocus_nm": Value(-0.02)},
+        own=Estimate(0.3),
+        other=Estimate(0.3),
+        loss=Estimate(0.0),
+        close=Estimate(1.0),
+        axes={"dose_e_per_A2": Estimate(0.004), "defocus_nm": Estimate(-0.02)},
         matrices={("gold", "unet"): np.zeros((2, 2))},
     )
     assert page_text.answer(found)[2] == "No change of a single axis costs Dice on average."

@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from passband.analysis.bootstrap import interval_edges, percentile_interval, resample
+from passband.analysis.bootstrap import (
+    NOTHING,
+    Estimate,
+    interval_edges,
+    percentile_interval,
+    resample,
+)
 from passband.grid import Condition
 from passband.prediction.recommend.choice_rules import Networks, oracle, rules
 from passband.prediction.recommend.network_ranking import Profiles
@@ -27,22 +33,11 @@ CONFIDENCE, DRAWS = 0.95, 2000
 GOOD = 0.05
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over microscopes and the ends of its bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: np.ndarray, *names: str | int) -> "Estimate":
-        """Return the mean of values (microscope,), with a bootstrap over the microscopes."""
-        if not len(values):
-            return cls(np.nan, np.nan, np.nan)
-        means = resample(len(values), DRAWS, "recommend", *names) @ values / len(values)
-        low, high = percentile_interval(means, interval_edges(CONFIDENCE))
-        return cls(float(values.mean()), float(low), float(high))
+def estimate(values: np.ndarray, *names: str | int) -> Estimate:
+    """Return the mean of values (microscope,), with a bootstrap over the microscopes."""
+    means = resample(len(values), DRAWS, "recommend", *names) @ values / len(values)
+    low, high = percentile_interval(means, interval_edges(CONFIDENCE))
+    return Estimate(float(values.mean()), float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -81,8 +76,8 @@ class Scores:
     number: int
     best: float
     rules: dict[str, RuleScore] = field(default_factory=dict)
-    coverage: Estimate = Estimate(np.nan, np.nan, np.nan)
-    coverage_recommended: Estimate = Estimate(np.nan, np.nan, np.nan)
+    coverage: Estimate = NOTHING
+    coverage_recommended: Estimate = NOTHING
     half_width: float = np.nan
     error: float = np.nan
     optimism: float = np.nan
@@ -113,9 +108,9 @@ def scores(
     found = {
         name: RuleScore(
             float((best - regret).mean()),
-            Estimate.of(regret, "regret"),
+            estimate(regret, "regret"),
             float((regret <= GOOD).mean()),
-            Estimate.of(regret - regrets[OURS], "regret"),
+            estimate(regret - regrets[OURS], "regret"),
         )
         for name, regret in regrets.items()
     }
@@ -124,8 +119,8 @@ def scores(
         number,
         float(best.mean()),
         found,
-        Estimate.of(covered.mean(0), "coverage"),
-        Estimate.of(covered[ours, columns], "coverage"),
+        estimate(covered.mean(0), "coverage"),
+        estimate(covered[ours, columns], "coverage"),
         float((high - low).mean() / 2),
         float(np.sqrt(((mean - true) ** 2).mean())),
         float((mean - true)[ours, columns].mean()),

@@ -11,6 +11,8 @@ import numpy as np
 import xarray as xr
 
 from passband.analysis.bootstrap import (
+    NOTHING,
+    Estimate,
     interval_edges,
     mean_dice,
     percentile_interval,
@@ -24,21 +26,6 @@ from passband.grid import Condition, along, axes_of, of_conditions
 #: A network works as well as a network that was trained under the test condition if its Dice is
 #: lower by at most this value.
 CLOSE = 0.05
-
-
-@dataclass(frozen=True)
-class Value:
-    """A number and its bootstrap range; both ends of the range are NaN without a bootstrap."""
-
-    value: float
-    low: float = np.nan
-    high: float = np.nan
-
-    def __bool__(self) -> bool:
-        return bool(np.isfinite(self.value))
-
-
-NOTHING = Value(np.nan)
 
 
 @dataclass(frozen=True)
@@ -66,12 +53,12 @@ class Numbers:
         draws: Number of bootstrap samples.
     """
 
-    own: Value = NOTHING
-    other: Value = NOTHING
-    loss: Value = NOTHING
-    worst: Value = NOTHING
-    close: Value = NOTHING
-    axes: dict[str, Value] = field(default_factory=dict)
+    own: Estimate = NOTHING
+    other: Estimate = NOTHING
+    loss: Estimate = NOTHING
+    worst: Estimate = NOTHING
+    close: Estimate = NOTHING
+    axes: dict[str, Estimate] = field(default_factory=dict)
     matrices: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     learned: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     unlearned: xr.DataArray | None = None
@@ -228,7 +215,7 @@ class _Sums:
         self.total[name] = self.total.get(name, 0) + total
         self.count[name] = self.count.get(name, 0) + good.sum(1)
 
-    def value(self, name: str, edges: list[float]) -> Value:
+    def value(self, name: str, edges: list[float]) -> Estimate:
         """Return the mean of all added values and its range."""
         if name not in self.total or not self.count[name][0]:
             return NOTHING
@@ -238,7 +225,7 @@ class _Sums:
             out=np.full(len(self.total[name]), np.nan),
             where=self.count[name] > 0,
         )
-        return Value(float(means[0]), *map(float, percentile_interval(means[1:], edges)))
+        return Estimate(float(means[0]), *map(float, percentile_interval(means[1:], edges)))
 
 
 def _without(D: np.ndarray, left_out: np.ndarray) -> np.ndarray:

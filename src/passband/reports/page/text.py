@@ -5,8 +5,9 @@ import re
 import numpy as np
 from markupsafe import Markup, escape
 
+from passband.analysis.bootstrap import Estimate
 from passband.axes import AXES
-from passband.reports.page.numbers import CLOSE, Numbers, Value
+from passband.reports.page.numbers import CLOSE, Numbers
 from passband.reports.unlearned import REMEDY
 
 QUESTION = "Do networks trained under one microscope’s condition work under another?"
@@ -24,7 +25,7 @@ def percent(share: float) -> str:
     return f"{number(100 * share, 0)}%" if np.isfinite(share) else "–"
 
 
-def ranged(value: Value, form=number) -> str:
+def ranged(value: Estimate, form=number) -> str:
     """Return a bootstrap range, ``0.70 to 0.78``, or "" without one."""
     if not np.isfinite([value.low, value.high]).all():
         return ""
