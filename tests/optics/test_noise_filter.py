@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from passband.optics.noise_filter import binned, hann, of_sampling, on_grid, response
-from passband.optics.sampling import Sampling
-
-GRID = Sampling(48, 0.5)
+from passband.config import Microscope
+from passband.optics.noise_filter import binned, hann, on_grid, response
 
 
 def transform(kernel, half, q):
@@ -38,8 +36,9 @@ def test_beyond_the_stored_pixels_nothing_is_left():
 
 
 def test_white_noise_needs_no_filter_and_an_unknown_form_is_refused():
-    assert of_sampling(GRID, "white") is None
-    assert of_sampling(GRID, "white", stored_pixel_A=2.0) is not None
-    assert of_sampling(GRID, "hann", 0.8)[0, 0] == 1
+    assert Microscope().noise_filter is None
+    for noise in ({"stored_pixel_A": 2.0}, {"form": "hann", "width_A": 0.8}):
+        microscope = Microscope.model_validate({"detector": {"noise": noise}})
+        assert microscope.noise_filter[0, 0] == 1
     with pytest.raises(ValueError, match="noise 'pink': must be white, binned, hann or table"):
         on_grid((8, 8), 1.0, "pink")

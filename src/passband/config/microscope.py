@@ -255,9 +255,12 @@ class Microscope(Block):
     def noise_filter(self) -> np.ndarray | None:
         """The factor by which `detector.noise` multiplies the spectrum of counts; None if white.
 
-        See :func:`passband.optics.noise_filter.of_sampling`.
+        See :func:`passband.optics.noise_filter.on_grid`.
         """
-        return noise_filter.of_sampling(self.sampling, *self.detector.noise.arguments)
+        noise, px = self.detector.noise, self.field_px
+        if noise.is_white:
+            return None
+        return noise_filter.on_grid((px, px), self.pixel_size_A, *noise.arguments)
 
     def response(self, q: np.ndarray) -> np.ndarray:
         """Return the factor of vibration and MTF, in the shape of the frequencies `q` [1/Å]."""

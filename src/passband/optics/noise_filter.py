@@ -15,8 +15,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from passband.optics.sampling import Sampling
-
 
 def binned(width: float, q: np.ndarray) -> np.ndarray:
     """Return the transform of an average over a square's side: sin(πqw)/(πqw).
@@ -98,17 +96,3 @@ def on_grid(
     qx = np.fft.fftfreq(shape[0], pixel_A)[:, None]
     qy = np.fft.rfftfreq(shape[1], pixel_A)[None, :]
     return response(qx, qy, form, width_A, table, stored_pixel_A)
-
-
-def of_sampling(
-    sampling: Sampling,
-    form: str,
-    width_A: float = 1.0,
-    table: Sequence[Sequence[float]] = (),
-    stored_pixel_A: float = 0.0,
-) -> np.ndarray | None:
-    """Return :func:`on_grid` for the images of a study, or None if the noise stays white."""
-    if form == "white" and not stored_pixel_A:
-        return None
-    side = sampling.px
-    return on_grid((side, side), sampling.pixel_A, form, width_A, table, stored_pixel_A)

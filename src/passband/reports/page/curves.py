@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
@@ -140,11 +141,8 @@ def worst(histories: Sequence[History], most: int = WORST) -> list[History]:
 
 def data(histories: Sequence[History]) -> Data:
     """Return the histories as CSV, with a row for each network and epoch."""
-    network = np.concatenate([np.full(len(h.epoch), str(h.network), object) for h in histories])
-    columns = [
-        network,
-        np.concatenate([h.epoch for h in histories]),
-        np.concatenate([h.dice for h in histories]),
-        np.concatenate([h.loss for h in histories]),
-    ]
-    return compressed("training.csv", ["network", "epoch", "val_dice", "val_loss"], columns)
+    parts = (
+        {"network": str(h.network), "epoch": h.epoch, "val_dice": h.dice, "val_loss": h.loss}
+        for h in histories
+    )
+    return compressed("training.csv", pd.concat(map(pd.DataFrame, parts)))

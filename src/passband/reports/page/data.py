@@ -1,10 +1,8 @@
 """The data of a page's figures as CSV, compressed inside the page."""
 
 import base64
-import csv
 import gzip
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,31 +41,20 @@ class Data:
     content: str = ""
 
 
-def compressed(name: str, head: Sequence[str], columns: Sequence[Sequence]) -> Data:
-    """Return a CSV file of columns of equal length. Numbers have five significant digits."""
-    rows = len(columns[0]) if len(columns) else 0
-    if rows * len(columns) > MOST_VALUES:
+def compressed(name: str, table: pd.DataFrame) -> Data:
+    """Return a table as a CSV file. Numbers have five significant digits."""
+    if table.size > MOST_VALUES:
         return Data(name, 0)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(zip(*map(_texts, columns), strict=True))
-    packed = gzip.compress(text.getvalue().encode(), 6, mtime=0)
-    return Data(name, rows, base64.b64encode(packed).decode("ascii"))
-
-
-def _texts(column: Sequence) -> Iterable[str]:
-    values = np.asarray(column)
-    if values.dtype.kind == "f":
-        return ["" if np.isnan(v) else f"{v:.5g}" for v in values.tolist()]
-    return [str(v) for v in column]
+    text = table.to_csv(index=False, float_format="%.5g", lineterminator="\n")
+    packed = gzip.compress(text.encode(), 6, mtime=0)
+    return Data(name, len(table), base64.b64encode(packed).decode("ascii"))
 
 
 def matrix(metrics: xr.Dataset) -> Data:
     """Return the table of ``passband table --csv --cells``, with a row for each pair."""
     if metrics.dice.size * _FEWEST_COLUMNS > MOST_VALUES:
         return Data("matrix.csv", 0)
-    return _csv("matrix.csv", by_cell(metrics))
+    return compressed("matrix.csv", by_cell(metrics))
 
 
 def decay(metrics: xr.Dataset) -> Data:
@@ -79,7 +66,7 @@ def decay(metrics: xr.Dataset) -> Data:
         _single_changes(by_cell(metrics.isel(train=slice(first, first + step))), axes)
         for first in range(0, metrics.sizes["train"], step)
     ]
-    return _csv("decay.csv", pd.concat(parts))
+    return compressed("decay.csv", pd.concat(parts))
 
 
 def _single_changes(table: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
@@ -89,10 +76,6 @@ def _single_changes(table: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
         changed[mask] = axis
     table.insert(0, "changed_axis", changed)
     return table[np.sum(list(differs.values()), axis=0) <= 1]
-
-
-def _csv(name: str, table: pd.DataFrame) -> Data:
-    return compressed(name, list(table), [table[column].to_numpy() for column in table])
 
 
 def transfer(conditions: Sequence[Condition], microscope: Microscope, samples: int = 256) -> Data:
@@ -118,8 +101,7 @@ def transfer(conditions: Sequence[Condition], microscope: Microscope, samples: i
         ends = {} if is_round else {"transfer_lowest": T.min(0), "transfer_highest": T.max(0)}
         curves = {"frequency_per_A": q, "transfer": T.mean(0), **ends, "envelope": envelope.max(0)}
         parts.append({name: np.full(samples, value) for name, value in lens} | curves)
-    head = list(parts[0])
-    return compressed("ctf.csv", head, [np.concatenate([p[n] for p in parts]) for n in head])
+    return compressed("ctf.csv", pd.concat(map(pd.DataFrame, parts)))
 
 
 def covers(store: xr.Dataset, metrics: xr.Dataset) -> bool:
@@ -145,7 +127,7 @@ def information(metrics: xr.Dataset, store: xr.Dataset) -> Data:
             weighted = store[names].sel(weight=weight).transpose(*_SIDES)
             pairs = cells[["dice"]].assign({n: (_SIDES, weighted[n].values) for n in names})
             parts.append(pairs.to_dataframe(dim_order=_SIDES).assign(weight=weight)[head])
-    return _csv("metrics.csv", pd.concat(parts))
+    return compressed("metrics.csv", pd.concat(parts))
 
 
 def _matrices_as_rows(name: str, predicted: xr.Dataset, variables: Sequence[str]) -> Data:
@@ -158,7 +140,7 @@ def _matrices_as_rows(name: str, predicted: xr.Dataset, variables: Sequence[str]
             table = table.astype({dim: str for dim in dims if dim in table})
             parts.append(table.assign(matrix=label, variable=variable))
     table = _joined(["matrix", "variable", *dims, "value"], parts)
-    return _csv(name, table.fillna(dict.fromkeys(dims, "")))
+    return compressed(name, table.fillna(dict.fromkeys(dims, "")))
 
 
 def _joined(head: list[str], parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -187,4 +169,4 @@ def _predicted_pairs(predicted: xr.Dataset) -> Data:
         values = {name: held_out.sel(axis=axis, drop=True) for name, axis in without.items()}
         pairs = xr.Dataset({"dice": cells.true, **values})
         parts.append(pairs.to_dataframe(dim_order=_SIDES).reset_index().assign(matrix=label))
-    return _csv("predicted.csv", _joined(["matrix", *_SIDES, "dice", *without], parts))
+    return compressed("predicted.csv", _joined(["matrix", *_SIDES, "dice", *without], parts))

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 import yaml
 
@@ -183,7 +184,7 @@ def choice_table(found: Numbers) -> Table | None:
         rows.append([name, trained, number(dice), number(own)])
     head = ["specimen", "architecture", "tested_under", "best_trained_under", "dice", "dice_own"]
     listed = [(s, a, test.id, best.id, *dice) for s, a, test, best, *dice in records]
-    data = compressed("choices.csv", head, [list(column) for column in zip(*listed, strict=True)])
+    data = compressed("choices.csv", pd.DataFrame(listed, columns=head))
     return Table(
         ["Microscope", "Best network was trained under", "Its Dice", "Trained there"], rows, data
     )
@@ -318,7 +319,7 @@ def cost_table(costs: Sequence[Cost]) -> Table | None:
         ]
     )
     head = ["stage", "jobs", "wall_s", "cpu_s", "max_rss_MB"]
-    data = compressed("cost.csv", head, list(zip(*map(astuple, costs), strict=True)))
+    data = compressed("cost.csv", pd.DataFrame(map(astuple, costs), columns=head))
     return Table(["Stage", "Jobs", "Time of all jobs", "Core-hours", "Largest memory"], rows, data)
 
 
