@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from PIL import Image
 
 from passband.axes import AXES
 from passband.figures import nested_axes
 from passband.grid import Condition
+from passband.reports.page.text import template
 
 #: Side of the matrix, height of a label, width of a character, and gap [units of the SVG].
 _SIDE, _LINE, _CHARACTER, _GAP = 420.0, 11.0, 5.8, 5.0
@@ -69,34 +70,29 @@ class _Labels:
         """Where the first label begins, beside the name of the side."""
         return 10 + _LINE * self.scale
 
-    def beside(self) -> Iterator[str]:
-        """Yield the labels of rows."""
+    def beside(self) -> Iterator[tuple[float, float, str]]:
+        """Yield the place and the text of each label of rows."""
         x = self.start
         for runs in self.levels:
             x += self.length(runs)
             for run in runs:
-                y = (run.first + run.number / 2) * self.step + 3.2 * self.scale
-                yield f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="end">{run.label}</text>'
+                yield x, self.middle(run) + 3.2 * self.scale, run.label
             x += _GAP
 
-    def above(self, top: float) -> Iterator[str]:
-        """Yield the labels of columns and the names of axes, relative to the matrix's corner."""
+    def above(self, top: float) -> Iterator[tuple[float, str, bool, list[tuple[float, str]]]]:
+        """Yield each level of the labels of columns, relative to the matrix's corner.
+
+        A level has a height, the name of its axis, whether its labels are beside each other, and
+        the place and the text of each label.
+        """
         y = self.start - top
         for runs in self.levels:
             y += self.height(runs)
-            yield (
-                f'<text class="axis" x="{-_GAP}" y="{y - 1:.1f}" text-anchor="end">'
-                f"{runs[0].axis}</text>"
-            )
-            for run in runs:
-                x = (run.first + run.number / 2) * self.step
-                if self.flat(runs):
-                    place = f'x="{x:.1f}" y="{y - 1:.1f}" text-anchor="middle"'
-                else:
-                    x += 3.2 * self.scale
-                    place = f'transform="translate({x:.1f} {y:.1f}) rotate(-90)"'
-                yield f"<text {place}>{run.label}</text>"
+            yield y, runs[0].axis, self.flat(runs), [(self.middle(r), r.label) for r in runs]
             y += _GAP
+
+    def middle(self, run: _Run) -> float:
+        return (run.first + run.number / 2) * self.step
 
     def borders(self) -> list[float]:
         """Return where the value of the outermost axis changes."""
@@ -134,30 +130,43 @@ def matrix_svg(
     if compact and columns.levels:  # the names of axes are wider than the labels of rows
         left = max(left, rows.start + 8 * _CHARACTER * rows.scale)
     top = columns.start + sum(columns.height(runs) + _GAP for runs in columns.levels)
-    lines = [f'<path class="border" d="M0 {y:.1f}h{_SIDE}"/>' for y in rows.borders()]
-    lines += [f'<path class="border" d="M{x:.1f} 0v{_SIDE}"/>' for x in columns.borders()]
     wide = max(_SIDE / len(test), _NARROWEST) if beside else 0.0
-    width, height = left + _SIDE + 8 + 2 * wide, top + _SIDE + 2.2 * line + 20
-    parts = [
-        f'<g transform="translate(0 {top:.1f})">{"".join(rows.beside())}</g>',
-        f'<g transform="translate({left:.1f} {top:.1f})">',
-        *columns.above(top),
-        f'<rect width="{_SIDE}" height="{_SIDE}" class="missing"/>',
-        _image(pixels, _SIDE, _SIDE),
-        *lines,
-        *_diagonal(train, test),
-        *(_own_column(own_dice, colours, (low, high), wide, line) if beside else ()),
-        *_colour_bar(colours, low, high, line),
-        "</g>",
-        f'<text class="name" transform="translate({line:.1f} {top + _SIDE / 2:.1f}) rotate(-90)" '
-        'text-anchor="middle">trained under</text>',
-        f'<text class="name" x="{left + _SIDE / 2:.1f}" y="{line:.1f}" text-anchor="middle">'
-        "tested under</text>",
-    ]
-    return Markup(
-        f'<svg class="matrix {"narrow" if compact else "wide"}" role="img" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" aria-label="{escape(alt)}">{"".join(parts)}</svg>'
+    size = left + _SIDE + 8 + 2 * wide, top + _SIDE + 2.2 * line + 20
+    cell_width, cell_height = _SIDE / len(test), _SIDE / len(train)
+    is_marked = min(cell_width, cell_height) > _OUTLINED or len(train) <= _DOTTED
+    place = {condition: k for k, condition in enumerate(test)}
+    steps = round((high - low) * 10)
+    svg = template("matrix.svg.j2").render(
+        compact=compact,
+        size=size,
+        alt=alt,
+        top=top,
+        left=left,
+        line=line,
+        side=_SIDE,
+        gap=_GAP,
+        rows=rows,
+        columns=columns,
+        image=_image,
+        pixels=pixels,
+        equal=[(i, place[c]) for i, c in enumerate(train) if c in place and is_marked],
+        cell_width=cell_width,
+        cell_height=cell_height,
+        outlined=_OUTLINED,
+        wide=wide,
+        beside=[
+            (i, value, (255 * np.array(colours((value - low) / (high - low)))[:3]).round())
+            for i, value in enumerate(own_dice if beside else ())
+            if np.isfinite(value)
+        ],
+        bar=(colours(np.linspace(0, 1, 128))[None] * 255).round().astype(np.uint8),
+        ticks=[
+            (k / steps, low + k / 10)
+            for k in range(steps + 1)
+            if steps <= 5 or round(10 * (low + k / 10)) % 2 == 0
+        ],
     )
+    return Markup("".join(svg.splitlines()))
 
 
 def dice_range(M: np.ndarray) -> tuple[float, float]:
@@ -190,7 +199,12 @@ def png_uri(pixels: np.ndarray) -> str:
     """Return an image (y, x) or (y, x, channel) of uint8 as the URI of a PNG file."""
     packed = io.BytesIO()
     Image.fromarray(pixels).save(packed, "png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(packed.getvalue()).decode("ascii")
+    return data_uri("image/png", packed.getvalue())
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """Return a file of a kind such as ``image/png`` as a URI."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _colours(palette: str):
@@ -199,58 +213,8 @@ def _colours(palette: str):
     return color_palette(palette, as_cmap=True)
 
 
-def _image(pixels: np.ndarray, width: float, height: float, y: float = 0) -> str:
-    return (
+def _image(pixels: np.ndarray, width: float, height: float, y: float) -> Markup:
+    return Markup(
         f'<image y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
         f'preserveAspectRatio="none" style="image-rendering:pixelated" href="{png_uri(pixels)}"/>'
     )
-
-
-def _diagonal(train: Sequence[Condition], test: Sequence[Condition]) -> Iterator[str]:
-    """Yield outlines of the cells with equal conditions, or dots if the cells are small."""
-    place = {condition: k for k, condition in enumerate(test)}
-    width, height = _SIDE / len(test), _SIDE / len(train)
-    for i, condition in enumerate(train):
-        if (j := place.get(condition)) is None:
-            continue
-        if min(width, height) > _OUTLINED:
-            yield (
-                f'<rect class="own" x="{j * width + 1.2:.1f}" y="{i * height + 1.2:.1f}" '
-                f'width="{width - 2.4:.1f}" height="{height - 2.4:.1f}"/>'
-            )
-        elif len(train) <= _DOTTED:
-            yield (
-                f'<circle class="dot" cx="{(j + 0.5) * width:.1f}" cy="{(i + 0.5) * height:.1f}" '
-                f'r="{min(width, height) / 3:.2f}"/>'
-            )
-
-
-def _own_column(
-    own_dice: np.ndarray, colours, ends: tuple[float, float], wide: float, line: float
-) -> Iterator[str]:
-    """Yield the column with the Dice of rows under their own condition, and its name."""
-    low, high = ends
-    height, x = _SIDE / len(own_dice), _SIDE + 6.0
-    for i, value in enumerate(own_dice):
-        if np.isfinite(value):
-            red, green, blue = (255 * np.array(colours((value - low) / (high - low)))[:3]).round()
-            yield (
-                f'<rect x="{x:.1f}" y="{i * height:.1f}" width="{wide:.1f}" height="{height:.1f}" '
-                f'fill="rgb({red:.0f},{green:.0f},{blue:.0f})"><title>{value:.3f}</title></rect>'
-            )
-    middle = x + wide / 2
-    yield f'<text x="{middle:.1f}" y="{-line / 3:.1f}" text-anchor="middle">own</text>'
-
-
-def _colour_bar(colours, low: float, high: float, line: float) -> Iterator[str]:
-    pixels = (colours(np.linspace(0, 1, 128))[None] * 255).round().astype(np.uint8)
-    bar, y, steps = _SIDE / 2, _SIDE + 14, round((high - low) * 10)
-    yield _image(pixels, bar, 8, y)
-    for k in range(steps + 1):
-        value = low + k / 10
-        if steps <= 5 or round(10 * value) % 2 == 0:
-            x = bar * k / steps
-            yield (
-                f'<text x="{x:.1f}" y="{y + 8 + line:.1f}" text-anchor="middle">{value:.1f}</text>'
-            )
-    yield f'<text x="{bar + 16:.1f}" y="{y + 8:.1f}">mean Dice M(i, j)</text>'

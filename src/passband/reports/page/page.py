@@ -11,16 +11,13 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib.resources import files
 
 import numpy as np
 import xarray as xr
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
 from passband import __version__
-from passband.analysis.groups import groups
 from passband.axes import AXES
 from passband.config import FEWEST_PREDICTED, FIGURES_OF_PREDICTION, Study
 from passband.grid import of_conditions
@@ -28,7 +25,7 @@ from passband.prediction.range_of_use import ranges
 from passband.reports.page import curves, data, tables, text
 from passband.reports.page.data import Data
 from passband.reports.page.files import Cost, History
-from passband.reports.page.matrix import left_out, matrix_svg, png_uri
+from passband.reports.page.matrix import data_uri, left_out, matrix_svg, png_uri
 from passband.reports.page.numbers import Numbers
 from passband.reports.unlearned import sentence
 from passband.wave_sets import WaveSet
@@ -117,28 +114,22 @@ class Content:
 
 def render(content: Content) -> str:
     """Return the page as HTML."""
-    folder = files(__package__) / "templates"
-    style, script = (
-        (folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
-    )
+    script = text.source("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     policy = (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
         f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
     word, first, second = text.answer(content.numbers)
-    mixtures = None
-    if content.metrics is not None:
-        mixtures = tables.mixtures_table(content.metrics)
-    content = _of_conditions(content)
-    return template.render(
+    mixtures = tables.mixtures_table(content.metrics)
+    # All other parts are without the rows of mixtures.
+    stores = {"metrics": content.metrics, "information": content.information}
+    stores = {name: of_conditions(store) for name, store in stores.items() if store is not None}
+    content = replace(content, **stores)
+    return text.template("report.html.j2").render(
         content=content,
         policy=policy,
-        style=Markup(style),
+        style=Markup(text.source("report.css")),
         script=Markup(script),
         version=__version__,
         question=text.QUESTION,
@@ -148,9 +139,20 @@ def render(content: Content) -> str:
         matrices=_matrices(content),
         cards=_cards(content.numbers),
         figure=partial(_figure, content),
-        tables=_tables(content) | {"mixtures": mixtures},
+        tables={
+            "study": tables.study_table(content.study),
+            "axes": tables.axes_table(content.numbers),
+            "groups": tables.groups_table(content.metrics, content.numbers.unlearned),
+            "choices": tables.choice_table(content.numbers),
+            "mixtures": mixtures,
+            "prediction": tables.prediction_table(content.prediction),
+            "costs": tables.cost_table(content.costs),
+        },
         curves=_curves(content),
-        sentences=_sentences(content),
+        sentences={
+            "all_rounders": tables.all_rounders(content.numbers),
+            "prediction": tables.prediction_sentences(content.prediction),
+        },
         examples=_examples(content.examples),
         asked=_asked(content.study),
         configuration=tables.configuration(content.study),
@@ -167,14 +169,6 @@ def _asked(study: Study) -> str:
     if "" not in study.tested_waves:  # the study cannot be asked about its own values
         values |= dict(WaveSet.parse(study.tested_waves[0]).further)
     return " ".join(f"{AXES[name].option} {value:g}" for name, value in values.items())
-
-
-def _of_conditions(content: Content) -> Content:
-    """Return the content without the rows of mixtures in its stores."""
-    stores = {"metrics": content.metrics, "information": content.information}
-    return replace(
-        content, **{n: None if s is None else of_conditions(s) for n, s in stores.items()}
-    )
 
 
 # ── First screen ─────────────────────────────────────────────────────────────────────────────────
@@ -292,24 +286,20 @@ def _shown(formats: Mapping[str, bytes], dpi: float) -> tuple[str, int]:
         if (size := _SVG_SIZE.search(svg)) is None:
             raise ValueError("no size")
         width, height = map(float, size.groups())
-        return _data_uri("image/svg+xml", svg), _width(width / 72, height / 72)
+        return data_uri("image/svg+xml", svg), _width(width / 72, height / 72)
     with Image.open(io.BytesIO(png)) as picture:
         width = _width(*(size / dpi for size in picture.size))
         if len(png) > _LARGE:
             packed = io.BytesIO()
             picture.convert("RGB").save(packed, "webp", quality=88, method=4)
             if packed.tell() < len(png):
-                return _data_uri("image/webp", packed.getvalue()), width
-    return _data_uri("image/png", png), width
+                return data_uri("image/webp", packed.getvalue()), width
+    return data_uri("image/png", png), width
 
 
 def _width(width_in: float, height_in: float) -> int:
     """Return the width on the page [px] of a figure, from its width and height [inches]."""
     return round(min(_SCALE * width_in, _HIGHEST_PX * width_in / height_in))
-
-
-def _data_uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _examples(examples: Sequence[Example]) -> list[dict]:
@@ -329,32 +319,7 @@ def _examples(examples: Sequence[Example]) -> list[dict]:
     return pictures
 
 
-# ── Tables and curves ────────────────────────────────────────────────────────────────────────────
-
-
-def _tables(content: Content) -> dict:
-    several = content.metrics is not None and len(groups(content.metrics)) > 1
-    return {
-        "study": tables.study_table(content.study),
-        "axes": tables.axes_table(content.numbers),
-        "groups": tables.groups_table(content.metrics, content.numbers.unlearned)
-        if several
-        else None,
-        "choices": tables.choice_table(content.numbers),
-        "prediction": tables.prediction_table(content.prediction)
-        if content.prediction is not None
-        else None,
-        "costs": tables.cost_table(content.costs),
-    }
-
-
-def _sentences(content: Content) -> dict:
-    return {
-        "all_rounders": tables.all_rounders(content.numbers),
-        "prediction": tables.prediction_sentences(content.prediction)
-        if content.prediction is not None
-        else [],
-    }
+# ── Curves ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _curves(content: Content) -> dict | None:

@@ -138,13 +138,16 @@ def axes_table(found: Numbers) -> Table | None:
     return Table(["Only this differs", "Loss of Dice", "Bootstrap range"], rows)
 
 
-def groups_table(metrics: xr.Dataset, unlearned: xr.DataArray | None = None) -> Table:
+def groups_table(metrics: xr.Dataset | None, unlearned: xr.DataArray | None = None) -> Table | None:
     """Return means over training conditions for each specimen, architecture and test specimen.
 
-    Groups with networks that did not learn have a mark.
+    Groups with networks that did not learn have a mark. Returns None if there is only one group.
     """
+    every = [] if metrics is None else groups(metrics)
+    if len(every) < 2:
+        return None
     rows = []
-    for _, cells in groups(metrics):
+    for _, cells in every:
         other = cells.train != cells.test
         values = [cells.id, cells.ood, cells.worst, cells.gap_test.where(other)]
         label = group_label(cells) + f" {MARK}" * bool(is_marked(unlearned, cells).any())
@@ -190,8 +193,10 @@ def choice_table(found: Numbers) -> Table | None:
     )
 
 
-def mixtures_table(metrics: xr.Dataset) -> Table | None:
+def mixtures_table(metrics: xr.Dataset | None) -> Table | None:
     """Return networks of mixtures beside the best network of one condition; None without any."""
+    if metrics is None:
+        return None
     axes = Axes.of(metrics)
     rows = [
         [
@@ -242,8 +247,10 @@ def all_rounders(found: Numbers) -> list[str]:
     return [first, f"The one trained under {there} has the highest worst case, {number(worst)}."]
 
 
-def prediction_table(predicted: xr.Dataset) -> Table:
+def prediction_table(predicted: xr.Dataset | None) -> Table | None:
     """Return R² of Dice that is predicted from transfer functions, for each held-out axis."""
+    if predicted is None:
+        return None
     best, rows = headline(predicted), []
     matrices = predicted_matrices(predicted)
     several = len(matrices) > 1
@@ -272,9 +279,10 @@ def prediction_table(predicted: xr.Dataset) -> Table:
     return Table(head, rows)
 
 
-def prediction_sentences(predicted: xr.Dataset) -> list[str]:
+def prediction_sentences(predicted: xr.Dataset | None) -> list[str]:
     """Return sentences about where the prediction from transfer functions works and fails."""
-    rows = prediction_table(predicted).rows
+    table = prediction_table(predicted)
+    rows = table.rows if table else []
     values = [(float(row[1].replace("−", "-")), row[0]) for row in rows if row[1] != "–"]
     if not values:
         return []

@@ -1,8 +1,10 @@
 """The words of a study's page: numbers for readers, the answer, and the captions of figures."""
 
 import re
+from importlib.resources import files
 
 import numpy as np
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from passband.analysis.bootstrap import Estimate
@@ -11,6 +13,19 @@ from passband.reports.page.numbers import CLOSE, Numbers
 from passband.reports.unlearned import REMEDY
 
 QUESTION = "Do networks trained under one microscope’s condition work under another?"
+
+
+def source(name: str) -> str:
+    """Return the text of a file of the page's templates."""
+    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
+
+
+def template(name: str) -> Template:
+    """Return a template, which escapes every value."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(source(name))
 
 
 def number(value: float, digits: int = 2) -> str:
