@@ -76,7 +76,6 @@ def mmd(x: np.ndarray, y: np.ndarray, width: float) -> float:
 
     Args:
         x, y: (n, d), the two sets of samples, with two or more samples each.
-        width: The width s of the Gaussian kernel.
     """
 
     def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:

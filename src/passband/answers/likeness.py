@@ -50,7 +50,6 @@ class Measured(JsonValues):
     """Networks of one training condition on images whose Dice is known.
 
     Attributes:
-        networks: Ids of the networks.
         own: The networks on validation images of the training condition.
         places: For each image, the test specimen, the id of the test condition, and the distortion
             or an empty text.

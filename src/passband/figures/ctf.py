@@ -44,7 +44,6 @@ def ctf_curves(
     transfer over all azimuths. If the conditions are points, each panel has one of them.
 
     Args:
-        conditions: The training conditions.
         spacings: Lattice spacings [Å] by the name of the specimen.
     """
     if has_few_neighbours([tuple(getattr(c, n) for n in MAIN_AXES) for c in conditions]):
@@ -136,9 +135,7 @@ def _draw_transfer(
     """Draw the transfer T(q) of a lens, and for a lens that is not round, its range over azimuths.
 
     Args:
-        ax: The axes of the figure.
         q: (n,), spatial frequencies [1/Å].
-        colour, label: The colour, and the words of the legend.
     """
     if optics.round:
         # The line is in front of the areas of other lenses.

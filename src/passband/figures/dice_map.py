@@ -25,9 +25,6 @@ def plane(asked: Asked, tested: Sequence[Condition]) -> tuple[np.ndarray, np.nda
     """Return the values of defocus [nm] and dose [e/Å²] that the figure shows.
 
     The values extend beyond the study's range and beyond the asked values.
-
-    Args:
-        tested: The study's test conditions.
     """
     both = ranges([*tested, asked.low, asked.high], (X, Y))
     found = []
@@ -54,11 +51,8 @@ def recommendation(
     show the defocus and dose of the study's test conditions, whatever their other parameters are.
 
     Args:
-        network: The network's id.
-        tested: The study's test conditions.
         expected: The function that returns the network's expected Dice (condition,) under
             conditions.
-        palette: A colour map of matplotlib or seaborn.
     """
     middle, (x, y) = asked.middle, plane(asked, tested)
     conditions = [replace(middle, **{X: defocus, Y: dose}) for dose in y for defocus in x]

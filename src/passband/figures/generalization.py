@@ -41,7 +41,6 @@ def metrics(
     networks that were trained on this specimen.
 
     Args:
-        information: Information metrics of all pairs of conditions.
         palette: A colour map of matplotlib or seaborn, for the ratio of doses.
     """
     weights = [str(w) for w in information.weight.values if "/" not in w]  # bands are left out

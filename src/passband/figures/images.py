@@ -171,7 +171,6 @@ def gallery(
         images: (N, px, px), electron counts.
         instances: (N, 2, px, px), ground truth, see :func:`passband.specimens.masks.instances`. The
             ground truth is drawn as the semantic mask with an outline around each particle.
-        specimen: The specimen's name.
         condition: Id of the imaging condition of the images.
     """
     masks = instances.any(1)

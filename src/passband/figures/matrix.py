@@ -48,7 +48,6 @@ def matrix(ood: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM) -> Fi
 
     Args:
         ood: OOD metrics with `dice` and `gap_test`.
-        palette: A colour map of matplotlib or seaborn, for M(i, j).
     """
     style.set_theme()
     mixed = [str(id) for id in ood.train.values if not is_condition(str(id))]

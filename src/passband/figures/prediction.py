@@ -66,7 +66,6 @@ def prediction(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE
     which the other panels show too.
 
     Args:
-        predicted: Predictions of the Dice matrices.
         palette: A colour map of matplotlib or seaborn, for the number of pairs.
     """
     sets = [name for name in _in_order(predicted.features.values) if name != "mean"]
@@ -295,7 +294,6 @@ def design(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE_CM)
     estimate.
 
     Args:
-        predicted: Predictions of the Dice matrices.
         palette: Not used, since the figure has no scale of colours.
     """
     narrow = style.is_narrow(width_cm)

@@ -21,7 +21,6 @@ def smoothness(predicted: xr.Dataset, palette: str, width_cm: float = style.PAGE
     over all pairs of different conditions. Open points are ρ within pairs of doses.
 
     Args:
-        predicted: Predictions of the Dice matrices.
         palette: Not used, since the figure has no scale of colours.
     """
     narrow = style.is_narrow(width_cm)

@@ -31,10 +31,6 @@ def structure(
     that was trained on the test specimen and condition. A cross marks a predictor that has the same
     value in all cells. The third panel shows the sources of the variance of the gaps. The values
     are explained at :func:`passband.analysis.specimen_shift.explained`.
-
-    Args:
-        ood, information, distances: OOD metrics, information metrics and distances of the study.
-        palette: A colour map of matplotlib or seaborn, for Dice.
     """
     results = explained(ood, information, distances)
     shown = results.sel(predictor=results.rho.notnull().any("shift"))

@@ -113,8 +113,6 @@ def predict_file(
 
     Args:
         path: The file, in a format of :data:`passband.micrographs.images.formats.FORMATS`.
-        networks: One network or more.
-        settings: How images are segmented.
         folder: The folder of the output files.
         name: The beginning of the names of the output files.
         pixel_size_A: The pixel size, if the file does not have one [Å].
@@ -226,7 +224,6 @@ def score(mask: np.ndarray, true: np.ndarray, pixel_size_A: float) -> Score:
 
     Args:
         mask, true: (height, width) bool, the predicted mask, and the ground truth.
-        pixel_size_A: The pixel size [Å].
     """
     hits, predicted, positive = map(np.count_nonzero, (mask & true, mask, true))
     counts = np.array([hits, predicted - hits, positive - hits], np.int64)

@@ -27,8 +27,6 @@ def recommendation(found: Recommendation, study: str, top: int = TOP, remark: st
     """Return the ranked networks, where the asked condition lies, and what to train next.
 
     Args:
-        found: See :func:`passband.prediction.recommend.network_ranking.recommend`.
-        study: The study's name.
         top: Number of networks in the text.
         remark: A sentence on networks that did not learn, or "". It is alone if no network is
             ranked.
@@ -99,11 +97,7 @@ def columns(rows: list[list[str]]) -> str:
 
 
 def check(found: Check) -> str:
-    """Return the scores of recommended networks and of simpler rules, as Markdown.
-
-    Args:
-        found: See :func:`passband.prediction.recommend.choice_scores.check`.
-    """
+    """Return the scores of recommended networks and of simpler rules, as Markdown."""
     inside, outside = found.inside, found.outside
     which = _FIRST if found.first_replicas else ""
     parts = [

@@ -31,7 +31,6 @@ class Labels:
     """What the user chose for a published network.
 
     Attributes:
-        name: The network's name.
         license: The SPDX id of the license, such as ``CC-BY-4.0``.
         authors: Names of the authors, which may be empty.
     """
@@ -111,9 +110,7 @@ def describe(
 
     Args:
         folder: A folder with all other files of the publication.
-        labels: What the user chose.
         opset: The version of the ONNX file's set of operators.
-        documentation: The name of the card.
         attachments: Names of the files that BioImage.IO's programs do not need.
         config: What only Passband needs. YAML can write these values.
     """

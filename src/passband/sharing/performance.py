@@ -32,9 +32,6 @@ def measured(network: Network, results: Results) -> tuple[xr.Dataset | None, str
     The performance is read from the study's table of results. If there is no table, it is read from
     the record of the network's training job.
 
-    Args:
-        results: The study.
-
     Returns:
         `dice` (test_specimen, test), the mean Dice over test images, and its `standard_error`, over
             the same dimensions. The attribute `images` is the number of test images of a test
@@ -106,7 +103,6 @@ def write_table(network: Network, results: Results, path: Path) -> bool:
     if the study's exit waves exist.
 
     Args:
-        results: The study.
         path: The zip file to write. Its kind is that of the study's table of results.
 
     Returns:

@@ -161,9 +161,6 @@ def _example_image(network: Network, results: Results | None) -> tuple[Tensor, s
     If the study's exit waves exist, the image is the image of the first test structure. Otherwise
     the image is Poisson noise of vacuum.
 
-    Args:
-        results: The study.
-
     Returns:
         (1, 1, px, px) float32: the image, as large as a training image.
         What the image shows.

@@ -98,8 +98,6 @@ def simulate(
     cropped to the cutoff of the image.
 
     Args:
-        specimen_name: The specimen's key in the study.
-        indices: Indices of structures within the split.
         device: `auto`, `cpu` or `gpu`, see :func:`resolve_device`.
         progress: Wraps the iteration over `indices`, as tqdm does.
         own: The specimen and the grid of pixels with the study's own values, if `specimen` or

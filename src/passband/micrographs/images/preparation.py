@@ -41,9 +41,6 @@ def remove_hot_pixels(image: np.ndarray) -> np.ndarray:
 
     Pure Poisson noise of 0.05 to 1000 electrons a pixel stays as it is: fewer than 1 in 10⁴ pixels
     change.
-
-    Args:
-        image: (height, width) float32.
     """
     image = np.asarray(image, np.float32)
     mean = float(image.mean(dtype=np.float64))
@@ -124,7 +121,6 @@ def flatten_field(image: np.ndarray, degree: int = 2) -> np.ndarray:
     image would.
 
     Args:
-        image: (height, width) float32.
         degree: Degree of the polynomial, from 0 (no change) to 6.
 
     Returns:
@@ -217,7 +213,6 @@ def resample(image: np.ndarray, pixel_from: float, pixel_to: float) -> np.ndarra
     that the new pixel size is right within 10⁻⁴.
 
     Args:
-        image: (height, width) float32, the image, of any size.
         pixel_from, pixel_to: Pixel size of the image, and of the result, in the same unit.
 
     Returns:
@@ -313,7 +308,6 @@ def filter_noise(image: np.ndarray, pixel_A: float, noise: DetectorNoise) -> np.
     white. The image is extended by its mirror image before the transform.
 
     Args:
-        image: (height, width) float32.
         pixel_A: Side of its pixels [Å].
         noise: The filter, `microscope.detector.noise` of the training.
 
@@ -341,7 +335,6 @@ def normalise_local(image: np.ndarray, side_px: int) -> np.ndarray:
     The surroundings are a square, mirrored at the edges of the image.
 
     Args:
-        image: (height, width) float32.
         side_px: Side of the square [pixels], such as the side of the network's training images. It
             is cut to the shorter side of the image.
 

@@ -119,7 +119,6 @@ class Segmentation:
         labels: (height, width) int32, 0 in the background, and the particle's label in each
             particle.
         particles: The particles, in the order of their labels.
-        pixel_size_A: The image's pixel size [Å].
         factor: The ratio of the pixel sizes of image and network: above 1 if the image was
             enlarged.
         notes: What the user should know about the result, one line each.
@@ -181,9 +180,6 @@ def segment(
 
     Args:
         image: (height, width) float32.
-        pixel_size_A: The image's pixel size [Å].
-        networks: One network or more.
-        settings: How the image is segmented.
         watch: Receives each network, the image with the network's pixels, the function that
             normalises parts of it, and the network's probability.
 

@@ -86,7 +86,6 @@ def backgrounds(
 
     Args:
         image: (height, width), grey values.
-        pixel_size_A: Pixel size [Å].
         excluded: (height, width) bool, pixels that are no background.
 
     Returns:

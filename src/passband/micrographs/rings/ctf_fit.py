@@ -74,13 +74,11 @@ class Image:
     """An image whose rings are fitted.
 
     Attributes:
-        spectrum: The power spectrum of the background.
         weights: (height, width), the background.
         found_by: How the background was found, see
             :func:`passband.micrographs.rings.background.backgrounds`.
         low, high: The range of frequencies that is fitted [1/Å].
         search: The search of the radial spectrum, for a known Cs or for two usual ones.
-        notes: What the user should know.
     """
 
     spectrum: Spectrum
@@ -230,7 +228,6 @@ def measure(images: Sequence[Image], settings: Settings) -> list[Measurement]:
 
     Args:
         images: Images of one microscope, with the same pixel size and beam energy.
-        settings: What is known about the microscope.
     """
     cs = settings.cs_A
     if cs is None:

@@ -56,7 +56,6 @@ def defoci(energy: float, high: float, step: float, most: float) -> np.ndarray:
     """Return the values of the defocus that are tried [Å].
 
     Args:
-        energy: Beam energy [eV].
         high: The highest frequency with rings [1/Å].
         step: Width of a ring of the spectrum [1/Å], which limits the defocus: the rings of the
             image must be at least four such widths apart at half of `high`.

@@ -67,11 +67,6 @@ class Lens:
 
     Attributes:
         name: The name of the file, with the number of the frame if the file is a stack.
-        pixel_size_A: Pixel size [Å].
-        settings: What was known.
-        measurement: The result.
-        stated: What the file states.
-        notes: What the user should know.
     """
 
     name: str

@@ -83,7 +83,6 @@ def spectrum(
 
     Args:
         image: (height, width), grey values.
-        pixel_size_A: Pixel size [Å].
         background: (height, width), the weight of each pixel, from 0 for a particle to 1 for the
             background.
         smoothing_A: Standard deviation of the Gaussian surroundings whose mean is subtracted [Å].

@@ -136,8 +136,6 @@ class Trust(JsonValues):
     """Everything that is needed to assess images of one network, or of replicas together.
 
     Attributes:
-        networks: Ids of the networks.
-        reference: Their training images.
         own: The networks on images of the training condition.
         limits: The largest distance of each description at which the networks do well.
         calibrations: `plain`, and `ctf` if the condition's expected Dice can be used too.

@@ -46,9 +46,6 @@ def rules(
 ) -> dict[str, np.ndarray]:
     """Return the network that each simpler rule chooses for each microscope.
 
-    Args:
-        profiles: The function that returns the profiles of conditions.
-
     Returns:
         - ``best on average``, (microscope,) int: the highest mean Dice over the table's test
           conditions.

@@ -169,7 +169,6 @@ def check(
             know the true Dice of the microscopes.
         true: True Dice (network, test) of all networks under all microscopes.
         inside, outside: The microscopes inside and outside the ranges of the study.
-        profiles: The function that returns the profiles of conditions.
         seed: Seed of the draws of microscopes, which is only stored.
         first_replicas: Whether the networks are first replicas alone, which is only stored.
     """

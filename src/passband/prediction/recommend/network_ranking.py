@@ -104,7 +104,6 @@ class Recommendation:
     """The networks of a study, ranked by their expected Dice under the asked condition.
 
     Attributes:
-        specimen: The test specimen.
         networks: All networks, the best first.
         outside: The axes on which the asked condition lies outside the range of the test
             conditions.
@@ -244,7 +243,6 @@ def recommend(
             :meth:`passband.prediction.range_of_use.Asked.points`. The errors at these points are
             regarded as fully correlated, so that the interval does not become narrower by
             averaging.
-        specimen: The test specimen, for the result.
         train_axes: The values of each axis of the training grid, for :func:`train_next`.
         allowed: Returns whether images can be formed under a condition, for :func:`train_next`.
         unlearned: Ids of networks that did not learn. They are not ranked. If no other network is

@@ -125,7 +125,6 @@ def unknown(
 
     Args:
         model: The fitted model of a group of networks.
-        candidates: Profiles of the candidates.
         is_trained: (candidate,) bool, whether the group has networks of a candidate already.
         test: Profiles of the test conditions that matter. With None, these are the fitted
             conditions.

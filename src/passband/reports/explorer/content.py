@@ -128,7 +128,6 @@ def _colours(palette: str, blocks: Blocks) -> list[dict[str, Any]]:
     """Return colour maps as (256, 3) arrays of numbers from 0 to 255; the first is the default.
 
     Args:
-        palette: The study's colour map, see the key `figures.palette`.
         blocks: The arrays are added to these blocks.
     """
     names = dict.fromkeys([palette, *_COLOURS, _DIVERGING])

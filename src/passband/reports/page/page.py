@@ -57,7 +57,6 @@ class Example:
     """An example structure of a specimen: the phase of its exit wave, and its mask.
 
     Attributes:
-        specimen: The specimen's name.
         phase: (px, px), phase of the exit wave [rad].
         mask: (px, px) bool, where there is a particle.
     """
