@@ -37,11 +37,15 @@ def dice(counts: np.ndarray) -> np.ndarray:
     return _ratio(2 * tp, 2 * tp + fp + fn)
 
 
+def counts_of_masks(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Return the counts (3,) of a mask and its ground truth, bool arrays of the same shape."""
+    tp, positive, true = map(np.count_nonzero, (predicted & true, predicted, true))
+    return np.array([tp, positive - tp, true - tp], np.int64)
+
+
 def dice_of_masks(predicted: np.ndarray, true: np.ndarray) -> float:
-    """Return :func:`dice` of two masks, which are bool arrays of the same shape."""
-    both = np.count_nonzero(predicted & true)
-    wrong, missed = np.count_nonzero(predicted) - both, np.count_nonzero(true) - both
-    return float(dice(np.array([both, wrong, missed])))
+    """Return :func:`dice` of a mask and its ground truth, see :func:`counts_of_masks`."""
+    return float(dice(counts_of_masks(predicted, true)))
 
 
 def iou(counts: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ from passband.micrographs.trust.trust import WELL, Ids, Own, Trust, relative_sco
 from passband.prediction.json_values import JsonValues, Rounded
 from passband.prediction.recommend import image_dice
 from passband.results import Results
-from passband.scores import dice
+from passband.scores import dice_of_masks
 from passband.wave_sets import wave_set
 
 #: Largest numbers of structures of the splits for training and for validation, of test conditions,
@@ -279,9 +279,7 @@ def _predicted(
         every = probabilities(modules, image[None])
         raw = sureness(every[0, :, 0], side)
         raw["symmetry"] = float(ratio(*symmetry(every))[0])
-        predicted = every[0, :, 0].mean(0) > 0.5
-        hits, both = np.count_nonzero(predicted & mask), (predicted.sum(), mask.sum())
-        raw["dice"] = float(dice(np.array([hits, both[0] - hits, both[1] - hits])))
+        raw["dice"] = dice_of_masks(every[0, :, 0].mean(0) > 0.5, mask)
         found.append(raw)
     scores = {name: np.array([each[name] for each in found]) for name in found[0]}
     return scores, scores.pop("dice")

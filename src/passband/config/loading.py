@@ -6,7 +6,7 @@ conditions are checked before conditions are made.
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from copy import deepcopy
 from pathlib import Path
 from types import UnionType
@@ -145,12 +145,9 @@ def allowed(name: str, annotation: Any, metadata: Sequence = (), unit: str = "")
 
 def _types(annotation: Any) -> set:
     """Return all types inside an annotation."""
-    inner = [kind for argument in get_args(annotation) for kind in _types(argument)]
-    return {annotation, get_origin(annotation), *inner} if _is_hashable(annotation) else {*inner}
-
-
-def _is_hashable(value: Any) -> bool:
-    return type(value).__hash__ is not None
+    inner = {kind for argument in get_args(annotation) for kind in _types(argument)}
+    own = {annotation, get_origin(annotation)} if isinstance(annotation, Hashable) else set()
+    return own | inner
 
 
 def _line(details: dict) -> str:

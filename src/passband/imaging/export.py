@@ -10,7 +10,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.noise import noise_seeds
 from passband.imaging.splits import Split
-from passband.specimens.structures import FACES
+from passband.specimens.exit_waves import structure_coordinates
 from passband.storage.datasets import described
 
 #: Maximum number of images in a file of a data set. At 512² pixels, the counts of so many images
@@ -40,23 +40,11 @@ def images(
         draw, replica: The draw and the replica of the noise and of the jitter.
 
     Returns:
-        ============= ================ ================= ========================================
-        name          type             dimensions
-        ============= ================ ================= ========================================
-        counts        uint16           (structure, x, y) electrons times gain; uint32 if uint16 is
-                                                         too small, float32 if gain is a fraction or
-                                                         counts are filtered
-        mask          uint8            (structure, x, y) 1 in the particles, 0 elsewhere
-        instances     uint8            (structure, face, number of the particle, see
-                                       x, y)             `passband.specimens.masks.instances`
-        seed          int64            (structure)       seed of the image's noise
-        structure     int64            (structure)       index within the split
-        face          str              (face)            face of the substrate, "top" or "bottom"
-        x, y          float64          (x), (y)          position of a pixel [Å]
-        defocus_nm, … float64          ()                the condition's value on each axis
-        image_…       float64          (structure)       defocus, dose and aberrations of each
-                                                         image, if the microscope has jitter
-        ============= ================ ================= ========================================
+        `counts`, `mask` and `instances`, and the `seed` of each image's noise; the attributes of
+        each variable describe it. Counts are electrons times gain: uint16, uint32 if uint16 is too
+        small, or float32 if gain is a fraction or counts are filtered. Coordinates are the
+        condition's value on each axis and, if the microscope has jitter, defocus, dose and
+        aberrations of each image, as `image_defocus_nm`.
     """
     counts = torch.cat(list(acquisition.counts(split, condition, draw, replica))).cpu().numpy()
     microscope = acquisition.microscope.under(condition)
@@ -85,10 +73,7 @@ def images(
             ),
         },
         {
-            "structure": described(
-                "structure", np.asarray(split.structures, np.int64), "index within the split"
-            ),
-            "face": described("face", list(FACES), "face of the substrate that a particle lies on"),
+            **structure_coordinates(split.structures),
             "x": described("x", side, "x", "Å"),
             "y": described("y", side, "y", "Å"),
             **{

@@ -177,7 +177,9 @@ def overlay(shown: np.ndarray, result: Segmentation):
     height, width = shown.shape
     labels = result.labels[side // 2 :: side, side // 2 :: side][:height, :width]
     enlarged = max(1, math.ceil(SMALLEST_OVERLAY / max(shown.shape)))
-    grey, labels = (_enlarged(each, enlarged) for each in (stretched(shown), labels))
+    grey, labels = (
+        each.repeat(enlarged, 0).repeat(enlarged, 1) for each in (stretched(shown), labels)
+    )
     pixels = np.repeat(grey[..., None], 3, axis=2)
     edge = particles.outlines(labels)
     thick = max(1, round(max(grey.shape) / 400))
@@ -212,10 +214,6 @@ def stretched(image: np.ndarray) -> np.ndarray:
     """Return grey values (uint8) of an image with the contrast of an overlay."""
     low, high = np.quantile(image, (_CLIPPED, 1 - _CLIPPED))
     return (np.clip((image - low) / max(high - low, 1e-12), 0, 1) * 255).astype(np.uint8)
-
-
-def _enlarged(image: np.ndarray, scale: int) -> np.ndarray:
-    return np.repeat(np.repeat(image, scale, 0), scale, 1)
 
 
 def round_length(most: float) -> float:

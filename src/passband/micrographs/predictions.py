@@ -225,8 +225,7 @@ def score(mask: np.ndarray, true: np.ndarray, pixel_size_A: float) -> Score:
     Args:
         mask, true: (height, width) bool, the predicted mask, and the ground truth.
     """
-    hits, predicted, positive = map(np.count_nonzero, (mask & true, mask, true))
-    counts = np.array([hits, predicted - hits, positive - hits], np.int64)
+    counts = scores.counts_of_masks(mask, true)
     return Score(counts, (pixel_size_A / A_PER_NM) ** 2, mask.size)
 
 

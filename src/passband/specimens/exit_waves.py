@@ -105,21 +105,10 @@ def simulate(
             :func:`passband.specimens.structures.draw`.
 
     Returns:
-        ========== ========= ================================== ================================
-        name       type      dimensions
-        ========== ========= ================================== ================================
-        spectrum   complex64 (structure, configuration, kx, ky) :meth:`Sampling.crop` of the
-                                                                exit wave, 0 beyond its cutoff
-        mask       uint8     (structure, x, y)                  1 where there is a particle, else 0
-        instances  uint8     (structure, face, x, y)            numbers of particles, see
-                                                                :func:`passband.specimens.masks.instances`
-        particles  int64     (structure)                        number of particles in it
-        power      float64   (structure, q)                     :func:`linear_power` of the mean
-                                                                of the spectra
-        structure  int64     (structure)                        index within the split
-        face       str       (face)                             face of the substrate: top, bottom
-        q          float64   (q)                                spatial frequency of a ring [1/Å]
-        ========== ========= ================================== ================================
+        `spectrum` (structure, configuration, kx, ky) complex64 is :meth:`Sampling.crop` of the exit
+        wave, and 0 beyond its cutoff. `mask` and `instances` are uint8, see
+        :func:`passband.specimens.masks.instances`. `power` (structure, q) is :func:`linear_power`
+        of the mean of the spectra. The attributes of each variable describe it.
 
     Raises:
         PassbandError: If a structure cannot be made; see
@@ -161,10 +150,7 @@ def simulate(
             "power": described(("structure", "q"), power, "power of the linear phase contrast"),
         },
         {
-            "structure": described(
-                "structure", np.asarray(indices, np.int64), "index within the split"
-            ),
-            "face": described("face", list(FACES), "face of the substrate that a particle lies on"),
+            **structure_coordinates(indices),
             "q": described(
                 "q", np.arange(waves.half + 1) / waves.field_A, "spatial frequency", "1/Å"
             ),
@@ -179,6 +165,15 @@ def simulate(
             "split": split,
         },
     )
+
+
+def structure_coordinates(indices: Sequence[int]) -> dict[str, tuple]:
+    """Return the coordinates `structure` and `face` of masks and instances."""
+    structures = np.asarray(indices, np.int64)
+    return {
+        "structure": described("structure", structures, "index within the split"),
+        "face": described("face", list(FACES), "face of the substrate that a particle lies on"),
+    }
 
 
 def mean_power(files: Sequence[str], names: tuple[int, str, str]) -> xr.DataArray:

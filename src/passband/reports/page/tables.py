@@ -1,6 +1,6 @@
 """The tables of a study's page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 import yaml
 
+from passband.analysis.bootstrap import Estimate
 from passband.analysis.groups import group_label, groups
 from passband.axes import AXES
 from passband.config import Specimen, Study
@@ -22,7 +23,7 @@ from passband.reports.page.files import Cost
 from passband.reports.page.numbers import Numbers
 from passband.reports.page.text import axis_words, number, percent, ranged, tight
 from passband.reports.unlearned import MARK, is_marked
-from passband.words import duration, number_of
+from passband.words import duration, number_of, span
 
 #: A prediction with a smaller R² fails.
 FAILS = 0.3
@@ -105,8 +106,7 @@ def _specimen(specimen: Specimen, axes: Sequence[str]) -> str:
     name = specimen.material if material else f"crystal from the file {specimen.material}"
     diameter = specimen.diameter_nm
     few, most = specimen.particles.min, specimen.particles.max
-    particles = f"{few}" if few == most else f"{few} to {most}"
-    noun = "particle" if most == 1 else "particles"
+    particles, noun = span(few, most), "particle" if most == 1 else "particles"
     layer = specimen.substrate.thickness_nm
     below = f"on {layer:g} nm of amorphous carbon" if layer else "in vacuum"
     if "substrate_thickness_nm" in axes:
@@ -119,11 +119,10 @@ def _specimen(specimen: Specimen, axes: Sequence[str]) -> str:
 
 
 def _values(values: Sequence[float], unit: str) -> str:
-    if len(values) <= _MOST_VALUES:
-        text = ", ".join(f"{value:g}" for value in values)
-    else:
-        return f"{values[0]:g} to {values[-1]:g} {unit}, {len(values)} values".replace("-", "−")
-    return f"{text} {unit}".replace("-", "−")
+    text = f"{', '.join(f'{value:g}' for value in values)} {unit}"
+    if len(values) > _MOST_VALUES:
+        text = f"{values[0]:g} to {values[-1]:g} {unit}, {len(values)} values"
+    return text.replace("-", "−")
 
 
 def axes_table(found: Numbers) -> Table | None:
@@ -168,13 +167,12 @@ def choice_table(found: Numbers) -> Table | None:
     Returns None if no network has learned.
     """
     rows, records = [], []
-    for specimen, architecture, j in _tested(found):
-        # Each architecture has its row.
-        column = found.learned[specimen, architecture][:, j]
-        best = int(np.nanargmax(column))
-        test = found.test[j]
-        own = column[found.train.index(test)] if test in found.train else np.nan
-        records.append((specimen, architecture, test, found.train[best], column[best], own))
+    for names, M in found.learned.items():
+        for j in np.flatnonzero(np.isfinite(M).any(0)):
+            column, test = M[:, j], found.test[j]
+            best = int(np.nanargmax(column))
+            own = column[found.train.index(test)] if test in found.train else np.nan
+            records.append((*names, test, found.train[best], column[best], own))
     if not records:
         return None
     several = len(found.learned) > 1
@@ -215,13 +213,6 @@ def mixtures_table(metrics: xr.Dataset | None) -> Table | None:
     return Table(head, rows)
 
 
-def _tested(found: Numbers) -> Iterator[tuple[str, str, int]]:
-    for (specimen, architecture), M in found.learned.items():
-        for j in range(M.shape[1]):
-            if np.isfinite(M[:, j]).any():
-                yield specimen, architecture, j
-
-
 def all_rounders(found: Numbers) -> list[str]:
     """Return sentences about the single network that is best over all test conditions."""
     best: dict[str, tuple[float, str]] = {}
@@ -258,23 +249,13 @@ def prediction_table(predicted: xr.Dataset | None) -> Table | None:
         for part in matrix.part.values[matrix.part_level.values == ALL]:
             fold = matrix.sel(part=part, features=CTF, model=best)
             axis, end = str(fold.part_axis.values), str(fold.part_end.values)
-            low, high = (float(v) for v in fold.r2_interval.values)
-            words = (
-                f"levels of {axis_words(axis).removeprefix('the ')}"
-                if axis in AXES
-                else "groups of conditions"
-            )
+            words = "groups of conditions"
+            if axis in AXES:
+                words = f"levels of {axis_words(axis).removeprefix('the ')}"
             there = {"train": "training", "test": "tests", "both": "both"}[end]
-            span = f"{number(low)} to {number(high)}" if np.isfinite(low) else ""
-            prefix = f"{name}: " if several else ""
-            rows.append(
-                [
-                    f"{prefix}{words}, {there}",
-                    number(float(fold.r2)),
-                    span,
-                    percent(float(fold.coverage)),
-                ]
-            )
+            what = f"{f'{name}: ' * several}{words}, {there}"
+            r2 = Estimate(float(fold.r2), *map(float, fold.r2_interval.values))
+            rows.append([what, number(r2.value), ranged(r2), percent(float(fold.coverage))])
     head = ["Left out", "R²", "Bootstrap range", "Dice within the 90% interval"]
     return Table(head, rows)
 
