@@ -169,7 +169,11 @@ def _left_out(measured, ctf, names, left) -> tuple[np.ndarray, np.ndarray]:
                 found["ctf"] = image_dice.ctf_score(own, of_ctf)
             return found
 
-        for row in image_dice.left_out(names, own, scores, each.dice, folds):
+        if names:
+            rows = image_dice.left_out(names, own, scores, each.dice, folds)
+        else:
+            rows = [np.where(fold, each.dice[~fold].mean(), np.nan) for fold in folds]
+        for row in rows:
             known = np.isfinite(row)
             expected.append(row[known])
             dice.append(each.dice[known])

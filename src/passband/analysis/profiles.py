@@ -23,8 +23,6 @@ from passband.analysis.spectra import (
 )
 from passband.grid import Condition, ordered
 from passband.optics import ctf
-from passband.optics.jitter import NUMBERS
-from passband.seeds import stratified_normal
 from passband.wave_sets import wave_set
 
 if TYPE_CHECKING:
@@ -109,9 +107,7 @@ def profiles(
     import xarray as xr
 
     jitter = microscope.jitter
-    normals = np.zeros((1, NUMBERS))
-    if jitter.varies:
-        normals = stratified_normal(draws, NUMBERS, seed, "profiles")
+    normals = jitter.normals(draws, seed, "profiles")
     optics = [microscope.optics(condition) for condition in conditions]
     nominal = np.array([condition.dose_e_per_A2 for condition in conditions])
     lenses = _widest(microscope, normals, grid or conditions)

@@ -68,15 +68,15 @@ def next_conditions(
         )
         for group in tested.groups
     ]
-    chosen = prediction.choose(parts, budget, until)
+    places, errors = prediction.choose(parts, budget, until)
     return Next(
         study.study.name,
         tested.specimen,
         asked,
         len(set.union(*every.values())),
         len(candidates),
-        tuple(candidates[place] for place in chosen.places),
-        chosen.errors,
+        tuple(candidates[place] for place in places),
+        tuple(errors),
         _checked(tested),
     )
 

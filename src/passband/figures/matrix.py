@@ -1,7 +1,7 @@
 """The figure of the Dice matrices."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -261,25 +261,22 @@ def _planned(
     most = (1, 2) if matrices == 1 else (2, 4)
     for columns in most if narrow else (2, 4, 6):
         every = columns == 2 and not narrow
-        plan = _Plan(
-            *(train, test, 2 * matrices, columns, every),
-            *((_SMALL_CM, _SMALL_CM), [], [], width_cm, mixed),
-        )
+        size_cm = _SMALL_CM, _SMALL_CM
+        plan = _Plan(train, test, 2 * matrices, columns, every, size_cm, [], [], width_cm, mixed)
         # How labels are written depends on the size of the panels, which depends on the labels.
         for _ in range(4):
             room = plan.size_cm[0] + (width_cm - plan.used_cm) / columns
             wide = min(room, max(_SMALL_CM, _CELL_CM * len(test)))
             high = np.clip(wide * len(train) / len(test), min(wide, _LOWEST_CM), 1.6 * wide)
-            plan = _Plan(
-                *(train, test, 2 * matrices, columns, every, (wide, float(high))),
-                nested_axes.strips(nested_axes.levels(train), high / len(train)),
-                nested_axes.strips(nested_axes.levels(test), wide / len(test)),
-                width_cm,
-                mixed,
+            plan = replace(
+                plan,
+                size_cm=(wide, float(high)),
+                left=nested_axes.strips(nested_axes.levels(train), high / len(train)),
+                below=nested_axes.strips(nested_axes.levels(test), wide / len(test)),
             )
         if plan.used_cm > width_cm + 1e-6:
             wide -= (plan.used_cm - width_cm) / columns
-            plan = _Plan(**{**vars(plan), "size_cm": (wide, plan.size_cm[1])})
+            plan = replace(plan, size_cm=(wide, plan.size_cm[1]))
         if plan.height_cm <= _TALLEST_CM:
             break
     return plan

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from passband.optics.ctf import Optics
-from passband.seeds import generator
+from passband.seeds import generator, stratified_normal
 
 #: Number of random numbers for the jitter of an image: one for the defocus, one for the dose, and
 #: two for the complex coefficient of each aberration.
@@ -56,6 +56,12 @@ class Jitter:
             c21=optics.c21 + 3 * self.c21,
             c23=optics.c23 + 3 * self.c23,
         )
+
+    def normals(self, draws: int, seed: int, name: str) -> np.ndarray:
+        """Return random numbers for :meth:`apply` as (draws, NUMBERS); zeros without jitter."""
+        if not self.varies:
+            return np.zeros((1, NUMBERS))
+        return stratified_normal(draws, NUMBERS, seed, name)
 
     def draw(self, optics: Optics, names: Sequence[str | int]) -> tuple[Optics, float]:
         """Return the lens of one image and its relative dose, see :meth:`apply`.

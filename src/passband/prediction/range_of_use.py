@@ -1,14 +1,15 @@
 """The condition that a user asks about: a value or a range of values on each axis of the grid."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import isfinite
 
 import numpy as np
 
 from passband import PassbandError
 from passband.axes import AXES, FURTHER_AXES, MAIN_AXES, Axis
+from passband.config.base import number_in
 from passband.grid import Axes, Condition
 from passband.words import listed, span
 
@@ -226,9 +227,9 @@ def _ends(axis: Axis, given: str | float) -> tuple[float, float]:
     """Return the smallest and the largest value that a user gave for an axis."""
     text = str(given).strip()
     parts = text.split(":")
-    numbers = [_number(part) for part in parts]
+    numbers = [number_in(part) for part in parts]
     said = f"{axis.option} = {text!r}"
-    if len(parts) > 2 or any(number is None for number in numbers):
+    if len(parts) > 2 or any(number is None or not isfinite(number) for number in numbers):
         unit = "" if axis.unit == "1" else f" in {axis.unit} without the unit"
         span = "" if axis.needs_waves else f", or a range such as {axis.example}"
         raise PassbandError(
@@ -242,12 +243,3 @@ def _ends(axis: Axis, given: str | float) -> tuple[float, float]:
     if numbers[0] > numbers[-1]:
         raise PassbandError(f"{said}: the range is reversed; write {numbers[-1]:g}:{numbers[0]:g}")
     return numbers[0], numbers[-1]
-
-
-def _number(text: str) -> float | None:
-    """Return the finite number that a text is, or None."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

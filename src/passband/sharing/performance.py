@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from passband.learning.network_files import Network
 from passband.results import Results, layout
 from passband.scores import dice
 from passband.storage import StoreError, datasets, records
+from passband.words import span
 
 #: The columns of the file of measured Dice in a published folder, besides the imaging parameters.
 _COLUMNS = ("test_specimen", "dice", "standard_error", "images", "condition")
@@ -205,14 +207,10 @@ def region(dice: xr.DataArray, least: float) -> dict[tuple[float, float], dict[f
         (defocus [nm], whether Dice is above the limit), by increasing defocus.
     """
     found: dict[tuple[float, float], dict[float, list]] = {}
-    for id, value in sorted(
-        zip(dice.test.values, dice.values, strict=True), key=lambda pair: Condition.parse(pair[0])
-    ):
-        condition = Condition.parse(id)
-        doses = found.setdefault((condition.cs_um, condition.aperture_mrad), {})
-        doses.setdefault(condition.dose_e_per_A2, []).append(
-            (condition.defocus_nm, bool(value > least))
-        )
+    above = zip(map(Condition.parse, dice.test.values), dice.values > least, strict=True)
+    for c, is_above in sorted(above):
+        doses = found.setdefault((c.cs_um, c.aperture_mrad), {})
+        doses.setdefault(c.dose_e_per_A2, []).append((c.defocus_nm, bool(is_above)))
     return dict(sorted(found.items()))
 
 
@@ -221,12 +219,8 @@ def runs(defoci: list[tuple[float, bool]]) -> str:
 
     Neighbouring values are joined, if all values between them are above the limit too.
     """
-    texts, start, before = [], None, None
-    for defocus, above in [*defoci, (None, False)]:
-        if above and start is None:
-            start = defocus
-        elif not above and start is not None:
-            texts.append(f"{start:g}" if start == before else f"{start:g} to {before:g}")
-            start = None
-        before = defocus
+    texts = []
+    for above, run in groupby(defoci, lambda pair: pair[1]):
+        values = [defocus for defocus, _ in run]
+        texts += [span(values[0], values[-1])] * above
     return ", ".join(texts) or "none"

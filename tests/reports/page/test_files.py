@@ -25,6 +25,11 @@ def test_costs_are_sums_over_benchmarks(tmp_path):
     assert costs(tmp_path / "absent") == []
 
 
+def test_a_memory_that_no_benchmark_has_is_a_dash():
+    table = tables.cost_table([Cost("train", 1, 12.0), Cost("ood", 1, 0.4)])
+    assert [row[-1] for row in table.rows] == ["–"] * 3
+
+
 def test_histories_that_cannot_be_read_are_left_out(tmp_path):
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
     good.write_text("replica,epoch,val_loss,val_dice\n0,0,2,0.1\n0,1,1,0.7\n0,2,3,0.9\n1,0,,\n")

@@ -11,7 +11,8 @@ import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from math import ceil
+from itertools import product
+from math import ceil, prod
 
 import numpy as np
 import torch
@@ -136,19 +137,17 @@ class Tiling:
 
         Cores do not overlap, and together the cores cover the padded image.
         """
-        rows, columns = (
-            list(_along(n, side, self.halo)) for n, side in zip(self.padded, self.tile, strict=True)
-        )
-        for top, down in rows:
-            for left, across in columns:
-                yield (top, left), (down, across)
+        for (top, down), (left, across) in product(*self._axes):
+            yield (top, left), (down, across)
 
     def __len__(self) -> int:
-        counts = (
-            sum(1 for _ in _along(n, side, self.halo))
-            for n, side in zip(self.padded, self.tile, strict=True)
-        )
-        return int(np.prod(list(counts)))
+        return prod(map(len, self._axes))
+
+    @property
+    def _axes(self) -> list[list[tuple[int, slice]]]:
+        """The start and the core of each tile, along both axes."""
+        sides = zip(self.padded, self.tile, strict=True)
+        return [list(_along(length, side, self.halo)) for length, side in sides]
 
 
 def _along(length: int, side: int, border: int) -> Iterator[tuple[int, slice]]:

@@ -196,9 +196,8 @@ def prepare(image: np.ndarray, pixel_size_A: float, settings: Settings) -> Image
 def _searched(
     spectrum: Spectrum, low: float, high: float, settings: Settings, cs: np.ndarray
 ) -> Search:
-    defocus = ctf_search.defoci(settings.energy_eV, high, spectrum.step, settings.most_A)
-    if settings.sign:
-        defocus = defocus[np.sign(defocus) == settings.sign]
+    limits = high, spectrum.step, settings.most_A
+    defocus = ctf_search.defoci(settings.energy_eV, *limits, settings.sign)
     return ctf_search.search(spectrum, low, high, settings.shared(0.0), defocus, cs)
 
 
@@ -279,10 +278,8 @@ def _solutions(image: Image, settings: Settings, cs: float) -> list[Solution]:
     model = Smooth.of(coarse, image.low, image.high)
     tried = [ring_fit.fit([model], shared, start[None], steps=12) for start in best]
     limit = _limit(min(tried, key=lambda f: f.deviance), image)
-    most = float(np.abs(defocus).max())
-    defocus = ctf_search.defoci(settings.energy_eV, limit, image.spectrum.step, most)
-    if settings.sign:
-        defocus = defocus[np.sign(defocus) == settings.sign]
+    limits = limit, image.spectrum.step, float(np.abs(defocus).max())
+    defocus = ctf_search.defoci(settings.energy_eV, *limits, settings.sign)
     starts = [f.own for f in tried]
     starts += ctf_search.astigmatic(image.spectrum, image.low, limit, shared, defocus)
     model = Smooth.of(coarse, image.low, limit)

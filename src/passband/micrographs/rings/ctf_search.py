@@ -52,7 +52,7 @@ class Search:
     without: float
 
 
-def defoci(energy: float, high: float, step: float, most: float) -> np.ndarray:
+def defoci(energy: float, high: float, step: float, most: float, sign: int = 0) -> np.ndarray:
     """Return the values of the defocus that are tried [Å].
 
     Args:
@@ -60,12 +60,14 @@ def defoci(energy: float, high: float, step: float, most: float) -> np.ndarray:
         step: Width of a ring of the spectrum [1/Å], which limits the defocus: the rings of the
             image must be at least four such widths apart at half of `high`.
         most: Largest absolute value of the defocus [Å], if the rings allow it.
+        sign: The sign of all values; 0 for both signs.
     """
     lam = ctf.wavelength(energy)
     most = min(most, 1 / (2 * lam * (high / 2) * 4 * step))
     spacing = _PHASE_STEP / (np.pi * lam * high**2)
     number = int(np.ceil(most / spacing))
-    return (np.arange(-number, number) + 0.5) * spacing
+    values = (np.arange(-number, number) + 0.5) * spacing
+    return values[np.sign(values) == sign] if sign else values
 
 
 def cs_grid(energy: float, high: float) -> np.ndarray:

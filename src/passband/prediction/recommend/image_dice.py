@@ -155,8 +155,7 @@ def left_out(
     """Return the expected Dice (fold, n) of images left out of the fit; NaN for the others.
 
     Args:
-        names: The scores that are used, out of :data:`SCORES`. Without any score, the expected Dice
-            is the mean over the images of the fit.
+        names: The scores that are used, out of :data:`SCORES`.
         own: (n,), mean Dice of each image's network under its training condition.
         scores: Returns the scores of all images from those that are part of the fit.
         dice: (n,), measured Dice.
@@ -164,13 +163,9 @@ def left_out(
     """
     result = []
     for fold in folds:
-        row = np.full(len(dice), np.nan)
-        if names:
-            design = _design(names, scores(~fold))
-            fitted = coefficients(own[~fold], design[~fold], dice[~fold])
-            row[fold] = _mean(fitted, own[fold], design[fold])
-        else:
-            row[fold] = dice[~fold].mean()
+        row, design = np.full(len(dice), np.nan), _design(names, scores(~fold))
+        fitted = coefficients(own[~fold], design[~fold], dice[~fold])
+        row[fold] = _mean(fitted, own[fold], design[fold])
         result.append(row)
     return np.array(result).reshape(-1, len(dice))
 

@@ -57,21 +57,6 @@ class Unknown:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The chosen candidates in their order, and the error that the process expects.
-
-    Attributes:
-        places: Indices of the chosen candidates.
-        errors: Expected root mean square error of the predicted Dice of all candidates that are
-            neither trained nor chosen: before the first choice, and after each. It is 0 if no
-            candidate is left.
-    """
-
-    places: tuple[int, ...]
-    errors: tuple[float, ...]
-
-
-@dataclass(frozen=True)
 class Next:
     """The training conditions that teach most about the matrix, or about a range of use.
 
@@ -150,13 +135,20 @@ def unknown(
     )
 
 
-def choose(parts: Sequence[Unknown], number: int, until: float = 0.0) -> Chosen:
+def choose(
+    parts: Sequence[Unknown], number: int, until: float = 0.0
+) -> tuple[list[int], list[float]]:
     """Return the candidates whose networks reduce the sum of the variances of Dice most.
 
     Args:
         parts: What is unknown about the same candidates, in each group of networks.
         number: Largest number of candidates to choose.
         until: No more candidates are chosen once the expected error is at most this error.
+
+    Returns:
+        Indices of the chosen candidates, in their order.
+        Expected root mean square error of the predicted Dice of all candidates that are neither
+            trained nor chosen: before the first choice, and after each; 0 if none is left.
     """
     covariances = [part.covariance.copy() for part in parts]
     weights = [part.weights.copy() for part in parts]
@@ -189,7 +181,7 @@ def choose(parts: Sequence[Unknown], number: int, until: float = 0.0) -> Chosen:
         is_open[place] = False
         places.append(place)
         errors.append(error())
-    return Chosen(tuple(places), tuple(errors))
+    return places, errors
 
 
 def cross_validated(

@@ -16,9 +16,7 @@ from passband.config import Microscope, Specimen
 from passband.config.materials import MATERIALS
 from passband.grid import Condition
 from passband.optics import ctf
-from passband.optics.jitter import NUMBERS
 from passband.reports.explorer.explorer import Blocks
-from passband.seeds import stratified_normal
 from passband.units import A_PER_NM, A_PER_UM
 from passband.wave_sets import wave_set
 
@@ -37,11 +35,8 @@ def lens(microscope: Microscope, seed: int, conditions: Sequence[Condition] = ()
     is whether all of them have the study's own exit waves, and so its wavelength and pixels.
     """
     base = microscope.lens()
-    normals = np.zeros((1, NUMBERS))
-    if microscope.jitter.varies:
-        normals = stratified_normal(DRAWS, NUMBERS, seed, "profiles")
     draws, nothing = [], replace(base, c12=0.0, c21=0.0, c23=0.0)
-    for z in normals:
+    for z in microscope.jitter.normals(DRAWS, seed, "profiles"):
         drawn, dose = microscope.jitter.apply(nothing, z)
         defocus, _, *aberrations = ctf.coefficients(drawn).tolist()
         draws.append([defocus, dose, *aberrations])

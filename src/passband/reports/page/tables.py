@@ -57,17 +57,6 @@ def study_table(study: Study) -> Table:
         * len(training.architectures)
         * block.replicas
     )
-    rows = [
-        [f"Specimen {name}", _specimen(specimen, study.axes.names)]
-        for name, specimen in study.specimens.items()
-    ]
-    rows.append(
-        [
-            "Structures",
-            f"{block.structures.train:,} for training, {block.structures.val:,} for validation, "
-            f"{block.structures.test:,} for tests, of each specimen; none is in two of these sets",
-        ]
-    )
     # What is an axis of the study has its own row.
     said = {
         "pixel_size_A": f" of {microscope.pixel_size_A:g} Å",
@@ -76,7 +65,18 @@ def study_table(study: Study) -> Table:
     }
     words = "".join(text for name, text in said.items() if name not in study.axes.own)
     side = microscope.field_px
-    rows.append(["Images", f"{side} × {side} pixels{words}"])
+    rows = [
+        *(
+            [f"Specimen {name}", _specimen(specimen, study.axes.names)]
+            for name, specimen in study.specimens.items()
+        ),
+        [
+            "Structures",
+            f"{block.structures.train:,} for training, {block.structures.val:,} for validation, "
+            f"{block.structures.test:,} for tests, of each specimen; none is in two of these sets",
+        ],
+        ["Images", f"{side} × {side} pixels{words}"],
+    ]
     for name, trained in study.train_axes.items():
         axis, tested = AXES[name], study.test_axes[name]
         label = axis.label[0].upper() + axis.label[1:]
@@ -84,20 +84,13 @@ def study_table(study: Study) -> Table:
         if trained != tested:
             text = f"trained {text}; tested {_values(tested, axis.unit)}"
         rows.append([label, text])
-    rows.append(
-        [
-            "Conditions",
-            f"{study.train_number:,} to train under, {study.test_number:,} to test under",
-        ]
+    conditions = f"{study.train_number:,} to train under, {study.test_number:,} to test under"
+    made = (
+        f"{networks:,}: {', '.join(training.architectures)}, "
+        f"{number_of(block.replicas, 'replica')} for each condition, "
+        f"{number_of(training.epochs, 'epoch')}"
     )
-    rows.append(
-        [
-            "Networks",
-            f"{networks:,}: {', '.join(training.architectures)}, "
-            f"{number_of(block.replicas, 'replica')} for each condition, "
-            f"{number_of(training.epochs, 'epoch')}",
-        ]
-    )
+    rows += [["Conditions", conditions], ["Networks", made]]
     return Table(["What", "Value"], rows)
 
 
@@ -288,6 +281,8 @@ def cost_table(costs: Sequence[Cost]) -> Table | None:
     """Return time and memory of each stage, and their sum; None without benchmarks."""
     if not costs:
         return None
+    _, *columns = zip(*map(astuple, costs), strict=True)
+    total = Cost("all", *map(sum, columns[:-1]), max(columns[-1]))
     rows = [
         [
             cost.stage,
@@ -296,17 +291,8 @@ def cost_table(costs: Sequence[Cost]) -> Table | None:
             _core_hours(cost.cpu_s),
             f"{cost.memory_MB / 1000:.1f} GB" if cost.memory_MB else "–",
         ]
-        for cost in costs
+        for cost in (*costs, total)
     ]
-    rows.append(
-        [
-            "all",
-            f"{sum(c.jobs for c in costs):,}",
-            duration(sum(c.wall_s for c in costs)),
-            _core_hours(sum(c.cpu_s for c in costs)),
-            f"{max(c.memory_MB for c in costs) / 1000:.1f} GB",
-        ]
-    )
     head = ["stage", "jobs", "wall_s", "cpu_s", "max_rss_MB"]
     data = compressed("cost.csv", pd.DataFrame(map(astuple, costs), columns=head))
     return Table(["Stage", "Jobs", "Time of all jobs", "Core-hours", "Largest memory"], rows, data)
