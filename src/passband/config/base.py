@@ -32,6 +32,7 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
+    model_validator,
 )
 
 from passband.axes import AXES, FURTHER_AXES
@@ -48,6 +49,14 @@ class Block(BaseModel):
 
     #: The block of the further axes that are keys of this block, see `Axis.block`.
     axes_of: ClassVar[str] = ""
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        self._check_values()
+        return self
+
+    def _check_values(self) -> None:
+        """Raise ValueError, with a line that begins with a key, if values do not fit together."""
 
     def identity(
         self,

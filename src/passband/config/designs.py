@@ -1,10 +1,10 @@
 """Designs: conditions that fill ranges of imaging parameters evenly."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, create_model, model_validator
+from pydantic import AfterValidator, create_model
 
 from passband.axes import AXES
 from passband.config.base import Block, Numbers, axis_keys, key, number_type
@@ -130,15 +130,13 @@ class Design(_Space):
     ranges: Ranges = key(Ranges, "The ranges that the points fill.")
     seed: int = key(0, "Seed of the design's random numbers.", ge=0, le=2**63 - 1)
 
-    @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
+    def _check_values(self) -> None:
         if getattr(self, "in") == "transfer" and self.method != "maximin":
             raise ValueError(f"method = {self.method!r}: must be 'maximin' for in = 'transfer'")
         if self.method == "maximin" and self.points > MOST_MAXIMIN:
             raise ValueError(
                 f"points = {self.points}: must not exceed {MOST_MAXIMIN:,} for method = 'maximin'"
             )
-        return self
 
     def made(
         self, microscope: "Microscope", others: Mapping[str, float], flat_power: float

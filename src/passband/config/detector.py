@@ -1,9 +1,9 @@
 """The block `microscope.detector` of the configuration: MTF, gain, and the noise's spectrum."""
 
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator
 
 from passband.config.base import Block, key, short
 
@@ -77,8 +77,7 @@ class DetectorNoise(Block):
         """Whether counts stay as they are drawn."""
         return self.form == "white" and not self.stored_pixel_A
 
-    @model_validator(mode="after")
-    def _table_if_named(self) -> Self:
+    def _check_values(self) -> None:
         if self.form == "table" and not self.table:
             raise ValueError("table = []: must have pairs such as [[0, 1], [0.6, 0.4]]")
         if self.form != "table" and self.table:
@@ -87,7 +86,6 @@ class DetectorNoise(Block):
             raise ValueError(
                 f"form = {self.form!r}: must be 'binned' or 'hann', since there is a width_A"
             )
-        return self
 
 
 class Detector(Block):
@@ -124,10 +122,8 @@ class Detector(Block):
         since="0.1.0",
     )
 
-    @model_validator(mode="after")
-    def _table_if_named(self) -> Self:
+    def _check_values(self) -> None:
         if self.mtf == "table" and not self.mtf_table:
             raise ValueError("mtf_table = []: must have pairs such as [[0, 1], [1, 0.4]]")
         if self.mtf != "table" and self.mtf_table:
             raise ValueError(f"mtf = {self.mtf!r}: must be 'table', since there is an mtf_table")
-        return self

@@ -51,8 +51,7 @@ class Range(Block):
         "`linear`: equal differences between values. `geometric`: equal ratios between values.",
     )
 
-    @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
+    def _check_values(self) -> None:
         if self.num == 1 and self.start != self.stop:
             raise ValueError(f"num = 1: start = {self.start:g} and stop = {self.stop:g} need 2")
         if self.spacing == "geometric" and self.start * self.stop <= 0:
@@ -60,7 +59,6 @@ class Range(Block):
                 f"start = {self.start:g}, stop = {self.stop:g}: a geometric range needs two "
                 "values of the same sign, neither of them 0"
             )
-        return self
 
     def values(self) -> list[float]:
         """Return the values in the unit of the axis, before they are rounded."""

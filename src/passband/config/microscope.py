@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from passband.axes import FURTHER_AXES
 from passband.config.base import Block, key, number_hint, short
@@ -334,18 +334,13 @@ class Microscope(Block):
         """Return the keys that the transfer function of the lens without jitter depends on."""
         return self.identity(without=(*_NOT_IN_TRANSFER, "spread", "vibration_A", "detector"))
 
-    @model_validator(mode="after")
-    def _stored_pixels_show_the_field(self) -> Self:
+    def _check_values(self) -> None:
         stored, field_A = self.detector.noise.stored_pixel_A, self.field_px * self.pixel_size_A
         if stored > field_A / 16:
             raise ValueError(
                 f"microscope.detector.noise.stored_pixel_A = {stored:g}: must be at most "
                 f"{field_A / 16:.4g} Å, a sixteenth of the field"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _fine_enough(self) -> Self:
         given, image = self.multislice_pixel_A, self.wave_sampling.pixel_A
         if given != "auto" and given > image:
             raise ValueError(
@@ -358,16 +353,11 @@ class Microscope(Block):
                 f"microscope.multislice_pixel_A = {given}: makes {px} pixels a side, which must "
                 f"not exceed {_MULTISLICE_PX}; take {least:g} Å or more, or a smaller field"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _smooth_field(self) -> Self:
         if (factor := rest(self.field_px)) > 1:
             raise ValueError(
                 f"microscope.field_px = {self.field_px}: has the prime factor {factor}; allowed "
                 "are numbers whose prime factors are 2, 3, 5 and 7"
             )
-        return self
 
 
 def lens_values(optics: ctf.Optics) -> dict[str, float]:

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, create_model, model_validator
+from pydantic import AfterValidator, BeforeValidator, create_model
 
 from passband.axes import AXES, MAIN_AXES
 from passband.config.base import (
@@ -90,8 +90,7 @@ class MixtureKeys(Given):
         None, "Conditions with weights, such as `[{defocus_nm: 12, ..., weight: 0.7}, ...]`."
     )
 
-    @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
+    def _check_values(self) -> None:
         names = ("over", "ranges", "points")
         given = [name for name in names if getattr(self, name) is not None]
         if len(given) != 1:
@@ -104,7 +103,6 @@ class MixtureKeys(Given):
             _check_axes("ranges", self.ranges.axes())
         if self.points is not None:
             self._check_points(self.points)
-        return self
 
     def _check_points(self, points: Sequence[Any]) -> None:
         check_points([point.axes() for point in points], _check_axes)

@@ -1,9 +1,9 @@
 """The blocks inside a specimen: diameters, particles, substrate, defects, thermal motion."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from passband.config.base import Block, key, short
 
@@ -51,8 +51,7 @@ class Substrate(Block):
         1.4, "Smallest distance between two carbon atoms.", "Å", ge=0.5, le=1.6
     )
 
-    @model_validator(mode="after")
-    def _vacuum_has_no_faces(self) -> Self:
+    def _check_values(self) -> None:
         if self.thickness_nm == 0 and self.thickness_std_nm > 0:
             raise ValueError(
                 f"thickness_std_nm = {self.thickness_std_nm:g}: must be 0 where thickness_nm is 0, "
@@ -60,7 +59,6 @@ class Substrate(Block):
             )
         if self.thickness_nm == 0 and self.faces == "both":
             raise ValueError("faces = 'both': must be 'top' where thickness_nm is 0, vacuum")
-        return self
 
 
 class Planes(Block):
@@ -111,8 +109,7 @@ class Thermal(Block):
         """Whether any atom moves."""
         return self.temperature_K > 0 or any(self.msd_A2.values())
 
-    @model_validator(mode="after")
-    def _is_known_motion(self) -> Self:
+    def _check_values(self) -> None:
         for element, square in self.msd_A2.items():
             if not re.fullmatch("[A-Z][a-z]?", element):
                 raise ValueError(
@@ -126,7 +123,6 @@ class Thermal(Block):
                 f"configurations = {self.configurations}: must be 1 where atoms are at rest, "
                 "temperature_K = 0"
             )
-        return self
 
 
 class Orientation(Block):
@@ -145,10 +141,8 @@ class Orientation(Block):
         le=180,
     )
 
-    @model_validator(mode="after")
-    def _direction(self) -> Self:
+    def _check_values(self) -> None:
         if self.zone and (len(self.zone) != 3 or not any(self.zone)):
             raise ValueError(
                 f"zone = {short(self.zone)}: must be three integers, not all 0, or [] for random"
             )
-        return self

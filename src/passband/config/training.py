@@ -1,6 +1,6 @@
 """The block `training` of the configuration: how networks are trained."""
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import model_validator
 
@@ -168,14 +168,9 @@ class Training(Block):
         name = given.get("recipe") if isinstance(given, dict) else None
         return {**RECIPES[name], **given} if isinstance(name, str) and name in RECIPES else given
 
-    @model_validator(mode="after")
-    def _loss_is_not_zero(self) -> Self:
+    def _check_values(self) -> None:
         if self.entropy_weight == self.dice_weight == 0:
             raise ValueError("dice_weight = 0: must be above 0 where entropy_weight is 0")
-        return self
-
-    @model_validator(mode="after")
-    def _known_architectures(self) -> Self:
         for i, name in enumerate(self.architectures):
             try:
                 architectures.parse(name)
@@ -184,4 +179,3 @@ class Training(Block):
         if (repeated := first_repeated(self.architectures)) is not None:
             i = self.architectures.index(repeated)
             raise ValueError(f"training.architectures[{i}] = {repeated!r}: is listed twice")
-        return self
