@@ -89,7 +89,6 @@ def write_tiff(path: Path, frames: Sequence[np.ndarray], pixel_nm: float, title:
         path: The file, whose name ends in ``.ome.tif``.
         frames: One frame, or the frames of a stack, each (height, width). The axis of a stack is
             written as time.
-        pixel_nm: Side of a pixel [nm].
         title: The name of the image in the file.
     """
     import tifffile

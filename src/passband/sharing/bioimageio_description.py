@@ -104,7 +104,6 @@ def describe(
     opset: int,
     documentation: str,
     attachments: Sequence[str],
-    config: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the description of the files in a folder.
 
@@ -112,7 +111,6 @@ def describe(
         folder: A folder with all other files of the publication.
         opset: The version of the ONNX file's set of operators.
         attachments: Names of the files that BioImage.IO's programs do not need.
-        config: What only Passband needs. YAML can write these values.
     """
 
     def file(name: str) -> dict[str, str]:
@@ -168,7 +166,17 @@ def describe(
         ],
         "weights": {"onnx": {**file("model.onnx"), "opset_version": opset}},
         "attachments": [file(name) for name in attachments],
-        "config": {"passband": {"version": __version__, **config}},
+        "config": {
+            "passband": {
+                "version": __version__,
+                "network": str(network.id),
+                "condition": network.metadata.condition,
+                "specimen": network.metadata.specimen,
+                "architecture": network.metadata.architecture,
+                "normalisation": network.normalisation,
+                "pixel_size_A": network.pixel_size_A,
+            }
+        },
     }
 
 

@@ -136,20 +136,7 @@ def publish(
         )
         (beside / CARD).write_text(card.render(network, facts), encoding="utf-8")
         description = bioimageio_description.describe(
-            network,
-            beside,
-            labels,
-            opset,
-            CARD,
-            attachments,
-            {
-                "network": str(network.id),
-                "condition": network.metadata.condition,
-                "specimen": network.metadata.specimen,
-                "architecture": network.metadata.architecture,
-                "normalisation": network.normalisation,
-                "pixel_size_A": network.pixel_size_A,
-            },
+            network, beside, labels, opset, CARD, attachments
         )
         bioimageio_description.write(description, beside)
         integrity.write_checksums(beside, beside.iterdir())

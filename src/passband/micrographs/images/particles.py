@@ -51,7 +51,6 @@ def instances(mask: np.ndarray, pixel_nm: float, smallest_nm: float = 0.0) -> np
 
     Args:
         mask: (height, width) bool, True in the particles.
-        pixel_nm: Side of a pixel [nm].
         smallest_nm: Particles with a smaller equivalent diameter are removed [nm]. A part of a
             region is not split off if its largest disc is less than half as wide.
 
@@ -163,7 +162,6 @@ def measure(labels: np.ndarray, pixel_nm: float) -> list[Particle]:
     Args:
         labels: (height, width) integer, 0 in the background, and a label from 1 on in each
             particle.
-        pixel_nm: Side of a pixel [nm].
     """
     height, width = labels.shape
     found = []

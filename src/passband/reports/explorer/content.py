@@ -42,7 +42,6 @@ def content(
         information: Metrics of transfer functions, with :data:`STORED`. They are used if the lens
             is not round or has jitter, or if there are mixtures. Otherwise, the page computes all
             metrics.
-        blocks: The arrays are added to these blocks.
         predicted: Predicted matrices, see :func:`passband.reports.explorer.matrices.matrices`, each
             (train, test).
     """
@@ -125,11 +124,7 @@ def _notes(
 
 
 def _colours(palette: str, blocks: Blocks) -> list[dict[str, Any]]:
-    """Return colour maps as (256, 3) arrays of numbers from 0 to 255; the first is the default.
-
-    Args:
-        blocks: The arrays are added to these blocks.
-    """
+    """Return colour maps as (256, 3) arrays of numbers from 0 to 255; the first is the default."""
     names = dict.fromkeys([palette, *_COLOURS, _DIVERGING])
     return [
         {"name": name, "diverging": name == _DIVERGING, "rgb": blocks.bytes(colour_table(name))}

@@ -70,7 +70,6 @@ def integrals(
         samples: Number of radial frequencies of an integral, at the midpoints of intervals.
         spectra: The spectrum of each weight, see :func:`passband.analysis.information.metrics`, (q,
             P).
-        blocks: The arrays are added to these blocks.
     """
     q = (np.arange(samples) + 0.5) * microscope.sampling.cutoff / samples
     return {

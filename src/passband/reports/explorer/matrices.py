@@ -69,7 +69,6 @@ def matrices(
     Args:
         metrics: OOD metrics, see :func:`passband.analysis.ood.metrics`.
         table: The table of results, with `dice`, `val_loss` and `best_epoch`.
-        blocks: The arrays are added to these blocks.
         predicted: Predicted Dice of a group of networks, by the index of the group, each (train,
             test).
         information: Metrics of transfer functions that the page cannot compute, each (specimen,

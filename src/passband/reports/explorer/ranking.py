@@ -60,7 +60,6 @@ def ranking(
             profiles, see :func:`passband.analysis.profiles.profiles`.
         response: (frequency,), transfer of vibration and detector at the frequencies of `profile`,
             for the study's own values of further axes.
-        blocks: The arrays are added to these blocks.
         unlearned: Ids of networks that did not learn, which the page does not rank.
     """
     frequencies = {
