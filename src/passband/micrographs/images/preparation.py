@@ -106,9 +106,8 @@ def _from_surroundings(padded: np.ndarray, mean: float) -> np.ndarray:
 
 def _padded(image: np.ndarray, band: slice, margin: int) -> np.ndarray:
     """Return a band of rows with a margin on all sides, mirrored at the edges of the image."""
-    rows = _reflected(np.arange(band.start - margin, band.stop + margin), image.shape[0])
-    columns = _reflected(np.arange(-margin, image.shape[1] + margin), image.shape[1])
-    return image[rows][:, columns]
+    rows, columns = (np.pad(np.arange(side), margin, "reflect") for side in image.shape)
+    return image[rows[band.start : band.stop + 2 * margin]][:, columns]
 
 
 def flatten_field(image: np.ndarray, degree: int = 2) -> np.ndarray:
@@ -156,11 +155,12 @@ def flatten_field(image: np.ndarray, degree: int = 2) -> np.ndarray:
 
 def _fit(values: np.ndarray, y: np.ndarray, x: np.ndarray, degree: int) -> np.ndarray:
     """Return coefficients (degree + 1, degree + 1) of products of Legendre's polynomials."""
-    degrees = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
-    along_y = np.polynomial.legendre.legvander(y, degree)
-    along_x = np.polynomial.legendre.legvander(x, degree)
-    columns = [np.outer(along_y[:, i], along_x[:, j]).ravel() for i, j in degrees]
-    design, flat = np.stack(columns, axis=1), values.ravel()
+    degrees = np.arange(degree + 1)
+    kept = degrees[:, None] + degrees <= degree
+    places = np.meshgrid(y, x, indexing="ij")
+    products = np.polynomial.legendre.legvander2d(*places, [degree, degree])
+    design = np.ascontiguousarray(products.reshape(values.size, -1)[:, kept.ravel()])
+    flat = values.ravel()
     weights = np.ones(len(flat))
     for _ in range(20):
         root = np.sqrt(weights)
@@ -171,9 +171,8 @@ def _fit(values: np.ndarray, y: np.ndarray, x: np.ndarray, degree: int) -> np.nd
             break
         # The smallest weight keeps the polynomial defined where all blocks are far from it.
         weights = np.clip(1 - (residual / (4.685 * scale)) ** 2, 0, 1) ** 2 + 1e-6
-    result = np.zeros((degree + 1, degree + 1))
-    for (i, j), value in zip(degrees, solution, strict=True):
-        result[i, j] = value
+    result = np.zeros(kept.shape)
+    result[kept] = solution
     return result
 
 
@@ -249,9 +248,8 @@ def _resample_rows(image: np.ndarray, scale: float, offset: np.float32, out: np.
     extended, extended_new = _periods(length, scale)
     gap = extended - length
     weight = (0.5 + 0.5 * np.cos(np.pi * (np.arange(gap) + 0.5) / gap)).astype(np.float32)
-    # Positions behind the right edge, and before the left edge, as in a mirror.
-    after = mirrored(length + np.arange(gap), length)
-    before = mirrored(np.arange(-gap, 0), length)
+    mirrored = np.pad(np.arange(length), gap, "symmetric")
+    before, after = mirrored[:gap], mirrored[-gap:]
     size = min(extended, extended_new) // 2 + 1
     # Centres of pixels: (j + ½) · scale = x + ½.
     frequency = np.arange(size) / extended
@@ -266,20 +264,6 @@ def _resample_rows(image: np.ndarray, scale: float, offset: np.float32, out: np.
         extension = rows[:, after] * weight + rows[:, before] * (1 - weight)
         spectrum = fft.rfft(np.concatenate((rows, extension), axis=1), axis=1)[:, :size] * factor
         out[band] = fft.irfft(spectrum, extended_new, axis=1)[:, : out.shape[1]]
-
-
-def _reflected(positions: np.ndarray, length: int) -> np.ndarray:
-    """Return the indices of positions outside of an axis, mirrored at the first and last pixel."""
-    if length == 1:
-        return np.zeros_like(positions)
-    folded = positions % (2 * length - 2)
-    return np.minimum(folded, 2 * length - 2 - folded)
-
-
-def mirrored(positions: np.ndarray, length: int) -> np.ndarray:
-    """Return the indices of positions outside of an axis, mirrored at the edges of its pixels."""
-    folded = positions % (2 * length)
-    return np.minimum(folded, 2 * length - 1 - folded)
 
 
 def _periods(length: int, scale: float) -> tuple[int, int]:
@@ -318,12 +302,9 @@ def filter_noise(image: np.ndarray, pixel_A: float, noise: DetectorNoise) -> np.
 
     margin = max(16, int(np.ceil(4 * noise.pixel_A / pixel_A)))
     sides = [fft.next_fast_len(n + 2 * margin, real=True) for n in image.shape]
-    rows, columns = (
-        mirrored(np.arange(-margin, side - margin), n)
-        for side, n in zip(sides, image.shape, strict=True)
-    )
+    margins = [(margin, side - margin - n) for side, n in zip(sides, image.shape, strict=True)]
     factor = noise_filter.on_grid(tuple(sides), pixel_A, *noise.arguments).astype(np.float32)
-    spectrum = fft.rfft2(np.asarray(image, np.float32)[rows][:, columns])
+    spectrum = fft.rfft2(np.pad(np.asarray(image, np.float32), margins, "symmetric"))
     spectrum *= factor
     result = fft.irfft2(spectrum, s=sides)
     return result[margin : margin + image.shape[0], margin : margin + image.shape[1]].copy()
@@ -351,9 +332,9 @@ def normalise_local(image: np.ndarray, side_px: int) -> np.ndarray:
     floor = max(1e-7 * float(image.var(dtype=np.float64)), 1e-24)
     result = np.empty_like(image)
     margin = side // 2 + 1
+    rows = np.pad(np.arange(len(image)), margin, "symmetric")
     for band in bands(image.shape, 2 * side):
-        rows = mirrored(np.arange(band.start - margin, band.stop + margin), image.shape[0])
-        centred = image[rows] - mean
+        centred = image[rows[band.start : band.stop + 2 * margin]] - mean
         local = ndimage.uniform_filter(centred, side, mode="reflect")
         square = ndimage.uniform_filter(centred**2, side, mode="reflect") - local**2
         centred -= local

@@ -20,7 +20,6 @@ from torch import nn
 
 from passband.config import architectures
 from passband.learning import devices, networks
-from passband.micrographs.images.preparation import mirrored
 
 #: The longest strip on which a receptive field is measured [pixels].
 _LONGEST = 4096
@@ -172,7 +171,7 @@ def window(image: np.ndarray, top: int, left: int, shape: tuple[int, int]) -> np
     if bottom <= image.shape[0] and right <= image.shape[1]:
         return image[top:bottom, left:right]
     rows, columns = (
-        mirrored(np.arange(start, end), n)
+        np.pad(np.arange(n), (0, max(0, end - n)), "symmetric")[start:end]
         for start, end, n in ((top, bottom, image.shape[0]), (left, right, image.shape[1]))
     )
     return image[np.ix_(rows, columns)]
