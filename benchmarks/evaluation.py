@@ -25,7 +25,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import job as jobs
-from passband.learning import compact, confidence, devices, evaluation, networks
+from passband.learning import backend, confidence, devices, evaluation, networks
 
 CONDITIONS = [
     Condition(defocus, 1.2, 16, dose) for defocus, dose in product(range(5, 21), (200, 1000))
@@ -83,12 +83,10 @@ def against_bare(table: Table, case: Case, replicas: int, groups: int = 1) -> No
     """
     camera, device = case.camera, case.device
     split, nets = case.split(camera), case.networks(replicas)
-    precision = compact.precision("auto", case.architecture, device)
+    precision = backend.precision("auto", case.architecture, device)
     layout = devices.layout(precision, device)
     bare = [n.to(device, memory_format=layout).eval() for n in case.networks(replicas).values()]
-    compiled = None
-    if compact.can_predict(bare, precision, device):
-        compiled = compact.CompactNetworks(bare).predictor()
+    compiled = backend.predictor(bare, precision, device)
     images = camera.images(split, CONDITIONS[0]).contiguous(memory_format=layout)
     batches, fresh = images.split(case.batch), cycle(CONDITIONS)
 
@@ -128,7 +126,7 @@ def against_counts(table: Table, case: Case, replicas: int) -> None:
     """Compare the time to evaluate networks with the time without the sums of confidence."""
     camera = case.camera
     split, nets = case.split(camera), case.networks(replicas)
-    precision = compact.precision("auto", case.architecture, case.device)
+    precision = backend.precision("auto", case.architecture, case.device)
     zeros = confidence.confidence([torch.zeros(case.batch, 1, 2, 2)] * replicas)
 
     def evaluate():
@@ -155,7 +153,7 @@ def growth(table: Table, case: Case) -> None:
             some, camera, {"gold": split}, CONDITIONS[:conditions], case.batch, precision
         )
 
-    precision = compact.precision("auto", case.architecture, case.device)
+    precision = backend.precision("auto", case.architecture, case.device)
     what, sizes = f"{case.architecture} at {case.px}²", (1, 2, 4)
     for name, calls in (
         ("networks", [run(n, 2) for n in sizes]),

@@ -19,7 +19,7 @@ from passband.config import Study, load
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import job as jobs
-from passband.learning import compact, devices, memory
+from passband.learning import backend, devices, memory
 from passband.learning.batches import Batches, Images
 from passband.learning.learner import Learner
 
@@ -70,7 +70,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, {threads} threads, {devices.describe(device)}\n")
     table = Table()
     name = study.training.architectures[0]
-    precision = compact.precision(study.training.precision, name, device)
+    precision = backend.precision(study.training.precision, name, device)
     estimated = memory.train_bytes(study, name, precision, gpu=device.type == "cuda") / 1e9
     job(study, device)
     what = f"a train job of {study.study.replicas_per_job} replicas, studies/{name}.yaml [GB]"

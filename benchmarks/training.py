@@ -37,7 +37,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split
 from passband.jobs import job as jobs
-from passband.learning import compact, devices, networks, normalisation, pooling, training
+from passband.learning import backend, devices, networks, training
 from passband.learning.batches import Batches, Images
 from passband.learning.evaluation import confusion
 from passband.learning.learner import Learner
@@ -112,8 +112,8 @@ def load(
 def bare(case: Case, settings: Training, pair: tuple[torch.Tensor, torch.Tensor]):
     """Return a function that does optimizer steps on one batch and returns their median time."""
     device = pair[0].device
-    precision = compact.precision(settings.precision, case.architecture, device)
-    if compact.applies(case.architecture, precision, device):
+    precision = backend.precision(settings.precision, case.architecture, device)
+    if backend.compiles(case.architecture, precision, device):
         return bare_compiled(case, settings, pair)
     layout = devices.layout(precision, device)
     network = networks.build(case.architecture, 1).to(device, memory_format=layout)
@@ -137,7 +137,7 @@ def bare(case: Case, settings: Training, pair: tuple[torch.Tensor, torch.Tensor]
 
 def bare_compiled(case: Case, settings: Training, pair: tuple[torch.Tensor, torch.Tensor]):
     """Return the same as :func:`bare`, for a network that Passband's own functions compute."""
-    network = compact.CompactNetworks([networks.build(case.architecture, 1)])
+    network = backend.CompactNetworks([networks.build(case.architecture, 1)])
     optimizer = torch.optim.Adam(network.parameters.values(), lr=1e-4, fused=True)
 
     def steps(number: int) -> float:
@@ -333,7 +333,7 @@ def networks_per_hour(
             np.save(there / f"{k:05d}-mask.npy", split.masks[k].cpu().numpy())
     seconds = {"naive": [], "float32": [], "auto": []}
     scores = {name: [] for name in seconds}
-    auto = compact.precision("auto", case.architecture, camera.imager.device)
+    auto = backend.precision("auto", case.architecture, camera.imager.device)
     kinds = ["float32"] + (["auto"] if auto != "float32" else [])
     # The plain program runs in a separate process, since this process keeps freed memory.
     apart = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
@@ -371,12 +371,12 @@ def networks_per_hour(
 @contextlib.contextmanager
 def by_torch():
     """Let torch compute all layers of networks, also those that compiled functions compute."""
-    before = compact.WIDEST, normalisation.applies, pooling.applies
-    compact.WIDEST, normalisation.applies, pooling.applies = 0, *[lambda *_: False] * 2
+    before = backend.WIDEST, backend.fuse
+    backend.WIDEST, backend.fuse = 0, None
     try:
         yield
     finally:
-        compact.WIDEST, normalisation.applies, pooling.applies = before
+        backend.WIDEST, backend.fuse = before
 
 
 def against_torch(

@@ -10,11 +10,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from passband.config import Microscope, Training
 from passband.config.architectures import parse
 from passband.imaging.acquisition import Acquisition
-from passband.learning import compact, devices
+from passband.learning import backend, devices
 from passband.learning.batches import Batches, Images
 from passband.learning.evaluation import confusion
 from passband.learning.learner import Learner, Trained
-from passband.learning.losses import loss, loss_with_gradient
+from passband.learning.losses import loss
 from passband.scores import dice
 
 CPU = torch.device("cpu")
@@ -75,23 +75,6 @@ def test_loss_and_gradient_at_the_ends_are_finite(gamma):
         value.sum().backward()
         assert torch.isfinite(value).all()
         assert torch.isfinite(logits.grad).all()
-
-
-@pytest.mark.parametrize("gamma", [0.0, 2.0])
-def test_the_gradient_of_the_loss_is_torchs(gamma):
-    random = torch.manual_seed(0)
-    logits = (3 * torch.randn(1, 2, 1, 8, 8, generator=random)).requires_grad_()
-    masks = (torch.rand(1, 2, 1, 8, 8, generator=random) < 0.2).float()
-    given = settings(focal_gamma=gamma, entropy_weight=0.7, dice_weight=1.9)
-    value = loss(logits, masks, given)
-    value.sum().backward()
-    found, gradient = loss_with_gradient(logits.detach(), masks, given)
-    assert found.item() == pytest.approx(value.item(), rel=1e-5)
-    torch.testing.assert_close(gradient, logits.grad, rtol=1e-4, atol=1e-7)
-    for sign in (-1, 1):
-        ends = torch.tensor([-200.0, 200.0, 0.0, 9.0]).reshape(1, 1, 1, 2, 2) * sign
-        for mask in (torch.zeros_like(ends), torch.ones_like(ends)):
-            assert all(torch.isfinite(x).all() for x in loss_with_gradient(ends, mask, given))
 
 
 # Stacked and alone
@@ -162,7 +145,7 @@ def test_vectorized_replicas_equal_separate_replicas(
     Adam divides by the gradient's size. If a gradient is only a rounding error, rounding decides
     the direction of the step.
     """
-    monkeypatch.setattr(compact, "WIDEST", 0)
+    monkeypatch.setattr(backend, "WIDEST", 0)
     seeds = dict(list(SEEDS.items())[: 2 if px > 32 else 3])
     how = {"optimizer": "sgd", "learning_rate": rate, "schedule": "cosine", "epochs": 2}
     made = course(px, precision=precision, **how)
@@ -211,7 +194,7 @@ class Computed(TorchDispatchMode):
 )
 def test_vectorized_replicas_compute_in_their_precision(name, precision, monkeypatch):
     """Training, its gradients and prediction compute in this precision, but the loss does not."""
-    monkeypatch.setattr(compact, "WIDEST", 0)
+    monkeypatch.setattr(backend, "WIDEST", 0)
     px, dtype = parse(name).smallest_px, devices.DTYPES[precision]
     images, masks = torch.rand(2, 2, 1, px, px), torch.zeros(2, 2, 1, px, px)
     learner = Learner(name, {0: 1, 1: 2}, settings(precision=precision), 2, CPU)
@@ -367,7 +350,7 @@ def test_failing_compiler_is_a_warning_and_changes_nothing(course, monkeypatch, 
         return fail
 
     monkeypatch.setattr(torch, "compile", broken)
-    monkeypatch.setattr(compact, "WIDEST", 0)
+    monkeypatch.setattr(backend, "WIDEST", 0)
     made = course(epochs=1)
     for seeds in ({0: 1}, SEEDS):
         plain, compiled = (made.learner(NAME, seeds) for _ in range(2))

@@ -112,6 +112,13 @@ def test_estimate_is_near_the_measured_peak(measured, case, within):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_narrow")
+def test_estimate_is_near_the_peak_without_compiled_functions(measured):
+    case = "compact-w4-d2", 256, 4, "float32", 3, True
+    assert 1 / 1.2 < measured(*case) / estimated(*case) < 1.2
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_vectorized_networks_take_at_most_the_slack_more(measured, precision):
     only_if_computed(precision)

@@ -20,7 +20,7 @@ import torch
 from passband import PassbandError
 from passband.config import Microscope, Spread, Training
 from passband.imaging.acquisition import Acquisition
-from passband.learning import checkpoints, compact, learner, training
+from passband.learning import backend, checkpoints, learner, training
 from passband.learning.callbacks import CheckpointCallback
 from passband.learning.deadline import StopCondition, StoppedError
 from passband.learning.learner import Learner
@@ -225,7 +225,7 @@ def test_train_loss_is_the_mean_over_steps(fit, monkeypatch):
         return value
 
     monkeypatch.setattr(learner, "loss", record)
-    monkeypatch.setattr(compact, "WIDEST", 0)
+    monkeypatch.setattr(backend, "WIDEST", 0)
     done = fit(epochs=2)
     assert len(values) == 6
     assert done.history[0].train_loss == pytest.approx(np.mean(values[:3]), rel=1e-6)
@@ -285,7 +285,7 @@ def test_compiled_replicas_together_equal_replicas_alone_exactly(fit, monkeypatc
 
 @pytest.mark.parametrize(("ratio", "stacked"), [(0.84, True), (0.86, False), (1.5, False)])
 def test_choice_goes_by_the_clock_with_a_margin(fit, monkeypatch, caplog, ratio, stacked):
-    monkeypatch.setattr(compact, "WIDEST", 0)
+    monkeypatch.setattr(backend, "WIDEST", 0)
     monkeypatch.setattr(training, "WORTH_TIMING", 1)
     monkeypatch.setattr(training, "_step_time_ratio", lambda *_: ratio)
     caplog.set_level("INFO", "passband")
@@ -298,7 +298,7 @@ def test_choice_goes_by_the_clock_with_a_margin(fit, monkeypatch, caplog, ratio,
 
 
 def test_real_steps_are_timed(fit, monkeypatch):
-    monkeypatch.setattr(compact, "WIDEST", 0)
+    monkeypatch.setattr(backend, "WIDEST", 0)
     monkeypatch.setattr(training, "WORTH_TIMING", 1)
     found = []
     real = training._step_time_ratio
@@ -311,7 +311,7 @@ def test_real_steps_are_timed(fit, monkeypatch):
 
 
 def test_short_trainings_and_single_networks_are_not_timed(fit, monkeypatch):
-    monkeypatch.setattr(compact, "WIDEST", 0)
+    monkeypatch.setattr(backend, "WIDEST", 0)
     monkeypatch.setattr(training, "_step_time_ratio", lambda *_: pytest.fail("timed"))
     assert not fit({0: 1, 1: 2}, epochs=1)[0].vectorized
     monkeypatch.setattr(training, "WORTH_TIMING", 1)
@@ -320,7 +320,7 @@ def test_short_trainings_and_single_networks_are_not_timed(fit, monkeypatch):
 
 
 def test_replicas_that_cannot_be_vectorized_are_trained_one_after_another(fit, monkeypatch, caplog):
-    monkeypatch.setattr(compact, "WIDEST", 0)
+    monkeypatch.setattr(backend, "WIDEST", 0)
     caplog.set_level("INFO", "passband")
 
     def fail(*_):
@@ -404,7 +404,7 @@ def test_state_of_another_context_is_not_gone_on_from(fit, tmp_path):
 
 
 def test_choice_is_kept(fit, tmp_path, monkeypatch):
-    monkeypatch.setattr(compact, "WIDEST", 0)
+    monkeypatch.setattr(backend, "WIDEST", 0)
     monkeypatch.setattr(training, "WORTH_TIMING", 1)
     monkeypatch.setattr(training, "_step_time_ratio", lambda *_: 0.5)
     options = {"folder": tmp_path, "context": "x"}

@@ -17,7 +17,7 @@ from passband.imaging import mixture_images
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.compiled import compiled
 from passband.imaging.splits import Split, SplitSets
-from passband.learning import compact, confidence, devices
+from passband.learning import backend, confidence, devices
 from passband.learning.memory import SHARED_BYTES
 from passband.mixtures import Mixture
 from passband.scores import OUTCOMES, dice
@@ -187,10 +187,9 @@ def evaluate(
     device = acquisition.imager.device
     precision = devices.precision(precision, device)
     layout = devices.layout(precision, device)
-    networks, logits_of = list(replicas.values()), None
-    if compact.can_predict(networks, precision, device):
-        logits_of = compact.CompactNetworks(networks).predictor()
-    else:
+    networks = list(replicas.values())
+    logits_of = backend.predictor(networks, precision, device)
+    if logits_of is None:
         networks = [ready(network, precision, device) for network in networks]
     shared = shared or SharedImages(limit=0)
     truth: dict[tuple[str, str], Tensor] = {}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from passband.config import Training
-from passband.learning import compact, devices, networks, schedules
+from passband.learning import backend, devices, networks, schedules
 from passband.learning.evaluation import confusion
 from passband.learning.losses import loss
 from passband.learning.vectorized import SingleNetwork, VectorizedNetworks
@@ -75,15 +75,15 @@ class Learner:
     ):
         self.seeds, self.settings, self.device = dict(seeds), settings, device
         self.steps_per_epoch = steps_per_epoch
-        self.precision = compact.precision(settings.precision, architecture, device)
-        compiled = compact.applies(architecture, self.precision, device)
+        self.precision = backend.precision(settings.precision, architecture, device)
+        self._compiled = backend.compiles(architecture, self.precision, device)
         self._layout = torch.preserve_format
-        if len(seeds) == 1 and not compiled:
+        if len(seeds) == 1 and not self._compiled:
             self._layout = devices.layout(self.precision, device)
         built = (networks.build(architecture, seed(s, "weights")) for s in seeds.values())
         modules = [module.to(device, memory_format=self._layout) for module in built]
-        if compiled:
-            self.networks = compact.CompactNetworks(modules)
+        if self._compiled:
+            self.networks = backend.CompactNetworks(modules)
         elif len(modules) == 1:
             self.networks = SingleNetwork(modules[0], self.precision)
         else:
@@ -130,7 +130,7 @@ class Learner:
         """Take an optimizer step with a batch of (R, N, 1, H, W) images and masks."""
         self._rate, momentum = schedules.rate(self.settings, self.steps, self.steps_per_epoch)
         schedules.set_rate(self.optimizer, self._rate, momentum)
-        if isinstance(self.networks, compact.CompactNetworks):
+        if self._compiled:
             losses = self.networks.accumulate(images, masks, self.settings)
         else:
             losses = self._backward(images, masks)

@@ -19,7 +19,7 @@ from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
 from passband.imaging.splits import Split, SplitSets, load_sets
 from passband.imaging.wave_files import digests_of_specimens
-from passband.learning import compact, devices, evaluation, memory, networks, streaming
+from passband.learning import backend, devices, evaluation, memory, networks, streaming
 from passband.learning.deadline import StopCondition
 from passband.mixtures import Mixture
 from passband.seeds import digest
@@ -68,7 +68,7 @@ class ReplicaJob:
         available = memory.available_bytes(self.device, host_bytes)
         if self._hold:
             available -= memory.image_bytes(sum(map(len, self._splits)), px)
-        self.precision = compact.precision(settings.precision, architecture, self.device)
+        self.precision = backend.precision(settings.precision, architecture, self.device)
         self._settings = memory.fit_to_memory(
             architecture, px, settings, self.precision, self.device, replicas, available
         )

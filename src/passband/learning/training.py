@@ -32,7 +32,7 @@ from passband import PassbandError
 from passband.config import Training
 from passband.grid import Condition
 from passband.imaging.acquisition import Acquisition
-from passband.learning import checkpoints, compact, devices
+from passband.learning import backend, checkpoints, devices
 from passband.learning.batches import Batches, images_under
 from passband.learning.callbacks import CheckpointCallback, SignalCallback
 from passband.learning.deadline import StopCondition
@@ -185,7 +185,7 @@ def _vectorizing_pays(
     if single.precision == "float16":
         logger.info("replicas: one after another, since in float16 each has its own loss scale")
         return False
-    if compact.applies(architecture, single.precision, single.device):
+    if backend.compiles(architecture, single.precision, single.device):
         logger.info("replicas: together, by compiled functions")
         return True
     if settings.replicas_together == "auto" and settings.epochs * len(batches) < WORTH_TIMING:

@@ -9,14 +9,12 @@ import copy
 import functools
 import logging
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from passband.learning import devices, normalisation, pooling
-from passband.learning.networks import CompactUNet, Halving
+from passband.learning import backend, devices
 
 logger = logging.getLogger("passband")
 
@@ -42,35 +40,12 @@ def _compiled(function: Callable) -> Callable:
     return call
 
 
-def _normalise_and_rectify(layer: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    if normalisation.applies(layer, x):
-        return normalisation.normalise(layer, x)
-    return nn.BatchNorm2d.forward(layer, x).relu()
-
-
-def _halve(layer: Halving, x: Tensor) -> tuple[Tensor, Tensor]:
-    return pooling.halve(x) if pooling.applies(x) else Halving.forward(layer, x)
-
-
-def _same(x: Tensor) -> Tensor:
-    return x
-
-
 class SingleNetwork:
     """One network, trained alone. `precision` is that of torch's autocast."""
 
     def __init__(self, module: nn.Module, precision: str = "float32"):
         self._module, self._precision = module, precision
-        self._train, self._fused = module, []
-        if isinstance(module, CompactUNet) and precision == "bfloat16":
-            blocks = [layer for layer in module.modules() if isinstance(layer, nn.Sequential)]
-            for norm, relu in (pair for block in blocks for pair in pairwise(block)):
-                if isinstance(norm, nn.BatchNorm2d):
-                    norm.forward = functools.partial(_normalise_and_rectify, norm)
-                    relu.forward = _same
-                    self._fused += [norm, relu]
-            module.halve.forward = functools.partial(_halve, module.halve)
-            self._fused.append(module.halve)
+        self._train, self._fused = module, backend.fused(module, precision)
 
     @property
     def parameters(self) -> dict[str, Tensor]:

@@ -138,7 +138,7 @@ def _calibrate(
 
     from passband.imaging.acquisition import Acquisition
     from passband.imaging.splits import Split
-    from passband.learning import compact, devices, evaluation, memory, networks
+    from passband.learning import backend, devices, evaluation, memory, networks
     from passband.learning.batches import Images
     from passband.learning.learner import Learner
     from passband.specimens import exit_waves as simulate
@@ -177,7 +177,7 @@ def _calibrate(
 
     needs, weight_bytes = {}, {}
     for name in training.architectures:
-        precision = compact.precision(training.precision, name, device)
+        precision = backend.precision(training.precision, name, device)
         needs[name] = memory.train_bytes(study, name, precision, gpu)
         with torch.device("meta"):
             tensors = networks.build(name).state_dict().values()
@@ -231,7 +231,7 @@ def _calibrate(
         step[name] = per_item(train, training.batch_size, share(0.4, kinds), clock)
         network = networks.build(name)
 
-        precision = compact.precision(training.precision, name, device)
+        precision = backend.precision(training.precision, name, device)
 
         def test_it(number: int, network=network, precision=precision):
             chosen = [next(conditions)]

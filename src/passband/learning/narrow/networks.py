@@ -9,55 +9,19 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import stack_module_state
 
-from passband.config import Training, architectures
+from passband.config import Training
 from passband.imaging.threads import share_images
-from passband.learning import devices, simd
-from passband.learning.compact_passes import EPSILON, Arranged, Gradients, Layer, Passes, layers_of
-from passband.learning.losses import loss_with_gradient
+from passband.learning.narrow.loss import loss_with_gradient
+from passband.learning.narrow.passes import EPSILON, Arranged, Gradients, Layer, Passes, layers_of
 from passband.learning.networks import CompactUNet
 
-#: Networks with more channels at full resolution are trained by torch, which is faster with them.
-WIDEST = 4
 # The optimizer computes 16 or 32 weights at a time.
 _ROW = 64
 #: Number of pixels that are predicted at a time.
 _PREDICTED_TOGETHER = 2**15
-
-
-def precision(name: str, architecture: str, device: torch.device) -> str:
-    """Return the precision in which networks are trained, see :func:`devices.precision`.
-
-    ``auto`` is float32 if this module computes the networks, since it is faster in float32 than
-    torch is in bfloat16.
-    """
-    if name == "auto" and applies(architecture, "float32", device):
-        return "float32"
-    return devices.precision(name, device)
-
-
-def applies(architecture: str, precision: str, device: torch.device) -> bool:
-    """Return whether this module computes networks of an architecture in a precision.
-
-    The compiled functions compute four channels at a time, and are fast with few channels. Without
-    an instruction that multiplies and adds, they would be slower than torch.
-    """
-    compact = architectures.parse(architecture)
-    return isinstance(compact, architectures.Compact) and _applies(compact.width, precision, device)
-
-
-def _applies(width: int, precision: str, device: torch.device) -> bool:
-    fits = width % 4 == 0 and width <= WIDEST
-    return device.type == "cpu" and precision == "float32" and simd.FAST and fits
-
-
-def can_predict(networks: Sequence[nn.Module], precision: str, device: torch.device) -> bool:
-    """Return whether :class:`CompactNetworks` predicts what these networks predict."""
-    return all(isinstance(network, CompactUNet) for network in networks) and _applies(
-        networks[0].head.in_channels, precision, device
-    )
 
 
 @lru_cache(maxsize=8)
@@ -69,8 +33,8 @@ def _free_passes(layers: tuple[Layer, ...], images: int, side: int, gradients: b
 class CompactNetworks:
     """Compact U-Nets that are trained in one job on a CPU.
 
-    The first axis of all tensors is the network, as in :mod:`passband.learning.vectorized`.
-    :func:`applies` must be true for their architecture.
+    The first axis of all tensors is the network, as in :mod:`passband.learning.vectorized`. The
+    number of channels at full resolution is a multiple of 4.
     """
 
     def __init__(self, modules: Sequence[CompactUNet]):

@@ -17,8 +17,8 @@ from functools import cached_property
 import numpy as np
 
 from passband.imaging.compiled import compiled
-from passband.learning import resolution
-from passband.learning.simd import (
+from passband.learning.narrow import resolution
+from passband.learning.narrow.simd import (
     LANES,
     add,
     load,
@@ -369,7 +369,7 @@ _SIGNATURES = {
 
 
 class Kernels:
-    """The compiled functions of this module and of :mod:`passband.learning.resolution`.
+    """The compiled functions of this module and of :mod:`passband.learning.narrow.resolution`.
 
     The first use of a function compiles it, or loads it.
     """

@@ -1,6 +1,6 @@
 """The passes of a compact U-Net through its layers, forward and backward, by compiled functions.
 
-The functions are those of :mod:`passband.learning.kernels`, and the network is the one of
+The functions are those of :mod:`passband.learning.narrow.kernels`, and the network is the one of
 :class:`passband.learning.networks.CompactUNet`.
 """
 
@@ -10,8 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from passband.learning import simd
-from passband.learning.kernels import Plan, aligned, blocks, kernels
+from passband.learning.narrow import simd
+from passband.learning.narrow.kernels import Plan, aligned, blocks, kernels
 
 #: torch's defaults of batch normalisation: what is added to the variance, and the share of a new
 #: batch in the running statistics.

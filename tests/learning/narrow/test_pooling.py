@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from passband.learning import networks, pooling, simd
+from passband.learning import networks
+from passband.learning.narrow import pooling, simd
 from passband.learning.vectorized import SingleNetwork
 
 # Pixels of half a vector, of one vector, and of several vectors.

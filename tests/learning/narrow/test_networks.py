@@ -1,20 +1,18 @@
 """Compact U-Nets by compiled functions: the same results as torch, and the same bits each time."""
 
-import functools
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from passband.config import Training
-from passband.learning import compact, networks
-from passband.learning.compact import CompactNetworks
-from passband.learning.kernels import Plan, blocks, kernels
+from passband.learning import networks
 from passband.learning.losses import loss
-from passband.learning.simd import LANES
+from passband.learning.narrow import CompactNetworks
+from passband.learning.narrow import networks as compiled
+from passband.learning.narrow.kernels import Plan, blocks, kernels
+from passband.learning.narrow.simd import LANES
 
-CPU = torch.device("cpu")
 SETTINGS = Training(precision="float32")
 
 
@@ -23,23 +21,6 @@ def batch(networks, images, side, seed=0):
     shape = networks, images, 1, side, side
     masks = (torch.rand(shape, generator=random) < 0.2).float()
     return torch.randn(shape, generator=random), masks
-
-
-def test_it_computes_narrow_compact_networks_on_a_cpu_in_float32():
-    applies = functools.partial(compact.applies, precision="float32", device=CPU)
-    assert applies("compact-w4-d2")
-    assert applies("compact-w4-d8")
-    for name in ("compact-w2-d2", "compact-w6-d2", "compact-w8-d2", "unet-resnet18"):
-        assert not applies(name)
-    assert not compact.applies("compact-w4-d2", "bfloat16", CPU)
-    assert not compact.applies("compact-w4-d2", "float32", torch.device("cuda"))
-    assert compact.precision("auto", "compact-w4-d2", CPU) == "float32"
-    assert compact.precision("bfloat16", "compact-w4-d2", CPU) == "bfloat16"
-
-
-def test_without_fused_instructions_torch_computes(monkeypatch):
-    monkeypatch.setattr(compact.simd, "FAST", False)
-    assert not compact.applies("compact-w4-d2", "float32", CPU)
 
 
 # Compiled functions
@@ -177,7 +158,7 @@ def test_a_step_is_torchs_up_to_rounding(name, images, side):
 
 @pytest.mark.parametrize("number", [1, 3, 9])
 def test_predictions_are_torchs_up_to_rounding(number, monkeypatch):
-    monkeypatch.setattr(compact, "_PREDICTED_TOGETHER", 4 * 16**2)  # several parts
+    monkeypatch.setattr(compiled, "_PREDICTED_TOGETHER", 4 * 16**2)  # several parts
     modules = [networks.build("compact-w4-d2", seed) for seed in range(2)]
     pictures, masks = batch(2, 4, 16)
     made = CompactNetworks(modules)

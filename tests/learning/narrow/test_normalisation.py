@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from passband.learning import networks, normalisation
+from passband.learning import networks
+from passband.learning.narrow import normalisation
 from passband.learning.vectorized import SingleNetwork
 
 

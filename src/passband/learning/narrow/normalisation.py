@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from passband.imaging.compiled import compiled
-from passband.learning import simd
-from passband.learning.simd import (
+from passband.learning.narrow.simd import (
     LANES,
     add,
     load,
@@ -82,7 +81,6 @@ def applies(layer: nn.BatchNorm2d, x: Tensor) -> bool:
         layer.training
         and x.device.type == "cpu"
         and x.dtype == torch.bfloat16
-        and simd.FAST
         and (LANES % channels == 0 or channels % LANES == 0)
         and x.numel() % max(LANES, channels) == 0
         and x.is_contiguous(memory_format=torch.channels_last)

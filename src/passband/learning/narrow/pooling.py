@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from passband.imaging.compiled import compiled
-from passband.learning import simd
-from passband.learning.normalisation import numbers_of
-from passband.learning.simd import (
+from passband.learning.narrow.normalisation import numbers_of
+from passband.learning.narrow.simd import (
     LANES,
     add,
     first_halves,
@@ -84,7 +83,6 @@ def applies(x: Tensor) -> bool:
     return (
         x.device.type == "cpu"
         and x.dtype == torch.bfloat16
-        and simd.FAST
         and (channels % LANES == 0 or 2 * channels == LANES)
         and height % 2 == 0
         and width % 4 == 0

@@ -9,7 +9,6 @@ numba's cache on disk looks only at the file of a compiled function. After a cha
 the cached functions of the modules that use it must be removed (`__pycache__/*.nb?`).
 """
 
-import platform
 from collections.abc import Callable
 
 import llvmlite.binding
@@ -22,9 +21,6 @@ _FEATURES = llvmlite.binding.get_host_cpu_features()
 #: Number of float32 numbers in a vector: one register of AVX-512, otherwise two or four registers
 #: of 16 or 32.
 LANES = 16 if _FEATURES.get("avx512f") else 8
-
-#: Whether the processor multiplies and adds vectors in one instruction.
-FAST = bool(_FEATURES.get("fma")) or platform.machine().lower() in ("aarch64", "arm64")
 
 _NUMBER, _INDEX = ir.FloatType(), ir.IntType(32)
 _VECTOR = ir.VectorType(_NUMBER, LANES)

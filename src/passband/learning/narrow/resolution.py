@@ -1,15 +1,15 @@
 """Compiled functions between planes of a resolution and planes of half of it.
 
-All arrays are sequences of float32: the planes of :meth:`passband.learning.kernels.Plan.planes`,
-one channel after another. `plan` is :attr:`passband.learning.kernels.Plan.places` of the planes,
-and `half` is that of the planes of half the resolution. Vectors compute the pixels of a row, and
-plain loops compute those that are left.
+All arrays are sequences of float32: the planes of `Plan.planes` of
+:mod:`passband.learning.narrow.kernels`, one channel after another. `plan` is `Plan.places` of the
+planes, and `half` is that of the planes of half the resolution. Vectors compute the pixels of a
+row, and plain loops compute those that are left.
 """
 
 import numba
 import numpy as np
 
-from passband.learning.simd import (
+from passband.learning.narrow.simd import (
     LANES,
     add,
     even,
