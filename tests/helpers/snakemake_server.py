@@ -1,19 +1,21 @@
 """Runs Snakemake in forks of a process that has imported it, since imports take over a second.
 
-The fork does what ``python -m snakemake`` does. As a program, this module is the process with the
-imports: it reads a request in each line of its standard input, and answers each with a line.
+The fork does what ``python -m snakemake`` does, but its jobs run in forks, too, see `job_server`.
+As a program, this module is the process with the imports: it reads a request in each line of its
+standard input, and answers each with a line.
 """
 
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 _PATH = "PYTHONPATH"
-
+JOBS = str(Path(__file__).with_name("job_server.py"))
 
 #: All servers of this process.
 SERVERS: list["Server"] = []
@@ -61,6 +63,7 @@ class Server:
 def _serve() -> None:
     import snakemake.cli
 
+    jobs = _serve_jobs()
     for line in sys.stdin:
         folder, arguments, environment, printed = json.loads(line)
         child = os.fork()
@@ -72,6 +75,35 @@ def _serve() -> None:
         _, ended, used = os.wait4(child, 0)
         status = os.waitstatus_to_exitcode(ended)
         print(json.dumps([status, used.ru_utime + used.ru_stime]), flush=True)
+    jobs.communicate()
+
+
+def _serve_jobs() -> subprocess.Popen:
+    """Start the process of `job_server`, which runs all scripts of Snakemake's jobs from now on."""
+    from snakemake.script import PythonScript
+
+    name = f"passband-tests-{os.getpid()}"
+    # What the Snakefile and Snakemake set for a job, and libraries read when they are imported.
+    early = {"PYTHONSAFEPATH": "1", "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", "")}
+    early |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("\0" + name)
+        listener.listen(64)
+        jobs = subprocess.Popen(
+            [sys.executable, JOBS, str(listener.fileno())],
+            env=os.environ | early,
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+
+    def execute_script(self, fname: str, edit: bool = False) -> None:
+        words = {"python": sys.executable, "jobs": JOBS, "name": name, "fname": fname}
+        command = "{python:q} -I -S {jobs:q} {name} {fname:q}"
+        self._execute_cmd(command, **words, is_python_script=True)
+
+    PythonScript.execute_script = execute_script
+    return jobs
 
 
 def _run(cli, folder: str, arguments: list[str], environment: dict, printed: str) -> int:

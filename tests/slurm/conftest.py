@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import cluster
 import pytest
-from place import STARTED, Place
+from place import STARTED, TABLE, Place
+from workplace import SNAKEMAKE
 
 
 @pytest.fixture(scope="session", params=["accounting", "noaccounting"])
@@ -27,7 +28,9 @@ def slurm(request) -> Iterator[str]:
 def undisturbed(tmp_path_factory) -> Place:
     """The finished study, after a run on this machine without SLURM."""
     place = Place(tmp_path_factory.mktemp("undisturbed"))
-    place.run("--cores", "2")
+    options = "--cores", "2", "--configfile", "study.yaml", "--nocolor"
+    status, printed = SNAKEMAKE.run(place.folder, *options, TABLE)
+    assert status == 0, printed
     return place
 
 
