@@ -4,10 +4,9 @@ import pytest
 import xarray as xr
 from workplace import Workplace
 
-from passband import cli
 from passband.axes import AXES
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("all_learned")]
 
 FIVE = {"astigmatism_nm": [0, 8]}
 SIX = FIVE | {"vibration_A": [0, 0.6]}
@@ -17,18 +16,6 @@ SMALL = {
     "training": {"epochs": 1},
 }
 ASKED = ["--defocus-nm=12", "--cs-um=1.2", "--aperture-mrad=16", "--dose-e-per-A2=400", "--top=1"]
-
-
-@pytest.fixture
-def passband(place, monkeypatch, capsys, all_learned, restored_threads):
-    """Return a function that runs a command in this process, and returns its output."""
-    monkeypatch.chdir(place.folder)
-
-    def run(*words: str) -> str:
-        assert cli.main(words) == 0
-        return capsys.readouterr().out
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +36,9 @@ def check(place: Workplace, passband, study: str, axes: dict[str, list[float]]) 
     for name, values in axes.items():
         for side in ("train", "test"):
             assert sorted(set(table[f"{side}_{name}"].values.tolist())) == values
-    passband("report", study, "--output", "page.html")
+    passband(place, "report", study, "--output", "page.html")
     page = (place.folder / "page.html").read_text(encoding="utf-8")
-    passband("explore", study, "--no-images")
+    passband(place, "explore", study, "--no-images")
     content = (results / "explorer.html").read_text(encoding="utf-8")
     for name, (low, high) in axes.items():
         label, unit = AXES[name].label, AXES[name].unit
@@ -59,12 +46,12 @@ def check(place: Workplace, passband, study: str, axes: dict[str, list[float]]) 
         assert f"--{name.replace('_', '-')} {high:g}" in page
         assert f'"name":"{name}"' in content
         option = f"--{name.replace('_', '-')}={high:g}"
-        said = passband("recommend", study, *ASKED, option)
+        said = passband(place, "recommend", study, *ASKED, option)
         assert "\ninside this study" in said
         assert f"{label} {high:g} {unit}" in said.partition("\n")[0]
         nearest = said.partition("nearest tested condition: ")[2].splitlines()[0]
         assert f"{label} " in nearest
-    assert "outside this study" in passband("recommend", study, *ASKED, "--coma-nm=100")
+    assert "outside this study" in passband(place, "recommend", study, *ASKED, "--coma-nm=100")
 
 
 def test_a_study_of_five_axes_is_in_all_results(place, passband):

@@ -1,8 +1,6 @@
 """A study with mixtures, from Snakemake to the table, the report and the explorer."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -35,18 +33,7 @@ SOFT = {
 }
 
 
-def passband(place, *words):
-    done = subprocess.run(
-        [sys.executable, "-m", "passband.cli", *words],
-        cwd=place.folder,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_a_mixture_added_to_a_finished_study_is_trained_and_shown(copied):
+def test_a_mixture_added_to_a_finished_study_is_trained_and_shown(copied, passband):
     before = load_table(copied.folder / "results/smallest/table.zarr").load()
     made_once = {"information": 1, "aggregate": 1, "ood": 1, "report": 1}
     drawn = {f"figure_{name}": 1 for name in FIGURES if name != "ctf"}

@@ -1,8 +1,6 @@
 """Studies with an axis that needs other exit waves, from Snakemake to the report."""
 
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -101,42 +99,27 @@ def test_the_study_is_complete(made):
     assert len(found.stages["simulate"]) == 8
 
 
-def test_commands_know_the_axis(made):
-    def passband(*words):
-        command = [sys.executable, "-m", "passband.cli", *words]
-        done = subprocess.run(command, cwd=made.folder, capture_output=True, text=True, check=True)
-        return done.stdout
-
-    checked = passband("check", "waves.yaml")
+def test_commands_know_the_axis(made, passband):
+    checked = passband(made, "check", "waves.yaml")
     assert "beam energy 200 keV" in checked
     assert "8 simulate, 2 train, 2 evaluate" in checked
-    assert "the study is complete" in passband("status", "waves.yaml")
-    assert "nothing: all structures, networks and tests are done" in passband("plan", "waves.yaml")
-    passband("explore", "waves.yaml", "--no-images")
+    assert "the study is complete" in passband(made, "status", "waves.yaml")
+    assert "nothing: all structures, networks and tests are done" in passband(
+        made, "plan", "waves.yaml"
+    )
+    passband(made, "explore", "waves.yaml", "--no-images")
     page = (made.folder / "results/waves/explorer.html").read_text(encoding="utf-8")
     assert "other values of beam energy need other exit waves" in page
     assert '"drawn":false' in page.replace(" ", "")
 
 
-def test_further_results_have_the_energy_that_is_asked(made, tmp_path):
+def test_further_results_have_the_energy_that_is_asked(made, tmp_path, passband):
     """A study that has the conditions among its tests gets the same sums."""
     copied = Workplace(tmp_path / "copy")
     copied.take(made.folder)
     copied.study("waves.yaml", **BOTH)
-    words = [
-        "--defocus-nm",
-        "8",
-        "--cs-um",
-        "1.2",
-        "--aperture-mrad",
-        "16",
-        "--energy-kev",
-        "200,300",
-    ]
-    command = [sys.executable, "-m", "passband.cli", "evaluate", "waves.yaml"]
-    command += [*words, "--dose-e-per-A2", "1000"]
-    done = subprocess.run(command, cwd=copied.folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    lens = ["--defocus-nm=8", "--cs-um=1.2", "--aperture-mrad=16", "--energy-kev=200,300"]
+    passband(copied, "evaluate", "waves.yaml", *lens, "--dose-e-per-A2=1000")
     study = load(copied.folder / "waves.yaml")
     sums = read_extra(Results(study, copied.folder / "results/waves"), ["confidence"]).confidence
     assert [id.endswith("_en0200.00") for id in sums.test.values] == [True, False]
