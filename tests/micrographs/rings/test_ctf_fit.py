@@ -43,6 +43,7 @@ def test_the_sign_that_the_user_gives_is_used():
     assert found.likelihoods == {1: 0.0, -1: 1.0}
 
 
+@pytest.mark.slow
 def test_noise_has_no_rings():
     settings = Settings(ENERGY_EV, 0.0, most_A=1500)
     for seed in range(2):

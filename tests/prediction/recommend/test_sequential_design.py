@@ -68,6 +68,7 @@ def test_the_expected_error_is_the_exact_one_before_and_after_each_choice(known,
         assert error == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_each_choice_is_the_one_that_reduces_the_variance_most(known, monkeypatch):
     monkeypatch.setattr(sequential_design, "MOST_MODES", 1000)
     model, profiles, _ = known
