@@ -19,7 +19,7 @@ import yaml
 
 from passband.config import Study, load
 from passband.results import Results
-from passband.runs import calibration, plan
+from passband.runs import calibration, plan, rates
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The allowed ratio of prediction and measurement is between 1 / (1 + this) and 1 + this.
@@ -42,7 +42,7 @@ def pilot_slice(folder: Path) -> Path:
 def predicted(study: Study, seconds: float) -> tuple[float, float, dict[str, float]]:
     """Return the predicted processor time and the time until the end [s], and the times by rule."""
     speeds = calibration.calibrate(study, seconds)
-    took = plan.seconds_by_rule(study, speeds)
+    took = rates.seconds_by_rule(study, speeds)
     return (
         sum(took.values()),
         plan.elapsed(study, took, speeds, os.cpu_count() or 1),
@@ -65,7 +65,7 @@ def of_rules(results: Path) -> dict[str, float]:
     took: dict[str, float] = {}
     for file in (results / "benchmarks").rglob("*.tsv"):
         stage = file.relative_to(results / "benchmarks").parts[0].removesuffix(".tsv")
-        name = stage if stage in ("simulate", "train", "evaluate") else plan.OTHERS
+        name = stage if stage in ("simulate", "train", "evaluate") else rates.OTHERS
         with open(file, encoding="utf-8", newline="") as rows:
             took[name] = took.get(name, 0.0) + sum(
                 float(row["s"]) for row in csv.DictReader(rows, delimiter="\t")

@@ -202,11 +202,11 @@ def _study(files: Sequence[object]) -> tuple[str, dict[str, float]]:
     """
     from passband import PassbandError
     from passband.config import load
-    from passband.runs import typical_times
+    from passband.runs import rates
 
     try:
         study = load(os.path.relpath(str(files[-1])))
-        return study.study.name, typical_times.seconds(study)
+        return study.study.name, rates.seconds(study)
     except (PassbandError, IndexError):
         return "workflow", {}
 

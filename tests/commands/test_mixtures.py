@@ -15,7 +15,7 @@ from passband.grid import Axes
 from passband.learning.network_files import finished_networks, is_id, open_networks
 from passband.network_id import NetworkId
 from passband.results import Results, layout, training_jobs
-from passband.runs import plan
+from passband.runs import plan, rates
 from passband.runs.calibration import Speeds
 from passband.storage import datasets, weights
 
@@ -129,8 +129,8 @@ def test_the_time_of_a_mixture_includes_an_image_for_each_replica_and_epoch(reco
     speeds = Speeds("cpu", "core", 0, 0, gold, gold, 1.0, 0.0, *[zero] * 4)
     without = validate(recommended.model_dump(mode="json") | {"grid": {}})
     more = (
-        plan.seconds_by_rule(recommended, speeds)["train"]
-        - plan.seconds_by_rule(without, speeds)["train"]
+        rates.seconds_by_rule(recommended, speeds)["train"]
+        - rates.seconds_by_rule(without, speeds)["train"]
     )
     split, epochs = recommended.study.structures, recommended.training.epochs
     assert more == pytest.approx(split.train * (1 + epochs) + split.val)

@@ -11,7 +11,7 @@ import browser
 import numpy as np
 import pytest
 
-from passband.runs import plan
+from passband.runs import rates
 
 ROOT = Path(__file__).parents[2]
 
@@ -226,12 +226,12 @@ def test_plan_is_compared_with_the_jobs_of_a_finished_study(tmp_path):
     subprocess.run(["tar", "xf", archive, "results/smallest"], cwd=tmp_path, check=True)
     results = tmp_path / "results/smallest"
     found = cells("plan.py", "--finished", str(results), "--seconds", "0.5")
-    stages = {"simulate": 0.0, "train": 0.0, "evaluate": 0.0, plan.OTHERS: 0.0}
+    stages = {"simulate": 0.0, "train": 0.0, "evaluate": 0.0, rates.OTHERS: 0.0}
     for file in (results / "benchmarks").rglob("*.tsv"):
         stage = file.relative_to(results / "benchmarks").parts[0]
         head, values = file.read_text().splitlines()
         seconds = dict(zip(head.split("\t"), values.split("\t"), strict=True))["s"]
-        stages[stage if stage in stages else plan.OTHERS] += float(seconds)
+        stages[stage if stage in stages else rates.OTHERS] += float(seconds)
     (all_jobs, *_), *others = found
     assert all_jobs == "smallest, all jobs without Snakemake"
     measured = {row[0]: row[2] for row in others}

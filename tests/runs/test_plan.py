@@ -15,7 +15,7 @@ from passband import cli, grid
 from passband.config import Study, Training, load, validate
 from passband.learning.batches import Batches
 from passband.results import Results
-from passband.runs import calibration, counts, plan, rates, tasks, typical_times
+from passband.runs import calibration, counts, plan, rates, tasks
 from passband.words import work
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +114,7 @@ def test_drawn_microscopes_are_counted():
     assert after.tested_on == before.tested_on
     single = changed(study={"replicas_per_job": 1}, evaluation={"microscopes": 30})
     assert counts.count(single).formed == 2 * before.formed + 4 * 4 * 40
-    seconds = [plan.seconds_by_rule(each, SPEEDS)["evaluate"] for each in (plain, drawn)]
+    seconds = [rates.seconds_by_rule(each, SPEEDS)["evaluate"] for each in (plain, drawn)]
     assert seconds[1] - seconds[0] == pytest.approx(640 * (SPEEDS.image + 1))
     found = [counts.sizes(each, {"gold": 1e3}, SPEEDS.weight_bytes) for each in (plain, drawn)]
     assert found[1]["records"] - found[0]["records"] == pytest.approx(640 * 3 * 2)
@@ -133,7 +133,7 @@ def test_a_specimen_that_is_only_tested_on_costs_its_test_structures():
     assert counted.networks == before.networks
     assert counted.tested_on == 2 * before.tested_on
     speeds = replace(SPEEDS, structure={"gold": 10.0, "silver": 100.0})
-    assert plan.seconds_by_rule(both, speeds)["simulate"] == pytest.approx(20 * 10 + 4 * 100)
+    assert rates.seconds_by_rule(both, speeds)["simulate"] == pytest.approx(20 * 10 + 4 * 100)
     sizes = [
         counts.sizes(of, {"gold": 1e3, "silver": 1e6}, SPEEDS.weight_bytes)["waves"]
         for of in (alone, both)
@@ -207,7 +207,7 @@ def test_own_cells_are_counted():
     assert after.files["table.zarr"] == before.files["table.zarr"] + 2 * (1 + 4)
     found = [counts.sizes(each, {"gold": 1e3}, SPEEDS.weight_bytes) for each in (plain, own)]
     assert found[0]["records"] < found[1]["records"] < 1.5 * found[0]["records"]
-    seconds = [plan.seconds_by_rule(each, SPEEDS)["evaluate"] for each in (plain, own)]
+    seconds = [rates.seconds_by_rule(each, SPEEDS)["evaluate"] for each in (plain, own)]
     assert seconds[1] - seconds[0] == pytest.approx(2 * 4 * 0.5 + 2 * 2 * 4 * 1)
     assert "2 to test under, 2 for the own networks only" in plan.summary(own)
     assert "own networks" not in plan.summary(plain)
@@ -234,7 +234,7 @@ def test_further_axes_have_their_arrays():
 
 
 def test_seconds_by_hand():
-    seconds = plan.seconds_by_rule(load(SMALLEST), SPEEDS)
+    seconds = rates.seconds_by_rule(load(SMALLEST), SPEEDS)
     assert seconds["simulate"] == pytest.approx(20 * 10)
     # Four jobs form 16 images each, and draw noise for 2 × 4 validation images. Eight networks have
     # two epochs of 12 training images with new noise, and of 4 validation images.
@@ -246,14 +246,14 @@ def test_seconds_by_hand():
     # Nine other jobs, on a machine that starts jobs faster than a typical core.
     others = [rates.others_s(rule) for rule in ("information", "figure_examples")]
     others += 7 * [rates.others_s("ood")]
-    assert seconds[plan.OTHERS] == pytest.approx(sum(others) * 2 / typical_times.START_S)
+    assert seconds[rates.OTHERS] == pytest.approx(sum(others) * 2 / rates.START_S)
 
 
 def test_each_replica_of_a_mixture_forms_its_own_images():
     given = load(SMALLEST).model_dump()
     mixture = {"name": "all", "over": "grid"}
     study = validate(given | {"grid": [given["grid"], {"mixture": mixture}]})
-    seconds = [plan.seconds_by_rule(each, SPEEDS)["train"] for each in (load(SMALLEST), study)]
+    seconds = [rates.seconds_by_rule(each, SPEEDS)["train"] for each in (load(SMALLEST), study)]
     # Two networks: two epochs of 12 images, formed with new noise, steps and validation images.
     expected = 2 * 2 * (12 * (0.3 + 0.2 + 3) + 4 * 1)
     # Their job forms the images of the split and draws noise for validation, as all jobs do.
@@ -262,10 +262,10 @@ def test_each_replica_of_a_mixture_forms_its_own_images():
 
 def test_the_last_jobs_of_a_study_run_alone():
     study = load(SMALLEST)
-    took = plan.seconds_by_rule(study, SPEEDS)
+    took = rates.seconds_by_rule(study, SPEEDS)
     one, two = (plan.elapsed(study, took, SPEEDS, cores) for cores in (1, 2))
     assert one == pytest.approx(sum(took.values()) + SPEEDS.start_light / 2)
-    last = 3 * (SPEEDS.start_light + rates.others_s("ood") * SPEEDS.start / typical_times.START_S)
+    last = 3 * (SPEEDS.start_light + rates.others_s("ood") * SPEEDS.start / rates.START_S)
     assert two == pytest.approx(
         (one - last - SPEEDS.start_light / 2) / 2 + last + SPEEDS.start_light / 2
     )
@@ -278,7 +278,7 @@ def test_seconds_of_two_architectures_add_up():
         step={"compact-w4-d2": 3.0, "compact-w8-d2": 7.0},
         predict={"compact-w4-d2": 1.0, "compact-w8-d2": 2.0},
     )
-    seconds = plan.seconds_by_rule(study, both)
+    seconds = rates.seconds_by_rule(study, both)
     steps, predictions = 8 * 2 * 12 * (3 + 7), 8 * 2 * 4 * (1 + 2)
     images = 8 * 16 * 0.3 + (16 * 2 * 12 + 8 * 2 * 4) * 0.2
     assert seconds["train"] == pytest.approx(images + steps + predictions)
@@ -345,7 +345,9 @@ def test_few_items_are_measured_if_time_is_short(monkeypatch):
 @pytest.fixture
 def results(monkeypatch, tmp_path):
     """The empty folder of results of the smallest study. The calibration is replaced."""
-    monkeypatch.setattr(plan, "calibrate", lambda study, seconds, say, networks: SPEEDS)
+    monkeypatch.setattr(
+        "passband.commands.plan.calibrate", lambda study, seconds, say, networks: SPEEDS
+    )
     monkeypatch.chdir(tmp_path)
     return tmp_path / "results" / "smallest"
 
@@ -368,9 +370,9 @@ def test_a_plan_lists_the_work_that_is_left(results, capsys):
     assert first == (
         "left        1 file of structures to simulate, 6 networks to train and 8 to test"
     )
-    took = plan.seconds_by_rule(study, SPEEDS)
+    took = rates.seconds_by_rule(study, SPEEDS)
     seconds = took["simulate"] / 4 + took["train"] * 3 / 4 + took["evaluate"]
-    seconds += took["starting"] * (1 + 3 + 4 + 9) / (12 + 9) + took[plan.OTHERS]
+    seconds += took["starting"] * (1 + 3 + 4 + 9) / (12 + 9) + took[rates.OTHERS]
     assert second.strip() == f"36 steps and {work(seconds, 'core')}"
 
 
@@ -415,7 +417,7 @@ def test_a_plan_has_all_its_lines(results, capsys):
     ):
         assert line in printed.splitlines()
     assert re.search(r"^files +\d+ of [\d.]+ MB$", printed, re.M)
-    total = sum(plan.seconds_by_rule(load(SMALLEST), SPEEDS).values())
+    total = sum(rates.seconds_by_rule(load(SMALLEST), SPEEDS).values())
     assert re.search(rf"^time +{total / 60:.0f} core-minutes on cpu, measured; ", printed, re.M)
     assert "left" not in printed
     assert len({line.index(line.split()[1]) for line in printed.splitlines()[:8]}) == 1
@@ -428,7 +430,7 @@ def test_a_plan_says_in_a_terminal_what_it_measures(results, monkeypatch, capsys
         say("structures of gold")
         return SPEEDS
 
-    monkeypatch.setattr(plan, "calibrate", measure)
+    monkeypatch.setattr("passband.commands.plan.calibrate", measure)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     assert cli.main(["plan", str(SMALLEST)]) == 0
     out, err = capsys.readouterr()

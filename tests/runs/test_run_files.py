@@ -7,7 +7,7 @@ import pytest
 
 from passband.config import load
 from passband.results import Results
-from passband.runs import run_files, status, tasks, typical_times
+from passband.runs import rates, run_files, status, tasks
 from passband.runs.run_files import Followed, in_words
 
 NOW = 1_800_000_000.0
@@ -59,7 +59,7 @@ def test_times_dice_and_jobs_come_from_logs_and_histories(folder):
     )
     one = Followed(STUDY)
     assert one.update(look(folder, snakemake="running", since=NOW - 300)) == []
-    progress, mean = one.progress, 30 + typical_times.START_S
+    progress, mean = one.progress, 30 + rates.START_S
     assert progress.started == NOW - 300
     assert (progress.rules["train"].total, progress.rules["train"].done) == (4, 2)
     assert progress.seconds_of("train") == pytest.approx(mean)
@@ -98,9 +98,7 @@ def test_few_logs_are_read_of_a_large_study_and_histories_in_parts(folder, monke
         trained(folder, place, age, 10.0 * (place + 1))
     one = Followed(STUDY)
     one.update(look(folder))
-    assert one.progress.seconds_of("train") == pytest.approx(
-        30 + typical_times.START_S
-    )  # the newest
+    assert one.progress.seconds_of("train") == pytest.approx(30 + rates.START_S)  # the newest
     assert one.progress.dice == [0.7, 0.7]
     one.update(look(folder))
     assert len(one.progress.dice) == 4

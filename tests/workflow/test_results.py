@@ -20,7 +20,7 @@ from passband.learning.networks import load as load_weights
 from passband.optics import ctf
 from passband.results import Results
 from passband.results.stores import load_table
-from passband.runs import calibration, plan, status
+from passband.runs import calibration, rates, status
 from passband.runs.counts import count, sizes
 from passband.storage import datasets
 from passband.storage.weights import fingerprint
@@ -217,5 +217,5 @@ def test_a_plan_predicts_jobs_files_bytes_and_hours(finished):
         if tolerance := {"waves": 0.25, "networks": 0.1}.get(names):
             assert size == pytest.approx(written, rel=tolerance), names
     # Other programs run during the five seconds of calibration: only the order of magnitude.
-    took = sum(plan.seconds_by_rule(study, speeds).values()) / finished.cpu_seconds
+    took = sum(rates.seconds_by_rule(study, speeds).values()) / finished.cpu_seconds
     assert 1 / 10 < took < 10

@@ -6,6 +6,7 @@ import sys
 from passband import PassbandError
 from passband.commands.arguments import add_study, find_study
 from passband.runs import plan, rates
+from passband.runs.calibration import calibrate
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -37,9 +38,9 @@ def run(options: argparse.Namespace) -> int:
     if options.device:
         rates.check(options.device)
     results = find_study(options.study, crystals=True)
-    text = plan.render(results, options.seconds, _say, options.device, options.gpus or 1)
+    speeds = calibrate(results.study, options.seconds, _say, networks=not options.device)
     _say("")
-    print(text)
+    print(plan.render(results, speeds, options.device, options.gpus or 1))
     return 0
 
 

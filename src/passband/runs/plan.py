@@ -13,12 +13,10 @@ from passband.config import FEWEST_PREDICTED, Study
 from passband.prediction.recommend.microscopes import number_drawn
 from passband.results import Results
 from passband.runs import rates
-from passband.runs.calibration import Speeds, calibrate
-from passband.runs.counts import GROWING, count, sizes, structures
+from passband.runs.calibration import Speeds
+from passband.runs.counts import GROWING, count, sizes
+from passband.runs.rates import OTHERS, seconds_by_rule
 from passband.words import duration, in_bytes, number_of, work
-
-#: The name of all rules besides `simulate`, `train` and `evaluate`, in the times of a plan.
-OTHERS = "analysis and figures"
 
 
 def summary(study: Study, listed: bool = False) -> str:
@@ -104,45 +102,6 @@ def _aligned(lines: dict[str, str | list[str]]) -> str:
     return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
 
 
-def seconds_by_rule(study: Study, speeds: Speeds) -> dict[str, float]:
-    """Return the time of all jobs of each rule [s of a core or of a GPU].
-
-    The last two entries are the time of all other rules, and the time to start all jobs.
-    The times of all replicas are added. Vectorized replicas on a GPU take less time than this sum.
-    """
-    counted = count(study)
-    networks = counted.networks / len(study.training.architectures)
-    # Combinations of training specimen and condition. Their first replicas have further tests.
-    firsts = counted.cells / len(study.training.architectures)
-    epochs, split = study.training.epochs, study.study.structures
-    train = counted.trainings * counted.trained_on * (speeds.image - speeds.noise)
-    train += counted.drawn * speeds.noise + counted.mixed * (speeds.image - speeds.noise)
-    evaluate = counted.formed * speeds.image
-    for name, step in speeds.step.items():
-        validation = split.val * speeds.predict[name]
-        train += networks * epochs * (split.train * step + validation)
-        tested = networks * counted.tested_on + firsts * counted.first_tested_on
-        evaluate += tested * speeds.predict[name]
-    return {
-        "simulate": sum(
-            structures(study, name) * speeds.structure[name] for name in study.specimens
-        ),
-        "train": train,
-        "evaluate": evaluate,
-        OTHERS: sum(_other_seconds(rule, speeds) * n for rule, n in counted.others.items()),
-        "starting": speeds.start * (counted.jobs["train"] + counted.jobs["evaluate"])
-        + speeds.start_light * (counted.jobs["simulate"] + sum(counted.others.values())),
-    }
-
-
-def _other_seconds(rule: str, speeds: Speeds) -> float:
-    """Return the work of another rule's job [s]: that of a typical core, at this machine's speed.
-
-    How much slower or faster this machine is than a typical core is known from the start of jobs.
-    """
-    return rates.others_s(rule) * speeds.start / rates.table()["core"]["start_s"]
-
-
 def elapsed(study: Study, took: Mapping[str, float], speeds: Speeds, together: int) -> float:
     """Return the seconds until a study is complete, if `together` jobs run at a time.
 
@@ -151,7 +110,7 @@ def elapsed(study: Study, took: Mapping[str, float], speeds: Speeds, together: i
     """
     jobs = count(study).jobs
     alone = [rule for rule in ("aggregate", "ood", "prediction", "report") if jobs.get(rule)]
-    last = sum(_other_seconds(rule, speeds) + speeds.start_light for rule in alone)
+    last = sum(rates.other_seconds(rule, speeds) + speeds.start_light for rule in alone)
     # Snakemake itself starts once.
     return (sum(took.values()) - last) / together + last + speeds.start_light / 2
 
@@ -208,25 +167,17 @@ def _left(
     ]
 
 
-def render(
-    results: Results,
-    seconds: float = 12.0,
-    say: Callable[[str], object] = lambda part: None,
-    device: str = "",
-    gpus: int = 1,
-) -> str:
+def render(results: Results, speeds: Speeds, device: str = "", gpus: int = 1) -> str:
     """Return aligned lines about a study's work, and about the part that is not done yet.
 
     Args:
         results: The study, of which nothing may exist yet.
-        seconds: Duration of the calibration [s].
-        say: A function that is called with the name of each part before the part is measured.
-        device: A GPU in the table of :mod:`passband.runs.rates`, see :func:`rates.check`, on which
-            networks are trained and tested; "" for this machine.
+        speeds: The times on this machine, see :func:`passband.runs.calibration.calibrate`.
+        device: A GPU in the table of :mod:`passband.runs.rates`, on which networks are trained and
+            tested; "" for this machine.
         gpus: Number of such GPUs.
     """
     study = results.study
-    speeds = calibrate(study, seconds, say, networks=not device)
     counted = count(study)
     written = sizes(study, speeds.wave_bytes, speeds.weight_bytes)
     steps = counted.networks * counted.steps_per_network
@@ -284,8 +235,8 @@ def _on_gpus(
     study: Study, speeds: Speeds, shares: dict[str, float], device: str, gpus: int
 ) -> dict[str, list[str]]:
     """Return the lines about the time on GPUs that were not measured, as ranges."""
-    found = rates.stated(study, device, speeds)
-    best, worst = (seconds_by_rule(study, each) for each in (found.best, found.worst))
+    *cases, assumptions = rates.stated(study, device, speeds)
+    best, worst = (seconds_by_rule(study, case) for case in cases)
     on_cpu = {"simulate": best.pop("simulate"), OTHERS: best.pop(OTHERS)}
     for name in on_cpu:
         del worst[name]
@@ -298,7 +249,7 @@ def _on_gpus(
             *(f"{name:<26}  {_range(best[name], worst[name])}" for name in best),
             *(f"{name:<26}  {work(t, 'core')}, on CPUs" for name, t in on_cpu.items()),
         ],
-        "assumed": found.assumptions,
+        "assumed": assumptions,
     }
     none = dict.fromkeys(on_cpu, 0.0)
     if lines := _left(study, shares, [best | none, worst | none], _range):

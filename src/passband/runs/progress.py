@@ -58,7 +58,7 @@ class Progress:
 
     Args:
         seconds: The estimated seconds of one job of each rule, see
-            :func:`passband.runs.typical_times.seconds`. Only their ratios matter: as soon as jobs
+            :func:`passband.runs.rates.seconds`. Only their ratios matter: as soon as jobs
             are done, their measured times correct the estimates.
         started: When the run started [s since the epoch]; None if that is unknown.
 

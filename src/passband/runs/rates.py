@@ -1,22 +1,27 @@
-"""Rates of machines on which a study may run, from the table ``rates.yaml`` in this folder.
+"""Times of a study's jobs, from the rates of machines in the table ``rates.yaml`` of this folder.
 
-The table says of each rate whether it was measured or is stated. The times on a GPU follow from its
-stated peak rates, from the operations and the bytes of a study's networks, and from two assumptions
-of how much of the peak rates is reached: the best case, and the worst case.
+The table says of each rate whether it was measured or is stated. The times on a typical core follow
+from measured rates. The times on a GPU follow from its stated peak rates, from the operations and
+the bytes of a study's networks, and from two assumptions of how much of the peak rates is reached:
+the best case, and the worst case.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import yaml
 
 from passband import PassbandError
-from passband.config import Study, architectures
+from passband.config import Microscope, Specimen, Study, architectures
 from passband.runs.calibration import Speeds
+from passband.runs.counts import GROWING, count, structures
+from passband.units import A_PER_NM
 
 #: Path of the table.
 FILE = Path(__file__).with_name("rates.yaml")
+#: The name of all rules that are not `GROWING`, in the times of :func:`seconds_by_rule`.
+OTHERS = "analysis and figures"
 #: A training step computes the forward pass, the gradients of activations, and those of weights.
 _PASSES_OF_STEP = 3
 #: Bytes of a complex value of an image, and of a real value.
@@ -29,19 +34,8 @@ def table() -> dict:
     return yaml.safe_load(FILE.read_text(encoding="utf-8"))
 
 
-@dataclass(frozen=True)
-class Stated:
-    """The times of a study's parts on a GPU that nobody has measured.
-
-    Attributes:
-        best, worst: The shortest and the longest times. The times to simulate and to start are
-            those of the given speeds of a CPU.
-        assumptions: Where the rates come from and what was assumed, in lines of text.
-    """
-
-    best: Speeds
-    worst: Speeds
-    assumptions: list[str]
+#: Seconds to start the two processes of a job on a typical core.
+START_S: float = table()["core"]["start_s"]
 
 
 def others_s(rule: str) -> float:
@@ -50,14 +44,113 @@ def others_s(rule: str) -> float:
     return others.get(rule, others["other"])
 
 
+def other_seconds(rule: str, speeds: Speeds) -> float:
+    """Return the work of another rule's job [s]: that of a typical core, at this machine's speed.
+
+    How much slower or faster this machine is than a typical core is known from the start of jobs.
+    """
+    return others_s(rule) * speeds.start / START_S
+
+
+def seconds_by_rule(study: Study, speeds: Speeds) -> dict[str, float]:
+    """Return the time of all jobs of each rule [s of a core or of a GPU].
+
+    The last two entries are the time of all other rules, and the time to start all jobs.
+    The times of all replicas are added. Vectorized replicas on a GPU take less time than this sum.
+    """
+    counted = count(study)
+    networks = counted.networks / len(study.training.architectures)
+    # Combinations of training specimen and condition. Their first replicas have further tests.
+    firsts = counted.cells / len(study.training.architectures)
+    epochs, split = study.training.epochs, study.study.structures
+    train = counted.trainings * counted.trained_on * (speeds.image - speeds.noise)
+    train += counted.drawn * speeds.noise + counted.mixed * (speeds.image - speeds.noise)
+    evaluate = counted.formed * speeds.image
+    for name, step in speeds.step.items():
+        validation = split.val * speeds.predict[name]
+        train += networks * epochs * (split.train * step + validation)
+        tested = networks * counted.tested_on + firsts * counted.first_tested_on
+        evaluate += tested * speeds.predict[name]
+    return {
+        "simulate": sum(
+            structures(study, name) * speeds.structure[name] for name in study.specimens
+        ),
+        "train": train,
+        "evaluate": evaluate,
+        OTHERS: sum(other_seconds(rule, speeds) * n for rule, n in counted.others.items()),
+        "starting": speeds.start * (counted.jobs["train"] + counted.jobs["evaluate"])
+        + speeds.start_light * (counted.jobs["simulate"] + sum(counted.others.values())),
+    }
+
+
+# ── A typical core ───────────────────────────────────────────────────────────────────────────────
+
+
+def typical(study: Study) -> Speeds:
+    """Return the times of a study's parts on a typical core. Sizes and memory are not estimated."""
+    core, microscope = table()["core"], study.microscope
+    px, multislice = microscope.field_px**2, microscope.multislice.px**2
+    noise = core["noise_s"] * px
+    step = {
+        name: core["step_s"] * px * architectures.parse(name).bytes_per_pixel
+        for name in study.training.architectures
+    }
+    return Speeds(
+        device="a typical core",
+        unit="core",
+        start=START_S,
+        start_light=core["start_light_s"],
+        structure={
+            name: core["slices_s"] * multislice * _height(specimen)
+            for name, specimen in study.specimens.items()
+        },
+        wave_bytes={},
+        image=core["image_s"] * _wave_values(microscope) + noise,
+        noise=noise,
+        step=step,
+        predict={name: core["predict"] * value for name, value in step.items()},
+        weight_bytes={},
+        memory={},
+    )
+
+
+def seconds(study: Study) -> dict[str, float]:
+    """Return the seconds of one job of each rule on a typical core, with the time to start it.
+
+    `passband plan` measures for many seconds how long a study's parts take on this machine. A run
+    that starts has no time for that, and needs only the ratios of these times.
+    """
+    took = seconds_by_rule(study, typical(study))
+    return {
+        rule: START_S + (took[rule] / number if rule in GROWING else others_s(rule))
+        for rule, number in count(study).jobs.items()
+        if number
+    }
+
+
+def _height(specimen: Specimen) -> float:
+    """Return the mean height of a specimen's structures [Å], times its configurations."""
+    nm = specimen.substrate.thickness_nm + specimen.diameter_nm.mean + 1
+    return specimen.thermal.configurations * nm * A_PER_NM
+
+
+def _wave_values(microscope: Microscope) -> int:
+    """Return the number of complex values from which an image is formed."""
+    members = microscope.focal_members if microscope.coherence == "focal-series" else 1
+    return microscope.field_px**2 * microscope.oversampling**2 * members
+
+
+# ── GPUs ─────────────────────────────────────────────────────────────────────────────────────────
+
+
 def check(device: str) -> None:
     """Raise PassbandError if a GPU is not in the table."""
     if device not in table()["gpus"]:
         raise PassbandError(f"--device = {device!r}: must be one of {', '.join(table()['gpus'])}")
 
 
-def stated(study: Study, device: str, cpu: Speeds) -> Stated:
-    """Return the times of a study's parts on a GPU, as a range.
+def stated(study: Study, device: str, cpu: Speeds) -> tuple[Speeds, Speeds, list[str]]:
+    """Return the times of a study's parts on a GPU that nobody has measured, as a range.
 
     The time of a training step is the longer one of two times: that of its operations at a share of
     the peak rate, and that of moving the activations at a share of the bandwidth. The time to
@@ -66,6 +159,10 @@ def stated(study: Study, device: str, cpu: Speeds) -> Stated:
     Args:
         device: The GPU's name in the table.
         cpu: The times on this machine's CPU, of which those to simulate and to start are kept.
+
+    Returns:
+        The shortest times, the longest times, and lines that say where the rates come from and what
+        was assumed.
     """
     gpu, assumed = table()["gpus"][device], table()["assumed"]
     single = study.training.precision == "float32"
@@ -77,7 +174,7 @@ def stated(study: Study, device: str, cpu: Speeds) -> Stated:
     cases[0]["together"], cases[1]["together"] = way != "never", way == "always"
     best, worst = (_speeds(study, cpu, peak, gpu, flops, case) for case in cases)
     (most, least), (wide, narrow) = assumed["compute"], assumed["bandwidth"]
-    return Stated(
+    return (
         best,
         worst,
         [
@@ -99,12 +196,10 @@ def stated(study: Study, device: str, cpu: Speeds) -> Stated:
 
 def _speeds(study: Study, cpu: Speeds, peak: float, gpu: dict, flops: dict, case: dict) -> Speeds:
     """Return the times with one value of each assumption."""
-    microscope, training = study.microscope, study.training
-    px, bytes_per_s = microscope.field_px**2, case["bandwidth"] * gpu["bytes_per_s"]
-    members = microscope.focal_members if microscope.coherence == "focal-series" else 1
-    fine = px * microscope.oversampling**2 * members
+    training, px = study.training, study.microscope.field_px**2
+    bytes_per_s = case["bandwidth"] * gpu["bytes_per_s"]
     noise = case["image_passes"] * _REAL * px / bytes_per_s
-    image = noise + case["image_passes"] * _COMPLEX * fine / bytes_per_s
+    image = noise + case["image_passes"] * _COMPLEX * _wave_values(study.microscope) / bytes_per_s
     together = min(study.study.replicas, study.study.replicas_per_job) if case["together"] else 1
     launch = case["launch_s"] / (training.batch_size * together)
     tests = case["launch_s"] / min(study.evaluation.batch_size, study.study.structures.test)

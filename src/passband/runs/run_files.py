@@ -12,7 +12,7 @@ from pathlib import Path
 from passband import log_lines
 from passband.config import Study
 from passband.results import Results, layout
-from passband.runs import typical_times
+from passband.runs import rates
 from passband.runs.progress import TARGETS, OfRule, Progress, Running, describe, validation_dice
 from passband.runs.status import Job, Status, tail
 
@@ -32,7 +32,7 @@ class Followed:
     """
 
     def __init__(self, study: Study):
-        self.progress = Progress(typical_times.seconds(study), None)
+        self.progress = Progress(rates.seconds(study), None)
         self._took: dict[tuple[str, float], float | None] = {}
         self._dice: dict[tuple[str, float], list[float]] = {}
         self._failures: set[tuple[str, float]] = set()
@@ -75,7 +75,7 @@ class Followed:
                 self._took[key] = log_lines.took(tail(job.log))
             if (took := self._took[key]) is not None:
                 times.append(took)
-        return statistics.mean(times) + typical_times.START_S if times else None
+        return statistics.mean(times) + rates.START_S if times else None
 
     def _scores(self, jobs: Iterable[Job], results: Results) -> list[float]:
         """Return the validation Dice of the trained networks whose histories were read so far."""
